@@ -1,0 +1,139 @@
+"""The contracts of sources (FLIP-27) and sinks (FLIP-143).
+
+A `Source` is a plain picklable description. Its *enumerator* lives in the JobManager and hands out splits as readers
+ask; its *readers* live in slots, one per subtask. A `Sink` is a plain picklable description; its *writers* live in slots.
+"""
+
+from __future__ import annotations
+
+import enum
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shmflink.core.batch import Batch
+from shmflink.operators.base import OperatorContext
+
+__all__ = ["Boundedness", "Poll", "Sink", "SinkWriter", "Source", "SourceReader", "Split", "SplitEnumerator"]
+
+
+class Boundedness(enum.Enum):
+    """Whether a source ends by itself."""
+
+    BOUNDED = "BOUNDED"
+    CONTINUOUS_UNBOUNDED = "CONTINUOUS_UNBOUNDED"
+
+
+class Poll(enum.Enum):
+    """What `SourceReader.poll` says when it has no batch."""
+
+    WAIT = "wait"  # nothing now: the mailbox will wake the slot
+    NEED_SPLIT = "need_split"  # ready for another split
+    END = "end"  # no more data, ever
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A piece of input that one reader reads. `payload` is the connector's own picklable value."""
+
+    split_id: str
+    payload: Any
+
+
+class SplitEnumerator(ABC):
+    """Hands out splits; lives in the JobManager, single-threaded, never blocks for long."""
+
+    @abstractmethod
+    def next_split(self, subtask: int) -> Split | None:
+        """The next split for this subtask; None when there is none now."""
+
+    @property
+    @abstractmethod
+    def is_exhausted(self) -> bool:
+        """True when `next_split` will never return a split again."""
+
+    def add_splits_back(self, splits: Sequence[Split]) -> None:
+        """Takes back splits of a failed reader."""
+        raise NotImplementedError(f"{type(self).__name__} cannot take splits back")
+
+    def snapshot(self) -> Any:
+        """Picklable state from which `Source.create_enumerator(..., state)` goes on."""
+        return None
+
+
+class SourceReader(ABC):
+    """Reads splits; used by the slot's thread alone."""
+
+    @abstractmethod
+    def add_split(self, split: Split) -> None: ...
+
+    @abstractmethod
+    def no_more_splits(self) -> None: ...
+
+    @abstractmethod
+    def poll(self) -> Batch | Poll:
+        """The next batch (bounded in rows and bytes, never blocking for long), or why there is none."""
+
+    def snapshot(self) -> Sequence[Split]:
+        """The splits in hand, each carrying its position."""
+        return ()
+
+    def close(self) -> None:
+        """Frees files and threads; called exactly once."""
+
+
+class Source(ABC):
+    """Description of a source."""
+
+    boundedness: Boundedness = Boundedness.BOUNDED
+
+    @abstractmethod
+    def create_enumerator(self, parallelism: int, state: Any = None) -> SplitEnumerator: ...
+
+    @abstractmethod
+    def create_reader(self, context: OperatorContext) -> SourceReader: ...
+
+    @property
+    def produced_type(self) -> Any:
+        """The TypeInformation of the rows, or None where it is not known."""
+        return None
+
+    @property
+    def fixed_parallelism(self) -> int | None:
+        """1 for a source that cannot be read in parallel, else None."""
+        return None
+
+
+class SinkWriter(ABC):
+    """Writes the batches of one subtask; used by the slot's thread alone."""
+
+    @abstractmethod
+    def write(self, batch: Batch) -> None: ...
+
+    @property
+    def is_available(self) -> bool:
+        """False while a batch could not be taken now; the writer wakes the mailbox when that changes."""
+        return True
+
+    def finish(self) -> None:
+        """Normal end: makes what was written visible. `is_finished` tells when that is done."""
+
+    @property
+    def is_finished(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        """Frees resources; what was not finished is thrown away. Called exactly once."""
+
+
+class Sink(ABC):
+    """Description of a sink."""
+
+    @abstractmethod
+    def create_writer(self, context: OperatorContext) -> SinkWriter: ...
+
+    @property
+    def fixed_parallelism(self) -> int | None:
+        """1 for a sink that must have one writer, else None."""
+        return None

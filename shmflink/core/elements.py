@@ -1,0 +1,70 @@
+"""What flows through a channel: batches and control elements (Flink's StreamElement)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from shmflink.core.batch import Batch
+
+__all__ = [
+    "MAX_WATERMARK",
+    "MIN_TIMESTAMP_MS",
+    "Barrier",
+    "ControlElement",
+    "Element",
+    "EndOfData",
+    "LatencyMarker",
+    "Watermark",
+    "WatermarkStatus",
+]
+
+MIN_TIMESTAMP_MS: Final = -(2**63)
+
+
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """No element with a timestamp <= `timestamp_ms` follows on this channel."""
+
+    timestamp_ms: int
+
+
+MAX_WATERMARK: Final = Watermark(2**63 - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class WatermarkStatus:
+    """The channel stops (`idle`) or resumes taking part in its gate's watermark."""
+
+    idle: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Barrier:
+    """A checkpoint barrier (Chandy-Lamport as Flink does it).
+
+    `kind` is 0 = aligned checkpoint, 1 = unaligned checkpoint, 2 = savepoint.
+    """
+
+    checkpoint_id: int
+    timestamp_ms: int
+    kind: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EndOfData:
+    """Nothing follows on this channel. `drained` is False when a job stops with a savepoint without draining."""
+
+    drained: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyMarker:
+    """Measures the way from a source to here; may be dropped, is never waited for."""
+
+    source_id: int
+    emitted_ns: int
+
+
+ControlElement: TypeAlias = Watermark | WatermarkStatus | Barrier | EndOfData | LatencyMarker
+Element: TypeAlias = Batch | ControlElement

@@ -1,0 +1,58 @@
+"""Identities: small frozen types, never bare integers."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+
+__all__ = ["JobId", "OperatorId", "SubtaskId", "VertexId"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class JobId:
+    """32 hexadecimal digits, as Flink prints them."""
+
+    hex: str
+
+    @staticmethod
+    def random() -> JobId:
+        return JobId(secrets.token_hex(16))
+
+    def __str__(self) -> str:
+        return self.hex
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class OperatorId:
+    """32 hexadecimal digits derived from the operator's uid, else from its place in the graph.
+
+    State is matched by it across restarts (Flink: OperatorID, from `uid` or the graph hash).
+    """
+
+    hex: str
+
+    @staticmethod
+    def of(text: str) -> OperatorId:
+        return OperatorId(hashlib.blake2b(text.encode(), digest_size=16).hexdigest())
+
+    def __str__(self) -> str:
+        return self.hex
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class VertexId:
+    """Position of a job vertex in its job graph."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SubtaskId:
+    """One parallel instance of a job vertex."""
+
+    vertex: int
+    subtask: int
+
+    def __str__(self) -> str:
+        return f"{self.vertex}/{self.subtask}"

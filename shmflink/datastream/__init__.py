@@ -1,0 +1,1 @@
+"""What a user imports, with PyFlink's module and class names (`pyflink.datastream`)."""

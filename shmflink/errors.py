@@ -1,0 +1,147 @@
+"""Every exception that shmflink raises on purpose.
+
+::
+
+    ShmflinkError
+    ├── UsageError                 yours: the program, its configuration or its input has to change
+    │   ├── ConfigurationError     an option: unknown key, wrong type or unit, out of range, conflict
+    │   ├── JobGraphError          the graph cannot be built or run as written
+    │   │   └── InsufficientSlotsError
+    │   ├── SerializationError     something that must travel cannot be pickled or typed
+    │   ├── TypeMismatchError      a value does not fit the type declared for it
+    │   ├── DataFormatError        an input file or record is malformed
+    │   └── UserFunctionError      the user's function raised; carries its traceback and the record
+    ├── PeerError                  another process of the cluster is gone or does not answer
+    │   ├── TaskManagerLostError
+    │   ├── JobManagerLostError
+    │   └── RpcError
+    ├── ResourceError              the system: memory, descriptors, disk, permissions
+    ├── JobExecutionError          what `execute()` raises when a job fails; carries the first cause
+    │   └── JobCancelledError
+    └── InternalError              our bug: an impossible state
+        └── CorruptChannelError    a descriptor or batch image in shared memory breaks the protocol
+
+A message says which job, operator and subtask, what was expected, what was got and what to do next.
+The native core raises these same classes.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ConfigurationError",
+    "CorruptChannelError",
+    "DataFormatError",
+    "InsufficientSlotsError",
+    "InternalError",
+    "JobCancelledError",
+    "JobExecutionError",
+    "JobGraphError",
+    "JobManagerLostError",
+    "PeerError",
+    "ResourceError",
+    "RpcError",
+    "SerializationError",
+    "ShmflinkError",
+    "TaskManagerLostError",
+    "TypeMismatchError",
+    "UsageError",
+    "UserFunctionError",
+]
+
+
+class ShmflinkError(Exception):
+    """Root of all errors raised on purpose by shmflink."""
+
+
+class UsageError(ShmflinkError):
+    """The program, its configuration or its input has to change."""
+
+
+class ConfigurationError(UsageError):
+    """An option is unknown, has a wrong type or unit, is out of range or conflicts with another."""
+
+
+class JobGraphError(UsageError):
+    """The job graph cannot be built or run as the program describes it."""
+
+
+class InsufficientSlotsError(JobGraphError):
+    """The job needs more slots than the cluster has; raised before anything starts."""
+
+
+class SerializationError(UsageError):
+    """A function or value that must travel to another process cannot be serialised."""
+
+
+class TypeMismatchError(UsageError):
+    """A value does not fit the type that was declared for it."""
+
+
+class DataFormatError(UsageError):
+    """An input file or record is malformed; the message names file and place."""
+
+
+class UserFunctionError(UsageError):
+    """A user's function raised.
+
+    Attributes:
+        operator: the operator's name.
+        subtask: the subtask's index, 0-based.
+        record: ``repr`` of the offending record, shortened; ``None`` where there is no single record.
+        traceback_text: the user's own traceback as Python prints it.
+    """
+
+    def __init__(
+        self, message: str, *, operator: str = "", subtask: int = -1, record: str | None = None, traceback_text: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.operator = operator
+        self.subtask = subtask
+        self.record = record
+        self.traceback_text = traceback_text
+
+
+class PeerError(ShmflinkError):
+    """Another process of the cluster is gone or does not answer."""
+
+
+class TaskManagerLostError(PeerError):
+    """A TaskManager died or stopped answering."""
+
+
+class JobManagerLostError(PeerError):
+    """The JobManager died or its connection broke."""
+
+
+class RpcError(PeerError):
+    """A control message could not be sent, received or understood."""
+
+
+class ResourceError(ShmflinkError):
+    """The system refused memory, descriptors, disk or permissions; the message says how much was needed."""
+
+
+class JobExecutionError(ShmflinkError):
+    """The job failed.
+
+    Attributes:
+        job_id: 32 hexadecimal digits.
+        cause_text: the first cause as text: the user's traceback where a user's function raised.
+    """
+
+    def __init__(self, message: str, *, job_id: str = "", cause_text: str = "") -> None:
+        super().__init__(message)
+        self.job_id = job_id
+        self.cause_text = cause_text
+
+
+class JobCancelledError(JobExecutionError):
+    """The job was cancelled before it finished."""
+
+
+class InternalError(ShmflinkError):
+    """An impossible state: a bug in shmflink. The message carries the recent transitions."""
+
+
+class CorruptChannelError(InternalError):
+    """A descriptor or batch image in shared memory breaks the protocol; it is refused, never followed."""

@@ -1,0 +1,97 @@
+"""The job graph: chains of operators (vertices) and the edges that need channels. What the JobManager is given."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from shmflink.core.ids import JobId
+
+__all__ = ["ChainedOperator", "JobEdge", "JobGraph", "JobVertex", "NodeKind", "ShipStrategy"]
+
+
+class ShipStrategy(enum.StrEnum):
+    """How an edge distributes rows (Flink's partitioners)."""
+
+    FORWARD = "FORWARD"
+    REBALANCE = "REBALANCE"
+    RESCALE = "RESCALE"
+    SHUFFLE = "SHUFFLE"
+    HASH = "HASH"
+    BROADCAST = "BROADCAST"
+    GLOBAL = "GLOBAL"
+    CUSTOM = "CUSTOM"
+
+    @property
+    def is_pointwise(self) -> bool:
+        """Each subtask talks to few: not every producer to every consumer."""
+        return self in (ShipStrategy.FORWARD, ShipStrategy.RESCALE)
+
+
+class NodeKind(enum.StrEnum):
+    """What a chained operator's payload unpickles to."""
+
+    SOURCE = "source"  # connectors.base.Source
+    OPERATOR = "operator"  # operators.base.Operator
+    SINK = "sink"  # connectors.base.Sink
+
+
+@dataclass(frozen=True, slots=True)
+class ChainedOperator:
+    """One operator inside a vertex. A chain is a tree: node 0 is the head, `children` index into the same tuple."""
+
+    operator_id: str
+    name: str
+    description: str
+    uid: str | None
+    kind: NodeKind
+    payload: bytes
+    children: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class JobVertex:
+    """Operators chained into one task."""
+
+    index: int
+    name: str
+    parallelism: int
+    max_parallelism: int
+    slot_sharing_group: str
+    co_location_group: str | None
+    operators: tuple[ChainedOperator, ...]
+
+    @property
+    def is_source(self) -> bool:
+        return self.operators[0].kind is NodeKind.SOURCE
+
+
+@dataclass(frozen=True, slots=True)
+class JobEdge:
+    """An edge that needs channels: from one chained operator of `source` to input `input_index` of `target`'s head."""
+
+    index: int
+    source: int
+    source_operator: int
+    target: int
+    input_index: int
+    strategy: ShipStrategy
+    partitioner: bytes = b""  # CUSTOM: the pickled callable (key, number of partitions) -> index
+    output_tag: str | None = None
+    buffer_timeout_ms: int = 100  # 0 = ship after every batch, -1 = only full segments
+
+
+@dataclass(frozen=True, slots=True)
+class JobGraph:
+    """All that a cluster needs to run a job. `configuration` holds Flink's keys; `python_path` what workers import from."""
+
+    job_id: JobId
+    name: str
+    is_batch: bool
+    vertices: tuple[JobVertex, ...]
+    edges: tuple[JobEdge, ...]
+    configuration: Mapping[str, str] = field(default_factory=dict)
+    python_path: tuple[str, ...] = ()
+    working_directory: str = ""
+    main_file: str = ""

@@ -1,0 +1,106 @@
+"""The contract between subtasks. Mechanisms: `local` (one slot, by reference), `shared_memory` (the native core).
+
+A *channel* leads from one producing subtask to one consuming subtask, first in first out. The producing task holds a
+`ResultPartition` (all its channels of one edge), the consuming task an `InputGate` (all its channels of one input).
+Neither ever blocks: what cannot go on now returns at once and the slot sleeps on its doorbell.
+One conformance suite (`tests/conformance/`) runs against each mechanism.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from shmflink.core.batch import Batch
+from shmflink.core.elements import ControlElement, Element
+
+__all__ = ["Doorbell", "InputGate", "ResultPartition"]
+
+
+class ResultPartition(Protocol):
+    """Producing end of one edge. Used by the slot's thread alone."""
+
+    def write(self, batch: Batch) -> bool:
+        """Takes the batch over and hands on what there is credit for.
+
+        True: all rows were placed (shipped, or in the open segment of their channel). False: some channel is out of
+        credit; the partition keeps a cursor, and `resume` must return True before the next `write` or `emit`.
+        """
+        ...
+
+    def resume(self) -> bool:
+        """Goes on with a suspended `write` or `emit`; True when nothing is suspended any more."""
+        ...
+
+    def flush(self) -> None:
+        """Ships every open segment now; never waits (an open segment already holds its credit)."""
+        ...
+
+    def emit(self, element: ControlElement) -> bool:
+        """Sends a control element to every channel, after the rows written so far and before any later one.
+
+        Needs no credit. A watermark that finds a control slot taken replaces the waiting one; other elements may
+        return False like `write`.
+        """
+        ...
+
+    @property
+    def is_blocked(self) -> bool:
+        """True while a `write` or `emit` is suspended and could not go on now."""
+        ...
+
+    @property
+    def has_pending(self) -> bool:
+        """True when open segments hold rows that `flush` would ship."""
+        ...
+
+    def close(self) -> None:
+        """Gives up: frees what this end owns. After `emit(EndOfData)` nothing is lost by it. Idempotent."""
+        ...
+
+
+class InputGate(Protocol):
+    """Consuming end of one input. Used by the slot's thread alone."""
+
+    def poll(self) -> tuple[int, Element] | None:
+        """The next element and the index of its channel, or None when nothing is there; fair between channels."""
+        ...
+
+    def block(self, channel: int) -> None:
+        """Stops polling this channel (barrier alignment) until `unblock`."""
+        ...
+
+    def unblock(self, channel: int) -> None: ...
+
+    @property
+    def is_available(self) -> bool:
+        """True when `poll` would return an element."""
+        ...
+
+    @property
+    def num_channels(self) -> int: ...
+
+    def close(self) -> None:
+        """Frees what this end owns. Batches handed out stay valid. Idempotent."""
+        ...
+
+
+class Doorbell(Protocol):
+    """What a slot sleeps on (an eventcount): producers, credit returns, timers and the control thread ring it.
+
+    The protocol that loses no wake-up: `token = prepare()`, look once more whether anything is runnable, `wait(token, ...)`.
+    """
+
+    def prepare(self) -> int:
+        """Announces the intention to sleep; returns the token of now."""
+        ...
+
+    def wait(self, token: int, timeout_ns: int, spin_ns: int) -> bool:
+        """Sleeps until rung after `prepare`, or the timeout (negative = none). True when rung. Releases the GIL.
+
+        Spins for up to `spin_ns` first: waking a sleeper costs 20 microseconds.
+        """
+        ...
+
+    def ring(self) -> None:
+        """Wakes the sleeper, or makes the next `wait` with an older token return at once. Any thread, any process."""
+        ...

@@ -1,0 +1,84 @@
+"""The operator contract: resumable, batch at a time.
+
+Nothing may block inside a slot, so handling an input *yields* its outputs lazily; the task pulls the next one only
+while its result partitions have room. An operator buffers at most the output it is about to yield.
+
+Life cycle (Flink's StreamOperator): unpickled once per subtask, `open`, then `process` / `process_control` in order of
+arrival, `finish` at the normal end of all inputs, `close` always (also when `open` failed, also on cancel).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from shmflink.core.batch import Batch
+from shmflink.core.elements import ControlElement, Element
+
+__all__ = ["Mailbox", "Operator", "OperatorContext"]
+
+
+class Mailbox(Protocol):
+    """How another thread reaches the slot's thread."""
+
+    def put(self, action: Any) -> None:
+        """Has the slot call `action()` soon; safe from any thread; rings the slot's doorbell."""
+        ...
+
+    def wake(self) -> None:
+        """Makes the slot look again at what is runnable; safe from any thread."""
+        ...
+
+
+@dataclass(slots=True)
+class OperatorContext:
+    """What an operator may know of its surroundings. One per operator and subtask."""
+
+    operator_name: str
+    operator_id: str
+    task_name: str
+    subtask_index: int
+    parallelism: int
+    max_parallelism: int
+    attempt: int
+    is_batch: bool
+    configuration: dict[str, str]
+    mailbox: Mailbox
+    clock: Any
+    metrics: Any = None
+    job_parameters: dict[str, str] = field(default_factory=dict)
+
+
+class Operator:
+    """One step of a chain. Subclasses override what they need; the defaults pass everything on.
+
+    Instances are built in the user's process, pickled into the job graph, and opened in a TaskManager: keep
+    per-subtask resources out of `__init__`.
+    """
+
+    def open(self, context: OperatorContext) -> None:
+        """Called once before any input."""
+
+    def process(self, batch: Batch, input_index: int = 0) -> Iterator[Batch]:
+        """Yields what comes of `batch`. Must not keep `batch` (or views of it) beyond the generator's end."""
+        raise NotImplementedError(f"{type(self).__name__} does not define process()")
+
+    def process_control(self, element: ControlElement) -> Iterator[Element]:
+        """A watermark, barrier, status or latency marker; the gate has already combined it over its channels.
+
+        Yield batches that it causes (windows that fire) first, the element itself last.
+        """
+        yield element
+
+    def finish(self) -> Iterator[Batch]:
+        """End of all inputs: yields what is still held back."""
+        return iter(())
+
+    def close(self) -> None:
+        """Frees resources; called exactly once, whatever happened before."""
+
+    @property
+    def is_available(self) -> bool:
+        """False while the operator could not take a batch now (a blocking client behind a mailbox is busy)."""
+        return True
