@@ -1,5 +1,25 @@
-use pyo3::prelude::*;
+//! Shared-memory transport: segments, rings, credits, doorbells. No Arrow in it, and Python only in `python.rs`.
+//!
+//! ```text
+//! python.rs    the classes of shmflink._core                channel.rs   both ends of a channel
+//! status.rs    status page, heartbeat                       credit.rs    credit arithmetic, pure
+//! process.rs   parent-death signal                          ring.rs      descriptors and returns, shared words
+//! region.rs    control memory of one attempt                doorbell.rs  eventcount on a futex word
+//! arena.rs     data memory of one attempt                   memory.rs    sealed mappings, header
+//!                                                           sync.rs      atomics, or loom's
+//! ```
 
-pub fn register(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
-}
+pub mod arena;
+pub mod channel;
+pub mod credit;
+pub mod doorbell;
+pub mod error;
+pub mod memory;
+pub mod process;
+pub mod python;
+pub mod region;
+pub mod ring;
+pub mod status;
+pub mod sync;
+
+pub use python::register;

@@ -1,0 +1,145 @@
+//! Doorbell: what a slot sleeps on. An eventcount in one shared futex word.
+//!
+//! ```text
+//! slot of 64 bytes:   0 word u32 (bits 31..4: rings so far, bits 3..0: threads asleep or about to be) | 60 unused
+//! ```
+//! The protocol that loses no wake-up: `token = prepare()`, look once more for work, `wait(token)`. Count of rings and
+//! count of sleepers share one word, so they have one order without fences: a ring either comes before the sleeper
+//! registered, who then sees another ring count and does not sleep, or after, and then it sees the sleeper and wakes.
+//! Only the sleeper itself deregisters, so a ringer killed halfway leaves nothing undone that the next ring would not
+//! do; a sleeper killed asleep costs the next ringers a needless system call, nothing else.
+
+use std::sync::Arc;
+
+use super::region::Region;
+use super::sync::{monotonic_ns, FutexWord, Ordering, Park};
+
+const RING: u32 = 16;
+const SLEEPERS: u32 = RING - 1;
+
+/// The shared part; see the module's diagram.
+#[repr(C, align(64))]
+#[derive(Default)]
+pub struct DoorbellSlot {
+    /// Publishes, by release, whatever its ringer wrote before to whoever `prepare`s (acquire) and then looks.
+    futex: FutexWord,
+}
+
+#[cfg(not(loom))]
+const _: () = assert!(std::mem::size_of::<DoorbellSlot>() == DOORBELL_BYTES);
+pub const DOORBELL_BYTES: usize = 64;
+
+/// How a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wake {
+    Rung,
+    TimedOut,
+    /// A signal came; call again with the same token to go on.
+    Interrupted,
+}
+
+impl DoorbellSlot {
+    /// Announces the intention to sleep: what is rung from now on ends a wait with this token.
+    pub fn prepare(&self) -> u32 {
+        self.futex.word.load(Ordering::Acquire) / RING
+    }
+
+    /// Wakes the sleeper, or makes the next `wait` with an older token return at once. Any thread, any process.
+    pub fn ring(&self) {
+        // Release: publishes what was written before to the woken. One locked add when nobody sleeps.
+        let before = self.futex.word.fetch_add(RING, Ordering::AcqRel);
+        if before & SLEEPERS != 0 {
+            self.futex.unpark_all();
+        }
+    }
+
+    fn has_rung(&self, token: u32) -> bool {
+        self.futex.word.load(Ordering::Acquire) / RING != token
+    }
+
+    /// Spins for `spin_ns`, then sleeps until rung after `token`, or until `deadline_ns` of CLOCK_MONOTONIC.
+    pub fn wait(&self, token: u32, deadline_ns: Option<u64>, spin_ns: u64) -> Wake {
+        if self.has_rung(token) || (spin_ns > 0 && self.spin(token, deadline_ns, spin_ns)) {
+            return Wake::Rung;
+        }
+        let Some(mut seen) = self.register() else {
+            return Wake::Rung; // more sleepers than the word can count: the caller looks again instead
+        };
+        let wake = loop {
+            if seen / RING != token {
+                break Wake::Rung;
+            }
+            match self.futex.park(seen, deadline_ns) {
+                Park::Woken => seen = self.futex.word.load(Ordering::Acquire),
+                Park::TimedOut if self.has_rung(token) => break Wake::Rung,
+                Park::Interrupted if self.has_rung(token) => break Wake::Rung,
+                Park::TimedOut => break Wake::TimedOut,
+                Park::Interrupted => break Wake::Interrupted,
+            }
+        };
+        self.futex.word.fetch_sub(1, Ordering::Relaxed);
+        wake
+    }
+
+    /// Counts this thread among the sleepers; returns the word as it is then, or None when the count is full.
+    fn register(&self) -> Option<u32> {
+        let not_full = |word: u32| (word & SLEEPERS != SLEEPERS).then(|| word.wrapping_add(1));
+        let before = self
+            .futex
+            .word
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, not_full)
+            .ok()?;
+        Some(before.wrapping_add(1))
+    }
+
+    /// True when rung while spinning. The clock is read every 64 looks: reading it costs as much as ten of them.
+    fn spin(&self, token: u32, deadline_ns: Option<u64>, spin_ns: u64) -> bool {
+        let until = monotonic_ns()
+            .saturating_add(spin_ns)
+            .min(deadline_ns.unwrap_or(u64::MAX));
+        loop {
+            for _ in 0..64 {
+                if self.has_rung(token) {
+                    return true;
+                }
+                std::hint::spin_loop();
+            }
+            if monotonic_ns() >= until {
+                return false;
+            }
+        }
+    }
+}
+
+/// One doorbell of a region; keeps the region mapped.
+#[derive(Clone)]
+pub struct Doorbell {
+    region: Arc<Region>,
+    slot: u32,
+}
+
+impl Doorbell {
+    /// `slot` was checked by `Region::doorbell`.
+    pub(super) fn new(region: Arc<Region>, slot: u32) -> Self {
+        Self { region, slot }
+    }
+
+    fn shared(&self) -> &DoorbellSlot {
+        self.region.doorbell_slot(self.slot)
+    }
+
+    /// See `DoorbellSlot::prepare`.
+    pub fn prepare(&self) -> u32 {
+        self.shared().prepare()
+    }
+
+    /// See `DoorbellSlot::ring`.
+    pub fn ring(&self) {
+        self.shared().ring();
+    }
+
+    /// See `DoorbellSlot::wait`.
+    pub fn wait(&self, token: u32, deadline_ns: Option<u64>, spin_ns: u64) -> Wake {
+        self.shared().wait(token, deadline_ns, spin_ns)
+    }
+}

@@ -1,0 +1,241 @@
+//! Region: the control memory of one TaskManager attempt. Doorbells of its slots, rings of its input channels.
+//!
+//! ```text
+//!   0 Header (memory.rs): a = doorbells | rings << 32, b = data capacity | control capacity << 32, c = start position
+//!  64 doorbells x 64 bytes   (doorbell.rs)
+//!     rings x stride bytes   (ring.rs)
+//! ```
+//! Created by the consumer's TaskManager, mapped read-write by the producers' ones.
+
+use std::os::fd::{OwnedFd, RawFd};
+use std::sync::Arc;
+
+use super::doorbell::{Doorbell, DoorbellSlot, DOORBELL_BYTES};
+use super::error::TransportError;
+use super::memory::{Access, Header, Mapping, HEADER_BYTES, KIND_REGION};
+use super::ring::{Entry, RingControl, RingMemory, RingShape, CONTROL_BYTES, ENTRY_BYTES};
+use super::sync::AtomicU32;
+
+/// Limits that keep every size far from overflow; real clusters use a fraction.
+const DOORBELLS_MAX: u32 = 4096;
+const RINGS_MAX: u32 = 1 << 20;
+const CAPACITY_MAX: u32 = 1 << 16;
+
+/// What a region holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RegionShape {
+    pub doorbells: u32,
+    pub rings: u32,
+    pub ring: RingShape,
+}
+
+impl RegionShape {
+    fn check(&self) -> Result<(), String> {
+        let RingShape {
+            data_capacity,
+            control_capacity,
+            ..
+        } = self.ring;
+        let limits = [
+            ("doorbells", self.doorbells, 1, DOORBELLS_MAX),
+            ("rings", self.rings, 0, RINGS_MAX),
+            ("data_capacity", data_capacity, 1, CAPACITY_MAX),
+            ("control_capacity", control_capacity, 1, CAPACITY_MAX),
+        ];
+        for (name, value, least, most) in limits {
+            if value < least || value > most {
+                return Err(format!("a region has {least} to {most} {name}, not {value}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn rings_offset(&self) -> usize {
+        HEADER_BYTES + self.doorbells as usize * DOORBELL_BYTES
+    }
+
+    fn bytes(&self) -> usize {
+        self.rings_offset() + self.rings as usize * self.ring.stride()
+    }
+
+    fn to_fields(self) -> [u64; 4] {
+        let pair = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
+        let RingShape {
+            data_capacity,
+            control_capacity,
+            start,
+        } = self.ring;
+        [
+            pair(self.doorbells, self.rings),
+            pair(data_capacity, control_capacity),
+            start,
+            0,
+        ]
+    }
+
+    fn from_fields(fields: [u64; 4]) -> Self {
+        let split = |pair: u64| (pair as u32, (pair >> 32) as u32);
+        let (doorbells, rings) = split(fields[0]);
+        let (data_capacity, control_capacity) = split(fields[1]);
+        Self {
+            doorbells,
+            rings,
+            ring: RingShape {
+                data_capacity,
+                control_capacity,
+                start: fields[2],
+            },
+        }
+    }
+}
+
+pub struct Region {
+    mapping: Mapping,
+    shape: RegionShape,
+    epoch: u64,
+}
+
+impl Region {
+    /// A new region in a sealed memfd. Raises Resource when memory does not suffice, Internal for an impossible shape.
+    pub fn create(epoch: u64, shape: RegionShape) -> Result<Self, TransportError> {
+        shape.check().map_err(TransportError::Internal)?;
+        Self::initialise(
+            Mapping::create("shmflink control memory", shape.bytes(), Access::PeersWrite)?,
+            epoch,
+            shape,
+        )
+    }
+
+    /// The same in anonymous memory: both ends in this process.
+    pub fn anonymous(epoch: u64, shape: RegionShape) -> Result<Self, TransportError> {
+        shape.check().map_err(TransportError::Internal)?;
+        Self::initialise(Mapping::anonymous(shape.bytes())?, epoch, shape)
+    }
+
+    /// Maps a peer's region. Corrupt when the descriptor is not the sealed region of that epoch.
+    pub fn open(fd: OwnedFd, epoch: u64) -> Result<Self, TransportError> {
+        let mapping = Mapping::open(fd, "shmflink control memory", Access::PeersWrite)?;
+        let header = Header::read(&mapping, KIND_REGION, epoch, "control memory")?;
+        let shape = RegionShape::from_fields(header.fields);
+        shape.check().map_err(TransportError::Corrupt)?;
+        if shape.bytes() != mapping.bytes() {
+            return Err(TransportError::Corrupt(format!(
+                "control memory of {} bytes where its shape needs {}",
+                mapping.bytes(),
+                shape.bytes()
+            )));
+        }
+        Ok(Self { mapping, shape, epoch })
+    }
+
+    fn initialise(mapping: Mapping, epoch: u64, shape: RegionShape) -> Result<Self, TransportError> {
+        let region = Self { mapping, shape, epoch };
+        for ring in 0..shape.rings {
+            region.ring_control(ring).initialise(shape.ring.start);
+        }
+        Header::new(KIND_REGION, epoch, region.bytes(), shape.to_fields()).write(&region.mapping);
+        Ok(region)
+    }
+
+    pub fn shape(&self) -> RegionShape {
+        self.shape
+    }
+
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.mapping.bytes()
+    }
+
+    /// The descriptor to pass to peers; None for opened and anonymous regions.
+    pub fn fd(&self) -> Option<RawFd> {
+        self.mapping.fd()
+    }
+
+    /// The doorbell of a slot. Internal when there is no such slot.
+    pub fn doorbell(self: &Arc<Self>, slot: u32) -> Result<Doorbell, TransportError> {
+        if slot >= self.shape.doorbells {
+            return Err(TransportError::Internal(format!(
+                "doorbell {slot} of {}",
+                self.shape.doorbells
+            )));
+        }
+        Ok(Doorbell::new(self.clone(), slot))
+    }
+
+    /// The words of a ring. Internal when there is no such ring.
+    pub fn ring(self: &Arc<Self>, index: u32) -> Result<RegionRing, TransportError> {
+        if index >= self.shape.rings {
+            return Err(TransportError::Internal(format!(
+                "ring {index} of {}",
+                self.shape.rings
+            )));
+        }
+        Ok(RegionRing {
+            region: self.clone(),
+            index,
+        })
+    }
+
+    pub(super) fn doorbell_slot(&self, slot: u32) -> &DoorbellSlot {
+        assert!(slot < self.shape.doorbells);
+        // SAFETY: `shape.bytes()` equals the mapping's size, so the slot lies inside it; the mapping is page-aligned and
+        // the offset a multiple of 64; the type consists of atomics, so concurrent writes by peers are no data races;
+        // zeroed memory is a valid value; the borrow ends before the mapping does.
+        unsafe {
+            &*self
+                .mapping
+                .base()
+                .add(HEADER_BYTES + slot as usize * DOORBELL_BYTES)
+                .cast()
+        }
+    }
+
+    fn ring_base(&self, index: u32) -> *mut u8 {
+        assert!(index < self.shape.rings);
+        let offset = self.shape.rings_offset() + index as usize * self.shape.ring.stride();
+        // SAFETY: inside the mapping, as its size equals `shape.bytes()`.
+        unsafe { self.mapping.base().add(offset) }
+    }
+
+    fn ring_control(&self, index: u32) -> &RingControl {
+        // SAFETY: as in `doorbell_slot`; the stride is a multiple of 64, so the control words are aligned.
+        unsafe { &*self.ring_base(index).cast() }
+    }
+}
+
+/// One ring of a region; keeps the region mapped.
+#[derive(Clone)]
+pub struct RegionRing {
+    region: Arc<Region>,
+    index: u32,
+}
+
+impl RingMemory for RegionRing {
+    fn shape(&self) -> RingShape {
+        self.region.shape.ring
+    }
+
+    fn control(&self) -> &RingControl {
+        self.region.ring_control(self.index)
+    }
+
+    fn entries(&self) -> &[Entry] {
+        let count = self.shape().entry_count();
+        // SAFETY: as in `doorbell_slot`; `stride` counts these entries after the control words.
+        unsafe { std::slice::from_raw_parts(self.region.ring_base(self.index).add(CONTROL_BYTES).cast(), count) }
+    }
+
+    fn returns(&self) -> &[AtomicU32] {
+        let offset = CONTROL_BYTES + self.shape().entry_count() * ENTRY_BYTES;
+        // SAFETY: as in `doorbell_slot`; `stride` counts these words after the entries.
+        unsafe {
+            std::slice::from_raw_parts(
+                self.region.ring_base(self.index).add(offset).cast(),
+                self.shape().return_count(),
+            )
+        }
+    }
+}
