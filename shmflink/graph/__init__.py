@@ -1,4 +1,4 @@
 """StreamGraph -> JobGraph -> ExecutionGraph: plain immutable data that can be printed, compared and drawn.
 
-Imports `core`, `config`, `operators` and `connectors.base`. Must not know of processes, sockets or slots as threads.
+Imports `core`, `config`, `operators` and `connectors.base`. Must not know of processes, sockets or threads.
 """

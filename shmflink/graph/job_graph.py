@@ -1,4 +1,4 @@
-"""The job graph: chains of operators (vertices) and the edges that need channels. What the JobManager is given."""
+"""The job graph: chains of operators and the edges that need channels. What the JobManager is given."""
 
 from __future__ import annotations
 
@@ -39,7 +39,11 @@ class NodeKind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ChainedOperator:
-    """One operator inside a vertex. A chain is a tree: node 0 is the head, `children` index into the same tuple."""
+    """One operator inside a vertex.
+
+    A chain is a tree: node 0 is the head, `children` index into the same tuple.
+    `input_tag` names the side output of its parent that feeds it; None = the main output.
+    """
 
     operator_id: str
     name: str
@@ -48,6 +52,7 @@ class ChainedOperator:
     kind: NodeKind
     payload: bytes
     children: tuple[int, ...] = ()
+    input_tag: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,7 @@ class JobVertex:
 
 @dataclass(frozen=True, slots=True)
 class JobEdge:
-    """An edge that needs channels: from one chained operator of `source` to input `input_index` of `target`'s head."""
+    """An edge that needs channels: from a chained operator of `source` to an input of `target`'s head."""
 
     index: int
     source: int
@@ -84,7 +89,11 @@ class JobEdge:
 
 @dataclass(frozen=True, slots=True)
 class JobGraph:
-    """All that a cluster needs to run a job. `configuration` holds Flink's keys; `python_path` what workers import from."""
+    """All that a cluster needs to run a job.
+
+    `configuration` holds Flink's keys; `python_path` what workers import from; `json_plan` the stream graph
+    as Flink's `get_execution_plan` writes it.
+    """
 
     job_id: JobId
     name: str
@@ -95,3 +104,4 @@ class JobGraph:
     python_path: tuple[str, ...] = ()
     working_directory: str = ""
     main_file: str = ""
+    json_plan: str = ""

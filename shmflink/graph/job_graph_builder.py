@@ -1,0 +1,166 @@
+"""Stream graph -> job graph: chains become vertices, everything that travels is serialised."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from shmflink.core.codec import dumps_function
+from shmflink.core.ids import JobId, OperatorId
+from shmflink.errors import JobGraphError
+from shmflink.graph.chaining import chain_heads, chain_names
+from shmflink.graph.job_graph import ChainedOperator, JobEdge, JobGraph, JobVertex, NodeKind
+from shmflink.graph.operator_ids import operator_ids
+from shmflink.graph.plan import plan_as_json
+from shmflink.graph.stream_graph import StreamEdge, StreamGraph, StreamNode, default_max_parallelism
+
+__all__ = ["JobEnvironment", "build_job_graph"]
+
+
+@dataclass(frozen=True, slots=True)
+class JobEnvironment:
+    """What a job brings along beside its operators."""
+
+    configuration: Mapping[str, str] = field(default_factory=dict)
+    python_path: tuple[str, ...] = ()
+    working_directory: str = ""
+    main_file: str = ""
+
+
+def build_job_graph(
+    graph: StreamGraph,
+    environment: JobEnvironment | None = None,
+    *,
+    job_id: JobId | None = None,
+    dumps: Callable[[Any, str], bytes] = dumps_function,
+) -> JobGraph:
+    """Job graph of a stream graph; vertices in topological order, inputs first.
+
+    Raises JobGraphError (uids, co-location) and SerializationError naming the operator that cannot travel.
+    """
+    environment = environment or JobEnvironment()
+    chains = _chains(graph)
+    vertices = tuple(chain.vertex(index, dumps) for index, chain in enumerate(chains.values()))
+    _check_co_location(vertices)
+    return JobGraph(
+        job_id=job_id or JobId.random(),
+        name=graph.name,
+        is_batch=graph.is_batch,
+        vertices=vertices,
+        edges=_edges(graph, chains, dumps),
+        configuration=dict(environment.configuration),
+        python_path=environment.python_path,
+        working_directory=environment.working_directory,
+        main_file=environment.main_file,
+        json_plan=plan_as_json(graph),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Chain:
+    """Nodes of one vertex, head first; `position` of each node's id among them."""
+
+    index: int
+    name: str
+    nodes: list[StreamNode]
+    ids: dict[int, OperatorId]
+    position: dict[int, int] = field(default_factory=dict)
+
+    def add(self, node: StreamNode) -> None:
+        self.position[node.id] = len(self.nodes)
+        self.nodes.append(node)
+
+    def vertex(self, index: int, dumps: Callable[[Any, str], bytes]) -> JobVertex:
+        head = self.nodes[0]
+        return JobVertex(
+            index=index,
+            name=self.name,
+            parallelism=head.parallelism,
+            max_parallelism=head.max_parallelism or default_max_parallelism(head.parallelism),
+            slot_sharing_group=head.slot_sharing_group,
+            co_location_group=next((n.co_location_group for n in self.nodes if n.co_location_group), None),
+            operators=self._operators(dumps),
+        )
+
+    def _operators(self, dumps: Callable[[Any, str], bytes]) -> tuple[ChainedOperator, ...]:
+        children: dict[int, list[int]] = {}
+        for position, node in enumerate(self.nodes[1:], start=1):
+            children.setdefault(node.in_edges[0].source, []).append(position)
+        return tuple(
+            ChainedOperator(
+                operator_id=self.ids[node.id].hex,
+                name=node.name,
+                description=node.description,
+                uid=node.uid,
+                kind=node.kind,
+                payload=dumps(node.payload, _what(node)),
+                children=tuple(children.get(node.id, ())),
+                input_tag=node.in_edges[0].output_tag if node is not self.nodes[0] else None,
+            )
+            for node in self.nodes
+        )
+
+
+def _what(node: StreamNode) -> str:
+    """How an error calls it: `source 'Source: lines'`, `operator 'Map'`."""
+    return f"{'operator' if node.kind is NodeKind.OPERATOR else node.kind} '{node.name}'"
+
+
+def _chains(graph: StreamGraph) -> dict[int, _Chain]:
+    """Chain by its head's id."""
+    heads = chain_heads(graph)
+    ids = operator_ids(graph)
+    names = chain_names(graph, heads)
+    chains: dict[int, _Chain] = {}
+    for node in graph.nodes.values():
+        head = heads[node.id]
+        if head == node.id:
+            chains[head] = _Chain(len(chains), names[head], [], ids)
+        chains[head].add(node)
+    return chains
+
+
+def _edges(
+    graph: StreamGraph, chains: dict[int, _Chain], dumps: Callable[[Any, str], bytes]
+) -> tuple[JobEdge, ...]:
+    chain_of = {node.id: chain for chain in chains.values() for node in chain.nodes}
+    between = [edge for edge in graph.edges if chain_of[edge.source] is not chain_of[edge.target]]
+    return tuple(_edge(index, edge, graph, chain_of, dumps) for index, edge in enumerate(between))
+
+
+def _edge(
+    index: int,
+    edge: StreamEdge,
+    graph: StreamGraph,
+    chain_of: dict[int, _Chain],
+    dumps: Callable[[Any, str], bytes],
+) -> JobEdge:
+    source = graph.nodes[edge.source]
+    what = f"the partitioner between '{source.name}' and '{graph.nodes[edge.target].name}'"
+    return JobEdge(
+        index=index,
+        source=chain_of[edge.source].index,
+        source_operator=chain_of[edge.source].position[edge.source],
+        target=chain_of[edge.target].index,
+        input_index=edge.input_index,
+        strategy=edge.strategy,
+        partitioner=b"" if edge.partitioner is None else dumps(edge.partitioner, what),
+        output_tag=edge.output_tag,
+        buffer_timeout_ms=source.buffer_timeout_ms,
+    )
+
+
+def _check_co_location(vertices: tuple[JobVertex, ...]) -> None:
+    """Subtasks that must share a slot must be allowed to: one slot sharing group."""
+    first: dict[str, JobVertex] = {}
+    for vertex in vertices:
+        if vertex.co_location_group is None:
+            continue
+        other = first.setdefault(vertex.co_location_group, vertex)
+        if other.slot_sharing_group != vertex.slot_sharing_group:
+            raise JobGraphError(
+                f"co-location group '{vertex.co_location_group}' holds '{other.name}' (slot sharing group "
+                f"'{other.slot_sharing_group}') and '{vertex.name}' ('{vertex.slot_sharing_group}'): "
+                "put them in one slot sharing group"
+            )

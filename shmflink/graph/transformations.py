@@ -1,0 +1,124 @@
+"""What a user's program records, one object per call: the input of the stream graph.
+
+Transformations are the only mutable stage: `map()` records one, `.name()`, `.uid()`, `.set_parallelism()`
+still change it. Partitioning, union and side output are transformations without an operator; the stream graph
+turns them into properties of edges.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from shmflink.connectors.base import Sink, Source
+from shmflink.graph.job_graph import ShipStrategy
+from shmflink.operators.base import Operator
+
+__all__ = [
+    "DEFAULT_SLOT_SHARING_GROUP",
+    "MAX_PARALLELISM_LIMIT",
+    "ChainingStrategy",
+    "OperatorTransformation",
+    "PartitionTransformation",
+    "SideOutputTransformation",
+    "SinkTransformation",
+    "SourceTransformation",
+    "Transformation",
+    "UnionTransformation",
+    "ancestors_first",
+]
+
+DEFAULT_SLOT_SHARING_GROUP: Final = "default"
+MAX_PARALLELISM_LIMIT: Final = 1 << 15  # Flink: Transformation.UPPER_BOUND_MAX_PARALLELISM
+
+
+class ChainingStrategy(enum.StrEnum):
+    """Whether an operator lets itself be chained (Flink: ChainingStrategy)."""
+
+    ALWAYS = "ALWAYS"
+    HEAD = "HEAD"  # never to its input; what follows may be chained to it
+    NEVER = "NEVER"
+
+
+@dataclass(slots=True, eq=False)
+class Transformation:
+    """Common part.
+
+    `parallelism` None means: like the first input, in max parallelism and buffer timeout too. Other fields
+    that are None are not given.
+    """
+
+    id: int
+    name: str
+    inputs: tuple[Transformation, ...] = ()
+    output_type: Any = None
+    parallelism: int | None = None
+    max_parallelism: int | None = None
+    description: str | None = None
+    uid: str | None = None
+    uid_hash: str | None = None
+    slot_sharing_group: str | None = None
+    co_location_group: str | None = None
+    buffer_timeout_ms: int | None = None
+    chaining_strategy: ChainingStrategy = ChainingStrategy.ALWAYS
+    is_parallelism_fixed: bool = False  # the connector or `force_non_parallel()` allows no other
+
+
+@dataclass(slots=True, eq=False)
+class SourceTransformation(Transformation):
+    """Reads a source."""
+
+    source: Source = field(kw_only=True)
+    chaining_strategy: ChainingStrategy = ChainingStrategy.HEAD
+
+
+@dataclass(slots=True, eq=False)
+class OperatorTransformation(Transformation):
+    """Applies an operator; input i of the operator is `inputs[i]`."""
+
+    operator: Operator = field(kw_only=True)
+
+
+@dataclass(slots=True, eq=False)
+class SinkTransformation(Transformation):
+    """Writes to a sink."""
+
+    sink: Sink = field(kw_only=True)
+
+
+@dataclass(slots=True, eq=False)
+class PartitionTransformation(Transformation):
+    """How consumers receive this stream. `partitioner` (CUSTOM): (key, number of partitions) -> index."""
+
+    strategy: ShipStrategy = field(kw_only=True)
+    partitioner: Any = None
+
+
+@dataclass(slots=True, eq=False)
+class UnionTransformation(Transformation):
+    """All inputs as one stream."""
+
+
+@dataclass(slots=True, eq=False)
+class SideOutputTransformation(Transformation):
+    """The side output `output_tag` of its input."""
+
+    output_tag: str = field(kw_only=True)
+
+
+def ancestors_first(sinks: Sequence[Transformation]) -> list[Transformation]:
+    """Everything that `sinks` are made of, each once, inputs before consumers, in the program's order."""
+    order: dict[int, Transformation] = {}
+    for sink in sinks:
+        stack = [(sink, iter(sink.inputs))]
+        while stack:
+            transformation, inputs = stack[-1]
+            following = next((i for i in inputs if i.id not in order), None)
+            if following is not None:
+                stack.append((following, iter(following.inputs)))
+                continue
+            stack.pop()
+            order.setdefault(transformation.id, transformation)
+    return list(order.values())
