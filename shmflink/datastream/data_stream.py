@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pyarrow as pa
 
-from shmflink.common.typeinfo import TupleTypeInfo, TypeInformation, Types
 from shmflink.connectors.base import Sink
 from shmflink.connectors.print_sink import PrintSink
+from shmflink.core.typeinfo import TupleTypeInfo, TypeInformation, Types
 from shmflink.datastream.collect import CloseableIterator
 from shmflink.datastream.functions import (
     FilterFunction,

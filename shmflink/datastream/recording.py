@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
-from shmflink.common.types import Row
+from shmflink.core.row import Row
 from shmflink.datastream.functions import Function, KeySelector, MapFunction, Partitioner, RuntimeContext
 from shmflink.datastream.slot_sharing_group import SlotSharingGroup
 from shmflink.errors import JobGraphError

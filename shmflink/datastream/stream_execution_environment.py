@@ -14,12 +14,12 @@ from shmflink.common.configuration import Configuration
 from shmflink.common.execution_config import ExecutionConfig
 from shmflink.common.job_client import JobClient
 from shmflink.common.job_execution_result import JobExecutionResult
-from shmflink.common.typeinfo import TypeInformation
 from shmflink.common.watermark_strategy import WatermarkStrategy
 from shmflink.config.units import parse_duration_ms
 from shmflink.connectors.base import Source
 from shmflink.connectors.collect import CollectServer, CollectSink
 from shmflink.connectors.collection import CollectionSource
+from shmflink.core.typeinfo import TypeInformation
 from shmflink.datastream.collect import CloseableIterator
 from shmflink.datastream.data_stream import DataStream
 from shmflink.datastream.execution_mode import RuntimeExecutionMode

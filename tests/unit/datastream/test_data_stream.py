@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from shmflink.common.typeinfo import Types
 
+from shmflink.core.typeinfo import Types
 from shmflink.datastream import (
     DataStream,
     FilterFunction,
