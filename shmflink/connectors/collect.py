@@ -3,10 +3,12 @@
 The *server* is in the user's process, the *writers* in slots; each has a connection. Frames::
 
     kind u8 | length u64 (little-endian) | payload of that length
-    kind 0  HELLO: parallelism u32        kind 1  BATCH: an Arrow IPC stream of one batch        kind 2  END: nothing
+    kind 0  HELLO: parallelism u32
+    kind 1  BATCH: an Arrow IPC stream of one batch
+    kind 2  END: nothing
 
-There is no queue in between: what the iterator has not asked for waits in the sockets, then in the writers' outboxes,
-then as back-pressure in the job.
+There is no queue in between: what the iterator has not asked for waits in the sockets, then in the writers'
+outboxes, then as back-pressure in the job.
 """
 
 from __future__ import annotations
@@ -59,11 +61,13 @@ class CollectServer:
         self.address = f"@{name}"
 
     def batches(self) -> Iterator[Batch]:
-        """Batches as they come, those of one subtask in its order; ends when all writers have ended or `end` was called.
+        """Batches as they come, those of one subtask in its order.
+
+        Ends when all writers have ended or `end` was called.
 
         A writer that breaks off without an end (its job failed) only ends its connection.
         """
-        while not self._is_closed and self._writers_left != 0:
+        while not self._was_closed() and self._writers_left != 0:
             ready = [key.fileobj for key, _ in self._selector.select(0 if self._is_ending else None)]
             if self._is_ending and not any(isinstance(source, socket.socket) for source in ready):
                 return
@@ -72,11 +76,14 @@ class CollectServer:
                     self._accept()
                 elif isinstance(source, socket.socket):
                     yield from self._receive(source)
-                    if self._is_closed:
+                    if self._was_closed():
                         return
 
     def end(self) -> None:
-        """The job has ended: the iterator hands out what has arrived and then ends. Any thread; idempotent."""
+        """The job has ended: the iterator hands out what has arrived and then ends.
+
+        Any thread; idempotent.
+        """
         self._is_ending = True
         with contextlib.suppress(OSError):
             os.write(self._wake_write, b"x")
@@ -92,6 +99,10 @@ class CollectServer:
         self._selector.close()
         os.close(self._wake_read)
         os.close(self._wake_write)
+
+    def _was_closed(self) -> bool:
+        """The consumer may close while it holds a batch."""
+        return self._is_closed
 
     def _accept(self) -> None:
         connection, _ = self._listener.accept()

@@ -26,8 +26,9 @@ SLICE_ROWS: Final = 8192
 class CollectionSource(Source):
     """The elements of a collection, in order, by one reader.
 
-    The elements are serialised here, in the program: in slices, as columns where their type is declared (which also
-    brings them into the type's form), else pickled, so that they come out exactly as they went in.
+    The elements are serialised here, in the program: in slices, as columns where their type is declared
+    (which also brings them into the type's form), else pickled, so that they come out exactly as they went
+    in.
     """
 
     def __init__(self, items: Iterable[Any], type_info: TypeInformation | None = None) -> None:

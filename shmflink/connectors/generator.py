@@ -29,8 +29,8 @@ Generate = Callable[[int, int], pa.RecordBatch | list[Any]]
 class GeneratorSource(Source):
     """*shmflink only.* Rows 0 to `rows` - 1, each batch made by `function(start, stop)`.
 
-    The function returns a RecordBatch or a list with exactly the rows [start, stop). It must depend on them alone:
-    which reader makes which rows is not fixed, and after a failure rows are made again.
+    The function returns a RecordBatch or a list with exactly the rows [start, stop). It must depend on them
+    alone: which reader makes which rows is not fixed, and after a failure rows are made again.
     """
 
     def __init__(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable
@@ -19,8 +20,9 @@ _END: Final = object()
 class Outbox:
     """Hands items to `deliver`, one at a time and in order, in a thread of its own.
 
-    The slot's thread puts; it never waits here. When the queue was full or the end is reached, the mailbox is woken.
-    What `deliver` or `complete` raises is raised in the slot's thread by the next call of any method but `close`.
+    The slot's thread puts; it never waits here. When the queue was full or the end is reached, the mailbox is
+    woken. What `deliver` or `complete` raises is raised in the slot's thread by the next call of any method
+    but `close`.
     """
 
     def __init__(
@@ -66,12 +68,13 @@ class Outbox:
         return self._is_finished
 
     def close(self) -> bool:
-        """Throws away what is still queued and ends the thread. False when it is stuck in `deliver`. Idempotent."""
+        """Throws away what is still queued and ends the thread.
+
+        False when it is stuck in `deliver`. Idempotent.
+        """
         self._is_abandoned = True
-        try:
+        with contextlib.suppress(queue.Full):  # then the thread finds `_is_abandoned` with the next item
             self._queue.put_nowait(_END)
-        except queue.Full:
-            pass  # the thread finds `_is_abandoned` with the next item
         self._thread.join(JOIN_TIMEOUT_SECONDS)
         return not self._thread.is_alive()
 

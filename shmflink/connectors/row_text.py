@@ -1,12 +1,13 @@
 """The string form of records, as PyFlink prints and writes them.
 
-`print_lines` follows `DataStream.print` (undeclared objects by Python's `str`, rows as ``+I[a,1]``); `java_lines` follows
-the `toString` of Java's types, which is what Flink's string encoder writes (rows as ``+I[a, 1]``, ``true``, ``null``).
+`print_lines` follows `DataStream.print` (undeclared objects by Python's `str`, rows as ``+I[a,1]``);
+`java_lines` follows the `toString` of Java's types, which is what Flink's string encoder writes (rows as
+``+I[a, 1]``, ``true``, ``null``).
 """
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import math
 from collections.abc import Callable
 from typing import Any, Final
@@ -76,7 +77,7 @@ def _lines(batch: Batch, text: Callable[[Shape, Any], str]) -> list[str]:
 
 
 def _shapes(batch: Batch) -> tuple[Shape | None, Shape | None]:
-    """The shape that the program declared or a file's columns have, and the one that undeclared rows travel in."""
+    """The shape that is declared (or a file's columns have), and the one that undeclared rows travel in."""
     if batch.row_type is not None:
         return batch.row_type.shape, None
     if not batch.is_columnar:
@@ -107,7 +108,7 @@ def _composite_text(shape: Shape, value: Any) -> str:
 
 
 def _float_text(value: float, *, single: bool = False) -> str:
-    """Java's Double.toString / Float.toString: plain from 1e-3 to 1e7, else computerised scientific notation."""
+    """Java's Double.toString and Float.toString: plain from 1e-3 to 1e7, else with an exponent."""
     if math.isnan(value):
         return "NaN"
     if math.isinf(value):
@@ -124,7 +125,7 @@ def _bytes_text(value: bytes) -> str:
     return f"[{', '.join([str(byte - 256 if byte > 127 else byte) for byte in value])}]"
 
 
-def _timestamp_text(value: datetime.datetime) -> str:
+def _timestamp_text(value: dt.datetime) -> str:
     """java.sql.Timestamp.toString: the fraction without trailing zeros, but at least one digit."""
     fraction = f"{value.microsecond:06d}".rstrip("0") or "0"
     return f"{value:%Y-%m-%d %H:%M:%S}.{fraction}"

@@ -23,7 +23,7 @@ class SplitCursor(ABC):
     def remaining(self) -> Split:
         """The split from here on: what a reader needs to go on after the last batch handed out."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027  many have nothing to free
         """Frees files. Called once."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import re
 import zoneinfo
 from typing import Final
@@ -24,7 +24,9 @@ class BucketAssigner:
     def date_time_bucket_assigner(
         format_str: str = "yyyy-MM-dd--HH", timezone_id: str | None = None
     ) -> BucketAssigner:
-        """One folder per hour (by default) of processing time; `format_str` is a pattern of Java's DateTimeFormatter.
+        """One folder per hour (by default) of processing time.
+
+        `format_str` is a pattern of Java's DateTimeFormatter.
 
         Raises:
             ConfigurationError: a pattern letter or time zone that is not known.
@@ -46,7 +48,7 @@ class _DateTimeBuckets(BucketAssigner):
         second = now_ms // 1000
         if self._last[0] != second:
             zone = self._zone
-            now = datetime.datetime.fromtimestamp(second, tz=datetime.UTC).astimezone(zone)
+            now = dt.datetime.fromtimestamp(second, tz=dt.UTC).astimezone(zone)
             self._last = (second, now.strftime(self._strftime))
         return self._last[1]
 
@@ -94,11 +96,11 @@ def _strftime_pattern(pattern: str) -> str:
     return "".join(parts)
 
 
-def _zone(timezone_id: str) -> datetime.tzinfo:
+def _zone(timezone_id: str) -> dt.tzinfo:
     offset = re.fullmatch(r"(?:GMT|UTC|UT)?([+-])(\d{1,2})(?::?(\d\d))?", timezone_id)
     if offset is not None:
         minutes = int(offset[2]) * 60 + int(offset[3] or 0)
-        return datetime.timezone(datetime.timedelta(minutes=-minutes if offset[1] == "-" else minutes))
+        return dt.timezone(dt.timedelta(minutes=-minutes if offset[1] == "-" else minutes))
     try:
         return zoneinfo.ZoneInfo(timezone_id)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError):

@@ -52,7 +52,7 @@ class OutputFormat(ABC):
 
     @abstractmethod
     def create(self, file: BinaryIO, first: Any) -> BulkWriter:
-        """In the sink's thread: a writer for one part file that begins with `first` (which is written after)."""
+        """In the sink's thread: a writer for one part file; `first` is what will be written to it first."""
 
 
 class Encoder(OutputFormat):
@@ -97,9 +97,11 @@ class ParquetBulkWriters:
 
     @staticmethod
     def for_row_type(
-        row_type: RowTypeInfo | pa.Schema, hadoop_config: Any = None, utc_timestamp: bool = False
+        row_type: RowTypeInfo | pa.Schema,
+        hadoop_config: Any = None,  # noqa: ARG004  PyFlink has it
+        utc_timestamp: bool = False,  # noqa: ARG004  PyFlink has it
     ) -> BulkWriterFactory:
-        """Parquet files with the columns of `row_type`: a row type of `Types`, or an Arrow schema (*shmflink only*).
+        """Parquet files with the columns of `row_type`: a row type, or an Arrow schema (*shmflink only*).
 
         There is no Hadoop here, and timestamps are written as they are: both other parameters change nothing.
         """
@@ -125,8 +127,8 @@ class ParquetWriterFactory(BulkWriterFactory):
     def encode(self, batch: Batch) -> pa.RecordBatch:
         if shape_of_columns(batch.to_wire()) == PICKLE:
             raise TypeMismatchError(
-                "Parquet needs columns, got undeclared objects: declare the output type of the operator before the sink "
-                "(output_type=Types.ROW_NAMED(...)), or make columns with map_batches"
+                "Parquet needs columns, got undeclared objects: declare the output type of the operator "
+                "before the sink (output_type=Types.ROW_NAMED(...)), or make columns with map_batches"
             )
         columns = batch.columns()
         return _own_memory(columns if self._schema is None else _cast(columns, self._schema))

@@ -26,7 +26,7 @@ class FileFormat(ABC):
     def open_split(self, split: Split) -> SplitCursor:
         """Opens a split whose payload is a `FileRange`."""
 
-    def check(self, first_file: str) -> None:
+    def check(self, first_file: str) -> None:  # noqa: B027  not every format can tell
         """Looks, where the program runs, whether the input can be of this format."""
 
     @property
@@ -65,7 +65,10 @@ class BulkFormat(FileFormat):
 
 
 class ParquetFormat(BulkFormat):
-    """*shmflink only.* Parquet files as rows with the files' own columns and types, or the chosen columns in their order."""
+    """*shmflink only.* Parquet files as rows of the files' own types.
+
+    With all columns, or the chosen ones in their order.
+    """
 
     def __init__(self, columns: Sequence[str] | None = None, batch_size: int = BATCH_ROWS) -> None:
         """`batch_size` is the largest number of rows of one batch."""

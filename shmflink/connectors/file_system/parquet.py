@@ -20,7 +20,10 @@ BATCH_ROWS: Final = 8192
 """Rows of a batch where the program does not say."""
 
 ROW_GROUP_ROWS: Final = 1 << 20
-"""Rows of a row group that is written: large groups compress and skip better; they are buffered by the writer."""
+"""Rows of a row group that is written: large groups compress and skip better.
+
+They are buffered by the writer.
+"""
 
 
 def read_schema(path: str, columns: Sequence[str] | None = None) -> pa.Schema:
@@ -36,7 +39,10 @@ def read_schema(path: str, columns: Sequence[str] | None = None) -> pa.Schema:
 
 
 class ParquetCursor(SplitCursor):
-    """The row groups that begin inside a byte range of a file; `position` counts the rows handed out of them."""
+    """The row groups that begin inside a byte range of a file.
+
+    `position` counts the rows handed out of them.
+    """
 
     def __init__(
         self, split: Split, columns: Sequence[str] | None, batch_rows: int, row_type: Any = None

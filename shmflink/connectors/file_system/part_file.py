@@ -18,8 +18,8 @@ _NO_TMPFILE: Final = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, er
 class PartFile:
     """A file without a name in the target's file system (O_TMPFILE); `publish` gives it its name.
 
-    If the process dies first, the system frees it. Where the file system has no such files, and once `park` was
-    called, it has a hidden name ``.<name>.inprogress.<random>`` instead, which every reader skips.
+    If the process dies first, the system frees it. Where the file system has no such files, and once `park`
+    was called, it has a hidden name ``.<name>.inprogress.<random>`` instead, which every reader skips.
     """
 
     def __init__(self, directory: str, name: str) -> None:
@@ -45,7 +45,9 @@ class PartFile:
         self._is_parked = True
 
     def publish(self, path: str) -> None:
-        """Makes the file durable and visible as `path`, in the same file system; makes the folders on the way.
+        """Makes the file durable and visible as `path`, in the same file system.
+
+        Makes the folders on the way.
 
         Raises:
             ResourceError: the path exists already, or the disk refuses.

@@ -23,7 +23,10 @@ class RollingPolicy:
         return OnCheckpointRollingPolicy()
 
     def should_roll(self, size_bytes: int, opened_ms: int, written_ms: int, now_ms: int) -> bool:
-        """`size_bytes` is what the part holds; `opened_ms` and `written_ms` when it was begun and last written."""
+        """`size_bytes` is what the part holds.
+
+        `opened_ms` and `written_ms` when it was begun and last written.
+        """
         return False
 
 

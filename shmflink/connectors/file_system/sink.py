@@ -76,11 +76,13 @@ class _Settings:
 
 
 class FileSink(Sink):
-    """Writes part files into bucket folders under a base path. Built by `for_row_format` or `for_bulk_format`.
+    """Writes part files into bucket folders under a base path.
 
-    A file is named ``<prefix>-<id of the subtask>-<number><suffix>``, and appears, whole, when its subtask has written
-    all its rows; a job that fails or is cancelled before leaves nothing of that subtask. The default bucket is the
-    hour, as in Flink.
+    Built by `for_row_format` or `for_bulk_format`.
+
+    A file is named ``<prefix>-<id of the subtask>-<number><suffix>``, and appears, whole, when its subtask
+    has written all its rows; a job that fails or is cancelled before leaves nothing of that subtask. The
+    default bucket is the hour, as in Flink.
     """
 
     def __init__(self, settings: Any) -> None:
@@ -113,7 +115,7 @@ class _Builder:
         self._names = OutputFileConfig()
 
     def with_bucket_check_interval(self, interval: int) -> Self:
-        """Accepted as in Flink: here a file is closed for good at the next write or at the end, without a timer."""
+        """Changes nothing: a part is closed at the next write after it is full, or at the end."""
         return self
 
     def with_bucket_assigner(self, bucket_assigner: BucketAssigner) -> Self:
@@ -165,7 +167,7 @@ class BulkFormatBuilder(_Builder):
     def with_rolling_policy(self, rolling_policy: RollingPolicy) -> Self:
         """Only the on-checkpoint policy, as in Flink."""
         if not isinstance(rolling_policy, OnCheckpointRollingPolicy):
-            raise ValueError("rolling_policy must be OnCheckpointRollingPolicy for bulk format")
+            raise ValueError("rolling_policy must be OnCheckpointRollingPolicy for bulk format")  # noqa: TRY004  PyFlink's
         return super().with_rolling_policy(rolling_policy)
 
 
@@ -215,7 +217,10 @@ class _Part:
 
 
 class _Parts:
-    """The open and the full part files of one subtask. Used by the outbox's thread alone, `discard` after it ended."""
+    """The open and the full part files of one subtask.
+
+    Used by the outbox's thread alone, `discard` after it ended.
+    """
 
     def __init__(self, settings: _Settings) -> None:
         self._settings = settings

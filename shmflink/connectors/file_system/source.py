@@ -17,7 +17,10 @@ __all__ = ["FileEnumeratorProvider", "FileSource", "FileSourceBuilder", "FileSpl
 
 
 class FileEnumeratorProvider:
-    """Whether files may be cut into several splits. Both enumerators walk directories and skip hidden names."""
+    """Whether files may be cut into several splits.
+
+    Both enumerators walk directories and skip hidden names.
+    """
 
     def __init__(self, *, splits_files: bool) -> None:
         self.splits_files = splits_files
@@ -43,7 +46,10 @@ class FileSplitAssignerProvider:
 
 
 class FileSource(Source):
-    """Reads all files under its paths, in parallel. Built by `for_record_stream_format` or `for_bulk_file_format`."""
+    """Reads all files under its paths, in parallel.
+
+    Built by `for_record_stream_format` or `for_bulk_file_format`.
+    """
 
     def __init__(self, file_format: FileFormat, paths: Sequence[str], *, splits_files: bool) -> None:
         """`paths` are absolute: workers run elsewhere."""
@@ -53,7 +59,10 @@ class FileSource(Source):
 
     @staticmethod
     def for_record_stream_format(stream_format: StreamFormat, *paths: str) -> FileSourceBuilder:
-        """A source of records read one after the other, such as text lines; `paths` name files, directories or globs."""
+        """A source of records read one after the other, such as text lines.
+
+        `paths` name files, directories or globs.
+        """
         return FileSourceBuilder(stream_format, paths)
 
     @staticmethod

@@ -31,7 +31,9 @@ _SPLITS_PER_READER: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class FileRange:
-    """A split's payload: bytes [offset, offset + length) of a file; `position` is how far its format has read.
+    """A split's payload: bytes [offset, offset + length) of a file.
+
+    `position` is how far its format has read.
 
     What `position` counts is the format's own: bytes, lines or row groups from the start of the range.
     """
@@ -43,7 +45,9 @@ class FileRange:
 
 
 def local_path(path: str) -> str:
-    """The absolute local path behind a path or `file:` URI. Made where the program runs, before anything travels.
+    """The absolute local path behind a path or `file:` URI.
+
+    Made where the program runs, before anything travels.
 
     Raises:
         ConfigurationError: another file system's scheme.
@@ -73,8 +77,8 @@ def require_files(paths: Sequence[str]) -> None:
 def list_files(paths: Sequence[str]) -> list[tuple[str, int]]:
     """All visible files under the paths and their sizes, each once, in the order of the paths, then by name.
 
-    Directories are walked recursively; names that begin with `.` or `_` are skipped in them, as Flink does, but not
-    where a path names such a file itself.
+    Directories are walked recursively; names that begin with `.` or `_` are skipped in them, as Flink does,
+    but not where a path names such a file itself.
 
     Raises:
         ResourceError: a file vanished or cannot be looked at.
@@ -89,7 +93,8 @@ def list_files(paths: Sequence[str]) -> list[tuple[str, int]]:
 def cut_files(files: Sequence[tuple[str, int]], parallelism: int, *, is_splittable: bool) -> Iterator[Split]:
     """Byte ranges of the files, in the files' order, small enough that all readers have work.
 
-    Range borders say nothing about records: a format reads what begins inside its range. Compressed files stay whole.
+    Range borders say nothing about records: a format reads what begins inside its range. Compressed files
+    stay whole.
     """
     total = sum(size for _, size in files)
     wanted = total // max(1, parallelism * _SPLITS_PER_READER)

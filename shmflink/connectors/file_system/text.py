@@ -54,7 +54,7 @@ def canonical_charset(name: str) -> str:
 
 
 def is_byte_lined(charset: str) -> bool:
-    """True when a line end is the byte 10 or 13 and no part of another character, so that a file can be split."""
+    """True when the bytes 10 and 13 are always line ends, so that a file can be split."""
     return not charset.startswith(_WIDE_CHARSETS)
 
 
@@ -78,7 +78,10 @@ def line_start(file: BinaryIO, position: int) -> int:
 
 
 class RangeCursor(SplitCursor):
-    """The lines that begin inside a byte range of a plain file. A line belongs to the split in which it begins."""
+    """The lines that begin inside a byte range of a plain file.
+
+    A line belongs to the split in which it begins.
+    """
 
     def __init__(self, split: Split, charset: str) -> None:
         self._split = split
@@ -205,7 +208,10 @@ def _to_utf8(data: bytes, charset: str, path: str, offset: int) -> bytes:
 
 
 def _split_lines(data: bytes) -> pa.StringArray:
-    """The lines of valid UTF-8 `data`, without their ends; what follows the last line end is a line too, if not empty."""
+    """The lines of valid UTF-8 `data`, without their ends.
+
+    What follows the last line end is a line too, if not empty.
+    """
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     if not data:
