@@ -263,7 +263,7 @@ class DataStream(SaysWhatIsMissing):
         return self._sink("Writer", sink)
 
     def print(self, sink_identifier: str | None = None) -> DataStreamSink:
-        """Writes every element to the standard output of the process that runs `execute()`.
+        """Writes every element as a line to standard output.
 
         With parallelism above 1 each line begins with the subtask's number, 1-based: `2> `; with an
         identifier `identifier:2> `.
@@ -310,6 +310,12 @@ class DataStream(SaysWhatIsMissing):
         )
         program.record(transformation)
         return DataStream(self._environment, transformation)
+
+    def collect_into(self, sink: Sink) -> DataStreamSink:
+        """*shmflink only.* Ends the stream in a sink of `execute_and_collect`, in its last task if it has one."""
+        is_operator = isinstance(self._transformation, (SourceTransformation, OperatorTransformation))
+        collecting = self._sink("Data stream collect sink", sink)
+        return collecting.set_parallelism(self._transformation.parallelism or -1 if is_operator else 1)
 
     def _sink(self, name: str, sink: Sink) -> DataStreamSink:
         program = self._environment.program
@@ -395,7 +401,7 @@ class KeyedStream(DataStream):
     def reduce(self, func: Callable[[Any, Any], Any] | ReduceFunction) -> DataStream:
         """Reduces the elements of each key: every update in STREAMING mode, the last one in BATCH mode."""
         _check(func, ReduceFunction, "The input must be a ReduceFunction or a callable function")
-        return self._apply("Reduce", ReduceOperator(func), self._value_type())
+        return self._apply("Reduce", ReduceOperator(func, self._value_type()), self._value_type())
 
     def sum(self, position_to_sum: int | str = 0) -> DataStream:
         """Rolling sum per key of one field, by position or name; 0 is the element itself if it has none."""
@@ -423,7 +429,7 @@ class KeyedStream(DataStream):
                 "The field position must be of int or str type to locate the value to calculate for min, "
                 f"max, min_by, max_by and sum. The given type is: {type(position)}"
             )
-        operator = AggregateOperator(kind, position)
+        operator = AggregateOperator(kind, position, self._value_type())
         return self._apply(kind.title().replace("_", ""), operator, self._value_type())
 
     def key_by(

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shmflink.common.configuration import Configuration
 from shmflink.common.watermark_strategy import WatermarkStrategy
 
+from shmflink.config.configuration import Configuration
 from shmflink.connectors.base import Boundedness
 from shmflink.datastream import RuntimeExecutionMode, StreamExecutionEnvironment
 from shmflink.datastream.connectors.number_seq import NumberSequenceSource
