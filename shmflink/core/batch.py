@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 
-__all__ = ["Batch"]
+from shmflink.core.keys import keys_from_wire, keys_to_wire
+from shmflink.core.rows import SHAPE_KEY, decode, encode
+from shmflink.core.typeinfo import TypeInformation
+from shmflink.errors import TypeMismatchError
+
+__all__ = ["KEY_COLUMN", "TIMESTAMP_COLUMN", "Batch"]
+
+TIMESTAMP_COLUMN: Final = "__timestamp"
+KEY_COLUMN: Final = "__key"
+_HIDDEN: Final = frozenset({TIMESTAMP_COLUMN, KEY_COLUMN})
 
 
 class Batch:
     """Rows of one stream element run: a Python list of rows, an Arrow record batch, or both.
 
-    `timestamps` (int64 milliseconds, `None` = no row has one) and `keys` (the key column of a keyed stream) are
-    hidden: they travel with the rows but are no columns of the user's. A batch is immutable; whoever wants other
-    rows makes another batch. Memory of `columns` may be a shared segment: keep it only as long as the call lasts,
-    or copy.
+    `timestamps` (int64 milliseconds, `None` = no row has one) and `keys` (the key column of a keyed stream, as
+    `core.keys.encode_keys` makes it) are hidden: they travel with the rows but are no columns of the user's. A batch
+    is immutable; whoever wants other rows makes another batch. Memory of `columns` may be a shared segment: keep it
+    only as long as the call lasts, or copy.
     """
 
     __slots__ = ("_columns", "_rows", "keys", "num_rows", "row_type", "timestamps")
@@ -25,9 +34,9 @@ class Batch:
         num_rows: int,
         rows: list[Any] | None,
         columns: pa.RecordBatch | None,
-        row_type: Any = None,
+        row_type: TypeInformation | None = None,
         timestamps: pa.Int64Array | None = None,
-        keys: Any = None,
+        keys: pa.Array | None = None,
     ) -> None:
         self.num_rows = num_rows
         self._rows = rows
@@ -38,7 +47,12 @@ class Batch:
 
     @classmethod
     def of_rows(
-        cls, rows: list[Any], row_type: Any = None, *, timestamps: pa.Int64Array | None = None, keys: Any = None
+        cls,
+        rows: list[Any],
+        row_type: TypeInformation | None = None,
+        *,
+        timestamps: pa.Int64Array | None = None,
+        keys: pa.Array | None = None,
     ) -> Batch:
         """A batch of Python rows; the batch owns the list."""
         return cls(len(rows), rows, None, row_type, timestamps, keys)
@@ -47,10 +61,117 @@ class Batch:
     def of_columns(
         cls,
         columns: pa.RecordBatch,
-        row_type: Any = None,
+        row_type: TypeInformation | None = None,
         *,
         timestamps: pa.Int64Array | None = None,
-        keys: Any = None,
+        keys: pa.Array | None = None,
     ) -> Batch:
         """A batch of Arrow columns."""
         return cls(columns.num_rows, None, columns, row_type, timestamps, keys)
+
+    @property
+    def is_columnar(self) -> bool:
+        """True where the columns are at hand, so that `columns()` costs nothing."""
+        return self._columns is not None
+
+    def rows(self) -> list[Any]:
+        """The Python rows; the batch keeps the list, so do not change it."""
+        if self._rows is None:
+            assert self._columns is not None
+            self._rows = decode(self._columns, None if self.row_type is None else self.row_type.shape)
+        return self._rows
+
+    def columns(self) -> pa.RecordBatch:
+        """The user's columns, without the hidden ones.
+
+        Tuples have the columns f0, f1, ..., rows their field names, anything else one column `value`.
+
+        Raises:
+            TypeMismatchError: a row does not fit the declared type.
+        """
+        columns = self._encoded()
+        metadata = columns.schema.metadata
+        if not metadata or SHAPE_KEY not in metadata:
+            return columns
+        rest = {key: value for key, value in metadata.items() if key != SHAPE_KEY}
+        return columns.replace_schema_metadata(rest or None)
+
+    def to_wire(self) -> pa.RecordBatch:
+        """The user's columns and the hidden ones (last), with what `from_wire` needs in the schema metadata."""
+        columns = self._encoded()
+        if self.timestamps is None and self.keys is None:
+            return columns
+        arrays, fields = columns.columns, list(columns.schema)
+        if not _HIDDEN.isdisjoint(columns.schema.names):
+            raise TypeMismatchError(f"the column names {sorted(_HIDDEN)} are reserved; rename the columns")
+        if self.timestamps is not None:
+            arrays.append(self.timestamps)
+            fields.append(_TIMESTAMP_FIELD)
+        if self.keys is not None:
+            storage, metadata = keys_to_wire(self.keys)
+            arrays.append(storage)
+            fields.append(pa.field(KEY_COLUMN, storage.type, metadata=metadata))
+        return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields, columns.schema.metadata))
+
+    @classmethod
+    def from_wire(cls, wire: pa.RecordBatch, row_type: TypeInformation | None = None) -> Batch:
+        """The batch that `to_wire` was called on; its arrays are views of `wire`."""
+        names = wire.schema.names
+        timestamps = keys = None
+        count = len(names)
+        if count and names[count - 1] == KEY_COLUMN:
+            count -= 1
+            keys = keys_from_wire(wire.column(count), wire.schema.field(count).metadata)
+        if count and names[count - 1] == TIMESTAMP_COLUMN:
+            count -= 1
+            timestamps = wire.column(count)
+        columns = wire if count == len(names) else wire.select(range(count))
+        return cls(wire.num_rows, None, columns, row_type, timestamps, keys)
+
+    def slice(self, offset: int, length: int) -> Batch:
+        """Rows `offset` to `offset + length`, columns without copying; both forms where both are at hand."""
+        assert 0 <= offset and 0 <= length and offset + length <= self.num_rows, (offset, length, self.num_rows)
+        return Batch(
+            length,
+            None if self._rows is None else self._rows[offset : offset + length],
+            None if self._columns is None else self._columns.slice(offset, length),
+            self.row_type,
+            None if self.timestamps is None else self.timestamps.slice(offset, length),
+            None if self.keys is None else self.keys.slice(offset, length),
+        )
+
+    def with_keys(self, keys: pa.Array) -> Batch:
+        """The same rows under these keys, one for each row."""
+        assert len(keys) == self.num_rows, (len(keys), self.num_rows)
+        return Batch(self.num_rows, self._rows, self._columns, self.row_type, self.timestamps, keys)
+
+    def without_keys(self) -> Batch:
+        """The same rows, not keyed."""
+        return Batch(self.num_rows, self._rows, self._columns, self.row_type, self.timestamps, None)
+
+    def with_timestamps(self, timestamps: pa.Int64Array | None) -> Batch:
+        """The same rows with these timestamps."""
+        assert timestamps is None or len(timestamps) == self.num_rows
+        return Batch(self.num_rows, self._rows, self._columns, self.row_type, timestamps, self.keys)
+
+    def with_rows(self, rows: list[Any], row_type: TypeInformation | None = None) -> Batch:
+        """Other rows, one for each of these, with the same timestamps and no keys (what `map` makes)."""
+        assert len(rows) == self.num_rows, (len(rows), self.num_rows)
+        return Batch(self.num_rows, rows, None, row_type, self.timestamps, None)
+
+    def __len__(self) -> int:
+        return self.num_rows
+
+    def __repr__(self) -> str:
+        forms = [name for name, form in (("rows", self._rows), ("columns", self._columns)) if form is not None]
+        hidden = [name for name in ("timestamps", "keys") if getattr(self, name) is not None]
+        return f"Batch({self.num_rows} rows as {'+'.join(forms)}{''.join(f', {name}' for name in hidden)})"
+
+    def _encoded(self) -> pa.RecordBatch:
+        if self._columns is None:
+            assert self._rows is not None
+            self._columns = encode(self._rows, None if self.row_type is None else self.row_type.shape)
+        return self._columns
+
+
+_TIMESTAMP_FIELD: Final = pa.field(TIMESTAMP_COLUMN, pa.int64())

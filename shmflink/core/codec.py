@@ -1,0 +1,162 @@
+"""The one door to pickle: user code by cloudpickle, records by pickle protocol 5.
+
+Functions and classes of importable modules travel by reference (workers have the job file's folder on `sys.path`),
+those of the job file itself (`__main__`), lambdas and local ones by value. Only bytes that came over the cluster's
+own control plane or data plane may be given to the `loads_*` functions: unpickling runs code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import os
+import pickle
+from collections.abc import Iterable, Iterator
+from types import FunctionType, MethodType
+from typing import Any
+
+import cloudpickle
+
+from shmflink.errors import SerializationError
+
+__all__ = ["dumps_function", "dumps_value", "dumps_values", "loads_trusted", "loads_value", "loads_values"]
+
+_PROTOCOL = 5
+_SEARCH_DEPTH_MAX = 6
+_PICKLE_ERRORS = (pickle.PicklingError, TypeError, AttributeError, ValueError, RecursionError, NotImplementedError)
+
+
+def dumps_function(obj: Any, what: str) -> bytes:
+    """Pickles user code (a function, an operator, an enumerator); `what` names it in the error.
+
+    Raises:
+        SerializationError: names the captured variable or attribute that cannot be pickled, where it can be found.
+    """
+    try:
+        return bytes(cloudpickle.dumps(obj, protocol=_PROTOCOL))
+    except Exception as error:
+        raise SerializationError(
+            f"{what} cannot be sent to the workers: {_explain(obj) or error}. Create it in `open()` on the worker, or "
+            f"leave it out of what the function captures. ({type(error).__name__}: {error})"
+        ) from error
+
+
+def loads_trusted(data: bytes | memoryview) -> Any:
+    """Unpickles what `dumps_function` made in a process of this cluster.
+
+    Raises:
+        SerializationError: a module is missing on this side, or the classes differ.
+    """
+    try:
+        return pickle.loads(data)  # noqa: S301  the one door; the caller vouches for the bytes
+    except Exception as error:
+        raise SerializationError(
+            f"user code could not be loaded here: {type(error).__name__}: {error}. Modules that the job imports must "
+            f"lie beside the job file or be installed."
+        ) from error
+
+
+def dumps_value(value: Any) -> bytes:
+    """Pickles one record.
+
+    Raises:
+        SerializationError: the record holds something that cannot be pickled.
+    """
+    try:
+        data = pickle.dumps(value, _PROTOCOL)
+        # By reference to the job file's own module: the receiver's `__main__` is another one.
+        if b"__main__" not in data:
+            return data
+    except _PICKLE_ERRORS:
+        pass
+    try:
+        return bytes(cloudpickle.dumps(value, protocol=_PROTOCOL))
+    except Exception as error:
+        raise SerializationError(
+            f"the record {_shorten(value)} cannot be sent to another process: {_explain(value) or error}. Emit plain "
+            f"data (numbers, strings, tuples, lists, dicts, rows, dataclasses). ({type(error).__name__}: {error})"
+        ) from error
+
+
+def loads_value(data: bytes | memoryview) -> Any:
+    """Unpickles one record that `dumps_value` made in a process of this cluster."""
+    return pickle.loads(data)  # noqa: S301  the one door; the caller vouches for the bytes
+
+
+def dumps_values(values: Iterable[Any]) -> list[bytes]:
+    """Pickles records one by one, so that each can go its own way."""
+    return list(map(dumps_value, values))
+
+
+def loads_values(data: Iterable[bytes | memoryview]) -> list[Any]:
+    """Unpickles records that `dumps_values` made."""
+    return list(map(pickle.loads, data))
+
+
+def _shorten(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:197]}..."
+
+
+def _explain(obj: Any) -> str:
+    """Which part of `obj` cannot be pickled, as a phrase; empty where it cannot be told."""
+    names, objects = [""], [obj]
+    for _ in range(_SEARCH_DEPTH_MAX):
+        part = _failing_part(objects)
+        if part is None:
+            break
+        names.append(part[0])
+        objects.append(part[1])
+    if len(objects) == 1:
+        return ""
+    # Told from the innermost function: that is where the user has to look.
+    functions = [i for i, item in enumerate(objects[:-1]) if isinstance(item, (FunctionType, MethodType))]
+    holder = functions[-1] if functions else 0
+    path = "".join(names[holder + 1 :]).removeprefix(".")
+    kind = type(objects[-1])
+    return f"{_describe(objects[holder])} captures `{path}` of type {kind.__module__}.{kind.__qualname__}"
+
+
+def _failing_part(objects: list[Any]) -> tuple[str, Any] | None:
+    seen = {id(item) for item in objects}
+    parts = ((name, part) for name, part in _parts(objects[-1]) if id(part) not in seen)
+    return next(((name, part) for name, part in parts if not _can_pickle(part)), None)
+
+
+def _can_pickle(value: Any) -> bool:
+    try:
+        cloudpickle.dumps(value, protocol=_PROTOCOL)
+    except Exception:  # noqa: BLE001  a user's __reduce__ may raise anything; any failure answers the question
+        return False
+    return True
+
+
+def _describe(obj: Any) -> str:
+    if isinstance(obj, MethodType):
+        obj = obj.__func__
+    if isinstance(obj, FunctionType):
+        code = obj.__code__
+        return f"the function `{obj.__name__}` ({os.path.basename(code.co_filename)}:{code.co_firstlineno})"
+    return f"the {type(obj).__name__} object"
+
+
+def _parts(obj: Any) -> Iterator[tuple[str, Any]]:
+    """What pickling `obj` would have to pickle too, with the name by which the user knows it."""
+    if isinstance(obj, MethodType):
+        yield ".self", obj.__self__
+    elif isinstance(obj, FunctionType):
+        with contextlib.suppress(ValueError, TypeError):
+            captured = inspect.getclosurevars(obj)
+            yield from captured.nonlocals.items()
+            yield from captured.globals.items()
+        for default in obj.__defaults__ or ():
+            yield "default argument", default
+    elif isinstance(obj, dict):
+        for key, value in obj.items():
+            yield f"[{key!r}]", value
+    elif isinstance(obj, (list, tuple, set, frozenset)):
+        for index, value in enumerate(obj):
+            yield f"[{index}]", value
+    elif not isinstance(obj, type) and hasattr(obj, "__dict__"):
+        for name, value in vars(obj).items():
+            yield f".{name}", value

@@ -1,0 +1,155 @@
+"""One column at a time: Python values <-> an Arrow array, for the shapes that the native module leaves to Python."""
+
+from __future__ import annotations
+
+import decimal
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import pyarrow as pa
+
+from shmflink.core.codec import dumps_values, loads_value
+from shmflink.core.row import Row, RowKind, create_row
+from shmflink.core.shapes import Shape, arrow_type_of, field_names
+from shmflink.core.time_units import Instant
+from shmflink.errors import TypeMismatchError
+
+__all__ = ["array_of", "values_of"]
+
+_NS: Final = "ns"
+
+
+def array_of(shape: Shape, values: Sequence[Any]) -> pa.Array:
+    """The Arrow array of these values, which must conform to `shape`.
+
+    Raises:
+        TypeMismatchError: Arrow cannot hold a value.
+    """
+    if shape == "pickle":
+        return pa.array(dumps_values(values), pa.binary())
+    try:
+        if shape == "arrow":
+            return pa.array(values)
+        convert = _encoder(shape)
+        plain = values if convert is None else [None if value is None else convert(value) for value in values]
+        return pa.array(plain, arrow_type_of(shape))
+    except (pa.ArrowException, OverflowError) as error:
+        raise TypeMismatchError(f"a value does not fit its column: {error}") from error
+
+
+def values_of(shape: Shape, array: pa.Array) -> list[Any]:
+    """The Python values of an array; the inverse of `array_of`."""
+    if shape == "arrow":
+        return _plain_values(array)
+    plain = array.to_pylist()
+    convert = _decoder(shape)
+    return plain if convert is None else [None if value is None else convert(value) for value in plain]
+
+
+def _instant_to_micros(value: Instant) -> int:
+    return value.seconds * 1_000_000 + value.nanos // 1000
+
+
+def _instant_of(value: Any) -> Instant:
+    micros = round((value.replace(tzinfo=None) - _EPOCH).total_seconds() * 1_000_000)
+    return Instant(micros // 1_000_000, micros % 1_000_000 * 1000)
+
+
+_EPOCH: Final = pa.scalar(0, pa.timestamp("us")).as_py()
+_ENCODERS: Final[dict[str, Callable[[Any], Any]]] = {"dec": str, "big": str, "inst": _instant_to_micros}
+_DECODERS: Final[dict[str, Callable[[Any], Any]]] = {
+    "dec": decimal.Decimal,
+    "big": int,
+    "inst": _instant_of,
+    "pickle": loads_value,
+}
+
+
+def _encoder(shape: Shape) -> Callable[[Any], Any] | None:
+    """What makes a value palatable for `pa.array`; None where it is already."""
+    if isinstance(shape, str):
+        return _ENCODERS.get(shape)
+    if shape[0] == "list":
+        item = _or_none(_encoder(shape[1]))
+        return None if item is None else lambda value: list(map(item, value))
+    if shape[0] == "map":
+        key, item = (_or_none(_encoder(part)) or _same for part in shape[1:])
+        return lambda value: [(key(k), item(v)) for k, v in value.items()]
+    names = field_names(shape)
+    parts = [_or_none(_encoder(part)) or _same for part in shape[-1]]
+    return lambda value: {n: part(v) for n, part, v in zip(names, parts, value, strict=True)}
+
+
+def _decoder(shape: Shape) -> Callable[[Any], Any] | None:
+    """What makes a row's value of what `to_pylist` gives; None where it is one already."""
+    if isinstance(shape, str):
+        return _DECODERS.get(shape)
+    if shape[0] == "list":
+        item = _or_none(_decoder(shape[1]))
+        return None if item is None else lambda value: list(map(item, value))
+    parts = [_or_none(_decoder(part)) or _same for part in (shape[1:] if shape[0] == "map" else shape[-1])]
+    if shape[0] == "map":
+        key, item = parts
+        return lambda value: {key(k): item(v) for k, v in value}
+    if shape[0] == "tuple":
+        return lambda value: tuple(part(v) for part, v in zip(parts, value.values(), strict=True))
+    names = list(shape[1]) if shape[1] is not None else None
+    return lambda value: create_row(
+        names, [part(v) for part, v in zip(parts, value.values(), strict=True)], RowKind.INSERT
+    )
+
+
+def _or_none(convert: Callable[[Any], Any] | None) -> Callable[[Any], Any] | None:
+    return None if convert is None else lambda value: None if value is None else convert(value)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _plain_values(array: pa.Array) -> list[Any]:
+    """Values of a column that came as Arrow: structs as rows, maps as dicts, lists as lists."""
+    kind = array.type
+    if pa.types.is_dictionary(kind):
+        return _plain_values(array.dictionary_decode())
+    if isinstance(kind, pa.BaseExtensionType):
+        return _plain_values(array.storage)
+    if _has_nanos(kind):
+        # Python's times end at microseconds.
+        array = array.cast(_in_micros(kind), safe=False)
+    values = array.to_pylist()
+    convert = _plain_decoder(kind)
+    return values if convert is None else [None if value is None else convert(value) for value in values]
+
+
+def _plain_decoder(kind: pa.DataType) -> Callable[[Any], Any] | None:
+    if pa.types.is_struct(kind):
+        parts = [_or_none(_plain_decoder(kind.field(i).type)) or _same for i in range(kind.num_fields)]
+        names = [kind.field(i).name for i in range(kind.num_fields)]
+        return lambda value: _struct_row(names, parts, value)
+    if pa.types.is_map(kind):
+        key, item = (_or_none(_plain_decoder(part)) or _same for part in (kind.key_type, kind.item_type))
+        return lambda value: {key(k): item(v) for k, v in value}
+    if _is_list(kind):
+        inner = _or_none(_plain_decoder(kind.value_type))
+        return None if inner is None else lambda value: list(map(inner, value))
+    return None
+
+
+def _struct_row(names: list[str], parts: list[Callable[[Any], Any]], value: dict[str, Any]) -> Row:
+    return create_row(names, [part(value[name]) for name, part in zip(names, parts, strict=True)])
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def _has_nanos(kind: pa.DataType) -> bool:
+    is_time = pa.types.is_timestamp(kind) or pa.types.is_time64(kind) or pa.types.is_duration(kind)
+    return bool(is_time and kind.unit == _NS)
+
+
+def _in_micros(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_timestamp(kind):
+        return pa.timestamp("us", kind.tz)
+    return pa.time64("us") if pa.types.is_time64(kind) else pa.duration("us")

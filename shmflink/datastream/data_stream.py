@@ -1,0 +1,549 @@
+"""Streams and what can be done with them (`pyflink.datastream.data_stream`).
+
+A call records a transformation with its environment and returns the stream that comes of it; nothing runs
+before `execute()`. What is marked *shmflink only* does not exist in PyFlink.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pyarrow as pa
+
+from shmflink.connectors.base import Sink
+from shmflink.connectors.print_sink import PrintSink
+from shmflink.core.typeinfo import TupleTypeInfo, TypeInformation, Types
+from shmflink.datastream.collect import CloseableIterator
+from shmflink.datastream.functions import (
+    FilterFunction,
+    FlatMapFunction,
+    KeySelector,
+    MapFunction,
+    Partitioner,
+    ReduceFunction,
+)
+from shmflink.datastream.not_yet import SaysWhatIsMissing
+from shmflink.datastream.recording import KeyAndValue, RecordedOperator, partition_function
+from shmflink.datastream.slot_sharing_group import SlotSharingGroup
+from shmflink.errors import JobGraphError, TypeMismatchError, UsageError
+from shmflink.graph.job_graph import ShipStrategy
+from shmflink.graph.transformations import (
+    OperatorTransformation,
+    PartitionTransformation,
+    SinkTransformation,
+    SourceTransformation,
+    Transformation,
+    UnionTransformation,
+)
+from shmflink.operators.aggregate import AggregateOperator
+from shmflink.operators.base import Operator
+from shmflink.operators.filter import FilterOperator
+from shmflink.operators.flat_map import FlatMapOperator
+from shmflink.operators.key_extractor import KeyExtractor
+from shmflink.operators.map import MapOperator
+from shmflink.operators.map_batches import MapBatchesOperator
+from shmflink.operators.project import ProjectOperator
+from shmflink.operators.reduce import ReduceOperator
+
+if TYPE_CHECKING:
+    from shmflink.common.execution_config import ExecutionConfig
+    from shmflink.datastream.stream_execution_environment import StreamExecutionEnvironment
+
+__all__ = ["CloseableIterator", "DataStream", "DataStreamSink", "KeyedStream"]
+
+
+class DataStream(SaysWhatIsMissing):
+    """A stream of elements of one type."""
+
+    MISSING: ClassVar[Mapping[str, str]] = {
+        "process": "use map(), flat_map() or filter()",
+        "connect": "there are no connected streams yet",
+        "window_all": "there are no windows yet",
+        "assign_timestamps_and_watermarks": "there is no event time yet",
+        "get_side_output": "there are no side outputs yet",
+        "add_sink": "use sink_to()",
+        "cache": "write the stream to files and read them",
+    }
+
+    def __init__(self, environment: StreamExecutionEnvironment, transformation: Transformation) -> None:
+        """Made by an environment or another stream, not by users."""
+        self._environment = environment
+        self._transformation = transformation
+
+    def get_transformation(self) -> Transformation:
+        """*shmflink only.* What was recorded for this stream."""
+        return self._transformation
+
+    # --- the operator that made this stream ---
+
+    def get_name(self) -> str:
+        """Name of the operator."""
+        return self._recorded("get_name").name
+
+    def name(self, name: str) -> DataStream:
+        """Name for plans, logs and metrics."""
+        self._recorded("name").set_name(name)
+        return self
+
+    def uid(self, uid: str) -> DataStream:
+        """Id by which the operator's state is found when the job starts again; unique in the job."""
+        self._recorded("uid").set_uid(uid)
+        return self
+
+    def set_uid_hash(self, uid_hash: str) -> DataStream:
+        """The operator id itself: 32 hexadecimal digits. Prefer `uid`."""
+        self._recorded("set_uid_hash").set_uid_hash(uid_hash)
+        return self
+
+    def set_parallelism(self, parallelism: int) -> DataStream:
+        """Number of subtasks; -1 = the environment's."""
+        self._recorded("set_parallelism").set_parallelism(parallelism)
+        return self
+
+    def set_max_parallelism(self, max_parallelism: int) -> DataStream:
+        """Number of key groups, the bound of the parallelism for the whole life of the state; 1 to 32768."""
+        self._recorded("set_max_parallelism").set_max_parallelism(max_parallelism)
+        return self
+
+    def force_non_parallel(self) -> DataStream:
+        """One subtask, for good: any other `set_parallelism` is an error."""
+        self._recorded("force_non_parallel").force_non_parallel()
+        return self
+
+    def set_buffer_timeout(self, timeout_millis: int) -> DataStream:
+        """How long rows may wait for their segment to fill; 0 = ship every batch, -1 = the job's default."""
+        self._recorded("set_buffer_timeout").set_buffer_timeout(timeout_millis)
+        return self
+
+    def start_new_chain(self) -> DataStream:
+        """The operator begins a task of its own; what follows may be chained to it."""
+        self._recorded("start_new_chain").start_new_chain()
+        return self
+
+    def disable_chaining(self) -> DataStream:
+        """The operator is a task of its own."""
+        self._recorded("disable_chaining").disable_chaining()
+        return self
+
+    def slot_sharing_group(self, slot_sharing_group: str | SlotSharingGroup) -> DataStream:
+        """Operators of one group share slots; those of different groups never do."""
+        self._recorded("slot_sharing_group").set_slot_sharing_group(slot_sharing_group)
+        return self
+
+    def set_description(self, description: str) -> DataStream:
+        """Longer text for plans."""
+        self._recorded("set_description").set_description(description)
+        return self
+
+    def get_type(self) -> TypeInformation:
+        """Type of the elements; `Types.PICKLED_BYTE_ARRAY()` where none was declared."""
+        declared: TypeInformation | None = self._transformation.output_type
+        return declared if declared is not None else Types.PICKLED_BYTE_ARRAY()
+
+    def get_execution_environment(self) -> StreamExecutionEnvironment:
+        """The environment this stream belongs to."""
+        return self._environment
+
+    def get_execution_config(self) -> ExecutionConfig:
+        """`get_execution_environment().get_config()`."""
+        return self._environment.get_config()
+
+    # --- functions ---
+
+    def map(
+        self, func: Callable[[Any], Any] | MapFunction, output_type: TypeInformation | None = None
+    ) -> DataStream:
+        """One element out for each element in."""
+        _check(func, MapFunction, "The input must be a MapFunction or a callable function")
+        return self._apply("Map", MapOperator(func, _checked_type(output_type)), output_type)
+
+    def flat_map(
+        self,
+        func: Callable[[Any], Iterable[Any] | None] | FlatMapFunction,
+        output_type: TypeInformation | None = None,
+    ) -> DataStream:
+        """Any number of elements out for each element in: yield them, or return an iterable, or None."""
+        _check(func, FlatMapFunction, "The input must be a FlatMapFunction or a callable function")
+        return self._apply("FlatMap", FlatMapOperator(func, _checked_type(output_type)), output_type)
+
+    def filter(self, func: Callable[[Any], bool] | FilterFunction) -> DataStream:
+        """Keeps the elements for which `func` is true."""
+        _check(func, FilterFunction, "The input must be a FilterFunction or a callable function")
+        return self._apply("Filter", FilterOperator(func), self._value_type())
+
+    def map_batches(
+        self,
+        fn: Callable[[pa.RecordBatch], pa.RecordBatch | Iterable[pa.RecordBatch] | None],
+        output_type: TypeInformation | None = None,
+    ) -> DataStream:
+        """*shmflink only.* Applies `fn` to whole `pyarrow.RecordBatch`es; it returns one, several or None.
+
+        Batch sizes are the engine's choice and must not matter. Timestamps stay when the number of rows does.
+        """
+        _check(fn, None, "The input must be a callable function from a pyarrow.RecordBatch")
+        return self._apply("MapBatches", MapBatchesOperator(fn, _checked_type(output_type)), output_type)
+
+    def project(self, *field_indexes: int) -> DataStream:
+        """Keeps the fields at these indexes of a stream of tuples, in this order."""
+        declared = self._value_type()
+        if not isinstance(declared, TupleTypeInfo):
+            raise TypeMismatchError(f"Only Tuple DataStreams can be projected. This one has type {declared}")
+        fields = declared.get_field_types()
+        if not field_indexes or any(not 0 <= index < len(fields) for index in field_indexes):
+            raise TypeMismatchError(f"project{field_indexes}: indexes must be from 0 to {len(fields) - 1}")
+        projected = Types.TUPLE([fields[index] for index in field_indexes])
+        return self._apply("Projection", ProjectOperator(list(field_indexes)), projected)
+
+    def key_by(
+        self, key_selector: Callable[[Any], Any] | KeySelector, key_type: TypeInformation | None = None
+    ) -> KeyedStream:
+        """Elements of one key go to one subtask. Keys of different Python type are different keys."""
+        message = "Parameter key_selector should be type of KeySelector or a callable function."
+        _check(key_selector, KeySelector, message)
+        return KeyedStream(self, key_selector, _checked_type(key_type))
+
+    # --- several streams, partitioning ---
+
+    def union(self, *streams: DataStream) -> DataStream:
+        """All elements of all these streams, which must have one type."""
+        for stream in streams:
+            _check_same(self, stream)
+        inputs = tuple(stream.get_transformation() for stream in (self, *streams))
+        union = UnionTransformation(self._environment.program.next_id(), "Union", inputs, self._value_type())
+        return DataStream(self._environment, union)
+
+    def shuffle(self) -> DataStream:
+        """Rows go to random subtasks."""
+        return _partitioned(self, self._transformation, ShipStrategy.SHUFFLE)
+
+    def rebalance(self) -> DataStream:
+        """Rows go to all subtasks in turn."""
+        return _partitioned(self, self._transformation, ShipStrategy.REBALANCE)
+
+    def rescale(self) -> DataStream:
+        """Rows go in turn to the few subtasks that stand opposite this one."""
+        return _partitioned(self, self._transformation, ShipStrategy.RESCALE)
+
+    def forward(self) -> DataStream:
+        """Rows stay in the subtask of the same index; both ends need the same parallelism."""
+        return _partitioned(self, self._transformation, ShipStrategy.FORWARD)
+
+    def broadcast(
+        self, broadcast_state_descriptor: Any = None, *other_broadcast_state_descriptors: Any
+    ) -> DataStream:
+        """Every subtask gets every row. There is no broadcast state yet: descriptors are refused."""
+        if broadcast_state_descriptor is not None or other_broadcast_state_descriptors:
+            raise UsageError(
+                "broadcast(): state descriptors are not in this version: there is no broadcast state yet"
+            )
+        return _partitioned(self, self._transformation, ShipStrategy.BROADCAST)
+
+    def partition_custom(
+        self,
+        partitioner: Callable[[Any, int], int] | Partitioner,
+        key_selector: Callable[[Any], Any] | KeySelector,
+    ) -> DataStream:
+        """Rows go where `partitioner(key, number of partitions)` says. The stream is not keyed by it."""
+        message = "Parameter partitioner should be type of Partitioner or a callable function."
+        _check(partitioner, Partitioner, message)
+        message = "Parameter key_selector should be type of KeySelector or a callable function."
+        _check(key_selector, KeySelector, message)
+        function = partition_function(partitioner)
+        extracted = _with_key(self, "PartitionCustom", key_selector, None)
+        return _partitioned(self, extracted, ShipStrategy.CUSTOM, function)
+
+    # --- results ---
+
+    def sink_to(self, sink: Sink) -> DataStreamSink:
+        """Writes the stream to a sink."""
+        if not isinstance(sink, Sink):
+            raise TypeError(f"sink_to() takes a Sink, got {type(sink).__name__}")
+        return self._sink("Writer", sink)
+
+    def print(self, sink_identifier: str | None = None) -> DataStreamSink:
+        """Writes every element as a line to standard output.
+
+        With parallelism above 1 each line begins with the subtask's number, 1-based: `2> `; with an
+        identifier `identifier:2> `.
+        """
+        return self._sink("Print to Std. Out", PrintSink(sink_identifier))
+
+    def execute_and_collect(
+        self, job_execution_name: str | None = None, limit: int | None = None
+    ) -> CloseableIterator | list[Any]:
+        """Runs the job and hands out the elements: an iterator to close, or a list of the first `limit`."""
+        if limit is not None and limit <= 0:
+            raise UsageError(f"execute_and_collect(): limit must be greater than 0, got {limit}")
+        iterator = self._environment.collect(self, job_execution_name)
+        if limit is None:
+            return iterator
+        with iterator:
+            return list(islice(iterator, limit))
+
+    # --- how it is recorded ---
+
+    def _value_type(self) -> TypeInformation | None:
+        """The declared type of the elements, None where there is none."""
+        declared: TypeInformation | None = self._transformation.output_type
+        return declared
+
+    def _recorded(self, method: str) -> RecordedOperator:
+        """Access to the operator behind this stream; partitioned and united streams have none."""
+        if not isinstance(self._transformation, (SourceTransformation, OperatorTransformation)):
+            raise UsageError(
+                f"{method}() must follow an operator, but this stream comes of {self._transformation.name}: "
+                f"call {method}() before it, or on the operator after it"
+            )
+        return RecordedOperator(self._transformation, self._environment.get_parallelism)
+
+    def _apply(self, name: str, operator: Operator, output_type: TypeInformation | None) -> DataStream:
+        program = self._environment.program
+        transformation = OperatorTransformation(
+            program.next_id(),
+            name,
+            (self._transformation,),
+            output_type,
+            self._environment.get_parallelism(),
+            operator=operator,
+        )
+        program.record(transformation)
+        return DataStream(self._environment, transformation)
+
+    def collect_into(self, sink: Sink) -> DataStreamSink:
+        """*shmflink only.* Ends the stream in a sink of `execute_and_collect`, in its last task if it has one."""
+        is_operator = isinstance(self._transformation, (SourceTransformation, OperatorTransformation))
+        collecting = self._sink("Data stream collect sink", sink)
+        return collecting.set_parallelism(self._transformation.parallelism or -1 if is_operator else 1)
+
+    def _sink(self, name: str, sink: Sink) -> DataStreamSink:
+        program = self._environment.program
+        transformation = SinkTransformation(
+            program.next_id(),
+            name,
+            (self._transformation,),
+            self._value_type(),
+            sink.fixed_parallelism or self._environment.get_parallelism(),
+            is_parallelism_fixed=sink.fixed_parallelism is not None,
+            sink=sink,
+        )
+        program.record(transformation)
+        return DataStreamSink(transformation, self._environment)
+
+
+class DataStreamSink:
+    """The end of a stream; returned by `sink_to` and `print`."""
+
+    def __init__(self, transformation: SinkTransformation, environment: StreamExecutionEnvironment) -> None:
+        """Made by a stream, not by users."""
+        self._recorded = RecordedOperator(transformation, environment.get_parallelism)
+
+    def name(self, name: str) -> DataStreamSink:
+        """Name for plans, logs and metrics."""
+        self._recorded.set_name(name)
+        return self
+
+    def uid(self, uid: str) -> DataStreamSink:
+        """Id by which the sink's state is found when the job starts again; unique in the job."""
+        self._recorded.set_uid(uid)
+        return self
+
+    def set_uid_hash(self, uid_hash: str) -> DataStreamSink:
+        """The operator id itself: 32 hexadecimal digits. Prefer `uid`."""
+        self._recorded.set_uid_hash(uid_hash)
+        return self
+
+    def set_parallelism(self, parallelism: int) -> DataStreamSink:
+        """Number of subtasks; -1 = the environment's."""
+        self._recorded.set_parallelism(parallelism)
+        return self
+
+    def set_description(self, description: str) -> DataStreamSink:
+        """Longer text for plans."""
+        self._recorded.set_description(description)
+        return self
+
+    def disable_chaining(self) -> DataStreamSink:
+        """The sink is a task of its own."""
+        self._recorded.disable_chaining()
+        return self
+
+    def slot_sharing_group(self, slot_sharing_group: str | SlotSharingGroup) -> DataStreamSink:
+        """Operators of one group share slots; those of different groups never do."""
+        self._recorded.set_slot_sharing_group(slot_sharing_group)
+        return self
+
+
+class KeyedStream(DataStream):
+    """A stream partitioned by key: elements of one key are in one subtask, in order."""
+
+    MISSING: ClassVar[Mapping[str, str]] = {
+        **DataStream.MISSING,
+        "process": "there is no keyed state yet; use reduce(), sum(), min() or max()",
+        "window": "there are no windows yet",
+        "count_window": "there are no windows yet",
+    }
+
+    def __init__(
+        self,
+        origin: DataStream,
+        selector: Callable[[Any], Any] | KeySelector,
+        key_type: TypeInformation | None,
+    ) -> None:
+        """Made by `key_by`, not by users."""
+        partitioned = _partitioned(origin, _with_key(origin, "KeyBy", selector, key_type), ShipStrategy.HASH)
+        super().__init__(origin.get_execution_environment(), partitioned.get_transformation())
+        self._origin = origin
+        self._selector = selector
+        self._key_type = key_type
+
+    def reduce(self, func: Callable[[Any, Any], Any] | ReduceFunction) -> DataStream:
+        """Reduces the elements of each key: every update in STREAMING mode, the last one in BATCH mode."""
+        _check(func, ReduceFunction, "The input must be a ReduceFunction or a callable function")
+        return self._apply("Reduce", ReduceOperator(func, self._value_type()), self._value_type())
+
+    def sum(self, position_to_sum: int | str = 0) -> DataStream:
+        """Rolling sum per key of one field, by position or name; 0 is the element itself if it has none."""
+        return self._aggregate("sum", position_to_sum)
+
+    def min(self, position_to_min: int | str = 0) -> DataStream:
+        """Rolling minimum per key of one field; the other fields stay those of the first element."""
+        return self._aggregate("min", position_to_min)
+
+    def max(self, position_to_max: int | str = 0) -> DataStream:
+        """Rolling maximum per key of one field; the other fields stay those of the first element."""
+        return self._aggregate("max", position_to_max)
+
+    def min_by(self, position_to_min_by: int | str = 0) -> DataStream:
+        """The element with the smallest field so far, per key; the first of equals."""
+        return self._aggregate("min_by", position_to_min_by)
+
+    def max_by(self, position_to_max_by: int | str = 0) -> DataStream:
+        """The element with the greatest field so far, per key; the first of equals."""
+        return self._aggregate("max_by", position_to_max_by)
+
+    def _aggregate(self, kind: str, position: int | str) -> DataStream:
+        if not isinstance(position, (int, str)):
+            raise TypeError(
+                "The field position must be of int or str type to locate the value to calculate for min, "
+                f"max, min_by, max_by and sum. The given type is: {type(position)}"
+            )
+        operator = AggregateOperator(kind, position, self._value_type())
+        return self._apply(kind.title().replace("_", ""), operator, self._value_type())
+
+    def key_by(
+        self, key_selector: Callable[[Any], Any] | KeySelector, key_type: TypeInformation | None = None
+    ) -> KeyedStream:
+        """Keys the original stream anew."""
+        return self._origin.key_by(key_selector, key_type)
+
+    def get_type(self) -> TypeInformation:
+        """`Types.ROW([key type, element type])`, as in PyFlink; functions get the element alone."""
+        key_type = self._key_type if self._key_type is not None else Types.PICKLED_BYTE_ARRAY()
+        return Types.ROW([key_type, super().get_type()])
+
+    def execute_and_collect(
+        self, job_execution_name: str | None = None, limit: int | None = None
+    ) -> CloseableIterator | list[Any]:
+        """As on a DataStream; the elements are `Row(key, value)`, as in PyFlink."""
+        return self.map(KeyAndValue(self._selector)).execute_and_collect(job_execution_name, limit)
+
+    def shuffle(self) -> DataStream:
+        raise JobGraphError(_NO_PARTITIONING)
+
+    def rescale(self) -> DataStream:
+        raise JobGraphError(_NO_PARTITIONING)
+
+    def rebalance(self) -> DataStream:
+        raise JobGraphError(_NO_PARTITIONING)
+
+    def forward(self) -> DataStream:
+        raise JobGraphError(_NO_PARTITIONING)
+
+    def broadcast(self, *args: Any) -> DataStream:
+        raise JobGraphError(_NO_PARTITIONING)
+
+    def partition_custom(
+        self,
+        partitioner: Callable[[Any, int], int] | Partitioner,
+        key_selector: Callable[[Any], Any] | KeySelector,
+    ) -> DataStream:
+        raise JobGraphError(_NO_PARTITIONING)
+
+    def _recorded(self, method: str) -> RecordedOperator:
+        """A keyed stream is no operator: everything that sets one up is forbidden, as in PyFlink."""
+        raise JobGraphError(_KEYED_STREAM_BANS[method])
+
+
+_NO_PARTITIONING = "Cannot override partitioning for KeyedStream."
+_KEYED_STREAM_BANS = {
+    "set_parallelism": "Set parallelism for KeyedStream is not supported.",
+    "name": "Set name for KeyedStream is not supported.",
+    "get_name": "Get name of KeyedStream is not supported.",
+    "uid": "Set uid for KeyedStream is not supported.",
+    "set_uid_hash": "Set uid hash for KeyedStream is not supported.",
+    "set_max_parallelism": "Set max parallelism for KeyedStream is not supported.",
+    "force_non_parallel": "Set force non-parallel for KeyedStream is not supported.",
+    "set_buffer_timeout": "Set buffer timeout for KeyedStream is not supported.",
+    "start_new_chain": "Start new chain for KeyedStream is not supported.",
+    "disable_chaining": "Disable chaining for KeyedStream is not supported.",
+    "slot_sharing_group": "Setting slot sharing group for KeyedStream is not supported.",
+    "set_description": "Set description for KeyedStream is not supported.",
+}
+
+
+def _partitioned(
+    stream: DataStream, transformation: Transformation, strategy: ShipStrategy, partitioner: Any = None
+) -> DataStream:
+    """`transformation`, made from `stream`, with its rows distributed anew."""
+    environment = stream.get_execution_environment()
+    partitioned = PartitionTransformation(
+        environment.program.next_id(),
+        f"{strategy.lower()}()",
+        (transformation,),
+        transformation.output_type,
+        strategy=strategy,
+        partitioner=partitioner,
+    )
+    return DataStream(environment, partitioned)
+
+
+def _with_key(
+    stream: DataStream, name: str, selector: Any, key_type: TypeInformation | None
+) -> Transformation:
+    """The stream with its keys extracted in the tasks that produce it; each branch of a union by itself."""
+    program = stream.get_execution_environment().program
+
+    def extracted(t: Transformation) -> Transformation:
+        if isinstance(t, UnionTransformation):
+            branches = tuple(extracted(branch) for branch in t.inputs)
+            return UnionTransformation(program.next_id(), t.name, branches, t.output_type)
+        operator = KeyExtractor(selector, key_type)
+        return OperatorTransformation(program.next_id(), name, (t,), t.output_type, operator=operator)
+
+    return extracted(stream.get_transformation())
+
+
+def _check(func: Any, kind: type | None, message: str) -> None:
+    if not callable(func) and not (kind is not None and isinstance(func, kind)):
+        raise TypeError(message)
+
+
+def _checked_type(declared: Any) -> TypeInformation | None:
+    if declared is not None and not isinstance(declared, TypeInformation):
+        raise TypeError(
+            f"declare a type with shmflink.common.Types, for example Types.INT(); got {declared!r}"
+        )
+    return declared
+
+
+def _check_same(first: DataStream, other: DataStream) -> None:
+    """Streams that are to be united."""
+    if not isinstance(other, DataStream):
+        raise TypeError(f"union() takes DataStreams, got {type(other).__name__}")
+    if other.get_execution_environment() is not first.get_execution_environment():
+        raise JobGraphError("union(): the streams belong to different environments")
+    types = [stream.get_transformation().output_type for stream in (first, other)]
+    if types[0] != types[1]:
+        raise TypeMismatchError(f"Cannot union streams of different types: {types[0]} and {types[1]}")

@@ -1,0 +1,288 @@
+"""Where a program begins: sources, settings of the whole job, execution.
+
+PyFlink: `pyflink.datastream.stream_execution_environment`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Final
+
+from shmflink.client.executor import current_executor
+from shmflink.common.execution_config import ExecutionConfig
+from shmflink.common.job_client import JobClient
+from shmflink.common.job_execution_result import JobExecutionResult
+from shmflink.common.watermark_strategy import WatermarkStrategy
+from shmflink.config import options
+from shmflink.config.configuration import Configuration
+from shmflink.config.option import Option
+from shmflink.connectors.base import Source
+from shmflink.connectors.collect import CollectServer, CollectSink
+from shmflink.connectors.collection import CollectionSource
+from shmflink.core.typeinfo import TypeInformation
+from shmflink.datastream.collect import CloseableIterator
+from shmflink.datastream.data_stream import DataStream
+from shmflink.datastream.execution_mode import RuntimeExecutionMode
+from shmflink.datastream.job_environment import job_environment
+from shmflink.datastream.not_yet import SaysWhatIsMissing
+from shmflink.datastream.recording import Program, checked_max_parallelism, checked_parallelism
+from shmflink.datastream.slot_sharing_group import SlotSharingGroup
+from shmflink.errors import ConfigurationError, JobGraphError
+from shmflink.graph.job_graph import JobGraph
+from shmflink.graph.job_graph_builder import build_job_graph
+from shmflink.graph.plan import plan_as_json
+from shmflink.graph.stream_graph import RuntimeMode, StreamGraph, StreamGraphOptions, build_stream_graph
+from shmflink.graph.transformations import SourceTransformation
+
+__all__ = ["StreamExecutionEnvironment"]
+
+_DEFAULT_JOB_NAME: Final = "Flink Streaming Job"
+
+
+class StreamExecutionEnvironment(SaysWhatIsMissing):
+    """Records a program and runs it. Every setting is a key of its configuration.
+
+    `program` is for the streams of this environment.
+    """
+
+    MISSING: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        (
+            "enable_checkpointing",
+            "get_checkpoint_config",
+            "get_checkpoint_interval",
+            "get_checkpointing_mode",
+            "get_checkpointing_consistency_mode",
+            "is_unaligned_checkpoints_enabled",
+            "is_force_unaligned_checkpoints",
+            "set_default_savepoint_directory",
+            "get_default_savepoint_directory",
+            "enable_changelog_state_backend",
+            "is_changelog_state_backend_enabled",
+        ),
+        "there are no checkpoints yet",
+    ) | {
+        "set_python_requirements": "install the requirements where shmflink is installed",
+        "add_python_archive": "add its content with add_python_file(), or install it",
+        "set_python_executable": "workers run the Python that runs the program",
+        "set_default_local_parallelism": "use set_parallelism(), or run with --slots",
+        "register_cached_file": "all workers see this host's files: open the path itself",
+        "create_input": "use from_source()",
+        "add_source": "use from_source()",
+    }
+
+    def __init__(self, configuration: Configuration) -> None:
+        """Use `get_execution_environment`."""
+        self._configuration = configuration
+        self.program = Program()
+        self._python_files: list[str] = []
+
+    @staticmethod
+    def get_execution_environment(configuration: Configuration | None = None) -> StreamExecutionEnvironment:
+        """The environment of this program: the cluster's configuration with `configuration` on top."""
+        merged = Configuration.from_dict(dict(current_executor().configuration))
+        if configuration is not None:
+            merged.add_all(configuration)
+        return StreamExecutionEnvironment(merged)
+
+    # --- settings ---
+
+    def get_config(self) -> ExecutionConfig:
+        """Settings of the job; a view of this environment's configuration."""
+        return ExecutionConfig(self._configuration)
+
+    def configure(self, configuration: Configuration) -> None:
+        """Takes over every key of `configuration`."""
+        self._configuration.add_all(configuration)
+
+    def set_parallelism(self, parallelism: int) -> StreamExecutionEnvironment:
+        """Parallelism of operators recorded from now on that set none of their own."""
+        return self._set(options.DEFAULT_PARALLELISM, checked_parallelism(parallelism, "environment"))
+
+    def get_parallelism(self) -> int:
+        """The default parallelism; where none is set: the number of slots."""
+        parallelism: int | None = self._get(options.DEFAULT_PARALLELISM)
+        return parallelism if parallelism is not None else self.get_default_local_parallelism()
+
+    def set_max_parallelism(self, max_parallelism: int) -> StreamExecutionEnvironment:
+        """Number of key groups of operators that set none of their own; 1 to 32768."""
+        return self._set(options.MAX_PARALLELISM, checked_max_parallelism(max_parallelism, "environment"))
+
+    def get_max_parallelism(self) -> int:
+        """The default max parallelism; -1 = derived from each operator's parallelism."""
+        max_parallelism: int = self._get(options.MAX_PARALLELISM)
+        return max_parallelism
+
+    def set_runtime_mode(self, execution_mode: RuntimeExecutionMode) -> StreamExecutionEnvironment:
+        """STREAMING, BATCH or AUTOMATIC."""
+        if not isinstance(execution_mode, RuntimeExecutionMode):
+            raise TypeError(f"set_runtime_mode() takes a RuntimeExecutionMode, got {execution_mode!r}")
+        return self._set(options.RUNTIME_MODE, execution_mode.name)
+
+    def set_buffer_timeout(self, timeout_millis: int) -> StreamExecutionEnvironment:
+        """How long rows may wait for their segment to fill; 0 = ship every batch, -1 = only full segments."""
+        if timeout_millis < -1:
+            raise ConfigurationError(f"set_buffer_timeout(): -1, 0 or a number of ms, got {timeout_millis}")
+        if timeout_millis >= 0:
+            self._set(options.BUFFER_TIMEOUT, timeout_millis)
+        return self._set(options.BUFFER_TIMEOUT_ENABLED, timeout_millis >= 0)
+
+    def get_buffer_timeout(self) -> int:
+        """Milliseconds; -1 = no timeout."""
+        timeout_ms: int = self._get(options.BUFFER_TIMEOUT)
+        return timeout_ms if self._get(options.BUFFER_TIMEOUT_ENABLED) else -1
+
+    def disable_operator_chaining(self) -> StreamExecutionEnvironment:
+        """Every operator becomes a task of its own."""
+        return self._set(options.CHAINING_ENABLED, False)
+
+    def is_chaining_enabled(self) -> bool:
+        """Whether operators are chained into tasks."""
+        return bool(self._get(options.CHAINING_ENABLED))
+
+    def is_chaining_of_operators_with_different_max_parallelism_enabled(self) -> bool:
+        """Whether operators of different max parallelism may be chained."""
+        return bool(self._get(options.CHAIN_DIFFERENT_MAX_PARALLELISM))
+
+    def _set(self, option: Option, value: object) -> StreamExecutionEnvironment:
+        self._configuration.set_string(option.key, option.write(value))
+        return self
+
+    def _get(self, option: Option) -> Any:
+        return option.read(self._configuration.to_dict())
+
+    def register_slot_sharing_group(self, slot_sharing_group: SlotSharingGroup) -> StreamExecutionEnvironment:
+        """Announces a group. Groups need no announcement; one that asks for resources is refused."""
+        slot_sharing_group.usable_name()
+        return self
+
+    def get_default_local_parallelism(self) -> int:
+        """Parallelism where nothing sets one: the number of slots."""
+        return current_executor().default_parallelism
+
+    def add_python_file(self, file_path: str) -> None:
+        """A module, package folder or zip archive that functions import."""
+        if not os.path.exists(file_path):
+            raise ConfigurationError(f"add_python_file(): there is no '{os.path.abspath(file_path)}'")
+        self._python_files.append(os.path.abspath(file_path))
+
+    def add_jars(self, *jars_path: str) -> None:
+        """There is no JVM: always an error."""
+        raise ConfigurationError(
+            f"add_jars({', '.join(map(repr, jars_path))}): shmflink has no JVM and cannot use jars. "
+            "Connectors are in shmflink.datastream.connectors; add Python code with add_python_file()"
+        )
+
+    def add_classpaths(self, *classpaths: str) -> None:
+        """There is no JVM: always an error."""
+        self.add_jars(*classpaths)
+
+    # --- sources ---
+
+    def from_collection(self, collection: list[Any], type_info: TypeInformation | None = None) -> DataStream:
+        """A bounded stream of these elements, read by one subtask."""
+        items = list(collection)
+        return self._source(CollectionSource(items, type_info), "Collection Source", type_info)
+
+    def from_source(
+        self,
+        source: Source,
+        watermark_strategy: WatermarkStrategy,
+        source_name: str,
+        type_info: TypeInformation | None = None,
+    ) -> DataStream:
+        """The elements of a source. `type_info` only where the source does not know its type."""
+        if not isinstance(source, Source):
+            raise TypeError(f"from_source() takes a Source, got {type(source).__name__}")
+        _check_watermark_strategy(watermark_strategy)
+        return self._source(source, source_name, type_info if type_info is not None else source.produced_type)
+
+    def _source(self, source: Source, name: str, type_info: TypeInformation | None) -> DataStream:
+        fixed = source.fixed_parallelism
+        transformation = SourceTransformation(
+            self.program.next_id(),
+            name,
+            (),
+            type_info,
+            fixed or self.get_parallelism(),
+            is_parallelism_fixed=fixed is not None,
+            source=source,
+        )
+        return DataStream(self, transformation)
+
+    # --- execution ---
+
+    def execute(self, job_name: str | None = None) -> JobExecutionResult:
+        """Runs all that was recorded and waits for its end. Raises JobExecutionError when the job fails."""
+        result: JobExecutionResult = self._submit(job_name).get_job_execution_result().result()
+        return result
+
+    def execute_async(self, job_name: str = _DEFAULT_JOB_NAME) -> JobClient:
+        """Starts all that was recorded; the JobClient follows it."""
+        return self._submit(job_name)
+
+    def get_execution_plan(self) -> str:
+        """The plan as Flink's JSON: nodes with id, type, pact, contents, parallelism, predecessors."""
+        return plan_as_json(self._stream_graph(None))
+
+    def close(self) -> None:
+        """Forgets what was recorded and not executed."""
+        self.program.transformations.clear()
+
+    def _submit(self, job_name: str | None) -> JobClient:
+        job_graph = self._job_graph(job_name)
+        self.program.transformations.clear()
+        return current_executor().submit(job_graph, self._configuration.to_dict())
+
+    def _job_graph(self, job_name: str | None) -> JobGraph:
+        environment = job_environment(self._configuration.to_dict(), self._python_files)
+        return build_job_graph(self._stream_graph(job_name), environment)
+
+    def _stream_graph(self, job_name: str | None) -> StreamGraph:
+        if not self.program.transformations:
+            raise JobGraphError(
+                "No operators defined in streaming topology. Cannot execute. "
+                "Call a transformation or a sink, for example print(), on a stream first"
+            )
+        name = job_name or self._get(options.PIPELINE_NAME) or _DEFAULT_JOB_NAME
+        return build_stream_graph(self.program.transformations, name, self._options())
+
+    def _options(self) -> StreamGraphOptions:
+        max_parallelism = self.get_max_parallelism()
+        return StreamGraphOptions(
+            parallelism=self.get_parallelism(),
+            max_parallelism=max_parallelism if max_parallelism > 0 else None,
+            runtime_mode=RuntimeMode(self._get(options.RUNTIME_MODE)),
+            buffer_timeout_ms=self.get_buffer_timeout(),
+            is_chaining_enabled=self.is_chaining_enabled(),
+            chain_different_max_parallelism=self.is_chaining_of_operators_with_different_max_parallelism_enabled(),
+        )
+
+    def collect(self, stream: DataStream, job_name: str | None) -> CloseableIterator:
+        """*shmflink only.* Runs all that was recorded; the iterator hands out the elements of `stream`."""
+        server = CollectServer()
+        try:
+            stream.collect_into(CollectSink(server.address))
+            client = self._submit(job_name)
+        except BaseException:
+            server.close()
+            raise
+        return CloseableIterator(_elements(server, client), lambda: _stop_collecting(server, client))
+
+
+def _elements(server: CollectServer, client: JobClient) -> Iterator[Any]:
+    for batch in server.batches():
+        yield from batch.rows
+    client.get_job_execution_result().result()
+
+
+def _stop_collecting(server: CollectServer, client: JobClient) -> None:
+    server.close()
+    if not client.get_job_execution_result().done():
+        client.cancel().result()
+
+
+def _check_watermark_strategy(strategy: Any) -> None:
+    """Without timestamps any strategy comes to the same: the watermark at the end."""
+    if strategy is not None and not isinstance(strategy, WatermarkStrategy):
+        raise TypeError(f"from_source() takes a WatermarkStrategy, got {type(strategy).__name__}")

@@ -1,0 +1,62 @@
+"""The JobManager process: imports what all workers need, forks the fork server, then serves its client."""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import gc
+import importlib
+import os
+import resource
+import signal
+import socket
+import sys
+from typing import Final
+
+from shmflink.jobmanager.fork_server import TaskManagerMain, set_process_name, start_fork_server
+
+__all__ = ["run_jobmanager"]
+
+# What tasks are likely to need: imported once here, shared by all TaskManagers as copy-on-write pages.
+_PRELOAD: Final = ("numpy", "pyarrow", "pyarrow.compute", "shmflink.core.batch", "shmflink._core")
+
+
+def run_jobmanager(client_fd: int, run_taskmanager: TaskManagerMain) -> int:
+    """Serves the client at `client_fd`; returns the exit code. Call in a fresh process, from its main thread."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the client's to decide
+    faulthandler.enable()
+    set_process_name("shmflink-jm")
+    _raise_descriptor_limit()
+    for module in _PRELOAD:
+        importlib.import_module(module)
+    gc.collect()
+    gc.freeze()  # the collector would touch, and so copy, every shared page in every child
+    client = socket.socket(fileno=client_fd)
+    pid, fork_server = start_fork_server(run_taskmanager, (client_fd,))
+    import uvloop  # after the fork: the children need no event loop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(client, fork_server, pid))
+
+
+async def _serve(client: socket.socket, fork_server: socket.socket, fork_server_pid: int) -> int:
+    from shmflink.jobmanager.jobmanager import JobManager
+
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_end_loudly)
+    jobmanager = JobManager(loop, client, fork_server, fork_server_pid)
+    return await jobmanager.stopped
+
+
+def _end_loudly(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+    """A callback raised: a bug of ours. Going on might hang the client; dying tells it."""
+    loop.default_exception_handler(context)
+    sys.stderr.flush()
+    os._exit(70)
+
+
+def _raise_descriptor_limit() -> None:
+    """Two descriptors per TaskManager and peer: take what the system allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,247 @@
+"""Names and parameters are PyFlink's.
+
+The table was taken from the sources of apache-flink 2.3.0: classes, methods, parameter names, defaults.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import shmflink.datastream as api
+
+PYFLINK = """
+StreamExecutionEnvironment
+    get_config()
+    set_parallelism(parallelism)
+    set_max_parallelism(max_parallelism)
+    register_slot_sharing_group(slot_sharing_group)
+    get_parallelism()
+    get_max_parallelism()
+    set_runtime_mode(execution_mode)
+    set_buffer_timeout(timeout_millis)
+    get_buffer_timeout()
+    disable_operator_chaining()
+    is_chaining_enabled()
+    is_chaining_of_operators_with_different_max_parallelism_enabled()
+    configure(configuration)
+    add_python_file(file_path)
+    add_jars(*jars_path)
+    add_classpaths(*classpaths)
+    get_default_local_parallelism()
+    execute(job_name=None)
+    execute_async(job_name='Flink Streaming Job')
+    get_execution_plan()
+    get_execution_environment(configuration=None)
+    from_source(source, watermark_strategy, source_name, type_info=None)
+    from_collection(collection, type_info=None)
+    close()
+DataStream
+    get_name()
+    name(name)
+    uid(uid)
+    set_uid_hash(uid_hash)
+    set_parallelism(parallelism)
+    set_max_parallelism(max_parallelism)
+    get_type()
+    get_execution_environment()
+    get_execution_config()
+    force_non_parallel()
+    set_buffer_timeout(timeout_millis)
+    start_new_chain()
+    disable_chaining()
+    slot_sharing_group(slot_sharing_group)
+    set_description(description)
+    map(func, output_type=None)
+    flat_map(func, output_type=None)
+    key_by(key_selector, key_type=None)
+    filter(func)
+    union(*streams)
+    shuffle()
+    project(*field_indexes)
+    rescale()
+    rebalance()
+    forward()
+    broadcast(broadcast_state_descriptor=None, *other_broadcast_state_descriptors)
+    partition_custom(partitioner, key_selector)
+    sink_to(sink)
+    execute_and_collect(job_execution_name=None, limit=None)
+    print(sink_identifier=None)
+KeyedStream
+    map(func, output_type=None)
+    flat_map(func, output_type=None)
+    reduce(func)
+    filter(func)
+    sum(position_to_sum=0)
+    min(position_to_min=0)
+    max(position_to_max=0)
+    min_by(position_to_min_by=0)
+    max_by(position_to_max_by=0)
+    key_by(key_selector, key_type=None)
+    union(*streams)
+    shuffle()
+    project(*field_indexes)
+    rescale()
+    rebalance()
+    forward()
+    broadcast(*args)
+    partition_custom(partitioner, key_selector)
+    print(sink_identifier=None)
+    set_parallelism(parallelism)
+    name(name)
+    get_name()
+    uid(uid)
+    set_uid_hash(uid_hash)
+    set_max_parallelism(max_parallelism)
+    force_non_parallel()
+    set_buffer_timeout(timeout_millis)
+    start_new_chain()
+    disable_chaining()
+    slot_sharing_group(slot_sharing_group)
+DataStreamSink
+    name(name)
+    uid(uid)
+    set_uid_hash(uid_hash)
+    set_parallelism(parallelism)
+    set_description(description)
+    disable_chaining()
+    slot_sharing_group(slot_sharing_group)
+CloseableIterator
+    next()
+    close()
+RuntimeContext
+    get_task_name()
+    get_number_of_parallel_subtasks()
+    get_max_number_of_parallel_subtasks()
+    get_index_of_this_subtask()
+    get_attempt_number()
+    get_task_name_with_subtasks()
+    get_job_parameter(key, default_value)
+    get_metrics_group()
+Function
+    open(runtime_context)
+    close()
+MapFunction
+    map(value)
+FlatMapFunction
+    flat_map(value)
+FilterFunction
+    filter(value)
+ReduceFunction
+    reduce(value1, value2)
+KeySelector
+    get_key(value)
+Partitioner
+    partition(key, num_partitions)
+MemorySize
+    of_mebi_bytes(mebi_bytes)
+    get_bytes()
+    get_kibi_bytes()
+    get_mebi_bytes()
+    get_gibi_bytes()
+    get_tebi_bytes()
+SlotSharingGroup
+    get_name()
+    get_managed_memory()
+    get_task_heap_memory()
+    get_task_off_heap_memory()
+    get_cpu_cores()
+    get_external_resources()
+    builder(name)
+SlotSharingGroup.Builder
+    set_cpu_cores(cpu_cores)
+    set_task_heap_memory(task_heap_memory)
+    set_task_heap_memory_mb(task_heap_memory_mb)
+    set_task_off_heap_memory(task_off_heap_memory)
+    set_task_off_heap_memory_mb(task_off_heap_memory_mb)
+    set_managed_memory(managed_memory)
+    set_managed_memory_mb(managed_memory_mb)
+    set_external_resource(name, value)
+    build()
+"""
+
+NOT_IN_THIS_VERSION = """
+DataStream: add_sink assign_timestamps_and_watermarks cache connect get_side_output process window_all
+KeyedStream: add_sink cache connect count_window process window
+StreamExecutionEnvironment: add_python_archive add_source create_input
+StreamExecutionEnvironment: enable_changelog_state_backend enable_checkpointing get_checkpoint_config
+StreamExecutionEnvironment: get_checkpoint_interval get_checkpointing_consistency_mode get_checkpointing_mode
+StreamExecutionEnvironment: get_default_savepoint_directory is_changelog_state_backend_enabled
+StreamExecutionEnvironment: is_force_unaligned_checkpoints
+StreamExecutionEnvironment: is_unaligned_checkpoints_enabled register_cached_file
+StreamExecutionEnvironment: set_default_local_parallelism
+StreamExecutionEnvironment: set_default_savepoint_directory set_python_executable set_python_requirements
+"""
+
+
+def table() -> Iterator[tuple[str, str, str]]:
+    owner = ""
+    for line in PYFLINK.strip().splitlines():
+        if not line.startswith(" "):
+            owner = line
+            continue
+        method, _, parameters = line.strip().removesuffix(")").partition("(")
+        yield owner, method, parameters
+
+
+def find(path: str) -> Any:
+    found: Any = api
+    for name in path.split("."):
+        found = getattr(found, name)
+    return found
+
+
+def parameters_of(function: Any) -> str:
+    described = []
+    for p in inspect.signature(function).parameters.values():
+        name = f"*{p.name}" if p.kind is p.VAR_POSITIONAL else p.name
+        described.append(name if p.default is p.empty else f"{name}={p.default!r}")
+    return ", ".join(name for name in described if name != "self")
+
+
+@pytest.mark.parametrize(("owner", "method", "parameters"), list(table()))
+def test_methods_have_pyflinks_parameters(owner: str, method: str, parameters: str) -> None:
+    assert parameters_of(getattr(find(owner), method)) == parameters
+
+
+@pytest.mark.parametrize("line", NOT_IN_THIS_VERSION.strip().splitlines())
+def test_what_is_missing_is_named(line: str) -> None:
+    owner, _, names = line.partition(": ")
+    assert set(names.split()) <= set(find(owner).MISSING)
+
+
+def test_what_is_exported_is_pyflinks() -> None:
+    only_here = {"CloseableIterator", "Function"}  # PyFlink has them in its modules, not in the package
+    assert set(api.__all__) - only_here <= {
+        "DataStream",
+        "DataStreamSink",
+        "FilterFunction",
+        "FlatMapFunction",
+        "KeySelector",
+        "KeyedStream",
+        "MapFunction",
+        "MemorySize",
+        "Partitioner",
+        "ReduceFunction",
+        "RuntimeContext",
+        "RuntimeExecutionMode",
+        "SlotSharingGroup",
+        "StreamExecutionEnvironment",
+    }
+    assert [mode.value for mode in api.RuntimeExecutionMode] == [0, 1, 2]
+
+
+def test_the_modules_have_pyflinks_names() -> None:
+    from shmflink.datastream.data_stream import CloseableIterator, KeyedStream
+    from shmflink.datastream.execution_mode import RuntimeExecutionMode
+    from shmflink.datastream.functions import MapFunction
+    from shmflink.datastream.slot_sharing_group import MemorySize
+    from shmflink.datastream.stream_execution_environment import StreamExecutionEnvironment
+
+    assert api.StreamExecutionEnvironment is StreamExecutionEnvironment
+    assert (api.KeyedStream, api.CloseableIterator) == (KeyedStream, CloseableIterator)
+    assert (api.MapFunction, api.MemorySize) == (MapFunction, MemorySize)
+    assert api.RuntimeExecutionMode is RuntimeExecutionMode
