@@ -246,10 +246,13 @@ fn wrong_use_is_refused() {
     }
 }
 
+/// A way to break a word.
+type Damage = fn(u64) -> u64;
+
 #[test]
 fn corrupt_descriptors_are_refused_and_stay_refused() {
     let entry = |word: usize| FIRST_ENTRY + 8 * word;
-    let cases: [(usize, fn(u64) -> u64, &str); 9] = [
+    let cases: [(usize, Damage, &str); 9] = [
         (entry(0), |word| word & !0xFF, "neither data nor control"),
         (entry(0), |word| word ^ 1 << 8, "neither data nor control"),
         (entry(0), |word| word ^ 1 << 48, "neither data nor control"),

@@ -136,7 +136,9 @@ fn loom_a_ring_wakes_the_sleeper() {
             let seen = flags.iter().filter(|flag| flag.load(Ordering::Relaxed) == 1).count();
             (seen == 2).then_some(())
         });
-        ringers.map(|ringer| ringer.join().unwrap());
+        for ringer in ringers {
+            ringer.join().unwrap();
+        }
     });
 }
 
