@@ -122,7 +122,7 @@ fn read(payload: &Payload, segment: &SegmentRef) -> u64 {
 
 #[test]
 fn loom_a_ring_wakes_the_sleeper() {
-    check(4, || {
+    check(3, || {
         let Fixture { consumer: bell, .. } = fixture(1, 1, 1, 0);
         let flags = Arc::new([AtomicU32::new(0), AtomicU32::new(0)]);
         let ringers = [0, 1].map(|index| {
@@ -166,7 +166,7 @@ fn loom_two_sleepers_on_one_doorbell() {
 
 #[test]
 fn loom_segments_and_credits_go_round() {
-    check(3, || {
+    check(2, || {
         let Fixture {
             mut output,
             mut input,
@@ -224,7 +224,7 @@ fn loom_a_segment_is_released_on_another_thread() {
 
 #[test]
 fn loom_a_full_control_ring_wakes_its_producer() {
-    check(3, || {
+    check(2, || {
         let Fixture {
             mut output,
             mut input,
