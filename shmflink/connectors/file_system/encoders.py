@@ -42,6 +42,10 @@ class BulkWriter(Protocol):
         """Completes the file's content; the file stays open."""
         ...
 
+    def abandon(self) -> None:
+        """Gives up what is not complete; nothing is called after."""
+        ...
+
 
 class OutputFormat(ABC):
     """What row and bulk formats have in common. Picklable."""
@@ -86,6 +90,9 @@ class _ByteWriter:
 
     def close(self) -> None:
         """Nothing to complete."""
+
+    def abandon(self) -> None:
+        """Nothing to give up."""
 
 
 class BulkWriterFactory(OutputFormat):
@@ -152,6 +159,9 @@ class _ParquetWriter:
 
     def close(self) -> None:
         self._writer.close()
+
+    def abandon(self) -> None:
+        self._writer.abandon()
 
 
 def _own_memory(columns: pa.RecordBatch) -> pa.RecordBatch:

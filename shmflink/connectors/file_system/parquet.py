@@ -127,6 +127,11 @@ class ParquetFileWriter:
         self._write_group()
         self._writer.close()
 
+    def abandon(self) -> None:
+        """Gives up; the file is not complete and may be closed."""
+        self._waiting.clear()
+        self._writer.is_open = False  # else its finaliser would write a footer into the closed file
+
     def _write_group(self) -> None:
         if self._waiting:
             self._writer.write_table(

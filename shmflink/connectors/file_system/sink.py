@@ -254,6 +254,7 @@ class _Parts:
 
     def discard(self) -> None:
         for part in (*self._open.values(), *self._full):
+            part.writer.abandon()
             part.file.discard()
 
     def _is_full(self, part: _Part, now_ms: int) -> bool:
