@@ -40,7 +40,7 @@ DECLARED: list[tuple[TypeInformation, Any, str]] = [
     (Types.SQL_TIMESTAMP(), dt.datetime.fromisoformat("2024-01-02T03:04:05"), "2024-01-02 03:04:05.0"),
     (
         Types.SQL_TIMESTAMP(),
-        dt.datetime.fromisoformat("2024-01-02T03:04:05.12".ljust(26, "0")),
+        dt.datetime.fromisoformat("2024-01-02T03:04:05.120"),
         "2024-01-02 03:04:05.12",
     ),
     (Types.PRIMITIVE_ARRAY(Types.BYTE()), b"\x01\xff", "[1, -1]"),
