@@ -271,8 +271,10 @@ class StreamExecutionEnvironment(SaysWhatIsMissing):
 
 
 def _elements(server: CollectServer, client: JobClient) -> Iterator[Any]:
+    # A job that fails before its sink runs would leave the server waiting for it.
+    client.get_job_execution_result().add_done_callback(lambda _: server.end())
     for batch in server.batches():
-        yield from batch.rows
+        yield from batch.rows()
     client.get_job_execution_result().result()
 
 
