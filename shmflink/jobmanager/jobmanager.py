@@ -253,3 +253,8 @@ class JobManager:
     def _end(self, code: int) -> None:
         if not self.stopped.done():
             self.stopped.set_result(code)
+
+    def close(self) -> None:
+        """Closes the connections: the client and the fork server see the end."""
+        self._client.close()
+        self._fork_server.close()

@@ -36,7 +36,17 @@ def run_jobmanager(client_fd: int, run_taskmanager: TaskManagerMain) -> int:
     import uvloop  # after the fork: the children need no event loop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(client, fork_server, pid))
+        code = runner.run(_serve(client, fork_server, pid))
+    _reap(pid)
+    return code
+
+
+def _reap(fork_server_pid: int) -> None:
+    """It ends when the connection does; nobody else would collect it where pid 1 is no init."""
+    try:
+        os.waitpid(fork_server_pid, 0)
+    except ChildProcessError:
+        return  # it died before and was reaped then
 
 
 async def _serve(client: socket.socket, fork_server: socket.socket, fork_server_pid: int) -> int:
@@ -45,7 +55,9 @@ async def _serve(client: socket.socket, fork_server: socket.socket, fork_server_
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_end_loudly)
     jobmanager = JobManager(loop, client, fork_server, fork_server_pid)
-    return await jobmanager.stopped
+    code = await jobmanager.stopped
+    jobmanager.close()
+    return code
 
 
 def _end_loudly(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
