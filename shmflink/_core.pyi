@@ -1,3 +1,4 @@
+# ruff: noqa: PYI021 -- a compiled module has no other place where its contracts can be read beside the types
 """The native core: what Python cannot do at the speed, or with the memory ordering, that a job needs.
 
 Descriptors are plain numbers: `open` takes ownership of the one it is given, `fileno` lends the creator's.
@@ -9,7 +10,9 @@ from typing import Any, final
 
 import pyarrow as pa
 
-# transport: memory of one attempt, doorbells, status page. Raises ResourceError when the system refuses memory,
+# transport
+#
+# Memory of one attempt, doorbells, status page. Raises ResourceError when the system refuses memory,
 # CorruptChannelError for memory that is not what it should be, InternalError for wrong use.
 
 @final
@@ -29,7 +32,7 @@ class Region:
         *,
         start_position: int = 0,
     ) -> Region:
-        """A new region. Capacities are per ring: data segments in flight, and slots reserved for control elements.
+        """A new region. Capacities are per ring: data segments in flight, and slots for control elements.
 
         `start_position` sets where the rings' 64-bit counters start; for tests of wrap-around.
         """
@@ -82,7 +85,7 @@ class Arena:
     @property
     def bytes(self) -> int: ...
     def close(self) -> None:
-        """Lets go of the memory; it is unmapped when the last channel and the last batch over it are gone. Idempotent."""
+        """Lets go of the memory; unmapped when the last channel and batch over it are gone. Idempotent."""
 
 @final
 class Doorbell:
@@ -102,7 +105,7 @@ class Doorbell:
 
 @final
 class StatusPage:
-    """Words of 64 bits that one process stores and others read without asking it. Each word is whole; no order between."""
+    """Words of 64 bits that one process stores and others read without asking it; each whole, in no order."""
 
     @staticmethod
     def create(words: int) -> StatusPage: ...
@@ -120,7 +123,7 @@ class StatusPage:
 
 @final
 class Heartbeat:
-    """A thread that stores CLOCK_MONOTONIC (ns) in a word of a page every interval, without the GIL, until `stop`.
+    """A thread that stores CLOCK_MONOTONIC (ns) in a word of a page every interval, without the GIL.
 
     The first beat is stored before the constructor returns. Start it only after the last fork.
     """

@@ -115,7 +115,9 @@ def test_foreign_descriptors_are_refused() -> None:
 
 def test_too_much_memory_is_a_resource_error_that_says_how_much() -> None:
     def ask() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))  # should the check fail, the host is not harmed
+        resource.setrlimit(
+            resource.RLIMIT_FSIZE, (1 << 20, 1 << 20)
+        )  # if the check is broken, the host lives
         with pytest.raises(ResourceError, match=r"1125899906846\d+ bytes .* MiB are available"):
             _core.Arena.create(7, 1 << 30, 1 << 20)
         with pytest.raises(ResourceError, match="4198400 bytes"):
@@ -154,7 +156,7 @@ def test_a_closed_arena_says_so() -> None:
 def test_nothing_is_left_behind() -> None:
     def uses() -> tuple[int, int]:
         with open("/proc/self/maps") as maps:
-            return len(os.listdir("/proc/self/fd")), sum("shmflink" in line and "memfd" in line for line in maps)
+            return len(os.listdir("/proc/self/fd")), sum("memfd:shmflink" in line for line in maps)
 
     before = uses()
     owner, arena, page = region(), _core.Arena.create(7, 4096, 4), _core.StatusPage.create(4)

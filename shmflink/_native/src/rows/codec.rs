@@ -35,8 +35,17 @@ impl RowCodec {
         insert: &Bound<'_, PyAny>,
     ) -> PyResult<Self> {
         let node = Node::new(shape)?;
-        assert_eq!(names.len(), node.items().map_or(1, <[Node]>::len), "one name for each column");
-        Ok(Self { node, names, metadata, classes: RowClass::new(row_class, insert)? })
+        assert_eq!(
+            names.len(),
+            node.items().map_or(1, <[Node]>::len),
+            "one name for each column"
+        );
+        Ok(Self {
+            node,
+            names,
+            metadata,
+            classes: RowClass::new(row_class, insert)?,
+        })
     }
 
     /// The native columns of the rows and, by position, lists of the values of the others; None for a misfit.
@@ -116,6 +125,11 @@ impl RowCodec {
         rows: &Bound<'py, PyList>,
         convert: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyList>> {
-        Conformer { py, classes: &self.classes, convert }.conform(&self.node, rows)
+        Conformer {
+            py,
+            classes: &self.classes,
+            convert,
+        }
+        .conform(&self.node, rows)
     }
 }

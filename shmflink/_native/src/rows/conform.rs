@@ -32,7 +32,10 @@ fn fits_rarely(node: &Node, classes: &RowClass, value: Raw) -> bool {
         Kind::Tuple(items) => {
             object::is_tuple(value)
                 && object::tuple_len(value) == items.len()
-                && items.iter().enumerate().all(|(i, item)| fits(item, classes, object::tuple_item(value, i)))
+                && items
+                    .iter()
+                    .enumerate()
+                    .all(|(i, item)| fits(item, classes, object::tuple_item(value, i)))
         }
         Kind::Row { names, items } => row_fits(names.as_ref(), items, classes, value),
         _ => false,
@@ -52,7 +55,10 @@ fn row_fits(names: Option<&super::shape::Names>, items: &[Node], classes: &RowCl
     };
     named
         && object::list_len(values) == items.len()
-        && items.iter().enumerate().all(|(i, item)| fits(item, classes, object::list_item(values, i)))
+        && items
+            .iter()
+            .enumerate()
+            .all(|(i, item)| fits(item, classes, object::list_item(values, i)))
 }
 
 #[inline(always)]
@@ -140,13 +146,27 @@ impl<'py> Conformer<'_, 'py> {
         } else {
             return None;
         };
-        let len = if is_tuple { object::tuple_len(container) } else { object::list_len(container) };
+        let len = if is_tuple {
+            object::tuple_len(container)
+        } else {
+            object::list_len(container)
+        };
         if len != arity {
             return None;
         }
-        let item = |index| if is_tuple { object::tuple_item(container, index) } else { object::list_item(container, index) };
+        let item = |index| {
+            if is_tuple {
+                object::tuple_item(container, index)
+            } else {
+                object::list_item(container, index)
+            }
+        };
         // SAFETY: borrowed items of a live container, owned from here on.
-        Some((0..arity).map(|index| unsafe { Bound::from_borrowed_ptr(self.py, item(index)) }).collect())
+        Some(
+            (0..arity)
+                .map(|index| unsafe { Bound::from_borrowed_ptr(self.py, item(index)) })
+                .collect(),
+        )
     }
 
     fn composite(
@@ -169,9 +189,15 @@ impl<'py> Conformer<'_, 'py> {
             }
             return object::owned(self.py, object::new_tuple(converted.len(), new));
         };
-        let kind = self.classes.is_row(value.as_ptr()).then(|| self.classes.kind(value.as_ptr())).flatten();
+        let kind = self
+            .classes
+            .is_row(value.as_ptr())
+            .then(|| self.classes.kind(value.as_ptr()))
+            .flatten();
         // SAFETY: only takes the singleton's address.
-        let list = names.as_ref().map_or(unsafe { ffi::Py_None() }, |names| names.list(self.py).as_ptr());
+        let list = names
+            .as_ref()
+            .map_or(unsafe { ffi::Py_None() }, |names| names.list(self.py).as_ptr());
         let values = object::new_list(converted.len(), new);
         object::owned(self.py, self.classes.make(values, list, kind))
     }

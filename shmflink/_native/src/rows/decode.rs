@@ -32,8 +32,15 @@ pub enum Reader<'a> {
     LargeBytes(&'a LargeBinaryArray),
     BytesView(&'a BinaryViewArray),
     Null,
-    Tuple { array: &'a StructArray, parts: Vec<Reader<'a>> },
-    Row { array: &'a StructArray, parts: Vec<Reader<'a>>, names: SharedNames },
+    Tuple {
+        array: &'a StructArray,
+        parts: Vec<Reader<'a>>,
+    },
+    Row {
+        array: &'a StructArray,
+        parts: Vec<Reader<'a>>,
+        names: SharedNames,
+    },
     /// Values that Python made.
     List(Raw),
 }
@@ -70,7 +77,11 @@ impl<'a> Reader<'a> {
                 .map(|(item, column)| Reader::new(item, column.as_ref()))
                 .collect::<PyResult<Vec<_>>>()?;
             return Ok(match &node.kind {
-                Kind::Row { names, .. } => Self::Row { array, parts, names: SharedNames::new(names.as_ref()) },
+                Kind::Row { names, .. } => Self::Row {
+                    array,
+                    parts,
+                    names: SharedNames::new(names.as_ref()),
+                },
                 _ => Self::Tuple { array, parts },
             });
         }
@@ -107,7 +118,11 @@ impl<'a> Reader<'a> {
         // The array types' `value` panics when out of range; every caller iterates below the batch's row count.
         macro_rules! read {
             ($array:expr, $make:expr) => {
-                if $array.is_null(row) { none() } else { $make($array.value(row)) }
+                if $array.is_null(row) {
+                    none()
+                } else {
+                    $make($array.value(row))
+                }
             };
         }
         match self {
@@ -132,10 +147,18 @@ impl<'a> Reader<'a> {
             Self::Null => none(),
             Self::List(list) => object::new_ref(object::list_item(*list, row)),
             Self::Tuple { array, parts } => {
-                if array.is_null(row) { none() } else { new_tuple_of(parts, classes, row) }
+                if array.is_null(row) {
+                    none()
+                } else {
+                    new_tuple_of(parts, classes, row)
+                }
             }
             Self::Row { array, parts, names } => {
-                if array.is_null(row) { none() } else { new_row_of(parts, names, classes, row) }
+                if array.is_null(row) {
+                    none()
+                } else {
+                    new_row_of(parts, names, classes, row)
+                }
             }
         }
     }
@@ -197,7 +220,13 @@ fn new_float(value: f64) -> Raw {
 #[inline(always)]
 fn new_bool(value: bool) -> Raw {
     // SAFETY: a new reference to a singleton; the GIL is held.
-    object::new_ref(unsafe { if value { ffi::Py_True() } else { ffi::Py_False() } })
+    object::new_ref(unsafe {
+        if value {
+            ffi::Py_True()
+        } else {
+            ffi::Py_False()
+        }
+    })
 }
 
 #[inline(always)]

@@ -4,9 +4,7 @@
 use super::object::{self, Raw, RowClass};
 use super::shape::{Kind, Names, Node};
 use arrow_array::types::*;
-use arrow_array::{
-    ArrayRef, BinaryArray, BooleanArray, NullArray, PrimitiveArray, StringArray, StructArray,
-};
+use arrow_array::{ArrayRef, BinaryArray, BooleanArray, NullArray, PrimitiveArray, StringArray, StructArray};
 use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, Field, Fields};
 use pyo3::exceptions::PyOverflowError;
@@ -38,16 +36,29 @@ pub struct Column<'a> {
 
 impl<'a> Column<'a> {
     pub fn single(table: &'a [Raw]) -> Self {
-        Self { table, stride: 1, field: 0, len: table.len() }
+        Self {
+            table,
+            stride: 1,
+            field: 0,
+            len: table.len(),
+        }
     }
 
     pub fn field(table: &'a [Raw], stride: usize, field: usize) -> Self {
-        Self { table, stride, field, len: table.len() / stride }
+        Self {
+            table,
+            stride,
+            field,
+            len: table.len() / stride,
+        }
     }
 
     #[inline(always)]
     fn iter(self) -> impl Iterator<Item = Raw> + 'a {
-        self.table[self.field.min(self.table.len())..].iter().step_by(self.stride).copied()
+        self.table[self.field.min(self.table.len())..]
+            .iter()
+            .step_by(self.stride)
+            .copied()
     }
 
     /// A Python list of the values, for the columns that Python converts.
@@ -62,7 +73,9 @@ impl<'a> Column<'a> {
 
 /// The pointers of a list, borrowed from it.
 pub fn pointers(rows: &Bound<'_, PyList>) -> Vec<Raw> {
-    (0..rows.len()).map(|index| object::list_item(rows.as_ptr(), index)).collect()
+    (0..rows.len())
+        .map(|index| object::list_item(rows.as_ptr(), index))
+        .collect()
 }
 
 /// The values of tuples or rows as a row-major table. A None row is a misfit without `nulls`; with it, its validity
@@ -185,10 +198,7 @@ pub fn is_one_char(text: &[u8]) -> bool {
 }
 
 #[inline(always)]
-fn primitive<T: ArrowPrimitiveType>(
-    column: Column<'_>,
-    read: impl Fn(Raw) -> Option<T::Native>,
-) -> Option<ArrayRef> {
+fn primitive<T: ArrowPrimitiveType>(column: Column<'_>, read: impl Fn(Raw) -> Option<T::Native>) -> Option<ArrayRef> {
     let mut values: Vec<T::Native> = Vec::with_capacity(column.len);
     let mut validity = Validity::new(column.len);
     for (index, value) in column.iter().enumerate() {
@@ -201,7 +211,10 @@ fn primitive<T: ArrowPrimitiveType>(
             None => return None,
         }
     }
-    Some(Arc::new(PrimitiveArray::<T>::new(ScalarBuffer::from(values), validity.finish())))
+    Some(Arc::new(PrimitiveArray::<T>::new(
+        ScalarBuffer::from(values),
+        validity.finish(),
+    )))
 }
 
 fn booleans(column: Column<'_>) -> Option<ArrayRef> {
@@ -221,7 +234,10 @@ fn booleans(column: Column<'_>) -> Option<ArrayRef> {
 }
 
 fn nulls(column: Column<'_>) -> Option<ArrayRef> {
-    column.iter().all(object::is_none).then(|| Arc::new(NullArray::new(column.len)) as ArrayRef)
+    column
+        .iter()
+        .all(object::is_none)
+        .then(|| Arc::new(NullArray::new(column.len)) as ArrayRef)
 }
 
 type Variable = (OffsetBuffer<i32>, Buffer, Option<NullBuffer>);
@@ -254,7 +270,9 @@ fn variable<'a>(column: Column<'_>, read: impl Fn(Raw) -> Option<&'a [u8]>) -> F
 fn strings<'a>(column: Column<'_>, read: impl Fn(Raw) -> Option<&'a [u8]>) -> Fit<ArrayRef> {
     let (offsets, values, validity) = fit!(variable(column, read)?);
     // SAFETY: every value is the UTF-8 that Python made of a str.
-    Ok(Some(Arc::new(unsafe { StringArray::new_unchecked(offsets, values, validity) })))
+    Ok(Some(Arc::new(unsafe {
+        StringArray::new_unchecked(offsets, values, validity)
+    })))
 }
 
 fn bytes(column: Column<'_>) -> Fit<ArrayRef> {
@@ -262,13 +280,7 @@ fn bytes(column: Column<'_>) -> Fit<ArrayRef> {
     Ok(Some(Arc::new(BinaryArray::new(offsets, values, validity))))
 }
 
-fn structs(
-    py: Python<'_>,
-    node: &Node,
-    items: &[Node],
-    classes: &RowClass,
-    column: Column<'_>,
-) -> Fit<ArrayRef> {
+fn structs(py: Python<'_>, node: &Node, items: &[Node], classes: &RowClass, column: Column<'_>) -> Fit<ArrayRef> {
     let mut validity = Validity::new(column.len);
     let table = fit!(flatten(node, classes, column, Some(&mut validity)));
     let mut fields = Vec::with_capacity(items.len());
@@ -279,7 +291,11 @@ fn structs(
         arrays.push(array);
     }
     debug_assert!(!items.is_empty(), "a shape without fields is pickled");
-    Ok(Some(Arc::new(StructArray::new(Fields::from(fields), arrays, validity.finish()))))
+    Ok(Some(Arc::new(StructArray::new(
+        Fields::from(fields),
+        arrays,
+        validity.finish(),
+    ))))
 }
 
 /// The Arrow field of a column, always nullable: None is a value of every shape.

@@ -18,9 +18,14 @@ pub enum Kind {
     Bool,
     Null,
     /// Left to Python, one column at a time; `any` takes every value as it is.
-    Object { any: bool },
+    Object {
+        any: bool,
+    },
     Tuple(Vec<Node>),
-    Row { names: Option<Names>, items: Vec<Node> },
+    Row {
+        names: Option<Names>,
+        items: Vec<Node>,
+    },
 }
 
 pub struct Node {
@@ -39,7 +44,10 @@ impl Node {
             Ok(parts) => Self::composite(parts, is_top)?,
             Err(_) => Self::leaf(&shape.extract::<String>()?),
         };
-        Ok(Self { kind, shape: shape.clone().unbind() })
+        Ok(Self {
+            kind,
+            shape: shape.clone().unbind(),
+        })
     }
 
     fn leaf(name: &str) -> Kind {
@@ -55,7 +63,9 @@ impl Node {
             "bytes" => Kind::Bytes,
             "bool" => Kind::Bool,
             "null" => Kind::Null,
-            other => Kind::Object { any: other == "pickle" || other == "arrow" },
+            other => Kind::Object {
+                any: other == "pickle" || other == "arrow",
+            },
         }
     }
 
@@ -78,7 +88,11 @@ impl Node {
             return Ok(Kind::Tuple(items));
         }
         let names = parts.get_item(1)?;
-        let names = if names.is_none() { None } else { Some(Names::new(&names)?) };
+        let names = if names.is_none() {
+            None
+        } else {
+            Some(Names::new(&names)?)
+        };
         if names.as_ref().is_some_and(|names| names.len() != items.len()) {
             return Err(PyValueError::new_err("a row shape needs a name for each field"));
         }
@@ -114,7 +128,10 @@ impl Names {
         for name in names.try_iter()? {
             list.append(name?.cast::<PyString>()?)?;
         }
-        Ok(Self { len: list.len(), list: list.unbind() })
+        Ok(Self {
+            len: list.len(),
+            list: list.unbind(),
+        })
     }
 
     pub fn len(&self) -> usize {

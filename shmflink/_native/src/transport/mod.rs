@@ -23,4 +23,11 @@ pub mod ring;
 pub mod status;
 pub mod sync;
 
+#[cfg(all(test, not(loom)))]
+mod channel_tests;
+#[cfg(all(test, not(loom)))]
+mod credit_tests;
+#[cfg(all(test, loom))]
+mod loom_tests;
+
 pub use python::register;
