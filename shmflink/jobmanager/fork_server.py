@@ -52,9 +52,7 @@ def die_with(parent_pid: int) -> None:
         os._exit(_EXIT_ORPHAN)
 
 
-def start_fork_server(
-    run_taskmanager: TaskManagerMain, close_in_child: tuple[int, ...]
-) -> tuple[int, socket.socket]:
+def start_fork_server(run_taskmanager: TaskManagerMain, close_in_child: tuple[int, ...]) -> tuple[int, socket.socket]:
     """Forks the fork server; returns its pid and the JobManager's end of the connection.
 
     Call from the main thread of a process without other threads: a lock that another thread holds at the fork would
@@ -87,7 +85,7 @@ def _run_fork_server(
         for fd in close_in_child:
             os.close(fd)
         ForkServer(BlockingConnection(theirs), run_taskmanager).serve()
-    except BaseException:  # noqa: BLE001 - nothing is above us; whatever it was must be seen
+    except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:
         os._exit(0)
@@ -158,7 +156,7 @@ class ForkServer:
             code = 0
         except SystemExit as error:
             code = error.code if isinstance(error.code, int) else 1
-        except BaseException:  # noqa: BLE001 - nothing is above us; whatever it was must be seen
+        except BaseException:
             sys.excepthook(*sys.exc_info())
         finally:
             _flush_output()

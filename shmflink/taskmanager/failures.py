@@ -6,6 +6,7 @@ import traceback
 
 from shmflink.errors import UserFunctionError
 from shmflink.graph.execution_graph import TaskDeployment
+from shmflink.operators.user_function import user_traceback
 from shmflink.rpc.messages import Failure
 
 __all__ = ["failure_of"]
@@ -25,12 +26,17 @@ def failure_of(error: BaseException, deployment: TaskDeployment | None = None) -
             task_name=task_name,
             record=error.record,
         )
-    message = str(error)
     if isinstance(error, SystemExit):
-        message = f"user code called sys.exit({error.code!r}); a task ends by returning, a job by cancel()"
+        return Failure(
+            "UserFunctionError",
+            f"user code called sys.exit({error.code!r}); a task ends by returning, a job by cancel()\n"
+            f"{user_traceback(error)}",
+            subtask=subtask,
+            task_name=task_name,
+        )
     return Failure(
         type(error).__name__,
-        message,
+        str(error),
         traceback_text="".join(traceback.format_exception(error)),
         subtask=subtask,
         task_name=task_name,
