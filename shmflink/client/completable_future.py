@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from typing import Any
 
@@ -58,6 +59,10 @@ class CompletableFuture:
         if not self._future.done() or self._future.cancelled():
             return None
         return self._future.exception()
+
+    def add_done_callback(self, action: Callable[[CompletableFuture], None]) -> None:
+        """*shmflink only.* Has `action` called once it is completed or cancelled; at once where it is already."""
+        self._future.add_done_callback(lambda _: action(self))
 
     def __str__(self) -> str:
         if not self._future.done():
