@@ -15,8 +15,10 @@ import pytest
         ("connectors.number_seq", "NumberSequenceSource"),
         (
             "connectors.file_system",
-            "BucketAssigner FileEnumeratorProvider FileSink FileSource FileSourceBuilder "
-            "FileSplitAssignerProvider OutputFileConfig RollingPolicy StreamFormat BulkFormat",
+            (
+                "BucketAssigner FileEnumeratorProvider FileSink FileSource FileSourceBuilder "
+                "FileSplitAssignerProvider OutputFileConfig RollingPolicy StreamFormat BulkFormat"
+            ),
         ),
         ("formats.parquet", "ParquetBulkWriters ParquetFormat"),
     ],
