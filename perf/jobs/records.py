@@ -34,7 +34,7 @@ def main(rows: int) -> None:
     (
         env.from_source(source, WatermarkStrategy.no_watermarks(), "numbers")
         .map(to_pair, output_type=Types.TUPLE([Types.LONG(), Types.LONG()]))
-        .key_by(key_of, key_type=Types.LONG())
+        .key_by(key_of)
         .reduce(combine)
         .sink_to(DiscardSink())
     )
