@@ -76,7 +76,7 @@ def test_a_broadcast_is_collected_once_and_mapped_everywhere(
 
 
 def test_partition_custom_decides_the_subtask(env: StreamExecutionEnvironment) -> None:
-    placed = numbers(env).partition_custom(lambda key, count: key % count, Opened()).map_batches(lambda batch: batch)
+    placed = numbers(env).partition_custom(lambda key, count: key % count, Opened()).map(lambda value: value)
     assert sorted(placed.execute_and_collect()) == list(range(1, 101))
 
 
