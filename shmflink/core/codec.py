@@ -53,8 +53,8 @@ def loads_trusted(data: bytes | memoryview) -> Any:
         return pickle.loads(data)  # noqa: S301  the one door; the caller vouches for the bytes
     except Exception as error:
         raise SerializationError(
-            f"user code could not be loaded here: {type(error).__name__}: {error}. Modules that the job imports "
-            f"must lie beside the job file or be installed."
+            f"user code could not be loaded here: {type(error).__name__}: {error}. Modules that the job "
+            "imports must lie beside the job file or be installed."
         ) from error
 
 
@@ -75,8 +75,8 @@ def dumps_value(value: Any) -> bytes:
         return bytes(cloudpickle.dumps(value, protocol=_PROTOCOL))
     except Exception as error:
         raise SerializationError(
-            f"the record {_shorten(value)} cannot be sent to another process: {_explain(value) or error}. Emit "
-            f"plain data (numbers, strings, tuples, lists, dicts, rows, dataclasses). "
+            f"the record {_shorten(value)} cannot be sent to another process: {_explain(value) or error}. "
+            "Emit plain data (numbers, strings, tuples, lists, dicts, rows, dataclasses). "
             f"({type(error).__name__}: {error})"
         ) from error
 

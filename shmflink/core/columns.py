@@ -1,4 +1,4 @@
-"""One column at a time: Python values <-> an Arrow array, for shapes that the native module leaves to Python."""
+"""One column at a time: Python values <-> an Arrow array, where the native module leaves it to Python."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ def canonical_bytes(key: Any) -> bytes:
     if encode is None:
         raise TypeMismatchError(
             f"a key of type {type(key).__name__} has no stable bytes: {str(key)[:120]}. Use a number, string, "
-            f"bytes, date, Decimal, or a tuple or Row of these"
+            "bytes, date, Decimal, or a tuple or Row of these"
         )
     return encode(key)
 
