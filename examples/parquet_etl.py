@@ -66,7 +66,7 @@ def show(output_path):
     for row in (
         table.group_by("country").aggregate([("total", "sum"), ("total", "count")]).sort_by("country").to_pylist()
     ):
-        print(f"{row['country']}: {row['total_count']} paid orders, {row['total_sum']:.2f} in total")
+        print(f"{row['country']}: {row['total_count']} paid orders, {row['total_sum'] or 0:.2f} in total")
 
 
 if __name__ == "__main__":
