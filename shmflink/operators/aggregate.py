@@ -35,9 +35,23 @@ class AggregateOperator(ReduceOperator):
         self._position = position
 
     def _reducer(self, rows: list[Any]) -> _Combine:
-        if rows:
-            _check_position(rows[0], self._position, f"{self._kind}({self._position!r})")
-        return super()._reducer(rows)
+        combine = super()._reducer(rows)
+        if not rows:
+            return combine
+        _check_position(rows[0], self._position, f"{self._kind}({self._position!r})")
+        fast = _of_tuples(self._kind, self._position) if type(rows[0]) is tuple else None
+        if fast is None:
+            return combine
+
+        def reduce(first: Any, second: Any) -> Any:
+            if type(first) is tuple is type(second):
+                try:
+                    return fast(first, second)
+                except TypeError:
+                    pass  # `combine` says what does not fit
+            return combine(first, second)
+
+        return reduce
 
 
 class _Combiner:
@@ -77,13 +91,28 @@ def _combiner(kind: str, position: int | str) -> _Combine:
 
 
 # `min` and `max` keep the first of equals.
-_PICKS: Final[dict[str, _Combine]] = {
+_PICKS: Final[dict[str, Callable[..., Any]]] = {
     "sum": lambda first, second: first + second,
     "min": min,
     "max": max,
     "min_by": min,
     "max_by": max,
 }
+
+
+def _of_tuples(kind: str, position: int | str) -> _Combine | None:
+    """The same for plain tuples and a position from the front, where the time goes."""
+    if not isinstance(position, int) or position < 0:
+        return None
+    if kind == "sum":
+        return lambda a, b: (*a[:position], a[position] + b[position], *a[position + 1 :])
+    if kind == "min":
+        return lambda a, b: (*a[:position], b[position], *a[position + 1 :]) if b[position] < a[position] else a
+    if kind == "max":
+        return lambda a, b: (*a[:position], b[position], *a[position + 1 :]) if b[position] > a[position] else a
+    if kind == "min_by":
+        return lambda a, b: b if b[position] < a[position] else a
+    return lambda a, b: b if b[position] > a[position] else a
 
 
 def _replaced(row: Any, position: Any, value: Any) -> Any:

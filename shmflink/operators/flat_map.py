@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import chain, islice, repeat
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 from shmflink.core.batch import Batch
 from shmflink.operators.base import Operator, OperatorContext
 from shmflink.operators.declared_type import conform_rows
-from shmflink.operators.user_function import UserFunction, row_index
+from shmflink.operators.user_function import UserFunction, has_user_frame
 
 __all__ = ["OUTPUT_ROWS_MAX", "FlatMapOperator"]
 
@@ -38,8 +38,10 @@ class FlatMapOperator(Operator):
         rows = batch.rows()
         iterator = iter(rows)
         stamps = None if batch.timestamps is None else batch.timestamps.to_numpy(zero_copy_only=False)
-        # Per row: the user's own function, pulled lazily. Row and index advance together.
-        results = map(self._result_of, iterator)
+        call = self._function.call
+        # Per row: the user's own function, pulled lazily. In a generator expression a StopIteration that the
+        # function lets out becomes an error; in `map` it would end the batch silently.
+        results = (() if (result := call(row)) is None else result for row in iterator)
         outputs: Iterator[Any]
         if stamps is None:
             outputs = chain.from_iterable(results)
@@ -49,25 +51,14 @@ class FlatMapOperator(Operator):
             try:
                 taken = list(islice(outputs, OUTPUT_ROWS_MAX))
             except Exception as error:
-                self._function.fail_at(error, rows, iterator)
+                self._function.fail_at(_explained(error), rows, iterator)
             if taken:
                 yield self._batch(taken, stamps)
             if len(taken) < OUTPUT_ROWS_MAX:
-                self._check_all_read(rows, iterator)
                 return
 
     def close(self) -> None:
         self._function.close()
-
-    def _result_of(self, row: Any) -> Iterable[Any]:
-        result = self._function.call(row)
-        if result is None:
-            return ()
-        if not hasattr(result, "__iter__"):
-            raise TypeError(
-                f"flat_map() must yield rows or return an iterable or None, it returned {type(result).__name__}"
-            )
-        return result  # type: ignore[no-any-return]
 
     def _batch(self, taken: list[Any], stamps: Any) -> Batch:
         timestamps = None
@@ -79,9 +70,11 @@ class FlatMapOperator(Operator):
             taken = conform_rows(taken, self._output_type, self._name)
         return Batch.of_rows(taken, self._output_type, timestamps=timestamps)
 
-    def _check_all_read(self, rows: list[Any], iterator: Iterator[Any]) -> None:
-        """A StopIteration of the user's would end `map` silently and lose the rest of the batch."""
-        index = row_index(rows, iterator)
-        if index < len(rows) - 1:
-            error = RuntimeError("flat_map() raised StopIteration; return None or an empty list for no rows")
-            self._function.fail(error, rows[index])
+
+def _explained(error: Exception) -> Exception:
+    """Says what flat_map() has to return where the result was not iterable: then no frame is the user's."""
+    if not isinstance(error, TypeError) or has_user_frame(error):
+        return error
+    return TypeError(f"{error}; flat_map() must yield rows, or return an iterable or None").with_traceback(
+        error.__traceback__
+    )

@@ -13,7 +13,7 @@ from shmflink.errors import ShmflinkError, UserFunctionError
 from shmflink.operators.base import OperatorContext
 from shmflink.operators.runtime_context import OperatorRuntimeContext
 
-__all__ = ["RECORD_TEXT_MAX", "UserFunction", "describe_function", "shorten_record"]
+__all__ = ["RECORD_TEXT_MAX", "UserFunction", "describe_function", "has_user_frame", "row_index", "shorten_record"]
 
 RECORD_TEXT_MAX: Final = 500  # characters of an offending record that a message shows
 
@@ -112,12 +112,15 @@ def shorten_record(record: Any) -> str:
 
 def user_traceback(error: BaseException) -> str:
     """What Python prints for `error`, from the first frame outside of shmflink on."""
-    start: TracebackType | None = error.__traceback__
-    while start is not None and _is_ours(start):
-        start = start.tb_next
+    start = _first_user_frame(error)
     if isinstance(error, ShmflinkError) and start is None:
         return f"{type(error).__name__}: {error}\n"
     return "".join(traceback.format_exception(type(error), error, start))
+
+
+def has_user_frame(error: BaseException) -> bool:
+    """False where `error` was raised by our own code or by a builtin that it called."""
+    return _first_user_frame(error) is not None
 
 
 def describe_function(function: Any) -> str:
@@ -128,6 +131,13 @@ def describe_function(function: Any) -> str:
     code = getattr(function, "__code__", None)
     place = f" ({code.co_filename}:{code.co_firstlineno})" if code is not None else ""
     return f"{module}.{name}{place}" if module else f"{name}{place}"
+
+
+def _first_user_frame(error: BaseException) -> TracebackType | None:
+    frame = error.__traceback__
+    while frame is not None and _is_ours(frame):
+        frame = frame.tb_next
+    return frame
 
 
 def _is_ours(frame: TracebackType) -> bool:
