@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from shmflink._core import set_parent_death_signal
-from shmflink.errors import InternalError
+from shmflink.errors import InternalError, RpcError
 from shmflink.rpc.connection import BlockingConnection
 from shmflink.rpc.messages import ForkTaskManager, Shutdown, TaskManagerExited, TaskManagerForked
 from shmflink.rpc.wire import Received
@@ -110,13 +110,21 @@ class ForkServer:
 
     def serve(self) -> None:
         """Returns when the JobManager is gone or says Shutdown; children that still live are killed."""
-        while True:
-            for fd, _ in self._poll.poll():
-                if fd in self._children:
-                    self._reap(self._children[fd])
-                elif not self._serve_requests():
-                    self._kill_all()
-                    return
+        try:
+            while all([self._serve(fd) for fd, _ in self._poll.poll()]):
+                continue
+        except RpcError:
+            return  # the JobManager died while we talked to it
+        finally:
+            self._kill_all()
+
+    def _serve(self, fd: int) -> bool:
+        """One readable descriptor; False when the JobManager is gone."""
+        child = self._children.get(fd)
+        if child is None:
+            return self._serve_requests()
+        self._reap(child)
+        return True
 
     def _serve_requests(self) -> bool:
         received = self._connection.read_once()

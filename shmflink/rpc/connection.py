@@ -54,7 +54,8 @@ class BlockingConnection:
         try:
             with self._send_lock:
                 sent = socket.send_fds(self._socket, [frame], list(fds)) if fds else self._socket.send(frame)
-                self._socket.sendall(frame[sent:])
+                if sent < len(frame):  # an empty send would fail when the peer has read all and gone
+                    self._socket.sendall(frame[sent:])
         except OSError as error:
             raise RpcError(f"cannot send {type(message).__name__}: {error}") from None
 
