@@ -70,7 +70,10 @@ def test_results_have_the_declared_form_before_they_are_reduced_again() -> None:
 
 
 def test_an_error_names_both_values() -> None:
-    with OperatorHarness(ReduceOperator(_add), key_selector=_key) as harness, pytest.raises(UserFunctionError) as caught:
+    with (
+        OperatorHarness(ReduceOperator(_add), key_selector=_key) as harness,
+        pytest.raises(UserFunctionError) as caught,
+    ):
         harness.process_rows([("a", 1), ("a", None)])
     assert caught.value.record == "('a', 1), ('a', None)"
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from shmflink.operators.runtime_context import OperatorRuntimeContext
 from shmflink.operators.map import MapOperator
+from shmflink.operators.runtime_context import OperatorRuntimeContext
 from shmflink.testing import OperatorHarness
 
 
