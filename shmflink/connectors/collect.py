@@ -111,9 +111,7 @@ class CollectServer:
 
     def _accept(self) -> None:
         connection, _ = self._listener.accept()
-        _, uid, _ = _CREDENTIALS.unpack(
-            connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-        )
+        _, uid, _ = _CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
         if uid != os.getuid():
             connection.close()  # batches may hold pickles: only from ourselves
             return

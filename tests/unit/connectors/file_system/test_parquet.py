@@ -9,13 +9,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from shmflink.connectors.base import Split
-from shmflink.connectors.file_system.formats import ParquetFormat
+from shmflink.connectors.file_system.formats import ParquetColumnarRowInputFormat, ParquetFormat
 from shmflink.connectors.file_system.parquet import ParquetCursor
 from shmflink.connectors.file_system.source import FileSource
 from shmflink.connectors.file_system.splits import FileRange
 from shmflink.core.batch import Batch
 from shmflink.core.row import Row
-from shmflink.errors import ConfigurationError, DataFormatError
+from shmflink.core.typeinfo import Types
+from shmflink.errors import ConfigurationError, DataFormatError, TypeMismatchError
 
 
 @pytest.fixture
@@ -101,3 +102,18 @@ def test_a_corrupt_page_names_its_file(driver: Any, numbers: Path) -> None:
 def test_an_impossible_batch_size() -> None:
     with pytest.raises(ConfigurationError, match="batch_size must be at least 1"):
         ParquetFormat(batch_size=0)
+
+
+def test_rows_of_a_declared_type(driver: Any, numbers: Path) -> None:
+    row_type = Types.ROW_NAMED(["s", "n"], [Types.STRING(), Types.INT()])
+    files = FileSource.for_bulk_file_format(ParquetColumnarRowInputFormat(row_type), str(numbers)).build()
+    assert files.produced_type == row_type
+    batches = driver.batches(files)
+    assert batches[0].columns().schema.field("n").type == pa.int32()
+    assert batches[0].rows()[0] == Row(s="0", n=0)
+    wrong = Types.ROW_NAMED(["s"], [Types.SQL_DATE()])
+    files = FileSource.for_bulk_file_format(ParquetColumnarRowInputFormat(wrong), str(numbers)).build()
+    with pytest.raises(TypeMismatchError, match="not of the declared type"):
+        driver.rows(files)
+    with pytest.raises(ConfigurationError, match="is_case_sensitive=False"):
+        ParquetColumnarRowInputFormat(row_type, is_case_sensitive=False)

@@ -26,9 +26,7 @@ def part(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def visible(folder: Path) -> list[str]:
-    return sorted(
-        str(path.relative_to(folder)) for path in folder.rglob("*") if not path.name.startswith(".")
-    )
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.name.startswith("."))
 
 
 def test_it_appears_whole(part: PartFile, tmp_path: Path) -> None:

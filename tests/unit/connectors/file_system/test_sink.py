@@ -36,9 +36,7 @@ def parquet(path: Path, factory: Any) -> FileSink:
 def test_lines_of_text_under_flinks_file_names(driver: Any, tmp_path: Path) -> None:
     names = OutputFileConfig.builder().with_part_prefix("prefix").with_part_suffix(".ext").build()
     assert (names.get_part_prefix(), names.get_part_suffix()) == ("prefix", ".ext")
-    writer = driver.writer(
-        pickle.loads(pickle.dumps(lines(tmp_path / "out").with_output_file_config(names).build()))
-    )
+    writer = driver.writer(pickle.loads(pickle.dumps(lines(tmp_path / "out").with_output_file_config(names).build())))
     row_type = Types.TUPLE([Types.STRING(), Types.INT()])
     driver.write(writer, Batch.of_rows([("a", 1)], row_type), Batch.of_rows([("b", None)], row_type))
     assert os.listdir(tmp_path / "out") == []
@@ -85,9 +83,7 @@ def test_a_job_that_fails_leaves_nothing(
     driver: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parked: int
 ) -> None:
     monkeypatch.setattr(sink_module, "_WAITING_DESCRIPTORS_MAX", parked)
-    sink = (
-        lines(tmp_path / "out").with_rolling_policy(RollingPolicy.default_rolling_policy(part_size=1)).build()
-    )
+    sink = lines(tmp_path / "out").with_rolling_policy(RollingPolicy.default_rolling_policy(part_size=1)).build()
     writer = driver.writer(sink)
     driver.write(writer, Batch.of_rows(["a"]), Batch.of_rows(["b"]))
     driver.close(writer)
@@ -137,9 +133,7 @@ def test_columns_become_parquet(driver: Any, tmp_path: Path) -> None:
 def test_declared_rows_become_parquet(driver: Any, tmp_path: Path) -> None:
     row_type = Types.ROW_NAMED(["name", "count"], [Types.STRING(), Types.INT()])
     writer = driver.writer(parquet(tmp_path, ParquetBulkWriters.for_row_type(row_type)))
-    driver.write(
-        writer, Batch.of_rows([Row(name="x", count=1)], row_type), Batch.of_rows([Row(count=2, name="y")])
-    )
+    driver.write(writer, Batch.of_rows([Row(name="x", count=1)], row_type), Batch.of_rows([Row(count=2, name="y")]))
     driver.finish(writer)
     (path,) = tmp_path.iterdir()
     table = pq.read_table(path)

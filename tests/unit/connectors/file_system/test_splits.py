@@ -48,9 +48,7 @@ def test_a_path_without_a_file_is_an_error(tree: Path, path: str, reason: str) -
         require_files([str(tree / path)])
 
 
-def test_paths_are_made_absolute_where_the_program_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_paths_are_made_absolute_where_the_program_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert local_path("a b.txt") == str(tmp_path / "a b.txt")
     assert local_path("file:///data/a%20b.txt") == "/data/a b.txt"

@@ -81,9 +81,7 @@ def test_every_line_is_in_one_split_wherever_the_file_is_cut(
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 3, 7])
-def test_chunks_change_nothing(
-    driver: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
-) -> None:
+def test_chunks_change_nothing(driver: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
     monkeypatch.setattr(text, "CHUNK_BYTES", chunk)
     data = "one\r\ntwo\r\rthree long line\n\nä€😀\nlast".encode()
     path = tmp_path / "in.txt"
