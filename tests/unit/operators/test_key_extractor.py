@@ -26,9 +26,9 @@ def test_keys_are_cast_to_the_declared_type() -> None:
 
 
 def test_a_key_without_stable_bytes_names_the_operator() -> None:
-    with OperatorHarness(KeyExtractor(lambda x: {x}), name="KeyBy") as harness:
-        with pytest.raises(TypeMismatchError, match="'KeyBy'.*record 0"):
-            harness.process_rows([1])
+    harness = OperatorHarness(KeyExtractor(lambda x: {x}), name="KeyBy")
+    with harness, pytest.raises(TypeMismatchError, match=r"'KeyBy'.*record 0"):
+        harness.process_rows([1])
 
 
 def test_a_selector_that_raises_names_the_record() -> None:

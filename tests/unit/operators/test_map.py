@@ -102,7 +102,7 @@ def test_results_are_brought_into_the_declared_type() -> None:
 
 def test_a_result_of_another_type_names_the_operator() -> None:
     operator = MapOperator(lambda _: "text", Types.INT())
-    with OperatorHarness(operator, name="Parse") as harness, pytest.raises(TypeMismatchError, match="'Parse'.*INT"):
+    with OperatorHarness(operator, name="Parse") as harness, pytest.raises(TypeMismatchError, match=r"'Parse'.*INT"):
         harness.process_rows([1])
 
 

@@ -57,16 +57,16 @@ def test_the_result_is_checked_against_the_declared_type() -> None:
     with OperatorHarness(MapBatchesOperator(lambda b: b, declared)) as harness:
         harness.process_batch(_INPUT)
         assert harness.batches()[0].columns().schema.field("a").type == pa.int32()
-    with OperatorHarness(MapBatchesOperator(lambda b: b.rename_columns(["b"]), declared), name="Derive") as harness:
-        with pytest.raises(TypeMismatchError, match=r"'Derive'.*\['a'\].*\['b'\]"):
-            harness.process_batch(_INPUT)
-    with OperatorHarness(MapBatchesOperator(lambda b: b, Types.ROW_NAMED(["a"], [Types.BYTE()]))) as harness:
-        with pytest.raises(TypeMismatchError, match="column 'a' is declared BYTE"):
-            harness.process_batch(pa.RecordBatch.from_pydict({"a": [1000]}))
+    harness = OperatorHarness(MapBatchesOperator(lambda b: b.rename_columns(["b"]), declared), name="Derive")
+    with harness, pytest.raises(TypeMismatchError, match=r"'Derive'.*\['a'\].*\['b'\]"):
+        harness.process_batch(_INPUT)
+    harness = OperatorHarness(MapBatchesOperator(lambda b: b, Types.ROW_NAMED(["a"], [Types.BYTE()])))
+    with harness, pytest.raises(TypeMismatchError, match="column 'a' is declared BYTE"):
+        harness.process_batch(pa.RecordBatch.from_pydict({"a": [1000]}))
 
 
 def test_an_error_shows_the_batch_by_schema_and_first_row() -> None:
-    with OperatorHarness(MapBatchesOperator(lambda b: b["missing"])) as harness:
-        with pytest.raises(UserFunctionError) as caught:
-            harness.process_batch(_INPUT)
+    harness = OperatorHarness(MapBatchesOperator(lambda b: b["missing"]))
+    with harness, pytest.raises(UserFunctionError) as caught:
+        harness.process_batch(_INPUT)
     assert caught.value.record == "RecordBatch of 3 rows (a: int64), first row: {'a': 1}"

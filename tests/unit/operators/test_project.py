@@ -23,6 +23,6 @@ def test_one_field_is_still_a_tuple() -> None:
 
 
 def test_a_short_record_is_named() -> None:
-    with OperatorHarness(ProjectOperator([1, 0]), name="Projection") as harness:
-        with pytest.raises(TypeMismatchError, match=r"'Projection'.*\('b',\)"):
-            harness.process_rows([("a", 1), ("b",)])
+    harness = OperatorHarness(ProjectOperator([1, 0]), name="Projection")
+    with harness, pytest.raises(TypeMismatchError, match=r"'Projection'.*\('b',\)"):
+        harness.process_rows([("a", 1), ("b",)])

@@ -41,9 +41,9 @@ class RecordingListener:
 
 
 class RecordingPartition:
-    """Takes as many batches as it has credits; `pending_limit` > 0: holds that many back until flushed."""
+    """Takes as many batches as it has credits; `holds_back`: has pending rows until flushed."""
 
-    def __init__(self, credits: int = 1_000_000, *, holds_back: bool = False) -> None:
+    def __init__(self, credits: int = 1_000_000, *, holds_back: bool = False) -> None:  # noqa: A002 - the field's word
         self.credits = credits
         self.elements: list[Element] = []
         self.is_closed = False
@@ -206,8 +206,8 @@ class Workbench:
         )
         return Task(deployment, head, [(0, g) for g in gates], outputs, self.listener, TaskCounters(), self.clock)
 
-    def gate(self, channels: int = 1, credits: int = 100) -> tuple[list[LocalChannel], LocalInputGate]:
-        made = [LocalChannel(credits) for _ in range(channels)]
+    def gate(self, channels: int = 1) -> tuple[list[LocalChannel], LocalInputGate]:
+        made = [LocalChannel(100) for _ in range(channels)]
         return made, LocalInputGate(made)
 
 
