@@ -69,6 +69,6 @@ class CompletableFuture:
             return "CompletableFuture[not completed]"
         try:
             self._future.result()
-        except (Exception, CancelledError):  # noqa: BLE001 - only whether there is one
+        except (Exception, CancelledError):
             return "CompletableFuture[completed exceptionally]"
         return "CompletableFuture[completed normally]"

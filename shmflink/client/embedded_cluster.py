@@ -184,7 +184,7 @@ class EmbeddedCluster:
             while (received := self._connection.receive()) is not None:
                 self._handle(received.message)
         except RpcError as error:
-            _LOG.error("%s", error)  # noqa: TRY400 - the message says it; the loss is raised to the user below
+            _LOG.error("%s", error)
         self._disconnected()
 
     def _handle(self, message: object) -> None:
@@ -211,7 +211,8 @@ class EmbeddedCluster:
 
     def _disconnected(self) -> None:
         """The end of the connection: expected after `close`, else the JobManager died."""
-        assert self._process is not None and self._connection is not None
+        assert self._process is not None
+        assert self._connection is not None
         try:
             code = self._process.wait(_CLOSE_S)
         except subprocess.TimeoutExpired:

@@ -65,10 +65,10 @@ def start_fork_server(run_taskmanager: TaskManagerMain, close_in_child: tuple[in
     sys.stdout.flush()
     sys.stderr.flush()
     pid = os.fork()
-    if pid:
-        theirs.close()
-        return pid, ours
-    _run_fork_server(run_taskmanager, parent, ours, theirs, close_in_child)
+    if pid == 0:
+        _run_fork_server(run_taskmanager, parent, ours, theirs, close_in_child)
+    theirs.close()
+    return pid, ours
 
 
 def _run_fork_server(
@@ -111,7 +111,7 @@ class ForkServer:
     def serve(self) -> None:
         """Returns when the JobManager is gone or says Shutdown; children that still live are killed."""
         try:
-            while all([self._serve(fd) for fd, _ in self._poll.poll()]):
+            while all(self._serve(fd) for fd, _ in self._poll.poll()):
                 continue
         except RpcError:
             return  # the JobManager died while we talked to it

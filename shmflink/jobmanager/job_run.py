@@ -110,12 +110,7 @@ class JobRun:
     def start(self) -> None:
         """Creates the sources' enumerators and asks every TaskManager for the attempt's memory."""
         try:
-            blocks = max(len(self._execution.tasks_of(i)) for i in range(self._execution.num_taskmanagers))
-            if blocks > TASKS_PER_TASKMANAGER_MAX:
-                raise JobGraphError(
-                    f"{blocks} tasks in one TaskManager, the most is {TASKS_PER_TASKMANAGER_MAX}: use more "
-                    "TaskManagers with fewer slots (taskmanager.numberOfTaskSlots)"
-                )
+            self._check_blocks()
             memory = attempt_memory(self._execution, self._configuration)
             check_memory(memory, available_memory())
             self._splits = SplitServer.of(self.graph)
@@ -134,6 +129,14 @@ class JobRun:
                     need.segment_bytes,
                     need.segments,
                 )
+            )
+
+    def _check_blocks(self) -> None:
+        blocks = max(len(self._execution.tasks_of(i)) for i in range(self._execution.num_taskmanagers))
+        if blocks > TASKS_PER_TASKMANAGER_MAX:
+            raise JobGraphError(
+                f"{blocks} tasks in one TaskManager, the most is {TASKS_PER_TASKMANAGER_MAX}: use more "
+                "TaskManagers with fewer slots (taskmanager.numberOfTaskSlots)"
             )
 
     def cancel(self, force: bool) -> None:

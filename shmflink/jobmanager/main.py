@@ -24,7 +24,6 @@ _PRELOAD: Final = ("numpy", "pyarrow", "pyarrow.compute", "pyarrow.parquet", "sh
 _PRELOAD_PACKAGES: Final = ("shmflink.operators", "shmflink.connectors", "shmflink.connectors.file_system")
 
 
-
 def run_jobmanager(client_fd: int, run_taskmanager: TaskManagerMain) -> int:
     """Serves the client at `client_fd`; returns the exit code. Call in a fresh process, from its main thread."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the client's to decide

@@ -6,6 +6,7 @@ is sent stays the sender's; a received one is the receiver's.
 
 from __future__ import annotations
 
+import array
 import os
 import socket
 import threading
@@ -19,12 +20,18 @@ from shmflink.rpc.wire import FDS_MAX, FrameDecoder, Received, check_peer, frame
 __all__ = ["BlockingConnection", "read_messages"]
 
 _READ_BYTES: Final = 256 * 1024
+_ANCILLARY_BYTES: Final = socket.CMSG_LEN(FDS_MAX * array.array("i").itemsize)
 _BACKLOG_BYTES_MAX: Final = 4 << 30  # what may wait for a peer that does not read; beyond it the peer counts as broken
 
 
 def read_messages(sock: socket.socket, decoder: FrameDecoder) -> list[Received] | None:
     """One `recvmsg`: the messages that it completed, or None at the end of the stream."""
-    data, fds, flags, _ = socket.recv_fds(sock, _READ_BYTES, FDS_MAX, socket.MSG_CMSG_CLOEXEC)
+    # Not `socket.recv_fds`: that ignores its flags, and children of user code would inherit what comes in.
+    data, ancillary, flags, _ = sock.recvmsg(_READ_BYTES, _ANCILLARY_BYTES, socket.MSG_CMSG_CLOEXEC)
+    fds = array.array("i")
+    for level, kind, content in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            fds.frombytes(content[: len(content) - len(content) % fds.itemsize])
     if flags & socket.MSG_CTRUNC:
         for fd in fds:
             os.close(fd)
