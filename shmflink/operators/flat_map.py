@@ -12,11 +12,12 @@ import pyarrow as pa
 from shmflink.core.batch import Batch
 from shmflink.operators.base import Operator, OperatorContext
 from shmflink.operators.declared_type import conform_rows
+from shmflink.operators.slices import SLICE_ROWS_MAX
 from shmflink.operators.user_function import UserFunction, has_user_frame
 
 __all__ = ["OUTPUT_ROWS_MAX", "FlatMapOperator"]
 
-OUTPUT_ROWS_MAX: Final = 4096  # rows of one output batch; what an exploding function holds at once
+OUTPUT_ROWS_MAX: Final = SLICE_ROWS_MAX  # rows of one output batch; what an exploding function holds at once
 
 
 class FlatMapOperator(Operator):

@@ -10,6 +10,7 @@ from shmflink.core.keys import encode_keys
 from shmflink.core.typeinfo import TypeInformation
 from shmflink.errors import TypeMismatchError
 from shmflink.operators.base import Operator, OperatorContext
+from shmflink.operators.slices import slices_of
 from shmflink.operators.user_function import UserFunction
 
 __all__ = ["KeyExtractor"]
@@ -29,6 +30,10 @@ class KeyExtractor(Operator):
         self._selector.open(context)
 
     def process(self, batch: Batch, input_index: int = 0) -> Iterator[Batch]:
+        for piece in slices_of(batch):
+            yield from self._process(piece)
+
+    def _process(self, batch: Batch) -> Iterator[Batch]:
         rows = batch.rows()
         call = self._selector.call
         iterator = iter(rows)

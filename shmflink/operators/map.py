@@ -8,6 +8,7 @@ from typing import Any
 from shmflink.core.batch import Batch
 from shmflink.operators.base import Operator, OperatorContext
 from shmflink.operators.declared_type import conform_rows
+from shmflink.operators.slices import slices_of
 from shmflink.operators.user_function import UserFunction
 
 __all__ = ["MapOperator"]
@@ -25,6 +26,10 @@ class MapOperator(Operator):
         self._function.open(context)
 
     def process(self, batch: Batch, input_index: int = 0) -> Iterator[Batch]:
+        for piece in slices_of(batch):
+            yield from self._process(piece)
+
+    def _process(self, batch: Batch) -> Iterator[Batch]:
         rows = batch.rows()
         call = self._function.call
         iterator = iter(rows)

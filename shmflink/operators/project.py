@@ -8,6 +8,7 @@ from operator import itemgetter
 from shmflink.core.batch import Batch
 from shmflink.errors import TypeMismatchError
 from shmflink.operators.base import Operator, OperatorContext
+from shmflink.operators.slices import slices_of
 from shmflink.operators.user_function import row_index, shorten_record
 
 __all__ = ["ProjectOperator"]
@@ -23,6 +24,10 @@ class ProjectOperator(Operator):
         self._name = context.operator_name
 
     def process(self, batch: Batch, input_index: int = 0) -> Iterator[Batch]:
+        for piece in slices_of(batch):
+            yield from self._process(piece)
+
+    def _process(self, batch: Batch) -> Iterator[Batch]:
         rows = batch.rows()
         iterator = iter(rows)
         try:

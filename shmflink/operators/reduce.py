@@ -17,6 +17,7 @@ from shmflink.core.typeinfo import TypeInformation
 from shmflink.errors import InternalError
 from shmflink.operators.base import Operator, OperatorContext
 from shmflink.operators.declared_type import conform_rows
+from shmflink.operators.slices import slices_of
 from shmflink.operators.user_function import UserFunction
 from shmflink.state.backend import HeapKeyedStateBackend, KeyedStateBackend
 
@@ -61,6 +62,10 @@ class ReduceOperator(Operator):
         return self._backend
 
     def process(self, batch: Batch, input_index: int = 0) -> Iterator[Batch]:
+        for piece in slices_of(batch):
+            yield from self._process(piece)
+
+    def _process(self, batch: Batch) -> Iterator[Batch]:
         if batch.keys is None:
             raise InternalError(f"operator '{self._context.operator_name}' got a batch without keys")
         rows = batch.rows()
