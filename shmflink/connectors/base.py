@@ -1,7 +1,8 @@
 """The contracts of sources (FLIP-27) and sinks (FLIP-143).
 
-A `Source` is a plain picklable description. Its *enumerator* lives in the JobManager and hands out splits as readers
-ask; its *readers* live in slots, one per subtask. A `Sink` is a plain picklable description; its *writers* live in slots.
+A `Source` is a plain picklable description. Its *enumerator* lives in the JobManager and hands out splits as
+readers ask; its *readers* live in slots, one per subtask. A `Sink` is a plain picklable description; its
+*writers* live in slots.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ class SourceReader(ABC):
         """The splits in hand, each carrying its position."""
         return ()
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027  many have nothing to free
         """Frees files and threads; called exactly once."""
 
 
@@ -116,14 +117,14 @@ class SinkWriter(ABC):
         """False while a batch could not be taken now; the writer wakes the mailbox when that changes."""
         return True
 
-    def finish(self) -> None:
+    def finish(self) -> None:  # noqa: B027  many have nothing to finish
         """Normal end: makes what was written visible. `is_finished` tells when that is done."""
 
     @property
     def is_finished(self) -> bool:
         return True
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027  many have nothing to free
         """Frees resources; what was not finished is thrown away. Called exactly once."""
 
 

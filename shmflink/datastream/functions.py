@@ -10,6 +10,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any
 
+from shmflink.operators.runtime_context import OperatorRuntimeContext
+
 __all__ = [
     "FilterFunction",
     "FlatMapFunction",
@@ -56,6 +58,9 @@ class RuntimeContext(ABC):
     @abstractmethod
     def get_metrics_group(self) -> Any:
         """Counters, gauges, meters and distributions of this operator."""
+
+
+RuntimeContext.register(OperatorRuntimeContext)
 
 
 class Function(ABC):  # noqa: B024 (open and close are optional; the abstract methods are the subclasses')

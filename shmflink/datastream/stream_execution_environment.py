@@ -10,16 +10,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Final
 
 from shmflink.client.executor import current_executor
-from shmflink.common.configuration import Configuration
-from shmflink.common.execution_config import ExecutionConfig
-from shmflink.common.job_client import JobClient
-from shmflink.common.job_execution_result import JobExecutionResult
-from shmflink.common.watermark_strategy import WatermarkStrategy
-from shmflink.config.units import parse_duration_ms
+from shmflink.client.job_client import JobClient
+from shmflink.client.job_execution_result import JobExecutionResult
+from shmflink.config import options
+from shmflink.config.configuration import Configuration
+from shmflink.config.execution_config import ExecutionConfig
+from shmflink.config.option import Option
 from shmflink.connectors.base import Source
 from shmflink.connectors.collect import CollectServer, CollectSink
 from shmflink.connectors.collection import CollectionSource
 from shmflink.core.typeinfo import TypeInformation
+from shmflink.core.watermark_strategy import WatermarkStrategy
 from shmflink.datastream.collect import CloseableIterator
 from shmflink.datastream.data_stream import DataStream
 from shmflink.datastream.execution_mode import RuntimeExecutionMode
@@ -96,62 +97,59 @@ class StreamExecutionEnvironment(SaysWhatIsMissing):
 
     def set_parallelism(self, parallelism: int) -> StreamExecutionEnvironment:
         """Parallelism of operators recorded from now on that set none of their own."""
-        checked_parallelism(parallelism, "environment")
-        self._configuration.set_integer("parallelism.default", parallelism)
-        return self
+        return self._set(options.DEFAULT_PARALLELISM, checked_parallelism(parallelism, "environment"))
 
     def get_parallelism(self) -> int:
-        """The default parallelism."""
-        return self._configuration.get_integer("parallelism.default", 1)
+        """The default parallelism; where none is set: the number of slots."""
+        parallelism: int | None = self._get(options.DEFAULT_PARALLELISM)
+        return parallelism if parallelism is not None else self.get_default_local_parallelism()
 
     def set_max_parallelism(self, max_parallelism: int) -> StreamExecutionEnvironment:
         """Number of key groups of operators that set none of their own; 1 to 32768."""
-        checked_max_parallelism(max_parallelism, "environment")
-        self._configuration.set_integer("pipeline.max-parallelism", max_parallelism)
-        return self
+        return self._set(options.MAX_PARALLELISM, checked_max_parallelism(max_parallelism, "environment"))
 
     def get_max_parallelism(self) -> int:
         """The default max parallelism; -1 = derived from each operator's parallelism."""
-        return self._configuration.get_integer("pipeline.max-parallelism", -1)
+        max_parallelism: int = self._get(options.MAX_PARALLELISM)
+        return max_parallelism
 
     def set_runtime_mode(self, execution_mode: RuntimeExecutionMode) -> StreamExecutionEnvironment:
         """STREAMING, BATCH or AUTOMATIC."""
         if not isinstance(execution_mode, RuntimeExecutionMode):
             raise TypeError(f"set_runtime_mode() takes a RuntimeExecutionMode, got {execution_mode!r}")
-        self._configuration.set_string("execution.runtime-mode", execution_mode.name)
-        return self
+        return self._set(options.RUNTIME_MODE, execution_mode.name)
 
     def set_buffer_timeout(self, timeout_millis: int) -> StreamExecutionEnvironment:
         """How long rows may wait for their segment to fill; 0 = ship every batch, -1 = only full segments."""
         if timeout_millis < -1:
-            raise ConfigurationError(
-                f"set_buffer_timeout(): must be -1, 0 or a number of ms, got {timeout_millis}"
-            )
-        self._configuration.set_boolean("execution.buffer-timeout.enabled", timeout_millis != -1)
+            raise ConfigurationError(f"set_buffer_timeout(): -1, 0 or a number of ms, got {timeout_millis}")
         if timeout_millis >= 0:
-            self._configuration.set_string("execution.buffer-timeout.interval", f"{timeout_millis} ms")
-        return self
+            self._set(options.BUFFER_TIMEOUT, timeout_millis)
+        return self._set(options.BUFFER_TIMEOUT_ENABLED, timeout_millis >= 0)
 
     def get_buffer_timeout(self) -> int:
         """Milliseconds; -1 = no timeout."""
-        if not self._configuration.get_boolean("execution.buffer-timeout.enabled", True):
-            return -1
-        return parse_duration_ms(
-            self._configuration.get_string("execution.buffer-timeout.interval", "100 ms")
-        )
+        timeout_ms: int = self._get(options.BUFFER_TIMEOUT)
+        return timeout_ms if self._get(options.BUFFER_TIMEOUT_ENABLED) else -1
 
     def disable_operator_chaining(self) -> StreamExecutionEnvironment:
         """Every operator becomes a task of its own."""
-        self._configuration.set_boolean("pipeline.operator-chaining.enabled", False)
-        return self
+        return self._set(options.CHAINING_ENABLED, False)
 
     def is_chaining_enabled(self) -> bool:
         """Whether operators are chained into tasks."""
-        return self._configuration.get_boolean("pipeline.operator-chaining.enabled", True)
+        return bool(self._get(options.CHAINING_ENABLED))
 
     def is_chaining_of_operators_with_different_max_parallelism_enabled(self) -> bool:
         """Whether operators of different max parallelism may be chained."""
-        return self._configuration.get_boolean(_CHAIN_DIFFERENT_MAX_PARALLELISM, True)
+        return bool(self._get(options.CHAIN_DIFFERENT_MAX_PARALLELISM))
+
+    def _set(self, option: Option, value: object) -> StreamExecutionEnvironment:
+        self._configuration.set_string(option.key, option.write(value))
+        return self
+
+    def _get(self, option: Option) -> Any:
+        return option.read(self._configuration.to_dict())
 
     def register_slot_sharing_group(self, slot_sharing_group: SlotSharingGroup) -> StreamExecutionEnvironment:
         """Announces a group. Groups need no announcement; one that asks for resources is refused."""
@@ -160,7 +158,8 @@ class StreamExecutionEnvironment(SaysWhatIsMissing):
 
     def get_default_local_parallelism(self) -> int:
         """Parallelism where nothing sets one: the number of slots."""
-        return current_executor().default_parallelism
+        parallelism: int = current_executor().default_parallelism
+        return parallelism
 
     def add_python_file(self, file_path: str) -> None:
         """A module, package folder or zip archive that functions import."""
@@ -246,16 +245,15 @@ class StreamExecutionEnvironment(SaysWhatIsMissing):
                 "No operators defined in streaming topology. Cannot execute. "
                 "Call a transformation or a sink, for example print(), on a stream first"
             )
-        name = job_name or self._configuration.get_string("pipeline.name", _DEFAULT_JOB_NAME)
+        name = job_name or self._get(options.PIPELINE_NAME) or _DEFAULT_JOB_NAME
         return build_stream_graph(self.program.transformations, name, self._options())
 
     def _options(self) -> StreamGraphOptions:
         max_parallelism = self.get_max_parallelism()
-        mode = self._configuration.get_string("execution.runtime-mode", RuntimeMode.STREAMING).upper()
         return StreamGraphOptions(
             parallelism=self.get_parallelism(),
             max_parallelism=max_parallelism if max_parallelism > 0 else None,
-            runtime_mode=RuntimeMode(mode),
+            runtime_mode=RuntimeMode(self._get(options.RUNTIME_MODE)),
             buffer_timeout_ms=self.get_buffer_timeout(),
             is_chaining_enabled=self.is_chaining_enabled(),
             chain_different_max_parallelism=self.is_chaining_of_operators_with_different_max_parallelism_enabled(),
@@ -265,7 +263,7 @@ class StreamExecutionEnvironment(SaysWhatIsMissing):
         """*shmflink only.* Runs all that was recorded; the iterator hands out the elements of `stream`."""
         server = CollectServer()
         try:
-            stream.sink_to(CollectSink(server.address)).name("Data stream collect sink")
+            stream.collect_into(CollectSink(server.address))
             client = self._submit(job_name)
         except BaseException:
             server.close()
@@ -273,14 +271,11 @@ class StreamExecutionEnvironment(SaysWhatIsMissing):
         return CloseableIterator(_elements(server, client), lambda: _stop_collecting(server, client))
 
 
-_CHAIN_DIFFERENT_MAX_PARALLELISM: Final = (
-    "pipeline.operator-chaining.chain-operators-with-different-max-parallelism"
-)
-
-
 def _elements(server: CollectServer, client: JobClient) -> Iterator[Any]:
+    # A job that fails before its sink runs would leave the server waiting for it.
+    client.get_job_execution_result().add_done_callback(lambda _: server.end())
     for batch in server.batches():
-        yield from batch.rows
+        yield from batch.rows()
     client.get_job_execution_result().result()
 
 
@@ -291,6 +286,11 @@ def _stop_collecting(server: CollectServer, client: JobClient) -> None:
 
 
 def _check_watermark_strategy(strategy: Any) -> None:
-    """Without timestamps any strategy comes to the same: the watermark at the end."""
-    if strategy is not None and not isinstance(strategy, WatermarkStrategy):
+    """Sources give no timestamps yet, and without them any strategy comes to the same: the watermark at the end."""
+    if not isinstance(strategy, WatermarkStrategy):
         raise TypeError(f"from_source() takes a WatermarkStrategy, got {type(strategy).__name__}")
+    if strategy.timestamp_assigner is not None:
+        raise ConfigurationError(
+            "from_source(): there is no event time in this version, so a timestamp assigner would do nothing: "
+            "use WatermarkStrategy.no_watermarks()"
+        )

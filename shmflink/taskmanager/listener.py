@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-import enum
 from typing import Protocol
 
 from shmflink.connectors.base import Split
 from shmflink.core.ids import SubtaskId
+from shmflink.rpc.states import TaskState
 
 __all__ = ["SplitAnswer", "TaskListener", "TaskState"]
-
-
-class TaskState(enum.StrEnum):
-    """Life of a task attempt (Flink: ExecutionState)."""
-
-    CREATED = "CREATED"
-    DEPLOYING = "DEPLOYING"
-    INITIALIZING = "INITIALIZING"
-    RUNNING = "RUNNING"
-    FINISHED = "FINISHED"
-    CANCELING = "CANCELING"
-    CANCELED = "CANCELED"
-    FAILED = "FAILED"
-
-    @property
-    def is_terminal(self) -> bool:
-        return self in (TaskState.FINISHED, TaskState.CANCELED, TaskState.FAILED)
 
 
 class SplitAnswer(Protocol):

@@ -3,5 +3,30 @@
 from __future__ import annotations
 
 from shmflink.datastream.connectors.base import Sink, Source
+from shmflink.datastream.connectors.file_system import (
+    BucketAssigner,
+    FileEnumeratorProvider,
+    FileSink,
+    FileSource,
+    FileSourceBuilder,
+    FileSplitAssignerProvider,
+    OutputFileConfig,
+    RollingPolicy,
+    StreamFormat,
+)
+from shmflink.datastream.connectors.number_seq import NumberSequenceSource
 
-__all__ = ["Sink", "Source"]
+__all__ = [
+    "BucketAssigner",
+    "FileEnumeratorProvider",
+    "FileSink",
+    "FileSource",
+    "FileSourceBuilder",
+    "FileSplitAssignerProvider",
+    "NumberSequenceSource",
+    "OutputFileConfig",
+    "RollingPolicy",
+    "Sink",
+    "Source",
+    "StreamFormat",
+]

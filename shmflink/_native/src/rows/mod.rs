@@ -1,5 +1,28 @@
+//! Rows (Python objects) <-> columns (Arrow), and keys as canonical bytes.
+//!
+//! ```text
+//! object.rs   the few C-API calls per value, each behind a small function with its safety argument
+//! shape.rs    how rows lie in columns, compiled from `core/shapes.py`'s tuples
+//! encode.rs   rows -> columns, strict: what would not come back exactly is refused
+//! decode.rs   columns -> rows
+//! conform.rs  brings rows into their declared form: wraps ints, makes tuples rows
+//! keys.rs     canonical bytes of keys
+//! codec.rs    the Python class `RowCodec` over all of it
+//! ```
+//! Everything here runs with the GIL held and calls no Python code between looking at an object and using it.
+
+mod codec;
+mod conform;
+mod decode;
+mod encode;
+mod keys;
+mod object;
+mod shape;
+
 use pyo3::prelude::*;
 
-pub fn register(_module: &Bound<'_, PyModule>) -> PyResult<()> {
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<codec::RowCodec>()?;
+    module.add_function(wrap_pyfunction!(keys::canonical_keys, module)?)?;
     Ok(())
 }

@@ -182,7 +182,7 @@ impl Arena {
 }
 
 fn size_of_arena(segment_bytes: usize, segments: usize) -> Result<usize, String> {
-    if segment_bytes == 0 || segment_bytes % SEGMENT_ALIGNMENT != 0 || segment_bytes > SEGMENT_BYTES_MAX {
+    if segment_bytes == 0 || !segment_bytes.is_multiple_of(SEGMENT_ALIGNMENT) || segment_bytes > SEGMENT_BYTES_MAX {
         return Err(format!(
             "segments have a multiple of {SEGMENT_ALIGNMENT} bytes up to {SEGMENT_BYTES_MAX}, not {segment_bytes}"
         ));

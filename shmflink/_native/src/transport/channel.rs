@@ -14,8 +14,8 @@ pub use super::credit::CreditPool;
 use super::credit::{Announcement, ConsumerCredit, ProducerCredit};
 use super::doorbell::Doorbell;
 pub use super::error::TransportError;
-use super::region::{Region, RegionRing};
-use super::ring::{must_ring, Descriptor, ReceiveHalf, ReturnHalf, RingMemory, SendHalf};
+use super::region::Region;
+use super::ring::{must_ring, Descriptor, ReceiveHalf, ReturnHalf, SendHalf};
 use super::ring::{WAITS_FOR_CONTROL, WAITS_FOR_CREDIT};
 use super::sync::{lock, Mutex};
 
@@ -56,7 +56,7 @@ impl DerefMut for OpenSegment {
 
 /// Producing end. Used by one thread at a time.
 pub struct OutputChannel {
-    ring: SendHalf<RegionRing>,
+    ring: SendHalf,
     arena: Arc<Arena>,
     account: Arc<Account>,
     credit: ProducerCredit,
@@ -135,13 +135,29 @@ impl OutputChannel {
             }
         }
         match self.credit.available(granted, self.account.open()) {
-            Ok(credits) if self.fault.is_none() => credits,
+            Ok(unused) if self.fault.is_none() => unused - self.give_up_surplus(unused),
             Ok(_) => 0,
             Err(error) => {
                 self.fault.get_or_insert(error);
                 0
             }
         }
+    }
+
+    /// Gives up what a grant that crossed our last announcement lent too much.
+    fn give_up_surplus(&mut self, unused: u32) -> u32 {
+        self.announce(self.credit.backlog(), unused)
+    }
+
+    /// Publishes backlog and surplus if either is new; returns the surplus given up.
+    fn announce(&mut self, segments: u32, unused: u32) -> u32 {
+        let Some((announcement, surplus)) = self.credit.announce(segments, unused) else {
+            return 0;
+        };
+        self.ring.announce(announcement.to_word());
+        // A consumer that keeps all segments it has got sleeps until rung, and only it can lend more credits.
+        self.unrung.store(true, PlainOrdering::Relaxed);
+        surplus
     }
 
     /// Ships the segment; the consumer sees it after `ring_peer` at the latest. Never fails: the credit is there.
@@ -180,11 +196,7 @@ impl OutputChannel {
     /// Tells the consumer how many segments wait for credit; it lends floating credits by it. 0 gives unused ones back.
     pub fn announce_backlog(&mut self, segments: u32) {
         let unused = self.credits();
-        if let Some(announcement) = self.credit.announce(segments, unused) {
-            self.ring.announce(announcement.to_word());
-            // A consumer that keeps all segments it has got sleeps until rung, and only it can lend more credits.
-            self.unrung.store(true, PlainOrdering::Relaxed);
-        }
+        self.announce(segments, unused);
     }
 
     pub fn segment_bytes(&self) -> usize {
@@ -250,7 +262,7 @@ struct InputShared {
 }
 
 struct InputAccount {
-    returns: ReturnHalf<RegionRing>,
+    returns: ReturnHalf,
     credit: ConsumerCredit,
     fault: Option<TransportError>,
 }
@@ -290,7 +302,7 @@ impl InputShared {
 
 /// Consuming end. Used by one thread at a time; its segments may be dropped on any.
 pub struct InputChannel {
-    ring: ReceiveHalf<RegionRing>,
+    ring: ReceiveHalf,
     shared: Arc<InputShared>,
 }
 

@@ -67,14 +67,19 @@ impl ProducerCredit {
         Ok(unused as u32 - open)
     }
 
+    /// Segments announced last.
+    pub fn backlog(&self) -> u32 {
+        self.announced.backlog
+    }
+
     /// A segment went out against a credit.
     pub fn use_one(&mut self) {
         self.used = self.used.wrapping_add(1);
     }
 
     /// What to publish for a backlog of `segments` when `unused` credits are free: those beyond exclusive + backlog are
-    /// given up, so that an idle channel does not sit on floating credits. None when nothing changed.
-    pub fn announce(&mut self, segments: u32, unused: u32) -> Option<Announcement> {
+    /// given up (second result), so that an idle channel does not sit on floating credits. None when nothing changed.
+    pub fn announce(&mut self, segments: u32, unused: u32) -> Option<(Announcement, u32)> {
         let surplus = unused.saturating_sub(self.exclusive.saturating_add(segments));
         if segments == self.announced.backlog && surplus == 0 {
             return None;
@@ -82,7 +87,7 @@ impl ProducerCredit {
         self.used = self.used.wrapping_add(u64::from(surplus));
         self.announced.relinquished = self.announced.relinquished.wrapping_add(surplus);
         self.announced.backlog = segments;
-        Some(self.announced)
+        Some((self.announced, surplus))
     }
 }
 

@@ -6,6 +6,7 @@
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
 
+use super::available::available_bytes;
 use super::error::TransportError;
 
 const F_SEAL_FUTURE_WRITE: libc::c_int = 0x0010; // Linux 5.1; not in every libc crate
@@ -130,31 +131,47 @@ fn create_memfd(name: &str) -> Result<OwnedFd, TransportError> {
     Ok(unsafe { OwnedFd::from_raw_fd(raw) })
 }
 
+/// Reserved at once; between two chunks the system is asked again, for others reserve at the same time.
+const CHUNK_BYTES: usize = 256 << 20;
+
 /// Gives the file its size and all its pages now: later a missing page would be a SIGBUS in the middle of a job.
 fn reserve(fd: &OwnedFd, name: &str, bytes: usize) -> Result<(), TransportError> {
-    let length = libc::off_t::try_from(bytes)
-        .map_err(|_| TransportError::Resource(format!("the {name} of {bytes} bytes exceeds the largest file size")))?;
+    if bytes as u64 > available_bytes() {
+        return Err(too_little_memory(name, bytes));
+    }
+    for start in (0..bytes).step_by(CHUNK_BYTES) {
+        let chunk = CHUNK_BYTES.min(bytes - start);
+        if start > 0 && chunk as u64 > available_bytes() {
+            return Err(too_little_memory(name, bytes));
+        }
+        allocate(fd, start, chunk).map_err(|error| match error.raw_os_error() {
+            Some(libc::ENOSPC | libc::ENOMEM | libc::EFBIG) => too_little_memory(name, bytes),
+            _ => TransportError::Resource(format!("cannot reserve {bytes} bytes for the {name}: {error}")),
+        })?;
+    }
+    Ok(())
+}
+
+fn allocate(fd: &OwnedFd, start: usize, bytes: usize) -> std::io::Result<()> {
     loop {
         // SAFETY: fallocate on a descriptor we own; no memory is passed.
-        if unsafe { libc::fallocate(fd.as_raw_fd(), 0, 0, length) } == 0 {
+        if unsafe { libc::fallocate(fd.as_raw_fd(), 0, start as libc::off_t, bytes as libc::off_t) } == 0 {
             return Ok(());
         }
-        match std::io::Error::last_os_error().raw_os_error() {
-            Some(libc::EINTR) => continue,
-            Some(libc::ENOSPC | libc::ENOMEM | libc::EFBIG) => {
-                return Err(TransportError::Resource(format!(
-                    "the {name} needs {bytes} bytes ({:.1} MiB) of shared memory and the system has not got them; \
-                     lower the network memory or the parallelism, or give the host (or its cgroup) more memory",
-                    bytes as f64 / 1_048_576.0
-                )));
-            }
-            _ => {
-                return Err(TransportError::from_os(&format!(
-                    "cannot reserve {bytes} bytes for the {name}"
-                )))
-            }
+        let error = std::io::Error::last_os_error();
+        if error.kind() != std::io::ErrorKind::Interrupted {
+            return Err(error);
         }
     }
+}
+
+fn too_little_memory(name: &str, bytes: usize) -> TransportError {
+    TransportError::Resource(format!(
+        "the {name} needs {bytes} bytes ({:.1} MiB) of shared memory and {:.1} MiB are available; lower the network \
+         memory or the parallelism, or give the host (or its cgroup) more memory",
+        bytes as f64 / 1_048_576.0,
+        available_bytes() as f64 / 1_048_576.0
+    ))
 }
 
 fn map(fd: Option<&OwnedFd>, bytes: usize, writable: bool, name: &str) -> Result<NonNull<u8>, TransportError> {

@@ -6,10 +6,11 @@
 //! process.rs   parent-death signal                          ring.rs      descriptors and returns, shared words
 //! region.rs    control memory of one attempt                doorbell.rs  eventcount on a futex word
 //! arena.rs     data memory of one attempt                   memory.rs    sealed mappings, header
-//!                                                           sync.rs      atomics, or loom's
+//! available.rs memory the system would still give            sync.rs      atomics, or loom's
 //! ```
 
 pub mod arena;
+mod available;
 pub mod channel;
 pub mod credit;
 pub mod doorbell;
@@ -21,5 +22,12 @@ pub mod region;
 pub mod ring;
 pub mod status;
 pub mod sync;
+
+#[cfg(all(test, not(loom)))]
+mod channel_tests;
+#[cfg(all(test, not(loom)))]
+mod credit_tests;
+#[cfg(all(test, loom))]
+mod loom_tests;
 
 pub use python::register;

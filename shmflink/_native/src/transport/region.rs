@@ -13,7 +13,9 @@ use std::sync::Arc;
 use super::doorbell::{Doorbell, DoorbellSlot, DOORBELL_BYTES};
 use super::error::TransportError;
 use super::memory::{Access, Header, Mapping, HEADER_BYTES, KIND_REGION};
-use super::ring::{Entry, RingControl, RingMemory, RingShape, CONTROL_BYTES, ENTRY_BYTES};
+use super::ring::{Entry, RingControl, RingShape};
+#[cfg(not(loom))]
+use super::ring::{CONTROL_BYTES, ENTRY_BYTES};
 use super::sync::AtomicU32;
 
 /// Limits that keep every size far from overflow; real clusters use a fraction.
@@ -93,6 +95,35 @@ pub struct Region {
     mapping: Mapping,
     shape: RegionShape,
     epoch: u64,
+    #[cfg(loom)]
+    model: Model,
+}
+
+/// The same words on the heap: loom's atomics do not fit into mapped memory. All else is the code that is shipped.
+#[cfg(loom)]
+struct Model {
+    bells: Vec<DoorbellSlot>,
+    rings: Vec<(RingControl, Vec<Entry>, Vec<AtomicU32>)>,
+}
+
+#[cfg(loom)]
+impl Model {
+    fn new(shape: RegionShape) -> Self {
+        fn many<T: Default>(count: usize) -> Vec<T> {
+            (0..count).map(|_| T::default()).collect()
+        }
+        let ring = || {
+            (
+                RingControl::default(),
+                many(shape.ring.entry_count()),
+                many(shape.ring.return_count()),
+            )
+        };
+        Self {
+            bells: many(shape.doorbells as usize),
+            rings: (0..shape.rings).map(|_| ring()).collect(),
+        }
+    }
 }
 
 impl Region {
@@ -125,11 +156,21 @@ impl Region {
                 shape.bytes()
             )));
         }
-        Ok(Self { mapping, shape, epoch })
+        Ok(Self::over(mapping, epoch, shape))
+    }
+
+    fn over(mapping: Mapping, epoch: u64, shape: RegionShape) -> Self {
+        Self {
+            mapping,
+            shape,
+            epoch,
+            #[cfg(loom)]
+            model: Model::new(shape),
+        }
     }
 
     fn initialise(mapping: Mapping, epoch: u64, shape: RegionShape) -> Result<Self, TransportError> {
-        let region = Self { mapping, shape, epoch };
+        let region = Self::over(mapping, epoch, shape);
         for ring in 0..shape.rings {
             region.ring_control(ring).initialise(shape.ring.start);
         }
@@ -181,9 +222,12 @@ impl Region {
 
     pub(super) fn doorbell_slot(&self, slot: u32) -> &DoorbellSlot {
         assert!(slot < self.shape.doorbells);
+        #[cfg(loom)]
+        return &self.model.bells[slot as usize];
         // SAFETY: `shape.bytes()` equals the mapping's size, so the slot lies inside it; the mapping is page-aligned and
         // the offset a multiple of 64; the type consists of atomics, so concurrent writes by peers are no data races;
         // zeroed memory is a valid value; the borrow ends before the mapping does.
+        #[cfg(not(loom))]
         unsafe {
             &*self
                 .mapping
@@ -193,16 +237,47 @@ impl Region {
         }
     }
 
-    fn ring_base(&self, index: u32) -> *mut u8 {
-        assert!(index < self.shape.rings);
-        let offset = self.shape.rings_offset() + index as usize * self.shape.ring.stride();
+    /// First byte of a ring plus `offset`, which is within its stride.
+    #[cfg(not(loom))]
+    fn ring_base(&self, index: u32, offset: usize) -> *mut u8 {
+        assert!(index < self.shape.rings && offset < self.shape.ring.stride());
+        let start = self.shape.rings_offset() + index as usize * self.shape.ring.stride();
         // SAFETY: inside the mapping, as its size equals `shape.bytes()`.
-        unsafe { self.mapping.base().add(offset) }
+        unsafe { self.mapping.base().add(start + offset) }
     }
 
     fn ring_control(&self, index: u32) -> &RingControl {
+        #[cfg(loom)]
+        return &self.model.rings[index as usize].0;
         // SAFETY: as in `doorbell_slot`; the stride is a multiple of 64, so the control words are aligned.
-        unsafe { &*self.ring_base(index).cast() }
+        #[cfg(not(loom))]
+        unsafe {
+            &*self.ring_base(index, 0).cast()
+        }
+    }
+
+    fn ring_entries(&self, index: u32) -> &[Entry] {
+        #[cfg(loom)]
+        return &self.model.rings[index as usize].1;
+        // SAFETY: as in `doorbell_slot`; `stride` counts these entries after the control words.
+        #[cfg(not(loom))]
+        unsafe {
+            std::slice::from_raw_parts(
+                self.ring_base(index, CONTROL_BYTES).cast(),
+                self.shape.ring.entry_count(),
+            )
+        }
+    }
+
+    fn ring_returns(&self, index: u32) -> &[AtomicU32] {
+        #[cfg(loom)]
+        return &self.model.rings[index as usize].2;
+        // SAFETY: as in `doorbell_slot`; `stride` counts these words after the entries.
+        #[cfg(not(loom))]
+        unsafe {
+            let offset = CONTROL_BYTES + self.shape.ring.entry_count() * ENTRY_BYTES;
+            std::slice::from_raw_parts(self.ring_base(index, offset).cast(), self.shape.ring.return_count())
+        }
     }
 }
 
@@ -213,29 +288,20 @@ pub struct RegionRing {
     index: u32,
 }
 
-impl RingMemory for RegionRing {
-    fn shape(&self) -> RingShape {
+impl RegionRing {
+    pub fn shape(&self) -> RingShape {
         self.region.shape.ring
     }
 
-    fn control(&self) -> &RingControl {
+    pub fn control(&self) -> &RingControl {
         self.region.ring_control(self.index)
     }
 
-    fn entries(&self) -> &[Entry] {
-        let count = self.shape().entry_count();
-        // SAFETY: as in `doorbell_slot`; `stride` counts these entries after the control words.
-        unsafe { std::slice::from_raw_parts(self.region.ring_base(self.index).add(CONTROL_BYTES).cast(), count) }
+    pub fn entries(&self) -> &[Entry] {
+        self.region.ring_entries(self.index)
     }
 
-    fn returns(&self) -> &[AtomicU32] {
-        let offset = CONTROL_BYTES + self.shape().entry_count() * ENTRY_BYTES;
-        // SAFETY: as in `doorbell_slot`; `stride` counts these words after the entries.
-        unsafe {
-            std::slice::from_raw_parts(
-                self.region.ring_base(self.index).add(offset).cast(),
-                self.shape().return_count(),
-            )
-        }
+    pub fn returns(&self) -> &[AtomicU32] {
+        self.region.ring_returns(self.index)
     }
 }

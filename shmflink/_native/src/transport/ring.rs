@@ -18,11 +18,12 @@
 //! atomics stored and loaded relaxed: they are ordered by `tail`, and a peer that breaks the protocol can make us read
 //! nonsense, which is refused, but not undefined behaviour.
 //!
-//! The same code is model-checked under loom (`loom_tests.rs`), over heap memory.
+//! The same code is model-checked under loom (`loom_tests.rs`), with the words on the heap.
 
 use std::collections::VecDeque;
 
 use super::error::TransportError;
+use super::region::RegionRing;
 use super::sync::{fence, AtomicU32, AtomicU64, Ordering};
 
 #[repr(C, align(64))]
@@ -105,14 +106,6 @@ impl RingShape {
     pub fn stride(&self) -> usize {
         (CONTROL_BYTES + self.entry_count() * ENTRY_BYTES + self.return_count() * 4).next_multiple_of(64)
     }
-}
-
-/// Where a ring's words are: in a region, or on the heap for the model checker.
-pub trait RingMemory {
-    fn shape(&self) -> RingShape;
-    fn control(&self) -> &RingControl;
-    fn entries(&self) -> &[Entry];
-    fn returns(&self) -> &[AtomicU32];
 }
 
 impl RingControl {
@@ -201,8 +194,8 @@ impl Descriptor {
 }
 
 /// The producer's end. One thread at a time.
-pub struct SendHalf<M> {
-    memory: M,
+pub struct SendHalf {
+    memory: RegionRing,
     tail: u64,
     return_head: u64,
     /// Positions of control entries that the consumer has not taken yet; at most `control_capacity`.
@@ -210,9 +203,9 @@ pub struct SendHalf<M> {
     waiting: u32,
 }
 
-impl<M: RingMemory> SendHalf<M> {
+impl SendHalf {
     /// Internal when the ring already has a producer.
-    pub fn attach(memory: M) -> Result<Self, TransportError> {
+    pub fn attach(memory: RegionRing) -> Result<Self, TransportError> {
         let start = memory.shape().start;
         if memory.control().producer.0.tail.load(Ordering::Relaxed) != start {
             return Err(TransportError::Internal(
@@ -340,20 +333,20 @@ impl<M: RingMemory> SendHalf<M> {
 }
 
 /// True when the producer asked for it; called by the consumer after publishing what the producer may wait for.
-pub fn must_ring<M: RingMemory>(memory: &M, what: u32) -> bool {
+pub fn must_ring(memory: &RegionRing, what: u32) -> bool {
     fence(Ordering::SeqCst); // pairs with `wait_for`
     memory.control().waiting.0.load(Ordering::Relaxed) & what != 0
 }
 
 /// The consumer's end of the descriptors. One thread at a time.
-pub struct ReceiveHalf<M> {
-    memory: M,
+pub struct ReceiveHalf {
+    memory: RegionRing,
     head: u64,
 }
 
-impl<M: RingMemory> ReceiveHalf<M> {
+impl ReceiveHalf {
     /// Internal when the ring already has a consumer.
-    pub fn attach(memory: M) -> Result<Self, TransportError> {
+    pub fn attach(memory: RegionRing) -> Result<Self, TransportError> {
         let start = memory.shape().start;
         let words = &memory.control().consumer.0;
         if words.head.load(Ordering::Relaxed) != start || words.granted.load(Ordering::Relaxed) != start {
@@ -364,7 +357,7 @@ impl<M: RingMemory> ReceiveHalf<M> {
         Ok(Self { memory, head: start })
     }
 
-    pub fn memory(&self) -> &M {
+    pub fn memory(&self) -> &RegionRing {
         &self.memory
     }
 
@@ -407,13 +400,13 @@ impl<M: RingMemory> ReceiveHalf<M> {
 }
 
 /// The consumer's end of returns and grants; its owner serialises it with a lock, since releases come from any thread.
-pub struct ReturnHalf<M> {
-    memory: M,
+pub struct ReturnHalf {
+    memory: RegionRing,
     return_tail: u64,
 }
 
-impl<M: RingMemory> ReturnHalf<M> {
-    pub fn attach(memory: M) -> Self {
+impl ReturnHalf {
+    pub fn attach(memory: RegionRing) -> Self {
         let start = memory.shape().start;
         Self {
             memory,
@@ -421,7 +414,7 @@ impl<M: RingMemory> ReturnHalf<M> {
         }
     }
 
-    pub fn memory(&self) -> &M {
+    pub fn memory(&self) -> &RegionRing {
         &self.memory
     }
 

@@ -1,0 +1,85 @@
+"""What a command was asked to do: the job file, its own arguments and the configuration."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any
+
+import typer
+
+__all__ = ["Invocation"]
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """One call of `run` or `info`. `configuration` holds validated texts by key."""
+
+    file: str
+    arguments: tuple[str, ...]
+    configuration: Mapping[str, str]
+
+    @staticmethod
+    def of(
+        file: str | None,
+        python: str | None,
+        rest: Sequence[str],
+        slots: int | None,
+        parallelism: int | None,
+        settings: Sequence[str] | None,
+        config: Path | None,
+    ) -> Invocation:
+        """Puts the pieces together. A wrong one ends the command with a message and exit code 2 (usage)."""
+        arguments = list(rest)
+        if python is not None:
+            if file is not None:
+                arguments.insert(0, file)
+            file = python
+        if file is None:
+            raise typer.BadParameter("which job? For example: shmflink run job.py")
+        if not os.path.isfile(file):
+            hint = " (options of the job go behind the file)" if file.startswith("-") else ""
+            raise typer.BadParameter(f"there is no file '{file}'{hint}")
+        configuration = _configuration(config, settings or ())
+        if slots is not None:
+            configuration["cluster.slots"] = str(slots)
+        if parallelism is not None:
+            configuration["parallelism.default"] = str(parallelism)
+        return Invocation(os.path.abspath(file), tuple(arguments), configuration)
+
+    def execute(self) -> None:
+        """Runs the file as `python FILE ARGUMENTS` would, in this process; the job's exceptions pass through."""
+        code = self._compiled()
+        main = ModuleType("__main__")
+        main.__dict__.update({"__file__": self.file, "__builtins__": __builtins__, "__spec__": None})
+        sys.modules["__main__"] = main
+        sys.argv = [self.file, *self.arguments]
+        sys.path.insert(0, os.path.dirname(self.file))
+        run: Callable[[CodeType, dict[str, Any]], None] = exec
+        run(code, main.__dict__)
+
+    def _compiled(self) -> CodeType:
+        with open(self.file, "rb") as source:
+            return compile(source.read(), self.file, "exec")
+
+
+def _configuration(config: Path | None, settings: Sequence[str]) -> dict[str, str]:
+    from shmflink.config.files import load_file
+    from shmflink.config.options import validate
+    from shmflink.errors import ConfigurationError
+
+    try:
+        values = load_file(str(config)) if config is not None else {}
+        for setting in settings:
+            key, equals, value = setting.partition("=")
+            if not equals or not key.strip():
+                raise ConfigurationError(f"-D {setting}: expected KEY=VALUE")
+            values[key.strip()] = value.strip()
+        validate(values, "command line" if config is None else f"{config} and command line")
+    except ConfigurationError as error:
+        raise typer.BadParameter(str(error)) from error
+    return values

@@ -1,0 +1,133 @@
+"""`shmflink run`: starts a cluster, runs the job's file against it, reports."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from shmflink.client.embedded_cluster import EmbeddedCluster
+from shmflink.client.executor import use_executor
+from shmflink.core.clock import SYSTEM_CLOCK
+from shmflink.errors import JobCancelledError, JobExecutionError, ShmflinkError
+
+from .invocation import Invocation
+from .reporting import reporter_for
+from .summary import RunRecord
+
+__all__ = ["run_job"]
+
+FAILED = 1
+
+
+def run_job(invocation: Invocation, summary: str | None, *, verbose: bool) -> int:
+    """Runs it and returns the exit code. `summary` is a file's path, '-' for standard error."""
+    started_ns = SYSTEM_CLOCK.monotonic_ns()
+    if verbose:
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    record = RunRecord(invocation.file)
+    reporter = reporter_for(record)
+    cluster = EmbeddedCluster(invocation.configuration, reporter)
+    cluster.start()  # comes up while the job's file is imported
+    try:
+        with _signals(cluster) as signals, use_executor(cluster):
+            code = _exit_code(invocation, lambda: signals.exit_code)
+            record.slots, record.cluster_start_ms = cluster.slots, cluster.start_ms
+    finally:
+        cluster.close()
+        reporter.close()
+    if summary is not None:
+        _write_summary(record, summary, code, (SYSTEM_CLOCK.monotonic_ns() - started_ns) / 1e6)
+    return code
+
+
+def _exit_code(invocation: Invocation, signalled: Callable[[], int]) -> int:
+    """Runs the file; what it raises is printed here and nowhere else."""
+    try:
+        invocation.execute()
+    except SystemExit as leave:
+        return _code_of(leave)
+    except JobCancelledError as error:
+        _say(str(error))
+        return signalled() or FAILED
+    except JobExecutionError as error:
+        _say(str(error))
+        return FAILED
+    except ShmflinkError:
+        _say(_users_traceback(invocation.file))
+        return FAILED
+    except KeyboardInterrupt:
+        return signalled() or 128 + signal.SIGINT
+    except BaseException:  # noqa: BLE001 -- the job's file may raise anything; it is shown as python would
+        _say(_users_traceback(invocation.file))
+        return FAILED
+    return signalled()
+
+
+def _code_of(leave: SystemExit) -> int:
+    if leave.code is None or isinstance(leave.code, int):
+        return leave.code or 0
+    _say(str(leave.code))
+    return FAILED
+
+
+def _users_traceback(file: str) -> str:
+    """The traceback from the job's file on, without the frames that ran it."""
+    kind, error, trace = sys.exc_info()
+    while trace is not None and trace.tb_frame.f_code.co_filename != file:
+        trace = trace.tb_next
+    return "".join(traceback.format_exception(kind, error, trace)).rstrip()
+
+
+def _say(text: str) -> None:
+    sys.stdout.flush()
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+class _Signals:
+    """Ctrl-C and SIGTERM: the first cancels cleanly, a second Ctrl-C kills."""
+
+    def __init__(self, cluster: EmbeddedCluster) -> None:
+        self._cluster = cluster
+        self.exit_code = 0
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        is_again = self.exit_code != 0
+        self.exit_code = 128 + number
+        if is_again:
+            _say("killing the cluster")
+            self._cluster.cancel(force=True)
+        elif self._cluster.cancel(force=False):
+            _say("cancelling; Ctrl-C once more kills")
+        else:
+            raise KeyboardInterrupt  # no job runs: it is the job's file that is interrupted
+
+
+@contextmanager
+def _signals(cluster: EmbeddedCluster) -> Iterator[_Signals]:
+    handler = _Signals(cluster)
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield handler
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+def _write_summary(record: RunRecord, where: str, exit_code: int, total_ms: float) -> None:
+    import orjson
+
+    text = orjson.dumps(record.as_dict(exit_code, total_ms), option=orjson.OPT_APPEND_NEWLINE)
+    if where == "-":
+        sys.stderr.write(text.decode())
+        return
+    temporary = f"{where}.{os.getpid()}.tmp"
+    with open(temporary, "wb") as file:
+        file.write(text)
+    os.replace(temporary, where)

@@ -1,0 +1,165 @@
+# ruff: noqa: PYI021 -- a compiled module has no other place where its contracts can be read beside the types
+"""The native core: what Python cannot do at the speed, or with the memory ordering, that a job needs.
+
+Descriptors are plain numbers: `open` takes ownership of the one it is given, `fileno` lends the creator's.
+All classes are safe to use from any thread unless they say otherwise. No class here can be inherited from.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, final
+
+import pyarrow as pa
+
+# transport
+#
+# Memory of one attempt, doorbells, status page. Raises ResourceError when the system refuses memory,
+# CorruptChannelError for memory that is not what it should be, InternalError for wrong use.
+
+@final
+class Region:
+    """Control memory of one TaskManager attempt: a doorbell per slot, a descriptor ring per input channel.
+
+    Peers that produce for it map it read-write. A sealed memfd: freed with its last mapping.
+    """
+
+    @staticmethod
+    def create(
+        epoch: int,
+        doorbells: int,
+        rings: int,
+        data_capacity: int,
+        control_capacity: int,
+        *,
+        start_position: int = 0,
+    ) -> Region:
+        """A new region. Capacities are per ring: data segments in flight, and slots for control elements.
+
+        `start_position` sets where the rings' 64-bit counters start; for tests of wrap-around.
+        """
+
+    @staticmethod
+    def open(fd: int, epoch: int) -> Region:
+        """Maps a peer's region; the descriptor is closed. Another epoch is refused."""
+
+    def fileno(self) -> int:
+        """The descriptor to pass to peers; InternalError for an opened region."""
+
+    def doorbell(self, index: int) -> Doorbell: ...
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def doorbells(self) -> int: ...
+    @property
+    def rings(self) -> int: ...
+
+@final
+class Arena:
+    """Data segments of one TaskManager attempt, which only it writes; peers map it read-only."""
+
+    @staticmethod
+    def create(epoch: int, segment_bytes: int, segments: int) -> Arena:
+        """A new arena, every page reserved now. `segment_bytes` is a multiple of 64.
+
+        It must hold the exclusive segments of every output channel; the rest is the pool they share.
+        """
+
+    @staticmethod
+    def open(fd: int, epoch: int) -> Arena:
+        """Maps a peer's arena for reading; the descriptor is closed. Another epoch is refused."""
+
+    def fileno(self) -> int:
+        """The descriptor to pass to peers; InternalError for an opened arena."""
+
+    @property
+    def free_segments(self) -> int:
+        """Segments that no channel has out; 0 for an opened arena."""
+
+    @property
+    def segment_bytes(self) -> int: ...
+    @property
+    def segments(self) -> int: ...
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
+    def close(self) -> None:
+        """Lets go of the memory; unmapped when the last channel and batch over it are gone. Idempotent."""
+
+@final
+class Doorbell:
+    """What a slot sleeps on; see `shmflink.network.channel.Doorbell`. Keeps its region mapped."""
+
+    def prepare(self) -> int:
+        """Announces the intention to sleep; returns the token of now."""
+
+    def wait(self, token: int, timeout_ns: int, spin_ns: int = 0) -> bool:
+        """Sleeps until rung after `prepare` (True) or the timeout (False; negative = none). Releases the GIL.
+
+        Spins for `spin_ns` before it sleeps. Signal handlers run, and what they raise is raised here.
+        """
+
+    def ring(self) -> None:
+        """Wakes the sleeper, or ends the next `wait` with an older token at once. Any thread, any process."""
+
+@final
+class StatusPage:
+    """Words of 64 bits that one process stores and others read without asking it; each whole, in no order."""
+
+    @staticmethod
+    def create(words: int) -> StatusPage: ...
+    @staticmethod
+    def open(fd: int) -> StatusPage:
+        """Maps a received page, for reading and writing; the descriptor is closed."""
+
+    def fileno(self) -> int:
+        """The descriptor to pass on; InternalError for an opened page."""
+
+    @property
+    def words(self) -> int: ...
+    def store(self, offset: int, values: Sequence[int]) -> None: ...
+    def load(self, offset: int, count: int) -> list[int]: ...
+
+@final
+class Heartbeat:
+    """A thread that stores CLOCK_MONOTONIC (ns) in a word of a page every interval, without the GIL.
+
+    The first beat is stored before the constructor returns. Start it only after the last fork.
+    """
+
+    def __new__(cls, page: StatusPage, word: int, interval_ms: int) -> Heartbeat: ...
+    def stop(self) -> None:
+        """Ends the thread and waits for it. Idempotent."""
+
+def set_parent_death_signal(signal: int, expected_parent_pid: int) -> bool:
+    """Has the kernel send `signal` to this process when the thread that forked it ends (PR_SET_PDEATHSIG).
+
+    False: the parent was already gone, the signal will not come, and the caller must exit now.
+    """
+
+# rows: Python rows <-> Arrow columns, keys as canonical bytes. Shapes are the tuples of `core/shapes.py`.
+
+@final
+class RowCodec:
+    """Converts rows of one shape. Holds the GIL; runs no Python code but `convert`."""
+
+    def __new__(
+        cls, shape: Any, names: list[str], metadata: dict[str, str], row_class: type, insert: Any
+    ) -> RowCodec:
+        """`names`: of the columns; `metadata`: of the schema; `row_class`, `insert`: Row and RowKind.INSERT."""
+
+    def encode(self, rows: list[Any]) -> tuple[pa.RecordBatch, dict[int, list[Any]]] | None:
+        """The native columns of the rows and, by position, the values of the columns that Python converts.
+
+        None where a row would not come back exactly.
+        """
+
+    def decode(self, columns: pa.RecordBatch, others: dict[int, list[Any]]) -> list[Any]:
+        """The rows of these columns; TypeError where they are not of the shape."""
+
+    def conform(self, rows: list[Any], convert: Callable[[Any, Any], Any]) -> list[Any]:
+        """The rows in their declared form; the same list where all are. `convert(shape, value)` does the rest."""
+
+def canonical_keys(keys: list[Any], canonical: Callable[[int, Any], bytes]) -> pa.RecordBatch:
+    """The canonical bytes of keys as one large_binary column; `canonical(index, key)` for what is not native."""

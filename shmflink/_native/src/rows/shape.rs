@@ -1,0 +1,165 @@
+//! Shapes compiled from the tuples of `core/shapes.py`.
+
+use super::object::{self, Raw};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyList, PyString, PyTuple};
+
+pub enum Kind {
+    Int8,
+    Int16,
+    Int32,
+    Int64,
+    Float32,
+    Float64,
+    Str,
+    Char,
+    Bytes,
+    Bool,
+    Null,
+    /// Left to Python, one column at a time; `any` takes every value as it is.
+    Object {
+        any: bool,
+    },
+    Tuple(Vec<Node>),
+    Row {
+        names: Option<Names>,
+        items: Vec<Node>,
+    },
+}
+
+pub struct Node {
+    pub kind: Kind,
+    /// The Python tuple or string it was compiled from.
+    pub shape: Py<PyAny>,
+}
+
+impl Node {
+    pub fn new(shape: &Bound<'_, PyAny>) -> PyResult<Self> {
+        Self::compile(shape, true)
+    }
+
+    fn compile(shape: &Bound<'_, PyAny>, is_top: bool) -> PyResult<Self> {
+        let kind = match shape.cast::<PyTuple>() {
+            Ok(parts) => Self::composite(parts, is_top)?,
+            Err(_) => Self::leaf(&shape.extract::<String>()?),
+        };
+        Ok(Self {
+            kind,
+            shape: shape.clone().unbind(),
+        })
+    }
+
+    fn leaf(name: &str) -> Kind {
+        match name {
+            "i8" => Kind::Int8,
+            "i16" => Kind::Int16,
+            "i32" => Kind::Int32,
+            "i64" => Kind::Int64,
+            "f32" => Kind::Float32,
+            "f64" => Kind::Float64,
+            "str" => Kind::Str,
+            "char" => Kind::Char,
+            "bytes" => Kind::Bytes,
+            "bool" => Kind::Bool,
+            "null" => Kind::Null,
+            other => Kind::Object {
+                any: other == "pickle" || other == "arrow",
+            },
+        }
+    }
+
+    fn composite(parts: &Bound<'_, PyTuple>, is_top: bool) -> PyResult<Kind> {
+        let name: String = parts.get_item(0)?.extract()?;
+        if name != "tuple" && name != "row" {
+            return Ok(Kind::Object { any: false });
+        }
+        let items = parts
+            .get_item(parts.len() - 1)?
+            .cast::<PyTuple>()?
+            .iter()
+            .map(|item| Self::compile(&item, false))
+            .collect::<PyResult<Vec<_>>>()?;
+        // A nested value with a part that only Python can convert is converted by Python as a whole.
+        if !is_top && items.iter().any(|item| matches!(item.kind, Kind::Object { .. })) {
+            return Ok(Kind::Object { any: false });
+        }
+        if name == "tuple" {
+            return Ok(Kind::Tuple(items));
+        }
+        let names = parts.get_item(1)?;
+        let names = if names.is_none() {
+            None
+        } else {
+            Some(Names::new(&names)?)
+        };
+        if names.as_ref().is_some_and(|names| names.len() != items.len()) {
+            return Err(PyValueError::new_err("a row shape needs a name for each field"));
+        }
+        Ok(Kind::Row { names, items })
+    }
+
+    /// The fields of a tuple or row.
+    pub fn items(&self) -> Option<&[Node]> {
+        match &self.kind {
+            Kind::Tuple(items) | Kind::Row { items, .. } => Some(items),
+            _ => None,
+        }
+    }
+
+    /// What the column of field `index` is called.
+    pub fn field_name(&self, py: Python<'_>, index: usize) -> PyResult<String> {
+        match &self.kind {
+            Kind::Row { names: Some(names), .. } => names.list(py).get_item(index)?.extract(),
+            _ => Ok(format!("f{index}")),
+        }
+    }
+}
+
+/// The field names of a row shape.
+pub struct Names {
+    list: Py<PyList>,
+    len: usize,
+}
+
+impl Names {
+    fn new(names: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let list = PyList::empty(names.py());
+        for name in names.try_iter()? {
+            list.append(name?.cast::<PyString>()?)?;
+        }
+        Ok(Self {
+            len: list.len(),
+            list: list.unbind(),
+        })
+    }
+
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    pub fn list<'py>(&self, py: Python<'py>) -> &Bound<'py, PyList> {
+        self.list.bind(py)
+    }
+
+    /// True for a list of the same strings. Runs no Python code.
+    #[inline(always)]
+    pub fn equals(&self, other: Raw) -> bool {
+        let mine = self.list.as_ptr();
+        if other == mine {
+            return true;
+        }
+        object::is_list(other)
+            && object::list_len(other) == self.len
+            && (0..self.len).all(|index| {
+                let (a, b) = (object::list_item(mine, index), object::list_item(other, index));
+                a == b || (object::is_str(b) && object::as_utf8(a) == object::as_utf8(b))
+            })
+    }
+
+    /// A list of the names for rows to share, apart from the codec's own.
+    pub fn fresh_list(&self) -> Raw {
+        let mine = self.list.as_ptr();
+        object::new_list(self.len, |index| object::new_ref(object::list_item(mine, index)))
+    }
+}

@@ -1,0 +1,76 @@
+"""Options that a program declares for itself (PyFlink: `pyflink.common.config_options`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+__all__ = ["ConfigOption", "ConfigOptions"]
+
+T = TypeVar("T")
+_INT_BOUND: Final = 2**31
+_LONG_BOUND: Final = 2**63
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigOption(Generic[T]):
+    """An option: its key, the type of its values, its default. Build it with `ConfigOptions.key`."""
+
+    key: str
+    value_type: type
+    default: T | None = None
+
+
+class ConfigOptions:
+    """Where building an option begins: `ConfigOptions.key("tmp.dir").string_type().default_value("/tmp")`."""
+
+    @staticmethod
+    def key(key: str) -> ConfigOptions.OptionBuilder:
+        """Starts building the option with this key."""
+        return ConfigOptions.OptionBuilder(key)
+
+    class OptionBuilder:
+        """Has a key, needs a type."""
+
+        def __init__(self, key: str) -> None:
+            self._key = key
+
+        def boolean_type(self) -> ConfigOptions.TypedConfigOptionBuilder[bool]:
+            return ConfigOptions.TypedConfigOptionBuilder(self._key, bool)
+
+        def int_type(self) -> ConfigOptions.TypedConfigOptionBuilder[int]:
+            """From -2,147,483,648 to 2,147,483,647."""
+            return ConfigOptions.TypedConfigOptionBuilder(self._key, int, _INT_BOUND)
+
+        def long_type(self) -> ConfigOptions.TypedConfigOptionBuilder[int]:
+            return ConfigOptions.TypedConfigOptionBuilder(self._key, int, _LONG_BOUND)
+
+        def float_type(self) -> ConfigOptions.TypedConfigOptionBuilder[float]:
+            return ConfigOptions.TypedConfigOptionBuilder(self._key, float)
+
+        def double_type(self) -> ConfigOptions.TypedConfigOptionBuilder[float]:
+            return ConfigOptions.TypedConfigOptionBuilder(self._key, float)
+
+        def string_type(self) -> ConfigOptions.TypedConfigOptionBuilder[str]:
+            return ConfigOptions.TypedConfigOptionBuilder(self._key, str)
+
+    class TypedConfigOptionBuilder(Generic[T]):
+        """Has a key and a type, needs a default or none."""
+
+        def __init__(self, key: str, value_type: type, bound: int = 0) -> None:
+            self._key = key
+            self._type = value_type
+            self._bound = bound
+
+        def default_value(self, value: Any) -> ConfigOption[T]:
+            """The option with this default; TypeError where the value is not of the option's type."""
+            checked = float(value) if self._type is float and type(value) is int else value
+            if type(checked) is not self._type:
+                raise TypeError(f"{self._key}: default {value!r} is not of type {self._type.__name__}")
+            if self._bound and not -self._bound <= checked < self._bound:
+                raise TypeError(f"{self._key}: default {value!r} is out of the type's range")
+            return ConfigOption(self._key, self._type, checked)
+
+        def no_default_value(self) -> ConfigOption[T]:
+            """The option without a default."""
+            return ConfigOption(self._key, self._type)

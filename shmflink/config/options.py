@@ -1,0 +1,253 @@
+"""Every option that something reads, declared once. Keys are Flink's where the meaning is the same.
+
+Keys that Flink does not have are marked *shmflink only* in their documentation.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from shmflink.config.option import Kind, Option
+from shmflink.errors import ConfigurationError
+
+__all__ = [
+    "AUTO_WATERMARK_INTERVAL",
+    "BUFFERS_PER_CHANNEL",
+    "BUFFER_TIMEOUT",
+    "BUFFER_TIMEOUT_ENABLED",
+    "CANCELLATION_TIMEOUT",
+    "CHAINING_ENABLED",
+    "CHAIN_DIFFERENT_MAX_PARALLELISM",
+    "CPU_PINNING",
+    "DEFAULT_PARALLELISM",
+    "FLOATING_BUFFERS_PER_GATE",
+    "GLOBAL_JOB_PARAMETERS",
+    "HEARTBEAT_INTERVAL",
+    "HEARTBEAT_TIMEOUT",
+    "IGNORED_PREFIXES",
+    "MAX_PARALLELISM",
+    "OBJECT_REUSE",
+    "OPTIONS",
+    "PIPELINE_NAME",
+    "RUNTIME_MODE",
+    "SEGMENT_SIZE",
+    "SLOTS",
+    "SLOTS_PER_TASKMANAGER",
+    "check_keys",
+    "validate",
+]
+
+_LOG: Final = logging.getLogger(__name__)
+
+DEFAULT_PARALLELISM: Final = Option(
+    "parallelism.default",
+    Kind.INT,
+    None,
+    "Parallelism of operators that set none. Default: all slots.",
+    minimum=1,
+)
+PIPELINE_NAME: Final = Option(
+    "pipeline.name",
+    Kind.STRING,
+    None,
+    "Name of jobs whose execute() gives none. Default: Flink Streaming Job.",
+)
+MAX_PARALLELISM: Final = Option(
+    "pipeline.max-parallelism",
+    Kind.INT,
+    -1,
+    "Number of key groups, the limit of scaling. -1: derived from the parallelism, at least 128.",
+    minimum=-1,
+    maximum=32768,
+)
+CHAINING_ENABLED: Final = Option(
+    "pipeline.operator-chaining.enabled",
+    Kind.BOOL,
+    True,
+    "Whether operators are chained into one task where nothing needs a channel between them.",
+    old_keys=("pipeline.operator-chaining",),
+)
+CHAIN_DIFFERENT_MAX_PARALLELISM: Final = Option(
+    "pipeline.operator-chaining.chain-operators-with-different-max-parallelism",
+    Kind.BOOL,
+    True,
+    "Whether operators with different max parallelism may be chained.",
+)
+AUTO_WATERMARK_INTERVAL: Final = Option(
+    "pipeline.auto-watermark-interval",
+    Kind.DURATION,
+    200,
+    "How often periodic watermarks are emitted; 0 = after every batch.",
+)
+OBJECT_REUSE: Final = Option(
+    "pipeline.object-reuse",
+    Kind.BOOL,
+    False,
+    "Accepted for Flink's sake: rows are always handed on by reference inside a chain, never copied.",
+)
+GLOBAL_JOB_PARAMETERS: Final = Option(
+    "pipeline.global-job-parameters",
+    Kind.MAP,
+    None,
+    "key1:value1,key2:value2 that every function finds in its runtime context.",
+)
+RUNTIME_MODE: Final = Option(
+    "execution.runtime-mode",
+    Kind.STRING,
+    "STREAMING",
+    "STREAMING emits every update, BATCH only final results; AUTOMATIC: BATCH if all sources are bounded.",
+    choices=("STREAMING", "BATCH", "AUTOMATIC"),
+)
+BUFFER_TIMEOUT_ENABLED: Final = Option(
+    "execution.buffer-timeout.enabled",
+    Kind.BOOL,
+    True,
+    "Whether segments that are not full are shipped after the interval below.",
+)
+BUFFER_TIMEOUT: Final = Option(
+    "execution.buffer-timeout.interval",
+    Kind.DURATION,
+    100,
+    "The longest time that rows wait in a segment that is not full; 0 = ship after every batch.",
+    old_keys=("execution.buffer-timeout",),
+)
+SLOTS: Final = Option(
+    "cluster.slots",
+    Kind.INT,
+    None,
+    "*shmflink only.* Slots of an embedded cluster, all in all (`--slots`). Default: usable CPUs.",
+    minimum=1,
+    maximum=4096,
+)
+SLOTS_PER_TASKMANAGER: Final = Option(
+    "taskmanager.numberOfTaskSlots",
+    Kind.INT,
+    1,
+    "Slots (threads) in each TaskManager process.",
+    minimum=1,
+    maximum=256,
+)
+CPU_PINNING: Final = Option(
+    "taskmanager.cpu-pinning",
+    Kind.BOOL,
+    True,
+    "*shmflink only.* Whether each TaskManager is pinned to CPUs of its own among the usable ones.",
+)
+SEGMENT_SIZE: Final = Option(
+    "taskmanager.memory.segment-size",
+    Kind.BYTES,
+    256 * 1024,
+    "Size of one segment of shared memory, the unit in which rows travel between subtasks.",
+    minimum=4096,
+    maximum=1 << 30,
+)
+BUFFERS_PER_CHANNEL: Final = Option(
+    "taskmanager.network.memory.buffers-per-channel",
+    Kind.INT,
+    2,
+    "Segments that every channel may always have in flight (exclusive credits).",
+    minimum=1,
+    maximum=1024,
+)
+FLOATING_BUFFERS_PER_GATE: Final = Option(
+    "taskmanager.network.memory.floating-buffers-per-gate",
+    Kind.INT,
+    8,
+    "Segments that the channels of one input share, by backlog, on top of their exclusive ones.",
+    minimum=0,
+    maximum=4096,
+)
+HEARTBEAT_INTERVAL: Final = Option(
+    "heartbeat.interval",
+    Kind.DURATION,
+    1000,
+    "How often a TaskManager's native heartbeat thread beats and the JobManager looks.",
+    minimum=10,
+)
+HEARTBEAT_TIMEOUT: Final = Option(
+    "heartbeat.timeout",
+    Kind.DURATION,
+    10_000,
+    "A TaskManager without a heartbeat for so long (stopped, swapped out) is killed and counts as lost.",
+    minimum=50,
+)
+CANCELLATION_TIMEOUT: Final = Option(
+    "task.cancellation.timeout",
+    Kind.DURATION,
+    30_000,
+    "How long tasks may take to stop after a cancel or a failure before their TaskManager is killed.",
+    minimum=100,
+)
+
+OPTIONS: Final[Mapping[str, Option]] = {
+    option.key: option
+    for option in (
+        SLOTS,
+        DEFAULT_PARALLELISM,
+        PIPELINE_NAME,
+        MAX_PARALLELISM,
+        CHAINING_ENABLED,
+        CHAIN_DIFFERENT_MAX_PARALLELISM,
+        AUTO_WATERMARK_INTERVAL,
+        OBJECT_REUSE,
+        GLOBAL_JOB_PARAMETERS,
+        RUNTIME_MODE,
+        BUFFER_TIMEOUT_ENABLED,
+        BUFFER_TIMEOUT,
+        SLOTS_PER_TASKMANAGER,
+        CPU_PINNING,
+        SEGMENT_SIZE,
+        BUFFERS_PER_CHANNEL,
+        FLOATING_BUFFERS_PER_GATE,
+        HEARTBEAT_INTERVAL,
+        HEARTBEAT_TIMEOUT,
+        CANCELLATION_TIMEOUT,
+    )
+}
+
+# What tunes PyFlink's bridge between its JVM and Python. There is none here, so nothing is lost by
+# ignoring it, and programs that set it stay portable.
+IGNORED_PREFIXES: Final = (
+    "python.fn-execution.",
+    "python.execution-mode",
+    "python.operator-chaining.",
+    "python.metric.",
+)
+
+
+def _known(key: str) -> Option | None:
+    found = OPTIONS.get(key)
+    if found is not None:
+        return found
+    return next((option for option in OPTIONS.values() if key in option.old_keys), None)
+
+
+def check_keys(keys: Iterable[str], where: str) -> None:
+    """ConfigurationError for the first unknown key; names the nearest known one and `where` it stands."""
+    for key in keys:
+        if _known(key) is not None:
+            continue
+        if key.startswith(IGNORED_PREFIXES):
+            _LOG.info("%s: %s is ignored: it tunes PyFlink's bridge to the JVM", where, key)
+            continue
+        near = difflib.get_close_matches(key, OPTIONS, n=1, cutoff=0.5)
+        advice = f"did you mean '{near[0]}'?" if near else "configs/shmflink.yaml lists all options"
+        raise ConfigurationError(f"{where}: unknown option '{key}'; {advice}")
+
+
+def validate(settings: Mapping[str, str], where: str) -> None:
+    """Checks every key, every value and how they go together; ConfigurationError at the first wrong one."""
+    check_keys(settings, where)
+    for key, text in settings.items():
+        option = _known(key)
+        if option is not None:
+            option.parse(text)
+    interval, timeout = HEARTBEAT_INTERVAL.read(settings), HEARTBEAT_TIMEOUT.read(settings)
+    if timeout < 2 * interval:
+        raise ConfigurationError(
+            f"{where}: {HEARTBEAT_TIMEOUT.key} ({timeout} ms) must be at least twice "
+            f"{HEARTBEAT_INTERVAL.key} ({interval} ms)"
+        )

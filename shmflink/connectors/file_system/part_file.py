@@ -1,0 +1,109 @@
+"""An output file that appears whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+from typing import BinaryIO, Final
+
+from shmflink.errors import ResourceError
+
+__all__ = ["PartFile"]
+
+_NO_TMPFILE: Final = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOSYS})
+
+
+class PartFile:
+    """A file without a name in the target's file system (O_TMPFILE); `publish` gives it its name.
+
+    If the process dies first, the system frees it. Where the file system has no such files, and once `park`
+    was called, it has a hidden name ``.<name>.inprogress.<random>`` instead, which every reader skips.
+    """
+
+    def __init__(self, directory: str, name: str) -> None:
+        """`directory` exists. Raises ResourceError where no file can be made in it."""
+        self._directory = directory
+        self._hidden = os.path.join(directory, f".{name}.inprogress.{secrets.token_hex(4)}")
+        self._has_name = False
+        self._is_parked = False
+        self.file: BinaryIO = self._open()
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes written so far."""
+        return self.file.tell()
+
+    def park(self) -> None:
+        """Gives the descriptor back; nothing may be written after. The file waits under its hidden name."""
+        self._sync()
+        if not self._has_name:
+            self._link(self._hidden)
+            self._has_name = True
+        self.file.close()
+        self._is_parked = True
+
+    def publish(self, path: str) -> None:
+        """Makes the file durable and visible as `path`, in the same file system.
+
+        Makes the folders on the way.
+
+        Raises:
+            ResourceError: the path exists already, or the disk refuses.
+        """
+        try:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            if not self._is_parked:
+                self._sync()
+            if self._has_name:
+                os.link(self._hidden, path)
+                os.unlink(self._hidden)
+            else:
+                self._link(path)
+            self.file.close()
+            _sync_directory(os.path.dirname(path))
+        except OSError as error:
+            raise ResourceError(f"{path}: cannot be written: {error.strerror}") from error
+
+    def discard(self) -> None:
+        """Throws the file away. Safe after any error."""
+        with contextlib.suppress(OSError, ValueError):
+            self.file.close()
+        if self._has_name:
+            with contextlib.suppress(OSError):
+                os.unlink(self._hidden)
+
+    def _open(self) -> BinaryIO:
+        try:
+            try:
+                descriptor = os.open(self._directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o666)
+            except OSError as error:
+                if error.errno not in _NO_TMPFILE:
+                    raise
+                descriptor = os.open(self._hidden, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o666)
+                self._has_name = True
+        except OSError as error:
+            raise ResourceError(f"{self._directory}: no file can be made here: {error.strerror}") from error
+        return os.fdopen(descriptor, "wb", buffering=1 << 20)
+
+    def _sync(self) -> None:
+        self.file.flush()
+        os.fsync(self.file.fileno())
+
+    def _link(self, path: str) -> None:
+        directory = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            # With a directory descriptor Python calls linkat(AT_SYMLINK_FOLLOW), which `/proc/self/fd` needs.
+            source = f"/proc/self/fd/{self.file.fileno()}"
+            os.link(source, os.path.basename(path), dst_dir_fd=directory, follow_symlinks=True)
+        finally:
+            os.close(directory)
+
+
+def _sync_directory(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

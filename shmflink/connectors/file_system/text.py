@@ -1,0 +1,236 @@
+"""Text lines in: byte ranges of files as Arrow string columns, with no Python per line."""
+
+from __future__ import annotations
+
+import codecs
+import lzma
+import os
+from typing import Any, BinaryIO, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shmflink.connectors.base import Poll, Split
+from shmflink.connectors.file_system.splits import COMPRESSIONS, FileRange
+from shmflink.connectors.scalar_rows import scalar_schema
+from shmflink.connectors.split_reader import SplitCursor
+from shmflink.core.batch import Batch
+from shmflink.core.typeinfo import Types
+from shmflink.errors import ConfigurationError, DataFormatError, ResourceError
+
+__all__ = [
+    "CHUNK_BYTES",
+    "LINE_BYTES_MAX",
+    "RangeCursor",
+    "StreamCursor",
+    "canonical_charset",
+    "is_byte_lined",
+    "line_start",
+]
+
+CHUNK_BYTES: Final = 256 << 10
+"""How much is read for one batch."""
+
+LINE_BYTES_MAX: Final = 256 << 20
+"""A longer line is an error: the file is hardly text."""
+
+_WIDE_CHARSETS: Final = ("utf-16", "utf-32", "utf-7", "utf_16", "utf_32", "utf_7")
+_LINE_TYPE: Final = Types.STRING()
+_SCHEMA: Final = scalar_schema(_LINE_TYPE)
+
+
+def canonical_charset(name: str) -> str:
+    """Python's name of a charset, given in Java's or Python's spelling.
+
+    Raises:
+        ConfigurationError: unknown.
+    """
+    try:
+        return codecs.lookup(name).name
+    except LookupError:
+        raise ConfigurationError(f"unknown charset `{name}`; for instance UTF-8, ISO-8859-1, UTF-16") from None
+
+
+def is_byte_lined(charset: str) -> bool:
+    """True when the bytes 10 and 13 are always line ends, so that a file can be split."""
+    return not charset.startswith(_WIDE_CHARSETS)
+
+
+def line_start(file: BinaryIO, position: int) -> int:
+    """Where the first line that begins at or after `position` begins; the file's size where there is none.
+
+    Lines end with LF, CR LF or CR, as in Java's `BufferedReader`.
+    """
+    if position == 0:
+        return 0
+    at = position - 1  # the byte before may be the line end
+    file.seek(at)
+    while chunk := file.read(CHUNK_BYTES):
+        ends = [index for index in (chunk.find(b"\n"), chunk.find(b"\r")) if index >= 0]
+        if ends:
+            end = min(ends)
+            after = chunk[end + 1 : end + 2] or file.read(1)
+            return at + end + (2 if chunk[end : end + 1] == b"\r" and after == b"\n" else 1)
+        at += len(chunk)
+    return at
+
+
+class RangeCursor(SplitCursor):
+    """The lines that begin inside a byte range of a plain file.
+
+    A line belongs to the split in which it begins.
+    """
+
+    def __init__(self, split: Split, charset: str) -> None:
+        self._split = split
+        self._range: FileRange = split.payload
+        self._charset = charset
+        self._file = _open(self._range.path)
+        end = self._range.offset + self._range.length
+        self._position = line_start(self._file, self._range.offset + self._range.position)
+        # A range that starts inside a line which reaches beyond it has no line of its own.
+        self._end = max(self._position, line_start(self._file, end))
+        self._file.seek(self._position)
+        self._carry = b""
+
+    def next_batch(self) -> Batch | Poll | None:
+        while self._position < self._end:
+            start = self._position
+            unread = self._end - start - len(self._carry)
+            # Reads grow with a line that does not end, so that it is not copied again and again.
+            data = self._carry + self._file.read(min(max(CHUNK_BYTES, len(self._carry)), unread))
+            is_last = len(data) >= self._end - start or len(data) == len(self._carry)
+            lines = data if is_last else _complete_lines(data, self._range.path)
+            self._carry = data[len(lines) :]
+            self._position = self._end if is_last else start + len(lines)
+            if lines:
+                return _batch(_to_utf8(lines, self._charset, self._range.path, start))
+        return None
+
+    def remaining(self) -> Split:
+        done = self._position - self._range.offset
+        return Split(self._split.split_id, FileRange(self._range.path, self._range.offset, self._range.length, done))
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class StreamCursor(SplitCursor):
+    """The lines of a whole file that can only be read from its start: compressed, or in a wide charset.
+
+    `position` counts lines; going on means reading again and skipping them, as Flink does.
+    """
+
+    def __init__(self, split: Split, charset: str) -> None:
+        self._split = split
+        self._path: str = split.payload.path
+        self._skip: int = split.payload.position
+        self._lines_read = 0
+        compression = COMPRESSIONS.get(os.path.splitext(self._path)[1])
+        self._source = _open(self._path)
+        self._bytes_read = 0
+        self._compression = compression
+        self._file = self._decompress() if compression is not None else self._source
+        self._decoder = codecs.getincrementaldecoder(charset)()
+        self._carry = b""
+        self._is_at_end = False
+
+    def next_batch(self) -> Batch | Poll | None:
+        while not self._is_at_end:
+            data = self._carry + self._read()
+            lines = data if self._is_at_end else _complete_lines(data, self._path)
+            self._carry = data[len(lines) :]
+            column = _split_lines(lines)
+            already = max(0, min(len(column), self._skip - self._lines_read))
+            self._lines_read += len(column)
+            if len(column) > already:
+                return _column_batch(column.slice(already))
+        return None
+
+    def remaining(self) -> Split:
+        whole: FileRange = self._split.payload
+        lines = max(self._lines_read, self._skip)
+        return Split(self._split.split_id, FileRange(whole.path, whole.offset, whole.length, lines))
+
+    def close(self) -> None:
+        self._file.close()
+        self._source.close()
+
+    def _decompress(self) -> Any:
+        if self._compression == "xz":
+            return lzma.open(self._source)  # Arrow has no xz
+        return pa.CompressedInputStream(pa.PythonFile(self._source, mode="r"), self._compression)
+
+    def _read(self) -> bytes:
+        """The next piece of text, as UTF-8; sets `_is_at_end` with the last."""
+        try:
+            raw = bytes(self._file.read(max(CHUNK_BYTES, len(self._carry))))
+        except (OSError, EOFError, ValueError, lzma.LZMAError) as error:
+            raise _unreadable(self._path, self._bytes_read, error) from error
+        self._is_at_end = not raw
+        pending = len(self._decoder.getstate()[0])
+        try:
+            text = self._decoder.decode(raw, final=self._is_at_end)
+        except UnicodeDecodeError as error:
+            raise _malformed(self._path, self._bytes_read - pending + error.start, error) from error
+        self._bytes_read += len(raw)
+        return text.encode()
+
+
+def _open(path: str) -> BinaryIO:
+    try:
+        return open(path, "rb", buffering=0)
+    except OSError as error:
+        raise ResourceError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _complete_lines(data: bytes, path: str) -> bytes:
+    """`data` up to its last line end. A CR at the very end waits: an LF may follow."""
+    cut = max(data.rfind(b"\n"), data.rfind(b"\r", 0, len(data) - 1)) + 1
+    if cut == 0 and len(data) > LINE_BYTES_MAX:
+        raise DataFormatError(f"{path}: a line is longer than {LINE_BYTES_MAX} bytes; is the file text?")
+    return data[:cut]
+
+
+def _to_utf8(data: bytes, charset: str, path: str, offset: int) -> bytes:
+    """`data`, which is valid text in `charset` from byte `offset` of the file on, as UTF-8."""
+    if data.isascii() and charset in ("utf-8", "ascii", "iso8859-1"):
+        return data
+    try:
+        text = data.decode(charset)
+    except UnicodeDecodeError as error:
+        raise _malformed(path, offset + error.start, error) from error
+    return data if charset == "utf-8" else text.encode()
+
+
+def _split_lines(data: bytes) -> pa.StringArray:
+    """The lines of valid UTF-8 `data`, without their ends.
+
+    What follows the last line end is a line too, if not empty.
+    """
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    if not data:
+        return pa.array([], pa.string())
+    text = pa.StringArray.from_buffers(1, pa.array([0, len(data)], pa.int32()).buffers()[1], pa.py_buffer(data))
+    lines = pc.split_pattern(text, "\n").values
+    return lines.slice(0, len(lines) - 1) if data.endswith(b"\n") else lines
+
+
+def _batch(data: bytes) -> Batch:
+    return _column_batch(_split_lines(data))
+
+
+def _column_batch(column: pa.StringArray) -> Batch:
+    return Batch.of_columns(pa.record_batch([column], schema=_SCHEMA), _LINE_TYPE)
+
+
+def _malformed(path: str, byte: int, error: UnicodeDecodeError) -> DataFormatError:
+    return DataFormatError(
+        f"{path}: byte {byte} is not valid {error.encoding} ({error.reason}); "
+        f"name the file's charset in StreamFormat.text_line_format(charset)"
+    )
+
+
+def _unreadable(path: str, byte: int, error: Exception) -> DataFormatError:
+    return DataFormatError(f"{path}: cannot be decompressed after byte {byte} of its text: {error}")

@@ -1,0 +1,160 @@
+"""A source that makes its rows itself, for tests and measurements."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+import pyarrow as pa
+
+from shmflink.connectors.base import Poll, Source, SourceReader, Split, SplitEnumerator
+from shmflink.connectors.split_queue import SplitQueue, even_ranges
+from shmflink.connectors.split_reader import SplitCursor, SplitReader
+from shmflink.core.batch import Batch
+from shmflink.core.codec import dumps_function, loads_trusted
+from shmflink.core.typeinfo import TypeInformation
+from shmflink.errors import ConfigurationError, UsageError
+from shmflink.operators.base import OperatorContext
+
+__all__ = ["BATCH_ROWS", "GeneratorSource"]
+
+BATCH_ROWS: Final = 8192
+
+_SPLITS_PER_READER: Final = 4
+
+Generate = Callable[[int, int], pa.RecordBatch | list[Any]]
+
+
+class GeneratorSource(Source):
+    """*shmflink only.* Rows 0 to `rows` - 1, each batch made by `function(start, stop)`.
+
+    The function returns a RecordBatch or a list with exactly the rows [start, stop). It must depend on them
+    alone: which reader makes which rows is not fixed, and after a failure rows are made again.
+    """
+
+    def __init__(
+        self,
+        function: Generate,
+        rows: int,
+        type_info: TypeInformation | None = None,
+        *,
+        batch_rows: int = BATCH_ROWS,
+        rows_per_second: float | None = None,
+    ) -> None:
+        """`rows_per_second` limits all readers together."""
+        if rows < 0 or batch_rows < 1 or (rows_per_second is not None and rows_per_second <= 0):
+            raise ConfigurationError(
+                f"a generator needs rows >= 0, batch_rows >= 1 and rows_per_second > 0, "
+                f"got {rows}, {batch_rows} and {rows_per_second}"
+            )
+        # As bytes, so that the JobManager, which needs only the numbers, does not load user code.
+        self._function = dumps_function(function, "the generator's function")
+        self._rows = rows
+        self._type = type_info
+        self._batch_rows = batch_rows
+        self._rows_per_second = rows_per_second
+
+    def create_enumerator(self, parallelism: int, state: Any = None) -> SplitEnumerator:
+        if state is not None:
+            return SplitQueue(state)
+        batches = -(-self._rows // self._batch_rows)
+        ranges = even_ranges(0, batches, parallelism * _SPLITS_PER_READER)
+        size = self._batch_rows
+        return SplitQueue(
+            Split(str(index), (start * size, min(stop * size, self._rows)))
+            for index, (start, stop) in enumerate(ranges)
+        )
+
+    def create_reader(self, context: OperatorContext) -> SourceReader:
+        function: Generate = loads_trusted(self._function)
+        rate = None if self._rows_per_second is None else self._rows_per_second / context.parallelism
+        pace = None if rate is None else _Pace(rate, context)
+        return _GeneratorReader(
+            lambda split: _GeneratorCursor(split, function, self._type, self._batch_rows, pace), pace
+        )
+
+    @property
+    def produced_type(self) -> TypeInformation | None:
+        return self._type
+
+
+class _Pace:
+    """Keeps one reader at its rate; wakes the mailbox when the next batch is due."""
+
+    def __init__(self, rows_per_second: float, context: OperatorContext) -> None:
+        self._ns_per_row = 1e9 / rows_per_second
+        self._context = context
+        self._due_ns = context.clock.monotonic_ns()
+        self._timer: threading.Timer | None = None
+
+    def must_wait(self) -> bool:
+        """True when the next batch is not due yet; then a timer is running."""
+        ahead_ns = self._due_ns - self._context.clock.monotonic_ns()
+        if ahead_ns <= 0:
+            self._timer = None
+            return False
+        if self._timer is None or not self._timer.is_alive():
+            self._timer = threading.Timer(ahead_ns / 1e9, self._context.mailbox.wake)
+            self._timer.daemon = True
+            self._timer.start()
+        return True
+
+    def count(self, rows: int) -> None:
+        """Rows were handed out; time lost before is not made up for."""
+        now = self._context.clock.monotonic_ns()
+        self._due_ns = max(self._due_ns, now) + int(rows * self._ns_per_row)
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+class _GeneratorReader(SplitReader):
+    def __init__(self, open_split: Callable[[Split], SplitCursor], pace: _Pace | None) -> None:
+        super().__init__(open_split)
+        self._pace = pace
+
+    def close(self) -> None:
+        if self._pace is not None:
+            self._pace.close()
+        super().close()
+
+
+class _GeneratorCursor(SplitCursor):
+    """`payload` of the split is (next row, one past the last)."""
+
+    def __init__(
+        self,
+        split: Split,
+        function: Generate,
+        row_type: TypeInformation | None,
+        batch_rows: int,
+        pace: _Pace | None,
+    ) -> None:
+        self._split_id = split.split_id
+        self._next, self._stop = split.payload
+        self._function = function
+        self._type = row_type
+        self._batch_rows = batch_rows
+        self._pace = pace
+
+    def next_batch(self) -> Batch | Poll | None:
+        if self._next == self._stop:
+            return None
+        if self._pace is not None and self._pace.must_wait():
+            return Poll.WAIT
+        start, stop = self._next, min(self._next + self._batch_rows, self._stop)
+        made = self._function(start, stop)
+        batch = Batch.of_rows(made, self._type) if isinstance(made, list) else Batch.of_columns(made, self._type)
+        if batch.num_rows != stop - start:
+            raise UsageError(
+                f"the generator was asked for rows {start} to {stop - 1} and returned {batch.num_rows} rows"
+            )
+        self._next = stop
+        if self._pace is not None:
+            self._pace.count(batch.num_rows)
+        return batch
+
+    def remaining(self) -> Split:
+        return Split(self._split_id, (self._next, self._stop))

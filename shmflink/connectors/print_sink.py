@@ -1,0 +1,97 @@
+"""`print()`: records as lines on the standard output of the TaskManager, as Flink prints them."""
+
+from __future__ import annotations
+
+import os
+import select
+from collections.abc import Iterator
+from typing import Final
+
+from shmflink.connectors.base import Sink, SinkWriter
+from shmflink.connectors.outbox import Outbox
+from shmflink.connectors.row_text import join_lines, print_lines
+from shmflink.core.batch import Batch
+from shmflink.operators.base import OperatorContext
+
+__all__ = ["PrintSink"]
+
+_STDOUT: Final = 1
+
+_ATOMIC_BYTES: Final = 4096
+"""PIPE_BUF: writes to a pipe up to this size never mix with those of other processes."""
+
+
+class PrintSink(Sink):
+    """Lines on standard output. In front of each stands ``identifier:subtask> ``, ``subtask> `` (1-based),
+    ``identifier> `` where there is one subtask, or nothing.
+    """
+
+    def __init__(self, identifier: str | None = None) -> None:
+        self._identifier = identifier or ""
+
+    def create_writer(self, context: OperatorContext) -> SinkWriter:
+        return _PrintWriter(line_prefix(self._identifier, context.subtask_index, context.parallelism), context)
+
+
+def line_prefix(identifier: str, subtask_index: int, parallelism: int) -> str:
+    """What stands in front of a line (Flink: PrintSinkOutputWriter)."""
+    subtask = str(subtask_index + 1) if parallelism > 1 else ""
+    prefix = ":".join(part for part in (identifier, subtask) if part)
+    return f"{prefix}> " if prefix else ""
+
+
+class _PrintWriter(SinkWriter):
+    """Writes in a thread: a reader that does not read must hold up this job, not the slot's other tasks."""
+
+    def __init__(self, prefix: str, context: OperatorContext) -> None:
+        self._prefix = prefix
+        # The slot's thread may abandon a blocked write through this pipe.
+        self._stop_read, self._stop_write = os.pipe()
+        self._outbox = Outbox(f"print {context.task_name}", context.mailbox, self._print)
+
+    def write(self, batch: Batch) -> None:
+        text = join_lines(print_lines(batch), self._prefix, "utf-8")
+        if text:
+            self._outbox.put(text)
+
+    @property
+    def is_available(self) -> bool:
+        return self._outbox.is_available
+
+    def finish(self) -> None:
+        self._outbox.finish()
+
+    @property
+    def is_finished(self) -> bool:
+        return self._outbox.is_finished
+
+    def close(self) -> None:
+        os.write(self._stop_write, b"x")
+        if self._outbox.close():
+            os.close(self._stop_read)
+            os.close(self._stop_write)
+
+    def _print(self, text: bytes) -> None:
+        """Runs in the outbox's thread."""
+        for piece in _whole_lines(text):
+            unwritten = memoryview(piece)
+            while unwritten and self._wait_writable():
+                unwritten = unwritten[os.write(_STDOUT, unwritten[:_ATOMIC_BYTES]) :]
+
+    def _wait_writable(self) -> bool:
+        """Waits until `_ATOMIC_BYTES` can be written; False when the writer was closed meanwhile."""
+        poll = select.poll()
+        poll.register(_STDOUT, select.POLLOUT)
+        poll.register(self._stop_read, select.POLLIN)
+        return all(descriptor != self._stop_read for descriptor, _ in poll.poll())
+
+
+def _whole_lines(text: bytes) -> Iterator[bytes]:
+    """`text` in pieces that are one write each: as many whole lines as fit, or one line that is longer."""
+    start = 0
+    while start < len(text):
+        end = text.rfind(b"\n", start, start + _ATOMIC_BYTES) + 1
+        if end <= start:
+            end = text.find(b"\n", start) + 1
+        yield text[start:end]
+        start = end

@@ -1,0 +1,8 @@
+"""Parquet under PyFlink's module name; reading it with `ParquetFormat` is *shmflink only*."""
+
+from __future__ import annotations
+
+from shmflink.connectors.file_system.encoders import ParquetBulkWriters
+from shmflink.connectors.file_system.formats import ParquetColumnarRowInputFormat, ParquetFormat
+
+__all__ = ["ParquetBulkWriters", "ParquetColumnarRowInputFormat", "ParquetFormat"]

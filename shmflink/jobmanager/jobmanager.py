@@ -1,0 +1,260 @@
+"""The JobManager: one client, one fork server, its TaskManagers, the jobs. Event-driven; waits for nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from collections import deque
+from typing import Final
+
+from shmflink.config.options import SLOTS_PER_TASKMANAGER
+from shmflink.core.clock import SYSTEM_CLOCK
+from shmflink.core.ids import JobId
+from shmflink.errors import RpcError, ShmflinkError
+from shmflink.graph.execution_graph import ExecutionGraph, check_slots, slots_required, taskmanager_of
+from shmflink.jobmanager.exit_text import describe_exit
+from shmflink.jobmanager.job_run import JobRun
+from shmflink.jobmanager.splits import failure_of
+from shmflink.jobmanager.taskmanagers import TaskManager, TaskManagers
+from shmflink.rpc.async_connection import AsyncConnection
+from shmflink.rpc.messages import (
+    CancelJob,
+    ClusterFailed,
+    ClusterStarted,
+    Failure,
+    JobEnded,
+    JobProgress,
+    JobStatusChanged,
+    Shutdown,
+    StartCluster,
+    SubmitJob,
+    TaskManagerExited,
+    TaskManagerForked,
+)
+from shmflink.rpc.states import JobState
+from shmflink.rpc.wire import Received
+
+__all__ = ["JobManager"]
+
+_LOG: Final = logging.getLogger(__name__)
+_PROGRESS_INTERVAL_S: Final = 0.2
+_SHUTDOWN_S: Final = 5.0  # from asking the TaskManagers to end to killing them
+_EPOCH_BITS: Final = 31
+
+
+class JobManager:
+    """Serves one client until it says Shutdown or its connection ends; then everything ends."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        client: socket.socket,
+        fork_server: socket.socket,
+        fork_server_pid: int,
+    ) -> None:
+        self._loop = loop
+        self._client = AsyncConnection(client, loop, self._client_says, self._client_gone)
+        self._fork_server = AsyncConnection(fork_server, loop, self._fork_server_says, self._fork_server_gone)
+        self._fork_server_pid = fork_server_pid
+        self._taskmanagers: TaskManagers | None = None
+        self._slots = 0
+        self._waiting: deque[SubmitJob] = deque()
+        self._runs: dict[JobId, JobRun] = {}
+        self._run_of: dict[TaskManager, JobRun] = {}
+        self._progress: set[JobId] = set()
+        self._epochs = int.from_bytes(os.urandom(4), "little") & ((1 << _EPOCH_BITS) - 1)
+        self._is_ending = False
+        self._was_started = False
+        self.stopped: asyncio.Future[int] = loop.create_future()
+        loop.add_signal_handler(signal.SIGTERM, self._shut_down)
+
+    # --- the client ---
+
+    def _client_says(self, received: Received) -> None:
+        match received.message:
+            case StartCluster(slots, configuration):
+                self._slots = slots
+                self._taskmanagers = TaskManagers(
+                    slots, configuration, self._fork_server, self._loop, SYSTEM_CLOCK, self
+                )
+                if self._taskmanagers.is_sharing_cpus:
+                    _LOG.warning("%d slots share %d CPUs", slots, len(os.sched_getaffinity(0)))
+            case SubmitJob() as submission:
+                self._submit(submission)
+            case CancelJob(job_id, force):
+                self._cancel(job_id, force)
+            case Shutdown():
+                self._shut_down()
+            case other:
+                raise RpcError(f"a client cannot say {type(other).__name__}")
+
+    def _client_gone(self, reason: str) -> None:
+        _LOG.info("the client is gone: %s", reason)
+        self._shut_down()
+
+    def _submit(self, submission: SubmitJob) -> None:
+        graph = submission.graph
+        self._client.send(JobStatusChanged(graph.job_id, JobState.CREATED))
+        try:
+            check_slots(graph, self._slots)
+        except ShmflinkError as error:
+            self._reject(graph.job_id, failure_of(error))
+            return
+        self._waiting.append(submission)
+        self._start_waiting()
+
+    def _reject(self, job_id: JobId, failure: Failure) -> None:
+        self._client.send(JobEnded(job_id, JobState.FAILED, 0, failure, ()))
+
+    def _cancel(self, job_id: JobId, force: bool) -> None:
+        run = self._runs.get(job_id)
+        if run is not None:
+            run.cancel(force)
+            return
+        for submission in self._waiting:
+            if submission.graph.job_id == job_id:
+                self._waiting.remove(submission)
+                self._client.send(JobEnded(job_id, JobState.CANCELED, 0, None, ()))
+                return
+
+    # --- jobs ---
+
+    def _start_waiting(self) -> None:
+        """First come, first served: a job waits until as many TaskManagers as it needs are up and free."""
+        taskmanagers = self._taskmanagers
+        while self._waiting and taskmanagers is not None and not self._is_ending:
+            submission = self._waiting[0]
+            per = taskmanagers.slots_per_taskmanager
+            needed = taskmanager_of(slots_required(submission.graph) - 1, per) + 1
+            free = [tm for tm in taskmanagers.all if tm.is_ready and tm not in self._run_of]
+            if len(free) < needed:
+                return
+            self._waiting.popleft()
+            self._start(submission, free[:needed], per)
+
+    def _start(self, submission: SubmitJob, taskmanagers: list[TaskManager], per: int) -> None:
+        graph = submission.graph
+        self._epochs = (self._epochs + 1) & ((1 << _EPOCH_BITS) - 1)
+        execution = ExecutionGraph.build(graph, 0, self._epochs, per)
+        configuration = {**submission.configuration, SLOTS_PER_TASKMANAGER.key: str(per)}
+        run = JobRun(graph, execution, taskmanagers, configuration, self._loop, SYSTEM_CLOCK, self)
+        self._runs[graph.job_id] = run
+        self._run_of.update(dict.fromkeys(taskmanagers, run))
+        if submission.progress:
+            self._progress.add(graph.job_id)
+            self._loop.call_later(_PROGRESS_INTERVAL_S, self._report_progress, run)
+        run.start()
+
+    def _report_progress(self, run: JobRun) -> None:
+        job_id = run.graph.job_id
+        if job_id in self._progress:
+            self._client.send(JobProgress(job_id, run.summaries()))
+            self._loop.call_later(_PROGRESS_INTERVAL_S, self._report_progress, run)
+
+    def job_state_entered(self, run: JobRun, state: JobState) -> None:
+        if not state.is_terminal:  # the end is told when all is released
+            self._client.send(JobStatusChanged(run.graph.job_id, state))
+
+    def job_ended(self, run: JobRun, ended: JobEnded) -> None:
+        self._progress.discard(ended.job_id)
+        del self._runs[ended.job_id]
+        for taskmanager in run.taskmanagers:
+            self._run_of.pop(taskmanager, None)
+        self._client.send(ended)
+        self._start_waiting()
+        if self._is_ending and not self._runs:
+            self._stop_taskmanagers()
+
+    # --- TaskManagers ---
+
+    def taskmanager_ready(self, taskmanager: TaskManager) -> None:
+        taskmanagers = self._taskmanagers
+        assert taskmanagers is not None, "a TaskManager without a cluster"
+        if taskmanagers.are_ready and not self._was_started:
+            self._was_started = True
+            pids = tuple(tm.pid for tm in taskmanagers.all)
+            self._client.send(ClusterStarted(self._slots, pids, self._fork_server_pid))
+        self._start_waiting()
+
+    def taskmanager_message(self, taskmanager: TaskManager, received: Received) -> None:
+        run = self._run_of.get(taskmanager)
+        if run is not None:
+            run.message(taskmanager, received)
+            return
+        for fd in received.fds:  # late words of a job that is over
+            os.close(fd)
+
+    def taskmanager_lost(self, taskmanager: TaskManager, failure: Failure) -> None:
+        _LOG.info(failure.message)
+        run = self._run_of.pop(taskmanager, None)
+        if run is not None:
+            run.taskmanager_lost(taskmanager, failure)
+        elif taskmanager.page is None:
+            self._fail(Failure(failure.kind, f"{failure.message} before it was ready"))
+
+    # --- the fork server ---
+
+    def _fork_server_says(self, received: Received) -> None:
+        assert self._taskmanagers is not None, "the fork server forked before it was asked"
+        match received.message:
+            case TaskManagerForked() as forked:
+                self._taskmanagers.forked(forked, received.fds[0])
+            case TaskManagerExited() as exited:
+                self._taskmanagers.exited(exited)
+                self._end_if_all_gone()
+            case other:
+                raise RpcError(f"the fork server cannot say {type(other).__name__}")
+
+    def _fork_server_gone(self, reason: str) -> None:
+        """Its TaskManagers die with it."""
+        if self._is_ending:
+            self._end(0)
+            return
+        _, status = os.waitpid(self._fork_server_pid, 0)
+        text = f"the fork server (pid {self._fork_server_pid}) {describe_exit(status)}; all TaskManagers died with it"
+        self._fail(Failure("TaskManagerLostError", text))
+
+    # --- the end ---
+
+    def _fail(self, failure: Failure) -> None:
+        """The cluster cannot go on: every job fails with this cause."""
+        for job_id in [*self._runs, *(s.graph.job_id for s in self._waiting)]:
+            self._reject(job_id, failure)
+        self._client.send(ClusterFailed(failure))
+        self._end(1)
+
+    def _shut_down(self) -> None:
+        """Cancels what runs, then ends the TaskManagers, then us."""
+        if self._is_ending:
+            return
+        self._is_ending = True
+        self._waiting.clear()
+        for run in list(self._runs.values()):
+            run.cancel(force=False)
+        if not self._runs:
+            self._stop_taskmanagers()
+
+    def _stop_taskmanagers(self) -> None:
+        if self._taskmanagers is None:
+            self._end(0)
+            return
+        self._taskmanagers.stop()
+        self._loop.call_later(_SHUTDOWN_S, self._taskmanagers.kill_all)
+        self._loop.call_later(2 * _SHUTDOWN_S, self._end, 1)
+
+    def _end_if_all_gone(self) -> None:
+        taskmanagers = self._taskmanagers
+        if self._is_ending and taskmanagers is not None and all(tm.is_lost for tm in taskmanagers.all):
+            self._end(0)
+
+    def _end(self, code: int) -> None:
+        if not self.stopped.done():
+            self.stopped.set_result(code)
+
+    def close(self) -> None:
+        """Closes the connections: the client and the fork server see the end."""
+        self._client.close()
+        self._fork_server.close()

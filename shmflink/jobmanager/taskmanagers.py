@@ -1,0 +1,212 @@
+"""The JobManager's view of its TaskManagers: started through the fork server, watched, killed, replaced."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from shmflink._core import StatusPage
+from shmflink.config.options import (
+    CPU_PINNING,
+    HEARTBEAT_INTERVAL,
+    HEARTBEAT_TIMEOUT,
+    SLOTS_PER_TASKMANAGER,
+)
+from shmflink.core.clock import Clock
+from shmflink.jobmanager.exit_text import describe_exit, oom_kills, taskmanager_lost
+from shmflink.jobmanager.placement import cpus_of_taskmanagers, usable_cpus
+from shmflink.metrics.counters import HEARTBEAT_WORD
+from shmflink.rpc.async_connection import AsyncConnection
+from shmflink.rpc.messages import (
+    Failure,
+    ForkTaskManager,
+    Shutdown,
+    TaskManagerExited,
+    TaskManagerForked,
+    TaskManagerReady,
+)
+from shmflink.rpc.wire import Received
+
+__all__ = ["SPIN_NS", "TaskManager", "TaskManagerEvents", "TaskManagers"]
+
+SPIN_NS: Final = 50_000  # waking a sleeper costs 20 us; longer spins burn the CPU for nothing
+_EXIT_REPORT_S: Final = 1.0  # from the pidfd's event to the fork server's report with the exit status
+
+
+class TaskManagerEvents(Protocol):
+    """Who is told; all calls come from the event loop."""
+
+    def taskmanager_ready(self, taskmanager: TaskManager) -> None: ...
+
+    def taskmanager_message(self, taskmanager: TaskManager, received: Received) -> None: ...
+
+    def taskmanager_lost(self, taskmanager: TaskManager, failure: Failure) -> None: ...
+
+
+@dataclass(slots=True, eq=False)
+class TaskManager:
+    """One TaskManager process, from the request to fork it until it is reaped."""
+
+    index: int
+    connection: AsyncConnection
+    pid: int = 0
+    pidfd: int = -1
+    page: Any = None
+    is_lost: bool = False
+    why_killed: str = ""
+
+    @property
+    def is_ready(self) -> bool:
+        return self.page is not None and not self.is_lost
+
+    def send(self, message: object, fds: tuple[int, ...] = ()) -> None:
+        self.connection.send(message, fds)
+
+    def kill(self, why: str) -> None:
+        """SIGKILL; `why` completes "TaskManager 2 (pid 77) ..." in the error."""
+        if self.pidfd >= 0 and not self.is_lost:
+            self.why_killed = self.why_killed or why
+            try:
+                signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+            except ProcessLookupError:
+                return  # gone already; its exit is on the way to us
+
+
+class TaskManagers:
+    """All TaskManagers of a cluster. A lost one is replaced under the same index."""
+
+    def __init__(
+        self,
+        slots: int,
+        configuration: Mapping[str, str],
+        fork_server: AsyncConnection,
+        loop: asyncio.AbstractEventLoop,
+        clock: Clock,
+        events: TaskManagerEvents,
+    ) -> None:
+        self.slots_per_taskmanager: int = SLOTS_PER_TASKMANAGER.read(configuration)
+        self.interval_ms: int = HEARTBEAT_INTERVAL.read(configuration)
+        self.timeout_ms: int = HEARTBEAT_TIMEOUT.read(configuration)
+        count = -(-slots // self.slots_per_taskmanager)
+        cpus = usable_cpus()
+        self.is_sharing_cpus = slots > len(cpus)
+        self._spin_ns = 0 if self.is_sharing_cpus else SPIN_NS
+        self._cpus: list[tuple[int, ...]] = [()] * count
+        if CPU_PINNING.read(configuration):
+            self._cpus = cpus_of_taskmanagers(cpus, count, self.slots_per_taskmanager)
+        self._fork_server = fork_server
+        self._loop = loop
+        self._clock = clock
+        self._events = events
+        self._oom_kills = oom_kills()
+        self._last_look_ns = clock.monotonic_ns()
+        self.is_stopping = False
+        self.all: list[TaskManager] = [self._fork(index) for index in range(count)]
+        loop.call_later(self.interval_ms / 1000, self._look)
+
+    @property
+    def are_ready(self) -> bool:
+        return all(taskmanager.is_ready for taskmanager in self.all)
+
+    def _fork(self, index: int) -> TaskManager:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        callbacks: list[TaskManager] = []
+        connection = AsyncConnection(
+            ours, self._loop, lambda received: self._message(callbacks[0], received), _ignore_end
+        )
+        taskmanager = TaskManager(index, connection)
+        callbacks.append(taskmanager)
+        request = ForkTaskManager(index, self.slots_per_taskmanager, self._cpus[index], self._spin_ns, self.interval_ms)
+        self._fork_server.send(request, [theirs.fileno()])
+        theirs.close()
+        return taskmanager
+
+    # --- what the fork server reports ---
+
+    def forked(self, message: TaskManagerForked, pidfd: int) -> None:
+        """The process exists; from here on its end cannot be missed."""
+        taskmanager = self.all[message.index]
+        taskmanager.pid = message.pid
+        taskmanager.pidfd = pidfd
+        self._loop.add_reader(pidfd, self._died, taskmanager)
+
+    def exited(self, message: TaskManagerExited) -> None:
+        """The fork server reaped it and knows how it ended."""
+        taskmanager = self.all[message.index]
+        if taskmanager.pid == message.pid:
+            self._lost(taskmanager, message.wait_status)
+
+    def _died(self, taskmanager: TaskManager) -> None:
+        """The pidfd became readable: the fork server's report follows, unless it is stopped or dead itself."""
+        self._loop.remove_reader(taskmanager.pidfd)
+        self._loop.call_later(_EXIT_REPORT_S, self._lost, taskmanager, None)
+
+    def _lost(self, taskmanager: TaskManager, wait_status: int | None) -> None:
+        if taskmanager.is_lost:
+            return
+        taskmanager.is_lost = True
+        self._loop.remove_reader(taskmanager.pidfd)
+        os.close(taskmanager.pidfd)
+        taskmanager.connection.close()
+        kills = oom_kills()
+        what = taskmanager.why_killed or describe_exit(wait_status, oom_killed=kills > self._oom_kills)
+        self._oom_kills = kills
+        failure = taskmanager_lost(taskmanager.index, taskmanager.pid, what)
+        if not self.is_stopping:
+            if taskmanager.page is not None:  # one that cannot even start would be forked for ever
+                self.all[taskmanager.index] = self._fork(taskmanager.index)
+            self._events.taskmanager_lost(taskmanager, failure)
+
+    # --- what TaskManagers say ---
+
+    def _message(self, taskmanager: TaskManager, received: Received) -> None:
+        if isinstance(received.message, TaskManagerReady):
+            taskmanager.page = StatusPage.open(received.fds[0])
+            self._events.taskmanager_ready(taskmanager)
+        else:
+            self._events.taskmanager_message(taskmanager, received)
+
+    # --- heartbeats ---
+
+    def _look(self) -> None:
+        """Kills those whose native heartbeat is too old: they are stopped, or the machine starves them.
+
+        When we ourselves were stopped (suspend, SIGSTOP of everything), they get time to beat again first.
+        """
+        now = self._clock.monotonic_ns()
+        was_late = now - self._last_look_ns > 3 * self.interval_ms * 1_000_000
+        self._last_look_ns = now
+        for taskmanager in self.all:
+            if was_late or not taskmanager.is_ready:
+                continue
+            age_ms = (now - taskmanager.page.load(HEARTBEAT_WORD, 1)[0]) // 1_000_000
+            if age_ms > self.timeout_ms:
+                taskmanager.kill(
+                    f"did not answer: no heartbeat for {age_ms / 1000:.1f} s (heartbeat.timeout is "
+                    f"{self.timeout_ms / 1000:g} s), so it was killed. It was stopped (SIGSTOP, a debugger), or the "
+                    "machine is overloaded or swapping"
+                )
+        if not self.is_stopping:
+            self._loop.call_later(self.interval_ms / 1000, self._look)
+
+    # --- the end ---
+
+    def stop(self) -> None:
+        """Asks all to end; their ends are expected from now on."""
+        self.is_stopping = True
+        for taskmanager in self.all:
+            taskmanager.send(Shutdown())
+
+    def kill_all(self) -> None:
+        self.is_stopping = True
+        for taskmanager in self.all:
+            taskmanager.kill("was killed")
+
+
+def _ignore_end(_reason: str) -> None:
+    """The end of a connection says less than the end of the process, which follows."""

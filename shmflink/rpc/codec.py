@@ -1,0 +1,113 @@
+"""Messages as bytes: registered frozen dataclasses as JSON, `bytes` fields as blobs beside it. No pickle.
+
+A value is one of: None, bool, int (64 bits), float, str, bytes, a registered enum member or dataclass, a mapping
+with string keys, or a sequence of these. Sequences come back as tuples, mappings as dicts::
+
+    dataclass  {"$": "TypeName", "f": [fields in order]}        bytes  {"b": index of the blob}
+    enum       {"e": "TypeName", "v": value}                     map    {"m": {key: value}}
+
+Equal bytes objects (one operator's payload in many deployments) travel once per message.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import orjson
+
+from shmflink.errors import RpcError
+
+__all__ = ["decode", "encode", "register"]
+
+_DATACLASSES: Final[dict[str, tuple[type, int]]] = {}
+_ENUMS: Final[dict[str, type[enum.Enum]]] = {}
+_FIELDS: Final[dict[type, tuple[str, ...]]] = {}
+
+
+def register(*types: Any) -> None:
+    """Makes dataclasses and enums known to both ends, by their class names; a name stands for one type."""
+    for kind in types:
+        if issubclass(kind, enum.Enum):
+            known: type = _ENUMS.setdefault(kind.__name__, kind)
+        else:
+            fields = tuple(field.name for field in dataclasses.fields(kind))
+            _FIELDS[kind] = fields
+            known = _DATACLASSES.setdefault(kind.__name__, (kind, len(fields)))[0]
+        assert known is kind, f"two message types are called {kind.__name__}"
+
+
+def encode(message: object) -> tuple[bytes, list[bytes]]:
+    """The JSON text and the blobs of a registered message; RpcError where a value has no form on the wire."""
+    blobs: list[bytes] = []
+    seen: dict[int, int] = {}
+    tree = _to_tree(message, blobs, seen)
+    try:
+        return orjson.dumps(tree), blobs
+    except (TypeError, ValueError) as error:  # orjson: too large an integer, a lone surrogate
+        raise RpcError(f"cannot send {type(message).__name__}: {error}") from None
+
+
+def _to_tree(value: Any, blobs: list[bytes], seen: dict[int, int]) -> Any:
+    kind = type(value)
+    if value is None or kind in (bool, int, float, str):
+        return value
+    fields = _FIELDS.get(kind)
+    if fields is not None:
+        return {"$": kind.__name__, "f": [_to_tree(getattr(value, name), blobs, seen) for name in fields]}
+    if kind is bytes:
+        index = seen.get(id(value))
+        if index is None:
+            index = seen[id(value)] = len(blobs)
+            blobs.append(value)
+        return {"b": index}
+    if isinstance(value, enum.Enum) and kind.__name__ in _ENUMS:
+        return {"e": kind.__name__, "v": value.value}
+    if isinstance(value, (tuple, list)):
+        return [_to_tree(item, blobs, seen) for item in value]
+    if isinstance(value, Mapping):
+        return {"m": {str(key): _to_tree(item, blobs, seen) for key, item in value.items()}}
+    raise RpcError(f"a {kind.__module__}.{kind.__qualname__} cannot be part of a message")
+
+
+def decode(text: bytes, blobs: Sequence[bytes]) -> Any:
+    """The message; RpcError where the bytes are none that `encode` makes."""
+    try:
+        return _from_tree(orjson.loads(text), blobs)
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise RpcError(f"a control message cannot be understood: {type(error).__name__}: {error}") from None
+
+
+def _from_tree(tree: Any, blobs: Sequence[bytes]) -> Any:
+    if isinstance(tree, list):
+        return tuple([_from_tree(item, blobs) for item in tree])
+    if not isinstance(tree, dict):
+        return tree
+    if len(tree) > 2:
+        raise ValueError("an object with more than two members")
+    for mark, read in _READERS.items():
+        if mark in tree:
+            return read(tree, blobs)
+    raise ValueError("an object without a type")
+
+
+def _read_dataclass(tree: dict[str, Any], blobs: Sequence[bytes]) -> Any:
+    kind, count = _DATACLASSES[tree["$"]]
+    fields = tree["f"]
+    if len(fields) != count:
+        raise ValueError(f"{tree['$']} has {count} fields, got {len(fields)}")
+    return kind(*[_from_tree(item, blobs) for item in fields])
+
+
+def _read_map(tree: dict[str, Any], blobs: Sequence[bytes]) -> Any:
+    return {key: _from_tree(item, blobs) for key, item in tree["m"].items()}
+
+
+_READERS: Final[Mapping[str, Callable[[dict[str, Any], Sequence[bytes]], Any]]] = {
+    "$": _read_dataclass,
+    "b": lambda tree, blobs: blobs[tree["b"]],
+    "m": _read_map,
+    "e": lambda tree, _: _ENUMS[tree["e"]](tree["v"]),
+}

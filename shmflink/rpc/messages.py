@@ -1,0 +1,330 @@
+"""Every control message, one frozen type each, by direction. JobManager = JM, TaskManager = TM.
+
+A job's life on the wire::
+
+    client -> JM   StartCluster, SubmitJob                     JM -> client   ClusterStarted, JobStatusChanged
+    JM -> fork server   ForkTaskManager + socket               fork server -> JM   TaskManagerForked + pidfd
+    TM -> JM   TaskManagerReady + status page
+    JM -> TM   PrepareAttempt                                  TM -> JM   AttemptPrepared + region, arena
+    JM -> TM   ConnectPeers + regions, arenas; DeployTasks     TM -> JM   TaskStateChanged (INITIALIZING)
+    JM -> TM   StartTasks, AssignSplit                         TM -> JM   SplitRequested, TaskStateChanged
+    JM -> TM   ReleaseAttempt                                  TM -> JM   AttemptReleased
+    JM -> client   JobEnded
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shmflink.core.ids import JobId, SubtaskId
+from shmflink.graph.execution_graph import (
+    ChannelDeployment,
+    InputDeployment,
+    OutputDeployment,
+    TaskDeployment,
+)
+from shmflink.graph.job_graph import ChainedOperator, JobEdge, JobGraph, JobVertex, NodeKind, ShipStrategy
+from shmflink.rpc.codec import register
+from shmflink.rpc.states import JobState, TaskState
+
+__all__ = [
+    "AssignSplit",
+    "AttemptPrepared",
+    "AttemptReleased",
+    "CancelJob",
+    "CancelTasks",
+    "ClusterFailed",
+    "ClusterStarted",
+    "ConnectPeers",
+    "DeployTasks",
+    "Failure",
+    "ForkTaskManager",
+    "JobEnded",
+    "JobProgress",
+    "JobStatusChanged",
+    "PrepareAttempt",
+    "ReleaseAttempt",
+    "Shutdown",
+    "SplitRequested",
+    "StartCluster",
+    "StartTasks",
+    "SubmitJob",
+    "TaskManagerExited",
+    "TaskManagerForked",
+    "TaskManagerReady",
+    "TaskStateChanged",
+    "TaskSummary",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why something failed, as text that crosses processes.
+
+    `kind` names the class (of `shmflink.errors` where it is one of those); `traceback_text` is the user's own
+    traceback where a user's function raised, else that of our code; `record` the offending record's repr.
+    """
+
+    kind: str
+    message: str
+    traceback_text: str = ""
+    operator: str = ""
+    subtask: int = -1
+    task_name: str = ""
+    record: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSummary:
+    """One subtask at one moment. Counters are those of `metrics.counters`."""
+
+    vertex: int
+    vertex_name: str
+    subtask: int
+    state: TaskState
+    taskmanager: int
+    records_in: int
+    records_out: int
+    bytes_in: int
+    bytes_out: int
+    busy_ns: int
+    backpressured_ns: int
+
+
+# --- client -> JobManager ---
+
+
+@dataclass(frozen=True, slots=True)
+class StartCluster:
+    """The first message: how large the cluster is. `configuration` is validated."""
+
+    slots: int
+    configuration: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitJob:
+    """Runs a job. `progress` asks for JobProgress while it runs."""
+
+    graph: JobGraph
+    configuration: Mapping[str, str]
+    progress: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CancelJob:
+    """Cancels; `force` kills the job's TaskManagers instead of asking."""
+
+    job_id: JobId
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Shutdown:
+    """Ends the receiver: a cluster with its jobs, or one TaskManager."""
+
+
+# --- JobManager -> client ---
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterStarted:
+    """All TaskManagers are up. `pids` in order of their index."""
+
+    slots: int
+    pids: tuple[int, ...]
+    fork_server_pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterFailed:
+    """The cluster cannot go on; every job of it has failed for this reason."""
+
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class JobStatusChanged:
+    """A job entered a state."""
+
+    job_id: JobId
+    state: JobState
+
+
+@dataclass(frozen=True, slots=True)
+class JobProgress:
+    """Counters of all subtasks of a running job."""
+
+    job_id: JobId
+    tasks: tuple[TaskSummary, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JobEnded:
+    """A job is over and has released all it held."""
+
+    job_id: JobId
+    state: JobState
+    runtime_ms: int
+    failure: Failure | None
+    tasks: tuple[TaskSummary, ...]
+
+
+# --- JobManager <-> fork server ---
+
+
+@dataclass(frozen=True, slots=True)
+class ForkTaskManager:
+    """Forks a TaskManager that owns the one descriptor sent along. `cpus` to pin it to; empty = all."""
+
+    index: int
+    slots: int
+    cpus: tuple[int, ...]
+    spin_ns: int
+    heartbeat_interval_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskManagerForked:
+    """The process exists; one descriptor comes along: its pidfd."""
+
+    index: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskManagerExited:
+    """The process is gone and reaped. `wait_status` as `os.waitpid` gives it."""
+
+    index: int
+    pid: int
+    wait_status: int
+
+
+# --- JobManager -> TaskManager ---
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareAttempt:
+    """Creates the memory of one attempt: a region with so many rings, an arena with so many segments."""
+
+    job_id: JobId
+    epoch: int
+    rings: int
+    data_capacity: int
+    control_capacity: int
+    segment_bytes: int
+    segments: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectPeers:
+    """Memory of other TaskManagers of the attempt; two descriptors each: region, arena.
+
+    `taskmanagers` are numbered as in the execution graph: slot // slots per TaskManager.
+    """
+
+    epoch: int
+    taskmanagers: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeployTasks:
+    """Builds and opens tasks. `taskmanager` is the receiver's number in the execution graph."""
+
+    epoch: int
+    job_id: JobId
+    job_name: str
+    taskmanager: int
+    slots_per_taskmanager: int
+    configuration: Mapping[str, str]
+    python_path: tuple[str, ...]
+    working_directory: str
+    main_file: str
+    tasks: tuple[TaskDeployment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StartTasks:
+    """Every task of the attempt is open: run."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class CancelTasks:
+    """Stops all tasks of the attempt; each reports a terminal state."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class AssignSplit:
+    """Answers a SplitRequested. `split` is a pickled `Split`, empty where there is none (now)."""
+
+    epoch: int
+    subtask: SubtaskId
+    split: bytes
+    exhausted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseAttempt:
+    """Frees all that the attempt holds; its tasks are in terminal states."""
+
+    epoch: int
+
+
+# --- TaskManager -> JobManager ---
+
+
+@dataclass(frozen=True, slots=True)
+class TaskManagerReady:
+    """Up and waiting; one descriptor comes along: the status page."""
+
+    index: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptPrepared:
+    """Two descriptors come along: region, arena. With a `failure` none do."""
+
+    epoch: int
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStateChanged:
+    """A task attempt entered a state; `failure` with FAILED."""
+
+    epoch: int
+    subtask: SubtaskId
+    state: TaskState
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SplitRequested:
+    """A source reader wants a split."""
+
+    epoch: int
+    subtask: SubtaskId
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptReleased:
+    """Nothing of the attempt is left."""
+
+    epoch: int
+
+
+register(JobId, SubtaskId, ShipStrategy, NodeKind, ChainedOperator, JobVertex, JobEdge, JobGraph)
+register(ChannelDeployment, InputDeployment, OutputDeployment, TaskDeployment)
+register(JobState, TaskState, Failure, TaskSummary)
+register(StartCluster, SubmitJob, CancelJob, Shutdown)
+register(ClusterStarted, ClusterFailed, JobStatusChanged, JobProgress, JobEnded)
+register(ForkTaskManager, TaskManagerForked, TaskManagerExited)
+register(PrepareAttempt, ConnectPeers, DeployTasks, StartTasks, CancelTasks, AssignSplit, ReleaseAttempt)
+register(TaskManagerReady, AttemptPrepared, TaskStateChanged, SplitRequested, AttemptReleased)

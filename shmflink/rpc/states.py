@@ -1,0 +1,40 @@
+"""The states of jobs and tasks, as every process names them."""
+
+from __future__ import annotations
+
+import enum
+
+__all__ = ["JobState", "TaskState"]
+
+
+class JobState(enum.StrEnum):
+    """Life of a job (Flink: JobStatus)."""
+
+    CREATED = "CREATED"
+    RUNNING = "RUNNING"
+    FAILING = "FAILING"
+    FAILED = "FAILED"
+    CANCELLING = "CANCELLING"
+    CANCELED = "CANCELED"
+    FINISHED = "FINISHED"
+
+    @property
+    def is_terminal(self) -> bool:
+        return self in (JobState.FAILED, JobState.CANCELED, JobState.FINISHED)
+
+
+class TaskState(enum.StrEnum):
+    """Life of a task attempt (Flink: ExecutionState). INITIALIZING = built and open, waiting for the start."""
+
+    CREATED = "CREATED"
+    DEPLOYING = "DEPLOYING"
+    INITIALIZING = "INITIALIZING"
+    RUNNING = "RUNNING"
+    FINISHED = "FINISHED"
+    CANCELING = "CANCELING"
+    CANCELED = "CANCELED"
+    FAILED = "FAILED"
+
+    @property
+    def is_terminal(self) -> bool:
+        return self in (TaskState.FINISHED, TaskState.CANCELED, TaskState.FAILED)

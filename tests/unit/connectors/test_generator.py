@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from shmflink.connectors.base import Poll
+from shmflink.connectors.generator import GeneratorSource
+from shmflink.core.batch import Batch
+from shmflink.core.typeinfo import Types
+from shmflink.errors import ConfigurationError, UsageError
+
+
+def numbers(start: int, stop: int) -> list[int]:
+    return list(range(start, stop))
+
+
+@pytest.mark.parametrize("parallelism", [1, 3])
+@pytest.mark.parametrize("rows", [0, 1, 10, 95])
+def test_every_row_once(driver: Any, rows: int, parallelism: int) -> None:
+    source = GeneratorSource(numbers, rows, Types.LONG(), batch_rows=10)
+    assert sorted(driver.rows(source, parallelism)) == list(range(rows))
+
+
+def test_the_same_batches_whatever_the_parallelism(driver: Any) -> None:
+    source = GeneratorSource(numbers, 95, batch_rows=10)
+    one, three = driver.batches(source), driver.batches(source, 3)
+    assert sorted(batch.rows() for batch in one) == sorted(batch.rows() for batch in three)
+
+
+def test_columns_stay_columns(driver: Any) -> None:
+    source = GeneratorSource(lambda start, stop: pa.record_batch({"n": list(range(start, stop))}), 5)
+    (batch,) = driver.batches(source)
+    assert batch.columns().to_pydict() == {"n": [0, 1, 2, 3, 4]}
+
+
+def test_a_function_that_returns_other_rows_than_asked_for(driver: Any) -> None:
+    with pytest.raises(UsageError, match="rows 0 to 4 and returned 1 rows"):
+        driver.rows(GeneratorSource(lambda start, stop: [start], 5))
+
+
+def test_the_rate_is_kept_by_waiting(driver: Any) -> None:
+    source = GeneratorSource(numbers, 20, batch_rows=10, rows_per_second=1000)
+    reader = source.create_reader(driver.context())
+    enumerator = source.create_enumerator(1)
+    for split in iter(lambda: enumerator.next_split(0), None):
+        reader.add_split(split)
+    reader.no_more_splits()
+    assert isinstance(reader.poll(), Batch)
+    assert reader.poll() is Poll.WAIT
+    driver.clock.now_ms += 9
+    assert reader.poll() is Poll.WAIT
+    driver.clock.now_ms += 1
+    assert isinstance(reader.poll(), Batch)
+    reader.close()
+
+
+def test_impossible_numbers() -> None:
+    with pytest.raises(ConfigurationError, match="batch_rows >= 1"):
+        GeneratorSource(numbers, 1, batch_rows=0)

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import pytest
+
+from shmflink.connectors.base import Split
+from shmflink.connectors.split_queue import SplitQueue, even_ranges
+
+SPLITS = [Split(str(number), number) for number in range(3)]
+
+
+def test_splits_go_out_in_order_to_whoever_asks() -> None:
+    queue = SplitQueue(SPLITS)
+    assert [queue.next_split(1), queue.next_split(0), queue.next_split(1)] == SPLITS
+    assert queue.next_split(0) is None
+    assert queue.is_exhausted
+
+
+def test_splits_of_a_failed_reader_come_first_again() -> None:
+    queue = SplitQueue(SPLITS)
+    taken = [queue.next_split(0), queue.next_split(0)]
+    queue.add_splits_back([split for split in taken if split])
+    assert queue.snapshot() == tuple(SPLITS)
+    assert not queue.is_exhausted
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "parts", "expected"),
+    [
+        (0, 10, 3, [(0, 4), (4, 7), (7, 10)]),
+        (5, 7, 4, [(5, 6), (6, 7)]),
+        (0, 0, 2, []),
+        (-(2**63), 2**63, 2, [(-(2**63), 0), (0, 2**63)]),
+    ],
+)
+def test_even_ranges(start: int, stop: int, parts: int, expected: list[tuple[int, int]]) -> None:
+    assert even_ranges(start, stop, parts) == expected
