@@ -26,7 +26,7 @@ from shmflink.metrics.counters import TaskCounters
 from shmflink.network.local import CREDITS_DEFAULT, LocalDoorbell
 from shmflink.taskmanager.assembly import LocalChannels, TaskResources, build_task
 from shmflink.taskmanager.listener import TaskState
-from shmflink.taskmanager.slot import Slot
+from shmflink.taskmanager.slot import SLEEP_NS_MAX, Slot
 from shmflink.taskmanager.task import Task
 
 __all__ = ["InlineJob", "MiniCluster"]
@@ -221,7 +221,7 @@ class InlineJob:
             self.split_requested(subtask)
         if self._run_slots():
             return
-        self._doorbell.wait(token, _SPLIT_RETRY_NS)
+        self._doorbell.wait(token, _SPLIT_RETRY_NS if self._open_requests else SLEEP_NS_MAX)
 
     def _make_enumerators(self) -> dict[int, SplitEnumerator]:
         return {
