@@ -316,9 +316,7 @@ class RowTypeInfo(TypeInformation):
     As in PyFlink, two row types are equal when their field types are, whatever the names.
     """
 
-    def __init__(
-        self, field_types: Sequence[TypeInformation], field_names: Sequence[str] | None = None
-    ) -> None:
+    def __init__(self, field_types: Sequence[TypeInformation], field_names: Sequence[str] | None = None) -> None:
         names = list(field_names or (f"f{index}" for index in range(len(field_types))))
         if len(names) != len(field_types):
             raise TypeMismatchError(f"{len(names)} field names for {len(field_types)} field types of a row")

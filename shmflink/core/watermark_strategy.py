@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 from shmflink.core.time_units import Duration
 
@@ -20,10 +20,6 @@ class TimestampAssigner(ABC):
     @abstractmethod
     def extract_timestamp(self, value: Any, record_timestamp: int) -> int:
         """Milliseconds since 1970 (UTC). `record_timestamp` is what the source gave, -1 where it gave none."""
-
-
-_NOTHING: Final = Duration(0)
-_SECOND: Final = Duration.of_seconds(1)
 
 
 @dataclass(frozen=True, slots=True)
