@@ -120,6 +120,10 @@ class LocalResultPartition:
     def has_pending(self) -> bool:
         return False
 
+    @property
+    def bytes_out(self) -> int:
+        return 0
+
     def close(self) -> None:
         self._suspended.clear()
 
@@ -169,6 +173,14 @@ class LocalInputGate:
     @property
     def num_channels(self) -> int:
         return len(self._channels)
+
+    @property
+    def bytes_in(self) -> int:
+        return 0
+
+    @property
+    def retained_copies(self) -> int:
+        return 0
 
     def close(self) -> None:
         for channel in self._channels:

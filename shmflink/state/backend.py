@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
+from shmflink.core.key_groups import key_groups as assign_key_groups
 from shmflink.core.keys import decode_keys, encode_keys
 from shmflink.errors import InternalError
 from shmflink.state.hashable_keys import keys_of_hashables
@@ -28,7 +29,7 @@ class KeyedStateBackend(Protocol):
         """The values of a state by `core.keys.decode_keys` keys: a live dict that batch loops use directly."""
         ...
 
-    def snapshot(self, key_groups: range, assign: GroupAssigner) -> KeyedStateSnapshot:
+    def snapshot(self, key_groups: range, assign: GroupAssigner = assign_key_groups) -> KeyedStateSnapshot:
         """The state of these key groups; empty groups are left out. Values are not copied."""
         ...
 
@@ -55,7 +56,7 @@ class HeapKeyedStateBackend:
         """Names of the states that were asked for or restored."""
         return self._states.keys()
 
-    def snapshot(self, key_groups: range, assign: GroupAssigner) -> KeyedStateSnapshot:
+    def snapshot(self, key_groups: range, assign: GroupAssigner = assign_key_groups) -> KeyedStateSnapshot:
         """As the protocol says.
 
         Raises:

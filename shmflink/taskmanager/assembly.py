@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from shmflink.core.clock import SYSTEM_CLOCK, Clock
 from shmflink.core.codec import loads_trusted
 from shmflink.core.ids import SubtaskId
+from shmflink.core.key_groups import owners
 from shmflink.graph.execution_graph import (
     ChannelDeployment,
     InputDeployment,
@@ -33,7 +34,6 @@ from shmflink.network.local import (
 )
 from shmflink.operators.base import Mailbox, Operator, OperatorContext
 from shmflink.taskmanager.chain import ChainNode
-from shmflink.taskmanager.key_assignment import assign_channels
 from shmflink.taskmanager.listener import TaskListener
 from shmflink.taskmanager.sink import SinkOperator
 from shmflink.taskmanager.source import SourceOperator
@@ -105,7 +105,7 @@ def local_selector(deployment: TaskDeployment, edge: OutputDeployment) -> Channe
         case _ if len(edge.channels) == 1 or edge.strategy is ShipStrategy.GLOBAL:
             return SingleSelector()
         case ShipStrategy.HASH:
-            return KeyGroupSelector(assign_channels, edge.consumer_max_parallelism)
+            return KeyGroupSelector(owners, edge.consumer_max_parallelism)
         case ShipStrategy.CUSTOM:
             return CustomSelector(loads_trusted(edge.partitioner))
         case ShipStrategy.SHUFFLE:

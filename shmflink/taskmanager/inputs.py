@@ -68,6 +68,16 @@ class TaskInputs:
         self._open.discard(channel)
         return self._apply(self._alignment.end_of_data(channel))
 
+    @property
+    def bytes_in(self) -> int:
+        """Over all gates."""
+        return sum(gate.bytes_in for gate in self._gates)
+
+    @property
+    def retained_copies(self) -> int:
+        """Over all gates."""
+        return sum(gate.retained_copies for gate in self._gates)
+
     def close(self) -> None:
         for gate in self._gates:
             gate.close()

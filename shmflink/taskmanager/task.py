@@ -340,7 +340,15 @@ class Task:
 
     def _publish(self, now_ns: int) -> None:
         self._published_ns = now_ns
+        self._count_bytes()
         self.counters.publish()
+
+    def _count_bytes(self) -> None:
+        counters = self.counters
+        counters.bytes_out = sum(output.partition.bytes_out for output in self._outputs)
+        if self._inputs is not None:
+            counters.bytes_in = self._inputs.bytes_in
+            counters.retained_copies = self._inputs.retained_copies
 
     def _change(self, state: TaskState, error: BaseException | None = None) -> None:
         self.state = state
@@ -355,6 +363,7 @@ class Task:
     def _close(self) -> None:
         """Closes operators in chain order, then outputs and inputs. Later errors must not hide the first one."""
         self._suspended = None
+        self._count_bytes()
         self.counters.publish()
         closers = [node.operator.close for node in self._nodes]
         closers += [output.partition.close for output in self._outputs]

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from shmflink.core.elements import MAX_WATERMARK
+from shmflink.core.key_groups import key_groups
+from shmflink.core.keys import encode_keys
 from shmflink.core.row import Row
 from shmflink.core.typeinfo import Types
 from shmflink.errors import UserFunctionError
@@ -79,13 +81,12 @@ def test_an_error_names_both_values() -> None:
 
 
 def test_state_moves_with_its_key_groups() -> None:
-    def assign(keys: Any, max_parallelism: int) -> Any:
-        return [value % max_parallelism for value in keys.to_pylist()]
-
     with OperatorHarness(ReduceOperator(_add), key_selector=_key, max_parallelism=4) as old:
-        old.process_rows([(1, 10), (2, 20), (5, 50)])
-        snapshot = old.operator.state.snapshot(range(4), assign)  # type: ignore[attr-defined]
+        old.process_rows([(key, 10) for key in range(100)])
+        snapshot = old.operator.state.snapshot(range(4))  # type: ignore[attr-defined]
     with OperatorHarness(ReduceOperator(_add), key_selector=_key, max_parallelism=4) as new:
         new.operator.state.restore(snapshot, range(2))  # type: ignore[attr-defined]
-        new.process_rows([(1, 1), (2, 1), (5, 1)])
-        assert new.rows() == [(1, 11), (2, 1), (5, 51)]
+        new.process_rows([(key, 1) for key in range(100)])
+        owned = {key for key, group in enumerate(key_groups(encode_keys(range(100)), 4)) if group < 2}
+        assert {key for key, value in new.rows() if value == 11} == owned
+        assert 0 < len(owned) < 100

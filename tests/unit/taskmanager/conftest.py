@@ -85,6 +85,10 @@ class RecordingPartition:
     def has_pending(self) -> bool:
         return self._pending
 
+    @property
+    def bytes_out(self) -> int:
+        return 100 * len(self.elements)
+
     def close(self) -> None:
         self.is_closed = True
 

@@ -50,7 +50,7 @@ def test_a_batch_goes_through_the_chain_to_the_partition_and_the_end_follows(
     assert out.elements[1:] == [MAX_WATERMARK, EndOfData()]
     assert _states(bench) == [TaskState.INITIALIZING, TaskState.RUNNING, TaskState.FINISHED]
     assert out.is_closed
-    assert (task.counters.records_in, task.counters.records_out) == (2, 2)
+    assert (task.counters.records_in, task.counters.records_out, task.counters.bytes_out) == (2, 2, 300)
 
 
 def test_an_exploding_flat_map_is_suspended_exactly_where_credit_ends(
