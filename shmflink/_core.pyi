@@ -5,8 +5,10 @@ Descriptors are plain numbers: `open` takes ownership of the one it is given, `f
 All classes are safe to use from any thread unless they say otherwise. No class here can be inherited from.
 """
 
-from collections.abc import Sequence
-from typing import final
+from collections.abc import Callable, Sequence
+from typing import Any, final
+
+import pyarrow as pa
 
 # transport
 #
@@ -135,3 +137,29 @@ def set_parent_death_signal(signal: int, expected_parent_pid: int) -> bool:
 
     False: the parent was already gone, the signal will not come, and the caller must exit now.
     """
+
+# rows: Python rows <-> Arrow columns, keys as canonical bytes. Shapes are the tuples of `core/shapes.py`.
+
+@final
+class RowCodec:
+    """Converts rows of one shape. Holds the GIL; runs no Python code but `convert`."""
+
+    def __new__(
+        cls, shape: Any, names: list[str], metadata: dict[str, str], row_class: type, insert: Any
+    ) -> RowCodec:
+        """`names`: of the columns; `metadata`: of the schema; `row_class`, `insert`: Row and RowKind.INSERT."""
+
+    def encode(self, rows: list[Any]) -> tuple[pa.RecordBatch, dict[int, list[Any]]] | None:
+        """The native columns of the rows and, by position, the values of the columns that Python converts.
+
+        None where a row would not come back exactly.
+        """
+
+    def decode(self, columns: pa.RecordBatch, others: dict[int, list[Any]]) -> list[Any]:
+        """The rows of these columns; TypeError where they are not of the shape."""
+
+    def conform(self, rows: list[Any], convert: Callable[[Any, Any], Any]) -> list[Any]:
+        """The rows in their declared form; the same list where all are. `convert(shape, value)` does the rest."""
+
+def canonical_keys(keys: list[Any], canonical: Callable[[int, Any], bytes]) -> pa.RecordBatch:
+    """The canonical bytes of keys as one large_binary column; `canonical(index, key)` for what is not native."""

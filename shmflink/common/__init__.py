@@ -1,1 +1,51 @@
-"""What a user imports, with PyFlink's module and class names (`pyflink.common`): types, time, configuration, job client."""
+"""What a user imports, with PyFlink's module and class names (`pyflink.common`): types, time, configuration.
+
+Imports everything below; nothing of shmflink but `testing` and the command line imports it.
+"""
+
+from __future__ import annotations
+
+from shmflink.common.completable_future import CompletableFuture
+from shmflink.common.config_options import ConfigOption, ConfigOptions
+from shmflink.common.configuration import Configuration
+from shmflink.common.execution_config import ExecutionConfig
+from shmflink.common.job_client import JobClient
+from shmflink.common.job_execution_result import JobExecutionResult
+from shmflink.common.job_id import JobID
+from shmflink.common.job_status import JobStatus
+from shmflink.common.serialization import (
+    ByteArraySchema,
+    DeserializationSchema,
+    Encoder,
+    SerializationSchema,
+    SimpleStringSchema,
+)
+from shmflink.common.time import Duration, Instant, Time
+from shmflink.common.typeinfo import TypeInformation, Types
+from shmflink.common.types import Row, RowKind
+from shmflink.common.watermark_strategy import WatermarkStrategy
+
+__all__ = [
+    "ByteArraySchema",
+    "CompletableFuture",
+    "ConfigOption",
+    "ConfigOptions",
+    "Configuration",
+    "DeserializationSchema",
+    "Duration",
+    "Encoder",
+    "ExecutionConfig",
+    "Instant",
+    "JobClient",
+    "JobExecutionResult",
+    "JobID",
+    "JobStatus",
+    "Row",
+    "RowKind",
+    "SerializationSchema",
+    "SimpleStringSchema",
+    "Time",
+    "TypeInformation",
+    "Types",
+    "WatermarkStrategy",
+]

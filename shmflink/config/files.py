@@ -23,9 +23,7 @@ def load_file(path: str) -> dict[str, str]:
         with open(path, encoding="utf-8") as file:
             text = file.read(FILE_BYTES_MAX + 1)
         if len(text) > FILE_BYTES_MAX:
-            raise ConfigurationError(
-                f"{path}: larger than {FILE_BYTES_MAX} bytes; this is no configuration file"
-            )
+            raise ConfigurationError(f"{path}: larger than {FILE_BYTES_MAX} bytes; this is no configuration file")
         content = yaml.safe_load(text)
     except OSError as error:
         raise ConfigurationError(f"cannot read the configuration file {path}: {error.strerror}") from None

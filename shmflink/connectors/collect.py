@@ -19,6 +19,7 @@ import secrets
 import selectors
 import socket
 import struct
+import threading
 from collections.abc import Iterator
 from typing import Final
 
@@ -58,6 +59,7 @@ class CollectServer:
         self._writers_left: int | None = None
         self._is_ending = False
         self._is_closed = False
+        self._lock = threading.Lock()
         self.address = f"@{name}"
 
     def batches(self) -> Iterator[Batch]:
@@ -84,21 +86,24 @@ class CollectServer:
 
         Any thread; idempotent.
         """
-        self._is_ending = True
-        with contextlib.suppress(OSError):
-            os.write(self._wake_write, b"x")
+        with self._lock:
+            self._is_ending = True
+            if not self._is_closed:
+                with contextlib.suppress(BlockingIOError):
+                    os.write(self._wake_write, b"x")
 
     def close(self) -> None:
         """Ends everything now; writers that still send throw their rows away. Idempotent."""
-        if self._is_closed:
-            return
-        self._is_closed = True
+        with self._lock:  # `end` must not write to a descriptor that is somebody else's by then
+            if self._is_closed:
+                return
+            self._is_closed = True
+            os.close(self._wake_write)
         for key in list(self._selector.get_map().values()):
             if isinstance(key.fileobj, socket.socket):
                 key.fileobj.close()
         self._selector.close()
         os.close(self._wake_read)
-        os.close(self._wake_write)
 
     def _was_closed(self) -> bool:
         """The consumer may close while it holds a batch."""
@@ -106,9 +111,7 @@ class CollectServer:
 
     def _accept(self) -> None:
         connection, _ = self._listener.accept()
-        _, uid, _ = _CREDENTIALS.unpack(
-            connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-        )
+        _, uid, _ = _CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
         if uid != os.getuid():
             connection.close()  # batches may hold pickles: only from ourselves
             return

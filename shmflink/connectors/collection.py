@@ -37,9 +37,7 @@ class CollectionSource(Source):
         elements = iter(items)
         self._slices: list[bytes] = []
         while rows := list(islice(elements, SLICE_ROWS)):
-            self._slices.append(
-                dumps_value(rows) if type_info is None else _to_ipc(encode(rows, type_info.shape))
-            )
+            self._slices.append(dumps_value(rows) if type_info is None else _to_ipc(encode(rows, type_info.shape)))
 
     def create_enumerator(self, parallelism: int, state: Any = None) -> SplitEnumerator:
         return SplitQueue(state if state is not None else (Split("0", 0),))

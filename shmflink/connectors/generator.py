@@ -146,9 +146,7 @@ class _GeneratorCursor(SplitCursor):
             return Poll.WAIT
         start, stop = self._next, min(self._next + self._batch_rows, self._stop)
         made = self._function(start, stop)
-        batch = (
-            Batch.of_rows(made, self._type) if isinstance(made, list) else Batch.of_columns(made, self._type)
-        )
+        batch = Batch.of_rows(made, self._type) if isinstance(made, list) else Batch.of_columns(made, self._type)
         if batch.num_rows != stop - start:
             raise UsageError(
                 f"the generator was asked for rows {start} to {stop - 1} and returned {batch.num_rows} rows"

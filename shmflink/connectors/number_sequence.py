@@ -31,9 +31,7 @@ class NumberSequenceSource(Source):
     def __init__(self, start: int, end: int) -> None:
         """Raises ConfigurationError where `start` > `end` or a bound does not fit 64 bits."""
         if not _INT64.min <= start <= end <= _INT64.max:
-            raise ConfigurationError(
-                f"a number sequence needs 64-bit bounds with start <= end, got {start} to {end}"
-            )
+            raise ConfigurationError(f"a number sequence needs 64-bit bounds with start <= end, got {start} to {end}")
         self._start = start
         self._end = end
 

@@ -87,7 +87,7 @@ class Outbox:
             if not self._is_abandoned:
                 self._complete()
                 self._is_finished = True
-        except BaseException as error:  # noqa: BLE001 - it is raised again in the slot's thread
+        except BaseException as error:
             self._error = error
         self._mailbox.wake()
 

@@ -30,9 +30,7 @@ class PrintSink(Sink):
         self._identifier = identifier or ""
 
     def create_writer(self, context: OperatorContext) -> SinkWriter:
-        return _PrintWriter(
-            line_prefix(self._identifier, context.subtask_index, context.parallelism), context
-        )
+        return _PrintWriter(line_prefix(self._identifier, context.subtask_index, context.parallelism), context)
 
 
 def line_prefix(identifier: str, subtask_index: int, parallelism: int) -> str:

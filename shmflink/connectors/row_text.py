@@ -66,9 +66,7 @@ def join_lines(lines: list[str], prefix: str, charset: str) -> bytes:
 def _lines(batch: Batch, text: Callable[[Shape, Any], str]) -> list[str]:
     declared, inferred = _shapes(batch)
     if batch.is_columnar and (declared or inferred) == "str":
-        strings: list[str] = pc.fill_null(
-            batch.columns().column(0), "null" if declared else "None"
-        ).to_pylist()
+        strings: list[str] = pc.fill_null(batch.columns().column(0), "null" if declared else "None").to_pylist()
         return strings
     # Per row on purpose: the string form of an arbitrary object is Python's business.
     if declared is None or declared == PICKLE:

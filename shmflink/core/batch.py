@@ -21,10 +21,10 @@ _HIDDEN: Final = frozenset({TIMESTAMP_COLUMN, KEY_COLUMN})
 class Batch:
     """Rows of one stream element run: a Python list of rows, an Arrow record batch, or both.
 
-    `timestamps` (int64 milliseconds, `None` = no row has one) and `keys` (the key column of a keyed stream, as
-    `core.keys.encode_keys` makes it) are hidden: they travel with the rows but are no columns of the user's. A batch
-    is immutable; whoever wants other rows makes another batch. Memory of `columns` may be a shared segment: keep it
-    only as long as the call lasts, or copy.
+    `timestamps` (int64 milliseconds, `None` = no row has one) and `keys` (the key column of a keyed stream,
+    as `core.keys.encode_keys` makes it) are hidden: they travel with the rows but are no columns of the
+    user's. A batch is immutable; whoever wants other rows makes another batch. Memory of `columns` may be a
+    shared segment: keep it only as long as the call lasts, or copy.
     """
 
     __slots__ = ("_columns", "_rows", "keys", "num_rows", "row_type", "timestamps")
@@ -97,7 +97,7 @@ class Batch:
         return columns.replace_schema_metadata(rest or None)
 
     def to_wire(self) -> pa.RecordBatch:
-        """The user's columns and the hidden ones (last), with what `from_wire` needs in the schema metadata."""
+        """The user's columns and the hidden ones (last), with what `from_wire` needs as schema metadata."""
         columns = self._encoded()
         if self.timestamps is None and self.keys is None:
             return columns
@@ -130,7 +130,7 @@ class Batch:
 
     def slice(self, offset: int, length: int) -> Batch:
         """Rows `offset` to `offset + length`, columns without copying; both forms where both are at hand."""
-        assert 0 <= offset and 0 <= length and offset + length <= self.num_rows, (offset, length, self.num_rows)
+        assert 0 <= offset <= offset + length <= self.num_rows, (offset, length, self.num_rows)
         return Batch(
             length,
             None if self._rows is None else self._rows[offset : offset + length],
@@ -163,7 +163,8 @@ class Batch:
         return self.num_rows
 
     def __repr__(self) -> str:
-        forms = [name for name, form in (("rows", self._rows), ("columns", self._columns)) if form is not None]
+        both = (("rows", self._rows), ("columns", self._columns))
+        forms = [name for name, form in both if form is not None]
         hidden = [name for name in ("timestamps", "keys") if getattr(self, name) is not None]
         return f"Batch({self.num_rows} rows as {'+'.join(forms)}{''.join(f', {name}' for name in hidden)})"
 

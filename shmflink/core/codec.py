@@ -1,8 +1,9 @@
 """The one door to pickle: user code by cloudpickle, records by pickle protocol 5.
 
-Functions and classes of importable modules travel by reference (workers have the job file's folder on `sys.path`),
-those of the job file itself (`__main__`), lambdas and local ones by value. Only bytes that came over the cluster's
-own control plane or data plane may be given to the `loads_*` functions: unpickling runs code.
+Functions and classes of importable modules travel by reference (workers have the job file's folder on
+`sys.path`), those of the job file itself (`__main__`), lambdas and local ones by value. Only bytes that came
+over the cluster's own control plane or data plane may be given to the `loads_*` functions: unpickling runs
+code.
 """
 
 from __future__ import annotations
@@ -23,21 +24,22 @@ __all__ = ["dumps_function", "dumps_value", "dumps_values", "loads_trusted", "lo
 
 _PROTOCOL = 5
 _SEARCH_DEPTH_MAX = 6
-_PICKLE_ERRORS = (pickle.PicklingError, TypeError, AttributeError, ValueError, RecursionError, NotImplementedError)
+_PICKLE_ERRORS = (pickle.PicklingError, TypeError, AttributeError, ValueError, RecursionError, ImportError)
 
 
 def dumps_function(obj: Any, what: str) -> bytes:
     """Pickles user code (a function, an operator, an enumerator); `what` names it in the error.
 
     Raises:
-        SerializationError: names the captured variable or attribute that cannot be pickled, where it can be found.
+        SerializationError: names the captured variable or attribute that cannot be pickled, where it can be
+        found.
     """
     try:
         return bytes(cloudpickle.dumps(obj, protocol=_PROTOCOL))
     except Exception as error:
         raise SerializationError(
-            f"{what} cannot be sent to the workers: {_explain(obj) or error}. Create it in `open()` on the worker, or "
-            f"leave it out of what the function captures. ({type(error).__name__}: {error})"
+            f"{what} cannot be sent to the workers: {_explain(obj) or error}. Create it in `open()` on the "
+            f"worker, or leave it out of what the function captures. ({type(error).__name__}: {error})"
         ) from error
 
 
@@ -51,8 +53,8 @@ def loads_trusted(data: bytes | memoryview) -> Any:
         return pickle.loads(data)  # noqa: S301  the one door; the caller vouches for the bytes
     except Exception as error:
         raise SerializationError(
-            f"user code could not be loaded here: {type(error).__name__}: {error}. Modules that the job imports must "
-            f"lie beside the job file or be installed."
+            f"user code could not be loaded here: {type(error).__name__}: {error}. Modules that the job "
+            "imports must lie beside the job file or be installed."
         ) from error
 
 
@@ -73,8 +75,9 @@ def dumps_value(value: Any) -> bytes:
         return bytes(cloudpickle.dumps(value, protocol=_PROTOCOL))
     except Exception as error:
         raise SerializationError(
-            f"the record {_shorten(value)} cannot be sent to another process: {_explain(value) or error}. Emit plain "
-            f"data (numbers, strings, tuples, lists, dicts, rows, dataclasses). ({type(error).__name__}: {error})"
+            f"the record {_shorten(value)} cannot be sent to another process: {_explain(value) or error}. "
+            "Emit plain data (numbers, strings, tuples, lists, dicts, rows, dataclasses). "
+            f"({type(error).__name__}: {error})"
         ) from error
 
 
@@ -126,7 +129,7 @@ def _failing_part(objects: list[Any]) -> tuple[str, Any] | None:
 def _can_pickle(value: Any) -> bool:
     try:
         cloudpickle.dumps(value, protocol=_PROTOCOL)
-    except Exception:  # noqa: BLE001  a user's __reduce__ may raise anything; any failure answers the question
+    except Exception:
         return False
     return True
 

@@ -1,4 +1,4 @@
-"""One column at a time: Python values <-> an Arrow array, for the shapes that the native module leaves to Python."""
+"""One column at a time: Python values <-> an Arrow array, where the native module leaves it to Python."""
 
 from __future__ import annotations
 
@@ -70,8 +70,7 @@ def _encoder(shape: Shape) -> Callable[[Any], Any] | None:
     if isinstance(shape, str):
         return _ENCODERS.get(shape)
     if shape[0] == "list":
-        item = _or_none(_encoder(shape[1]))
-        return None if item is None else lambda value: list(map(item, value))
+        return _each(_or_none(_encoder(shape[1])))
     if shape[0] == "map":
         key, item = (_or_none(_encoder(part)) or _same for part in shape[1:])
         return lambda value: [(key(k), item(v)) for k, v in value.items()]
@@ -85,8 +84,7 @@ def _decoder(shape: Shape) -> Callable[[Any], Any] | None:
     if isinstance(shape, str):
         return _DECODERS.get(shape)
     if shape[0] == "list":
-        item = _or_none(_decoder(shape[1]))
-        return None if item is None else lambda value: list(map(item, value))
+        return _each(_or_none(_decoder(shape[1])))
     parts = [_or_none(_decoder(part)) or _same for part in (shape[1:] if shape[0] == "map" else shape[-1])]
     if shape[0] == "map":
         key, item = parts
@@ -101,6 +99,10 @@ def _decoder(shape: Shape) -> Callable[[Any], Any] | None:
 
 def _or_none(convert: Callable[[Any], Any] | None) -> Callable[[Any], Any] | None:
     return None if convert is None else lambda value: None if value is None else convert(value)
+
+
+def _each(convert: Callable[[Any], Any] | None) -> Callable[[Any], Any] | None:
+    return None if convert is None else lambda value: list(map(convert, value))
 
 
 def _same(value: Any) -> Any:
@@ -131,8 +133,7 @@ def _plain_decoder(kind: pa.DataType) -> Callable[[Any], Any] | None:
         key, item = (_or_none(_plain_decoder(part)) or _same for part in (kind.key_type, kind.item_type))
         return lambda value: {key(k): item(v) for k, v in value}
     if _is_list(kind):
-        inner = _or_none(_plain_decoder(kind.value_type))
-        return None if inner is None else lambda value: list(map(inner, value))
+        return _each(_or_none(_plain_decoder(kind.value_type)))
     return None
 
 

@@ -1,13 +1,13 @@
 """Brings one Python value into the form of its declared shape, as Flink's Java types do.
 
-Ints wrap to the declared width (Java's narrowing cast), FLOAT rounds to 32 bits, lists become tuples, tuples and dicts
-become rows. This is the slow and complete way; the native module does the usual kinds the same way, in bulk, and calls
-here for the rest.
+Ints wrap to the declared width (Java's narrowing cast), FLOAT rounds to 32 bits, lists become tuples, tuples
+and dicts become rows. This is the slow and complete way; the native module does the usual kinds the same way,
+in bulk, and calls here for the rest.
 """
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import decimal
 import operator
 import struct
@@ -104,26 +104,27 @@ def _bytes(shape: str, value: Any) -> bytes:
     return value if type(value) is bytes else bytes(value)
 
 
-def _date(shape: str, value: Any) -> datetime.date:
-    if isinstance(value, datetime.datetime):
+def _date(shape: str, value: Any) -> dt.date:
+    if isinstance(value, dt.datetime):
         return value.date()
-    if not isinstance(value, datetime.date):
+    if not isinstance(value, dt.date):
         raise _mismatch(shape, value)
     return value
 
 
-def _time(shape: str, value: Any) -> datetime.time:
-    if not isinstance(value, datetime.time):
+def _time(shape: str, value: Any) -> dt.time:
+    if not isinstance(value, dt.time):
         raise _mismatch(shape, value)
     return value.replace(tzinfo=None, fold=0)
 
 
-def _timestamp(shape: str, value: Any) -> datetime.datetime:
-    if not isinstance(value, datetime.datetime):
+def _timestamp(shape: str, value: Any) -> dt.datetime:
+    if not isinstance(value, dt.datetime):
         raise _mismatch(shape, value)
     if value.tzinfo is not None:
         value = value.astimezone().replace(tzinfo=None)
-    return value.replace(fold=0) if value.fold else value
+    stamp: dt.datetime = value
+    return stamp.replace(fold=0) if stamp.fold else stamp
 
 
 def _decimal(shape: str, value: Any) -> decimal.Decimal:
@@ -144,7 +145,7 @@ def _null(shape: str, value: Any) -> Any:
     raise _mismatch(shape, value)
 
 
-def _any(shape: str, value: Any) -> Any:
+def _any(_shape: str, value: Any) -> Any:
     return value
 
 

@@ -1,9 +1,9 @@
 """Key columns: the keys of a keyed batch as an Arrow array, and back.
 
-A key column has one of six types. Keys of one simple type lie in a typed column (int64, float64, utf8, binary, bool);
-all others, and mixtures, as *canonical bytes* in a large_binary column, which no user's key ever is (on the wire: a
-binary column with the field metadata `shmflink.key` = `canonical`). A null is the key None in either. Canonical bytes
-are a tag and a payload::
+A key column has one of six types. Keys of one simple type lie in a typed column (int64, float64, utf8,
+binary, bool); all others, and mixtures, as *canonical bytes* in a large_binary column, which no user's key
+ever is (on the wire: a binary column with the field metadata `shmflink.key` = `canonical`). A null is the key
+None in either. Canonical bytes are a tag and a payload::
 
     n                      None
     t  1 byte              bool
@@ -16,23 +16,26 @@ are a tag and a payload::
     T  count (4 LE), then for each item its length (4 LE) and canonical bytes             tuple
     R  as T; first the names as a canonical tuple (None without names), then the values   Row
 
-Keys of different Python type are different keys (1, 1.0 and True are three). The native key hash uses the same tags,
-so that a key lands in one key group whatever its column's type.
+Keys of different Python type are different keys (1, 1.0 and True are three). The native key hash uses the
+same tags, so that a key lands in one key group whatever its column's type.
 """
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import decimal
 import math
 import struct
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shmflink import _core
 from shmflink.core.row import Row, create_row, field_names_of
+from shmflink.core.rows import codec_of
 from shmflink.core.typeinfo import TypeInformation
 from shmflink.errors import TypeMismatchError
 
@@ -49,13 +52,7 @@ __all__ = [
 
 _MARKER: Final = {b"shmflink.key": b"canonical"}
 _CANONICAL: Final = pa.large_binary()
-_SIMPLE: Final[dict[type, pa.DataType]] = {
-    int: pa.int64(),
-    str: pa.utf8(),
-    bytes: pa.binary(),
-    bool: pa.bool_(),
-    float: pa.float64(),
-}
+_SIMPLE: Final = {int: "i64", str: "str", bytes: "bytes", bool: "bool", float: "f64"}
 _NAN_KEY: Final = ("f", "nan")
 
 
@@ -63,18 +60,19 @@ def encode_keys(keys: Sequence[Any], key_type: TypeInformation | None = None) ->
     """The key column of these Python keys; with a declared type each key is cast to it first.
 
     Raises:
-        TypeMismatchError: a key has no stable bytes (dict, list, set, object), or is not of the declared type.
+        TypeMismatchError: a key has no stable bytes (dict, list, set, object), or is not of the declared
+        type.
     """
+    values = keys if isinstance(keys, list) else list(keys)
     if key_type is not None:
-        keys = [_conform(key_type, index, key) for index, key in enumerate(keys)]
-    kinds = set(map(type, keys)) - {type(None)}
-    simple = _SIMPLE.get(next(iter(kinds))) if len(kinds) == 1 else None
+        values = [_conform(key_type, index, key) for index, key in enumerate(values)]
+    simple = _SIMPLE.get(type(next((key for key in values if key is not None), None)))
     if simple is not None:
-        try:
-            return pa.array(keys, simple)
-        except (OverflowError, pa.ArrowException, UnicodeEncodeError):
-            pass  # an int beyond 64 bits
-    return pa.array([_canonical_at(index, key) for index, key in enumerate(keys)], _CANONICAL)
+        # None where the keys are not all of this type, or an int has more than 64 bits.
+        columns = codec_of(simple).try_encode(values)
+        if columns is not None:
+            return columns.column(0)
+    return _core.canonical_keys(values, _canonical_at).column(0)
 
 
 def key_column(array: pa.Array) -> pa.Array:
@@ -99,19 +97,19 @@ def decode_keys(keys: pa.Array) -> list[Any]:
     """
     kind = keys.type
     if kind == _CANONICAL:
-        return [None if data is None else _hashable(data) for data in keys.to_pylist()]
+        return [None if data is None else _hashable(data) for data in _python_values(keys)]
     if pa.types.is_floating(kind):
-        return [None if value is None else _float_key(value) for value in keys.to_pylist()]
+        return [None if value is None else _float_key(value) for value in _python_values(keys)]
     if pa.types.is_boolean(kind):
-        return [None if value is None else ("t", value) for value in keys.to_pylist()]
-    return list(keys.to_pylist())
+        return [None if value is None else ("t", value) for value in _python_values(keys)]
+    return _python_values(keys)
 
 
 def key_values(keys: pa.Array) -> list[Any]:
     """The user's keys."""
     if keys.type == _CANONICAL:
-        return [None if data is None else value_of_canonical(data) for data in keys.to_pylist()]
-    return list(keys.to_pylist())
+        return [None if data is None else value_of_canonical(data) for data in _python_values(keys)]
+    return _python_values(keys)
 
 
 def keys_to_wire(keys: pa.Array) -> tuple[pa.Array, dict[bytes, bytes] | None]:
@@ -135,8 +133,8 @@ def canonical_bytes(key: Any) -> bytes:
     encode = _ENCODERS.get(type(key))
     if encode is None:
         raise TypeMismatchError(
-            f"a key of type {type(key).__name__} has no stable bytes: {str(key)[:120]}. Use a number, string, bytes, "
-            f"date, Decimal, or a tuple or Row of these"
+            f"a key of type {type(key).__name__} has no stable bytes: {str(key)[:120]}. Use a number, string, "
+            "bytes, date, Decimal, or a tuple or Row of these"
         )
     return encode(key)
 
@@ -146,6 +144,16 @@ def value_of_canonical(data: bytes) -> Any:
     return _DECODERS[data[:1]](data[1:])
 
 
+def _python_values(array: pa.Array) -> list[Any]:
+    # The native decoder goes by the Arrow type of a single column, whatever the shape.
+    return codec_of("bytes").decode(pa.RecordBatch.from_arrays([array], schema=_schema_of(array.type)))
+
+
+@lru_cache(maxsize=16)
+def _schema_of(kind: pa.DataType) -> pa.Schema:
+    return pa.schema([("key", kind)])
+
+
 def _conform(key_type: TypeInformation, index: int, key: Any) -> Any:
     try:
         return key_type.conform(key)
@@ -153,9 +161,7 @@ def _conform(key_type: TypeInformation, index: int, key: Any) -> Any:
         raise TypeMismatchError(f"key of record {index} of the batch: {error}") from None
 
 
-def _canonical_at(index: int, key: Any) -> bytes | None:
-    if key is None:
-        return None
+def _canonical_at(index: int, key: Any) -> bytes:
     try:
         return canonical_bytes(key)
     except TypeMismatchError as error:
@@ -181,7 +187,7 @@ def _plain_keys(array: pa.Array) -> list[Any]:
     kind = array.type
     if pa.types.is_timestamp(kind) and kind.unit == "ns":
         if pc.any(pc.not_equal(pc.nanosecond(array), 0)).as_py():
-            raise TypeMismatchError("a timestamp key with nanoseconds has no Python value; cast the column to int64")
+            raise TypeMismatchError("a key with nanoseconds has no Python value; cast the column to int64")
         array = array.cast(pa.timestamp("us", kind.tz), safe=False)
     elif pa.types.is_struct(kind):
         names = [kind.field(i).name for i in range(kind.num_fields)]
@@ -229,10 +235,10 @@ def _of_decimal(key: decimal.Decimal) -> bytes:
     return b"D" + f"{'-' if sign else ''}{stripped}E{exponent + len(text) - len(stripped)}".encode()
 
 
-def _of_datetime(key: datetime.datetime) -> bytes:
+def _of_datetime(key: dt.datetime) -> bytes:
     if key.tzinfo is None:
         return b"e" + key.isoformat().encode()
-    return b"E" + key.astimezone(datetime.UTC).isoformat().encode()
+    return b"E" + key.astimezone(dt.UTC).isoformat().encode()
 
 
 def _of_items(items: Sequence[Any]) -> bytes:
@@ -271,9 +277,9 @@ _ENCODERS: Final[dict[type, Callable[[Any], bytes]]] = {
     str: lambda key: b"s" + key.encode(),
     bytes: lambda key: b"b" + key,
     decimal.Decimal: _of_decimal,
-    datetime.date: lambda key: b"d" + struct.pack("<i", key.toordinal()),
-    datetime.datetime: _of_datetime,
-    datetime.time: lambda key: b"m" + key.isoformat().encode(),
+    dt.date: lambda key: b"d" + struct.pack("<i", key.toordinal()),
+    dt.datetime: _of_datetime,
+    dt.time: lambda key: b"m" + key.isoformat().encode(),
     tuple: lambda key: b"T" + _of_items(key),
     Row: _of_row,
 }
@@ -286,10 +292,10 @@ _DECODERS: Final[dict[bytes, Callable[[bytes], Any]]] = {
     b"s": lambda data: data.decode(),
     b"b": lambda data: data,
     b"D": lambda data: decimal.Decimal(data.decode()),
-    b"d": lambda data: datetime.date.fromordinal(struct.unpack("<i", data)[0]),
-    b"e": lambda data: datetime.datetime.fromisoformat(data.decode()),
-    b"E": lambda data: datetime.datetime.fromisoformat(data.decode()),
-    b"m": lambda data: datetime.time.fromisoformat(data.decode()),
+    b"d": lambda data: dt.date.fromordinal(struct.unpack("<i", data)[0]),
+    b"e": lambda data: dt.datetime.fromisoformat(data.decode()),
+    b"E": lambda data: dt.datetime.fromisoformat(data.decode()),
+    b"m": lambda data: dt.time.fromisoformat(data.decode()),
     b"T": lambda data: tuple(_items_of(data)),
     b"R": _row_of,
 }

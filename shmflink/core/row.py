@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from enum import Enum
-from typing import Any, ClassVar
+from typing import Any
 
 __all__ = ["Row", "RowKind"]
 
@@ -22,40 +22,47 @@ class RowKind(Enum):
 
 
 _KIND_TEXT = ("+I", "-U", "+U", "-D")
-_ATTRIBUTES = frozenset({"_fields", "_values", "_row_kind", "_from_dict"})
+_ATTRIBUTES = frozenset({"_fields", "_names", "_values", "_row_kind"})
+_set = object.__setattr__
 
 
 class Row:
     """A record of fixed length, with or without field names.
 
-    ``Row(a=1, b="x")`` has named fields, ``Row(1, "x")`` positions only. ``Row("a", "b")`` also works as a row class:
-    ``Row("a", "b")(1, "x")`` is ``Row(a=1, b='x')``. Fields are read as ``row.a``, ``row["a"]`` and ``row[0]``;
-    ``"a" in row`` looks at the names, or at the values where there are no names. Rows are equal when their names (in
-    any order), values and kinds are; a row is never equal to a tuple.
+    ``Row(a=1, b="x")`` has named fields, ``Row(1, "x")`` positions only. ``Row("a", "b")`` also works as a
+    row class: ``Row("a", "b")(1, "x")`` is ``Row(a=1, b='x')``. Fields are read as ``row.a``, ``row["a"]``
+    and ``row[0]``; ``"a" in row`` looks at the names, or at the values where there are no names. Rows are
+    equal when their names (in any order), values and kinds are; a row is never equal to a tuple.
 
     Raises:
         ValueError: positional and named fields are mixed.
     """
 
-    # Slots, and not only for memory: the native module sets and reads the fields through the slots' descriptors.
-    __slots__ = ("_fields", "_from_dict", "_row_kind", "_values")
-    __match_args__: ClassVar[tuple[str, ...]] = ()
+    # The native module sets and reads the fields through the slots' descriptors.
+    __slots__ = ("_names", "_row_kind", "_values")
 
-    _fields: list[Any]
+    _names: list[Any] | None
     _values: list[Any]
     _row_kind: RowKind
-    _from_dict: bool
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if args and kwargs:
             raise ValueError("Can not use both args and kwargs to create Row")
-        if kwargs:
-            self._fields = list(kwargs)
-            self._values = list(kwargs.values())
-        else:
-            self._values = list(args)
-        self._from_dict = bool(kwargs)
-        self._row_kind = RowKind.INSERT
+        # Past __setattr__, which costs three times as much.
+        _set(self, "_names", list(kwargs) if kwargs else None)
+        _set(self, "_values", list(kwargs.values()) if kwargs else list(args))
+        _set(self, "_row_kind", RowKind.INSERT)
+
+    @property
+    def _fields(self) -> list[Any]:
+        # PyFlink's rows without names have no such attribute, and programs ask `hasattr(row, "_fields")`.
+        if self._names is None:
+            raise AttributeError("_fields")
+        return self._names
+
+    @_fields.setter
+    def _fields(self, names: list[Any]) -> None:
+        _set(self, "_names", names)
 
     @staticmethod
     def of_kind(row_kind: RowKind, *args: Any, **kwargs: Any) -> Row:
@@ -74,7 +81,7 @@ class Row:
 
     def set_field_names(self, field_names: list[Any]) -> None:
         """Names the fields, in place; the row keeps the list."""
-        self._fields = field_names
+        self._names = field_names
 
     def get_fields_by_names(self, names: list[str]) -> list[Any]:
         """The values in the order of `names`; all values where the row has no names.
@@ -82,7 +89,7 @@ class Row:
         Raises:
             Exception: a name is not among the row's.
         """
-        fields = field_names_of(self)
+        fields = self._names
         if fields is None or names == fields:
             return self._values
         unknown = [name for name in names if name not in fields]
@@ -97,7 +104,7 @@ class Row:
         Raises:
             TypeError: the row has no field names.
         """
-        fields = field_names_of(self)
+        fields = self._names
         if fields is None:
             raise TypeError("Cannot convert a Row class into dict")
         values = [_as_plain(value) for value in self._values] if recursive else self._values
@@ -112,7 +119,7 @@ class Row:
         return create_row(self._values, args, self._row_kind)
 
     def __contains__(self, item: Any) -> bool:
-        fields = field_names_of(self)
+        fields = self._names
         return item in (self._values if fields is None else fields)
 
     def __getitem__(self, item: Any) -> Any:
@@ -155,19 +162,21 @@ class Row:
 
     def __reduce__(self) -> tuple[Any, ...]:
         kind = None if self._row_kind is RowKind.INSERT else self._row_kind
-        return create_row, (field_names_of(self), tuple(self._values), kind)
+        return create_row, (self._names, tuple(self._values), kind)
 
     def __repr__(self) -> str:
-        fields = field_names_of(self)
+        fields = self._names
         if fields is None:
             return f"<Row({', '.join(map(repr, self._values))})>"
         pairs = zip(fields, self._values, strict=False)
         return f"Row({', '.join(f'{name}={value!r}' for name, value in pairs)})"
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Row) or type(self) is not type(other) or self._row_kind is not other._row_kind:
+        if not isinstance(other, Row) or type(self) is not type(other):
             return False
-        mine, theirs = field_names_of(self), field_names_of(other)
+        if self._row_kind is not other._row_kind:
+            return False
+        mine, theirs = self._names, other._names
         if mine == theirs:
             return self._values == other._values
         if mine is None or theirs is None or sorted(mine) != sorted(theirs):
@@ -188,18 +197,15 @@ def create_row(fields: list[Any] | None, values: Sequence[Any], row_kind: RowKin
     """A row of these values; it keeps the list `fields`. What a pickled row is rebuilt with."""
     row = Row(*values)
     if fields is not None:
-        row._fields = fields
+        row.set_field_names(fields)
     if row_kind is not None:
-        row._row_kind = row_kind
+        row.set_row_kind(row_kind)
     return row
 
 
 def field_names_of(row: Row) -> list[Any] | None:
     """The row's field names, or None where it has positions only."""
-    try:
-        return row._fields
-    except AttributeError:
-        return None
+    return row._names  # noqa: SLF001  the same module
 
 
 def _as_plain(value: Any) -> Any:

@@ -1,27 +1,32 @@
 """Rows <-> columns: what `Batch` calls when it changes form.
 
-A `RowCodec` is compiled once from a declared type's shape. Rows without a declared type get a shape by inference, per
-batch: where all rows are alike (scalars, tuples or rows of scalars) they travel as typed columns, else each is
-pickled. Either way a row comes back exactly as it was. The shape rides in the schema metadata `shmflink.rows`;
-columns without it (read from a file, made by a user's batch function) decode to `Row`s.
+A `RowCodec` is compiled once from a declared type's shape. Rows without a declared type get a shape by
+inference, per batch: where all rows are alike (scalars, tuples or rows of scalars) they travel as typed
+columns, else each is pickled. Either way a row comes back exactly as it was. The shape rides in the schema
+metadata `shmflink.rows`; columns without it (read from a file, made by a user's batch function) decode to
+`Row`s.
 """
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import decimal
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
 
 import pyarrow as pa
 
+from shmflink import _core
 from shmflink.core.columns import array_of, values_of
 from shmflink.core.conform import conform_value
-from shmflink.core.row import Row, RowKind, create_row, field_names_of
-from shmflink.core.shapes import PICKLE, Shape, arrow_type_of, field_names, from_json, to_json
+from shmflink.core.row import Row, RowKind, field_names_of
+from shmflink.core.shapes import PICKLE, Shape, describe, field_names, from_json, to_json
+from shmflink.core.time_units import Instant
+from shmflink.core.typeinfo import TypeInformation
 from shmflink.errors import TypeMismatchError
 
-__all__ = ["SHAPE_KEY", "RowCodec", "codec_of", "decode", "encode", "shape_of_columns"]
+__all__ = ["SHAPE_KEY", "RowCodec", "codec_of", "decode", "encode", "fits", "shape_of_columns"]
 
 SHAPE_KEY: Final = b"shmflink.rows"
 
@@ -29,24 +34,38 @@ SHAPE_KEY: Final = b"shmflink.rows"
 class RowCodec:
     """Converts rows of one shape. Stateless; `codec_of` shares them."""
 
-    __slots__ = ("_names", "_parts", "_schema", "shape")
+    __slots__ = ("_is_single", "_names", "_native", "_others", "_parts", "shape")
 
-    def __init__(self, shape: Shape) -> None:
-        self.shape = shape
-        composite = isinstance(shape, tuple) and shape[0] in ("tuple", "row")
-        self._parts: tuple[Shape, ...] = shape[-1] if composite else (shape,)
-        self._names = field_names(shape)
-        self._schema: pa.Schema | None = None
+    def __init__(self, shape: Shape | TypeInformation) -> None:
+        self.shape: Shape = shape.shape if isinstance(shape, TypeInformation) else shape
+        self._is_single = isinstance(self.shape, str) or self.shape[0] in ("list", "map")
+        self._parts: tuple[Shape, ...] = (self.shape,)
+        if not self._is_single:
+            self._parts = tuple(self.shape[-1])
+        self._names = field_names(self.shape)
+        # Which columns Python converts; "arrow" columns are decided by each batch's own type.
+        self._others = [index for index, part in enumerate(self._parts) if not _is_native(part)]
+        metadata = {SHAPE_KEY.decode(): to_json(self.shape).decode()}
+        self._native = _core.RowCodec(self.shape, list(self._names), metadata, Row, RowKind.INSERT)
 
     def try_encode(self, rows: list[Any]) -> pa.RecordBatch | None:
-        """The columns of these rows; None where a row does not fit the shape exactly."""
-        if not all(_fits(self.shape, row) and row is not None for row in rows) and not self._is_single:
+        """The columns of these rows; None where a row would not come back from them exactly."""
+        encoded = self._native.encode(rows)
+        if encoded is None:
             return None
-        if self._is_single and not all(_fits(self.shape, row) for row in rows):
-            return None
-        columns = [rows] if self._is_single else list(zip(*rows, strict=True)) or [()] * len(self._parts)
-        arrays = [array_of(part, values) for part, values in zip(self._parts, columns, strict=True)]
-        return self._batch(arrays)
+        batch, others = encoded
+        if not others:
+            return batch
+        native = [index for index in range(len(self._parts)) if index not in others]
+        arrays = dict(zip(native, batch.columns, strict=True))
+        for index, values in others.items():
+            part = self._parts[index]
+            if part != PICKLE and not all(fits(part, value) for value in values):
+                return None
+            arrays[index] = array_of(part, values)
+        columns = [arrays[index] for index in range(len(self._parts))]
+        fields = [pa.field(name, column.type) for name, column in zip(self._names, columns, strict=True)]
+        return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields, batch.schema.metadata))
 
     def encode(self, rows: list[Any]) -> pa.RecordBatch:
         """The columns of these rows, brought into the declared form first where need be.
@@ -58,18 +77,19 @@ class RowCodec:
         if batch is None:
             batch = self.try_encode(self.conform(rows))
         if batch is None:
-            raise TypeMismatchError("a None record, or one that is not an insertion, has no place in typed columns")
+            raise TypeMismatchError(
+                f"records of type {describe(self.shape)} have no columns where one is None or no insertion"
+            )
         return batch
 
     def decode(self, columns: pa.RecordBatch) -> list[Any]:
-        """The rows that `encode` was given."""
-        values = [values_of(part, column) for part, column in zip(self._parts, columns.columns, strict=True)]
-        if self._is_single:
-            return values[0]
-        if self.shape[0] == "tuple":
-            return list(zip(*values, strict=True))
-        names = self.shape[1] and list(self.shape[1])
-        return [create_row(names, row) for row in zip(*values, strict=True)]
+        """The rows that `encode` was given.
+
+        Raises:
+            TypeError: the columns are not of this shape.
+        """
+        others = {index: values_of(self._parts[index], columns.column(index)) for index in self._others}
+        return self._native.decode(columns, others)
 
     def conform(self, rows: list[Any]) -> list[Any]:
         """The rows in the declared form: ints wrapped, tuples made rows; the same list where all fit.
@@ -77,25 +97,28 @@ class RowCodec:
         Raises:
             TypeMismatchError: names the row's position, the field, the type and the value.
         """
-        if all(_fits(self.shape, row) for row in rows):
-            return rows
-        conformed = []
+        try:
+            return self._native.conform(rows, conform_value)
+        except TypeMismatchError:
+            self._raise_mismatch(rows)
+            raise
+
+    def _raise_mismatch(self, rows: list[Any]) -> None:
+        """Goes through the rows once more, for the words of the error."""
         for index, row in enumerate(rows):
             try:
-                conformed.append(conform_value(self.shape, row))
+                conform_value(self.shape, row)
             except TypeMismatchError as error:
                 raise TypeMismatchError(f"record {index} of the batch: {error}") from None
-        return conformed
 
-    @property
-    def _is_single(self) -> bool:
-        return not isinstance(self.shape, tuple) or self.shape[0] not in ("tuple", "row")
 
-    def _batch(self, arrays: list[pa.Array]) -> pa.RecordBatch:
-        if self._schema is None:
-            fields = [pa.field(name, array.type) for name, array in zip(self._names, arrays, strict=True)]
-            self._schema = pa.schema(fields, {SHAPE_KEY: to_json(self.shape)})
-        return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+_NATIVE: Final = frozenset({"i8", "i16", "i32", "i64", "f32", "f64", "str", "char", "bytes", "bool", "null"})
+
+
+def _is_native(shape: Shape) -> bool:
+    if isinstance(shape, str):
+        return shape in _NATIVE
+    return shape[0] in ("tuple", "row") and all(map(_is_native, shape[-1]))
 
 
 @lru_cache(maxsize=1024)
@@ -112,20 +135,13 @@ def encode(rows: list[Any], declared: Shape | None = None) -> pa.RecordBatch:
     """
     if declared is not None:
         return codec_of(declared).encode(rows)
-    shape = _infer(rows)
-    batch = codec_of(shape).try_encode(rows)
-    if batch is None:
-        batch = codec_of(PICKLE).encode(rows)
-    return batch
+    batch = codec_of(_infer(rows) or PICKLE).try_encode(rows)
+    return codec_of(PICKLE).encode(rows) if batch is None else batch
 
 
 def decode(columns: pa.RecordBatch, declared: Shape | None = None) -> list[Any]:
     """The rows of these columns, by the shape in their metadata, else the declared one, else as `Row`s."""
-    shape = shape_of_columns(columns) or declared
-    if shape is None:
-        shape = ("row", tuple(columns.schema.names), ("arrow",) * columns.num_columns)
-        if not columns.num_columns:
-            return [create_row([], ()) for _ in range(columns.num_rows)]
+    shape = shape_of_columns(columns) or declared or _shape_of_plain(columns.schema)
     return codec_of(shape).decode(columns)
 
 
@@ -136,76 +152,110 @@ def shape_of_columns(columns: pa.RecordBatch) -> Shape | None:
     return None if data is None else from_json(data)
 
 
+_PLAIN: Final[dict[pa.DataType, Shape]] = {
+    **dict.fromkeys((pa.int8(), pa.int16(), pa.int32(), pa.int64()), "i64"),
+    # The native decoder goes by the Arrow type, so that "i64" stands for any int, "str" for any text.
+    **dict.fromkeys((pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()), "i64"),
+    **dict.fromkeys((pa.float32(), pa.float64()), "f64"),
+    **dict.fromkeys((pa.utf8(), pa.large_utf8(), pa.string_view()), "str"),
+    **dict.fromkeys((pa.binary(), pa.large_binary(), pa.binary_view()), "bytes"),
+    pa.bool_(): "bool",
+    pa.null(): "null",
+}
+
+
+@lru_cache(maxsize=256)
+def _shape_of_plain(schema: pa.Schema) -> Shape:
+    return ("row", tuple(schema.names), tuple(_PLAIN.get(kind, "arrow") for kind in schema.types))
+
+
 _SCALARS: Final[dict[type, str]] = {
     int: "i64",
     float: "f64",
     str: "str",
     bytes: "bytes",
     bool: "bool",
-    datetime.datetime: "ts",
-    datetime.date: "date",
-    datetime.time: "time",
+    dt.datetime: "ts",
+    dt.date: "date",
+    dt.time: "time",
     decimal.Decimal: "dec",
 }
+_NESTING_MAX: Final = 4
+
+
+def _infer(values: Sequence[Any], depth: int = 0) -> Shape | None:
+    """The shape of the first value that is not None; None where it has no typed columns.
+
+    Whether the others have the same shape shows when they are encoded.
+    """
+    first = next((value for value in values if value is not None), None)
+    if first is None:
+        return "null"
+    kind = _SCALARS.get(type(first))
+    if kind is not None:
+        return kind
+    if type(first) not in (tuple, Row) or not len(first) or depth == _NESTING_MAX:
+        return None
+    items = tuple(_infer_field(values, first, index, depth) for index in range(len(first)))
+    if None in items:
+        return None
+    if type(first) is tuple:
+        return ("tuple", items)
+    names = field_names_of(first)
+    if names is None:
+        return ("row", None, items)
+    are_plain = len(names) == len(items) == len(set(names)) and all(type(name) is str for name in names)
+    return ("row", tuple(names), items) if are_plain else None
+
+
+def _infer_field(values: Sequence[Any], first: Any, index: int, depth: int) -> Shape | None:
+    kind = _SCALARS.get(type(first[index]))
+    if kind is not None:
+        return kind
+    alike = [value[index] for value in values if type(value) is type(first) and len(value) > index]
+    return _infer(alike, depth + 1)
+
+
 _PYTHON_TYPES: Final[dict[str, type]] = {
     **{kind: python for python, kind in _SCALARS.items()},
+    "big": int,
+    "inst": Instant,
     "i8": int,
     "i16": int,
     "i32": int,
     "f32": float,
-    "big": int,
+    "char": str,
 }
 
 
-def _infer(rows: list[Any]) -> Shape:
-    first = next((row for row in rows if row is not None), None)
-    if type(first) is tuple and first:
-        kinds = tuple(_infer_scalar(row[i] for row in rows if _is_tuple(row, i)) for i in range(len(first)))
-        return PICKLE if None in kinds else ("tuple", kinds)
-    if type(first) is Row and len(first):
-        names = field_names_of(first)
-        kinds = tuple(_infer_scalar(row[i] for row in rows if _is_row(row, i)) for i in range(len(first)))
-        return PICKLE if None in kinds else ("row", None if names is None else tuple(names), kinds)
-    return _infer_scalar(rows) or PICKLE
-
-
-def _is_tuple(row: Any, index: int) -> bool:
-    return type(row) is tuple and index < len(row)
-
-
-def _is_row(row: Any, index: int) -> bool:
-    return type(row) is Row and index < len(row)
-
-
-def _infer_scalar(values: Any) -> str | None:
-    first = next((value for value in values if value is not None), None)
-    return "null" if first is None else _SCALARS.get(type(first))
-
-
-def _fits(shape: Shape, value: Any) -> bool:
-    """True where `value` would come back exactly from a column of this shape."""
-    if value is None or shape == PICKLE:
+def fits(shape: Shape, value: Any) -> bool:
+    """True where `value` would come back exactly from a column that Python converts."""
+    if value is None or shape in (PICKLE, "arrow"):
         return True
     if isinstance(shape, str):
-        if type(value) is not _PYTHON_TYPES.get(shape):
-            return False
-        try:
-            return bool(conform_value(shape, value) == value or value != value) and getattr(value, "fold", 0) == 0
-        except TypeMismatchError:
-            return False
+        return type(value) is _PYTHON_TYPES.get(shape) and _is_unchanged(shape, value)
     if shape[0] == "list":
-        return type(value) is list and all(_fits(shape[1], item) for item in value)
+        return type(value) is list and all(fits(shape[1], item) for item in value)
     if shape[0] == "map":
         return type(value) is dict and all(
-            key is not None and _fits(shape[1], key) and _fits(shape[2], item) for key, item in value.items()
+            key is not None and fits(shape[1], key) and fits(shape[2], item) for key, item in value.items()
         )
     if shape[0] == "tuple":
-        return type(value) is tuple and len(value) == len(shape[1]) and all(map(_fits, shape[1], value))
-    names = shape[1] and list(shape[1])
-    return (
-        type(value) is Row
-        and field_names_of(value) == names
-        and value.get_row_kind() is RowKind.INSERT
-        and len(value) == len(shape[2])
-        and all(map(_fits, shape[2], value))
-    )
+        return type(value) is tuple and len(value) == len(shape[1]) and all(map(fits, shape[1], value))
+    return type(value) is Row and _row_fits(shape, value)
+
+
+def _row_fits(shape: tuple[Any, ...], row: Row) -> bool:
+    names = None if shape[1] is None else list(shape[1])
+    is_plain = field_names_of(row) == names and row.get_row_kind() is RowKind.INSERT
+    return is_plain and len(row) == len(shape[2]) and all(map(fits, shape[2], row))
+
+
+def _is_unchanged(shape: str, value: Any) -> bool:
+    if getattr(value, "tzinfo", None) is not None or getattr(value, "fold", 0) == 1:
+        return False
+    try:
+        conformed = conform_value(shape, value)
+    except TypeMismatchError:
+        return False
+    return bool(conformed is value or conformed == value) or (shape in ("f32", "f64") and value != value)

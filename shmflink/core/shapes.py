@@ -10,8 +10,8 @@ A shape is a *kind* (a string) for one value, or a tuple::
     "arrow"                         whatever Arrow type the column has, as Python values
     ("list", item)   ("map", key, value)   ("tuple", (item, ...))   ("row", (name, ...) | None, (item, ...))
 
-None is a value of every shape. A batch of tuples or rows has a column for each field, a batch of anything else one
-column named `value`.
+None is a value of every shape. A batch of tuples or rows has a column for each field, a batch of anything
+else one column named `value`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,16 @@ from typing import Any, Final, TypeAlias
 import orjson
 import pyarrow as pa
 
-__all__ = ["PICKLE", "VALUE_COLUMN", "Shape", "arrow_type_of", "describe", "field_names", "from_json", "to_json"]
+__all__ = [
+    "PICKLE",
+    "VALUE_COLUMN",
+    "Shape",
+    "arrow_type_of",
+    "describe",
+    "field_names",
+    "from_json",
+    "to_json",
+]
 
 Shape: TypeAlias = str | tuple[Any, ...]
 
@@ -118,7 +127,8 @@ def to_json(shape: Shape) -> bytes:
 @lru_cache(maxsize=1024)
 def from_json(data: bytes) -> Shape:
     """The inverse of `to_json`."""
-    return _tuples(orjson.loads(data))
+    shape: Shape = _tuples(orjson.loads(data))
+    return shape
 
 
 def _tuples(value: Any) -> Any:

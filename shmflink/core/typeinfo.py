@@ -1,7 +1,7 @@
 """Declared types: `Types` and the `TypeInformation` tree, with PyFlink's names (`pyflink.common.typeinfo`).
 
-Each type knows its `shape` (how rows lie in columns), its Arrow type, and how to bring a Python value into its form
-as Flink's Java types do (`conform`).
+Each type knows its `shape` (how rows lie in columns), its Arrow type, and how to bring a Python value into
+its form as Flink's Java types do (`conform`).
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class TypeInformation:
         return arrow_type_of(self._shape)
 
     def conform(self, value: Any) -> Any:
-        """`value` in this type's form: ints wrapped to the width, floats rounded, tuples made rows. *shmflink only.*
+        """`value` in this type's form: ints wrapped, floats rounded, tuples made rows. *shmflink only.*
 
         Raises:
             TypeMismatchError: the value is of another kind.
@@ -297,9 +297,8 @@ class MapTypeInfo(TypeInformation):
     """A dict."""
 
     def __init__(self, key_type_info: TypeInformation, value_type_info: TypeInformation) -> None:
-        super().__init__(
-            ("map", key_type_info.shape, value_type_info.shape), f"MapTypeInfo<{key_type_info}, {value_type_info}>"
-        )
+        shape = ("map", key_type_info.shape, value_type_info.shape)
+        super().__init__(shape, f"MapTypeInfo<{key_type_info}, {value_type_info}>")
         self._key_type_info = key_type_info
         self._value_type_info = value_type_info
 
@@ -318,14 +317,14 @@ class RowTypeInfo(TypeInformation):
     """
 
     def __init__(self, field_types: Sequence[TypeInformation], field_names: Sequence[str] | None = None) -> None:
-        if field_names is not None and len(field_names) != len(field_types):
-            raise TypeMismatchError(f"{len(field_names)} field names for {len(field_types)} field types of a row")
-        names = [f"f{index}" for index in range(len(field_types))] if field_names is None else list(field_names)
+        names = list(field_names or (f"f{index}" for index in range(len(field_types))))
+        if len(names) != len(field_types):
+            raise TypeMismatchError(f"{len(names)} field names for {len(field_types)} field types of a row")
         if len(set(names)) != len(names):
             raise TypeMismatchError(f"field names of a row type must differ, got {names}")
-        shown = map(repr, field_types)
+        shown = [repr(item) for item in field_types]
         if field_names is not None:
-            shown = (f"{name}: {item!r}" for name, item in zip(names, field_types, strict=True))
+            shown = [f"{name}: {item}" for name, item in zip(names, shown, strict=True)]
         shapes = tuple(item.shape for item in field_types)
         super().__init__(("row", tuple(names), shapes), f"RowTypeInfo({', '.join(shown)})")
         self._field_types = list(field_types)
@@ -373,7 +372,7 @@ class ExternalTypeInfo(TypeInformation):
 
 
 class ArrowTypeInfo(TypeInformation):
-    """A column of a type that Flink's types cannot say: whatever Arrow type the column has. *shmflink only.*"""
+    """A column of a type that Flink's types cannot say. *shmflink only.*"""
 
     def __init__(self, arrow_type: pa.DataType) -> None:
         super().__init__("arrow", f"ArrowTypeInfo<{arrow_type}>")
@@ -532,7 +531,7 @@ _OF_ARROW: Final[dict[pa.DataType, TypeInformation]] = {
 
 
 def type_of_schema(schema: pa.Schema) -> RowTypeInfo:
-    """The row type of a columnar stream with this schema; columns that `Types` cannot say keep their Arrow type."""
+    """The row type of a columnar stream; columns that `Types` cannot say keep their Arrow type."""
     return RowTypeInfo([_type_of_arrow(field.type) for field in schema], schema.names)
 
 

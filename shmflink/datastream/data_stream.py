@@ -48,7 +48,7 @@ from shmflink.operators.project import ProjectOperator
 from shmflink.operators.reduce import ReduceOperator
 
 if TYPE_CHECKING:
-    from shmflink.common.execution_config import ExecutionConfig
+    from shmflink.config.execution_config import ExecutionConfig
     from shmflink.datastream.stream_execution_environment import StreamExecutionEnvironment
 
 __all__ = ["CloseableIterator", "DataStream", "DataStreamSink", "KeyedStream"]
@@ -152,9 +152,7 @@ class DataStream(SaysWhatIsMissing):
 
     # --- functions ---
 
-    def map(
-        self, func: Callable[[Any], Any] | MapFunction, output_type: TypeInformation | None = None
-    ) -> DataStream:
+    def map(self, func: Callable[[Any], Any] | MapFunction, output_type: TypeInformation | None = None) -> DataStream:
         """One element out for each element in."""
         _check(func, MapFunction, "The input must be a MapFunction or a callable function")
         return self._apply("Map", MapOperator(func, _checked_type(output_type)), output_type)
@@ -230,14 +228,10 @@ class DataStream(SaysWhatIsMissing):
         """Rows stay in the subtask of the same index; both ends need the same parallelism."""
         return _partitioned(self, self._transformation, ShipStrategy.FORWARD)
 
-    def broadcast(
-        self, broadcast_state_descriptor: Any = None, *other_broadcast_state_descriptors: Any
-    ) -> DataStream:
+    def broadcast(self, broadcast_state_descriptor: Any = None, *other_broadcast_state_descriptors: Any) -> DataStream:
         """Every subtask gets every row. There is no broadcast state yet: descriptors are refused."""
         if broadcast_state_descriptor is not None or other_broadcast_state_descriptors:
-            raise UsageError(
-                "broadcast(): state descriptors are not in this version: there is no broadcast state yet"
-            )
+            raise UsageError("broadcast(): state descriptors are not in this version: there is no broadcast state yet")
         return _partitioned(self, self._transformation, ShipStrategy.BROADCAST)
 
     def partition_custom(
@@ -312,7 +306,7 @@ class DataStream(SaysWhatIsMissing):
         return DataStream(self._environment, transformation)
 
     def collect_into(self, sink: Sink) -> DataStreamSink:
-        """*shmflink only.* Ends the stream in a sink of `execute_and_collect`, in its last task if it has one."""
+        """*shmflink only.* Ends the stream in a sink that collects, in its last task where it has one."""
         is_operator = isinstance(self._transformation, (SourceTransformation, OperatorTransformation))
         collecting = self._sink("Data stream collect sink", sink)
         return collecting.set_parallelism(self._transformation.parallelism or -1 if is_operator else 1)
@@ -509,9 +503,7 @@ def _partitioned(
     return DataStream(environment, partitioned)
 
 
-def _with_key(
-    stream: DataStream, name: str, selector: Any, key_type: TypeInformation | None
-) -> Transformation:
+def _with_key(stream: DataStream, name: str, selector: Any, key_type: TypeInformation | None) -> Transformation:
     """The stream with its keys extracted in the tasks that produce it; each branch of a union by itself."""
     program = stream.get_execution_environment().program
 
@@ -532,9 +524,7 @@ def _check(func: Any, kind: type | None, message: str) -> None:
 
 def _checked_type(declared: Any) -> TypeInformation | None:
     if declared is not None and not isinstance(declared, TypeInformation):
-        raise TypeError(
-            f"declare a type with shmflink.common.Types, for example Types.INT(); got {declared!r}"
-        )
+        raise TypeError(f"declare a type with shmflink.common.Types, for example Types.INT(); got {declared!r}")
     return declared
 
 

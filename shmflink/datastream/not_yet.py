@@ -19,6 +19,4 @@ class SaysWhatIsMissing:
             reason = type(self).MISSING.get(name)
             if reason is None:
                 raise AttributeError(f"'{type(self).__name__}' has no attribute '{name}'")
-            raise AttributeError(
-                f"{type(self).__name__}.{name}() of PyFlink is not in this version: {reason}"
-            )
+            raise AttributeError(f"{type(self).__name__}.{name}() of PyFlink is not in this version: {reason}")

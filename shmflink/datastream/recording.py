@@ -107,9 +107,7 @@ class RecordedOperator:
 
     def set_buffer_timeout(self, timeout_millis: int) -> None:
         if timeout_millis < _DEFAULT:
-            raise JobGraphError(
-                f"'{self._t.name}': the buffer timeout must be -1 or more, got {timeout_millis}"
-            )
+            raise JobGraphError(f"'{self._t.name}': the buffer timeout must be -1 or more, got {timeout_millis}")
         self._t.buffer_timeout_ms = None if timeout_millis == _DEFAULT else timeout_millis
 
     def start_new_chain(self) -> None:

@@ -119,9 +119,7 @@ class SlotSharingGroup:
 
         def set_cpu_cores(self, cpu_cores: float) -> SlotSharingGroup.Builder:
             if cpu_cores <= 0:
-                raise ConfigurationError(
-                    f"slot sharing group '{self._name}': cpu_cores must be > 0, got {cpu_cores}"
-                )
+                raise ConfigurationError(f"slot sharing group '{self._name}': cpu_cores must be > 0, got {cpu_cores}")
             self._resources["CPU cores"] = float(cpu_cores)
             return self
 

@@ -10,17 +10,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Final
 
 from shmflink.client.executor import current_executor
-from shmflink.common.execution_config import ExecutionConfig
-from shmflink.common.job_client import JobClient
-from shmflink.common.job_execution_result import JobExecutionResult
-from shmflink.common.watermark_strategy import WatermarkStrategy
+from shmflink.client.job_client import JobClient
+from shmflink.client.job_execution_result import JobExecutionResult
 from shmflink.config import options
 from shmflink.config.configuration import Configuration
+from shmflink.config.execution_config import ExecutionConfig
 from shmflink.config.option import Option
 from shmflink.connectors.base import Source
 from shmflink.connectors.collect import CollectServer, CollectSink
 from shmflink.connectors.collection import CollectionSource
 from shmflink.core.typeinfo import TypeInformation
+from shmflink.core.watermark_strategy import WatermarkStrategy
 from shmflink.datastream.collect import CloseableIterator
 from shmflink.datastream.data_stream import DataStream
 from shmflink.datastream.execution_mode import RuntimeExecutionMode
@@ -158,7 +158,8 @@ class StreamExecutionEnvironment(SaysWhatIsMissing):
 
     def get_default_local_parallelism(self) -> int:
         """Parallelism where nothing sets one: the number of slots."""
-        return current_executor().default_parallelism
+        parallelism: int = current_executor().default_parallelism
+        return parallelism
 
     def add_python_file(self, file_path: str) -> None:
         """A module, package folder or zip archive that functions import."""
@@ -271,8 +272,10 @@ class StreamExecutionEnvironment(SaysWhatIsMissing):
 
 
 def _elements(server: CollectServer, client: JobClient) -> Iterator[Any]:
+    # A job that fails before its sink runs would leave the server waiting for it.
+    client.get_job_execution_result().add_done_callback(lambda _: server.end())
     for batch in server.batches():
-        yield from batch.rows
+        yield from batch.rows()
     client.get_job_execution_result().result()
 
 
@@ -283,6 +286,11 @@ def _stop_collecting(server: CollectServer, client: JobClient) -> None:
 
 
 def _check_watermark_strategy(strategy: Any) -> None:
-    """Without timestamps any strategy comes to the same: the watermark at the end."""
-    if strategy is not None and not isinstance(strategy, WatermarkStrategy):
+    """Sources give no timestamps yet, and without them any strategy comes to the same: the watermark at the end."""
+    if not isinstance(strategy, WatermarkStrategy):
         raise TypeError(f"from_source() takes a WatermarkStrategy, got {type(strategy).__name__}")
+    if strategy.timestamp_assigner is not None:
+        raise ConfigurationError(
+            "from_source(): there is no event time in this version, so a timestamp assigner would do nothing: "
+            "use WatermarkStrategy.no_watermarks()"
+        )

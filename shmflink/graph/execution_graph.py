@@ -112,9 +112,7 @@ class ExecutionGraph:
 
     def tasks_of(self, taskmanager: int) -> tuple[TaskDeployment, ...]:
         """Tasks of one TaskManager, in order of their blocks."""
-        return tuple(
-            t for t in self.tasks if taskmanager_of(t.slot, self.slots_per_taskmanager) == taskmanager
-        )
+        return tuple(t for t in self.tasks if taskmanager_of(t.slot, self.slots_per_taskmanager) == taskmanager)
 
     def rings_of(self, taskmanager: int) -> int:
         """How many descriptor rings the region of one TaskManager needs: one per non-local input channel."""
@@ -265,9 +263,7 @@ def _inputs(edges: list[_Edge], vertex: JobVertex, subtask: int) -> tuple[InputD
     )
 
 
-def _outputs(
-    edges: list[_Edge], vertex: JobVertex, subtask: int, job_graph: JobGraph
-) -> tuple[OutputDeployment, ...]:
+def _outputs(edges: list[_Edge], vertex: JobVertex, subtask: int, job_graph: JobGraph) -> tuple[OutputDeployment, ...]:
     return tuple(
         OutputDeployment(
             edge=e.edge.index,

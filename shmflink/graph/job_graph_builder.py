@@ -121,9 +121,7 @@ def _chains(graph: StreamGraph) -> dict[int, _Chain]:
     return chains
 
 
-def _edges(
-    graph: StreamGraph, chains: dict[int, _Chain], dumps: Callable[[Any, str], bytes]
-) -> tuple[JobEdge, ...]:
+def _edges(graph: StreamGraph, chains: dict[int, _Chain], dumps: Callable[[Any, str], bytes]) -> tuple[JobEdge, ...]:
     chain_of = {node.id: chain for chain in chains.values() for node in chain.nodes}
     between = [edge for edge in graph.edges if chain_of[edge.source] is not chain_of[edge.target]]
     return tuple(_edge(index, edge, graph, chain_of, dumps) for index, edge in enumerate(between))

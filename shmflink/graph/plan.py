@@ -52,9 +52,7 @@ def plan_as_tree(graph: JobGraph) -> str:
     operator of a chain is named once, in the task's own line.
     """
     lines = [_headline(graph), ""]
-    rows = [
-        row for vertex in graph.vertices if not _inputs(graph, vertex) for row in _root_rows(graph, vertex)
-    ]
+    rows = [row for vertex in graph.vertices if not _inputs(graph, vertex) for row in _root_rows(graph, vertex)]
     width = max((len(text) for text, note in rows if note and len(text) <= _COLUMN_MAX), default=0)
     lines += [f"{text.ljust(width)}   {note}" if note else text for text, note in rows]
     return "\n".join(line.rstrip() for line in lines).rstrip() + "\n"
@@ -63,9 +61,7 @@ def plan_as_tree(graph: JobGraph) -> str:
 def _headline(graph: JobGraph) -> str:
     groups = slots_by_group(graph)
     slots = sum(groups.values())
-    by_group = (
-        f" ({', '.join(f'{name}: {count}' for name, count in groups.items())})" if len(groups) > 1 else ""
-    )
+    by_group = f" ({', '.join(f'{name}: {count}' for name, count in groups.items())})" if len(groups) > 1 else ""
     facts = [
         "batch" if graph.is_batch else "streaming",
         _count(len(graph.vertices), "task"),

@@ -107,9 +107,7 @@ class StreamGraph:
     is_chaining_enabled: bool
     chain_different_max_parallelism: bool
     nodes: dict[int, StreamNode] = field(default_factory=dict)
-    _out_edges: dict[int, list[StreamEdge]] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
+    _out_edges: dict[int, list[StreamEdge]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for edge in self.edges:
@@ -134,9 +132,7 @@ def default_max_parallelism(parallelism: int) -> int:
     return min(max(1 << (wanted - 1).bit_length(), _MAX_PARALLELISM_LOWER), MAX_PARALLELISM_LIMIT)
 
 
-def build_stream_graph(
-    sinks: Sequence[Transformation], name: str, options: StreamGraphOptions
-) -> StreamGraph:
+def build_stream_graph(sinks: Sequence[Transformation], name: str, options: StreamGraphOptions) -> StreamGraph:
     """Stream graph of everything that was recorded.
 
     Raises JobGraphError for a forward edge between different parallelisms, parallelism above max parallelism,
@@ -154,9 +150,7 @@ def build_stream_graph(
 
 def _is_batch(order: Sequence[Transformation], mode: RuntimeMode) -> bool:
     unbounded = [
-        t.name
-        for t in order
-        if isinstance(t, SourceTransformation) and t.source.boundedness is not Boundedness.BOUNDED
+        t.name for t in order if isinstance(t, SourceTransformation) and t.source.boundedness is not Boundedness.BOUNDED
     ]
     if mode is RuntimeMode.BATCH and unbounded:
         raise JobGraphError(
@@ -213,9 +207,7 @@ class _Builder:
         upstreams = [(index, u) for index, i in enumerate(t.inputs) for u in self._upstreams[i.id]]
         like = self.nodes[upstreams[0][1].node] if upstreams and t.parallelism is None else None
         parallelism = t.parallelism or (like.parallelism if like else self._options.parallelism)
-        max_parallelism = t.max_parallelism or (
-            like.max_parallelism if like else self._options.max_parallelism
-        )
+        max_parallelism = t.max_parallelism or (like.max_parallelism if like else self._options.max_parallelism)
         name = t.name if t.name.startswith(prefix) else prefix + t.name
         _check_parallelism(name, parallelism, max_parallelism, payload, t.is_parallelism_fixed)
         job_timeout_ms = like.buffer_timeout_ms if like else self._options.buffer_timeout_ms
@@ -246,9 +238,7 @@ class _Builder:
         groups = {self.nodes[u.node].slot_sharing_group for u in upstreams}
         return groups.pop() if len(groups) == 1 else DEFAULT_SLOT_SHARING_GROUP
 
-    def _edge(
-        self, u: _Upstream, target: int, target_name: str, input_index: int, parallelism: int
-    ) -> StreamEdge:
+    def _edge(self, u: _Upstream, target: int, target_name: str, input_index: int, parallelism: int) -> StreamEdge:
         source = self.nodes[u.node]
         is_same = source.parallelism == parallelism
         strategy = u.strategy or (ShipStrategy.FORWARD if is_same else ShipStrategy.REBALANCE)
@@ -261,9 +251,7 @@ class _Builder:
         return StreamEdge(u.node, target, input_index, strategy, u.partitioner, u.output_tag)
 
 
-def _check_parallelism(
-    name: str, parallelism: int, max_parallelism: int | None, payload: Any, is_fixed: bool
-) -> None:
+def _check_parallelism(name: str, parallelism: int, max_parallelism: int | None, payload: Any, is_fixed: bool) -> None:
     limit = max_parallelism if max_parallelism is not None else MAX_PARALLELISM_LIMIT
     if parallelism > limit:
         raise JobGraphError(
@@ -273,6 +261,5 @@ def _check_parallelism(
     fixed = 1 if is_fixed else getattr(payload, "fixed_parallelism", None)
     if fixed is not None and parallelism != fixed:
         raise JobGraphError(
-            f"'{name}' can only run with parallelism {fixed}, but {parallelism} is set: "
-            "remove set_parallelism() on it"
+            f"'{name}' can only run with parallelism {fixed}, but {parallelism} is set: remove set_parallelism() on it"
         )

@@ -13,9 +13,7 @@ from shmflink.graph.execution_graph import ExecutionGraph
 
 __all__ = ["CONTROL_CAPACITY", "AttemptMemory", "attempt_memory", "check_memory"]
 
-CONTROL_CAPACITY: Final = (
-    16  # control elements under way per channel; watermarks replace each other beyond it
-)
+CONTROL_CAPACITY: Final = 16  # control elements under way per channel; watermarks replace each other beyond it
 _RESERVED_SHARE: Final = 0.9  # of the available memory; the rest is for the processes themselves
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from shmflink._core import set_parent_death_signal
-from shmflink.errors import InternalError
+from shmflink.errors import InternalError, RpcError
 from shmflink.rpc.connection import BlockingConnection
 from shmflink.rpc.messages import ForkTaskManager, Shutdown, TaskManagerExited, TaskManagerForked
 from shmflink.rpc.wire import Received
@@ -52,9 +52,7 @@ def die_with(parent_pid: int) -> None:
         os._exit(_EXIT_ORPHAN)
 
 
-def start_fork_server(
-    run_taskmanager: TaskManagerMain, close_in_child: tuple[int, ...]
-) -> tuple[int, socket.socket]:
+def start_fork_server(run_taskmanager: TaskManagerMain, close_in_child: tuple[int, ...]) -> tuple[int, socket.socket]:
     """Forks the fork server; returns its pid and the JobManager's end of the connection.
 
     Call from the main thread of a process without other threads: a lock that another thread holds at the fork would
@@ -67,10 +65,10 @@ def start_fork_server(
     sys.stdout.flush()
     sys.stderr.flush()
     pid = os.fork()
-    if pid:
-        theirs.close()
-        return pid, ours
-    _run_fork_server(run_taskmanager, parent, ours, theirs, close_in_child)
+    if pid == 0:
+        _run_fork_server(run_taskmanager, parent, ours, theirs, close_in_child)
+    theirs.close()
+    return pid, ours
 
 
 def _run_fork_server(
@@ -87,7 +85,7 @@ def _run_fork_server(
         for fd in close_in_child:
             os.close(fd)
         ForkServer(BlockingConnection(theirs), run_taskmanager).serve()
-    except BaseException:  # noqa: BLE001 - nothing is above us; whatever it was must be seen
+    except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:
         os._exit(0)
@@ -112,13 +110,21 @@ class ForkServer:
 
     def serve(self) -> None:
         """Returns when the JobManager is gone or says Shutdown; children that still live are killed."""
-        while True:
-            for fd, _ in self._poll.poll():
-                if fd in self._children:
-                    self._reap(self._children[fd])
-                elif not self._serve_requests():
-                    self._kill_all()
-                    return
+        try:
+            while all(self._serve(fd) for fd, _ in self._poll.poll()):
+                continue
+        except RpcError:
+            return  # the JobManager died while we talked to it
+        finally:
+            self._kill_all()
+
+    def _serve(self, fd: int) -> bool:
+        """One readable descriptor; False when the JobManager is gone."""
+        child = self._children.get(fd)
+        if child is None:
+            return self._serve_requests()
+        self._reap(child)
+        return True
 
     def _serve_requests(self) -> bool:
         received = self._connection.read_once()
@@ -158,7 +164,7 @@ class ForkServer:
             code = 0
         except SystemExit as error:
             code = error.code if isinstance(error.code, int) else 1
-        except BaseException:  # noqa: BLE001 - nothing is above us; whatever it was must be seen
+        except BaseException:
             sys.excepthook(*sys.exc_info())
         finally:
             _flush_output()

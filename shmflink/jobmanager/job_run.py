@@ -59,6 +59,7 @@ from shmflink.rpc.wire import FDS_MAX, Received
 __all__ = ["TASKS_PER_TASKMANAGER_MAX", "JobOwner", "JobRun", "available_memory"]
 
 TASKS_PER_TASKMANAGER_MAX: Final = 1024  # blocks of a status page
+_SPLIT_RETRY_S: Final = 0.2  # an enumerator that waits for new files is asked so often
 _PEERS_PER_MESSAGE: Final = FDS_MAX // 2
 
 
@@ -109,16 +110,11 @@ class JobRun:
     def start(self) -> None:
         """Creates the sources' enumerators and asks every TaskManager for the attempt's memory."""
         try:
-            blocks = max(len(self._execution.tasks_of(i)) for i in range(self._execution.num_taskmanagers))
-            if blocks > TASKS_PER_TASKMANAGER_MAX:
-                raise JobGraphError(
-                    f"{blocks} tasks in one TaskManager, the most is {TASKS_PER_TASKMANAGER_MAX}: use more "
-                    "TaskManagers with fewer slots (taskmanager.numberOfTaskSlots)"
-                )
+            self._check_blocks()
             memory = attempt_memory(self._execution, self._configuration)
             check_memory(memory, available_memory())
             self._splits = SplitServer.of(self.graph)
-        except Exception as error:  # noqa: BLE001 - a source's own code runs here; the job fails with it
+        except Exception as error:
             self._handle(AttemptFailed(failure_of(error)))
             return
         for number, need in enumerate(memory):
@@ -133,6 +129,14 @@ class JobRun:
                     need.segment_bytes,
                     need.segments,
                 )
+            )
+
+    def _check_blocks(self) -> None:
+        blocks = max(len(self._execution.tasks_of(i)) for i in range(self._execution.num_taskmanagers))
+        if blocks > TASKS_PER_TASKMANAGER_MAX:
+            raise JobGraphError(
+                f"{blocks} tasks in one TaskManager, the most is {TASKS_PER_TASKMANAGER_MAX}: use more "
+                "TaskManagers with fewer slots (taskmanager.numberOfTaskSlots)"
             )
 
     def cancel(self, force: bool) -> None:
@@ -212,9 +216,7 @@ class JobRun:
     def _peers_of(self, number: int, tasks: Sequence[TaskDeployment]) -> list[int]:
         """TaskManagers at the other ends of this one's channels."""
         per = self._execution.slots_per_taskmanager
-        channels = [
-            c for t in tasks for side in (t.inputs, t.outputs) for edge in side for c in edge.channels
-        ]
+        channels = [c for t in tasks for side in (t.inputs, t.outputs) for edge in side for c in edge.channels]
         slots = {c.producer_slot for c in channels} | {c.consumer_slot for c in channels}
         return sorted({taskmanager_of(slot, per) for slot in slots} - {number})
 
@@ -226,12 +228,20 @@ class JobRun:
         self._memory_fds.clear()
 
     def _answer_split(self, taskmanager: TaskManager, subtask: SubtaskId) -> None:
+        """Asks the enumerator; again and again where it has nothing now (new files may come)."""
         assert self._splits is not None, "a reader runs before its enumerator was made"
+        if self._job.tasks[subtask].is_terminal or taskmanager.is_lost:
+            return
         try:
-            taskmanager.send(self._splits.answer(self._execution.epoch, subtask))
-        except Exception as error:  # noqa: BLE001 - the enumerator is the source's own code; the job fails with it
+            answer = self._splits.answer(self._execution.epoch, subtask)
+        except Exception as error:
             name = self.graph.vertices[subtask.vertex].operators[0].name
             self._handle(AttemptFailed(failure_of(error, operator=name)))
+            return
+        if answer is None:
+            self._loop.call_later(_SPLIT_RETRY_S, self._answer_split, taskmanager, subtask)
+        else:
+            taskmanager.send(answer)
 
     # --- effects ---
 

@@ -81,9 +81,7 @@ class CancellationExpired:
     """The time to stop in good order is over."""
 
 
-Event: TypeAlias = (
-    Deployed | TaskChanged | TaskManagerGone | AttemptFailed | CancelRequested | CancellationExpired
-)
+Event: TypeAlias = Deployed | TaskChanged | TaskManagerGone | AttemptFailed | CancelRequested | CancellationExpired
 
 # --- effects ---
 
@@ -177,19 +175,13 @@ class Job:
 
     def _start_if_ready(self) -> list[Effect]:
         waiting = (TaskState.CREATED, TaskState.DEPLOYING)
-        if (
-            self._is_started
-            or self.state is not JobState.RUNNING
-            or any(s in waiting for s in self.tasks.values())
-        ):
+        if self._is_started or self.state is not JobState.RUNNING or any(s in waiting for s in self.tasks.values()):
             return []
         self._is_started = True
         return [StartAll()]
 
     def _taskmanager_gone(self, taskmanager: int, failure: Failure) -> list[Effect]:
-        lost = [
-            t for t, tm in self._taskmanager_of.items() if tm == taskmanager and not self.tasks[t].is_terminal
-        ]
+        lost = [t for t, tm in self._taskmanager_of.items() if tm == taskmanager and not self.tasks[t].is_terminal]
         if not lost:
             return []  # its tasks were over; what they sent lies in memory that its consumers have mapped
         is_stopping = self.state in (JobState.FAILING, JobState.CANCELLING)
@@ -219,9 +211,7 @@ class Job:
         return [CancelAll(busy), ArmCancellationTimeout()] if busy else []
 
     def _busy_taskmanagers(self) -> tuple[int, ...]:
-        return tuple(
-            sorted({self._taskmanager_of[t] for t, state in self.tasks.items() if not state.is_terminal})
-        )
+        return tuple(sorted({self._taskmanager_of[t] for t, state in self.tasks.items() if not state.is_terminal}))
 
     def _end_if_over(self) -> list[Effect]:
         if self.state is JobState.CREATED or not all(state.is_terminal for state in self.tasks.values()):

@@ -19,7 +19,7 @@ from shmflink.jobmanager.exit_text import describe_exit
 from shmflink.jobmanager.job_run import JobRun
 from shmflink.jobmanager.splits import failure_of
 from shmflink.jobmanager.taskmanagers import TaskManager, TaskManagers
-from shmflink.rpc.connection import AsyncConnection
+from shmflink.rpc.async_connection import AsyncConnection
 from shmflink.rpc.messages import (
     CancelJob,
     ClusterFailed,
@@ -188,7 +188,7 @@ class JobManager:
             os.close(fd)
 
     def taskmanager_lost(self, taskmanager: TaskManager, failure: Failure) -> None:
-        _LOG.error(failure.message)
+        _LOG.info(failure.message)
         run = self._run_of.pop(taskmanager, None)
         if run is not None:
             run.taskmanager_lost(taskmanager, failure)
@@ -253,3 +253,8 @@ class JobManager:
     def _end(self, code: int) -> None:
         if not self.stopped.done():
             self.stopped.set_result(code)
+
+    def close(self) -> None:
+        """Closes the connections: the client and the fork server see the end."""
+        self._client.close()
+        self._fork_server.close()

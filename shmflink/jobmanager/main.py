@@ -7,6 +7,7 @@ import faulthandler
 import gc
 import importlib
 import os
+import pkgutil
 import resource
 import signal
 import socket
@@ -17,8 +18,10 @@ from shmflink.jobmanager.fork_server import TaskManagerMain, set_process_name, s
 
 __all__ = ["run_jobmanager"]
 
-# What tasks are likely to need: imported once here, shared by all TaskManagers as copy-on-write pages.
-_PRELOAD: Final = ("numpy", "pyarrow", "pyarrow.compute", "shmflink.core.batch", "shmflink._core")
+# What tasks are likely to need: imported once here, shared by all TaskManagers as copy-on-write pages. Imported
+# there instead, each of them would pay for it at the start of its first job.
+_PRELOAD: Final = ("numpy", "pyarrow", "pyarrow.compute", "pyarrow.parquet", "shmflink._core")
+_PRELOAD_PACKAGES: Final = ("shmflink.operators", "shmflink.connectors", "shmflink.connectors.file_system")
 
 
 def run_jobmanager(client_fd: int, run_taskmanager: TaskManagerMain) -> int:
@@ -27,16 +30,24 @@ def run_jobmanager(client_fd: int, run_taskmanager: TaskManagerMain) -> int:
     faulthandler.enable()
     set_process_name("shmflink-jm")
     _raise_descriptor_limit()
-    for module in _PRELOAD:
-        importlib.import_module(module)
-    gc.collect()
-    gc.freeze()  # the collector would touch, and so copy, every shared page in every child
+    _preload()
     client = socket.socket(fileno=client_fd)
     pid, fork_server = start_fork_server(run_taskmanager, (client_fd,))
+    gc.enable()
     import uvloop  # after the fork: the children need no event loop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(client, fork_server, pid))
+        code = runner.run(_serve(client, fork_server, pid))
+    _reap(pid)
+    return code
+
+
+def _reap(fork_server_pid: int) -> None:
+    """It ends when the connection does; nobody else would collect it where pid 1 is no init."""
+    try:
+        os.waitpid(fork_server_pid, 0)
+    except ChildProcessError:
+        return  # it died before and was reaped then
 
 
 async def _serve(client: socket.socket, fork_server: socket.socket, fork_server_pid: int) -> int:
@@ -45,7 +56,9 @@ async def _serve(client: socket.socket, fork_server: socket.socket, fork_server_
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_end_loudly)
     jobmanager = JobManager(loop, client, fork_server, fork_server_pid)
-    return await jobmanager.stopped
+    code = await jobmanager.stopped
+    jobmanager.close()
+    return code
 
 
 def _end_loudly(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
@@ -53,6 +66,16 @@ def _end_loudly(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> 
     loop.default_exception_handler(context)
     sys.stderr.flush()
     os._exit(70)
+
+
+def _preload() -> None:
+    gc.disable()  # nothing of what imports make is garbage; the children enable it again
+    for module in _PRELOAD:
+        importlib.import_module(module)
+    for package in _PRELOAD_PACKAGES:
+        for found in pkgutil.iter_modules(importlib.import_module(package).__path__, f"{package}."):
+            importlib.import_module(found.name)
+    gc.freeze()  # the collector would touch, and so copy, every shared page in every child
 
 
 def _raise_descriptor_limit() -> None:

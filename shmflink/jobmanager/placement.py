@@ -9,9 +9,7 @@ from collections.abc import Iterable, Sequence
 __all__ = ["cpus_by_node", "cpus_of_taskmanagers", "parse_cpu_list", "usable_cpus"]
 
 
-def cpus_of_taskmanagers(
-    cpus: Sequence[int], taskmanagers: int, slots_per_taskmanager: int
-) -> list[tuple[int, ...]]:
+def cpus_of_taskmanagers(cpus: Sequence[int], taskmanagers: int, slots_per_taskmanager: int) -> list[tuple[int, ...]]:
     """CPUs of each TaskManager, one per slot, taken from `cpus` in order, round and round.
 
     With fewer CPUs than slots some are shared; with more, the last ones stay free for everything else.
@@ -19,9 +17,7 @@ def cpus_of_taskmanagers(
     chosen = []
     for index in range(taskmanagers):
         first = index * slots_per_taskmanager
-        chosen.append(
-            tuple(sorted({cpus[(first + slot) % len(cpus)] for slot in range(slots_per_taskmanager)}))
-        )
+        chosen.append(tuple(sorted({cpus[(first + slot) % len(cpus)] for slot in range(slots_per_taskmanager)})))
     return chosen
 
 

@@ -38,12 +38,16 @@ class SplitServer:
         sources = [vertex for vertex in graph.vertices if vertex.is_source]
         return SplitServer({vertex.index: _enumerator(vertex) for vertex in sources})
 
-    def answer(self, epoch: int, subtask: SubtaskId) -> AssignSplit:
-        """The next split for a reader; whatever the enumerator raises comes out."""
+    def answer(self, epoch: int, subtask: SubtaskId) -> AssignSplit | None:
+        """The next split for a reader, or that there is none ever; None when there is none now: ask again.
+
+        Whatever the enumerator raises comes out.
+        """
         enumerator = self._enumerators[subtask.vertex]
         split = enumerator.next_split(subtask.subtask)
-        packed = b"" if split is None else codec.dumps_value(split)
-        return AssignSplit(epoch, subtask, packed, exhausted=split is None and enumerator.is_exhausted)
+        if split is not None:
+            return AssignSplit(epoch, subtask, codec.dumps_value(split), exhausted=False)
+        return AssignSplit(epoch, subtask, b"", exhausted=True) if enumerator.is_exhausted else None
 
 
 def _enumerator(vertex: JobVertex) -> SplitEnumerator:

@@ -21,7 +21,7 @@ from shmflink.core.clock import Clock
 from shmflink.jobmanager.exit_text import describe_exit, oom_kills, taskmanager_lost
 from shmflink.jobmanager.placement import cpus_of_taskmanagers, usable_cpus
 from shmflink.metrics.counters import HEARTBEAT_WORD
-from shmflink.rpc.connection import AsyncConnection
+from shmflink.rpc.async_connection import AsyncConnection
 from shmflink.rpc.messages import (
     Failure,
     ForkTaskManager,
@@ -121,9 +121,7 @@ class TaskManagers:
         )
         taskmanager = TaskManager(index, connection)
         callbacks.append(taskmanager)
-        request = ForkTaskManager(
-            index, self.slots_per_taskmanager, self._cpus[index], self._spin_ns, self.interval_ms
-        )
+        request = ForkTaskManager(index, self.slots_per_taskmanager, self._cpus[index], self._spin_ns, self.interval_ms)
         self._fork_server.send(request, [theirs.fileno()])
         theirs.close()
         return taskmanager

@@ -40,6 +40,19 @@ class TaskCounters:
     )
     __slots__ = ("_offset", "_page", *WORDS)
 
+    records_in: int
+    records_out: int
+    bytes_in: int
+    bytes_out: int
+    batches_in: int
+    batches_out: int
+    busy_ns: int
+    backpressured_ns: int
+    idle_ns: int
+    watermark_ms: int
+    retained_copies: int
+    progress: int
+
     def __init__(self, page: Any = None, block: int = 0) -> None:
         """`page` is a `_core.StatusPage` or None (counted only in this process)."""
         self._page = page

@@ -53,6 +53,11 @@ class ResultPartition(Protocol):
         """True when open segments hold rows that `flush` would ship."""
         ...
 
+    @property
+    def bytes_out(self) -> int:
+        """Bytes of the segments shipped so far; 0 where batches go by reference."""
+        ...
+
     def close(self) -> None:
         """Gives up: frees what this end owns. After `emit(EndOfData)` nothing is lost by it. Idempotent."""
         ...
@@ -79,6 +84,16 @@ class InputGate(Protocol):
     @property
     def num_channels(self) -> int: ...
 
+    @property
+    def bytes_in(self) -> int:
+        """Bytes of the segments taken so far; 0 where batches come by reference."""
+        ...
+
+    @property
+    def retained_copies(self) -> int:
+        """Batches that were copied because their consumer keeps earlier ones."""
+        ...
+
     def close(self) -> None:
         """Frees what this end owns. Batches handed out stay valid. Idempotent."""
         ...
@@ -87,7 +102,8 @@ class InputGate(Protocol):
 class Doorbell(Protocol):
     """What a slot sleeps on (an eventcount): producers, credit returns, timers and the control thread ring it.
 
-    The protocol that loses no wake-up: `token = prepare()`, look once more whether anything is runnable, `wait(token, ...)`.
+    The protocol that loses no wake-up: `token = prepare()`, look once more whether anything is runnable,
+    `wait(token, ...)`.
     """
 
     def prepare(self) -> int:

@@ -1,4 +1,5 @@
 """What a task does to a batch: one file per kind of operator.
 
-Imports `core`, `config`, `metrics`, `state` and `network`'s contract. Must not know of processes, RPC, graphs or connectors.
+Imports `core`, `config`, `metrics`, `state` and `network`'s contract. Must not know of processes, RPC, graphs or
+connectors.
 """

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from shmflink.core.batch import Batch
 from shmflink.core.elements import ControlElement, Element
 
-__all__ = ["Mailbox", "Operator", "OperatorContext"]
+__all__ = ["Mailbox", "Operator", "OperatorContext", "SideOutput"]
 
 
 class Mailbox(Protocol):
@@ -50,6 +50,14 @@ class OperatorContext:
     job_parameters: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class SideOutput:
+    """What an operator yields for those who read its side output `tag`; dropped when nobody does."""
+
+    tag: str
+    batch: Batch
+
+
 class Operator:
     """One step of a chain. Subclasses override what they need; the defaults pass everything on.
 
@@ -60,18 +68,18 @@ class Operator:
     def open(self, context: OperatorContext) -> None:
         """Called once before any input."""
 
-    def process(self, batch: Batch, input_index: int = 0) -> Iterator[Batch]:
+    def process(self, batch: Batch, input_index: int = 0) -> Iterator[Batch | SideOutput]:
         """Yields what comes of `batch`. Must not keep `batch` (or views of it) beyond the generator's end."""
         raise NotImplementedError(f"{type(self).__name__} does not define process()")
 
-    def process_control(self, element: ControlElement) -> Iterator[Element]:
+    def process_control(self, element: ControlElement) -> Iterator[Element | SideOutput]:
         """A watermark, barrier, status or latency marker; the gate has already combined it over its channels.
 
         Yield batches that it causes (windows that fire) first, the element itself last.
         """
         yield element
 
-    def finish(self) -> Iterator[Batch]:
+    def finish(self) -> Iterator[Batch | SideOutput]:
         """End of all inputs: yields what is still held back."""
         return iter(())
 

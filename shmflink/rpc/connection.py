@@ -1,39 +1,41 @@
-"""The two ends of a control connection: blocking (TaskManager, client, fork server) and on an event loop (JobManager).
+"""A blocking control connection: for TaskManagers, the fork server, clients.
 
-Both own their socket, check the peer's user, and pass descriptors by SCM_RIGHTS. A descriptor that is sent stays the
-sender's; a received one is the receiver's.
+A connection owns its socket, checks the peer's user, and passes descriptors by SCM_RIGHTS. A descriptor that
+is sent stays the sender's; a received one is the receiver's.
 """
 
 from __future__ import annotations
 
-import asyncio
+import array
 import os
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from shmflink.errors import RpcError
 from shmflink.rpc.wire import FDS_MAX, FrameDecoder, Received, check_peer, frame_of
 
-__all__ = ["AsyncConnection", "BlockingConnection"]
+__all__ = ["BlockingConnection", "read_messages"]
 
 _READ_BYTES: Final = 256 * 1024
-_BACKLOG_BYTES_MAX: Final = (
-    4 << 30
-)  # what may wait for a peer that does not read; beyond it the peer counts as broken
+_ANCILLARY_BYTES: Final = socket.CMSG_LEN(FDS_MAX * array.array("i").itemsize)
+_BACKLOG_BYTES_MAX: Final = 4 << 30  # what may wait for a peer that does not read; beyond it the peer counts as broken
 
 
-def _read(sock: socket.socket, decoder: FrameDecoder) -> list[Received] | None:
-    """One read; None at the end of the stream."""
-    data, fds, flags, _ = socket.recv_fds(sock, _READ_BYTES, FDS_MAX, socket.MSG_CMSG_CLOEXEC)
+def read_messages(sock: socket.socket, decoder: FrameDecoder) -> list[Received] | None:
+    """One `recvmsg`: the messages that it completed, or None at the end of the stream."""
+    # Not `socket.recv_fds`: that ignores its flags, and children of user code would inherit what comes in.
+    data, ancillary, flags, _ = sock.recvmsg(_READ_BYTES, _ANCILLARY_BYTES, socket.MSG_CMSG_CLOEXEC)
+    fds = array.array("i")
+    for level, kind, content in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            fds.frombytes(content[: len(content) - len(content) % fds.itemsize])
     if flags & socket.MSG_CTRUNC:
         for fd in fds:
             os.close(fd)
-        raise RpcError(
-            "descriptors were lost on the way: this process may not open more; raise the limit with 'ulimit -n'"
-        )
+        raise RpcError("descriptors were lost on the way: this process may open no more; raise 'ulimit -n'")
     if not data:
         return None
     return list(decoder.feed(data, fds))
@@ -59,7 +61,8 @@ class BlockingConnection:
         try:
             with self._send_lock:
                 sent = socket.send_fds(self._socket, [frame], list(fds)) if fds else self._socket.send(frame)
-                self._socket.sendall(frame[sent:])
+                if sent < len(frame):  # an empty send would fail when the peer has read all and gone
+                    self._socket.sendall(frame[sent:])
         except OSError as error:
             raise RpcError(f"cannot send {type(message).__name__}: {error}") from None
 
@@ -73,9 +76,9 @@ class BlockingConnection:
         return self._ready.popleft()
 
     def read_once(self) -> list[Received] | None:
-        """Reads what is there, waiting only when nothing is; complete messages, maybe none. None = peer gone."""
+        """Reads what is there, waiting only when nothing is; messages, maybe none; None = gone."""
         try:
-            return _read(self._socket, self._decoder)
+            return read_messages(self._socket, self._decoder)
         except OSError:
             return None
 
@@ -92,109 +95,4 @@ class BlockingConnection:
         while self._ready:
             for fd in self._ready.popleft().fds:
                 os.close(fd)
-        self._socket.close()
-
-
-class AsyncConnection:
-    """A connection on an event loop: messages come by callback, sending never waits.
-
-    `on_message(received)` runs in the loop; `on_closed(reason)` once, when the peer is gone or talks nonsense.
-    """
-
-    def __init__(
-        self,
-        sock: socket.socket,
-        loop: asyncio.AbstractEventLoop,
-        on_message: Callable[[Received], None],
-        on_closed: Callable[[str], None],
-    ) -> None:
-        check_peer(sock)
-        sock.setblocking(False)
-        self._socket = sock
-        self._loop = loop
-        self._on_message = on_message
-        self._on_closed = on_closed
-        self._decoder = FrameDecoder()
-        self._out: deque[tuple[memoryview, tuple[int, ...]]] = deque()
-        self._out_bytes = 0
-        self._is_closed = False
-        loop.add_reader(sock.fileno(), self._readable)
-
-    def send(self, message: object, fds: Sequence[int] = ()) -> None:
-        """Queues one message; `fds` are duplicated. No effect once closed."""
-        if self._is_closed:
-            return
-        frame = memoryview(frame_of(message, fds))
-        was_empty = not self._out
-        self._out.append((frame, tuple(os.dup(fd) for fd in fds)))
-        self._out_bytes += len(frame)
-        if self._out_bytes > _BACKLOG_BYTES_MAX:
-            self._fail(f"{self._out_bytes} bytes wait for a peer that does not read them")
-        elif was_empty and not self._flush():
-            self._loop.add_writer(self._socket.fileno(), self._writable)
-
-    def _flush(self) -> bool:
-        """Sends what the socket takes; True when nothing waits any more."""
-        while self._out:
-            frame, fds = self._out[0]
-            try:
-                sent = socket.send_fds(self._socket, [frame], fds) if fds else self._socket.send(frame)
-            except (BlockingIOError, InterruptedError):
-                return False
-            except OSError:
-                # The peer is gone; the reader will say so, after the messages that it still sent.
-                self._drop_output()
-                return True
-            for fd in fds:
-                os.close(fd)
-            self._out_bytes -= sent
-            if sent < len(frame):
-                self._out[0] = (frame[sent:], ())
-            else:
-                self._out.popleft()
-        return True
-
-    def _writable(self) -> None:
-        if self._flush() and not self._is_closed:
-            self._loop.remove_writer(self._socket.fileno())
-
-    def _readable(self) -> None:
-        try:
-            received = _read(self._socket, self._decoder)
-        except (BlockingIOError, InterruptedError):
-            return
-        except (OSError, RpcError) as error:
-            self._fail(str(error))
-            return
-        if received is None:
-            self._fail("the connection was closed")
-            return
-        for one in received:
-            if self._is_closed:
-                for fd in one.fds:
-                    os.close(fd)
-            else:
-                self._on_message(one)
-
-    def _fail(self, reason: str) -> None:
-        if not self._is_closed:
-            self.close()
-            self._on_closed(reason)
-
-    def _drop_output(self) -> None:
-        for _, fds in self._out:
-            for fd in fds:
-                os.close(fd)
-        self._out.clear()
-        self._out_bytes = 0
-
-    def close(self) -> None:
-        """Closes the socket and drops what was not sent; `on_closed` is not called. Idempotent."""
-        if self._is_closed:
-            return
-        self._is_closed = True
-        self._loop.remove_reader(self._socket.fileno())
-        self._loop.remove_writer(self._socket.fileno())
-        self._drop_output()
-        self._decoder.close()
         self._socket.close()

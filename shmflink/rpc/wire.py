@@ -77,9 +77,7 @@ class FrameDecoder:
             return None
         magic, fd_count, text_bytes, blob_count = _HEADER.unpack_from(data)
         if magic != _MAGIC or fd_count > FDS_MAX or text_bytes > FRAME_BYTES_MAX or blob_count > BLOBS_MAX:
-            raise RpcError(
-                "the peer does not speak shmflink's control protocol, or its frame exceeds the limits"
-            )
+            raise RpcError("the peer does not speak shmflink's control protocol, or its frame exceeds the limits")
         text_at = _HEADER.size + 8 * blob_count
         if len(data) < text_at:
             return None
@@ -91,9 +89,7 @@ class FrameDecoder:
             return None
         return self._complete(text_at, text_bytes, lengths, end, fd_count)
 
-    def _complete(
-        self, text_at: int, text_bytes: int, lengths: Sequence[int], end: int, fd_count: int
-    ) -> Received:
+    def _complete(self, text_at: int, text_bytes: int, lengths: Sequence[int], end: int, fd_count: int) -> Received:
         if len(self._fds) < fd_count:
             raise RpcError(f"a control message came with {len(self._fds)} descriptors instead of {fd_count}")
         view = memoryview(self._data)
@@ -123,6 +119,4 @@ def check_peer(sock: socket.socket) -> None:
     raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER_CREDENTIALS.size)
     pid, uid, _ = _PEER_CREDENTIALS.unpack(raw)
     if uid != os.getuid():
-        raise RpcError(
-            f"the control connection's peer (pid {pid}) belongs to user {uid}, not to {os.getuid()}"
-        )
+        raise RpcError(f"the control connection's peer (pid {pid}) belongs to user {uid}, not to {os.getuid()}")

@@ -21,9 +21,7 @@ class BucketAssigner:
         return BucketAssigner()
 
     @staticmethod
-    def date_time_bucket_assigner(
-        format_str: str = "yyyy-MM-dd--HH", timezone_id: str | None = None
-    ) -> BucketAssigner:
+    def date_time_bucket_assigner(format_str: str = "yyyy-MM-dd--HH", timezone_id: str | None = None) -> BucketAssigner:
         """One folder per hour (by default) of processing time.
 
         `format_str` is a pattern of Java's DateTimeFormatter.
@@ -85,9 +83,7 @@ def _strftime_pattern(pattern: str) -> str:
             parts.append((token.group(1).replace("''", "'") or "'").replace("%", "%%"))
         elif text[0].isalpha():
             if text not in _LETTERS:
-                raise ConfigurationError(
-                    f"bucket format {pattern!r}: `{text}` is not one of {', '.join(_LETTERS)}"
-                )
+                raise ConfigurationError(f"bucket format {pattern!r}: `{text}` is not one of {', '.join(_LETTERS)}")
             parts.append(_LETTERS[text])
         else:
             parts.append(text.replace("%", "%%"))

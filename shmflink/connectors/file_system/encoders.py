@@ -7,7 +7,7 @@ from typing import Any, BinaryIO, Final, Protocol
 
 import pyarrow as pa
 
-from shmflink.connectors.file_system.parquet import ParquetFileWriter
+from shmflink.connectors.file_system.parquet import ParquetFileWriter, schema_of
 from shmflink.connectors.file_system.text import canonical_charset
 from shmflink.connectors.row_text import java_lines, join_lines
 from shmflink.core.batch import Batch
@@ -40,6 +40,10 @@ class BulkWriter(Protocol):
 
     def close(self) -> None:
         """Completes the file's content; the file stays open."""
+        ...
+
+    def abandon(self) -> None:
+        """Gives up what is not complete; nothing is called after."""
         ...
 
 
@@ -87,6 +91,9 @@ class _ByteWriter:
     def close(self) -> None:
         """Nothing to complete."""
 
+    def abandon(self) -> None:
+        """Nothing to give up."""
+
 
 class BulkWriterFactory(OutputFormat):
     """Writes records in batches into files that have a structure of their own."""
@@ -105,12 +112,7 @@ class ParquetBulkWriters:
 
         There is no Hadoop here, and timestamps are written as they are: both other parameters change nothing.
         """
-        if isinstance(row_type, pa.Schema):
-            return ParquetWriterFactory(row_type)
-        names, types = row_type.get_field_names(), row_type.get_field_types()
-        return ParquetWriterFactory(
-            pa.schema([(name, kind.arrow_type) for name, kind in zip(names, types, strict=True)])
-        )
+        return ParquetWriterFactory(row_type if isinstance(row_type, pa.Schema) else schema_of(row_type))
 
 
 class ParquetWriterFactory(BulkWriterFactory):
@@ -118,9 +120,7 @@ class ParquetWriterFactory(BulkWriterFactory):
 
     def __init__(self, schema: pa.Schema | None = None, compression: str = "snappy") -> None:
         if compression not in _COMPRESSIONS:
-            raise ConfigurationError(
-                f"unknown Parquet compression `{compression}`; one of {', '.join(_COMPRESSIONS)}"
-            )
+            raise ConfigurationError(f"unknown Parquet compression `{compression}`; one of {', '.join(_COMPRESSIONS)}")
         self._schema = schema
         self._compression = compression
 
@@ -152,6 +152,9 @@ class _ParquetWriter:
 
     def close(self) -> None:
         self._writer.close()
+
+    def abandon(self) -> None:
+        self._writer.abandon()
 
 
 def _own_memory(columns: pa.RecordBatch) -> pa.RecordBatch:

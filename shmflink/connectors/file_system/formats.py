@@ -11,10 +11,10 @@ from shmflink.connectors.file_system.parquet import BATCH_ROWS, ParquetCursor, r
 from shmflink.connectors.file_system.splits import COMPRESSIONS
 from shmflink.connectors.file_system.text import RangeCursor, StreamCursor, canonical_charset, is_byte_lined
 from shmflink.connectors.split_reader import SplitCursor
-from shmflink.core.typeinfo import Types
+from shmflink.core.typeinfo import RowTypeInfo, TypeInformation, Types
 from shmflink.errors import ConfigurationError
 
-__all__ = ["BulkFormat", "FileFormat", "ParquetFormat", "StreamFormat"]
+__all__ = ["BulkFormat", "FileFormat", "ParquetColumnarRowInputFormat", "ParquetFormat", "StreamFormat"]
 
 
 class FileFormat(ABC):
@@ -83,3 +83,32 @@ class ParquetFormat(BulkFormat):
     def check(self, first_file: str) -> None:
         """Raises DataFormatError where the first file is no Parquet file or lacks a column."""
         read_schema(first_file, self._columns)
+
+
+class ParquetColumnarRowInputFormat(ParquetFormat):
+    """Parquet files as rows of a declared type; columns are found by name and brought into the field's type.
+
+    `row_type` is a row type of `Types`. There is no Hadoop here, timestamps are read as they are, and names are
+    compared with their case.
+    """
+
+    def __init__(
+        self,
+        row_type: RowTypeInfo,
+        hadoop_config: Any = None,
+        batch_size: int = 2048,
+        is_utc_timestamp: bool = False,
+        is_case_sensitive: bool = True,
+    ) -> None:
+        """Raises ConfigurationError where names are to be compared without their case."""
+        if not is_case_sensitive:
+            raise ConfigurationError("is_case_sensitive=False is not supported; name the columns as the files do")
+        super().__init__(row_type.get_field_names(), batch_size)
+        self._row_type = row_type
+
+    def open_split(self, split: Split) -> SplitCursor:
+        return ParquetCursor(split, self._columns, self._batch_size, self._row_type)
+
+    @property
+    def produced_type(self) -> TypeInformation:
+        return self._row_type

@@ -12,9 +12,10 @@ from shmflink.connectors.base import Poll, Split
 from shmflink.connectors.file_system.splits import FileRange
 from shmflink.connectors.split_reader import SplitCursor
 from shmflink.core.batch import Batch
-from shmflink.errors import DataFormatError, ResourceError
+from shmflink.core.typeinfo import RowTypeInfo
+from shmflink.errors import DataFormatError, ResourceError, TypeMismatchError
 
-__all__ = ["BATCH_ROWS", "ParquetCursor", "ParquetFileWriter", "read_schema"]
+__all__ = ["BATCH_ROWS", "ParquetCursor", "ParquetFileWriter", "read_schema", "schema_of"]
 
 BATCH_ROWS: Final = 8192
 """Rows of a batch where the program does not say."""
@@ -38,6 +39,12 @@ def read_schema(path: str, columns: Sequence[str] | None = None) -> pa.Schema:
     return schema if columns is None else pa.schema([schema.field(name) for name in columns])
 
 
+def schema_of(row_type: RowTypeInfo) -> pa.Schema:
+    """The Arrow schema of a row type."""
+    fields = zip(row_type.get_field_names(), row_type.get_field_types(), strict=True)
+    return pa.schema([(name, field_type.arrow_type) for name, field_type in fields])
+
+
 class ParquetCursor(SplitCursor):
     """The row groups that begin inside a byte range of a file.
 
@@ -45,13 +52,14 @@ class ParquetCursor(SplitCursor):
     """
 
     def __init__(
-        self, split: Split, columns: Sequence[str] | None, batch_rows: int, row_type: Any = None
+        self, split: Split, columns: Sequence[str] | None, batch_rows: int, row_type: RowTypeInfo | None = None
     ) -> None:
         self._split = split
         self._range: FileRange = split.payload
         self._columns = None if columns is None else list(columns)
         self._batch_rows = batch_rows
         self._row_type = row_type
+        self._schema = None if row_type is None else schema_of(row_type)
         self._rows_read = 0
         self._file = _open(self._range.path)
         try:
@@ -67,16 +75,22 @@ class ParquetCursor(SplitCursor):
                 already = max(0, min(columns.num_rows, self._range.position - self._rows_read))
                 self._rows_read += columns.num_rows
                 if columns.num_rows > already:
-                    return Batch.of_columns(columns.slice(already), self._row_type)
+                    return Batch.of_columns(self._typed(columns.slice(already)), self._row_type)
         except (pa.ArrowException, OSError) as error:
             raise DataFormatError(f"{self._range.path}: corrupt Parquet data: {error}") from error
         return None
 
+    def _typed(self, columns: pa.RecordBatch) -> pa.RecordBatch:
+        if self._schema is None:
+            return columns
+        try:
+            return columns.cast(self._schema)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise TypeMismatchError(f"{self._range.path}: not of the declared type: {error}") from error
+
     def remaining(self) -> Split:
         rows = max(self._rows_read, self._range.position)
-        return Split(
-            self._split.split_id, FileRange(self._range.path, self._range.offset, self._range.length, rows)
-        )
+        return Split(self._split.split_id, FileRange(self._range.path, self._range.offset, self._range.length, rows))
 
     def close(self) -> None:
         self._batches = iter(())
@@ -127,11 +141,14 @@ class ParquetFileWriter:
         self._write_group()
         self._writer.close()
 
+    def abandon(self) -> None:
+        """Gives up; the file is not complete and may be closed."""
+        self._waiting.clear()
+        self._writer.is_open = False  # else its finaliser would write a footer into the closed file
+
     def _write_group(self) -> None:
         if self._waiting:
-            self._writer.write_table(
-                pa.Table.from_batches(self._waiting, self._schema), row_group_size=ROW_GROUP_ROWS
-            )
+            self._writer.write_table(pa.Table.from_batches(self._waiting, self._schema), row_group_size=ROW_GROUP_ROWS)
         self._waiting, self._waiting_rows, self._waiting_bytes = [], 0, 0
 
 

@@ -143,9 +143,7 @@ class _Builder:
         Raises:
             JobGraphError: always.
         """
-        raise JobGraphError(
-            "compaction of output files is not supported in this release; use larger parts instead"
-        )
+        raise JobGraphError("compaction of output files is not supported in this release; use larger parts instead")
 
     def build(self) -> FileSink:
         return FileSink(_Settings(self._base_path, self._format, self._buckets, self._rolling, self._names))
@@ -179,9 +177,7 @@ class _FileWriter(SinkWriter):
         self._clock = context.clock
         self._made_base_path = _make_directory(settings.base_path)
         self._parts = _Parts(settings)
-        self._outbox = Outbox(
-            f"files {context.task_name}", context.mailbox, self._parts.write, self._parts.publish
-        )
+        self._outbox = Outbox(f"files {context.task_name}", context.mailbox, self._parts.write, self._parts.publish)
 
     def write(self, batch: Batch) -> None:
         if batch.num_rows:
@@ -254,6 +250,7 @@ class _Parts:
 
     def discard(self) -> None:
         for part in (*self._open.values(), *self._full):
+            part.writer.abandon()
             part.file.discard()
 
     def _is_full(self, part: _Part, now_ms: int) -> bool:

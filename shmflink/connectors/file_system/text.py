@@ -48,9 +48,7 @@ def canonical_charset(name: str) -> str:
     try:
         return codecs.lookup(name).name
     except LookupError:
-        raise ConfigurationError(
-            f"unknown charset `{name}`; for instance UTF-8, ISO-8859-1, UTF-16"
-        ) from None
+        raise ConfigurationError(f"unknown charset `{name}`; for instance UTF-8, ISO-8859-1, UTF-16") from None
 
 
 def is_byte_lined(charset: str) -> bool:
@@ -111,9 +109,7 @@ class RangeCursor(SplitCursor):
 
     def remaining(self) -> Split:
         done = self._position - self._range.offset
-        return Split(
-            self._split.split_id, FileRange(self._range.path, self._range.offset, self._range.length, done)
-        )
+        return Split(self._split.split_id, FileRange(self._range.path, self._range.offset, self._range.length, done))
 
     def close(self) -> None:
         self._file.close()
@@ -216,9 +212,7 @@ def _split_lines(data: bytes) -> pa.StringArray:
         data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     if not data:
         return pa.array([], pa.string())
-    text = pa.StringArray.from_buffers(
-        1, pa.array([0, len(data)], pa.int32()).buffers()[1], pa.py_buffer(data)
-    )
+    text = pa.StringArray.from_buffers(1, pa.array([0, len(data)], pa.int32()).buffers()[1], pa.py_buffer(data))
     lines = pc.split_pattern(text, "\n").values
     return lines.slice(0, len(lines) - 1) if data.endswith(b"\n") else lines
 

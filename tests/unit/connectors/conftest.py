@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -76,13 +77,13 @@ class Driver:
         made: list[Batch] = []
         for subtask in range(parallelism):
             reader = source.create_reader(self.context(subtask, parallelism))
-            while (answer := reader.poll()) is not Poll.END:
-                if isinstance(answer, Batch):
-                    made.append(answer)
-                elif answer is Poll.NEED_SPLIT:
-                    split = enumerator.next_split(subtask)
-                    reader.no_more_splits() if split is None else reader.add_split(split)
-            reader.close()
+            with closing(reader):
+                while (answer := reader.poll()) is not Poll.END:
+                    if isinstance(answer, Batch):
+                        made.append(answer)
+                    elif answer is Poll.NEED_SPLIT:
+                        split = enumerator.next_split(subtask)
+                        reader.no_more_splits() if split is None else reader.add_split(split)
         assert enumerator.is_exhausted
         return made
 

@@ -28,7 +28,7 @@ def test_declared_elements_take_the_declared_form(driver: Any) -> None:
 
 
 def test_an_element_of_another_type_is_refused_where_the_program_runs() -> None:
-    with pytest.raises(TypeMismatchError, match="record 1 of the batch.*INT.*'x'"):
+    with pytest.raises(TypeMismatchError, match=r"record 1 of the batch.*INT.*'x'"):
         CollectionSource([1, "x"], Types.INT())
 
 

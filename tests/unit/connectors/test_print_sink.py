@@ -30,7 +30,7 @@ def test_rows_are_lines_on_standard_output(driver: Any, capfd: pytest.CaptureFix
 
 @contextmanager
 def unread_stdout() -> Iterator[int]:
-    """Standard output is a pipe that nobody reads yet. Not a fixture: pytest moves the descriptor between phases."""
+    """Standard output is a pipe that nobody reads yet. Not a fixture: pytest moves it between phases."""
     saved = os.dup(1)
     read, write = os.pipe()
     os.dup2(write, 1)

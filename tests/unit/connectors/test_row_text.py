@@ -10,7 +10,7 @@ import pytest
 from shmflink.connectors.row_text import java_lines, join_lines, print_lines
 from shmflink.core.batch import Batch
 from shmflink.core.row import Row, RowKind
-from shmflink.core.typeinfo import Types, TypeInformation
+from shmflink.core.typeinfo import TypeInformation, Types
 from shmflink.errors import DataFormatError
 
 DOUBLES = [
@@ -37,8 +37,12 @@ DECLARED: list[tuple[TypeInformation, Any, str]] = [
     (Types.BIG_DEC(), Decimal("1.50"), "1.50"),
     (Types.FLOAT(), 0.10000000149011612, "0.1"),
     (Types.SQL_DATE(), dt.date(2024, 1, 2), "2024-01-02"),
-    (Types.SQL_TIMESTAMP(), dt.datetime(2024, 1, 2, 3, 4, 5), "2024-01-02 03:04:05.0"),
-    (Types.SQL_TIMESTAMP(), dt.datetime(2024, 1, 2, 3, 4, 5, 120_000), "2024-01-02 03:04:05.12"),
+    (Types.SQL_TIMESTAMP(), dt.datetime.fromisoformat("2024-01-02T03:04:05"), "2024-01-02 03:04:05.0"),
+    (
+        Types.SQL_TIMESTAMP(),
+        dt.datetime.fromisoformat("2024-01-02T03:04:05.120"),
+        "2024-01-02 03:04:05.12",
+    ),
     (Types.PRIMITIVE_ARRAY(Types.BYTE()), b"\x01\xff", "[1, -1]"),
 ]
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from shmflink.core.typeinfo import Types
+from shmflink.core.watermark_strategy import WatermarkStrategy
 from shmflink.datastream import (
     DataStream,
     FilterFunction,
@@ -34,7 +35,7 @@ def tasks(env: Any, executor: Any) -> list[tuple[str, int]]:
 
 
 def numbers(env: Any) -> DataStream:
-    return env.from_source(NumberSequenceSource(1, 10), None, "numbers")
+    return env.from_source(NumberSequenceSource(1, 10), WatermarkStrategy.no_watermarks(), "numbers")
 
 
 class Doubled(MapFunction):
@@ -69,9 +70,7 @@ class Modulo(Partitioner):
 
 def test_a_chain_of_functions_is_one_task(env: Any, executor: Any) -> None:
     numbers(env).map(Doubled()).flat_map(Both()).filter(Even()).print()
-    assert tasks(env, executor) == [
-        ("Source: numbers -> Map -> FlatMap -> Filter -> Sink: Print to Std. Out", 4)
-    ]
+    assert tasks(env, executor) == [("Source: numbers -> Map -> FlatMap -> Filter -> Sink: Print to Std. Out", 4)]
 
 
 def test_callables_do_as_well_as_functions(env: Any, executor: Any) -> None:
@@ -251,9 +250,7 @@ def test_settings_reach_the_job_graph(env: Any, executor: Any) -> None:
 
 
 def test_minus_one_means_the_default(env: Any, executor: Any) -> None:
-    numbers(env).map(Doubled()).set_parallelism(2).set_parallelism(-1).set_buffer_timeout(
-        3
-    ).set_buffer_timeout(-1)
+    numbers(env).map(Doubled()).set_parallelism(2).set_parallelism(-1).set_buffer_timeout(3).set_buffer_timeout(-1)
     assert tasks(env, executor) == [("Source: numbers -> Map", 4)]
 
 

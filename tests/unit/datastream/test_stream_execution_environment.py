@@ -6,13 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shmflink.common.watermark_strategy import WatermarkStrategy
 
 from shmflink.config.configuration import Configuration
 from shmflink.connectors.base import Boundedness
+from shmflink.core.watermark_strategy import TimestampAssigner, WatermarkStrategy
 from shmflink.datastream import RuntimeExecutionMode, StreamExecutionEnvironment
 from shmflink.datastream.connectors.number_seq import NumberSequenceSource
 from shmflink.errors import ConfigurationError, JobGraphError
+
+
+class Never(TimestampAssigner):
+    def extract_timestamp(self, value: Any, record_timestamp: int) -> int:
+        raise AssertionError("never called")
 
 
 def submitted(env: Any, executor: Any) -> Any:
@@ -165,6 +170,10 @@ def test_from_source_checks_its_arguments(env: Any) -> None:
         env.from_source([1], WatermarkStrategy.no_watermarks(), "a")
     with pytest.raises(TypeError, match="takes a WatermarkStrategy, got str"):
         env.from_source(NumberSequenceSource(1, 2), "none", "a")
+    strategy = WatermarkStrategy.for_monotonous_timestamps()
+    assert env.from_source(NumberSequenceSource(1, 2), strategy, "a").get_name() == "a"
+    with pytest.raises(ConfigurationError, match="there is no event time in this version"):
+        env.from_source(NumberSequenceSource(1, 2), strategy.with_timestamp_assigner(Never()), "a")
 
 
 def test_close_forgets(env: Any) -> None:

@@ -57,27 +57,19 @@ class Program:
         fields.setdefault("source", NoSource())
         return SourceTransformation(next(self._ids), name, parallelism=parallelism, **fields)
 
-    def operator(
-        self, *inputs: Transformation, name: str = "Map", parallelism: Any = 2, **fields: Any
-    ) -> Any:
+    def operator(self, *inputs: Transformation, name: str = "Map", parallelism: Any = 2, **fields: Any) -> Any:
         made = OperatorTransformation(
             next(self._ids), name, inputs, parallelism=parallelism, operator=Operator(), **fields
         )
         self.recorded.append(made)
         return made
 
-    def sink(
-        self, stream: Transformation, name: str = "out", parallelism: int = 2, **fields: Any
-    ) -> Transformation:
-        made = SinkTransformation(
-            next(self._ids), name, (stream,), parallelism=parallelism, sink=NoSink(), **fields
-        )
+    def sink(self, stream: Transformation, name: str = "out", parallelism: int = 2, **fields: Any) -> Transformation:
+        made = SinkTransformation(next(self._ids), name, (stream,), parallelism=parallelism, sink=NoSink(), **fields)
         self.recorded.append(made)
         return made
 
-    def partition(
-        self, stream: Transformation, strategy: ShipStrategy, partitioner: Any = None
-    ) -> Transformation:
+    def partition(self, stream: Transformation, strategy: ShipStrategy, partitioner: Any = None) -> Transformation:
         return PartitionTransformation(
             next(self._ids), strategy.lower(), (stream,), strategy=strategy, partitioner=partitioner
         )

@@ -65,9 +65,7 @@ def test_the_others_connect_all_to_all(strategy: ShipStrategy) -> None:
     assert sorted(channel_pairs(strategy, 2, 3)) == [(p, c) for p in range(2) for c in range(3)]
 
 
-def shuffled(
-    program: Any, up: int = 2, down: int = 2, strategy: Any = ShipStrategy.REBALANCE, **fields: Any
-) -> Any:
+def shuffled(program: Any, up: int = 2, down: int = 2, strategy: Any = ShipStrategy.REBALANCE, **fields: Any) -> Any:
     program.operator(program.partition(program.source(parallelism=up), strategy), parallelism=down, **fields)
     return program.job_graph("Sums")
 
@@ -155,13 +153,9 @@ def test_channels_are_in_order_of_the_other_end(program: Any) -> None:
 def test_an_edge_is_local_when_every_channel_stays_in_its_slot(
     program: Any, up: int, down: int, strategy: ShipStrategy, group: str | None, is_local: bool
 ) -> None:
-    job_graph = shuffled(
-        program, up, down, strategy, slot_sharing_group=group, chaining_strategy=ChainingStrategy.HEAD
-    )
+    job_graph = shuffled(program, up, down, strategy, slot_sharing_group=group, chaining_strategy=ChainingStrategy.HEAD)
     graph = ExecutionGraph.build(job_graph, 0, 1, 1)
-    ends = [i.is_local for t in graph.tasks for i in t.inputs] + [
-        o.is_local for t in graph.tasks for o in t.outputs
-    ]
+    ends = [i.is_local for t in graph.tasks for i in t.inputs] + [o.is_local for t in graph.tasks for o in t.outputs]
     assert set(ends) == {is_local}
     rings = [c.ring for t in graph.tasks for i in t.inputs for c in i.channels]
     assert (set(rings) == {-1}) is is_local

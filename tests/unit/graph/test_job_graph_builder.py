@@ -59,9 +59,7 @@ def test_a_stream_united_with_itself_has_two_edges(program: Any) -> None:
 
 def test_vertices_carry_parallelism_and_groups(program: Any) -> None:
     source = program.source(parallelism=3)
-    program.operator(
-        source, parallelism=100, slot_sharing_group="cpu", max_parallelism=300, co_location_group="x"
-    )
+    program.operator(source, parallelism=100, slot_sharing_group="cpu", max_parallelism=300, co_location_group="x")
     first, second = program.job_graph().vertices
     assert (first.parallelism, first.max_parallelism, first.slot_sharing_group) == (3, 128, "default")
     assert (second.parallelism, second.max_parallelism, second.slot_sharing_group) == (100, 300, "cpu")
@@ -71,17 +69,13 @@ def test_vertices_carry_parallelism_and_groups(program: Any) -> None:
 def test_co_located_vertices_must_share_a_slot_sharing_group(program: Any) -> None:
     source = program.source(co_location_group="x")
     program.operator(source, slot_sharing_group="io", co_location_group="x")
-    with pytest.raises(
-        JobGraphError, match=r"co-location group 'x'.*'Source: in'.*'default'.*'Map' \('io'\)"
-    ):
+    with pytest.raises(JobGraphError, match=r"co-location group 'x'.*'Source: in'.*'default'.*'Map' \('io'\)"):
         program.job_graph()
 
 
 def test_functions_are_shipped_by_the_codec(program: Any) -> None:
     program.operator(program.source())
-    graph = build_job_graph(
-        program.stream_graph(), JobEnvironment({"a": "b"}, ("/lib",), "/work", "/work/job.py")
-    )
+    graph = build_job_graph(program.stream_graph(), JobEnvironment({"a": "b"}, ("/lib",), "/work", "/work/job.py"))
     operator = graph.vertices[0].operators[0]
     assert isinstance(operator, ChainedOperator)
     assert operator.payload

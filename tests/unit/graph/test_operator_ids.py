@@ -42,9 +42,7 @@ def test_an_id_depends_on_what_comes_before(program: Any) -> None:
 def test_ids_do_not_depend_on_chaining(program: Any) -> None:
     program.sink(program.operator(program.source()))
     chained = [o.operator_id for v in program.job_graph().vertices for o in v.operators]
-    unchained = [
-        o.operator_id for v in program.job_graph(is_chaining_enabled=False).vertices for o in v.operators
-    ]
+    unchained = [o.operator_id for v in program.job_graph(is_chaining_enabled=False).vertices for o in v.operators]
     assert chained == unchained
     assert len(set(chained)) == 3
 

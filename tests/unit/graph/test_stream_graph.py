@@ -40,9 +40,7 @@ def test_the_partitioning_nearest_to_the_consumer_wins(program: Any) -> None:
         program.partition(program.source(), ShipStrategy.REBALANCE), ShipStrategy.CUSTOM, "chooses"
     )
     target = program.operator(twice)
-    assert program.stream_graph().edges == (
-        StreamEdge(1, target.id, 0, ShipStrategy.CUSTOM, "chooses", None),
-    )
+    assert program.stream_graph().edges == (StreamEdge(1, target.id, 0, ShipStrategy.CUSTOM, "chooses", None),)
 
 
 def test_a_union_becomes_several_edges_into_one_input(program: Any) -> None:
@@ -68,9 +66,7 @@ def test_a_side_output_tags_its_edge_through_partitioning(program: Any) -> None:
 
 def test_diamonds_are_visited_once(program: Any) -> None:
     source = program.source()
-    program.operator(
-        program.union(program.operator(source, name="A"), program.operator(source, name="B")), name="C"
-    )
+    program.operator(program.union(program.operator(source, name="A"), program.operator(source, name="B")), name="C")
     assert [n.name for n in program.stream_graph().nodes.values()] == ["Source: in", "A", "B", "C"]
 
 
@@ -95,9 +91,7 @@ def test_an_operator_without_parallelism_is_like_its_input(program: Any) -> None
 def test_slot_sharing_groups_are_inherited_when_inputs_agree(
     program: Any, left: str | None, right: str | None, own: str | None, expected: str
 ) -> None:
-    union = program.union(
-        program.source("a", slot_sharing_group=left), program.source("b", slot_sharing_group=right)
-    )
+    union = program.union(program.source("a", slot_sharing_group=left), program.source("b", slot_sharing_group=right))
     target = program.operator(union, slot_sharing_group=own)
     assert program.stream_graph().nodes[target.id].slot_sharing_group == expected
 

@@ -1,5 +1,28 @@
-use pyo3::prelude::*;
+//! Record batches through channels: key hash, scatter into open segments, images over segments, partitions and gates.
+//!
+//! ```text
+//! python.rs       the classes of shmflink._core
+//! partition.rs    producing end of an edge            gate.rs      consuming end of an input
+//! lane.rs         one channel of a partition          import.rs    Arrow arrays over an image, all of it checked
+//! targets.rs      which channel a row goes to         wire.rs      kinds that both ends agree on
+//! pane.rs         open segment of flat columns        pieces.rs    rows of nested columns until a segment is full
+//! hash.rs         the key hash                        image.rs     layout and writer of a batch image
+//! columns.rs      a column by its memory              bits.rs      bits at any position
+//! ```
 
-pub fn register(_module: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
-}
+pub mod bits;
+pub mod columns;
+pub mod error;
+pub mod gate;
+pub mod hash;
+pub mod image;
+pub mod import;
+pub mod lane;
+pub mod pane;
+pub mod partition;
+pub mod pieces;
+pub mod python;
+pub mod targets;
+pub mod wire;
+
+pub use python::register;

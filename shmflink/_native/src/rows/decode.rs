@@ -50,9 +50,8 @@ pub struct SharedNames(Raw);
 
 impl SharedNames {
     pub fn new(names: Option<&Names>) -> Self {
-        // SAFETY: only takes a reference to the singleton.
         let list = names.map(Names::fresh_list).filter(|list| !list.is_null());
-        Self(list.unwrap_or_else(|| object::new_ref(unsafe { ffi::Py_None() })))
+        Self(list.unwrap_or_else(none))
     }
 }
 

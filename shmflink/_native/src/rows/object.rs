@@ -223,9 +223,8 @@ pub struct GcPause {
 impl GcPause {
     pub fn new(_py: Python<'_>) -> Self {
         // SAFETY: the GIL is held.
-        Self {
-            was_enabled: unsafe { ffi::PyGC_Disable() } != 0,
-        }
+        let was_enabled = unsafe { ffi::PyGC_Disable() } != 0;
+        Self { was_enabled }
     }
 }
 

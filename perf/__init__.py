@@ -1,0 +1,1 @@
+"""What shmflink takes: measured, with targets. `python -m perf`."""

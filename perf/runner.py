@@ -1,0 +1,135 @@
+"""Runs cases and prints what they measured: a table for people, one JSON object a line for machines.
+
+A case is a function from `smoke` to dicts with the keys of `Measurement`; a module of this package offers its cases in
+`CASES`. With `smoke` a case does little and judges nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import pkgutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+__all__ = ["Finished", "best_of", "collect_cases", "judged", "print_json", "print_table", "run_process", "shmflink"]
+
+Case = Callable[[bool], Iterable[Mapping[str, Any]]]
+
+KEYS: Final = ("case", "rows", "seconds", "rows_per_s", "cpu_s", "peak_rss_mb", "target", "value", "ok")
+REPEATS: Final = 3
+WATCHDOG_SECONDS: Final = 600
+
+ROOT: Final = Path(__file__).parents[1]
+
+
+def collect_cases() -> dict[str, Case]:
+    """All cases of all modules of this package, by name."""
+    cases: dict[str, Case] = {}
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        if not module.ispkg and not module.name.startswith("_"):
+            cases |= getattr(importlib.import_module(f"perf.{module.name}"), "CASES", {})
+    return cases
+
+
+def judged(
+    case: str, value: float | None, target: str, *, is_ok: Callable[[float], bool], smoke: bool, **rest: Any
+) -> dict[str, Any]:
+    """A measurement with its verdict; `ok` is None in smoke mode. `target` says in words what `value` has to be."""
+    measured: dict[str, Any] = dict.fromkeys(KEYS)
+    measured |= {"case": case, "value": None if value is None else round(value, 3), "target": target}
+    measured["ok"] = None if smoke or value is None else is_ok(value)
+    return measured | {key: round(item, 4) if isinstance(item, float) else item for key, item in rest.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A process that ended, with all its descendants (those that were waited for)."""
+
+    wall_s: float
+    cpu_s: float
+    peak_rss_mb: float  # of the largest single process
+    summary: dict[str, Any]  # of `shmflink run --json`; empty for other commands
+
+    @property
+    def job_s(self) -> float:
+        """How long the job ran, without the start of the cluster."""
+        return float(self.summary["jobs"][0]["runtime_ms"]) / 1000
+
+
+def shmflink(job: str, slots: int, *arguments: str, settings: Sequence[str] = ()) -> Finished:
+    """`shmflink run` on a job's file, in a process of its own."""
+    command = str(Path(sys.executable).parent / "shmflink")
+    options = [option for setting in settings for option in ("-D", setting)]
+    with tempfile.TemporaryDirectory(prefix="shmflink-perf-") as folder:
+        summary = os.path.join(folder, "summary.json")
+        run = [command, "run", str(ROOT / job), "--slots", str(slots), "--json", summary, *options, "--", *arguments]
+        done = run_process(run)
+        with open(summary, encoding="utf-8") as file:
+            return Finished(done.wall_s, done.cpu_s, done.peak_rss_mb, json.load(file))
+
+
+def run_process(command: Sequence[str]) -> Finished:
+    """Runs a command to its end and measures it. Raises RuntimeError with its output where it fails."""
+    with tempfile.TemporaryFile() as output:
+        started = time.perf_counter()
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=ROOT)
+        watchdog = _watch(process)
+        _, status, usage = os.wait4(process.pid, 0)
+        wall_s = time.perf_counter() - started
+        watchdog()
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            output.seek(0)
+            raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}:\n{output.read().decode()}")
+    return Finished(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, {})
+
+
+def best_of(measure: Callable[[], Finished], smoke: bool, key: Callable[[Finished], float]) -> Finished:
+    """The run with the smallest `key` of REPEATS, or of one in smoke mode."""
+    return min((measure() for _ in range(1 if smoke else REPEATS)), key=key)
+
+
+def print_json(measurements: Iterable[Mapping[str, Any]]) -> bool:
+    """One JSON object a line, as they come. False where one missed its target."""
+    passed = True
+    for measured in measurements:
+        print(json.dumps(measured), flush=True)
+        passed &= measured["ok"] is not False
+    return passed
+
+
+def print_table(measurements: Iterable[Mapping[str, Any]]) -> bool:
+    """One line each, as they come. False where one missed its target."""
+    passed = True
+    print(f"{'case':<24} {'value':>12}  {'target':<42} {'verdict':<8} more")
+    for measured in measurements:
+        verdict = {True: "ok", False: "MISSED", None: "-"}[measured["ok"]]
+        rest = {key: item for key, item in measured.items() if key not in ("case", "value", "target", "ok")}
+        more = " ".join(f"{key}={_short(item)}" for key, item in rest.items() if item is not None)
+        value = _short(measured["value"])
+        print(f"{measured['case']:<24} {value:>12}  {measured['target'] or '':<42} {verdict:<8} {more}", flush=True)
+        passed &= measured["ok"] is not False
+    return passed
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _watch(process: subprocess.Popen[bytes]) -> Callable[[], None]:
+    """Kills the process when it takes too long; the result ends the watch."""
+    timer = threading.Timer(WATCHDOG_SECONDS, process.kill)
+    timer.daemon = True
+    timer.start()
+    return timer.cancel

@@ -1,0 +1,187 @@
+//! The producing end of one edge: rows of a batch to the open segments of all channels, resumable anywhere.
+
+use super::error::ExchangeError;
+use super::lane::{Incoming, Lane, Waiting};
+use super::pane::{FlatPlan, Pick};
+use super::targets::{check_targets, Lists, Strategy};
+use crate::transport::channel::OutputChannel;
+use crate::transport::error::TransportError;
+
+pub struct Partition {
+    lanes: Vec<Lane>,
+    strategy: Strategy,
+    lists: Option<Lists>,
+    /// The batch whose rows still wait, with the plan of its schema.
+    incoming: Option<Incoming>,
+    /// By schema id; None where a schema is nested.
+    plans: Vec<Option<FlatPlan>>,
+    /// A control element waits on some channel.
+    is_emitting: bool,
+}
+
+fn plan_of<'a>(plans: &'a [Option<FlatPlan>], incoming: &Incoming) -> Option<&'a FlatPlan> {
+    plans[incoming.schema.id].as_ref()
+}
+
+impl Partition {
+    pub fn new(channels: Vec<OutputChannel>, strategy: Strategy) -> Self {
+        let needs_lists = channels.len() > 1 && !matches!(strategy, Strategy::Broadcast | Strategy::Global);
+        Self {
+            lists: needs_lists.then(|| Lists::new(channels.len())),
+            lanes: channels.into_iter().map(Lane::new).collect(),
+            strategy,
+            incoming: None,
+            plans: Vec::new(),
+            is_emitting: false,
+        }
+    }
+
+    pub fn strategy(&self) -> &Strategy {
+        &self.strategy
+    }
+
+    pub fn channels(&self) -> usize {
+        self.lanes.len()
+    }
+
+    /// Id for the next new schema; its plan is `None` where the schema is nested.
+    pub fn add_plan(&mut self, plan: Option<FlatPlan>) -> usize {
+        self.plans.push(plan);
+        self.plans.len() - 1
+    }
+
+    /// Takes a batch; `keys` are its key columns and `targets` its channels where the strategy needs them. True when all
+    /// rows are placed.
+    pub fn write(
+        &mut self,
+        incoming: Incoming,
+        keys: &[(arrow_array::ArrayRef, bool)],
+        targets: &[i32],
+    ) -> Result<bool, ExchangeError> {
+        self.check_idle()?;
+        if matches!(self.strategy, Strategy::Custom) {
+            check_targets(targets, incoming.rows, self.lanes.len())?;
+        }
+        if u32::try_from(incoming.rows).is_err() {
+            return Err(ExchangeError::Unfit(format!(
+                "a batch of {} rows; split it",
+                incoming.rows
+            )));
+        }
+        if let Some(plan) = &mut self.plans[incoming.schema.id] {
+            plan.observe(&incoming.columns);
+        }
+        if incoming.rows == 0 || self.lanes.is_empty() {
+            return Ok(true);
+        }
+        match (&self.strategy, self.lists.take()) {
+            (Strategy::Broadcast, lists) => {
+                self.lists = lists;
+                self.lanes
+                    .iter_mut()
+                    .for_each(|lane| lane.waiting = Waiting::range(0, incoming.rows));
+            }
+            (_, Some(mut lists)) => {
+                let scattered = self.scatter(&mut lists, &incoming, keys, targets);
+                self.lists = Some(lists);
+                scattered?;
+            }
+            (_, None) => self.lanes[0].waiting = Waiting::range(0, incoming.rows),
+        }
+        self.incoming = Some(incoming);
+        self.resume()
+    }
+
+    /// Lists rows block by block and places them; what finds no credit waits on its lane, the other lanes go on.
+    fn scatter(
+        &mut self,
+        lists: &mut Lists,
+        incoming: &Incoming,
+        keys: &[(arrow_array::ArrayRef, bool)],
+        targets: &[i32],
+    ) -> Result<(), ExchangeError> {
+        let plan = plan_of(&self.plans, incoming);
+        let mut start = 0;
+        while start < incoming.rows {
+            let rows = lists.block_rows().min(incoming.rows - start);
+            lists.fill(&mut self.strategy, keys, targets, start, rows)?;
+            for (index, lane) in self.lanes.iter_mut().enumerate() {
+                let list = lists.of(index);
+                let is_free = lane.waiting.len() == 0 && lane.pieces.rows() == 0;
+                let placed = match plan {
+                    Some(plan) if is_free && !list.is_empty() => lane.place(plan, incoming, Pick::List(list)),
+                    _ => 0,
+                };
+                lane.waiting.extend(&list[placed..]);
+            }
+            start += rows;
+        }
+        Ok(())
+    }
+
+    fn check_idle(&self) -> Result<(), ExchangeError> {
+        if self.incoming.is_none() && !self.is_emitting {
+            return Ok(());
+        }
+        Err(TransportError::Internal("a partition was used before `resume` returned True".into()).into())
+    }
+
+    /// Goes on on every channel; true when nothing waits any more.
+    pub fn resume(&mut self) -> Result<bool, ExchangeError> {
+        let incoming = self
+            .incoming
+            .as_ref()
+            .map(|incoming| (incoming, plan_of(&self.plans, incoming)));
+        let mut is_settled = true;
+        for lane in &mut self.lanes {
+            lane.channel.check()?;
+            is_settled &= lane.advance(incoming)?;
+            lane.channel.ring_peer();
+        }
+        if is_settled {
+            self.incoming = None;
+            self.is_emitting = false;
+        }
+        Ok(is_settled)
+    }
+
+    pub fn flush(&mut self) -> Result<(), ExchangeError> {
+        self.lanes.iter_mut().try_for_each(Lane::flush)
+    }
+
+    /// Sends a control element to all channels behind the rows written so far.
+    pub fn emit(&mut self, kind: u16, a: i64, b: i64, c: i64) -> Result<bool, ExchangeError> {
+        self.check_idle()?;
+        let mut is_settled = true;
+        for lane in &mut self.lanes {
+            is_settled &= lane.emit(kind, a, b, c)?;
+        }
+        self.is_emitting = !is_settled;
+        Ok(is_settled)
+    }
+
+    /// True while something waits and no channel could go on.
+    pub fn is_blocked(&mut self) -> bool {
+        let is_suspended = self.incoming.is_some() || self.is_emitting;
+        is_suspended && !self.lanes.iter_mut().any(Lane::could_go_on)
+    }
+
+    pub fn has_pending(&self) -> bool {
+        self.lanes.iter().any(Lane::has_pending)
+    }
+
+    pub fn rows_out(&self) -> u64 {
+        self.lanes.iter().map(|lane| lane.rows_out).sum()
+    }
+
+    pub fn bytes_out(&self) -> u64 {
+        self.lanes.iter().map(|lane| lane.bytes_out).sum()
+    }
+
+    pub fn close(&mut self) {
+        self.lanes.iter_mut().for_each(Lane::close);
+        self.lanes.clear();
+        self.incoming = None;
+        self.is_emitting = false;
+    }
+}

@@ -1,0 +1,189 @@
+//! Which channel a row goes to.
+
+use arrow_array::ArrayRef;
+
+use super::error::ExchangeError;
+use super::hash::{combine_column, write_column, KeyGroups};
+
+/// Flink's partitioners. `Forward` and `Rescale` are given just their channels.
+#[derive(Clone, Debug)]
+pub enum Strategy {
+    /// Row by row in turn; with one channel, all there.
+    Cycle {
+        next: usize,
+    },
+    Shuffle {
+        state: u64,
+    },
+    Hash {
+        groups: KeyGroups,
+        owners: Vec<u16>,
+    },
+    Broadcast,
+    Global,
+    /// Targets are given with each batch.
+    Custom,
+}
+
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// The next of a sequence that `state` alone decides (Steele, Lea, Flood: SplitMix64).
+#[inline]
+fn next_random(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(GOLDEN);
+    let mut x = *state;
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+impl Strategy {
+    /// By the job graph's name. Unfit for another name.
+    pub fn of(name: &str, channels: usize, max_parallelism: u32, seed: u64) -> Result<Self, ExchangeError> {
+        match name {
+            "FORWARD" | "REBALANCE" | "RESCALE" => Ok(Self::Cycle {
+                next: (seed % channels as u64) as usize,
+            }),
+            "SHUFFLE" => Ok(Self::Shuffle { state: seed }),
+            "HASH" => Self::hash(channels, max_parallelism),
+            "BROADCAST" => Ok(Self::Broadcast),
+            "GLOBAL" => Ok(Self::Global),
+            "CUSTOM" => Ok(Self::Custom),
+            _ => Err(ExchangeError::Unfit(format!("{name} is no partitioner"))),
+        }
+    }
+
+    fn hash(channels: usize, max_parallelism: u32) -> Result<Self, ExchangeError> {
+        if !(1..=1 << 15).contains(&max_parallelism) || channels > max_parallelism as usize {
+            return Err(ExchangeError::Unfit(format!(
+                "max parallelism {max_parallelism} with {channels} channels; it lies between those and 32768"
+            )));
+        }
+        let owner = |group| (group as usize * channels / max_parallelism as usize) as u16;
+        Ok(Self::Hash {
+            groups: KeyGroups::new(max_parallelism),
+            owners: (0..max_parallelism).map(owner).collect(),
+        })
+    }
+}
+
+/// Rows of one block, listed by channel.
+pub struct Lists {
+    rows: Vec<u32>,
+    counts: Vec<u32>,
+    hashes: Vec<u64>,
+    scratch: Vec<u64>,
+    block: usize,
+}
+
+/// Rows listed at a time: the columns of a block stay in the first-level cache from hash to copy, and a channel still
+/// gets some hundred rows of each.
+const BLOCK_ROWS: usize = 4096;
+const ROWS_PER_CHANNEL: usize = 64;
+const BLOCK_ROWS_MAX: usize = 1 << 16;
+
+impl Lists {
+    pub fn new(channels: usize) -> Self {
+        let block = (channels * ROWS_PER_CHANNEL).clamp(BLOCK_ROWS, BLOCK_ROWS_MAX);
+        Self {
+            rows: vec![0; block * channels],
+            counts: vec![0; channels],
+            hashes: Vec::new(),
+            scratch: Vec::new(),
+            block,
+        }
+    }
+
+    pub fn block_rows(&self) -> usize {
+        self.block
+    }
+
+    pub fn of(&self, channel: usize) -> &[u32] {
+        &self.rows[channel * self.block..][..self.counts[channel] as usize]
+    }
+
+    #[inline(always)]
+    fn put(&mut self, channel: usize, row: u32) {
+        let count = &mut self.counts[channel];
+        self.rows[channel * self.block + *count as usize] = row;
+        *count += 1;
+    }
+
+    /// Lists rows `start` to `start + rows` (at most a block). `keys` are the key columns with whether they are canonical;
+    /// `targets`, for Custom, are those of the whole batch.
+    pub fn fill(
+        &mut self,
+        strategy: &mut Strategy,
+        keys: &[(ArrayRef, bool)],
+        targets: &[i32],
+        start: usize,
+        rows: usize,
+    ) -> Result<(), ExchangeError> {
+        debug_assert!(rows <= self.block);
+        self.counts.fill(0);
+        let range = start as u32..(start + rows) as u32;
+        match strategy {
+            Strategy::Cycle { next } => {
+                for row in range {
+                    self.put(*next, row);
+                    *next = if *next + 1 == self.counts.len() { 0 } else { *next + 1 };
+                }
+            }
+            Strategy::Shuffle { state } => {
+                let channels = self.counts.len() as u64;
+                for row in range {
+                    self.put((((next_random(state) >> 32) * channels) >> 32) as usize, row);
+                }
+            }
+            Strategy::Hash { groups, owners } => {
+                self.hash(keys, start, rows)?;
+                let hashes = std::mem::take(&mut self.hashes);
+                for (row, hash) in range.zip(&hashes) {
+                    self.put(usize::from(owners[groups.of(*hash) as usize]), row);
+                }
+                self.hashes = hashes;
+            }
+            Strategy::Custom => {
+                for row in range {
+                    self.put(targets[row as usize] as usize, row);
+                }
+            }
+            Strategy::Broadcast | Strategy::Global => unreachable!("whole batches need no lists"),
+        }
+        Ok(())
+    }
+
+    fn hash(&mut self, keys: &[(ArrayRef, bool)], start: usize, rows: usize) -> Result<(), ExchangeError> {
+        self.hashes.resize(rows, 0);
+        for (i, (key, canonical)) in keys.iter().enumerate() {
+            let key = key.slice(start, rows);
+            if i == 0 {
+                write_column(&key, *canonical, &mut self.hashes)?;
+            } else {
+                combine_column(&key, *canonical, &mut self.scratch, &mut self.hashes)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Refuses targets outside the channels.
+pub fn check_targets(targets: &[i32], rows: usize, channels: usize) -> Result<(), ExchangeError> {
+    if targets.len() != rows {
+        return Err(ExchangeError::Unfit(format!(
+            "{} targets for {rows} rows; one for each is needed",
+            targets.len()
+        )));
+    }
+    match targets
+        .iter()
+        .position(|target| *target < 0 || *target as usize >= channels)
+    {
+        None => Ok(()),
+        Some(row) => Err(ExchangeError::Unfit(format!(
+            "the partitioner sent row {row} to channel {} of {channels}; return a number from 0 to {}",
+            targets[row],
+            channels - 1
+        ))),
+    }
+}

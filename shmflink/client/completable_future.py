@@ -1,0 +1,74 @@
+"""A result that comes later (PyFlink: `pyflink.common.completable_future`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
+from typing import Any
+
+__all__ = ["CompletableFuture"]
+
+
+class CompletableFuture:
+    """Completed once, by a value or an exception. `result` may be called from any thread, and by many."""
+
+    def __init__(self) -> None:
+        self._future: Future[Any] = Future()
+
+    @staticmethod
+    def completed(value: Any) -> CompletableFuture:
+        """*shmflink only.* A future that has its value already."""
+        future = CompletableFuture()
+        future.complete(value)
+        return future
+
+    @staticmethod
+    def failed(error: BaseException) -> CompletableFuture:
+        """*shmflink only.* A future that has its exception already."""
+        future = CompletableFuture()
+        future.complete_exceptionally(error)
+        return future
+
+    def complete(self, value: Any) -> None:
+        """*shmflink only.* Sets the value, unless completed or cancelled before."""
+        if not self._future.done():
+            self._future.set_result(value)
+
+    def complete_exceptionally(self, error: BaseException) -> None:
+        """*shmflink only.* Sets the exception, unless completed or cancelled before."""
+        if not self._future.done():
+            self._future.set_exception(error)
+
+    def cancel(self) -> bool:
+        """Gives the result up (the job itself goes on: `JobClient.cancel`); True when it was not there yet."""
+        return self._future.cancel()
+
+    def cancelled(self) -> bool:
+        return self._future.cancelled()
+
+    def done(self) -> bool:
+        """True when `result` returns or raises at once."""
+        return self._future.done()
+
+    def result(self) -> Any:
+        """Waits; returns the value or raises the exception."""
+        return self._future.result()
+
+    def exception(self) -> BaseException | None:
+        """The exception where there is one already; None else. Does not wait."""
+        if not self._future.done() or self._future.cancelled():
+            return None
+        return self._future.exception()
+
+    def add_done_callback(self, action: Callable[[CompletableFuture], None]) -> None:
+        """*shmflink only.* Has `action` called once it is completed or cancelled; at once where it is already."""
+        self._future.add_done_callback(lambda _: action(self))
+
+    def __str__(self) -> str:
+        if not self._future.done():
+            return "CompletableFuture[not completed]"
+        try:
+            self._future.result()
+        except (Exception, CancelledError):
+            return "CompletableFuture[completed exceptionally]"
+        return "CompletableFuture[completed normally]"

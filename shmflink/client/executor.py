@@ -1,0 +1,101 @@
+"""Where jobs go: the executor in use, or an embedded cluster of this process that starts by itself."""
+
+from __future__ import annotations
+
+import atexit
+import contextvars
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final, Protocol
+
+from shmflink.client.embedded_cluster import EmbeddedCluster
+from shmflink.client.job_client import JobClient
+from shmflink.config.options import DEFAULT_PARALLELISM, SLOTS
+from shmflink.graph.job_graph import JobGraph
+
+__all__ = ["Executor", "current_executor", "default_slots", "use_executor"]
+
+
+class Executor(Protocol):
+    """Runs job graphs."""
+
+    @property
+    def configuration(self) -> Mapping[str, str]:
+        """What programs start from; holds `parallelism.default`."""
+        ...
+
+    @property
+    def default_parallelism(self) -> int:
+        """Parallelism of programs that set none."""
+        ...
+
+    def submit(self, graph: JobGraph, configuration: Mapping[str, str]) -> JobClient:
+        """Starts a job and returns at once."""
+        ...
+
+
+_IN_USE: Final[contextvars.ContextVar[Executor | None]] = contextvars.ContextVar("executor", default=None)
+
+
+def current_executor() -> Executor:
+    """The executor of the innermost `use_executor`, else this process's own cluster."""
+    return _IN_USE.get() or _OWN_CLUSTER
+
+
+@contextmanager
+def use_executor(executor: Executor) -> Iterator[None]:
+    """Jobs of this context go to `executor`."""
+    token = _IN_USE.set(executor)
+    try:
+        yield
+    finally:
+        _IN_USE.reset(token)
+
+
+def default_slots(configuration: Mapping[str, str]) -> int:
+    """Slots of a cluster with this configuration: as set, else one per usable CPU."""
+    return SLOTS.read(configuration) or len(os.sched_getaffinity(0))
+
+
+class _OwnCluster:
+    """`python job.py`: one embedded cluster for all jobs, started at the first, closed at exit.
+
+    The first job's configuration sizes it; a later job that asks for another number of slots gets a new one, as
+    does one that comes after the cluster was lost.
+    """
+
+    def __init__(self) -> None:
+        self._clusters: list[EmbeddedCluster] = []  # the last one is in use; jobs may still run on others
+        self._lock = threading.Lock()
+
+    @property
+    def configuration(self) -> Mapping[str, str]:
+        return {DEFAULT_PARALLELISM.key: str(default_slots({}))}
+
+    @property
+    def default_parallelism(self) -> int:
+        return default_slots({})
+
+    def submit(self, graph: JobGraph, configuration: Mapping[str, str]) -> JobClient:
+        """Starts the cluster where there is none, then the job."""
+        with self._lock:
+            cluster = self._clusters[-1] if self._clusters else None
+            if (
+                cluster is None
+                or not cluster.is_usable
+                or default_slots(configuration) != default_slots(cluster.configuration)
+            ):
+                cluster = EmbeddedCluster(configuration)
+                if not self._clusters:
+                    atexit.register(self._close)
+                self._clusters.append(cluster)
+        return cluster.submit(graph, configuration)
+
+    def _close(self) -> None:
+        for cluster in self._clusters:
+            cluster.close()
+
+
+_OWN_CLUSTER: Final = _OwnCluster()

@@ -1,0 +1,50 @@
+"""How a job ended, as what the user's program gets: a result or an exception. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shmflink import errors
+from shmflink.client.job_execution_result import JobExecutionResult
+from shmflink.errors import InternalError, JobCancelledError, JobExecutionError, ShmflinkError
+from shmflink.rpc.messages import Failure, JobEnded
+from shmflink.rpc.states import JobState
+
+__all__ = ["failure_text", "outcome_of"]
+
+_QUIET: Final = ("UserFunctionError", "TaskManagerLostError", "JobManagerLostError", "ResourceError")
+
+
+def outcome_of(ended: JobEnded, name: str) -> JobExecutionResult | ShmflinkError:
+    """The value or the exception of `execute()`.
+
+    A job that was refused before anything ran raises the refusal itself (InsufficientSlotsError, ResourceError);
+    one that ran and failed raises JobExecutionError with the first cause.
+    """
+    job_id = str(ended.job_id)
+    if ended.state is JobState.FINISHED:
+        return JobExecutionResult(ended.job_id, ended.runtime_ms, ended.tasks)
+    if ended.state is JobState.CANCELED:
+        return JobCancelledError(f"job '{name}' ({job_id}) was cancelled", job_id=job_id)
+    failure = ended.failure
+    if failure is None:
+        return InternalError(f"job '{name}' ({job_id}) failed without a cause")
+    if not ended.tasks and (refusal := _error_class(failure.kind)) is not None:
+        return refusal(failure.message)
+    text = failure_text(failure)
+    return JobExecutionError(f"job '{name}' ({job_id}) failed: {text}", job_id=job_id, cause_text=text)
+
+
+def _error_class(kind: str) -> type[ShmflinkError] | None:
+    found = getattr(errors, kind, None)
+    return found if isinstance(found, type) and issubclass(found, ShmflinkError) else None
+
+
+def failure_text(failure: Failure) -> str:
+    """The cause for a person: what, where, on which record, and the user's own traceback where there is one."""
+    where = f"{failure.task_name}: " if failure.task_name else ""
+    source = f"source '{failure.operator}': " if failure.operator and not failure.task_name else ""
+    if failure.kind in _QUIET:
+        return f"{where}{source}{failure.message}".rstrip()
+    text = f"{where}{source}{failure.kind}: {failure.message}"
+    return f"{text}\n{failure.traceback_text}".rstrip() if failure.traceback_text else text

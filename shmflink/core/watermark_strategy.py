@@ -1,0 +1,67 @@
+"""`WatermarkStrategy` and `TimestampAssigner`, with PyFlink's behaviour (`pyflink.common.watermark_strategy`).
+
+A strategy is a plain description; who reads a stream's timestamps decides what of it can be honoured.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import Any
+
+from shmflink.core.time_units import Duration
+
+__all__ = ["TimestampAssigner", "WatermarkStrategy"]
+
+
+class TimestampAssigner(ABC):
+    """Takes the event time out of a record."""
+
+    @abstractmethod
+    def extract_timestamp(self, value: Any, record_timestamp: int) -> int:
+        """Milliseconds since 1970 (UTC). `record_timestamp` is what the source gave, -1 where it gave none."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatermarkStrategy:
+    """How far event time has come, told from the timestamps seen.
+
+    `max_out_of_orderness` None = no watermarks. Alignment: (group, greatest drift, update interval).
+    """
+
+    max_out_of_orderness: Duration | None
+    timestamp_assigner: TimestampAssigner | None = None
+    idle_timeout: Duration | None = None
+    alignment: tuple[str, Duration, Duration | None] | None = None
+
+    @staticmethod
+    def for_monotonous_timestamps() -> WatermarkStrategy:
+        """Timestamps never go back within one split."""
+        return WatermarkStrategy(Duration.of_millis(0))
+
+    @staticmethod
+    def for_bounded_out_of_orderness(max_out_of_orderness: Duration) -> WatermarkStrategy:
+        """Timestamps go back by at most so much."""
+        return WatermarkStrategy(max_out_of_orderness)
+
+    @staticmethod
+    def no_watermarks() -> WatermarkStrategy:
+        """For jobs without event time."""
+        return WatermarkStrategy(None)
+
+    def with_timestamp_assigner(self, timestamp_assigner: TimestampAssigner) -> WatermarkStrategy:
+        """This strategy on the assigner's timestamps."""
+        return replace(self, timestamp_assigner=timestamp_assigner)
+
+    def with_idleness(self, idle_timeout: Duration) -> WatermarkStrategy:
+        """Splits that give nothing for so long do not hold event time back."""
+        return replace(self, idle_timeout=idle_timeout)
+
+    def with_watermark_alignment(
+        self,
+        watermark_group: str,
+        max_allowed_watermark_drift: Duration,
+        update_interval: Duration | None = None,
+    ) -> WatermarkStrategy:
+        """Sources of one group wait for each other when one runs ahead by more than the drift."""
+        return replace(self, alignment=(watermark_group, max_allowed_watermark_drift, update_interval))

@@ -1,0 +1,51 @@
+"""Takes the keys out of the rows, in the task that produces them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from shmflink.core.batch import Batch
+from shmflink.core.keys import encode_keys
+from shmflink.core.typeinfo import TypeInformation
+from shmflink.errors import TypeMismatchError
+from shmflink.operators.base import Operator, OperatorContext
+from shmflink.operators.slices import slices_of
+from shmflink.operators.user_function import UserFunction
+
+__all__ = ["KeyExtractor"]
+
+
+class KeyExtractor(Operator):
+    """Sets `Batch.keys` from `selector`; rows, columns and timestamps stay. With `key_type` keys are cast to
+    it.
+    """
+
+    def __init__(self, selector: Any, key_type: TypeInformation | None = None) -> None:
+        self._selector = UserFunction(selector, "get_key")
+        self._key_type = key_type
+
+    def open(self, context: OperatorContext) -> None:
+        self._name = context.operator_name
+        self._selector.open(context)
+
+    def process(self, batch: Batch, input_index: int = 0) -> Iterator[Batch]:
+        for piece in slices_of(batch):
+            yield from self._process(piece)
+
+    def _process(self, batch: Batch) -> Iterator[Batch]:
+        rows = batch.rows()
+        call = self._selector.call
+        iterator = iter(rows)
+        try:
+            keys = [call(row) for row in iterator]  # per row: the user's own function
+        except Exception as error:
+            self._selector.fail_at(error, rows, iterator)
+        try:
+            column = encode_keys(keys, self._key_type)
+        except TypeMismatchError as error:
+            raise TypeMismatchError(f"operator '{self._name}': {error}") from None
+        yield batch.with_keys(column)
+
+    def close(self) -> None:
+        self._selector.close()

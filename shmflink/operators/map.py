@@ -1,0 +1,45 @@
+"""One row out for each row in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from shmflink.core.batch import Batch
+from shmflink.operators.base import Operator, OperatorContext
+from shmflink.operators.declared_type import conform_rows
+from shmflink.operators.slices import slices_of
+from shmflink.operators.user_function import UserFunction
+
+__all__ = ["MapOperator"]
+
+
+class MapOperator(Operator):
+    """Applies `function` to each row; timestamps stay with their rows, keys do not."""
+
+    def __init__(self, function: Any, output_type: Any = None) -> None:
+        self._function = UserFunction(function, "map")
+        self._output_type = output_type
+
+    def open(self, context: OperatorContext) -> None:
+        self._name = context.operator_name
+        self._function.open(context)
+
+    def process(self, batch: Batch, input_index: int = 0) -> Iterator[Batch]:
+        for piece in slices_of(batch):
+            yield from self._process(piece)
+
+    def _process(self, batch: Batch) -> Iterator[Batch]:
+        rows = batch.rows()
+        call = self._function.call
+        iterator = iter(rows)
+        try:
+            mapped = [call(row) for row in iterator]  # per row: the user's own function
+        except Exception as error:
+            self._function.fail_at(error, rows, iterator)
+        if self._output_type is not None:
+            mapped = conform_rows(mapped, self._output_type, self._name)
+        yield Batch.of_rows(mapped, self._output_type, timestamps=batch.timestamps)
+
+    def close(self) -> None:
+        self._function.close()

@@ -1,0 +1,153 @@
+"""Combines the rows of each key."""
+
+from __future__ import annotations
+
+import copy
+import datetime as dt
+import decimal
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any, Final
+
+from shmflink.core.batch import Batch
+from shmflink.core.elements import MAX_WATERMARK, ControlElement, Element
+from shmflink.core.keys import decode_keys
+from shmflink.core.row import Row
+from shmflink.core.typeinfo import TypeInformation
+from shmflink.errors import InternalError
+from shmflink.operators.base import Operator, OperatorContext
+from shmflink.operators.declared_type import conform_rows
+from shmflink.operators.slices import slices_of
+from shmflink.operators.user_function import UserFunction
+from shmflink.state.backend import HeapKeyedStateBackend, KeyedStateBackend
+
+__all__ = ["FINAL_ROWS_MAX", "ReduceOperator"]
+
+FINAL_ROWS_MAX: Final = 4096  # rows of one batch of final results
+
+_STATE_NAME: Final = "_reduce_state"
+_ATOMIC: Final = frozenset(
+    {int, float, str, bytes, bool, type(None), complex, decimal.Decimal, dt.date, dt.datetime} | {dt.time, dt.timedelta}
+)
+_FORM_OF_SHAPE: Final = {"tuple": tuple, "row": Row, "list": list, "map": dict}
+
+
+class ReduceOperator(Operator):
+    """Keeps for each key what its rows were reduced to.
+
+    STREAMING: every row gives an update, with the row's timestamp. BATCH: one final result per key, in the
+    order in which the keys came, when the watermark reaches its maximum (or at `finish`). A function that
+    changes its first argument in place and returns it is safe: what was emitted is never changed afterwards.
+    """
+
+    may_mutate = True  # whether `function` may change its first argument in place
+
+    def __init__(self, function: Any, output_type: TypeInformation | None = None) -> None:
+        """`output_type` defaults to the type of the incoming batches."""
+        self._function = UserFunction(function, "reduce")
+        self._output_type = output_type
+
+    def open(self, context: OperatorContext) -> None:
+        self._context = context
+        self._is_batch = context.is_batch
+        self._mutates = False
+        self._row_type = self._output_type
+        self._backend: KeyedStateBackend = HeapKeyedStateBackend(context.max_parallelism)
+        self._values: dict[Any, Any] = self._backend.value_state(_STATE_NAME)
+        self._function.open(context)
+
+    @property
+    def state(self) -> KeyedStateBackend:
+        """Where snapshots are taken from and restored to."""
+        return self._backend
+
+    def process(self, batch: Batch, input_index: int = 0) -> Iterator[Batch]:
+        for piece in slices_of(batch):
+            yield from self._process(piece)
+
+    def _process(self, batch: Batch) -> Iterator[Batch]:
+        if batch.keys is None:
+            raise InternalError(f"operator '{self._context.operator_name}' got a batch without keys")
+        rows = batch.rows()
+        keys = decode_keys(batch.keys)
+        if self._row_type is None:
+            self._row_type = batch.row_type
+        iterator = iter(rows)
+        reduce = self._reducer(rows)
+        updates = self._reduce(keys, rows, iterator, reduce)
+        if self._is_batch:
+            return
+        if self._row_type is not None:
+            updates = conform_rows(updates, self._row_type, self._context.operator_name)
+        yield Batch.of_rows(updates, self._row_type, timestamps=batch.timestamps)
+
+    def process_control(self, element: ControlElement) -> Iterator[Element]:
+        if element == MAX_WATERMARK:
+            yield from self._final_results()
+        yield element
+
+    def finish(self) -> Iterator[Batch]:
+        yield from self._final_results()
+
+    def close(self) -> None:
+        self._function.close()
+
+    def _reducer(self, rows: list[Any]) -> Callable[[Any, Any], Any]:
+        """What combines two values; with a declared form, results are brought into it before they are kept."""
+        call = self._function.call
+        shape = None if self._row_type is None else self._row_type.shape
+        form = _FORM_OF_SHAPE.get(shape[0]) if isinstance(shape, tuple) else None
+        if form is None or self._row_type is None:
+            return call
+        conform = self._row_type.conform
+
+        def reduce(value1: Any, value2: Any) -> Any:
+            result = call(value1, value2)
+            return result if type(result) is form else conform(result)
+
+        return reduce
+
+    def _reduce(
+        self, keys: list[Any], rows: list[Any], iterator: Iterator[Any], reduce: Callable[[Any, Any], Any]
+    ) -> list[Any]:
+        """Per row: the user's own function. Returns every update, in order."""
+        values, mutates, guard = self._values, self._mutates, self.may_mutate
+        updates: list[Any] = []
+        append = updates.append
+        key = None
+        try:
+            for key, row in zip(keys, iterator, strict=True):
+                if key in values:
+                    old = values[key]
+                    new = reduce(old, row)
+                    values[key] = new
+                    # The same object again: changed in place perhaps, and it will be again.
+                    if (new is old or mutates) and guard and _is_mutable(new):
+                        mutates = self._mutates = True
+                        new = copy.deepcopy(new)
+                    append(new)
+                else:
+                    values[key] = copy.deepcopy(row) if guard and _is_mutable(row) else row
+                    append(row)
+        except Exception as error:
+            row = rows[len(rows) - iterator.__length_hint__() - 1]  # type: ignore[attr-defined]
+            self._function.fail(error, values.get(key), row)
+        return updates
+
+    def _final_results(self) -> Iterator[Batch]:
+        if not self._is_batch:
+            return
+        results = iter(self._values.values())
+        while rows := list(islice(results, FINAL_ROWS_MAX)):
+            if self._row_type is not None:
+                rows = conform_rows(rows, self._row_type, self._context.operator_name)
+            yield Batch.of_rows(rows, self._row_type)
+        self._backend.clear()
+
+
+def _is_mutable(value: Any) -> bool:
+    """False where nobody can change the value in place."""
+    kind = type(value)
+    if kind in _ATOMIC:
+        return False
+    return not (kind is tuple and all(type(item) in _ATOMIC or not _is_mutable(item) for item in value))

@@ -1,0 +1,171 @@
+"""From a task's deployment to a task: user code unpickled, operators chained, gates and partitions connected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from shmflink.core.clock import SYSTEM_CLOCK, Clock
+from shmflink.core.codec import loads_trusted
+from shmflink.core.ids import SubtaskId
+from shmflink.core.key_groups import owners
+from shmflink.graph.execution_graph import (
+    ChannelDeployment,
+    InputDeployment,
+    OutputDeployment,
+    TaskDeployment,
+)
+from shmflink.graph.job_graph import ChainedOperator, NodeKind, ShipStrategy
+from shmflink.metrics.counters import TaskCounters
+from shmflink.network.channel import InputGate, ResultPartition
+from shmflink.network.local import (
+    CREDITS_DEFAULT,
+    BroadcastSelector,
+    ChannelSelector,
+    CustomSelector,
+    KeyGroupSelector,
+    LocalChannel,
+    LocalInputGate,
+    LocalResultPartition,
+    RoundRobinSelector,
+    ShuffleSelector,
+    SingleSelector,
+)
+from shmflink.operators.base import Mailbox, Operator, OperatorContext
+from shmflink.taskmanager.chain import ChainNode
+from shmflink.taskmanager.listener import TaskListener
+from shmflink.taskmanager.sink import SinkOperator
+from shmflink.taskmanager.source import SourceOperator
+from shmflink.taskmanager.task import OutputEnd, Task
+
+__all__ = ["LocalChannels", "RemoteEdges", "TaskResources", "build_task", "local_selector"]
+
+
+class RemoteEdges(Protocol):
+    """Makes the ends of edges that leave a slot; the shared-memory mechanism in a TaskManager."""
+
+    def input_gate(self, deployment: TaskDeployment, edge: InputDeployment) -> InputGate: ...
+
+    def result_partition(self, deployment: TaskDeployment, edge: OutputDeployment) -> ResultPartition: ...
+
+
+class LocalChannels:
+    """The local channels of one attempt; whichever end is built first makes the channel."""
+
+    def __init__(self, credits: int = CREDITS_DEFAULT) -> None:  # noqa: A002 - the field's word
+        self._credits = credits
+        self._channels: dict[tuple[int, SubtaskId, SubtaskId], LocalChannel] = {}
+
+    def channel(self, edge: int, channel: ChannelDeployment) -> LocalChannel:
+        """The channel of an edge between these two subtasks."""
+        key = (edge, channel.producer, channel.consumer)
+        if key not in self._channels:
+            self._channels[key] = LocalChannel(self._credits)
+        return self._channels[key]
+
+
+@dataclass(slots=True)
+class TaskResources:
+    """What a TaskManager gives to the tasks of one attempt. `remote` None: every edge is local (one process)."""
+
+    listener: TaskListener
+    local: LocalChannels = field(default_factory=LocalChannels)
+    remote: RemoteEdges | None = None
+    status_page: Any = None
+    configuration: Mapping[str, str] = field(default_factory=dict)
+    job_parameters: Mapping[str, str] = field(default_factory=dict)
+    clock: Clock = SYSTEM_CLOCK
+
+
+def build_task(deployment: TaskDeployment, resources: TaskResources, slot: Mailbox) -> Task:
+    """A task ready for `Slot.add_task`. Called in any thread; user code is unpickled here, and opened by the
+    slot.
+
+    Raises:
+        SerializationError: user code cannot be loaded here.
+    """
+    head = _build_chain(deployment, resources, slot)
+    return Task(
+        deployment,
+        head,
+        [(edge.input_index, _gate(deployment, edge, resources)) for edge in deployment.inputs],
+        [_output_end(deployment, edge, resources) for edge in deployment.outputs],
+        resources.listener,
+        TaskCounters(resources.status_page, deployment.block),
+        resources.clock,
+    )
+
+
+def local_selector(deployment: TaskDeployment, edge: OutputDeployment) -> ChannelSelector:
+    """Which row goes to which channel of an edge."""
+    match edge.strategy:
+        case ShipStrategy.BROADCAST:
+            return BroadcastSelector()
+        case _ if len(edge.channels) == 1 or edge.strategy is ShipStrategy.GLOBAL:
+            return SingleSelector()
+        case ShipStrategy.HASH:
+            return KeyGroupSelector(owners, edge.consumer_max_parallelism)
+        case ShipStrategy.CUSTOM:
+            return CustomSelector(loads_trusted(edge.partitioner))
+        case ShipStrategy.SHUFFLE:
+            return ShuffleSelector(seed=deployment.subtask.subtask)
+        case _:
+            return RoundRobinSelector(start=deployment.subtask.subtask)
+
+
+def _build_chain(deployment: TaskDeployment, resources: TaskResources, slot: Mailbox) -> ChainNode:
+    operators = deployment.operators
+    nodes = [ChainNode(_operator(op), _context(deployment, op, resources, slot)) for op in operators]
+    for node, op in zip(nodes, operators, strict=True):
+        for child in op.children:
+            tag = operators[child].input_tag
+            followers = node.children if tag is None else node.side_children.setdefault(tag, [])
+            followers.append(nodes[child])
+    for index, edge in enumerate(deployment.outputs):
+        node, tag = nodes[edge.operator], edge.output_tag
+        (node.partitions if tag is None else node.side_partitions.setdefault(tag, [])).append(index)
+    return nodes[0]
+
+
+def _operator(op: ChainedOperator) -> Operator:
+    loaded = loads_trusted(op.payload)
+    if op.kind is NodeKind.SOURCE:
+        return SourceOperator(loaded)
+    if op.kind is NodeKind.SINK:
+        return SinkOperator(loaded)
+    assert isinstance(loaded, Operator), f"the payload of '{op.name}' is a {type(loaded).__name__}"
+    return loaded
+
+
+def _context(
+    deployment: TaskDeployment, op: ChainedOperator, resources: TaskResources, slot: Mailbox
+) -> OperatorContext:
+    return OperatorContext(
+        operator_name=op.name,
+        operator_id=op.operator_id,
+        task_name=deployment.vertex_name,
+        subtask_index=deployment.subtask.subtask,
+        parallelism=deployment.parallelism,
+        max_parallelism=deployment.max_parallelism,
+        attempt=deployment.attempt,
+        is_batch=deployment.is_batch,
+        configuration=dict(resources.configuration),
+        mailbox=slot,
+        clock=resources.clock,
+        job_parameters=dict(resources.job_parameters),
+    )
+
+
+def _gate(deployment: TaskDeployment, edge: InputDeployment, resources: TaskResources) -> InputGate:
+    if edge.is_local or resources.remote is None:
+        return LocalInputGate([resources.local.channel(edge.edge, channel) for channel in edge.channels])
+    return resources.remote.input_gate(deployment, edge)
+
+
+def _output_end(deployment: TaskDeployment, edge: OutputDeployment, resources: TaskResources) -> OutputEnd:
+    timeout_ns = edge.buffer_timeout_ms * 1_000_000 if edge.buffer_timeout_ms >= 0 else -1
+    if edge.is_local or resources.remote is None:
+        channels = [resources.local.channel(edge.edge, channel) for channel in edge.channels]
+        return OutputEnd(LocalResultPartition(channels, local_selector(deployment, edge)), timeout_ns)
+    return OutputEnd(resources.remote.result_partition(deployment, edge), timeout_ns)

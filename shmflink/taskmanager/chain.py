@@ -1,0 +1,100 @@
+"""An operator chain: a tree of operators through which an element is driven lazily.
+
+`drive` is a generator: it does nothing before it is pulled and stands still between two outputs, so the task
+decides after each one whether to go on. Nothing in the chain holds more than the output it is about to yield.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from shmflink.core.batch import Batch
+from shmflink.core.elements import Element
+from shmflink.operators.base import Operator, OperatorContext, SideOutput
+
+__all__ = ["PAUSE", "ChainNode", "ChainOutput", "drive", "emit", "finish", "nodes_of"]
+
+PAUSE: Final = -1
+"""Partition index of an output that is none: a place where the task may stop."""
+
+ChainOutput: TypeAlias = tuple[int, Element | None]
+"""(partition index, element), or (PAUSE, None)."""
+
+_PAUSED: Final[ChainOutput] = (PAUSE, None)
+
+
+@dataclass(slots=True)
+class ChainNode:
+    """One operator, what follows it in the chain, and the result partitions of its main output.
+
+    `side_children` and `side_partitions` are those of its side outputs, by tag.
+    """
+
+    operator: Operator
+    context: OperatorContext
+    children: list[ChainNode] = field(default_factory=list)
+    partitions: list[int] = field(default_factory=list)
+    side_children: dict[str, list[ChainNode]] = field(default_factory=dict)
+    side_partitions: dict[str, list[int]] = field(default_factory=dict)
+    may_be_busy: bool = False
+
+    def __post_init__(self) -> None:
+        self.may_be_busy = type(self.operator).is_available is not Operator.is_available
+
+
+def drive(node: ChainNode, element: Element, input_index: int = 0) -> Iterator[ChainOutput]:
+    """Takes one element through `node` and everything behind it. Pauses in front of an operator that is busy."""
+    operator = node.operator
+    is_batch = isinstance(element, Batch)
+    if is_batch and node.may_be_busy:
+        while not operator.is_available:
+            yield _PAUSED
+    outputs: Iterator[Element | SideOutput]
+    outputs = operator.process(element, input_index) if is_batch else operator.process_control(element)  # type: ignore[arg-type]
+    yield from _emit_all(node, outputs)
+
+
+def emit(node: ChainNode, output: Element | SideOutput) -> Iterator[ChainOutput]:
+    """Hands one output of `node` to its readers. Control elements also go to readers of side outputs."""
+    if isinstance(output, SideOutput):
+        children: list[ChainNode] = node.side_children.get(output.tag, [])
+        partitions: list[int] = node.side_partitions.get(output.tag, [])
+        output = output.batch
+    elif isinstance(output, Batch):
+        children, partitions = node.children, node.partitions
+    else:
+        children = [*node.children, *(c for side in node.side_children.values() for c in side)]
+        partitions = [*node.partitions, *(p for side in node.side_partitions.values() for p in side)]
+    for child in children:
+        yield from drive(child, output)
+    for partition in partitions:
+        yield partition, output
+
+
+def finish(node: ChainNode) -> Iterator[ChainOutput]:
+    """The normal end: every operator's held-back rows, upstream before downstream."""
+    if node.may_be_busy:
+        while not node.operator.is_available:
+            yield _PAUSED
+    yield from _emit_all(node, node.operator.finish())
+    for child in (*node.children, *(c for side in node.side_children.values() for c in side)):
+        yield from finish(child)
+
+
+def nodes_of(node: ChainNode) -> Iterator[ChainNode]:
+    """`node` and everything behind it in the chain, upstream first."""
+    yield node
+    for child in (*node.children, *(c for side in node.side_children.values() for c in side)):
+        yield from nodes_of(child)
+
+
+def _emit_all(node: ChainNode, outputs: Iterator[Element | SideOutput]) -> Iterator[ChainOutput]:
+    """Pauses between two outputs of one operator: one that explodes must not keep the slot."""
+    is_first = True
+    for output in outputs:
+        if not is_first:
+            yield _PAUSED
+        is_first = False
+        yield from emit(node, output)

@@ -1,0 +1,139 @@
+"""What a TaskManager does on the JobManager's messages. Runs in the process's main thread."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, Final
+
+from shmflink.core import codec
+from shmflink.core.ids import SubtaskId
+from shmflink.errors import RpcError
+from shmflink.graph.execution_graph import TaskDeployment
+from shmflink.rpc.connection import BlockingConnection
+from shmflink.rpc.messages import (
+    AssignSplit,
+    AttemptPrepared,
+    AttemptReleased,
+    CancelTasks,
+    ConnectPeers,
+    DeployTasks,
+    PrepareAttempt,
+    ReleaseAttempt,
+    Shutdown,
+    SplitRequested,
+    StartTasks,
+    TaskStateChanged,
+)
+from shmflink.rpc.states import TaskState
+from shmflink.rpc.wire import Received
+from shmflink.taskmanager.attempt import Attempt
+from shmflink.taskmanager.failures import failure_of
+
+__all__ = ["Control"]
+
+_EXIT_NO_JOBMANAGER: Final = 4
+
+
+class _Listener:
+    """Tells the JobManager what tasks report; called from the slots' threads."""
+
+    def __init__(
+        self, epoch: int, deployments: dict[SubtaskId, TaskDeployment], send: Callable[[object], None]
+    ) -> None:
+        self._epoch = epoch
+        self._deployments = deployments
+        self._send = send
+
+    def task_state_changed(self, subtask: SubtaskId, state: TaskState, error: BaseException | None) -> None:
+        failure = None if error is None else failure_of(error, self._deployments[subtask])
+        if state.is_terminal:
+            sys.stdout.flush()  # what the task printed is out before anybody hears of its end
+            sys.stderr.flush()
+        self._send(TaskStateChanged(self._epoch, subtask, state, failure))
+
+    def split_requested(self, subtask: SubtaskId) -> None:
+        self._send(SplitRequested(self._epoch, subtask))
+
+
+class Control:
+    """One TaskManager's side of the conversation."""
+
+    def __init__(self, connection: BlockingConnection, slots: int, spin_ns: int, page: Any) -> None:
+        self._connection = connection
+        self._slots = slots
+        self._spin_ns = spin_ns
+        self._page = page
+        self._attempt: Attempt | None = None
+        self._listener: _Listener | None = None
+
+    def serve(self) -> None:
+        """Returns when the JobManager says Shutdown or is gone."""
+        while (received := self._connection.receive()) is not None:
+            if isinstance(received.message, Shutdown):
+                return
+            self._handle(received)
+
+    def _send(self, message: object, fds: tuple[int, ...] = ()) -> None:
+        try:
+            self._connection.send(message, fds)
+        except RpcError:  # without a JobManager nothing that we do counts
+            os._exit(_EXIT_NO_JOBMANAGER)
+
+    def _handle(self, received: Received) -> None:
+        message = received.message
+        if isinstance(message, PrepareAttempt):
+            self._prepare(message)
+            return
+        attempt = self._attempt
+        if attempt is None or attempt.epoch != message.epoch:
+            for fd in received.fds:  # of an attempt that could not be prepared, or is over
+                os.close(fd)
+            if isinstance(message, ReleaseAttempt):
+                self._send(AttemptReleased(message.epoch))
+            return
+        match message:
+            case ConnectPeers(_, taskmanagers):
+                attempt.connect(taskmanagers, received.fds)
+            case DeployTasks():
+                self._deploy(attempt, message)
+            case StartTasks():
+                attempt.start()
+            case CancelTasks():
+                attempt.cancel()
+            case AssignSplit():
+                self._assign_split(attempt, message)
+            case ReleaseAttempt(epoch):
+                attempt.release()
+                self._attempt = self._listener = None
+                self._send(AttemptReleased(epoch))
+            case _:
+                raise RpcError(f"the JobManager cannot say {type(message).__name__}")
+
+    def _prepare(self, message: PrepareAttempt) -> None:
+        try:
+            self._attempt = Attempt(message, self._slots, self._spin_ns, self._page)
+        except Exception as error:
+            self._send(AttemptPrepared(message.epoch, failure_of(error)))
+            return
+        self._send(AttemptPrepared(message.epoch), self._attempt.memory_fds)
+
+    def _deploy(self, attempt: Attempt, message: DeployTasks) -> None:
+        sys.path += [path for path in message.python_path if path not in sys.path]
+        if message.working_directory:
+            os.chdir(message.working_directory)  # relative paths mean the user's folder
+        sys.argv = [message.main_file or ""]
+        self._listener = _Listener(
+            message.epoch, {deployment.subtask: deployment for deployment in message.tasks}, self._send
+        )
+        attempt.deploy(message, self._listener)
+
+    def _assign_split(self, attempt: Attempt, message: AssignSplit) -> None:
+        try:
+            split = codec.loads_value(message.split) if message.split else None
+        except Exception as error:
+            assert self._listener is not None
+            self._listener.task_state_changed(message.subtask, TaskState.FAILED, error)
+            return
+        attempt.assign_split(message.subtask, split, exhausted=message.exhausted)

@@ -1,0 +1,43 @@
+"""An exception of a task as the Failure that the user will read."""
+
+from __future__ import annotations
+
+import traceback
+
+from shmflink.errors import UserFunctionError
+from shmflink.graph.execution_graph import TaskDeployment
+from shmflink.operators.user_function import user_traceback
+from shmflink.rpc.messages import Failure
+
+__all__ = ["failure_of"]
+
+
+def failure_of(error: BaseException, deployment: TaskDeployment | None = None) -> Failure:
+    """`error` with its traceback: the user's own where a user's function raised."""
+    task_name = deployment.task_name if deployment is not None else ""
+    subtask = deployment.subtask.subtask if deployment is not None else -1
+    if isinstance(error, UserFunctionError):
+        return Failure(
+            type(error).__name__,
+            str(error),
+            traceback_text=error.traceback_text,
+            operator=error.operator,
+            subtask=error.subtask if error.subtask >= 0 else subtask,
+            task_name=task_name,
+            record=error.record,
+        )
+    if isinstance(error, SystemExit):
+        return Failure(
+            "UserFunctionError",
+            f"user code called sys.exit({error.code!r}); a task ends by returning, a job by cancel()\n"
+            f"{user_traceback(error)}",
+            subtask=subtask,
+            task_name=task_name,
+        )
+    return Failure(
+        type(error).__name__,
+        str(error),
+        traceback_text="".join(traceback.format_exception(error)),
+        subtask=subtask,
+        task_name=task_name,
+    )

@@ -1,0 +1,112 @@
+"""All input gates of one task as one: channels numbered through, watermarks combined, barriers aligned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shmflink.core.elements import Barrier, Element, Watermark, WatermarkStatus
+from shmflink.network.channel import InputGate
+from shmflink.taskmanager.barriers import AlignmentEffects, BarrierAlignment
+from shmflink.taskmanager.watermarks import WatermarkValve
+
+__all__ = ["TaskInputs"]
+
+
+class TaskInputs:
+    """Gates with the same input index (a union) are channels of one input; several inputs (connect) are
+    combined.
+    """
+
+    def __init__(self, gates: Sequence[tuple[int, InputGate]]) -> None:
+        assert gates, "a task without a source has at least one gate"
+        self._gates = [gate for _, gate in gates]
+        self._input_of_gate = [index for index, _ in gates]
+        self._first_channel: list[int] = []
+        self._place: list[tuple[int, int]] = []  # channel -> (gate, channel of the gate)
+        for number, gate in enumerate(self._gates):
+            self._first_channel.append(len(self._place))
+            self._place += [(number, channel) for channel in range(gate.num_channels)]
+        self._next_gate = 0
+        self._open = set(range(len(self._place)))
+        self._alignment = BarrierAlignment(self._open)
+        self._make_valves()
+
+    @property
+    def is_available(self) -> bool:
+        return any(gate.is_available for gate in self._gates)
+
+    @property
+    def has_ended(self) -> bool:
+        """True when every channel has delivered its EndOfData."""
+        return not self._open
+
+    def poll(self) -> tuple[int, int, Element] | None:
+        """(input index, channel, element); fair between gates."""
+        count = len(self._gates)
+        for step in range(count):
+            number = (self._next_gate + step) % count
+            taken = self._gates[number].poll()
+            if taken is not None:
+                self._next_gate = number + 1
+                return self._input_of_gate[number], self._first_channel[number] + taken[0], taken[1]
+        return None
+
+    def combine(self, channel: int, element: Watermark | WatermarkStatus) -> list[Watermark | WatermarkStatus]:
+        """What the task passes on when a channel delivers a watermark or a status."""
+        valve, place = self._valve_of_channel[channel]
+        passed = self._feed(self._valves[valve], place, element)
+        if self._combined is None:
+            return passed
+        return [output for part in passed for output in self._feed(self._combined, valve, part)]
+
+    def barrier(self, channel: int, barrier: Barrier) -> Barrier | None:
+        """The barrier once all channels have delivered it; until then the channels that have are blocked."""
+        return self._apply(self._alignment.barrier(channel, barrier))
+
+    def end_of_data(self, channel: int) -> Barrier | None:
+        """A channel has ended, which counts as aligned; the barrier that waited for it alone, if any."""
+        self._open.discard(channel)
+        return self._apply(self._alignment.end_of_data(channel))
+
+    @property
+    def bytes_in(self) -> int:
+        """Over all gates."""
+        return sum(gate.bytes_in for gate in self._gates)
+
+    @property
+    def retained_copies(self) -> int:
+        """Over all gates."""
+        return sum(gate.retained_copies for gate in self._gates)
+
+    def close(self) -> None:
+        for gate in self._gates:
+            gate.close()
+
+    def _make_valves(self) -> None:
+        inputs = sorted(set(self._input_of_gate))
+        places: list[int] = [0] * len(inputs)
+        self._valve_of_channel: list[tuple[int, int]] = []
+        for number, gate in enumerate(self._gates):
+            valve = inputs.index(self._input_of_gate[number])
+            for _ in range(gate.num_channels):
+                self._valve_of_channel.append((valve, places[valve]))
+                places[valve] += 1
+        self._valves = [WatermarkValve(count) for count in places]
+        self._combined = WatermarkValve(len(inputs)) if len(inputs) > 1 else None
+
+    @staticmethod
+    def _feed(
+        valve: WatermarkValve, place: int, element: Watermark | WatermarkStatus
+    ) -> list[Watermark | WatermarkStatus]:
+        if isinstance(element, Watermark):
+            return valve.watermark(place, element)
+        return valve.status(place, element)
+
+    def _apply(self, effects: AlignmentEffects) -> Barrier | None:
+        for channel in effects.unblock:
+            gate, place = self._place[channel]
+            self._gates[gate].unblock(place)
+        for channel in effects.block:
+            gate, place = self._place[channel]
+            self._gates[gate].block(place)
+        return effects.aligned

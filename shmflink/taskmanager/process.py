@@ -1,0 +1,58 @@
+"""The TaskManager process, from just after the fork."""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import os
+import signal
+import socket
+from typing import Final
+
+import pyarrow as pa
+
+from shmflink._core import Heartbeat, StatusPage
+from shmflink.metrics.counters import HEARTBEAT_WORD, page_words
+from shmflink.rpc.connection import BlockingConnection
+from shmflink.rpc.messages import ForkTaskManager, TaskManagerReady
+from shmflink.taskmanager.control import Control
+
+__all__ = ["run_taskmanager"]
+
+_LOG: Final = logging.getLogger(__name__)
+_BLOCKS: Final = 1024  # tasks that fit on the status page; the JobManager refuses more
+_OOM_SCORE_ADJ: Final = 500  # when memory runs out, the kernel shall take a worker and not the JobManager
+
+
+def run_taskmanager(request: ForkTaskManager, end: socket.socket) -> None:
+    """Serves the JobManager at `end` until it says Shutdown or is gone. Call in the main thread of a fresh
+    fork.
+    """
+    _settle(request)
+    page = StatusPage.create(page_words(_BLOCKS))
+    heartbeat = Heartbeat(page, HEARTBEAT_WORD, request.heartbeat_interval_ms)
+    connection = BlockingConnection(end)
+    connection.send(TaskManagerReady(request.index, os.getpid()), [page.fileno()])
+    Control(connection, request.slots, request.spin_ns, page).serve()
+    heartbeat.stop()
+
+
+def _settle(request: ForkTaskManager) -> None:
+    """Makes the process what a worker is: quiet on Ctrl-C, pinned, first to go when memory runs out."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    faulthandler.enable()
+    with open("/proc/self/comm", "w", encoding="ascii") as comm:
+        comm.write(f"shmflink-tm-{request.index}"[:15])
+    with open("/proc/self/oom_score_adj", "w", encoding="ascii") as score:
+        score.write(str(_OOM_SCORE_ADJ))
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)  # the terminal's input is the client's
+    os.close(null)
+    if request.cpus:
+        try:
+            os.sched_setaffinity(0, request.cpus)
+        except OSError as error:  # the cpuset shrank since the JobManager looked
+            _LOG.warning("TaskManager %d runs unpinned: %s", request.index, error)
+    pa.set_cpu_count(
+        request.slots
+    )  # Arrow's own pool would have a thread per CPU of the host in every worker

@@ -1,0 +1,80 @@
+"""The head of a source task: drives a source's reader and asks for splits.
+
+In this layer and not among `operators`, because operators must not know of connectors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from shmflink.connectors.base import Poll, Source, SourceReader, Split
+from shmflink.core.batch import Batch
+from shmflink.errors import InternalError
+from shmflink.operators.base import Operator, OperatorContext
+
+__all__ = ["SourceOperator"]
+
+
+class SourceOperator(Operator):
+    """Opens the reader, polls it, and keeps at most one split request under way."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._reader: SourceReader | None = None
+        self._request_split: Callable[[], None] = _no_splits
+        self._is_request_pending = False
+        self._is_waiting = False
+
+    def open(self, context: OperatorContext) -> None:
+        self._reader = self._source.create_reader(context)
+
+    def connect(self, request_split: Callable[[], None]) -> None:
+        """Says how a split is asked for; the answer comes by `assign`."""
+        self._request_split = request_split
+
+    @property
+    def has_input(self) -> bool:
+        """False while only a split or the mailbox's `wake` can bring something."""
+        return not self._is_waiting
+
+    def wake(self) -> None:
+        """Something may have come: look again."""
+        self._is_waiting = self._is_request_pending
+
+    def assign(self, split: Split | None, *, exhausted: bool) -> None:
+        """The answer to a request: a split, none for now (the enumerator will send one), or none ever again."""
+        assert self._reader is not None, "a split came before open()"
+        if split is None and not exhausted:
+            return  # the request stays under way
+        self._is_request_pending = False
+        self._is_waiting = False
+        if split is not None:
+            self._reader.add_split(split)
+        if exhausted:
+            self._reader.no_more_splits()
+
+    def poll(self) -> Batch | Poll:
+        """The next batch, WAIT when nothing is there now, or END."""
+        assert self._reader is not None, "poll() before open()"
+        answer = self._reader.poll()
+        if answer is Poll.NEED_SPLIT:
+            self._is_waiting = True
+            if not self._is_request_pending:
+                self._is_request_pending = True
+                self._request_split()
+            return Poll.WAIT
+        if answer is Poll.WAIT:
+            self._is_waiting = True
+        return answer
+
+    def process(self, batch: Batch, input_index: int = 0) -> Iterator[Batch]:
+        raise InternalError("a source has no input")
+
+    def close(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+
+def _no_splits() -> None:
+    raise InternalError("a source was polled before connect()")

@@ -1,0 +1,377 @@
+"""A task: one attempt of one subtask, run in quanta by its slot's thread.
+
+INITIALIZING -> RUNNING -> FINISHED | FAILED | CANCELED. A quantum takes one input element, or goes on with
+what it suspended, and never blocks::
+
+    input gates --poll--> valve / alignment --> operator chain --(lazily)--> result partitions
+    (or the source)                                          suspended when `write` gives False, or at a PAUSE
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from shmflink.connectors.base import Poll, Split
+from shmflink.core.batch import Batch
+from shmflink.core.clock import SYSTEM_CLOCK, Clock
+from shmflink.core.elements import (
+    MAX_WATERMARK,
+    Barrier,
+    ControlElement,
+    Element,
+    EndOfData,
+    Watermark,
+    WatermarkStatus,
+)
+from shmflink.errors import InternalError
+from shmflink.graph.execution_graph import TaskDeployment
+from shmflink.metrics.counters import TaskCounters
+from shmflink.network.channel import InputGate, ResultPartition
+from shmflink.taskmanager.chain import PAUSE, ChainNode, ChainOutput, drive, emit, finish, nodes_of
+from shmflink.taskmanager.inputs import TaskInputs
+from shmflink.taskmanager.listener import TaskListener, TaskState
+from shmflink.taskmanager.sink import SinkOperator
+from shmflink.taskmanager.source import SourceOperator
+
+__all__ = ["PUBLISH_INTERVAL_NS", "OutputEnd", "Task"]
+
+PUBLISH_INTERVAL_NS: Final = 50_000_000  # counters are stored to the status page at least so often
+
+
+@dataclass(slots=True)
+class OutputEnd:
+    """A result partition with its buffer timeout: 0 = flush after every batch, negative = only full segments."""
+
+    partition: ResultPartition
+    buffer_timeout_ns: int = -1
+    pending_since_ns: int = -1
+
+
+class Task:
+    """Used by its slot's thread alone."""
+
+    def __init__(
+        self,
+        deployment: TaskDeployment,
+        head: ChainNode,
+        gates: Sequence[tuple[int, InputGate]],
+        outputs: Sequence[OutputEnd],
+        listener: TaskListener,
+        counters: TaskCounters,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        """`gates` as (input index of the head, gate); a chain's output indexes count `outputs`."""
+        self.deployment = deployment
+        self.state = TaskState.DEPLOYING
+        self.error: BaseException | None = None
+        self.counters = counters
+        self._head = head
+        self._nodes = list(nodes_of(head))
+        self._outputs = list(outputs)
+        self._listener = listener
+        self._clock = clock
+        self._source = head.operator if isinstance(head.operator, SourceOperator) else None
+        self._sinks = [n.operator for n in self._nodes if isinstance(n.operator, SinkOperator)]
+        self._busy_nodes = [n.operator for n in self._nodes if n.may_be_busy]
+        self._inputs = TaskInputs(gates) if self._source is None else None
+        self._suspended: Iterator[ChainOutput] | None = None
+        self._blocked: ResultPartition | None = None  # the partition whose `write` or `emit` is suspended
+        self._is_ending = False  # all inputs have ended; the chain is being finished
+        self._is_drained = True
+        self._waiting_since_ns = -1
+        self._waits_for_credit = False
+        self._published_ns = -1
+        if self._source is not None:
+            self._source.connect(lambda: listener.split_requested(deployment.subtask))
+
+    # --- life cycle ---
+
+    def open(self) -> None:
+        """INITIALIZING, opens the operators, RUNNING. A failure makes the task FAILED; it is not raised."""
+        self._change(TaskState.INITIALIZING)
+        try:
+            # Downstream first, as in Flink: whoever emits finds its followers open.
+            for node in reversed(self._nodes):
+                node.operator.open(node.context)
+        except (Exception, SystemExit) as error:
+            self._fail(error)
+            return
+        self._waiting_since_ns = self._clock.monotonic_ns()
+        self._change(TaskState.RUNNING)
+
+    def cancel(self) -> None:
+        """Stops at once, without finishing. Nothing happens when the task has ended already."""
+        if not self.state.is_terminal:
+            self._close()
+            self._change(TaskState.CANCELED)
+
+    @property
+    def is_terminal(self) -> bool:
+        return self.state.is_terminal
+
+    # --- scheduling ---
+
+    def is_runnable(self) -> bool:
+        """True when `run_quantum` would make progress now."""
+        if self.state is not TaskState.RUNNING:
+            return False
+        try:
+            return self._is_runnable()
+        except (Exception, SystemExit) as error:
+            self._fail(error)
+            return False
+
+    def _is_runnable(self) -> bool:
+        if self._blocked is not None:
+            return not self._blocked.is_blocked
+        if self._suspended is not None or self._is_ending:
+            return self._has_room()
+        if self._source is not None:
+            return self._source.has_input and self._has_room()
+        assert self._inputs is not None
+        return self._inputs.is_available and self._has_room()
+
+    @property
+    def is_backpressured(self) -> bool:
+        """True while the task is held up by an output without credit or by a busy operator, as a sink's
+        writer.
+        """
+        if self._blocked is not None:
+            return self._blocked.is_blocked
+        return any(not operator.is_available for operator in self._busy_nodes)
+
+    def wake(self) -> None:
+        """Something outside may have changed (a mailbox was woken)."""
+        if self._source is not None:
+            self._source.wake()
+
+    def assign_split(self, split: Split | None, *, exhausted: bool) -> None:
+        """The answer to a split request."""
+        if self._source is None:
+            raise InternalError(f"{self.deployment.task_name} is no source and asked for no split")
+        if self.state is TaskState.RUNNING:
+            try:
+                self._source.assign(split, exhausted=exhausted)
+            except (Exception, SystemExit) as error:
+                self._fail(error)
+
+    def run_quantum(self) -> None:
+        """One input element or one suspended output. A failure makes the task FAILED; it is not raised."""
+        start_ns = self._clock.monotonic_ns()
+        self._count_waiting(start_ns)
+        try:
+            self._step()
+            end_ns = self._clock.monotonic_ns()
+            if not self.state.is_terminal:
+                self._flush_due(end_ns)
+        except (Exception, SystemExit) as error:
+            self._fail(error)
+            return
+        if self.state.is_terminal:
+            return
+        self.counters.busy_ns += end_ns - start_ns
+        self._waiting_since_ns = end_ns
+        self._waits_for_credit = self.is_backpressured
+        if end_ns - self._published_ns >= PUBLISH_INTERVAL_NS:
+            self._publish(end_ns)
+
+    def flush(self) -> None:
+        """Ships what waits in open segments, except where only full ones are to be shipped."""
+        for output in self._outputs:
+            if output.buffer_timeout_ns >= 0 and output.partition.has_pending:
+                output.partition.flush()
+                output.pending_since_ns = -1
+
+    def next_deadline_ns(self) -> int:
+        """When `flush_due` has something to do; -1 = not before something else happens."""
+        dues = [o.pending_since_ns + o.buffer_timeout_ns for o in self._outputs if o.pending_since_ns >= 0]
+        return min(dues) if dues else -1
+
+    def flush_due(self) -> None:
+        """Ships what has waited for its buffer timeout; counts the time that passed."""
+        now_ns = self._clock.monotonic_ns()
+        self._count_waiting(now_ns)
+        if not self.state.is_terminal:
+            self._flush_due(now_ns)
+            self._publish(now_ns)
+
+    # --- one step ---
+
+    def _step(self) -> None:
+        if self._blocked is not None:
+            if not self._blocked.resume():
+                return
+            self._blocked = None
+        if self._suspended is None:
+            if self._is_ending:
+                self._complete()
+                return
+            self._suspended = self._next_input()
+        self.counters.progress += 1
+        if self._suspended is not None:
+            self._pull(self._suspended)
+        if self._suspended is None and self._blocked is None and self._is_ending:
+            self._complete()
+
+    def _pull(self, outputs: Iterator[ChainOutput]) -> None:
+        """Goes on until the outputs end, one does not go through, or the chain pauses."""
+        counters = self.counters
+        for index, element in outputs:
+            if index == PAUSE:
+                return
+            assert element is not None
+            partition = self._outputs[index].partition
+            if isinstance(element, Batch):
+                counters.records_out += element.num_rows
+                counters.batches_out += 1
+                is_done = partition.write(element)
+            else:
+                is_done = partition.emit(element)
+            if not is_done:
+                self._blocked = partition
+                return
+        self._suspended = None
+
+    def _next_input(self) -> Iterator[ChainOutput] | None:
+        """What comes of the next input element; None when it has no outputs."""
+        if self._source is not None:
+            return self._poll_source(self._source)
+        assert self._inputs is not None
+        taken = self._inputs.poll()
+        if taken is None:
+            return None
+        input_index, channel, element = taken
+        if isinstance(element, Batch):
+            self.counters.records_in += element.num_rows
+            self.counters.batches_in += 1
+            return drive(self._head, element, input_index)
+        return self._control(channel, element)
+
+    def _poll_source(self, source: SourceOperator) -> Iterator[ChainOutput] | None:
+        answer = source.poll()
+        if isinstance(answer, Batch):
+            if not self._outputs:  # a job in one task: show that it reads
+                self.counters.records_out += answer.num_rows
+                self.counters.batches_out += 1
+            return emit(self._head, answer)
+        if answer is Poll.END:
+            return self._end(is_drained=True)
+        return None
+
+    def _control(self, channel: int, element: ControlElement) -> Iterator[ChainOutput] | None:
+        assert self._inputs is not None
+        if isinstance(element, (Watermark, WatermarkStatus)):
+            return self._forward(self._inputs.combine(channel, element))
+        if isinstance(element, Barrier):
+            aligned = self._inputs.barrier(channel, element)
+            return None if aligned is None else self._checkpoint(aligned)
+        if isinstance(element, EndOfData):
+            self._is_drained &= element.drained
+            aligned = self._inputs.end_of_data(channel)
+            if self._inputs.has_ended:
+                return self._end(is_drained=self._is_drained)
+            return None if aligned is None else self._checkpoint(aligned)
+        return drive(self._head, element)
+
+    def _forward(self, elements: Sequence[Element]) -> Iterator[ChainOutput] | None:
+        """Watermarks and statuses that the valve passes on."""
+        for element in elements:
+            if isinstance(element, Watermark):
+                self.counters.watermark_ms = element.timestamp_ms
+        if len(elements) == 1:
+            return drive(self._head, elements[0])
+        return (output for element in elements for output in drive(self._head, element)) if elements else None
+
+    def _checkpoint(self, barrier: Barrier) -> Iterator[ChainOutput]:
+        """All channels have delivered the barrier. Snapshots of the operators belong here, between two
+        elements.
+        """
+        return drive(self._head, barrier)
+
+    def _end(self, *, is_drained: bool) -> Iterator[ChainOutput]:
+        """No input follows: MAX_WATERMARK where no upstream sent it, then the operators finish, then
+        EndOfData.
+        """
+        self._is_ending = True
+        if is_drained:
+            if self.counters.watermark_ms != MAX_WATERMARK.timestamp_ms:
+                self.counters.watermark_ms = MAX_WATERMARK.timestamp_ms
+                source_like = emit if self._source is not None else drive
+                yield from source_like(self._head, MAX_WATERMARK)
+            yield from finish(self._head)
+        for index in range(len(self._outputs)):
+            yield index, EndOfData(is_drained)
+
+    def _complete(self) -> None:
+        """After everything was handed on: FINISHED as soon as no sink has anything under way."""
+        if all(sink.is_finished for sink in self._sinks):
+            self._close()
+            self._change(TaskState.FAILED if self.error else TaskState.FINISHED, self.error)
+
+    def _has_room(self) -> bool:
+        """False while an operator of the chain could not take a batch, or a sink still works on its end."""
+        if self._is_ending and self._suspended is None:
+            return all(sink.is_finished for sink in self._sinks)
+        return all(operator.is_available for operator in self._busy_nodes) if self._busy_nodes else True
+
+    # --- bookkeeping ---
+
+    def _flush_due(self, now_ns: int) -> None:
+        for output in self._outputs:
+            timeout_ns = output.buffer_timeout_ns
+            if timeout_ns < 0 or not output.partition.has_pending:
+                output.pending_since_ns = -1
+            elif timeout_ns == 0 or (0 <= output.pending_since_ns <= now_ns - timeout_ns):
+                output.partition.flush()
+                output.pending_since_ns = -1
+            elif output.pending_since_ns < 0:
+                output.pending_since_ns = now_ns
+
+    def _count_waiting(self, now_ns: int) -> None:
+        """Books the time since the last quantum; time in which only the slot was missing counts as idle."""
+        waited_ns = now_ns - self._waiting_since_ns
+        self._waiting_since_ns = now_ns
+        if self._waits_for_credit:
+            self.counters.backpressured_ns += waited_ns
+        else:
+            self.counters.idle_ns += waited_ns
+
+    def _publish(self, now_ns: int) -> None:
+        self._published_ns = now_ns
+        self._count_bytes()
+        self.counters.publish()
+
+    def _count_bytes(self) -> None:
+        counters = self.counters
+        counters.bytes_out = sum(output.partition.bytes_out for output in self._outputs)
+        if self._inputs is not None:
+            counters.bytes_in = self._inputs.bytes_in
+            counters.retained_copies = self._inputs.retained_copies
+
+    def _change(self, state: TaskState, error: BaseException | None = None) -> None:
+        self.state = state
+        self._listener.task_state_changed(self.deployment.subtask, state, error)
+
+    def _fail(self, error: BaseException) -> None:
+        """The first cause is reported, once."""
+        self.error = error
+        self._close()
+        self._change(TaskState.FAILED, error)
+
+    def _close(self) -> None:
+        """Closes operators in chain order, then outputs and inputs. Later errors must not hide the first one."""
+        self._suspended = None
+        self._count_bytes()
+        self.counters.publish()
+        closers = [node.operator.close for node in self._nodes]
+        closers += [output.partition.close for output in self._outputs]
+        if self._inputs is not None:
+            closers.append(self._inputs.close)
+        for close in closers:
+            try:
+                close()
+            except Exception as error:
+                if self.error is None:
+                    self.error = error

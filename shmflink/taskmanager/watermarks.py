@@ -1,0 +1,84 @@
+"""Watermarks of several channels combined into one (Flink: StatusWatermarkValve). A pure state machine."""
+
+from __future__ import annotations
+
+from shmflink.core.elements import MAX_WATERMARK, MIN_TIMESTAMP_MS, Watermark, WatermarkStatus
+
+__all__ = ["WatermarkValve"]
+
+_Output = list[Watermark | WatermarkStatus]
+
+
+class WatermarkValve:
+    """The minimum over the channels that are active and have caught up; passed on only when it grows.
+
+    Every call returns what has to be forwarded, in order. A channel that turns active again with an older
+    watermark stays out of the minimum until it has caught up. When all channels are idle the valve is idle
+    too, after the largest watermark was flushed if the last active channel stood at the output's level.
+    """
+
+    def __init__(self, num_channels: int) -> None:
+        assert num_channels >= 1, num_channels
+        self._watermarks = [MIN_TIMESTAMP_MS] * num_channels
+        self._is_active = [True] * num_channels
+        self._is_aligned = [True] * num_channels
+        self._output = MIN_TIMESTAMP_MS
+        self._output_is_active = True
+
+    @property
+    def watermark_ms(self) -> int:
+        """The last watermark passed on; MIN_TIMESTAMP_MS before the first."""
+        return self._output
+
+    @property
+    def is_idle(self) -> bool:
+        return not self._output_is_active
+
+    def watermark(self, channel: int, watermark: Watermark) -> _Output:
+        """A watermark came. The one that ends the input also counts on an idle channel."""
+        output: _Output = []
+        if not self._is_active[channel]:
+            if watermark != MAX_WATERMARK:
+                return output
+            output += self.status(channel, WatermarkStatus(idle=False))
+        timestamp = watermark.timestamp_ms
+        if timestamp <= self._watermarks[channel]:
+            return output
+        self._watermarks[channel] = timestamp
+        if timestamp >= self._output:
+            self._is_aligned[channel] = True
+        return output + self._advance_to_minimum()
+
+    def status(self, channel: int, status: WatermarkStatus) -> _Output:
+        """The channel says that it is idle, or active again."""
+        if status.idle == (not self._is_active[channel]):
+            return []
+        return self._turn_idle(channel) if status.idle else self._turn_active(channel)
+
+    def _turn_idle(self, channel: int) -> _Output:
+        self._is_active[channel] = False
+        self._is_aligned[channel] = False
+        was_at_output = self._watermarks[channel] == self._output
+        if any(self._is_active):
+            return self._advance_to_minimum() if was_at_output else []
+        flushed = self._advance_to(max(self._watermarks)) if was_at_output else []
+        self._output_is_active = False
+        return [*flushed, WatermarkStatus(idle=True)]
+
+    def _turn_active(self, channel: int) -> _Output:
+        self._is_active[channel] = True
+        self._is_aligned[channel] = self._watermarks[channel] >= self._output
+        if self._output_is_active:
+            return []
+        self._output_is_active = True
+        return [WatermarkStatus(idle=False)]
+
+    def _advance_to_minimum(self) -> _Output:
+        aligned = [w for w, is_aligned in zip(self._watermarks, self._is_aligned, strict=True) if is_aligned]
+        return self._advance_to(min(aligned)) if aligned else []
+
+    def _advance_to(self, timestamp: int) -> _Output:
+        if timestamp <= self._output:
+            return []
+        self._output = timestamp
+        return [Watermark(timestamp)]

@@ -1,0 +1,186 @@
+"""One operator on a bench: push rows, batches and watermarks in, look at what comes out."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import pyarrow as pa
+
+from shmflink.core.batch import Batch
+from shmflink.core.clock import Clock
+from shmflink.core.elements import ControlElement, Element, Watermark
+from shmflink.core.keys import encode_keys
+from shmflink.core.typeinfo import TypeInformation
+from shmflink.operators.base import Operator, OperatorContext, SideOutput
+from shmflink.testing.manual_clock import ManualClock
+
+__all__ = ["OperatorHarness"]
+
+
+class OperatorHarness:
+    """Runs one operator as a task would: open, process, finish, close.
+
+    >>> from shmflink.operators.map import MapOperator
+    >>> with OperatorHarness(MapOperator(lambda word: word.upper())) as harness:
+    ...     harness.process_rows(["to", "be"])
+    ...     harness.rows()
+    ['TO', 'BE']
+
+    A keyed operator needs a `key_selector`; a test may look at one output at a time with `outputs_of`.
+    """
+
+    def __init__(
+        self,
+        operator: Operator,
+        *,
+        key_selector: Callable[[Any], Any] | None = None,
+        is_batch: bool = False,
+        name: str = "Operator",
+        subtask_index: int = 0,
+        parallelism: int = 1,
+        max_parallelism: int = 128,
+        clock: Clock | None = None,
+        job_parameters: dict[str, str] | None = None,
+    ) -> None:
+        self.operator = operator
+        self.clock = clock if clock is not None else ManualClock()
+        self.elements: list[Element | SideOutput] = []
+        self._key_selector = key_selector
+        self._mail: deque[Callable[[], Any]] = deque()
+        self._is_open = False
+        self.context = OperatorContext(
+            operator_name=name,
+            operator_id="0" * 32,
+            task_name=name,
+            subtask_index=subtask_index,
+            parallelism=parallelism,
+            max_parallelism=max_parallelism,
+            attempt=0,
+            is_batch=is_batch,
+            configuration={},
+            mailbox=self,
+            clock=self.clock,
+            job_parameters=job_parameters or {},
+        )
+
+    # --- life cycle ---
+
+    def open(self) -> None:
+        """Called by `with`."""
+        self._is_open = True
+        self.operator.open(self.context)
+
+    def close(self) -> None:
+        """Called by `with`; also after a failed `open`."""
+        if self._is_open:
+            self._is_open = False
+            self.operator.close()
+
+    def __enter__(self) -> Self:
+        try:
+            self.open()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # --- input ---
+
+    def process_rows(
+        self,
+        rows: Sequence[Any],
+        row_type: TypeInformation | None = None,
+        timestamps: Sequence[int] | None = None,
+    ) -> None:
+        """One batch of Python rows, keyed by the key selector where there is one."""
+        self.process_batch(self.batch(rows, row_type, timestamps))
+
+    def process_batch(self, batch: Batch | pa.RecordBatch, input_index: int = 0) -> None:
+        """One batch; everything that comes of it is collected."""
+        self.elements.extend(self.outputs_of(batch, input_index))
+
+    def process_watermark(self, timestamp_ms: int) -> None:
+        """A watermark; what it causes is collected, the watermark itself last."""
+        self.process_control(Watermark(timestamp_ms))
+
+    def process_control(self, element: ControlElement) -> None:
+        """A watermark, status, barrier or marker."""
+        self.elements.extend(self.operator.process_control(element))
+
+    def finish(self) -> None:
+        """The normal end of the input."""
+        self.elements.extend(self.operator.finish())
+
+    def outputs_of(self, batch: Batch | pa.RecordBatch, input_index: int = 0) -> Iterator[Batch | SideOutput]:
+        """Lazily what comes of a batch, as a task pulls it; not collected."""
+        if isinstance(batch, pa.RecordBatch):
+            batch = Batch.of_columns(batch)
+        return iter(self.operator.process(batch, input_index))
+
+    def batch(
+        self,
+        rows: Sequence[Any],
+        row_type: TypeInformation | None = None,
+        timestamps: Sequence[int] | None = None,
+    ) -> Batch:
+        """A batch as `process_rows` makes it."""
+        keys = None if self._key_selector is None else encode_keys([self._key_selector(row) for row in rows])
+        stamps = None if timestamps is None else pa.array(timestamps, pa.int64())
+        return Batch.of_rows(list(rows), row_type, timestamps=stamps, keys=keys)
+
+    # --- output ---
+
+    def batches(self) -> list[Batch]:
+        """The batches of the main output so far."""
+        return [element for element in self.elements if isinstance(element, Batch)]
+
+    def rows(self) -> list[Any]:
+        """The rows of the main output so far."""
+        return [row for batch in self.batches() for row in batch.rows()]
+
+    def timestamps(self) -> list[int | None]:
+        """The timestamps of `rows()`."""
+        return [
+            stamp
+            for batch in self.batches()
+            for stamp in ([None] * batch.num_rows if batch.timestamps is None else batch.timestamps.to_pylist())
+        ]
+
+    def watermarks(self) -> list[int]:
+        """The watermarks passed on so far, in milliseconds."""
+        return [element.timestamp_ms for element in self.elements if isinstance(element, Watermark)]
+
+    def side_output(self, tag: str) -> list[Any]:
+        """The rows of a side output so far."""
+        return [
+            row
+            for element in self.elements
+            if isinstance(element, SideOutput) and element.tag == tag
+            for row in element.batch.rows()
+        ]
+
+    def clear(self) -> None:
+        """Forgets the outputs so far."""
+        self.elements.clear()
+
+    # --- the mailbox that the operator sees ---
+
+    def put(self, action: Callable[[], Any]) -> None:
+        """Runs at the next `run_mail`."""
+        self._mail.append(action)
+
+    def wake(self) -> None:
+        """Nothing sleeps here."""
+
+    def run_mail(self) -> None:
+        """Runs what other threads have put."""
+        while self._mail:
+            self._mail.popleft()()

@@ -1,0 +1,93 @@
+"""The examples run as users run them, and give the right answer."""
+
+from __future__ import annotations
+
+import collections
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+WATCHDOG_SECONDS = 120
+
+BY_COMMAND = [str(Path(sys.executable).parent / "shmflink"), "run", "--slots", "2"]
+BY_PYTHON = [sys.executable]
+WAYS = pytest.mark.parametrize("way", [BY_COMMAND, BY_PYTHON], ids=["shmflink run", "python"])
+
+
+def run(way: list[str], name: str, *arguments: str) -> list[str]:
+    """Lines of standard output."""
+    done = subprocess.run(
+        [*way, str(EXAMPLES / name), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=WATCHDOG_SECONDS,
+        check=False,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def counted(text: list[str]) -> dict[str, int]:
+    return dict(collections.Counter(word for line in text for word in line.split()))
+
+
+def parsed(lines: list[str]) -> dict[str, int]:
+    """Counts from lines such as `2> (word,3)`; each word must be there once."""
+    pairs = [match.groups() for line in lines if (match := re.fullmatch(r"(?:\d+> )?\((.*),(\d+)\)", line))]
+    assert len(pairs) == len(dict(pairs))
+    return {word: int(count) for word, count in pairs}
+
+
+@WAYS
+def test_word_count_of_its_own_text(way: list[str]) -> None:
+    source = (EXAMPLES / "word_count.py").read_text()
+    text = source.split('TEXT = """\\\n')[1].split('"""')[0].splitlines()
+    assert parsed(run(way, "word_count.py")) == counted(text)
+
+
+@WAYS
+def test_word_count_from_files_into_files(way: list[str], tmp_path: Path) -> None:
+    text = [f"line {number} of {number % 7}" for number in range(5000)]
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.txt").write_text("\n".join(text[:3000]) + "\n")
+    (tmp_path / "in" / "b.txt").write_text("\n".join(text[3000:]))
+    run(way, "word_count.py", "--input", str(tmp_path / "in"), "--output", str(tmp_path / "out"))
+    parts = list((tmp_path / "out").glob("*/words-*.txt"))
+    assert parsed([line for part in parts for line in part.read_text().splitlines()]) == counted(text)
+
+
+@WAYS
+def test_parquet_etl_of_its_own_orders(way: list[str]) -> None:
+    assert run(way, "parquet_etl.py") == [
+        "DE: 8334 paid orders, 4150590.00 in total",
+        "FR: 8333 paid orders, 4158081.50 in total",
+        "JP: 8333 paid orders, 4165575.50 in total",
+        "US: 8334 paid orders, 4176086.50 in total",
+    ]
+
+
+def test_parquet_etl_of_given_orders(tmp_path: Path) -> None:
+    orders = {
+        "order_id": [1, 2, 3],
+        "country": ["DE", None, "FR"],
+        "state": ["paid", "paid", "open"],
+        "quantity": pa.array([2, None, 1], pa.int32()),
+        "unit_price": [1.5, 1.0, 1.0],
+    }
+    pq.write_table(pa.table(orders), tmp_path / "orders.parquet")
+    output = tmp_path / "out"
+    run(BY_PYTHON, "parquet_etl.py", "--input", str(tmp_path / "orders.parquet"), "--output", str(output))
+    table = ds.dataset(str(output), format="parquet").to_table().sort_by("order_id")
+    assert table.to_pylist() == [
+        {"order_id": 1, "country": "DE", "total": 3.0},
+        {"order_id": 2, "country": None, "total": None},
+    ]

@@ -1,0 +1,100 @@
+"""A batch keeps rows, timestamps and keys together, whatever its form."""
+
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from shmflink.core.batch import Batch
+from shmflink.core.keys import encode_keys, key_values
+from shmflink.core.row import Row
+from shmflink.core.typeinfo import Types
+from shmflink.errors import TypeMismatchError
+
+
+def stamps(*values: int | None) -> pa.Array:
+    return pa.array(values, pa.int64())
+
+
+def test_rows_and_columns_are_converted_once() -> None:
+    batch = Batch.of_rows([(1, "a"), (2, "b")])
+    assert not batch.is_columnar
+    columns = batch.columns()
+    assert columns.to_pydict() == {"f0": [1, 2], "f1": ["a", "b"]}
+    assert batch.is_columnar
+    assert batch.rows() is batch.rows()
+    assert len(batch) == batch.num_rows == 2
+
+
+def test_user_columns_carry_no_metadata_of_ours_but_keep_the_users() -> None:
+    assert Batch.of_rows([1]).columns().schema.metadata is None
+    columns = pa.RecordBatch.from_pydict({"a": [1]}).replace_schema_metadata({"k": "v"})
+    wire = Batch.of_columns(columns, timestamps=stamps(1)).to_wire()
+    assert Batch.from_wire(wire).columns().schema.metadata == {b"k": b"v"}
+
+
+@pytest.mark.parametrize("timestamps", [None, stamps(1, None, 3)])
+@pytest.mark.parametrize("keys", [None, [1, 2, 1], ["a", None, "b"], [(1, "a"), 2, None], [b"x", b"y", b"z"]])
+@pytest.mark.parametrize("rows", [[1, 2, 3], [(1, "a"), (2, "b"), (3, None)], [{"a": 1}, [2], None]])
+def test_the_wire_brings_everything_back(rows: list[Any], keys: list[Any] | None, timestamps: pa.Array) -> None:
+    column = None if keys is None else encode_keys(keys)
+    wire = Batch.of_rows(rows, timestamps=timestamps, keys=column).to_wire()
+    for offset in range(3):
+        back = Batch.from_wire(wire.slice(offset))
+        assert back.rows() == rows[offset:]
+        assert (back.timestamps is None) == (timestamps is None)
+        if timestamps is not None:
+            assert back.timestamps == timestamps.slice(offset)
+        assert (None if back.keys is None else key_values(back.keys)) == (None if keys is None else keys[offset:])
+
+
+def test_hidden_columns_are_last_and_say_what_they_are() -> None:
+    wire = Batch.of_rows([1], timestamps=stamps(5), keys=encode_keys([(1, 2)])).to_wire()
+    assert wire.schema.names == ["value", "__timestamp", "__key"]
+    assert wire.schema.field("__key").type == pa.binary()
+    assert wire.schema.field("__key").metadata == {b"shmflink.key": b"canonical"}
+    assert Batch.of_rows([1], keys=encode_keys([b"x"])).to_wire().schema.field("__key").metadata is None
+
+
+def test_a_batch_without_columns_keeps_its_length() -> None:
+    columns = pa.RecordBatch.from_pydict({"a": [1, 2]}).select([])
+    for batch in (Batch.of_columns(columns), Batch.of_columns(columns, timestamps=stamps(1, 2))):
+        back = Batch.from_wire(batch.to_wire())
+        assert (back.num_rows, back.columns().num_rows, back.columns().num_columns) == (2, 2, 0)
+        assert [len(row) for row in back.rows()] == [0, 0]
+
+
+def test_reserved_column_names_are_refused() -> None:
+    columns = pa.RecordBatch.from_pydict({"__key": [1]})
+    with pytest.raises(TypeMismatchError, match="reserved"):
+        Batch.of_columns(columns, timestamps=stamps(1)).to_wire()
+
+
+def test_a_slice_has_both_forms_and_the_hidden_columns() -> None:
+    batch = Batch.of_rows([1, 2, 3], timestamps=stamps(1, 2, 3), keys=encode_keys(["a", "b", "c"]))
+    batch.columns()
+    part = batch.slice(1, 2)
+    assert part.rows() == [2, 3]
+    assert part.columns().to_pydict() == {"value": [2, 3]}
+    assert part.timestamps.to_pylist() == [2, 3]
+    assert key_values(part.keys) == ["b", "c"]
+    assert batch.slice(3, 0).rows() == []
+
+
+def test_other_rows_keep_timestamps_and_lose_keys() -> None:
+    batch = Batch.of_rows([1, 2], timestamps=stamps(1, 2)).with_keys(encode_keys([1, 2]))
+    mapped = batch.with_rows(["a", "b"], Types.STRING())
+    assert (mapped.rows(), mapped.timestamps, mapped.keys) == (["a", "b"], batch.timestamps, None)
+    assert batch.without_keys().keys is None
+    assert batch.with_timestamps(None).timestamps is None
+    assert repr(batch) == "Batch(2 rows as rows, timestamps, keys)"
+
+
+def test_declared_types_give_typed_columns_and_rows() -> None:
+    row_type = Types.ROW_NAMED(["a"], [Types.SHORT()])
+    batch = Batch.of_rows([(43878,)], row_type)
+    assert batch.columns().schema.types == [pa.int16()]
+    assert Batch.from_wire(batch.to_wire()).rows() == [Row(a=-21658)]
+    columns = pa.RecordBatch.from_pydict({"x": [1]})
+    assert Batch.of_columns(columns, Types.TUPLE([Types.LONG()])).rows() == [(1,)]
+    assert Batch.of_columns(columns).rows() == [Row(x=1)]

@@ -1,0 +1,130 @@
+"""Declared types: text, equality, Arrow types, Java's narrowing."""
+
+# ruff: noqa: DTZ001  times without a zone are what is tested
+
+import datetime as dt
+import math
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from shmflink.core.row import Row, RowKind
+from shmflink.core.time_units import Instant
+from shmflink.core.typeinfo import LocalTimeTypeInfo, TypeInformation, Types, type_of_schema
+from shmflink.errors import TypeMismatchError
+
+
+@pytest.mark.parametrize(
+    ("type_info", "text", "arrow"),
+    [
+        (Types.STRING(), "String", pa.utf8()),
+        (Types.INT(), "Integer", pa.int32()),
+        (Types.SHORT(), "Short", pa.int16()),
+        (Types.FLOAT(), "Float", pa.float32()),
+        (Types.INSTANT(), "Instant", pa.timestamp("us", "UTC")),
+        (Types.SQL_DATE(), "DateTypeInfo", pa.date32()),
+        (Types.PICKLED_BYTE_ARRAY(), "PickledByteArrayTypeInfo", pa.binary()),
+        (Types.PRIMITIVE_ARRAY(Types.BYTE()), "PrimitiveArrayTypeInfo<Byte>", pa.binary()),
+        (Types.BASIC_ARRAY(Types.INT()), "BasicArrayTypeInfo<Integer>", pa.list_(pa.int32())),
+        (Types.LIST(Types.STRING()), "ListTypeInfo<String>", pa.list_(pa.utf8())),
+        (Types.MAP(Types.STRING(), Types.LONG()), "MapTypeInfo<String, Long>", pa.map_(pa.utf8(), pa.int64())),
+        (
+            Types.TUPLE([Types.INT(), Types.STRING()]),
+            "TupleTypeInfo(Integer, String)",
+            pa.struct([("f0", pa.int32()), ("f1", pa.utf8())]),
+        ),
+        (Types.ROW([Types.INT()]), "RowTypeInfo(Integer)", pa.struct([("f0", pa.int32())])),
+        (Types.ROW_NAMED(["a"], [Types.INT()]), "RowTypeInfo(a: Integer)", pa.struct([("a", pa.int32())])),
+        (LocalTimeTypeInfo(LocalTimeTypeInfo.TimeType.LOCAL_TIME), "LocalTimeTypeInfo<LOCAL_TIME>", pa.time64("us")),
+    ],
+)
+def test_text_and_arrow_type(type_info: TypeInformation, text: str, arrow: pa.DataType) -> None:
+    assert repr(type_info) == text
+    assert type_info.arrow_type == arrow
+
+
+def test_equality_is_by_content() -> None:
+    assert Types.TUPLE([Types.INT()]) == Types.TUPLE([Types.INT()])
+    assert Types.INT() != Types.LONG()
+    assert Types.ROW([Types.INT()]) == Types.ROW_NAMED(["a"], [Types.INT()])
+    assert len({Types.INT(), Types.INT(), Types.LIST(Types.INT())}) == 2
+
+
+@pytest.mark.parametrize(
+    ("type_info", "value", "expected"),
+    [
+        (Types.SHORT(), 43878, -21658),
+        (Types.BYTE(), 200, -56),
+        (Types.INT(), 2**31, -(2**31)),
+        (Types.LONG(), 2**63, -(2**63)),
+        (Types.INT(), True, 1),
+        (Types.DOUBLE(), 3, 3.0),
+        (Types.FLOAT(), 0.1, 0.10000000149011612),
+        (Types.FLOAT(), 1e300, math.inf),
+        (Types.BIG_INT(), 2**100, 2**100),
+        (Types.BIG_DEC(), 5, Decimal(5)),
+        (Types.SQL_DATE(), dt.datetime(2020, 1, 2, 3), dt.date(2020, 1, 2)),
+        (Types.INSTANT(), Instant(1, 1_234_567), Instant(1, 1_000_000)),
+        (Types.PRIMITIVE_ARRAY(Types.BYTE()), bytearray(b"x"), b"x"),
+        (Types.LIST(Types.BYTE()), (1, 200), [1, -56]),
+        (Types.MAP(Types.STRING(), Types.BYTE()), {"a": 200}, {"a": -56}),
+        (Types.TUPLE([Types.INT(), Types.STRING()]), [1, "x"], (1, "x")),
+        (Types.TUPLE([Types.INT()]), Row(1), (1,)),
+        (Types.ROW([Types.INT()]), (1,), Row(f0=1)),
+        (Types.ROW_NAMED(["a", "b"], [Types.INT(), Types.INT()]), Row(b=2, a=1), Row(a=1, b=2)),
+        (Types.ROW_NAMED(["a", "b"], [Types.INT(), Types.INT()]), {"a": 1}, Row(a=1, b=None)),
+        (Types.ROW([Types.INT()]), Row.of_kind(RowKind.DELETE, 1), Row.of_kind(RowKind.DELETE, f0=1)),
+        (Types.STRING(), None, None),
+    ],
+)
+def test_values_are_brought_into_form(type_info: TypeInformation, value: Any, expected: Any) -> None:
+    conformed = type_info.conform(value)
+    assert conformed == expected
+    assert type(conformed) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("type_info", "value", "message"),
+    [
+        (Types.INT(), "x", "declared INT, got str: 'x'"),
+        (Types.INT(), 1.5, "declared INT, got float"),
+        (Types.STRING(), 1, "declared STRING, got int: 1"),
+        (Types.CHAR(), "ab", "declared CHAR"),
+        (Types.BOOLEAN(), 1, "declared BOOLEAN"),
+        (Types.DOUBLE(), "1", "declared DOUBLE"),
+        (Types.SQL_TIME(), 1, "declared SQL_TIME"),
+        (Types.LIST(Types.INT()), "ab", r"declared LIST\(INT\)"),
+        (Types.TUPLE([Types.INT(), Types.INT()]), (1, "x"), r"field 1 \(f1\): declared INT"),
+        (Types.TUPLE([Types.INT()]), (1, 2), r"declared TUPLE\(INT\), got tuple"),
+        (Types.ROW_NAMED(["a"], [Types.INT()]), Row(b=1), r"fields \['a'\], got one with \['b'\]"),
+    ],
+)
+def test_a_value_of_another_kind_is_refused(type_info: TypeInformation, value: Any, message: str) -> None:
+    with pytest.raises(TypeMismatchError, match=message):
+        type_info.conform(value)
+
+
+def test_wrong_declarations_are_refused() -> None:
+    with pytest.raises(TypeMismatchError, match="1 field names for 2"):
+        Types.ROW_NAMED(["a"], [Types.INT(), Types.INT()])
+    with pytest.raises(TypeMismatchError, match="must differ"):
+        Types.ROW_NAMED(["a", "a"], [Types.INT(), Types.INT()])
+    with pytest.raises(TypeError, match="Invalid element type"):
+        Types.PRIMITIVE_ARRAY(Types.STRING())
+
+
+def test_the_type_of_a_schema() -> None:
+    schema = pa.schema(
+        [
+            ("a", pa.int32()),
+            ("b", pa.list_(pa.utf8())),
+            ("c", pa.struct([("x", pa.bool_())])),
+            ("d", pa.decimal128(9, 2)),
+        ]
+    )
+    row_type = type_of_schema(schema)
+    assert row_type.get_field_names() == ["a", "b", "c", "d"]
+    assert row_type.get_field_types()[:3] == [Types.INT(), Types.LIST(Types.STRING()), Types.ROW([Types.BOOLEAN()])]
+    assert row_type.get_field_types()[3].arrow_type == pa.decimal128(9, 2)

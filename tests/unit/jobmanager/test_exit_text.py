@@ -1,0 +1,29 @@
+"""How a process ended, in words."""
+
+from __future__ import annotations
+
+import signal
+
+from shmflink.jobmanager.exit_text import describe_exit, oom_kills, taskmanager_lost
+
+
+def test_by_signal():
+    assert describe_exit(signal.SIGKILL).startswith("was killed by signal 9 (SIGKILL); if no person did it")
+    assert "native library that the job uses crashed" in describe_exit(signal.SIGSEGV)
+    assert describe_exit(signal.SIGTERM) == "was killed by signal 15 (SIGTERM)"
+    assert "out of memory" in describe_exit(signal.SIGKILL, oom_killed=True)
+    assert describe_exit(120) == "was killed by signal 120 (unknown)"
+
+
+def test_by_code():
+    assert describe_exit(3 << 8).startswith("exited with code 3: user code")
+    assert "unknown" in describe_exit(None)
+
+
+def test_the_failure_names_index_and_pid():
+    failure = taskmanager_lost(2, 77, "died")
+    assert (failure.kind, failure.message) == ("TaskManagerLostError", "TaskManager 2 (pid 77) died")
+
+
+def test_oom_kills_is_a_number_anywhere():
+    assert oom_kills() >= 0

@@ -1,0 +1,382 @@
+"""Stories of one task: quanta, suspension, control elements, the end, failures."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from shmflink.connectors.base import Poll, Split
+from shmflink.core.batch import Batch
+from shmflink.core.elements import (
+    MAX_WATERMARK,
+    Barrier,
+    ControlElement,
+    Element,
+    EndOfData,
+    LatencyMarker,
+    Watermark,
+    WatermarkStatus,
+)
+from shmflink.errors import UserFunctionError
+from shmflink.operators.base import Operator, SideOutput
+from shmflink.operators.flat_map import OUTPUT_ROWS_MAX, FlatMapOperator
+from shmflink.operators.map import MapOperator
+from shmflink.taskmanager.listener import TaskState
+from shmflink.taskmanager.sink import SinkOperator
+from shmflink.taskmanager.source import SourceOperator
+from shmflink.taskmanager.task import OutputEnd
+
+
+def _states(bench: Any) -> list[TaskState]:
+    return [state for _, state in bench.listener.states]
+
+
+def test_a_batch_goes_through_the_chain_to_the_partition_and_the_end_follows(
+    bench: Any, make_partition: Any, drain: Any
+) -> None:
+    (channel,), gate = bench.gate()
+    out = make_partition()
+    add = bench.node(MapOperator(lambda x: x + 1), partitions=[0])
+    task = bench.task(bench.node(MapOperator(lambda x: x * 10), add), [gate], [OutputEnd(out)])
+    task.open()
+    assert not task.is_runnable()
+    channel.try_push(Batch.of_rows([1, 2]))
+    channel.push_control(EndOfData())
+    drain(task)
+    assert out.rows() == [11, 21]
+    assert out.elements[1:] == [MAX_WATERMARK, EndOfData()]
+    assert _states(bench) == [TaskState.INITIALIZING, TaskState.RUNNING, TaskState.FINISHED]
+    assert out.is_closed
+    assert (task.counters.records_in, task.counters.records_out, task.counters.bytes_out) == (2, 2, 300)
+
+
+def test_an_exploding_flat_map_is_suspended_exactly_where_credit_ends(
+    bench: Any, make_partition: Any, drain: Any
+) -> None:
+    produced = itertools.count()
+    (channel,), gate = bench.gate()
+    out = make_partition(credits=2)
+    node = bench.node(FlatMapOperator(lambda _: produced), partitions=[0])
+    task = bench.task(node, [gate], [OutputEnd(out)])
+    task.open()
+    channel.try_push(Batch.of_rows([0]))
+    drain(task)
+    assert len(out.elements) == 2
+    assert next(produced) == 3 * OUTPUT_ROWS_MAX  # two are out, one stands in front of the partition
+    assert task.is_backpressured
+    out.credits = 1
+    assert task.is_runnable()
+    drain(task)
+    assert len(out.elements) == 3
+    task.cancel()
+    assert task.state is TaskState.CANCELED
+
+
+def test_an_explosion_that_a_filter_swallows_still_ends_its_quanta(bench: Any) -> None:
+    (channel,), gate = bench.gate()
+    swallow = bench.node(FlatMapOperator(lambda _: None))
+    task = bench.task(bench.node(FlatMapOperator(lambda _: itertools.count()), swallow), [gate])
+    task.open()
+    channel.try_push(Batch.of_rows([0]))
+    for _ in range(5):
+        assert task.is_runnable()
+        task.run_quantum()
+    task.cancel()
+    assert _states(bench)[-1] is TaskState.CANCELED
+
+
+def test_no_control_element_overtakes_a_suspended_batch(bench: Any, make_partition: Any, drain: Any) -> None:
+    (channel,), gate = bench.gate()
+    out = make_partition(credits=0)
+    task = bench.task(bench.node(MapOperator(lambda x: x), partitions=[0]), [gate], [OutputEnd(out)])
+    task.open()
+    channel.try_push(Batch.of_rows([1]))
+    channel.push_control(Watermark(5))
+    drain(task)
+    assert out.elements == []
+    out.credits = 1
+    drain(task)
+    assert [type(element) for element in out.elements] == [Batch, Watermark]
+
+
+def test_one_output_without_credit_does_not_repeat_rows_on_the_other(
+    bench: Any, make_partition: Any, drain: Any
+) -> None:
+    (channel,), gate = bench.gate()
+    first, second = make_partition(), make_partition(credits=0)
+    node = bench.node(MapOperator(lambda x: x), partitions=[0, 1])
+    task = bench.task(node, [gate], [OutputEnd(first), OutputEnd(second)])
+    task.open()
+    channel.try_push(Batch.of_rows([1]))
+    drain(task)
+    second.credits = 5
+    drain(task)
+    assert first.rows() == second.rows() == [1]
+
+
+def test_a_busy_sink_holds_up_the_chain_and_nothing_is_written_to_it(bench: Any, make_sink: Any, drain: Any) -> None:
+    (channel,), gate = bench.gate()
+    sink = make_sink()
+    head = bench.node(FlatMapOperator(lambda n: range(n)), bench.node(SinkOperator(sink)))
+    task = bench.task(head, [gate])
+    task.open()
+    sink.is_available = False
+    channel.try_push(Batch.of_rows([3]))
+    assert not task.is_runnable()
+    assert task.is_backpressured
+    sink.is_available = True
+    drain(task)
+    assert sink.rows == [0, 1, 2]
+
+
+def test_the_task_finishes_only_when_the_sink_has_finished(bench: Any, make_sink: Any, drain: Any) -> None:
+    (channel,), gate = bench.gate()
+    sink = make_sink()
+    sink.is_finished = False
+    task = bench.task(bench.node(SinkOperator(sink)), [gate])
+    task.open()
+    channel.push_control(EndOfData())
+    drain(task)
+    assert task.state is TaskState.RUNNING
+    assert sink.events == ["finish"]
+    sink.is_finished = True
+    drain(task)
+    assert task.state is TaskState.FINISHED
+    assert sink.events == ["finish", "close"]
+
+
+def test_end_of_data_of_every_channel_is_needed(bench: Any, make_partition: Any, drain: Any) -> None:
+    channels, gate = bench.gate(2)
+    out = make_partition()
+    task = bench.task(bench.node(MapOperator(lambda x: x), partitions=[0]), [gate], [OutputEnd(out)])
+    task.open()
+    channels[0].push_control(MAX_WATERMARK)
+    channels[0].push_control(EndOfData())
+    drain(task)
+    assert out.elements == []
+    channels[1].push_control(MAX_WATERMARK)
+    channels[1].push_control(EndOfData())
+    drain(task)
+    assert out.elements == [MAX_WATERMARK, EndOfData()]  # the last watermark once
+
+
+def test_an_end_that_is_not_drained_fires_nothing(bench: Any, make_partition: Any, drain: Any) -> None:
+    (channel,), gate = bench.gate()
+    out = make_partition()
+    task = bench.task(bench.node(_HoldsBack(), partitions=[0]), [gate], [OutputEnd(out)])
+    task.open()
+    channel.push_control(EndOfData(drained=False))
+    drain(task)
+    assert out.elements == [EndOfData(drained=False)]
+
+
+class _HoldsBack(Operator):
+    """Emits at watermarks and at the end."""
+
+    def process(self, batch: Batch, input_index: int = 0) -> Iterator[Batch]:
+        return iter(())
+
+    def process_control(self, element: ControlElement) -> Iterator[Element]:
+        if isinstance(element, Watermark):
+            yield Batch.of_rows([f"fired at {element.timestamp_ms}"])
+        yield element
+
+    def finish(self) -> Iterator[Batch]:
+        yield Batch.of_rows(["finished"])
+
+
+def test_rule_11_what_a_watermark_causes_goes_out_before_it(bench: Any, make_partition: Any, drain: Any) -> None:
+    (channel,), gate = bench.gate()
+    out = make_partition()
+    node = bench.node(_HoldsBack(), bench.node(MapOperator(str.upper), partitions=[0]))
+    task = bench.task(node, [gate], [OutputEnd(out)])
+    task.open()
+    channel.push_control(Watermark(7))
+    drain(task)
+    assert [e.rows() if isinstance(e, Batch) else e for e in out.elements] == [["FIRED AT 7"], Watermark(7)]
+    assert task.counters.watermark_ms == 7
+
+
+def test_statuses_markers_and_aligned_barriers_are_passed_on(bench: Any, make_partition: Any, drain: Any) -> None:
+    channels, gate = bench.gate(2)
+    out = make_partition()
+    task = bench.task(bench.node(MapOperator(lambda x: x), partitions=[0]), [gate], [OutputEnd(out)])
+    task.open()
+    channels[0].push_control(Barrier(1, 0))
+    channels[0].try_push(Batch.of_rows(["behind"]))
+    channels[1].push_control(LatencyMarker(1, 2))
+    channels[1].push_control(WatermarkStatus(idle=True))
+    channels[0].push_control(WatermarkStatus(idle=True))
+    drain(task)
+    assert out.elements == [LatencyMarker(1, 2)]  # channel 0 is blocked behind its barrier
+    channels[1].push_control(Barrier(1, 0))
+    drain(task)
+    assert out.elements[1] == Barrier(1, 0)
+    assert out.rows() == ["behind"]
+    assert out.elements[-1] == WatermarkStatus(idle=True)
+
+
+def test_side_outputs_go_to_their_readers_and_are_dropped_without(bench: Any, make_partition: Any, drain: Any) -> None:
+    class Split(Operator):
+        def process(self, batch: Batch, input_index: int = 0) -> Iterator[Batch | SideOutput]:
+            yield SideOutput("late", Batch.of_rows(["late"]))
+            yield SideOutput("unread", Batch.of_rows(["unread"]))
+            yield batch
+
+    (channel,), gate = bench.gate()
+    main, side = make_partition(), make_partition()
+    node = bench.node(Split(), partitions=[0])
+    node.side_partitions["late"] = [1]
+    task = bench.task(node, [gate], [OutputEnd(main), OutputEnd(side)])
+    task.open()
+    channel.try_push(Batch.of_rows(["main"]))
+    channel.push_control(Watermark(1))
+    drain(task)
+    assert (main.rows(), side.rows()) == (["main"], ["late"])
+    assert side.elements[-1] == main.elements[-1] == Watermark(1)
+
+
+def test_a_source_asks_once_for_a_split_and_goes_on_when_it_comes(
+    bench: Any, make_source: Any, make_partition: Any, drain: Any
+) -> None:
+    source = make_source([Poll.NEED_SPLIT, [1, 2], Poll.WAIT, [3]])
+    out = make_partition()
+    task = bench.task(bench.node(SourceOperator(source), partitions=[0]), outputs=[OutputEnd(out)])
+    task.open()
+    drain(task)
+    task.wake()
+    drain(task)
+    assert len(bench.listener.requests) == 1
+    task.assign_split(Split("s", None), exhausted=False)
+    drain(task)
+    assert out.rows() == [1, 2]
+    assert not task.is_runnable()  # WAIT
+    task.wake()
+    drain(task)
+    assert out.rows() == [1, 2, 3]
+    assert out.elements[-2:] == [MAX_WATERMARK, EndOfData()]
+    assert source.splits == [Split("s", None)]
+    assert source.is_closed
+
+
+def test_the_answer_that_splits_are_exhausted_reaches_the_reader(bench: Any, make_source: Any, drain: Any) -> None:
+    source = make_source([Poll.NEED_SPLIT])
+    task = bench.task(bench.node(SourceOperator(source)))
+    task.open()
+    drain(task)
+    task.assign_split(None, exhausted=False)  # none now: still waiting
+    assert not task.is_runnable()
+    task.assign_split(None, exhausted=True)
+    drain(task)
+    assert source.splits == ["no more"]
+    assert task.state is TaskState.FINISHED
+
+
+def test_a_failure_is_reported_once_with_its_cause_and_closes_everything(
+    bench: Any, make_partition: Any, make_sink: Any, drain: Any
+) -> None:
+    (channel,), gate = bench.gate()
+    sink = make_sink()
+    task = bench.task(bench.node(MapOperator(lambda x: 1 / x), bench.node(SinkOperator(sink))), [gate])
+    task.open()
+    channel.try_push(Batch.of_rows([0]))
+    channel.try_push(Batch.of_rows([0]))
+    drain(task)
+    assert _states(bench) == [TaskState.INITIALIZING, TaskState.RUNNING, TaskState.FAILED]
+    assert len(bench.listener.errors) == 1
+    assert isinstance(bench.listener.errors[0], UserFunctionError)
+    assert sink.events == ["close"]  # and no finish
+    task.cancel()
+    assert task.state is TaskState.FAILED
+
+
+@pytest.mark.parametrize("error", [OSError("disk"), SystemExit(3)])
+def test_whatever_a_source_raises_fails_its_task(
+    bench: Any, make_source: Any, drain: Any, error: BaseException
+) -> None:
+    task = bench.task(bench.node(SourceOperator(make_source([error]))))
+    task.open()
+    drain(task)
+    assert task.state is TaskState.FAILED
+    assert bench.listener.errors == [error]
+
+
+def test_a_failing_open_fails_the_task_and_closes_what_was_opened(bench: Any, make_sink: Any) -> None:
+    class Broken:
+        def open(self, _: object) -> None:
+            raise OSError("no")
+
+        def map(self, value: Any) -> Any:
+            return value
+
+    _, gate = bench.gate()
+    sink = make_sink()
+    task = bench.task(bench.node(MapOperator(Broken()), bench.node(SinkOperator(sink))), [gate])
+    task.open()
+    assert _states(bench) == [TaskState.INITIALIZING, TaskState.FAILED]
+    assert sink.events == ["close"]
+
+
+def test_a_close_that_fails_at_the_normal_end_fails_the_task(bench: Any, drain: Any) -> None:
+    class Broken:
+        def map(self, value: Any) -> Any:
+            return value
+
+        def close(self) -> None:
+            raise OSError("flush failed")
+
+    (channel,), gate = bench.gate()
+    task = bench.task(bench.node(MapOperator(Broken())), [gate])
+    task.open()
+    channel.push_control(EndOfData())
+    drain(task)
+    assert task.state is TaskState.FAILED
+    assert "flush failed" in str(bench.listener.errors[0])
+
+
+@pytest.mark.parametrize(("timeout_ns", "flushes"), [(0, [1, 1, 1]), (1000, [0, 0, 1]), (-1, [0, 0, 0])])
+def test_buffer_timeouts(bench: Any, make_partition: Any, timeout_ns: int, flushes: list[int]) -> None:
+    (channel,), gate = bench.gate()
+    out = make_partition(holds_back=True)
+    node = bench.node(MapOperator(lambda x: x), partitions=[0])
+    task = bench.task(node, [gate], [OutputEnd(out, timeout_ns)])
+    task.open()
+    channel.try_push(Batch.of_rows([1]))
+    task.run_quantum()
+    seen = [out.flushes]
+    for _ in range(2):
+        bench.clock.advance_ns(500)
+        task.flush_due()
+        seen.append(out.flushes)
+    assert seen == flushes
+    assert task.next_deadline_ns() == -1
+
+
+def test_rows_wait_for_nobody_when_input_has_run_out(bench: Any, make_partition: Any) -> None:
+    (channel,), gate = bench.gate()
+    out = make_partition(holds_back=True)
+    node = bench.node(MapOperator(lambda x: x), partitions=[0])
+    task = bench.task(node, [gate], [OutputEnd(out, 100_000)])
+    task.open()
+    channel.try_push(Batch.of_rows([1]))
+    task.run_quantum()
+    assert task.next_deadline_ns() == 100_000
+    task.flush()
+    assert out.flushes == 1
+
+
+def test_waiting_is_counted_as_backpressure_or_as_idle(bench: Any, make_partition: Any) -> None:
+    (channel,), gate = bench.gate()
+    out = make_partition(credits=0)
+    task = bench.task(bench.node(MapOperator(lambda x: x), partitions=[0]), [gate], [OutputEnd(out)])
+    task.open()
+    bench.clock.advance_ns(10)
+    channel.try_push(Batch.of_rows([1]))
+    task.run_quantum()
+    bench.clock.advance_ns(100)
+    out.credits = 1
+    task.run_quantum()
+    assert (task.counters.idle_ns, task.counters.backpressured_ns) == (10, 100)
