@@ -138,15 +138,103 @@ def set_parent_death_signal(signal: int, expected_parent_pid: int) -> bool:
     False: the parent was already gone, the signal will not come, and the caller must exit now.
     """
 
+# exchange
+#
+# Record batches through channels. Raises CorruptChannelError for what a peer broke, TypeMismatchError for types that
+# cannot travel or cannot be keys.
+
+@final
+class ResultPartition:
+    """Producing end of one edge: rows of record batches to the open segments of its channels. Never blocks.
+
+    `channels` are (the consumer's region, ring in it, doorbell of the consumer's slot). `strategy` is FORWARD, REBALANCE,
+    RESCALE (each: rows in turn over the channels given, from channel `seed` on), SHUFFLE, HASH (by `key_columns`,
+    default `__key`), BROADCAST, GLOBAL or CUSTOM (by `targets`).
+    """
+
+    def __init__(
+        self,
+        arena: Arena,
+        channels: Sequence[tuple[Region, int, Doorbell]],
+        *,
+        strategy: str,
+        exclusive: int = 2,
+        max_parallelism: int = 128,
+        key_columns: list[str] | None = None,
+        seed: int = 0,
+    ) -> None: ...
+    def write(self, batch: pa.RecordBatch, targets: pa.Int32Array | None = None) -> bool:
+        """True: all rows lie in segments. False: some wait for credit; `resume` before anything else.
+
+        Batches of different schemas may follow each other; empty ones vanish.
+        """
+
+    def resume(self) -> bool: ...
+    def flush(self) -> None: ...
+    def emit_control(self, kind: int, a: int = 0, b: int = 0, c: int = 0) -> bool:
+        """A control element to each channel, behind its rows. Kind 1, a watermark, replaces one that waits."""
+
+    @property
+    def is_blocked(self) -> bool: ...
+    @property
+    def has_pending(self) -> bool: ...
+    @property
+    def rows_out(self) -> int: ...
+    @property
+    def bytes_out(self) -> int: ...
+    def close(self) -> None: ...
+
+@final
+class InputGate:
+    """Consuming end of one input. `channels` are (ring in `region`, the producer's arena, doorbell of its slot).
+
+    Each channel has `exclusive` credits; all share `floating` ones.
+    """
+
+    def __init__(
+        self,
+        region: Region,
+        channels: Sequence[tuple[int, Arena, Doorbell]],
+        *,
+        exclusive: int = 2,
+        floating: int = 0,
+    ) -> None: ...
+    def poll(self) -> tuple[int, pa.RecordBatch] | tuple[int, int, int, int, int] | None:
+        """(channel, batch), (channel, kind, a, b, c), or None when nothing is there; fair between channels.
+
+        The batch's arrays lie in the segment; the last reference dropped gives it and its credit back.
+        """
+
+    def block(self, channel: int) -> None: ...
+    def unblock(self, channel: int) -> None: ...
+    @property
+    def is_available(self) -> bool: ...
+    @property
+    def num_channels(self) -> int: ...
+    @property
+    def rows_in(self) -> int: ...
+    @property
+    def bytes_in(self) -> int: ...
+    @property
+    def retained_copies(self) -> int:
+        """Batches copied because references to earlier ones held all other credits of their channel."""
+
+    def close(self) -> None:
+        """Batches handed out stay valid."""
+
+def key_hash(columns: Sequence[pa.Array], canonical: list[bool] | None = None) -> pa.UInt64Array:
+    """64-bit hash of each row over key columns of one length; `canonical[i]`: column i holds canonical key bytes."""
+
+def key_groups(columns: Sequence[pa.Array], max_parallelism: int, canonical: list[bool] | None = None) -> pa.Int32Array:
+    """Key group of each row; `max_parallelism` is 1 to 32768."""
+
 # rows: Python rows <-> Arrow columns, keys as canonical bytes. Shapes are the tuples of `core/shapes.py`.
 
 @final
 class RowCodec:
     """Converts rows of one shape. Holds the GIL; runs no Python code but `convert`."""
 
-    def __new__(
-        cls, shape: Any, names: list[str], metadata: dict[str, str], row_class: type, insert: Any
-    ) -> RowCodec:
+    def __new__(cls, shape: Any, names: list[str], metadata: dict[str, str], row_class: type, insert: Any) -> RowCodec:
         """`names`: of the columns; `metadata`: of the schema; `row_class`, `insert`: Row and RowKind.INSERT."""
 
     def encode(self, rows: list[Any]) -> tuple[pa.RecordBatch, dict[int, list[Any]]] | None:
