@@ -221,8 +221,10 @@ class JobManager:
 
     def _fail(self, failure: Failure) -> None:
         """The cluster cannot go on: every job fails with this cause."""
-        for job_id in [*self._runs, *(s.graph.job_id for s in self._waiting)]:
-            self._reject(job_id, failure)
+        for job_id, run in self._runs.items():
+            self._client.send(JobEnded(job_id, JobState.FAILED, 0, failure, run.summaries()))
+        for submission in self._waiting:
+            self._reject(submission.graph.job_id, failure)
         self._client.send(ClusterFailed(failure))
         self._end(1)
 

@@ -1,0 +1,254 @@
+"""Real processes: how a cluster comes up, that it runs jobs, and that nothing of it stays whoever is killed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from shmflink.client.embedded_cluster import EmbeddedCluster
+from shmflink.client.executor import use_executor
+from shmflink.datastream import StreamExecutionEnvironment
+from shmflink.errors import (
+    ConfigurationError,
+    InsufficientSlotsError,
+    JobCancelledError,
+    JobExecutionError,
+    JobManagerLostError,
+)
+
+WAIT_S = 60
+
+
+@pytest.fixture
+def cluster() -> Iterator[EmbeddedCluster]:
+    with EmbeddedCluster({"cluster.slots": "2", "heartbeat.interval": "50 ms", "heartbeat.timeout": "1 s"}) as cluster:
+        cluster.start()
+        assert cluster.wait_started(WAIT_S)
+        with use_executor(cluster):
+            yield cluster
+
+
+def _pids(cluster: EmbeddedCluster) -> list[int]:
+    return [cluster.pid, cluster.fork_server_pid, *cluster.pids]
+
+
+@contextlib.contextmanager
+def all_end(cluster: EmbeddedCluster) -> Iterator[None]:
+    """Asserts that every process of the cluster is gone at the end of the block."""
+    pidfds = {pid: os.pidfd_open(pid) for pid in _pids(cluster)}
+    try:
+        yield
+        for pid, pidfd in pidfds.items():
+            poll = select.poll()
+            poll.register(pidfd, select.POLLIN)
+            assert poll.poll(WAIT_S * 1000), f"process {pid} still lives"
+    finally:
+        for pidfd in pidfds.values():
+            os.close(pidfd)
+
+
+def _threads(pid: int) -> list[str]:
+    names = []
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{thread}/comm") as file:
+            names.append(file.read().strip())
+    return sorted(names)
+
+
+def _job(function) -> StreamExecutionEnvironment:
+    env = StreamExecutionEnvironment.get_execution_environment()
+    env.set_parallelism(1)
+    env.from_collection([1, 2, 3]).map(function).print()
+    return env
+
+
+def _blocking_job(fifo: str):
+    """A job that writes to `fifo` when it runs, and then does not come back; its JobClient."""
+
+    def block(value):
+        with open(fifo, "w") as file:
+            file.write(str(os.getpid()))
+        while True:
+            time.sleep(1000)  # the thing under test is what becomes of it
+
+    return _job(block).execute_async("blocked")
+
+
+@pytest.fixture
+def fifo(tmp_path) -> str:
+    path = str(tmp_path / "fifo")
+    os.mkfifo(path)
+    return path
+
+
+def _read(fifo: str) -> str:
+    """Waits until somebody wrote."""
+    with open(fifo) as file:
+        return file.read()
+
+
+def test_the_fork_server_has_one_thread_and_taskmanagers_a_heartbeat(cluster):
+    assert _threads(cluster.fork_server_pid) == ["shmflink-fork"]
+    assert [len(_threads(pid)) for pid in cluster.pids] == [2, 2]
+
+
+def test_taskmanagers_are_pinned_and_first_to_go_when_memory_runs_out(cluster):
+    usable = os.sched_getaffinity(0)
+    assert all(len(os.sched_getaffinity(pid)) == 1 for pid in cluster.pids)
+    assert set().union(*(os.sched_getaffinity(pid) for pid in cluster.pids)) <= usable
+    scores = []
+    for pid in (cluster.pids[0], cluster.pid):
+        with open(f"/proc/{pid}/oom_score_adj") as file:
+            scores.append(int(file.read()))
+    assert scores[0] > scores[1]
+
+
+def test_one_cluster_runs_one_job_after_the_other_without_leaking(cluster):
+    _job(lambda v: v).execute()
+    pids = _pids(cluster)
+    counts = []
+    for _ in range(5):
+        _job(lambda v: v).execute()
+        counts.append([len(os.listdir(f"/proc/{pid}/fd")) for pid in pids])
+    assert counts == [counts[0]] * 5
+    assert _pids(cluster) == pids
+
+
+def test_jobs_wait_for_each_other_where_slots_do_not_suffice(cluster):
+    clients = []
+    for _ in range(4):
+        env = StreamExecutionEnvironment.get_execution_environment()
+        env.set_parallelism(2)
+        env.from_collection(list(range(100))).map(lambda v: v + 1).rebalance().map(lambda v: v).print()
+        clients.append(env.execute_async("one of four"))
+    assert [client.get_job_execution_result().result().get_job_id() for client in clients] == [
+        client.get_job_id() for client in clients
+    ]
+
+
+def test_close_ends_everything(cluster):
+    with all_end(cluster):
+        cluster.close()
+    with pytest.raises(JobManagerLostError, match="was closed"):
+        _job(lambda v: v).execute()
+
+
+def test_close_cancels_what_runs(cluster, fifo):
+    client = _blocking_job(fifo)
+    _read(fifo)
+    with all_end(cluster):
+        cluster.close()
+    with pytest.raises((JobCancelledError, JobManagerLostError)):
+        client.get_job_execution_result().result()
+
+
+def test_a_killed_jobmanager_takes_all_with_it_and_is_told(cluster, fifo):
+    client = _blocking_job(fifo)
+    _read(fifo)
+    with all_end(cluster):
+        os.kill(cluster.pid, signal.SIGKILL)
+        with pytest.raises(JobManagerLostError, match="was killed by signal 9"):
+            client.get_job_execution_result().result()
+
+
+def test_a_killed_fork_server_takes_all_with_it_and_is_told(cluster, fifo):
+    client = _blocking_job(fifo)
+    _read(fifo)
+    with all_end(cluster):
+        os.kill(cluster.fork_server_pid, signal.SIGKILL)
+        with pytest.raises(JobExecutionError, match="the fork server .* was killed by signal 9"):
+            client.get_job_execution_result().result()
+
+
+def test_a_killed_taskmanager_fails_the_job_and_is_replaced(cluster, fifo):
+    client = _blocking_job(fifo)
+    pid = int(_read(fifo))
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(JobExecutionError, match=rf"TaskManager \d+ \(pid {pid}\) was killed by signal 9"):
+        client.get_job_execution_result().result()
+    _job(lambda v: v).execute()
+
+
+def test_a_stopped_taskmanager_is_found_by_its_heartbeat(cluster, fifo):
+    client = _blocking_job(fifo)
+    pid = int(_read(fifo))
+    os.kill(pid, signal.SIGSTOP)
+    with pytest.raises(JobExecutionError, match=rf"pid {pid}\) did not answer: no heartbeat for"):
+        client.get_job_execution_result().result()
+    _job(lambda v: v).execute()
+
+
+def test_a_killed_client_leaves_nothing(tmp_path):
+    script = tmp_path / "job.py"
+    script.write_text(
+        textwrap.dedent(
+            """
+            import sys, time
+            from shmflink.client.embedded_cluster import EmbeddedCluster
+            from shmflink.client.executor import use_executor
+            from shmflink.datastream import StreamExecutionEnvironment
+            cluster = EmbeddedCluster({"cluster.slots": "2"})
+            cluster.start()
+            cluster.wait_started(60)
+            with use_executor(cluster):
+                env = StreamExecutionEnvironment.get_execution_environment()
+                env.from_collection([1]).map(lambda v: time.sleep(1000)).print()
+                env.execute_async("blocked")
+                print(cluster.pid, cluster.fork_server_pid, *cluster.pids, flush=True)
+                time.sleep(1000)
+            """
+        )
+    )
+    client = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    pidfds = [os.pidfd_open(int(pid)) for pid in client.stdout.readline().split()]
+    client.kill()
+    client.wait()
+    client.stdout.close()
+    for pidfd in pidfds:
+        poll = select.poll()
+        poll.register(pidfd, select.POLLIN)
+        assert poll.poll(WAIT_S * 1000)
+        os.close(pidfd)
+
+
+def test_user_code_that_does_not_stop_is_killed_in_time(fifo):
+    settings = {"cluster.slots": "1", "task.cancellation.timeout": "200 ms"}
+    with EmbeddedCluster(settings) as cluster, use_executor(cluster):
+        client = _blocking_job(fifo)
+        _read(fifo)
+        client.cancel().result()
+        with pytest.raises(JobCancelledError, match="was cancelled"):
+            client.get_job_execution_result().result()
+        _job(lambda v: v).execute()
+
+
+def test_force_kills_at_once(cluster, fifo):
+    client = _blocking_job(fifo)
+    _read(fifo)
+    with all_end(cluster):
+        assert cluster.cancel(force=True)
+        with pytest.raises(JobManagerLostError):
+            client.get_job_execution_result().result()
+
+
+def test_too_few_slots_is_said_before_anything_starts(cluster):
+    env = StreamExecutionEnvironment.get_execution_environment()
+    env.set_parallelism(3)
+    env.from_collection([1]).map(lambda v: v).print()
+    with pytest.raises(InsufficientSlotsError, match="needs 3 slots .* the cluster has 2"):
+        env.execute()
+
+
+def test_a_wrong_option_of_a_job_is_refused(cluster):
+    env = _job(lambda v: v)
+    with pytest.raises(ConfigurationError, match="did you mean 'heartbeat.timeout'"):
+        cluster.submit(env._job_graph("job"), {"heartbeat.timeou": "1 s"})
