@@ -147,9 +147,9 @@ def set_parent_death_signal(signal: int, expected_parent_pid: int) -> bool:
 class ResultPartition:
     """Producing end of one edge: rows of record batches to the open segments of its channels. Never blocks.
 
-    `channels` are (the consumer's region, ring in it, doorbell of the consumer's slot). `strategy` is FORWARD, REBALANCE,
-    RESCALE (each: rows in turn over the channels given, from channel `seed` on), SHUFFLE, HASH (by `key_columns`,
-    default `__key`), BROADCAST, GLOBAL or CUSTOM (by `targets`).
+    `channels` are (the consumer's region, ring in it, doorbell of the consumer's slot). `strategy` is FORWARD,
+    REBALANCE, RESCALE (each: rows in turn over the channels given, from channel `seed` on), SHUFFLE, HASH (by
+    `key_columns`, default `__key`), BROADCAST, GLOBAL or CUSTOM (by `targets`).
     """
 
     def __init__(

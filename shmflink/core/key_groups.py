@@ -1,7 +1,7 @@
 """Keys to hashes, hashes to key groups, key groups to subtasks. The functions are fixed: state depends on them.
 
-The 64-bit hash is defined in the native core (`exchange/hash.rs`) and frozen by a test; it depends on the key's value and
-Python type alone, never on the process, the host or the column's type. Key groups and owners are Flink's
+The 64-bit hash is defined in the native core (`exchange/hash.rs`) and frozen by a test; it depends on the key's value
+and Python type alone, never on the process, the host or the column's type. Key groups and owners are Flink's
 (KeyGroupRangeAssignment).
 """
 
