@@ -415,7 +415,9 @@ impl PyInputGate {
     }
 
     fn read(&self, py: Python<'_>, message: &[u8]) -> PyResult<ReceivedSchema> {
-        let buffer = py.import("pyarrow")?.call_method1("py_buffer", (PyBytes::new(py, message),))?;
+        let buffer = py
+            .import("pyarrow")?
+            .call_method1("py_buffer", (PyBytes::new(py, message),))?;
         let python = self.read_schema.bind(py).call1((buffer,))?;
         let schema: Arc<Schema> = python.extract::<PySchema>()?.into_inner();
         let shape = Shape::of_fields(schema.fields().iter().map(|field| field.as_ref()))?;

@@ -102,11 +102,17 @@ impl Lists {
         &self.rows[channel * self.block..][..self.counts[channel] as usize]
     }
 
+    /// Lists the rows from `start` on by their channels, of which there are at most a block.
     #[inline(always)]
-    fn put(&mut self, channel: usize, row: u32) {
-        let count = &mut self.counts[channel];
-        self.rows[channel * self.block + *count as usize] = row;
-        *count += 1;
+    fn put_all(&mut self, start: usize, channels: impl ExactSizeIterator<Item = usize>) {
+        assert!(channels.len() <= self.block, "at most a block of rows at a time");
+        for (row, channel) in (start as u32..).zip(channels) {
+            let count = &mut self.counts[channel];
+            // SAFETY: `channel` is one of `counts.len()` (checked above), each of which has `block` places in `rows`; its
+            // count was 0 before the first of at most `block` rows.
+            unsafe { *self.rows.get_unchecked_mut(channel * self.block + *count as usize) = row };
+            *count += 1;
+        }
     }
 
     /// Lists rows `start` to `start + rows` (at most a block). `keys` are the key columns with whether they are canonical;
@@ -119,34 +125,28 @@ impl Lists {
         start: usize,
         rows: usize,
     ) -> Result<(), ExchangeError> {
-        debug_assert!(rows <= self.block);
         self.counts.fill(0);
-        let range = start as u32..(start + rows) as u32;
+        let channels = self.counts.len();
         match strategy {
             Strategy::Cycle { next } => {
-                for row in range {
-                    self.put(*next, row);
-                    *next = if *next + 1 == self.counts.len() { 0 } else { *next + 1 };
-                }
+                let first = *next;
+                self.put_all(start, (0..rows).map(|row| (first + row) % channels));
+                *next = (first + rows) % channels;
             }
             Strategy::Shuffle { state } => {
-                let channels = self.counts.len() as u64;
-                for row in range {
-                    self.put((((next_random(state) >> 32) * channels) >> 32) as usize, row);
-                }
+                let next = |_| ((u128::from(next_random(state)) * channels as u128) >> 64) as usize;
+                self.put_all(start, (0..rows).map(next));
             }
             Strategy::Hash { groups, owners } => {
                 self.hash(keys, start, rows)?;
                 let hashes = std::mem::take(&mut self.hashes);
-                for (row, hash) in range.zip(&hashes) {
-                    self.put(usize::from(owners[groups.of(*hash) as usize]), row);
-                }
+                let owner = |hash: &u64| usize::from(owners[groups.of(*hash) as usize]);
+                self.put_all(start, hashes.iter().map(owner));
                 self.hashes = hashes;
             }
             Strategy::Custom => {
-                for row in range {
-                    self.put(targets[row as usize] as usize, row);
-                }
+                let targets = &targets[start..start + rows];
+                self.put_all(start, targets.iter().map(|target| *target as usize));
             }
             Strategy::Broadcast | Strategy::Global => unreachable!("whole batches need no lists"),
         }
