@@ -152,8 +152,8 @@ class ResultPartition:
     `key_columns`, default `__key`), BROADCAST, GLOBAL or CUSTOM (by `targets`).
     """
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         arena: Arena,
         channels: Sequence[tuple[Region, int, Doorbell]],
         *,
@@ -162,7 +162,7 @@ class ResultPartition:
         max_parallelism: int = 128,
         key_columns: list[str] | None = None,
         seed: int = 0,
-    ) -> None: ...
+    ) -> ResultPartition: ...
     def write(self, batch: pa.RecordBatch, targets: pa.Int32Array | None = None) -> bool:
         """True: all rows lie in segments. False: some wait for credit; `resume` before anything else.
 
@@ -191,14 +191,14 @@ class InputGate:
     Each channel has `exclusive` credits; all share `floating` ones.
     """
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         region: Region,
         channels: Sequence[tuple[int, Arena, Doorbell]],
         *,
         exclusive: int = 2,
         floating: int = 0,
-    ) -> None: ...
+    ) -> InputGate: ...
     def poll(self) -> tuple[int, pa.RecordBatch] | tuple[int, int, int, int, int] | None:
         """(channel, batch), (channel, kind, a, b, c), or None when nothing is there; fair between channels.
 

@@ -64,7 +64,7 @@ class ConfigOptions:
 
         def default_value(self, value: Any) -> ConfigOption[T]:
             """The option with this default; TypeError where the value is not of the option's type."""
-            checked = float(value) if self._type is float and type(value) is int else value
+            checked: Any = float(value) if self._type is float and type(value) is int else value
             if type(checked) is not self._type:
                 raise TypeError(f"{self._key}: default {value!r} is not of type {self._type.__name__}")
             if self._bound and not -self._bound <= checked < self._bound:
