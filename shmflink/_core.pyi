@@ -1,4 +1,3 @@
-# ruff: noqa: PYI021 -- a compiled module has no other place where its contracts can be read beside the types
 """The native core: what Python cannot do at the speed, or with the memory ordering, that a job needs.
 
 Descriptors are plain numbers: `open` takes ownership of the one it is given, `fileno` lends the creator's.
@@ -9,6 +8,21 @@ from collections.abc import Callable, Sequence
 from typing import Any, final
 
 import pyarrow as pa
+
+__all__ = [
+    "Arena",
+    "Doorbell",
+    "Heartbeat",
+    "InputGate",
+    "Region",
+    "ResultPartition",
+    "RowCodec",
+    "StatusPage",
+    "canonical_keys",
+    "key_groups",
+    "key_hash",
+    "set_parent_death_signal",
+]
 
 # transport
 #
