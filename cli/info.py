@@ -19,7 +19,7 @@ __all__ = ["show_plan"]
 
 
 class _Planned(BaseException):
-    """Leaves the job's file at its first execute(), as Flink's `info` does; no `except Exception` of the job's stops it."""
+    """Leaves the job's file at its first execute(), as Flink's `info` does; no `except Exception` there stops it."""
 
     def __init__(self, graph: JobGraph) -> None:
         super().__init__(graph.name)

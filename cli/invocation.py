@@ -67,19 +67,29 @@ class Invocation:
             return compile(source.read(), self.file, "exec")
 
 
+def _configured_file() -> str | None:
+    """`shmflink.yaml` in the folder that SHMFLINK_CONF_DIR names; a folder that is named must have one."""
+    folder = os.environ.get("SHMFLINK_CONF_DIR")
+    return os.path.join(folder, "shmflink.yaml") if folder else None
+
+
+def _key_and_value(setting: str) -> tuple[str, str]:
+    key, equals, value = setting.partition("=")
+    if not equals or not key.strip():
+        raise typer.BadParameter(f"-D {setting}: expected KEY=VALUE")
+    return key.strip(), value.strip()
+
+
 def _configuration(config: Path | None, settings: Sequence[str]) -> dict[str, str]:
     from shmflink.config.files import load_file
     from shmflink.config.options import validate
     from shmflink.errors import ConfigurationError
 
     try:
-        values = load_file(str(config)) if config is not None else {}
-        for setting in settings:
-            key, equals, value = setting.partition("=")
-            if not equals or not key.strip():
-                raise ConfigurationError(f"-D {setting}: expected KEY=VALUE")
-            values[key.strip()] = value.strip()
-        validate(values, "command line" if config is None else f"{config} and command line")
+        file = str(config) if config is not None else _configured_file()
+        values = load_file(file) if file is not None else {}
+        values.update(map(_key_and_value, settings))
+        validate(values, "command line" if file is None else f"{file} and command line")
     except ConfigurationError as error:
         raise typer.BadParameter(str(error)) from error
     return values

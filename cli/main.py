@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
 from shmflink import __version__
+
+from .arguments import arranged
 
 __all__ = ["app", "main"]
 
@@ -28,14 +31,12 @@ app = typer.Typer(help=_HELP, no_args_is_help=True, rich_markup_mode="rich", add
 
 _JOB_COMMAND = {"allow_extra_args": True, "ignore_unknown_options": True}
 
-File = Annotated[
-    Optional[str], typer.Argument(metavar="JOB.PY", help="The job: a Python file.", show_default=False)
-]
+File = Annotated[str | None, typer.Argument(metavar="JOB.PY", help="The job: a Python file.", show_default=False)]
 PythonFile = Annotated[
-    Optional[str], typer.Option("-py", "--python", metavar="JOB.PY", help="The same, as Flink spells it.")
+    str | None, typer.Option("-py", "--python", metavar="JOB.PY", help="The same, as Flink spells it.")
 ]
 Slots = Annotated[
-    Optional[int],
+    int | None,
     typer.Option(
         "--slots",
         min=1,
@@ -43,16 +44,20 @@ Slots = Annotated[
     ),
 ]
 Parallelism = Annotated[
-    Optional[int],
+    int | None,
     typer.Option("-p", "--parallelism", min=1, help="Default parallelism of the job.  [default: all slots]"),
 ]
 Settings = Annotated[
-    Optional[list[str]],
+    list[str] | None,
     typer.Option("-D", metavar="KEY=VALUE", help="Sets an option, as in configs/shmflink.yaml; repeatable."),
 ]
 ConfigFile = Annotated[
-    Optional[Path],
-    typer.Option("--config", metavar="FILE", help="Options from a YAML file; -D wins over it."),
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="Options from a YAML file; -D wins. [default: shmflink.yaml in $SHMFLINK_CONF_DIR]",
+    ),
 ]
 
 
@@ -66,8 +71,10 @@ def run(
     settings: Settings = None,
     config: ConfigFile = None,
     summary: Annotated[
-        Optional[str],
-        typer.Option("--json", metavar="FILE", help="Writes a summary as JSON; '-' = standard error."),
+        str | None,
+        typer.Option(
+            "--json", metavar="[FILE.json]", help="Writes a summary as JSON: to the file, or to standard error."
+        ),
     ] = None,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Shows logs on standard error.")] = False,
 ) -> None:
@@ -76,7 +83,8 @@ def run(
     Options are recognised before and after JOB.PY. What shmflink does not know, and everything after --, goes to the
     job's sys.argv.
 
-    Ctrl-C cancels cleanly; a second one kills. Exit code: 0 finished, 1 failed, 130 cancelled by Ctrl-C, 143 by SIGTERM.
+    Ctrl-C cancels cleanly; a second one kills. Exit code: 0 finished, 1 failed, 130 cancelled by Ctrl-C, 143 by
+    SIGTERM.
 
     Examples:
 
@@ -100,9 +108,7 @@ def info(
     parallelism: Parallelism = None,
     settings: Settings = None,
     config: ConfigFile = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Flink's execution plan as JSON instead of a tree.")
-    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Flink's execution plan as JSON instead of a tree.")] = False,
 ) -> None:
     """Shows the plan of a job without running it: tasks, chains, how rows travel, slots needed."""
     from .info import show_plan
@@ -120,4 +126,4 @@ def version() -> None:
 
 def main() -> None:
     """Entry point of the `shmflink` command."""
-    app()
+    app(args=arranged(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""What `shmflink run` shows of its jobs: Flink's lines where the output is no terminal, a live line and a table where it is."""
+"""What `shmflink run` shows of its jobs: Flink's lines, or on a terminal a live line and a table."""
 
 from __future__ import annotations
 

@@ -59,11 +59,13 @@ def _exit_code(invocation: Invocation, signalled: Callable[[], int]) -> int:
         _say(str(error))
         return FAILED
     except ShmflinkError:
+        if signalled():  # the cluster was killed under the job, as asked
+            return signalled()
         _say(_users_traceback(invocation.file))
         return FAILED
     except KeyboardInterrupt:
         return signalled() or 128 + signal.SIGINT
-    except BaseException:  # noqa: BLE001 -- the job's file may raise anything; it is shown as python would
+    except BaseException:
         _say(_users_traceback(invocation.file))
         return FAILED
     return signalled()

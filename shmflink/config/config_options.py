@@ -12,6 +12,11 @@ _INT_BOUND: Final = 2**31
 _LONG_BOUND: Final = 2**63
 
 
+def _is_of(kind: type, value: Any) -> bool:
+    """Exactly: True is no int."""
+    return type(value) is kind
+
+
 @dataclass(frozen=True, slots=True)
 class ConfigOption(Generic[T]):
     """An option: its key, the type of its values, its default. Build it with `ConfigOptions.key`."""
@@ -65,7 +70,7 @@ class ConfigOptions:
         def default_value(self, value: Any) -> ConfigOption[T]:
             """The option with this default; TypeError where the value is not of the option's type."""
             checked: Any = float(value) if self._type is float and type(value) is int else value
-            if type(checked) is not self._type:
+            if not _is_of(self._type, checked):
                 raise TypeError(f"{self._key}: default {value!r} is not of type {self._type.__name__}")
             if self._bound and not -self._bound <= checked < self._bound:
                 raise TypeError(f"{self._key}: default {value!r} is out of the type's range")

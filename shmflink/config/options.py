@@ -18,6 +18,7 @@ __all__ = [
     "BUFFERS_PER_CHANNEL",
     "BUFFER_TIMEOUT",
     "BUFFER_TIMEOUT_ENABLED",
+    "CANCELLATION_INTERVAL",
     "CANCELLATION_TIMEOUT",
     "CHAINING_ENABLED",
     "CHAIN_DIFFERENT_MAX_PARALLELISM",
@@ -174,6 +175,13 @@ HEARTBEAT_TIMEOUT: Final = Option(
     "A TaskManager without a heartbeat for so long (stopped, swapped out) is killed and counts as lost.",
     minimum=50,
 )
+CANCELLATION_INTERVAL: Final = Option(
+    "task.cancellation.interval",
+    Kind.DURATION,
+    1000,
+    "After so long, and again and again, tasks that do not stop are interrupted: an exception is raised in user code.",
+    minimum=10,
+)
 CANCELLATION_TIMEOUT: Final = Option(
     "task.cancellation.timeout",
     Kind.DURATION,
@@ -204,6 +212,7 @@ OPTIONS: Final[Mapping[str, Option]] = {
         FLOATING_BUFFERS_PER_GATE,
         HEARTBEAT_INTERVAL,
         HEARTBEAT_TIMEOUT,
+        CANCELLATION_INTERVAL,
         CANCELLATION_TIMEOUT,
     )
 }

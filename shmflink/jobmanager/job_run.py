@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
-from shmflink.config.options import CANCELLATION_TIMEOUT
+from shmflink.config.options import CANCELLATION_INTERVAL, CANCELLATION_TIMEOUT
 from shmflink.core.clock import Clock
 from shmflink.core.ids import SubtaskId
 from shmflink.errors import JobGraphError, RpcError
@@ -257,8 +257,7 @@ class JobRun:
                 for number in range(self._execution.num_taskmanagers):
                     self.taskmanagers[number].send(StartTasks(self._execution.epoch))
             case CancelAll(numbers):
-                for number in numbers:
-                    self.taskmanagers[number].send(CancelTasks(self._execution.epoch))
+                self._cancel_tasks(numbers)
             case ArmCancellationTimeout():
                 timeout_ms = CANCELLATION_TIMEOUT.read(self._configuration)
                 self._timeout = self._loop.call_later(timeout_ms / 1000, self._cancellation_expired)
@@ -267,6 +266,15 @@ class JobRun:
                     self.taskmanagers[number].kill("did not stop its tasks in time, so it was killed")
             case Ended(state, failure):
                 self._end(state, failure)
+
+    def _cancel_tasks(self, numbers: tuple[int, ...]) -> None:
+        """Asks again and again until the job is over; a TaskManager that is asked twice interrupts user code."""
+        if self._job.state.is_terminal:
+            return
+        for number in numbers:
+            self.taskmanagers[number].send(CancelTasks(self._execution.epoch))
+        interval_ms = CANCELLATION_INTERVAL.read(self._configuration)
+        self._loop.call_later(interval_ms / 1000, self._cancel_tasks, numbers)
 
     def _cancellation_expired(self) -> None:
         """Also for TaskManagers that do not release: their tasks are over, but user code may still run."""

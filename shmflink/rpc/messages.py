@@ -254,7 +254,7 @@ class StartTasks:
 
 @dataclass(frozen=True, slots=True)
 class CancelTasks:
-    """Stops all tasks of the attempt; each reports a terminal state."""
+    """Stops all tasks of the attempt; each reports a terminal state. Said again, it interrupts user code."""
 
     epoch: int
 

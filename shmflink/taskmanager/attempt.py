@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import threading
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,16 @@ from shmflink.taskmanager.task import Task
 __all__ = ["Attempt"]
 
 
+class _Interrupted(BaseException):
+    """Raised in a slot's thread to get user code to let go; no `except Exception` there stops it."""
+
+
+def _interrupt(thread: threading.Thread) -> None:
+    """Has `_Interrupted` raised at the thread's next bytecode; no effect on one that is over or sleeps in C."""
+    if thread.is_alive() and thread.ident is not None:
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(_Interrupted))
+
+
 class Attempt:
     """Used by the control thread; the tasks run in one thread per slot that has any."""
 
@@ -40,6 +51,7 @@ class Attempt:
         self._tasks: list[Task] = []
         self._slot_of: dict[SubtaskId, Slot] = {}
         self._threads: list[threading.Thread] = []
+        self._is_cancelled = False
         self._listener: TaskListener | None = None
 
     @property
@@ -76,9 +88,7 @@ class Attempt:
         configuration: Mapping[str, str] = message.configuration
         return TaskResources(
             listener=listener,
-            remote=SharedMemoryEdges(
-                message.taskmanager, message.slots_per_taskmanager, self._peers, configuration
-            ),
+            remote=SharedMemoryEdges(message.taskmanager, message.slots_per_taskmanager, self._peers, configuration),
             status_page=self._page,
             configuration=configuration,
             job_parameters=GLOBAL_JOB_PARAMETERS.read(configuration) or {},
@@ -98,13 +108,21 @@ class Attempt:
         """A slot's thread. What escapes (sys.exit in user code) fails the tasks of the slot."""
         try:
             slot.run()
+        except _Interrupted:
+            for task in slot.tasks:
+                task.cancel()
         except BaseException as error:
             assert self._listener is not None
             for task in slot.tasks:
                 self._listener.task_state_changed(task.deployment.subtask, TaskState.FAILED, error)
 
     def cancel(self) -> None:
-        """Every task that is not over reports CANCELED soon."""
+        """Every task that is not over reports CANCELED soon. Called again, it interrupts user code."""
+        if self._threads and self._is_cancelled:
+            for thread in self._threads:
+                _interrupt(thread)
+            return
+        self._is_cancelled = True
         if self._threads:
             for slot in self._slots:
                 slot.cancel()

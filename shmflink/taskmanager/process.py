@@ -53,6 +53,4 @@ def _settle(request: ForkTaskManager) -> None:
             os.sched_setaffinity(0, request.cpus)
         except OSError as error:  # the cpuset shrank since the JobManager looked
             _LOG.warning("TaskManager %d runs unpinned: %s", request.index, error)
-    pa.set_cpu_count(
-        request.slots
-    )  # Arrow's own pool would have a thread per CPU of the host in every worker
+    pa.set_cpu_count(request.slots)  # Arrow's own pool would have a thread per CPU of the host in every worker

@@ -165,7 +165,7 @@ def test_a_killed_fork_server_takes_all_with_it_and_is_told(cluster, fifo):
     _read(fifo)
     with all_end(cluster):
         os.kill(cluster.fork_server_pid, signal.SIGKILL)
-        with pytest.raises(JobExecutionError, match="the fork server .* was killed by signal 9"):
+        with pytest.raises(JobExecutionError, match=r"the fork server .* was killed by signal 9"):
             client.get_job_execution_result().result()
 
 
@@ -244,11 +244,11 @@ def test_too_few_slots_is_said_before_anything_starts(cluster):
     env = StreamExecutionEnvironment.get_execution_environment()
     env.set_parallelism(3)
     env.from_collection([1]).map(lambda v: v).print()
-    with pytest.raises(InsufficientSlotsError, match="needs 3 slots .* the cluster has 2"):
+    with pytest.raises(InsufficientSlotsError, match=r"needs 3 slots .* the cluster has 2"):
         env.execute()
 
 
 def test_a_wrong_option_of_a_job_is_refused(cluster):
     env = _job(lambda v: v)
-    with pytest.raises(ConfigurationError, match="did you mean 'heartbeat.timeout'"):
+    with pytest.raises(ConfigurationError, match=r"did you mean 'heartbeat\.timeout'"):
         cluster.submit(env._job_graph("job"), {"heartbeat.timeou": "1 s"})

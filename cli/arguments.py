@@ -1,0 +1,72 @@
+"""Whose argument is whose: sorts the words behind `shmflink run` into ours, the job's file and the job's own. Pure.
+
+Our options are recognised on both sides of the file; what we do not know, and everything after `--`, is the job's. An
+option parser alone cannot do that: it would take `-input` for `-i -n -p ut` and then find our `-p` in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+__all__ = ["OPTIONS", "arranged"]
+
+# Of each command, the options and whether they take a value; None: `--json` alone or with a file behind it.
+_COMMON: Final[Mapping[str, bool | None]] = {
+    "-py": True,
+    "--python": True,
+    "--slots": True,
+    "-p": True,
+    "--parallelism": True,
+    "-D": True,
+    "--config": True,
+    "--help": False,
+}
+OPTIONS: Final[Mapping[str, Mapping[str, bool | None]]] = {
+    "run": {**_COMMON, "--json": None, "-v": False, "--verbose": False},
+    "info": {**_COMMON, "--json": False},
+}
+
+
+def arranged(words: Sequence[str]) -> list[str]:
+    """`run OURS... FILE -- THE JOB'S...` for the commands that run a job's file; other commands' words as they are."""
+    options = OPTIONS.get(words[0]) if words else None
+    if options is None:
+        return list(words)
+    ours: list[str] = []
+    files: list[str] = []
+    jobs: list[str] = []
+    rest = list(words[1:])
+    has_file = False
+    while rest:
+        word = rest.pop(0)
+        if word == "--":
+            jobs += rest
+            break
+        taken = _own(word, rest, options)
+        if taken:
+            ours += taken
+            has_file |= taken[0] in ("-py", "--python") or taken[0].startswith("--python=")
+        elif has_file:
+            jobs.append(word)
+        else:
+            files.append(word)
+            has_file = True
+    return [words[0], *ours, "--", *files, *jobs]
+
+
+def _own(word: str, rest: list[str], options: Mapping[str, bool | None]) -> list[str]:
+    """The words of our option that begins here, its value taken off `rest`; nothing where it is none of ours."""
+    name, equals, value = word.partition("=")
+    if name in options and equals and name.startswith("--") and options[name] is not False:
+        return [f"{name}={value}"]
+    if word in options:
+        if options[word] is None:  # only what looks like a summary's file is one: the next word may be the job
+            has_file = bool(rest) and (rest[0] == "-" or rest[0].endswith(".json"))
+            return [f"{word}={rest.pop(0) if has_file else '-'}"]
+        return [word, *([rest.pop(0)] if options[word] and rest else [])]
+    if word[:2] == "-D" and equals:
+        return ["-D", word[2:]]
+    if word[:2] == "-p" and word[2:].isdigit():
+        return ["-p", word[2:]]
+    return []

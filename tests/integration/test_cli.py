@@ -1,0 +1,224 @@
+"""`shmflink` as a user calls it: arguments, output, exit codes, signals."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import orjson
+import pytest
+
+COMMAND = [sys.executable, "-c", "from shmflink.cli.main import main; main()"]
+JOB = """
+    from shmflink.datastream import StreamExecutionEnvironment
+    env = StreamExecutionEnvironment.get_execution_environment()
+    env.from_collection([1, 2, 3]).map(lambda v: 6 // v).print()
+    env.execute("divide")
+"""
+BLOCKED = """
+    import sys, time
+    from shmflink.datastream import StreamExecutionEnvironment
+
+    def block(value):
+        with open(sys.argv[1] if len(sys.argv) > 1 else FIFO, "w") as file:
+            file.write("x")
+        while True:
+            time.sleep(0.01)
+
+    FIFO = {fifo!r}
+    env = StreamExecutionEnvironment.get_execution_environment()
+    env.from_collection([1]).map(lambda v: block(v)).print()
+    env.execute("blocked")
+"""
+
+
+def _write(path: Path, text: str) -> str:
+    path.write_text(textwrap.dedent(text))
+    return str(path)
+
+
+def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "NO_COLOR": "1", "COLUMNS": "200", **environment}
+    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, env=env)
+
+
+def test_a_job_runs_and_says_so_as_flink_does(tmp_path):
+    done = _run("run", _write(tmp_path / "job.py", JOB), "--slots", "1")
+    assert done.returncode == 0, done.stderr
+    assert sorted(done.stdout.splitlines()) == ["2", "3", "6"]
+    said = done.stderr.splitlines()
+    assert said[0].startswith("Job has been submitted with JobID ")
+    job_id = said[0].split()[-1]
+    assert said[1] == f"Job with JobID {job_id} has finished."
+    assert said[2].startswith("Job Runtime: ")
+    assert said[2].endswith(" ms")
+
+
+def test_the_same_file_runs_as_a_plain_program(tmp_path):
+    done = subprocess.run([sys.executable, _write(tmp_path / "job.py", JOB)], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(line.split("> ")[-1] for line in done.stdout.splitlines()) == ["2", "3", "6"]
+
+
+def test_what_shmflink_does_not_know_is_the_jobs(tmp_path):
+    job = _write(tmp_path / "job.py", "import sys; print(__name__, sys.argv[1:], sys.path[0])")
+    done = _run("run", "--slots", "1", job, "-input", "x", "--flag", "-p", "2", "--", "--slots", "7")
+    assert done.stdout == f"__main__ ['-input', 'x', '--flag', '--slots', '7'] {tmp_path}\n"
+
+
+def test_a_job_may_import_what_lies_beside_it(tmp_path):
+    _write(tmp_path / "beside.py", "def double(v): return 2 * v\n")
+    job = JOB.replace("lambda v: 6 // v", "beside.double").replace("from shm", "import beside\n    from shm")
+    done = _run("run", _write(tmp_path / "job.py", job), "--slots", "1")
+    assert sorted(done.stdout.splitlines()) == ["2", "4", "6"], done.stderr
+
+
+def test_a_failing_job_shows_the_users_traceback_once(tmp_path):
+    path = _write(tmp_path / "job.py", JOB.replace("[1, 2, 3]", "[1, 0, 3]"))
+    done = _run("run", path, "--slots", "1")
+    assert done.returncode == 1
+    assert done.stderr.count("ZeroDivisionError: integer division or modulo by zero") == 2, "headline and traceback"
+    assert done.stderr.count("Traceback (most recent call last)") == 1
+    assert f'File "{path}", line 4' in done.stderr
+    assert "record: 0" in done.stderr
+
+
+def test_a_jobs_own_exception_and_exit_code(tmp_path):
+    done = _run("run", _write(tmp_path / "job.py", "def f(): raise ValueError('mine')\nf()"))
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "ValueError: mine"
+    assert "shmflink" not in done.stderr
+    assert _run("run", _write(tmp_path / "exit.py", "import sys; sys.exit(7)")).returncode == 7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run"], "which job?"),
+        (["run", "none.py"], "there is no file 'none.py'"),
+        (["run", "{job}", "-D", "parallelism.defaul=1"], "did you mean"),
+        (["run", "{job}", "--slots", "many"], "not a valid int|valid integer"),
+        (["info", "none.py"], "there is no file"),
+        (["fly"], "No such command"),
+    ],
+)
+def test_wrong_usage(tmp_path, arguments, message):
+    job = _write(tmp_path / "job.py", JOB)
+    done = _run(*(word.format(job=job) for word in arguments))
+    assert done.returncode in (1, 2)
+    text = " ".join(done.stderr.replace("│", " ").split())
+    assert any(part in text for part in message.split("|")), done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_too_few_slots(tmp_path):
+    done = _run("run", _write(tmp_path / "job.py", JOB), "--slots", "1", "-p", "3")
+    assert done.returncode == 1
+    assert "needs 3 slots" in done.stderr
+
+
+def test_the_summary_as_json(tmp_path):
+    summary = tmp_path / "summary.json"
+    done = _run("run", _write(tmp_path / "job.py", JOB), "--slots", "2", "--json", str(summary))
+    assert done.returncode == 0, done.stderr
+    content = orjson.loads(summary.read_bytes())
+    assert (content["exit_code"], content["slots"]) == (0, 2)
+    assert [(job["name"], job["state"]) for job in content["jobs"]] == [("divide", "FINISHED")]
+    assert content["cluster_start_ms"] > 0
+    assert sum(task["parallelism"] for task in content["jobs"][0]["tasks"]) == 3
+    on_stderr = _run("run", "--json", str(tmp_path / "job.py"), "--slots", "1").stderr.splitlines()[-1]
+    assert orjson.loads(on_stderr)["exit_code"] == 0
+
+
+def test_options_from_a_file_and_from_its_folder(tmp_path):
+    job = _write(tmp_path / "job.py", JOB)
+    conf = tmp_path / "conf"
+    conf.mkdir()
+    file = _write(conf / "shmflink.yaml", "cluster:\n  slots: 1\nparallelism.default: 2\n")
+    assert "needs 2 slots" in _run("run", job, "--config", file).stderr
+    assert "needs 2 slots" in _run("run", job, SHMFLINK_CONF_DIR=str(conf)).stderr
+    assert _run("run", job, "--config", file, "-p", "1").returncode == 0
+    assert "cannot read the configuration" in " ".join(_run("run", job, SHMFLINK_CONF_DIR=str(tmp_path)).stderr.split())
+
+
+def test_info_shows_the_plan_without_running(tmp_path):
+    job = _write(tmp_path / "job.py", JOB)
+    done = _run("info", job, "-p", "2")
+    assert done.returncode == 0, done.stderr
+    assert "divide" in done.stdout
+    assert "parallelism 2" in done.stdout
+    nodes = orjson.loads(_run("info", job, "--json").stdout)["nodes"]
+    assert [node["pact"] for node in nodes] == ["Data Source", "Operator", "Data Sink"]
+
+
+def test_help_teaches():
+    text = _run("--help").stdout
+    assert "shmflink run job.py --slots 32" in text
+    assert "shmflink info job.py" in text
+    assert "--parallelism" in _run("run", "--help").stdout
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_one_signal_cancels_cleanly(tmp_path, number, code):
+    """Also where user code does not return by itself: it is interrupted."""
+    fifo = str(tmp_path / "fifo")
+    os.mkfifo(fifo)
+    process = subprocess.Popen(
+        [*COMMAND, "run", _write(tmp_path / "job.py", BLOCKED.format(fifo=fifo)), "--slots", "1"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with open(fifo) as started:
+        started.read(1)
+    process.send_signal(number)
+    _, stderr = process.communicate()
+    assert process.returncode == code, stderr
+    assert "cancelling" in stderr
+    assert "Traceback" not in stderr
+
+
+def test_the_second_ctrl_c_kills(tmp_path):
+    """Also what cannot be interrupted: a sleep in C."""
+    fifo = str(tmp_path / "fifo")
+    os.mkfifo(fifo)
+    job = BLOCKED.replace("sleep(0.01)", "sleep(1000)").format(fifo=fifo)
+    process = subprocess.Popen(
+        [*COMMAND, "run", _write(tmp_path / "job.py", job), "--slots", "1"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with open(fifo) as started:
+        started.read(1)
+    process.send_signal(signal.SIGINT)
+    assert any("cancelling" in line for line in iter(process.stderr.readline, ""))
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate()
+    assert process.returncode == 130
+    assert "killing the cluster" in stderr
+
+
+def test_on_a_terminal_a_live_line_and_a_table(tmp_path):
+    primary, secondary = pty.openpty()
+    job = _write(tmp_path / "job.py", JOB)
+    process = subprocess.Popen(
+        [*COMMAND, "run", job, "--slots", "1"],
+        stdout=subprocess.DEVNULL, stderr=secondary, env={**os.environ, "TERM": "xterm", "COLUMNS": "160"},
+    )  # fmt: skip
+    os.close(secondary)
+    shown = b""
+    poll = select.poll()
+    poll.register(primary, select.POLLIN | select.POLLHUP)
+    while poll.poll(60_000):
+        try:
+            shown += os.read(primary, 65536)
+        except OSError:  # the terminal has no writer left
+            break
+    os.close(primary)
+    assert process.wait() == 0
+    assert b"divide" in shown
+    assert b"finished" in shown
+    assert b"Rows out" in shown
