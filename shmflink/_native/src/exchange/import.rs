@@ -219,7 +219,7 @@ impl<'a> Reader<'a> {
             DataType::Dictionary(keys, values) => self.dictionary_array(keys, values, rows, nulls, validity),
             other => {
                 let width = fixed_width(other).ok_or_else(|| corrupt(format!("a column of type {other}")))?;
-                let values = self.next_buffer(rows.checked_mul(width).unwrap_or(usize::MAX))?;
+                let values = self.next_buffer(rows.saturating_mul(width))?;
                 Ok(self.made(rows, nulls, &[validity, Some(values)], vec![]))
             }
         }
@@ -290,7 +290,7 @@ impl<'a> Reader<'a> {
     }
 
     fn view_array(&mut self, rows: usize, nulls: usize, validity: Option<&[u8]>) -> Checked<FFI_ArrowArray> {
-        let views = self.next_buffer(rows.checked_mul(16).unwrap_or(usize::MAX))?;
+        let views = self.next_buffer(rows.saturating_mul(16))?;
         let data = self.next_buffer(0)?;
         for view in views[..rows * 16].as_chunks::<16>().0 {
             let (bytes, buffer, offset) = (u32_at(view, 0), u32_at(view, 8), u32_at(view, 12));
@@ -321,7 +321,7 @@ impl<'a> Reader<'a> {
         validity: Option<&[u8]>,
     ) -> Checked<FFI_ArrowArray> {
         let width = fixed_width(key_type).ok_or_else(|| corrupt(format!("dictionary keys of type {key_type}")))?;
-        let keys = self.next_buffer(rows.checked_mul(width).unwrap_or(usize::MAX))?;
+        let keys = self.next_buffer(rows.saturating_mul(width))?;
         let values = self.array(value_type, None)?;
         let signed = key_type.is_signed_integer();
         for (row, key) in keys[..rows * width].chunks_exact(width).enumerate() {

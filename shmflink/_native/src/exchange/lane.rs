@@ -71,6 +71,10 @@ impl Waiting {
         self.range.1 + self.list.len() - self.list_at
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     fn advance(&mut self, rows: usize) {
         if self.range.1 > 0 {
             self.range = (self.range.0 + rows, self.range.1 - rows);
@@ -208,7 +212,7 @@ impl Lane {
     /// Places rows of a flat batch; how many found room before the credit ended.
     pub fn place(&mut self, plan: &FlatPlan, incoming: &Incoming, pick: Pick<'_>) -> usize {
         let mut rest = pick;
-        while rest.len() > 0 {
+        while !rest.is_empty() {
             let taken = match self.make_room(plan, incoming, rest.first()) {
                 Room::None => break,
                 Room::Large => 1, // turned into a message, which the next round sends before anything else
@@ -252,11 +256,11 @@ impl Lane {
 
     /// Goes on as far as credit reaches; true when nothing waits but, perhaps, a watermark.
     pub fn advance(&mut self, incoming: Option<(&Incoming, Option<&FlatPlan>)>) -> Result<bool, ExchangeError> {
-        if let Some((incoming, plan)) = incoming.filter(|_| self.waiting.len() > 0) {
+        if let Some((incoming, plan)) = incoming.filter(|_| !self.waiting.is_empty()) {
             self.advance_rows(incoming, plan)?;
         }
         let is_shipped = self.ship_pieces(false)?; // sends the message in progress first
-        let is_settled = is_shipped && self.waiting.len() == 0 && self.send_controls();
+        let is_settled = is_shipped && self.waiting.is_empty() && self.send_controls();
         if !is_settled {
             self.announce_backlog(incoming.and_then(|(_, plan)| plan));
         }
@@ -298,7 +302,7 @@ impl Lane {
     pub fn flush(&mut self) -> Result<(), ExchangeError> {
         self.ship_pane();
         let is_shipped = self.ship_pieces(true)?;
-        if is_shipped && self.waiting.len() == 0 {
+        if is_shipped && self.waiting.is_empty() {
             self.send_controls();
             if std::mem::take(&mut self.backlog) > 0 {
                 self.channel.announce_backlog(0);
@@ -339,7 +343,7 @@ impl Lane {
 
     /// True when the lane waits and `advance` would get further now.
     pub fn could_go_on(&mut self) -> bool {
-        if self.message.is_some() || self.waiting.len() > 0 || self.pieces.waits() {
+        if self.message.is_some() || !self.waiting.is_empty() || self.pieces.waits() {
             return self.channel.can_open();
         }
         let before = self.controls.len();

@@ -30,6 +30,10 @@ impl<'a> Pick<'a> {
         }
     }
 
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
     pub fn first(self) -> usize {
         match self {
             Self::Range(start, _) => start,

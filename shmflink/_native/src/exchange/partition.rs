@@ -4,6 +4,7 @@ use super::error::ExchangeError;
 use super::lane::{Incoming, Lane, Waiting};
 use super::pane::{FlatPlan, Pick};
 use super::targets::{check_targets, Lists, Strategy};
+use super::wire::SCHEMAS_MAX;
 use crate::transport::channel::OutputChannel;
 use crate::transport::error::TransportError;
 
@@ -13,14 +14,15 @@ pub struct Partition {
     lists: Option<Lists>,
     /// The batch whose rows still wait, with the plan of its schema.
     incoming: Option<Incoming>,
-    /// By schema id; None where a schema is nested.
+    /// By schema number; None where a schema is nested.
     plans: Vec<Option<FlatPlan>>,
+    schemas: usize,
     /// A control element waits on some channel.
     is_emitting: bool,
 }
 
 fn plan_of<'a>(plans: &'a [Option<FlatPlan>], incoming: &Incoming) -> Option<&'a FlatPlan> {
-    plans[incoming.schema.id].as_ref()
+    plans[incoming.schema.number() as usize].as_ref()
 }
 
 impl Partition {
@@ -31,7 +33,8 @@ impl Partition {
             lanes: channels.into_iter().map(Lane::new).collect(),
             strategy,
             incoming: None,
-            plans: Vec::new(),
+            plans: (0..SCHEMAS_MAX).map(|_| None).collect(),
+            schemas: 0,
             is_emitting: false,
         }
     }
@@ -44,10 +47,13 @@ impl Partition {
         self.lanes.len()
     }
 
-    /// Id for the next new schema; its plan is `None` where the schema is nested.
-    pub fn add_plan(&mut self, plan: Option<FlatPlan>) -> usize {
-        self.plans.push(plan);
-        self.plans.len() - 1
+    /// Id for the next new schema, which takes the number of the oldest; its plan is `None` where the schema is nested.
+    pub fn add_plan(&mut self, plan: Option<FlatPlan>) -> Result<usize, ExchangeError> {
+        self.check_idle()?;
+        let id = self.schemas;
+        self.plans[id % SCHEMAS_MAX] = plan;
+        self.schemas += 1;
+        Ok(id)
     }
 
     /// Takes a batch; `keys` are its key columns and `targets` its channels where the strategy needs them. True when all
@@ -68,7 +74,7 @@ impl Partition {
                 incoming.rows
             )));
         }
-        if let Some(plan) = &mut self.plans[incoming.schema.id] {
+        if let Some(plan) = &mut self.plans[incoming.schema.number() as usize] {
             plan.observe(&incoming.columns);
         }
         if incoming.rows == 0 || self.lanes.is_empty() {
@@ -107,7 +113,7 @@ impl Partition {
             lists.fill(&mut self.strategy, keys, targets, start, rows)?;
             for (index, lane) in self.lanes.iter_mut().enumerate() {
                 let list = lists.of(index);
-                let is_free = lane.waiting.len() == 0 && lane.pieces.rows() == 0;
+                let is_free = lane.waiting.is_empty() && lane.pieces.rows() == 0;
                 let placed = match plan {
                     Some(plan) if is_free && !list.is_empty() => lane.place(plan, incoming, Pick::List(list)),
                     _ => 0,

@@ -183,20 +183,28 @@ impl PyResultPartition {
     /// The batch's schema among those met; a new one is planned.
     fn schema_of(&self, py: Python<'_>, batch: &Bound<'_, PyAny>) -> PyResult<Arc<KnownSchema>> {
         let schema = batch.getattr(intern!(py, "schema"))?;
-        let known: Vec<_> = {
-            let state = locked(&self.state); // not held while Python runs
-            let latest = state.schemas.get(state.latest).cloned();
-            latest.into_iter().chain(state.schemas.iter().cloned()).collect()
-        };
-        for candidate in known {
-            let equals = candidate
+        let is_same = |known: &KnownSchema| {
+            let equals = known
                 .python
                 .bind(py)
                 .call_method1(intern!(py, "equals"), (&schema, true))?;
-            if equals.is_truthy()? {
-                let mut state = locked(&self.state);
-                state.latest = candidate.planned.number() as usize;
-                return Ok(candidate);
+            equals.is_truthy()
+        };
+        let (latest, count) = {
+            let state = locked(&self.state); // not held while Python runs
+            (state.schemas.get(state.latest).cloned(), state.schemas.len())
+        };
+        match latest {
+            Some(known) if is_same(&known)? => return Ok(known),
+            _ => {}
+        }
+        for index in 0..count {
+            let known = locked(&self.state).schemas.get(index).cloned();
+            if let Some(known) = known {
+                if is_same(&known)? {
+                    locked(&self.state).latest = index;
+                    return Ok(known);
+                }
             }
         }
         self.add_schema(py, &schema)
@@ -216,7 +224,7 @@ impl PyResultPartition {
             Strategy::Hash { .. } => self.key_indices(&schema)?,
             _ => Vec::new(),
         };
-        let id = state.partition.add_plan(plan);
+        let id = state.partition.add_plan(plan)?;
         let number = (id % SCHEMAS_MAX) as u32;
         let planned = PlannedSchema {
             id,
