@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+import shmflink
 from shmflink.client.embedded_cluster import EmbeddedCluster
 from shmflink.client.executor import use_executor
 from shmflink.core.clock import SYSTEM_CLOCK
-from shmflink.errors import JobCancelledError, JobExecutionError, ShmflinkError
+from shmflink.errors import JobCancelledError, JobExecutionError, ShmflinkError, UsageError
 
 from .invocation import Invocation
 from .reporting import reporter_for
@@ -58,6 +59,9 @@ def _exit_code(invocation: Invocation, signalled: Callable[[], int]) -> int:
     except JobExecutionError as error:
         _say(str(error))
         return FAILED
+    except UsageError as error:
+        _say(_where_and_what(error))
+        return FAILED
     except ShmflinkError:
         if signalled():  # the cluster was killed under the job, as asked
             return signalled()
@@ -84,6 +88,16 @@ def _users_traceback(file: str) -> str:
     while trace is not None and trace.tb_frame.f_code.co_filename != file:
         trace = trace.tb_next
     return "".join(traceback.format_exception(kind, error, trace)).rstrip()
+
+
+def _where_and_what(error: UsageError) -> str:
+    """The user's own lines and the message: our frames and causes would only bury them."""
+    ours = os.path.dirname(os.path.abspath(shmflink.__file__)) + os.sep
+    here = os.path.dirname(os.path.abspath(__file__)) + os.sep
+    frames = traceback.extract_tb(error.__traceback__)
+    users = [frame for frame in frames if not frame.filename.startswith((ours, here, "<frozen"))]
+    lines = ["Traceback (most recent call last):\n", *traceback.format_list(users)] if users else []
+    return "".join([*lines, *traceback.format_exception_only(type(error), error)]).rstrip()
 
 
 def _say(text: str) -> None:

@@ -160,6 +160,15 @@ def _parts(obj: Any) -> Iterator[tuple[str, Any]]:
     elif isinstance(obj, (list, tuple, set, frozenset)):
         for index, value in enumerate(obj):
             yield f"[{index}]", value
-    elif not isinstance(obj, type) and hasattr(obj, "__dict__"):
-        for name, value in vars(obj).items():
+    elif not isinstance(obj, type):
+        for name, value in _attributes(obj):
             yield f".{name}", value
+
+
+def _attributes(obj: Any) -> Iterator[tuple[str, Any]]:
+    yield from getattr(obj, "__dict__", {}).items()
+    for kind in type(obj).__mro__:
+        slots = kind.__dict__.get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            if hasattr(obj, name):
+                yield name, getattr(obj, name)

@@ -70,6 +70,21 @@ def test_a_record_that_cannot_travel_is_named() -> None:
         dumps_value([1, threading.Lock()])
 
 
+class Slotted:
+    __slots__ = ("function",)
+
+    def __init__(self, function: object) -> None:
+        self.function = function
+
+
+def test_what_cannot_travel_is_found_behind_slots() -> None:
+    lock = threading.Lock()
+    with pytest.raises(
+        SerializationError, match=r"the function `<lambda>` \(test_codec.py:\d+\) captures `lock` of type"
+    ):
+        dumps_function(Slotted(lambda: lock.acquire()), "the operator")
+
+
 def test_records_of_the_job_files_own_classes_reach_other_processes(tmp_path: Path) -> None:
     job = tmp_path / "job.py"
     job.write_text(
