@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import decimal
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -98,7 +98,7 @@ def texts(size: int = 30) -> st.SearchStrategy[str]:
 
 
 I64 = st.integers(-(2**63), 2**63 - 1)
-WORDS = texts(3)
+WORDS = st.sampled_from([f"word {i}" * (i % 5) for i in range(100)])
 FLAT: list[tuple[pa.DataType, st.SearchStrategy[Any]]] = [
     (pa.int8(), st.integers(-128, 127)),
     (pa.uint16(), st.integers(0, 2**16 - 1)),
@@ -115,7 +115,7 @@ FLAT: list[tuple[pa.DataType, st.SearchStrategy[Any]]] = [
     (pa.timestamp("us"), st.datetimes()),
     (pa.date32(), st.dates()),
     (pa.time64("us"), st.times()),
-    (pa.duration("us"), st.timedeltas(-datetime.timedelta(9), datetime.timedelta(9))),
+    (pa.duration("us"), st.timedeltas(-dt.timedelta(9), dt.timedelta(9))),
     (pa.null(), st.none()),
 ]
 NESTED: list[tuple[pa.DataType, st.SearchStrategy[Any]]] = [
@@ -227,9 +227,7 @@ def test_every_strategy_follows_its_rule(strategy: str, kinds: list[Any]) -> Non
 )
 @pytest.mark.parametrize("channels", [1, 2])
 def test_rows_larger_than_a_segment_take_several(column: pa.Array, channels: int) -> None:
-    wire = Wire.create(channels, "REBALANCE", segment_bytes=4096, exclusive=1, floating=0)
     batch = pa.record_batch({"row": range(5), "c": column})
-    check([batch, batch], wire, lambda row: [row["row"] % channels], [None, None]) if channels == 1 else None
     wire = Wire.create(channels, "CUSTOM", segment_bytes=4096, exclusive=1, floating=0)
     targets = pa.array([row % channels for row in range(5)], pa.int32())
     check([batch, batch], wire, lambda row: [row["row"] % channels], [targets, targets])
@@ -266,7 +264,7 @@ def test_schemas_may_alternate() -> None:
     kinds: list[pa.Array] = [pa.array([1, 2]), pa.array(["a", "b"]), pa.array([[1], None]), pa.array([1.5, 2.5])]
     for turn in range(80):
         wire.send(pa.record_batch({f"c{turn % 4}": kinds[turn % 4]}))
-    assert [row for row in wire.finish()[0]] == [{f"c{t % 4}": kinds[t % 4][0].as_py()} for t in range(80)]
+    assert wire.finish()[0] == [{f"c{t % 4}": kinds[t % 4][0].as_py()} for t in range(80)]
 
 
 def test_more_schemas_than_a_channel_remembers() -> None:
