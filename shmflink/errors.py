@@ -92,7 +92,13 @@ class UserFunctionError(UsageError):
     """
 
     def __init__(
-        self, message: str, *, operator: str = "", subtask: int = -1, record: str | None = None, traceback_text: str = ""
+        self,
+        message: str,
+        *,
+        operator: str = "",
+        subtask: int = -1,
+        record: str | None = None,
+        traceback_text: str = "",
     ) -> None:
         super().__init__(message)
         self.operator = operator

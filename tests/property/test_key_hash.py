@@ -145,7 +145,7 @@ def test_all_string_and_binary_types_agree(values: list[str | None], offset: int
     assert all(hashes(pa.array(data, kind)) == [model(v) for v in data] for kind in (pa.binary(), pa.binary_view()))
 
 
-INSTANTS = st.datetimes(dt.datetime(1700, 1, 1), dt.datetime(2200, 1, 1))  # noqa: DTZ001 - of columns without a zone
+INSTANTS = st.datetimes(dt.datetime(1700, 1, 1), dt.datetime(2200, 1, 1))
 
 
 @given(st.lists(st.none() | INSTANTS, max_size=20))

@@ -80,12 +80,14 @@ def test_imports_point_down() -> None:
             continue  # shmflink/__init__.py imports nothing, and is checked below
         for line, there in imported_layers(path):
             if there != here and RANK[there] <= RANK[here]:
-                wrong.append(f"{path.relative_to(ROOT)}:{line}: {here} must not import {there}: take a value or a callback")
+                place = f"{path.relative_to(ROOT)}:{line}"
+                wrong.append(f"{place}: {here} must not import {there}: take a value or a callback")
     assert not wrong, "\n".join(wrong)
 
 
 def test_the_root_package_imports_nothing() -> None:
-    imports = [node for node in ast.walk(tree(PACKAGE / "__init__.py")) if isinstance(node, ast.Import | ast.ImportFrom)]
+    nodes = ast.walk(tree(PACKAGE / "__init__.py"))
+    imports = [node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
     assert not imports, "shmflink/__init__.py must stay free of imports: `shmflink --help` pays for them"
 
 
@@ -199,11 +201,11 @@ def test_public_means_listed(name: str) -> None:
 
 def test_packages_are_listed_explicitly() -> None:
     listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
-    folders = {
-        ".".join(path.parent.relative_to(ROOT).parts)
-        for path in PACKAGE.rglob("__init__.py")
-    } | {"shmflink.cli"}
-    assert listed == folders, f"pyproject.toml [tool.setuptools] packages: missing {folders - listed}, extra {listed - folders}"
+    folders = {".".join(path.parent.relative_to(ROOT).parts) for path in PACKAGE.rglob("__init__.py")} | {
+        "shmflink.cli"
+    }
+    missing, extra = folders - listed, listed - folders
+    assert listed == folders, f"pyproject.toml [tool.setuptools] packages: missing {missing}, extra {extra}"
 
 
 def test_every_error_class_is_raised_by_some_test() -> None:

@@ -1,7 +1,5 @@
 """Key columns: equality by type and value, canonical bytes, casts."""
 
-# ruff: noqa: DTZ001  times without a zone are what is tested
-
 import datetime as dt
 import math
 import struct

@@ -1,7 +1,5 @@
 """Rows to columns and back: shapes, exactness, the declared form, columns that never were rows."""
 
-# ruff: noqa: DTZ001  times without a zone are what is tested
-
 import datetime as dt
 import math
 from decimal import Decimal

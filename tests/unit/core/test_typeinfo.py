@@ -1,7 +1,5 @@
 """Declared types: text, equality, Arrow types, Java's narrowing."""
 
-# ruff: noqa: DTZ001  times without a zone are what is tested
-
 import datetime as dt
 import math
 from decimal import Decimal

@@ -115,9 +115,7 @@ def test_foreign_descriptors_are_refused() -> None:
 
 def test_too_much_memory_is_a_resource_error_that_says_how_much() -> None:
     def ask() -> None:
-        resource.setrlimit(
-            resource.RLIMIT_FSIZE, (1 << 20, 1 << 20)
-        )  # if the check is broken, the host lives
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))  # if the check is broken, the host lives
         with pytest.raises(ResourceError, match=r"1125899906846\d+ bytes .* MiB are available"):
             _core.Arena.create(7, 1 << 30, 1 << 20)
         with pytest.raises(ResourceError, match="4198400 bytes"):

@@ -18,7 +18,7 @@ from shmflink.state.hashable_keys import keys_of_hashables
 
 _KEYS: list[Any] = [
     1, -5, 2**70, 1.0, -0.0, math.nan, True, False, "1", "", b"1", None, (1, "a", None), Row(1, 2), Row(a=1),
-    dt.date(2024, 1, 2), dt.datetime(2024, 1, 2, 3, 4),  # noqa: DTZ001 - a key without a zone
+    dt.date(2024, 1, 2), dt.datetime(2024, 1, 2, 3, 4),
 ]  # fmt: skip
 
 
