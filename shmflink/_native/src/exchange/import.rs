@@ -352,3 +352,144 @@ fn rising(offsets: impl Iterator<Item = i64> + Clone) -> (i64, i64, bool) {
     });
     (first, last, !falls)
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::builder::{FixedSizeListBuilder, Int64Builder, ListBuilder};
+    use arrow_array::types::Int8Type;
+    use arrow_array::{
+        ArrayRef, BooleanArray, Decimal128Array, DictionaryArray, Int64Array, NullArray, RecordBatch, StringArray,
+        StringViewArray, StructArray,
+    };
+    use arrow_buffer::{Buffer, MutableBuffer};
+
+    use super::super::columns::Column;
+    use super::super::image;
+    use super::*;
+
+    fn lists() -> ArrayRef {
+        let mut builder = ListBuilder::new(Int64Builder::new());
+        builder.append_value([Some(1), None]);
+        builder.append_null();
+        builder.append_value([Some(2), Some(3), Some(4)]);
+        builder.append_value([]);
+        Arc::new(builder.finish())
+    }
+
+    fn pairs() -> ArrayRef {
+        let mut builder = FixedSizeListBuilder::new(Int64Builder::new(), 2);
+        for row in 0..4 {
+            builder.values().append_value(row);
+            builder.values().append_null();
+            builder.append(row != 2);
+        }
+        Arc::new(builder.finish())
+    }
+
+    fn varied() -> RecordBatch {
+        let words = ["one", "two", "one"].into_iter().map(Some).chain([None]);
+        let long = "a view that is longer than twelve bytes";
+        let texts = StringArray::from(vec![Some("a"), None, Some(""), Some("four")]);
+        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![Some(1), None, Some(3), Some(4)]));
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("numbers", numbers.clone()),
+            ("texts", Arc::new(texts)),
+            (
+                "flags",
+                Arc::new(BooleanArray::from(vec![Some(true), None, Some(false), Some(true)])),
+            ),
+            ("lists", lists()),
+            ("pairs", pairs()),
+            ("words", Arc::new(words.collect::<DictionaryArray<Int8Type>>())),
+            (
+                "views",
+                Arc::new(StringViewArray::from(vec![Some(long), None, Some("short"), Some(long)])),
+            ),
+            (
+                "struct",
+                Arc::new(StructArray::try_from(vec![("inner", numbers)]).expect("equal lengths")),
+            ),
+            ("nothing", Arc::new(NullArray::new(4))),
+            ("money", Arc::new(Decimal128Array::from(vec![1_i128, 2, 3, 4]))),
+        ];
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true)))
+            .expect("columns of one length")
+    }
+
+    fn image_of(batch: &RecordBatch, start: usize, rows: usize) -> (MutableBuffer, Shape) {
+        let shape = Shape::of_fields(batch.schema().fields().iter().map(|field| field.as_ref())).expect("known types");
+        let columns = Column::of_all(batch.columns()).expect("known types");
+        let mut bytes = MutableBuffer::from_len_zeroed(image::image_bytes(&columns, shape, start, rows));
+        let length = image::write(&mut bytes, 0, &columns, shape, start, rows);
+        bytes.truncate(length);
+        (bytes, shape)
+    }
+
+    fn read(bytes: MutableBuffer, shape: Shape, fields: &Fields) -> Checked<arrow_data::ArrayData> {
+        let bytes: Buffer = bytes.into();
+        let keep: Keep = Arc::new(bytes.clone());
+        let array = import(&bytes, fields, shape, &keep)?;
+        // SAFETY: `import` made it by the C Data Interface; that is what is tested here.
+        let data = unsafe { arrow_array::ffi::from_ffi_and_data_type(array, DataType::Struct(fields.clone())) };
+        Ok(data.expect("a struct that Arrow takes"))
+    }
+
+    #[test]
+    fn images_of_slices_hold_what_was_written() {
+        let batch = varied();
+        for start in 0..4 {
+            for rows in 0..=4 - start {
+                let (bytes, shape) = image_of(&batch, start, rows);
+                let data = read(bytes, shape, batch.schema().fields()).expect("our own image");
+                data.validate_full().expect("valid");
+                let expected = StructArray::from(batch.slice(start, rows));
+                assert_eq!(StructArray::from(data), expected, "rows {start} to {}", start + rows);
+            }
+        }
+    }
+
+    /// Whatever is in shared memory: refused, or arrays that are structurally valid.
+    #[test]
+    fn corrupt_images_are_refused_never_followed() {
+        let batch = varied();
+        let (bytes, shape) = image_of(&batch, 0, 4);
+        let (mut state, mut refused) = (7_u64, 0);
+        let mut below = |limit: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 33) as usize % limit
+        };
+        for _ in 0..20_000 {
+            let mut damaged = MutableBuffer::from_len_zeroed(bytes.len());
+            damaged.copy_from_slice(&bytes);
+            for _ in 0..=below(3) {
+                let limit = if below(2) == 0 { body_offset(shape) } else { bytes.len() };
+                let (at, value) = (below(limit), [0, 1, 0x7f, 0x80, 0xff, below(256)][below(6)]);
+                damaged[at] = value as u8;
+            }
+            if below(10) == 0 {
+                damaged.truncate(below(bytes.len()));
+            }
+            match read(damaged, shape, batch.schema().fields()) {
+                Ok(data) => data
+                    .child_data()
+                    .iter()
+                    .for_each(|child| child.validate().expect("valid")),
+                Err(TransportError::Corrupt(_)) => refused += 1,
+                Err(other) => panic!("{other}"),
+            }
+        }
+        assert!(refused > 2_000, "{refused} refused");
+    }
+
+    #[test]
+    fn released_arrays_let_their_memory_go() {
+        let batch = varied();
+        let (bytes, shape) = image_of(&batch, 0, 4);
+        let bytes: Buffer = bytes.into();
+        let keep: Keep = Arc::new(());
+        let array = import(&bytes, batch.schema().fields(), shape, &keep).expect("our own image");
+        assert!(Arc::strong_count(&keep) > batch.num_columns());
+        drop(array);
+        assert_eq!(Arc::strong_count(&keep), 1);
+    }
+}
