@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import signal
@@ -92,10 +93,11 @@ def _users_traceback(file: str) -> str:
 
 def _where_and_what(error: UsageError) -> str:
     """The user's own lines and the message: our frames and causes would only bury them."""
-    ours = os.path.dirname(os.path.abspath(shmflink.__file__)) + os.sep
-    here = os.path.dirname(os.path.abspath(__file__)) + os.sep
-    frames = traceback.extract_tb(error.__traceback__)
-    users = [frame for frame in frames if not frame.filename.startswith((ours, here, "<frozen"))]
+    ours = tuple(os.path.dirname(os.path.abspath(path)) + os.sep for path in (shmflink.__file__, __file__))
+    frames = itertools.dropwhile(
+        lambda frame: frame.filename.startswith(ours), traceback.extract_tb(error.__traceback__)
+    )
+    users = list(itertools.takewhile(lambda frame: not frame.filename.startswith(ours), frames))
     lines = ["Traceback (most recent call last):\n", *traceback.format_list(users)] if users else []
     return "".join([*lines, *traceback.format_exception_only(type(error), error)]).rstrip()
 
