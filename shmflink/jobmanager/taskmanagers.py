@@ -62,7 +62,8 @@ class TaskManager:
 
     @property
     def is_ready(self) -> bool:
-        return self.page is not None and not self.is_lost
+        """It said so, and the fork server told its pidfd: the two come over different sockets, in any order."""
+        return self.page is not None and self.pidfd >= 0 and not self.is_lost
 
     def send(self, message: object, fds: tuple[int, ...] = ()) -> None:
         self.connection.send(message, fds)
@@ -134,6 +135,8 @@ class TaskManagers:
         taskmanager.pid = message.pid
         taskmanager.pidfd = pidfd
         self._loop.add_reader(pidfd, self._died, taskmanager)
+        if taskmanager.is_ready:
+            self._events.taskmanager_ready(taskmanager)
 
     def exited(self, message: TaskManagerExited) -> None:
         """The fork server reaped it and knows how it ended."""
@@ -167,7 +170,8 @@ class TaskManagers:
     def _message(self, taskmanager: TaskManager, received: Received) -> None:
         if isinstance(received.message, TaskManagerReady):
             taskmanager.page = StatusPage.open(received.fds[0])
-            self._events.taskmanager_ready(taskmanager)
+            if taskmanager.is_ready:
+                self._events.taskmanager_ready(taskmanager)
         else:
             self._events.taskmanager_message(taskmanager, received)
 
