@@ -7,12 +7,14 @@
 //! targets.rs      which channel a row goes to         wire.rs      kinds that both ends agree on
 //! pane.rs         open segment of flat columns        pieces.rs    rows of nested columns until a segment is full
 //! hash.rs         the key hash                        image.rs     layout and writer of a batch image
-//! columns.rs      a column by its memory              bits.rs      bits at any position
+//! columns.rs      a column by its memory              export.rs    columns from what pyarrow exports
+//! bits.rs         bits at any position
 //! ```
 
 pub mod bits;
 pub mod columns;
 pub mod error;
+pub mod export;
 pub mod gate;
 pub mod hash;
 pub mod image;

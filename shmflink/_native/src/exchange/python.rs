@@ -15,6 +15,7 @@ use pyo3_arrow::{PyArray, PySchema};
 
 use super::columns::{Column, Shape};
 use super::error::ExchangeError;
+use super::export::{array_of, flat_columns};
 use super::gate::{Element, Gate, Image};
 use super::hash::{combine_column, write_column, KeyGroups};
 use super::import::import;
@@ -59,9 +60,52 @@ fn is_canonical(field: &arrow_schema::Field) -> bool {
 struct KnownSchema {
     python: Py<PyAny>,
     planned: Arc<PlannedSchema>,
-    data_type: DataType,
+    fields: Fields,
+    is_flat: bool,
     keys: Vec<(usize, bool)>,
 }
+
+impl KnownSchema {
+    /// A batch of this schema and its key columns.
+    fn incoming(&self, array: FFI_ArrowArray) -> Result<(Incoming, Vec<KeyColumn>), ExchangeError> {
+        let (schema, rows) = (self.planned.clone(), array.length as usize);
+        let exported = if self.is_flat {
+            flat_columns(array, &self.fields)
+        } else {
+            Err(array)
+        };
+        let (arrays, columns) = match exported {
+            Ok(columns) => (Vec::new(), columns),
+            Err(array) => {
+                let arrays = arrays_of(array, &self.fields)?;
+                let columns = Column::of_all(&arrays)?;
+                (arrays, columns)
+            }
+        };
+        let key = |(index, canonical): &(usize, bool)| {
+            let array = match arrays.get(*index) {
+                Some(array) => Some(array.clone()),
+                None => array_of(&columns[*index], self.fields[*index].data_type()),
+            };
+            array.map(|array| (array, *canonical))
+        };
+        let keys = self.keys.iter().map(key).collect::<Option<_>>();
+        let keys =
+            keys.ok_or_else(|| TransportError::Internal("a key column of a flat batch that is not flat".into()))?;
+        Ok((
+            Incoming {
+                schema,
+                arrays,
+                columns,
+                rows,
+            },
+            keys,
+        ))
+    }
+}
+
+/// A key column and whether it holds canonical bytes.
+type KeyColumn = (ArrayRef, bool);
 
 struct PartitionState {
     partition: Partition,
@@ -119,23 +163,10 @@ impl PyResultPartition {
     #[pyo3(signature = (batch, targets = None))]
     fn write(&self, py: Python<'_>, batch: &Bound<'_, PyAny>, targets: Option<PyArray>) -> PyResult<bool> {
         let known = self.schema_of(py, batch)?;
-        let arrays = exported(batch, &known.data_type)?;
+        let exported = export(batch)?;
         let targets = targets_of(targets)?;
         py.detach(|| {
-            let rows = arrays.len();
-            let (_, arrays, _) = arrays.into_parts();
-            let keys: Vec<_> = known
-                .keys
-                .iter()
-                .map(|(i, canonical)| (arrays[*i].clone(), *canonical))
-                .collect();
-            let columns = Column::of_all(&arrays)?;
-            let incoming = Incoming {
-                schema: known.planned.clone(),
-                arrays,
-                columns,
-                rows,
-            };
+            let (incoming, keys) = known.incoming(exported)?;
             let targets = targets.as_ref().map_or(&[][..], |targets| targets.values());
             Ok(locked(&self.state).partition.write(incoming, &keys, targets)?)
         })
@@ -215,6 +246,7 @@ impl PyResultPartition {
         let fields = || schema.fields().iter().map(|field| field.as_ref());
         let shape = Shape::of_fields(fields())?;
         let plan = FlatPlan::of(fields(), shape);
+        let is_flat = plan.is_some();
         let message = python
             .call_method0(intern!(py, "serialize"))?
             .call_method0(intern!(py, "to_pybytes"))?;
@@ -234,7 +266,8 @@ impl PyResultPartition {
         let known = Arc::new(KnownSchema {
             python: python.clone().unbind(),
             planned: Arc::new(planned),
-            data_type: DataType::Struct(schema.fields().clone()),
+            fields: schema.fields().clone(),
+            is_flat,
             keys,
         });
         let place = number as usize;
@@ -259,20 +292,26 @@ impl PyResultPartition {
     }
 }
 
-/// The columns of a pyarrow record batch as one struct array, without a copy.
-fn exported(batch: &Bound<'_, PyAny>, data_type: &DataType) -> PyResult<StructArray> {
+/// The C struct of a pyarrow record batch, without a copy of its columns.
+fn export(batch: &Bound<'_, PyAny>) -> PyResult<FFI_ArrowArray> {
     let mut array = FFI_ArrowArray::empty();
     let address = &raw mut array as usize;
     batch.call_method1(intern!(batch.py(), "_export_to_c"), (address,))?;
     if array.is_released() {
         return Err(PyValueError::new_err("a record batch that exports nothing"));
     }
-    if matches!(data_type, DataType::Struct(fields) if fields.is_empty()) {
-        return Ok(StructArray::new_empty_fields(array.length as usize, None));
+    Ok(array)
+}
+
+/// The general way from the C struct to columns.
+fn arrays_of(array: FFI_ArrowArray, fields: &Fields) -> Result<Vec<ArrayRef>, ExchangeError> {
+    if fields.is_empty() {
+        return Ok(Vec::new());
     }
-    // SAFETY: pyarrow filled the struct by the C Data Interface, with the columns of this type.
-    let data = unsafe { from_ffi_and_data_type(array, data_type.clone()) }.map_err(ExchangeError::from)?;
-    Ok(StructArray::from(data))
+    // SAFETY: pyarrow filled the struct by the C Data Interface, with columns of these types.
+    let data = unsafe { from_ffi_and_data_type(array, DataType::Struct(fields.clone())) }?;
+    let (_, arrays, _) = StructArray::from(data).into_parts();
+    Ok(arrays)
 }
 
 fn targets_of(targets: Option<PyArray>) -> PyResult<Option<Int32Array>> {
