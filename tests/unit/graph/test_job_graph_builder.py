@@ -75,14 +75,14 @@ def test_co_located_vertices_must_share_a_slot_sharing_group(program: Any) -> No
 
 def test_functions_are_shipped_by_the_codec(program: Any) -> None:
     program.operator(program.source())
-    graph = build_job_graph(program.stream_graph(), JobEnvironment({"a": "b"}, ("/lib",), "/work", "/work/job.py"))
+    graph = build_job_graph(program.stream_graph(), JobEnvironment({"a": "b"}, ("/lib",), "/jobs", "/jobs/job.py"))
     operator = graph.vertices[0].operators[0]
     assert isinstance(operator, ChainedOperator)
     assert operator.payload
     assert (graph.configuration, graph.python_path, graph.working_directory) == (
         {"a": "b"},
         ("/lib",),
-        "/work",
+        "/jobs",
     )
-    assert (graph.main_file, len(graph.job_id.hex)) == ("/work/job.py", 32)
+    assert (graph.main_file, len(graph.job_id.hex)) == ("/jobs/job.py", 32)
     assert '"Source: in"' in graph.json_plan
