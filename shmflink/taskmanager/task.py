@@ -178,7 +178,13 @@ class Task:
             self._publish(end_ns)
 
     def flush(self) -> None:
-        """Ships what waits in open segments, except where only full ones are to be shipped."""
+        """Ships what waits in open segments when the task is out of input, except where only full ones are shipped.
+
+        A task that is held up by one channel has more to put into the others' segments: shipping those half full
+        would cost their consumers a batch each. The buffer timeout ships them if it lasts.
+        """
+        if self._blocked is not None:
+            return
         for output in self._outputs:
             if output.buffer_timeout_ns >= 0 and output.partition.has_pending:
                 output.partition.flush()

@@ -368,6 +368,25 @@ def test_rows_wait_for_nobody_when_input_has_run_out(bench: Any, make_partition:
     assert out.flushes == 1
 
 
+def test_a_task_held_up_by_one_output_does_not_ship_the_half_full_segments_of_another(
+    bench: Any, make_partition: Any, drain: Any
+) -> None:
+    (channel,), gate = bench.gate()
+    first, second = make_partition(holds_back=True), make_partition(credits=0)
+    node = bench.node(MapOperator(lambda x: x), partitions=[0, 1])
+    task = bench.task(node, [gate], [OutputEnd(first, 10**12), OutputEnd(second, 10**12)])
+    task.open()
+    channel.try_push(Batch.of_rows([1]))
+    drain(task)
+    flushes = first.flushes
+    task.flush()
+    assert first.flushes == flushes
+    second.credits = 5
+    drain(task)
+    task.flush()
+    assert first.flushes == flushes + 1
+
+
 def test_waiting_is_counted_as_backpressure_or_as_idle(bench: Any, make_partition: Any) -> None:
     (channel,), gate = bench.gate()
     out = make_partition(credits=0)
