@@ -41,16 +41,35 @@ def _pids(cluster: EmbeddedCluster) -> list[int]:
     return [cluster.pid, cluster.fork_server_pid, *cluster.pids]
 
 
+def _shared_memory(pids: list[int]) -> set[str]:
+    """Inodes of the memfds that these processes have mapped or hold open."""
+    inodes = set()
+    for pid in pids:
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/maps") as maps:
+            inodes |= {line.split()[4] for line in maps if "/memfd:" in line}
+        with contextlib.suppress(OSError):
+            for name in os.listdir(f"/proc/{pid}/fd"):
+                with contextlib.suppress(OSError):
+                    path = f"/proc/{pid}/fd/{name}"
+                    if os.readlink(path).startswith("/memfd:"):
+                        inodes.add(str(os.stat(path).st_ino))
+    return inodes
+
+
 @contextlib.contextmanager
 def all_end(cluster: EmbeddedCluster) -> Iterator[None]:
-    """Asserts that every process of the cluster is gone at the end of the block."""
+    """Asserts that every process of the cluster is gone at the end of the block, and all memory that it shared."""
     pidfds = {pid: os.pidfd_open(pid) for pid in _pids(cluster)}
+    memory = _shared_memory(list(pidfds))
+    assert memory, "TaskManagers share at least their status pages"
     try:
         yield
         for pid, pidfd in pidfds.items():
             poll = select.poll()
             poll.register(pidfd, select.POLLIN)
             assert poll.poll(WAIT_S * 1000), f"process {pid} still lives"
+        everybody = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+        assert not memory & _shared_memory(everybody), "somebody still holds memory of the cluster"
     finally:
         for pidfd in pidfds.values():
             os.close(pidfd)
