@@ -105,13 +105,18 @@ class ParquetBulkWriters:
     @staticmethod
     def for_row_type(
         row_type: RowTypeInfo | pa.Schema,
-        hadoop_config: Any = None,  # noqa: ARG004  PyFlink has it
-        utc_timestamp: bool = False,  # noqa: ARG004  PyFlink has it
+        hadoop_config: Any = None,
+        utc_timestamp: bool = False,  # noqa: ARG004 - Arrow timestamps say themselves what they are
     ) -> BulkWriterFactory:
         """Parquet files with the columns of `row_type`: a row type, or an Arrow schema (*shmflink only*).
 
-        There is no Hadoop here, and timestamps are written as they are: both other parameters change nothing.
+        Timestamps are written as they are, with their zone if they have one, whatever `utc_timestamp` says.
+
+        Raises:
+            ConfigurationError: a `hadoop_config` was given; there is no Hadoop here.
         """
+        if hadoop_config is not None:
+            raise ConfigurationError("ParquetBulkWriters.for_row_type(): no Hadoop here; leave hadoop_config out")
         return ParquetWriterFactory(row_type if isinstance(row_type, pa.Schema) else schema_of(row_type))
 
 

@@ -100,7 +100,9 @@ class ParquetColumnarRowInputFormat(ParquetFormat):
         is_utc_timestamp: bool = False,
         is_case_sensitive: bool = True,
     ) -> None:
-        """Raises ConfigurationError where names are to be compared without their case."""
+        """Raises ConfigurationError for names without their case, and for a Hadoop configuration."""
+        if hadoop_config is not None:
+            raise ConfigurationError("ParquetColumnarRowInputFormat(): no Hadoop here; leave hadoop_config out")
         if not is_case_sensitive:
             raise ConfigurationError("is_case_sensitive=False is not supported; name the columns as the files do")
         super().__init__(row_type.get_field_names(), batch_size)

@@ -149,3 +149,8 @@ def test_what_parquet_cannot_hold(driver: Any, tmp_path: Path) -> None:
     writer.write(Batch.of_rows(["text"]))
     with pytest.raises(TypeMismatchError, match="does not fit the file's columns"):
         driver.finish(writer)
+
+
+def test_a_hadoop_configuration_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="no Hadoop here"):
+        ParquetBulkWriters.for_row_type(pa.schema([("a", pa.int64())]), hadoop_config={})
