@@ -292,7 +292,7 @@ def _scatter(smoke: bool) -> dict[str, Any]:
         seconds = 0.0
         for start in range(0, rows, slice_rows):
             batch = whole.slice(start, slice_rows)
-            step: Callable[[], bool] = lambda batch=batch: partition.write(batch)  # noqa: E731
+            step: Callable[[], bool] = lambda batch=batch: partition.write(batch)  # noqa: E731 - a step is one expression
             done = False
             while not done:
                 started = time.perf_counter()
