@@ -1,0 +1,24 @@
+"""Expressions over columns, with the names of PyFlink's Table expressions (`pyflink.table.expressions`).
+
+Imports `core` and `errors`. Trees are plain picklable data; what a function does is looked up by name in the registry,
+so that a tree travels to workers. Must not know of operators, streams or processes.
+"""
+
+from __future__ import annotations
+
+from shmflink.expressions.aggregates import AggregateCall, split_aggregates
+from shmflink.expressions.binding import BoundExpressions, bind
+from shmflink.expressions.expression import Expression, col, lit
+from shmflink.expressions.predicates import bounds, conjuncts
+
+__all__ = [
+    "AggregateCall",
+    "BoundExpressions",
+    "Expression",
+    "bind",
+    "bounds",
+    "col",
+    "conjuncts",
+    "lit",
+    "split_aggregates",
+]
