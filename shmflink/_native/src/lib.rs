@@ -4,10 +4,13 @@
 //! transport/  segment arenas, descriptor rings, credits, doorbells, the status page   (no Arrow, no Python in it)
 //! exchange/   key hash, scatter of columns into open segments, record batches over segments, gates, partitions
 //! rows/       rows (Python objects) <-> columns, keys
+//! functions/  kernels of expressions: dates as text, digests, URLs, JSON
 //! ```
-//! `transport` knows nothing of the others; `exchange` stands on it; `rows` stands alone.
+//! `transport` knows nothing of the others; `exchange` stands on it; `rows` and `functions`
+//! stand alone.
 
 pub mod exchange;
+pub mod functions;
 pub mod rows;
 pub mod transport;
 
@@ -18,5 +21,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     transport::register(module)?;
     exchange::register(module)?;
     rows::register(module)?;
+    functions::register(module)?;
     Ok(())
 }
