@@ -4,11 +4,13 @@
 //! transport/  segment arenas, descriptor rings, credits, doorbells, the status page   (no Arrow, no Python in it)
 //! exchange/   key hash, scatter of columns into open segments, record batches over segments, gates, partitions
 //! rows/       rows (Python objects) <-> columns, keys
+//! text/       columns -> lines of CSV and JSON
 //! ```
-//! `transport` knows nothing of the others; `exchange` stands on it; `rows` stands alone.
+//! `transport` knows nothing of the others; `exchange` stands on it; `rows` and `text` stand alone.
 
 pub mod exchange;
 pub mod rows;
+pub mod text;
 pub mod transport;
 
 use pyo3::prelude::*;
@@ -18,5 +20,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     transport::register(module)?;
     exchange::register(module)?;
     rows::register(module)?;
+    text::register(module)?;
     Ok(())
 }
