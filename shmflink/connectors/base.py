@@ -89,8 +89,11 @@ class SourceReader(ABC):
     def no_more_splits(self) -> None: ...
 
     @abstractmethod
-    def poll(self) -> Batch | Poll:
-        """The next batch (bounded in rows and bytes, never blocking for long), or why there is none."""
+    def poll(self) -> Batch | SideOutput | Poll:
+        """The next batch (bounded in rows and bytes, never blocking for long), or why there is none.
+
+        A `SideOutput` goes to those who read the side output of its tag.
+        """
 
     def snapshot(self) -> Sequence[Split]:
         """The splits in hand, each carrying its position."""
@@ -122,15 +125,23 @@ class Source(ABC):
         return None
 
     def with_columns(self, columns: Sequence[str]) -> Source | None:
-        """The same source with only these columns, in this order; None where it cannot leave columns out."""
+        """The same source with these of its columns alone, in this order; None where it cannot leave any out.
+
+        Called while the graph is built; `columns` are names of `produced_type`, at least one.
+        """
         return None
 
     def with_filter(self, predicate: Expression) -> tuple[Source, bool] | None:
-        """The same source without (some of) the rows for which the predicate is not true; None where it cannot.
+        """The same source without rows for which `predicate`, over its columns, is not true; None where it cannot.
 
-        The flag says that none of them is left, so that nobody else has to filter. The predicate uses the columns of
-        `produced_type`.
+        The flag: True where every such row is left out, False where some may be handed out all the same (files or row
+        groups are skipped by their statistics alone). Called before `with_columns`: the predicate's columns need not
+        be among those.
         """
+        return None
+
+    def side_output_type(self, tag: str) -> Any:
+        """The TypeInformation of what readers hand out as the side output `tag`; None where it is not known."""
         return None
 
 

@@ -29,6 +29,7 @@ from shmflink.errors import InternalError
 from shmflink.graph.execution_graph import TaskDeployment
 from shmflink.metrics.counters import TaskCounters
 from shmflink.network.channel import InputGate, ResultPartition
+from shmflink.operators.base import SideOutput
 from shmflink.taskmanager.chain import PAUSE, ChainNode, ChainOutput, drive, emit, finish, nodes_of
 from shmflink.taskmanager.inputs import TaskInputs
 from shmflink.taskmanager.listener import TaskListener, TaskState
@@ -264,6 +265,8 @@ class Task:
             if not self._outputs:  # a job in one task: show that it reads
                 self.counters.records_out += answer.num_rows
                 self.counters.batches_out += 1
+            return emit(self._head, answer)
+        if isinstance(answer, SideOutput):
             return emit(self._head, answer)
         if answer is Poll.END:
             return self._end(is_drained=True)
