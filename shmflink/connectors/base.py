@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from shmflink.core.batch import Batch
-from shmflink.operators.base import OperatorContext
+from shmflink.operators.base import OperatorContext, SideOutput
 
 if TYPE_CHECKING:
     from shmflink.expressions import Expression
