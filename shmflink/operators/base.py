@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from shmflink.core.batch import Batch
 from shmflink.core.elements import ControlElement, Element
+from shmflink.metrics.counters import OperatorCounters
 
 __all__ = ["Mailbox", "Operator", "OperatorContext", "SideOutput"]
 
@@ -48,6 +49,7 @@ class OperatorContext:
     clock: Any
     metrics: Any = None
     job_parameters: dict[str, str] = field(default_factory=dict)
+    counters: OperatorCounters = field(default_factory=OperatorCounters)
 
 
 @dataclass(frozen=True, slots=True)
