@@ -15,7 +15,32 @@ if TYPE_CHECKING:
 __all__ = ["AGGREGATE_FUNCTIONS", "AggregateCall", "AggregateMethods", "count", "split_aggregates"]
 
 AGGREGATE_FUNCTIONS: Final = frozenset(
-    ["count", "sum", "sum0", "min", "max", "avg", "first_value", "last_value", "stddev_pop", "stddev_samp", "var_pop", "var_samp", "approx_count_distinct", "collect", "array_agg", "list_agg", "median", "quantile", "approx_quantile", "arg_min", "arg_max", "top_n", "bool_and", "bool_or"]
+    [
+        "count",
+        "sum",
+        "sum0",
+        "min",
+        "max",
+        "avg",
+        "first_value",
+        "last_value",
+        "stddev_pop",
+        "stddev_samp",
+        "var_pop",
+        "var_samp",
+        "approx_count_distinct",
+        "collect",
+        "array_agg",
+        "list_agg",
+        "median",
+        "quantile",
+        "approx_quantile",
+        "arg_min",
+        "arg_max",
+        "top_n",
+        "bool_and",
+        "bool_or",
+    ]
 )
 
 
