@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from shmflink.core.columns import cast_columns
 from shmflink.core.keys import keys_from_wire, keys_to_wire
-from shmflink.core.rows import SHAPE_KEY, decode, encode
+from shmflink.core.rows import SHAPE_KEY, decode, encode, shape_of_columns
 from shmflink.core.typeinfo import ColumnsTypeInfo, TypeInformation
 from shmflink.errors import TypeMismatchError
 
@@ -74,6 +74,11 @@ class Batch:
     def is_columnar(self) -> bool:
         """True where the columns are at hand, so that `columns()` costs nothing."""
         return self._columns is not None
+
+    @property
+    def is_of_rows(self) -> bool:
+        """True where the elements are Python values: at hand, or in columns that were made of them."""
+        return self._rows is not None or shape_of_columns(self._columns) is not None
 
     def rows(self) -> list[Any]:
         """The Python rows; the batch keeps the list, so do not change it."""

@@ -62,6 +62,7 @@ class OutputDeployment:
     buffer_timeout_ms: int
     consumer_max_parallelism: int
     channels: tuple[ChannelDeployment, ...]
+    key_columns: tuple[str, ...] = ()  # HASH: the columns that are the key; none = the batches' hidden keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +280,7 @@ def _outputs(edges: list[_Edge], vertex: JobVertex, subtask: int, job_graph: Job
             buffer_timeout_ms=e.edge.buffer_timeout_ms,
             consumer_max_parallelism=job_graph.vertices[e.edge.target].max_parallelism,
             channels=tuple(e.by_producer.get(subtask, ())),
+            key_columns=e.edge.key_columns,
         )
         for e in edges
         if e.edge.source == vertex.index

@@ -105,7 +105,7 @@ def local_selector(deployment: TaskDeployment, edge: OutputDeployment) -> Channe
         case _ if len(edge.channels) == 1 or edge.strategy is ShipStrategy.GLOBAL:
             return SingleSelector()
         case ShipStrategy.HASH:
-            return KeyGroupSelector(owners, edge.consumer_max_parallelism)
+            return KeyGroupSelector(owners, edge.consumer_max_parallelism, edge.key_columns)
         case ShipStrategy.CUSTOM:
             return CustomSelector(loads_trusted(edge.partitioner))
         case ShipStrategy.SHUFFLE:
