@@ -8,7 +8,7 @@ row's hash, and agree within `TOLERANCE`: engines add up in different orders.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,9 +37,9 @@ class Checksum:
     columns: tuple[str, ...]
     rows: int = 0
     hashed: int = 0
-    sums: dict[str, float] | None = None
-    weighted: dict[str, float] | None = None
-    magnitudes: dict[str, float] | None = None
+    sums: dict[str, float] = field(default_factory=dict)
+    weighted: dict[str, float] = field(default_factory=dict)
+    magnitudes: dict[str, float] = field(default_factory=dict)
 
 
 def checksum_of(folder: Path, schema: pa.Schema) -> Checksum:
@@ -47,7 +47,7 @@ def checksum_of(folder: Path, schema: pa.Schema) -> Checksum:
 
     CSV files have no header and the schema's columns in its order. Hidden files and empty ones are left out.
     """
-    result = Checksum(tuple(schema.names), 0, 0, {}, {}, {})
+    result = Checksum(tuple(schema.names))
     total = np.uint64(0)
     for batch in _batches(folder, schema):
         hashes = _row_hashes(batch)
@@ -65,7 +65,7 @@ def difference(expected: Checksum, got: Checksum) -> str | None:
         return f"{got.rows:,} rows instead of {expected.rows:,}"
     if expected.hashed != got.hashed:
         return f"the rows' hashes differ ({got.hashed:016x} instead of {expected.hashed:016x})"
-    for name, magnitude in (expected.magnitudes or {}).items():
+    for name, magnitude in expected.magnitudes.items():
         for kind in ("sums", "weighted"):
             one, other = getattr(expected, kind)[name], getattr(got, kind)[name]
             if not abs(one - other) <= TOLERANCE * max(magnitude, 1.0):
@@ -136,7 +136,6 @@ def _mixed(values: np.ndarray[Any, np.dtype[np.uint64]]) -> np.ndarray[Any, np.d
 
 def _add_floats(result: Checksum, batch: pa.RecordBatch, hashes: np.ndarray[Any, np.dtype[np.uint64]]) -> None:
     weights = (hashes % np.uint64(1009)).astype(np.float64) / 1009
-    assert result.sums is not None and result.weighted is not None and result.magnitudes is not None
     for column in batch.schema:
         if pa.types.is_floating(column.type):
             values = np.asarray(pc.fill_null(batch.column(column.name), 0.0))

@@ -16,16 +16,21 @@ __all__ = ["ProcessTree", "TreeUsage"]
 
 INTERVAL_SECONDS: Final = 0.05
 NEW_HIGH: Final = 1.03
+FORK_SERVER: Final = "shmflink-fork"
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(slots=True)
 class TreeUsage:
-    """Of the whole tree; `own_peak_mb` is the highest resident memory of single processes, by their names."""
+    """Of the whole tree; `forker_mb` of a fork server in it and `forked_mb` of each of its children, by process id.
+
+    The last two are peaks of single processes, pages that they share counted in each.
+    """
 
     cpu_s: float = 0.0
     peak_mb: float = 0.0
-    own_peak_mb: dict[str, float] = field(default_factory=dict)
+    forker_mb: float = 0.0
+    forked_mb: dict[int, float] = field(default_factory=dict)
 
 
 class ProcessTree:
@@ -36,6 +41,8 @@ class ProcessTree:
         self._ticks: dict[int, int] = {}
         self._usage = TreeUsage()
         self._cheap_high_kb = 0.0
+        self._forker = 0
+        self._looks = 0
         self._is_stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="process tree", daemon=True)
         self._thread.start()
@@ -47,8 +54,15 @@ class ProcessTree:
         self._usage.cpu_s = sum(self._ticks.values()) / TICKS
         return self._usage
 
+    def wait_for_a_look(self) -> None:
+        """Returns when the tree was looked at, as a whole, after the call."""
+        wanted = self._looks + 2
+        while self._looks < wanted and self._thread.is_alive():
+            self._is_stopped.wait(INTERVAL_SECONDS / 5)
+
     def _watch(self) -> None:
         while not self._is_stopped.wait(INTERVAL_SECONDS):
+            self._looks += 1
             pids = _descendants(self._pid)
             cheap_kb = sum(self._look(pid) for pid in pids)
             if cheap_kb > self._cheap_high_kb * NEW_HIGH:
@@ -60,12 +74,18 @@ class ProcessTree:
         stat, status = _read(pid, "stat"), _fields(_read(pid, "status"))
         if not stat or "RssAnon" not in status:
             return 0
-        times = stat.rpartition(")")[2].split()
-        self._ticks[pid] = int(times[11]) + int(times[12])
-        name = stat[stat.index("(") + 1 : stat.rindex(")")]
-        peaks = self._usage.own_peak_mb
-        peaks[name] = max(peaks.get(name, 0.0), (status["RssAnon"] + status["RssShmem"]) / 1024)
-        return status["RssAnon"] + status["RssShmem"]
+        state = stat.rpartition(")")[2].split()
+        self._ticks[pid] = int(state[11]) + int(state[12])
+        name, parent, own_mb = stat[stat.index("(") + 1 : stat.rindex(")")], int(state[1]), _own_kb(status) / 1024
+        if parent == self._forker:
+            self._usage.forked_mb[pid] = max(self._usage.forked_mb.get(pid, 0.0), own_mb)
+        elif name == FORK_SERVER:
+            self._forker, self._usage.forker_mb = pid, max(self._usage.forker_mb, own_mb)
+        return _own_kb(status)
+
+
+def _own_kb(status: dict[str, int]) -> int:
+    return status["RssAnon"] + status["RssShmem"]
 
 
 def _descendants(root: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""pyarrow: dataset scans, Acero's plans, `write_dataset`; JSON file by file, because a JSON dataset hangs on two threads."""
+"""pyarrow: dataset scans, Acero's plans, `write_dataset`; JSON file by file: a JSON dataset hangs on two threads."""
 
 from __future__ import annotations
 
