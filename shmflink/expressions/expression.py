@@ -10,12 +10,16 @@ import pyarrow as pa
 from shmflink.errors import TypeMismatchError, UsageError
 from shmflink.expressions.aggregates import AggregateMethods
 from shmflink.expressions.arithmetic import ArithmeticMethods
+from shmflink.expressions.buckets import BucketMethods
 from shmflink.expressions.casts import CastMethods
 from shmflink.expressions.comparison import ComparisonMethods
 from shmflink.expressions.conditional import ConditionalMethods
 from shmflink.expressions.intervals import IntervalMethods
 from shmflink.expressions.logic import LogicMethods
+from shmflink.expressions.maths import MathMethods
 from shmflink.expressions.node import ALIAS, COLUMN, LITERAL, Node
+from shmflink.expressions.rounding import RoundingMethods
+from shmflink.expressions.times import TimeMethods
 from shmflink.expressions.type_names import data_type_of
 
 __all__ = ["Expression", "as_expression", "col", "lit"]
@@ -63,6 +67,10 @@ class Expression(
     CastMethods,
     AggregateMethods,
     IntervalMethods,
+    TimeMethods,
+    BucketMethods,
+    MathMethods,
+    RoundingMethods,
     Node,
 ):
     """A function of the columns of a row (`pyflink.table.expression.Expression`).

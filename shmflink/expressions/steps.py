@@ -70,6 +70,11 @@ class BoundExpressions:
         self.fields = fields
         self.columns = frozenset(schema.names[step.column] for step in steps if step.column is not None)
 
+    @property
+    def constants(self) -> list[pa.Scalar | None]:
+        """For each expression its value if it is the same for all rows of all batches, else None."""
+        return [self._steps[output].constant for output in self._outputs]
+
     def evaluate(self, batch: pa.RecordBatch) -> list[pa.Array]:
         """One array of `batch.num_rows` for each expression. The batch has the schema that was bound.
 
