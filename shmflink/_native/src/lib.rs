@@ -4,9 +4,12 @@
 //! transport/  segment arenas, descriptor rings, credits, doorbells, the status page   (no Arrow, no Python in it)
 //! exchange/   key hash, scatter of columns into open segments, record batches over segments, gates, partitions
 //! rows/       rows (Python objects) <-> columns, keys
+//! aggregate/  grouped aggregation: key index, states, partial and final results
 //! ```
-//! `transport` knows nothing of the others; `exchange` stands on it; `rows` stands alone.
+//! `transport` knows nothing of the others; `exchange` stands on it; `rows` stands alone; `aggregate` shares the hash of bytes
+//! and the errors of `exchange`.
 
+pub mod aggregate;
 pub mod exchange;
 pub mod rows;
 pub mod transport;
@@ -18,5 +21,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     transport::register(module)?;
     exchange::register(module)?;
     rows::register(module)?;
+    aggregate::register(module)?;
     Ok(())
 }
