@@ -20,6 +20,8 @@ __all__ = [
     "RowCodec",
     "StatusPage",
     "canonical_keys",
+    "csv_lines",
+    "json_lines",
     "key_groups",
     "key_hash",
     "set_parent_death_signal",
@@ -324,3 +326,29 @@ class GroupTable:
     @property
     def result_schema(self) -> pa.Schema:
         """Key columns, then one column for each call."""
+
+# text
+#
+# Columns as lines, in bytes. The GIL is released. A column of a type without a text form (durations, intervals,
+# unions) is a TypeMismatchError. Timestamps as `2020-12-30 12:13:14.5` (`T` in place of the space: `iso_timestamps`),
+# with `Z` behind where the column has a time zone; bytes as base64; floats as the shortest text that reads back.
+
+def json_lines(batch: pa.RecordBatch, *, iso_timestamps: bool = False, omit_nulls: bool = False) -> bytes:
+    """One JSON object and LF for each row. NaN and infinities are null, keys of maps are strings."""
+
+def csv_lines(
+    batch: pa.RecordBatch,
+    *,
+    delimiter: int,
+    quote: int,
+    quoting: str,
+    null_text: str,
+    crlf: bool = False,
+    iso_timestamps: bool = False,
+    header: bool = False,
+) -> bytes:
+    """One line for each row, or the header line alone. Nested values are JSON text.
+
+    `delimiter` and `quote` are the numbers of ASCII characters, `quoting` is `minimal`, `all` or `none`.
+    Raises DataFormatError for a cell that needs quotes where there are none.
+    """

@@ -146,6 +146,7 @@ def _edge(
         partitioner=b"" if edge.partitioner is None else dumps(edge.partitioner, what),
         output_tag=edge.output_tag,
         buffer_timeout_ms=source.buffer_timeout_ms,
+        key_columns=edge.key_columns,
     )
 
 

@@ -30,6 +30,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("operators",),
     ("state", "network"),
     ("config", "metrics"),
+    ("expressions",),
     ("core",),
     ("errors", "_core"),
 )

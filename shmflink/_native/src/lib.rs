@@ -5,13 +5,15 @@
 //! exchange/   key hash, scatter of columns into open segments, record batches over segments, gates, partitions
 //! rows/       rows (Python objects) <-> columns, keys
 //! aggregate/  grouped aggregation: key index, states, partial and final results
+//! text/       columns -> lines of CSV and JSON
 //! ```
-//! `transport` knows nothing of the others; `exchange` stands on it; `rows` stands alone; `aggregate` shares the hash of bytes
-//! and the errors of `exchange`.
+//! `transport` knows nothing of the others; `exchange` stands on it; `aggregate` shares the hash of bytes and the errors of
+//! `exchange`; `rows` and `text` stand alone.
 
 pub mod aggregate;
 pub mod exchange;
 pub mod rows;
+pub mod text;
 pub mod transport;
 
 use pyo3::prelude::*;
@@ -22,5 +24,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     exchange::register(module)?;
     rows::register(module)?;
     aggregate::register(module)?;
+    text::register(module)?;
     Ok(())
 }

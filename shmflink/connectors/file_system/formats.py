@@ -1,37 +1,94 @@
-"""How the bytes of an input file become batches (PyFlink: StreamFormat, BulkFormat)."""
+"""The contract of input formats: how the bytes of a file become batches (PyFlink: StreamFormat, BulkFormat).
+
+One file per kind beside this one: `parquet_format`, `arrow_ipc`, `orc`, `csv`, `json_lines`, `text`. A `FileSource`
+finds and cuts the files, asks a format for their schema, tells it which columns and rows are wanted, and gives it
+one range of one file at a time. What formats have in common is the source's business: partition columns, file
+names, merging of schemas, small files, and filtering where a format cannot do it itself.
+"""
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 from shmflink.connectors.base import Split
-from shmflink.connectors.file_system.parquet import BATCH_ROWS, ParquetCursor, read_schema
+from shmflink.connectors.file_system.file_systems import FileSystem
 from shmflink.connectors.file_system.splits import COMPRESSIONS
-from shmflink.connectors.file_system.text import RangeCursor, StreamCursor, canonical_charset, is_byte_lined
 from shmflink.connectors.split_reader import SplitCursor
-from shmflink.core.typeinfo import RowTypeInfo, TypeInformation, Types
-from shmflink.errors import ConfigurationError
 
-__all__ = ["BulkFormat", "FileFormat", "ParquetColumnarRowInputFormat", "ParquetFormat", "StreamFormat"]
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from shmflink.expressions import Expression
+
+__all__ = ["BulkFormat", "FileFormat", "StreamFormat"]
 
 
 class FileFormat(ABC):
-    """What stream and bulk formats have in common. Picklable."""
+    """What stream and bulk formats have in common. Picklable, and never changed: `with_x` returns a copy.
+
+    Life: the program asks `check` and `infer_schema` of some files, then `with_schema` (and `with_filter`,
+    `with_row_numbers`); workers call `open_split`, several files one after the other on one instance.
+    """
 
     is_splittable: bool = True
+    """Whether an uncompressed file may be cut at any byte; a format then reads what begins inside its range."""
+
+    files: FileSystem = FileSystem()
+    """The only door to files: `self.files.open(path)`. The source puts its own here."""
 
     @abstractmethod
     def open_split(self, split: Split) -> SplitCursor:
-        """Opens a split whose payload is a `FileRange`."""
+        """Opens a split whose payload is a `FileRange`; `cursor.remaining()` returns one with another `position`.
 
-    def check(self, first_file: str) -> None:  # noqa: B027  not every format can tell
-        """Looks, where the program runs, whether the input can be of this format."""
+        Raises:
+            ResourceError: the file cannot be opened.
+            DataFormatError: it is not of this format; the message names file and place. So does `next_batch`.
+        """
+
+    def check(self, path: str) -> None:  # noqa: B027  not every format can tell
+        """Looks, where the program runs, whether the first file can be of this format (else DataFormatError)."""
+
+    def infer_schema(self, path: str) -> pa.Schema | None:
+        """The columns of one file: from its footer, or inferred from a bounded sample of its beginning.
+
+        Columns whose every value in the sample is null have the type `pa.null()`; the source settles them when it
+        merges files. None where rows of this format are no columns. Raises DataFormatError.
+        """
+        return None
+
+    def with_schema(self, schema: pa.Schema) -> Self | None:
+        """The same format whose batches have exactly these columns: names, types and order.
+
+        Serves declared and merged schemas as well as column pruning: columns not named are not decoded, columns
+        that a file lacks are null, a column of another type is cast, and a value that does not fit is malformed.
+        `schema` may be empty: then batches have no columns, but rows. None where the format has no columns.
+        """
+        return None
+
+    def with_filter(self, predicate: Expression) -> Self | None:
+        """The same format that leaves out every row for which the predicate is not true; None: the source does it.
+
+        `predicate` uses columns of the files, which need not be among those of `with_schema`.
+        """
+        return None
+
+    def with_row_numbers(self, name: str) -> Self | None:
+        """The same format with one more, last column: int64, the index of the row in its file, from 0.
+
+        It counts the file's rows whatever is filtered and wherever the file is cut. None where that cannot be known:
+        the source then does not cut files, and counts the rows that the format hands out.
+        """
+        return None
+
+    def may_cut(self, path: str) -> bool:
+        """Whether this file may be read in several ranges."""
+        return self.is_splittable and os.path.splitext(path)[1] not in COMPRESSIONS
 
     @property
     def produced_type(self) -> Any:
-        """The TypeInformation of the rows, or None where only the files know it."""
+        """The TypeInformation of the rows where the format itself says it; else None: columns of the files."""
         return None
 
 
@@ -41,76 +98,10 @@ class StreamFormat(FileFormat):
     @staticmethod
     def text_line_format(charset_name: str = "UTF-8") -> StreamFormat:
         """Text lines as strings, without their ends (LF, CR LF or CR)."""
-        return _TextLineFormat(canonical_charset(charset_name))
+        from shmflink.connectors.file_system.text import TextLinesFormat  # it builds on this module
 
-
-class _TextLineFormat(StreamFormat):
-    def __init__(self, charset: str) -> None:
-        self._charset = charset
-        self.is_splittable = is_byte_lined(charset)
-
-    def open_split(self, split: Split) -> SplitCursor:
-        name: str = split.payload.path
-        if self.is_splittable and not name.endswith(tuple(COMPRESSIONS)):
-            return RangeCursor(split, self._charset)
-        return StreamCursor(split, self._charset)
-
-    @property
-    def produced_type(self) -> Any:
-        return Types.STRING()
+        return TextLinesFormat(charset_name)
 
 
 class BulkFormat(FileFormat):
     """Reads batches of records at a time, each file knowing its own structure."""
-
-
-class ParquetFormat(BulkFormat):
-    """*shmflink only.* Parquet files as rows of the files' own types.
-
-    With all columns, or the chosen ones in their order.
-    """
-
-    def __init__(self, columns: Sequence[str] | None = None, batch_size: int = BATCH_ROWS) -> None:
-        """`batch_size` is the largest number of rows of one batch."""
-        if batch_size < 1:
-            raise ConfigurationError(f"batch_size must be at least 1, got {batch_size}")
-        self._columns = None if columns is None else tuple(columns)
-        self._batch_size = batch_size
-
-    def open_split(self, split: Split) -> SplitCursor:
-        return ParquetCursor(split, self._columns, self._batch_size)
-
-    def check(self, first_file: str) -> None:
-        """Raises DataFormatError where the first file is no Parquet file or lacks a column."""
-        read_schema(first_file, self._columns)
-
-
-class ParquetColumnarRowInputFormat(ParquetFormat):
-    """Parquet files as rows of a declared type; columns are found by name and brought into the field's type.
-
-    `row_type` is a row type of `Types`. There is no Hadoop here, timestamps are read as they are, and names are
-    compared with their case.
-    """
-
-    def __init__(
-        self,
-        row_type: RowTypeInfo,
-        hadoop_config: Any = None,
-        batch_size: int = 2048,
-        is_utc_timestamp: bool = False,
-        is_case_sensitive: bool = True,
-    ) -> None:
-        """Raises ConfigurationError for names without their case, and for a Hadoop configuration."""
-        if hadoop_config is not None:
-            raise ConfigurationError("ParquetColumnarRowInputFormat(): no Hadoop here; leave hadoop_config out")
-        if not is_case_sensitive:
-            raise ConfigurationError("is_case_sensitive=False is not supported; name the columns as the files do")
-        super().__init__(row_type.get_field_names(), batch_size)
-        self._row_type = row_type
-
-    def open_split(self, split: Split) -> SplitCursor:
-        return ParquetCursor(split, self._columns, self._batch_size, self._row_type)
-
-    @property
-    def produced_type(self) -> TypeInformation:
-        return self._row_type

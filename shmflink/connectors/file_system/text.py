@@ -11,10 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shmflink.connectors.base import Poll, Split
+from shmflink.connectors.file_system.formats import StreamFormat
 from shmflink.connectors.file_system.splits import COMPRESSIONS, FileRange
 from shmflink.connectors.scalar_rows import scalar_schema
 from shmflink.connectors.split_reader import SplitCursor
 from shmflink.core.batch import Batch
+from shmflink.core.shapes import VALUE_COLUMN
 from shmflink.core.typeinfo import Types
 from shmflink.errors import ConfigurationError, DataFormatError, ResourceError
 
@@ -23,6 +25,7 @@ __all__ = [
     "LINE_BYTES_MAX",
     "RangeCursor",
     "StreamCursor",
+    "TextLinesFormat",
     "canonical_charset",
     "is_byte_lined",
     "line_start",
@@ -73,6 +76,28 @@ def line_start(file: BinaryIO, position: int) -> int:
             return at + end + (2 if chunk[end : end + 1] == b"\r" and after == b"\n" else 1)
         at += len(chunk)
     return at
+
+
+class TextLinesFormat(StreamFormat):
+    """Lines as strings, without their ends."""
+
+    def __init__(self, charset: str = "UTF-8") -> None:
+        """Raises ConfigurationError for an unknown charset."""
+        self._charset = canonical_charset(charset)
+        self.is_splittable = is_byte_lined(self._charset)
+
+    def open_split(self, split: Split) -> SplitCursor:
+        if self.may_cut(split.payload.path):
+            return RangeCursor(split, self._charset)
+        return StreamCursor(split, self._charset)
+
+    def infer_schema(self, path: str) -> pa.Schema:
+        """One string column, whatever the file holds."""
+        return pa.schema([(VALUE_COLUMN, pa.string())])
+
+    @property
+    def produced_type(self) -> Any:
+        return _LINE_TYPE
 
 
 class RangeCursor(SplitCursor):

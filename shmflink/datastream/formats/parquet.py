@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from shmflink.connectors.file_system.encoders import ParquetBulkWriters
-from shmflink.connectors.file_system.formats import ParquetColumnarRowInputFormat, ParquetFormat
+from shmflink.connectors.file_system.parquet_format import ParquetColumnarRowInputFormat, ParquetFormat
 
 __all__ = ["ParquetBulkWriters", "ParquetColumnarRowInputFormat", "ParquetFormat"]

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from shmflink.connectors.base import Split
-from shmflink.connectors.file_system.formats import ParquetColumnarRowInputFormat, ParquetFormat
+from shmflink.connectors.file_system.parquet_format import ParquetColumnarRowInputFormat, ParquetFormat
 from shmflink.connectors.file_system.parquet import ParquetCursor
 from shmflink.connectors.file_system.source import FileSource
 from shmflink.connectors.file_system.splits import FileRange

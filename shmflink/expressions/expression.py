@@ -1,0 +1,166 @@
+"""`Expression`, `col` and `lit`: what a user writes."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any, Final, NoReturn
+
+import pyarrow as pa
+
+from shmflink.errors import TypeMismatchError, UsageError
+from shmflink.expressions.aggregates import AggregateMethods
+from shmflink.expressions.arithmetic import ArithmeticMethods
+from shmflink.expressions.casts import CastMethods
+from shmflink.expressions.comparison import ComparisonMethods
+from shmflink.expressions.conditional import ConditionalMethods
+from shmflink.expressions.intervals import IntervalMethods
+from shmflink.expressions.logic import LogicMethods
+from shmflink.expressions.node import ALIAS, COLUMN, LITERAL, Node
+from shmflink.expressions.type_names import data_type_of
+
+__all__ = ["Expression", "as_expression", "col", "lit"]
+
+
+_INFIX: Final = {
+    "plus": "+",
+    "minus": "-",
+    "times": "*",
+    "divided_by": "/",
+    "mod": "%",
+    "power": "**",
+    "equals": "==",
+    "not_equals": "!=",
+    "less_than": "<",
+    "less_than_or_equal": "<=",
+    "greater_than": ">",
+    "greater_than_or_equal": ">=",
+    "and": "&",
+    "or": "|",
+}
+_LEFT_OUT: Final = {
+    "over": "windows of rows come with window functions",
+    "rowtime": "event time is the stream's own timestamp: see assign_timestamps_and_watermarks()",
+    "proctime": "processing time is not a column: use current_timestamp()",
+    "start": "a window's start is a column of its aggregate",
+    "end": "a window's end is a column of its aggregate",
+    "asc": "streams have no order_by(); top_n() takes the column to order by",
+    "desc": "streams have no order_by(); top_n() takes the column to order by",
+    "as_argument": "functions here have no named arguments",
+}
+_INT32_LIMIT: Final = 2**31
+_ELEMENTS_SHOWN_MAX: Final = 10
+
+
+class _NoSuchFunctionError(UsageError, AttributeError):
+    """A name that expressions do not have."""
+
+
+class Expression(
+    ArithmeticMethods,
+    ComparisonMethods,
+    LogicMethods,
+    ConditionalMethods,
+    CastMethods,
+    AggregateMethods,
+    IntervalMethods,
+    Node,
+):
+    """A function of the columns of a row (`pyflink.table.expression.Expression`).
+
+    The methods are in one module for each family of functions.
+    """
+
+    __slots__ = ()
+    __hash__ = None  # type: ignore[assignment]  # == builds a comparison
+
+    def alias(self, name: str, *extra_names: str) -> Expression:
+        """The same under another name.
+
+        >>> show(col("price").alias("cost"), price=[1.5])
+        cost: [1.5]
+        """
+        return Expression(ALIAS, (self,), (name, *extra_names))
+
+    def __bool__(self) -> bool:
+        raise TypeMismatchError(
+            f"`{self}` has no truth value before the job runs: use & | ~ instead of `and`, `or`, `not`, "
+            "between() instead of a < b < c, and if_then_else() instead of `if`"
+        )
+
+    def __iter__(self) -> NoReturn:
+        raise TypeMismatchError(f"`{self}` cannot be iterated over: explode() a stream by it, or use at() and get()")
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        reason = _LEFT_OUT.get(name, "bitmaps are not supported" if name.startswith("bitmap_") else "")
+        if reason:
+            raise _NoSuchFunctionError(f"shmflink's expressions leave out {name}: {reason}")
+        near = difflib.get_close_matches(name, [known for known in dir(type(self)) if known[0] != "_"], 1)
+        hint = f"; did you mean .{near[0]}?" if near else f"; a row's field is .get({name!r})"
+        raise _NoSuchFunctionError(f"expressions have no function {name}{hint}")
+
+    def __str__(self) -> str:
+        match self.function:
+            case "col":
+                return str(self.parameters[0])
+            case "lit":
+                return _literal_text(self.parameters[0])
+            case "alias":
+                return f"{self.arguments[0]} AS {self.parameters[0]}"
+        inside = [str(argument) for argument in self.arguments]
+        if self.function in _INFIX:
+            return f"({f' {_INFIX[self.function]} '.join(inside)})"
+        inside += [_parameter_text(parameter) for parameter in self.parameters]
+        return f"{self.function}({', '.join(inside)})"
+
+    def __repr__(self) -> str:
+        return f"<Expression {self}>"
+
+
+def col(name: str) -> Expression:
+    """The column of this name.
+
+    >>> show(col("a") + 1, a=[1, 2])
+    _c0: [2, 3]
+    """
+    if not isinstance(name, str):
+        raise TypeMismatchError(f"col() takes a column's name, got {name!r}")
+    return Expression(COLUMN, (), (name,))
+
+
+def lit(v: Any, data_type: Any = None) -> Expression:
+    """A constant. Its type follows from the value where none is given, as in PyFlink: an int is an INT (32 bits) if it
+    fits, else a BIGINT.
+
+    >>> show(lit(7), lit(7, "DOUBLE"), lit(None), a=[1, 2])
+    _c0: [7, 7]
+    _c1: [7.0, 7.0]
+    _c2: [None, None]
+    """
+    kind = None if data_type is None else data_type_of(data_type)
+    if kind is None and type(v) is int and -_INT32_LIMIT <= v < _INT32_LIMIT:
+        kind = pa.int32()
+    try:
+        return Expression(LITERAL, (), (pa.scalar(v, kind),))
+    except (pa.ArrowException, OverflowError, TypeError) as error:
+        raise TypeMismatchError(f"lit({v!r}): this value has no such type: {error}") from None
+
+
+def as_expression(value: Any) -> Expression:
+    """An expression as it is; anything else as a constant."""
+    return value if isinstance(value, Expression) else lit(value)
+
+
+def _parameter_text(parameter: Any) -> str:
+    if isinstance(parameter, pa.Array):
+        text = ", ".join(map(_literal_text, parameter[:_ELEMENTS_SHOWN_MAX]))
+        return text if len(parameter) <= _ELEMENTS_SHOWN_MAX else f"{text}, ... ({len(parameter)} elements)"
+    return str(parameter) if isinstance(parameter, pa.DataType) else repr(parameter)
+
+
+def _literal_text(constant: pa.Scalar) -> str:
+    try:
+        return repr(constant.as_py())
+    except ValueError:  # nanoseconds that Python's datetime cannot hold
+        return str(constant)

@@ -1,0 +1,95 @@
+"""The tree: what every expression is made of, whatever methods it has."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+
+import shmflink
+
+if TYPE_CHECKING:
+    from shmflink.expressions.expression import Expression
+
+__all__ = ["ALIAS", "COLUMN", "LITERAL", "Node", "call", "place_of_caller"]
+
+COLUMN: Final = "col"
+LITERAL: Final = "lit"
+ALIAS: Final = "alias"
+
+_PACKAGE_FOLDER: Final = os.path.dirname(os.path.abspath(shmflink.__file__)) + os.sep
+_FRAMES_MAX: Final = 64
+
+
+class Node:
+    """A function by name, applied to expressions and constants. Immutable, picklable.
+
+    `parameters` are constants that the function needs when it is bound (a column's name, a literal and its type, a
+    pattern); `place` is the user's `file:line`, for messages, and no part of what the expression means.
+    """
+
+    __slots__ = ("_identity", "arguments", "function", "parameters", "place")
+
+    function: str
+    arguments: tuple[Expression, ...]
+    parameters: tuple[Any, ...]
+    place: str
+
+    def __init__(
+        self, function: str, arguments: tuple[Expression, ...] = (), parameters: tuple[Any, ...] = (), place: str = ""
+    ) -> None:
+        """Made by `col`, `lit` and the methods of expressions, not by users."""
+        self.function = function
+        self.arguments = arguments
+        self.parameters = parameters
+        self.place = place or place_of_caller()
+        self._identity: tuple[Any, ...] | None = None
+
+    def walk(self) -> Iterator[Node]:
+        """This node and all below it, parents first."""
+        yield self
+        for argument in self.arguments:
+            yield from argument.walk()
+
+    def same_as(self, other: Node) -> bool:
+        """Whether both mean the same, wherever they were written. (`==` builds a comparison.)"""
+        return self.identity() == other.identity()
+
+    def identity(self) -> tuple[Any, ...]:
+        """Hashable; equal where expressions mean the same. Constants count by type and value: 1 is not 1.0."""
+        if self._identity is None:
+            constants = tuple(_constant_identity(constant) for constant in self.parameters)
+            self._identity = (self.function, constants, tuple(argument.identity() for argument in self.arguments))
+        return self._identity
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.function, self.arguments, self.parameters, self.place)
+
+
+def call(function: str, *arguments: Any, parameters: tuple[Any, ...] = ()) -> Expression:
+    """`function` applied to these arguments; Python values among them become literals."""
+    from shmflink.expressions.expression import Expression, as_expression
+
+    return Expression(function, tuple(map(as_expression, arguments)), parameters)
+
+
+def _constant_identity(constant: Any) -> tuple[str, ...]:
+    """Arrow's constants count by type: 1 of 32 bits is not 1 of 64. (The `repr` of a long array is shortened.)"""
+    if isinstance(constant, pa.Array):
+        return (str(constant.type), str(constant.to_pylist()))
+    return (type(constant).__name__, str(getattr(constant, "type", "")), repr(constant))
+
+
+def place_of_caller() -> str:
+    """`file:line` of the user's code that is building an expression; empty where there is none."""
+    frame = sys._getframe(1)  # noqa: SLF001 - the only way to learn the user's line without building a traceback
+    for _ in range(_FRAMES_MAX):
+        if not frame.f_code.co_filename.startswith(_PACKAGE_FOLDER):
+            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        if frame.f_back is None:
+            break
+        frame = frame.f_back
+    return ""
