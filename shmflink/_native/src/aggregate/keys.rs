@@ -323,7 +323,11 @@ impl Keys {
         if !self.has_nulls {
             return None;
         }
-        let is_valid = |group: &u32| self.masks.get(*group as usize).is_none_or(|mask| mask >> column & 1 == 0);
+        let is_valid = |group: &u32| {
+            self.masks
+                .get(*group as usize)
+                .is_none_or(|mask| mask >> column & 1 == 0)
+        };
         Some(NullBuffer::new(groups.iter().map(is_valid).collect::<BooleanBuffer>())).filter(|n| n.null_count() > 0)
     }
 
@@ -383,7 +387,10 @@ impl Out<'_> {
     #[inline(always)]
     fn fill(self, values: impl Iterator<Item = u64>) {
         if self.step == 1 {
-            self.words.iter_mut().zip(values).for_each(|(word, value)| *word = value);
+            self.words
+                .iter_mut()
+                .zip(values)
+                .for_each(|(word, value)| *word = value);
         } else {
             let words = self.words[self.offset..].iter_mut().step_by(self.step);
             words.zip(values).for_each(|(word, value)| *word = value);
@@ -424,7 +431,9 @@ fn write_column(kind: &Kind, incoming: &Incoming, start: usize, len: usize, out:
             let values = bytes[start * count * 8..].chunks_exact(count * 8);
             for (words, value) in out.words.chunks_exact_mut(out.step).zip(values) {
                 let words = words[out.offset..].iter_mut();
-                words.zip(value.as_chunks::<8>().0).for_each(|(word, bytes)| *word = u64::from_le_bytes(*bytes));
+                words
+                    .zip(value.as_chunks::<8>().0)
+                    .for_each(|(word, bytes)| *word = u64::from_le_bytes(*bytes));
             }
         }
         Kind::Bytes | Kind::Encoded(_) => return write_bytes(incoming, start, len, out),
@@ -496,7 +505,10 @@ fn bytes_array<'a>(
     nulls: Option<NullBuffer>,
     words_of: impl Fn(u32) -> &'a [u64],
 ) -> Result<ArrayRef, ExchangeError> {
-    let (mut data, mut ends) = (Vec::with_capacity(groups.len() * 16), Vec::with_capacity(groups.len() + 1));
+    let (mut data, mut ends) = (
+        Vec::with_capacity(groups.len() * 16),
+        Vec::with_capacity(groups.len() + 1),
+    );
     ends.push(0_i64);
     for group in groups {
         let words = words_of(*group);
@@ -512,7 +524,9 @@ fn bytes_array<'a>(
     }
     let narrow = || -> Result<OffsetBuffer<i32>, ExchangeError> {
         i32::try_from(data.len()).map_err(|_| ExchangeError::Unfit("more than 2 GiB of keys in one batch".into()))?;
-        Ok(OffsetBuffer::new(ends.iter().map(|end| *end as i32).collect::<ScalarBuffer<_>>()))
+        Ok(OffsetBuffer::new(
+            ends.iter().map(|end| *end as i32).collect::<ScalarBuffer<_>>(),
+        ))
     };
     let wide = || OffsetBuffer::new(ScalarBuffer::from(ends.clone()));
     // SAFETY (of the strings): the bytes were values of a string column.
@@ -542,14 +556,22 @@ fn bytes_array<'a>(
                 (Kind::Encoded(converter), _) => {
                     let parser = converter.parser();
                     let null = converter.convert_columns(&[new_null_array(other, 1)])?;
-                    let row_of = |i| if array.is_null(i) { null.row(0).data().to_vec() } else { array.value(i).to_vec() };
+                    let row_of = |i| {
+                        if array.is_null(i) {
+                            null.row(0).data().to_vec()
+                        } else {
+                            array.value(i).to_vec()
+                        }
+                    };
                     let rows: Vec<Vec<u8>> = (0..array.len()).map(row_of).collect();
                     let rows = rows.iter().map(|bytes| parser.parse(bytes));
                     Ok(converter.convert_rows(rows)?.remove(0))
                 }
                 (_, DataType::Utf8View) => {
                     // SAFETY: as above.
-                    let strings = array.iter().map(|v| v.map(|b| unsafe { std::str::from_utf8_unchecked(b) }));
+                    let strings = array
+                        .iter()
+                        .map(|v| v.map(|b| unsafe { std::str::from_utf8_unchecked(b) }));
                     Ok(Arc::new(strings.collect::<StringViewArray>()))
                 }
                 _ => Ok(Arc::new(array.iter().collect::<BinaryViewArray>())),

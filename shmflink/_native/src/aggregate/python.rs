@@ -47,7 +47,9 @@ impl PyGroupTable {
         take: impl FnOnce(&mut Table) -> Result<Option<RecordBatch>, ExchangeError> + Send,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let batch = py.detach(|| take(&mut self.locked()))?;
-        batch.map(|batch| PyRecordBatch::new(batch).into_pyarrow(py)).transpose()
+        batch
+            .map(|batch| PyRecordBatch::new(batch).into_pyarrow(py))
+            .transpose()
     }
 }
 
@@ -57,19 +59,21 @@ impl PyGroupTable {
     #[pyo3(signature = (keys, arguments, calls, *, tracks_changes = false))]
     fn new(keys: PySchema, arguments: PySchema, calls: Vec<PyCall>, tracks_changes: bool) -> PyResult<Self> {
         let arguments = arguments.into_inner();
-        let calls = calls.into_iter().map(|(name, function, indices, parameters, is_distinct)| {
-            if let Some(index) = indices.iter().find(|index| **index >= arguments.fields().len()) {
-                let message = format!("call {name} has argument {index} of {}", arguments.fields().len());
-                return Err(ExchangeError::Unfit(message));
-            }
-            Ok(CallSpec {
-                name,
-                function,
-                arguments: indices,
-                parameters,
-                is_distinct,
-            })
-        });
+        let calls = calls
+            .into_iter()
+            .map(|(name, function, indices, parameters, is_distinct)| {
+                if let Some(index) = indices.iter().find(|index| **index >= arguments.fields().len()) {
+                    let message = format!("call {name} has argument {index} of {}", arguments.fields().len());
+                    return Err(ExchangeError::Unfit(message));
+                }
+                Ok(CallSpec {
+                    name,
+                    function,
+                    arguments: indices,
+                    parameters,
+                    is_distinct,
+                })
+            });
         let calls = calls.collect::<Result<Vec<_>, _>>()?;
         let table = Table::new(&keys.into_inner(), &arguments, &calls, tracks_changes)?;
         Ok(Self {

@@ -1,7 +1,7 @@
 //! A table of groups.
 
 use arrow_array::{new_null_array, ArrayRef, RecordBatch, RecordBatchOptions};
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_schema::{Field, Schema, SchemaRef};
 use std::sync::Arc;
 
 use super::argument::{plain, plain_type, Argument};
@@ -62,16 +62,31 @@ impl Table {
         calls: &[CallSpec],
         tracks_changes: bool,
     ) -> Result<Self, ExchangeError> {
-        let key_types: Vec<_> = keys.fields().iter().map(|field| plain_type(field.data_type())).collect();
-        let argument_types: Vec<_> = arguments.fields().iter().map(|f| plain_type(f.data_type()).clone()).collect();
+        let key_types: Vec<_> = keys
+            .fields()
+            .iter()
+            .map(|field| plain_type(field.data_type()))
+            .collect();
+        let argument_types: Vec<_> = arguments
+            .fields()
+            .iter()
+            .map(|f| plain_type(f.data_type()).clone())
+            .collect();
         let encoded = Keys::new(key_types.iter().copied())?;
-        let key_fields = keys.fields().iter().map(|field| Field::new(field.name(), plain_type(field.data_type()).clone(), true));
+        let key_fields = keys
+            .fields()
+            .iter()
+            .map(|field| Field::new(field.name(), plain_type(field.data_type()).clone(), true));
         let mut partial: Vec<Field> = key_fields.collect();
         let mut result = partial.clone();
         let mut template = vec![0; encoded.words];
         let mut aggregates = Vec::new();
         for call in calls {
-            let types: Vec<_> = call.arguments.iter().map(|index| argument_types[*index].clone()).collect();
+            let types: Vec<_> = call
+                .arguments
+                .iter()
+                .map(|index| argument_types[*index].clone())
+                .collect();
             let mut state = states::make(&states::Call {
                 function: &call.function,
                 arguments: &types,
@@ -82,7 +97,11 @@ impl Table {
             template.extend(state.initial());
             let first = partial.len();
             partial.extend(state.partial_fields().into_iter().map(|(part, data_type)| {
-                let name = if part.is_empty() { call.name.clone() } else { format!("{}.{part}", call.name) };
+                let name = if part.is_empty() {
+                    call.name.clone()
+                } else {
+                    format!("{}.{part}", call.name)
+                };
                 Field::new(name, data_type, true)
             }));
             result.push(Field::new(&call.name, state.result_type(), true));
@@ -92,7 +111,12 @@ impl Table {
                 partials: first..partial.len(),
             });
         }
-        let inputs = keys.fields().iter().chain(arguments.fields()).cloned().collect::<Vec<_>>();
+        let inputs = keys
+            .fields()
+            .iter()
+            .chain(arguments.fields())
+            .cloned()
+            .collect::<Vec<_>>();
         Ok(Self {
             keys: encoded,
             index: Index::new(),
@@ -136,17 +160,25 @@ impl Table {
 
     /// Takes rows of the input schema: key columns, then argument columns.
     pub fn update(&mut self, columns: &[ArrayRef], rows: usize) -> Result<(), ExchangeError> {
-        self.take(columns, rows, self.input.fields().len(), |aggregate, slots, arguments, start| {
-            aggregate.state.update(slots, arguments, start)
-        }, |aggregate| aggregate.arguments.clone())
+        self.take(
+            columns,
+            rows,
+            self.input.fields().len(),
+            |aggregate, slots, arguments, start| aggregate.state.update(slots, arguments, start),
+            |aggregate| aggregate.arguments.clone(),
+        )
     }
 
     /// Takes rows of the partial schema.
     pub fn merge(&mut self, columns: &[ArrayRef], rows: usize) -> Result<(), ExchangeError> {
         let keys = self.keys.len();
-        self.take(columns, rows, self.partial.fields().len(), |aggregate, slots, partials, start| {
-            aggregate.state.merge(slots, partials, start)
-        }, |aggregate| aggregate.partials.clone().map(|column| column - keys).collect())
+        self.take(
+            columns,
+            rows,
+            self.partial.fields().len(),
+            |aggregate, slots, partials, start| aggregate.state.merge(slots, partials, start),
+            |aggregate| aggregate.partials.clone().map(|column| column - keys).collect(),
+        )
     }
 
     /// One group without rows, where there is no key and no row came.
@@ -154,7 +186,12 @@ impl Table {
         if self.groups > 0 || self.keys.len() > 0 {
             return Ok(());
         }
-        let nothing: Vec<_> = self.partial.fields().iter().map(|f| new_null_array(f.data_type(), 1)).collect();
+        let nothing: Vec<_> = self
+            .partial
+            .fields()
+            .iter()
+            .map(|f| new_null_array(f.data_type(), 1))
+            .collect();
         self.merge(&nothing, 1)
     }
 
@@ -167,11 +204,17 @@ impl Table {
         inputs_of: impl Fn(&Aggregate) -> Vec<usize>,
     ) -> Result<(), ExchangeError> {
         if columns.len() != expected || self.drained > 0 {
-            let message = format!("{} columns for a table of {expected}, {} groups drained", columns.len(), self.drained);
+            let message = format!(
+                "{} columns for a table of {expected}, {} groups drained",
+                columns.len(),
+                self.drained
+            );
             return Err(TransportError::Internal(message).into());
         }
         let (keys, arguments) = columns.split_at(self.keys.len());
-        let keys = self.keys.batch(&keys.iter().map(plain).collect::<Result<Vec<_>, _>>()?)?;
+        let keys = self
+            .keys
+            .batch(&keys.iter().map(plain).collect::<Result<Vec<_>, _>>()?)?;
         let arguments = Argument::all(arguments)?;
         let inputs: Vec<Vec<&Argument>> = self
             .aggregates
@@ -245,7 +288,11 @@ impl Table {
         }
         let ids: Vec<u32> = (self.drained as u32..end as u32).collect();
         self.drained = end;
-        let batch = if is_partial { self.partials_of(&ids) } else { self.results_of(&ids) };
+        let batch = if is_partial {
+            self.partials_of(&ids)
+        } else {
+            self.results_of(&ids)
+        };
         Ok(Some(batch?))
     }
 

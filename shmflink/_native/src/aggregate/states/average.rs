@@ -73,8 +73,14 @@ pub fn make(call: &Call<'_>) -> Result<Box<dyn State>, ExchangeError> {
     let argument = call.argument(0)?;
     let sum_type = sum_type(argument).ok_or_else(|| call.takes("numbers"))?;
     let (result_type, digits) = match &sum_type {
-        DataType::Decimal128(_, s) => (DataType::Decimal128(DECIMAL128_DIGITS, SCALE_MIN.max(*s)), SCALE_MIN.max(*s) - s),
-        DataType::Decimal256(_, s) => (DataType::Decimal256(DECIMAL256_DIGITS, SCALE_MIN.max(*s)), SCALE_MIN.max(*s) - s),
+        DataType::Decimal128(_, s) => (
+            DataType::Decimal128(DECIMAL128_DIGITS, SCALE_MIN.max(*s)),
+            SCALE_MIN.max(*s) - s,
+        ),
+        DataType::Decimal256(_, s) => (
+            DataType::Decimal256(DECIMAL256_DIGITS, SCALE_MIN.max(*s)),
+            SCALE_MIN.max(*s) - s,
+        ),
         _ => (argument.clone(), 0),
     };
     macro_rules! of {

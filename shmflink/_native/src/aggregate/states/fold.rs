@@ -35,7 +35,10 @@ pub trait Kept: Wide + Send {
 fn values_of<T: Narrow<W>, W>(argument: &Argument, start: usize, len: usize, mut fold: impl FnMut(usize, W)) {
     let values = argument.values::<T>(start, len);
     match &argument.nulls {
-        None => values.iter().enumerate().for_each(|(at, value)| fold(at, value.widen())),
+        None => values
+            .iter()
+            .enumerate()
+            .for_each(|(at, value)| fold(at, value.widen())),
         Some(nulls) => {
             let valid = values.iter().enumerate().filter(|(at, _)| nulls.is_valid(start + at));
             valid.for_each(|(at, value)| fold(at, value.widen()));
@@ -45,7 +48,10 @@ fn values_of<T: Narrow<W>, W>(argument: &Argument, start: usize, len: usize, mut
 
 /// A column of fixed-width values.
 pub fn fixed_array(data_type: &DataType, len: usize, values: Buffer, nulls: Option<NullBuffer>) -> ArrayRef {
-    let builder = ArrayDataBuilder::new(data_type.clone()).len(len).add_buffer(values).nulls(nulls);
+    let builder = ArrayDataBuilder::new(data_type.clone())
+        .len(len)
+        .add_buffer(values)
+        .nulls(nulls);
     // SAFETY: `len` values of the width of the type.
     make_array(unsafe { builder.build_unchecked() })
 }
@@ -64,7 +70,11 @@ impl Kept for i64 {
     fn array(values: Vec<Self>, data_type: &DataType, nulls: Option<NullBuffer>) -> ArrayRef {
         let len = values.len();
         let buffer = match data_type {
-            DataType::Boolean => values.iter().map(|value| *value != 0).collect::<BooleanBuffer>().into_inner(),
+            DataType::Boolean => values
+                .iter()
+                .map(|value| *value != 0)
+                .collect::<BooleanBuffer>()
+                .into_inner(),
             _ => match data_type.primitive_width() {
                 Some(1) => truncated!(values, i8),
                 Some(2) => truncated!(values, i16),
@@ -169,7 +179,12 @@ impl Kept for i128 {
 impl Kept for i256 {
     fn words(self) -> Vec<u64> {
         let bytes = self.to_le_bytes();
-        bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word)).collect()
+        bytes
+            .as_chunks::<8>()
+            .0
+            .iter()
+            .map(|word| u64::from_le_bytes(*word))
+            .collect()
     }
 
     fn array(values: Vec<Self>, data_type: &DataType, nulls: Option<NullBuffer>) -> ArrayRef {
@@ -293,7 +308,11 @@ impl<W: Kept, J: Join<W>> State for Fold<W, J> {
     }
 
     fn result(&self, groups: &Groups<'_>) -> Result<ArrayRef, ExchangeError> {
-        let nulls = if self.is_never_null { None } else { self.seen.nulls(groups.ids) };
+        let nulls = if self.is_never_null {
+            None
+        } else {
+            self.seen.nulls(groups.ids)
+        };
         Ok(W::array(groups.values(self.offset).collect(), &self.data_type, nulls))
     }
 

@@ -29,7 +29,12 @@ pub struct Call<'a> {
 impl Call<'_> {
     fn argument(&self, index: usize) -> Result<&DataType, ExchangeError> {
         self.arguments.get(index).ok_or_else(|| {
-            let message = format!("{} takes {} arguments, got {}", self.function, index + 1, self.arguments.len());
+            let message = format!(
+                "{} takes {} arguments, got {}",
+                self.function,
+                index + 1,
+                self.arguments.len()
+            );
             ExchangeError::Unfit(message)
         })
     }
