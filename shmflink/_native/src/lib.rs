@@ -4,10 +4,13 @@
 //! transport/  segment arenas, descriptor rings, credits, doorbells, the status page   (no Arrow, no Python in it)
 //! exchange/   key hash, scatter of columns into open segments, record batches over segments, gates, partitions
 //! rows/       rows (Python objects) <-> columns, keys
+//! aggregate/  grouped aggregation: key index, states, partial and final results
 //! text/       columns -> lines of CSV and JSON
 //! ```
-//! `transport` knows nothing of the others; `exchange` stands on it; `rows` and `text` stand alone.
+//! `transport` knows nothing of the others; `exchange` stands on it; `aggregate` shares the hash of bytes and the errors of
+//! `exchange`; `rows` and `text` stand alone.
 
+pub mod aggregate;
 pub mod exchange;
 pub mod rows;
 pub mod text;
@@ -20,6 +23,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     transport::register(module)?;
     exchange::register(module)?;
     rows::register(module)?;
+    aggregate::register(module)?;
     text::register(module)?;
     Ok(())
 }
