@@ -259,6 +259,7 @@ class StreamExecutionEnvironment(SaysWhatIsMissing):
             buffer_timeout_ms=self.get_buffer_timeout(),
             is_chaining_enabled=self.is_chaining_enabled(),
             chain_different_max_parallelism=self.is_chaining_of_operators_with_different_max_parallelism_enabled(),
+            is_pushdown_enabled=self._get(options.PUSHDOWN_ENABLED),
         )
 
     def collect(self, stream: DataStream, job_name: str | None) -> CloseableIterator:
