@@ -12,6 +12,7 @@ import pyarrow as pa
 __all__ = [
     "Arena",
     "Doorbell",
+    "GroupTable",
     "Heartbeat",
     "InputGate",
     "Region",
@@ -19,6 +20,8 @@ __all__ = [
     "RowCodec",
     "StatusPage",
     "canonical_keys",
+    "csv_lines",
+    "json_lines",
     "key_groups",
     "key_hash",
     "set_parent_death_signal",
@@ -265,3 +268,87 @@ class RowCodec:
 
 def canonical_keys(keys: list[Any], canonical: Callable[[int, Any], bytes]) -> pa.RecordBatch:
     """The canonical bytes of keys as one large_binary column; `canonical(index, key)` for what is not native."""
+
+# aggregate
+#
+# Raises TypeMismatchError for functions, types and parameters that do not fit.
+
+@final
+class GroupTable:
+    """Groups rows by key and keeps the state of some aggregates for each group.
+
+    `arguments` are the columns that the `calls` use: (name, function, indices of its arguments, parameters, whether it
+    is distinct). Batches are in one of three schemas, all of which begin with the key columns. Nulls are keys, NaN is one
+    key, -0.0 is 0.0. Batches are copied, not kept. A table between the first and the last batch of a drain takes no rows.
+    """
+
+    def __new__(
+        cls,
+        keys: pa.Schema,
+        arguments: pa.Schema,
+        calls: Sequence[tuple[str, str, list[int], list[int | float | str | bool], bool]],
+        *,
+        tracks_changes: bool = False,
+    ) -> GroupTable: ...
+    def update(self, batch: pa.RecordBatch) -> None:
+        """Takes rows of `input_schema`."""
+
+    def merge(self, batch: pa.RecordBatch) -> None:
+        """Takes rows of `partial_schema`: what `drain_partials` of another table of the same calls gave."""
+
+    def ensure_group(self) -> None:
+        """Makes the one group of a table without keys, if no row did."""
+
+    def drain_partials(self, rows_max: int) -> pa.RecordBatch | None:
+        """The whole state of the next groups, at most `rows_max`; None at the end, and the table is empty then."""
+
+    def drain_results(self, rows_max: int) -> pa.RecordBatch | None:
+        """The results of the next groups, as `drain_partials`."""
+
+    def take_changed(self, rows_max: int) -> pa.RecordBatch | None:
+        """Results of groups that changed since this gave them last; None when all were given. Needs `tracks_changes`."""
+
+    def clear(self) -> None: ...
+    @property
+    def num_groups(self) -> int: ...
+    @property
+    def bytes(self) -> int:
+        """Memory of the groups."""
+
+    @property
+    def input_schema(self) -> pa.Schema:
+        """Key columns, then arguments."""
+
+    @property
+    def partial_schema(self) -> pa.Schema:
+        """Key columns, then the columns of each call's state: `name`, or `name.part` where there are several."""
+
+    @property
+    def result_schema(self) -> pa.Schema:
+        """Key columns, then one column for each call."""
+
+# text
+#
+# Columns as lines, in bytes. The GIL is released. A column of a type without a text form (durations, intervals,
+# unions) is a TypeMismatchError. Timestamps as `2020-12-30 12:13:14.5` (`T` in place of the space: `iso_timestamps`),
+# with `Z` behind where the column has a time zone; bytes as base64; floats as the shortest text that reads back.
+
+def json_lines(batch: pa.RecordBatch, *, iso_timestamps: bool = False, omit_nulls: bool = False) -> bytes:
+    """One JSON object and LF for each row. NaN and infinities are null, keys of maps are strings."""
+
+def csv_lines(
+    batch: pa.RecordBatch,
+    *,
+    delimiter: int,
+    quote: int,
+    quoting: str,
+    null_text: str,
+    crlf: bool = False,
+    iso_timestamps: bool = False,
+    header: bool = False,
+) -> bytes:
+    """One line for each row, or the header line alone. Nested values are JSON text.
+
+    `delimiter` and `quote` are the numbers of ASCII characters, `quoting` is `minimal`, `all` or `none`.
+    Raises DataFormatError for a cell that needs quotes where there are none.
+    """

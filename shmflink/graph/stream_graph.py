@@ -16,6 +16,7 @@ from typing import Any, Final
 from shmflink.connectors.base import Boundedness
 from shmflink.errors import JobGraphError
 from shmflink.graph.job_graph import NodeKind, ShipStrategy
+from shmflink.graph.pushdown import push_down
 from shmflink.graph.transformations import (
     DEFAULT_SLOT_SHARING_GROUP,
     MAX_PARALLELISM_LIMIT,
@@ -63,6 +64,7 @@ class StreamGraphOptions:
     buffer_timeout_ms: int = DEFAULT_BUFFER_TIMEOUT_MS
     is_chaining_enabled: bool = True
     chain_different_max_parallelism: bool = True
+    is_pushdown_enabled: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ class StreamEdge:
     strategy: ShipStrategy
     partitioner: Any = None
     output_tag: str | None = None
+    key_columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +141,7 @@ def build_stream_graph(sinks: Sequence[Transformation], name: str, options: Stre
     Raises JobGraphError for a forward edge between different parallelisms, parallelism above max parallelism,
     an unbounded source in BATCH mode, a fixed parallelism that was overridden.
     """
-    order = ancestors_first(sinks)
+    order = ancestors_first(push_down(sinks) if options.is_pushdown_enabled else sinks)
     is_batch = _is_batch(order, options.runtime_mode)
     builder = _Builder(options, is_batch)
     for transformation in order:
@@ -168,6 +171,7 @@ class _Upstream:
     strategy: ShipStrategy | None = None
     partitioner: Any = None
     output_tag: str | None = None
+    key_columns: tuple[str, ...] = ()
 
 
 class _Builder:
@@ -196,10 +200,10 @@ class _Builder:
         match transformation:
             case UnionTransformation():
                 return tuple(inputs)
-            case PartitionTransformation(strategy=strategy, partitioner=partitioner):
-                return tuple(_Upstream(u.node, strategy, partitioner, u.output_tag) for u in inputs)
+            case PartitionTransformation(strategy=strategy, partitioner=partitioner, key_columns=keys):
+                return tuple(_Upstream(u.node, strategy, partitioner, u.output_tag, keys) for u in inputs)
             case SideOutputTransformation(output_tag=tag):
-                return tuple(_Upstream(u.node, u.strategy, u.partitioner, tag) for u in inputs)
+                return tuple(_Upstream(u.node, output_tag=tag) for u in inputs)
             case _:
                 raise JobGraphError(f"a {type(transformation).__name__} cannot be part of a stream graph")
 
@@ -248,7 +252,7 @@ class _Builder:
                 f"'{target_name}' has {parallelism}: set the same, or use rescale(), rebalance(), "
                 "shuffle() or broadcast()"
             )
-        return StreamEdge(u.node, target, input_index, strategy, u.partitioner, u.output_tag)
+        return StreamEdge(u.node, target, input_index, strategy, u.partitioner, u.output_tag, u.key_columns)
 
 
 def _check_parallelism(name: str, parallelism: int, max_parallelism: int | None, payload: Any, is_fixed: bool) -> None:

@@ -53,14 +53,14 @@ impl Path {
         let Some((first, rest)) = self.steps.split_first() else {
             return Ok(Found::One(Scanner::document(text)?));
         };
-        // The first step validates the document; what it finds needs no more than a walk.
-        let document = Scanner::document(text)?;
         let mut values = Vec::new();
-        follow(document, first, scratch, &mut values)?;
+        let mut scanner = Scanner::new(text);
+        follow(&mut scanner, first, scratch, &mut values)?;
+        scanner.end()?;
         for step in rest {
             let mut next = Vec::new();
             for value in &values {
-                follow(*value, step, scratch, &mut next)?;
+                follow(&mut Scanner::new(value.text), step, scratch, &mut next)?;
             }
             values = next;
         }
@@ -72,9 +72,14 @@ impl Path {
     }
 }
 
-fn follow<'a>(value: Value<'a>, step: &Step, scratch: &mut Vec<u8>, out: &mut Vec<Value<'a>>) -> Result<(), Malformed> {
-    let mut scanner = Scanner::new(value.text);
-    match (value.kind, step) {
+/// Reads the next value to its end; what the step leads to goes to `out`.
+fn follow<'a>(
+    scanner: &mut Scanner<'a>,
+    step: &Step,
+    scratch: &mut Vec<u8>,
+    out: &mut Vec<Value<'a>>,
+) -> Result<(), Malformed> {
+    match (scanner.next_kind()?, step) {
         (Kind::Object, Step::Key(wanted)) => {
             // Of a key that is there twice, the last counts.
             let mut found = None;
@@ -102,7 +107,7 @@ fn follow<'a>(value: Value<'a>, step: &Step, scratch: &mut Vec<u8>, out: &mut Ve
             let at = items.len() as i64 + index;
             out.extend(usize::try_from(at).ok().and_then(|at| items.get(at)).copied());
         }
-        _ => {}
+        _ => drop(scanner.value(0)?),
     }
     Ok(())
 }
@@ -163,7 +168,12 @@ mod tests {
 
     fn found(path: &str, text: &str) -> Vec<String> {
         let path = Path::compile(path).unwrap();
-        let texts = |values: Vec<Value>| values.iter().map(|v| String::from_utf8(v.text.to_vec()).unwrap()).collect();
+        let texts = |values: Vec<Value>| {
+            values
+                .iter()
+                .map(|v| String::from_utf8(v.text.to_vec()).unwrap())
+                .collect()
+        };
         match path.find(text.as_bytes(), &mut Vec::new()).unwrap() {
             Found::One(value) => texts(vec![value]),
             Found::Many(values) => texts(values),

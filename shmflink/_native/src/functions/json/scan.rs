@@ -45,6 +45,20 @@ impl<'a> Scanner<'a> {
         Self { text, at: 0 }
     }
 
+    /// What kind of value is next; only its first byte has been looked at.
+    pub fn next_kind(&mut self) -> Scanned<Kind> {
+        self.skip_space();
+        Ok(match self.peek()? {
+            b'{' => Kind::Object,
+            b'[' => Kind::Array,
+            b'"' => Kind::String,
+            b't' => Kind::True,
+            b'f' => Kind::False,
+            b'n' => Kind::Null,
+            _ => Kind::Number,
+        })
+    }
+
     /// The whole document as a value; all of it has been validated.
     pub fn document(text: &'a [u8]) -> Scanned<Value<'a>> {
         let mut scanner = Self::new(text);
@@ -53,7 +67,8 @@ impl<'a> Scanner<'a> {
         Ok(value)
     }
 
-    fn end(&mut self) -> Scanned<()> {
+    /// Nothing but whitespace is left.
+    pub fn end(&mut self) -> Scanned<()> {
         self.skip_space();
         if self.at == self.text.len() {
             Ok(())
@@ -83,29 +98,17 @@ impl<'a> Scanner<'a> {
 
     /// The next value, whatever it is.
     pub fn value(&mut self, depth: usize) -> Scanned<Value<'a>> {
-        self.skip_space();
+        let kind = self.next_kind()?;
         let start = self.at;
-        let kind = match self.peek()? {
-            b'{' => {
-                self.members(depth, |_, _| ())?;
-                Kind::Object
-            }
-            b'[' => {
-                self.items(depth, |_| ())?;
-                Kind::Array
-            }
-            b'"' => {
-                self.string()?;
-                Kind::String
-            }
-            b't' => self.word(b"true", Kind::True)?,
-            b'f' => self.word(b"false", Kind::False)?,
-            b'n' => self.word(b"null", Kind::Null)?,
-            _ => {
-                self.number()?;
-                Kind::Number
-            }
-        };
+        match kind {
+            Kind::Object => self.members(depth, |_, _| ())?,
+            Kind::Array => self.items(depth, |_| ())?,
+            Kind::String => self.string().map(drop)?,
+            Kind::True => self.word(b"true")?,
+            Kind::False => self.word(b"false")?,
+            Kind::Null => self.word(b"null")?,
+            Kind::Number => self.number()?,
+        }
         Ok(Value {
             kind,
             text: &self.text[start..self.at],
@@ -165,12 +168,12 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn word(&mut self, word: &[u8], kind: Kind) -> Scanned<Kind> {
+    fn word(&mut self, word: &[u8]) -> Scanned<()> {
         if !self.text[self.at..].starts_with(word) {
             return Err(Malformed);
         }
         self.at += word.len();
-        Ok(kind)
+        Ok(())
     }
 
     /// A string from its quote on: the text between the quotes, escapes checked.
@@ -185,7 +188,7 @@ impl<'a> Scanner<'a> {
                 b'"' => break,
                 b'\\' => self.escape()?,
                 0..=0x1f => return Err(Malformed),
-                _ => self.at += 1,
+                _ => self.at += 1 + plain(&self.text[self.at + 1..]),
             }
         }
         self.at += 1;
@@ -241,6 +244,24 @@ impl<'a> Scanner<'a> {
     }
 }
 
+/// How many bytes at the front are plain text in a string, counted eight at a time: possibly fewer than there are.
+fn plain(text: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x80 * ONES;
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
+    let mut at = 0;
+    while let Some(chunk) = text.get(at..at + 8) {
+        let word = u64::from_le_bytes(chunk.try_into().expect("eight bytes"));
+        let controls = word.wrapping_sub(0x20 * ONES) & !word & HIGH;
+        let special = zeros(word ^ (ONES * b'"' as u64)) | zeros(word ^ (ONES * b'\\' as u64)) | controls;
+        if special != 0 {
+            return at + special.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    at
+}
+
 /// Appends what a string says; `quoted` is a valid string between its quotes. A lone surrogate becomes U+FFFD.
 pub fn unescape(quoted: &[u8], out: &mut Vec<u8>) {
     let mut rest = quoted;
@@ -282,7 +303,9 @@ fn unescape_code<'a>(digits: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
 }
 
 fn code(digits: &[u8]) -> u32 {
-    digits[..4].iter().fold(0, |code, digit| code << 4 | (*digit as char).to_digit(16).unwrap_or(0))
+    digits[..4]
+        .iter()
+        .fold(0, |code, digit| code << 4 | (*digit as char).to_digit(16).unwrap_or(0))
 }
 
 /// Appends a valid JSON text without the whitespace between its tokens.
@@ -314,10 +337,21 @@ mod tests {
 
     #[test]
     fn takes_json_and_nothing_else() {
-        for good in ["1", "-0.5e+3", "\"a\\u00e9\"", "[]", "{ }", " [1, {\"a\":null}] ", "true"] {
+        for good in [
+            "1",
+            "-0.5e+3",
+            "\"a\\u00e9\"",
+            "[]",
+            "{ }",
+            " [1, {\"a\":null}] ",
+            "true",
+        ] {
             assert!(Scanner::document(good.as_bytes()).is_ok(), "{good}");
         }
-        for bad in ["", "01", "1.", ".5", "+1", "[1,]", "{\"a\"}", "{a:1}", "'a'", "\"\\x\"", "tru", "1 2", "\"\n\"", "[", "NaN"] {
+        for bad in [
+            "", "01", "1.", ".5", "+1", "[1,]", "{\"a\"}", "{a:1}", "'a'", "\"\\x\"", "tru", "1 2", "\"\n\"", "[",
+            "NaN",
+        ] {
             assert!(Scanner::document(bad.as_bytes()).is_err(), "{bad}");
         }
         assert!(Scanner::document("[".repeat(100_000).as_bytes()).is_err());
