@@ -3,11 +3,13 @@
 //! ```text
 //! transport/  segment arenas, descriptor rings, credits, doorbells, the status page   (no Arrow, no Python in it)
 //! exchange/   key hash, scatter of columns into open segments, record batches over segments, gates, partitions
+//! parse/      CSV and JSON lines -> columns
 //! rows/       rows (Python objects) <-> columns, keys
 //! ```
 //! `transport` knows nothing of the others; `exchange` stands on it; `rows` stands alone.
 
 pub mod exchange;
+pub mod parse;
 pub mod rows;
 pub mod transport;
 
@@ -17,6 +19,7 @@ use pyo3::prelude::*;
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     transport::register(module)?;
     exchange::register(module)?;
+    parse::register(module)?;
     rows::register(module)?;
     Ok(())
 }
