@@ -1,4 +1,4 @@
-"""What `shmflink run` shows of its jobs: Flink's lines, or on a terminal a live line and a table."""
+"""What `shmflink run` shows of its jobs: Flink's lines, or on a terminal a live picture and a table."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from shmflink.graph.job_graph import JobGraph
 from shmflink.rpc.messages import JobEnded, JobProgress
 
 from . import numbers
-from .summary import RunRecord, rows_of, table_of
+from .job_view import JobView
+from .summary import RunRecord, by_task, rows_of
 
 __all__ = ["PlainReporter", "TerminalReporter", "reporter_for"]
 
@@ -48,7 +49,7 @@ class PlainReporter:
 
 
 class TerminalReporter:
-    """A live line while a job runs (rows, rows per second, time), a table of its tasks at the end."""
+    """A live picture while a job runs; at its end a table of its tasks and where their time went."""
 
     def __init__(self, record: RunRecord) -> None:
         from rich.console import Console
@@ -56,58 +57,61 @@ class TerminalReporter:
         self._record = record
         self._console = Console(stderr=True, highlight=False)
         self._lock = threading.Lock()
-        self._status: Any = None
-        self._name = ""
-        self._started_ns = 0
-        self._last = (0, 0)  # rows, monotonic ns
-        self._rate = 0.0
+        self._live: Any = None
+        self._view: JobView | None = None
 
     def job_submitted(self, graph: JobGraph) -> None:
+        from rich.live import Live
+
         with self._lock:
-            self._name = graph.name
-            self._started_ns = SYSTEM_CLOCK.monotonic_ns()
-            self._last, self._rate = (0, self._started_ns), 0.0
+            self._stop_live()
+            now_ns = SYSTEM_CLOCK.monotonic_ns()
+            self._view = JobView(graph, now_ns)
             self._console.print(f"[dim]job[/dim] {graph.job_id} [bold]{graph.name}[/bold]")
-            self._status = self._console.status("starting", spinner="dots")
-            self._status.start()
+            # What the job itself prints stays the job's: nothing is captured.
+            self._live = Live(
+                self._view.live(now_ns, self._console.height),
+                console=self._console,
+                auto_refresh=False,
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
+            self._live.start()
 
     def job_progressed(self, progress: JobProgress) -> None:
         with self._lock:
-            if self._status is not None:
-                self._status.update(self._live_line(rows_of(progress.tasks), SYSTEM_CLOCK.monotonic_ns()))
-
-    def _live_line(self, rows: int, now_ns: int) -> str:
-        last_rows, last_ns = self._last
-        if now_ns - last_ns >= 500_000_000:
-            self._rate = (rows - last_rows) * 1e9 / (now_ns - last_ns)
-            self._last = (rows, now_ns)
-        seconds = (now_ns - self._started_ns) / 1e9
-        return f"{numbers.count(rows)} rows  {numbers.count(self._rate)} rows/s  {numbers.elapsed(seconds)}"
+            if self._live is None or self._view is None:
+                return
+            now_ns = SYSTEM_CLOCK.monotonic_ns()
+            self._view.progressed(progress, now_ns)
+            self._live.update(self._view.live(now_ns, self._console.height), refresh=True)
 
     def job_ended(self, ended: JobEnded) -> None:
         with self._lock:
-            self._stop_status()
-            self._record.jobs.append((self._name, ended))
-            if str(ended.state) == "FAILED":
+            self._stop_live()
+            view, self._view = self._view, None
+            self._record.jobs.append((view.name if view else "", ended))
+            if str(ended.state) == "FAILED" or view is None:
                 return  # the error that execute() raises says it all
-            rows = rows_of(ended.tasks)
+            rows = rows_of(by_task(ended.tasks))
             seconds = max(ended.runtime_ms, 1) / 1000
             colour = "green" if str(ended.state) == "FINISHED" else "yellow"
             self._console.print(
                 f"[{colour}]{str(ended.state).lower()}[/{colour}] in {numbers.elapsed(seconds)}: "
                 f"{numbers.count(rows)} rows, {numbers.count(rows / seconds)} rows/s"
             )
-            self._console.print(table_of(ended))
+            self._console.print(view.ended(ended))
 
     def close(self) -> None:
-        """Gives the terminal's line back."""
+        """Gives the terminal's lines back."""
         with self._lock:
-            self._stop_status()
+            self._stop_live()
 
-    def _stop_status(self) -> None:
-        if self._status is not None:
-            self._status.stop()
-            self._status = None
+    def _stop_live(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
 
 
 def reporter_for(record: RunRecord) -> PlainReporter | TerminalReporter:

@@ -1,22 +1,38 @@
-"""What a run did, per task: as a table, as JSON."""
+"""What a run did, per task and operator: the numbers behind the live view, the final table and the JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
 
-from shmflink.rpc.messages import JobEnded, TaskSummary
+from shmflink.rpc.messages import JobEnded, OperatorSummary, TaskSummary
 
-from . import numbers
+__all__ = ["OperatorTotals", "RunRecord", "TaskTotals", "by_task", "rows_of"]
 
-__all__ = ["RunRecord", "TaskTotals", "by_task", "rows_of", "table_of"]
+
+@dataclass(slots=True)
+class OperatorTotals:
+    """One operator over all subtasks. `busy_ns` is its own time."""
+
+    name: str
+    records_in: int = 0
+    records_out: int = 0
+    busy_ns: int = 0
+    malformed_rows: int = 0
+
+    def add(self, operator: OperatorSummary) -> None:
+        self.records_in += operator.records_in
+        self.records_out += operator.records_out
+        self.busy_ns += operator.busy_ns
+        self.malformed_rows += operator.malformed_rows
 
 
 @dataclass(slots=True)
 class TaskTotals:
     """All subtasks of one vertex, summed."""
 
+    vertex: int
     name: str
     parallelism: int = 0
     records_in: int = 0
@@ -25,6 +41,8 @@ class TaskTotals:
     bytes_out: int = 0
     busy_ns: int = 0
     backpressured_ns: int = 0
+    idle_ns: int = 0
+    operators: list[OperatorTotals] = field(default_factory=list)
 
     def add(self, task: TaskSummary) -> None:
         self.parallelism += 1
@@ -34,19 +52,29 @@ class TaskTotals:
         self.bytes_out += task.bytes_out
         self.busy_ns += task.busy_ns
         self.backpressured_ns += task.backpressured_ns
+        self.idle_ns += task.idle_ns
+        if not self.operators:
+            self.operators = [OperatorTotals(one.name) for one in task.operators]
+        for totals, operator in zip(self.operators, task.operators, strict=False):  # a task that never ran has none
+            totals.add(operator)
+
+    @property
+    def exchange_ns(self) -> int:
+        """Busy time that is no operator's own: taking batches, scattering and shipping them."""
+        return max(0, self.busy_ns - sum(operator.busy_ns for operator in self.operators))
 
 
 def by_task(tasks: Sequence[TaskSummary]) -> list[TaskTotals]:
     """One entry per vertex, in the order of the graph."""
     totals: dict[int, TaskTotals] = {}
     for task in sorted(tasks, key=lambda one: (one.vertex, one.subtask)):
-        totals.setdefault(task.vertex, TaskTotals(task.vertex_name)).add(task)
+        totals.setdefault(task.vertex, TaskTotals(task.vertex, task.vertex_name)).add(task)
     return list(totals.values())
 
 
-def rows_of(tasks: Sequence[TaskSummary]) -> int:
+def rows_of(tasks: Sequence[TaskTotals]) -> int:
     """Rows that the busiest task has taken or made: what a person calls the job's progress."""
-    return max((max(one.records_in, one.records_out) for one in by_task(tasks)), default=0)
+    return max((max(one.records_in, one.records_out) for one in tasks), default=0)
 
 
 @dataclass(slots=True)
@@ -71,46 +99,31 @@ class RunRecord:
 
 
 def _job_as_dict(name: str, ended: JobEnded) -> dict[str, Any]:
+    tasks = by_task(ended.tasks)
     return {
         "job_id": str(ended.job_id),
         "name": name,
         "state": str(ended.state),
         "runtime_ms": ended.runtime_ms,
         "failure": None if ended.failure is None else ended.failure.message,
-        "rows": rows_of(ended.tasks),
-        "tasks": [
-            {
-                "name": one.name,
-                "parallelism": one.parallelism,
-                "records_in": one.records_in,
-                "records_out": one.records_out,
-                "bytes_in": one.bytes_in,
-                "bytes_out": one.bytes_out,
-                "busy_ns": one.busy_ns,
-                "backpressured_ns": one.backpressured_ns,
-            }
-            for one in by_task(ended.tasks)
-        ],
+        "rows": rows_of(tasks),
+        "tasks": [_task_as_dict(one) for one in tasks],
     }
 
 
-def table_of(ended: JobEnded) -> Any:
-    """A rich table of the tasks; busy and back-pressured are shares of the job's time."""
-    from rich.table import Table
+_TASK_WORDS: Final = (
+    "name",
+    "parallelism",
+    "records_in",
+    "records_out",
+    "bytes_in",
+    "bytes_out",
+    "busy_ns",
+    "backpressured_ns",
+    "idle_ns",
+    "exchange_ns",
+)
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("Task", overflow="fold")
-    for heading in ("Subtasks", "Rows in", "Rows out", "Bytes out", "Busy", "Back-pressured"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for one in by_task(ended.tasks):
-        available_ns = ended.runtime_ms * 1e6 * one.parallelism
-        table.add_row(
-            one.name.replace(" -> ", " → "),
-            str(one.parallelism),
-            numbers.count(one.records_in),
-            numbers.count(one.records_out),
-            numbers.size(one.bytes_out),
-            numbers.percent(one.busy_ns, available_ns),
-            numbers.percent(one.backpressured_ns, available_ns),
-        )
-    return table
+
+def _task_as_dict(one: TaskTotals) -> dict[str, Any]:
+    return {word: getattr(one, word) for word in _TASK_WORDS} | {"operators": [asdict(each) for each in one.operators]}

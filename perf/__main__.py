@@ -1,27 +1,75 @@
-"""`python -m perf CASE... [--json] [--smoke]`: measures shmflink on this machine."""
+"""`python -m perf CASE... [--peers] [--json] [--smoke]`: measures shmflink on this machine, and others beside it.
+
+Other uses: `python -m perf --list`, `python -m perf clean` (removes the data), `python -m perf setup-flink`.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
-from perf.runner import collect_cases, print_json, print_table
+from perf import flink_setup, report
+from perf.data import cache_folder, clean
+from perf.engines import ENGINES, OURS
+from perf.runner import REPEATS, Case, Options, collect_cases, print_json, print_table
 
 
 def main() -> int:
     """Exit code: 0 all targets met (or not judged), 1 some missed, 2 wrong arguments."""
+    if sys.argv[1:2] == ["setup-flink"]:
+        return flink_setup.main(sys.argv[2:])
     cases = collect_cases()
-    parser = argparse.ArgumentParser(prog="python -m perf", description=__doc__)
-    parser.add_argument("case", nargs="*", help=f"which cases: {', '.join(sorted(cases))}; all by default")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
-    parser.add_argument("--smoke", action="store_true", help="tiny sizes, once, targets not judged")
-    arguments = parser.parse_args()
+    arguments = _parser(cases).parse_args()
+    if arguments.list:
+        return _print_cases(cases)
+    if arguments.case == ["clean"]:
+        print(f"{clean(arguments.data) / 1e9:.1f} GB removed from {arguments.data}")
+        return 0
     unknown = [name for name in arguments.case if name not in cases]
     if unknown:
-        parser.error(f"no case {unknown[0]!r}; there are {', '.join(sorted(cases))}")
+        _parser(cases).error(f"no case {unknown[0]!r}; there are {', '.join(sorted(cases))}")
+    options = Options(
+        arguments.smoke,
+        arguments.peers or arguments.smoke,
+        arguments.scale,
+        arguments.repeats,
+        tuple(arguments.without),
+        arguments.data,
+    )
     chosen = arguments.case or sorted(cases)
-    measurements = (measured for name in chosen for measured in cases[name](arguments.smoke))
-    return 0 if (print_json if arguments.json else print_table)(measurements) else 1
+    measurements = (measured for name in chosen for measured in cases[name](options))
+    if arguments.readme:
+        measurements = report.kept(measurements)
+    passed = (print_json if arguments.json else print_table)(measurements)
+    if arguments.readme:
+        report.write_readme()
+    return 0 if passed else 1
+
+
+def _parser(cases: dict[str, Case]) -> argparse.ArgumentParser:
+    summary, _, more = (__doc__ or "").partition("\n")
+    parser = argparse.ArgumentParser(prog="python -m perf", description=summary, epilog=more)
+    add: Callable[..., Any] = parser.add_argument
+    add("case", nargs="*", help=f"which cases: {', '.join(sorted(cases))}; all by default")
+    add("--peers", action="store_true", help="other engines run the same, before ours, in turns")
+    add("--json", action="store_true", help="one JSON object a line")
+    add("--smoke", action="store_true", help="tiny sizes, once, targets not judged; peers but Flink, where installed")
+    add("--scale", type=float, default=1.0, metavar="N", help="data sets of N times their rows")
+    add("--repeats", type=int, default=REPEATS, metavar="N", help="the best of N runs counts (%(default)s)")
+    add("--without", action="append", default=[], choices=(*ENGINES, OURS), help="leave an engine out")
+    add("--data", type=Path, default=cache_folder(), metavar="FOLDER", help="where data sets are kept (%(default)s)")
+    add("--readme", action="store_true", help="write what is measured into perf/README.md")
+    add("--list", action="store_true", help="name the cases and end")
+    return parser
+
+
+def _print_cases(cases: dict[str, Case]) -> int:
+    for name in sorted(cases):
+        print(f"{name:<20} {report.describe(name, cases[name])}")
+    return 0
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from perf.runner import REPEATS, ROOT, WATCHDOG_SECONDS, judged
+from perf.runner import REPEATS, ROOT, WATCHDOG_SECONDS, Options, judged
 from shmflink import _core
 
 __all__ = ["CASES"]
@@ -38,7 +38,8 @@ CHANNELS: Final = 8
 CPUS: Final = sorted(os.sched_getaffinity(0))  # before anything is pinned
 
 
-def hop(smoke: bool) -> Iterable[dict[str, Any]]:
+def hop(options: Options) -> Iterable[dict[str, Any]]:
+    smoke = options.smoke
     for batch_bytes in BATCH_BYTES:
         best = _best("throughput", smoke, str(batch_bytes), key=lambda run: -run["ratio"])
         yield _judged("hop", best, best.pop("ratio"), ">= 0.5 x a memory copy", lambda value: value >= 0.5, smoke)
@@ -46,7 +47,8 @@ def hop(smoke: bool) -> Iterable[dict[str, Any]]:
     yield _judged("hop", best, best.pop("ratio"), "p50 <= 0.8 x a pipe ping-pong", lambda value: value <= 0.8, smoke)
 
 
-def scatter(smoke: bool) -> Iterable[dict[str, Any]]:
+def scatter(options: Options) -> Iterable[dict[str, Any]]:
+    smoke = options.smoke
     best = _best("scatter", smoke, key=lambda run: run["ns_per_row"])
     yield _judged("scatter", best, best.pop("ns_per_row"), "<= 6 ns a row", lambda value: value <= 6, smoke)
 

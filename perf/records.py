@@ -12,14 +12,15 @@ from functools import partial
 from typing import Any
 
 from perf.jobs.records import combine, key_of, to_pair
-from perf.runner import best_of, judged, shmflink
+from perf.runner import Options, best_of, judged, shmflink
 
 __all__ = ["CASES"]
 
 SLOTS = 2
 
 
-def records(smoke: bool) -> Iterable[dict[str, Any]]:
+def records(options: Options) -> Iterable[dict[str, Any]]:
+    smoke = options.smoke
     rows = 20_000 if smoke else 2_000_000
     for mode in ("BATCH", "STREAMING"):
         plain_s = min(plain_loop(rows, emits_updates=mode == "STREAMING") for _ in range(1 if smoke else 3))

@@ -1,7 +1,7 @@
 """Runs cases and prints what they measured: a table for people, one JSON object a line for machines.
 
-A case is a function from `smoke` to dicts with the keys of `Measurement`; a module of this package offers its cases in
-`CASES`. With `smoke` a case does little and judges nothing.
+A case is a function from `Options` to dicts that have `KEYS`; a module of this package offers its cases in `CASES`. In
+smoke mode a case does little and judges nothing but whether results are right.
 """
 
 from __future__ import annotations
@@ -16,19 +16,53 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["Finished", "best_of", "collect_cases", "judged", "print_json", "print_table", "run_process", "shmflink"]
+from perf.data import cache_folder
+from perf.process_tree import ProcessTree, TreeUsage
 
-Case = Callable[[bool], Iterable[Mapping[str, Any]]]
+__all__ = [
+    "REPEATS",
+    "ROOT",
+    "Case",
+    "Finished",
+    "Options",
+    "best_of",
+    "collect_cases",
+    "judged",
+    "print_json",
+    "print_table",
+    "run_process",
+    "shmflink",
+]
+
+Case = Callable[["Options"], Iterable[Mapping[str, Any]]]
 
 KEYS: Final = ("case", "rows", "seconds", "rows_per_s", "cpu_s", "peak_rss_mb", "target", "value", "ok")
+SHOWN: Final = ("case", "engine", "value", "target", "ok")  # in columns of their own
 REPEATS: Final = 3
 WATCHDOG_SECONDS: Final = 600
 
 ROOT: Final = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says. `scale` multiplies the rows of the data sets, which are kept in `cache`."""
+
+    smoke: bool = False
+    has_peers: bool = False
+    scale: float = 1.0
+    repeats: int = REPEATS
+    without: tuple[str, ...] = ()
+    cache: Path = field(default_factory=cache_folder)
+
+    @property
+    def rounds(self) -> int:
+        """How often each engine is measured."""
+        return 1 if self.smoke else self.repeats
 
 
 def collect_cases() -> dict[str, Case]:
@@ -58,6 +92,7 @@ class Finished:
     cpu_s: float
     peak_rss_mb: float  # of the largest single process
     summary: dict[str, Any]  # of `shmflink run --json`; empty for other commands
+    tree: TreeUsage = field(default_factory=TreeUsage)  # where it was watched
 
     @property
     def job_s(self) -> float:
@@ -65,32 +100,35 @@ class Finished:
         return float(self.summary["jobs"][0]["runtime_ms"]) / 1000
 
 
-def shmflink(job: str, slots: int, *arguments: str, settings: Sequence[str] = ()) -> Finished:
-    """`shmflink run` on a job's file, in a process of its own."""
+def shmflink(job: str, slots: int, *arguments: str, settings: Sequence[str] = (), is_watched: bool = False) -> Finished:
+    """`shmflink run` on a job's file, in a process of its own. `is_watched`: the whole tree's memory is looked at."""
     command = str(Path(sys.executable).parent / "shmflink")
     options = [option for setting in settings for option in ("-D", setting)]
     with tempfile.TemporaryDirectory(prefix="shmflink-perf-") as folder:
         summary = os.path.join(folder, "summary.json")
         run = [command, "run", str(ROOT / job), "--slots", str(slots), "--json", summary, *options, "--", *arguments]
-        done = run_process(run)
+        done = run_process(run, is_watched=is_watched)
         with open(summary, encoding="utf-8") as file:
-            return Finished(done.wall_s, done.cpu_s, done.peak_rss_mb, json.load(file))
+            return Finished(done.wall_s, done.cpu_s, done.peak_rss_mb, json.load(file), done.tree)
 
 
-def run_process(command: Sequence[str]) -> Finished:
+def run_process(command: Sequence[str], *, is_watched: bool = False) -> Finished:
     """Runs a command to its end and measures it. Raises RuntimeError with its output where it fails."""
     with tempfile.TemporaryFile() as output:
         started = time.perf_counter()
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=ROOT)
         watchdog = _watch(process)
+        tree = ProcessTree(process.pid) if is_watched else None
         _, status, usage = os.wait4(process.pid, 0)
         wall_s = time.perf_counter() - started
+        watched = tree.stop() if tree is not None else TreeUsage()
         watchdog()
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             output.seek(0)
             raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}:\n{output.read().decode()}")
-    return Finished(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, {})
+    cpu_s = max(usage.ru_utime + usage.ru_stime, watched.cpu_s)  # a virtual machine that is not waited for counts, too
+    return Finished(wall_s, cpu_s, usage.ru_maxrss / 1024, {}, watched)
 
 
 def best_of(measure: Callable[[], Finished], smoke: bool, key: Callable[[Finished], float]) -> Finished:
@@ -110,13 +148,15 @@ def print_json(measurements: Iterable[Mapping[str, Any]]) -> bool:
 def print_table(measurements: Iterable[Mapping[str, Any]]) -> bool:
     """One line each, as they come. False where one missed its target."""
     passed = True
-    print(f"{'case':<24} {'value':>12}  {'target':<42} {'verdict':<8} more")
+    print(f"{'case':<28} {'value':>12}  {'target':<42} {'verdict':<8} more")
     for measured in measurements:
         verdict = {True: "ok", False: "MISSED", None: "-"}[measured["ok"]]
-        rest = {key: item for key, item in measured.items() if key not in ("case", "value", "target", "ok")}
+        rest = {key: item for key, item in measured.items() if key not in SHOWN}
         more = " ".join(f"{key}={_short(item)}" for key, item in rest.items() if item is not None)
-        value = _short(measured["value"])
-        print(f"{measured['case']:<24} {value:>12}  {measured['target'] or '':<42} {verdict:<8} {more}", flush=True)
+        name = f"{measured['case']} {measured.get('engine', '')}"
+        value = "-" if measured["value"] is None else _short(measured["value"])
+        target = measured["target"] or f"{_short(measured['rows_per_s'] or 0.0)} rows/s"
+        print(f"{name:<28} {value:>12}  {target:<42} {verdict:<8} {more}", flush=True)
         passed &= measured["ok"] is not False
     return passed
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from perf.runner import Finished, best_of, judged, shmflink
+from perf.runner import Finished, Options, best_of, judged, shmflink
 
 __all__ = ["CASES"]
 
 WORD_COUNT = "examples/word_count.py"
 
 
-def startup(smoke: bool) -> Iterable[dict[str, Any]]:
+def startup(options: Options) -> Iterable[dict[str, Any]]:
+    smoke = options.smoke
     done = best_of(lambda: shmflink(WORD_COUNT, 2), smoke, lambda run: run.wall_s)
     yield _measured("run to exit", done, done.wall_s, 1.5, 2, smoke)
     done = best_of(lambda: shmflink(WORD_COUNT, 2), smoke, _cluster_s)

@@ -20,6 +20,8 @@ __all__ = [
     "RowCodec",
     "StatusPage",
     "canonical_keys",
+    "csv_lines",
+    "json_lines",
     "key_groups",
     "key_hash",
     "set_parent_death_signal",
@@ -267,6 +269,7 @@ class RowCodec:
 def canonical_keys(keys: list[Any], canonical: Callable[[int, Any], bytes]) -> pa.RecordBatch:
     """The canonical bytes of keys as one large_binary column; `canonical(index, key)` for what is not native."""
 
+<<<<<<< HEAD
 # parse
 #
 # Text to columns. A parser keeps nothing between two calls and can be used by several threads. The buffer that it is
@@ -316,3 +319,30 @@ class CsvParser:
         how many bytes were read, and the malformed records as (start, end, column or -1, reason), places counted
         from `start`.
         """
+=======
+# text
+#
+# Columns as lines, in bytes. The GIL is released. A column of a type without a text form (durations, intervals,
+# unions) is a TypeMismatchError. Timestamps as `2020-12-30 12:13:14.5` (`T` in place of the space: `iso_timestamps`),
+# with `Z` behind where the column has a time zone; bytes as base64; floats as the shortest text that reads back.
+
+def json_lines(batch: pa.RecordBatch, *, iso_timestamps: bool = False, omit_nulls: bool = False) -> bytes:
+    """One JSON object and LF for each row. NaN and infinities are null, keys of maps are strings."""
+
+def csv_lines(
+    batch: pa.RecordBatch,
+    *,
+    delimiter: int,
+    quote: int,
+    quoting: str,
+    null_text: str,
+    crlf: bool = False,
+    iso_timestamps: bool = False,
+    header: bool = False,
+) -> bytes:
+    """One line for each row, or the header line alone. Nested values are JSON text.
+
+    `delimiter` and `quote` are the numbers of ASCII characters, `quoting` is `minimal`, `all` or `none`.
+    Raises DataFormatError for a cell that needs quotes where there are none.
+    """
+>>>>>>> main

@@ -1,4 +1,4 @@
-"""The job of the case `slots`: columns from a generator, shuffled to all slots, counted. Argument: how many rows."""
+"""The job of the case `slots_exchange`: a generator's columns shuffled to all slots. Argument: how many rows."""
 
 from __future__ import annotations
 

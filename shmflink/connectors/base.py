@@ -11,10 +11,13 @@ import enum
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shmflink.core.batch import Batch
-from shmflink.operators.base import OperatorContext
+from shmflink.operators.base import OperatorContext, SideOutput
+
+if TYPE_CHECKING:
+    from shmflink.expressions import Expression
 
 __all__ = ["Boundedness", "Poll", "Sink", "SinkWriter", "Source", "SourceReader", "Split", "SplitEnumerator"]
 
@@ -36,10 +39,15 @@ class Poll(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """A piece of input that one reader reads. `payload` is the connector's own picklable value."""
+    """A piece of input that one reader reads.
+
+    `payload` is the connector's own picklable value; `size` tells how much of the whole input it is, in bytes or rows,
+    for showing progress.
+    """
 
     split_id: str
     payload: Any
+    size: int = 0
 
 
 class SplitEnumerator(ABC):
@@ -54,6 +62,11 @@ class SplitEnumerator(ABC):
     def is_exhausted(self) -> bool:
         """True when `next_split` will never return a split again."""
 
+    @property
+    def progress(self) -> tuple[int, int] | None:
+        """(handed out, total) of the whole input, in bytes or rows; None where the end is not known."""
+        return None
+
     def add_splits_back(self, splits: Sequence[Split]) -> None:
         """Takes back splits of a failed reader."""
         raise NotImplementedError(f"{type(self).__name__} cannot take splits back")
@@ -61,6 +74,9 @@ class SplitEnumerator(ABC):
     def snapshot(self) -> Any:
         """Picklable state from which `Source.create_enumerator(..., state)` goes on."""
         return None
+
+    def close(self) -> None:  # noqa: B027  many have nothing to free
+        """Ends threads; called once, when the job is over."""
 
 
 class SourceReader(ABC):
@@ -73,8 +89,11 @@ class SourceReader(ABC):
     def no_more_splits(self) -> None: ...
 
     @abstractmethod
-    def poll(self) -> Batch | Poll:
-        """The next batch (bounded in rows and bytes, never blocking for long), or why there is none."""
+    def poll(self) -> Batch | SideOutput | Poll:
+        """The next batch (bounded in rows and bytes, never blocking for long), or why there is none.
+
+        A `SideOutput` goes to those who read the side output of its tag.
+        """
 
     def snapshot(self) -> Sequence[Split]:
         """The splits in hand, each carrying its position."""
@@ -103,6 +122,26 @@ class Source(ABC):
     @property
     def fixed_parallelism(self) -> int | None:
         """1 for a source that cannot be read in parallel, else None."""
+        return None
+
+    def with_columns(self, columns: Sequence[str]) -> Source | None:
+        """The same source with these of its columns alone, in this order; None where it cannot leave any out.
+
+        Called while the graph is built; `columns` are names of `produced_type`, at least one.
+        """
+        return None
+
+    def with_filter(self, predicate: Expression) -> tuple[Source, bool] | None:
+        """The same source without rows for which `predicate`, over its columns, is not true; None where it cannot.
+
+        The flag: True where every such row is left out, False where some may be handed out all the same (files or row
+        groups are skipped by their statistics alone). Called before `with_columns`: the predicate's columns need not
+        be among those.
+        """
+        return None
+
+    def side_output_type(self, tag: str) -> Any:
+        """The TypeInformation of what readers hand out as the side output `tag`; None where it is not known."""
         return None
 
 

@@ -62,7 +62,7 @@ class GeneratorSource(Source):
         ranges = even_ranges(0, batches, parallelism * _SPLITS_PER_READER)
         size = self._batch_rows
         return SplitQueue(
-            Split(str(index), (start * size, min(stop * size, self._rows)))
+            Split(str(index), (start * size, min(stop * size, self._rows)), min(stop * size, self._rows) - start * size)
             for index, (start, stop) in enumerate(ranges)
         )
 
@@ -133,6 +133,7 @@ class _GeneratorCursor(SplitCursor):
         pace: _Pace | None,
     ) -> None:
         self._split_id = split.split_id
+        self._size = split.size
         self._next, self._stop = split.payload
         self._function = function
         self._type = row_type
@@ -157,4 +158,4 @@ class _GeneratorCursor(SplitCursor):
         return batch
 
     def remaining(self) -> Split:
-        return Split(self._split_id, (self._next, self._stop))
+        return Split(self._split_id, (self._next, self._stop), self._size)

@@ -39,7 +39,7 @@ class NumberSequenceSource(Source):
         if state is not None:
             return SplitQueue(state)
         ranges = even_ranges(self._start, self._end + 1, parallelism)
-        return SplitQueue(Split(str(index), bounds) for index, bounds in enumerate(ranges))
+        return SplitQueue(Split(str(index), bounds, bounds[1] - bounds[0]) for index, bounds in enumerate(ranges))
 
     def create_reader(self, context: OperatorContext) -> SourceReader:
         return SplitReader(_RangeCursor)
@@ -54,6 +54,7 @@ class _RangeCursor(SplitCursor):
 
     def __init__(self, split: Split) -> None:
         self._split_id = split.split_id
+        self._size = split.size
         self._next, self._stop = split.payload
 
     def next_batch(self) -> Batch | Poll | None:
@@ -66,4 +67,4 @@ class _RangeCursor(SplitCursor):
         return Batch.of_columns(pa.record_batch([pa.array(numbers)], schema=_SCHEMA), _TYPE)
 
     def remaining(self) -> Split:
-        return Split(self._split_id, (self._next, self._stop))
+        return Split(self._split_id, (self._next, self._stop), self._size)

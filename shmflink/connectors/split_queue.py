@@ -15,9 +15,19 @@ class SplitQueue(SplitEnumerator):
 
     def __init__(self, splits: Iterable[Split]) -> None:
         self._waiting = deque(splits)
+        self._size = sum(split.size for split in self._waiting)
+        self._size_handed_out = 0
 
     def next_split(self, subtask: int) -> Split | None:
-        return self._waiting.popleft() if self._waiting else None
+        if not self._waiting:
+            return None
+        split = self._waiting.popleft()
+        self._size_handed_out += split.size
+        return split
+
+    @property
+    def progress(self) -> tuple[int, int] | None:
+        return (self._size_handed_out, self._size) if self._size else None
 
     @property
     def is_exhausted(self) -> bool:
@@ -26,6 +36,7 @@ class SplitQueue(SplitEnumerator):
     def add_splits_back(self, splits: Sequence[Split]) -> None:
         """Puts them in front, in their order: they were handed out before what still waits."""
         self._waiting.extendleft(reversed(splits))
+        self._size_handed_out -= sum(split.size for split in splits)
 
     def snapshot(self) -> tuple[Split, ...]:
         return tuple(self._waiting)

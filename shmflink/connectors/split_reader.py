@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from shmflink.connectors.base import Poll, SourceReader, Split
 from shmflink.core.batch import Batch
+from shmflink.operators.base import SideOutput
 
 __all__ = ["SplitCursor", "SplitReader"]
 
@@ -16,8 +17,8 @@ class SplitCursor(ABC):
     """A place inside one split. Used by the slot's thread alone."""
 
     @abstractmethod
-    def next_batch(self) -> Batch | Poll | None:
-        """The next batch, `Poll.WAIT` when there is none yet, or None at the end of the split."""
+    def next_batch(self) -> Batch | SideOutput | Poll | None:
+        """The next batch (or side output), `Poll.WAIT` when there is none yet, or None at the end of the split."""
 
     @abstractmethod
     def remaining(self) -> Split:
@@ -42,7 +43,7 @@ class SplitReader(SourceReader):
     def no_more_splits(self) -> None:
         self._is_last = True
 
-    def poll(self) -> Batch | Poll:
+    def poll(self) -> Batch | SideOutput | Poll:
         while True:
             if self._cursor is None:
                 if not self._waiting:

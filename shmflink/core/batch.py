@@ -6,9 +6,10 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from shmflink.core.columns import cast_columns
 from shmflink.core.keys import keys_from_wire, keys_to_wire
-from shmflink.core.rows import SHAPE_KEY, decode, encode
-from shmflink.core.typeinfo import TypeInformation
+from shmflink.core.rows import SHAPE_KEY, decode, encode, shape_of_columns
+from shmflink.core.typeinfo import ColumnsTypeInfo, TypeInformation
 from shmflink.errors import TypeMismatchError
 
 __all__ = ["KEY_COLUMN", "TIMESTAMP_COLUMN", "Batch"]
@@ -73,6 +74,11 @@ class Batch:
     def is_columnar(self) -> bool:
         """True where the columns are at hand, so that `columns()` costs nothing."""
         return self._columns is not None
+
+    @property
+    def is_of_rows(self) -> bool:
+        """True where the elements are Python values: at hand, or in columns that were made of them."""
+        return self._rows is not None or shape_of_columns(self._columns) is not None
 
     def rows(self) -> list[Any]:
         """The Python rows; the batch keeps the list, so do not change it."""
@@ -140,6 +146,12 @@ class Batch:
             None if self.keys is None else self.keys.slice(offset, length),
         )
 
+    def filter(self, mask: pa.BooleanArray) -> Batch:
+        """The rows whose mask is true (null is not), as columns of the same form, with their timestamps, not keyed."""
+        timestamps = None if self.timestamps is None else self.timestamps.filter(mask)
+        columns = self._encoded().filter(mask)
+        return Batch(columns.num_rows, None, columns, self.row_type, timestamps, None)
+
     def with_keys(self, keys: pa.Array) -> Batch:
         """The same rows under these keys, one for each row."""
         assert len(keys) == self.num_rows, (len(keys), self.num_rows)
@@ -171,7 +183,11 @@ class Batch:
     def _encoded(self) -> pa.RecordBatch:
         if self._columns is None:
             assert self._rows is not None
-            self._columns = encode(self._rows, None if self.row_type is None else self.row_type.shape)
+            columns = encode(self._rows, None if self.row_type is None else self.row_type.shape)
+            if isinstance(self.row_type, ColumnsTypeInfo) and columns.schema.types != self.row_type.schema.types:
+                metadata = columns.schema.metadata
+                columns = cast_columns(columns, self.row_type.schema).replace_schema_metadata(metadata)
+            self._columns = columns
         return self._columns
 
 

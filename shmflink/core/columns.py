@@ -14,7 +14,7 @@ from shmflink.core.shapes import Shape, arrow_type_of, field_names
 from shmflink.core.time_units import Instant
 from shmflink.errors import TypeMismatchError
 
-__all__ = ["array_of", "values_of"]
+__all__ = ["array_of", "cast_columns", "values_of"]
 
 _NS: Final = "ns"
 
@@ -35,6 +35,29 @@ def array_of(shape: Shape, values: Sequence[Any]) -> pa.Array:
         return pa.array(plain, arrow_type_of(shape))
     except (pa.ArrowException, OverflowError) as error:
         raise TypeMismatchError(f"a value does not fit its column: {error}") from error
+
+
+def cast_columns(columns: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """The columns with the types of `schema`, which has the same names; what has them already is not copied.
+
+    Raises:
+        TypeMismatchError: other names, or a value that does not fit; names column, both types and the reason.
+    """
+    if columns.schema.names != schema.names:
+        raise TypeMismatchError(f"the columns {schema.names} were expected, a batch has {columns.schema.names}")
+    arrays = [_cast(array, field) for array, field in zip(columns.columns, schema, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _cast(array: pa.Array, field: pa.Field) -> pa.Array:
+    if array.type == field.type:
+        return array
+    try:
+        return array.cast(field.type)
+    except pa.ArrowException as error:  # a value does not fit, or there is no cast between these types
+        raise TypeMismatchError(
+            f"column `{field.name}` is declared {field.type}, a batch has {array.type}: {error}"
+        ) from None
 
 
 def values_of(shape: Shape, array: pa.Array) -> list[Any]:

@@ -32,13 +32,16 @@ def key_hash(columns: Sequence[pa.Array]) -> pa.UInt64Array:
     return _core.key_hash(columns, _canonical(columns))
 
 
-def key_groups(keys: pa.Array, max_parallelism: int) -> np.ndarray[Any, np.dtype[np.int32]]:
-    """The key group of each key of a key column, 0 to `max_parallelism` - 1."""
-    groups = _core.key_groups([keys], max_parallelism, _canonical([keys]))
+def key_groups(keys: pa.Array | Sequence[pa.Array], max_parallelism: int) -> np.ndarray[Any, np.dtype[np.int32]]:
+    """The key group of each key of one or more key columns, 0 to `max_parallelism` - 1."""
+    columns = [keys] if isinstance(keys, pa.Array) else list(keys)
+    groups = _core.key_groups(columns, max_parallelism, _canonical(columns))
     return groups.to_numpy()  # type: ignore[no-any-return]  # pyarrow is untyped
 
 
-def owners(keys: pa.Array, max_parallelism: int, parallelism: int) -> np.ndarray[Any, np.dtype[np.int32]]:
+def owners(
+    keys: pa.Array | Sequence[pa.Array], max_parallelism: int, parallelism: int
+) -> np.ndarray[Any, np.dtype[np.int32]]:
     """The subtask that owns each key."""
     return key_groups(keys, max_parallelism) * np.int32(parallelism) // np.int32(max_parallelism)
 

@@ -30,6 +30,7 @@ __all__ = [
     "describe",
     "field_names",
     "from_json",
+    "shape_of_arrow",
     "to_json",
 ]
 
@@ -94,6 +95,35 @@ def arrow_type_of(shape: Shape) -> pa.DataType:
         case _:
             names = zip(field_names(shape), shape[-1], strict=True)
             return pa.struct([pa.field(name, arrow_type_of(item)) for name, item in names])
+
+
+_OF_ARROW: Final[dict[pa.DataType, Shape]] = {
+    **{_ARROW[kind]: kind for kind in ("i8", "i16", "i32", "i64", "f32", "f64", "str", "bytes", "bool", "null")},
+    **{_ARROW[kind]: kind for kind in ("date", "time", "ts")},
+    # Values fit; whoever makes columns of them again casts.
+    **dict.fromkeys((pa.uint8(), pa.uint16(), pa.uint32()), "i64"),
+    **dict.fromkeys((pa.large_utf8(), pa.string_view()), "str"),
+    **dict.fromkeys((pa.large_binary(), pa.binary_view()), "bytes"),
+}
+
+
+def shape_of_arrow(kind: pa.DataType) -> Shape:
+    """The shape of the Python values of an Arrow column; "arrow" where no other says all of it."""
+    known = _OF_ARROW.get(kind)
+    if known is not None:
+        return known
+    inner: tuple[Shape, ...] = ()
+    if pa.types.is_list(kind):
+        inner = (shape_of_arrow(kind.value_type),)
+    elif pa.types.is_map(kind):
+        inner = (shape_of_arrow(kind.key_type), shape_of_arrow(kind.item_type))
+    elif pa.types.is_struct(kind):
+        inner = tuple(shape_of_arrow(kind.field(index).type) for index in range(kind.num_fields))
+    if not inner or "arrow" in inner:
+        return "arrow"
+    if pa.types.is_struct(kind):
+        return ("row", tuple(kind.field(index).name for index in range(kind.num_fields)), inner)
+    return ("list" if pa.types.is_list(kind) else "map", *inner)
 
 
 def field_names(shape: Shape) -> tuple[str, ...]:

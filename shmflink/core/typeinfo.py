@@ -13,13 +13,14 @@ from typing import Any, Final
 import pyarrow as pa
 
 from shmflink.core.conform import conform_value
-from shmflink.core.shapes import Shape, arrow_type_of
+from shmflink.core.shapes import Shape, arrow_type_of, field_names, shape_of_arrow
 from shmflink.errors import TypeMismatchError
 
 __all__ = [
     "BasicArrayTypeInfo",
     "BasicType",
     "BasicTypeInfo",
+    "ColumnsTypeInfo",
     "DateTypeInfo",
     "ExternalTypeInfo",
     "InstantTypeInfo",
@@ -36,7 +37,7 @@ __all__ = [
     "TupleTypeInfo",
     "TypeInformation",
     "Types",
-    "type_of_schema",
+    "schema_of",
 ]
 
 
@@ -371,16 +372,32 @@ class ExternalTypeInfo(TypeInformation):
         super().__init__(type_info.shape, f"ExternalTypeInfo<{type_info}>")
 
 
-class ArrowTypeInfo(TypeInformation):
-    """A column of a type that Flink's types cannot say. *shmflink only.*"""
+class ColumnsTypeInfo(TypeInformation):
+    """Columns of these Arrow types; as records they are `Row`s by field name. Equal by schema. *shmflink only.*
 
-    def __init__(self, arrow_type: pa.DataType) -> None:
-        super().__init__("arrow", f"ArrowTypeInfo<{arrow_type}>")
-        self._arrow_type = arrow_type
+    `schema` has names and types alone: every column may hold nulls, and there is no metadata.
+
+    Raises:
+        TypeMismatchError: a name is there twice.
+    """
+
+    def __init__(self, schema: pa.Schema) -> None:
+        names = schema.names
+        if len(set(names)) != len(names):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            raise TypeMismatchError(f"column names must differ, {twice} are there more than once: rename them")
+        self._schema = pa.schema(list(zip(names, schema.types, strict=True)))
+        shown = ", ".join(f"{field.name}: {field.type}" for field in schema)
+        super().__init__(("row", tuple(names), tuple(map(shape_of_arrow, schema.types))), f"Columns({shown})")
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns."""
+        return self._schema
 
     @property
     def arrow_type(self) -> pa.DataType:
-        return self._arrow_type
+        return pa.struct(list(self._schema))
 
 
 class Types:
@@ -511,39 +528,28 @@ class Types:
         return ListTypeInfo(element_type_info)
 
 
-_OF_ARROW: Final[dict[pa.DataType, TypeInformation]] = {
-    pa.int8(): Types.BYTE(),
-    pa.int16(): Types.SHORT(),
-    pa.int32(): Types.INT(),
-    pa.int64(): Types.LONG(),
-    pa.float32(): Types.FLOAT(),
-    pa.float64(): Types.DOUBLE(),
-    pa.utf8(): Types.STRING(),
-    pa.large_utf8(): Types.STRING(),
-    pa.binary(): PrimitiveArrayTypeInfo(Types.BYTE()),
-    pa.large_binary(): PrimitiveArrayTypeInfo(Types.BYTE()),
-    pa.bool_(): Types.BOOLEAN(),
-    pa.date32(): Types.SQL_DATE(),
-    pa.timestamp("us"): Types.SQL_TIMESTAMP(),
-    pa.timestamp("ms"): Types.SQL_TIMESTAMP(),
-    pa.time64("us"): Types.SQL_TIME(),
-}
+def schema_of(declared: Any) -> pa.Schema | None:
+    """The columns that batches of a declared type have (`Batch.columns`); None where no Arrow type says all of them.
+
+    Decimals and big integers, which travel as text, count as the DECIMAL(38, 18) and DECIMAL(38, 0) of Flink.
+    """
+    if isinstance(declared, ColumnsTypeInfo):
+        return declared.schema
+    if not isinstance(declared, TypeInformation):
+        return None
+    shape = declared.shape
+    is_record = isinstance(shape, tuple) and shape[0] in ("tuple", "row")
+    kinds = [_plain_type(part) for part in (shape[-1] if is_record else (shape,))]
+    if any(kind is None for kind in kinds):
+        return None
+    return pa.schema(list(zip(field_names(shape), kinds, strict=True)))
 
 
-def type_of_schema(schema: pa.Schema) -> RowTypeInfo:
-    """The row type of a columnar stream; columns that `Types` cannot say keep their Arrow type."""
-    return RowTypeInfo([_type_of_arrow(field.type) for field in schema], schema.names)
+def _plain_type(shape: Shape) -> pa.DataType | None:
+    if isinstance(shape, str):
+        return _DECIMALS.get(shape) or (None if shape in ("pickle", "arrow") else arrow_type_of(shape))
+    inner = shape[1:] if shape[0] in ("list", "map") else shape[-1]
+    return None if any(_plain_type(part) is None for part in inner) else arrow_type_of(shape)
 
 
-def _type_of_arrow(arrow_type: pa.DataType) -> TypeInformation:
-    known = _OF_ARROW.get(arrow_type)
-    if known is not None:
-        return known
-    if pa.types.is_list(arrow_type) or pa.types.is_large_list(arrow_type):
-        return ListTypeInfo(_type_of_arrow(arrow_type.value_type))
-    if pa.types.is_map(arrow_type):
-        return MapTypeInfo(_type_of_arrow(arrow_type.key_type), _type_of_arrow(arrow_type.item_type))
-    if pa.types.is_struct(arrow_type):
-        fields = [arrow_type.field(index) for index in range(arrow_type.num_fields)]
-        return RowTypeInfo([_type_of_arrow(field.type) for field in fields], [field.name for field in fields])
-    return ArrowTypeInfo(arrow_type)
+_DECIMALS: Final = {"dec": pa.decimal128(38, 18), "big": pa.decimal128(38, 0)}

@@ -17,6 +17,7 @@ from shmflink.datastream.functions import (
     ReduceFunction,
     RuntimeContext,
 )
+from shmflink.datastream.output_tag import OutputTag
 from shmflink.datastream.slot_sharing_group import MemorySize, SlotSharingGroup
 from shmflink.datastream.stream_execution_environment import StreamExecutionEnvironment
 
@@ -31,6 +32,7 @@ __all__ = [
     "KeyedStream",
     "MapFunction",
     "MemorySize",
+    "OutputTag",
     "Partitioner",
     "ReduceFunction",
     "RuntimeContext",

@@ -15,7 +15,10 @@ import pyarrow as pa
 from shmflink.connectors.base import Sink
 from shmflink.connectors.print_sink import PrintSink
 from shmflink.core.typeinfo import TupleTypeInfo, TypeInformation, Types
+from shmflink.datastream.aggregates import AggregatingStream, KeyedAggregates, expand_branches
 from shmflink.datastream.collect import CloseableIterator
+from shmflink.datastream.columns import ColumnMethods, named_expressions
+from shmflink.datastream.data_stream_sink import DataStreamSink
 from shmflink.datastream.functions import (
     FilterFunction,
     FlatMapFunction,
@@ -25,13 +28,17 @@ from shmflink.datastream.functions import (
     ReduceFunction,
 )
 from shmflink.datastream.not_yet import SaysWhatIsMissing
+from shmflink.datastream.output_tag import OutputTag
 from shmflink.datastream.recording import KeyAndValue, RecordedOperator, partition_function
+from shmflink.datastream.results import ResultMethods
 from shmflink.datastream.slot_sharing_group import SlotSharingGroup
 from shmflink.errors import JobGraphError, TypeMismatchError, UsageError
+from shmflink.expressions import Expression
 from shmflink.graph.job_graph import ShipStrategy
 from shmflink.graph.transformations import (
     OperatorTransformation,
     PartitionTransformation,
+    SideOutputTransformation,
     SinkTransformation,
     SourceTransformation,
     Transformation,
@@ -39,6 +46,7 @@ from shmflink.graph.transformations import (
 )
 from shmflink.operators.aggregate import AggregateOperator
 from shmflink.operators.base import Operator
+from shmflink.operators.column_keys import ColumnKeyExtractor, ColumnKeys, KeyAndRowOperator
 from shmflink.operators.filter import FilterOperator
 from shmflink.operators.flat_map import FlatMapOperator
 from shmflink.operators.key_extractor import KeyExtractor
@@ -54,7 +62,7 @@ if TYPE_CHECKING:
 __all__ = ["CloseableIterator", "DataStream", "DataStreamSink", "KeyedStream"]
 
 
-class DataStream(SaysWhatIsMissing):
+class DataStream(ColumnMethods, AggregatingStream, ResultMethods, SaysWhatIsMissing):
     """A stream of elements of one type."""
 
     MISSING: ClassVar[Mapping[str, str]] = {
@@ -62,7 +70,6 @@ class DataStream(SaysWhatIsMissing):
         "connect": "there are no connected streams yet",
         "window_all": "there are no windows yet",
         "assign_timestamps_and_watermarks": "there is no event time yet",
-        "get_side_output": "there are no side outputs yet",
         "add_sink": "use sink_to()",
         "cache": "write the stream to files and read them",
     }
@@ -166,8 +173,13 @@ class DataStream(SaysWhatIsMissing):
         _check(func, FlatMapFunction, "The input must be a FlatMapFunction or a callable function")
         return self._apply("FlatMap", FlatMapOperator(func, _checked_type(output_type)), output_type)
 
-    def filter(self, func: Callable[[Any], bool] | FilterFunction) -> DataStream:
-        """Keeps the elements for which `func` is true."""
+    def filter(self, func: Callable[[Any], bool] | FilterFunction | Expression) -> DataStream:
+        """Keeps the elements for which `func` is true.
+
+        An expression over the columns (*shmflink only*) keeps rows for which it is true, not false or null.
+        """
+        if isinstance(func, Expression):
+            return self._filter_columns(func)
         _check(func, FilterFunction, "The input must be a FilterFunction or a callable function")
         return self._apply("Filter", FilterOperator(func), self._value_type())
 
@@ -195,9 +207,20 @@ class DataStream(SaysWhatIsMissing):
         return self._apply("Projection", ProjectOperator(list(field_indexes)), projected)
 
     def key_by(
-        self, key_selector: Callable[[Any], Any] | KeySelector, key_type: TypeInformation | None = None
+        self,
+        key_selector: Callable[[Any], Any] | KeySelector | str | Expression,
+        key_type: TypeInformation | str | Expression | None = None,
+        *more_columns: str | Expression,
     ) -> KeyedStream:
-        """Elements of one key go to one subtask. Keys of different Python type are different keys."""
+        """Elements of one key go to one subtask. Keys of different Python type are different keys.
+
+        *shmflink only:* by columns, named or computed: `key_by("user")`, `key_by("a", "b")`,
+        `key_by(col("name").lower_case.alias("name"))`. The key of several columns is a tuple.
+        """
+        if isinstance(key_selector, (str, Expression)):
+            given = (key_selector, *(() if key_type is None else (key_type,)), *more_columns)
+            named = named_expressions("key_by", given, {})
+            return KeyedStream(self, ColumnKeys(self._columns_type("key_by"), tuple(named.items())), None)
         message = "Parameter key_selector should be type of KeySelector or a callable function."
         _check(key_selector, KeySelector, message)
         return KeyedStream(self, key_selector, _checked_type(key_type))
@@ -248,6 +271,23 @@ class DataStream(SaysWhatIsMissing):
         extracted = _with_key(self, "PartitionCustom", key_selector, None)
         return _partitioned(self, extracted, ShipStrategy.CUSTOM, function)
 
+    def get_side_output(self, output_tag: OutputTag) -> DataStream:
+        """What the operator or source behind this stream hands out beside its main output, under this tag."""
+        if not isinstance(output_tag, OutputTag):
+            raise TypeError(f"get_side_output() takes an OutputTag, got {output_tag!r}")
+        self._recorded("get_side_output")
+        declared = output_tag.declared_type
+        if declared is None and isinstance(self._transformation, SourceTransformation):
+            declared = self._transformation.source.side_output_type(output_tag.tag_id)
+        side = SideOutputTransformation(
+            self._environment.program.next_id(),
+            f"side output '{output_tag.tag_id}'",
+            (self._transformation,),
+            declared,
+            output_tag=output_tag.tag_id,
+        )
+        return DataStream(self._environment, side)
+
     # --- results ---
 
     def sink_to(self, sink: Sink) -> DataStreamSink:
@@ -277,6 +317,10 @@ class DataStream(SaysWhatIsMissing):
             return list(islice(iterator, limit))
 
     # --- how it is recorded ---
+
+    def derived(self, transformation: Transformation) -> DataStream:
+        """*shmflink only.* The stream of what was recorded for this one's environment."""
+        return DataStream(self._environment, transformation)
 
     def _value_type(self) -> TypeInformation | None:
         """The declared type of the elements, None where there is none."""
@@ -326,50 +370,7 @@ class DataStream(SaysWhatIsMissing):
         return DataStreamSink(transformation, self._environment)
 
 
-class DataStreamSink:
-    """The end of a stream; returned by `sink_to` and `print`."""
-
-    def __init__(self, transformation: SinkTransformation, environment: StreamExecutionEnvironment) -> None:
-        """Made by a stream, not by users."""
-        self._recorded = RecordedOperator(transformation, environment.get_parallelism)
-
-    def name(self, name: str) -> DataStreamSink:
-        """Name for plans, logs and metrics."""
-        self._recorded.set_name(name)
-        return self
-
-    def uid(self, uid: str) -> DataStreamSink:
-        """Id by which the sink's state is found when the job starts again; unique in the job."""
-        self._recorded.set_uid(uid)
-        return self
-
-    def set_uid_hash(self, uid_hash: str) -> DataStreamSink:
-        """The operator id itself: 32 hexadecimal digits. Prefer `uid`."""
-        self._recorded.set_uid_hash(uid_hash)
-        return self
-
-    def set_parallelism(self, parallelism: int) -> DataStreamSink:
-        """Number of subtasks; -1 = the environment's."""
-        self._recorded.set_parallelism(parallelism)
-        return self
-
-    def set_description(self, description: str) -> DataStreamSink:
-        """Longer text for plans."""
-        self._recorded.set_description(description)
-        return self
-
-    def disable_chaining(self) -> DataStreamSink:
-        """The sink is a task of its own."""
-        self._recorded.disable_chaining()
-        return self
-
-    def slot_sharing_group(self, slot_sharing_group: str | SlotSharingGroup) -> DataStreamSink:
-        """Operators of one group share slots; those of different groups never do."""
-        self._recorded.set_slot_sharing_group(slot_sharing_group)
-        return self
-
-
-class KeyedStream(DataStream):
+class KeyedStream(KeyedAggregates, DataStream):
     """A stream partitioned by key: elements of one key are in one subtask, in order."""
 
     MISSING: ClassVar[Mapping[str, str]] = {
@@ -382,7 +383,7 @@ class KeyedStream(DataStream):
     def __init__(
         self,
         origin: DataStream,
-        selector: Callable[[Any], Any] | KeySelector,
+        selector: Callable[[Any], Any] | KeySelector | ColumnKeys,
         key_type: TypeInformation | None,
     ) -> None:
         """Made by `key_by`, not by users."""
@@ -427,10 +428,13 @@ class KeyedStream(DataStream):
         return self._apply(kind.title().replace("_", ""), operator, self._value_type())
 
     def key_by(
-        self, key_selector: Callable[[Any], Any] | KeySelector, key_type: TypeInformation | None = None
+        self,
+        key_selector: Callable[[Any], Any] | KeySelector | str | Expression,
+        key_type: TypeInformation | str | Expression | None = None,
+        *more_columns: str | Expression,
     ) -> KeyedStream:
         """Keys the original stream anew."""
-        return self._origin.key_by(key_selector, key_type)
+        return self._origin.key_by(key_selector, key_type, *more_columns)
 
     def get_type(self) -> TypeInformation:
         """`Types.ROW([key type, element type])`, as in PyFlink; functions get the element alone."""
@@ -441,7 +445,11 @@ class KeyedStream(DataStream):
         self, job_execution_name: str | None = None, limit: int | None = None
     ) -> CloseableIterator | list[Any]:
         """As on a DataStream; the elements are `Row(key, value)`, as in PyFlink."""
-        return self.map(KeyAndValue(self._selector)).execute_and_collect(job_execution_name, limit)
+        if isinstance(self._selector, ColumnKeys):
+            pairs = self._apply("Map", KeyAndRowOperator(), None)
+        else:
+            pairs = self.map(KeyAndValue(self._selector))
+        return pairs.execute_and_collect(job_execution_name, limit)
 
     def shuffle(self) -> DataStream:
         raise JobGraphError(_NO_PARTITIONING)
@@ -484,6 +492,7 @@ _KEYED_STREAM_BANS = {
     "disable_chaining": "Disable chaining for KeyedStream is not supported.",
     "slot_sharing_group": "Setting slot sharing group for KeyedStream is not supported.",
     "set_description": "Set description for KeyedStream is not supported.",
+    "get_side_output": "Get side output of KeyedStream is not supported.",
 }
 
 
@@ -505,16 +514,16 @@ def _partitioned(
 
 def _with_key(stream: DataStream, name: str, selector: Any, key_type: TypeInformation | None) -> Transformation:
     """The stream with its keys extracted in the tasks that produce it; each branch of a union by itself."""
-    program = stream.get_execution_environment().program
 
-    def extracted(t: Transformation) -> Transformation:
-        if isinstance(t, UnionTransformation):
-            branches = tuple(extracted(branch) for branch in t.inputs)
-            return UnionTransformation(program.next_id(), t.name, branches, t.output_type)
-        operator = KeyExtractor(selector, key_type)
-        return OperatorTransformation(program.next_id(), name, (t,), t.output_type, operator=operator)
+    def extractor() -> Operator:
+        if isinstance(selector, ColumnKeys):
+            return ColumnKeyExtractor(selector)
+        return KeyExtractor(selector, key_type)
 
-    return extracted(stream.get_transformation())
+    return expand_branches(
+        stream,
+        lambda program, t: OperatorTransformation(program.next_id(), name, (t,), t.output_type, operator=extractor()),
+    )
 
 
 def _check(func: Any, kind: type | None, message: str) -> None:

@@ -19,6 +19,7 @@ from shmflink.config.option import Option
 from shmflink.connectors.base import Source
 from shmflink.connectors.collect import CollectServer, CollectSink
 from shmflink.connectors.collection import CollectionSource
+from shmflink.core.batch import Batch
 from shmflink.core.typeinfo import TypeInformation
 from shmflink.core.watermark_strategy import WatermarkStrategy
 from shmflink.datastream.collect import CloseableIterator
@@ -27,6 +28,7 @@ from shmflink.datastream.execution_mode import RuntimeExecutionMode
 from shmflink.datastream.job_environment import job_environment
 from shmflink.datastream.not_yet import SaysWhatIsMissing
 from shmflink.datastream.recording import Program, checked_max_parallelism, checked_parallelism
+from shmflink.datastream.results import plain_batches
 from shmflink.datastream.slot_sharing_group import SlotSharingGroup
 from shmflink.errors import ConfigurationError, JobGraphError
 from shmflink.graph.job_graph import JobGraph
@@ -261,21 +263,31 @@ class StreamExecutionEnvironment(SaysWhatIsMissing):
 
     def collect(self, stream: DataStream, job_name: str | None) -> CloseableIterator:
         """*shmflink only.* Runs all that was recorded; the iterator hands out the elements of `stream`."""
+        server, client = self._collecting(stream, job_name)
+        rows = (row for batch in _batches(server, client) for row in batch.rows())
+        return CloseableIterator(rows, lambda: _stop_collecting(server, client))
+
+    def collect_batches(self, stream: DataStream, job_name: str | None) -> CloseableIterator:
+        """*shmflink only.* As `collect`; the iterator hands out record batches."""
+        declared = stream.get_transformation().output_type
+        server, client = self._collecting(stream, job_name)
+        batches = plain_batches((batch.columns() for batch in _batches(server, client)), declared)
+        return CloseableIterator(batches, lambda: _stop_collecting(server, client))
+
+    def _collecting(self, stream: DataStream, job_name: str | None) -> tuple[CollectServer, JobClient]:
         server = CollectServer()
         try:
             stream.collect_into(CollectSink(server.address))
-            client = self._submit(job_name)
+            return server, self._submit(job_name)
         except BaseException:
             server.close()
             raise
-        return CloseableIterator(_elements(server, client), lambda: _stop_collecting(server, client))
 
 
-def _elements(server: CollectServer, client: JobClient) -> Iterator[Any]:
+def _batches(server: CollectServer, client: JobClient) -> Iterator[Batch]:
     # A job that fails before its sink runs would leave the server waiting for it.
     client.get_job_execution_result().add_done_callback(lambda _: server.end())
-    for batch in server.batches():
-        yield from batch.rows()
+    yield from server.batches()
     client.get_job_execution_result().result()
 
 

@@ -1,79 +1,44 @@
-"""Expressions against a schema: checked once, when the graph is built, then computed batch by batch."""
+"""Expressions against a schema: checked once, when the graph is built, into steps that are run batch by batch."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import pyarrow as pa
 
-from shmflink.errors import TypeMismatchError
+from shmflink.errors import TypeMismatchError, UsageError
+from shmflink.expressions.aggregates import AGGREGATE_FUNCTIONS
 from shmflink.expressions.node import ALIAS, COLUMN, LITERAL, Node
-from shmflink.expressions.registry import ScalarFunction, Values, find_function
+from shmflink.expressions.registry import ScalarFunction, find_function, function_names
+from shmflink.expressions.steps import EXPECTED_ERRORS, BoundExpressions, Step
+from shmflink.expressions.type_rules import plain_type
 
 __all__ = ["BoundExpressions", "bind", "name_of"]
 
-_SCHEMA_TEXT_MAX: Final = 40  # columns of a schema that a message lists
-
-
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """One distinct node: a column, a constant, or a function of earlier steps."""
-
-    node: Node
-    function: ScalarFunction | None
-    inputs: tuple[int, ...]
-    column: int | None
-    constant: pa.Scalar | None
-
-
-class BoundExpressions:
-    """Expressions that fit a schema. Equal parts of different expressions are computed once per batch."""
-
-    def __init__(self, steps: list[_Step], outputs: list[int], fields: pa.Schema, columns: frozenset[str]) -> None:
-        self._steps = steps
-        self._outputs = outputs
-        self.fields = fields
-        self.columns = columns
-
-    def evaluate(self, batch: pa.RecordBatch) -> list[pa.Array]:
-        """One array of `batch.num_rows` for each expression. The batch has the schema that was bound.
-
-        Raises:
-            DataFormatError: a value that the function cannot take; names expression, place and value.
-        """
-        values = self._values(batch)
-        return [_as_array(values[output], batch.num_rows) for output in self._outputs]
-
-    def _values(self, batch: pa.RecordBatch) -> list[Values]:
-        values: list[Values] = []
-        rows = batch.num_rows
-        for step in self._steps:
-            if step.column is not None:
-                values.append(batch.column(step.column))
-            elif step.constant is not None:
-                values.append(step.constant)
-            else:
-                assert step.function is not None
-                values.append(step.function([values[index] for index in step.inputs], step.node.parameters, rows))
-        return values
+_COLUMNS_SHOWN_MAX: Final = 40  # columns of a schema that a message lists
+_CAST: Final = "cast"
+_PLAIN: Final = "plain"
 
 
 def bind(expressions: Sequence[Node], schema: pa.Schema) -> BoundExpressions:
     """Checks expressions against the schema of their input.
 
     Raises:
-        TypeMismatchError: an unknown column or function, a wrong number or type of arguments.
+        TypeMismatchError: an unknown column or function, a wrong number or type of arguments; names the expression, the
+            user's file and line, and the schema.
     """
     binder = _Binder(schema)
-    outputs = [binder.add(expression) for expression in expressions]
+    try:
+        outputs = [binder.add(expression) for expression in expressions]
+    except RecursionError:
+        raise TypeMismatchError("an expression is nested too deeply: split it with with_columns()") from None
     fields = [
-        pa.field(name_of(e, i), binder.types[o]) for i, (e, o) in enumerate(zip(expressions, outputs, strict=True))
+        pa.field(name_of(expression, index), binder.types[output])
+        for index, (expression, output) in enumerate(zip(expressions, outputs, strict=True))
     ]
-    columns = frozenset(schema.names[step.column] for step in binder.steps if step.column is not None)
-    return BoundExpressions(binder.steps, outputs, pa.schema(fields), columns)
+    return BoundExpressions(binder.steps, outputs, schema, pa.schema(fields))
 
 
 def name_of(expression: Node, index: int = 0) -> str:
@@ -84,8 +49,10 @@ def name_of(expression: Node, index: int = 0) -> str:
 
 
 class _Binder:
+    """Collects the distinct nodes below expressions as steps, inputs before what uses them."""
+
     def __init__(self, schema: pa.Schema) -> None:
-        self.steps: list[_Step] = []
+        self.steps: list[Step] = []
         self.types: list[pa.DataType] = []
         self._schema = schema
         self._known: dict[tuple[Any, ...], int] = {}
@@ -102,19 +69,17 @@ class _Binder:
             self._known[identity] = len(self.steps) - 1
         return self._known[identity]
 
-    def _step(self, node: Node) -> tuple[_Step, pa.DataType]:
+    def _step(self, node: Node) -> tuple[Step, pa.DataType]:
         if node.function == COLUMN:
             index = self._column(node)
-            return _Step(node, None, (), index, None), self._schema.field(index).type
+            return Step(node, self._schema.field(index).type, column=index), self._schema.field(index).type
         if node.function == LITERAL:
             constant = node.parameters[0]
-            return _Step(node, None, (), None, constant), constant.type
-        inputs = tuple(self.add(argument) for argument in node.arguments)
-        found = find_function(node.function)
-        if found is None:
-            raise TypeMismatchError(f"{_where(node)}there is no function {node.function}()")
+            return Step(node, constant.type, constant=constant), constant.type
+        found = self._function(node)
+        inputs = [self.add(argument) for argument in node.arguments]
         self._check(node, found, inputs)
-        return _Step(node, found, inputs, None, None), self._type_of(node, found, inputs)
+        return self._applied(node, found, self._coerced(node, found, inputs))
 
     def _column(self, node: Node) -> int:
         name = node.parameters[0]
@@ -123,43 +88,98 @@ class _Binder:
             return int(indexes[0])
         if indexes:
             raise TypeMismatchError(f"{_where(node)}the column `{name}` is there {len(indexes)} times: rename one")
-        near = difflib.get_close_matches(name, self._schema.names, 1, 0.5)
-        hint = f"; did you mean `{near[0]}`?" if near else ""
-        raise TypeMismatchError(
-            f"{_where(node)}there is no column `{name}`{hint} The columns are {_text(self._schema)}"
-        )
+        hint = _nearest(name, self._schema.names)
+        raise TypeMismatchError(f"{_where(node)}there is no column `{name}`{hint} {_text(self._schema)}")
 
-    def _check(self, node: Node, found: ScalarFunction, inputs: tuple[int, ...]) -> None:
-        arity = found.arity
-        if len(inputs) < arity.at_least or (arity.at_most is not None and len(inputs) > arity.at_most):
+    def _function(self, node: Node) -> ScalarFunction:
+        found = find_function(node.function)
+        if found is not None:
+            return found
+        if node.function in AGGREGATE_FUNCTIONS:
             raise TypeMismatchError(
-                f"{_where(node)}{node.function}() takes {arity.at_least} arguments, got {len(inputs)}"
+                f"{_where(node)}{node.function} is an aggregate of many rows: use it in aggregate(), after key_by() "
+                "or on the whole stream"
             )
+        hint = _nearest(node.function, function_names())
+        raise TypeMismatchError(f"{_where(node)}there is no function {node.function}{hint}")
+
+    def _check(self, node: Node, found: ScalarFunction, inputs: list[int]) -> None:
+        if not found.arity.accepts(len(inputs)):
+            raise TypeMismatchError(f"{_where(node)}{node.function} takes {found.arity}, got {len(inputs)}")
         for index, step in enumerate(inputs):
-            kind = arity.kind(index)
+            kind = found.arity.kind(index)
             if not kind.accepts(self.types[step]):
                 raise TypeMismatchError(
-                    f"{_where(node)}{node.function}() takes {kind.value}, got `{node.arguments[index]}` of type "
-                    f"{self.types[step]}. The columns are {_text(self._schema)}"
+                    f"{_where(node)}{node.function} takes {kind.value}, got `{node.arguments[index]}` of type "
+                    f"{self.types[step]}; use cast() or another function. {_text(self._schema)}"
                 )
 
-    def _type_of(self, node: Node, found: ScalarFunction, inputs: tuple[int, ...]) -> pa.DataType:
-        """What it gives for no rows at all."""
-        empty = [
-            step.constant if (step := self.steps[i]).constant is not None else pa.array([], self.types[i])
-            for i in inputs
-        ]
+    def _coerced(self, node: Node, found: ScalarFunction, inputs: list[int]) -> list[int]:
+        """The inputs, decoded, and cast where the function wants other types."""
+        inputs = [self._inserted(_PLAIN, node, step, plain_type(self.types[step])) for step in inputs]
+        if found.coerce is None:
+            return inputs
+        kinds = [self.types[step] for step in inputs]
         try:
-            return found(empty, node.parameters, 0).type
-        except (pa.ArrowException, ValueError, TypeError, ArithmeticError) as error:
-            kinds = ", ".join(str(self.types[i]) for i in inputs)
-            raise TypeMismatchError(
-                f"{_where(node)}{node.function}() cannot be applied to ({kinds}): {error}"
-            ) from error
+            wanted = found.coerce(kinds, [self.steps[step].constant for step in inputs])
+        except TypeError as error:
+            raise self._misfit(node, kinds, error) from None
+        return [self._inserted(_CAST, node, step, kind) for step, kind in zip(inputs, wanted, strict=True)]
+
+    def _inserted(self, function: str, above: Node, step: int, kind: pa.DataType) -> int:
+        """The step itself if it has this type, else a step that makes it so."""
+        if self.types[step].equals(kind):
+            return step
+        below = self.steps[step].node
+        node = type(above)(function, (below,), (kind,), above.place)  # type: ignore[arg-type]  # steps know nodes only
+        identity = (function, str(kind), step)
+        if identity not in self._known:
+            added = self._applied(node, self._function(node), [step])
+            if self.steps[step].constant is not None and added[0].constant is None:
+                raise TypeMismatchError(f"{_where(above)}`{below}` is no {kind}. {_text(self._schema)}")
+            self.steps.append(added[0])
+            self.types.append(added[1])
+            self._known[identity] = len(self.steps) - 1
+        return self._known[identity]
+
+    def _applied(self, node: Node, found: ScalarFunction, inputs: list[int]) -> tuple[Step, pa.DataType]:
+        """The step that applies the function; a constant where all its inputs are."""
+        constants = [self.steps[step].constant for step in inputs]
+        empty = [pa.array([], self.types[step]) for step in inputs]
+        mixed = [e if c is None else c for c, e in zip(constants, empty, strict=True)]
+        is_constant = found.is_deterministic and not found.needs_rows and None not in constants
+        try:
+            result = found(mixed, node.parameters, 0)
+        except EXPECTED_ERRORS as error:
+            # A constant that fails may stand in a branch that is never taken: it fails when it is.
+            result = self._on_no_rows(node, found, empty, error) if is_constant else None
+            if result is None:
+                raise self._misfit(node, [self.types[step] for step in inputs], error) from error
+            is_constant = False
+        except UsageError as error:
+            raise type(error)(f"{_where(node)}{error}") from error
+        constant = result if is_constant and isinstance(result, pa.Scalar) else None
+        return Step(node, result.type, found, tuple(inputs), constant=constant), result.type
+
+    def _on_no_rows(self, node: Node, found: ScalarFunction, empty: list[pa.Array], error: Exception) -> Any:
+        if isinstance(error, (TypeError, pa.ArrowNotImplementedError)):
+            return None
+        try:
+            return found(empty, node.parameters, 0)
+        except (*EXPECTED_ERRORS, UsageError, AttributeError):
+            return None
+
+    def _misfit(self, node: Node, kinds: list[pa.DataType], error: Exception) -> TypeMismatchError:
+        shown = ", ".join(f"`{argument}`: {kind}" for argument, kind in zip(node.arguments, kinds, strict=True))
+        return TypeMismatchError(
+            f"{_where(node)}{node.function} cannot be applied to ({shown}): {error}. {_text(self._schema)}"
+        )
 
 
-def _as_array(value: Values, rows: int) -> pa.Array:
-    return pa.repeat(value, rows) if isinstance(value, pa.Scalar) else value
+def _nearest(name: str, names: Sequence[str] | frozenset[str]) -> str:
+    folded = {other.lower(): other for other in names}
+    near = difflib.get_close_matches(name.lower(), list(folded), 1, 0.5)
+    return f"; did you mean `{folded[near[0]]}`?" if near else "."
 
 
 def _where(node: Node) -> str:
@@ -167,6 +187,6 @@ def _where(node: Node) -> str:
 
 
 def _text(schema: pa.Schema) -> str:
-    shown = [f"{field.name}: {field.type}" for field in schema][:_SCHEMA_TEXT_MAX]
+    shown = [f"{field.name}: {field.type}" for field in schema][:_COLUMNS_SHOWN_MAX]
     more = len(schema) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more else "")
+    return "The columns are " + ", ".join(shown) + (f" and {more} more" if more else "")

@@ -2,20 +2,77 @@
 
 from __future__ import annotations
 
-from typing import Any
+import difflib
+from typing import Any, Final, NoReturn
 
 import pyarrow as pa
 
-from shmflink.errors import TypeMismatchError
+from shmflink.errors import TypeMismatchError, UsageError
 from shmflink.expressions.aggregates import AggregateMethods
 from shmflink.expressions.arithmetic import ArithmeticMethods
+from shmflink.expressions.buckets import BucketMethods
+from shmflink.expressions.casts import CastMethods
 from shmflink.expressions.comparison import ComparisonMethods
+from shmflink.expressions.conditional import ConditionalMethods
+from shmflink.expressions.intervals import IntervalMethods
+from shmflink.expressions.logic import LogicMethods
+from shmflink.expressions.maths import MathMethods
 from shmflink.expressions.node import ALIAS, COLUMN, LITERAL, Node
+from shmflink.expressions.rounding import RoundingMethods
+from shmflink.expressions.times import TimeMethods
+from shmflink.expressions.type_names import data_type_of
 
 __all__ = ["Expression", "as_expression", "col", "lit"]
 
 
-class Expression(ArithmeticMethods, ComparisonMethods, AggregateMethods, Node):
+_INFIX: Final = {
+    "plus": "+",
+    "minus": "-",
+    "times": "*",
+    "divided_by": "/",
+    "mod": "%",
+    "power": "**",
+    "equals": "==",
+    "not_equals": "!=",
+    "less_than": "<",
+    "less_than_or_equal": "<=",
+    "greater_than": ">",
+    "greater_than_or_equal": ">=",
+    "and": "&",
+    "or": "|",
+}
+_LEFT_OUT: Final = {
+    "over": "windows of rows come with window functions",
+    "rowtime": "event time is the stream's own timestamp: see assign_timestamps_and_watermarks()",
+    "proctime": "processing time is not a column: use current_timestamp()",
+    "start": "a window's start is a column of its aggregate",
+    "end": "a window's end is a column of its aggregate",
+    "asc": "streams have no order_by(); top_n() takes the column to order by",
+    "desc": "streams have no order_by(); top_n() takes the column to order by",
+    "as_argument": "functions here have no named arguments",
+}
+_INT32_LIMIT: Final = 2**31
+_ELEMENTS_SHOWN_MAX: Final = 10
+
+
+class _NoSuchFunctionError(UsageError, AttributeError):
+    """A name that expressions do not have."""
+
+
+class Expression(
+    ArithmeticMethods,
+    ComparisonMethods,
+    LogicMethods,
+    ConditionalMethods,
+    CastMethods,
+    AggregateMethods,
+    IntervalMethods,
+    TimeMethods,
+    BucketMethods,
+    MathMethods,
+    RoundingMethods,
+    Node,
+):
     """A function of the columns of a row (`pyflink.table.expression.Expression`).
 
     The methods are in one module for each family of functions.
@@ -38,15 +95,31 @@ class Expression(ArithmeticMethods, ComparisonMethods, AggregateMethods, Node):
             "between() instead of a < b < c, and if_then_else() instead of `if`"
         )
 
+    def __iter__(self) -> NoReturn:
+        raise TypeMismatchError(f"`{self}` cannot be iterated over: explode() a stream by it, or use at() and get()")
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        reason = _LEFT_OUT.get(name, "bitmaps are not supported" if name.startswith("bitmap_") else "")
+        if reason:
+            raise _NoSuchFunctionError(f"shmflink's expressions leave out {name}: {reason}")
+        near = difflib.get_close_matches(name, [known for known in dir(type(self)) if known[0] != "_"], 1)
+        hint = f"; did you mean .{near[0]}?" if near else f"; a row's field is .get({name!r})"
+        raise _NoSuchFunctionError(f"expressions have no function {name}{hint}")
+
     def __str__(self) -> str:
         match self.function:
             case "col":
                 return str(self.parameters[0])
             case "lit":
-                return repr(self.parameters[0].as_py())
+                return _literal_text(self.parameters[0])
             case "alias":
                 return f"{self.arguments[0]} AS {self.parameters[0]}"
-        inside = [str(argument) for argument in self.arguments] + [repr(p) for p in self.parameters]
+        inside = [str(argument) for argument in self.arguments]
+        if self.function in _INFIX:
+            return f"({f' {_INFIX[self.function]} '.join(inside)})"
+        inside += [_parameter_text(parameter) for parameter in self.parameters]
         return f"{self.function}({', '.join(inside)})"
 
     def __repr__(self) -> str:
@@ -64,18 +137,38 @@ def col(name: str) -> Expression:
     return Expression(COLUMN, (), (name,))
 
 
-def lit(value: Any, data_type: pa.DataType | None = None) -> Expression:
-    """A constant; its Arrow type follows from the value where none is given.
+def lit(v: Any, data_type: Any = None) -> Expression:
+    """A constant. Its type follows from the value where none is given, as in PyFlink: an int is an INT (32 bits) if it
+    fits, else a BIGINT.
 
-    >>> show(lit(7), a=[1, 2])
+    >>> show(lit(7), lit(7, "DOUBLE"), lit(None), a=[1, 2])
     _c0: [7, 7]
+    _c1: [7.0, 7.0]
+    _c2: [None, None]
     """
+    kind = None if data_type is None else data_type_of(data_type)
+    if kind is None and type(v) is int and -_INT32_LIMIT <= v < _INT32_LIMIT:
+        kind = pa.int32()
     try:
-        return Expression(LITERAL, (), (pa.scalar(value, data_type),))
-    except (pa.ArrowException, OverflowError) as error:
-        raise TypeMismatchError(f"lit({value!r}): no Arrow type for this value: {error}") from None
+        return Expression(LITERAL, (), (pa.scalar(v, kind),))
+    except (pa.ArrowException, OverflowError, TypeError) as error:
+        raise TypeMismatchError(f"lit({v!r}): this value has no such type: {error}") from None
 
 
 def as_expression(value: Any) -> Expression:
     """An expression as it is; anything else as a constant."""
     return value if isinstance(value, Expression) else lit(value)
+
+
+def _parameter_text(parameter: Any) -> str:
+    if isinstance(parameter, pa.Array):
+        text = ", ".join(map(_literal_text, parameter[:_ELEMENTS_SHOWN_MAX]))
+        return text if len(parameter) <= _ELEMENTS_SHOWN_MAX else f"{text}, ... ({len(parameter)} elements)"
+    return str(parameter) if isinstance(parameter, pa.DataType) else repr(parameter)
+
+
+def _literal_text(constant: pa.Scalar) -> str:
+    try:
+        return repr(constant.as_py())
+    except ValueError:  # nanoseconds that Python's datetime cannot hold
+        return str(constant)

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
+import pyarrow as pa
+
 import shmflink
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ class Node:
     pattern); `place` is the user's `file:line`, for messages, and no part of what the expression means.
     """
 
-    __slots__ = ("arguments", "function", "parameters", "place")
+    __slots__ = ("_identity", "arguments", "function", "parameters", "place")
 
     function: str
     arguments: tuple[Expression, ...]
@@ -44,6 +46,7 @@ class Node:
         self.arguments = arguments
         self.parameters = parameters
         self.place = place or place_of_caller()
+        self._identity: tuple[Any, ...] | None = None
 
     def walk(self) -> Iterator[Node]:
         """This node and all below it, parents first."""
@@ -57,8 +60,10 @@ class Node:
 
     def identity(self) -> tuple[Any, ...]:
         """Hashable; equal where expressions mean the same. Constants count by type and value: 1 is not 1.0."""
-        constants = tuple((type(constant).__name__, repr(constant)) for constant in self.parameters)
-        return (self.function, constants, tuple(argument.identity() for argument in self.arguments))
+        if self._identity is None:
+            constants = tuple(_constant_identity(constant) for constant in self.parameters)
+            self._identity = (self.function, constants, tuple(argument.identity() for argument in self.arguments))
+        return self._identity
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.function, self.arguments, self.parameters, self.place)
@@ -69,6 +74,13 @@ def call(function: str, *arguments: Any, parameters: tuple[Any, ...] = ()) -> Ex
     from shmflink.expressions.expression import Expression, as_expression
 
     return Expression(function, tuple(map(as_expression, arguments)), parameters)
+
+
+def _constant_identity(constant: Any) -> tuple[str, ...]:
+    """Arrow's constants count by type: 1 of 32 bits is not 1 of 64. (The `repr` of a long array is shortened.)"""
+    if isinstance(constant, pa.Array):
+        return (str(constant.type), str(constant.to_pylist()))
+    return (type(constant).__name__, str(getattr(constant, "type", "")), repr(constant))
 
 
 def place_of_caller() -> str:

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 import pyarrow as pa
 
 from shmflink.errors import InternalError
+from shmflink.expressions.type_rules import is_bytes, is_number, is_text, plain_type
 
-__all__ = ["Arity", "Kind", "ScalarFunction", "Values", "find_function", "function"]
+__all__ = [
+    "Arity",
+    "Coercion",
+    "Kind",
+    "ScalarFunction",
+    "Selection",
+    "Values",
+    "find_function",
+    "function",
+    "function_names",
+]
 
 Values: TypeAlias = Any
 """What a function gets and gives: an array with one value for each row, or a scalar that stands for all rows."""
@@ -38,20 +49,7 @@ class Kind(enum.Enum):
 
     def accepts(self, kind: pa.DataType) -> bool:
         """Whether a value of this Arrow type may be given. The null type goes anywhere."""
-        return pa.types.is_null(kind) or _ACCEPTS[self](kind)
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
-
-
-def _is_string(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
-
-
-def _is_bytes(kind: pa.DataType) -> bool:
-    is_binary = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
-    return bool(is_binary or pa.types.is_fixed_size_binary(kind))
+        return pa.types.is_null(kind) or _ACCEPTS[self](plain_type(kind))
 
 
 def _is_temporal(kind: pa.DataType) -> bool:
@@ -68,10 +66,10 @@ def _is_comparable(kind: pa.DataType) -> bool:
 
 _ACCEPTS: Final[dict[Kind, Callable[[pa.DataType], bool]]] = {
     Kind.ANY: lambda _: True,
-    Kind.NUMBER: _is_number,
+    Kind.NUMBER: is_number,
     Kind.INTEGER: pa.types.is_integer,
-    Kind.STRING: _is_string,
-    Kind.BYTES: _is_bytes,
+    Kind.STRING: is_text,
+    Kind.BYTES: is_bytes,
     Kind.BOOLEAN: pa.types.is_boolean,
     Kind.DATE: pa.types.is_date,
     Kind.TIME: pa.types.is_time,
@@ -85,6 +83,15 @@ _ACCEPTS: Final[dict[Kind, Callable[[pa.DataType], bool]]] = {
 }
 
 
+Coercion: TypeAlias = Callable[[Sequence[pa.DataType], Sequence[pa.Scalar | None]], Sequence[pa.DataType]]
+"""Argument types, and the constants among the arguments, to the types that the function wants: the binder casts.
+Raises `TypeError` saying why these types do not go together."""
+
+Selection: TypeAlias = Callable[[int, Sequence[Values]], Values]
+"""For argument `index` of a function that need not look at all its arguments, given the arguments before it: a boolean
+array or scalar, true in the rows whose value counts."""
+
+
 @dataclass(frozen=True, slots=True)
 class Arity:
     """How many arguments, and of which kinds; the last kind repeats up to `at_most` (None = any number)."""
@@ -94,26 +101,46 @@ class Arity:
     at_most: int | None
 
     def kind(self, index: int) -> Kind:
+        """What argument `index` may be."""
         return self.kinds[min(index, len(self.kinds) - 1)]
+
+    def accepts(self, count: int) -> bool:
+        """Whether so many arguments may be given."""
+        return count >= self.at_least and (self.at_most is None or count <= self.at_most)
+
+    def __str__(self) -> str:
+        if self.at_most is None:
+            return f"at least {self.at_least} argument{'s' * (self.at_least != 1)}"
+        if self.at_least != self.at_most:
+            return f"{self.at_least} to {self.at_most} arguments"
+        return f"{self.at_least} argument{'s' * (self.at_least != 1)}"
 
 
 @dataclass(frozen=True, slots=True)
 class ScalarFunction:
     """A function of whole columns.
 
-    `compute(*arguments, *parameters)` gets one array or scalar for each argument, then the constants, and gives an array
-    with as many rows or a scalar; with `needs_rows` also `rows=` the number of rows. On zero rows it gives an empty array
-    of the type that it has on all inputs of these types: that is how types are inferred, so the type must depend on
-    argument types and parameters alone. It raises `pa.ArrowInvalid`, `ValueError` or `ArithmeticError` for a value that
-    it cannot take.
+    `compute(*arguments, *parameters)` gets one array or scalar for each argument, then the constants, and gives an
+    array with as many rows or a scalar; with `needs_rows` also `rows=` the number of rows. On zero rows it gives an
+    empty array of the type that it has on all inputs of these types: that is how types are inferred, so the type must
+    depend on argument types and parameters alone. It raises `pa.ArrowInvalid`, `ValueError` or `ArithmeticError` for a
+    value that it cannot take, and `TypeError` for types that it cannot take. Encoded columns (dictionaries, views)
+    arrive decoded.
+
+    `coerce` says which types the arguments are cast to first. `selection` makes the function lazy: an argument that
+    fails is computed again on the rows that count (`if_then_else(q != 0, p / q, 0)`). Functions of constants are
+    computed once, when they are bound, unless they are not `is_deterministic` or need `rows`.
     """
 
     name: str
     arity: Arity
     compute: Callable[..., Values]
     needs_rows: bool = False
+    coerce: Coercion | None = None
+    selection: Selection | None = None
+    is_deterministic: bool = True
 
-    def __call__(self, arguments: list[Values], parameters: tuple[Any, ...], rows: int) -> Values:
+    def __call__(self, arguments: Sequence[Values], parameters: tuple[Any, ...], rows: int) -> Values:
         if self.needs_rows:
             return self.compute(*arguments, *parameters, rows=rows)
         return self.compute(*arguments, *parameters)
@@ -123,7 +150,14 @@ _FUNCTIONS: Final[dict[str, ScalarFunction]] = {}
 
 
 def function(
-    name: str, *kinds: Kind, optional: int = 0, variadic: bool = False, needs_rows: bool = False
+    name: str,
+    *kinds: Kind,
+    optional: int = 0,
+    variadic: bool = False,
+    needs_rows: bool = False,
+    coerce: Coercion | None = None,
+    selection: Selection | None = None,
+    is_deterministic: bool = True,
 ) -> Callable[[Callable[..., Values]], Callable[..., Values]]:
     """Registers what computes `name`. The last `optional` kinds may be left out; `variadic`: the last one repeats."""
 
@@ -131,7 +165,7 @@ def function(
         if name in _FUNCTIONS:
             raise InternalError(f"the function {name} is registered twice")
         arity = Arity(kinds or (Kind.ANY,), len(kinds) - optional, None if variadic else len(kinds))
-        _FUNCTIONS[name] = ScalarFunction(name, arity, compute, needs_rows)
+        _FUNCTIONS[name] = ScalarFunction(name, arity, compute, needs_rows, coerce, selection, is_deterministic)
         return compute
 
     return register
@@ -140,3 +174,8 @@ def function(
 def find_function(name: str) -> ScalarFunction | None:
     """The function of this name; None where there is none."""
     return _FUNCTIONS.get(name)
+
+
+def function_names() -> frozenset[str]:
+    """The names of all functions."""
+    return frozenset(_FUNCTIONS)

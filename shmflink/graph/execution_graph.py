@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from shmflink.core.ids import SubtaskId
 from shmflink.errors import InsufficientSlotsError
 from shmflink.graph.job_graph import ChainedOperator, JobEdge, JobGraph, JobVertex, ShipStrategy
+from shmflink.metrics.counters import blocks_of_task
 
 __all__ = [
     "ChannelDeployment",
@@ -61,11 +62,15 @@ class OutputDeployment:
     buffer_timeout_ms: int
     consumer_max_parallelism: int
     channels: tuple[ChannelDeployment, ...]
+    key_columns: tuple[str, ...] = ()  # HASH: the columns that are the key; none = the batches' hidden keys
 
 
 @dataclass(frozen=True, slots=True)
 class TaskDeployment:
-    """One attempt of one subtask, ready to run. `block` is its place in its TaskManager's status page."""
+    """One attempt of one subtask, ready to run.
+
+    `block` is its place in its TaskManager's status page; the blocks of its operators follow.
+    """
 
     subtask: SubtaskId
     attempt: int
@@ -191,7 +196,7 @@ def _build(job_graph: JobGraph, attempt: int, epoch: int, slots_per_taskmanager:
     for vertex in job_graph.vertices:
         for subtask in range(vertex.parallelism):
             slot = first_slot[vertex.slot_sharing_group] + subtask
-            block = _next(blocks, taskmanager_of(slot, slots_per_taskmanager))
+            block = _next(blocks, taskmanager_of(slot, slots_per_taskmanager), blocks_of_task(len(vertex.operators)))
             tasks.append(
                 TaskDeployment(
                     subtask=SubtaskId(vertex.index, subtask),
@@ -211,10 +216,10 @@ def _build(job_graph: JobGraph, attempt: int, epoch: int, slots_per_taskmanager:
     return ExecutionGraph(attempt, epoch, slots_required(job_graph), slots_per_taskmanager, tuple(tasks))
 
 
-def _next(counters: dict[int, int], key: int) -> int:
-    """Dense numbers per key: 0, 1, 2, ..."""
+def _next(counters: dict[int, int], key: int, step: int = 1) -> int:
+    """Dense numbers per key: 0, then what was stepped over."""
     number = counters.get(key, 0)
-    counters[key] = number + 1
+    counters[key] = number + step
     return number
 
 
@@ -275,6 +280,7 @@ def _outputs(edges: list[_Edge], vertex: JobVertex, subtask: int, job_graph: Job
             buffer_timeout_ms=e.edge.buffer_timeout_ms,
             consumer_max_parallelism=job_graph.vertices[e.edge.target].max_parallelism,
             channels=tuple(e.by_producer.get(subtask, ())),
+            key_columns=e.edge.key_columns,
         )
         for e in edges
         if e.edge.source == vertex.index

@@ -85,6 +85,7 @@ class JobEdge:
     partitioner: bytes = b""  # CUSTOM: the pickled callable (key, number of partitions) -> index
     output_tag: str | None = None
     buffer_timeout_ms: int = 100  # 0 = ship after every batch, -1 = only full segments
+    key_columns: tuple[str, ...] = ()  # HASH: the columns that are the key; none = the batches' hidden keys
 
 
 @dataclass(frozen=True, slots=True)

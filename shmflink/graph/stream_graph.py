@@ -75,6 +75,7 @@ class StreamEdge:
     strategy: ShipStrategy
     partitioner: Any = None
     output_tag: str | None = None
+    key_columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +169,7 @@ class _Upstream:
     strategy: ShipStrategy | None = None
     partitioner: Any = None
     output_tag: str | None = None
+    key_columns: tuple[str, ...] = ()
 
 
 class _Builder:
@@ -196,10 +198,10 @@ class _Builder:
         match transformation:
             case UnionTransformation():
                 return tuple(inputs)
-            case PartitionTransformation(strategy=strategy, partitioner=partitioner):
-                return tuple(_Upstream(u.node, strategy, partitioner, u.output_tag) for u in inputs)
+            case PartitionTransformation(strategy=strategy, partitioner=partitioner, key_columns=keys):
+                return tuple(_Upstream(u.node, strategy, partitioner, u.output_tag, keys) for u in inputs)
             case SideOutputTransformation(output_tag=tag):
-                return tuple(_Upstream(u.node, u.strategy, u.partitioner, tag) for u in inputs)
+                return tuple(_Upstream(u.node, output_tag=tag) for u in inputs)
             case _:
                 raise JobGraphError(f"a {type(transformation).__name__} cannot be part of a stream graph")
 
@@ -248,7 +250,7 @@ class _Builder:
                 f"'{target_name}' has {parallelism}: set the same, or use rescale(), rebalance(), "
                 "shuffle() or broadcast()"
             )
-        return StreamEdge(u.node, target, input_index, strategy, u.partitioner, u.output_tag)
+        return StreamEdge(u.node, target, input_index, strategy, u.partitioner, u.output_tag, u.key_columns)
 
 
 def _check_parallelism(name: str, parallelism: int, max_parallelism: int | None, payload: Any, is_fixed: bool) -> None:

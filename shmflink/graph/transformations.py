@@ -90,10 +90,14 @@ class SinkTransformation(Transformation):
 
 @dataclass(slots=True, eq=False)
 class PartitionTransformation(Transformation):
-    """How consumers receive this stream. `partitioner` (CUSTOM): (key, number of partitions) -> index."""
+    """How consumers receive this stream. `partitioner` (CUSTOM): (key, number of partitions) -> index.
+
+    `key_columns` (HASH): the columns that are the key; none = the keys that a key extractor has put beside the rows.
+    """
 
     strategy: ShipStrategy = field(kw_only=True)
     partitioner: Any = None
+    key_columns: tuple[str, ...] = ()
 
 
 @dataclass(slots=True, eq=False)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
-from typing import Final, Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, Protocol
 
 from shmflink.config.options import CANCELLATION_INTERVAL, CANCELLATION_TIMEOUT
 from shmflink.core.clock import Clock
@@ -37,7 +37,7 @@ from shmflink.jobmanager.job_state import (
 )
 from shmflink.jobmanager.splits import SplitServer, failure_of
 from shmflink.jobmanager.taskmanagers import TaskManager
-from shmflink.metrics.counters import read_block
+from shmflink.metrics.counters import BLOCKS_MAX, OperatorCounters, TaskCounters, blocks_of_task
 from shmflink.rpc.messages import (
     AttemptPrepared,
     AttemptReleased,
@@ -46,8 +46,10 @@ from shmflink.rpc.messages import (
     DeployTasks,
     Failure,
     JobEnded,
+    OperatorSummary,
     PrepareAttempt,
     ReleaseAttempt,
+    SourceProgress,
     SplitRequested,
     StartTasks,
     TaskStateChanged,
@@ -56,9 +58,8 @@ from shmflink.rpc.messages import (
 from shmflink.rpc.states import JobState, TaskState
 from shmflink.rpc.wire import FDS_MAX, Received
 
-__all__ = ["TASKS_PER_TASKMANAGER_MAX", "JobOwner", "JobRun", "available_memory"]
+__all__ = ["JobOwner", "JobRun", "available_memory"]
 
-TASKS_PER_TASKMANAGER_MAX: Final = 1024  # blocks of a status page
 _SPLIT_RETRY_S: Final = 0.2  # an enumerator that waits for new files is asked so often
 _PEERS_PER_MESSAGE: Final = FDS_MAX // 2
 
@@ -132,10 +133,11 @@ class JobRun:
             )
 
     def _check_blocks(self) -> None:
-        blocks = max(len(self._execution.tasks_of(i)) for i in range(self._execution.num_taskmanagers))
-        if blocks > TASKS_PER_TASKMANAGER_MAX:
+        of_taskmanagers = [self._execution.tasks_of(i) for i in range(self._execution.num_taskmanagers)]
+        blocks = max(sum(blocks_of_task(len(task.operators)) for task in tasks) for tasks in of_taskmanagers)
+        if blocks > BLOCKS_MAX:
             raise JobGraphError(
-                f"{blocks} tasks in one TaskManager, the most is {TASKS_PER_TASKMANAGER_MAX}: use more "
+                f"{blocks} tasks and operators in one TaskManager, the most is {BLOCKS_MAX}: use more "
                 "TaskManagers with fewer slots (taskmanager.numberOfTaskSlots)"
             )
 
@@ -302,6 +304,10 @@ class JobRun:
             self._timeout.cancel()
         self._owner.job_ended(self, ended)
 
+    def source_progress(self) -> tuple[SourceProgress, ...]:
+        """Of the sources that know how much there is to read."""
+        return () if self._splits is None else self._splits.progress()
+
     def summaries(self) -> tuple[TaskSummary, ...]:
         """Counters of all subtasks, read from the status pages without asking anybody."""
         return tuple(self._summary(task) for task in self._execution.tasks)
@@ -314,20 +320,28 @@ class JobRun:
             TaskState.CREATED,
             TaskState.DEPLOYING,
         )  # before, the block is an older job's
-        counters = read_block(page, task.block) if is_fresh else {}
+        counters = TaskCounters.read(page, task.block) if is_fresh else TaskCounters()
         return TaskSummary(
             vertex=task.subtask.vertex,
             vertex_name=task.vertex_name,
             subtask=task.subtask.subtask,
             state=state,
             taskmanager=self.taskmanagers[number].index,
-            records_in=counters.get("records_in", 0),
-            records_out=counters.get("records_out", 0),
-            bytes_in=counters.get("bytes_in", 0),
-            bytes_out=counters.get("bytes_out", 0),
-            busy_ns=counters.get("busy_ns", 0),
-            backpressured_ns=counters.get("backpressured_ns", 0),
+            records_in=counters.records_in,
+            records_out=counters.records_out,
+            bytes_in=counters.bytes_in,
+            bytes_out=counters.bytes_out,
+            busy_ns=counters.busy_ns,
+            backpressured_ns=counters.backpressured_ns,
+            idle_ns=counters.idle_ns,
+            operators=tuple(_operator_summaries(page, task)) if is_fresh else (),
         )
+
+
+def _operator_summaries(page: Any, task: TaskDeployment) -> Iterator[OperatorSummary]:
+    for index, operator in enumerate(task.operators):
+        counters = OperatorCounters.read(page, task.block + 1 + index)
+        yield OperatorSummary(operator.name, **counters.as_dict())
 
 
 def available_memory() -> int:

@@ -151,7 +151,7 @@ class JobManager:
     def _report_progress(self, run: JobRun) -> None:
         job_id = run.graph.job_id
         if job_id in self._progress:
-            self._client.send(JobProgress(job_id, run.summaries()))
+            self._client.send(JobProgress(job_id, run.summaries(), run.source_progress()))
             self._loop.call_later(_PROGRESS_INTERVAL_S, self._report_progress, run)
 
     def job_state_entered(self, run: JobRun, state: JobState) -> None:

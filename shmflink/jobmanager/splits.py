@@ -12,7 +12,7 @@ from shmflink.core import codec
 from shmflink.core.ids import SubtaskId
 from shmflink.errors import JobGraphError
 from shmflink.graph.job_graph import JobGraph, JobVertex
-from shmflink.rpc.messages import AssignSplit, Failure
+from shmflink.rpc.messages import AssignSplit, Failure, SourceProgress
 
 __all__ = ["SplitServer", "failure_of"]
 
@@ -28,6 +28,7 @@ class SplitServer:
 
     def __init__(self, enumerators: Mapping[int, SplitEnumerator]) -> None:
         self._enumerators = enumerators
+        self._in_hand: dict[SubtaskId, int] = {}  # bytes or rows of the split that each reader has
 
     @staticmethod
     def of(graph: JobGraph) -> SplitServer:
@@ -44,10 +45,25 @@ class SplitServer:
         Whatever the enumerator raises comes out.
         """
         enumerator = self._enumerators[subtask.vertex]
+        before = enumerator.progress
         split = enumerator.next_split(subtask.subtask)
+        after = enumerator.progress
+        self._in_hand[subtask] = after[0] - before[0] if before is not None and after is not None else 0
         if split is not None:
             return AssignSplit(epoch, subtask, codec.dumps_value(split), exhausted=False)
         return AssignSplit(epoch, subtask, b"", exhausted=True) if enumerator.is_exhausted else None
+
+    def progress(self) -> tuple[SourceProgress, ...]:
+        """What is read of the sources that know their end. A split counts when its reader asks for the next one."""
+        known = [(vertex, enumerator.progress) for vertex, enumerator in self._enumerators.items()]
+        return tuple(
+            SourceProgress(vertex, progress[0] - self._in_hand_of(vertex), progress[1])
+            for vertex, progress in known
+            if progress is not None
+        )
+
+    def _in_hand_of(self, vertex: int) -> int:
+        return sum(amount for subtask, amount in self._in_hand.items() if subtask.vertex == vertex)
 
 
 def _enumerator(vertex: JobVertex) -> SplitEnumerator:

@@ -1,4 +1,4 @@
-"""Counters of one subtask, kept as plain integers and stored to the TaskManager's status page once per quantum.
+"""Counters of subtasks and of the operators chained in them: plain integers, stored to the TaskManager's status page.
 
 The status page is shared memory that the JobManager maps read-only: reading a metric never disturbs a job.
 
@@ -7,24 +7,69 @@ Layout of a status page, in 64-bit words::
     0              heartbeat: CLOCK_MONOTONIC nanoseconds, stored by a native thread that needs no GIL
     1              number of task blocks in use
     2 .. 15        reserved
-    16 + 16 * i    block of task i: the words of `TaskCounters.WORDS`, in that order
+    16 + 16 * i    block i: the words of `TaskCounters.WORDS` or of `OperatorCounters.WORDS`, in that order
+
+A task has one block for itself and, behind it, one for each operator of its chain.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Self
 
-__all__ = ["BLOCK_WORDS", "HEADER_WORDS", "HEARTBEAT_WORD", "TaskCounters", "page_words", "read_block"]
+__all__ = [
+    "BLOCKS_MAX",
+    "BLOCK_WORDS",
+    "HEADER_WORDS",
+    "HEARTBEAT_WORD",
+    "Counters",
+    "OperatorCounters",
+    "TaskCounters",
+    "blocks_of_task",
+    "page_words",
+]
 
 HEARTBEAT_WORD: Final = 0
 HEADER_WORDS: Final = 16
 BLOCK_WORDS: Final = 16
+BLOCKS_MAX: Final = 4096
+"""Blocks of a status page; pages of memory that no task uses are never touched."""
 
 
-class TaskCounters:
-    """What one subtask has done since it started. Rows, bytes, nanoseconds; watermark in milliseconds."""
+class Counters:
+    """Words of one block. Rows, bytes, nanoseconds; watermark in milliseconds. Kept by one thread."""
 
-    WORDS: ClassVar[tuple[str, ...]] = (
+    WORDS: ClassVar[tuple[str, ...]] = ()
+    __slots__ = ("_offset", "_page")
+
+    def __init__(self, page: Any = None, block: int = 0) -> None:
+        """`page` is a `_core.StatusPage` or None (counted only in this process)."""
+        self._page = page
+        self._offset = HEADER_WORDS + BLOCK_WORDS * block
+        for word in self.WORDS:
+            setattr(self, word, 0)
+
+    @classmethod
+    def read(cls, page: Any, block: int) -> Self:
+        """What was last published to a mapped page."""
+        counters = cls()
+        values = page.load(HEADER_WORDS + BLOCK_WORDS * block, len(cls.WORDS))
+        for word, value in zip(cls.WORDS, values, strict=True):
+            setattr(counters, word, value)
+        return counters
+
+    def publish(self) -> None:
+        """Stores all words to the page; relaxed atomics, one call."""
+        if self._page is not None:
+            self._page.store(self._offset, [getattr(self, word) for word in self.WORDS])
+
+    def as_dict(self) -> dict[str, int]:
+        return {word: getattr(self, word) for word in self.WORDS}
+
+
+class TaskCounters(Counters):
+    """What one subtask has done since it started."""
+
+    WORDS = (
         "records_in",
         "records_out",
         "bytes_in",
@@ -38,7 +83,7 @@ class TaskCounters:
         "retained_copies",
         "progress",
     )
-    __slots__ = ("_offset", "_page", *WORDS)
+    __slots__ = WORDS
 
     records_in: int
     records_out: int
@@ -53,28 +98,24 @@ class TaskCounters:
     retained_copies: int
     progress: int
 
-    def __init__(self, page: Any = None, block: int = 0) -> None:
-        """`page` is a `_core.StatusPage` or None (counted only in this process)."""
-        self._page = page
-        self._offset = HEADER_WORDS + BLOCK_WORDS * block
-        for word in self.WORDS:
-            setattr(self, word, 0)
 
-    def publish(self) -> None:
-        """Stores all words to the page; relaxed atomics, one call."""
-        if self._page is not None:
-            self._page.store(self._offset, [getattr(self, word) for word in self.WORDS])
+class OperatorCounters(Counters):
+    """What one operator of a chain has done. `busy_ns` is its own time, without that of the operators behind it."""
 
-    def as_dict(self) -> dict[str, int]:
-        return {word: getattr(self, word) for word in self.WORDS}
+    WORDS = ("records_in", "records_out", "busy_ns", "malformed_rows")
+    __slots__ = WORDS
+
+    records_in: int
+    records_out: int
+    busy_ns: int
+    malformed_rows: int
 
 
-def page_words(tasks: int) -> int:
-    """Size of a status page for so many tasks, in words."""
-    return HEADER_WORDS + BLOCK_WORDS * tasks
+def blocks_of_task(operators: int) -> int:
+    """How many blocks a task with so many chained operators has."""
+    return 1 + operators
 
 
-def read_block(page: Any, block: int) -> dict[str, int]:
-    """The counters of task `block` from a mapped page."""
-    values = page.load(HEADER_WORDS + BLOCK_WORDS * block, len(TaskCounters.WORDS))
-    return dict(zip(TaskCounters.WORDS, values, strict=True))
+def page_words(blocks: int) -> int:
+    """Size of a status page with so many blocks, in words."""
+    return HEADER_WORDS + BLOCK_WORDS * blocks

@@ -247,15 +247,30 @@ class ShuffleSelector:
 class KeyGroupSelector:
     """HASH: rows to the owner of their key's key group."""
 
-    def __init__(self, assign: Callable[[pa.Array, int, int], np.ndarray[Any, Any]], max_parallelism: int) -> None:
-        """`assign(key column, max parallelism, number of channels)` gives the channel of each key."""
+    def __init__(
+        self,
+        assign: Callable[[Sequence[pa.Array], int, int], np.ndarray[Any, Any]],
+        max_parallelism: int,
+        key_columns: Sequence[str] = (),
+    ) -> None:
+        """`assign(key columns, max parallelism, number of channels)` gives the channel of each key.
+
+        `key_columns` name the columns that are the key; without them it is the batch's hidden keys.
+        """
         self._assign = assign
         self._max_parallelism = max_parallelism
+        self._key_columns = tuple(key_columns)
 
     def __call__(self, batch: Batch, count: int) -> np.ndarray[Any, Any]:
+        return self._assign(self._keys(batch), self._max_parallelism, count)
+
+    def _keys(self, batch: Batch) -> list[pa.Array]:
+        if self._key_columns:
+            columns = batch.columns()
+            return [columns.column(name) for name in self._key_columns]
         if batch.keys is None:
             raise InternalError("a batch without keys reached a keyed edge")
-        return self._assign(batch.keys, self._max_parallelism, count)
+        return [batch.keys]
 
 
 class CustomSelector:

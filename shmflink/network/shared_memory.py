@@ -52,7 +52,8 @@ _log = logging.getLogger(__name__)
 class SharedMemoryResultPartition:
     """`ResultPartition` over shared-memory channels.
 
-    `strategy` is the name of a `ShipStrategy`. HASH goes by the batch's keys; CUSTOM by `partitioner`, the user's
+    `strategy` is the name of a `ShipStrategy`. HASH goes by the batch's keys, or by `key_columns` where there are any;
+    CUSTOM by `partitioner`, the user's
     `(key, number of channels) -> index`, called once per row.
     """
 
@@ -66,6 +67,7 @@ class SharedMemoryResultPartition:
         max_parallelism: int = 128,
         partitioner: Callable[[Any, int], int] | None = None,
         seed: int = 0,
+        key_columns: Sequence[str] = (),
     ) -> None:
         assert (partitioner is not None) == (strategy == "CUSTOM"), strategy
         self._native = _core.ResultPartition(
@@ -74,11 +76,11 @@ class SharedMemoryResultPartition:
             strategy=strategy,
             exclusive=exclusive,
             max_parallelism=max_parallelism,
-            key_columns=[KEY_COLUMN],
+            key_columns=list(key_columns) or [KEY_COLUMN],
             seed=seed,
         )
         self._partitioner = partitioner
-        self._needs_keys = strategy in ("HASH", "CUSTOM")
+        self._needs_keys = strategy == "CUSTOM" or (strategy == "HASH" and not key_columns)
         self._channels = len(channels)
 
     def write(self, batch: Batch) -> bool:

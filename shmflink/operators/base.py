@@ -15,6 +15,8 @@ from typing import Any, Protocol
 
 from shmflink.core.batch import Batch
 from shmflink.core.elements import ControlElement, Element
+from shmflink.metrics.counters import OperatorCounters
+from shmflink.operators.processing_time import ProcessingTimeQueue, ProcessingTimeService
 
 __all__ = ["Mailbox", "Operator", "OperatorContext", "SideOutput"]
 
@@ -48,6 +50,8 @@ class OperatorContext:
     clock: Any
     metrics: Any = None
     job_parameters: dict[str, str] = field(default_factory=dict)
+    counters: OperatorCounters = field(default_factory=OperatorCounters)
+    processing_time: ProcessingTimeService = field(default_factory=lambda: ProcessingTimeQueue().service(0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,13 @@ class Operator:
 
     def close(self) -> None:
         """Frees resources; called exactly once, whatever happened before."""
+
+    def fused_with(self, following: Operator) -> Operator | None:
+        """One operator that does what this one and then `following` do; None where they stay two.
+
+        Asked when the job graph is built, for operators that are chained and have nobody else in between.
+        """
+        return None
 
     @property
     def is_available(self) -> bool:

@@ -76,6 +76,17 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class OperatorSummary:
+    """One operator of a subtask's chain at one moment: `metrics.counters.OperatorCounters`."""
+
+    name: str
+    records_in: int
+    records_out: int
+    busy_ns: int
+    malformed_rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class TaskSummary:
     """One subtask at one moment. Counters are those of `metrics.counters`."""
 
@@ -90,6 +101,17 @@ class TaskSummary:
     bytes_out: int
     busy_ns: int
     backpressured_ns: int
+    idle_ns: int = 0
+    operators: tuple[OperatorSummary, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SourceProgress:
+    """How much of a source's bounded input is read: `done` of `total` bytes or rows."""
+
+    vertex: int
+    done: int
+    total: int
 
 
 # --- client -> JobManager ---
@@ -154,10 +176,11 @@ class JobStatusChanged:
 
 @dataclass(frozen=True, slots=True)
 class JobProgress:
-    """Counters of all subtasks of a running job."""
+    """Counters of all subtasks of a running job, and the progress of the sources that know their end."""
 
     job_id: JobId
     tasks: tuple[TaskSummary, ...]
+    sources: tuple[SourceProgress, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,7 +345,7 @@ class AttemptReleased:
 
 register(JobId, SubtaskId, ShipStrategy, NodeKind, ChainedOperator, JobVertex, JobEdge, JobGraph)
 register(ChannelDeployment, InputDeployment, OutputDeployment, TaskDeployment)
-register(JobState, TaskState, Failure, TaskSummary)
+register(JobState, TaskState, Failure, OperatorSummary, TaskSummary, SourceProgress)
 register(StartCluster, SubmitJob, CancelJob, Shutdown)
 register(ClusterStarted, ClusterFailed, JobStatusChanged, JobProgress, JobEnded)
 register(ForkTaskManager, TaskManagerForked, TaskManagerExited)

@@ -17,7 +17,7 @@ from shmflink.graph.execution_graph import (
     TaskDeployment,
 )
 from shmflink.graph.job_graph import ChainedOperator, NodeKind, ShipStrategy
-from shmflink.metrics.counters import TaskCounters
+from shmflink.metrics.counters import OperatorCounters, TaskCounters
 from shmflink.network.channel import InputGate, ResultPartition
 from shmflink.network.local import (
     CREDITS_DEFAULT,
@@ -105,7 +105,7 @@ def local_selector(deployment: TaskDeployment, edge: OutputDeployment) -> Channe
         case _ if len(edge.channels) == 1 or edge.strategy is ShipStrategy.GLOBAL:
             return SingleSelector()
         case ShipStrategy.HASH:
-            return KeyGroupSelector(owners, edge.consumer_max_parallelism)
+            return KeyGroupSelector(owners, edge.consumer_max_parallelism, edge.key_columns)
         case ShipStrategy.CUSTOM:
             return CustomSelector(loads_trusted(edge.partitioner))
         case ShipStrategy.SHUFFLE:
@@ -116,7 +116,10 @@ def local_selector(deployment: TaskDeployment, edge: OutputDeployment) -> Channe
 
 def _build_chain(deployment: TaskDeployment, resources: TaskResources, slot: Mailbox) -> ChainNode:
     operators = deployment.operators
-    nodes = [ChainNode(_operator(op), _context(deployment, op, resources, slot)) for op in operators]
+    nodes = [
+        ChainNode(_operator(op), _context(deployment, op, resources, slot, deployment.block + 1 + index))
+        for index, op in enumerate(operators)
+    ]
     for node, op in zip(nodes, operators, strict=True):
         for child in op.children:
             tag = operators[child].input_tag
@@ -139,7 +142,7 @@ def _operator(op: ChainedOperator) -> Operator:
 
 
 def _context(
-    deployment: TaskDeployment, op: ChainedOperator, resources: TaskResources, slot: Mailbox
+    deployment: TaskDeployment, op: ChainedOperator, resources: TaskResources, slot: Mailbox, block: int
 ) -> OperatorContext:
     return OperatorContext(
         operator_name=op.name,
@@ -154,6 +157,7 @@ def _context(
         mailbox=slot,
         clock=resources.clock,
         job_parameters=dict(resources.job_parameters),
+        counters=OperatorCounters(resources.status_page, block),
     )
 
 

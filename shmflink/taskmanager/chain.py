@@ -52,7 +52,14 @@ def drive(node: ChainNode, element: Element, input_index: int = 0) -> Iterator[C
         while not operator.is_available:
             yield _PAUSED
     outputs: Iterator[Element | SideOutput]
-    outputs = operator.process(element, input_index) if is_batch else operator.process_control(element)  # type: ignore[arg-type]
+    if is_batch:
+        counters, clock = node.context.counters, node.context.clock
+        counters.records_in += element.num_rows  # type: ignore[union-attr]
+        began_ns = clock.monotonic_ns()
+        outputs = operator.process(element, input_index)  # type: ignore[arg-type]
+        counters.busy_ns += clock.monotonic_ns() - began_ns  # sinks do their work in the call itself
+    else:
+        outputs = operator.process_control(element)  # type: ignore[arg-type]
     yield from _emit_all(node, outputs)
 
 
@@ -63,6 +70,7 @@ def emit(node: ChainNode, output: Element | SideOutput) -> Iterator[ChainOutput]
         partitions: list[int] = node.side_partitions.get(output.tag, [])
         output = output.batch
     elif isinstance(output, Batch):
+        node.context.counters.records_out += output.num_rows
         children, partitions = node.children, node.partitions
     else:
         children = [*node.children, *(c for side in node.side_children.values() for c in side)]
@@ -91,9 +99,18 @@ def nodes_of(node: ChainNode) -> Iterator[ChainNode]:
 
 
 def _emit_all(node: ChainNode, outputs: Iterator[Element | SideOutput]) -> Iterator[ChainOutput]:
-    """Pauses between two outputs of one operator: one that explodes must not keep the slot."""
+    """Pauses between two outputs of one operator: one that explodes must not keep the slot.
+
+    Counts the time that the operator takes for itself: what is behind it runs between two of its outputs.
+    """
+    counters, monotonic_ns = node.context.counters, node.context.clock.monotonic_ns
     is_first = True
-    for output in outputs:
+    while True:
+        began_ns = monotonic_ns()
+        output = next(outputs, None)
+        counters.busy_ns += monotonic_ns() - began_ns
+        if output is None:
+            return
         if not is_first:
             yield _PAUSED
         is_first = False

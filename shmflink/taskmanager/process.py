@@ -12,7 +12,7 @@ from typing import Final
 import pyarrow as pa
 
 from shmflink._core import Heartbeat, StatusPage
-from shmflink.metrics.counters import HEARTBEAT_WORD, page_words
+from shmflink.metrics.counters import BLOCKS_MAX, HEARTBEAT_WORD, page_words
 from shmflink.rpc.connection import BlockingConnection
 from shmflink.rpc.messages import ForkTaskManager, TaskManagerReady
 from shmflink.taskmanager.control import Control
@@ -20,7 +20,6 @@ from shmflink.taskmanager.control import Control
 __all__ = ["run_taskmanager"]
 
 _LOG: Final = logging.getLogger(__name__)
-_BLOCKS: Final = 1024  # tasks that fit on the status page; the JobManager refuses more
 _OOM_SCORE_ADJ: Final = 500  # when memory runs out, the kernel shall take a worker and not the JobManager
 
 
@@ -29,7 +28,7 @@ def run_taskmanager(request: ForkTaskManager, end: socket.socket) -> None:
     fork.
     """
     _settle(request)
-    page = StatusPage.create(page_words(_BLOCKS))
+    page = StatusPage.create(page_words(BLOCKS_MAX))
     heartbeat = Heartbeat(page, HEARTBEAT_WORD, request.heartbeat_interval_ms)
     connection = BlockingConnection(end)
     connection.send(TaskManagerReady(request.index, os.getpid()), [page.fileno()])

@@ -63,4 +63,5 @@ class SharedMemoryEdges:
             max_parallelism=edge.consumer_max_parallelism,
             partitioner=loads_trusted(edge.partitioner) if custom else None,
             seed=deployment.subtask.subtask,
+            key_columns=edge.key_columns,
         )

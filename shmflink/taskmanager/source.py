@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from shmflink.connectors.base import Poll, Source, SourceReader, Split
 from shmflink.core.batch import Batch
 from shmflink.errors import InternalError
-from shmflink.operators.base import Operator, OperatorContext
+from shmflink.operators.base import Operator, OperatorContext, SideOutput
 
 __all__ = ["SourceOperator"]
 
@@ -53,8 +53,8 @@ class SourceOperator(Operator):
         if exhausted:
             self._reader.no_more_splits()
 
-    def poll(self) -> Batch | Poll:
-        """The next batch, WAIT when nothing is there now, or END."""
+    def poll(self) -> Batch | SideOutput | Poll:
+        """The next batch or side output, WAIT when nothing is there now, or END."""
         assert self._reader is not None, "poll() before open()"
         answer = self._reader.poll()
         if answer is Poll.NEED_SPLIT:

@@ -29,6 +29,7 @@ from shmflink.errors import InternalError
 from shmflink.graph.execution_graph import TaskDeployment
 from shmflink.metrics.counters import TaskCounters
 from shmflink.network.channel import InputGate, ResultPartition
+from shmflink.operators.base import SideOutput
 from shmflink.taskmanager.chain import PAUSE, ChainNode, ChainOutput, drive, emit, finish, nodes_of
 from shmflink.taskmanager.inputs import TaskInputs
 from shmflink.taskmanager.listener import TaskListener, TaskState
@@ -256,11 +257,16 @@ class Task:
         return self._control(channel, element)
 
     def _poll_source(self, source: SourceOperator) -> Iterator[ChainOutput] | None:
+        counters = self._head.context.counters
+        began_ns = self._clock.monotonic_ns()
         answer = source.poll()
+        counters.busy_ns += self._clock.monotonic_ns() - began_ns
         if isinstance(answer, Batch):
             if not self._outputs:  # a job in one task: show that it reads
                 self.counters.records_out += answer.num_rows
                 self.counters.batches_out += 1
+            return emit(self._head, answer)
+        if isinstance(answer, SideOutput):
             return emit(self._head, answer)
         if answer is Poll.END:
             return self._end(is_drained=True)
@@ -346,8 +352,13 @@ class Task:
 
     def _publish(self, now_ns: int) -> None:
         self._published_ns = now_ns
+        self._publish_counters()
+
+    def _publish_counters(self) -> None:
         self._count_bytes()
         self.counters.publish()
+        for node in self._nodes:
+            node.context.counters.publish()
 
     def _count_bytes(self) -> None:
         counters = self.counters
@@ -369,8 +380,7 @@ class Task:
     def _close(self) -> None:
         """Closes operators in chain order, then outputs and inputs. Later errors must not hide the first one."""
         self._suspended = None
-        self._count_bytes()
-        self.counters.publish()
+        self._publish_counters()
         closers = [node.operator.close for node in self._nodes]
         closers += [output.partition.close for output in self._outputs]
         if self._inputs is not None:

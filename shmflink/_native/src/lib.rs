@@ -5,12 +5,14 @@
 //! exchange/   key hash, scatter of columns into open segments, record batches over segments, gates, partitions
 //! parse/      CSV and JSON lines -> columns
 //! rows/       rows (Python objects) <-> columns, keys
+//! text/       columns -> lines of CSV and JSON
 //! ```
-//! `transport` knows nothing of the others; `exchange` stands on it; `rows` stands alone.
+//! `transport` knows nothing of the others; `exchange` stands on it; `parse`, `rows` and `text` stand alone.
 
 pub mod exchange;
 pub mod parse;
 pub mod rows;
+pub mod text;
 pub mod transport;
 
 use pyo3::prelude::*;
@@ -21,5 +23,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     exchange::register(module)?;
     parse::register(module)?;
     rows::register(module)?;
+    text::register(module)?;
     Ok(())
 }

@@ -1,5 +1,7 @@
 """A batch keeps rows, timestamps and keys together, whatever its form."""
 
+import datetime as dt
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -7,8 +9,8 @@ import pytest
 
 from shmflink.core.batch import Batch
 from shmflink.core.keys import encode_keys, key_values
-from shmflink.core.row import Row
-from shmflink.core.typeinfo import Types
+from shmflink.core.row import Row, create_row
+from shmflink.core.typeinfo import ColumnsTypeInfo, Types
 from shmflink.errors import TypeMismatchError
 
 
@@ -98,3 +100,35 @@ def test_declared_types_give_typed_columns_and_rows() -> None:
     columns = pa.RecordBatch.from_pydict({"x": [1]})
     assert Batch.of_columns(columns, Types.TUPLE([Types.LONG()])).rows() == [(1,)]
     assert Batch.of_columns(columns).rows() == [Row(x=1)]
+
+
+def test_rows_of_a_columnar_type_become_columns_of_exactly_these_types() -> None:
+    schema = pa.schema(
+        [
+            ("small", pa.uint8()),
+            ("text", pa.large_utf8()),
+            ("names", pa.map_(pa.utf8(), pa.int64())),
+            ("nested", pa.struct([("x", pa.int16())])),
+            ("price", pa.decimal128(9, 2)),
+            ("late", pa.timestamp("ns", "UTC")),
+        ]
+    )
+    late = dt.datetime(2024, 1, 2, tzinfo=dt.UTC)
+    row = Row(small=7, text="a", names={"k": 1}, nested=Row(x=3), price=Decimal("1.50"), late=late)
+    none = create_row(schema.names, [None] * len(schema))
+    columns = Batch.of_rows([row, none], ColumnsTypeInfo(schema)).columns()
+    assert columns.schema.equals(schema)
+    assert Batch.of_columns(columns, ColumnsTypeInfo(schema)).rows() == [row, none]
+
+
+def test_a_value_that_does_not_fit_its_column_names_it() -> None:
+    batch = Batch.of_rows([Row(small=300)], ColumnsTypeInfo(pa.schema([("small", pa.uint8())])))
+    with pytest.raises(TypeMismatchError, match="column `small` is declared uint8"):
+        batch.columns()
+
+
+def test_filter_keeps_the_form_and_the_timestamps() -> None:
+    batch = Batch.of_rows([("a", 1), ("b", 2), ("c", 3)], timestamps=pa.array([10, 20, 30]))
+    kept = batch.filter(pa.array([True, None, True]))
+    assert kept.rows() == [("a", 1), ("c", 3)]
+    assert kept.timestamps.to_pylist() == [10, 30]

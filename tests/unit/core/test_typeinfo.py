@@ -10,7 +10,7 @@ import pytest
 
 from shmflink.core.row import Row, RowKind
 from shmflink.core.time_units import Instant
-from shmflink.core.typeinfo import LocalTimeTypeInfo, TypeInformation, Types, type_of_schema
+from shmflink.core.typeinfo import ColumnsTypeInfo, LocalTimeTypeInfo, TypeInformation, Types, schema_of
 from shmflink.errors import TypeMismatchError
 
 
@@ -113,16 +113,33 @@ def test_wrong_declarations_are_refused() -> None:
         Types.PRIMITIVE_ARRAY(Types.STRING())
 
 
-def test_the_type_of_a_schema() -> None:
-    schema = pa.schema(
-        [
-            ("a", pa.int32()),
-            ("b", pa.list_(pa.utf8())),
-            ("c", pa.struct([("x", pa.bool_())])),
-            ("d", pa.decimal128(9, 2)),
-        ]
+def test_a_type_of_columns() -> None:
+    fields = [("a", pa.int32()), ("b", pa.list_(pa.utf8())), ("c", pa.struct([("x", pa.bool_())]))]
+    schema = pa.schema([*fields, ("d", pa.decimal128(9, 2)), ("e", pa.list_(pa.uint64()))])
+    columns = ColumnsTypeInfo(schema.with_metadata({"from": "a file"}))
+    assert columns.schema.equals(schema, check_metadata=True)
+    nested = (("list", "str"), ("row", ("x",), ("bool",)))
+    assert columns.shape == ("row", ("a", "b", "c", "d", "e"), ("i32", *nested, "arrow", "arrow"))
+    assert columns == ColumnsTypeInfo(schema)
+    assert columns != ColumnsTypeInfo(schema.remove(4))
+    assert repr(ColumnsTypeInfo(pa.schema([("a", pa.int32())]))) == "Columns(a: int32)"
+
+
+def test_columns_are_nullable_and_names_differ() -> None:
+    required = pa.schema([pa.field("a", pa.int32(), nullable=False)])
+    assert ColumnsTypeInfo(required).schema.field("a").nullable
+    with pytest.raises(TypeMismatchError, match=r"\['a'\] are there more than once"):
+        ColumnsTypeInfo(pa.schema([("a", pa.int32()), ("a", pa.utf8())]))
+
+
+def test_the_columns_of_declared_types() -> None:
+    named = Types.ROW_NAMED(["n", "m"], [Types.INT(), Types.MAP(Types.STRING(), Types.LONG())])
+    assert schema_of(named) == pa.schema([("n", pa.int32()), ("m", pa.map_(pa.utf8(), pa.int64()))])
+    assert schema_of(Types.TUPLE([Types.STRING(), Types.BIG_DEC()])) == pa.schema(
+        [("f0", pa.utf8()), ("f1", pa.decimal128(38, 18))]
     )
-    row_type = type_of_schema(schema)
-    assert row_type.get_field_names() == ["a", "b", "c", "d"]
-    assert row_type.get_field_types()[:3] == [Types.INT(), Types.LIST(Types.STRING()), Types.ROW([Types.BOOLEAN()])]
-    assert row_type.get_field_types()[3].arrow_type == pa.decimal128(9, 2)
+    assert schema_of(Types.STRING()) == pa.schema([("value", pa.utf8())])
+    assert schema_of(ColumnsTypeInfo(pa.schema([("a", pa.int8())]))) == pa.schema([("a", pa.int8())])
+    assert schema_of(Types.PICKLED_BYTE_ARRAY()) is None
+    assert schema_of(Types.TUPLE([Types.LIST(Types.PICKLED_BYTE_ARRAY())])) is None
+    assert schema_of(None) is None

@@ -57,7 +57,7 @@ DataStream
     set_description(description)
     map(func, output_type=None)
     flat_map(func, output_type=None)
-    key_by(key_selector, key_type=None)
+    key_by(key_selector, key_type=None, ...)
     filter(func)
     union(*streams)
     shuffle()
@@ -70,6 +70,7 @@ DataStream
     sink_to(sink)
     execute_and_collect(job_execution_name=None, limit=None)
     print(sink_identifier=None)
+    get_side_output(output_tag)
 KeyedStream
     map(func, output_type=None)
     flat_map(func, output_type=None)
@@ -80,7 +81,7 @@ KeyedStream
     max(position_to_max=0)
     min_by(position_to_min_by=0)
     max_by(position_to_max_by=0)
-    key_by(key_selector, key_type=None)
+    key_by(key_selector, key_type=None, ...)
     union(*streams)
     shuffle()
     project(*field_indexes)
@@ -164,7 +165,7 @@ SlotSharingGroup.Builder
 """
 
 NOT_IN_THIS_VERSION = """
-DataStream: add_sink assign_timestamps_and_watermarks cache connect get_side_output process window_all
+DataStream: add_sink assign_timestamps_and_watermarks cache connect process window_all
 KeyedStream: add_sink cache connect count_window process window
 StreamExecutionEnvironment: add_python_archive add_source create_input
 StreamExecutionEnvironment: enable_changelog_state_backend enable_checkpointing get_checkpoint_config
@@ -204,7 +205,10 @@ def parameters_of(function: Any) -> str:
 
 @pytest.mark.parametrize(("owner", "method", "parameters"), list(table()))
 def test_methods_have_pyflinks_parameters(owner: str, method: str, parameters: str) -> None:
-    assert parameters_of(getattr(find(owner), method)) == parameters
+    found = parameters_of(getattr(find(owner), method))
+    if parameters.endswith(", ..."):  # more may be given here than there
+        found, parameters = found.rpartition(", *")[0], parameters.removesuffix(", ...")
+    assert found == parameters
 
 
 @pytest.mark.parametrize("line", NOT_IN_THIS_VERSION.strip().splitlines())
@@ -224,6 +228,7 @@ def test_what_is_exported_is_pyflinks() -> None:
         "KeyedStream",
         "MapFunction",
         "MemorySize",
+        "OutputTag",
         "Partitioner",
         "ReduceFunction",
         "RuntimeContext",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -134,14 +135,19 @@ def test_shuffle_is_reproducible_and_loses_nothing() -> None:
 
 
 def test_keys_go_to_the_owner_of_their_key_group() -> None:
-    def assign(keys: pa.Array, max_parallelism: int, count: int) -> Any:
-        return np.asarray(keys.to_pylist()) % max_parallelism * count // max_parallelism
+    def assign(keys: Sequence[pa.Array], max_parallelism: int, count: int) -> Any:
+        return sum(np.asarray(column.to_pylist()) for column in keys) % max_parallelism * count // max_parallelism
 
     partition, channels = _edge(KeyGroupSelector(assign, 4), 2)
     partition.write(Batch.of_rows(list("abcde"), keys=encode_keys([0, 1, 2, 3, 4])))
     assert [_rows(channel) for channel in channels] == [["a", "b", "e"], ["c", "d"]]
     with pytest.raises(InternalError, match="without keys"):
         partition.write(Batch.of_rows([1]))
+
+    partition, channels = _edge(KeyGroupSelector(assign, 4, ["f0", "f1"]), 2)
+    partition.write(Batch.of_rows([(0, 0, "a"), (0, 1, "b"), (1, 1, "c"), (3, 0, "d"), (3, 1, "e")]))
+    rows = [[row[2] for row in _rows(channel)] for channel in channels]
+    assert rows == [["a", "b", "e"], ["c", "d"]]
 
 
 def test_a_custom_partitioner_gets_the_users_key_and_must_answer_with_an_index() -> None:

@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from shmflink.connectors.file_system import sink as sink_module
+from shmflink.connectors.file_system import part_writers as parts_module
 from shmflink.connectors.file_system.buckets import BucketAssigner
-from shmflink.connectors.file_system.encoders import Encoder, ParquetBulkWriters, ParquetWriterFactory
+from shmflink.connectors.file_system.encoders import Encoder
+from shmflink.connectors.file_system.parquet_output import ParquetBulkWriters, ParquetWriterFactory
 from shmflink.connectors.file_system.rolling import RollingPolicy
 from shmflink.connectors.file_system.sink import FileSink, OutputFileConfig, RowFormatBuilder
 from shmflink.core.batch import Batch
@@ -70,7 +71,7 @@ def test_parts_roll_by_size(driver: Any, tmp_path: Path) -> None:
 def test_many_full_parts_do_not_need_many_descriptors(
     driver: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sink_module, "_WAITING_DESCRIPTORS_MAX", 1)
+    monkeypatch.setattr(parts_module, "_WAITING_DESCRIPTORS_MAX", 1)
     sink = lines(tmp_path).with_rolling_policy(RollingPolicy.default_rolling_policy(part_size=1)).build()
     writer = driver.writer(sink)
     driver.write(writer, *[Batch.of_rows([str(number)]) for number in range(5)])
@@ -82,7 +83,7 @@ def test_many_full_parts_do_not_need_many_descriptors(
 def test_a_job_that_fails_leaves_nothing(
     driver: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parked: int
 ) -> None:
-    monkeypatch.setattr(sink_module, "_WAITING_DESCRIPTORS_MAX", parked)
+    monkeypatch.setattr(parts_module, "_WAITING_DESCRIPTORS_MAX", parked)
     sink = lines(tmp_path / "out").with_rolling_policy(RollingPolicy.default_rolling_policy(part_size=1)).build()
     writer = driver.writer(sink)
     driver.write(writer, Batch.of_rows(["a"]), Batch.of_rows(["b"]))

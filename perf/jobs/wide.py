@@ -1,0 +1,22 @@
+"""The job of the case `wide`: three of 200 columns. Arguments: format, input folder, output folder."""
+
+from __future__ import annotations
+
+import sys
+
+from shmflink.datastream import StreamExecutionEnvironment
+from shmflink.datastream.connectors.file_system import FileSink
+from shmflink.expressions import col
+
+MIN_WIDE = 32
+
+
+def main(inputs: str, output: str) -> None:
+    env = StreamExecutionEnvironment.get_execution_environment()
+    rows = env.read_parquet(inputs).filter(col("c100") >= MIN_WIDE)
+    rows.select("c003", "c100", "c199").sink_to(FileSink.parquet(output, compression="snappy"))
+    env.execute("wide")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[2:])

@@ -1,0 +1,161 @@
+//! JSON lines (one object per row), RFC 8259 without spaces.
+
+use super::cells::{Column, Kind, Values};
+use super::times::Standard;
+
+#[derive(Clone, Copy)]
+pub struct Style {
+    pub standard: Standard,
+    pub omits_nulls: bool,
+}
+
+/// 0: the byte stands for itself; else what follows the backslash, `u` for those with a number.
+static ESCAPES: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 0x20 {
+        table[byte] = b'u';
+        byte += 1;
+    }
+    table[8] = b'b';
+    table[9] = b't';
+    table[10] = b'n';
+    table[12] = b'f';
+    table[13] = b'r';
+    table[b'"' as usize] = b'"';
+    table[b'\\' as usize] = b'\\';
+    table
+};
+
+pub fn push_string(text: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    let bytes = text.as_bytes();
+    let mut start = 0;
+    for (at, byte) in bytes.iter().enumerate() {
+        let escape = ESCAPES[*byte as usize];
+        if escape == 0 {
+            continue;
+        }
+        out.extend_from_slice(&bytes[start..at]);
+        start = at + 1;
+        out.extend_from_slice(&[b'\\', escape]);
+        if escape == b'u' {
+            out.extend_from_slice(format!("{byte:04x}").as_bytes());
+        }
+    }
+    out.extend_from_slice(&bytes[start..]);
+    out.push(b'"');
+}
+
+pub fn push_value(column: &Column, row: usize, style: Style, out: &mut Vec<u8>) {
+    if column.is_null(row) {
+        out.extend_from_slice(b"null");
+        return;
+    }
+    match column.kind {
+        Kind::Bare if column.is_not_finite(row) => out.extend_from_slice(b"null"),
+        Kind::Bare => column.push(row, style.standard, out),
+        Kind::Plain => push_quoted(column, row, style, out),
+        Kind::Text => push_string(column.text(row), out),
+        Kind::Nested => push_nested(&column.values, row, style, out),
+    }
+}
+
+fn push_quoted(column: &Column, row: usize, style: Style, out: &mut Vec<u8>) {
+    out.push(b'"');
+    column.push(row, style.standard, out);
+    out.push(b'"');
+}
+
+fn push_nested(values: &Values, row: usize, style: Style, out: &mut Vec<u8>) {
+    match values {
+        Values::Dictionary(keys, dictionary) => push_value(dictionary, keys[row] as usize, style, out),
+        Values::List(offsets, items) => push_list(items, offsets[row] as usize, offsets[row + 1] as usize, style, out),
+        Values::LargeList(offsets, items) => {
+            push_list(items, offsets[row] as usize, offsets[row + 1] as usize, style, out);
+        }
+        Values::FixedList(size, items) => push_list(items, row * size, (row + 1) * size, style, out),
+        Values::Map(offsets, keys, items) => {
+            out.push(b'{');
+            for at in offsets[row] as usize..offsets[row + 1] as usize {
+                if at > offsets[row] as usize {
+                    out.push(b',');
+                }
+                push_key(keys, at, style, out);
+                out.push(b':');
+                push_value(items, at, style, out);
+            }
+            out.push(b'}');
+        }
+        Values::Struct(fields) => {
+            let mut is_first = true;
+            out.push(b'{');
+            for (name, field) in fields {
+                if style.omits_nulls && field.is_null(row) {
+                    continue;
+                }
+                if !is_first {
+                    out.push(b',');
+                }
+                is_first = false;
+                push_string(name, out);
+                out.push(b':');
+                push_value(field, row, style, out);
+            }
+            out.push(b'}');
+        }
+        _ => unreachable!("not nested"),
+    }
+}
+
+fn push_list(items: &Column, start: usize, end: usize, style: Style, out: &mut Vec<u8>) {
+    out.push(b'[');
+    for at in start..end {
+        if at > start {
+            out.push(b',');
+        }
+        push_value(items, at, style, out);
+    }
+    out.push(b']');
+}
+
+/// Names in an object are strings, whatever the map's keys are.
+fn push_key(keys: &Column, row: usize, style: Style, out: &mut Vec<u8>) {
+    match keys.kind {
+        Kind::Text => push_string(keys.text(row), out),
+        Kind::Bare | Kind::Plain => push_quoted(keys, row, style, out),
+        Kind::Nested => {
+            let mut text = Vec::new();
+            push_value(keys, row, style, &mut text);
+            push_string(&String::from_utf8_lossy(&text), out);
+        }
+    }
+}
+
+/// The lines of a batch, each with LF behind it.
+pub fn lines(names: &[&str], columns: &[Column], rows: usize, style: Style) -> Vec<u8> {
+    let labels: Vec<Vec<u8>> = names
+        .iter()
+        .map(|name| {
+            let mut label = vec![b','];
+            push_string(name, &mut label);
+            label.push(b':');
+            label
+        })
+        .collect();
+    let mut out = Vec::with_capacity(rows * labels.iter().map(|label| label.len() + 8).sum::<usize>());
+    for row in 0..rows {
+        let start = out.len();
+        out.push(b'{');
+        for (label, column) in labels.iter().zip(columns) {
+            if style.omits_nulls && column.is_null(row) {
+                continue;
+            }
+            let is_first = out.len() == start + 1;
+            out.extend_from_slice(&label[usize::from(is_first)..]);
+            push_value(column, row, style, &mut out);
+        }
+        out.extend_from_slice(b"}\n");
+    }
+    out
+}

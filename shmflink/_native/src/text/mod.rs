@@ -1,0 +1,18 @@
+//! Columns -> lines of text: CSV and JSON, a cell at a time into one buffer.
+//!
+//! ```text
+//! cells.rs    the columns of a batch, their types looked at once
+//! times.rs    dates, times and timestamps as text
+//! json.rs     JSON values
+//! csv.rs      cells between delimiters, quoted as asked
+//! python.rs   the two functions that Python calls
+//! ```
+//! Nothing here holds the GIL.
+
+mod cells;
+mod csv;
+mod json;
+mod python;
+mod times;
+
+pub use python::register;

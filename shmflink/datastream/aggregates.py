@@ -1,0 +1,164 @@
+"""Aggregates over the rows of a key, or over all rows. All of it *shmflink only*."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from shmflink.core.key_groups import key_hash
+from shmflink.core.typeinfo import ColumnsTypeInfo, TypeInformation, schema_of
+from shmflink.datastream.columns import named_expressions
+from shmflink.errors import TypeMismatchError
+from shmflink.expressions import Expression, bind, col, split_aggregates
+from shmflink.graph.job_graph import ShipStrategy
+from shmflink.graph.transformations import (
+    OperatorTransformation,
+    PartitionTransformation,
+    Transformation,
+    UnionTransformation,
+)
+from shmflink.operators.column_keys import ColumnKeys
+from shmflink.operators.column_steps import Project
+from shmflink.operators.columns import ColumnsOperator
+
+if TYPE_CHECKING:
+    from shmflink.datastream.data_stream import DataStream
+    from shmflink.datastream.recording import Program
+    from shmflink.operators.base import Operator
+
+__all__ = ["AggregatingStream", "KeyedAggregates", "expand_branches"]
+
+_Named = tuple[tuple[str, Expression], ...]
+
+
+class AggregatingStream:
+    """Part of `DataStream`."""
+
+    if TYPE_CHECKING:
+
+        def _columns_type(self, method: str) -> TypeInformation: ...
+
+    def aggregate(self, *aggregates: Expression, **named: Expression) -> DataStream:
+        """*shmflink only.* One row over all rows of the stream, e.g. `ds.aggregate(n=count(), top=col("price").max)`.
+
+        BATCH: one row at the end, also where nothing came. STREAMING: the new row after each batch.
+        """
+        pairs = named_expressions("aggregate", aggregates, named, aggregates=True)
+        return _grouped(self, self._columns_type("aggregate"), (), pairs)  # type: ignore[arg-type]  # a DataStream
+
+    def distinct(self, *columns: str | Expression) -> DataStream:
+        """*shmflink only.* Each combination of these columns once (of all columns where none is given), and no others.
+
+        STREAMING: as soon as it comes. BATCH: at the end.
+        """
+        declared = self._columns_type("distinct")
+        schema: pa.Schema = schema_of(declared)
+        keys = named_expressions("distinct", columns or tuple(schema.names), {})
+        return _grouped(self, declared, tuple(keys.items()), {})  # type: ignore[arg-type]  # a DataStream
+
+
+class KeyedAggregates:
+    """Part of `KeyedStream`."""
+
+    if TYPE_CHECKING:
+        _origin: DataStream
+        _selector: Any
+
+    def aggregate(self, *aggregates: Expression, **named: Expression) -> DataStream:
+        """*shmflink only.* One row for each key: the key columns, then `name=expression over aggregates`.
+
+        BATCH: at the end. STREAMING: after each batch the new rows of the keys that it changed. Nulls are keys.
+
+        >>> ds.key_by("user").aggregate(n=count(), mean=col("price").sum / col("price").count)
+        """
+        keys = self._selector
+        if not isinstance(keys, ColumnKeys):
+            raise TypeMismatchError(
+                "aggregate() needs keys that are columns: key_by('user') or key_by(expression.alias('name')), "
+                "not a function"
+            )
+        pairs = named_expressions("aggregate", aggregates, named, aggregates=True)
+        return _grouped(self._origin, keys.declared, keys.named, pairs)
+
+
+def expand_branches(stream: DataStream, make: Callable[[Program, Transformation], Transformation]) -> Transformation:
+    """`make` applied where the rows are produced: to each branch of a union by itself."""
+    program = stream.get_execution_environment().program
+
+    def expanded(t: Transformation) -> Transformation:
+        if isinstance(t, UnionTransformation):
+            branches = tuple(expanded(branch) for branch in t.inputs)
+            return UnionTransformation(program.next_id(), t.name, branches, branches[0].output_type)
+        return make(program, t)
+
+    return expanded(stream.get_transformation())
+
+
+def _grouped(
+    stream: DataStream, declared: TypeInformation, keys: _Named, named: Mapping[str, Expression]
+) -> DataStream:
+    """Local aggregates where the rows are, their partial rows by key, global aggregates, what is made of them."""
+    from shmflink.operators.group_aggregate import AggregateSpec, GlobalAggregateOperator, LocalAggregateOperator
+
+    schema: pa.Schema = schema_of(declared)
+    _check_keys(keys, named, schema)
+    calls, results = split_aggregates(named)
+    spec = AggregateSpec(schema, keys, tuple(calls.items()))
+
+    def local(program: Program, t: Transformation) -> Transformation:
+        if not isinstance(declared, ColumnsTypeInfo):
+            as_columns = ColumnsOperator(declared, [Project(tuple((name, col(name)) for name in schema.names))])
+            t = _operator(program, "Select", t, as_columns, schema)
+        return _operator(program, "LocalAggregate", t, LocalAggregateOperator(spec), spec.partial_schema)
+
+    produced = expand_branches(stream, local)
+    environment = stream.get_execution_environment()
+    program = environment.program
+    partitioned = PartitionTransformation(
+        program.next_id(),
+        "hash()" if keys else "global()",
+        (produced,),
+        produced.output_type,
+        strategy=ShipStrategy.HASH if keys else ShipStrategy.GLOBAL,
+        key_columns=tuple(name for name, _ in keys),
+    )
+    name = "Aggregate" if named else "Distinct"
+    last = _operator(program, name, partitioned, GlobalAggregateOperator(spec), spec.result_schema)
+    last.description = f"{name}({_described(keys, named)})"
+    last.parallelism = environment.get_parallelism() if keys else 1
+    last.is_parallelism_fixed = not keys
+    program.record(last)
+    if [str(result) for result in results.values()] != list(calls):
+        pairs = {name: col(name) for name, _ in keys} | results
+        finish = ColumnsOperator(ColumnsTypeInfo(spec.result_schema), [Project(tuple(pairs.items()))])
+        last = _operator(program, "Select", last, finish, finish.schema)
+        program.record(last)
+    return stream.derived(last)
+
+
+def _operator(
+    program: Program, name: str, t: Transformation, operator: Operator, made: pa.Schema
+) -> OperatorTransformation:
+    return OperatorTransformation(program.next_id(), name, (t,), ColumnsTypeInfo(made), operator=operator)
+
+
+def _check_keys(keys: _Named, named: Mapping[str, Expression], schema: pa.Schema) -> None:
+    """Raises TypeMismatchError for a result with the name of a key, or a key of a type that has no stable hash."""
+    for name, expression in keys:
+        if name in named:
+            raise TypeMismatchError(
+                f"{named[name].place}: aggregate(): `{name}` is a key; give the result another name"
+            )
+        kind = bind([expression], schema).fields.types[0]
+        try:
+            key_hash([pa.array([], kind)])
+        except TypeMismatchError as error:
+            raise TypeMismatchError(f"{expression.place}: `{expression}` cannot be a key: {error}") from None
+
+
+def _described(keys: _Named, named: Mapping[str, Expression]) -> str:
+    by = ", ".join(name if str(e) == name else f"{e} AS {name}" for name, e in keys)
+    made = ", ".join(f"{e} AS {name}" for name, e in named.items())
+    return "; ".join(part for part in (by and f"by {by}", made) if part)

@@ -1,0 +1,226 @@
+"""Bound expressions at work: one batch through all steps, and what happens when a value does not go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shmflink.errors import DataFormatError, InternalError
+from shmflink.expressions.node import Node
+from shmflink.expressions.registry import ScalarFunction, Values
+
+__all__ = ["EXPECTED_ERRORS", "BoundExpressions", "Step"]
+
+EXPECTED_ERRORS: Final = (pa.ArrowException, ValueError, TypeError, ArithmeticError)
+"""What functions raise for values and types that they cannot take."""
+
+_VALUE_SHOWN_MAX: Final = 80  # characters of an offending value in a message
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One distinct node: a column, a constant, or a function of earlier steps."""
+
+    node: Node
+    kind: pa.DataType
+    function: ScalarFunction | None = None
+    inputs: tuple[int, ...] = ()
+    column: int | None = None
+    constant: pa.Scalar | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """Stands for the values of a step that raised, until somebody needs them or nobody does.
+
+    `positions` are the rows of the batch that `inputs` belong to; None = all of them.
+    """
+
+    step: Step
+    error: Exception
+    inputs: list[Values]
+    rows: int
+    positions: npt.NDArray[np.int64] | None = None
+
+    def within(self, positions: npt.NDArray[np.int64]) -> _Failure:
+        """The same failure seen from the batch that these rows were taken from."""
+        mine = positions if self.positions is None else positions[self.positions]
+        return _Failure(self.step, self.error, self.inputs, self.rows, mine)
+
+
+class BoundExpressions:
+    """Expressions that fit a schema. Equal parts of different expressions are computed once per batch.
+
+    Attributes:
+        fields: names and types of what comes out.
+        columns: the names of the input columns that are looked at.
+    """
+
+    def __init__(self, steps: list[Step], outputs: list[int], schema: pa.Schema, fields: pa.Schema) -> None:
+        """Made by `bind`."""
+        self._steps = steps
+        self._outputs = outputs
+        self._schema = schema
+        self.fields = fields
+        self.columns = frozenset(schema.names[step.column] for step in steps if step.column is not None)
+
+    @property
+    def constants(self) -> list[pa.Scalar | None]:
+        """For each expression its value if it is the same for all rows of all batches, else None."""
+        return [self._steps[output].constant for output in self._outputs]
+
+    def evaluate(self, batch: pa.RecordBatch) -> list[pa.Array]:
+        """One array of `batch.num_rows` for each expression. The batch has the schema that was bound.
+
+        Raises:
+            DataFormatError: a value that a function cannot take; names expression, place, row and value.
+        """
+        if batch.num_columns != len(self._schema):
+            raise InternalError(f"bound to {self._schema.names}, given a batch of {batch.schema.names}")
+        rows = batch.num_rows
+        values = self._run(batch.columns, rows, None)
+        return [self._output(values[output], rows, index) for index, output in enumerate(self._outputs)]
+
+    def _output(self, value: Values, rows: int, index: int) -> pa.Array:
+        if isinstance(value, pa.Array):
+            return value
+        if isinstance(value, _Failure):
+            raise DataFormatError(_message(value, self._steps[self._outputs[index]].node)) from value.error
+        if isinstance(value, pa.ChunkedArray):
+            return value.combine_chunks()
+        return pa.repeat(value, rows)
+
+    def _run(self, columns: Sequence[pa.Array], rows: int, wanted: frozenset[int] | None) -> list[Values]:
+        """The values of every step, or of those wanted."""
+        values: list[Values] = []
+        is_failed = False
+        for index, step in enumerate(self._steps):
+            if step.constant is not None:
+                value: Values = step.constant
+            elif wanted is not None and index not in wanted:
+                value = None
+            elif step.column is not None:
+                value = columns[step.column]
+            else:
+                assert step.function is not None
+                inputs = [values[i] for i in step.inputs]
+                if is_failed and any(isinstance(given, _Failure) for given in inputs):
+                    inputs, failure = self._recovered(step, inputs, columns, rows)
+                    if failure is not None:
+                        values.append(failure)
+                        continue
+                try:
+                    value = step.function(inputs, step.node.parameters, rows)
+                except EXPECTED_ERRORS as error:
+                    value = _Failure(step, error, inputs, rows)
+                    is_failed = True
+            values.append(value)
+        return values
+
+    def _recovered(
+        self, step: Step, inputs: list[Values], columns: Sequence[pa.Array], rows: int
+    ) -> tuple[list[Values], _Failure | None]:
+        """The inputs again, those that failed computed on the rows that count; or the failure that remains."""
+        selection = step.function.selection if step.function is not None else None
+        for index, given in enumerate(inputs):
+            if not isinstance(given, _Failure):
+                continue
+            if selection is None or index == 0:
+                return inputs, given
+            mask = selection(index, inputs[:index])
+            computed = self._on_selected(step.inputs[index], mask, columns, rows)
+            if isinstance(computed, _Failure):
+                return inputs, computed
+            inputs[index] = computed
+        return inputs, None
+
+    def _on_selected(self, wanted: int, mask: Values, columns: Sequence[pa.Array], rows: int) -> Values:
+        """One step on the rows of a mask, null in the others."""
+        if isinstance(mask, pa.Scalar):
+            mask = pa.repeat(mask, rows)
+        chosen = np.asarray(pc.fill_null(mask, False).to_numpy(zero_copy_only=False), dtype=bool)
+        positions = np.flatnonzero(chosen)
+        needed = self._below(wanted)
+        used = {self._steps[index].column for index in needed} - {None}
+        taken = pa.array(positions)
+        part = [column.take(taken) if index in used else column for index, column in enumerate(columns)]
+        value = self._run(part, len(positions), needed)[wanted]
+        if isinstance(value, _Failure):
+            return value.within(positions)
+        if isinstance(value, pa.Scalar):
+            return value
+        return value.take(pa.array(np.cumsum(chosen) - 1, pa.int64(), mask=~chosen))
+
+    def _below(self, wanted: int) -> frozenset[int]:
+        found: set[int] = set()
+        waiting = [wanted]
+        while waiting:
+            index = waiting.pop()
+            if index not in found:
+                found.add(index)
+                waiting.extend(self._steps[index].inputs)
+        return frozenset(found)
+
+
+def _message(failure: _Failure, expression: Node) -> str:
+    """What failed, where it was written, on which values, in which row."""
+    step = failure.step
+    place = f"{step.node.place}: " if step.node.place else ""
+    whole = "" if expression is step.node else f" (part of `{expression}`)"
+    start = f"{place}in `{step.node}`{whole}: "
+    row = _bad_row(failure)
+    if row is None:
+        return f"{start}{failure.error}"
+    shown = ", ".join(
+        f"`{argument}` = {_shown(value, row)}"
+        for argument, value in zip(step.node.arguments, failure.inputs, strict=True)
+    )
+    try:
+        _applied_to(failure, row, row + 1)
+    except EXPECTED_ERRORS as error:
+        reason: Exception = error
+    else:
+        reason = failure.error
+    number = row if failure.positions is None else int(failure.positions[row])
+    return f"{start}{step.node.function} fails where {shown} (row {number} of the batch, counted from 0): {reason}"
+
+
+def _bad_row(failure: _Failure) -> int | None:
+    """The first row that fails by itself, found by halving; None where only the whole fails."""
+    low, high = 0, failure.rows
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _fails(failure, low, middle):
+            high = middle
+        else:
+            low = middle
+    return low if failure.rows and _fails(failure, low, high) else None
+
+
+def _fails(failure: _Failure, low: int, high: int) -> bool:
+    try:
+        _applied_to(failure, low, high)
+    except EXPECTED_ERRORS:
+        return True
+    return False
+
+
+def _applied_to(failure: _Failure, low: int, high: int) -> None:
+    part = [value if isinstance(value, pa.Scalar) else value.slice(low, high - low) for value in failure.inputs]
+    assert failure.step.function is not None
+    failure.step.function(part, failure.step.node.parameters, high - low)
+
+
+def _shown(value: Values, row: int) -> str:
+    scalar: Any = value if isinstance(value, pa.Scalar) else value[row]
+    try:
+        text = repr(scalar.as_py())
+    except (ValueError, ImportError):  # nanoseconds that Python's datetime cannot hold
+        text = str(scalar)
+    return text if len(text) <= _VALUE_SHOWN_MAX else text[:_VALUE_SHOWN_MAX] + "..."

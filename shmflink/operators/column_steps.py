@@ -1,0 +1,237 @@
+"""What can be done to columns, one step each: described by expressions, then bound to a schema, then run on batches.
+
+A *step* is a plain picklable description over column names. `bind` compiles it against the schema that comes in and the
+columns that somebody still needs behind it; a bound step turns one record batch into others.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shmflink.errors import TypeMismatchError
+from shmflink.expressions import BoundExpressions, Expression, bind
+
+__all__ = ["EXPLODED_ROWS_MAX", "BoundFilter", "BoundStep", "Explode", "Filter", "Project", "Step", "columns_of"]
+
+EXPLODED_ROWS_MAX: Final = 1 << 16  # rows of one batch that comes of exploding
+
+Columns: TypeAlias = tuple[pa.RecordBatch, pa.Int64Array | None]
+"""Columns and the timestamps of their rows."""
+
+_Counts: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
+
+
+class BoundStep(ABC):
+    """A step that fits a schema."""
+
+    @abstractmethod
+    def run(self, columns: pa.RecordBatch, timestamps: pa.Int64Array | None) -> Iterable[Columns]:
+        """What comes of these columns; nothing where no row is left."""
+
+
+class Step(ABC):
+    """One thing done to columns."""
+
+    @abstractmethod
+    def output_schema(self, schema: pa.Schema) -> pa.Schema:
+        """The columns that come of these.
+
+        Raises:
+            TypeMismatchError: an expression does not fit them.
+        """
+
+    @abstractmethod
+    def inputs_of(self, needed: frozenset[str]) -> frozenset[str]:
+        """The columns that must come in so that the columns `needed` can come out."""
+
+    @abstractmethod
+    def narrowed(self, needed: frozenset[str]) -> Step:
+        """The step without what only makes columns that nobody needs."""
+
+    @abstractmethod
+    def bind(self, schema: pa.Schema) -> BoundStep:
+        """The step for columns of this schema."""
+
+
+@dataclass(frozen=True, slots=True)
+class Project(Step):
+    """Other columns, each an expression over the old ones: `select`, `with_columns`, `drop`, `rename`."""
+
+    named: tuple[tuple[str, Expression], ...]
+
+    def output_schema(self, schema: pa.Schema) -> pa.Schema:
+        bound = bind([expression for _, expression in self.named], schema)
+        return pa.schema([(name, kind) for (name, _), kind in zip(self.named, bound.fields.types, strict=True)])
+
+    def inputs_of(self, needed: frozenset[str]) -> frozenset[str]:
+        return frozenset(c for name, expression in self.named if name in needed for c in columns_of(expression))
+
+    def narrowed(self, needed: frozenset[str]) -> Project:
+        return Project(tuple(pair for pair in self.named if pair[0] in needed))
+
+    def bind(self, schema: pa.Schema) -> BoundStep:
+        return _BoundProject(bind([expression for _, expression in self.named], schema), self.output_schema(schema))
+
+
+@dataclass(frozen=True, slots=True)
+class Filter(Step):
+    """Keeps the rows for which `predicate` is true, not false or null; of these the columns `kept` (None = all)."""
+
+    predicate: Expression
+    kept: tuple[str, ...] | None = None
+
+    def output_schema(self, schema: pa.Schema) -> pa.Schema:
+        kind = bind([self.predicate], schema).fields.types[0]
+        if not (pa.types.is_boolean(kind) or pa.types.is_null(kind)):
+            raise TypeMismatchError(
+                f"{self.predicate.place}: filter() takes a condition, `{self.predicate}` is {kind}: compare it with "
+                "something"
+            )
+        return schema if self.kept is None else pa.schema([field for field in schema if field.name in self.kept])
+
+    def inputs_of(self, needed: frozenset[str]) -> frozenset[str]:
+        return needed | columns_of(self.predicate)
+
+    def narrowed(self, needed: frozenset[str]) -> Filter:
+        return Filter(self.predicate, tuple(sorted(needed)))
+
+    def bind(self, schema: pa.Schema) -> BoundStep:
+        kept = None if self.kept is None else [i for i, name in enumerate(schema.names) if name in self.kept]
+        kept = None if kept is None or len(kept) == len(schema) else kept
+        return BoundFilter(bind([self.predicate], schema), kept)
+
+
+@dataclass(frozen=True, slots=True)
+class Explode(Step):
+    """A row for each element of the array `expression`, as column `name`; the other columns are repeated.
+
+    A row whose array is null or empty gives none, with `outer` one whose element is null (SQL: UNNEST, and LEFT JOIN
+    UNNEST ... ON TRUE). `kept` are the other columns that stay, None = all but `name`.
+    """
+
+    name: str
+    expression: Expression
+    outer: bool = False
+    kept: tuple[str, ...] | None = None
+
+    def output_schema(self, schema: pa.Schema) -> pa.Schema:
+        kind = bind([self.expression], schema).fields.types[0]
+        if not _is_array(kind):
+            raise TypeMismatchError(f"{self.expression.place}: explode() takes an array, `{self.expression}` is {kind}")
+        element = pa.field(self.name, kind.value_type)
+        fields = [element if field.name == self.name else field for field in self._kept_of(schema)]
+        return pa.schema(fields if self.name in schema.names else [*fields, element])
+
+    def inputs_of(self, needed: frozenset[str]) -> frozenset[str]:
+        return (needed - {self.name}) | columns_of(self.expression)
+
+    def narrowed(self, needed: frozenset[str]) -> Explode:
+        return Explode(self.name, self.expression, self.outer, tuple(sorted(needed - {self.name})))
+
+    def bind(self, schema: pa.Schema) -> BoundStep:
+        return _BoundExplode(self, schema, self.output_schema(schema))
+
+    def _kept_of(self, schema: pa.Schema) -> list[pa.Field]:
+        """Columns of the input that have a place in the output, the one that is replaced among them."""
+        return [f for f in schema if self.kept is None or f.name in self.kept or f.name == self.name]
+
+
+def columns_of(expression: Expression) -> frozenset[str]:
+    """The columns that an expression reads."""
+    return frozenset(node.parameters[0] for node in expression.walk() if node.function == "col")
+
+
+class _BoundProject(BoundStep):
+    def __init__(self, bound: BoundExpressions, schema: pa.Schema) -> None:
+        self._bound = bound
+        self._schema = schema
+
+    def run(self, columns: pa.RecordBatch, timestamps: pa.Int64Array | None) -> Iterable[Columns]:
+        arrays = self._bound.evaluate(columns)
+        return ((pa.RecordBatch.from_arrays(arrays, schema=self._schema), timestamps),)
+
+
+class BoundFilter(BoundStep):
+    """Keeps rows."""
+
+    def __init__(self, bound: BoundExpressions, kept: list[int] | None) -> None:
+        self._bound = bound
+        self._kept = kept
+
+    def run(self, columns: pa.RecordBatch, timestamps: pa.Int64Array | None) -> Iterable[Columns]:
+        mask = self.mask(columns)
+        passing = mask.true_count
+        if not passing:
+            return ()
+        if self._kept is not None:
+            columns = columns.select(self._kept)
+        if passing == columns.num_rows:
+            return ((columns, timestamps),)
+        return ((columns.filter(mask), None if timestamps is None else timestamps.filter(mask)),)
+
+    def mask(self, columns: pa.RecordBatch) -> pa.BooleanArray:
+        """True for the rows to keep."""
+        mask = self._bound.evaluate(columns)[0]
+        return mask if pa.types.is_boolean(mask.type) else mask.cast(pa.bool_())
+
+
+class _BoundExplode(BoundStep):
+    def __init__(self, step: Explode, schema: pa.Schema, output: pa.Schema) -> None:
+        self._bound = bind([step.expression], schema)
+        self._outer = step.outer
+        self._output = output
+        self._element = output.get_field_index(step.name)
+        self._others = [schema.get_field_index(name) for name in output.names if name != step.name]
+
+    def run(self, columns: pa.RecordBatch, timestamps: pa.Int64Array | None) -> Iterable[Columns]:
+        arrays = self._bound.evaluate(columns)[0]
+        counts = pc.fill_null(pc.list_value_length(arrays), 0).to_numpy().astype(np.int64)
+        ends = np.cumsum(np.maximum(counts, 1) if self._outer else counts)
+        for start, stop in _pieces(ends):
+            yield from self._piece(columns, timestamps, arrays.slice(start, stop - start), counts[start:stop], start)
+
+    def _piece(
+        self, columns: pa.RecordBatch, timestamps: pa.Int64Array | None, arrays: pa.Array, counts: _Counts, start: int
+    ) -> Iterator[Columns]:
+        elements = pc.list_flatten(arrays)
+        rows = None
+        if self._outer and not counts.all():
+            elements, counts = _with_nulls(elements, counts)
+        if self._others or timestamps is not None:
+            rows = pa.array(np.repeat(np.arange(start, start + len(counts)), counts))
+        for offset in range(0, len(elements), EXPLODED_ROWS_MAX):  # more than one round: a row with a long array
+            part = elements.slice(offset, EXPLODED_ROWS_MAX)
+            taken = None if rows is None else rows.slice(offset, EXPLODED_ROWS_MAX)
+            repeated = [columns.column(index).take(taken) for index in self._others]
+            repeated.insert(self._element, part)
+            stamps = None if timestamps is None else timestamps.take(taken)
+            yield pa.RecordBatch.from_arrays(repeated, schema=self._output), stamps
+
+
+def _pieces(ends: _Counts) -> Iterator[tuple[int, int]]:
+    """Runs of rows that give at most EXPLODED_ROWS_MAX rows, at least one row each. `ends`: rows given so far."""
+    start, given = 0, 0
+    while start < len(ends):
+        stop = max(int(np.searchsorted(ends, given + EXPLODED_ROWS_MAX, side="right")), start + 1)
+        if ends[stop - 1] > given:
+            yield start, stop
+        start, given = stop, int(ends[stop - 1])
+
+
+def _with_nulls(elements: pa.Array, counts: _Counts) -> tuple[pa.Array, _Counts]:
+    """The elements with a null for each row that has none, and how many each row has then."""
+    filled = np.maximum(counts, 1)
+    is_null = np.repeat(counts == 0, filled)
+    indexes = np.cumsum(~is_null) - 1
+    return elements.take(pa.array(indexes, mask=is_null)), filled
+
+
+def _is_array(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))

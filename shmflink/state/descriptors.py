@@ -1,0 +1,111 @@
+"""What a function says of its state before it uses it (`pyflink.datastream.state`): a name and types."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shmflink.core.typeinfo import MapTypeInfo, TypeInformation, Types
+from shmflink.errors import UsageError
+from shmflink.state.ttl import StateTtlConfig
+
+__all__ = [
+    "AggregatingStateDescriptor",
+    "ListStateDescriptor",
+    "MapStateDescriptor",
+    "ReducingStateDescriptor",
+    "StateDescriptor",
+    "ValueStateDescriptor",
+]
+
+
+class StateDescriptor:
+    """Name and type of a state. The name is unique in its operator, and finds the state again after a restart."""
+
+    def __init__(self, name: str, type_info: TypeInformation) -> None:
+        if not isinstance(name, str) or not name:
+            raise UsageError(f"{type(self).__name__}: a state's name is a text that is not empty, got {name!r}")
+        if not isinstance(type_info, TypeInformation):
+            raise UsageError(
+                f"{type(self).__name__}('{name}'): the type must be a TypeInformation, for example Types.LONG(), "
+                f"got {type_info!r}"
+            )
+        self.name = name
+        self.type_info = type_info
+        self.ttl_config: StateTtlConfig | None = None
+
+    def get_name(self) -> str:
+        """The state's name."""
+        return self.name
+
+    def enable_time_to_live(self, ttl_config: StateTtlConfig) -> None:
+        """Lets entries expire."""
+        if not isinstance(ttl_config, StateTtlConfig):
+            raise UsageError(f"enable_time_to_live() takes a StateTtlConfig, got {ttl_config!r}")
+        self.ttl_config = ttl_config
+
+    def identity(self) -> tuple[Any, ...]:
+        """*shmflink only.* What two descriptors of one name must have in common."""
+        return (type(self).__name__, self.name, repr(self.type_info), self.ttl_config)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}('{self.name}', {self.type_info})"
+
+
+class ValueStateDescriptor(StateDescriptor):
+    """One value for each key."""
+
+    def __init__(self, name: str, value_type_info: TypeInformation) -> None:
+        super().__init__(name, value_type_info)
+
+
+class ListStateDescriptor(StateDescriptor):
+    """A list for each key."""
+
+    def __init__(self, name: str, elem_type_info: TypeInformation) -> None:
+        super().__init__(name, elem_type_info)
+
+
+class MapStateDescriptor(StateDescriptor):
+    """A map for each key; also what broadcast state is."""
+
+    def __init__(self, name: str, key_type_info: TypeInformation, value_type_info: TypeInformation) -> None:
+        for type_info in (key_type_info, value_type_info):
+            if not isinstance(type_info, TypeInformation):
+                raise UsageError(f"MapStateDescriptor('{name}'): types must be TypeInformation, got {type_info!r}")
+        super().__init__(name, Types.MAP(key_type_info, value_type_info))
+        assert isinstance(self.type_info, MapTypeInfo)
+
+
+class ReducingStateDescriptor(StateDescriptor):
+    """One value for each key, to which others are reduced."""
+
+    def __init__(self, name: str, reduce_function: Any, type_info: TypeInformation) -> None:
+        """`reduce_function`: a ReduceFunction or a callable of two values."""
+        super().__init__(name, type_info)
+        if not callable(getattr(reduce_function, "reduce", None)) and not callable(reduce_function):
+            raise UsageError(
+                f"ReducingStateDescriptor('{name}'): reduce_function must be a ReduceFunction or a callable, "
+                f"got {reduce_function!r}"
+            )
+        self._reduce_function = reduce_function
+
+    def get_reduce_function(self) -> Any:
+        """The function as it was given."""
+        return self._reduce_function
+
+
+class AggregatingStateDescriptor(StateDescriptor):
+    """One accumulator for each key."""
+
+    def __init__(self, name: str, agg_function: Any, state_type_info: TypeInformation) -> None:
+        """`agg_function`: an AggregateFunction; `state_type_info`: the type of its accumulator."""
+        super().__init__(name, state_type_info)
+        if not all(callable(getattr(agg_function, m, None)) for m in ("create_accumulator", "add", "get_result")):
+            raise UsageError(
+                f"AggregatingStateDescriptor('{name}'): agg_function must be an AggregateFunction, got {agg_function!r}"
+            )
+        self._agg_function = agg_function
+
+    def get_agg_function(self) -> Any:
+        """The function as it was given."""
+        return self._agg_function

@@ -1,0 +1,251 @@
+"""Keyed state as functions use it: each object reads and writes the entry of the backend's current key.
+
+What comes out of a state and what goes in are values: a list changed after `value()` or `update()` is not the state's
+(`isolation.py`). Null means absent everywhere, as in Flink.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol
+
+from shmflink.errors import UsageError
+from shmflink.state.isolation import IMMUTABLE, isolated
+
+__all__ = [
+    "AggregatingState",
+    "CurrentKey",
+    "ListState",
+    "MapState",
+    "ReducingState",
+    "ValueState",
+    "reject_none",
+]
+
+
+class CurrentKey(Protocol):
+    """Who knows which entry is meant."""
+
+    entry: Any
+
+
+class ValueState:
+    """One value for each key."""
+
+    __slots__ = ("_current", "_table")
+
+    def __init__(self, table: dict[Any, Any], current: CurrentKey) -> None:
+        self._table = table
+        self._current = current
+
+    def value(self) -> Any:
+        """The current value; None where there is none."""
+        value = self._table.get(self._current.entry)
+        return value if type(value) in IMMUTABLE else isolated(value)
+
+    def update(self, value: Any) -> None:
+        """Sets the value; None clears it."""
+        if value is None:
+            self._table.pop(self._current.entry, None)
+        else:
+            self._table[self._current.entry] = value if type(value) in IMMUTABLE else isolated(value)
+
+    def clear(self) -> None:
+        """Removes the value."""
+        self._table.pop(self._current.entry, None)
+
+
+class ListState:
+    """A list for each key."""
+
+    __slots__ = ("_current", "_table")
+
+    def __init__(self, table: dict[Any, list[Any]], current: CurrentKey) -> None:
+        self._table = table
+        self._current = current
+
+    def get(self) -> list[Any]:
+        """The elements; empty where there are none."""
+        return [v if type(v) in IMMUTABLE else isolated(v) for v in self._table.get(self._current.entry, ())]
+
+    def add(self, value: Any) -> None:
+        """Appends one element, which must not be None."""
+        reject_none(value)
+        kept = value if type(value) in IMMUTABLE else isolated(value)
+        elements = self._table.get(self._current.entry)
+        if elements is None:
+            self._table[self._current.entry] = [kept]
+        else:
+            elements.append(kept)
+
+    def update(self, values: Iterable[Any]) -> None:
+        """Replaces all elements; an empty list clears."""
+        elements = _elements(values)
+        if elements:
+            self._table[self._current.entry] = elements
+        else:
+            self.clear()
+
+    def add_all(self, values: Iterable[Any]) -> None:
+        """Appends elements, none of which may be None."""
+        if elements := _elements(values):
+            self._table.setdefault(self._current.entry, []).extend(elements)
+
+    def clear(self) -> None:
+        """Removes all elements."""
+        self._table.pop(self._current.entry, None)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.get())
+
+
+class MapState:
+    """A map for each key. Map keys must be hashable."""
+
+    __slots__ = ("_current", "_table")
+
+    def __init__(self, table: dict[Any, dict[Any, Any]], current: CurrentKey) -> None:
+        self._table = table
+        self._current = current
+
+    def get(self, key: Any) -> Any:
+        """The value of a map key; None where there is none."""
+        return isolated(self._map().get(key))
+
+    def put(self, key: Any, value: Any) -> None:
+        """Sets the value of a map key."""
+        self._table.setdefault(self._current.entry, {})[isolated(key)] = isolated(value)
+
+    def put_all(self, dict_value: dict[Any, Any]) -> None:
+        """Sets the values of several map keys."""
+        if dict_value:
+            self._table.setdefault(self._current.entry, {}).update(isolated(dict(dict_value)))
+
+    def remove(self, key: Any) -> None:
+        """Removes a map key, where it is there."""
+        entries = self._table.get(self._current.entry)
+        if entries is not None and key in entries:
+            del entries[key]
+            if not entries:
+                self.clear()
+
+    def contains(self, key: Any) -> bool:
+        """Whether the map key is there."""
+        return key in self._map()
+
+    def items(self) -> Iterable[tuple[Any, Any]]:
+        """Map keys and values, as they are now."""
+        return [(key, isolated(value)) for key, value in self._map().items()]
+
+    def keys(self) -> Iterable[Any]:
+        """Map keys, as they are now."""
+        return list(self._map())
+
+    def values(self) -> Iterable[Any]:
+        """Values, as they are now."""
+        return [isolated(value) for value in self._map().values()]
+
+    def is_empty(self) -> bool:
+        """Whether there is no map key."""
+        return not self._map()
+
+    def clear(self) -> None:
+        """Removes all map keys."""
+        self._table.pop(self._current.entry, None)
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.get(key)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.put(key, value)
+
+    def __delitem__(self, key: Any) -> None:
+        self.remove(key)
+
+    def __contains__(self, key: Any) -> bool:
+        return self.contains(key)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.keys())
+
+    def _map(self) -> dict[Any, Any]:
+        return self._table.get(self._current.entry, _NOTHING)
+
+
+_NOTHING: dict[Any, Any] = {}
+
+
+class ReducingState:
+    """One value for each key, to which every added value is reduced."""
+
+    __slots__ = ("_cell", "_reduce")
+
+    def __init__(self, cell: Any, reduce: Callable[[Any, Any], Any]) -> None:
+        """`cell`: a value state, with or without time to live."""
+        self._cell = cell
+        self._reduce = reduce
+
+    def get(self) -> Any:
+        """The reduced value; None where nothing was added."""
+        return self._cell.value()
+
+    def add(self, value: Any) -> None:
+        """Reduces the value into the state; None clears it, as in Flink."""
+        if value is None:
+            self._cell.clear()
+            return
+        old = self._cell.value()
+        self._cell.update(value if old is None else self._reduce(old, value))
+
+    def clear(self) -> None:
+        """Removes the value."""
+        self._cell.clear()
+
+
+class AggregatingState:
+    """One accumulator for each key; `get` gives its result."""
+
+    __slots__ = ("_cell", "_function")
+
+    def __init__(self, cell: Any, function: Any) -> None:
+        """`cell`: a value state; `function`: an AggregateFunction."""
+        self._cell = cell
+        self._function = function
+
+    def get(self) -> Any:
+        """The result; None where nothing was added."""
+        accumulator = self._cell.value()
+        return None if accumulator is None else self._function.get_result(accumulator)
+
+    def add(self, value: Any) -> None:
+        """Adds the value to the accumulator; None clears it, as in Flink."""
+        if value is None:
+            self._cell.clear()
+            return
+        accumulator = self._cell.value()
+        if accumulator is None:
+            accumulator = self._function.create_accumulator()
+        self._cell.update(self._function.add(value, accumulator))
+
+    def clear(self) -> None:
+        """Removes the accumulator."""
+        self._cell.clear()
+
+
+def reject_none(value: Any) -> None:
+    """List state holds no None, as in Flink.
+
+    Raises:
+        UsageError: the value is None.
+    """
+    if value is None:
+        raise UsageError("a list state cannot hold None; leave it out, or keep a value that stands for it")
+
+
+def _elements(values: Iterable[Any]) -> list[Any]:
+    if values is None:
+        raise UsageError("a list state takes an iterable of values, got None; clear() removes all")
+    elements = [isolated(value) for value in values]
+    if any(element is None for element in elements):
+        reject_none(None)
+    return elements

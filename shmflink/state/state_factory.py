@@ -1,0 +1,50 @@
+"""From a descriptor and a table to the object that a function uses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shmflink.core.clock import Clock
+from shmflink.errors import InternalError
+from shmflink.state.descriptors import (
+    AggregatingStateDescriptor,
+    ListStateDescriptor,
+    MapStateDescriptor,
+    ReducingStateDescriptor,
+    StateDescriptor,
+    ValueStateDescriptor,
+)
+from shmflink.state.keyed_states import AggregatingState, CurrentKey, ListState, MapState, ReducingState, ValueState
+from shmflink.state.ttl_states import Expiry, TtlListState, TtlMapState, TtlValueState
+
+__all__ = ["expiry_of", "make_state"]
+
+
+def expiry_of(descriptor: StateDescriptor, table: dict[Any, Any], clock: Clock) -> Expiry | None:
+    """How entries of the table expire; None where they do not."""
+    config = descriptor.ttl_config
+    if config is None or not config.is_enabled():
+        return None
+    kinds = {ListStateDescriptor: "list", MapStateDescriptor: "map"}
+    return Expiry(config, clock, table, kinds.get(type(descriptor), "value"))
+
+
+def make_state(descriptor: StateDescriptor, table: dict[Any, Any], current: CurrentKey, expiry: Expiry | None) -> Any:
+    """The state object over the table's entries."""
+    match descriptor:
+        case ValueStateDescriptor():
+            return _value_state(table, current, expiry)
+        case ListStateDescriptor():
+            return ListState(table, current) if expiry is None else TtlListState(table, current, expiry)
+        case MapStateDescriptor():
+            return MapState(table, current) if expiry is None else TtlMapState(table, current, expiry)
+        case ReducingStateDescriptor():
+            function = descriptor.get_reduce_function()
+            return ReducingState(_value_state(table, current, expiry), getattr(function, "reduce", function))
+        case AggregatingStateDescriptor():
+            return AggregatingState(_value_state(table, current, expiry), descriptor.get_agg_function())
+    raise InternalError(f"no state for a {type(descriptor).__name__}")
+
+
+def _value_state(table: dict[Any, Any], current: CurrentKey, expiry: Expiry | None) -> ValueState | TtlValueState:
+    return ValueState(table, current) if expiry is None else TtlValueState(table, current, expiry)

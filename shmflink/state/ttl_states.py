@@ -1,0 +1,229 @@
+"""Keyed state that expires (FLIP-25): the same objects over entries (last access in ms, value).
+
+Source: Flink's TtlValueState, TtlListState, TtlMapState, AbstractTtlDecorator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from shmflink.core.clock import Clock
+from shmflink.state.isolation import isolated
+from shmflink.state.keyed_states import CurrentKey, reject_none
+from shmflink.state.ttl import StateTtlConfig
+
+__all__ = ["Expiry", "TtlListState", "TtlMapState", "TtlValueState"]
+
+_BACKGROUND_ENTRIES: Final = 5  # Flink's default for incremental clean-up of heap state
+
+Stamped = tuple[int, Any]
+
+
+class Expiry:
+    """Which entries of one state live. Looks at a few others at every access, so that forgotten ones go."""
+
+    def __init__(self, config: StateTtlConfig, clock: Clock, table: dict[Any, Any], kind: str) -> None:
+        """`kind` of the table's entries: `value`, `list` or `map`."""
+        strategies = config.get_cleanup_strategies()
+        self.ttl_ms = config.ttl_ms
+        self.is_renewed_by_reading = config.get_update_type() is StateTtlConfig.UpdateType.OnReadAndWrite
+        self.returns_expired = (
+            config.get_state_visibility() is StateTtlConfig.StateVisibility.ReturnExpiredIfNotCleanedUp
+        )
+        self.is_left_out_of_snapshots = strategies.in_full_snapshot or strategies.is_cleanup_in_background
+        default = (_BACKGROUND_ENTRIES, False) if strategies.is_cleanup_in_background else (0, False)
+        self._entries_per_access, self.runs_for_every_record = strategies.incremental or default
+        self._clock = clock
+        self._table = table
+        self._kind = kind
+        self._left: list[Any] = []
+
+    def now_ms(self) -> int:
+        return self._clock.processing_time_ms()
+
+    def is_expired(self, stamped: Stamped, now_ms: int) -> bool:
+        """Whether the entry's time has come: expiry counts from the moment itself on."""
+        return stamped[0] + self.ttl_ms <= now_ms
+
+    def clean_some(self) -> None:
+        """Looks at the next few entries of the table."""
+        for _ in range(self._entries_per_access):
+            if not self._left:
+                self._left = list(self._table)
+                if not self._left:
+                    return
+            key = self._left.pop()
+            entry = self._table.get(key)
+            if entry is not None:
+                self._keep(key, self.living(entry))
+
+    def living(self, entry: Any) -> Any:
+        """The entry without what has expired; None where nothing is left."""
+        now_ms = self.now_ms()
+        if self._kind == "value":
+            return None if self.is_expired(entry, now_ms) else entry
+        if self._kind == "list":
+            return [stamped for stamped in entry if not self.is_expired(stamped, now_ms)] or None
+        return {key: stamped for key, stamped in entry.items() if not self.is_expired(stamped, now_ms)} or None
+
+    def _keep(self, key: Any, living: Any) -> None:
+        if living is None:
+            del self._table[key]
+        else:
+            self._table[key] = living
+
+
+class TtlValueState:
+    """A ValueState whose value expires."""
+
+    def __init__(self, table: dict[Any, Stamped], current: CurrentKey, expiry: Expiry) -> None:
+        self._table = table
+        self._current = current
+        self._expiry = expiry
+
+    def value(self) -> Any:
+        self._expiry.clean_some()
+        key = self._current.entry
+        stamped = self._table.get(key)
+        if stamped is None:
+            return None
+        now_ms = self._expiry.now_ms()
+        if self._expiry.is_expired(stamped, now_ms):
+            del self._table[key]
+            return stamped[1] if self._expiry.returns_expired else None
+        if self._expiry.is_renewed_by_reading:
+            self._table[key] = (now_ms, stamped[1])
+        return isolated(stamped[1])
+
+    def update(self, value: Any) -> None:
+        self._expiry.clean_some()
+        if value is None:
+            self.clear()
+        else:
+            self._table[self._current.entry] = (self._expiry.now_ms(), isolated(value))
+
+    def clear(self) -> None:
+        self._table.pop(self._current.entry, None)
+
+
+class TtlListState:
+    """A ListState whose elements expire one by one."""
+
+    def __init__(self, table: dict[Any, list[Stamped]], current: CurrentKey, expiry: Expiry) -> None:
+        self._table = table
+        self._current = current
+        self._expiry = expiry
+
+    def get(self) -> list[Any]:
+        self._expiry.clean_some()
+        key = self._current.entry
+        elements = self._table.get(key, [])
+        now_ms = self._expiry.now_ms()
+        living = [stamped for stamped in elements if not self._expiry.is_expired(stamped, now_ms)]
+        if elements and not living:
+            del self._table[key]
+        elif living and self._expiry.is_renewed_by_reading:
+            self._table[key] = [(now_ms, value) for _, value in living]
+        return [isolated(value) for _, value in (elements if self._expiry.returns_expired else living)]
+
+    def add(self, value: Any) -> None:
+        self.add_all([value])
+
+    def update(self, values: Iterable[Any]) -> None:
+        self.clear()
+        self.add_all(values)
+
+    def add_all(self, values: Iterable[Any]) -> None:
+        self._expiry.clean_some()
+        now_ms = self._expiry.now_ms()
+        stamped = [(now_ms, isolated(value)) for value in values]
+        for _, value in stamped:
+            reject_none(value)
+        if stamped:
+            self._table.setdefault(self._current.entry, []).extend(stamped)
+
+    def clear(self) -> None:
+        self._table.pop(self._current.entry, None)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.get())
+
+
+class TtlMapState:
+    """A MapState whose entries expire one by one."""
+
+    def __init__(self, table: dict[Any, dict[Any, Stamped]], current: CurrentKey, expiry: Expiry) -> None:
+        self._table = table
+        self._current = current
+        self._expiry = expiry
+
+    def get(self, key: Any) -> Any:
+        self._expiry.clean_some()
+        return self._read(key)
+
+    def put(self, key: Any, value: Any) -> None:
+        self.put_all({key: value})
+
+    def put_all(self, dict_value: dict[Any, Any]) -> None:
+        self._expiry.clean_some()
+        now_ms = self._expiry.now_ms()
+        if dict_value:
+            entries = self._table.setdefault(self._current.entry, {})
+            entries.update({isolated(key): (now_ms, isolated(value)) for key, value in dict_value.items()})
+
+    def remove(self, key: Any) -> None:
+        entries = self._table.get(self._current.entry)
+        if entries is not None and key in entries:
+            del entries[key]
+            if not entries:
+                self.clear()
+
+    def contains(self, key: Any) -> bool:
+        return self.get(key) is not None
+
+    def items(self) -> Iterable[tuple[Any, Any]]:
+        self._expiry.clean_some()
+        keys = list(self._table.get(self._current.entry, ()))
+        read = [(key, self._read(key)) for key in keys]
+        return [(key, value) for key, value in read if value is not None]
+
+    def keys(self) -> Iterable[Any]:
+        return [key for key, _ in self.items()]
+
+    def values(self) -> Iterable[Any]:
+        return [value for _, value in self.items()]
+
+    def is_empty(self) -> bool:
+        return not self.items()
+
+    def clear(self) -> None:
+        self._table.pop(self._current.entry, None)
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.get(key)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.put(key, value)
+
+    def __delitem__(self, key: Any) -> None:
+        self.remove(key)
+
+    def __contains__(self, key: Any) -> bool:
+        return self.contains(key)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.keys())
+
+    def _read(self, key: Any) -> Any:
+        entries = self._table.get(self._current.entry)
+        stamped = None if entries is None else entries.get(key)
+        if entries is None or stamped is None:
+            return None
+        now_ms = self._expiry.now_ms()
+        if self._expiry.is_expired(stamped, now_ms):
+            self.remove(key)
+            return stamped[1] if self._expiry.returns_expired else None
+        if self._expiry.is_renewed_by_reading:
+            entries[key] = (now_ms, stamped[1])
+        return isolated(stamped[1])

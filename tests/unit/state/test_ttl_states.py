@@ -1,0 +1,141 @@
+"""State that expires, by a clock that the test moves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from shmflink.core.time_units import Duration, Time
+from shmflink.core.typeinfo import Types
+from shmflink.errors import UsageError
+from shmflink.state.backend import HeapKeyedStateBackend
+from shmflink.state.descriptors import (
+    ListStateDescriptor,
+    MapStateDescriptor,
+    ReducingStateDescriptor,
+    StateDescriptor,
+    ValueStateDescriptor,
+)
+from shmflink.state.ttl import StateTtlConfig
+from shmflink.testing.manual_clock import ManualClock
+
+
+def config(*changes: Callable[[Any], Any]) -> StateTtlConfig:
+    builder = StateTtlConfig.new_builder(Time.milliseconds(100)).disable_cleanup_in_background()
+    for change in changes:
+        builder = change(builder)
+    return builder.build()
+
+
+class Bench:
+    def __init__(self, descriptor: StateDescriptor, ttl: StateTtlConfig) -> None:
+        self.clock = ManualClock()
+        self.backend = HeapKeyedStateBackend(128, self.clock)
+        self.backend.entry = "a"
+        descriptor.enable_time_to_live(ttl)
+        self.state = self.backend.state(descriptor)
+
+    def after(self, millis: int) -> Any:
+        self.clock.advance_ms(millis)
+        return self.state
+
+
+def value() -> ValueStateDescriptor:
+    return ValueStateDescriptor("v", Types.LONG())
+
+
+def test_a_value_expires_at_its_time_and_is_removed_when_it_is_read() -> None:
+    bench = Bench(value(), config())
+    bench.state.update(1)
+    assert bench.after(99).value() == 1
+    assert bench.after(1).value() is None  # reading did not prolong it; expiry is at ttl, not after it
+    assert bench.backend.value_state("v") == {}
+
+
+def test_writing_prolongs_and_so_does_reading_where_it_was_asked_for() -> None:
+    written = Bench(value(), config())
+    written.state.update(1)
+    written.after(60).update(2)
+    assert written.after(60).value() == 2
+    read = Bench(value(), config(lambda b: b.update_ttl_on_read_and_write()))
+    read.state.update(1)
+    assert [read.after(60).value() for _ in range(4)] == [1, 1, 1, 1]
+    assert read.after(100).value() is None
+
+
+def test_an_expired_value_may_be_returned_once() -> None:
+    bench = Bench(value(), config(lambda b: b.return_expired_if_not_cleaned_up()))
+    bench.state.update(1)
+    assert bench.after(500).value() == 1
+    assert bench.state.value() is None
+
+
+def test_elements_of_a_list_expire_one_by_one() -> None:
+    bench = Bench(ListStateDescriptor("l", Types.LONG()), config())
+    bench.state.add(1)
+    bench.after(50).add(2)
+    assert bench.after(60).get() == [2]
+    assert list(bench.after(60)) == []
+    assert bench.backend.value_state("l") == {}
+
+
+def test_entries_of_a_map_expire_one_by_one() -> None:
+    bench = Bench(MapStateDescriptor("m", Types.STRING(), Types.LONG()), config())
+    bench.state.put("x", 1)
+    bench.after(50).put("y", 2)
+    assert dict(bench.after(60).items()) == {"y": 2}
+    assert "x" not in bench.state
+    assert bench.after(60).is_empty()
+
+
+def test_a_reduced_value_expires_as_a_whole() -> None:
+    bench = Bench(ReducingStateDescriptor("r", lambda a, b: a + b, Types.LONG()), config())
+    bench.state.add(1)
+    bench.after(60).add(2)
+    assert bench.after(60).get() == 3
+    assert bench.after(100).get() is None
+
+
+def test_forgotten_entries_go_in_the_background() -> None:
+    bench = Bench(value(), StateTtlConfig.new_builder(Duration.of_millis(100)).build())
+    for key in range(20):
+        bench.backend.entry = key
+        bench.state.update(key)
+    bench.clock.advance_ms(100)
+    bench.backend.entry = "other"
+    for _ in range(5):
+        bench.state.value()  # each looks at five entries
+    assert bench.backend.value_state("v") == {}
+
+
+def test_snapshots_leave_out_what_has_expired() -> None:
+    bench = Bench(value(), config(lambda b: b.cleanup_full_snapshot()))
+    bench.state.update(1)
+    bench.clock.advance_ms(50)
+    bench.backend.entry = "b"
+    bench.state.update(2)
+    bench.clock.advance_ms(60)
+    parts = bench.backend.snapshot(range(128))
+    assert [part["v"].keys.to_pylist() for part in parts.values()] == [["b"]]
+
+
+def test_time_goes_on_over_a_restore() -> None:
+    bench = Bench(value(), config())
+    bench.state.update(1)
+    snapshot = bench.backend.snapshot(range(128))
+    bench.clock.advance_ms(100)
+    restored = HeapKeyedStateBackend(128, bench.clock)
+    restored.restore(snapshot, range(128))
+    restored.entry = "a"
+    descriptor = value()
+    descriptor.enable_time_to_live(config())
+    assert restored.state(descriptor).value() is None
+
+
+def test_what_cannot_be_is_refused() -> None:
+    with pytest.raises(UsageError, match="positive"):
+        StateTtlConfig.new_builder(Time.milliseconds(0)).build()
+    with pytest.raises(UsageError, match="no RocksDB"):
+        StateTtlConfig.new_builder(Time.seconds(1)).cleanup_in_rocksdb_compact_filter(1000)
