@@ -11,6 +11,7 @@ import pyarrow as pa
 
 __all__ = [
     "Arena",
+    "CsvParser",
     "Doorbell",
     "GroupTable",
     "Heartbeat",
@@ -326,6 +327,56 @@ class GroupTable:
     @property
     def result_schema(self) -> pa.Schema:
         """Key columns, then one column for each call."""
+
+# parse
+#
+# Text to columns. A parser keeps nothing between two calls and can be used by several threads. The buffer that it is
+# given must not be changed during a call; it is not kept.
+
+@final
+class CsvParser:
+    """Reads CSV records into columns of a schema. Knows no files: the caller brings text and takes the rest back."""
+
+    def __new__(
+        cls,
+        schema: pa.Schema,
+        sources: Sequence[int],
+        fields: int,
+        *,
+        delimiter: int,
+        quote: int | None,
+        escape: int | None,
+        double_quotes: bool,
+        comment: int | None,
+        quoted_newlines: bool,
+        null_values: Sequence[bytes],
+        true_values: Sequence[bytes],
+        false_values: Sequence[bytes],
+        timestamp_formats: Sequence[str],
+        decimal_point: int,
+    ) -> CsvParser:
+        """`sources`: the field of a record for each column, -1 for one that the file lacks; `fields`: of a record.
+
+        Characters are given as bytes. Raises ValueError for types and formats that text cannot be read into.
+        """
+
+    def parse(
+        self,
+        text: bytes | bytearray | memoryview,
+        start: int,
+        end: int,
+        *,
+        limit: int,
+        is_last: bool,
+        max_rows: int,
+    ) -> tuple[pa.RecordBatch, int, list[tuple[int, int, int, str]]]:
+        """Reads the records in `text[start:end]`, which starts at the start of a record and is less than 2 GiB.
+
+        Stops at the first record that starts at `limit` or later, after `max_rows`, or before one that is not
+        complete; with `is_last`, nothing follows and the last record needs no line end. Gives the good records,
+        how many bytes were read, and the malformed records as (start, end, column or -1, reason), places counted
+        from `start`.
+        """
 
 # text
 #
