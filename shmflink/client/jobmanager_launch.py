@@ -30,7 +30,7 @@ _ENVIRONMENT: Final = {
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
 }
-# For Arrow's own buffers, measured on Parquet to Parquet: with mimalloc (Arrow's choice) a TaskManager took 80 MiB more,
+# For Arrow's own buffers. On Parquet to Parquet, a TaskManager took 80 MiB more with mimalloc (Arrow's choice),
 # and a twentieth more CPU, for pages that were cleared again and again.
 _ARROW_POOL: Final = "jemalloc"
 
