@@ -20,7 +20,7 @@ from shmflink.core.key_groups import key_groups
 from shmflink.core.keys import decode_keys
 from shmflink.core.typeinfo import TypeInformation
 
-__all__ = ["KeyedSort"]
+__all__ = ["KeyedSort", "owned_batch"]
 
 MEMORY_BYTES_MAX: Final = 64 << 20
 _PARTS: Final = 32
@@ -43,9 +43,9 @@ class KeyedSort:
         """Keeps a copy of the rows."""
         assert batch.keys is not None, "a keyed operator got a batch without keys"
         self._types[input_index] = batch.row_type
-        wire = _owned(batch.to_wire())
-        self._kept.append((input_index, Batch.from_wire(wire, batch.row_type)))
-        self._bytes += wire.nbytes
+        owned = owned_batch(batch)
+        self._kept.append((input_index, owned))
+        self._bytes += owned.columns().nbytes
         if self._bytes > self._memory_bytes_max:
             self._spill()
 
@@ -83,10 +83,10 @@ class KeyedSort:
                 yield input_index, Batch.from_wire(stream.read_next_batch(), self._types[input_index])
 
 
-def _owned(wire: pa.RecordBatch) -> pa.RecordBatch:
+def owned_batch(batch: Batch) -> Batch:
     """A copy: the batch may lie in a shared segment, which has to go back."""
-    with pa.ipc.open_stream(_bytes_of(wire)) as stream:
-        return stream.read_next_batch()
+    with pa.ipc.open_stream(_bytes_of(batch.to_wire())) as stream:
+        return Batch.from_wire(stream.read_next_batch(), batch.row_type)
 
 
 def _bytes_of(wire: pa.RecordBatch) -> pa.Buffer:

@@ -26,6 +26,11 @@ class ProcessContext:
         self.stamp = MIN_TIMESTAMP_MS
         self.domain: TimeDomain | None = None
 
+    @property
+    def current(self) -> _Current:
+        """*shmflink only.* Who knows the current key."""
+        return self._current
+
     def timestamp(self) -> int | None:
         """Timestamp of the record or of the timer, in ms; None where the record has none."""
         return None if self.stamp == MIN_TIMESTAMP_MS else self.stamp
