@@ -11,6 +11,7 @@ import pyarrow as pa
 
 __all__ = [
     "Arena",
+    "CsvParser",
     "Doorbell",
     "GroupTable",
     "Heartbeat",
@@ -21,10 +22,28 @@ __all__ = [
     "StatusPage",
     "canonical_keys",
     "csv_lines",
+    "format_moments",
+    "hex_digest",
+    "inet_aton",
+    "inet_ntoa",
+    "is_json",
+    "json_array",
+    "json_exists",
     "json_lines",
+    "json_object",
+    "json_path_check",
+    "json_query",
+    "json_quote",
+    "json_string",
+    "json_unquote",
+    "json_value",
     "key_groups",
     "key_hash",
+    "parse_moments",
+    "parse_url",
     "set_parent_death_signal",
+    "url_decode",
+    "url_encode",
 ]
 
 # transport
@@ -327,6 +346,56 @@ class GroupTable:
     def result_schema(self) -> pa.Schema:
         """Key columns, then one column for each call."""
 
+# parse
+#
+# Text to columns. A parser keeps nothing between two calls and can be used by several threads. The buffer that it is
+# given must not be changed during a call; it is not kept.
+
+@final
+class CsvParser:
+    """Reads CSV records into columns of a schema. Knows no files: the caller brings text and takes the rest back."""
+
+    def __new__(
+        cls,
+        schema: pa.Schema,
+        sources: Sequence[int],
+        fields: int,
+        *,
+        delimiter: int,
+        quote: int | None,
+        escape: int | None,
+        double_quotes: bool,
+        comment: int | None,
+        quoted_newlines: bool,
+        null_values: Sequence[bytes],
+        true_values: Sequence[bytes],
+        false_values: Sequence[bytes],
+        timestamp_formats: Sequence[str],
+        decimal_point: int,
+    ) -> CsvParser:
+        """`sources`: the field of a record for each column, -1 for one that the file lacks; `fields`: of a record.
+
+        Characters are given as bytes. Raises ValueError for types and formats that text cannot be read into.
+        """
+
+    def parse(
+        self,
+        text: bytes | bytearray | memoryview,
+        start: int,
+        end: int,
+        *,
+        limit: int,
+        is_last: bool,
+        max_rows: int,
+    ) -> tuple[pa.RecordBatch, int, list[tuple[int, int, int, str]]]:
+        """Reads the records in `text[start:end]`, which starts at the start of a record and is less than 2 GiB.
+
+        Stops at the first record that starts at `limit` or later, after `max_rows`, or before one that is not
+        complete; with `is_last`, nothing follows and the last record needs no line end. Gives the good records,
+        how many bytes were read, and the malformed records as (start, end, column or -1, reason), places counted
+        from `start`.
+        """
+
 # text
 #
 # Columns as lines, in bytes. The GIL is released. A column of a type without a text form (durations, intervals,
@@ -352,3 +421,69 @@ def csv_lines(
     `delimiter` and `quote` are the numbers of ASCII characters, `quoting` is `minimal`, `all` or `none`.
     Raises DataFormatError for a cell that needs quotes where there are none.
     """
+
+# functions
+#
+# Kernels of expressions: one array in, one of equal length out, null where the value is null. `texts` are `pa.string()`.
+# The GIL is released. ValueError for a value that cannot be taken, TypeError for a type or a pattern that cannot.
+
+def format_moments(moments: pa.Array, per_second: int, pattern: str) -> pa.Array:
+    """Ticks since 1970 (int64), `per_second` of them, by a pattern of Java's `DateTimeFormatter`."""
+
+def parse_moments(
+    texts: pa.Array, per_second: int, *, pattern: str | None = None, is_time: bool = False, is_strict: bool = False
+) -> pa.Array:
+    """Text as ticks since 1970 (of a time: since midnight), int64; by a pattern, or as ISO 8601.
+
+    Text that does not fit is null, or a ValueError where strict.
+    """
+
+def hex_digest(values: pa.Array, algorithm: str) -> pa.Array:
+    """Lower-case hexadecimal digits of `md5`, `sha1`, `sha224`, `sha256`, `sha384` or `sha512` of strings or binary."""
+
+def url_encode(texts: pa.Array) -> pa.Array:
+    """As `application/x-www-form-urlencoded`, of UTF-8."""
+
+def url_decode(texts: pa.Array) -> pa.Array:
+    """The reverse of `url_encode`; null for a broken escape or what is no UTF-8."""
+
+def parse_url(texts: pa.Array, part: str, key: str | None = None) -> pa.Array:
+    """PROTOCOL, AUTHORITY, USERINFO, HOST, PATH, FILE, QUERY (or the value of one key) or REF; null where there is none."""
+
+def inet_aton(texts: pa.Array) -> pa.Array:
+    """IPv4 addresses as int64, also MySQL's short forms; null for other text."""
+
+def inet_ntoa(numbers: pa.Array) -> pa.Array:
+    """int64 as IPv4 addresses; null outside of 32 bits."""
+
+def json_path_check(path: str) -> None:
+    """TypeError, saying what is wrong, for a path that the JSON functions do not take."""
+
+def is_json(texts: pa.Array, kind: str) -> pa.Array:
+    """Whether each is JSON of the kind `value`, `scalar`, `array` or `object`. Nulls are not."""
+
+# The next three give also a status for each row, as uint8: 0 fine, 1 empty (ON EMPTY), 2 an error (ON ERROR).
+
+def json_exists(texts: pa.Array, path: str) -> tuple[pa.Array, pa.Array]:
+    """Whether the path leads to a value."""
+
+def json_value(texts: pa.Array, path: str, kind: str) -> tuple[pa.Array, pa.Array]:
+    """Scalars as `string`, `boolean`, `int32`, `int64` or `float64`."""
+
+def json_query(texts: pa.Array, path: str, wrapper: str) -> tuple[pa.Array, pa.Array]:
+    """JSON text; an array around it: `without`, `conditional` (unless it is one) or `unconditional`."""
+
+def json_quote(texts: pa.Array) -> pa.Array:
+    """Strings as JSON strings."""
+
+def json_unquote(texts: pa.Array) -> pa.Array:
+    """JSON strings as what they say; text without quotes as it is."""
+
+def json_object(keys: list[str], columns: list[pa.Array], raw: list[bool], omits_nulls: bool) -> pa.Array:
+    """An object for each row. `raw` columns hold JSON text."""
+
+def json_array(columns: list[pa.Array], raw: list[bool], omits_nulls: bool) -> pa.Array:
+    """An array for each row. `raw` columns hold JSON text."""
+
+def json_string(values: pa.Array) -> pa.Array:
+    """Each value as JSON."""

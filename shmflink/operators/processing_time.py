@@ -1,4 +1,4 @@
-"""Processing time inside a task: callbacks that are due at a moment, run between two elements, as Flink's mailbox does."""
+"""Processing time inside a task: callbacks that are due at a moment, run between two elements."""
 
 from __future__ import annotations
 

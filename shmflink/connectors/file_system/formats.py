@@ -8,6 +8,7 @@ names, merging of schemas, small files, and filtering where a format cannot do i
 
 from __future__ import annotations
 
+import copy
 import os
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Self
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from shmflink.expressions import Expression
+    from shmflink.operators.base import OperatorContext
 
 __all__ = ["BulkFormat", "FileFormat", "StreamFormat"]
 
@@ -34,6 +36,9 @@ class FileFormat(ABC):
 
     is_splittable: bool = True
     """Whether an uncompressed file may be cut at any byte; a format then reads what begins inside its range."""
+
+    batch_rows_max: int | None = None
+    """The largest number of rows of a batch where the program has said it; else the source joins small ones."""
 
     files: FileSystem = FileSystem()
     """The only door to files: `self.files.open(path)`. The source puts its own here."""
@@ -80,6 +85,14 @@ class FileFormat(ABC):
         It counts the file's rows whatever is filtered and wherever the file is cut. None where that cannot be known:
         the source then does not cut files, and counts the rows that the format hands out.
         """
+        return None
+
+    def for_reader(self, context: OperatorContext) -> Self:
+        """The copy that one reader opens its splits with; `context` has the counters and the mailbox."""
+        return copy.copy(self)
+
+    def side_output_type(self, tag: str) -> Any:
+        """The TypeInformation of what cursors hand out as the side output `tag`; None where it is not known."""
         return None
 
     def may_cut(self, path: str) -> bool:

@@ -8,6 +8,8 @@ import os
 import secrets
 from typing import BinaryIO, Final
 
+import pyarrow as pa
+
 from shmflink.errors import ResourceError
 
 __all__ = ["PartFile"]
@@ -32,7 +34,7 @@ class PartFile:
 
     @property
     def size_bytes(self) -> int:
-        """Bytes written so far."""
+        """Bytes written so far; only while it is open."""
         return self.file.tell()
 
     def park(self) -> None:
@@ -70,6 +72,9 @@ class PartFile:
         """Throws the file away. Safe after any error."""
         with contextlib.suppress(OSError, ValueError):
             self.file.close()
+        self._discard_name()
+
+    def _discard_name(self) -> None:
         if self._has_name:
             with contextlib.suppress(OSError):
                 os.unlink(self._hidden)
@@ -83,9 +88,16 @@ class PartFile:
                     raise
                 descriptor = os.open(self._hidden, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o666)
                 self._has_name = True
+            try:
+                # Arrow's files write whole buffers without the GIL. Through Python's buffered files, Parquet cost a
+                # seventh more CPU.
+                file: BinaryIO = pa.OSFile(f"/proc/self/fd/{descriptor}", "wb")
+            finally:
+                os.close(descriptor)
         except OSError as error:
-            raise ResourceError(f"{self._directory}: no file can be made here: {error.strerror}") from error
-        return os.fdopen(descriptor, "wb", buffering=1 << 20)
+            self._discard_name()
+            raise ResourceError(f"{self._directory}: no file can be made here: {error.strerror or error}") from error
+        return file
 
     def _sync(self) -> None:
         self.file.flush()

@@ -86,7 +86,7 @@ def test_a_split_that_gives_nothing_turns_idle_and_back() -> None:
         assert bench.elements == [WatermarkStatus(idle=True)]
         bench.process_rows([("a", 20)])
         bench.advance_processing_time_ms(200)
-        assert bench.elements[2:] == [WatermarkStatus(idle=False)] + bench.elements[3:]
+        assert bench.elements[2:] == [WatermarkStatus(idle=False), *bench.elements[3:]]
         assert bench.watermarks() == [19]
 
 
@@ -116,5 +116,5 @@ def test_an_assigner_that_fails_or_gives_no_number_names_the_record() -> None:
     with harness(bounded(0), name="Timestamps") as bench:
         with pytest.raises(UserFunctionError, match="IndexError"):
             bench.process_rows([("a", 1), ("b",)])
-        with pytest.raises(TypeMismatchError, match="'Timestamps'.*returned 'x' for"):
+        with pytest.raises(TypeMismatchError, match=r"'Timestamps'.*returned 'x' for"):
             bench.process_rows([("a", 1), ("b", "x")])
