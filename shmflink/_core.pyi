@@ -39,6 +39,7 @@ __all__ = [
     "json_value",
     "key_groups",
     "key_hash",
+    "months_later",
     "parse_moments",
     "parse_url",
     "set_parent_death_signal",
@@ -429,6 +430,9 @@ def csv_lines(
 
 def format_moments(moments: pa.Array, per_second: int, pattern: str) -> pa.Array:
     """Ticks since 1970 (int64), `per_second` of them, by a pattern of Java's `DateTimeFormatter`."""
+
+def months_later(days: pa.Array, months: pa.Array) -> pa.Array:
+    """Days since 1970, so many months later: the same day of the month or its last. All int64; nulls are not looked at."""
 
 def parse_moments(
     texts: pa.Array, per_second: int, *, pattern: str | None = None, is_time: bool = False, is_strict: bool = False
