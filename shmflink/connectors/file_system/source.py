@@ -6,7 +6,7 @@ import copy
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 
 import pyarrow as pa
 
@@ -103,6 +103,32 @@ class FileSource(Source):
 
         made = ParquetFormat() if batch_rows is None else ParquetFormat(batch_size=batch_rows)
         return FileSource.of_format(made, paths, **options)
+
+    @staticmethod
+    def csv(paths: Paths, **options: Any) -> FileSource:
+        """*shmflink only.* CSV files as columns; `options` are `FileOptions` and those of `CsvFormat`."""
+        from shmflink.connectors.file_system.csv import CsvFormat
+
+        of_files, of_format = _share(options)
+        return FileSource.of_format(CsvFormat(**of_format), paths, **of_files)
+
+    @staticmethod
+    def json_lines(paths: Paths, **options: Any) -> FileSource:
+        """*shmflink only.* A JSON object in each line; `options` are `FileOptions` and those of `JsonLinesFormat`."""
+        from shmflink.connectors.file_system.json_lines import JsonLinesFormat
+
+        of_files, of_format = _share(options)
+        return FileSource.of_format(JsonLinesFormat(**of_format), paths, **of_files)
+
+    @staticmethod
+    def text(paths: Paths, *, charset: str = "UTF-8", **options: Unpack[FileOptions]) -> FileSource:
+        """*shmflink only.* Lines of text as strings; as a column `value` where columns of folders or metadata join.
+
+        `options` are `FileOptions`.
+        """
+        from shmflink.connectors.file_system.text import TextLinesFormat
+
+        return FileSource.of_format(TextLinesFormat(charset), paths, **options)
 
     @staticmethod
     def ipc(paths: Paths, **options: Unpack[FileOptions]) -> FileSource:
@@ -234,6 +260,12 @@ class FileSourceBuilder:
         options = FileOptions(partitions=None, schema_merge="widen", monitor_interval=interval)
         scan = build_scan(self._format, self._paths, self._files, options)
         return FileSource(scan, self._paths, splits_files=self._splits_files, monitor_interval_ms=self._interval_ms)
+
+
+def _share(options: dict[str, Any]) -> tuple[FileOptions, dict[str, Any]]:
+    """Options of all file sources, and those of the format."""
+    of_files = {name: value for name, value in options.items() if name in FileOptions.__annotations__}
+    return cast(FileOptions, of_files), {name: options[name] for name in options if name not in of_files}
 
 
 def _through(file_format: FileFormat, files: FileSystem) -> FileFormat:

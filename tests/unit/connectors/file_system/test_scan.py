@@ -14,7 +14,6 @@ import pytest
 from pyarrow import orc
 
 from shmflink.connectors.base import Poll
-from shmflink.connectors.file_system.formats import StreamFormat
 from shmflink.connectors.file_system.source import FileSource
 from shmflink.core.batch import Batch
 from shmflink.core.row import Row
@@ -221,7 +220,7 @@ def test_a_corrupt_page_names_row_group_and_byte(driver: Any, tmp_path: Path) ->
 def test_lines_with_their_file(driver: Any, tmp_path: Path) -> None:
     (tmp_path / "k=v").mkdir()
     (tmp_path / "k=v" / "a.txt").write_text("x\ny\n")
-    lines = FileSource.of_format(StreamFormat.text_line_format(), tmp_path, metadata=["file_name", "row_number"])
+    lines = FileSource.text(tmp_path, metadata=["file_name", "row_number"])
     assert read(driver, lines) == {
         "value": ["x", "y"],
         "k": ["v"] * 2,
@@ -231,7 +230,7 @@ def test_lines_with_their_file(driver: Any, tmp_path: Path) -> None:
     filtered = lines.with_filter(col("value") == lit("y"))
     assert filtered is not None
     assert read(driver, filtered[0])["row_number"] == [1]
-    plain = FileSource.of_format(StreamFormat.text_line_format(), tmp_path, partitions=None)
+    plain = FileSource.text(tmp_path, partitions=None)
     assert plain.produced_type == Types.STRING()
     assert driver.rows(plain) == ["x", "y"]
 
