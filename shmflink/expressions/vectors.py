@@ -113,7 +113,7 @@ def validity_of(array: pa.Array) -> pa.Buffer | None:
     """The validity bits from the first row on (a copy where a slice does not start at a byte); None: no nulls."""
     if array.null_count == 0:
         return None
-    if array.offset == 0:
+    if array.offset == 0 and not pa.types.is_null(array.type):
         return array.buffers()[0]
     return pc.is_valid(array).buffers()[1]
 
