@@ -396,6 +396,11 @@ class CsvParser:
         from `start`.
         """
 
+    def first_record(
+        self, text: bytes | bytearray | memoryview, start: int, end: int, *, is_last: bool
+    ) -> tuple[list[bytes], int] | None:
+        """The fields of the first record that is not blank, and where in `text` it ends; None where it does not."""
+
 # text
 #
 # Columns as lines, in bytes. The GIL is released. A column of a type without a text form (durations, intervals,
