@@ -242,7 +242,9 @@ def run(program: list[Stage], rows: list[Row], mode: str, slots: int, size: int)
 
 
 def ordered(rows: list[Row]) -> list[str]:
-    return sorted(repr([(n, -0.0 if isinstance(v, float) and math.isnan(v) else v) for n, v in sorted(r.items())]) for r in rows)
+    return sorted(
+        repr([(n, -0.0 if isinstance(v, float) and math.isnan(v) else v) for n, v in sorted(r.items())]) for r in rows
+    )
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])

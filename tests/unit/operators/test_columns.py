@@ -78,7 +78,7 @@ def test_decimals_of_rows_are_numbers() -> None:
 
     declared = Types.ROW_NAMED(["d"], [Types.BIG_DEC()])
     batch = Batch.of_rows([(Decimal("1.5"),), (Decimal("30.25"),)], declared)
-    (made,) = run(batch, Filter(col("d") > lit(Decimal("9"))), select(d2=col("d")), declared=declared)
+    (made,) = run(batch, Filter(col("d") > lit(Decimal(9))), select(d2=col("d")), declared=declared)
     assert made.columns().to_pylist() == [{"d2": Decimal("30.250000000000000000")}]
 
 
