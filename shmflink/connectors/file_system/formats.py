@@ -39,7 +39,7 @@ class FileFormat(ABC):
     """Whether an uncompressed file may be cut at any byte; a format then reads what begins inside its range."""
 
     schema_merge: MergeRule = "widen"
-    """How schemas of several files become one where the program does not say: types inferred from samples may differ."""
+    """How schemas of several files become one where the program does not say: inferred types may differ a little."""
 
     batch_rows_max: int | None = None
     """The largest number of rows of a batch where the program has said it; else the source joins small ones."""
