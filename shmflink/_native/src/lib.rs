@@ -5,11 +5,13 @@
 //! exchange/   key hash, scatter of columns into open segments, record batches over segments, gates, partitions
 //! rows/       rows (Python objects) <-> columns, keys
 //! text/       columns -> lines of CSV and JSON
+//! strings/    kernels of string expressions
 //! ```
-//! `transport` knows nothing of the others; `exchange` stands on it; `rows` and `text` stand alone.
+//! `transport` knows nothing of the others; `exchange` stands on it; `rows`, `text` and `strings` stand alone.
 
 pub mod exchange;
 pub mod rows;
+pub mod strings;
 pub mod text;
 pub mod transport;
 
@@ -21,5 +23,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     exchange::register(module)?;
     rows::register(module)?;
     text::register(module)?;
+    strings::register(module)?;
     Ok(())
 }
