@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from operator import le
 from pathlib import Path
 from typing import Any, Final
 
@@ -166,7 +167,7 @@ def _verdicts(
             comparison.name,
             ratios.get("ratio"),
             target.text,
-            is_ok=target.at_least.__le__,
+            is_ok=partial(le, target.at_least),
             smoke=options.smoke,
         )
         row |= {key: verdict[key] for key in ("target", "value", "ok")}

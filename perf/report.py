@@ -94,7 +94,7 @@ def _speed(name: str, measured: list[Mapping[str, Any]]) -> str:
 def _rate(one: Mapping[str, Any] | None) -> str:
     if one is None:
         return NONE
-    if "rows_per_s" not in one:
+    if one["rows_per_s"] is None:
         return str(one.get("problem") or NONE)
     warm = f" / {one['warm_rows_per_s'] / 1e6:.2f}" if "warm_rows_per_s" in one else ""
     return f"{one['rows_per_s'] / 1e6:.2f}{warm}" + (f" ({one['problem']})" if one.get("problem") else "")

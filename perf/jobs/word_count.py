@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sys
 
+from shmflink.common import WatermarkStrategy
 from shmflink.datastream import StreamExecutionEnvironment
-from shmflink.datastream.connectors.file_system import FileSink
+from shmflink.datastream.connectors.file_system import FileSink, FileSource
 from shmflink.expressions import col, count
 
 
 def main(inputs: str, output: str) -> None:
     env = StreamExecutionEnvironment.get_execution_environment()
     (
-        env.read_text(inputs)
+        env.from_source(FileSource.text(inputs), WatermarkStrategy.no_watermarks(), "lines")
         .select(word=col("line").split(" "))
         .explode("word")
         .key_by("word")

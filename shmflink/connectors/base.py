@@ -34,6 +34,7 @@ class Poll(enum.Enum):
 
     WAIT = "wait"  # nothing now: the mailbox will wake the slot
     NEED_SPLIT = "need_split"  # ready for another split
+    AGAIN = "again"  # nothing yet, but there is more to look at: poll again when others have had their turn
     END = "end"  # no more data, ever
 
 

@@ -22,6 +22,8 @@ from shmflink.graph.transformations import (
 from shmflink.operators.column_keys import ColumnKeys
 from shmflink.operators.column_steps import Project
 from shmflink.operators.columns import ColumnsOperator
+from shmflink.operators.group_aggregate import AggregateSpec, GlobalAggregateOperator
+from shmflink.operators.local_aggregate import ColumnarLocalAggregate
 
 if TYPE_CHECKING:
     from shmflink.datastream.data_stream import DataStream
@@ -100,8 +102,6 @@ def _grouped(
     stream: DataStream, declared: TypeInformation, keys: _Named, named: Mapping[str, Expression]
 ) -> DataStream:
     """Local aggregates where the rows are, their partial rows by key, global aggregates, what is made of them."""
-    from shmflink.operators.group_aggregate import AggregateSpec, GlobalAggregateOperator, LocalAggregateOperator
-
     schema: pa.Schema = schema_of(declared)
     _check_keys(keys, named, schema)
     calls, results = split_aggregates(named)
@@ -111,7 +111,7 @@ def _grouped(
         if not isinstance(declared, ColumnsTypeInfo):
             as_columns = ColumnsOperator(declared, [Project(tuple((name, col(name)) for name in schema.names))])
             t = _operator(program, "Select", t, as_columns, schema)
-        return _operator(program, "LocalAggregate", t, LocalAggregateOperator(spec), spec.partial_schema)
+        return _operator(program, "LocalAggregate", t, ColumnarLocalAggregate(spec), spec.partial_schema)
 
     produced = expand_branches(stream, local)
     environment = stream.get_execution_environment()

@@ -27,6 +27,7 @@ from shmflink.datastream.data_stream import DataStream
 from shmflink.datastream.execution_mode import RuntimeExecutionMode
 from shmflink.datastream.job_environment import job_environment
 from shmflink.datastream.not_yet import SaysWhatIsMissing
+from shmflink.datastream.reading import ReadMethods
 from shmflink.datastream.recording import Program, checked_max_parallelism, checked_parallelism
 from shmflink.datastream.results import plain_batches
 from shmflink.datastream.slot_sharing_group import SlotSharingGroup
@@ -42,7 +43,7 @@ __all__ = ["StreamExecutionEnvironment"]
 _DEFAULT_JOB_NAME: Final = "Flink Streaming Job"
 
 
-class StreamExecutionEnvironment(SaysWhatIsMissing):
+class StreamExecutionEnvironment(ReadMethods, SaysWhatIsMissing):
     """Records a program and runs it. Every setting is a key of its configuration.
 
     `program` is for the streams of this environment.
@@ -259,6 +260,7 @@ class StreamExecutionEnvironment(SaysWhatIsMissing):
             buffer_timeout_ms=self.get_buffer_timeout(),
             is_chaining_enabled=self.is_chaining_enabled(),
             chain_different_max_parallelism=self.is_chaining_of_operators_with_different_max_parallelism_enabled(),
+            is_pushdown_enabled=self._get(options.PUSHDOWN_ENABLED),
         )
 
     def collect(self, stream: DataStream, job_name: str | None) -> CloseableIterator:

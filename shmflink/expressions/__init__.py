@@ -19,10 +19,35 @@ from shmflink.expressions.clocks import (
 )
 from shmflink.expressions.conditional import coalesce, if_then_else, null_of
 from shmflink.expressions.expression import Expression, col, lit
+from shmflink.expressions.json_building import (
+    json,
+    json_array,
+    json_array_agg,
+    json_object,
+    json_object_agg,
+    json_string,
+)
+from shmflink.expressions.json_options import (
+    JsonExistsOnError,
+    JsonOnNull,
+    JsonQueryOnEmptyOrError,
+    JsonQueryWrapper,
+    JsonType,
+    JsonValueOnEmptyOrError,
+)
 from shmflink.expressions.logic import and_, not_, or_
 from shmflink.expressions.maths import atan2, e, greatest, least, log, pi
 from shmflink.expressions.predicates import bounds, conjuncts
 from shmflink.expressions.randoms import rand, rand_integer, uuid
+from shmflink.expressions.time_text import (
+    convert_tz,
+    date_format,
+    from_unixtime,
+    to_date,
+    to_timestamp,
+    to_timestamp_ltz,
+    unix_timestamp,
+)
 from shmflink.expressions.times import temporal_overlaps, timestamp_diff
 from shmflink.expressions.units import TimeIntervalUnit, TimePointUnit
 
@@ -30,6 +55,12 @@ __all__ = [
     "AggregateCall",
     "BoundExpressions",
     "Expression",
+    "JsonExistsOnError",
+    "JsonOnNull",
+    "JsonQueryOnEmptyOrError",
+    "JsonQueryWrapper",
+    "JsonType",
+    "JsonValueOnEmptyOrError",
     "TimeIntervalUnit",
     "TimePointUnit",
     "and_",
@@ -39,13 +70,22 @@ __all__ = [
     "coalesce",
     "col",
     "conjuncts",
+    "convert_tz",
     "count",
     "current_date",
     "current_time",
     "current_timestamp",
+    "date_format",
     "e",
+    "from_unixtime",
     "greatest",
     "if_then_else",
+    "json",
+    "json_array",
+    "json_array_agg",
+    "json_object",
+    "json_object_agg",
+    "json_string",
     "least",
     "lit",
     "local_time",
@@ -61,6 +101,10 @@ __all__ = [
     "split_aggregates",
     "temporal_overlaps",
     "timestamp_diff",
+    "to_date",
+    "to_timestamp",
+    "to_timestamp_ltz",
+    "unix_timestamp",
     "using_clock",
     "uuid",
 ]

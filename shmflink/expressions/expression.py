@@ -14,13 +14,17 @@ from shmflink.expressions.buckets import BucketMethods
 from shmflink.expressions.casts import CastMethods
 from shmflink.expressions.comparison import ComparisonMethods
 from shmflink.expressions.conditional import ConditionalMethods
+from shmflink.expressions.hashes import HashMethods
 from shmflink.expressions.intervals import IntervalMethods
+from shmflink.expressions.json_functions import JsonMethods
 from shmflink.expressions.logic import LogicMethods
 from shmflink.expressions.maths import MathMethods
 from shmflink.expressions.node import ALIAS, COLUMN, LITERAL, Node
 from shmflink.expressions.rounding import RoundingMethods
+from shmflink.expressions.time_text import TimeTextMethods
 from shmflink.expressions.times import TimeMethods
 from shmflink.expressions.type_names import data_type_of
+from shmflink.expressions.web import WebMethods
 
 __all__ = ["Expression", "as_expression", "col", "lit"]
 
@@ -71,6 +75,10 @@ class Expression(
     BucketMethods,
     MathMethods,
     RoundingMethods,
+    TimeTextMethods,
+    HashMethods,
+    WebMethods,
+    JsonMethods,
     Node,
 ):
     """A function of the columns of a row (`pyflink.table.expression.Expression`).

@@ -16,6 +16,7 @@ from typing import Any, Final
 from shmflink.connectors.base import Boundedness
 from shmflink.errors import JobGraphError
 from shmflink.graph.job_graph import NodeKind, ShipStrategy
+from shmflink.graph.pushdown import push_down
 from shmflink.graph.transformations import (
     DEFAULT_SLOT_SHARING_GROUP,
     MAX_PARALLELISM_LIMIT,
@@ -63,6 +64,7 @@ class StreamGraphOptions:
     buffer_timeout_ms: int = DEFAULT_BUFFER_TIMEOUT_MS
     is_chaining_enabled: bool = True
     chain_different_max_parallelism: bool = True
+    is_pushdown_enabled: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,7 @@ def build_stream_graph(sinks: Sequence[Transformation], name: str, options: Stre
     Raises JobGraphError for a forward edge between different parallelisms, parallelism above max parallelism,
     an unbounded source in BATCH mode, a fixed parallelism that was overridden.
     """
-    order = ancestors_first(sinks)
+    order = ancestors_first(push_down(sinks) if options.is_pushdown_enabled else sinks)
     is_batch = _is_batch(order, options.runtime_mode)
     builder = _Builder(options, is_batch)
     for transformation in order:

@@ -287,6 +287,8 @@ class JobRun:
 
     def _end(self, state: JobState, failure: Failure | None) -> None:
         runtime_ms = (self._clock.monotonic_ns() - self._began_ns) // 1_000_000
+        if self._splits is not None:
+            self._splits.close()
         self._ended = JobEnded(self.graph.job_id, state, runtime_ms, failure, self.summaries())
         self._close_memory_fds()
         if self._timeout is None:

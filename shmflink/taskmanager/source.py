@@ -54,7 +54,7 @@ class SourceOperator(Operator):
             self._reader.no_more_splits()
 
     def poll(self) -> Batch | SideOutput | Poll:
-        """The next batch or side output, WAIT when nothing is there now, or END."""
+        """The next batch or side output, WAIT or AGAIN when nothing is there now, or END."""
         assert self._reader is not None, "poll() before open()"
         answer = self._reader.poll()
         if answer is Poll.NEED_SPLIT:

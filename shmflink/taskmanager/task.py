@@ -30,6 +30,7 @@ from shmflink.graph.execution_graph import TaskDeployment
 from shmflink.metrics.counters import TaskCounters
 from shmflink.network.channel import InputGate, ResultPartition
 from shmflink.operators.base import SideOutput
+from shmflink.operators.processing_time import ProcessingTimeQueue
 from shmflink.taskmanager.chain import PAUSE, ChainNode, ChainOutput, drive, emit, finish, nodes_of
 from shmflink.taskmanager.inputs import TaskInputs
 from shmflink.taskmanager.listener import TaskListener, TaskState
@@ -70,6 +71,9 @@ class Task:
         self.counters = counters
         self._head = head
         self._nodes = list(nodes_of(head))
+        self._processing_time = ProcessingTimeQueue(clock)
+        for index, node in enumerate(self._nodes):
+            node.context.processing_time = self._processing_time.service(index)
         self._outputs = list(outputs)
         self._listener = listener
         self._clock = clock
@@ -128,6 +132,8 @@ class Task:
         if self._blocked is not None:
             return not self._blocked.is_blocked
         if self._suspended is not None or self._is_ending:
+            return self._has_room()
+        if self._processing_time.is_due:
             return self._has_room()
         if self._source is not None:
             return self._source.has_input and self._has_room()
@@ -194,6 +200,9 @@ class Task:
     def next_deadline_ns(self) -> int:
         """When `flush_due` has something to do; -1 = not before something else happens."""
         dues = [o.pending_since_ns + o.buffer_timeout_ns for o in self._outputs if o.pending_since_ns >= 0]
+        timer_ns = self._processing_time.deadline_ns()
+        if timer_ns >= 0 and self._suspended is None and self._blocked is None:
+            dues.append(timer_ns)
         return min(dues) if dues else -1
 
     def flush_due(self) -> None:
@@ -242,7 +251,11 @@ class Task:
         self._suspended = None
 
     def _next_input(self) -> Iterator[ChainOutput] | None:
-        """What comes of the next input element; None when it has no outputs."""
+        """What comes of the next timer or input element; None when it has no outputs."""
+        if self._processing_time.is_due:
+            operator, outputs = self._processing_time.take()
+            node = self._nodes[operator]
+            return (made for output in outputs for made in emit(node, output))
         if self._source is not None:
             return self._poll_source(self._source)
         assert self._inputs is not None
@@ -307,6 +320,7 @@ class Task:
         EndOfData.
         """
         self._is_ending = True
+        self._processing_time.clear()
         if is_drained:
             if self.counters.watermark_ms != MAX_WATERMARK.timestamp_ms:
                 self.counters.watermark_ms = MAX_WATERMARK.timestamp_ms

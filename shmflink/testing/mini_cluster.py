@@ -159,6 +159,9 @@ class InlineJob:
             for task in self._tasks:  # Ctrl-C, or our own bug: leave nothing open
                 task.cancel()
             raise
+        finally:
+            for enumerator in self._enumerators.values():
+                enumerator.close()
         self._runtime_ns = self._clock.monotonic_ns() - started_ns
         self._raise_outcome()
 

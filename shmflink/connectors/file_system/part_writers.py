@@ -12,17 +12,17 @@ import pyarrow as pa
 
 from shmflink.connectors.file_system.buckets import BucketAssigner
 from shmflink.connectors.file_system.encoders import BulkWriter, OutputFormat
-from shmflink.connectors.file_system.part_file import PartFile
+from shmflink.connectors.file_system.part_file import FinishedPart, PartFile
 from shmflink.connectors.file_system.rolling import RollingPolicy
 from shmflink.errors import ResourceError
 
-__all__ = ["FinishedPart", "PartNames", "PartWriters", "WriterSettings"]
+__all__ = ["PartNames", "PartWriters", "WriterSettings"]
 
 _WAITING_DESCRIPTORS_MAX: Final = 64
 """Full parts beyond this number wait under hidden names instead of in open descriptors."""
 
 _SPLIT_ROWS: Final = 1 << 18
-_SPLIT_BYTES: Final = 16 << 20
+_SPLIT_BYTES: Final = 12 << 20
 """Rows that go to several folders are put together up to here before they are split: each folder gets longer runs."""
 
 
@@ -45,27 +45,6 @@ class WriterSettings:
     names: PartNames
     open_parts_max: int
     buffered_bytes_max: int
-
-
-class FinishedPart:
-    """A whole file that nobody sees yet; `publish` or `discard` ends it."""
-
-    def __init__(self, file: PartFile, path: str, rows: int) -> None:
-        self._file = file
-        self.path = path
-        self.rows = rows
-
-    def park(self) -> None:
-        """Gives its descriptor back: it waits under a hidden name."""
-        self._file.park()
-
-    def publish(self) -> None:
-        """Makes it durable and visible as `path`."""
-        self._file.publish(self.path)
-
-    def discard(self) -> None:
-        """Throws it away."""
-        self._file.discard()
 
 
 class _OpenPart:

@@ -32,7 +32,7 @@ from shmflink.operators.base import OperatorContext
 __all__ = ["FileSink", "Layout", "OutputFileConfig"]
 
 _OPEN_PARTS_MAX: Final = 128
-_BUFFERED_BYTES_MAX: Final = 64 << 20
+_BUFFERED_BYTES_MAX: Final = 48 << 20
 _CHECK_INTERVAL_MS: Final = 60_000
 
 

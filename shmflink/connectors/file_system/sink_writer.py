@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from shmflink.connectors.base import SinkWriter
 from shmflink.connectors.file_system.part_writers import PartWriters, WriterSettings
+from shmflink.connectors.file_system.publish import publish
 from shmflink.connectors.outbox import Outbox
 from shmflink.core.batch import Batch
 from shmflink.core.clock import Clock
@@ -120,15 +121,7 @@ class _Output:
         self._parts.discard()
 
     def _publish(self) -> None:
-        """The parts that are whole, in their order. What follows an error stays hidden and is thrown away."""
-        finished = self._parts.take_finished()
-        for position, part in enumerate(finished):
-            try:
-                part.publish()
-            except BaseException:
-                for unpublished in finished[position:]:
-                    unpublished.discard()
-                raise
+        publish(self._parts.take_finished())
 
 
 def _make_directory(path: str) -> bool:

@@ -33,9 +33,9 @@ use arrow_array::{Array, ArrowPrimitiveType, PrimitiveArray};
 use arrow_buffer::{i256, ArrowNativeType, NullBuffer};
 use arrow_schema::{ArrowError, DataType, IntervalUnit, TimeUnit};
 
-const P0: u64 = 0xa076_1d64_78bd_642f;
-const P1: u64 = 0xe703_7ed1_a0b4_28db;
-const P2: u64 = 0x8ebc_6af0_9c88_c6e3;
+pub const P0: u64 = 0xa076_1d64_78bd_642f;
+pub const P1: u64 = 0xe703_7ed1_a0b4_28db;
+pub const P2: u64 = 0x8ebc_6af0_9c88_c6e3;
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// One per family of types: values of different families never hash alike on purpose.
@@ -66,7 +66,7 @@ fn fmix(mut x: u64) -> u64 {
 }
 
 #[inline(always)]
-fn fold(a: u64, b: u64) -> u64 {
+pub fn fold(a: u64, b: u64) -> u64 {
     let product = u128::from(a) * u128::from(b);
     (product as u64) ^ ((product >> 64) as u64)
 }
@@ -87,7 +87,7 @@ fn half_word(bytes: &[u8], at: usize) -> u64 {
 }
 
 #[inline]
-fn hash_bytes(bytes: &[u8], seed: u64) -> u64 {
+pub fn hash_bytes(bytes: &[u8], seed: u64) -> u64 {
     let len = bytes.len();
     let mut h = seed ^ fold(len as u64 ^ P0, P1);
     let (a, b) = if len >= 16 {

@@ -1,0 +1,631 @@
+//! Key columns as words of 64 bits: what is compared, hashed and kept in the row of a group.
+//!
+//! ```text
+//! bool, ints, dates, times, ...   1 word: the value, zero-extended
+//! floats                          1 word: the bits; -0.0 as 0.0, one NaN
+//! decimal128 | decimal256         2 | 4 words;  month-day-nano interval 2
+//! strings, binary                 2 words: up to 15 bytes inline, the length in the uppermost byte;
+//!                                 longer: hash, then 0xff << 56 | length; the bytes lie in the column's heap
+//! lists, structs                  as binary, in the comparable form of `arrow-row`
+//! null                            zeros, and the column's bit in the null mask of the group
+//! ```
+//! The masks are kept beside the rows and only from the first null on, so that columns without nulls cost nothing.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::{make_array, new_null_array, Array, ArrayRef, BinaryArray, BinaryViewArray, StringViewArray};
+use arrow_array::{FixedSizeBinaryArray, LargeBinaryArray, LargeStringArray, StringArray};
+use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow_data::{ArrayData, ArrayDataBuilder};
+use arrow_row::{RowConverter, Rows, SortField};
+use arrow_schema::{DataType, IntervalUnit};
+
+use super::argument::fixed_bytes;
+use crate::exchange::error::ExchangeError;
+use crate::exchange::hash::{fold, hash_bytes, P0, P1, P2};
+
+const INLINE_BYTES: usize = 15;
+const LONG: u64 = 0xff << 56;
+const LENGTH_MASK: u64 = (1 << 56) - 1;
+const SEED_LONG: u64 = 0x6c6f_6e67_0000_0001;
+/// One bit of the null mask each.
+pub const COLUMNS_MAX: usize = 64;
+
+enum Kind {
+    Nothing,
+    Bits,
+    /// A value of 1, 2, 4 or 8 bytes.
+    Word(usize),
+    Float(usize),
+    /// A value of so many words.
+    Words(usize),
+    Bytes,
+    Encoded(RowConverter),
+}
+
+impl Kind {
+    fn of(data_type: &DataType) -> Result<Self, ExchangeError> {
+        Ok(match data_type {
+            DataType::Null => Self::Nothing,
+            DataType::Boolean => Self::Bits,
+            DataType::Float16 => Self::Float(2),
+            DataType::Float32 => Self::Float(4),
+            DataType::Float64 => Self::Float(8),
+            DataType::Interval(IntervalUnit::MonthDayNano) => Self::Words(2),
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Self::Bytes,
+            DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
+                Self::Bytes
+            }
+            other => match fixed_bytes(other) {
+                Some(bytes) if bytes <= 8 => Self::Word(bytes),
+                Some(bytes) => Self::Words(bytes / 8),
+                None => {
+                    let field = SortField::new(other.clone());
+                    let converter = RowConverter::new(vec![field]).map_err(|_| {
+                        ExchangeError::Unfit(format!("a column of type {other} cannot be a key of an aggregate"))
+                    })?;
+                    Self::Encoded(converter)
+                }
+            },
+        })
+    }
+
+    fn words(&self) -> usize {
+        match self {
+            Self::Nothing => 0,
+            Self::Bits | Self::Word(_) | Self::Float(_) => 1,
+            Self::Words(count) => *count,
+            Self::Bytes | Self::Encoded(_) => 2,
+        }
+    }
+}
+
+/// One key column of a table: how it lies in the rows, and the bytes of long keys.
+struct KeyColumn {
+    data_type: DataType,
+    kind: Kind,
+    offset: usize,
+    heap: Vec<u8>,
+    /// Where in the heap the bytes of a group begin; grown by the first long key of a group.
+    places: Vec<usize>,
+}
+
+impl KeyColumn {
+    fn long(&self, words: &[u64], group: usize) -> &[u8] {
+        let start = self.places[group];
+        &self.heap[start..start + (words[1] & LENGTH_MASK) as usize]
+    }
+
+    fn keep(&mut self, bytes: &[u8], group: usize) {
+        if self.places.len() <= group {
+            self.places.resize(group + 1, 0);
+        }
+        self.places[group] = self.heap.len();
+        self.heap.extend_from_slice(bytes);
+    }
+}
+
+/// The key columns of one batch.
+pub struct KeyBatch {
+    columns: Vec<Incoming>,
+}
+
+struct Incoming {
+    array: ArrayRef,
+    data: ArrayData,
+    nulls: Option<NullBuffer>,
+    rows: Option<Rows>,
+}
+
+impl Incoming {
+    fn bytes_at(&self, row: usize) -> &[u8] {
+        if let Some(rows) = &self.rows {
+            return rows.row(row).data();
+        }
+        match self.array.data_type() {
+            DataType::Utf8 => self.array.as_string::<i32>().value(row).as_bytes(),
+            DataType::LargeUtf8 => self.array.as_string::<i64>().value(row).as_bytes(),
+            DataType::Binary => self.array.as_binary::<i32>().value(row),
+            DataType::LargeBinary => self.array.as_binary::<i64>().value(row),
+            DataType::Utf8View => self.array.as_string_view().value(row).as_bytes(),
+            DataType::BinaryView => self.array.as_binary_view().value(row),
+            _ => self.array.as_fixed_size_binary().value(row),
+        }
+    }
+}
+
+/// Some rows of a batch, their keys in the form of this module.
+#[derive(Default)]
+pub struct Run {
+    pub words: Vec<u64>,
+    pub masks: Vec<u64>,
+    pub hashes: Vec<u64>,
+    pub has_nulls: bool,
+    pub has_long: bool,
+    pub start: usize,
+    pub len: usize,
+}
+
+/// The keys of a table.
+pub struct Keys {
+    columns: Vec<KeyColumn>,
+    pub words: usize,
+    masks: Vec<u64>,
+    has_nulls: bool,
+    has_long: bool,
+}
+
+impl Keys {
+    pub fn new<'a>(types: impl Iterator<Item = &'a DataType>) -> Result<Self, ExchangeError> {
+        let (mut columns, mut words) = (Vec::new(), 0);
+        for data_type in types {
+            let kind = Kind::of(data_type)?;
+            let offset = words;
+            words += kind.words();
+            columns.push(KeyColumn {
+                data_type: data_type.clone(),
+                kind,
+                offset,
+                heap: Vec::new(),
+                places: Vec::new(),
+            });
+        }
+        if columns.len() > COLUMNS_MAX {
+            return Err(ExchangeError::Unfit(format!(
+                "{} key columns; an aggregate takes {COLUMNS_MAX}",
+                columns.len()
+            )));
+        }
+        Ok(Self {
+            columns,
+            words,
+            masks: Vec::new(),
+            has_nulls: false,
+            has_long: false,
+        })
+    }
+
+    pub fn len(&self) -> usize {
+        self.columns.len()
+    }
+
+    pub fn bytes(&self) -> usize {
+        let heaps = self.columns.iter().map(|c| c.heap.capacity() + c.places.capacity() * 8);
+        self.masks.capacity() * 8 + heaps.sum::<usize>()
+    }
+
+    pub fn clear(&mut self) {
+        (self.has_nulls, self.has_long) = (false, false);
+        self.masks.clear();
+        for column in &mut self.columns {
+            column.heap.clear();
+            column.places.clear();
+        }
+    }
+
+    /// True while equal words are equal keys: neither null nor long key so far.
+    pub fn is_plain(&self) -> bool {
+        !self.has_nulls && !self.has_long
+    }
+
+    pub fn batch(&self, arrays: &[ArrayRef]) -> Result<KeyBatch, ExchangeError> {
+        let columns = self.columns.iter().zip(arrays).map(|(column, array)| {
+            let rows = match &column.kind {
+                Kind::Encoded(converter) => Some(converter.convert_columns(std::slice::from_ref(array))?),
+                _ => None,
+            };
+            Ok(Incoming {
+                array: array.clone(),
+                data: array.to_data(),
+                nulls: array.logical_nulls().filter(|nulls| nulls.null_count() > 0),
+                rows,
+            })
+        });
+        Ok(KeyBatch {
+            columns: columns.collect::<Result<_, ExchangeError>>()?,
+        })
+    }
+
+    /// Words, masks and hashes of the rows `start` to `start + len`.
+    pub fn encode(&mut self, batch: &KeyBatch, start: usize, len: usize, run: &mut Run) {
+        (run.start, run.len) = (start, len);
+        run.words.resize(len * self.words, 0);
+        run.has_nulls = batch.columns.iter().any(|column| column.nulls.is_some());
+        run.has_long = false;
+        for (column, incoming) in self.columns.iter().zip(&batch.columns) {
+            let out = Out {
+                words: &mut run.words,
+                offset: column.offset,
+                step: self.words,
+            };
+            run.has_long |= write_column(&column.kind, incoming, start, len, out);
+        }
+        if run.has_nulls {
+            self.write_masks(batch, run);
+        }
+        self.has_nulls |= run.has_nulls;
+        self.has_long |= run.has_long;
+        write_hashes(self.words, run);
+    }
+
+    fn write_masks(&self, batch: &KeyBatch, run: &mut Run) {
+        run.masks.clear();
+        run.masks.resize(run.len, 0);
+        for (index, (column, incoming)) in self.columns.iter().zip(&batch.columns).enumerate() {
+            let Some(nulls) = &incoming.nulls else { continue };
+            for row in 0..run.len {
+                if nulls.is_null(run.start + row) {
+                    run.masks[row] |= 1 << index;
+                    let at = row * self.words + column.offset;
+                    run.words[at..at + column.kind.words()].fill(0);
+                }
+            }
+        }
+    }
+
+    /// Keeps what the row of a new group does not hold itself. Groups come in order.
+    #[inline]
+    pub fn keep(&mut self, batch: &KeyBatch, run: &Run, row: usize, group: usize) {
+        if self.has_nulls {
+            self.masks.resize(group, 0);
+            self.masks.push(if run.has_nulls { run.masks[row] } else { 0 });
+        }
+        if run.has_long {
+            for (column, incoming) in self.columns.iter_mut().zip(&batch.columns) {
+                let at = row * self.words + column.offset;
+                if column.kind.words() == 2 && matches!(column.kind, Kind::Bytes | Kind::Encoded(_)) {
+                    let words = &run.words[at..at + 2];
+                    if words[1] & LONG == LONG {
+                        column.keep(incoming.bytes_at(run.start + row), group);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether a group whose words equal those of a row has its nulls and its long keys, too.
+    pub fn is_same(&self, batch: &KeyBatch, run: &Run, row: usize, group: usize) -> bool {
+        let kept = self.masks.get(group).copied().unwrap_or(0);
+        let mask = if run.has_nulls { run.masks[row] } else { 0 };
+        if kept != mask {
+            return false;
+        }
+        if !run.has_long {
+            return true;
+        }
+        self.columns.iter().zip(&batch.columns).all(|(column, incoming)| {
+            if !matches!(column.kind, Kind::Bytes | Kind::Encoded(_)) {
+                return true;
+            }
+            let at = row * self.words + column.offset;
+            let words = &run.words[at..at + 2];
+            words[1] & LONG != LONG || column.long(words, group) == incoming.bytes_at(run.start + row)
+        })
+    }
+
+    /// The key columns of these groups; `words_of(group)` are the first words of its row.
+    pub fn arrays<'a>(
+        &self,
+        groups: &[u32],
+        words_of: impl Fn(u32) -> &'a [u64] + Copy,
+    ) -> Result<Vec<ArrayRef>, ExchangeError> {
+        let columns = self.columns.iter().enumerate();
+        columns
+            .map(|(index, column)| {
+                let nulls = self.nulls_of(groups, index);
+                self.array(column, groups, nulls, move |group| &words_of(group)[column.offset..])
+            })
+            .collect()
+    }
+
+    fn nulls_of(&self, groups: &[u32], column: usize) -> Option<NullBuffer> {
+        if !self.has_nulls {
+            return None;
+        }
+        let is_valid = |group: &u32| {
+            self.masks
+                .get(*group as usize)
+                .is_none_or(|mask| mask >> column & 1 == 0)
+        };
+        Some(NullBuffer::new(groups.iter().map(is_valid).collect::<BooleanBuffer>())).filter(|n| n.null_count() > 0)
+    }
+
+    fn array<'a>(
+        &self,
+        column: &KeyColumn,
+        groups: &[u32],
+        nulls: Option<NullBuffer>,
+        words_of: impl Fn(u32) -> &'a [u64],
+    ) -> Result<ArrayRef, ExchangeError> {
+        let fixed = |bytes: Buffer| {
+            let builder = ArrayDataBuilder::new(column.data_type.clone());
+            let builder = builder.len(groups.len()).add_buffer(bytes).nulls(nulls.clone());
+            // SAFETY: one value of the type's width for each group.
+            make_array(unsafe { builder.build_unchecked() })
+        };
+        macro_rules! narrow {
+            ($kind:ty) => {
+                fixed(Buffer::from_vec(
+                    groups
+                        .iter()
+                        .map(|group| words_of(*group)[0] as $kind)
+                        .collect::<Vec<$kind>>(),
+                ))
+            };
+        }
+        Ok(match &column.kind {
+            Kind::Nothing => new_null_array(&DataType::Null, groups.len()),
+            Kind::Bits => {
+                let bits: BooleanBuffer = groups.iter().map(|group| words_of(*group)[0] != 0).collect();
+                fixed(bits.into_inner())
+            }
+            Kind::Word(1) | Kind::Float(1) => narrow!(u8),
+            Kind::Word(2) | Kind::Float(2) => narrow!(u16),
+            Kind::Word(4) | Kind::Float(4) => narrow!(u32),
+            Kind::Word(_) | Kind::Float(_) => narrow!(u64),
+            Kind::Words(count) => {
+                let words: Vec<u64> = groups
+                    .iter()
+                    .flat_map(|group| words_of(*group)[..*count].iter().copied())
+                    .collect();
+                fixed(Buffer::from_vec(words).into())
+            }
+            Kind::Bytes | Kind::Encoded(_) => bytes_array(column, groups, nulls, words_of)?,
+        })
+    }
+}
+
+struct Out<'a> {
+    words: &'a mut [u64],
+    offset: usize,
+    step: usize,
+}
+
+impl Out<'_> {
+    /// Writes a word for each value, in order of the rows.
+    #[inline(always)]
+    fn fill(self, values: impl Iterator<Item = u64>) {
+        if self.step == 1 {
+            self.words
+                .iter_mut()
+                .zip(values)
+                .for_each(|(word, value)| *word = value);
+        } else {
+            let words = self.words[self.offset..].iter_mut().step_by(self.step);
+            words.zip(values).for_each(|(word, value)| *word = value);
+        }
+    }
+
+    #[inline(always)]
+    fn fill_pairs(self, pairs: impl Iterator<Item = (u64, u64)>) {
+        for (words, (first, second)) in self.words.chunks_exact_mut(self.step).zip(pairs) {
+            words[self.offset] = first;
+            words[self.offset + 1] = second;
+        }
+    }
+}
+
+/// Writes the words of some rows; true where one of them is long. Nulls are not looked at.
+fn write_column(kind: &Kind, incoming: &Incoming, start: usize, len: usize, out: Out<'_>) -> bool {
+    macro_rules! slice {
+        ($kind:ty) => {
+            incoming.data.buffer::<$kind>(0)[start..start + len].iter()
+        };
+    }
+    match kind {
+        Kind::Nothing => {}
+        Kind::Bits => {
+            let bits = incoming.array.as_boolean().values().slice(start, len);
+            out.fill(bits.iter().map(u64::from));
+        }
+        Kind::Word(1) => out.fill(slice!(u8).map(|v| u64::from(*v))),
+        Kind::Word(2) => out.fill(slice!(u16).map(|v| u64::from(*v))),
+        Kind::Word(4) => out.fill(slice!(u32).map(|v| u64::from(*v))),
+        Kind::Word(_) => out.fill(slice!(u64).copied()),
+        Kind::Float(2) => out.fill(slice!(u16).map(|v| u64::from(plain_half(*v)))),
+        Kind::Float(4) => out.fill(slice!(f32).map(|v| u64::from(plain_f32(*v)))),
+        Kind::Float(_) => out.fill(slice!(f64).map(|v| plain_f64(*v))),
+        Kind::Words(count) => {
+            let bytes = &incoming.data.buffers()[0].as_slice()[incoming.data.offset() * count * 8..];
+            let values = bytes[start * count * 8..].chunks_exact(count * 8);
+            for (words, value) in out.words.chunks_exact_mut(out.step).zip(values) {
+                let words = words[out.offset..].iter_mut();
+                words
+                    .zip(value.as_chunks::<8>().0)
+                    .for_each(|(word, bytes)| *word = u64::from_le_bytes(*bytes));
+            }
+        }
+        Kind::Bytes | Kind::Encoded(_) => return write_bytes(incoming, start, len, out),
+    }
+    false
+}
+
+fn write_bytes(incoming: &Incoming, start: usize, len: usize, out: Out<'_>) -> bool {
+    let mut has_long = false;
+    macro_rules! by_offsets {
+        ($array:expr) => {{
+            let (offsets, data) = ($array.value_offsets(), $array.value_data());
+            let ends = offsets[start..=start + len].windows(2);
+            out.fill_pairs(ends.map(|ends| {
+                let pair = words_of_bytes(data, ends[0] as usize, ends[1] as usize);
+                has_long |= pair.1 & LONG == LONG;
+                pair
+            }));
+        }};
+    }
+    if incoming.rows.is_none() {
+        match incoming.array.data_type() {
+            DataType::Utf8 => by_offsets!(incoming.array.as_string::<i32>()),
+            DataType::LargeUtf8 => by_offsets!(incoming.array.as_string::<i64>()),
+            DataType::Binary => by_offsets!(incoming.array.as_binary::<i32>()),
+            DataType::LargeBinary => by_offsets!(incoming.array.as_binary::<i64>()),
+            _ => return write_any_bytes(incoming, start, len, out),
+        }
+        return has_long;
+    }
+    write_any_bytes(incoming, start, len, out)
+}
+
+fn write_any_bytes(incoming: &Incoming, start: usize, len: usize, out: Out<'_>) -> bool {
+    let mut has_long = false;
+    out.fill_pairs((start..start + len).map(|row| {
+        let bytes = incoming.bytes_at(row);
+        let pair = words_of_bytes(bytes, 0, bytes.len());
+        has_long |= pair.1 & LONG == LONG;
+        pair
+    }));
+    has_long
+}
+
+#[inline(always)]
+fn words_of_bytes(data: &[u8], start: usize, end: usize) -> (u64, u64) {
+    let len = end - start;
+    if len > INLINE_BYTES {
+        return (hash_bytes(&data[start..end], SEED_LONG), LONG | len as u64);
+    }
+    let read = |bytes: &[u8], at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("8 bytes"));
+    let (low, high) = if let Some(bytes) = data.get(start..start + 16) {
+        (read(bytes, 0), read(bytes, 8))
+    } else {
+        let mut bytes = [0; 16];
+        bytes[..len].copy_from_slice(&data[start..end]);
+        (read(&bytes, 0), read(&bytes, 8))
+    };
+    let low_bits = 8 * len.min(8) as u32;
+    let high_bits = 8 * len.saturating_sub(8) as u32;
+    let low = low & u64::MAX.checked_shr(64 - low_bits).unwrap_or(0);
+    let high = high & u64::MAX.checked_shr(64 - high_bits).unwrap_or(0);
+    (low, high | (len as u64) << 56)
+}
+
+fn bytes_array<'a>(
+    column: &KeyColumn,
+    groups: &[u32],
+    nulls: Option<NullBuffer>,
+    words_of: impl Fn(u32) -> &'a [u64],
+) -> Result<ArrayRef, ExchangeError> {
+    let (mut data, mut ends) = (
+        Vec::with_capacity(groups.len() * 16),
+        Vec::with_capacity(groups.len() + 1),
+    );
+    ends.push(0_i64);
+    for group in groups {
+        let words = words_of(*group);
+        if words[1] & LONG == LONG {
+            data.extend_from_slice(column.long(words, *group as usize));
+        } else {
+            let mut bytes = [0; 16];
+            bytes[..8].copy_from_slice(&words[0].to_le_bytes());
+            bytes[8..].copy_from_slice(&words[1].to_le_bytes());
+            data.extend_from_slice(&bytes[..(words[1] >> 56) as usize]);
+        }
+        ends.push(data.len() as i64);
+    }
+    let narrow = || -> Result<OffsetBuffer<i32>, ExchangeError> {
+        i32::try_from(data.len()).map_err(|_| ExchangeError::Unfit("more than 2 GiB of keys in one batch".into()))?;
+        Ok(OffsetBuffer::new(
+            ends.iter().map(|end| *end as i32).collect::<ScalarBuffer<_>>(),
+        ))
+    };
+    let wide = || OffsetBuffer::new(ScalarBuffer::from(ends.clone()));
+    // SAFETY (of the strings): the bytes were values of a string column.
+    Ok(match &column.data_type {
+        DataType::Utf8 => {
+            let offsets = narrow()?;
+            Arc::new(unsafe { StringArray::new_unchecked(offsets, Buffer::from_vec(data), nulls) })
+        }
+        DataType::LargeUtf8 => {
+            Arc::new(unsafe { LargeStringArray::new_unchecked(wide(), Buffer::from_vec(data), nulls) })
+        }
+        DataType::Binary => {
+            let offsets = narrow()?;
+            Arc::new(BinaryArray::new(offsets, Buffer::from_vec(data), nulls))
+        }
+        DataType::LargeBinary => Arc::new(LargeBinaryArray::new(wide(), Buffer::from_vec(data), nulls)),
+        DataType::FixedSizeBinary(size) => {
+            let values = (0..groups.len()).map(|i| match &nulls {
+                Some(nulls) if nulls.is_null(i) => None,
+                _ => Some(&data[ends[i] as usize..ends[i + 1] as usize]),
+            });
+            Arc::new(FixedSizeBinaryArray::try_from_sparse_iter_with_size(values, *size)?)
+        }
+        other => {
+            let array = LargeBinaryArray::new(wide(), Buffer::from_vec(data), nulls);
+            return match (&column.kind, other) {
+                (Kind::Encoded(converter), _) => {
+                    let parser = converter.parser();
+                    let null = converter.convert_columns(&[new_null_array(other, 1)])?;
+                    let row_of = |i| {
+                        if array.is_null(i) {
+                            null.row(0).data().to_vec()
+                        } else {
+                            array.value(i).to_vec()
+                        }
+                    };
+                    let rows: Vec<Vec<u8>> = (0..array.len()).map(row_of).collect();
+                    let rows = rows.iter().map(|bytes| parser.parse(bytes));
+                    Ok(converter.convert_rows(rows)?.remove(0))
+                }
+                (_, DataType::Utf8View) => {
+                    // SAFETY: as above.
+                    let strings = array
+                        .iter()
+                        .map(|v| v.map(|b| unsafe { std::str::from_utf8_unchecked(b) }));
+                    Ok(Arc::new(strings.collect::<StringViewArray>()))
+                }
+                _ => Ok(Arc::new(array.iter().collect::<BinaryViewArray>())),
+            };
+        }
+    })
+}
+
+/// Mixes the words of each row; the upper half of the result is as good as the whole.
+fn write_hashes(words: usize, run: &mut Run) {
+    run.hashes.resize(run.len, 0);
+    let first = |word: u64| fold(word ^ P0, P1);
+    let next = |hash: u64, word: u64| fold(hash ^ word, P2 | 1);
+    match words {
+        0 => run.hashes.fill(0),
+        1 => {
+            let hashes = run.hashes.iter_mut().zip(&run.words);
+            hashes.for_each(|(hash, word)| *hash = next(first(*word), P1));
+        }
+        2 => {
+            let hashes = run.hashes.iter_mut().zip(run.words.as_chunks::<2>().0);
+            hashes.for_each(|(hash, words)| *hash = next(first(words[0]), words[1]));
+        }
+        _ => {
+            let hashes = run.hashes.iter_mut().zip(run.words.chunks_exact(words));
+            hashes.for_each(|(hash, words)| *hash = words[1..].iter().fold(first(words[0]), |h, w| next(h, *w)));
+        }
+    }
+    if run.has_nulls {
+        let hashes = run.hashes.iter_mut().zip(&run.masks).filter(|(_, mask)| **mask != 0);
+        hashes.for_each(|(hash, mask)| *hash = next(*hash, *mask));
+    }
+}
+
+fn plain_f64(value: f64) -> u64 {
+    if value.is_nan() {
+        0x7ff8 << 48
+    } else {
+        (value + 0.0).to_bits()
+    }
+}
+
+fn plain_f32(value: f32) -> u32 {
+    if value.is_nan() {
+        0x7fc0 << 16
+    } else {
+        (value + 0.0).to_bits()
+    }
+}
+
+fn plain_half(bits: u16) -> u16 {
+    match bits {
+        0x8000 => 0,
+        bits if bits & 0x7fff > 0x7c00 => 0x7e00,
+        bits => bits,
+    }
+}

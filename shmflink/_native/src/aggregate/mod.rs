@@ -1,0 +1,28 @@
+//! Grouped aggregation: one row of state for each key.
+//!
+//! ```text
+//! python.rs     the class GroupTable of shmflink._core
+//! table.rs      a table: batches in, groups out
+//! keys.rs       key columns as words; long keys, nulls        index.rs    from hash to group
+//! state.rs      what a table keeps for an aggregate           states/     the functions, one file per kind
+//! argument.rs   arguments by their physical type              memory.rs   growable huge pages
+//! ```
+//! ```text
+//! a row of the table    key words | words of aggregate 1 | words of aggregate 2 | ...     (8 bytes each)
+//! ```
+//! A batch is taken in runs of rows that fit the first-level cache. For each run: key words and hashes; then, with the
+//! cache lines asked for in advance, index entries, rows, comparison of keys; then one kernel for each aggregate over the
+//! rows' addresses. Aggregates that need more than a few words (sets, sketches, lists) keep vectors by group.
+
+mod argument;
+mod changed;
+mod index;
+mod keys;
+mod memory;
+mod probe;
+mod python;
+mod state;
+mod states;
+mod table;
+
+pub use python::register;

@@ -1,0 +1,164 @@
+//! What a table keeps for each group and aggregate.
+//!
+//! A state of fixed width lies in the row of its group, beside the key: a group costs one or two cache lines however many
+//! such aggregates it has. Other states keep vectors by group. Kernels run over some rows at once: `update` over raw
+//! arguments, `merge` over the columns that `partials` made.
+
+use arrow_array::ArrayRef;
+use arrow_buffer::{BooleanBuffer, NullBuffer};
+use arrow_schema::DataType;
+
+use super::argument::Argument;
+use crate::exchange::error::ExchangeError;
+
+/// The groups of some input rows, in their order.
+pub struct Slots<'a> {
+    /// The row of each group; valid until the table makes a new group.
+    pub rows: &'a [*mut u8],
+    pub groups: &'a [u32],
+    /// Groups of the table before these rows, and now.
+    pub groups_before: usize,
+    pub groups_now: usize,
+}
+
+impl Slots<'_> {
+    pub fn len(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// The state at byte `offset` of the group of row `at`.
+    #[inline(always)]
+    pub fn read<W: Copy>(&self, at: usize, offset: usize) -> W {
+        // SAFETY: a state's words lie in each row at its offset (`State::place`).
+        unsafe { self.rows[at].add(offset).cast::<W>().read_unaligned() }
+    }
+
+    #[inline(always)]
+    pub fn write<W: Copy>(&self, at: usize, offset: usize, value: W) {
+        // SAFETY: as `read`; the table that owns the rows is borrowed mutably for the call.
+        unsafe { self.rows[at].add(offset).cast::<W>().write_unaligned(value) };
+    }
+}
+
+/// Groups whose states are read.
+#[derive(Clone, Copy)]
+pub struct Groups<'a> {
+    pub ids: &'a [u32],
+    pub rows: *const u8,
+    pub stride: usize,
+}
+
+impl<'a> Groups<'a> {
+    #[inline(always)]
+    pub fn read<W: Copy>(&self, group: u32, offset: usize) -> W {
+        // SAFETY: groups exist, and a state's words lie in each row at its offset.
+        unsafe {
+            self.rows
+                .add(group as usize * self.stride + offset)
+                .cast::<W>()
+                .read_unaligned()
+        }
+    }
+
+    pub fn values<W: Copy + 'a>(&'a self, offset: usize) -> impl Iterator<Item = W> + 'a {
+        self.ids.iter().map(move |group| self.read(*group, offset))
+    }
+}
+
+/// One aggregate of a table.
+pub trait State: Send {
+    /// The words of each group in its row, as they are in a new group; empty for a state that keeps vectors.
+    fn initial(&self) -> Vec<u64> {
+        Vec::new()
+    }
+
+    /// Says at which byte of a row the words lie.
+    fn place(&mut self, _offset: usize) {}
+
+    /// True where the kernels are called for all rows of a batch at once, instead of for those that fit the cache.
+    fn takes_whole_batches(&self) -> bool {
+        false
+    }
+
+    /// Names and types of the columns that hold the whole state of a group.
+    fn partial_fields(&self) -> Vec<(&'static str, DataType)>;
+    fn result_type(&self) -> DataType;
+
+    /// Takes the rows `start` and following of the arguments, one for each slot.
+    fn update(&mut self, slots: &Slots<'_>, arguments: &[&Argument], start: usize) -> Result<(), ExchangeError>;
+    /// Takes partial columns, as `update`.
+    fn merge(&mut self, slots: &Slots<'_>, partials: &[&Argument], start: usize) -> Result<(), ExchangeError>;
+    fn partials(&self, groups: &Groups<'_>) -> Result<Vec<ArrayRef>, ExchangeError>;
+    fn result(&self, groups: &Groups<'_>) -> Result<ArrayRef, ExchangeError>;
+
+    /// Forgets all groups.
+    fn clear(&mut self);
+    /// Memory beside the rows.
+    fn bytes(&self) -> usize;
+}
+
+/// Which groups have met a value that is not null; counts from the first null on, all groups before have.
+pub struct Seen {
+    flags: Option<Vec<u8>>,
+    is_always: bool,
+}
+
+impl Seen {
+    pub fn new() -> Self {
+        Self {
+            flags: None,
+            is_always: false,
+        }
+    }
+
+    /// For a state that does not get every row of its groups.
+    pub fn always(&mut self) {
+        self.is_always = true;
+    }
+
+    /// Comes before the values of `slots`; then `mark` the rows that are not null, if it returns true.
+    #[inline]
+    pub fn prepare(&mut self, slots: &Slots<'_>, has_nulls: bool) -> bool {
+        if self.flags.is_none() && (has_nulls || self.is_always) {
+            self.flags = Some(vec![u8::from(!self.is_always); slots.groups_before]);
+        }
+        match &mut self.flags {
+            Some(flags) => {
+                flags.resize(slots.groups_now.max(flags.len()), 0);
+                true
+            }
+            None => false,
+        }
+    }
+
+    #[inline(always)]
+    pub fn mark(&mut self, group: u32) {
+        if let Some(flags) = &mut self.flags {
+            flags[group as usize] = 1;
+        }
+    }
+
+    pub fn is_seen(&self, group: u32) -> bool {
+        match &self.flags {
+            Some(flags) => flags.get(group as usize).is_some_and(|flag| *flag == 1),
+            None => !self.is_always,
+        }
+    }
+
+    /// The validity of a column with a value for each group.
+    pub fn nulls(&self, groups: &[u32]) -> Option<NullBuffer> {
+        if self.flags.is_none() && !self.is_always {
+            return None;
+        }
+        let bits: BooleanBuffer = groups.iter().map(|group| self.is_seen(*group)).collect();
+        Some(NullBuffer::new(bits)).filter(|nulls| nulls.null_count() > 0)
+    }
+
+    pub fn clear(&mut self) {
+        self.flags = None;
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.flags.as_ref().map_or(0, Vec::capacity)
+    }
+}

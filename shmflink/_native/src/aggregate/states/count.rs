@@ -1,0 +1,71 @@
+//! `count(*)` and `count(x)`: one word.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Int64Array};
+use arrow_schema::DataType;
+
+use super::Call;
+use crate::aggregate::argument::Argument;
+use crate::aggregate::state::{Groups, Slots, State};
+use crate::exchange::error::ExchangeError;
+
+struct Count {
+    offset: usize,
+}
+
+pub fn make(_call: &Call<'_>) -> Box<dyn State> {
+    Box::new(Count { offset: 0 })
+}
+
+impl State for Count {
+    fn initial(&self) -> Vec<u64> {
+        vec![0]
+    }
+
+    fn place(&mut self, offset: usize) {
+        self.offset = offset;
+    }
+
+    fn partial_fields(&self) -> Vec<(&'static str, DataType)> {
+        vec![("", DataType::Int64)]
+    }
+
+    fn result_type(&self) -> DataType {
+        DataType::Int64
+    }
+
+    fn update(&mut self, slots: &Slots<'_>, arguments: &[&Argument], start: usize) -> Result<(), ExchangeError> {
+        let nulls = arguments.first().and_then(|argument| argument.nulls.as_ref());
+        for at in 0..slots.len() {
+            let one = nulls.is_none_or(|nulls| nulls.is_valid(start + at));
+            slots.write(at, self.offset, slots.read::<i64>(at, self.offset) + i64::from(one));
+        }
+        Ok(())
+    }
+
+    fn merge(&mut self, slots: &Slots<'_>, partials: &[&Argument], start: usize) -> Result<(), ExchangeError> {
+        let (counts, nulls) = (partials[0].values::<i64>(start, slots.len()), &partials[0].nulls);
+        for (at, count) in counts.iter().enumerate() {
+            if nulls.as_ref().is_none_or(|nulls| nulls.is_valid(start + at)) {
+                slots.write(at, self.offset, slots.read::<i64>(at, self.offset) + count);
+            }
+        }
+        Ok(())
+    }
+
+    fn partials(&self, groups: &Groups<'_>) -> Result<Vec<ArrayRef>, ExchangeError> {
+        Ok(vec![self.result(groups)?])
+    }
+
+    fn result(&self, groups: &Groups<'_>) -> Result<ArrayRef, ExchangeError> {
+        let counts: Vec<i64> = groups.values(self.offset).collect();
+        Ok(Arc::new(Int64Array::from(counts)))
+    }
+
+    fn clear(&mut self) {}
+
+    fn bytes(&self) -> usize {
+        0
+    }
+}

@@ -1,0 +1,365 @@
+//! A table of groups.
+
+use arrow_array::{new_null_array, ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow_schema::{Field, Schema, SchemaRef};
+use std::sync::Arc;
+
+use super::argument::{plain, plain_type, Argument};
+use super::changed::Changed;
+use super::index::Index;
+use super::keys::{Keys, Run};
+use super::memory::Pages;
+use super::probe::RUN_ROWS;
+use super::state::{Groups, Slots, State};
+use super::states::{self, Parameter};
+use crate::exchange::error::ExchangeError;
+use crate::transport::error::TransportError;
+
+/// Rows beyond this are given back when the table is emptied.
+const KEPT_BYTES: usize = 64 << 20;
+
+/// A call as the table is made with it.
+pub struct CallSpec {
+    pub name: String,
+    pub function: String,
+    pub arguments: Vec<usize>,
+    pub parameters: Vec<Parameter>,
+    pub is_distinct: bool,
+}
+
+struct Aggregate {
+    state: Box<dyn State>,
+    arguments: Vec<usize>,
+    partials: std::ops::Range<usize>,
+}
+
+pub struct Table {
+    pub(super) keys: Keys,
+    pub(super) index: Index,
+    pub(super) rows: Pages,
+    pub(super) template: Vec<u64>,
+    pub(super) groups: usize,
+    aggregates: Vec<Aggregate>,
+    input: SchemaRef,
+    partial: SchemaRef,
+    result: SchemaRef,
+    pub(super) run: Run,
+    pub(super) ids: Vec<u32>,
+    pub(super) addresses: Vec<*mut u8>,
+    /// Groups that changed since they were last asked for, where that is wanted.
+    changed: Option<Changed>,
+    /// How far a drain has come.
+    drained: usize,
+}
+
+// SAFETY: the addresses are into `rows`, and used only while a call fills them.
+unsafe impl Send for Table {}
+
+impl Table {
+    pub fn new(
+        keys: &Schema,
+        arguments: &Schema,
+        calls: &[CallSpec],
+        tracks_changes: bool,
+    ) -> Result<Self, ExchangeError> {
+        let key_types: Vec<_> = keys
+            .fields()
+            .iter()
+            .map(|field| plain_type(field.data_type()))
+            .collect();
+        let argument_types: Vec<_> = arguments
+            .fields()
+            .iter()
+            .map(|f| plain_type(f.data_type()).clone())
+            .collect();
+        let encoded = Keys::new(key_types.iter().copied())?;
+        let key_fields = keys
+            .fields()
+            .iter()
+            .map(|field| Field::new(field.name(), plain_type(field.data_type()).clone(), true));
+        let mut partial: Vec<Field> = key_fields.collect();
+        let mut result = partial.clone();
+        let mut template = vec![0; encoded.words];
+        let mut aggregates = Vec::new();
+        for call in calls {
+            let types: Vec<_> = call
+                .arguments
+                .iter()
+                .map(|index| argument_types[*index].clone())
+                .collect();
+            let mut state = states::make(&states::Call {
+                function: &call.function,
+                arguments: &types,
+                parameters: &call.parameters,
+                is_distinct: call.is_distinct,
+            })?;
+            state.place(template.len() * 8);
+            template.extend(state.initial());
+            let first = partial.len();
+            partial.extend(state.partial_fields().into_iter().map(|(part, data_type)| {
+                let name = if part.is_empty() {
+                    call.name.clone()
+                } else {
+                    format!("{}.{part}", call.name)
+                };
+                Field::new(name, data_type, true)
+            }));
+            result.push(Field::new(&call.name, state.result_type(), true));
+            aggregates.push(Aggregate {
+                state,
+                arguments: call.arguments.clone(),
+                partials: first..partial.len(),
+            });
+        }
+        let inputs = keys
+            .fields()
+            .iter()
+            .chain(arguments.fields())
+            .cloned()
+            .collect::<Vec<_>>();
+        Ok(Self {
+            keys: encoded,
+            index: Index::new(),
+            rows: Pages::new(),
+            template,
+            groups: 0,
+            aggregates,
+            input: Arc::new(Schema::new(inputs)),
+            partial: Arc::new(Schema::new(partial)),
+            result: Arc::new(Schema::new(result)),
+            run: Run::default(),
+            ids: Vec::new(),
+            addresses: Vec::new(),
+            changed: tracks_changes.then(Changed::default),
+            drained: 0,
+        })
+    }
+
+    pub fn input_schema(&self) -> &SchemaRef {
+        &self.input
+    }
+
+    pub fn partial_schema(&self) -> &SchemaRef {
+        &self.partial
+    }
+
+    pub fn result_schema(&self) -> &SchemaRef {
+        &self.result
+    }
+
+    pub fn groups(&self) -> usize {
+        self.groups
+    }
+
+    /// Memory of all groups.
+    pub fn bytes(&self) -> usize {
+        let rows = self.groups * self.stride();
+        let states: usize = self.aggregates.iter().map(|aggregate| aggregate.state.bytes()).sum();
+        rows + self.index.bytes() + self.keys.bytes() + states
+    }
+
+    /// Takes rows of the input schema: key columns, then argument columns.
+    pub fn update(&mut self, columns: &[ArrayRef], rows: usize) -> Result<(), ExchangeError> {
+        self.take(
+            columns,
+            rows,
+            self.input.fields().len(),
+            |aggregate, slots, arguments, start| aggregate.state.update(slots, arguments, start),
+            |aggregate| aggregate.arguments.clone(),
+        )
+    }
+
+    /// Takes rows of the partial schema.
+    pub fn merge(&mut self, columns: &[ArrayRef], rows: usize) -> Result<(), ExchangeError> {
+        let keys = self.keys.len();
+        self.take(
+            columns,
+            rows,
+            self.partial.fields().len(),
+            |aggregate, slots, partials, start| aggregate.state.merge(slots, partials, start),
+            |aggregate| aggregate.partials.clone().map(|column| column - keys).collect(),
+        )
+    }
+
+    /// One group without rows, where there is no key and no row came.
+    pub fn ensure_group(&mut self) -> Result<(), ExchangeError> {
+        if self.groups > 0 || self.keys.len() > 0 {
+            return Ok(());
+        }
+        let nothing: Vec<_> = self
+            .partial
+            .fields()
+            .iter()
+            .map(|f| new_null_array(f.data_type(), 1))
+            .collect();
+        self.merge(&nothing, 1)
+    }
+
+    fn take(
+        &mut self,
+        columns: &[ArrayRef],
+        rows: usize,
+        expected: usize,
+        mut kernel: impl FnMut(&mut Aggregate, &Slots<'_>, &[&Argument], usize) -> Result<(), ExchangeError>,
+        inputs_of: impl Fn(&Aggregate) -> Vec<usize>,
+    ) -> Result<(), ExchangeError> {
+        if columns.len() != expected || self.drained > 0 {
+            let message = format!(
+                "{} columns for a table of {expected}, {} groups drained",
+                columns.len(),
+                self.drained
+            );
+            return Err(TransportError::Internal(message).into());
+        }
+        let (keys, arguments) = columns.split_at(self.keys.len());
+        let keys = self
+            .keys
+            .batch(&keys.iter().map(plain).collect::<Result<Vec<_>, _>>()?)?;
+        let arguments = Argument::all(arguments)?;
+        let inputs: Vec<Vec<&Argument>> = self
+            .aggregates
+            .iter()
+            .map(|aggregate| inputs_of(aggregate).iter().map(|index| &arguments[*index]).collect())
+            .collect();
+        let groups_before = self.groups;
+        let needs_all = self.changed.is_some() || self.aggregates.iter().any(|a| a.state.takes_whole_batches());
+        let mut all = Vec::with_capacity(if needs_all { rows } else { 0 });
+        for start in (0..rows).step_by(RUN_ROWS) {
+            let len = RUN_ROWS.min(rows - start);
+            let before = self.groups;
+            self.find(&keys, start, len)?;
+            let slots = Slots {
+                rows: &self.addresses,
+                groups: &self.ids,
+                groups_before: before,
+                groups_now: self.groups,
+            };
+            for (aggregate, inputs) in self.aggregates.iter_mut().zip(&inputs) {
+                if !aggregate.state.takes_whole_batches() {
+                    kernel(aggregate, &slots, inputs, start)?;
+                }
+            }
+            if needs_all {
+                all.extend_from_slice(&self.ids);
+            }
+        }
+        if !needs_all {
+            return Ok(());
+        }
+        if let Some(changed) = &mut self.changed {
+            if self.aggregates.is_empty() {
+                // Nothing of a key can change: a new one is all there is to tell (DISTINCT).
+                all.retain(|id| *id as usize >= groups_before);
+            }
+            changed.mark(&all, self.groups);
+        }
+        let (base, stride) = (self.rows.address(), self.stride());
+        let addresses: Vec<_> = all.iter().map(|id| base.wrapping_add(*id as usize * stride)).collect();
+        let slots = Slots {
+            rows: &addresses,
+            groups: &all,
+            groups_before,
+            groups_now: self.groups,
+        };
+        for (aggregate, inputs) in self.aggregates.iter_mut().zip(&inputs) {
+            if aggregate.state.takes_whole_batches() {
+                kernel(aggregate, &slots, inputs, 0)?;
+            }
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    pub(super) fn stride(&self) -> usize {
+        self.template.len() * 8
+    }
+
+    /// The next partial rows and at most `rows_max` of them; None when all were given, and the table is empty then.
+    pub fn drain_partials(&mut self, rows_max: usize) -> Result<Option<RecordBatch>, ExchangeError> {
+        self.drain(rows_max, true)
+    }
+
+    /// As `drain_partials`, with results.
+    pub fn drain_results(&mut self, rows_max: usize) -> Result<Option<RecordBatch>, ExchangeError> {
+        self.drain(rows_max, false)
+    }
+
+    fn drain(&mut self, rows_max: usize, is_partial: bool) -> Result<Option<RecordBatch>, ExchangeError> {
+        let end = (self.drained + rows_max.max(1)).min(self.groups);
+        if self.drained == end {
+            self.clear();
+            return Ok(None);
+        }
+        let ids: Vec<u32> = (self.drained as u32..end as u32).collect();
+        self.drained = end;
+        let batch = if is_partial {
+            self.partials_of(&ids)
+        } else {
+            self.results_of(&ids)
+        };
+        Ok(Some(batch?))
+    }
+
+    /// Results of at most `rows_max` groups that changed since they were given by this; None when there is none.
+    pub fn take_changed(&mut self, rows_max: usize) -> Result<Option<RecordBatch>, ExchangeError> {
+        let Some(changed) = &mut self.changed else {
+            return Err(TransportError::Internal("a table that does not track changes".into()).into());
+        };
+        let ids = changed.take(rows_max.max(1));
+        if ids.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(self.results_of(&ids)?))
+    }
+
+    /// Forgets all groups; keeps memory that is not large.
+    pub fn clear(&mut self) {
+        self.rows.clear(self.groups * self.stride(), KEPT_BYTES);
+        self.index.clear();
+        self.keys.clear();
+        self.aggregates.iter_mut().for_each(|aggregate| aggregate.state.clear());
+        if let Some(changed) = &mut self.changed {
+            *changed = Changed::default();
+        }
+        (self.groups, self.drained) = (0, 0);
+    }
+
+    fn partials_of(&self, ids: &[u32]) -> Result<RecordBatch, ExchangeError> {
+        let groups = self.groups_of(ids);
+        let mut columns = self.key_columns(&groups)?;
+        for aggregate in &self.aggregates {
+            columns.extend(aggregate.state.partials(&groups)?);
+        }
+        batch_of(&self.partial, columns, ids.len())
+    }
+
+    fn results_of(&self, ids: &[u32]) -> Result<RecordBatch, ExchangeError> {
+        let groups = self.groups_of(ids);
+        let mut columns = self.key_columns(&groups)?;
+        for aggregate in &self.aggregates {
+            columns.push(aggregate.state.result(&groups)?);
+        }
+        batch_of(&self.result, columns, ids.len())
+    }
+
+    fn groups_of<'a>(&self, ids: &'a [u32]) -> Groups<'a> {
+        Groups {
+            ids,
+            rows: self.rows.address(),
+            stride: self.stride(),
+        }
+    }
+
+    fn key_columns(&self, groups: &Groups<'_>) -> Result<Vec<ArrayRef>, ExchangeError> {
+        let (base, stride, words) = (self.rows.address(), self.stride(), self.keys.words);
+        // SAFETY: the row of each group begins with its key's words.
+        self.keys.arrays(groups.ids, |group| unsafe {
+            std::slice::from_raw_parts(base.add(group as usize * stride).cast::<u64>(), words)
+        })
+    }
+}
+
+fn batch_of(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch, ExchangeError> {
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    Ok(RecordBatch::try_new_with_options(schema.clone(), columns, &options)?)
+}

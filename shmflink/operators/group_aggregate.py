@@ -1,0 +1,146 @@
+"""Grouped aggregation over columns: before the shuffle what pays, after it the rest.
+
+::
+
+    input ▸ LocalAggregate ──HASH on the key columns──▸ GlobalAggregate ▸ one row a key
+
+The local step sends partial rows where its table makes few of many, and else the rows as they came (keys and arguments
+only), which costs no hashing at all. The global step takes both, told apart by their columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import pyarrow as pa
+
+from shmflink.core.batch import Batch
+from shmflink.core.elements import MAX_WATERMARK, ControlElement, Element
+from shmflink.operators.base import Operator, OperatorContext
+from shmflink.operators.group_aggregate_spec import AggregateSpec
+
+__all__ = ["OUTPUT_ROWS_MAX", "AggregateSpec", "GlobalAggregateOperator", "LocalAggregateOperator"]
+
+OUTPUT_ROWS_MAX: Final = 1 << 16  # rows of one batch of partial or final results
+
+TABLE_BYTES_MAX: Final = 16 << 20  # of a local table: beyond, its cache misses cost what the shuffle does
+SAMPLE_ROWS: Final = 1 << 16  # after so many rows in an empty table its reduction is judged for the first time
+GROUPS_OF_SAMPLE_MAX: Final = 0.95  # groups per row of the sample beyond which the keys do not repeat
+REDUCTION_MIN: Final = 1.5  # rows per group of a full table below which aggregating does not pay
+PASSED_ROWS_MIN: Final = 1 << 21  # rows passed on as they are before the next try ...
+PASSED_ROWS_MAX: Final = 1 << 26  # ... doubled with each try in vain, up to this
+
+
+class LocalAggregateOperator(Operator):
+    """Aggregates what comes to one subtask before it is shuffled, while that pays.
+
+    BATCH: groups are kept until the table is full, or the end. STREAMING: until the end of each input batch, so that
+    nothing is held back. Key and argument expressions are evaluated here. Rows come without timestamps.
+    """
+
+    def __init__(self, spec: AggregateSpec) -> None:
+        self._spec = spec
+
+    def open(self, context: OperatorContext) -> None:
+        self._is_batch = context.is_batch
+        self._table = self._spec.table()
+        self._rows_in_table = 0
+        self._pass_rows = 0  # rows still to be passed on as they are
+        self._pass_rows_next = PASSED_ROWS_MIN
+
+    def process(self, batch: Batch, input_index: int = 0) -> Iterator[Batch]:
+        columns = self._spec.inputs(batch.columns())
+        if self._pass_rows > 0:
+            self._pass_rows -= columns.num_rows
+            yield Batch.of_columns(columns)
+            return
+        self._table.update(columns)
+        self._rows_in_table += columns.num_rows
+        if not self._is_batch:
+            self._judge(self._rows_in_table)
+            yield from self._drain()
+        elif not self._is_worth_it() or self._table.bytes > TABLE_BYTES_MAX:
+            yield from self._drain()
+
+    def process_control(self, element: ControlElement) -> Iterator[Element]:
+        if element == MAX_WATERMARK:
+            yield from self._drain()
+        yield element
+
+    def finish(self) -> Iterator[Batch]:
+        yield from self._drain()
+
+    def _is_worth_it(self) -> bool:
+        """Judges the table once, with the first SAMPLE_ROWS of it, and again when it is full."""
+        rows = self._rows_in_table
+        is_full = self._table.bytes > TABLE_BYTES_MAX
+        if not is_full and not SAMPLE_ROWS <= rows:
+            return True
+        groups = self._table.num_groups
+        is_vain = groups * REDUCTION_MIN > rows if is_full else groups > rows * GROUPS_OF_SAMPLE_MAX
+        if is_vain:
+            self._pass_rows = self._pass_rows_next
+            self._pass_rows_next = min(2 * self._pass_rows_next, PASSED_ROWS_MAX)
+        elif is_full:
+            self._pass_rows_next = PASSED_ROWS_MIN
+        return not is_vain
+
+    def _judge(self, rows: int) -> None:
+        """Streaming: each input batch is a sample."""
+        if self._table.num_groups * REDUCTION_MIN > rows and self._spec.keys:
+            self._pass_rows = self._pass_rows_next
+            self._pass_rows_next = min(2 * self._pass_rows_next, PASSED_ROWS_MAX)
+        else:
+            self._pass_rows_next = PASSED_ROWS_MIN
+
+    def _drain(self) -> Iterator[Batch]:
+        self._rows_in_table = 0
+        while (partials := self._table.drain_partials(OUTPUT_ROWS_MAX)) is not None:
+            yield Batch.of_columns(partials)
+
+
+class GlobalAggregateOperator(Operator):
+    """Merges what local steps sent and gives the results.
+
+    BATCH: one row for each key, when all input has come; without keys one row even of no input. STREAMING: after each
+    input batch the new result of every key that changed (an upsert). `takes_input`: it stands alone, without a local
+    step, and evaluates keys and arguments itself.
+    """
+
+    def __init__(self, spec: AggregateSpec, *, takes_input: bool = False) -> None:
+        self._spec = spec
+        self._takes_input = takes_input
+
+    def open(self, context: OperatorContext) -> None:
+        self._is_batch = context.is_batch
+        self._table = self._spec.table(tracks_changes=not context.is_batch)
+        self._is_finished = False
+
+    def process(self, batch: Batch, input_index: int = 0) -> Iterator[Batch]:
+        columns = batch.columns()
+        if self._takes_input:
+            self._table.update(self._spec.inputs(columns))
+        elif columns.schema.names == self._spec.partial_schema.names:
+            self._table.merge(columns)
+        else:
+            self._table.update(columns)
+        if not self._is_batch:
+            while (results := self._table.take_changed(OUTPUT_ROWS_MAX)) is not None:
+                yield self._results(results)
+
+    def process_control(self, element: ControlElement) -> Iterator[Element]:
+        if element == MAX_WATERMARK:
+            yield from self.finish()
+        yield element
+
+    def finish(self) -> Iterator[Batch]:
+        if not self._is_batch or self._is_finished:
+            return
+        self._is_finished = True
+        self._table.ensure_group()
+        while (results := self._table.drain_results(OUTPUT_ROWS_MAX)) is not None:
+            yield self._results(results)
+
+    def _results(self, results: pa.RecordBatch) -> Batch:
+        return Batch.of_columns(results)
