@@ -116,3 +116,28 @@ def test_aggregate_of_given_events(tmp_path: Path) -> None:
         "1 users and buckets; the five with the highest totals:",
         "1970-01-01 00:00:00 a: 2 purchases, 3.00, 1.50 each",
     ]
+
+
+@WAYS
+def test_clean_csv_of_its_own_orders(way: list[str]) -> None:
+    assert run(way, "clean_csv.py") == [
+        "2640 clean rows",
+        "60 bad rows",
+        "orders-0.csv line 19: '17,JP,7,cheap': column 'price': `cheap` is no double",
+        "orders-0.csv line 73: '71': 1 fields where 4 were expected",
+    ]
+
+
+def test_clean_csv_of_given_orders(tmp_path: Path) -> None:
+    (tmp_path / "orders.csv").write_text("id,country,quantity,price\n1,DE,2,1.5\n2,FR,0,1\n3,,3,\nx,FR,1,1\n")
+    folders = ["--output", str(tmp_path / "clean"), "--bad", str(tmp_path / "bad")]
+    lines = run(BY_PYTHON, "clean_csv.py", "--input", str(tmp_path / "orders.csv"), *folders)
+    assert lines[:2] == ["2 clean rows", "1 bad rows"]
+    assert ds.dataset(str(tmp_path / "clean"), format="parquet").to_table().sort_by("id").to_pylist() == [
+        {"id": 1, "country": "DE", "quantity": 2, "price": 1.5, "total": 3.0},
+        {"id": 3, "country": None, "quantity": 3, "price": None, "total": None},
+    ]
+
+
+def test_watch_csv_of_its_own_readings() -> None:
+    assert run(BY_PYTHON, "watch_csv.py") == [f"2024-05-0{day}: 90 readings" for day in (1, 2, 3)]
