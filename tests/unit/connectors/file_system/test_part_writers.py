@@ -12,14 +12,15 @@ import pytest
 from shmflink.connectors.file_system import part_writers as module
 from shmflink.connectors.file_system.buckets import BucketAssigner
 from shmflink.connectors.file_system.encoders import OutputFormat
+from shmflink.connectors.file_system.file_systems import FileSystem
 from shmflink.connectors.file_system.parquet_output import ParquetWriterFactory
 from shmflink.connectors.file_system.part_writers import PartNames, PartWriters, WriterSettings
 from shmflink.connectors.file_system.publish import publish
 from shmflink.connectors.file_system.rolling import RollingPolicy
-from shmflink.connectors.file_system.text_output import CsvDialect, CsvWriterFactory
+from shmflink.connectors.file_system.text_output import CsvStyle, CsvWriterFactory
 from shmflink.errors import ConfigurationError, ResourceError
 
-LINES = CsvWriterFactory(CsvDialect(header=False))
+LINES = CsvWriterFactory(CsvStyle(header=False))
 
 
 def writers(
@@ -34,7 +35,9 @@ def writers(
     rolling = rolling or RollingPolicy.on_checkpoint_rolling_policy()
     names = PartNames("part", ".x")
     return PartWriters(
-        WriterSettings(str(path), output_format, buckets, rolling, names, open_parts_max, buffered_bytes_max)
+        WriterSettings(
+            str(path), FileSystem(), output_format, buckets, rolling, names, open_parts_max, buffered_bytes_max
+        )
     )
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pytest
 
-from shmflink.connectors.file_system.text_output import CsvDialect, CsvWriterFactory, JsonLinesWriterFactory
+from shmflink.connectors.file_system.text_output import CsvStyle, CsvWriterFactory, JsonLinesWriterFactory
 from shmflink.core.batch import Batch
 from shmflink.errors import ConfigurationError, DataFormatError, TypeMismatchError
 
@@ -51,7 +51,7 @@ def test_csv_as_most_readers_want_it() -> None:
 
 
 def test_csv_in_another_dialect() -> None:
-    dialect = CsvDialect(
+    dialect = CsvStyle(
         delimiter="\t", header=False, quoting="all", quote="'", null_text="NULL", line_end="\r\n", timestamps="iso"
     )
     rows = pa.record_batch({"a": ["it's", "NULL", None], "t": pa.array([1, 2, 3], pa.timestamp("s")), "n": [1, 2, 3]})
@@ -79,7 +79,7 @@ def test_csv_of_one_column_has_a_line_for_null() -> None:
 
 
 def test_csv_without_quotes_refuses_what_needs_them() -> None:
-    factory = CsvWriterFactory(CsvDialect(quoting="none"))
+    factory = CsvWriterFactory(CsvStyle(quoting="none"))
     assert written(factory, pa.record_batch({"a": ["x y"], "b": [1]})) == b"a,b\nx y,1\n"
     with pytest.raises(DataFormatError, match=r'row 1 of the batch, column "a": "x,y" cannot be written'):
         written(factory, pa.record_batch({"a": ["x", "x,y"]}))
@@ -183,7 +183,7 @@ def test_compressed_text() -> None:
 )
 def test_what_csv_cannot_be(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
-        CsvDialect(**options)
+        CsvStyle(**options)
 
 
 def test_what_json_cannot_be() -> None:
