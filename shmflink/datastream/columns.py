@@ -58,7 +58,7 @@ class ColumnMethods:
     def select(self, *columns: str | Expression, **named: Expression) -> DataStream:
         """*shmflink only.* These columns alone: names, expressions (`.alias()` names them), `name=expression`.
 
-        >>> ds.select("user", col("price").cast(DataTypes.INT()).alias("cents"), big=col("price") > 100)
+        >>> ds.select("user", col("price").cast(pa.int32()).alias("whole"), big=col("price") > 100)
         """
         pairs = named_expressions("select", columns, named)
         return self._columnar("Select", Project(tuple(pairs.items())), described(pairs))
