@@ -28,7 +28,6 @@ from shmflink.expressions import (
     using_clock,
 )
 
-Unit = TimeIntervalUnit
 A, B = col("a"), col("b")
 
 
@@ -69,32 +68,32 @@ MOMENT = dt.datetime(2024, 2, 29, 23, 59, 58, 123456)
     ],
 )
 def test_parts(unit: str, part: int) -> None:
-    assert values(A.extract(Unit[unit]), a=[MOMENT, None]) == [part, None]
+    assert values(A.extract(TimeIntervalUnit[unit]), a=[MOMENT, None]) == [part, None]
 
 
 def test_parts_in_a_zone_are_local() -> None:
     moments = pa.array([MOMENT]).cast(pa.timestamp("us", "Asia/Tokyo"))
-    assert values(A.extract(Unit.HOUR), a=moments) == [8]
+    assert values(A.extract(TimeIntervalUnit.HOUR), a=moments) == [8]
 
 
 def test_parts_of_intervals() -> None:
-    assert values(lit(-90_061).seconds.extract(Unit.HOUR), a=[0]) == [-1]
-    assert values(lit(14).months.extract(Unit.YEAR), a=[0]) == [1]
-    assert values(lit(14).months.extract(Unit.MONTH), a=[0]) == [2]
+    assert values(lit(-90_061).seconds.extract(TimeIntervalUnit.HOUR), a=[0]) == [-1]
+    assert values(lit(14).months.extract(TimeIntervalUnit.YEAR), a=[0]) == [1]
+    assert values(lit(14).months.extract(TimeIntervalUnit.MONTH), a=[0]) == [2]
     with pytest.raises(TypeMismatchError, match="interval of months has no HOUR"):
-        values(lit(1).month.extract(Unit.HOUR), a=[0])
+        values(lit(1).month.extract(TimeIntervalUnit.HOUR), a=[0])
 
 
 def test_units_down_and_up() -> None:
-    assert values(A.floor(Unit.WEEK), a=[MOMENT]) == [dt.datetime(2024, 2, 25)]  # a Sunday
-    assert values(A.floor(Unit.QUARTER), a=[MOMENT.date()]) == [dt.date(2024, 1, 1)]
-    assert values(A.ceil(Unit.DAY), a=[MOMENT, dt.datetime(2024, 1, 1)]) == [
+    assert values(A.floor(TimeIntervalUnit.WEEK), a=[MOMENT]) == [dt.datetime(2024, 2, 25)]  # a Sunday
+    assert values(A.floor(TimeIntervalUnit.QUARTER), a=[MOMENT.date()]) == [dt.date(2024, 1, 1)]
+    assert values(A.ceil(TimeIntervalUnit.DAY), a=[MOMENT, dt.datetime(2024, 1, 1)]) == [
         dt.datetime(2024, 3, 1),
         dt.datetime(2024, 1, 1),
     ]
 
 
-@pytest.mark.parametrize("unit", [Unit.DAY_TO_HOUR, "DAY", None, TimePointUnit.DAY])
+@pytest.mark.parametrize("unit", [TimeIntervalUnit.DAY_TO_HOUR, "DAY", None, TimePointUnit.DAY])
 def test_units_that_are_none(unit: Any) -> None:
     with pytest.raises(TypeMismatchError, match="takes one of DAY, HOUR"):
         A.extract(unit)
