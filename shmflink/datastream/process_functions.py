@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any
 
+from shmflink.core.type_parameters import TakesTypeParameters
 from shmflink.datastream.record_functions import Function
 from shmflink.operators.process_context import ProcessContext
 from shmflink.operators.timer_service import NoTimers, TimerService
@@ -26,7 +27,7 @@ Emitted = Iterable[Any] | None
 """Elements; `(OutputTag, element)` goes to a side output. None = nothing."""
 
 
-class _Timed(ABC):
+class _Timed(TakesTypeParameters, ABC):
     """Of streams without keys: the time of the element; `timer_service()` tells times and refuses timers."""
 
     @abstractmethod
@@ -140,7 +141,7 @@ class KeyedCoProcessFunction(Function):
         return None
 
 
-class _Broadcast(ABC):
+class _Broadcast(TakesTypeParameters, ABC):
     """Of broadcast functions."""
 
     @abstractmethod

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any
 
+from shmflink.core.type_parameters import TakesTypeParameters
 from shmflink.operators.runtime_context import OperatorRuntimeContext
 
 __all__ = [
@@ -63,13 +64,13 @@ class RuntimeContext(ABC):
 RuntimeContext.register(OperatorRuntimeContext)
 
 
-class Function(ABC):  # noqa: B024 (open and close are optional; the abstract methods are the subclasses')
+class Function(TakesTypeParameters, ABC):
     """Common part of all functions."""
 
-    def open(self, runtime_context: RuntimeContext) -> None:  # noqa: B027 (optional)
+    def open(self, runtime_context: RuntimeContext) -> None:
         """Called once per subtask, before any element."""
 
-    def close(self) -> None:  # noqa: B027 (optional)
+    def close(self) -> None:
         """Called once per subtask, after the last element or a failure."""
 
 

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any
 
+from shmflink.core.type_parameters import TakesTypeParameters
 from shmflink.datastream.record_functions import Function
 from shmflink.operators.windows.window_functions import StateStore, WindowContext
 
@@ -39,7 +40,7 @@ class AggregateFunction(Function):
         """One accumulator of two; only needed for windows that merge."""
 
 
-class KeyedStateStore(ABC):
+class KeyedStateStore(TakesTypeParameters, ABC):
     """State of a key, or of a key and window."""
 
     @abstractmethod
@@ -66,7 +67,7 @@ class KeyedStateStore(ABC):
 KeyedStateStore.register(StateStore)
 
 
-class _Context(ABC):
+class _Context(TakesTypeParameters, ABC):
     """What `process` may use."""
 
     @abstractmethod
