@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from shmflink.expressions.aggregates import AggregateCall, count, split_aggregates
 from shmflink.expressions.arithmetic import negative
+from shmflink.expressions.arrays import array
 from shmflink.expressions.binding import BoundExpressions, bind
 from shmflink.expressions.clocks import (
     current_date,
@@ -36,9 +37,11 @@ from shmflink.expressions.json_options import (
     JsonValueOnEmptyOrError,
 )
 from shmflink.expressions.logic import and_, not_, or_
+from shmflink.expressions.maps import map_, map_from_arrays
 from shmflink.expressions.maths import atan2, e, greatest, least, log, pi
 from shmflink.expressions.predicates import bounds, conjuncts
 from shmflink.expressions.randoms import rand, rand_integer, uuid
+from shmflink.expressions.rows import object_of, row
 from shmflink.expressions.time_text import (
     convert_tz,
     date_format,
@@ -64,6 +67,7 @@ __all__ = [
     "TimeIntervalUnit",
     "TimePointUnit",
     "and_",
+    "array",
     "atan2",
     "bind",
     "bounds",
@@ -91,13 +95,17 @@ __all__ = [
     "local_time",
     "local_timestamp",
     "log",
+    "map_",
+    "map_from_arrays",
     "negative",
     "not_",
     "null_of",
+    "object_of",
     "or_",
     "pi",
     "rand",
     "rand_integer",
+    "row",
     "split_aggregates",
     "temporal_overlaps",
     "timestamp_diff",

@@ -1,8 +1,8 @@
 """SQL/JSON: validation, extraction by paths, and JSON built from columns.
 
 Paths are constants: `$`, then `.key`, `['key']`, `[n]`, `[*]`, `.*`, with `lax` or `strict` (which is the default, as
-in Flink) before it. In strict mode a value that is not there is an error, in lax mode it is empty; ON ERROR and ON EMPTY
-say what comes of it. JSON's own null is empty. Documents are validated as a whole: malformed anywhere, they are an error.
+in Flink) before it. In strict mode a value that is not there is an error, in lax mode it is empty; ON ERROR and ON
+EMPTY say what comes of it. JSON's own null is empty. Documents are validated as a whole: malformed anywhere is an error.
 """
 
 from __future__ import annotations

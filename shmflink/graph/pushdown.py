@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from shmflink.connectors.base import Source
 from shmflink.core.typeinfo import ColumnsTypeInfo, schema_of
+from shmflink.core.watermark_strategy import ColumnTimestamps
 from shmflink.expressions import Expression, col
 from shmflink.expressions.node import ALIAS, COLUMN, LITERAL
 from shmflink.expressions.registry import find_function
@@ -238,6 +239,11 @@ def _rebuilt_source(t: SourceTransformation, changed: _Rewriting, needed: Column
     source, notes = changed.source(t), list(changed.notes.get(t.id, ()))
     declared = t.output_type
     schema = schema_of(declared)
+    assigner = None if t.watermark_strategy is None else t.watermark_strategy.timestamp_assigner
+    if isinstance(assigner, ColumnTimestamps) and needed is not None:
+        needed = needed | {assigner.column}
+    elif assigner is not None:
+        needed = None  # a function of the whole record
     if needed is not None and schema is not None:
         names = [name for name in schema.names if name in (needed or {narrowest(schema)})]
         fewer = source.with_columns(names) if len(names) < len(schema) else None

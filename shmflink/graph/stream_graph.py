@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from shmflink.connectors.base import Boundedness
+from shmflink.core.watermark_strategy import WatermarkStrategy
 from shmflink.errors import JobGraphError
 from shmflink.graph.job_graph import NodeKind, ShipStrategy
 from shmflink.graph.pushdown import push_down
@@ -99,6 +100,7 @@ class StreamNode:
     uid_hash: str | None
     buffer_timeout_ms: int
     in_edges: tuple[StreamEdge, ...]
+    watermark_strategy: WatermarkStrategy | None = None  # of sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +234,7 @@ class _Builder:
             uid_hash=t.uid_hash,
             buffer_timeout_ms=-1 if self._is_batch else timeout_ms,  # nobody waits for a row of a batch job
             in_edges=tuple(self._edge(u, t.id, name, index, parallelism) for index, u in upstreams),
+            watermark_strategy=t.watermark_strategy if isinstance(t, SourceTransformation) else None,
         )
         self._upstreams[t.id] = (_Upstream(t.id),)
 

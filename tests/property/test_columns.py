@@ -7,11 +7,13 @@ parallelism. What an upsert stream comes to is compared, since its rows depend o
 from __future__ import annotations
 
 import math
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -223,13 +225,15 @@ def batches(rows: list[Row], size: int) -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_pylist(rows[start : start + size], SCHEMA)
 
 
-def run(program: list[Stage], rows: list[Row], mode: str, slots: int, size: int) -> list[Row]:
+Read = Callable[[StreamExecutionEnvironment], Any]
+
+
+def run(program: list[Stage], read: Read, mode: str, slots: int) -> list[Row]:
     with MiniCluster(slots=slots):
         env = StreamExecutionEnvironment.get_execution_environment()
         env.set_runtime_mode(RuntimeExecutionMode[mode])
-        table = pa.Table.from_batches(list(batches(rows, size)), SCHEMA)
-        stream = env.from_arrow(table)
-        if slots > 1:
+        stream = read(env)
+        if slots > 1 and mode == "STREAMING":
             stream = stream.rebalance()
         for stage in program:
             stream = stage.apply(stream)
@@ -247,13 +251,33 @@ def ordered(rows: list[Row]) -> list[str]:
     )
 
 
+def meaning(program: list[Stage], rows: list[Row]) -> list[str]:
+    for stage in program:
+        rows = stage.meaning(rows)
+    return ordered(rows)
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(programs(), st.lists(VALUES, max_size=12), st.integers(1, 4), st.integers(1, 5))
 def test_a_program_means_the_same_for_rows_and_columns(
     program: list[Stage], rows: list[Row], slots: int, size: int
 ) -> None:
-    expected = rows
-    for stage in program:
-        expected = stage.meaning(expected)
-    assert ordered(run(program, rows, "BATCH", slots, size)) == ordered(expected)
-    assert ordered(run(program, rows, "STREAMING", 5 - slots, size + 1)) == ordered(expected)
+    def table(size: int) -> Read:
+        return lambda env: env.from_arrow(pa.Table.from_batches(list(batches(rows, size)), SCHEMA))
+
+    expected = meaning(program, rows)
+    assert ordered(run(program, table(size), "BATCH", slots)) == expected
+    assert ordered(run(program, table(size + 1), "STREAMING", 5 - slots)) == expected
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(programs(), st.lists(VALUES, min_size=1, max_size=12), st.integers(1, 3), st.integers(1, 5))
+def test_what_is_pushed_into_files_changes_nothing(
+    program: list[Stage], rows: list[Row], slots: int, size: int
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        for number, batch in enumerate(batches(rows, 7)):
+            table = pa.Table.from_batches([batch])
+            pq.write_table(table, f"{folder}/{number}.parquet", row_group_size=size)
+        made = run(program, lambda env: env.read_parquet(folder), "BATCH", slots)
+    assert ordered(made) == meaning(program, rows)

@@ -6,14 +6,14 @@ import contextlib
 import errno
 import os
 import secrets
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Protocol
 
 import pyarrow as pa
 
 from shmflink.connectors.file_system.publish import publish
 from shmflink.errors import ResourceError
 
-__all__ = ["FinishedPart", "PartFile"]
+__all__ = ["FinishedPart", "PartFile", "PartStore"]
 
 _NO_TMPFILE: Final = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOSYS})
 
@@ -117,14 +117,36 @@ class PartFile:
             os.close(directory)
 
 
+class PartStore(Protocol):
+    """What `PartFile` is, and its like for other file systems."""
+
+    file: BinaryIO
+
+    @property
+    def size_bytes(self) -> int: ...
+
+    def park(self) -> None: ...
+
+    def sync(self) -> None: ...
+
+    def link(self, path: str) -> None: ...
+
+    def discard(self) -> None: ...
+
+
 class FinishedPart:
     """A whole file that nobody sees yet: `publish` or `discard` ends it."""
 
-    def __init__(self, file: PartFile, path: str, rows: int) -> None:
+    def __init__(self, file: PartStore, path: str, rows: int) -> None:
         """`rows` are counted for bulk formats only."""
         self._file = file
         self.path = path
         self.rows = rows
+
+    @property
+    def folder(self) -> str | None:
+        """The folder of this host that it will be in; None for other file systems."""
+        return os.path.dirname(self.path) if isinstance(self._file, PartFile) else None
 
     def park(self) -> None:
         """Gives its descriptor back: it waits under a hidden name."""

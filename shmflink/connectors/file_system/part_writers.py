@@ -12,8 +12,10 @@ import pyarrow as pa
 
 from shmflink.connectors.file_system.buckets import BucketAssigner
 from shmflink.connectors.file_system.encoders import BulkWriter, OutputFormat
-from shmflink.connectors.file_system.part_file import FinishedPart, PartFile
+from shmflink.connectors.file_system.file_systems import FileSystem
+from shmflink.connectors.file_system.part_file import FinishedPart, PartFile, PartStore
 from shmflink.connectors.file_system.rolling import RollingPolicy
+from shmflink.connectors.file_system.spooled_part import SpooledPart
 from shmflink.errors import ResourceError
 
 __all__ = ["PartNames", "PartWriters", "WriterSettings"]
@@ -39,6 +41,7 @@ class WriterSettings:
     """How a subtask writes. At most `open_parts_max` files are open and, together, hold `buffered_bytes_max`."""
 
     base_path: str
+    files: FileSystem
     output_format: OutputFormat
     buckets: BucketAssigner
     rolling: RollingPolicy
@@ -48,7 +51,7 @@ class WriterSettings:
 
 
 class _OpenPart:
-    def __init__(self, file: PartFile, writer: BulkWriter, path: str, now_ms: int) -> None:
+    def __init__(self, file: PartStore, writer: BulkWriter, path: str, now_ms: int) -> None:
         self.file = file
         self.writer = writer
         self.path = path
@@ -175,7 +178,7 @@ class PartWriters:
         names = self._settings.names
         name = f"{names.prefix}-{self._id}-{self._count}{names.suffix}"
         self._count += 1
-        file = PartFile(self._settings.base_path, name)
+        file = self._store(name)
         try:
             writer = self._settings.output_format.create(file.file, first)
         except BaseException:
@@ -184,6 +187,11 @@ class PartWriters:
         part = _OpenPart(file, writer, os.path.join(self._settings.base_path, bucket, name), now_ms)
         self._open[bucket] = part
         return part
+
+    def _store(self, name: str) -> PartStore:
+        if self._settings.files.is_local(self._settings.base_path):
+            return PartFile(self._settings.base_path, name)
+        return SpooledPart(self._settings.files, name)
 
     def _close(self, bucket: str) -> None:
         part = self._open[bucket]

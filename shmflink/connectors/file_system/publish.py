@@ -23,6 +23,11 @@ class Publishable(Protocol):
         """What it will be."""
         ...
 
+    @property
+    def folder(self) -> str | None:
+        """The folder to be made for it; None where folders make themselves."""
+        ...
+
     def sync(self) -> None:
         """Makes the content durable."""
         ...
@@ -47,8 +52,8 @@ def publish(parts: Sequence[Publishable]) -> None:
         _sync_all(parts)
         changed: dict[str, None] = {}
         for part in parts:
-            folder = os.path.dirname(part.path)
-            if folder not in changed:
+            folder = part.folder
+            if folder is not None and folder not in changed:
                 changed |= dict.fromkeys([*_make_folders(folder), folder])
             _link(part)
             done += 1

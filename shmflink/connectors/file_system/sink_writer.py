@@ -39,7 +39,7 @@ class FileSinkWriter(SinkWriter):
     def __init__(self, settings: WriterSettings, publishing: Publishing, context: OperatorContext) -> None:
         self._settings = settings
         self._clock: Clock = context.clock
-        self._made_base_path = _make_directory(settings.base_path)
+        self._made_base_path = settings.files.is_local(settings.base_path) and _make_directory(settings.base_path)
         self._output = _Output(PartWriters(settings), publishing, context.clock)
         self._outbox = Outbox(
             f"files {context.task_name}",

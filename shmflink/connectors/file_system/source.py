@@ -110,7 +110,10 @@ class FileSource(Source):
         from shmflink.connectors.file_system.csv import CsvFormat
 
         of_files, of_format = _share(options)
-        return FileSource.of_format(CsvFormat(**of_format), paths, **of_files)
+        made = CsvFormat(options.get("schema"), **of_format)
+        if made.declared is not None:
+            of_files["schema"] = made.declared
+        return FileSource.of_format(made, paths, **of_files)
 
     @staticmethod
     def json_lines(paths: Paths, **options: Any) -> FileSource:
@@ -186,7 +189,9 @@ class FileSource(Source):
         plan = self._scan.read_plan()
         plan = replace(plan, format=plan.format.for_reader(context))
         files = self._scan.files
-        return SplitReader(lambda split: FilesCursor(split, files, plan))
+        return SplitReader(
+            lambda split: FilesCursor(split, files, plan), plan.format.finish_reader, plan.format.close_reader
+        )
 
     def with_columns(self, columns: Sequence[str]) -> FileSource | None:
         return self._with(self._scan.with_columns(columns))

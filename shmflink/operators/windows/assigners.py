@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from shmflink.core.elements import MIN_TIMESTAMP_MS
 from shmflink.core.time_units import Time
+from shmflink.core.type_parameters import TakesTypeParameters
 from shmflink.core.typeinfo import Types
 from shmflink.errors import JobGraphError, UsageError
 from shmflink.operators.windows.triggers import (
@@ -40,7 +41,7 @@ __all__ = [
 ]
 
 
-class WindowAssignerContext(ABC):
+class WindowAssignerContext(TakesTypeParameters, ABC):
     """What an assigner may use."""
 
     @abstractmethod
@@ -55,7 +56,7 @@ class WindowAssignerContext(ABC):
 _Context: TypeAlias = WindowAssignerContext  # the class below has an attribute of this name
 
 
-class WindowAssigner(ABC):
+class WindowAssigner(TakesTypeParameters, ABC):
     """Says which windows an element belongs to."""
 
     WindowAssignerContext = WindowAssignerContext
@@ -80,7 +81,7 @@ class WindowAssigner(ABC):
 class MergingWindowAssigner(WindowAssigner):
     """Its windows grow together, as sessions do."""
 
-    class MergeCallback(ABC):
+    class MergeCallback(TakesTypeParameters, ABC):
         """Is told which windows become one."""
 
         @abstractmethod
@@ -92,7 +93,7 @@ class MergingWindowAssigner(WindowAssigner):
         """Calls `callback.merge(windows, result)` for each set of windows that become one."""
 
 
-class SessionWindowTimeGapExtractor(ABC):
+class SessionWindowTimeGapExtractor(TakesTypeParameters, ABC):
     """The gap that follows an element."""
 
     @abstractmethod

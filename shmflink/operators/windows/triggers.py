@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Any, TypeAlias
 
 from shmflink.core.time_units import Time
+from shmflink.core.type_parameters import TakesTypeParameters
 from shmflink.core.typeinfo import Types
 from shmflink.operators.windows.window import Window
 from shmflink.state.descriptors import ReducingStateDescriptor, StateDescriptor
@@ -43,7 +44,7 @@ class TriggerResult(Enum):
         return self.value[1]
 
 
-class TriggerContext(ABC):
+class TriggerContext(TakesTypeParameters, ABC):
     """What a trigger may use: times, timers and state of its key and window."""
 
     @abstractmethod
@@ -91,7 +92,7 @@ _Context: TypeAlias = TriggerContext  # the class below has attributes of these 
 _MergeContext: TypeAlias = OnMergeContext
 
 
-class Trigger(ABC):
+class Trigger(TakesTypeParameters, ABC):
     """Decides for each element and timer whether a window fires. One object serves all windows: keep state in `ctx`."""
 
     TriggerContext = TriggerContext

@@ -59,7 +59,8 @@ class WindowOperator(KeyedOperator):
 
     def __init__(self, spec: WindowSpec, function: Any, output_type: TypeInformation | None = None) -> None:
         """`function`: a window function, or None to emit the contents."""
-        self._function = UserFunction(function if function is not None else _pass_on, "process")
+        given = function if function is not None else _pass_on
+        self._function = UserFunction(given, "process" if hasattr(given, "process") else "apply")
         self._window_function = function
         self._spec = spec
         self._output_type = output_type

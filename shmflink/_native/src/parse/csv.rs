@@ -148,16 +148,11 @@ impl Work<'_> {
     fn window(&mut self, at: usize, end: usize, is_last: bool, limit: usize, max_rows: usize) -> usize {
         let window = &self.text[at..end];
         self.ends.clear();
-        let mut seen = Seen {
-            quotes: true,
-            doubled: true,
-            carriages: true,
-            is_odd: true,
-        };
+        let mut seen = Seen::ALL;
         if self.csv.dialect.is_plain() {
             seen = scan(window, self.csv.dialect.marks(), &mut self.ends);
-            if is_last && window.last() != Some(&b'\n') && !seen.is_odd {
-                seen.is_odd = seen.quotes; // the last quote may be open
+            seen.is_odd |= is_last && seen.is_open;
+            if is_last && window.last() != Some(&b'\n') {
                 self.ends.push(window.len() as u32);
             }
         }
@@ -206,12 +201,7 @@ impl Work<'_> {
             &mut self.ends,
             &mut records,
         );
-        let seen = Seen {
-            quotes: true,
-            doubled: true,
-            carriages: true,
-            is_odd: true,
-        };
+        let seen = Seen::ALL;
         let used = self.runs(at, &records, used, seen, limit, max_rows);
         self.records = records;
         used
