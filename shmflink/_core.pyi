@@ -569,6 +569,9 @@ def parse_floats(texts: pa.Array) -> pa.DoubleArray:
 def format_floats(numbers: pa.Array) -> pa.StringArray:
     """float32 or float64 as Java's `toString` writes them."""
 
+def format_integers(numbers: pa.Array, digit_bits: int) -> pa.StringArray:
+    """int64 in upper-case digits of 1 to 4 bits, two's complement."""
+
 def encode_bytes(values: pa.Array, form: str) -> pa.StringArray:
     """Binary, or strings as UTF-8, in `base64` or `hex`."""
 
