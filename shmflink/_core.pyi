@@ -397,6 +397,11 @@ class CsvParser:
         from `start`.
         """
 
+    def first_record(
+        self, text: bytes | bytearray | memoryview, start: int, end: int, *, is_last: bool
+    ) -> tuple[list[bytes], int] | None:
+        """The fields of the first record that is not blank, and where in `text` it ends; None where it does not."""
+
 # text
 #
 # Columns as lines, in bytes. The GIL is released. A column of a type without a text form (durations, intervals,
@@ -491,3 +496,94 @@ def json_array(columns: list[pa.Array], raw: list[bool], omits_nulls: bool) -> p
 
 def json_string(values: pa.Array) -> pa.Array:
     """Each value as JSON."""
+
+# functions/strings: kernels of string expressions
+#
+# A column of one row stands for all `rows`: a constant. Strings are `pa.string()`, numbers int64. Null where an argument
+# is. Positions count code points from 1. The GIL is released. ValueError for a regular expression that is none.
+
+def split_text(texts: pa.Array, separator: str | None = None) -> pa.ListArray:
+    """A list of the parts between separators: one part where there is none. An empty separator parts the characters;
+    None: runs of ASCII white space, without empty parts."""
+
+def split_part(texts: pa.Array, separator: pa.Array, index: pa.Array, rows: int) -> pa.StringArray:
+    """Part `index`, from 0, of each string between separators; null where there is none, or the string is empty."""
+
+def substring(
+    texts: pa.Array, begin: pa.Array, length: pa.Array | None, rows: int
+) -> pa.StringArray:
+    """The part from `begin`, from the end where it is negative; null for a negative length."""
+
+def text_end(texts: pa.Array, length: pa.Array, is_left: bool, rows: int) -> pa.StringArray:
+    """The first or the last code points."""
+
+def pad_text(texts: pa.Array, length: pa.Array, padding: pa.Array, is_left: bool, rows: int) -> pa.StringArray:
+    """Padded, or cut, to a length; null for a negative length or an empty padding."""
+
+def overlay_text(
+    texts: pa.Array, replacement: pa.Array, start: pa.Array, length: pa.Array | None, rows: int
+) -> pa.StringArray:
+    """`length` code points from `start` replaced; as many as the replacement has where there is no length."""
+
+def text_matches(texts: pa.Array, others: pa.Array, place: str, rows: int) -> pa.BooleanArray:
+    """Whether each string has another at its `start`, its `end` or `anywhere`."""
+
+def text_position(texts: pa.Array, needles: pa.Array, from_: pa.Array, rows: int) -> pa.Int32Array:
+    """Position of the first occurrence of a needle from a position on; 0: there is none."""
+
+def replace_text(texts: pa.Array, search: pa.Array, replacement: pa.Array, rows: int) -> pa.StringArray:
+    """All occurrences replaced."""
+
+def translate_text(texts: pa.Array, from_: pa.Array, to: pa.Array, rows: int) -> pa.StringArray:
+    """Letters of `from_` replaced by those of `to` at the same place; those without one go."""
+
+def trim_text(texts: pa.Array, letters: pa.Array, is_leading: bool, is_trailing: bool, rows: int) -> pa.StringArray:
+    """Without any of these letters at the start and the end, as asked."""
+
+def change_case(texts: pa.Array, is_upper: bool) -> pa.StringArray:
+    """All letters in upper or lower case."""
+
+def capitalize_words(texts: pa.Array) -> pa.StringArray:
+    """Each run of letters and digits with its first letter in upper case and the others in lower case."""
+
+def regex_test(texts: pa.Array, pattern: pa.Array, rows: int) -> pa.BooleanArray:
+    """Whether some part matches."""
+
+def regex_count(texts: pa.Array, pattern: pa.Array, rows: int) -> pa.Int32Array:
+    """How many parts match."""
+
+def regex_position(texts: pa.Array, pattern: pa.Array, rows: int) -> pa.Int32Array:
+    """Position of the first part that matches; 0: there is none."""
+
+def regex_extract(texts: pa.Array, pattern: pa.Array, group: pa.Array, rows: int) -> pa.StringArray:
+    """Group `group` (0: all) of the first part that matches; null where there is none."""
+
+def regex_extract_all(texts: pa.Array, pattern: pa.Array, group: pa.Array, rows: int) -> pa.ListArray:
+    """Group `group` of all parts that match; null for no such group."""
+
+def regex_replace(texts: pa.Array, pattern: pa.Array, replacement: pa.Array, rows: int) -> pa.StringArray:
+    """All parts that match replaced; `$1` and `${name}` are groups, a backslash takes the next letter as it is."""
+
+def parse_integers(texts: pa.Array) -> pa.Int64Array:
+    """Whole numbers, a fraction cut; null where it is none."""
+
+def parse_floats(texts: pa.Array) -> pa.DoubleArray:
+    """Floats as Java reads them; null where it is none."""
+
+def format_floats(numbers: pa.Array) -> pa.StringArray:
+    """float32 or float64 as Java's `toString` writes them."""
+
+def format_integers(numbers: pa.Array, digit_bits: int) -> pa.StringArray:
+    """int64 in upper-case digits of 1 to 4 bits, two's complement."""
+
+def encode_bytes(values: pa.Array, form: str) -> pa.StringArray:
+    """Binary, or strings as UTF-8, in `base64` or `hex`."""
+
+def decode_bytes(values: pa.Array, form: str) -> pa.BinaryArray:
+    """The bytes of `base64` or `hex`; null where the text is none."""
+
+def encode_charset(texts: pa.Array, charset: str) -> pa.BinaryArray:
+    """Strings in one of Java's six standard character sets, `?` for letters it does not have."""
+
+def decode_charset(values: pa.Array, charset: str) -> pa.StringArray:
+    """Bytes of such a character set as strings, U+FFFD for bytes that mean nothing."""

@@ -96,6 +96,11 @@ class SourceReader(ABC):
         A `SideOutput` goes to those who read the side output of its tag.
         """
 
+    @property
+    def splits_begun(self) -> int:
+        """How many splits it has begun to read: each has a watermark of its own."""
+        return 0
+
     def snapshot(self) -> Sequence[Split]:
         """The splits in hand, each carrying its position."""
         return ()

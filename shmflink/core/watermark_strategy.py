@@ -72,6 +72,11 @@ class WatermarkStrategy:
     alignment: tuple[str, Duration, Duration | None] | None = None
     generator: Callable[[], WatermarkGenerator] | None = None
 
+    @property
+    def makes_watermarks(self) -> bool:
+        """*shmflink only.* False where no watermark but the last ever comes."""
+        return self.max_out_of_orderness is not None or self.generator is not None
+
     @staticmethod
     def for_monotonous_timestamps() -> WatermarkStrategy:
         """Timestamps never go back within one split."""

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from shmflink.core.key_groups import key_hash
 from shmflink.core.typeinfo import ColumnsTypeInfo, TypeInformation, schema_of
-from shmflink.datastream.columns import named_expressions
+from shmflink.datastream.columns import described, named_expressions
 from shmflink.errors import TypeMismatchError
 from shmflink.expressions import Expression, bind, col, split_aggregates
 from shmflink.graph.job_graph import ShipStrategy
@@ -134,6 +134,7 @@ def _grouped(
         pairs = {name: col(name) for name, _ in keys} | results
         finish = ColumnsOperator(ColumnsTypeInfo(spec.result_schema), [Project(tuple(pairs.items()))])
         last = _operator(program, "Select", last, finish, finish.schema)
+        last.description = f"Select({', '.join(pairs)})"
         program.record(last)
     return stream.derived(last)
 
@@ -159,6 +160,5 @@ def _check_keys(keys: _Named, named: Mapping[str, Expression], schema: pa.Schema
 
 
 def _described(keys: _Named, named: Mapping[str, Expression]) -> str:
-    by = ", ".join(name if str(e) == name else f"{e} AS {name}" for name, e in keys)
-    made = ", ".join(f"{e} AS {name}" for name, e in named.items())
+    by, made = described(dict(keys)), described(named)
     return "; ".join(part for part in (by and f"by {by}", made) if part)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shmflink.expressions.coercions import alike
 from shmflink.expressions.node import call
 from shmflink.expressions.registry import Kind, Values, function
 from shmflink.expressions.vectors import as_double, typed
@@ -318,12 +319,12 @@ def _decimal_sign(value: Values) -> Values:
     return pc.cast(wide, pa.decimal128(max(value.type.precision, min(38, scale + 1)), scale))
 
 
-@function("greatest", Kind.COMPARABLE, variadic=True)
+@function("greatest", Kind.COMPARABLE, variadic=True, coerce=alike)
 def _greatest(*values: Values) -> Values:
     return pc.max_element_wise(*values, skip_nulls=False)
 
 
-@function("least", Kind.COMPARABLE, variadic=True)
+@function("least", Kind.COMPARABLE, variadic=True, coerce=alike)
 def _least(*values: Values) -> Values:
     return pc.min_element_wise(*values, skip_nulls=False)
 

@@ -124,6 +124,8 @@ def _extract(point: Values, unit: str) -> Values:
         return _part_of_months(point, unit=unit)
     if pa.types.is_duration(point.type):
         return _part_of_duration(point, unit=unit)
+    if pa.types.is_date(point.type):
+        point = pc.cast(point, pa.timestamp("ms"))
     return pc.cast(_PARTS[unit](point), pa.int64())
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "fixed_width",
     "int64_view",
     "literal_value",
+    "repeated",
     "text_columns",
     "typed",
     "validity_of",
@@ -41,11 +42,17 @@ def columnwise(compute: Callable[..., pa.Array]) -> Callable[..., Values]:
         lengths = {len(value) for value in values if isinstance(value, pa.Array)}
         rows = lengths.pop() if lengths else 1
         is_constant = not any(isinstance(value, pa.Array) for value in values)
-        arrays = [pa.repeat(value, rows) if isinstance(value, pa.Scalar) else value for value in values]
+        arrays = [repeated(value, rows) if isinstance(value, pa.Scalar) else value for value in values]
         result = compute(*arrays, **options)
         return result[0] if is_constant else result
 
     return whole
+
+
+def repeated(value: pa.Scalar, rows: int) -> pa.Array:
+    """The constant, once for each row."""
+    # Arrow repeats nested values at least once.
+    return pa.repeat(value, rows) if rows else pa.repeat(value, 1).slice(1)
 
 
 def typed(value: Values, kind: pa.DataType) -> Values:
@@ -113,7 +120,7 @@ def validity_of(array: pa.Array) -> pa.Buffer | None:
     """The validity bits from the first row on (a copy where a slice does not start at a byte); None: no nulls."""
     if array.null_count == 0:
         return None
-    if array.offset == 0:
+    if array.offset == 0 and not pa.types.is_null(array.type):
         return array.buffers()[0]
     return pc.is_valid(array).buffers()[1]
 

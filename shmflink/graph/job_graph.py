@@ -53,6 +53,7 @@ class ChainedOperator:
     payload: bytes
     children: tuple[int, ...] = ()
     input_tag: str | None = None
+    watermarks: bytes = b""  # of sources: the pickled WatermarkStrategy; empty where there is none
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,6 +125,7 @@ class _Chain:
                 payload=dumps(link.payload, _what(link.nodes[0])),
                 children=tuple(children.get(position, ())),
                 input_tag=link.input.output_tag if link.input is not None and position else None,
+                watermarks=_watermarks(link.nodes[0], dumps),
             )
             for position, link in enumerate(self.links)
         )
@@ -139,6 +140,11 @@ def _fused(link: _Link, node: StreamNode, graph: StreamGraph) -> Operator | None
     if not isinstance(link.payload, Operator) or not isinstance(node.payload, Operator):
         return None
     return link.payload.fused_with(node.payload)
+
+
+def _watermarks(node: StreamNode, dumps: Callable[[Any, str], bytes]) -> bytes:
+    strategy = node.watermark_strategy
+    return b"" if strategy is None else dumps(strategy, f"watermark strategy of {_what(node)}")
 
 
 def _what(node: StreamNode) -> str:

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from shmflink.connectors.base import Source
 from shmflink.core.typeinfo import ColumnsTypeInfo, schema_of
+from shmflink.core.watermark_strategy import ColumnTimestamps
 from shmflink.expressions import Expression, col
 from shmflink.expressions.node import ALIAS, COLUMN, LITERAL
 from shmflink.expressions.registry import find_function
@@ -46,12 +47,16 @@ Columns = frozenset[str] | None
 """Names; None = all."""
 
 
-def push_down(sinks: Sequence[Transformation]) -> list[Transformation]:
-    """The transformations that take the place of `sinks`, over sources that read less where they can."""
+def push_down(sinks: Sequence[Transformation], *, is_batch: bool) -> list[Transformation]:
+    """The transformations that take the place of `sinks`, over sources that read less where they can.
+
+    Rows that a source does not read do not move its watermark on, so that filters of a streaming job stay behind a
+    source that makes watermarks.
+    """
     order = ancestors_first(sinks)
     changed = _Rewriting(order)
     for transformation in order:
-        if isinstance(transformation, SourceTransformation):
+        if isinstance(transformation, SourceTransformation) and (is_batch or not _makes_watermarks(transformation)):
             _push_filters(transformation, changed)
     needed = _columns_needed(order, changed)
     made: dict[int, Transformation] = {}
@@ -118,6 +123,10 @@ def _push_filters(source: SourceTransformation, changed: _Rewriting) -> None:
         operator = same[0].operator.operator
         assert isinstance(operator, ColumnsOperator), operator
         changed.operators[same[0].operator.id] = operator.without_filters(frozenset(each.step for each in same))
+
+
+def _makes_watermarks(source: SourceTransformation) -> bool:
+    return source.watermark_strategy is not None and source.watermark_strategy.makes_watermarks
 
 
 def _filters_behind(source: SourceTransformation, changed: _Rewriting) -> list[_Found]:
@@ -202,7 +211,10 @@ def _exact(order: Sequence[Transformation], changed: _Rewriting) -> dict[int, bo
         match t:
             case SourceTransformation():
                 schema = schema_of(t.output_type)
-                exact[t.id] = schema is not None and changed.source(t).with_columns(schema.names) is not None
+                is_free = t.watermark_strategy is None or t.watermark_strategy.timestamp_assigner is None
+                exact[t.id] = (
+                    is_free and schema is not None and changed.source(t).with_columns(schema.names) is not None
+                )
             case OperatorTransformation():
                 exact[t.id] = isinstance(changed.operator(t), ColumnarOperator)
             case PartitionTransformation() | UnionTransformation():
@@ -238,6 +250,11 @@ def _rebuilt_source(t: SourceTransformation, changed: _Rewriting, needed: Column
     source, notes = changed.source(t), list(changed.notes.get(t.id, ()))
     declared = t.output_type
     schema = schema_of(declared)
+    assigner = None if t.watermark_strategy is None else t.watermark_strategy.timestamp_assigner
+    if isinstance(assigner, ColumnTimestamps) and needed is not None:
+        needed = needed | {assigner.column}
+    elif assigner is not None:
+        needed = None  # a function of the whole record
     if needed is not None and schema is not None:
         names = [name for name in schema.names if name in (needed or {narrowest(schema)})]
         fewer = source.with_columns(names) if len(names) < len(schema) else None

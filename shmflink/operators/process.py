@@ -24,7 +24,7 @@ from shmflink.operators.timer_service import InternalTimerService, NoTimers, Tim
 from shmflink.operators.user_function import UserFunction
 from shmflink.state.backend import HeapKeyedStateBackend
 
-__all__ = ["KeyedProcessOperator", "ProcessOperator", "RecordOperator"]
+__all__ = ["KeyedOperator", "KeyedProcessOperator", "ProcessOperator", "RecordOperator"]
 
 Outputs = Iterator[Batch | SideOutput]
 Call = Callable[[Any, Any], Any]
@@ -102,22 +102,17 @@ class ProcessOperator(RecordOperator):
         yield element
 
 
-class KeyedProcessOperator(RecordOperator):
-    """A KeyedProcessFunction: state of the record's key, timers.
+class KeyedOperator(RecordOperator):
+    """What operators with keyed state and timers have in common.
 
     BATCH mode: the input is sorted by key and time first; at the end of a key its timers fire and its state goes.
     """
 
     def open(self, context: OperatorContext) -> None:
         self._open_outputs(context)
-        self._is_batch = context.is_batch
         self._backend = HeapKeyedStateBackend(context.max_parallelism, context.clock)
         self._timers = InternalTimerService(context.processing_time, self._on_timer)
-        self._context = ProcessContext(self._backend, TimerService(self._timers, self._backend))
         self._sort = KeyedSort() if context.is_batch else None
-        self._function.open(context, self._backend)
-        self._record_calls = self._calls()
-        self._timer_call: Call | None = getattr(self._function.function, "on_timer", None)
 
     @property
     def state(self) -> HeapKeyedStateBackend:
@@ -129,15 +124,22 @@ class KeyedProcessOperator(RecordOperator):
         """Part of snapshots, too."""
         return self._timers
 
+    def _run_piece(self, batch: Batch, keys: Any, input_index: int) -> Outputs:
+        """All that comes of a small batch whose keys these are."""
+        raise NotImplementedError(f"{type(self).__name__} does not define _run_piece()")
+
+    def _on_timer(self, domain: TimeDomain, timestamp_ms: int, key: Any, namespace: Any) -> Outputs:
+        """All that comes of a timer."""
+        raise NotImplementedError(f"{type(self).__name__} does not define _on_timer()")
+
     def process(self, batch: Batch, input_index: int = 0) -> Outputs:
         if batch.keys is None:
             raise InternalError(f"operator '{self._name}' got a batch without keys")
         if self._sort is not None:
             self._sort.add(batch, input_index)
             return
-        call = self._record_calls[input_index]
         for piece in slices_of(batch):
-            yield from self._run(call, piece, decode_keys(piece.keys), self._context, self._backend)
+            yield from self._run_piece(piece, decode_keys(piece.keys), input_index)
 
     def process_control(self, element: ControlElement) -> Iterator[Element | SideOutput]:
         if isinstance(element, Watermark):
@@ -163,14 +165,27 @@ class KeyedProcessOperator(RecordOperator):
         for key, batches in self._sort.groups():
             for input_index, batch in batches:
                 for piece in slices_of(batch):
-                    keys = repeat(key)
-                    yield from self._run(self._record_calls[input_index], piece, keys, self._context, self._backend)
+                    yield from self._run_piece(piece, repeat(key), input_index)
             yield from self._timers.advance_watermark(MAX_WATERMARK.timestamp_ms)
             yield from self._timers.fire_processing_timers(MAX_WATERMARK.timestamp_ms)
             yield from self._outputs.take()
             self._backend.clear()
             self._timers.watermark_ms = MIN_TIMESTAMP_MS
         self._sort.close()
+
+
+class KeyedProcessOperator(KeyedOperator):
+    """A KeyedProcessFunction: state of the record's key, timers."""
+
+    def open(self, context: OperatorContext) -> None:
+        super().open(context)
+        self._context = ProcessContext(self._backend, TimerService(self._timers, self._backend))
+        self._function.open(context, self._backend)
+        self._record_calls = self._calls()
+        self._timer_call: Call | None = getattr(self._function.function, "on_timer", None)
+
+    def _run_piece(self, batch: Batch, keys: Any, input_index: int) -> Outputs:
+        return self._run(self._record_calls[input_index], batch, keys, self._context, self._backend)
 
     def _on_timer(self, domain: TimeDomain, timestamp_ms: int, key: Any, namespace: Any) -> Outputs:
         self._backend.entry = key

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 from shmflink.errors import UsageError
 from shmflink.operators.base import OperatorContext
 from shmflink.operators.metric_group import MetricGroup
-from shmflink.state.backend import KeyedStateBackend
 from shmflink.state.descriptors import (
     AggregatingStateDescriptor,
     ListStateDescriptor,
@@ -17,7 +16,13 @@ from shmflink.state.descriptors import (
     ValueStateDescriptor,
 )
 
-__all__ = ["OperatorRuntimeContext"]
+__all__ = ["OperatorRuntimeContext", "StateProvider"]
+
+
+class StateProvider(Protocol):
+    """Where the states of descriptors come from."""
+
+    def state(self, descriptor: StateDescriptor) -> Any: ...
 
 
 class OperatorRuntimeContext:
@@ -25,7 +30,7 @@ class OperatorRuntimeContext:
 
     __slots__ = ("_context", "_keyed_state", "_metrics")
 
-    def __init__(self, context: OperatorContext, keyed_state: KeyedStateBackend | None = None) -> None:
+    def __init__(self, context: OperatorContext, keyed_state: StateProvider | None = None) -> None:
         self._context = context
         self._keyed_state = keyed_state
         given = context.metrics

@@ -71,15 +71,16 @@ class InternalTimerService:
         self._schedule()
 
     def _schedule(self) -> None:
+        """A timer fires a millisecond after its time, as Flink's: at `t` elements of time `t` may still come."""
         next_ms = self.processing_timers.next_ms
-        if next_ms is not None and (self._scheduled_ms is None or next_ms < self._scheduled_ms):
-            self._scheduled_ms = next_ms
-            self._processing_time.schedule(next_ms, self._on_processing_time)
+        if next_ms is not None and (self._scheduled_ms is None or next_ms + 1 < self._scheduled_ms):
+            self._scheduled_ms = next_ms + 1
+            self._processing_time.schedule(next_ms + 1, self._on_processing_time)
 
     def _on_processing_time(self, at_ms: int) -> Iterator[Any]:
         if self._scheduled_ms == at_ms:
             self._scheduled_ms = None
-        yield from self.fire_processing_timers(self._processing_time.now_ms())
+        yield from self.fire_processing_timers(self._processing_time.now_ms() - 1)
         self._schedule()
 
 

@@ -11,8 +11,7 @@ from typing import Any, Final, NoReturn
 import shmflink
 from shmflink.errors import ShmflinkError, UserFunctionError
 from shmflink.operators.base import OperatorContext
-from shmflink.operators.runtime_context import OperatorRuntimeContext
-from shmflink.state.backend import KeyedStateBackend
+from shmflink.operators.runtime_context import OperatorRuntimeContext, StateProvider
 
 __all__ = ["RECORD_TEXT_MAX", "UserFunction", "describe_function", "has_user_frame", "row_index", "shorten_record"]
 
@@ -46,7 +45,7 @@ class UserFunction:
     def __setstate__(self, state: tuple[Any, str]) -> None:
         self.__init__(*state)  # type: ignore[misc]
 
-    def open(self, context: OperatorContext, keyed_state: KeyedStateBackend | None = None) -> None:
+    def open(self, context: OperatorContext, keyed_state: StateProvider | None = None) -> None:
         """Calls the function's own `open`; `keyed_state` is what its runtime context hands out, None = refused."""
         self._context = context
         self._is_open = True

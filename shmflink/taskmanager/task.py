@@ -278,12 +278,17 @@ class Task:
             if not self._outputs:  # a job in one task: show that it reads
                 self.counters.records_out += answer.num_rows
                 self.counters.batches_out += 1
-            return emit(self._head, answer)
+            return self._emit_timed(source, answer)
         if isinstance(answer, SideOutput):
             return emit(self._head, answer)
         if answer is Poll.END:
             return self._end(is_drained=True)
         return None
+
+    def _emit_timed(self, source: SourceOperator, batch: Batch) -> Iterator[ChainOutput]:
+        yield from emit(self._head, batch)
+        for element in source.watermarks():
+            yield from emit(self._head, element)
 
     def _control(self, channel: int, element: ControlElement) -> Iterator[ChainOutput] | None:
         assert self._inputs is not None

@@ -15,8 +15,12 @@ from hypothesis import strategies as st
 from pyarrow import orc
 
 from shmflink.connectors.base import Poll, Split
+from shmflink.connectors.file_system.arrow_ipc import ArrowIpcFormat
 from shmflink.connectors.file_system.file_systems import FileInfo
 from shmflink.connectors.file_system.files_cursor import FilesCursor
+from shmflink.connectors.file_system.orc import OrcFormat
+from shmflink.connectors.file_system.parquet_cursor import BATCH_ROWS
+from shmflink.connectors.file_system.parquet_format import ParquetFormat
 from shmflink.connectors.file_system.source import FileSource
 from shmflink.connectors.file_system.splits import FileRange, FileRanges
 from shmflink.core.batch import Batch
@@ -41,8 +45,8 @@ COMPARISONS = [
 @st.composite
 def predicates(draw: st.DrawFn) -> tuple[Expression, Any]:
     """An expression, and the same as a Python function of a row's dict, with SQL's nulls."""
-    name = draw(st.sampled_from(["i", "s", "f", "k", "row"]))
-    if name != "row" and draw(st.booleans()):
+    name = draw(st.sampled_from(["i", "i", "s", "f", "k", "row"]))
+    if name != "row" and draw(st.integers(0, 4)) == 0:
         column = col(name)
         if draw(st.booleans()):
             return column.is_null, lambda row: row[name] is None
@@ -84,10 +88,13 @@ def cut(paths: list[FileInfo], cuts: list[float]) -> list[FileRanges]:
     return [FileRanges(tuple(ranges[at : at + 2])) for at in range(0, len(ranges), 2)]
 
 
-def read(source: FileSource, payloads: list[FileRanges], restart_after: int) -> list[dict[str, Any]]:
+def read(
+    source: FileSource, payloads: list[FileRanges], restart_after: int, batch_rows: int | None
+) -> list[dict[str, Any]]:
     """All rows, with a reader that is given up after some batches, its rest going to another one."""
     scan = source._scan
     plan = scan.read_plan()
+    plan.format.batch_rows_max = batch_rows
     rows: list[dict[str, Any]] = []
     for payload in payloads:
         split = Split("0", payload)
@@ -115,7 +122,7 @@ def key(row: dict[str, Any]) -> tuple[Any, ...]:
     return tuple((name, repr(value)) for name, value in row.items())
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     suffix=st.sampled_from(["parquet", "parquet", "arrow", "orc"]),
     files=st.lists(ROWS, min_size=1, max_size=4),
@@ -124,6 +131,7 @@ def key(row: dict[str, Any]) -> tuple[Any, ...]:
     parts=st.lists(predicates(), max_size=2),
     columns=st.permutations(["i", "s", "f", "k", "row"]).flatmap(lambda n: st.integers(1, 5).map(lambda k: n[:k])),
     restart_after=st.integers(1, 3),
+    batch_rows=st.none() | st.integers(1, 20),
 )
 def test_equal_to_a_naive_read(
     suffix: str,
@@ -133,11 +141,15 @@ def test_equal_to_a_naive_read(
     parts: list[tuple[Expression, Any]],
     columns: list[str],
     restart_after: int,
+    batch_rows: int | None,
 ) -> None:
     with tempfile.TemporaryDirectory() as name:
         everything = write(Path(name), suffix, files, group_rows)
-        make = {"parquet": FileSource.parquet, "orc": FileSource.orc}.get(suffix, FileSource.ipc)
-        source: Any = make(name, metadata={"row_number": "row"}, schema=SCHEMA, partitions={"k": pa.int64()})
+        parquet = ParquetFormat(batch_size=batch_rows or BATCH_ROWS)
+        file_format = {"parquet": parquet, "orc": OrcFormat()}.get(suffix, ArrowIpcFormat())
+        source: Any = FileSource.of_format(
+            file_format, name, metadata={"row_number": "row"}, schema=SCHEMA, partitions={"k": pa.int64()}
+        )
         for predicate, _ in parts:
             source, is_exact = source.with_filter(predicate)
             assert is_exact
@@ -149,5 +161,5 @@ def test_equal_to_a_naive_read(
         expected = [
             {column: row[column] for column in columns} for row in everything if all(test(row) for _, test in parts)
         ]
-        found = read(source, cut(infos, cuts), restart_after)
+        found = read(source, cut(infos, cuts), restart_after, batch_rows)
         assert sorted(map(key, found)) == sorted(map(key, expected))

@@ -7,7 +7,7 @@
 //! rows/       rows (Python objects) <-> columns, keys
 //! aggregate/  grouped aggregation: key index, states, partial and final results
 //! text/       columns -> lines of CSV and JSON
-//! functions/  kernels of expressions: dates as text, digests, URLs, JSON
+//! functions/  kernels of expressions: strings, dates as text, digests, URLs, JSON
 //! ```
 //! `transport` knows nothing of the others; `exchange` stands on it; `aggregate` shares the hash of bytes and the errors of
 //! `exchange`; `functions` shares the JSON values of `text`; `parse`, `rows` and `text` stand alone.

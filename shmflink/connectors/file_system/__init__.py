@@ -1,6 +1,11 @@
-"""Files in and out: text lines and Parquet, with the names of `pyflink.datastream.connectors.file_system`.
+"""Files in and out, with the names of `pyflink.datastream.connectors.file_system`.
 
-`source` and `sink` are the two ends; `splits` finds and cuts input files, `text` and `parquet` read and write
-their formats, `buckets` and `rolling` say where and when output files begin, `part_file` makes them appear
+The way in: `source` is the end that users hold, `scan` what it reads and how the work is shared out, `scan_building`
+how that is settled where the program runs. `file_systems` is the only door to files; `listing` finds them,
+`discovery` goes on finding them, `splits` cuts them. `formats` is the contract of the kinds of files
+(`parquet_format`, `arrow_ipc`, `orc`, `csv`, `json_lines`, `text`); `files_cursor` does what they have in common,
+with `schemas`, `partitions` and `metadata_columns`.
+
+The way out: `sink`; `buckets` and `rolling` say where and when output files begin, `part_file` makes them appear
 whole or not at all.
 """

@@ -6,7 +6,9 @@ other scheme (`memory://`, `https://`, `sftp://`, ...) through fsspec, where tha
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final, cast
@@ -127,6 +129,29 @@ class FileSystem:
         except OSError as error:
             raise ResourceError(f"{path}: cannot be listed: {_reason(error)}") from error
 
+    def upload(self, local_path: str, path: str) -> None:
+        """Copies a file of this host to a path elsewhere, where it appears whole; makes the folders on the way.
+
+        Raises:
+            ResourceError: the path exists already, or the file system refuses.
+        """
+        system, inner = self._locate(path)
+        # An object appears when its upload is complete; other systems would show it while it grows.
+        is_store = any(kind in system.type_name for kind in _OBJECT_STORES)
+        folder, _, name = inner.rpartition("/")
+        target = inner if is_store else f"{folder}/.{name}.inprogress"
+        try:
+            if system.get_file_info([inner])[0].type != arrow_fs.FileType.NotFound:
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+            if not is_store and folder:
+                system.create_dir(folder)
+            with open(local_path, "rb", buffering=0) as source, system.open_output_stream(target) as copy:
+                shutil.copyfileobj(source, copy, _COPY_BYTES)
+            if not is_store:
+                system.move(target, inner)
+        except OSError as error:
+            raise ResourceError(f"{path}: cannot be written: {_reason(error)}") from error
+
     def _locate(self, path: str) -> tuple[Any, str]:
         """The file system behind a path, and the path in it."""
         if self._given is not None:
@@ -147,6 +172,9 @@ class FileSystem:
                 raise ConfigurationError(f"{path}: the file system `{scheme}:` cannot be used: {error}") from error
         return _connect_fsspec(scheme, path, self._options)
 
+
+_OBJECT_STORES: Final = ("s3", "gcs", "abfs")
+_COPY_BYTES: Final = 8 << 20
 
 _ARROW_SCHEMES: Final = {
     "s3": "S3FileSystem",

@@ -47,7 +47,7 @@ class FilesCursor(SplitCursor):
         self._cursor: SplitCursor | None = None
         self._range: FileRange | None = None
         self._constants: list[pa.Scalar] = []
-        self._held: tuple[SideOutput | Poll, _Place] | None = None
+        self._held: tuple[Batch | SideOutput | Poll, _Place] | None = None
 
     def next_batch(self) -> Batch | SideOutput | Poll | None:
         if self._held is not None:
@@ -62,14 +62,12 @@ class FilesCursor(SplitCursor):
                 return self._join(joined) if joined else None
             if found is Poll.AGAIN:
                 continue
-            if not isinstance(found, Batch):
+            columns = self._finish(found) if isinstance(found, Batch) else None
+            if columns is None:
                 if not joined:
                     return found
                 self._held = (found, before)  # after what was joined until here
                 return self._join(joined)
-            if self._plan.schema is None:
-                return found
-            columns = self._finish(found)
             if not columns.num_rows:
                 continue
             joined.append(columns)
@@ -125,10 +123,11 @@ class FilesCursor(SplitCursor):
         if cursor is not None:
             cursor.close()
 
-    def _finish(self, batch: Batch) -> pa.RecordBatch:
-        """The wanted columns of the rows that pass."""
+    def _finish(self, batch: Batch) -> pa.RecordBatch | None:
+        """The wanted columns of the rows that pass; None where rows are to be handed out as the format made them."""
         plan = self._plan
-        assert plan.schema is not None
+        if plan.schema is None:
+            return batch.to_wire() if batch.is_columnar and batch.timestamps is None else None
         assert self._range is not None
         columns = batch.columns()
         rows = columns.num_rows

@@ -7,14 +7,17 @@ beforehand by looking at some rows.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["choose_encodings"]
+__all__ = ["SAMPLE_ROWS", "EncodingChoice", "choose_encodings"]
 
-_SAMPLE_ROWS: Final = 16_384
+EncodingChoice: TypeAlias = tuple[bool | list[str], dict[str, str]]
+"""Columns with a dictionary, and encodings by column, as `pyarrow.parquet.ParquetWriter` takes them."""
+
+SAMPLE_ROWS: Final = 16_384
 _SAMPLE_PIECES: Final = 8
 
 _DISTINCT_SHARE_MAX: Final = 0.5
@@ -23,8 +26,8 @@ _DISTINCT_SHARE_MAX: Final = 0.5
 
 def choose_encodings(
     rows: pa.Table, dictionary: bool | Sequence[str] | str, encodings: str
-) -> tuple[bool | list[str], dict[str, str]]:
-    """Columns with a dictionary, and encodings by column, as `pyarrow.parquet.ParquetWriter` takes them."""
+) -> EncodingChoice:
+    """By the options, and by a sample of the rows where `dictionary` is ``auto``."""
     if dictionary == "auto":
         sample = _sample(rows)
         chosen: bool | list[str] = [
@@ -46,9 +49,9 @@ def choose_encodings(
 
 def _sample(rows: pa.Table) -> pa.Table:
     """Some runs of rows from all over."""
-    if rows.num_rows <= _SAMPLE_ROWS:
+    if rows.num_rows <= SAMPLE_ROWS:
         return rows
-    length = _SAMPLE_ROWS // _SAMPLE_PIECES
+    length = SAMPLE_ROWS // _SAMPLE_PIECES
     step = (rows.num_rows - length) // (_SAMPLE_PIECES - 1)
     return pa.concat_tables([rows.slice(piece * step, length) for piece in range(_SAMPLE_PIECES)])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final, Literal
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shmflink.connectors.file_system.encoders import BulkWriter, BulkWriterFactory, conform
-from shmflink.connectors.file_system.parquet_encodings import choose_encodings
+from shmflink.connectors.file_system.parquet_encodings import SAMPLE_ROWS, EncodingChoice, choose_encodings
 from shmflink.core.typeinfo import RowTypeInfo, schema_of
 from shmflink.errors import ConfigurationError, TypeMismatchError
 
@@ -110,12 +110,22 @@ class ParquetWriterFactory(BulkWriterFactory):
         """`compression` is that of the options where there are none."""
         super().__init__(schema)
         self._options = options or ParquetOptions(compression=compression)
+        self._choice: tuple[pa.Schema, EncodingChoice] | None = None
         codec = self._options.compression
         self.extension = ".parquet" if codec == "none" else f".{codec}.parquet"
 
     def create(self, file: BinaryIO, first: pa.RecordBatch) -> BulkWriter:
         self._options.check_columns(first.schema)
-        return _ParquetWriter(file, first.schema, self._options)
+        return _ParquetWriter(file, first.schema, self._options, self._choose)
+
+    def _choose(self, first: pa.Table) -> EncodingChoice:
+        """What enough rows of one file have shown holds for the next ones."""
+        if self._choice is not None and self._choice[0].equals(first.schema):
+            return self._choice[1]
+        chosen = choose_encodings(first, self._options.dictionary, self._options.encodings)
+        if first.num_rows >= SAMPLE_ROWS:
+            self._choice = first.schema, chosen
+        return chosen
 
 
 class _ParquetWriter:
@@ -124,7 +134,14 @@ class _ParquetWriter:
     The file is begun with the first row group, whose rows say which encodings pay.
     """
 
-    def __init__(self, file: BinaryIO, schema: pa.Schema, options: ParquetOptions) -> None:
+    def __init__(
+        self,
+        file: BinaryIO,
+        schema: pa.Schema,
+        options: ParquetOptions,
+        choose: Callable[[pa.Table], EncodingChoice],
+    ) -> None:
+        self._choose = choose
         self._file = file
         self._schema = schema
         self._options = options
@@ -182,7 +199,7 @@ class _ParquetWriter:
     def _open(self, first: pa.Table) -> pq.ParquetWriter:
         if self._writer is None:
             options = self._options
-            dictionary, encodings = choose_encodings(first, options.dictionary, options.encodings)
+            dictionary, encodings = self._choose(first)
             self._writer = pq.ParquetWriter(
                 self._file,
                 self._schema,

@@ -12,17 +12,19 @@ import pyarrow as pa
 
 from shmflink.connectors.file_system.buckets import BucketAssigner
 from shmflink.connectors.file_system.encoders import BulkWriter, OutputFormat
-from shmflink.connectors.file_system.part_file import PartFile
+from shmflink.connectors.file_system.file_systems import FileSystem
+from shmflink.connectors.file_system.part_file import FinishedPart, PartFile, PartStore
 from shmflink.connectors.file_system.rolling import RollingPolicy
+from shmflink.connectors.file_system.spooled_part import SpooledPart
 from shmflink.errors import ResourceError
 
-__all__ = ["FinishedPart", "PartNames", "PartWriters", "WriterSettings"]
+__all__ = ["PartNames", "PartWriters", "WriterSettings"]
 
 _WAITING_DESCRIPTORS_MAX: Final = 64
 """Full parts beyond this number wait under hidden names instead of in open descriptors."""
 
 _SPLIT_ROWS: Final = 1 << 18
-_SPLIT_BYTES: Final = 16 << 20
+_SPLIT_BYTES: Final = 12 << 20
 """Rows that go to several folders are put together up to here before they are split: each folder gets longer runs."""
 
 
@@ -39,6 +41,7 @@ class WriterSettings:
     """How a subtask writes. At most `open_parts_max` files are open and, together, hold `buffered_bytes_max`."""
 
     base_path: str
+    files: FileSystem
     output_format: OutputFormat
     buckets: BucketAssigner
     rolling: RollingPolicy
@@ -47,29 +50,8 @@ class WriterSettings:
     buffered_bytes_max: int
 
 
-class FinishedPart:
-    """A whole file that nobody sees yet; `publish` or `discard` ends it."""
-
-    def __init__(self, file: PartFile, path: str, rows: int) -> None:
-        self._file = file
-        self.path = path
-        self.rows = rows
-
-    def park(self) -> None:
-        """Gives its descriptor back: it waits under a hidden name."""
-        self._file.park()
-
-    def publish(self) -> None:
-        """Makes it durable and visible as `path`."""
-        self._file.publish(self.path)
-
-    def discard(self) -> None:
-        """Throws it away."""
-        self._file.discard()
-
-
 class _OpenPart:
-    def __init__(self, file: PartFile, writer: BulkWriter, path: str, now_ms: int) -> None:
+    def __init__(self, file: PartStore, writer: BulkWriter, path: str, now_ms: int) -> None:
         self.file = file
         self.writer = writer
         self.path = path
@@ -196,7 +178,7 @@ class PartWriters:
         names = self._settings.names
         name = f"{names.prefix}-{self._id}-{self._count}{names.suffix}"
         self._count += 1
-        file = PartFile(self._settings.base_path, name)
+        file = self._store(name)
         try:
             writer = self._settings.output_format.create(file.file, first)
         except BaseException:
@@ -205,6 +187,11 @@ class PartWriters:
         part = _OpenPart(file, writer, os.path.join(self._settings.base_path, bucket, name), now_ms)
         self._open[bucket] = part
         return part
+
+    def _store(self, name: str) -> PartStore:
+        if self._settings.files.is_local(self._settings.base_path):
+            return PartFile(self._settings.base_path, name)
+        return SpooledPart(self._settings.files, name)
 
     def _close(self, bucket: str) -> None:
         part = self._open[bucket]

@@ -47,9 +47,11 @@ class ValuesOfColumn(TextOfColumn):
 
     def codes(self, rows: pa.RecordBatch) -> tuple[Codes, list[str]]:
         column = column_of(rows, self._column)
+        if isinstance(column, pa.DictionaryArray):
+            column = column.dictionary_decode()
+        if not _has_text(column.type):
+            raise TypeMismatchError(f"column {self._column!r} of type {column.type} cannot name folders")
         indices, values = _encoded(column)
-        if not _has_text(values.type):
-            raise TypeMismatchError(f"column {self._column!r} of type {values.type} cannot name folders")
         prefix = _quoted(self._column) + "="
         folders = [prefix + (NULL_FOLDER if value is None else _quoted(value)) for value in _texts(values)]
         return _merged(indices, folders)
@@ -137,8 +139,6 @@ def _order(codes: Codes, count: int) -> tuple[npt.NDArray[Any], npt.NDArray[np.i
 
 
 def _encoded(column: pa.Array) -> tuple[Codes, pa.Array]:
-    if isinstance(column, pa.DictionaryArray):
-        column = column.dictionary_decode()
     encoded = column.dictionary_encode("encode")
     return encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64), encoded.dictionary
 

@@ -32,8 +32,9 @@ class FileOptions(TypedDict, total=False):
 
     - `columns`: names of the columns to hand out, in this order.
     - `schema`: the columns and types of the files, instead of looking at them.
-    - `schema_merge`: how schemas of several files become one: `strict` (the default), `widen`, `widen_to_string`,
-      `first`. The first 32 files are looked at; what later ones lack is null, and what does not fit is an error.
+    - `schema_merge`: how schemas of several files become one: `strict` (the default where files tell their types),
+      `widen` (the default where types are inferred), `widen_to_string`, `first`. The first 32 files are looked at; what
+      later ones lack is null, and what does not fit is an error.
     - `partitions`: columns that folders named `key=value` tell: `"auto"` (the default), their types, or None.
     - `metadata`: columns about the file (`file_path`, `file_name`, `file_size`, `file_modified`, `row_number`), or a
       mapping from these to the columns' names.
@@ -67,7 +68,9 @@ def build_scan(file_format: FileFormat, paths: Sequence[str], files: FileSystem,
     if sample:
         file_format.check(sample[0].path)
     told = _partition_schema(options.get("partitions", "auto"), found, schema)
-    of_files = _file_schema(file_format, sample, paths, schema, options.get("schema_merge", "strict"), told)
+    of_files = _file_schema(
+        file_format, sample, paths, schema, options.get("schema_merge", file_format.schema_merge), told
+    )
     scan = FileScan(files, file_format, of_files, told, metadata_columns(options.get("metadata", ())))
     scan.check_names()
     return scan if columns is None else _choose(scan, columns)

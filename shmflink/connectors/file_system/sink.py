@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, Literal, Self, TypedDict, Unpack
 
@@ -12,6 +12,7 @@ import pyarrow as pa
 from shmflink.connectors.base import Sink, SinkWriter
 from shmflink.connectors.file_system.buckets import BucketAssigner, partition_assigner
 from shmflink.connectors.file_system.encoders import BulkWriterFactory, Encoder, OutputFormat
+from shmflink.connectors.file_system.file_systems import FileSystem
 from shmflink.connectors.file_system.ipc_output import IpcWriterFactory
 from shmflink.connectors.file_system.output_compression import TextCompression
 from shmflink.connectors.file_system.output_file_config import OutputFileConfig
@@ -19,9 +20,8 @@ from shmflink.connectors.file_system.parquet_output import ParquetOptions, Parqu
 from shmflink.connectors.file_system.part_writers import PartNames, WriterSettings
 from shmflink.connectors.file_system.rolling import OnCheckpointRollingPolicy, RollingPolicy
 from shmflink.connectors.file_system.sink_writer import FileSinkWriter, Publishing
-from shmflink.connectors.file_system.splits import local_path
 from shmflink.connectors.file_system.text_output import (
-    CsvDialect,
+    CsvStyle,
     CsvWriterFactory,
     JsonLinesWriterFactory,
     Timestamps,
@@ -32,7 +32,7 @@ from shmflink.operators.base import OperatorContext
 __all__ = ["FileSink", "Layout", "OutputFileConfig"]
 
 _OPEN_PARTS_MAX: Final = 128
-_BUFFERED_BYTES_MAX: Final = 64 << 20
+_BUFFERED_BYTES_MAX: Final = 32 << 20
 _CHECK_INTERVAL_MS: Final = 60_000
 
 
@@ -45,7 +45,9 @@ class Layout(TypedDict, total=False):
     without an end needs. `part_prefix`: what file names begin with. `schema`: the columns and their types; else those
     of the rows. `open_parts_max`: the most files a subtask writes at a time; to open another one it closes the one
     that was not written for longest. `buffered_bytes_max`: what they all together hold in memory.
-    `check_interval_ms`: how often files are looked at that may be full by their age.
+    `check_interval_ms`: how often files are looked at that may be full by their age. `storage_options`, `file_system`:
+    for paths that are not this host's, as `FileSource` takes them; files wait in the temporary directory until they are
+    uploaded.
     """
 
     partition_by: str | BucketAssigner | Sequence[str | BucketAssigner]
@@ -57,6 +59,8 @@ class Layout(TypedDict, total=False):
     open_parts_max: int
     buffered_bytes_max: int
     check_interval_ms: int
+    storage_options: Mapping[str, Any]
+    file_system: Any
 
 
 class FileSink(Sink):
@@ -125,8 +129,8 @@ class FileSink(Sink):
         compression_level: int | None = None,
         **layout: Unpack[Layout],
     ) -> FileSink:
-        """*shmflink only.* CSV files below `path`; `CsvDialect` says what the options do, `Layout` the rest."""
-        dialect = CsvDialect(delimiter, header, quoting, quote, null_text, line_end, timestamps)
+        """*shmflink only.* CSV files below `path`; `CsvStyle` says what the options do, `Layout` the rest."""
+        dialect = CsvStyle(delimiter, header, quoting, quote, null_text, line_end, timestamps)
         factory = CsvWriterFactory(dialect, layout.get("schema"), compression, compression_level)
         return _laid_out(path, factory, layout)
 
@@ -166,8 +170,10 @@ class _Builder:
     """What both builders have in common."""
 
     def __init__(self, base_path: str, output_format: OutputFormat, rolling: RollingPolicy) -> None:
+        files = FileSystem()
         self._settings = WriterSettings(
-            base_path=_output_directory(base_path),
+            base_path=_output_directory(base_path, files),
+            files=files,
             output_format=output_format,
             buckets=BucketAssigner.date_time_bucket_assigner(),
             rolling=rolling,
@@ -254,9 +260,11 @@ def _laid_out(path: str, output_format: OutputFormat, layout: Layout) -> FileSin
     for name, value in limits.items():
         if value < 1:
             raise ConfigurationError(f"{name} must be at least 1, got {value}")
+    files = FileSystem(layout.get("storage_options"), layout.get("file_system"))
     config = OutputFileConfig.builder().with_part_prefix(layout.get("part_prefix", "part")).build()
     settings = WriterSettings(
-        base_path=_output_directory(path),
+        base_path=_output_directory(path, files),
+        files=files,
         output_format=output_format,
         buckets=partition_assigner(
             layout.get("partition_by", ()), keep_columns=layout.get("keep_partition_columns", False)
@@ -269,8 +277,8 @@ def _laid_out(path: str, output_format: OutputFormat, layout: Layout) -> FileSin
     return FileSink(settings, Publishing(publish == "when_rolled", limits["check_interval_ms"]))
 
 
-def _output_directory(base_path: str) -> str:
-    path = local_path(base_path)
-    if os.path.exists(path) and not os.path.isdir(path):
+def _output_directory(base_path: str, files: FileSystem) -> str:
+    path = files.absolute(base_path)
+    if files.is_local(path) and os.path.exists(path) and not os.path.isdir(path):
         raise JobGraphError(f"{path}: a file sink writes into a directory, this is a file")
     return path

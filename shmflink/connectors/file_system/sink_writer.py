@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from shmflink.connectors.base import SinkWriter
 from shmflink.connectors.file_system.part_writers import PartWriters, WriterSettings
+from shmflink.connectors.file_system.publish import publish
 from shmflink.connectors.outbox import Outbox
 from shmflink.core.batch import Batch
 from shmflink.core.clock import Clock
@@ -38,7 +39,7 @@ class FileSinkWriter(SinkWriter):
     def __init__(self, settings: WriterSettings, publishing: Publishing, context: OperatorContext) -> None:
         self._settings = settings
         self._clock: Clock = context.clock
-        self._made_base_path = _make_directory(settings.base_path)
+        self._made_base_path = settings.files.is_local(settings.base_path) and _make_directory(settings.base_path)
         self._output = _Output(PartWriters(settings), publishing, context.clock)
         self._outbox = Outbox(
             f"files {context.task_name}",
@@ -120,15 +121,7 @@ class _Output:
         self._parts.discard()
 
     def _publish(self) -> None:
-        """The parts that are whole, in their order. What follows an error stays hidden and is thrown away."""
-        finished = self._parts.take_finished()
-        for position, part in enumerate(finished):
-            try:
-                part.publish()
-            except BaseException:
-                for unpublished in finished[position:]:
-                    unpublished.discard()
-                raise
+        publish(self._parts.take_finished())
 
 
 def _make_directory(path: str) -> bool:

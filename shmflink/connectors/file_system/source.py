@@ -6,7 +6,7 @@ import copy
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 
 import pyarrow as pa
 
@@ -105,6 +105,35 @@ class FileSource(Source):
         return FileSource.of_format(made, paths, **options)
 
     @staticmethod
+    def csv(paths: Paths, **options: Any) -> FileSource:
+        """*shmflink only.* CSV files as columns; `options` are `FileOptions` and those of `CsvFormat`."""
+        from shmflink.connectors.file_system.csv import CsvFormat
+
+        of_files, of_format = _share(options)
+        made = CsvFormat(options.get("schema"), **of_format)
+        if made.declared is not None:
+            of_files["schema"] = made.declared
+        return FileSource.of_format(made, paths, **of_files)
+
+    @staticmethod
+    def json_lines(paths: Paths, **options: Any) -> FileSource:
+        """*shmflink only.* A JSON object in each line; `options` are `FileOptions` and those of `JsonLinesFormat`."""
+        from shmflink.connectors.file_system.json_lines import JsonLinesFormat
+
+        of_files, of_format = _share(options)
+        return FileSource.of_format(JsonLinesFormat(**of_format), paths, **of_files)
+
+    @staticmethod
+    def text(paths: Paths, *, charset: str = "UTF-8", **options: Unpack[FileOptions]) -> FileSource:
+        """*shmflink only.* Lines of text as strings; as a column `value` where columns of folders or metadata join.
+
+        `options` are `FileOptions`.
+        """
+        from shmflink.connectors.file_system.text import TextLinesFormat
+
+        return FileSource.of_format(TextLinesFormat(charset), paths, **options)
+
+    @staticmethod
     def ipc(paths: Paths, **options: Unpack[FileOptions]) -> FileSource:
         """*shmflink only.* Arrow IPC files and streams as columns; `options` are `FileOptions`."""
         from shmflink.connectors.file_system.arrow_ipc import ArrowIpcFormat
@@ -160,7 +189,9 @@ class FileSource(Source):
         plan = self._scan.read_plan()
         plan = replace(plan, format=plan.format.for_reader(context))
         files = self._scan.files
-        return SplitReader(lambda split: FilesCursor(split, files, plan))
+        return SplitReader(
+            lambda split: FilesCursor(split, files, plan), plan.format.finish_reader, plan.format.close_reader
+        )
 
     def with_columns(self, columns: Sequence[str]) -> FileSource | None:
         return self._with(self._scan.with_columns(columns))
@@ -234,6 +265,12 @@ class FileSourceBuilder:
         options = FileOptions(partitions=None, schema_merge="widen", monitor_interval=interval)
         scan = build_scan(self._format, self._paths, self._files, options)
         return FileSource(scan, self._paths, splits_files=self._splits_files, monitor_interval_ms=self._interval_ms)
+
+
+def _share(options: dict[str, Any]) -> tuple[FileOptions, dict[str, Any]]:
+    """Options of all file sources, and those of the format."""
+    of_files = {name: value for name, value in options.items() if name in FileOptions.__annotations__}
+    return cast(FileOptions, of_files), {name: options[name] for name in options if name not in of_files}
 
 
 def _through(file_format: FileFormat, files: FileSystem) -> FileFormat:

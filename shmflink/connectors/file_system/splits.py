@@ -21,6 +21,7 @@ COMPRESSIONS: Final = {
     ".zst": "zstd",
     ".zstd": "zstd",
     ".xz": "xz",
+    ".lz4": "lz4",
 }
 """How a file's name tells its compression. Such a file is one split."""
 

@@ -19,7 +19,7 @@ from shmflink.connectors.file_system.output_compression import (
 )
 from shmflink.errors import ConfigurationError
 
-__all__ = ["CsvDialect", "CsvWriterFactory", "JsonLinesWriterFactory", "Timestamps"]
+__all__ = ["CsvStyle", "CsvWriterFactory", "JsonLinesWriterFactory", "Timestamps"]
 
 Timestamps: TypeAlias = Literal["sql", "iso"]
 """`2020-12-30 12:13:14.5` or `2020-12-30T12:13:14.5`, with `Z` behind it where the column has a time zone."""
@@ -30,7 +30,7 @@ _PIECE_ROWS: Final = 65_536
 
 
 @dataclass(frozen=True, slots=True)
-class CsvDialect:
+class CsvStyle:
     """How CSV is written. `null_text` is never quoted; text that looks like it is.
 
     `quoting` is `minimal`, `all` (everything but nulls) or `none`.
@@ -117,13 +117,13 @@ class CsvWriterFactory(_TextWriterFactory):
 
     def __init__(
         self,
-        dialect: CsvDialect | None = None,
+        dialect: CsvStyle | None = None,
         schema: pa.Schema | None = None,
         compression: TextCompression = "none",
         compression_level: int | None = None,
     ) -> None:
         super().__init__(".csv", schema, compression, compression_level)
-        self._dialect = dialect or CsvDialect()
+        self._dialect = dialect or CsvStyle()
 
     def head(self, first: pa.RecordBatch) -> bytes:
         return csv_lines(first, header=True, **self._options()) if self._dialect.header else b""

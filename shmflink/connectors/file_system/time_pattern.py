@@ -7,7 +7,7 @@ import re
 import zoneinfo
 from typing import Final
 
-from shmflink.errors import ConfigurationError
+from shmflink.errors import ConfigurationError, DataFormatError
 
 __all__ = ["TimePattern", "time_zone"]
 
@@ -21,8 +21,14 @@ class TimePattern:
         self._zone = None if timezone_id is None else time_zone(timezone_id)
 
     def text(self, second: int) -> str:
-        """`second` is counted from 1970, UTC."""
-        moment = dt.datetime.fromtimestamp(second, tz=dt.UTC).astimezone(self._zone)
+        """`second` is counted from 1970, UTC; DataFormatError outside of the years 1 to 9999."""
+        try:
+            moment = dt.datetime.fromtimestamp(second, tz=dt.UTC).astimezone(self._zone)
+        except (ValueError, OverflowError):
+            raise DataFormatError(
+                f"a timestamp {second} seconds from 1970 lies outside of the years 1 to 9999 and names no folder; "
+                "is its unit another one?"
+            ) from None
         return moment.strftime(self._strftime)
 
 

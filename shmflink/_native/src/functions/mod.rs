@@ -7,6 +7,7 @@
 //! digest.rs     MD5, SHA-1, SHA-2 as hexadecimal digits
 //! web.rs        URL encoding, parts of URLs, IPv4 addresses
 //! texts.rs      what they share: string columns in and out
+//! strings/      parts of strings, search, regular expressions, numbers, encodings
 //! json/         JSON text: validation, paths, extraction, writing
 //! ```
 //! No kernel keeps state between calls; the GIL is released while one runs.
@@ -16,6 +17,7 @@ mod digest;
 pub mod json;
 mod moments;
 mod pattern;
+mod strings;
 mod texts;
 mod web;
 
@@ -25,5 +27,6 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     moments::register(module)?;
     digest::register(module)?;
     web::register(module)?;
+    strings::register(module)?;
     json::register(module)
 }

@@ -69,6 +69,12 @@ impl Writer {
         Ok(())
     }
 
+    pub fn finish_binary(self) -> BinaryArray {
+        let offsets = OffsetBuffer::new(ScalarBuffer::from(self.ends));
+        let nulls = (self.nulls > 0).then(|| NullBuffer::from(self.valid));
+        BinaryArray::new(offsets, Buffer::from_vec(self.bytes), nulls)
+    }
+
     /// What was written must be UTF-8.
     pub fn finish(self) -> StringArray {
         let offsets = OffsetBuffer::new(ScalarBuffer::from(self.ends));

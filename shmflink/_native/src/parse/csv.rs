@@ -4,6 +4,7 @@
 //! way knows its fields from the index alone, as long as every record has as many as the schema; whatever is
 //! irregular goes through `records.rs`, in runs of regular records.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow_array::{new_null_array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
@@ -11,7 +12,7 @@ use arrow_schema::{DataType, Schema};
 use arrow_select::filter::filter_record_batch;
 
 use super::column::{columns_of, Column};
-use super::fields::{Appender, BadField, Misfit, Run};
+use super::fields::{unquoted, Appender, BadField, Misfit, Run};
 use super::records::{read_records, Dialect, Record};
 use super::rules::Rules;
 use super::scan::{scan, Seen};
@@ -74,6 +75,35 @@ impl Csv {
         Ok(Parsed { batch, consumed, bad })
     }
 
+    /// The fields of the first record that is not blank, and where the next one starts; None where it is not complete.
+    pub fn first_record(&self, text: &[u8], is_last: bool) -> Option<(Vec<Vec<u8>>, usize)> {
+        let mut at = 0;
+        while at < text.len() {
+            let (mut ends, mut records) = (Vec::new(), Vec::new());
+            let used = read_records(&text[at..], &self.dialect, is_last, 1, &mut ends, &mut records);
+            let record = records.first()?;
+            let (start, end) = (at + record.start, at + record.end);
+            if !text[start..end].trim_ascii().is_empty() {
+                return Some((self.fields_of(text, start, at, &ends), at + used));
+            }
+            at += used;
+        }
+        None
+    }
+
+    fn fields_of(&self, text: &[u8], mut start: usize, base: usize, ends: &[u32]) -> Vec<Vec<u8>> {
+        let mut fields = Vec::with_capacity(ends.len());
+        for (index, &end) in ends.iter().enumerate() {
+            let mut field = &text[start..base + end as usize];
+            if index + 1 == ends.len() {
+                field = field.strip_suffix(b"\r").unwrap_or(field);
+            }
+            fields.push(unquoted(field, &self.dialect, true).map_or_else(|| field.to_vec(), Cow::into_owned));
+            start = base + end as usize + 1;
+        }
+        fields
+    }
+
     fn has_strings(&self) -> bool {
         let is_string =
             |field: &Arc<arrow_schema::Field>| matches!(field.data_type(), DataType::Utf8 | DataType::LargeUtf8);
@@ -118,16 +148,11 @@ impl Work<'_> {
     fn window(&mut self, at: usize, end: usize, is_last: bool, limit: usize, max_rows: usize) -> usize {
         let window = &self.text[at..end];
         self.ends.clear();
-        let mut seen = Seen {
-            quotes: true,
-            doubled: true,
-            carriages: true,
-            is_odd: true,
-        };
+        let mut seen = Seen::ALL;
         if self.csv.dialect.is_plain() {
             seen = scan(window, self.csv.dialect.marks(), &mut self.ends);
-            if is_last && window.last() != Some(&b'\n') && !seen.is_odd {
-                seen.is_odd = seen.quotes; // the last quote may be open
+            seen.is_odd |= is_last && seen.is_open;
+            if is_last && window.last() != Some(&b'\n') {
                 self.ends.push(window.len() as u32);
             }
         }
@@ -168,13 +193,15 @@ impl Work<'_> {
     fn odd_window(&mut self, at: usize, window: &[u8], is_last: bool, limit: usize, max_rows: usize) -> usize {
         self.records.clear();
         let mut records = std::mem::take(&mut self.records);
-        let used = read_records(window, &self.csv.dialect, is_last, &mut self.ends, &mut records);
-        let seen = Seen {
-            quotes: true,
-            doubled: true,
-            carriages: true,
-            is_odd: true,
-        };
+        let used = read_records(
+            window,
+            &self.csv.dialect,
+            is_last,
+            usize::MAX,
+            &mut self.ends,
+            &mut records,
+        );
+        let seen = Seen::ALL;
         let used = self.runs(at, &records, used, seen, limit, max_rows);
         self.records = records;
         used

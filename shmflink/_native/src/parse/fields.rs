@@ -68,7 +68,7 @@ impl Run<'_> {
 }
 
 /// What is inside a quoted or escaped field; None: text follows the closing quote.
-fn unquoted<'a>(field: &'a [u8], dialect: &Dialect, escapes: bool) -> Option<Cow<'a, [u8]>> {
+pub fn unquoted<'a>(field: &'a [u8], dialect: &Dialect, escapes: bool) -> Option<Cow<'a, [u8]>> {
     let quote = dialect.quote.filter(|&quote| field.first() == Some(&quote));
     let inner = match quote {
         Some(quote) if field.len() < 2 || field[field.len() - 1] != quote => return None,

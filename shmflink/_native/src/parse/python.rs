@@ -5,6 +5,7 @@ use std::sync::Arc;
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 use pyo3_arrow::{PyRecordBatch, PySchema};
 
 use super::csv::{Bad, Bounds, Csv, Parsed};
@@ -103,6 +104,25 @@ impl CsvParser {
             .detach(|| self.csv.parse(bytes, bounds))
             .map_err(PyValueError::new_err)?;
         answer(py, parsed)
+    }
+
+    #[pyo3(signature = (text, start, end, *, is_last))]
+    fn first_record<'py>(
+        &self,
+        py: Python<'py>,
+        text: PyBuffer<u8>,
+        start: usize,
+        end: usize,
+        is_last: bool,
+    ) -> PyResult<Option<(Vec<Bound<'py, PyBytes>>, usize)>> {
+        let bytes = slice_of(&text, start, end)?;
+        let Some((fields, used)) = self.csv.first_record(bytes, is_last) else {
+            return Ok(None);
+        };
+        Ok(Some((
+            fields.iter().map(|field| PyBytes::new(py, field)).collect(),
+            start + used,
+        )))
     }
 }
 

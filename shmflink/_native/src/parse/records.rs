@@ -63,6 +63,7 @@ pub fn read_records(
     text: &[u8],
     dialect: &Dialect,
     is_last: bool,
+    max_records: usize,
     ends: &mut Vec<u32>,
     records: &mut Vec<Record>,
 ) -> usize {
@@ -73,7 +74,7 @@ pub fn read_records(
         fault: None,
     };
     let mut start = 0;
-    while start < text.len() {
+    while start < text.len() && records.len() < max_records {
         let first = ends.len();
         if dialect.comment == Some(text[start]) {
             match reader.line_end(start) {
@@ -238,7 +239,7 @@ mod tests {
 
     fn read(text: &str, dialect: &Dialect, is_last: bool) -> (Vec<Vec<String>>, Vec<Option<Fault>>, usize) {
         let (mut ends, mut records) = (Vec::new(), Vec::new());
-        let used = read_records(text.as_bytes(), dialect, is_last, &mut ends, &mut records);
+        let used = read_records(text.as_bytes(), dialect, is_last, usize::MAX, &mut ends, &mut records);
         let fields = |record: &Record| {
             let mut start = record.start;
             let mut fields = Vec::new();

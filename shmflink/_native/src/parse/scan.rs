@@ -20,8 +20,21 @@ pub struct Seen {
     /// Two quotes side by side: an escaped quote, or an empty quoted field.
     pub doubled: bool,
     pub carriages: bool,
+    /// The text ends inside quotes.
+    pub is_open: bool,
     /// Parity is not enough to read this text.
     pub is_odd: bool,
+}
+
+impl Seen {
+    /// What is to be expected of text that was not looked at.
+    pub const ALL: Self = Self {
+        quotes: true,
+        doubled: true,
+        carriages: true,
+        is_open: true,
+        is_odd: true,
+    };
 }
 
 trait Block {
@@ -141,6 +154,7 @@ fn scan_blocks<B: Block>(text: &[u8], marks: Marks, ends: &mut Vec<u32>) -> Seen
         scanner.valid = valid;
         scanner.block(masks, whole as u32, ends);
     }
+    scanner.seen.is_open = scanner.inside != 0;
     scanner.seen
 }
 

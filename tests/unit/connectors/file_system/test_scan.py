@@ -14,7 +14,6 @@ import pytest
 from pyarrow import orc
 
 from shmflink.connectors.base import Poll
-from shmflink.connectors.file_system.formats import StreamFormat
 from shmflink.connectors.file_system.source import FileSource
 from shmflink.core.batch import Batch
 from shmflink.core.row import Row
@@ -221,7 +220,7 @@ def test_a_corrupt_page_names_row_group_and_byte(driver: Any, tmp_path: Path) ->
 def test_lines_with_their_file(driver: Any, tmp_path: Path) -> None:
     (tmp_path / "k=v").mkdir()
     (tmp_path / "k=v" / "a.txt").write_text("x\ny\n")
-    lines = FileSource.of_format(StreamFormat.text_line_format(), tmp_path, metadata=["file_name", "row_number"])
+    lines = FileSource.text(tmp_path, metadata=["file_name", "row_number"])
     assert read(driver, lines) == {
         "value": ["x", "y"],
         "k": ["v"] * 2,
@@ -231,7 +230,7 @@ def test_lines_with_their_file(driver: Any, tmp_path: Path) -> None:
     filtered = lines.with_filter(col("value") == lit("y"))
     assert filtered is not None
     assert read(driver, filtered[0])["row_number"] == [1]
-    plain = FileSource.of_format(StreamFormat.text_line_format(), tmp_path, partitions=None)
+    plain = FileSource.text(tmp_path, partitions=None)
     assert plain.produced_type == Types.STRING()
     assert driver.rows(plain) == ["x", "y"]
 
@@ -282,3 +281,24 @@ def test_other_file_systems(driver: Any, memory: str) -> None:
         FileSource.parquet("nope://x/y")
     with pytest.raises(ConfigurationError, match="give what follows `\\?` as storage_options"):
         FileSource.parquet("s3://bucket/key?region=x")
+
+
+def test_lines_of_many_small_files_come_in_long_batches(driver: Any, tmp_path: Path) -> None:
+    for number in range(50):
+        (tmp_path / f"{number}.txt").write_text(f"{number}\n" * 3)
+    batches = driver.batches(FileSource.text(tmp_path))
+    assert len(batches) == 1
+    assert batches[0].rows() == [str(number) for number in range(50) for _ in range(3)]
+
+
+def test_filters_that_say_all_or_nothing(driver: Any, tmp_path: Path) -> None:
+    path = write(tmp_path / "f.parquet", {"n": [1, None, 3]})
+    for value, expected in ((True, [1, None, 3]), (False, [])):
+        filtered = FileSource.parquet(path).with_filter(lit(value))
+        assert filtered is not None
+        assert read(driver, filtered[0]) == {"n": expected}
+    impossible = FileSource.parquet(path, schema=pa.schema([("n", pa.int64()), ("gone", pa.int64())]))
+    for predicate, rows in ((col("gone") == lit(1), 0), (col("gone").is_null, 3)):
+        filtered = impossible.with_filter(predicate)
+        assert filtered is not None
+        assert len(read(driver, filtered[0])["n"]) == rows
