@@ -16,6 +16,7 @@ __all__ = [
     "GroupTable",
     "Heartbeat",
     "InputGate",
+    "JsonParser",
     "Region",
     "ResultPartition",
     "RowCodec",
@@ -401,6 +402,35 @@ class CsvParser:
         self, text: bytes | bytearray | memoryview, start: int, end: int, *, is_last: bool
     ) -> tuple[list[bytes], int] | None:
         """The fields of the first record that is not blank, and where in `text` it ends; None where it does not."""
+
+@final
+class JsonParser:
+    """Reads lines that are JSON objects into columns of a schema, nested ones too. As `CsvParser`."""
+
+    def __new__(
+        cls,
+        schema: pa.Schema,
+        *,
+        missing_fails: bool,
+        extra_fails: bool,
+        timestamp_formats: Sequence[str],
+    ) -> JsonParser:
+        """`missing_fails`, `extra_fails`: lines without a key of the schema, or with other keys, are malformed.
+
+        Raises ValueError for types and formats that JSON cannot be read into.
+        """
+
+    def parse(
+        self,
+        text: bytes | bytearray | memoryview,
+        start: int,
+        end: int,
+        *,
+        limit: int,
+        is_last: bool,
+        max_rows: int,
+    ) -> tuple[pa.RecordBatch, int, list[tuple[int, int, int, str]]]:
+        """As `CsvParser.parse`; a record is a line."""
 
 # text
 #

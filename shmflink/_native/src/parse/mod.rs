@@ -7,6 +7,7 @@
 //! column.rs   columns that grow
 //! fields.rs   the fields of a run of CSV records into columns
 //! csv.rs      windows of text, irregular and malformed records
+//! json_text.rs  tokens of JSON; json.rs  lines of JSON, guided by the schema
 //! python.rs   the Python classes
 //! ```
 //! A parser keeps nothing between two calls: it takes text that starts at the start of a record and says how much of it
@@ -15,6 +16,8 @@
 mod column;
 mod csv;
 mod fields;
+mod json;
+mod json_text;
 mod python;
 mod records;
 mod rules;
@@ -26,5 +29,6 @@ use pyo3::prelude::*;
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<python::CsvParser>()?;
+    module.add_class::<python::JsonParser>()?;
     Ok(())
 }
