@@ -67,7 +67,7 @@ def tables(cases: Mapping[str, Mapping[str, Any]]) -> str:
     lines += ["|---|---:|---:|---:|---:|---:|---:|---|", *(_speed(name, cases[name]["measured"]) for name in compared)]
     lines += [
         "",
-        "| CPU s of the query / of all / peak MB | shmflink | DuckDB | Polars | pyarrow | Flink | wall time, ours ÷ best |",
+        "| CPU s of the query / of all / peak MB | shmflink | DuckDB | Polars | pyarrow | Flink | wall, ours ÷ best |",
     ]
     lines += ["|---|---:|---:|---:|---:|---:|---:|", *(_cost(name, cases[name]["measured"]) for name in compared)]
     others = [name for name in cases if name not in COMPARISONS]

@@ -1,6 +1,6 @@
 """`python -m perf.peers.run ENGINE CASE INPUT OUTPUT RESULT [warm]`: one case of one engine, in this process, measured.
 
-Writes one JSON object to the file RESULT: `seconds` and `query_cpu_s` of the query, `startup_s` of what it takes to be ready for one
+Writes one JSON object to the file RESULT: `seconds` and `query_cpu_s` of the query, `startup_s` of what comes before it
 (importing the engine, starting a virtual machine). With `warm` it runs twice and `warm_s` is the second time.
 """
 
