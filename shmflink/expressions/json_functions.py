@@ -126,7 +126,7 @@ class JsonMethods:
         return call("json_query", self, parameters=(_path(path), wrapper, empty, error))
 
     def json_quote(self) -> Expression:
-        r"""The text as a JSON string; slashes are escaped, too.
+        r"""The text as a JSON string; slashes are escaped, too. Letters beyond ASCII stay, where Flink writes `\u....`.
 
         >>> show(col("a").json_quote(), a=['say "hi"', None])
         _c0: ['"say \\"hi\\""', None]
