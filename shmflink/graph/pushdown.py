@@ -38,7 +38,7 @@ __all__ = ["push_down"]
 _NEVER_FAIL: Final = frozenset(
     {"equals", "not_equals", "less_than", "less_than_or_equal", "greater_than", "greater_than_or_equal"}
     | {"and", "or", "not", "is_null", "is_not_null", "is_true", "is_false", "is_not_true", "is_not_false"}
-    | {"between", "not_between", "in", "like", COLUMN, LITERAL}
+    | {"in", "like", "starts_with", "ends_with", "contains", "upper_case", "lower_case", "coalesce", COLUMN, LITERAL}
 )
 """Functions that have a result for every row, so that a filter of them may be asked of rows that an earlier filter
 would have dropped."""

@@ -81,20 +81,19 @@ class SourceOperator(Operator):
             self._is_waiting = True
         return self._timed(answer, self._reader.splits_begun) if isinstance(answer, Batch) else answer
 
-    def watermarks(self) -> Iterator[Watermark | WatermarkStatus]:
-        """What has to follow the last batch, where watermarks are told after every one."""
+    def elements(self, batch: Batch) -> Iterator[Batch | Watermark | WatermarkStatus]:
+        """The batch that `poll` gave, and the watermarks that come within it and right after it."""
+        yield from self._emitter.through(batch)
         if self._interval_ms == 0:
             self._emitter.on_periodic()
-        return self._emitter.drain()
+        yield from self._emitter.drain()
 
     def _timed(self, batch: Batch, splits_begun: int) -> Batch:
         """The batch with its timestamps; its split's watermark counts alone."""
         if splits_begun != self._splits_begun:
             self._splits_begun = splits_begun
             self._emitter.restart()
-        stamped = self._assignment.stamped(batch)
-        self._emitter.on_batch(stamped)
-        return stamped
+        return self._assignment.stamped(batch)
 
     def _on_interval(self, at_ms: int) -> Iterator[Watermark | WatermarkStatus]:
         self._emitter.on_periodic()

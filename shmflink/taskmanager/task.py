@@ -286,8 +286,7 @@ class Task:
         return None
 
     def _emit_timed(self, source: SourceOperator, batch: Batch) -> Iterator[ChainOutput]:
-        yield from emit(self._head, batch)
-        for element in source.watermarks():
+        for element in source.elements(batch):
             yield from emit(self._head, element)
 
     def _control(self, channel: int, element: ControlElement) -> Iterator[ChainOutput] | None:
