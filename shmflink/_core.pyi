@@ -17,6 +17,7 @@ __all__ = [
     "Heartbeat",
     "InputGate",
     "JsonParser",
+    "LineParser",
     "Region",
     "ResultPartition",
     "RowCodec",
@@ -413,9 +414,12 @@ class JsonParser:
         *,
         missing_fails: bool,
         extra_fails: bool,
+        known_keys: Sequence[str],
         timestamp_formats: Sequence[str],
     ) -> JsonParser:
         """`missing_fails`, `extra_fails`: lines without a key of the schema, or with other keys, are malformed.
+
+        `known_keys` of lines are not among these others.
 
         Raises ValueError for types and formats that JSON cannot be read into.
         """
@@ -431,6 +435,25 @@ class JsonParser:
         max_rows: int,
     ) -> tuple[pa.RecordBatch, int, list[tuple[int, int, int, str]]]:
         """As `CsvParser.parse`; a record is a line."""
+
+@final
+class LineParser:
+    """Reads lines (ended by LF, CR LF or CR) into one column of strings. As `CsvParser`."""
+
+    def __new__(cls, schema: pa.Schema) -> LineParser:
+        """`schema` has one column, of strings, and keeps its metadata. Raises ValueError for another."""
+
+    def parse(
+        self,
+        text: bytes | bytearray | memoryview,
+        start: int,
+        end: int,
+        *,
+        limit: int,
+        is_last: bool,
+        max_rows: int,
+    ) -> tuple[pa.RecordBatch, int, list[tuple[int, int, int, str]]]:
+        """As `CsvParser.parse`; lines that are not UTF-8 are malformed."""
 
 # text
 #

@@ -23,6 +23,8 @@ pub struct Json {
     pub schema: Arc<Schema>,
     pub missing_fails: bool,
     pub extra_fails: bool,
+    /// Keys of the lines that are not extra, though the schema may lack them.
+    pub known_keys: Vec<String>,
 }
 
 /// How the values of a column are read.
@@ -36,6 +38,8 @@ enum Plan {
 }
 
 struct Object {
+    /// It is a line.
+    is_root: bool,
     names: Vec<String>,
     plans: Vec<Plan>,
     by_name: HashMap<Vec<u8>, usize>,
@@ -109,6 +113,7 @@ impl Object {
             .map(|(index, name)| (name.clone().into_bytes(), index))
             .collect();
         Ok(Self {
+            is_root: false,
             names,
             plans,
             by_name,
@@ -132,6 +137,7 @@ impl Json {
         let expected = bounds.max_rows.min(text.len() / 16 + 1);
         let mut columns = columns_of(&self.schema, expected)?;
         let mut root = Object::new(self.schema.fields())?;
+        root.is_root = true;
         let is_utf8 = simdutf8::basic::from_utf8(text).is_ok();
         let mut bad = Vec::new();
         let (mut at, mut rows) = (0, 0);
@@ -200,11 +206,11 @@ fn line_end(text: &[u8], at: usize) -> Option<usize> {
 }
 
 /// A value's text where it is not a string that has to be unescaped first.
-enum Token<'a> {
+enum Token {
     Range(usize, usize),
     Owned(Vec<u8>),
-    /// Not a scalar of the kind wanted.
-    Other(&'a str),
+    /// An object or an array.
+    Nested,
 }
 
 struct Line<'a> {
@@ -290,7 +296,7 @@ impl Line<'_> {
         let mut name = Vec::new();
         unescape(written, &mut name)?;
         let target = object.by_name.get(&name).copied();
-        if target.is_none() && self.json.extra_fails {
+        if target.is_none() && self.json.extra_fails && !self.is_known(object, &name) {
             return fault(format!(
                 "the key `{}` is not in the schema",
                 String::from_utf8_lossy(&name)
@@ -306,6 +312,11 @@ impl Line<'_> {
                 .insert((*place).min(object.order.len()), (Key::new(written), target));
         }
         Ok(target)
+    }
+
+    #[cold]
+    fn is_known(&self, object: &Object, name: &[u8]) -> bool {
+        object.is_root && self.json.known_keys.iter().any(|known| known.as_bytes() == name)
     }
 
     /// Keys that an object lacks are null.
@@ -417,7 +428,7 @@ impl Line<'_> {
         let value = match self.token()? {
             Token::Range(start, end) => parse(self.cursor.text, start, end),
             Token::Owned(text) => parse(&text, 0, text.len()),
-            Token::Other(_) => None,
+            Token::Nested => None,
         };
         if value.is_none() {
             self.cursor.at = from;
@@ -427,7 +438,7 @@ impl Line<'_> {
     }
 
     /// The text of a number, a bare word such as `NaN`, or of a string.
-    fn token(&mut self) -> Read<Token<'static>> {
+    fn token(&mut self) -> Read<Token> {
         if self.cursor.peek() == b'"' {
             let quoted = self.cursor.string()?;
             if !quoted.has_escapes {
@@ -438,7 +449,7 @@ impl Line<'_> {
             return Ok(Token::Owned(text));
         }
         if matches!(self.cursor.peek(), b'{' | b'[') {
-            return Ok(Token::Other("nested"));
+            return Ok(Token::Nested);
         }
         let start = self.cursor.at;
         self.cursor.skip_value()?;
@@ -487,7 +498,7 @@ impl Line<'_> {
         let (text, start, end) = match &token {
             Token::Owned(text) => (&text[..], 0, text.len()),
             Token::Range(start, end) => (self.cursor.text, *start, *end),
-            Token::Other(_) => (self.cursor.text, 0, 0),
+            Token::Nested => (self.cursor.text, 0, 0),
         };
         let is_value = match &mut column.data {
             Data::I64(values) => {
