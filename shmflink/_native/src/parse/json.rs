@@ -12,7 +12,7 @@ use arrow_schema::{DataType, Fields, Schema};
 use super::column::{columns_of, Column, Data};
 use super::csv::{type_name, Bad, Bounds, Parsed};
 use super::json_text::{fault, unescape, Cursor, Fault, Quoted, Read};
-use super::rules::Rules;
+use super::rules::{utf8_fault, Rules};
 use super::values::{parse_digits, parse_i64};
 
 const REMEMBERED_KEYS_MAX: usize = 1024;
@@ -152,11 +152,8 @@ impl Json {
                 cursor: Cursor { text, at, end },
             };
             if line.cursor.skip_spaces() != 0 || line.cursor.at < end {
-                let read = if is_utf8 || std::str::from_utf8(&text[at..end]).is_ok() {
-                    line.record(&mut root, &mut columns, rows)
-                } else {
-                    fault("not valid UTF-8")
-                };
+                let broken = if is_utf8 { None } else { utf8_fault(&text[at..end]) };
+                let read = broken.map_or_else(|| line.record(&mut root, &mut columns, rows), fault);
                 match read {
                     Ok(()) => rows += 1,
                     Err(fault) => {

@@ -6,8 +6,9 @@ use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::Schema;
 use memchr::{memchr, memchr2};
 
-use super::column::{columns_of, Column, Data, Text};
+use super::column::{columns_of, Column, Data};
 use super::csv::{Bad, Bounds, Parsed};
+use super::rules::utf8_fault;
 
 pub struct Lines {
     /// One column of strings.
@@ -46,16 +47,17 @@ impl Lines {
                 },
                 None => break,
             };
-            if is_utf8 || std::str::from_utf8(&text[at..span.end]).is_ok() {
-                push(values, text, at, span.end);
-                rows += 1;
-            } else {
+            let fault = if is_utf8 { None } else { utf8_fault(&text[at..span.end]) };
+            if let Some(reason) = fault {
                 bad.push(Bad {
                     start: at,
                     end: span.end,
                     column: None,
-                    reason: "not valid UTF-8".into(),
+                    reason,
                 });
+            } else {
+                values.push_range(text, at, span.end);
+                rows += 1;
             }
             at = span.next;
         }
@@ -66,11 +68,6 @@ impl Lines {
             bad,
         })
     }
-}
-
-#[inline(always)]
-fn push(values: &mut Text<i32>, text: &[u8], start: usize, end: usize) {
-    values.push_range(text, start, end);
 }
 
 #[inline(always)]
