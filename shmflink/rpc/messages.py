@@ -29,6 +29,7 @@ from shmflink.rpc.codec import register
 from shmflink.rpc.states import JobState, TaskState
 
 __all__ = [
+    "AlignSources",
     "AssignSplit",
     "AttemptPrepared",
     "AttemptReleased",
@@ -290,6 +291,14 @@ class AssignSplit:
     subtask: SubtaskId
     split: bytes
     exhausted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AlignSources:
+    """Source subtasks stop reading while their watermark is beyond their limit, in ms."""
+
+    epoch: int
+    limits: tuple[tuple[SubtaskId, int], ...]
 
 
 @dataclass(frozen=True, slots=True)

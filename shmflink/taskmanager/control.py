@@ -13,6 +13,7 @@ from shmflink.errors import RpcError
 from shmflink.graph.execution_graph import TaskDeployment
 from shmflink.rpc.connection import BlockingConnection
 from shmflink.rpc.messages import (
+    AlignSources,
     AssignSplit,
     AttemptPrepared,
     AttemptReleased,
@@ -102,6 +103,9 @@ class Control:
                 attempt.start()
             case CancelTasks():
                 attempt.cancel()
+            case AlignSources(_, limits):
+                for subtask, limit_ms in limits:
+                    attempt.align(subtask, limit_ms)
             case AssignSplit():
                 self._assign_split(attempt, message)
             case ReleaseAttempt(epoch):
