@@ -358,5 +358,6 @@ register(JobState, TaskState, Failure, OperatorSummary, TaskSummary, SourceProgr
 register(StartCluster, SubmitJob, CancelJob, Shutdown)
 register(ClusterStarted, ClusterFailed, JobStatusChanged, JobProgress, JobEnded)
 register(ForkTaskManager, TaskManagerForked, TaskManagerExited)
-register(PrepareAttempt, ConnectPeers, DeployTasks, StartTasks, CancelTasks, AssignSplit, ReleaseAttempt)
+register(PrepareAttempt, ConnectPeers, DeployTasks, StartTasks, CancelTasks)
+register(AssignSplit, AlignSources, ReleaseAttempt)
 register(TaskManagerReady, AttemptPrepared, TaskStateChanged, SplitRequested, AttemptReleased)
