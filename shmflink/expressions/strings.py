@@ -269,7 +269,7 @@ def _pad(values: Values, length: Values, padding: Values, is_left: bool) -> Valu
 
 @function("repeat", Kind.STRING, Kind.INTEGER, coerce=each(TEXT, WHOLE))
 def _repeat(values: Values, count: Values) -> Values:
-    return pc.binary_repeat(values, pc.max_element_wise(count, pa.scalar(0, pa.int64()), skip_nulls=False))
+    return _with_data(pc.binary_repeat(values, pc.max_element_wise(count, pa.scalar(0, pa.int64()), skip_nulls=False)))
 
 
 @function(
@@ -285,9 +285,17 @@ def _overlay(values: Values, new: Values, starting: Values, length: Values = Non
 
 @function("concat", Kind.STRING, variadic=True, coerce=each(TEXT))
 def _concat(*values: Values) -> Values:
-    return pc.binary_join_element_wise(*values, "")
+    return _with_data(pc.binary_join_element_wise(*values, ""))
 
 
 @function("concat_ws", Kind.STRING, Kind.STRING, variadic=True, coerce=each(TEXT))
 def _concat_ws(separator: Values, *values: Values) -> Values:
-    return pc.binary_join_element_wise(*values, separator, null_handling="skip")
+    return _with_data(pc.binary_join_element_wise(*values, separator, null_handling="skip"))
+
+
+def _with_data(values: Values) -> Values:
+    """Some kernels leave out the bytes of a column that has none; Arrow's format wants an empty buffer."""
+    if isinstance(values, pa.Scalar) or values.buffers()[2] is not None:
+        return values
+    validity, offsets, _ = values.buffers()
+    return pa.Array.from_buffers(values.type, len(values), [validity, offsets, pa.py_buffer(b"")], values.null_count)

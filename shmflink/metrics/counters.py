@@ -83,6 +83,7 @@ class TaskCounters(Counters):
         "watermark_ms",
         "retained_copies",
         "progress",
+        "is_idle",
     )
     __slots__ = WORDS
 
@@ -98,6 +99,7 @@ class TaskCounters(Counters):
     watermark_ms: int
     retained_copies: int
     progress: int
+    is_idle: int  # of sources: 1 while the watermark status is idle
 
 
 class OperatorCounters(Counters):

@@ -196,8 +196,9 @@ class WatermarkEmitter(WatermarkOutput):
         if start < batch.num_rows:
             yield batch.slice(start, batch.num_rows - start)
 
-    def on_periodic(self) -> None:
-        """The interval is over."""
+    def on_periodic(self, *, is_paused: bool = False) -> None:
+        """The interval is over. A source that is paused to let others catch up is not idle."""
+        self._had_activity |= is_paused
         if self._check_idle():
             if not self._is_idle:
                 self._is_idle = True
