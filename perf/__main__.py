@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from perf import flink_setup, report
 from perf.data import cache_folder, clean
 from perf.engines import ENGINES, OURS
-from perf.runner import REPEATS, Case, Options, collect_cases, print_json, print_table
+from perf.runner import REPEATS, Case, Options, collect_cases, failed, print_json, print_table
 
 
 def main() -> int:
@@ -40,13 +40,22 @@ def main() -> int:
         arguments.data,
     )
     chosen = arguments.case or sorted(cases)
-    measurements = (measured for name in chosen for measured in cases[name](options))
+    measurements = (measured for name in chosen for measured in _measured(name, cases[name], options))
     if arguments.readme:
         measurements = report.kept(measurements)
     passed = (print_json if arguments.json else print_table)(measurements)
     if arguments.readme:
         report.write_readme()
     return 0 if passed else 1
+
+
+def _measured(name: str, case: Case, options: Options) -> Iterator[Mapping[str, Any]]:
+    """A case's measurements; one that says what was wrong where a process of it failed. The next case goes on."""
+    try:
+        yield from case(options)
+    except RuntimeError as error:
+        print(error, file=sys.stderr, flush=True)
+        yield failed(name, error)
 
 
 def _parser(cases: dict[str, Case]) -> argparse.ArgumentParser:

@@ -17,7 +17,7 @@ from perf.runner import Options, judged
 __all__ = ["CASES"]
 
 DATA: Final = ("events_100k", "events_100m")
-LIMIT_MB: Final = 200
+LIMIT_MB: Final = 200.0
 SAME: Final = 1.15
 """Five times the rows may take so many times the memory: the kernel and the allocators are not exact."""
 

@@ -31,6 +31,7 @@ __all__ = [
     "Options",
     "best_of",
     "collect_cases",
+    "failed",
     "judged",
     "print_json",
     "print_table",
@@ -82,6 +83,12 @@ def judged(
     measured |= {"case": case, "value": None if value is None else round(value, 3), "target": target}
     measured["ok"] = None if smoke or value is None else is_ok(value)
     return measured | {key: round(item, 4) if isinstance(item, float) else item for key, item in rest.items()}
+
+
+def failed(case: str, error: Exception) -> dict[str, Any]:
+    """A measurement that is none: its `ok` is False and `problem` has the error's last line."""
+    problem = f"failed: {str(error).strip().splitlines()[-1]}"
+    return {**judged(case, None, "", is_ok=bool, smoke=True, problem=problem), "ok": False}
 
 
 @dataclass(frozen=True, slots=True)

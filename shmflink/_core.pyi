@@ -11,20 +11,42 @@ import pyarrow as pa
 
 __all__ = [
     "Arena",
+    "CsvParser",
     "Doorbell",
     "GroupTable",
     "Heartbeat",
     "InputGate",
+    "JsonParser",
+    "LineParser",
     "Region",
     "ResultPartition",
     "RowCodec",
     "StatusPage",
     "canonical_keys",
     "csv_lines",
+    "format_moments",
+    "hex_digest",
+    "inet_aton",
+    "inet_ntoa",
+    "is_json",
+    "json_array",
+    "json_exists",
     "json_lines",
+    "json_object",
+    "json_path_check",
+    "json_query",
+    "json_quote",
+    "json_string",
+    "json_unquote",
+    "json_value",
     "key_groups",
     "key_hash",
+    "months_later",
+    "parse_moments",
+    "parse_url",
     "set_parent_death_signal",
+    "url_decode",
+    "url_encode",
 ]
 
 # transport
@@ -327,6 +349,112 @@ class GroupTable:
     def result_schema(self) -> pa.Schema:
         """Key columns, then one column for each call."""
 
+# parse
+#
+# Text to columns. A parser keeps nothing between two calls and can be used by several threads. The buffer that it is
+# given must not be changed during a call; it is not kept.
+
+@final
+class CsvParser:
+    """Reads CSV records into columns of a schema. Knows no files: the caller brings text and takes the rest back."""
+
+    def __new__(
+        cls,
+        schema: pa.Schema,
+        sources: Sequence[int],
+        fields: int,
+        *,
+        delimiter: int,
+        quote: int | None,
+        escape: int | None,
+        double_quotes: bool,
+        comment: int | None,
+        quoted_newlines: bool,
+        null_values: Sequence[bytes],
+        true_values: Sequence[bytes],
+        false_values: Sequence[bytes],
+        timestamp_formats: Sequence[str],
+        decimal_point: int,
+    ) -> CsvParser:
+        """`sources`: the field of a record for each column, -1 for one that the file lacks; `fields`: of a record.
+
+        Characters are given as bytes. Raises ValueError for types and formats that text cannot be read into.
+        """
+
+    def parse(
+        self,
+        text: bytes | bytearray | memoryview,
+        start: int,
+        end: int,
+        *,
+        limit: int,
+        is_last: bool,
+        max_rows: int,
+    ) -> tuple[pa.RecordBatch, int, list[tuple[int, int, int, str]]]:
+        """Reads the records in `text[start:end]`, which starts at the start of a record and is less than 2 GiB.
+
+        Stops at the first record that starts at `limit` or later, after `max_rows`, or before one that is not
+        complete; with `is_last`, nothing follows and the last record needs no line end. Gives the good records,
+        how many bytes were read, and the malformed records as (start, end, column or -1, reason), places counted
+        from `start`.
+        """
+
+    def first_record(
+        self, text: bytes | bytearray | memoryview, start: int, end: int, *, is_last: bool
+    ) -> tuple[list[bytes], int] | None:
+        """The fields of the first record that is not blank, and where in `text` it ends; None where it does not."""
+
+@final
+class JsonParser:
+    """Reads lines that are JSON objects into columns of a schema, nested ones too. As `CsvParser`."""
+
+    def __new__(
+        cls,
+        schema: pa.Schema,
+        *,
+        missing_fails: bool,
+        extra_fails: bool,
+        known_keys: Sequence[str],
+        timestamp_formats: Sequence[str],
+    ) -> JsonParser:
+        """`missing_fails`, `extra_fails`: lines without a key of the schema, or with other keys, are malformed.
+
+        `known_keys` of lines are not among these others.
+
+        Raises ValueError for types and formats that JSON cannot be read into.
+        """
+
+    def parse(
+        self,
+        text: bytes | bytearray | memoryview,
+        start: int,
+        end: int,
+        *,
+        limit: int,
+        is_last: bool,
+        max_rows: int,
+    ) -> tuple[pa.RecordBatch, int, list[tuple[int, int, int, str]]]:
+        """As `CsvParser.parse`; a record is a line."""
+
+@final
+class LineParser:
+    """Reads lines (ended by LF, CR LF or CR) into one column of strings. As `CsvParser`."""
+
+    def __new__(cls, schema: pa.Schema) -> LineParser:
+        """`schema` has one column, of strings, and keeps its metadata. Raises ValueError for another."""
+
+    def parse(
+        self,
+        text: bytes | bytearray | memoryview,
+        start: int,
+        end: int,
+        *,
+        limit: int,
+        is_last: bool,
+        max_rows: int,
+    ) -> tuple[pa.RecordBatch, int, list[tuple[int, int, int, str]]]:
+        """As `CsvParser.parse`; lines that are not UTF-8 are malformed."""
+
 # text
 #
 # Columns as lines, in bytes. The GIL is released. A column of a type without a text form (durations, intervals,
@@ -352,3 +480,163 @@ def csv_lines(
     `delimiter` and `quote` are the numbers of ASCII characters, `quoting` is `minimal`, `all` or `none`.
     Raises DataFormatError for a cell that needs quotes where there are none.
     """
+
+# functions
+#
+# Kernels of expressions: one array in, one of equal length out, null where the value is null. `texts` are `pa.string()`.
+# The GIL is released. ValueError for a value that cannot be taken, TypeError for a type or a pattern that cannot.
+
+def format_moments(moments: pa.Array, per_second: int, pattern: str) -> pa.Array:
+    """Ticks since 1970 (int64), `per_second` of them, by a pattern of Java's `DateTimeFormatter`."""
+
+def months_later(days: pa.Array, months: pa.Array) -> pa.Array:
+    """Days since 1970, so many months later: the same day of the month or its last. All int64; nulls are not looked at."""
+
+def parse_moments(
+    texts: pa.Array, per_second: int, *, pattern: str | None = None, is_time: bool = False, is_strict: bool = False
+) -> pa.Array:
+    """Text as ticks since 1970 (of a time: since midnight), int64; by a pattern, or as ISO 8601.
+
+    Text that does not fit is null, or a ValueError where strict.
+    """
+
+def hex_digest(values: pa.Array, algorithm: str) -> pa.Array:
+    """Lower-case hexadecimal digits of `md5`, `sha1`, `sha224`, `sha256`, `sha384` or `sha512` of strings or binary."""
+
+def url_encode(texts: pa.Array) -> pa.Array:
+    """As `application/x-www-form-urlencoded`, of UTF-8."""
+
+def url_decode(texts: pa.Array) -> pa.Array:
+    """The reverse of `url_encode`; null for a broken escape or what is no UTF-8."""
+
+def parse_url(texts: pa.Array, part: str, key: str | None = None) -> pa.Array:
+    """PROTOCOL, AUTHORITY, USERINFO, HOST, PATH, FILE, QUERY (or the value of one key) or REF; null where there is none."""
+
+def inet_aton(texts: pa.Array) -> pa.Array:
+    """IPv4 addresses as int64, also MySQL's short forms; null for other text."""
+
+def inet_ntoa(numbers: pa.Array) -> pa.Array:
+    """int64 as IPv4 addresses; null outside of 32 bits."""
+
+def json_path_check(path: str) -> None:
+    """TypeError, saying what is wrong, for a path that the JSON functions do not take."""
+
+def is_json(texts: pa.Array, kind: str) -> pa.Array:
+    """Whether each is JSON of the kind `value`, `scalar`, `array` or `object`. Nulls are not."""
+
+# The next three give also a status for each row, as uint8: 0 fine, 1 empty (ON EMPTY), 2 an error (ON ERROR).
+
+def json_exists(texts: pa.Array, path: str) -> tuple[pa.Array, pa.Array]:
+    """Whether the path leads to a value."""
+
+def json_value(texts: pa.Array, path: str, kind: str) -> tuple[pa.Array, pa.Array]:
+    """Scalars as `string`, `boolean`, `int32`, `int64` or `float64`."""
+
+def json_query(texts: pa.Array, path: str, wrapper: str) -> tuple[pa.Array, pa.Array]:
+    """JSON text; an array around it: `without`, `conditional` (unless it is one) or `unconditional`."""
+
+def json_quote(texts: pa.Array) -> pa.Array:
+    """Strings as JSON strings."""
+
+def json_unquote(texts: pa.Array) -> pa.Array:
+    """JSON strings as what they say; text without quotes as it is."""
+
+def json_object(keys: list[str], columns: list[pa.Array], raw: list[bool], omits_nulls: bool) -> pa.Array:
+    """An object for each row. `raw` columns hold JSON text."""
+
+def json_array(columns: list[pa.Array], raw: list[bool], omits_nulls: bool) -> pa.Array:
+    """An array for each row. `raw` columns hold JSON text."""
+
+def json_string(values: pa.Array) -> pa.Array:
+    """Each value as JSON."""
+
+# functions/strings: kernels of string expressions
+#
+# A column of one row stands for all `rows`: a constant. Strings are `pa.string()`, numbers int64. Null where an argument
+# is. Positions count code points from 1. The GIL is released. ValueError for a regular expression that is none.
+
+def split_text(texts: pa.Array, separator: str | None = None) -> pa.ListArray:
+    """A list of the parts between separators: one part where there is none. An empty separator parts the characters;
+    None: runs of ASCII white space, without empty parts."""
+
+def split_part(texts: pa.Array, separator: pa.Array, index: pa.Array, rows: int) -> pa.StringArray:
+    """Part `index`, from 0, of each string between separators; null where there is none, or the string is empty."""
+
+def substring(
+    texts: pa.Array, begin: pa.Array, length: pa.Array | None, rows: int
+) -> pa.StringArray:
+    """The part from `begin`, from the end where it is negative; null for a negative length."""
+
+def text_end(texts: pa.Array, length: pa.Array, is_left: bool, rows: int) -> pa.StringArray:
+    """The first or the last code points."""
+
+def pad_text(texts: pa.Array, length: pa.Array, padding: pa.Array, is_left: bool, rows: int) -> pa.StringArray:
+    """Padded, or cut, to a length; null for a negative length or an empty padding."""
+
+def overlay_text(
+    texts: pa.Array, replacement: pa.Array, start: pa.Array, length: pa.Array | None, rows: int
+) -> pa.StringArray:
+    """`length` code points from `start` replaced; as many as the replacement has where there is no length."""
+
+def text_matches(texts: pa.Array, others: pa.Array, place: str, rows: int) -> pa.BooleanArray:
+    """Whether each string has another at its `start`, its `end` or `anywhere`."""
+
+def text_position(texts: pa.Array, needles: pa.Array, from_: pa.Array, rows: int) -> pa.Int32Array:
+    """Position of the first occurrence of a needle from a position on; 0: there is none."""
+
+def replace_text(texts: pa.Array, search: pa.Array, replacement: pa.Array, rows: int) -> pa.StringArray:
+    """All occurrences replaced."""
+
+def translate_text(texts: pa.Array, from_: pa.Array, to: pa.Array, rows: int) -> pa.StringArray:
+    """Letters of `from_` replaced by those of `to` at the same place; those without one go."""
+
+def trim_text(texts: pa.Array, letters: pa.Array, is_leading: bool, is_trailing: bool, rows: int) -> pa.StringArray:
+    """Without any of these letters at the start and the end, as asked."""
+
+def change_case(texts: pa.Array, is_upper: bool) -> pa.StringArray:
+    """All letters in upper or lower case."""
+
+def capitalize_words(texts: pa.Array) -> pa.StringArray:
+    """Each run of letters and digits with its first letter in upper case and the others in lower case."""
+
+def regex_test(texts: pa.Array, pattern: pa.Array, rows: int) -> pa.BooleanArray:
+    """Whether some part matches."""
+
+def regex_count(texts: pa.Array, pattern: pa.Array, rows: int) -> pa.Int32Array:
+    """How many parts match."""
+
+def regex_position(texts: pa.Array, pattern: pa.Array, rows: int) -> pa.Int32Array:
+    """Position of the first part that matches; 0: there is none."""
+
+def regex_extract(texts: pa.Array, pattern: pa.Array, group: pa.Array, rows: int) -> pa.StringArray:
+    """Group `group` (0: all) of the first part that matches; null where there is none."""
+
+def regex_extract_all(texts: pa.Array, pattern: pa.Array, group: pa.Array, rows: int) -> pa.ListArray:
+    """Group `group` of all parts that match; null for no such group."""
+
+def regex_replace(texts: pa.Array, pattern: pa.Array, replacement: pa.Array, rows: int) -> pa.StringArray:
+    """All parts that match replaced; `$1` and `${name}` are groups, a backslash takes the next letter as it is."""
+
+def parse_integers(texts: pa.Array) -> pa.Int64Array:
+    """Whole numbers, a fraction cut; null where it is none."""
+
+def parse_floats(texts: pa.Array) -> pa.DoubleArray:
+    """Floats as Java reads them; null where it is none."""
+
+def format_floats(numbers: pa.Array) -> pa.StringArray:
+    """float32 or float64 as Java's `toString` writes them."""
+
+def format_integers(numbers: pa.Array, digit_bits: int) -> pa.StringArray:
+    """int64 in upper-case digits of 1 to 4 bits, two's complement."""
+
+def encode_bytes(values: pa.Array, form: str) -> pa.StringArray:
+    """Binary, or strings as UTF-8, in `base64` or `hex`."""
+
+def decode_bytes(values: pa.Array, form: str) -> pa.BinaryArray:
+    """The bytes of `base64` or `hex`; null where the text is none."""
+
+def encode_charset(texts: pa.Array, charset: str) -> pa.BinaryArray:
+    """Strings in one of Java's six standard character sets, `?` for letters it does not have."""
+
+def decode_charset(values: pa.Array, charset: str) -> pa.StringArray:
+    """Bytes of such a character set as strings, U+FFFD for bytes that mean nothing."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sys
 
+from shmflink.common import WatermarkStrategy
 from shmflink.datastream import StreamExecutionEnvironment
-from shmflink.datastream.connectors.file_system import FileSink
+from shmflink.datastream.connectors.file_system import FileSink, FileSource
 
 
 def main(inputs: str, output: str) -> None:
     env = StreamExecutionEnvironment.get_execution_environment()
-    keys = env.read_parquet(inputs).select("key")
-    keys.key_by("key").aggregate().sink_to(FileSink.parquet(output, compression="snappy"))
+    events = env.from_source(FileSource.parquet(inputs), WatermarkStrategy.no_watermarks(), "events")
+    events.distinct("key").sink_to(FileSink.parquet(output, compression="snappy"))
     env.execute("distinct")
 
 

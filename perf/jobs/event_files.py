@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from shmflink.common import WatermarkStrategy
 from shmflink.datastream import DataStream, StreamExecutionEnvironment
+from shmflink.datastream.connectors.file_system import FileSource
 
 __all__ = ["SCHEMA", "read"]
 
@@ -23,7 +25,9 @@ SCHEMA = pa.schema(
 def read(env: StreamExecutionEnvironment, file_format: str, folder: str) -> DataStream:
     """The events in a folder. Parquet says its columns; of text they are declared."""
     if file_format == "parquet":
-        return env.read_parquet(folder)
-    if file_format == "csv":
-        return env.read_csv(folder, schema=SCHEMA, header=False)
-    return env.read_json(folder, schema=SCHEMA)
+        source = FileSource.parquet(folder)
+    elif file_format == "csv":
+        source = FileSource.csv(folder, schema=SCHEMA, header=False)
+    else:
+        source = FileSource.json_lines(folder, schema=SCHEMA)
+    return env.from_source(source, WatermarkStrategy.no_watermarks(), "events")

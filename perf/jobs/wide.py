@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 
+from shmflink.common import WatermarkStrategy
 from shmflink.datastream import StreamExecutionEnvironment
-from shmflink.datastream.connectors.file_system import FileSink
+from shmflink.datastream.connectors.file_system import FileSink, FileSource
 from shmflink.expressions import col
 
 MIN_WIDE = 32
@@ -13,8 +14,9 @@ MIN_WIDE = 32
 
 def main(inputs: str, output: str) -> None:
     env = StreamExecutionEnvironment.get_execution_environment()
-    rows = env.read_parquet(inputs).filter(col("c100") >= MIN_WIDE)
-    rows.select("c003", "c100", "c199").sink_to(FileSink.parquet(output, compression="snappy"))
+    rows = env.from_source(FileSource.parquet(inputs), WatermarkStrategy.no_watermarks(), "rows")
+    kept = rows.filter(col("c100") >= MIN_WIDE).select("c003", "c100", "c199")
+    kept.sink_to(FileSink.parquet(output, compression="snappy"))
     env.execute("wide")
 
 

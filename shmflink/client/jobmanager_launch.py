@@ -13,6 +13,8 @@ import subprocess
 import sys
 from typing import Final
 
+import pyarrow as pa
+
 import shmflink
 
 __all__ = ["launch_jobmanager"]
@@ -28,6 +30,9 @@ _ENVIRONMENT: Final = {
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
 }
+# For Arrow's own buffers. On Parquet to Parquet, a TaskManager took 80 MiB more with mimalloc (Arrow's choice),
+# and a twentieth more CPU, for pages that were cleared again and again.
+_ARROW_POOL: Final = "jemalloc"
 
 
 def launch_jobmanager() -> tuple[subprocess.Popen[bytes], socket.socket]:
@@ -51,6 +56,8 @@ def launch_jobmanager() -> tuple[subprocess.Popen[bytes], socket.socket]:
 def _environment() -> dict[str, str]:
     """Ours, with threads off; and the folder of shmflink where only `sys.path` leads to it."""
     environment = {**os.environ, **_ENVIRONMENT}
+    if _ARROW_POOL in pa.supported_memory_backends():
+        environment.setdefault("ARROW_DEFAULT_MEMORY_POOL", _ARROW_POOL)
     root = os.path.dirname(os.path.dirname(os.path.abspath(shmflink.__file__)))
     on_path = any(os.path.abspath(path) == root for path in sys.path)
     if on_path and root not in site.getsitepackages():

@@ -33,6 +33,7 @@ __all__ = [
     "OBJECT_REUSE",
     "OPTIONS",
     "PIPELINE_NAME",
+    "PUSHDOWN_ENABLED",
     "RUNTIME_MODE",
     "SEGMENT_SIZE",
     "SLOTS",
@@ -76,6 +77,12 @@ CHAIN_DIFFERENT_MAX_PARALLELISM: Final = Option(
     Kind.BOOL,
     True,
     "Whether operators with different max parallelism may be chained.",
+)
+PUSHDOWN_ENABLED: Final = Option(
+    "pipeline.pushdown.enabled",
+    Kind.BOOL,
+    True,
+    "*shmflink only.* Whether filters and the choice of columns move into sources that can read less.",
 )
 AUTO_WATERMARK_INTERVAL: Final = Option(
     "pipeline.auto-watermark-interval",
@@ -199,6 +206,7 @@ OPTIONS: Final[Mapping[str, Option]] = {
         MAX_PARALLELISM,
         CHAINING_ENABLED,
         CHAIN_DIFFERENT_MAX_PARALLELISM,
+        PUSHDOWN_ENABLED,
         AUTO_WATERMARK_INTERVAL,
         OBJECT_REUSE,
         GLOBAL_JOB_PARAMETERS,

@@ -34,6 +34,7 @@ class Poll(enum.Enum):
 
     WAIT = "wait"  # nothing now: the mailbox will wake the slot
     NEED_SPLIT = "need_split"  # ready for another split
+    AGAIN = "again"  # nothing yet, but there is more to look at: poll again when others have had their turn
     END = "end"  # no more data, ever
 
 
@@ -94,6 +95,11 @@ class SourceReader(ABC):
 
         A `SideOutput` goes to those who read the side output of its tag.
         """
+
+    @property
+    def splits_begun(self) -> int:
+        """How many splits it has begun to read: each has a watermark of its own."""
+        return 0
 
     def snapshot(self) -> Sequence[Split]:
         """The splits in hand, each carrying its position."""

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
 
-from shmflink.connectors.base import Poll, Source, SourceReader, Split, SplitEnumerator
+from shmflink.connectors.base import Boundedness, Poll, Source, SourceReader, Split, SplitEnumerator
 from shmflink.connectors.split_queue import SplitQueue, even_ranges
 from shmflink.connectors.split_reader import SplitCursor, SplitReader
 from shmflink.core.batch import Batch
 from shmflink.core.codec import dumps_function, loads_trusted
-from shmflink.core.typeinfo import TypeInformation
+from shmflink.core.typeinfo import ColumnsTypeInfo, TypeInformation
 from shmflink.errors import ConfigurationError, UsageError
 from shmflink.operators.base import OperatorContext
 
 __all__ = ["BATCH_ROWS", "GeneratorSource"]
 
 BATCH_ROWS: Final = 8192
+COLUMNS_BATCH_ROWS: Final = 1 << 16  # where the function makes columns
 
 _SPLITS_PER_READER: Final = 4
+_BATCHES_PER_SPLIT: Final = 16  # of a generator without end
+_BATCHES_PER_SECOND: Final = 20  # of one that is slowed down, at least
 
 Generate = Callable[[int, int], pa.RecordBatch | list[Any]]
 
@@ -30,20 +34,28 @@ class GeneratorSource(Source):
     """*shmflink only.* Rows 0 to `rows` - 1, each batch made by `function(start, stop)`.
 
     The function returns a RecordBatch or a list with exactly the rows [start, stop). It must depend on them
-    alone: which reader makes which rows is not fixed, and after a failure rows are made again.
+    alone: which reader makes which rows is not fixed, and after a failure rows are made again. Without `rows` there
+    is no end. Where no type is declared, the function is asked for the rows [0, 0) at once: a RecordBatch without
+    rows says which columns there are.
     """
 
     def __init__(
         self,
         function: Generate,
-        rows: int,
-        type_info: TypeInformation | None = None,
+        rows: int | None = None,
+        type_info: TypeInformation | pa.Schema | None = None,
         *,
-        batch_rows: int = BATCH_ROWS,
+        batch_rows: int | None = None,
         rows_per_second: float | None = None,
     ) -> None:
         """`rows_per_second` limits all readers together."""
-        if rows < 0 or batch_rows < 1 or (rows_per_second is not None and rows_per_second <= 0):
+        declared = ColumnsTypeInfo(type_info) if isinstance(type_info, pa.Schema) else type_info
+        self._type = declared if declared is not None else _type_of_nothing(function)
+        if batch_rows is None:
+            batch_rows = COLUMNS_BATCH_ROWS if isinstance(self._type, ColumnsTypeInfo) else BATCH_ROWS
+            if rows_per_second is not None:
+                batch_rows = min(batch_rows, max(1, int(rows_per_second / _BATCHES_PER_SECOND)))
+        if (rows or 0) < 0 or batch_rows < 1 or (rows_per_second is not None and rows_per_second <= 0):
             raise ConfigurationError(
                 f"a generator needs rows >= 0, batch_rows >= 1 and rows_per_second > 0, "
                 f"got {rows}, {batch_rows} and {rows_per_second}"
@@ -51,11 +63,14 @@ class GeneratorSource(Source):
         # As bytes, so that the JobManager, which needs only the numbers, does not load user code.
         self._function = dumps_function(function, "the generator's function")
         self._rows = rows
-        self._type = type_info
         self._batch_rows = batch_rows
         self._rows_per_second = rows_per_second
+        if rows is None:
+            self.boundedness = Boundedness.CONTINUOUS_UNBOUNDED
 
     def create_enumerator(self, parallelism: int, state: Any = None) -> SplitEnumerator:
+        if self._rows is None:
+            return _EndlessRanges(self._batch_rows * _BATCHES_PER_SPLIT, *(state or (0, ())))
         if state is not None:
             return SplitQueue(state)
         batches = -(-self._rows // self._batch_rows)
@@ -77,6 +92,41 @@ class GeneratorSource(Source):
     @property
     def produced_type(self) -> TypeInformation | None:
         return self._type
+
+
+def _type_of_nothing(function: Generate) -> TypeInformation | None:
+    """The columns that the function makes; None where it makes rows, or cannot be asked for none."""
+    try:
+        made = function(0, 0)
+    except Exception:
+        return None  # it will be told where it is asked for rows that there are
+    return ColumnsTypeInfo(made.schema) if isinstance(made, pa.RecordBatch) else None
+
+
+class _EndlessRanges(SplitEnumerator):
+    """Ranges of `size` rows, without end. Its snapshot: the next row, and splits that came back."""
+
+    def __init__(self, size: int, start: int, returned: Sequence[Split]) -> None:
+        self._size = size
+        self._start = start
+        self._returned = deque(returned)
+
+    def next_split(self, subtask: int) -> Split | None:
+        if self._returned:
+            return self._returned.popleft()
+        start = self._start
+        self._start += self._size
+        return Split(str(start // self._size), (start, self._start))
+
+    @property
+    def is_exhausted(self) -> bool:
+        return False
+
+    def add_splits_back(self, splits: Sequence[Split]) -> None:
+        self._returned.extendleft(reversed(splits))
+
+    def snapshot(self) -> tuple[int, tuple[Split, ...]]:
+        return self._start, tuple(self._returned)
 
 
 class _Pace:

@@ -33,14 +33,20 @@ class Outbox:
         complete: Callable[[], None] = lambda: None,
         *,
         items_max: int = 8,
+        idle: Callable[[], None] | None = None,
+        idle_seconds: float | None = None,
     ) -> None:
-        """`complete` runs in the thread after the last item of a normal end."""
+        """`complete` runs in the thread after the last item of a normal end; `idle` after `idle_seconds` without
+        an item, again and again.
+        """
         self._mailbox = mailbox
         self._deliver = deliver
         self._complete = complete
         # One place more than items, for the end.
         self._queue: queue.Queue[Any] = queue.Queue(items_max + 1)
         self._items_max = items_max
+        self._idle = idle
+        self._idle_seconds = None if idle is None else idle_seconds
         self._error: BaseException | None = None
         self._is_abandoned = False
         self._is_finished = False
@@ -80,7 +86,7 @@ class Outbox:
 
     def _run(self) -> None:
         try:
-            while (item := self._queue.get()) is not _END and not self._is_abandoned:
+            while (item := self._next()) is not _END and not self._is_abandoned:
                 if self._queue.qsize() >= self._items_max - 1:
                     self._mailbox.wake()  # it was full: there is room again
                 self._deliver(item)
@@ -90,6 +96,14 @@ class Outbox:
         except BaseException as error:
             self._error = error
         self._mailbox.wake()
+
+    def _next(self) -> Any:
+        while True:
+            try:
+                return self._queue.get(timeout=self._idle_seconds)
+            except queue.Empty:
+                assert self._idle is not None
+                self._idle()
 
     def _raise_error(self) -> None:
         if self._error is not None:

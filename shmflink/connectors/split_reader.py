@@ -18,7 +18,7 @@ class SplitCursor(ABC):
 
     @abstractmethod
     def next_batch(self) -> Batch | SideOutput | Poll | None:
-        """The next batch (or side output), `Poll.WAIT` when there is none yet, or None at the end of the split."""
+        """The next batch (or side output), `Poll.WAIT` or `Poll.AGAIN` when there is none yet, None at the end."""
 
     @abstractmethod
     def remaining(self) -> Split:
@@ -31,11 +31,24 @@ class SplitCursor(ABC):
 class SplitReader(SourceReader):
     """Reads splits in the order in which they were added."""
 
-    def __init__(self, open_split: Callable[[Split], SplitCursor]) -> None:
+    def __init__(
+        self,
+        open_split: Callable[[Split], SplitCursor],
+        finish: Callable[[], None] | None = None,
+        close: Callable[[], None] | None = None,
+    ) -> None:
+        """`finish` is called once after the last split was read, `close` once at the end, whatever happened."""
         self._open_split = open_split
+        self._finish = finish
+        self._close = close
         self._waiting: deque[Split] = deque()
         self._cursor: SplitCursor | None = None
         self._is_last = False
+        self._begun = 0
+
+    @property
+    def splits_begun(self) -> int:
+        return self._begun
 
     def add_split(self, split: Split) -> None:
         self._waiting.append(split)
@@ -47,8 +60,9 @@ class SplitReader(SourceReader):
         while True:
             if self._cursor is None:
                 if not self._waiting:
-                    return Poll.END if self._is_last else Poll.NEED_SPLIT
+                    return self._end() if self._is_last else Poll.NEED_SPLIT
                 self._cursor = self._open_split(self._waiting.popleft())
+                self._begun += 1
             answer = self._cursor.next_batch()
             if answer is not None:
                 return answer
@@ -61,6 +75,15 @@ class SplitReader(SourceReader):
     def close(self) -> None:
         self._close_cursor()
         self._waiting.clear()
+        close, self._close = self._close, None
+        if close is not None:
+            close()
+
+    def _end(self) -> Poll:
+        finish, self._finish = self._finish, None
+        if finish is not None:
+            finish()
+        return Poll.END
 
     def _close_cursor(self) -> None:
         cursor, self._cursor = self._cursor, None

@@ -6,12 +6,13 @@ A strategy is a plain description; who reads a stream's timestamps decides what 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from shmflink.core.time_units import Duration
 
-__all__ = ["TimestampAssigner", "WatermarkStrategy"]
+__all__ = ["ColumnTimestamps", "TimestampAssigner", "WatermarkGenerator", "WatermarkOutput", "WatermarkStrategy"]
 
 
 class TimestampAssigner(ABC):
@@ -23,16 +24,58 @@ class TimestampAssigner(ABC):
 
 
 @dataclass(frozen=True, slots=True)
+class ColumnTimestamps:
+    """*shmflink only.* Event time is a column: a timestamp, a date, or an integer of milliseconds since 1970 (UTC)."""
+
+    column: str
+
+
+class WatermarkOutput(ABC):
+    """Where a generator puts watermarks (Flink: WatermarkOutput)."""
+
+    @abstractmethod
+    def emit_watermark(self, timestamp_ms: int) -> None:
+        """No record with a timestamp <= `timestamp_ms` follows; what does not grow is dropped."""
+
+    @abstractmethod
+    def mark_idle(self) -> None:
+        """Nothing comes for now: others shall not wait."""
+
+    @abstractmethod
+    def mark_active(self) -> None:
+        """The input takes part in event time again."""
+
+
+class WatermarkGenerator(ABC):
+    """*shmflink only.* Tells watermarks from records (Flink: WatermarkGenerator). One for each split or subtask."""
+
+    @abstractmethod
+    def on_event(self, event: Any, event_timestamp: int, output: WatermarkOutput) -> None:
+        """A record passed."""
+
+    @abstractmethod
+    def on_periodic_emit(self, output: WatermarkOutput) -> None:
+        """Called every `pipeline.auto-watermark-interval`."""
+
+
+@dataclass(frozen=True, slots=True)
 class WatermarkStrategy:
     """How far event time has come, told from the timestamps seen.
 
-    `max_out_of_orderness` None = no watermarks. Alignment: (group, greatest drift, update interval).
+    `max_out_of_orderness` None = no watermarks, unless `generator` makes a generator of the user's own.
+    Alignment: (group, greatest drift, update interval).
     """
 
     max_out_of_orderness: Duration | None
-    timestamp_assigner: TimestampAssigner | None = None
+    timestamp_assigner: TimestampAssigner | ColumnTimestamps | None = None
     idle_timeout: Duration | None = None
     alignment: tuple[str, Duration, Duration | None] | None = None
+    generator: Callable[[], WatermarkGenerator] | None = None
+
+    @property
+    def makes_watermarks(self) -> bool:
+        """*shmflink only.* False where no watermark but the last ever comes."""
+        return self.max_out_of_orderness is not None or self.generator is not None
 
     @staticmethod
     def for_monotonous_timestamps() -> WatermarkStrategy:
@@ -49,9 +92,18 @@ class WatermarkStrategy:
         """For jobs without event time."""
         return WatermarkStrategy(None)
 
+    @staticmethod
+    def for_generator(generator: Callable[[], WatermarkGenerator]) -> WatermarkStrategy:
+        """*shmflink only.* Watermarks of the user's own generator; `generator` makes one for each split or subtask."""
+        return WatermarkStrategy(None, generator=generator)
+
     def with_timestamp_assigner(self, timestamp_assigner: TimestampAssigner) -> WatermarkStrategy:
         """This strategy on the assigner's timestamps."""
         return replace(self, timestamp_assigner=timestamp_assigner)
+
+    def with_timestamp_column(self, column: str) -> WatermarkStrategy:
+        """*shmflink only.* This strategy on the timestamps of a column, without a function for each record."""
+        return replace(self, timestamp_assigner=ColumnTimestamps(column))
 
     def with_idleness(self, idle_timeout: Duration) -> WatermarkStrategy:
         """Splits that give nothing for so long do not hold event time back."""

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from shmflink.core.key_groups import key_hash
 from shmflink.core.typeinfo import ColumnsTypeInfo, TypeInformation, schema_of
-from shmflink.datastream.columns import named_expressions
+from shmflink.datastream.columns import described, named_expressions
 from shmflink.errors import TypeMismatchError
 from shmflink.expressions import Expression, bind, col, split_aggregates
 from shmflink.graph.job_graph import ShipStrategy
@@ -22,6 +22,8 @@ from shmflink.graph.transformations import (
 from shmflink.operators.column_keys import ColumnKeys
 from shmflink.operators.column_steps import Project
 from shmflink.operators.columns import ColumnsOperator
+from shmflink.operators.group_aggregate import AggregateSpec, GlobalAggregateOperator
+from shmflink.operators.local_aggregate import ColumnarLocalAggregate
 
 if TYPE_CHECKING:
     from shmflink.datastream.data_stream import DataStream
@@ -100,8 +102,6 @@ def _grouped(
     stream: DataStream, declared: TypeInformation, keys: _Named, named: Mapping[str, Expression]
 ) -> DataStream:
     """Local aggregates where the rows are, their partial rows by key, global aggregates, what is made of them."""
-    from shmflink.operators.group_aggregate import AggregateSpec, GlobalAggregateOperator, LocalAggregateOperator
-
     schema: pa.Schema = schema_of(declared)
     _check_keys(keys, named, schema)
     calls, results = split_aggregates(named)
@@ -111,7 +111,7 @@ def _grouped(
         if not isinstance(declared, ColumnsTypeInfo):
             as_columns = ColumnsOperator(declared, [Project(tuple((name, col(name)) for name in schema.names))])
             t = _operator(program, "Select", t, as_columns, schema)
-        return _operator(program, "LocalAggregate", t, LocalAggregateOperator(spec), spec.partial_schema)
+        return _operator(program, "LocalAggregate", t, ColumnarLocalAggregate(spec), spec.partial_schema)
 
     produced = expand_branches(stream, local)
     environment = stream.get_execution_environment()
@@ -134,6 +134,7 @@ def _grouped(
         pairs = {name: col(name) for name, _ in keys} | results
         finish = ColumnsOperator(ColumnsTypeInfo(spec.result_schema), [Project(tuple(pairs.items()))])
         last = _operator(program, "Select", last, finish, finish.schema)
+        last.description = f"Select({', '.join(pairs)})"
         program.record(last)
     return stream.derived(last)
 
@@ -159,6 +160,5 @@ def _check_keys(keys: _Named, named: Mapping[str, Expression], schema: pa.Schema
 
 
 def _described(keys: _Named, named: Mapping[str, Expression]) -> str:
-    by = ", ".join(name if str(e) == name else f"{e} AS {name}" for name, e in keys)
-    made = ", ".join(f"{e} AS {name}" for name, e in named.items())
+    by, made = described(dict(keys)), described(named)
     return "; ".join(part for part in (by and f"by {by}", made) if part)

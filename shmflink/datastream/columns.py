@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from shmflink.datastream.data_stream import DataStream
     from shmflink.operators.base import Operator
 
-__all__ = ["ColumnMethods", "named_expressions"]
+__all__ = ["ColumnMethods", "described", "named_expressions"]
 
 _SHOWN_MAX: Final = 12  # expressions of a description
 
@@ -58,10 +58,10 @@ class ColumnMethods:
     def select(self, *columns: str | Expression, **named: Expression) -> DataStream:
         """*shmflink only.* These columns alone: names, expressions (`.alias()` names them), `name=expression`.
 
-        >>> ds.select("user", col("price").cast(DataTypes.INT()).alias("cents"), big=col("price") > 100)
+        >>> ds.select("user", col("price").cast(pa.int32()).alias("whole"), big=col("price") > 100)
         """
         pairs = named_expressions("select", columns, named)
-        return self._columnar("Select", Project(tuple(pairs.items())), _text(pairs))
+        return self._columnar("Select", Project(tuple(pairs.items())), described(pairs))
 
     def with_columns(self, *columns: Expression, **named: Expression) -> DataStream:
         """*shmflink only.* All columns and these; one of the same name is replaced where it stands.
@@ -70,7 +70,7 @@ class ColumnMethods:
         """
         pairs = named_expressions("with_columns", columns, named, needs_names=True)
         kept = {name: col(name) for name in self._schema_for("with_columns").names}
-        return self._columnar("WithColumns", Project(tuple({**kept, **pairs}.items())), _text(pairs))
+        return self._columnar("WithColumns", Project(tuple({**kept, **pairs}.items())), described(pairs))
 
     def drop(self, *names: str) -> DataStream:
         """*shmflink only.* All columns but these.
@@ -120,7 +120,7 @@ class ColumnMethods:
         return self._apply("AsColumns", AsColumnsOperator(made), made)
 
     def _filter_columns(self, predicate: Expression) -> DataStream:
-        return self._columnar("Filter", Filter(_without_alias(predicate)), str(predicate))
+        return self._columnar("Filter", Filter(_without_alias(predicate)), without_parentheses(predicate))
 
     # --- how it is recorded ---
 
@@ -210,7 +210,20 @@ def _reason(declared: TypeInformation | None) -> str:
     return "no type was declared" if declared is None else f"its type is {declared}"
 
 
-def _text(pairs: Mapping[str, Expression]) -> str:
-    shown = [name if str(e) == name else f"{e} AS {name}" for name, e in pairs.items()]
+def without_parentheses(expression: Expression) -> str:
+    """An expression as text where it stands alone."""
+    text = str(expression)
+    if not (text.startswith("(") and text.endswith(")")):
+        return text
+    depth = 0
+    for position, character in enumerate(text):
+        depth += (character == "(") - (character == ")")
+        if depth == 0:
+            return text[1:-1] if position == len(text) - 1 else text
+    return text
+
+
+def described(pairs: Mapping[str, Expression]) -> str:
+    shown = [name if str(e) == name else f"{without_parentheses(e)} AS {name}" for name, e in pairs.items()]
     more = len(shown) - _SHOWN_MAX
     return ", ".join(shown[:_SHOWN_MAX]) + (f", ... {more} more" if more > 0 else "")

@@ -29,6 +29,7 @@ from shmflink.datastream.functions import (
 )
 from shmflink.datastream.not_yet import SaysWhatIsMissing
 from shmflink.datastream.output_tag import OutputTag
+from shmflink.datastream.processing import KeyedProcessing, Processing, broadcast_states
 from shmflink.datastream.recording import KeyAndValue, RecordedOperator, partition_function
 from shmflink.datastream.results import ResultMethods
 from shmflink.datastream.slot_sharing_group import SlotSharingGroup
@@ -62,14 +63,10 @@ if TYPE_CHECKING:
 __all__ = ["CloseableIterator", "DataStream", "DataStreamSink", "KeyedStream"]
 
 
-class DataStream(ColumnMethods, AggregatingStream, ResultMethods, SaysWhatIsMissing):
+class DataStream(ColumnMethods, AggregatingStream, Processing, ResultMethods, SaysWhatIsMissing):
     """A stream of elements of one type."""
 
     MISSING: ClassVar[Mapping[str, str]] = {
-        "process": "use map(), flat_map() or filter()",
-        "connect": "there are no connected streams yet",
-        "window_all": "there are no windows yet",
-        "assign_timestamps_and_watermarks": "there is no event time yet",
         "add_sink": "use sink_to()",
         "cache": "write the stream to files and read them",
     }
@@ -251,11 +248,10 @@ class DataStream(ColumnMethods, AggregatingStream, ResultMethods, SaysWhatIsMiss
         """Rows stay in the subtask of the same index; both ends need the same parallelism."""
         return _partitioned(self, self._transformation, ShipStrategy.FORWARD)
 
-    def broadcast(self, broadcast_state_descriptor: Any = None, *other_broadcast_state_descriptors: Any) -> DataStream:
-        """Every subtask gets every row. There is no broadcast state yet: descriptors are refused."""
-        if broadcast_state_descriptor is not None or other_broadcast_state_descriptors:
-            raise UsageError("broadcast(): state descriptors are not in this version: there is no broadcast state yet")
-        return _partitioned(self, self._transformation, ShipStrategy.BROADCAST)
+    def broadcast(self, broadcast_state_descriptor: Any = None, *other_broadcast_state_descriptors: Any) -> Any:
+        """Every subtask gets every row. With MapStateDescriptors a BroadcastStream, to `connect()` to another."""
+        stream = _partitioned(self, self._transformation, ShipStrategy.BROADCAST)
+        return broadcast_states(stream, (broadcast_state_descriptor, *other_broadcast_state_descriptors))
 
     def partition_custom(
         self,
@@ -370,15 +366,8 @@ class DataStream(ColumnMethods, AggregatingStream, ResultMethods, SaysWhatIsMiss
         return DataStreamSink(transformation, self._environment)
 
 
-class KeyedStream(KeyedAggregates, DataStream):
+class KeyedStream(KeyedAggregates, KeyedProcessing, DataStream):
     """A stream partitioned by key: elements of one key are in one subtask, in order."""
-
-    MISSING: ClassVar[Mapping[str, str]] = {
-        **DataStream.MISSING,
-        "process": "there is no keyed state yet; use reduce(), sum(), min() or max()",
-        "window": "there are no windows yet",
-        "count_window": "there are no windows yet",
-    }
 
     def __init__(
         self,
@@ -392,6 +381,22 @@ class KeyedStream(KeyedAggregates, DataStream):
         self._origin = origin
         self._selector = selector
         self._key_type = key_type
+
+    def map(self, func: Callable[[Any], Any] | MapFunction, output_type: TypeInformation | None = None) -> DataStream:
+        """As on a DataStream; a MapFunction may use keyed state."""
+        return self._with_state("Map", func, output_type) or super().map(func, output_type)
+
+    def flat_map(
+        self,
+        func: Callable[[Any], Iterable[Any] | None] | FlatMapFunction,
+        output_type: TypeInformation | None = None,
+    ) -> DataStream:
+        """As on a DataStream; a FlatMapFunction may use keyed state."""
+        return self._with_state("FlatMap", func, output_type) or super().flat_map(func, output_type)
+
+    def filter(self, func: Callable[[Any], bool] | FilterFunction | Expression) -> DataStream:
+        """As on a DataStream; a FilterFunction may use keyed state."""
+        return self._with_state("Filter", func, self._value_type()) or super().filter(func)
 
     def reduce(self, func: Callable[[Any, Any], Any] | ReduceFunction) -> DataStream:
         """Reduces the elements of each key: every update in STREAMING mode, the last one in BATCH mode."""

@@ -1,121 +1,59 @@
-"""The functions a user writes (`pyflink.datastream.functions`).
-
-Wherever one of these classes is taken, a plain callable is taken too. A function is pickled in the user's
-process and opened once per subtask: keep connections, caches and counters in `open`.
-"""
+"""The functions a user writes (`pyflink.datastream.functions`)."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from typing import Any
-
-from shmflink.operators.runtime_context import OperatorRuntimeContext
+from shmflink.datastream.process_functions import (
+    BaseBroadcastProcessFunction,
+    BroadcastProcessFunction,
+    CoFlatMapFunction,
+    CoMapFunction,
+    CoProcessFunction,
+    KeyedBroadcastProcessFunction,
+    KeyedCoProcessFunction,
+    KeyedProcessFunction,
+    ProcessFunction,
+)
+from shmflink.datastream.record_functions import (
+    FilterFunction,
+    FlatMapFunction,
+    Function,
+    KeySelector,
+    MapFunction,
+    Partitioner,
+    ReduceFunction,
+    RuntimeContext,
+)
+from shmflink.datastream.window_functions import (
+    AggregateFunction,
+    AllWindowFunction,
+    KeyedStateStore,
+    ProcessAllWindowFunction,
+    ProcessWindowFunction,
+    WindowFunction,
+)
 
 __all__ = [
+    "AggregateFunction",
+    "AllWindowFunction",
+    "BaseBroadcastProcessFunction",
+    "BroadcastProcessFunction",
+    "CoFlatMapFunction",
+    "CoMapFunction",
+    "CoProcessFunction",
     "FilterFunction",
     "FlatMapFunction",
     "Function",
     "KeySelector",
+    "KeyedBroadcastProcessFunction",
+    "KeyedCoProcessFunction",
+    "KeyedProcessFunction",
+    "KeyedStateStore",
     "MapFunction",
     "Partitioner",
+    "ProcessAllWindowFunction",
+    "ProcessFunction",
+    "ProcessWindowFunction",
     "ReduceFunction",
     "RuntimeContext",
+    "WindowFunction",
 ]
-
-
-class RuntimeContext(ABC):
-    """What a function may know of the subtask it runs in; handed to `open`."""
-
-    @abstractmethod
-    def get_task_name(self) -> str:
-        """Name of the task, without the subtask."""
-
-    @abstractmethod
-    def get_number_of_parallel_subtasks(self) -> int:
-        """The operator's parallelism."""
-
-    @abstractmethod
-    def get_max_number_of_parallel_subtasks(self) -> int:
-        """The operator's max parallelism."""
-
-    @abstractmethod
-    def get_index_of_this_subtask(self) -> int:
-        """0-based."""
-
-    @abstractmethod
-    def get_attempt_number(self) -> int:
-        """0 at first; one more after each restart."""
-
-    @abstractmethod
-    def get_task_name_with_subtasks(self) -> str:
-        """`Map (2/4)`: 1-based, as logs show it."""
-
-    @abstractmethod
-    def get_job_parameter(self, key: str, default_value: str) -> str:
-        """A global job parameter."""
-
-    @abstractmethod
-    def get_metrics_group(self) -> Any:
-        """Counters, gauges, meters and distributions of this operator."""
-
-
-RuntimeContext.register(OperatorRuntimeContext)
-
-
-class Function(ABC):  # noqa: B024 (open and close are optional; the abstract methods are the subclasses')
-    """Common part of all functions."""
-
-    def open(self, runtime_context: RuntimeContext) -> None:  # noqa: B027 (optional)
-        """Called once per subtask, before any element."""
-
-    def close(self) -> None:  # noqa: B027 (optional)
-        """Called once per subtask, after the last element or a failure."""
-
-
-class MapFunction(Function):
-    """One value in, one value out."""
-
-    @abstractmethod
-    def map(self, value: Any) -> Any:
-        """The value that replaces `value`."""
-
-
-class FlatMapFunction(Function):
-    """One value in, any number out."""
-
-    @abstractmethod
-    def flat_map(self, value: Any) -> Iterable[Any] | None:
-        """Yields, or returns an iterable of what replaces `value`; None for nothing."""
-
-
-class FilterFunction(Function):
-    """Keeps values or drops them."""
-
-    @abstractmethod
-    def filter(self, value: Any) -> bool:
-        """True for the values to keep."""
-
-
-class ReduceFunction(Function):
-    """Combines two values of one key into one of the same type."""
-
-    @abstractmethod
-    def reduce(self, value1: Any, value2: Any) -> Any:
-        """`value1` is what was reduced so far, `value2` the new value."""
-
-
-class KeySelector(Function):
-    """Takes the key out of a value."""
-
-    @abstractmethod
-    def get_key(self, value: Any) -> Any:
-        """Must be deterministic: equal values give equal keys."""
-
-
-class Partitioner(Function):
-    """Chooses the partition of a key."""
-
-    @abstractmethod
-    def partition(self, key: Any, num_partitions: int) -> int:
-        """Index of the partition, 0 <= index < num_partitions."""

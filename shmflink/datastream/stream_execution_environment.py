@@ -27,6 +27,7 @@ from shmflink.datastream.data_stream import DataStream
 from shmflink.datastream.execution_mode import RuntimeExecutionMode
 from shmflink.datastream.job_environment import job_environment
 from shmflink.datastream.not_yet import SaysWhatIsMissing
+from shmflink.datastream.reading import ReadMethods
 from shmflink.datastream.recording import Program, checked_max_parallelism, checked_parallelism
 from shmflink.datastream.results import plain_batches
 from shmflink.datastream.slot_sharing_group import SlotSharingGroup
@@ -42,7 +43,7 @@ __all__ = ["StreamExecutionEnvironment"]
 _DEFAULT_JOB_NAME: Final = "Flink Streaming Job"
 
 
-class StreamExecutionEnvironment(SaysWhatIsMissing):
+class StreamExecutionEnvironment(ReadMethods, SaysWhatIsMissing):
     """Records a program and runs it. Every setting is a key of its configuration.
 
     `program` is for the streams of this environment.
@@ -197,10 +198,18 @@ class StreamExecutionEnvironment(SaysWhatIsMissing):
         """The elements of a source. `type_info` only where the source does not know its type."""
         if not isinstance(source, Source):
             raise TypeError(f"from_source() takes a Source, got {type(source).__name__}")
-        _check_watermark_strategy(watermark_strategy)
-        return self._source(source, source_name, type_info if type_info is not None else source.produced_type)
+        if not isinstance(watermark_strategy, WatermarkStrategy):
+            raise TypeError(f"from_source() takes a WatermarkStrategy, got {type(watermark_strategy).__name__}")
+        declared = type_info if type_info is not None else source.produced_type
+        return self._source(source, source_name, declared, watermark_strategy)
 
-    def _source(self, source: Source, name: str, type_info: TypeInformation | None) -> DataStream:
+    def _source(
+        self,
+        source: Source,
+        name: str,
+        type_info: TypeInformation | None,
+        watermark_strategy: WatermarkStrategy | None = None,
+    ) -> DataStream:
         fixed = source.fixed_parallelism
         transformation = SourceTransformation(
             self.program.next_id(),
@@ -210,6 +219,7 @@ class StreamExecutionEnvironment(SaysWhatIsMissing):
             fixed or self.get_parallelism(),
             is_parallelism_fixed=fixed is not None,
             source=source,
+            watermark_strategy=watermark_strategy,
         )
         return DataStream(self, transformation)
 
@@ -259,6 +269,7 @@ class StreamExecutionEnvironment(SaysWhatIsMissing):
             buffer_timeout_ms=self.get_buffer_timeout(),
             is_chaining_enabled=self.is_chaining_enabled(),
             chain_different_max_parallelism=self.is_chaining_of_operators_with_different_max_parallelism_enabled(),
+            is_pushdown_enabled=self._get(options.PUSHDOWN_ENABLED),
         )
 
     def collect(self, stream: DataStream, job_name: str | None) -> CloseableIterator:
@@ -295,14 +306,3 @@ def _stop_collecting(server: CollectServer, client: JobClient) -> None:
     server.close()
     if not client.get_job_execution_result().done():
         client.cancel().result()
-
-
-def _check_watermark_strategy(strategy: Any) -> None:
-    """Sources give no timestamps yet, and without them any strategy comes to the same: the watermark at the end."""
-    if not isinstance(strategy, WatermarkStrategy):
-        raise TypeError(f"from_source() takes a WatermarkStrategy, got {type(strategy).__name__}")
-    if strategy.timestamp_assigner is not None:
-        raise ConfigurationError(
-            "from_source(): there is no event time in this version, so a timestamp assigner would do nothing: "
-            "use WatermarkStrategy.no_watermarks()"
-        )

@@ -8,28 +8,114 @@ from __future__ import annotations
 
 from shmflink.expressions.aggregates import AggregateCall, count, split_aggregates
 from shmflink.expressions.arithmetic import negative
+from shmflink.expressions.arrays import array
 from shmflink.expressions.binding import BoundExpressions, bind
+from shmflink.expressions.clocks import (
+    current_date,
+    current_time,
+    current_timestamp,
+    local_time,
+    local_timestamp,
+    using_clock,
+)
 from shmflink.expressions.conditional import coalesce, if_then_else, null_of
 from shmflink.expressions.expression import Expression, col, lit
+from shmflink.expressions.json_building import (
+    json,
+    json_array,
+    json_array_agg,
+    json_object,
+    json_object_agg,
+    json_string,
+)
+from shmflink.expressions.json_options import (
+    JsonExistsOnError,
+    JsonOnNull,
+    JsonQueryOnEmptyOrError,
+    JsonQueryWrapper,
+    JsonType,
+    JsonValueOnEmptyOrError,
+)
 from shmflink.expressions.logic import and_, not_, or_
+from shmflink.expressions.maps import map_, map_from_arrays
+from shmflink.expressions.maths import atan2, e, greatest, least, log, pi
 from shmflink.expressions.predicates import bounds, conjuncts
+from shmflink.expressions.randoms import rand, rand_integer, uuid
+from shmflink.expressions.rows import object_of, row
+from shmflink.expressions.strings import concat, concat_ws
+from shmflink.expressions.time_text import (
+    convert_tz,
+    date_format,
+    from_unixtime,
+    to_date,
+    to_timestamp,
+    to_timestamp_ltz,
+    unix_timestamp,
+)
+from shmflink.expressions.times import temporal_overlaps, timestamp_diff
+from shmflink.expressions.units import TimeIntervalUnit, TimePointUnit
 
 __all__ = [
     "AggregateCall",
     "BoundExpressions",
     "Expression",
+    "JsonExistsOnError",
+    "JsonOnNull",
+    "JsonQueryOnEmptyOrError",
+    "JsonQueryWrapper",
+    "JsonType",
+    "JsonValueOnEmptyOrError",
+    "TimeIntervalUnit",
+    "TimePointUnit",
     "and_",
+    "array",
+    "atan2",
     "bind",
     "bounds",
     "coalesce",
     "col",
+    "concat",
+    "concat_ws",
     "conjuncts",
+    "convert_tz",
     "count",
+    "current_date",
+    "current_time",
+    "current_timestamp",
+    "date_format",
+    "e",
+    "from_unixtime",
+    "greatest",
     "if_then_else",
+    "json",
+    "json_array",
+    "json_array_agg",
+    "json_object",
+    "json_object_agg",
+    "json_string",
+    "least",
     "lit",
+    "local_time",
+    "local_timestamp",
+    "log",
+    "map_",
+    "map_from_arrays",
     "negative",
     "not_",
     "null_of",
+    "object_of",
     "or_",
+    "pi",
+    "rand",
+    "rand_integer",
+    "row",
     "split_aggregates",
+    "temporal_overlaps",
+    "timestamp_diff",
+    "to_date",
+    "to_timestamp",
+    "to_timestamp_ltz",
+    "unix_timestamp",
+    "using_clock",
+    "uuid",
 ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from shmflink.errors import TypeMismatchError
-from shmflink.expressions.node import ALIAS, COLUMN, Node, call
+from shmflink.expressions.node import ALIAS, COLUMN, LITERAL, Node, call
 
 if TYPE_CHECKING:
     from shmflink.expressions.expression import Expression
@@ -16,37 +16,43 @@ __all__ = ["AGGREGATE_FUNCTIONS", "AggregateCall", "AggregateMethods", "count", 
 
 AGGREGATE_FUNCTIONS: Final = frozenset(
     [
-        "count",
-        "sum",
-        "sum0",
-        "min",
-        "max",
-        "avg",
-        "first_value",
-        "last_value",
-        "stddev_pop",
-        "stddev_samp",
-        "var_pop",
-        "var_samp",
         "approx_count_distinct",
-        "collect",
-        "array_agg",
-        "list_agg",
-        "median",
-        "quantile",
         "approx_quantile",
-        "arg_min",
         "arg_max",
-        "top_n",
+        "arg_min",
+        "array_agg",
+        "avg",
         "bool_and",
         "bool_or",
+        "collect",
+        "count",
+        "first_value",
+        "last_value",
+        "list_agg",
+        "max",
+        "median",
+        "min",
+        "quantile",
+        "stddev_pop",
+        "stddev_samp",
+        "sum",
+        "sum0",
+        "top_n",
+        "var_pop",
+        "var_samp",
     ]
 )
+_DISTINCT: Final = "distinct"
 
 
 @dataclass(frozen=True, slots=True)
 class AggregateCall:
-    """One aggregate: `count` without arguments counts rows; `parameters` are constants (a fraction, an n)."""
+    """One aggregate of a group's rows.
+
+    `count` without arguments counts rows. `arg_min`, `arg_max` and `top_n` have the value, then what it is ordered by.
+    `parameters` are constants: the fraction of `quantile` and `approx_quantile`, the n of `top_n`, the separator of
+    `list_agg`. `is_distinct`: each distinct value of the first argument counts once.
+    """
 
     function: str
     arguments: tuple[Expression, ...] = ()
@@ -55,28 +61,296 @@ class AggregateCall:
 
 
 class AggregateMethods:
-    """Aggregates of an expression over a group."""
+    """Aggregates of an expression over a group. Nulls do not count unless a function says so."""
 
     __slots__ = ()
 
     @property
     def sum(self) -> Expression:
-        """Sum of the values that are not null; null where there is none."""
+        """Sum of the values; null where there is none.
+
+        >>> col("price").sum
+        <Expression sum(price)>
+        """
         return call("sum", self)
 
     @property
+    def sum0(self) -> Expression:
+        """Sum of the values; 0 where there is none.
+
+        >>> col("price").sum0
+        <Expression sum0(price)>
+        """
+        return call("sum0", self)
+
+    @property
+    def min(self) -> Expression:
+        """Least value; null where there is none.
+
+        >>> col("price").min
+        <Expression min(price)>
+        """
+        return call("min", self)
+
+    @property
     def max(self) -> Expression:
-        """Greatest value; null where there is none."""
+        """Greatest value; null where there is none.
+
+        >>> col("price").max - col("price").min
+        <Expression (max(price) - min(price))>
+        """
         return call("max", self)
 
     @property
     def count(self) -> Expression:
-        """Number of values that are not null."""
+        """Number of values.
+
+        >>> col("price").count
+        <Expression count(price)>
+        """
         return call("count", self)
+
+    @property
+    def avg(self) -> Expression:
+        """Mean of the values; null where there is none.
+
+        >>> col("price").avg
+        <Expression avg(price)>
+        """
+        return call("avg", self)
+
+    @property
+    def first_value(self) -> Expression:
+        """The first value in the order of arrival; null where there is none.
+
+        >>> col("price").first_value
+        <Expression first_value(price)>
+        """
+        return call("first_value", self)
+
+    @property
+    def last_value(self) -> Expression:
+        """The last value in the order of arrival; null where there is none.
+
+        >>> col("price").last_value
+        <Expression last_value(price)>
+        """
+        return call("last_value", self)
+
+    @property
+    def first(self) -> Expression:
+        """*shmflink only.* The same as `first_value`.
+
+        >>> col("price").first
+        <Expression first_value(price)>
+        """
+        return self.first_value
+
+    @property
+    def last(self) -> Expression:
+        """*shmflink only.* The same as `last_value`.
+
+        >>> col("price").last
+        <Expression last_value(price)>
+        """
+        return self.last_value
+
+    def list_agg(self, separator: str | None = None) -> Expression:
+        """The strings of a group joined by a separator, "," where none is given; null where there is no string.
+
+        >>> col("name").list_agg("; ")
+        <Expression list_agg(name, '; ')>
+        """
+        return call("list_agg", self, parameters=("," if separator is None else _constant(separator, "list_agg"),))
+
+    @property
+    def stddev_pop(self) -> Expression:
+        """Standard deviation of a whole population.
+
+        >>> col("price").stddev_pop
+        <Expression stddev_pop(price)>
+        """
+        return call("stddev_pop", self)
+
+    @property
+    def stddev_samp(self) -> Expression:
+        """Standard deviation estimated from a sample; null for fewer than two values.
+
+        >>> col("price").stddev_samp
+        <Expression stddev_samp(price)>
+        """
+        return call("stddev_samp", self)
+
+    @property
+    def stddev(self) -> Expression:
+        """*shmflink only.* The same as `stddev_samp`.
+
+        >>> col("price").stddev
+        <Expression stddev_samp(price)>
+        """
+        return self.stddev_samp
+
+    @property
+    def var_pop(self) -> Expression:
+        """Variance of a whole population.
+
+        >>> col("price").var_pop
+        <Expression var_pop(price)>
+        """
+        return call("var_pop", self)
+
+    @property
+    def var_samp(self) -> Expression:
+        """Variance estimated from a sample; null for fewer than two values.
+
+        >>> col("price").var_samp
+        <Expression var_samp(price)>
+        """
+        return call("var_samp", self)
+
+    @property
+    def variance(self) -> Expression:
+        """*shmflink only.* The same as `var_samp`.
+
+        >>> col("price").variance
+        <Expression var_samp(price)>
+        """
+        return self.var_samp
+
+    @property
+    def collect(self) -> Expression:
+        """The values as a multiset: a map from each value to how often it is there.
+
+        >>> col("price").collect
+        <Expression collect(price)>
+        """
+        return call("collect", self)
+
+    @property
+    def array_agg(self) -> Expression:
+        """The values as an array, in the order of arrival, with nulls; null for no rows.
+
+        >>> col("price").array_agg
+        <Expression array_agg(price)>
+        """
+        return call("array_agg", self)
+
+    @property
+    def distinct(self) -> Expression:
+        """Of an aggregate: over each distinct value once. (`col("a").distinct.count` is the same.)
+
+        >>> col("user").count.distinct
+        <Expression distinct(count(user))>
+        """
+        return call(_DISTINCT, self)
+
+    @property
+    def count_distinct(self) -> Expression:
+        """*shmflink only.* Number of distinct values, exactly.
+
+        >>> col("user").count_distinct
+        <Expression distinct(count(user))>
+        """
+        return self.count.distinct
+
+    @property
+    def approx_count_distinct(self) -> Expression:
+        """*shmflink only.* Number of distinct values, estimated in little memory (a few per cent off).
+
+        >>> col("user").approx_count_distinct
+        <Expression approx_count_distinct(user)>
+        """
+        return call("approx_count_distinct", self)
+
+    def percentile(self, percentage: Any, frequency: Any = None) -> Expression:
+        """The exact value at a fraction from 0 to 1 of the sorted values, interpolated; an array for several fractions.
+
+        >>> col("price").percentile(0.5)
+        <Expression quantile(price, 0.5)>
+        """
+        if frequency is not None:
+            raise TypeMismatchError(f"percentile() of `{self}`: a frequency is not supported: leave it out")
+        if isinstance(percentage, (list, tuple)):
+            return call("array", *(self.quantile(part) for part in percentage))
+        return self.quantile(percentage)
+
+    def quantile(self, q: float) -> Expression:
+        """*shmflink only.* The exact value at a fraction from 0 to 1 of the sorted values, interpolated, as a double.
+
+        >>> col("price").quantile(0.9)
+        <Expression quantile(price, 0.9)>
+        """
+        return call("quantile", self, parameters=(_fraction(q),))
+
+    def approx_quantile(self, q: float) -> Expression:
+        """*shmflink only.* About the value at a fraction from 0 to 1 of the sorted values, in little memory.
+
+        >>> col("price").approx_quantile(0.99)
+        <Expression approx_quantile(price, 0.99)>
+        """
+        return call("approx_quantile", self, parameters=(_fraction(q),))
+
+    @property
+    def median(self) -> Expression:
+        """*shmflink only.* The middle value, as a double: the mean of the two in the middle of an even number.
+
+        >>> col("price").median
+        <Expression median(price)>
+        """
+        return call("median", self)
+
+    def arg_min(self, by: Any) -> Expression:
+        """*shmflink only.* The value in the row where `by` is least; the first of several such rows.
+
+        >>> col("shop").arg_min(col("price"))
+        <Expression arg_min(shop, price)>
+        """
+        return call("arg_min", self, by)
+
+    def arg_max(self, by: Any) -> Expression:
+        """*shmflink only.* The value in the row where `by` is greatest; the first of several such rows.
+
+        >>> col("shop").arg_max(col("price"))
+        <Expression arg_max(shop, price)>
+        """
+        return call("arg_max", self, by)
+
+    def top_n(self, n: int, by: Any = None) -> Expression:
+        """*shmflink only.* An array of the values in the `n` rows where `by` (else the value) is greatest, descending.
+
+        >>> col("shop").top_n(3, by=col("price"))
+        <Expression top_n(shop, price, 3)>
+        """
+        number = _constant(n, "top_n")
+        if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+            raise TypeMismatchError(f"top_n() of `{self}` takes a whole number from 1 on, got {number!r}")
+        return call("top_n", self, self if by is None else by, parameters=(number,))
+
+    @property
+    def bool_and(self) -> Expression:
+        """*shmflink only.* Whether all values are true; null where there is none.
+
+        >>> (col("price") > 0).bool_and
+        <Expression bool_and((price > 0))>
+        """
+        return call("bool_and", self)
+
+    @property
+    def bool_or(self) -> Expression:
+        """*shmflink only.* Whether some value is true; null where there is none.
+
+        >>> (col("price") > 9).bool_or
+        <Expression bool_or((price > 9))>
+        """
+        return call("bool_or", self)
 
 
 def count(expression: Expression | None = None) -> Expression:
-    """*shmflink only.* Number of rows, or of the values of `expression` that are not null."""
+    """*shmflink only.* Number of rows, or of the values of `expression` that are not null.
+
+    >>> count(), count(col("price"))
+    (<Expression count()>, <Expression count(price)>)
+    """
     return call("count") if expression is None else call("count", expression)
 
 
@@ -90,37 +364,79 @@ def split_aggregates(
     """
     calls: dict[str, AggregateCall] = {}
     known: dict[tuple[Any, ...], str] = {}
-    results = {name: _replaced(expression, name, calls, known) for name, expression in named.items()}
+    results: dict[str, Expression] = {}
+    for name, expression in named.items():
+        if not any(node.function in AGGREGATE_FUNCTIONS for node in expression.walk()):
+            raise TypeMismatchError(
+                f"{expression.place}: `{name}` = `{expression}` has no aggregate: add .sum, .max, .first_value, ..."
+            )
+        wanted = name if name not in calls else ""
+        results[name] = _replaced(expression, wanted, set(named), calls, known)
     return calls, results
 
 
 def _replaced(
-    node: Expression, wanted: str, calls: dict[str, AggregateCall], known: dict[tuple[Any, ...], str]
+    node: Expression,
+    wanted: str,
+    taken: set[str],
+    calls: dict[str, AggregateCall],
+    known: dict[tuple[Any, ...], str],
 ) -> Expression:
-    from shmflink.expressions.expression import Expression
-
     if node.function == ALIAS:
-        return _replaced(node.arguments[0], wanted, calls, known)
+        return _replaced(node.arguments[0], wanted, taken, calls, known)
     if node.function == COLUMN:
         raise TypeMismatchError(
             f"{node.place}: `{node}` is not inside an aggregate: use col('{node}').first_value, .max, ..."
         )
-    if node.function not in AGGREGATE_FUNCTIONS:
-        arguments = tuple(_replaced(argument, "", calls, known) for argument in node.arguments)
-        return Expression(node.function, arguments, node.parameters, node.place)
-    identity = node.identity()
+    inner = node.arguments[0] if node.function == _DISTINCT else node
+    if inner.function not in AGGREGATE_FUNCTIONS:
+        arguments = tuple(_replaced(argument, "", taken, calls, known) for argument in node.arguments)
+        return type(node)(node.function, arguments, node.parameters, node.place)
+    identity = _normal(node).identity()
     if identity not in known:
-        name = wanted if wanted and wanted not in calls else f"__aggregate{len(calls)}"
-        known[identity] = name
-        calls[name] = _call_of(node)
-    return Expression(COLUMN, (), (known[identity],), node.place)
+        known[identity] = wanted or _free_name(len(calls), taken)
+        calls[known[identity]] = _call_of(node)
+    return type(node)(COLUMN, (), (known[identity],), node.place)
+
+
+def _normal(node: Expression) -> Expression:
+    """`count(distinct(x))` in the form `distinct(count(x))`."""
+    if node.function in AGGREGATE_FUNCTIONS and node.arguments and node.arguments[0].function == _DISTINCT:
+        arguments = (*node.arguments[0].arguments, *node.arguments[1:])
+        return type(node)(
+            _DISTINCT, (type(node)(node.function, arguments, node.parameters, node.place),), (), node.place
+        )
+    return node
 
 
 def _call_of(node: Expression) -> AggregateCall:
-    inner: list[Node] = [below for argument in node.arguments for below in argument.walk()]
-    nested = next((below for below in inner if below.function in AGGREGATE_FUNCTIONS), None)
-    if nested is not None:
+    node = _normal(node)
+    is_distinct = node.function == _DISTINCT
+    aggregate = node.arguments[0] if is_distinct else node
+    below: list[Node] = [inner for argument in aggregate.arguments for inner in argument.walk()]
+    if any(inner.function in AGGREGATE_FUNCTIONS for inner in below):
         raise TypeMismatchError(f"{node.place}: `{node}`: an aggregate inside an aggregate; aggregate twice")
-    is_distinct = bool(node.arguments) and node.arguments[0].function == "distinct"
-    arguments = node.arguments[0].arguments if is_distinct else node.arguments
-    return AggregateCall(node.function, arguments, node.parameters, is_distinct)
+    return AggregateCall(aggregate.function, aggregate.arguments, aggregate.parameters, is_distinct)
+
+
+def _free_name(index: int, taken: set[str]) -> str:
+    name = f"__aggregate{index}"
+    while name in taken:
+        name += "_"
+    return name
+
+
+def _fraction(value: Any) -> float:
+    fraction = _constant(value, "a quantile")
+    if isinstance(fraction, bool) or not isinstance(fraction, (int, float)) or not 0 <= fraction <= 1:
+        raise TypeMismatchError(f"a quantile is a fraction from 0 to 1, got {fraction!r}")
+    return float(fraction)
+
+
+def _constant(value: Any, what: str) -> Any:
+    """The Python value of a constant given as itself or as `lit`."""
+    if not isinstance(value, Node):
+        return value
+    if value.function != LITERAL:
+        raise TypeMismatchError(f"{value.place}: {what} takes a constant, got `{value}`")
+    return value.parameters[0].as_py()

@@ -10,13 +10,30 @@ import pyarrow as pa
 from shmflink.errors import TypeMismatchError, UsageError
 from shmflink.expressions.aggregates import AggregateMethods
 from shmflink.expressions.arithmetic import ArithmeticMethods
+from shmflink.expressions.array_order import ArrayOrderMethods
+from shmflink.expressions.array_sets import ArraySetMethods
+from shmflink.expressions.arrays import ArrayMethods
+from shmflink.expressions.buckets import BucketMethods
 from shmflink.expressions.casts import CastMethods
 from shmflink.expressions.comparison import ComparisonMethods
 from shmflink.expressions.conditional import ConditionalMethods
+from shmflink.expressions.encodings import EncodingMethods
+from shmflink.expressions.hashes import HashMethods
 from shmflink.expressions.intervals import IntervalMethods
+from shmflink.expressions.json_functions import JsonMethods
 from shmflink.expressions.logic import LogicMethods
+from shmflink.expressions.maps import MapMethods
+from shmflink.expressions.maths import MathMethods
 from shmflink.expressions.node import ALIAS, COLUMN, LITERAL, Node
+from shmflink.expressions.regular import RegexMethods
+from shmflink.expressions.rounding import RoundingMethods
+from shmflink.expressions.rows import RowMethods
+from shmflink.expressions.string_search import SearchMethods
+from shmflink.expressions.strings import StringMethods
+from shmflink.expressions.time_text import TimeTextMethods
+from shmflink.expressions.times import TimeMethods
 from shmflink.expressions.type_names import data_type_of
+from shmflink.expressions.web import WebMethods
 
 __all__ = ["Expression", "as_expression", "col", "lit"]
 
@@ -62,7 +79,24 @@ class Expression(
     ConditionalMethods,
     CastMethods,
     AggregateMethods,
+    StringMethods,
+    SearchMethods,
+    RegexMethods,
+    EncodingMethods,
     IntervalMethods,
+    TimeMethods,
+    BucketMethods,
+    MathMethods,
+    RoundingMethods,
+    TimeTextMethods,
+    HashMethods,
+    WebMethods,
+    JsonMethods,
+    ArrayMethods,
+    ArraySetMethods,
+    ArrayOrderMethods,
+    MapMethods,
+    RowMethods,
     Node,
 ):
     """A function of the columns of a row (`pyflink.table.expression.Expression`).

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from shmflink.errors import DataFormatError, InternalError
 from shmflink.expressions.node import Node
 from shmflink.expressions.registry import ScalarFunction, Values
+from shmflink.expressions.vectors import repeated
 
 __all__ = ["EXPECTED_ERRORS", "BoundExpressions", "Step"]
 
@@ -70,6 +71,11 @@ class BoundExpressions:
         self.fields = fields
         self.columns = frozenset(schema.names[step.column] for step in steps if step.column is not None)
 
+    @property
+    def constants(self) -> list[pa.Scalar | None]:
+        """For each expression its value if it is the same for all rows of all batches, else None."""
+        return [self._steps[output].constant for output in self._outputs]
+
     def evaluate(self, batch: pa.RecordBatch) -> list[pa.Array]:
         """One array of `batch.num_rows` for each expression. The batch has the schema that was bound.
 
@@ -89,7 +95,7 @@ class BoundExpressions:
             raise DataFormatError(_message(value, self._steps[self._outputs[index]].node)) from value.error
         if isinstance(value, pa.ChunkedArray):
             return value.combine_chunks()
-        return pa.repeat(value, rows)
+        return repeated(value, rows)
 
     def _run(self, columns: Sequence[pa.Array], rows: int, wanted: frozenset[int] | None) -> list[Values]:
         """The values of every step, or of those wanted."""

@@ -1,10 +1,12 @@
-"""Stream graph -> job graph: chains become vertices, everything that travels is serialised."""
+"""Stream graph -> job graph: chains become vertices, what can run as one operator is fused, all that travels is
+serialised.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from shmflink.core.codec import dumps_function
 from shmflink.core.ids import JobId, OperatorId
@@ -14,6 +16,7 @@ from shmflink.graph.job_graph import ChainedOperator, JobEdge, JobGraph, JobVert
 from shmflink.graph.operator_ids import operator_ids
 from shmflink.graph.plan import plan_as_json
 from shmflink.graph.stream_graph import StreamEdge, StreamGraph, StreamNode, default_max_parallelism
+from shmflink.operators.base import Operator
 
 __all__ = ["JobEnvironment", "build_job_graph"]
 
@@ -57,22 +60,49 @@ def build_job_graph(
     )
 
 
+_ALIGNMENT_INTERVAL_MS: Final = 1000  # Flink: WatermarkStrategyWithAlignment.DEFAULT_UPDATE_INTERVAL
+
+
+@dataclass(slots=True)
+class _Link:
+    """Nodes that run as one operator: a node, and those that were fused with it, in order."""
+
+    nodes: list[StreamNode]
+    payload: Any
+
+    @property
+    def input(self) -> StreamEdge | None:
+        edges = self.nodes[0].in_edges
+        return edges[0] if edges else None
+
+
 @dataclass(frozen=True, slots=True)
 class _Chain:
-    """Nodes of one vertex, head first; `position` of each node's id among them."""
+    """What runs in one vertex, head first; `position` of each node's id among the links."""
 
     index: int
     name: str
-    nodes: list[StreamNode]
+    links: list[_Link]
     ids: dict[int, OperatorId]
     position: dict[int, int] = field(default_factory=dict)
 
-    def add(self, node: StreamNode) -> None:
-        self.position[node.id] = len(self.nodes)
-        self.nodes.append(node)
+    @property
+    def nodes(self) -> list[StreamNode]:
+        return [node for link in self.links for node in link.nodes]
+
+    def add(self, node: StreamNode, graph: StreamGraph) -> None:
+        producer = self.position.get(node.in_edges[0].source) if node.in_edges else None
+        fused = None if producer is None else _fused(self.links[producer], node, graph)
+        if producer is not None and fused is not None:
+            self.links[producer].nodes.append(node)
+            self.links[producer].payload = fused
+            self.position[node.id] = producer
+        else:
+            self.position[node.id] = len(self.links)
+            self.links.append(_Link([node], node.payload))
 
     def vertex(self, index: int, dumps: Callable[[Any, str], bytes]) -> JobVertex:
-        head = self.nodes[0]
+        head = self.links[0].nodes[0]
         return JobVertex(
             index=index,
             name=self.name,
@@ -85,21 +115,49 @@ class _Chain:
 
     def _operators(self, dumps: Callable[[Any, str], bytes]) -> tuple[ChainedOperator, ...]:
         children: dict[int, list[int]] = {}
-        for position, node in enumerate(self.nodes[1:], start=1):
-            children.setdefault(node.in_edges[0].source, []).append(position)
+        for position, link in enumerate(self.links[1:], start=1):
+            assert link.input is not None
+            children.setdefault(self.position[link.input.source], []).append(position)
         return tuple(
             ChainedOperator(
-                operator_id=self.ids[node.id].hex,
-                name=node.name,
-                description=node.description,
-                uid=node.uid,
-                kind=node.kind,
-                payload=dumps(node.payload, _what(node)),
-                children=tuple(children.get(node.id, ())),
-                input_tag=node.in_edges[0].output_tag if node is not self.nodes[0] else None,
+                operator_id=self.ids[link.nodes[0].id].hex,
+                name=" -> ".join(node.name for node in link.nodes),
+                description=" -> ".join(node.description for node in link.nodes),
+                uid=link.nodes[0].uid,
+                kind=link.nodes[0].kind,
+                payload=dumps(link.payload, _what(link.nodes[0])),
+                children=tuple(children.get(position, ())),
+                input_tag=link.input.output_tag if link.input is not None and position else None,
+                watermarks=_watermarks(link.nodes[0], dumps),
+                alignment=_alignment(link.nodes[0]),
             )
-            for node in self.nodes
+            for position, link in enumerate(self.links)
         )
+
+
+def _fused(link: _Link, node: StreamNode, graph: StreamGraph) -> Operator | None:
+    """One operator for both where they allow it and nobody else reads what goes from one to the other."""
+    before = link.nodes[-1]
+    edges = graph.out_edges(before.id)
+    if len(edges) != 1 or edges[0].target != node.id or edges[0].output_tag is not None:
+        return None
+    if not isinstance(link.payload, Operator) or not isinstance(node.payload, Operator):
+        return None
+    return link.payload.fused_with(node.payload)
+
+
+def _watermarks(node: StreamNode, dumps: Callable[[Any, str], bytes]) -> bytes:
+    strategy = node.watermark_strategy
+    return b"" if strategy is None else dumps(strategy, f"watermark strategy of {_what(node)}")
+
+
+def _alignment(node: StreamNode) -> tuple[str, int, int] | None:
+    alignment = None if node.watermark_strategy is None else node.watermark_strategy.alignment
+    if alignment is None:
+        return None
+    group, drift, interval = alignment
+    interval_ms = _ALIGNMENT_INTERVAL_MS if interval is None else interval.to_millis()
+    return group, drift.to_millis(), interval_ms
 
 
 def _what(node: StreamNode) -> str:
@@ -117,7 +175,7 @@ def _chains(graph: StreamGraph) -> dict[int, _Chain]:
         head = heads[node.id]
         if head == node.id:
             chains[head] = _Chain(len(chains), names[head], [], ids)
-        chains[head].add(node)
+        chains[head].add(node, graph)
     return chains
 
 

@@ -81,6 +81,7 @@ def _inputs(graph: JobGraph, vertex: JobVertex) -> list[JobEdge]:
 
 def _root_rows(graph: JobGraph, vertex: JobVertex) -> Iterator[tuple[str, str]]:
     yield f"[{vertex.index + 1}] {_task_name(vertex)}", _note(graph, vertex)
+    yield from _detail_rows(graph, vertex, "")
     yield from _child_rows(graph, vertex, "")
     yield "", ""
 
@@ -96,7 +97,18 @@ def _child_rows(graph: JobGraph, vertex: JobVertex, indent: str) -> Iterator[tup
             yield f"{arrow}[{target.index + 1}] (see there)", ""
             continue
         yield f"{arrow}[{target.index + 1}] {_task_name(target)}", _note(graph, target)
-        yield from _child_rows(graph, target, indent + ("   " if is_last else "│  "))
+        below = indent + ("   " if is_last else "│  ")
+        yield from _detail_rows(graph, target, below)
+        yield from _child_rows(graph, target, below)
+
+
+def _detail_rows(graph: JobGraph, vertex: JobVertex, indent: str) -> Iterator[tuple[str, str]]:
+    """What operators do, where they say it: the columns that a source reads, the condition of a filter."""
+    bar = "│" if any(edge.source == vertex.index for edge in graph.edges) else " "
+    for operator in vertex.operators:
+        if operator.description != operator.name:
+            for text in operator.description.split(" -> "):
+                yield f"{indent}{bar}    · {text}", ""
 
 
 def _label(vertex: JobVertex, edge: JobEdge) -> str:

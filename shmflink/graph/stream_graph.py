@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from shmflink.connectors.base import Boundedness
+from shmflink.core.watermark_strategy import WatermarkStrategy
 from shmflink.errors import JobGraphError
 from shmflink.graph.job_graph import NodeKind, ShipStrategy
+from shmflink.graph.pushdown import push_down
 from shmflink.graph.transformations import (
     DEFAULT_SLOT_SHARING_GROUP,
     MAX_PARALLELISM_LIMIT,
@@ -63,6 +65,7 @@ class StreamGraphOptions:
     buffer_timeout_ms: int = DEFAULT_BUFFER_TIMEOUT_MS
     is_chaining_enabled: bool = True
     chain_different_max_parallelism: bool = True
+    is_pushdown_enabled: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,7 @@ class StreamNode:
     uid_hash: str | None
     buffer_timeout_ms: int
     in_edges: tuple[StreamEdge, ...]
+    watermark_strategy: WatermarkStrategy | None = None  # of sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +145,8 @@ def build_stream_graph(sinks: Sequence[Transformation], name: str, options: Stre
     """
     order = ancestors_first(sinks)
     is_batch = _is_batch(order, options.runtime_mode)
+    if options.is_pushdown_enabled:
+        order = ancestors_first(push_down(sinks, is_batch=is_batch))
     builder = _Builder(options, is_batch)
     for transformation in order:
         builder.add(transformation)
@@ -230,6 +236,7 @@ class _Builder:
             uid_hash=t.uid_hash,
             buffer_timeout_ms=-1 if self._is_batch else timeout_ms,  # nobody waits for a row of a batch job
             in_edges=tuple(self._edge(u, t.id, name, index, parallelism) for index, u in upstreams),
+            watermark_strategy=t.watermark_strategy if isinstance(t, SourceTransformation) else None,
         )
         self._upstreams[t.id] = (_Upstream(t.id),)
 

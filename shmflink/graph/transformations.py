@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from shmflink.connectors.base import Sink, Source
+from shmflink.core.watermark_strategy import WatermarkStrategy
 from shmflink.graph.job_graph import ShipStrategy
 from shmflink.operators.base import Operator
 
@@ -71,6 +72,7 @@ class SourceTransformation(Transformation):
     """Reads a source."""
 
     source: Source = field(kw_only=True)
+    watermark_strategy: WatermarkStrategy | None = None
     chaining_strategy: ChainingStrategy = ChainingStrategy.HEAD
 
 

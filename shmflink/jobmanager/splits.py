@@ -53,6 +53,11 @@ class SplitServer:
             return AssignSplit(epoch, subtask, codec.dumps_value(split), exhausted=False)
         return AssignSplit(epoch, subtask, b"", exhausted=True) if enumerator.is_exhausted else None
 
+    def close(self) -> None:
+        """Ends the enumerators' threads."""
+        for enumerator in self._enumerators.values():
+            enumerator.close()
+
     def progress(self) -> tuple[SourceProgress, ...]:
         """What is read of the sources that know their end. A split counts when its reader asks for the next one."""
         known = [(vertex, enumerator.progress) for vertex, enumerator in self._enumerators.items()]

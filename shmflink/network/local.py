@@ -267,7 +267,9 @@ class KeyGroupSelector:
     def _keys(self, batch: Batch) -> list[pa.Array]:
         if self._key_columns:
             columns = batch.columns()
-            return [columns.column(name) for name in self._key_columns]
+            keys = [columns.column(name) for name in self._key_columns]
+            # A large_binary array stands for canonical key bytes, which a user's column never is.
+            return [key.cast(pa.binary()) if key.type == pa.large_binary() else key for key in keys]
         if batch.keys is None:
             raise InternalError("a batch without keys reached a keyed edge")
         return [batch.keys]

@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+from typing import Any, Protocol
+
+from shmflink.errors import UsageError
 from shmflink.operators.base import OperatorContext
 from shmflink.operators.metric_group import MetricGroup
+from shmflink.state.descriptors import (
+    AggregatingStateDescriptor,
+    ListStateDescriptor,
+    MapStateDescriptor,
+    ReducingStateDescriptor,
+    StateDescriptor,
+    ValueStateDescriptor,
+)
 
-__all__ = ["OperatorRuntimeContext"]
+__all__ = ["OperatorRuntimeContext", "StateProvider"]
+
+
+class StateProvider(Protocol):
+    """Where the states of descriptors come from."""
+
+    def state(self, descriptor: StateDescriptor) -> Any: ...
 
 
 class OperatorRuntimeContext:
     """Handed to `open` of a user's function; has the methods of `shmflink.datastream.RuntimeContext`."""
 
-    __slots__ = ("_context", "_metrics")
+    __slots__ = ("_context", "_keyed_state", "_metrics")
 
-    def __init__(self, context: OperatorContext) -> None:
+    def __init__(self, context: OperatorContext, keyed_state: StateProvider | None = None) -> None:
         self._context = context
+        self._keyed_state = keyed_state
         given = context.metrics
         self._metrics = given if given is not None else MetricGroup((context.task_name, context.operator_name))
 
@@ -49,3 +67,33 @@ class OperatorRuntimeContext:
     def get_metrics_group(self) -> MetricGroup:
         """Counters, gauges, meters and distributions of this operator."""
         return self._metrics
+
+    def get_state(self, state_descriptor: ValueStateDescriptor) -> Any:
+        """The ValueState of the current key."""
+        return self._state(state_descriptor, ValueStateDescriptor, "get_state")
+
+    def get_list_state(self, state_descriptor: ListStateDescriptor) -> Any:
+        """The ListState of the current key."""
+        return self._state(state_descriptor, ListStateDescriptor, "get_list_state")
+
+    def get_map_state(self, state_descriptor: MapStateDescriptor) -> Any:
+        """The MapState of the current key."""
+        return self._state(state_descriptor, MapStateDescriptor, "get_map_state")
+
+    def get_reducing_state(self, state_descriptor: ReducingStateDescriptor) -> Any:
+        """The ReducingState of the current key."""
+        return self._state(state_descriptor, ReducingStateDescriptor, "get_reducing_state")
+
+    def get_aggregating_state(self, state_descriptor: AggregatingStateDescriptor) -> Any:
+        """The AggregatingState of the current key."""
+        return self._state(state_descriptor, AggregatingStateDescriptor, "get_aggregating_state")
+
+    def _state(self, descriptor: StateDescriptor, kind: type[StateDescriptor], method: str) -> Any:
+        if not isinstance(descriptor, kind):
+            raise UsageError(f"{method}() takes a {kind.__name__}, got {descriptor!r}")
+        if self._keyed_state is None:
+            raise UsageError(
+                f"operator '{self._context.operator_name}': {method}('{descriptor.name}'): keyed state needs "
+                "a keyed stream; call key_by() first"
+            )
+        return self._keyed_state.state(descriptor)

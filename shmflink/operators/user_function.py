@@ -11,7 +11,7 @@ from typing import Any, Final, NoReturn
 import shmflink
 from shmflink.errors import ShmflinkError, UserFunctionError
 from shmflink.operators.base import OperatorContext
-from shmflink.operators.runtime_context import OperatorRuntimeContext
+from shmflink.operators.runtime_context import OperatorRuntimeContext, StateProvider
 
 __all__ = ["RECORD_TEXT_MAX", "UserFunction", "describe_function", "has_user_frame", "row_index", "shorten_record"]
 
@@ -45,8 +45,8 @@ class UserFunction:
     def __setstate__(self, state: tuple[Any, str]) -> None:
         self.__init__(*state)  # type: ignore[misc]
 
-    def open(self, context: OperatorContext) -> None:
-        """Calls the function's own `open`."""
+    def open(self, context: OperatorContext, keyed_state: StateProvider | None = None) -> None:
+        """Calls the function's own `open`; `keyed_state` is what its runtime context hands out, None = refused."""
         self._context = context
         self._is_open = True
         method = getattr(self.function, self.method, None)
@@ -54,7 +54,7 @@ class UserFunction:
         open_function = getattr(self.function, "open", None) if callable(method) else None
         if open_function is not None:
             try:
-                open_function(OperatorRuntimeContext(context))
+                open_function(OperatorRuntimeContext(context, keyed_state))
             except Exception as error:
                 self.fail(error, in_method="open()")
 

@@ -15,6 +15,7 @@ from shmflink.core.keys import decode_keys, encode_keys
 from shmflink.errors import InternalError, TypeMismatchError
 from shmflink.state.descriptors import StateDescriptor
 from shmflink.state.hashable_keys import keys_of_hashables
+from shmflink.state.keyed_states import CurrentKey
 from shmflink.state.state_factory import expiry_of, make_state
 from shmflink.state.ttl_states import Expiry
 
@@ -51,8 +52,12 @@ class KeyedStateBackend(Protocol):
         """The values of a state by key: a live dict that batch loops use directly."""
         ...
 
-    def state(self, descriptor: StateDescriptor, *, is_namespaced: bool = False) -> Any:
+    def state(
+        self, descriptor: StateDescriptor, *, is_namespaced: bool = False, current: CurrentKey | None = None
+    ) -> Any:
         """The state object of a descriptor; the same entries whenever it is asked for.
+
+        `current` says which entry is meant, where it is not the backend's `entry`.
 
         Raises:
             TypeMismatchError: the name stands for a state of another kind or type.
@@ -94,7 +99,9 @@ class HeapKeyedStateBackend:
     def value_state(self, name: str) -> dict[Any, Any]:
         return self._table(name, is_namespaced=False).values
 
-    def state(self, descriptor: StateDescriptor, *, is_namespaced: bool = False) -> Any:
+    def state(
+        self, descriptor: StateDescriptor, *, is_namespaced: bool = False, current: CurrentKey | None = None
+    ) -> Any:
         table = self._table(descriptor.name, is_namespaced=is_namespaced)
         identity = descriptor.identity()
         if table.identity is not None and table.identity[:3] != identity[:3]:
@@ -105,7 +112,11 @@ class HeapKeyedStateBackend:
         table.identity = identity
         if table.expiry is None:
             table.expiry = expiry_of(descriptor, table.values, self._clock)
-        return make_state(descriptor, table.values, self, table.expiry)
+        return make_state(descriptor, table.values, current or self, table.expiry)
+
+    def table(self, name: str) -> dict[Any, Any]:
+        """The entries of a state that was asked for, as they lie in memory."""
+        return self._tables[name].values
 
     def state_names(self) -> Iterable[str]:
         """Names of the states that were asked for or restored."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
+from shmflink.core.type_parameters import TakesTypeParameters
 from shmflink.errors import UsageError
 from shmflink.state.isolation import IMMUTABLE, isolated
 
@@ -29,7 +30,7 @@ class CurrentKey(Protocol):
     entry: Any
 
 
-class ValueState:
+class ValueState(TakesTypeParameters):
     """One value for each key."""
 
     __slots__ = ("_current", "_table")
@@ -55,7 +56,7 @@ class ValueState:
         self._table.pop(self._current.entry, None)
 
 
-class ListState:
+class ListState(TakesTypeParameters):
     """A list for each key."""
 
     __slots__ = ("_current", "_table")
@@ -99,7 +100,7 @@ class ListState:
         return iter(self.get())
 
 
-class MapState:
+class MapState(TakesTypeParameters):
     """A map for each key. Map keys must be hashable."""
 
     __slots__ = ("_current", "_table")
@@ -175,7 +176,7 @@ class MapState:
 _NOTHING: dict[Any, Any] = {}
 
 
-class ReducingState:
+class ReducingState(TakesTypeParameters):
     """One value for each key, to which every added value is reduced."""
 
     __slots__ = ("_cell", "_reduce")
@@ -202,7 +203,7 @@ class ReducingState:
         self._cell.clear()
 
 
-class AggregatingState:
+class AggregatingState(TakesTypeParameters):
     """One accumulator for each key; `get` gives its result."""
 
     __slots__ = ("_cell", "_function")

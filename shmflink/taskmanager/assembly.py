@@ -134,7 +134,7 @@ def _build_chain(deployment: TaskDeployment, resources: TaskResources, slot: Mai
 def _operator(op: ChainedOperator) -> Operator:
     loaded = loads_trusted(op.payload)
     if op.kind is NodeKind.SOURCE:
-        return SourceOperator(loaded)
+        return SourceOperator(loaded, loads_trusted(op.watermarks) if op.watermarks else None)
     if op.kind is NodeKind.SINK:
         return SinkOperator(loaded)
     assert isinstance(loaded, Operator), f"the payload of '{op.name}' is a {type(loaded).__name__}"

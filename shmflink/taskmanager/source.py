@@ -9,8 +9,12 @@ from collections.abc import Callable, Iterator
 
 from shmflink.connectors.base import Poll, Source, SourceReader, Split
 from shmflink.core.batch import Batch
+from shmflink.core.elements import MAX_WATERMARK, Watermark, WatermarkStatus
+from shmflink.core.watermark_strategy import WatermarkStrategy
 from shmflink.errors import InternalError
 from shmflink.operators.base import Operator, OperatorContext, SideOutput
+from shmflink.operators.timestamps_and_watermarks import watermark_interval_ms
+from shmflink.operators.watermark_emitter import TimestampAssignment, WatermarkEmitter
 
 __all__ = ["SourceOperator"]
 
@@ -18,15 +22,26 @@ __all__ = ["SourceOperator"]
 class SourceOperator(Operator):
     """Opens the reader, polls it, and keeps at most one split request under way."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, watermark_strategy: WatermarkStrategy | None = None) -> None:
         self._source = source
+        self._strategy = watermark_strategy or WatermarkStrategy.no_watermarks()
+        self._assignment = TimestampAssignment(self._strategy.timestamp_assigner)
+        self._splits_begun = 0
+        self._limit_ms = MAX_WATERMARK.timestamp_ms
         self._reader: SourceReader | None = None
         self._request_split: Callable[[], None] = _no_splits
         self._is_request_pending = False
         self._is_waiting = False
 
     def open(self, context: OperatorContext) -> None:
+        self._time = context.processing_time
+        strategy = WatermarkStrategy.no_watermarks() if context.is_batch else self._strategy
+        self._emitter = WatermarkEmitter(strategy, context.clock)
+        self._interval_ms = watermark_interval_ms(context)
+        self._assignment.open(context)
         self._reader = self._source.create_reader(context)
+        if strategy.makes_watermarks and self._interval_ms > 0:
+            self._time.schedule(self._time.now_ms() + self._interval_ms, self._on_interval)
 
     def connect(self, request_split: Callable[[], None]) -> None:
         """Says how a split is asked for; the answer comes by `assign`."""
@@ -35,7 +50,11 @@ class SourceOperator(Operator):
     @property
     def has_input(self) -> bool:
         """False while only a split or the mailbox's `wake` can bring something."""
-        return not self._is_waiting
+        return not self._is_waiting and self._emitter.watermark_ms <= self._limit_ms
+
+    def align(self, limit_ms: int) -> None:
+        """Reading stops while the watermark is beyond the limit: others of the group are behind."""
+        self._limit_ms = limit_ms
 
     def wake(self) -> None:
         """Something may have come: look again."""
@@ -54,7 +73,7 @@ class SourceOperator(Operator):
             self._reader.no_more_splits()
 
     def poll(self) -> Batch | SideOutput | Poll:
-        """The next batch or side output, WAIT when nothing is there now, or END."""
+        """The next batch or side output, WAIT or AGAIN when nothing is there now, or END."""
         assert self._reader is not None, "poll() before open()"
         answer = self._reader.poll()
         if answer is Poll.NEED_SPLIT:
@@ -65,12 +84,32 @@ class SourceOperator(Operator):
             return Poll.WAIT
         if answer is Poll.WAIT:
             self._is_waiting = True
-        return answer
+        return self._timed(answer, self._reader.splits_begun) if isinstance(answer, Batch) else answer
+
+    def elements(self, batch: Batch) -> Iterator[Batch | Watermark | WatermarkStatus]:
+        """The batch that `poll` gave, and the watermarks that come within it and right after it."""
+        yield from self._emitter.through(batch)
+        if self._interval_ms == 0:
+            self._emitter.on_periodic()
+        yield from self._emitter.drain()
+
+    def _timed(self, batch: Batch, splits_begun: int) -> Batch:
+        """The batch with its timestamps; its split's watermark counts alone."""
+        if splits_begun != self._splits_begun:
+            self._splits_begun = splits_begun
+            self._emitter.restart()
+        return self._assignment.stamped(batch)
+
+    def _on_interval(self, at_ms: int) -> Iterator[Watermark | WatermarkStatus]:
+        self._emitter.on_periodic(is_paused=self._emitter.watermark_ms > self._limit_ms)
+        self._time.schedule(self._time.now_ms() + self._interval_ms, self._on_interval)
+        return self._emitter.drain()
 
     def process(self, batch: Batch, input_index: int = 0) -> Iterator[Batch]:
         raise InternalError("a source has no input")
 
     def close(self) -> None:
+        self._assignment.close()
         if self._reader is not None:
             self._reader.close()
             self._reader = None

@@ -18,6 +18,7 @@ from shmflink.core.batch import Batch
 from shmflink.core.clock import SYSTEM_CLOCK, Clock
 from shmflink.core.elements import (
     MAX_WATERMARK,
+    MIN_TIMESTAMP_MS,
     Barrier,
     ControlElement,
     Element,
@@ -30,6 +31,7 @@ from shmflink.graph.execution_graph import TaskDeployment
 from shmflink.metrics.counters import TaskCounters
 from shmflink.network.channel import InputGate, ResultPartition
 from shmflink.operators.base import SideOutput
+from shmflink.operators.processing_time import ProcessingTimeQueue
 from shmflink.taskmanager.chain import PAUSE, ChainNode, ChainOutput, drive, emit, finish, nodes_of
 from shmflink.taskmanager.inputs import TaskInputs
 from shmflink.taskmanager.listener import TaskListener, TaskState
@@ -68,8 +70,12 @@ class Task:
         self.state = TaskState.DEPLOYING
         self.error: BaseException | None = None
         self.counters = counters
+        counters.watermark_ms = MIN_TIMESTAMP_MS
         self._head = head
         self._nodes = list(nodes_of(head))
+        self._processing_time = ProcessingTimeQueue(clock)
+        for index, node in enumerate(self._nodes):
+            node.context.processing_time = self._processing_time.service(index)
         self._outputs = list(outputs)
         self._listener = listener
         self._clock = clock
@@ -129,6 +135,8 @@ class Task:
             return not self._blocked.is_blocked
         if self._suspended is not None or self._is_ending:
             return self._has_room()
+        if self._processing_time.is_due:
+            return self._has_room()
         if self._source is not None:
             return self._source.has_input and self._has_room()
         assert self._inputs is not None
@@ -157,6 +165,11 @@ class Task:
                 self._source.assign(split, exhausted=exhausted)
             except (Exception, SystemExit) as error:
                 self._fail(error)
+
+    def align(self, limit_ms: int) -> None:
+        """The source shall not read on while its watermark is beyond this."""
+        if self._source is not None and self.state is TaskState.RUNNING:
+            self._source.align(limit_ms)
 
     def run_quantum(self) -> None:
         """One input element or one suspended output. A failure makes the task FAILED; it is not raised."""
@@ -194,6 +207,9 @@ class Task:
     def next_deadline_ns(self) -> int:
         """When `flush_due` has something to do; -1 = not before something else happens."""
         dues = [o.pending_since_ns + o.buffer_timeout_ns for o in self._outputs if o.pending_since_ns >= 0]
+        timer_ns = self._processing_time.deadline_ns()
+        if timer_ns >= 0 and self._suspended is None and self._blocked is None:
+            dues.append(timer_ns)
         return min(dues) if dues else -1
 
     def flush_due(self) -> None:
@@ -242,7 +258,10 @@ class Task:
         self._suspended = None
 
     def _next_input(self) -> Iterator[ChainOutput] | None:
-        """What comes of the next input element; None when it has no outputs."""
+        """What comes of the next timer or input element; None when it has no outputs."""
+        if self._processing_time.is_due:
+            operator, outputs = self._processing_time.take()
+            return self._emit_all(self._nodes[operator], outputs)
         if self._source is not None:
             return self._poll_source(self._source)
         assert self._inputs is not None
@@ -265,12 +284,22 @@ class Task:
             if not self._outputs:  # a job in one task: show that it reads
                 self.counters.records_out += answer.num_rows
                 self.counters.batches_out += 1
-            return emit(self._head, answer)
+            return self._emit_all(self._head, source.elements(answer))
         if isinstance(answer, SideOutput):
             return emit(self._head, answer)
         if answer is Poll.END:
             return self._end(is_drained=True)
         return None
+
+    def _emit_all(self, node: ChainNode, outputs: Iterator[Element | SideOutput]) -> Iterator[ChainOutput]:
+        """Outputs that no input element caused; a source's own watermarks are counted."""
+        for output in outputs:
+            if node.operator is self._source:
+                if isinstance(output, Watermark):
+                    self.counters.watermark_ms = output.timestamp_ms
+                elif isinstance(output, WatermarkStatus):
+                    self.counters.is_idle = int(output.idle)
+            yield from emit(node, output)
 
     def _control(self, channel: int, element: ControlElement) -> Iterator[ChainOutput] | None:
         assert self._inputs is not None
@@ -307,6 +336,7 @@ class Task:
         EndOfData.
         """
         self._is_ending = True
+        self._processing_time.clear()
         if is_drained:
             if self.counters.watermark_ms != MAX_WATERMARK.timestamp_ms:
                 self.counters.watermark_ms = MAX_WATERMARK.timestamp_ms

@@ -15,6 +15,7 @@ from shmflink.core.elements import ControlElement, Element, Watermark
 from shmflink.core.keys import encode_keys
 from shmflink.core.typeinfo import TypeInformation
 from shmflink.operators.base import Operator, OperatorContext, SideOutput
+from shmflink.operators.processing_time import ProcessingTimeQueue
 from shmflink.testing.manual_clock import ManualClock
 
 __all__ = ["OperatorHarness"]
@@ -44,11 +45,13 @@ class OperatorHarness:
         max_parallelism: int = 128,
         clock: Clock | None = None,
         job_parameters: dict[str, str] | None = None,
+        configuration: dict[str, str] | None = None,
     ) -> None:
         self.operator = operator
         self.clock = clock if clock is not None else ManualClock()
         self.elements: list[Element | SideOutput] = []
         self._key_selector = key_selector
+        self._processing_time = ProcessingTimeQueue(self.clock)
         self._mail: deque[Callable[[], Any]] = deque()
         self._is_open = False
         self.context = OperatorContext(
@@ -60,10 +63,11 @@ class OperatorHarness:
             max_parallelism=max_parallelism,
             attempt=0,
             is_batch=is_batch,
-            configuration={},
+            configuration=configuration or {},
             mailbox=self,
             clock=self.clock,
             job_parameters=job_parameters or {},
+            processing_time=self._processing_time.service(0),
         )
 
     # --- life cycle ---
@@ -114,6 +118,15 @@ class OperatorHarness:
     def process_control(self, element: ControlElement) -> None:
         """A watermark, status, barrier or marker."""
         self.elements.extend(self.operator.process_control(element))
+
+    def advance_processing_time_ms(self, milliseconds: int) -> None:
+        """Moves the clock, which must be a ManualClock; timers that come due run in their order."""
+        assert isinstance(self.clock, ManualClock), "a harness with a clock of its own"
+        until_ms = self.clock.processing_time_ms() + milliseconds
+        while (next_ms := self._processing_time.next_ms) is not None and next_ms <= until_ms:
+            self.clock.advance_ms(max(0, next_ms - self.clock.processing_time_ms()))
+            self.elements.extend(self._processing_time.take()[1])
+        self.clock.advance_ms(until_ms - self.clock.processing_time_ms())
 
     def finish(self) -> None:
         """The normal end of the input."""

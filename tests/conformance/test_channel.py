@@ -52,11 +52,16 @@ class Edge(Protocol):
         consumers: int = 1,
         producers: int = 1,
         partitioner: Callable[[Any, int], int] | None = None,
+        key_columns: Sequence[str] = (),
     ) -> tuple[list[ResultPartition], list[InputGate]]: ...
 
 
 def local_edge(
-    strategy: str, consumers: int = 1, producers: int = 1, partitioner: Callable[[Any, int], int] | None = None
+    strategy: str,
+    consumers: int = 1,
+    producers: int = 1,
+    partitioner: Callable[[Any, int], int] | None = None,
+    key_columns: Sequence[str] = (),
 ) -> tuple[Sequence[ResultPartition], Sequence[InputGate]]:
     selectors: dict[str, Callable[[], Any]] = {
         "FORWARD": SingleSelector,
@@ -64,7 +69,7 @@ def local_edge(
         "BROADCAST": BroadcastSelector,
         "REBALANCE": RoundRobinSelector,
         "SHUFFLE": ShuffleSelector,
-        "HASH": lambda: KeyGroupSelector(owners, MAX_PARALLELISM),
+        "HASH": lambda: KeyGroupSelector(owners, MAX_PARALLELISM, key_columns),
         "CUSTOM": lambda: CustomSelector(partitioner or (lambda key, count: 0)),
     }
     channels = [[LocalChannel(CREDITS) for _ in range(consumers)] for _ in range(producers)]
@@ -73,7 +78,11 @@ def local_edge(
 
 
 def shared_memory_edge(
-    strategy: str, consumers: int = 1, producers: int = 1, partitioner: Callable[[Any, int], int] | None = None
+    strategy: str,
+    consumers: int = 1,
+    producers: int = 1,
+    partitioner: Callable[[Any, int], int] | None = None,
+    key_columns: Sequence[str] = (),
 ) -> tuple[Sequence[ResultPartition], Sequence[InputGate]]:
     regions = [_core.Region.create(1, 1, producers, 16, 4) for _ in range(consumers)]
     producer = _core.Region.create(1, producers, 0, 16, 4)
@@ -86,6 +95,7 @@ def shared_memory_edge(
             exclusive=CREDITS,
             max_parallelism=MAX_PARALLELISM,
             partitioner=partitioner,
+            key_columns=key_columns,
         )
         for ring, arena in enumerate(arenas)
     ]
@@ -261,6 +271,30 @@ def test_hash_sends_a_key_to_its_owner(edge: Edge) -> None:
     finish([partition], sinks)
     owned = owners(encode_keys(list(range(500))), MAX_PARALLELISM, 3).tolist()
     assert [sink.of(0) for sink in sinks] == [[i for i in range(500) if owned[i] == c] for c in range(3)]
+
+
+def test_mechanisms_agree_on_the_owner_of_keys_in_columns(edge: Edge) -> None:
+    columns = {
+        "i": pa.array([1, None, 3, 1, 2**40] * 20, pa.int64()),
+        "s": ["x", "y", None, "x", ""] * 20,
+        "b": pa.array([b"1", b"", None, b"1", b"n"] * 20, pa.large_binary()),
+        "f": [0.0, float("nan"), 1.5, -0.0, None] * 20,
+        "d": pa.array([1, 2, 3, 1, None] * 20, pa.date32()),
+    }
+    batch = Batch.of_columns(pa.record_batch({**columns, "row": pa.array(range(100))}))
+    for names in (["i"], ["b"], ["s", "i"], list(columns)):
+        (partition,), gates = edge("HASH", consumers=3, key_columns=names)
+        sinks = [Sink(gate) for gate in gates]
+        send(partition, batch, sinks)
+        finish([partition], sinks)
+        groups = _core.key_groups(
+            [batch.columns().column(name) for name in names], MAX_PARALLELISM, [False] * len(names)
+        )
+        owned = [group * 3 // MAX_PARALLELISM for group in groups.to_pylist()]
+        assert [[row.row for row in sink.of(0)] for sink in sinks] == [
+            [row for row in range(100) if owned[row] == consumer] for consumer in range(3)
+        ], names
+        assert owned[0] == owned[3], "-0.0 and 0.0 are one key"
 
 
 def test_mechanisms_agree_on_the_owner_of_mixed_keys(edge: Edge) -> None:

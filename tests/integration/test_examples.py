@@ -66,8 +66,8 @@ def test_word_count_from_files_into_files(way: list[str], tmp_path: Path) -> Non
 
 
 @WAYS
-def test_parquet_etl_of_its_own_orders(way: list[str]) -> None:
-    assert run(way, "parquet_etl.py") == [
+def test_etl_of_its_own_orders(way: list[str]) -> None:
+    assert run(way, "etl.py") == [
         "DE: 8334 paid orders, 4150590.00 in total",
         "FR: 8333 paid orders, 4158081.50 in total",
         "JP: 8333 paid orders, 4165575.50 in total",
@@ -75,19 +75,111 @@ def test_parquet_etl_of_its_own_orders(way: list[str]) -> None:
     ]
 
 
-def test_parquet_etl_of_given_orders(tmp_path: Path) -> None:
+def test_etl_of_given_orders(tmp_path: Path) -> None:
     orders = {
         "order_id": [1, 2, 3],
-        "country": ["DE", None, "FR"],
+        "country": ["de", None, "fr"],
         "state": ["paid", "paid", "open"],
         "quantity": pa.array([2, None, 1], pa.int32()),
         "unit_price": [1.5, 1.0, 1.0],
     }
     pq.write_table(pa.table(orders), tmp_path / "orders.parquet")
     output = tmp_path / "out"
-    run(BY_PYTHON, "parquet_etl.py", "--input", str(tmp_path / "orders.parquet"), "--output", str(output))
+    run(BY_PYTHON, "etl.py", "--input", str(tmp_path / "orders.parquet"), "--output", str(output))
     table = ds.dataset(str(output), format="parquet").to_table().sort_by("order_id")
     assert table.to_pylist() == [
         {"order_id": 1, "country": "DE", "total": 3.0},
         {"order_id": 2, "country": None, "total": None},
+    ]
+
+
+@WAYS
+def test_aggregate_of_its_own_events(way: list[str]) -> None:
+    assert run(way, "aggregate.py") == [
+        "10000 users and buckets; the five with the highest totals:",
+        *(
+            f"2023-11-14 22:{time} user81: 10 purchases, 1372.50, 137.25 each"
+            for time in ("13:20", "13:30", "13:40", "13:50", "14:00")
+        ),
+    ]
+
+
+def test_aggregate_of_given_events(tmp_path: Path) -> None:
+    seconds = [0, 9, 10, 5]
+    events = {
+        "time": pa.array([second * 1000 for second in seconds], pa.timestamp("ms")),
+        "user": ["a", "a", "a", "b"],
+        "price": [1.0, 2.0, 4.0, 8.0],
+    }
+    pq.write_table(pa.table(events), tmp_path / "events.parquet")
+    assert run(BY_PYTHON, "aggregate.py", "--input", str(tmp_path / "events.parquet")) == [
+        "1 users and buckets; the five with the highest totals:",
+        "1970-01-01 00:00:00 a: 2 purchases, 3.00, 1.50 each",
+    ]
+
+
+@WAYS
+def test_clean_csv_of_its_own_orders(way: list[str]) -> None:
+    assert run(way, "clean_csv.py") == [
+        "2640 clean rows",
+        "60 bad rows",
+        "orders-0.csv line 19: '17,JP,7,cheap': column 'price': `cheap` is no double",
+        "orders-0.csv line 73: '71': 1 fields where 4 were expected",
+    ]
+
+
+def test_clean_csv_of_given_orders(tmp_path: Path) -> None:
+    (tmp_path / "orders.csv").write_text("id,country,quantity,price\n1,DE,2,1.5\n2,FR,0,1\n3,,3,\nx,FR,1,1\n")
+    folders = ["--output", str(tmp_path / "clean"), "--bad", str(tmp_path / "bad")]
+    lines = run(BY_PYTHON, "clean_csv.py", "--input", str(tmp_path / "orders.csv"), *folders)
+    assert lines[:2] == ["2 clean rows", "1 bad rows"]
+    assert ds.dataset(str(tmp_path / "clean"), format="parquet").to_table().sort_by("id").to_pylist() == [
+        {"id": 1, "country": "DE", "quantity": 2, "price": 1.5, "total": 3.0},
+        {"id": 3, "country": None, "quantity": 3, "price": None, "total": None},
+    ]
+
+
+def test_watch_csv_of_its_own_readings() -> None:
+    assert run(BY_PYTHON, "watch_csv.py") == [f"2024-05-0{day}: 90 readings" for day in (1, 2, 3)]
+
+
+@WAYS
+def test_top_speed_windowing(way: list[str]) -> None:
+    lines = run(way, "top_speed_windowing.py")
+    events = [re.fullmatch(r"(?:\d+> )?\((\d),(\d+),([\d.]+),(\d+)\)", line) for line in lines]
+    assert len(events) > 5
+    assert {match[1] for match in events if match} == {"0", "1"}
+
+
+@WAYS
+def test_sessions(way: list[str]) -> None:
+    assert sorted(line.removeprefix("1> ").removeprefix("2> ") for line in run(way, "sessions.py")) == [
+        "ann: 2 clicks from second 100 to 101",
+        "ann: 3 clicks from second 0 to 45",
+        "bob: 1 clicks from second 5 to 5",
+        "bob: 2 clicks from second 70 to 80",
+    ]
+
+
+@WAYS
+def test_late_data_loses_nothing(way: list[str]) -> None:
+    lines = run(way, "late_data.py")
+    in_time = sum(int(match[1]) for line in lines if (match := re.search(r" of (\d+)$", line)))
+    late = [line for line in lines if "too late" in line]
+    assert (in_time, len(late)) == (58, 2)
+    assert all("5000)" in line for line in late)
+
+
+@WAYS
+def test_the_fraud_detector_forgets_in_time(way: list[str]) -> None:
+    warned = sorted(line.split("> ")[-1] for line in run(way, "fraud_detector.py"))
+    assert warned == ["account A: 600.00 right after a small payment"]
+
+
+@WAYS
+def test_dynamic_rules(way: list[str]) -> None:
+    assert sorted(line.split("> ")[-1] for line in run(way, "dynamic_rules.py")) == [
+        "boiler: 2.5 bar is above 2.0 (alarm 1)",
+        "oven: 180.0 celsius is above 30.0 (alarm 1)",
+        "oven: 220.0 celsius is above 30.0 (alarm 2)",
     ]

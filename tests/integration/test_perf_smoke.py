@@ -44,3 +44,19 @@ def test_an_unknown_case_names_those_that_exist() -> None:
     assert done.returncode == 2
     assert "no case 'nothing'" in done.stderr
     assert "records, " in done.stderr
+
+
+def test_cases_are_listed() -> None:
+    done = perf("--list")
+    assert done.returncode == 0, done.stderr
+    names = [line.split()[0] for line in done.stdout.splitlines()]
+    assert {"etl_parquet", "aggregate_csv_5m", "word_count", "memory", "slots", "records"} <= set(names)
+    assert names == sorted(names)
+
+
+def test_other_engines_rows_are_equal_to_ours() -> None:
+    done = perf("aggregate_1k", "wide", "--smoke", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    measured = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [one["problem"] for one in measured if one["engine"] in ("pyarrow", "shmflink")] == [None] * 4
+    assert all(one["ok"] is None and list(one)[: len(KEYS)] == KEYS for one in measured)

@@ -3,15 +3,19 @@
 //! ```text
 //! transport/  segment arenas, descriptor rings, credits, doorbells, the status page   (no Arrow, no Python in it)
 //! exchange/   key hash, scatter of columns into open segments, record batches over segments, gates, partitions
+//! parse/      CSV and JSON lines -> columns
 //! rows/       rows (Python objects) <-> columns, keys
 //! aggregate/  grouped aggregation: key index, states, partial and final results
 //! text/       columns -> lines of CSV and JSON
+//! functions/  kernels of expressions: strings, dates as text, digests, URLs, JSON
 //! ```
 //! `transport` knows nothing of the others; `exchange` stands on it; `aggregate` shares the hash of bytes and the errors of
-//! `exchange`; `rows` and `text` stand alone.
+//! `exchange`; `functions` shares the JSON values of `text`; `parse`, `rows` and `text` stand alone.
 
 pub mod aggregate;
 pub mod exchange;
+pub mod functions;
+pub mod parse;
 pub mod rows;
 pub mod text;
 pub mod transport;
@@ -22,8 +26,10 @@ use pyo3::prelude::*;
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     transport::register(module)?;
     exchange::register(module)?;
+    parse::register(module)?;
     rows::register(module)?;
     aggregate::register(module)?;
     text::register(module)?;
+    functions::register(module)?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-"""How batches become the bytes of an output file (PyFlink: Encoder, BulkWriterFactory)."""
+"""What row and bulk formats of output files have in common (PyFlink: Encoder, BulkWriterFactory)."""
 
 from __future__ import annotations
 
@@ -7,25 +7,15 @@ from typing import Any, BinaryIO, Final, Protocol
 
 import pyarrow as pa
 
-from shmflink.connectors.file_system.parquet import ParquetFileWriter, schema_of
+from shmflink.connectors.file_system.owned_columns import owned
 from shmflink.connectors.file_system.text import canonical_charset
 from shmflink.connectors.row_text import java_lines, join_lines
 from shmflink.core.batch import Batch
 from shmflink.core.rows import shape_of_columns
 from shmflink.core.shapes import PICKLE
-from shmflink.core.typeinfo import RowTypeInfo
-from shmflink.errors import ConfigurationError, TypeMismatchError
+from shmflink.errors import TypeMismatchError
 
-__all__ = [
-    "BulkWriter",
-    "BulkWriterFactory",
-    "Encoder",
-    "OutputFormat",
-    "ParquetBulkWriters",
-    "ParquetWriterFactory",
-]
-
-_COMPRESSIONS: Final = ("none", "snappy", "gzip", "brotli", "zstd", "lz4")
+__all__ = ["BulkWriter", "BulkWriterFactory", "Encoder", "OutputFormat", "conform"]
 
 
 class BulkWriter(Protocol):
@@ -33,10 +23,19 @@ class BulkWriter(Protocol):
 
     @property
     def buffered_bytes(self) -> int:
-        """Bytes taken over that are not in the file yet."""
+        """Bytes of memory taken over that are not in the file yet."""
+        ...
+
+    @property
+    def expected_bytes(self) -> int:
+        """What those will add to the file, as far as one can tell."""
         ...
 
     def write(self, encoded: Any) -> None: ...
+
+    def flush(self) -> None:
+        """Brings `buffered_bytes` to about nothing, at the price of smaller pieces in the file."""
+        ...
 
     def close(self) -> None:
         """Completes the file's content; the file stays open."""
@@ -49,6 +48,12 @@ class BulkWriter(Protocol):
 
 class OutputFormat(ABC):
     """What row and bulk formats have in common. Picklable."""
+
+    extension: str = ""
+    """What the names of such files usually end with."""
+
+    is_bulk: bool = False
+    """True where `encode` makes a record batch, which may be sliced before it is written."""
 
     @abstractmethod
     def encode(self, batch: Batch) -> Any:
@@ -69,6 +74,8 @@ class Encoder(OutputFormat):
 
 
 class _StringEncoder(Encoder):
+    extension = ".txt"
+
     def __init__(self, charset: str) -> None:
         self._charset = charset
 
@@ -81,12 +88,16 @@ class _StringEncoder(Encoder):
 
 class _ByteWriter:
     buffered_bytes: Final = 0
+    expected_bytes: Final = 0
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
 
     def write(self, encoded: bytes) -> None:
         self._file.write(encoded)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
 
     def close(self) -> None:
         """Nothing to complete."""
@@ -96,82 +107,36 @@ class _ByteWriter:
 
 
 class BulkWriterFactory(OutputFormat):
-    """Writes records in batches into files that have a structure of their own."""
+    """Writes records in batches into files that have a structure of their own.
 
+    The columns are those of `schema`, by name where the names are the same, else by position; without a schema
+    those of the batches.
+    """
 
-class ParquetBulkWriters:
-    """Makes BulkWriterFactory instances for Parquet."""
+    is_bulk = True
 
-    @staticmethod
-    def for_row_type(
-        row_type: RowTypeInfo | pa.Schema,
-        hadoop_config: Any = None,
-        utc_timestamp: bool = False,  # noqa: ARG004 - Arrow timestamps say themselves what they are
-    ) -> BulkWriterFactory:
-        """Parquet files with the columns of `row_type`: a row type, or an Arrow schema (*shmflink only*).
-
-        Timestamps are written as they are, with their zone if they have one, whatever `utc_timestamp` says.
-
-        Raises:
-            ConfigurationError: a `hadoop_config` was given; there is no Hadoop here.
-        """
-        if hadoop_config is not None:
-            raise ConfigurationError("ParquetBulkWriters.for_row_type(): no Hadoop here; leave hadoop_config out")
-        return ParquetWriterFactory(row_type if isinstance(row_type, pa.Schema) else schema_of(row_type))
-
-
-class ParquetWriterFactory(BulkWriterFactory):
-    """*shmflink only.* Parquet files whose schema is given, or else that of the first batch of each file."""
-
-    def __init__(self, schema: pa.Schema | None = None, compression: str = "snappy") -> None:
-        if compression not in _COMPRESSIONS:
-            raise ConfigurationError(f"unknown Parquet compression `{compression}`; one of {', '.join(_COMPRESSIONS)}")
+    def __init__(self, schema: pa.Schema | None = None) -> None:
         self._schema = schema
-        self._compression = compression
 
     def encode(self, batch: Batch) -> pa.RecordBatch:
+        """Raises TypeMismatchError for rows without columns, or with others than the schema's."""
         if shape_of_columns(batch.to_wire()) == PICKLE:
             raise TypeMismatchError(
-                "Parquet needs columns, got undeclared objects: declare the output type of the operator "
+                f"{type(self).__name__} needs columns, got undeclared objects: declare the output type of the operator "
                 "before the sink (output_type=Types.ROW_NAMED(...)), or make columns with map_batches"
             )
         columns = batch.columns()
-        return _own_memory(columns if self._schema is None else _cast(columns, self._schema))
-
-    def create(self, file: BinaryIO, first: pa.RecordBatch) -> BulkWriter:
-        return _ParquetWriter(ParquetFileWriter(file, first.schema, self._compression), first.schema)
+        return owned(columns if self._schema is None else conform(columns, self._schema))
 
 
-class _ParquetWriter:
-    def __init__(self, writer: ParquetFileWriter, schema: pa.Schema) -> None:
-        self._writer = writer
-        self._schema = schema
+def conform(columns: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """The columns in the schema's types and order; by name where the names are the same, else by position.
 
-    @property
-    def buffered_bytes(self) -> int:
-        return self._writer.buffered_bytes
-
-    def write(self, encoded: pa.RecordBatch) -> None:
-        same = encoded.schema.equals(self._schema)
-        self._writer.write(encoded if same else _cast(encoded, self._schema))
-
-    def close(self) -> None:
-        self._writer.close()
-
-    def abandon(self) -> None:
-        self._writer.abandon()
-
-
-def _own_memory(columns: pa.RecordBatch) -> pa.RecordBatch:
-    """A copy: the batch may lie in a shared segment, which has to go back."""
-    out = pa.BufferOutputStream()
-    with pa.ipc.new_stream(out, columns.schema) as stream:
-        stream.write_batch(columns)
-    with pa.ipc.open_stream(out.getvalue()) as copied:
-        return copied.read_next_batch()
-
-
-def _cast(columns: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    Raises:
+        TypeMismatchError: another number of columns, or values that do not fit.
+    """
+    if columns.schema.equals(schema):
+        return columns
     if len(columns.schema.names) != len(schema.names):
         raise TypeMismatchError(f"the file has the columns {schema.names}, the batch {columns.schema.names}")
     by_name = sorted(columns.schema.names) == sorted(schema.names)

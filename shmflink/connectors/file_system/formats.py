@@ -8,12 +8,14 @@ names, merging of schemas, small files, and filtering where a format cannot do i
 
 from __future__ import annotations
 
+import copy
 import os
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Self
 
 from shmflink.connectors.base import Split
 from shmflink.connectors.file_system.file_systems import FileSystem
+from shmflink.connectors.file_system.schemas import MergeRule
 from shmflink.connectors.file_system.splits import COMPRESSIONS
 from shmflink.connectors.split_reader import SplitCursor
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from shmflink.expressions import Expression
+    from shmflink.operators.base import OperatorContext
 
 __all__ = ["BulkFormat", "FileFormat", "StreamFormat"]
 
@@ -34,6 +37,12 @@ class FileFormat(ABC):
 
     is_splittable: bool = True
     """Whether an uncompressed file may be cut at any byte; a format then reads what begins inside its range."""
+
+    schema_merge: MergeRule = "widen"
+    """How schemas of several files become one where the program does not say: inferred types may differ a little."""
+
+    batch_rows_max: int | None = None
+    """The largest number of rows of a batch where the program has said it; else the source joins small ones."""
 
     files: FileSystem = FileSystem()
     """The only door to files: `self.files.open(path)`. The source puts its own here."""
@@ -82,6 +91,20 @@ class FileFormat(ABC):
         """
         return None
 
+    def for_reader(self, context: OperatorContext) -> Self:
+        """The copy that one reader opens its splits with; `context` has the counters and the mailbox."""
+        return copy.copy(self)
+
+    def finish_reader(self) -> None:  # noqa: B027  most hold nothing back
+        """The reader's normal end: what was held back for it (malformed rows in files) becomes visible."""
+
+    def close_reader(self) -> None:  # noqa: B027  most have nothing to free
+        """Frees what `for_reader` made. Called once, whatever happened."""
+
+    def side_output_type(self, tag: str) -> Any:
+        """The TypeInformation of what cursors hand out as the side output `tag`; None where it is not known."""
+        return None
+
     def may_cut(self, path: str) -> bool:
         """Whether this file may be read in several ranges."""
         return self.is_splittable and os.path.splitext(path)[1] not in COMPRESSIONS
@@ -105,3 +128,5 @@ class StreamFormat(FileFormat):
 
 class BulkFormat(FileFormat):
     """Reads batches of records at a time, each file knowing its own structure."""
+
+    schema_merge: MergeRule = "strict"

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, Self
+
+import pyarrow as pa
 
 from shmflink.connectors.base import Split
 from shmflink.connectors.file_system.formats import BulkFormat
-from shmflink.connectors.file_system.parquet import BATCH_ROWS, ParquetCursor, read_schema
+from shmflink.connectors.file_system.parquet_cursor import BATCH_ROWS, ParquetCursor, ParquetFooters, ParquetPlan
+from shmflink.connectors.file_system.schemas import plain_schema
 from shmflink.connectors.split_reader import SplitCursor
 from shmflink.core.typeinfo import RowTypeInfo, TypeInformation
-from shmflink.errors import ConfigurationError
+from shmflink.errors import ConfigurationError, DataFormatError
+from shmflink.expressions import Expression
 
 __all__ = ["ParquetColumnarRowInputFormat", "ParquetFormat"]
 
@@ -26,21 +32,51 @@ class ParquetFormat(BulkFormat):
         if batch_size < 1:
             raise ConfigurationError(f"batch_size must be at least 1, got {batch_size}")
         self._columns = None if columns is None else tuple(columns)
-        self._batch_size = batch_size
+        self._plan = ParquetPlan(batch_rows=min(batch_size, BATCH_ROWS))
+        self.batch_rows_max = batch_size if batch_size < BATCH_ROWS else None
+        self._footers = ParquetFooters()
 
     def open_split(self, split: Split) -> SplitCursor:
-        return ParquetCursor(split, self._columns, self._batch_size)
+        return ParquetCursor(split, self.files, self._plan, self._footers)
 
-    def check(self, first_file: str) -> None:
+    def check(self, path: str) -> None:
         """Raises DataFormatError where the first file is no Parquet file or lacks a column."""
-        read_schema(first_file, self._columns)
+        self.infer_schema(path)
+
+    def infer_schema(self, path: str) -> pa.Schema:
+        """The columns in the footer, or the chosen ones of them."""
+        with ParquetFooters().open(self.files, path) as file:
+            schema = plain_schema(file.schema_arrow, path)
+        missing = [name for name in self._columns or () if name not in schema.names]
+        if missing:
+            raise DataFormatError(f"{path}: no column {missing[0]!r}; it has {', '.join(schema.names)}")
+        return schema if self._columns is None else pa.schema([schema.field(name) for name in self._columns])
+
+    def with_schema(self, schema: pa.Schema) -> Self:
+        return self._with(schema=schema)
+
+    def with_filter(self, predicate: Expression) -> Self:
+        """Row groups go by their statistics, rows exactly; columns are decoded where a row passes.
+
+        The predicate's columns have the types that they had in `with_schema` until now.
+        """
+        both = predicate if self._plan.predicate is None else self._plan.predicate & predicate
+        return self._with(predicate=both, predicate_schema=self._plan.predicate_schema or self._plan.schema)
+
+    def with_row_numbers(self, name: str) -> Self:
+        return self._with(row_numbers=name)
+
+    def _with(self, **changes: Any) -> Self:
+        changed = copy.copy(self)
+        vars(changed).update(_plan=replace(self._plan, **changes), _footers=ParquetFooters())
+        return changed
 
 
 class ParquetColumnarRowInputFormat(ParquetFormat):
     """Parquet files as rows of a declared type; columns are found by name and brought into the field's type.
 
-    `row_type` is a row type of `Types`. There is no Hadoop here, timestamps are read as they are, and names are
-    compared with their case.
+    `row_type` is a row type of `Types`. There is no Hadoop here, timestamps are read as they are, names are compared
+    with their case, and batches are as long as they are elsewhere, whatever `batch_size` says.
     """
 
     def __init__(
@@ -56,11 +92,17 @@ class ParquetColumnarRowInputFormat(ParquetFormat):
             raise ConfigurationError("ParquetColumnarRowInputFormat(): no Hadoop here; leave hadoop_config out")
         if not is_case_sensitive:
             raise ConfigurationError("is_case_sensitive=False is not supported; name the columns as the files do")
-        super().__init__(row_type.get_field_names(), batch_size)
+        if batch_size < 1:
+            raise ConfigurationError(f"batch_size must be at least 1, got {batch_size}")
+        super().__init__(row_type.get_field_names())
         self._row_type = row_type
+        fields = zip(row_type.get_field_names(), row_type.get_field_types(), strict=True)
+        self._declared = pa.schema([(name, kind.arrow_type) for name, kind in fields])
 
-    def open_split(self, split: Split) -> SplitCursor:
-        return ParquetCursor(split, self._columns, self._batch_size, self._row_type)
+    def infer_schema(self, path: str) -> pa.Schema:
+        """The declared columns, which the file must have."""
+        super().infer_schema(path)
+        return self._declared
 
     @property
     def produced_type(self) -> TypeInformation:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from shmflink.errors import ConfigurationError
 
-__all__ = ["DefaultRollingPolicy", "OnCheckpointRollingPolicy", "RollingPolicy"]
+__all__ = ["DefaultRollingPolicy", "LimitsRollingPolicy", "OnCheckpointRollingPolicy", "RollingPolicy"]
 
 
 class RollingPolicy:
-    """Says before each write whether the open part file is to be closed and a new one begun."""
+    """Says when the open part file is to be closed and a new one begun. Picklable."""
 
     @staticmethod
     def default_rolling_policy(
@@ -22,6 +24,26 @@ class RollingPolicy:
         """Rolls on checkpoints only; without any, each subtask writes one file per bucket."""
         return OnCheckpointRollingPolicy()
 
+    @staticmethod
+    def limits(
+        *,
+        part_bytes: int | None = None,
+        part_rows: int | None = None,
+        age_ms: int | None = None,
+        inactivity_ms: int | None = None,
+    ) -> RollingPolicy:
+        """*shmflink only.* Rolls by any of these, each without a limit where it is not given.
+
+        A part never has more than `part_rows` rows. `part_bytes` is reached, and passed by what the format writes in
+        one piece (a row group of Parquet).
+        """
+        return LimitsRollingPolicy(part_bytes, part_rows, age_ms, inactivity_ms)
+
+    @property
+    def rows_max(self) -> int | None:
+        """The most rows a part may have; None without a limit."""
+        return None
+
     def should_roll(self, size_bytes: int, opened_ms: int, written_ms: int, now_ms: int) -> bool:
         """`size_bytes` is what the part holds.
 
@@ -34,22 +56,49 @@ class OnCheckpointRollingPolicy(RollingPolicy):
     """Rolls on checkpoints only."""
 
 
-class DefaultRollingPolicy(RollingPolicy):
-    """Rolls by size, age and inactivity."""
+class LimitsRollingPolicy(RollingPolicy):
+    """Rolls by size, rows, age and inactivity, as far as they have limits."""
 
-    def __init__(self, part_size: int, rollover_interval: int, inactivity_interval: int) -> None:
-        if min(part_size, rollover_interval, inactivity_interval) <= 0:
-            raise ConfigurationError(
-                f"a rolling policy needs positive sizes and intervals, got part_size={part_size}, "
-                f"rollover_interval={rollover_interval}, inactivity_interval={inactivity_interval}"
-            )
-        self._part_size = part_size
-        self._rollover_ms = rollover_interval
-        self._inactivity_ms = inactivity_interval
+    def __init__(
+        self, part_bytes: int | None, part_rows: int | None, age_ms: int | None, inactivity_ms: int | None
+    ) -> None:
+        limits = {"part_bytes": part_bytes, "part_rows": part_rows, "age_ms": age_ms, "inactivity_ms": inactivity_ms}
+        _check_positive(limits)
+        self._bytes_max = part_bytes
+        self._rows_max = part_rows
+        self._age_ms = age_ms
+        self._inactivity_ms = inactivity_ms
+
+    @property
+    def rows_max(self) -> int | None:
+        return self._rows_max
 
     def should_roll(self, size_bytes: int, opened_ms: int, written_ms: int, now_ms: int) -> bool:
         return (
-            size_bytes >= self._part_size
-            or now_ms - opened_ms >= self._rollover_ms
-            or now_ms - written_ms >= self._inactivity_ms
+            _reaches(size_bytes, self._bytes_max)
+            or _reaches(now_ms - opened_ms, self._age_ms)
+            or _reaches(now_ms - written_ms, self._inactivity_ms)
         )
+
+
+class DefaultRollingPolicy(LimitsRollingPolicy):
+    """Rolls by size, age and inactivity."""
+
+    def __init__(self, part_size: int, rollover_interval: int, inactivity_interval: int) -> None:
+        limits = {
+            "part_size": part_size,
+            "rollover_interval": rollover_interval,
+            "inactivity_interval": inactivity_interval,
+        }
+        _check_positive(limits)
+        super().__init__(part_size, None, rollover_interval, inactivity_interval)
+
+
+def _check_positive(limits: Mapping[str, int | None]) -> None:
+    if any(limit is not None and limit <= 0 for limit in limits.values()):
+        given = ", ".join(f"{name}={limit}" for name, limit in limits.items() if limit is not None)
+        raise ConfigurationError(f"a rolling policy needs positive sizes and intervals, got {given}")
+
+
+def _reaches(value: int, limit: int | None) -> bool:
+    return limit is not None and value >= limit

@@ -2,91 +2,80 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import uuid
-from dataclasses import dataclass
-from typing import Any, Final, Self
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final, Literal, Self, TypedDict, Unpack
+
+import pyarrow as pa
 
 from shmflink.connectors.base import Sink, SinkWriter
-from shmflink.connectors.file_system.buckets import BucketAssigner
-from shmflink.connectors.file_system.encoders import BulkWriter, BulkWriterFactory, Encoder, OutputFormat
-from shmflink.connectors.file_system.part_file import PartFile
+from shmflink.connectors.file_system.buckets import BucketAssigner, partition_assigner
+from shmflink.connectors.file_system.encoders import BulkWriterFactory, Encoder, OutputFormat
+from shmflink.connectors.file_system.file_systems import FileSystem
+from shmflink.connectors.file_system.ipc_output import IpcWriterFactory
+from shmflink.connectors.file_system.output_compression import TextCompression
+from shmflink.connectors.file_system.output_file_config import OutputFileConfig
+from shmflink.connectors.file_system.parquet_output import ParquetOptions, ParquetWriterFactory
+from shmflink.connectors.file_system.part_writers import PartNames, WriterSettings
 from shmflink.connectors.file_system.rolling import OnCheckpointRollingPolicy, RollingPolicy
-from shmflink.connectors.file_system.splits import local_path
-from shmflink.connectors.outbox import Outbox
-from shmflink.core.batch import Batch
-from shmflink.errors import ConfigurationError, JobGraphError, ResourceError
+from shmflink.connectors.file_system.sink_writer import FileSinkWriter, Publishing
+from shmflink.connectors.file_system.text_output import (
+    CsvStyle,
+    CsvWriterFactory,
+    JsonLinesWriterFactory,
+    Timestamps,
+)
+from shmflink.errors import ConfigurationError, JobGraphError
 from shmflink.operators.base import OperatorContext
 
-__all__ = ["FileSink", "OutputFileConfig"]
+__all__ = ["FileSink", "Layout", "OutputFileConfig"]
 
-_WAITING_DESCRIPTORS_MAX: Final = 64
-"""Full parts beyond this number wait under hidden names instead of in open descriptors."""
-
-
-@dataclass(frozen=True, slots=True)
-class OutputFileConfig:
-    """What stands before and after the unique part of a file's name."""
-
-    part_prefix: str = "part"
-    part_suffix: str = ""
-
-    @staticmethod
-    def builder() -> OutputFileConfigBuilder:
-        return OutputFileConfigBuilder()
-
-    def get_part_prefix(self) -> str:
-        """What a file's name begins with."""
-        return self.part_prefix
-
-    def get_part_suffix(self) -> str:
-        """What a file's name ends with."""
-        return self.part_suffix
+_OPEN_PARTS_MAX: Final = 128
+_BUFFERED_BYTES_MAX: Final = 32 << 20
+_CHECK_INTERVAL_MS: Final = 60_000
 
 
-class OutputFileConfigBuilder:
-    """Builds an OutputFileConfig."""
+class Layout(TypedDict, total=False):
+    """*shmflink only.* Where the files of a sink go and when they end. All are optional.
 
-    def __init__(self) -> None:
-        self._prefix = "part"
-        self._suffix = ""
+    `partition_by`: columns, or assigners such as `BucketAssigner.timestamp_bucket_assigner`, for folders in folders.
+    `keep_partition_columns`: the files have those columns, too. `rolling`: when a file is full; never by default.
+    `publish`: files appear `at_end`, when their subtask has written all its rows, or `when_rolled`, which a job
+    without an end needs. `part_prefix`: what file names begin with. `schema`: the columns and their types; else those
+    of the rows. `open_parts_max`: the most files a subtask writes at a time; to open another one it closes the one
+    that was not written for longest. `buffered_bytes_max`: what they all together hold in memory.
+    `check_interval_ms`: how often files are looked at that may be full by their age. `storage_options`, `file_system`:
+    for paths that are not this host's, as `FileSource` takes them; files wait in the temporary directory until they are
+    uploaded.
+    """
 
-    def with_part_prefix(self, prefix: str) -> OutputFileConfigBuilder:
-        """The beginning of the file names; `part` by default."""
-        self._prefix = _name_part(prefix)
-        return self
-
-    def with_part_suffix(self, suffix: str) -> OutputFileConfigBuilder:
-        """The end of the file names; empty by default."""
-        self._suffix = _name_part(suffix)
-        return self
-
-    def build(self) -> OutputFileConfig:
-        return OutputFileConfig(self._prefix, self._suffix)
-
-
-@dataclass(frozen=True, slots=True)
-class _Settings:
-    base_path: str
-    output_format: OutputFormat
-    buckets: BucketAssigner
+    partition_by: str | BucketAssigner | Sequence[str | BucketAssigner]
+    keep_partition_columns: bool
     rolling: RollingPolicy
-    names: OutputFileConfig
+    publish: Literal["at_end", "when_rolled"]
+    part_prefix: str
+    schema: pa.Schema
+    open_parts_max: int
+    buffered_bytes_max: int
+    check_interval_ms: int
+    storage_options: Mapping[str, Any]
+    file_system: Any
 
 
 class FileSink(Sink):
     """Writes part files into bucket folders under a base path.
 
-    Built by `for_row_format` or `for_bulk_format`.
+    Made by `parquet`, `csv`, `json_lines`, `ipc` (*shmflink only*), or built as in Flink by `for_row_format` or
+    `for_bulk_format`; those have the hour as the default bucket, as in Flink.
 
     A file is named ``<prefix>-<id of the subtask>-<number><suffix>``, and appears, whole, when its subtask
-    has written all its rows; a job that fails or is cancelled before leaves nothing of that subtask. The
-    default bucket is the hour, as in Flink.
+    has written all its rows; a job that fails or is cancelled before leaves nothing of that subtask.
     """
 
-    def __init__(self, settings: Any) -> None:
-        self._settings: _Settings = settings
+    def __init__(self, settings: Any, publishing: Any = None) -> None:
+        self._settings: WriterSettings = settings
+        self._publishing: Publishing = publishing or Publishing(False, _CHECK_INTERVAL_MS)
 
     @staticmethod
     def for_row_format(base_path: str, encoder: Encoder) -> RowFormatBuilder:
@@ -98,39 +87,123 @@ class FileSink(Sink):
         """Records in batches, such as Parquet."""
         return BulkFormatBuilder(base_path, writer_factory)
 
+    @staticmethod
+    def parquet(
+        path: str,
+        *,
+        compression: str = "snappy",
+        compression_level: int | None = None,
+        row_group_rows: int = 1 << 18,
+        row_group_bytes: int = 32 << 20,
+        dictionary: bool | Sequence[str] | Literal["auto"] = "auto",
+        encodings: Literal["plain", "compact"] = "plain",
+        statistics: bool | Sequence[str] = True,
+        data_page_version: Literal["1.0", "2.0"] = "1.0",
+        **layout: Unpack[Layout],
+    ) -> FileSink:
+        """*shmflink only.* Parquet files below `path`; `ParquetOptions` says what the options do, `Layout` the rest."""
+        options = ParquetOptions(
+            compression=compression,
+            compression_level=compression_level,
+            row_group_rows=row_group_rows,
+            row_group_bytes=row_group_bytes,
+            dictionary=dictionary,
+            encodings=encodings,
+            statistics=statistics,
+            data_page_version=data_page_version,
+        )
+        return _laid_out(path, ParquetWriterFactory(layout.get("schema"), options=options), layout)
+
+    @staticmethod
+    def csv(
+        path: str,
+        *,
+        header: bool = True,
+        delimiter: str = ",",
+        quoting: Literal["minimal", "all", "none"] = "minimal",
+        quote: str = '"',
+        null_text: str = "",
+        line_end: str = "\n",
+        timestamps: Timestamps = "sql",
+        compression: TextCompression = "none",
+        compression_level: int | None = None,
+        **layout: Unpack[Layout],
+    ) -> FileSink:
+        """*shmflink only.* CSV files below `path`; `CsvStyle` says what the options do, `Layout` the rest."""
+        dialect = CsvStyle(delimiter, header, quoting, quote, null_text, line_end, timestamps)
+        factory = CsvWriterFactory(dialect, layout.get("schema"), compression, compression_level)
+        return _laid_out(path, factory, layout)
+
+    @staticmethod
+    def json_lines(
+        path: str,
+        *,
+        omit_nulls: bool = False,
+        timestamps: Timestamps = "sql",
+        compression: TextCompression = "none",
+        compression_level: int | None = None,
+        **layout: Unpack[Layout],
+    ) -> FileSink:
+        """*shmflink only.* Files of JSON objects, one in each line, below `path`; `Layout` says the rest.
+
+        NaN and infinities, which JSON has not, are null; bytes are base64.
+        """
+        factory = JsonLinesWriterFactory(layout.get("schema"), compression, compression_level, omit_nulls, timestamps)
+        return _laid_out(path, factory, layout)
+
+    @staticmethod
+    def ipc(
+        path: str,
+        *,
+        compression: Literal["none", "lz4", "zstd"] = "none",
+        compression_level: int | None = None,
+        **layout: Unpack[Layout],
+    ) -> FileSink:
+        """*shmflink only.* Arrow IPC files below `path`; `Layout` says the rest."""
+        return _laid_out(path, IpcWriterFactory(layout.get("schema"), compression, compression_level), layout)
+
     def create_writer(self, context: OperatorContext) -> SinkWriter:
-        return _FileWriter(self._settings, context)
+        return FileSinkWriter(self._settings, self._publishing, context)
 
 
 class _Builder:
     """What both builders have in common."""
 
     def __init__(self, base_path: str, output_format: OutputFormat, rolling: RollingPolicy) -> None:
-        self._base_path = local_path(base_path)
-        if os.path.exists(self._base_path) and not os.path.isdir(self._base_path):
-            raise JobGraphError(f"{self._base_path}: a file sink writes into a directory, this is a file")
-        self._format = output_format
-        self._rolling = rolling
-        self._buckets = BucketAssigner.date_time_bucket_assigner()
-        self._names = OutputFileConfig()
+        files = FileSystem()
+        self._settings = WriterSettings(
+            base_path=_output_directory(base_path, files),
+            files=files,
+            output_format=output_format,
+            buckets=BucketAssigner.date_time_bucket_assigner(),
+            rolling=rolling,
+            names=PartNames("part", ""),
+            open_parts_max=_OPEN_PARTS_MAX,
+            buffered_bytes_max=_BUFFERED_BYTES_MAX,
+        )
+        self._check_interval_ms = _CHECK_INTERVAL_MS
 
     def with_bucket_check_interval(self, interval: int) -> Self:
-        """Changes nothing: a part is closed at the next write after it is full, or at the end."""
+        """How often, in milliseconds, parts are looked at that may be full by their age; a minute by default."""
+        if interval < 1:
+            raise ConfigurationError(f"with_bucket_check_interval() needs milliseconds, at least 1, got {interval}")
+        self._check_interval_ms = interval
         return self
 
     def with_bucket_assigner(self, bucket_assigner: BucketAssigner) -> Self:
         """In which folder under the base path records go."""
-        self._buckets = bucket_assigner
+        self._settings = replace(self._settings, buckets=bucket_assigner)
         return self
 
     def with_output_file_config(self, output_file_config: OutputFileConfig) -> Self:
         """How the files are named."""
-        self._names = output_file_config
+        names = PartNames(output_file_config.get_part_prefix(), output_file_config.get_part_suffix())
+        self._settings = replace(self._settings, names=names)
         return self
 
     def with_rolling_policy(self, rolling_policy: RollingPolicy) -> Self:
         """When a file is full."""
-        self._rolling = rolling_policy
+        self._settings = replace(self._settings, rolling=rolling_policy)
         return self
 
     def disable_compact(self) -> Self:
@@ -146,7 +219,7 @@ class _Builder:
         raise JobGraphError("compaction of output files is not supported in this release; use larger parts instead")
 
     def build(self) -> FileSink:
-        return FileSink(_Settings(self._base_path, self._format, self._buckets, self._rolling, self._names))
+        return FileSink(self._settings, Publishing(False, self._check_interval_ms))
 
 
 class RowFormatBuilder(_Builder):
@@ -154,6 +227,12 @@ class RowFormatBuilder(_Builder):
 
     def __init__(self, base_path: str, encoder: Encoder) -> None:
         super().__init__(base_path, encoder, RollingPolicy.default_rolling_policy())
+
+    def with_rolling_policy(self, rolling_policy: RollingPolicy) -> Self:
+        """When a file is full; records of a row format are not counted."""
+        if rolling_policy.rows_max is not None:
+            raise ConfigurationError("a row format does not count rows: roll by size or time, or use FileSink.csv()")
+        return super().with_rolling_policy(rolling_policy)
 
 
 class BulkFormatBuilder(_Builder):
@@ -163,134 +242,43 @@ class BulkFormatBuilder(_Builder):
         super().__init__(base_path, writer_factory, RollingPolicy.on_checkpoint_rolling_policy())
 
     def with_rolling_policy(self, rolling_policy: RollingPolicy) -> Self:
-        """Only the on-checkpoint policy, as in Flink."""
+        """Only the on-checkpoint policy, as in Flink; `FileSink.parquet(rolling=...)` takes any."""
         if not isinstance(rolling_policy, OnCheckpointRollingPolicy):
             raise ValueError("rolling_policy must be OnCheckpointRollingPolicy for bulk format")  # noqa: TRY004  PyFlink's
         return super().with_rolling_policy(rolling_policy)
 
 
-class _FileWriter(SinkWriter):
-    """Encodes in the slot's thread; a thread of its own waits for the disk."""
-
-    def __init__(self, settings: _Settings, context: OperatorContext) -> None:
-        self._settings = settings
-        self._clock = context.clock
-        self._made_base_path = _make_directory(settings.base_path)
-        self._parts = _Parts(settings)
-        self._outbox = Outbox(f"files {context.task_name}", context.mailbox, self._parts.write, self._parts.publish)
-
-    def write(self, batch: Batch) -> None:
-        if batch.num_rows:
-            self._outbox.put((self._clock.processing_time_ms(), self._settings.output_format.encode(batch)))
-
-    @property
-    def is_available(self) -> bool:
-        return self._outbox.is_available
-
-    def finish(self) -> None:
-        self._outbox.finish()
-
-    @property
-    def is_finished(self) -> bool:
-        return self._outbox.is_finished
-
-    def close(self) -> None:
-        if self._outbox.close() and not self._parts.is_published:
-            self._parts.discard()
-            if self._made_base_path:
-                with contextlib.suppress(OSError):
-                    os.rmdir(self._settings.base_path)
+def _laid_out(path: str, output_format: OutputFormat, layout: Layout) -> FileSink:
+    publish = layout.get("publish", "at_end")
+    if publish not in ("at_end", "when_rolled"):
+        raise ConfigurationError(f"publish={publish!r}: at_end or when_rolled")
+    limits = {
+        "open_parts_max": layout.get("open_parts_max", _OPEN_PARTS_MAX),
+        "buffered_bytes_max": layout.get("buffered_bytes_max", _BUFFERED_BYTES_MAX),
+        "check_interval_ms": layout.get("check_interval_ms", _CHECK_INTERVAL_MS),
+    }
+    for name, value in limits.items():
+        if value < 1:
+            raise ConfigurationError(f"{name} must be at least 1, got {value}")
+    files = FileSystem(layout.get("storage_options"), layout.get("file_system"))
+    config = OutputFileConfig.builder().with_part_prefix(layout.get("part_prefix", "part")).build()
+    settings = WriterSettings(
+        base_path=_output_directory(path, files),
+        files=files,
+        output_format=output_format,
+        buckets=partition_assigner(
+            layout.get("partition_by", ()), keep_columns=layout.get("keep_partition_columns", False)
+        ),
+        rolling=layout.get("rolling", RollingPolicy.on_checkpoint_rolling_policy()),
+        names=PartNames(config.get_part_prefix(), output_format.extension),
+        open_parts_max=limits["open_parts_max"],
+        buffered_bytes_max=limits["buffered_bytes_max"],
+    )
+    return FileSink(settings, Publishing(publish == "when_rolled", limits["check_interval_ms"]))
 
 
-class _Part:
-    """One part file and the writer of its content."""
-
-    def __init__(self, file: PartFile, writer: BulkWriter, path: str, now_ms: int) -> None:
-        self.file = file
-        self.writer = writer
-        self.path = path
-        self.opened_ms = self.written_ms = now_ms
-
-
-class _Parts:
-    """The open and the full part files of one subtask.
-
-    Used by the outbox's thread alone, `discard` after it ended.
-    """
-
-    def __init__(self, settings: _Settings) -> None:
-        self._settings = settings
-        self._id = uuid.uuid4()
-        self._count = 0
-        self._open: dict[str, _Part] = {}
-        self._full: list[_Part] = []
-        self.is_published = False
-
-    def write(self, item: tuple[int, Any]) -> None:
-        now_ms, encoded = item
-        bucket = self._settings.buckets.bucket_of(now_ms)
-        part = self._open.get(bucket)
-        if part is not None and self._is_full(part, now_ms):
-            self._close(bucket)
-            part = None
-        if part is None:
-            part = self._open[bucket] = self._begin(bucket, encoded, now_ms)
-        try:
-            part.writer.write(encoded)
-        except OSError as error:
-            raise ResourceError(f"{part.path}: cannot be written: {error.strerror or error}") from error
-        part.written_ms = now_ms
-
-    def publish(self) -> None:
-        for bucket in list(self._open):
-            self._close(bucket)
-        for part in self._full:
-            part.file.publish(part.path)
-        self.is_published = True
-
-    def discard(self) -> None:
-        for part in (*self._open.values(), *self._full):
-            part.writer.abandon()
-            part.file.discard()
-
-    def _is_full(self, part: _Part, now_ms: int) -> bool:
-        size = part.file.size_bytes + part.writer.buffered_bytes
-        return self._settings.rolling.should_roll(size, part.opened_ms, part.written_ms, now_ms)
-
-    def _begin(self, bucket: str, first: Any, now_ms: int) -> _Part:
-        names = self._settings.names
-        name = f"{names.part_prefix}-{self._id}-{self._count}{names.part_suffix}"
-        self._count += 1
-        file = PartFile(self._settings.base_path, name)
-        try:
-            writer = self._settings.output_format.create(file.file, first)
-        except BaseException:
-            file.discard()
-            raise
-        return _Part(file, writer, os.path.join(self._settings.base_path, bucket, name), now_ms)
-
-    def _close(self, bucket: str) -> None:
-        part = self._open.pop(bucket)
-        self._full.append(part)
-        part.writer.close()
-        if len(self._full) > _WAITING_DESCRIPTORS_MAX:
-            part.file.park()
-
-
-def _make_directory(path: str) -> bool:
-    """True where it was made here."""
-    try:
-        os.makedirs(path)
-        return True
-    except FileExistsError:
-        if os.path.isdir(path):
-            return False
-        raise ResourceError(f"{path}: a file sink writes into a directory, this is a file") from None
-    except OSError as error:
-        raise ResourceError(f"{path}: cannot be made: {error.strerror}") from error
-
-
-def _name_part(text: str) -> str:
-    if "/" in text or "\0" in text:
-        raise ConfigurationError(f"{text!r} cannot be part of a file name")
-    return text
+def _output_directory(base_path: str, files: FileSystem) -> str:
+    path = files.absolute(base_path)
+    if files.is_local(path) and os.path.exists(path) and not os.path.isdir(path):
+        raise JobGraphError(f"{path}: a file sink writes into a directory, this is a file")
+    return path

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import copy
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any, Unpack, cast
 
-from shmflink.connectors.base import Source, SourceReader, SplitEnumerator
+import pyarrow as pa
+
+from shmflink.connectors.base import Boundedness, Source, SourceReader, Split, SplitEnumerator
+from shmflink.connectors.file_system.discovery import DiscoveryState, FileDiscovery
+from shmflink.connectors.file_system.file_systems import FileInfo, FileSystem
+from shmflink.connectors.file_system.files_cursor import FilesCursor
 from shmflink.connectors.file_system.formats import BulkFormat, FileFormat, StreamFormat
-from shmflink.connectors.file_system.splits import cut_files, list_files, local_path, require_files
+from shmflink.connectors.file_system.listing import find_files
+from shmflink.connectors.file_system.partitions import prune_files
+from shmflink.connectors.file_system.scan import FileScan
+from shmflink.connectors.file_system.scan_building import FileOptions, Paths, build_scan, interval_ms_of
+from shmflink.connectors.file_system.splits import cut_files
 from shmflink.connectors.split_queue import SplitQueue
 from shmflink.connectors.split_reader import SplitReader
-from shmflink.errors import JobGraphError
+from shmflink.core.time_units import Duration
+from shmflink.errors import ConfigurationError, JobGraphError
+from shmflink.expressions import Expression
 from shmflink.operators.base import OperatorContext
 
 __all__ = ["FileEnumeratorProvider", "FileSource", "FileSourceBuilder", "FileSplitAssignerProvider"]
@@ -32,7 +46,7 @@ class FileEnumeratorProvider:
 
     @staticmethod
     def default_non_splittable_file_enumerator() -> FileEnumeratorProvider:
-        """One split per file."""
+        """Every file is read by one reader."""
         return FileEnumeratorProvider(splits_files=False)
 
 
@@ -48,14 +62,21 @@ class FileSplitAssignerProvider:
 class FileSource(Source):
     """Reads all files under its paths, in parallel.
 
-    Built by `for_record_stream_format` or `for_bulk_file_format`.
+    Made by `parquet`, `csv`, `json_lines`, `ipc`, `orc` or `text` (*shmflink only*), or with PyFlink's
+    `for_record_stream_format` and `for_bulk_file_format`. Paths name files, directories (walked recursively, without
+    names that begin with `.` or `_`), globs, or URIs of other file systems.
     """
 
-    def __init__(self, file_format: FileFormat, paths: Sequence[str], *, splits_files: bool) -> None:
-        """`paths` are absolute: workers run elsewhere."""
-        self._format = file_format
+    def __init__(
+        self, scan: FileScan, paths: Sequence[str], *, splits_files: bool, monitor_interval_ms: int | None = None
+    ) -> None:
+        """`paths` are absolute: workers run elsewhere. With an interval, the source keeps looking for new files."""
+        self._scan = scan
         self._paths = tuple(paths)
         self._splits_files = splits_files
+        self._interval_ms = monitor_interval_ms
+        if monitor_interval_ms is not None:
+            self.boundedness = Boundedness.CONTINUOUS_UNBOUNDED
 
     @staticmethod
     def for_record_stream_format(stream_format: StreamFormat, *paths: str) -> FileSourceBuilder:
@@ -70,44 +91,159 @@ class FileSource(Source):
         """A source of records read in batches, such as Parquet; `paths` name files, directories or globs."""
         return FileSourceBuilder(bulk_format, paths)
 
+    @staticmethod
+    def parquet(paths: Paths, *, batch_rows: int | None = None, **options: Unpack[FileOptions]) -> FileSource:
+        """*shmflink only.* Parquet files as columns; `options` are `FileOptions`.
+
+        Raises:
+            JobGraphError: a path does not exist, cannot be read or holds nothing.
+            DataFormatError: the first file is no Parquet file, or files do not go together.
+        """
+        from shmflink.connectors.file_system.parquet_format import ParquetFormat  # formats are loaded where used
+
+        made = ParquetFormat() if batch_rows is None else ParquetFormat(batch_size=batch_rows)
+        return FileSource.of_format(made, paths, **options)
+
+    @staticmethod
+    def csv(paths: Paths, **options: Any) -> FileSource:
+        """*shmflink only.* CSV files as columns; `options` are `FileOptions` and those of `CsvFormat`."""
+        from shmflink.connectors.file_system.csv import CsvFormat
+
+        of_files, of_format = _share(options)
+        made = CsvFormat(options.get("schema"), **of_format)
+        if made.declared is not None:
+            of_files["schema"] = made.declared
+        return FileSource.of_format(made, paths, **of_files)
+
+    @staticmethod
+    def json_lines(paths: Paths, **options: Any) -> FileSource:
+        """*shmflink only.* A JSON object in each line; `options` are `FileOptions` and those of `JsonLinesFormat`."""
+        from shmflink.connectors.file_system.json_lines import JsonLinesFormat
+
+        of_files, of_format = _share(options)
+        return FileSource.of_format(JsonLinesFormat(**of_format), paths, **of_files)
+
+    @staticmethod
+    def text(paths: Paths, *, charset: str = "UTF-8", **options: Unpack[FileOptions]) -> FileSource:
+        """*shmflink only.* Lines of text as strings; as a column `value` where columns of folders or metadata join.
+
+        `options` are `FileOptions`.
+        """
+        from shmflink.connectors.file_system.text import TextLinesFormat
+
+        return FileSource.of_format(TextLinesFormat(charset), paths, **options)
+
+    @staticmethod
+    def ipc(paths: Paths, **options: Unpack[FileOptions]) -> FileSource:
+        """*shmflink only.* Arrow IPC files and streams as columns; `options` are `FileOptions`."""
+        from shmflink.connectors.file_system.arrow_ipc import ArrowIpcFormat
+
+        return FileSource.of_format(ArrowIpcFormat(), paths, **options)
+
+    @staticmethod
+    def orc(paths: Paths, **options: Unpack[FileOptions]) -> FileSource:
+        """*shmflink only.* ORC files as columns; `options` are `FileOptions`."""
+        from shmflink.connectors.file_system.orc import OrcFormat
+
+        return FileSource.of_format(OrcFormat(), paths, **options)
+
+    @staticmethod
+    def of_format(file_format: FileFormat, paths: Paths, **options: Unpack[FileOptions]) -> FileSource:
+        """*shmflink only.* Files of any format; `options` are `FileOptions`."""
+        unknown = sorted(set(options) - set(FileOptions.__annotations__))
+        if unknown:
+            raise ConfigurationError(f"{unknown[0]!r} is no option; there are {', '.join(FileOptions.__annotations__)}")
+        interval = options.get("monitor_interval")
+        files = FileSystem(options.get("storage_options"), options.get("file_system"))
+        given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+        if not given:
+            raise JobGraphError("a file source needs at least one path")
+        absolute = [files.absolute(os.fspath(path)) for path in given]
+        scan = build_scan(_through(file_format, files), absolute, files, options)
+        interval_ms = None if interval is None else interval_ms_of(interval)
+        splits_files = options.get("splits_files", True)
+        return FileSource(scan, absolute, splits_files=splits_files, monitor_interval_ms=interval_ms)
+
+    @property
+    def schema(self) -> pa.Schema | None:
+        """*shmflink only.* The columns handed out; None where the records are no columns."""
+        return self._scan.produced_schema
+
     def create_enumerator(self, parallelism: int, state: Any = None) -> SplitEnumerator:
-        if state is not None:
-            return SplitQueue(state)
-        is_splittable = self._splits_files and self._format.is_splittable
-        return SplitQueue(cut_files(list_files(self._paths), parallelism, is_splittable=is_splittable))
+        scan = self._scan
+
+        def cut(found: Sequence[FileInfo], first_number: int) -> Iterable[Split]:
+            kept = prune_files(found, scan.partitions, scan.partition_predicate())
+            return cut_files(kept, parallelism, self._may_cut, first_number)
+
+        def find() -> list[FileInfo]:
+            return find_files(scan.files, self._paths)
+
+        is_discovery = self._interval_ms is not None or not all(scan.files.is_local(path) for path in self._paths)
+        if is_discovery:
+            assert state is None or isinstance(state, DiscoveryState), state
+            return FileDiscovery(find, cut, self._interval_ms, state)
+        return SplitQueue(cut(find(), 0) if state is None else state)
 
     def create_reader(self, context: OperatorContext) -> SourceReader:
-        return SplitReader(self._format.open_split)
+        plan = self._scan.read_plan()
+        plan = replace(plan, format=plan.format.for_reader(context))
+        files = self._scan.files
+        return SplitReader(
+            lambda split: FilesCursor(split, files, plan), plan.format.finish_reader, plan.format.close_reader
+        )
+
+    def with_columns(self, columns: Sequence[str]) -> FileSource | None:
+        return self._with(self._scan.with_columns(columns))
+
+    def with_filter(self, predicate: Expression) -> tuple[FileSource, bool] | None:
+        """Always exact: folders, row groups and rows are left out by whoever can tell first."""
+        filtered = self._with(self._scan.with_filter(predicate))
+        return None if filtered is None else (filtered, True)
+
+    def side_output_type(self, tag: str) -> Any:
+        return self._scan.format.side_output_type(tag)
 
     @property
     def produced_type(self) -> Any:
-        return self._format.produced_type
+        return self._scan.produced_type
+
+    def _may_cut(self, path: str) -> bool:
+        return self._splits_files and self._scan.format.may_cut(path) and not self._scan.needs_whole_files
+
+    def _with(self, scan: FileScan | None) -> FileSource | None:
+        if scan is None:
+            return None
+        changed = copy.copy(self)
+        vars(changed).update(_scan=scan)
+        return changed
 
 
 class FileSourceBuilder:
-    """Builds a FileSource. Bounded: it reads the files that are there when the job starts."""
+    """Builds a FileSource. Bounded, unless `monitor_continuously` is called."""
 
     def __init__(self, file_format: FileFormat, paths: Sequence[str]) -> None:
         if not paths:
             raise JobGraphError("a file source needs at least one path")
-        self._format = file_format
-        self._paths = [local_path(path) for path in paths]
+        self._files = FileSystem()
+        self._format = _through(file_format, self._files)
+        self._paths = [self._files.absolute(path) for path in paths]
         self._splits_files = True
+        self._interval_ms: int | None = None
 
     def process_static_file_set(self) -> FileSourceBuilder:
         """The default: reads the files that are there when the job starts, then ends."""
+        self._interval_ms = None
         return self
 
-    def monitor_continuously(self, discovery_interval: Any) -> FileSourceBuilder:
-        """Not supported yet.
+    def monitor_continuously(self, discovery_interval: Duration) -> FileSourceBuilder:
+        """Looks for new files under the paths in this interval, and reads each once; the job does not end.
 
-        Raises:
-            JobGraphError: always.
+        A file must appear whole (renamed into place, as FileSink does); hidden and empty ones, and names that end in
+        `.tmp` or hold `.inprogress`, are left alone. A file that is changed later is not read again.
         """
-        raise JobGraphError(
-            "a file source that keeps looking for new files is not supported in this release; "
-            "use process_static_file_set() and run the job again for new files"
-        )
+        self._interval_ms = interval_ms_of(discovery_interval)
+        return self
 
     def set_file_enumerator(self, file_enumerator: FileEnumeratorProvider) -> FileSourceBuilder:
         """Says whether files may be cut into several splits."""
@@ -125,6 +261,20 @@ class FileSourceBuilder:
             JobGraphError: a path does not exist, cannot be read or holds nothing.
             DataFormatError: the first file cannot be of this format.
         """
-        require_files(self._paths)
-        self._format.check(list_files(self._paths)[0][0])
-        return FileSource(self._format, self._paths, splits_files=self._splits_files)
+        interval = None if self._interval_ms is None else self._interval_ms / 1000
+        options = FileOptions(partitions=None, schema_merge="widen", monitor_interval=interval)
+        scan = build_scan(self._format, self._paths, self._files, options)
+        return FileSource(scan, self._paths, splits_files=self._splits_files, monitor_interval_ms=self._interval_ms)
+
+
+def _share(options: dict[str, Any]) -> tuple[FileOptions, dict[str, Any]]:
+    """Options of all file sources, and those of the format."""
+    of_files = {name: value for name, value in options.items() if name in FileOptions.__annotations__}
+    return cast(FileOptions, of_files), {name: options[name] for name in options if name not in of_files}
+
+
+def _through(file_format: FileFormat, files: FileSystem) -> FileFormat:
+    """The format, opening its files through this door."""
+    changed = copy.copy(file_format)
+    changed.files = files
+    return changed

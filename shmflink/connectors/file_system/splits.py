@@ -1,18 +1,18 @@
-"""Which files a source reads, and how they are cut into splits."""
+"""How input files are cut into splits, and small ones put together."""
 
 from __future__ import annotations
 
-import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from shmflink.connectors.base import Split
-from shmflink.errors import ConfigurationError, JobGraphError, ResourceError
+from shmflink.connectors.file_system.file_systems import FileInfo
+from shmflink.errors import ConfigurationError
 
-__all__ = ["COMPRESSIONS", "FileRange", "cut_files", "list_files", "local_path", "require_files"]
+__all__ = ["COMPRESSIONS", "FileRange", "FileRanges", "cut_files", "local_path"]
 
 COMPRESSIONS: Final = {
     ".gz": "gzip",
@@ -21,27 +21,40 @@ COMPRESSIONS: Final = {
     ".zst": "zstd",
     ".zstd": "zstd",
     ".xz": "xz",
+    ".lz4": "lz4",
 }
 """How a file's name tells its compression. Such a file is one split."""
 
 _SPLIT_BYTES_MIN: Final = 1 << 20
 _SPLIT_BYTES_MAX: Final = 32 << 20
 _SPLITS_PER_READER: Final = 4
+_OPEN_COST_BYTES: Final = 16 << 10  # opening a file takes about as long as reading so much of it
+_FILES_OF_SPLIT_MAX: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
 class FileRange:
-    """A split's payload: bytes [offset, offset + length) of a file.
+    """Bytes [offset, offset + length) of a file: what a format opens.
 
-    `position` is how far its format has read.
-
-    What `position` counts is the format's own: bytes, lines or row groups from the start of the range.
+    `position` is how far its format has read. What it counts is the format's own: bytes, lines or rows from the start
+    of the range.
     """
 
     path: str
     offset: int
     length: int
     position: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FileRanges:
+    """A split's payload: ranges of one or of several small files, read one after the other.
+
+    `rows` counts what was read of the first of them, where the source numbers rows.
+    """
+
+    ranges: tuple[FileRange, ...]
+    rows: int = 0
 
 
 def local_path(path: str) -> str:
@@ -60,69 +73,45 @@ def local_path(path: str) -> str:
     return os.path.abspath(os.path.expanduser(unquote(parts.path) if parts.scheme == "file" else path))
 
 
-def require_files(paths: Sequence[str]) -> None:
-    """Checks, where the program runs, that every path leads to a file.
+def cut_files(
+    files: Sequence[FileInfo], parallelism: int, may_cut: Callable[[str], bool], first_number: int = 0
+) -> Iterator[Split]:
+    """Splits of the files, in the files' order, small enough that all readers have work, and large enough that small
+    files do not cost a request each. Their payload is a `FileRanges`, their size counts bytes.
 
-    Raises:
-        JobGraphError: a path does not exist, cannot be read, or holds no visible file.
+    Range borders say nothing about records: a format reads what begins inside its range. A file that `may_cut` denies
+    stays whole. Empty files are left out.
     """
-    for path in paths:
-        first = next(_walk(path), None)
-        if first is None:
-            raise JobGraphError(f"{path}: {_why_nothing(path)}")
-        if not os.access(first, os.R_OK):
-            raise JobGraphError(f"{first}: no permission to read it")
-
-
-def list_files(paths: Sequence[str]) -> list[tuple[str, int]]:
-    """All visible files under the paths and their sizes, each once, in the order of the paths, then by name.
-
-    Directories are walked recursively; names that begin with `.` or `_` are skipped in them, as Flink does,
-    but not where a path names such a file itself.
-
-    Raises:
-        ResourceError: a file vanished or cannot be looked at.
-    """
-    found = dict.fromkeys(file for path in paths for file in _walk(path))
-    try:
-        return [(file, os.stat(file).st_size) for file in found]
-    except OSError as error:
-        raise ResourceError(f"{error.filename}: {error.strerror} while looking for input files") from error
-
-
-def cut_files(files: Sequence[tuple[str, int]], parallelism: int, *, is_splittable: bool) -> Iterator[Split]:
-    """Byte ranges of the files, in the files' order, small enough that all readers have work.
-
-    Range borders say nothing about records: a format reads what begins inside its range. Compressed files
-    stay whole.
-    """
-    total = sum(size for _, size in files)
+    total = sum(info.size + _OPEN_COST_BYTES for info in files)
     wanted = total // max(1, parallelism * _SPLITS_PER_READER)
-    range_bytes = min(_SPLIT_BYTES_MAX, max(_SPLIT_BYTES_MIN, wanted))
-    number = 0
-    for path, size in files:
-        whole = not is_splittable or os.path.splitext(path)[1] in COMPRESSIONS
-        step = max(1, size) if whole else range_bytes
-        for offset in range(0, size, step):
-            yield Split(f"{number:08d}", FileRange(path, offset, min(step, size - offset)))
+    split_bytes = min(_SPLIT_BYTES_MAX, max(_SPLIT_BYTES_MIN, wanted))
+    number = first_number
+    small: list[FileRange] = []
+    small_cost = 0
+    for info in files:
+        if not info.size:
+            continue
+        ranges = _ranges_of(info, split_bytes if may_cut(info.path) else info.size)
+        cost = info.size + _OPEN_COST_BYTES
+        is_small = len(ranges) == 1 and cost < split_bytes
+        if small and (not is_small or small_cost + cost > split_bytes or len(small) == _FILES_OF_SPLIT_MAX):
+            yield _split(number, small)
             number += 1
+            small, small_cost = [], 0
+        if is_small:
+            small += ranges
+            small_cost += cost
+            continue
+        for one in ranges:
+            yield _split(number, [one])
+            number += 1
+    if small:
+        yield _split(number, small)
 
 
-def _walk(path: str) -> Iterator[str]:
-    if os.path.isfile(path):
-        yield path
-    elif os.path.isdir(path):
-        for name in sorted(os.listdir(path)):
-            if not name.startswith((".", "_")):
-                yield from _walk(os.path.join(path, name))
-    elif glob.has_magic(path):
-        for match in sorted(glob.glob(path, recursive=True)):
-            yield from _walk(match)
+def _ranges_of(info: FileInfo, step: int) -> list[FileRange]:
+    return [FileRange(info.path, offset, min(step, info.size - offset)) for offset in range(0, info.size, step)]
 
 
-def _why_nothing(path: str) -> str:
-    if os.path.isdir(path):
-        return "the directory holds no visible file to read (names with `.` or `_` in front are skipped)"
-    if glob.has_magic(path):
-        return "no file matches the pattern"
-    return "no such file or directory" if not os.path.exists(path) else "neither a file nor a directory"
+def _split(number: int, ranges: list[FileRange]) -> Split:
+    return Split(f"{number:08d}", FileRanges(tuple(ranges)), sum(one.length for one in ranges))

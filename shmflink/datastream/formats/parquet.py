@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shmflink.connectors.file_system.encoders import ParquetBulkWriters
 from shmflink.connectors.file_system.parquet_format import ParquetColumnarRowInputFormat, ParquetFormat
+from shmflink.connectors.file_system.parquet_output import ParquetBulkWriters
 
 __all__ = ["ParquetBulkWriters", "ParquetColumnarRowInputFormat", "ParquetFormat"]

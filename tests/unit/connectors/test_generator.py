@@ -5,10 +5,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from shmflink.connectors.base import Poll
+from shmflink.connectors.base import Boundedness, Poll
 from shmflink.connectors.generator import GeneratorSource
 from shmflink.core.batch import Batch
-from shmflink.core.typeinfo import Types
+from shmflink.core.typeinfo import ColumnsTypeInfo, Types
 from shmflink.errors import ConfigurationError, UsageError
 
 
@@ -59,3 +59,39 @@ def test_the_rate_is_kept_by_waiting(driver: Any) -> None:
 def test_impossible_numbers() -> None:
     with pytest.raises(ConfigurationError, match="batch_rows >= 1"):
         GeneratorSource(numbers, 1, batch_rows=0)
+
+
+def columns(start: int, stop: int) -> pa.RecordBatch:
+    return pa.record_batch({"n": pa.array(range(start, stop), pa.int64())})
+
+
+def test_columns_are_known_before_anything_runs() -> None:
+    schema = pa.schema([("n", pa.int64())])
+    assert GeneratorSource(columns, 5).produced_type == ColumnsTypeInfo(schema)
+    assert GeneratorSource(numbers, 5).produced_type is None
+    assert GeneratorSource(lambda start, stop: [1 / start], 5).produced_type is None
+    assert GeneratorSource(lambda start, stop: [1 / start], 5, schema).produced_type == ColumnsTypeInfo(schema)
+
+
+def test_without_a_number_of_rows_there_is_no_end(driver: Any) -> None:
+    source = GeneratorSource(columns, batch_rows=10)
+    assert source.boundedness is Boundedness.CONTINUOUS_UNBOUNDED
+    enumerator = source.create_enumerator(2)
+    first, second = enumerator.next_split(0), enumerator.next_split(1)
+    assert (first.payload, second.payload) == ((0, 160), (160, 320))
+    assert not enumerator.is_exhausted
+    enumerator.add_splits_back([first])
+    restored = source.create_enumerator(2, enumerator.snapshot())
+    payloads = [restored.next_split(0).payload for _ in range(2)]
+    assert payloads == [(0, 160), (320, 480)]
+    reader = source.create_reader(driver.context())
+    reader.add_split(second)
+    assert reader.poll().columns() == columns(160, 170)
+
+
+def test_a_slow_generator_makes_small_batches(driver: Any) -> None:
+    source = GeneratorSource(columns, 200, rows_per_second=200)
+    reader = source.create_reader(driver.context())
+    reader.add_split(source.create_enumerator(1).next_split(0))
+    assert reader.poll().num_rows == 10
+    reader.close()

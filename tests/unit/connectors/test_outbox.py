@@ -57,3 +57,22 @@ def test_close_throws_away_what_waits(driver: Any) -> None:
         outbox.put(item)
     assert outbox.close()
     assert done in ([], [1])  # at most what was being delivered already
+
+
+def test_an_idle_outbox_says_so_again_and_again(driver: Any) -> None:
+    idle: list[int] = []
+    third = threading.Event()
+
+    def note() -> None:
+        idle.append(1)
+        if len(idle) == 3:
+            third.set()
+
+    done: list[Any] = []
+    outbox = Outbox("test", driver.mailbox, done.append, idle=note, idle_seconds=0.001)
+    assert third.wait(20)
+    outbox.put(1)
+    outbox.finish()
+    driver.mailbox.wait_until(lambda: outbox.is_finished)
+    assert done == [1]
+    outbox.close()

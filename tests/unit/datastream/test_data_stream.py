@@ -176,7 +176,7 @@ def test_union_needs_one_type_and_one_environment(env: Any) -> None:
 @pytest.mark.parametrize("method", ["map", "flat_map", "filter", "key_by", "map_batches"])
 def test_what_is_no_function_is_a_type_error(env: Any, method: str) -> None:
     with pytest.raises(TypeError, match=r"callable function"):
-        getattr(numbers(env), method)("text")
+        getattr(numbers(env), method)(7)
 
 
 def test_other_wrong_arguments_are_type_errors(env: Any) -> None:

@@ -70,6 +70,7 @@ def test_tree_of_word_count(program: Any) -> None:
         "streaming · 3 tasks · 7 subtasks · needs 4 slots\n"
         "\n"
         "[1] Source: lines → FlatMap → KeyBy              parallelism 2\n"
+        "│    · splits into words\n"
         "└─ HASH ─▶ [2] Reduce                            parallelism 4, 128 key groups\n"
         "   └─ REBALANCE ─▶ [3] Sink: Print to Std. Out   parallelism 1\n"
     )

@@ -249,6 +249,10 @@ impl Table {
             return Ok(());
         }
         if let Some(changed) = &mut self.changed {
+            if self.aggregates.is_empty() {
+                // Nothing of a key can change: a new one is all there is to tell (DISTINCT).
+                all.retain(|id| *id as usize >= groups_before);
+            }
             changed.mark(&all, self.groups);
         }
         let (base, stride) = (self.rows.address(), self.stride());

@@ -9,10 +9,10 @@
 //! ```
 //! Nothing here holds the GIL.
 
-mod cells;
+pub(crate) mod cells;
 mod csv;
-mod json;
+pub(crate) mod json;
 mod python;
-mod times;
+pub(crate) mod times;
 
 pub use python::register;

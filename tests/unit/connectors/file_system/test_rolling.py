@@ -22,3 +22,19 @@ def test_only_on_checkpoints() -> None:
 def test_impossible_numbers() -> None:
     with pytest.raises(ConfigurationError, match="part_size=0"):
         RollingPolicy.default_rolling_policy(part_size=0)
+
+
+def test_limits_as_far_as_they_are_given() -> None:
+    rows = RollingPolicy.limits(part_rows=10)
+    assert rows.rows_max == 10
+    assert not rows.should_roll(1 << 50, 0, 0, 1 << 50)
+    age = RollingPolicy.limits(age_ms=5, part_bytes=100)
+    assert age.rows_max is None
+    assert [age.should_roll(99, 0, 0, 4), age.should_roll(100, 0, 0, 4), age.should_roll(0, 0, 4, 5)] == [
+        False,
+        True,
+        True,
+    ]
+    assert RollingPolicy.limits(inactivity_ms=5).should_roll(0, 0, 4, 9)
+    with pytest.raises(ConfigurationError, match="positive sizes and intervals, got part_rows=0"):
+        RollingPolicy.limits(part_rows=0)

@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from shmflink.connectors.file_system import sink as sink_module
+from shmflink.connectors.file_system import part_writers as parts_module
 from shmflink.connectors.file_system.buckets import BucketAssigner
-from shmflink.connectors.file_system.encoders import Encoder, ParquetBulkWriters, ParquetWriterFactory
+from shmflink.connectors.file_system.encoders import Encoder
+from shmflink.connectors.file_system.parquet_output import ParquetBulkWriters, ParquetWriterFactory
 from shmflink.connectors.file_system.rolling import RollingPolicy
 from shmflink.connectors.file_system.sink import FileSink, OutputFileConfig, RowFormatBuilder
 from shmflink.core.batch import Batch
@@ -70,7 +71,7 @@ def test_parts_roll_by_size(driver: Any, tmp_path: Path) -> None:
 def test_many_full_parts_do_not_need_many_descriptors(
     driver: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sink_module, "_WAITING_DESCRIPTORS_MAX", 1)
+    monkeypatch.setattr(parts_module, "_WAITING_DESCRIPTORS_MAX", 1)
     sink = lines(tmp_path).with_rolling_policy(RollingPolicy.default_rolling_policy(part_size=1)).build()
     writer = driver.writer(sink)
     driver.write(writer, *[Batch.of_rows([str(number)]) for number in range(5)])
@@ -82,7 +83,7 @@ def test_many_full_parts_do_not_need_many_descriptors(
 def test_a_job_that_fails_leaves_nothing(
     driver: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parked: int
 ) -> None:
-    monkeypatch.setattr(sink_module, "_WAITING_DESCRIPTORS_MAX", parked)
+    monkeypatch.setattr(parts_module, "_WAITING_DESCRIPTORS_MAX", parked)
     sink = lines(tmp_path / "out").with_rolling_policy(RollingPolicy.default_rolling_policy(part_size=1)).build()
     writer = driver.writer(sink)
     driver.write(writer, Batch.of_rows(["a"]), Batch.of_rows(["b"]))
@@ -154,3 +155,78 @@ def test_what_parquet_cannot_hold(driver: Any, tmp_path: Path) -> None:
 def test_a_hadoop_configuration_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="no Hadoop here"):
         ParquetBulkWriters.for_row_type(pa.schema([("a", pa.int64())]), hadoop_config={})
+
+
+SINKS: list[tuple[Any, str]] = [
+    (lambda path: FileSink.parquet(path), ".snappy.parquet"),
+    (lambda path: FileSink.parquet(path, compression="none"), ".parquet"),
+    (lambda path: FileSink.csv(path, compression="gzip"), ".csv.gz"),
+    (lambda path: FileSink.json_lines(path, compression="zstd"), ".jsonl.zst"),
+    (lambda path: FileSink.ipc(path), ".arrow"),
+]
+
+
+@pytest.mark.parametrize(("make", "extension"), SINKS)
+def test_names_tell_the_format(driver: Any, tmp_path: Path, make: Any, extension: str) -> None:
+    writer = driver.writer(pickle.loads(pickle.dumps(make(str(tmp_path)))))
+    driver.write(writer, Batch.of_columns(pa.record_batch({"a": [1]})))
+    driver.finish(writer)
+    (name,) = os.listdir(tmp_path)
+    assert re.fullmatch(f"part-{UUID}-0{re.escape(extension)}", name)
+
+
+def test_layout_of_folders_names_and_columns(driver: Any, tmp_path: Path) -> None:
+    sink = FileSink.parquet(
+        str(tmp_path),
+        partition_by=["country", BucketAssigner.timestamp_bucket_assigner("at", "yyyy", name="year")],
+        part_prefix="orders",
+        rolling=RollingPolicy.limits(part_rows=1),
+        schema=pa.schema([("country", pa.string()), ("n", pa.int32()), ("at", pa.timestamp("ms"))]),
+    )
+    writer = driver.writer(sink)
+    columns = pa.record_batch({"country": ["DE", "DE"], "n": [1, 2], "at": pa.array([0, 1], pa.timestamp("s"))})
+    driver.write(writer, Batch.of_columns(columns))
+    driver.finish(writer)
+    folder = tmp_path / "country=DE" / "year=1970"
+    tables = [pq.read_table(path, partitioning=None) for path in folder.iterdir()]
+    assert sorted(table.to_pylist()[0]["n"] for table in tables) == [1, 2]
+    assert tables[0].schema == pa.schema([("n", pa.int32()), ("at", pa.timestamp("ms"))])
+    assert all(path.name.startswith("orders-") for path in folder.iterdir())
+
+
+def test_partition_columns_may_stay(driver: Any, tmp_path: Path) -> None:
+    writer = driver.writer(FileSink.csv(str(tmp_path), partition_by="k", keep_partition_columns=True))
+    driver.write(writer, Batch.of_columns(pa.record_batch({"k": ["x"]})))
+    driver.finish(writer)
+    assert next(tmp_path.rglob("*.csv")).read_text() == "k\nx\n"
+
+
+def test_folders_by_processing_time(driver: Any, tmp_path: Path) -> None:
+    hours = BucketAssigner.date_time_bucket_assigner("HH", "UTC")
+    writer = driver.writer(FileSink.csv(str(tmp_path), partition_by=hours))
+    driver.write(writer, Batch.of_columns(pa.record_batch({"k": ["x"]})))
+    driver.finish(writer)
+    assert os.listdir(tmp_path) == ["22"]
+
+
+@pytest.mark.parametrize(
+    ("layout", "message"),
+    [
+        ({"publish": "now"}, "publish='now': at_end or when_rolled"),
+        ({"open_parts_max": 0}, "open_parts_max must be at least 1"),
+        ({"buffered_bytes_max": 0}, "buffered_bytes_max must be at least 1"),
+        ({"check_interval_ms": 0}, "check_interval_ms must be at least 1"),
+        ({"part_prefix": "a/b"}, "cannot be part of a file name"),
+        ({"partition_by": ["k", BucketAssigner.date_time_bucket_assigner()]}, "looks at no column"),
+    ],
+)
+def test_layouts_that_are_refused(tmp_path: Path, layout: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        FileSink.parquet(str(tmp_path), **layout)
+
+
+def test_row_formats_do_not_count(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="does not count rows"):
+        lines(tmp_path).with_rolling_policy(RollingPolicy.limits(part_rows=1))
+    with pytest.raises(ConfigurationError, match="needs milliseconds"):
+        lines(tmp_path).with_bucket_check_interval(0)

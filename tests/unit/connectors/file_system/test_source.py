@@ -12,8 +12,9 @@ from shmflink.connectors.file_system.source import (
     FileSource,
     FileSplitAssignerProvider,
 )
+from shmflink.core.time_units import Duration
 from shmflink.core.typeinfo import Types
-from shmflink.errors import JobGraphError
+from shmflink.errors import ConfigurationError, JobGraphError
 
 LINES = StreamFormat.text_line_format()
 
@@ -37,15 +38,16 @@ def test_files_that_are_not_to_be_cut(driver: Any, tmp_path: Path) -> None:
 
 
 def test_an_enumerator_goes_on_from_its_snapshot(tmp_path: Path) -> None:
-    (tmp_path / "a").write_text("1\n")
-    (tmp_path / "b").write_text("2\n")
+    for name in "ab":
+        (tmp_path / name).write_text("1\n" * (1 << 19))
     files = FileSource.for_record_stream_format(LINES, str(tmp_path)).build()
     enumerator = files.create_enumerator(1)
     enumerator.next_split(0)
     again = files.create_enumerator(1, enumerator.snapshot())
     split = again.next_split(0)
     assert split is not None
-    assert split.payload.path == str(tmp_path / "b")
+    assert split.payload.ranges[0].path == str(tmp_path / "b")
+    assert enumerator.progress == (1 << 20, 2 << 20)
     assert again.is_exhausted
 
 
@@ -54,8 +56,8 @@ def test_what_cannot_be_built(tmp_path: Path) -> None:
         FileSource.for_record_stream_format(LINES, str(tmp_path / "nothing")).build()
     with pytest.raises(JobGraphError, match="at least one path"):
         FileSource.for_record_stream_format(LINES)
-    with pytest.raises(JobGraphError, match="not supported in this release; use process_static_file_set"):
-        FileSource.for_record_stream_format(LINES, str(tmp_path)).monitor_continuously(None)
+    with pytest.raises(ConfigurationError, match="at least a millisecond"):
+        FileSource.for_record_stream_format(LINES, str(tmp_path)).monitor_continuously(Duration.of_nanos(1))
 
 
 def test_an_empty_file_has_no_rows(driver: Any, tmp_path: Path) -> None:

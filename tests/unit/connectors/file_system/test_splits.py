@@ -4,48 +4,19 @@ from pathlib import Path
 
 import pytest
 
-from shmflink.connectors.file_system.splits import cut_files, list_files, local_path, require_files
-from shmflink.errors import ConfigurationError, JobGraphError
+from shmflink.connectors.file_system.file_systems import FileInfo
+from shmflink.connectors.file_system.splits import FileRanges, cut_files, local_path
+from shmflink.errors import ConfigurationError
+
+MIB = 1 << 20
 
 
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    for name in ("b.txt", "a.txt", "_SUCCESS", ".hidden", "sub/c.txt", "_temporary/d.txt"):
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(name)
-    return tmp_path
-
-
-def names(root: Path, *paths: str) -> list[str]:
-    return [str(Path(path).relative_to(root)) for path, _ in list_files([str(root / path) for path in paths])]
-
-
-def test_directories_are_walked_in_order_without_hidden_names(tree: Path) -> None:
-    assert names(tree, "") == ["a.txt", "b.txt", "sub/c.txt"]
-
-
-def test_a_hidden_file_is_read_where_it_is_named(tree: Path) -> None:
-    assert names(tree, "_SUCCESS", "a.txt") == ["_SUCCESS", "a.txt"]
-
-
-def test_globs_and_each_file_once(tree: Path) -> None:
-    assert names(tree, "*.txt", "a.txt", "s*") == ["a.txt", "b.txt", "sub/c.txt"]
-
-
-@pytest.mark.parametrize(
-    ("path", "reason"),
-    [
-        ("nothing", "no such file or directory"),
-        ("*.csv", "no file matches"),
-        ("empty", "holds no visible file"),
-    ],
-)
-def test_a_path_without_a_file_is_an_error(tree: Path, path: str, reason: str) -> None:
-    (tree / "empty").mkdir()
-    (tree / "empty" / "_SUCCESS").touch()
-    with pytest.raises(JobGraphError, match=reason):
-        require_files([str(tree / path)])
+def cut(sizes: dict[str, int], parallelism: int = 2, whole: str = "") -> list[list[tuple[str, int, int]]]:
+    files = [FileInfo(path, size) for path, size in sizes.items()]
+    splits = cut_files(files, parallelism, lambda path: path != whole)
+    assert all(isinstance(split.payload, FileRanges) for split in splits)
+    splits = cut_files(files, parallelism, lambda path: path != whole)
+    return [[(part.path, part.offset, part.length) for part in split.payload.ranges] for split in splits]
 
 
 def test_paths_are_made_absolute_where_the_program_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,17 +27,30 @@ def test_paths_are_made_absolute_where_the_program_runs(tmp_path: Path, monkeypa
         local_path("s3://bucket/key")
 
 
-def test_large_files_are_cut_and_compressed_ones_are_not() -> None:
-    files = [("/a", 5 << 20), ("/b.gz", 50 << 20), ("/empty", 0)]
-    splits = list(cut_files(files, 2, is_splittable=True))
-    ranges = [(split.payload.path, split.payload.offset, split.payload.length) for split in splits]
-    assert ranges == [("/a", 0, 5 << 20), ("/b.gz", 0, 50 << 20)]
-    ranges = [split.payload.length for split in cut_files(files[:1], 2, is_splittable=True)]
-    assert ranges == [1 << 20] * 5
-    assert [split.payload.length for split in cut_files(files[:1], 2, is_splittable=False)] == [5 << 20]
+def test_large_files_are_cut_and_others_are_not() -> None:
+    assert cut({"/a": 5 * MIB, "/b.gz": 50 * MIB, "/empty": 0}, whole="/b.gz") == [
+        [("/a", 0, 5 * MIB)],
+        [("/b.gz", 0, 50 * MIB)],
+    ]
+    assert [ranges[0][2] for ranges in cut({"/a": 5 * MIB})] == [MIB] * 5
+    assert cut({"/a": 5 * MIB}, whole="/a") == [[("/a", 0, 5 * MIB)]]
 
 
-def test_split_ids_are_unique_and_in_path_order() -> None:
-    splits = list(cut_files([("/a", 3 << 20), ("/b", 3 << 20)], 4, is_splittable=True))
+def test_small_files_share_splits_in_their_order() -> None:
+    splits = cut({f"/{index:05}": 1000 for index in range(10_000)}, parallelism=2)
+    assert 8 <= len(splits) <= 20
+    assert [part[0] for split in splits for part in split] == [f"/{index:05}" for index in range(10_000)]
+
+
+def test_a_large_file_stands_alone_between_small_ones() -> None:
+    names = [[part[0] for part in split] for split in cut({"/a": 10, "/b": 10, "/c": 4 * MIB, "/d": 10}, whole="/c")]
+    assert names == [["/a", "/b"], ["/c"], ["/d"]]
+
+
+def test_sizes_sum_up_and_ids_are_unique_and_in_path_order() -> None:
+    files = [FileInfo("/a", 3 * MIB), FileInfo("/b", 3 * MIB), FileInfo("/c", 5)]
+    splits = list(cut_files(files, 4, lambda path: True, first_number=7))
     ids = [split.split_id for split in splits]
     assert ids == sorted(set(ids))
+    assert ids[0] == "00000007"
+    assert sum(split.size for split in splits) == 6 * MIB + 5

@@ -1,0 +1,32 @@
+//! Kernels of expressions (`shmflink/expressions`) that Arrow's compute library does not have: columns in, columns out.
+//!
+//! ```text
+//! calendar.rs   dates <-> days
+//! pattern.rs    Java's date patterns, compiled: moments <-> text
+//! moments.rs    columns of moments and of their text
+//! digest.rs     MD5, SHA-1, SHA-2 as hexadecimal digits
+//! web.rs        URL encoding, parts of URLs, IPv4 addresses
+//! texts.rs      what they share: string columns in and out
+//! strings/      parts of strings, search, regular expressions, numbers, encodings
+//! json/         JSON text: validation, paths, extraction, writing
+//! ```
+//! No kernel keeps state between calls; the GIL is released while one runs.
+
+mod calendar;
+mod digest;
+pub mod json;
+mod moments;
+mod pattern;
+mod strings;
+mod texts;
+mod web;
+
+use pyo3::prelude::*;
+
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    moments::register(module)?;
+    digest::register(module)?;
+    web::register(module)?;
+    strings::register(module)?;
+    json::register(module)
+}

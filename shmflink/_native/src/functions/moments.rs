@@ -1,0 +1,116 @@
+//! Columns of moments and of their text.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{Array, Int64Array};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3_arrow::PyArray;
+
+use super::calendar;
+use super::pattern::{in_unit, parse_iso, seconds_and_nanos, Pattern};
+use super::texts::{strings, to_pyarrow, Writer};
+
+const TEXT_SHOWN_MAX: usize = 80;
+const DAYS_MAX: u64 = 1 << 48; // no timestamp of 64 bits is further away
+
+fn compiled(pattern: &str) -> PyResult<Pattern> {
+    Pattern::compile(pattern).map_err(|reason| PyTypeError::new_err(format!("the date pattern '{pattern}': {reason}")))
+}
+
+/// Ticks since 1970, `per_second` of them, as text.
+#[pyfunction]
+fn format_moments(py: Python<'_>, moments: PyArray, per_second: i64, pattern: &str) -> PyResult<Py<PyAny>> {
+    let pattern = compiled(pattern)?;
+    let moments: Int64Array = moments
+        .array()
+        .as_primitive_opt::<Int64Type>()
+        .cloned()
+        .ok_or_else(|| PyTypeError::new_err("moments are int64"))?;
+    pattern.format(0, 0, &mut Vec::new()).map_err(PyTypeError::new_err)?;
+    let writer = py.detach(|| -> PyResult<Writer> {
+        let mut writer = Writer::new(moments.len(), moments.len() * 20);
+        for moment in &moments {
+            if let Some(moment) = moment {
+                let (seconds, nanos) = seconds_and_nanos(moment, per_second);
+                pattern
+                    .format(seconds, nanos, &mut writer.bytes)
+                    .map_err(PyTypeError::new_err)?;
+            }
+            writer.finish_row(moment.is_some())?;
+        }
+        Ok(writer)
+    })?;
+    writer.into_python(py)
+}
+
+/// Text as ticks since 1970 (of a time: since midnight), null where it does not fit; ValueError instead where strict.
+/// Without a pattern: ISO 8601, with a space or T.
+#[pyfunction]
+#[pyo3(signature = (texts, per_second, *, pattern = None, is_time = false, is_strict = false))]
+fn parse_moments(
+    py: Python<'_>,
+    texts: PyArray,
+    per_second: i64,
+    pattern: Option<&str>,
+    is_time: bool,
+    is_strict: bool,
+) -> PyResult<Py<PyAny>> {
+    let pattern = pattern.map(compiled).transpose()?;
+    let texts = strings(&texts)?;
+    let parse = |text: &str| {
+        let (seconds, nanos) = match &pattern {
+            Some(pattern) => pattern.parse(text.as_bytes())?,
+            None => parse_iso(text.as_bytes(), is_time)?,
+        };
+        in_unit(seconds, nanos, per_second)
+    };
+    let moments = py.detach(|| -> Result<Int64Array, String> {
+        let mut moments = Vec::with_capacity(texts.len());
+        for text in &texts {
+            let moment = text.and_then(parse);
+            if let (true, None, Some(text)) = (is_strict, moment, text) {
+                return Err(text.chars().take(TEXT_SHOWN_MAX).collect());
+            }
+            moments.push(moment);
+        }
+        Ok(Int64Array::from(moments))
+    });
+    let what = if is_time { "time" } else { "date or timestamp" };
+    let moments = moments.map_err(|text| PyValueError::new_err(format!("'{text}' is no {what}")))?;
+    to_pyarrow(py, Arc::new(moments))
+}
+
+/// Days since 1970 (int64), so many months (int64) later: the same day of the month, or its last.
+#[pyfunction]
+fn months_later(py: Python<'_>, days: PyArray, months: PyArray) -> PyResult<Py<PyAny>> {
+    let integers = |column: &PyArray| column.array().as_primitive_opt::<Int64Type>().cloned();
+    let (Some(days), Some(months)) = (integers(&days), integers(&months)) else {
+        return Err(PyTypeError::new_err("days and months are int64"));
+    };
+    if days.len() != months.len() {
+        return Err(PyValueError::new_err("as many months as days"));
+    }
+    let pairs = || days.values().iter().zip(months.values());
+    let is_far = |value: &i64| value.unsigned_abs() > DAYS_MAX;
+    let later: Int64Array = py.detach(|| {
+        // What stands at nulls may be anything.
+        let later = |(days, months)| {
+            if is_far(days) || is_far(months) {
+                0
+            } else {
+                calendar::months_later(*days, *months)
+            }
+        };
+        pairs().map(later).collect::<Vec<_>>().into()
+    });
+    to_pyarrow(py, Arc::new(later))
+}
+
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(format_moments, module)?)?;
+    module.add_function(wrap_pyfunction!(months_later, module)?)?;
+    module.add_function(wrap_pyfunction!(parse_moments, module)?)
+}

@@ -1,0 +1,37 @@
+//! Text to columns: CSV, JSON lines, and lines as they are.
+//!
+//! ```text
+//! scan.rs     delimiters and line ends outside quotes, 64 bytes at a time
+//! records.rs  the same, byte by byte, for text that quotes' parity cannot read
+//! values.rs   numbers; times.rs  dates and times; rules.rs  what is null, true, false
+//! column.rs   columns that grow
+//! fields.rs   the fields of a run of CSV records into columns
+//! csv.rs      windows of text, irregular and malformed records
+//! json_text.rs  tokens of JSON; json.rs  lines of JSON, guided by the schema
+//! lines.rs    lines of text
+//! python.rs   the Python classes
+//! ```
+//! A parser keeps nothing between two calls: it takes text that starts at the start of a record and says how much of it
+//! it has read. What is malformed is left out of the batch and described; nothing here fails because of its input.
+
+mod column;
+mod csv;
+mod fields;
+mod json;
+mod json_text;
+mod lines;
+mod python;
+mod records;
+mod rules;
+mod scan;
+mod times;
+mod values;
+
+use pyo3::prelude::*;
+
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<python::CsvParser>()?;
+    module.add_class::<python::JsonParser>()?;
+    module.add_class::<python::LineParser>()?;
+    Ok(())
+}

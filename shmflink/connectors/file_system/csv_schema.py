@@ -1,0 +1,186 @@
+"""Columns and dialect of CSV files, declared as in PyFlink (`CsvSchema`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+import pyarrow as pa
+
+from shmflink.core.typeinfo import TypeInformation, Types
+from shmflink.errors import ConfigurationError
+
+__all__ = ["CsvColumn", "CsvSchema", "CsvSchemaBuilder"]
+
+_ELEMENT_SEPARATOR: Final = ";"
+
+
+@dataclass(frozen=True, slots=True)
+class CsvColumn:
+    """A column; `element_separator` stands between the elements of an array, and is None for other types."""
+
+    name: str
+    type_info: TypeInformation
+    element_separator: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CsvSchema:
+    """What a CSV file has in it. Made by `builder()`."""
+
+    columns: tuple[CsvColumn, ...] = ()
+    column_separator: str = ","
+    line_separator: str = "\n"
+    quote_char: str | None = '"'
+    escape_char: str | None = None
+    null_value: str = ""
+    use_header: bool = False
+    skip_first_data_row: bool = False
+    strict_headers: bool = False
+    allow_comments: bool = False
+
+    @staticmethod
+    def builder() -> CsvSchemaBuilder:
+        return CsvSchemaBuilder()
+
+    @property
+    def arrow_schema(self) -> pa.Schema:
+        """The columns as Arrow has them."""
+        return pa.schema([(column.name, column.type_info.arrow_type) for column in self.columns])
+
+    @property
+    def row_type(self) -> TypeInformation:
+        """The rows, by field name."""
+        return Types.ROW_NAMED([c.name for c in self.columns], [c.type_info for c in self.columns])
+
+    def size(self) -> int:
+        """How many columns there are."""
+        return len(self.columns)
+
+    def __len__(self) -> int:
+        return self.size()
+
+
+@dataclass(slots=True)
+class CsvSchemaBuilder:
+    """Builds a CsvSchema. Types are those of `Types`; PyFlink's `DataTypes` are the Table API's."""
+
+    _schema: CsvSchema = field(default_factory=CsvSchema)
+
+    def build(self) -> CsvSchema:
+        """Raises ConfigurationError where two columns have one name."""
+        names = [column.name for column in self._schema.columns]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ConfigurationError(f"CsvSchema: the column {twice[0]!r} is there twice")
+        return self._schema
+
+    def add_array_column(
+        self, name: str, separator: str = _ELEMENT_SEPARATOR, element_type: TypeInformation | None = None
+    ) -> CsvSchemaBuilder:
+        """A list of scalars in one cell; of strings where no type is given."""
+        return self._add(CsvColumn(name, Types.LIST(element_type or Types.STRING()), separator))
+
+    def add_boolean_column(self, name: str) -> CsvSchemaBuilder:
+        """`true` or `false`."""
+        return self._add(CsvColumn(name, Types.BOOLEAN()))
+
+    def add_number_column(self, name: str, number_type: TypeInformation | None = None) -> CsvSchemaBuilder:
+        """A number; of 64 bits without a fraction where no type is given."""
+        return self._add(CsvColumn(name, number_type or Types.LONG()))
+
+    def add_string_column(self, name: str) -> CsvSchemaBuilder:
+        """Text."""
+        return self._add(CsvColumn(name, Types.STRING()))
+
+    def add_columns_from(self, schema: CsvSchema) -> CsvSchemaBuilder:
+        """All columns of another schema."""
+        for column in schema.columns:
+            self._add(column)
+        return self
+
+    def clear_columns(self) -> CsvSchemaBuilder:
+        """No columns again."""
+        return self._set(columns=())
+
+    def set_allow_comments(self, allow: bool = True) -> CsvSchemaBuilder:
+        """Whether lines that begin with ``#`` are left out when reading."""
+        return self._set(allow_comments=allow)
+
+    def disable_array_element_separator(self) -> CsvSchemaBuilder:
+        """Nothing stands between the elements of arrays."""
+        return self.set_array_element_separator("")
+
+    def remove_array_element_separator(self, index: int) -> CsvSchemaBuilder:
+        """Nothing stands between the elements of that column."""
+        columns = list(self._schema.columns)
+        columns[index] = replace(columns[index], element_separator="")
+        return self._set(columns=tuple(columns))
+
+    def set_array_element_separator(self, separator: str) -> CsvSchemaBuilder:
+        """What stands between the elements of all arrays so far."""
+        columns = [
+            column if column.element_separator is None else replace(column, element_separator=separator)
+            for column in self._schema.columns
+        ]
+        return self._set(columns=tuple(columns))
+
+    def set_column_separator(self, char: str) -> CsvSchemaBuilder:
+        """One character, a comma by default."""
+        return self._set(column_separator=_one_char("Column separator", char))
+
+    def disable_escape_char(self) -> CsvSchemaBuilder:
+        """The default."""
+        return self._set(escape_char=None)
+
+    def set_escape_char(self, char: str) -> CsvSchemaBuilder:
+        """One character; what follows it stands for itself when reading."""
+        return self._set(escape_char=_one_char("Escape char", char))
+
+    def set_line_separator(self, separator: str) -> CsvSchemaBuilder:
+        """For writing; when reading, LF, CR and CR LF all end a line."""
+        return self._set(line_separator=separator)
+
+    def set_null_value(self, null_value: str) -> CsvSchemaBuilder:
+        """The text for null, empty by default."""
+        return self._set(null_value=null_value)
+
+    def disable_quote_char(self) -> CsvSchemaBuilder:
+        """Nothing is quoted."""
+        return self._set(quote_char=None)
+
+    def set_quote_char(self, char: str) -> CsvSchemaBuilder:
+        """One character, ``"`` by default."""
+        return self._set(quote_char=_one_char("Quote char", char))
+
+    def set_skip_first_data_row(self, skip: bool = True) -> CsvSchemaBuilder:
+        """Whether the first row is left out when reading."""
+        return self._set(skip_first_data_row=skip)
+
+    def set_strict_headers(self, strict: bool = True) -> CsvSchemaBuilder:
+        """Whether the names in the header must be those of the columns, in their order."""
+        return self._set(strict_headers=strict)
+
+    def set_use_header(self, use: bool = True) -> CsvSchemaBuilder:
+        """Whether the first line has the columns' names."""
+        return self._set(use_header=use)
+
+    def size(self) -> int:
+        """How many columns there are so far."""
+        return len(self._schema.columns)
+
+    def __len__(self) -> int:
+        return self.size()
+
+    def _add(self, column: CsvColumn) -> CsvSchemaBuilder:
+        return self._set(columns=(*self._schema.columns, column))
+
+    def _set(self, **changes: Any) -> CsvSchemaBuilder:
+        self._schema = replace(self._schema, **changes)
+        return self
+
+
+def _one_char(what: str, char: str) -> str:
+    if len(char) != 1:
+        raise ValueError(f"{what} must be a single char, got {char}")
+    return char

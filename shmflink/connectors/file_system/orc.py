@@ -1,0 +1,94 @@
+"""ORC as an input format, by pyarrow: stripe by stripe."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any, Self
+
+import pyarrow as pa
+
+from shmflink.connectors.base import Split
+from shmflink.connectors.file_system.arrow_cursor import PieceFile, PiecesCursor, pieces_of_range
+from shmflink.connectors.file_system.file_systems import FileSystem
+from shmflink.connectors.file_system.formats import BulkFormat
+from shmflink.connectors.file_system.schemas import plain_schema
+from shmflink.connectors.split_reader import SplitCursor
+from shmflink.errors import ConfigurationError, DataFormatError
+
+__all__ = ["OrcFormat"]
+
+
+class OrcFormat(BulkFormat):
+    """*shmflink only.* ORC files as rows of the files' own types; a stripe is decoded at a time."""
+
+    def __init__(self) -> None:
+        self._schema: pa.Schema | None = None
+        self._row_numbers: str | None = None
+
+    def open_split(self, split: Split) -> SplitCursor:
+        path = split.payload.path
+        file = _Stripes(self.files, path)
+        try:
+            schema = plain_schema(file.schema, path) if self._schema is None else self._schema
+            file.columns = [name for name in file.schema.names if name in schema.names]
+            pieces = pieces_of_range(file, split.payload)
+            return PiecesCursor(split, file, pieces, schema, self._row_numbers)
+        except BaseException:
+            file.close()
+            raise
+
+    def check(self, path: str) -> None:
+        """Raises DataFormatError where the first file is no ORC file."""
+        self.infer_schema(path)
+
+    def infer_schema(self, path: str) -> pa.Schema:
+        """The columns in the file's footer."""
+        file = _Stripes(self.files, path)
+        try:
+            return plain_schema(file.schema, path)
+        finally:
+            file.close()
+
+    def with_schema(self, schema: pa.Schema) -> Self:
+        return self._with(_schema=schema)
+
+    def with_row_numbers(self, name: str) -> Self:
+        return self._with(_row_numbers=name)
+
+    def _with(self, **changes: Any) -> Self:
+        changed = copy.copy(self)
+        vars(changed).update(changes)
+        return changed
+
+
+class _Stripes(PieceFile):
+    def __init__(self, files: FileSystem, path: str) -> None:
+        try:
+            from pyarrow import orc  # not every build of pyarrow has it
+        except ImportError as error:
+            raise ConfigurationError(f"this pyarrow was built without ORC: {error}") from error
+        self._source = files.open_arrow(path)
+        try:
+            self._file = orc.ORCFile(self._source)
+        except (pa.ArrowException, OSError) as error:
+            self._source.close()
+            raise DataFormatError(f"{path}: not a readable ORC file: {error}") from error
+        self.schema = self._file.schema
+        self.columns = self.schema.names
+        self.num_pieces = self._file.nstripes
+        self.size = self._source.size()
+
+    def rows_before(self, piece: int) -> int:
+        # pyarrow does not tell the rows of a stripe; one column of it does, where there is one.
+        first = self.schema.names[:1]
+        return sum(self._file.read_stripe(before, columns=first).num_rows for before in range(piece))
+
+    def read(self, piece: int) -> Iterator[pa.RecordBatch]:
+        if self.columns:
+            yield self._file.read_stripe(piece, columns=self.columns)
+        else:
+            yield self._file.read_stripe(piece, columns=self.schema.names[:1]).select([])
+
+    def close(self) -> None:
+        self._source.close()

@@ -1,0 +1,206 @@
+"""The open and the full part files of one subtask: what is written before anything is published."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pyarrow as pa
+
+from shmflink.connectors.file_system.buckets import BucketAssigner
+from shmflink.connectors.file_system.encoders import BulkWriter, OutputFormat
+from shmflink.connectors.file_system.file_systems import FileSystem
+from shmflink.connectors.file_system.part_file import FinishedPart, PartFile, PartStore
+from shmflink.connectors.file_system.rolling import RollingPolicy
+from shmflink.connectors.file_system.spooled_part import SpooledPart
+from shmflink.errors import ResourceError
+
+__all__ = ["PartNames", "PartWriters", "WriterSettings"]
+
+_WAITING_DESCRIPTORS_MAX: Final = 64
+"""Full parts beyond this number wait under hidden names instead of in open descriptors."""
+
+_SPLIT_ROWS: Final = 1 << 18
+_SPLIT_BYTES: Final = 12 << 20
+"""Rows that go to several folders are put together up to here before they are split: each folder gets longer runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartNames:
+    """What stands before and after the unique part of a file's name."""
+
+    prefix: str
+    suffix: str
+
+
+@dataclass(frozen=True, slots=True)
+class WriterSettings:
+    """How a subtask writes. At most `open_parts_max` files are open and, together, hold `buffered_bytes_max`."""
+
+    base_path: str
+    files: FileSystem
+    output_format: OutputFormat
+    buckets: BucketAssigner
+    rolling: RollingPolicy
+    names: PartNames
+    open_parts_max: int
+    buffered_bytes_max: int
+
+
+class _OpenPart:
+    def __init__(self, file: PartStore, writer: BulkWriter, path: str, now_ms: int) -> None:
+        self.file = file
+        self.writer = writer
+        self.path = path
+        self.rows = 0
+        self.opened_ms = self.written_ms = now_ms
+
+
+class PartWriters:
+    """Writes part files and says which are whole. Publishing them is somebody else's decision.
+
+    Used by one thread at a time.
+    """
+
+    def __init__(self, settings: WriterSettings) -> None:
+        self._settings = settings
+        self._id = uuid.uuid4()
+        self._count = 0
+        self._open: dict[str, _OpenPart] = {}  # the least recently written first
+        self._finished: list[FinishedPart] = []
+        self._unsplit: list[pa.RecordBatch] = []
+        self._unsplit_rows = self._unsplit_bytes = 0
+
+    def write(self, now_ms: int, pieces: Iterable[tuple[str | None, Any]]) -> None:
+        """What `OutputFormat.encode` made, with its bucket; None where the bucket depends on each row."""
+        for bucket, encoded in pieces:
+            if bucket is not None:
+                self._write_rows(bucket, encoded, now_ms)
+                continue
+            if self._unsplit and not self._unsplit[0].schema.equals(encoded.schema):
+                self._split(now_ms)
+            self._unsplit.append(encoded)
+            self._unsplit_rows += encoded.num_rows
+            self._unsplit_bytes += encoded.nbytes
+            if self._unsplit_rows >= _SPLIT_ROWS or self._unsplit_bytes >= _SPLIT_BYTES:
+                self._split(now_ms)
+
+    def roll(self, now_ms: int) -> None:
+        """Closes what is full by now, though nothing more was written to it."""
+        self._split(now_ms)
+        for bucket, part in list(self._open.items()):
+            if self._is_full(part, now_ms):
+                self._close(bucket)
+
+    def finish(self, now_ms: int) -> None:
+        """Closes everything."""
+        self._split(now_ms)
+        for bucket in list(self._open):
+            self._close(bucket)
+
+    def take_finished(self) -> list[FinishedPart]:
+        """The whole parts that were not taken yet; they are the caller's now."""
+        finished, self._finished = self._finished, []
+        return finished
+
+    def discard(self) -> None:
+        """Throws away what was not taken."""
+        for part in self._open.values():
+            part.writer.abandon()
+            part.file.discard()
+        for finished in self._finished:
+            finished.discard()
+        self._open, self._finished, self._unsplit = {}, [], []
+
+    def _split(self, now_ms: int) -> None:
+        if not self._unsplit:
+            return
+        waiting = self._unsplit
+        rows = waiting[0] if len(waiting) == 1 else pa.concat_batches(waiting)
+        del waiting
+        self._unsplit, self._unsplit_rows, self._unsplit_bytes = [], 0, 0
+        for bucket, part_rows in self._settings.buckets.split(rows):
+            self._write_rows(bucket, self._settings.buckets.strip(part_rows), now_ms)
+
+    def _write_rows(self, bucket: str, encoded: Any, now_ms: int) -> None:
+        rows_max = self._settings.rolling.rows_max
+        if rows_max is None or not self._settings.output_format.is_bulk:
+            self._write_piece(bucket, encoded, now_ms)
+            return
+        start = 0
+        while start < encoded.num_rows:
+            part = self._open.get(bucket)
+            room = rows_max - (part.rows if part is not None and part.rows < rows_max else 0)
+            self._write_piece(bucket, encoded.slice(start, room), now_ms)
+            start += room
+
+    def _write_piece(self, bucket: str, encoded: Any, now_ms: int) -> None:
+        part = self._open.get(bucket)
+        if part is not None and self._is_full(part, now_ms):
+            self._close(bucket)
+            part = None
+        if part is None:
+            part = self._begin(bucket, encoded, now_ms)
+        try:
+            part.writer.write(encoded)
+        except OSError as error:
+            raise ResourceError(f"{part.path}: cannot be written: {error.strerror or error}") from error
+        part.written_ms = now_ms
+        part.rows += encoded.num_rows if self._settings.output_format.is_bulk else 0
+        if len(self._open) > 1:
+            self._open[bucket] = self._open.pop(bucket)
+            self._bound_memory()
+
+    def _bound_memory(self) -> None:
+        """Writes out the parts that hold most until half of what is allowed is free: few, large pieces."""
+        held = sum(part.writer.buffered_bytes for part in self._open.values())
+        if held < self._settings.buffered_bytes_max:
+            return
+        for part in sorted(self._open.values(), key=lambda part: part.writer.buffered_bytes, reverse=True):
+            held -= part.writer.buffered_bytes
+            part.writer.flush()
+            if held < self._settings.buffered_bytes_max // 2:
+                return
+
+    def _is_full(self, part: _OpenPart, now_ms: int) -> bool:
+        rolling = self._settings.rolling
+        if rolling.rows_max is not None and part.rows >= rolling.rows_max:
+            return True
+        size = part.file.size_bytes + part.writer.expected_bytes
+        return rolling.should_roll(size, part.opened_ms, part.written_ms, now_ms)
+
+    def _begin(self, bucket: str, first: Any, now_ms: int) -> _OpenPart:
+        while len(self._open) >= self._settings.open_parts_max:
+            self._close(next(iter(self._open)))
+        names = self._settings.names
+        name = f"{names.prefix}-{self._id}-{self._count}{names.suffix}"
+        self._count += 1
+        file = self._store(name)
+        try:
+            writer = self._settings.output_format.create(file.file, first)
+        except BaseException:
+            file.discard()
+            raise
+        part = _OpenPart(file, writer, os.path.join(self._settings.base_path, bucket, name), now_ms)
+        self._open[bucket] = part
+        return part
+
+    def _store(self, name: str) -> PartStore:
+        if self._settings.files.is_local(self._settings.base_path):
+            return PartFile(self._settings.base_path, name)
+        return SpooledPart(self._settings.files, name)
+
+    def _close(self, bucket: str) -> None:
+        part = self._open[bucket]
+        try:
+            part.writer.close()
+        except OSError as error:
+            raise ResourceError(f"{part.path}: cannot be written: {error.strerror or error}") from error
+        del self._open[bucket]
+        finished = FinishedPart(part.file, part.path, part.rows)
+        self._finished.append(finished)
+        if len(self._finished) > _WAITING_DESCRIPTORS_MAX:
+            finished.park()

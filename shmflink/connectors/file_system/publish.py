@@ -1,0 +1,117 @@
+"""Whole part files become durable and visible."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, Protocol
+
+from shmflink.errors import ResourceError
+
+__all__ = ["Publishable", "publish"]
+
+_SYNC_THREADS_MAX: Final = 8
+"""The file system commits what several wait for in one go."""
+
+
+class Publishable(Protocol):
+    """A whole file that nobody sees yet."""
+
+    @property
+    def path(self) -> str:
+        """What it will be."""
+        ...
+
+    @property
+    def folder(self) -> str | None:
+        """The folder to be made for it; None where folders make themselves."""
+        ...
+
+    def sync(self) -> None:
+        """Makes the content durable."""
+        ...
+
+    def link(self) -> None:
+        """Makes it visible."""
+        ...
+
+    def discard(self) -> None:
+        """Throws it away, if it is not visible yet."""
+        ...
+
+
+def publish(parts: Sequence[Publishable]) -> None:
+    """Contents to disk first, then names in their order, then the names to disk. Makes the folders on the way.
+
+    Raises:
+        ResourceError: a path exists already, or the disk refuses. What is not visible by then is thrown away.
+    """
+    done = 0
+    try:
+        _sync_all(parts)
+        changed: dict[str, None] = {}
+        for part in parts:
+            folder = part.folder
+            if folder is not None and folder not in changed:
+                changed |= dict.fromkeys([*_make_folders(folder), folder])
+            _link(part)
+            done += 1
+        for folder in changed:
+            _sync_folder(folder)
+    finally:
+        for part in parts[done:]:
+            part.discard()
+
+
+def _sync_all(parts: Sequence[Publishable]) -> None:
+    if len(parts) <= 1:
+        for part in parts:
+            _sync(part)
+        return
+    with ThreadPoolExecutor(min(len(parts), _SYNC_THREADS_MAX), "sync") as threads:
+        for _ in threads.map(_sync, parts):
+            pass
+
+
+def _sync(part: Publishable) -> None:
+    try:
+        part.sync()
+    except OSError as error:
+        raise _refused(part.path, error) from error
+
+
+def _link(part: Publishable) -> None:
+    try:
+        part.link()
+    except OSError as error:
+        raise _refused(part.path, error) from error
+
+
+def _make_folders(folder: str) -> list[str]:
+    """Makes `folder`; the folders that have a new entry by that."""
+    changed: list[str] = []
+    missing = folder
+    while not os.path.isdir(missing):
+        missing = os.path.dirname(missing)
+        changed.append(missing)
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise _refused(folder, error) from error
+    return changed
+
+
+def _sync_folder(path: str) -> None:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise _refused(path, error) from error
+
+
+def _refused(path: str, error: OSError) -> ResourceError:
+    return ResourceError(f"{path}: cannot be written: {error.strerror or error}")

@@ -1,0 +1,202 @@
+"""Functions that see an element with its time, its key, state and timers (`pyflink.datastream.functions`)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Any
+
+from shmflink.core.type_parameters import TakesTypeParameters
+from shmflink.datastream.record_functions import Function
+from shmflink.operators.process_context import ProcessContext
+from shmflink.operators.timer_service import NoTimers, TimerService
+
+__all__ = [
+    "BaseBroadcastProcessFunction",
+    "BroadcastProcessFunction",
+    "CoFlatMapFunction",
+    "CoMapFunction",
+    "CoProcessFunction",
+    "KeyedBroadcastProcessFunction",
+    "KeyedCoProcessFunction",
+    "KeyedProcessFunction",
+    "ProcessFunction",
+]
+
+Emitted = Iterable[Any] | None
+"""Elements; `(OutputTag, element)` goes to a side output. None = nothing."""
+
+
+class _Timed(TakesTypeParameters, ABC):
+    """Of streams without keys: the time of the element; `timer_service()` tells times and refuses timers."""
+
+    @abstractmethod
+    def timer_service(self) -> TimerService | NoTimers:
+        """Current times; timers of the current key."""
+
+    @abstractmethod
+    def timestamp(self) -> int | None:
+        """Timestamp of the element or of the timer that fires, in ms; None where there is none."""
+
+
+class _Keyed(_Timed):
+    """Of keyed streams."""
+
+    @abstractmethod
+    def get_current_key(self) -> Any:
+        """Key of the element or of the timer that fires."""
+
+
+class _OnTimer(_Keyed):
+    """Of timers."""
+
+    @abstractmethod
+    def time_domain(self) -> Any:
+        """Which time the timer waited for."""
+
+
+for _context in (_Timed, _Keyed, _OnTimer):
+    _context.register(ProcessContext)
+
+
+class ProcessFunction(Function):
+    """One element in, any number out."""
+
+    Context = _Timed
+
+    @abstractmethod
+    def process_element(self, value: Any, ctx: Any) -> Emitted:
+        """Yields what comes of the element."""
+
+
+class KeyedProcessFunction(Function):
+    """One element in, any number out, with state of its key and timers."""
+
+    Context = _Keyed
+    OnTimerContext = _OnTimer
+
+    @abstractmethod
+    def process_element(self, value: Any, ctx: Any) -> Emitted:
+        """Yields what comes of the element."""
+
+    def on_timer(self, timestamp: int, ctx: Any) -> Emitted:
+        """Yields what comes of a timer."""
+        return None
+
+
+class CoMapFunction(Function):
+    """One value out for each of two inputs."""
+
+    @abstractmethod
+    def map1(self, value: Any) -> Any:
+        """For an element of the first input."""
+
+    @abstractmethod
+    def map2(self, value: Any) -> Any:
+        """For an element of the second input."""
+
+
+class CoFlatMapFunction(Function):
+    """Any number out for each of two inputs."""
+
+    @abstractmethod
+    def flat_map1(self, value: Any) -> Emitted:
+        """For an element of the first input."""
+
+    @abstractmethod
+    def flat_map2(self, value: Any) -> Emitted:
+        """For an element of the second input."""
+
+
+class CoProcessFunction(Function):
+    """Two inputs."""
+
+    Context = _Timed
+
+    @abstractmethod
+    def process_element1(self, value: Any, ctx: Any) -> Emitted:
+        """For an element of the first input."""
+
+    @abstractmethod
+    def process_element2(self, value: Any, ctx: Any) -> Emitted:
+        """For an element of the second input."""
+
+
+class KeyedCoProcessFunction(Function):
+    """Two inputs of one key, which share state and timers."""
+
+    Context = _Keyed
+    OnTimerContext = _OnTimer
+
+    @abstractmethod
+    def process_element1(self, value: Any, ctx: Any) -> Emitted:
+        """For an element of the first input."""
+
+    @abstractmethod
+    def process_element2(self, value: Any, ctx: Any) -> Emitted:
+        """For an element of the second input."""
+
+    def on_timer(self, timestamp: int, ctx: Any) -> Emitted:
+        """Yields what comes of a timer."""
+        return None
+
+
+class _Broadcast(TakesTypeParameters, ABC):
+    """Of broadcast functions."""
+
+    @abstractmethod
+    def get_broadcast_state(self, state_descriptor: Any) -> Any:
+        """The broadcast state; it can be changed on the broadcast side alone."""
+
+    @abstractmethod
+    def timestamp(self) -> int | None:
+        """Timestamp of the element in ms; None where there is none."""
+
+    @abstractmethod
+    def current_processing_time(self) -> int:
+        """Milliseconds since 1970 (UTC)."""
+
+    @abstractmethod
+    def current_watermark(self) -> int:
+        """The last watermark, -2**63 before the first."""
+
+
+_Broadcast.register(ProcessContext)
+
+
+class BaseBroadcastProcessFunction(Function):
+    """Common part of the functions with a broadcast input."""
+
+    BaseContext = _Broadcast
+    Context = _Broadcast
+    ReadOnlyContext = _Broadcast
+
+
+class BroadcastProcessFunction(BaseBroadcastProcessFunction):
+    """A stream and a broadcast one."""
+
+    @abstractmethod
+    def process_element(self, value: Any, ctx: Any) -> Emitted:
+        """For an element of the stream; broadcast state may be read."""
+
+    @abstractmethod
+    def process_broadcast_element(self, value: Any, ctx: Any) -> Emitted:
+        """For an element of the broadcast stream; every subtask must change the state in the same way."""
+
+
+class KeyedBroadcastProcessFunction(BaseBroadcastProcessFunction):
+    """A keyed stream and a broadcast one."""
+
+    OnTimerContext = _OnTimer
+
+    @abstractmethod
+    def process_element(self, value: Any, ctx: Any) -> Emitted:
+        """For an element of the keyed stream; broadcast state may be read."""
+
+    @abstractmethod
+    def process_broadcast_element(self, value: Any, ctx: Any) -> Emitted:
+        """For an element of the broadcast stream; every subtask must change the state in the same way."""
+
+    def on_timer(self, timestamp: int, ctx: Any) -> Emitted:
+        """Yields what comes of a timer."""
+        return None

@@ -1,0 +1,105 @@
+"""Streams of columns: files, tables at hand, rows that a function makes. All of it *shmflink only*."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from shmflink.connectors.arrow_tables import ArrowSource
+from shmflink.connectors.base import Source
+from shmflink.connectors.file_system.source import FileSource
+from shmflink.connectors.generator import GeneratorSource
+from shmflink.core.typeinfo import TypeInformation
+from shmflink.errors import TypeMismatchError
+
+if TYPE_CHECKING:
+    from shmflink.datastream.data_stream import DataStream
+
+__all__ = ["ReadMethods"]
+
+Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+
+
+class ReadMethods:
+    """Part of `StreamExecutionEnvironment`.
+
+    `paths` are files, folders, globs or URIs; `options` are those of the method of the same name of `FileSource`.
+    """
+
+    if TYPE_CHECKING:
+
+        def _source(self, source: Source, name: str, type_info: TypeInformation | None) -> DataStream: ...
+
+    def read_parquet(self, paths: Paths, **options: Any) -> DataStream:
+        """*shmflink only.* Parquet files. Columns that nobody uses and rows that a filter drops are not read."""
+        return self._files("Parquet", FileSource.parquet, paths, options)
+
+    def read_csv(self, paths: Paths, **options: Any) -> DataStream:
+        """*shmflink only.* CSV files; the types are those of `schema=`, else inferred from a sample."""
+        return self._files("CSV", FileSource.csv, paths, options)
+
+    def read_json_lines(self, paths: Paths, **options: Any) -> DataStream:
+        """*shmflink only.* Files with a JSON object in each line; types as for CSV."""
+        return self._files("JSON lines", FileSource.json_lines, paths, options)
+
+    def read_text(self, paths: Paths, **options: Any) -> DataStream:
+        """*shmflink only.* Text files, a row for each line."""
+        return self._files("Text", FileSource.text, paths, options)
+
+    def read_ipc(self, paths: Paths, **options: Any) -> DataStream:
+        """*shmflink only.* Arrow IPC files and streams (Feather)."""
+        return self._files("Arrow IPC", FileSource.ipc, paths, options)
+
+    def read_orc(self, paths: Paths, **options: Any) -> DataStream:
+        """*shmflink only.* ORC files."""
+        return self._files("ORC", FileSource.orc, paths, options)
+
+    def from_arrow(self, data: pa.Table | pa.RecordBatch | Iterable[pa.RecordBatch]) -> DataStream:
+        """*shmflink only.* The rows of a table, a record batch or several. They travel with the job."""
+        return self._source_of(ArrowSource(_table(data)), "Arrow table")
+
+    def from_pandas(self, frame: Any) -> DataStream:
+        """*shmflink only.* The rows of a `pandas.DataFrame`, without its index."""
+        return self._source_of(ArrowSource(pa.Table.from_pandas(frame, preserve_index=False)), "pandas frame")
+
+    def from_polars(self, frame: Any) -> DataStream:
+        """*shmflink only.* The rows of a `polars.DataFrame`."""
+        return self._source_of(ArrowSource(frame.to_arrow()), "Polars frame")
+
+    def generate(
+        self,
+        function: Callable[[int, int], pa.RecordBatch | list[Any]],
+        rows: int | None = None,
+        *,
+        schema: pa.Schema | TypeInformation | None = None,
+        rows_per_second: float | None = None,
+        batch_rows: int | None = None,
+    ) -> DataStream:
+        """*shmflink only.* Rows that `function(start, stop)` makes: the `start`th to the one before `stop`.
+
+        It returns a RecordBatch, or a list, with exactly these rows, and depends on nothing else. Without `rows` it
+        never ends. Without `schema` it is asked for the rows [0, 0) at once, to learn the columns.
+        """
+        source = GeneratorSource(function, rows, schema, batch_rows=batch_rows, rows_per_second=rows_per_second)
+        return self._source_of(source, "Generator")
+
+    def _files(self, kind: str, make: Callable[..., Source], paths: Paths, options: dict[str, Any]) -> DataStream:
+        given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+        shown = os.path.basename(os.fspath(given[0]).rstrip("/")) if given else ""
+        more = f" and {len(given) - 1} more" if len(given) > 1 else ""
+        return self._source_of(make(paths, **options), f"{kind} {shown}{more}")
+
+    def _source_of(self, source: Source, name: str) -> DataStream:
+        return self._source(source, name, source.produced_type)
+
+
+def _table(data: Any) -> pa.Table:
+    if isinstance(data, pa.Table):
+        return data
+    batches = [data] if isinstance(data, pa.RecordBatch) else list(data)
+    if not batches or not all(isinstance(batch, pa.RecordBatch) for batch in batches):
+        raise TypeMismatchError(f"from_arrow() takes a Table, or at least one RecordBatch, got {data!r:.120}")
+    return pa.Table.from_batches(batches)

@@ -1,0 +1,7 @@
+"""Which time a timer waits for (`pyflink.datastream.time_domain`)."""
+
+from __future__ import annotations
+
+from shmflink.operators.timer_service import TimeDomain
+
+__all__ = ["TimeDomain"]

@@ -1,0 +1,7 @@
+"""Timers of keyed functions (`pyflink.datastream.timerservice`)."""
+
+from __future__ import annotations
+
+from shmflink.operators.timer_service import TimerService
+
+__all__ = ["TimerService"]

@@ -1,0 +1,170 @@
+"""Windows over a stream (`pyflink.datastream.data_stream`: WindowedStream, AllWindowedStream)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
+
+from shmflink.core.typeinfo import RowTypeInfo, TypeInformation, Types
+from shmflink.datastream.functions import ReduceFunction
+from shmflink.datastream.output_tag import OutputTag
+from shmflink.datastream.window_functions import (
+    AggregateFunction,
+    AllWindowFunction,
+    ProcessAllWindowFunction,
+    ProcessWindowFunction,
+    WindowFunction,
+)
+from shmflink.errors import JobGraphError
+from shmflink.operators.windows.assigners import MergingWindowAssigner, WindowAssigner
+from shmflink.operators.windows.evictors import Evictor
+from shmflink.operators.windows.triggers import Trigger
+from shmflink.operators.windows.window_operator import WINDOW_STATE_NAME, WindowOperator, WindowSpec
+from shmflink.state.descriptors import (
+    AggregatingStateDescriptor,
+    ListStateDescriptor,
+    ReducingStateDescriptor,
+    StateDescriptor,
+)
+
+if TYPE_CHECKING:
+    from shmflink.datastream.data_stream import DataStream, KeyedStream
+    from shmflink.datastream.stream_execution_environment import StreamExecutionEnvironment
+
+__all__ = ["AllWindowedStream", "WindowedStream"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    assigner: WindowAssigner
+    trigger: Trigger | None = None
+    evictor: Evictor | None = None
+    allowed_lateness_ms: int = 0
+    late_data: OutputTag | None = None
+
+
+class _Windowed:
+    """What windows of one key and windows of all elements have in common."""
+
+    _is_all = False
+    _kinds: tuple[type, ...] = ()
+
+    def __init__(self, stream: KeyedStream, window_assigner: WindowAssigner) -> None:
+        """Made by `window()` and `window_all()`, not by users."""
+        if not isinstance(window_assigner, WindowAssigner):
+            raise TypeError(f"a window is given by a WindowAssigner, got {window_assigner!r}")
+        self._stream = stream
+        self._settings = _Settings(window_assigner)
+
+    def get_execution_environment(self) -> StreamExecutionEnvironment:
+        """The environment of the stream."""
+        return self._stream.get_execution_environment()
+
+    def get_input_type(self) -> TypeInformation:
+        """Type of the elements."""
+        return self._stream.value_type() or Types.PICKLED_BYTE_ARRAY()
+
+    def trigger(self, trigger: Trigger) -> Self:
+        """Says when a window fires, instead of the assigner's own trigger."""
+        if isinstance(self._settings.assigner, MergingWindowAssigner) and not trigger.can_merge():
+            raise JobGraphError(
+                f"{trigger} cannot be used with {self._settings.assigner}, whose windows merge: can_merge() is "
+                "False. Use EventTimeTrigger, ProcessingTimeTrigger, CountTrigger, or define can_merge() and on_merge()"
+            )
+        self._settings = replace(self._settings, trigger=trigger)
+        return self
+
+    def evictor(self, evictor: Evictor) -> Self:
+        """*shmflink only.* (PyFlink has none.) Takes elements out of windows that fire."""
+        self._settings = replace(self._settings, evictor=evictor)
+        return self
+
+    def allowed_lateness(self, time_ms: int) -> Self:
+        """For how long after its end a window still takes elements; each fires it again. Event time only."""
+        if not isinstance(time_ms, int) or time_ms < 0:
+            raise JobGraphError(f"allowed_lateness(): milliseconds, 0 or more, got {time_ms!r}")
+        self._settings = replace(self._settings, allowed_lateness_ms=time_ms)
+        return self
+
+    def side_output_late_data(self, output_tag: OutputTag) -> Self:
+        """Elements that come too late go to this side output of the result, instead of being dropped."""
+        self._settings = replace(self._settings, late_data=output_tag)
+        return self
+
+    def reduce(
+        self,
+        reduce_function: Callable[[Any, Any], Any] | ReduceFunction,
+        window_function: Any = None,
+        output_type: TypeInformation | None = None,
+    ) -> DataStream:
+        """Reduces the elements of a window as they come; the window function, if any, sees the one value."""
+        self._check_function(window_function, is_optional=True)
+        contents = ReducingStateDescriptor(WINDOW_STATE_NAME, reduce_function, self.get_input_type())
+        if window_function is None and output_type is None:
+            output_type = self._stream.value_type()
+        return self._result(contents, window_function, output_type)
+
+    def apply(self, window_function: Any, output_type: TypeInformation | None = None) -> DataStream:
+        """Calls the function with all elements of a window."""
+        self._check_function(window_function)
+        contents = ListStateDescriptor(WINDOW_STATE_NAME, self.get_input_type())
+        return self._result(contents, window_function, output_type)
+
+    def process(self, process_window_function: Any, output_type: TypeInformation | None = None) -> DataStream:
+        """Calls the function with all elements of a window, state and times."""
+        return self.apply(process_window_function, output_type)
+
+    def aggregate(
+        self,
+        aggregate_function: AggregateFunction,
+        window_function: Any = None,
+        accumulator_type: TypeInformation | list[TypeInformation] | None = None,
+        output_type: TypeInformation | None = None,
+    ) -> DataStream:
+        """Aggregates the elements of a window as they come; the window function, if any, sees the one result."""
+        self._check_function(window_function, is_optional=True)
+        if isinstance(accumulator_type, list):
+            accumulator_type = RowTypeInfo(accumulator_type)
+        kind = accumulator_type or Types.PICKLED_BYTE_ARRAY()
+        contents = AggregatingStateDescriptor(WINDOW_STATE_NAME, aggregate_function, kind)
+        return self._result(contents, window_function, output_type)
+
+    def _check_function(self, function: Any, *, is_optional: bool = False) -> None:
+        if (function is None and is_optional) or isinstance(function, self._kinds):
+            return
+        names = " or ".join(kind.__name__ for kind in self._kinds)
+        raise TypeError(f"window_function should be a {names}, got {function!r}")
+
+    def _result(self, contents: StateDescriptor, function: Any, output_type: TypeInformation | None) -> DataStream:
+        settings = self._settings
+        if settings.evictor is not None and not isinstance(contents, ListStateDescriptor):
+            raise JobGraphError("an evictor needs the elements themselves: use apply() or process()")
+        spec = WindowSpec(
+            settings.assigner,
+            settings.trigger or settings.assigner.get_default_trigger(self.get_execution_environment()),
+            contents,
+            settings.allowed_lateness_ms,
+            settings.late_data,
+            settings.evictor,
+            self._is_all,
+        )
+        result = self._stream.transform(
+            type(settings.assigner).__name__, WindowOperator(spec, function, output_type), output_type
+        )
+        kind = "AllWindow" if self._is_all else "Window"
+        result.set_description(f"{kind}({settings.assigner}, {type(spec.trigger).__name__})")
+        return result.force_non_parallel() if self._is_all else result
+
+
+class WindowedStream(_Windowed):
+    """A keyed stream whose elements are in windows."""
+
+    _kinds = (WindowFunction, ProcessWindowFunction)
+
+
+class AllWindowedStream(_Windowed):
+    """A stream whose elements are in windows, all in one subtask."""
+
+    _is_all = True
+    _kinds = (AllWindowFunction, ProcessAllWindowFunction)

@@ -1,0 +1,147 @@
+"""JSON built from columns: strings, objects, arrays."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pyarrow as pa
+
+from shmflink import _core
+from shmflink.errors import TypeMismatchError
+from shmflink.expressions.coercions import text_where_null
+from shmflink.expressions.json_options import JsonOnNull
+from shmflink.expressions.node import ALIAS, call
+from shmflink.expressions.registry import Kind, Values, function
+from shmflink.expressions.type_rules import is_text
+from shmflink.expressions.vectors import columnwise, literal_value
+
+if TYPE_CHECKING:
+    from shmflink.expressions.expression import Expression
+
+__all__ = ["json", "json_array", "json_array_agg", "json_object", "json_object_agg", "json_string"]
+
+
+def json(value: Any) -> Expression:
+    """JSON text to be put as it is into `json_object` or `json_array`, the only places for it; null or empty is null.
+
+    >>> show(json_object(JsonOnNull.NULL, "nested", json(col("a"))), a=['{"value": 42}', ""])
+    _c0: ['{"nested":{"value":42}}', '{"nested":null}']
+    """
+    return call("json", value)
+
+
+def json_string(value: Any) -> Expression:
+    """A value of any type as JSON: dates and times as ISO 8601, bytes as base64, rows as objects. Null stays null.
+
+    >>> show(json_string(col("a")), a=[[1, None], None])
+    _c0: ['[1,null]', None]
+    """
+    return call("json_string", value)
+
+
+def json_object(on_null: JsonOnNull = JsonOnNull.NULL, *args: Any) -> Expression:
+    """A JSON object of alternating keys (constants) and values. Objects and arrays built inside it stay what they are.
+
+    >>> show(json_object(JsonOnNull.ABSENT, "id", col("a"), "name", col("b")), a=[1, 2], b=["x", None])
+    _c0: ['{"id":1,"name":"x"}', '{"id":2}']
+    """
+    if len(args) % 2:
+        raise TypeMismatchError(f"json_object() takes keys and values in turn, got {len(args)} of them")
+    keys = [literal_value(key, "a key of json_object()") for key in args[::2]]
+    for key in keys:
+        if not isinstance(key, str):
+            raise TypeMismatchError(f"a key of json_object() is a string, got {key!r}")
+    values, raw = _split_raw(args[1::2])
+    return call("json_object", *values, parameters=(tuple(keys), raw, _omits_nulls(on_null, "json_object")))
+
+
+def json_array(on_null: JsonOnNull = JsonOnNull.ABSENT, *args: Any) -> Expression:
+    """A JSON array of values. Objects and arrays built inside it stay what they are.
+
+    >>> show(json_array(JsonOnNull.NULL, col("a"), json_array(JsonOnNull.NULL, "x")), a=[1, None])
+    _c0: ['[1,["x"]]', '[null,["x"]]']
+    """
+    values, raw = _split_raw(args)
+    return call("json_array", *values, parameters=(raw, _omits_nulls(on_null, "json_array")))
+
+
+def json_object_agg(*_arguments: Any) -> NoReturn:
+    """Not there.
+
+    Raises:
+        TypeMismatchError: always; says what to do instead.
+    """
+    raise TypeMismatchError("there is no json_object_agg(): collect() the values, then json_string() of them")
+
+
+def json_array_agg(*_arguments: Any) -> NoReturn:
+    """Not there.
+
+    Raises:
+        TypeMismatchError: always; says what to do instead.
+    """
+    raise TypeMismatchError("there is no json_array_agg(): json_string() of the group's array_agg")
+
+
+def _omits_nulls(on_null: Any, name: str) -> bool:
+    if not isinstance(on_null, JsonOnNull):
+        raise TypeMismatchError(f"{name}() takes a JsonOnNull first, got {on_null!r}")
+    return on_null is JsonOnNull.ABSENT
+
+
+def _split_raw(values: tuple[Any, ...]) -> tuple[list[Any], tuple[bool, ...]]:
+    """The values, and which of them are JSON already."""
+    plain, raw = [], []
+    for value in values:
+        inner = value
+        while getattr(inner, "function", None) == ALIAS:
+            inner = inner.arguments[0]
+        function_name = getattr(inner, "function", None)
+        raw.append(function_name in ("json", "json_object", "json_array"))
+        plain.append(inner.arguments[0] if function_name == "json" else value)
+    return plain, tuple(raw)
+
+
+@function("json", Kind.STRING)
+def _json(_text: Values) -> Values:
+    raise TypeError("json() can stand inside json_object() and json_array() only")
+
+
+@function("json_string", Kind.ANY, coerce=text_where_null)
+@columnwise
+def _json_string(values: pa.Array) -> Values:
+    return _core.json_string(values)
+
+
+@function("json_object", Kind.ANY, variadic=True, optional=1, coerce=text_where_null)
+def _json_object(*given: Any) -> Values:
+    *values, keys, raw, omits_nulls = given
+    _check_raw(values, raw)
+    if not values:
+        return pa.scalar("{}")
+    return _objects(*values, keys=list(keys), raw=list(raw), omits_nulls=omits_nulls)
+
+
+@function("json_array", Kind.ANY, variadic=True, optional=1, coerce=text_where_null)
+def _json_array(*given: Any) -> Values:
+    *values, raw, omits_nulls = given
+    _check_raw(values, raw)
+    if not values:
+        return pa.scalar("[]")
+    return _arrays(*values, raw=list(raw), omits_nulls=omits_nulls)
+
+
+@columnwise
+def _objects(*columns: pa.Array, keys: list[str], raw: list[bool], omits_nulls: bool) -> pa.Array:
+    return _core.json_object(keys, list(columns), raw, omits_nulls)
+
+
+@columnwise
+def _arrays(*columns: pa.Array, raw: list[bool], omits_nulls: bool) -> pa.Array:
+    return _core.json_array(list(columns), raw, omits_nulls)
+
+
+def _check_raw(values: list[Values], raw: tuple[bool, ...]) -> None:
+    for value, is_raw in zip(values, raw, strict=True):
+        if is_raw and not is_text(value.type):
+            raise TypeError(f"json() takes a string, not {value.type}")

@@ -1,0 +1,112 @@
+"""Random numbers and identifiers. Each call of `rand()` in a program is a sequence of its own."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shmflink.errors import TypeMismatchError
+from shmflink.expressions.node import call
+from shmflink.expressions.registry import Kind, Values, function
+from shmflink.expressions.vectors import as_int64, literal_value, text_columns
+
+if TYPE_CHECKING:
+    from shmflink.expressions.expression import Expression
+
+__all__ = ["rand", "rand_integer", "uuid"]
+
+_UUID_BYTES: Final = 16
+_UUID_LETTERS: Final = 36
+_DASHES: Final = (8, 13, 18, 23)
+_HEX: Final = np.frombuffer(b"0123456789abcdef", np.uint8)
+_numbers_of_calls = itertools.count()
+
+
+class RandomSequence:
+    """Where a call of `rand` draws from. Copies in other processes start anew: from the seed, or from the system.
+
+    One with a seed is the same as any other with this seed; without one, each is only itself.
+    """
+
+    __slots__ = ("_generator", "_seed", "_token")
+
+    def __init__(self, seed: int | None, token: int) -> None:
+        self._seed = seed
+        self._token = token
+        self._generator: np.random.Generator | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return RandomSequence, (self._seed, self._token)
+
+    def __repr__(self) -> str:
+        return f"seed={self._seed}" if self._seed is not None else f"sequence={self._token}"
+
+    def draw(self, rows: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """The next numbers: 0 <= number < 1."""
+        if self._generator is None:
+            self._generator = np.random.default_rng(self._seed)
+        return self._generator.random(rows)
+
+
+def rand(seed: Any = None) -> Expression:
+    """Random float64 from 0 up to, not including, 1. With the same seed, the same sequence in each subtask.
+
+    >>> show(rand(7) == rand(7), a=[0, 0])
+    _c0: [True, True]
+    """
+    return call("rand", parameters=(_sequence(seed),))
+
+
+def rand_integer(bound: Any, seed: Any = None) -> Expression:
+    """Random int64 from 0 up to, not including, the bound; null where the bound is null or below 1.
+
+    >>> show(rand_integer(10, 7) < 10, a=[0, 0])
+    _c0: [True, True]
+    """
+    return call("rand_integer", bound, parameters=(_sequence(seed),))
+
+
+def uuid() -> Expression:
+    """Random UUID (RFC 9562, version 4) as a string, from the system's secure generator.
+
+    >>> show(uuid().char_length, a=[0, 0])
+    _c0: [36, 36]
+    """
+    return call("uuid", parameters=(RandomSequence(None, next(_numbers_of_calls)),))
+
+
+def _sequence(seed: Any) -> RandomSequence:
+    value = literal_value(seed, "a seed")
+    if value is not None and not isinstance(value, int):
+        raise TypeMismatchError(f"a seed is an integer, got {value!r}")
+    return RandomSequence(value, next(_numbers_of_calls) if value is None else 0)
+
+
+@function("rand", needs_rows=True)
+def _rand(sequence: RandomSequence, rows: int) -> Values:
+    return pa.array(sequence.draw(rows))
+
+
+@function("rand_integer", Kind.INTEGER, needs_rows=True)
+def _rand_integer(bound: Values, sequence: RandomSequence, rows: int) -> Values:
+    limit = as_int64(bound)
+    numbers = pc.floor(pc.multiply(pa.array(sequence.draw(rows)), pc.cast(limit, pa.float64(), safe=False)))
+    # The product may round up to the bound itself.
+    drawn = pc.min_element_wise(pc.cast(numbers, pa.int64()), pc.subtract(limit, 1), skip_nulls=False)
+    return pc.if_else(pc.greater(limit, 0), drawn, pa.scalar(None, pa.int64()))
+
+
+@function("uuid", needs_rows=True)
+def _uuid(_sequence: RandomSequence, rows: int) -> Values:
+    raw = np.frombuffer(os.urandom(rows * _UUID_BYTES), np.uint8).reshape(rows, _UUID_BYTES).copy()
+    raw[:, 6] = raw[:, 6] & 0x0F | 0x40  # the version
+    raw[:, 8] = raw[:, 8] & 0x3F | 0x80  # the variant
+    digits = np.stack([raw >> 4, raw & 0x0F], axis=2).reshape(rows, 2 * _UUID_BYTES)
+    letters = np.full((rows, _UUID_LETTERS), ord("-"), np.uint8)
+    letters[:, [i for i in range(_UUID_LETTERS) if i not in _DASHES]] = _HEX[digits]
+    return text_columns(letters)

@@ -1,0 +1,144 @@
+"""What kernels share: constants next to columns, nulls without a type, and numpy views of Arrow's buffers."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shmflink.errors import TypeMismatchError
+from shmflink.expressions.node import LITERAL, Node
+from shmflink.expressions.registry import Values
+
+__all__ = [
+    "as_double",
+    "as_int64",
+    "as_strings",
+    "columnwise",
+    "constant_of",
+    "fixed_width",
+    "int64_view",
+    "literal_value",
+    "repeated",
+    "text_columns",
+    "typed",
+    "validity_of",
+    "with_validity",
+]
+
+_STRING_BYTES_MAX: Final = 2**31 - 1  # offsets of strings are 32 bits wide
+
+
+def columnwise(compute: Callable[..., pa.Array]) -> Callable[..., Values]:
+    """For kernels that want arrays of equal length: constants are repeated; only constants give a constant."""
+
+    @functools.wraps(compute)
+    def whole(*values: Any, **options: Any) -> Values:
+        lengths = {len(value) for value in values if isinstance(value, pa.Array)}
+        rows = lengths.pop() if lengths else 1
+        is_constant = not any(isinstance(value, pa.Array) for value in values)
+        arrays = [repeated(value, rows) if isinstance(value, pa.Scalar) else value for value in values]
+        result = compute(*arrays, **options)
+        return result[0] if is_constant else result
+
+    return whole
+
+
+def repeated(value: pa.Scalar, rows: int) -> pa.Array:
+    """The constant, once for each row."""
+    # Arrow repeats nested values at least once.
+    return pa.repeat(value, rows) if rows else pa.repeat(value, 1).slice(1)
+
+
+def typed(value: Values, kind: pa.DataType) -> Values:
+    """The value; nulls that have no type get this one."""
+    return value.cast(kind) if pa.types.is_null(value.type) else value
+
+
+def as_double(value: Values) -> Values:
+    """Any number as float64."""
+    if pa.types.is_float64(value.type):
+        return value
+    return pc.cast(value, pa.float64(), safe=False)
+
+
+def as_int64(value: Values) -> Values:
+    """Any whole number as int64."""
+    return value if pa.types.is_int64(value.type) else pc.cast(value, pa.int64())
+
+
+def as_strings(value: Values) -> Values:
+    """Any string type, or nulls, as `pa.string()`."""
+    return value if pa.types.is_string(value.type) else pc.cast(value, pa.string())
+
+
+def constant_of(value: Values, what: str) -> Any:
+    """The Python value of an argument that must be the same for all rows.
+
+    Raises:
+        TypeError: it is a column.
+    """
+    if isinstance(value, pa.Scalar):
+        return value.as_py()
+    raise TypeError(f"{what} must be a constant, not a column")
+
+
+def literal_value(value: Any, what: str) -> Any:
+    """The Python value of a constant given when an expression is built: itself or a `lit`.
+
+    Raises:
+        TypeMismatchError: any other expression.
+    """
+    if not isinstance(value, Node):
+        return value
+    if value.function == LITERAL:
+        return value.parameters[0].as_py()
+    raise TypeMismatchError(f"{value.place}: {what} must be a constant, got `{value}`")
+
+
+def int64_view(array: pa.Array) -> npt.NDArray[np.int64]:
+    """The integers of a type 64 bits wide, without a copy; what stands at nulls is undefined. Read-only."""
+    data = array.buffers()[1]
+    if data is None or len(array) == 0:
+        return np.empty(0, np.int64)
+    return np.frombuffer(data, np.int64, len(array), array.offset * 8)
+
+
+def fixed_width(numbers: npt.NDArray[Any], like: pa.Array, kind: pa.DataType) -> pa.Array:
+    """An array of `kind` over these values, null where `like` is."""
+    validity = validity_of(like)
+    nulls = like.null_count if validity is not None else 0
+    return pa.Array.from_buffers(kind, len(numbers), [validity, pa.py_buffer(numbers)], nulls)
+
+
+def validity_of(array: pa.Array) -> pa.Buffer | None:
+    """The validity bits from the first row on (a copy where a slice does not start at a byte); None: no nulls."""
+    if array.null_count == 0:
+        return None
+    if array.offset == 0 and not pa.types.is_null(array.type):
+        return array.buffers()[0]
+    return pc.is_valid(array).buffers()[1]
+
+
+def with_validity(array: pa.Array, *others: pa.Array) -> pa.Array:
+    """The array, null also where one of the others is."""
+    for other in others:
+        if other.null_count:
+            array = pc.if_else(pc.is_valid(other), array, pa.scalar(None, array.type))
+    return array
+
+
+def text_columns(letters: npt.NDArray[np.uint8], like: pa.Array | None = None) -> pa.Array:
+    """Strings of one width from a matrix of ASCII letters (rows, width); null where `like` is."""
+    rows, width = letters.shape
+    if rows * width > _STRING_BYTES_MAX:
+        raise ValueError(f"{rows} strings of {width} bytes do not fit one batch: use smaller batches")
+    offsets = np.arange(0, (rows + 1) * width, width, dtype=np.int32)[: rows + 1]
+    validity = None if like is None else validity_of(like)
+    data = pa.py_buffer(np.ascontiguousarray(letters))
+    return pa.Array.from_buffers(pa.string(), rows, [validity, pa.py_buffer(offsets), data])

@@ -1,0 +1,79 @@
+"""Names of time zones as Java takes them, for Arrow."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shmflink.errors import TypeMismatchError
+from shmflink.expressions.registry import Values
+from shmflink.expressions.vectors import literal_value
+
+__all__ = ["from_local", "zone_of"]
+
+_OFFSET: Final = re.compile(r"(?:GMT|UTC|UT)?([+-])(\d{1,2})(?::?(\d{2}))?")
+
+# The three-letter names that java.time.ZoneId.SHORT_IDS still knows.
+_SHORT_NAMES: Final = {
+    "ACT": "Australia/Darwin",
+    "AET": "Australia/Sydney",
+    "AGT": "America/Argentina/Buenos_Aires",
+    "ART": "Africa/Cairo",
+    "AST": "America/Anchorage",
+    "BET": "America/Sao_Paulo",
+    "BST": "Asia/Dhaka",
+    "CAT": "Africa/Harare",
+    "CNT": "America/St_Johns",
+    "CST": "America/Chicago",
+    "CTT": "Asia/Shanghai",
+    "EAT": "Africa/Addis_Ababa",
+    "ECT": "Europe/Paris",
+    "EST": "-05:00",
+    "HST": "-10:00",
+    "IET": "America/Indiana/Indianapolis",
+    "IST": "Asia/Kolkata",
+    "JST": "Asia/Tokyo",
+    "MIT": "Pacific/Apia",
+    "MST": "-07:00",
+    "NET": "Asia/Yerevan",
+    "NST": "Pacific/Auckland",
+    "PLT": "Asia/Karachi",
+    "PNT": "America/Phoenix",
+    "PRT": "America/Puerto_Rico",
+    "PST": "America/Los_Angeles",
+    "SST": "Pacific/Guadalcanal",
+    "VST": "Asia/Ho_Chi_Minh",
+    "Z": "UTC",
+}
+
+
+def zone_of(zone: Any) -> str:
+    """Arrow's name of a zone: `Europe/Berlin`, `PST`, `GMT-08:00`, `+02:00`. A constant.
+
+    Raises:
+        TypeMismatchError: no such zone, or no constant.
+    """
+    name = literal_value(zone, "a time zone")
+    if not isinstance(name, str):
+        raise TypeMismatchError(f"a time zone is a string such as 'Europe/Berlin', got {name!r}")
+    offset = _OFFSET.fullmatch(name)
+    if offset is not None:
+        return f"{offset[1]}{int(offset[2]):02d}:{offset[3] or '00'}"
+    known = _SHORT_NAMES.get(name, name)
+    try:
+        pc.assume_timezone(pa.array([0], pa.timestamp("s")), known)
+    except pa.ArrowException:
+        raise TypeMismatchError(f"there is no time zone {name!r}: use a name such as 'Europe/Berlin'") from None
+    return known
+
+
+def from_local(local: Values, zone: str) -> Values:
+    """Timestamps without zone, read as local time of one: the moments, in UTC.
+
+    A local time that the zone has twice is the earlier; one that it skips is the first moment after the gap.
+    """
+    moments = pc.assume_timezone(local, zone, ambiguous="earliest", nonexistent="latest")
+    return pc.cast(moments, pa.timestamp(local.type.unit, "UTC"))

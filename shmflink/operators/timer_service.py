@@ -1,0 +1,171 @@
+"""Timers and the current time as a function sees them, and how they fire."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from enum import Enum
+from typing import Any, Protocol, TypeAlias
+
+from shmflink.core.elements import MIN_TIMESTAMP_MS
+from shmflink.errors import UsageError
+from shmflink.operators.processing_time import ProcessingTimeService
+from shmflink.state.timers import TimerQueue
+
+__all__ = ["InternalTimerService", "NoTimers", "OnTimer", "TimeDomain", "TimerService"]
+
+
+class TimeDomain(Enum):
+    """Which time a timer waits for (`pyflink.datastream.time_domain`)."""
+
+    EVENT_TIME = 0
+    PROCESSING_TIME = 1
+
+
+OnTimer: TypeAlias = Callable[[TimeDomain, int, Any, Any], Iterator[Any]]
+"""(domain, timestamp in ms, key, namespace) -> outputs."""
+
+
+class InternalTimerService:
+    """Timers of one operator, by key and namespace. `on_timer` is called for each that fires, in order of time."""
+
+    def __init__(self, processing_time: ProcessingTimeService, on_timer: OnTimer) -> None:
+        self.event_timers = TimerQueue()
+        self.processing_timers = TimerQueue()
+        self.watermark_ms = MIN_TIMESTAMP_MS
+        self._processing_time = processing_time
+        self._on_timer = on_timer
+        self._scheduled_ms: int | None = None
+
+    def now_ms(self) -> int:
+        """Processing time."""
+        return self._processing_time.now_ms()
+
+    def register_event_timer(self, timestamp_ms: int, key: Any, namespace: Any = None) -> None:
+        """Fires when the watermark reaches the timestamp; at its next advance where it has already."""
+        self.event_timers.register(timestamp_ms, key, namespace)
+
+    def delete_event_timer(self, timestamp_ms: int, key: Any, namespace: Any = None) -> None:
+        self.event_timers.delete(timestamp_ms, key, namespace)
+
+    def register_processing_timer(self, timestamp_ms: int, key: Any, namespace: Any = None) -> None:
+        """Fires when processing time reaches the timestamp; as soon as possible where it has already."""
+        self.processing_timers.register(timestamp_ms, key, namespace)
+        self._schedule()
+
+    def delete_processing_timer(self, timestamp_ms: int, key: Any, namespace: Any = None) -> None:
+        self.processing_timers.delete(timestamp_ms, key, namespace)
+
+    def advance_watermark(self, watermark_ms: int) -> Iterator[Any]:
+        """Fires what is due; the caller forwards the watermark after that."""
+        self.watermark_ms = watermark_ms
+        for timestamp_ms, key, namespace in self.event_timers.due(watermark_ms):
+            yield from self._on_timer(TimeDomain.EVENT_TIME, timestamp_ms, key, namespace)
+
+    def fire_processing_timers(self, until_ms: int) -> Iterator[Any]:
+        """Fires what is due: batch mode's end of a key fires all."""
+        for timestamp_ms, key, namespace in self.processing_timers.due(until_ms):
+            yield from self._on_timer(TimeDomain.PROCESSING_TIME, timestamp_ms, key, namespace)
+
+    def schedule_restored(self) -> None:
+        """Has restored processing-time timers fire; those that came due meanwhile at once."""
+        self._schedule()
+
+    def _schedule(self) -> None:
+        """A timer fires a millisecond after its time, as Flink's: at `t` elements of time `t` may still come."""
+        next_ms = self.processing_timers.next_ms
+        if next_ms is not None and (self._scheduled_ms is None or next_ms + 1 < self._scheduled_ms):
+            self._scheduled_ms = next_ms + 1
+            self._processing_time.schedule(next_ms + 1, self._on_processing_time)
+
+    def _on_processing_time(self, at_ms: int) -> Iterator[Any]:
+        if self._scheduled_ms == at_ms:
+            self._scheduled_ms = None
+        yield from self.fire_processing_timers(self._processing_time.now_ms() - 1)
+        self._schedule()
+
+
+class CurrentKeyed(Protocol):
+    """Who knows the current key, as `core.keys.decode_keys` gives it."""
+
+    entry: Any
+
+
+class TimerService:
+    """`pyflink.datastream.TimerService`: timers of the current key."""
+
+    __slots__ = ("_current", "_internal")
+
+    def __init__(self, internal: InternalTimerService, current: CurrentKeyed) -> None:
+        self._internal = internal
+        self._current = current
+
+    def current_processing_time(self) -> int:
+        """Milliseconds since 1970 (UTC)."""
+        return self._internal.now_ms()
+
+    def current_watermark(self) -> int:
+        """The last watermark, -2**63 before the first."""
+        return self._internal.watermark_ms
+
+    def register_event_time_timer(self, timestamp: int) -> None:
+        """`on_timer` is called once when the watermark reaches the timestamp."""
+        self._internal.register_event_timer(_checked(timestamp), self._current.entry)
+
+    def register_processing_time_timer(self, timestamp: int) -> None:
+        """`on_timer` is called once when processing time reaches the timestamp."""
+        self._internal.register_processing_timer(_checked(timestamp), self._current.entry)
+
+    def delete_event_time_timer(self, timestamp: int) -> None:
+        """Removes the timer of exactly this time, where it is there."""
+        self._internal.delete_event_timer(_checked(timestamp), self._current.entry)
+
+    def delete_processing_time_timer(self, timestamp: int) -> None:
+        """Removes the timer of exactly this time, where it is there."""
+        self._internal.delete_processing_timer(_checked(timestamp), self._current.entry)
+
+
+class NoTimers:
+    """The timer service of a stream without keys: it tells the time and refuses timers."""
+
+    __slots__ = ("_operator", "_processing_time", "watermark_ms")
+
+    def __init__(self, processing_time: ProcessingTimeService, operator: str) -> None:
+        self.watermark_ms = MIN_TIMESTAMP_MS
+        self._processing_time = processing_time
+        self._operator = operator
+
+    def current_processing_time(self) -> int:
+        """Milliseconds since 1970 (UTC)."""
+        return self._processing_time.now_ms()
+
+    def current_watermark(self) -> int:
+        """The last watermark, -2**63 before the first."""
+        return self.watermark_ms
+
+    def register_event_time_timer(self, timestamp: int) -> None:
+        """Always an error: timers belong to keys."""
+        raise self._refused("register_event_time_timer")
+
+    def register_processing_time_timer(self, timestamp: int) -> None:
+        """Always an error: timers belong to keys."""
+        raise self._refused("register_processing_time_timer")
+
+    def delete_event_time_timer(self, timestamp: int) -> None:
+        """Always an error: timers belong to keys."""
+        raise self._refused("delete_event_time_timer")
+
+    def delete_processing_time_timer(self, timestamp: int) -> None:
+        """Always an error: timers belong to keys."""
+        raise self._refused("delete_processing_time_timer")
+
+    def _refused(self, method: str) -> UsageError:
+        return UsageError(
+            f"operator '{self._operator}': {method}(): timers are only supported on a keyed stream; "
+            "call key_by() before process()"
+        )
+
+
+def _checked(timestamp: Any) -> int:
+    if not isinstance(timestamp, int):
+        raise UsageError(f"a timer's timestamp is an int of milliseconds, got {timestamp!r}")
+    return timestamp

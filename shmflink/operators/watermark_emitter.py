@@ -1,0 +1,252 @@
+"""Event time of one input: timestamps taken out of batches, watermarks told from them.
+
+Source: Flink's TimestampsAndWatermarksOperator, BoundedOutOfOrdernessWatermarks, WatermarksWithIdleness.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final, Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shmflink.core.batch import Batch
+from shmflink.core.clock import Clock
+from shmflink.core.elements import MIN_TIMESTAMP_MS, Watermark, WatermarkStatus
+from shmflink.core.watermark_strategy import ColumnTimestamps, WatermarkGenerator, WatermarkOutput, WatermarkStrategy
+from shmflink.errors import TypeMismatchError
+from shmflink.operators.base import OperatorContext
+from shmflink.operators.user_function import UserFunction
+
+__all__ = ["TimestampAssignment", "WatermarkEmitter"]
+
+_NO_TIMESTAMP: Final = -1  # what an assigner is told where the record has none, as in PyFlink
+
+
+class TimestampAssignment:
+    """Gives batches their timestamps, by a column or by the user's function."""
+
+    def __init__(self, assigner: Any) -> None:
+        """`assigner`: a TimestampAssigner, a ColumnTimestamps, or None to keep the timestamps that are there."""
+        self._column = assigner if isinstance(assigner, ColumnTimestamps) else None
+        is_function = assigner is not None and self._column is None
+        self._function = UserFunction(assigner, "extract_timestamp") if is_function else None
+
+    def open(self, context: OperatorContext) -> None:
+        self._name = context.operator_name
+        if self._function is not None:
+            self._function.open(context)
+
+    def close(self) -> None:
+        if self._function is not None:
+            self._function.close()
+
+    def stamped(self, batch: Batch) -> Batch:
+        """The batch with its timestamps.
+
+        Raises:
+            TypeMismatchError: a timestamp is missing or no number of milliseconds.
+            UserFunctionError: the assigner failed on a record.
+        """
+        if self._column is not None:
+            return batch.with_timestamps(self._of_column(batch, self._column.column))
+        return batch if self._function is None else batch.with_timestamps(self._of_function(batch, self._function))
+
+    def _of_column(self, batch: Batch, name: str) -> pa.Int64Array:
+        columns = batch.columns()
+        if name not in columns.schema.names:
+            raise TypeMismatchError(
+                f"operator '{self._name}': there is no column `{name}` for the timestamps; "
+                f"the columns are {', '.join(columns.schema.names)}"
+            )
+        values = columns.column(name)
+        if values.null_count:
+            row = pc.index(pc.is_null(values), True).as_py()
+            raise TypeMismatchError(
+                f"operator '{self._name}': row {row} of the batch has no timestamp: `{name}` is null. "
+                "Filter such rows out before"
+            )
+        return _millis(values, name, self._name)
+
+    def _of_function(self, batch: Batch, function: UserFunction) -> pa.Int64Array:
+        rows = batch.rows()
+        before: Any = [_NO_TIMESTAMP] * len(rows) if batch.timestamps is None else batch.timestamps.to_pylist()
+        call = function.call
+        iterator = iter(rows)
+        try:
+            stamps = [call(row, old) for row, old in zip(iterator, before, strict=True)]  # per row: the user's own
+        except Exception as error:
+            function.fail_at(error, rows, iterator)
+        try:
+            return pa.array(stamps, pa.int64(), from_pandas=False)
+        except (pa.ArrowException, TypeError, OverflowError) as error:
+            index = next(i for i, stamp in enumerate(stamps) if not isinstance(stamp, int))
+            raise TypeMismatchError(
+                f"operator '{self._name}': extract_timestamp() must return milliseconds as an int, "
+                f"it returned {stamps[index]!r} for {rows[index]!r:.200}"
+            ) from error
+
+
+def _millis(values: pa.Array, name: str, operator: str) -> pa.Int64Array:
+    kind = values.type
+    if pa.types.is_timestamp(kind):
+        return values.cast(pa.timestamp("ms", kind.tz), safe=False).cast(pa.int64())
+    if pa.types.is_date(kind):
+        return values.cast(pa.timestamp("ms")).cast(pa.int64())
+    if pa.types.is_integer(kind):
+        return values.cast(pa.int64())
+    raise TypeMismatchError(
+        f"operator '{operator}': `{name}` is of type {kind}; timestamps are a timestamp, a date or an integer of "
+        "milliseconds since 1970 (UTC)"
+    )
+
+
+class _BatchGenerator(Protocol):
+    """A watermark generator that is told of whole batches."""
+
+    def on_batch(self, batch: Batch) -> None: ...
+
+    def on_periodic_emit(self, output: WatermarkOutput) -> None: ...
+
+
+class _BoundedOutOfOrderness:
+    """max timestamp - bound - 1."""
+
+    def __init__(self, bound_ms: int) -> None:
+        self._bound_ms = bound_ms
+        self._max_ms = MIN_TIMESTAMP_MS + bound_ms + 1
+
+    def on_batch(self, batch: Batch) -> None:
+        if batch.timestamps is not None and batch.num_rows:
+            self._max_ms = max(self._max_ms, pc.max(batch.timestamps).as_py())
+
+    def on_periodic_emit(self, output: WatermarkOutput) -> None:
+        output.emit_watermark(self._max_ms - self._bound_ms - 1)
+
+
+class _NoWatermarks:
+    def on_batch(self, batch: Batch) -> None:
+        """Nothing is told."""
+
+    def on_periodic_emit(self, output: WatermarkOutput) -> None:
+        """Nothing is told."""
+
+
+class _UserGenerator:
+    """The user's own, told of every record."""
+
+    def __init__(self, generator: WatermarkGenerator) -> None:
+        self._generator = generator
+
+    def rows(self, batch: Batch, output: WatermarkOutput) -> Iterator[int]:
+        """Tells the generator of each row; after each, how many rows it was told of."""
+        stamps = [MIN_TIMESTAMP_MS] * batch.num_rows if batch.timestamps is None else batch.timestamps.to_pylist()
+        on_event = self._generator.on_event
+        for told, (row, stamp) in enumerate(zip(batch.rows(), stamps, strict=True), start=1):
+            on_event(row, stamp, output)  # per row: the user's own function
+            yield told
+
+    def on_periodic_emit(self, output: WatermarkOutput) -> None:
+        self._generator.on_periodic_emit(output)
+
+
+class WatermarkEmitter(WatermarkOutput):
+    """Watermarks and idleness of one stream; `drain` hands out what has to follow the batches so far.
+
+    With `restart` a new split begins: its watermark counts alone, and what was emitted never goes back.
+    """
+
+    def __init__(self, strategy: WatermarkStrategy, clock: Clock) -> None:
+        self._strategy = strategy
+        self._clock = clock
+        timeout = strategy.idle_timeout
+        self._idle_timeout_ns = -1 if timeout is None else timeout.to_millis() * 1_000_000
+        self._inactive_since_ns = -1
+        self._had_activity = False
+        self._is_idle = False
+        self._emitted_ms = MIN_TIMESTAMP_MS
+        self._out: list[Watermark | WatermarkStatus] = []
+        self._generator = _generator_of(strategy)
+
+    @property
+    def watermark_ms(self) -> int:
+        """The last watermark emitted; MIN_TIMESTAMP_MS before the first."""
+        return self._emitted_ms
+
+    def restart(self) -> None:
+        """A split begins."""
+        self._generator = _generator_of(self._strategy)
+
+    def through(self, batch: Batch) -> Iterator[Batch | Watermark | WatermarkStatus]:
+        """The batch with its timestamps, cut where a generator of the user's puts a watermark between two rows."""
+        if not batch.num_rows:
+            return
+        self._had_activity = True
+        if not isinstance(self._generator, _UserGenerator):
+            self._generator.on_batch(batch)
+            yield batch
+            return
+        start = 0
+        for stop in self._generator.rows(batch, self):
+            if self._out:
+                yield batch.slice(start, stop - start)
+                yield from self.drain()
+                start = stop
+        if start < batch.num_rows:
+            yield batch.slice(start, batch.num_rows - start)
+
+    def on_periodic(self, *, is_paused: bool = False) -> None:
+        """The interval is over. A source that is paused to let others catch up is not idle."""
+        self._had_activity |= is_paused
+        if self._check_idle():
+            if not self._is_idle:
+                self._is_idle = True
+                self._out.append(WatermarkStatus(idle=True))
+        else:
+            self._generator.on_periodic_emit(self)
+
+    def emit_watermark(self, timestamp_ms: int) -> None:
+        """A generator says how far event time has come; what does not grow is dropped."""
+        if timestamp_ms <= self._emitted_ms or timestamp_ms == MIN_TIMESTAMP_MS:
+            return
+        self._emitted_ms = timestamp_ms
+        self.mark_active()
+        self._out.append(Watermark(timestamp_ms))
+
+    def mark_idle(self) -> None:
+        """A generator of the user's says that nothing comes for now."""
+        if not self._is_idle:
+            self._is_idle = True
+            self._out.append(WatermarkStatus(idle=True))
+
+    def mark_active(self) -> None:
+        """The stream takes part in event time again."""
+        if self._is_idle:
+            self._is_idle = False
+            self._out.append(WatermarkStatus(idle=False))
+
+    def drain(self) -> Iterator[Watermark | WatermarkStatus]:
+        """What has to be emitted now, in order."""
+        out, self._out = self._out, []
+        return iter(out)
+
+    def _check_idle(self) -> bool:
+        if self._idle_timeout_ns < 0:
+            return False
+        now_ns = self._clock.monotonic_ns()
+        if self._had_activity:
+            self._had_activity = False
+            self._inactive_since_ns = -1
+            return False
+        if self._inactive_since_ns < 0:
+            self._inactive_since_ns = now_ns
+            return False
+        return now_ns - self._inactive_since_ns > self._idle_timeout_ns
+
+
+def _generator_of(strategy: WatermarkStrategy) -> _BatchGenerator | _UserGenerator:
+    if strategy.generator is not None:
+        return _UserGenerator(strategy.generator())
+    bound = strategy.max_out_of_orderness
+    return _NoWatermarks() if bound is None else _BoundedOutOfOrderness(bound.to_millis())

@@ -1,0 +1,397 @@
+"""When a window fires (PyFlink: Trigger)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from enum import Enum
+from typing import Any, TypeAlias
+
+from shmflink.core.time_units import Time
+from shmflink.core.type_parameters import TakesTypeParameters
+from shmflink.core.typeinfo import Types
+from shmflink.operators.windows.window import Window
+from shmflink.state.descriptors import ReducingStateDescriptor, StateDescriptor, ValueStateDescriptor
+
+__all__ = [
+    "ContinuousEventTimeTrigger",
+    "ContinuousProcessingTimeTrigger",
+    "CountTrigger",
+    "DeltaTrigger",
+    "EventTimeTrigger",
+    "NeverTrigger",
+    "OnMergeContext",
+    "ProcessingTimeTrigger",
+    "PurgingTrigger",
+    "Trigger",
+    "TriggerContext",
+    "TriggerResult",
+]
+
+
+class TriggerResult(Enum):
+    """(fire, purge): whether results leave, and whether the window's contents go."""
+
+    CONTINUE = (False, False)
+    FIRE_AND_PURGE = (True, True)
+    FIRE = (True, False)
+    PURGE = (False, True)
+
+    def is_fire(self) -> bool:
+        """Whether results leave."""
+        return self.value[0]
+
+    def is_purge(self) -> bool:
+        """Whether the window's contents go."""
+        return self.value[1]
+
+
+class TriggerContext(TakesTypeParameters, ABC):
+    """What a trigger may use: times, timers and state of its key and window."""
+
+    @abstractmethod
+    def get_current_processing_time(self) -> int:
+        """Milliseconds since 1970 (UTC)."""
+
+    @abstractmethod
+    def get_metric_group(self) -> Any:
+        """Metrics of the operator."""
+
+    @abstractmethod
+    def get_current_watermark(self) -> int:
+        """The last watermark, -2**63 before the first."""
+
+    @abstractmethod
+    def register_processing_time_timer(self, time: int) -> None:
+        """`on_processing_time` is called then."""
+
+    @abstractmethod
+    def register_event_time_timer(self, time: int) -> None:
+        """`on_event_time` is called when the watermark is there."""
+
+    @abstractmethod
+    def delete_processing_time_timer(self, time: int) -> None:
+        """Takes a timer back."""
+
+    @abstractmethod
+    def delete_event_time_timer(self, time: int) -> None:
+        """Takes a timer back."""
+
+    @abstractmethod
+    def get_partitioned_state(self, state_descriptor: StateDescriptor) -> Any:
+        """State of the key and window."""
+
+
+class OnMergeContext(TriggerContext):
+    """Also brings the state of merged windows together."""
+
+    @abstractmethod
+    def merge_partitioned_state(self, state_descriptor: StateDescriptor) -> None:
+        """The state of the merged windows becomes that of the result."""
+
+
+_Context: TypeAlias = TriggerContext  # the class below has attributes of these names
+_MergeContext: TypeAlias = OnMergeContext
+
+
+class Trigger(TakesTypeParameters, ABC):
+    """Decides for each element and timer whether a window fires. One object serves all windows: keep state in `ctx`."""
+
+    TriggerContext = TriggerContext
+    OnMergeContext = OnMergeContext
+
+    @abstractmethod
+    def on_element(self, element: Any, timestamp: int, window: Window, ctx: _Context) -> TriggerResult:
+        """An element came into the window."""
+
+    @abstractmethod
+    def on_processing_time(self, time: int, window: Window, ctx: _Context) -> TriggerResult:
+        """A processing-time timer of the window fired."""
+
+    @abstractmethod
+    def on_event_time(self, time: int, window: Window, ctx: _Context) -> TriggerResult:
+        """An event-time timer of the window fired."""
+
+    def can_merge(self) -> bool:
+        """Whether it may be used with windows that merge."""
+        return False
+
+    @abstractmethod
+    def on_merge(self, window: Window, ctx: _MergeContext) -> None:
+        """Windows were merged into `window`."""
+
+    @abstractmethod
+    def clear(self, window: Window, ctx: _Context) -> None:
+        """The window goes: state and timers with it."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+class _QuietTrigger(Trigger):
+    """Does nothing unless it is told otherwise."""
+
+    def on_element(self, element: Any, timestamp: int, window: Window, ctx: _Context) -> TriggerResult:
+        return TriggerResult.CONTINUE
+
+    def on_processing_time(self, time: int, window: Window, ctx: _Context) -> TriggerResult:
+        return TriggerResult.CONTINUE
+
+    def on_event_time(self, time: int, window: Window, ctx: _Context) -> TriggerResult:
+        return TriggerResult.CONTINUE
+
+    def on_merge(self, window: Window, ctx: _MergeContext) -> None:
+        """Nothing to bring together."""
+
+    def clear(self, window: Window, ctx: _Context) -> None:
+        """Nothing is kept."""
+
+
+class EventTimeTrigger(_QuietTrigger):
+    """Fires when the watermark passes the window's end, and again for each late element that is still allowed."""
+
+    @staticmethod
+    def create() -> EventTimeTrigger:
+        return EventTimeTrigger()
+
+    def on_element(self, element: Any, timestamp: int, window: Window, ctx: _Context) -> TriggerResult:
+        if window.max_timestamp() <= ctx.get_current_watermark():
+            return TriggerResult.FIRE
+        ctx.register_event_time_timer(window.max_timestamp())
+        return TriggerResult.CONTINUE
+
+    def on_event_time(self, time: int, window: Window, ctx: _Context) -> TriggerResult:
+        return TriggerResult.FIRE if time == window.max_timestamp() else TriggerResult.CONTINUE
+
+    def can_merge(self) -> bool:
+        return True
+
+    def on_merge(self, window: Window, ctx: _MergeContext) -> None:
+        if window.max_timestamp() > ctx.get_current_watermark():
+            ctx.register_event_time_timer(window.max_timestamp())
+
+    def clear(self, window: Window, ctx: _Context) -> None:
+        ctx.delete_event_time_timer(window.max_timestamp())
+
+
+class ProcessingTimeTrigger(_QuietTrigger):
+    """Fires when processing time passes the window's end."""
+
+    @staticmethod
+    def create() -> ProcessingTimeTrigger:
+        return ProcessingTimeTrigger()
+
+    def on_element(self, element: Any, timestamp: int, window: Window, ctx: _Context) -> TriggerResult:
+        ctx.register_processing_time_timer(window.max_timestamp())
+        return TriggerResult.CONTINUE
+
+    def on_processing_time(self, time: int, window: Window, ctx: _Context) -> TriggerResult:
+        return TriggerResult.FIRE
+
+    def can_merge(self) -> bool:
+        return True
+
+    def on_merge(self, window: Window, ctx: _MergeContext) -> None:
+        if window.max_timestamp() > ctx.get_current_processing_time():
+            ctx.register_processing_time_timer(window.max_timestamp())
+
+    def clear(self, window: Window, ctx: _Context) -> None:
+        ctx.delete_processing_time_timer(window.max_timestamp())
+
+
+def _fire_time(reduce: Any) -> ReducingStateDescriptor:
+    return ReducingStateDescriptor("fire-time", reduce, Types.LONG())
+
+
+class ContinuousEventTimeTrigger(_QuietTrigger):
+    """Fires at every interval of event time, and at the window's end."""
+
+    def __init__(self, interval: int) -> None:
+        self.interval = interval
+        self._fire_time = _fire_time(min)
+
+    @staticmethod
+    def of(interval: Time) -> ContinuousEventTimeTrigger:
+        return ContinuousEventTimeTrigger(interval.to_milliseconds())
+
+    def on_element(self, element: Any, timestamp: int, window: Window, ctx: _Context) -> TriggerResult:
+        if window.max_timestamp() <= ctx.get_current_watermark():
+            return TriggerResult.FIRE
+        ctx.register_event_time_timer(window.max_timestamp())
+        state = ctx.get_partitioned_state(self._fire_time)
+        if state.get() is None:
+            self._register_next(timestamp - timestamp % self.interval, window, ctx, state)
+        return TriggerResult.CONTINUE
+
+    def on_event_time(self, time: int, window: Window, ctx: _Context) -> TriggerResult:
+        if time == window.max_timestamp():
+            return TriggerResult.FIRE
+        state = ctx.get_partitioned_state(self._fire_time)
+        if state.get() != time:
+            return TriggerResult.CONTINUE
+        state.clear()
+        self._register_next(time, window, ctx, state)
+        return TriggerResult.FIRE
+
+    def can_merge(self) -> bool:
+        return True
+
+    def on_merge(self, window: Window, ctx: _MergeContext) -> None:
+        ctx.merge_partitioned_state(self._fire_time)
+        next_ms = ctx.get_partitioned_state(self._fire_time).get()
+        if next_ms is not None:
+            ctx.register_event_time_timer(next_ms)
+
+    def clear(self, window: Window, ctx: _Context) -> None:
+        state = ctx.get_partitioned_state(self._fire_time)
+        next_ms = state.get()
+        if next_ms is not None:
+            ctx.delete_event_time_timer(next_ms)
+            state.clear()
+
+    def _register_next(self, time: int, window: Window, ctx: _Context, state: Any) -> None:
+        next_ms = min(time + self.interval, window.max_timestamp())
+        state.add(next_ms)
+        ctx.register_event_time_timer(next_ms)
+
+
+class ContinuousProcessingTimeTrigger(_QuietTrigger):
+    """Fires at every interval of processing time."""
+
+    def __init__(self, interval: int) -> None:
+        self.interval = interval
+        self._fire_time = _fire_time(min)
+
+    @staticmethod
+    def of(interval: Time) -> ContinuousProcessingTimeTrigger:
+        return ContinuousProcessingTimeTrigger(interval.to_milliseconds())
+
+    def on_element(self, element: Any, timestamp: int, window: Window, ctx: _Context) -> TriggerResult:
+        state = ctx.get_partitioned_state(self._fire_time)
+        if state.get() is None:
+            now_ms = ctx.get_current_processing_time()
+            self._register_next(now_ms - now_ms % self.interval, window, ctx, state)
+        return TriggerResult.CONTINUE
+
+    def on_processing_time(self, time: int, window: Window, ctx: _Context) -> TriggerResult:
+        state = ctx.get_partitioned_state(self._fire_time)
+        if state.get() != time:
+            return TriggerResult.CONTINUE
+        state.clear()
+        self._register_next(time, window, ctx, state)
+        return TriggerResult.FIRE
+
+    def can_merge(self) -> bool:
+        return True
+
+    def on_merge(self, window: Window, ctx: _MergeContext) -> None:
+        ctx.merge_partitioned_state(self._fire_time)
+        next_ms = ctx.get_partitioned_state(self._fire_time).get()
+        if next_ms is not None:
+            ctx.register_processing_time_timer(next_ms)
+
+    def clear(self, window: Window, ctx: _Context) -> None:
+        state = ctx.get_partitioned_state(self._fire_time)
+        next_ms = state.get()
+        if next_ms is not None:
+            ctx.delete_processing_time_timer(next_ms)
+            state.clear()
+
+    def _register_next(self, time: int, window: Window, ctx: _Context, state: Any) -> None:
+        next_ms = min(time + self.interval, window.max_timestamp())
+        state.add(next_ms)
+        ctx.register_processing_time_timer(next_ms)
+
+
+class CountTrigger(_QuietTrigger):
+    """Fires after every so many elements of a window; they stay in it."""
+
+    def __init__(self, window_size: int) -> None:
+        self._window_size = window_size
+        self._count = ReducingStateDescriptor("count", int.__add__, Types.LONG())
+
+    @staticmethod
+    def of(window_size: int) -> CountTrigger:
+        return CountTrigger(window_size)
+
+    def on_element(self, element: Any, timestamp: int, window: Window, ctx: _Context) -> TriggerResult:
+        count = ctx.get_partitioned_state(self._count)
+        count.add(1)
+        if count.get() < self._window_size:
+            return TriggerResult.CONTINUE
+        count.clear()
+        return TriggerResult.FIRE
+
+    def can_merge(self) -> bool:
+        return True
+
+    def on_merge(self, window: Window, ctx: _MergeContext) -> None:
+        ctx.merge_partitioned_state(self._count)
+
+    def clear(self, window: Window, ctx: _Context) -> None:
+        ctx.get_partitioned_state(self._count).clear()
+
+
+class DeltaTrigger(_QuietTrigger):
+    """*shmflink only.* (Flink: DeltaTrigger.) Fires when an element is far from the one that fired last."""
+
+    def __init__(self, threshold: float, delta: Callable[[Any, Any], float]) -> None:
+        self._threshold = threshold
+        self._delta = delta
+        self._last = ValueStateDescriptor("last-element", Types.PICKLED_BYTE_ARRAY())
+
+    @staticmethod
+    def of(threshold: float, delta: Callable[[Any, Any], float]) -> DeltaTrigger:
+        """`delta(last, element)` is a distance; above the threshold the window fires."""
+        return DeltaTrigger(threshold, delta)
+
+    def on_element(self, element: Any, timestamp: int, window: Window, ctx: _Context) -> TriggerResult:
+        last = ctx.get_partitioned_state(self._last)
+        before = last.value()
+        if before is None:
+            last.update(element)
+            return TriggerResult.CONTINUE
+        if self._delta(before, element) <= self._threshold:
+            return TriggerResult.CONTINUE
+        last.update(element)
+        return TriggerResult.FIRE
+
+    def clear(self, window: Window, ctx: _Context) -> None:
+        ctx.get_partitioned_state(self._last).clear()
+
+
+class NeverTrigger(_QuietTrigger):
+    """Never fires: global windows need a trigger of the user's."""
+
+
+class PurgingTrigger(Trigger):
+    """Whenever the nested trigger fires, the contents go, too."""
+
+    def __init__(self, nested_trigger: Trigger) -> None:
+        self.nested_trigger = nested_trigger
+
+    @staticmethod
+    def of(nested_trigger: Trigger) -> PurgingTrigger:
+        return PurgingTrigger(nested_trigger)
+
+    def on_element(self, element: Any, timestamp: int, window: Window, ctx: _Context) -> TriggerResult:
+        return _purging(self.nested_trigger.on_element(element, timestamp, window, ctx))
+
+    def on_processing_time(self, time: int, window: Window, ctx: _Context) -> TriggerResult:
+        return _purging(self.nested_trigger.on_processing_time(time, window, ctx))
+
+    def on_event_time(self, time: int, window: Window, ctx: _Context) -> TriggerResult:
+        return _purging(self.nested_trigger.on_event_time(time, window, ctx))
+
+    def can_merge(self) -> bool:
+        return self.nested_trigger.can_merge()
+
+    def on_merge(self, window: Window, ctx: _MergeContext) -> None:
+        self.nested_trigger.on_merge(window, ctx)
+
+    def clear(self, window: Window, ctx: _Context) -> None:
+        self.nested_trigger.clear(window, ctx)
+
+
+def _purging(result: TriggerResult) -> TriggerResult:
+    return TriggerResult.FIRE_AND_PURGE if result.is_fire() else result

@@ -1,0 +1,257 @@
+"""Windows of a keyed stream, element by element (Flink: WindowOperator, EvictingWindowOperator).
+
+State of a window, its trigger's state and its timers lie under (key, window). Windows that merge keep their contents
+under the first of them (`merging.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import repeat
+from typing import Any, Final
+
+from shmflink.core.batch import Batch
+from shmflink.core.elements import MIN_TIMESTAMP_MS
+from shmflink.core.output_tag import OutputTag
+from shmflink.core.typeinfo import TypeInformation
+from shmflink.errors import UsageError
+from shmflink.operators.base import OperatorContext
+from shmflink.operators.process import KeyedOperator, Outputs
+from shmflink.operators.record_outputs import OUTPUT_ROWS_MAX
+from shmflink.operators.runtime_context import OperatorRuntimeContext
+from shmflink.operators.timer_service import TimeDomain
+from shmflink.operators.user_function import UserFunction
+from shmflink.operators.windows.assigners import MergingWindowAssigner, WindowAssigner
+from shmflink.operators.windows.evictors import Evictor
+from shmflink.operators.windows.merging import MergingWindowSet
+from shmflink.operators.windows.trigger_context import AssignerContext, WindowTriggerContext
+from shmflink.operators.windows.triggers import Trigger, TriggerResult
+from shmflink.operators.windows.window import MAX_TIMESTAMP_MS
+from shmflink.operators.windows.window_functions import Entry, StateStore, WindowContext, WindowFunctionAdapter
+from shmflink.operators.windows.window_state import WindowContents
+from shmflink.state.descriptors import StateDescriptor
+from shmflink.state.hashable_keys import key_of_hashable
+
+__all__ = ["WINDOW_STATE_NAME", "WindowOperator", "WindowSpec"]
+
+WINDOW_STATE_NAME: Final = "window-contents"
+_MERGING_STATE_NAME: Final = "merging-window-set"
+
+
+@dataclass(frozen=True, slots=True)
+class WindowSpec:
+    """All that a program says of a windowed stream. `contents` describes what is kept of the elements."""
+
+    assigner: WindowAssigner
+    trigger: Trigger
+    contents: StateDescriptor
+    allowed_lateness_ms: int = 0
+    late_data: OutputTag | None = None
+    evictor: Evictor | None = None
+    is_all: bool = False
+
+
+class WindowOperator(KeyedOperator):
+    """Keeps each element in its windows; a window's function is called when its trigger fires."""
+
+    methods = ("process",)
+
+    def __init__(self, spec: WindowSpec, function: Any, output_type: TypeInformation | None = None) -> None:
+        """`function`: a window function, or None to emit the contents."""
+        given = function if function is not None else _pass_on
+        self._function = UserFunction(given, "process" if hasattr(given, "process") else "apply")
+        self._window_function = function
+        self._spec = spec
+        self._output_type = output_type
+
+    def open(self, context: OperatorContext) -> None:
+        super().open(context)
+        spec, backend = self._spec, self._backend
+        self._is_event_time = spec.assigner.is_event_time()
+        self._key_entry, self._window_entry = Entry(), Entry()
+        self._contents = WindowContents(backend, spec.contents)
+        merges = isinstance(spec.assigner, MergingWindowAssigner)
+        self._merging = backend.value_state(_MERGING_STATE_NAME) if merges else None
+        self._trigger_context = WindowTriggerContext(self._timers, backend, context)
+        runtime = OperatorRuntimeContext(context, _KeyState(backend, self._key_entry))
+        self._assigner_context = AssignerContext(self._timers, runtime)
+        window_context = WindowContext(
+            self._timers,
+            StateStore(backend, self._key_entry, is_namespaced=False),
+            StateStore(backend, self._window_entry, is_namespaced=True),
+        )
+        self._function.open(context, _KeyState(backend, self._key_entry))
+        adapter = WindowFunctionAdapter(self._window_function, is_all=spec.is_all)
+        self._evaluate: Callable[..., Any] = adapter.bound(window_context)
+        self._clear_function = adapter.clearing(window_context)
+        self._late_dropped = self._metrics_of(context)
+
+    @staticmethod
+    def _metrics_of(context: OperatorContext) -> Any:
+        return OperatorRuntimeContext(context).get_metrics_group().counter("numLateRecordsDropped")
+
+    # --- elements ---
+
+    def _run_piece(self, batch: Batch, keys: Any, input_index: int) -> Outputs:
+        rows = batch.rows()
+        stamps: Any = repeat(MIN_TIMESTAMP_MS) if batch.timestamps is None else batch.timestamps.to_pylist()
+        iterator = iter(rows)
+        outputs = self._outputs
+        for key, row, stamp in zip(keys, iterator, stamps, strict=False):
+            try:
+                yield from self._element(key, row, stamp)  # per row: assigner, trigger and function are the user's
+            except Exception as error:
+                self._function.fail_at(error, rows, iterator)
+            if len(outputs.rows) >= OUTPUT_ROWS_MAX:
+                yield from outputs.take()
+        yield from outputs.take()
+
+    def _element(self, key: Any, row: Any, stamp: int) -> Outputs:
+        self._key_entry.entry = key
+        is_skipped = True
+        for assigned in self._spec.assigner.assign_windows(row, stamp, self._assigner_context):
+            window = state_window = assigned
+            if self._merging is not None:
+                merging = self._merging_set(key)
+                window = merging.add(assigned, lambda *merge: self._merge(key, *merge))
+                if self._is_late(window):
+                    merging.retire(window)
+                    continue
+                state_window = merging.state_window(window)
+            elif self._is_late(window):
+                continue
+            is_skipped = False
+            self._contents.at(key, state_window).add(row if self._spec.evictor is None else (stamp, row))
+            trigger_context = self._trigger_context.at(key, window)
+            result = self._spec.trigger.on_element(row, stamp, window, trigger_context)
+            yield from self._act(result, key, window, state_window)
+            self._register_cleanup(key, window)
+        if is_skipped and self._is_event_time and stamp + self._spec.allowed_lateness_ms <= self._timers.watermark_ms:
+            self._drop_late(row, stamp)
+
+    def _drop_late(self, row: Any, stamp: int) -> None:
+        if self._spec.late_data is not None:
+            self._outputs.put_aside(self._spec.late_data, row, stamp)
+        else:
+            self._late_dropped.inc()
+
+    # --- timers ---
+
+    def _on_timer(self, domain: TimeDomain, timestamp_ms: int, key: Any, namespace: Any) -> Outputs:
+        window = state_window = namespace
+        if self._merging is not None:
+            state_window = self._merging_set(key).state_window(window)
+            if state_window is None:
+                return  # the timer of a window that was merged into another
+        self._key_entry.entry = key
+        is_event_time = domain is TimeDomain.EVENT_TIME
+        trigger = self._spec.trigger
+        decide = trigger.on_event_time if is_event_time else trigger.on_processing_time
+        try:
+            result = decide(timestamp_ms, window, self._trigger_context.at(key, window))
+            yield from self._act(result, key, window, state_window)
+            if is_event_time is self._is_event_time and timestamp_ms == self._cleanup_ms(window):
+                self._clear(key, window, state_window)
+        except Exception as error:
+            self._function.fail(error, in_method=f"{window} of key {key_of_hashable(key)!r}")
+        if len(self._outputs.rows) >= OUTPUT_ROWS_MAX or not is_event_time:
+            yield from self._outputs.take()
+
+    # --- firing ---
+
+    def _act(self, result: TriggerResult, key: Any, window: Any, state_window: Any) -> Outputs:
+        if result is TriggerResult.CONTINUE:
+            return
+        if result.is_fire():
+            elements = self._contents.at(key, state_window).elements()
+            if not elements:
+                return  # nothing to evaluate, and nothing to purge
+            yield from self._emit(key, window, state_window, elements)
+        if result.is_purge():
+            self._contents.at(key, state_window).clear()
+
+    def _emit(self, key: Any, window: Any, state_window: Any, elements: list[Any]) -> Outputs:
+        """Results have the window's greatest timestamp."""
+        self._window_entry.entry = (key, window)
+        evictor = self._spec.evictor
+        if evictor is not None:
+            elements = evictor.evict_before(elements, len(elements), window, self._trigger_context)
+        values = elements if evictor is None else [value for _, value in elements]
+        emitted = self._evaluate(key_of_hashable(key), window, values)
+        yield from self._outputs.gather(emitted, window.max_timestamp())
+        if evictor is not None:
+            left = evictor.evict_after(elements, len(elements), window, self._trigger_context)
+            self._contents.at(key, state_window).replace(left)
+
+    # --- merging and the end of windows ---
+
+    def _merging_set(self, key: Any) -> MergingWindowSet:
+        assert self._merging is not None
+        assert isinstance(self._spec.assigner, MergingWindowAssigner)
+        return MergingWindowSet(self._spec.assigner, self._merging.setdefault(key, {}))
+
+    def _merge(self, key: Any, result: Any, merged: list[Any], state_window: Any, state_windows: list[Any]) -> None:
+        now_ms = self._timers.watermark_ms if self._is_event_time else self._timers.now_ms()
+        if self._cleanup_ms(result) <= now_ms:
+            raise UsageError(
+                f"the window {result}, made by merging, ended before the current time {now_ms}: a merging assigner "
+                "must not make windows end earlier"
+            )
+        context = self._trigger_context.merging(key, result, merged)
+        self._spec.trigger.on_merge(result, context)
+        for window in merged:
+            self._spec.trigger.clear(window, self._trigger_context.at(key, window))
+            self._delete_cleanup(key, window)
+        self._contents.merge(key, state_window, state_windows)
+
+    def _cleanup_ms(self, window: Any) -> int:
+        end: int = window.max_timestamp()
+        if not self._is_event_time:
+            return end
+        return min(end + self._spec.allowed_lateness_ms, MAX_TIMESTAMP_MS)
+
+    def _is_late(self, window: Any) -> bool:
+        return self._is_event_time and self._cleanup_ms(window) <= self._timers.watermark_ms
+
+    def _register_cleanup(self, key: Any, window: Any) -> None:
+        at_ms = self._cleanup_ms(window)
+        if at_ms == MAX_TIMESTAMP_MS:
+            return  # never
+        if self._is_event_time:
+            self._timers.register_event_timer(at_ms, key, window)
+        else:
+            self._timers.register_processing_timer(at_ms, key, window)
+
+    def _delete_cleanup(self, key: Any, window: Any) -> None:
+        at_ms = self._cleanup_ms(window)
+        if self._is_event_time:
+            self._timers.delete_event_timer(at_ms, key, window)
+        else:
+            self._timers.delete_processing_timer(at_ms, key, window)
+
+    def _clear(self, key: Any, window: Any, state_window: Any) -> None:
+        self._contents.at(key, state_window).clear()
+        self._spec.trigger.clear(window, self._trigger_context.at(key, window))
+        if self._clear_function is not None:
+            self._window_entry.entry = (key, window)
+            self._clear_function(window)
+        if self._merging is not None:
+            self._merging_set(key).retire(window)
+            if not self._merging[key]:
+                del self._merging[key]
+
+
+class _KeyState:
+    """The backend as functions of the key alone see it."""
+
+    def __init__(self, backend: Any, entry: Entry) -> None:
+        self._backend = backend
+        self._entry = entry
+
+    def state(self, descriptor: StateDescriptor) -> Any:
+        return self._backend.state(descriptor, current=self._entry)
+
+
+def _pass_on(*_: Any) -> None:
+    """Stands for the function where contents are emitted as they are."""

@@ -1,0 +1,75 @@
+"""The contents of windows: a list of elements, one reduced value, or one accumulator, by key and window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from shmflink.operators.windows.window_functions import Entry
+from shmflink.state.backend import HeapKeyedStateBackend
+from shmflink.state.descriptors import (
+    AggregatingStateDescriptor,
+    ListStateDescriptor,
+    ReducingStateDescriptor,
+    StateDescriptor,
+)
+
+__all__ = ["WindowContents", "merge_entries"]
+
+
+class WindowContents:
+    """Contents of the window that `at` chose."""
+
+    def __init__(self, backend: HeapKeyedStateBackend, descriptor: StateDescriptor) -> None:
+        self._entry = Entry()
+        self._descriptor = descriptor
+        self._is_list = isinstance(descriptor, ListStateDescriptor)
+        self._state = backend.state(descriptor, is_namespaced=True, current=self._entry)
+        self._table = backend.table(descriptor.name)
+
+    def at(self, key: Any, window: Any) -> WindowContents:
+        self._entry.entry = (key, window)
+        return self
+
+    def add(self, element: Any) -> None:
+        self._state.add(element)
+
+    def elements(self) -> list[Any]:
+        """What a window function gets: the elements, or the one value; empty where there is nothing."""
+        got = self._state.get()
+        if self._is_list:
+            return list(got)
+        return [] if got is None else [got]
+
+    def replace(self, elements: Iterable[Any]) -> None:
+        """Keeps these elements; only of lists."""
+        self._state.update(list(elements))
+
+    def clear(self) -> None:
+        self._state.clear()
+
+    def merge(self, key: Any, into: Any, windows: Iterable[Any]) -> None:
+        """The contents of `windows` go into those of the window `into`."""
+        merge_entries(self._table, self._descriptor, (key, into), [(key, window) for window in windows])
+
+
+def merge_entries(table: dict[Any, Any], descriptor: StateDescriptor, into: Any, entries: Iterable[Any]) -> None:
+    """Brings entries of a table together in one (Flink: InternalMergingState.mergeNamespaces)."""
+    for entry in entries:
+        other = table.pop(entry, None)
+        if other is None:
+            continue
+        own = table.get(into)
+        table[into] = other if own is None else _merged(descriptor, own, other)
+
+
+def _merged(descriptor: StateDescriptor, own: Any, other: Any) -> Any:
+    match descriptor:
+        case ListStateDescriptor():
+            return [*own, *other]
+        case ReducingStateDescriptor():
+            function = descriptor.get_reduce_function()
+            return getattr(function, "reduce", function)(own, other)
+        case AggregatingStateDescriptor():
+            return descriptor.get_agg_function().merge(own, other)
+    raise TypeError(f"the state {descriptor} cannot be merged")

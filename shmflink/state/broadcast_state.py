@@ -1,0 +1,134 @@
+"""Broadcast state: maps that every subtask keeps equal (`pyflink.datastream.state`: BroadcastState).
+
+What comes out and what goes in are values, as in keyed state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from shmflink.errors import TypeMismatchError, UsageError
+from shmflink.state.descriptors import MapStateDescriptor
+from shmflink.state.isolation import isolated
+
+__all__ = ["BroadcastState", "BroadcastStateStore", "ReadOnlyBroadcastState"]
+
+
+class ReadOnlyBroadcastState:
+    """What the side that is not broadcast sees."""
+
+    __slots__ = ("_entries",)
+
+    def __init__(self, entries: dict[Any, Any]) -> None:
+        self._entries = entries
+
+    def get(self, key: Any) -> Any:
+        """The value of a key; None where there is none."""
+        return isolated(self._entries.get(key))
+
+    def contains(self, key: Any) -> bool:
+        """Whether the key is there."""
+        return key in self._entries
+
+    def items(self) -> Iterable[tuple[Any, Any]]:
+        """Keys and values, as they are now."""
+        return [(key, isolated(value)) for key, value in self._entries.items()]
+
+    def keys(self) -> Iterable[Any]:
+        """Keys, as they are now."""
+        return list(self._entries)
+
+    def values(self) -> Iterable[Any]:
+        """Values, as they are now."""
+        return [isolated(value) for value in self._entries.values()]
+
+    def is_empty(self) -> bool:
+        """Whether there is no key."""
+        return not self._entries
+
+    def clear(self) -> None:
+        """Only the broadcast side may change the state.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError("broadcast state can only be changed in process_broadcast_element()")
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.get(key)
+
+    def __contains__(self, key: Any) -> bool:
+        return self.contains(key)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.keys())
+
+
+class BroadcastState(ReadOnlyBroadcastState):
+    """What the broadcast side sees. All subtasks must change it in the same way."""
+
+    __slots__ = ()
+
+    def put(self, key: Any, value: Any) -> None:
+        """Sets the value of a key."""
+        self._entries[isolated(key)] = isolated(value)
+
+    def put_all(self, dict_value: Mapping[Any, Any]) -> None:
+        """Sets the values of several keys."""
+        self._entries.update(isolated(dict(dict_value)))
+
+    def remove(self, key: Any) -> None:
+        """Removes a key, where it is there."""
+        self._entries.pop(key, None)
+
+    def clear(self) -> None:
+        """Removes all keys."""
+        self._entries.clear()
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.put(key, value)
+
+    def __delitem__(self, key: Any) -> None:
+        self.remove(key)
+
+
+class BroadcastStateStore:
+    """The broadcast states of one operator and subtask."""
+
+    def __init__(self, descriptors: Iterable[MapStateDescriptor], operator: str) -> None:
+        """`descriptors` are those that `broadcast()` was called with; no others may be used."""
+        self._operator = operator
+        self._descriptors = {descriptor.name: descriptor for descriptor in descriptors}
+        self._entries: dict[str, dict[Any, Any]] = {name: {} for name in self._descriptors}
+
+    def writable(self, descriptor: MapStateDescriptor) -> BroadcastState:
+        """For the broadcast side."""
+        return BroadcastState(self._of(descriptor))
+
+    def read_only(self, descriptor: MapStateDescriptor) -> ReadOnlyBroadcastState:
+        """For the other side."""
+        return ReadOnlyBroadcastState(self._of(descriptor))
+
+    def snapshot(self) -> dict[str, dict[Any, Any]]:
+        """The entries by state name; every subtask's are equal."""
+        return {name: dict(entries) for name, entries in self._entries.items()}
+
+    def restore(self, snapshot: Mapping[str, Mapping[Any, Any]]) -> None:
+        """Takes over the entries of any subtask."""
+        for name, entries in snapshot.items():
+            self._entries.setdefault(name, {}).update(entries)
+
+    def _of(self, descriptor: MapStateDescriptor) -> dict[Any, Any]:
+        known = self._descriptors.get(getattr(descriptor, "name", ""))
+        if known is None:
+            raise UsageError(
+                f"operator '{self._operator}': the broadcast state {descriptor!r} was not given to broadcast(); "
+                f"known are {sorted(self._descriptors) or 'none'}"
+            )
+        if known.identity()[:3] != descriptor.identity()[:3]:
+            raise TypeMismatchError(
+                f"operator '{self._operator}': the broadcast state '{descriptor.name}' is asked for as {descriptor}, "
+                f"but broadcast() was given {known}"
+            )
+        return self._entries[descriptor.name]

@@ -1,0 +1,71 @@
+"""Streams of files, tables and generators: names and columns; nothing runs here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.feather
+import pyarrow.orc
+import pyarrow.parquet
+import pytest
+
+from shmflink.errors import ConfigurationError, JobGraphError, TypeMismatchError
+
+TABLE = pa.table({"n": pa.array([1, 2], pa.int64()), "s": ["a", "b"]})
+
+
+def test_files_of_every_kind_have_columns(env: Any, tmp_path: Path) -> None:
+    pa.parquet.write_table(TABLE, tmp_path / "t.parquet")
+    pa.feather.write_feather(TABLE, tmp_path / "t.arrow")
+    pa.orc.write_table(TABLE, tmp_path / "t.orc")
+    (tmp_path / "t.csv").write_text("n,s\n1,a\n2,b\n")
+    (tmp_path / "t.jsonl").write_text('{"n": 1, "s": "a"}\n')
+    (tmp_path / "t.txt").write_text("a b\n")
+    assert env.read_parquet(tmp_path / "t.parquet").schema == TABLE.schema
+    assert env.read_ipc(str(tmp_path / "t.arrow")).schema == TABLE.schema
+    assert env.read_orc([tmp_path / "t.orc"]).schema == TABLE.schema
+    assert env.read_csv(tmp_path / "t.csv").schema == TABLE.schema
+    assert env.read_json_lines(tmp_path / "t.jsonl").schema == TABLE.schema
+    assert env.read_text(tmp_path / "t.txt").schema == pa.schema([("value", pa.utf8())])
+
+
+def test_streams_are_named_after_what_they_read(env: Any, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        pa.parquet.write_table(TABLE, tmp_path / f"{name}.parquet")
+    assert env.read_parquet(tmp_path / "a.parquet").get_name() == "Parquet a.parquet"
+    assert env.read_parquet(f"{tmp_path}/").get_name() == f"Parquet {tmp_path.name}"
+    both = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
+    assert env.read_parquet(both).get_name() == "Parquet a.parquet and 1 more"
+    assert env.from_arrow(TABLE).get_name() == "Arrow table"
+
+
+def test_options_go_to_the_format(env: Any, tmp_path: Path) -> None:
+    pa.parquet.write_table(TABLE, tmp_path / "a.parquet")
+    read = env.read_parquet(tmp_path / "a.parquet", columns=["s", "file_name"], metadata=["file_name"])
+    assert read.schema.names == ["s", "file_name"]
+    with pytest.raises(ConfigurationError, match="'colums' is no option"):
+        env.read_parquet(tmp_path / "a.parquet", colums=["s"])
+    with pytest.raises(JobGraphError):
+        env.read_parquet(tmp_path / "b.parquet")
+
+
+def test_tables_of_any_form(env: Any) -> None:
+    for data in (TABLE, TABLE.to_batches()[0], TABLE.to_batches()):
+        assert env.from_arrow(data).schema == TABLE.schema
+    with pytest.raises(TypeMismatchError, match="at least one RecordBatch"):
+        env.from_arrow([])
+    with pytest.raises(TypeMismatchError, match="at least one RecordBatch"):
+        env.from_arrow([1])
+
+
+def test_generated_columns(env: Any) -> None:
+    made = env.generate(
+        lambda start, stop: pa.record_batch({"n": list(range(start, stop))}).cast(TABLE.select(["n"]).schema)
+    )
+    assert made.schema == TABLE.select(["n"]).schema
+    declared = env.generate(
+        lambda start, stop: [(n,) for n in range(start, stop)], 10, schema=TABLE.select(["n"]).schema
+    )
+    assert declared.schema == made.schema
