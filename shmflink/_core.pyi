@@ -570,6 +570,9 @@ def substring(
 def text_end(texts: pa.Array, length: pa.Array, is_left: bool, rows: int) -> pa.StringArray:
     """The first or the last code points."""
 
+def join_text(separator: pa.Array, texts: Sequence[pa.Array], rows: int) -> pa.StringArray:
+    """The strings of a row that are not null, with separators between them; null where the separator is."""
+
 def pad_text(texts: pa.Array, length: pa.Array, padding: pa.Array, is_left: bool, rows: int) -> pa.StringArray:
     """Padded, or cut, to a length; null for a negative length or an empty padding."""
 

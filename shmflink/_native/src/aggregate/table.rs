@@ -233,6 +233,8 @@ impl Table {
                 groups: &self.ids,
                 groups_before: before,
                 groups_now: self.groups,
+                base: self.rows.address(),
+                stride: self.stride(),
             };
             for (aggregate, inputs) in self.aggregates.iter_mut().zip(&inputs) {
                 if !aggregate.state.takes_whole_batches() {
@@ -260,6 +262,8 @@ impl Table {
             groups: &all,
             groups_before,
             groups_now: self.groups,
+            base,
+            stride,
         };
         for (aggregate, inputs) in self.aggregates.iter_mut().zip(&inputs) {
             if aggregate.state.takes_whole_batches() {
@@ -348,6 +352,11 @@ impl Table {
             rows: self.rows.address(),
             stride: self.stride(),
         }
+    }
+
+    /// The key columns of these groups.
+    pub fn key_columns_of(&self, ids: &[u32]) -> Result<Vec<ArrayRef>, ExchangeError> {
+        self.key_columns(&self.groups_of(ids))
     }
 
     fn key_columns(&self, groups: &Groups<'_>) -> Result<Vec<ArrayRef>, ExchangeError> {
