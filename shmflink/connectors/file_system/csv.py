@@ -117,6 +117,7 @@ class CsvFormat(StreamFormat):
         part: FileRange = split.payload
         head = read_head(self.files, part.path, self._charset, self._head, self._dialect)
         schema = self._schema if self._schema is not None else self.infer_schema(part.path)
+        _require_once(part.path, head.names, schema.names)
         start = self._start(part, head.end)
         end = None
         if not self._is_whole(part):
@@ -139,6 +140,7 @@ class CsvFormat(StreamFormat):
         head = read_head(self.files, path, self._charset, self._head, self._dialect)
         if not head.names:
             raise DataFormatError(f"{path}: the file holds no record, so that nothing tells its columns; give a schema")
+        _require_once(path, head.names, head.names)
         unknown = sorted(set(self._types) - set(head.names))
         if unknown:
             raise ConfigurationError(f"{path}: column_types: there is no column {unknown[0]!r} in {head.names}")
@@ -245,3 +247,11 @@ class CsvFormat(StreamFormat):
 
     def _batch_type(self, schema: pa.Schema) -> Any:
         return self._row_type if self._row_type is not None and schema.equals(self._declared) else None
+
+
+def _require_once(path: str, names: Sequence[str], wanted: Sequence[str]) -> None:
+    if len(set(names)) == len(names):
+        return
+    twice = [name for name in wanted if names.count(name) > 1]
+    if twice:
+        raise DataFormatError(f"{path}: two columns are named {twice[0]!r}; name them all with column_names=[...]")
