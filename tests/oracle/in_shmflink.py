@@ -123,11 +123,14 @@ class Bench:
     def __exit__(self, *_: object) -> None:
         self.harness.close()
 
-    def play(self, step: Stream, input_index: int = 0) -> tuple[list[Timed], dict[str, list[Timed]]]:
+    def play(
+        self, step: Stream, input_index: int = 0, key: Any = "the bench's"
+    ) -> tuple[list[Timed], dict[str, list[Timed]]]:
         """A run of events, or one mark or tick. Returns the main output and the side outputs."""
         self.harness.clear()
         if isinstance(step[0], Event):
-            self.harness.process_batch(batch_of(step, self._key), input_index)
+            selector = self._key if key == "the bench's" else key
+            self.harness.process_batch(batch_of(step, selector), input_index)
         elif isinstance(step[0], Mark):
             self.harness.process_control(Watermark(step[0].time))
         else:

@@ -29,6 +29,7 @@ class Context:
         self.domain: Domain | None = None
         self.timers: set[tuple[int, Any, Domain]] = set()
         self.broadcast: dict[str, dict[Any, Any]] = {}
+        self.is_ending = False
 
     def timestamp(self) -> int | None:
         return self.time
@@ -49,16 +50,20 @@ class Context:
         return self.now
 
     def register_event_time_timer(self, time: int) -> None:
-        self.timers.add((time, self.key, Domain.EVENT_TIME))
+        self._add((time, self.key, Domain.EVENT_TIME))
 
     def delete_event_time_timer(self, time: int) -> None:
         self.timers.discard((time, self.key, Domain.EVENT_TIME))
 
     def register_processing_time_timer(self, time: int) -> None:
-        self.timers.add((time, self.key, Domain.PROCESSING_TIME))
+        self._add((time, self.key, Domain.PROCESSING_TIME))
 
     def delete_processing_time_timer(self, time: int) -> None:
         self.timers.discard((time, self.key, Domain.PROCESSING_TIME))
+
+    def _add(self, timer: tuple[int, Any, Domain]) -> None:
+        if not self.is_ending:
+            self.timers.add(timer)
 
     def get_broadcast_state(self, descriptor: Any) -> Map:
         return Map(self.broadcast, descriptor.name)
@@ -91,12 +96,11 @@ class Run:
         self._fire(Domain.PROCESSING_TIME, tick.time - 1)
 
     def end_of_key(self) -> None:
-        """BATCH mode: all timers of all times."""
+        """BATCH mode: all timers of event time, then those of processing time; none is added any more."""
         self.context.mark = END_OF_TIME
-        while self.context.timers:
-            self._fire(Domain.EVENT_TIME, END_OF_TIME)
-            self._fire(Domain.PROCESSING_TIME, END_OF_TIME)
-        self.context.mark = NO_TIME
+        self.context.is_ending = True
+        self._fire(Domain.EVENT_TIME, END_OF_TIME)
+        self._fire(Domain.PROCESSING_TIME, END_OF_TIME)
 
     def _fire(self, domain: Domain, until: int) -> None:
         while due := [timer for timer in self.context.timers if timer[2] is domain and timer[0] <= until]:

@@ -180,6 +180,7 @@ class Run:
         self.panes: list[Pane] = []
         self.counts: dict[Any, int] = {}
         self.dropped = 0
+        self.is_ending = False  # BATCH mode: no trigger is asked again
         self.function = copy.deepcopy(spec.function)
 
     @property
@@ -271,7 +272,8 @@ class Run:
 
     def _next(self, trigger: Every, pane: Pane, time: int) -> None:
         pane.next = min(time + trigger.interval, pane.last)
-        pane.alarms.add(pane.next)
+        if not self.is_ending:
+            pane.alarms.add(pane.next)
 
     # --- time ---
 
@@ -341,6 +343,7 @@ def window_batch(stream: Stream, key: Key, spec: Windowing) -> Results:
         run = Run(spec)
         for event in events:
             run.element(key(event.value), event)
+        run.is_ending = True
         run.mark(END) if spec.is_event_time else run.tick(Tick(END_OF_TIME))
         results.main += [one for one in run.results.main if isinstance(one, Event)]
     results.pass_on(END)
