@@ -158,6 +158,7 @@ class CsvFormat(StreamFormat):
             raise DataFormatError(f"{path}: there is no column {missing[0]!r}; its columns are {list(head.names)}")
 
     def with_schema(self, schema: pa.Schema) -> Self:
+        self._parser(schema, ())  # raises where CSV has no values of a type
         changed = copy.copy(self)
         vars(changed).update(_schema=schema)
         return changed

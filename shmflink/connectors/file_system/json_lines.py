@@ -112,6 +112,7 @@ class JsonLinesFormat(StreamFormat):
         return schema
 
     def with_schema(self, schema: pa.Schema) -> Self:
+        self._parser(schema)  # raises where JSON has no values of a type
         changed = copy.copy(self)
         vars(changed).update(_schema=schema, _known=self._known or schema)
         return changed
