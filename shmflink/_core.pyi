@@ -580,8 +580,8 @@ def json_string(values: pa.Array) -> pa.Array:
 
 # functions/strings: kernels of string expressions
 #
-# A column of one row stands for all `rows`: a constant. Strings are `pa.string()`, numbers int64. Null where an argument
-# is. Positions count code points from 1. The GIL is released. ValueError for a regular expression that is none.
+# A column of one row stands for all `rows`: a constant. Strings are `pa.string()`, numbers int64. Null where an
+# argument is. Positions count code points from 1. The GIL is released. ValueError for a regular expression that is none.
 
 def split_text(texts: pa.Array, separator: str | None = None) -> pa.ListArray:
     """A list of the parts between separators: one part where there is none. An empty separator parts the characters;
