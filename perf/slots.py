@@ -1,7 +1,7 @@
 """CPU seconds of a shuffled keyed aggregate on 16 slots against 2, without those of starting them.
 
-Over 100 M rows: what each of 16 processes touches for the first time (decoder buffers, tables, segments; some 40 MB) is paid
-once, however long a job runs, and would be most of a job of a second.
+Over 100 M rows: what each of 16 processes touches for the first time (decoder buffers, tables, segments; some 40 MB) is
+paid once, however long a job runs, and would be most of a job of a second.
 """
 
 from __future__ import annotations
