@@ -6,6 +6,7 @@
 //! keys.rs       key columns as words; long keys, nulls        index.rs    from hash to group
 //! state.rs      what a table keeps for an aggregate           states/     the functions, one file per kind
 //! argument.rs   arguments by their physical type              memory.rs   growable huge pages
+//! addressed.rs  groups by their number, without a key; tables added to tables
 //! ```
 //! ```text
 //! a row of the table    key words | words of aggregate 1 | words of aggregate 2 | ...     (8 bytes each)
@@ -14,6 +15,7 @@
 //! cache lines asked for in advance, index entries, rows, comparison of keys; then one kernel for each aggregate over the
 //! rows' addresses. Aggregates that need more than a few words (sets, sketches, lists) keep vectors by group.
 
+mod addressed;
 mod argument;
 mod changed;
 mod index;
@@ -24,5 +26,8 @@ mod python;
 mod state;
 mod states;
 mod table;
+
+pub(crate) use python::{call_specs, PyCall};
+pub(crate) use table::{CallSpec, Table};
 
 pub use python::register;
