@@ -1,8 +1,8 @@
 """The cases that other engines run, too: same files, same rows out, one after another in turns, ours last judged.
 
 Of each engine the fastest of some runs counts. Ratios are theirs by ours, so that more than 1 means that ours is
-faster; `ratio` compares the job with the query, `wall_ratio` whole processes, `cpu_ratio` CPU seconds (ours by theirs,
-as `memory_ratio` is).
+faster: `ratio` compares the job with the query, `wall_ratio` whole processes. Costs are ours by theirs: `cpu_ratio` CPU
+seconds of all processes, `query_cpu_ratio` of the TaskManagers by the query's, `memory_ratio`.
 """
 
 from __future__ import annotations
@@ -193,8 +193,13 @@ def _ratios(ours: Measured, peer: _Runs) -> dict[str, float | None]:
         "wall_ratio": theirs.wall_s / ours.wall_s,
         "warm_ratio": None if peer.warm_s is None else peer.warm_s / ours.seconds,
         "cpu_ratio": ours.cpu_s / theirs.cpu_s,
+        "query_cpu_ratio": _query_cpu(ours) / _query_cpu(theirs) if theirs.query_cpu_s else None,
         "memory_ratio": ours.peak_mb / theirs.peak_mb if theirs.peak_mb else None,
     }
+
+
+def _query_cpu(run: Measured) -> float:
+    return run.query_cpu_s or run.cpu_s
 
 
 def _row(comparison: Comparison, engine: str, result: _Runs, rows: int, **rest: Any) -> dict[str, Any]:
@@ -206,6 +211,7 @@ def _row(comparison: Comparison, engine: str, result: _Runs, rows: int, **rest: 
             "seconds": best.seconds,
             "rows_per_s": rows / best.seconds,
             "cpu_s": min(run.cpu_s for run in result.runs),
+            "query_cpu_s": min(map(_query_cpu, result.runs)),
             "peak_rss_mb": min(run.peak_mb for run in result.runs),
             "wall_s": min(run.wall_s for run in result.runs),
             "startup_s": best.startup_s,

@@ -25,7 +25,10 @@ SLOTS: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One run. `seconds` is the query or the job alone, `startup_s` what comes before, `wall_s` the whole process."""
+    """One run. `seconds` is the query or the job alone, `startup_s` what comes before, `wall_s` the whole process.
+
+    `query_cpu_s` is what the query or the TaskManagers took, `cpu_s` all of it; the first is None of Flink.
+    """
 
     version: str
     seconds: float
@@ -35,6 +38,7 @@ class Measured:
     peak_mb: float
     tree: TreeUsage
     warm_s: float | None = None
+    query_cpu_s: float | None = None
 
 
 def missing(engine: str) -> str | None:
@@ -51,7 +55,10 @@ def run_ours(job: str, arguments: Sequence[str], slots: int = SLOTS) -> Measured
     settings = ("execution.runtime-mode=BATCH",)
     done = shmflink(job, slots, *arguments, settings=settings, is_watched=True)
     startup_s = done.wall_s - done.job_s
-    return Measured("", done.job_s, startup_s, done.wall_s, done.cpu_s, done.tree.peak_mb, done.tree)
+    tree = done.tree
+    return Measured(
+        "", done.job_s, startup_s, done.wall_s, done.cpu_s, tree.peak_mb, tree, query_cpu_s=tree.forked_cpu_s
+    )
 
 
 def run_peer(engine: str, query: str, inputs: Path, output: Path, *, is_warm: bool = False) -> Measured:
@@ -72,4 +79,5 @@ def run_peer(engine: str, query: str, inputs: Path, output: Path, *, is_warm: bo
         done.tree.peak_mb,
         done.tree,
         said.get("warm_s"),
+        said.get("query_cpu_s"),
     )

@@ -24,10 +24,12 @@ TICKS: Final = os.sysconf("SC_CLK_TCK")
 class TreeUsage:
     """Of the whole tree; `forker_mb` of a fork server in it and `forked_mb` of each of its children, by process id.
 
-    The last two are peaks of single processes, pages that they share counted in each.
+    The last two are peaks of single processes, pages that they share counted in each. `forked_cpu_s` is what all the
+    children together took: the TaskManagers, so the job without the start of the cluster.
     """
 
     cpu_s: float = 0.0
+    forked_cpu_s: float = 0.0
     peak_mb: float = 0.0
     forker_mb: float = 0.0
     forked_mb: dict[int, float] = field(default_factory=dict)
@@ -52,6 +54,7 @@ class ProcessTree:
         self._is_stopped.set()
         self._thread.join()
         self._usage.cpu_s = sum(self._ticks.values()) / TICKS
+        self._usage.forked_cpu_s = sum(self._ticks[pid] for pid in self._usage.forked_mb) / TICKS
         return self._usage
 
     def wait_for_a_look(self) -> None:

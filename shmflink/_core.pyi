@@ -16,6 +16,8 @@ __all__ = [
     "GroupTable",
     "Heartbeat",
     "InputGate",
+    "JsonParser",
+    "LineParser",
     "Region",
     "ResultPartition",
     "RowCodec",
@@ -39,6 +41,7 @@ __all__ = [
     "json_value",
     "key_groups",
     "key_hash",
+    "months_later",
     "parse_moments",
     "parse_url",
     "set_parent_death_signal",
@@ -476,6 +479,57 @@ class CsvParser:
     ) -> tuple[list[bytes], int] | None:
         """The fields of the first record that is not blank, and where in `text` it ends; None where it does not."""
 
+@final
+class JsonParser:
+    """Reads lines that are JSON objects into columns of a schema, nested ones too. As `CsvParser`."""
+
+    def __new__(
+        cls,
+        schema: pa.Schema,
+        *,
+        missing_fails: bool,
+        extra_fails: bool,
+        known_keys: Sequence[str],
+        timestamp_formats: Sequence[str],
+    ) -> JsonParser:
+        """`missing_fails`, `extra_fails`: lines without a key of the schema, or with other keys, are malformed.
+
+        `known_keys` of lines are not among these others.
+
+        Raises ValueError for types and formats that JSON cannot be read into.
+        """
+
+    def parse(
+        self,
+        text: bytes | bytearray | memoryview,
+        start: int,
+        end: int,
+        *,
+        limit: int,
+        is_last: bool,
+        max_rows: int,
+    ) -> tuple[pa.RecordBatch, int, list[tuple[int, int, int, str]]]:
+        """As `CsvParser.parse`; a record is a line."""
+
+@final
+class LineParser:
+    """Reads lines (ended by LF, CR LF or CR) into one column of strings. As `CsvParser`."""
+
+    def __new__(cls, schema: pa.Schema) -> LineParser:
+        """`schema` has one column, of strings, and keeps its metadata. Raises ValueError for another."""
+
+    def parse(
+        self,
+        text: bytes | bytearray | memoryview,
+        start: int,
+        end: int,
+        *,
+        limit: int,
+        is_last: bool,
+        max_rows: int,
+    ) -> tuple[pa.RecordBatch, int, list[tuple[int, int, int, str]]]:
+        """As `CsvParser.parse`; lines that are not UTF-8 are malformed."""
+
 # text
 #
 # Columns as lines, in bytes. The GIL is released. A column of a type without a text form (durations, intervals,
@@ -509,6 +563,9 @@ def csv_lines(
 
 def format_moments(moments: pa.Array, per_second: int, pattern: str) -> pa.Array:
     """Ticks since 1970 (int64), `per_second` of them, by a pattern of Java's `DateTimeFormatter`."""
+
+def months_later(days: pa.Array, months: pa.Array) -> pa.Array:
+    """Days since 1970, so many months later: the same day of the month or its last. All int64; nulls are not looked at."""
 
 def parse_moments(
     texts: pa.Array, per_second: int, *, pattern: str | None = None, is_time: bool = False, is_strict: bool = False
@@ -588,6 +645,9 @@ def substring(
 def text_end(texts: pa.Array, length: pa.Array, is_left: bool, rows: int) -> pa.StringArray:
     """The first or the last code points."""
 
+def join_text(separator: pa.Array, texts: Sequence[pa.Array], rows: int) -> pa.StringArray:
+    """The strings of a row that are not null, with separators between them; null where the separator is."""
+
 def pad_text(texts: pa.Array, length: pa.Array, padding: pa.Array, is_left: bool, rows: int) -> pa.StringArray:
     """Padded, or cut, to a length; null for a negative length or an empty padding."""
 
@@ -643,6 +703,9 @@ def parse_floats(texts: pa.Array) -> pa.DoubleArray:
 
 def format_floats(numbers: pa.Array) -> pa.StringArray:
     """float32 or float64 as Java's `toString` writes them."""
+
+def format_integers(numbers: pa.Array, digit_bits: int) -> pa.StringArray:
+    """int64 in upper-case digits of 1 to 4 bits, two's complement."""
 
 def encode_bytes(values: pa.Array, form: str) -> pa.StringArray:
     """Binary, or strings as UTF-8, in `base64` or `hex`."""

@@ -14,7 +14,7 @@ def main(inputs: str, output: str) -> None:
     env = StreamExecutionEnvironment.get_execution_environment()
     (
         env.from_source(FileSource.text(inputs), WatermarkStrategy.no_watermarks(), "lines")
-        .select(word=col("line").split(" "))
+        .select(word=col("value").split(" "))
         .explode("word")
         .key_by("word")
         .aggregate(n=count())

@@ -1,6 +1,6 @@
 """`python -m perf.peers.run ENGINE CASE INPUT OUTPUT RESULT [warm]`: one case of one engine, in this process, measured.
 
-Writes one JSON object to the file RESULT: `seconds` of the query, `startup_s` of what it takes to be ready for one
+Writes one JSON object to the file RESULT: `seconds` and `query_cpu_s` of the query, `startup_s` of what comes before it
 (importing the engine, starting a virtual machine). With `warm` it runs twice and `warm_s` is the second time.
 """
 
@@ -25,9 +25,13 @@ def run(engine: str, case: str, inputs: str, output: str, is_warm: bool) -> dict
         module.prepare()
     ready = time.perf_counter()
     query: Query = module.CASES[case]
+    cpu_s = time.process_time()
     seconds = _timed(query, inputs, output)
+    cpu_s = time.process_time() - cpu_s
     startup_s = ready - started + max(0.0, time.perf_counter() - ready - seconds)
-    measured = {"version": module.version(), "startup_s": startup_s, "seconds": seconds}
+    measured: dict[str, Any] = {"version": module.version(), "startup_s": startup_s, "seconds": seconds}
+    if not hasattr(module, "prepare"):  # it runs in this process
+        measured["query_cpu_s"] = cpu_s
     if is_warm:
         measured["warm_s"] = _timed(query, inputs, f"{output}-warm")
     return measured

@@ -1,5 +1,10 @@
 """Event time (`pyflink.common.watermark_strategy`)."""
 
-from shmflink.core.watermark_strategy import TimestampAssigner, WatermarkStrategy
+from shmflink.core.watermark_strategy import (
+    TimestampAssigner,
+    WatermarkGenerator,
+    WatermarkOutput,
+    WatermarkStrategy,
+)
 
-__all__ = ["TimestampAssigner", "WatermarkStrategy"]
+__all__ = ["TimestampAssigner", "WatermarkGenerator", "WatermarkOutput", "WatermarkStrategy"]

@@ -42,6 +42,7 @@ from shmflink.expressions.maths import atan2, e, greatest, least, log, pi
 from shmflink.expressions.predicates import bounds, conjuncts
 from shmflink.expressions.randoms import rand, rand_integer, uuid
 from shmflink.expressions.rows import object_of, row
+from shmflink.expressions.strings import concat, concat_ws
 from shmflink.expressions.time_text import (
     convert_tz,
     date_format,
@@ -73,6 +74,8 @@ __all__ = [
     "bounds",
     "coalesce",
     "col",
+    "concat",
+    "concat_ws",
     "conjuncts",
     "convert_tz",
     "count",

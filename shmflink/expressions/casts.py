@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from shmflink.expressions.expression import Expression
 
 __all__ = ["CastMethods"]
-
-_SECONDS_PER_DAY: Final = 86_400
 
 
 class CastMethods:

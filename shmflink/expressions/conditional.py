@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shmflink.expressions.coercions import alike
 from shmflink.expressions.node import LITERAL, call
 from shmflink.expressions.registry import Kind, Values, function
 from shmflink.expressions.type_names import data_type_of
-from shmflink.expressions.type_rules import common_type
 
 if TYPE_CHECKING:
     from shmflink.expressions.expression import Expression
@@ -90,14 +90,7 @@ def null_of(data_type: Any) -> Expression:
 
 
 def _branches(kinds: Sequence[pa.DataType], constants: Sequence[pa.Scalar | None]) -> list[pa.DataType]:
-    return [pa.bool_(), *_alike(kinds[1:], constants)]
-
-
-def _alike(kinds: Sequence[pa.DataType], _constants: Sequence[pa.Scalar | None]) -> list[pa.DataType]:
-    common = common_type(kinds)
-    if common is None:
-        raise TypeError("all must be of one type: cast() some of them")
-    return [common] * len(kinds)
+    return [pa.bool_(), *alike(kinds[1:], constants)]
 
 
 def _chosen(index: int, values: Sequence[Values]) -> Values:
@@ -114,7 +107,7 @@ def _if_then_else(condition: Values, if_true: Values, if_false: Values) -> Value
     return pc.if_else(pc.fill_null(condition, False), if_true, if_false)
 
 
-@function("coalesce", Kind.ANY, variadic=True, coerce=_alike, selection=_missing_before)
+@function("coalesce", Kind.ANY, variadic=True, coerce=alike, selection=_missing_before)
 def _coalesce(*values: Values) -> Values:
     return pc.coalesce(*values)
 

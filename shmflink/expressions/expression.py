@@ -17,6 +17,7 @@ from shmflink.expressions.buckets import BucketMethods
 from shmflink.expressions.casts import CastMethods
 from shmflink.expressions.comparison import ComparisonMethods
 from shmflink.expressions.conditional import ConditionalMethods
+from shmflink.expressions.encodings import EncodingMethods
 from shmflink.expressions.hashes import HashMethods
 from shmflink.expressions.intervals import IntervalMethods
 from shmflink.expressions.json_functions import JsonMethods
@@ -24,8 +25,11 @@ from shmflink.expressions.logic import LogicMethods
 from shmflink.expressions.maps import MapMethods
 from shmflink.expressions.maths import MathMethods
 from shmflink.expressions.node import ALIAS, COLUMN, LITERAL, Node
+from shmflink.expressions.regular import RegexMethods
 from shmflink.expressions.rounding import RoundingMethods
 from shmflink.expressions.rows import RowMethods
+from shmflink.expressions.string_search import SearchMethods
+from shmflink.expressions.strings import StringMethods
 from shmflink.expressions.time_text import TimeTextMethods
 from shmflink.expressions.times import TimeMethods
 from shmflink.expressions.type_names import data_type_of
@@ -75,6 +79,10 @@ class Expression(
     ConditionalMethods,
     CastMethods,
     AggregateMethods,
+    StringMethods,
+    SearchMethods,
+    RegexMethods,
+    EncodingMethods,
     IntervalMethods,
     TimeMethods,
     BucketMethods,

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shmflink import _core
 from shmflink.expressions.node import call
 from shmflink.expressions.registry import Kind, Values, function
 from shmflink.expressions.vectors import (
@@ -302,12 +303,4 @@ def _moved_by_months(point: pa.Array, interval: pa.Array, *, sign: int) -> pa.Ar
 
 def _months_later(days: npt.NDArray[np.int64], months: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
     """Days since 1970 of the same day some months later; the last day of a month that is too short."""
-    month = days.astype("datetime64[D]").astype("datetime64[M]")
-    day_of_month = days - _first_days(month)
-    later = month + months.astype("timedelta64[M]")
-    last = _first_days(later + np.timedelta64(1, "M")) - 1
-    return np.minimum(_first_days(later) + day_of_month, last)
-
-
-def _first_days(months: npt.NDArray[np.datetime64]) -> npt.NDArray[np.int64]:
-    return months.astype("datetime64[D]").astype(np.int64)
+    return np.asarray(_core.months_later(pa.array(days), pa.array(months.astype(np.int64))))

@@ -2,7 +2,7 @@
 
 Paths are constants: `$`, then `.key`, `['key']`, `[n]`, `[*]`, `.*`, with `lax` or `strict` (which is the default, as
 in Flink) before it. In strict mode a value that is not there is an error, in lax mode it is empty; ON ERROR and ON
-EMPTY say what comes of it. JSON's own null is empty. Documents are validated as a whole: malformed anywhere is an error.
+EMPTY say what comes of it. JSON's own null is empty. A document that is malformed anywhere is an error.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ class JsonMethods:
         return call("json_query", self, parameters=(_path(path), wrapper, empty, error))
 
     def json_quote(self) -> Expression:
-        r"""The text as a JSON string; slashes are escaped, too.
+        r"""The text as a JSON string; slashes are escaped, too. Letters beyond ASCII stay, where Flink writes `\u....`.
 
         >>> show(col("a").json_quote(), a=['say "hi"', None])
         _c0: ['"say \\"hi\\""', None]

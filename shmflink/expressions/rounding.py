@@ -146,16 +146,22 @@ def _integers(array: pa.Array, places: pa.Array, *, is_half_up: bool) -> pa.Arra
 def _powers(places: pa.Array) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
     """Ten to the power of the number of places, each exact up to 22, and which of them divide."""
     digits = np.asarray(places.fill_null(0).cast(pa.int64()))
+    if len(digits) and np.all(digits == digits[0]):
+        digits = digits[:1]  # the usual constant: one power for all rows
     return np.power(10.0, np.minimum(np.abs(digits), _PLACES_MAX)), digits < 0
 
 
 def _times(
     numbers: npt.NDArray[Any], power: tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]
 ) -> npt.NDArray[np.float64]:
+    if not power[1].any():
+        return numbers * power[0]
     return np.where(power[1], numbers / power[0], numbers * power[0])
 
 
 def _divided(
     numbers: npt.NDArray[Any], power: tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]
 ) -> npt.NDArray[np.float64]:
+    if not power[1].any():
+        return numbers / power[0]
     return np.where(power[1], numbers * power[0], numbers / power[0])

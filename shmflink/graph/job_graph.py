@@ -54,6 +54,7 @@ class ChainedOperator:
     children: tuple[int, ...] = ()
     input_tag: str | None = None
     watermarks: bytes = b""  # of sources: the pickled WatermarkStrategy; empty where there is none
+    alignment: tuple[str, int, int] | None = None  # of sources: group, greatest drift and update interval in ms
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from shmflink.core.codec import dumps_function
 from shmflink.core.ids import JobId, OperatorId
@@ -58,6 +58,9 @@ def build_job_graph(
         main_file=environment.main_file,
         json_plan=plan_as_json(graph),
     )
+
+
+_ALIGNMENT_INTERVAL_MS: Final = 1000  # Flink: WatermarkStrategyWithAlignment.DEFAULT_UPDATE_INTERVAL
 
 
 @dataclass(slots=True)
@@ -126,6 +129,7 @@ class _Chain:
                 children=tuple(children.get(position, ())),
                 input_tag=link.input.output_tag if link.input is not None and position else None,
                 watermarks=_watermarks(link.nodes[0], dumps),
+                alignment=_alignment(link.nodes[0]),
             )
             for position, link in enumerate(self.links)
         )
@@ -145,6 +149,15 @@ def _fused(link: _Link, node: StreamNode, graph: StreamGraph) -> Operator | None
 def _watermarks(node: StreamNode, dumps: Callable[[Any, str], bytes]) -> bytes:
     strategy = node.watermark_strategy
     return b"" if strategy is None else dumps(strategy, f"watermark strategy of {_what(node)}")
+
+
+def _alignment(node: StreamNode) -> tuple[str, int, int] | None:
+    alignment = None if node.watermark_strategy is None else node.watermark_strategy.alignment
+    if alignment is None:
+        return None
+    group, drift, interval = alignment
+    interval_ms = _ALIGNMENT_INTERVAL_MS if interval is None else interval.to_millis()
+    return group, drift.to_millis(), interval_ms
 
 
 def _what(node: StreamNode) -> str:

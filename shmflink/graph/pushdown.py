@@ -38,7 +38,7 @@ __all__ = ["push_down"]
 _NEVER_FAIL: Final = frozenset(
     {"equals", "not_equals", "less_than", "less_than_or_equal", "greater_than", "greater_than_or_equal"}
     | {"and", "or", "not", "is_null", "is_not_null", "is_true", "is_false", "is_not_true", "is_not_false"}
-    | {"between", "not_between", "in", "like", COLUMN, LITERAL}
+    | {"in", "like", "starts_with", "ends_with", "contains", "upper_case", "lower_case", "coalesce", COLUMN, LITERAL}
 )
 """Functions that have a result for every row, so that a filter of them may be asked of rows that an earlier filter
 would have dropped."""
@@ -47,12 +47,16 @@ Columns = frozenset[str] | None
 """Names; None = all."""
 
 
-def push_down(sinks: Sequence[Transformation]) -> list[Transformation]:
-    """The transformations that take the place of `sinks`, over sources that read less where they can."""
+def push_down(sinks: Sequence[Transformation], *, is_batch: bool) -> list[Transformation]:
+    """The transformations that take the place of `sinks`, over sources that read less where they can.
+
+    Rows that a source does not read do not move its watermark on, so that filters of a streaming job stay behind a
+    source that makes watermarks.
+    """
     order = ancestors_first(sinks)
     changed = _Rewriting(order)
     for transformation in order:
-        if isinstance(transformation, SourceTransformation):
+        if isinstance(transformation, SourceTransformation) and (is_batch or not _makes_watermarks(transformation)):
             _push_filters(transformation, changed)
     needed = _columns_needed(order, changed)
     made: dict[int, Transformation] = {}
@@ -119,6 +123,10 @@ def _push_filters(source: SourceTransformation, changed: _Rewriting) -> None:
         operator = same[0].operator.operator
         assert isinstance(operator, ColumnsOperator), operator
         changed.operators[same[0].operator.id] = operator.without_filters(frozenset(each.step for each in same))
+
+
+def _makes_watermarks(source: SourceTransformation) -> bool:
+    return source.watermark_strategy is not None and source.watermark_strategy.makes_watermarks
 
 
 def _filters_behind(source: SourceTransformation, changed: _Rewriting) -> list[_Found]:
@@ -203,7 +211,10 @@ def _exact(order: Sequence[Transformation], changed: _Rewriting) -> dict[int, bo
         match t:
             case SourceTransformation():
                 schema = schema_of(t.output_type)
-                exact[t.id] = schema is not None and changed.source(t).with_columns(schema.names) is not None
+                is_free = t.watermark_strategy is None or t.watermark_strategy.timestamp_assigner is None
+                exact[t.id] = (
+                    is_free and schema is not None and changed.source(t).with_columns(schema.names) is not None
+                )
             case OperatorTransformation():
                 exact[t.id] = isinstance(changed.operator(t), ColumnarOperator)
             case PartitionTransformation() | UnionTransformation():

@@ -143,8 +143,10 @@ def build_stream_graph(sinks: Sequence[Transformation], name: str, options: Stre
     Raises JobGraphError for a forward edge between different parallelisms, parallelism above max parallelism,
     an unbounded source in BATCH mode, a fixed parallelism that was overridden.
     """
-    order = ancestors_first(push_down(sinks) if options.is_pushdown_enabled else sinks)
+    order = ancestors_first(sinks)
     is_batch = _is_batch(order, options.runtime_mode)
+    if options.is_pushdown_enabled:
+        order = ancestors_first(push_down(sinks, is_batch=is_batch))
     builder = _Builder(options, is_batch)
     for transformation in order:
         builder.add(transformation)

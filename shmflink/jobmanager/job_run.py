@@ -17,6 +17,7 @@ from shmflink.core.ids import SubtaskId
 from shmflink.errors import JobGraphError, RpcError
 from shmflink.graph.execution_graph import ExecutionGraph, TaskDeployment, taskmanager_of
 from shmflink.graph.job_graph import JobGraph
+from shmflink.graph.watermark_alignment import AlignmentGroups, SourceTime
 from shmflink.jobmanager.attempt_memory import CONTROL_CAPACITY, attempt_memory, check_memory
 from shmflink.jobmanager.job_state import (
     ArmCancellationTimeout,
@@ -39,6 +40,7 @@ from shmflink.jobmanager.splits import SplitServer, failure_of
 from shmflink.jobmanager.taskmanagers import TaskManager
 from shmflink.metrics.counters import BLOCKS_MAX, OperatorCounters, TaskCounters, blocks_of_task
 from shmflink.rpc.messages import (
+    AlignSources,
     AttemptPrepared,
     AttemptReleased,
     CancelTasks,
@@ -100,6 +102,7 @@ class JobRun:
         self._ended: JobEnded | None = None
         self._began_ns = clock.monotonic_ns()
         self._timeout: asyncio.TimerHandle | None = None
+        self._alignment = AlignmentGroups(graph)
 
     @property
     def state(self) -> JobState:
@@ -258,6 +261,7 @@ class JobRun:
             case StartAll():
                 for number in range(self._execution.num_taskmanagers):
                     self.taskmanagers[number].send(StartTasks(self._execution.epoch))
+                self._loop.call_soon(self._align_sources)
             case CancelAll(numbers):
                 self._cancel_tasks(numbers)
             case ArmCancellationTimeout():
@@ -305,6 +309,25 @@ class JobRun:
         if self._timeout is not None:
             self._timeout.cancel()
         self._owner.job_ended(self, ended)
+
+    def _align_sources(self) -> None:
+        """Tells sources of a group how far they may run ahead of each other, as long as the attempt runs."""
+        interval_ms = self._alignment.interval_ms
+        if interval_ms is None or self._job.state is not JobState.RUNNING:
+            return
+        limits = self._alignment.limits(self._source_time)
+        numbers = {task.subtask: self._number(task) for task in self._execution.tasks if task.subtask in limits}
+        for number in sorted(set(numbers.values())):
+            mine = tuple((subtask, limits[subtask]) for subtask, owner in numbers.items() if owner == number)
+            self.taskmanagers[number].send(AlignSources(self._execution.epoch, mine))
+        self._loop.call_later(interval_ms / 1000, self._align_sources)
+
+    def _source_time(self, subtask: SubtaskId) -> SourceTime | None:
+        if self._job.tasks[subtask] is not TaskState.RUNNING:
+            return None
+        task = next(task for task in self._execution.tasks if task.subtask == subtask)
+        counters = TaskCounters.read(self.taskmanagers[self._number(task)].page, task.block)
+        return SourceTime(counters.watermark_ms, bool(counters.is_idle))
 
     def source_progress(self) -> tuple[SourceProgress, ...]:
         """Of the sources that know how much there is to read."""

@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 HEARTBEAT_WORD: Final = 0
+_WORD_MASK: Final = (1 << 64) - 1
 HEADER_WORDS: Final = 16
 BLOCK_WORDS: Final = 16
 BLOCKS_MAX: Final = 4096
@@ -54,13 +55,13 @@ class Counters:
         counters = cls()
         values = page.load(HEADER_WORDS + BLOCK_WORDS * block, len(cls.WORDS))
         for word, value in zip(cls.WORDS, values, strict=True):
-            setattr(counters, word, value)
+            setattr(counters, word, value - (1 << 64) if value >> 63 else value)  # watermarks may lie before 1970
         return counters
 
     def publish(self) -> None:
         """Stores all words to the page; relaxed atomics, one call."""
         if self._page is not None:
-            self._page.store(self._offset, [getattr(self, word) for word in self.WORDS])
+            self._page.store(self._offset, [getattr(self, word) & _WORD_MASK for word in self.WORDS])
 
     def as_dict(self) -> dict[str, int]:
         return {word: getattr(self, word) for word in self.WORDS}
@@ -82,6 +83,7 @@ class TaskCounters(Counters):
         "watermark_ms",
         "retained_copies",
         "progress",
+        "is_idle",
     )
     __slots__ = WORDS
 
@@ -97,6 +99,7 @@ class TaskCounters(Counters):
     watermark_ms: int
     retained_copies: int
     progress: int
+    is_idle: int  # of sources: 1 while the watermark status is idle
 
 
 class OperatorCounters(Counters):

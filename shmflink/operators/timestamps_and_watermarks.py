@@ -34,9 +34,7 @@ class TimestampsAndWatermarksOperator(Operator):
             self._time.schedule(self._time.now_ms() + self._interval_ms, self._on_interval)
 
     def process(self, batch: Batch, input_index: int = 0) -> Iterator[Batch | Watermark | WatermarkStatus]:  # type: ignore[override]
-        stamped = self._assignment.stamped(batch)
-        yield stamped
-        self._emitter.on_batch(stamped)
+        yield from self._emitter.through(self._assignment.stamped(batch))
         if self._interval_ms == 0:
             self._emitter.on_periodic()
         yield from self._emitter.drain()

@@ -105,7 +105,7 @@ def _millis(values: pa.Array, name: str, operator: str) -> pa.Int64Array:
 class _BatchGenerator(Protocol):
     """A watermark generator that is told of whole batches."""
 
-    def on_batch(self, batch: Batch, output: WatermarkOutput) -> None: ...
+    def on_batch(self, batch: Batch) -> None: ...
 
     def on_periodic_emit(self, output: WatermarkOutput) -> None: ...
 
@@ -117,7 +117,7 @@ class _BoundedOutOfOrderness:
         self._bound_ms = bound_ms
         self._max_ms = MIN_TIMESTAMP_MS + bound_ms + 1
 
-    def on_batch(self, batch: Batch, output: WatermarkOutput) -> None:
+    def on_batch(self, batch: Batch) -> None:
         if batch.timestamps is not None and batch.num_rows:
             self._max_ms = max(self._max_ms, pc.max(batch.timestamps).as_py())
 
@@ -126,7 +126,7 @@ class _BoundedOutOfOrderness:
 
 
 class _NoWatermarks:
-    def on_batch(self, batch: Batch, output: WatermarkOutput) -> None:
+    def on_batch(self, batch: Batch) -> None:
         """Nothing is told."""
 
     def on_periodic_emit(self, output: WatermarkOutput) -> None:
@@ -139,11 +139,13 @@ class _UserGenerator:
     def __init__(self, generator: WatermarkGenerator) -> None:
         self._generator = generator
 
-    def on_batch(self, batch: Batch, output: WatermarkOutput) -> None:
+    def rows(self, batch: Batch, output: WatermarkOutput) -> Iterator[int]:
+        """Tells the generator of each row; after each, how many rows it was told of."""
         stamps = [MIN_TIMESTAMP_MS] * batch.num_rows if batch.timestamps is None else batch.timestamps.to_pylist()
         on_event = self._generator.on_event
-        for row, stamp in zip(batch.rows(), stamps, strict=True):  # per row: the user's own function
-            on_event(row, stamp, output)
+        for told, (row, stamp) in enumerate(zip(batch.rows(), stamps, strict=True), start=1):
+            on_event(row, stamp, output)  # per row: the user's own function
+            yield told
 
     def on_periodic_emit(self, output: WatermarkOutput) -> None:
         self._generator.on_periodic_emit(output)
@@ -176,14 +178,27 @@ class WatermarkEmitter(WatermarkOutput):
         """A split begins."""
         self._generator = _generator_of(self._strategy)
 
-    def on_batch(self, batch: Batch) -> None:
-        """Rows passed, with their timestamps."""
-        if batch.num_rows:
-            self._had_activity = True
-            self._generator.on_batch(batch, self)
+    def through(self, batch: Batch) -> Iterator[Batch | Watermark | WatermarkStatus]:
+        """The batch with its timestamps, cut where a generator of the user's puts a watermark between two rows."""
+        if not batch.num_rows:
+            return
+        self._had_activity = True
+        if not isinstance(self._generator, _UserGenerator):
+            self._generator.on_batch(batch)
+            yield batch
+            return
+        start = 0
+        for stop in self._generator.rows(batch, self):
+            if self._out:
+                yield batch.slice(start, stop - start)
+                yield from self.drain()
+                start = stop
+        if start < batch.num_rows:
+            yield batch.slice(start, batch.num_rows - start)
 
-    def on_periodic(self) -> None:
-        """The interval is over."""
+    def on_periodic(self, *, is_paused: bool = False) -> None:
+        """The interval is over. A source that is paused to let others catch up is not idle."""
+        self._had_activity |= is_paused
         if self._check_idle():
             if not self._is_idle:
                 self._is_idle = True
@@ -230,7 +245,7 @@ class WatermarkEmitter(WatermarkOutput):
         return now_ns - self._inactive_since_ns > self._idle_timeout_ns
 
 
-def _generator_of(strategy: WatermarkStrategy) -> _BatchGenerator:
+def _generator_of(strategy: WatermarkStrategy) -> _BatchGenerator | _UserGenerator:
     if strategy.generator is not None:
         return _UserGenerator(strategy.generator())
     bound = strategy.max_out_of_orderness

@@ -29,6 +29,7 @@ from shmflink.rpc.codec import register
 from shmflink.rpc.states import JobState, TaskState
 
 __all__ = [
+    "AlignSources",
     "AssignSplit",
     "AttemptPrepared",
     "AttemptReleased",
@@ -293,6 +294,14 @@ class AssignSplit:
 
 
 @dataclass(frozen=True, slots=True)
+class AlignSources:
+    """Source subtasks stop reading while their watermark is beyond their limit, in ms."""
+
+    epoch: int
+    limits: tuple[tuple[SubtaskId, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseAttempt:
     """Frees all that the attempt holds; its tasks are in terminal states."""
 
@@ -349,5 +358,6 @@ register(JobState, TaskState, Failure, OperatorSummary, TaskSummary, SourceProgr
 register(StartCluster, SubmitJob, CancelJob, Shutdown)
 register(ClusterStarted, ClusterFailed, JobStatusChanged, JobProgress, JobEnded)
 register(ForkTaskManager, TaskManagerForked, TaskManagerExited)
-register(PrepareAttempt, ConnectPeers, DeployTasks, StartTasks, CancelTasks, AssignSplit, ReleaseAttempt)
+register(PrepareAttempt, ConnectPeers, DeployTasks, StartTasks, CancelTasks)
+register(AssignSplit, AlignSources, ReleaseAttempt)
 register(TaskManagerReady, AttemptPrepared, TaskStateChanged, SplitRequested, AttemptReleased)

@@ -130,6 +130,10 @@ class Attempt:
         for task in self._tasks:
             task.cancel()
 
+    def align(self, subtask: SubtaskId, limit_ms: int) -> None:
+        """How far a source may run ahead."""
+        self._slot_of[subtask].align(subtask, limit_ms)
+
     def assign_split(self, subtask: SubtaskId, split: Split | None, *, exhausted: bool) -> None:
         """Hands the answer to a split request to its reader."""
         self._slot_of[subtask].assign_split(subtask, split, exhausted=exhausted)

@@ -13,6 +13,7 @@ from shmflink.errors import RpcError
 from shmflink.graph.execution_graph import TaskDeployment
 from shmflink.rpc.connection import BlockingConnection
 from shmflink.rpc.messages import (
+    AlignSources,
     AssignSplit,
     AttemptPrepared,
     AttemptReleased,
@@ -88,11 +89,19 @@ class Control:
             return
         attempt = self._attempt
         if attempt is None or attempt.epoch != message.epoch:
-            for fd in received.fds:  # of an attempt that could not be prepared, or is over
-                os.close(fd)
-            if isinstance(message, ReleaseAttempt):
-                self._send(AttemptReleased(message.epoch))
-            return
+            self._refuse(received)
+        else:
+            self._perform(attempt, received)
+
+    def _refuse(self, received: Received) -> None:
+        """A message of an attempt that could not be prepared, or is over."""
+        for fd in received.fds:
+            os.close(fd)
+        if isinstance(received.message, ReleaseAttempt):
+            self._send(AttemptReleased(received.message.epoch))
+
+    def _perform(self, attempt: Attempt, received: Received) -> None:
+        message = received.message
         match message:
             case ConnectPeers(_, taskmanagers):
                 attempt.connect(taskmanagers, received.fds)
@@ -102,6 +111,9 @@ class Control:
                 attempt.start()
             case CancelTasks():
                 attempt.cancel()
+            case AlignSources(_, limits):
+                for subtask, limit_ms in limits:
+                    attempt.align(subtask, limit_ms)
             case AssignSplit():
                 self._assign_split(attempt, message)
             case ReleaseAttempt(epoch):

@@ -57,6 +57,10 @@ class Slot:
         """The answer to a split request; dropped when the task has ended meanwhile."""
         self.put(lambda: self._assign(subtask, split, exhausted))
 
+    def align(self, subtask: SubtaskId, limit_ms: int) -> None:
+        """How far a source may run ahead; dropped when its task has ended meanwhile."""
+        self.put(lambda: self._align(subtask, limit_ms))
+
     def cancel(self) -> None:
         """Cancels all tasks: each stops after its current quantum and reports CANCELED."""
         self.put(self._cancel_all)
@@ -143,6 +147,11 @@ class Slot:
         for task in self._tasks:
             if task.deployment.subtask == subtask:
                 task.assign_split(split, exhausted=exhausted)
+
+    def _align(self, subtask: SubtaskId, limit_ms: int) -> None:
+        for task in self._tasks:
+            if task.deployment.subtask == subtask:
+                task.align(limit_ms)
 
     def _wake_tasks(self) -> None:
         for task in self._tasks:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 from shmflink.connectors.base import Poll, Source, SourceReader, Split
 from shmflink.core.batch import Batch
-from shmflink.core.elements import Watermark, WatermarkStatus
+from shmflink.core.elements import MAX_WATERMARK, Watermark, WatermarkStatus
 from shmflink.core.watermark_strategy import WatermarkStrategy
 from shmflink.errors import InternalError
 from shmflink.operators.base import Operator, OperatorContext, SideOutput
@@ -27,6 +27,7 @@ class SourceOperator(Operator):
         self._strategy = watermark_strategy or WatermarkStrategy.no_watermarks()
         self._assignment = TimestampAssignment(self._strategy.timestamp_assigner)
         self._splits_begun = 0
+        self._limit_ms = MAX_WATERMARK.timestamp_ms
         self._reader: SourceReader | None = None
         self._request_split: Callable[[], None] = _no_splits
         self._is_request_pending = False
@@ -49,7 +50,11 @@ class SourceOperator(Operator):
     @property
     def has_input(self) -> bool:
         """False while only a split or the mailbox's `wake` can bring something."""
-        return not self._is_waiting
+        return not self._is_waiting and self._emitter.watermark_ms <= self._limit_ms
+
+    def align(self, limit_ms: int) -> None:
+        """Reading stops while the watermark is beyond the limit: others of the group are behind."""
+        self._limit_ms = limit_ms
 
     def wake(self) -> None:
         """Something may have come: look again."""
@@ -81,23 +86,22 @@ class SourceOperator(Operator):
             self._is_waiting = True
         return self._timed(answer, self._reader.splits_begun) if isinstance(answer, Batch) else answer
 
-    def watermarks(self) -> Iterator[Watermark | WatermarkStatus]:
-        """What has to follow the last batch, where watermarks are told after every one."""
+    def elements(self, batch: Batch) -> Iterator[Batch | Watermark | WatermarkStatus]:
+        """The batch that `poll` gave, and the watermarks that come within it and right after it."""
+        yield from self._emitter.through(batch)
         if self._interval_ms == 0:
             self._emitter.on_periodic()
-        return self._emitter.drain()
+        yield from self._emitter.drain()
 
     def _timed(self, batch: Batch, splits_begun: int) -> Batch:
         """The batch with its timestamps; its split's watermark counts alone."""
         if splits_begun != self._splits_begun:
             self._splits_begun = splits_begun
             self._emitter.restart()
-        stamped = self._assignment.stamped(batch)
-        self._emitter.on_batch(stamped)
-        return stamped
+        return self._assignment.stamped(batch)
 
     def _on_interval(self, at_ms: int) -> Iterator[Watermark | WatermarkStatus]:
-        self._emitter.on_periodic()
+        self._emitter.on_periodic(is_paused=self._emitter.watermark_ms > self._limit_ms)
         self._time.schedule(self._time.now_ms() + self._interval_ms, self._on_interval)
         return self._emitter.drain()
 

@@ -18,6 +18,7 @@ from shmflink.core.batch import Batch
 from shmflink.core.clock import SYSTEM_CLOCK, Clock
 from shmflink.core.elements import (
     MAX_WATERMARK,
+    MIN_TIMESTAMP_MS,
     Barrier,
     ControlElement,
     Element,
@@ -69,6 +70,7 @@ class Task:
         self.state = TaskState.DEPLOYING
         self.error: BaseException | None = None
         self.counters = counters
+        counters.watermark_ms = MIN_TIMESTAMP_MS
         self._head = head
         self._nodes = list(nodes_of(head))
         self._processing_time = ProcessingTimeQueue(clock)
@@ -164,6 +166,11 @@ class Task:
             except (Exception, SystemExit) as error:
                 self._fail(error)
 
+    def align(self, limit_ms: int) -> None:
+        """The source shall not read on while its watermark is beyond this."""
+        if self._source is not None and self.state is TaskState.RUNNING:
+            self._source.align(limit_ms)
+
     def run_quantum(self) -> None:
         """One input element or one suspended output. A failure makes the task FAILED; it is not raised."""
         start_ns = self._clock.monotonic_ns()
@@ -254,8 +261,7 @@ class Task:
         """What comes of the next timer or input element; None when it has no outputs."""
         if self._processing_time.is_due:
             operator, outputs = self._processing_time.take()
-            node = self._nodes[operator]
-            return (made for output in outputs for made in emit(node, output))
+            return self._emit_all(self._nodes[operator], outputs)
         if self._source is not None:
             return self._poll_source(self._source)
         assert self._inputs is not None
@@ -278,17 +284,22 @@ class Task:
             if not self._outputs:  # a job in one task: show that it reads
                 self.counters.records_out += answer.num_rows
                 self.counters.batches_out += 1
-            return self._emit_timed(source, answer)
+            return self._emit_all(self._head, source.elements(answer))
         if isinstance(answer, SideOutput):
             return emit(self._head, answer)
         if answer is Poll.END:
             return self._end(is_drained=True)
         return None
 
-    def _emit_timed(self, source: SourceOperator, batch: Batch) -> Iterator[ChainOutput]:
-        yield from emit(self._head, batch)
-        for element in source.watermarks():
-            yield from emit(self._head, element)
+    def _emit_all(self, node: ChainNode, outputs: Iterator[Element | SideOutput]) -> Iterator[ChainOutput]:
+        """Outputs that no input element caused; a source's own watermarks are counted."""
+        for output in outputs:
+            if node.operator is self._source:
+                if isinstance(output, Watermark):
+                    self.counters.watermark_ms = output.timestamp_ms
+                elif isinstance(output, WatermarkStatus):
+                    self.counters.is_idle = int(output.idle)
+            yield from emit(node, output)
 
     def _control(self, channel: int, element: ControlElement) -> Iterator[ChainOutput] | None:
         assert self._inputs is not None

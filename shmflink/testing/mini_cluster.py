@@ -22,6 +22,7 @@ from shmflink.core.ids import JobId, SubtaskId
 from shmflink.errors import JobCancelledError, JobExecutionError, UserFunctionError
 from shmflink.graph.execution_graph import ExecutionGraph, check_slots
 from shmflink.graph.job_graph import JobGraph, NodeKind
+from shmflink.graph.watermark_alignment import AlignmentGroups, SourceTime
 from shmflink.metrics.counters import TaskCounters
 from shmflink.network.local import CREDITS_DEFAULT, LocalDoorbell
 from shmflink.taskmanager.assembly import LocalChannels, TaskResources, build_task
@@ -127,6 +128,7 @@ class InlineJob:
         self._graph = graph
         self._doorbell = LocalDoorbell()
         self._clock = clock
+        self._alignment = AlignmentGroups(graph)
         self._runtime_ns = 0
         self._is_cancelled = False
         self._error: BaseException | None = None
@@ -218,13 +220,32 @@ class InlineJob:
     def _sleep(self) -> None:
         for slot in self._slots:
             slot.flush()
+        self._align_sources()
         token = self._doorbell.prepare()
         requests, self._open_requests = self._open_requests, []
         for subtask in requests:
             self.split_requested(subtask)
         if self._run_slots():
             return
-        self._doorbell.wait(token, _SPLIT_RETRY_NS if self._open_requests else SLEEP_NS_MAX)
+        self._doorbell.wait(token, self._timeout_ns())
+
+    def _timeout_ns(self) -> int:
+        deadlines = [due for slot in self._slots if (due := slot.next_deadline_ns()) >= 0]
+        until_ns = min(deadlines) - self._clock.monotonic_ns() if deadlines else SLEEP_NS_MAX
+        if self._open_requests or self._alignment.interval_ms is not None:
+            until_ns = min(until_ns, _SPLIT_RETRY_NS)
+        return min(max(until_ns, 0), SLEEP_NS_MAX)
+
+    def _align_sources(self) -> None:
+        """Whenever nothing can run: sources that wait for others are told how far these have come."""
+        for subtask, limit_ms in self._alignment.limits(self._source_time).items():
+            self._slot_of[subtask].align(subtask, limit_ms)
+
+    def _source_time(self, subtask: SubtaskId) -> SourceTime | None:
+        if self._states.get(subtask) is not TaskState.RUNNING:
+            return None
+        counters = self.counters(subtask.vertex, subtask.subtask)
+        return SourceTime(counters.watermark_ms, bool(counters.is_idle))
 
     def _make_enumerators(self) -> dict[int, SplitEnumerator]:
         return {

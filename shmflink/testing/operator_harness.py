@@ -120,7 +120,7 @@ class OperatorHarness:
         self.elements.extend(self.operator.process_control(element))
 
     def advance_processing_time_ms(self, milliseconds: int) -> None:
-        """Moves the clock, which must be a ManualClock; timers that come due run in their order, one time after another."""
+        """Moves the clock, which must be a ManualClock; timers that come due run in their order."""
         assert isinstance(self.clock, ManualClock), "a harness with a clock of its own"
         until_ms = self.clock.processing_time_ms() + milliseconds
         while (next_ms := self._processing_time.next_ms) is not None and next_ms <= until_ms:

@@ -144,3 +144,32 @@ def test_two_streams_and_a_broadcast_one() -> None:
         scaled = numbers.key_by(lambda n: n % 2).connect(env.from_collection([10], Types.LONG()).broadcast(rules))
         got = scaled.process(Scale(), Types.LONG()).connect(env.from_collection(["x"])).process(Both())
         assert sorted(got.execute_and_collect()) == [("left", 10), ("left", 20), ("left", 30), ("right", "x")]
+
+
+def test_a_fast_source_waits_for_a_slow_one_of_its_group() -> None:
+    """Both have the same times; one gives a row at a time, the other 64: without alignment it would be far ahead."""
+    rows = 600
+    seen: list[tuple[str, int]] = []
+
+    def source(env: StreamExecutionEnvironment, name: str, batch_rows: int) -> Any:
+        strategy = (
+            WatermarkStrategy.for_monotonous_timestamps()
+            .with_timestamp_column("at")
+            .with_watermark_alignment("both", Duration.of_millis(50), Duration.of_millis(1))
+        )
+        generated = GeneratorSource(
+            lambda start, stop: pa.record_batch({"at": list(range(start, stop))}), rows, batch_rows=batch_rows
+        )
+        return env.from_source(generated, strategy, name).map(lambda row: seen.append((name, row[0])) or row[0])
+
+    with MiniCluster(slots=1):
+        env = environment("STREAMING")
+        fast, slow = source(env, "fast", 64), source(env, "slow", 1)
+        got = sorted(fast.union(slow).execute_and_collect())
+    assert got == sorted([*range(rows)] * 2)
+    slowest = -1
+    for name, at in seen:
+        if name == "slow":
+            slowest = at
+        elif slowest >= 0:
+            assert at <= slowest + 50 + 2 * 64, (at, slowest)

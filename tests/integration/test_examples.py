@@ -141,3 +141,45 @@ def test_clean_csv_of_given_orders(tmp_path: Path) -> None:
 
 def test_watch_csv_of_its_own_readings() -> None:
     assert run(BY_PYTHON, "watch_csv.py") == [f"2024-05-0{day}: 90 readings" for day in (1, 2, 3)]
+
+
+@WAYS
+def test_top_speed_windowing(way: list[str]) -> None:
+    lines = run(way, "top_speed_windowing.py")
+    events = [re.fullmatch(r"(?:\d+> )?\((\d),(\d+),([\d.]+),(\d+)\)", line) for line in lines]
+    assert len(events) > 5
+    assert {match[1] for match in events if match} == {"0", "1"}
+
+
+@WAYS
+def test_sessions(way: list[str]) -> None:
+    assert sorted(line.removeprefix("1> ").removeprefix("2> ") for line in run(way, "sessions.py")) == [
+        "ann: 2 clicks from second 100 to 101",
+        "ann: 3 clicks from second 0 to 45",
+        "bob: 1 clicks from second 5 to 5",
+        "bob: 2 clicks from second 70 to 80",
+    ]
+
+
+@WAYS
+def test_late_data_loses_nothing(way: list[str]) -> None:
+    lines = run(way, "late_data.py")
+    in_time = sum(int(match[1]) for line in lines if (match := re.search(r" of (\d+)$", line)))
+    late = [line for line in lines if "too late" in line]
+    assert (in_time, len(late)) == (58, 2)
+    assert all("5000)" in line for line in late)
+
+
+@WAYS
+def test_the_fraud_detector_forgets_in_time(way: list[str]) -> None:
+    warned = sorted(line.split("> ")[-1] for line in run(way, "fraud_detector.py"))
+    assert warned == ["account A: 600.00 right after a small payment"]
+
+
+@WAYS
+def test_dynamic_rules(way: list[str]) -> None:
+    assert sorted(line.split("> ")[-1] for line in run(way, "dynamic_rules.py")) == [
+        "boiler: 2.5 bar is above 2.0 (alarm 1)",
+        "oven: 180.0 celsius is above 30.0 (alarm 1)",
+        "oven: 220.0 celsius is above 30.0 (alarm 2)",
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -34,10 +35,9 @@ def read(path: Path, borders: list[int], made: CsvFormat) -> list[list[Any]]:
     for start, stop in pairwise(borders):
         split = Split("0", FileRange(str(path), start, stop - start))
         while True:
-            cursor = made.open_split(split)
-            batch = cursor.next_batch()
-            split = cursor.remaining()
-            cursor.close()
+            with closing(made.open_split(split)) as cursor:
+                batch = cursor.next_batch()
+                split = cursor.remaining()
             if batch is None:
                 break
             assert isinstance(batch, Batch)
@@ -82,14 +82,14 @@ def test_what_csv_writes_is_read_whole(
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(st.sampled_from('ab,"\n'), max_size=60))
-def test_odd_quotes_are_read_as_python_does_or_refused(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+def test_odd_quotes_are_read_as_python_does(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     path = tmp_path_factory.getbasetemp() / "odd.csv"
     path.write_text(text, newline="")
     schema = pa.schema([("a", pa.string()), ("b", pa.string())])
     made = CsvFormat(schema, header=False, null_values=(), on_error="skip").with_schema(schema)
-    expected = [row for row in csv.reader(io.StringIO(text, newline="")) if len(row) == 2]
     found = read(path, [0, len(text)], made) if text else []
-    rest = iter(expected)
-    assert all(any(row == other for other in rest) for row in found), (found, expected)
-    if '"' not in text:
-        assert found == expected
+    try:
+        expected = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if len(row) == 2]
+    except csv.Error:
+        return  # malformed: read as far as it goes
+    assert found == expected

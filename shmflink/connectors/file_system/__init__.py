@@ -6,6 +6,8 @@ how that is settled where the program runs. `file_systems` is the only door to f
 (`parquet_format`, `arrow_ipc`, `orc`, `csv`, `json_lines`, `text`); `files_cursor` does what they have in common,
 with `schemas`, `partitions` and `metadata_columns`.
 
-The way out: `sink`; `buckets` and `rolling` say where and when output files begin, `part_file` makes them appear
-whole or not at all.
+The way out: `sink` is the end that users hold, `sink_writer` its part in a subtask: `part_writers` writes part files,
+`publish` makes whole ones visible. `buckets` (with `partition_columns` and `time_pattern`) and `rolling` say where and
+when files begin; `part_file` and `spooled_part` hold them until then. `encoders` is the contract of the kinds of files
+(`parquet_output` with `parquet_encodings`, `text_output`, `csv_bulk_writers`, `ipc_output`).
 """

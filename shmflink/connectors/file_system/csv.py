@@ -8,9 +8,9 @@ number, a time or a truth value is wanted, or where text is not in quotes.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
 import pyarrow as pa
 
@@ -19,19 +19,18 @@ from shmflink.connectors.file_system.byte_streams import LineCounter, canonical_
 from shmflink.connectors.file_system.csv_dialect import FALSE_VALUES, TRUE_VALUES, CsvDialect, ValueRules
 from shmflink.connectors.file_system.csv_head import CsvHead, read_head
 from shmflink.connectors.file_system.csv_inference import infer_csv_types
+from shmflink.connectors.file_system.declared import DeclaredSchema, declared_schema, explain_column
 from shmflink.connectors.file_system.formats import StreamFormat
 from shmflink.connectors.file_system.malformed import MALFORMED_TAG, MalformedRows, OnError, OnErrorPolicy
 from shmflink.connectors.file_system.record_cursor import RecordCursor, TextPart
 from shmflink.connectors.file_system.record_starts import csv_record_start
 from shmflink.connectors.file_system.splits import FileRange
 from shmflink.connectors.split_reader import SplitCursor
-from shmflink.core.typeinfo import RowTypeInfo, schema_of
+from shmflink.core.typeinfo import RowTypeInfo
 from shmflink.errors import ConfigurationError, DataFormatError
 from shmflink.operators.base import OperatorContext
 
-__all__ = ["CsvFormat", "DeclaredSchema", "declared_schema"]
-
-DeclaredSchema: TypeAlias = pa.Schema | Mapping[str, pa.DataType] | RowTypeInfo
+__all__ = ["CsvFormat"]
 
 
 class CsvFormat(StreamFormat):
@@ -218,38 +217,13 @@ class CsvFormat(StreamFormat):
 
         return check
 
-    def _explainer(self, schema: pa.Schema) -> Any:
+    def _explainer(self, schema: pa.Schema) -> Callable[[int, str], str]:
+        inferred = self._inferred
+
         def explain(column: int, reason: str) -> str:
-            if column < 0:
-                return reason
-            name = schema.field(column).name
-            rows = self._inferred.get(name)
-            if rows is None:
-                return f"column {name!r}: {reason}"
-            return (
-                f"column {name!r}: {reason}, which was inferred from the first {rows} rows; declare another type with "
-                f"column_types={{{name!r}: pa.string()}}"
-            )
+            return reason if column < 0 else explain_column(schema.field(column).name, reason, inferred)
 
         return explain
 
     def _batch_type(self, schema: pa.Schema) -> Any:
         return self._row_type if self._row_type is not None and schema.equals(self._declared) else None
-
-
-def declared_schema(schema: DeclaredSchema) -> pa.Schema:
-    """The columns of a schema in any of its forms.
-
-    Raises:
-        ConfigurationError: none of them.
-    """
-    if isinstance(schema, RowTypeInfo):
-        columns = schema_of(schema)
-        if columns is None:
-            raise ConfigurationError(f"{schema}: a field has a type that text has no form for")
-        return columns
-    if isinstance(schema, Mapping):
-        return pa.schema(list(schema.items()))
-    if isinstance(schema, pa.Schema):
-        return pa.schema(list(zip(schema.names, schema.types, strict=True)))
-    raise ConfigurationError(f"schema: a pyarrow schema, a mapping of names to types, or a row type, not {schema!r}")

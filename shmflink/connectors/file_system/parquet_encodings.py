@@ -24,9 +24,7 @@ _DISTINCT_SHARE_MAX: Final = 0.5
 """More distinct values than this share of the sample: a dictionary does not pay."""
 
 
-def choose_encodings(
-    rows: pa.Table, dictionary: bool | Sequence[str] | str, encodings: str
-) -> EncodingChoice:
+def choose_encodings(rows: pa.Table, dictionary: bool | Sequence[str] | str, encodings: str) -> EncodingChoice:
     """By the options, and by a sample of the rows where `dictionary` is ``auto``."""
     if dictionary == "auto":
         sample = _sample(rows)

@@ -28,7 +28,7 @@ BATCH_ROWS: Final = 1 << 16
 """Rows of a batch at most."""
 
 RECORD_BYTES_MAX: Final = 64 << 20
-"""A longer record is malformed."""
+"""A longer record is malformed, where the format does not say otherwise."""
 
 _TAIL_BYTES: Final = 64 << 10  # read beyond the end of a range at first, for its last record
 
@@ -55,7 +55,8 @@ class RecordRange(FileRange):
 class TextPart:
     """The part of a file's text that a cursor reads: records that start in [start, end). `end` None: to the end.
 
-    `stream` is at `start`, where a record starts. `check_end` is told where the last record ended.
+    `stream` is at `start`, where a record starts. `check_end` is told where the last record ended. A record that is
+    longer than `record_bytes_max` is malformed.
     """
 
     path: str
@@ -64,6 +65,7 @@ class TextPart:
     end: int | None
     lines: LineCounter
     check_end: Callable[[int], None] | None = None
+    record_bytes_max: int = RECORD_BYTES_MAX
 
 
 class RecordCursor(SplitCursor):
@@ -164,7 +166,7 @@ class RecordCursor(SplitCursor):
             left = self._filled - begin
             if self._is_at_end and left:
                 raise InternalError(f"{self._part.path}: byte {self._place + begin} to the end cannot be parsed")
-            if left < RECORD_BYTES_MAX or self._is_at_end:
+            if left < self._part.record_bytes_max or self._is_at_end:
                 self._wanted = 2 * max(left, self._wanted // 2)
                 return None
             columns, consumed, bad = self._give_up_record()
@@ -194,7 +196,7 @@ class RecordCursor(SplitCursor):
             place = self._place + self._begin
             raise DataFormatError(
                 f"{self._part.path}: line {self._part.lines.line_of(place)} (byte {place}): "
-                f"a record is longer than {RECORD_BYTES_MAX} bytes; is the file of this format?"
+                f"a record is longer than {self._part.record_bytes_max} bytes; is the file of this format?"
             )
         return columns, consumed, bad[:1]
 

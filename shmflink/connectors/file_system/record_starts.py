@@ -12,19 +12,21 @@ __all__ = ["csv_record_start", "line_start"]
 _PIECE_BYTES: Final = 4 << 10
 _WINDOW_BYTES_MAX: Final = 1 << 20
 _LINE_END: Final = re.compile(rb"\r\n?|\n")
+_LF: Final = re.compile(rb"\n")
 
 
-def line_start(file: BinaryIO, position: int) -> int:
+def line_start(file: BinaryIO, position: int, *, only_lf: bool = False) -> int:
     """Where the first line that begins at or after `position` begins; the file's size where there is none.
 
-    Lines end with LF, CR LF or CR, as in Java's `BufferedReader`.
+    Lines end with LF, CR LF or CR, as in Java's `BufferedReader`, or `only_lf`.
     """
+    line_end = _LF if only_lf else _LINE_END
     if position == 0:
         return 0
     at = position - 1  # the byte before may be the line end
     file.seek(at)
     while piece := file.read(_PIECE_BYTES):
-        found = _LINE_END.search(piece)
+        found = line_end.search(piece)
         if found is not None:
             after = piece[found.start() + 1 : found.start() + 2] or file.read(1)
             is_pair = piece[found.start() : found.start() + 1] == b"\r" and after == b"\n"

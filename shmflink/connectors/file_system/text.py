@@ -10,15 +10,20 @@ from typing import Any, BinaryIO, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shmflink._core import LineParser
 from shmflink.connectors.base import Poll, Split
+from shmflink.connectors.file_system.byte_streams import LineCounter, canonical_charset, compression_of, open_text
 from shmflink.connectors.file_system.formats import StreamFormat
+from shmflink.connectors.file_system.malformed import MalformedRows, OnErrorPolicy
+from shmflink.connectors.file_system.record_cursor import RecordCursor, TextPart
+from shmflink.connectors.file_system.record_starts import line_start
 from shmflink.connectors.file_system.splits import COMPRESSIONS, FileRange
 from shmflink.connectors.scalar_rows import scalar_schema
 from shmflink.connectors.split_reader import SplitCursor
 from shmflink.core.batch import Batch
 from shmflink.core.shapes import VALUE_COLUMN
 from shmflink.core.typeinfo import Types
-from shmflink.errors import ConfigurationError, DataFormatError, ResourceError
+from shmflink.errors import DataFormatError, ResourceError
 
 __all__ = [
     "CHUNK_BYTES",
@@ -42,40 +47,9 @@ _LINE_TYPE: Final = Types.STRING()
 _SCHEMA: Final = scalar_schema(_LINE_TYPE)
 
 
-def canonical_charset(name: str) -> str:
-    """Python's name of a charset, given in Java's or Python's spelling.
-
-    Raises:
-        ConfigurationError: unknown.
-    """
-    try:
-        return codecs.lookup(name).name
-    except LookupError:
-        raise ConfigurationError(f"unknown charset `{name}`; for instance UTF-8, ISO-8859-1, UTF-16") from None
-
-
 def is_byte_lined(charset: str) -> bool:
     """True when the bytes 10 and 13 are always line ends, so that a file can be split."""
     return not charset.startswith(_WIDE_CHARSETS)
-
-
-def line_start(file: BinaryIO, position: int) -> int:
-    """Where the first line that begins at or after `position` begins; the file's size where there is none.
-
-    Lines end with LF, CR LF or CR, as in Java's `BufferedReader`.
-    """
-    if position == 0:
-        return 0
-    at = position - 1  # the byte before may be the line end
-    file.seek(at)
-    while chunk := file.read(CHUNK_BYTES):
-        ends = [index for index in (chunk.find(b"\n"), chunk.find(b"\r")) if index >= 0]
-        if ends:
-            end = min(ends)
-            after = chunk[end + 1 : end + 2] or file.read(1)
-            return at + end + (2 if chunk[end : end + 1] == b"\r" and after == b"\n" else 1)
-        at += len(chunk)
-    return at
 
 
 class TextLinesFormat(StreamFormat):
@@ -87,9 +61,30 @@ class TextLinesFormat(StreamFormat):
         self.is_splittable = is_byte_lined(self._charset)
 
     def open_split(self, split: Split) -> SplitCursor:
-        if self.may_cut(split.payload.path):
-            return RangeCursor(split, self._charset)
-        return StreamCursor(split, self._charset)
+        part: FileRange = split.payload
+        if self._charset in ("utf-8", "ascii"):
+            return self._open_columns(split, part)
+        return RangeCursor(split, self._charset) if self.may_cut(part.path) else StreamCursor(split, self._charset)
+
+    def _open_columns(self, split: Split, part: FileRange) -> SplitCursor:
+        """Lines of UTF-8, which the core splits."""
+        is_whole = compression_of(part.path) is not None
+        start = part.offset + part.position
+        if part.offset and not part.position:
+            file = self.files.open(part.path)
+            try:
+                start = line_start(file, part.offset)
+            finally:
+                file.close()
+        text = TextPart(
+            part.path,
+            open_text(self.files, part.path, self._charset, start),
+            start,
+            None if is_whole else part.offset + part.length,
+            LineCounter(self.files, part.path, self._charset),
+            record_bytes_max=LINE_BYTES_MAX,
+        )
+        return RecordCursor(split, text, LineParser(_SCHEMA), MalformedRows(OnErrorPolicy()), _explain, _LINE_TYPE)
 
     def infer_schema(self, path: str) -> pa.Schema:
         """One string column, whatever the file holds."""
@@ -200,6 +195,10 @@ class StreamCursor(SplitCursor):
             raise _malformed(self._path, self._bytes_read - pending + error.start, error) from error
         self._bytes_read += len(raw)
         return text.encode()
+
+
+def _explain(_column: int, reason: str) -> str:
+    return f"{reason}; name the file's charset in StreamFormat.text_line_format(charset)"
 
 
 def _open(path: str) -> BinaryIO:

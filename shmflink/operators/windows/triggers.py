@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from enum import Enum
 from typing import Any, TypeAlias
 
@@ -10,12 +11,13 @@ from shmflink.core.time_units import Time
 from shmflink.core.type_parameters import TakesTypeParameters
 from shmflink.core.typeinfo import Types
 from shmflink.operators.windows.window import Window
-from shmflink.state.descriptors import ReducingStateDescriptor, StateDescriptor
+from shmflink.state.descriptors import ReducingStateDescriptor, StateDescriptor, ValueStateDescriptor
 
 __all__ = [
     "ContinuousEventTimeTrigger",
     "ContinuousProcessingTimeTrigger",
     "CountTrigger",
+    "DeltaTrigger",
     "EventTimeTrigger",
     "NeverTrigger",
     "OnMergeContext",
@@ -328,6 +330,34 @@ class CountTrigger(_QuietTrigger):
 
     def clear(self, window: Window, ctx: _Context) -> None:
         ctx.get_partitioned_state(self._count).clear()
+
+
+class DeltaTrigger(_QuietTrigger):
+    """*shmflink only.* (Flink: DeltaTrigger.) Fires when an element is far from the one that fired last."""
+
+    def __init__(self, threshold: float, delta: Callable[[Any, Any], float]) -> None:
+        self._threshold = threshold
+        self._delta = delta
+        self._last = ValueStateDescriptor("last-element", Types.PICKLED_BYTE_ARRAY())
+
+    @staticmethod
+    def of(threshold: float, delta: Callable[[Any, Any], float]) -> DeltaTrigger:
+        """`delta(last, element)` is a distance; above the threshold the window fires."""
+        return DeltaTrigger(threshold, delta)
+
+    def on_element(self, element: Any, timestamp: int, window: Window, ctx: _Context) -> TriggerResult:
+        last = ctx.get_partitioned_state(self._last)
+        before = last.value()
+        if before is None:
+            last.update(element)
+            return TriggerResult.CONTINUE
+        if self._delta(before, element) <= self._threshold:
+            return TriggerResult.CONTINUE
+        last.update(element)
+        return TriggerResult.FIRE
+
+    def clear(self, window: Window, ctx: _Context) -> None:
+        ctx.get_partitioned_state(self._last).clear()
 
 
 class NeverTrigger(_QuietTrigger):

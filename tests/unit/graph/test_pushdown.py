@@ -10,6 +10,7 @@ import pytest
 
 from shmflink.connectors.base import Source
 from shmflink.core.typeinfo import ColumnsTypeInfo, schema_of
+from shmflink.core.watermark_strategy import WatermarkStrategy
 from shmflink.expressions import Expression, col, lit
 from shmflink.graph.job_graph import ShipStrategy
 from shmflink.graph.pushdown import push_down
@@ -69,10 +70,10 @@ def names(t: Transformation) -> list[str]:
     return list(schema.names)
 
 
-def pushed(program: Any) -> tuple[Table, dict[int, Transformation]]:
+def pushed(program: Any, is_batch: bool = False) -> tuple[Table, dict[int, Transformation]]:
     """The source after the pass, and every transformation by id."""
     found: dict[int, Transformation] = {}
-    waiting = push_down(program.recorded)
+    waiting = push_down(program.recorded, is_batch=is_batch)
     while waiting:
         t = waiting.pop()
         found[t.id] = t
@@ -182,6 +183,14 @@ def test_key_columns_are_needed_on_the_way(program: Any) -> None:
 def test_counting_rows_reads_the_narrowest_column(program: Any) -> None:
     program.sink(columnar(program, table(program), select(one=lit(1))))
     assert pushed(program)[0].names == ["a"]
+
+
+def test_a_source_that_makes_watermarks_sees_every_row_of_a_streaming_job(program: Any) -> None:
+    source = table(program)
+    source.watermark_strategy = WatermarkStrategy.for_monotonous_timestamps()  # type: ignore[attr-defined]
+    program.sink(columnar(program, columnar(program, source, Filter(col("e") > 5)), select("a")))
+    assert pushed(program)[0].predicate is None
+    assert pushed(program, is_batch=True)[0].predicate is not None
 
 
 def test_it_can_be_switched_off(program: Any) -> None:

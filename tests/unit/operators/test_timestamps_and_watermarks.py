@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from shmflink.core.elements import MAX_WATERMARK, WatermarkStatus
+from shmflink.core.elements import MAX_WATERMARK, Watermark, WatermarkStatus
 from shmflink.core.time_units import Duration
 from shmflink.core.watermark_strategy import TimestampAssigner, WatermarkGenerator, WatermarkStrategy
 from shmflink.errors import TypeMismatchError, UserFunctionError
@@ -100,9 +100,15 @@ def test_the_users_own_generator() -> None:
 
     strategy = WatermarkStrategy.for_generator(EveryEvent).with_timestamp_assigner(Second())
     with harness(strategy) as bench:
-        bench.process_rows([("a", 300), ("b", 200)])
+        bench.process_rows([("a", 300), ("b", 200), ("c", 310)])
+        assert [e if isinstance(e, Watermark) else e.rows() for e in bench.elements] == [
+            [("a", 300)],
+            Watermark(200),  # right behind its event: the batch is cut
+            [("b", 200), ("c", 310)],
+            Watermark(210),
+        ]
         bench.advance_processing_time_ms(200)
-        assert bench.watermarks() == [200]
+        assert bench.watermarks() == [200, 210]
 
 
 def test_batch_mode_has_timestamps_and_no_watermarks() -> None:

@@ -124,6 +124,8 @@ impl Table {
             groups: &groups[start..end],
             groups_before,
             groups_now: now,
+            base,
+            stride,
         };
         let inputs: Vec<Vec<&Argument>> = self
             .aggregates
@@ -162,11 +164,6 @@ impl Table {
     pub fn absorb_groups(&mut self, other: &Self, ids: &[u32]) -> Result<(), ExchangeError> {
         let partials = other.partials_of(ids)?;
         self.merge(partials.columns(), ids.len())
-    }
-
-    /// The key columns of some groups.
-    pub fn keys_of(&self, ids: &[u32]) -> Result<Vec<ArrayRef>, ExchangeError> {
-        self.key_columns(&self.groups_of(ids))
     }
 
     fn key_batch(&self, keys: &[ArrayRef]) -> Result<KeyBatch, ExchangeError> {

@@ -4,14 +4,17 @@
 //! entry (8 bytes)   0 = free, else  upper half of the hash << 32 | group + 1
 //! place             the uppermost bits of the hash, so of the entry
 //! ```
-//! Because the place is a prefix of the hash, entries lie in the order of their hashes: doubling reads the old index and
-//! writes the new one from front to back, without a look at the groups.
+//! Because the place is a prefix of the hash, entries lie in the order of their hashes: doubling goes through the index
+//! from back to front and moves each entry to about twice its place, within the same memory and without a look at the
+//! groups.
 
 use super::memory::Pages;
 use crate::transport::error::TransportError;
 
 /// Groups per entry at most: 5 / 8. A miss then looks at 4 entries on average, which lie in one cache line.
 const LOAD: (usize, usize) = (5, 8);
+/// Set in every hash, so that no entry has the tag 0.
+pub const HASH_BIT: u64 = 1 << 32;
 const CAPACITY_BITS_MIN: u32 = 10;
 /// A larger index than this is given back when the table is emptied.
 const KEPT_BYTES: usize = 64 << 20;
@@ -22,17 +25,65 @@ pub struct Index {
     groups: usize,
 }
 
-/// Where a search ended.
-pub enum Found {
-    /// An entry with this tag; its group's key is to be compared.
-    Candidate(u32),
-    /// A free entry; the key is in no group.
-    Free,
+/// The entries as they lie in memory, for a search that writes nothing. Valid until the index grows.
+#[derive(Clone, Copy)]
+pub struct Entries {
+    entries: *mut u64,
+    shift: u32,
+    mask: usize,
 }
 
-/// A search that can go on behind a candidate that was another key.
-pub struct Search {
-    place: usize,
+impl Entries {
+    #[inline(always)]
+    pub fn prefetch(self, hash: u64) {
+        prefetch(self.entries.wrapping_add(self.place(hash)).cast());
+    }
+
+    /// Where the search for this hash begins.
+    #[inline(always)]
+    pub fn place(self, hash: u64) -> usize {
+        (hash >> self.shift) as usize
+    }
+
+    /// From `place` on, the next group with the tag of `hash`, or None and the free place where the search ends.
+    #[inline(always)]
+    pub fn next(self, place: &mut usize, hash: u64) -> Option<u32> {
+        loop {
+            let entry = self.entry(*place);
+            if (entry ^ hash) >> 32 == 0 {
+                return Some(entry as u32 - 1);
+            }
+            if entry == 0 {
+                return None;
+            }
+            *place = self.after(*place);
+        }
+    }
+
+    #[inline(always)]
+    pub fn after(self, place: usize) -> usize {
+        (place + 1) & self.mask
+    }
+
+    #[inline(always)]
+    fn entry(self, place: usize) -> u64 {
+        debug_assert!(place <= self.mask);
+        // SAFETY: places are below the capacity, which is what the pages hold.
+        unsafe { self.entries.add(place).read() }
+    }
+
+    fn erase(self, place: usize) {
+        debug_assert!(place <= self.mask);
+        // SAFETY: as `entry`.
+        unsafe { self.entries.add(place).write(0) };
+    }
+
+    #[inline(always)]
+    fn write(self, place: usize, entry: u64) {
+        debug_assert!(place <= self.mask && self.entry(place) == 0);
+        // SAFETY: as `entry`; the index is borrowed mutably by who calls this.
+        unsafe { self.entries.add(place).write(entry) };
+    }
 }
 
 impl Index {
@@ -55,18 +106,12 @@ impl Index {
             return Ok(());
         }
         let bits = needed.next_power_of_two().trailing_zeros().max(CAPACITY_BITS_MIN);
-        let mut larger = Self {
-            pages: Pages::with_bytes(8 << bits)?,
-            bits,
-            groups: self.groups,
-        };
-        for place in 0..self.capacity() {
-            let entry = self.entry(place);
-            if entry != 0 {
-                larger.put(entry);
-            }
+        self.pages.grow(8 << bits)?;
+        while self.bits > 0 && self.bits < bits {
+            self.bits += 1;
+            spread(self.entries());
         }
-        *self = larger;
+        self.bits = bits;
         Ok(())
     }
 
@@ -78,82 +123,54 @@ impl Index {
         }
     }
 
+    /// Comes after `reserve`.
     #[inline(always)]
-    pub fn prefetch(&self, hash: u64) {
-        prefetch(self.pages.address().wrapping_add(self.place(hash) * 8));
-    }
-
-    #[inline(always)]
-    pub fn search(&self, hash: u64) -> Search {
-        Search {
-            place: self.place(hash),
+    pub fn entries(&self) -> Entries {
+        debug_assert!(self.bits > 0, "reserve comes first");
+        Entries {
+            entries: self.pages.address().cast(),
+            shift: 64 - self.bits,
+            mask: (1 << self.bits) - 1,
         }
     }
 
-    /// The next candidate, or the free place at which the search ends. Never without a `reserve` before.
+    /// Writes `group` to the free place at which a search ended.
     #[inline(always)]
-    pub fn next(&self, search: &mut Search, hash: u64) -> Found {
-        let tag = (hash >> 32) as u32;
-        loop {
-            let entry = self.entry(search.place);
-            if entry == 0 {
-                return Found::Free;
-            }
-            if (entry >> 32) as u32 == tag {
-                return Found::Candidate(entry as u32 - 1);
-            }
-            self.step(search);
-        }
-    }
-
-    #[inline(always)]
-    pub fn step(&self, search: &mut Search) {
-        search.place = (search.place + 1) & (self.capacity() - 1);
-    }
-
-    /// Writes `group` to the free place at which `search` ended.
-    #[inline(always)]
-    pub fn claim(&mut self, search: &Search, hash: u64, group: u32) {
-        debug_assert_eq!(self.entry(search.place), 0);
-        self.write(search.place, hash >> 32 << 32 | (u64::from(group) + 1));
+    pub fn claim(&mut self, place: usize, hash: u64, group: u32) {
+        self.entries().write(place, hash >> 32 << 32 | (u64::from(group) + 1));
         self.groups += 1;
     }
+}
 
-    fn put(&mut self, entry: u64) {
-        let mut search = self.search(entry);
-        while self.entry(search.place) != 0 {
-            self.step(&mut search);
+/// Brings the entries of the lower half, which were the whole index, to their places in the index of twice the size.
+///
+/// From back to front each goes to about twice its place, where nothing is any more; those for which that is not so, at the
+/// front and across the end, wait until the others are done.
+fn spread(entries: Entries) {
+    let mut late = Vec::new();
+    for old in (0..=entries.mask >> 1).rev() {
+        let entry = entries.entry(old);
+        if entry == 0 {
+            continue;
         }
-        self.write(search.place, entry);
-    }
-
-    #[inline(always)]
-    fn capacity(&self) -> usize {
-        if self.bits == 0 {
-            0
+        entries.erase(old);
+        let home = entries.place(entry);
+        let mut place = home;
+        while place <= entries.mask && home >= old && home >> 1 <= old && entries.entry(place) != 0 {
+            place += 1;
+        }
+        if place <= entries.mask && home >= old && home >> 1 <= old {
+            entries.write(place, entry);
         } else {
-            1 << self.bits
+            late.push(entry);
         }
     }
-
-    #[inline(always)]
-    fn place(&self, hash: u64) -> usize {
-        debug_assert!(self.bits > 0, "reserve comes first");
-        (hash >> (64 - self.bits)) as usize
-    }
-
-    #[inline(always)]
-    fn entry(&self, place: usize) -> u64 {
-        debug_assert!(place < self.capacity());
-        // SAFETY: places are below the capacity, which is what the pages hold.
-        unsafe { self.pages.address().cast::<u64>().add(place).read() }
-    }
-
-    #[inline(always)]
-    fn write(&mut self, place: usize, entry: u64) {
-        debug_assert!(place < self.capacity());
-        // SAFETY: as `entry`.
-        unsafe { self.pages.address().cast::<u64>().add(place).write(entry) };
+    for entry in late {
+        let mut place = entries.place(entry);
+        while entries.entry(place) != 0 {
+            place = entries.after(place);
+        }
+        entries.write(place, entry);
     }
 }
 
@@ -171,10 +188,10 @@ pub fn prefetch(address: *const u8) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Found, Index};
+    use super::{Index, HASH_BIT};
 
     fn hash(key: u32) -> u64 {
-        u64::from(key % 50).wrapping_mul(0x9e37_79b9_7f4a_7c15) // many keys of one hash
+        u64::from(key % 5_000).wrapping_mul(0x9e37_79b9_7f4a_7c15) | HASH_BIT // four keys of each hash
     }
 
     #[test]
@@ -182,25 +199,18 @@ mod tests {
         let mut index = Index::new();
         for key in 0..20_000 {
             index.reserve(1).expect("memory");
-            let mut search = index.search(hash(key));
-            while let Found::Candidate(_) = index.next(&mut search, hash(key)) {
-                index.step(&mut search);
-                if key > 2_000 {
-                    break; // long chains of equal hashes are slow, and right
-                }
+            let entries = index.entries();
+            let mut place = entries.place(hash(key));
+            while entries.next(&mut place, hash(key)).is_some() {
+                place = entries.after(place);
             }
-            if let Found::Free = index.next(&mut search, hash(key)) {
-                index.claim(&search, hash(key), key);
-            }
+            index.claim(place, hash(key), key);
         }
-        for key in 0..2_000 {
-            let mut search = index.search(hash(key));
-            loop {
-                match index.next(&mut search, hash(key)) {
-                    Found::Candidate(group) if group == key => break,
-                    Found::Candidate(_) => index.step(&mut search),
-                    Found::Free => panic!("group {key} is lost"),
-                }
+        let entries = index.entries();
+        for key in 0..20_000 {
+            let mut place = entries.place(hash(key));
+            while entries.next(&mut place, hash(key)).expect("a group that was claimed") != key {
+                place = entries.after(place);
             }
         }
     }

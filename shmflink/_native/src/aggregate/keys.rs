@@ -22,6 +22,7 @@ use arrow_row::{RowConverter, Rows, SortField};
 use arrow_schema::{DataType, IntervalUnit};
 
 use super::argument::fixed_bytes;
+use super::index::HASH_BIT;
 use crate::exchange::error::ExchangeError;
 use crate::exchange::hash::{fold, hash_bytes, P0, P1, P2};
 
@@ -347,7 +348,7 @@ impl Keys {
             let builder = ArrayDataBuilder::new(column.data_type.clone());
             let builder = builder.len(groups.len()).add_buffer(bytes).nulls(nulls.clone());
             // SAFETY: one value of the type's width for each group.
-            make_array(unsafe { builder.build_unchecked() })
+            make_array(unsafe { builder.align_buffers(true).build_unchecked() })
         };
         macro_rules! narrow {
             ($kind:ty) => {
@@ -391,14 +392,24 @@ impl Out<'_> {
     /// Writes a word for each value, in order of the rows.
     #[inline(always)]
     fn fill(self, values: impl Iterator<Item = u64>) {
-        if self.step == 1 {
-            self.words
+        match (self.step, self.offset) {
+            (1, _) => self
+                .words
                 .iter_mut()
                 .zip(values)
-                .for_each(|(word, value)| *word = value);
-        } else {
-            let words = self.words[self.offset..].iter_mut().step_by(self.step);
-            words.zip(values).for_each(|(word, value)| *word = value);
+                .for_each(|(word, value)| *word = value),
+            (2, 0) => {
+                let words = self.words.as_chunks_mut::<2>().0;
+                words.iter_mut().zip(values).for_each(|(words, value)| words[0] = value);
+            }
+            (2, _) => {
+                let words = self.words.as_chunks_mut::<2>().0;
+                words.iter_mut().zip(values).for_each(|(words, value)| words[1] = value);
+            }
+            _ => {
+                let words = self.words[self.offset..].iter_mut().step_by(self.step);
+                words.zip(values).for_each(|(word, value)| *word = value);
+            }
         }
     }
 
@@ -591,23 +602,24 @@ fn write_hashes(words: usize, run: &mut Run) {
     let first = |word: u64| fold(word ^ P0, P1);
     let next = |hash: u64, word: u64| fold(hash ^ word, P2 | 1);
     match words {
-        0 => run.hashes.fill(0),
+        0 => run.hashes.fill(HASH_BIT),
         1 => {
             let hashes = run.hashes.iter_mut().zip(&run.words);
-            hashes.for_each(|(hash, word)| *hash = next(first(*word), P1));
+            hashes.for_each(|(hash, word)| *hash = next(first(*word), P1) | HASH_BIT);
         }
         2 => {
             let hashes = run.hashes.iter_mut().zip(run.words.as_chunks::<2>().0);
-            hashes.for_each(|(hash, words)| *hash = next(first(words[0]), words[1]));
+            hashes.for_each(|(hash, words)| *hash = next(first(words[0]), words[1]) | HASH_BIT);
         }
         _ => {
             let hashes = run.hashes.iter_mut().zip(run.words.chunks_exact(words));
-            hashes.for_each(|(hash, words)| *hash = words[1..].iter().fold(first(words[0]), |h, w| next(h, *w)));
+            let mixed = |words: &[u64]| words[1..].iter().fold(first(words[0]), |h, w| next(h, *w));
+            hashes.for_each(|(hash, words)| *hash = mixed(words) | HASH_BIT);
         }
     }
     if run.has_nulls {
         let hashes = run.hashes.iter_mut().zip(&run.masks).filter(|(_, mask)| **mask != 0);
-        hashes.for_each(|(hash, mask)| *hash = next(*hash, *mask));
+        hashes.for_each(|(hash, mask)| *hash = next(*hash, *mask) | HASH_BIT);
     }
 }
 

@@ -27,12 +27,6 @@ impl Pages {
         }
     }
 
-    pub fn with_bytes(bytes: usize) -> Result<Self, TransportError> {
-        let mut pages = Self::new();
-        pages.grow(bytes)?;
-        Ok(pages)
-    }
-
     #[inline(always)]
     pub fn address(&self) -> *mut u8 {
         self.address
@@ -145,7 +139,8 @@ mod tests {
 
     #[test]
     fn growing_keeps_what_was_written_and_adds_zeros() {
-        let mut pages = Pages::with_bytes(100).expect("memory");
+        let mut pages = Pages::new();
+        pages.grow(100).expect("memory");
         let sizes = [10_000_usize, 1 << 20, 5 << 20, 64 << 20];
         // SAFETY: inside the bytes that `grow` made.
         unsafe { pages.address().add(99).write(7) };

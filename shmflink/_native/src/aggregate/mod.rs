@@ -6,6 +6,9 @@
 //! keys.rs       key columns as words; long keys, nulls        index.rs    from hash to group
 //! state.rs      what a table keeps for an aggregate           states/     the functions, one file per kind
 //! argument.rs   arguments by their physical type              memory.rs   growable huge pages
+//! probe.rs      from rows to groups                           changed.rs  which groups changed
+//! log.rs        values of any type, by number                 lists.rs    lists as columns
+//! order.rs      values of any type, by their order
 //! addressed.rs  groups by their number, without a key; tables added to tables
 //! ```
 //! ```text
@@ -20,7 +23,10 @@ mod argument;
 mod changed;
 mod index;
 mod keys;
+mod lists;
+mod log;
 mod memory;
+mod order;
 mod probe;
 mod python;
 mod state;

@@ -1,6 +1,6 @@
 //! From rows to groups: some rows at a time, so that cache misses overlap.
 
-use super::index::{prefetch, Found};
+use super::index::prefetch;
 use super::keys::{KeyBatch, Run};
 use super::table::Table;
 use crate::exchange::error::ExchangeError;
@@ -49,62 +49,61 @@ impl Table {
 
     /// `WORDS`: of a key, 0 where that is known only at run time.
     fn find_run<const WORDS: usize, const IS_LARGE: bool>(&mut self, batch: &KeyBatch, run: &Run) {
-        if IS_LARGE {
-            run.hashes.iter().for_each(|hash| self.index.prefetch(*hash));
-        }
-        for row in 0..run.len {
-            let hash = run.hashes[row];
-            let mut search = self.index.search(hash);
-            let id = match self.index.next(&mut search, hash) {
-                Found::Candidate(id) => id,
-                Found::Free => {
-                    let id = self.add::<WORDS>(batch, run, row);
-                    self.index.claim(&search, hash, id);
-                    id
-                }
-            };
-            let address = self.address(id);
-            if IS_LARGE {
-                prefetch(address);
-                prefetch(address.wrapping_add(self.stride() - 8));
-            }
-            self.ids[row] = id;
-            self.addresses[row] = address;
-        }
+        // In locals, because the compiler must think that writing ids may change fields.
+        let (entries, rows, stride) = (self.index.entries(), self.rows.address(), self.stride());
+        let mut ids = std::mem::take(&mut self.ids);
+        let mut addresses = std::mem::take(&mut self.addresses);
         let is_plain = self.keys.is_plain();
-        for row in 0..run.len {
-            let is_same = self.has_words::<WORDS>(self.addresses[row], run, row)
-                && (is_plain || self.keys.is_same(batch, run, row, self.ids[row] as usize));
-            if !is_same {
-                self.find_row::<WORDS>(batch, run, row);
+        if IS_LARGE {
+            run.hashes.iter().for_each(|hash| entries.prefetch(*hash));
+        }
+        let found = run.hashes.iter().zip(ids.iter_mut().zip(&mut addresses)).enumerate();
+        for (row, (hash, (id, address))) in found {
+            let mut place = entries.place(*hash);
+            *id = match entries.next(&mut place, *hash) {
+                Some(id) => id,
+                None => self.add::<WORDS>(batch, run, row, place),
+            };
+            *address = rows.wrapping_add(*id as usize * stride);
+            if IS_LARGE {
+                prefetch(*address);
+                prefetch(address.wrapping_add(stride - 8));
+            } else if !(self.has_words::<WORDS>(*address, run, row)
+                && (is_plain || self.keys.is_same(batch, run, row, *id as usize)))
+            {
+                *id = self.find_row::<WORDS>(batch, run, row);
+                *address = self.address(*id);
             }
         }
+        if !IS_LARGE {
+            (self.ids, self.addresses) = (ids, addresses);
+            return;
+        }
+        let candidates = ids.iter_mut().zip(&mut addresses).enumerate();
+        for (row, (id, address)) in candidates {
+            let is_same = self.has_words::<WORDS>(*address, run, row)
+                && (is_plain || self.keys.is_same(batch, run, row, *id as usize));
+            if !is_same {
+                *id = self.find_row::<WORDS>(batch, run, row);
+                *address = self.address(*id);
+            }
+        }
+        (self.ids, self.addresses) = (ids, addresses);
     }
 
     /// For a row whose first candidate was another key with the same upper half of the hash.
     #[cold]
-    fn find_row<const WORDS: usize>(&mut self, batch: &KeyBatch, run: &Run, row: usize) {
-        let hash = run.hashes[row];
-        let mut search = self.index.search(hash);
-        let id = loop {
-            match self.index.next(&mut search, hash) {
-                Found::Candidate(id) => {
-                    let is_same = self.has_words::<WORDS>(self.address(id), run, row)
-                        && self.keys.is_same(batch, run, row, id as usize);
-                    if is_same {
-                        break id;
-                    }
-                    self.index.step(&mut search);
-                }
-                Found::Free => {
-                    let id = self.add::<WORDS>(batch, run, row);
-                    self.index.claim(&search, hash, id);
-                    break id;
-                }
+    #[inline(never)]
+    fn find_row<const WORDS: usize>(&mut self, batch: &KeyBatch, run: &Run, row: usize) -> u32 {
+        let (entries, hash) = (self.index.entries(), run.hashes[row]);
+        let mut place = entries.place(hash);
+        while let Some(id) = entries.next(&mut place, hash) {
+            if self.has_words::<WORDS>(self.address(id), run, row) && self.keys.is_same(batch, run, row, id as usize) {
+                return id;
             }
-        };
-        self.ids[row] = id;
-        self.addresses[row] = self.address(id);
+            place = entries.after(place);
+        }
+        self.add::<WORDS>(batch, run, row, place)
     }
 
     #[inline(always)]
@@ -115,15 +114,21 @@ impl Table {
     #[inline(always)]
     pub(super) fn has_words<const WORDS: usize>(&self, address: *const u8, run: &Run, row: usize) -> bool {
         let words = if WORDS == 0 { self.keys.words } else { WORDS };
-        let key = &run.words[row * words..(row + 1) * words];
-        // SAFETY: the row of a group begins with the words of its key.
-        let kept = unsafe { std::slice::from_raw_parts(address.cast::<u64>(), words) };
-        kept == key
+        debug_assert!((row + 1) * words <= run.words.len());
+        // SAFETY: the row of a group begins with the words of its key; a run has as many for each of its rows.
+        let is_same = |word: usize| unsafe {
+            address.cast::<u64>().add(word).read() == *run.words.get_unchecked(row * words + word)
+        };
+        if WORDS == 2 {
+            is_same(0) & is_same(1)
+        } else {
+            (0..words).all(is_same)
+        }
     }
 
-    /// A new group for the key of this row.
+    /// A new group for the key of this row, entered at the free place where the search for it ended.
     #[inline]
-    fn add<const WORDS: usize>(&mut self, batch: &KeyBatch, run: &Run, row: usize) -> u32 {
+    fn add<const WORDS: usize>(&mut self, batch: &KeyBatch, run: &Run, row: usize, place: usize) -> u32 {
         let id = self.groups as u32;
         let words = if WORDS == 0 { self.keys.words } else { WORDS };
         // SAFETY: `make_room` made the row.
@@ -134,6 +139,7 @@ impl Table {
             self.keys.keep(batch, run, row, id as usize);
         }
         self.groups += 1;
+        self.index.claim(place, run.hashes[row], id);
         id
     }
 }

@@ -15,14 +15,14 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Parameter {
     type Error = PyErr;
 
     fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
-        if let Ok(value) = value.cast::<pyo3::types::PyBool>() {
-            return Ok(Self::Bool(value.is_true()));
-        }
         if let Ok(value) = value.extract::<i64>() {
             return Ok(Self::Int(value));
         }
         if let Ok(value) = value.extract::<f64>() {
             return Ok(Self::Float(value));
+        }
+        if let Ok(values) = value.extract::<Vec<f64>>() {
+            return Ok(Self::Floats(values));
         }
         Ok(Self::Text(value.extract()?))
     }

@@ -19,6 +19,9 @@ pub struct Slots<'a> {
     /// Groups of the table before these rows, and now.
     pub groups_before: usize,
     pub groups_now: usize,
+    /// Where the rows of the table begin, and how far they are apart.
+    pub base: *mut u8,
+    pub stride: usize,
 }
 
 impl Slots<'_> {
@@ -26,17 +29,29 @@ impl Slots<'_> {
         self.groups.len()
     }
 
+    pub fn row_of(&self, group: u32) -> *mut u8 {
+        self.base.wrapping_add(group as usize * self.stride)
+    }
+
     /// The state at byte `offset` of the group of row `at`.
     #[inline(always)]
     pub fn read<W: Copy>(&self, at: usize, offset: usize) -> W {
-        // SAFETY: a state's words lie in each row at its offset (`State::place`).
-        unsafe { self.rows[at].add(offset).cast::<W>().read_unaligned() }
+        debug_assert!(at < self.rows.len());
+        // SAFETY: kernels ask for their slots only; a state's words lie in each row at its offset (`State::place`).
+        unsafe { self.rows.get_unchecked(at).add(offset).cast::<W>().read_unaligned() }
     }
 
     #[inline(always)]
     pub fn write<W: Copy>(&self, at: usize, offset: usize, value: W) {
+        debug_assert!(at < self.rows.len());
         // SAFETY: as `read`; the table that owns the rows is borrowed mutably for the call.
-        unsafe { self.rows[at].add(offset).cast::<W>().write_unaligned(value) };
+        unsafe {
+            self.rows
+                .get_unchecked(at)
+                .add(offset)
+                .cast::<W>()
+                .write_unaligned(value)
+        };
     }
 }
 
@@ -74,6 +89,9 @@ pub trait State: Send {
 
     /// Says at which byte of a row the words lie.
     fn place(&mut self, _offset: usize) {}
+
+    /// Says that it will not get every row of its groups.
+    fn skips_rows(&mut self) {}
 
     /// True where the kernels are called for all rows of a batch at once, instead of for those that fit the cache.
     fn takes_whole_batches(&self) -> bool {

@@ -234,6 +234,8 @@ impl Table {
                 groups: &self.ids,
                 groups_before: before,
                 groups_now: self.groups,
+                base: self.rows.address(),
+                stride: self.stride(),
             };
             for (aggregate, inputs) in self.aggregates.iter_mut().zip(&inputs) {
                 if !aggregate.state.takes_whole_batches() {
@@ -261,6 +263,8 @@ impl Table {
             groups: &all,
             groups_before,
             groups_now: self.groups,
+            base,
+            stride,
         };
         for (aggregate, inputs) in self.aggregates.iter_mut().zip(&inputs) {
             if aggregate.state.takes_whole_batches() {
@@ -351,7 +355,12 @@ impl Table {
         }
     }
 
-    pub(super) fn key_columns(&self, groups: &Groups<'_>) -> Result<Vec<ArrayRef>, ExchangeError> {
+    /// The key columns of these groups.
+    pub fn key_columns_of(&self, ids: &[u32]) -> Result<Vec<ArrayRef>, ExchangeError> {
+        self.key_columns(&self.groups_of(ids))
+    }
+
+    fn key_columns(&self, groups: &Groups<'_>) -> Result<Vec<ArrayRef>, ExchangeError> {
         let (base, stride, words) = (self.rows.address(), self.stride(), self.keys.words);
         // SAFETY: the row of each group begins with its key's words.
         self.keys.arrays(groups.ids, |group| unsafe {

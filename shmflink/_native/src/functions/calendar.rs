@@ -39,6 +39,14 @@ pub fn days_of_civil(year: i64, month: u32, day: u32) -> i64 {
     era * DAYS_PER_ERA + day_of_era - DAYS_TO_1970
 }
 
+/// The same day of a month so many months later, or the last day of one that is too short.
+pub fn months_later(days: i64, months: i64) -> i64 {
+    let civil = civil_of_days(days);
+    let index = civil.year * 12 + i64::from(civil.month) - 1 + months;
+    let (year, month) = (index.div_euclid(12), index.rem_euclid(12) as u32 + 1);
+    days_of_civil(year, month, civil.day.min(days_in_month(year, month)))
+}
+
 pub fn days_in_month(year: i64, month: u32) -> u32 {
     match month {
         2 if year.rem_euclid(4) == 0 && (year.rem_euclid(100) != 0 || year.rem_euclid(400) == 0) => 29,

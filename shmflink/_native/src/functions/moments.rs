@@ -9,10 +9,12 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3_arrow::PyArray;
 
+use super::calendar;
 use super::pattern::{in_unit, parse_iso, seconds_and_nanos, Pattern};
 use super::texts::{strings, to_pyarrow, Writer};
 
 const TEXT_SHOWN_MAX: usize = 80;
+const DAYS_MAX: u64 = 1 << 48; // no timestamp of 64 bits is further away
 
 fn compiled(pattern: &str) -> PyResult<Pattern> {
     Pattern::compile(pattern).map_err(|reason| PyTypeError::new_err(format!("the date pattern '{pattern}': {reason}")))
@@ -81,7 +83,34 @@ fn parse_moments(
     to_pyarrow(py, Arc::new(moments))
 }
 
+/// Days since 1970 (int64), so many months (int64) later: the same day of the month, or its last.
+#[pyfunction]
+fn months_later(py: Python<'_>, days: PyArray, months: PyArray) -> PyResult<Py<PyAny>> {
+    let integers = |column: &PyArray| column.array().as_primitive_opt::<Int64Type>().cloned();
+    let (Some(days), Some(months)) = (integers(&days), integers(&months)) else {
+        return Err(PyTypeError::new_err("days and months are int64"));
+    };
+    if days.len() != months.len() {
+        return Err(PyValueError::new_err("as many months as days"));
+    }
+    let pairs = || days.values().iter().zip(months.values());
+    let is_far = |value: &i64| value.unsigned_abs() > DAYS_MAX;
+    let later: Int64Array = py.detach(|| {
+        // What stands at nulls may be anything.
+        let later = |(days, months)| {
+            if is_far(days) || is_far(months) {
+                0
+            } else {
+                calendar::months_later(*days, *months)
+            }
+        };
+        pairs().map(later).collect::<Vec<_>>().into()
+    });
+    to_pyarrow(py, Arc::new(later))
+}
+
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(format_moments, module)?)?;
+    module.add_function(wrap_pyfunction!(months_later, module)?)?;
     module.add_function(wrap_pyfunction!(parse_moments, module)?)
 }

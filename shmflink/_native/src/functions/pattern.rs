@@ -217,8 +217,13 @@ fn name(full: &str, count: usize, out: &mut Vec<u8>) {
 
 /// A number of at least `width` digits.
 fn digits(value: i64, width: usize, out: &mut Vec<u8>) {
-    if width == 2 && value < 100 {
+    if width == 2 && (0..100).contains(&value) {
         out.extend_from_slice(&[b'0' + (value / 10) as u8, b'0' + (value % 10) as u8]);
+        return;
+    }
+    if width == 4 && (0..10_000).contains(&value) {
+        let (high, low) = ((value / 100) as u8, (value % 100) as u8);
+        out.extend_from_slice(&[b'0' + high / 10, b'0' + high % 10, b'0' + low / 10, b'0' + low % 10]);
         return;
     }
     let mut buffer = [b'0'; 20];

@@ -14,7 +14,7 @@ use arrow_select::filter::filter_record_batch;
 use super::column::{columns_of, Column};
 use super::fields::{unquoted, Appender, BadField, Misfit, Run};
 use super::records::{read_records, Dialect, Record};
-use super::rules::Rules;
+use super::rules::{utf8_fault, Rules};
 use super::scan::{scan, Seen};
 
 const WINDOW_BYTES: usize = 64 << 10;
@@ -322,7 +322,7 @@ impl Work<'_> {
                     start,
                     end,
                     column: Some(index),
-                    reason: reason(self.text, column, &bad),
+                    reason: reason(self.text, (start, end), column, &bad),
                 });
             }
         }
@@ -363,13 +363,13 @@ fn count_lines(window: &[u8], ends: &[u32]) -> usize {
         .count()
 }
 
-fn reason(text: &[u8], column: &Column, bad: &BadField) -> String {
+fn reason(text: &[u8], record: (usize, usize), column: &Column, bad: &BadField) -> String {
     const SHOWN_BYTES: usize = 60;
     let field = &text[bad.start..bad.end];
     let shown = String::from_utf8_lossy(&field[..field.len().min(SHOWN_BYTES)]);
     let dots = if field.len() > SHOWN_BYTES { "..." } else { "" };
     match bad.misfit {
-        Misfit::Utf8 => "not valid UTF-8".to_string(),
+        Misfit::Utf8 => utf8_fault(&text[record.0..record.1]).unwrap_or_default(),
         Misfit::TextAfterQuote => "there is text between a closing quote and the delimiter".to_string(),
         Misfit::Type => format!("`{shown}{dots}` is no {}", type_name(&column.data_type)),
     }

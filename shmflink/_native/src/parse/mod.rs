@@ -1,4 +1,4 @@
-//! Text to columns: CSV and JSON lines.
+//! Text to columns: CSV, JSON lines, and lines as they are.
 //!
 //! ```text
 //! scan.rs     delimiters and line ends outside quotes, 64 bytes at a time
@@ -7,6 +7,8 @@
 //! column.rs   columns that grow
 //! fields.rs   the fields of a run of CSV records into columns
 //! csv.rs      windows of text, irregular and malformed records
+//! json_text.rs  tokens of JSON; json.rs  lines of JSON, guided by the schema
+//! lines.rs    lines of text
 //! python.rs   the Python classes
 //! ```
 //! A parser keeps nothing between two calls: it takes text that starts at the start of a record and says how much of it
@@ -15,6 +17,9 @@
 mod column;
 mod csv;
 mod fields;
+mod json;
+mod json_text;
+mod lines;
 mod python;
 mod records;
 mod rules;
@@ -26,5 +31,7 @@ use pyo3::prelude::*;
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<python::CsvParser>()?;
+    module.add_class::<python::JsonParser>()?;
+    module.add_class::<python::LineParser>()?;
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow_schema::DataType;
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -9,6 +10,8 @@ use pyo3::types::PyBytes;
 use pyo3_arrow::{PyRecordBatch, PySchema};
 
 use super::csv::{Bad, Bounds, Csv, Parsed};
+use super::json::Json;
+use super::lines::Lines;
 use super::records::Dialect;
 use super::rules::{Rules, Words};
 use super::times::Format;
@@ -123,6 +126,108 @@ impl CsvParser {
             fields.iter().map(|field| PyBytes::new(py, field)).collect(),
             start + used,
         )))
+    }
+}
+
+/// Reads JSON lines into columns.
+#[pyclass(frozen, module = "shmflink._core")]
+pub struct JsonParser {
+    json: Json,
+}
+
+#[pymethods]
+impl JsonParser {
+    #[new]
+    #[pyo3(signature = (schema, *, missing_fails, extra_fails, known_keys, timestamp_formats))]
+    fn new(
+        schema: PySchema,
+        missing_fails: bool,
+        extra_fails: bool,
+        known_keys: Vec<String>,
+        timestamp_formats: Vec<String>,
+    ) -> PyResult<Self> {
+        let rules = Rules {
+            formats: compile(&timestamp_formats)?,
+            point: b'.',
+            ..Rules::default()
+        };
+        let json = Json {
+            rules,
+            schema: schema.into_inner(),
+            missing_fails,
+            extra_fails,
+            known_keys,
+        };
+        json.check().map_err(PyValueError::new_err)?;
+        Ok(Self { json })
+    }
+
+    #[pyo3(signature = (text, start, end, *, limit, is_last, max_rows))]
+    #[allow(clippy::too_many_arguments)] // places in one buffer
+    fn parse<'py>(
+        &self,
+        py: Python<'py>,
+        text: PyBuffer<u8>,
+        start: usize,
+        end: usize,
+        limit: usize,
+        is_last: bool,
+        max_rows: usize,
+    ) -> PyResult<Answer<'py>> {
+        let bytes = slice_of(&text, start, end)?;
+        let bounds = Bounds {
+            limit: limit.saturating_sub(start),
+            is_last,
+            max_rows,
+        };
+        let parsed = py
+            .detach(|| self.json.parse(bytes, bounds))
+            .map_err(PyValueError::new_err)?;
+        answer(py, parsed)
+    }
+}
+
+/// Reads lines of text into one column of strings.
+#[pyclass(frozen, module = "shmflink._core")]
+pub struct LineParser {
+    lines: Lines,
+}
+
+#[pymethods]
+impl LineParser {
+    #[new]
+    fn new(schema: PySchema) -> PyResult<Self> {
+        let schema = schema.into_inner();
+        if schema.fields().len() != 1 || schema.field(0).data_type() != &DataType::Utf8 {
+            return Err(PyValueError::new_err("lines are one column of strings"));
+        }
+        Ok(Self {
+            lines: Lines { schema },
+        })
+    }
+
+    #[pyo3(signature = (text, start, end, *, limit, is_last, max_rows))]
+    #[allow(clippy::too_many_arguments)] // places in one buffer
+    fn parse<'py>(
+        &self,
+        py: Python<'py>,
+        text: PyBuffer<u8>,
+        start: usize,
+        end: usize,
+        limit: usize,
+        is_last: bool,
+        max_rows: usize,
+    ) -> PyResult<Answer<'py>> {
+        let bytes = slice_of(&text, start, end)?;
+        let bounds = Bounds {
+            limit: limit.saturating_sub(start),
+            is_last,
+            max_rows,
+        };
+        let parsed = py
+            .detach(|| self.lines.parse(bytes, bounds))
+            .map_err(PyValueError::new_err)?;
+        answer(py, parsed)
     }
 }
 

@@ -35,6 +35,13 @@ pub struct Rules {
     pub point: u8,
 }
 
+/// Why a row is no text, if it is none.
+#[cold]
+pub fn utf8_fault(row: &[u8]) -> Option<String> {
+    let error = std::str::from_utf8(row).err()?;
+    Some(format!("byte {} of the row is not valid UTF-8", error.valid_up_to()))
+}
+
 /// Takes the spaces around `text[start..end]` away.
 #[inline]
 pub fn trim(text: &[u8], mut start: usize, mut end: usize) -> (usize, usize) {

@@ -171,7 +171,7 @@ impl PaneWindows {
         let mut table = self.maker.table()?;
         let end = window.saturating_add(self.slices.size);
         for ids in pieces(keys.groups(), SNAPSHOT_ROWS) {
-            let columns = keys.keys_of(&ids)?;
+            let columns = keys.key_columns_of(&ids)?;
             for (_, pane) in self.panes.range_mut(window..end) {
                 for part in std::iter::once(&mut pane.table).chain(&mut pane.late) {
                     let found = part.lookup(&columns, ids.len())?;

@@ -165,7 +165,7 @@ impl SessionWindows {
         self.states = states;
         let mut table = self.maker.key_table()?;
         for old in keys.chunks(SNAPSHOT_ROWS) {
-            table.groups_of_keys(&self.keys.keys_of(old)?, old.len())?;
+            table.groups_of_keys(&self.keys.key_columns_of(old)?, old.len())?;
         }
         self.keys = table;
         Ok(())
@@ -178,7 +178,7 @@ impl SessionWindows {
         let ends = sessions().map(|session| session.end).collect();
         let calls = self.states.results_of(numbers)?;
         self.maker
-            .results(&self.keys.keys_of(&keys)?, calls.columns(), starts, ends)
+            .results(&self.keys.key_columns_of(&keys)?, calls.columns(), starts, ends)
     }
 }
 
@@ -218,7 +218,7 @@ impl Windows for SessionWindows {
         let batches = open.chunks(SNAPSHOT_ROWS).map(|numbers| {
             let sessions = || numbers.iter().map(|number| &self.chains.sessions[*number as usize]);
             let keys: Vec<u32> = sessions().map(|session| session.key).collect();
-            let mut columns = self.keys.keys_of(&keys)?;
+            let mut columns = self.keys.key_columns_of(&keys)?;
             columns.extend(self.states.partials_of(numbers)?.columns().iter().cloned());
             let starts = sessions().map(|session| session.start).collect();
             let ends = sessions().map(|session| session.end).collect();

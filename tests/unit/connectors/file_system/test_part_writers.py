@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -172,3 +176,26 @@ def test_a_disk_that_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         parts.finish(0)
     parts.discard()
     assert os.listdir(tmp_path) == []
+
+
+def test_a_killed_process_leaves_only_hidden_files(tmp_path: Path) -> None:
+    """Also of full parts that wait under a name."""
+    script = f"""
+import os, signal
+import pyarrow as pa
+from shmflink.connectors.file_system import part_writers
+from shmflink.connectors.file_system.rolling import RollingPolicy
+from shmflink.connectors.file_system.sink import FileSink
+part_writers._WAITING_DESCRIPTORS_MAX = 1
+sink = FileSink.parquet({str(tmp_path)!r}, partition_by="k", rolling=RollingPolicy.limits(part_rows=1))
+parts = part_writers.PartWriters(sink._settings)
+parts.write(0, [(None, pa.record_batch({{"k": [1, 2, 1, 2], "n": [1, 2, 3, 4]}}))])
+parts.roll(0)
+parts.finish(0)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    ended = subprocess.run([sys.executable, "-c", script], check=False, timeout=60)
+    assert ended.returncode == -signal.SIGKILL
+    left = os.listdir(tmp_path)
+    assert left
+    assert all(re.fullmatch(r"\.part-.*\.inprogress\.[0-9a-f]{8}", name) for name in left)

@@ -34,6 +34,11 @@ def test_rows_keep_their_order_in_each_folder() -> None:
     }
 
 
+def test_many_rows_keep_their_order() -> None:
+    pieces = split(pa.record_batch({"k": [number % 3 for number in range(10_000)]}), ValuesOfColumn("k"))
+    assert pieces == {f"k={key}": list(range(key, 10_000, 3)) for key in range(3)}
+
+
 def test_folders_in_folders() -> None:
     rows = pa.record_batch({"k": ["a", "b", "a", "a"], "j": [1, 1, 2, 1]})
     assert split(rows, ValuesOfColumn("k"), ValuesOfColumn("j")) == {

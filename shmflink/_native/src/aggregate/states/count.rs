@@ -1,8 +1,9 @@
-//! `count(*)` and `count(x)`: one word.
+//! `count(*)` and `count(x, ...)`, which counts rows where no argument is null: one word.
 
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int64Array};
+use arrow_buffer::NullBuffer;
 use arrow_schema::DataType;
 
 use super::Call;
@@ -14,8 +15,8 @@ struct Count {
     offset: usize,
 }
 
-pub fn make(_call: &Call<'_>) -> Box<dyn State> {
-    Box::new(Count { offset: 0 })
+pub fn make(_call: &Call<'_>) -> Result<Box<dyn State>, ExchangeError> {
+    Ok(Box::new(Count { offset: 0 }))
 }
 
 impl State for Count {
@@ -36,9 +37,13 @@ impl State for Count {
     }
 
     fn update(&mut self, slots: &Slots<'_>, arguments: &[&Argument], start: usize) -> Result<(), ExchangeError> {
-        let nulls = arguments.first().and_then(|argument| argument.nulls.as_ref());
+        let mut nulls = arguments.iter().map(|argument| argument.nulls.as_ref());
+        let joined = match arguments {
+            [_, _, ..] => nulls.fold(None, |all, nulls| NullBuffer::union(all.as_ref(), nulls)),
+            _ => nulls.next().flatten().cloned(),
+        };
         for at in 0..slots.len() {
-            let one = nulls.is_none_or(|nulls| nulls.is_valid(start + at));
+            let one = joined.as_ref().is_none_or(|nulls| nulls.is_valid(start + at));
             slots.write(at, self.offset, slots.read::<i64>(at, self.offset) + i64::from(one));
         }
         Ok(())

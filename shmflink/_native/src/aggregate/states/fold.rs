@@ -53,7 +53,7 @@ pub fn fixed_array(data_type: &DataType, len: usize, values: Buffer, nulls: Opti
         .add_buffer(values)
         .nulls(nulls);
     // SAFETY: `len` values of the width of the type.
-    make_array(unsafe { builder.build_unchecked() })
+    make_array(unsafe { builder.align_buffers(true).build_unchecked() })
 }
 
 macro_rules! truncated {
@@ -284,6 +284,7 @@ impl<W: Kept, J: Join<W>> State for Fold<W, J> {
     }
 
     fn update(&mut self, slots: &Slots<'_>, arguments: &[&Argument], start: usize) -> Result<(), ExchangeError> {
+        assert_eq!(slots.rows.len(), slots.groups.len(), "an address for each row");
         let offset = self.offset;
         let join = |at: usize, value: W| slots.write(at, offset, J::join(slots.read(at, offset), value));
         let has_nulls = arguments[0].nulls.is_some();
@@ -314,6 +315,10 @@ impl<W: Kept, J: Join<W>> State for Fold<W, J> {
             self.seen.nulls(groups.ids)
         };
         Ok(W::array(groups.values(self.offset).collect(), &self.data_type, nulls))
+    }
+
+    fn skips_rows(&mut self) {
+        self.seen.always();
     }
 
     fn clear(&mut self) {
@@ -348,6 +353,11 @@ pub fn make_sum(call: &Call<'_>) -> Result<Box<dyn State>, ExchangeError> {
         DataType::Decimal128(_, _) => Fold::<i128, Adding>::boxed(&data_type, call),
         _ => Fold::<i256, Adding>::boxed(&data_type, call),
     })
+}
+
+/// Whether `min` and `max` of a type are kept in the row.
+pub fn fits_words(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Boolean) || Physical::of(data_type).is_some()
 }
 
 /// `min`, `max`; of booleans also `bool_and`, `bool_or`.

@@ -7,7 +7,15 @@ use crate::exchange::error::ExchangeError;
 
 mod average;
 mod count;
+mod digest;
+mod distinct;
 mod fold;
+mod gather;
+mod moments;
+mod numbers;
+mod pick;
+mod registers;
+mod top;
 
 /// A constant of a call: a percentage, a separator, a limit.
 #[derive(Clone, Debug)]
@@ -15,7 +23,7 @@ pub enum Parameter {
     Int(i64),
     Float(f64),
     Text(String),
-    Bool(bool),
+    Floats(Vec<f64>),
 }
 
 /// What a call of an aggregate says.
@@ -43,15 +51,51 @@ impl Call<'_> {
         let types: Vec<_> = self.arguments.iter().map(ToString::to_string).collect();
         ExchangeError::Unfit(format!("{} takes {what}, got {}", self.function, types.join(", ")))
     }
+
+    fn needs(&self, what: &str) -> ExchangeError {
+        ExchangeError::Unfit(format!("{} needs {what}, got {:?}", self.function, self.parameters))
+    }
 }
 
 /// The state of a call, or why there is none.
 pub fn make(call: &Call<'_>) -> Result<Box<dyn State>, ExchangeError> {
-    match call.function {
-        "count" => Ok(count::make(call)),
-        "sum" | "sum0" => fold::make_sum(call),
-        "min" | "max" | "bool_and" | "bool_or" => fold::make_extreme(call),
-        "avg" => average::make(call),
-        other => Err(ExchangeError::Unfit(format!("no aggregate function {other}"))),
+    let state = match call.function {
+        "count" => count::make(call)?,
+        "sum" | "sum0" => fold::make_sum(call)?,
+        "min" | "max" if fold::fits_words(call.argument(0)?) => fold::make_extreme(call)?,
+        "bool_and" | "bool_or" => fold::make_extreme(call)?,
+        "min" | "max" | "arg_min" | "arg_max" => pick::make_ranked(call)?,
+        "first_value" | "last_value" => pick::make_first_or_last(call)?,
+        "avg" => average::make(call)?,
+        "var_pop" | "var_samp" | "stddev_pop" | "stddev_samp" => moments::make(call)?,
+        "collect" | "array_agg" | "list_agg" | "median" | "quantile" => gather::make(call)?,
+        "approx_quantile" => digest::make(call)?,
+        "approx_count_distinct" => registers::make(call)?,
+        "top_n" => top::make(call)?,
+        other => return Err(ExchangeError::Unfit(format!("no aggregate function {other}"))),
+    };
+    let limit = match call.function {
+        "arg_min" | "arg_max" | "top_n" => 2,
+        "count" => usize::MAX,
+        _ => 1,
+    };
+    if call.arguments.len() > limit {
+        return Err(call.takes(&format!("at most {limit} arguments")));
     }
+    if call.is_distinct && !IGNORES_REPEATS.contains(&call.function) {
+        return distinct::make(call, state);
+    }
+    Ok(state)
 }
+
+/// Functions whose result does not change where a value comes again.
+const IGNORES_REPEATS: [&str; 8] = [
+    "min",
+    "max",
+    "bool_and",
+    "bool_or",
+    "arg_min",
+    "arg_max",
+    "first_value",
+    "approx_count_distinct",
+];

@@ -12,6 +12,7 @@ enum Step {
 #[derive(Debug)]
 pub struct Path {
     steps: Vec<Step>,
+    has_star: bool,
     /// In lax mode, what is not there is empty; in strict mode, as without a word, it is an error.
     pub is_lax: bool,
 }
@@ -45,7 +46,11 @@ impl Path {
             steps.push(step);
             rest = after;
         }
-        Ok(Self { steps, is_lax })
+        Ok(Self {
+            has_star: steps.contains(&Step::All),
+            steps,
+            is_lax,
+        })
     }
 
     /// Follows the path through a document.
@@ -53,8 +58,19 @@ impl Path {
         let Some((first, rest)) = self.steps.split_first() else {
             return Ok(Found::One(Scanner::document(text)?));
         };
-        let mut values = Vec::new();
         let mut scanner = Scanner::new(text);
+        if !self.has_star {
+            let mut found = lead(&mut scanner, first, scratch)?;
+            scanner.end()?;
+            for step in rest {
+                found = match found {
+                    Some(value) => lead(&mut Scanner::new(value.text), step, scratch)?,
+                    None => break,
+                };
+            }
+            return Ok(found.map_or(Found::Nothing, Found::One));
+        }
+        let mut values = Vec::new();
         follow(&mut scanner, first, scratch, &mut values)?;
         scanner.end()?;
         for step in rest {
@@ -64,12 +80,38 @@ impl Path {
             }
             values = next;
         }
-        Ok(if self.steps.contains(&Step::All) {
-            Found::Many(values)
-        } else {
-            values.pop().map_or(Found::Nothing, Found::One)
-        })
+        Ok(Found::Many(values))
     }
+}
+
+/// Reads the next value to its end; what a step without `*` leads to.
+fn lead<'a>(scanner: &mut Scanner<'a>, step: &Step, scratch: &mut Vec<u8>) -> Result<Option<Value<'a>>, Malformed> {
+    let mut found = None;
+    match (scanner.next_kind()?, step) {
+        // Of a key that is there twice, the last counts.
+        (Kind::Object, Step::Key(wanted)) => scanner.members(0, |key, member| {
+            if is_key(key, wanted, scratch) {
+                found = Some(member);
+            }
+        })?,
+        (Kind::Array, Step::Index(index)) if *index >= 0 => {
+            let mut at = 0;
+            scanner.items(0, |item| {
+                if at == *index {
+                    found = Some(item);
+                }
+                at += 1;
+            })?;
+        }
+        (Kind::Array, Step::Index(index)) => {
+            let mut items = Vec::new();
+            scanner.items(0, |item| items.push(item))?;
+            let at = items.len() as i64 + index;
+            found = usize::try_from(at).ok().and_then(|at| items.get(at)).copied();
+        }
+        _ => drop(scanner.value(0)?),
+    }
+    Ok(found)
 }
 
 /// Reads the next value to its end; what the step leads to goes to `out`.
@@ -80,40 +122,16 @@ fn follow<'a>(
     out: &mut Vec<Value<'a>>,
 ) -> Result<(), Malformed> {
     match (scanner.next_kind()?, step) {
-        (Kind::Object, Step::Key(wanted)) => {
-            // Of a key that is there twice, the last counts.
-            let mut found = None;
-            scanner.members(0, |key, member| {
-                if is_key(key, wanted, scratch) {
-                    found = Some(member);
-                }
-            })?;
-            out.extend(found);
-        }
         (Kind::Object, Step::All) => scanner.members(0, |_, member| out.push(member))?,
         (Kind::Array, Step::All) => scanner.items(0, |item| out.push(item))?,
-        (Kind::Array, Step::Index(index)) if *index >= 0 => {
-            let mut at = 0;
-            scanner.items(0, |item| {
-                if at == *index {
-                    out.push(item);
-                }
-                at += 1;
-            })?;
-        }
-        (Kind::Array, Step::Index(index)) => {
-            let mut items = Vec::new();
-            scanner.items(0, |item| items.push(item))?;
-            let at = items.len() as i64 + index;
-            out.extend(usize::try_from(at).ok().and_then(|at| items.get(at)).copied());
-        }
-        _ => drop(scanner.value(0)?),
+        _ => out.extend(lead(scanner, step, scratch)?),
     }
     Ok(())
 }
 
 fn is_key(key: &[u8], wanted: &[u8], scratch: &mut Vec<u8>) -> bool {
-    if !key.contains(&b'\\') {
+    // With escapes, a key is longer than what it says.
+    if key.len() <= wanted.len() || !key.contains(&b'\\') {
         return key == wanted;
     }
     scratch.clear();

@@ -13,6 +13,9 @@ use super::column::{strings, to_pyarrow, write_strings, Texts};
 #[pyfunction]
 fn change_case(py: Python<'_>, texts: PyArray, is_upper: bool) -> PyResult<Py<PyAny>> {
     let array = strings(&texts)?;
+    if array.is_empty() {
+        return to_pyarrow(py, Arc::new(StringArray::new_null(0))); // its offsets may lie outside of its bytes
+    }
     let offsets = array.value_offsets();
     let used = &array.values()[offsets[0] as usize..offsets[array.len()] as usize];
     if !used.is_ascii() {

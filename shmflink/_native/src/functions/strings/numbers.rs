@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow_array::builder::{Float64Builder, Int64Builder};
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float32Type, Float64Type};
+use arrow_array::types::{Float32Type, Float64Type, Int64Type};
 use arrow_array::{Array, StringArray};
 use arrow_schema::DataType;
 use pyo3::exceptions::PyTypeError;
@@ -153,9 +153,34 @@ fn written<T: Copy + Into<f64> + std::fmt::LowerExp>(
     Ok(writer.finish())
 }
 
+/// int64 in digits of so many bits, two's complement, in upper case.
+#[pyfunction]
+fn format_integers(py: Python<'_>, numbers: PyArray, digit_bits: u32) -> PyResult<Py<PyAny>> {
+    let array = numbers.array().clone();
+    let numbers = array
+        .as_primitive_opt::<Int64Type>()
+        .ok_or_else(|| PyTypeError::new_err("numbers are int64"))?;
+    let digit_bits = digit_bits.clamp(1, 4);
+    let texts = py.detach(|| -> PyResult<StringArray> {
+        let mut writer = Writer::new(numbers.len(), numbers.len() * 8);
+        for number in numbers {
+            let bits = number.unwrap_or_default() as u64;
+            let digits = (u64::BITS - bits.leading_zeros()).div_ceil(digit_bits).max(1);
+            for digit in (0..digits).rev() {
+                let value = (bits >> (digit * digit_bits)) & ((1 << digit_bits) - 1);
+                writer.bytes.push(b"0123456789ABCDEF"[value as usize]);
+            }
+            writer.finish_row(number.is_some())?;
+        }
+        Ok(writer.finish())
+    })?;
+    to_pyarrow(py, Arc::new(texts))
+}
+
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(parse_integers, module)?)?;
     module.add_function(wrap_pyfunction!(parse_floats, module)?)?;
+    module.add_function(wrap_pyfunction!(format_integers, module)?)?;
     module.add_function(wrap_pyfunction!(format_floats, module)?)
 }
 

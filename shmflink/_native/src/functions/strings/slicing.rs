@@ -1,4 +1,4 @@
-//! Parts of strings by positions of code points, from 1.
+//! Parts of strings by positions of code points, from 1; strings put together.
 
 use pyo3::prelude::*;
 use pyo3_arrow::PyArray;
@@ -142,8 +142,29 @@ fn overlay_text(
     })
 }
 
+/// The strings of a row that are not null, with separators between them; null where the separator is.
+#[pyfunction]
+fn join_text(py: Python<'_>, separator: PyArray, texts: Vec<PyArray>, rows: usize) -> PyResult<Py<PyAny>> {
+    let separators = Texts::new(&separator, rows)?;
+    let texts = texts.iter().map(|text| Texts::new(text, rows)).collect::<PyResult<Vec<Texts>>>()?;
+    let size = texts.iter().map(|text| text.size(rows)).sum::<usize>() + rows * texts.len();
+    write_strings(py, rows, size, |row, out| {
+        let separator = separators.get(row)?.as_bytes();
+        let mut is_first = true;
+        for text in texts.iter().filter_map(|text| text.get(row)) {
+            if !is_first {
+                out.extend_from_slice(separator);
+            }
+            is_first = false;
+            out.extend_from_slice(text.as_bytes());
+        }
+        Some(())
+    })
+}
+
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(substring, module)?)?;
+    module.add_function(wrap_pyfunction!(join_text, module)?)?;
     module.add_function(wrap_pyfunction!(text_end, module)?)?;
     module.add_function(wrap_pyfunction!(pad_text, module)?)?;
     module.add_function(wrap_pyfunction!(overlay_text, module)?)

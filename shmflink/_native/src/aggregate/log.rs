@@ -1,0 +1,198 @@
+//! Values of any type that states keep: appended batch by batch, read by number.
+
+use std::mem;
+
+use arrow_array::cast::AsArray;
+use arrow_array::{new_null_array, Array, ArrayRef, UInt32Array};
+use arrow_schema::DataType;
+use arrow_select::concat::concat;
+use arrow_select::interleave::interleave;
+use arrow_select::take::take;
+use std::sync::Arc;
+
+use crate::exchange::error::ExchangeError;
+use crate::transport::error::TransportError;
+
+/// The number of no value.
+pub const NONE: u32 = u32::MAX;
+
+/// Chunks are joined as soon as one is not larger than the one behind it, so that there are few of them.
+pub struct Log {
+    data_type: DataType,
+    chunks: Vec<ArrayRef>,
+    starts: Vec<usize>,
+    len: usize,
+    bytes: usize,
+}
+
+impl Log {
+    pub fn new(data_type: &DataType) -> Self {
+        Self {
+            data_type: data_type.clone(),
+            chunks: Vec::new(),
+            starts: Vec::new(),
+            len: 0,
+            bytes: 0,
+        }
+    }
+
+    pub fn data_type(&self) -> &DataType {
+        &self.data_type
+    }
+
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub fn clear(&mut self) {
+        *self = Self::new(&self.data_type);
+    }
+
+    /// Appends a copy of these rows of `array`; they are numbered from `len` on.
+    pub fn append(&mut self, array: &dyn Array, rows: Vec<u32>) -> Result<(), ExchangeError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let copied = take(array, &UInt32Array::from(rows), None)?;
+        let copied: ArrayRef = match copied.data_type() {
+            DataType::Utf8View => Arc::new(copied.as_string_view().gc()),
+            DataType::BinaryView => Arc::new(copied.as_binary_view().gc()),
+            _ => copied,
+        };
+        if self.len + copied.len() >= NONE as usize {
+            return Err(TransportError::Resource(format!("an aggregate that keeps more than {NONE} values")).into());
+        }
+        self.push(copied)
+    }
+
+    fn push(&mut self, mut chunk: ArrayRef) -> Result<(), ExchangeError> {
+        self.len += chunk.len();
+        while let Some(last) = self.chunks.last().filter(|last| last.len() <= chunk.len()) {
+            self.bytes -= last.get_array_memory_size();
+            chunk = concat(&[last.as_ref(), chunk.as_ref()])?;
+            self.chunks.pop();
+            self.starts.pop();
+        }
+        self.starts.push(self.len - chunk.len());
+        self.bytes += chunk.get_array_memory_size();
+        self.chunks.push(chunk);
+        Ok(())
+    }
+
+    /// The values of these numbers, null for `NONE`.
+    pub fn take(&self, numbers: &[u32]) -> Result<ArrayRef, ExchangeError> {
+        let nothing = new_null_array(&self.data_type, 1);
+        let mut chunks: Vec<&dyn Array> = self.chunks.iter().map(AsRef::as_ref).collect();
+        chunks.push(nothing.as_ref());
+        let place = |number: &u32| match *number {
+            NONE => (self.chunks.len(), 0),
+            number => {
+                let chunk = self.starts.partition_point(|start| *start <= number as usize) - 1;
+                (chunk, number as usize - self.starts[chunk])
+            }
+        };
+        let places: Vec<_> = numbers.iter().map(place).collect();
+        Ok(interleave(&chunks, &places)?)
+    }
+
+    /// Keeps these values alone; they are numbered 0, 1, ...
+    pub fn retain(&mut self, numbers: &[u32]) -> Result<(), ExchangeError> {
+        let kept = self.take(numbers)?;
+        self.clear();
+        if kept.is_empty() {
+            return Ok(());
+        }
+        self.push(kept)
+    }
+}
+
+/// Which values belong to a group, in the order in which they came.
+#[derive(Default)]
+pub struct Links {
+    /// By group; `NONE` where there is no value.
+    first: Vec<u32>,
+    last: Vec<u32>,
+    /// By value.
+    next: Vec<u32>,
+}
+
+impl Links {
+    pub fn bytes(&self) -> usize {
+        (self.first.capacity() + self.last.capacity() + self.next.capacity()) * mem::size_of::<u32>()
+    }
+
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// The next value belongs to this group.
+    pub fn push(&mut self, group: u32) {
+        let (value, group) = (self.next.len() as u32, group as usize);
+        if self.first.len() <= group {
+            self.first.resize(group + 1, NONE);
+            self.last.resize(group + 1, NONE);
+        }
+        self.next.push(NONE);
+        match mem::replace(&mut self.last[group], value) {
+            NONE => self.first[group] = value,
+            before => self.next[before as usize] = value,
+        }
+    }
+
+    /// The values of a group.
+    pub fn of(&self, group: u32) -> impl Iterator<Item = u32> + '_ {
+        let start = self.first.get(group as usize).copied().filter(|first| *first != NONE);
+        std::iter::successors(start, |value| {
+            Some(self.next[*value as usize]).filter(|next| *next != NONE)
+        })
+    }
+
+    /// The values of all these groups, one after the other, and where those of each end.
+    pub fn of_all(&self, groups: &[u32]) -> (Vec<u32>, Vec<usize>) {
+        let (mut values, mut ends) = (Vec::new(), Vec::with_capacity(groups.len() + 1));
+        ends.push(0);
+        for group in groups {
+            values.extend(self.of(*group));
+            ends.push(values.len());
+        }
+        (values, ends)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::types::Int64Type;
+    use arrow_array::Int64Array;
+
+    use super::*;
+
+    #[test]
+    fn values_are_found_by_number_however_chunks_were_joined() {
+        let mut log = Log::new(&DataType::Int64);
+        let source = Int64Array::from_iter_values(0..1000);
+        let mut expected = Vec::new();
+        for size in [1_u32, 500, 3, 3, 700, 1, 1, 2] {
+            let rows: Vec<u32> = (0..size).map(|row| (row * 7) % 1000).collect();
+            expected.extend(rows.iter().map(|row| i64::from(*row)));
+            log.append(&source, rows).expect("a chunk");
+        }
+        assert_eq!(log.len(), expected.len());
+        let numbers: Vec<u32> = (0..expected.len() as u32).rev().collect();
+        let values = log.take(&numbers).expect("values");
+        let values = values.as_primitive::<Int64Type>();
+        assert!(values.values().iter().rev().eq(expected.iter()));
+        log.retain(&[5, NONE, 6]).expect("values");
+        assert!(log.take(&[1]).expect("a value").is_null(0));
+    }
+
+    #[test]
+    fn links_keep_the_order_of_each_group() {
+        let mut links = Links::default();
+        [2, 0, 2, 2, 0].into_iter().for_each(|group| links.push(group));
+        assert_eq!(links.of_all(&[0, 1, 2, 9]), (vec![1, 4, 0, 2, 3], vec![0, 2, 2, 5, 5]));
+    }
+}
