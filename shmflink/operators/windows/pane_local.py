@@ -63,6 +63,8 @@ class LocalWindowAggregateOperator(Operator):
 
     def process(self, batch: Batch, input_index: int = 0) -> Iterator[Batch]:
         spec = self._spec
+        if batch.num_rows == 0:
+            return
         timestamps = checked_timestamps(batch, self._name) if spec.times.is_event_time else batch.timestamps
         inputs = inputs_of(spec, batch).columns()
         if self._table is None or timestamps is None:
@@ -124,8 +126,6 @@ def checked_timestamps(batch: Batch, operator: str) -> pa.Int64Array:
     """
     timestamps = batch.timestamps
     if timestamps is None or timestamps.null_count or pc.min(timestamps).as_py() == MIN_TIMESTAMP_MS:
-        if batch.num_rows == 0:
-            return pa.array([], pa.int64())
         raise UsageError(
             f"operator '{operator}': a record has no timestamp, which event-time windows need: call "
             "assign_timestamps_and_watermarks(), give from_source() a WatermarkStrategy with timestamps, or use "

@@ -58,6 +58,8 @@ class GlobalWindowAggregateOperator(Operator):
         self._names_of_partials = self._spec.aggregate.partial_schema.names
 
     def process(self, batch: Batch, input_index: int = 0) -> Outputs:
+        if batch.num_rows == 0:
+            return
         if self._takes_input:
             batch = inputs_of(self._spec, batch)
         columns = batch.columns()

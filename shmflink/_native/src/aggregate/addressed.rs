@@ -5,7 +5,6 @@
 use arrow_array::ArrayRef;
 
 use super::argument::{plain, Argument};
-use super::index::Found;
 use super::keys::{KeyBatch, Run};
 use super::probe::RUN_ROWS;
 use super::state::Slots;
@@ -61,21 +60,15 @@ impl Table {
     }
 
     fn lookup_row(&self, batch: &KeyBatch, run: &Run, row: usize) -> Option<u32> {
-        let hash = run.hashes[row];
-        let mut search = self.index.search(hash);
-        loop {
-            match self.index.next(&mut search, hash) {
-                Found::Free => return None,
-                Found::Candidate(id) => {
-                    let is_same = self.has_words::<0>(self.address(id), run, row)
-                        && self.keys.is_same(batch, run, row, id as usize);
-                    if is_same {
-                        return Some(id);
-                    }
-                    self.index.step(&mut search);
-                }
+        let (entries, hash) = (self.index.entries(), run.hashes[row]);
+        let mut place = entries.place(hash);
+        while let Some(id) = entries.next(&mut place, hash) {
+            if self.has_words::<0>(self.address(id), run, row) && self.keys.is_same(batch, run, row, id as usize) {
+                return Some(id);
             }
+            place = entries.after(place);
         }
+        None
     }
 
     /// Takes arguments, one row for each of these groups; those from `groups_before` on have had none so far.

@@ -147,9 +147,6 @@ impl Maker {
         })
     }
 
-    pub fn result_schema(&self) -> &SchemaRef {
-        &self.result
-    }
 }
 
 /// The numbers of a table's groups, piece by piece.

@@ -31,13 +31,13 @@ impl PyWindowTable {
         }
     }
 
-    fn take_rows<'py>(
+    fn take_rows(
         &self,
-        py: Python<'py>,
+        py: Python<'_>,
         batch: PyRecordBatch,
         timestamps: PyArray,
         is_partial: bool,
-    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+    ) -> PyResult<Option<Py<PyAny>>> {
         let (batch, stamps) = (batch.into_inner(), int64(timestamps, "timestamps")?);
         let late = py.detach(|| {
             check_len(&batch, stamps.len())?;
@@ -46,8 +46,10 @@ impl PyWindowTable {
         if late.is_empty() {
             return Ok(None);
         }
-        let rows = PyArray::from_array_ref(Arc::new(Int64Array::from(late)));
-        rows.into_pyarrow(py).map(Some)
+        let rows: Py<PyAny> = PyArray::from_array_ref(Arc::new(Int64Array::from(late)))
+            .to_pyarrow(py)?
+            .unbind();
+        Ok(Some(rows))
     }
 }
 
@@ -124,21 +126,21 @@ impl PyWindowTable {
         Ok(Self::of(SessionWindows::new(maker, gap, lateness.max(0))?))
     }
 
-    fn update<'py>(
+    fn update(
         &self,
-        py: Python<'py>,
+        py: Python<'_>,
         batch: PyRecordBatch,
         timestamps: PyArray,
-    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+    ) -> PyResult<Option<Py<PyAny>>> {
         self.take_rows(py, batch, timestamps, false)
     }
 
-    fn merge<'py>(
+    fn merge(
         &self,
-        py: Python<'py>,
+        py: Python<'_>,
         batch: PyRecordBatch,
         timestamps: PyArray,
-    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+    ) -> PyResult<Option<Py<PyAny>>> {
         self.take_rows(py, batch, timestamps, true)
     }
 
@@ -206,18 +208,18 @@ impl PyWindowTable {
 /// The start of the pane of each timestamp.
 #[pyfunction]
 #[pyo3(signature = (timestamps, size, slide, offset = 0))]
-fn window_panes<'py>(
-    py: Python<'py>,
+fn window_panes(
+    py: Python<'_>,
     timestamps: PyArray,
     size: i64,
     slide: i64,
     offset: i64,
-) -> PyResult<Bound<'py, PyAny>> {
+) -> PyResult<Py<PyAny>> {
     check_positive("size", size)?;
     check_positive("slide", slide)?;
     let stamps = int64(timestamps, "timestamps")?;
     let panes = py.detach(|| Int64Array::from(Slices::new(size, slide, offset, 0).panes(stamps.values())));
-    PyArray::from_array_ref(Arc::new(panes)).into_pyarrow(py)
+    Ok(PyArray::from_array_ref(Arc::new(panes)).to_pyarrow(py)?.unbind())
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
