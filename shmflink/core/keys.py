@@ -65,7 +65,7 @@ def encode_keys(keys: Sequence[Any], key_type: TypeInformation | None = None) ->
     """
     values = keys if isinstance(keys, list) else list(keys)
     if key_type is not None:
-        values = [_conform(key_type, index, key) for index, key in enumerate(values)]
+        values = _conformed(key_type, values)
     simple = _SIMPLE.get(type(next((key for key in values if key is not None), None)))
     if simple is not None:
         # None where the keys are not all of this type, or an int has more than 64 bits.
@@ -154,11 +154,12 @@ def _schema_of(kind: pa.DataType) -> pa.Schema:
     return pa.schema([("key", kind)])
 
 
-def _conform(key_type: TypeInformation, index: int, key: Any) -> Any:
+def _conformed(key_type: TypeInformation, keys: list[Any]) -> list[Any]:
+    """The keys in the declared form."""
     try:
-        return key_type.conform(key)
+        return codec_of(key_type.shape).conform(keys)
     except TypeMismatchError as error:
-        raise TypeMismatchError(f"key of record {index} of the batch: {error}") from None
+        raise TypeMismatchError(f"key of {error}") from None
 
 
 def _canonical_at(index: int, key: Any) -> bytes:

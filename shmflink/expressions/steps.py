@@ -147,6 +147,8 @@ class BoundExpressions:
             mask = pa.repeat(mask, rows)
         chosen = np.asarray(pc.fill_null(mask, False).to_numpy(zero_copy_only=False), dtype=bool)
         positions = np.flatnonzero(chosen)
+        if len(positions) == 0:
+            return pa.nulls(rows, self._steps[wanted].kind)
         needed = self._below(wanted)
         used = {self._steps[index].column for index in needed} - {None}
         taken = pa.array(positions)

@@ -166,11 +166,9 @@ class KeyedOperator(RecordOperator):
             for input_index, batch in batches:
                 for piece in slices_of(batch):
                     yield from self._run_piece(piece, repeat(key), input_index)
-            yield from self._timers.advance_watermark(MAX_WATERMARK.timestamp_ms)
-            yield from self._timers.fire_processing_timers(MAX_WATERMARK.timestamp_ms)
+            yield from self._timers.end_key()
             yield from self._outputs.take()
             self._backend.clear()
-            self._timers.watermark_ms = MIN_TIMESTAMP_MS
         self._sort.close()
 
 

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import pyarrow as pa
 
+from shmflink._core import CsvParser
 from shmflink.connectors.base import Split
 from shmflink.connectors.file_system.byte_streams import LineCounter, canonical_charset, compression_of, open_text
 from shmflink.connectors.file_system.csv_dialect import FALSE_VALUES, TRUE_VALUES, CsvDialect, ValueRules
@@ -49,6 +50,7 @@ class CsvFormat(StreamFormat):
         column_names: Sequence[str] | None = None,
         column_types: Mapping[str, pa.DataType] | None = None,
         skip_rows: int = 0,
+        skip_data_rows: int = 0,
         comment: str | None = None,
         null_values: Sequence[str] = ("",),
         true_values: Sequence[str] = TRUE_VALUES,
@@ -74,6 +76,7 @@ class CsvFormat(StreamFormat):
             column_names: the names, in the files' order; a header is passed over. Without both: `f0`, `f1`, ...
             column_types: types of some columns, instead of those inferred.
             skip_rows: lines at the start of each file to pass over.
+            skip_data_rows: records behind the header of each file to pass over.
             null_values: fields that are null.
             true_values: fields that are true, for boolean columns.
             false_values: fields that are false.
@@ -87,7 +90,7 @@ class CsvFormat(StreamFormat):
         Raises:
             ConfigurationError: options that do not go together.
         """
-        if skip_rows < 0 or infer_rows < 1:
+        if skip_rows < 0 or skip_data_rows < 0 or infer_rows < 1:
             raise ConfigurationError("CSV: skip_rows must not be negative and infer_rows must be positive")
         self._dialect = CsvDialect(delimiter, quote, escape, double_quotes, comment, quoted_newlines)
         self._rules = ValueRules(
@@ -97,7 +100,7 @@ class CsvFormat(StreamFormat):
         self._policy = OnErrorPolicy.chosen(on_error, malformed_tag, malformed_folder)
         self._declared: pa.Schema | None = None if schema is None else declared_schema(schema)
         self._row_type = schema if isinstance(schema, RowTypeInfo) else None
-        self._head = CsvHead(header, None if column_names is None else tuple(column_names), skip_rows)
+        self._head = CsvHead(header, None if column_names is None else tuple(column_names), skip_rows, skip_data_rows)
         if column_names is None and not header and self._declared is not None:
             self._head = replace(self._head, names=tuple(self._declared.names))
         self._types = dict(column_types or {})
@@ -108,21 +111,17 @@ class CsvFormat(StreamFormat):
         self.is_splittable = self._charset in ("utf-8", "ascii") and (
             self._dialect.is_line_based or self._dialect.pairs_quotes
         )
-        self._dialect.parser(self._declared or pa.schema([]), [-1] * len(self._declared or ()), 1, self._rules)
+        self._parser(self._declared or pa.schema([]), ())
 
     def open_split(self, split: Split) -> SplitCursor:
         part: FileRange = split.payload
         head = read_head(self.files, part.path, self._charset, self._head, self._dialect)
         schema = self._schema if self._schema is not None else self.infer_schema(part.path)
-        assert schema is not None
+        _require_once(part.path, head.names, schema.names)
         start = self._start(part, head.end)
         end = None
         if not self._is_whole(part):
             end = part.offset + part.length
-        places = {name: index for index, name in enumerate(head.names)}
-        parser = self._dialect.parser(
-            schema, [places.get(name, -1) for name in schema.names], len(head.names) or 1, self._rules
-        )
         text = TextPart(
             part.path,
             open_text(self.files, part.path, self._charset, start),
@@ -131,6 +130,7 @@ class CsvFormat(StreamFormat):
             LineCounter(self.files, part.path, self._charset),
             None if end is None else self._end_check(part, end, head.end),
         )
+        parser = self._parser(schema, head.names)
         return RecordCursor(split, text, parser, self._malformed, self._explainer(schema), self._batch_type(schema))
 
     def infer_schema(self, path: str) -> pa.Schema:
@@ -140,6 +140,7 @@ class CsvFormat(StreamFormat):
         head = read_head(self.files, path, self._charset, self._head, self._dialect)
         if not head.names:
             raise DataFormatError(f"{path}: the file holds no record, so that nothing tells its columns; give a schema")
+        _require_once(path, head.names, head.names)
         unknown = sorted(set(self._types) - set(head.names))
         if unknown:
             raise ConfigurationError(f"{path}: column_types: there is no column {unknown[0]!r} in {head.names}")
@@ -184,6 +185,25 @@ class CsvFormat(StreamFormat):
     def produced_type(self) -> Any:
         return self._row_type
 
+    def names_of(self, path: str) -> tuple[str, ...]:
+        """The names of a file's columns, in its order."""
+        return read_head(self.files, path, self._charset, self._head, self._dialect).names
+
+    def _wanted(self) -> pa.Schema:
+        """The columns of batches."""
+        schema = self._schema if self._schema is not None else self._declared
+        assert schema is not None, "with_schema() comes first where nothing was declared"
+        return schema
+
+    def _parsed(self, schema: pa.Schema) -> pa.Schema:
+        """What the parser makes of text for these columns."""
+        return schema
+
+    def _parser(self, schema: pa.Schema, names: Sequence[str]) -> CsvParser:
+        places = {name: index for index, name in enumerate(names)}
+        sources = [places.get(name, -1) for name in schema.names]
+        return self._dialect.parser(self._parsed(schema), sources, len(names) or 1, self._rules)
+
     def _is_whole(self, part: FileRange) -> bool:
         """Whether ranges of this file are the whole of it, whatever they say: sizes of compressed files mislead."""
         return compression_of(part.path) is not None or self._charset not in ("utf-8", "ascii")
@@ -227,3 +247,11 @@ class CsvFormat(StreamFormat):
 
     def _batch_type(self, schema: pa.Schema) -> Any:
         return self._row_type if self._row_type is not None and schema.equals(self._declared) else None
+
+
+def _require_once(path: str, names: Sequence[str], wanted: Sequence[str]) -> None:
+    if len(set(names)) == len(names):
+        return
+    twice = [name for name in wanted if names.count(name) > 1]
+    if twice:
+        raise DataFormatError(f"{path}: two columns are named {twice[0]!r}; name them all with column_names=[...]")

@@ -29,6 +29,7 @@ class CsvHead:
     has_header: bool = True
     names: tuple[str, ...] | None = None
     skip_rows: int = 0
+    skip_data_rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +90,23 @@ def _find(
             return None
         return head.names or (), len(text)
     fields, end = record
+    data = end if head.has_header else start
+    for _ in range(head.skip_data_rows):
+        skipped = parser.first_record(text, data, len(text), is_last=is_whole)
+        if skipped is None:
+            if not is_whole:
+                return None
+            break
+        data = skipped[1]
+    return _names(path, fields, head), data
+
+
+def _names(path: str, fields: list[bytes], head: CsvHead) -> tuple[str, ...]:
     if head.names is not None:
-        return head.names, end if head.has_header else start
+        return head.names
     if not head.has_header:
-        return tuple(f"f{index}" for index in range(len(fields))), start
+        return tuple(f"f{index}" for index in range(len(fields)))
     try:
-        return tuple(field.decode() for field in fields), end
+        return tuple(field.decode() for field in fields)
     except UnicodeDecodeError as error:
         raise DataFormatError(f"{path}: the header is not valid UTF-8; name the file's encoding") from error

@@ -25,6 +25,7 @@ __all__ = ["MALFORMED_SCHEMA", "MALFORMED_TAG", "MalformedRow", "MalformedRows",
 OnError = Literal["fail", "skip", "side_output", "folder"]
 _POLICIES: Final = ("fail", "skip", "side_output", "folder")
 _SHOWN_CHARACTERS: Final = 200
+_ADVICE: Final = ". To go on without such rows say on_error='skip', 'side_output' or 'folder'"
 
 MALFORMED_TAG: Final = "malformed"
 MALFORMED_SCHEMA: Final = pa.schema(
@@ -51,23 +52,24 @@ class MalformedRow:
     text: str
     reason: str
 
-    def message(self) -> str:
+    def message(self, advice: str) -> str:
         """For the exception of a job that stops here."""
         text = self.text
         shown = text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 3] + "..."
-        return (
-            f"{self.file}: line {self.line} (byte {self.byte_offset}): {self.reason}. The row: {shown!r}. "
-            f"To go on without such rows say on_error='skip', 'side_output' or 'folder'"
-        )
+        return f"{self.file}: line {self.line} (byte {self.byte_offset}): {self.reason}. The row: {shown!r}{advice}"
 
 
 @dataclass(frozen=True, slots=True)
 class OnErrorPolicy:
-    """What the user chose. `tag` is that of the side output; `folder` is an absolute local path."""
+    """What the user chose, if there is a choice.
+
+    `tag` is that of the side output; `folder` is an absolute local path.
+    """
 
     on_error: OnError = "fail"
     tag: str = MALFORMED_TAG
     folder: str | None = None
+    is_chosen: bool = False
 
     @classmethod
     def chosen(cls, on_error: str, tag: str, folder: str | None) -> OnErrorPolicy:
@@ -79,7 +81,7 @@ class OnErrorPolicy:
         if not tag:
             raise ConfigurationError("malformed_tag: the side output needs a name")
         absolute = None if folder is None else os.path.abspath(os.path.expanduser(folder))
-        return cls(on_error, tag, absolute)  # type: ignore[arg-type]  # checked above
+        return cls(on_error, tag, absolute, True)  # type: ignore[arg-type]  # checked above
 
     def side_output_type(self, tag: str) -> ColumnsTypeInfo | None:
         """The type of the side output, if it is the one of this tag."""
@@ -114,7 +116,7 @@ class MalformedRows:
             DataFormatError: the policy is to fail; names the first row.
         """
         if self.policy.on_error == "fail":
-            raise DataFormatError(rows[0].message())
+            raise DataFormatError(rows[0].message(_ADVICE if self.policy.is_chosen else ""))
         self.skip(len(rows))
         if self.policy.on_error == "folder":
             self._write(rows)

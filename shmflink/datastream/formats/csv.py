@@ -1,8 +1,10 @@
-"""CSV under PyFlink's module name."""
+"""CSV under PyFlink's module name; `CsvFormat` is *shmflink only*."""
 
 from __future__ import annotations
 
+from shmflink.connectors.file_system.csv import CsvFormat
 from shmflink.connectors.file_system.csv_bulk_writers import CsvBulkWriters
+from shmflink.connectors.file_system.csv_reader_format import CsvReaderFormat
 from shmflink.connectors.file_system.csv_schema import CsvSchema, CsvSchemaBuilder
 
-__all__ = ["CsvBulkWriters", "CsvSchema", "CsvSchemaBuilder"]
+__all__ = ["CsvBulkWriters", "CsvFormat", "CsvReaderFormat", "CsvSchema", "CsvSchemaBuilder"]

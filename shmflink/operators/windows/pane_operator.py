@@ -55,6 +55,7 @@ class GlobalWindowAggregateOperator(Operator):
         self._table = self._spec.window_table()
         self._late_dropped: Any = OperatorRuntimeContext(context).get_metrics_group().counter("numLateRecordsDropped")
         self._is_finished = False
+        self._bound, self._result_schema = self._spec.bound_columns, self._spec.result_schema
         self._names_of_partials = self._spec.aggregate.partial_schema.names
 
     def process(self, batch: Batch, input_index: int = 0) -> Outputs:
@@ -144,7 +145,12 @@ class GlobalWindowAggregateOperator(Operator):
 
     def _results(self) -> Iterator[Batch]:
         while (results := self._table.take_results(OUTPUT_ROWS_MAX)) is not None:
-            yield Batch.from_wire(results)
+            batch = Batch.from_wire(results)
+            if self._bound is not None:
+                arrays = self._bound.evaluate(batch.columns())
+                columns = pa.RecordBatch.from_arrays(arrays, schema=self._result_schema)
+                batch = Batch.of_columns(columns, timestamps=batch.timestamps)
+            yield batch
 
     def _put_aside(self, late: pa.Int64Array, rows: pa.StructArray | None, timestamps: pa.Int64Array) -> Outputs:
         tag = self._spec.late_data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -11,6 +12,7 @@ import pyarrow as pa
 from shmflink import _core
 from shmflink.core.output_tag import OutputTag
 from shmflink.errors import TypeMismatchError
+from shmflink.expressions import BoundExpressions, Expression, bind
 from shmflink.operators.group_aggregate_spec import AggregateSpec
 from shmflink.operators.windows.assigners import (
     EventTimeSessionWindows,
@@ -83,7 +85,8 @@ def times_of(assigner: WindowAssigner) -> WindowTimes | None:
 class WindowAggregateSpec:
     """Computes `aggregate` in each window of each key.
 
-    `names`: of the columns for a window's start and end (timestamp[ms]), which stand between keys and results.
+    `names`: of the columns for a window's start and end (timestamp[ms]), which stand between keys and results. `columns`:
+    what is made of all of them in the end, by name; none: they leave as they are.
 
     Raises:
         TypeMismatchError: a name is there twice.
@@ -94,9 +97,10 @@ class WindowAggregateSpec:
     names: tuple[str, str] = ("window_start", "window_end")
     allowed_lateness_ms: int = 0
     late_data: OutputTag | None = None
+    columns: tuple[tuple[str, Expression], ...] = ()
 
     def __post_init__(self) -> None:
-        names = self.result_schema.names
+        names = self.table_schema.names
         for name in self.names:
             if names.count(name) > 1:
                 raise TypeMismatchError(
@@ -104,9 +108,28 @@ class WindowAggregateSpec:
                     "other names with window_start='...' and window_end='...'"
                 )
 
+    def over(self, schema: pa.Schema) -> WindowAggregateSpec:
+        """The same over rows of another schema."""
+        return dataclasses.replace(self, aggregate=dataclasses.replace(self.aggregate, schema=schema))
+
     @cached_property
+    def bound_columns(self) -> BoundExpressions | None:
+        """What is made of the table's columns; None where nothing is."""
+        if not self.columns:
+            return None
+        return bind([expression for _, expression in self.columns], self.table_schema)
+
+    @property
     def result_schema(self) -> pa.Schema:
-        """Keys, start, end, results."""
+        """The columns that leave."""
+        bound = self.bound_columns
+        if bound is None:
+            return self.table_schema
+        return pa.schema(list(zip((name for name, _ in self.columns), bound.fields.types, strict=True)))
+
+    @cached_property
+    def table_schema(self) -> pa.Schema:
+        """Keys, start, end, results of the calls."""
         fields = list(self.aggregate.result_schema)
         count = len(self.aggregate.keys)
         window = [pa.field(name, _WINDOW_TYPE) for name in self.names]

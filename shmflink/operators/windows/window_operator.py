@@ -28,7 +28,13 @@ from shmflink.operators.windows.merging import MergingWindowSet
 from shmflink.operators.windows.trigger_context import AssignerContext, WindowTriggerContext
 from shmflink.operators.windows.triggers import Trigger, TriggerResult
 from shmflink.operators.windows.window import MAX_TIMESTAMP_MS
-from shmflink.operators.windows.window_functions import Entry, StateStore, WindowContext, WindowFunctionAdapter
+from shmflink.operators.windows.window_functions import (
+    Entry,
+    RefusedStateStore,
+    StateStore,
+    WindowContext,
+    WindowFunctionAdapter,
+)
 from shmflink.operators.windows.window_state import WindowContents
 from shmflink.state.descriptors import StateDescriptor
 from shmflink.state.hashable_keys import key_of_hashable
@@ -79,7 +85,7 @@ class WindowOperator(KeyedOperator):
         window_context = WindowContext(
             self._timers,
             StateStore(backend, self._key_entry, is_namespaced=False),
-            StateStore(backend, self._window_entry, is_namespaced=True),
+            (RefusedStateStore if merges else StateStore)(backend, self._window_entry, is_namespaced=True),
         )
         self._function.open(context, _KeyState(backend, self._key_entry))
         adapter = WindowFunctionAdapter(self._window_function, is_all=spec.is_all)
@@ -116,7 +122,7 @@ class WindowOperator(KeyedOperator):
                 merging = self._merging_set(key)
                 window = merging.add(assigned, lambda *merge: self._merge(key, *merge))
                 if self._is_late(window):
-                    merging.retire(window)
+                    self._retire(key, window)
                     continue
                 state_window = merging.state_window(window)
             elif self._is_late(window):
@@ -141,7 +147,7 @@ class WindowOperator(KeyedOperator):
     def _on_timer(self, domain: TimeDomain, timestamp_ms: int, key: Any, namespace: Any) -> Outputs:
         window = state_window = namespace
         if self._merging is not None:
-            state_window = self._merging_set(key).state_window(window)
+            state_window = self._merging.get(key, {}).get(window)
             if state_window is None:
                 return  # the timer of a window that was merged into another
         self._key_entry.entry = key
@@ -191,6 +197,13 @@ class WindowOperator(KeyedOperator):
         assert isinstance(self._spec.assigner, MergingWindowAssigner)
         return MergingWindowSet(self._spec.assigner, self._merging.setdefault(key, {}))
 
+    def _retire(self, key: Any, window: Any) -> None:
+        """The window is over; a key without windows leaves nothing behind."""
+        assert self._merging is not None
+        self._merging_set(key).retire(window)
+        if not self._merging[key]:
+            del self._merging[key]
+
     def _merge(self, key: Any, result: Any, merged: list[Any], state_window: Any, state_windows: list[Any]) -> None:
         now_ms = self._timers.watermark_ms if self._is_event_time else self._timers.now_ms()
         if self._cleanup_ms(result) <= now_ms:
@@ -237,9 +250,7 @@ class WindowOperator(KeyedOperator):
             self._window_entry.entry = (key, window)
             self._clear_function(window)
         if self._merging is not None:
-            self._merging_set(key).retire(window)
-            if not self._merging[key]:
-                del self._merging[key]
+            self._retire(key, window)
 
 
 class _KeyState:

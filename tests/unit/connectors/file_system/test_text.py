@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shmflink.connectors.base import Split
-from shmflink.connectors.file_system import text
+from shmflink.connectors.file_system import files_cursor, record_cursor, text
 from shmflink.connectors.file_system.formats import StreamFormat
 from shmflink.connectors.file_system.source import FileSource
 from shmflink.connectors.file_system.splits import FileRange
@@ -82,7 +82,7 @@ def test_every_line_is_in_one_split_wherever_the_file_is_cut(
 
 @pytest.mark.parametrize("chunk", [1, 2, 3, 7])
 def test_chunks_change_nothing(driver: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
-    monkeypatch.setattr(text, "CHUNK_BYTES", chunk)
+    monkeypatch.setattr(record_cursor, "BLOCK_BYTES", chunk)
     data = "one\r\ntwo\r\rthree long line\n\nä€😀\nlast".encode()
     path = tmp_path / "in.txt"
     path.write_bytes(data)
@@ -98,7 +98,7 @@ def test_a_large_file_in_parallel(driver: Any, tmp_path: Path, parallelism: int)
     path.write_text("\n".join(expected) + "\n")
     assert path.stat().st_size > 3 << 20
     batches = driver.batches(source(path), parallelism)
-    assert all(batch.is_columnar and batch.columns().nbytes < 2 * text.CHUNK_BYTES for batch in batches)
+    assert all(batch.is_columnar and batch.columns().nbytes < 2 * record_cursor.BLOCK_BYTES for batch in batches)
     assert [row for batch in batches for row in batch.rows()] == expected
 
 
@@ -148,35 +148,39 @@ def test_an_unknown_charset() -> None:
 def test_malformed_text_names_file_and_byte(
     driver: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
 ) -> None:
-    monkeypatch.setattr(text, "CHUNK_BYTES", 16)
+    monkeypatch.setattr(record_cursor, "BLOCK_BYTES", 16)
     data = "äöü\r\n".encode() * 10 + b"ab\xffcd\n"
     path = tmp_path / f"in.txt{suffix}"
     path.write_bytes(gzip.compress(data) if suffix else data)
-    with pytest.raises(DataFormatError, match=re.escape(f"{path}: byte 82 is not valid utf-8")):
+    with pytest.raises(DataFormatError, match=re.escape(f"{path}: line 11 (byte 80): byte 2 of the row is not valid UTF-8")):
         driver.rows(source(path))
 
 
 def test_text_that_ends_inside_a_character(driver: Any, tmp_path: Path) -> None:
     path = tmp_path / "in.txt"
     path.write_bytes(b"ab\n\xc3")
-    with pytest.raises(DataFormatError, match="byte 3 is not valid utf-8"):
+    with pytest.raises(DataFormatError, match=r"line 2 \(byte 3\): byte 0 of the row is not valid UTF-8; name the file's charset"):
         driver.rows(source(path))
 
 
 def test_a_line_without_end_is_refused(driver: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text, "LINE_BYTES_MAX", 1000)
     monkeypatch.setattr(text, "CHUNK_BYTES", 100)
+    monkeypatch.setattr(record_cursor, "BLOCK_BYTES", 100)
     path = tmp_path / "in.bin"
     path.write_bytes(b"x" * 5000)
-    with pytest.raises(DataFormatError, match="a line is longer than 1000 bytes"):
+    with pytest.raises(DataFormatError, match="a record is longer than 1000 bytes"):
         driver.rows(source(path))
+    with pytest.raises(DataFormatError, match="a line is longer than 1000 bytes"):
+        driver.rows(source(path, "latin-1"))
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
 def test_a_reader_goes_on_from_its_snapshot(
     driver: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
 ) -> None:
-    monkeypatch.setattr(text, "CHUNK_BYTES", 64)
+    monkeypatch.setattr(record_cursor, "BLOCK_BYTES", 64)
+    monkeypatch.setattr(files_cursor, "_BYTES_WANTED", 64)
     expected = [f"line {number}" for number in range(100)]
     data = "\n".join(expected).encode()
     path = tmp_path / f"in.txt{suffix}"

@@ -1,0 +1,7 @@
+"""JSON under PyFlink's module name; `JsonLinesFormat` is *shmflink only*."""
+
+from __future__ import annotations
+
+from shmflink.connectors.file_system.json_lines import JsonLinesFormat
+
+__all__ = ["JsonLinesFormat"]
