@@ -96,7 +96,7 @@ class KeyedAggregates:
             TypeMismatchError: keys or elements are no columns.
         """
         if is_all:
-            return self._origin, self._origin._columns_type(method), ()
+            return self._origin, self._origin.columns_type(method), ()
         keys = self._selector
         if not isinstance(keys, ColumnKeys):
             raise TypeMismatchError(

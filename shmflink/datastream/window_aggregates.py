@@ -103,8 +103,8 @@ def _check_settings(settings: WindowSettings, *, is_known: bool) -> None:
     trigger = settings.trigger
     if not is_known:
         raise JobGraphError(
-            f"aggregate() over expressions works with tumbling and sliding windows and sessions of a fixed gap, not with "
-            f"{settings.assigner}: {way_out}"
+            f"aggregate() over expressions works with tumbling and sliding windows and sessions of a fixed gap, not "
+            f"with {settings.assigner}: {way_out}"
         )
     default = EventTimeTrigger if settings.assigner.is_event_time() else ProcessingTimeTrigger
     if trigger is not None and type(trigger) is not default:
@@ -123,8 +123,8 @@ def _spec_of(
     for name in shown.shown:
         if name in pairs or any(name == key for key, _ in keys) or shown.shown.count(name) > 1:
             raise TypeMismatchError(
-                f"aggregate(): `{name}` is the window's column, and the name of a key or a result; give the window other "
-                "names: window_start='...', window_end='...'"
+                f"aggregate(): `{name}` is the window's column, and the name of a key or a result; give the window "
+                "other names: window_start='...', window_end='...'"
             )
     calls, _ = split_aggregates(pairs)
     return AggregateSpec(schema, keys, tuple(calls.items()))

@@ -84,7 +84,7 @@ class AggregateSpec:
 
     @property
     def native_calls(self) -> list[_NativeCall]:
-        """The calls as native tables take them: name, function, indices of its arguments, constants, whether distinct."""
+        """As native tables take them: name, function, indices of the arguments, constants, whether distinct."""
         return self._native_calls
 
     def table(self, *, tracks_changes: bool = False) -> _core.GroupTable:

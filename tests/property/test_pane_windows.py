@@ -47,17 +47,19 @@ Steps = list[Rows | int]
 
 RARELY_LONG = "a key that is longer than what a word of the table holds"
 rows_of_batch = st.lists(
-    st.tuples(st.sampled_from(["a", "b", "c", RARELY_LONG, None]), st.none() | st.integers(-9, 9), st.integers(-30, 60)),
+    st.tuples(
+        st.sampled_from(["a", "b", "c", RARELY_LONG, None]), st.none() | st.integers(-9, 9), st.integers(-30, 60)
+    ),
     max_size=12,
 )
 steps_of_run = st.lists(rows_of_batch | st.integers(-40, 70), max_size=14)
 assigners = st.one_of(
-    st.tuples(st.integers(1, 20), st.integers(-5, 5)).filter(lambda t: abs(t[1]) < t[0]).map(
-        lambda t: TumblingEventTimeWindows(*t)
-    ),
-    st.tuples(st.integers(1, 20), st.integers(1, 8), st.integers(-5, 5)).filter(lambda t: abs(t[2]) < t[1]).map(
-        lambda t: SlidingEventTimeWindows(*t)
-    ),
+    st.tuples(st.integers(1, 20), st.integers(-5, 5))
+    .filter(lambda t: abs(t[1]) < t[0])
+    .map(lambda t: TumblingEventTimeWindows(*t)),
+    st.tuples(st.integers(1, 20), st.integers(1, 8), st.integers(-5, 5))
+    .filter(lambda t: abs(t[2]) < t[1])
+    .map(lambda t: SlidingEventTimeWindows(*t)),
     st.integers(1, 12).map(EventTimeSessionWindows),
 )
 
@@ -125,7 +127,10 @@ def results_of(elements: list[Any]) -> list[Any]:
     found = []
     for batch in elements:
         if isinstance(batch, Batch):
-            columns = [column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column for column in batch.columns()]
+            columns = [
+                column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column for column in batch.columns()
+            ]
+            assert batch.timestamps is not None
             rows = list(zip(*(column.to_pylist() for column in columns), strict=True))
             assert [end - 1 for _, _, end, *_ in rows] == batch.timestamps.to_pylist()
             found += rows
@@ -136,6 +141,7 @@ def late_of(elements: list[Any]) -> Counter[Any]:
     rows: Counter[Any] = Counter()
     for each in elements:
         if isinstance(each, SideOutput):
+            assert each.batch.timestamps is not None
             values = [tuple(row)[:2] for row in each.batch.rows()]
             rows.update((*value, at) for value, at in zip(values, each.batch.timestamps.to_pylist(), strict=True))
     return rows
@@ -178,7 +184,14 @@ def test_rows_one_by_one_give_the_same_at_the_same_time(
 ) -> None:
     single = [[one] for step in steps if not isinstance(step, int) for one in step]
     marks = [step for step in steps if isinstance(step, int)]
-    mixed = growing([each for pair in zip(single, [*marks, *[None] * len(single)], strict=False) for each in pair if each is not None])
+    mixed = growing(
+        [
+            each
+            for pair in zip(single, [*marks, *[None] * len(single)], strict=False)
+            for each in pair
+            if each is not None
+        ]
+    )
     with record_bench(assigner, lateness_ms) as bench:
         chain = Chain(GlobalWindowAggregateOperator(spec_of(assigner, lateness_ms), takes_input=True))
         for step in mixed:

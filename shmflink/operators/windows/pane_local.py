@@ -41,8 +41,8 @@ class LocalWindowAggregateOperator(Operator):
     ::
 
         partial rows     keys, states; their timestamp is the start of their pane
-        rows             keys, arguments; of sessions, of processing time, where aggregating does not pay, and those that
-                         are late as far as is known here: the next step decides, and counts them
+        rows             keys, arguments; of sessions, of processing time, where aggregating does not pay, and those
+                         that are late as far as is known here: the next step decides, and counts them
         rows wanted back keys, arguments, `__row`: where late rows go to a side output
 
     Watermarks here are never behind those of the next step, but for a source that was idle: its partial rows may be

@@ -38,7 +38,8 @@ class GlobalWindowAggregateOperator(Operator):
     """Keeps what local steps sent by window, and gives results when time has passed the window.
 
     Event time: by watermarks; in BATCH mode only by the one that ends the input. Processing time: by the clock; what is
-    open at the end of the input is dropped, in BATCH mode it leaves. `takes_input`: it stands alone, without a local step.
+    open at the end of the input is dropped, in BATCH mode it leaves. `takes_input`: it stands alone, without a local
+    step.
     """
 
     def __init__(self, spec: WindowAggregateSpec, *, takes_input: bool = False) -> None:

@@ -85,8 +85,8 @@ def times_of(assigner: WindowAssigner) -> WindowTimes | None:
 class WindowAggregateSpec:
     """Computes `aggregate` in each window of each key.
 
-    `names`: of the columns for a window's start and end (timestamp[ms]), which stand between keys and results. `columns`:
-    what is made of all of them in the end, by name; none: they leave as they are.
+    `names`: of the columns for a window's start and end (timestamp[ms]), which stand between keys and results.
+    `columns`: what is made of all of them in the end, by name; none: they leave as they are.
 
     Raises:
         TypeMismatchError: a name is there twice.
@@ -137,11 +137,9 @@ class WindowAggregateSpec:
 
     @property
     def has_local_step(self) -> bool:
-        """Whether rows can be aggregated before they are shuffled: their pane must be known, and no row be wanted back."""
+        """Whether rows can be aggregated before the shuffle: their pane must be known, and no row be wanted back."""
         times = self.times
-        return (
-            isinstance(times, PaneTimes) and times.is_event_time and not times.has_gaps and self.late_data is None
-        )
+        return isinstance(times, PaneTimes) and times.is_event_time and not times.has_gaps and self.late_data is None
 
     def pane_table(self) -> _core.GroupTable:
         """An empty table by pane and key, for rows that `with_panes` made."""

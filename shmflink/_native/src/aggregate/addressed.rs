@@ -53,7 +53,8 @@ impl Table {
         let mut run = Run::default();
         for start in (0..rows).step_by(RUN_ROWS) {
             // Nulls and long keys that no group has must not change how this table compares its own.
-            self.keys.encode_only(&batch, start, RUN_ROWS.min(rows - start), &mut run);
+            self.keys
+                .encode_only(&batch, start, RUN_ROWS.min(rows - start), &mut run);
             found.extend((0..run.len).filter_map(|row| self.lookup_row(&batch, &run, row)));
         }
         Ok(found)
@@ -160,7 +161,6 @@ impl Table {
     }
 
     fn key_batch(&self, keys: &[ArrayRef]) -> Result<KeyBatch, ExchangeError> {
-        self.keys
-            .batch(&keys.iter().map(plain).collect::<Result<Vec<_>, _>>()?)
+        self.keys.batch(&keys.iter().map(plain).collect::<Result<Vec<_>, _>>()?)
     }
 }

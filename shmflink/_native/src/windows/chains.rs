@@ -144,7 +144,10 @@ impl Chains {
         let is_valid = |granule: i64, session: &Session| session.is_open && session.granule == granule;
         self.due.iter().find_map(|(granule, numbers)| {
             let sessions = numbers.iter().map(|number| &self.sessions[*number as usize]);
-            sessions.filter(|session| is_valid(*granule, session)).map(|session| session.end - 1).min()
+            sessions
+                .filter(|session| is_valid(*granule, session))
+                .map(|session| session.end - 1)
+                .min()
         })
     }
 

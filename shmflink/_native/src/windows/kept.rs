@@ -146,7 +146,6 @@ impl Maker {
             _ => Some(concat_batches(&self.result, &pieces)?),
         })
     }
-
 }
 
 /// The numbers of a table's groups, piece by piece.

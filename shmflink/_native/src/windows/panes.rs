@@ -288,7 +288,10 @@ impl Windows for PaneWindows {
     fn next_due(&self) -> Option<i64> {
         let first = self.slices.first_window_after(self.fired.saturating_add(1));
         let (pane, _) = self.panes.range(first..).next()?;
-        Some(self.slices.max_timestamp(first.max(self.slices.first_window_after(*pane))))
+        Some(
+            self.slices
+                .max_timestamp(first.max(self.slices.first_window_after(*pane))),
+        )
     }
 
     fn groups(&self) -> usize {

@@ -69,7 +69,10 @@ fn check_len(batch: &RecordBatch, len: usize) -> Result<(), ExchangeError> {
     if batch.num_rows() == len {
         return Ok(());
     }
-    Err(ExchangeError::Unfit(format!("{len} times for {} rows", batch.num_rows())))
+    Err(ExchangeError::Unfit(format!(
+        "{len} times for {} rows",
+        batch.num_rows()
+    )))
 }
 
 fn maker(
@@ -87,7 +90,9 @@ fn check_positive(what: &str, value: i64) -> Result<(), ExchangeError> {
     if value > 0 {
         return Ok(());
     }
-    Err(ExchangeError::Unfit(format!("a window's {what} is more than 0 ms, got {value}")))
+    Err(ExchangeError::Unfit(format!(
+        "a window's {what} is more than 0 ms, got {value}"
+    )))
 }
 
 #[pymethods]
@@ -108,7 +113,10 @@ impl PyWindowTable {
         check_positive("size", size)?;
         check_positive("slide", slide)?;
         let slices = Slices::new(size, slide, offset, lateness.max(0));
-        Ok(Self::of(PaneWindows::new(maker(keys, arguments, calls, names)?, slices)))
+        Ok(Self::of(PaneWindows::new(
+            maker(keys, arguments, calls, names)?,
+            slices,
+        )))
     }
 
     #[staticmethod]
@@ -126,21 +134,11 @@ impl PyWindowTable {
         Ok(Self::of(SessionWindows::new(maker, gap, lateness.max(0))?))
     }
 
-    fn update(
-        &self,
-        py: Python<'_>,
-        batch: PyRecordBatch,
-        timestamps: PyArray,
-    ) -> PyResult<Option<Py<PyAny>>> {
+    fn update(&self, py: Python<'_>, batch: PyRecordBatch, timestamps: PyArray) -> PyResult<Option<Py<PyAny>>> {
         self.take_rows(py, batch, timestamps, false)
     }
 
-    fn merge(
-        &self,
-        py: Python<'_>,
-        batch: PyRecordBatch,
-        timestamps: PyArray,
-    ) -> PyResult<Option<Py<PyAny>>> {
+    fn merge(&self, py: Python<'_>, batch: PyRecordBatch, timestamps: PyArray) -> PyResult<Option<Py<PyAny>>> {
         self.take_rows(py, batch, timestamps, true)
     }
 
@@ -168,7 +166,9 @@ impl PyWindowTable {
         let restored = py.detach(|| {
             let count = batch.num_columns();
             if count < 2 {
-                return Err(ExchangeError::Unfit("rows of a snapshot have two hidden columns".into()));
+                return Err(ExchangeError::Unfit(
+                    "rows of a snapshot have two hidden columns".into(),
+                ));
             }
             let (columns, times) = batch.columns().split_at(count - 2);
             let [starts, ends] = [0, 1].map(|at: usize| times[at].as_primitive_opt::<Int64Type>());
@@ -208,13 +208,7 @@ impl PyWindowTable {
 /// The start of the pane of each timestamp.
 #[pyfunction]
 #[pyo3(signature = (timestamps, size, slide, offset = 0))]
-fn window_panes(
-    py: Python<'_>,
-    timestamps: PyArray,
-    size: i64,
-    slide: i64,
-    offset: i64,
-) -> PyResult<Py<PyAny>> {
+fn window_panes(py: Python<'_>, timestamps: PyArray, size: i64, slide: i64, offset: i64) -> PyResult<Py<PyAny>> {
     check_positive("size", size)?;
     check_positive("slide", slide)?;
     let stamps = int64(timestamps, "timestamps")?;

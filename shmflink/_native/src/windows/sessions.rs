@@ -214,7 +214,9 @@ impl Windows for SessionWindows {
 
     fn snapshot(&self) -> Result<Vec<RecordBatch>, ExchangeError> {
         let all = 0..self.chains.sessions.len() as u32;
-        let open: Vec<u32> = all.filter(|number| self.chains.sessions[*number as usize].is_open).collect();
+        let open: Vec<u32> = all
+            .filter(|number| self.chains.sessions[*number as usize].is_open)
+            .collect();
         let batches = open.chunks(SNAPSHOT_ROWS).map(|numbers| {
             let sessions = || numbers.iter().map(|number| &self.chains.sessions[*number as usize]);
             let keys: Vec<u32> = sessions().map(|session| session.key).collect();
@@ -267,4 +269,3 @@ fn without(columns: &[ArrayRef], rows: &[i64], len: usize) -> Result<Vec<ArrayRe
     let columns = columns.iter().map(|column| take(column, &kept, None));
     Ok(columns.collect::<Result<_, _>>()?)
 }
-

@@ -13,7 +13,11 @@ pub struct Slices {
 
 impl Slices {
     pub fn new(size: i64, slide: i64, offset: i64, lateness: i64) -> Self {
-        let slice = if size <= slide { slide } else { greatest_divisor(size, slide) };
+        let slice = if size <= slide {
+            slide
+        } else {
+            greatest_divisor(size, slide)
+        };
         Self {
             size,
             slide,
@@ -96,7 +100,9 @@ impl Slices {
 
     /// Rows in no window are late before this moment: when the watermark has passed them themselves.
     pub fn gap_late_before(&self, watermark: i64) -> i64 {
-        watermark.saturating_sub(self.lateness).saturating_add(i64::from(watermark != i64::MIN))
+        watermark
+            .saturating_sub(self.lateness)
+            .saturating_add(i64::from(watermark != i64::MIN))
     }
 }
 
@@ -149,7 +155,11 @@ mod tests {
                     let windows = windows_of(slices, at);
                     let is_late = windows.iter().all(|start| slices.is_late(*start, watermark));
                     if !windows.is_empty() {
-                        assert_eq!(is_late, at < slices.late_before(watermark), "{slices:?} {watermark} {at}");
+                        assert_eq!(
+                            is_late,
+                            at < slices.late_before(watermark),
+                            "{slices:?} {watermark} {at}"
+                        );
                     }
                 }
             }

@@ -101,7 +101,10 @@ fn stretches_of(stamps: &[i64], slices: &Slices) -> Option<Vec<Stretch>> {
         let pane = slices.pane(stamps[row]);
         let end = pane.saturating_add(slices.slice);
         let rest = &stamps[row..];
-        let len = rest.iter().position(|at| *at < pane || *at >= end).unwrap_or(rest.len());
+        let len = rest
+            .iter()
+            .position(|at| *at < pane || *at >= end)
+            .unwrap_or(rest.len());
         stretches.push(Stretch { pane, start: row, len });
         row += len;
     }
@@ -200,7 +203,9 @@ mod tests {
         let mut at = 7_u64;
         let mut stamps = Vec::new();
         for _ in 0..5_000 {
-            at = at.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            at = at
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             stamps.push((at >> 33) as i64 % 90_000 - 45_000);
         }
         for (size, slide, watermark) in [(10_000, 10_000, -9_000), (10_000, 1_000, i64::MIN), (10, 10, 0)] {
@@ -209,7 +214,9 @@ mod tests {
             let late_before = slices.late_before(watermark);
             let count: usize = panes.iter().map(|(_, rows)| rows.len()).sum();
             assert_eq!(count + late.len(), stamps.len());
-            assert!(panes.iter().all(|(pane, rows)| rows.iter().all(|at| slices.pane(*at) == *pane)));
+            assert!(panes
+                .iter()
+                .all(|(pane, rows)| rows.iter().all(|at| slices.pane(*at) == *pane)));
             assert!(late.iter().all(|row| stamps[*row as usize] < late_before));
         }
     }
@@ -218,7 +225,10 @@ mod tests {
     fn rows_in_order_are_not_moved() {
         let stamps: Vec<i64> = (0..100).collect();
         let (panes, late) = panes_of(&stamps, &Slices::new(30, 30, 0, 0), i64::MIN);
-        assert_eq!(panes.iter().map(|(_, rows)| rows.len()).collect::<Vec<_>>(), [30, 30, 30, 10]);
+        assert_eq!(
+            panes.iter().map(|(_, rows)| rows.len()).collect::<Vec<_>>(),
+            [30, 30, 30, 10]
+        );
         assert!(late.is_empty());
     }
 

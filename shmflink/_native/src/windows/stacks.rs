@@ -68,7 +68,10 @@ impl Stacks {
     ) -> Result<Table, ExchangeError> {
         let end = window.saturating_add(self.slices.size);
         while self.front.last().is_some_and(|(start, _)| *start < window) {
-            self.front.pop().into_iter().for_each(|(_, table)| maker.give_back(table));
+            self.front
+                .pop()
+                .into_iter()
+                .for_each(|(_, table)| maker.give_back(table));
         }
         if self.front.last().is_none_or(|(start, _)| *start != window) {
             self.leave(panes, maker)?;
@@ -109,7 +112,10 @@ impl Stacks {
 
     fn is_worth_it(&self, window: i64, end: i64, panes: &BTreeMap<i64, Pane>) -> bool {
         let of_panes: usize = panes.range(window..end).map(|(_, pane)| pane.table.groups()).sum();
-        let of_front = self.groups.saturating_mul((self.slices.size / self.slices.slide) as usize) / 2;
+        let of_front = self
+            .groups
+            .saturating_mul((self.slices.size / self.slices.slide) as usize)
+            / 2;
         self.groups > 0 && of_front <= of_panes.saturating_mul(FRONT_GROUPS_MAX).max(SMALL_GROUPS)
     }
 
