@@ -23,12 +23,21 @@ __all__ = [
     "RowCodec",
     "StatusPage",
     "canonical_keys",
+    "capitalize_words",
+    "change_case",
     "csv_lines",
+    "decode_bytes",
+    "decode_charset",
+    "encode_bytes",
+    "encode_charset",
+    "format_floats",
+    "format_integers",
     "format_moments",
     "hex_digest",
     "inet_aton",
     "inet_ntoa",
     "is_json",
+    "join_text",
     "json_array",
     "json_exists",
     "json_lines",
@@ -42,9 +51,28 @@ __all__ = [
     "key_groups",
     "key_hash",
     "months_later",
+    "overlay_text",
+    "pad_text",
+    "parse_floats",
+    "parse_integers",
     "parse_moments",
     "parse_url",
+    "regex_count",
+    "regex_extract",
+    "regex_extract_all",
+    "regex_position",
+    "regex_replace",
+    "regex_test",
+    "replace_text",
     "set_parent_death_signal",
+    "split_part",
+    "split_text",
+    "substring",
+    "text_end",
+    "text_matches",
+    "text_position",
+    "translate_text",
+    "trim_text",
     "url_decode",
     "url_encode",
 ]
@@ -627,8 +655,8 @@ def json_string(values: pa.Array) -> pa.Array:
 
 # functions/strings: kernels of string expressions
 #
-# A column of one row stands for all `rows`: a constant. Strings are `pa.string()`, numbers int64. Null where an argument
-# is. Positions count code points from 1. The GIL is released. ValueError for a regular expression that is none.
+# A column of one row stands for all `rows`: a constant. Strings are `pa.string()`, numbers int64. Null where an
+# argument is. Positions count code points from 1. The GIL is released. ValueError for a regular expression that is none.
 
 def split_text(texts: pa.Array, separator: str | None = None) -> pa.ListArray:
     """A list of the parts between separators: one part where there is none. An empty separator parts the characters;

@@ -10,6 +10,7 @@ from shmflink.operators.timer_service import InternalTimerService
 from shmflink.operators.windows.window import Window
 from shmflink.state.backend import KeyedStateBackend
 from shmflink.state.descriptors import StateDescriptor
+from shmflink.state.keyed_states import NO_KEY
 
 __all__ = ["Entry", "RefusedStateStore", "StateStore", "WindowContext", "WindowFunctionAdapter"]
 
@@ -20,7 +21,7 @@ class Entry:
     __slots__ = ("entry",)
 
     def __init__(self) -> None:
-        self.entry: Any = None
+        self.entry: Any = NO_KEY
 
 
 class StateStore:

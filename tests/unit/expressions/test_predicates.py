@@ -23,8 +23,8 @@ def test_parts_that_all_must_be_true() -> None:
     ("predicate", "expected"),
     [
         (A == 5, [("a", "=", 5)]),
-        (lit(5) > A, [("a", "<", 5)]),  # noqa: SIM300
-        (A >= lit(2) * 3, [("a", ">=", 6)]),
+        (lit(5) > A, [("a", "<", 5)]),
+        (A >= lit(2) * 3, [("a", ">=", 6)]),  # noqa: SIM300
         (A.in_(1, None, 2), [("a", "in", (1, 2))]),
         (A.is_null, [("a", "is_null", None)]),
         (A.is_not_null & F, [("a", "is_not_null", None), ("f", "=", True)]),

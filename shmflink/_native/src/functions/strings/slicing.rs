@@ -146,7 +146,10 @@ fn overlay_text(
 #[pyfunction]
 fn join_text(py: Python<'_>, separator: PyArray, texts: Vec<PyArray>, rows: usize) -> PyResult<Py<PyAny>> {
     let separators = Texts::new(&separator, rows)?;
-    let texts = texts.iter().map(|text| Texts::new(text, rows)).collect::<PyResult<Vec<Texts>>>()?;
+    let texts = texts
+        .iter()
+        .map(|text| Texts::new(text, rows))
+        .collect::<PyResult<Vec<Texts>>>()?;
     let size = texts.iter().map(|text| text.size(rows)).sum::<usize>() + rows * texts.len();
     write_strings(py, rows, size, |row, out| {
         let separator = separators.get(row)?.as_bytes();
