@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from shmflink.core.typeinfo import RowTypeInfo, TypeInformation, Types
 from shmflink.datastream.functions import ReduceFunction
 from shmflink.datastream.output_tag import OutputTag
+from shmflink.datastream.window_aggregates import WindowSettings, aggregate_expressions, are_expressions
 from shmflink.datastream.window_functions import (
     AggregateFunction,
     AllWindowFunction,
@@ -17,6 +18,7 @@ from shmflink.datastream.window_functions import (
     WindowFunction,
 )
 from shmflink.errors import JobGraphError
+from shmflink.expressions import Expression
 from shmflink.operators.windows.assigners import MergingWindowAssigner, WindowAssigner
 from shmflink.operators.windows.evictors import Evictor
 from shmflink.operators.windows.triggers import Trigger
@@ -35,15 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["AllWindowedStream", "WindowedStream"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Settings:
-    assigner: WindowAssigner
-    trigger: Trigger | None = None
-    evictor: Evictor | None = None
-    allowed_lateness_ms: int = 0
-    late_data: OutputTag | None = None
-
-
 class _Windowed:
     """What windows of one key and windows of all elements have in common."""
 
@@ -55,7 +48,7 @@ class _Windowed:
         if not isinstance(window_assigner, WindowAssigner):
             raise TypeError(f"a window is given by a WindowAssigner, got {window_assigner!r}")
         self._stream = stream
-        self._settings = _Settings(window_assigner)
+        self._settings = WindowSettings(window_assigner)
 
     def get_execution_environment(self) -> StreamExecutionEnvironment:
         """The environment of the stream."""
@@ -117,12 +110,30 @@ class _Windowed:
 
     def aggregate(
         self,
-        aggregate_function: AggregateFunction,
+        aggregate_function: AggregateFunction | Expression | None = None,
         window_function: Any = None,
-        accumulator_type: TypeInformation | list[TypeInformation] | None = None,
-        output_type: TypeInformation | None = None,
+        accumulator_type: Any = None,
+        output_type: Any = None,
+        *aggregates: Expression,
+        window_start: str | None = "window_start",
+        window_end: str | None = "window_end",
+        **named: Expression,
     ) -> DataStream:
-        """Aggregates the elements of a window as they come; the window function, if any, sees the one result."""
+        """Aggregates the elements of a window as they come; the window function, if any, sees the one result.
+
+        *shmflink only:* with expressions over aggregates one row for each key and window, computed on columns: the key
+        columns, the window's start and end (timestamp[ms], under these names; None leaves one out), the expressions.
+
+        >>> keyed.window(TumblingEventTimeWindows.of(Time.seconds(10))).aggregate(n=count(), top=col("price").max)
+        """
+        given = (aggregate_function, window_function, accumulator_type, output_type, *aggregates)
+        if are_expressions(given, named):
+            while given and given[-1] is None:
+                given = given[:-1]
+            names = (window_start, window_end)
+            return aggregate_expressions(self._stream, self._settings, given, named, names, is_all=self._is_all)
+        if aggregate_function is None:
+            raise TypeError("aggregate() takes an AggregateFunction, or expressions such as n=count()")
         self._check_function(window_function, is_optional=True)
         if isinstance(accumulator_type, list):
             accumulator_type = RowTypeInfo(accumulator_type)
