@@ -170,6 +170,7 @@ def reduce_ending(key: Any) -> Ending:
         lambda s: s.key_by(key).reduce(merged),
         lambda s: Results(processing.reduce(s, key, merged)),
         lambda s: Results(processing.reduce_batch(s, key, merged)),
+        is_ordered=key is by_name,  # results tell the name, not the key
     )
 
 
