@@ -23,12 +23,21 @@ __all__ = [
     "RowCodec",
     "StatusPage",
     "canonical_keys",
+    "capitalize_words",
+    "change_case",
     "csv_lines",
+    "decode_bytes",
+    "decode_charset",
+    "encode_bytes",
+    "encode_charset",
+    "format_floats",
+    "format_integers",
     "format_moments",
     "hex_digest",
     "inet_aton",
     "inet_ntoa",
     "is_json",
+    "join_text",
     "json_array",
     "json_exists",
     "json_lines",
@@ -42,9 +51,28 @@ __all__ = [
     "key_groups",
     "key_hash",
     "months_later",
+    "overlay_text",
+    "pad_text",
+    "parse_floats",
+    "parse_integers",
     "parse_moments",
     "parse_url",
+    "regex_count",
+    "regex_extract",
+    "regex_extract_all",
+    "regex_position",
+    "regex_replace",
+    "regex_test",
+    "replace_text",
     "set_parent_death_signal",
+    "split_part",
+    "split_text",
+    "substring",
+    "text_end",
+    "text_matches",
+    "text_position",
+    "translate_text",
+    "trim_text",
     "url_decode",
     "url_encode",
 ]
@@ -349,6 +377,81 @@ class GroupTable:
     def result_schema(self) -> pa.Schema:
         """Key columns, then one column for each call."""
 
+# windows
+#
+# Raises TypeMismatchError for what `GroupTable` does, and for times that are not int64 without nulls.
+
+@final
+class WindowTable:
+    """Aggregates by key and window of time. Made by `sliding` or `sessions`.
+
+    `keys`, `arguments`, `calls`: as of a `GroupTable`. `names`: of the result's columns for a window's start and end.
+    Results have the key columns, start and end (timestamp[ms]), a column for each call and `__timestamp`, which is the
+    window's greatest timestamp. All times are in milliseconds. After `update`, `merge` and `advance`: `take_results` until
+    it gives None.
+    """
+
+    @staticmethod
+    def sliding(
+        keys: pa.Schema,
+        arguments: pa.Schema,
+        calls: Sequence[tuple[str, str, list[int], list[int | float | str | bool], bool]],
+        names: tuple[str, str],
+        *,
+        size: int,
+        slide: int,
+        offset: int = 0,
+        lateness: int = 0,
+    ) -> WindowTable:
+        """Windows of `size` that begin every `slide`; tumbling where both are equal."""
+
+    @staticmethod
+    def sessions(
+        keys: pa.Schema,
+        arguments: pa.Schema,
+        calls: Sequence[tuple[str, str, list[int], list[int | float | str | bool], bool]],
+        names: tuple[str, str],
+        *,
+        gap: int,
+        lateness: int = 0,
+    ) -> WindowTable:
+        """Rows of a key that follow each other within `gap`."""
+
+    def update(self, batch: pa.RecordBatch, timestamps: pa.Int64Array) -> pa.Int64Array | None:
+        """Takes rows: keys, then arguments. The numbers of those that came too late for all their windows, if any."""
+
+    def merge(self, batch: pa.RecordBatch, timestamps: pa.Int64Array) -> pa.Int64Array | None:
+        """Takes partial rows of a `GroupTable`, as `update`; their timestamps lie in their panes."""
+
+    def advance(self, watermark: int) -> None:
+        """Windows are due whose greatest timestamp the watermark has reached."""
+
+    def take_results(self, rows_max: int) -> pa.RecordBatch | None:
+        """The next results, of windows that are due and of those that late rows changed; None when all were given."""
+
+    def snapshot(self) -> list[pa.RecordBatch]:
+        """All that is kept: partial rows, then `__start` and `__end` of the pane or session they are part of."""
+
+    def restore(self, batch: pa.RecordBatch, fired_until: int) -> None:
+        """Takes rows of a snapshot, before any other. Windows up to `fired_until` had left before."""
+
+    @property
+    def next_due(self) -> int | None:
+        """The time from which on `advance` finds something, or has to look again; None where nothing is open."""
+
+    @property
+    def fired_until(self) -> int:
+        """Windows with a greatest timestamp up to this have left."""
+
+    @property
+    def num_groups(self) -> int: ...
+    @property
+    def bytes(self) -> int:
+        """Memory of all that is kept."""
+
+def window_panes(timestamps: pa.Int64Array, size: int, slide: int, offset: int = 0) -> pa.Int64Array:
+    """The start of the pane of each timestamp; a window is made of whole panes."""
+
 # parse
 #
 # Text to columns. A parser keeps nothing between two calls and can be used by several threads. The buffer that it is
@@ -552,8 +655,8 @@ def json_string(values: pa.Array) -> pa.Array:
 
 # functions/strings: kernels of string expressions
 #
-# A column of one row stands for all `rows`: a constant. Strings are `pa.string()`, numbers int64. Null where an argument
-# is. Positions count code points from 1. The GIL is released. ValueError for a regular expression that is none.
+# A column of one row stands for all `rows`: a constant. Strings are `pa.string()`, numbers int64. Null where an
+# argument is. Positions count code points from 1. The GIL is released. ValueError for a regular expression that is none.
 
 def split_text(texts: pa.Array, separator: str | None = None) -> pa.ListArray:
     """A list of the parts between separators: one part where there is none. An empty separator parts the characters;

@@ -3,15 +3,37 @@
 from __future__ import annotations
 
 import faulthandler
+import os
+import sys
 from collections.abc import Iterator
+from importlib.machinery import ModuleSpec
+from importlib.util import module_from_spec
+from pathlib import Path
 
 import pytest
 
 WATCHDOG_SECONDS = 300
 
 
+def _make_importable(package: str) -> None:
+    """A folder of plain modules that tests of several folders import; `sys.path` stays as it is."""
+    spec = ModuleSpec(package, None, is_package=True)
+    spec.submodule_search_locations = [str(Path(__file__).parent / package)]
+    sys.modules.setdefault(package, module_from_spec(spec))
+
+
+_make_importable("oracle")
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="run the tests that take minutes, too")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--long"):
+        os.environ["SHMFLINK_TESTS_LONG"] = (
+            "1"  # for tests/oracle/running.py, in workers too
+        )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -24,6 +24,7 @@ BATCH_ROWS: Final = 8192
 COLUMNS_BATCH_ROWS: Final = 1 << 16  # where the function makes columns
 
 _SPLITS_PER_READER: Final = 4
+_CATCH_UP_NS: Final = 50_000_000
 _BATCHES_PER_SPLIT: Final = 16  # of a generator without end
 _BATCHES_PER_SECOND: Final = 20  # of one that is slowed down, at least
 
@@ -38,6 +39,8 @@ class GeneratorSource(Source):
     is no end. Where no type is declared, the function is asked for the rows [0, 0) at once: a RecordBatch without
     rows says which columns there are.
     """
+
+    gives_timestamps = False
 
     def __init__(
         self,
@@ -151,9 +154,9 @@ class _Pace:
         return True
 
     def count(self, rows: int) -> None:
-        """Rows were handed out; time lost before is not made up for."""
+        """Rows were handed out. A little delay, as waking takes, is made up for; what was lost before is not."""
         now = self._context.clock.monotonic_ns()
-        self._due_ns = max(self._due_ns, now) + int(rows * self._ns_per_row)
+        self._due_ns = max(self._due_ns, now - _CATCH_UP_NS) + int(rows * self._ns_per_row)
 
     def close(self) -> None:
         if self._timer is not None:

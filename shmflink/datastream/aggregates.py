@@ -30,9 +30,19 @@ if TYPE_CHECKING:
     from shmflink.datastream.recording import Program
     from shmflink.operators.base import Operator
 
-__all__ = ["AggregatingStream", "KeyedAggregates", "expand_branches"]
+__all__ = [
+    "AggregatingStream",
+    "KeyedAggregates",
+    "NamedKeys",
+    "as_columns",
+    "check_keys",
+    "described_aggregates",
+    "expand_branches",
+    "operator_on",
+    "partitioned_by",
+]
 
-_Named = tuple[tuple[str, Expression], ...]
+NamedKeys = tuple[tuple[str, Expression], ...]
 
 
 class AggregatingStream:
@@ -75,14 +85,25 @@ class KeyedAggregates:
 
         >>> ds.key_by("user").aggregate(n=count(), mean=col("price").sum / col("price").count)
         """
+        origin, declared, keys = self.key_columns("aggregate")
+        pairs = named_expressions("aggregate", aggregates, named, aggregates=True)
+        return _grouped(origin, declared, keys, pairs)
+
+    def key_columns(self, method: str, *, is_all: bool = False) -> tuple[DataStream, TypeInformation, NamedKeys]:
+        """*shmflink only.* The stream that was keyed, the type of its elements, and the keys; `is_all`: without keys.
+
+        Raises:
+            TypeMismatchError: keys or elements are no columns.
+        """
+        if is_all:
+            return self._origin, self._origin.columns_type(method), ()
         keys = self._selector
         if not isinstance(keys, ColumnKeys):
             raise TypeMismatchError(
-                "aggregate() needs keys that are columns: key_by('user') or key_by(expression.alias('name')), "
+                f"{method}() needs keys that are columns: key_by('user') or key_by(expression.alias('name')), "
                 "not a function"
             )
-        pairs = named_expressions("aggregate", aggregates, named, aggregates=True)
-        return _grouped(self._origin, keys.declared, keys.named, pairs)
+        return self._origin, keys.declared, keys.named
 
 
 def expand_branches(stream: DataStream, make: Callable[[Program, Transformation], Transformation]) -> Transformation:
@@ -99,24 +120,40 @@ def expand_branches(stream: DataStream, make: Callable[[Program, Transformation]
 
 
 def _grouped(
-    stream: DataStream, declared: TypeInformation, keys: _Named, named: Mapping[str, Expression]
+    stream: DataStream, declared: TypeInformation, keys: NamedKeys, named: Mapping[str, Expression]
 ) -> DataStream:
     """Local aggregates where the rows are, their partial rows by key, global aggregates, what is made of them."""
     schema: pa.Schema = schema_of(declared)
-    _check_keys(keys, named, schema)
+    check_keys(keys, named, schema)
     calls, results = split_aggregates(named)
     spec = AggregateSpec(schema, keys, tuple(calls.items()))
 
     def local(program: Program, t: Transformation) -> Transformation:
-        if not isinstance(declared, ColumnsTypeInfo):
-            as_columns = ColumnsOperator(declared, [Project(tuple((name, col(name)) for name in schema.names))])
-            t = _operator(program, "Select", t, as_columns, schema)
-        return _operator(program, "LocalAggregate", t, ColumnarLocalAggregate(spec), spec.partial_schema)
+        t = as_columns(program, t, declared)
+        return operator_on(program, "LocalAggregate", t, ColumnarLocalAggregate(spec), spec.partial_schema)
 
     produced = expand_branches(stream, local)
     environment = stream.get_execution_environment()
     program = environment.program
-    partitioned = PartitionTransformation(
+    partitioned = partitioned_by(program, produced, keys)
+    name = "Aggregate" if named else "Distinct"
+    last = operator_on(program, name, partitioned, GlobalAggregateOperator(spec), spec.result_schema)
+    last.description = f"{name}({described_aggregates(keys, named)})"
+    last.parallelism = environment.get_parallelism() if keys else 1
+    last.is_parallelism_fixed = not keys
+    program.record(last)
+    if [str(result) for result in results.values()] != list(calls):
+        pairs = {name: col(name) for name, _ in keys} | results
+        finish = ColumnsOperator(ColumnsTypeInfo(spec.result_schema), [Project(tuple(pairs.items()))])
+        last = operator_on(program, "Select", last, finish, finish.schema)
+        last.description = f"Select({', '.join(pairs)})"
+        program.record(last)
+    return stream.derived(last)
+
+
+def partitioned_by(program: Program, produced: Transformation, keys: NamedKeys) -> PartitionTransformation:
+    """Rows of one key to one subtask; all to one where there is no key."""
+    return PartitionTransformation(
         program.next_id(),
         "hash()" if keys else "global()",
         (produced,),
@@ -124,28 +161,25 @@ def _grouped(
         strategy=ShipStrategy.HASH if keys else ShipStrategy.GLOBAL,
         key_columns=tuple(name for name, _ in keys),
     )
-    name = "Aggregate" if named else "Distinct"
-    last = _operator(program, name, partitioned, GlobalAggregateOperator(spec), spec.result_schema)
-    last.description = f"{name}({_described(keys, named)})"
-    last.parallelism = environment.get_parallelism() if keys else 1
-    last.is_parallelism_fixed = not keys
-    program.record(last)
-    if [str(result) for result in results.values()] != list(calls):
-        pairs = {name: col(name) for name, _ in keys} | results
-        finish = ColumnsOperator(ColumnsTypeInfo(spec.result_schema), [Project(tuple(pairs.items()))])
-        last = _operator(program, "Select", last, finish, finish.schema)
-        last.description = f"Select({', '.join(pairs)})"
-        program.record(last)
-    return stream.derived(last)
 
 
-def _operator(
+def as_columns(program: Program, t: Transformation, declared: TypeInformation) -> Transformation:
+    """`t` with its rows, of a declared type, in columns."""
+    if isinstance(declared, ColumnsTypeInfo):
+        return t
+    schema: pa.Schema = schema_of(declared)
+    operator = ColumnsOperator(declared, [Project(tuple((name, col(name)) for name in schema.names))])
+    return operator_on(program, "Select", t, operator, schema)
+
+
+def operator_on(
     program: Program, name: str, t: Transformation, operator: Operator, made: pa.Schema
 ) -> OperatorTransformation:
+    """`operator` behind `t`; it makes columns of the schema `made`."""
     return OperatorTransformation(program.next_id(), name, (t,), ColumnsTypeInfo(made), operator=operator)
 
 
-def _check_keys(keys: _Named, named: Mapping[str, Expression], schema: pa.Schema) -> None:
+def check_keys(keys: NamedKeys, named: Mapping[str, Expression], schema: pa.Schema) -> None:
     """Raises TypeMismatchError for a result with the name of a key, or a key of a type that has no stable hash."""
     for name, expression in keys:
         if name in named:
@@ -159,6 +193,7 @@ def _check_keys(keys: _Named, named: Mapping[str, Expression], schema: pa.Schema
             raise TypeMismatchError(f"{expression.place}: `{expression}` cannot be a key: {error}") from None
 
 
-def _described(keys: _Named, named: Mapping[str, Expression]) -> str:
+def described_aggregates(keys: NamedKeys, named: Mapping[str, Expression]) -> str:
+    """Keys and aggregates as text."""
     by, made = described(dict(keys)), described(named)
     return "; ".join(part for part in (by and f"by {by}", made) if part)

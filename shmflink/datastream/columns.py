@@ -129,6 +129,10 @@ class ColumnMethods:
         stream = self._apply(name, operator, operator.output_type)
         return stream.set_description(f"{name}({text})")
 
+    def columns_type(self, method: str) -> TypeInformation:
+        """*shmflink only.* The declared type, which has columns; raises TypeMismatchError where it has none."""
+        return self._columns_type(method)
+
     def _columns_type(self, method: str) -> TypeInformation:
         """The declared type, which has columns."""
         declared = self._value_type()

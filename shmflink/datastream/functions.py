@@ -14,6 +14,7 @@ from shmflink.datastream.process_functions import (
     ProcessFunction,
 )
 from shmflink.datastream.record_functions import (
+    CheckpointedFunction,
     FilterFunction,
     FlatMapFunction,
     Function,
@@ -37,6 +38,7 @@ __all__ = [
     "AllWindowFunction",
     "BaseBroadcastProcessFunction",
     "BroadcastProcessFunction",
+    "CheckpointedFunction",
     "CoFlatMapFunction",
     "CoMapFunction",
     "CoProcessFunction",

@@ -11,9 +11,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from shmflink.core.type_parameters import TakesTypeParameters
-from shmflink.operators.runtime_context import OperatorRuntimeContext
+from shmflink.operators.runtime_context import FunctionInitializationContext, OperatorRuntimeContext
 
 __all__ = [
+    "CheckpointedFunction",
     "FilterFunction",
     "FlatMapFunction",
     "Function",
@@ -72,6 +73,21 @@ class Function(TakesTypeParameters, ABC):
 
     def close(self) -> None:
         """Called once per subtask, after the last element or a failure."""
+
+
+class CheckpointedFunction(ABC):
+    """*shmflink only.* (Flink: CheckpointedFunction.) A function, besides what else it is, with state of its subtask.
+
+    `initialize_state(context)` is called before `open`; `context.get_operator_state_store()` has list states, whose
+    elements are dealt out anew when the parallelism changes, and union list states, which every subtask gets whole.
+    """
+
+    @abstractmethod
+    def initialize_state(self, context: FunctionInitializationContext) -> None:
+        """Asks for the states; after a restore they hold what was restored."""
+
+    def snapshot_state(self, context: Any) -> None:  # noqa: B027 (optional)
+        """A checkpoint is about to be taken: brings the states up to date."""
 
 
 class MapFunction(Function):

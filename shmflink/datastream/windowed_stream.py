@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from shmflink.core.typeinfo import RowTypeInfo, TypeInformation, Types
 from shmflink.datastream.functions import ReduceFunction
 from shmflink.datastream.output_tag import OutputTag
+from shmflink.datastream.time_checks import check_timestamps
+from shmflink.datastream.window_aggregates import WindowSettings, aggregate_expressions, are_expressions
 from shmflink.datastream.window_functions import (
     AggregateFunction,
     AllWindowFunction,
@@ -17,6 +19,7 @@ from shmflink.datastream.window_functions import (
     WindowFunction,
 )
 from shmflink.errors import JobGraphError
+from shmflink.expressions import Expression
 from shmflink.operators.windows.assigners import MergingWindowAssigner, WindowAssigner
 from shmflink.operators.windows.evictors import Evictor
 from shmflink.operators.windows.triggers import Trigger
@@ -35,15 +38,6 @@ if TYPE_CHECKING:
 __all__ = ["AllWindowedStream", "WindowedStream"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Settings:
-    assigner: WindowAssigner
-    trigger: Trigger | None = None
-    evictor: Evictor | None = None
-    allowed_lateness_ms: int = 0
-    late_data: OutputTag | None = None
-
-
 class _Windowed:
     """What windows of one key and windows of all elements have in common."""
 
@@ -54,8 +48,9 @@ class _Windowed:
         """Made by `window()` and `window_all()`, not by users."""
         if not isinstance(window_assigner, WindowAssigner):
             raise TypeError(f"a window is given by a WindowAssigner, got {window_assigner!r}")
+        check_timestamps(stream.get_transformation(), window_assigner)
         self._stream = stream
-        self._settings = _Settings(window_assigner)
+        self._settings = WindowSettings(window_assigner)
 
     def get_execution_environment(self) -> StreamExecutionEnvironment:
         """The environment of the stream."""
@@ -67,11 +62,7 @@ class _Windowed:
 
     def trigger(self, trigger: Trigger) -> Self:
         """Says when a window fires, instead of the assigner's own trigger."""
-        if isinstance(self._settings.assigner, MergingWindowAssigner) and not trigger.can_merge():
-            raise JobGraphError(
-                f"{trigger} cannot be used with {self._settings.assigner}, whose windows merge: can_merge() is "
-                "False. Use EventTimeTrigger, ProcessingTimeTrigger, CountTrigger, or define can_merge() and on_merge()"
-            )
+        _check_merging(self._settings.assigner, trigger)
         self._settings = replace(self._settings, trigger=trigger)
         return self
 
@@ -117,12 +108,30 @@ class _Windowed:
 
     def aggregate(
         self,
-        aggregate_function: AggregateFunction,
+        aggregate_function: AggregateFunction | Expression | None = None,
         window_function: Any = None,
-        accumulator_type: TypeInformation | list[TypeInformation] | None = None,
-        output_type: TypeInformation | None = None,
+        accumulator_type: Any = None,
+        output_type: Any = None,
+        *aggregates: Expression,
+        window_start: str | None = "window_start",
+        window_end: str | None = "window_end",
+        **named: Expression,
     ) -> DataStream:
-        """Aggregates the elements of a window as they come; the window function, if any, sees the one result."""
+        """Aggregates the elements of a window as they come; the window function, if any, sees the one result.
+
+        *shmflink only:* with expressions over aggregates one row for each key and window, computed on columns: the key
+        columns, the window's start and end (timestamp[ms], under these names; None leaves one out), the expressions.
+
+        >>> keyed.window(TumblingEventTimeWindows.of(Time.seconds(10))).aggregate(n=count(), top=col("price").max)
+        """
+        given = (aggregate_function, window_function, accumulator_type, output_type, *aggregates)
+        if are_expressions(given, named):
+            while given and given[-1] is None:
+                given = given[:-1]
+            names = (window_start, window_end)
+            return aggregate_expressions(self._stream, self._settings, given, named, names, is_all=self._is_all)
+        if aggregate_function is None:
+            raise TypeError("aggregate() takes an AggregateFunction, or expressions such as n=count()")
         self._check_function(window_function, is_optional=True)
         if isinstance(accumulator_type, list):
             accumulator_type = RowTypeInfo(accumulator_type)
@@ -140,9 +149,11 @@ class _Windowed:
         settings = self._settings
         if settings.evictor is not None and not isinstance(contents, ListStateDescriptor):
             raise JobGraphError("an evictor needs the elements themselves: use apply() or process()")
+        trigger = settings.trigger or settings.assigner.get_default_trigger(self.get_execution_environment())
+        _check_merging(settings.assigner, trigger, contents)
         spec = WindowSpec(
             settings.assigner,
-            settings.trigger or settings.assigner.get_default_trigger(self.get_execution_environment()),
+            trigger,
             contents,
             settings.allowed_lateness_ms,
             settings.late_data,
@@ -168,3 +179,23 @@ class AllWindowedStream(_Windowed):
 
     _is_all = True
     _kinds = (AllWindowFunction, ProcessAllWindowFunction)
+
+
+def _check_merging(assigner: WindowAssigner, trigger: Trigger, contents: StateDescriptor | None = None) -> None:
+    """Windows that merge need a trigger and contents that do.
+
+    Raises:
+        JobGraphError: one of them does not.
+    """
+    if not isinstance(assigner, MergingWindowAssigner):
+        return
+    if not trigger.can_merge():
+        raise JobGraphError(
+            f"{trigger} cannot be used with {assigner}, whose windows merge: can_merge() is False. Use "
+            "EventTimeTrigger, ProcessingTimeTrigger, CountTrigger, or define can_merge() and on_merge()"
+        )
+    if isinstance(contents, AggregatingStateDescriptor):
+        function = contents.get_agg_function()
+        if not callable(getattr(function, "merge", None)):
+            name = type(function).__name__
+            raise JobGraphError(f"aggregate(): windows of {assigner} merge, so {name} must define merge(acc_a, acc_b)")

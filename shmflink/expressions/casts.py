@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from shmflink.expressions.expression import Expression
 
 __all__ = ["CastMethods"]
+
+_FLOORS: Final = {"s": "second", "ms": "millisecond", "us": "microsecond"}
 
 
 class CastMethods:
@@ -152,4 +154,6 @@ def _from_temporal(values: Values, kind: pa.DataType) -> Values:
         return pc.assume_timezone(local, kind.tz, ambiguous="earliest", nonexistent="latest")
     if pa.types.is_timestamp(given) and pa.types.is_date(kind):
         return pc.cast(pc.floor_temporal(values, unit="day"), kind)
+    if pa.types.is_timestamp(given) and pa.types.is_timestamp(kind) and kind.unit in _FLOORS:
+        values = pc.floor_temporal(values, unit=_FLOORS[kind.unit])  # Arrow's cast goes towards 1970
     return pc.cast(values, kind, safe=False)

@@ -1,5 +1,6 @@
 """Arithmetic of decimals with Flink's digits: computed in 256 bits, rounded half up into 38 digits.
 
+Of two decimals declared with 38 digits, which Arrow does not multiply or divide, the left one may have 37.
 Source: Flink's `LogicalTypeMerging` (SQL:2003 as SQL Server does it). A result that does not fit is an error; Flink
 gives null.
 """
@@ -36,6 +37,8 @@ def subtract(left: Values, right: Values) -> Values:
 def multiply(left: Values, right: Values) -> Values:
     """Product."""
     kind = capped_decimal(left.type.precision + right.type.precision, left.type.scale + right.type.scale)
+    if left.type.precision + right.type.precision + 1 > _WIDE_DIGITS_MAX:
+        left = pc.cast(left, pa.decimal256(_WIDE_DIGITS_MAX - 1 - right.type.precision, left.type.scale))
     return fitted(pc.multiply(_tight(left), _tight(right)), kind)
 
 

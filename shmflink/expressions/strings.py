@@ -290,7 +290,8 @@ def _concat(*values: Values) -> Values:
 
 @function("concat_ws", Kind.STRING, Kind.STRING, variadic=True, coerce=each(TEXT))
 def _concat_ws(separator: Values, *values: Values) -> Values:
-    return _with_data(pc.binary_join_element_wise(*values, separator, null_handling="skip"))
+    # Arrow's kernel that skips nulls loses rows where all values are.
+    return by_rows(lambda by, *texts, rows: _core.join_text(by, texts, rows), separator, *values)
 
 
 def _with_data(values: Values) -> Values:

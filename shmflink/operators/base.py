@@ -17,6 +17,7 @@ from shmflink.core.batch import Batch
 from shmflink.core.elements import ControlElement, Element
 from shmflink.metrics.counters import OperatorCounters
 from shmflink.operators.processing_time import ProcessingTimeQueue, ProcessingTimeService
+from shmflink.state.operator_state import OperatorStateStore
 
 __all__ = ["Mailbox", "Operator", "OperatorContext", "SideOutput"]
 
@@ -51,6 +52,7 @@ class OperatorContext:
     metrics: Any = None
     job_parameters: dict[str, str] = field(default_factory=dict)
     counters: OperatorCounters = field(default_factory=OperatorCounters)
+    operator_state: OperatorStateStore = field(default_factory=OperatorStateStore)
     processing_time: ProcessingTimeService = field(default_factory=lambda: ProcessingTimeQueue().service(0))
 
 

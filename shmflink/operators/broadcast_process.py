@@ -20,6 +20,7 @@ from shmflink.operators.slices import slices_of
 from shmflink.operators.timer_service import NoTimers
 from shmflink.state.broadcast_state import BroadcastState, BroadcastStateStore, ReadOnlyBroadcastState
 from shmflink.state.descriptors import MapStateDescriptor
+from shmflink.state.keyed_states import NO_KEY
 
 __all__ = ["BroadcastProcessOperator", "KeyedBroadcastProcessOperator"]
 
@@ -75,7 +76,7 @@ class BroadcastProcessOperator(ProcessOperator):
         if input_index == _BROADCAST_INPUT:
             for piece in slices_of(batch):
                 call = self._record_calls[_BROADCAST_INPUT]
-                yield from self._run(call, piece, repeat(None), self._broadcast_context, self._current)
+                yield from self._run(call, piece, repeat(NO_KEY), self._broadcast_context, self._current)
         elif self._kept is not None:
             self._kept.append(owned_batch(batch))
         else:
@@ -121,10 +122,10 @@ class KeyedBroadcastProcessOperator(KeyedProcessOperator):
         if input_index != _BROADCAST_INPUT:
             yield from super().process(batch, 0)
             return
-        self._backend.entry = None
+        self._backend.entry = NO_KEY  # keyed state refuses to be used
         call = self._record_calls[_BROADCAST_INPUT]
         for piece in slices_of(batch):
-            yield from self._run(call, piece, repeat(None), self._broadcast_context, self._broadcast_context.current)
+            yield from self._run(call, piece, repeat(NO_KEY), self._broadcast_context, self._broadcast_context.current)
 
     def process_control(self, element: ControlElement) -> Iterator[Element | SideOutput]:
         if isinstance(element, Watermark):
@@ -133,4 +134,4 @@ class KeyedBroadcastProcessOperator(KeyedProcessOperator):
 
 
 class _NoEntry:
-    entry: Any = None
+    entry: Any = NO_KEY

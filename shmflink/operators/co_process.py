@@ -32,8 +32,13 @@ class KeyedCoProcessOperator(KeyedProcessOperator):
 
 
 def _as_list(call: Any) -> Call:
-    """A function of the record alone whose one result is emitted; None is emitted, too."""
-    return lambda row, _: (call(row),)
+    """A function of the record alone whose one result is emitted; None is nothing, as in PyFlink."""
+
+    def one(row: Any, _: Any) -> tuple[Any, ...] | None:
+        result = call(row)
+        return None if result is None else (result,)
+
+    return one
 
 
 def _as_iterable(call: Any) -> Call:

@@ -72,11 +72,26 @@ class AggregateSpec:
         """The input columns that are used."""
         return self._bound.columns
 
+    @property
+    def key_schema(self) -> pa.Schema:
+        """The key columns."""
+        return pa.schema(list(self.input_schema)[: len(self.keys)])
+
+    @property
+    def argument_schema(self) -> pa.Schema:
+        """The arguments of the calls."""
+        return pa.schema(list(self.input_schema)[len(self.keys) :])
+
+    @property
+    def native_calls(self) -> list[_NativeCall]:
+        """As native tables take them: name, function, indices of the arguments, constants, whether distinct."""
+        return self._native_calls
+
     def table(self, *, tracks_changes: bool = False) -> _core.GroupTable:
         """An empty table for this aggregation."""
-        count = len(self.keys)
-        keys, arguments = pa.schema(list(self.input_schema)[:count]), pa.schema(list(self.input_schema)[count:])
-        return _core.GroupTable(keys, arguments, self._native_calls, tracks_changes=tracks_changes)
+        return _core.GroupTable(
+            self.key_schema, self.argument_schema, self._native_calls, tracks_changes=tracks_changes
+        )
 
     def inputs(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Keys and arguments of these rows, in the input schema."""

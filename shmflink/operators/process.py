@@ -23,6 +23,7 @@ from shmflink.operators.slices import slices_of
 from shmflink.operators.timer_service import InternalTimerService, NoTimers, TimeDomain, TimerService
 from shmflink.operators.user_function import UserFunction
 from shmflink.state.backend import HeapKeyedStateBackend
+from shmflink.state.keyed_states import NO_KEY
 
 __all__ = ["KeyedOperator", "KeyedProcessOperator", "ProcessOperator", "RecordOperator"]
 
@@ -94,7 +95,7 @@ class ProcessOperator(RecordOperator):
     def process(self, batch: Batch, input_index: int = 0) -> Outputs:
         call = self._record_calls[input_index]
         for piece in slices_of(batch):
-            yield from self._run(call, piece, repeat(None), self._context, self._current)
+            yield from self._run(call, piece, repeat(NO_KEY), self._context, self._current)
 
     def process_control(self, element: ControlElement) -> Iterator[Element]:
         if isinstance(element, Watermark):
@@ -166,11 +167,9 @@ class KeyedOperator(RecordOperator):
             for input_index, batch in batches:
                 for piece in slices_of(batch):
                     yield from self._run_piece(piece, repeat(key), input_index)
-            yield from self._timers.advance_watermark(MAX_WATERMARK.timestamp_ms)
-            yield from self._timers.fire_processing_timers(MAX_WATERMARK.timestamp_ms)
+            yield from self._timers.end_key()
             yield from self._outputs.take()
             self._backend.clear()
-            self._timers.watermark_ms = MIN_TIMESTAMP_MS
         self._sort.close()
 
 
@@ -207,4 +206,4 @@ class KeyedProcessOperator(KeyedOperator):
 class _NoKey:
     """Stands for the current key where there are none."""
 
-    entry: Any = None
+    entry: Any = NO_KEY

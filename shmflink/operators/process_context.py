@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from shmflink.core.elements import MIN_TIMESTAMP_MS
+from shmflink.errors import UsageError
 from shmflink.operators.timer_service import TimeDomain
 from shmflink.state.hashable_keys import key_of_hashable
+from shmflink.state.keyed_states import NO_KEY
 
 __all__ = ["ProcessContext"]
 
@@ -40,7 +42,13 @@ class ProcessContext:
         return self._timers
 
     def get_current_key(self) -> Any:
-        """The record's or the timer's key."""
+        """The record's or the timer's key.
+
+        Raises:
+            UsageError: there is none: the stream is not keyed, or the element was broadcast.
+        """
+        if self._current.entry is NO_KEY:
+            raise UsageError("get_current_key(): the element has no key: its stream is not keyed, or is broadcast")
         return key_of_hashable(self._current.entry)
 
     def time_domain(self) -> TimeDomain:

@@ -16,7 +16,8 @@ from shmflink.state.descriptors import (
     ValueStateDescriptor,
 )
 
-__all__ = ["OperatorRuntimeContext", "StateProvider"]
+__all__ = ["FunctionInitializationContext", "OperatorRuntimeContext", "StateProvider"]
+from shmflink.state.operator_state import OperatorStateStore
 
 
 class StateProvider(Protocol):
@@ -97,3 +98,25 @@ class OperatorRuntimeContext:
                 "a keyed stream; call key_by() first"
             )
         return self._keyed_state.state(descriptor)
+
+
+class FunctionInitializationContext:
+    """Handed to `initialize_state` of a user's function, before `open` (Flink: FunctionInitializationContext)."""
+
+    __slots__ = ("_context", "_keyed_state")
+
+    def __init__(self, context: OperatorContext, keyed_state: StateProvider | None = None) -> None:
+        self._context = context
+        self._keyed_state = keyed_state
+
+    def is_restored(self) -> bool:
+        """Whether state was restored from a checkpoint or savepoint."""
+        return self._context.operator_state.is_restored
+
+    def get_operator_state_store(self) -> OperatorStateStore:
+        """List states of the subtask."""
+        return self._context.operator_state
+
+    def get_keyed_state_store(self) -> OperatorRuntimeContext:
+        """States of the key; only on a keyed stream."""
+        return OperatorRuntimeContext(self._context, self._keyed_state)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from enum import Enum
+from operator import index
 from typing import Any, Protocol, TypeAlias
 
-from shmflink.core.elements import MIN_TIMESTAMP_MS
+from shmflink.core.elements import MAX_WATERMARK, MIN_TIMESTAMP_MS
 from shmflink.errors import UsageError
 from shmflink.operators.processing_time import ProcessingTimeService
 from shmflink.state.timers import TimerQueue
@@ -35,6 +36,7 @@ class InternalTimerService:
         self._processing_time = processing_time
         self._on_timer = on_timer
         self._scheduled_ms: int | None = None
+        self._is_quiesced = False
 
     def now_ms(self) -> int:
         """Processing time."""
@@ -42,6 +44,8 @@ class InternalTimerService:
 
     def register_event_timer(self, timestamp_ms: int, key: Any, namespace: Any = None) -> None:
         """Fires when the watermark reaches the timestamp; at its next advance where it has already."""
+        if self._is_quiesced:
+            return
         self.event_timers.register(timestamp_ms, key, namespace)
 
     def delete_event_timer(self, timestamp_ms: int, key: Any, namespace: Any = None) -> None:
@@ -49,6 +53,8 @@ class InternalTimerService:
 
     def register_processing_timer(self, timestamp_ms: int, key: Any, namespace: Any = None) -> None:
         """Fires when processing time reaches the timestamp; as soon as possible where it has already."""
+        if self._is_quiesced:
+            return
         self.processing_timers.register(timestamp_ms, key, namespace)
         self._schedule()
 
@@ -61,8 +67,18 @@ class InternalTimerService:
         for timestamp_ms, key, namespace in self.event_timers.due(watermark_ms):
             yield from self._on_timer(TimeDomain.EVENT_TIME, timestamp_ms, key, namespace)
 
-    def fire_processing_timers(self, until_ms: int) -> Iterator[Any]:
-        """Fires what is due: batch mode's end of a key fires all."""
+    def end_key(self) -> Iterator[Any]:
+        """BATCH mode: all timers of the key fire, those of processing time last; then event time begins anew.
+
+        Timers that are registered meanwhile never fire, as in Flink: one that sets itself again would never end.
+        """
+        self._is_quiesced = True
+        yield from self.advance_watermark(MAX_WATERMARK.timestamp_ms)
+        yield from self._fire_processing_timers(MAX_WATERMARK.timestamp_ms)
+        self._is_quiesced = False
+        self.watermark_ms = MIN_TIMESTAMP_MS
+
+    def _fire_processing_timers(self, until_ms: int) -> Iterator[Any]:
         for timestamp_ms, key, namespace in self.processing_timers.due(until_ms):
             yield from self._on_timer(TimeDomain.PROCESSING_TIME, timestamp_ms, key, namespace)
 
@@ -80,7 +96,7 @@ class InternalTimerService:
     def _on_processing_time(self, at_ms: int) -> Iterator[Any]:
         if self._scheduled_ms == at_ms:
             self._scheduled_ms = None
-        yield from self.fire_processing_timers(self._processing_time.now_ms() - 1)
+        yield from self._fire_processing_timers(self._processing_time.now_ms() - 1)
         self._schedule()
 
 
@@ -166,6 +182,10 @@ class NoTimers:
 
 
 def _checked(timestamp: Any) -> int:
-    if not isinstance(timestamp, int):
-        raise UsageError(f"a timer's timestamp is an int of milliseconds, got {timestamp!r}")
-    return timestamp
+    try:
+        checked = index(timestamp)
+    except TypeError:
+        raise UsageError(f"a timer's timestamp is an int of milliseconds, got {timestamp!r}") from None
+    if not MIN_TIMESTAMP_MS <= checked <= MAX_WATERMARK.timestamp_ms:
+        raise UsageError(f"a timer's timestamp is an int of milliseconds that fits 64 bits, got {timestamp!r}")
+    return checked

@@ -11,7 +11,7 @@ from typing import Any, Final, NoReturn
 import shmflink
 from shmflink.errors import ShmflinkError, UserFunctionError
 from shmflink.operators.base import OperatorContext
-from shmflink.operators.runtime_context import OperatorRuntimeContext, StateProvider
+from shmflink.operators.runtime_context import FunctionInitializationContext, OperatorRuntimeContext, StateProvider
 
 __all__ = ["RECORD_TEXT_MAX", "UserFunction", "describe_function", "has_user_frame", "row_index", "shorten_record"]
 
@@ -51,6 +51,12 @@ class UserFunction:
         self._is_open = True
         method = getattr(self.function, self.method, None)
         self.call = method if callable(method) else self.function
+        initialize = getattr(self.function, "initialize_state", None) if callable(method) else None
+        if initialize is not None:
+            try:
+                initialize(FunctionInitializationContext(context, keyed_state))
+            except Exception as error:
+                self.fail(error, in_method="initialize_state()")
         open_function = getattr(self.function, "open", None) if callable(method) else None
         if open_function is not None:
             try:

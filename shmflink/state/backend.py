@@ -15,7 +15,7 @@ from shmflink.core.keys import decode_keys, encode_keys
 from shmflink.errors import InternalError, TypeMismatchError
 from shmflink.state.descriptors import StateDescriptor
 from shmflink.state.hashable_keys import keys_of_hashables
-from shmflink.state.keyed_states import CurrentKey
+from shmflink.state.keyed_states import NO_KEY, CurrentKey
 from shmflink.state.state_factory import expiry_of, make_state
 from shmflink.state.ttl_states import Expiry
 
@@ -46,7 +46,10 @@ class KeyedStateBackend(Protocol):
     """State of one operator and subtask. Used by the slot's thread alone."""
 
     entry: Any
-    """What states read and write: the current key (as `core.keys.decode_keys` gives it), or (key, namespace)."""
+    """What states read and write: the current key (as `core.keys.decode_keys` gives it), or (key, namespace).
+
+    NO_KEY where there is none: states refuse to be used.
+    """
 
     def value_state(self, name: str) -> dict[Any, Any]:
         """The values of a state by key: a live dict that batch loops use directly."""
@@ -91,7 +94,7 @@ class HeapKeyedStateBackend:
     """A dict for each state name."""
 
     def __init__(self, max_parallelism: int, clock: Clock = SYSTEM_CLOCK) -> None:
-        self.entry: Any = None
+        self.entry: Any = NO_KEY
         self._max_parallelism = max_parallelism
         self._clock = clock
         self._tables: dict[str, _Table] = {}

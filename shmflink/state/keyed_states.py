@@ -7,13 +7,14 @@ What comes out of a state and what goes in are values: a list changed after `val
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from shmflink.core.type_parameters import TakesTypeParameters
 from shmflink.errors import UsageError
 from shmflink.state.isolation import IMMUTABLE, isolated
 
 __all__ = [
+    "NO_KEY",
     "AggregatingState",
     "CurrentKey",
     "ListState",
@@ -28,6 +29,22 @@ class CurrentKey(Protocol):
     """Who knows which entry is meant."""
 
     entry: Any
+
+
+class _NoKey:
+    """Stands for the current key where there is none: any state that is asked for its entry says so."""
+
+    def __hash__(self) -> int:
+        raise UsageError(
+            "keyed state belongs to the key of an element or a timer, and there is none here: use it in "
+            "process_element(), on_timer() or a window function, not in open() or process_broadcast_element()"
+        )
+
+    def __repr__(self) -> str:
+        return "no key"
+
+
+NO_KEY: Final = _NoKey()
 
 
 class ValueState(TakesTypeParameters):

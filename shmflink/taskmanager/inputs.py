@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from shmflink.core.elements import Barrier, Element, Watermark, WatermarkStatus
 from shmflink.network.channel import InputGate
 from shmflink.taskmanager.barriers import AlignmentEffects, BarrierAlignment
-from shmflink.taskmanager.watermarks import WatermarkValve
+from shmflink.taskmanager.watermarks import InputWatermarks, WatermarkValve
 
 __all__ = ["TaskInputs"]
 
@@ -92,11 +92,11 @@ class TaskInputs:
                 self._valve_of_channel.append((valve, places[valve]))
                 places[valve] += 1
         self._valves = [WatermarkValve(count) for count in places]
-        self._combined = WatermarkValve(len(inputs)) if len(inputs) > 1 else None
+        self._combined = InputWatermarks(len(inputs)) if len(inputs) > 1 else None
 
     @staticmethod
     def _feed(
-        valve: WatermarkValve, place: int, element: Watermark | WatermarkStatus
+        valve: WatermarkValve | InputWatermarks, place: int, element: Watermark | WatermarkStatus
     ) -> list[Watermark | WatermarkStatus]:
         if isinstance(element, Watermark):
             return valve.watermark(place, element)

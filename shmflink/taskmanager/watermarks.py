@@ -1,10 +1,13 @@
-"""Watermarks of several channels combined into one (Flink: StatusWatermarkValve). A pure state machine."""
+"""Watermarks of several channels, or of several inputs, combined into one. Pure state machines.
+
+Source: Flink's StatusWatermarkValve and CombinedWatermarkStatus.
+"""
 
 from __future__ import annotations
 
 from shmflink.core.elements import MAX_WATERMARK, MIN_TIMESTAMP_MS, Watermark, WatermarkStatus
 
-__all__ = ["WatermarkValve"]
+__all__ = ["InputWatermarks", "WatermarkValve"]
 
 _Output = list[Watermark | WatermarkStatus]
 
@@ -82,3 +85,38 @@ class WatermarkValve:
             return []
         self._output = timestamp
         return [Watermark(timestamp)]
+
+
+class InputWatermarks:
+    """The minimum over the inputs of one operator that are not idle (connect).
+
+    Unlike a channel, an input that is active again holds the others back at once, and nothing is flushed when all are
+    idle: the operator is idle then, too.
+    """
+
+    def __init__(self, num_inputs: int) -> None:
+        self._watermarks = [MIN_TIMESTAMP_MS] * num_inputs
+        self._is_idle = [False] * num_inputs
+        self._output = MIN_TIMESTAMP_MS
+
+    def watermark(self, index: int, watermark: Watermark) -> _Output:
+        """A watermark came, which also says that the input is active."""
+        output = self.status(index, WatermarkStatus(idle=False))
+        self._watermarks[index] = max(self._watermarks[index], watermark.timestamp_ms)
+        return output + self._advance()
+
+    def status(self, index: int, status: WatermarkStatus) -> _Output:
+        """The input says that it is idle, or active again."""
+        was_idle = all(self._is_idle)
+        self._is_idle[index] = status.idle
+        output = self._advance()
+        if was_idle != all(self._is_idle):
+            output.append(status)
+        return output
+
+    def _advance(self) -> _Output:
+        active = [w for w, is_idle in zip(self._watermarks, self._is_idle, strict=True) if not is_idle]
+        if not active or min(active) <= self._output:
+            return []
+        self._output = min(active)
+        return [Watermark(self._output)]

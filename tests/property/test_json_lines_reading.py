@@ -122,6 +122,8 @@ def test_malformed_values_are_refused(tmp_path_factory: pytest.TempPathFactory, 
     except ValueError:
         return
     number = expected.get("a")
-    if set(expected) == {"a"} and (number is None or (isinstance(number, float | int) and not isinstance(number, bool))):
+    if set(expected) == {"a"} and (
+        number is None or (isinstance(number, float | int) and not isinstance(number, bool))
+    ):
         assert found == [{"a": None if number is None else float(number)}]
         assert number is None or math.isfinite(number) or math.isinf(number)

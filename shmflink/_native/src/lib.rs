@@ -6,11 +6,12 @@
 //! parse/      CSV and JSON lines -> columns
 //! rows/       rows (Python objects) <-> columns, keys
 //! aggregate/  grouped aggregation: key index, states, partial and final results
+//! windows/    aggregates by key and window: panes, sliding windows, sessions
 //! text/       columns -> lines of CSV and JSON
 //! functions/  kernels of expressions: strings, dates as text, digests, URLs, JSON
 //! ```
 //! `transport` knows nothing of the others; `exchange` stands on it; `aggregate` shares the hash of bytes and the errors of
-//! `exchange`; `functions` shares the JSON values of `text`; `parse`, `rows` and `text` stand alone.
+//! `exchange`, `windows` its tables; `functions` shares the JSON values of `text`; `parse`, `rows` and `text` stand alone.
 
 pub mod aggregate;
 pub mod exchange;
@@ -19,6 +20,7 @@ pub mod parse;
 pub mod rows;
 pub mod text;
 pub mod transport;
+pub mod windows;
 
 use pyo3::prelude::*;
 
@@ -29,6 +31,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     parse::register(module)?;
     rows::register(module)?;
     aggregate::register(module)?;
+    windows::register(module)?;
     text::register(module)?;
     functions::register(module)?;
     Ok(())

@@ -35,7 +35,29 @@ __all__ = ["CsvFormat"]
 
 
 class CsvFormat(StreamFormat):
-    """*shmflink only.* CSV files as columns."""
+    """*shmflink only.* CSV files as columns.
+
+    - `schema`: the columns and their types; else both come from the files.
+    - `delimiter`: one ASCII character, like `quote`, `escape` and `comment` (what starts lines to pass over).
+    - `quote`: None where quotes mean nothing.
+    - `escape`: takes the meaning from the character behind it.
+    - `double_quotes`: a quote inside quotes is written twice.
+    - `quoted_newlines`: text in quotes may go over several lines.
+    - `header`: the first record names the columns.
+    - `column_names`: the names, in the files' order; a header is passed over. Without both: `f0`, `f1`, ...
+    - `column_types`: types of some columns, instead of those inferred.
+    - `skip_rows`: lines at the start of each file to pass over.
+    - `skip_data_rows`: records behind the header of each file to pass over.
+    - `null_values`: fields that are null.
+    - `true_values`: fields that are true, for boolean columns.
+    - `false_values`: fields that are false.
+    - `timestamp_formats`: of `strptime`, tried in this order before ISO 8601.
+    - `decimal_point`: `.` or `,`.
+    - `encoding`: of the files. Files that are not UTF-8 are not cut into ranges.
+    - `infer_rows`: how many rows at the start of a file types are inferred from, 1 MiB at most.
+    - `on_error`: `fail` stops the job at a malformed row; `skip` leaves it out; `side_output` hands it to the side
+      output `malformed_tag`; `folder` writes it into `malformed_folder`, as JSON lines.
+    """
 
     def __init__(
         self,
@@ -63,33 +85,7 @@ class CsvFormat(StreamFormat):
         malformed_folder: str | None = None,
         malformed_tag: str = MALFORMED_TAG,
     ) -> None:
-        """How the files are written, and what is wanted of them.
-
-        Args:
-            schema: the columns and their types; else both come from the files.
-            delimiter: one ASCII character, like `quote`, `escape` and `comment` (what starts lines to pass over).
-            quote: None where quotes mean nothing.
-            escape: takes the meaning from the character behind it.
-            double_quotes: a quote inside quotes is written twice.
-            quoted_newlines: text in quotes may go over several lines.
-            header: the first record names the columns.
-            column_names: the names, in the files' order; a header is passed over. Without both: `f0`, `f1`, ...
-            column_types: types of some columns, instead of those inferred.
-            skip_rows: lines at the start of each file to pass over.
-            skip_data_rows: records behind the header of each file to pass over.
-            null_values: fields that are null.
-            true_values: fields that are true, for boolean columns.
-            false_values: fields that are false.
-            timestamp_formats: of `strptime`, tried in this order before ISO 8601.
-            decimal_point: `.` or `,`.
-            encoding: of the files. Files that are not UTF-8 are not cut into ranges.
-            infer_rows: how many rows at the start of a file types are inferred from, 1 MiB at most.
-            on_error: `fail` stops the job at a malformed row; `skip` leaves it out; `side_output` hands it to the side
-                output `malformed_tag`; `folder` writes it into `malformed_folder`, as JSON lines.
-
-        Raises:
-            ConfigurationError: options that do not go together.
-        """
+        """Raises ConfigurationError for options that do not go together."""
         if skip_rows < 0 or skip_data_rows < 0 or infer_rows < 1:
             raise ConfigurationError("CSV: skip_rows must not be negative and infer_rows must be positive")
         self._dialect = CsvDialect(delimiter, quote, escape, double_quotes, comment, quoted_newlines)
@@ -117,6 +113,7 @@ class CsvFormat(StreamFormat):
         part: FileRange = split.payload
         head = read_head(self.files, part.path, self._charset, self._head, self._dialect)
         schema = self._schema if self._schema is not None else self.infer_schema(part.path)
+        _require_once(part.path, head.names, schema.names)
         start = self._start(part, head.end)
         end = None
         if not self._is_whole(part):
@@ -139,12 +136,15 @@ class CsvFormat(StreamFormat):
         head = read_head(self.files, path, self._charset, self._head, self._dialect)
         if not head.names:
             raise DataFormatError(f"{path}: the file holds no record, so that nothing tells its columns; give a schema")
+        _require_once(path, head.names, head.names)
         unknown = sorted(set(self._types) - set(head.names))
         if unknown:
             raise ConfigurationError(f"{path}: column_types: there is no column {unknown[0]!r} in {head.names}")
         types, rows = infer_csv_types(head, self._dialect, self._rules, self._infer_rows, self._types)
         self._inferred.update({name: rows for name in head.names if name not in self._types})
-        return pa.schema(list(zip(head.names, types, strict=True)))
+        schema = pa.schema(list(zip(head.names, types, strict=True)))
+        self._parser(schema, ())  # raises where CSV has no values of a type
+        return schema
 
     def check(self, path: str) -> None:
         """Raises DataFormatError where the first file lacks a declared column."""
@@ -156,6 +156,7 @@ class CsvFormat(StreamFormat):
             raise DataFormatError(f"{path}: there is no column {missing[0]!r}; its columns are {list(head.names)}")
 
     def with_schema(self, schema: pa.Schema) -> Self:
+        self._parser(schema, ())  # raises where CSV has no values of a type
         changed = copy.copy(self)
         vars(changed).update(_schema=schema)
         return changed
@@ -245,3 +246,11 @@ class CsvFormat(StreamFormat):
 
     def _batch_type(self, schema: pa.Schema) -> Any:
         return self._row_type if self._row_type is not None and schema.equals(self._declared) else None
+
+
+def _require_once(path: str, names: Sequence[str], wanted: Sequence[str]) -> None:
+    if len(set(names)) == len(names):
+        return
+    twice = [name for name in wanted if names.count(name) > 1]
+    if twice:
+        raise DataFormatError(f"{path}: two columns are named {twice[0]!r}; name them all with column_names=[...]")

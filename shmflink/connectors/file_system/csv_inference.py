@@ -36,7 +36,7 @@ def infer_csv_types(
     def infer(column: int) -> pa.DataType:
         for kind in _CANDIDATES:
             # Most types are ruled out by few rows.
-            if fits(column, kind, _FEW_ROWS) is not None and fits(column, kind, rows_max) is not None:
+            if fits(column, kind, min(_FEW_ROWS, rows_max)) is not None and fits(column, kind, rows_max) is not None:
                 return _timestamp(fits(column, pa.string(), rows_max)) if pa.types.is_timestamp(kind) else kind
         return pa.string()
 

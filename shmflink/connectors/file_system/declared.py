@@ -36,7 +36,7 @@ def declared_schema(schema: DeclaredSchema) -> pa.Schema:
 def explain_column(name: str, reason: str, inferred: Mapping[str, int]) -> str:
     """Why a value of this column is malformed; `inferred` has the rows that columns' types were inferred from."""
     rows = inferred.get(name)
-    if rows is None:
+    if rows is None or not reason.startswith(("`", "in `")):  # the type is not to blame
         return f"column {name!r}: {reason}"
     return (
         f"column {name!r}: {reason}, which was inferred from the first {rows} rows; declare another type with "

@@ -109,9 +109,11 @@ class JsonLinesFormat(StreamFormat):
             return self._declared
         schema, rows = infer_json_schema(self.files, path, self._charset, self._infer_rows, self._types)
         self._inferred.update({name: rows for name in schema.names if name not in self._types})
+        self._parser(schema)  # raises where JSON has no values of a type
         return schema
 
     def with_schema(self, schema: pa.Schema) -> Self:
+        self._parser(schema)  # raises where JSON has no values of a type
         changed = copy.copy(self)
         vars(changed).update(_schema=schema, _known=self._known or schema)
         return changed

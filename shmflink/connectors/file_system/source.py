@@ -67,6 +67,8 @@ class FileSource(Source):
     names that begin with `.` or `_`), globs, or URIs of other file systems.
     """
 
+    gives_timestamps = False
+
     def __init__(
         self, scan: FileScan, paths: Sequence[str], *, splits_files: bool, monitor_interval_ms: int | None = None
     ) -> None:
@@ -121,7 +123,10 @@ class FileSource(Source):
         from shmflink.connectors.file_system.json_lines import JsonLinesFormat
 
         of_files, of_format = _share(options)
-        return FileSource.of_format(JsonLinesFormat(**of_format), paths, **of_files)
+        made = JsonLinesFormat(options.get("schema"), **of_format)
+        if made.declared is not None:
+            of_files["schema"] = made.declared
+        return FileSource.of_format(made, paths, **of_files)
 
     @staticmethod
     def text(paths: Paths, *, charset: str = "UTF-8", **options: Unpack[FileOptions]) -> FileSource:

@@ -24,9 +24,9 @@ class MergingWindowSet:
         self._assigner = assigner
         self._mapping = mapping
 
-    def state_window(self, window: Any) -> Any | None:
-        """Where the window's state lies; None where the window is gone."""
-        return self._mapping.get(window)
+    def state_window(self, window: Any) -> Any:
+        """Where the state of a window that `add` returned lies."""
+        return self._mapping[window]
 
     def retire(self, window: Any) -> None:
         """The window is over."""
@@ -40,8 +40,9 @@ class MergingWindowSet:
         for merged_into, merged in merges:
             if new in merged:
                 result, was_merged = merged_into, True
-            # In a fixed order, so that elements of merged windows come in the same order everywhere.
-            members = sorted(window for window in merged if window in self._mapping)
+            # Oldest first, so that elements of merged windows come in the same order everywhere.
+            taken = set(merged)
+            members = [window for window in self._mapping if window in taken]
             if not members:
                 continue
             state_window, *state_windows = [self._mapping.pop(window) for window in members]

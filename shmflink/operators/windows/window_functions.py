@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from shmflink.errors import UsageError
 from shmflink.operators.timer_service import InternalTimerService
 from shmflink.operators.windows.window import Window
 from shmflink.state.backend import KeyedStateBackend
 from shmflink.state.descriptors import StateDescriptor
+from shmflink.state.keyed_states import NO_KEY
 
-__all__ = ["Entry", "StateStore", "WindowContext", "WindowFunctionAdapter"]
+__all__ = ["Entry", "RefusedStateStore", "StateStore", "WindowContext", "WindowFunctionAdapter"]
 
 
 class Entry:
@@ -19,7 +21,7 @@ class Entry:
     __slots__ = ("entry",)
 
     def __init__(self) -> None:
-        self.entry: Any = None
+        self.entry: Any = NO_KEY
 
 
 class StateStore:
@@ -34,23 +36,38 @@ class StateStore:
 
     def get_state(self, state_descriptor: StateDescriptor) -> Any:
         """A ValueState."""
+        return self._state(state_descriptor)
+
+    def _state(self, state_descriptor: StateDescriptor) -> Any:
         return self._backend.state(state_descriptor, is_namespaced=self._is_namespaced, current=self._current)
 
     def get_list_state(self, state_descriptor: StateDescriptor) -> Any:
         """A ListState."""
-        return self.get_state(state_descriptor)
+        return self._state(state_descriptor)
 
     def get_map_state(self, state_descriptor: StateDescriptor) -> Any:
         """A MapState."""
-        return self.get_state(state_descriptor)
+        return self._state(state_descriptor)
 
     def get_reducing_state(self, state_descriptor: StateDescriptor) -> Any:
         """A ReducingState."""
-        return self.get_state(state_descriptor)
+        return self._state(state_descriptor)
 
     def get_aggregating_state(self, state_descriptor: StateDescriptor) -> Any:
         """An AggregatingState."""
-        return self.get_state(state_descriptor)
+        return self._state(state_descriptor)
+
+
+class RefusedStateStore(StateStore):
+    """Stands for the state of windows that merge: windows come and go, so that there is nothing to keep it under."""
+
+    __slots__ = ()
+
+    def _state(self, state_descriptor: StateDescriptor) -> Any:
+        raise UsageError(
+            f"window_state(): '{state_descriptor.name}': windows that merge have no state of their own, as in Flink; "
+            "use global_state(), which is the key's"
+        )
 
 
 class WindowContext:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import repeat
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from shmflink.core.batch import Batch
 from shmflink.core.elements import MIN_TIMESTAMP_MS
@@ -21,14 +21,20 @@ from shmflink.operators.process import KeyedOperator, Outputs
 from shmflink.operators.record_outputs import OUTPUT_ROWS_MAX
 from shmflink.operators.runtime_context import OperatorRuntimeContext
 from shmflink.operators.timer_service import TimeDomain
-from shmflink.operators.user_function import UserFunction
+from shmflink.operators.user_function import UserFunction, has_user_frame, row_index, shorten_record
 from shmflink.operators.windows.assigners import MergingWindowAssigner, WindowAssigner
 from shmflink.operators.windows.evictors import Evictor
 from shmflink.operators.windows.merging import MergingWindowSet
 from shmflink.operators.windows.trigger_context import AssignerContext, WindowTriggerContext
 from shmflink.operators.windows.triggers import Trigger, TriggerResult
 from shmflink.operators.windows.window import MAX_TIMESTAMP_MS
-from shmflink.operators.windows.window_functions import Entry, StateStore, WindowContext, WindowFunctionAdapter
+from shmflink.operators.windows.window_functions import (
+    Entry,
+    RefusedStateStore,
+    StateStore,
+    WindowContext,
+    WindowFunctionAdapter,
+)
 from shmflink.operators.windows.window_state import WindowContents
 from shmflink.state.descriptors import StateDescriptor
 from shmflink.state.hashable_keys import key_of_hashable
@@ -79,7 +85,7 @@ class WindowOperator(KeyedOperator):
         window_context = WindowContext(
             self._timers,
             StateStore(backend, self._key_entry, is_namespaced=False),
-            StateStore(backend, self._window_entry, is_namespaced=True),
+            (RefusedStateStore if merges else StateStore)(backend, self._window_entry, is_namespaced=True),
         )
         self._function.open(context, _KeyState(backend, self._key_entry))
         adapter = WindowFunctionAdapter(self._window_function, is_all=spec.is_all)
@@ -102,10 +108,16 @@ class WindowOperator(KeyedOperator):
             try:
                 yield from self._element(key, row, stamp)  # per row: assigner, trigger and function are the user's
             except Exception as error:
-                self._function.fail_at(error, rows, iterator)
+                self._fail(error, rows[row_index(rows, iterator)])
             if len(outputs.rows) >= OUTPUT_ROWS_MAX:
                 yield from outputs.take()
         yield from outputs.take()
+
+    def _fail(self, error: Exception, record: Any) -> NoReturn:
+        """What we say ourselves of an element is not the failure of a function."""
+        if isinstance(error, UsageError) and not has_user_frame(error):
+            raise type(error)(f"operator '{self._name}': {error}\nrecord: {shorten_record(record)}") from error
+        self._function.fail(error, record)
 
     def _element(self, key: Any, row: Any, stamp: int) -> Outputs:
         self._key_entry.entry = key
@@ -116,7 +128,7 @@ class WindowOperator(KeyedOperator):
                 merging = self._merging_set(key)
                 window = merging.add(assigned, lambda *merge: self._merge(key, *merge))
                 if self._is_late(window):
-                    merging.retire(window)
+                    self._retire(key, window)
                     continue
                 state_window = merging.state_window(window)
             elif self._is_late(window):
@@ -141,7 +153,7 @@ class WindowOperator(KeyedOperator):
     def _on_timer(self, domain: TimeDomain, timestamp_ms: int, key: Any, namespace: Any) -> Outputs:
         window = state_window = namespace
         if self._merging is not None:
-            state_window = self._merging_set(key).state_window(window)
+            state_window = self._merging.get(key, {}).get(window)
             if state_window is None:
                 return  # the timer of a window that was merged into another
         self._key_entry.entry = key
@@ -191,6 +203,13 @@ class WindowOperator(KeyedOperator):
         assert isinstance(self._spec.assigner, MergingWindowAssigner)
         return MergingWindowSet(self._spec.assigner, self._merging.setdefault(key, {}))
 
+    def _retire(self, key: Any, window: Any) -> None:
+        """The window is over; a key without windows leaves nothing behind."""
+        assert self._merging is not None
+        self._merging_set(key).retire(window)
+        if not self._merging[key]:
+            del self._merging[key]
+
     def _merge(self, key: Any, result: Any, merged: list[Any], state_window: Any, state_windows: list[Any]) -> None:
         now_ms = self._timers.watermark_ms if self._is_event_time else self._timers.now_ms()
         if self._cleanup_ms(result) <= now_ms:
@@ -237,9 +256,7 @@ class WindowOperator(KeyedOperator):
             self._window_entry.entry = (key, window)
             self._clear_function(window)
         if self._merging is not None:
-            self._merging_set(key).retire(window)
-            if not self._merging[key]:
-                del self._merging[key]
+            self._retire(key, window)
 
 
 class _KeyState:

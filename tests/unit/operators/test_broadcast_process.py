@@ -80,6 +80,29 @@ def test_the_broadcast_side_has_no_timers_and_no_unknown_state() -> None:
             broadcast(bench, 1)
 
 
+def test_the_broadcast_side_has_no_key_and_no_keyed_state() -> None:
+    class State(Threshold):
+        def process_broadcast_element(self, value: Any, ctx: Any) -> None:
+            self.count.value()
+
+    class Key(Threshold):
+        def process_broadcast_element(self, value: Any, ctx: Any) -> None:
+            ctx.get_current_key()
+
+    class Opens(Threshold):
+        def open(self, context: Any) -> None:
+            super().open(context)
+            self.count.update(1)
+
+    for function, message in ((State(), "there is none here"), (Key(), "no key: its stream")):
+        with keyed(function) as bench:
+            bench.process_rows([("a", 1)])
+            with pytest.raises(UserFunctionError, match=message):
+                broadcast(bench, 1)
+    with pytest.raises(UserFunctionError, match=r"failed in open\(\).*there is none here"):
+        keyed(Opens()).open()
+
+
 @pytest.mark.parametrize("is_keyed", [True, False])
 def test_batch_mode_takes_the_broadcast_input_first(is_keyed: bool) -> None:
     class Plain:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shmflink.core.batch import Batch
-from shmflink.core.elements import Barrier, Watermark, WatermarkStatus
+from shmflink.core.elements import MAX_WATERMARK, Barrier, Watermark, WatermarkStatus
 from shmflink.network.local import LocalChannel, LocalInputGate
 from shmflink.taskmanager.inputs import TaskInputs
 
@@ -27,6 +27,19 @@ def test_rule_4_connect_has_a_minimum_per_input_and_is_idle_only_when_both_are()
     assert inputs.combine(0, Watermark(5)) == []
     assert inputs.combine(1, WatermarkStatus(idle=True)) == [Watermark(5)]
     assert inputs.combine(0, WatermarkStatus(idle=True)) == [WatermarkStatus(idle=True)]
+
+
+def test_rule_4_an_input_of_a_connect_that_returns_holds_the_other_back_and_nothing_is_flushed() -> None:
+    _, gates = _gates(1, 1)
+    inputs = TaskInputs([(0, gates[0]), (1, gates[1])])
+    inputs.combine(1, Watermark(4))
+    assert inputs.combine(0, Watermark(9)) == [Watermark(4)]
+    assert inputs.combine(0, WatermarkStatus(idle=True)) == []
+    assert inputs.combine(1, WatermarkStatus(idle=True)) == [WatermarkStatus(idle=True)]  # not 9
+    assert inputs.combine(0, WatermarkStatus(idle=False)) == [Watermark(9), WatermarkStatus(idle=False)]
+    assert inputs.combine(1, WatermarkStatus(idle=False)) == []
+    assert inputs.combine(0, Watermark(20)) == []  # input 1 is at 4
+    assert inputs.combine(1, MAX_WATERMARK) == [Watermark(20)]
 
 
 def test_gates_are_polled_in_turn() -> None:

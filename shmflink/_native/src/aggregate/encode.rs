@@ -289,10 +289,10 @@ impl Run {
         // SAFETY: a run has so many words for each of its rows.
         let word = |at: usize| unsafe { *self.words.get_unchecked(row * words + at) };
         let next = |hash: u64, word: u64| fold(hash ^ word, P2 | 1);
-        let hash = match WORDS {
+        let hash = match words {
+            0 => P0,
             1 => next(fold(word(0) ^ P0, P1), P1),
-            2 => next(fold(word(0) ^ P0, P1), word(1)),
-            _ => (0..words).fold(P0, |hash, at| next(hash, word(at))),
+            _ => (1..words).fold(fold(word(0) ^ P0, P1), |hash, at| next(hash, word(at))),
         };
         if self.has_nulls && self.masks[row] != 0 {
             return next(hash, self.masks[row]) | HASH_BIT;

@@ -120,8 +120,15 @@ impl Keys {
         })
     }
 
-    /// Words and masks of the rows `start` to `start + len`.
+    /// Words and masks of the rows `start` to `start + len`, which may become groups.
     pub fn encode(&mut self, batch: &KeyBatch, start: usize, len: usize, run: &mut Run) {
+        self.encode_only(batch, start, len, run);
+        self.has_nulls |= run.has_nulls;
+        self.has_long |= run.has_long;
+    }
+
+    /// As `encode`, of rows that do not become groups.
+    pub fn encode_only(&self, batch: &KeyBatch, start: usize, len: usize, run: &mut Run) {
         (run.start, run.len, run.words_of_key) = (start, len, self.words);
         run.words.resize(len * self.words, 0);
         run.has_nulls = batch.columns.iter().any(|column| column.nulls.is_some());
@@ -137,8 +144,6 @@ impl Keys {
         if run.has_nulls {
             self.write_masks(batch, run);
         }
-        self.has_nulls |= run.has_nulls;
-        self.has_long |= run.has_long;
     }
 
     fn write_masks(&self, batch: &KeyBatch, run: &mut Run) {

@@ -10,6 +10,7 @@
 //! probe.rs      from rows to groups                           changed.rs  which groups changed
 //! log.rs        values of any type, by number                 lists.rs    lists as columns
 //! order.rs      values of any type, by their order
+//! addressed.rs  groups by their number, without a key; tables added to tables
 //! ```
 //! ```text
 //! a row of the table    key words | words of aggregate 1 | words of aggregate 2 | ...     (8 bytes each)
@@ -18,6 +19,7 @@
 //! cache lines asked for in advance, index entries, rows, comparison of keys; then one kernel for each aggregate over the
 //! rows' addresses. Aggregates that need more than a few words (sets, sketches, lists) keep vectors by group.
 
+mod addressed;
 mod argument;
 mod changed;
 mod encode;
@@ -32,5 +34,8 @@ mod python;
 mod state;
 mod states;
 mod table;
+
+pub(crate) use python::{call_specs, PyCall};
+pub(crate) use table::{CallSpec, Table};
 
 pub use python::register;

@@ -35,7 +35,7 @@ impl Table {
         room
     }
 
-    fn make_room(&mut self, groups: usize) -> Result<(), ExchangeError> {
+    pub(super) fn make_room(&mut self, groups: usize) -> Result<(), ExchangeError> {
         if self.groups + groups > GROUPS_MAX {
             return Err(TransportError::Resource(format!("more than {GROUPS_MAX} groups in one table")).into());
         }
@@ -117,12 +117,12 @@ impl Table {
     }
 
     #[inline(always)]
-    fn address(&self, id: u32) -> *mut u8 {
+    pub(super) fn address(&self, id: u32) -> *mut u8 {
         self.rows.address().wrapping_add(id as usize * self.stride())
     }
 
     #[inline(always)]
-    fn has_words<const WORDS: usize>(&self, address: *const u8, run: &Run, row: usize) -> bool {
+    pub(super) fn has_words<const WORDS: usize>(&self, address: *const u8, run: &Run, row: usize) -> bool {
         let words = if WORDS == 0 { self.keys.words } else { WORDS };
         debug_assert!((row + 1) * words <= run.words.len());
         // SAFETY: the row of a group begins with the words of its key; a run has as many for each of its rows.

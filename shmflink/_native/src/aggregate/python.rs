@@ -29,7 +29,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Parameter {
 }
 
 /// A call: name, function, indices of its arguments, parameters, whether distinct.
-type PyCall = (String, String, Vec<usize>, Vec<Parameter>, bool);
+pub(crate) type PyCall = (String, String, Vec<usize>, Vec<Parameter>, bool);
 
 #[pyclass(frozen, name = "GroupTable", module = "shmflink._core")]
 pub struct PyGroupTable {
@@ -59,22 +59,7 @@ impl PyGroupTable {
     #[pyo3(signature = (keys, arguments, calls, *, tracks_changes = false))]
     fn new(keys: PySchema, arguments: PySchema, calls: Vec<PyCall>, tracks_changes: bool) -> PyResult<Self> {
         let arguments = arguments.into_inner();
-        let calls = calls
-            .into_iter()
-            .map(|(name, function, indices, parameters, is_distinct)| {
-                if let Some(index) = indices.iter().find(|index| **index >= arguments.fields().len()) {
-                    let message = format!("call {name} has argument {index} of {}", arguments.fields().len());
-                    return Err(ExchangeError::Unfit(message));
-                }
-                Ok(CallSpec {
-                    name,
-                    function,
-                    arguments: indices,
-                    parameters,
-                    is_distinct,
-                })
-            });
-        let calls = calls.collect::<Result<Vec<_>, _>>()?;
+        let calls = call_specs(calls, arguments.fields().len())?;
         let table = Table::new(&keys.into_inner(), &arguments, &calls, tracks_changes)?;
         Ok(Self {
             table: Mutex::new(table),
@@ -135,6 +120,26 @@ impl PyGroupTable {
     fn result_schema<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         schema(py, self.locked().result_schema())
     }
+}
+
+/// The calls of a table of so many arguments.
+pub(crate) fn call_specs(calls: Vec<PyCall>, arguments: usize) -> Result<Vec<CallSpec>, ExchangeError> {
+    let specs = calls
+        .into_iter()
+        .map(|(name, function, indices, parameters, is_distinct)| {
+            if let Some(index) = indices.iter().find(|index| **index >= arguments) {
+                let message = format!("call {name} has argument {index} of {arguments}");
+                return Err(ExchangeError::Unfit(message));
+            }
+            Ok(CallSpec {
+                name,
+                function,
+                arguments: indices,
+                parameters,
+                is_distinct,
+            })
+        });
+    specs.collect()
 }
 
 fn schema<'py>(py: Python<'py>, schema: &SchemaRef) -> PyResult<Bound<'py, PyAny>> {

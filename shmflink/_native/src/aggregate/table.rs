@@ -20,6 +20,7 @@ use crate::transport::error::TransportError;
 const KEPT_BYTES: usize = 64 << 20;
 
 /// A call as the table is made with it.
+#[derive(Clone)]
 pub struct CallSpec {
     pub name: String,
     pub function: String,
@@ -28,10 +29,10 @@ pub struct CallSpec {
     pub is_distinct: bool,
 }
 
-struct Aggregate {
-    state: Box<dyn State>,
-    arguments: Vec<usize>,
-    partials: std::ops::Range<usize>,
+pub(super) struct Aggregate {
+    pub(super) state: Box<dyn State>,
+    pub(super) arguments: Vec<usize>,
+    pub(super) partials: std::ops::Range<usize>,
 }
 
 pub struct Table {
@@ -40,7 +41,7 @@ pub struct Table {
     pub(super) rows: Pages,
     pub(super) template: Vec<u64>,
     pub(super) groups: usize,
-    aggregates: Vec<Aggregate>,
+    pub(super) aggregates: Vec<Aggregate>,
     input: SchemaRef,
     partial: SchemaRef,
     result: SchemaRef,
@@ -329,7 +330,7 @@ impl Table {
         (self.groups, self.drained) = (0, 0);
     }
 
-    fn partials_of(&self, ids: &[u32]) -> Result<RecordBatch, ExchangeError> {
+    pub fn partials_of(&self, ids: &[u32]) -> Result<RecordBatch, ExchangeError> {
         let groups = self.groups_of(ids);
         let mut columns = self.key_columns(&groups)?;
         for aggregate in &self.aggregates {
@@ -338,7 +339,7 @@ impl Table {
         batch_of(&self.partial, columns, ids.len())
     }
 
-    fn results_of(&self, ids: &[u32]) -> Result<RecordBatch, ExchangeError> {
+    pub fn results_of(&self, ids: &[u32]) -> Result<RecordBatch, ExchangeError> {
         let groups = self.groups_of(ids);
         let mut columns = self.key_columns(&groups)?;
         for aggregate in &self.aggregates {
@@ -347,7 +348,7 @@ impl Table {
         batch_of(&self.result, columns, ids.len())
     }
 
-    fn groups_of<'a>(&self, ids: &'a [u32]) -> Groups<'a> {
+    pub(super) fn groups_of<'a>(&self, ids: &'a [u32]) -> Groups<'a> {
         Groups {
             ids,
             rows: self.rows.address(),

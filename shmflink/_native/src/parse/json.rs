@@ -3,15 +3,15 @@
 //! Objects of a file have mostly the same keys in the same order: each object's plan remembers the order that it saw
 //! last, and compares the next key with what it expects there before it looks it up.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::{RecordBatch, RecordBatchOptions};
-use arrow_schema::{DataType, Fields, Schema};
+use arrow_schema::{DataType, Schema};
 
 use super::column::{columns_of, Column, Data};
 use super::csv::{type_name, Bad, Bounds, Parsed};
-use super::json_text::{fault, unescape, Cursor, Fault, Quoted, Read};
+use super::json_plan::{Key, Object, Plan};
+use super::json_text::{base64, fault, unescape, Cursor, Fault, Quoted, Read};
 use super::rules::{utf8_fault, Rules};
 use super::values::{parse_digits, parse_i64};
 
@@ -25,101 +25,6 @@ pub struct Json {
     pub extra_fails: bool,
     /// Keys of the lines that are not extra, though the schema may lack them.
     pub known_keys: Vec<String>,
-}
-
-/// How the values of a column are read.
-enum Plan {
-    Plain,
-    /// Dates and times.
-    Special,
-    Object(Object),
-    List(Box<Plan>),
-    Map(Box<Plan>),
-}
-
-struct Object {
-    /// It is a line.
-    is_root: bool,
-    names: Vec<String>,
-    plans: Vec<Plan>,
-    by_name: HashMap<Vec<u8>, usize>,
-    /// The keys of the last object, each with its closing quote, and which column each is, if any.
-    order: Vec<(Key, Option<usize>)>,
-}
-
-/// A key and its closing quote; `word` has its first eight bytes.
-struct Key {
-    word: u64,
-    mask: u64,
-    bytes: Vec<u8>,
-}
-
-impl Key {
-    fn new(name: &[u8]) -> Self {
-        let mut bytes = name.to_vec();
-        bytes.push(b'"');
-        let count = bytes.len().min(8);
-        let mut first = [0; 8];
-        first[..count].copy_from_slice(&bytes[..count]);
-        let mask = if count == 8 { u64::MAX } else { (1 << (count * 8)) - 1 };
-        Self {
-            word: u64::from_le_bytes(first),
-            mask,
-            bytes,
-        }
-    }
-
-    #[inline(always)]
-    fn is_at(&self, text: &[u8], at: usize) -> bool {
-        if at + 8 > text.len() {
-            return text[at..].starts_with(&self.bytes);
-        }
-        let word = u64::from_le_bytes(text[at..at + 8].try_into().expect("eight bytes"));
-        (word ^ self.word) & self.mask == 0 && (self.bytes.len() <= 8 || text[at + 8..].starts_with(&self.bytes[8..]))
-    }
-}
-
-impl Plan {
-    fn new(data_type: &DataType) -> Result<Self, String> {
-        Ok(match data_type {
-            DataType::Struct(fields) => Self::Object(Object::new(fields)?),
-            DataType::List(item) => Self::List(Box::new(Self::new(item.data_type())?)),
-            DataType::Map(entries, _) => match entries.data_type() {
-                DataType::Struct(pair) if pair[0].data_type() == &DataType::Utf8 => {
-                    Self::Map(Box::new(Self::new(pair[1].data_type())?))
-                }
-                _ => return Err("keys of a map in JSON are strings".into()),
-            },
-            DataType::Timestamp(..)
-            | DataType::Date32
-            | DataType::Date64
-            | DataType::Time32(_)
-            | DataType::Time64(_) => Self::Special,
-            _ => Self::Plain,
-        })
-    }
-}
-
-impl Object {
-    fn new(fields: &Fields) -> Result<Self, String> {
-        let plans = fields
-            .iter()
-            .map(|field| Plan::new(field.data_type()))
-            .collect::<Result<_, _>>()?;
-        let names: Vec<String> = fields.iter().map(|field| field.name().clone()).collect();
-        let by_name = names
-            .iter()
-            .enumerate()
-            .map(|(index, name)| (name.clone().into_bytes(), index))
-            .collect();
-        Ok(Self {
-            is_root: false,
-            names,
-            plans,
-            by_name,
-            order: Vec::new(),
-        })
-    }
 }
 
 impl Json {
@@ -596,29 +501,4 @@ impl Line<'_> {
 
 fn length_of(column: &Column) -> Read<i32> {
     i32::try_from(column.len()).or_else(|_| fault("more than 2^31 values in the arrays of one batch"))
-}
-
-fn base64(text: &[u8], to: &mut Vec<u8>) -> Read<()> {
-    let digits = text
-        .strip_suffix(b"==")
-        .or_else(|| text.strip_suffix(b"="))
-        .unwrap_or(text);
-    let (mut bits, mut count) = (0_u32, 0);
-    for &byte in digits {
-        let value = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' | b'-' => 62,
-            b'/' | b'_' => 63,
-            _ => return fault("not base64"),
-        };
-        bits = bits << 6 | u32::from(value);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            to.push((bits >> count) as u8);
-        }
-    }
-    Ok(())
 }

@@ -292,6 +292,32 @@ fn hexadecimal(text: &[u8]) -> Option<u32> {
         .try_fold(0, |value, &byte| Some(value * 16 + char::from(byte).to_digit(16)?))
 }
 
+/// Appends the bytes that base64, of either alphabet, means.
+pub fn base64(text: &[u8], to: &mut Vec<u8>) -> Read<()> {
+    let digits = text
+        .strip_suffix(b"==")
+        .or_else(|| text.strip_suffix(b"="))
+        .unwrap_or(text);
+    let (mut bits, mut count) = (0_u32, 0);
+    for &byte in digits {
+        let value = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' | b'-' => 62,
+            b'/' | b'_' => 63,
+            _ => return fault("not base64"),
+        };
+        bits = bits << 6 | u32::from(value);
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            to.push((bits >> count) as u8);
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

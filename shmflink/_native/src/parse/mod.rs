@@ -7,7 +7,7 @@
 //! column.rs   columns that grow
 //! fields.rs   the fields of a run of CSV records into columns
 //! csv.rs      windows of text, irregular and malformed records
-//! json_text.rs  tokens of JSON; json.rs  lines of JSON, guided by the schema
+//! json_text.rs  tokens of JSON; json_plan.rs  what is known of objects; json.rs  lines of JSON
 //! lines.rs    lines of text
 //! python.rs   the Python classes
 //! ```
@@ -18,6 +18,7 @@ mod column;
 mod csv;
 mod fields;
 mod json;
+mod json_plan;
 mod json_text;
 mod lines;
 mod python;

@@ -255,7 +255,7 @@ pub fn compile(formats: &[String]) -> PyResult<Vec<Format>> {
 }
 
 /// The bytes of a buffer that the caller does not change during the call.
-pub fn slice_of<'a>(text: &'a PyBuffer<u8>, start: usize, end: usize) -> PyResult<&'a [u8]> {
+pub fn slice_of(text: &PyBuffer<u8>, start: usize, end: usize) -> PyResult<&[u8]> {
     if !text.is_c_contiguous() || start > end || end > text.len_bytes() || end - start > i32::MAX as usize {
         return Err(PyValueError::new_err(
             "text must be less than 2 GiB inside a contiguous buffer",

@@ -92,11 +92,11 @@ impl Rules {
     }
 
     pub fn date(&self, field: &[u8]) -> Option<i32> {
-        if self.formats.is_empty() {
-            return parse_date(field);
+        let by_format = |format: &Format| if format.has_time { None } else { format.parse(field) };
+        match self.formats.iter().find_map(by_format) {
+            Some(instant) => i32::try_from(instant.seconds.div_euclid(86_400)).ok(),
+            None => parse_date(field),
         }
-        let instant = self.instant(field)?;
-        i32::try_from(instant.seconds.div_euclid(86_400)).ok()
     }
 
     /// Values that lie in an i64 and are no plain number: timestamps, times, dates in milliseconds.

@@ -121,11 +121,17 @@ pub struct Marks {
 pub fn scan(text: &[u8], marks: Marks, ends: &mut Vec<u32>) -> Seen {
     assert!(text.len() < u32::MAX as usize, "a window of text is less than 4 GiB");
     #[cfg(target_arch = "x86_64")]
-    if std::arch::is_x86_feature_detected!("avx2") {
-        // SAFETY: AVX2 exists.
+    if has_avx2() {
+        // SAFETY: all of the instructions exist.
         return unsafe { scan_avx2(text, marks, ends) };
     }
     scan_blocks::<Portable>(text, marks, ends)
+}
+
+#[cfg(target_arch = "x86_64")]
+fn has_avx2() -> bool {
+    use std::arch::is_x86_feature_detected as has;
+    has!("avx2") && has!("bmi1") && has!("bmi2") && has!("popcnt") && has!("lzcnt")
 }
 
 #[cfg(target_arch = "x86_64")]

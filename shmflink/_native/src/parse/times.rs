@@ -171,6 +171,8 @@ enum Field {
 #[derive(Clone, Debug)]
 pub struct Format {
     pieces: Vec<Piece>,
+    /// It says more than a date.
+    pub has_time: bool,
 }
 
 const MONTHS: [&[u8]; 12] = [
@@ -212,7 +214,18 @@ impl Format {
                 Self::directive(letter, &mut pieces)?;
             }
         }
-        Ok(Self { pieces })
+        let of_day = |field| {
+            matches!(
+                field,
+                Field::Year | Field::ShortYear | Field::Month | Field::Day | Field::DayOfYear
+            )
+        };
+        let has_time = pieces.iter().any(|piece| match piece {
+            Piece::Number { field, .. } => !of_day(*field),
+            Piece::Fraction | Piece::HalfDay | Piece::Offset => true,
+            _ => false,
+        });
+        Ok(Self { pieces, has_time })
     }
 
     fn directive(letter: u8, pieces: &mut Vec<Piece>) -> Result<(), String> {

@@ -152,14 +152,18 @@ def test_malformed_text_names_file_and_byte(
     data = "äöü\r\n".encode() * 10 + b"ab\xffcd\n"
     path = tmp_path / f"in.txt{suffix}"
     path.write_bytes(gzip.compress(data) if suffix else data)
-    with pytest.raises(DataFormatError, match=re.escape(f"{path}: line 11 (byte 80): byte 2 of the row is not valid UTF-8")):
+    with pytest.raises(
+        DataFormatError, match=re.escape(f"{path}: line 11 (byte 80): byte 2 of the row is not valid UTF-8")
+    ):
         driver.rows(source(path))
 
 
 def test_text_that_ends_inside_a_character(driver: Any, tmp_path: Path) -> None:
     path = tmp_path / "in.txt"
     path.write_bytes(b"ab\n\xc3")
-    with pytest.raises(DataFormatError, match=r"line 2 \(byte 3\): byte 0 of the row is not valid UTF-8; name the file's charset"):
+    with pytest.raises(
+        DataFormatError, match=r"line 2 \(byte 3\): byte 0 of the row is not valid UTF-8; name the file's charset"
+    ):
         driver.rows(source(path))
 
 

@@ -1,0 +1,166 @@
+//! Groups by their number: rows whose group is known, tables added to tables, keys that are looked up and not made.
+//!
+//! Windows use tables in these ways; see `windows/`.
+
+use arrow_array::ArrayRef;
+
+use super::argument::{plain, Argument};
+use super::encode::{KeyBatch, Run};
+use super::probe::RUN_ROWS;
+use super::state::Slots;
+use super::table::{Aggregate, Table};
+use crate::exchange::error::ExchangeError;
+
+/// Groups of another table that are added at once.
+const ABSORBED_ROWS: usize = 8 << 10;
+
+impl Table {
+    /// Groups without a key, for a table that has no key columns and is used by number alone. The first one's number.
+    pub fn add_groups(&mut self, count: usize) -> Result<usize, ExchangeError> {
+        debug_assert_eq!(self.keys.len(), 0);
+        let (first, stride) = (self.groups, self.stride());
+        let needed = (first + count) * stride;
+        if needed > self.rows.bytes() {
+            self.rows.grow(needed.next_power_of_two())?;
+        }
+        for group in first..first + count {
+            let row = self.rows.address().wrapping_add(group * stride).cast::<u64>();
+            // SAFETY: the rows were grown to hold these groups.
+            unsafe { std::ptr::copy_nonoverlapping(self.template.as_ptr(), row, self.template.len()) };
+        }
+        self.groups += count;
+        Ok(first)
+    }
+
+    /// The group of each key; new ones are made.
+    pub fn groups_of_keys(&mut self, keys: &[ArrayRef], rows: usize) -> Result<Vec<u32>, ExchangeError> {
+        let batch = self.key_batch(keys)?;
+        let mut all = Vec::with_capacity(rows);
+        for start in (0..rows).step_by(RUN_ROWS) {
+            self.find(&batch, start, RUN_ROWS.min(rows - start))?;
+            all.extend_from_slice(&self.ids);
+        }
+        Ok(all)
+    }
+
+    /// The groups of those keys that have one.
+    pub fn lookup(&mut self, keys: &[ArrayRef], rows: usize) -> Result<Vec<u32>, ExchangeError> {
+        let mut found = Vec::new();
+        if self.groups == 0 {
+            return Ok(found);
+        }
+        let batch = self.key_batch(keys)?;
+        let mut run = Run::default();
+        for start in (0..rows).step_by(RUN_ROWS) {
+            // Nulls and long keys that no group has must not change how this table compares its own.
+            self.keys
+                .encode_only(&batch, start, RUN_ROWS.min(rows - start), &mut run);
+            found.extend((0..run.len).filter_map(|row| self.lookup_row(&batch, &run, row)));
+        }
+        Ok(found)
+    }
+
+    fn lookup_row(&self, batch: &KeyBatch, run: &Run, row: usize) -> Option<u32> {
+        let (entries, hash) = (self.index.entries(), run.hash::<0>(row));
+        let mut place = entries.place(hash);
+        while let Some(id) = entries.next(&mut place, hash) {
+            if self.has_words::<0>(self.address(id), run, row) && self.keys.is_same(batch, run, row, id as usize) {
+                return Some(id);
+            }
+            place = entries.after(place);
+        }
+        None
+    }
+
+    /// Takes arguments, one row for each of these groups; those from `groups_before` on have had none so far.
+    pub fn update_at(
+        &mut self,
+        groups: &[u32],
+        groups_before: usize,
+        arguments: &[ArrayRef],
+    ) -> Result<(), ExchangeError> {
+        self.take_at(
+            (groups, groups_before),
+            arguments,
+            |aggregate, slots, inputs, start| aggregate.state.update(slots, inputs, start),
+            |aggregate| aggregate.arguments.clone(),
+        )
+    }
+
+    /// Takes partial columns, without those of keys, as `update_at`.
+    pub fn merge_at(
+        &mut self,
+        groups: &[u32],
+        groups_before: usize,
+        partials: &[ArrayRef],
+    ) -> Result<(), ExchangeError> {
+        let keys = self.keys.len();
+        self.take_at(
+            (groups, groups_before),
+            partials,
+            |aggregate, slots, inputs, start| aggregate.state.merge(slots, inputs, start),
+            |aggregate| aggregate.partials.clone().map(|column| column - keys).collect(),
+        )
+    }
+
+    fn take_at(
+        &mut self,
+        (groups, groups_before): (&[u32], usize),
+        columns: &[ArrayRef],
+        mut kernel: impl FnMut(&mut Aggregate, &Slots<'_>, &[&Argument], usize) -> Result<(), ExchangeError>,
+        inputs_of: impl Fn(&Aggregate) -> Vec<usize>,
+    ) -> Result<(), ExchangeError> {
+        let arguments = Argument::all(columns)?;
+        let (base, stride, now) = (self.rows.address(), self.stride(), self.groups);
+        let addresses: Vec<_> = groups.iter().map(|g| base.wrapping_add(*g as usize * stride)).collect();
+        let slots_at = |start: usize, end: usize| Slots {
+            rows: &addresses[start..end],
+            groups: &groups[start..end],
+            groups_before,
+            groups_now: now,
+            base,
+            stride,
+        };
+        let inputs: Vec<Vec<&Argument>> = self
+            .aggregates
+            .iter()
+            .map(|aggregate| inputs_of(aggregate).iter().map(|index| &arguments[*index]).collect())
+            .collect();
+        for start in (0..groups.len()).step_by(RUN_ROWS) {
+            let slots = slots_at(start, (start + RUN_ROWS).min(groups.len()));
+            for (aggregate, inputs) in self.aggregates.iter_mut().zip(&inputs) {
+                if !aggregate.state.takes_whole_batches() {
+                    kernel(aggregate, &slots, inputs, start)?;
+                }
+            }
+        }
+        for (aggregate, inputs) in self.aggregates.iter_mut().zip(&inputs) {
+            if aggregate.state.takes_whole_batches() {
+                kernel(aggregate, &slots_at(0, groups.len()), inputs, 0)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds all groups of another table of the same keys and calls.
+    pub fn absorb(&mut self, other: &Self) -> Result<(), ExchangeError> {
+        if self.groups == 0 {
+            self.make_room(other.groups)?;
+        }
+        for start in (0..other.groups).step_by(ABSORBED_ROWS) {
+            let ids: Vec<u32> = (start as u32..(start + ABSORBED_ROWS).min(other.groups) as u32).collect();
+            self.absorb_groups(other, &ids)?;
+        }
+        Ok(())
+    }
+
+    /// Adds some groups of another table.
+    pub fn absorb_groups(&mut self, other: &Self, ids: &[u32]) -> Result<(), ExchangeError> {
+        let partials = other.partials_of(ids)?;
+        self.merge(partials.columns(), ids.len())
+    }
+
+    fn key_batch(&self, keys: &[ArrayRef]) -> Result<KeyBatch, ExchangeError> {
+        self.keys.batch(&keys.iter().map(plain).collect::<Result<Vec<_>, _>>()?)
+    }
+}

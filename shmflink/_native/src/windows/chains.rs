@@ -1,0 +1,208 @@
+//! The sessions of each key, in order of time, and when they are due.
+//!
+//! ```text
+//! heads[key] -> latest session -> the one before -> ...      sessions of a key neither overlap nor touch
+//! due        time in steps of a granule -> sessions that have to be looked at then
+//! ```
+//! A session is in `due` once: at the time at which it was due when it was put there. One that has grown since then is put
+//! at its new time when it is looked at, so that growing costs nothing. A session's number is the number of its state.
+
+use std::collections::BTreeMap;
+
+pub const NONE: u32 = u32::MAX;
+
+#[derive(Clone, Copy, Debug)]
+pub struct Session {
+    pub start: i64,
+    /// Exclusive: the last row's time and the gap.
+    pub end: i64,
+    pub key: u32,
+    /// The session before it.
+    next: u32,
+    /// Where it is in `due`.
+    granule: i64,
+    pub has_fired: bool,
+    pub is_open: bool,
+    /// Where it went when it became one with another.
+    merged_into: u32,
+}
+
+#[derive(Default)]
+pub struct Chains {
+    heads: Vec<u32>,
+    pub sessions: Vec<Session>,
+    due: BTreeMap<i64, Vec<u32>>,
+    granule_ms: i64,
+    pub open: usize,
+}
+
+/// Where a stretch of time went.
+pub enum Joined {
+    /// A session that it touched, which has grown.
+    Session(u32),
+    /// Nothing that is open is touched; behind this session of the key (NONE: at the head) is its place.
+    Nothing { behind: u32 },
+}
+
+impl Chains {
+    pub fn new(gap: i64) -> Self {
+        Self {
+            granule_ms: (gap / 8).max(1),
+            ..Self::default()
+        }
+    }
+
+    pub fn bytes(&self) -> usize {
+        let due = self.sessions.len() * 4;
+        self.heads.capacity() * 4 + self.sessions.capacity() * size_of::<Session>() + due
+    }
+
+    pub fn set_keys(&mut self, keys: usize) {
+        self.heads.resize(keys, NONE);
+    }
+
+    /// The session of `key` that `[start, end)` overlaps or touches grows by it; others that it touches then become one
+    /// with it and are put into `merged` as (session, what it went into).
+    #[inline]
+    pub fn join(&mut self, key: u32, start: i64, end: i64, merged: &mut Vec<(u32, u32)>) -> Joined {
+        let (mut behind, mut at) = (NONE, self.heads[key as usize]);
+        while at != NONE && self.sessions[at as usize].start > end {
+            (behind, at) = (at, self.sessions[at as usize].next);
+        }
+        if at == NONE || start > self.sessions[at as usize].end {
+            return Joined::Nothing { behind };
+        }
+        let session = &mut self.sessions[at as usize];
+        session.start = session.start.min(start);
+        session.end = session.end.max(end);
+        let (from, mut next) = (session.start, session.next);
+        while next != NONE && self.sessions[next as usize].end >= from {
+            let older = self.sessions[next as usize];
+            self.sessions[next as usize].is_open = false;
+            self.sessions[next as usize].merged_into = at;
+            self.open -= 1;
+            merged.push((next, at));
+            let session = &mut self.sessions[at as usize];
+            session.start = session.start.min(older.start);
+            session.next = older.next;
+            next = older.next;
+        }
+        Joined::Session(at)
+    }
+
+    /// A new session at the place that `join` found. `look_at`: when it has to be looked at.
+    pub fn open(&mut self, key: u32, start: i64, end: i64, behind: u32, look_at: i64) -> u32 {
+        let number = self.sessions.len() as u32;
+        let link = match behind {
+            NONE => &mut self.heads[key as usize],
+            session => &mut self.sessions[session as usize].next,
+        };
+        let next = std::mem::replace(link, number);
+        self.sessions.push(Session {
+            start,
+            end,
+            key,
+            next,
+            granule: 0,
+            has_fired: false,
+            is_open: true,
+            merged_into: NONE,
+        });
+        self.open += 1;
+        self.look_at(number, look_at);
+        number
+    }
+
+    /// Has `number` looked at when the watermark has come to `time`.
+    pub fn look_at(&mut self, number: u32, time: i64) {
+        let granule = time.div_euclid(self.granule_ms);
+        self.sessions[number as usize].granule = granule;
+        self.due.entry(granule).or_default().push(number);
+    }
+
+    /// Calls back for open sessions that may be due at `watermark`; the caller puts them back where they are not.
+    pub fn take_due(&mut self, watermark: i64) -> Vec<u32> {
+        let last = watermark.div_euclid(self.granule_ms);
+        let later = match last.checked_add(1) {
+            Some(first_kept) => self.due.split_off(&first_kept),
+            None => BTreeMap::new(),
+        };
+        let taken = std::mem::replace(&mut self.due, later);
+        let sessions = &self.sessions;
+        let valid = taken.into_iter().flat_map(|(granule, numbers)| {
+            let is_valid = move |number: &u32| {
+                let session = &sessions[*number as usize];
+                session.is_open && session.granule == granule
+            };
+            numbers.into_iter().filter(is_valid)
+        });
+        valid.collect()
+    }
+
+    /// When the first session has to be looked at.
+    pub fn next_due(&self) -> Option<i64> {
+        let is_valid = |granule: i64, session: &Session| session.is_open && session.granule == granule;
+        self.due.iter().find_map(|(granule, numbers)| {
+            let sessions = numbers.iter().map(|number| &self.sessions[*number as usize]);
+            sessions
+                .filter(|session| is_valid(*granule, session))
+                .map(|session| session.end - 1)
+                .min()
+        })
+    }
+
+    /// Forgets an open session.
+    pub fn close(&mut self, number: u32) {
+        let session = self.sessions[number as usize];
+        debug_assert!(session.is_open);
+        let mut at = self.heads[session.key as usize];
+        if at == number {
+            self.heads[session.key as usize] = session.next;
+        } else {
+            while self.sessions[at as usize].next != number {
+                at = self.sessions[at as usize].next;
+            }
+            self.sessions[at as usize].next = session.next;
+        }
+        self.sessions[number as usize].is_open = false;
+        self.open -= 1;
+    }
+
+    /// The session that `number` is part of.
+    pub fn root(&self, mut number: u32) -> u32 {
+        while self.sessions[number as usize].merged_into != NONE {
+            number = self.sessions[number as usize].merged_into;
+        }
+        number
+    }
+
+    /// Gives the open sessions new numbers without holes, and their keys; the old numbers of sessions and keys, in the
+    /// order of the new ones.
+    pub fn compact(&mut self) -> (Vec<u32>, Vec<u32>) {
+        let old = std::mem::take(&mut self.sessions);
+        let heads = std::mem::take(&mut self.heads);
+        self.due.clear();
+        let (mut numbers, mut keys) = (Vec::with_capacity(self.open), Vec::new());
+        for (key, head) in heads.into_iter().enumerate() {
+            if head == NONE {
+                continue;
+            }
+            self.heads.push(self.sessions.len() as u32);
+            let mut at = head;
+            while at != NONE {
+                let session = old[at as usize];
+                let number = self.sessions.len() as u32;
+                self.sessions.push(Session {
+                    key: keys.len() as u32,
+                    next: if session.next == NONE { NONE } else { number + 1 },
+                    ..session
+                });
+                self.due.entry(session.granule).or_default().push(number);
+                numbers.push(at);
+                at = session.next;
+            }
+            keys.push(key as u32);
+        }
+        (numbers, keys)
+    }
+}

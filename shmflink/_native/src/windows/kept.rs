@@ -1,0 +1,156 @@
+//! What windows of all kinds have in common.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Int64Array, RecordBatch, TimestampMillisecondArray};
+use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow_select::concat::concat_batches;
+
+use crate::aggregate::{CallSpec, Table};
+use crate::exchange::error::ExchangeError;
+
+/// The hidden column of timestamps (`core/batch.py`), which comes last.
+const TIMESTAMP_COLUMN: &str = "__timestamp";
+/// Hidden columns of snapshots: what a partial row is part of.
+const START_COLUMN: &str = "__start";
+const END_COLUMN: &str = "__end";
+/// Emptied tables that wait for another pane: their memory need not be asked for again.
+const SPARE_TABLES_MAX: usize = 4;
+/// Rows of one batch of a snapshot.
+pub const SNAPSHOT_ROWS: usize = 1 << 16;
+
+/// Windows of one kind, of all keys.
+pub trait Windows: Send {
+    /// Takes rows of the input schema, or partial rows; `stamps` are their timestamps. Numbers of those that are too late.
+    fn update(&mut self, columns: &[ArrayRef], stamps: &[i64], is_partial: bool) -> Result<Vec<i64>, ExchangeError>;
+    /// The watermark passes; windows are due by it.
+    fn advance(&mut self, watermark: i64);
+    /// The next results and at most `rows_max` of them: of windows that are due, or that late rows changed.
+    fn take(&mut self, rows_max: usize) -> Result<Option<RecordBatch>, ExchangeError>;
+    /// All that is kept, as partial rows with what they are part of.
+    fn snapshot(&self) -> Result<Vec<RecordBatch>, ExchangeError>;
+    /// Takes rows of a snapshot.
+    fn restore(&mut self, columns: &[ArrayRef], starts: &[i64], ends: &[i64]) -> Result<(), ExchangeError>;
+    /// Windows that the watermark has passed up to here have left; to be set where a snapshot was restored.
+    fn set_fired(&mut self, fired: i64);
+    fn fired(&self) -> i64;
+    /// The timestamp of the next window that is due, if any is open; one that only has to be looked at may come earlier.
+    fn next_due(&self) -> Option<i64>;
+    fn groups(&self) -> usize;
+    fn bytes(&self) -> usize;
+}
+
+/// Makes tables, and what leaves of them.
+pub struct Maker {
+    keys: SchemaRef,
+    arguments: SchemaRef,
+    calls: Vec<CallSpec>,
+    result: SchemaRef,
+    snapshot: SchemaRef,
+    spare: Vec<Table>,
+}
+
+impl Maker {
+    /// `names`: of the columns for the start and the end of a window.
+    pub fn new(
+        keys: SchemaRef,
+        arguments: SchemaRef,
+        calls: Vec<CallSpec>,
+        names: (&str, &str),
+    ) -> Result<Self, ExchangeError> {
+        let table = Table::new(&keys, &arguments, &calls, false)?;
+        let fields = table.result_schema().fields();
+        let moment = |name: &str| Arc::new(Field::new(name, DataType::Timestamp(TimeUnit::Millisecond, None), true));
+        let hidden = |name: &str| Arc::new(Field::new(name, DataType::Int64, true));
+        let (of_keys, of_calls) = fields.split_at(keys.fields().len());
+        let mut result = of_keys.to_vec();
+        result.extend([moment(names.0), moment(names.1)]);
+        result.extend(of_calls.iter().cloned());
+        result.push(hidden(TIMESTAMP_COLUMN));
+        let mut snapshot = table.partial_schema().fields().to_vec();
+        snapshot.extend([hidden(START_COLUMN), hidden(END_COLUMN)]);
+        Ok(Self {
+            keys,
+            arguments,
+            calls,
+            result: Arc::new(Schema::new(result)),
+            snapshot: Arc::new(Schema::new(snapshot)),
+            spare: vec![table],
+        })
+    }
+
+    pub fn keys(&self) -> usize {
+        self.keys.fields().len()
+    }
+
+    /// An empty table.
+    pub fn table(&mut self) -> Result<Table, ExchangeError> {
+        match self.spare.pop() {
+            Some(table) => Ok(table),
+            None => Table::new(&self.keys, &self.arguments, &self.calls, false),
+        }
+    }
+
+    /// An empty table of keys alone.
+    pub fn key_table(&self) -> Result<Table, ExchangeError> {
+        Table::new(&self.keys, &Schema::empty(), &[], false)
+    }
+
+    /// An empty table whose groups are known by number alone.
+    pub fn state_table(&self) -> Result<Table, ExchangeError> {
+        Table::new(&Schema::empty(), &self.arguments, &self.calls, false)
+    }
+
+    /// Takes back a table that is not needed any more.
+    pub fn give_back(&mut self, mut table: Table) {
+        if self.spare.len() < SPARE_TABLES_MAX {
+            table.clear();
+            self.spare.push(table);
+        }
+    }
+
+    pub fn spare_bytes(&self) -> usize {
+        self.spare.iter().map(Table::bytes).sum()
+    }
+
+    /// Rows of the result schema: results of a table, with their windows.
+    pub fn results(
+        &self,
+        keys: &[ArrayRef],
+        calls: &[ArrayRef],
+        starts: Vec<i64>,
+        ends: Vec<i64>,
+    ) -> Result<RecordBatch, ExchangeError> {
+        let stamps: Int64Array = ends.iter().map(|end| end - 1).collect();
+        let mut columns = keys.to_vec();
+        columns.push(Arc::new(TimestampMillisecondArray::from(starts)));
+        columns.push(Arc::new(TimestampMillisecondArray::from(ends)));
+        columns.extend(calls.iter().cloned());
+        columns.push(Arc::new(stamps));
+        Ok(RecordBatch::try_new(self.result.clone(), columns)?)
+    }
+
+    /// Partial rows with what they are part of.
+    pub fn kept(&self, partials: &[ArrayRef], starts: Vec<i64>, ends: Vec<i64>) -> Result<RecordBatch, ExchangeError> {
+        let mut columns = partials.to_vec();
+        columns.push(Arc::new(Int64Array::from(starts)));
+        columns.push(Arc::new(Int64Array::from(ends)));
+        Ok(RecordBatch::try_new(self.snapshot.clone(), columns)?)
+    }
+
+    /// One batch of several.
+    pub fn joined(&self, mut pieces: Vec<RecordBatch>) -> Result<Option<RecordBatch>, ExchangeError> {
+        Ok(match pieces.len() {
+            0 => None,
+            1 => pieces.pop(),
+            _ => Some(concat_batches(&self.result, &pieces)?),
+        })
+    }
+}
+
+/// The numbers of a table's groups, piece by piece.
+pub fn pieces(groups: usize, rows_max: usize) -> impl Iterator<Item = Vec<u32>> {
+    let rows_max = rows_max.max(1);
+    let starts = (0..groups).step_by(rows_max);
+    starts.map(move |start| (start as u32..(start + rows_max).min(groups) as u32).collect())
+}

@@ -1,0 +1,271 @@
+//! Session windows of a fixed gap: rows of a key that follow each other within the gap are one window.
+//!
+//! Keys have numbers (a table without aggregates), sessions have numbers (`chains.rs`), and the states lie in a table
+//! without keys, by the session's number. Numbers of sessions that are over are not used again; when they are most of
+//! all, those that are open get new ones.
+
+use arrow_array::{ArrayRef, RecordBatch, UInt32Array};
+use arrow_select::take::take;
+
+use super::chains::{Chains, Joined};
+use super::kept::{Maker, Windows, SNAPSHOT_ROWS};
+use crate::aggregate::Table;
+use crate::exchange::error::ExchangeError;
+
+/// So many closed sessions are no reason to tidy up.
+const CLOSED_MIN: usize = 1 << 16;
+
+pub struct SessionWindows {
+    maker: Maker,
+    gap: i64,
+    lateness: i64,
+    keys: Table,
+    states: Table,
+    chains: Chains,
+    watermark: i64,
+    fired: i64,
+    is_due: bool,
+    /// Sessions whose results have to leave, and how many have.
+    leaving: Vec<u32>,
+    left: usize,
+}
+
+impl SessionWindows {
+    pub fn new(maker: Maker, gap: i64, lateness: i64) -> Result<Self, ExchangeError> {
+        Ok(Self {
+            keys: maker.key_table()?,
+            states: maker.state_table()?,
+            chains: Chains::new(gap),
+            maker,
+            gap,
+            lateness,
+            watermark: i64::MIN,
+            fired: i64::MIN,
+            is_due: false,
+            leaving: Vec::new(),
+            left: 0,
+        })
+    }
+
+    /// When a session is given up.
+    fn cleanup(&self, end: i64) -> i64 {
+        (end - 1).saturating_add(self.lateness)
+    }
+
+    /// Takes rows that each cover `[start, end)`.
+    fn take_rows(
+        &mut self,
+        columns: &[ArrayRef],
+        starts: &[i64],
+        end_of: impl Fn(usize) -> i64,
+        is_partial: bool,
+    ) -> Result<Vec<i64>, ExchangeError> {
+        let (keys, others) = columns.split_at(self.maker.keys());
+        let keys = self.keys.groups_of_keys(keys, starts.len())?;
+        self.chains.set_keys(self.keys.groups());
+        let before = self.chains.sessions.len();
+        let (mut numbers, mut merged) = (Vec::with_capacity(starts.len()), Vec::new());
+        let (mut late, mut changed) = (Vec::new(), Vec::new());
+        for (row, (start, key)) in starts.iter().zip(&keys).enumerate() {
+            let end = end_of(row);
+            let number = match self.chains.join(*key, *start, end, &mut merged) {
+                Joined::Session(number) => number,
+                Joined::Nothing { .. } if self.cleanup(end) <= self.watermark => {
+                    late.push(row as i64);
+                    continue;
+                }
+                Joined::Nothing { behind } => self.chains.open(*key, *start, end, behind, end - 1),
+            };
+            let session = &mut self.chains.sessions[number as usize];
+            if session.end - 1 <= self.fired {
+                changed.push(number);
+            } else if session.has_fired {
+                session.has_fired = false;
+                let end = session.end;
+                self.chains.look_at(number, end - 1);
+            }
+            numbers.push(number);
+        }
+        self.states.add_groups(self.chains.sessions.len() - before)?;
+        self.merge_states(&merged, before)?;
+        if !merged.is_empty() {
+            let chains = &self.chains;
+            let all = numbers.iter_mut().chain(&mut changed);
+            all.for_each(|number| *number = chains.root(*number));
+        }
+        let others = without(others, &late, starts.len())?;
+        if is_partial {
+            self.states.merge_at(&numbers, before, &others)?;
+        } else {
+            self.states.update_at(&numbers, before, &others)?;
+        }
+        self.leave_again(changed);
+        Ok(late)
+    }
+
+    /// States of sessions that are part of others now. Those of this batch have none yet.
+    fn merge_states(&mut self, merged: &[(u32, u32)], before: usize) -> Result<(), ExchangeError> {
+        let old = merged.iter().filter(|(from, _)| (*from as usize) < before);
+        let (from, into): (Vec<u32>, Vec<u32>) = old.map(|(from, into)| (*from, self.chains.root(*into))).unzip();
+        if from.is_empty() {
+            return Ok(());
+        }
+        let partials = self.states.partials_of(&from)?;
+        self.states.merge_at(&into, before, partials.columns())
+    }
+
+    /// Sessions that the watermark has passed leave as soon as they change.
+    fn leave_again(&mut self, mut changed: Vec<u32>) {
+        changed.sort_unstable();
+        changed.dedup();
+        for number in changed {
+            let session = &mut self.chains.sessions[number as usize];
+            if session.end - 1 <= self.fired {
+                session.has_fired = true;
+                self.leaving.push(number);
+            }
+        }
+    }
+
+    /// Finds the sessions that are due; gives up those that are late.
+    fn collect_due(&mut self) {
+        self.is_due = false;
+        let mut due = Vec::new();
+        for number in self.chains.take_due(self.watermark) {
+            let session = &mut self.chains.sessions[number as usize];
+            let end = session.end;
+            if !session.has_fired && end - 1 <= self.watermark {
+                session.has_fired = true;
+                due.push(number);
+            }
+            if !session.has_fired {
+                self.chains.look_at(number, end - 1);
+            } else if self.cleanup(end) <= self.watermark {
+                self.chains.close(number);
+            } else {
+                self.chains.look_at(number, self.cleanup(end));
+            }
+        }
+        due.sort_by_key(|number| self.chains.sessions[*number as usize].end);
+        self.leaving.extend(due);
+    }
+
+    fn tidy(&mut self) -> Result<(), ExchangeError> {
+        let closed = self.chains.sessions.len() - self.chains.open;
+        if closed < CLOSED_MIN.max(2 * self.chains.open) {
+            return Ok(());
+        }
+        let (numbers, keys) = self.chains.compact();
+        let mut states = self.maker.state_table()?;
+        for old in numbers.chunks(SNAPSHOT_ROWS) {
+            let first = states.add_groups(old.len())?;
+            let new: Vec<u32> = (first as u32..(first + old.len()) as u32).collect();
+            states.merge_at(&new, first, self.states.partials_of(old)?.columns())?;
+        }
+        self.states = states;
+        let mut table = self.maker.key_table()?;
+        for old in keys.chunks(SNAPSHOT_ROWS) {
+            table.groups_of_keys(&self.keys.key_columns_of(old)?, old.len())?;
+        }
+        self.keys = table;
+        Ok(())
+    }
+
+    fn results(&self, numbers: &[u32]) -> Result<RecordBatch, ExchangeError> {
+        let sessions = || numbers.iter().map(|number| &self.chains.sessions[*number as usize]);
+        let keys: Vec<u32> = sessions().map(|session| session.key).collect();
+        let starts = sessions().map(|session| session.start).collect();
+        let ends = sessions().map(|session| session.end).collect();
+        let calls = self.states.results_of(numbers)?;
+        self.maker
+            .results(&self.keys.key_columns_of(&keys)?, calls.columns(), starts, ends)
+    }
+}
+
+impl Windows for SessionWindows {
+    fn update(&mut self, columns: &[ArrayRef], stamps: &[i64], is_partial: bool) -> Result<Vec<i64>, ExchangeError> {
+        let gap = self.gap;
+        self.take_rows(columns, stamps, |row| stamps[row].saturating_add(gap), is_partial)
+    }
+
+    fn advance(&mut self, watermark: i64) {
+        if watermark > self.watermark {
+            self.watermark = watermark;
+            self.fired = self.fired.max(watermark);
+            self.is_due = true;
+        }
+    }
+
+    fn take(&mut self, rows_max: usize) -> Result<Option<RecordBatch>, ExchangeError> {
+        if self.is_due {
+            self.collect_due();
+        }
+        if self.left == self.leaving.len() {
+            self.leaving.clear();
+            self.left = 0;
+            self.tidy()?;
+            return Ok(None);
+        }
+        let end = (self.left + rows_max.max(1)).min(self.leaving.len());
+        let results = self.results(&self.leaving[self.left..end])?;
+        self.left = end;
+        Ok(Some(results))
+    }
+
+    fn snapshot(&self) -> Result<Vec<RecordBatch>, ExchangeError> {
+        let all = 0..self.chains.sessions.len() as u32;
+        let open: Vec<u32> = all
+            .filter(|number| self.chains.sessions[*number as usize].is_open)
+            .collect();
+        let batches = open.chunks(SNAPSHOT_ROWS).map(|numbers| {
+            let sessions = || numbers.iter().map(|number| &self.chains.sessions[*number as usize]);
+            let keys: Vec<u32> = sessions().map(|session| session.key).collect();
+            let mut columns = self.keys.key_columns_of(&keys)?;
+            columns.extend(self.states.partials_of(numbers)?.columns().iter().cloned());
+            let starts = sessions().map(|session| session.start).collect();
+            let ends = sessions().map(|session| session.end).collect();
+            self.maker.kept(&columns, starts, ends)
+        });
+        batches.collect()
+    }
+
+    fn restore(&mut self, columns: &[ArrayRef], starts: &[i64], ends: &[i64]) -> Result<(), ExchangeError> {
+        self.take_rows(columns, starts, |row| ends[row], true).map(drop)
+    }
+
+    /// Sessions that were restored and had left do not leave again.
+    fn set_fired(&mut self, fired: i64) {
+        self.fired = fired;
+        for session in &mut self.chains.sessions {
+            session.has_fired = session.end - 1 <= fired;
+        }
+    }
+
+    fn fired(&self) -> i64 {
+        self.fired
+    }
+
+    fn next_due(&self) -> Option<i64> {
+        self.chains.next_due()
+    }
+
+    fn groups(&self) -> usize {
+        self.chains.open
+    }
+
+    fn bytes(&self) -> usize {
+        self.keys.bytes() + self.states.bytes() + self.chains.bytes()
+    }
+}
+
+/// The columns without some rows, whose numbers are in order.
+fn without(columns: &[ArrayRef], rows: &[i64], len: usize) -> Result<Vec<ArrayRef>, ExchangeError> {
+    if rows.is_empty() {
+        return Ok(columns.to_vec());
+    }
+    let mut left_out = rows.iter().peekable();
+    let kept = (0..len as u32).filter(|row| left_out.next_if(|out| **out == i64::from(*row)).is_none());
+    let kept = UInt32Array::from_iter_values(kept);
+    let columns = columns.iter().map(|column| take(column, &kept, None));
+    Ok(columns.collect::<Result<_, _>>()?)
+}

@@ -1,0 +1,177 @@
+//! Which pane a moment lies in, which windows a pane belongs to, and when they are late. Milliseconds.
+
+/// Windows `[start, start + size)` with `start = offset + n * slide`.
+#[derive(Clone, Copy, Debug)]
+pub struct Slices {
+    pub size: i64,
+    pub slide: i64,
+    offset: i64,
+    /// Length of a pane. Windows that do not overlap have one pane each, which reaches to the next window.
+    pub slice: i64,
+    lateness: i64,
+}
+
+impl Slices {
+    pub fn new(size: i64, slide: i64, offset: i64, lateness: i64) -> Self {
+        let slice = if size <= slide {
+            slide
+        } else {
+            greatest_divisor(size, slide)
+        };
+        Self {
+            size,
+            slide,
+            offset,
+            slice,
+            lateness,
+        }
+    }
+
+    fn floor(&self, at: i64, step: i64) -> i64 {
+        at.saturating_sub(at.wrapping_sub(self.offset).rem_euclid(step))
+    }
+
+    /// Start of the pane that `at` lies in.
+    #[inline]
+    pub fn pane(&self, at: i64) -> i64 {
+        self.floor(at, self.slice)
+    }
+
+    /// The panes of many moments, which mostly lie close together.
+    pub fn panes(&self, stamps: &[i64]) -> Vec<i64> {
+        let least = stamps.iter().copied().min().unwrap_or(0);
+        let most = stamps.iter().copied().max().unwrap_or(0);
+        let base = self.pane(least);
+        match (u32::try_from(most.abs_diff(base)), u32::try_from(self.slice)) {
+            (Ok(span), Ok(slice)) if span < slice => vec![base; stamps.len()],
+            (Ok(_), Ok(slice)) => {
+                let of = |at: &i64| base + i64::from((at - base) as u32 / slice * slice);
+                stamps.iter().map(of).collect()
+            }
+            _ => stamps.iter().map(|at| self.pane(*at)).collect(),
+        }
+    }
+
+    /// True where a window is one pane.
+    pub fn is_one_pane(&self) -> bool {
+        self.size <= self.slide
+    }
+
+    /// True where moments between two windows are in none.
+    pub fn has_gaps(&self) -> bool {
+        self.size < self.slide
+    }
+
+    /// Whether a moment is in its pane's window, where windows have one pane.
+    #[inline]
+    pub fn is_in_gap(&self, at: i64) -> bool {
+        at.wrapping_sub(self.offset).rem_euclid(self.slide) >= self.size
+    }
+
+    /// The first window that ends after `at`.
+    pub fn first_window_after(&self, at: i64) -> i64 {
+        self.floor(at.saturating_sub(self.size), self.slide)
+            .saturating_add(self.slide)
+    }
+
+    /// The last window that begins at or before `at`.
+    pub fn last_window(&self, at: i64) -> i64 {
+        self.floor(at, self.slide)
+    }
+
+    /// The greatest timestamp of a window.
+    pub fn max_timestamp(&self, window: i64) -> i64 {
+        window.saturating_add(self.size - 1)
+    }
+
+    /// Whether the window's contents are given up at this watermark.
+    pub fn is_late(&self, window: i64, watermark: i64) -> bool {
+        self.max_timestamp(window).saturating_add(self.lateness) <= watermark
+    }
+
+    /// Rows before this moment are in late windows only; so are panes. The least moment of all where none is.
+    pub fn late_before(&self, watermark: i64) -> i64 {
+        if watermark == i64::MIN {
+            return i64::MIN;
+        }
+        // The first window with max_timestamp + lateness > watermark.
+        self.first_window_after(watermark.saturating_sub(self.lateness).saturating_add(1))
+    }
+
+    /// Rows in no window are late before this moment: when the watermark has passed them themselves.
+    pub fn gap_late_before(&self, watermark: i64) -> i64 {
+        watermark
+            .saturating_sub(self.lateness)
+            .saturating_add(i64::from(watermark != i64::MIN))
+    }
+}
+
+fn greatest_divisor(a: i64, b: i64) -> i64 {
+    if b == 0 {
+        a
+    } else {
+        greatest_divisor(b, a % b)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Slices;
+
+    fn windows_of(slices: Slices, at: i64) -> Vec<i64> {
+        let mut starts = Vec::new();
+        let mut start = slices.last_window(at);
+        while start > at - slices.size {
+            starts.push(start);
+            start -= slices.slide;
+        }
+        starts
+    }
+
+    #[test]
+    fn panes_lie_in_windows_as_a_whole() {
+        for (size, slide, offset) in [(10, 10, 0), (10, 10, 3), (10, 2, 1), (10, 4, -3), (7, 3, 2), (4, 10, 0)] {
+            let slices = Slices::new(size, slide, offset, 0);
+            for at in -40..40 {
+                if slices.has_gaps() && slices.is_in_gap(at) {
+                    assert!(windows_of(slices, at).is_empty());
+                    continue;
+                }
+                let pane = slices.pane(at);
+                assert!(pane <= at && at < pane + slices.slice);
+                let windows = windows_of(slices, at);
+                assert_eq!(windows, windows_of(slices, pane));
+                assert_eq!(windows.last(), Some(&slices.first_window_after(at)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_is_late_when_all_its_windows_are() {
+        for (size, slide, lateness) in [(10, 10, 0), (10, 2, 0), (10, 4, 7), (7, 3, 2), (4, 10, 5)] {
+            let slices = Slices::new(size, slide, 1, lateness);
+            for watermark in -30..30 {
+                for at in -40..40 {
+                    let windows = windows_of(slices, at);
+                    let is_late = windows.iter().all(|start| slices.is_late(*start, watermark));
+                    if !windows.is_empty() {
+                        assert_eq!(
+                            is_late,
+                            at < slices.late_before(watermark),
+                            "{slices:?} {watermark} {at}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_ends_of_time_do_not_overflow() {
+        let slices = Slices::new(10, 2, 1, i64::MAX);
+        slices.late_before(i64::MAX);
+        slices.late_before(i64::MIN + 1);
+        slices.first_window_after(i64::MIN + 1);
+        assert_eq!(slices.max_timestamp(i64::MAX - 1), i64::MAX);
+    }
+}

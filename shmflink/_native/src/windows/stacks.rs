@@ -1,0 +1,176 @@
+//! Panes merged once instead of once for each window that they are in (two stacks).
+//!
+//! ```text
+//! panes        0   1   2   3 | 4   5        windows of 4 panes; 4 and 5 came after the turn
+//! front        [0..3] [1..3] [2..3] [3]     one table for each window that begins before the turn
+//! back                         [4..5]       one table
+//! window 2..5  front[2..3] + back           and rows that came late for these panes
+//! ```
+//! At a turn the front is used up, and made anew of all panes of the next window, from the last pane to the first; each
+//! entry of the front is used for one window. So a group is merged into other tables about four times, however many
+//! windows it is in. The front takes the memory of as many tables as a window has panes; where keys of different panes
+//! are mostly different, that is far more than the panes themselves, and merging them for each window costs little: then
+//! that is done.
+
+use std::collections::BTreeMap;
+
+use super::kept::Maker;
+use super::panes::Pane;
+use super::slices::Slices;
+use crate::aggregate::Table;
+use crate::exchange::error::ExchangeError;
+
+/// Groups of the front per group of the panes beyond which windows are merged one by one.
+const FRONT_GROUPS_MAX: usize = 3;
+/// Fewer groups than this are no matter.
+const SMALL_GROUPS: usize = 1 << 14;
+
+pub struct Stacks {
+    slices: Slices,
+    /// (window, panes from its start to the turn), the next window last.
+    front: Vec<(i64, Table)>,
+    back: Option<Table>,
+    /// Panes before this are merged into front or back; those of windows that have left are forgotten.
+    merged_until: i64,
+    merged_from: i64,
+    /// Groups of the last window.
+    groups: usize,
+}
+
+impl Stacks {
+    pub fn new(slices: Slices) -> Self {
+        Self {
+            slices,
+            front: Vec::new(),
+            back: None,
+            merged_until: i64::MIN,
+            merged_from: i64::MIN,
+            groups: 0,
+        }
+    }
+
+    pub fn bytes(&self) -> usize {
+        let front: usize = self.front.iter().map(|(_, table)| table.bytes()).sum();
+        front + self.back.as_ref().map_or(0, Table::bytes)
+    }
+
+    /// True where a new pane would have been merged already.
+    pub fn has_merged(&self, pane: i64) -> bool {
+        !self.front.is_empty() && self.merged_from <= pane && pane < self.merged_until
+    }
+
+    /// The contents of a window. Windows come in order; panes before it are there no more, or not looked at.
+    pub fn window(
+        &mut self,
+        window: i64,
+        panes: &mut BTreeMap<i64, Pane>,
+        maker: &mut Maker,
+    ) -> Result<Table, ExchangeError> {
+        let end = window.saturating_add(self.slices.size);
+        while self.front.last().is_some_and(|(start, _)| *start < window) {
+            self.front
+                .pop()
+                .into_iter()
+                .for_each(|(_, table)| maker.give_back(table));
+        }
+        if self.front.last().is_none_or(|(start, _)| *start != window) {
+            self.leave(panes, maker)?;
+            if !self.is_worth_it(window, end, panes) {
+                return self.merged(window, end, panes, maker);
+            }
+            self.turn(window, end, panes, maker)?;
+        } else {
+            self.extend(end, panes, maker)?;
+        }
+        let (_, mut table) = self.front.pop().expect("the window begins before the turn");
+        if let Some(back) = &self.back {
+            table.absorb(back)?;
+        }
+        for (_, pane) in panes.range(window..end.min(self.merged_until)) {
+            if let Some(late) = &pane.late {
+                table.absorb(late)?;
+            }
+        }
+        self.groups = table.groups();
+        Ok(table)
+    }
+
+    /// Forgets what was merged; the panes have it all.
+    fn leave(&mut self, panes: &mut BTreeMap<i64, Pane>, maker: &mut Maker) -> Result<(), ExchangeError> {
+        self.front.drain(..).for_each(|(_, table)| maker.give_back(table));
+        self.back.take().into_iter().for_each(|table| maker.give_back(table));
+        for (_, pane) in panes.range_mut(..self.merged_until) {
+            pane.is_merged = false;
+            if let Some(late) = pane.late.take() {
+                pane.table.absorb(&late)?;
+                maker.give_back(late);
+            }
+        }
+        self.merged_until = i64::MIN;
+        Ok(())
+    }
+
+    fn is_worth_it(&self, window: i64, end: i64, panes: &BTreeMap<i64, Pane>) -> bool {
+        let of_panes: usize = panes.range(window..end).map(|(_, pane)| pane.table.groups()).sum();
+        let of_front = self
+            .groups
+            .saturating_mul((self.slices.size / self.slices.slide) as usize)
+            / 2;
+        self.groups > 0 && of_front <= of_panes.saturating_mul(FRONT_GROUPS_MAX).max(SMALL_GROUPS)
+    }
+
+    fn merged(
+        &mut self,
+        window: i64,
+        end: i64,
+        panes: &BTreeMap<i64, Pane>,
+        maker: &mut Maker,
+    ) -> Result<Table, ExchangeError> {
+        let mut table = maker.table()?;
+        for (_, pane) in panes.range(window..end) {
+            table.absorb(&pane.table)?;
+        }
+        self.groups = table.groups();
+        Ok(table)
+    }
+
+    /// Makes the front of all panes of this window.
+    fn turn(
+        &mut self,
+        window: i64,
+        end: i64,
+        panes: &mut BTreeMap<i64, Pane>,
+        maker: &mut Maker,
+    ) -> Result<(), ExchangeError> {
+        let mut start = self.slices.last_window(end - 1);
+        let mut until = end;
+        while start >= window {
+            let mut table = maker.table()?;
+            if let Some((_, later)) = self.front.last() {
+                table.absorb(later)?;
+            }
+            for (_, pane) in panes.range_mut(start..until) {
+                table.absorb(&pane.table)?;
+                pane.is_merged = true;
+            }
+            self.front.push((start, table));
+            until = start;
+            start -= self.slices.slide;
+        }
+        (self.merged_from, self.merged_until) = (window, end);
+        Ok(())
+    }
+
+    /// Merges panes behind the turn.
+    fn extend(&mut self, end: i64, panes: &mut BTreeMap<i64, Pane>, maker: &mut Maker) -> Result<(), ExchangeError> {
+        for (_, pane) in panes.range_mut(self.merged_until..end) {
+            if self.back.is_none() {
+                self.back = Some(maker.table()?);
+            }
+            self.back.as_mut().expect("made above").absorb(&pane.table)?;
+            pane.is_merged = true;
+        }
+        self.merged_until = self.merged_until.max(end);
+        Ok(())
+    }
+}

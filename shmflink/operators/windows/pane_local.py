@@ -1,0 +1,150 @@
+"""The step of a vectorised window before the shuffle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shmflink.core.batch import Batch
+from shmflink.core.elements import (
+    MAX_WATERMARK,
+    MIN_TIMESTAMP_MS,
+    ControlElement,
+    Element,
+    LatencyMarker,
+    Watermark,
+)
+from shmflink.errors import UsageError
+from shmflink.operators.base import Operator, OperatorContext
+from shmflink.operators.group_aggregate import (
+    GROUPS_OF_SAMPLE_MAX,
+    OUTPUT_ROWS_MAX,
+    PASSED_ROWS_MAX,
+    PASSED_ROWS_MIN,
+    REDUCTION_MIN,
+    SAMPLE_ROWS,
+    TABLE_BYTES_MAX,
+)
+from shmflink.operators.windows.pane_spec import ROW_COLUMN, PaneTimes, WindowAggregateSpec
+
+__all__ = ["LocalWindowAggregateOperator", "checked_timestamps", "inputs_of"]
+
+_JUDGED_ROWS_MIN: Final = 1 << 12  # fewer rows between two watermarks say nothing
+
+
+class LocalWindowAggregateOperator(Operator):
+    """Aggregates rows by pane and key while that pays; nothing is held back over a watermark or barrier.
+
+    ::
+
+        partial rows     keys, states; their timestamp is the start of their pane
+        rows             keys, arguments; of sessions, of processing time, where aggregating does not pay, and those
+                         that are late as far as is known here: the next step decides, and counts them
+        rows wanted back keys, arguments, `__row`: where late rows go to a side output
+
+    Watermarks here are never behind those of the next step, but for a source that was idle: its partial rows may be
+    late there, and count as one each.
+    """
+
+    def __init__(self, spec: WindowAggregateSpec) -> None:
+        self._spec = spec
+
+    def open(self, context: OperatorContext) -> None:
+        self._name = context.operator_name
+        self._is_batch = context.is_batch
+        self._late_before_ms = MIN_TIMESTAMP_MS
+        self._table = self._spec.pane_table() if self._spec.has_local_step else None
+        self._rows_in_table = 0
+        self._pass_rows = 0  # rows still to be passed on as they are
+        self._pass_rows_next = PASSED_ROWS_MIN
+
+    def process(self, batch: Batch, input_index: int = 0) -> Iterator[Batch]:
+        spec = self._spec
+        if batch.num_rows == 0:
+            return
+        timestamps = checked_timestamps(batch, self._name) if spec.times.is_event_time else batch.timestamps
+        inputs = inputs_of(spec, batch).columns()
+        if self._table is None or timestamps is None:
+            yield Batch.of_columns(inputs, timestamps=timestamps)
+            return
+        if self._pass_rows > 0:
+            self._pass_rows -= batch.num_rows
+            yield Batch.of_columns(inputs, timestamps=timestamps)
+            return
+        if self._late_before_ms > MIN_TIMESTAMP_MS and pc.min(timestamps).as_py() < self._late_before_ms:
+            is_late = pc.less(timestamps, self._late_before_ms)
+            yield Batch.of_columns(inputs.filter(is_late), timestamps=timestamps.filter(is_late))
+            in_time = pc.invert(is_late)
+            inputs, timestamps = inputs.filter(in_time), timestamps.filter(in_time)
+        self._table.update(spec.with_panes(inputs, timestamps))
+        self._rows_in_table += inputs.num_rows
+        if self._table.bytes > TABLE_BYTES_MAX or self._is_vain_so_far():
+            yield from self._drain()
+
+    def process_control(self, element: ControlElement) -> Iterator[Element]:
+        is_end = element == MAX_WATERMARK
+        if not isinstance(element, LatencyMarker) and (is_end or not self._is_batch):
+            yield from self._drain()
+        if isinstance(element, Watermark) and not is_end and isinstance(self._spec.times, PaneTimes):
+            lateness_ms = self._spec.allowed_lateness_ms
+            self._late_before_ms = self._spec.times.late_before_ms(element.timestamp_ms, lateness_ms)
+        yield element
+
+    def finish(self) -> Iterator[Batch]:
+        yield from self._drain()
+
+    def _is_vain_so_far(self) -> bool:
+        assert self._table is not None
+        rows = self._rows_in_table
+        return rows >= SAMPLE_ROWS and self._table.num_groups > rows * GROUPS_OF_SAMPLE_MAX
+
+    def _drain(self) -> Iterator[Batch]:
+        """Partial rows leave, and the table is judged by what it made of how many rows."""
+        if self._table is None or self._rows_in_table == 0:
+            return
+        if self._rows_in_table >= _JUDGED_ROWS_MIN and self._spec.aggregate.keys:
+            if self._table.num_groups * REDUCTION_MIN > self._rows_in_table:
+                self._pass_rows = self._pass_rows_next
+                self._pass_rows_next = min(2 * self._pass_rows_next, PASSED_ROWS_MAX)
+            else:
+                self._pass_rows_next = PASSED_ROWS_MIN
+        self._rows_in_table = 0
+        schema = self._spec.aggregate.partial_schema
+        while (partials := self._table.drain_partials(OUTPUT_ROWS_MAX)) is not None:
+            panes, *columns = partials.columns
+            yield Batch.of_columns(pa.RecordBatch.from_arrays(columns, schema=schema), timestamps=panes)
+
+
+def checked_timestamps(batch: Batch, operator: str) -> pa.Int64Array:
+    """The timestamps of all rows.
+
+    Raises:
+        UsageError: one has none.
+    """
+    timestamps = batch.timestamps
+    if timestamps is None or timestamps.null_count or pc.min(timestamps).as_py() == MIN_TIMESTAMP_MS:
+        raise UsageError(
+            f"operator '{operator}': a record has no timestamp, which event-time windows need: call "
+            "assign_timestamps_and_watermarks(), give from_source() a WatermarkStrategy with timestamps, or use "
+            "processing-time windows"
+        )
+    return timestamps
+
+
+def inputs_of(spec: WindowAggregateSpec, batch: Batch) -> Batch:
+    """Keys and arguments, and the whole rows where they may be wanted back."""
+    columns = batch.columns()
+    inputs = spec.aggregate.inputs(columns)
+    if spec.late_data is not None:
+        inputs = _with_rows(inputs, columns)
+    return Batch.of_columns(inputs, timestamps=batch.timestamps)
+
+
+def _with_rows(inputs: pa.RecordBatch, columns: pa.RecordBatch) -> pa.RecordBatch:
+    rows = pa.StructArray.from_arrays(columns.columns, fields=list(columns.schema))
+    return pa.RecordBatch.from_arrays(
+        [*inputs.columns, rows], schema=inputs.schema.append(pa.field(ROW_COLUMN, rows.type))
+    )

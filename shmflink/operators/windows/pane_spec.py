@@ -1,0 +1,164 @@
+"""What a vectorised window computes: windows, keys, aggregates, and the columns between its two steps."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import pyarrow as pa
+
+from shmflink import _core
+from shmflink.core.output_tag import OutputTag
+from shmflink.errors import TypeMismatchError
+from shmflink.expressions import BoundExpressions, Expression, bind
+from shmflink.operators.group_aggregate_spec import AggregateSpec
+from shmflink.operators.windows.assigners import (
+    EventTimeSessionWindows,
+    ProcessingTimeSessionWindows,
+    SlidingEventTimeWindows,
+    SlidingProcessingTimeWindows,
+    TumblingEventTimeWindows,
+    TumblingProcessingTimeWindows,
+    WindowAssigner,
+)
+
+__all__ = ["ROW_COLUMN", "PaneTimes", "SessionTimes", "WindowAggregateSpec", "WindowTimes", "times_of"]
+
+ROW_COLUMN: Final = "__row"
+"""A struct of all input columns, beside keys and arguments, where rows that come too late are wanted."""
+
+_PANE_COLUMN: Final = "__pane"
+_WINDOW_TYPE: Final = pa.timestamp("ms")
+
+
+@dataclass(frozen=True, slots=True)
+class PaneTimes:
+    """Windows of `size_ms` that begin every `slide_ms`; tumbling where both are equal."""
+
+    size_ms: int
+    slide_ms: int
+    offset_ms: int = 0
+    is_event_time: bool = True
+
+    def panes(self, timestamps: pa.Int64Array) -> pa.Int64Array:
+        """The start of the pane that each timestamp lies in."""
+        return _core.window_panes(timestamps, self.size_ms, self.slide_ms, self.offset_ms)
+
+    def late_before_ms(self, watermark_ms: int, lateness_ms: int) -> int:
+        """Timestamps before this are in windows only that are late at this watermark."""
+        after_ms = watermark_ms - lateness_ms + 1 - self.size_ms
+        return after_ms - (after_ms - self.offset_ms) % self.slide_ms + self.slide_ms
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether some moments are in no window."""
+        return self.size_ms < self.slide_ms
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTimes:
+    """Rows of a key that follow each other within `gap_ms`."""
+
+    gap_ms: int
+    is_event_time: bool = True
+
+
+WindowTimes = PaneTimes | SessionTimes
+
+
+def times_of(assigner: WindowAssigner) -> WindowTimes | None:
+    """The windows of an assigner; None where they are not made by time and constants alone."""
+    is_event_time = assigner.is_event_time()
+    kind = type(assigner)
+    if kind in (TumblingEventTimeWindows, TumblingProcessingTimeWindows):
+        return PaneTimes(assigner.size, assigner.size, assigner.offset, is_event_time)  # type: ignore[attr-defined]
+    if kind in (SlidingEventTimeWindows, SlidingProcessingTimeWindows):
+        return PaneTimes(assigner.size, assigner.slide, assigner.offset, is_event_time)  # type: ignore[attr-defined]
+    if kind in (EventTimeSessionWindows, ProcessingTimeSessionWindows):
+        return SessionTimes(assigner.session_gap, is_event_time)  # type: ignore[attr-defined]
+    return None
+
+
+@dataclass(frozen=True)
+class WindowAggregateSpec:
+    """Computes `aggregate` in each window of each key.
+
+    `names`: of the columns for a window's start and end (timestamp[ms]), which stand between keys and results.
+    `columns`: what is made of all of them in the end, by name; none: they leave as they are.
+
+    Raises:
+        TypeMismatchError: a name is there twice.
+    """
+
+    aggregate: AggregateSpec
+    times: WindowTimes
+    names: tuple[str, str] = ("window_start", "window_end")
+    allowed_lateness_ms: int = 0
+    late_data: OutputTag | None = None
+    columns: tuple[tuple[str, Expression], ...] = ()
+
+    def __post_init__(self) -> None:
+        names = self.table_schema.names
+        for name in self.names:
+            if names.count(name) > 1:
+                raise TypeMismatchError(
+                    f"aggregate(): `{name}` is the window's column, and the name of a key or a result; give the window "
+                    "other names with window_start='...' and window_end='...'"
+                )
+
+    def over(self, schema: pa.Schema) -> WindowAggregateSpec:
+        """The same over rows of another schema."""
+        return dataclasses.replace(self, aggregate=dataclasses.replace(self.aggregate, schema=schema))
+
+    @cached_property
+    def bound_columns(self) -> BoundExpressions | None:
+        """What is made of the table's columns; None where nothing is."""
+        if not self.columns:
+            return None
+        return bind([expression for _, expression in self.columns], self.table_schema)
+
+    @property
+    def result_schema(self) -> pa.Schema:
+        """The columns that leave."""
+        bound = self.bound_columns
+        if bound is None:
+            return self.table_schema
+        return pa.schema(list(zip((name for name, _ in self.columns), bound.fields.types, strict=True)))
+
+    @cached_property
+    def table_schema(self) -> pa.Schema:
+        """Keys, start, end, results of the calls."""
+        fields = list(self.aggregate.result_schema)
+        count = len(self.aggregate.keys)
+        window = [pa.field(name, _WINDOW_TYPE) for name in self.names]
+        return pa.schema(fields[:count] + window + fields[count:])
+
+    @property
+    def has_local_step(self) -> bool:
+        """Whether rows can be aggregated before the shuffle: their pane must be known, and no row be wanted back."""
+        times = self.times
+        return isinstance(times, PaneTimes) and times.is_event_time and not times.has_gaps and self.late_data is None
+
+    def pane_table(self) -> _core.GroupTable:
+        """An empty table by pane and key, for rows that `with_panes` made."""
+        spec = self.aggregate
+        keys = spec.key_schema.insert(0, pa.field(_PANE_COLUMN, pa.int64()))
+        return _core.GroupTable(keys, spec.argument_schema, spec.native_calls)
+
+    def with_panes(self, inputs: pa.RecordBatch, timestamps: pa.Int64Array) -> pa.RecordBatch:
+        """Keys and arguments, behind their panes."""
+        assert isinstance(self.times, PaneTimes)
+        fields = [pa.field(_PANE_COLUMN, pa.int64()), *inputs.schema]
+        return pa.RecordBatch.from_arrays([self.times.panes(timestamps), *inputs.columns], schema=pa.schema(fields))
+
+    def window_table(self) -> _core.WindowTable:
+        """An empty table of windows."""
+        spec, times, lateness = self.aggregate, self.times, self.allowed_lateness_ms
+        parts = (spec.key_schema, spec.argument_schema, spec.native_calls, self.names)
+        if isinstance(times, SessionTimes):
+            return _core.WindowTable.sessions(*parts, gap=times.gap_ms, lateness=lateness)
+        return _core.WindowTable.sliding(
+            *parts, size=times.size_ms, slide=times.slide_ms, offset=times.offset_ms, lateness=lateness
+        )

@@ -1,0 +1,132 @@
+"""State of a subtask that has no key: lists that are dealt out anew when the parallelism changes.
+
+Source: Flink's OperatorStateStore, RoundRobinOperatorStateRepartitioner. PyFlink's functions have no such state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from shmflink.errors import TypeMismatchError
+from shmflink.state.descriptors import ListStateDescriptor
+from shmflink.state.isolation import isolated
+
+__all__ = ["OperatorListState", "OperatorStatePart", "OperatorStateStore", "Redistribution", "redistributed"]
+
+
+class Redistribution(Enum):
+    """Who gets which elements after a restore."""
+
+    SPLIT_DISTRIBUTE = "split"  # each element goes to one subtask, in turn
+    UNION = "union"  # every subtask gets all elements
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorStatePart:
+    """One state of one subtask in a snapshot."""
+
+    redistribution: Redistribution
+    elements: list[Any]
+    type_text: str
+
+
+class OperatorListState:
+    """The elements that this subtask has. What comes out and what goes in are values, as in keyed state."""
+
+    __slots__ = ("_elements",)
+
+    def __init__(self, elements: list[Any]) -> None:
+        """`elements` are changed in place."""
+        self._elements = elements
+
+    def get(self) -> list[Any]:
+        """The elements; empty where there are none."""
+        return [isolated(element) for element in self._elements]
+
+    def add(self, value: Any) -> None:
+        """Appends an element."""
+        self._elements.append(isolated(value))
+
+    def add_all(self, values: Iterable[Any]) -> None:
+        """Appends elements."""
+        self._elements.extend(map(isolated, values))
+
+    def update(self, values: Iterable[Any]) -> None:
+        """Replaces all elements."""
+        self._elements[:] = map(isolated, values)
+
+    def clear(self) -> None:
+        """Removes all elements."""
+        self._elements.clear()
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.get())
+
+
+class OperatorStateStore:
+    """The list states of one operator and subtask."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, OperatorStatePart] = {}
+        self.is_restored = False
+
+    def get_list_state(self, state_descriptor: ListStateDescriptor) -> OperatorListState:
+        """After a restore with another parallelism the elements of all subtasks are dealt out in turn."""
+        return self._state(state_descriptor, Redistribution.SPLIT_DISTRIBUTE)
+
+    def get_union_list_state(self, state_descriptor: ListStateDescriptor) -> OperatorListState:
+        """After a restore every subtask gets the elements of all subtasks."""
+        return self._state(state_descriptor, Redistribution.UNION)
+
+    def snapshot(self) -> dict[str, OperatorStatePart]:
+        """The states by name. Elements are not copied."""
+        return {
+            name: OperatorStatePart(part.redistribution, list(part.elements), part.type_text)
+            for name, part in self._parts.items()
+        }
+
+    def restore(self, snapshot: dict[str, OperatorStatePart]) -> None:
+        """Takes over what `redistributed` gave this subtask."""
+        self._parts = dict(snapshot)
+        self.is_restored = True
+
+    def _state(self, descriptor: ListStateDescriptor, redistribution: Redistribution) -> OperatorListState:
+        wanted = OperatorStatePart(redistribution, [], repr(descriptor.type_info))
+        part = self._parts.setdefault(descriptor.name, wanted)
+        if (part.redistribution, part.type_text) != (wanted.redistribution, wanted.type_text):
+            raise TypeMismatchError(
+                f"the operator state '{descriptor.name}' is asked for as {redistribution.value} list of "
+                f"{wanted.type_text}, but it is a {part.redistribution.value} list of {part.type_text}"
+            )
+        return OperatorListState(part.elements)
+
+
+def redistributed(
+    snapshots: Sequence[dict[str, OperatorStatePart]], parallelism: int
+) -> list[dict[str, OperatorStatePart]]:
+    """What each of `parallelism` subtasks gets of the snapshots of all subtasks before.
+
+    With the same parallelism each subtask keeps what it had; union states go to everybody all the same.
+    """
+    results: list[dict[str, OperatorStatePart]] = [{} for _ in range(parallelism)]
+    names = dict.fromkeys(name for snapshot in snapshots for name in snapshot)
+    for name in names:
+        parts = [snapshot[name] for snapshot in snapshots if name in snapshot]
+        first = parts[0]
+        for subtask, elements in enumerate(_dealt(parts, first.redistribution, len(snapshots), parallelism)):
+            results[subtask][name] = OperatorStatePart(first.redistribution, elements, first.type_text)
+    return results
+
+
+def _dealt(
+    parts: Sequence[OperatorStatePart], redistribution: Redistribution, before: int, parallelism: int
+) -> list[list[Any]]:
+    everything = [element for part in parts for element in part.elements]
+    if redistribution is Redistribution.UNION:
+        return [list(everything) for _ in range(parallelism)]
+    if before == parallelism and len(parts) == before:
+        return [list(part.elements) for part in parts]
+    return [everything[subtask::parallelism] for subtask in range(parallelism)]

@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import bz2
+import datetime as dt
+import gzip
+import lzma
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as pc
+import pytest
+
+from shmflink.connectors.file_system import record_cursor
+from shmflink.connectors.file_system.source import FileSource
+from shmflink.errors import ConfigurationError, DataFormatError
+
+
+def written(path: Path, text: str | bytes) -> Path:
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def table(driver: Any, source: FileSource, parallelism: int = 1) -> pa.Table:
+    batches = [batch.columns() for batch in driver.batches(source, parallelism)]
+    return pa.Table.from_batches(batches, source.schema)
+
+
+def test_types_are_inferred_and_values_read(driver: Any, tmp_path: Path) -> None:
+    path = written(
+        tmp_path / "in.csv",
+        "id,price,name,ok,day,at,zoned,nothing\n"
+        '1,1.5,"a, ""b""",true,2024-02-29,2024-02-29 12:00:00.25,2024-02-29T12:00:00+01:00,\n'
+        "\n"
+        "-2,,,false,,,,\n"
+        '3,1e3,"",,1970-01-01,1970-01-01T00:00,1970-01-01 00:00:00Z,\n',
+    )
+    source = FileSource.csv(str(path))
+    utc = dt.UTC
+    expected = pa.table(
+        {
+            "id": [1, -2, 3],
+            "price": [1.5, None, 1000.0],
+            "name": ['a, "b"', None, ""],
+            "ok": [True, False, None],
+            "day": pa.array([dt.date(2024, 2, 29), None, dt.date(1970, 1, 1)], pa.date32()),
+            "at": pa.array(
+                [dt.datetime(2024, 2, 29, 12, 0, 0, 250_000), None, dt.datetime(1970, 1, 1)], pa.timestamp("us")
+            ),
+            "zoned": pa.array(
+                [dt.datetime(2024, 2, 29, 11, tzinfo=utc), None, dt.datetime(1970, 1, 1, tzinfo=utc)],
+                pa.timestamp("us", "UTC"),
+            ),
+            "nothing": pa.array([None] * 3, pa.string()),
+        }
+    )
+    assert table(driver, source).equals(expected)
+
+
+def test_declared_types(driver: Any, tmp_path: Path) -> None:
+    schema = pa.schema(
+        {
+            "i8": pa.int8(),
+            "u64": pa.uint64(),
+            "f32": pa.float32(),
+            "dec": pa.decimal128(10, 2),
+            "time": pa.time64("us"),
+            "ns": pa.timestamp("ns"),
+            "big": pa.large_string(),
+            "raw": pa.binary(),
+            "flag": pa.bool_(),
+        }
+    )
+    path = written(
+        tmp_path / "in.csv",
+        b"-128,18446744073709551615,0.1,-12.3,23:59:59.5,2024-01-01 00:00:00.123456789,x,\xff\xfe,1\n",
+    )
+    (row,) = table(driver, FileSource.csv(str(path), schema=schema, header=False)).to_pylist()
+    assert row["i8"] == -128
+    assert row["u64"] == 2**64 - 1
+    assert row["f32"] == pytest.approx(0.1)
+    assert row["dec"] == Decimal("-12.30")
+    assert row["time"] == dt.time(23, 59, 59, 500_000)
+    assert row["ns"].value % 1_000_000_000 == 123456789
+    assert (row["big"], row["raw"], row["flag"]) == ("x", b"\xff\xfe", True)
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "expected"),
+    [
+        ("a;b\n1,5;x\n", {"delimiter": ";", "decimal_point": ","}, [{"a": 1.5, "b": "x"}]),
+        ("'x';'y'\n'a;''b';1\n", {"delimiter": ";", "quote": "'"}, [{"x": "a;'b", "y": 1}]),
+        ('a\tb\n"x\ty\n', {"delimiter": "\t", "quote": None}, [{"a": '"x', "b": "y"}]),
+        ('a,b\nx\\,y,"q\\"z"\n', {"escape": "\\"}, [{"a": "x,y", "b": 'q"z'}]),
+        ("# hello\n\na,b\n#x\n1,2\n#end", {"comment": "#"}, [{"a": 1, "b": 2}]),
+        ("junk\nmore\na,b\n1,2", {"skip_rows": 2}, [{"a": 1, "b": 2}]),
+        ("1,2\n", {"header": False}, [{"f0": 1, "f1": 2}]),
+        ("1,2\n", {"header": False, "column_names": ["x", "y"]}, [{"x": 1, "y": 2}]),
+        ("a,b\n1,2\n", {"column_names": ["x", "y"]}, [{"x": 1, "y": 2}]),
+        ("a,b\nNA,x\n1,NA\n", {"null_values": ["NA"]}, [{"a": None, "b": "x"}, {"a": 1, "b": None}]),
+        ('a,b\n,"NA"\n', {"null_values": ["NA"]}, [{"a": "", "b": "NA"}]),
+        ("a\nyes\nno\n", {"true_values": ["yes"], "false_values": ["no"]}, [{"a": True}, {"a": False}]),
+        (
+            "a\n14.11.2023 22:13\n",
+            {"timestamp_formats": ["%d.%m.%Y %H:%M"]},
+            [{"a": dt.datetime(2023, 11, 14, 22, 13)}],
+        ),
+        ("a,b\n01,x\n", {"column_types": {"a": pa.string()}}, [{"a": "01", "b": "x"}]),
+        ("\ufeffa,b\r\n1,2\r\n", {}, [{"a": 1, "b": 2}]),
+        ("a\n1\n\n3\n", {}, [{"a": 1}, {"a": None}, {"a": 3}]),
+        ("a,b\r1,2\r3,4", {}, [{"a": 1, "b": 2}, {"a": 3, "b": 4}]),
+        ('a,b\n"x\ny",1\n', {}, [{"a": "x\ny", "b": 1}]),
+        ("a,b\n 1 ,2\n", {}, [{"a": 1, "b": 2}]),
+    ],
+)
+def test_dialects(
+    driver: Any, tmp_path: Path, text: str, options: dict[str, Any], expected: list[dict[str, Any]]
+) -> None:
+    path = written(tmp_path / "in.csv", text)
+    assert table(driver, FileSource.csv(str(path), **options)).to_pylist() == expected
+
+
+def test_other_charsets_and_compressions(driver: Any, tmp_path: Path) -> None:
+    text = "name,n\n" + "".join(f"Größe {number},{number}\n" for number in range(20_000))
+    expected = [{"name": f"Größe {number}", "n": number} for number in range(20_000)]
+    for charset in ("utf-16", "cp1252"):
+        path = written(tmp_path / f"{charset}.csv", text.encode(charset))
+        assert table(driver, FileSource.csv(str(path), encoding=charset), 2).to_pylist() == expected
+    for suffix, compress in ((".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress)):
+        path = written(tmp_path / f"in.csv{suffix}", compress(text.encode()))
+        assert table(driver, FileSource.csv(str(path)), 2).to_pylist() == expected
+    for suffix in ("zst", "lz4"):
+        path = tmp_path / f"in.csv.{suffix}"
+        with pa.output_stream(str(path), compression={"zst": "zstd", "lz4": "lz4"}[suffix]) as stream:
+            stream.write(text.encode())
+        assert table(driver, FileSource.csv(str(path)), 2).to_pylist() == expected
+
+
+def test_a_large_file_is_read_in_ranges_with_the_columns_wanted(driver: Any, tmp_path: Path) -> None:
+    rows = 200_000
+    expected = pa.table(
+        {
+            "id": pa.array(range(rows), pa.int64()),
+            "text": [f"line {n}\nof, {n}" if n % 7 == 0 else f"t{n}" for n in range(rows)],
+            "half": [n / 2 for n in range(rows)],
+        }
+    )
+    path = tmp_path / "in.csv"
+    pc.write_csv(expected, path)
+    assert path.stat().st_size > 3 << 20
+    assert table(driver, FileSource.csv(str(path)), 4).combine_chunks().equals(expected)
+    some = FileSource.csv(str(path)).with_columns(["half"])
+    assert some is not None
+    assert table(driver, some, 3).combine_chunks().equals(expected.select(["half"]))
+    none = FileSource.csv(str(path)).with_columns([])
+    assert none is not None
+    assert sum(batch.num_rows for batch in driver.batches(none, 2)) == rows
+
+
+def test_files_with_other_columns(driver: Any, tmp_path: Path) -> None:
+    written(tmp_path / "1.csv", "a,b\n1,x\n")
+    written(tmp_path / "2.csv", "c,a\n2.5,2.5\n")
+    assert table(driver, FileSource.csv(str(tmp_path))).to_pylist() == [
+        {"a": 1.0, "b": "x", "c": None},
+        {"a": 2.5, "b": None, "c": 2.5},
+    ]
+
+
+def test_a_record_longer_than_a_block(driver: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record_cursor, "BLOCK_BYTES", 1000)
+    long = "x" * 300_000 + "\n" + "y" * 300_000
+    path = written(tmp_path / "in.csv", f'a,b\n1,"{long}"\n2,z\n')
+    assert table(driver, FileSource.csv(str(path))).to_pylist() == [{"a": 1, "b": long}, {"a": 2, "b": "z"}]
+
+
+def test_a_broken_compressed_file_names_itself_and_the_place(driver: Any, tmp_path: Path) -> None:
+    text = "a,b\n" + "".join(f"{n},{n * n}\n" for n in range(300_000))
+    path = written(tmp_path / "in.csv.gz", gzip.compress(text.encode())[:-1000])
+    with pytest.raises(DataFormatError, match=r"in\.csv\.gz: cannot be decompressed after byte \d+ of its text"):
+        driver.batches(FileSource.csv(str(path)))
+
+
+def test_quotes_that_hide_where_records_start_are_refused(driver: Any, tmp_path: Path) -> None:
+    # Quoted text that is CSV itself, longer than what is looked at: no quote in sight tells that it is quoted.
+    path = written(tmp_path / "in.csv", 'a,b\n1,"' + "2,x\n" * 800_000 + '"\n')
+    with pytest.raises(DataFormatError, match="splits_files=False"):
+        driver.batches(FileSource.csv(str(path)), 3)
+    (row,) = table(driver, FileSource.csv(str(path), splits_files=False), 3).to_pylist()
+    assert row["b"] == "2,x\n" * 800_000
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"delimiter": "ab"}, "CSV delimiter: 'ab' is not one ASCII character"),
+        ({"delimiter": '"'}, "cannot be both delimiter and quote"),
+        ({"encoding": "klingon"}, "unknown charset"),
+        ({"timestamp_formats": ["%Q"]}, "timestamp format `%Q`: `%Q` is not understood"),
+        ({"schema": pa.schema({"a": pa.list_(pa.int64())})}, "column `a`: CSV has no columns of type List"),
+        ({"on_error": "ignore"}, "on_error: 'ignore' is not one of fail, skip, side_output, folder"),
+        ({"on_error": "folder"}, "go together"),
+        ({"column_types": {"z": pa.int64()}}, "there is no column 'z'"),
+        ({"decimal_point": ";"}, "neither '.' nor ','"),
+    ],
+)
+def test_options_that_do_not_go(tmp_path: Path, options: dict[str, Any], message: str) -> None:
+    path = written(tmp_path / "in.csv", "a,b\n1,2\n")
+    with pytest.raises(ConfigurationError) as caught:
+        FileSource.csv(str(path), **options)
+    assert message in str(caught.value)
+
+
+def test_files_that_are_no_csv(tmp_path: Path) -> None:
+    with pytest.raises(DataFormatError, match="no column 'z'; its columns are"):
+        FileSource.csv(str(written(tmp_path / "a.csv", "a,b\n1,2\n")), schema=pa.schema({"z": pa.int64()}))
+    with pytest.raises(DataFormatError, match="two columns are named 'a'"):
+        FileSource.csv(str(written(tmp_path / "b.csv", "a,a\n1,2\n")))

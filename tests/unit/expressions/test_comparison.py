@@ -1,0 +1,77 @@
+"""Comparisons, logic and choices: types that meet, nulls."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from shmflink.errors import TypeMismatchError
+from shmflink.expressions import Expression, and_, bind, coalesce, col, if_then_else, lit, not_
+
+A, B = col("a"), col("b")
+
+
+def values(expression: Expression, **columns: Any) -> list[Any]:
+    arrays = {name: given if isinstance(given, pa.Array) else pa.array(given) for name, given in columns.items()}
+    batch = pa.record_batch(arrays)
+    return bind([expression], batch.schema).evaluate(batch)[0].to_pylist()
+
+
+def test_numbers_of_all_kinds_compare() -> None:
+    assert values(A == 1.0, a=[1, 2]) == [True, False]
+    assert values(A < B, a=[Decimal("1.50")], b=[2]) == [True]
+    assert values(A > 300, a=pa.array([100], pa.int8())) == [False]
+    assert values(A == 2**40, a=pa.array([1], pa.int32())) == [False]
+    assert values(A == B, a=pa.array([2**63 - 1], pa.int64()), b=[float(2**63)]) == [True]
+
+
+def test_strings_are_read_as_the_dates_beside_them() -> None:
+    assert values(A >= "2024-01-02", a=[date(2024, 1, 1), date(2024, 1, 2), None]) == [False, True, None]
+    assert values(A > "2024-01-01 12:00", a=[datetime(2024, 1, 1, 13)]) == [True]
+    assert values(A == B, a=[date(2024, 1, 1)], b=[datetime(2024, 1, 1)]) == [True]
+
+
+def test_null_is_equal_to_nothing() -> None:
+    assert values(A == None, a=[1, None]) == [None, None]  # noqa: E711
+    assert values(A != B, a=[1, None], b=[None, None]) == [None, None]
+    assert values(A.is_null, a=[1.0, None, float("nan")]) == [False, True, False]
+
+
+def test_in_keeps_the_columns_type() -> None:
+    assert values(A.in_(1, 2**40), a=pa.array([1, 2, None], pa.int8())) == [True, False, None]
+    assert values(A.in_(["a", "b"]), a=["a", "c"]) == [True, False]
+    assert values(A.in_("2024-01-01"), a=[date(2024, 1, 1), None]) == [True, None]
+    assert values(A.in_(None), a=[1]) == [None]
+    assert values(A.in_(B, 3), a=[1, 3, 5], b=[1, 0, None]) == [True, True, None]
+
+
+@pytest.mark.parametrize("build", [lambda: A.in_([]), lambda: A.in_(1, "x"), lambda: bool(A == 1), lambda: 1 < A < 3])
+def test_refused_at_once(build: Any) -> None:
+    with pytest.raises(TypeMismatchError):
+        build()
+
+
+def test_nested_values_do_not_compare() -> None:
+    with pytest.raises(TypeMismatchError, match="compare its fields or elements"):
+        values(A == B, a=[[1]], b=[[1]])
+
+
+def test_not_keeps_null_and_tilde_does_not() -> None:
+    flags = pa.array([True, False, None])
+    assert values(not_(A), a=flags) == [False, True, None]
+    assert values(~A, a=flags) == [False, True, True]
+    assert values(A.is_not_false, a=flags) == [True, False, True]
+    assert values(True & A, a=flags) == [True, False, None]
+    assert values(and_(A, True, None), a=flags) == [None, False, None]
+
+
+def test_choices_have_one_type() -> None:
+    assert values(if_then_else(A > 1, 1, 2.5), a=[1, 2]) == [2.5, 1.0]
+    assert values(if_then_else(A > 1, None, "x"), a=[1, 2, None]) == ["x", None, "x"]
+    assert values(coalesce(A, lit(None), 5), a=pa.array([None, 1], pa.int8())) == [5, 1]
+    assert values(A.if_null("none"), a=pa.nulls(2)) == ["none", "none"]
+    assert values(if_then_else(True, A, 0), a=[1]) == [1]
