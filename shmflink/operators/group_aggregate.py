@@ -75,7 +75,7 @@ class LocalAggregateOperator(Operator):
         """Judges the table once, with the first SAMPLE_ROWS of it, and again when it is full."""
         rows = self._rows_in_table
         is_full = self._table.bytes > TABLE_BYTES_MAX
-        if not is_full and not SAMPLE_ROWS <= rows:
+        if not is_full and not rows >= SAMPLE_ROWS:
             return True
         groups = self._table.num_groups
         is_vain = groups * REDUCTION_MIN > rows if is_full else groups > rows * GROUPS_OF_SAMPLE_MAX
