@@ -48,7 +48,7 @@ def test_an_example_of_pyflink_prints_what_it_prints_on_flink(example: str, tmp_
     examples = folder()
     if examples is None:
         pytest.skip(
-            "PyFlink's examples are not here: install apache-flink, or `pip download --no-deps apache-flink`, unpack it "
+            "no examples of PyFlink: install apache-flink, or `pip download --no-deps apache-flink`, unpack it "
             f"and name its folder pyflink/examples/datastream in {FOLDER_VARIABLE}"
         )
     program = tmp_path / Path(example).name
