@@ -5,7 +5,7 @@
 use arrow_array::ArrayRef;
 
 use super::argument::{plain, Argument};
-use super::keys::{KeyBatch, Run};
+use super::encode::{KeyBatch, Run};
 use super::probe::RUN_ROWS;
 use super::state::Slots;
 use super::table::{Aggregate, Table};
@@ -61,7 +61,7 @@ impl Table {
     }
 
     fn lookup_row(&self, batch: &KeyBatch, run: &Run, row: usize) -> Option<u32> {
-        let (entries, hash) = (self.index.entries(), run.hashes[row]);
+        let (entries, hash) = (self.index.entries(), run.hash::<0>(row));
         let mut place = entries.place(hash);
         while let Some(id) = entries.next(&mut place, hash) {
             if self.has_words::<0>(self.address(id), run, row) && self.keys.is_same(batch, run, row, id as usize) {
