@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ __all__ = ["EXPECTED_ERRORS", "BoundExpressions", "Step"]
 EXPECTED_ERRORS: Final = (pa.ArrowException, ValueError, TypeError, ArithmeticError)
 """What functions raise for values and types that they cannot take."""
 
+_Columns: TypeAlias = pa.RecordBatch | Mapping[int, pa.Array]  # by index; those looked at are made, of a wide table
 _VALUE_SHOWN_MAX: Final = 80  # characters of an offending value in a message
 
 
@@ -85,7 +86,7 @@ class BoundExpressions:
         if batch.num_columns != len(self._schema):
             raise InternalError(f"bound to {self._schema.names}, given a batch of {batch.schema.names}")
         rows = batch.num_rows
-        values = self._run(batch.columns, rows, None)
+        values = self._run(batch, rows, None)
         return [self._output(values[output], rows, index) for index, output in enumerate(self._outputs)]
 
     def _output(self, value: Values, rows: int, index: int) -> pa.Array:
@@ -97,7 +98,7 @@ class BoundExpressions:
             return value.combine_chunks()
         return repeated(value, rows)
 
-    def _run(self, columns: Sequence[pa.Array], rows: int, wanted: frozenset[int] | None) -> list[Values]:
+    def _run(self, columns: _Columns, rows: int, wanted: frozenset[int] | None) -> list[Values]:
         """The values of every step, or of those wanted."""
         values: list[Values] = []
         is_failed = False
@@ -125,7 +126,7 @@ class BoundExpressions:
         return values
 
     def _recovered(
-        self, step: Step, inputs: list[Values], columns: Sequence[pa.Array], rows: int
+        self, step: Step, inputs: list[Values], columns: _Columns, rows: int
     ) -> tuple[list[Values], _Failure | None]:
         """The inputs again, those that failed computed on the rows that count; or the failure that remains."""
         selection = step.function.selection if step.function is not None else None
@@ -141,7 +142,7 @@ class BoundExpressions:
             inputs[index] = computed
         return inputs, None
 
-    def _on_selected(self, wanted: int, mask: Values, columns: Sequence[pa.Array], rows: int) -> Values:
+    def _on_selected(self, wanted: int, mask: Values, columns: _Columns, rows: int) -> Values:
         """One step on the rows of a mask, null in the others."""
         if isinstance(mask, pa.Scalar):
             mask = pa.repeat(mask, rows)
@@ -150,9 +151,9 @@ class BoundExpressions:
         if len(positions) == 0:
             return pa.nulls(rows, self._steps[wanted].kind)
         needed = self._below(wanted)
-        used = {self._steps[index].column for index in needed} - {None}
+        used = {self._steps[index].column for index in needed}
         taken = pa.array(positions)
-        part = [column.take(taken) if index in used else column for index, column in enumerate(columns)]
+        part = {index: columns[index].take(taken) for index in used if index is not None}
         value = self._run(part, len(positions), needed)[wanted]
         if isinstance(value, _Failure):
             return value.within(positions)

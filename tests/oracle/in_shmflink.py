@@ -99,7 +99,7 @@ class Describe(ProcessWindowFunction):
         total = context.global_state().get_state(self.total)
         fired.update((fired.value() or 0) + 1)
         total.update((total.value() or 0) + 1)
-        yield (key, bounds, fired.value(), sorted(map(repr, elements)))
+        yield (key, bounds, fired.value(), sorted(repr(tuple(element)) for element in elements))
 
     def clear(self, context: Any) -> None:
         if not self.merges:

@@ -184,5 +184,6 @@ def process_batch(stream: Stream, function: Any, key: Key) -> Results:
 
 def reduce_batch(stream: Stream, key: Key, function: Callable[[Any, Any], Any]) -> Stream:
     """The last update of each key."""
-    last = {typed(key(one.value)): one for one in reduce(stream, key, function) if isinstance(one, Event)}
-    return [*last.values(), END]
+    keys = [typed(key(one.value)) for one in stream if isinstance(one, Event)]
+    updates = [one for one in reduce(stream, key, function) if isinstance(one, Event)]
+    return [*dict(zip(keys, updates, strict=True)).values(), END]

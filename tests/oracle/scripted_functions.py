@@ -47,6 +47,8 @@ class Longest(AggregateFunction):
 class Commands:
     """States of all kinds, and what a command does to them."""
 
+    sees_marks = True
+
     def open(self, runtime_context: Any) -> None:
         self.value = runtime_context.get_state(ValueStateDescriptor("value", ANY))
         self.list = runtime_context.get_list_state(ListStateDescriptor("list", ANY))
@@ -63,7 +65,7 @@ class Commands:
             self.sum.get(),
             self.longest.get(),
         )
-        times = (ctx.timestamp(), ctx.timer_service().current_watermark())
+        times = (ctx.timestamp(), *([ctx.timer_service().current_watermark()] * self.sees_marks))
         return (ctx.get_current_key(), what, repr(times), repr(states))
 
     def obey(self, element: Any, ctx: Any) -> Iterator[Any]:
@@ -78,6 +80,15 @@ class Commands:
                 timers.register_processing_time_timer(number)
             case "delete processing timer":
                 timers.delete_processing_time_timer(number)
+            case "aside":
+                yield ASIDE, self.seen("aside", ctx)
+            case "show":
+                yield self.seen("element", ctx)
+            case _:
+                self.change(command, number)
+
+    def change(self, command: str, number: int) -> None:
+        match command:
             case "value":
                 self.value.update([number])
             case "change":  # without update: nothing may come of it
@@ -98,10 +109,6 @@ class Commands:
             case "clear":
                 for state in (self.value, self.list, self.map, self.sum, self.longest):
                     state.clear()
-            case "aside":
-                yield ASIDE, self.seen("aside", ctx)
-            case _:
-                yield self.seen("element", ctx)
 
     def ring(self, timestamp: int, ctx: Any) -> Iterator[Any]:
         """A timer that says what it sees, and sets another: every third in the past, which fires at once."""

@@ -152,6 +152,7 @@ class LineCounter:
         self._path = path
         self._charset = charset
         self._stream: ByteStream | None = None
+        self._piece = bytearray()
         self._place = 0
         self._lines = 0
 
@@ -159,12 +160,12 @@ class LineCounter:
         """The line (from 1) of a byte; places must not go back."""
         if self._stream is None:
             self._stream = open_text(self._files, self._path, self._charset)
-        piece = bytearray(_PIECE_BYTES)
+            self._piece = bytearray(_PIECE_BYTES)
         while self._place < place:
-            count = self._stream.readinto(memoryview(piece)[: place - self._place])
+            count = self._stream.readinto(memoryview(self._piece)[: place - self._place])
             if not count:
                 break
-            self._lines += piece.count(b"\n", 0, count)
+            self._lines += self._piece.count(b"\n", 0, count)
             self._place += count
         return self._lines + 1
 
