@@ -108,6 +108,7 @@ impl KeyColumn {
 }
 
 /// The key columns of one batch.
+#[derive(Default)]
 pub struct KeyBatch {
     columns: Vec<Incoming>,
 }
@@ -252,6 +253,12 @@ impl Keys {
         if run.has_nulls {
             self.write_masks(batch, run);
         }
+        write_hashes(self.words, run);
+    }
+
+    /// Hashes of words that were put into `run`, of keys that are neither null nor long.
+    pub fn hash_words(&self, run: &mut Run) {
+        (run.has_nulls, run.has_long) = (false, false);
         write_hashes(self.words, run);
     }
 
