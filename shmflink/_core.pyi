@@ -328,8 +328,8 @@ class GroupTable:
     """Groups rows by key and keeps the state of some aggregates for each group.
 
     `arguments` are the columns that the `calls` use: (name, function, indices of its arguments, parameters, whether it
-    is distinct). Batches are in one of three schemas, all of which begin with the key columns. Nulls are keys, NaN is one
-    key, -0.0 is 0.0. Batches are copied, not kept. A table between the first and the last batch of a drain takes no rows.
+    is distinct). Batches are in one of three schemas, which all begin with the key columns. Nulls are keys, NaN is one
+    key, -0.0 is 0.0. Batches are copied, not kept. Between the first and the last batch of a drain a table takes no rows.
     """
 
     def __new__(
@@ -356,7 +356,7 @@ class GroupTable:
         """The results of the next groups, as `drain_partials`."""
 
     def take_changed(self, rows_max: int) -> pa.RecordBatch | None:
-        """Results of groups that changed since this gave them last; None when all were given. Needs `tracks_changes`."""
+        """Results of groups that changed since they were given last; None when all were. Needs `tracks_changes`."""
 
     def clear(self) -> None: ...
     @property
@@ -387,7 +387,7 @@ class WindowTable:
 
     `keys`, `arguments`, `calls`: as of a `GroupTable`. `names`: of the result's columns for a window's start and end.
     Results have the key columns, start and end (timestamp[ms]), a column for each call and `__timestamp`, which is the
-    window's greatest timestamp. All times are in milliseconds. After `update`, `merge` and `advance`: `take_results` until
+    window's greatest timestamp. All times are in milliseconds. After `update`, `merge`, `advance`: `take_results` until
     it gives None.
     """
 
@@ -586,14 +586,14 @@ def csv_lines(
 
 # functions
 #
-# Kernels of expressions: one array in, one of equal length out, null where the value is null. `texts` are `pa.string()`.
+# Kernels of expressions: one array in, one of equal length out, null where the value is. `texts` are `pa.string()`.
 # The GIL is released. ValueError for a value that cannot be taken, TypeError for a type or a pattern that cannot.
 
 def format_moments(moments: pa.Array, per_second: int, pattern: str) -> pa.Array:
     """Ticks since 1970 (int64), `per_second` of them, by a pattern of Java's `DateTimeFormatter`."""
 
 def months_later(days: pa.Array, months: pa.Array) -> pa.Array:
-    """Days since 1970, so many months later: the same day of the month or its last. All int64; nulls are not looked at."""
+    """Days since 1970, so many months later: the same day of the month or its last. All int64; nulls are ignored."""
 
 def parse_moments(
     texts: pa.Array, per_second: int, *, pattern: str | None = None, is_time: bool = False, is_strict: bool = False
@@ -613,7 +613,7 @@ def url_decode(texts: pa.Array) -> pa.Array:
     """The reverse of `url_encode`; null for a broken escape or what is no UTF-8."""
 
 def parse_url(texts: pa.Array, part: str, key: str | None = None) -> pa.Array:
-    """PROTOCOL, AUTHORITY, USERINFO, HOST, PATH, FILE, QUERY (or the value of one key) or REF; null where there is none."""
+    """PROTOCOL, AUTHORITY, USERINFO, HOST, PATH, FILE, QUERY (or one key's value) or REF; null where there is none."""
 
 def inet_aton(texts: pa.Array) -> pa.Array:
     """IPv4 addresses as int64, also MySQL's short forms; null for other text."""
@@ -656,7 +656,7 @@ def json_string(values: pa.Array) -> pa.Array:
 # functions/strings: kernels of string expressions
 #
 # A column of one row stands for all `rows`: a constant. Strings are `pa.string()`, numbers int64. Null where an
-# argument is. Positions count code points from 1. The GIL is released. ValueError for a regular expression that is none.
+# argument is. Positions count code points from 1. The GIL is released. ValueError for an invalid regular expression.
 
 def split_text(texts: pa.Array, separator: str | None = None) -> pa.ListArray:
     """A list of the parts between separators: one part where there is none. An empty separator parts the characters;

@@ -24,6 +24,8 @@ _SPLITS_PER_READER: Final = 4
 class ArrowSource(Source):
     """*shmflink only.* The rows of a table. They travel with the job, so write large tables to a file instead."""
 
+    gives_timestamps = False
+
     def __init__(self, table: pa.Table) -> None:
         self._type = ColumnsTypeInfo(table.schema)
         plain = table.cast(self._type.schema) if table.schema != self._type.schema else table

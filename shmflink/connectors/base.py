@@ -113,6 +113,8 @@ class Source(ABC):
     """Description of a source."""
 
     boundedness: Boundedness = Boundedness.BOUNDED
+    gives_timestamps: bool = True
+    """False where batches never have timestamps, so that event time needs a timestamp assigner or column."""
 
     @abstractmethod
     def create_enumerator(self, parallelism: int, state: Any = None) -> SplitEnumerator: ...

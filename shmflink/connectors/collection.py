@@ -31,6 +31,8 @@ class CollectionSource(Source):
     in.
     """
 
+    gives_timestamps = False
+
     def __init__(self, items: Iterable[Any], type_info: TypeInformation | None = None) -> None:
         """Raises TypeMismatchError or SerializationError for an element that cannot travel."""
         self._type = type_info

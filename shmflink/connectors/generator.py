@@ -40,6 +40,8 @@ class GeneratorSource(Source):
     rows says which columns there are.
     """
 
+    gives_timestamps = False
+
     def __init__(
         self,
         function: Generate,

@@ -28,6 +28,8 @@ _INT64: Final = np.iinfo(np.int64)
 class NumberSequenceSource(Source):
     """The integers from `start` to `end`, both included, in as many ascending runs as there are readers."""
 
+    gives_timestamps = False
+
     def __init__(self, start: int, end: int) -> None:
         """Raises ConfigurationError where `start` > `end` or a bound does not fit 64 bits."""
         if not _INT64.min <= start <= end <= _INT64.max:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import decimal
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -78,7 +79,7 @@ def _instant_of(value: Any) -> Instant:
     return Instant(micros // 1_000_000, micros % 1_000_000 * 1000)
 
 
-_EPOCH: Final = pa.scalar(0, pa.timestamp("us")).as_py()
+_EPOCH: Final = dt.datetime(1970, 1, 1)  # noqa: DTZ001  without a zone, as columns of instants are
 _ENCODERS: Final[dict[str, Callable[[Any], Any]]] = {"dec": str, "big": str, "inst": _instant_to_micros}
 _DECODERS: Final[dict[str, Callable[[Any], Any]]] = {
     "dec": decimal.Decimal,

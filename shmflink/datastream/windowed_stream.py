@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from shmflink.core.typeinfo import RowTypeInfo, TypeInformation, Types
 from shmflink.datastream.functions import ReduceFunction
 from shmflink.datastream.output_tag import OutputTag
+from shmflink.datastream.time_checks import check_timestamps
 from shmflink.datastream.window_aggregates import WindowSettings, aggregate_expressions, are_expressions
 from shmflink.datastream.window_functions import (
     AggregateFunction,
@@ -47,6 +48,7 @@ class _Windowed:
         """Made by `window()` and `window_all()`, not by users."""
         if not isinstance(window_assigner, WindowAssigner):
             raise TypeError(f"a window is given by a WindowAssigner, got {window_assigner!r}")
+        check_timestamps(stream.get_transformation(), window_assigner)
         self._stream = stream
         self._settings = WindowSettings(window_assigner)
 
@@ -60,11 +62,7 @@ class _Windowed:
 
     def trigger(self, trigger: Trigger) -> Self:
         """Says when a window fires, instead of the assigner's own trigger."""
-        if isinstance(self._settings.assigner, MergingWindowAssigner) and not trigger.can_merge():
-            raise JobGraphError(
-                f"{trigger} cannot be used with {self._settings.assigner}, whose windows merge: can_merge() is "
-                "False. Use EventTimeTrigger, ProcessingTimeTrigger, CountTrigger, or define can_merge() and on_merge()"
-            )
+        _check_merging(self._settings.assigner, trigger)
         self._settings = replace(self._settings, trigger=trigger)
         return self
 
@@ -151,9 +149,11 @@ class _Windowed:
         settings = self._settings
         if settings.evictor is not None and not isinstance(contents, ListStateDescriptor):
             raise JobGraphError("an evictor needs the elements themselves: use apply() or process()")
+        trigger = settings.trigger or settings.assigner.get_default_trigger(self.get_execution_environment())
+        _check_merging(settings.assigner, trigger, contents)
         spec = WindowSpec(
             settings.assigner,
-            settings.trigger or settings.assigner.get_default_trigger(self.get_execution_environment()),
+            trigger,
             contents,
             settings.allowed_lateness_ms,
             settings.late_data,
@@ -179,3 +179,23 @@ class AllWindowedStream(_Windowed):
 
     _is_all = True
     _kinds = (AllWindowFunction, ProcessAllWindowFunction)
+
+
+def _check_merging(assigner: WindowAssigner, trigger: Trigger, contents: StateDescriptor | None = None) -> None:
+    """Windows that merge need a trigger and contents that do.
+
+    Raises:
+        JobGraphError: one of them does not.
+    """
+    if not isinstance(assigner, MergingWindowAssigner):
+        return
+    if not trigger.can_merge():
+        raise JobGraphError(
+            f"{trigger} cannot be used with {assigner}, whose windows merge: can_merge() is False. Use "
+            "EventTimeTrigger, ProcessingTimeTrigger, CountTrigger, or define can_merge() and on_merge()"
+        )
+    if isinstance(contents, AggregatingStateDescriptor):
+        function = contents.get_agg_function()
+        if not callable(getattr(function, "merge", None)):
+            name = type(function).__name__
+            raise JobGraphError(f"aggregate(): windows of {assigner} merge, so {name} must define merge(acc_a, acc_b)")

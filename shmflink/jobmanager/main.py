@@ -75,7 +75,15 @@ def _preload() -> None:
     for package in _PRELOAD_PACKAGES:
         for found in pkgutil.iter_modules(importlib.import_module(package).__path__, f"{package}."):
             importlib.import_module(found.name)
+    _meet_pandas()
     gc.freeze()  # the collector would touch, and so copy, every shared page in every child
+
+
+def _meet_pandas() -> None:
+    """pyarrow imports pandas, where it is installed, when it makes its first scalar: here once, not in every child."""
+    import pyarrow as pa
+
+    pa.scalar(0)
 
 
 def _raise_descriptor_limit() -> None:

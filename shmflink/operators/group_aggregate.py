@@ -27,7 +27,7 @@ OUTPUT_ROWS_MAX: Final = 1 << 16  # rows of one batch of partial or final result
 TABLE_BYTES_MAX: Final = 16 << 20  # of a local table: beyond, its cache misses cost what the shuffle does
 SAMPLE_ROWS: Final = 1 << 16  # after so many rows in an empty table its reduction is judged for the first time
 GROUPS_OF_SAMPLE_MAX: Final = 0.95  # groups per row of the sample beyond which the keys do not repeat
-REDUCTION_MIN: Final = 1.5  # rows per group of a full table below which aggregating does not pay
+REDUCTION_MIN: Final = 1.5  # rows per group, of a table that is to be sent, below which aggregating does not pay
 PASSED_ROWS_MIN: Final = 1 << 21  # rows passed on as they are before the next try ...
 PASSED_ROWS_MAX: Final = 1 << 26  # ... doubled with each try in vain, up to this
 
@@ -57,10 +57,8 @@ class LocalAggregateOperator(Operator):
             return
         self._table.update(columns)
         self._rows_in_table += columns.num_rows
-        if not self._is_batch:
-            self._judge(self._rows_in_table)
-            yield from self._drain()
-        elif not self._is_worth_it() or self._table.bytes > TABLE_BYTES_MAX:
+        is_full = not self._is_batch or self._table.bytes > TABLE_BYTES_MAX
+        if not self._is_worth_it(is_full=is_full) or is_full:
             yield from self._drain()
 
     def process_control(self, element: ControlElement) -> Iterator[Element]:
@@ -71,28 +69,19 @@ class LocalAggregateOperator(Operator):
     def finish(self) -> Iterator[Batch]:
         yield from self._drain()
 
-    def _is_worth_it(self) -> bool:
-        """Judges the table once, with the first SAMPLE_ROWS of it, and again when it is full."""
-        rows = self._rows_in_table
-        is_full = self._table.bytes > TABLE_BYTES_MAX
-        if not is_full and not SAMPLE_ROWS <= rows:
-            return True
-        groups = self._table.num_groups
-        is_vain = groups * REDUCTION_MIN > rows if is_full else groups > rows * GROUPS_OF_SAMPLE_MAX
-        if is_vain:
+    def _is_worth_it(self, *, is_full: bool) -> bool:
+        """False, and rows are passed on from now on, where the table does not make few rows of many."""
+        rows, groups = self._rows_in_table, self._table.num_groups
+        if is_full:
+            is_in_vain = groups * REDUCTION_MIN > rows
+        else:
+            is_in_vain = rows >= SAMPLE_ROWS and groups > rows * GROUPS_OF_SAMPLE_MAX
+        if is_in_vain:
             self._pass_rows = self._pass_rows_next
             self._pass_rows_next = min(2 * self._pass_rows_next, PASSED_ROWS_MAX)
         elif is_full:
             self._pass_rows_next = PASSED_ROWS_MIN
-        return not is_vain
-
-    def _judge(self, rows: int) -> None:
-        """Streaming: each input batch is a sample."""
-        if self._table.num_groups * REDUCTION_MIN > rows and self._spec.keys:
-            self._pass_rows = self._pass_rows_next
-            self._pass_rows_next = min(2 * self._pass_rows_next, PASSED_ROWS_MAX)
-        else:
-            self._pass_rows_next = PASSED_ROWS_MIN
+        return not is_in_vain
 
     def _drain(self) -> Iterator[Batch]:
         self._rows_in_table = 0

@@ -31,8 +31,8 @@ class AggregateSpec:
         partial_schema   keys, then the state of each call (`name`, or `name.part` where it has several columns)
         result_schema    keys, then the result of each call
 
-    Null is a key as any other, NaN is one key, -0.0 is 0.0. Raises TypeMismatchError where a call does not take the types
-    of its arguments. Pickled as its three parts.
+    Null is a key as any other, NaN is one key, -0.0 is 0.0. Raises TypeMismatchError where a call does not take the
+    types of its arguments. Pickled as its three parts.
     """
 
     schema: pa.Schema

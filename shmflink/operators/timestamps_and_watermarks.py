@@ -24,6 +24,11 @@ class TimestampsAndWatermarksOperator(Operator):
         self._strategy = strategy
         self._assignment = TimestampAssignment(strategy.timestamp_assigner)
 
+    @property
+    def assigns(self) -> bool:
+        """Whether it sets timestamps; else records keep theirs."""
+        return self._strategy.timestamp_assigner is not None
+
     def open(self, context: OperatorContext) -> None:
         self._time = context.processing_time
         self._assignment.open(context)

@@ -27,7 +27,7 @@ class Context:
         self.mark = NO_TIME
         self.now = 0
         self.domain: Domain | None = None
-        self.timers: set[tuple[int, Any, Domain]] = set()
+        self.timers: dict[tuple[int, Any, Domain], Any] = {}  # to the key itself
         self.broadcast: dict[str, dict[Any, Any]] = {}
         self.is_ending = False
 
@@ -50,20 +50,20 @@ class Context:
         return self.now
 
     def register_event_time_timer(self, time: int) -> None:
-        self._add((time, self.key, Domain.EVENT_TIME))
+        self._add(time, Domain.EVENT_TIME)
 
     def delete_event_time_timer(self, time: int) -> None:
-        self.timers.discard((time, self.key, Domain.EVENT_TIME))
+        self.timers.pop((time, typed(self.key), Domain.EVENT_TIME), None)
 
     def register_processing_time_timer(self, time: int) -> None:
-        self._add((time, self.key, Domain.PROCESSING_TIME))
+        self._add(time, Domain.PROCESSING_TIME)
 
     def delete_processing_time_timer(self, time: int) -> None:
-        self.timers.discard((time, self.key, Domain.PROCESSING_TIME))
+        self.timers.pop((time, typed(self.key), Domain.PROCESSING_TIME), None)
 
-    def _add(self, timer: tuple[int, Any, Domain]) -> None:
+    def _add(self, time: int, domain: Domain) -> None:
         if not self.is_ending:
-            self.timers.add(timer)
+            self.timers[time, typed(self.key), domain] = self.key
 
     def get_broadcast_state(self, descriptor: Any) -> Map:
         return Map(self.broadcast, descriptor.name)
@@ -105,8 +105,8 @@ class Run:
     def _fire(self, domain: Domain, until: int) -> None:
         while due := [timer for timer in self.context.timers if timer[2] is domain and timer[0] <= until]:
             timer = min(due, key=lambda one: one[0])
-            self.context.timers.remove(timer)
-            self.context.time, self.context.key, self.context.domain = timer
+            self.context.key = self.context.timers.pop(timer)
+            self.context.time, _, self.context.domain = timer
             on_timer = getattr(self.function, "on_timer", None)
             if on_timer is not None:
                 self.results.emit(on_timer(timer[0], self.context), timer[0])

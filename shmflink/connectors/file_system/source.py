@@ -67,6 +67,8 @@ class FileSource(Source):
     names that begin with `.` or `_`), globs, or URIs of other file systems.
     """
 
+    gives_timestamps = False
+
     def __init__(
         self, scan: FileScan, paths: Sequence[str], *, splits_files: bool, monitor_interval_ms: int | None = None
     ) -> None:

@@ -199,16 +199,57 @@ class ProcessingTimeTrigger(_QuietTrigger):
         ctx.delete_processing_time_timer(window.max_timestamp())
 
 
-def _fire_time(reduce: Any) -> ReducingStateDescriptor:
-    return ReducingStateDescriptor("fire-time", reduce, Types.LONG())
-
-
-class ContinuousEventTimeTrigger(_QuietTrigger):
-    """Fires at every interval of event time, and at the window's end."""
+class _ContinuousTrigger(_QuietTrigger):
+    """Fires at every interval. The time of the next firing is state: one timer for each window."""
 
     def __init__(self, interval: int) -> None:
         self.interval = interval
-        self._fire_time = _fire_time(min)
+        self._next = ReducingStateDescriptor("fire-time", min, Types.LONG())
+
+    def can_merge(self) -> bool:
+        return True
+
+    def _register(self, ctx: _Context, time: int) -> None:
+        raise NotImplementedError(f"{type(self).__name__} does not define _register()")
+
+    def _delete(self, ctx: _Context, time: int) -> None:
+        raise NotImplementedError(f"{type(self).__name__} does not define _delete()")
+
+    def _begin(self, time: int, window: Window, ctx: _Context) -> None:
+        """The first timer of a window, at the interval's next border after `time`."""
+        if ctx.get_partitioned_state(self._next).get() is None:
+            self._go_on(time - time % self.interval, window, ctx)
+
+    def _fires(self, time: int, window: Window, ctx: _Context) -> bool:
+        """Whether a timer is the one that was waited for; then the next one is registered."""
+        state = ctx.get_partitioned_state(self._next)
+        if state.get() != time:
+            return False
+        state.clear()
+        self._go_on(time, window, ctx)
+        return True
+
+    def _go_on(self, time: int, window: Window, ctx: _Context) -> None:
+        next_ms = min(time + self.interval, window.max_timestamp())
+        ctx.get_partitioned_state(self._next).add(next_ms)
+        self._register(ctx, next_ms)
+
+    def on_merge(self, window: Window, ctx: _MergeContext) -> None:
+        ctx.merge_partitioned_state(self._next)
+        next_ms = ctx.get_partitioned_state(self._next).get()
+        if next_ms is not None:
+            self._register(ctx, next_ms)
+
+    def clear(self, window: Window, ctx: _Context) -> None:
+        state = ctx.get_partitioned_state(self._next)
+        next_ms = state.get()
+        if next_ms is not None:
+            self._delete(ctx, next_ms)
+            state.clear()
+
+
+class ContinuousEventTimeTrigger(_ContinuousTrigger):
+    """Fires at every interval of event time, and at the window's end."""
 
     @staticmethod
     def of(interval: Time) -> ContinuousEventTimeTrigger:
@@ -218,89 +259,39 @@ class ContinuousEventTimeTrigger(_QuietTrigger):
         if window.max_timestamp() <= ctx.get_current_watermark():
             return TriggerResult.FIRE
         ctx.register_event_time_timer(window.max_timestamp())
-        state = ctx.get_partitioned_state(self._fire_time)
-        if state.get() is None:
-            self._register_next(timestamp - timestamp % self.interval, window, ctx, state)
+        self._begin(timestamp, window, ctx)
         return TriggerResult.CONTINUE
 
     def on_event_time(self, time: int, window: Window, ctx: _Context) -> TriggerResult:
-        if time == window.max_timestamp():
-            return TriggerResult.FIRE
-        state = ctx.get_partitioned_state(self._fire_time)
-        if state.get() != time:
-            return TriggerResult.CONTINUE
-        state.clear()
-        self._register_next(time, window, ctx, state)
-        return TriggerResult.FIRE
+        is_due = time == window.max_timestamp() or self._fires(time, window, ctx)
+        return TriggerResult.FIRE if is_due else TriggerResult.CONTINUE
 
-    def can_merge(self) -> bool:
-        return True
+    def _register(self, ctx: _Context, time: int) -> None:
+        ctx.register_event_time_timer(time)
 
-    def on_merge(self, window: Window, ctx: _MergeContext) -> None:
-        ctx.merge_partitioned_state(self._fire_time)
-        next_ms = ctx.get_partitioned_state(self._fire_time).get()
-        if next_ms is not None:
-            ctx.register_event_time_timer(next_ms)
-
-    def clear(self, window: Window, ctx: _Context) -> None:
-        state = ctx.get_partitioned_state(self._fire_time)
-        next_ms = state.get()
-        if next_ms is not None:
-            ctx.delete_event_time_timer(next_ms)
-            state.clear()
-
-    def _register_next(self, time: int, window: Window, ctx: _Context, state: Any) -> None:
-        next_ms = min(time + self.interval, window.max_timestamp())
-        state.add(next_ms)
-        ctx.register_event_time_timer(next_ms)
+    def _delete(self, ctx: _Context, time: int) -> None:
+        ctx.delete_event_time_timer(time)
 
 
-class ContinuousProcessingTimeTrigger(_QuietTrigger):
+class ContinuousProcessingTimeTrigger(_ContinuousTrigger):
     """Fires at every interval of processing time."""
-
-    def __init__(self, interval: int) -> None:
-        self.interval = interval
-        self._fire_time = _fire_time(min)
 
     @staticmethod
     def of(interval: Time) -> ContinuousProcessingTimeTrigger:
         return ContinuousProcessingTimeTrigger(interval.to_milliseconds())
 
     def on_element(self, element: Any, timestamp: int, window: Window, ctx: _Context) -> TriggerResult:
-        state = ctx.get_partitioned_state(self._fire_time)
-        if state.get() is None:
-            now_ms = ctx.get_current_processing_time()
-            self._register_next(now_ms - now_ms % self.interval, window, ctx, state)
+        self._begin(ctx.get_current_processing_time(), window, ctx)
         return TriggerResult.CONTINUE
 
     def on_processing_time(self, time: int, window: Window, ctx: _Context) -> TriggerResult:
-        state = ctx.get_partitioned_state(self._fire_time)
-        if state.get() != time:
-            return TriggerResult.CONTINUE
-        state.clear()
-        self._register_next(time, window, ctx, state)
-        return TriggerResult.FIRE
+        return TriggerResult.FIRE if self._fires(time, window, ctx) else TriggerResult.CONTINUE
 
-    def can_merge(self) -> bool:
-        return True
+    def _register(self, ctx: _Context, time: int) -> None:
+        ctx.register_processing_time_timer(time)
 
-    def on_merge(self, window: Window, ctx: _MergeContext) -> None:
-        ctx.merge_partitioned_state(self._fire_time)
-        next_ms = ctx.get_partitioned_state(self._fire_time).get()
-        if next_ms is not None:
-            ctx.register_processing_time_timer(next_ms)
-
-    def clear(self, window: Window, ctx: _Context) -> None:
-        state = ctx.get_partitioned_state(self._fire_time)
-        next_ms = state.get()
-        if next_ms is not None:
-            ctx.delete_processing_time_timer(next_ms)
-            state.clear()
-
-    def _register_next(self, time: int, window: Window, ctx: _Context, state: Any) -> None:
-        next_ms = min(time + self.interval, window.max_timestamp())
-        state.add(next_ms)
-        ctx.register_processing_time_timer(next_ms)
+    def _delete(self, ctx: _Context, time: int) -> None:
+        ctx.delete_processing_time_timer(time)
 
 
 class CountTrigger(_QuietTrigger):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import repeat
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from shmflink.core.batch import Batch
 from shmflink.core.elements import MIN_TIMESTAMP_MS
@@ -21,7 +21,7 @@ from shmflink.operators.process import KeyedOperator, Outputs
 from shmflink.operators.record_outputs import OUTPUT_ROWS_MAX
 from shmflink.operators.runtime_context import OperatorRuntimeContext
 from shmflink.operators.timer_service import TimeDomain
-from shmflink.operators.user_function import UserFunction
+from shmflink.operators.user_function import UserFunction, has_user_frame, row_index, shorten_record
 from shmflink.operators.windows.assigners import MergingWindowAssigner, WindowAssigner
 from shmflink.operators.windows.evictors import Evictor
 from shmflink.operators.windows.merging import MergingWindowSet
@@ -108,10 +108,16 @@ class WindowOperator(KeyedOperator):
             try:
                 yield from self._element(key, row, stamp)  # per row: assigner, trigger and function are the user's
             except Exception as error:
-                self._function.fail_at(error, rows, iterator)
+                self._fail(error, rows[row_index(rows, iterator)])
             if len(outputs.rows) >= OUTPUT_ROWS_MAX:
                 yield from outputs.take()
         yield from outputs.take()
+
+    def _fail(self, error: Exception, record: Any) -> NoReturn:
+        """What we say ourselves of an element is not the failure of a function."""
+        if isinstance(error, UsageError) and not has_user_frame(error):
+            raise type(error)(f"operator '{self._name}': {error}\nrecord: {shorten_record(record)}") from error
+        self._function.fail(error, record)
 
     def _element(self, key: Any, row: Any, stamp: int) -> Outputs:
         self._key_entry.entry = key

@@ -5,7 +5,7 @@
 use arrow_array::ArrayRef;
 
 use super::argument::{plain, Argument};
-use super::keys::{KeyBatch, Run};
+use super::encode::{KeyBatch, Run};
 use super::probe::RUN_ROWS;
 use super::state::{FromRows, Slots};
 use super::table::{Aggregate, Table};
@@ -61,7 +61,7 @@ impl Table {
     }
 
     fn lookup_row(&self, batch: &KeyBatch, run: &Run, row: usize) -> Option<u32> {
-        let (entries, hash) = (self.index.entries(), run.hashes[row]);
+        let (entries, hash) = (self.index.entries(), run.hash::<0>(row));
         let mut place = entries.place(hash);
         while let Some(id) = entries.next(&mut place, hash) {
             if self.has_words::<0>(self.address(id), run, row) && self.keys.is_same(batch, run, row, id as usize) {
@@ -145,7 +145,11 @@ impl Table {
     /// Adds all groups of another table of the same keys and calls.
     pub fn absorb(&mut self, other: &Self) -> Result<(), ExchangeError> {
         if self.is_in_rows() && other.is_in_rows() {
-            return if self.groups == 0 { self.copy(other) } else { self.absorb_rows(other) };
+            return if self.groups == 0 {
+                self.copy(other)
+            } else {
+                self.absorb_rows(other)
+            };
         }
         for start in (0..other.groups).step_by(ABSORBED_ROWS) {
             let ids: Vec<u32> = (start as u32..(start + ABSORBED_ROWS).min(other.groups) as u32).collect();
@@ -183,12 +187,12 @@ impl Table {
                 rows: other.rows.address().wrapping_add(start * stride),
                 stride,
             };
-            (run.start, run.len) = (0, len);
+            (run.start, run.len, run.words_of_key) = (0, len, words);
+            (run.has_nulls, run.has_long) = (false, false);
             run.words.clear();
             for row in 0..len {
                 run.words.extend((0..words).map(|word| rows.read::<u64>(row, word * 8)));
             }
-            self.keys.hash_words(&mut run);
             self.make_room(len)?;
             self.ids.resize(len, 0);
             self.addresses.resize(len, std::ptr::null_mut());

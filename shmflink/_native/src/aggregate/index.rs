@@ -1,7 +1,7 @@
 //! From hash to group: open addressing with linear probing.
 //!
 //! ```text
-//! entry (8 bytes)   0 = free, else  upper half of the hash << 32 | group + 1
+//! entry (8 bytes)   0 = free, else  upper half of the hash << 32 | group
 //! place             the uppermost bits of the hash, so of the entry
 //! ```
 //! Because the place is a prefix of the hash, entries lie in the order of their hashes: doubling goes through the index
@@ -51,7 +51,7 @@ impl Entries {
         loop {
             let entry = self.entry(*place);
             if (entry ^ hash) >> 32 == 0 {
-                return Some(entry as u32 - 1);
+                return Some(entry as u32);
             }
             if entry == 0 {
                 return None;
@@ -148,7 +148,7 @@ impl Index {
     /// Writes `group` to the free place at which a search ended.
     #[inline(always)]
     pub fn claim(&mut self, place: usize, hash: u64, group: u32) {
-        self.entries().write(place, hash >> 32 << 32 | (u64::from(group) + 1));
+        self.entries().write(place, hash >> 32 << 32 | u64::from(group));
         self.groups += 1;
     }
 }

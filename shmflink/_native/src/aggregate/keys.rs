@@ -13,74 +13,17 @@
 
 use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
 use arrow_array::{make_array, new_null_array, Array, ArrayRef, BinaryArray, BinaryViewArray, StringViewArray};
 use arrow_array::{FixedSizeBinaryArray, LargeBinaryArray, LargeStringArray, StringArray};
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
-use arrow_data::{ArrayData, ArrayDataBuilder};
-use arrow_row::{RowConverter, Rows, SortField};
-use arrow_schema::{DataType, IntervalUnit};
+use arrow_data::ArrayDataBuilder;
+use arrow_schema::DataType;
 
-use super::argument::fixed_bytes;
-use super::index::HASH_BIT;
+use super::encode::{write_column, Incoming, KeyBatch, Kind, Out, Run, LENGTH_MASK, LONG};
 use crate::exchange::error::ExchangeError;
-use crate::exchange::hash::{fold, hash_bytes, P0, P1, P2};
 
-const INLINE_BYTES: usize = 15;
-const LONG: u64 = 0xff << 56;
-const LENGTH_MASK: u64 = (1 << 56) - 1;
-const SEED_LONG: u64 = 0x6c6f_6e67_0000_0001;
 /// One bit of the null mask each.
 pub const COLUMNS_MAX: usize = 64;
-
-enum Kind {
-    Nothing,
-    Bits,
-    /// A value of 1, 2, 4 or 8 bytes.
-    Word(usize),
-    Float(usize),
-    /// A value of so many words.
-    Words(usize),
-    Bytes,
-    Encoded(RowConverter),
-}
-
-impl Kind {
-    fn of(data_type: &DataType) -> Result<Self, ExchangeError> {
-        Ok(match data_type {
-            DataType::Null => Self::Nothing,
-            DataType::Boolean => Self::Bits,
-            DataType::Float16 => Self::Float(2),
-            DataType::Float32 => Self::Float(4),
-            DataType::Float64 => Self::Float(8),
-            DataType::Interval(IntervalUnit::MonthDayNano) => Self::Words(2),
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Self::Bytes,
-            DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
-                Self::Bytes
-            }
-            other => match fixed_bytes(other) {
-                Some(bytes) if bytes <= 8 => Self::Word(bytes),
-                Some(bytes) => Self::Words(bytes / 8),
-                None => {
-                    let field = SortField::new(other.clone());
-                    let converter = RowConverter::new(vec![field]).map_err(|_| {
-                        ExchangeError::Unfit(format!("a column of type {other} cannot be a key of an aggregate"))
-                    })?;
-                    Self::Encoded(converter)
-                }
-            },
-        })
-    }
-
-    fn words(&self) -> usize {
-        match self {
-            Self::Nothing => 0,
-            Self::Bits | Self::Word(_) | Self::Float(_) => 1,
-            Self::Words(count) => *count,
-            Self::Bytes | Self::Encoded(_) => 2,
-        }
-    }
-}
 
 /// One key column of a table: how it lies in the rows, and the bytes of long keys.
 struct KeyColumn {
@@ -105,48 +48,6 @@ impl KeyColumn {
         self.places[group] = self.heap.len();
         self.heap.extend_from_slice(bytes);
     }
-}
-
-/// The key columns of one batch.
-#[derive(Default)]
-pub struct KeyBatch {
-    columns: Vec<Incoming>,
-}
-
-struct Incoming {
-    array: ArrayRef,
-    data: ArrayData,
-    nulls: Option<NullBuffer>,
-    rows: Option<Rows>,
-}
-
-impl Incoming {
-    fn bytes_at(&self, row: usize) -> &[u8] {
-        if let Some(rows) = &self.rows {
-            return rows.row(row).data();
-        }
-        match self.array.data_type() {
-            DataType::Utf8 => self.array.as_string::<i32>().value(row).as_bytes(),
-            DataType::LargeUtf8 => self.array.as_string::<i64>().value(row).as_bytes(),
-            DataType::Binary => self.array.as_binary::<i32>().value(row),
-            DataType::LargeBinary => self.array.as_binary::<i64>().value(row),
-            DataType::Utf8View => self.array.as_string_view().value(row).as_bytes(),
-            DataType::BinaryView => self.array.as_binary_view().value(row),
-            _ => self.array.as_fixed_size_binary().value(row),
-        }
-    }
-}
-
-/// Some rows of a batch, their keys in the form of this module.
-#[derive(Default)]
-pub struct Run {
-    pub words: Vec<u64>,
-    pub masks: Vec<u64>,
-    pub hashes: Vec<u64>,
-    pub has_nulls: bool,
-    pub has_long: bool,
-    pub start: usize,
-    pub len: usize,
 }
 
 /// The keys of a table.
@@ -212,24 +113,14 @@ impl Keys {
     }
 
     pub fn batch(&self, arrays: &[ArrayRef]) -> Result<KeyBatch, ExchangeError> {
-        let columns = self.columns.iter().zip(arrays).map(|(column, array)| {
-            let rows = match &column.kind {
-                Kind::Encoded(converter) => Some(converter.convert_columns(std::slice::from_ref(array))?),
-                _ => None,
-            };
-            Ok(Incoming {
-                array: array.clone(),
-                data: array.to_data(),
-                nulls: array.logical_nulls().filter(|nulls| nulls.null_count() > 0),
-                rows,
-            })
-        });
+        let columns = self.columns.iter().zip(arrays);
+        let columns = columns.map(|(column, array)| Incoming::new(&column.kind, array));
         Ok(KeyBatch {
             columns: columns.collect::<Result<_, ExchangeError>>()?,
         })
     }
 
-    /// Words, masks and hashes of the rows `start` to `start + len`, which may become groups.
+    /// Words and masks of the rows `start` to `start + len`, which may become groups.
     pub fn encode(&mut self, batch: &KeyBatch, start: usize, len: usize, run: &mut Run) {
         self.encode_only(batch, start, len, run);
         self.has_nulls |= run.has_nulls;
@@ -238,7 +129,7 @@ impl Keys {
 
     /// As `encode`, of rows that do not become groups.
     pub fn encode_only(&self, batch: &KeyBatch, start: usize, len: usize, run: &mut Run) {
-        (run.start, run.len) = (start, len);
+        (run.start, run.len, run.words_of_key) = (start, len, self.words);
         run.words.resize(len * self.words, 0);
         run.has_nulls = batch.columns.iter().any(|column| column.nulls.is_some());
         run.has_long = false;
@@ -253,13 +144,6 @@ impl Keys {
         if run.has_nulls {
             self.write_masks(batch, run);
         }
-        write_hashes(self.words, run);
-    }
-
-    /// Hashes of words that were put into `run`, of keys that are neither null nor long.
-    pub fn hash_words(&self, run: &mut Run) {
-        (run.has_nulls, run.has_long) = (false, false);
-        write_hashes(self.words, run);
     }
 
     fn write_masks(&self, batch: &KeyBatch, run: &mut Run) {
@@ -389,139 +273,6 @@ impl Keys {
     }
 }
 
-struct Out<'a> {
-    words: &'a mut [u64],
-    offset: usize,
-    step: usize,
-}
-
-impl Out<'_> {
-    /// Writes a word for each value, in order of the rows.
-    #[inline(always)]
-    fn fill(self, values: impl Iterator<Item = u64>) {
-        match (self.step, self.offset) {
-            (1, _) => self
-                .words
-                .iter_mut()
-                .zip(values)
-                .for_each(|(word, value)| *word = value),
-            (2, 0) => {
-                let words = self.words.as_chunks_mut::<2>().0;
-                words.iter_mut().zip(values).for_each(|(words, value)| words[0] = value);
-            }
-            (2, _) => {
-                let words = self.words.as_chunks_mut::<2>().0;
-                words.iter_mut().zip(values).for_each(|(words, value)| words[1] = value);
-            }
-            _ => {
-                let words = self.words[self.offset..].iter_mut().step_by(self.step);
-                words.zip(values).for_each(|(word, value)| *word = value);
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn fill_pairs(self, pairs: impl Iterator<Item = (u64, u64)>) {
-        for (words, (first, second)) in self.words.chunks_exact_mut(self.step).zip(pairs) {
-            words[self.offset] = first;
-            words[self.offset + 1] = second;
-        }
-    }
-}
-
-/// Writes the words of some rows; true where one of them is long. Nulls are not looked at.
-fn write_column(kind: &Kind, incoming: &Incoming, start: usize, len: usize, out: Out<'_>) -> bool {
-    macro_rules! slice {
-        ($kind:ty) => {
-            incoming.data.buffer::<$kind>(0)[start..start + len].iter()
-        };
-    }
-    match kind {
-        Kind::Nothing => {}
-        Kind::Bits => {
-            let bits = incoming.array.as_boolean().values().slice(start, len);
-            out.fill(bits.iter().map(u64::from));
-        }
-        Kind::Word(1) => out.fill(slice!(u8).map(|v| u64::from(*v))),
-        Kind::Word(2) => out.fill(slice!(u16).map(|v| u64::from(*v))),
-        Kind::Word(4) => out.fill(slice!(u32).map(|v| u64::from(*v))),
-        Kind::Word(_) => out.fill(slice!(u64).copied()),
-        Kind::Float(2) => out.fill(slice!(u16).map(|v| u64::from(plain_half(*v)))),
-        Kind::Float(4) => out.fill(slice!(f32).map(|v| u64::from(plain_f32(*v)))),
-        Kind::Float(_) => out.fill(slice!(f64).map(|v| plain_f64(*v))),
-        Kind::Words(count) => {
-            let bytes = &incoming.data.buffers()[0].as_slice()[incoming.data.offset() * count * 8..];
-            let values = bytes[start * count * 8..].chunks_exact(count * 8);
-            for (words, value) in out.words.chunks_exact_mut(out.step).zip(values) {
-                let words = words[out.offset..].iter_mut();
-                words
-                    .zip(value.as_chunks::<8>().0)
-                    .for_each(|(word, bytes)| *word = u64::from_le_bytes(*bytes));
-            }
-        }
-        Kind::Bytes | Kind::Encoded(_) => return write_bytes(incoming, start, len, out),
-    }
-    false
-}
-
-fn write_bytes(incoming: &Incoming, start: usize, len: usize, out: Out<'_>) -> bool {
-    let mut has_long = false;
-    macro_rules! by_offsets {
-        ($array:expr) => {{
-            let (offsets, data) = ($array.value_offsets(), $array.value_data());
-            let ends = offsets[start..=start + len].windows(2);
-            out.fill_pairs(ends.map(|ends| {
-                let pair = words_of_bytes(data, ends[0] as usize, ends[1] as usize);
-                has_long |= pair.1 & LONG == LONG;
-                pair
-            }));
-        }};
-    }
-    if incoming.rows.is_none() {
-        match incoming.array.data_type() {
-            DataType::Utf8 => by_offsets!(incoming.array.as_string::<i32>()),
-            DataType::LargeUtf8 => by_offsets!(incoming.array.as_string::<i64>()),
-            DataType::Binary => by_offsets!(incoming.array.as_binary::<i32>()),
-            DataType::LargeBinary => by_offsets!(incoming.array.as_binary::<i64>()),
-            _ => return write_any_bytes(incoming, start, len, out),
-        }
-        return has_long;
-    }
-    write_any_bytes(incoming, start, len, out)
-}
-
-fn write_any_bytes(incoming: &Incoming, start: usize, len: usize, out: Out<'_>) -> bool {
-    let mut has_long = false;
-    out.fill_pairs((start..start + len).map(|row| {
-        let bytes = incoming.bytes_at(row);
-        let pair = words_of_bytes(bytes, 0, bytes.len());
-        has_long |= pair.1 & LONG == LONG;
-        pair
-    }));
-    has_long
-}
-
-#[inline(always)]
-fn words_of_bytes(data: &[u8], start: usize, end: usize) -> (u64, u64) {
-    let len = end - start;
-    if len > INLINE_BYTES {
-        return (hash_bytes(&data[start..end], SEED_LONG), LONG | len as u64);
-    }
-    let read = |bytes: &[u8], at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("8 bytes"));
-    let (low, high) = if let Some(bytes) = data.get(start..start + 16) {
-        (read(bytes, 0), read(bytes, 8))
-    } else {
-        let mut bytes = [0; 16];
-        bytes[..len].copy_from_slice(&data[start..end]);
-        (read(&bytes, 0), read(&bytes, 8))
-    };
-    let low_bits = 8 * len.min(8) as u32;
-    let high_bits = 8 * len.saturating_sub(8) as u32;
-    let low = low & u64::MAX.checked_shr(64 - low_bits).unwrap_or(0);
-    let high = high & u64::MAX.checked_shr(64 - high_bits).unwrap_or(0);
-    (low, high | (len as u64) << 56)
-}
-
 fn bytes_array<'a>(
     column: &KeyColumn,
     groups: &[u32],
@@ -601,55 +352,4 @@ fn bytes_array<'a>(
             };
         }
     })
-}
-
-/// Mixes the words of each row; the upper half of the result is as good as the whole.
-fn write_hashes(words: usize, run: &mut Run) {
-    run.hashes.resize(run.len, 0);
-    let first = |word: u64| fold(word ^ P0, P1);
-    let next = |hash: u64, word: u64| fold(hash ^ word, P2 | 1);
-    match words {
-        0 => run.hashes.fill(HASH_BIT),
-        1 => {
-            let hashes = run.hashes.iter_mut().zip(&run.words);
-            hashes.for_each(|(hash, word)| *hash = next(first(*word), P1) | HASH_BIT);
-        }
-        2 => {
-            let hashes = run.hashes.iter_mut().zip(run.words.as_chunks::<2>().0);
-            hashes.for_each(|(hash, words)| *hash = next(first(words[0]), words[1]) | HASH_BIT);
-        }
-        _ => {
-            let hashes = run.hashes.iter_mut().zip(run.words.chunks_exact(words));
-            let mixed = |words: &[u64]| words[1..].iter().fold(first(words[0]), |h, w| next(h, *w));
-            hashes.for_each(|(hash, words)| *hash = mixed(words) | HASH_BIT);
-        }
-    }
-    if run.has_nulls {
-        let hashes = run.hashes.iter_mut().zip(&run.masks).filter(|(_, mask)| **mask != 0);
-        hashes.for_each(|(hash, mask)| *hash = next(*hash, *mask) | HASH_BIT);
-    }
-}
-
-fn plain_f64(value: f64) -> u64 {
-    if value.is_nan() {
-        0x7ff8 << 48
-    } else {
-        (value + 0.0).to_bits()
-    }
-}
-
-fn plain_f32(value: f32) -> u32 {
-    if value.is_nan() {
-        0x7fc0 << 16
-    } else {
-        (value + 0.0).to_bits()
-    }
-}
-
-fn plain_half(bits: u16) -> u16 {
-    match bits {
-        0x8000 => 0,
-        bits if bits & 0x7fff > 0x7c00 => 0x7e00,
-        bits => bits,
-    }
 }

@@ -3,7 +3,8 @@
 //! ```text
 //! python.rs     the class GroupTable of shmflink._core
 //! table.rs      a table: batches in, groups out
-//! keys.rs       key columns as words; long keys, nulls        index.rs    from hash to group
+//! keys.rs       the keys of a table, as words                 index.rs    from hash to group
+//! encode.rs     key columns of a batch to words and hashes
 //! state.rs      what a table keeps for an aggregate           states/     the functions, one file per kind
 //! argument.rs   arguments by their physical type              memory.rs   growable huge pages
 //! probe.rs      from rows to groups                           changed.rs  which groups changed
@@ -21,6 +22,7 @@
 mod addressed;
 mod argument;
 mod changed;
+mod encode;
 mod index;
 mod keys;
 mod lists;

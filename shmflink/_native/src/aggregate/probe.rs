@@ -1,12 +1,12 @@
 //! From rows to groups: some rows at a time, so that cache misses overlap.
 
+use super::encode::{KeyBatch, Run};
 use super::index::prefetch;
-use super::keys::{KeyBatch, Run};
 use super::table::Table;
 use crate::exchange::error::ExchangeError;
 use crate::transport::error::TransportError;
 
-/// Rows whose keys, hashes, entries and groups are looked at together: what the first-level cache holds of them.
+/// Rows whose keys, entries and groups are looked at together: what the first-level cache holds of them.
 pub const RUN_ROWS: usize = 512;
 /// From this size of index and rows on, their cache lines are asked for in advance.
 const PREFETCH_BYTES: usize = 512 << 10;
@@ -59,48 +59,58 @@ impl Table {
         let mut ids = std::mem::take(&mut self.ids);
         let mut addresses = std::mem::take(&mut self.addresses);
         let is_plain = self.keys.is_plain();
+        let (ids_out, addresses_out) = (&mut ids[..run.len], &mut addresses[..run.len]);
+        let mut hashes = [0; RUN_ROWS];
         if IS_LARGE {
-            run.hashes.iter().for_each(|hash| entries.prefetch(*hash));
-        }
-        let found = run.hashes.iter().zip(ids.iter_mut().zip(&mut addresses)).enumerate();
-        for (row, (hash, (id, address))) in found {
-            let mut place = entries.place(*hash);
-            *id = match entries.next(&mut place, *hash) {
-                Some(id) => id,
-                None => self.add::<WORDS>(batch, run, row, place),
-            };
-            *address = rows.wrapping_add(*id as usize * stride);
-            if IS_LARGE {
-                prefetch(*address);
-                prefetch(address.wrapping_add(stride - 8));
-            } else if !(self.has_words::<WORDS>(*address, run, row)
-                && (is_plain || self.keys.is_same(batch, run, row, *id as usize)))
-            {
-                *id = self.find_row::<WORDS>(batch, run, row);
-                *address = self.address(*id);
+            for (row, hash) in hashes[..run.len].iter_mut().enumerate() {
+                *hash = run.hash::<WORDS>(row);
+                entries.prefetch(*hash);
             }
         }
-        if !IS_LARGE {
-            (self.ids, self.addresses) = (ids, addresses);
-            return;
+        for row in 0..run.len {
+            let hash = if IS_LARGE { hashes[row] } else { run.hash::<WORDS>(row) };
+            let mut place = entries.place(hash);
+            let id = match entries.next(&mut place, hash) {
+                Some(id) => id,
+                None => self.add::<WORDS>(batch, run, row, place, hash),
+            };
+            let address = rows.wrapping_add(id as usize * stride);
+            (ids_out[row], addresses_out[row]) = (id, address);
+            if IS_LARGE {
+                prefetch(address);
+                prefetch(address.wrapping_add(stride - 8));
+            } else if !self.is_key_of::<WORDS>(batch, run, row, id, address, is_plain) {
+                ids_out[row] = self.find_row::<WORDS>(batch, run, row);
+                addresses_out[row] = self.address(ids_out[row]);
+            }
         }
-        let candidates = ids.iter_mut().zip(&mut addresses).enumerate();
-        for (row, (id, address)) in candidates {
-            let is_same = self.has_words::<WORDS>(*address, run, row)
-                && (is_plain || self.keys.is_same(batch, run, row, *id as usize));
-            if !is_same {
-                *id = self.find_row::<WORDS>(batch, run, row);
-                *address = self.address(*id);
+        for row in 0..if IS_LARGE { run.len } else { 0 } {
+            if !self.is_key_of::<WORDS>(batch, run, row, ids_out[row], addresses_out[row], is_plain) {
+                ids_out[row] = self.find_row::<WORDS>(batch, run, row);
+                addresses_out[row] = self.address(ids_out[row]);
             }
         }
         (self.ids, self.addresses) = (ids, addresses);
+    }
+
+    #[inline(always)]
+    fn is_key_of<const WORDS: usize>(
+        &self,
+        batch: &KeyBatch,
+        run: &Run,
+        row: usize,
+        id: u32,
+        address: *const u8,
+        is_plain: bool,
+    ) -> bool {
+        self.has_words::<WORDS>(address, run, row) && (is_plain || self.keys.is_same(batch, run, row, id as usize))
     }
 
     /// For a row whose first candidate was another key with the same upper half of the hash.
     #[cold]
     #[inline(never)]
     fn find_row<const WORDS: usize>(&mut self, batch: &KeyBatch, run: &Run, row: usize) -> u32 {
-        let (entries, hash) = (self.index.entries(), run.hashes[row]);
+        let (entries, hash) = (self.index.entries(), run.hash::<WORDS>(row));
         let mut place = entries.place(hash);
         while let Some(id) = entries.next(&mut place, hash) {
             if self.has_words::<WORDS>(self.address(id), run, row) && self.keys.is_same(batch, run, row, id as usize) {
@@ -108,7 +118,7 @@ impl Table {
             }
             place = entries.after(place);
         }
-        self.add::<WORDS>(batch, run, row, place)
+        self.add::<WORDS>(batch, run, row, place, hash)
     }
 
     #[inline(always)]
@@ -132,8 +142,8 @@ impl Table {
     }
 
     /// A new group for the key of this row, entered at the free place where the search for it ended.
-    #[inline]
-    fn add<const WORDS: usize>(&mut self, batch: &KeyBatch, run: &Run, row: usize, place: usize) -> u32 {
+    #[inline(never)]
+    fn add<const WORDS: usize>(&mut self, batch: &KeyBatch, run: &Run, row: usize, place: usize, hash: u64) -> u32 {
         let id = self.groups as u32;
         let words = if WORDS == 0 { self.keys.words } else { WORDS };
         // SAFETY: `make_room` made the row.
@@ -144,7 +154,7 @@ impl Table {
             self.keys.keep(batch, run, row, id as usize);
         }
         self.groups += 1;
-        self.index.claim(place, run.hashes[row], id);
+        self.index.claim(place, hash, id);
         id
     }
 }

@@ -11,7 +11,8 @@ use arrow_schema::DataType;
 use super::argument::Argument;
 use crate::exchange::error::ExchangeError;
 
-/// The groups of some input rows, in their order.
+/// The groups of some input rows, in their order. Kernels copy it, so that its pointers stay in registers.
+#[derive(Clone, Copy)]
 pub struct Slots<'a> {
     /// The row of each group; valid until the table makes a new group.
     pub rows: &'a [*mut u8],

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use super::argument::{plain, plain_type, Argument};
 use super::changed::Changed;
+use super::encode::Run;
 use super::index::Index;
-use super::keys::{Keys, Run};
+use super::keys::Keys;
 use super::memory::Pages;
 use super::probe::RUN_ROWS;
 use super::state::{Groups, Slots, State};

@@ -125,8 +125,8 @@ impl<W: Divided> State for Average<W> {
     }
 
     fn update(&mut self, slots: &Slots<'_>, arguments: &[&Argument], start: usize) -> Result<(), ExchangeError> {
-        let (sum_at, count_at) = (self.sum_at, self.count_at);
-        W::each(arguments[0], start, slots.len(), |at, value| {
+        let (slots, sum_at, count_at) = (*slots, self.sum_at, self.count_at);
+        W::each(arguments[0], start, slots.len(), move |at, value| {
             slots.write(at, sum_at, slots.read::<W>(at, sum_at).plus(value));
             slots.write(at, count_at, slots.read::<i64>(at, count_at) + 1);
         });
@@ -134,11 +134,11 @@ impl<W: Divided> State for Average<W> {
     }
 
     fn merge(&mut self, slots: &Slots<'_>, partials: &[&Argument], start: usize) -> Result<(), ExchangeError> {
-        let (sum_at, count_at) = (self.sum_at, self.count_at);
-        W::each(partials[0], start, slots.len(), |at, value| {
+        let (slots, sum_at, count_at) = (*slots, self.sum_at, self.count_at);
+        W::each(partials[0], start, slots.len(), move |at, value| {
             slots.write(at, sum_at, slots.read::<W>(at, sum_at).plus(value));
         });
-        i64::each(partials[1], start, slots.len(), |at, value| {
+        i64::each(partials[1], start, slots.len(), move |at, value| {
             slots.write(at, count_at, slots.read::<i64>(at, count_at) + value);
         });
         Ok(())

@@ -42,9 +42,11 @@ impl State for Count {
             [_, _, ..] => nulls.fold(None, |all, nulls| NullBuffer::union(all.as_ref(), nulls)),
             _ => nulls.next().flatten().cloned(),
         };
-        for at in 0..slots.len() {
-            let one = joined.as_ref().is_none_or(|nulls| nulls.is_valid(start + at));
-            slots.write(at, self.offset, slots.read::<i64>(at, self.offset) + i64::from(one));
+        let (slots, offset) = (*slots, self.offset);
+        let add = move |at: usize, count: i64| slots.write(at, offset, slots.read::<i64>(at, offset) + count);
+        match joined {
+            None => (0..slots.len()).for_each(|at| add(at, 1)),
+            Some(nulls) => (0..slots.len()).for_each(|at| add(at, i64::from(nulls.is_valid(start + at)))),
         }
         Ok(())
     }

@@ -285,10 +285,10 @@ impl<W: Kept, J: Join<W>> State for Fold<W, J> {
 
     fn update(&mut self, slots: &Slots<'_>, arguments: &[&Argument], start: usize) -> Result<(), ExchangeError> {
         assert_eq!(slots.rows.len(), slots.groups.len(), "an address for each row");
-        let offset = self.offset;
-        let join = |at: usize, value: W| slots.write(at, offset, J::join(slots.read(at, offset), value));
+        let (slots, offset) = (*slots, self.offset);
+        let join = move |at: usize, value: W| slots.write(at, offset, J::join(slots.read(at, offset), value));
         let has_nulls = arguments[0].nulls.is_some();
-        if !self.is_never_null && self.seen.prepare(slots, has_nulls) {
+        if !self.is_never_null && self.seen.prepare(&slots, has_nulls) {
             let seen = &mut self.seen;
             W::each(arguments[0], start, slots.len(), |at, value| {
                 join(at, value);
