@@ -130,6 +130,17 @@ impl Index {
         }
     }
 
+    /// Makes an empty index a copy of another one.
+    pub fn copy_from(&mut self, other: &Self) -> Result<(), TransportError> {
+        debug_assert_eq!(self.groups, 0);
+        let bytes = if other.bits == 0 { 0 } else { 8 << other.bits };
+        self.pages.grow(bytes)?;
+        // SAFETY: both hold so many bytes; what is behind them here is zero, as in an index that never was larger.
+        unsafe { std::ptr::copy_nonoverlapping(other.pages.address(), self.pages.address(), bytes) };
+        (self.bits, self.groups) = (other.bits, other.groups);
+        Ok(())
+    }
+
     /// Comes after `reserve`.
     #[inline(always)]
     pub fn entries(&self) -> Entries {

@@ -21,18 +21,23 @@ impl Table {
         self.ids.resize(len, 0);
         self.addresses.resize(len, std::ptr::null_mut());
         if room.is_ok() {
-            let is_large = self.index.bytes() + self.groups * self.stride() > PREFETCH_BYTES;
-            match (self.keys.words, is_large) {
-                (1, false) => self.find_run::<1, false>(batch, &run),
-                (1, true) => self.find_run::<1, true>(batch, &run),
-                (2, false) => self.find_run::<2, false>(batch, &run),
-                (2, true) => self.find_run::<2, true>(batch, &run),
-                (_, false) => self.find_run::<0, false>(batch, &run),
-                (_, true) => self.find_run::<0, true>(batch, &run),
-            }
+            self.find_encoded(batch, &run);
         }
         self.run = run;
         room
+    }
+
+    /// As `find`, for keys that were encoded, where room was made.
+    pub(super) fn find_encoded(&mut self, batch: &KeyBatch, run: &Run) {
+        let is_large = self.index.bytes() + self.groups * self.stride() > PREFETCH_BYTES;
+        match (self.keys.words, is_large) {
+            (1, false) => self.find_run::<1, false>(batch, run),
+            (1, true) => self.find_run::<1, true>(batch, run),
+            (2, false) => self.find_run::<2, false>(batch, run),
+            (2, true) => self.find_run::<2, true>(batch, run),
+            (_, false) => self.find_run::<0, false>(batch, run),
+            (_, true) => self.find_run::<0, true>(batch, run),
+        }
     }
 
     pub(super) fn make_room(&mut self, groups: usize) -> Result<(), ExchangeError> {
