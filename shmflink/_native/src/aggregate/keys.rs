@@ -307,11 +307,13 @@ fn bytes_array<'a>(
         DataType::Utf8 => {
             let offsets = narrow()?;
             // SAFETY: the bytes were values of a string column.
-            Arc::new(unsafe { StringArray::new_unchecked(offsets, Buffer::from_vec(data), nulls) })
+            let texts = unsafe { StringArray::new_unchecked(offsets, Buffer::from_vec(data), nulls) };
+            Arc::new(texts)
         }
         DataType::LargeUtf8 => {
             // SAFETY: as above.
-            Arc::new(unsafe { LargeStringArray::new_unchecked(wide(), Buffer::from_vec(data), nulls) })
+            let texts = unsafe { LargeStringArray::new_unchecked(wide(), Buffer::from_vec(data), nulls) };
+            Arc::new(texts)
         }
         DataType::Binary => {
             let offsets = narrow()?;
