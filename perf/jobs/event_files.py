@@ -22,7 +22,9 @@ SCHEMA = pa.schema(
 )
 
 
-def read(env: StreamExecutionEnvironment, file_format: str, folder: str) -> DataStream:
+def read(
+    env: StreamExecutionEnvironment, file_format: str, folder: str, times: WatermarkStrategy | None = None
+) -> DataStream:
     """The events in a folder. Parquet says its columns; of text they are declared."""
     if file_format == "parquet":
         source = FileSource.parquet(folder)
@@ -30,4 +32,4 @@ def read(env: StreamExecutionEnvironment, file_format: str, folder: str) -> Data
         source = FileSource.csv(folder, schema=SCHEMA, header=False)
     else:
         source = FileSource.json_lines(folder, schema=SCHEMA)
-    return env.from_source(source, WatermarkStrategy.no_watermarks(), "events")
+    return env.from_source(source, times or WatermarkStrategy.no_watermarks(), "events")

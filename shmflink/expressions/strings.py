@@ -295,8 +295,14 @@ def _concat_ws(separator: Values, *values: Values) -> Values:
 
 
 def _with_data(values: Values) -> Values:
-    """Some kernels leave out the bytes of a column that has none; Arrow's format wants an empty buffer."""
+    """Some kernels leave out the bytes of a column that has none, and its offsets as the memory was.
+
+    Arrow's format wants an empty buffer, and offsets that lie within it.
+    """
     if isinstance(values, pa.Scalar) or values.buffers()[2] is not None:
         return values
-    validity, offsets, _ = values.buffers()
-    return pa.Array.from_buffers(values.type, len(values), [validity, offsets, pa.py_buffer(b"")], values.null_count)
+    width = 8 if pa.types.is_large_string(values.type) else 4
+    offsets = pa.py_buffer(bytes(width * (len(values) + values.offset + 1)))
+    return pa.Array.from_buffers(
+        values.type, len(values), [values.buffers()[0], offsets, pa.py_buffer(b"")], values.null_count, values.offset
+    )

@@ -53,7 +53,8 @@ class ProcessContext:
 
     def time_domain(self) -> TimeDomain:
         """Of the timer that fires; only in `on_timer`."""
-        assert self.domain is not None, "time_domain() outside of on_timer()"
+        if self.domain is None:
+            raise UsageError("time_domain() is of timers: call it in on_timer() alone")
         return self.domain
 
     def current_processing_time(self) -> int:

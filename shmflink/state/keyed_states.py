@@ -21,6 +21,7 @@ __all__ = [
     "MapState",
     "ReducingState",
     "ValueState",
+    "elements_of",
     "reject_none",
 ]
 
@@ -98,7 +99,7 @@ class ListState(TakesTypeParameters):
 
     def update(self, values: Iterable[Any]) -> None:
         """Replaces all elements; an empty list clears."""
-        elements = _elements(values)
+        elements = elements_of(values)
         if elements:
             self._table[self._current.entry] = elements
         else:
@@ -106,7 +107,7 @@ class ListState(TakesTypeParameters):
 
     def add_all(self, values: Iterable[Any]) -> None:
         """Appends elements, none of which may be None."""
-        if elements := _elements(values):
+        if elements := elements_of(values):
             self._table.setdefault(self._current.entry, []).extend(elements)
 
     def clear(self) -> None:
@@ -260,7 +261,12 @@ def reject_none(value: Any) -> None:
         raise UsageError("a list state cannot hold None; leave it out, or keep a value that stands for it")
 
 
-def _elements(values: Iterable[Any]) -> list[Any]:
+def elements_of(values: Iterable[Any]) -> list[Any]:
+    """What a list state keeps of these values.
+
+    Raises:
+        UsageError: there are none to iterate over, or one of them is None.
+    """
     if values is None:
         raise UsageError("a list state takes an iterable of values, got None; clear() removes all")
     elements = [isolated(value) for value in values]

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from shmflink.core.clock import Clock
 from shmflink.state.isolation import isolated
-from shmflink.state.keyed_states import CurrentKey, reject_none
+from shmflink.state.keyed_states import CurrentKey, elements_of
 from shmflink.state.ttl import StateTtlConfig
 
 __all__ = ["Expiry", "TtlListState", "TtlMapState", "TtlValueState"]
@@ -131,15 +131,14 @@ class TtlListState:
         self.add_all([value])
 
     def update(self, values: Iterable[Any]) -> None:
+        elements = elements_of(values)
         self.clear()
-        self.add_all(values)
+        self.add_all(elements)
 
     def add_all(self, values: Iterable[Any]) -> None:
         self._expiry.clean_some()
         now_ms = self._expiry.now_ms()
-        stamped = [(now_ms, isolated(value)) for value in values]
-        for _, value in stamped:
-            reject_none(value)
+        stamped = [(now_ms, value) for value in elements_of(values)]
         if stamped:
             self._table.setdefault(self._current.entry, []).extend(stamped)
 
@@ -160,7 +159,8 @@ class TtlMapState:
 
     def get(self, key: Any) -> Any:
         self._expiry.clean_some()
-        return self._read(key)
+        read = self._read(key)
+        return None if read is None else read[0]
 
     def put(self, key: Any, value: Any) -> None:
         self.put_all({key: value})
@@ -180,13 +180,14 @@ class TtlMapState:
                 self.clear()
 
     def contains(self, key: Any) -> bool:
-        return self.get(key) is not None
+        self._expiry.clean_some()
+        return self._read(key) is not None
 
     def items(self) -> Iterable[tuple[Any, Any]]:
         self._expiry.clean_some()
         keys = list(self._table.get(self._current.entry, ()))
         read = [(key, self._read(key)) for key in keys]
-        return [(key, value) for key, value in read if value is not None]
+        return [(key, found[0]) for key, found in read if found is not None]
 
     def keys(self) -> Iterable[Any]:
         return [key for key, _ in self.items()]
@@ -215,7 +216,8 @@ class TtlMapState:
     def __iter__(self) -> Iterator[Any]:
         return iter(self.keys())
 
-    def _read(self, key: Any) -> Any:
+    def _read(self, key: Any) -> tuple[Any] | None:
+        """The value, which may be None, in a tuple; None where there is none."""
         entries = self._table.get(self._current.entry)
         stamped = None if entries is None else entries.get(key)
         if entries is None or stamped is None:
@@ -223,7 +225,7 @@ class TtlMapState:
         now_ms = self._expiry.now_ms()
         if self._expiry.is_expired(stamped, now_ms):
             self.remove(key)
-            return stamped[1] if self._expiry.returns_expired else None
+            return (stamped[1],) if self._expiry.returns_expired else None
         if self._expiry.is_renewed_by_reading:
             entries[key] = (now_ms, stamped[1])
-        return isolated(stamped[1])
+        return (isolated(stamped[1]),)

@@ -14,7 +14,7 @@ from shmflink.core.batch import Batch
 from shmflink.core.elements import MIN_TIMESTAMP_MS, Watermark
 from shmflink.core.keys import encode_keys
 from shmflink.core.output_tag import OutputTag
-from shmflink.datastream.functions import ProcessWindowFunction
+from shmflink.datastream.functions import ProcessAllWindowFunction, ProcessWindowFunction
 from shmflink.datastream.state import ValueStateDescriptor
 from shmflink.datastream.window import (
     ContinuousEventTimeTrigger,
@@ -104,6 +104,19 @@ class Describe(ProcessWindowFunction):
     def clear(self, context: Any) -> None:
         if not self.merges:
             context.window_state().get_state(self.fired).clear()
+
+
+class DescribeAll(ProcessAllWindowFunction):
+    """The same without a key; the oracle calls it the key None."""
+
+    def __init__(self, describe: Describe) -> None:
+        self.describe = describe
+
+    def process(self, context: Any, elements: Any) -> Iterator[Any]:
+        yield from self.describe.process(None, context, elements)
+
+    def clear(self, context: Any) -> None:
+        self.describe.clear(context)
 
 
 Timed = tuple[Any, Any]

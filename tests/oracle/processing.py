@@ -182,6 +182,23 @@ def process_batch(stream: Stream, function: Any, key: Key) -> Results:
     return results
 
 
+def broadcast_batch(stream: Stream, rules: Stream, function: Any, key: Key) -> Stream:
+    """A KeyedBroadcastProcessFunction: all rules first. What it emits for rules is left out."""
+    first = Run(copy.deepcopy(function))
+    for rule in rules:
+        if isinstance(rule, Event):
+            first.element("process_broadcast_element", None, rule)
+    made: Stream = []
+    for events in groups(stream, key).values():
+        run = Run(copy.deepcopy(function))
+        run.context.broadcast = first.context.broadcast
+        for event in events:
+            run.element("process_element", key(event.value), event)
+        run.end_of_key()
+        made += run.results.main
+    return [*made, END]
+
+
 def reduce_batch(stream: Stream, key: Key, function: Callable[[Any, Any], Any]) -> Stream:
     """The last update of each key."""
     keys = [typed(key(one.value)) for one in stream if isinstance(one, Event)]

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from oracle import elements, processing
 from oracle import windows as naive
 from oracle.elements import Event, Results, Stream
-from oracle.in_shmflink import Describe, assigner_of, late_tag, trigger_of
+from oracle.in_shmflink import Describe, DescribeAll, assigner_of, late_tag, trigger_of
 from oracle.scripted_functions import ASIDE, Obey
 from oracle.scripted_source import ScriptRow
 
 from shmflink.common import Types
 from shmflink.core.row import Row
-from shmflink.datastream.functions import KeyedCoProcessFunction, ProcessFunction
-from shmflink.datastream.state import MapStateDescriptor
+from shmflink.datastream.functions import KeyedCoProcessFunction, MapFunction, ProcessFunction
+from shmflink.datastream.state import MapStateDescriptor, ValueStateDescriptor
 
 ANY = Types.PICKLED_BYTE_ARRAY()
 SAFE = ("timer", "timer", "delete timer", "value", "change", "list", "replace", "map", "remove", "add", "show", "aside")
@@ -174,8 +174,37 @@ def reduce_ending(key: Any) -> Ending:
     )
 
 
+class CountEach(MapFunction):
+    """How many of its key there were: keyed state in a MapFunction."""
+
+    def open(self, runtime_context: Any) -> None:
+        self.count = runtime_context.get_state(ValueStateDescriptor("count", Types.LONG()))
+
+    def map(self, value: Any) -> Any:
+        self.count.update((self.count.value() or 0) + 1)
+        return (value[0], value[1], self.count.value())
+
+    def process_element(self, value: Any, ctx: Any) -> Iterator[Any]:
+        """As the oracle calls it."""
+        yield self.map(value)
+
+
+def map_ending(key: Any) -> Ending:
+    return Ending(
+        f"key_by({key.__name__}).map",
+        lambda s: s.key_by(key).map(CountEach()),
+        lambda s: processing.process(s, CountEach(), key),
+        lambda s: processing.process_batch(s, CountEach(), key),
+        is_ordered=key is by_name,
+    )
+
+
+def of_all(_: Any) -> None:
+    return None
+
+
 def window_ending(key: Any, spec: naive.Windowing, kind: str) -> Ending:
-    """`kind`: process, reduce, reduce+process, aggregate, aggregate+process."""
+    """`kind`: process, reduce, reduce+process, aggregate, aggregate+process. The key `of_all`: window_all."""
     how, _, then = kind.partition("+")
     function = Describe(merges=isinstance(spec.assigner, naive.Session)) if then or how == "process" else None
     fold = {"process": None, "reduce": naive.reduced(merged), "aggregate": naive.aggregated(Greatest())}[how]
@@ -184,16 +213,18 @@ def window_ending(key: Any, spec: naive.Windowing, kind: str) -> Ending:
     )
 
     def apply(stream: Any) -> Any:
-        windowed = stream.key_by(key).window(assigner_of(spec)).trigger(trigger_of(spec, spec.trigger))
-        windowed = windowed.allowed_lateness(spec.lateness)
+        assigner = assigner_of(spec)
+        windowed = stream.window_all(assigner) if key is of_all else stream.key_by(key).window(assigner)
+        windowed = windowed.trigger(trigger_of(spec, spec.trigger)).allowed_lateness(spec.lateness)
+        said = DescribeAll(function) if key is of_all and function is not None else function
         tag = late_tag(spec)
         if tag is not None:
             windowed = windowed.side_output_late_data(tag)
         if how == "process":
-            return windowed.process(function)
+            return windowed.process(said)
         if how == "reduce":
-            return windowed.reduce(merged, function)
-        return windowed.aggregate(Greatest(), function)
+            return windowed.reduce(merged, said)
+        return windowed.aggregate(Greatest(), said)
 
     tag = late_tag(spec)
     return Ending(
@@ -230,7 +261,7 @@ def windows(draw: Any, *, is_plain: bool = False) -> Ending:
         lateness=draw(st.sampled_from([0, 0, 2, 50])),
         late=draw(st.sampled_from([None, "late"])),
     )
-    return window_ending(draw(KEYS), spec, draw(KINDS))
+    return window_ending(draw(st.one_of(KEYS, KEYS, st.just(of_all))), spec, draw(KINDS))
 
 
 @st.composite
@@ -249,6 +280,7 @@ ENDINGS = st.one_of(
     st.builds(process_ending, KEYS),
     st.builds(process_ending, KEYS),
     st.builds(reduce_ending, KEYS),
+    st.builds(map_ending, KEYS),
 )
 
 

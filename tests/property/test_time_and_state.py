@@ -6,18 +6,20 @@ time, and functions for which their order does not matter; or only what must hol
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 from oracle import windows as naive
 from oracle.elements import Results, Stream, union
-from oracle.processing import process_inputs
+from oracle.processing import broadcast_batch, process_inputs
 from oracle.programs import (
     ENDINGS,
     KEYS,
     ROWS,
+    SAFE,
     STEPS,
     Ending,
     PairUp,
@@ -32,6 +34,7 @@ from oracle.programs import (
     windows,
 )
 from oracle.running import examples
+from oracle.scripted_functions import RULES, ObeyRules
 from oracle.scripted_source import TYPES, ScriptedSource, ScriptRow, strategy
 
 from shmflink.datastream import RuntimeExecutionMode, StreamExecutionEnvironment
@@ -186,3 +189,59 @@ def test_two_streams_wait_for_each_other(
             else:
                 made = collected(first.connect(second).key_by(key, key).process(PairUp()), ())
         assert compared(made, is_ordered=False) == compared(outputs(expected, ()), is_ordered=False)
+
+
+class NumberedRules(ObeyRules):
+    """The numbers of rows are commands; elements of the broadcast side are rules (name, number, at, mark)."""
+
+    sees_marks = False
+
+    def process_element(self, value: Any, ctx: Any) -> Iterator[Any]:
+        yield from super().process_element((value[0], SAFE[value[1] % len(SAFE)], value[1]), ctx)
+
+    def process_broadcast_element(self, value: Any, ctx: Any) -> Iterator[Any]:
+        yield from super().process_broadcast_element((str(value[0]), value[1] % 4), ctx)
+
+
+def with_rules(mode: str, slots: int, rows: Rows, rules: Rows, sizes: list[int], forms: tuple[str, str]) -> list[Any]:
+    """(time, value) of what is emitted for elements and timers, main output."""
+    with MiniCluster(slots=slots):
+        env = StreamExecutionEnvironment.get_execution_environment()
+        env.set_runtime_mode(RuntimeExecutionMode[mode])
+        stream, ruling = read(env, rows, sizes, forms[0]), read(env, rules, sizes[::-1], forms[1])
+        connected = stream.key_by(by_name).connect(ruling.broadcast(RULES))
+        made = collected(connected.process(NumberedRules()), ())
+    return [(name, one) for name, one in made if one[1][1] != "rule"]
+
+
+@examples(40)
+@given(ROWS, ROWS, SIZES, FORMS, FORMS, SLOTS)
+def test_in_batch_mode_all_rules_hold_from_the_start(
+    rows: Rows, rules: Rows, sizes: list[int], form: str, other: str, slots: int
+) -> None:
+    expected = broadcast_batch(stream_of(rows), stream_of(rules), NumberedRules(), by_name)
+    made = with_rules("BATCH", slots, rows, rules, sizes, (form, other))
+    assert compared(made, is_ordered=True) == compared(outputs(Results(expected), ()), is_ordered=True)
+
+
+@examples(40)
+@given(ROWS, ROWS, SIZES, FORMS, FORMS, SLOTS)
+def test_rules_hold_in_the_order_in_which_they_came(
+    rows: Rows, rules: Rows, sizes: list[int], form: str, other: str, slots: int
+) -> None:
+    """When a rule comes is not fixed; each key sees the rules of some moment, later elements those of a later one."""
+    known: dict[str, int] = {}
+    moments = [repr([])]
+    for name, number, _, _ in rules:
+        known = {k: n for k, n in {**known, str(name): number % 4}.items() if n}
+        moments.append(repr(sorted(known.items())))
+    made = with_rules("STREAMING", slots, rows, rules, sizes, (form, other))
+    seen: dict[Any, list[str]] = {}
+    for _, (_, value) in made:
+        if value[1] == "rules":
+            seen.setdefault(value[0], []).append(value[2])
+    assert {k: len(texts) for k, texts in seen.items()} == Counter(row[0] for row in rows)
+    for texts in seen.values():
+        at = 0
+        for text in texts:
+            at = moments.index(text, at)

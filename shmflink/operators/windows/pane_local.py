@@ -21,7 +21,6 @@ from shmflink.errors import UsageError
 from shmflink.operators.base import Operator, OperatorContext
 from shmflink.operators.group_aggregate import (
     GROUPS_OF_SAMPLE_MAX,
-    OUTPUT_ROWS_MAX,
     PASSED_ROWS_MAX,
     PASSED_ROWS_MIN,
     REDUCTION_MIN,
@@ -30,7 +29,11 @@ from shmflink.operators.group_aggregate import (
 )
 from shmflink.operators.windows.pane_spec import ROW_COLUMN, PaneTimes, WindowAggregateSpec
 
-__all__ = ["LocalWindowAggregateOperator", "checked_timestamps", "inputs_of"]
+__all__ = ["OUTPUT_ROWS_MAX", "LocalWindowAggregateOperator", "checked_timestamps", "inputs_of"]
+
+OUTPUT_ROWS_MAX: Final = 1 << 14
+"""Rows of one batch of partial rows or results: its columns come from memory that malloc has at hand; with four times as
+many they are mapped and unmapped each time, which costs three times as much as making them."""
 
 _JUDGED_ROWS_MIN: Final = 1 << 12  # fewer rows between two watermarks say nothing
 

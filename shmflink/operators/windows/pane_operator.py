@@ -22,9 +22,13 @@ from shmflink.core.elements import MAX_WATERMARK, ControlElement, Element, Water
 from shmflink.core.key_groups import key_groups as assign_key_groups
 from shmflink.errors import InternalError
 from shmflink.operators.base import Operator, OperatorContext, SideOutput
-from shmflink.operators.group_aggregate import OUTPUT_ROWS_MAX
 from shmflink.operators.runtime_context import OperatorRuntimeContext
-from shmflink.operators.windows.pane_local import LocalWindowAggregateOperator, checked_timestamps, inputs_of
+from shmflink.operators.windows.pane_local import (
+    OUTPUT_ROWS_MAX,
+    LocalWindowAggregateOperator,
+    checked_timestamps,
+    inputs_of,
+)
 from shmflink.operators.windows.pane_spec import ROW_COLUMN, WindowAggregateSpec
 
 __all__ = ["GlobalWindowAggregateOperator", "LocalWindowAggregateOperator", "WindowAggregateSpec"]

@@ -88,6 +88,18 @@ def test_entries_of_a_map_expire_one_by_one() -> None:
     assert dict(bench.after(60).items()) == {"y": 2}
     assert "x" not in bench.state
     assert bench.after(60).is_empty()
+    bench.state.put("z", None)  # a value as any other, as in maps that do not expire
+    assert ("z" in bench.state, bench.state.get("z"), list(bench.state.items())) == (True, None, [("z", None)])
+    assert "z" not in bench.after(100)
+
+
+def test_a_list_that_is_given_nothing_keeps_what_it_has() -> None:
+    bench = Bench(ListStateDescriptor("l", Types.LONG()), config())
+    bench.state.add(1)
+    for wrong in (lambda: bench.state.update(None), lambda: bench.state.update([2, None])):
+        with pytest.raises(UsageError, match="None"):
+            wrong()
+    assert list(bench.state.get()) == [1]
 
 
 def test_a_reduced_value_expires_as_a_whole() -> None:

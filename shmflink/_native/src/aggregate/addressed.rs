@@ -7,7 +7,7 @@ use arrow_array::ArrayRef;
 use super::argument::{plain, Argument};
 use super::encode::{KeyBatch, Run};
 use super::probe::RUN_ROWS;
-use super::state::Slots;
+use super::state::{FromRows, Slots};
 use super::table::{Aggregate, Table};
 use crate::exchange::error::ExchangeError;
 
@@ -144,8 +144,12 @@ impl Table {
 
     /// Adds all groups of another table of the same keys and calls.
     pub fn absorb(&mut self, other: &Self) -> Result<(), ExchangeError> {
-        if self.groups == 0 {
-            self.make_room(other.groups)?;
+        if self.is_in_rows() && other.is_in_rows() {
+            return if self.groups == 0 {
+                self.copy(other)
+            } else {
+                self.absorb_rows(other)
+            };
         }
         for start in (0..other.groups).step_by(ABSORBED_ROWS) {
             let ids: Vec<u32> = (start as u32..(start + ABSORBED_ROWS).min(other.groups) as u32).collect();
@@ -154,10 +158,70 @@ impl Table {
         Ok(())
     }
 
+    /// True while rows and index are all there is of the groups.
+    fn is_in_rows(&self) -> bool {
+        self.keys.is_plain() && self.aggregates.iter().all(|aggregate| aggregate.state.is_in_rows())
+    }
+
+    /// Makes an empty table a copy of another one.
+    fn copy(&mut self, other: &Self) -> Result<(), ExchangeError> {
+        let bytes = other.groups * other.stride();
+        if bytes > self.rows.bytes() {
+            self.rows.grow(bytes.next_power_of_two())?;
+        }
+        // SAFETY: both hold so many bytes of rows.
+        unsafe { std::ptr::copy_nonoverlapping(other.rows.address(), self.rows.address(), bytes) };
+        self.index.copy_from(&other.index)?;
+        self.groups = other.groups;
+        Ok(())
+    }
+
+    /// Adds all groups of a table, row by row; both are in rows.
+    fn absorb_rows(&mut self, other: &Self) -> Result<(), ExchangeError> {
+        let (words, stride) = (self.keys.words, self.stride());
+        let nothing = KeyBatch::default();
+        let mut run = std::mem::take(&mut self.run);
+        for start in (0..other.groups).step_by(RUN_ROWS) {
+            let len = RUN_ROWS.min(other.groups - start);
+            let rows = FromRows {
+                rows: other.rows.address().wrapping_add(start * stride),
+                stride,
+            };
+            (run.start, run.len, run.words_of_key) = (0, len, words);
+            (run.has_nulls, run.has_long) = (false, false);
+            run.words.clear();
+            for row in 0..len {
+                run.words.extend((0..words).map(|word| rows.read::<u64>(row, word * 8)));
+            }
+            self.make_room(len)?;
+            self.ids.resize(len, 0);
+            self.addresses.resize(len, std::ptr::null_mut());
+            self.find_encoded(&nothing, &run);
+            let slots = Slots {
+                rows: &self.addresses,
+                groups: &self.ids,
+                groups_before: self.groups,
+                groups_now: self.groups,
+                base: self.rows.address(),
+                stride,
+            };
+            for aggregate in &mut self.aggregates {
+                aggregate.state.merge_rows(&slots, &rows);
+            }
+        }
+        self.run = run;
+        Ok(())
+    }
+
     /// Adds some groups of another table.
     pub fn absorb_groups(&mut self, other: &Self, ids: &[u32]) -> Result<(), ExchangeError> {
         let partials = other.partials_of(ids)?;
         self.merge(partials.columns(), ids.len())
+    }
+
+    /// Memory that is at hand for groups, whether or not there are any.
+    pub fn capacity_bytes(&self) -> usize {
+        self.rows.bytes() + self.index.bytes()
     }
 
     fn key_batch(&self, keys: &[ArrayRef]) -> Result<KeyBatch, ExchangeError> {

@@ -79,6 +79,7 @@ impl Kind {
 }
 
 /// The key columns of one batch.
+#[derive(Default)]
 pub struct KeyBatch {
     pub columns: Vec<Incoming>,
 }

@@ -11,8 +11,11 @@
 use super::memory::Pages;
 use crate::transport::error::TransportError;
 
-/// Groups per entry at most: 5 / 8. A miss then looks at 4 entries on average, which lie in one cache line.
-const LOAD: (usize, usize) = (5, 8);
+/// Entries for each group, at least: 8 / 5. A miss then looks at 4 entries on average, which lie in one cache line.
+const ROOM: (usize, usize) = (8, 5);
+/// As long as the index fits the cache: what a search costs there are mispredicted branches, so most end at the first entry.
+const ROOM_IN_CACHE: usize = 4;
+const CACHED_ENTRIES: usize = 64 << 10;
 /// Set in every hash, so that no entry has the tag 0.
 pub const HASH_BIT: u64 = 1 << 32;
 const CAPACITY_BITS_MIN: u32 = 10;
@@ -101,7 +104,11 @@ impl Index {
 
     /// Makes room for `more` groups, so that none of as many `claim`s has to grow it.
     pub fn reserve(&mut self, more: usize) -> Result<(), TransportError> {
-        let needed = (self.groups + more) * LOAD.1 / LOAD.0 + 1;
+        let groups = self.groups + more;
+        let needed = match groups * ROOM_IN_CACHE {
+            entries if entries <= CACHED_ENTRIES => entries,
+            _ => groups * ROOM.0 / ROOM.1 + 1,
+        };
         if self.bits > 0 && needed <= 1 << self.bits {
             return Ok(());
         }
@@ -121,6 +128,17 @@ impl Index {
         if self.pages.bytes() == 0 {
             self.bits = 0;
         }
+    }
+
+    /// Makes an empty index a copy of another one.
+    pub fn copy_from(&mut self, other: &Self) -> Result<(), TransportError> {
+        debug_assert_eq!(self.groups, 0);
+        let bytes = if other.bits == 0 { 0 } else { 8 << other.bits };
+        self.pages.grow(bytes)?;
+        // SAFETY: both hold so many bytes; what is behind them here is zero, as in an index that never was larger.
+        unsafe { std::ptr::copy_nonoverlapping(other.pages.address(), self.pages.address(), bytes) };
+        (self.bits, self.groups) = (other.bits, other.groups);
+        Ok(())
     }
 
     /// Comes after `reserve`.

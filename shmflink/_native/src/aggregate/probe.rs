@@ -15,24 +15,33 @@ const GROUPS_MAX: usize = u32::MAX as usize - 1;
 impl Table {
     /// Fills `ids` and `addresses` with the groups of some rows, and makes those that are new.
     pub(super) fn find(&mut self, batch: &KeyBatch, start: usize, len: usize) -> Result<(), ExchangeError> {
+        if self.keys.len() == 0 && self.groups == 1 {
+            (self.ids, self.addresses) = (vec![0; len], vec![self.rows.address(); len]);
+            return Ok(());
+        }
         let mut run = std::mem::take(&mut self.run);
         self.keys.encode(batch, start, len, &mut run);
         let room = self.make_room(len);
         self.ids.resize(len, 0);
         self.addresses.resize(len, std::ptr::null_mut());
         if room.is_ok() {
-            let is_large = self.index.bytes() + self.groups * self.stride() > PREFETCH_BYTES;
-            match (self.keys.words, is_large) {
-                (1, false) => self.find_run::<1, false>(batch, &run),
-                (1, true) => self.find_run::<1, true>(batch, &run),
-                (2, false) => self.find_run::<2, false>(batch, &run),
-                (2, true) => self.find_run::<2, true>(batch, &run),
-                (_, false) => self.find_run::<0, false>(batch, &run),
-                (_, true) => self.find_run::<0, true>(batch, &run),
-            }
+            self.find_encoded(batch, &run);
         }
         self.run = run;
         room
+    }
+
+    /// As `find`, for keys that were encoded, where room was made.
+    pub(super) fn find_encoded(&mut self, batch: &KeyBatch, run: &Run) {
+        let is_large = self.index.bytes() + self.groups * self.stride() > PREFETCH_BYTES;
+        match (self.keys.words, is_large) {
+            (1, false) => self.find_run::<1, false>(batch, run),
+            (1, true) => self.find_run::<1, true>(batch, run),
+            (2, false) => self.find_run::<2, false>(batch, run),
+            (2, true) => self.find_run::<2, true>(batch, run),
+            (_, false) => self.find_run::<0, false>(batch, run),
+            (_, true) => self.find_run::<0, true>(batch, run),
+        }
     }
 
     pub(super) fn make_room(&mut self, groups: usize) -> Result<(), ExchangeError> {

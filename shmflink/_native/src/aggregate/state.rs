@@ -81,6 +81,20 @@ impl<'a> Groups<'a> {
     }
 }
 
+/// Some rows next to each other of another table.
+pub struct FromRows {
+    pub rows: *const u8,
+    pub stride: usize,
+}
+
+impl FromRows {
+    #[inline(always)]
+    pub fn read<W: Copy>(&self, at: usize, offset: usize) -> W {
+        // SAFETY: there is a row for each slot, with a state's words at its offset.
+        unsafe { self.rows.add(at * self.stride + offset).cast::<W>().read_unaligned() }
+    }
+}
+
 /// One aggregate of a table.
 pub trait State: Send {
     /// The words of each group in its row, as they are in a new group; empty for a state that keeps vectors.
@@ -109,6 +123,16 @@ pub trait State: Send {
     fn merge(&mut self, slots: &Slots<'_>, partials: &[&Argument], start: usize) -> Result<(), ExchangeError>;
     fn partials(&self, groups: &Groups<'_>) -> Result<Vec<ArrayRef>, ExchangeError>;
     fn result(&self, groups: &Groups<'_>) -> Result<ArrayRef, ExchangeError>;
+
+    /// True while the whole state lies in the rows, so that copied rows are copied groups.
+    fn is_in_rows(&self) -> bool {
+        false
+    }
+
+    /// Adds the states of other rows, one for each slot. Both tables have all of this state in their rows.
+    fn merge_rows(&mut self, _slots: &Slots<'_>, _rows: &FromRows) {
+        unreachable!("a state that is not in rows");
+    }
 
     /// Forgets all groups.
     fn clear(&mut self);
@@ -155,6 +179,11 @@ impl Seen {
         if let Some(flags) = &mut self.flags {
             flags[group as usize] = 1;
         }
+    }
+
+    /// True while no group is without a value.
+    pub fn is_every_group(&self) -> bool {
+        self.flags.is_none() && !self.is_always
     }
 
     pub fn is_seen(&self, group: u32) -> bool {

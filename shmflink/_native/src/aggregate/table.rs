@@ -320,7 +320,7 @@ impl Table {
 
     /// Forgets all groups; keeps memory that is not large.
     pub fn clear(&mut self) {
-        self.rows.clear(self.groups * self.stride(), KEPT_BYTES);
+        self.rows.clear(0, KEPT_BYTES); // a new group writes all of its row
         self.index.clear();
         self.keys.clear();
         self.aggregates.iter_mut().for_each(|aggregate| aggregate.state.clear());

@@ -15,7 +15,8 @@ const TIMESTAMP_COLUMN: &str = "__timestamp";
 const START_COLUMN: &str = "__start";
 const END_COLUMN: &str = "__end";
 /// Emptied tables that wait for another pane: their memory need not be asked for again.
-const SPARE_TABLES_MAX: usize = 4;
+const SPARE_TABLES_MAX: usize = 16;
+const SPARE_BYTES_MAX: usize = 64 << 20;
 /// Rows of one batch of a snapshot.
 pub const SNAPSHOT_ROWS: usize = 1 << 16;
 
@@ -103,14 +104,15 @@ impl Maker {
 
     /// Takes back a table that is not needed any more.
     pub fn give_back(&mut self, mut table: Table) {
-        if self.spare.len() < SPARE_TABLES_MAX {
+        let bytes = self.spare_bytes() + table.capacity_bytes();
+        if self.spare.len() < SPARE_TABLES_MAX && bytes <= SPARE_BYTES_MAX {
             table.clear();
             self.spare.push(table);
         }
     }
 
     pub fn spare_bytes(&self) -> usize {
-        self.spare.iter().map(Table::bytes).sum()
+        self.spare.iter().map(Table::capacity_bytes).sum()
     }
 
     /// Rows of the result schema: results of a table, with their windows.

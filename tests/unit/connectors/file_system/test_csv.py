@@ -76,13 +76,15 @@ def test_declared_types(driver: Any, tmp_path: Path) -> None:
         tmp_path / "in.csv",
         b"-128,18446744073709551615,0.1,-12.3,23:59:59.5,2024-01-01 00:00:00.123456789,x,\xff\xfe,1\n",
     )
-    (row,) = table(driver, FileSource.csv(str(path), schema=schema, header=False)).to_pylist()
+    read = table(driver, FileSource.csv(str(path), schema=schema, header=False))
+    nanos = read.column("ns").cast(pa.int64()).to_pylist()  # as a Python value it would need pandas
+    (row,) = read.drop_columns("ns").to_pylist()
     assert row["i8"] == -128
     assert row["u64"] == 2**64 - 1
     assert row["f32"] == pytest.approx(0.1)
     assert row["dec"] == Decimal("-12.30")
     assert row["time"] == dt.time(23, 59, 59, 500_000)
-    assert row["ns"].value % 1_000_000_000 == 123456789
+    assert nanos[0] % 1_000_000_000 == 123456789
     assert (row["big"], row["raw"], row["flag"]) == ("x", b"\xff\xfe", True)
 
 

@@ -11,7 +11,7 @@ use arrow_schema::DataType;
 use super::fold::{sum_type, Kept, DECIMAL128_DIGITS, DECIMAL256_DIGITS};
 use super::Call;
 use crate::aggregate::argument::Argument;
-use crate::aggregate::state::{Groups, Slots, State};
+use crate::aggregate::state::{FromRows, Groups, Slots, State};
 use crate::exchange::error::ExchangeError;
 
 const SCALE_MIN: i8 = 6;
@@ -162,6 +162,20 @@ impl<W: Divided> State for Average<W> {
         let nulls = NullBuffer::new(counts.iter().map(|count| *count != 0).collect::<BooleanBuffer>());
         let nulls = Some(nulls).filter(|nulls| nulls.null_count() > 0);
         Ok(W::array(averages.collect(), &self.result_type, nulls))
+    }
+
+    fn is_in_rows(&self) -> bool {
+        true
+    }
+
+    fn merge_rows(&mut self, slots: &Slots<'_>, rows: &FromRows) {
+        let (sum_at, count_at) = (self.sum_at, self.count_at);
+        for at in 0..slots.len() {
+            let sum = slots.read::<W>(at, sum_at).plus(rows.read(at, sum_at));
+            slots.write(at, sum_at, sum);
+            let count = slots.read::<i64>(at, count_at) + rows.read::<i64>(at, count_at);
+            slots.write(at, count_at, count);
+        }
     }
 
     fn clear(&mut self) {}

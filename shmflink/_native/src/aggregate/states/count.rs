@@ -8,7 +8,7 @@ use arrow_schema::DataType;
 
 use super::Call;
 use crate::aggregate::argument::Argument;
-use crate::aggregate::state::{Groups, Slots, State};
+use crate::aggregate::state::{FromRows, Groups, Slots, State};
 use crate::exchange::error::ExchangeError;
 
 struct Count {
@@ -68,6 +68,17 @@ impl State for Count {
     fn result(&self, groups: &Groups<'_>) -> Result<ArrayRef, ExchangeError> {
         let counts: Vec<i64> = groups.values(self.offset).collect();
         Ok(Arc::new(Int64Array::from(counts)))
+    }
+
+    fn is_in_rows(&self) -> bool {
+        true
+    }
+
+    fn merge_rows(&mut self, slots: &Slots<'_>, rows: &FromRows) {
+        for at in 0..slots.len() {
+            let count = slots.read::<i64>(at, self.offset) + rows.read::<i64>(at, self.offset);
+            slots.write(at, self.offset, count);
+        }
     }
 
     fn clear(&mut self) {}

@@ -14,7 +14,7 @@ use half::f16;
 
 use super::Call;
 use crate::aggregate::argument::{Argument, Narrow, Physical, Wide};
-use crate::aggregate::state::{Groups, Seen, Slots, State};
+use crate::aggregate::state::{FromRows, Groups, Seen, Slots, State};
 use crate::exchange::error::ExchangeError;
 
 /// Precision of the sum of decimals (Flink: DECIMAL(38, s)).
@@ -319,6 +319,18 @@ impl<W: Kept, J: Join<W>> State for Fold<W, J> {
 
     fn skips_rows(&mut self) {
         self.seen.always();
+    }
+
+    fn is_in_rows(&self) -> bool {
+        self.is_never_null || self.seen.is_every_group()
+    }
+
+    fn merge_rows(&mut self, slots: &Slots<'_>, rows: &FromRows) {
+        let offset = self.offset;
+        for at in 0..slots.len() {
+            let joined = J::join(slots.read(at, offset), rows.read(at, offset));
+            slots.write(at, offset, joined);
+        }
     }
 
     fn clear(&mut self) {

@@ -1,0 +1,204 @@
+"""Stories of the local and the global step of a grouped aggregation."""
+
+from __future__ import annotations
+
+import math
+import pickle
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from shmflink.core.batch import Batch
+from shmflink.errors import TypeMismatchError
+from shmflink.expressions import AggregateCall, Expression, col, lit
+from shmflink.operators import group_aggregate
+from shmflink.operators.group_aggregate import AggregateSpec, GlobalAggregateOperator, LocalAggregateOperator
+from shmflink.testing import OperatorHarness
+
+_ROWS = pa.RecordBatch.from_pydict(
+    {"user": ["ann", None, "bob", "ann"], "price": [1.5, 2.0, math.nan, 2.5], "n": [1, None, 3, 4]}
+)
+
+
+def _spec(keys: Iterable[str] = ("user",), schema: pa.Schema = _ROWS.schema, **calls: AggregateCall) -> AggregateSpec:
+    return AggregateSpec(schema, tuple((key, col(key)) for key in keys), tuple(calls.items()))
+
+
+def _call(function: str, *arguments: Expression, **options: Any) -> AggregateCall:
+    return AggregateCall(function, arguments, **options)
+
+
+def _batches(harness: OperatorHarness) -> list[pa.RecordBatch]:
+    return [element.columns() for element in harness.elements if isinstance(element, Batch)]
+
+
+def _rows(harness: OperatorHarness) -> list[dict[str, Any]]:
+    return [row for batch in _batches(harness) for row in batch.to_pylist()]
+
+
+def test_schemas_are_known_before_any_row() -> None:
+    spec = _spec(count=_call("count"), mean=_call("avg", col("price")), top=_call("max", col("n")))
+    assert spec.input_schema.names == ["user", "__argument0", "__argument1"]
+    assert spec.partial_schema.names == ["user", "count", "mean.sum", "mean.count", "top"]
+    kinds = [pa.string(), pa.int64(), pa.float64(), pa.int64()]
+    assert spec.result_schema == pa.schema(zip(["user", "count", "mean", "top"], kinds, strict=True))
+    assert spec.columns == {"user", "price", "n"}
+    assert pickle.loads(pickle.dumps(spec)).partial_schema == spec.partial_schema
+
+
+def test_equal_arguments_are_evaluated_once() -> None:
+    spec = _spec(low=_call("min", col("n") + 1), high=_call("max", col("n") + 1))
+    assert spec.input_schema.names == ["user", "__argument0"]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (_call("sum", col("user")), "sum takes numbers, got Utf8"),
+        (_call("bool_and", col("n")), "bool_and takes booleans"),
+        (_call("quantile", col("n"), parameters=(1.5,)), "fractions between 0 and 1"),
+        (_call("top_n", col("n"), parameters=(0,)), "a positive number"),
+        (_call("list_agg", col("n")), "list_agg takes strings"),
+        (_call("arg_min", col("n")), "arg_min takes 2 arguments, got 1"),
+        (_call("nonsense", col("n")), "no aggregate function nonsense"),
+    ],
+)
+def test_a_misfit_names_call_line_and_columns(call: AggregateCall, message: str) -> None:
+    with pytest.raises(TypeMismatchError) as raised:
+        _spec(wrong=call)
+    text = str(raised.value)
+    assert message in text
+    assert "`wrong`" in text
+    assert "test_group_aggregate.py:" in text
+    assert "user: string" in text
+
+
+def test_constants_may_be_written_as_arguments() -> None:
+    spec = _spec(users=_call("list_agg", col("user"), lit("; ")), keys=())
+    with OperatorHarness(GlobalAggregateOperator(spec, takes_input=True), is_batch=True) as harness:
+        harness.process_batch(_ROWS)
+        harness.finish()
+        assert _rows(harness) == [{"users": "ann; bob; ann"}]
+
+
+def test_partial_rows_of_several_producers_add_up() -> None:
+    spec = _spec(rows=_call("count"), known=_call("count", col("n")), total=_call("sum", col("n")))
+    with OperatorHarness(GlobalAggregateOperator(spec), is_batch=True) as merging:
+        for _ in range(2):
+            with OperatorHarness(LocalAggregateOperator(spec), is_batch=True) as local:
+                local.process_batch(_ROWS)
+                assert _batches(local) == []
+                local.finish()
+                for partial in _batches(local):
+                    assert partial.schema == spec.partial_schema
+                    merging.process_batch(partial)
+        merging.process_batch(spec.inputs(_ROWS))  # rows that a local step passed on
+        assert _batches(merging) == []
+        merging.finish()
+        assert _rows(merging) == [
+            {"user": "ann", "rows": 6, "known": 6, "total": 15},
+            {"user": None, "rows": 3, "known": 0, "total": None},
+            {"user": "bob", "rows": 3, "known": 3, "total": 9},
+        ]
+
+
+def test_without_keys_one_row_comes_even_of_nothing() -> None:
+    spec = _spec(keys=(), rows=_call("count"), total=_call("sum", col("n")), all=_call("collect", col("n")))
+    with OperatorHarness(GlobalAggregateOperator(spec), is_batch=True) as harness:
+        harness.finish()
+        assert _rows(harness) == [{"rows": 0, "total": None, "all": []}]
+    with OperatorHarness(GlobalAggregateOperator(_spec(rows=_call("count"))), is_batch=True) as harness:
+        harness.finish()
+        assert _rows(harness) == []
+
+
+def test_rows_without_columns_are_counted() -> None:
+    spec = _spec(keys=(), rows=_call("count"))
+    with OperatorHarness(GlobalAggregateOperator(spec, takes_input=True), is_batch=True) as harness:
+        harness.process_batch(_ROWS)
+        harness.finish()
+        assert _rows(harness) == [{"rows": 4}]
+
+
+def test_streaming_gives_the_keys_that_changed() -> None:
+    spec = _spec(rows=_call("count"), dear=_call("arg_max", col("price"), col("n")))
+    with (
+        OperatorHarness(LocalAggregateOperator(spec)) as local,
+        OperatorHarness(GlobalAggregateOperator(spec)) as merging,
+    ):
+        local.process_batch(_ROWS.slice(0, 2))
+        local.process_batch(_ROWS.slice(3))
+        for partial in _batches(local):
+            merging.process_batch(partial)
+        merging.finish()
+        assert _rows(merging) == [
+            {"user": "ann", "rows": 1, "dear": 1.5},
+            {"user": None, "rows": 1, "dear": None},
+            {"user": "ann", "rows": 2, "dear": 2.5},
+        ]
+
+
+def test_results_come_in_bounded_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group_aggregate, "OUTPUT_ROWS_MAX", 100)
+    rows = pa.RecordBatch.from_pydict({"user": [str(number) for number in range(250)]})
+    spec = _spec(schema=rows.schema, rows=_call("count"))
+    with OperatorHarness(GlobalAggregateOperator(spec, takes_input=True), is_batch=True) as harness:
+        harness.process_batch(rows)
+        harness.finish()
+        assert [batch.num_rows for batch in _batches(harness)] == [100, 100, 50]
+
+
+def _keyed(keys: np.ndarray[Any, Any]) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pydict({"user": keys, "n": np.ones(len(keys), np.int64)})
+
+
+def _through(spec: AggregateSpec, batches: list[pa.RecordBatch], *, is_batch: bool) -> tuple[int, int, dict[Any, Any]]:
+    """Rows of the local step as they came, partial rows, and the results."""
+    passed, partial = 0, 0
+    with (
+        OperatorHarness(LocalAggregateOperator(spec), is_batch=is_batch) as local,
+        OperatorHarness(GlobalAggregateOperator(spec), is_batch=True) as merging,
+    ):
+        for batch in batches:
+            local.process_batch(batch)
+        local.finish()
+        for sent in _batches(local):
+            is_partial = sent.schema.names == spec.partial_schema.names
+            passed, partial = passed + (not is_partial) * sent.num_rows, partial + is_partial * sent.num_rows
+            merging.process_batch(sent)
+        merging.finish()
+        return passed, partial, {row["user"]: row["n"] for row in _rows(merging)}
+
+
+@pytest.mark.parametrize("is_batch", [True, False])
+def test_keys_that_do_not_repeat_are_passed_on(*, is_batch: bool) -> None:
+    per_batch = group_aggregate.SAMPLE_ROWS
+    batches = [_keyed(np.arange(start * per_batch, (start + 1) * per_batch)) for start in range(3)]
+    spec = _spec(schema=batches[0].schema, n=_call("sum", col("n")))
+    passed, partial, results = _through(spec, batches, is_batch=is_batch)
+    assert (passed, partial) == (2 * per_batch, per_batch)
+    assert len(results) == 3 * per_batch
+    assert set(results.values()) == {1}
+
+
+def test_keys_that_repeat_are_aggregated_and_tried_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    per_batch = group_aggregate.SAMPLE_ROWS
+    monkeypatch.setattr(group_aggregate, "PASSED_ROWS_MIN", per_batch)
+    distinct, same = np.arange(per_batch), np.arange(per_batch) % 7
+    batches = [_keyed(keys) for keys in (distinct, same, same, same)]
+    spec = _spec(schema=batches[0].schema, n=_call("sum", col("n")))
+    passed, partial, results = _through(spec, batches, is_batch=True)
+    assert (passed, partial) == (per_batch, per_batch + 7)
+    assert sum(results.values()) == 4 * per_batch
+
+
+def test_a_table_that_is_full_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group_aggregate, "TABLE_BYTES_MAX", 1 << 16)
+    keys = np.repeat(np.arange(3000), 3)
+    spec = _spec(schema=_keyed(keys).schema, n=_call("sum", col("n")))
+    passed, partial, results = _through(spec, [_keyed(keys), _keyed(keys)], is_batch=True)
+    assert (passed, partial) == (0, 6000)
+    assert set(results.values()) == {6}
