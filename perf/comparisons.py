@@ -7,6 +7,7 @@ seconds of all processes, `query_cpu_ratio` of the TaskManagers by the query's, 
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -121,7 +122,7 @@ def _measure(comparison: Comparison, inputs: Path, options: Options) -> dict[str
 
 
 def _run(comparison: Comparison, engine: str, result: _Runs, inputs: Path, options: Options, *, is_first: bool) -> None:
-    output = options.cache / "output" / f"{comparison.name}-{engine}"
+    output = options.cache / "output" / f"{comparison.name}-{engine}-{os.getpid()}"
     shutil.rmtree(output.parent, ignore_errors=True)
     output.parent.mkdir(parents=True)
     try:
