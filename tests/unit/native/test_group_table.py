@@ -91,5 +91,5 @@ def test_misfits_are_refused() -> None:
         _core.GroupTable(pa.schema([(f"k{index}", pa.int8()) for index in range(65)]), arguments, [])
     table = _core.GroupTable(keys, arguments, [("c", "count", [0], [], False)])
     for wrong in ({"a": ["x"], "b": ["y"]}, {"x": [1]}):
-        with pytest.raises(InternalError, match="columns of .* for a table of"):
+        with pytest.raises(InternalError, match=r"columns of .* for a table of"):
             table.update(pa.RecordBatch.from_pydict(wrong))
