@@ -18,10 +18,14 @@ __all__ = [
     "InputGate",
     "JsonParser",
     "LineParser",
+    "ParquetColumns",
+    "ParquetRange",
+    "ParquetReader",
     "Region",
     "ResultPartition",
     "RowCodec",
     "StatusPage",
+    "WindowTable",
     "canonical_keys",
     "capitalize_words",
     "change_case",
@@ -36,6 +40,7 @@ __all__ = [
     "hex_digest",
     "inet_aton",
     "inet_ntoa",
+    "is_any_shared",
     "is_json",
     "join_text",
     "json_array",
@@ -48,6 +53,7 @@ __all__ = [
     "json_string",
     "json_unquote",
     "json_value",
+    "keep_rows",
     "key_groups",
     "key_hash",
     "months_later",
@@ -75,6 +81,7 @@ __all__ = [
     "trim_text",
     "url_decode",
     "url_encode",
+    "window_panes",
 ]
 
 # transport
