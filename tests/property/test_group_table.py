@@ -8,9 +8,11 @@ import math
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any
 
 import pyarrow as pa
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -303,6 +305,48 @@ def test_results_are_those_of_the_model(case: tuple[Any, ...]) -> None:
         assert all(batch.schema == table.result_schema for batch in results)
         _check(results, keys, calls, rows)
         assert table.num_groups == 0
+
+
+_SAMPLES: dict[str, list[Any]] = {
+    "i8": [-128, 127, 0, 5, -7],
+    "i64": [2**63 - 1, -(2**63), 0, 3, -5, 12_345],
+    "u64": [2**64 - 1, 0, 7, 2**63],
+    "f32": [1.5, -2.25, 0.0, 100.0],
+    "f64": [1e6, -3.75, 0.0, -0.0, 0.125, 42.0, 7.5],
+    "bool": [True, False],
+    "text": ["", "a", "é" * 8, _LONG + "x", _LONG + "y", "fifteen letters"],
+    "large": ["", "b", _LONG],
+    "view": ["", "c", _LONG],
+    "bytes": [b"", b"\x00", b"\xff" * 20, b"ab"],
+    "fixed": [b"abc", b"\x00\x00\x00", b"\xff\xff\xff"],
+    "decimal": [decimal.Decimal("0.01"), decimal.Decimal("-12.34"), decimal.Decimal("9999.99")],
+    "wide": [decimal.Decimal("0.001"), decimal.Decimal("-5.125"), decimal.Decimal("7.000")],
+    "date": [dt.date(1999, 12, 31), dt.date(2024, 2, 29)],
+    "instant": [dt.datetime(1999, 12, 31, 23, 59), dt.datetime(2024, 2, 29, 1, 2, 3, 4)],
+    "list": [[], [None], [1, 2], [0]],
+}
+
+
+@pytest.mark.parametrize("with_nan", [False, True])
+def test_every_call_by_itself(*, with_nan: bool) -> None:
+    """Groups of many rows in several partials, which random calls seldom meet."""
+    random = Random(11)
+    keys = ["text"]
+    for call in _CALLS:
+        names = sorted({*call.columns, *keys})
+        pools = {name: _SAMPLES[name] + [None] + [math.nan] * (with_nan and name in ("f32", "f64")) for name in names}
+        rows = [{name: random.choice(pools[name]) for name in names} for _ in range(120)]
+        tables = _Tables(keys, [call])
+        direct, merged = tables.new(), tables.new()
+        for start in range(0, len(rows), 40):
+            batch = tables.batch(rows[start : start + 40])
+            direct.update(batch)
+            local = tables.new()
+            local.update(batch)
+            for partial in _drained(local.drain_partials, 4):
+                merged.merge(partial)
+        for table in (direct, merged):
+            _check(_drained(table.drain_results, 4), keys, [call], rows)
 
 
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
