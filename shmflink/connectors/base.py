@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,17 @@ from shmflink.operators.base import OperatorContext, SideOutput
 if TYPE_CHECKING:
     from shmflink.expressions import Expression
 
-__all__ = ["Boundedness", "Poll", "Sink", "SinkWriter", "Source", "SourceReader", "Split", "SplitEnumerator"]
+__all__ = [
+    "Boundedness",
+    "Committer",
+    "Poll",
+    "Sink",
+    "SinkWriter",
+    "Source",
+    "SourceReader",
+    "Split",
+    "SplitEnumerator",
+]
 
 
 class Boundedness(enum.Enum):
@@ -154,10 +164,26 @@ class Source(ABC):
 
 
 class SinkWriter(ABC):
-    """Writes the batches of one subtask; used by the slot's thread alone."""
+    """Writes the batches of one subtask; used by the slot's thread alone.
+
+    Two-phase commit (FLIP-143): at a barrier `prepare_commit` makes what was written so far durable, but not visible,
+    as committables; the sink's `Committer` makes them visible once the checkpoint is complete. `finish` is followed by
+    one last `prepare_commit`, also in jobs without checkpoints.
+    """
 
     @abstractmethod
     def write(self, batch: Batch) -> None: ...
+
+    def prepare_commit(self, checkpoint_id: int) -> Callable[[], Sequence[Any]]:
+        """Called at a barrier, short. What it returns may block: another thread calls it for the committables.
+
+        Committables are picklable values, kept in the checkpoint until they are committed.
+        """
+        return tuple
+
+    def snapshot(self) -> Sequence[Any]:
+        """Picklable states of the writer at a barrier, after `prepare_commit`; dealt out anew on a restore."""
+        return ()
 
     @property
     def is_available(self) -> bool:
@@ -175,11 +201,34 @@ class SinkWriter(ABC):
         """Frees resources; what was not finished is thrown away. Called exactly once."""
 
 
+class Committer(ABC):
+    """Makes committables visible; used by one thread of its own, so it may block."""
+
+    @abstractmethod
+    def commit(self, committables: Sequence[Any]) -> None:
+        """All of them, in order. Idempotent: after a failure it is called again with those that were done already.
+
+        Whatever it raises fails the task; after the restart the same committables come again.
+        """
+
+    def close(self) -> None:  # noqa: B027  many have nothing to free
+        """Frees connections. Called once."""
+
+
 class Sink(ABC):
     """Description of a sink."""
 
     @abstractmethod
-    def create_writer(self, context: OperatorContext) -> SinkWriter: ...
+    def create_writer(self, context: OperatorContext) -> SinkWriter:
+        """A writer for one subtask, without state."""
+
+    def restore_writer(self, context: OperatorContext, states: Sequence[Any]) -> SinkWriter:
+        """A writer that goes on from what writers' `snapshot` gave."""
+        return self.create_writer(context)
+
+    def create_committer(self, context: OperatorContext) -> Committer | None:
+        """None for a sink whose writers make no committables."""
+        return None
 
     @property
     def fixed_parallelism(self) -> int | None:

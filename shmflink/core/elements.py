@@ -8,6 +8,9 @@ from typing import Final, TypeAlias
 from shmflink.core.batch import Batch
 
 __all__ = [
+    "BARRIER_ALIGNED",
+    "BARRIER_SAVEPOINT",
+    "BARRIER_UNALIGNED",
     "MAX_WATERMARK",
     "MIN_TIMESTAMP_MS",
     "Barrier",
@@ -20,6 +23,10 @@ __all__ = [
 ]
 
 MIN_TIMESTAMP_MS: Final = -(2**63)
+
+BARRIER_ALIGNED: Final = 0
+BARRIER_UNALIGNED: Final = 1
+BARRIER_SAVEPOINT: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,11 @@ class Barrier:
     checkpoint_id: int
     timestamp_ms: int
     kind: int = 0
+
+    @property
+    def is_savepoint(self) -> bool:
+        """It stands alone: holds all state, and later checkpoints refer to nothing of it."""
+        return self.kind == BARRIER_SAVEPOINT
 
 
 @dataclass(frozen=True, slots=True)

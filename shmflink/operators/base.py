@@ -3,8 +3,9 @@
 Nothing may block inside a slot, so handling an input *yields* its outputs lazily; the task pulls the next one only
 while its result partitions have room. An operator buffers at most the output it is about to yield.
 
-Life cycle (Flink's StreamOperator): unpickled once per subtask, `open`, then `process` / `process_control` in order of
-arrival, `finish` at the normal end of all inputs, `close` always (also when `open` failed, also on cancel).
+Life cycle (Flink's StreamOperator): unpickled once per subtask, `open` (which restores state), then `process` /
+`process_control` in order of arrival, `snapshot_state` between two of them, `finish` at the normal end of all inputs,
+`close` always (also when `open` failed, also on cancel).
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from shmflink.core.batch import Batch
-from shmflink.core.elements import ControlElement, Element
+from shmflink.core.elements import Barrier, ControlElement, Element
 from shmflink.metrics.counters import OperatorCounters
 from shmflink.operators.processing_time import ProcessingTimeQueue, ProcessingTimeService
 from shmflink.state.operator_state import OperatorStateStore
+from shmflink.state.snapshots import NOTHING_RESTORED, OperatorSnapshot, RestoredState
 
 __all__ = ["Mailbox", "Operator", "OperatorContext", "SideOutput"]
 
@@ -54,6 +56,8 @@ class OperatorContext:
     counters: OperatorCounters = field(default_factory=OperatorCounters)
     operator_state: OperatorStateStore = field(default_factory=OperatorStateStore)
     processing_time: ProcessingTimeService = field(default_factory=lambda: ProcessingTimeQueue().service(0))
+    key_groups: range = range(0)
+    restored: RestoredState = NOTHING_RESTORED
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,20 @@ class Operator:
     def finish(self) -> Iterator[Batch | SideOutput]:
         """End of all inputs: yields what is still held back."""
         return iter(())
+
+    def snapshot_state(self, barrier: Barrier) -> OperatorSnapshot:
+        """Freezes all state, between two elements; short, because the slot waits. What comes back is written later.
+
+        A savepoint's snapshot holds everything and leaves alone what the next checkpoint's changes count from. State is
+        restored in `open`, from `OperatorContext.restored`.
+        """
+        return OperatorSnapshot()
+
+    def checkpoint_completed(self, checkpoint_id: int) -> None:
+        """The checkpoint, and so all older ones, is durable everywhere. Not called for every one."""
+
+    def checkpoint_aborted(self, checkpoint_id: int) -> None:
+        """The checkpoint will never complete."""
 
     def close(self) -> None:
         """Frees resources; called exactly once, whatever happened before."""

@@ -8,6 +8,7 @@ A job's life on the wire::
     JM -> TM   PrepareAttempt                                  TM -> JM   AttemptPrepared + region, arena
     JM -> TM   ConnectPeers + regions, arenas; DeployTasks     TM -> JM   TaskStateChanged (INITIALIZING)
     JM -> TM   StartTasks, AssignSplit                         TM -> JM   SplitRequested, TaskStateChanged
+    JM -> TM   TriggerCheckpoint, CheckpointCompleted, ...     TM -> JM   CheckpointAcknowledged, TaskEnding, ...
     JM -> TM   ReleaseAttempt                                  TM -> JM   AttemptReleased
     JM -> client   JobEnded
 """
@@ -17,6 +18,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from shmflink.checkpoint.handles import (
+    ChannelState,
+    CheckpointLocation,
+    KeyedStateHandle,
+    OperatorSubtaskState,
+    StateFile,
+)
+from shmflink.core.elements import Barrier
 from shmflink.core.ids import JobId, SubtaskId
 from shmflink.graph.execution_graph import (
     ChannelDeployment,
@@ -35,10 +44,15 @@ __all__ = [
     "AttemptReleased",
     "CancelJob",
     "CancelTasks",
+    "CheckpointAborted",
+    "CheckpointAcknowledged",
+    "CheckpointCompleted",
+    "CheckpointDeclined",
     "ClusterFailed",
     "ClusterStarted",
     "ConnectPeers",
     "DeployTasks",
+    "DrainSources",
     "Failure",
     "ForkTaskManager",
     "JobEnded",
@@ -51,11 +65,13 @@ __all__ = [
     "StartCluster",
     "StartTasks",
     "SubmitJob",
+    "TaskEnding",
     "TaskManagerExited",
     "TaskManagerForked",
     "TaskManagerReady",
     "TaskStateChanged",
     "TaskSummary",
+    "TriggerCheckpoint",
 ]
 
 
@@ -302,6 +318,43 @@ class AlignSources:
 
 
 @dataclass(frozen=True, slots=True)
+class TriggerCheckpoint:
+    """To every TaskManager of the attempt. Aligned: sources start it, and tasks without open inputs take part at once;
+    the others wait for barriers. Unaligned: every task takes part at once. `stops`: sources read nothing more until
+    they hear of its end.
+    """
+
+    epoch: int
+    barrier: Barrier
+    location: CheckpointLocation
+    stops: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointCompleted:
+    """It is durable: sinks commit. `stops`: sources end, without draining."""
+
+    epoch: int
+    checkpoint_id: int
+    stops: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointAborted:
+    """It will never complete; sources that it stopped go on."""
+
+    epoch: int
+    checkpoint_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class DrainSources:
+    """Sources end as if their input had ended (stop with --drain); every task waits for the savepoint at its end."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseAttempt:
     """Frees all that the attempt holds; its tasks are in terminal states."""
 
@@ -346,6 +399,40 @@ class SplitRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckpointAcknowledged:
+    """A task's part is durable. `sync_ns`: how long its slot stood still for it; `bytes` written, without what older
+    checkpoints wrote.
+    """
+
+    epoch: int
+    subtask: SubtaskId
+    checkpoint_id: int
+    states: tuple[OperatorSubtaskState, ...]
+    sync_ns: int = 0
+    async_ns: int = 0
+    alignment_ns: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointDeclined:
+    """A task could not take part: its state cannot be written, say. The task goes on."""
+
+    epoch: int
+    subtask: SubtaskId
+    checkpoint_id: int
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class TaskEnding:
+    """A task has nothing left to do but to commit: it waits for one more checkpoint."""
+
+    epoch: int
+    subtask: SubtaskId
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptReleased:
     """Nothing of the attempt is left."""
 
@@ -361,3 +448,6 @@ register(ForkTaskManager, TaskManagerForked, TaskManagerExited)
 register(PrepareAttempt, ConnectPeers, DeployTasks, StartTasks, CancelTasks)
 register(AssignSplit, AlignSources, ReleaseAttempt)
 register(TaskManagerReady, AttemptPrepared, TaskStateChanged, SplitRequested, AttemptReleased)
+register(Barrier, CheckpointLocation, StateFile, KeyedStateHandle, ChannelState, OperatorSubtaskState)
+register(TriggerCheckpoint, CheckpointCompleted, CheckpointAborted, DrainSources)
+register(CheckpointAcknowledged, CheckpointDeclined, TaskEnding)

@@ -26,7 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("jobmanager", "taskmanager"),
     ("rpc",),
     ("graph",),
-    ("connectors",),
+    ("checkpoint", "connectors"),
     ("operators",),
     ("state", "network"),
     ("config", "metrics"),

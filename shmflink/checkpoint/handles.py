@@ -1,0 +1,86 @@
+"""What a checkpoint consists of, as plain data: who acknowledged what, and in which files it lies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+__all__ = [
+    "FINAL_CHECKPOINT_ID",
+    "ChannelState",
+    "CheckpointLocation",
+    "KeyedStateHandle",
+    "OperatorSubtaskState",
+    "StateFile",
+]
+
+FINAL_CHECKPOINT_ID: Final = 2**62
+"""Stands for the end of a job without checkpoints: its sinks commit then."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointLocation:
+    """Where subtasks write a checkpoint. The JobManager makes the folders before it triggers the checkpoint.
+
+    `directory` is the folder of this checkpoint (absolute; `<job's folder>/chk-<id>`, or a savepoint's);
+    `shared_directory` that of files that several checkpoints refer to, empty where there is none (savepoints). Files up
+    to `inline_bytes` travel in the acknowledgement and end in the manifest.
+    """
+
+    directory: str
+    shared_directory: str
+    inline_bytes: int
+    compression: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StateFile:
+    """One durable file, or its content itself (`inline`) where it is small.
+
+    `path` is relative to the checkpoint's folder (`../shared/...` for shared ones). `crc32`: of all bytes (`zlib`).
+    """
+
+    path: str
+    length: int
+    crc32: int
+    rows: int = 0
+    inline: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedStateHandle:
+    """One keyed state of one subtask: a file with all entries, then files with changes, in order.
+
+    Key groups from `first_group` to `last_group`, both included.
+    """
+
+    name: str
+    first_group: int
+    last_group: int
+    files: tuple[StateFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelState:
+    """What was under way on one channel at an unaligned barrier: of one producing subtask, on one input edge."""
+
+    edge: int
+    producer: int
+    file: StateFile
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorSubtaskState:
+    """All state of one operator in one subtask (Flink's OperatorSubtaskState).
+
+    `operator_state` and `broadcast_state` are pickled dicts (`shmflink.core.codec.dumps_value`). `channels` belongs to
+    the first operator of a chain. `is_finished`: the subtask had ended before the barrier.
+    """
+
+    operator_id: str
+    subtask: int
+    keyed: tuple[KeyedStateHandle, ...] = ()
+    operator_state: StateFile | None = None
+    broadcast_state: StateFile | None = None
+    channels: tuple[ChannelState, ...] = ()
+    is_finished: bool = False
