@@ -329,7 +329,7 @@ class GroupTable:
 
     `arguments` are the columns that the `calls` use: (name, function, indices of its arguments, parameters, whether it
     is distinct). Batches are in one of three schemas, which all begin with the key columns. Nulls are keys, NaN is one
-    key, -0.0 is 0.0. Batches are copied, not kept. Between the first and the last batch of a drain a table takes no rows.
+    key, -0.0 is 0.0. Batches are copied, not kept. Within a drain a table takes no rows.
     """
 
     def __new__(
@@ -665,9 +665,7 @@ def split_text(texts: pa.Array, separator: str | None = None) -> pa.ListArray:
 def split_part(texts: pa.Array, separator: pa.Array, index: pa.Array, rows: int) -> pa.StringArray:
     """Part `index`, from 0, of each string between separators; null where there is none, or the string is empty."""
 
-def substring(
-    texts: pa.Array, begin: pa.Array, length: pa.Array | None, rows: int
-) -> pa.StringArray:
+def substring(texts: pa.Array, begin: pa.Array, length: pa.Array | None, rows: int) -> pa.StringArray:
     """The part from `begin`, from the end where it is negative; null for a negative length."""
 
 def text_end(texts: pa.Array, length: pa.Array, is_left: bool, rows: int) -> pa.StringArray:

@@ -358,6 +358,17 @@ def test_rule_22_sessions_that_touch_are_one() -> None:
         assert bench.timestamps() == [19, 30]
 
 
+def test_rule_22_a_session_that_a_watermark_has_ended_is_not_merged_with_one_that_touches_it() -> None:
+    """Found at random: in batch mode, where no watermark comes between, the two are one."""
+    sessions = EventTimeSessionWindows.with_gap(Time.milliseconds(10))
+    with windows(sessions) as bench:
+        send(bench, ("a", 0))
+        bench.process_watermark(9)
+        send(bench, ("a", 10))  # on time
+        bench.process_control(MAX_WATERMARK)
+        assert bench.rows() == [("a", [0]), ("a", [10])]
+
+
 def test_rule_22_merging_into_a_window_that_is_over_is_an_error() -> None:
     class Shrinks(MergingWindowAssigner):
         """Windows of a hundred, which become one of ten when they merge."""

@@ -298,11 +298,14 @@ ROWS: st.SearchStrategy[list[ScriptRow]] = st.lists(
 
 
 def on_time(rows: list[ScriptRow]) -> list[ScriptRow]:
-    """The same rows with marks that none of them comes after."""
+    """The same rows with marks that none of them comes after.
+
+    Nor touches: a session that a watermark has ended is not merged with one that begins at its end.
+    """
     made: list[ScriptRow] = []
     least = 10**6
     for key, number, at, mark in reversed(rows):
-        made.append((key, number, at, None if mark is None else min(mark, least - 1)))
+        made.append((key, number, at, None if mark is None else min(mark, least - 2)))
         least = min(least, at)
     return made[::-1]
 

@@ -81,7 +81,7 @@ class AtCount:
 
 @dataclass(frozen=True)
 class Every:
-    """At every multiple of the interval, and as AtEnd."""
+    """At every multiple of the interval, and by event time as AtEnd."""
 
     interval: int
 
@@ -256,7 +256,8 @@ class Run:
             return False, False
         if self.spec.is_event_time and pane.last <= self.context.mark:
             return True, False
-        pane.alarms.add(pane.last)
+        if self.spec.is_event_time or isinstance(trigger, AtEnd):
+            pane.alarms.add(pane.last)
         if isinstance(trigger, Every) and pane.next is None:
             self._next(trigger, pane, time // trigger.interval * trigger.interval)
         return False, False
@@ -265,10 +266,11 @@ class Run:
         if isinstance(trigger, Purging):
             fires, _ = self._at_alarm(trigger.inner, pane, alarm)
             return fires, fires
-        if isinstance(trigger, Every) and alarm != pane.last and alarm == pane.next:
+        at_end = alarm == pane.last and isinstance(trigger, (AtEnd, Every) if self.spec.is_event_time else AtEnd)
+        if isinstance(trigger, Every) and not at_end and alarm == pane.next:
             self._next(trigger, pane, alarm)
             return True, False
-        return isinstance(trigger, (AtEnd, Every)) and alarm == pane.last, False
+        return at_end, False
 
     def _next(self, trigger: Every, pane: Pane, time: int) -> None:
         pane.next = min(time + trigger.interval, pane.last)
@@ -296,9 +298,8 @@ class Run:
             if not due:
                 return
             alarm, pane = min(due, key=lambda one: one[0])
-            if alarm in pane.alarms:
-                pane.alarms.remove(alarm)
-                self._act(pane, *self._at_alarm(self.spec.trigger, pane, alarm))
+            pane.alarms.discard(alarm)
+            self._act(pane, *self._at_alarm(self.spec.trigger, pane, alarm))
             if alarm == self._cleanup(pane):
                 self.panes.remove(pane)
                 if hasattr(self.function, "clear"):

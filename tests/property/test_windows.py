@@ -202,3 +202,13 @@ def test_in_batch_mode_windows_fire_as_the_oracle_says(
         assert bench.finish() == ([], {})
     assert texts(main) == texts([(e.time, e.value) for e in expected.main if isinstance(e, Event)])
     assert sides == {}
+
+
+def test_in_batch_mode_a_continuous_trigger_of_processing_time_fires_once() -> None:
+    """Its next time is not waited for: when it fires first, all elements of the key are there (found at random)."""
+    spec = Windowing(Session(gap_of), Every(1), Describe(merges=True), is_event_time=False)
+    contents = ListStateDescriptor(WINDOW_STATE_NAME, ANY)
+    with Bench(operator_of(spec, contents), key, is_batch=True) as bench:
+        bench.play([Event(("a", 3), 0)])
+        main, _ = bench.play([END])
+    assert main == [(3, ("a", (0, 4), 1, ["('a', 3)"]))]

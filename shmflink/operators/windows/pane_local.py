@@ -32,8 +32,8 @@ from shmflink.operators.windows.pane_spec import ROW_COLUMN, PaneTimes, WindowAg
 __all__ = ["OUTPUT_ROWS_MAX", "LocalWindowAggregateOperator", "checked_timestamps", "inputs_of"]
 
 OUTPUT_ROWS_MAX: Final = 1 << 14
-"""Rows of one batch of partial rows or results: its columns come from memory that malloc has at hand; with four times as
-many they are mapped and unmapped each time, which costs three times as much as making them."""
+"""Rows of one batch of partial rows or results: its columns come from memory that malloc has at hand; with four times
+as many they are mapped and unmapped each time, which costs three times as much as making them."""
 
 _JUDGED_ROWS_MIN: Final = 1 << 12  # fewer rows between two watermarks say nothing
 

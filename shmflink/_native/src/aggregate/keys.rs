@@ -266,7 +266,7 @@ impl Keys {
                     .iter()
                     .flat_map(|group| words_of(*group)[..*count].iter().copied())
                     .collect();
-                fixed(Buffer::from_vec(words).into())
+                fixed(Buffer::from_vec(words))
             }
             Kind::Bytes | Kind::Encoded(_) => bytes_array(column, groups, nulls, words_of)?,
         })
@@ -303,14 +303,17 @@ fn bytes_array<'a>(
         ))
     };
     let wide = || OffsetBuffer::new(ScalarBuffer::from(ends.clone()));
-    // SAFETY (of the strings): the bytes were values of a string column.
     Ok(match &column.data_type {
         DataType::Utf8 => {
             let offsets = narrow()?;
-            Arc::new(unsafe { StringArray::new_unchecked(offsets, Buffer::from_vec(data), nulls) })
+            // SAFETY: the bytes were values of a string column.
+            let texts = unsafe { StringArray::new_unchecked(offsets, Buffer::from_vec(data), nulls) };
+            Arc::new(texts)
         }
         DataType::LargeUtf8 => {
-            Arc::new(unsafe { LargeStringArray::new_unchecked(wide(), Buffer::from_vec(data), nulls) })
+            // SAFETY: as above.
+            let texts = unsafe { LargeStringArray::new_unchecked(wide(), Buffer::from_vec(data), nulls) };
+            Arc::new(texts)
         }
         DataType::Binary => {
             let offsets = narrow()?;

@@ -91,7 +91,9 @@ impl Log {
         let place = |number: &u32| match *number {
             NONE => (self.chunks.len(), 0),
             number => {
-                let chunk = self.starts.partition_point(|start| *start <= number as usize) - 1;
+                // Counted, not searched: there are few, and no branch is mispredicted.
+                let begun = self.starts.iter().map(|start| usize::from(*start <= number as usize));
+                let chunk = begun.sum::<usize>() - 1;
                 (chunk, number as usize - self.starts[chunk])
             }
         };
@@ -113,16 +115,30 @@ impl Log {
 /// Which values belong to a group, in the order in which they came.
 #[derive(Default)]
 pub struct Links {
-    /// By group; `NONE` where there is no value.
-    first: Vec<u32>,
-    last: Vec<u32>,
+    groups: Vec<Linked>,
     /// By value.
     next: Vec<u32>,
 }
 
+#[derive(Clone, Copy)]
+struct Linked {
+    first: u32,
+    last: u32,
+    count: u32,
+}
+
+const UNLINKED: Linked = Linked {
+    first: NONE,
+    last: NONE,
+    count: 0,
+};
+
+/// Groups whose links are followed at the same time, so that their cache misses overlap.
+const LANES: usize = 16;
+
 impl Links {
     pub fn bytes(&self) -> usize {
-        (self.first.capacity() + self.last.capacity() + self.next.capacity()) * mem::size_of::<u32>()
+        self.groups.capacity() * mem::size_of::<Linked>() + self.next.capacity() * mem::size_of::<u32>()
     }
 
     pub fn clear(&mut self) {
@@ -132,32 +148,42 @@ impl Links {
     /// The next value belongs to this group.
     pub fn push(&mut self, group: u32) {
         let (value, group) = (self.next.len() as u32, group as usize);
-        if self.first.len() <= group {
-            self.first.resize(group + 1, NONE);
-            self.last.resize(group + 1, NONE);
+        if self.groups.len() <= group {
+            self.groups.resize(group + 1, UNLINKED);
         }
         self.next.push(NONE);
-        match mem::replace(&mut self.last[group], value) {
-            NONE => self.first[group] = value,
+        let linked = &mut self.groups[group];
+        match mem::replace(&mut linked.last, value) {
+            NONE => linked.first = value,
             before => self.next[before as usize] = value,
         }
-    }
-
-    /// The values of a group.
-    pub fn of(&self, group: u32) -> impl Iterator<Item = u32> + '_ {
-        let start = self.first.get(group as usize).copied().filter(|first| *first != NONE);
-        std::iter::successors(start, |value| {
-            Some(self.next[*value as usize]).filter(|next| *next != NONE)
-        })
+        linked.count += 1;
     }
 
     /// The values of all these groups, one after the other, and where those of each end.
     pub fn of_all(&self, groups: &[u32]) -> (Vec<u32>, Vec<usize>) {
-        let (mut values, mut ends) = (Vec::new(), Vec::with_capacity(groups.len() + 1));
-        ends.push(0);
-        for group in groups {
-            values.extend(self.of(*group));
-            ends.push(values.len());
+        let linked = |group: &u32| self.groups.get(*group as usize).copied().unwrap_or(UNLINKED);
+        let linked: Vec<Linked> = groups.iter().map(linked).collect();
+        let mut ends = vec![0];
+        ends.extend(linked.iter().scan(0, |end, linked| {
+            *end += linked.count as usize;
+            Some(*end)
+        }));
+        let mut values = vec![NONE; ends[groups.len()]];
+        for (lanes, starts) in linked.chunks(LANES).zip(ends.chunks(LANES)) {
+            let mut at: Vec<(usize, u32)> = starts
+                .iter()
+                .copied()
+                .zip(lanes.iter().map(|lane| lane.first))
+                .collect();
+            at.retain(|(_, value)| *value != NONE);
+            while !at.is_empty() {
+                for (place, value) in &mut at {
+                    values[*place] = *value;
+                    (*place, *value) = (*place + 1, self.next[*value as usize]);
+                }
+                at.retain(|(_, value)| *value != NONE);
+            }
         }
         (values, ends)
     }

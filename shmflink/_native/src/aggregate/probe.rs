@@ -15,6 +15,10 @@ const GROUPS_MAX: usize = u32::MAX as usize - 1;
 impl Table {
     /// Fills `ids` and `addresses` with the groups of some rows, and makes those that are new.
     pub(super) fn find(&mut self, batch: &KeyBatch, start: usize, len: usize) -> Result<(), ExchangeError> {
+        if self.keys.len() == 0 && self.groups == 1 {
+            (self.ids, self.addresses) = (vec![0; len], vec![self.rows.address(); len]);
+            return Ok(());
+        }
         let mut run = std::mem::take(&mut self.run);
         self.keys.encode(batch, start, len, &mut run);
         let room = self.make_room(len);

@@ -91,12 +91,7 @@ impl FromRows {
     #[inline(always)]
     pub fn read<W: Copy>(&self, at: usize, offset: usize) -> W {
         // SAFETY: there is a row for each slot, with a state's words at its offset.
-        unsafe {
-            self.rows
-                .add(at * self.stride + offset)
-                .cast::<W>()
-                .read_unaligned()
-        }
+        unsafe { self.rows.add(at * self.stride + offset).cast::<W>().read_unaligned() }
     }
 }
 
