@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import importlib
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -54,6 +56,7 @@ class Invocation:
     def execute(self) -> None:
         """Runs the file as `python FILE ARGUMENTS` would, in this process; the job's exceptions pass through."""
         code = self._compiled()
+        _collect_garbage_from_here()
         main = ModuleType("__main__")
         main.__dict__.update({"__file__": self.file, "__builtins__": __builtins__, "__spec__": None})
         sys.modules["__main__"] = main
@@ -65,6 +68,13 @@ class Invocation:
     def _compiled(self) -> CodeType:
         with open(self.file, "rb") as source:
             return compile(source.read(), self.file, "exec")
+
+
+def _collect_garbage_from_here() -> None:
+    """What every job imports comes before, without the collector: it took a tenth of the client's CPU seconds."""
+    importlib.import_module("shmflink.datastream")
+    gc.freeze()
+    gc.enable()
 
 
 def _configured_file() -> str | None:

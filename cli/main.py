@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -126,4 +127,5 @@ def version() -> None:
 
 def main() -> None:
     """Entry point of the `shmflink` command."""
+    gc.disable()  # nothing of what imports make is garbage; `Invocation.execute` enables it again
     app(args=arranged(sys.argv[1:]))

@@ -199,6 +199,9 @@ class Heartbeat:
     def stop(self) -> None:
         """Ends the thread and waits for it. Idempotent."""
 
+def is_any_shared(addresses: Sequence[int]) -> bool:
+    """Whether one of the addresses lies in shared memory: a segment, which goes back to its sender."""
+
 def set_parent_death_signal(signal: int, expected_parent_pid: int) -> bool:
     """Has the kernel send `signal` to this process when the thread that forked it ends (PR_SET_PDEATHSIG).
 
@@ -452,6 +455,51 @@ class WindowTable:
 def window_panes(timestamps: pa.Int64Array, size: int, slide: int, offset: int = 0) -> pa.Int64Array:
     """The start of the pane of each timestamp; a window is made of whole panes."""
 
+# parquet_files
+#
+# The usual Parquet files of this host: flat columns of the expected types, not compressed or by snappy. The GIL is
+# released. A range and its columns keep the file open.
+
+@final
+class ParquetReader:
+    """Opens files, remembering the footers of the last four. Threads may share it."""
+
+    def __new__(cls, schema: pa.Schema, *, has_bounds: bool) -> ParquetReader:
+        """`schema` are all columns that are read, by name, in any order; of no other type will files be opened.
+        `has_bounds`: statistics of row groups will be asked for.
+        """
+
+    def open(self, path: str, offset: int, length: int) -> ParquetRange | None:
+        """The row groups that begin in bytes [offset, offset + length). None: not a usual file, or unreadable."""
+
+@final
+class ParquetRange:
+    """Row groups of an open file."""
+
+    @property
+    def groups(self) -> list[tuple[int, int, int, int]]:
+        """Number, first byte and first row in the file, rows."""
+
+    @property
+    def row_bytes(self) -> float:
+        """What a row of all columns takes in memory, about."""
+
+    def bounds(self, name: str) -> tuple[pa.Array, pa.Array, pa.UInt64Array] | None:
+        """Smallest and largest value and number of nulls in each of the row groups, null where the file does not say.
+
+        None: it says so in an order that is not the values'. KeyError for a column that is not in the schema.
+        """
+
+    def read(self, names: Sequence[str], groups: Sequence[int], batch_rows: int) -> ParquetColumns:
+        """Columns of row groups, by number, in this order. KeyError as above, ValueError for a corrupt file."""
+
+@final
+class ParquetColumns:
+    """Record batches of `batch_rows` rows, the last one shorter. ValueError where the file is corrupt."""
+
+    def __iter__(self) -> ParquetColumns: ...
+    def __next__(self) -> pa.RecordBatch: ...
+
 # parse
 #
 # Text to columns. A parser keeps nothing between two calls and can be used by several threads. The buffer that it is
@@ -588,6 +636,9 @@ def csv_lines(
 #
 # Kernels of expressions: one array in, one of equal length out, null where the value is. `texts` are `pa.string()`.
 # The GIL is released. ValueError for a value that cannot be taken, TypeError for a type or a pattern that cannot.
+
+def keep_rows(batch: pa.RecordBatch, mask: pa.BooleanArray) -> pa.RecordBatch:
+    """The rows whose mask is true; null is not. Dictionaries stay as they are."""
 
 def format_moments(moments: pa.Array, per_second: int, pattern: str) -> pa.Array:
     """Ticks since 1970 (int64), `per_second` of them, by a pattern of Java's `DateTimeFormatter`."""

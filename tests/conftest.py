@@ -31,9 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--long"):
-        os.environ["SHMFLINK_TESTS_LONG"] = (
-            "1"  # for tests/oracle/running.py, in workers too
-        )
+        os.environ["SHMFLINK_TESTS_LONG"] = "1"  # for tests/oracle/running.py, in workers too
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

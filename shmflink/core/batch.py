@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from shmflink import _core
 from shmflink.core.columns import cast_columns
 from shmflink.core.keys import keys_from_wire, keys_to_wire
 from shmflink.core.rows import SHAPE_KEY, decode, encode, shape_of_columns
@@ -149,7 +150,7 @@ class Batch:
     def filter(self, mask: pa.BooleanArray) -> Batch:
         """The rows whose mask is true (null is not), as columns of the same form, with their timestamps, not keyed."""
         timestamps = None if self.timestamps is None else self.timestamps.filter(mask)
-        columns = self._encoded().filter(mask)
+        columns = _core.keep_rows(self._encoded(), mask)
         return Batch(columns.num_rows, None, columns, self.row_type, timestamps, None)
 
     def with_keys(self, keys: pa.Array) -> Batch:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import traceback
 
-from shmflink.errors import UserFunctionError
+from shmflink.errors import UsageError, UserFunctionError
 from shmflink.graph.execution_graph import TaskDeployment
-from shmflink.operators.user_function import user_traceback
+from shmflink.operators.user_function import has_user_frame, user_traceback
 from shmflink.rpc.messages import Failure
 
 __all__ = ["failure_of"]
@@ -34,10 +34,12 @@ def failure_of(error: BaseException, deployment: TaskDeployment | None = None) -
             subtask=subtask,
             task_name=task_name,
         )
+    # What the user has to change says its message; where in the engine it was noticed would only bury it.
+    is_told_in_words = isinstance(error, UsageError) and not has_user_frame(error)
     return Failure(
         type(error).__name__,
         str(error),
-        traceback_text="".join(traceback.format_exception(error)),
+        traceback_text="" if is_told_in_words else "".join(traceback.format_exception(error)),
         subtask=subtask,
         task_name=task_name,
     )

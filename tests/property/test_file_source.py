@@ -19,8 +19,8 @@ from shmflink.connectors.file_system.arrow_ipc import ArrowIpcFormat
 from shmflink.connectors.file_system.file_systems import FileInfo
 from shmflink.connectors.file_system.files_cursor import FilesCursor
 from shmflink.connectors.file_system.orc import OrcFormat
-from shmflink.connectors.file_system.parquet_cursor import BATCH_ROWS
 from shmflink.connectors.file_system.parquet_format import ParquetFormat
+from shmflink.connectors.file_system.parquet_reading import BATCH_ROWS
 from shmflink.connectors.file_system.source import FileSource
 from shmflink.connectors.file_system.splits import FileRange, FileRanges
 from shmflink.core.batch import Batch
@@ -68,7 +68,8 @@ def write(folder: Path, suffix: str, files: list[list[Any]], group_rows: int) ->
         columns = [list(column) for column in zip(*rows, strict=True)] or [[], [], []]
         table = pa.table([pa.array(c, t) for c, t in zip(columns, SCHEMA.types, strict=True)], schema=SCHEMA)
         if suffix == "parquet":
-            pq.write_table(table, path, row_group_size=group_rows)
+            codec = "snappy" if number % 2 else "zstd"  # read by the core, and by pyarrow
+            pq.write_table(table, path, row_group_size=group_rows, compression=codec)
         elif suffix == "orc":
             orc.write_table(table, path, batch_size=group_rows)
         else:

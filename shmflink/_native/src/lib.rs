@@ -7,15 +7,18 @@
 //! rows/       rows (Python objects) <-> columns, keys
 //! aggregate/  grouped aggregation: key index, states, partial and final results
 //! windows/    aggregates by key and window: panes, sliding windows, sessions
+//! parquet_files/ the usual Parquet files -> columns
 //! text/       columns -> lines of CSV and JSON
 //! functions/  kernels of expressions: strings, dates as text, digests, URLs, JSON
 //! ```
 //! `transport` knows nothing of the others; `exchange` stands on it; `aggregate` shares the hash of bytes and the errors of
-//! `exchange`, `windows` its tables; `functions` shares the JSON values of `text`; `parse`, `rows` and `text` stand alone.
+//! `exchange`, `windows` its tables; `functions` shares the JSON values of `text`; `parquet_files`, `parse`, `rows` and
+//! `text` stand alone.
 
 pub mod aggregate;
 pub mod exchange;
 pub mod functions;
+pub mod parquet_files;
 pub mod parse;
 pub mod rows;
 pub mod text;
@@ -28,6 +31,7 @@ use pyo3::prelude::*;
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     transport::register(module)?;
     exchange::register(module)?;
+    parquet_files::register(module)?;
     parse::register(module)?;
     rows::register(module)?;
     aggregate::register(module)?;

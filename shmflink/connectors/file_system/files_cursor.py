@@ -21,7 +21,8 @@ from shmflink.operators.base import SideOutput
 
 __all__ = ["FilesCursor"]
 
-_ROWS_WANTED: Final = 1 << 15
+_ROWS_WANTED: Final = 1 << 15  # small batches are joined up to here
+_ROWS_ALONE: Final = 1 << 14  # joining copies: a batch of so many rows goes alone
 _BYTES_WANTED: Final = 4 << 20
 _LOOKS_MAX: Final = 128  # batches and files looked at before others have their turn
 
@@ -73,7 +74,7 @@ class FilesCursor(SplitCursor):
             joined.append(columns)
             rows += columns.num_rows
             size += columns.nbytes
-            if rows >= self._rows_wanted or size >= _BYTES_WANTED:
+            if rows >= self._rows_wanted or size >= _BYTES_WANTED or (len(joined) == 1 and rows >= _ROWS_ALONE):
                 break
         return self._join(joined) if joined else Poll.AGAIN
 

@@ -50,12 +50,9 @@ def require_files(files: FileSystem, paths: Sequence[str]) -> list[FileInfo]:
     return list(found.values())
 
 
-def natural_key(path: str) -> list[list[tuple[int, int | str]]]:
+def natural_key(path: str) -> list[list[str | int]]:
     """Sorts folder by folder, and digits as numbers: times in names that are not padded stay in order."""
-    return [
-        [(0, int(part)) if part.isascii() and part.isdigit() else (1, part) for part in _DIGITS.split(name) if part]
-        for name in path.split("/")
-    ]
+    return [_natural(name) for name in path.split("/")]
 
 
 def is_in_progress(path: str) -> bool:
@@ -65,6 +62,13 @@ def is_in_progress(path: str) -> bool:
 
 
 _DIGITS: Final = re.compile(r"([0-9]+)")
+
+
+def _natural(name: str) -> list[str | int]:
+    """Text (maybe empty) and number in turns, so that like is compared with like."""
+    parts: list[str | int] = [*_DIGITS.split(name)]
+    parts[1::2] = map(int, parts[1::2])
+    return parts
 
 
 def _find(files: FileSystem, path: str) -> list[FileInfo]:
@@ -79,7 +83,16 @@ def _find(files: FileSystem, path: str) -> list[FileInfo]:
 
 
 def _in_order(found: Iterable[FileInfo]) -> list[FileInfo]:
-    return sorted(found, key=lambda info: natural_key(info.path))
+    folders: dict[str, list[list[str | int]]] = {}
+
+    def key(info: FileInfo) -> list[list[str | int]]:
+        folder, slash, name = info.path.rpartition("/")
+        above = folders.get(folder) if slash else []
+        if above is None:
+            above = folders[folder] = natural_key(folder)
+        return [*above, _natural(name)]
+
+    return sorted(found, key=key)
 
 
 def _visible(found: Iterable[FileInfo], root: int) -> Iterator[FileInfo]:

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from shmflink import _core
+
 __all__ = ["owned"]
 
 
 def owned(columns: pa.RecordBatch) -> pa.RecordBatch:
-    """The same rows; a column that lies in memory of somebody else (a shared segment, an IPC message) is copied.
+    """The same rows; a column that lies in a segment of a channel, which its sender wants back, is copied.
 
-    What kernels and readers allocated themselves stays where it is.
+    All other memory stays where it is: its references keep it.
     """
     arrays = columns.columns
-    if all(map(_is_owned, arrays)):
+    if not _core.is_any_shared([address for array in arrays for address in _foreign(array)]):
         return columns
-    copies = [array if _is_owned(array) else _copy(array) for array in arrays]
+    copies = [_copy(array) if _core.is_any_shared(_foreign(array)) else array for array in arrays]
     return pa.RecordBatch.from_arrays(copies, schema=columns.schema)
 
 
-def _is_owned(array: pa.Array) -> bool:
-    if pa.types.is_dictionary(array.type) and not _is_owned(array.dictionary):
-        return False
-    # Arrow allocates mutable buffers and imports immutable ones, whatever keeps those alive.
-    return all(buffer is None or buffer.is_mutable for buffer in array.buffers())
+def _foreign(array: pa.Array) -> list[int]:
+    """Addresses of buffers that Arrow did not allocate: it allocates mutable ones and imports immutable ones."""
+    buffers = array.buffers()
+    if pa.types.is_dictionary(array.type):
+        buffers += array.dictionary.buffers()
+    return [buffer.address for buffer in buffers if buffer is not None and not buffer.is_mutable]
 
 
 def _copy(array: pa.Array) -> pa.Array:

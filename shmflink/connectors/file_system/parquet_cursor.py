@@ -1,4 +1,4 @@
-"""Reading ranges of Parquet files, by pyarrow: row groups as record batches of bounded size.
+"""Reading ranges of Parquet files: row groups as record batches of bounded size.
 
 Measured with pyarrow 26 on files of 6 columns, 2 of them strings (`process_time` of a scan, `max_memory` of the pool):
 
@@ -13,77 +13,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from shmflink import _core
 from shmflink.connectors.base import Poll, Split
 from shmflink.connectors.file_system.file_systems import FileSystem
+from shmflink.connectors.file_system.parquet_reading import Group, OpenParquet, ParquetReading
 from shmflink.connectors.file_system.parquet_statistics import prune_groups
-from shmflink.connectors.file_system.schemas import conform, plain_schema, rows_without_columns
+from shmflink.connectors.file_system.schemas import conform, rows_without_columns
 from shmflink.connectors.file_system.splits import FileRange
 from shmflink.connectors.split_reader import SplitCursor
 from shmflink.core.batch import Batch
 from shmflink.errors import DataFormatError
-from shmflink.expressions import Expression, bind, bounds
 
-__all__ = ["BATCH_ROWS", "ParquetCursor", "ParquetFooters", "ParquetPlan"]
+__all__ = ["ParquetCursor"]
 
-BATCH_ROWS: Final = 1 << 16
-"""Rows of a batch where the program does not say."""
-
-BATCH_BYTES: Final = 8 << 20
-"""About so many bytes a batch has at most; wide rows make shorter batches."""
-
-_BATCH_ROWS_MIN: Final = 1024
 _RUN_ROWS_MIN: Final = 1 << 17  # smaller row groups are read several at a time
-_PAGE_BUFFER_BYTES: Final = 64 << 10
-_DICTIONARY_BYTES_MAX: Final = 64 << 10  # larger ones cost more per batch than they save
-_DICTIONARY_BYTES_PER_VALUE_MAX: Final = 4.0
-_TEXT_BYTES: Final = 16  # what a value of a dictionary-encoded text may have, for want of knowing
-_FOOTERS_KEPT: Final = 4
 _FRUITLESS_BATCHES_MAX: Final = 16  # after so many without a row, the slot's other tasks have a turn
-_DICTIONARY_ROWS_MIN: Final = 1 << 15  # a shorter split does not pay for opening the file again
-
-
-@dataclass(frozen=True, slots=True)
-class ParquetPlan:
-    """What to hand out. `schema` None: the file's own columns. `predicate` may use others than those."""
-
-    schema: pa.Schema | None = None
-    predicate: Expression | None = None
-    predicate_schema: pa.Schema | None = None
-    row_numbers: str | None = None
-    batch_rows: int = BATCH_ROWS
-
-
-class ParquetFooters:
-    """Footers of the files read last: the splits of one file need it again and again."""
-
-    def __init__(self) -> None:
-        self._kept: dict[str, pq.FileMetaData] = {}
-
-    def open(self, files: FileSystem, path: str, **options: Any) -> pq.ParquetFile:
-        """Raises ResourceError or DataFormatError, naming the file."""
-        source = files.open_arrow(path)
-        try:
-            opened = pq.ParquetFile(
-                source,
-                metadata=self._kept.get(path),
-                pre_buffer=not files.is_local(path),
-                buffer_size=_PAGE_BUFFER_BYTES if files.is_local(path) else 0,
-                **options,
-            )
-        except (pa.ArrowException, OSError) as error:
-            source.close()
-            raise DataFormatError(f"{path}: not a readable Parquet file: {error}") from error
-        if path not in self._kept:
-            while len(self._kept) >= _FOOTERS_KEPT:
-                del self._kept[next(iter(self._kept))]
-            self._kept[path] = opened.metadata
-        return opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +44,7 @@ class _Run:
 
     groups: tuple[int, ...]
     rows: int
+    start: int
     first_row: int
     position: int
 
@@ -105,47 +55,25 @@ class ParquetCursor(SplitCursor):
     `position` counts the rows of those row groups that are done with: handed out, filtered or skipped.
     """
 
-    def __init__(self, split: Split, files: FileSystem, plan: ParquetPlan, footers: ParquetFooters) -> None:
+    def __init__(self, split: Split, files: FileSystem, reading: ParquetReading) -> None:
         self._split = split
         self._range: FileRange = split.payload
-        self._plan = plan
         self._position = self._range.position
-        self._open = footers.open(files, self._range.path)
+        self._row_numbers = reading.plan.row_numbers
+        self._open, wanted = reading.open(files, self._range)
         try:
-            self._prepare(files, footers)
+            self._schema, self._tested_schema, self._mask = wanted.schema, wanted.tested, wanted.mask
+            held = self._open.schema.names
+            self._tested = [name for name in wanted.tested.names if name in held]
+            self._rest = [name for name in wanted.schema.names if name in held and name not in self._tested]
+            kept = prune_groups(self._open, wanted.tested, wanted.limits) if wanted.limits else None
+            self._runs = _runs_of(self._open.groups, kept)
+            self._rows_in_range = sum(group.rows for group in self._open.groups)
+            groups = [group for run in self._runs for group in run.groups]
+            self._batch_rows = min(reading.plan.batch_rows, self._open.prepare([*self._tested, *self._rest], groups))
         except BaseException:
-            self._open.close(force=True)
+            self._open.close()
             raise
-
-    def _prepare(self, files: FileSystem, footers: ParquetFooters) -> None:
-        path, plan = self._range.path, self._plan
-        metadata = self._open.metadata
-        file_schema = plain_schema(self._open.schema_arrow, path)
-        self._schema = file_schema if plan.schema is None else plan.schema
-        self._mask = None
-        tested: frozenset[str] = frozenset()
-        self._tested_schema = pa.schema([])
-        limits = []
-        if plan.predicate is not None:
-            schema = plan.predicate_schema or self._schema
-            tested = bind([plan.predicate], schema).columns
-            # Bound to its own columns alone: the others are decoded later, if at all.
-            self._tested_schema = pa.schema([field for field in schema if field.name in tested])
-            self._mask = bind([plan.predicate], self._tested_schema)
-            limits = bounds(plan.predicate)
-        self._tested = [name for name in file_schema.names if name in tested]
-        wanted = set(self._schema.names) - tested
-        self._rest = [name for name in file_schema.names if name in wanted]
-        groups = _groups_in(metadata, self._range)
-        starts = _row_starts(metadata, groups)
-        kept = prune_groups(metadata, file_schema, self._tested_schema, [group for group, _, _ in starts], limits)
-        self._runs = _runs_of(metadata, starts, frozenset(kept))
-        self._rows_in_range = sum(metadata.row_group(group).num_rows for group in groups)
-        names = {*self._tested, *self._rest}
-        self._batch_rows, dictionaries = _batch_shape(metadata, kept, file_schema, names, plan.batch_rows)
-        if dictionaries and self._rows_in_range >= _DICTIONARY_ROWS_MIN:
-            self._open.close(force=True)
-            self._open = footers.open(files, path, read_dictionary=dictionaries)
         self._batches = self._read()
 
     def next_batch(self) -> Batch | Poll | None:
@@ -159,7 +87,7 @@ class ParquetCursor(SplitCursor):
 
     def close(self) -> None:
         self._batches = iter(())
-        self._open.close(force=True)
+        self._open.close()
 
     def _read(self) -> Iterator[pa.RecordBatch | Poll]:
         for run in self._runs:
@@ -167,7 +95,7 @@ class ParquetCursor(SplitCursor):
                 continue
             try:
                 yield from self._read_run(run, max(0, self._position - run.position))
-            except (pa.ArrowException, OSError) as error:
+            except (pa.ArrowException, OSError, ValueError) as error:
                 raise DataFormatError(
                     f"{self._range.path}: corrupt Parquet data in {self._place(run)}: {error}"
                 ) from error
@@ -203,34 +131,38 @@ class ParquetCursor(SplitCursor):
     def _finish(self, parts: list[pa.RecordBatch], first_row: int, mask: pa.BooleanArray | None) -> pa.RecordBatch:
         """One batch of the wanted columns and rows. Dictionaries are looked up last, for the rows that are left."""
         rows = parts[0].num_rows
-        arrays = [array for part in parts for array in part.columns]
-        names = [name for part in parts for name in part.schema.names]
-        numbers = self._plan.row_numbers
-        schema = self._schema
+        numbers, schema = self._row_numbers, self._schema
+        if numbers is None and mask is None and len(parts) == 1:
+            return conform(parts[0], schema, self._range.path)
+        wanted = set(schema.names)
+        columns = {
+            name: array
+            for part in parts
+            for name, array in zip(part.schema.names, part.columns, strict=True)
+            if name in wanted
+        }
         if numbers is not None:
-            arrays.append(pa.array(np.arange(first_row, first_row + rows, dtype=np.int64)))
-            names.append(numbers)
+            columns[numbers] = pa.array(np.arange(first_row, first_row + rows, dtype=np.int64))
             schema = schema.append(pa.field(numbers, pa.int64()))
-        if not arrays:
-            return rows_without_columns(rows)
-        columns = pa.RecordBatch.from_arrays(arrays, names=names)
-        kept = columns if mask is None else columns.filter(mask)
-        return conform(kept, schema, self._range.path)
+        if not columns:
+            kept_rows = rows if mask is None else mask.true_count
+            return rows_without_columns(kept_rows)
+        batch = pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
+        return conform(batch if mask is None else _core.keep_rows(batch, mask), schema, self._range.path)
 
     def _place(self, run: _Run) -> str:
         groups = f"row group {run.groups[0]}"
         if len(run.groups) > 1:
             groups = f"row groups {run.groups[0]} to {run.groups[-1]}"
-        start = _group_start(self._open.metadata.row_group(run.groups[0]))
-        return f"{groups}, which begins at byte {start}, after row {self._position - run.position} of it"
+        return f"{groups}, which begins at byte {run.start}, after row {self._position - run.position} of it"
 
 
 class _Columns:
     """Some columns of a run, batch by batch; opened when a row of them is wanted first, skipped rows being decoded
-    then, because pyarrow cannot skip inside a row group.
+    then, because readers cannot skip inside a row group.
     """
 
-    def __init__(self, file: pq.ParquetFile, run: _Run, names: Sequence[str], batch_rows: int) -> None:
+    def __init__(self, file: OpenParquet, run: _Run, names: Sequence[str], batch_rows: int) -> None:
         self._file = file
         self._run = run
         self._names = list(names)
@@ -261,92 +193,27 @@ class _Columns:
         held = self._held
         if held is None:
             if self._batches is None:
-                self._batches = self._file.iter_batches(
-                    self._batch_rows, row_groups=self._run.groups, columns=self._names, use_threads=False
-                )
+                self._batches = self._file.read(self._run.groups, self._names, self._batch_rows)
             held = next(self._batches, None)
             if held is None:
                 raise pa.ArrowInvalid("the column ends before the rows that the footer promises")
-        self._held = held.slice(rows_max) if held.num_rows > rows_max else None
+        if held.num_rows <= rows_max:
+            self._held = None
+            return held
+        self._held = held.slice(rows_max)
         return held.slice(0, rows_max)
 
 
-def _groups_in(metadata: pq.FileMetaData, part: FileRange) -> list[int]:
-    end = part.offset + part.length
-    return [
-        group
-        for group in range(metadata.num_row_groups)
-        if part.offset <= _group_start(metadata.row_group(group)) < end
-    ]
-
-
-def _group_start(group: pq.RowGroupMetaData) -> int:
-    """Where the first page of a row group lies in the file."""
-    column = group.column(0) if group.num_columns else None
-    if column is None:
-        return 4  # right after the magic bytes
-    starts = (column.dictionary_page_offset, column.data_page_offset)
-    return int(min(start for start in starts if start))
-
-
-def _row_starts(metadata: pq.FileMetaData, groups: Sequence[int]) -> list[tuple[int, int, int]]:
-    """For each group: its number, its first row in the file, its first row in the split."""
-    wanted = frozenset(groups)
-    found = []
-    in_file = in_split = 0
-    for group in range(metadata.num_row_groups):
-        rows = metadata.row_group(group).num_rows
-        if group in wanted:
-            found.append((group, in_file, in_split))
-            in_split += rows
-        in_file += rows
-    return found
-
-
-def _runs_of(metadata: pq.FileMetaData, starts: list[tuple[int, int, int]], kept: frozenset[int]) -> list[_Run]:
+def _runs_of(groups: Sequence[Group], kept: frozenset[int] | None) -> list[_Run]:
+    """`kept` None: all."""
     runs: list[_Run] = []
-    for group, first_row, position in starts:
-        rows = metadata.row_group(group).num_rows
-        if group not in kept or not rows:
-            continue
-        last = runs[-1] if runs else None
-        if last is not None and last.groups[-1] == group - 1 and last.rows + rows <= _RUN_ROWS_MIN:
-            runs[-1] = _Run((*last.groups, group), last.rows + rows, last.first_row, last.position)
-        else:
-            runs.append(_Run((group,), rows, first_row, position))
+    position = 0
+    for number, start, first_row, rows in groups:
+        if rows and (kept is None or number in kept):
+            last = runs[-1] if runs else None
+            if last is not None and last.groups[-1] == number - 1 and last.rows + rows <= _RUN_ROWS_MIN:
+                runs[-1] = _Run((*last.groups, number), last.rows + rows, last.start, last.first_row, last.position)
+            else:
+                runs.append(_Run((number,), rows, start, first_row, position))
+        position += rows
     return runs
-
-
-def _batch_shape(
-    metadata: pq.FileMetaData, groups: Sequence[int], schema: pa.Schema, names: set[str], rows_max: int
-) -> tuple[int, list[str]]:
-    """Rows of a batch, and the columns that are better read as dictionaries."""
-    if not groups:
-        return rows_max, []
-    text = {name for name in names if _is_text(schema.field(name).type)}
-    row_bytes = 0.0
-    dictionaries = []
-    for index in range(metadata.num_columns):
-        first = metadata.row_group(groups[0]).column(index)
-        path = first.path_in_schema
-        if path.split(".", 1)[0] not in names and path not in names:
-            continue
-        encoded = first.total_uncompressed_size / max(1, metadata.row_group(groups[0]).num_rows)
-        row_bytes += max(encoded, _TEXT_BYTES if path in text else 8)
-        if path in text and all(_has_small_dictionary(metadata.row_group(group).column(index)) for group in groups):
-            dictionaries.append(path)
-    rows = int(BATCH_BYTES / max(1.0, row_bytes))
-    return min(rows_max, max(_BATCH_ROWS_MIN, rows)), dictionaries
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_binary(kind))
-
-
-def _has_small_dictionary(column: pq.ColumnChunkMetaData) -> bool:
-    start = column.dictionary_page_offset
-    if not column.has_dictionary_page or start is None:
-        return False
-    per_value = column.total_uncompressed_size / max(1, column.num_values)
-    small = column.data_page_offset - start <= _DICTIONARY_BYTES_MAX
-    return bool(small and per_value <= _DICTIONARY_BYTES_PER_VALUE_MAX)

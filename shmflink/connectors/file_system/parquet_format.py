@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from shmflink.connectors.base import Split
 from shmflink.connectors.file_system.formats import BulkFormat
-from shmflink.connectors.file_system.parquet_cursor import BATCH_ROWS, ParquetCursor, ParquetFooters, ParquetPlan
+from shmflink.connectors.file_system.parquet_cursor import ParquetCursor
+from shmflink.connectors.file_system.parquet_reading import BATCH_ROWS, ParquetPlan, ParquetReading
 from shmflink.connectors.file_system.schemas import plain_schema
 from shmflink.connectors.split_reader import SplitCursor
 from shmflink.core.typeinfo import RowTypeInfo, TypeInformation
@@ -32,12 +33,11 @@ class ParquetFormat(BulkFormat):
         if batch_size < 1:
             raise ConfigurationError(f"batch_size must be at least 1, got {batch_size}")
         self._columns = None if columns is None else tuple(columns)
-        self._plan = ParquetPlan(batch_rows=min(batch_size, BATCH_ROWS))
+        self._reading = ParquetReading(ParquetPlan(batch_rows=min(batch_size, BATCH_ROWS)))
         self.batch_rows_max = batch_size if batch_size < BATCH_ROWS else None
-        self._footers = ParquetFooters()
 
     def open_split(self, split: Split) -> SplitCursor:
-        return ParquetCursor(split, self.files, self._plan, self._footers)
+        return ParquetCursor(split, self.files, self._reading)
 
     def check(self, path: str) -> None:
         """Raises DataFormatError where the first file is no Parquet file or lacks a column."""
@@ -45,7 +45,7 @@ class ParquetFormat(BulkFormat):
 
     def infer_schema(self, path: str) -> pa.Schema:
         """The columns in the footer, or the chosen ones of them."""
-        with ParquetFooters().open(self.files, path) as file:
+        with self._reading.open_whole(self.files, path) as file:
             schema = plain_schema(file.schema_arrow, path)
         missing = [name for name in self._columns or () if name not in schema.names]
         if missing:
@@ -60,15 +60,16 @@ class ParquetFormat(BulkFormat):
 
         The predicate's columns have the types that they had in `with_schema` until now.
         """
-        both = predicate if self._plan.predicate is None else self._plan.predicate & predicate
-        return self._with(predicate=both, predicate_schema=self._plan.predicate_schema or self._plan.schema)
+        plan = self._reading.plan
+        both = predicate if plan.predicate is None else plan.predicate & predicate
+        return self._with(predicate=both, predicate_schema=plan.predicate_schema or plan.schema)
 
     def with_row_numbers(self, name: str) -> Self:
         return self._with(row_numbers=name)
 
     def _with(self, **changes: Any) -> Self:
         changed = copy.copy(self)
-        vars(changed).update(_plan=replace(self._plan, **changes), _footers=ParquetFooters())
+        vars(changed).update(_reading=ParquetReading(replace(self._reading.plan, **changes)))
         return changed
 
 

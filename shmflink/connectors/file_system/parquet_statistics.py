@@ -9,37 +9,93 @@ import datetime as dt
 import struct
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-__all__ = ["Bound", "prune_groups"]
+__all__ = ["Bound", "GroupStatistics", "HasStatistics", "arrow_statistics", "core_statistics", "prune_groups"]
 
 Bound = tuple[str, str, Any]
 """As `shmflink.expressions.bounds` makes them: column, operator, Python value."""
 
 
-def prune_groups(
-    metadata: pq.FileMetaData, file_schema: pa.Schema, schema: pa.Schema, groups: Sequence[int], bounds: Sequence[Bound]
-) -> list[int]:
-    """Those of `groups` that may hold a row for which all bounds are true.
+class GroupStatistics(NamedTuple):
+    """What is known of a column in one row group. `low` and `high` are as `_literal` makes constants, or None."""
 
-    `file_schema` is the file's own Arrow schema, `schema` the one its columns are cast to before they are compared.
+    low: Any
+    high: Any
+    nulls: int | None
+    rows: int
+
+
+class HasStatistics(Protocol):
+    """An open file (`parquet_reading.OpenParquet`)."""
+
+    @property
+    def groups(self) -> Sequence[Any]: ...
+
+    @property
+    def schema(self) -> pa.Schema: ...
+
+    def statistics(self, name: str, groups: Sequence[int]) -> Sequence[GroupStatistics] | None: ...
+
+
+def prune_groups(file: HasStatistics, schema: pa.Schema, bounds: Sequence[Bound]) -> frozenset[int]:
+    """Numbers of those row groups that may hold a row for which all bounds are true.
+
+    `schema` has the types that the file's columns are cast to before they are compared.
     """
-    tests = []
+    kept = [group.number for group in file.groups]
     for name, operator, value in bounds:
-        index = file_schema.get_field_index(name)
+        index = file.schema.get_field_index(name)
         if index < 0:
             if operator != "is_null":
-                return []  # the file lacks the column: it is null in every row
-        elif _keeps_order(file_schema.field(index).type, schema.field(name).type):
-            tests.append((name, operator, value, file_schema.field(index).type))
-    if not tests or not groups:
-        return list(groups)
-    leaves = _leaves(metadata, {test[0] for test in tests})
-    known = [(leaves[test[0]], *test[1:]) for test in tests if test[0] in leaves]
-    return [group for group in groups if all(_may_pass(metadata.row_group(group), *test) for test in known)]
+                return frozenset()  # the file lacks the column: it is null in every row
+            continue
+        kind = file.schema.field(index).type
+        known = file.statistics(name, kept) if kept and _keeps_order(kind, schema.field(name).type) else None
+        if known is not None:
+            kept = [number for number, one in zip(kept, known, strict=True) if _may_pass(one, operator, value, kind)]
+    return frozenset(kept)
+
+
+def arrow_statistics(
+    metadata: pq.FileMetaData, name: str, kind: pa.DataType, groups: Sequence[int]
+) -> Sequence[GroupStatistics] | None:
+    """By pyarrow, of a column that is a leaf itself; None for others."""
+    first = metadata.row_group(0)
+    leaf = next((index for index in range(metadata.num_columns) if first.column(index).path_in_schema == name), None)
+    if leaf is None:
+        return None
+    return [_of_group(metadata.row_group(group), leaf, kind) for group in groups]
+
+
+def core_statistics(
+    lows: pa.Array, highs: pa.Array, null_counts: pa.Array, rows: Sequence[int]
+) -> Sequence[GroupStatistics]:
+    """By the core: an element for each row group."""
+    low, high = (_plain_values(values) for values in (lows, highs))
+    return [
+        GroupStatistics(*_ordered(*both), nulls, count)
+        for *both, nulls, count in zip(low, high, null_counts.to_pylist(), rows, strict=True)
+    ]
+
+
+def _plain_values(values: pa.Array) -> list[Any]:
+    if pa.types.is_timestamp(values.type):
+        unit = _UNIT_NS[values.type.unit]
+        return [None if value is None else value * unit for value in values.cast(pa.int64()).to_pylist()]
+    return list(values.to_pylist())
+
+
+def _of_group(group: pq.RowGroupMetaData, leaf: int, kind: pa.DataType) -> GroupStatistics:
+    statistics = group.column(leaf).statistics
+    if statistics is None:
+        return GroupStatistics(None, None, None, group.num_rows)
+    low, high = _comparable(statistics, kind) if statistics.has_min_max else (None, None)
+    nulls = statistics.null_count if statistics.has_null_count else None
+    return GroupStatistics(low, high, nulls, group.num_rows)
 
 
 def _keeps_order(kind: pa.DataType, wanted: pa.DataType) -> bool:
@@ -54,29 +110,14 @@ def _keeps_order(kind: pa.DataType, wanted: pa.DataType) -> bool:
     )
 
 
-def _leaves(metadata: pq.FileMetaData, names: set[str]) -> dict[str, int]:
-    """Columns that are a leaf themselves, by name."""
-    group = metadata.row_group(0)
-    found = {}
-    for index in range(metadata.num_columns):
-        path = group.column(index).path_in_schema
-        if path in names:
-            found[path] = index
-    return found
-
-
-def _may_pass(group: pq.RowGroupMetaData, leaf: int, operator: str, value: Any, kind: pa.DataType) -> bool:
-    statistics = group.column(leaf).statistics
-    if statistics is None:
-        return True
-    nulls = statistics.null_count if statistics.has_null_count else None
+def _may_pass(known: GroupStatistics, operator: str, value: Any, kind: pa.DataType) -> bool:
     if operator == "is_null":
-        return nulls != 0
-    if nulls is not None and nulls == group.num_rows:
+        return known.nulls != 0
+    if known.nulls is not None and known.nulls == known.rows:
         return False
-    if operator == "is_not_null" or not statistics.has_min_max:
+    if operator == "is_not_null":
         return True
-    low, high = _comparable(statistics, kind)
+    low, high = known.low, known.high
     values = [_literal(one, kind) for one in (value if operator == "in" else (value,))]
     if low is None or high is None or any(one is None for one in values):
         return True
@@ -108,10 +149,12 @@ def _comparable(statistics: pq.Statistics, kind: pa.DataType) -> tuple[Any, Any]
             return None, None  # the old 96-bit timestamps
         unit = _physical_unit_ns(statistics, kind)
         return low * unit, high * unit
-    low, high = statistics.min, statistics.max
-    if isinstance(low, float) and (low != low or high != high):
-        return None, None
-    return low, high
+    return _ordered(statistics.min, statistics.max)
+
+
+def _ordered(low: Any, high: Any) -> tuple[Any, Any]:
+    """None, None where one is NaN."""
+    return (None, None) if low != low or high != high else (low, high)
 
 
 def _physical_unit_ns(statistics: pq.Statistics, kind: pa.DataType) -> int:

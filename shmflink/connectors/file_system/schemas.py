@@ -170,14 +170,16 @@ def _merge_one(merged: dict[str, tuple[str, pa.DataType]], path: str, schema: pa
 def _require_same_columns(
     merged: dict[str, tuple[str, pa.DataType]], schema: pa.Schema, first_path: str, path: str
 ) -> None:
-    for name in schema.names:
+    names = schema.names
+    for name in names:
         if name not in merged:
             kind = schema.field(name).type
             raise DataFormatError(
                 f"column {name!r} ({kind}) of {path} is not in {first_path}; give schema=, or schema_merge='widen'"
             )
+    held = set(names)
     for name, (_, kind) in merged.items():
-        if name not in schema.names:
+        if name not in held:
             raise DataFormatError(
                 f"column {name!r} ({kind}) of {first_path} is not in {path}; give schema=, or schema_merge='widen'"
             )

@@ -6,6 +6,7 @@
 //! moments.rs    columns of moments and of their text
 //! digest.rs     MD5, SHA-1, SHA-2 as hexadecimal digits
 //! web.rs        URL encoding, parts of URLs, IPv4 addresses
+//! selection.rs  rows by a mask
 //! texts.rs      what they share: string columns in and out
 //! strings/      parts of strings, search, regular expressions, numbers, encodings
 //! json/         JSON text: validation, paths, extraction, writing
@@ -17,6 +18,7 @@ mod digest;
 pub mod json;
 mod moments;
 mod pattern;
+mod selection;
 mod strings;
 mod texts;
 mod web;
@@ -25,6 +27,7 @@ use pyo3::prelude::*;
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     moments::register(module)?;
+    selection::register(module)?;
     digest::register(module)?;
     web::register(module)?;
     strings::register(module)?;

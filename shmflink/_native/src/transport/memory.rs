@@ -5,6 +5,7 @@
 
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::available::available_bytes;
 use super::error::TransportError;
@@ -114,6 +115,8 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
+        let start = self.base.as_ptr() as usize;
+        mapped().retain(|&(base, _)| base != start);
         // SAFETY: exactly the range that `map` returned; whoever holds a pointer into it also holds an `Arc` of the
         // structure that owns this mapping.
         unsafe { libc::munmap(self.base.as_ptr().cast(), self.bytes) };
@@ -193,7 +196,26 @@ fn map(fd: Option<&OwnedFd>, bytes: usize, writable: bool, name: &str) -> Result
             "cannot map {bytes} bytes of the {name}"
         )));
     }
+    mapped().push((address as usize, bytes));
     Ok(NonNull::new(address.cast()).expect("mmap never returns null without MAP_FIXED"))
+}
+
+/// (base, bytes) of all mappings of this process.
+static MAPPED: Mutex<Vec<(usize, usize)>> = Mutex::new(Vec::new());
+
+fn mapped() -> MutexGuard<'static, Vec<(usize, usize)>> {
+    MAPPED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether one of the addresses lies in a shared mapping: such memory is somebody else's to take back.
+pub fn is_any_shared(addresses: &[usize]) -> bool {
+    let mapped = mapped();
+    let is_shared = |address: usize| {
+        mapped
+            .iter()
+            .any(|&(base, bytes)| (base..base + bytes).contains(&address))
+    };
+    addresses.iter().any(|&address| is_shared(address))
 }
 
 /// Refuses a descriptor that its owner could shrink under us: an access beyond its end would be a SIGBUS.

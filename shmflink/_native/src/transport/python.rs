@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use super::arena::Arena;
 use super::doorbell::{Doorbell, Wake};
 use super::error::TransportError;
+use super::memory;
 use super::process;
 use super::region::{Region, RegionShape};
 use super::ring::RingShape;
@@ -273,11 +274,18 @@ fn set_parent_death_signal(signal: i32, expected_parent_pid: i32) -> PyResult<bo
     Ok(process::set_parent_death_signal(signal, expected_parent_pid)?)
 }
 
+/// Whether one of the addresses lies in a segment.
+#[pyfunction]
+fn is_any_shared(addresses: Vec<usize>) -> bool {
+    memory::is_any_shared(&addresses)
+}
+
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyRegion>()?;
     module.add_class::<PyArena>()?;
     module.add_class::<PyDoorbell>()?;
     module.add_class::<PyStatusPage>()?;
     module.add_class::<PyHeartbeat>()?;
+    module.add_function(wrap_pyfunction!(is_any_shared, module)?)?;
     module.add_function(wrap_pyfunction!(set_parent_death_signal, module)?)
 }

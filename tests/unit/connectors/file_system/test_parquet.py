@@ -10,8 +10,9 @@ import pytest
 
 from shmflink.connectors.base import Split
 from shmflink.connectors.file_system.file_systems import FileSystem
-from shmflink.connectors.file_system.parquet_cursor import ParquetCursor, ParquetFooters, ParquetPlan
+from shmflink.connectors.file_system.parquet_cursor import ParquetCursor
 from shmflink.connectors.file_system.parquet_format import ParquetColumnarRowInputFormat, ParquetFormat
+from shmflink.connectors.file_system.parquet_reading import ParquetPlan, ParquetReading
 from shmflink.connectors.file_system.source import FileSource
 from shmflink.connectors.file_system.splits import FileRange
 from shmflink.core.batch import Batch
@@ -56,8 +57,8 @@ def test_every_row_group_is_in_one_split_wherever_the_file_is_cut(numbers: Path)
     rows: list[int] = []
     for start in range(0, size, 997):
         file_range = FileRange(str(numbers), start, min(997, size - start))
-        plan = ParquetPlan(pa.schema([("n", pa.int64())]))
-        cursor = ParquetCursor(Split("0", file_range), FileSystem(), plan, ParquetFooters())
+        reading = ParquetReading(ParquetPlan(pa.schema([("n", pa.int64())])))
+        cursor = ParquetCursor(Split("0", file_range), FileSystem(), reading)
         while isinstance(batch := cursor.next_batch(), Batch):
             rows += batch.columns().column("n").to_pylist()
         cursor.close()

@@ -9,16 +9,26 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from shmflink import _core
+from shmflink.connectors.file_system.file_systems import FileSystem
+from shmflink.connectors.file_system.parquet_reading import CoreFile, ParquetPlan, ParquetReading
 from shmflink.connectors.file_system.parquet_statistics import prune_groups
+from shmflink.connectors.file_system.splits import FileRange
 
 DAY = dt.date(2024, 1, 1)
 NOON = dt.datetime(2024, 1, 1, 12)
 
 
 def kept(path: Path, *bounds: tuple[str, str, Any], schema: pa.Schema | None = None) -> list[int]:
-    with pq.ParquetFile(path) as file:
-        of_file = file.schema_arrow
-        return prune_groups(file.metadata, of_file, schema or of_file, range(file.num_row_groups), bounds)
+    """The core and pyarrow agree on the row groups, where the core reads such a file."""
+    whole = FileRange(str(path), 0, path.stat().st_size)
+    by_arrow, _ = ParquetReading(ParquetPlan()).open(FileSystem(), whole)
+    found = prune_groups(by_arrow, schema or by_arrow.schema, bounds)
+    by_core = _core.ParquetReader(by_arrow.schema, has_bounds=True).open(str(path), 0, whole.length)
+    if by_core is not None:
+        assert prune_groups(CoreFile(by_core, by_arrow.schema), schema or by_arrow.schema, bounds) == found
+    by_arrow.close()
+    return sorted(found)
 
 
 @pytest.fixture
