@@ -15,6 +15,7 @@ __all__ = ["CASES"]
 
 FIRST_MS = 1_735_689_600_000
 JITTER_MS = 512
+UNLIMITED = 1_000_000_000  # rows per second of datagen, which makes 10,000 where nothing is said
 CSV_BOUND = "INTERVAL '60' SECOND"  # files are read side by side, not in the order of time; with less, rows are late
 
 _WINDOWS = {
@@ -56,8 +57,8 @@ def window_generated(inputs: str, output: str) -> float:
         "WATERMARK FOR ts AS ts - INTERVAL '1' SECOND"
     )
     source = (
-        "'connector' = 'datagen', 'fields.id.kind' = 'sequence', 'fields.id.start' = '0', "
-        f"'fields.id.end' = '{int(rows) - 1}'"
+        f"'connector' = 'datagen', 'rows-per-second' = '{UNLIMITED}', 'fields.id.kind' = 'sequence', "
+        f"'fields.id.start' = '0', 'fields.id.end' = '{int(rows) - 1}'"
     )
     tables.execute_sql(f"CREATE TEMPORARY TABLE events ({columns}) WITH ({source})")
     sink = _RESULTS.replace("TIMESTAMP(3)", "TIMESTAMP_LTZ(3)")
