@@ -7,6 +7,7 @@ seconds of all processes, `query_cpu_ratio` of the TaskManagers by the query's, 
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -121,9 +122,9 @@ def _measure(comparison: Comparison, inputs: Path, options: Options) -> dict[str
 
 
 def _run(comparison: Comparison, engine: str, result: _Runs, inputs: Path, options: Options, *, is_first: bool) -> None:
-    output = options.cache / "output" / f"{comparison.name}-{engine}"
-    shutil.rmtree(output.parent, ignore_errors=True)
-    output.parent.mkdir(parents=True)
+    output = options.cache / "output" / f"{comparison.name}-{engine}-{os.getpid()}"
+    shutil.rmtree(output, ignore_errors=True)
+    output.parent.mkdir(parents=True, exist_ok=True)
     try:
         if engine == OURS:
             file_format = DATASETS[comparison.dataset].format
@@ -139,7 +140,7 @@ def _run(comparison: Comparison, engine: str, result: _Runs, inputs: Path, optio
     except (RuntimeError, OSError, pa.ArrowException) as error:
         result.problem = f"failed: {str(error).strip().splitlines()[-1]}"
     finally:
-        shutil.rmtree(output.parent, ignore_errors=True)
+        shutil.rmtree(output, ignore_errors=True)
 
 
 def _compare_rows(results: dict[str, _Runs]) -> None:

@@ -5,6 +5,7 @@ Counted is each TaskManager's anonymous and shared memory, above that of the pro
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterable
 from typing import Any, Final
@@ -27,7 +28,7 @@ def memory(options: Options) -> Iterable[dict[str, Any]]:
     for name in DATA:
         inputs = ensure(name, options.cache, options.scale, options.smoke)
         warm(inputs)
-        output = options.cache / "output" / "memory"
+        output = options.cache / "output" / f"memory-{os.getpid()}"
         shutil.rmtree(output, ignore_errors=True)
         try:
             run = run_ours(COMPARISONS["etl_parquet"].job, [DATASETS[name].format, str(inputs), str(output)])

@@ -6,6 +6,7 @@ paid once, however long a job runs, and would be most of a job of a second.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterable
 from typing import Any, Final
@@ -57,7 +58,7 @@ def _run(count: int, is_start_only: bool, options: Options) -> Measured:
     """One run on all rows, or on the smoke mode's few."""
     inputs = ensure(DATASET, options.cache, options.scale, options.smoke or is_start_only)
     warm(inputs)
-    output = options.cache / "output" / "slots"
+    output = options.cache / "output" / f"slots-{os.getpid()}"
     shutil.rmtree(output, ignore_errors=True)
     try:
         return run_ours(CASE.job, [DATASETS[DATASET].format, str(inputs), str(output)], count)

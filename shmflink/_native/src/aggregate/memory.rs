@@ -10,7 +10,7 @@ use crate::transport::error::TransportError;
 const PAGE_BYTES: usize = 4 << 10;
 const HUGE_PAGE_BYTES: usize = 2 << 20;
 
-/// Zeroed memory of a whole number of pages; null while empty.
+/// Zeroed memory of a whole number of pages; none while empty.
 pub struct Pages {
     address: *mut u8,
     bytes: usize,
@@ -22,7 +22,8 @@ unsafe impl Send for Pages {}
 impl Pages {
     pub const fn new() -> Self {
         Self {
-            address: ptr::null_mut(),
+            // Aligned and not null, because slices of no words are made of it, too.
+            address: ptr::dangling_mut::<u64>().cast(),
             bytes: 0,
         }
     }

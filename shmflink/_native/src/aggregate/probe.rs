@@ -82,7 +82,7 @@ impl Table {
             (ids_out[row], addresses_out[row]) = (id, address);
             if IS_LARGE {
                 prefetch(address);
-                prefetch(address.wrapping_add(stride - 8));
+                prefetch(address.wrapping_add(stride.saturating_sub(8)));
             } else if !self.is_key_of::<WORDS>(batch, run, row, id, address, is_plain) {
                 ids_out[row] = self.find_row::<WORDS>(batch, run, row);
                 addresses_out[row] = self.address(ids_out[row]);

@@ -1,7 +1,7 @@
 //! A table of groups.
 
 use arrow_array::{new_null_array, ArrayRef, RecordBatch, RecordBatchOptions};
-use arrow_schema::{Field, Schema, SchemaRef};
+use arrow_schema::{Field, FieldRef, Schema, SchemaRef};
 use std::sync::Arc;
 
 use super::argument::{plain, plain_type, Argument};
@@ -165,7 +165,7 @@ impl Table {
         self.take(
             columns,
             rows,
-            self.input.fields().len(),
+            &self.input.clone(),
             |aggregate, slots, arguments, start| aggregate.state.update(slots, arguments, start),
             |aggregate| aggregate.arguments.clone(),
         )
@@ -177,7 +177,7 @@ impl Table {
         self.take(
             columns,
             rows,
-            self.partial.fields().len(),
+            &self.partial.clone(),
             |aggregate, slots, partials, start| aggregate.state.merge(slots, partials, start),
             |aggregate| aggregate.partials.clone().map(|column| column - keys).collect(),
         )
@@ -201,18 +201,15 @@ impl Table {
         &mut self,
         columns: &[ArrayRef],
         rows: usize,
-        expected: usize,
+        expected: &Schema,
         mut kernel: impl FnMut(&mut Aggregate, &Slots<'_>, &[&Argument], usize) -> Result<(), ExchangeError>,
         inputs_of: impl Fn(&Aggregate) -> Vec<usize>,
     ) -> Result<(), ExchangeError> {
-        if columns.len() != expected || self.drained > 0 {
-            let message = format!(
-                "{} columns for a table of {expected}, {} groups drained",
-                columns.len(),
-                self.drained
-            );
+        if self.drained > 0 {
+            let message = format!("rows for a table with {} groups drained", self.drained);
             return Err(TransportError::Internal(message).into());
         }
+        check_columns(columns, expected)?;
         let (keys, arguments) = columns.split_at(self.keys.len());
         let keys = self
             .keys
@@ -368,6 +365,21 @@ impl Table {
             std::slice::from_raw_parts(base.add(group as usize * stride).cast::<u64>(), words)
         })
     }
+}
+
+/// Kernels read values by the types that the table was made with.
+fn check_columns(columns: &[ArrayRef], expected: &Schema) -> Result<(), ExchangeError> {
+    let fields = expected.fields();
+    let is_same = |(array, field): (&ArrayRef, &FieldRef)| {
+        plain_type(array.data_type()).equals_datatype(plain_type(field.data_type()))
+    };
+    if columns.len() == fields.len() && columns.iter().zip(fields).all(is_same) {
+        return Ok(());
+    }
+    let types: Vec<_> = columns.iter().map(|array| array.data_type().to_string()).collect();
+    let wanted: Vec<_> = fields.iter().map(|field| field.to_string()).collect();
+    let message = format!("columns of {} for a table of {}", types.join(", "), wanted.join(", "));
+    Err(TransportError::Internal(message).into())
 }
 
 fn batch_of(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch, ExchangeError> {
