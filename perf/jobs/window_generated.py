@@ -15,7 +15,7 @@ import pyarrow as pa
 from shmflink.common import Duration, Time, WatermarkStrategy
 from shmflink.connectors.discard import DiscardSink
 from shmflink.connectors.generator import GeneratorSource
-from shmflink.datastream import StreamExecutionEnvironment
+from shmflink.datastream import RuntimeExecutionMode, StreamExecutionEnvironment
 from shmflink.datastream.window import (
     EventTimeSessionWindows,
     SlidingEventTimeWindows,
@@ -48,6 +48,7 @@ def events(keys: int, rows: int, seconds: int, start: int, stop: int) -> pa.Reco
 
 def main(windows: str, keys: str, rows: str, seconds: str) -> None:
     env = StreamExecutionEnvironment.get_execution_environment()
+    env.set_runtime_mode(RuntimeExecutionMode.STREAMING)
     source = GeneratorSource(partial(events, int(keys), int(rows), int(seconds)), int(rows))
     bound = Duration.of_seconds(BOUND_SECONDS)
     times = WatermarkStrategy.for_bounded_out_of_orderness(bound).with_timestamp_column("ts")

@@ -10,7 +10,7 @@ import sys
 from event_files import read
 
 from shmflink.common import Duration, Time, WatermarkStrategy
-from shmflink.datastream import StreamExecutionEnvironment
+from shmflink.datastream import RuntimeExecutionMode, StreamExecutionEnvironment
 from shmflink.datastream.connectors.file_system import FileSink
 from shmflink.datastream.window import TumblingEventTimeWindows
 from shmflink.expressions import col, count
@@ -21,6 +21,7 @@ BOUND_SECONDS = 1
 
 def main(file_format: str, inputs: str, output: str) -> None:
     env = StreamExecutionEnvironment.get_execution_environment()
+    env.set_runtime_mode(RuntimeExecutionMode.STREAMING)
     bound = Duration.of_seconds(BOUND_SECONDS)
     times = WatermarkStrategy.for_bounded_out_of_orderness(bound).with_timestamp_column("ts")
     (

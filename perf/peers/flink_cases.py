@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib.metadata import version as installed
 from typing import Any
 
+from perf.peers import flink_windows
 from perf.peers.queries import BUCKET_MS, MIN_PRICE, THREADS
 
 __all__ = ["CASES", "prepare", "version"]
@@ -83,3 +84,4 @@ def _insert(schema: str, query: str, output: str) -> float:
 
 
 CASES = {function.__name__: function for function in (csv_to_parquet, jsonl_to_parquet, aggregate_csv, word_count)}
+CASES |= flink_windows.CASES

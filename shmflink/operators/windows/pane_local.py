@@ -27,13 +27,10 @@ from shmflink.operators.group_aggregate import (
     SAMPLE_ROWS,
     TABLE_BYTES_MAX,
 )
+from shmflink.operators.windows.pane_partials import PartialAggregates
 from shmflink.operators.windows.pane_spec import ROW_COLUMN, PaneTimes, WindowAggregateSpec
 
-__all__ = ["OUTPUT_ROWS_MAX", "LocalWindowAggregateOperator", "checked_timestamps", "inputs_of"]
-
-OUTPUT_ROWS_MAX: Final = 1 << 14
-"""Rows of one batch of partial rows or results: its columns come from memory that malloc has at hand; with four times
-as many they are mapped and unmapped each time, which costs three times as much as making them."""
+__all__ = ["LocalWindowAggregateOperator", "checked_timestamps", "inputs_of"]
 
 _JUDGED_ROWS_MIN: Final = 1 << 12  # fewer rows between two watermarks say nothing
 
@@ -59,8 +56,7 @@ class LocalWindowAggregateOperator(Operator):
         self._name = context.operator_name
         self._is_batch = context.is_batch
         self._late_before_ms = MIN_TIMESTAMP_MS
-        self._table = self._spec.pane_table() if self._spec.has_local_step else None
-        self._rows_in_table = 0
+        self._partials = PartialAggregates(self._spec) if self._spec.has_local_step else None
         self._pass_rows = 0  # rows still to be passed on as they are
         self._pass_rows_next = PASSED_ROWS_MIN
 
@@ -68,23 +64,25 @@ class LocalWindowAggregateOperator(Operator):
         spec = self._spec
         if batch.num_rows == 0:
             return
-        timestamps = checked_timestamps(batch, self._name) if spec.times.is_event_time else batch.timestamps
         inputs = inputs_of(spec, batch).columns()
-        if self._table is None or timestamps is None:
-            yield Batch.of_columns(inputs, timestamps=timestamps)
+        if not spec.times.is_event_time:
+            yield Batch.of_columns(inputs, timestamps=batch.timestamps)
             return
-        if self._pass_rows > 0:
+        timestamps, least_ms, most_ms = checked_timestamps(batch, self._name)
+        if self._partials is None or self._pass_rows > 0:
             self._pass_rows -= batch.num_rows
             yield Batch.of_columns(inputs, timestamps=timestamps)
             return
-        if self._late_before_ms > MIN_TIMESTAMP_MS and pc.min(timestamps).as_py() < self._late_before_ms:
+        if least_ms < self._late_before_ms:
             is_late = pc.less(timestamps, self._late_before_ms)
             yield Batch.of_columns(inputs.filter(is_late), timestamps=timestamps.filter(is_late))
             in_time = pc.invert(is_late)
             inputs, timestamps = inputs.filter(in_time), timestamps.filter(in_time)
-        self._table.update(spec.with_panes(inputs, timestamps))
-        self._rows_in_table += inputs.num_rows
-        if self._table.bytes > TABLE_BYTES_MAX or self._is_vain_so_far():
+            if not inputs.num_rows:
+                return
+            least_ms = pc.min(timestamps).as_py()
+        self._partials.update(inputs, timestamps, least_ms, most_ms)
+        if self._partials.bytes > TABLE_BYTES_MAX or self._is_vain_so_far(self._partials):
             yield from self._drain()
 
     def process_control(self, element: ControlElement) -> Iterator[Element]:
@@ -99,42 +97,40 @@ class LocalWindowAggregateOperator(Operator):
     def finish(self) -> Iterator[Batch]:
         yield from self._drain()
 
-    def _is_vain_so_far(self) -> bool:
-        assert self._table is not None
-        rows = self._rows_in_table
-        return rows >= SAMPLE_ROWS and self._table.num_groups > rows * GROUPS_OF_SAMPLE_MAX
+    def _is_vain_so_far(self, partials: PartialAggregates) -> bool:
+        return partials.rows >= SAMPLE_ROWS and partials.groups > partials.rows * GROUPS_OF_SAMPLE_MAX
 
     def _drain(self) -> Iterator[Batch]:
-        """Partial rows leave, and the table is judged by what it made of how many rows."""
-        if self._table is None or self._rows_in_table == 0:
+        """Partial rows leave, after a look at how few they are."""
+        partials = self._partials
+        if partials is None or partials.rows == 0:
             return
-        if self._rows_in_table >= _JUDGED_ROWS_MIN and self._spec.aggregate.keys:
-            if self._table.num_groups * REDUCTION_MIN > self._rows_in_table:
+        if partials.rows >= _JUDGED_ROWS_MIN and self._spec.aggregate.keys:
+            if partials.groups * REDUCTION_MIN > partials.rows:
                 self._pass_rows = self._pass_rows_next
                 self._pass_rows_next = min(2 * self._pass_rows_next, PASSED_ROWS_MAX)
             else:
                 self._pass_rows_next = PASSED_ROWS_MIN
-        self._rows_in_table = 0
-        schema = self._spec.aggregate.partial_schema
-        while (partials := self._table.drain_partials(OUTPUT_ROWS_MAX)) is not None:
-            panes, *columns = partials.columns
-            yield Batch.of_columns(pa.RecordBatch.from_arrays(columns, schema=schema), timestamps=panes)
+        yield from partials.drain()
 
 
-def checked_timestamps(batch: Batch, operator: str) -> pa.Int64Array:
-    """The timestamps of all rows.
+def checked_timestamps(batch: Batch, operator: str) -> tuple[pa.Int64Array, int, int]:
+    """The timestamps of all rows, the first and the last of them. The batch has rows.
 
     Raises:
-        UsageError: one has none.
+        UsageError: one has no timestamp.
     """
     timestamps = batch.timestamps
-    if timestamps is None or timestamps.null_count or pc.min(timestamps).as_py() == MIN_TIMESTAMP_MS:
-        raise UsageError(
-            f"operator '{operator}': a record has no timestamp, which event-time windows need: call "
-            "assign_timestamps_and_watermarks(), give from_source() a WatermarkStrategy with timestamps, or use "
-            "processing-time windows"
-        )
-    return timestamps
+    if timestamps is not None and not timestamps.null_count:
+        bounds = pc.min_max(timestamps)
+        least_ms, most_ms = bounds["min"].as_py(), bounds["max"].as_py()
+        if least_ms != MIN_TIMESTAMP_MS:
+            return timestamps, least_ms, most_ms
+    raise UsageError(
+        f"operator '{operator}': a record has no timestamp, which event-time windows need: call "
+        "assign_timestamps_and_watermarks(), give from_source() a WatermarkStrategy with timestamps, or use "
+        "processing-time windows"
+    )
 
 
 def inputs_of(spec: WindowAggregateSpec, batch: Batch) -> Batch:

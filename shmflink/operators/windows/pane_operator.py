@@ -24,11 +24,11 @@ from shmflink.errors import InternalError
 from shmflink.operators.base import Operator, OperatorContext, SideOutput
 from shmflink.operators.runtime_context import OperatorRuntimeContext
 from shmflink.operators.windows.pane_local import (
-    OUTPUT_ROWS_MAX,
     LocalWindowAggregateOperator,
     checked_timestamps,
     inputs_of,
 )
+from shmflink.operators.windows.pane_partials import OUTPUT_ROWS_MAX
 from shmflink.operators.windows.pane_spec import ROW_COLUMN, WindowAggregateSpec
 
 __all__ = ["GlobalWindowAggregateOperator", "LocalWindowAggregateOperator", "WindowAggregateSpec"]
@@ -145,7 +145,7 @@ class GlobalWindowAggregateOperator(Operator):
 
     def _timestamps(self, batch: Batch) -> pa.Int64Array:
         if self._is_event_time:
-            return checked_timestamps(batch, self._name)
+            return checked_timestamps(batch, self._name)[0]
         return pa.array(np.full(batch.num_rows, self._time.now_ms(), np.int64))
 
     def _results(self) -> Iterator[Batch]:

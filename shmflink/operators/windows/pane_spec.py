@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -45,6 +46,11 @@ class PaneTimes:
     def panes(self, timestamps: pa.Int64Array) -> pa.Int64Array:
         """The start of the pane that each timestamp lies in."""
         return _core.window_panes(timestamps, self.size_ms, self.slide_ms, self.offset_ms)
+
+    def pane_of(self, timestamp_ms: int) -> int:
+        """The start of the pane that a timestamp lies in. Panes here have no gaps between them."""
+        slice_ms = math.gcd(self.size_ms, self.slide_ms)
+        return timestamp_ms - (timestamp_ms - self.offset_ms) % slice_ms
 
     def late_before_ms(self, watermark_ms: int, lateness_ms: int) -> int:
         """Timestamps before this are in windows only that are late at this watermark."""

@@ -44,9 +44,12 @@ impl Slices {
         let base = self.pane(least);
         match (u32::try_from(most.abs_diff(base)), u32::try_from(self.slice)) {
             (Ok(span), Ok(slice)) if span < slice => vec![base; stamps.len()],
-            (Ok(_), Ok(slice)) => {
-                let of = |at: &i64| base + i64::from((at - base) as u32 / slice * slice);
-                stamps.iter().map(of).collect()
+            (Ok(span), Ok(slice)) if span < i32::MAX as u32 && slice < i32::MAX as u32 => {
+                // Half a millisecond more is as far from the next pane as rounding never comes; conversions and a
+                // product are done several at a time, divisions are not.
+                let (share, slice) = (1.0 / f64::from(slice), slice as i32);
+                let number = |at: &i64| ((f64::from((at - base) as i32) + 0.5) * share) as i32;
+                stamps.iter().map(|at| base + i64::from(number(at) * slice)).collect()
             }
             _ => stamps.iter().map(|at| self.pane(*at)).collect(),
         }
@@ -162,6 +165,19 @@ mod tests {
                         );
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn panes_of_many_moments_are_those_of_each() {
+        for (size, slide) in [(1, 1), (3, 3), (10_000, 10_000), (7_777, 1_111), (86_400_000, 86_400_000)] {
+            let slices = Slices::new(size, slide, 5 % slide, 0);
+            for base in [-1_000_000_007, 0, 1_735_689_600_000] {
+                let near = |step: i64| (0..3_000).map(move |n| base + n / 3 * step + n % 3 - 1);
+                let stamps: Vec<i64> = near(slices.slice.min(700_000)).chain(near(1)).collect();
+                let panes: Vec<i64> = stamps.iter().map(|at| slices.pane(*at)).collect();
+                assert_eq!(slices.panes(&stamps), panes);
             }
         }
     }
