@@ -48,6 +48,7 @@ __all__ = [
     "CheckpointAcknowledged",
     "CheckpointCompleted",
     "CheckpointDeclined",
+    "CheckpointSummary",
     "ClusterFailed",
     "ClusterStarted",
     "ConnectPeers",
@@ -58,6 +59,7 @@ __all__ = [
     "JobEnded",
     "JobProgress",
     "JobStatusChanged",
+    "JobsRecovered",
     "PrepareAttempt",
     "ReleaseAttempt",
     "Shutdown",
@@ -131,15 +133,36 @@ class SourceProgress:
     total: int
 
 
+@dataclass(frozen=True, slots=True)
+class CheckpointSummary:
+    """The checkpoints of one job at one moment. `last_*`: of the latest completed one; `last_id` None without any.
+
+    `last_age_ms` counts from its completion to the sending of the message.
+    """
+
+    completed: int = 0
+    failed: int = 0
+    in_progress: int = 0
+    last_id: int | None = None
+    last_path: str = ""
+    last_age_ms: int = 0
+    last_duration_ms: int = 0
+    last_bytes: int = 0
+
+
 # --- client -> JobManager ---
 
 
 @dataclass(frozen=True, slots=True)
 class StartCluster:
-    """The first message: how large the cluster is. `configuration` is validated."""
+    """The first message: how large the cluster is. `configuration` is validated.
+
+    `recovers`: jobs that the HA directory holds start at once; else when they are submitted under their ids.
+    """
 
     slots: int
     configuration: Mapping[str, str]
+    recovers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +184,12 @@ class CancelJob:
 
 @dataclass(frozen=True, slots=True)
 class Shutdown:
-    """Ends the receiver: a cluster with its jobs, or one TaskManager."""
+    """Ends the receiver: a cluster with its jobs, or one TaskManager.
+
+    `suspends`: where there is an HA directory, jobs stay in it, to go on from their latest checkpoint at the next start.
+    """
+
+    suspends: bool = False
 
 
 # --- JobManager -> client ---
@@ -198,6 +226,8 @@ class JobProgress:
     job_id: JobId
     tasks: tuple[TaskSummary, ...]
     sources: tuple[SourceProgress, ...] = ()
+    checkpoints: CheckpointSummary | None = None  # None: checkpointing is off
+    restarts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +239,17 @@ class JobEnded:
     runtime_ms: int
     failure: Failure | None
     tasks: tuple[TaskSummary, ...]
+    checkpoints: CheckpointSummary | None = None  # None: checkpointing was off
+    restarts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class JobsRecovered:
+    """After StartCluster with `recovers`: the jobs of the HA directory that run again. JobEnded follows for those whose
+    result it holds; of other jobs it knows nothing.
+    """
+
+    job_ids: tuple[JobId, ...]
 
 
 # --- JobManager <-> fork server ---
@@ -441,9 +482,9 @@ class AttemptReleased:
 
 register(JobId, SubtaskId, ShipStrategy, NodeKind, ChainedOperator, JobVertex, JobEdge, JobGraph)
 register(ChannelDeployment, InputDeployment, OutputDeployment, TaskDeployment)
-register(JobState, TaskState, Failure, OperatorSummary, TaskSummary, SourceProgress)
+register(JobState, TaskState, Failure, OperatorSummary, TaskSummary, SourceProgress, CheckpointSummary)
 register(StartCluster, SubmitJob, CancelJob, Shutdown)
-register(ClusterStarted, ClusterFailed, JobStatusChanged, JobProgress, JobEnded)
+register(ClusterStarted, ClusterFailed, JobStatusChanged, JobProgress, JobEnded, JobsRecovered)
 register(ForkTaskManager, TaskManagerForked, TaskManagerExited)
 register(PrepareAttempt, ConnectPeers, DeployTasks, StartTasks, CancelTasks)
 register(AssignSplit, AlignSources, ReleaseAttempt)

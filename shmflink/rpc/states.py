@@ -17,9 +17,16 @@ class JobState(enum.StrEnum):
     CANCELLING = "CANCELLING"
     CANCELED = "CANCELED"
     FINISHED = "FINISHED"
+    SUSPENDED = "SUSPENDED"  # stopped here, but kept in the HA directory: a later JobManager goes on with it
 
     @property
     def is_terminal(self) -> bool:
+        """True when this JobManager is through with the job."""
+        return self.is_globally_terminal or self is JobState.SUSPENDED
+
+    @property
+    def is_globally_terminal(self) -> bool:
+        """True when the job is over everywhere and will not be recovered."""
         return self in (JobState.FAILED, JobState.CANCELED, JobState.FINISHED)
 
 
