@@ -186,7 +186,8 @@ class CancelJob:
 class Shutdown:
     """Ends the receiver: a cluster with its jobs, or one TaskManager.
 
-    `suspends`: where there is an HA directory, jobs stay in it, to go on from their latest checkpoint at the next start.
+    `suspends`: where there is an HA directory, jobs stay in it, to go on from their latest checkpoint at the next
+    start.
     """
 
     suspends: bool = False

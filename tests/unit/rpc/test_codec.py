@@ -76,7 +76,7 @@ def test_what_has_no_form_on_the_wire_is_named():
         b"",
         b"{",
         b'{"$":"Nothing","f":[]}',
-        b'{"$":"Shutdown","f":[1]}',
+        b'{"$":"Shutdown","f":[1,2]}',
         b'{"$":"JobId"}',
         b'{"b":0}',
         b'{"b":-1}',
