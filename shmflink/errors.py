@@ -10,12 +10,16 @@
     │   ├── SerializationError     something that must travel cannot be pickled or typed
     │   ├── TypeMismatchError      a value does not fit the type declared for it
     │   ├── DataFormatError        an input file or record is malformed
+    │   ├── StateMismatchError     saved state does not fit the job that is to go on from it
     │   └── UserFunctionError      the user's function raised; carries its traceback and the record
     ├── PeerError                  another process of the cluster is gone or does not answer
     │   ├── TaskManagerLostError
     │   ├── JobManagerLostError
     │   └── RpcError
+    │       └── RequestFailedError a running JobManager refused or could not do what it was asked for
     ├── ResourceError              the system: memory, descriptors, disk, permissions
+    │   └── CheckpointError        a checkpoint or savepoint cannot be written or read
+    │       └── CheckpointCorruptedError
     ├── JobExecutionError          what `execute()` raises when a job fails; carries the first cause
     │   └── JobCancelledError
     └── InternalError              our bug: an impossible state
@@ -28,6 +32,8 @@ The native core raises these same classes.
 from __future__ import annotations
 
 __all__ = [
+    "CheckpointCorruptedError",
+    "CheckpointError",
     "ConfigurationError",
     "CorruptChannelError",
     "DataFormatError",
@@ -38,10 +44,12 @@ __all__ = [
     "JobGraphError",
     "JobManagerLostError",
     "PeerError",
+    "RequestFailedError",
     "ResourceError",
     "RpcError",
     "SerializationError",
     "ShmflinkError",
+    "StateMismatchError",
     "TaskManagerLostError",
     "TypeMismatchError",
     "UsageError",
@@ -79,6 +87,10 @@ class TypeMismatchError(UsageError):
 
 class DataFormatError(UsageError):
     """An input file or record is malformed; the message names file and place."""
+
+
+class StateMismatchError(UsageError):
+    """Saved state does not fit the job: another maximum parallelism, another type, state that no operator takes."""
 
 
 class UserFunctionError(UsageError):
@@ -123,8 +135,20 @@ class RpcError(PeerError):
     """A control message could not be sent, received or understood."""
 
 
+class RequestFailedError(RpcError):
+    """A running JobManager refused or could not do what it was asked for; the message is its reason."""
+
+
 class ResourceError(ShmflinkError):
     """The system refused memory, descriptors, disk or permissions; the message says how much was needed."""
+
+
+class CheckpointError(ResourceError):
+    """A checkpoint or savepoint cannot be written, found or read; the message names its path."""
+
+
+class CheckpointCorruptedError(CheckpointError):
+    """A file of a checkpoint is missing, truncated or changed; the message names checkpoint and file."""
 
 
 class JobExecutionError(ShmflinkError):

@@ -1,0 +1,133 @@
+"""Finds the running jobs of this user and asks their JobManagers for something, over the control sockets."""
+
+from __future__ import annotations
+
+import difflib
+import select
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from shmflink.core.clock import Clock
+from shmflink.errors import RequestFailedError, RpcError, UsageError
+from shmflink.rpc.connection import BlockingConnection
+from shmflink.rpc.control_messages import JobList, JobOverview, ListJobs, RequestFailed
+from shmflink.rpc.runtime_folder import connect, control_sockets
+
+__all__ = ["RunningJob", "Survey", "find_job", "request", "survey"]
+
+_LIST_TIMEOUT_S: Final = 5.0  # a JobManager that does not answer for so long is stopped, or the machine swaps
+_WAIT_S: Final = 0.2  # how often the caller hears that we still wait
+_SHOWN_MAX: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class RunningJob:
+    """A job, and the control socket and process of its JobManager."""
+
+    overview: JobOverview
+    socket: str
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """All jobs of this user, oldest first; `silent` are sockets whose JobManager does not answer."""
+
+    jobs: tuple[RunningJob, ...]
+    silent: tuple[str, ...]
+
+
+def survey(folders: Sequence[str], clock: Clock) -> Survey:
+    """Asks every JobManager for its jobs. Sockets of dead ones are removed on the way."""
+    jobs: list[RunningJob] = []
+    silent: list[str] = []
+    for path in control_sockets(folders):
+        try:
+            answer = _ask(path, ListJobs(), clock, _LIST_TIMEOUT_S)
+        except RpcError:
+            silent.append(path)
+            continue
+        if isinstance(answer, JobList):
+            jobs += [RunningJob(overview, path, answer.pid) for overview in answer.jobs]
+    jobs.sort(key=lambda job: (job.overview.started_ms, job.overview.job_id))
+    return Survey(tuple(jobs), tuple(silent))
+
+
+def request(path: str, message: object, clock: Clock, waiting: Callable[[], None] | None = None) -> Any:
+    """Sends a request and waits for its answer, however long that takes; `waiting` is called now and then.
+
+    RequestFailedError where the JobManager says no; RpcError where it dies or closes the connection.
+    """
+    answer = _ask(path, message, clock, None, waiting)
+    if answer is None:
+        raise RpcError("the JobManager is gone")
+    if isinstance(answer, RequestFailed):
+        raise RequestFailedError(answer.reason)
+    return answer
+
+
+def _ask(
+    path: str, message: object, clock: Clock, timeout_s: float | None, waiting: Callable[[], None] | None = None
+) -> Any:
+    """The answer; None where nobody listens any more."""
+    connection = connect(path)
+    if connection is None:
+        return None
+    try:
+        connection.send(message)
+        return _receive(connection, clock, timeout_s, waiting)
+    finally:
+        connection.close()
+
+
+def _receive(
+    connection: BlockingConnection, clock: Clock, timeout_s: float | None, waiting: Callable[[], None] | None
+) -> Any:
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    end_ns = None if timeout_s is None else clock.monotonic_ns() + int(timeout_s * 1e9)
+    while True:
+        if poll.poll(_WAIT_S * 1000):
+            received = connection.read_once()
+            if received is None:
+                raise RpcError("the JobManager closed the connection before it answered: it has ended or died")
+            if received:
+                return received[0].message
+        elif end_ns is not None and clock.monotonic_ns() > end_ns:
+            raise RpcError(f"the JobManager did not answer within {timeout_s:g} s")
+        if waiting is not None:
+            waiting()
+
+
+def find_job(text: str, jobs: Sequence[RunningJob]) -> RunningJob:
+    """The job that `text` means: its id, an unambiguous beginning of its id, or its name; jobs that are over only
+    where no other fits. UsageError, telling what there is, where it means none or several.
+    """
+    for candidates in ([j for j in jobs if not j.overview.state.is_terminal], list(jobs)):
+        found = _matching(text, candidates)
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise UsageError(f"'{text}' means {len(found)} jobs; give the id of one:\n{_listed(found)}")
+    running = [job for job in jobs if not job.overview.state.is_terminal]
+    if not running:
+        raise UsageError(f"there is no job '{text}': no job of this user runs here (shmflink list)")
+    names = {str(job.overview.job_id): job for job in running} | {job.overview.name: job for job in running}
+    near = difflib.get_close_matches(text, list(names), n=1)
+    hint = f"; did you mean '{near[0]}'?" if near else ""
+    raise UsageError(f"there is no job '{text}'{hint} Running:\n{_listed(running)}")
+
+
+def _matching(text: str, jobs: Sequence[RunningJob]) -> list[RunningJob]:
+    digits = text.lower()
+    exact = [job for job in jobs if job.overview.job_id.hex == digits]
+    named = [job for job in jobs if job.overview.name == text]
+    return exact or named or [job for job in jobs if job.overview.job_id.hex.startswith(digits)]
+
+
+def _listed(jobs: Sequence[RunningJob]) -> str:
+    lines = [f"  {job.overview.job_id}  {job.overview.state}  {job.overview.name}" for job in jobs[:_SHOWN_MAX]]
+    if len(jobs) > _SHOWN_MAX:
+        lines.append(f"  and {len(jobs) - _SHOWN_MAX} more: shmflink list")
+    return "\n".join(lines)

@@ -1,0 +1,234 @@
+"""The control socket: where `shmflink list`, `savepoint`, `stop`, `cancel` and `checkpoint` reach a running JobManager.
+
+It translates requests into calls of a `JobControl` and its callbacks into answers. A request ends with exactly one
+answer, also when the job ends under it; one whose client goes away goes on without it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from shmflink.core.ids import JobId
+from shmflink.errors import RpcError
+from shmflink.rpc.async_connection import AsyncConnection
+from shmflink.rpc.control_messages import (
+    CancelRunningJob,
+    CheckpointTaken,
+    JobCancelled,
+    JobList,
+    JobOverview,
+    ListJobs,
+    RequestFailed,
+    SavepointCompleted,
+    StopJob,
+    TakeCheckpoint,
+    TriggerSavepoint,
+)
+from shmflink.rpc.messages import Failure
+from shmflink.rpc.runtime_folder import listen, remove_dead
+from shmflink.rpc.states import JobState
+from shmflink.rpc.wire import Received
+
+__all__ = ["ControlSocket", "JobControl"]
+
+_LOG: Final = logging.getLogger(__name__)
+_CLIENTS_MAX: Final = 64
+
+
+class JobControl(Protocol):
+    """What can be done with the jobs of a JobManager. Calls return at once; each callback comes exactly once, also
+    when the job ends before what was asked for is done.
+    """
+
+    def jobs(self) -> Sequence[JobOverview]:
+        """Jobs that wait, run or are over, in the order in which they were submitted."""
+        ...
+
+    def savepoint(
+        self, job_id: JobId, target: str, stops: bool, drains: bool, callback: Callable[[str | Failure], None]
+    ) -> None:
+        """Writes a savepoint into a new folder in `target`, and tells its path when it is durable."""
+        ...
+
+    def checkpoint(self, job_id: JobId, callback: Callable[[CheckpointTaken | Failure], None]) -> None:
+        """Triggers a checkpoint."""
+        ...
+
+    def cancel(self, job_id: JobId) -> None:
+        """Cancels; `ControlSocket.job_ended` tells of the end."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class _Ending:
+    """A request that is answered when its job is over; `path` of the savepoint that is to be there by then."""
+
+    job_id: JobId
+    client: AsyncConnection
+    needs_savepoint: bool
+    path: str = ""
+
+
+class ControlSocket:
+    """Serves any number of clients of this user, up to a limit, from the JobManager's event loop."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, control: JobControl, folders: Sequence[str], pid: int | None = None
+    ) -> None:
+        """Listens from now on. ResourceError where no folder can hold the socket. Dead ones around it are removed."""
+        self._loop = loop
+        self._control = control
+        self._pid = pid if pid is not None else os.getpid()
+        remove_dead(folders)
+        self._listener, self.path = listen(folders, self._pid)
+        self._inode = os.stat(self.path).st_ino
+        self._clients: set[AsyncConnection] = set()
+        self._endings: list[_Ending] = []
+        self._listener.setblocking(False)
+        loop.add_reader(self._listener.fileno(), self._accept)
+
+    def _accept(self) -> None:
+        try:
+            end, _ = self._listener.accept()
+        except OSError as error:  # the client left again, or there are no more descriptors
+            _LOG.info("control socket: %s", error)
+            return
+        if len(self._clients) >= _CLIENTS_MAX:
+            end.close()
+            return
+        self._serve(end)
+
+    def _serve(self, end: socket.socket) -> None:
+        connections: list[AsyncConnection] = []
+        try:
+            connection = AsyncConnection(
+                end,
+                self._loop,
+                lambda received: self._asked(connections[0], received),
+                lambda _reason: self._clients.discard(connections[0]),
+            )
+        except RpcError as error:
+            _LOG.warning("control socket: %s", error)
+            end.close()
+            return
+        connections.append(connection)
+        self._clients.add(connection)
+
+    def _asked(self, client: AsyncConnection, received: Received) -> None:
+        for fd in received.fds:
+            os.close(fd)
+        message = received.message
+        if isinstance(message, ListJobs):
+            client.send(JobList(self._pid, tuple(self._control.jobs())))
+            return
+        if not isinstance(message, TriggerSavepoint | StopJob | TakeCheckpoint | CancelRunningJob):
+            _LOG.warning("control socket: a client said %s", type(message).__name__)
+            self._drop(client)
+            return
+        job = next((job for job in self._control.jobs() if job.job_id == message.job_id), None)
+        refusal = _refusal(message, job)
+        if refusal:
+            client.send(RequestFailed(message.job_id, "UsageError", refusal))
+        else:
+            self._perform(client, message)
+
+    def _perform(
+        self, client: AsyncConnection, message: TriggerSavepoint | StopJob | TakeCheckpoint | CancelRunningJob
+    ) -> None:
+        match message:
+            case TriggerSavepoint(job_id, target):
+                self._control.savepoint(
+                    job_id, target, False, False, lambda result: self._savepoint_done(client, job_id, result)
+                )
+            case StopJob(job_id, target, drains):
+                ending = _Ending(job_id, client, needs_savepoint=True)
+                self._endings.append(ending)
+                self._control.savepoint(
+                    job_id, target, True, drains, lambda result: self._stop_savepoint_done(ending, result)
+                )
+            case TakeCheckpoint(job_id):
+                self._control.checkpoint(job_id, lambda result: client.send(_answer(job_id, result)))
+            case CancelRunningJob(job_id):
+                self._endings.append(_Ending(job_id, client, needs_savepoint=False))
+                self._control.cancel(job_id)
+
+    def _savepoint_done(self, client: AsyncConnection, job_id: JobId, result: str | Failure) -> None:
+        if isinstance(result, Failure):
+            client.send(_answer(job_id, result))
+        else:
+            client.send(SavepointCompleted(job_id, result, self._state_of(job_id)))
+
+    def _stop_savepoint_done(self, ending: _Ending, result: str | Failure) -> None:
+        if ending not in self._endings:
+            return  # the job was over first; that was the answer
+        if isinstance(result, Failure):
+            self._endings.remove(ending)
+            ending.client.send(_answer(ending.job_id, result))
+            return
+        ending.path = result
+        state = self._state_of(ending.job_id)
+        if state.is_terminal:
+            self.job_ended(ending.job_id, state, None)
+
+    def _state_of(self, job_id: JobId) -> JobState:
+        return next((job.state for job in self._control.jobs() if job.job_id == job_id), JobState.FINISHED)
+
+    def job_ended(self, job_id: JobId, state: JobState, failure: Failure | None) -> None:
+        """The job is over: answers who waits for that."""
+        over = [ending for ending in self._endings if ending.job_id == job_id]
+        self._endings = [ending for ending in self._endings if ending.job_id != job_id]
+        for ending in over:
+            ending.client.send(_end_answer(ending, state, failure))
+
+    def _drop(self, client: AsyncConnection) -> None:
+        self._clients.discard(client)
+        client.close()
+
+    def close(self) -> None:
+        """Ends all connections and removes the socket. Idempotent."""
+        if self._listener.fileno() < 0:
+            return
+        self._loop.remove_reader(self._listener.fileno())
+        self._listener.close()
+        with contextlib.suppress(OSError):
+            if os.stat(self.path).st_ino == self._inode:  # else somebody took us for dead, and the name
+                os.unlink(self.path)
+        for client in list(self._clients):
+            self._drop(client)
+
+
+def _refusal(message: TriggerSavepoint | StopJob | TakeCheckpoint | CancelRunningJob, job: JobOverview | None) -> str:
+    """Why a request cannot be served at all; empty where it can."""
+    if job is None:
+        return f"the JobManager has no job {message.job_id}"
+    if job.state.is_terminal:
+        return f"job {job.job_id} ('{job.name}') is over: {job.state}"
+    if isinstance(message, CancelRunningJob) or job.state is JobState.RUNNING:
+        return ""
+    return f"job {job.job_id} ('{job.name}') is {job.state}: its state can only be saved while it is RUNNING"
+
+
+def _answer(job_id: JobId, result: CheckpointTaken | Failure) -> CheckpointTaken | RequestFailed:
+    return RequestFailed(job_id, result.kind, result.message) if isinstance(result, Failure) else result
+
+
+def _end_answer(
+    ending: _Ending, state: JobState, failure: Failure | None
+) -> JobCancelled | SavepointCompleted | RequestFailed:
+    if not ending.needs_savepoint:
+        return JobCancelled(ending.job_id, state)
+    if ending.path and state is JobState.FINISHED:
+        return SavepointCompleted(ending.job_id, ending.path, state)
+    cause = f": {failure.message}" if failure is not None else ""
+    if ending.path:
+        reason = f"the savepoint {ending.path} is complete, but the job did not finish behind it; it is {state}{cause}"
+    else:
+        reason = f"the job was {state} before its savepoint was complete{cause}"
+    return RequestFailed(ending.job_id, failure.kind if failure is not None else "JobExecutionError", reason)

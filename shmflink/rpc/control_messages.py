@@ -1,0 +1,142 @@
+"""What the command line and a running JobManager say to each other over its control socket.
+
+Every request is answered by exactly one message, in any order: by its own answer or by RequestFailed::
+
+    ListJobs           JobList
+    TriggerSavepoint   SavepointCompleted      when it is durable
+    StopJob            SavepointCompleted      when the job has finished, too
+    TakeCheckpoint     CheckpointTaken         when it is durable
+    CancelRunningJob   JobCancelled            when the job is over
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shmflink.core.ids import JobId
+from shmflink.rpc.codec import register
+from shmflink.rpc.messages import CheckpointSummary
+from shmflink.rpc.states import JobState
+
+__all__ = [
+    "CancelRunningJob",
+    "CheckpointTaken",
+    "JobCancelled",
+    "JobList",
+    "JobOverview",
+    "ListJobs",
+    "RequestFailed",
+    "SavepointCompleted",
+    "StopJob",
+    "TakeCheckpoint",
+    "TriggerSavepoint",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class JobOverview:
+    """One job of a JobManager. `started_ms`: wall clock, since 1970; `slots`: how many it holds or waits for.
+
+    `checkpoints` is None where checkpointing is off.
+    """
+
+    job_id: JobId
+    name: str
+    state: JobState
+    started_ms: int
+    duration_ms: int
+    parallelism: int
+    slots: int
+    restarts: int = 0
+    checkpoints: CheckpointSummary | None = None
+
+
+# --- command line -> JobManager ---
+
+
+@dataclass(frozen=True, slots=True)
+class ListJobs:
+    """Which jobs are there?"""
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerSavepoint:
+    """Writes a savepoint; the job goes on. `target`: absolute folder in which a folder for it is made, empty = the
+    job's `execution.checkpointing.savepoint-dir`.
+    """
+
+    job_id: JobId
+    target: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StopJob:
+    """Writes a savepoint and ends the job with it. `drains`: the input counts as ended, so all windows fire before."""
+
+    job_id: JobId
+    target: str = ""
+    drains: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TakeCheckpoint:
+    """Triggers a checkpoint now."""
+
+    job_id: JobId
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRunningJob:
+    """Cancels without a savepoint."""
+
+    job_id: JobId
+
+
+# --- JobManager -> command line ---
+
+
+@dataclass(frozen=True, slots=True)
+class JobList:
+    """All jobs of this JobManager, those that are over included as long as it remembers them."""
+
+    pid: int
+    jobs: tuple[JobOverview, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SavepointCompleted:
+    """`path`: its folder. `job_state`: of the job afterwards; FINISHED after StopJob."""
+
+    job_id: JobId
+    path: str
+    job_state: JobState
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointTaken:
+    """It is durable; `path`: its folder."""
+
+    job_id: JobId
+    checkpoint_id: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobCancelled:
+    """The job is over. `state` is CANCELED, or what it became before the request arrived."""
+
+    job_id: JobId
+    state: JobState
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFailed:
+    """The request had no effect, or none that lasts. `kind`: a class of `shmflink.errors`."""
+
+    job_id: JobId
+    kind: str
+    reason: str
+
+
+register(JobOverview, ListJobs, TriggerSavepoint, StopJob, TakeCheckpoint, CancelRunningJob)
+register(JobList, SavepointCompleted, CheckpointTaken, JobCancelled, RequestFailed)

@@ -1,0 +1,264 @@
+"""The control socket with a fake JobManager behind it, asked by the command line's own client."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shmflink.client.control_client import RunningJob, Survey, find_job, request, survey
+from shmflink.core.clock import SYSTEM_CLOCK
+from shmflink.core.ids import JobId
+from shmflink.errors import RequestFailedError, RpcError, UsageError
+from shmflink.jobmanager.control_socket import ControlSocket
+from shmflink.rpc.control_messages import (
+    CancelRunningJob,
+    CheckpointTaken,
+    JobCancelled,
+    JobOverview,
+    SavepointCompleted,
+    StopJob,
+    TakeCheckpoint,
+    TriggerSavepoint,
+)
+from shmflink.rpc.messages import CheckpointSummary, Failure, Shutdown
+from shmflink.rpc.runtime_folder import connect
+from shmflink.rpc.states import JobState
+
+A, B = JobId("a" * 32), JobId("b" * 32)
+NO_DISK = Failure("ResourceError", "No space left on device: /full")
+
+
+def overview(job_id: JobId, name: str, state: JobState = JobState.RUNNING) -> JobOverview:
+    return JobOverview(job_id, name, state, 1000, 5, 2, 2, 0, CheckpointSummary(completed=3, last_id=3))
+
+
+class FakeControl:
+    """Jobs A and B; notes what it is asked, answers what the test has set."""
+
+    def __init__(self) -> None:
+        self.all = {A: overview(A, "alpha"), B: overview(B, "beta")}
+        self.asked: list[tuple[Any, ...]] = []
+        self.result: Any = "/savepoints/savepoint-1"
+        self.ends: tuple[JobState, Failure | None] | None = None
+        self.socket: ControlSocket | None = None
+
+    def jobs(self) -> list[JobOverview]:
+        return list(self.all.values())
+
+    def savepoint(self, job_id: JobId, target: str, stops: bool, drains: bool, callback: Callable[[Any], None]) -> None:
+        self.asked.append((job_id, target, stops, drains))
+        if self.result is not None:
+            callback(self.result)
+        self._end(job_id)
+
+    def checkpoint(self, job_id: JobId, callback: Callable[[Any], None]) -> None:
+        self.asked.append((job_id,))
+        callback(self.result)
+
+    def cancel(self, job_id: JobId) -> None:
+        self.asked.append((job_id, "cancel"))
+        self._end(job_id)
+
+    def _end(self, job_id: JobId) -> None:
+        if self.ends is not None:
+            state, failure = self.ends
+            self.all[job_id] = replace(self.all[job_id], state=state)
+            assert self.socket is not None
+            self.socket.job_ended(job_id, state, failure)
+
+
+class Served:
+    """A control socket on a loop of its own; `do` runs a blocking function in a thread while the loop serves."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folders = [str(folder)]
+        self.loop = asyncio.new_event_loop()
+        self.control = FakeControl()
+        self.socket = ControlSocket(self.loop, self.control, self.folders, 77)
+        self.control.socket = self.socket
+
+    def do(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        async def awaited() -> Any:
+            return await asyncio.to_thread(function, *arguments)
+
+        return self.loop.run_until_complete(asyncio.wait_for(awaited(), 60))
+
+    def ask(self, message: object) -> Any:
+        return self.do(request, self.socket.path, message, SYSTEM_CLOCK)
+
+    def survey(self) -> Survey:
+        found = self.do(survey, self.folders, SYSTEM_CLOCK)
+        assert isinstance(found, Survey)
+        return found
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    served = Served(tmp_path / "shmflink")
+    yield served
+    served.socket.close()
+    served.loop.run_until_complete(served.loop.shutdown_default_executor())
+    served.loop.close()
+
+
+def test_jobs_are_listed_with_their_jobmanager(served):
+    found = served.survey()
+    assert [(job.overview.name, job.pid, job.socket) for job in found.jobs] == [
+        ("alpha", 77, served.socket.path),
+        ("beta", 77, served.socket.path),
+    ]
+    assert found.jobs[0].overview == served.control.all[A]
+
+
+def test_a_savepoint_is_answered_with_its_path(served):
+    assert served.ask(TriggerSavepoint(A, "/savepoints")) == SavepointCompleted(
+        A, "/savepoints/savepoint-1", JobState.RUNNING
+    )
+    assert served.control.asked == [(A, "/savepoints", False, False)]
+
+
+def test_what_the_jobmanager_cannot_do_is_told_with_its_reason(served):
+    served.control.result = NO_DISK
+    for message in (TriggerSavepoint(A), StopJob(A), TakeCheckpoint(A)):
+        with pytest.raises(RequestFailedError, match="No space left on device: /full"):
+            served.ask(message)
+
+
+def test_stop_is_answered_when_the_job_is_over_with_its_savepoint(served):
+    served.control.ends = (JobState.FINISHED, None)
+    assert served.ask(StopJob(B, "/s", drains=True)) == SavepointCompleted(
+        B, "/savepoints/savepoint-1", JobState.FINISHED
+    )
+    assert served.control.asked == [(B, "/s", True, True)]
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        ("/s/1", r"the savepoint /s/1 is complete, but the job did not finish behind it; it is FAILED: No space"),
+        (None, r"the job was FAILED before its savepoint was complete: No space"),
+    ],
+)
+def test_stop_of_a_job_that_fails_says_what_became_of_both(served, result, message):
+    served.control.result = result
+    served.control.ends = (JobState.FAILED, NO_DISK)
+    with pytest.raises(RequestFailedError, match=message):
+        served.ask(StopJob(B))
+
+
+def test_cancel_is_answered_when_the_job_is_over(served):
+    served.control.ends = (JobState.CANCELED, None)
+    assert served.ask(CancelRunningJob(A)) == JobCancelled(A, JobState.CANCELED)
+
+
+def test_a_checkpoint_is_answered_with_its_number(served):
+    served.control.result = CheckpointTaken(A, 9, "/c/chk-9")
+    assert served.ask(TakeCheckpoint(A)) == CheckpointTaken(A, 9, "/c/chk-9")
+
+
+@pytest.mark.parametrize(
+    ("job_id", "state", "message"),
+    [
+        (JobId("c" * 32), JobState.RUNNING, "has no job cccc"),
+        (A, JobState.FAILING, r"'alpha'\) is FAILING: its state can only be saved while it is RUNNING"),
+        (A, JobState.CANCELED, r"'alpha'\) is over: CANCELED"),
+    ],
+)
+def test_requests_that_cannot_be_served_are_refused_without_asking(served, job_id, state, message):
+    """[R10] The answer names the state."""
+    served.control.all[A] = overview(A, "alpha", state)
+    with pytest.raises(RequestFailedError, match=message):
+        served.ask(TriggerSavepoint(job_id))
+    assert served.control.asked == []
+
+
+def test_a_request_goes_on_when_its_client_has_left_and_others_are_served(served):
+    served.control.result = None
+
+    def ask_and_leave() -> None:
+        connection = connect(served.socket.path)
+        connection.send(StopJob(A))
+        connection.close()
+
+    served.do(ask_and_leave)
+    served.survey()
+    assert served.control.asked == [(A, "", True, False)]
+    served.socket.job_ended(A, JobState.FINISHED, None)
+    assert len(served.survey().jobs) == 2
+
+
+def test_one_who_talks_nonsense_is_shown_out(served):
+    """[B6] [R4]"""
+
+    def say(data: bytes) -> bytes:
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(served.socket.path)
+            sock.sendall(data)
+            return sock.recv(1)
+
+    assert served.do(say, b"GET / HTTP/1.1\r\n\r\n    ") == b""
+    with pytest.raises(RpcError, match="closed the connection"):
+        served.ask(Shutdown())
+    assert len(served.survey().jobs) == 2
+
+
+def test_connections_beyond_the_limit_are_closed(served):
+    """[B12]"""
+
+    def many() -> list[bytes]:
+        socks = [socket.socket(socket.AF_UNIX) for _ in range(70)]
+        for sock in socks:
+            sock.connect(served.socket.path)
+        over = []
+        for sock in socks[64:]:
+            sock.settimeout(30)
+            over.append(sock.recv(1))
+        for sock in socks:
+            sock.close()
+        return over
+
+    assert served.do(many) == [b""] * 6
+    assert len(served.survey().jobs) == 2, "and the limit counts those who are there now"
+
+
+def test_the_socket_goes_with_the_jobmanager(served):
+    served.socket.close()
+    assert os.listdir(served.folders[0]) == []
+    assert served.survey() == Survey((), ())
+    with pytest.raises(RpcError, match="is gone"):
+        served.ask(TakeCheckpoint(A))
+
+
+def found(*jobs: JobOverview) -> list[RunningJob]:
+    return [RunningJob(job, "/s", 1) for job in jobs]
+
+
+def test_a_job_is_found_by_its_id_a_beginning_of_it_or_its_name():
+    jobs = found(overview(A, "alpha"), overview(B, "beta"))
+    for text in ("a" * 32, "A" * 32, "aa", "alpha"):
+        assert find_job(text, jobs).overview.job_id == A
+
+
+def test_a_running_job_goes_before_one_of_its_name_that_is_over():
+    jobs = found(overview(A, "job", JobState.FAILED), overview(B, "job"))
+    assert find_job("job", jobs).overview.job_id == B
+    assert find_job("aaa", jobs).overview.job_id == A
+
+
+def test_an_ambiguous_or_unknown_job_is_told_with_what_there_is():
+    jobs = found(overview(A, "counts"), overview(JobId("ab" * 16), "counts"))
+    with pytest.raises(UsageError, match=rf"'a' means 2 jobs; give the id of one:\n  {A}  RUNNING  counts"):
+        find_job("a", jobs)
+    with pytest.raises(UsageError, match="'counts' means 2 jobs"):
+        find_job("counts", jobs)
+    with pytest.raises(UsageError, match=r"there is no job 'count'; did you mean 'counts'\? Running:\n"):
+        find_job("count", jobs)
+    with pytest.raises(UsageError, match="no job of this user runs here"):
+        find_job("count", [])
