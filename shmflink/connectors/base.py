@@ -78,13 +78,16 @@ class SplitEnumerator(ABC):
         """(handed out, total) of the whole input, in bytes or rows; None where the end is not known."""
         return None
 
+    @abstractmethod
     def add_splits_back(self, splits: Sequence[Split]) -> None:
-        """Takes back splits of a failed reader."""
-        raise NotImplementedError(f"{type(self).__name__} cannot take splits back")
+        """Takes back splits of a failed reader: they are handed out again, before what still waits."""
 
+    @abstractmethod
     def snapshot(self) -> Any:
-        """Picklable state from which `Source.create_enumerator(..., state)` goes on."""
-        return None
+        """Picklable state from which `Source.create_enumerator(..., state)` goes on, at any parallelism.
+
+        Holds what has not been handed out: the rest is in the readers' snapshots. Not None: that means no state.
+        """
 
     def close(self) -> None:  # noqa: B027  many have nothing to free
         """Ends threads; called once, when the job is over."""
@@ -112,8 +115,18 @@ class SourceReader(ABC):
         return 0
 
     def snapshot(self) -> Sequence[Split]:
-        """The splits in hand, each carrying its position."""
+        """The splits in hand, each carrying its position: behind the last batch that `poll` handed out.
+
+        Called at a barrier, between two polls, and short. `add_split` of these, in this or another reader, goes on
+        from there.
+        """
         return ()
+
+    def checkpoint_completed(self, checkpoint_id: int) -> None:  # noqa: B027  files and numbers need not be told
+        """A snapshot is durable: what came before it will never be asked for again. Not called for every one."""
+
+    def stop(self, *, drained: bool) -> None:  # noqa: B027  many have nothing to end
+        """Nothing more will be polled, although there may be more; `drained`: and nobody will go on from here."""
 
     def close(self) -> None:  # noqa: B027  many have nothing to free
         """Frees files and threads; called exactly once."""
@@ -125,6 +138,8 @@ class Source(ABC):
     boundedness: Boundedness = Boundedness.BOUNDED
     gives_timestamps: bool = True
     """False where batches never have timestamps, so that event time needs a timestamp assigner or column."""
+    is_replayable: bool = True
+    """False where records cannot be read again: after a failure they are lost, so that each comes at most once."""
 
     @abstractmethod
     def create_enumerator(self, parallelism: int, state: Any = None) -> SplitEnumerator: ...

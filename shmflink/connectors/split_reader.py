@@ -37,7 +37,9 @@ class SplitReader(SourceReader):
         finish: Callable[[], None] | None = None,
         close: Callable[[], None] | None = None,
     ) -> None:
-        """`finish` is called once after the last split was read, `close` once at the end, whatever happened."""
+        """`finish` is called once after the last split was read (or where reading stops), `close` once at the end,
+        whatever happened.
+        """
         self._open_split = open_split
         self._finish = finish
         self._close = close
@@ -71,6 +73,11 @@ class SplitReader(SourceReader):
     def snapshot(self) -> Sequence[Split]:
         in_hand = () if self._cursor is None else (self._cursor.remaining(),)
         return (*in_hand, *self._waiting)
+
+    def stop(self, *, drained: bool) -> None:
+        self._close_cursor()
+        self._waiting.clear()
+        self._end()
 
     def close(self) -> None:
         self._close_cursor()

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from shmflink.connectors.base import Source, SplitEnumerator
+from shmflink.connectors.base import Source, Split, SplitEnumerator
 from shmflink.core import codec
 from shmflink.core.ids import SubtaskId
 from shmflink.errors import JobGraphError
 from shmflink.graph.job_graph import JobGraph, JobVertex
+from shmflink.jobmanager.split_assignments import SplitAssignments
 from shmflink.rpc.messages import AssignSplit, Failure, SourceProgress
 
 __all__ = ["SplitServer", "failure_of"]
@@ -24,20 +26,30 @@ def failure_of(error: BaseException, operator: str = "") -> Failure:
 
 
 class SplitServer:
-    """Answers split requests of one attempt."""
+    """Answers split requests of one attempt, and takes part in its checkpoints.
+
+    A checkpoint holds each split exactly once: `snapshot` comes before the trigger is sent, so what was handed out
+    before it is in its reader's snapshot, and what is handed out after it still waits in the enumerator's.
+    """
 
     def __init__(self, enumerators: Mapping[int, SplitEnumerator]) -> None:
         self._enumerators = enumerators
+        self._assignments = SplitAssignments()
         self._in_hand: dict[SubtaskId, int] = {}  # bytes or rows of the split that each reader has
 
     @staticmethod
-    def of(graph: JobGraph) -> SplitServer:
-        """Builds the enumerators; whatever the sources raise comes out. Their modules are found on `python_path`."""
+    def of(graph: JobGraph, restored: Mapping[int, bytes] | Mapping[str, bytes] | None = None) -> SplitServer:
+        """Builds the enumerators; whatever the sources raise comes out. Their modules are found on `python_path`.
+
+        `restored` is what `snapshot` gave, by vertex or by the id of the source's operator; sources that are not in it
+        start from their beginning.
+        """
         sys.path += [path for path in graph.python_path if path not in sys.path]
         if graph.working_directory:
             os.chdir(graph.working_directory)  # relative paths mean the user's folder
+        states = {str(key): state for key, state in (restored or {}).items()}
         sources = [vertex for vertex in graph.vertices if vertex.is_source]
-        return SplitServer({vertex.index: _enumerator(vertex) for vertex in sources})
+        return SplitServer({vertex.index: _enumerator(vertex, states) for vertex in sources})
 
     def answer(self, epoch: int, subtask: SubtaskId) -> AssignSplit | None:
         """The next split for a reader, or that there is none ever; None when there is none now: ask again.
@@ -50,8 +62,43 @@ class SplitServer:
         after = enumerator.progress
         self._in_hand[subtask] = after[0] - before[0] if before is not None and after is not None else 0
         if split is not None:
+            self._assignments.add(subtask, split)
             return AssignSplit(epoch, subtask, codec.dumps_value(split), exhausted=False)
         return AssignSplit(epoch, subtask, b"", exhausted=True) if enumerator.is_exhausted else None
+
+    def snapshot(self, checkpoint_id: int | None = None) -> dict[int, bytes]:
+        """The state of each enumerator by its vertex, pickled; taken before the checkpoint is triggered.
+
+        With `checkpoint_id`, splits are remembered for `reset`: from then on until `checkpoint_completed`.
+        """
+        states = {vertex: codec.dumps_value(one.snapshot()) for vertex, one in self._enumerators.items()}
+        if checkpoint_id is not None:
+            self._assignments.checkpoint_begins(checkpoint_id)
+        return states
+
+    def checkpoint_completed(self, checkpoint_id: int) -> None:
+        """What was handed out before it is in its readers' snapshots: `reset` need not give it back any more."""
+        self._assignments.checkpoint_completed(checkpoint_id)
+
+    def reset(self, subtask: SubtaskId, checkpoint_id: int | None) -> None:
+        """A reader begins again from a checkpoint (None: from nothing) while the source's others go on.
+
+        What it was handed out since is handed out again. Splits are remembered for this from the first checkpoint on,
+        or, before one, where `remember_assignments` was called at the start.
+        """
+        self._in_hand.pop(subtask, None)
+        splits = self._assignments.take(subtask, checkpoint_id)
+        if splits:
+            self._enumerators[subtask.vertex].add_splits_back(splits)
+
+    def remember_assignments(self) -> None:
+        """From the start on, for jobs with checkpoints whose regions fail over alone. Else nothing is kept, because
+        nothing would ever be forgotten."""
+        self._assignments.is_on = True
+
+    def add_splits_back(self, vertex: int, splits: Sequence[Split]) -> None:
+        """Splits that nobody reads any more are handed out again."""
+        self._enumerators[vertex].add_splits_back(splits)
 
     def close(self) -> None:
         """Ends the enumerators' threads."""
@@ -71,10 +118,11 @@ class SplitServer:
         return sum(amount for subtask, amount in self._in_hand.items() if subtask.vertex == vertex)
 
 
-def _enumerator(vertex: JobVertex) -> SplitEnumerator:
+def _enumerator(vertex: JobVertex, states: Mapping[str, bytes]) -> SplitEnumerator:
     head = vertex.operators[0]
     source = codec.loads_trusted(head.payload)
     if not isinstance(source, Source):
         raise JobGraphError(f"source '{head.name}' unpickles to a {type(source).__name__}, not to a Source")
-    create: Callable[[int], SplitEnumerator] = source.create_enumerator
-    return create(vertex.parallelism)
+    create: Callable[[int, Any], SplitEnumerator] = source.create_enumerator
+    state = states.get(head.operator_id, states.get(str(vertex.index)))
+    return create(vertex.parallelism, None if state is None else codec.loads_value(state))

@@ -174,6 +174,13 @@ class WatermarkEmitter(WatermarkOutput):
         """The last watermark emitted; MIN_TIMESTAMP_MS before the first."""
         return self._emitted_ms
 
+    def restore(self, watermark_ms: int) -> None:
+        """Goes on from a checkpoint: what was emitted before it is emitted again, and nothing below it.
+
+        Again, because those who read this stream begin without a watermark and may wait for it.
+        """
+        self.emit_watermark(watermark_ms)
+
     def restart(self) -> None:
         """A split begins."""
         self._generator = _generator_of(self._strategy)

@@ -6,17 +6,25 @@ In this layer and not among `operators`, because operators must not know of conn
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from shmflink.connectors.base import Poll, Source, SourceReader, Split
 from shmflink.core.batch import Batch
-from shmflink.core.elements import MAX_WATERMARK, Watermark, WatermarkStatus
+from shmflink.core.elements import MAX_WATERMARK, MIN_TIMESTAMP_MS, Barrier, Watermark, WatermarkStatus
 from shmflink.core.watermark_strategy import WatermarkStrategy
 from shmflink.errors import InternalError
 from shmflink.operators.base import Operator, OperatorContext, SideOutput
 from shmflink.operators.timestamps_and_watermarks import watermark_interval_ms
 from shmflink.operators.watermark_emitter import TimestampAssignment, WatermarkEmitter
+from shmflink.state.operator_state import OperatorStatePart, Redistribution
+from shmflink.state.snapshots import OperatorSnapshot, RestoredState
 
-__all__ = ["SourceOperator"]
+__all__ = ["SPLITS_STATE", "SourceOperator"]
+
+SPLITS_STATE: Final = "_splits"
+"""Name of the operator state: splits with their positions, dealt out anew where the parallelism changes."""
+
+_SPLITS_TYPE: Final = "splits"
 
 
 class SourceOperator(Operator):
@@ -32,14 +40,21 @@ class SourceOperator(Operator):
         self._request_split: Callable[[], None] = _no_splits
         self._is_request_pending = False
         self._is_waiting = False
+        self._is_held = False
+        self._has_ended = False  # by `end`
+        self._left: list[Split] = []  # to read, when it ended
+        self._restored_ms = MIN_TIMESTAMP_MS
 
     def open(self, context: OperatorContext) -> None:
         self._time = context.processing_time
         strategy = WatermarkStrategy.no_watermarks() if context.is_batch else self._strategy
         self._emitter = WatermarkEmitter(strategy, context.clock)
+        self._emitter.restore(self._restored_ms)
         self._interval_ms = watermark_interval_ms(context)
         self._assignment.open(context)
         self._reader = self._source.create_reader(context)
+        for split in _splits_of(context.restored):
+            self._reader.add_split(split)
         if strategy.makes_watermarks and self._interval_ms > 0:
             self._time.schedule(self._time.now_ms() + self._interval_ms, self._on_interval)
 
@@ -49,12 +64,46 @@ class SourceOperator(Operator):
 
     @property
     def has_input(self) -> bool:
-        """False while only a split or the mailbox's `wake` can bring something."""
+        """False while only a split or the mailbox's `wake` can bring something, and while it is held."""
+        if self._is_held or self._has_ended:
+            return not self._is_held
         return not self._is_waiting and self._emitter.watermark_ms <= self._limit_ms
 
     def align(self, limit_ms: int) -> None:
         """Reading stops while the watermark is beyond the limit: others of the group are behind."""
         self._limit_ms = limit_ms
+
+    def hold(self, is_held: bool) -> None:
+        """Nothing more is read until it is said again: a savepoint stops the job (`TriggerCheckpoint.stops`)."""
+        self._is_held = is_held
+
+    def end(self, *, drained: bool) -> None:
+        """The input ends here, although there may be more: `poll` gives END. Splits that come later are not read.
+
+        `drained`: the job ends for good, as if this were all the input there is; else it goes on from a savepoint.
+        """
+        assert self._reader is not None, "end() before open()"
+        self._left = list(self._reader.snapshot())
+        self._has_ended = True
+        self._is_held = False
+        self._reader.stop(drained=drained)
+
+    def restore_watermark(self, watermark_ms: int) -> None:
+        """The watermark at the checkpoint: the task's next one is not below. Called before the first `poll`."""
+        self._restored_ms = watermark_ms
+        if self._reader is not None:
+            self._emitter.restore(watermark_ms)
+
+    def snapshot_state(self, barrier: Barrier) -> OperatorSnapshot:
+        """Where the reader is in its splits. A request under way is none of it: after a restore it is made anew."""
+        assert self._reader is not None, "snapshot_state() before open()"
+        splits = self._left if self._has_ended else list(self._reader.snapshot())
+        part = OperatorStatePart(Redistribution.SPLIT_DISTRIBUTE, splits, _SPLITS_TYPE)
+        return OperatorSnapshot(operator_state={SPLITS_STATE: part})
+
+    def checkpoint_completed(self, checkpoint_id: int) -> None:
+        if self._reader is not None:
+            self._reader.checkpoint_completed(checkpoint_id)
 
     def wake(self) -> None:
         """Something may have come: look again."""
@@ -75,6 +124,8 @@ class SourceOperator(Operator):
     def poll(self) -> Batch | SideOutput | Poll:
         """The next batch or side output, WAIT or AGAIN when nothing is there now, or END."""
         assert self._reader is not None, "poll() before open()"
+        if self._has_ended:
+            return Poll.END
         answer = self._reader.poll()
         if answer is Poll.NEED_SPLIT:
             self._is_waiting = True
@@ -113,6 +164,11 @@ class SourceOperator(Operator):
         if self._reader is not None:
             self._reader.close()
             self._reader = None
+
+
+def _splits_of(restored: RestoredState) -> list[Split]:
+    part = restored.operator_state.get(SPLITS_STATE)
+    return [] if part is None else part.elements
 
 
 def _no_splits() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -176,6 +176,12 @@ class _LateEnumerator(SplitEnumerator):
     @property
     def is_exhausted(self) -> bool:
         return False
+
+    def add_splits_back(self, splits: Sequence[Split]) -> None:
+        raise AssertionError("no reader fails here")
+
+    def snapshot(self) -> int:
+        return self._asked
 
 
 class _CountingReader(SourceReader):

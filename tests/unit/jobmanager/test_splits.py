@@ -1,0 +1,115 @@
+"""Who gets which split, what a checkpoint holds of it, and what a region that fails over gives back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from shmflink.connectors.base import Source, Split, SplitEnumerator
+from shmflink.connectors.number_sequence import NumberSequenceSource
+from shmflink.connectors.split_queue import SplitQueue
+from shmflink.core.codec import dumps_function, loads_value
+from shmflink.core.ids import JobId, SubtaskId
+from shmflink.errors import JobGraphError
+from shmflink.graph.job_graph import ChainedOperator, JobGraph, JobVertex, NodeKind
+from shmflink.jobmanager.split_assignments import SplitAssignments
+from shmflink.jobmanager.splits import SplitServer
+
+READER, OTHER = SubtaskId(3, 0), SubtaskId(3, 1)
+
+
+def graph_of(source: Any, parallelism: int = 4) -> JobGraph:
+    head = ChainedOperator("f" * 32, "numbers", "", None, NodeKind.SOURCE, dumps_function(source, "it"))
+    vertex = JobVertex(3, "numbers", parallelism, 128, "default", None, (head,))
+    return JobGraph(JobId("0" * 32), "job", False, (vertex,), ())
+
+
+def split_of(server: SplitServer, subtask: SubtaskId = READER) -> Split | None:
+    answer = server.answer(1, subtask)
+    assert answer is not None
+    assert answer.exhausted == (not answer.split)
+    return loads_value(answer.split) if answer.split else None
+
+
+def left_of(server: SplitServer, subtask: SubtaskId = READER) -> list[Any]:
+    left = []
+    while (split := split_of(server, subtask)) is not None:
+        left.append(split.payload)
+    return left
+
+
+@pytest.mark.parametrize("key", [3, "f" * 32])
+def test_enumerators_go_on_from_what_a_snapshot_holds(key):
+    graph = graph_of(NumberSequenceSource(0, 7))
+    server = SplitServer.of(graph)
+    first = split_of(server)
+    assert first is not None
+    assert first.payload == (0, 2)
+    states = server.snapshot()
+    assert left_of(server) == [(2, 4), (4, 6), (6, 8)]
+    again = SplitServer.of(graph_of(NumberSequenceSource(0, 7), 2), {key: states[3]})
+    assert left_of(again) == [(2, 4), (4, 6), (6, 8)]
+    assert left_of(SplitServer.of(graph, {key: SplitServer.of(graph, states).snapshot()[3]})) == left_of(
+        SplitServer.of(graph, states)
+    )
+
+
+def test_a_source_that_the_checkpoint_does_not_know_begins_at_its_beginning():
+    assert len(left_of(SplitServer.of(graph_of(NumberSequenceSource(0, 7)), {9: b"", 4: b""}))) == 4
+
+
+def test_splits_that_nobody_reads_come_first():
+    server = SplitServer.of(graph_of(NumberSequenceSource(0, 7)))
+    first, second = split_of(server), split_of(server)
+    assert first is not None
+    assert second is not None
+    server.add_splits_back(3, [first, second])
+    assert left_of(server) == [(0, 2), (2, 4), (4, 6), (6, 8)]
+
+
+def test_a_reader_that_begins_again_gets_what_it_was_handed_out_since_its_checkpoint():
+    server = SplitServer({3: SplitQueue(Split(str(i), i, 1) for i in range(8))})
+    server.remember_assignments()
+    assert split_of(server) == Split("0", 0, 1)
+    server.snapshot(1)
+    assert [split_of(server), split_of(server, OTHER)] == [Split("1", 1, 1), Split("2", 2, 1)]
+    server.snapshot(2)
+    assert split_of(server) == Split("3", 3, 1)
+    server.checkpoint_completed(1)
+    server.reset(READER, 1)  # checkpoint 2 never completed
+    assert server.progress()[0].done == 2 - 1  # 0 and 2, and 2 is being read
+    assert left_of(server, OTHER) == [1, 3, 4, 5, 6, 7]
+
+
+def test_before_a_checkpoint_everything_is_given_back_where_it_was_remembered():
+    server = SplitServer({3: SplitQueue(Split(str(i), i) for i in range(3))})
+    server.remember_assignments()
+    split_of(server), split_of(server)
+    server.reset(READER, None)
+    assert left_of(server) == [0, 1, 2]
+
+
+def test_assignments_are_forgotten_when_a_checkpoint_that_holds_them_is_complete():
+    tracked = SplitAssignments()
+    tracked.add(READER, Split("before", None))
+    assert tracked.take(READER, None) == []
+    tracked.checkpoint_begins(5)
+    tracked.add(READER, Split("a", None))
+    tracked.checkpoint_begins(6)
+    tracked.add(READER, Split("b", None))
+    tracked.checkpoint_completed(6)
+    assert tracked.take(READER, 6) == [Split("b", None)]
+    assert tracked.take(READER, 6) == []
+
+
+def test_what_is_no_source_is_refused():
+    with pytest.raises(JobGraphError, match="'numbers' unpickles to a dict, not to a Source"):
+        SplitServer.of(graph_of({}))
+
+
+def test_every_enumerator_takes_splits_back_and_says_its_state():
+    """A source without them cannot be made: both are abstract."""
+
+    assert {"add_splits_back", "snapshot"} <= SplitEnumerator.__abstractmethods__
+    assert Source.is_replayable

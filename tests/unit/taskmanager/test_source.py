@@ -1,0 +1,189 @@
+"""The head of a source task: splits, requests, watermarks and what a checkpoint holds of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from shmflink.common import Duration, WatermarkStrategy
+from shmflink.connectors.base import Poll
+from shmflink.connectors.number_sequence import BATCH_ROWS, NumberSequenceSource
+from shmflink.core.batch import Batch
+from shmflink.core.elements import Barrier, Watermark
+from shmflink.core.watermark_strategy import TimestampAssigner
+from shmflink.operators.base import OperatorContext
+from shmflink.operators.processing_time import ProcessingTimeQueue
+from shmflink.state.operator_state import redistributed
+from shmflink.state.snapshots import RestoredState
+from shmflink.taskmanager.source import SPLITS_STATE, SourceOperator
+from shmflink.testing import ManualClock
+
+END = 5 * BATCH_ROWS - 1
+
+
+class Itself(TimestampAssigner):
+    def extract_timestamp(self, value: Any, record_timestamp: int) -> int:
+        return int(value)
+
+
+class Job:
+    """A sequence read by source operators, whose enumerator answers at once unless `is_slow`."""
+
+    def __init__(self, parallelism: int = 1, state: Any = None) -> None:
+        self.source = NumberSequenceSource(0, END)
+        self.enumerator = self.source.create_enumerator(parallelism, state)
+        self.parallelism = parallelism
+        self.requests = 0
+        self.is_slow = False
+
+    def operator(
+        self, subtask: int = 0, restored: RestoredState | None = None, watermark_ms: int | None = None
+    ) -> SourceOperator:
+        strategy = WatermarkStrategy.for_bounded_out_of_orderness(Duration.of_millis(0))
+        made = SourceOperator(self.source, strategy.with_timestamp_assigner(Itself()))
+        clock = ManualClock()
+        context = OperatorContext(
+            operator_name="numbers",
+            operator_id="0" * 32,
+            task_name="numbers",
+            subtask_index=subtask,
+            parallelism=self.parallelism,
+            max_parallelism=128,
+            attempt=0,
+            is_batch=False,
+            configuration={"pipeline.auto-watermark-interval": "0"},
+            mailbox=None,  # type: ignore[arg-type]  # nobody waits
+            clock=clock,
+            processing_time=ProcessingTimeQueue(clock).service(0),
+        )
+        if restored is not None:
+            context.restored = restored
+        if watermark_ms is not None:
+            made.restore_watermark(watermark_ms)
+        made.open(context)
+
+        def request() -> None:
+            self.requests += 1
+            if not self.is_slow:
+                split = self.enumerator.next_split(subtask)
+                made.assign(split, exhausted=split is None)
+
+        made.connect(request)
+        return made
+
+
+def read(operator: SourceOperator, batches: int | None = None) -> list[int]:
+    rows: list[int] = []
+    while batches is None or batches:
+        if (answer := operator.poll()) is Poll.END:
+            break
+        if isinstance(answer, Batch):
+            rows += [row for one in operator.elements(answer) if isinstance(one, Batch) for row in one.rows()]
+            batches = None if batches is None else batches - 1
+    return rows
+
+
+def restored_of(operators: list[SourceOperator], parallelism: int) -> list[RestoredState]:
+    states = [dict(operator.snapshot_state(Barrier(1, 0)).operator_state) for operator in operators]
+    return [RestoredState(1, operator_state=state) for state in redistributed(states, parallelism)]
+
+
+def test_a_restored_operator_goes_on_behind_the_last_batch():
+    job = Job()
+    before = job.operator()
+    rows = read(before, 2)
+    (state,) = restored_of([before], 1)
+    lost = read(before, 1)  # after the barrier: read again
+    again = Job(state=job.enumerator.snapshot())
+    assert lost == list(range(2 * BATCH_ROWS, 3 * BATCH_ROWS))
+    assert rows + read(again.operator(0, state)) == list(range(END + 1))
+
+
+def test_splits_are_dealt_out_anew_and_each_record_comes_once():
+    job = Job(3)
+    readers = [job.operator(subtask) for subtask in range(3)]
+    rows = [row for reader in readers for row in read(reader, 1)]
+    again = Job(2, job.enumerator.snapshot())
+    for subtask, state in enumerate(restored_of(readers, 2)):
+        rows += read(again.operator(subtask, state))
+    assert sorted(rows) == list(range(END + 1))
+
+
+def test_restored_splits_come_before_any_request_and_a_request_under_way_is_made_anew():
+    job = Job()
+    job.is_slow = True
+    operator = job.operator()
+    assert operator.poll() is Poll.WAIT
+    assert not operator.has_input
+    (nothing,) = restored_of([operator], 1)
+    assert nothing.operator_state[SPLITS_STATE].elements == []
+    again = Job(state=job.enumerator.snapshot())
+    restored = again.operator(0, nothing)
+    assert restored.has_input
+    read(restored, 1)
+    assert again.requests == 1
+    (one,) = restored_of([restored], 1)
+    third = Job(state=again.enumerator.snapshot())
+    assert isinstance(third.operator(0, one).poll(), Batch)
+    assert third.requests == 0
+
+
+def test_while_it_is_held_there_is_no_input():
+    operator = Job().operator()
+    read(operator, 1)
+    operator.hold(True)
+    assert not operator.has_input
+    operator.hold(False)
+    assert operator.has_input
+
+
+@pytest.mark.parametrize("drained", [True, False])
+def test_the_input_ends_where_it_is_told_to_and_the_rest_stays_in_the_snapshot(drained):
+    """[T5] Stopping ends the input although splits remain."""
+    job = Job()
+    operator = job.operator()
+    rows = read(operator, 2)
+    operator.hold(True)
+    operator.end(drained=drained)
+    assert operator.has_input
+    assert operator.poll() is Poll.END
+    (state,) = restored_of([operator], 1)
+    assert rows + read(Job(state=job.enumerator.snapshot()).operator(0, state)) == list(range(END + 1))
+
+
+def test_a_waiting_reader_ends_when_it_is_told_to():
+    job = Job()
+    job.is_slow = True
+    operator = job.operator()
+    assert operator.poll() is Poll.WAIT
+    operator.end(drained=True)
+    assert operator.has_input
+    assert operator.poll() is Poll.END
+
+
+def test_a_finished_reader_has_no_splits():
+    """[C15] What a subtask that has ended leaves in a checkpoint: nothing to read again."""
+    operator = Job().operator()
+    assert read(operator) == list(range(END + 1))
+    (state,) = restored_of([operator], 1)
+    assert state.operator_state[SPLITS_STATE].elements == []
+    assert read(Job(state=()).operator(0, state)) == []
+
+
+@pytest.mark.parametrize("is_early", [True, False])
+def test_the_watermark_goes_on_from_the_checkpoint_and_never_below(is_early):
+    """[T8] A restored watermark is said again, and a split that begins anew does not take it back."""
+    job = Job()
+    before = job.operator()
+    read(before, 1)
+    (state,) = restored_of([before], 1)
+    again = Job(state=job.enumerator.snapshot())
+    far = 3 * BATCH_ROWS + 5
+    restored = again.operator(0, state, far if is_early else None)
+    if not is_early:
+        restored.restore_watermark(far)
+    marks = []
+    while isinstance(answer := restored.poll(), Batch):
+        marks += [one.timestamp_ms for one in restored.elements(answer) if isinstance(one, Watermark)]
+    assert marks == [far, 4 * BATCH_ROWS - 2, END - 1]
