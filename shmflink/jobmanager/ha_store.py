@@ -1,0 +1,357 @@
+"""The HA directory: what a JobManager must find again after its death (Flink: HighAvailabilityServices).
+
+::
+
+    <high-availability.storageDir>/<cluster-id>/     locked (flock on the folder itself) by the JobManager that uses it
+        owner                    who that is, for the message to the second one
+        epoch                    the highest fencing epoch that may have been used
+        jobs/<job id>            the job as it was submitted
+        checkpoints/<job id>     its completed checkpoints, newest first
+        results/<job id>         how it ended, until the cluster ends in good order
+
+Each file: one line of text with kind, version, length and CRC-32 of what follows, then JSON (a submission: the bytes of
+its control message). Written under a temporary name, synced, renamed, folder synced: a crash leaves the old or the new
+one. A file that is neither is an error that names it; it is never passed over. All calls block.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import stat
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote
+
+import orjson
+
+from shmflink.checkpoint.file_ops import FILE_OPS, TEMPORARY_SUFFIX, DurableFile, FileOps
+from shmflink.core.ids import JobId
+from shmflink.errors import CheckpointError, ResourceError, RpcError
+from shmflink.rpc.messages import SubmitJob
+from shmflink.rpc.states import JobState
+from shmflink.rpc.wire import FrameDecoder, frame_of
+
+__all__ = ["CheckpointPointer", "HaStore", "JobResult", "Owner", "cluster_folder"]
+
+_VERSION: Final = 1
+_HEADER: Final = re.compile(rb"shmflink (\w+) version (\d+) length (\d+) crc32 ([0-9a-f]{8})\n")
+_HEADER_BYTES_MAX: Final = 100
+_EPOCHS_AT_ONCE: Final = 1000
+_EPOCH_MAX: Final = (1 << 31) - 1
+_JOBS, _CHECKPOINTS, _RESULTS = "jobs", "checkpoints", "results"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The process that holds the directory. `since` is text for people."""
+
+    pid: int
+    host: str
+    since: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointPointer:
+    """A completed checkpoint and its folder."""
+
+    checkpoint_id: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobResult:
+    """How a job ended. `failure_kind` and `failure_message` are empty unless it FAILED."""
+
+    job_id: JobId
+    state: JobState
+    runtime_ms: int
+    failure_kind: str = ""
+    failure_message: str = ""
+
+
+def cluster_folder(storage_dir: str, cluster_id: str) -> str:
+    """The folder of a cluster; `storage_dir` is a path or a file: URI."""
+    path = storage_dir.removeprefix("file://").removeprefix("file:")
+    name = quote(cluster_id.strip("/") or "default", safe="")
+    return os.path.join(os.path.abspath(path), name.replace(".", "%2E") if set(name) == {"."} else name)
+
+
+class HaStore:
+    """The directory of one cluster, held by this process until `close`. ResourceError where it cannot be used."""
+
+    def __init__(self, folder: str, lock_fd: int, file_ops: FileOps) -> None:
+        """Use `open`."""
+        self.folder = folder
+        self._lock_fd = lock_fd
+        self._ops = file_ops
+        self._next_epoch = 0
+        self._last_epoch = -1
+
+    @staticmethod
+    def open(storage_dir: str, cluster_id: str, owner: Owner, file_ops: FileOps = FILE_OPS) -> HaStore:
+        """Takes hold of the directory, makes it where it is missing, and begins a new range of epochs.
+
+        ResourceError where another JobManager holds it, naming that one.
+        """
+        folder = cluster_folder(storage_dir, cluster_id)
+        with _named(f"the HA directory {folder} cannot be used"):
+            _make(folder, file_ops)
+            lock_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            _lock(lock_fd, folder)
+            store = HaStore(folder, lock_fd, file_ops)
+            store._settle(owner)
+        except BaseException:
+            os.close(lock_fd)
+            raise
+        return store
+
+    def _settle(self, owner: Owner) -> None:
+        with _named(f"the HA directory {self.folder} cannot be used"):
+            for name in ("", _JOBS, _CHECKPOINTS, _RESULTS):
+                path = os.path.join(self.folder, name)
+                if not os.path.isdir(path):
+                    self._ops.mkdir(path)
+                    self._ops.fsync_dir(self.folder)
+                for file in os.listdir(path):
+                    if file.endswith(TEMPORARY_SUFFIX):  # of a JobManager that died while it wrote
+                        self._ops.unlink(os.path.join(path, file))
+        self._last_epoch = self._reserved()
+        self._next_epoch = self._last_epoch + 1
+        self._reserve()
+        self._write("", "owner", orjson.dumps({"pid": owner.pid, "host": owner.host, "since": owner.since}))
+
+    # --- epochs ---
+
+    def next_epoch(self) -> int:
+        """A fencing epoch above all that were handed out before, by this process or another."""
+        if self._next_epoch > self._last_epoch:
+            self._reserve()
+        self._next_epoch += 1
+        return self._next_epoch - 1
+
+    def _reserve(self) -> None:
+        if self._reserved() != self._last_epoch:
+            raise ResourceError(
+                f"another JobManager has taken over the HA directory {self.folder}: this one must not go on"
+            )
+        last = self._last_epoch + _EPOCHS_AT_ONCE
+        if last > _EPOCH_MAX:
+            raise ResourceError(f"the epochs of {self.folder} are used up: choose another high-availability.cluster-id")
+        self._write("", "epoch", orjson.dumps({"reserved": last}))
+        self._last_epoch = last
+
+    def _reserved(self) -> int:
+        content = self._read("", "epoch")
+        return -1 if content is None else int(_json(content, os.path.join(self.folder, "epoch"))["reserved"])
+
+    # --- jobs ---
+
+    def put_job(self, submission: SubmitJob) -> None:
+        """The job is found again from now on. Replaces what was submitted under its id before; drops its result."""
+        job_id = submission.graph.job_id
+        self._write(_JOBS, job_id.hex, frame_of(submission))
+        self._remove(_RESULTS, job_id)
+
+    def job(self, job_id: JobId) -> SubmitJob | None:
+        """What was submitted under this id and has not ended."""
+        content = self._read(_JOBS, job_id.hex)
+        if content is None or self.result(job_id) is not None:
+            return None
+        path = os.path.join(self.folder, _JOBS, job_id.hex)
+        try:
+            (received,) = FrameDecoder().feed(content)
+        except (RpcError, ValueError) as error:
+            raise ResourceError(
+                f"{path} cannot be understood: {error}. Another version of shmflink wrote it: run the job's file again"
+            ) from error
+        assert isinstance(received.message, SubmitJob), path
+        return received.message
+
+    def jobs(self) -> tuple[list[SubmitJob], list[str]]:
+        """Jobs that have not ended, by id; and what is wrong with those that cannot be read."""
+        found: list[SubmitJob] = []
+        wrong: list[str] = []
+        for name in sorted(os.listdir(os.path.join(self.folder, _JOBS))):
+            try:
+                submission = self.job(JobId(name))
+            except ResourceError as error:
+                wrong.append(str(error))
+                continue
+            if submission is not None:
+                found.append(submission)
+        return found, wrong
+
+    def remove_job(self, job_id: JobId) -> None:
+        """Forgets a job and its checkpoints; the checkpoints' own folders are not touched."""
+        self._remove(_JOBS, job_id)
+        self._remove(_CHECKPOINTS, job_id)
+
+    # --- checkpoints ---
+
+    def set_checkpoints(self, job_id: JobId, pointers: Sequence[CheckpointPointer]) -> None:
+        """The completed checkpoints of a job, newest first. To be called before older ones are deleted."""
+        listed = [{"id": pointer.checkpoint_id, "path": pointer.path} for pointer in pointers]
+        self._write(_CHECKPOINTS, job_id.hex, orjson.dumps(listed))
+
+    def checkpoints(self, job_id: JobId) -> list[CheckpointPointer]:
+        """As set last; empty where none was."""
+        content = self._read(_CHECKPOINTS, job_id.hex)
+        if content is None:
+            return []
+        listed = _json(content, os.path.join(self.folder, _CHECKPOINTS, job_id.hex))
+        return [CheckpointPointer(one["id"], one["path"]) for one in listed]
+
+    # --- results ---
+
+    def put_result(self, result: JobResult) -> None:
+        """The job is over for ever: it is not run again. Then forgets the job itself."""
+        content = {
+            "state": result.state.value,
+            "runtime_ms": result.runtime_ms,
+            "failure_kind": result.failure_kind,
+            "failure_message": result.failure_message,
+        }
+        self._write(_RESULTS, result.job_id.hex, orjson.dumps(content))
+        self.remove_job(result.job_id)
+
+    def result(self, job_id: JobId) -> JobResult | None:
+        """How a job of this cluster ended; None where it has not, or the results were forgotten."""
+        content = self._read(_RESULTS, job_id.hex)
+        if content is None:
+            return None
+        one = _json(content, os.path.join(self.folder, _RESULTS, job_id.hex))
+        return JobResult(job_id, JobState(one["state"]), one["runtime_ms"], one["failure_kind"], one["failure_message"])
+
+    def forget_results(self) -> None:
+        """The cluster ends in good order: who starts it again means new runs of its jobs."""
+        for name in os.listdir(os.path.join(self.folder, _RESULTS)):
+            self.remove_job(JobId(name))  # a crash may have left it behind its result
+            self._remove(_RESULTS, JobId(name))
+
+    def close(self) -> None:
+        """Lets go of the directory. Idempotent."""
+        if self._lock_fd >= 0:
+            lock_fd, self._lock_fd = self._lock_fd, -1
+            os.close(lock_fd)
+
+    # --- files ---
+
+    def _write(self, folder: str, name: str, content: bytes) -> None:
+        self._check_ours()
+        where = os.path.join(self.folder, folder)
+        path = os.path.join(where, name)
+        with _named(f"the HA directory {self.folder} cannot be written"):
+            file = DurableFile(path, self._ops)
+            file.write(b"shmflink %s version %d length %d crc32 %08x\n"
+                       % (_kind(folder, name).encode(), _VERSION, len(content), zlib.crc32(content)))  # fmt: skip
+            file.write(content)
+            file.publish()
+            self._ops.fsync_dir(where)
+
+    def _read(self, folder: str, name: str) -> bytes | None:
+        path = os.path.join(self.folder, folder, name)
+        try:
+            with open(path, "rb") as file:
+                data = file.read()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise ResourceError(f"{path} cannot be read: {error.strerror or error}") from error
+        return _checked(data, path, _kind(folder, name))
+
+    def _remove(self, folder: str, job_id: JobId) -> None:
+        self._check_ours()
+        where = os.path.join(self.folder, folder)
+        with _named(f"the HA directory {self.folder} cannot be written"), contextlib.suppress(FileNotFoundError):
+            self._ops.unlink(os.path.join(where, job_id.hex))
+            self._ops.fsync_dir(where)
+
+    def _check_ours(self) -> None:
+        """The lock is one on the folder that we opened; somebody may have put another one in its place."""
+        try:
+            is_ours = os.path.samestat(os.stat(self.folder), os.fstat(self._lock_fd))
+        except OSError:
+            is_ours = False
+        if not is_ours:
+            raise ResourceError(f"the HA directory {self.folder} was moved or removed while it was in use")
+
+
+def _kind(folder: str, name: str) -> str:
+    """What a file's header calls it: job, checkpoint, result; else its own name."""
+    return folder.removesuffix("s") or name
+
+
+def _make(folder: str, file_ops: FileOps) -> None:
+    if not os.path.isdir(folder):
+        os.makedirs(os.path.dirname(folder), mode=0o700, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            file_ops.mkdir(folder)
+        file_ops.fsync_dir(os.path.dirname(folder))
+    found = os.stat(folder)
+    if found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise ResourceError(
+            f"the HA directory {folder} (mode {stat.S_IMODE(found.st_mode):04o}, user {found.st_uid}) may be written "
+            "by others, and what is in it is executed: chown and chmod 700 it"
+        )
+
+
+def _lock(lock_fd: int, folder: str) -> None:
+    try:
+        fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ResourceError(
+            f"the HA directory {folder} is in use by {_owner_text(folder)}. Two jobs need two ids: "
+            "-D high-availability.cluster-id=NAME"
+        ) from None
+
+
+def _owner_text(folder: str) -> str:
+    try:
+        with open(os.path.join(folder, "owner"), "rb") as file:
+            owner = _json(_checked(file.read(), folder, "owner"), folder)
+        return f"the JobManager with pid {owner['pid']} on {owner['host']}, running since {owner['since']}"
+    except (OSError, ResourceError, KeyError, TypeError):
+        return "another JobManager"
+
+
+def _checked(data: bytes, path: str, kind: str) -> bytes:
+    """What is behind the header; ResourceError where that does not fit it."""
+    header = _HEADER.match(data[:_HEADER_BYTES_MAX])
+    if header is None or header[1] != kind.encode():
+        raise ResourceError(f"{path} is damaged ({len(data)} bytes without the header of a {kind}): {_REMEDY}")
+    if int(header[2]) != _VERSION:
+        raise ResourceError(f"{path} has version {int(header[2])} of the format, this shmflink knows {_VERSION}")
+    content = data[header.end() :]
+    if len(content) != int(header[3]):
+        raise ResourceError(f"{path} is damaged ({len(content)} bytes instead of {int(header[3])}): {_REMEDY}")
+    if zlib.crc32(content) != int(header[4], 16):
+        raise ResourceError(f"{path} is damaged (its checksum does not fit): {_REMEDY}")
+    return content
+
+
+_REMEDY: Final = (
+    "restore it from a copy, or choose another high-availability.cluster-id and start from a checkpoint (run -s PATH)"
+)
+
+
+def _json(content: bytes, path: str) -> Any:
+    try:
+        return orjson.loads(content)
+    except ValueError as error:
+        raise ResourceError(f"{path} is damaged ({error}): {_REMEDY}") from error
+
+
+@contextlib.contextmanager
+def _named(what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ResourceError(f"{what}: {error.strerror or error}: {error.filename or ''}".rstrip(": ")) from error
+    except CheckpointError as error:
+        raise ResourceError(f"{what}: {error}") from error
