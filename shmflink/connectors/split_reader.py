@@ -36,10 +36,12 @@ class SplitReader(SourceReader):
         open_split: Callable[[Split], SplitCursor],
         finish: Callable[[], None] | None = None,
         close: Callable[[], None] | None = None,
+        before_snapshot: Callable[[], None] | None = None,
     ) -> None:
         """`finish` is called once after the last split was read (or where reading stops), `close` once at the end,
         whatever happened.
         """
+        self._before_snapshot = before_snapshot
         self._open_split = open_split
         self._finish = finish
         self._close = close
@@ -71,6 +73,8 @@ class SplitReader(SourceReader):
             self._close_cursor()
 
     def snapshot(self) -> Sequence[Split]:
+        if self._before_snapshot is not None:
+            self._before_snapshot()
         in_hand = () if self._cursor is None else (self._cursor.remaining(),)
         return (*in_hand, *self._waiting)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -65,8 +66,7 @@ class PiecesCursor(SplitCursor):
         return None if columns is None else Batch.of_columns(columns)
 
     def remaining(self) -> Split:
-        whole = self._range
-        rest = FileRange(whole.path, whole.offset, whole.length, self._position)
+        rest = replace(self._range, position=self._position)
         return Split(self._split.split_id, rest, self._split.size)
 
     def close(self) -> None:

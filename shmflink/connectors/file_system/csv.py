@@ -169,6 +169,9 @@ class CsvFormat(StreamFormat):
     def finish_reader(self) -> None:
         self._malformed.finish()
 
+    def snapshot_reader(self) -> None:
+        self._malformed.finish()
+
     def close_reader(self) -> None:
         self._malformed.close()
 

@@ -24,6 +24,7 @@ class SeenFiles:
     def __init__(self, packed: bytes = b"") -> None:
         step = _DIGEST_BYTES
         self._digests = {packed[at : at + step] for at in range(0, len(packed), step)}
+        self._packed = bytearray(packed)  # kept beside the set, because every checkpoint asks for it
 
     def add(self, path: str) -> bool:
         """True where the path is new."""
@@ -31,11 +32,12 @@ class SeenFiles:
         if digest in self._digests:
             return False
         self._digests.add(digest)
+        self._packed += digest
         return True
 
     def pack(self) -> bytes:
         """All of them, for the constructor."""
-        return b"".join(sorted(self._digests))
+        return bytes(self._packed)
 
     def __len__(self) -> int:
         return len(self._digests)
@@ -56,15 +58,16 @@ def new_files(found: Sequence[FileInfo], seen: SeenFiles, *, is_watching: bool) 
 
 @dataclass(frozen=True, slots=True)
 class DiscoveryState:
-    """What a `FileDiscovery` goes on from."""
+    """What a `FileDiscovery` goes on from. `is_listed`: it has looked at least once."""
 
     waiting: tuple[Split, ...]
     seen: bytes
     next_number: int
+    is_listed: bool = False
 
 
 class FileDiscovery(SplitEnumerator):
-    """Hands out files as they appear, forever; or, without an interval, those that are there.
+    """Hands out files as they appear, forever; or, without an interval, those that are there at the start.
 
     A thread of its own lists the folders, so that a slow file system does not hold up the JobManager; what it finds is
     cut and queued when the JobManager asks. A listing that fails ends the job with its own error.
@@ -86,7 +89,7 @@ class FileDiscovery(SplitEnumerator):
         self._next_number = 0 if state is None else state.next_number
         self._size = sum(split.size for split in self._waiting)
         self._size_handed_out = 0
-        self._is_listed = False
+        self._is_listed = state is not None and state.is_listed
         self._lock = threading.Lock()
         self._listing: list[FileInfo] | None = None
         self._error: Exception | None = None
@@ -94,7 +97,7 @@ class FileDiscovery(SplitEnumerator):
         self._thread: threading.Thread | None = None
 
     def next_split(self, subtask: int) -> Split | None:
-        if self._thread is None:
+        if self._thread is None and not (self._is_listed and self._interval_ms is None):
             self._thread = threading.Thread(target=self._look, name="file discovery", daemon=True)
             self._thread.start()
         self._take_listing()
@@ -118,7 +121,7 @@ class FileDiscovery(SplitEnumerator):
         self._size_handed_out -= sum(split.size for split in splits)
 
     def snapshot(self) -> DiscoveryState:
-        return DiscoveryState(tuple(self._waiting), self._seen.pack(), self._next_number)
+        return DiscoveryState(tuple(self._waiting), self._seen.pack(), self._next_number, self._is_listed)
 
     def close(self) -> None:
         """Ends the thread; it is not waited for, because a listing may take its time."""

@@ -24,11 +24,12 @@ __all__ = ["FileInfo", "FileSystem"]
 
 @dataclass(frozen=True, slots=True)
 class FileInfo:
-    """A file as a listing shows it. `modified_ns` is 0 where the file system does not say."""
+    """A file as a listing shows it. `modified_ns` and `inode` are 0 where the file system does not say."""
 
     path: str
     size: int
     modified_ns: int = 0
+    inode: int = 0
 
 
 class FileSystem:
@@ -102,7 +103,7 @@ class FileSystem:
             except (FileNotFoundError, NotADirectoryError):
                 return None
             is_file = not os.path.isdir(path)
-            return FileInfo(path, found.st_size, found.st_mtime_ns) if is_file else None
+            return FileInfo(path, found.st_size, found.st_mtime_ns, found.st_ino) if is_file else None
         system, inner = self._locate(path)
         try:
             info = system.get_file_info([inner])[0]
@@ -238,7 +239,7 @@ def _walk_local(path: str) -> Iterator[FileInfo]:
                 found = entry.stat()
             except FileNotFoundError:
                 continue  # it went while we looked
-            yield FileInfo(entry.path, found.st_size, found.st_mtime_ns)
+            yield FileInfo(entry.path, found.st_size, found.st_mtime_ns, found.st_ino)
 
 
 def _reason(error: OSError) -> str:

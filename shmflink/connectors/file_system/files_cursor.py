@@ -8,7 +8,9 @@ import numpy as np
 import pyarrow as pa
 
 from shmflink.connectors.base import Poll, Split
+from shmflink.connectors.file_system.changed_files import range_as_it_is, require_not_cut
 from shmflink.connectors.file_system.file_systems import FileSystem
+from shmflink.connectors.file_system.formats import StreamFormat
 from shmflink.connectors.file_system.metadata_columns import file_value
 from shmflink.connectors.file_system.partitions import partition_values
 from shmflink.connectors.file_system.scan import ReadPlan
@@ -102,12 +104,16 @@ class FilesCursor(SplitCursor):
         found = self._cursor.next_batch()
         if found is None:
             self._end_range()
+            if self._plan.is_watchful and self._range is not None:
+                require_not_cut(self._files, self._range)
             self._row = 0
             return Poll.AGAIN
         return found
 
     def _begin_range(self, part: FileRange) -> None:
         plan = self._plan
+        if plan.is_watchful:
+            part = range_as_it_is(self._files, part, may_grow=isinstance(plan.format, StreamFormat))
         told = {}
         if plan.constants:
             folders = pa.schema([field for kind, field in plan.constants if kind is None])

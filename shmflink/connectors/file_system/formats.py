@@ -98,6 +98,9 @@ class FileFormat(ABC):
     def finish_reader(self) -> None:  # noqa: B027  most hold nothing back
         """The reader's normal end: what was held back for it (malformed rows in files) becomes visible."""
 
+    def snapshot_reader(self) -> None:  # noqa: B027  most hold nothing back
+        """A checkpoint begins: what was held back for the reader's end must not be lost with the reader."""
+
     def close_reader(self) -> None:  # noqa: B027  most have nothing to free
         """Frees what `for_reader` made. Called once, whatever happened."""
 

@@ -126,6 +126,9 @@ class JsonLinesFormat(StreamFormat):
     def finish_reader(self) -> None:
         self._malformed.finish()
 
+    def snapshot_reader(self) -> None:
+        self._malformed.finish()
+
     def close_reader(self) -> None:
         self._malformed.close()
 

@@ -126,7 +126,10 @@ class MalformedRows:
         return SideOutput(self.policy.tag, Batch.of_columns(columns, _MALFORMED_TYPE))
 
     def finish(self) -> None:
-        """The normal end of the reader: the file of malformed rows, if there are any, appears whole."""
+        """The normal end of the reader, or a checkpoint: the file of malformed rows, if there are any, appears whole.
+
+        At least once: what appeared with a checkpoint that did not complete is written again.
+        """
         part, self._part = self._part, None
         if part is not None:
             assert self.policy.folder is not None

@@ -12,7 +12,7 @@ Measured with pyarrow 26 on files of 6 columns, 2 of them strings (`process_time
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -81,8 +81,7 @@ class ParquetCursor(SplitCursor):
         return Batch.of_columns(found) if isinstance(found, pa.RecordBatch) else found
 
     def remaining(self) -> Split:
-        whole = self._range
-        rest = FileRange(whole.path, whole.offset, whole.length, self._position)
+        rest = replace(self._range, position=self._position)
         return Split(self._split.split_id, rest, self._split.size)
 
     def close(self) -> None:

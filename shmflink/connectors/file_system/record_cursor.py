@@ -117,7 +117,8 @@ class RecordCursor(SplitCursor):
     def remaining(self) -> Split:
         whole: FileRange = self._split.payload
         reported = max(self._reported, self._place + self._begin if self._held else 0)
-        rest = RecordRange(whole.path, whole.offset, whole.length, self._position - whole.offset, reported)
+        place = self._position - whole.offset
+        rest = RecordRange(whole.path, whole.offset, whole.length, place, whole.listed, reported)
         return Split(self._split.split_id, rest, self._split.size)
 
     def close(self) -> None:

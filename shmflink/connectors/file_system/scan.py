@@ -25,7 +25,8 @@ class ReadPlan:
     """How readers go about a scan. `schema` is None where the format's batches are handed out as they are.
 
     `constants` are the partition and metadata columns to add, as (kind of metadata or None, field); `row_numbers` the
-    column that the source itself has to count; `predicate`, over `working`, what is left to filter.
+    column that the source itself has to count; `predicate`, over `working`, what is left to filter. `is_watchful`: a
+    file that has changed since it was listed is an error.
     """
 
     format: FileFormat
@@ -35,6 +36,7 @@ class ReadPlan:
     row_numbers: str | None = None
     predicate: Expression | None = None
     working: pa.Schema | None = None
+    is_watchful: bool = True
 
 
 @dataclass(frozen=True, slots=True)

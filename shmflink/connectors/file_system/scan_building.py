@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, TypeAlias, TypedDict
 
 import pyarrow as pa
 
+from shmflink.connectors.file_system.changed_files import OnChange
 from shmflink.connectors.file_system.file_systems import FileInfo, FileSystem
 from shmflink.connectors.file_system.formats import FileFormat
 from shmflink.connectors.file_system.listing import find_files, require_files
@@ -39,6 +40,8 @@ class FileOptions(TypedDict, total=False):
     - `metadata`: columns about the file (`file_path`, `file_name`, `file_size`, `file_modified`, `row_number`), or a
       mapping from these to the columns' names.
     - `monitor_interval`: keep looking for new files, so often (a Duration, or seconds).
+    - `on_change`: what happens where a file has changed since it was listed, and a part of it may have been read, after
+      a restore above all: `fail` (the default), or `ignore`, for files that are written to in place.
     - `splits_files`: whether a file may be read by several readers (the default).
     - `storage_options`: for the file system behind a URI; `file_system`: one of pyarrow or fsspec.
     """
@@ -49,6 +52,7 @@ class FileOptions(TypedDict, total=False):
     partitions: Partitions
     metadata: Sequence[str] | Mapping[str, str]
     monitor_interval: Duration | float | None
+    on_change: OnChange
     splits_files: bool
     storage_options: Mapping[str, Any] | None
     file_system: Any

@@ -11,6 +11,7 @@ from typing import Any, Unpack, cast
 import pyarrow as pa
 
 from shmflink.connectors.base import Boundedness, Source, SourceReader, Split, SplitEnumerator
+from shmflink.connectors.file_system.changed_files import OnChange, on_change_of
 from shmflink.connectors.file_system.discovery import DiscoveryState, FileDiscovery
 from shmflink.connectors.file_system.file_systems import FileInfo, FileSystem
 from shmflink.connectors.file_system.files_cursor import FilesCursor
@@ -70,13 +71,20 @@ class FileSource(Source):
     gives_timestamps = False
 
     def __init__(
-        self, scan: FileScan, paths: Sequence[str], *, splits_files: bool, monitor_interval_ms: int | None = None
+        self,
+        scan: FileScan,
+        paths: Sequence[str],
+        *,
+        splits_files: bool,
+        monitor_interval_ms: int | None = None,
+        on_change: OnChange = "fail",
     ) -> None:
         """`paths` are absolute: workers run elsewhere. With an interval, the source keeps looking for new files."""
         self._scan = scan
         self._paths = tuple(paths)
         self._splits_files = splits_files
         self._interval_ms = monitor_interval_ms
+        self._is_watchful = on_change == "fail"
         if monitor_interval_ms is not None:
             self.boundedness = Boundedness.CONTINUOUS_UNBOUNDED
 
@@ -167,7 +175,10 @@ class FileSource(Source):
         scan = build_scan(_through(file_format, files), absolute, files, options)
         interval_ms = None if interval is None else interval_ms_of(interval)
         splits_files = options.get("splits_files", True)
-        return FileSource(scan, absolute, splits_files=splits_files, monitor_interval_ms=interval_ms)
+        on_change = on_change_of(options.get("on_change", "fail"))
+        return FileSource(
+            scan, absolute, splits_files=splits_files, monitor_interval_ms=interval_ms, on_change=on_change
+        )
 
     @property
     def schema(self) -> pa.Schema | None:
@@ -192,10 +203,13 @@ class FileSource(Source):
 
     def create_reader(self, context: OperatorContext) -> SourceReader:
         plan = self._scan.read_plan()
-        plan = replace(plan, format=plan.format.for_reader(context))
+        plan = replace(plan, format=plan.format.for_reader(context), is_watchful=self._is_watchful)
         files = self._scan.files
         return SplitReader(
-            lambda split: FilesCursor(split, files, plan), plan.format.finish_reader, plan.format.close_reader
+            lambda split: FilesCursor(split, files, plan),
+            plan.format.finish_reader,
+            plan.format.close_reader,
+            plan.format.snapshot_reader,
         )
 
     def with_columns(self, columns: Sequence[str]) -> FileSource | None:

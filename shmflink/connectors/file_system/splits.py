@@ -37,13 +37,14 @@ class FileRange:
     """Bytes [offset, offset + length) of a file: what a format opens.
 
     `position` is how far its format has read. What it counts is the format's own: bytes, lines or rows from the start
-    of the range.
+    of the range. `listed`: the file when it was listed; None where nobody looks whether it has changed.
     """
 
     path: str
     offset: int
     length: int
     position: int = 0
+    listed: FileInfo | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,9 @@ def cut_files(
 
 
 def _ranges_of(info: FileInfo, step: int) -> list[FileRange]:
-    return [FileRange(info.path, offset, min(step, info.size - offset)) for offset in range(0, info.size, step)]
+    return [
+        FileRange(info.path, offset, min(step, info.size - offset), listed=info) for offset in range(0, info.size, step)
+    ]
 
 
 def _split(number: int, ranges: list[FileRange]) -> Split:

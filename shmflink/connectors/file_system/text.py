@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import lzma
 import os
+from dataclasses import replace
 from typing import Any, BinaryIO, Final
 
 import pyarrow as pa
@@ -129,7 +130,7 @@ class RangeCursor(SplitCursor):
 
     def remaining(self) -> Split:
         done = self._position - self._range.offset
-        return Split(self._split.split_id, FileRange(self._range.path, self._range.offset, self._range.length, done))
+        return Split(self._split.split_id, replace(self._range, position=done), self._split.size)
 
     def close(self) -> None:
         self._file.close()
@@ -170,7 +171,7 @@ class StreamCursor(SplitCursor):
     def remaining(self) -> Split:
         whole: FileRange = self._split.payload
         lines = max(self._lines_read, self._skip)
-        return Split(self._split.split_id, FileRange(whole.path, whole.offset, whole.length, lines))
+        return Split(self._split.split_id, replace(whole, position=lines), self._split.size)
 
     def close(self) -> None:
         self._file.close()
