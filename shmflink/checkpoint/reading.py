@@ -1,0 +1,260 @@
+"""Reads checkpoints and savepoints: finds them, checks them, hands out what each subtask restores.
+
+Nothing is given out of a file whose length and checksum are not those that the manifest says.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import pyarrow as pa
+
+from shmflink.checkpoint.handles import KeyedStateHandle, StateFile
+from shmflink.checkpoint.manifest import Manifest, OperatorState, files_of, manifest_from
+from shmflink.core.codec import loads_value
+from shmflink.errors import CheckpointCorruptedError, CheckpointError, StateMismatchError
+from shmflink.state.operator_state import OperatorStatePart, redistributed
+from shmflink.state.snapshots import NOTHING_RESTORED, RestoredState, rows_of
+
+__all__ = [
+    "METADATA",
+    "StateReader",
+    "check_max_parallelism",
+    "checkpoint_directory",
+    "coordinator_state",
+    "load_manifest",
+    "open_checkpoint",
+    "read_file",
+    "restored_state",
+    "verify_checkpoint",
+]
+
+METADATA: Final = "_metadata"
+
+
+def checkpoint_directory(path: str) -> str:
+    """The folder that `path` means: a checkpoint's or savepoint's folder, or its `_metadata`; `file:` is left out.
+
+    Raises:
+        CheckpointError: there is no checkpoint.
+    """
+    local = path.removeprefix("file://") if path.startswith("file:///") else path.removeprefix("file:")
+    local = os.path.abspath(local)
+    directory = os.path.dirname(local) if os.path.basename(local) == METADATA else local
+    if os.path.isfile(os.path.join(directory, METADATA)):
+        return directory
+    raise CheckpointError(f"{path} is no checkpoint or savepoint: {_explain_missing(directory)}")
+
+
+def open_checkpoint(path: str) -> Manifest:
+    """The manifest of a checkpoint or savepoint; `checkpoint_directory` takes the same `path`.
+
+    Raises:
+        CheckpointError: there is none, or it is of another version.
+        CheckpointCorruptedError: its manifest is damaged.
+    """
+    return load_manifest(checkpoint_directory(path))
+
+
+def load_manifest(directory: str) -> Manifest:
+    """The manifest in a folder that has one."""
+    path = os.path.join(directory, METADATA)
+    try:
+        with open(path, "rb") as file:
+            text = file.read()
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
+    return manifest_from(text, path)
+
+
+def verify_checkpoint(directory: str, manifest: Manifest, *, contents: bool = True) -> int:
+    """Checks every file; returns how many bytes they have. Without `contents` only that they are there in full length.
+
+    Raises:
+        CheckpointCorruptedError: names the first bad file.
+    """
+    total = 0
+    for file in dict.fromkeys(files_of(manifest)):
+        if contents or file.inline:
+            read_file(directory, file)
+        else:
+            _check_length(directory, file)
+        total += file.length
+    return total
+
+
+def read_file(directory: str, file: StateFile) -> pa.Buffer:
+    """The checked content of a file, mapped rather than read.
+
+    Raises:
+        CheckpointCorruptedError: it is missing, has another length or other content.
+    """
+    path = os.path.normpath(os.path.join(directory, file.path))
+    if file.inline or not file.length:
+        data = pa.py_buffer(file.inline)
+        path = f"{os.path.join(directory, METADATA)} (the state {file.path} inside)"
+    else:
+        _check_length(directory, file)
+        try:
+            with pa.memory_map(path) as mapped:
+                data = mapped.read_buffer()
+        except OSError as error:
+            raise CheckpointCorruptedError(_damaged(directory, path, f"cannot be read: {error}")) from error
+    found = zlib.crc32(data)
+    if data.size != file.length or found != file.crc32:
+        what = f"has the checksum {found:08x} instead of {file.crc32:08x}: its content has changed"
+        raise CheckpointCorruptedError(_damaged(directory, path, what))
+    return data
+
+
+def coordinator_state(directory: str, operator: OperatorState) -> Any:
+    """What the JobManager kept beside the subtasks (a source's enumerator); None where there is nothing."""
+    return _value(directory, operator, operator.coordinator) if operator.coordinator is not None else None
+
+
+def restored_state(
+    manifest: Manifest,
+    directory: str,
+    operator_id: str,
+    subtask: int,
+    parallelism: int,
+    key_groups: range,
+    max_parallelism: int,
+) -> RestoredState:
+    """What one subtask gets of the state of its operator; NOTHING_RESTORED where the checkpoint does not know it.
+
+    Keyed files are read when `read_keyed` is iterated, and checked then; those without the subtask's key groups are
+    never opened.
+
+    Raises:
+        CheckpointCorruptedError: a file is damaged.
+        StateMismatchError: the maximum parallelism was another one (G4), or a value cannot be unpickled (C22).
+    """
+    operator = manifest.operator(operator_id)
+    if operator is None:
+        return NOTHING_RESTORED
+    check_max_parallelism(operator, max_parallelism)
+    reader = StateReader(directory, operator)
+    return RestoredState(
+        checkpoint_id=manifest.checkpoint_id,
+        keyed_names=reader.keyed_names,
+        read_keyed=lambda name: reader.read_keyed(name, key_groups),
+        operator_state=reader.operator_state(subtask, parallelism),
+        broadcast_state=reader.broadcast_state(subtask),
+    )
+
+
+def check_max_parallelism(operator: OperatorState, max_parallelism: int) -> None:
+    """Keys lie in other key groups where it differs. Raises StateMismatchError then, if there is keyed state."""
+    if operator.max_parallelism != max_parallelism and any(subtask.keyed for subtask in operator.subtasks):
+        raise StateMismatchError(
+            f"the keyed state of operator '{operator.name}' ({operator.uid or operator.operator_id}) was written with "
+            f"a maximum parallelism of {operator.max_parallelism}, the job has {max_parallelism}: it cannot change. "
+            f"Use set_max_parallelism({operator.max_parallelism})"
+        )
+
+
+class StateReader:
+    """The state of one operator in a checkpoint, read as it is asked for."""
+
+    def __init__(self, directory: str, operator: OperatorState) -> None:
+        self._directory = directory
+        self._operator = operator
+
+    @property
+    def keyed_names(self) -> tuple[str, ...]:
+        """Names of the keyed states, over all subtasks."""
+        return tuple(dict.fromkeys(keyed.name for subtask in self._operator.subtasks for keyed in subtask.keyed))
+
+    def read_keyed(self, name: str, key_groups: range | None = None) -> Iterator[pa.RecordBatch]:
+        """Entries of all former subtasks, then their changes, as `RestoredState.read_keyed` says; None: all groups."""
+        groups = range(self._operator.max_parallelism) if key_groups is None else key_groups
+        chains = [
+            keyed.files
+            for subtask in self._operator.subtasks
+            for keyed in subtask.keyed
+            if keyed.name == name and _overlaps(keyed, groups)
+        ]
+        for files in chains:
+            yield from self._rows(files[:1], groups)
+        for files in chains:
+            yield from self._rows(files[1:], groups)
+
+    def operator_state(self, subtask: int, parallelism: int) -> Mapping[str, OperatorStatePart]:
+        """The share of one of `parallelism` subtasks."""
+        states = self._values("operator_state")
+        return redistributed([state or {} for state in states], parallelism)[subtask] if any(states) else {}
+
+    def broadcast_state(self, subtask: int) -> Mapping[str, Mapping[Any, Any]]:
+        """Every subtask had the same; taken from another one where the subtask's own had ended."""
+        files = [state.broadcast_state for state in self._operator.subtasks]
+        start = subtask % len(files) if files else 0
+        file = next((file for file in files[start:] + files[:start] if file is not None), None)
+        return {} if file is None else _value(self._directory, self._operator, file)
+
+    def _values(self, attribute: str) -> list[dict[str, OperatorStatePart] | None]:
+        files = [getattr(state, attribute) for state in self._operator.subtasks]
+        return [None if file is None else _value(self._directory, self._operator, file) for file in files]
+
+    def _rows(self, files: tuple[StateFile, ...], key_groups: range) -> Iterator[pa.RecordBatch]:
+        for file in files:
+            if not file.length:
+                continue
+            data = read_file(self._directory, file)
+            try:
+                reader = pa.ipc.open_file(pa.BufferReader(data))
+                for index in range(reader.num_record_batches):
+                    rows = rows_of(reader.get_batch(index), key_groups)
+                    if rows.num_rows:
+                        yield rows
+            except pa.ArrowInvalid as error:
+                # The checksum holds: it was written like this.
+                raise CheckpointCorruptedError(
+                    _damaged(self._directory, file.path, f"is no Arrow file: {error}")
+                ) from error
+
+
+def _overlaps(keyed: KeyedStateHandle, key_groups: range) -> bool:
+    return keyed.first_group < key_groups.stop and keyed.last_group >= key_groups.start
+
+
+def _value(directory: str, operator: OperatorState, file: StateFile) -> Any:
+    data = read_file(directory, file)
+    try:
+        return loads_value(memoryview(data))
+    except Exception as error:
+        raise StateMismatchError(
+            f"the state {file.path} of operator '{operator.name}' ({operator.uid or operator.operator_id}) in "
+            f"{directory} cannot be unpickled: {type(error).__name__}: {error}. A class that it holds was moved or "
+            "changed: bring it back under its old name, or start without this state (--allow-non-restored-state)"
+        ) from error
+
+
+def _check_length(directory: str, file: StateFile) -> None:
+    path = os.path.normpath(os.path.join(directory, file.path))
+    try:
+        length = os.stat(path).st_size
+    except OSError as error:
+        what = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror or error}"
+        raise CheckpointCorruptedError(_damaged(directory, path, what)) from error
+    if length != file.length:
+        raise CheckpointCorruptedError(_damaged(directory, path, f"has {length} bytes instead of {file.length}"))
+
+
+def _damaged(directory: str, path: str, what: str) -> str:
+    return f"the checkpoint {directory} is damaged: {path} {what}. Go on from an older checkpoint or a savepoint"
+
+
+def _explain_missing(directory: str) -> str:
+    if not os.path.exists(directory):
+        return "it does not exist"
+    try:
+        inside = sorted(name for name in os.listdir(directory) if name.startswith(("chk-", "savepoint-")))
+    except OSError as error:
+        return f"it cannot be read ({error.strerror or error})"
+    if inside:
+        return f"it has no {METADATA}. Did you mean {os.path.join(directory, inside[-1])}?"
+    return f"it has no {METADATA}, which is written last: the checkpoint was never completed"

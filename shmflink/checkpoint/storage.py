@@ -1,0 +1,289 @@
+"""The folder of a job's checkpoints, as the JobManager uses it.
+
+::
+
+    <execution.checkpointing.dir>/<job id>/     0700; locked by the JobManager that runs the job
+        .lock
+        chk-7/_metadata                         the manifest: without it there is no checkpoint
+        chk-7/3-7-<operator>-0-1.operator       state of this checkpoint alone
+        shared/3-6-<operator>-0-2.arrow         state that several checkpoints refer to
+
+Order on the disk: files of the subtasks, their folders, the manifest under a temporary name, its new name, its folder.
+Everything here blocks; nothing here is for several threads.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final, Self
+
+from shmflink.checkpoint.directory_lock import DirectoryLock
+from shmflink.checkpoint.file_ops import FILE_OPS, DurableFile, FileOps
+from shmflink.checkpoint.handles import CheckpointLocation
+from shmflink.checkpoint.manifest import Manifest, text_of
+from shmflink.checkpoint.reading import METADATA, load_manifest, verify_checkpoint
+from shmflink.checkpoint.retention import Deletions
+from shmflink.errors import CheckpointError, ConfigurationError
+
+__all__ = ["CheckpointStorage", "StoredCheckpoint", "check_writable", "durability_warning"]
+
+_CHECKPOINT: Final = re.compile(r"chk-(\d+)")
+_VOLATILE: Final = {
+    "tmpfs": "lies in memory (tmpfs): checkpoints are gone when the host restarts",
+    "ramfs": "lies in memory (ramfs): checkpoints are gone when the host restarts",
+    "overlay": "belongs to a container's own layer (overlay): checkpoints are gone with the container; mount a volume",
+    "nfs": "is on NFS: renames and locks are only as safe as its server; prefer a local disk",
+    "nfs4": "is on NFS: renames and locks are only as safe as its server; prefer a local disk",
+    "cifs": "is on a Windows share (cifs): fsync and locks may not hold; prefer a local disk",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCheckpoint:
+    """A checkpoint with a whole manifest."""
+
+    path: str
+    manifest: Manifest
+
+
+def _ignore(_problem: str) -> None:
+    return
+
+
+class CheckpointStorage:
+    """Checkpoints of one job. Open it once per JobManager and job; a second one is refused (C9)."""
+
+    def __init__(
+        self, directory: str, job_id: str, *, inline_bytes: int = 0, compression: str = "", file_ops: FileOps = FILE_OPS
+    ) -> None:
+        """Makes the job's folder and locks it.
+
+        Raises:
+            CheckpointError: the folder cannot be made, or another process has it.
+        """
+        self.directory = os.path.join(os.path.abspath(directory), job_id)
+        self.shared_directory = os.path.join(self.directory, "shared")
+        self._inline_bytes = inline_bytes
+        self._compression = compression
+        self._ops = file_ops
+        try:
+            os.makedirs(os.path.dirname(self.directory), exist_ok=True)
+            self._mkdir(self.directory)
+            self._mkdir(self.shared_directory)
+        except OSError as error:
+            raise _failed("the checkpoint folder", self.directory, "made", error) from error
+        self._lock = DirectoryLock(self.directory)
+
+    def prepare(self, checkpoint_id: int) -> CheckpointLocation:
+        """Makes the folder of a checkpoint that is about to be triggered; leftovers in it are removed.
+
+        Raises:
+            CheckpointError: the system refuses, or there is a checkpoint of this number.
+        """
+        path = self.path_of(checkpoint_id)
+        if os.path.exists(os.path.join(path, METADATA)):
+            raise CheckpointError(f"{path} is a complete checkpoint already: count on from the newest one")
+        try:
+            self._remove_folder(path)
+            self._mkdir(path)
+            self._ops.fsync_dir(self.directory)
+        except OSError as error:
+            raise _failed("the folder", path, "made", error) from error
+        return CheckpointLocation(path, self.shared_directory, self._inline_bytes, self._compression)
+
+    def prepare_savepoint(self, target: str, suffix: str) -> CheckpointLocation:
+        """Makes the folder `savepoint-<first digits of the job id>-<suffix>` in `target`, as Flink names it.
+
+        Raises:
+            CheckpointError: the system refuses, or the folder exists.
+        """
+        job_id = os.path.basename(self.directory)
+        path = os.path.join(os.path.abspath(target), f"savepoint-{job_id[:6]}-{suffix}")
+        try:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            self._ops.mkdir(path)
+            self._ops.fsync_dir(os.path.dirname(path))
+        except OSError as error:
+            raise _failed("the savepoint's folder", path, "made", error) from error
+        return CheckpointLocation(path, "", self._inline_bytes, self._compression)
+
+    def complete(self, location: CheckpointLocation, manifest: Manifest) -> str:
+        """Writes the manifest: from then on the checkpoint exists. Returns its folder.
+
+        Raises:
+            CheckpointError: the system refuses: the checkpoint must be aborted and discarded.
+        """
+        return write_manifest(location.directory, manifest, self._ops)
+
+    def discard(self, checkpoint_id: int) -> None:
+        """Removes a checkpoint's folder, its manifest first. Shared files stay: `Retention` knows about those.
+
+        Raises:
+            CheckpointError: the system refuses.
+        """
+        self.discard_folder(self.path_of(checkpoint_id))
+
+    def discard_folder(self, path: str) -> None:
+        """The same for a folder of its own: a savepoint that failed."""
+        try:
+            self._remove_folder(path)
+        except OSError as error:
+            raise _failed("the checkpoint", path, "removed", error) from error
+
+    def delete(self, deletions: Deletions, on_problem: Callable[[str], None] = _ignore) -> None:
+        """Removes what `Retention` gave up. What cannot be removed is reported, and left."""
+        for checkpoint_id in deletions.checkpoints:
+            try:
+                self.discard(checkpoint_id)
+            except CheckpointError as error:
+                on_problem(str(error))
+        for path in deletions.shared_files:
+            try:
+                self._ops.unlink(os.path.join(self.directory, "shared", os.path.basename(path)))
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                on_problem(str(_failed("the shared file", path, "removed", error)))
+
+    def completed(self, on_problem: Callable[[str], None] = _ignore) -> list[StoredCheckpoint]:
+        """All checkpoints with a whole manifest, newest first. Damaged manifests are reported; no manifest is none."""
+        found = []
+        for checkpoint_id in sorted(self.checkpoint_ids(), reverse=True):
+            path = self.path_of(checkpoint_id)
+            if not os.path.exists(os.path.join(path, METADATA)):
+                continue
+            try:
+                found.append(StoredCheckpoint(path, load_manifest(path)))
+            except CheckpointError as error:
+                on_problem(str(error))
+        return found
+
+    def latest(self, on_problem: Callable[[str], None] = _ignore) -> StoredCheckpoint | None:
+        """The newest checkpoint of which all files are there and unchanged; damaged ones are reported (C6 to C8)."""
+        for checkpoint in self.completed(on_problem):
+            try:
+                verify_checkpoint(checkpoint.path, checkpoint.manifest)
+            except CheckpointError as error:
+                on_problem(str(error))
+            else:
+                return checkpoint
+        return None
+
+    def checkpoint_ids(self) -> list[int]:
+        """Of all folders, also unfinished ones."""
+        return [int(match[1]) for name in self._names(self.directory) if (match := _CHECKPOINT.fullmatch(name))]
+
+    def shared_files(self) -> list[str]:
+        """As manifests name them."""
+        return [f"../shared/{name}" for name in self._names(self.shared_directory)]
+
+    def path_of(self, checkpoint_id: int) -> str:
+        """The folder of a checkpoint."""
+        return os.path.join(self.directory, f"chk-{checkpoint_id}")
+
+    def dispose(self) -> None:
+        """Removes everything: a job that ended and whose checkpoints nobody asked to retain."""
+        for checkpoint_id in self.checkpoint_ids():
+            with suppress(CheckpointError):
+                self.discard(checkpoint_id)
+        with suppress(OSError):
+            self._remove_folder(self.shared_directory)
+        self.close(keeps_file=False)
+        with suppress(OSError):
+            self._ops.rmdir(self.directory)
+
+    def close(self, *, keeps_file: bool = True) -> None:
+        """Gives the folder free. May be called again."""
+        self._lock.release(keeps_file=keeps_file)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _names(self, folder: str) -> Iterator[str]:
+        try:
+            yield from os.listdir(folder)
+        except FileNotFoundError:
+            return
+
+    def _mkdir(self, path: str) -> None:
+        with suppress(FileExistsError):
+            self._ops.mkdir(path)
+
+    def _remove_folder(self, path: str) -> None:
+        if not os.path.isdir(path):
+            return
+        with suppress(FileNotFoundError):
+            self._ops.unlink(os.path.join(path, METADATA))
+            self._ops.fsync_dir(path)
+        for name in self._names(path):
+            with suppress(FileNotFoundError):
+                self._ops.unlink(os.path.join(path, name))
+        self._ops.rmdir(path)
+
+
+def write_manifest(directory: str, manifest: Manifest, file_ops: FileOps = FILE_OPS) -> str:
+    """Completes the checkpoint in `directory`, whose state files are durable; returns `directory`."""
+    file = DurableFile(os.path.join(directory, METADATA), file_ops)
+    try:
+        file.write(text_of(manifest))
+        file.publish()
+        file_ops.fsync_dir(directory)
+    except OSError as error:
+        raise _failed("the folder", directory, "synced", error) from error
+    finally:
+        file.abort()
+    return directory
+
+
+def check_writable(directory: str, option: str = "execution.checkpointing.dir") -> None:
+    """Called when a job is submitted, so that a wrong folder is found before the first checkpoint (C17).
+
+    Raises:
+        ConfigurationError: nothing can be written there.
+    """
+    probe = os.path.join(directory, f".shmflink-{os.getpid()}.probe")
+    try:
+        os.makedirs(directory, exist_ok=True)
+        fd = FILE_OPS.create(probe)
+        try:
+            os.write(fd, b"probe")
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+            os.unlink(probe)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{option} is {directory}, but nothing can be written there: {error.strerror or error}. Name a folder that "
+            "you own, on a local disk"
+        ) from error
+
+
+def durability_warning(directory: str, mounts: str) -> str:
+    """What a user should know about the file system of `directory`; empty where it is a local disk (C16).
+
+    `mounts` is the text of /proc/self/mounts. Pure but for resolving links.
+    """
+    path = os.path.realpath(directory)
+    best, kind = "", ""
+    for line in mounts.splitlines():
+        _, mount, file_system, *_ = line.split()
+        mount = mount.encode().decode("unicode_escape")  # the kernel writes a space as \040
+        if os.path.commonpath((path, mount)) == mount and len(mount) >= len(best):
+            best, kind = mount, file_system
+    if kind.startswith("fuse."):
+        return f"{directory} is on {kind}: fsync may not reach the disk; prefer a local one"
+    return f"{directory} {_VOLATILE[kind]}" if kind in _VOLATILE else ""
+
+
+def _failed(what: str, path: str, done: str, error: OSError) -> CheckpointError:
+    return CheckpointError(f"{what} {path} cannot be {done}: {error.strerror or error}")
