@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from perf.comparisons import COMPARISONS
+from perf.comparisons import COMPARISONS, Comparison
 from perf.engines import ENGINES, OURS
 from perf.runner import Case
 
@@ -25,7 +25,8 @@ END: Final = "<!-- end of figures -->"
 def describe(name: str, case: Case) -> str:
     """One line about a case."""
     if isinstance(case, partial):
-        return COMPARISONS[name].what
+        subject = case.args[0]
+        return subject.what if isinstance(subject, Comparison) else f"{case.args[1]} windows over generated rows"
     text = case.__doc__ or sys.modules[case.__module__].__doc__ or ""
     return text.strip().splitlines()[0].rstrip(".")
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from shmflink.checkpoint.settings import CheckpointSettings
 from shmflink.core.clock import SYSTEM_CLOCK, Clock
 from shmflink.core.codec import loads_trusted
 from shmflink.core.ids import SubtaskId
-from shmflink.core.key_groups import owners
+from shmflink.core.key_groups import owners, range_of
 from shmflink.graph.execution_graph import (
     ChannelDeployment,
     InputDeployment,
@@ -33,7 +34,9 @@ from shmflink.network.local import (
     SingleSelector,
 )
 from shmflink.operators.base import Mailbox, Operator, OperatorContext
+from shmflink.state.snapshots import NOTHING_RESTORED
 from shmflink.taskmanager.chain import ChainNode
+from shmflink.taskmanager.checkpoints import NOT_RESTORED, TaskRestore
 from shmflink.taskmanager.listener import TaskListener
 from shmflink.taskmanager.sink import SinkOperator
 from shmflink.taskmanager.source import SourceOperator
@@ -65,6 +68,10 @@ class LocalChannels:
         return self._channels[key]
 
 
+def _not_restored(_deployment: TaskDeployment) -> TaskRestore:
+    return NOT_RESTORED
+
+
 @dataclass(slots=True)
 class TaskResources:
     """What a TaskManager gives to the tasks of one attempt. `remote` None: every edge is local (one process)."""
@@ -76,6 +83,8 @@ class TaskResources:
     configuration: Mapping[str, str] = field(default_factory=dict)
     job_parameters: Mapping[str, str] = field(default_factory=dict)
     clock: Clock = SYSTEM_CLOCK
+    settings: CheckpointSettings = field(default_factory=CheckpointSettings)
+    restore: Callable[[TaskDeployment], TaskRestore] = _not_restored
 
 
 def build_task(deployment: TaskDeployment, resources: TaskResources, slot: Mailbox) -> Task:
@@ -85,7 +94,8 @@ def build_task(deployment: TaskDeployment, resources: TaskResources, slot: Mailb
     Raises:
         SerializationError: user code cannot be loaded here.
     """
-    head = _build_chain(deployment, resources, slot)
+    restore = resources.restore(deployment)
+    head = _build_chain(deployment, resources, slot, restore)
     return Task(
         deployment,
         head,
@@ -94,6 +104,8 @@ def build_task(deployment: TaskDeployment, resources: TaskResources, slot: Mailb
         resources.listener,
         TaskCounters(resources.status_page, deployment.block),
         resources.clock,
+        resources.settings,
+        restore,
     )
 
 
@@ -114,10 +126,12 @@ def local_selector(deployment: TaskDeployment, edge: OutputDeployment) -> Channe
             return RoundRobinSelector(start=deployment.subtask.subtask)
 
 
-def _build_chain(deployment: TaskDeployment, resources: TaskResources, slot: Mailbox) -> ChainNode:
+def _build_chain(
+    deployment: TaskDeployment, resources: TaskResources, slot: Mailbox, restore: TaskRestore
+) -> ChainNode:
     operators = deployment.operators
     nodes = [
-        ChainNode(_operator(op), _context(deployment, op, resources, slot, deployment.block + 1 + index))
+        ChainNode(_operator(op), _context(deployment, op, resources, slot, index, restore))
         for index, op in enumerate(operators)
     ]
     for node, op in zip(nodes, operators, strict=True):
@@ -142,13 +156,20 @@ def _operator(op: ChainedOperator) -> Operator:
 
 
 def _context(
-    deployment: TaskDeployment, op: ChainedOperator, resources: TaskResources, slot: Mailbox, block: int
+    deployment: TaskDeployment,
+    op: ChainedOperator,
+    resources: TaskResources,
+    slot: Mailbox,
+    index: int,
+    restore: TaskRestore,
 ) -> OperatorContext:
+    """Of the chain's operator `index`."""
+    subtask = deployment.subtask.subtask
     return OperatorContext(
         operator_name=op.name,
         operator_id=op.operator_id,
         task_name=deployment.vertex_name,
-        subtask_index=deployment.subtask.subtask,
+        subtask_index=subtask,
         parallelism=deployment.parallelism,
         max_parallelism=deployment.max_parallelism,
         attempt=deployment.attempt,
@@ -157,7 +178,9 @@ def _context(
         mailbox=slot,
         clock=resources.clock,
         job_parameters=dict(resources.job_parameters),
-        counters=OperatorCounters(resources.status_page, block),
+        counters=OperatorCounters(resources.status_page, deployment.block + 1 + index),
+        key_groups=range_of(subtask, deployment.max_parallelism, deployment.parallelism),
+        restored=restore.states.get(op.operator_id, NOTHING_RESTORED),
     )
 
 

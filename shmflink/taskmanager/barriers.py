@@ -1,7 +1,9 @@
-"""Alignment of checkpoint barriers over the channels of a task (Flink: CheckpointBarrierHandler). Pure.
+"""Barriers of checkpoints over the channels of a task (Flink: CheckpointBarrierHandler). Pure.
 
-Barrier n has arrived on a channel: that channel is blocked until n has arrived on all others, so that what is
-before the barrier on every channel, and nothing else, is in the state that is snapshot.
+Aligned: barrier n has arrived on a channel: that channel is blocked until n has arrived on all others, so that what is
+before the barrier on every channel, and nothing else, is in the state that is snapshot. At-least-once: no channel is
+blocked. Unaligned (Chandy and Lamport, 1985): the snapshot is taken at the first sign of the checkpoint; what then
+comes on a channel before its barrier is recorded, and is part of the checkpoint.
 """
 
 from __future__ import annotations
@@ -9,63 +11,139 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from shmflink.core.elements import Barrier
+from shmflink.core.elements import BARRIER_UNALIGNED, Barrier
 
 __all__ = ["AlignmentEffects", "BarrierAlignment"]
 
 
 @dataclass(frozen=True, slots=True)
 class AlignmentEffects:
-    """What has to be done: channels to block, channels to unblock, the barrier to pass on (after its
-    snapshot).
+    """What has to be done: channels to block, channels to unblock, the barrier whose snapshot is to be taken now (and
+    which is passed on after that), the checkpoint whose record is whole, one that a newer one overtook.
     """
 
     block: tuple[int, ...] = ()
     unblock: tuple[int, ...] = ()
     aligned: Barrier | None = None
-    aborted_id: int | None = None  # an older checkpoint that a newer barrier overtook
+    recorded_id: int | None = None
+    aborted_id: int | None = None
 
 
 _NOTHING = AlignmentEffects()
 
 
 class BarrierAlignment:
-    """Aligned checkpoints, one at a time. Ids grow; a barrier of an older or an aborted one is ignored."""
+    """One checkpoint at a time. Ids grow; a barrier of an older or an aborted one is ignored."""
 
-    def __init__(self, channels: Iterable[int]) -> None:
+    def __init__(self, channels: Iterable[int], *, blocks: bool = True) -> None:
+        """`blocks`: exactly once."""
         self._open = set(channels)
+        self._blocks = blocks
         self._arrived: set[int] = set()
         self._barrier: Barrier | None = None
         self._last_id = -1
+        self._recording_id: int | None = None
+        self.recording: set[int] = set()
+        """Channels whose elements are recorded."""
+
+    @property
+    def recording_id(self) -> int | None:
+        """The checkpoint that is recorded for."""
+        return self._recording_id
+
+    @property
+    def aligning_id(self) -> int | None:
+        """The checkpoint whose barrier has arrived on some channels."""
+        return None if self._barrier is None else self._barrier.checkpoint_id
 
     def barrier(self, channel: int, barrier: Barrier) -> AlignmentEffects:
         """A barrier came on a channel, which therefore is neither blocked nor at its end."""
         assert channel in self._open, f"a barrier on channel {channel}, which has ended"
         current = self._barrier
+        if barrier.checkpoint_id == self._recording_id:
+            return self._recorded(channel)
         if barrier.checkpoint_id <= self._last_id and (
             current is None or current.checkpoint_id != barrier.checkpoint_id
         ):
             return _NOTHING
+        if barrier.kind == BARRIER_UNALIGNED:
+            return self._start_unaligned(barrier, channel)
         if current is not None and barrier.checkpoint_id == current.checkpoint_id:
             self._arrived.add(channel)
-            return self._completed() or AlignmentEffects(block=(channel,))
-        unblock = tuple(sorted(self._arrived))
+            return self._completed() or AlignmentEffects(block=self._to_block(channel))
+        aborted, unblock = self._give_up()
         self._arrived = {channel}
         self._barrier = barrier
         self._last_id = barrier.checkpoint_id
-        aborted = None if current is None else current.checkpoint_id
-        return self._completed(aborted) or AlignmentEffects((channel,), unblock, None, aborted)
+        return self._completed(aborted) or AlignmentEffects(self._to_block(channel), unblock, aborted_id=aborted)
+
+    def start(self, barrier: Barrier) -> AlignmentEffects:
+        """The task is told to take part now: unaligned, or because none of its channels will deliver the barrier."""
+        current = self._barrier
+        if barrier.checkpoint_id <= self._last_id and (
+            current is None or current.checkpoint_id != barrier.checkpoint_id
+        ):
+            return _NOTHING
+        if barrier.kind == BARRIER_UNALIGNED:
+            return self._start_unaligned(barrier, None)
+        assert not self._open, "an aligned checkpoint starts at the sources"
+        self._last_id = barrier.checkpoint_id
+        return AlignmentEffects(aligned=barrier)
 
     def end_of_data(self, channel: int) -> AlignmentEffects:
         """A channel has ended: it counts as aligned from now on."""
         self._open.discard(channel)
         self._arrived.discard(channel)
+        if self._recording_id is not None:
+            return self._recorded(channel)
         return (self._completed() if self._barrier is not None else None) or _NOTHING
+
+    def abort(self, checkpoint_id: int) -> AlignmentEffects:
+        """The checkpoint will not complete: its barriers are ignored from now on."""
+        self._last_id = max(self._last_id, checkpoint_id)
+        if checkpoint_id == self._recording_id:
+            self._recording_id = None
+            self.recording.clear()
+        if checkpoint_id == self.aligning_id:
+            return AlignmentEffects(unblock=self._give_up()[1])
+        return _NOTHING
+
+    def _start_unaligned(self, barrier: Barrier, channel: int | None) -> AlignmentEffects:
+        has_arrived = set(self._arrived) if barrier.checkpoint_id == self.aligning_id else set()
+        aborted, unblock = self._give_up()
+        if aborted == barrier.checkpoint_id:
+            aborted = None
+        if channel is not None:
+            has_arrived.add(channel)
+        self._last_id = barrier.checkpoint_id
+        self.recording = self._open - has_arrived
+        if self.recording:
+            self._recording_id = barrier.checkpoint_id
+        return AlignmentEffects((), unblock, barrier, None, aborted)
+
+    def _recorded(self, channel: int) -> AlignmentEffects:
+        self.recording.discard(channel)
+        if self.recording:
+            return _NOTHING
+        recorded, self._recording_id = self._recording_id, None
+        return AlignmentEffects(recorded_id=recorded)
+
+    def _give_up(self) -> tuple[int | None, tuple[int, ...]]:
+        """Ends what is under way: the id of its checkpoint, the channels to unblock."""
+        aborted = self.aligning_id if self._recording_id is None else self._recording_id
+        unblock = tuple(sorted(self._arrived)) if self._blocks else ()
+        self._barrier, self._arrived = None, set()
+        self._recording_id = None
+        self.recording.clear()
+        return aborted, unblock
+
+    def _to_block(self, channel: int) -> tuple[int, ...]:
+        return (channel,) if self._blocks else ()
 
     def _completed(self, aborted: int | None = None) -> AlignmentEffects | None:
         if not self._arrived >= self._open:
             return None
-        barrier, self._barrier = self._barrier, None
-        unblock = tuple(sorted(self._arrived))
-        self._arrived = set()
-        return AlignmentEffects(unblock=unblock, aligned=barrier, aborted_id=aborted)
+        barrier = self._barrier
+        assert barrier is not None
+        _, unblock = self._give_up()
+        return AlignmentEffects((), unblock, barrier, None, aborted)

@@ -6,15 +6,15 @@ decides after each one whether to go on. Nothing in the chain holds more than th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from shmflink.core.batch import Batch
-from shmflink.core.elements import Element
+from shmflink.core.elements import Barrier, Element
 from shmflink.operators.base import Operator, OperatorContext, SideOutput
 
-__all__ = ["PAUSE", "ChainNode", "ChainOutput", "drive", "emit", "finish", "nodes_of"]
+__all__ = ["PAUSE", "ChainNode", "ChainOutput", "drive", "emit", "finish", "nodes_of", "pass_barrier"]
 
 PAUSE: Final = -1
 """Partition index of an output that is none: a place where the task may stop."""
@@ -89,6 +89,18 @@ def finish(node: ChainNode) -> Iterator[ChainOutput]:
     yield from _emit_all(node, node.operator.finish())
     for child in (*node.children, *(c for side in node.side_children.values() for c in side)):
         yield from finish(child)
+
+
+def pass_barrier(node: ChainNode, barrier: Barrier, freeze: Callable[[ChainNode], None]) -> Iterator[ChainOutput]:
+    """Takes a barrier through the chain: what operators hold back for it leaves first, then their state is frozen."""
+    for output in node.operator.process_control(barrier):
+        if not isinstance(output, Barrier):
+            yield from emit(node, output)
+    freeze(node)
+    for child in (*node.children, *(c for side in node.side_children.values() for c in side)):
+        yield from pass_barrier(child, barrier, freeze)
+    for partition in (*node.partitions, *(p for side in node.side_partitions.values() for p in side)):
+        yield partition, barrier
 
 
 def nodes_of(node: ChainNode) -> Iterator[ChainNode]:

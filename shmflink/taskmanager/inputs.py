@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Sequence
 
 from shmflink.core.elements import Barrier, Element, Watermark, WatermarkStatus
 from shmflink.network.channel import InputGate
@@ -17,7 +18,8 @@ class TaskInputs:
     combined.
     """
 
-    def __init__(self, gates: Sequence[tuple[int, InputGate]]) -> None:
+    def __init__(self, gates: Sequence[tuple[int, InputGate]], *, blocks: bool = True) -> None:
+        """`blocks`: channels wait for each other at barriers (exactly once)."""
         assert gates, "a task without a source has at least one gate"
         self._gates = [gate for _, gate in gates]
         self._input_of_gate = [index for index, _ in gates]
@@ -28,12 +30,13 @@ class TaskInputs:
             self._place += [(number, channel) for channel in range(gate.num_channels)]
         self._next_gate = 0
         self._open = set(range(len(self._place)))
-        self._alignment = BarrierAlignment(self._open)
+        self._alignment = BarrierAlignment(self._open, blocks=blocks)
+        self._restored: deque[tuple[int, Element]] = deque()
         self._make_valves()
 
     @property
     def is_available(self) -> bool:
-        return any(gate.is_available for gate in self._gates)
+        return bool(self._restored) or any(gate.is_available for gate in self._gates)
 
     @property
     def has_ended(self) -> bool:
@@ -41,7 +44,10 @@ class TaskInputs:
         return not self._open
 
     def poll(self) -> tuple[int, int, Element] | None:
-        """(input index, channel, element); fair between gates."""
+        """(input index, channel, element); what was under way at a checkpoint first, then fair between gates."""
+        if self._restored:
+            channel, element = self._restored.popleft()
+            return self._input_of_gate[self._place[channel][0]], channel, element
         count = len(self._gates)
         for step in range(count):
             number = (self._next_gate + step) % count
@@ -59,14 +65,42 @@ class TaskInputs:
             return passed
         return [output for part in passed for output in self._feed(self._combined, valve, part)]
 
-    def barrier(self, channel: int, barrier: Barrier) -> Barrier | None:
-        """The barrier once all channels have delivered it; until then the channels that have are blocked."""
+    def restore(self, watermark_ms: int, elements: Iterable[tuple[int, Element]]) -> None:
+        """Goes on from a checkpoint: its watermark, and (channel, element) that were under way."""
+        for valve in (*self._valves, *([self._combined] if self._combined else [])):
+            valve.restore(watermark_ms)
+        self._restored.extend(elements)
+
+    def barrier(self, channel: int, barrier: Barrier) -> AlignmentEffects:
+        """A barrier came; its effects on channels are done."""
         return self._apply(self._alignment.barrier(channel, barrier))
 
-    def end_of_data(self, channel: int) -> Barrier | None:
-        """A channel has ended, which counts as aligned; the barrier that waited for it alone, if any."""
+    def start_checkpoint(self, barrier: Barrier) -> AlignmentEffects:
+        """The task is told of a checkpoint that it begins by itself; its effects on channels are done."""
+        return self._apply(self._alignment.start(barrier))
+
+    def abort_checkpoint(self, checkpoint_id: int) -> None:
+        """The checkpoint will not complete: nothing waits for it any more."""
+        self._apply(self._alignment.abort(checkpoint_id))
+
+    def end_of_data(self, channel: int) -> AlignmentEffects:
+        """A channel has ended, which counts as aligned; effects on channels are done."""
         self._open.discard(channel)
         return self._apply(self._alignment.end_of_data(channel))
+
+    def is_recorded(self, channel: int) -> bool:
+        """Whether an element of this channel belongs to the checkpoint that is under way."""
+        return channel in self._alignment.recording
+
+    @property
+    def recording_id(self) -> int | None:
+        """The checkpoint that is recorded for."""
+        return self._alignment.recording_id
+
+    @property
+    def aligning_id(self) -> int | None:
+        """The checkpoint whose barrier has arrived on some channels."""
+        return self._alignment.aligning_id
 
     @property
     def bytes_in(self) -> int:
@@ -102,11 +136,11 @@ class TaskInputs:
             return valve.watermark(place, element)
         return valve.status(place, element)
 
-    def _apply(self, effects: AlignmentEffects) -> Barrier | None:
+    def _apply(self, effects: AlignmentEffects) -> AlignmentEffects:
         for channel in effects.unblock:
             gate, place = self._place[channel]
             self._gates[gate].unblock(place)
         for channel in effects.block:
             gate, place = self._place[channel]
             self._gates[gate].block(place)
-        return effects.aligned
+        return effects

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from shmflink.connectors.base import Split
 from shmflink.core.ids import SubtaskId
 from shmflink.rpc.states import TaskState
+
+if TYPE_CHECKING:
+    from shmflink.taskmanager.checkpoints import TaskSnapshot
 
 __all__ = ["SplitAnswer", "TaskListener", "TaskState"]
 
@@ -24,4 +27,16 @@ class TaskListener(Protocol):
 
     def split_requested(self, subtask: SubtaskId) -> None:
         """A reader needs a split; the answer comes as `Slot.assign_split`."""
+        ...
+
+    def snapshot_taken(self, snapshot: TaskSnapshot) -> None:
+        """Writes it and tells the JobManager. With FINAL_CHECKPOINT_ID: has it finished, then tells `task_ending`."""
+        ...
+
+    def snapshot_given_up(self, subtask: SubtaskId, checkpoint_id: int, reason: str) -> None:
+        """The task takes no part in this checkpoint."""
+        ...
+
+    def task_ending(self, subtask: SubtaskId) -> None:
+        """The task waits for one more checkpoint, or without checkpoints for all other tasks."""
         ...

@@ -44,3 +44,8 @@ class SinkOperator(Operator):
     def is_finished(self) -> bool:
         """True when nothing is under way any more after `finish`."""
         return self._writer is None or self._writer.is_finished
+
+    @property
+    def needs_commit(self) -> bool:
+        """True while something that was written waits for a checkpoint to be committed."""
+        return False

@@ -61,6 +61,10 @@ class Slot:
         """How far a source may run ahead; dropped when its task has ended meanwhile."""
         self.put(lambda: self._align(subtask, limit_ms))
 
+    def tell(self, action: Callable[[Task], None]) -> None:
+        """Has `action` called for each task that has not ended then."""
+        self.put(lambda: self._tell(action))
+
     def cancel(self) -> None:
         """Cancels all tasks: each stops after its current quantum and reports CANCELED."""
         self.put(self._cancel_all)
@@ -152,6 +156,10 @@ class Slot:
         for task in self._tasks:
             if task.deployment.subtask == subtask:
                 task.align(limit_ms)
+
+    def _tell(self, action: Callable[[Task], None]) -> None:
+        for task in self._tasks:
+            action(task)
 
     def _wake_tasks(self) -> None:
         for task in self._tasks:

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
+from shmflink.checkpoint.settings import CheckpointSettings
 from shmflink.connectors.base import Poll, Split
 from shmflink.core.batch import Batch
 from shmflink.core.clock import SYSTEM_CLOCK, Clock
@@ -33,6 +35,7 @@ from shmflink.network.channel import InputGate, ResultPartition
 from shmflink.operators.base import SideOutput
 from shmflink.operators.processing_time import ProcessingTimeQueue
 from shmflink.taskmanager.chain import PAUSE, ChainNode, ChainOutput, drive, emit, finish, nodes_of
+from shmflink.taskmanager.checkpoints import NOT_RESTORED, TaskCheckpoints, TaskRestore, restored_watermark
 from shmflink.taskmanager.inputs import TaskInputs
 from shmflink.taskmanager.listener import TaskListener, TaskState
 from shmflink.taskmanager.sink import SinkOperator
@@ -40,6 +43,7 @@ from shmflink.taskmanager.source import SourceOperator
 
 __all__ = ["PUBLISH_INTERVAL_NS", "OutputEnd", "Task"]
 
+_NO_CHECKPOINTS: Final = CheckpointSettings()
 PUBLISH_INTERVAL_NS: Final = 50_000_000  # counters are stored to the status page at least so often
 
 
@@ -64,6 +68,8 @@ class Task:
         listener: TaskListener,
         counters: TaskCounters,
         clock: Clock = SYSTEM_CLOCK,
+        settings: CheckpointSettings = _NO_CHECKPOINTS,
+        restore: TaskRestore = NOT_RESTORED,
     ) -> None:
         """`gates` as (input index of the head, gate); a chain's output indexes count `outputs`."""
         self.deployment = deployment
@@ -82,10 +88,19 @@ class Task:
         self._source = head.operator if isinstance(head.operator, SourceOperator) else None
         self._sinks = [n.operator for n in self._nodes if isinstance(n.operator, SinkOperator)]
         self._busy_nodes = [n.operator for n in self._nodes if n.may_be_busy]
-        self._inputs = TaskInputs(gates) if self._source is None else None
+        self._inputs = TaskInputs(gates, blocks=settings.is_exactly_once) if self._source is None else None
+        self._settings = settings
+        self._restore = restore
+        self._is_checkpointed = settings.has_final_checkpoint and not deployment.is_batch
+        places = [(edge.edge, c.producer.subtask) for edge in deployment.inputs for c in edge.channels]
+        self._places = places
+        self._checkpoints = TaskCheckpoints(deployment.subtask, self._nodes, self._inputs, places, listener, clock)
+        self._held_splits: list[tuple[Split | None, bool]] = []  # that came before a snapshot, but belong after it
+        self._waits_at_end = False  # for one more checkpoint, whatever there is to commit: the job is drained
+        self._has_said_ending = False
         self._suspended: Iterator[ChainOutput] | None = None
         self._blocked: ResultPartition | None = None  # the partition whose `write` or `emit` is suspended
-        self._is_ending = False  # all inputs have ended; the chain is being finished
+        self._is_ending = False  # all inputs have ended; the chain is being finished, or was
         self._is_drained = True
         self._waiting_since_ns = -1
         self._waits_for_credit = False
@@ -99,14 +114,37 @@ class Task:
         """INITIALIZING, opens the operators, RUNNING. A failure makes the task FAILED; it is not raised."""
         self._change(TaskState.INITIALIZING)
         try:
-            # Downstream first, as in Flink: whoever emits finds its followers open.
-            for node in reversed(self._nodes):
-                node.operator.open(node.context)
+            if not self._restore.is_finished:
+                # Downstream first, as in Flink: whoever emits finds its followers open.
+                for node in reversed(self._nodes):
+                    node.operator.open(node.context)
+                self._go_on_from(restored_watermark(self._head.context.restored))
         except (Exception, SystemExit) as error:
             self._fail(error)
             return
         self._waiting_since_ns = self._clock.monotonic_ns()
         self._change(TaskState.RUNNING)
+
+    def _go_on_from(self, watermark_ms: int) -> None:
+        """Takes up event time and what was under way at a checkpoint."""
+        elements = list(self._restored_elements())
+        if watermark_ms != MIN_TIMESTAMP_MS:
+            self.counters.watermark_ms = watermark_ms
+            again = emit if self._source is not None else drive
+            self._suspended = again(self._head, Watermark(watermark_ms))
+        if self._source is not None:
+            self._source.restore_watermark(watermark_ms)
+        else:
+            assert self._inputs is not None
+            self._inputs.restore(watermark_ms, elements)
+
+    def _restored_elements(self) -> Iterator[tuple[int, Element]]:
+        """(channel, element); those of a producer that is no more come on another channel of the edge."""
+        for edge, producer, elements in self._restore.channels:
+            of_edge = [channel for channel, place in enumerate(self._places) if place[0] == edge]
+            channel = next((c for c in of_edge if self._places[c][1] == producer), of_edge[producer % len(of_edge)])
+            for element in elements:
+                yield channel, element
 
     def cancel(self) -> None:
         """Stops at once, without finishing. Nothing happens when the task has ended already."""
@@ -133,10 +171,16 @@ class Task:
     def _is_runnable(self) -> bool:
         if self._blocked is not None:
             return not self._blocked.is_blocked
-        if self._suspended is not None or self._is_ending:
+        if self._suspended is not None:
             return self._has_room()
+        if self._checkpoints.has_begin:
+            return True
+        if self._is_ending:
+            return self._can_complete()
         if self._processing_time.is_due:
             return self._has_room()
+        if self._restore.is_finished and self._source is not None:
+            return True
         if self._source is not None:
             return self._source.has_input and self._has_room()
         assert self._inputs is not None
@@ -160,7 +204,9 @@ class Task:
         """The answer to a split request."""
         if self._source is None:
             raise InternalError(f"{self.deployment.task_name} is no source and asked for no split")
-        if self.state is TaskState.RUNNING:
+        if self._checkpoints.has_begin:
+            self._held_splits.append((split, exhausted))
+        elif self.state is TaskState.RUNNING:
             try:
                 self._source.assign(split, exhausted=exhausted)
             except (Exception, SystemExit) as error:
@@ -170,6 +216,47 @@ class Task:
         """The source shall not read on while its watermark is beyond this."""
         if self._source is not None and self.state is TaskState.RUNNING:
             self._source.align(limit_ms)
+
+    # --- checkpoints: called in the slot's thread ---
+
+    def trigger_checkpoint(self, barrier: Barrier, *, stops: bool) -> None:
+        """The JobManager begins a checkpoint; after one that `stops` a source reads nothing more until it is over."""
+        if self.state is TaskState.RUNNING and not self._restore.is_finished:
+            self._checkpoints.trigger(barrier, stops=stops)
+
+    def checkpoint_completed(self, checkpoint_id: int, *, stops: bool) -> None:
+        """It is durable everywhere. With `stops` a source ends here, without draining."""
+        if self.state is not TaskState.RUNNING or self._restore.is_finished:
+            return
+        try:
+            for node in self._nodes:
+                node.operator.checkpoint_completed(checkpoint_id)
+            self._waits_at_end &= not stops
+            if stops and self._source is not None and not self._is_ending:
+                self._is_drained = False
+                self._source.end(drained=False)
+        except (Exception, SystemExit) as error:
+            self._fail(error)
+
+    def checkpoint_aborted(self, checkpoint_id: int) -> None:
+        """It will never complete."""
+        if self.state is not TaskState.RUNNING:
+            return
+        self._checkpoints.abort(checkpoint_id)
+        if self._source is not None and self._checkpoints.stops_id == checkpoint_id:
+            self._checkpoints.stops_id = None
+            self._source.hold(False)
+        self._release_splits()
+        for node in self._nodes:
+            node.operator.checkpoint_aborted(checkpoint_id)
+
+    def drain(self) -> None:
+        """A source ends as if its input had ended; every task waits at its end for one more checkpoint."""
+        if self.state is TaskState.RUNNING:
+            self._waits_at_end = True
+            self._is_checkpointed = True
+            if self._source is not None and not self._is_ending:
+                self._source.end(drained=True)
 
     def run_quantum(self) -> None:
         """One input element or one suspended output. A failure makes the task FAILED; it is not raised."""
@@ -228,6 +315,8 @@ class Task:
                 return
             self._blocked = None
         if self._suspended is None:
+            self._suspended = self._next_checkpoint()
+        if self._suspended is None:
             if self._is_ending:
                 self._complete()
                 return
@@ -235,7 +324,7 @@ class Task:
         self.counters.progress += 1
         if self._suspended is not None:
             self._pull(self._suspended)
-        if self._suspended is None and self._blocked is None and self._is_ending:
+        if self._suspended is None and self._blocked is None and self._is_ending and self._can_complete():
             self._complete()
 
     def _pull(self, outputs: Iterator[ChainOutput]) -> None:
@@ -257,8 +346,18 @@ class Task:
                 return
         self._suspended = None
 
+    def _next_checkpoint(self) -> Iterator[ChainOutput] | None:
+        """A checkpoint that this task begins by itself."""
+        while self._checkpoints.has_begin:
+            barrier = self._checkpoints.take_begin()
+            if barrier is not None:
+                return self._checkpoint(barrier)
+        return None
+
     def _next_input(self) -> Iterator[ChainOutput] | None:
         """What comes of the next timer or input element; None when it has no outputs."""
+        if self._restore.is_finished and self._source is not None:
+            return self._end(is_drained=True)
         if self._processing_time.is_due:
             operator, outputs = self._processing_time.take()
             return self._emit_all(self._nodes[operator], outputs)
@@ -269,6 +368,10 @@ class Task:
         if taken is None:
             return None
         input_index, channel, element = taken
+        if self._restore.is_finished:
+            return self._control(channel, element) if isinstance(element, EndOfData) else None
+        if self._inputs.is_recorded(channel) and not isinstance(element, (Barrier, EndOfData)):
+            self._checkpoints.record(channel, element)
         if isinstance(element, Batch):
             self.counters.records_in += element.num_rows
             self.counters.batches_in += 1
@@ -288,7 +391,7 @@ class Task:
         if isinstance(answer, SideOutput):
             return emit(self._head, answer)
         if answer is Poll.END:
-            return self._end(is_drained=True)
+            return self._end(is_drained=self._is_drained)
         return None
 
     def _emit_all(self, node: ChainNode, outputs: Iterator[Element | SideOutput]) -> Iterator[ChainOutput]:
@@ -306,14 +409,13 @@ class Task:
         if isinstance(element, (Watermark, WatermarkStatus)):
             return self._forward(self._inputs.combine(channel, element))
         if isinstance(element, Barrier):
-            aligned = self._inputs.barrier(channel, element)
+            aligned = self._checkpoints.effects(self._inputs.barrier(channel, element))
             return None if aligned is None else self._checkpoint(aligned)
         if isinstance(element, EndOfData):
             self._is_drained &= element.drained
-            aligned = self._inputs.end_of_data(channel)
-            if self._inputs.has_ended:
-                return self._end(is_drained=self._is_drained)
-            return None if aligned is None else self._checkpoint(aligned)
+            aligned = self._checkpoints.effects(self._inputs.end_of_data(channel))
+            snapshot = iter(()) if aligned is None else self._checkpoint(aligned)
+            return chain(snapshot, self._end(is_drained=self._is_drained)) if self._inputs.has_ended else snapshot
         return drive(self._head, element)
 
     def _forward(self, elements: Sequence[Element]) -> Iterator[ChainOutput] | None:
@@ -326,10 +428,17 @@ class Task:
         return (output for element in elements for output in drive(self._head, element)) if elements else None
 
     def _checkpoint(self, barrier: Barrier) -> Iterator[ChainOutput]:
-        """All channels have delivered the barrier. Snapshots of the operators belong here, between two
-        elements.
-        """
-        return drive(self._head, barrier)
+        """Freezes the operators and passes the barrier on; where the outputs have ended, they need none."""
+        if self._source is not None and self._checkpoints.stops_id == barrier.checkpoint_id:
+            self._source.hold(True)
+        watermark_ms = self.counters.watermark_ms
+        yield from self._checkpoints.snapshot(self._head, barrier, watermark_ms, passes=not self._is_ending)
+        self._release_splits()
+
+    def _release_splits(self) -> None:
+        held, self._held_splits = self._held_splits, []
+        for split, exhausted in held:
+            self.assign_split(split, exhausted=exhausted)
 
     def _end(self, *, is_drained: bool) -> Iterator[ChainOutput]:
         """No input follows: MAX_WATERMARK where no upstream sent it, then the operators finish, then
@@ -337,25 +446,47 @@ class Task:
         """
         self._is_ending = True
         self._processing_time.clear()
-        if is_drained:
+        self._checkpoints.inputs_ended()
+        if is_drained and not self._restore.is_finished:
             if self.counters.watermark_ms != MAX_WATERMARK.timestamp_ms:
                 self.counters.watermark_ms = MAX_WATERMARK.timestamp_ms
                 source_like = emit if self._source is not None else drive
                 yield from source_like(self._head, MAX_WATERMARK)
             yield from finish(self._head)
         for index in range(len(self._outputs)):
+            if self._restore.is_finished:
+                yield index, MAX_WATERMARK
             yield index, EndOfData(is_drained)
 
     def _complete(self) -> None:
-        """After everything was handed on: FINISHED as soon as no sink has anything under way."""
-        if all(sink.is_finished for sink in self._sinks):
+        """After everything was handed on: FINISHED, as soon as no sink has anything to write or to commit."""
+        if self._must_say_ending():
+            self._has_said_ending = True
+            if self._is_checkpointed:
+                self._listener.task_ending(self.deployment.subtask)
+            else:
+                self._checkpoints.final_snapshot([n for n in self._nodes if isinstance(n.operator, SinkOperator)])
+        elif not self._waits_for_commit() and all(sink.is_finished for sink in self._sinks):
             self._close()
             self._change(TaskState.FAILED if self.error else TaskState.FINISHED, self.error)
 
+    def _can_complete(self) -> bool:
+        """Whether `_complete` has something to do."""
+        if self._must_say_ending():
+            return True
+        return not self._waits_for_commit() and all(sink.is_finished for sink in self._sinks)
+
+    def _must_say_ending(self) -> bool:
+        return self._waits_for_commit() and not self._has_said_ending
+
+    def _waits_for_commit(self) -> bool:
+        """For one more checkpoint, or without checkpoints for the end of all other tasks."""
+        if self._restore.is_finished:
+            return False
+        return self._waits_at_end or any(sink.needs_commit for sink in self._sinks)
+
     def _has_room(self) -> bool:
-        """False while an operator of the chain could not take a batch, or a sink still works on its end."""
-        if self._is_ending and self._suspended is None:
-            return all(sink.is_finished for sink in self._sinks)
+        """False while an operator of the chain could not take a batch."""
         return all(operator.is_available for operator in self._busy_nodes) if self._busy_nodes else True
 
     # --- bookkeeping ---

@@ -37,6 +37,10 @@ class WatermarkValve:
     def is_idle(self) -> bool:
         return not self._output_is_active
 
+    def restore(self, watermark_ms: int) -> None:
+        """Takes up where a checkpoint was: nothing below is passed on again."""
+        self._output = watermark_ms
+
     def watermark(self, channel: int, watermark: Watermark) -> _Output:
         """A watermark came. The one that ends the input also counts on an idle channel."""
         output: _Output = []
@@ -98,6 +102,10 @@ class InputWatermarks:
         self._watermarks = [MIN_TIMESTAMP_MS] * num_inputs
         self._is_idle = [False] * num_inputs
         self._output = MIN_TIMESTAMP_MS
+
+    def restore(self, watermark_ms: int) -> None:
+        """Takes up where a checkpoint was: nothing below is passed on again."""
+        self._output = watermark_ms
 
     def watermark(self, index: int, watermark: Watermark) -> _Output:
         """A watermark came, which also says that the input is active."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Final, Self
 
+from shmflink.checkpoint.handles import FINAL_CHECKPOINT_ID
 from shmflink.client.executor import use_executor
 from shmflink.client.job_client import JobClient
 from shmflink.client.job_execution_result import JobExecutionResult
@@ -26,6 +27,7 @@ from shmflink.graph.watermark_alignment import AlignmentGroups, SourceTime
 from shmflink.metrics.counters import TaskCounters
 from shmflink.network.local import CREDITS_DEFAULT, LocalDoorbell
 from shmflink.taskmanager.assembly import LocalChannels, TaskResources, build_task
+from shmflink.taskmanager.checkpoints import TaskSnapshot
 from shmflink.taskmanager.listener import TaskState
 from shmflink.taskmanager.slot import SLEEP_NS_MAX, Slot
 from shmflink.taskmanager.task import Task
@@ -134,6 +136,8 @@ class InlineJob:
         self._error: BaseException | None = None
         self._states: dict[SubtaskId, TaskState] = {}
         self._open_requests: list[SubtaskId] = []
+        self._ending: set[SubtaskId] = set()  # tasks that wait for all others before they commit
+        self._slot_of: dict[SubtaskId, Slot] = {}
         execution = ExecutionGraph.build(graph, attempt=0, epoch=1, slots_per_taskmanager=max(1, len(graph.vertices)))
         self._slots = [Slot(index, self._doorbell, clock) for index in range(execution.slots)]
         self._slot_of = {task.subtask: self._slots[task.slot] for task in execution.tasks}
@@ -196,6 +200,7 @@ class InlineJob:
     def task_state_changed(self, subtask: SubtaskId, state: TaskState, error: BaseException | None) -> None:
         """The first failure ends the job; later ones follow from it."""
         self._states[subtask] = state
+        self._commit_if_over()
         if state is TaskState.FAILED and self._error is None:
             self._error = error
             for slot in self._slots:
@@ -210,6 +215,29 @@ class InlineJob:
             self._open_requests.append(subtask)
         else:
             self._slot_of[subtask].assign_split(subtask, split, exhausted=exhausted)
+
+    def snapshot_taken(self, snapshot: TaskSnapshot) -> None:
+        """Jobs have no checkpoints here: this is a task's last, of what its sinks still have to commit."""
+        assert snapshot.barrier.checkpoint_id == FINAL_CHECKPOINT_ID, "a checkpoint without a JobManager"
+        for _, operator in snapshot.operators:
+            if operator.pending is not None:
+                operator.pending()
+        self.task_ending(snapshot.subtask)
+
+    def snapshot_given_up(self, subtask: SubtaskId, checkpoint_id: int, reason: str) -> None:
+        """Cannot happen without checkpoints."""
+
+    def task_ending(self, subtask: SubtaskId) -> None:
+        """When nobody has anything else to do, everybody commits."""
+        self._ending.add(subtask)
+        self._commit_if_over()
+
+    def _commit_if_over(self) -> None:
+        over = {task for task, state in self._states.items() if state is TaskState.FINISHED}
+        if self._ending and len(self._ending | over) == len(self._slot_of):
+            self._ending.clear()
+            for slot in self._slots:
+                slot.tell(lambda task: task.checkpoint_completed(FINAL_CHECKPOINT_ID, stops=False))
 
     # --- one turn ---
 

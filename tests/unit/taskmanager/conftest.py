@@ -18,6 +18,7 @@ from shmflink.network.channel import InputGate
 from shmflink.network.local import LocalChannel, LocalInputGate
 from shmflink.operators.base import Operator, OperatorContext
 from shmflink.taskmanager.chain import ChainNode
+from shmflink.taskmanager.checkpoints import TaskSnapshot
 from shmflink.taskmanager.listener import TaskState
 from shmflink.taskmanager.task import OutputEnd, Task
 from shmflink.testing import ManualClock
@@ -30,6 +31,9 @@ class RecordingListener:
     states: list[tuple[SubtaskId, TaskState]] = field(default_factory=list)
     errors: list[BaseException] = field(default_factory=list)
     requests: list[SubtaskId] = field(default_factory=list)
+    snapshots: list[TaskSnapshot] = field(default_factory=list)
+    given_up: list[tuple[SubtaskId, int, str]] = field(default_factory=list)
+    endings: list[SubtaskId] = field(default_factory=list)
 
     def task_state_changed(self, subtask: SubtaskId, state: TaskState, error: BaseException | None) -> None:
         self.states.append((subtask, state))
@@ -38,6 +42,15 @@ class RecordingListener:
 
     def split_requested(self, subtask: SubtaskId) -> None:
         self.requests.append(subtask)
+
+    def snapshot_taken(self, snapshot: TaskSnapshot) -> None:
+        self.snapshots.append(snapshot)
+
+    def snapshot_given_up(self, subtask: SubtaskId, checkpoint_id: int, reason: str) -> None:
+        self.given_up.append((subtask, checkpoint_id, reason))
+
+    def task_ending(self, subtask: SubtaskId) -> None:
+        self.endings.append(subtask)
 
 
 class RecordingPartition:

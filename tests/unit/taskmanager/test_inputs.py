@@ -59,7 +59,7 @@ def test_a_channel_is_blocked_from_its_barrier_until_all_have_delivered_it() -> 
     channels, gates = _gates(2)
     inputs = TaskInputs([(0, gates[0])])
     barrier = Barrier(1, 0)
-    assert inputs.barrier(0, barrier) is None
+    assert inputs.barrier(0, barrier).aligned is None
     channels[0][0].try_push(Batch.of_rows(["after"]))
     channels[0][1].try_push(Batch.of_rows(["before"]))
     taken = inputs.poll()
@@ -67,7 +67,7 @@ def test_a_channel_is_blocked_from_its_barrier_until_all_have_delivered_it() -> 
     assert isinstance(taken[2], Batch)
     assert taken[2].rows() == ["before"]
     assert inputs.poll() is None
-    assert inputs.barrier(1, barrier) == barrier
+    assert inputs.barrier(1, barrier).aligned == barrier
     assert inputs.is_available
 
 
@@ -75,8 +75,8 @@ def test_an_ended_channel_counts_as_aligned() -> None:
     _, gates = _gates(2)
     inputs = TaskInputs([(0, gates[0])])
     inputs.barrier(0, Barrier(1, 0))
-    assert inputs.end_of_data(1) == Barrier(1, 0)
+    assert inputs.end_of_data(1).aligned == Barrier(1, 0)
     assert not inputs.has_ended
-    assert inputs.barrier(0, Barrier(2, 0)) == Barrier(2, 0)
-    assert inputs.end_of_data(0) is None
+    assert inputs.barrier(0, Barrier(2, 0)).aligned == Barrier(2, 0)
+    assert inputs.end_of_data(0).aligned is None
     assert inputs.has_ended

@@ -1,0 +1,212 @@
+"""A task's part in checkpoints: when its state is frozen, what is recorded of its channels, what it hands on.
+
+Freezing is done here, in the slot's thread, between two elements; `checkpoint_writer` does the rest.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from shmflink.checkpoint.handles import FINAL_CHECKPOINT_ID
+from shmflink.checkpoint.state_files import dumps_elements, loads_elements
+from shmflink.core.clock import Clock
+from shmflink.core.elements import BARRIER_UNALIGNED, MIN_TIMESTAMP_MS, Barrier, Element
+from shmflink.core.ids import SubtaskId
+from shmflink.state.operator_state import OperatorStatePart, Redistribution
+from shmflink.state.snapshots import OperatorSnapshot, RestoredState
+from shmflink.taskmanager.barriers import AlignmentEffects
+from shmflink.taskmanager.chain import ChainNode, ChainOutput, pass_barrier
+from shmflink.taskmanager.inputs import TaskInputs
+from shmflink.taskmanager.listener import TaskListener
+
+__all__ = ["NOT_RESTORED", "TaskCheckpoints", "TaskRestore", "TaskSnapshot", "restored_watermark"]
+
+WATERMARK_STATE: Final = "_watermark"
+"""Operator state of a chain's first operator: how far event time was (a restored job must not take rows as early)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSnapshot:
+    """What a task froze for one barrier: by operator id, and what was under way: (edge, producer, elements)."""
+
+    subtask: SubtaskId
+    barrier: Barrier
+    operators: tuple[tuple[str, OperatorSnapshot], ...]
+    channels: tuple[tuple[int, int, list[Element]], ...] = ()
+    key_groups: range = range(0)
+    sync_ns: int = 0
+    alignment_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRestore:
+    """What a task goes on from: states by operator id, and what was under way. `is_finished`: it had ended, as had all
+    subtasks of its vertex.
+    """
+
+    states: Mapping[str, RestoredState] = field(default_factory=dict)
+    channels: tuple[tuple[int, int, Sequence[Element]], ...] = ()
+    is_finished: bool = False
+
+
+NOT_RESTORED: Final = TaskRestore()
+
+
+class TaskCheckpoints:
+    """Used by the slot's thread alone."""
+
+    def __init__(
+        self,
+        subtask: SubtaskId,
+        nodes: Sequence[ChainNode],
+        inputs: TaskInputs | None,
+        places: Sequence[tuple[int, int]],
+        listener: TaskListener,
+        clock: Clock,
+    ) -> None:
+        """`places`: (edge, producing subtask) of each channel of `inputs`. `nodes`: upstream first."""
+        self.stops_id: int | None = None
+        """The savepoint after which nothing more is read."""
+        self._subtask = subtask
+        self._nodes = nodes
+        self._inputs = inputs
+        self._places = places
+        self._listener = listener
+        self._clock = clock
+        self._to_begin: deque[Barrier] = deque()
+        self._announced: dict[int, Barrier] = {}
+        self._last_id = -1
+        self._frozen: list[tuple[str, OperatorSnapshot]] = []
+        self._sync_ns = 0
+        self._aligning_since_ns = -1
+        self._waiting: TaskSnapshot | None = None  # for the record of its channels
+        self._record: dict[int, list[Element]] = {}
+
+    # --- when ---
+
+    def trigger(self, barrier: Barrier, *, stops: bool) -> None:
+        """The JobManager begins a checkpoint. Sources, unaligned tasks and those without open inputs take part now."""
+        if stops:
+            self.stops_id = barrier.checkpoint_id
+        if self._inputs is None or barrier.kind == BARRIER_UNALIGNED or self._inputs.has_ended:
+            self._to_begin.append(barrier)
+        elif barrier.checkpoint_id > self._last_id:
+            self._announced[barrier.checkpoint_id] = barrier
+
+    def inputs_ended(self) -> None:
+        """No barrier will come any more: checkpoints that were waited for begin now."""
+        self._to_begin += [b for n, b in sorted(self._announced.items()) if n > self._last_id]
+        self._announced.clear()
+
+    @property
+    def has_begin(self) -> bool:
+        """True when a checkpoint is to begin as soon as nothing is suspended."""
+        return bool(self._to_begin)
+
+    def take_begin(self) -> Barrier | None:
+        """The barrier with which the task begins by itself; None where it has taken part already."""
+        barrier = self._to_begin.popleft()
+        if barrier.checkpoint_id <= self._last_id:
+            return None
+        return barrier if self._inputs is None else self.effects(self._inputs.start_checkpoint(barrier))
+
+    def effects(self, effects: AlignmentEffects) -> Barrier | None:
+        """The barrier whose snapshot is due now, if any."""
+        if effects.aborted_id is not None:
+            self._give_up(effects.aborted_id, "a newer checkpoint overtook it")
+        if effects.recorded_id is not None:
+            self._recorded()
+        if effects.block and self._aligning_since_ns < 0:
+            self._aligning_since_ns = self._clock.monotonic_ns()
+        return effects.aligned
+
+    def abort(self, checkpoint_id: int) -> None:
+        """The checkpoint will not complete."""
+        self._announced.pop(checkpoint_id, None)
+        self._to_begin = deque(b for b in self._to_begin if b.checkpoint_id != checkpoint_id)
+        self._last_id = max(self._last_id, checkpoint_id)
+        if self._inputs is not None:
+            self._inputs.abort_checkpoint(checkpoint_id)
+        if self._waiting is not None and self._waiting.barrier.checkpoint_id == checkpoint_id:
+            self._drop_waiting()
+        self._aligning_since_ns = -1
+
+    # --- freezing ---
+
+    def snapshot(self, head: ChainNode, barrier: Barrier, watermark_ms: int, *, passes: bool) -> Iterator[ChainOutput]:
+        """Freezes every operator; `passes` the barrier on where the outputs have not ended yet."""
+        self._last_id = barrier.checkpoint_id
+        self._announced.pop(barrier.checkpoint_id, None)
+        aligned_ns = self._clock.monotonic_ns()
+        alignment_ns = aligned_ns - self._aligning_since_ns if self._aligning_since_ns >= 0 else 0
+        self._aligning_since_ns = -1
+        self._frozen, self._sync_ns = [], 0
+        if passes:
+            yield from pass_barrier(head, barrier, lambda node: self._freeze(node, barrier, watermark_ms))
+        else:
+            for node in self._nodes:
+                self._freeze(node, barrier, watermark_ms)
+        frozen = TaskSnapshot(
+            self._subtask,
+            barrier,
+            tuple(self._frozen),
+            (),
+            head.context.key_groups,
+            self._sync_ns,
+            alignment_ns,
+        )
+        self._frozen = []
+        if self._inputs is not None and self._inputs.recording_id == barrier.checkpoint_id:
+            self._waiting = frozen
+        else:
+            self._listener.snapshot_taken(frozen)
+
+    def final_snapshot(self, sinks: Sequence[ChainNode]) -> None:
+        """At the end of a task without checkpoints: what its sinks still have to commit is made ready."""
+        barrier = Barrier(FINAL_CHECKPOINT_ID, 0)
+        operators = tuple((node.context.operator_id, node.operator.snapshot_state(barrier)) for node in sinks)
+        self._listener.snapshot_taken(TaskSnapshot(self._subtask, barrier, operators))
+
+    def _freeze(self, node: ChainNode, barrier: Barrier, watermark_ms: int) -> None:
+        began_ns = self._clock.monotonic_ns()
+        snapshot = node.operator.snapshot_state(barrier)
+        self._sync_ns += self._clock.monotonic_ns() - began_ns
+        if node is self._nodes[0]:
+            part = OperatorStatePart(Redistribution.UNION, [watermark_ms], "watermark")
+            snapshot = replace(snapshot, operator_state={**snapshot.operator_state, WATERMARK_STATE: part})
+        self._frozen.append((node.context.operator_id, snapshot))
+
+    # --- recording ---
+
+    def record(self, channel: int, element: Element) -> None:
+        """Keeps a copy of an element that came after the snapshot and before the barrier of its channel."""
+        self._record.setdefault(channel, []).extend(loads_elements(dumps_elements([element])))
+
+    def _recorded(self) -> None:
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            channels = tuple((*self._places[channel], elements) for channel, elements in sorted(self._record.items()))
+            self._record.clear()
+            self._listener.snapshot_taken(replace(waiting, channels=channels))
+
+    def _give_up(self, checkpoint_id: int, reason: str) -> None:
+        if self._waiting is not None and self._waiting.barrier.checkpoint_id == checkpoint_id:
+            self._drop_waiting()
+        self._listener.snapshot_given_up(self._subtask, checkpoint_id, reason)
+
+    def _drop_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, None
+        self._record.clear()
+        if waiting is not None:
+            for _, snapshot in waiting.operators:
+                for keyed in snapshot.keyed:
+                    keyed.saved(False)
+
+
+def restored_watermark(restored: RestoredState) -> int:
+    """How far event time was in the subtask that was furthest behind."""
+    part = restored.operator_state.get(WATERMARK_STATE)
+    return min(part.elements) if part is not None and part.elements else MIN_TIMESTAMP_MS
