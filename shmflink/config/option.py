@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,6 +18,7 @@ class Kind(enum.StrEnum):
     """The type of an option's value."""
 
     INT = "integer"
+    FLOAT = "number"
     BOOL = "boolean"
     STRING = "string"
     DURATION = "duration"  # as milliseconds
@@ -24,8 +26,16 @@ class Kind(enum.StrEnum):
     MAP = "map"
 
 
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError("expected a finite number")
+    return value
+
+
 _PARSERS: Final[Mapping[Kind, Callable[[str], Any]]] = {
     Kind.INT: lambda text: int(text.strip()),
+    Kind.FLOAT: _finite,
     Kind.BOOL: values.parse_bool,
     Kind.STRING: str,
     Kind.DURATION: values.parse_duration_ms,

@@ -10,7 +10,9 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from shmflink.config.checkpoint_options import CHECKPOINTING_OPTIONS, REFUSED
 from shmflink.config.option import Kind, Option
+from shmflink.config.restart_options import RESTART_OPTIONS
 from shmflink.errors import ConfigurationError
 
 __all__ = [
@@ -222,17 +224,31 @@ OPTIONS: Final[Mapping[str, Option]] = {
         HEARTBEAT_TIMEOUT,
         CANCELLATION_INTERVAL,
         CANCELLATION_TIMEOUT,
+        *CHECKPOINTING_OPTIONS,
+        *RESTART_OPTIONS,
     )
 }
 
-# What tunes PyFlink's bridge between its JVM and Python. There is none here, so nothing is lost by
+# What tunes PyFlink's bridge between its JVM and Python, or other parts that are not here: nothing is lost by
 # ignoring it, and programs that set it stay portable.
 IGNORED_PREFIXES: Final = (
     "python.fn-execution.",
     "python.execution-mode",
     "python.operator-chaining.",
     "python.metric.",
+    "execution.checkpointing.write-buffer-size",
+    "execution.checkpointing.unaligned.interruptible-timers.",
+    "execution.checkpointing.unaligned.max-subtasks-per-channel-state-file",
+    "state.backend.rocksdb.",
+    "state.backend.forst.",
+    "state.latency-track.",
 )
+
+
+def _check_not_refused(key: str, text: str, where: str) -> None:
+    harmless, reason = REFUSED.get(key, ((text.lower(),), ""))
+    if text.strip().lower() not in harmless:
+        raise ConfigurationError(f"{where}: {key} = '{text}' is not possible: {reason}")
 
 
 def _known(key: str) -> Option | None:
@@ -247,8 +263,10 @@ def check_keys(keys: Iterable[str], where: str) -> None:
     for key in keys:
         if _known(key) is not None:
             continue
+        if key in REFUSED:  # with a value that asks for nothing, as `validate` has found
+            continue
         if key.startswith(IGNORED_PREFIXES):
-            _LOG.info("%s: %s is ignored: it tunes PyFlink's bridge to the JVM", where, key)
+            _LOG.info("%s: %s is ignored: it tunes a part of Flink that is not here", where, key)
             continue
         near = difflib.get_close_matches(key, OPTIONS, n=1, cutoff=0.5)
         advice = f"did you mean '{near[0]}'?" if near else "configs/shmflink.yaml lists all options"
@@ -257,6 +275,8 @@ def check_keys(keys: Iterable[str], where: str) -> None:
 
 def validate(settings: Mapping[str, str], where: str) -> None:
     """Checks every key, every value and how they go together; ConfigurationError at the first wrong one."""
+    for key, text in settings.items():
+        _check_not_refused(key, text, where)
     check_keys(settings, where)
     for key, text in settings.items():
         option = _known(key)

@@ -1,0 +1,439 @@
+"""Decides when checkpoints begin, are complete, fail: a pure state machine (Flink's CheckpointCoordinator).
+
+::
+
+    Trigger ─▶ all tasks Acknowledged or TaskFinished ─▶ Store ─▶ Stored ─▶ NotifyCompleted
+       └─ Declined, timeout, a newer one completed, StoreFailed, AttemptEnded ─▶ NotifyAborted, Discard
+
+It lives as long as the job, over all its attempts; ids only grow. Times are ms of one clock that never goes back.
+A checkpoint that is being stored when its attempt ends is waited for (`is_storing`): it may be the one to restart
+from, and its tasks' pending commits must not be thrown away by a restart from an older one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shmflink.checkpoint.events import (
+    Acknowledged,
+    AttemptEnded,
+    AttemptStarted,
+    CheckpointRequested,
+    Declined,
+    Discard,
+    Drain,
+    Effect,
+    Event,
+    FailJob,
+    NotifyAborted,
+    NotifyCompleted,
+    RequestDone,
+    SavepointRequested,
+    Store,
+    Stored,
+    StoreFailed,
+    SwitchToUnaligned,
+    TaskEnding,
+    TaskFinished,
+    Tick,
+    Trigger,
+)
+from shmflink.checkpoint.handles import FINAL_CHECKPOINT_ID
+from shmflink.checkpoint.history import CheckpointCounts, CheckpointHistory, CheckpointRecord, CheckpointState
+from shmflink.checkpoint.pending import PendingCheckpoint, Phase
+from shmflink.checkpoint.settings import CheckpointSettings
+from shmflink.core.elements import BARRIER_ALIGNED, BARRIER_SAVEPOINT, BARRIER_UNALIGNED
+from shmflink.core.ids import SubtaskId
+from shmflink.errors import InternalError
+
+__all__ = ["CheckpointCoordinator"]
+
+
+class CheckpointCoordinator:
+    """One per job. `start_id`: of the first checkpoint, larger than any that the job has ever had."""
+
+    def __init__(self, settings: CheckpointSettings, tasks: Sequence[SubtaskId], start_id: int = 1) -> None:
+        self._settings = settings
+        self._tasks = tuple(tasks)
+        self._next_id = start_id
+        self._pending: dict[int, PendingCheckpoint] = {}
+        self._may_trigger = False
+        self._is_running = False
+        self._finished: set[SubtaskId] = set()
+        self._ending: set[SubtaskId] = set()  # wait for a checkpoint
+        self._leaving: set[SubtaskId] = set()  # had it, and finish now
+        self._is_final_due = False
+        self._stop: SavepointRequested | None = None
+        self._is_stop_saved = False
+        self._waiting_requests: list[int] = []
+        self._next_ms = 0
+        self._last_completed_ms: int | None = None
+        self._last_completed_id = -1
+        self._failures = 0
+        self._history = CheckpointHistory(settings.history)
+        self._now_ms = 0
+
+    # --- what others may know ---
+
+    @property
+    def next_id(self) -> int:
+        """Of the next checkpoint."""
+        return self._next_id
+
+    @property
+    def is_storing(self) -> bool:
+        """A metadata file is being written: a restart waits for Stored or StoreFailed."""
+        return any(pending.phase is Phase.STORING for pending in self._pending.values())
+
+    @property
+    def counts(self) -> CheckpointCounts:
+        return self._history.counts
+
+    @property
+    def last_completed(self) -> CheckpointRecord | None:
+        """What the job would restart from."""
+        return self._history.last_completed
+
+    @property
+    def last_savepoint(self) -> CheckpointRecord | None:
+        return self._history.last_savepoint
+
+    @property
+    def last_failed(self) -> CheckpointRecord | None:
+        return self._history.last_failed
+
+    @property
+    def last_restored_id(self) -> int | None:
+        return self._history.last_restored_id
+
+    @property
+    def history(self) -> tuple[CheckpointRecord, ...]:
+        """What is under way and the latest that are over, the newest first."""
+        running = [p.record(CheckpointState.IN_PROGRESS, self._now_ms) for p in self._pending.values()]
+        return self._history.records(running)
+
+    def next_deadline_ms(self) -> int | None:
+        """When a Tick may do something; None when nothing depends on time."""
+        deadlines = [due for pending in self._pending.values() for due in self._deadlines(pending)]
+        periodic = self._periodic_ms()
+        return min([*deadlines, *([] if periodic is None else [periodic])], default=None)
+
+    # --- events ---
+
+    def handle(self, event: Event, now_ms: int) -> list[Effect]:
+        """What has to happen because of `event`, in this order."""
+        self._now_ms = max(now_ms, self._now_ms)
+        effects = self._react(event)
+        effects += self._expire()
+        effects += self._stop_or_finish()
+        effects += self._serve_requests()
+        return effects + self._trigger_periodic()
+
+    def _react(self, event: Event) -> list[Effect]:
+        match event:
+            case Tick():
+                return []
+            case Acknowledged():
+                return self._acknowledged(event)
+            case Declined(subtask, checkpoint_id, reason):
+                return self._failed(checkpoint_id, f"task {subtask}: {reason}", Phase.IN_PROGRESS)
+            case TaskFinished(subtask):
+                return self._task_finished(subtask)
+            case TaskEnding(subtask):
+                self._ending.add(subtask)
+                self._is_final_due = self._is_over and self._waits_for_another
+                return []
+            case AttemptStarted(tasks, restored_id):
+                return self._attempt_started(tasks, restored_id)
+            case AttemptEnded(reason):
+                return self._attempt_ended(reason)
+            case SavepointRequested():
+                return self._savepoint_requested(event)
+            case CheckpointRequested(request_id):
+                return self._checkpoint_requested(request_id)
+            case Stored(checkpoint_id, path):
+                return self._stored(checkpoint_id, path)
+            case StoreFailed(checkpoint_id, reason):
+                return self._failed(checkpoint_id, f"its metadata file: {reason}", Phase.STORING)
+
+    # --- attempts and tasks ---
+
+    def _attempt_started(self, tasks: tuple[SubtaskId, ...] | None, restored_id: int | None) -> list[Effect]:
+        if self.is_storing:
+            raise InternalError(f"an attempt starts while checkpoints {sorted(self._pending)} are being stored")
+        if tasks is not None:
+            self._tasks = tasks
+        if restored_id is not None:
+            self._history.restored(restored_id)
+        self._finished.clear()
+        self._ending.clear()
+        self._leaving.clear()
+        self._is_final_due = False
+        self._is_running = self._may_trigger = True
+        self._next_ms = self._now_ms + (self._interval_ms or 0)
+        return []
+
+    def _attempt_ended(self, reason: str) -> list[Effect]:
+        self._is_running = self._may_trigger = False
+        effects: list[Effect] = []
+        for pending in [p for p in self._pending.values() if p.phase is Phase.IN_PROGRESS]:
+            effects += self._abort(pending, reason)
+        is_stored = self._is_stop_saved or any(pending.stops for pending in self._pending.values())
+        if self._stop is not None and not is_stored:  # it was draining
+            effects.append(RequestDone(self._stop.request_id, reason=reason))
+        self._stop = None
+        self._is_stop_saved = False
+        effects += [RequestDone(request, reason=reason) for request in self._waiting_requests]
+        self._waiting_requests.clear()
+        return effects
+
+    def _task_finished(self, subtask: SubtaskId) -> list[Effect]:
+        self._finished.add(subtask)
+        self._ending.discard(subtask)
+        self._leaving.discard(subtask)
+        self._is_final_due = self._is_over and self._waits_for_another
+        effects: list[Effect] = []
+        for pending in list(self._pending.values()):
+            pending.finish(subtask)
+            effects += self._store_if_whole(pending)
+        return effects
+
+    @property
+    def _is_over(self) -> bool:
+        """No task has more to read, and some wait for a checkpoint."""
+        return bool(self._ending) and len(self._finished) + len(self._ending) + len(self._leaving) == len(self._tasks)
+
+    @property
+    def _waits_for_another(self) -> bool:
+        """Some task that ends is not served by any checkpoint under way."""
+        covered = {t for pending in self._pending.values() if pending.is_restored_from for t in pending.covers}
+        return not self._ending <= covered
+
+    # --- triggers ---
+
+    @property
+    def _interval_ms(self) -> int | None:
+        interval_ms = self._settings.interval_ms
+        return None if interval_ms is None else max(interval_ms, self._settings.min_pause_ms)
+
+    @property
+    def _has_room(self) -> bool:
+        under_way = sum(not pending.is_savepoint for pending in self._pending.values())
+        return under_way < self._settings.max_concurrent
+
+    def _obstacle(self) -> str | None:
+        """Why no checkpoint or savepoint may begin."""
+        if not self._may_trigger:
+            return "the job is not running"
+        if self._stop is not None:
+            return "the job is being stopped"
+        if len(self._finished) == len(self._tasks):
+            return "the job has finished"
+        if self._finished and not self._settings.after_tasks_finish:
+            return "some tasks have finished, and execution.checkpointing.checkpoints-after-tasks-finish is false"
+        return None
+
+    def _checkpoint_requested(self, request_id: int) -> list[Effect]:
+        obstacle = self._obstacle()
+        if obstacle is not None:
+            return [RequestDone(request_id, reason=obstacle)]
+        self._waiting_requests.append(request_id)
+        return []
+
+    def _savepoint_requested(self, request: SavepointRequested) -> list[Effect]:
+        obstacle = self._obstacle()
+        if obstacle is not None:
+            return [RequestDone(request.request_id, reason=obstacle)]
+        if request.stops or request.drains:
+            self._stop = request
+        return [Drain()] if request.drains else self._trigger_savepoint(request)
+
+    def _trigger_savepoint(self, request: SavepointRequested) -> list[Effect]:
+        stops = request.stops or request.drains
+        return self._trigger(BARRIER_SAVEPOINT, (request.request_id,), request.target, stops)
+
+    def _trigger_checkpoint(self, requests: tuple[int, ...] = ()) -> list[Effect]:
+        begins_unaligned = self._settings.aligned_timeout_ms == 0
+        return self._trigger(BARRIER_UNALIGNED if begins_unaligned else BARRIER_ALIGNED, requests)
+
+    def _trigger(
+        self, kind: int, requests: tuple[int, ...], target: str | None = None, stops: bool = False
+    ) -> list[Effect]:
+        checkpoint_id, self._next_id = self._next_id, self._next_id + 1
+        self._pending[checkpoint_id] = PendingCheckpoint(
+            checkpoint_id=checkpoint_id,
+            barrier_kind=kind,
+            triggered_ms=self._now_ms,
+            waiting=set(self._tasks) - self._finished,
+            finished=set(self._finished),
+            covers=frozenset(self._ending),
+            requests=requests,
+            target=target,
+            stops=stops,
+        )
+        self._history.triggered()
+        return [Trigger(checkpoint_id, kind, target, stops)]
+
+    def _stop_or_finish(self) -> list[Effect]:
+        """The savepoint after a drain, the checkpoint that everybody waits for, or the end of a job without any."""
+        if not self._may_trigger:
+            return []
+        if self._stop is not None and self._stop.drains and not self._is_stop_saved:
+            return self._drained(self._stop)
+        if not self._is_over:
+            return []
+        if not self._settings.has_final_checkpoint:
+            self._leaving |= self._ending
+            self._ending.clear()
+            return [NotifyCompleted(FINAL_CHECKPOINT_ID)]
+        if not self._is_final_due or not self._has_room or (self._stop is not None and not self._is_stop_saved):
+            return []
+        self._is_final_due = False
+        return self._trigger_checkpoint()
+
+    def _drained(self, request: SavepointRequested) -> list[Effect]:
+        if len(self._finished) == len(self._tasks):
+            self._stop = None
+            return [RequestDone(request.request_id, reason="the job has finished")]
+        if any(pending.stops for pending in self._pending.values()) or not self._is_over:
+            return []
+        return self._trigger_savepoint(request)
+
+    def _serve_requests(self) -> list[Effect]:
+        if not self._waiting_requests:
+            return []
+        obstacle = self._obstacle()
+        if obstacle is None and not self._has_room:
+            return []
+        requests, self._waiting_requests = tuple(self._waiting_requests), []
+        if obstacle is not None:
+            return [RequestDone(request, reason=obstacle) for request in requests]
+        return self._trigger_checkpoint(requests)
+
+    def _periodic_ms(self) -> int | None:
+        """When the next periodic checkpoint is to begin; None while something else has to happen before."""
+        if self._interval_ms is None or self._obstacle() is not None or not self._has_room:
+            return None
+        if self._last_completed_ms is None:
+            return self._next_ms
+        return max(self._next_ms, self._last_completed_ms + self._settings.min_pause_ms)
+
+    def _trigger_periodic(self) -> list[Effect]:
+        due_ms, interval_ms = self._periodic_ms(), self._interval_ms
+        if due_ms is None or interval_ms is None or self._now_ms < due_ms:
+            return []
+        self._next_ms += interval_ms
+        if self._next_ms <= self._now_ms:  # late, by a long pause or a slow checkpoint: one makes up for all
+            self._next_ms = self._now_ms + interval_ms
+        return self._trigger_checkpoint()
+
+    # --- the life of one checkpoint ---
+
+    def _deadlines(self, pending: PendingCheckpoint) -> list[int]:
+        if pending.phase is not Phase.IN_PROGRESS:
+            return []
+        aligned_ms = self._settings.aligned_timeout_ms
+        may_switch = aligned_ms is not None and pending.barrier_kind == BARRIER_ALIGNED
+        switch = [pending.triggered_ms + aligned_ms] if may_switch and aligned_ms is not None else []
+        return [pending.triggered_ms + self._settings.timeout_ms, *switch]
+
+    def _expire(self) -> list[Effect]:
+        effects: list[Effect] = []
+        for pending in list(self._pending.values()):
+            expiry, *switch = self._deadlines(pending) or [self._now_ms + 1]
+            if self._now_ms >= expiry:
+                missing = ", ".join(map(str, sorted(pending.waiting)[:5]))
+                reason = f"not complete after {self._settings.timeout_ms} ms; {len(pending.waiting)} tasks have not "
+                effects += self._failed(pending.checkpoint_id, f"{reason}acknowledged it: {missing}", Phase.IN_PROGRESS)
+            elif switch and self._now_ms >= switch[0]:
+                pending.barrier_kind = BARRIER_UNALIGNED
+                effects.append(SwitchToUnaligned(pending.checkpoint_id))
+        return effects
+
+    def _acknowledged(self, ack: Acknowledged) -> list[Effect]:
+        pending = self._pending.get(ack.checkpoint_id)
+        if pending is None or not pending.acknowledge(ack, self._now_ms):
+            return []
+        return self._store_if_whole(pending)
+
+    def _store_if_whole(self, pending: PendingCheckpoint) -> list[Effect]:
+        if pending.phase is not Phase.IN_PROGRESS or pending.waiting:
+            return []
+        if not pending.states:
+            return self._abort(pending, "all tasks had finished before it")
+        pending.phase = Phase.STORING
+        return [
+            Store(
+                pending.checkpoint_id,
+                pending.is_savepoint,
+                pending.target,
+                dict(pending.states),
+                frozenset(pending.finished),
+            )
+        ]
+
+    def _stored(self, checkpoint_id: int, path: str) -> list[Effect]:
+        pending = self._pending.get(checkpoint_id)
+        if pending is None or pending.phase is not Phase.STORING:
+            return []
+        if checkpoint_id < self._last_completed_id and not pending.is_savepoint:
+            return self._abort(pending, "a newer one was complete before")
+        del self._pending[checkpoint_id]
+        self._history.over(pending.record(CheckpointState.COMPLETED, self._now_ms, path=path), pending.is_restored_from)
+        self._failures = 0
+        self._last_completed_ms = self._now_ms
+        effects: list[Effect] = []
+        if pending.is_restored_from:
+            effects = self._completed(pending)
+        return effects + [RequestDone(request, path=path) for request in pending.requests]
+
+    def _completed(self, pending: PendingCheckpoint) -> list[Effect]:
+        self._last_completed_id = pending.checkpoint_id
+        if not self._is_running:
+            return []
+        served = pending.covers & self._ending
+        self._leaving |= served
+        self._ending -= served
+        self._is_stop_saved = self._is_stop_saved or pending.stops
+        effects: list[Effect] = [NotifyCompleted(pending.checkpoint_id, pending.stops)]
+        for older in list(self._pending.values()):
+            is_subsumed = older.phase is Phase.IN_PROGRESS and not older.is_savepoint
+            if is_subsumed and older.checkpoint_id < pending.checkpoint_id:
+                effects += self._abort(older, "a newer one was complete before")
+        return effects
+
+    def _failed(self, checkpoint_id: int, reason: str, phase: Phase) -> list[Effect]:
+        """A failure that counts, unless it is a savepoint's."""
+        pending = self._pending.get(checkpoint_id)
+        if pending is None or pending.phase is not phase:
+            return []
+        effects = self._abort(pending, reason)
+        if pending.is_savepoint or not self._is_running:
+            return effects
+        self._failures += 1
+        tolerable = self._settings.tolerable_failures
+        if self._failures <= tolerable:
+            return effects
+        self._failures = 0
+        text = f"checkpoint {checkpoint_id} failed: {reason} ({tolerable} failures in a row are tolerated: "
+        return effects + self._fail_job(f"{text}execution.checkpointing.tolerable-failed-checkpoints)")
+
+    def _abort(self, pending: PendingCheckpoint, reason: str) -> list[Effect]:
+        del self._pending[pending.checkpoint_id]
+        record = pending.record(CheckpointState.FAILED, self._now_ms, reason=reason)
+        self._history.over(record, is_restored_from=False)
+        effects: list[Effect] = []
+        if self._is_running:
+            effects.append(NotifyAborted(pending.checkpoint_id, reason))
+        effects.append(Discard(pending.checkpoint_id))
+        effects += [RequestDone(request, reason=reason) for request in pending.requests]
+        if pending.stops and self._stop is not None:
+            drains, self._stop = self._stop.drains, None
+            self._next_ms = self._now_ms + (self._interval_ms or 0)
+            if drains and self._is_running:  # its sources have ended for good: only a restart brings them back
+                effects += self._fail_job(f"the savepoint {pending.checkpoint_id} after a drain failed: {reason}")
+        return effects
+
+    def _fail_job(self, reason: str) -> list[Effect]:
+        self._may_trigger = False
+        return [FailJob(reason)]

@@ -1,0 +1,231 @@
+"""What the checkpoint coordinator is told, and what it asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from shmflink.checkpoint.handles import OperatorSubtaskState
+from shmflink.core.ids import SubtaskId
+
+__all__ = [
+    "Acknowledged",
+    "AttemptEnded",
+    "AttemptStarted",
+    "CheckpointRequested",
+    "Declined",
+    "Discard",
+    "Drain",
+    "Effect",
+    "Event",
+    "FailJob",
+    "NotifyAborted",
+    "NotifyCompleted",
+    "RequestDone",
+    "SavepointRequested",
+    "Store",
+    "StoreFailed",
+    "Stored",
+    "SwitchToUnaligned",
+    "TaskEnding",
+    "TaskFinished",
+    "Tick",
+    "Trigger",
+]
+
+# --- events ---
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptStarted:
+    """All tasks run. `tasks` where the attempt has others than the one before (another parallelism).
+
+    `restored_id`: the checkpoint whose state they have.
+    """
+
+    tasks: tuple[SubtaskId, ...] | None = None
+    restored_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed; due at `next_deadline_ms`, harmless at any time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """A task's part is durable. A task says so for all its snapshots before it says that it has finished."""
+
+    subtask: SubtaskId
+    checkpoint_id: int
+    states: tuple[OperatorSubtaskState, ...] = ()
+    sync_ns: int = 0
+    async_ns: int = 0
+    alignment_ns: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """A task's part could not be written."""
+
+    subtask: SubtaskId
+    checkpoint_id: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFinished:
+    """A task has ended normally: where it has not acknowledged a checkpoint, it had ended before the barrier."""
+
+    subtask: SubtaskId
+
+
+@dataclass(frozen=True, slots=True)
+class TaskEnding:
+    """A task has nothing left to do but to commit; it waits for a checkpoint that is triggered after this."""
+
+    subtask: SubtaskId
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnded:
+    """The tasks fail, are cancelled or are over. Checkpoints that are not being stored yet are given up."""
+
+    reason: str = "the job stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class SavepointRequested:
+    """`target`: folder for it, None = the configured one. `stops`: the job ends with it; `drains`: its input ends
+    before.
+    """
+
+    request_id: int
+    target: str | None = None
+    stops: bool = False
+    drains: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointRequested:
+    """A checkpoint as soon as one may be triggered."""
+
+    request_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The metadata file is durable: the checkpoint exists, at `path`."""
+
+    checkpoint_id: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFailed:
+    """The metadata file could not be written: nothing of the checkpoint counts."""
+
+    checkpoint_id: int
+    reason: str
+
+
+Event: TypeAlias = (
+    AttemptStarted
+    | Tick
+    | Acknowledged
+    | Declined
+    | TaskFinished
+    | TaskEnding
+    | AttemptEnded
+    | SavepointRequested
+    | CheckpointRequested
+    | Stored
+    | StoreFailed
+)
+
+# --- effects ---
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """Snapshot the enumerators, make the folders, send TriggerCheckpoint to all TaskManagers.
+
+    `barrier_kind`: `core.elements.BARRIER_*`. `target`: of a savepoint, where one was named.
+    """
+
+    checkpoint_id: int
+    barrier_kind: int
+    target: str | None = None
+    stops: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchToUnaligned:
+    """It was triggered aligned and takes too long: send TriggerCheckpoint again, unaligned, to all."""
+
+    checkpoint_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Write the metadata file; answer with Stored or StoreFailed. `finished`: tasks that had ended before."""
+
+    checkpoint_id: int
+    is_savepoint: bool
+    target: str | None
+    states: Mapping[SubtaskId, tuple[OperatorSubtaskState, ...]]
+    finished: frozenset[SubtaskId]
+
+
+@dataclass(frozen=True, slots=True)
+class NotifyCompleted:
+    """Send CheckpointCompleted: sinks commit; with `stops` sources end.
+
+    It is what the job restarts from, now. A savepoint that does not stop the job is neither told nor restarted from.
+    """
+
+    checkpoint_id: int
+    stops: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NotifyAborted:
+    """Send CheckpointAborted."""
+
+    checkpoint_id: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """Delete what was written for it; nothing refers to it."""
+
+    checkpoint_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class FailJob:
+    """Too many checkpoints in a row have failed, or a drain could not be finished: the attempt fails."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestDone:
+    """Answers a request: `path` of what was written, else the `reason` why not."""
+
+    request_id: int
+    path: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Send DrainSources: sources end, every task waits at its end (TaskEnding) for the savepoint."""
+
+
+Effect: TypeAlias = (
+    Trigger | SwitchToUnaligned | Store | NotifyCompleted | NotifyAborted | Discard | FailJob | RequestDone | Drain
+)

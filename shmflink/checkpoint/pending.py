@@ -1,0 +1,105 @@
+"""A checkpoint under way: who has still to say something, and what the others have said."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+from shmflink.checkpoint.events import Acknowledged
+from shmflink.checkpoint.handles import OperatorSubtaskState, StateFile
+from shmflink.checkpoint.history import CheckpointRecord, CheckpointState
+from shmflink.core.elements import BARRIER_SAVEPOINT, BARRIER_UNALIGNED
+from shmflink.core.ids import SubtaskId
+
+__all__ = ["PendingCheckpoint", "Phase"]
+
+
+class Phase(enum.Enum):
+    """Where a checkpoint is on its way."""
+
+    IN_PROGRESS = "waits for tasks"
+    STORING = "waits for its metadata file"
+
+
+@dataclass(slots=True)
+class PendingCheckpoint:
+    """`waiting`: tasks that have neither acknowledged nor finished. `covers`: those that waited for it at their end."""
+
+    checkpoint_id: int
+    barrier_kind: int
+    triggered_ms: int
+    waiting: set[SubtaskId]
+    finished: set[SubtaskId]
+    covers: frozenset[SubtaskId]
+    requests: tuple[int, ...] = ()
+    target: str | None = None
+    stops: bool = False
+    phase: Phase = Phase.IN_PROGRESS
+    states: dict[SubtaskId, tuple[OperatorSubtaskState, ...]] = field(default_factory=dict)
+    latest_ack_ms: int | None = None
+    bytes_written: int = 0
+    bytes_all: int = 0
+    bytes_in_flight: int = 0
+    sync_ns: int = 0
+    async_ns: int = 0
+    alignment_ns: int = 0
+
+    @property
+    def is_savepoint(self) -> bool:
+        return self.barrier_kind == BARRIER_SAVEPOINT
+
+    @property
+    def is_restored_from(self) -> bool:
+        """Sinks commit for it, and the job goes on from it; not so for a savepoint beside a running job."""
+        return self.stops or not self.is_savepoint
+
+    def acknowledge(self, ack: Acknowledged, now_ms: int) -> bool:
+        """False for one that says nothing new: late, twice, or of a task that had finished."""
+        if self.phase is not Phase.IN_PROGRESS or ack.subtask not in self.waiting:
+            return False
+        self.waiting.discard(ack.subtask)
+        self.states[ack.subtask] = ack.states
+        self.latest_ack_ms = now_ms
+        self.bytes_written += ack.bytes
+        for state in ack.states:
+            in_flight = sum(channel.file.length for channel in state.channels)
+            self.bytes_in_flight += in_flight
+            self.bytes_all += in_flight + sum(file.length for file in _files_of(state))
+        self.sync_ns = max(self.sync_ns, ack.sync_ns)
+        self.async_ns = max(self.async_ns, ack.async_ns)
+        self.alignment_ns = max(self.alignment_ns, ack.alignment_ns)
+        return True
+
+    def finish(self, subtask: SubtaskId) -> None:
+        """The task has ended without having seen the barrier: nothing of it is left to be snapshot."""
+        if self.phase is Phase.IN_PROGRESS and subtask in self.waiting:
+            self.waiting.discard(subtask)
+            self.finished.add(subtask)
+
+    def record(self, state: CheckpointState, now_ms: int, path: str = "", reason: str = "") -> CheckpointRecord:
+        """What is told of it."""
+        return CheckpointRecord(
+            checkpoint_id=self.checkpoint_id,
+            state=state,
+            is_savepoint=self.is_savepoint,
+            is_unaligned=self.barrier_kind == BARRIER_UNALIGNED,
+            triggered_ms=self.triggered_ms,
+            duration_ms=now_ms - self.triggered_ms,
+            latest_ack_ms=self.latest_ack_ms,
+            bytes_written=self.bytes_written,
+            bytes_all=self.bytes_all,
+            bytes_in_flight=self.bytes_in_flight,
+            sync_ns_max=self.sync_ns,
+            async_ns_max=self.async_ns,
+            alignment_ns_max=self.alignment_ns,
+            acknowledged=len(self.states),
+            finished=len(self.finished),
+            subtasks=len(self.states) + len(self.finished) + len(self.waiting),
+            path=path,
+            reason=reason,
+        )
+
+
+def _files_of(state: OperatorSubtaskState) -> list[StateFile]:
+    files = [file for keyed in state.keyed for file in keyed.files]
+    return files + [file for file in (state.operator_state, state.broadcast_state) if file is not None]

@@ -1,0 +1,283 @@
+"""Options of checkpoints, savepoints, recovery and high availability; part of `options.OPTIONS`.
+
+Which of Flink's options are refused, because what they ask for is not there, is written down here as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from shmflink.config.option import Kind, Option
+
+__all__ = [
+    "ALIGNED_CHECKPOINT_TIMEOUT",
+    "CHECKPOINTING_MODE",
+    "CHECKPOINTING_OPTIONS",
+    "CHECKPOINTING_TIMEOUT",
+    "CHECKPOINTS_AFTER_TASKS_FINISH",
+    "CHECKPOINTS_HISTORY",
+    "CHECKPOINT_DIRECTORY",
+    "CHECKPOINT_INTERVAL",
+    "CHECKPOINT_STORAGE",
+    "CREATE_SUBDIR",
+    "DATA_INLINE_THRESHOLD",
+    "EXTERNALIZED_RETENTION",
+    "HA_CLUSTER_ID",
+    "HA_STORAGE_DIRECTORY",
+    "HA_TYPE",
+    "INCREMENTAL",
+    "MAX_CONCURRENT_CHECKPOINTS",
+    "MIN_PAUSE",
+    "NUM_RETAINED",
+    "RECOVERY_CLAIM_MODE",
+    "RECOVERY_IGNORES_UNCLAIMED",
+    "RECOVERY_PATH",
+    "REFUSED",
+    "SAVEPOINT_DIRECTORY",
+    "SNAPSHOT_COMPRESSION",
+    "TOLERABLE_FAILED_CHECKPOINTS",
+    "UNALIGNED",
+    "UNALIGNED_FORCED",
+]
+
+CHECKPOINT_INTERVAL: Final = Option(
+    "execution.checkpointing.interval",
+    Kind.DURATION,
+    None,
+    "How often a checkpoint is triggered. Without it there are no checkpoints, and a failed job does not restart.",
+    minimum=10,
+)
+CHECKPOINTING_MODE: Final = Option(
+    "execution.checkpointing.mode",
+    Kind.STRING,
+    "EXACTLY_ONCE",
+    "EXACTLY_ONCE: after a recovery the state is as if every record had been seen once. AT_LEAST_ONCE: inputs are not "
+    "blocked while barriers arrive, so some records may count twice.",
+    choices=("EXACTLY_ONCE", "AT_LEAST_ONCE"),
+)
+CHECKPOINTING_TIMEOUT: Final = Option(
+    "execution.checkpointing.timeout",
+    Kind.DURATION,
+    600_000,
+    "A checkpoint or savepoint that takes longer is aborted.",
+    minimum=10,
+)
+MIN_PAUSE: Final = Option(
+    "execution.checkpointing.min-pause",
+    Kind.DURATION,
+    0,
+    "At least so much time lies between the completion of one checkpoint and the trigger of the next.",
+)
+MAX_CONCURRENT_CHECKPOINTS: Final = Option(
+    "execution.checkpointing.max-concurrent-checkpoints",
+    Kind.INT,
+    1,
+    "How many checkpoints may be under way at the same time; savepoints do not count.",
+    minimum=1,
+    maximum=1000,
+)
+TOLERABLE_FAILED_CHECKPOINTS: Final = Option(
+    "execution.checkpointing.tolerable-failed-checkpoints",
+    Kind.INT,
+    0,
+    "How many checkpoints in a row may fail before the job fails (and restarts).",
+    minimum=0,
+    maximum=2**31 - 1,
+)
+CHECKPOINT_STORAGE: Final = Option(
+    "execution.checkpointing.storage",
+    Kind.STRING,
+    "FILESYSTEM",
+    "Accepted for Flink's sake: checkpoints are always files. JOBMANAGER (Flink: in its memory) is the same as no "
+    "directory of one's own.",
+    choices=("FILESYSTEM", "JOBMANAGER"),
+    old_keys=("state.checkpoint-storage",),
+)
+CHECKPOINT_DIRECTORY: Final = Option(
+    "execution.checkpointing.dir",
+    Kind.STRING,
+    None,
+    "Folder of the checkpoints, as <dir>/<job id>/chk-<n>. Default: shmflink/checkpoints in $XDG_STATE_HOME "
+    "(~/.local/state).",
+    old_keys=("state.checkpoints.dir",),
+)
+SAVEPOINT_DIRECTORY: Final = Option(
+    "execution.checkpointing.savepoint-dir",
+    Kind.STRING,
+    None,
+    "Folder of savepoints whose request names none.",
+    old_keys=("state.savepoints.dir",),
+)
+NUM_RETAINED: Final = Option(
+    "execution.checkpointing.num-retained",
+    Kind.INT,
+    1,
+    "How many completed checkpoints are kept. With more than one, a corrupted one is survived.",
+    minimum=1,
+    maximum=10_000,
+    old_keys=("state.checkpoints.num-retained",),
+)
+EXTERNALIZED_RETENTION: Final = Option(
+    "execution.checkpointing.externalized-checkpoint-retention",
+    Kind.STRING,
+    "NO_EXTERNALIZED_CHECKPOINTS",
+    "What becomes of the retained checkpoints when the job is cancelled: RETAIN_ON_CANCELLATION keeps them. With "
+    "NO_EXTERNALIZED_CHECKPOINTS they go when the job has failed, too; when it has finished they always go.",
+    choices=("DELETE_ON_CANCELLATION", "RETAIN_ON_CANCELLATION", "NO_EXTERNALIZED_CHECKPOINTS"),
+)
+CREATE_SUBDIR: Final = Option(
+    "execution.checkpointing.create-subdir",
+    Kind.BOOL,
+    True,
+    "Whether the checkpoints of a job lie in a folder with its id. False: only one job may use the folder, ever.",
+    old_keys=("state.checkpoints.create-subdir",),
+)
+INCREMENTAL: Final = Option(
+    "execution.checkpointing.incremental",
+    Kind.BOOL,
+    True,
+    "Whether checkpoints write only what changed since the one before (Flink's default is false).",
+    old_keys=("state.backend.incremental",),
+)
+UNALIGNED: Final = Option(
+    "execution.checkpointing.unaligned.enabled",
+    Kind.BOOL,
+    False,
+    "Whether barriers overtake data, which becomes part of the checkpoint: short checkpoints under back-pressure. "
+    "EXACTLY_ONCE with one concurrent checkpoint only.",
+    old_keys=("execution.checkpointing.unaligned",),
+)
+UNALIGNED_FORCED: Final = Option(
+    "execution.checkpointing.unaligned.forced",
+    Kind.BOOL,
+    False,
+    "Accepted for Flink's sake: unaligned checkpoints work for every graph that can be built.",
+)
+ALIGNED_CHECKPOINT_TIMEOUT: Final = Option(
+    "execution.checkpointing.aligned-checkpoint-timeout",
+    Kind.DURATION,
+    0,
+    "With unaligned checkpoints: each begins aligned and goes on unaligned after so long; 0 = begins unaligned.",
+    old_keys=("execution.checkpointing.alignment-timeout",),
+)
+CHECKPOINTS_AFTER_TASKS_FINISH: Final = Option(
+    "execution.checkpointing.checkpoints-after-tasks-finish",
+    Kind.BOOL,
+    True,
+    "Whether there are checkpoints once some tasks have finished. False: none from then on, and sinks commit what "
+    "came after the last one when the job ends.",
+    old_keys=("execution.checkpointing.checkpoints-after-tasks-finish.enabled",),
+)
+DATA_INLINE_THRESHOLD: Final = Option(
+    "execution.checkpointing.data-inline-threshold",
+    Kind.BYTES,
+    20 * 1024,
+    "State files up to this size become part of the checkpoint's metadata file.",
+    minimum=0,
+    maximum=1 << 20,
+    old_keys=("state.storage.fs.memory-threshold",),
+)
+SNAPSHOT_COMPRESSION: Final = Option(
+    "execution.checkpointing.snapshot-compression",
+    Kind.BOOL,
+    False,
+    "Whether state files are compressed (LZ4 inside Arrow IPC).",
+)
+CHECKPOINTS_HISTORY: Final = Option(
+    "web.checkpoints.history",
+    Kind.INT,
+    10,
+    "How many checkpoints that are over are remembered for showing them.",
+    minimum=0,
+    maximum=10_000,
+)
+RECOVERY_PATH: Final = Option(
+    "execution.state-recovery.path",
+    Kind.STRING,
+    None,
+    "Savepoint or checkpoint that the job starts from (`run -s`).",
+    old_keys=("execution.savepoint.path",),
+)
+RECOVERY_CLAIM_MODE: Final = Option(
+    "execution.state-recovery.claim-mode",
+    Kind.STRING,
+    "NO_CLAIM",
+    "NO_CLAIM: what the job starts from is left alone, and its first checkpoint needs nothing of it. CLAIM: it "
+    "belongs to the job, which deletes it when it is no longer needed.",
+    choices=("NO_CLAIM", "CLAIM"),
+    old_keys=("execution.savepoint-restore-mode",),
+)
+RECOVERY_IGNORES_UNCLAIMED: Final = Option(
+    "execution.state-recovery.ignore-unclaimed-state",
+    Kind.BOOL,
+    False,
+    "Whether state of operators that the program does not have any more is left out (`run -n`) or an error.",
+    old_keys=("execution.savepoint.ignore-unclaimed-state",),
+)
+HA_TYPE: Final = Option(
+    "high-availability.type",
+    Kind.STRING,
+    "NONE",
+    "FILESYSTEM: jobs and the places of their checkpoints are kept in the folder below; a JobManager that starts "
+    "there goes on with them.",
+    choices=("NONE", "FILESYSTEM"),
+    old_keys=("high-availability", "high-availability.mode"),
+)
+HA_STORAGE_DIRECTORY: Final = Option(
+    "high-availability.storageDir",
+    Kind.STRING,
+    None,
+    "Folder of what outlives a JobManager. Default: shmflink/ha in $XDG_STATE_HOME (~/.local/state).",
+)
+HA_CLUSTER_ID: Final = Option(
+    "high-availability.cluster-id",
+    Kind.STRING,
+    "default",
+    "Folder inside high-availability.storageDir: JobManagers with the same one stand in for each other.",
+)
+
+CHECKPOINTING_OPTIONS: Final[tuple[Option, ...]] = (
+    CHECKPOINT_INTERVAL,
+    CHECKPOINTING_MODE,
+    CHECKPOINTING_TIMEOUT,
+    MIN_PAUSE,
+    MAX_CONCURRENT_CHECKPOINTS,
+    TOLERABLE_FAILED_CHECKPOINTS,
+    CHECKPOINT_STORAGE,
+    CHECKPOINT_DIRECTORY,
+    SAVEPOINT_DIRECTORY,
+    NUM_RETAINED,
+    EXTERNALIZED_RETENTION,
+    CREATE_SUBDIR,
+    INCREMENTAL,
+    UNALIGNED,
+    UNALIGNED_FORCED,
+    ALIGNED_CHECKPOINT_TIMEOUT,
+    CHECKPOINTS_AFTER_TASKS_FINISH,
+    DATA_INLINE_THRESHOLD,
+    SNAPSHOT_COMPRESSION,
+    CHECKPOINTS_HISTORY,
+    RECOVERY_PATH,
+    RECOVERY_CLAIM_MODE,
+    RECOVERY_IGNORES_UNCLAIMED,
+    HA_TYPE,
+    HA_STORAGE_DIRECTORY,
+    HA_CLUSTER_ID,
+)
+
+_LOCAL: Final = "the checkpoint folder is on this host already"
+REFUSED: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
+    "execution.checkpointing.interval-during-backlog": ((), "sources do not tell a backlog apart from other input"),
+    "execution.checkpointing.local-backup.enabled": (("false",), _LOCAL),
+    "execution.checkpointing.local-backup.dirs": ((), _LOCAL),
+    "execution.state-recovery.from-local": (("false",), _LOCAL),
+    "execution.checkpointing.file-merging.enabled": (
+        ("false",),
+        "small files go into the metadata file instead: see execution.checkpointing.data-inline-threshold",
+    ),
+    "state.backend.type": (("hashmap",), "state is kept in memory, written incrementally to the checkpoint folder"),
+    "state.backend": (("hashmap",), "state is kept in memory, written incrementally to the checkpoint folder"),
+    "state.changelog.enabled": (("false",), "use short intervals with execution.checkpointing.incremental"),
+}
+"""Flink's options for what is not there: the values (lower case) that ask for nothing; what to say to the others."""

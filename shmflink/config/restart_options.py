@@ -1,0 +1,126 @@
+"""Options of the restart strategies; part of `options.OPTIONS`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shmflink.config.option import Kind, Option
+
+__all__ = [
+    "ATTEMPTS_BEFORE_RESET",
+    "BACKOFF_MULTIPLIER",
+    "FAILURE_RATE_DELAY",
+    "FAILURE_RATE_INTERVAL",
+    "FAILURE_RATE_MAX",
+    "FIXED_DELAY",
+    "FIXED_DELAY_ATTEMPTS",
+    "INITIAL_BACKOFF",
+    "JITTER_FACTOR",
+    "MAX_BACKOFF",
+    "RESET_BACKOFF_THRESHOLD",
+    "RESTART_OPTIONS",
+    "RESTART_STRATEGY",
+]
+
+RESTART_STRATEGY: Final = Option(
+    "restart-strategy.type",
+    Kind.STRING,
+    None,
+    "What happens after a failure: none, fixed-delay, failure-rate or exponential-delay. Default: exponential-delay "
+    "with checkpointing, else none.",
+    choices=("NONE", "OFF", "DISABLE", "FIXED-DELAY", "FAILURE-RATE", "EXPONENTIAL-DELAY"),
+    old_keys=("restart-strategy",),
+)
+FIXED_DELAY_ATTEMPTS: Final = Option(
+    "restart-strategy.fixed-delay.attempts",
+    Kind.INT,
+    1,
+    "How often the job restarts before it fails for good.",
+    minimum=0,
+    maximum=2**31 - 1,
+)
+FIXED_DELAY: Final = Option(
+    "restart-strategy.fixed-delay.delay",
+    Kind.DURATION,
+    1000,
+    "Time between a failure and the restart.",
+)
+FAILURE_RATE_MAX: Final = Option(
+    "restart-strategy.failure-rate.max-failures-per-interval",
+    Kind.INT,
+    1,
+    "The job fails for good with more failures than this in the interval below.",
+    minimum=1,
+    maximum=100_000,
+)
+FAILURE_RATE_INTERVAL: Final = Option(
+    "restart-strategy.failure-rate.failure-rate-interval",
+    Kind.DURATION,
+    60_000,
+    "The time over which failures are counted.",
+    minimum=1,
+)
+FAILURE_RATE_DELAY: Final = Option(
+    "restart-strategy.failure-rate.delay",
+    Kind.DURATION,
+    1000,
+    "Time between a failure and the restart.",
+)
+INITIAL_BACKOFF: Final = Option(
+    "restart-strategy.exponential-delay.initial-backoff",
+    Kind.DURATION,
+    100,
+    "Time between the first failure and the restart (Flink: 1 s; on one host a restart is cheap).",
+    minimum=1,
+)
+MAX_BACKOFF: Final = Option(
+    "restart-strategy.exponential-delay.max-backoff",
+    Kind.DURATION,
+    30_000,
+    "The longest time between a failure and the restart (Flink: 1 min).",
+    minimum=1,
+)
+BACKOFF_MULTIPLIER: Final = Option(
+    "restart-strategy.exponential-delay.backoff-multiplier",
+    Kind.FLOAT,
+    2.0,
+    "By how much the time grows with every failure (Flink: 1.5).",
+    minimum=1,
+)
+RESET_BACKOFF_THRESHOLD: Final = Option(
+    "restart-strategy.exponential-delay.reset-backoff-threshold",
+    Kind.DURATION,
+    600_000,
+    "After so long without a failure the time starts anew (Flink: 1 h).",
+    minimum=1,
+)
+JITTER_FACTOR: Final = Option(
+    "restart-strategy.exponential-delay.jitter-factor",
+    Kind.FLOAT,
+    0.1,
+    "Part of the time that is added or taken off at random.",
+    minimum=0,
+    maximum=1,
+)
+ATTEMPTS_BEFORE_RESET: Final = Option(
+    "restart-strategy.exponential-delay.attempts-before-reset-backoff",
+    Kind.INT,
+    None,
+    "How often the job restarts before it fails for good; counts anew with the time. Default: no limit.",
+    minimum=1,
+)
+
+RESTART_OPTIONS: Final[tuple[Option, ...]] = (
+    RESTART_STRATEGY,
+    FIXED_DELAY_ATTEMPTS,
+    FIXED_DELAY,
+    FAILURE_RATE_MAX,
+    FAILURE_RATE_INTERVAL,
+    FAILURE_RATE_DELAY,
+    INITIAL_BACKOFF,
+    MAX_BACKOFF,
+    BACKOFF_MULTIPLIER,
+    RESET_BACKOFF_THRESHOLD,
+    JITTER_FACTOR,
+    ATTEMPTS_BEFORE_RESET,
+)
