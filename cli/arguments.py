@@ -1,4 +1,5 @@
-"""Whose argument is whose: sorts the words behind `shmflink run` into ours, the job's file and the job's own. Pure.
+"""Whose argument is whose: sorts the words behind `shmflink run` into ours, the job's file and the job's own; and
+tells values that may be left out from the words behind them. Pure.
 
 Our options are recognised on both sides of the file; what we do not know, and everything after `--`, is the job's. An
 option parser alone cannot do that: it would take `-input` for `-i -n -p ut` and then find our `-p` in it.
@@ -23,16 +24,40 @@ _COMMON: Final[Mapping[str, bool | None]] = {
     "--help": False,
 }
 OPTIONS: Final[Mapping[str, Mapping[str, bool | None]]] = {
-    "run": {**_COMMON, "--json": None, "-v": False, "--verbose": False},
+    "run": {
+        **_COMMON,
+        "--json": None,
+        "-v": False,
+        "--verbose": False,
+        "-s": True,
+        "--fromSavepoint": True,
+        "--from-savepoint": True,
+        "-n": False,
+        "--allowNonRestoredState": False,
+        "--allow-non-restored-state": False,
+        "-cm": True,
+        "--claimMode": True,
+        "--claim-mode": True,
+        "-rm": True,
+        "--restoreMode": True,
+    },
     "info": {**_COMMON, "--json": False},
 }
+# Letters that jobs are likely to use themselves: behind the file they are the job's.
+_BEFORE_FILE: Final = frozenset({"-s", "-n", "-cm", "-rm"})
+# Of commands on running jobs, the options whose value may be left out; how such an option is spelt alone.
+_MAY_BE_ALONE: Final[Mapping[str, frozenset[str]]] = {
+    "stop": frozenset({"-p", "--savepointPath", "--savepoint"}),
+    "cancel": frozenset({"-s", "--withSavepoint"}),
+}
+_LONG: Final = {"-p": "--savepointPath", "-s": "--withSavepoint"}
 
 
 def arranged(words: Sequence[str]) -> list[str]:
     """`run OURS... FILE -- THE JOB'S...` for the commands that run a job's file; other commands' words as they are."""
     options = OPTIONS.get(words[0]) if words else None
     if options is None:
-        return list(words)
+        return _with_values(words) if words and words[0] in _MAY_BE_ALONE else list(words)
     ours: list[str] = []
     files: list[str] = []
     jobs: list[str] = []
@@ -43,7 +68,7 @@ def arranged(words: Sequence[str]) -> list[str]:
         if word == "--":
             jobs += rest
             break
-        taken = _own(word, rest, options)
+        taken = [] if has_file and word in _BEFORE_FILE else _own(word, rest, options)
         if taken:
             ours += taken
             has_file |= taken[0] in ("-py", "--python") or taken[0].startswith("--python=")
@@ -70,3 +95,21 @@ def _own(word: str, rest: list[str], options: Mapping[str, bool | None]) -> list
     if word[:2] == "-p" and word[2:].isdigit():
         return ["-p", word[2:]]
     return []
+
+
+def _with_values(words: Sequence[str]) -> list[str]:
+    """`stop JOB --savepoint` and `stop --savepoint JOB` get an empty value; `stop --savepoint DIR JOB` keeps its own.
+
+    The command takes one word, the job: a word behind the option is its value only where the job is somewhere else.
+    """
+    alone = _MAY_BE_ALONE[words[0]]
+    others = [word for word in words[1:] if not word.startswith("-")]
+    out: list[str] = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if word in alone:
+            has_value = bool(rest) and not rest[0].startswith("-") and len(others) > 1
+            word = f"{_LONG.get(word, word)}={rest.pop(0) if has_value else ''}"
+        out.append(word)
+    return out

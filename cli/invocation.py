@@ -14,7 +14,7 @@ from typing import Any
 
 import typer
 
-__all__ = ["Invocation"]
+__all__ = ["Invocation", "recovery_settings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,7 @@ class Invocation:
         parallelism: int | None,
         settings: Sequence[str] | None,
         config: Path | None,
+        overrides: Mapping[str, str] | None = None,
     ) -> Invocation:
         """Puts the pieces together. A wrong one ends the command with a message and exit code 2 (usage)."""
         arguments = list(rest)
@@ -51,6 +52,7 @@ class Invocation:
             configuration["cluster.slots"] = str(slots)
         if parallelism is not None:
             configuration["parallelism.default"] = str(parallelism)
+        configuration.update(overrides or {})
         return Invocation(os.path.abspath(file), tuple(arguments), configuration)
 
     def execute(self) -> None:
@@ -68,6 +70,22 @@ class Invocation:
     def _compiled(self) -> CodeType:
         with open(self.file, "rb") as source:
             return compile(source.read(), self.file, "exec")
+
+
+def recovery_settings(path: str | None, ignores_unclaimed: bool, claim_mode: str | None) -> dict[str, str]:
+    """The options that `run -s PATH -n -cm MODE` stand for. A wrong one ends the command (exit code 2)."""
+    settings: dict[str, str] = {}
+    if path is not None:
+        settings["execution.state-recovery.path"] = path if path.startswith("file:") else os.path.abspath(path)
+    if ignores_unclaimed:
+        settings["execution.state-recovery.ignore-unclaimed-state"] = "true"
+    if claim_mode is not None:
+        if claim_mode.upper() not in ("CLAIM", "NO_CLAIM"):
+            raise typer.BadParameter(f"--claim-mode {claim_mode}: expected claim or no_claim")
+        settings["execution.state-recovery.claim-mode"] = claim_mode.upper()
+    if settings and path is None:
+        raise typer.BadParameter("-n and --claim-mode are for a job that starts from a savepoint: give -s PATH, too")
+    return settings
 
 
 def _collect_garbage_from_here() -> None:

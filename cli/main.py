@@ -22,7 +22,15 @@ _HELP = """Flink's model for one large Linux host: run stream and batch jobs wri
   shmflink run job.py                  run a job on all usable CPUs
   shmflink run job.py --slots 32       on 32 slots: 32 pinned processes
   shmflink run job.py --input data/    what shmflink does not know goes to the job's sys.argv
+  shmflink run -s PATH job.py          start from a savepoint or a checkpoint
   shmflink info job.py                 draw the job's tasks without running it
+
+[bold]Running jobs[/bold] (JOB is an id, the beginning of one, or the job's name)
+
+  shmflink list                        which jobs run, and their last checkpoints
+  shmflink savepoint JOB DIR           write the job's state down; it goes on
+  shmflink stop JOB --savepoint DIR    write it down and end the job
+  shmflink cancel JOB                  end the job
 
 A job is a plain Python file that builds a program with shmflink.datastream (PyFlink's names) and calls
 env.execute(); [bold]python job.py[/bold] runs it as well.
@@ -61,6 +69,14 @@ ConfigFile = Annotated[
     ),
 ]
 
+Job = Annotated[
+    str | None,
+    typer.Argument(metavar="JOB", help="Id of the job, the beginning of its id, or its name.", show_default=False),
+]
+SavepointType = Annotated[
+    str, typer.Option("-type", "--type", metavar="canonical|native", help="Accepted for Flink's sake: both are one.")
+]
+
 
 @app.command(context_settings=_JOB_COMMAND)
 def run(
@@ -77,12 +93,43 @@ def run(
             "--json", metavar="[FILE.json]", help="Writes a summary as JSON: to the file, or to standard error."
         ),
     ] = None,
+    from_savepoint: Annotated[
+        str | None,
+        typer.Option(
+            "-s",
+            "--fromSavepoint",
+            "--from-savepoint",
+            metavar="PATH",
+            help="Savepoint or checkpoint that the job starts from.",
+        ),
+    ] = None,
+    allow_non_restored_state: Annotated[
+        bool,
+        typer.Option(
+            "-n",
+            "--allowNonRestoredState",
+            "--allow-non-restored-state",
+            help="Leaves out state of operators that the job does not have any more.",
+        ),
+    ] = False,
+    claim_mode: Annotated[
+        str | None,
+        typer.Option(
+            "-cm",
+            "--claimMode",
+            "--claim-mode",
+            "-rm",
+            "--restoreMode",
+            metavar="claim|no_claim",
+            help="Who owns what the job starts from; no_claim: it is left alone.  [default: no_claim]",
+        ),
+    ] = None,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Shows logs on standard error.")] = False,
 ) -> None:
     """Runs a job and waits for its end.
 
-    Options are recognised before and after JOB.PY. What shmflink does not know, and everything after --, goes to the
-    job's sys.argv.
+    Long options are recognised before and after JOB.PY, -s, -n and -cm before it. What shmflink does not know, and
+    everything after --, goes to the job's sys.argv.
 
     Ctrl-C cancels cleanly; a second one kills. Exit code: 0 finished, 1 failed, 130 cancelled by Ctrl-C, 143 by
     SIGTERM.
@@ -92,11 +139,14 @@ def run(
       shmflink run examples/word_count.py --slots 4 --output /tmp/counts
 
       shmflink run job.py -p 8 -D execution.runtime-mode=BATCH --json summary.json
+
+      shmflink run -s /backups/savepoint-1a2b3c-4d5e6f job.py -D execution.checkpointing.interval=10s
     """
-    from .invocation import Invocation
+    from .invocation import Invocation, recovery_settings
     from .run import run_job
 
-    invocation = Invocation.of(file, python, context.args, slots, parallelism, settings, config)
+    recovery = recovery_settings(from_savepoint, allow_non_restored_state, claim_mode)
+    invocation = Invocation.of(file, python, context.args, slots, parallelism, settings, config, recovery)
     raise typer.Exit(run_job(invocation, summary, verbose=verbose))
 
 
@@ -117,6 +167,117 @@ def info(
 
     invocation = Invocation.of(file, python, context.args, slots, parallelism, settings, config)
     raise typer.Exit(show_plan(invocation, as_json=as_json))
+
+
+@app.command(name="list")
+def list_(
+    running: Annotated[bool, typer.Option("-r", "--running", help="Only jobs that run or restart.")] = False,
+    scheduled: Annotated[bool, typer.Option("-s", "--scheduled", help="Only jobs that wait for slots.")] = False,
+    everything: Annotated[bool, typer.Option("-a", "--all", help="Also jobs that are over.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, with times in milliseconds.")] = False,
+) -> None:
+    """Lists the jobs of this user on this host, whoever started them.
+
+    On a terminal a table, else Flink's lines. Exit code 1 where a JobManager does not answer.
+    """
+    from .listing import list_jobs
+
+    raise typer.Exit(list_jobs(running=running, scheduled=scheduled, everything=everything, as_json=as_json))
+
+
+@app.command()
+def savepoint(
+    job: Job = None,
+    directory: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[DIR]",
+            help="Folder in which the savepoint gets a folder.  [default: execution.checkpointing.savepoint-dir]",
+            show_default=False,
+        ),
+    ] = None,
+    _type: SavepointType = "canonical",
+) -> None:
+    """Writes a savepoint of a running job, which goes on.
+
+    Examples:
+
+      shmflink savepoint 5f0c /backups
+
+      shmflink run -s /backups/savepoint-5f0c12-8a61d0 job.py
+    """
+    from .verbs import take_savepoint
+
+    raise typer.Exit(take_savepoint(job, directory))
+
+
+@app.command()
+def stop(
+    job: Job = None,
+    directory: Annotated[
+        str | None,
+        typer.Option(
+            "-p",
+            "--savepointPath",
+            "--savepoint",
+            metavar="[DIR]",
+            help="Folder in which the savepoint gets a folder.  [default: execution.checkpointing.savepoint-dir]",
+        ),
+    ] = None,
+    drain: Annotated[
+        bool,
+        typer.Option("-d", "--drain", help="Counts the input as ended: all timers and windows fire before."),
+    ] = False,
+    _type: SavepointType = "canonical",
+) -> None:
+    """Ends a running job with a savepoint.
+
+    Without --drain a job that starts from the savepoint goes on as if nothing had been. With --drain, open windows
+    are closed early: for a job that will not go on.
+
+    Examples:
+
+      shmflink stop "word count" --savepoint /backups
+
+      shmflink stop 5f0c --drain
+    """
+    from .verbs import stop_job
+
+    raise typer.Exit(stop_job(job, directory, drains=drain))
+
+
+@app.command()
+def cancel(
+    job: Job = None,
+    savepoint_directory: Annotated[
+        str | None,
+        typer.Option("-s", "--withSavepoint", metavar="[DIR]", help="Deprecated: use `shmflink stop`."),
+    ] = None,
+) -> None:
+    """Ends a running job without a savepoint. Its sinks commit nothing more; its checkpoints are kept or deleted as
+    execution.checkpointing.externalized-checkpoint-retention says.
+
+    Example: shmflink cancel 5f0c
+    """
+    from .verbs import cancel_job
+
+    raise typer.Exit(cancel_job(job, savepoint_directory, with_savepoint=savepoint_directory is not None))
+
+
+@app.command()
+def checkpoint(
+    job: Job = None,
+    _full: Annotated[
+        bool, typer.Option("-full", "--full", help="Accepted for Flink's sake: the configured kind is taken.")
+    ] = False,
+) -> None:
+    """Takes a checkpoint of a running job now.
+
+    Example: shmflink checkpoint 5f0c
+    """
+    from .verbs import take_checkpoint
+
+    raise typer.Exit(take_checkpoint(job))
 
 
 @app.command()

@@ -14,7 +14,7 @@ from shmflink.rpc.connection import BlockingConnection
 from shmflink.rpc.control_messages import JobList, JobOverview, ListJobs, RequestFailed
 from shmflink.rpc.runtime_folder import connect, control_sockets
 
-__all__ = ["RunningJob", "Survey", "find_job", "request", "survey"]
+__all__ = ["RunningJob", "Survey", "find_job", "request", "running_text", "survey"]
 
 _LIST_TIMEOUT_S: Final = 5.0  # a JobManager that does not answer for so long is stopped, or the machine swaps
 _WAIT_S: Final = 0.2  # how often the caller hears that we still wait
@@ -111,12 +111,16 @@ def find_job(text: str, jobs: Sequence[RunningJob]) -> RunningJob:
         if found:
             raise UsageError(f"'{text}' means {len(found)} jobs; give the id of one:\n{_listed(found)}")
     running = [job for job in jobs if not job.overview.state.is_terminal]
-    if not running:
-        raise UsageError(f"there is no job '{text}': no job of this user runs here (shmflink list)")
     names = {str(job.overview.job_id): job for job in running} | {job.overview.name: job for job in running}
     near = difflib.get_close_matches(text, list(names), n=1)
     hint = f"; did you mean '{near[0]}'?" if near else ""
-    raise UsageError(f"there is no job '{text}'{hint} Running:\n{_listed(running)}")
+    raise UsageError(f"there is no job '{text}'{hint}\n{running_text(jobs)}")
+
+
+def running_text(jobs: Sequence[RunningJob]) -> str:
+    """The jobs that are not over, for an error that asks for one."""
+    running = [job for job in jobs if not job.overview.state.is_terminal]
+    return f"Running:\n{_listed(running)}" if running else "No job of this user runs on this host."
 
 
 def _matching(text: str, jobs: Sequence[RunningJob]) -> list[RunningJob]:

@@ -44,3 +44,28 @@ def test_every_option_of_a_command_is_known(command):
         for name in parameter.opts
     }
     assert set(OPTIONS[command]) - {"--help"} == declared - {"--help"}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("stop JOB --savepoint", "stop JOB --savepoint="),
+        ("stop --savepoint JOB", "stop --savepoint= JOB"),
+        ("stop --savepoint DIR JOB", "stop --savepoint=DIR JOB"),
+        ("stop JOB --savepoint DIR --drain", "stop JOB --savepoint=DIR --drain"),
+        ("stop JOB --savepoint --drain", "stop JOB --savepoint= --drain"),
+        ("stop -p DIR -d JOB", "stop --savepointPath=DIR -d JOB"),
+        ("stop -d JOB", "stop -d JOB"),
+        ("cancel -s JOB", "cancel --withSavepoint= JOB"),
+        ("cancel -s DIR JOB", "cancel --withSavepoint=DIR JOB"),
+        ("savepoint JOB DIR", "savepoint JOB DIR"),
+        ("list -s", "list -s"),
+    ],
+)
+def test_values_that_may_be_left_out(given: str, expected: str) -> None:
+    assert arranged(given.split()) == expected.split()
+
+
+def test_letters_that_jobs_use_too_are_ours_before_the_file_alone() -> None:
+    given = "run -s PATH -n job.py -s 1 -n 2 --claim-mode claim"
+    assert arranged(given.split()) == "run -s PATH -n --claim-mode claim -- job.py -s 1 -n 2".split()

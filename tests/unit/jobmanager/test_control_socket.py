@@ -258,7 +258,7 @@ def test_an_ambiguous_or_unknown_job_is_told_with_what_there_is():
         find_job("a", jobs)
     with pytest.raises(UsageError, match="'counts' means 2 jobs"):
         find_job("counts", jobs)
-    with pytest.raises(UsageError, match=r"there is no job 'count'; did you mean 'counts'\? Running:\n"):
+    with pytest.raises(UsageError, match=r"there is no job 'count'; did you mean 'counts'\?\nRunning:\n"):
         find_job("count", jobs)
-    with pytest.raises(UsageError, match="no job of this user runs here"):
+    with pytest.raises(UsageError, match="No job of this user runs on this host"):
         find_job("count", [])

@@ -1,0 +1,146 @@
+"""`shmflink savepoint`, `stop`, `cancel`, `checkpoint`: asked of a running job over its JobManager's control socket."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from shmflink.client.control_client import RunningJob, find_job, request, running_text, survey
+from shmflink.core.clock import SYSTEM_CLOCK
+from shmflink.errors import RpcError, ShmflinkError
+from shmflink.rpc.control_messages import (
+    CancelRunningJob,
+    CheckpointTaken,
+    JobCancelled,
+    SavepointCompleted,
+    StopJob,
+    TakeCheckpoint,
+    TriggerSavepoint,
+)
+from shmflink.rpc.runtime_folder import runtime_folders
+from shmflink.rpc.states import JobState
+
+from . import numbers
+
+__all__ = ["absolute", "cancel_job", "stop_job", "take_checkpoint", "take_savepoint"]
+
+FAILED: Final = 1
+USAGE: Final = 2
+_RESUME: Final = "You can resume your program from this {what} with the run command: shmflink run -s {path} JOB.PY"
+
+
+def take_savepoint(job: str | None, directory: str | None) -> int:
+    """Writes a savepoint while the job goes on; returns the exit code."""
+
+    def verb(found: RunningJob) -> None:
+        _say(f"Triggering savepoint for job {found.overview.job_id}.")
+        done = _asked(found, TriggerSavepoint(found.overview.job_id, absolute(directory)))
+        assert isinstance(done, SavepointCompleted)
+        _savepoint_line(done.path)
+
+    return _performed(job, verb)
+
+
+def stop_job(job: str | None, directory: str | None, *, drains: bool) -> int:
+    """Writes a savepoint and ends the job with it."""
+
+    def verb(found: RunningJob) -> None:
+        _say(f'Suspending job "{found.overview.job_id}" with a savepoint{" after draining its input" * drains}.')
+        done = _asked(found, StopJob(found.overview.job_id, absolute(directory), drains))
+        assert isinstance(done, SavepointCompleted)
+        _savepoint_line(done.path)
+
+    return _performed(job, verb)
+
+
+def cancel_job(job: str | None, savepoint_directory: str | None, *, with_savepoint: bool) -> int:
+    """Ends the job; with `with_savepoint`, behind a savepoint (Flink's deprecated `cancel -s`)."""
+
+    def verb(found: RunningJob) -> None:
+        job_id = found.overview.job_id
+        path = ""
+        if with_savepoint:
+            _say('DEPRECATION WARNING: Cancelling a job with savepoint is deprecated. Use "stop" instead.')
+            done = _asked(found, TriggerSavepoint(job_id, absolute(savepoint_directory)))
+            assert isinstance(done, SavepointCompleted)
+            path = done.path
+        _say(f"Cancelling job {job_id}.")
+        over = _asked(found, CancelRunningJob(job_id))
+        assert isinstance(over, JobCancelled)
+        if over.state is not JobState.CANCELED:
+            raise RpcError(f"job {job_id} was not cancelled: it is {over.state}")
+        _say(f"Cancelled job {job_id}." + (f" Savepoint stored in {path}." if path else ""))
+
+    return _performed(job, verb)
+
+
+def take_checkpoint(job: str | None) -> int:
+    """Triggers a checkpoint and waits until it is durable."""
+
+    def verb(found: RunningJob) -> None:
+        _say(f"Triggering checkpoint for job {found.overview.job_id}.")
+        done = _asked(found, TakeCheckpoint(found.overview.job_id))
+        assert isinstance(done, CheckpointTaken)
+        _say(f"Checkpoint(CONFIGURED) {done.checkpoint_id} for job {found.overview.job_id} completed.")
+        _say(_RESUME.format(what="checkpoint", path=done.path))
+
+    return _performed(job, verb)
+
+
+def absolute(directory: str | None) -> str:
+    """The folder as the JobManager, which has another working folder, understands it; empty = as configured there."""
+    if not directory:
+        return ""
+    return directory if directory.startswith("file:") else os.path.abspath(directory)
+
+
+def _performed(job: str | None, verb: Callable[[RunningJob], None]) -> int:
+    """Finds the job and does it; what goes wrong is said on standard error."""
+    try:
+        found = survey(runtime_folders(os.environ, os.getuid()), SYSTEM_CLOCK)
+        if job is None:
+            sys.stderr.write(f"which job? Give its id or its name.\n{running_text(found.jobs)}\n")
+            return USAGE
+        verb(find_job(job, found.jobs))
+    except ShmflinkError as error:
+        sys.stdout.flush()
+        sys.stderr.write(f"{error}\n")
+        return FAILED
+    except KeyboardInterrupt:
+        sys.stderr.write("not waiting any longer; what was asked for goes on in the JobManager\n")
+        return 130
+    return 0
+
+
+def _asked(found: RunningJob, message: object) -> Any:
+    with _waiting() as tick:
+        return request(found.socket, message, SYSTEM_CLOCK, tick)
+
+
+@contextmanager
+def _waiting() -> Iterator[Any]:
+    """A function that shows that we wait: a clock on a terminal, else Flink's line, once."""
+    if not sys.stderr.isatty():
+        _say("Waiting for response...")
+        yield None
+        return
+    from rich.console import Console
+
+    began_ns = SYSTEM_CLOCK.monotonic_ns()
+    with Console(stderr=True).status("Waiting for response...") as status:
+        yield lambda: status.update(
+            f"Waiting for response... {numbers.elapsed((SYSTEM_CLOCK.monotonic_ns() - began_ns) / 1e9)}"
+        )
+
+
+def _savepoint_line(path: str) -> None:
+    _say(f"Savepoint completed. Path: file:{path}")
+    _say(_RESUME.format(what="savepoint", path=path))
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
