@@ -47,6 +47,8 @@ class InputDeployment:
     input_index: int
     is_local: bool
     channels: tuple[ChannelDeployment, ...]
+    strategy: ShipStrategy = ShipStrategy.FORWARD
+    key_columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +264,14 @@ def _connect(
 
 def _inputs(edges: list[_Edge], vertex: JobVertex, subtask: int) -> tuple[InputDeployment, ...]:
     return tuple(
-        InputDeployment(e.edge.index, e.edge.input_index, e.is_local, tuple(e.by_consumer.get(subtask, ())))
+        InputDeployment(
+            e.edge.index,
+            e.edge.input_index,
+            e.is_local,
+            tuple(e.by_consumer.get(subtask, ())),
+            e.edge.strategy,
+            e.edge.key_columns,
+        )
         for e in edges
         if e.edge.target == vertex.index
     )

@@ -325,6 +325,7 @@ class DeployTasks:
     working_directory: str
     main_file: str
     tasks: tuple[TaskDeployment, ...]
+    restore_path: str = ""  # folder of the checkpoint that the tasks go on from
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,8 @@ class TaskResources:
     clock: Clock = SYSTEM_CLOCK
     settings: CheckpointSettings = field(default_factory=CheckpointSettings)
     restore: Callable[[TaskDeployment], TaskRestore] = _not_restored
+    job_id: str = ""
+    epoch: int = 0
 
 
 def build_task(deployment: TaskDeployment, resources: TaskResources, slot: Mailbox) -> Task:
@@ -181,6 +183,8 @@ def _context(
         counters=OperatorCounters(resources.status_page, deployment.block + 1 + index),
         key_groups=range_of(subtask, deployment.max_parallelism, deployment.parallelism),
         restored=restore.states.get(op.operator_id, NOTHING_RESTORED),
+        job_id=resources.job_id,
+        epoch=resources.epoch,
     )
 
 

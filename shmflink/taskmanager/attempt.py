@@ -5,20 +5,23 @@ from __future__ import annotations
 import ctypes
 import gc
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from shmflink._core import Arena, Region
+from shmflink.checkpoint.settings import CheckpointSettings
 from shmflink.config.options import GLOBAL_JOB_PARAMETERS
 from shmflink.connectors.base import Split
 from shmflink.core.ids import SubtaskId
 from shmflink.graph.execution_graph import TaskDeployment
 from shmflink.metrics.counters import BLOCK_WORDS, HEADER_WORDS
-from shmflink.rpc.messages import DeployTasks, PrepareAttempt
+from shmflink.rpc.messages import DeployTasks, PrepareAttempt, TriggerCheckpoint
 from shmflink.rpc.states import TaskState
 from shmflink.taskmanager.assembly import TaskResources, build_task
+from shmflink.taskmanager.checkpoint_writer import CheckpointWriter
 from shmflink.taskmanager.listener import TaskListener
 from shmflink.taskmanager.remote_edges import SharedMemoryEdges
+from shmflink.taskmanager.restore import Restore
 from shmflink.taskmanager.slot import Slot
 from shmflink.taskmanager.task import Task
 
@@ -53,6 +56,7 @@ class Attempt:
         self._threads: list[threading.Thread] = []
         self._is_cancelled = False
         self._listener: TaskListener | None = None
+        self._writer: CheckpointWriter | None = None
 
     @property
     def memory_fds(self) -> tuple[int, int]:
@@ -65,9 +69,10 @@ class Attempt:
             region = Region.open(fds[2 * index], self.epoch)
             self._peers[taskmanager] = (region, Arena.open(fds[2 * index + 1], self.epoch))
 
-    def deploy(self, message: DeployTasks, listener: TaskListener) -> None:
+    def deploy(self, message: DeployTasks, listener: TaskListener, writer: CheckpointWriter) -> None:
         """Builds the tasks: user code is loaded, nothing of it runs yet. Each reports INITIALIZING or FAILED."""
         self._listener = listener
+        self._writer = writer
         blocks = len(message.tasks)
         self._page.store(1, [blocks])
         self._page.store(HEADER_WORDS, [0] * (BLOCK_WORDS * blocks))
@@ -92,6 +97,10 @@ class Attempt:
             status_page=self._page,
             configuration=configuration,
             job_parameters=GLOBAL_JOB_PARAMETERS.read(configuration) or {},
+            settings=CheckpointSettings.of(configuration),
+            restore=Restore(message.restore_path).of,
+            job_id=message.job_id.hex,
+            epoch=message.epoch,
         )
 
     def start(self) -> None:
@@ -130,6 +139,30 @@ class Attempt:
         for task in self._tasks:
             task.cancel()
 
+    def trigger_checkpoint(self, message: TriggerCheckpoint) -> None:
+        """Every task that runs hears of it."""
+        assert self._writer is not None, "a checkpoint before the tasks were deployed"
+        self._writer.begins(message.barrier.checkpoint_id, message.location)
+        self._tell(lambda task: task.trigger_checkpoint(message.barrier, stops=message.stops))
+
+    def checkpoint_completed(self, checkpoint_id: int, *, stops: bool) -> None:
+        """Every task that runs hears of it."""
+        self._tell(lambda task: task.checkpoint_completed(checkpoint_id, stops=stops))
+
+    def checkpoint_aborted(self, checkpoint_id: int) -> None:
+        """Every task that runs hears of it."""
+        if self._writer is not None:
+            self._writer.aborted(checkpoint_id)
+        self._tell(lambda task: task.checkpoint_aborted(checkpoint_id))
+
+    def drain(self) -> None:
+        """Sources end; every task waits at its end for one more checkpoint."""
+        self._tell(lambda task: task.drain())
+
+    def _tell(self, action: Callable[[Task], None]) -> None:
+        for slot in dict.fromkeys(self._slot_of.values()):
+            slot.tell(action)
+
     def align(self, subtask: SubtaskId, limit_ms: int) -> None:
         """How far a source may run ahead."""
         self._slot_of[subtask].align(subtask, limit_ms)
@@ -152,6 +185,8 @@ class Attempt:
         for thread in self._threads:
             thread.join()
         self._threads.clear()
+        if self._writer is not None:
+            self._writer.close()
         self._tasks.clear()
         self._slot_of.clear()
         self._slots.clear()

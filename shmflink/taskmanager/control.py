@@ -7,9 +7,11 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final
 
+from shmflink.checkpoint.handles import FINAL_CHECKPOINT_ID
 from shmflink.core import codec
+from shmflink.core.clock import SYSTEM_CLOCK
 from shmflink.core.ids import SubtaskId
-from shmflink.errors import RpcError
+from shmflink.errors import CheckpointError, RpcError
 from shmflink.graph.execution_graph import TaskDeployment
 from shmflink.rpc.connection import BlockingConnection
 from shmflink.rpc.messages import (
@@ -18,18 +20,26 @@ from shmflink.rpc.messages import (
     AttemptPrepared,
     AttemptReleased,
     CancelTasks,
+    CheckpointAborted,
+    CheckpointCompleted,
+    CheckpointDeclined,
     ConnectPeers,
     DeployTasks,
+    DrainSources,
     PrepareAttempt,
     ReleaseAttempt,
     Shutdown,
     SplitRequested,
     StartTasks,
+    TaskEnding,
     TaskStateChanged,
+    TriggerCheckpoint,
 )
 from shmflink.rpc.states import TaskState
 from shmflink.rpc.wire import Received
 from shmflink.taskmanager.attempt import Attempt
+from shmflink.taskmanager.checkpoint_writer import CheckpointWriter
+from shmflink.taskmanager.checkpoints import TaskSnapshot
 from shmflink.taskmanager.failures import failure_of
 
 __all__ = ["Control"]
@@ -46,6 +56,7 @@ class _Listener:
         self._epoch = epoch
         self._deployments = deployments
         self._send = send
+        self.writer = CheckpointWriter(epoch, SYSTEM_CLOCK, send, self._write_failed, self.task_ending)
 
     def task_state_changed(self, subtask: SubtaskId, state: TaskState, error: BaseException | None) -> None:
         failure = None if error is None else failure_of(error, self._deployments[subtask])
@@ -56,6 +67,27 @@ class _Listener:
 
     def split_requested(self, subtask: SubtaskId) -> None:
         self._send(SplitRequested(self._epoch, subtask))
+
+    def snapshot_taken(self, snapshot: TaskSnapshot) -> None:
+        self.writer.put(snapshot)
+
+    def snapshot_given_up(self, subtask: SubtaskId, checkpoint_id: int, reason: str) -> None:
+        failure = failure_of(CheckpointError(reason), self._deployments[subtask])
+        self._send(CheckpointDeclined(self._epoch, subtask, checkpoint_id, failure))
+
+    def task_ending(self, subtask: SubtaskId) -> None:
+        self._send(TaskEnding(self._epoch, subtask))
+
+    def _write_failed(self, subtask: SubtaskId, checkpoint_id: int, error: BaseException) -> None:
+        """A checkpoint is declined and the task goes on; without its last one it has failed."""
+        if checkpoint_id == FINAL_CHECKPOINT_ID:
+            self._send(
+                TaskStateChanged(self._epoch, subtask, TaskState.FAILED, failure_of(error, self._deployments[subtask]))
+            )
+        else:
+            self._send(
+                CheckpointDeclined(self._epoch, subtask, checkpoint_id, failure_of(error, self._deployments[subtask]))
+            )
 
 
 class Control:
@@ -121,7 +153,7 @@ class Control:
                 self._attempt = self._listener = None
                 self._send(AttemptReleased(epoch))
             case _:
-                raise RpcError(f"the JobManager cannot say {type(message).__name__}")
+                _take_part(attempt, message)
 
     def _prepare(self, message: PrepareAttempt) -> None:
         try:
@@ -139,7 +171,7 @@ class Control:
         self._listener = _Listener(
             message.epoch, {deployment.subtask: deployment for deployment in message.tasks}, self._send
         )
-        attempt.deploy(message, self._listener)
+        attempt.deploy(message, self._listener, self._listener.writer)
 
     def _assign_split(self, attempt: Attempt, message: AssignSplit) -> None:
         try:
@@ -149,3 +181,18 @@ class Control:
             self._listener.task_state_changed(message.subtask, TaskState.FAILED, error)
             return
         attempt.assign_split(message.subtask, split, exhausted=message.exhausted)
+
+
+def _take_part(attempt: Attempt, message: object) -> None:
+    """What the JobManager says about checkpoints."""
+    match message:
+        case TriggerCheckpoint():
+            attempt.trigger_checkpoint(message)
+        case CheckpointCompleted(_, checkpoint_id, stops):
+            attempt.checkpoint_completed(checkpoint_id, stops=stops)
+        case CheckpointAborted(_, checkpoint_id):
+            attempt.checkpoint_aborted(checkpoint_id)
+        case DrainSources():
+            attempt.drain()
+        case _:
+            raise RpcError(f"the JobManager cannot say {type(message).__name__}")

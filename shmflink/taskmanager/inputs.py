@@ -67,8 +67,10 @@ class TaskInputs:
 
     def restore(self, watermark_ms: int, elements: Iterable[tuple[int, Element]]) -> None:
         """Goes on from a checkpoint: its watermark, and (channel, element) that were under way."""
-        for valve in (*self._valves, *([self._combined] if self._combined else [])):
+        for valve in self._valves:
             valve.restore(watermark_ms)
+        if self._combined is not None:
+            self._combined.restore(watermark_ms)
         self._restored.extend(elements)
 
     def barrier(self, channel: int, barrier: Barrier) -> AlignmentEffects:

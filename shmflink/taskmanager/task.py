@@ -199,6 +199,12 @@ class Task:
         """Something outside may have changed (a mailbox was woken)."""
         if self._source is not None:
             self._source.wake()
+        if self.state is TaskState.RUNNING:
+            try:
+                for sink in self._sinks:
+                    sink.raise_failure()
+            except (Exception, SystemExit) as error:
+                self._fail(error)
 
     def assign_split(self, split: Split | None, *, exhausted: bool) -> None:
         """The answer to a split request."""

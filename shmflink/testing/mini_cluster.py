@@ -142,7 +142,14 @@ class InlineJob:
         self._slots = [Slot(index, self._doorbell, clock) for index in range(execution.slots)]
         self._slot_of = {task.subtask: self._slots[task.slot] for task in execution.tasks}
         self._enumerators = self._make_enumerators()
-        resources = TaskResources(listener=self, local=LocalChannels(credits), configuration=configuration, clock=clock)
+        resources = TaskResources(
+            listener=self,
+            local=LocalChannels(credits),
+            configuration=configuration,
+            clock=clock,
+            job_id=graph.job_id.hex,
+            epoch=execution.epoch,
+        )
         self._tasks: list[Task] = []
         for deployment in execution.tasks:
             slot = self._slots[deployment.slot]
