@@ -12,6 +12,7 @@ from shmflink.connectors.arrow_tables import ArrowSource
 from shmflink.connectors.base import Source
 from shmflink.connectors.file_system.source import FileSource
 from shmflink.connectors.generator import GeneratorSource
+from shmflink.connectors.socket_text import SocketTextSource
 from shmflink.core.typeinfo import TypeInformation
 from shmflink.errors import TypeMismatchError
 
@@ -85,6 +86,13 @@ class ReadMethods:
         """
         source = GeneratorSource(function, rows, schema, batch_rows=batch_rows, rows_per_second=rows_per_second)
         return self._source_of(source, "Generator")
+
+    def socket_text_stream(self, host: str, port: int, delimiter: str = "\n", max_retries: int = 0) -> DataStream:
+        """*shmflink only.* Records of text that a TCP server sends, at most once; arguments as of `SocketTextSource`.
+
+        Flink's `socketTextStream`, which PyFlink lacks.
+        """
+        return self._source_of(SocketTextSource(host, port, delimiter, max_retries), "Socket Stream")
 
     def _files(self, kind: str, make: Callable[..., Source], paths: Paths, options: dict[str, Any]) -> DataStream:
         given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)

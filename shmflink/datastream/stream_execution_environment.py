@@ -6,6 +6,7 @@ PyFlink: `pyflink.datastream.stream_execution_environment`.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Final
 
@@ -24,6 +25,7 @@ from shmflink.core.typeinfo import TypeInformation
 from shmflink.core.watermark_strategy import WatermarkStrategy
 from shmflink.datastream.collect import CloseableIterator
 from shmflink.datastream.data_stream import DataStream
+from shmflink.datastream.delivery import delivery_warnings
 from shmflink.datastream.execution_mode import RuntimeExecutionMode
 from shmflink.datastream.job_environment import job_environment
 from shmflink.datastream.not_yet import SaysWhatIsMissing
@@ -244,6 +246,8 @@ class StreamExecutionEnvironment(ReadMethods, SaysWhatIsMissing):
 
     def _submit(self, job_name: str | None) -> JobClient:
         job_graph = self._job_graph(job_name)
+        for text in delivery_warnings(self.program.transformations, self._configuration.to_dict()):
+            warnings.warn(text, stacklevel=3)
         self.program.transformations.clear()
         return current_executor().submit(job_graph, self._configuration.to_dict())
 

@@ -1,0 +1,143 @@
+"""One TCP connection that a thread of its own reads, so that a silent or hanging peer never holds up a slot.
+
+Nothing here knows of sources: bytes in, bounded; the owner takes them when it likes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from shmflink.errors import ResourceError
+
+__all__ = ["BUFFER_BYTES_MAX", "CONNECT_TIMEOUT_S", "RETRY_DELAY_S", "SocketStream", "Taken"]
+
+BUFFER_BYTES_MAX: Final = 4 << 20
+"""What was received and not taken yet. Beyond it nothing is received, and TCP slows the sender down."""
+
+CONNECT_TIMEOUT_S: Final = 10.0
+RETRY_DELAY_S: Final = 0.5
+_RECEIVE_BYTES: Final = 256 << 10
+_JOIN_TIMEOUT_S: Final = 0.25  # only a name server can keep the thread longer; it is a daemon
+
+Taken = tuple[bytes, bool, bool]
+"""Bytes; whether the connection ended behind them; whether the stream did, too."""
+
+
+class SocketStream:
+    """The bytes of a connection, and of those that follow it when it breaks.
+
+    `wake` is called from the thread whenever there is something to `take`. One thread takes.
+    """
+
+    def __init__(self, host: str, port: int, max_retries: int, wake: Callable[[], None]) -> None:
+        """Begins to connect. `max_retries`: attempts after one that failed or ended, negative = without end.
+
+        A connection that gave something makes the count begin anew.
+        """
+        self._host = host
+        self._port = port
+        self._max_retries = max_retries
+        self._wake = wake
+        self._condition = threading.Condition()
+        self._pieces: deque[bytes] = deque()  # an empty one where a connection ended
+        self._size = 0
+        self._has_ended = False
+        self._error: OSError | None = None
+        self._socket: socket.socket | None = None
+        self._is_closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"socket {host}:{port}", daemon=True)
+        self._thread.start()
+
+    def take(self) -> Taken:
+        """What has come since, up to the end of its connection; never waits.
+
+        Raises:
+            ResourceError: no connection could be made, and there are no retries left.
+        """
+        taken = []
+        has_broken = False
+        with self._condition:
+            while self._pieces and not has_broken:
+                taken.append(self._pieces.popleft())
+                has_broken = not taken[-1]
+            data = b"".join(taken)
+            self._size -= len(data)
+            has_ended = self._has_ended and not self._pieces
+            error = self._error
+            self._condition.notify()
+        if error is not None and has_ended and not taken:
+            raise ResourceError(
+                f"{self._host}:{self._port}: no connection after {self._max_retries + 1} attempts: {error}. "
+                "Start the server first, or give the source max_retries"
+            ) from error
+        return data, has_broken, has_ended and error is None
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Received and not taken."""
+        return self._size
+
+    def close(self) -> None:
+        """Ends thread and connection."""
+        self._is_closed.set()
+        with self._condition:
+            if self._socket is not None:
+                with contextlib.suppress(OSError):
+                    self._socket.shutdown(socket.SHUT_RDWR)
+            self._condition.notify()
+        self._thread.join(_JOIN_TIMEOUT_S)
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._is_closed.is_set():
+            error: OSError | None = None
+            try:
+                has_received = self._receive_all()
+            except OSError as raised:
+                error, has_received = raised, False
+            failures = 1 if has_received else failures + 1
+            if 0 <= self._max_retries < failures:
+                self._end(error)
+                return
+            self._is_closed.wait(RETRY_DELAY_S)
+
+    def _receive_all(self) -> bool:
+        """One connection, from its beginning to its end; whether anything came. Raises OSError where none is made."""
+        made = socket.create_connection((self._host, self._port), CONNECT_TIMEOUT_S)
+        with made:
+            made.settimeout(None)
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # a peer that vanished is noticed in the end
+            with self._condition:
+                self._socket = made
+            has_received = False
+            try:
+                while not self._is_closed.is_set() and (piece := made.recv(_RECEIVE_BYTES)):
+                    has_received = True
+                    self._put(piece)
+            except OSError:
+                pass  # a reset connection has ended; what came is there
+            finally:
+                with self._condition:
+                    self._socket = None
+                    self._pieces.append(b"")
+        self._wake()
+        return has_received
+
+    def _put(self, piece: bytes) -> None:
+        """Waits while the buffer is full: nothing is received meanwhile."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._size < BUFFER_BYTES_MAX or self._is_closed.is_set())
+            self._pieces.append(piece)
+            self._size += len(piece)
+        self._wake()
+
+    def _end(self, error: OSError | None) -> None:
+        with self._condition:
+            self._has_ended = True
+            self._error = error
+        self._wake()
