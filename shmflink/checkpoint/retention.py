@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from shmflink.checkpoint.handles import OperatorSubtaskState
 from shmflink.checkpoint.manifest import Manifest, files_of, files_of_subtask
+from shmflink.checkpoint.state_files import created_at
 
 __all__ = ["Deletions", "Retention", "is_shared"]
 
@@ -47,15 +48,20 @@ class Retention:
         for state in states:
             self._use((file.path for file in files_of_subtask(state) if is_shared(file.path)), checkpoint_id)
 
-    def complete(self, manifest: Manifest) -> Deletions:
-        """A checkpoint is durable. Its deletions are made after that, never before (C10)."""
+    def complete(self, manifest: Manifest, shared_files: Iterable[str] = ()) -> Deletions:
+        """A checkpoint is durable. Its deletions are made after that, never before (C10).
+
+        `shared_files`: those in the folder, as manifests name them. Among them are some of which no acknowledgement
+        ever came; written for a checkpoint older than the oldest retained one, they follow the rule above as well.
+        """
         paths = _shared_paths(manifest)
         self._use(paths, manifest.checkpoint_id)
         self._retained = dict(sorted({**self._retained, manifest.checkpoint_id: paths}.items()))
         subsumed = tuple(self._retained)[: -self._num_retained]
         for checkpoint_id in subsumed:
             del self._retained[checkpoint_id]
-        return Deletions(subsumed, self._garbage())
+        unknown = self._never_acknowledged(shared_files)
+        return Deletions(subsumed, self._garbage() + unknown)
 
     def abort(self, checkpoint_id: int) -> Deletions:
         """A checkpoint will never complete. Its shared files stay: the next one may refer to them."""
@@ -89,6 +95,11 @@ class Retention:
         for path in garbage:
             del self._last_used[path]
         return garbage
+
+    def _never_acknowledged(self, shared_files: Iterable[str]) -> tuple[str, ...]:
+        oldest = next(iter(self._retained))
+        unknown = (path for path in shared_files if path not in self._last_used)
+        return tuple(path for path in unknown if (created := created_at(path)) is not None and created < oldest)
 
 
 def is_shared(path: str) -> bool:

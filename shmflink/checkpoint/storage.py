@@ -75,6 +75,8 @@ class CheckpointStorage:
             os.makedirs(os.path.dirname(self.directory), exist_ok=True)
             self._mkdir(self.directory)
             self._mkdir(self.shared_directory)
+            self._ops.fsync_dir(os.path.dirname(self.directory))
+            self._ops.fsync_dir(self.directory)
         except OSError as error:
             raise _failed("the checkpoint folder", self.directory, "made", error) from error
         self._lock = DirectoryLock(self.directory)
