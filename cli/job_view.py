@@ -8,10 +8,11 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
 from shmflink.graph.job_graph import JobGraph
-from shmflink.rpc.messages import JobEnded, JobProgress, SourceProgress
+from shmflink.rpc.messages import CheckpointSummary, JobEnded, JobProgress, SourceProgress
 
 from . import numbers
 from .bottleneck import bottleneck
+from .checkpoints import checkpoint_text, end_text, restarts_text
 from .summary import OperatorTotals, TaskTotals, by_task, rows_of
 
 if TYPE_CHECKING:
@@ -43,13 +44,19 @@ class JobView:
         self._began_ns = now_ns
         self._samples: deque[_Sample] = deque()
         self._sources: tuple[SourceProgress, ...] = ()
+        self._checkpoints: CheckpointSummary | None = None
+        self._restarts = 0
 
     def progressed(self, progress: JobProgress, now_ns: int) -> None:
         """Takes new counters; forgets those older than the window."""
         self._samples.append(_Sample(now_ns, by_task(progress.tasks)))
         while len(self._samples) > 2 and now_ns - self._samples[1].at_ns >= _WINDOW_NS:
             self._samples.popleft()
+        if progress.restarts != self._restarts:  # counters begin anew with the attempt
+            self._samples = deque([self._samples[-1]])
         self._sources = progress.sources
+        self._checkpoints = progress.checkpoints
+        self._restarts = progress.restarts
 
     def live(self, now_ns: int, height: int) -> RenderableType:
         """The picture while the job runs, in at most `height` lines: tasks alone where operators do not fit."""
@@ -61,23 +68,31 @@ class JobView:
             return Text(f"starting  {numbers.elapsed(seconds)}")
         tasks, recent, span_s = self._now()
         lines = len(tasks) + sum(len(task.operators) for task in tasks if len(task.operators) > 1)
-        table = _table(tasks, recent, span_s, with_operators=lines + len(self._sources) + 4 <= height)
+        table = _table(tasks, recent, span_s, with_operators=lines + len(self._sources) + 5 <= height)
         rows = rows_of(tasks)
         head = (
             f"{numbers.count(rows)} rows  {numbers.count(rows_of(recent) / span_s)} rows/s  {numbers.elapsed(seconds)}"
         )
+        if self._restarts:
+            head += f"  {restarts_text(self._restarts)}"
         parts: list[Any] = [Text(head, style="bold"), table]
         parts += [_progress_line(source, seconds) for source in self._sources if source.total > 0]
+        if self._checkpoints is not None:
+            parts.append(Text(f"checkpoint {checkpoint_text(self._checkpoints)}"))
         parts.append(Text(bottleneck(recent, self._upstream), style="italic"))
         return Group(*parts)
 
     def ended(self, ended: JobEnded) -> RenderableType:
         """What the job did, and where its time went."""
         from rich.console import Group
+        from rich.text import Text
 
         tasks = by_task(ended.tasks)
         seconds = max(ended.runtime_ms, 1) / 1000
-        return Group(_table(tasks, tasks, seconds, with_operators=True), *_time_lines(tasks))
+        parts: list[Any] = [_table(tasks, tasks, seconds, with_operators=True), *_time_lines(tasks)]
+        if text := end_text(ended):
+            parts.append(Text(text))
+        return Group(*parts)
 
     def _now(self) -> tuple[list[TaskTotals], list[TaskTotals], float]:
         """Totals, what was added to them lately, and in how many seconds."""

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shmflink.client.control_client import RunningJob, survey
 from shmflink.core.clock import SYSTEM_CLOCK
-from shmflink.rpc.messages import CheckpointSummary
 from shmflink.rpc.runtime_folder import runtime_folders
 from shmflink.rpc.states import JobState
 
 from . import numbers
+from .checkpoints import checkpoint_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-__all__ = ["as_lines", "as_table", "checkpoint_text", "list_jobs"]
+__all__ = ["as_lines", "as_table", "list_jobs"]
 
 _RULER: Final = 62
 _SHORT_ID: Final = 12
@@ -107,17 +107,6 @@ def as_table(jobs: Sequence[RunningJob], width: int) -> RenderableType:
             checkpoint_text(job.checkpoints),
         )
     return table
-
-
-def checkpoint_text(checkpoints: CheckpointSummary | None) -> str:
-    """`#7 3.20 s ago, took 0.05 s, 1.2 MiB; 2 failed`; what there is to say of a job's checkpoints."""
-    if checkpoints is None:
-        return "checkpointing is off"
-    failed = f"; {checkpoints.failed} failed" if checkpoints.failed else ""
-    if checkpoints.last_id is None:
-        return f"none yet{failed}"
-    age, took = (numbers.elapsed(ms / 1000) for ms in (checkpoints.last_age_ms, checkpoints.last_duration_ms))
-    return f"#{checkpoints.last_id} {age} ago, took {took}, {numbers.size(checkpoints.last_bytes)}{failed}"
 
 
 def _as_dict(job: RunningJob) -> dict[str, Any]:

@@ -69,6 +69,41 @@ ConfigFile = Annotated[
     ),
 ]
 
+Summary = Annotated[
+    str | None,
+    typer.Option("--json", metavar="[FILE.json]", help="Writes a summary as JSON: to the file, or to standard error."),
+]
+FromSavepoint = Annotated[
+    str | None,
+    typer.Option(
+        "-s",
+        "--fromSavepoint",
+        "--from-savepoint",
+        metavar="PATH",
+        help="Savepoint or checkpoint that the job starts from.",
+    ),
+]
+AllowNonRestoredState = Annotated[
+    bool,
+    typer.Option(
+        "-n",
+        "--allowNonRestoredState",
+        "--allow-non-restored-state",
+        help="Leaves out state of operators that the job does not have any more.",
+    ),
+]
+ClaimMode = Annotated[
+    str | None,
+    typer.Option(
+        "-cm",
+        "--claimMode",
+        "--claim-mode",
+        "-rm",
+        "--restoreMode",
+        metavar="claim|no_claim",
+        help="Who owns what the job starts from; no_claim: it is left alone.  [default: no_claim]",
+    ),
+]
 Job = Annotated[
     str | None,
     typer.Argument(metavar="JOB", help="Id of the job, the beginning of its id, or its name.", show_default=False),
@@ -87,43 +122,10 @@ def run(
     parallelism: Parallelism = None,
     settings: Settings = None,
     config: ConfigFile = None,
-    summary: Annotated[
-        str | None,
-        typer.Option(
-            "--json", metavar="[FILE.json]", help="Writes a summary as JSON: to the file, or to standard error."
-        ),
-    ] = None,
-    from_savepoint: Annotated[
-        str | None,
-        typer.Option(
-            "-s",
-            "--fromSavepoint",
-            "--from-savepoint",
-            metavar="PATH",
-            help="Savepoint or checkpoint that the job starts from.",
-        ),
-    ] = None,
-    allow_non_restored_state: Annotated[
-        bool,
-        typer.Option(
-            "-n",
-            "--allowNonRestoredState",
-            "--allow-non-restored-state",
-            help="Leaves out state of operators that the job does not have any more.",
-        ),
-    ] = False,
-    claim_mode: Annotated[
-        str | None,
-        typer.Option(
-            "-cm",
-            "--claimMode",
-            "--claim-mode",
-            "-rm",
-            "--restoreMode",
-            metavar="claim|no_claim",
-            help="Who owns what the job starts from; no_claim: it is left alone.  [default: no_claim]",
-        ),
-    ] = None,
+    summary: Summary = None,
+    from_savepoint: FromSavepoint = None,
+    allow_non_restored_state: AllowNonRestoredState = False,
+    claim_mode: ClaimMode = None,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Shows logs on standard error.")] = False,
 ) -> None:
     """Runs a job and waits for its end.

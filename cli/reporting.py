@@ -11,6 +11,7 @@ from shmflink.graph.job_graph import JobGraph
 from shmflink.rpc.messages import JobEnded, JobProgress
 
 from . import numbers
+from .checkpoints import delivery_text, end_text
 from .job_view import JobView
 from .summary import RunRecord, by_task, rows_of
 
@@ -27,6 +28,8 @@ class PlainReporter:
     def job_submitted(self, graph: JobGraph) -> None:
         self._names[str(graph.job_id)] = graph.name
         self._line(f"Job has been submitted with JobID {graph.job_id}")
+        if delivery := delivery_text(graph, graph.configuration):
+            self._line(f"Delivery guarantee: {delivery}")
 
     def job_progressed(self, progress: JobProgress) -> None:
         """A log file has no use for a line that changes."""
@@ -38,6 +41,8 @@ class PlainReporter:
             self._line(f"Job Runtime: {ended.runtime_ms} ms")
         else:
             self._line(f"Job with JobID {ended.job_id} is {ended.state} after {ended.runtime_ms} ms.")
+        if text := end_text(ended):
+            self._line(f"{text[0].upper()}{text[1:]}")
 
     def close(self) -> None:
         """Nothing is held."""
@@ -68,6 +73,8 @@ class TerminalReporter:
             now_ns = SYSTEM_CLOCK.monotonic_ns()
             self._view = JobView(graph, now_ns)
             self._console.print(f"[dim]job[/dim] {graph.job_id} [bold]{graph.name}[/bold]")
+            if delivery := delivery_text(graph, graph.configuration):
+                self._console.print(f"delivery guarantee: {delivery}", style="dim", markup=False)
             # What the job itself prints stays the job's: nothing is captured.
             self._live = Live(
                 self._view.live(now_ns, self._console.height),

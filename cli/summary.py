@@ -107,6 +107,8 @@ def _job_as_dict(name: str, ended: JobEnded) -> dict[str, Any]:
         "runtime_ms": ended.runtime_ms,
         "failure": None if ended.failure is None else ended.failure.message,
         "rows": rows_of(tasks),
+        "restarts": ended.restarts,
+        "checkpoints": None if ended.checkpoints is None else asdict(ended.checkpoints),
         "tasks": [_task_as_dict(one) for one in tasks],
     }
 

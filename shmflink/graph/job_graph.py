@@ -55,6 +55,7 @@ class ChainedOperator:
     input_tag: str | None = None
     watermarks: bytes = b""  # of sources: the pickled WatermarkStrategy; empty where there is none
     alignment: tuple[str, int, int] | None = None  # of sources: group, greatest drift and update interval in ms
+    delivery: str = ""  # of sources and sinks: what holds there after a restart: exactly-once, at-least-once, ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from shmflink.connectors.base import Sink, Source
 from shmflink.core.codec import dumps_function
 from shmflink.core.ids import JobId, OperatorId
 from shmflink.errors import JobGraphError
@@ -44,7 +45,8 @@ def build_job_graph(
     """
     environment = environment or JobEnvironment()
     chains = _chains(graph)
-    vertices = tuple(chain.vertex(index, dumps) for index, chain in enumerate(chains.values()))
+    configuration = environment.configuration
+    vertices = tuple(chain.vertex(index, dumps, configuration) for index, chain in enumerate(chains.values()))
     _check_co_location(vertices)
     return JobGraph(
         job_id=job_id or JobId.random(),
@@ -101,7 +103,7 @@ class _Chain:
             self.position[node.id] = len(self.links)
             self.links.append(_Link([node], node.payload))
 
-    def vertex(self, index: int, dumps: Callable[[Any, str], bytes]) -> JobVertex:
+    def vertex(self, index: int, dumps: Callable[[Any, str], bytes], configuration: Mapping[str, str]) -> JobVertex:
         head = self.links[0].nodes[0]
         return JobVertex(
             index=index,
@@ -110,10 +112,12 @@ class _Chain:
             max_parallelism=head.max_parallelism or default_max_parallelism(head.parallelism),
             slot_sharing_group=head.slot_sharing_group,
             co_location_group=next((n.co_location_group for n in self.nodes if n.co_location_group), None),
-            operators=self._operators(dumps),
+            operators=self._operators(dumps, configuration),
         )
 
-    def _operators(self, dumps: Callable[[Any, str], bytes]) -> tuple[ChainedOperator, ...]:
+    def _operators(
+        self, dumps: Callable[[Any, str], bytes], configuration: Mapping[str, str]
+    ) -> tuple[ChainedOperator, ...]:
         children: dict[int, list[int]] = {}
         for position, link in enumerate(self.links[1:], start=1):
             assert link.input is not None
@@ -130,6 +134,7 @@ class _Chain:
                 input_tag=link.input.output_tag if link.input is not None and position else None,
                 watermarks=_watermarks(link.nodes[0], dumps),
                 alignment=_alignment(link.nodes[0]),
+                delivery=_delivery(link.nodes[0], configuration),
             )
             for position, link in enumerate(self.links)
         )
@@ -158,6 +163,13 @@ def _alignment(node: StreamNode) -> tuple[str, int, int] | None:
     group, drift, interval = alignment
     interval_ms = _ALIGNMENT_INTERVAL_MS if interval is None else interval.to_millis()
     return group, drift.to_millis(), interval_ms
+
+
+def _delivery(node: StreamNode, configuration: Mapping[str, str]) -> str:
+    """What holds at this end of the job when it was restarted from a checkpoint; empty for operators in between."""
+    if isinstance(node.payload, Source):
+        return "exactly-once" if node.payload.is_replayable else "at-most-once"
+    return node.payload.delivery_guarantee(configuration).value if isinstance(node.payload, Sink) else ""
 
 
 def _what(node: StreamNode) -> str:

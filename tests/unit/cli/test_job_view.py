@@ -10,7 +10,7 @@ from shmflink.cli.job_view import JobView
 
 from shmflink.core.ids import JobId
 from shmflink.graph.job_graph import JobEdge, JobGraph, JobVertex, ShipStrategy
-from shmflink.rpc.messages import JobEnded, JobProgress, OperatorSummary, SourceProgress, TaskSummary
+from shmflink.rpc.messages import CheckpointSummary, JobEnded, JobProgress, OperatorSummary, SourceProgress, TaskSummary
 from shmflink.rpc.states import JobState, TaskState
 
 SECOND = 1_000_000_000
@@ -73,3 +73,17 @@ def test_the_end_says_where_the_time_went() -> None:
     assert lines[1].split()[:2] == ["40", "%"]
     assert lines[1].endswith("  sort")
     assert any(line.endswith("held up by what is behind") and "38 %" in line for line in lines)
+
+
+def test_checkpoints_and_restarts_are_part_of_the_picture() -> None:
+    view = JobView(graph(), 0)
+    last = CheckpointSummary(7, 2, 1, 7, "/c/chk-7", 3200, 50, 2048)
+    view.progressed(JobProgress(JOB, tasks(9_000, 9)), 9 * SECOND)
+    assert "checkpoint" not in rendered(view.live(9 * SECOND, 40))
+    view.progressed(JobProgress(JOB, tasks(1_000, 1), checkpoints=last, restarts=2), 10 * SECOND)
+    text = rendered(view.live(10 * SECOND, 40))
+    assert "restarted 2 times" in text
+    assert "checkpoint #7 3.20 s ago, took 0.05 s, 2.0 KiB; 2 failed" in text
+    assert "-8,000" not in text, "the counters of another attempt are not compared"
+    ended = JobEnded(JOB, JobState.FINISHED, 10_000, None, tasks(11_000, 10), last, 2)
+    assert "restarted 2 times, 7 checkpoints (2 failed), last at /c/chk-7" in rendered(view.ended(ended))

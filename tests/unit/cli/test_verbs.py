@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
 from rich.console import Console
 from shmflink.cli import listing, verbs
-from shmflink.cli.listing import as_table, checkpoint_text
+from shmflink.cli.listing import as_table
 from shmflink.cli.main import app
 from typer.testing import CliRunner
 
@@ -136,12 +135,6 @@ def test_the_table_tells_of_the_last_checkpoint_and_shortens_ids_where_there_is_
     assert ID.hex not in narrow
     assert ID.hex[:12] in narrow
     assert "#7 3.20 s ago, took 0.05 s, 1.2 MiB; 2 failed" in narrow
-
-
-def test_what_can_be_said_of_checkpoints():
-    assert checkpoint_text(None) == "checkpointing is off"
-    assert checkpoint_text(CheckpointSummary()) == "none yet"
-    assert checkpoint_text(replace(CheckpointSummary(), failed=3)) == "none yet; 3 failed"
 
 
 def test_savepoint(run, peer, monkeypatch, tmp_path):
