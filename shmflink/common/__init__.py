@@ -13,6 +13,7 @@ from shmflink.common.job_client import JobClient
 from shmflink.common.job_execution_result import JobExecutionResult
 from shmflink.common.job_id import JobID
 from shmflink.common.job_status import JobStatus
+from shmflink.common.restart_strategy import RestartStrategies, RestartStrategyConfiguration
 from shmflink.common.serialization import (
     ByteArraySchema,
     DeserializationSchema,
@@ -40,6 +41,8 @@ __all__ = [
     "JobExecutionResult",
     "JobID",
     "JobStatus",
+    "RestartStrategies",
+    "RestartStrategyConfiguration",
     "Row",
     "RowKind",
     "SerializationSchema",

@@ -5,9 +5,17 @@ Imports everything below; nothing of shmflink but `testing` and the command line
 
 from __future__ import annotations
 
+from shmflink.datastream.checkpoint_config import CheckpointConfig
+from shmflink.datastream.checkpoint_storage import (
+    CheckpointStorage,
+    FileSystemCheckpointStorage,
+    JobManagerCheckpointStorage,
+)
+from shmflink.datastream.checkpointing_mode import CheckpointingMode
 from shmflink.datastream.connected_streams import BroadcastConnectedStream, BroadcastStream, ConnectedStreams
 from shmflink.datastream.data_stream import CloseableIterator, DataStream, DataStreamSink, KeyedStream
 from shmflink.datastream.execution_mode import RuntimeExecutionMode
+from shmflink.datastream.externalized_checkpoint_retention import ExternalizedCheckpointRetention
 from shmflink.datastream.functions import (
     AggregateFunction,
     AllWindowFunction,
@@ -33,6 +41,7 @@ from shmflink.datastream.functions import (
 )
 from shmflink.datastream.output_tag import OutputTag
 from shmflink.datastream.slot_sharing_group import MemorySize, SlotSharingGroup
+from shmflink.datastream.state_backend import EmbeddedRocksDBStateBackend, HashMapStateBackend, StateBackend
 from shmflink.datastream.stream_execution_environment import StreamExecutionEnvironment
 from shmflink.datastream.time_domain import TimeDomain
 from shmflink.datastream.timerservice import TimerService
@@ -55,6 +64,9 @@ __all__ = [
     "BroadcastConnectedStream",
     "BroadcastProcessFunction",
     "BroadcastStream",
+    "CheckpointConfig",
+    "CheckpointStorage",
+    "CheckpointingMode",
     "CloseableIterator",
     "CoFlatMapFunction",
     "CoMapFunction",
@@ -63,10 +75,15 @@ __all__ = [
     "CountWindow",
     "DataStream",
     "DataStreamSink",
+    "EmbeddedRocksDBStateBackend",
+    "ExternalizedCheckpointRetention",
+    "FileSystemCheckpointStorage",
     "FilterFunction",
     "FlatMapFunction",
     "Function",
     "GlobalWindow",
+    "HashMapStateBackend",
+    "JobManagerCheckpointStorage",
     "KeySelector",
     "KeyedBroadcastProcessFunction",
     "KeyedCoProcessFunction",
@@ -84,6 +101,7 @@ __all__ = [
     "RuntimeContext",
     "RuntimeExecutionMode",
     "SlotSharingGroup",
+    "StateBackend",
     "StreamExecutionEnvironment",
     "TimeDomain",
     "TimeWindow",

@@ -23,6 +23,7 @@ from shmflink.connectors.collection import CollectionSource
 from shmflink.core.batch import Batch
 from shmflink.core.typeinfo import TypeInformation
 from shmflink.core.watermark_strategy import WatermarkStrategy
+from shmflink.datastream.checkpoint_methods import CheckpointMethods
 from shmflink.datastream.collect import CloseableIterator
 from shmflink.datastream.data_stream import DataStream
 from shmflink.datastream.delivery import delivery_warnings
@@ -45,28 +46,13 @@ __all__ = ["StreamExecutionEnvironment"]
 _DEFAULT_JOB_NAME: Final = "Flink Streaming Job"
 
 
-class StreamExecutionEnvironment(ReadMethods, SaysWhatIsMissing):
+class StreamExecutionEnvironment(ReadMethods, CheckpointMethods, SaysWhatIsMissing):
     """Records a program and runs it. Every setting is a key of its configuration.
 
     `program` is for the streams of this environment.
     """
 
-    MISSING: ClassVar[Mapping[str, str]] = dict.fromkeys(
-        (
-            "enable_checkpointing",
-            "get_checkpoint_config",
-            "get_checkpoint_interval",
-            "get_checkpointing_mode",
-            "get_checkpointing_consistency_mode",
-            "is_unaligned_checkpoints_enabled",
-            "is_force_unaligned_checkpoints",
-            "set_default_savepoint_directory",
-            "get_default_savepoint_directory",
-            "enable_changelog_state_backend",
-            "is_changelog_state_backend_enabled",
-        ),
-        "there are no checkpoints yet",
-    ) | {
+    MISSING: ClassVar[Mapping[str, str]] = {
         "set_python_requirements": "install the requirements where shmflink is installed",
         "add_python_archive": "add its content with add_python_file(), or install it",
         "set_python_executable": "workers run the Python that runs the program",

@@ -39,6 +39,54 @@ StreamExecutionEnvironment
     from_source(source, watermark_strategy, source_name, type_info=None)
     from_collection(collection, type_info=None)
     close()
+    get_checkpoint_config()
+    enable_checkpointing(interval, mode=None)
+    get_checkpoint_interval()
+    get_checkpointing_mode()
+    get_checkpointing_consistency_mode()
+    enable_changelog_state_backend(enabled)
+    is_changelog_state_backend_enabled()
+    set_default_savepoint_directory(directory)
+    get_default_savepoint_directory()
+    is_unaligned_checkpoints_enabled()
+    is_force_unaligned_checkpoints()
+CheckpointConfig
+    is_checkpointing_enabled()
+    get_checkpointing_mode()
+    set_checkpointing_mode(checkpointing_mode)
+    get_checkpoint_interval()
+    set_checkpoint_interval(checkpoint_interval)
+    get_checkpoint_timeout()
+    set_checkpoint_timeout(checkpoint_timeout)
+    get_min_pause_between_checkpoints()
+    set_min_pause_between_checkpoints(min_pause_between_checkpoints)
+    get_max_concurrent_checkpoints()
+    set_max_concurrent_checkpoints(max_concurrent_checkpoints)
+    is_fail_on_checkpointing_errors()
+    set_fail_on_checkpointing_errors(fail_on_checkpointing_errors)
+    get_tolerable_checkpoint_failure_number()
+    set_tolerable_checkpoint_failure_number(tolerable_checkpoint_failure_number)
+    set_externalized_checkpoint_retention(retention_mode)
+    is_externalized_checkpoints_enabled()
+    get_externalized_checkpoint_retention()
+    is_unaligned_checkpoints_enabled()
+    enable_unaligned_checkpoints(enabled=True)
+    disable_unaligned_checkpoints()
+    set_aligned_checkpoint_timeout(alignment_timeout)
+    get_aligned_checkpoint_timeout()
+    set_alignment_timeout(alignment_timeout)
+    get_alignment_timeout()
+    set_force_unaligned_checkpoints(force_unaligned_checkpoints=True)
+    is_force_unaligned_checkpoints()
+FileSystemCheckpointStorage
+    get_checkpoint_path()
+    get_savepoint_path()
+    get_min_file_size_threshold()
+    get_write_buffer_size()
+JobManagerCheckpointStorage
+    get_checkpoint_path()
+    get_max_state_size()
+    get_savepoint_path()
 DataStream
     get_name()
     name(name)
@@ -168,13 +216,8 @@ NOT_IN_THIS_VERSION = """
 DataStream: add_sink cache
 KeyedStream: add_sink cache
 StreamExecutionEnvironment: add_python_archive add_source create_input
-StreamExecutionEnvironment: enable_changelog_state_backend enable_checkpointing get_checkpoint_config
-StreamExecutionEnvironment: get_checkpoint_interval get_checkpointing_consistency_mode get_checkpointing_mode
-StreamExecutionEnvironment: get_default_savepoint_directory is_changelog_state_backend_enabled
-StreamExecutionEnvironment: is_force_unaligned_checkpoints
-StreamExecutionEnvironment: is_unaligned_checkpoints_enabled register_cached_file
-StreamExecutionEnvironment: set_default_local_parallelism
-StreamExecutionEnvironment: set_default_savepoint_directory set_python_executable set_python_requirements
+StreamExecutionEnvironment: register_cached_file set_default_local_parallelism
+StreamExecutionEnvironment: set_python_executable set_python_requirements
 """
 
 
@@ -222,6 +265,15 @@ def test_what_is_exported_is_pyflinks() -> None:
     only_here = {"AllWindowFunction", "AllWindowedStream", "CloseableIterator", "Function", "ProcessAllWindowFunction"}
     assert set(api.__all__) - only_here <= {
         "AggregateFunction",
+        "CheckpointConfig",
+        "CheckpointStorage",
+        "CheckpointingMode",
+        "EmbeddedRocksDBStateBackend",
+        "ExternalizedCheckpointRetention",
+        "FileSystemCheckpointStorage",
+        "HashMapStateBackend",
+        "JobManagerCheckpointStorage",
+        "StateBackend",
         "BroadcastConnectedStream",
         "BroadcastProcessFunction",
         "BroadcastStream",

@@ -153,7 +153,6 @@ def test_jars_are_refused(env: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("enable_checkpointing", "there are no checkpoints yet"),
         ("set_python_requirements", "install the requirements"),
         ("add_source", r"use from_source\(\)"),
     ],

@@ -1,0 +1,79 @@
+"""Where checkpoints are kept (PyFlink: `pyflink.datastream.checkpoint_storage`).
+
+As in PyFlink 2, nothing takes these objects: the options `execution.checkpointing.storage` and
+`execution.checkpointing.dir` decide.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+__all__ = ["CheckpointStorage", "FileSystemCheckpointStorage", "JobManagerCheckpointStorage"]
+
+
+class CheckpointStorage:
+    """A place for checkpoints."""
+
+
+class JobManagerCheckpointStorage(CheckpointStorage):
+    """No folder of one's own. Flink keeps state in its JobManager's memory; here it lies in the user's state folder."""
+
+    DEFAULT_MAX_STATE_SIZE: ClassVar = 5 * 1024 * 1024
+
+    def __init__(self, checkpoint_path: str | None = None, max_state_size: int | None = None) -> None:
+        self._path = checkpoint_path
+        self._max_state_size = self.DEFAULT_MAX_STATE_SIZE if max_state_size is None else max_state_size
+
+    def get_checkpoint_path(self) -> str | None:
+        return self._path
+
+    def get_max_state_size(self) -> int:
+        """What Flink would allow; there is no limit here."""
+        return self._max_state_size
+
+    def get_savepoint_path(self) -> str | None:
+        """Always None: `execution.checkpointing.savepoint-dir` decides."""
+        return None
+
+    def __str__(self) -> str:
+        return f"JobManagerCheckpointStorage(checkpoints to: {self._path!r}, max state size: {self._max_state_size})"
+
+
+class FileSystemCheckpointStorage(CheckpointStorage):
+    """A folder."""
+
+    MAX_FILE_STATE_THRESHOLD: ClassVar = 1024 * 1024
+
+    def __init__(
+        self,
+        checkpoint_path: str | None = None,
+        file_state_size_threshold: int | None = None,
+        write_buffer_size: int = -1,
+    ) -> None:
+        """`file_state_size_threshold`: smaller state lies in the metadata file; None = as configured."""
+        if checkpoint_path is None:
+            raise ValueError("checkpoint_path must not be None")
+        threshold = -1 if file_state_size_threshold is None else file_state_size_threshold
+        if not -1 <= threshold <= self.MAX_FILE_STATE_THRESHOLD:
+            raise ValueError(f"file_state_size_threshold: -1 to {self.MAX_FILE_STATE_THRESHOLD}, got {threshold}")
+        self._path = checkpoint_path
+        self._threshold = threshold
+        self._write_buffer_size = write_buffer_size
+
+    def get_checkpoint_path(self) -> str:
+        return self._path
+
+    def get_savepoint_path(self) -> str | None:
+        """Always None: `execution.checkpointing.savepoint-dir` decides."""
+        return None
+
+    def get_min_file_size_threshold(self) -> int:
+        """Bytes; Flink's default where none was given."""
+        return 20 * 1024 if self._threshold < 0 else self._threshold
+
+    def get_write_buffer_size(self) -> int:
+        """Bytes; Flink's default where none was given. Files are written whole here."""
+        return 4096 if self._write_buffer_size < 0 else self._write_buffer_size
+
+    def __str__(self) -> str:
+        return f"FileSystemCheckpointStorage(checkpoints to: {self._path!r}, threshold: {self._threshold})"
