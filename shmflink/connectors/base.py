@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Boundedness",
     "Committer",
+    "DeliveryGuarantee",
     "Poll",
     "Sink",
     "SinkWriter",
@@ -37,6 +38,14 @@ class Boundedness(enum.Enum):
 
     BOUNDED = "BOUNDED"
     CONTINUOUS_UNBOUNDED = "CONTINUOUS_UNBOUNDED"
+
+
+class DeliveryGuarantee(enum.Enum):
+    """How often a record is visible at its destination when the job was restarted on the way (PyFlink's)."""
+
+    EXACTLY_ONCE = "exactly-once"
+    AT_LEAST_ONCE = "at-least-once"
+    NONE = "none"
 
 
 class Poll(enum.Enum):
@@ -196,9 +205,21 @@ class SinkWriter(ABC):
         """
         return tuple
 
-    def snapshot(self) -> Sequence[Any]:
-        """Picklable states of the writer at a barrier, after `prepare_commit`; dealt out anew on a restore."""
-        return ()
+    def snapshot(self) -> Callable[[], Sequence[Any]]:
+        """Called after `prepare_commit`, as it is; gives picklable states of the writer, dealt out anew on a restore.
+
+        Not called at a savepoint, from which several jobs may go on: see `prepare_savepoint`.
+        """
+        return tuple
+
+    def prepare_savepoint(self, checkpoint_id: int) -> Callable[[], Sequence[Any]]:
+        """As `prepare_commit`, and everything written so far becomes a committable."""
+        return self.prepare_commit(checkpoint_id)
+
+    @property
+    def has_uncommitted(self) -> bool:
+        """True while rows were written that are in no committable yet."""
+        return False
 
     @property
     def is_available(self) -> bool:
@@ -206,7 +227,9 @@ class SinkWriter(ABC):
         return True
 
     def finish(self) -> None:  # noqa: B027  many have nothing to finish
-        """Normal end: makes what was written visible. `is_finished` tells when that is done."""
+        """Normal end: where there is no committer, makes what was written visible. `is_finished` tells when that is
+        done. `prepare_commit` may follow.
+        """
 
     @property
     def is_finished(self) -> bool:
@@ -226,6 +249,9 @@ class Committer(ABC):
         Whatever it raises fails the task; after the restart the same committables come again.
         """
 
+    def abandon(self, committables: Sequence[Any]) -> None:  # noqa: B027  many leave it to `remove_leftovers`
+        """Frees what they stand for: the job failed, and no checkpoint knows them. Must not raise."""
+
     def close(self) -> None:  # noqa: B027  many have nothing to free
         """Frees connections. Called once."""
 
@@ -242,8 +268,17 @@ class Sink(ABC):
         return self.create_writer(context)
 
     def create_committer(self, context: OperatorContext) -> Committer | None:
-        """None for a sink whose writers make no committables."""
+        """None for a sink whose writers make no committables, in the job that `context` is of."""
         return None
+
+    def remove_leftovers(self, context: OperatorContext, kept: Sequence[Any]) -> None:  # noqa: B027  see above
+        """Frees what earlier attempts of this job staged, but for what `kept` stands for: all committables and writer
+        states of the checkpoint that all subtasks go on from. Called by one subtask, in a thread that may block.
+        """
+
+    def delivery_guarantee(self, configuration: Mapping[str, str]) -> DeliveryGuarantee:
+        """What holds for this sink's records in a job with this configuration, when its sources can go back."""
+        return DeliveryGuarantee.AT_LEAST_ONCE
 
     @property
     def fixed_parallelism(self) -> int | None:

@@ -6,8 +6,10 @@ import contextlib
 import queue
 import threading
 from collections.abc import Callable
-from typing import Any, Final
+from concurrent.futures import CancelledError, Future
+from typing import Any, Final, TypeVar
 
+from shmflink.errors import ResourceError
 from shmflink.operators.base import Mailbox
 
 __all__ = ["JOIN_TIMEOUT_SECONDS", "Outbox"]
@@ -15,6 +17,23 @@ __all__ = ["JOIN_TIMEOUT_SECONDS", "Outbox"]
 JOIN_TIMEOUT_SECONDS: Final = 5.0
 
 _END: Final = object()
+
+T = TypeVar("T")
+
+
+class _Call:
+    """Something to run in its turn, for somebody who waits for the result."""
+
+    def __init__(self, action: Callable[[], Any]) -> None:
+        self._action = action
+        self.result: Future[Any] = Future()
+
+    def run(self) -> None:
+        try:
+            self.result.set_result(self._action())
+        except BaseException as error:
+            self.result.set_exception(error)
+            raise
 
 
 class Outbox:
@@ -42,21 +61,40 @@ class Outbox:
         self._mailbox = mailbox
         self._deliver = deliver
         self._complete = complete
-        # One place more than items, for the end.
-        self._queue: queue.Queue[Any] = queue.Queue(items_max + 1)
+        # Without a limit of its own: `is_available` is the limit for items, and calls (one for each checkpoint) come
+        # whether there is room or not.
+        self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._items_max = items_max
         self._idle = idle
         self._idle_seconds = None if idle is None else idle_seconds
         self._error: BaseException | None = None
         self._is_abandoned = False
         self._is_finished = False
+        self._has_ended = False  # the thread takes nothing any more
+        self._ending = threading.Lock()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def put(self, item: Any) -> None:
         """Queues an item. Must not be called while `is_available` is False."""
         self._raise_error()
-        self._queue.put_nowait(item)
+        self._queue.put(item)
+
+    def call(self, action: Callable[[], T]) -> Callable[[], T]:
+        """Has the thread run `action` after all items before, also when the queue is full or the end was reached.
+
+        What is returned waits, in any thread, for the result. It raises what `action` raised, or why it was not run.
+        """
+        self._raise_error()
+        call = _Call(action)
+        with self._ending:
+            if not self._has_ended:
+                self._queue.put(call)
+                return lambda: _waited(call)
+        if self._is_finished:
+            return action
+        self._give_up(call)
+        return lambda: _waited(call)
 
     @property
     def is_available(self) -> bool:
@@ -66,7 +104,7 @@ class Outbox:
     def finish(self) -> None:
         """Nothing follows; `is_finished` tells when everything is delivered and completed."""
         self._raise_error()
-        self._queue.put_nowait(_END)
+        self._queue.put(_END)
 
     @property
     def is_finished(self) -> bool:
@@ -79,23 +117,55 @@ class Outbox:
         False when it is stuck in `deliver`. Idempotent.
         """
         self._is_abandoned = True
-        with contextlib.suppress(queue.Full):  # then the thread finds `_is_abandoned` with the next item
-            self._queue.put_nowait(_END)
+        self._queue.put(_END)
         self._thread.join(JOIN_TIMEOUT_SECONDS)
         return not self._thread.is_alive()
+
+    def raise_error(self) -> None:
+        """What went wrong in the thread, if anything."""
+        self._raise_error()
 
     def _run(self) -> None:
         try:
             while (item := self._next()) is not _END and not self._is_abandoned:
                 if self._queue.qsize() >= self._items_max - 1:
                     self._mailbox.wake()  # it was full: there is room again
-                self._deliver(item)
+                if isinstance(item, _Call):
+                    item.run()
+                else:
+                    self._deliver(item)
+            if isinstance(item, _Call):
+                self._give_up(item)
             if not self._is_abandoned:
                 self._complete()
-                self._is_finished = True
         except BaseException as error:
             self._error = error
+        self._end()
         self._mailbox.wake()
+
+    def _end(self) -> None:
+        """Calls that are still queued are run after a normal end, else given up."""
+        with self._ending:
+            self._has_ended = True
+        with contextlib.suppress(queue.Empty):
+            while True:
+                item = self._queue.get_nowait()
+                if not isinstance(item, _Call):
+                    continue
+                if self._error is not None or self._is_abandoned:
+                    self._give_up(item)
+                    continue
+                try:
+                    item.run()
+                except BaseException as error:
+                    self._error = error
+        self._is_finished = self._error is None and not self._is_abandoned
+
+    def _give_up(self, call: _Call) -> None:
+        if self._error is not None:
+            call.result.set_exception(self._error)
+        else:
+            call.result.cancel()
 
     def _next(self) -> Any:
         while True:
@@ -108,3 +178,10 @@ class Outbox:
     def _raise_error(self) -> None:
         if self._error is not None:
             raise self._error
+
+
+def _waited(call: _Call) -> Any:
+    try:
+        return call.result.result()
+    except CancelledError:
+        raise ResourceError("the writer was closed before it had written what this checkpoint holds") from None

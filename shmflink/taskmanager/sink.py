@@ -1,25 +1,63 @@
-"""The end of a chain: drives a sink's writer."""
+"""The end of a chain: drives a sink's writer and its committer (two-phase commit, Flink's Sink V2)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
-from shmflink.connectors.base import Sink, SinkWriter
+from shmflink.checkpoint.handles import FINAL_CHECKPOINT_ID
+from shmflink.connectors.base import Committer, Sink, SinkWriter
+from shmflink.connectors.outbox import Outbox
 from shmflink.core.batch import Batch
+from shmflink.core.elements import Barrier
 from shmflink.operators.base import Operator, OperatorContext
+from shmflink.state.operator_state import OperatorStatePart, Redistribution
+from shmflink.state.snapshots import OperatorSnapshot
+from shmflink.taskmanager.pending_commits import PendingCommits
 
-__all__ = ["SinkOperator"]
+__all__ = ["COMMITTABLES_STATE", "WRITER_STATE", "SinkOperator"]
+
+COMMITTABLES_STATE: Final = "_committables"
+"""(checkpoint id, committable) of all that was not committed at the barrier."""
+WRITER_STATE: Final = "_writer"
+# Both are union states that the subtasks deal out among themselves: the one that removes leftovers has to know what
+# the others go on from.
 
 
 class SinkOperator(Operator):
-    """Writes every batch; finished when the writer has made everything visible."""
+    """Writes every batch.
+
+    A sink with a committer is written in two phases. At a barrier the writer stages what was written since the one
+    before; what is staged is part of the checkpoint until it is committed. When the checkpoint is complete, a thread of
+    the operator's own commits, in order. A restored operator first commits what its checkpoint holds.
+    """
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self._writer: SinkWriter | None = None
+        self._commits: _Commits | None = None
+        self._failure: BaseException | None = None
+        self._mailbox: Any = None
 
     def open(self, context: OperatorContext) -> None:
-        self._writer = self._sink.create_writer(context)
+        self._mailbox = context.mailbox
+        restored = context.restored.operator_state
+        committables = _elements(restored, COMMITTABLES_STATE)
+        states = _elements(restored, WRITER_STATE)
+        mine = slice(context.subtask_index, None, context.parallelism)
+        committer = self._sink.create_committer(context)
+        if committer is not None:
+            self._commits = _Commits(context, committer, committables[mine])
+            if context.subtask_index == 0:
+                kept = [committable for _, committable in committables] + states
+                self._commits.run(lambda: self._sink.remove_leftovers(context, kept))
+        if states:
+            self._writer = self._sink.restore_writer(context, states[mine])
+        else:
+            self._writer = self._sink.create_writer(context)
+        if self._commits is not None and context.restored.checkpoint_id is not None:
+            self._commits.commit(context.restored.checkpoint_id)
 
     def process(self, batch: Batch, input_index: int = 0) -> Iterator[Batch]:
         assert self._writer is not None, "process() before open()"
@@ -31,10 +69,41 @@ class SinkOperator(Operator):
         self._writer.finish()
         return iter(())
 
+    def snapshot_state(self, barrier: Barrier) -> OperatorSnapshot:
+        self.raise_failure()
+        writer, commits = self._writer, self._commits
+        assert writer is not None, "snapshot_state() before open()"
+        prepare = writer.prepare_savepoint if barrier.is_savepoint else writer.prepare_commit
+        staged: Callable[[], Sequence[Any]] = prepare(barrier.checkpoint_id)
+        states: Callable[[], Sequence[Any]] = tuple if barrier.is_savepoint else writer.snapshot()
+        if commits is not None:
+            staged = commits.pending.stage(barrier.checkpoint_id, staged)
+
+        def pending() -> Mapping[str, OperatorStatePart]:
+            try:
+                found = {COMMITTABLES_STATE: list(staged()), WRITER_STATE: list(states())}
+            except BaseException as error:
+                # What cannot be made durable now is in no checkpoint to come either.
+                self._fail(error)
+                raise
+            return {name: _part(elements) for name, elements in found.items() if elements}
+
+        return OperatorSnapshot(pending=pending)
+
+    def checkpoint_completed(self, checkpoint_id: int) -> None:
+        self.raise_failure()
+        if self._commits is not None:
+            self._commits.commit(checkpoint_id)
+
     def close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        writer, self._writer = self._writer, None
+        commits, self._commits = self._commits, None
+        try:
+            if writer is not None:
+                writer.close()
+        finally:
+            if commits is not None:
+                commits.close()
 
     @property
     def is_available(self) -> bool:
@@ -43,9 +112,103 @@ class SinkOperator(Operator):
     @property
     def is_finished(self) -> bool:
         """True when nothing is under way any more after `finish`."""
+        self.raise_failure()
+        if self._commits is not None and self._commits.is_busy:
+            return False
         return self._writer is None or self._writer.is_finished
 
     @property
     def needs_commit(self) -> bool:
         """True while something that was written waits for a checkpoint to be committed."""
-        return False
+        if self._commits is None or self._writer is None:
+            return False
+        return self._writer.has_uncommitted or not self._commits.pending.is_empty
+
+    def raise_failure(self) -> None:
+        """What went wrong in a thread of this operator: the task fails, and its successor commits again."""
+        if self._failure is not None:
+            raise self._failure
+        if self._commits is not None:
+            self._commits.raise_error()
+
+    def _fail(self, error: BaseException) -> None:
+        """In any thread. The slot hears of it at once."""
+        if self._failure is None:
+            self._failure = error
+        self._mailbox.wake()
+
+
+class _Commits:
+    """The committer in a thread of its own. What is staged outlives a failed commit: it is in the checkpoint."""
+
+    def __init__(self, context: OperatorContext, committer: Committer, restored: Sequence[tuple[int, Any]]) -> None:
+        self.pending = PendingCommits(restored)
+        self._committer = committer
+        self._mailbox = context.mailbox
+        self._lock = threading.Lock()
+        self._asked = 0
+        self._is_final = False
+        self._outbox = Outbox(f"commit {context.task_name}", context.mailbox, lambda action: action())
+
+    @property
+    def is_busy(self) -> bool:
+        """True while something asked for is not done."""
+        with self._lock:
+            return self._asked > 0
+
+    def run(self, action: Callable[[], None]) -> None:
+        """In the committer's thread, after what was asked for before. Checkpoints are few: there is no limit."""
+        with self._lock:
+            self._asked += 1
+        self._outbox.put(lambda: self._run(action))
+
+    def commit(self, checkpoint_id: int) -> None:
+        """Makes visible what this checkpoint and those before it staged."""
+        staged = self.pending.due(checkpoint_id)
+        self._is_final |= checkpoint_id == FINAL_CHECKPOINT_ID
+        if all(part.is_known_empty for part in staged):
+            self.pending.committed(staged)
+            return
+
+        def commit() -> None:
+            committables = [committable for part in staged for committable in part.committables()]
+            if committables:
+                self._committer.commit(committables)
+            self.pending.committed(staged)
+
+        self.run(commit)
+
+    def raise_error(self) -> None:
+        self._outbox.raise_error()
+
+    def close(self) -> None:
+        """What the end of a job without checkpoints staged, and was not to be committed, goes: nobody knows of it."""
+        if not self._outbox.close():
+            return
+        if not self._is_final:
+            last = [part for part in self.pending.due(FINAL_CHECKPOINT_ID) if part.checkpoint_id == FINAL_CHECKPOINT_ID]
+            self._committer.abandon([committable for part in last for committable in _known(part.committables)])
+        self._committer.close()
+
+    def _run(self, action: Callable[[], None]) -> None:
+        action()
+        with self._lock:
+            self._asked -= 1
+        self._mailbox.wake()
+
+
+def _known(committables: Callable[[], Sequence[Any]]) -> Sequence[Any]:
+    """Nothing where they could not be staged."""
+    try:
+        return committables()
+    except Exception:  # reported where it was waited for
+        return ()
+
+
+def _elements(restored: Mapping[str, OperatorStatePart], name: str) -> list[Any]:
+    part = restored.get(name)
+    return list(part.elements) if part is not None else []
+
+
+def _part(elements: list[Any]) -> OperatorStatePart:
+    return OperatorStatePart(Redistribution.UNION, elements, "sink")

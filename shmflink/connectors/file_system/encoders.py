@@ -52,6 +52,9 @@ class OutputFormat(ABC):
     extension: str = ""
     """What the names of such files usually end with."""
 
+    is_resumable: bool = False
+    """True where a file that is cut after a whole `write` is as good as one that was ended there."""
+
     is_bulk: bool = False
     """True where `encode` makes a record batch, which may be sliced before it is written."""
 
@@ -75,6 +78,7 @@ class Encoder(OutputFormat):
 
 class _StringEncoder(Encoder):
     extension = ".txt"
+    is_resumable = True
 
     def __init__(self, charset: str) -> None:
         self._charset = charset

@@ -153,6 +153,74 @@ class FileSystem:
         except OSError as error:
             raise ResourceError(f"{path}: cannot be written: {_reason(error)}") from error
 
+    def put(self, local_path: str, path: str) -> None:
+        """Copies a file of this host to a path elsewhere, where it may be seen while it grows: for hidden names.
+
+        Raises:
+            ResourceError: the file system refuses.
+        """
+        system, inner = self._locate(path)
+        try:
+            folder = inner.rpartition("/")[0]
+            if folder and not any(kind in system.type_name for kind in _OBJECT_STORES):
+                system.create_dir(folder)
+            with open(local_path, "rb", buffering=0) as source, system.open_output_stream(inner) as copy:
+                shutil.copyfileobj(source, copy, _COPY_BYTES)
+        except OSError as error:
+            raise ResourceError(f"{path}: cannot be written: {_reason(error)}") from error
+
+    def move(self, source: str, path: str) -> bool:
+        """Gives a file elsewhere another path, at which it appears whole; makes the folders on the way.
+
+        False where there is no such source. An object store copies, and then removes the source.
+
+        Raises:
+            ResourceError: the path exists already (and the source, too), or the file system refuses.
+        """
+        system, inner = self._locate(path)
+        _, inner_source = self._locate(source)
+        try:
+            found = system.get_file_info([inner_source, inner])
+            if found[0].type == arrow_fs.FileType.NotFound:
+                return False
+            if found[1].type != arrow_fs.FileType.NotFound and not _is_copy(system, found[0], found[1]):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+            folder = inner.rpartition("/")[0]
+            if folder and not any(kind in system.type_name for kind in _OBJECT_STORES):
+                system.create_dir(folder)
+            system.move(inner_source, inner)
+        except OSError as error:
+            raise ResourceError(f"{path}: cannot be written: {_reason(error)}") from error
+        return True
+
+    def remove(self, path: str) -> None:
+        """Removes a file. Raises OSError."""
+        if self.is_local(path):
+            os.unlink(path)
+            return
+        system, inner = self._locate(path)
+        system.delete_file(inner)
+
+    def list_folder(self, path: str) -> list[FileInfo]:
+        """The files directly in a directory, hidden ones too; none where there is no such directory.
+
+        Raises:
+            ResourceError: it cannot be listed.
+        """
+        try:
+            if self.is_local(path):
+                return list(_walk_local(path, is_recursive=False))
+            system, inner = self._locate(path)
+            base, prefix = inner.rstrip("/"), path.rstrip("/")
+            found = system.get_file_info(arrow_fs.FileSelector(base, recursive=False, allow_not_found=True))
+        except OSError as error:
+            raise ResourceError(f"{path}: cannot be listed: {_reason(error)}") from error
+        return [
+            _info(info, prefix + "/" + info.path.rpartition("/")[2])
+            for info in found
+            if info.type == arrow_fs.FileType.File
+        ]
+
     def _locate(self, path: str) -> tuple[Any, str]:
         """The file system behind a path, and the path in it."""
         if self._given is not None:
@@ -225,7 +293,12 @@ def _info(info: arrow_fs.FileInfo, path: str) -> FileInfo:
     return FileInfo(path, int(info.size or 0), int(info.mtime_ns or 0))
 
 
-def _walk_local(path: str) -> Iterator[FileInfo]:
+def _is_copy(system: Any, source: arrow_fs.FileInfo, copy: arrow_fs.FileInfo) -> bool:
+    """In an object store, of a move that was interrupted before it had removed the source."""
+    return any(kind in system.type_name for kind in _OBJECT_STORES) and source.size == copy.size
+
+
+def _walk_local(path: str, *, is_recursive: bool = True) -> Iterator[FileInfo]:
     try:
         entries = os.scandir(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -233,7 +306,8 @@ def _walk_local(path: str) -> Iterator[FileInfo]:
     with entries:
         for entry in entries:
             if entry.is_dir():
-                yield from _walk_local(entry.path)
+                if is_recursive:
+                    yield from _walk_local(entry.path)
                 continue
             try:
                 found = entry.stat()

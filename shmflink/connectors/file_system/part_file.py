@@ -11,6 +11,7 @@ from typing import BinaryIO, Final, Protocol
 import pyarrow as pa
 
 from shmflink.connectors.file_system.publish import publish
+from shmflink.connectors.file_system.staging import StagedFile, hidden_name
 from shmflink.errors import ResourceError
 
 __all__ = ["FinishedPart", "PartFile", "PartStore"]
@@ -21,16 +22,17 @@ _NO_TMPFILE: Final = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, er
 class PartFile:
     """A file without a name in the target's file system (O_TMPFILE); `link` gives it its name.
 
-    If the process dies first, the system frees it. Where the file system has no such files, and once `park`
-    was called, it has a hidden name ``.<name>.inprogress.<random>`` instead, which every reader skips.
+    If the process dies first, the system frees it. Where the file system has no such files, and once `park`, `stage` or
+    `keep` was called, it has a hidden name ``.<name>.inprogress.<tag>`` instead, which every reader skips.
     """
 
-    def __init__(self, directory: str, name: str) -> None:
-        """`directory` exists. Raises ResourceError where no file can be made in it."""
+    def __init__(self, directory: str, name: str, tag: str = "") -> None:
+        """`directory` exists; without a `tag` it is random. Raises ResourceError where no file can be made in it."""
         self._directory = directory
-        self._hidden = os.path.join(directory, f".{name}.inprogress.{secrets.token_hex(4)}")
+        self._hidden = os.path.join(directory, hidden_name(name, tag or secrets.token_hex(4)))
         self._has_name = False
         self._is_parked = False
+        self._is_kept = False
         self.file: BinaryIO = self._open()
 
     @property
@@ -40,12 +42,27 @@ class PartFile:
 
     def park(self) -> None:
         """Gives the descriptor back; nothing may be written after. The file waits under its hidden name."""
+        if self._is_parked:
+            return
         self._sync()
-        if not self._has_name:
-            self._link(self._hidden)
-            self._has_name = True
+        self._give_name()
         self.file.close()
         self._is_parked = True
+
+    def keep(self) -> tuple[str, int]:
+        """What is written so far is to survive the process: its hidden name and its length. It is not synced yet.
+
+        From now on `discard` leaves the file alone: a checkpoint knows of it.
+        """
+        self.file.flush()
+        self._give_name()
+        self._is_kept = True
+        return self._hidden, self.size_bytes
+
+    def stage(self, path: str) -> StagedFile:
+        """Durable under its hidden name, to become `path`; nothing may be written after. The folder is not synced."""
+        self.park()
+        return StagedFile(self._hidden, path, os.stat(self._hidden).st_size)
 
     def sync(self) -> None:
         """Makes the content durable; nothing may be written after. Any thread."""
@@ -76,7 +93,13 @@ class PartFile:
         """Throws the file away. Safe after any error."""
         with contextlib.suppress(OSError, ValueError):
             self.file.close()
-        self._discard_name()
+        if not self._is_kept:
+            self._discard_name()
+
+    def _give_name(self) -> None:
+        if not self._has_name:
+            self._link(self._hidden)
+            self._has_name = True
 
     def _discard_name(self) -> None:
         if self._has_name:
@@ -127,6 +150,8 @@ class PartStore(Protocol):
 
     def park(self) -> None: ...
 
+    def stage(self, path: str) -> StagedFile: ...
+
     def sync(self) -> None: ...
 
     def link(self, path: str) -> None: ...
@@ -154,6 +179,10 @@ class FinishedPart:
             self._file.park()
         except OSError as error:
             raise ResourceError(f"{self.path}: cannot be written: {error.strerror or error}") from error
+
+    def stage(self) -> StagedFile:
+        """Durable and hidden, to be made visible later, by another process perhaps. Raises OSError."""
+        return self._file.stage(self.path)
 
     def sync(self) -> None:
         """Makes the content durable."""

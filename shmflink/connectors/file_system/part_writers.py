@@ -16,6 +16,7 @@ from shmflink.connectors.file_system.file_systems import FileSystem
 from shmflink.connectors.file_system.part_file import FinishedPart, PartFile, PartStore
 from shmflink.connectors.file_system.rolling import RollingPolicy
 from shmflink.connectors.file_system.spooled_part import SpooledPart
+from shmflink.connectors.file_system.staging import StagedFile
 from shmflink.errors import ResourceError
 
 __all__ = ["PartNames", "PartWriters", "WriterSettings"]
@@ -48,6 +49,8 @@ class WriterSettings:
     names: PartNames
     open_parts_max: int
     buffered_bytes_max: int
+    tag: str = ""
+    """In hidden names: `<job id>.<epoch>`."""
 
 
 class _OpenPart:
@@ -100,6 +103,20 @@ class PartWriters:
         self._split(now_ms)
         for bucket in list(self._open):
             self._close(bucket)
+
+    def keep_open(self, now_ms: int) -> list[StagedFile]:
+        """At a barrier, for a format that can be cut after any write: the open parts with what is in them so far.
+
+        They are durable once `staging.sync_kept` was called for them; writing goes on.
+        """
+        self._split(now_ms)
+        kept = []
+        for part in self._open.values():
+            part.writer.flush()
+            assert isinstance(part.file, PartFile), "files that are elsewhere are rolled at every checkpoint"
+            hidden, length = part.file.keep()
+            kept.append(StagedFile(hidden, part.path, length))
+        return kept
 
     def take_finished(self) -> list[FinishedPart]:
         """The whole parts that were not taken yet; they are the caller's now."""
@@ -190,8 +207,8 @@ class PartWriters:
 
     def _store(self, name: str) -> PartStore:
         if self._settings.files.is_local(self._settings.base_path):
-            return PartFile(self._settings.base_path, name)
-        return SpooledPart(self._settings.files, name)
+            return PartFile(self._settings.base_path, name, self._settings.tag)
+        return SpooledPart(self._settings.files, name, self._settings.base_path, self._settings.tag)
 
     def _close(self, bucket: str) -> None:
         part = self._open[bucket]

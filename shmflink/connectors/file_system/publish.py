@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from shmflink.errors import ResourceError
 
-__all__ = ["Publishable", "publish"]
+__all__ = ["Publishable", "publish", "sync_all", "sync_folder"]
 
 _SYNC_THREADS_MAX: Final = 8
 """The file system commits what several wait for in one go."""
@@ -49,7 +49,7 @@ def publish(parts: Sequence[Publishable]) -> None:
     """
     done = 0
     try:
-        _sync_all(parts)
+        sync_all(parts)
         changed: dict[str, None] = {}
         for part in parts:
             folder = part.folder
@@ -58,13 +58,18 @@ def publish(parts: Sequence[Publishable]) -> None:
             _link(part)
             done += 1
         for folder in changed:
-            _sync_folder(folder)
+            sync_folder(folder)
     finally:
         for part in parts[done:]:
             part.discard()
 
 
-def _sync_all(parts: Sequence[Publishable]) -> None:
+def sync_all(parts: Sequence[Publishable]) -> None:
+    """Makes all contents durable.
+
+    Raises:
+        ResourceError: the disk refuses.
+    """
     if len(parts) <= 1:
         for part in parts:
             _sync(part)
@@ -102,7 +107,12 @@ def _make_folders(folder: str) -> list[str]:
     return changed
 
 
-def _sync_folder(path: str) -> None:
+def sync_folder(path: str) -> None:
+    """Makes the names in a folder durable.
+
+    Raises:
+        ResourceError: the disk refuses.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:

@@ -44,6 +44,11 @@ class RollingPolicy:
         """The most rows a part may have; None without a limit."""
         return None
 
+    @property
+    def rolls_on_checkpoint(self) -> bool:
+        """Whether every checkpoint ends all parts, also those of formats that could go on after a restart."""
+        return False
+
     def should_roll(self, size_bytes: int, opened_ms: int, written_ms: int, now_ms: int) -> bool:
         """`size_bytes` is what the part holds.
 
@@ -54,6 +59,10 @@ class RollingPolicy:
 
 class OnCheckpointRollingPolicy(RollingPolicy):
     """Rolls on checkpoints only."""
+
+    @property
+    def rolls_on_checkpoint(self) -> bool:
+        return True
 
 
 class LimitsRollingPolicy(RollingPolicy):

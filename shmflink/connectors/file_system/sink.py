@@ -9,7 +9,8 @@ from typing import Any, Final, Literal, Self, TypedDict, Unpack
 
 import pyarrow as pa
 
-from shmflink.connectors.base import Sink, SinkWriter
+from shmflink.config.checkpoint_options import CHECKPOINT_INTERVAL
+from shmflink.connectors.base import Committer, DeliveryGuarantee, Sink, SinkWriter
 from shmflink.connectors.file_system.buckets import BucketAssigner, partition_assigner
 from shmflink.connectors.file_system.encoders import BulkWriterFactory, Encoder, OutputFormat
 from shmflink.connectors.file_system.file_systems import FileSystem
@@ -20,6 +21,7 @@ from shmflink.connectors.file_system.parquet_output import ParquetOptions, Parqu
 from shmflink.connectors.file_system.part_writers import PartNames, WriterSettings
 from shmflink.connectors.file_system.rolling import OnCheckpointRollingPolicy, RollingPolicy
 from shmflink.connectors.file_system.sink_writer import FileSinkWriter, Publishing
+from shmflink.connectors.file_system.staging import FileCommitter, StagedFile, remove_leftovers
 from shmflink.connectors.file_system.text_output import (
     CsvStyle,
     CsvWriterFactory,
@@ -41,8 +43,9 @@ class Layout(TypedDict, total=False):
 
     `partition_by`: columns, or assigners such as `BucketAssigner.timestamp_bucket_assigner`, for folders in folders.
     `keep_partition_columns`: the files have those columns, too. `rolling`: when a file is full; never by default.
-    `publish`: files appear `at_end`, when their subtask has written all its rows, or `when_rolled`, which a job
-    without an end needs. `part_prefix`: what file names begin with. `schema`: the columns and their types; else those
+    `publish`: files appear `at_end`, when all rows are written, or `when_rolled`, which a job without an end and
+    without checkpoints needs; with checkpoints they appear as those are complete. `part_prefix`: what file names begin
+    with. `schema`: the columns and their types; else those
     of the rows. `open_parts_max`: the most files a subtask writes at a time; to open another one it closes the one
     that was not written for longest. `buffered_bytes_max`: what they all together hold in memory.
     `check_interval_ms`: how often files are looked at that may be full by their age. `storage_options`, `file_system`:
@@ -69,8 +72,17 @@ class FileSink(Sink):
     Made by `parquet`, `csv`, `json_lines`, `ipc` (*shmflink only*), or built as in Flink by `for_row_format` or
     `for_bulk_format`; those have the hour as the default bucket, as in Flink.
 
-    A file is named ``<prefix>-<id of the subtask>-<number><suffix>``, and appears, whole, when its subtask
-    has written all its rows; a job that fails or is cancelled before leaves nothing of that subtask.
+    A file is named ``<prefix>-<id of the subtask>-<number><suffix>``, and appears whole or not at all. In a job without
+    checkpoints that is when all subtasks have written all their rows; one that fails or is cancelled before leaves
+    nothing. In a job with checkpoints it is when the checkpoint is complete that holds its rows, and each row is in one
+    file exactly once, however often the job is restarted.
+
+    A checkpoint ends all files, but for those of uncompressed text with a rolling policy by size or time: after a
+    restart they are cut to what the restored checkpoint holds. A savepoint ends those, too. Where the path is not one
+    of this host's, files are uploaded under hidden names and then moved; an object store copies them for that.
+
+    Between the two phases files have hidden names in `path` (`.*.inprogress.*`). The next attempt of the job removes
+    what was left; `shmflink.connectors.file_system.staging.leftovers` lists it for jobs that never come back.
     """
 
     def __init__(self, settings: Any, publishing: Any = None) -> None:
@@ -163,7 +175,26 @@ class FileSink(Sink):
         return _laid_out(path, IpcWriterFactory(layout.get("schema"), compression, compression_level), layout)
 
     def create_writer(self, context: OperatorContext) -> SinkWriter:
-        return FileSinkWriter(self._settings, self._publishing, context)
+        return self.restore_writer(context, ())
+
+    def restore_writer(self, context: OperatorContext, states: Sequence[StagedFile]) -> SinkWriter:
+        publishing = self._publishing
+        if _has_checkpoints(context.configuration):
+            publishing = replace(publishing, when_rolled=False)
+        return FileSinkWriter(self._settings, publishing, context, states)
+
+    def create_committer(self, context: OperatorContext) -> Committer:
+        return FileCommitter(self._settings.files)
+
+    def remove_leftovers(self, context: OperatorContext, kept: Sequence[StagedFile]) -> None:
+        hidden = {staged.hidden for staged in kept}
+        remove_leftovers(self._settings.base_path, self._settings.files, context.job_id, context.epoch, hidden)
+
+    def delivery_guarantee(self, configuration: Mapping[str, str]) -> DeliveryGuarantee:
+        """Exactly once, but for a job without checkpoints that publishes when files are full, and is restarted."""
+        if self._publishing.when_rolled and not _has_checkpoints(configuration):
+            return DeliveryGuarantee.AT_LEAST_ONCE
+        return DeliveryGuarantee.EXACTLY_ONCE
 
 
 class _Builder:
@@ -275,6 +306,10 @@ def _laid_out(path: str, output_format: OutputFormat, layout: Layout) -> FileSin
         buffered_bytes_max=limits["buffered_bytes_max"],
     )
     return FileSink(settings, Publishing(publish == "when_rolled", limits["check_interval_ms"]))
+
+
+def _has_checkpoints(configuration: Mapping[str, str]) -> bool:
+    return CHECKPOINT_INTERVAL.read(configuration) is not None
 
 
 def _output_directory(base_path: str, files: FileSystem) -> str:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from shmflink.connectors.base import SinkWriter
+from shmflink.connectors.file_system.part_file import FinishedPart
 from shmflink.connectors.file_system.part_writers import PartWriters, WriterSettings
-from shmflink.connectors.file_system.publish import publish
+from shmflink.connectors.file_system.publish import publish, sync_folder
+from shmflink.connectors.file_system.staging import StagedFile, restored_part, sync_kept
 from shmflink.connectors.outbox import Outbox
 from shmflink.core.batch import Batch
 from shmflink.core.clock import Clock
@@ -21,12 +26,16 @@ __all__ = ["FileSinkWriter", "Publishing"]
 _BATCHES_WAITING_MAX: Final = 3
 """Between the slot's thread and the sink's: each is a few MiB."""
 
+_STAGING_THREADS_MAX: Final = 8
+"""The file system commits what several wait for in one go."""
+
 
 @dataclass(frozen=True, slots=True)
 class Publishing:
     """When whole parts become visible: at the end of the job, or as soon as they are whole.
 
-    Every `check_interval_ms` the sink looks for parts that are full by their age.
+    With checkpoints neither: when the checkpoint is complete. Every `check_interval_ms` the sink looks for parts that
+    are full by their age.
     """
 
     when_rolled: bool
@@ -34,44 +43,94 @@ class Publishing:
 
 
 class FileSinkWriter(SinkWriter):
-    """Makes batches independent of the slot's memory; a thread of its own splits, encodes and waits for the disk."""
+    """Makes batches independent of the slot's memory; a thread of its own splits, encodes and waits for the disk.
 
-    def __init__(self, settings: WriterSettings, publishing: Publishing, context: OperatorContext) -> None:
-        self._settings = settings
+    At a barrier that thread ends the parts, or, where the format can be cut and the rolling policy does not ask for it,
+    notes how long they are; whoever waits for the committables makes them durable.
+    """
+
+    def __init__(
+        self,
+        settings: WriterSettings,
+        publishing: Publishing,
+        context: OperatorContext,
+        states: Sequence[StagedFile] = (),
+    ) -> None:
+        """`states`: files that were in progress at the checkpoint that is restored."""
+        self._settings = settings = replace(settings, tag=f"{context.job_id}.{context.epoch}" if context.job_id else "")
         self._clock: Clock = context.clock
-        self._made_base_path = settings.files.is_local(settings.base_path) and _make_directory(settings.base_path)
-        self._output = _Output(PartWriters(settings), publishing, context.clock)
+        is_local = settings.files.is_local(settings.base_path)
+        self._made_base_path = is_local and _make_directory(settings.base_path)
+        self._keeps_open = is_local and settings.output_format.is_resumable and not settings.rolling.rolls_on_checkpoint
+        self._is_ending = False
+        self._has_uncommitted = bool(states)
+        self._prepared: Callable[[], _Prepared] = _Prepared
+        self._staging: list[_Staging] = []
+        self._output = _Output(PartWriters(settings), publishing, context.clock, states)
         self._outbox = Outbox(
             f"files {context.task_name}",
             context.mailbox,
             self._output.write,
-            self._output.complete,
             items_max=_BATCHES_WAITING_MAX,
             idle=self._output.roll,
             idle_seconds=publishing.check_interval_ms / 1000,
         )
+        if states:
+            self._outbox.call(self._output.restore)
 
     def write(self, batch: Batch) -> None:
         if batch.num_rows:
+            self._has_uncommitted = True
             now_ms = self._clock.processing_time_ms()
             self._outbox.put((now_ms, self._pieces(batch, now_ms)))
+
+    def prepare_commit(self, checkpoint_id: int) -> Callable[[], Sequence[StagedFile]]:
+        keeps_open = self._keeps_open and not self._is_ending
+        self._has_uncommitted &= keeps_open
+        return self._prepare(keeps_open=keeps_open)
+
+    def prepare_savepoint(self, checkpoint_id: int) -> Callable[[], Sequence[StagedFile]]:
+        """Ends every part: two jobs that start from the savepoint cannot both go on with one file."""
+        self._has_uncommitted = False
+        return self._prepare(keeps_open=False)
+
+    def snapshot(self) -> Callable[[], Sequence[StagedFile]]:
+        prepared = self._prepared
+
+        def kept() -> Sequence[StagedFile]:
+            found = prepared().kept
+            sync_kept(found)
+            if found:
+                sync_folder(self._settings.base_path)
+            return found
+
+        return kept
+
+    @property
+    def has_uncommitted(self) -> bool:
+        return self._has_uncommitted
 
     @property
     def is_available(self) -> bool:
         return self._outbox.is_available
 
     def finish(self) -> None:
-        self._outbox.finish()
+        """The next `prepare_commit` ends every part."""
+        self._outbox.raise_error()
+        self._is_ending = True
 
     @property
     def is_finished(self) -> bool:
-        return self._outbox.is_finished
+        self._outbox.raise_error()
+        return self._is_ending
 
     def close(self) -> None:
-        if self._outbox.close() and not self._output.is_complete:
+        if self._outbox.close():
+            for staging in self._staging:
+                staging.abandon()
             self._output.discard()
             if self._made_base_path:
-                with contextlib.suppress(OSError):
+                with contextlib.suppress(OSError):  # there is something in it
                     os.rmdir(self._settings.base_path)
 
     def _pieces(self, batch: Batch, now_ms: int) -> list[tuple[str | None, Any]]:
@@ -85,17 +144,73 @@ class FileSinkWriter(SinkWriter):
         pieces = [(bucket, Batch.of_columns(buckets.strip(rows))) for bucket, rows in buckets.split(batch.columns())]
         return [(bucket, output_format.encode(piece)) for bucket, piece in pieces]
 
+    def _prepare(self, *, keeps_open: bool) -> Callable[[], Sequence[StagedFile]]:
+        self._prepared = self._outbox.call(lambda: self._output.prepare(keeps_open=keeps_open))
+        is_local = self._settings.files.is_local(self._settings.base_path)
+        self._staging = [staging for staging in self._staging if not staging.is_done]
+        self._staging.append(_Staging(self._prepared, self._settings.base_path if is_local else None))
+        return self._staging[-1].stage
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """What one barrier finds: whole parts to be staged, restored ones that are, and those that stay in progress."""
+
+    parts: Sequence[FinishedPart] = ()
+    staged: Sequence[StagedFile] = ()
+    kept: Sequence[StagedFile] = ()
+
+
+class _Staging:
+    """From whole parts to staged ones, in another thread; not any more once the writer was closed."""
+
+    def __init__(self, prepared: Callable[[], _Prepared], folder: str | None) -> None:
+        """`folder` of this host, to be synced."""
+        self._prepared = prepared
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._is_abandoned = False
+        self.is_done = False
+
+    def stage(self) -> list[StagedFile]:
+        prepared = self._prepared()
+        with self._lock:
+            if self._is_abandoned:
+                raise ResourceError("the writer was closed before its files were staged")
+            staged = [*prepared.staged, *_stage_all(prepared.parts)]
+            if staged and self._folder is not None:
+                sync_folder(self._folder)
+            self.is_done = True
+        return staged
+
+    def abandon(self) -> None:
+        """Throws away what was not staged. The outbox was closed: nobody waits here."""
+        with self._lock:
+            self._is_abandoned = True
+            if self.is_done:
+                return
+            with contextlib.suppress(Exception):  # it was never prepared
+                for part in self._prepared().parts:
+                    part.discard()
+
 
 class _Output:
-    """Between writing parts and publishing them. Used by the outbox's thread alone, `discard` after it ended."""
+    """Between writing parts and handing them out. Used by the outbox's thread alone, `discard` after it ended."""
 
-    def __init__(self, parts: PartWriters, publishing: Publishing, clock: Clock) -> None:
+    def __init__(
+        self, parts: PartWriters, publishing: Publishing, clock: Clock, restored: Sequence[StagedFile]
+    ) -> None:
         self._parts = parts
+        self._restored = list(restored)
         self._when_rolled = publishing.when_rolled
         self._check_interval_ms = publishing.check_interval_ms
         self._clock = clock
         self._checked_ms = clock.processing_time_ms()
-        self.is_complete = False
+
+    def restore(self) -> None:
+        """Ends the files that were in progress where the checkpoint saw them end."""
+        for state in self._restored:
+            restored_part(state)
 
     def write(self, item: tuple[int, Any]) -> None:
         now_ms, pieces = item
@@ -103,25 +218,43 @@ class _Output:
         if now_ms - self._checked_ms >= self._check_interval_ms:
             self.roll()
         elif self._when_rolled:
-            self._publish()
+            publish(self._parts.take_finished())
 
     def roll(self) -> None:
         """Looks for parts that are full by their age or because nothing is written to them."""
         self._checked_ms = self._clock.processing_time_ms()
         self._parts.roll(self._checked_ms)
         if self._when_rolled:
-            self._publish()
+            publish(self._parts.take_finished())
 
-    def complete(self) -> None:
-        self._parts.finish(self._clock.processing_time_ms())
-        self._publish()
-        self.is_complete = True
+    def prepare(self, *, keeps_open: bool) -> _Prepared:
+        now_ms = self._clock.processing_time_ms()
+        kept: list[StagedFile] = []
+        if keeps_open:
+            self._parts.roll(now_ms)
+            kept = self._parts.keep_open(now_ms)
+        else:
+            self._parts.finish(now_ms)
+        restored, self._restored = self._restored, []
+        return _Prepared(self._parts.take_finished(), restored, kept)
 
     def discard(self) -> None:
         self._parts.discard()
 
-    def _publish(self) -> None:
-        publish(self._parts.take_finished())
+
+def _stage_all(parts: Sequence[FinishedPart]) -> list[StagedFile]:
+    """In parallel where there are several: most of it is waiting for the disk."""
+    if len(parts) <= 1:
+        return [_stage(part) for part in parts]
+    with ThreadPoolExecutor(min(len(parts), _STAGING_THREADS_MAX), "stage") as threads:
+        return list(threads.map(_stage, parts))
+
+
+def _stage(part: FinishedPart) -> StagedFile:
+    try:
+        return part.stage()
+    except OSError as error:
+        raise ResourceError(f"{part.path}: cannot be written: {error.strerror or error}") from error
 
 
 def _make_directory(path: str) -> bool:

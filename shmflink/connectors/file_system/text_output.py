@@ -71,6 +71,7 @@ class _TextWriterFactory(BulkWriterFactory):
         self._compression: TextCompression = compression
         self._level = compression_level
         self.extension = extension + EXTENSIONS[compression]
+        self.is_resumable = compression == "none"
 
     def create(self, file: BinaryIO, first: pa.RecordBatch) -> BulkWriter:
         sink = compressed(file, self._compression, self._level)

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from shmflink.connectors.base import Poll, Sink, SinkWriter, Source, Split
+from shmflink.checkpoint.handles import FINAL_CHECKPOINT_ID
+from shmflink.connectors.base import Committer, Poll, Sink, SinkWriter, Source, Split
 from shmflink.core.batch import Batch
 from shmflink.operators.base import OperatorContext
 
@@ -54,7 +55,7 @@ class Driver:
     def __init__(self) -> None:
         self.clock = SteppedClock()
         self.mailbox = WaitableMailbox()
-        self._writers: list[SinkWriter] = []
+        self._writers: dict[SinkWriter, Committer | None] = {}
 
     def context(self, subtask: int = 0, parallelism: int = 1) -> OperatorContext:
         return OperatorContext(
@@ -101,8 +102,9 @@ class Driver:
         return rows
 
     def writer(self, sink: Sink, subtask: int = 0, parallelism: int = 1) -> SinkWriter:
-        writer = sink.create_writer(self.context(subtask, parallelism))
-        self._writers.append(writer)
+        context = self.context(subtask, parallelism)
+        writer = sink.create_writer(context)
+        self._writers[writer] = sink.create_committer(context)
         return writer
 
     def write(self, writer: SinkWriter, *batches: Batch) -> None:
@@ -113,11 +115,16 @@ class Driver:
     def finish(self, writer: SinkWriter) -> None:
         writer.finish()
         self.mailbox.wait_until(lambda: writer.is_finished)
+        committer = self._writers[writer]
+        if committer is not None:
+            committer.commit(writer.prepare_commit(FINAL_CHECKPOINT_ID)())
         self.close(writer)
 
     def close(self, writer: SinkWriter) -> None:
-        self._writers.remove(writer)
+        committer = self._writers.pop(writer)
         writer.close()
+        if committer is not None:
+            committer.close()
 
     def close_all(self) -> None:
         for writer in list(self._writers):

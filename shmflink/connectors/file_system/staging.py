@@ -1,0 +1,188 @@
+"""Part files between whole and visible (Flink: PendingFileRecoverable and its committer).
+
+::
+
+    in progress   no name (O_TMPFILE), or a hidden one where a checkpoint refers to it
+    staged        durable, under a hidden name: `.<name>.inprogress.<job id>.<epoch>` in the base folder
+    visible       under its own name in its bucket's folder; the hidden name is gone
+
+From staged to visible is one step of the file system, never a copy. Every reader skips hidden names. What a killed job
+leaves under them is found by `leftovers` and goes when the job's next attempt starts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from shmflink.connectors.base import Committer
+from shmflink.connectors.file_system.file_systems import FileSystem
+from shmflink.connectors.file_system.publish import publish
+from shmflink.errors import ResourceError
+
+__all__ = [
+    "FileCommitter",
+    "Leftover",
+    "StagedFile",
+    "hidden_name",
+    "leftovers",
+    "remove_leftovers",
+    "restored_part",
+    "sync_kept",
+]
+
+_LOG: Final = logging.getLogger(__name__)
+_HIDDEN: Final = re.compile(r"\.(?P<name>.+)\.inprogress\.(?P<job_id>[0-9a-f]{32})\.(?P<epoch>\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class StagedFile:
+    """`hidden` becomes `path`; it has `length` bytes (more in a file that was in progress: what is beyond is void)."""
+
+    hidden: str
+    path: str
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """A hidden file of a job: staged or in progress. Of a job that is gone, anybody may rename or remove it."""
+
+    path: str
+    name: str
+    job_id: str
+    epoch: int
+    size: int
+
+
+def hidden_name(name: str, tag: str) -> str:
+    """`tag` is `<job id>.<epoch>`."""
+    return f".{name}.inprogress.{tag}"
+
+
+class FileCommitter(Committer):
+    """Makes staged files visible. One that is visible already is left alone."""
+
+    def __init__(self, files: FileSystem) -> None:
+        self._files = files
+
+    def commit(self, committables: Sequence[StagedFile]) -> None:
+        publish([_Staged(staged, self._files) for staged in committables])
+
+    def abandon(self, committables: Sequence[StagedFile]) -> None:
+        for staged in committables:
+            _remove(staged.hidden, self._files)
+
+
+def restored_part(state: StagedFile) -> StagedFile:
+    """A file that was in progress at the checkpoint: cut to what the checkpoint holds, and whole by that.
+
+    Raises:
+        ResourceError: it is not there, or shorter.
+    """
+    try:
+        with open(state.hidden, "r+b", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size < state.length:
+                raise ResourceError(
+                    f"{state.hidden}: has {size} bytes, {state.length} were in it at the checkpoint: rows are lost"
+                )
+            file.truncate(state.length)
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise ResourceError(
+            f"{state.hidden}: was in progress at the checkpoint that is restored, and cannot be gone on with: "
+            f"{error.strerror}. Has a later checkpoint of the same job been completed? Then restore that one."
+        ) from error
+    return state
+
+
+def sync_kept(kept: Sequence[StagedFile]) -> None:
+    """Makes files that are in progress durable; one that was made visible since is so already.
+
+    Raises:
+        ResourceError: the disk refuses.
+    """
+    for state in kept:
+        try:
+            descriptor = os.open(state.hidden, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        try:
+            os.fsync(descriptor)
+        except OSError as error:
+            raise ResourceError(f"{state.path}: cannot be written: {error.strerror}") from error
+        finally:
+            os.close(descriptor)
+
+
+def leftovers(base_path: str, files: FileSystem | None = None) -> Iterator[Leftover]:
+    """Hidden files of jobs directly below a sink's base path, running ones too, in no particular order."""
+    for info in (files or FileSystem()).list_folder(base_path):
+        found = _HIDDEN.fullmatch(info.path.rpartition("/")[2])
+        if found is not None:
+            yield Leftover(info.path, found["name"], found["job_id"], int(found["epoch"]), info.size)
+
+
+def remove_leftovers(base_path: str, files: FileSystem, job_id: str, epoch: int, kept: Collection[str]) -> None:
+    """What attempts of this job before `epoch` left, but for the paths in `kept`. Nothing of other jobs."""
+    for leftover in list(leftovers(base_path, files)):
+        if leftover.job_id == job_id and leftover.epoch < epoch and leftover.path not in kept:
+            _remove(leftover.path, files)
+
+
+class _Staged:
+    """One staged file on its way: `publish.Publishable`."""
+
+    def __init__(self, staged: StagedFile, files: FileSystem) -> None:
+        self._staged = staged
+        self._files = files
+        self.path = staged.path
+        self.folder = os.path.dirname(staged.path) if files.is_local(staged.path) else None
+
+    def sync(self) -> None:
+        """Done when it was staged."""
+
+    def link(self) -> None:
+        staged = self._staged
+        is_done = self._files.move(staged.hidden, staged.path) if self.folder is None else _link(staged)
+        if not is_done and not self._is_visible():
+            # As in Flink: somebody who reads the folder may have taken the file away since it was committed.
+            _LOG.warning("%s: neither staged nor visible: taken as committed, and removed since", staged.path)
+
+    def discard(self) -> None:
+        """The checkpoint holds it: it will be committed again."""
+
+    def _is_visible(self) -> bool:
+        found = self._files.stat(self.path)
+        if found is None:
+            return False
+        if found.size != self._staged.length:
+            raise ResourceError(
+                f"{self.path}: has {found.size} bytes, {self._staged.length} were staged: somebody else wrote this file"
+            )
+        return True
+
+
+def _link(staged: StagedFile) -> bool:
+    """False where there is nothing under the hidden name. Raises OSError, also where another file has the path."""
+    try:
+        os.link(staged.hidden, staged.path)
+    except FileNotFoundError:
+        return False
+    except FileExistsError:
+        # A commit that died between the two steps: both names are the same file.
+        if not os.path.samefile(staged.hidden, staged.path):
+            raise
+    os.unlink(staged.hidden)
+    return True
+
+
+def _remove(path: str, files: FileSystem) -> None:
+    with contextlib.suppress(OSError, ResourceError):
+        files.remove(path)

@@ -1,0 +1,92 @@
+"""What a sink has staged and not committed yet, checkpoint by checkpoint (Flink: CommittableCollector)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+__all__ = ["PendingCommits", "StagedCommit"]
+
+Committed: TypeAlias = tuple[int, Any]
+"""(checkpoint id, committable)."""
+
+
+class StagedCommit:
+    """The committables of one checkpoint; found out once, in whatever thread asks first."""
+
+    def __init__(self, checkpoint_id: int, collect: Callable[[], Sequence[Any]]) -> None:
+        self.checkpoint_id = checkpoint_id
+        self._collect: Callable[[], Sequence[Any]] | None = collect
+        self._committables: tuple[Any, ...] = ()
+        self._error: BaseException | None = None
+        self._lock = threading.Lock()
+
+    def committables(self) -> tuple[Any, ...]:
+        """Waits for them. Raises what the writer raised, to everybody who asks."""
+        with self._lock:
+            if self._error is not None:
+                raise self._error
+            if self._collect is not None:
+                try:
+                    self._committables = tuple(self._collect())
+                except BaseException as error:
+                    self._error = error
+                    raise
+                self._collect = None
+            return self._committables
+
+    @property
+    def is_known_empty(self) -> bool:
+        """True when there is nothing to commit, as far as is known without waiting."""
+        return self._collect is None and not self._committables
+
+
+class PendingCommits:
+    """Grows at barriers, shrinks when their checkpoints are complete and committed. Any thread."""
+
+    def __init__(self, restored: Sequence[Committed] = ()) -> None:
+        by_checkpoint: dict[int, list[Any]] = {}
+        for checkpoint_id, committable in sorted(restored, key=lambda element: element[0]):
+            by_checkpoint.setdefault(checkpoint_id, []).append(committable)
+        self._staged = [
+            StagedCommit(checkpoint_id, lambda found=tuple(found): found)  # type: ignore[misc]
+            for checkpoint_id, found in by_checkpoint.items()
+        ]
+        self._lock = threading.Lock()
+
+    def stage(self, checkpoint_id: int, collect: Callable[[], Sequence[Any]]) -> Callable[[], list[Committed]]:
+        """At a barrier. What is returned waits for all that is to be in this checkpoint.
+
+        That includes committables of checkpoints before it, complete or aborted, which are not committed by then.
+        """
+        with self._lock:
+            self._staged.append(StagedCommit(checkpoint_id, collect))
+            covered = list(self._staged)
+        return lambda: self._elements(covered)
+
+    def due(self, checkpoint_id: int) -> list[StagedCommit]:
+        """What this checkpoint makes visible, the oldest first. It stays here until `committed`."""
+        with self._lock:
+            return [staged for staged in self._staged if staged.checkpoint_id <= checkpoint_id]
+
+    def committed(self, done: Sequence[StagedCommit]) -> None:
+        """These are visible now."""
+        with self._lock:
+            self._staged = [staged for staged in self._staged if staged not in done]
+
+    @property
+    def is_empty(self) -> bool:
+        """True when there is nothing to commit; what the writer is still finding out counts as something."""
+        with self._lock:
+            return all(staged.is_known_empty for staged in self._staged)
+
+    def _elements(self, covered: Sequence[StagedCommit]) -> list[Committed]:
+        with self._lock:
+            waiting = set(self._staged)
+        return [
+            (staged.checkpoint_id, committable)
+            for staged in covered
+            if staged in waiting
+            for committable in staged.committables()
+        ]
