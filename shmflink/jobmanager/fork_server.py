@@ -1,11 +1,17 @@
 """The fork server: a pre-imported, single-threaded process from which TaskManagers are forked on request.
 
-Forked from the JobManager before that starts its event loop. It reaps its children and reports how they ended. It dies
-with the JobManager, and its children with it (parent-death signals).
+Forked from the JobManager before that starts its event loop. It reaps its children and reports how they ended. When the
+JobManager is gone (the connection ends), it kills all of them, and what user code started there, and ends; when it is
+killed itself, its children die by their parent-death signal.
+
+Processes that user code starts and leaves behind become children of the fork server (PR_SET_CHILD_SUBREAPER): those of
+a TaskManager end with it, all of them at the end.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import gc
 import os
 import select
@@ -14,9 +20,11 @@ import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import FrameType
 from typing import Final, NoReturn
 
 from shmflink._core import set_parent_death_signal
+from shmflink.core.clock import SYSTEM_CLOCK
 from shmflink.errors import InternalError, RpcError
 from shmflink.rpc.connection import BlockingConnection
 from shmflink.rpc.messages import ForkTaskManager, Shutdown, TaskManagerExited, TaskManagerForked
@@ -27,12 +35,16 @@ __all__ = [
     "TaskManagerMain",
     "count_threads",
     "die_with",
+    "kill_group",
     "set_process_name",
     "start_fork_server",
 ]
 
 TaskManagerMain = Callable[[ForkTaskManager, socket.socket], None]
 _EXIT_ORPHAN: Final = 3
+_PR_SET_CHILD_SUBREAPER: Final = 36  # linux/prctl.h
+_END_S: Final = 2.0  # for the kernel to take everybody away; only a process in an uninterruptible sleep needs longer
+_MARK: Final = "SHMFLINK_TASKMANAGER"  # in the environment of what user code starts: the TaskManager's pid
 
 
 def count_threads() -> int:
@@ -61,25 +73,22 @@ def start_fork_server(run_taskmanager: TaskManagerMain, close_in_child: tuple[in
     if count_threads() != 1:
         raise InternalError(f"the JobManager has {count_threads()} threads before the fork; it must have one")
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-    parent = os.getpid()
     sys.stdout.flush()
     sys.stderr.flush()
     pid = os.fork()
     if pid == 0:
-        _run_fork_server(run_taskmanager, parent, ours, theirs, close_in_child)
+        _run_fork_server(run_taskmanager, ours, theirs, close_in_child)
     theirs.close()
     return pid, ours
 
 
 def _run_fork_server(
     run_taskmanager: TaskManagerMain,
-    parent: int,
     ours: socket.socket,
     theirs: socket.socket,
     close_in_child: tuple[int, ...],
 ) -> NoReturn:
     try:
-        die_with(parent)
         set_process_name("shmflink-fork")
         ours.close()
         for fd in close_in_child:
@@ -99,7 +108,7 @@ class _Child:
 
 
 class ForkServer:
-    """Serves fork requests from one connection until it closes."""
+    """Serves fork requests from one connection until it closes. Made in the main thread of a process of its own."""
 
     def __init__(self, connection: BlockingConnection, run_taskmanager: TaskManagerMain) -> None:
         self._connection = connection
@@ -107,6 +116,11 @@ class ForkServer:
         self._children: dict[int, _Child] = {}  # by pidfd
         self._poll = select.poll()
         self._poll.register(connection.fileno(), select.POLLIN)
+        _adopt_orphans()
+        self._wake, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, _ignore)  # ignored by the system, children could not be waited for
+        self._poll.register(self._wake, select.POLLIN)
 
     def serve(self) -> None:
         """Returns when the JobManager is gone or says Shutdown; children that still live are killed."""
@@ -120,6 +134,10 @@ class ForkServer:
 
     def _serve(self, fd: int) -> bool:
         """One readable descriptor; False when the JobManager is gone."""
+        if fd == self._wake:
+            os.read(self._wake, 4096)
+            self._reap_adopted()
+            return True
         child = self._children.get(fd)
         if child is None:
             return self._serve_requests()
@@ -156,9 +174,12 @@ class ForkServer:
         try:
             die_with(parent)
             os.setpgid(0, 0)  # so that processes that user code starts can be ended with it
-            for pidfd in self._children:
-                os.close(pidfd)
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for fd in (self._wake, self._wake_write, *self._children):
+                os.close(fd)
             self._connection.close()
+            os.environ[_MARK] = str(os.getpid())
             gc.enable()
             self._run_taskmanager(message, end)
             code = 0
@@ -172,18 +193,80 @@ class ForkServer:
 
     def _reap(self, child: _Child) -> None:
         _, status = os.waitpid(child.pid, 0)
-        _kill_group(child.pid)
+        kill_group(child.pid)
         self._poll.unregister(child.pidfd)
         os.close(child.pidfd)
         del self._children[child.pidfd]
+        for pid in self._adopted():  # what left the group
+            if _marked(pid) == child.pid:
+                _kill(pid)
         self._connection.send(TaskManagerExited(child.index, child.pid, status))
 
+    def _adopted(self) -> list[int]:
+        """Children that we did not fork: what user code started and left behind."""
+        own = {child.pid for child in self._children.values()}
+        return [pid for pid in _children_of_this_thread() if pid not in own]
+
+    def _reap_adopted(self) -> None:
+        for pid in self._adopted():
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+
     def _kill_all(self) -> None:
-        for child in self._children.values():
-            _kill_group(child.pid)
+        """Everybody below us. Those who lose their parent on the way come to us, and go next."""
+        own = [child.pid for child in self._children.values()]
+        for pid in own:
+            kill_group(pid)
+        self._children.clear()
+        poll = select.poll()
+        poll.register(self._wake, select.POLLIN)
+        end_ns = SYSTEM_CLOCK.monotonic_ns() + int(_END_S * 1e9)
+        while left := self._adopted():
+            for pid in left:
+                _kill(pid)
+            self._reap_adopted()
+            if not self._adopted() or SYSTEM_CLOCK.monotonic_ns() > end_ns:
+                return
+            if poll.poll(100):
+                os.read(self._wake, 4096)
 
 
-def _kill_group(pid: int) -> None:
+def _adopt_orphans() -> None:
+    """Descendants whose parent dies become our children and not those of process 1."""
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+def _ignore(_number: int, _frame: FrameType | None) -> None:
+    """The wakeup descriptor says it all."""
+
+
+def _children_of_this_thread() -> list[int]:
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
+            return [int(pid) for pid in file.read().split()]
+    except OSError:  # a kernel without CONFIG_PROC_CHILDREN
+        return []
+
+
+def _marked(pid: int) -> int:
+    """The TaskManager that a process descends from; 0 where it does not say."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            variables = file.read().split(b"\0")
+    except OSError:
+        return 0
+    mark = f"{_MARK}=".encode()
+    found = next((one.removeprefix(mark) for one in variables if one.startswith(mark)), b"")
+    return int(found) if found.isdigit() else 0
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # gone; a set-user-id program
+        os.kill(pid, signal.SIGKILL)
+
+
+def kill_group(pid: int) -> None:
     """Ends a TaskManager and what user code started there. Its group lives as long as any member does."""
     try:
         os.killpg(pid, signal.SIGKILL)

@@ -10,11 +10,10 @@ import socket
 from collections import deque
 from typing import Final
 
-from shmflink.config.options import SLOTS_PER_TASKMANAGER
 from shmflink.core.clock import SYSTEM_CLOCK
 from shmflink.core.ids import JobId
 from shmflink.errors import RpcError, ShmflinkError
-from shmflink.graph.execution_graph import ExecutionGraph, check_slots, slots_required, taskmanager_of
+from shmflink.graph.execution_graph import check_slots, taskmanager_of
 from shmflink.jobmanager.exit_text import describe_exit
 from shmflink.jobmanager.job_run import JobRun
 from shmflink.jobmanager.splits import failure_of
@@ -61,7 +60,7 @@ class JobManager:
         self._fork_server_pid = fork_server_pid
         self._taskmanagers: TaskManagers | None = None
         self._slots = 0
-        self._waiting: deque[SubmitJob] = deque()
+        self._waiting: deque[JobRun] = deque()  # for TaskManagers: new jobs, and those that restart
         self._runs: dict[JobId, JobRun] = {}
         self._run_of: dict[TaskManager, JobRun] = {}
         self._progress: set[JobId] = set()
@@ -100,11 +99,15 @@ class JobManager:
         self._client.send(JobStatusChanged(graph.job_id, JobState.CREATED))
         try:
             check_slots(graph, self._slots)
+            run = JobRun(graph, submission.configuration, self._loop, SYSTEM_CLOCK, self)
         except ShmflinkError as error:
             self._reject(graph.job_id, failure_of(error))
             return
-        self._waiting.append(submission)
-        self._start_waiting()
+        self._runs[graph.job_id] = run
+        if submission.progress:
+            self._progress.add(graph.job_id)
+            self._loop.call_later(_PROGRESS_INTERVAL_S, self._report_progress, run)
+        self.taskmanagers_wanted(run)
 
     def _reject(self, job_id: JobId, failure: Failure) -> None:
         self._client.send(JobEnded(job_id, JobState.FAILED, 0, failure, ()))
@@ -113,12 +116,6 @@ class JobManager:
         run = self._runs.get(job_id)
         if run is not None:
             run.cancel(force)
-            return
-        for submission in self._waiting:
-            if submission.graph.job_id == job_id:
-                self._waiting.remove(submission)
-                self._client.send(JobEnded(job_id, JobState.CANCELED, 0, None, ()))
-                return
 
     # --- jobs ---
 
@@ -126,32 +123,39 @@ class JobManager:
         """First come, first served: a job waits until as many TaskManagers as it needs are up and free."""
         taskmanagers = self._taskmanagers
         while self._waiting and taskmanagers is not None and not self._is_ending:
-            submission = self._waiting[0]
+            run = self._waiting[0]
             per = taskmanagers.slots_per_taskmanager
-            needed = taskmanager_of(slots_required(submission.graph) - 1, per) + 1
+            needed = taskmanager_of(run.slots - 1, per) + 1
             free = [tm for tm in taskmanagers.all if tm.is_ready and tm not in self._run_of]
             if len(free) < needed:
                 return
             self._waiting.popleft()
-            self._start(submission, free[:needed], per)
+            self._run_of.update(dict.fromkeys(free[:needed], run))
+            self._epochs = (self._epochs + 1) & ((1 << _EPOCH_BITS) - 1)
+            run.begin_attempt(free[:needed], self._epochs, per)
 
-    def _start(self, submission: SubmitJob, taskmanagers: list[TaskManager], per: int) -> None:
-        graph = submission.graph
-        self._epochs = (self._epochs + 1) & ((1 << _EPOCH_BITS) - 1)
-        execution = ExecutionGraph.build(graph, 0, self._epochs, per)
-        configuration = {**submission.configuration, SLOTS_PER_TASKMANAGER.key: str(per)}
-        run = JobRun(graph, execution, taskmanagers, configuration, self._loop, SYSTEM_CLOCK, self)
-        self._runs[graph.job_id] = run
-        self._run_of.update(dict.fromkeys(taskmanagers, run))
-        if submission.progress:
-            self._progress.add(graph.job_id)
-            self._loop.call_later(_PROGRESS_INTERVAL_S, self._report_progress, run)
-        run.start()
+    def taskmanagers_wanted(self, run: JobRun) -> None:
+        """One that restarts comes before those that have never run."""
+        if run.restarts:
+            self._waiting.appendleft(run)
+        else:
+            self._waiting.append(run)
+        self._start_waiting()
+
+    def taskmanagers_released(self, run: JobRun) -> None:
+        for taskmanager in [tm for tm, owner in self._run_of.items() if owner is run]:
+            del self._run_of[taskmanager]
+        self._start_waiting()
+
+    def restore_points_changed(self, run: JobRun) -> None:
+        """Without an HA directory nobody else needs to know."""
 
     def _report_progress(self, run: JobRun) -> None:
         job_id = run.graph.job_id
         if job_id in self._progress:
-            self._client.send(JobProgress(job_id, run.summaries(), run.source_progress()))
+            self._client.send(
+                JobProgress(job_id, run.summaries(), run.source_progress(), run.checkpoint_summary(), run.restarts)
+            )
             self._loop.call_later(_PROGRESS_INTERVAL_S, self._report_progress, run)
 
     def job_state_entered(self, run: JobRun, state: JobState) -> None:
@@ -161,8 +165,8 @@ class JobManager:
     def job_ended(self, run: JobRun, ended: JobEnded) -> None:
         self._progress.discard(ended.job_id)
         del self._runs[ended.job_id]
-        for taskmanager in run.taskmanagers:
-            self._run_of.pop(taskmanager, None)
+        if run in self._waiting:
+            self._waiting.remove(run)
         self._client.send(ended)
         self._start_waiting()
         if self._is_ending and not self._runs:
@@ -214,6 +218,8 @@ class JobManager:
             self._end(0)
             return
         _, status = os.waitpid(self._fork_server_pid, 0)
+        if self._taskmanagers is not None:
+            self._taskmanagers.kill_groups()
         text = f"the fork server (pid {self._fork_server_pid}) {describe_exit(status)}; all TaskManagers died with it"
         self._fail(Failure("TaskManagerLostError", text))
 
@@ -223,8 +229,6 @@ class JobManager:
         """The cluster cannot go on: every job fails with this cause."""
         for job_id, run in self._runs.items():
             self._client.send(JobEnded(job_id, JobState.FAILED, 0, failure, run.summaries()))
-        for submission in self._waiting:
-            self._reject(submission.graph.job_id, failure)
         self._client.send(ClusterFailed(failure))
         self._end(1)
 

@@ -19,6 +19,7 @@ from shmflink.config.options import (
 )
 from shmflink.core.clock import Clock
 from shmflink.jobmanager.exit_text import describe_exit, oom_kills, taskmanager_lost
+from shmflink.jobmanager.fork_server import kill_group
 from shmflink.jobmanager.placement import cpus_of_taskmanagers, usable_cpus
 from shmflink.metrics.counters import HEARTBEAT_WORD
 from shmflink.rpc.async_connection import AsyncConnection
@@ -205,6 +206,12 @@ class TaskManagers:
         self.is_stopping = True
         for taskmanager in self.all:
             taskmanager.send(Shutdown())
+
+    def kill_groups(self) -> None:
+        """The fork server is gone, and with it who would end what user code started."""
+        for taskmanager in self.all:
+            if taskmanager.pid and not taskmanager.is_lost:
+                kill_group(taskmanager.pid)
 
     def kill_all(self) -> None:
         self.is_stopping = True

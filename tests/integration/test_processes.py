@@ -188,6 +188,28 @@ def test_a_killed_fork_server_takes_all_with_it_and_is_told(cluster, fifo):
             client.get_job_execution_result().result()
 
 
+@pytest.mark.parametrize("victim", ["JobManager", "fork server"])
+def test_what_user_code_started_ends_with_the_cluster(cluster, fifo, victim):
+    """[P10] [P6] Also where nobody is left to ask: who orders it was killed."""
+
+    def start(value):
+        child = subprocess.Popen(["sleep", "1000"])
+        with open(fifo, "w") as file:
+            file.write(str(child.pid))
+        child.wait()
+
+    client = _job(start).execute_async("with a child")
+    child = os.pidfd_open(int(_read(fifo)))
+    with all_end(cluster):
+        os.kill(cluster.pid if victim == "JobManager" else cluster.fork_server_pid, signal.SIGKILL)
+        with pytest.raises((JobManagerLostError, JobExecutionError)):
+            client.get_job_execution_result().result()
+    poll = select.poll()
+    poll.register(child, select.POLLIN)
+    assert poll.poll(WAIT_S * 1000), "what user code started still runs"
+    os.close(child)
+
+
 def test_a_killed_taskmanager_fails_the_job_and_is_replaced(cluster, fifo):
     client = _blocking_job(fifo)
     pid = int(_read(fifo))

@@ -148,6 +148,75 @@ def test_what_a_child_started_ends_with_it(serve):
     end.close()
 
 
+_DAEMON = """
+        daemon = subprocess.Popen(["sleep", "1000"], start_new_session=True)
+        end.sendall(str(daemon.pid).encode())
+        end.recv(1)
+        """
+
+
+def test_what_a_child_started_in_a_session_of_its_own_ends_with_it(serve):
+    """[P10]"""
+    server = serve(_DAEMON)
+    others = [server.fork(index) for index in range(2)]
+    daemons = [os.pidfd_open(int(end.recv(20))) for _, _, end in others]
+    signal.pidfd_send_signal(others[0][1], signal.SIGKILL)
+    server.exited()
+    _wait_gone(daemons[0])
+    poll = select.poll()
+    poll.register(daemons[1], select.POLLIN)
+    assert not poll.poll(0), "that of the other child goes on"
+    server.connection.close()
+    _wait_gone(daemons[1])
+    for _, pidfd, end in others:
+        os.close(pidfd)
+        end.close()
+
+
+def test_all_that_children_left_behind_ends_with_the_connection(serve):
+    """[P10] Also what was orphaned before: a shell that started something and is gone."""
+    server = serve(
+        """
+        shell = subprocess.Popen(["sh", "-c", "setsid sleep 1000 & echo $!"], stdout=subprocess.PIPE)
+        pid = shell.stdout.readline()
+        shell.wait()
+        end.sendall(pid)
+        end.recv(1)
+        """
+    )
+    _, pidfd, end = server.fork()
+    orphan = os.pidfd_open(int(end.recv(20)))
+    server.connection.close()
+    _wait_gone(orphan)
+    _wait_gone(pidfd)
+    assert server.process.wait() == 0
+    end.close()
+
+
+def test_orphans_that_end_leave_no_zombie(serve):
+    """[M6]"""
+    server = serve(
+        """
+        shell = subprocess.Popen(["sh", "-c", "setsid sleep 1000 & echo $!"], stdout=subprocess.PIPE)
+        end.sendall(shell.stdout.readline())
+        shell.wait()
+        end.recv(1)
+        """
+    )
+    _, pidfd, end = server.fork()
+    pid = int(end.recv(20))
+    orphan = os.pidfd_open(pid)
+    os.kill(pid, signal.SIGKILL)
+    _wait_gone(orphan)
+    later = [server.fork(index) for index in (1, 2)]  # the second is answered behind the reaping
+    assert not os.path.exists(f"/proc/{pid}")
+    os.close(pidfd)
+    end.close()
+    for _, other_pidfd, other_end in later:
+        os.close(other_pidfd)
+        other_end.close()
+
+
 def test_an_exception_in_a_child_is_shown_and_counts_as_exit_code_1(serve):
     server = serve("raise ValueError('boom')")
     _, pidfd, end = server.fork()
