@@ -41,6 +41,7 @@ from shmflink.errors import TypeMismatchError
 
 __all__ = [
     "canonical_bytes",
+    "canonical_column",
     "decode_keys",
     "encode_keys",
     "key_column",
@@ -73,6 +74,13 @@ def encode_keys(keys: Sequence[Any], key_type: TypeInformation | None = None) ->
         if columns is not None:
             return columns.column(0)
     return _core.canonical_keys(values, _canonical_at).column(0)
+
+
+def canonical_column(keys: pa.Array) -> pa.Array:
+    """The same keys as canonical bytes: for columns of several types that have to become one."""
+    if keys.type == _CANONICAL:
+        return keys
+    return _core.canonical_keys(key_values(keys), _canonical_at).column(0)
 
 
 def key_column(array: pa.Array) -> pa.Array:

@@ -6,11 +6,12 @@ Input 0 is the other stream, input 1 the broadcast one. In BATCH mode the broadc
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import repeat
 from typing import Any
 
 from shmflink.core.batch import Batch
-from shmflink.core.elements import MAX_WATERMARK, ControlElement, Element, Watermark
+from shmflink.core.elements import MAX_WATERMARK, Barrier, ControlElement, Element, Watermark
 from shmflink.core.typeinfo import TypeInformation
 from shmflink.operators.base import OperatorContext, SideOutput
 from shmflink.operators.keyed_sort import owned_batch
@@ -21,6 +22,7 @@ from shmflink.operators.timer_service import NoTimers
 from shmflink.state.broadcast_state import BroadcastState, BroadcastStateStore, ReadOnlyBroadcastState
 from shmflink.state.descriptors import MapStateDescriptor
 from shmflink.state.keyed_states import NO_KEY
+from shmflink.state.snapshots import OperatorSnapshot
 
 __all__ = ["BroadcastProcessOperator", "KeyedBroadcastProcessOperator"]
 
@@ -66,6 +68,7 @@ class BroadcastProcessOperator(ProcessOperator):
 
     def open(self, context: OperatorContext) -> None:
         self.store = BroadcastStateStore(self._descriptors, context.operator_name)
+        self.store.restore(context.restored.broadcast_state)
         super().open(context)
         self._context = _ReadOnlyContext(self._current, self._timers)
         self._broadcast_context = _BroadcastContext(self._current, self._timers)
@@ -86,6 +89,9 @@ class BroadcastProcessOperator(ProcessOperator):
         if element == MAX_WATERMARK:
             yield from self._rest()
         yield from super().process_control(element)
+
+    def snapshot_state(self, barrier: Barrier) -> OperatorSnapshot:
+        return replace(super().snapshot_state(barrier), broadcast_state=self.store.snapshot())
 
     def finish(self) -> Outputs:
         yield from self._rest()
@@ -112,6 +118,7 @@ class KeyedBroadcastProcessOperator(KeyedProcessOperator):
 
     def open(self, context: OperatorContext) -> None:
         self.store = BroadcastStateStore(self._descriptors, context.operator_name)
+        self.store.restore(context.restored.broadcast_state)
         super().open(context)
         self._context = _ReadOnlyContext(self._backend, self._context.timer_service())
         self._no_timers = NoTimers(context.processing_time, f"{context.operator_name}: process_broadcast_element()")
@@ -131,6 +138,9 @@ class KeyedBroadcastProcessOperator(KeyedProcessOperator):
         if isinstance(element, Watermark):
             self._no_timers.watermark_ms = element.timestamp_ms
         yield from super().process_control(element)
+
+    def snapshot_state(self, barrier: Barrier) -> OperatorSnapshot:
+        return replace(super().snapshot_state(barrier), broadcast_state=self.store.snapshot())
 
 
 class _NoEntry:

@@ -9,14 +9,15 @@ from typing import Any
 import pyarrow as pa
 
 from shmflink.core.batch import Batch
-from shmflink.operators.base import Operator, OperatorContext
+from shmflink.operators.base import OperatorContext
+from shmflink.operators.function_operator import FunctionOperator
 from shmflink.operators.slices import slices_of
 from shmflink.operators.user_function import UserFunction
 
 __all__ = ["FilterOperator"]
 
 
-class FilterOperator(Operator):
+class FilterOperator(FunctionOperator):
     """Keeps the rows for which `function` is true, with their timestamps and type."""
 
     def __init__(self, function: Any) -> None:
@@ -46,6 +47,3 @@ class FilterOperator(Operator):
             if timestamps is not None:
                 timestamps = timestamps.filter(pa.array(keep))
             yield Batch.of_rows(kept, batch.row_type, timestamps=timestamps)
-
-    def close(self) -> None:
-        self._function.close()

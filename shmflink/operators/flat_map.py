@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from shmflink.core.batch import Batch
-from shmflink.operators.base import Operator, OperatorContext
+from shmflink.operators.base import OperatorContext
 from shmflink.operators.declared_type import conform_rows
+from shmflink.operators.function_operator import FunctionOperator
 from shmflink.operators.slices import SLICE_ROWS_MAX
 from shmflink.operators.user_function import UserFunction, has_user_frame
 
@@ -20,7 +21,7 @@ __all__ = ["OUTPUT_ROWS_MAX", "FlatMapOperator"]
 OUTPUT_ROWS_MAX: Final = SLICE_ROWS_MAX  # rows of one output batch; what an exploding function holds at once
 
 
-class FlatMapOperator(Operator):
+class FlatMapOperator(FunctionOperator):
     """Applies `function`, which yields or returns an iterable, or None for nothing.
 
     Every output row has the timestamp of its input row. At most OUTPUT_ROWS_MAX rows are held: a generator
@@ -57,9 +58,6 @@ class FlatMapOperator(Operator):
                 yield self._batch(taken, stamps)
             if len(taken) < OUTPUT_ROWS_MAX:
                 return
-
-    def close(self) -> None:
-        self._function.close()
 
     def _batch(self, taken: list[Any], stamps: Any) -> Batch:
         timestamps = None

@@ -6,15 +6,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from shmflink.core.batch import Batch
-from shmflink.operators.base import Operator, OperatorContext
+from shmflink.operators.base import OperatorContext
 from shmflink.operators.declared_type import conform_rows
+from shmflink.operators.function_operator import FunctionOperator
 from shmflink.operators.slices import slices_of
 from shmflink.operators.user_function import UserFunction
 
 __all__ = ["MapOperator"]
 
 
-class MapOperator(Operator):
+class MapOperator(FunctionOperator):
     """Applies `function` to each row; timestamps stay with their rows, keys do not."""
 
     def __init__(self, function: Any, output_type: Any = None) -> None:
@@ -40,6 +41,3 @@ class MapOperator(Operator):
         if self._output_type is not None:
             mapped = conform_rows(mapped, self._output_type, self._name)
         yield Batch.of_rows(mapped, self._output_type, timestamps=batch.timestamps)
-
-    def close(self) -> None:
-        self._function.close()

@@ -9,8 +9,9 @@ import pyarrow as pa
 
 from shmflink.core.batch import Batch
 from shmflink.errors import TypeMismatchError
-from shmflink.operators.base import Operator, OperatorContext
+from shmflink.operators.base import OperatorContext
 from shmflink.operators.declared_type import check_columns
+from shmflink.operators.function_operator import FunctionOperator
 from shmflink.operators.user_function import UserFunction
 
 __all__ = ["MapBatchesOperator"]
@@ -18,7 +19,7 @@ __all__ = ["MapBatchesOperator"]
 _END: Final = object()
 
 
-class MapBatchesOperator(Operator):
+class MapBatchesOperator(FunctionOperator):
     """`function(pa.RecordBatch)` returns one `pa.RecordBatch` or `pa.Table`, an iterable of them, or None.
 
     Timestamps stay when one batch with the same number of rows comes back; else the rows have none. What the
@@ -48,9 +49,6 @@ class MapBatchesOperator(Operator):
         for part in self._parts(result, columns):
             if part.num_rows:
                 yield self._batch(part, None)
-
-    def close(self) -> None:
-        self._function.close()
 
     def _parts(self, result: Any, columns: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         """The record batches of a Table or an iterable, pulled lazily."""

@@ -10,12 +10,13 @@ from itertools import repeat
 from typing import Any
 
 from shmflink.core.batch import Batch
-from shmflink.core.elements import MAX_WATERMARK, MIN_TIMESTAMP_MS, ControlElement, Element, Watermark
+from shmflink.core.elements import MAX_WATERMARK, MIN_TIMESTAMP_MS, Barrier, ControlElement, Element, Watermark
 from shmflink.core.keys import decode_keys
 from shmflink.core.output_tag import OutputTag
 from shmflink.core.typeinfo import TypeInformation
 from shmflink.errors import InternalError
-from shmflink.operators.base import Operator, OperatorContext, SideOutput
+from shmflink.operators.base import OperatorContext, SideOutput
+from shmflink.operators.function_operator import FunctionOperator, is_incremental, restored_backend
 from shmflink.operators.keyed_sort import KeyedSort
 from shmflink.operators.process_context import ProcessContext
 from shmflink.operators.record_outputs import OUTPUT_ROWS_MAX, RecordOutputs
@@ -24,6 +25,8 @@ from shmflink.operators.timer_service import InternalTimerService, NoTimers, Tim
 from shmflink.operators.user_function import UserFunction
 from shmflink.state.backend import HeapKeyedStateBackend
 from shmflink.state.keyed_states import NO_KEY
+from shmflink.state.namespaces import NO_NAMESPACES, PICKLED_NAMESPACES, NamespaceForm
+from shmflink.state.snapshots import OperatorSnapshot
 
 __all__ = ["KeyedOperator", "KeyedProcessOperator", "ProcessOperator", "RecordOperator"]
 
@@ -31,7 +34,7 @@ Outputs = Iterator[Batch | SideOutput]
 Call = Callable[[Any, Any], Any]
 
 
-class RecordOperator(Operator):
+class RecordOperator(FunctionOperator):
     """What operators have in common that call a user's function for each record and gather what it emits.
 
     `methods` are the function's methods for records, one for each input.
@@ -77,9 +80,6 @@ class RecordOperator(Operator):
                 self._function.fail_at(error, rows, iterator)
         yield from outputs.take()
 
-    def close(self) -> None:
-        self._function.close()
-
 
 class ProcessOperator(RecordOperator):
     """A ProcessFunction on a stream without keys: no state, no timers."""
@@ -109,21 +109,33 @@ class KeyedOperator(RecordOperator):
     BATCH mode: the input is sorted by key and time first; at the end of a key its timers fire and its state goes.
     """
 
+    namespaces: NamespaceForm | None = None  # of its namespaced states and its timers, as they are saved
+
     def open(self, context: OperatorContext) -> None:
         self._open_outputs(context)
-        self._backend = HeapKeyedStateBackend(context.max_parallelism, context.clock)
-        self._timers = InternalTimerService(context.processing_time, self._on_timer)
+        self._key_groups = context.key_groups
+        self._max_parallelism = context.max_parallelism
+        self._is_incremental = is_incremental(context)
+        self._backend = restored_backend(context, self.namespaces or PICKLED_NAMESPACES)
+        self._timers = InternalTimerService(context.processing_time, self._on_timer, self.namespaces or NO_NAMESPACES)
+        self._timers.restore(context.restored)
         self._sort = KeyedSort() if context.is_batch else None
 
     @property
     def state(self) -> HeapKeyedStateBackend:
-        """Where snapshots are taken from and restored to."""
+        """The keyed state."""
         return self._backend
 
     @property
     def timers(self) -> InternalTimerService:
-        """Part of snapshots, too."""
+        """The timers."""
         return self._timers
+
+    def snapshot_state(self, barrier: Barrier) -> OperatorSnapshot:
+        operator_state = self._function.snapshot(barrier)  # first, because it may change keyed state
+        groups = self._key_groups
+        timers = self._timers.freeze(barrier, self._max_parallelism, groups, is_incremental=self._is_incremental)
+        return OperatorSnapshot((*self._backend.freeze(barrier, groups), *timers), operator_state)
 
     def _run_piece(self, batch: Batch, keys: Any, input_index: int) -> Outputs:
         """All that comes of a small batch whose keys these are."""
@@ -141,6 +153,8 @@ class KeyedOperator(RecordOperator):
             return
         for piece in slices_of(batch):
             yield from self._run_piece(piece, decode_keys(piece.keys), input_index)
+            self._backend.tidy()
+            self._timers.tidy()
 
     def process_control(self, element: ControlElement) -> Iterator[Element | SideOutput]:
         if isinstance(element, Watermark):

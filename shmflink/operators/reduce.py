@@ -10,16 +10,18 @@ from itertools import islice
 from typing import Any, Final
 
 from shmflink.core.batch import Batch
-from shmflink.core.elements import MAX_WATERMARK, ControlElement, Element
+from shmflink.core.elements import MAX_WATERMARK, Barrier, ControlElement, Element
 from shmflink.core.keys import decode_keys
 from shmflink.core.row import Row
 from shmflink.core.typeinfo import TypeInformation
 from shmflink.errors import InternalError
-from shmflink.operators.base import Operator, OperatorContext
+from shmflink.operators.base import OperatorContext
 from shmflink.operators.declared_type import conform_rows
+from shmflink.operators.function_operator import FunctionOperator, restored_backend
 from shmflink.operators.slices import slices_of
 from shmflink.operators.user_function import UserFunction
-from shmflink.state.backend import HeapKeyedStateBackend, KeyedStateBackend
+from shmflink.state.snapshots import OperatorSnapshot
+from shmflink.state.tables import ABSENT
 
 __all__ = ["FINAL_ROWS_MAX", "ReduceOperator"]
 
@@ -32,7 +34,7 @@ _ATOMIC: Final = frozenset(
 _FORM_OF_SHAPE: Final = {"tuple": tuple, "row": Row, "list": list, "map": dict}
 
 
-class ReduceOperator(Operator):
+class ReduceOperator(FunctionOperator):
     """Keeps for each key what its rows were reduced to.
 
     STREAMING: every row gives an update, with the row's timestamp. BATCH: one final result per key, in the
@@ -52,26 +54,27 @@ class ReduceOperator(Operator):
         self._is_batch = context.is_batch
         self._mutates = False
         self._row_type = self._output_type
-        self._backend: KeyedStateBackend = HeapKeyedStateBackend(context.max_parallelism)
-        self._values: dict[Any, Any] = self._backend.value_state(_STATE_NAME)
+        self._backend = restored_backend(context)
+        self._table = self._backend.value_state(_STATE_NAME, self._row_type)
         self._function.open(context)
 
-    @property
-    def state(self) -> KeyedStateBackend:
-        """Where snapshots are taken from and restored to."""
-        return self._backend
+    def snapshot_state(self, barrier: Barrier) -> OperatorSnapshot:
+        operator_state = self._function.snapshot(barrier)
+        return OperatorSnapshot(tuple(self._backend.freeze(barrier, self._context.key_groups)), operator_state)
 
     def process(self, batch: Batch, input_index: int = 0) -> Iterator[Batch]:
         for piece in slices_of(batch):
             yield from self._process(piece)
+            self._backend.tidy()
 
     def _process(self, batch: Batch) -> Iterator[Batch]:
         if batch.keys is None:
             raise InternalError(f"operator '{self._context.operator_name}' got a batch without keys")
         rows = batch.rows()
         keys = decode_keys(batch.keys)
-        if self._row_type is None:
+        if self._row_type is None and batch.row_type is not None:
             self._row_type = batch.row_type
+            self._backend.value_state(_STATE_NAME, self._row_type)
         iterator = iter(rows)
         reduce = self._reducer(rows)
         updates = self._reduce(keys, rows, iterator, reduce)
@@ -88,9 +91,6 @@ class ReduceOperator(Operator):
 
     def finish(self) -> Iterator[Batch]:
         yield from self._final_results()
-
-    def close(self) -> None:
-        self._function.close()
 
     def _reducer(self, rows: list[Any]) -> Callable[[Any, Any], Any]:
         """What combines two values; with a declared form, results are brought into it before they are kept."""
@@ -111,14 +111,20 @@ class ReduceOperator(Operator):
         self, keys: list[Any], rows: list[Any], iterator: Iterator[Any], reduce: Callable[[Any, Any], Any]
     ) -> list[Any]:
         """Per row: the user's own function. Returns every update, in order."""
-        values, mutates, guard = self._values, self._mutates, self.may_mutate
+        table, mutates, guard = self._table, self._mutates, self.may_mutate
+        values, is_frozen = table.live, bool(table.below)
+        find = values.get
         updates: list[Any] = []
         append = updates.append
         key = None
         try:
             for key, row in zip(keys, iterator, strict=True):
-                if key in values:
-                    old = values[key]
+                old = find(key, ABSENT)
+                if is_frozen and old is ABSENT:
+                    old = table.old(key)
+                    if guard and _is_mutable(old):
+                        old = copy.deepcopy(old)  # a snapshot has the other one
+                if old is not ABSENT:
                     new = reduce(old, row)
                     values[key] = new
                     # The same object again: changed in place perhaps, and it will be again.
@@ -131,13 +137,14 @@ class ReduceOperator(Operator):
                     append(row)
         except Exception as error:
             row = rows[len(rows) - iterator.__length_hint__() - 1]  # type: ignore[attr-defined]
-            self._function.fail(error, values.get(key), row)
+            known = table.get(key)
+            self._function.fail(error, None if known is ABSENT else known, row)
         return updates
 
     def _final_results(self) -> Iterator[Batch]:
         if not self._is_batch:
             return
-        results = iter(self._values.values())
+        results = iter(self._table.live.values())  # nothing is frozen in this mode
         while rows := list(islice(results, FINAL_ROWS_MAX)):
             if self._row_type is not None:
                 rows = conform_rows(rows, self._row_type, self._context.operator_name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from shmflink.core.elements import Barrier
 from shmflink.errors import UsageError
 from shmflink.operators.base import OperatorContext
 from shmflink.operators.metric_group import MetricGroup
@@ -15,9 +16,9 @@ from shmflink.state.descriptors import (
     StateDescriptor,
     ValueStateDescriptor,
 )
-
-__all__ = ["FunctionInitializationContext", "OperatorRuntimeContext", "StateProvider"]
 from shmflink.state.operator_state import OperatorStateStore
+
+__all__ = ["FunctionInitializationContext", "FunctionSnapshotContext", "OperatorRuntimeContext", "StateProvider"]
 
 
 class StateProvider(Protocol):
@@ -120,3 +121,20 @@ class FunctionInitializationContext:
     def get_keyed_state_store(self) -> OperatorRuntimeContext:
         """States of the key; only on a keyed stream."""
         return OperatorRuntimeContext(self._context, self._keyed_state)
+
+
+class FunctionSnapshotContext:
+    """Handed to `snapshot_state` of a user's function at a barrier (Flink: FunctionSnapshotContext)."""
+
+    __slots__ = ("_barrier",)
+
+    def __init__(self, barrier: Barrier) -> None:
+        self._barrier = barrier
+
+    def get_checkpoint_id(self) -> int:
+        """Of the checkpoint or savepoint; grows."""
+        return self._barrier.checkpoint_id
+
+    def get_checkpoint_timestamp(self) -> int:
+        """When it was triggered, in ms since 1970 (UTC)."""
+        return self._barrier.timestamp_ms

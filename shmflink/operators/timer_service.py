@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from enum import Enum
+from itertools import islice
 from operator import index
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
-from shmflink.core.elements import MAX_WATERMARK, MIN_TIMESTAMP_MS
+from shmflink.core.batch import Batch
+from shmflink.core.elements import MAX_WATERMARK, MIN_TIMESTAMP_MS, Barrier
 from shmflink.errors import UsageError
+from shmflink.operators.base import SideOutput
 from shmflink.operators.processing_time import ProcessingTimeService
+from shmflink.state.backend import TIMER_STATES
+from shmflink.state.frozen import FrozenState
+from shmflink.state.namespaces import NO_NAMESPACES, NamespaceForm
+from shmflink.state.snapshots import RestoredState
 from shmflink.state.timers import TimerQueue
 
-__all__ = ["InternalTimerService", "NoTimers", "OnTimer", "TimeDomain", "TimerService"]
+TIMERS_AT_ONCE: Final = 1024
+REST: Final = SideOutput("", Batch.of_rows([]))
+"""Output that nobody reads: between two outputs of an operator its task may turn to others."""
+
+__all__ = ["REST", "TIMERS_AT_ONCE", "InternalTimerService", "NoTimers", "OnTimer", "TimeDomain", "TimerService"]
 
 
 class TimeDomain(Enum):
@@ -27,11 +38,16 @@ OnTimer: TypeAlias = Callable[[TimeDomain, int, Any, Any], Iterator[Any]]
 
 
 class InternalTimerService:
-    """Timers of one operator, by key and namespace. `on_timer` is called for each that fires, in order of time."""
+    """Timers of one operator, by key and namespace. `on_timer` is called for each that fires, in order of time.
 
-    def __init__(self, processing_time: ProcessingTimeService, on_timer: OnTimer) -> None:
-        self.event_timers = TimerQueue()
-        self.processing_timers = TimerQueue()
+    However many are due, the slot is free for others after TIMERS_AT_ONCE of them.
+    """
+
+    def __init__(
+        self, processing_time: ProcessingTimeService, on_timer: OnTimer, namespaces: NamespaceForm = NO_NAMESPACES
+    ) -> None:
+        self.event_timers = TimerQueue(namespaces)
+        self.processing_timers = TimerQueue(namespaces)
         self.watermark_ms = MIN_TIMESTAMP_MS
         self._processing_time = processing_time
         self._on_timer = on_timer
@@ -64,8 +80,10 @@ class InternalTimerService:
     def advance_watermark(self, watermark_ms: int) -> Iterator[Any]:
         """Fires what is due; the caller forwards the watermark after that."""
         self.watermark_ms = watermark_ms
-        for timestamp_ms, key, namespace in self.event_timers.due(watermark_ms):
+        for count, (timestamp_ms, key, namespace) in enumerate(self.event_timers.due(watermark_ms), 1):
             yield from self._on_timer(TimeDomain.EVENT_TIME, timestamp_ms, key, namespace)
+            if count % TIMERS_AT_ONCE == 0:
+                yield REST
 
     def end_key(self) -> Iterator[Any]:
         """BATCH mode: all timers of the key fire, those of processing time last; then event time begins anew.
@@ -74,17 +92,32 @@ class InternalTimerService:
         """
         self._is_quiesced = True
         yield from self.advance_watermark(MAX_WATERMARK.timestamp_ms)
-        yield from self._fire_processing_timers(MAX_WATERMARK.timestamp_ms)
+        for timestamp_ms, key, namespace in self.processing_timers.due(MAX_WATERMARK.timestamp_ms):
+            yield from self._on_timer(TimeDomain.PROCESSING_TIME, timestamp_ms, key, namespace)
         self._is_quiesced = False
         self.watermark_ms = MIN_TIMESTAMP_MS
 
-    def _fire_processing_timers(self, until_ms: int) -> Iterator[Any]:
-        for timestamp_ms, key, namespace in self.processing_timers.due(until_ms):
-            yield from self._on_timer(TimeDomain.PROCESSING_TIME, timestamp_ms, key, namespace)
+    def freeze(
+        self, barrier: Barrier, max_parallelism: int, key_groups: range, *, is_incremental: bool
+    ) -> tuple[FrozenState, ...]:
+        """All timers at a barrier."""
+        queues = (self.event_timers, self.processing_timers)
+        return tuple(
+            queue.freeze(name, barrier, max_parallelism, key_groups, is_incremental=is_incremental)
+            for name, queue in zip(TIMER_STATES, queues, strict=True)
+        )
 
-    def schedule_restored(self) -> None:
-        """Has restored processing-time timers fire; those that came due meanwhile at once."""
+    def restore(self, restored: RestoredState) -> None:
+        """Adds the timers that were saved; those of processing time that came due meanwhile fire at once."""
+        for name, queue in zip(TIMER_STATES, (self.event_timers, self.processing_timers), strict=True):
+            if name in restored.keyed_names:
+                queue.restore(restored.read_keyed(name))
         self._schedule()
+
+    def tidy(self) -> None:
+        """Work that snapshots left behind; called now and then."""
+        self.event_timers.tidy()
+        self.processing_timers.tidy()
 
     def _schedule(self) -> None:
         """A timer fires a millisecond after its time, as Flink's: at `t` elements of time `t` may still come."""
@@ -96,8 +129,10 @@ class InternalTimerService:
     def _on_processing_time(self, at_ms: int) -> Iterator[Any]:
         if self._scheduled_ms == at_ms:
             self._scheduled_ms = None
-        yield from self._fire_processing_timers(self._processing_time.now_ms() - 1)
-        self._schedule()
+        due = self.processing_timers.due(self._processing_time.now_ms() - 1)
+        for timestamp_ms, key, namespace in islice(due, TIMERS_AT_ONCE):
+            yield from self._on_timer(TimeDomain.PROCESSING_TIME, timestamp_ms, key, namespace)
+        self._schedule()  # the rest of them in another turn, after whoever waits
 
 
 class CurrentKeyed(Protocol):

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Final, NoReturn
 
 import shmflink
+from shmflink.core.elements import Barrier
 from shmflink.errors import ShmflinkError, UserFunctionError
 from shmflink.operators.base import OperatorContext
-from shmflink.operators.runtime_context import FunctionInitializationContext, OperatorRuntimeContext, StateProvider
+from shmflink.operators.runtime_context import (
+    FunctionInitializationContext,
+    FunctionSnapshotContext,
+    OperatorRuntimeContext,
+    StateProvider,
+)
+from shmflink.state.operator_state import OperatorStatePart
 
 __all__ = ["RECORD_TEXT_MAX", "UserFunction", "describe_function", "has_user_frame", "row_index", "shorten_record"]
 
@@ -46,9 +53,14 @@ class UserFunction:
         self.__init__(*state)  # type: ignore[misc]
 
     def open(self, context: OperatorContext, keyed_state: StateProvider | None = None) -> None:
-        """Calls the function's own `open`; `keyed_state` is what its runtime context hands out, None = refused."""
+        """Calls the function's own `initialize_state`, after a restore with what it had, and `open`.
+
+        `keyed_state` is what its runtime context hands out, None = refused.
+        """
         self._context = context
         self._is_open = True
+        if context.restored.is_restored and not context.operator_state.is_restored:
+            context.operator_state.restore(context.restored.operator_state)
         method = getattr(self.function, self.method, None)
         self.call = method if callable(method) else self.function
         initialize = getattr(self.function, "initialize_state", None) if callable(method) else None
@@ -63,6 +75,23 @@ class UserFunction:
                 open_function(OperatorRuntimeContext(context, keyed_state))
             except Exception as error:
                 self.fail(error, in_method="open()")
+
+    def snapshot(self, barrier: Barrier) -> Mapping[str, OperatorStatePart]:
+        """Calls the function's own `snapshot_state`; returns the operator state that it has then."""
+        context = self._context
+        assert context is not None, "a snapshot before open()"
+        self.notify("snapshot_state", FunctionSnapshotContext(barrier))
+        return context.operator_state.snapshot()
+
+    def notify(self, name: str, argument: Any) -> None:
+        """Calls a method of the function that it may have, or not."""
+        method = getattr(self.function, name, None)
+        if not callable(method) or not callable(getattr(self.function, self.method, None)):
+            return
+        try:
+            method(argument)
+        except Exception as error:
+            self.fail(error, in_method=f"{name}()")
 
     def close(self) -> None:
         """Calls the function's own `close`; also when its `open` failed, never when `open` was not reached."""

@@ -1,45 +1,33 @@
-"""Keyed state: tables by key, kept in memory, cut into key groups only when a snapshot is taken."""
+"""Keyed state: a table for each state, kept in memory, cut into key groups only when a snapshot is written."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
-import numpy as np
 import pyarrow as pa
 
 from shmflink.core.clock import SYSTEM_CLOCK, Clock
+from shmflink.core.elements import Barrier
 from shmflink.core.key_groups import key_groups as assign_key_groups
-from shmflink.core.keys import decode_keys, encode_keys
-from shmflink.errors import InternalError, TypeMismatchError
+from shmflink.core.typeinfo import TypeInformation
+from shmflink.errors import StateMismatchError, TypeMismatchError
+from shmflink.state.arrow_form import Entries, GroupAssigner, StateForm, batch_to_entries
 from shmflink.state.descriptors import StateDescriptor
-from shmflink.state.hashable_keys import keys_of_hashables
+from shmflink.state.frozen import FrozenState
 from shmflink.state.keyed_states import NO_KEY, CurrentKey
+from shmflink.state.namespaces import PICKLED_NAMESPACES, NamespaceForm
+from shmflink.state.snapshots import RestoredState
 from shmflink.state.state_factory import expiry_of, make_state
+from shmflink.state.tables import StateTable
+from shmflink.state.ttl_columns import with_stamps, without_stamps
 from shmflink.state.ttl_states import Expiry
 
-__all__ = ["GroupAssigner", "HeapKeyedStateBackend", "KeyedStateBackend", "KeyedStateSnapshot", "StatePart"]
+__all__ = ["TIMER_STATES", "HeapKeyedStateBackend", "KeyedStateBackend", "load_entries"]
 
-GroupAssigner = Callable[[pa.Array, int], np.ndarray[Any, Any]]
-"""(key column, max parallelism) -> the key group of each key."""
-
-
-@dataclass(frozen=True, slots=True)
-class StatePart:
-    """One state of one key group: an entry for each position of all three.
-
-    `namespaces` None: one entry for each key. `identity` is that of the descriptor, None for a table without one.
-    """
-
-    keys: pa.Array
-    values: list[Any]
-    namespaces: list[Any] | None = None
-    identity: tuple[Any, ...] | None = None
-
-
-KeyedStateSnapshot = dict[int, dict[str, StatePart]]
-"""Key group -> state name -> its entries."""
+TIMER_STATES: Final = ("_event_timers", "_processing_timers")
+"""Names of the timers' snapshots, beside those of states."""
 
 
 class KeyedStateBackend(Protocol):
@@ -51,8 +39,11 @@ class KeyedStateBackend(Protocol):
     NO_KEY where there is none: states refuse to be used.
     """
 
-    def value_state(self, name: str) -> dict[Any, Any]:
-        """The values of a state by key: a live dict that batch loops use directly."""
+    def value_state(self, name: str, type_info: TypeInformation | None = None) -> StateTable:
+        """The values of a state by key: a table that batch loops use directly.
+
+        Call it again as soon as their type is known.
+        """
         ...
 
     def state(
@@ -64,15 +55,24 @@ class KeyedStateBackend(Protocol):
 
         Raises:
             TypeMismatchError: the name stands for a state of another kind or type.
+            StateMismatchError: what was restored under this name is of another kind or type.
         """
         ...
 
-    def snapshot(self, key_groups: range, assign: GroupAssigner = assign_key_groups) -> KeyedStateSnapshot:
-        """The state of these key groups; empty groups are left out. Values are not copied."""
+    def freeze(self, barrier: Barrier, key_groups: range) -> list[FrozenState]:
+        """All states at a barrier, which takes no time that depends on their size; written by another thread."""
         ...
 
-    def restore(self, snapshot: KeyedStateSnapshot, key_groups: range) -> None:
-        """Adds the state of these key groups, whoever had them."""
+    def restore(self, restored: RestoredState) -> None:
+        """Adds what was restored; before the first use.
+
+        Raises:
+            StateMismatchError: a value cannot be unpickled.
+        """
+        ...
+
+    def tidy(self) -> None:
+        """Work that snapshots left behind; called now and then between two batches."""
         ...
 
     def clear(self) -> None:
@@ -81,124 +81,162 @@ class KeyedStateBackend(Protocol):
 
 
 @dataclass(slots=True)
-class _Table:
-    """Entries of one state, by key or by (key, namespace)."""
+class _State:
+    """One state: its entries by key or by (key, namespace)."""
 
-    values: dict[Any, Any]
+    table: StateTable
     is_namespaced: bool
+    form: StateForm
+    is_restored: bool = False
     identity: tuple[Any, ...] | None = None
     expiry: Expiry | None = None
 
 
 class HeapKeyedStateBackend:
-    """A dict for each state name."""
+    """A `StateTable` for each state name."""
 
-    def __init__(self, max_parallelism: int, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self,
+        max_parallelism: int,
+        clock: Clock = SYSTEM_CLOCK,
+        *,
+        namespaces: NamespaceForm = PICKLED_NAMESPACES,
+        is_incremental: bool = True,
+        operator: str = "",
+    ) -> None:
+        """`namespaces` says how those of all namespaced states are written; `operator` is named in errors."""
         self.entry: Any = NO_KEY
         self._max_parallelism = max_parallelism
         self._clock = clock
-        self._tables: dict[str, _Table] = {}
+        self._namespaces = namespaces
+        self._is_incremental = is_incremental
+        self._operator = operator
+        self._states: dict[str, _State] = {}
 
-    def value_state(self, name: str) -> dict[Any, Any]:
-        return self._table(name, is_namespaced=False).values
+    def value_state(self, name: str, type_info: TypeInformation | None = None) -> StateTable:
+        state = self._state(name, is_namespaced=False)
+        form = StateForm.of_values(type_info)
+        if type_info is not None and state.form != form:
+            self._bind(name, state, form)
+        return state.table
 
     def state(
         self, descriptor: StateDescriptor, *, is_namespaced: bool = False, current: CurrentKey | None = None
     ) -> Any:
-        table = self._table(descriptor.name, is_namespaced=is_namespaced)
+        state = self._state(descriptor.name, is_namespaced=is_namespaced)
         identity = descriptor.identity()
-        if table.identity is not None and table.identity[:3] != identity[:3]:
+        if state.identity is None:
+            self._bind(descriptor.name, state, StateForm.of(descriptor, self._namespaces if is_namespaced else None))
+        elif state.identity[:3] != identity[:3]:
             raise TypeMismatchError(
-                f"the state '{descriptor.name}' is asked for as {descriptor}, but it is a {table.identity[0]} of type "
-                f"{table.identity[2]}: give states of different kinds or types different names"
+                f"the state '{descriptor.name}' is asked for as {descriptor}, but it is a {state.identity[0]} of type "
+                f"{state.identity[2]}: give states of different kinds or types different names"
             )
-        table.identity = identity
-        if table.expiry is None:
-            table.expiry = expiry_of(descriptor, table.values, self._clock)
-        return make_state(descriptor, table.values, current or self, table.expiry)
+        state.identity = identity
+        if state.expiry is None:
+            state.expiry = expiry_of(descriptor, state.table, self._clock)
+        return make_state(descriptor, state.table, current or self, state.expiry)
 
-    def table(self, name: str) -> dict[Any, Any]:
+    def table(self, name: str) -> StateTable:
         """The entries of a state that was asked for, as they lie in memory."""
-        return self._tables[name].values
+        return self._states[name].table
 
     def state_names(self) -> Iterable[str]:
         """Names of the states that were asked for or restored."""
-        return self._tables.keys()
+        return self._states.keys()
 
-    def snapshot(self, key_groups: range, assign: GroupAssigner = assign_key_groups) -> KeyedStateSnapshot:
-        """As the protocol says.
+    def freeze(
+        self, barrier: Barrier, key_groups: range, assign: GroupAssigner = assign_key_groups
+    ) -> list[FrozenState]:
+        """As the protocol says. Writing raises InternalError where a key lies outside of `key_groups`."""
+        now_ms = self._clock.processing_time_ms()
+        frozen = []
+        for name, state in self._states.items():
+            entries = state.table.freeze(is_savepoint=barrier.is_savepoint, is_incremental=self._is_incremental)
+            living = None if state.expiry is None else state.expiry.living_at(now_ms)
+            frozen.append(FrozenState(name, state.form, entries, self._max_parallelism, key_groups, living, assign))
+        return frozen
 
-        Raises:
-            InternalError: a key lies outside of `key_groups`; it was sent to the wrong subtask.
-        """
-        groups: KeyedStateSnapshot = {}
-        for name, table in self._tables.items():
-            entries = _living(table)
-            if entries:
-                for group, part in _by_group(entries, table, self._max_parallelism, key_groups, assign):
-                    groups.setdefault(group, {})[name] = part
-        return groups
+    def restore(self, restored: RestoredState) -> None:
+        for name in restored.keyed_names:
+            if name not in TIMER_STATES:
+                self._load(name, restored.read_keyed(name))
 
-    def restore(self, snapshot: KeyedStateSnapshot, key_groups: range) -> None:
-        for group, parts in snapshot.items():
-            if group in key_groups:
-                for name, part in parts.items():
-                    self._restore(name, part)
+    def tidy(self) -> None:
+        for state in self._states.values():
+            if state.table.is_untidy:
+                state.table.tidy()
 
     def clear(self) -> None:
-        for table in self._tables.values():
-            table.values.clear()
+        for state in self._states.values():
+            state.table.clear()
 
-    def _restore(self, name: str, part: StatePart) -> None:
-        table = self._table(name, is_namespaced=part.namespaces is not None)
-        table.identity = table.identity or part.identity
-        keys: Iterable[Any] = decode_keys(part.keys)
-        if part.namespaces is not None:
-            keys = zip(keys, part.namespaces, strict=True)
-        table.values.update(zip(keys, part.values, strict=True))
+    def _load(self, name: str, batches: Iterator[pa.RecordBatch]) -> None:
+        for batch in batches:
+            try:
+                form = StateForm.from_schema(batch.schema)
+                entries = batch_to_entries(batch, form)
+            except StateMismatchError as error:
+                raise StateMismatchError(f"{self._of(name)}: {error}") from error
+            state = self._state(name, is_namespaced=form.namespaces is not None)
+            state.form, state.is_restored = form, True
+            load_entries(state.table, entries)
 
-    def _table(self, name: str, *, is_namespaced: bool) -> _Table:
-        table = self._tables.get(name)
-        if table is None:
-            table = self._tables[name] = _Table({}, is_namespaced)
-        if table.is_namespaced != is_namespaced:
+    def _bind(self, name: str, state: _State, form: StateForm) -> None:
+        """Gives a state its declared form, which what was restored must have."""
+        old, state.form = state.form, form
+        if not state.is_restored:
+            return
+        state.is_restored = False
+        if old.type_text and (old.kind, old.type_text) != (form.kind, form.type_text):
+            raise StateMismatchError(
+                f"{self._of(name)} was saved as {old}, the job declares it as {form}: types of state cannot change. "
+                "Declare it as it was, give the new state another name (the old one is kept until a savepoint without "
+                "it is written), or convert it with the State Processor API"
+            )
+        if old.has_ttl != form.has_ttl:
+            self._switch_ttl(state.table, form)
+
+    def _switch_ttl(self, table: StateTable, form: StateForm) -> None:
+        """The time to live was turned on or off between two runs: entries count as written now."""
+        now_ms = self._clock.processing_time_ms()
+        live = table.live  # nothing was frozen yet
+        for key, value in live.items():
+            live[key] = with_stamps(form.kind, value, now_ms) if form.has_ttl else without_stamps(form.kind, [value])[0]
+
+    def _state(self, name: str, *, is_namespaced: bool) -> _State:
+        state = self._states.get(name)
+        if state is None:
+            form = StateForm("value", namespaces=self._namespaces if is_namespaced else None)
+            state = self._states[name] = _State(StateTable(), is_namespaced, form)
+        if state.is_namespaced != is_namespaced:
+            if state.is_restored:
+                before, now = ("with", "without") if state.is_namespaced else ("without", "with")
+                raise StateMismatchError(
+                    f"{self._of(name)} was saved {before} windows, the job uses it {now}: give the new state "
+                    "another name"
+                )
             raise TypeMismatchError(f"the state '{name}' is used both with and without windows; give it two names")
-        return table
+        return state
+
+    def _of(self, name: str) -> str:
+        return f"operator '{self._operator}': state '{name}'" if self._operator else f"state '{name}'"
 
 
-def _living(table: _Table) -> dict[Any, Any]:
-    expiry = table.expiry
-    if expiry is None or not expiry.is_left_out_of_snapshots:
-        return table.values
-    living = ((key, expiry.living(entry)) for key, entry in table.values.items())
-    return {key: entry for key, entry in living if entry is not None}
-
-
-def _by_group(
-    entries: dict[Any, Any], table: _Table, max_parallelism: int, key_groups: range, assign: GroupAssigner
-) -> Iterable[tuple[int, StatePart]]:
-    """Parts in order of groups; one vectorised assignment and one stable sort."""
-    hashables = [key for key, _ in entries] if table.is_namespaced else list(entries)
-    namespaces = [namespace for _, namespace in entries] if table.is_namespaced else None
-    keys = encode_keys(keys_of_hashables(hashables))
-    groups = np.asarray(assign(keys, max_parallelism), dtype=np.int64)
-    order = np.argsort(groups, kind="stable")
-    numbers, starts = np.unique(groups[order], return_index=True)
-    stored = list(entries.values())
-    for number, indices in zip(numbers.tolist(), np.split(order, starts[1:]), strict=True):
-        _check_group(number, key_groups)
-        chosen = indices.tolist()
-        yield (
-            number,
-            StatePart(
-                keys.take(pa.array(indices)),
-                [stored[i] for i in chosen],
-                None if namespaces is None else [namespaces[i] for i in chosen],
-                table.identity,
-            ),
-        )
-
-
-def _check_group(group: int, key_groups: range) -> None:
-    if group not in key_groups:
-        raise InternalError(f"state of key group {group} in the subtask of key groups {key_groups}")
+def load_entries(table: StateTable, entries: Entries) -> None:
+    """Adds what was restored to a table that was never frozen; removes what was deleted."""
+    assert not table.below, "restored after a freeze"
+    keys: Iterable[Any] = entries.keys
+    if entries.namespaces is not None:
+        keys = zip(keys, entries.namespaces, strict=True)
+    if entries.timestamps is not None:
+        keys = ((stamp, *key) for stamp, key in zip(entries.timestamps, keys, strict=True))
+    live = table.live
+    if entries.is_deleted is None:
+        live.update(zip(keys, entries.values, strict=True))
+        return
+    for key, value, is_deleted in zip(keys, entries.values, entries.is_deleted, strict=True):
+        if is_deleted:
+            live.pop(key, None)
+        else:
+            live[key] = value

@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 from shmflink.core.type_parameters import TakesTypeParameters
 from shmflink.errors import UsageError
 from shmflink.state.isolation import IMMUTABLE, isolated
+from shmflink.state.tables import ABSENT, StateTable
 
 __all__ = [
     "NO_KEY",
@@ -53,25 +54,30 @@ class ValueState(TakesTypeParameters):
 
     __slots__ = ("_current", "_table")
 
-    def __init__(self, table: dict[Any, Any], current: CurrentKey) -> None:
+    def __init__(self, table: StateTable, current: CurrentKey) -> None:
         self._table = table
         self._current = current
 
     def value(self) -> Any:
         """The current value; None where there is none."""
-        value = self._table.get(self._current.entry)
-        return value if type(value) in IMMUTABLE else isolated(value)
+        table, entry = self._table, self._current.entry
+        value = table.live.get(entry)
+        if value is None and table.below:
+            value = table.old(entry)
+        if type(value) in IMMUTABLE:
+            return value
+        return None if value is ABSENT else isolated(value)
 
     def update(self, value: Any) -> None:
         """Sets the value; None clears it."""
         if value is None:
-            self._table.pop(self._current.entry, None)
+            self._table.remove(self._current.entry)
         else:
-            self._table[self._current.entry] = value if type(value) in IMMUTABLE else isolated(value)
+            self._table.live[self._current.entry] = value if type(value) in IMMUTABLE else isolated(value)
 
     def clear(self) -> None:
         """Removes the value."""
-        self._table.pop(self._current.entry, None)
+        self._table.remove(self._current.entry)
 
 
 class ListState(TakesTypeParameters):
@@ -79,21 +85,27 @@ class ListState(TakesTypeParameters):
 
     __slots__ = ("_current", "_table")
 
-    def __init__(self, table: dict[Any, list[Any]], current: CurrentKey) -> None:
+    def __init__(self, table: StateTable, current: CurrentKey) -> None:
         self._table = table
         self._current = current
 
     def get(self) -> list[Any]:
         """The elements; empty where there are none."""
-        return [v if type(v) in IMMUTABLE else isolated(v) for v in self._table.get(self._current.entry, ())]
+        elements = self._table.get(self._current.entry)
+        if elements is ABSENT:
+            return []
+        return [v if type(v) in IMMUTABLE else isolated(v) for v in elements]
 
     def add(self, value: Any) -> None:
         """Appends one element, which must not be None."""
         reject_none(value)
         kept = value if type(value) in IMMUTABLE else isolated(value)
-        elements = self._table.get(self._current.entry)
+        table, entry = self._table, self._current.entry
+        elements = table.live.get(entry)
         if elements is None:
-            self._table[self._current.entry] = [kept]
+            elements = table.own(entry)
+        if elements is ABSENT:
+            table.live[entry] = [kept]
         else:
             elements.append(kept)
 
@@ -101,18 +113,22 @@ class ListState(TakesTypeParameters):
         """Replaces all elements; an empty list clears."""
         elements = elements_of(values)
         if elements:
-            self._table[self._current.entry] = elements
+            self._table.live[self._current.entry] = elements
         else:
             self.clear()
 
     def add_all(self, values: Iterable[Any]) -> None:
         """Appends elements, none of which may be None."""
-        if elements := elements_of(values):
-            self._table.setdefault(self._current.entry, []).extend(elements)
+        if new := elements_of(values):
+            elements = self._table.own(self._current.entry)
+            if elements is ABSENT:
+                self._table.live[self._current.entry] = new
+            else:
+                elements.extend(new)
 
     def clear(self) -> None:
         """Removes all elements."""
-        self._table.pop(self._current.entry, None)
+        self._table.remove(self._current.entry)
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.get())
@@ -123,27 +139,39 @@ class MapState(TakesTypeParameters):
 
     __slots__ = ("_current", "_table")
 
-    def __init__(self, table: dict[Any, dict[Any, Any]], current: CurrentKey) -> None:
+    def __init__(self, table: StateTable, current: CurrentKey) -> None:
         self._table = table
         self._current = current
 
     def get(self, key: Any) -> Any:
         """The value of a map key; None where there is none."""
-        return isolated(self._map().get(key))
+        value = self._map().get(key)
+        return value if type(value) in IMMUTABLE else isolated(value)
 
     def put(self, key: Any, value: Any) -> None:
         """Sets the value of a map key."""
-        self._table.setdefault(self._current.entry, {})[isolated(key)] = isolated(value)
+        table, entry = self._table, self._current.entry
+        entries = table.live.get(entry)
+        if entries is None:
+            entries = table.own(entry)
+        if entries is ABSENT:
+            entries = table.live[entry] = {}
+        entries[isolated(key)] = isolated(value)
 
     def put_all(self, dict_value: dict[Any, Any]) -> None:
         """Sets the values of several map keys."""
         if dict_value:
-            self._table.setdefault(self._current.entry, {}).update(isolated(dict(dict_value)))
+            new = isolated(dict(dict_value))
+            entries = self._table.own(self._current.entry)
+            if entries is ABSENT:
+                self._table.live[self._current.entry] = new
+            else:
+                entries.update(new)
 
     def remove(self, key: Any) -> None:
         """Removes a map key, where it is there."""
-        entries = self._table.get(self._current.entry)
-        if entries is not None and key in entries:
+        if key in self._map():
+            entries = self._table.own(self._current.entry)
             del entries[key]
             if not entries:
                 self.clear()
@@ -170,7 +198,7 @@ class MapState(TakesTypeParameters):
 
     def clear(self) -> None:
         """Removes all map keys."""
-        self._table.pop(self._current.entry, None)
+        self._table.remove(self._current.entry)
 
     def __getitem__(self, key: Any) -> Any:
         return self.get(key)
@@ -188,7 +216,8 @@ class MapState(TakesTypeParameters):
         return iter(self.keys())
 
     def _map(self) -> dict[Any, Any]:
-        return self._table.get(self._current.entry, _NOTHING)
+        entries: Any = self._table.get(self._current.entry)
+        return _NOTHING if entries is ABSENT else entries
 
 
 _NOTHING: dict[Any, Any] = {}

@@ -5,7 +5,7 @@ Source: Flink's OperatorStateStore, RoundRobinOperatorStateRepartitioner. PyFlin
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -88,9 +88,12 @@ class OperatorStateStore:
             for name, part in self._parts.items()
         }
 
-    def restore(self, snapshot: dict[str, OperatorStatePart]) -> None:
+    def restore(self, snapshot: Mapping[str, OperatorStatePart]) -> None:
         """Takes over what `redistributed` gave this subtask."""
-        self._parts = dict(snapshot)
+        self._parts = {
+            name: OperatorStatePart(part.redistribution, list(part.elements), part.type_text)
+            for name, part in snapshot.items()
+        }
         self.is_restored = True
 
     def _state(self, descriptor: ListStateDescriptor, redistribution: Redistribution) -> OperatorListState:

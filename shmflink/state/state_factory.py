@@ -15,12 +15,13 @@ from shmflink.state.descriptors import (
     ValueStateDescriptor,
 )
 from shmflink.state.keyed_states import AggregatingState, CurrentKey, ListState, MapState, ReducingState, ValueState
+from shmflink.state.tables import StateTable
 from shmflink.state.ttl_states import Expiry, TtlListState, TtlMapState, TtlValueState
 
 __all__ = ["expiry_of", "make_state"]
 
 
-def expiry_of(descriptor: StateDescriptor, table: dict[Any, Any], clock: Clock) -> Expiry | None:
+def expiry_of(descriptor: StateDescriptor, table: StateTable, clock: Clock) -> Expiry | None:
     """How entries of the table expire; None where they do not."""
     config = descriptor.ttl_config
     if config is None or not config.is_enabled():
@@ -29,7 +30,7 @@ def expiry_of(descriptor: StateDescriptor, table: dict[Any, Any], clock: Clock) 
     return Expiry(config, clock, table, kinds.get(type(descriptor), "value"))
 
 
-def make_state(descriptor: StateDescriptor, table: dict[Any, Any], current: CurrentKey, expiry: Expiry | None) -> Any:
+def make_state(descriptor: StateDescriptor, table: StateTable, current: CurrentKey, expiry: Expiry | None) -> Any:
     """The state object over the table's entries."""
     match descriptor:
         case ValueStateDescriptor():
@@ -46,5 +47,5 @@ def make_state(descriptor: StateDescriptor, table: dict[Any, Any], current: Curr
     raise InternalError(f"no state for a {type(descriptor).__name__}")
 
 
-def _value_state(table: dict[Any, Any], current: CurrentKey, expiry: Expiry | None) -> ValueState | TtlValueState:
+def _value_state(table: StateTable, current: CurrentKey, expiry: Expiry | None) -> ValueState | TtlValueState:
     return ValueState(table, current) if expiry is None else TtlValueState(table, current, expiry)

@@ -6,55 +6,58 @@ Source: Flink's InternalTimerServiceImpl.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Final
 
-import numpy as np
 import pyarrow as pa
 
+from shmflink.core.elements import Barrier
 from shmflink.core.key_groups import key_groups as assign_key_groups
-from shmflink.core.keys import decode_keys, encode_keys
-from shmflink.state.hashable_keys import keys_of_hashables
+from shmflink.state.arrow_form import TIMERS, GroupAssigner, StateForm, batch_to_entries
+from shmflink.state.backend import load_entries
+from shmflink.state.frozen import FrozenState
+from shmflink.state.namespaces import NO_NAMESPACES, NamespaceForm
+from shmflink.state.tables import StateTable
 
-__all__ = ["Timer", "TimerQueue", "TimerSnapshot"]
+__all__ = ["Timer", "TimerQueue"]
 
 Timer = tuple[int, Any, Any]
 """(timestamp in ms, key as `core.keys.decode_keys` gives it, namespace)."""
 
-
-@dataclass(frozen=True, slots=True)
-class TimerPart:
-    """The timers of one key group; an entry for each position of all three."""
-
-    timestamps: list[int]
-    keys: pa.Array
-    namespaces: list[Any]
-
-
-TimerSnapshot = dict[int, TimerPart]
-"""Key group -> its timers."""
+_DELETED_MIN: Final = 1024  # deleted timers in the heap before it is cleaned
 
 
 class TimerQueue:
-    """Timers of one domain (event or processing time) of one operator and subtask."""
+    """Timers of one domain (event or processing time) of one operator and subtask.
 
-    def __init__(self) -> None:
+    The timers are a state as others are: timer -> a number that grows with each registration. The heap is an index of
+    it, and never saved. An item of the heap stands for a timer where it has the timer's number.
+    """
+
+    def __init__(self, namespaces: NamespaceForm = NO_NAMESPACES) -> None:
         self._heap: list[tuple[int, int, Timer]] = []
-        self._alive: set[Timer] = set()
+        self._table = StateTable()
+        self._count = 0
         self._sequence = 0  # timers of one time fire in the order in which they were registered
+        self._form = StateForm(TIMERS, "timers", "i64", namespaces=namespaces)
 
     def register(self, timestamp_ms: int, key: Any, namespace: Any = None) -> None:
         """Adds a timer; nothing where it is there already."""
         timer = (timestamp_ms, key, namespace)
-        if timer not in self._alive:
-            self._alive.add(timer)
+        if not self._number(timer):
             self._sequence += 1
+            self._count += 1
+            self._table.live[timer] = self._sequence
             heapq.heappush(self._heap, (timestamp_ms, self._sequence, timer))
 
     def delete(self, timestamp_ms: int, key: Any, namespace: Any = None) -> None:
         """Removes a timer, where it is there."""
-        self._alive.discard((timestamp_ms, key, namespace))
+        timer = (timestamp_ms, key, namespace)
+        if self._number(timer):
+            self._table.remove(timer)
+            self._count -= 1
+            if len(self._heap) > 2 * self._count + _DELETED_MIN:
+                self._clean()
 
     @property
     def next_ms(self) -> int | None:
@@ -72,46 +75,68 @@ class TimerQueue:
             if not self._heap or self._heap[0][0] > now_ms:
                 return
             timer = heapq.heappop(self._heap)[2]
-            self._alive.discard(timer)
+            self._table.remove(timer)
+            self._count -= 1
             yield timer
 
     def clear(self) -> None:
         """Forgets all timers."""
         self._heap.clear()
-        self._alive.clear()
+        self._table.clear()
+        self._count = 0
 
     def __len__(self) -> int:
-        return len(self._alive)
+        return self._count
 
-    def snapshot(
-        self, max_parallelism: int, assign: Callable[[pa.Array, int], np.ndarray[Any, Any]] = assign_key_groups
-    ) -> TimerSnapshot:
-        """All timers by key group, in order of time."""
-        timers = [timer for _, _, timer in sorted(self._heap, key=lambda one: one[:2]) if timer in self._alive]
-        if not timers:
-            return {}
-        keys = encode_keys(keys_of_hashables([key for _, key, _ in timers]))
-        groups = np.asarray(assign(keys, max_parallelism), dtype=np.int64)
-        return {
-            int(group): _part([timers[i] for i in indices], keys.take(pa.array(indices)))
-            for group in np.unique(groups)
-            for indices in [np.flatnonzero(groups == group).tolist()]
-        }
+    def freeze(
+        self,
+        name: str,
+        barrier: Barrier,
+        max_parallelism: int,
+        key_groups: range,
+        *,
+        is_incremental: bool = True,
+        assign: GroupAssigner = assign_key_groups,
+    ) -> FrozenState:
+        """All timers at a barrier, or those registered, deleted and fired since the one before."""
+        entries = self._table.freeze(is_savepoint=barrier.is_savepoint, is_incremental=is_incremental)
+        return FrozenState(name, self._form, entries, max_parallelism, key_groups, assign=assign)
 
-    def restore(self, snapshot: TimerSnapshot, key_groups: Iterable[int]) -> None:
-        """Adds the timers of these key groups."""
-        for group in key_groups:
-            part = snapshot.get(group)
-            if part is not None:
-                keys = decode_keys(part.keys)
-                for timestamp_ms, key, namespace in zip(part.timestamps, keys, part.namespaces, strict=True):
-                    self.register(timestamp_ms, key, namespace)
+    def restore(self, batches: Iterator[pa.RecordBatch]) -> None:
+        """Adds timers; before the first is registered. Those of one time and key keep their order."""
+        for batch in batches:
+            load_entries(self._table, batch_to_entries(batch))
+        live = self._table.live
+        self._heap = sorted(((timer[0], number, timer) for timer, number in live.items()), key=_by_time)
+        self._heap = [(at_ms, number, timer) for number, (at_ms, _, timer) in enumerate(self._heap, 1)]
+        live.update((timer, number) for _, number, timer in self._heap)
+        self._sequence = self._count = len(live)
+
+    def tidy(self) -> None:
+        """Work that snapshots left behind; called now and then."""
+        if self._table.is_untidy:
+            self._table.tidy()
+
+    def _number(self, timer: Timer) -> int:
+        """Of its registration, from 1; 0 where the timer is not there."""
+        table = self._table
+        number = table.live.get(timer)
+        if number is None:
+            if not table.below:
+                return 0
+            number = table.old(timer)
+        return number if type(number) is int else 0
 
     def _drop_deleted(self) -> None:
-        heap, alive = self._heap, self._alive
-        while heap and heap[0][2] not in alive:
+        heap = self._heap
+        while heap and self._number(heap[0][2]) != heap[0][1]:
             heapq.heappop(heap)
 
+    def _clean(self) -> None:
+        """Without its deleted timers: functions that move a timer with each element would fill the heap."""
+        self._heap = [item for item in self._heap if self._number(item[2]) == item[1]]
+        heapq.heapify(self._heap)
 
-def _part(timers: list[Timer], keys: pa.Array) -> TimerPart:
-    return TimerPart([timestamp for timestamp, _, _ in timers], keys, [namespace for _, _, namespace in timers])
+
+def _by_time(item: tuple[int, int, Timer]) -> tuple[int, int]:
+    return item[:2]

@@ -5,12 +5,14 @@ Source: Flink's TtlValueState, TtlListState, TtlMapState, AbstractTtlDecorator.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, Final
 
 from shmflink.core.clock import Clock
 from shmflink.state.isolation import isolated
 from shmflink.state.keyed_states import CurrentKey, elements_of
+from shmflink.state.tables import ABSENT, StateTable
 from shmflink.state.ttl import StateTtlConfig
 
 __all__ = ["Expiry", "TtlListState", "TtlMapState", "TtlValueState"]
@@ -23,7 +25,7 @@ Stamped = tuple[int, Any]
 class Expiry:
     """Which entries of one state live. Looks at a few others at every access, so that forgotten ones go."""
 
-    def __init__(self, config: StateTtlConfig, clock: Clock, table: dict[Any, Any], kind: str) -> None:
+    def __init__(self, config: StateTtlConfig, clock: Clock, table: StateTable, kind: str) -> None:
         """`kind` of the table's entries: `value`, `list` or `map`."""
         strategies = config.get_cleanup_strategies()
         self.ttl_ms = config.ttl_ms
@@ -50,34 +52,38 @@ class Expiry:
         """Looks at the next few entries of the table."""
         for _ in range(self._entries_per_access):
             if not self._left:
-                self._left = list(self._table)
+                self._left = self._table.keys()
                 if not self._left:
                     return
             key = self._left.pop()
             entry = self._table.get(key)
-            if entry is not None:
-                self._keep(key, self.living(entry))
+            if entry is not ABSENT:
+                self._keep(key, entry, self.living(entry, self.now_ms()))
 
-    def living(self, entry: Any) -> Any:
+    def living_at(self, now_ms: int) -> Callable[[Any], Any] | None:
+        """For a full snapshot at this time: an entry without what has expired; None where all entries belong in it."""
+        return partial(self.living, now_ms=now_ms) if self.is_left_out_of_snapshots else None
+
+    def living(self, entry: Any, now_ms: int) -> Any:
         """The entry without what has expired; None where nothing is left."""
-        now_ms = self.now_ms()
         if self._kind == "value":
             return None if self.is_expired(entry, now_ms) else entry
         if self._kind == "list":
             return [stamped for stamped in entry if not self.is_expired(stamped, now_ms)] or None
         return {key: stamped for key, stamped in entry.items() if not self.is_expired(stamped, now_ms)} or None
 
-    def _keep(self, key: Any, living: Any) -> None:
+    def _keep(self, key: Any, entry: Any, living: Any) -> None:
+        """Writes what is left; an entry that stays as it is does not count as changed."""
         if living is None:
-            del self._table[key]
-        else:
-            self._table[key] = living
+            self._table.remove(key)
+        elif self._kind != "value" and len(living) < len(entry):
+            self._table.live[key] = living
 
 
 class TtlValueState:
     """A ValueState whose value expires."""
 
-    def __init__(self, table: dict[Any, Stamped], current: CurrentKey, expiry: Expiry) -> None:
+    def __init__(self, table: StateTable, current: CurrentKey, expiry: Expiry) -> None:
         self._table = table
         self._current = current
         self._expiry = expiry
@@ -86,14 +92,14 @@ class TtlValueState:
         self._expiry.clean_some()
         key = self._current.entry
         stamped = self._table.get(key)
-        if stamped is None:
+        if stamped is ABSENT:
             return None
         now_ms = self._expiry.now_ms()
         if self._expiry.is_expired(stamped, now_ms):
-            del self._table[key]
-            return stamped[1] if self._expiry.returns_expired else None
+            self._table.remove(key)
+            return isolated(stamped[1]) if self._expiry.returns_expired else None
         if self._expiry.is_renewed_by_reading:
-            self._table[key] = (now_ms, stamped[1])
+            self._table.live[key] = (now_ms, stamped[1])
         return isolated(stamped[1])
 
     def update(self, value: Any) -> None:
@@ -101,16 +107,16 @@ class TtlValueState:
         if value is None:
             self.clear()
         else:
-            self._table[self._current.entry] = (self._expiry.now_ms(), isolated(value))
+            self._table.live[self._current.entry] = (self._expiry.now_ms(), isolated(value))
 
     def clear(self) -> None:
-        self._table.pop(self._current.entry, None)
+        self._table.remove(self._current.entry)
 
 
 class TtlListState:
     """A ListState whose elements expire one by one."""
 
-    def __init__(self, table: dict[Any, list[Stamped]], current: CurrentKey, expiry: Expiry) -> None:
+    def __init__(self, table: StateTable, current: CurrentKey, expiry: Expiry) -> None:
         self._table = table
         self._current = current
         self._expiry = expiry
@@ -118,13 +124,14 @@ class TtlListState:
     def get(self) -> list[Any]:
         self._expiry.clean_some()
         key = self._current.entry
-        elements = self._table.get(key, [])
+        found = self._table.get(key)
+        elements: list[Stamped] = [] if found is ABSENT else found
         now_ms = self._expiry.now_ms()
         living = [stamped for stamped in elements if not self._expiry.is_expired(stamped, now_ms)]
         if elements and not living:
-            del self._table[key]
+            self._table.remove(key)
         elif living and self._expiry.is_renewed_by_reading:
-            self._table[key] = [(now_ms, value) for _, value in living]
+            self._table.live[key] = [(now_ms, value) for _, value in living]
         return [isolated(value) for _, value in (elements if self._expiry.returns_expired else living)]
 
     def add(self, value: Any) -> None:
@@ -140,10 +147,14 @@ class TtlListState:
         now_ms = self._expiry.now_ms()
         stamped = [(now_ms, value) for value in elements_of(values)]
         if stamped:
-            self._table.setdefault(self._current.entry, []).extend(stamped)
+            elements = self._table.own(self._current.entry)
+            if elements is ABSENT:
+                self._table.live[self._current.entry] = stamped
+            else:
+                elements.extend(stamped)
 
     def clear(self) -> None:
-        self._table.pop(self._current.entry, None)
+        self._table.remove(self._current.entry)
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.get())
@@ -152,7 +163,7 @@ class TtlListState:
 class TtlMapState:
     """A MapState whose entries expire one by one."""
 
-    def __init__(self, table: dict[Any, dict[Any, Stamped]], current: CurrentKey, expiry: Expiry) -> None:
+    def __init__(self, table: StateTable, current: CurrentKey, expiry: Expiry) -> None:
         self._table = table
         self._current = current
         self._expiry = expiry
@@ -169,12 +180,16 @@ class TtlMapState:
         self._expiry.clean_some()
         now_ms = self._expiry.now_ms()
         if dict_value:
-            entries = self._table.setdefault(self._current.entry, {})
-            entries.update({isolated(key): (now_ms, isolated(value)) for key, value in dict_value.items()})
+            new = {isolated(key): (now_ms, isolated(value)) for key, value in dict_value.items()}
+            entries = self._table.own(self._current.entry)
+            if entries is ABSENT:
+                self._table.live[self._current.entry] = new
+            else:
+                entries.update(new)
 
     def remove(self, key: Any) -> None:
-        entries = self._table.get(self._current.entry)
-        if entries is not None and key in entries:
+        if key in self._map():
+            entries = self._table.own(self._current.entry)
             del entries[key]
             if not entries:
                 self.clear()
@@ -185,7 +200,7 @@ class TtlMapState:
 
     def items(self) -> Iterable[tuple[Any, Any]]:
         self._expiry.clean_some()
-        keys = list(self._table.get(self._current.entry, ()))
+        keys = list(self._map())
         read = [(key, self._read(key)) for key in keys]
         return [(key, found[0]) for key, found in read if found is not None]
 
@@ -199,7 +214,7 @@ class TtlMapState:
         return not self.items()
 
     def clear(self) -> None:
-        self._table.pop(self._current.entry, None)
+        self._table.remove(self._current.entry)
 
     def __getitem__(self, key: Any) -> Any:
         return self.get(key)
@@ -218,14 +233,17 @@ class TtlMapState:
 
     def _read(self, key: Any) -> tuple[Any] | None:
         """The value, which may be None, in a tuple; None where there is none."""
-        entries = self._table.get(self._current.entry)
-        stamped = None if entries is None else entries.get(key)
-        if entries is None or stamped is None:
+        stamped = self._map().get(key)
+        if stamped is None:
             return None
         now_ms = self._expiry.now_ms()
         if self._expiry.is_expired(stamped, now_ms):
             self.remove(key)
             return (stamped[1],) if self._expiry.returns_expired else None
         if self._expiry.is_renewed_by_reading:
-            entries[key] = (now_ms, stamped[1])
+            self._table.own(self._current.entry)[key] = (now_ms, stamped[1])
         return (isolated(stamped[1]),)
+
+    def _map(self) -> dict[Any, Stamped]:
+        entries: Any = self._table.get(self._current.entry)
+        return {} if entries is ABSENT else entries

@@ -11,11 +11,13 @@ import pyarrow as pa
 
 from shmflink.core.batch import Batch
 from shmflink.core.clock import Clock
-from shmflink.core.elements import ControlElement, Element, Watermark
+from shmflink.core.elements import Barrier, ControlElement, Element, Watermark
+from shmflink.core.key_groups import range_of
 from shmflink.core.keys import encode_keys
 from shmflink.core.typeinfo import TypeInformation
 from shmflink.operators.base import Operator, OperatorContext, SideOutput
 from shmflink.operators.processing_time import ProcessingTimeQueue
+from shmflink.state.snapshots import NOTHING_RESTORED, OperatorSnapshot, RestoredState
 from shmflink.testing.manual_clock import ManualClock
 
 __all__ = ["OperatorHarness"]
@@ -46,7 +48,10 @@ class OperatorHarness:
         clock: Clock | None = None,
         job_parameters: dict[str, str] | None = None,
         configuration: dict[str, str] | None = None,
+        restored: RestoredState = NOTHING_RESTORED,
+        key_groups: range | None = None,
     ) -> None:
+        """`restored`: what it goes on from, as `restored_from` makes it of snapshots. `key_groups`: the subtask's."""
         self.operator = operator
         self.clock = clock if clock is not None else ManualClock()
         self.elements: list[Element | SideOutput] = []
@@ -54,6 +59,7 @@ class OperatorHarness:
         self._processing_time = ProcessingTimeQueue(self.clock)
         self._mail: deque[Callable[[], Any]] = deque()
         self._is_open = False
+        self._barriers = 0
         self.context = OperatorContext(
             operator_name=name,
             operator_id="0" * 32,
@@ -68,6 +74,8 @@ class OperatorHarness:
             clock=self.clock,
             job_parameters=job_parameters or {},
             processing_time=self._processing_time.service(0),
+            key_groups=range_of(subtask_index, max_parallelism, parallelism) if key_groups is None else key_groups,
+            restored=restored,
         )
 
     # --- life cycle ---
@@ -127,6 +135,13 @@ class OperatorHarness:
             self.clock.advance_ms(max(0, next_ms - self.clock.processing_time_ms()))
             self.elements.extend(self._processing_time.take()[1])
         self.clock.advance_ms(until_ms - self.clock.processing_time_ms())
+
+    def snapshot(self, barrier: Barrier | None = None) -> OperatorSnapshot:
+        """What the operator freezes at a barrier, by default that of the next checkpoint."""
+        self._barriers += 1
+        if barrier is None:
+            barrier = Barrier(self._barriers, self.clock.processing_time_ms())
+        return self.operator.snapshot_state(barrier)
 
     def finish(self) -> None:
         """The normal end of the input."""

@@ -135,7 +135,7 @@ def test_in_batch_mode_a_key_is_processed_to_its_end(script: Stream, sizes: list
         main, sides = bench.play([END])
         assert bench.finish() == ([], {})
         state = bench.harness.operator.state  # type: ignore[attr-defined]
-        assert not any(state.table(name) for name in state.state_names()), "state of keys that are over"
+        assert not any(state.table(name).entries() for name in state.state_names()), "state of keys that are over"
     assert by_key(main) == by_key([(e.time, e.value) for e in expected.main if isinstance(e, Event)])
     of_side = {tag: [(e.time, e.value) for e in side if isinstance(e, Event)] for tag, side in expected.sides.items()}
     assert {tag: by_key(side) for tag, side in sides.items()} == {t: by_key(s) for t, s in of_side.items()}

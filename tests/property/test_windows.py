@@ -174,7 +174,9 @@ def check(spec: Windowing, contents: Any, script: Stream, sizes: list[int]) -> N
         operator = bench.harness.operator
         assert operator._late_dropped.get_count() == run.dropped
         if spec.is_event_time and isinstance(spec.assigner, (Tumbling, Sliding, Session)):
-            left = {name: table for name in operator.state.state_names() if (table := operator.state.table(name))}
+            left = {
+                name: table for name in operator.state.state_names() if (table := operator.state.table(name).entries())
+            }
             assert set(left) <= {"fired", "total"} if isinstance(spec.assigner, Session) else {"total"}, (
                 "state of windows that are over"
             )

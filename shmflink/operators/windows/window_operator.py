@@ -14,7 +14,7 @@ from typing import Any, Final, NoReturn
 from shmflink.core.batch import Batch
 from shmflink.core.elements import MIN_TIMESTAMP_MS
 from shmflink.core.output_tag import OutputTag
-from shmflink.core.typeinfo import TypeInformation
+from shmflink.core.typeinfo import TypeInformation, Types
 from shmflink.errors import UsageError
 from shmflink.operators.base import OperatorContext
 from shmflink.operators.process import KeyedOperator, Outputs
@@ -35,9 +35,11 @@ from shmflink.operators.windows.window_functions import (
     WindowContext,
     WindowFunctionAdapter,
 )
+from shmflink.operators.windows.window_namespaces import WINDOW_NAMESPACES
 from shmflink.operators.windows.window_state import WindowContents
-from shmflink.state.descriptors import StateDescriptor
+from shmflink.state.descriptors import ListStateDescriptor, StateDescriptor
 from shmflink.state.hashable_keys import key_of_hashable
+from shmflink.state.tables import ABSENT
 
 __all__ = ["WINDOW_STATE_NAME", "WindowOperator", "WindowSpec"]
 
@@ -62,6 +64,7 @@ class WindowOperator(KeyedOperator):
     """Keeps each element in its windows; a window's function is called when its trigger fires."""
 
     methods = ("process",)
+    namespaces = WINDOW_NAMESPACES
 
     def __init__(self, spec: WindowSpec, function: Any, output_type: TypeInformation | None = None) -> None:
         """`function`: a window function, or None to emit the contents."""
@@ -76,7 +79,7 @@ class WindowOperator(KeyedOperator):
         spec, backend = self._spec, self._backend
         self._is_event_time = spec.assigner.is_event_time()
         self._key_entry, self._window_entry = Entry(), Entry()
-        self._contents = WindowContents(backend, spec.contents)
+        self._contents = WindowContents(backend, _kept(spec))
         merges = isinstance(spec.assigner, MergingWindowAssigner)
         self._merging = backend.value_state(_MERGING_STATE_NAME) if merges else None
         self._trigger_context = WindowTriggerContext(self._timers, backend, context)
@@ -153,7 +156,8 @@ class WindowOperator(KeyedOperator):
     def _on_timer(self, domain: TimeDomain, timestamp_ms: int, key: Any, namespace: Any) -> Outputs:
         window = state_window = namespace
         if self._merging is not None:
-            state_window = self._merging.get(key, {}).get(window)
+            windows = self._merging.get(key)
+            state_window = None if windows is ABSENT else windows.get(window)
             if state_window is None:
                 return  # the timer of a window that was merged into another
         self._key_entry.entry = key
@@ -201,14 +205,17 @@ class WindowOperator(KeyedOperator):
     def _merging_set(self, key: Any) -> MergingWindowSet:
         assert self._merging is not None
         assert isinstance(self._spec.assigner, MergingWindowAssigner)
-        return MergingWindowSet(self._spec.assigner, self._merging.setdefault(key, {}))
+        windows = self._merging.own(key)
+        if windows is ABSENT:
+            windows = self._merging.live[key] = {}
+        return MergingWindowSet(self._spec.assigner, windows)
 
     def _retire(self, key: Any, window: Any) -> None:
         """The window is over; a key without windows leaves nothing behind."""
         assert self._merging is not None
         self._merging_set(key).retire(window)
-        if not self._merging[key]:
-            del self._merging[key]
+        if not self._merging.get(key):
+            self._merging.remove(key)
 
     def _merge(self, key: Any, result: Any, merged: list[Any], state_window: Any, state_windows: list[Any]) -> None:
         now_ms = self._timers.watermark_ms if self._is_event_time else self._timers.now_ms()
@@ -268,6 +275,14 @@ class _KeyState:
 
     def state(self, descriptor: StateDescriptor) -> Any:
         return self._backend.state(descriptor, current=self._entry)
+
+
+def _kept(spec: WindowSpec) -> StateDescriptor:
+    """What is kept of the elements: evictors see their times."""
+    contents = spec.contents
+    if spec.evictor is None:
+        return contents
+    return ListStateDescriptor(contents.name, Types.TUPLE([Types.LONG(), contents.type_info]))
 
 
 def _pass_on(*_: Any) -> None:

@@ -13,6 +13,7 @@ from shmflink.state.descriptors import (
     ReducingStateDescriptor,
     StateDescriptor,
 )
+from shmflink.state.tables import ABSENT, StateTable
 
 __all__ = ["WindowContents", "merge_entries"]
 
@@ -53,14 +54,14 @@ class WindowContents:
         merge_entries(self._table, self._descriptor, (key, into), [(key, window) for window in windows])
 
 
-def merge_entries(table: dict[Any, Any], descriptor: StateDescriptor, into: Any, entries: Iterable[Any]) -> None:
+def merge_entries(table: StateTable, descriptor: StateDescriptor, into: Any, entries: Iterable[Any]) -> None:
     """Brings entries of a table together in one (Flink: InternalMergingState.mergeNamespaces)."""
     for entry in entries:
-        other = table.pop(entry, None)
-        if other is None:
+        other = table.take(entry)
+        if other is ABSENT:
             continue
-        own = table.get(into)
-        table[into] = other if own is None else _merged(descriptor, own, other)
+        own = table.own(into)
+        table.live[into] = other if own is ABSENT else _merged(descriptor, own, other)
 
 
 def _merged(descriptor: StateDescriptor, own: Any, other: Any) -> Any:

@@ -14,6 +14,7 @@ from shmflink.core.row import Row
 from shmflink.core.typeinfo import Types
 from shmflink.errors import UserFunctionError
 from shmflink.operators.reduce import ReduceOperator
+from shmflink.state.snapshots import restored_from
 from shmflink.testing import OperatorHarness
 
 
@@ -83,9 +84,8 @@ def test_an_error_names_both_values() -> None:
 def test_state_moves_with_its_key_groups() -> None:
     with OperatorHarness(ReduceOperator(_add), key_selector=_key, max_parallelism=4) as old:
         old.process_rows([(key, 10) for key in range(100)])
-        snapshot = old.operator.state.snapshot(range(4))  # type: ignore[attr-defined]
-    with OperatorHarness(ReduceOperator(_add), key_selector=_key, max_parallelism=4) as new:
-        new.operator.state.restore(snapshot, range(2))  # type: ignore[attr-defined]
+        restored = restored_from([old.snapshot()], range(2), 0, 2)
+    with OperatorHarness(ReduceOperator(_add), key_selector=_key, max_parallelism=4, restored=restored) as new:
         new.process_rows([(key, 1) for key in range(100)])
         owned = {key for key, group in enumerate(key_groups(encode_keys(range(100)), 4)) if group < 2}
         assert {key for key, value in new.rows() if value == 11} == owned

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from shmflink.core.elements import BARRIER_SAVEPOINT, Barrier
 from shmflink.core.row import Row
 from shmflink.core.typeinfo import Types
 from shmflink.errors import TypeMismatchError, UsageError
@@ -17,6 +18,7 @@ from shmflink.state.descriptors import (
     ReducingStateDescriptor,
     ValueStateDescriptor,
 )
+from shmflink.state.snapshots import OperatorSnapshot, restored_from
 
 ANY = Types.PICKLED_BYTE_ARRAY()
 
@@ -50,7 +52,7 @@ def test_a_value_belongs_to_its_key(backend: HeapKeyedStateBackend) -> None:
     assert state.value() == 1
     state.update(None)
     assert state.value() is None
-    assert backend.value_state("v") == {"b": 2}
+    assert backend.table("v").entries() == {"b": 2}
 
 
 @pytest.mark.parametrize("value", [[1, [2]], {"k": [1]}, Row(a=[1]), ([1],)])
@@ -79,7 +81,7 @@ def test_lists(backend: HeapKeyedStateBackend) -> None:
     state.update([9])
     assert state.get() == [9]
     state.update([])
-    assert backend.value_state("l") == {}
+    assert backend.table("l").entries() == {}
     for wrong in (lambda: state.add(None), lambda: state.add_all([1, None]), lambda: state.update(None)):
         with pytest.raises(UsageError, match="None"):
             wrong()
@@ -99,7 +101,7 @@ def test_maps(backend: HeapKeyedStateBackend) -> None:
     assert (list(state.keys()), list(state.values())) == (["y"], [2])
     state.remove("y")
     assert state.is_empty()
-    assert backend.value_state("m") == {}
+    assert backend.table("m").entries() == {}
 
 
 def test_reducing_and_aggregating(backend: HeapKeyedStateBackend) -> None:
@@ -130,10 +132,12 @@ def test_state_of_windows_moves_with_its_key_group() -> None:
     for key in range(20):
         backend.entry = (key, (0, key))
         state.add(key)
-    halves = [HeapKeyedStateBackend(4), HeapKeyedStateBackend(4)]
-    snapshot = backend.snapshot(range(4))
-    for half, groups in zip(halves, (range(2), range(2, 4)), strict=True):
-        half.restore(snapshot, groups)
+    halves = []
+    snapshot = OperatorSnapshot(tuple(backend.freeze(Barrier(1, 0), range(4))))
+    for groups in (range(2), range(2, 4)):
+        halves.append(HeapKeyedStateBackend(4))
+        halves[-1].restore(restored_from([snapshot], groups, 0, 1))
+        snapshot = OperatorSnapshot(tuple(backend.freeze(Barrier(2, 0, BARRIER_SAVEPOINT), range(4))))
     found = []
     for half in halves:
         restored = half.state(ListStateDescriptor("w", Types.LONG()), is_namespaced=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shmflink.core.elements import Barrier
 from shmflink.core.keys import decode_keys, encode_keys
+from shmflink.state.snapshots import rows_of
 from shmflink.state.timers import TimerQueue
 
 
@@ -50,13 +52,26 @@ def test_the_queue_is_a_sorted_set(changes: list[tuple[bool, int, object]]) -> N
         (timers.register if is_added else timers.delete)(timestamp, key(value))
         (model.add if is_added else model.discard)((timestamp, key(value), None))
     assert len(timers) == len(model)
-    parts = timers.snapshot(8)
-    halves = [TimerQueue(), TimerQueue()]
-    for half, groups in zip(halves, (range(3), range(3, 8)), strict=True):
-        half.restore(parts, groups)
+    keyed = timers.freeze("_event_timers", Barrier(1, 0), 8, range(8))
+    halves = []
+    for groups in (range(3), range(3, 8)):
+        halves.append(TimerQueue())
+        halves[-1].restore(rows_of(batch, groups) for batch in list(keyed.batches()))
     restored = [list(half.due(100)) for half in halves]
     assert all([t for t, _, _ in one] == sorted(t for t, _, _ in one) for one in restored)
     assert set(restored[0]) | set(restored[1]) == model
+    keyed.saved(True)
+    timers.tidy()
     fired = list(timers.due(100))
     assert set(fired) == model
     assert [t for t, _, _ in fired] == sorted(t for t, _, _ in model)
+
+
+def test_a_timer_that_moves_with_each_element_does_not_fill_the_memory() -> None:
+    timers = TimerQueue()
+    for moment in range(20_000):
+        timers.delete(moment + 999, "a")
+        timers.register(moment + 1000, "a")
+    assert len(timers) == 1
+    assert len(timers._heap) < 3000
+    assert list(timers.due(10**6)) == [(20_999, "a", None)]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from shmflink.core.elements import Barrier
 from shmflink.core.time_units import Duration, Time
 from shmflink.core.typeinfo import Types
 from shmflink.errors import UsageError
@@ -18,6 +19,7 @@ from shmflink.state.descriptors import (
     StateDescriptor,
     ValueStateDescriptor,
 )
+from shmflink.state.snapshots import OperatorSnapshot, restored_from
 from shmflink.state.ttl import StateTtlConfig
 from shmflink.testing.manual_clock import ManualClock
 
@@ -51,7 +53,7 @@ def test_a_value_expires_at_its_time_and_is_removed_when_it_is_read() -> None:
     bench.state.update(1)
     assert bench.after(99).value() == 1
     assert bench.after(1).value() is None  # reading did not prolong it; expiry is at ttl, not after it
-    assert bench.backend.value_state("v") == {}
+    assert bench.backend.table("v").entries() == {}
 
 
 def test_writing_prolongs_and_so_does_reading_where_it_was_asked_for() -> None:
@@ -78,7 +80,7 @@ def test_elements_of_a_list_expire_one_by_one() -> None:
     bench.after(50).add(2)
     assert bench.after(60).get() == [2]
     assert list(bench.after(60)) == []
-    assert bench.backend.value_state("l") == {}
+    assert bench.backend.table("l").entries() == {}
 
 
 def test_entries_of_a_map_expire_one_by_one() -> None:
@@ -119,7 +121,7 @@ def test_forgotten_entries_go_in_the_background() -> None:
     bench.backend.entry = "other"
     for _ in range(5):
         bench.state.value()  # each looks at five entries
-    assert bench.backend.value_state("v") == {}
+    assert bench.backend.table("v").entries() == {}
 
 
 def test_snapshots_leave_out_what_has_expired() -> None:
@@ -129,21 +131,52 @@ def test_snapshots_leave_out_what_has_expired() -> None:
     bench.backend.entry = "b"
     bench.state.update(2)
     bench.clock.advance_ms(60)
-    parts = bench.backend.snapshot(range(128))
-    assert [part["v"].keys.to_pylist() for part in parts.values()] == [["b"]]
+    (frozen,) = bench.backend.freeze(Barrier(1, 0), range(128))
+    assert [(row["key"], row["value"], row["ttl"]) for batch in frozen.batches() for row in batch.to_pylist()] == [
+        ("b", 2, bench.clock.processing_time_ms() - 60)
+    ]
 
 
 def test_time_goes_on_over_a_restore() -> None:
     bench = Bench(value(), config())
     bench.state.update(1)
-    snapshot = bench.backend.snapshot(range(128))
-    bench.clock.advance_ms(100)
+    snapshot = OperatorSnapshot(tuple(bench.backend.freeze(Barrier(1, 0), range(128))))
+    saved = restored_from([snapshot], range(128), 0, 1)
+    bench.clock.advance_ms(99)
+    states = []
+    for changes in ((), ("on",)):
+        restored = HeapKeyedStateBackend(128, bench.clock)
+        restored.restore(saved)
+        restored.entry = "a"
+        descriptor = value()
+        if changes:
+            descriptor.enable_time_to_live(config())
+        states.append(restored.state(descriptor))
+    assert [state.value() for state in states] == [1, 1]
+    bench.clock.advance_ms(1)
+    assert [state.value() for state in states] == [1, None]  # the first was restored without time to live
+
+
+@pytest.mark.parametrize("kind", ["list", "map"])
+def test_times_of_items_go_on_over_a_restore(kind: str) -> None:
+    def described() -> StateDescriptor:
+        plain = kind == "list"
+        made = ListStateDescriptor("s", Types.LONG()) if plain else MapStateDescriptor("s", Types.LONG(), Types.LONG())
+        made.enable_time_to_live(config())
+        return made
+
+    bench = Bench(described(), config())
+    for item in (1, 2):
+        bench.state.add(item) if kind == "list" else bench.state.put(item, item)
+        bench.clock.advance_ms(60)
+    snapshot = OperatorSnapshot(tuple(bench.backend.freeze(Barrier(1, 0), range(128))))
     restored = HeapKeyedStateBackend(128, bench.clock)
-    restored.restore(snapshot, range(128))
+    restored.restore(restored_from([snapshot], range(128), 0, 1))
     restored.entry = "a"
-    descriptor = value()
-    descriptor.enable_time_to_live(config())
-    assert restored.state(descriptor).value() is None
+    state = restored.state(described())
+    assert (list(state.get()) if kind == "list" else list(state.keys())) == [2]
+    bench.clock.advance_ms(40)
+    assert list(state) == []
 
 
 def test_what_cannot_be_is_refused() -> None:

@@ -92,7 +92,7 @@ def test_a_window_fires_when_the_watermark_passes_its_last_millisecond() -> None
         assert bench.timestamps() == [9, 9]  # a result's time is the window's last
         bench.process_control(MAX_WATERMARK)
         assert bench.rows()[2:] == [("a", 10, 20, [10])]
-        assert bench.operator.state.table(WINDOW_STATE_NAME) == {}  # type: ignore[attr-defined]
+        assert bench.operator.state.table(WINDOW_STATE_NAME).entries() == {}  # type: ignore[attr-defined]
         assert len(bench.operator.timers.event_timers) == 0  # type: ignore[attr-defined]
 
 
@@ -146,7 +146,7 @@ def test_sessions_that_touch_are_one_and_a_late_element_may_join_two() -> None:
         bench.process_control(MAX_WATERMARK)
         by_key = sorted((key, start, end, sorted(values)) for key, start, end, values in bench.rows())
         assert by_key == [("a", 0, 40, [0, 10, 20, 30]), ("b", 0, 10, [0])]
-        assert bench.operator.state.table("merging-window-set") == {}  # type: ignore[attr-defined]
+        assert bench.operator.state.table("merging-window-set").entries() == {}  # type: ignore[attr-defined]
         assert len(bench.operator.timers.event_timers) == 0  # type: ignore[attr-defined]
 
 
@@ -170,14 +170,14 @@ def test_processing_time_windows_fire_by_the_clock() -> None:
         assert bench.rows() == []
         bench.advance_processing_time_ms(1)
         assert bench.rows() == [("a", 0, 10, [1, 2])]
-        assert bench.operator.state.table(WINDOW_STATE_NAME) == {}  # type: ignore[attr-defined]
+        assert bench.operator.state.table(WINDOW_STATE_NAME).entries() == {}  # type: ignore[attr-defined]
 
 
 def test_reduce_keeps_one_value_and_its_function_sees_one_element() -> None:
     total = ReducingStateDescriptor(WINDOW_STATE_NAME, lambda a, b: (a[0], a[1] + b[1]), ANY)
     with bench_of(tumbling(), contents=total) as bench:
         send(bench, ("a", 1), ("a", 2), ("a", 3))
-        assert list(bench.operator.state.table(WINDOW_STATE_NAME).values()) == [("a", 6)]  # type: ignore[attr-defined]
+        assert list(bench.operator.state.table(WINDOW_STATE_NAME).entries().values()) == [("a", 6)]  # type: ignore[attr-defined]
         bench.process_control(MAX_WATERMARK)
         assert bench.rows() == [("a", 6)]
 
@@ -268,8 +268,8 @@ def test_state_of_the_window_goes_with_it_and_state_of_the_key_stays() -> None:
         send(bench, ("a", 2))
         bench.process_control(MAX_WATERMARK)
         assert bench.rows() == [(0, 1, 1), (0, 2, 2), (10, 1, 3)]
-        assert bench.operator.state.table("fired") == {}  # type: ignore[attr-defined]
-        assert bench.operator.state.table("total") == {"a": 3}  # type: ignore[attr-defined]
+        assert bench.operator.state.table("fired").entries() == {}  # type: ignore[attr-defined]
+        assert bench.operator.state.table("total").entries() == {"a": 3}  # type: ignore[attr-defined]
 
 
 def test_batch_mode_fires_once_for_each_window_of_a_key() -> None:
