@@ -165,16 +165,17 @@ class CheckpointCoordinator:
             self._tasks = tasks
         if restored_id is not None:
             self._history.restored(restored_id)
-        self._finished.clear()
-        self._ending.clear()
-        self._leaving.clear()
-        self._is_final_due = False
         self._is_running = self._may_trigger = True
+        self._is_final_due = self._is_over  # tasks may have come to their end before the last one ran
         self._next_ms = self._now_ms + (self._interval_ms or 0)
         return []
 
     def _attempt_ended(self, reason: str) -> list[Effect]:
         self._is_running = self._may_trigger = False
+        self._finished.clear()
+        self._ending.clear()
+        self._leaving.clear()
+        self._is_final_due = False
         effects: list[Effect] = []
         for pending in [p for p in self._pending.values() if p.phase is Phase.IN_PROGRESS]:
             effects += self._abort(pending, reason)

@@ -269,6 +269,15 @@ def test_without_checkpoints_all_commit_when_all_are_at_their_end():
     assert story.tell(Tick(), 10**9) == []
 
 
+@pytest.mark.parametrize("settings", [EVERY_SECOND, CheckpointSettings()])
+def test_tasks_that_come_to_their_end_before_the_last_one_runs(settings):
+    coordinator = CheckpointCoordinator(settings, [A, B])
+    assert coordinator.handle(TaskFinished(A), 0) == []
+    assert coordinator.handle(TaskEnding(B), 0) == []
+    (effect,) = coordinator.handle(AttemptStarted(), 5)
+    assert effect in (Trigger(1, BARRIER_ALIGNED), NotifyCompleted(FINAL_CHECKPOINT_ID))
+
+
 def test_all_tasks_finish_before_they_see_the_barrier():
     story = Story()
     story.tell(Tick(), 1000)
