@@ -171,6 +171,7 @@ class _Commits:
             return
 
         def commit() -> None:
+            staged = self.pending.due(checkpoint_id)  # without what the commit before this one has done
             committables = [committable for part in staged for committable in part.committables()]
             if committables:
                 self._committer.commit(committables)

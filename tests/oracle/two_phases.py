@@ -1,15 +1,15 @@
-"""A sink operator taken through checkpoints, crashes and restarts by hand, as a task and a JobManager would."""
+"""A sink's operators taken through checkpoints, crashes and restarts by hand, as a task and a JobManager would."""
 
 from __future__ import annotations
 
 import pickle
 import threading
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from shmflink.connectors.base import Sink
 from shmflink.core.batch import Batch
+from shmflink.core.clock import SYSTEM_CLOCK, Clock
 from shmflink.core.elements import BARRIER_ALIGNED, BARRIER_SAVEPOINT, Barrier
 from shmflink.operators.base import OperatorContext
 from shmflink.state.operator_state import OperatorStatePart, redistributed
@@ -20,12 +20,30 @@ JOB_ID = "a" * 32
 WATCHDOG_SECONDS = 30
 
 
+class WaitableMailbox:
+    """Remembers that it was woken."""
+
+    def __init__(self) -> None:
+        self._woken = threading.Event()
+
+    def put(self, action: Any) -> None:
+        action()
+
+    def wake(self) -> None:
+        self._woken.set()
+
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Looks again whenever it is woken, as a slot does."""
+        while not condition():
+            assert self._woken.wait(WATCHDOG_SECONDS), "nobody woke the slot"
+            self._woken.clear()
+
+
 class Attempt:
     """All subtasks of a sink in one attempt of a job. What it hands over travels as a pickle, as in a checkpoint."""
 
     def __init__(
         self,
-        driver: Any,
         sink: Sink,
         parallelism: int = 1,
         *,
@@ -33,23 +51,30 @@ class Attempt:
         restored: Checkpoint | None = None,
         job_id: str = JOB_ID,
         configuration: dict[str, str] | None = None,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self.driver = driver
+        self.mailbox = WaitableMailbox()
         self.contexts = [
-            replace(
-                driver.context(subtask, parallelism),
+            OperatorContext(
+                operator_name="sink",
+                operator_id="b" * 32,
+                task_name="sink",
+                subtask_index=subtask,
+                parallelism=parallelism,
+                max_parallelism=128,
+                attempt=epoch - 1,
+                is_batch=False,
+                configuration={"execution.checkpointing.interval": "1 s"} if configuration is None else configuration,
+                mailbox=self.mailbox,
+                clock=clock,
+                restored=NOTHING_RESTORED if restored is None else restored.of(subtask, parallelism),
                 job_id=job_id,
                 epoch=epoch,
-                configuration={"execution.checkpointing.interval": "1 s"} if configuration is None else configuration,
-                restored=NOTHING_RESTORED if restored is None else restored.of(subtask, parallelism),
             )
             for subtask in range(parallelism)
         ]
         self.operators = [SinkOperator(pickle.loads(pickle.dumps(sink))) for _ in self.contexts]
-        self.open(self.contexts)
-
-    def open(self, contexts: Sequence[OperatorContext]) -> None:
-        for operator, context in zip(self.operators, contexts, strict=True):
+        for operator, context in zip(self.operators, self.contexts, strict=True):
             operator.open(context)
 
     def write(self, *batches: Batch, subtask: int = 0) -> None:
@@ -62,7 +87,9 @@ class Attempt:
         """Barrier, and everything on disk; complete only when `complete` is called."""
         barrier = Barrier(checkpoint_id, 0, BARRIER_SAVEPOINT if is_savepoint else BARRIER_ALIGNED)
         snapshots = [operator.snapshot_state(barrier) for operator in self.operators]
-        return Checkpoint(checkpoint_id, [{**s.operator_state, **(s.pending() if s.pending else {})} for s in snapshots])
+        return Checkpoint(
+            checkpoint_id, [{**s.operator_state, **(s.pending() if s.pending else {})} for s in snapshots]
+        )
 
     def complete(self, checkpoint_id: int) -> None:
         """All have committed when it returns."""
@@ -88,7 +115,7 @@ class Attempt:
                 operator.raise_failure()
             return bool(condition())
 
-        self.driver.mailbox.wait_until(settled)
+        self.mailbox.wait_until(settled)
 
 
 class Checkpoint:
