@@ -1,378 +1,256 @@
-"""One running job: performs the effects that its state machine asks for.
+"""One job in this JobManager, over all its attempts: starts them, restarts them after failures, ends with the last.
 
-The steps of an attempt, each when all TaskManagers have answered the one before: Prepare (memory), Connect and Deploy
-(tasks are built and open), Start, until every task is over, Release.
+::
+
+    waits for slots ─▶ attempt 0 ─ fails ─▶ RESTARTING ─ delay, slots ─▶ attempt 1 ─▶ ... ─▶ the end
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, Protocol
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Protocol
 
-from shmflink.config.options import CANCELLATION_INTERVAL, CANCELLATION_TIMEOUT
+from shmflink.checkpoint.settings import CheckpointSettings
+from shmflink.config.options import SLOTS_PER_TASKMANAGER
 from shmflink.core.clock import Clock
 from shmflink.core.ids import SubtaskId
-from shmflink.errors import JobGraphError, RpcError
-from shmflink.graph.execution_graph import ExecutionGraph, TaskDeployment, taskmanager_of
+from shmflink.graph.execution_graph import ExecutionGraph, slots_required
 from shmflink.graph.job_graph import JobGraph
-from shmflink.graph.watermark_alignment import AlignmentGroups, SourceTime
-from shmflink.jobmanager.attempt_memory import CONTROL_CAPACITY, attempt_memory, check_memory
-from shmflink.jobmanager.job_state import (
-    ArmCancellationTimeout,
-    AttemptFailed,
-    CancelAll,
-    CancellationExpired,
-    CancelRequested,
-    Deployed,
-    Effect,
-    Ended,
-    Event,
-    Job,
-    KillTaskManagers,
-    StartAll,
-    StateEntered,
-    TaskChanged,
-    TaskManagerGone,
-)
-from shmflink.jobmanager.splits import SplitServer, failure_of
+from shmflink.jobmanager.attempt_run import AttemptRun, RestorePoint
+from shmflink.jobmanager.job_checkpoints import JobCheckpoints
+from shmflink.jobmanager.restart_strategy import RestartStrategy
+from shmflink.jobmanager.restore_points import RestorePoints
+from shmflink.jobmanager.splits import failure_of
 from shmflink.jobmanager.taskmanagers import TaskManager
-from shmflink.metrics.counters import BLOCKS_MAX, OperatorCounters, TaskCounters, blocks_of_task
-from shmflink.rpc.messages import (
-    AlignSources,
-    AttemptPrepared,
-    AttemptReleased,
-    CancelTasks,
-    ConnectPeers,
-    DeployTasks,
-    Failure,
-    JobEnded,
-    OperatorSummary,
-    PrepareAttempt,
-    ReleaseAttempt,
-    SourceProgress,
-    SplitRequested,
-    StartTasks,
-    TaskStateChanged,
-    TaskSummary,
-)
-from shmflink.rpc.states import JobState, TaskState
-from shmflink.rpc.wire import FDS_MAX, Received
+from shmflink.rpc.messages import CheckpointSummary, Failure, JobEnded, SourceProgress, TaskSummary
+from shmflink.rpc.states import JobState
+from shmflink.rpc.wire import Received
 
-__all__ = ["JobOwner", "JobRun", "available_memory"]
-
-_SPLIT_RETRY_S: Final = 0.2  # an enumerator that waits for new files is asked so often
-_PEERS_PER_MESSAGE: Final = FDS_MAX // 2
+__all__ = ["JobOwner", "JobRun"]
 
 
 class JobOwner(Protocol):
-    """Who is told of the job's life."""
+    """Who is told of the job's life, and grants TaskManagers."""
 
     def job_state_entered(self, run: JobRun, state: JobState) -> None: ...
 
     def job_ended(self, run: JobRun, ended: JobEnded) -> None: ...
 
+    def taskmanagers_wanted(self, run: JobRun) -> None:
+        """Answered by `begin_attempt` when enough are free."""
+        ...
+
+    def taskmanagers_released(self, run: JobRun) -> None:
+        """The attempt has left its TaskManagers."""
+        ...
+
+    def restore_points_changed(self, run: JobRun) -> None:
+        """`run.restore_points` is another."""
+        ...
+
 
 class JobRun:
-    """A job on the TaskManagers that were granted to it; number i of the execution graph is `taskmanagers[i]`."""
+    """From its submission to its end. Used by the event loop alone."""
 
     def __init__(
         self,
         graph: JobGraph,
-        execution: ExecutionGraph,
-        taskmanagers: Sequence[TaskManager],
         configuration: Mapping[str, str],
         loop: asyncio.AbstractEventLoop,
         clock: Clock,
         owner: JobOwner,
+        pointers: Sequence[str] = (),
     ) -> None:
+        """`pointers`: checkpoints that an earlier JobManager knew of, newest first.
+
+        Raises:
+            ShmflinkError: its checkpoints cannot be written, or the one to start from cannot be used.
+        """
         self.graph = graph
-        self.taskmanagers = list(taskmanagers)
-        self._execution = execution
-        self._configuration = configuration
+        self.configuration = configuration
+        self.restarts = 0
+        self.state = JobState.CREATED
+        self.attempt: AttemptRun | None = None
+        self.started_ms = clock.processing_time_ms()
         self._loop = loop
         self._clock = clock
         self._owner = owner
-        self._job = Job({t.subtask: self._number(t) for t in execution.tasks})
-        self._splits: SplitServer | None = None
-        self._unprepared = set(range(execution.num_taskmanagers))
-        self._memory_fds: dict[int, tuple[int, ...]] = {}
-        self._unreleased: set[int] = set()
-        self._ended: JobEnded | None = None
+        self._points = RestorePoints(graph, CheckpointSettings.of(configuration), pointers)
+        self._settings = CheckpointSettings.of(configuration)
+        self._strategy = RestartStrategy.of(configuration)
+        self._rng = random.Random(graph.job_id.hex)  # noqa: S311 - jitter, not a secret
+        self._checkpoints = JobCheckpoints(
+            graph, self._settings, self._points, loop, clock, lambda: owner.restore_points_changed(self)
+        )
+        self._attempts = 0
+        self._restored_id: int | None = None
         self._began_ns = clock.monotonic_ns()
-        self._timeout: asyncio.TimerHandle | None = None
-        self._alignment = AlignmentGroups(graph)
+        self._restart: asyncio.TimerHandle | None = None
+        self._tasks: tuple[TaskSummary, ...] = ()
+        self._is_suspending = False
+
+    # --- what others may know ---
 
     @property
-    def state(self) -> JobState:
-        return self._job.state
+    def slots(self) -> int:
+        """How many it needs."""
+        return slots_required(self.graph)
 
-    def _number(self, task: TaskDeployment) -> int:
-        return taskmanager_of(task.slot, self._execution.slots_per_taskmanager)
+    @property
+    def restore_points(self) -> Sequence[str]:
+        """Folders of the checkpoints that it would restart from, newest first."""
+        return self._points.directories
 
-    def start(self) -> None:
-        """Creates the sources' enumerators and asks every TaskManager for the attempt's memory."""
-        try:
-            self._check_blocks()
-            memory = attempt_memory(self._execution, self._configuration)
-            check_memory(memory, available_memory())
-            self._splits = SplitServer.of(self.graph)
-        except Exception as error:
-            self._handle(AttemptFailed(failure_of(error)))
-            return
-        for number, need in enumerate(memory):
-            self._unreleased.add(number)
-            self.taskmanagers[number].send(
-                PrepareAttempt(
-                    self.graph.job_id,
-                    self._execution.epoch,
-                    need.rings,
-                    need.data_capacity,
-                    CONTROL_CAPACITY,
-                    need.segment_bytes,
-                    need.segments,
-                )
-            )
+    @property
+    def taskmanagers(self) -> Sequence[TaskManager]:
+        """Of the attempt that runs."""
+        return () if self.attempt is None else self.attempt.taskmanagers
 
-    def _check_blocks(self) -> None:
-        of_taskmanagers = [self._execution.tasks_of(i) for i in range(self._execution.num_taskmanagers)]
-        blocks = max(sum(blocks_of_task(len(task.operators)) for task in tasks) for tasks in of_taskmanagers)
-        if blocks > BLOCKS_MAX:
-            raise JobGraphError(
-                f"{blocks} tasks and operators in one TaskManager, the most is {BLOCKS_MAX}: use more "
-                "TaskManagers with fewer slots (taskmanager.numberOfTaskSlots)"
-            )
+    @property
+    def duration_ms(self) -> int:
+        return (self._clock.monotonic_ns() - self._began_ns) // 1_000_000
 
-    def cancel(self, force: bool) -> None:
-        """Stops the job; `force` kills its TaskManagers."""
-        self._handle(CancelRequested(force))
-
-    def taskmanager_lost(self, taskmanager: TaskManager, failure: Failure) -> None:
-        """One of the job's TaskManagers is gone."""
-        number = self.taskmanagers.index(taskmanager)
-        self._unreleased.discard(number)
-        if self._unprepared:  # before the tasks are deployed, nothing of them can go on
-            self._unprepared.discard(number)
-            self._handle(AttemptFailed(failure))
-        self._handle(TaskManagerGone(number, failure))
-        self._finish_if_released()
-
-    def message(self, taskmanager: TaskManager, received: Received) -> None:
-        """What a TaskManager of the job says."""
-        number = self.taskmanagers.index(taskmanager)
-        message = received.message
-        if message.epoch != self._execution.epoch:
-            for fd in received.fds:  # of an attempt that is over
-                os.close(fd)
-            return
-        match message:
-            case AttemptPrepared(_, failure):
-                self._prepared(number, failure, received.fds)
-            case TaskStateChanged(_, subtask, state, failure):
-                self._handle(TaskChanged(subtask, state, failure))
-            case SplitRequested(_, subtask):
-                self._answer_split(taskmanager, subtask)
-            case AttemptReleased():
-                self._unreleased.discard(number)
-                self._finish_if_released()
-            case _:
-                raise RpcError(f"a TaskManager cannot say {type(message).__name__}")
-
-    # --- deployment ---
-
-    def _prepared(self, number: int, failure: Failure | None, fds: tuple[int, ...]) -> None:
-        self._unprepared.discard(number)
-        if failure is not None:
-            self._handle(AttemptFailed(failure))
-            return
-        self._memory_fds[number] = fds
-        if not self._unprepared and self._job.state is JobState.CREATED:
-            self._deploy()
-
-    def _deploy(self) -> None:
-        for number in range(self._execution.num_taskmanagers):
-            taskmanager = self.taskmanagers[number]
-            tasks = self._execution.tasks_of(number)
-            peers = self._peers_of(number, tasks)
-            for first in range(0, len(peers), _PEERS_PER_MESSAGE):
-                some = tuple(peers[first : first + _PEERS_PER_MESSAGE])
-                fds = tuple(fd for peer in some for fd in self._memory_fds[peer])
-                taskmanager.send(ConnectPeers(self._execution.epoch, some), fds)
-            taskmanager.send(self._deployment(number, tasks))
-        self._close_memory_fds()
-        self._handle(Deployed())
-
-    def _deployment(self, number: int, tasks: tuple[TaskDeployment, ...]) -> DeployTasks:
-        graph = self.graph
-        return DeployTasks(
-            epoch=self._execution.epoch,
-            job_id=graph.job_id,
-            job_name=graph.name,
-            taskmanager=number,
-            slots_per_taskmanager=self._execution.slots_per_taskmanager,
-            configuration=self._configuration,
-            python_path=graph.python_path,
-            working_directory=graph.working_directory,
-            main_file=graph.main_file,
-            tasks=tasks,
-        )
-
-    def _peers_of(self, number: int, tasks: Sequence[TaskDeployment]) -> list[int]:
-        """TaskManagers at the other ends of this one's channels."""
-        per = self._execution.slots_per_taskmanager
-        channels = [c for t in tasks for side in (t.inputs, t.outputs) for edge in side for c in edge.channels]
-        slots = {c.producer_slot for c in channels} | {c.consumer_slot for c in channels}
-        return sorted({taskmanager_of(slot, per) for slot in slots} - {number})
-
-    def _close_memory_fds(self) -> None:
-        """The TaskManagers have theirs: once they let go, the kernel frees the memory."""
-        for fds in self._memory_fds.values():
-            for fd in fds:
-                os.close(fd)
-        self._memory_fds.clear()
-
-    def _answer_split(self, taskmanager: TaskManager, subtask: SubtaskId) -> None:
-        """Asks the enumerator; again and again where it has nothing now (new files may come)."""
-        assert self._splits is not None, "a reader runs before its enumerator was made"
-        if self._job.tasks[subtask].is_terminal or taskmanager.is_lost:
-            return
-        try:
-            answer = self._splits.answer(self._execution.epoch, subtask)
-        except Exception as error:
-            name = self.graph.vertices[subtask.vertex].operators[0].name
-            self._handle(AttemptFailed(failure_of(error, operator=name)))
-            return
-        if answer is None:
-            self._loop.call_later(_SPLIT_RETRY_S, self._answer_split, taskmanager, subtask)
-        else:
-            taskmanager.send(answer)
-
-    # --- effects ---
-
-    def _handle(self, event: Event) -> None:
-        for effect in self._job.handle(event):
-            self._perform(effect)
-
-    def _perform(self, effect: Effect) -> None:
-        match effect:
-            case StateEntered(state):
-                self._owner.job_state_entered(self, state)
-            case StartAll():
-                for number in range(self._execution.num_taskmanagers):
-                    self.taskmanagers[number].send(StartTasks(self._execution.epoch))
-                self._loop.call_soon(self._align_sources)
-            case CancelAll(numbers):
-                self._cancel_tasks(numbers)
-            case ArmCancellationTimeout():
-                timeout_ms = CANCELLATION_TIMEOUT.read(self._configuration)
-                self._timeout = self._loop.call_later(timeout_ms / 1000, self._cancellation_expired)
-            case KillTaskManagers(numbers):
-                for number in numbers:
-                    self.taskmanagers[number].kill("did not stop its tasks in time, so it was killed")
-            case Ended(state, failure):
-                self._end(state, failure)
-
-    def _cancel_tasks(self, numbers: tuple[int, ...]) -> None:
-        """Asks again and again until the job is over; a TaskManager that is asked twice interrupts user code."""
-        if self._job.state.is_terminal:
-            return
-        for number in numbers:
-            self.taskmanagers[number].send(CancelTasks(self._execution.epoch))
-        interval_ms = CANCELLATION_INTERVAL.read(self._configuration)
-        self._loop.call_later(interval_ms / 1000, self._cancel_tasks, numbers)
-
-    def _cancellation_expired(self) -> None:
-        """Also for TaskManagers that do not release: their tasks are over, but user code may still run."""
-        self._handle(CancellationExpired())
-        if self._ended is not None:
-            for number in self._unreleased:
-                self.taskmanagers[number].kill("did not release the job's memory in time, so it was killed")
-
-    def _end(self, state: JobState, failure: Failure | None) -> None:
-        runtime_ms = (self._clock.monotonic_ns() - self._began_ns) // 1_000_000
-        if self._splits is not None:
-            self._splits.close()
-        self._ended = JobEnded(self.graph.job_id, state, runtime_ms, failure, self.summaries())
-        self._close_memory_fds()
-        if self._timeout is None:
-            self._perform(ArmCancellationTimeout())
-        for number in self._unreleased:
-            self.taskmanagers[number].send(ReleaseAttempt(self._execution.epoch))
-        self._finish_if_released()
-
-    def _finish_if_released(self) -> None:
-        ended = self._ended
-        if ended is None or self._unreleased:
-            return
-        self._ended = None
-        if self._timeout is not None:
-            self._timeout.cancel()
-        self._owner.job_ended(self, ended)
-
-    def _align_sources(self) -> None:
-        """Tells sources of a group how far they may run ahead of each other, as long as the attempt runs."""
-        interval_ms = self._alignment.interval_ms
-        if interval_ms is None or self._job.state is not JobState.RUNNING:
-            return
-        limits = self._alignment.limits(self._source_time)
-        numbers = {task.subtask: self._number(task) for task in self._execution.tasks if task.subtask in limits}
-        for number in sorted(set(numbers.values())):
-            mine = tuple((subtask, limits[subtask]) for subtask, owner in numbers.items() if owner == number)
-            self.taskmanagers[number].send(AlignSources(self._execution.epoch, mine))
-        self._loop.call_later(interval_ms / 1000, self._align_sources)
-
-    def _source_time(self, subtask: SubtaskId) -> SourceTime | None:
-        if self._job.tasks[subtask] is not TaskState.RUNNING:
-            return None
-        task = next(task for task in self._execution.tasks if task.subtask == subtask)
-        counters = TaskCounters.read(self.taskmanagers[self._number(task)].page, task.block)
-        return SourceTime(counters.watermark_ms, bool(counters.is_idle))
+    def summaries(self) -> tuple[TaskSummary, ...]:
+        """Counters of all subtasks, of the last attempt where none runs."""
+        return self._tasks if self.attempt is None else self.attempt.summaries()
 
     def source_progress(self) -> tuple[SourceProgress, ...]:
         """Of the sources that know how much there is to read."""
-        return () if self._splits is None else self._splits.progress()
+        return () if self.attempt is None else self.attempt.source_progress()
 
-    def summaries(self) -> tuple[TaskSummary, ...]:
-        """Counters of all subtasks, read from the status pages without asking anybody."""
-        return tuple(self._summary(task) for task in self._execution.tasks)
+    def checkpoint_summary(self) -> CheckpointSummary | None:
+        """None where checkpointing is off."""
+        return self._checkpoints.summary()
 
-    def _summary(self, task: TaskDeployment) -> TaskSummary:
-        number = self._number(task)
-        state = self._job.tasks[task.subtask]
-        page = self.taskmanagers[number].page
-        is_fresh = state not in (
-            TaskState.CREATED,
-            TaskState.DEPLOYING,
-        )  # before, the block is an older job's
-        counters = TaskCounters.read(page, task.block) if is_fresh else TaskCounters()
-        return TaskSummary(
-            vertex=task.subtask.vertex,
-            vertex_name=task.vertex_name,
-            subtask=task.subtask.subtask,
-            state=state,
-            taskmanager=self.taskmanagers[number].index,
-            records_in=counters.records_in,
-            records_out=counters.records_out,
-            bytes_in=counters.bytes_in,
-            bytes_out=counters.bytes_out,
-            busy_ns=counters.busy_ns,
-            backpressured_ns=counters.backpressured_ns,
-            idle_ns=counters.idle_ns,
-            operators=tuple(_operator_summaries(page, task)) if is_fresh else (),
-        )
+    # --- requests ---
 
+    def savepoint(self, target: str, *, stops: bool, drains: bool, answer: Callable[[str | Failure], None]) -> None:
+        """`answer` gets the savepoint's path, or why there is none."""
+        if self.graph.is_batch:
+            answer(Failure("CheckpointError", "a job in BATCH mode has no checkpoints and no savepoints"))
+            return
+        self._checkpoints.savepoint(target, stops=stops, drains=drains, answer=answer)
 
-def _operator_summaries(page: Any, task: TaskDeployment) -> Iterator[OperatorSummary]:
-    for index, operator in enumerate(task.operators):
-        counters = OperatorCounters.read(page, task.block + 1 + index)
-        yield OperatorSummary(operator.name, **counters.as_dict())
+    def checkpoint(self, answer: Callable[[str | Failure], None]) -> None:
+        """`answer` gets the checkpoint's path, or why there is none."""
+        self._checkpoints.checkpoint(answer)
 
+    def cancel(self, force: bool) -> None:
+        """Stops the job; `force` kills its TaskManagers."""
+        if self.attempt is not None:
+            self.attempt.cancel(force)
+        elif not self.state.is_terminal:
+            self._end(JobState.CANCELED, None)
 
-def available_memory() -> int:
-    """Bytes that the kernel says can be had without swapping."""
-    with open("/proc/meminfo", encoding="ascii") as file:
-        for line in file:
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    return 1 << 62  # not a Linux that says so: nothing to check against
+    def suspend(self) -> None:
+        """Stops here; what it would restart from is kept for another JobManager."""
+        self._is_suspending = True
+        self.cancel(force=False)
+
+    # --- attempts ---
+
+    def begin_attempt(self, taskmanagers: Sequence[TaskManager], epoch: int, per: int) -> None:
+        """On these TaskManagers, with `per` slots each."""
+        try:
+            self._points.begin_attempt()
+            restore = self._points.newest()
+        except Exception as error:
+            self._owner.taskmanagers_released(self)
+            self._end(JobState.FAILED, failure_of(error))
+            return
+        self._restored_id = None if restore is None else restore.manifest.checkpoint_id
+        self.attempt = self._attempt_of(restore, taskmanagers, epoch, per)
+        self._attempts += 1
+        self._checkpoints.attempt_begins(self.attempt)
+        self.attempt.start()
+
+    def _attempt_of(
+        self, restore: RestorePoint | None, taskmanagers: Sequence[TaskManager], epoch: int, per: int
+    ) -> AttemptRun:
+        execution = ExecutionGraph.build(self.graph, self._attempts, epoch, per)
+        configuration = {**self.configuration, SLOTS_PER_TASKMANAGER.key: str(per)}
+        return AttemptRun(self.graph, execution, taskmanagers, configuration, self._loop, self, restore)
+
+    def message(self, taskmanager: TaskManager, received: Received) -> None:
+        """What a TaskManager of the attempt says."""
+        assert self.attempt is not None, "a message for a job without an attempt"
+        self.attempt.message(taskmanager, received)
+
+    def taskmanager_lost(self, taskmanager: TaskManager, failure: Failure) -> None:
+        """One of the attempt's TaskManagers is gone."""
+        assert self.attempt is not None, "a loss for a job without an attempt"
+        self.attempt.taskmanager_lost(taskmanager, failure)
+
+    # --- what attempts tell ---
+
+    def attempt_state_entered(self, state: JobState) -> None:
+        if state in (JobState.FAILING, JobState.CANCELLING) or state.is_terminal:
+            self._checkpoints.attempt_ended(f"the job is {state.value}")
+        if not state.is_terminal:
+            self._enter(state)
+
+    def attempt_started(self, tasks: Sequence[SubtaskId]) -> None:
+        self._checkpoints.attempt_started(tasks, self._restored_id)
+
+    def attempt_message(self, message: object) -> None:
+        self._checkpoints.message(message)
+
+    def attempt_ended(self, state: JobState, failure: Failure | None) -> None:
+        """After a failure: a restart, unless it is one too many. It waits for a checkpoint that is being stored."""
+        self._tasks = self.summaries()
+        self.attempt = None
+        self._owner.taskmanagers_released(self)
+        if self._checkpoints.is_storing:
+            self._checkpoints.when_stored = lambda: self._go_on(state, failure)
+        else:
+            self._go_on(state, failure)
+
+    def _go_on(self, state: JobState, failure: Failure | None) -> None:
+        if state is not JobState.FAILED or failure is None:
+            self._end(state, failure)
+            return
+        if failure.kind == "CheckpointCorruptedError" and self._restored_id is not None:
+            if self._points.damaged(failure.message):
+                self._owner.restore_points_changed(self)
+                self._restart_in(0)
+            else:
+                self._end(state, failure)
+            return
+        delay_ms = self._strategy.on_failure(self._clock.monotonic_ns() // 1_000_000, failure, self._rng)
+        if delay_ms is None:
+            self._end(state, self._strategy.failure)
+        else:
+            self._restart_in(delay_ms)
+
+    def _restart_in(self, delay_ms: int) -> None:
+        self.restarts += 1
+        self._enter(JobState.RESTARTING)
+        self._restart = self._loop.call_later(delay_ms / 1000, self._owner.taskmanagers_wanted, self)
+
+    def _enter(self, state: JobState) -> None:
+        self.state = state
+        self._owner.job_state_entered(self, state)
+
+    def _end(self, state: JobState, failure: Failure | None) -> None:
+        if self._restart is not None:
+            self._restart.cancel()
+        if self._is_suspending and state is JobState.CANCELED:
+            state = JobState.SUSPENDED
+        self.state = state
+        keeps = {
+            JobState.CANCELED: self._settings.retain_on_cancellation,
+            JobState.FAILED: self._settings.retain_on_failure,
+            JobState.SUSPENDED: True,
+        }
+        self._checkpoints.close()
+        summary = self._checkpoints.summary()
+        is_kept = keeps.get(state, False)
+        self._points.close(keeps=is_kept)
+        if summary is not None and not is_kept:
+            summary = replace(summary, last_path="")
+        job_id = self.graph.job_id
+        ended = JobEnded(job_id, state, self.duration_ms, failure, self._tasks, summary, self.restarts)
+        self._owner.job_ended(self, ended)

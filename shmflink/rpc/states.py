@@ -12,6 +12,7 @@ class JobState(enum.StrEnum):
 
     CREATED = "CREATED"
     RUNNING = "RUNNING"
+    RESTARTING = "RESTARTING"  # after a failure: waits for its delay and for slots
     FAILING = "FAILING"
     FAILED = "FAILED"
     CANCELLING = "CANCELLING"

@@ -1,0 +1,226 @@
+"""What a job can restart from: its checkpoints on disk, newest last, and the one that it was started from."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Final
+
+from shmflink.checkpoint.handles import CheckpointLocation, OperatorSubtaskState
+from shmflink.checkpoint.manifest import Manifest
+from shmflink.checkpoint.reading import checkpoint_directory, load_manifest
+from shmflink.checkpoint.retention import Deletions, Retention
+from shmflink.checkpoint.settings import CheckpointSettings, default_directory
+from shmflink.checkpoint.storage import CheckpointStorage, check_writable, durability_warning
+from shmflink.errors import CheckpointCorruptedError, CheckpointError, StateMismatchError
+from shmflink.graph.job_graph import JobGraph
+from shmflink.jobmanager.attempt_run import RestorePoint
+
+__all__ = ["RestorePoints"]
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+class RestorePoints:
+    """One per job and JobManager. The folder is made and locked when the first checkpoint needs it."""
+
+    def __init__(self, graph: JobGraph, settings: CheckpointSettings, pointers: Sequence[str] = ()) -> None:
+        """`pointers`: folders of checkpoints that an earlier JobManager knew, newest first.
+
+        Raises:
+            CheckpointError: a checkpoint to start from cannot be used, or checkpoints cannot be written.
+        """
+        self._graph = graph
+        self._settings = settings
+        self._directories: list[str] = []
+        self._storage: CheckpointStorage | None = None
+        self._retention: Retention | None = None
+        self._deletions: list[Callable[[], None]] = []
+        self._claimed: str | None = None
+        self._damaged: str = ""
+        self.storage_problem: str | None = None
+        ids = [0]
+        if settings.recovery_path and not pointers:
+            manifest = self._start_from(settings.recovery_path)
+            ids.append(manifest.checkpoint_id)
+        for directory in reversed(pointers):
+            self._directories.append(directory)
+        if settings.interval_ms is not None or pointers:
+            ids += self._open_storage().checkpoint_ids()
+        ids += [_number(directory) for directory in pointers]
+        self.next_id = max(ids) + 1
+
+    # --- restarting ---
+
+    @property
+    def directories(self) -> Sequence[str]:
+        """Newest first."""
+        return tuple(reversed(self._directories))
+
+    def newest(self) -> RestorePoint | None:
+        """What to restart from; damaged ones are left out, and told. None where there never was any.
+
+        Raises:
+            CheckpointCorruptedError: there were some, and all are damaged.
+        """
+        while self._directories:
+            directory = self._directories[-1]
+            try:
+                return RestorePoint(directory, load_manifest(directory))
+            except CheckpointError as error:
+                self.damaged(str(error))
+        if self._damaged:
+            raise CheckpointCorruptedError(f"no checkpoint is left to go on from: {self._damaged}")
+        return None
+
+    def damaged(self, why: str) -> bool:
+        """The newest one cannot be used. True where there is another."""
+        directory = self._directories.pop()
+        _LOG.warning("the checkpoint %s is left out: %s", directory, why)
+        self._damaged = why
+        self._retire(directory)
+        return bool(self._directories)
+
+    def begin_attempt(self) -> None:
+        """Leftovers of attempts that are no more go."""
+        if self._storage is not None and self._retention is not None:
+            storage = self._storage
+            self._delete(self._retention.begin_attempt(storage.checkpoint_ids(), storage.shared_files()))
+
+    # --- writing ---
+
+    def prepare(self, checkpoint_id: int) -> CheckpointLocation:
+        """Makes the folder of a checkpoint."""
+        return self._open_storage().prepare(checkpoint_id)
+
+    def prepare_savepoint(self, target: str, suffix: str) -> CheckpointLocation:
+        """Makes the folder of a savepoint."""
+        return self._open_storage().prepare_savepoint(target, suffix)
+
+    def acknowledge(self, checkpoint_id: int, states: Iterable[OperatorSubtaskState]) -> None:
+        """A task's files are durable."""
+        if self._retention is not None:
+            self._retention.acknowledge(checkpoint_id, states)
+
+    def complete(self, location: CheckpointLocation, manifest: Manifest) -> str:
+        """Writes the manifest; in any thread."""
+        return self._open_storage().complete(location, manifest)
+
+    def add(self, directory: str, manifest: Manifest) -> None:
+        """A checkpoint is durable: what is older than the retained ones may go."""
+        self._directories.append(directory)
+        self._directories.sort(key=_number_of_job(self._storage))
+        if self._retention is None or os.path.basename(directory) != f"chk-{manifest.checkpoint_id}":
+            return
+        deletions = self._retention.complete(manifest)
+        gone = {self._open_storage().path_of(number) for number in deletions.checkpoints}
+        self._directories = [one for one in self._directories if one not in gone]
+        self._delete_later(deletions)
+        if len(self._retention.retained) >= self._settings.num_retained:
+            self._leave_start()
+
+    def forget(self, directory: str) -> None:
+        """It was complete, and is to be thrown away."""
+        if directory in self._directories:
+            self._directories.remove(directory)
+            self._retire(directory)
+
+    def discard(self, location: CheckpointLocation) -> None:
+        """Removes what was written for a checkpoint that never was complete; in any thread."""
+        self._open_storage().discard_folder(location.directory)
+
+    def take_deletions(self) -> list[Callable[[], None]]:
+        """What is to be deleted now, in any thread."""
+        deletions, self._deletions = self._deletions, []
+        return deletions
+
+    # --- the end ---
+
+    def close(self, *, keeps: bool) -> None:
+        """The job is over here: its checkpoints stay, or go."""
+        if self._storage is None:
+            return
+        if keeps and self._directories:
+            self._storage.close()
+        else:
+            self._storage.dispose()
+
+    # --- inside ---
+
+    def _start_from(self, path: str) -> Manifest:
+        directory = checkpoint_directory(path)
+        manifest = load_manifest(directory)
+        _check_matches(self._graph, manifest, directory, ignores=self._settings.ignores_unclaimed_state)
+        self._directories.append(directory)
+        self._claimed = directory if self._settings.claims_recovery_path else None
+        return manifest
+
+    def _open_storage(self) -> CheckpointStorage:
+        if self._storage is None:
+            settings = self._settings
+            directory = settings.directory or default_directory(os.environ)
+            check_writable(directory)
+            with open("/proc/self/mounts", encoding="utf-8") as mounts:
+                warning = durability_warning(directory, mounts.read())
+            if warning:
+                _LOG.warning("%s", warning)
+            self._storage = CheckpointStorage(
+                directory, self._graph.job_id.hex, inline_bytes=settings.inline_bytes, compression=settings.compression
+            )
+            known = self._storage.completed(lambda problem: _LOG.warning("%s", problem))
+            mine = [one for one in known if one.path in self._directories]
+            self._retention = Retention(settings.num_retained, [one.manifest for one in mine])
+        return self._storage
+
+    def _leave_start(self) -> None:
+        """The job has checkpoints of its own: the one that it was started from is not needed any more."""
+        own = self._open_storage().directory + os.sep
+        self._directories = [one for one in self._directories if one.startswith(own) or "savepoint-" in one]
+        if self._claimed is not None:
+            claimed, self._claimed = self._claimed, None
+            self._directories = [one for one in self._directories if one != claimed]
+            self._deletions.append(partial(self._open_storage().discard_folder, claimed))
+
+    def _retire(self, directory: str) -> None:
+        if self._retention is not None and self._storage is not None:
+            number = _number(directory)
+            if directory == self._storage.path_of(number):
+                self._retention.forget(number)  # the folder stays, for people to look at, until the next attempt
+
+    def _delete(self, deletions: Deletions) -> None:
+        self._open_storage().delete(deletions, lambda problem: _LOG.warning("%s", problem))
+
+    def _delete_later(self, deletions: Deletions) -> None:
+        if deletions.checkpoints or deletions.shared_files:
+            self._deletions.append(partial(self._delete, deletions))
+
+
+def _number(directory: str) -> int:
+    """Of a checkpoint's folder; 0 of others."""
+    name = os.path.basename(directory)
+    return int(name.removeprefix("chk-")) if name.startswith("chk-") and name[4:].isdigit() else 0
+
+
+def _number_of_job(storage: CheckpointStorage | None) -> Callable[[str], int]:
+    """Order of restore points: what the job started from comes before its own checkpoints."""
+
+    def number(directory: str) -> int:
+        if storage is not None and directory.startswith(storage.directory + os.sep):
+            return _number(directory)
+        return -1
+
+    return number
+
+
+def _check_matches(graph: JobGraph, manifest: Manifest, directory: str, *, ignores: bool) -> None:
+    """State that no operator of the job takes would be lost in silence."""
+    known = {op.operator_id for vertex in graph.vertices for op in vertex.operators}
+    lost = [op for op in manifest.operators if op.operator_id not in known and op.has_state]
+    if lost and not ignores:
+        names = ", ".join(f"'{op.name}' ({op.uid or op.operator_id})" for op in lost)
+        raise StateMismatchError(
+            f"{directory} has state of operators that the job does not have: {names}. Give operators the uid() under "
+            "which their state was written, or leave the state out with --allow-non-restored-state"
+        )
