@@ -175,11 +175,8 @@ class WatermarkEmitter(WatermarkOutput):
         return self._emitted_ms
 
     def restore(self, watermark_ms: int) -> None:
-        """Goes on from a checkpoint: what was emitted before it is emitted again, and nothing below it.
-
-        Again, because those who read this stream begin without a watermark and may wait for it.
-        """
-        self.emit_watermark(watermark_ms)
+        """Goes on from a checkpoint: nothing up to its watermark is emitted again (the task says that one itself)."""
+        self._emitted_ms = watermark_ms
 
     def restart(self) -> None:
         """A split begins."""
