@@ -12,6 +12,7 @@ import typer
 from shmflink import __version__
 
 from .arguments import arranged
+from .state import app as state_app
 
 __all__ = ["app", "main"]
 
@@ -31,12 +32,14 @@ _HELP = """Flink's model for one large Linux host: run stream and batch jobs wri
   shmflink savepoint JOB DIR           write the job's state down; it goes on
   shmflink stop JOB --savepoint DIR    write it down and end the job
   shmflink cancel JOB                  end the job
+  shmflink state list PATH             what a checkpoint or savepoint holds
 
 A job is a plain Python file that builds a program with shmflink.datastream (PyFlink's names) and calls
 env.execute(); [bold]python job.py[/bold] runs it as well.
 """
 
 app = typer.Typer(help=_HELP, no_args_is_help=True, rich_markup_mode="rich", add_completion=False)
+app.add_typer(state_app, name="state")
 
 _JOB_COMMAND = {"allow_extra_args": True, "ignore_unknown_options": True}
 

@@ -1,0 +1,94 @@
+"""`shmflink state`: what is in a checkpoint or savepoint. What the commands do is in `state_view`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["app"]
+
+_HELP = """Shows what checkpoints and savepoints hold, without the job and without changing anything.
+
+PATH is the folder of a checkpoint (chk-7) or savepoint, or the _metadata in it.
+
+  shmflink state list /backups/savepoint-5f0c12-8a61d0      operators and their states
+  shmflink state read PATH --operator counts --state total  the entries of one state
+  shmflink state verify PATH                                are all files whole and unchanged?
+
+The files are plain Arrow: pyarrow, Polars and DuckDB open them as well. To change state or to write a savepoint from a
+table, use shmflink.state_processor in Python.
+"""
+
+app = typer.Typer(help=_HELP, no_args_is_help=True, rich_markup_mode="rich")
+
+
+class Format(StrEnum):
+    """How entries are written."""
+
+    TABLE = "table"
+    JSON = "json"
+    PARQUET = "parquet"
+    ARROW = "arrow"
+
+
+Checkpoint = Annotated[str, typer.Argument(metavar="PATH", help="Folder of a checkpoint or savepoint.")]
+
+
+@app.command(name="list")
+def list_(
+    path: Checkpoint,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+) -> None:
+    """Lists operators with their parallelism, and their states with kind, type, rows, bytes and files.
+
+    Rows count changes of incremental checkpoints beside the entries that they change.
+    """
+    from .state_view import list_states
+
+    raise typer.Exit(list_states(path, as_json=as_json))
+
+
+@app.command()
+def read(
+    path: Checkpoint,
+    operator: Annotated[
+        str,
+        typer.Option("--operator", metavar="UID", help="The operator's uid; or its name, or the beginning of its id."),
+    ],
+    state: Annotated[
+        str | None, typer.Option("--state", metavar="NAME", help="The state's name.  [default: the only one]")
+    ] = None,
+    file_format: Annotated[
+        Format | None, typer.Option("--format", help="[default: by the ending of --output, else table]")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Writes to a file.")] = None,
+    limit: Annotated[int | None, typer.Option(min=0, help="At most so many entries.")] = None,
+    unpickle: Annotated[
+        bool,
+        typer.Option("--unpickle", help="Loads pickled values. That runs code: only for checkpoints that you trust."),
+    ] = False,
+) -> None:
+    """Reads the entries of one keyed state; changes of incremental checkpoints are applied.
+
+    Examples:
+
+      shmflink state read chk-7 --operator counts --limit 20
+
+      shmflink state read chk-7 --operator counts --state total --output totals.parquet
+
+      shmflink state read chk-7 --operator counts --format json | jq .value
+    """
+    from .state_view import read_state
+
+    raise typer.Exit(read_state(path, operator, state, file_format, output, limit, unpickle=unpickle))
+
+
+@app.command()
+def verify(path: Checkpoint) -> None:
+    """Reads all files and compares lengths and checksums. Exit code 1, and the bad files by name, where one differs."""
+    from .state_view import verify_files
+
+    raise typer.Exit(verify_files(path))
