@@ -63,7 +63,7 @@ class WatermarkStrategy:
     """How far event time has come, told from the timestamps seen.
 
     `max_out_of_orderness` None = no watermarks, unless `generator` makes a generator of the user's own.
-    Alignment: (group, greatest drift, update interval).
+    Alignment: (group, greatest drift, update interval). Timestamps that are `max_ahead` of the clock do not count.
     """
 
     max_out_of_orderness: Duration | None
@@ -71,6 +71,7 @@ class WatermarkStrategy:
     idle_timeout: Duration | None = None
     alignment: tuple[str, Duration, Duration | None] | None = None
     generator: Callable[[], WatermarkGenerator] | None = None
+    max_ahead: Duration | None = None
 
     @property
     def makes_watermarks(self) -> bool:
@@ -108,6 +109,14 @@ class WatermarkStrategy:
     def with_idleness(self, idle_timeout: Duration) -> WatermarkStrategy:
         """Splits that give nothing for so long do not hold event time back."""
         return replace(self, idle_timeout=idle_timeout)
+
+    def with_max_ahead(self, max_ahead: Duration) -> WatermarkStrategy:
+        """*shmflink only.* A timestamp that is further ahead of this host's clock does not move event time.
+
+        One record of the year 2999 would make all that follow it late. The record itself goes on, and waits in its
+        window. A generator of the user's own is not guarded.
+        """
+        return replace(self, max_ahead=max_ahead)
 
     def with_watermark_alignment(
         self,

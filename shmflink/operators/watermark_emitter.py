@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final, Protocol
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -90,16 +91,34 @@ class TimestampAssignment:
 
 def _millis(values: pa.Array, name: str, operator: str) -> pa.Int64Array:
     kind = values.type
-    if pa.types.is_timestamp(kind):
-        return values.cast(pa.timestamp("ms", kind.tz), safe=False).cast(pa.int64())
-    if pa.types.is_date(kind):
-        return values.cast(pa.timestamp("ms")).cast(pa.int64())
-    if pa.types.is_integer(kind):
-        return values.cast(pa.int64())
+    try:
+        if pa.types.is_timestamp(kind):
+            return _millis_of_timestamps(values)
+        if pa.types.is_date(kind):
+            return values.cast(pa.timestamp("ms")).cast(pa.int64())
+        if pa.types.is_integer(kind):
+            return values.cast(pa.int64())
+    except pa.ArrowInvalid as error:
+        raise TypeMismatchError(
+            f"operator '{operator}': a timestamp in `{name}` ({kind}) does not fit 64 bits of milliseconds: {error}"
+        ) from error
     raise TypeMismatchError(
         f"operator '{operator}': `{name}` is of type {kind}; timestamps are a timestamp, a date or an integer of "
         "milliseconds since 1970 (UTC)"
     )
+
+
+_UNITS_OF_MS: Final = {"us": 1_000, "ns": 1_000_000}
+
+
+def _millis_of_timestamps(values: pa.Array) -> pa.Int64Array:
+    """The millisecond that each is in. Raises pa.ArrowInvalid where there is none in 64 bits."""
+    unit = values.type.unit
+    if unit in _UNITS_OF_MS and len(values) and pc.min(values.cast(pa.int64())).as_py() < 0:
+        # Arrow cuts digits off towards 1970, which would be the next millisecond, and maybe the next window.
+        return pa.array(np.floor_divide(values.cast(pa.int64()), _UNITS_OF_MS[unit]))
+    # Seconds can be too large, and that has to be noticed.
+    return values.cast(pa.timestamp("ms", values.type.tz), safe=unit == "s").cast(pa.int64())
 
 
 class _BatchGenerator(Protocol):
@@ -111,15 +130,25 @@ class _BatchGenerator(Protocol):
 
 
 class _BoundedOutOfOrderness:
-    """max timestamp - bound - 1."""
+    """max timestamp - bound - 1; of timestamps up to `max_ahead_ms` beyond the clock, where that is given."""
 
-    def __init__(self, bound_ms: int) -> None:
+    def __init__(self, bound_ms: int, max_ahead_ms: int | None, clock: Clock) -> None:
         self._bound_ms = bound_ms
+        self._max_ahead_ms = max_ahead_ms
+        self._clock = clock
         self._max_ms = MIN_TIMESTAMP_MS + bound_ms + 1
 
     def on_batch(self, batch: Batch) -> None:
-        if batch.timestamps is not None and batch.num_rows:
-            self._max_ms = max(self._max_ms, pc.max(batch.timestamps).as_py())
+        stamps = batch.timestamps
+        if stamps is None or not batch.num_rows:
+            return
+        latest_ms = pc.max(stamps).as_py()
+        if self._max_ahead_ms is not None:
+            limit_ms = self._clock.processing_time_ms() + self._max_ahead_ms
+            if latest_ms > limit_ms:
+                latest_ms = pc.max(stamps.filter(pc.less_equal(stamps, limit_ms))).as_py()
+        if latest_ms is not None:
+            self._max_ms = max(self._max_ms, latest_ms)
 
     def on_periodic_emit(self, output: WatermarkOutput) -> None:
         output.emit_watermark(self._max_ms - self._bound_ms - 1)
@@ -167,7 +196,7 @@ class WatermarkEmitter(WatermarkOutput):
         self._is_idle = False
         self._emitted_ms = MIN_TIMESTAMP_MS
         self._out: list[Watermark | WatermarkStatus] = []
-        self._generator = _generator_of(strategy)
+        self._generator = _generator_of(strategy, clock)
 
     @property
     def watermark_ms(self) -> int:
@@ -180,7 +209,7 @@ class WatermarkEmitter(WatermarkOutput):
 
     def restart(self) -> None:
         """A split begins."""
-        self._generator = _generator_of(self._strategy)
+        self._generator = _generator_of(self._strategy, self._clock)
 
     def through(self, batch: Batch) -> Iterator[Batch | Watermark | WatermarkStatus]:
         """The batch with its timestamps, cut where a generator of the user's puts a watermark between two rows."""
@@ -249,8 +278,10 @@ class WatermarkEmitter(WatermarkOutput):
         return now_ns - self._inactive_since_ns > self._idle_timeout_ns
 
 
-def _generator_of(strategy: WatermarkStrategy) -> _BatchGenerator | _UserGenerator:
+def _generator_of(strategy: WatermarkStrategy, clock: Clock) -> _BatchGenerator | _UserGenerator:
     if strategy.generator is not None:
         return _UserGenerator(strategy.generator())
-    bound = strategy.max_out_of_orderness
-    return _NoWatermarks() if bound is None else _BoundedOutOfOrderness(bound.to_millis())
+    bound, ahead = strategy.max_out_of_orderness, strategy.max_ahead
+    if bound is None:
+        return _NoWatermarks()
+    return _BoundedOutOfOrderness(bound.to_millis(), None if ahead is None else ahead.to_millis(), clock)

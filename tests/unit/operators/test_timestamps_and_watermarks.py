@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
+from shmflink.core.batch import Batch
 from shmflink.core.elements import MAX_WATERMARK, Watermark, WatermarkStatus
 from shmflink.core.time_units import Duration
 from shmflink.core.watermark_strategy import TimestampAssigner, WatermarkGenerator, WatermarkStrategy
@@ -124,3 +126,50 @@ def test_an_assigner_that_fails_or_gives_no_number_names_the_record() -> None:
             bench.process_rows([("a", 1), ("b",)])
         with pytest.raises(TypeMismatchError, match=r"'Timestamps'.*returned 'x' for"):
             bench.process_rows([("a", 1), ("b", "x")])
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "millis"),
+    [
+        (pa.timestamp("ns"), -(2**63), -9223372036855),
+        (pa.timestamp("ns"), 2**63 - 1, 9223372036854),
+        (pa.timestamp("us", "Europe/Zurich"), 1_774_746_000_000_001, 1_774_746_000_000),  # DST begins: UTC all the same
+        (pa.timestamp("us"), -1, -1),
+        (pa.timestamp("s"), -1, -1000),
+        (pa.timestamp("s"), 2**62, None),
+        (pa.date32(), -1, -86_400_000),
+        (pa.date32(), 2**31 - 1, (2**31 - 1) * 86_400_000),
+        (pa.int64(), -(2**63), -(2**63)),
+        (pa.int64(), 2**63 - 1, 2**63 - 1),
+        (pa.uint64(), 2**63, None),
+        (pa.int32(), 1_483_228_799, 1_483_228_799),
+    ],
+)
+def test_timestamps_at_the_ends_of_their_types(kind: pa.DataType, value: int, millis: int | None) -> None:
+    """[T9] Zones, negative ones, the ends of 64 bits: milliseconds of UTC, or an error with a type."""
+    storage = pa.int32() if kind in (pa.date32(), pa.int32()) else pa.uint64() if kind == pa.uint64() else pa.int64()
+    column = pa.array([value], storage).cast(kind)
+    strategy = WatermarkStrategy.for_monotonous_timestamps().with_timestamp_column("at")
+    with harness(strategy) as bench:
+        batch = Batch.of_columns(pa.record_batch([column], names=["at"]))
+        if millis is None:
+            with pytest.raises(TypeMismatchError, match=re.escape(f"`at` ({kind}) does not fit 64 bits")):
+                bench.process_batch(batch)
+            return
+        bench.process_batch(batch)
+        assert bench.timestamps() == [millis]
+
+
+def test_a_timestamp_of_the_far_future_does_not_make_all_others_late() -> None:
+    """[T6] It goes on with its record; event time is told from the others."""
+    year_2999 = 32_472_144_000_000
+    strategy = bounded(0).with_max_ahead(Duration.of_millis(1000))
+    with harness(strategy) as bench:
+        bench.process_rows([("a", 10), ("poison", year_2999), ("b", 30)])
+        bench.process_rows([("poison", year_2999)])
+        bench.advance_processing_time_ms(200)
+        assert bench.watermarks() == [29]
+        assert bench.timestamps() == [10, year_2999, 30, year_2999]
+        bench.process_rows([("c", 1200)])  # ahead of the clock, and within the limit
+        bench.advance_processing_time_ms(200)
+        assert bench.watermarks() == [29, 1199]

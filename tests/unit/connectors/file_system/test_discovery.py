@@ -73,6 +73,7 @@ def taken(discovery: FileDiscovery, folder: Folder) -> list[str]:
 
 
 def test_each_file_once_in_the_order_of_its_last_change(folder: Folder, watch: FileDiscovery) -> None:
+    """[S9] New files are found while the job runs, each once."""
     assert taken(watch, folder) == []
     folder.files = [FileInfo("/b", 1, 20), FileInfo("/a", 1, 30), FileInfo("/c9", 1, 40), FileInfo("/c10", 1, 40)]
     assert taken(watch, folder) == ["/b", "/a", "/c9", "/c10"]
@@ -83,6 +84,7 @@ def test_each_file_once_in_the_order_of_its_last_change(folder: Folder, watch: F
 
 
 def test_files_that_are_not_complete_wait(folder: Folder, watch: FileDiscovery) -> None:
+    """[S12] Half-written files are left alone until they have their name."""
     folder.files = [FileInfo("/a.tmp", 5, 1), FileInfo("/empty", 0, 1)]
     assert taken(watch, folder) == []
     folder.files = [FileInfo("/a", 5, 1), FileInfo("/empty", 7, 2)]
@@ -122,6 +124,32 @@ def test_without_an_interval_it_ends(folder: Folder) -> None:
             assert once.progress[1] == 11
     assert paths == ["/b", "/a", "/empty"]
     assert once.next_split(0) is None
+
+
+def test_a_bounded_source_that_was_restored_does_not_look_again(folder: Folder) -> None:
+    """Files that came after it began are not part of it, whenever it fails."""
+    folder.files = [FileInfo("/a", 5, 2), FileInfo("/b", 6, 1)]
+    once = FileDiscovery(folder.find, cut, None)
+    unlisted = once.snapshot()
+    assert next_of(once).payload == "/a"
+    state = once.snapshot()
+    folder.files.append(FileInfo("/c", 1, 3))
+    again = FileDiscovery(folder.find, cut, None, state)
+    assert [split.payload for split in iter(lambda: again.next_split(0), None)] == ["/b"]
+    assert again.is_exhausted
+    began_later = FileDiscovery(folder.find, cut, None, unlisted)
+    assert next_of(began_later).payload == "/a"
+    assert [split.payload for split in iter(lambda: began_later.next_split(0), None)] == ["/b", "/c"]
+
+
+def test_what_was_listed_and_not_asked_for_is_found_again(folder: Folder, watch: FileDiscovery) -> None:
+    """[S9] A file between the listing and the checkpoint is in neither reader nor state: the restored one lists it."""
+    taken(watch, folder)
+    folder.files = [FileInfo("/a", 1, 1)]
+    folder.look()
+    again = FileDiscovery(folder.find, cut, 1, watch.snapshot())
+    assert next_of(again).payload == "/a"
+    again.close()
 
 
 def test_seen_files_are_compact() -> None:

@@ -134,6 +134,27 @@ def test_a_reader_that_is_stopped_leaves_no_file(driver: Any, path: Path, tmp_pa
     assert list(folder.iterdir()) == []
 
 
+def test_a_checkpoint_keeps_the_rows_that_were_malformed_before_it(driver: Any, path: Path, tmp_path: Path) -> None:
+    """[S5] They are not read again after a restore: they must not be lost with the reader."""
+    folder = tmp_path / "bad"
+    source = source_of(path, on_error="folder", malformed_folder=str(folder))
+    with closing(source.create_reader(driver.context())) as reader:
+        split = source.create_enumerator(1).next_split(0)
+        assert split is not None
+        reader.add_split(split)
+        assert isinstance(reader.poll(), Batch)
+        rest = reader.snapshot()
+    with closing(source.create_reader(driver.context())) as reader:
+        for split in rest:
+            reader.add_split(split)
+        reader.no_more_splits()
+        while reader.poll() is not Poll.END:
+            pass
+    found = [json.loads(line) for file in folder.iterdir() for line in file.read_text().splitlines()]
+    _, expected = read(source_of(path, on_error="side_output"), driver.context())
+    assert sorted(found, key=str) == sorted(expected, key=str)
+
+
 @pytest.mark.usefixtures("block_bytes")
 def test_nothing_is_twice_wherever_a_reader_goes_on(driver: Any, path: Path) -> None:
     source = source_of(path, on_error="side_output")

@@ -4,6 +4,8 @@ import bz2
 import gzip
 import lzma
 import re
+import tracemalloc
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shmflink.connectors.base import Split
+from shmflink.connectors.base import Poll, Split
 from shmflink.connectors.file_system import files_cursor, record_cursor, text
 from shmflink.connectors.file_system.formats import StreamFormat
 from shmflink.connectors.file_system.source import FileSource
@@ -168,6 +170,7 @@ def test_text_that_ends_inside_a_character(driver: Any, tmp_path: Path) -> None:
 
 
 def test_a_line_without_end_is_refused(driver: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """[S13] Before memory is taken for more of it."""
     monkeypatch.setattr(text, "LINE_BYTES_MAX", 1000)
     monkeypatch.setattr(text, "CHUNK_BYTES", 100)
     monkeypatch.setattr(record_cursor, "BLOCK_BYTES", 100)
@@ -177,6 +180,31 @@ def test_a_line_without_end_is_refused(driver: Any, tmp_path: Path, monkeypatch:
         driver.rows(source(path))
     with pytest.raises(DataFormatError, match="a line is longer than 1000 bytes"):
         driver.rows(source(path, "latin-1"))
+
+
+@pytest.mark.parametrize("charset", ["UTF-8", "latin-1"])
+def test_a_compressed_bomb_is_read_in_pieces(driver: Any, tmp_path: Path, charset: str) -> None:
+    """[S13] 64 MiB of one short line in 64 KiB: at no time is more than a block of it in memory."""
+    path = tmp_path / "in.txt.gz"
+    path.write_bytes(gzip.compress(b"0\n" * (8 << 20)) * 4)
+    files = source(path, charset)
+    rows = most = 0
+    tracemalloc.start()
+    try:
+        before = pa.total_allocated_bytes()
+        with closing(files.create_reader(driver.context())) as reader:
+            split = files.create_enumerator(1).next_split(0)
+            assert split is not None
+            reader.add_split(split)
+            reader.no_more_splits()
+            while (answer := reader.poll()) is not Poll.END:
+                if isinstance(answer, Batch):
+                    rows += answer.num_rows
+                most = max(most, tracemalloc.get_traced_memory()[1] + pa.total_allocated_bytes() - before)
+    finally:
+        tracemalloc.stop()
+    assert rows == 32 << 20
+    assert most < 32 << 20
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
