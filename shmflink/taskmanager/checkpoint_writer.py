@@ -105,10 +105,13 @@ class CheckpointWriter:
 
     def _run(self) -> None:
         while (snapshot := self._queue.get()) is not None:
-            try:
-                self._write(snapshot)
-            except Exception as error:
-                self._failed(snapshot.subtask, snapshot.barrier.checkpoint_id, error)
+            self._run_one(snapshot)
+
+    def _run_one(self, snapshot: TaskSnapshot) -> None:
+        try:
+            self._write(snapshot)
+        except Exception as error:
+            self._failed(snapshot.subtask, snapshot.barrier.checkpoint_id, error)
 
     def _write(self, snapshot: TaskSnapshot) -> None:
         checkpoint_id = snapshot.barrier.checkpoint_id

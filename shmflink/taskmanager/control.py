@@ -42,12 +42,12 @@ from shmflink.taskmanager.checkpoint_writer import CheckpointWriter
 from shmflink.taskmanager.checkpoints import TaskSnapshot
 from shmflink.taskmanager.failures import failure_of
 
-__all__ = ["Control"]
+__all__ = ["Control", "Listener"]
 
 _EXIT_NO_JOBMANAGER: Final = 4
 
 
-class _Listener:
+class Listener:
     """Tells the JobManager what tasks report; called from the slots' threads."""
 
     def __init__(
@@ -56,7 +56,7 @@ class _Listener:
         self._epoch = epoch
         self._deployments = deployments
         self._send = send
-        self.writer = CheckpointWriter(epoch, SYSTEM_CLOCK, send, self._write_failed, self.task_ending)
+        self.writer = CheckpointWriter(epoch, SYSTEM_CLOCK, send, self.write_failed, self.task_ending)
 
     def task_state_changed(self, subtask: SubtaskId, state: TaskState, error: BaseException | None) -> None:
         failure = None if error is None else failure_of(error, self._deployments[subtask])
@@ -78,7 +78,7 @@ class _Listener:
     def task_ending(self, subtask: SubtaskId) -> None:
         self._send(TaskEnding(self._epoch, subtask))
 
-    def _write_failed(self, subtask: SubtaskId, checkpoint_id: int, error: BaseException) -> None:
+    def write_failed(self, subtask: SubtaskId, checkpoint_id: int, error: BaseException) -> None:
         """A checkpoint is declined and the task goes on; without its last one it has failed."""
         if checkpoint_id == FINAL_CHECKPOINT_ID:
             self._send(
@@ -99,7 +99,7 @@ class Control:
         self._spin_ns = spin_ns
         self._page = page
         self._attempt: Attempt | None = None
-        self._listener: _Listener | None = None
+        self._listener: Listener | None = None
 
     def serve(self) -> None:
         """Returns when the JobManager says Shutdown or is gone."""
@@ -168,7 +168,7 @@ class Control:
         if message.working_directory:
             os.chdir(message.working_directory)  # relative paths mean the user's folder
         sys.argv = [message.main_file or ""]
-        self._listener = _Listener(
+        self._listener = Listener(
             message.epoch, {deployment.subtask: deployment for deployment in message.tasks}, self._send
         )
         attempt.deploy(message, self._listener, self._listener.writer)

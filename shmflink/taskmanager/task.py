@@ -153,6 +153,11 @@ class Task:
             self._change(TaskState.CANCELED)
 
     @property
+    def outputs(self) -> tuple[OutputEnd, ...]:
+        """For a look from outside."""
+        return tuple(self._outputs)
+
+    @property
     def is_terminal(self) -> bool:
         return self.state.is_terminal
 

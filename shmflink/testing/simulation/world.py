@@ -1,0 +1,90 @@
+"""What is outside of the simulated cluster and outlives its crashes: the sink's system, the violations found."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, NamedTuple
+
+__all__ = ["CommittableId", "SimulatedFailure", "Violation", "World", "current_world", "enter_world"]
+
+
+class Violation(AssertionError):
+    """The engine broke a promise."""
+
+
+class SimulatedFailure(Exception):
+    """User code raises because the schedule wants it to."""
+
+
+class CommittableId(NamedTuple):
+    """What a simulated sink writer stages."""
+
+    sink: str
+    epoch: int
+    subtask: int
+    number: int
+
+
+class World:
+    """Staged and committed rows. `may_fail(place)` is asked by user code and says whether to raise there."""
+
+    def __init__(self, may_fail: Callable[[str], bool]) -> None:
+        self.staged: dict[CommittableId, list[Any]] = {}
+        self.committed: dict[CommittableId, list[Any]] = {}
+        self.violations: list[str] = []
+        self.is_checked = True  # False in at-least-once mode: operators do not insist on seeing each row once
+        self._may_fail = may_fail
+
+    def may_fail(self, place: str) -> None:
+        """Raises SimulatedFailure where the schedule says so."""
+        if self._may_fail(place):
+            raise SimulatedFailure(place)
+
+    def violated(self, text: str) -> None:
+        """Notes it, and stops the run."""
+        self.violations.append(text)
+        raise Violation(text)
+
+    def stage(self, committable: CommittableId, rows: list[Any]) -> None:
+        if committable in self.staged or committable in self.committed:
+            self.violated(f"{committable} is staged twice")
+        self.staged[committable] = rows
+
+    def commit(self, committables: Sequence[CommittableId]) -> None:
+        """Idempotent. May fail between two."""
+        for committable in committables:
+            self.may_fail("commit")
+            if committable not in self.committed:
+                rows = self.staged.pop(committable, None)
+                if rows is None:
+                    self.violated(f"{committable} is committed, but was thrown away before")
+                self.committed[committable] = rows or []
+        self.may_fail("after commit")
+
+    def abandon(self, committables: Iterable[CommittableId]) -> None:
+        for committable in committables:
+            self.staged.pop(committable, None)
+
+    def remove_leftovers(self, sink: str, epoch: int, kept: Iterable[CommittableId]) -> None:
+        """What earlier attempts staged for this sink and nobody will commit."""
+        keep = set(kept)
+        for committable in [c for c in self.staged if c.sink == sink and c.epoch < epoch and c not in keep]:
+            del self.staged[committable]
+
+    def visible_rows(self) -> Counter[Any]:
+        """What a reader of the sink's system sees."""
+        return Counter(row for rows in self.committed.values() for row in rows)
+
+
+_CURRENT: Final[list[World]] = []
+
+
+def enter_world(world: World) -> None:
+    """User code finds this one from now on. One at a time in a process."""
+    _CURRENT[:] = [world]
+
+
+def current_world() -> World:
+    """For user code."""
+    return _CURRENT[0]
