@@ -22,9 +22,9 @@ def isolated(value: Any) -> Any:
     if kind in IMMUTABLE:
         return value
     if kind is list:
-        return [item if type(item) in IMMUTABLE else isolated(item) for item in value]
+        return value.copy() if IMMUTABLE.issuperset(map(type, value)) else list(map(isolated, value))
     if kind is tuple:
-        return value if all(type(item) in IMMUTABLE for item in value) else tuple(map(isolated, value))
+        return value if IMMUTABLE.issuperset(map(type, value)) else tuple(map(isolated, value))
     if kind is dict:
         return {key: item if type(item) in IMMUTABLE else isolated(item) for key, item in value.items()}
     if kind is Row:
