@@ -13,6 +13,7 @@ __all__ = [
     "Arena",
     "CsvParser",
     "Doorbell",
+    "FrozenTable",
     "GroupTable",
     "Heartbeat",
     "InputGate",
@@ -368,6 +369,21 @@ class GroupTable:
     def take_changed(self, rows_max: int) -> pa.RecordBatch | None:
         """Results of groups that changed since they were given last; None when all were. Needs `tracks_changes`."""
 
+    def freeze(
+        self, max_parallelism: int, *, is_incremental: bool = False, is_savepoint: bool = False
+    ) -> FrozenTable:
+        """What it holds at this moment, for another thread; short, however much that is.
+
+        `is_incremental`: from now on changes are remembered, and given alone where that is enough. `is_savepoint`: all
+        is given, and what is remembered stays as it is.
+        """
+
+    def restore(self, batch: pa.RecordBatch) -> None:
+        """Takes a batch of a `FrozenTable`, before any other rows. Changes come after what they change, in order."""
+
+    def end_restore(self) -> None:
+        """Comes after the last `restore`."""
+
     def clear(self) -> None: ...
     @property
     def num_groups(self) -> int: ...
@@ -386,6 +402,34 @@ class GroupTable:
     @property
     def result_schema(self) -> pa.Schema:
         """Key columns, then one column for each call."""
+
+@final
+class FrozenTable:
+    """What a table held at one moment, as batches in the order of key groups. For one thread.
+
+    ::
+
+        key_group (int32) | key columns | __start, __end (int64) of windows | columns of calls' states | deleted (bool)
+
+    `deleted` is there only in changes. A window's entry is told by its key and `__start`; `__end` is exclusive.
+    """
+
+    def next_batch(self) -> pa.RecordBatch | None:
+        """The next rows, some ten thousand of them; None at the end."""
+
+    def saved(self, is_saved: bool) -> None:
+        """Whether the batches are on disk; where not, or not yet, the table's next snapshot has them, too."""
+
+    @property
+    def is_delta(self) -> bool:
+        """Whether it is changes alone, since the snapshot before."""
+
+    @property
+    def num_rows(self) -> int:
+        """How many rows come, at most."""
+
+    @property
+    def schema(self) -> pa.Schema: ...
 
 # windows
 #
@@ -439,11 +483,20 @@ class WindowTable:
     def take_results(self, rows_max: int) -> pa.RecordBatch | None:
         """The next results, of windows that are due and of those that late rows changed; None when all were given."""
 
-    def snapshot(self) -> list[pa.RecordBatch]:
-        """All that is kept: partial rows, then `__start` and `__end` of the pane or session they are part of."""
+    def freeze(
+        self, max_parallelism: int, *, is_incremental: bool = False, is_savepoint: bool = False
+    ) -> FrozenTable:
+        """What it holds at this moment, for another thread; short, however much that is.
 
-    def restore(self, batch: pa.RecordBatch, fired_until: int) -> None:
-        """Takes rows of a snapshot, before any other. Windows up to `fired_until` had left before."""
+        `is_incremental`: from now on changes are remembered, and given alone where that is enough. `is_savepoint`: all
+        is given, and what is remembered stays as it is.
+        """
+
+    def restore(self, batch: pa.RecordBatch) -> None:
+        """Takes a batch of a `FrozenTable`, before any other rows. Changes come after what they change, in order."""
+
+    def end_restore(self, fired_until: int, watermark: int) -> None:
+        """Comes after the last `restore`: windows up to `fired_until` had left, and rows are late at `watermark`."""
 
     @property
     def next_due(self) -> int | None:

@@ -16,9 +16,11 @@ from typing import Final
 import pyarrow as pa
 
 from shmflink.core.batch import Batch
-from shmflink.core.elements import MAX_WATERMARK, ControlElement, Element
+from shmflink.core.elements import MAX_WATERMARK, Barrier, ControlElement, Element
 from shmflink.operators.base import Operator, OperatorContext
+from shmflink.operators.group_aggregate_snapshots import AGGREGATE, TableState
 from shmflink.operators.group_aggregate_spec import AggregateSpec
+from shmflink.state.snapshots import OperatorSnapshot
 
 __all__ = ["OUTPUT_ROWS_MAX", "AggregateSpec", "GlobalAggregateOperator", "LocalAggregateOperator"]
 
@@ -36,7 +38,8 @@ class LocalAggregateOperator(Operator):
     """Aggregates what comes to one subtask before it is shuffled, while that pays.
 
     BATCH: groups are kept until the table is full, or the end. STREAMING: until the end of each input batch, so that
-    nothing is held back. Key and argument expressions are evaluated here. Rows come without timestamps.
+    nothing is held back. Nothing is kept over a barrier: there is no state to save.
+    Key and argument expressions are evaluated here. Rows come without timestamps.
     """
 
     def __init__(self, spec: AggregateSpec) -> None:
@@ -62,7 +65,7 @@ class LocalAggregateOperator(Operator):
             yield from self._drain()
 
     def process_control(self, element: ControlElement) -> Iterator[Element]:
-        if element == MAX_WATERMARK:
+        if element == MAX_WATERMARK or isinstance(element, Barrier):
             yield from self._drain()
         yield element
 
@@ -105,6 +108,10 @@ class GlobalAggregateOperator(Operator):
         self._is_batch = context.is_batch
         self._table = self._spec.table(tracks_changes=not context.is_batch)
         self._is_finished = False
+        self._state = TableState(context, AGGREGATE, self._spec)
+        for batch in self._state.restored():
+            self._table.restore(batch)
+        self._table.end_restore()
 
     def process(self, batch: Batch, input_index: int = 0) -> Iterator[Batch]:
         columns = batch.columns()
@@ -130,6 +137,9 @@ class GlobalAggregateOperator(Operator):
         self._table.ensure_group()
         while (results := self._table.drain_results(OUTPUT_ROWS_MAX)) is not None:
             yield self._results(results)
+
+    def snapshot_state(self, barrier: Barrier) -> OperatorSnapshot:
+        return OperatorSnapshot(keyed=(self._state.frozen(self._table, barrier),))
 
     def _results(self, results: pa.RecordBatch) -> Batch:
         return Batch.of_columns(results)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from shmflink.core.batch import Batch
 from shmflink.core.elements import MAX_WATERMARK, Watermark
-from shmflink.core.key_groups import key_groups
+from shmflink.core.key_groups import key_groups, range_of
 from shmflink.core.output_tag import OutputTag
 from shmflink.core.typeinfo import Types
 from shmflink.expressions import AggregateCall, Expression, col
@@ -28,6 +28,7 @@ from shmflink.operators.windows.pane_operator import GlobalWindowAggregateOperat
 from shmflink.operators.windows.pane_spec import WindowAggregateSpec, times_of
 from shmflink.operators.windows.window_operator import WINDOW_STATE_NAME, WindowOperator, WindowSpec
 from shmflink.state.descriptors import ListStateDescriptor
+from shmflink.state.snapshots import restored_from
 from shmflink.testing.operator_harness import OperatorHarness
 
 SCHEMA = pa.schema([("key", pa.string()), ("value", pa.int64())])
@@ -102,8 +103,8 @@ def batch_of(rows: Rows) -> Batch:
 class Chain:
     """Operators one after another."""
 
-    def __init__(self, *operators: Operator) -> None:
-        self.benches = [OperatorHarness(operator) for operator in operators]
+    def __init__(self, *operators: Operator, **options: Any) -> None:
+        self.benches = [OperatorHarness(operator, **options) for operator in operators]
         for bench in self.benches:
             bench.open()
 
@@ -269,27 +270,24 @@ def test_two_steps_give_what_one_gives(assigner: WindowAssigner, steps: Steps, l
 def test_a_snapshot_restored_by_others_goes_on(
     assigner: WindowAssigner, before: Steps, after: Steps, lateness_ms: int
 ) -> None:
-    """The state of one subtask, taken over by two."""
+    """[C21] [T8] The state of one subtask, taken over by two."""
     spec = spec_of(assigner, lateness_ms, None)
-    first = GlobalWindowAggregateOperator(spec, takes_input=True)
-    chain = Chain(first)
+    chain = Chain(GlobalWindowAggregateOperator(spec, takes_input=True))
     done = growing(before)[:-1]
     for step in done:
         chain.send(sent(step))
-    snapshot = first.snapshot(range(128))
-    halves = [range(64), range(64, 128)]
+    snapshots = [chain.benches[0].snapshot() for _ in range(2)]  # each is read once
     seconds = []
-    for half in halves:
+    for subtask in range(2):
+        half = range_of(subtask, 128, 2)
+        restored = restored_from([snapshots[subtask]], half, subtask, 2)
         operator = GlobalWindowAggregateOperator(spec, takes_input=True)
-        seconds.append((Chain(operator), operator, half))
-        operator.restore(snapshot, half)
-        again = operator.snapshot(half)
-        assert sorted(again) == sorted(group for group in snapshot if group in half)
+        seconds.append((Chain(operator, subtask_index=subtask, parallelism=2, restored=restored), half))
     watermark = max((step for step in done if isinstance(step, int)), default=-1000)
     expected, got = Counter[Any](), Counter[Any]()
     for step in [watermark, *growing([watermark, *after])[1:]]:
         expected.update(results_of(chain.send(sent(step))))
-        for second, _, half in seconds:
+        for second, half in seconds:
             mine = step if isinstance(step, int) else [row for row in step if group_of(row[0]) in half]
             got.update(results_of(second.send(sent(mine))))
     assert got == expected

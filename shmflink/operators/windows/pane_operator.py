@@ -18,10 +18,9 @@ import numpy as np
 import pyarrow as pa
 
 from shmflink.core.batch import Batch
-from shmflink.core.elements import MAX_WATERMARK, ControlElement, Element, Watermark
-from shmflink.core.key_groups import key_groups as assign_key_groups
-from shmflink.errors import InternalError
+from shmflink.core.elements import MAX_WATERMARK, MIN_TIMESTAMP_MS, Barrier, ControlElement, Element, Watermark
 from shmflink.operators.base import Operator, OperatorContext, SideOutput
+from shmflink.operators.group_aggregate_snapshots import WINDOWS, TableState
 from shmflink.operators.runtime_context import OperatorRuntimeContext
 from shmflink.operators.windows.pane_local import (
     LocalWindowAggregateOperator,
@@ -30,12 +29,15 @@ from shmflink.operators.windows.pane_local import (
 )
 from shmflink.operators.windows.pane_partials import OUTPUT_ROWS_MAX
 from shmflink.operators.windows.pane_spec import ROW_COLUMN, WindowAggregateSpec
+from shmflink.state.operator_state import OperatorStatePart, Redistribution
+from shmflink.state.snapshots import OperatorSnapshot, RestoredState
 
 __all__ = ["GlobalWindowAggregateOperator", "LocalWindowAggregateOperator", "WindowAggregateSpec"]
 
 Outputs = Iterator[Batch | SideOutput]
 
-_FIRED_KEY: Final = b"fired_until_ms"
+_FIRED: Final = "fired windows"
+"""Operator state: of which key groups, from and to, windows have left, and up to which greatest timestamp."""
 
 
 class GlobalWindowAggregateOperator(Operator):
@@ -53,7 +55,7 @@ class GlobalWindowAggregateOperator(Operator):
     def open(self, context: OperatorContext) -> None:
         self._name = context.operator_name
         self._is_batch = context.is_batch
-        self._max_parallelism = context.max_parallelism
+        self._key_groups = context.key_groups
         self._time = context.processing_time
         self._is_event_time = self._spec.times.is_event_time
         self._scheduled_ms: int | None = None
@@ -62,6 +64,8 @@ class GlobalWindowAggregateOperator(Operator):
         self._is_finished = False
         self._bound, self._result_schema = self._spec.bound_columns, self._spec.result_schema
         self._names_of_partials = self._spec.aggregate.partial_schema.names
+        self._state = TableState(context, WINDOWS, self._spec.aggregate, f"{self._spec.times}, ")
+        self._restore(context.restored)
 
     def process(self, batch: Batch, input_index: int = 0) -> Outputs:
         if batch.num_rows == 0:
@@ -102,44 +106,25 @@ class GlobalWindowAggregateOperator(Operator):
 
     # --- snapshots ---
 
-    def snapshot(self, key_groups: range) -> dict[int, pa.RecordBatch]:
-        """Partial rows of each key group, with what they are part of; empty groups are left out.
+    def snapshot_state(self, barrier: Barrier) -> OperatorSnapshot:
+        groups = self._key_groups
+        fired = (groups.start, groups.stop, self._table.fired_until)
+        return OperatorSnapshot(
+            keyed=(self._state.frozen(self._table, barrier),),
+            operator_state={_FIRED: OperatorStatePart(Redistribution.UNION, [fired], _FIRED)},
+        )
 
-        Raises:
-            InternalError: a key lies outside of `key_groups`; it was sent to the wrong subtask.
-        """
-        batches = self._table.snapshot()
-        if not batches:
-            return {}
-        schema = batches[0].schema.with_metadata({_FIRED_KEY: str(self._table.fired_until).encode()})
-        rows = pa.Table.from_batches(batches).replace_schema_metadata(schema.metadata)
-        [kept] = rows.combine_chunks().to_batches()
-        return dict(self._by_group(kept, key_groups))
-
-    def restore(self, snapshot: dict[int, pa.RecordBatch], key_groups: range) -> None:
-        """Adds the state of these key groups, whoever had them. Comes after `open` and before any input."""
-        mine = [rows for group, rows in snapshot.items() if group in key_groups]
-        if not mine:
-            return
-        # Aligned snapshots of all subtasks saw the same watermarks.
-        fired_until = min(int(rows.schema.metadata[_FIRED_KEY]) for rows in mine)
-        for rows in mine:
-            self._table.restore(rows.replace_schema_metadata(None), fired_until)
+    def _restore(self, restored: RestoredState) -> None:
+        """Windows that had left do not leave again, and rows that were late are late again."""
+        for batch in self._state.restored():
+            self._table.restore(batch)
+        part, mine = restored.operator_state.get(_FIRED), self._key_groups
+        fired = [at for start, stop, at in part.elements if start < mine.stop and mine.start < stop] if part else []
+        # Subtasks that saw the same barrier saw the same watermarks, unless the barrier overtook one.
+        fired_until = min(fired, default=MIN_TIMESTAMP_MS)
+        self._table.end_restore(fired_until, fired_until if self._is_event_time else MIN_TIMESTAMP_MS)
         if not self._is_event_time:
             self._schedule()
-
-    def _by_group(self, kept: pa.RecordBatch, key_groups: range) -> Iterator[tuple[int, pa.RecordBatch]]:
-        count = len(self._spec.aggregate.keys)
-        if not count:
-            yield key_groups.start, kept
-            return
-        groups = assign_key_groups(kept.columns[:count], self._max_parallelism)
-        order = np.argsort(groups, kind="stable")
-        numbers, starts = np.unique(groups[order], return_index=True)
-        for number, indices in zip(numbers.tolist(), np.split(order, starts[1:]), strict=True):
-            if number not in key_groups:
-                raise InternalError(f"windows of key group {number} in the subtask of key groups {key_groups}")
-            yield number, kept.take(pa.array(indices))
 
     # --- input and output ---
 

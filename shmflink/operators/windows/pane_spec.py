@@ -57,6 +57,10 @@ class PaneTimes:
         after_ms = watermark_ms - lateness_ms + 1 - self.size_ms
         return after_ms - (after_ms - self.offset_ms) % self.slide_ms + self.slide_ms
 
+    def __str__(self) -> str:
+        kind = "event time" if self.is_event_time else "processing time"
+        return f"windows of {self.size_ms} ms every {self.slide_ms} ms from {self.offset_ms} ms in {kind}"
+
     @property
     def has_gaps(self) -> bool:
         """Whether some moments are in no window."""
@@ -69,6 +73,9 @@ class SessionTimes:
 
     gap_ms: int
     is_event_time: bool = True
+
+    def __str__(self) -> str:
+        return f"sessions of a gap of {self.gap_ms} ms in {'event time' if self.is_event_time else 'processing time'}"
 
 
 WindowTimes = PaneTimes | SessionTimes

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import pickle
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,13 @@ import pyarrow as pa
 import pytest
 
 from shmflink.core.batch import Batch
-from shmflink.errors import TypeMismatchError
+from shmflink.core.elements import Barrier
+from shmflink.core.key_groups import key_groups, range_of
+from shmflink.errors import StateMismatchError, TypeMismatchError
 from shmflink.expressions import AggregateCall, Expression, col, lit
 from shmflink.operators import group_aggregate
 from shmflink.operators.group_aggregate import AggregateSpec, GlobalAggregateOperator, LocalAggregateOperator
+from shmflink.state.snapshots import RestoredState, restored_from, rows_of
 from shmflink.testing import OperatorHarness
 
 _ROWS = pa.RecordBatch.from_pydict(
@@ -202,3 +206,76 @@ def test_a_table_that_is_full_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     passed, partial, results = _through(spec, [_keyed(keys), _keyed(keys)], is_batch=True)
     assert (passed, partial) == (0, 6000)
     assert set(results.values()) == {6}
+
+
+# --- checkpoints ---
+
+_STATE_SCHEMA = pa.schema([("user", pa.string()), ("n", pa.int64())])
+
+
+def _global(**options: Any) -> OperatorHarness:
+    spec = _spec(schema=_STATE_SCHEMA, total=_call("sum", col("n")), kinds=_call("count", col("n"), is_distinct=True))
+    return OperatorHarness(GlobalAggregateOperator(spec, takes_input=True), name="Totals", **options)
+
+
+def _users(numbers: Iterable[int]) -> pa.RecordBatch:
+    return pa.record_batch([[f"u{n}" for n in numbers], list(numbers)], schema=_STATE_SCHEMA)
+
+
+def _read(kept: dict[str, list[pa.RecordBatch]], name: str) -> Iterator[pa.RecordBatch]:
+    return iter(kept[name])
+
+
+def test_groups_go_on_from_a_checkpoint_in_as_many_subtasks_as_there_are() -> None:
+    """[C21] Full, then changes, then taken over by three."""
+    with _global() as before:
+        before.process_batch(_users(range(300)))
+        full = before.snapshot()
+        full.keyed[0].saved(True)
+        before.process_batch(_users([7, 8]))
+        changes = before.snapshot()
+    assert [changes.keyed[0].is_delta, full.keyed[0].is_delta] == [True, False]
+    rows = []
+    files = [(snapshot.keyed[0].name, list(snapshot.keyed[0].batches())) for snapshot in (full, changes)]
+    for subtask in range(3):
+        mine = range_of(subtask, 128, 3)
+        batches = [rows_of(batch, mine) for _, kept in files for batch in kept]
+        restored = RestoredState(2, tuple({name for name, _ in files}), partial(_read, {"aggregate": batches}))
+        with _global(restored=restored, subtask_index=subtask, parallelism=3) as after:
+            owned = [n for n in range(300) if int(key_groups(pa.array([f"u{n}"]), 128)[0]) in mine]
+            after.process_batch(_users(owned))
+            rows += _rows(after)
+    assert sorted((row["user"], row["total"], row["kinds"]) for row in rows) == sorted(
+        (f"u{n}", n * (3 if n in (7, 8) else 2), 1) for n in range(300)
+    )
+
+
+def test_state_of_other_aggregates_is_refused() -> None:
+    with _global() as before:
+        before.process_batch(_users(range(3)))
+        restored = restored_from([before.snapshot()], range(128), 0, 1)
+    spec = _spec(schema=_STATE_SCHEMA, total=_call("max", col("n")))
+    after = OperatorHarness(GlobalAggregateOperator(spec, takes_input=True), name="Totals", restored=restored)
+    with pytest.raises(StateMismatchError) as raised, after:
+        pass
+    text = str(raised.value)
+    assert "operator 'Totals'" in text
+    assert "has aggregate of user string: total = sum(int64), kinds = count(distinct int64)" in text
+    assert "now has aggregate of user string: total = max(int64)" in text
+    other = RestoredState(checkpoint_id=1, keyed_names=("timers",))
+    with pytest.raises(StateMismatchError, match="the checkpoint has the states timers"), _global(restored=other):
+        pass
+
+
+def test_the_local_step_keeps_nothing_over_a_barrier() -> None:
+    spec = _spec(schema=_STATE_SCHEMA, total=_call("sum", col("n")))
+    barrier = Barrier(1, 0)
+    with OperatorHarness(LocalAggregateOperator(spec), is_batch=True) as harness:
+        harness.process_batch(_users([1, 2]))
+        assert harness.elements == []
+        harness.process_control(barrier)
+        [partials, passed] = harness.elements
+        assert passed is barrier
+        assert isinstance(partials, Batch)
+        assert partials.num_rows == 2
+        assert harness.snapshot().keyed == ()

@@ -21,7 +21,7 @@ impl Table {
         let (first, stride) = (self.groups, self.stride());
         let needed = (first + count) * stride;
         if needed > self.rows.bytes() {
-            self.rows.grow(needed.next_power_of_two())?;
+            self.history.grow(&mut self.rows, needed.next_power_of_two())?;
         }
         for group in first..first + count {
             let row = self.rows.address().wrapping_add(group * stride).cast::<u64>();
@@ -111,6 +111,7 @@ impl Table {
         inputs_of: impl Fn(&Aggregate) -> Vec<usize>,
     ) -> Result<(), ExchangeError> {
         let arguments = Argument::all(columns)?;
+        self.history.touch(groups, self.groups);
         let (base, stride, now) = (self.rows.address(), self.stride(), self.groups);
         let addresses: Vec<_> = groups.iter().map(|g| base.wrapping_add(*g as usize * stride)).collect();
         let slots_at = |start: usize, end: usize| Slots {
@@ -167,12 +168,15 @@ impl Table {
     fn copy(&mut self, other: &Self) -> Result<(), ExchangeError> {
         let bytes = other.groups * other.stride();
         if bytes > self.rows.bytes() {
-            self.rows.grow(bytes.next_power_of_two())?;
+            self.history.grow(&mut self.rows, bytes.next_power_of_two())?;
         }
         // SAFETY: both hold so many bytes of rows.
         unsafe { std::ptr::copy_nonoverlapping(other.rows.address(), self.rows.address(), bytes) };
         self.index.copy_from(&other.index)?;
         self.groups = other.groups;
+        if let Some(marks) = &mut self.history.marks {
+            marks.mark_range(0..self.groups);
+        }
         Ok(())
     }
 
@@ -196,7 +200,9 @@ impl Table {
             self.make_room(len)?;
             self.ids.resize(len, 0);
             self.addresses.resize(len, std::ptr::null_mut());
+            let before = self.groups;
             self.find_encoded(&nothing, &run);
+            self.touch_found(before);
             let slots = Slots {
                 rows: &self.addresses,
                 groups: &self.ids,

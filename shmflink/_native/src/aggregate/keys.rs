@@ -89,6 +89,22 @@ impl Keys {
         })
     }
 
+    /// A copy that gives the same columns.
+    pub fn frozen(&self) -> Self {
+        let columns = self.columns.iter().map(|column| KeyColumn {
+            data_type: column.data_type.clone(),
+            kind: Kind::of(&column.data_type).expect("a type that was a key before"),
+            heap: column.heap.clone(),
+            places: column.places.clone(),
+            ..*column
+        });
+        Self {
+            columns: columns.collect(),
+            masks: self.masks.clone(),
+            ..*self
+        }
+    }
+
     pub fn len(&self) -> usize {
         self.columns.len()
     }

@@ -16,7 +16,8 @@ use crate::transport::error::TransportError;
 /// The number of no value.
 pub const NONE: u32 = u32::MAX;
 
-/// Chunks are joined as soon as one is not larger than the one behind it, so that there are few of them.
+/// Chunks do not change, so that a clone is cheap. They are joined as soon as one is not larger than the one behind it, so that there are few of them.
+#[derive(Clone)]
 pub struct Log {
     data_type: DataType,
     chunks: Vec<ArrayRef>,
@@ -113,7 +114,7 @@ impl Log {
 }
 
 /// Which values belong to a group, in the order in which they came.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Links {
     groups: Vec<Linked>,
     /// By value.

@@ -11,6 +11,10 @@
 //! log.rs        values of any type, by number                 lists.rs    lists as columns
 //! order.rs      values of any type, by their order
 //! addressed.rs  groups by their number, without a key; tables added to tables
+//!
+//! shadow.rs     rows as they were, while the table goes on    marks.rs   groups that changed since a checkpoint
+//! frozen.rs     groups as they were               snapshot.rs   their batches, by key group
+//! ledger.rs     which changes were saved          restore.rs    batches back into tables
 //! ```
 //! ```text
 //! a row of the table    key words | words of aggregate 1 | words of aggregate 2 | ...     (8 bytes each)
@@ -23,19 +27,30 @@ mod addressed;
 mod argument;
 mod changed;
 mod encode;
+mod frozen;
 mod index;
 mod keys;
+mod ledger;
 mod lists;
 mod log;
+mod marks;
 mod memory;
 mod order;
 mod probe;
 mod python;
+mod restore;
+mod shadow;
+mod snapshot;
 mod state;
 mod states;
 mod table;
 
-pub(crate) use python::{call_specs, PyCall};
+pub(crate) use frozen::Frozen;
+pub(crate) use ledger::{Ledger, Outcome};
+pub(crate) use marks::Marks;
+pub(crate) use python::{barrier, call_specs, PyCall, PyFrozenTable};
+pub(crate) use restore::{Collapse, Restored};
+pub(crate) use snapshot::{Barrier, Freeze, Part, Snapshot, Times};
 pub(crate) use table::{CallSpec, Table};
 
 pub use python::register;

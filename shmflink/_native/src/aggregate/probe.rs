@@ -51,7 +51,7 @@ impl Table {
         self.index.reserve(groups)?;
         let needed = (self.groups + groups) * self.stride();
         if needed > self.rows.bytes() {
-            self.rows.grow(needed.next_power_of_two())?;
+            self.history.grow(&mut self.rows, needed.next_power_of_two())?;
         }
         Ok(())
     }

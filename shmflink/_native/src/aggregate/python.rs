@@ -4,12 +4,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3_arrow::{PyRecordBatch, PySchema};
 
+use super::ledger::{Ledger, Outcome};
+use super::marks::Marks;
+use super::restore::{Collapse, Restored};
+use super::snapshot::{Barrier, Freeze, Part, Snapshot, Times};
 use super::states::Parameter;
 use super::table::{CallSpec, Table};
 use crate::exchange::error::ExchangeError;
+use crate::transport::error::TransportError;
 
 impl<'a, 'py> FromPyObject<'a, 'py> for Parameter {
     type Error = PyErr;
@@ -34,11 +40,47 @@ pub(crate) type PyCall = (String, String, Vec<usize>, Vec<Parameter>, bool);
 #[pyclass(frozen, name = "GroupTable", module = "shmflink._core")]
 pub struct PyGroupTable {
     table: Mutex<Table>,
+    /// What checkpoints have of it: changed groups.
+    ledger: Mutex<Ledger<Arc<Marks>>>,
+    /// Batches of snapshots that are taken when all are there.
+    restored: Mutex<Collapse>,
 }
 
 impl PyGroupTable {
     fn locked(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, Ledger<Arc<Marks>>> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn frozen(&self, max_parallelism: u32, barrier: Barrier) -> Result<Snapshot, ExchangeError> {
+        let (mut table, mut ledger) = (self.locked(), self.ledger());
+        let freeze = freeze(&mut table, &mut ledger, barrier)?;
+        let (keys, partials) = table.partial_schema().fields().split_at(table.key_count());
+        let keys = keys.iter().map(|field| field.as_ref().clone()).collect();
+        Ok(Snapshot::new(freeze, keys, partials.into(), max_parallelism))
+    }
+
+    /// Takes rows at once, where they replace what is there, or in the end.
+    fn take_restored(&self, batch: &RecordBatch) -> Result<(), ExchangeError> {
+        let mut table = self.locked();
+        let batch = Restored::new(batch, table.partial_schema().fields().len())?;
+        match &batch.deleted {
+            None if table.can_replace() => table.merge(&batch.columns, batch.rows),
+            Some(deleted) if table.can_replace() => {
+                if deleted.true_count() > 0 {
+                    let message = "groups that were taken away, in the changes of a table where groups stay";
+                    return Err(TransportError::Internal(message.into()).into());
+                }
+                table.replace(&batch.columns, batch.rows)
+            }
+            _ => {
+                self.restored.lock().unwrap_or_else(PoisonError::into_inner).push(batch);
+                Ok(())
+            }
+        }
     }
 
     fn batch<'py>(
@@ -63,6 +105,8 @@ impl PyGroupTable {
         let table = Table::new(&keys.into_inner(), &arguments, &calls, tracks_changes)?;
         Ok(Self {
             table: Mutex::new(table),
+            ledger: Mutex::default(),
+            restored: Mutex::default(),
         })
     }
 
@@ -93,7 +137,39 @@ impl PyGroupTable {
     }
 
     fn clear(&self, py: Python<'_>) {
-        py.detach(|| self.locked().clear());
+        py.detach(|| {
+            self.ledger().forget();
+            self.locked().clear();
+        });
+    }
+
+    #[pyo3(signature = (max_parallelism, *, is_incremental = false, is_savepoint = false))]
+    fn freeze(
+        &self,
+        py: Python<'_>,
+        max_parallelism: u32,
+        is_incremental: bool,
+        is_savepoint: bool,
+    ) -> PyResult<PyFrozenTable> {
+        let barrier = barrier(max_parallelism, is_incremental, is_savepoint)?;
+        Ok(PyFrozenTable::new(py.detach(|| self.frozen(max_parallelism, barrier))?))
+    }
+
+    fn restore(&self, py: Python<'_>, batch: PyRecordBatch) -> PyResult<()> {
+        let batch = batch.into_inner();
+        Ok(py.detach(|| self.take_restored(&batch))?)
+    }
+
+    fn end_restore(&self, py: Python<'_>) -> PyResult<()> {
+        let ended = py.detach(|| {
+            let mut table = self.locked();
+            let keys = table.key_count();
+            let mut collapse = self.restored.lock().unwrap_or_else(PoisonError::into_inner);
+            collapse.each(keys, |columns, rows| table.merge(columns, rows))?;
+            table.end_restore();
+            Ok::<_, ExchangeError>(())
+        });
+        Ok(ended?)
     }
 
     #[getter]
@@ -122,6 +198,101 @@ impl PyGroupTable {
     }
 }
 
+/// What a barrier asks for.
+pub(crate) fn barrier(max_parallelism: u32, is_incremental: bool, is_savepoint: bool) -> PyResult<Barrier> {
+    if !(1..=1 << 15).contains(&max_parallelism) {
+        let message = format!("max_parallelism {max_parallelism} not within 1 to 32768");
+        return Err(PyValueError::new_err(message));
+    }
+    Ok(Barrier {
+        is_incremental,
+        is_savepoint,
+    })
+}
+
+fn freeze(table: &mut Table, ledger: &mut Ledger<Arc<Marks>>, barrier: Barrier) -> Result<Freeze, ExchangeError> {
+    let part = |groups| {
+        vec![Part {
+            groups,
+            keys: None,
+            times: Times::None,
+            is_deleted: false,
+        }]
+    };
+    if barrier.is_savepoint {
+        return Ok(Freeze {
+            parts: part(table.freeze(None)?),
+            is_delta: false,
+            outcome: Outcome::default(),
+        });
+    }
+    ledger.settle(|marks| table.mark(&marks));
+    let changed = table.marks().map_or(0, Marks::count);
+    let is_delta = barrier.is_incremental && ledger.allows_delta(changed, table.groups());
+    let marks = if barrier.is_incremental {
+        table.track_changes_anew()
+    } else {
+        Marks::default()
+    };
+    let groups = table.freeze(is_delta.then_some(&marks))?;
+    Ok(Freeze {
+        parts: part(groups),
+        is_delta,
+        outcome: if is_delta {
+            ledger.delta(changed, Arc::new(marks))
+        } else {
+            ledger.full()
+        },
+    })
+}
+
+/// What was frozen of a table, for the thread that writes it.
+#[pyclass(frozen, name = "FrozenTable", module = "shmflink._core")]
+pub struct PyFrozenTable {
+    snapshot: Mutex<Snapshot>,
+}
+
+impl PyFrozenTable {
+    pub(crate) fn new(snapshot: Snapshot) -> Self {
+        Self {
+            snapshot: Mutex::new(snapshot),
+        }
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Snapshot> {
+        self.snapshot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[pymethods]
+impl PyFrozenTable {
+    fn next_batch<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let batch = py.detach(|| self.locked().next_batch())?;
+        batch
+            .map(|batch| PyRecordBatch::new(batch).into_pyarrow(py))
+            .transpose()
+    }
+
+    fn saved(&self, is_saved: bool) {
+        self.locked().outcome().set(is_saved);
+    }
+
+    #[getter]
+    fn is_delta(&self) -> bool {
+        self.locked().is_delta()
+    }
+
+    #[getter]
+    fn num_rows(&self) -> usize {
+        self.locked().rows()
+    }
+
+    #[getter]
+    fn schema<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        schema(py, self.locked().schema())
+    }
+}
+
 /// The calls of a table of so many arguments.
 pub(crate) fn call_specs(calls: Vec<PyCall>, arguments: usize) -> Result<Vec<CallSpec>, ExchangeError> {
     let specs = calls
@@ -147,5 +318,6 @@ fn schema<'py>(py: Python<'py>, schema: &SchemaRef) -> PyResult<Bound<'py, PyAny
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<PyFrozenTable>()?;
     module.add_class::<PyGroupTable>()
 }

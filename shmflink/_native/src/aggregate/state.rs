@@ -134,6 +134,17 @@ pub trait State: Send {
         unreachable!("a state that is not in rows");
     }
 
+    /// Comes before rows that replace all that these groups had; their words are as in a new group.
+    fn forget(&mut self, _groups: &[u32], _groups_now: usize) {
+        debug_assert!(!self.takes_whole_batches());
+    }
+
+    /// All rows that replace others have come.
+    fn end_restore(&mut self, _groups_now: usize) {}
+
+    /// Another one that gives the same `partials`, in another thread, while this one goes on; of rows that were copied.
+    fn frozen(&self) -> Box<dyn State>;
+
     /// Forgets all groups.
     fn clear(&mut self);
     /// Memory beside the rows.
@@ -141,6 +152,7 @@ pub trait State: Send {
 }
 
 /// Which groups have met a value that is not null; counts from the first null on, all groups before have.
+#[derive(Clone)]
 pub struct Seen {
     flags: Option<Vec<u8>>,
     is_always: bool,
@@ -179,6 +191,19 @@ impl Seen {
         if let Some(flags) = &mut self.flags {
             flags[group as usize] = 1;
         }
+    }
+
+    /// These groups, of all before `groups_now`, have met none.
+    pub fn forget(&mut self, groups: &[u32], groups_now: usize) {
+        let flags = self.flags.get_or_insert_with(|| vec![1; groups_now]);
+        flags.resize(groups_now.max(flags.len()), 0);
+        groups.iter().for_each(|group| flags[*group as usize] = 0);
+    }
+
+    /// Gives the flags up where all groups have met a value.
+    pub fn tidy(&mut self, groups_now: usize) {
+        self.flags
+            .take_if(|flags| flags.len() >= groups_now && flags.iter().all(|flag| *flag == 1));
     }
 
     /// True while no group is without a value.

@@ -11,6 +11,7 @@ use super::index::Index;
 use super::keys::Keys;
 use super::memory::Pages;
 use super::probe::RUN_ROWS;
+use super::shadow::History;
 use super::state::{Groups, Slots, State};
 use super::states::{self, Parameter};
 use crate::exchange::error::ExchangeError;
@@ -38,6 +39,8 @@ pub(super) struct Aggregate {
 pub struct Table {
     pub(super) keys: Keys,
     pub(super) index: Index,
+    /// Ends before the rows do.
+    pub(super) history: History,
     pub(super) rows: Pages,
     pub(super) template: Vec<u64>,
     pub(super) groups: usize,
@@ -122,6 +125,7 @@ impl Table {
         Ok(Self {
             keys: encoded,
             index: Index::new(),
+            history: History::default(),
             rows: Pages::new(),
             template,
             groups: 0,
@@ -137,6 +141,27 @@ impl Table {
         })
     }
 
+    /// One with the same groups and other keys and rows, which is not changed any more.
+    pub(super) fn with(&self, keys: Keys, rows: Pages) -> Self {
+        Self {
+            keys,
+            index: Index::new(),
+            history: History::default(),
+            rows,
+            template: self.template.clone(),
+            groups: self.groups,
+            aggregates: Vec::new(),
+            input: self.input.clone(),
+            partial: self.partial.clone(),
+            result: self.result.clone(),
+            run: Run::default(),
+            ids: Vec::new(),
+            addresses: Vec::new(),
+            changed: None,
+            drained: 0,
+        }
+    }
+
     pub fn input_schema(&self) -> &SchemaRef {
         &self.input
     }
@@ -147,6 +172,10 @@ impl Table {
 
     pub fn result_schema(&self) -> &SchemaRef {
         &self.result
+    }
+
+    pub fn key_count(&self) -> usize {
+        self.keys.len()
     }
 
     pub fn groups(&self) -> usize {
@@ -227,6 +256,7 @@ impl Table {
             let len = RUN_ROWS.min(rows - start);
             let before = self.groups;
             self.find(&keys, start, len)?;
+            self.touch_found(before);
             let slots = Slots {
                 rows: &self.addresses,
                 groups: &self.ids,
@@ -270,6 +300,19 @@ impl Table {
             }
         }
         Ok(())
+    }
+
+    /// Comes before kernels write to the rows that were found.
+    #[inline]
+    pub(super) fn touch_found(&mut self, groups_before: usize) {
+        if self.aggregates.is_empty() {
+            // Nothing of a key can change.
+            if let Some(marks) = &mut self.history.marks {
+                marks.mark_range(groups_before..self.groups);
+            }
+            return;
+        }
+        self.history.touch(&self.ids, self.groups);
     }
 
     #[inline(always)]
@@ -317,6 +360,7 @@ impl Table {
 
     /// Forgets all groups; keeps memory that is not large.
     pub fn clear(&mut self) {
+        self.history.end();
         self.rows.clear(0, KEPT_BYTES); // a new group writes all of its row
         self.index.clear();
         self.keys.clear();

@@ -23,6 +23,8 @@ pub struct Session {
     granule: i64,
     pub has_fired: bool,
     pub is_open: bool,
+    /// Checkpoints have a row with its key and start.
+    pub is_saved: bool,
     /// Where it went when it became one with another.
     merged_into: u32,
 }
@@ -34,6 +36,8 @@ pub struct Chains {
     due: BTreeMap<i64, Vec<u32>>,
     granule_ms: i64,
     pub open: usize,
+    /// Key and start of sessions that were saved and have gone, or begin earlier, since.
+    pub gone: Vec<(u32, i64)>,
 }
 
 /// Where a stretch of time went.
@@ -73,7 +77,12 @@ impl Chains {
             return Joined::Nothing { behind };
         }
         let session = &mut self.sessions[at as usize];
-        session.start = session.start.min(start);
+        if start < session.start {
+            if std::mem::take(&mut session.is_saved) {
+                self.gone.push((key, session.start));
+            }
+            session.start = start;
+        }
         session.end = session.end.max(end);
         let (from, mut next) = (session.start, session.next);
         while next != NONE && self.sessions[next as usize].end >= from {
@@ -82,12 +91,26 @@ impl Chains {
             self.sessions[next as usize].merged_into = at;
             self.open -= 1;
             merged.push((next, at));
-            let session = &mut self.sessions[at as usize];
-            session.start = session.start.min(older.start);
-            session.next = older.next;
+            self.begin_as(at, &older);
+            self.sessions[at as usize].next = older.next;
             next = older.next;
         }
         Joined::Session(at)
+    }
+
+    /// Has a session begin where one begins that it is one with now, if that is earlier.
+    fn begin_as(&mut self, number: u32, older: &Session) {
+        let session = &mut self.sessions[number as usize];
+        let (is_earlier, is_same) = (older.start < session.start, older.start == session.start);
+        let vanished = if is_earlier { *session } else { *older };
+        if vanished.is_saved && !is_same {
+            self.gone.push((vanished.key, vanished.start));
+        }
+        if is_earlier {
+            (session.start, session.is_saved) = (older.start, older.is_saved);
+        } else if is_same {
+            session.is_saved |= older.is_saved;
+        }
     }
 
     /// A new session at the place that `join` found. `look_at`: when it has to be looked at.
@@ -106,6 +129,7 @@ impl Chains {
             granule: 0,
             has_fired: false,
             is_open: true,
+            is_saved: false,
             merged_into: NONE,
         });
         self.open += 1;
@@ -166,6 +190,9 @@ impl Chains {
         }
         self.sessions[number as usize].is_open = false;
         self.open -= 1;
+        if session.is_saved {
+            self.gone.push((session.key, session.start));
+        }
     }
 
     /// The session that `number` is part of.

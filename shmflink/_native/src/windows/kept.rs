@@ -3,22 +3,22 @@
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, TimestampMillisecondArray};
-use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
 use arrow_select::concat::concat_batches;
 
-use crate::aggregate::{CallSpec, Table};
+use crate::aggregate::{Barrier, CallSpec, Freeze, Frozen, Part, Table, Times};
 use crate::exchange::error::ExchangeError;
 
 /// The hidden column of timestamps (`core/batch.py`), which comes last.
 const TIMESTAMP_COLUMN: &str = "__timestamp";
-/// Hidden columns of snapshots: what a partial row is part of.
+/// Hidden columns of snapshots: the pane or session that a partial row is part of.
 const START_COLUMN: &str = "__start";
 const END_COLUMN: &str = "__end";
 /// Emptied tables that wait for another pane: their memory need not be asked for again.
 const SPARE_TABLES_MAX: usize = 16;
 const SPARE_BYTES_MAX: usize = 64 << 20;
-/// Rows of one batch of a snapshot.
-pub const SNAPSHOT_ROWS: usize = 1 << 16;
+/// Groups whose columns are made at once.
+pub const PIECE_ROWS: usize = 1 << 16;
 
 /// Windows of one kind, of all keys.
 pub trait Windows: Send {
@@ -28,17 +28,43 @@ pub trait Windows: Send {
     fn advance(&mut self, watermark: i64);
     /// The next results and at most `rows_max` of them: of windows that are due, or that late rows changed.
     fn take(&mut self, rows_max: usize) -> Result<Option<RecordBatch>, ExchangeError>;
-    /// All that is kept, as partial rows with what they are part of.
-    fn snapshot(&self) -> Result<Vec<RecordBatch>, ExchangeError>;
-    /// Takes rows of a snapshot.
+    /// Freezes what is kept, or what of it changed: partial rows with the windows that they are part of.
+    fn freeze(&mut self, barrier: Barrier) -> Result<Freeze, ExchangeError>;
+    /// Takes rows of a snapshot, before any other.
     fn restore(&mut self, columns: &[ArrayRef], starts: &[i64], ends: &[i64]) -> Result<(), ExchangeError>;
-    /// Windows that the watermark has passed up to here have left; to be set where a snapshot was restored.
-    fn set_fired(&mut self, fired: i64);
+    /// Comes after them: windows that the watermark has passed up to `fired` have left, and rows are late at `watermark`.
+    fn resume(&mut self, fired: i64, watermark: i64);
+    fn fields(&self) -> SnapshotFields;
     fn fired(&self) -> i64;
     /// The timestamp of the next window that is due, if any is open; one that only has to be looked at may come earlier.
     fn next_due(&self) -> Option<i64>;
     fn groups(&self) -> usize;
     fn bytes(&self) -> usize;
+}
+
+/// The columns of snapshots: keys and times, then partial columns.
+pub type SnapshotFields = (Vec<Field>, Fields);
+
+/// Windows or sessions that were in a snapshot and are there no more.
+#[derive(Clone)]
+pub struct Gone {
+    pub keys: Vec<ArrayRef>,
+    pub starts: Vec<i64>,
+}
+
+impl Gone {
+    pub fn part(&self) -> Part {
+        Part {
+            groups: Frozen::of_keys(self.keys.clone(), self.starts.len()),
+            keys: None,
+            times: Times::Each(self.starts.clone(), self.starts.clone()),
+            is_deleted: true,
+        }
+    }
+
+    pub fn rows_of(gone: &[Self]) -> usize {
+        gone.iter().map(|gone| gone.starts.len()).sum()
+    }
 }
 
 /// Makes tables, and what leaves of them.
@@ -47,7 +73,7 @@ pub struct Maker {
     arguments: SchemaRef,
     calls: Vec<CallSpec>,
     result: SchemaRef,
-    snapshot: SchemaRef,
+    snapshot: SnapshotFields,
     spare: Vec<Table>,
 }
 
@@ -68,14 +94,16 @@ impl Maker {
         result.extend([moment(names.0), moment(names.1)]);
         result.extend(of_calls.iter().cloned());
         result.push(hidden(TIMESTAMP_COLUMN));
-        let mut snapshot = table.partial_schema().fields().to_vec();
-        snapshot.extend([hidden(START_COLUMN), hidden(END_COLUMN)]);
+        let (of_keys, partials) = table.partial_schema().fields().split_at(keys.fields().len());
+        let times = [hidden(START_COLUMN), hidden(END_COLUMN)];
+        let entry = of_keys.iter().chain(&times).map(|field| field.as_ref().clone());
+        let snapshot = (entry.collect(), Fields::from(partials));
         Ok(Self {
             keys,
             arguments,
             calls,
             result: Arc::new(Schema::new(result)),
-            snapshot: Arc::new(Schema::new(snapshot)),
+            snapshot,
             spare: vec![table],
         })
     }
@@ -132,12 +160,8 @@ impl Maker {
         Ok(RecordBatch::try_new(self.result.clone(), columns)?)
     }
 
-    /// Partial rows with what they are part of.
-    pub fn kept(&self, partials: &[ArrayRef], starts: Vec<i64>, ends: Vec<i64>) -> Result<RecordBatch, ExchangeError> {
-        let mut columns = partials.to_vec();
-        columns.push(Arc::new(Int64Array::from(starts)));
-        columns.push(Arc::new(Int64Array::from(ends)));
-        Ok(RecordBatch::try_new(self.snapshot.clone(), columns)?)
+    pub fn snapshot_fields(&self) -> SnapshotFields {
+        self.snapshot.clone()
     }
 
     /// One batch of several.

@@ -1,14 +1,15 @@
 //! Tumbling and sliding windows: a table for each pane.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch};
 
-use super::kept::{pieces, Maker, Windows, SNAPSHOT_ROWS};
+use super::kept::{pieces, Gone, Maker, SnapshotFields, Windows, PIECE_ROWS};
 use super::slices::Slices;
 use super::split::{split, Split, Stretch};
 use super::stacks::Stacks;
-use crate::aggregate::Table;
+use crate::aggregate::{Barrier, Freeze, Frozen, Ledger, Marks, Outcome, Part, Table, Times};
 use crate::exchange::error::ExchangeError;
 
 /// Rows of one stretch of time.
@@ -17,12 +18,32 @@ pub struct Pane {
     /// Rows that came after the table had been merged into the stacks.
     pub late: Option<Table>,
     pub is_merged: bool,
+    /// Checkpoints have rows of it.
+    is_saved: bool,
 }
 
 impl Pane {
     pub fn tables(&self) -> impl Iterator<Item = &Table> {
         std::iter::once(&self.table).chain(&self.late)
     }
+
+    fn groups(&self) -> usize {
+        self.tables().map(Table::groups).sum()
+    }
+
+    /// Rows that a snapshot of changes has of it. With late rows it is the whole pane, because it is added up anew.
+    fn changed(&self) -> usize {
+        match (&self.late, self.table.marks()) {
+            (None, Some(marks)) => marks.count(),
+            _ => self.groups(),
+        }
+    }
+}
+
+/// What changed between two checkpoints.
+struct Changes {
+    marks: Vec<(i64, Marks)>,
+    gone: Vec<Gone>,
 }
 
 /// A window whose results are leaving.
@@ -46,6 +67,11 @@ pub struct PaneWindows {
     firing: Option<Firing>,
     /// Windows that late rows changed, with their keys.
     changed: VecDeque<(i64, Table)>,
+    ledger: Ledger<Arc<Changes>>,
+    /// Whether checkpoints want to know what changed.
+    is_tracking: bool,
+    /// Panes that were saved and have gone since.
+    gone: Vec<Gone>,
 }
 
 impl PaneWindows {
@@ -60,16 +86,23 @@ impl PaneWindows {
             next: None,
             firing: None,
             changed: VecDeque::new(),
+            ledger: Ledger::default(),
+            is_tracking: false,
+            gone: Vec::new(),
         }
     }
 
     fn add(&mut self, stretch: &Stretch, columns: &[ArrayRef], is_partial: bool) -> Result<(), ExchangeError> {
         if !self.panes.contains_key(&stretch.pane) {
-            let table = self.maker.table()?;
+            let mut table = self.maker.table()?;
+            if self.is_tracking {
+                table.track_changes_anew();
+            }
             let pane = Pane {
                 table,
                 late: None,
                 is_merged: self.stacks.has_merged(stretch.pane),
+                is_saved: false,
             };
             self.panes.insert(stretch.pane, pane);
         }
@@ -122,21 +155,23 @@ impl PaneWindows {
         }
         let Some(next) = self.next else { return Ok(false) };
         let Some((&pane, _)) = self.panes.range(next..).next() else {
-            self.end_of_due(i64::MAX);
+            self.end_of_due(i64::MAX)?;
             return Ok(false);
         };
         let window = next.max(self.slices.first_window_after(pane));
         if self.slices.max_timestamp(window) > self.watermark {
-            self.end_of_due(window);
+            self.end_of_due(window)?;
             return Ok(false);
         }
-        self.forget_before(window);
+        self.forget_before(window)?;
         self.next = Some(window.saturating_add(self.slices.slide));
         let table = if !self.slices.is_one_pane() {
             let maker = &mut self.maker;
             Some(self.stacks.window(window, &mut self.panes, maker)?)
         } else if self.slices.is_late(window, self.watermark) {
-            self.panes.remove(&window).map(|pane| pane.table)
+            let pane = self.panes.remove(&window);
+            pane.iter().try_for_each(|pane| self.note_gone(window, pane))?;
+            pane.map(|pane| pane.table)
         } else {
             None
         };
@@ -148,29 +183,79 @@ impl PaneWindows {
         Ok(true)
     }
 
-    fn end_of_due(&mut self, window: i64) {
+    fn end_of_due(&mut self, window: i64) -> Result<(), ExchangeError> {
         self.next = None;
-        self.forget_before(window);
+        self.forget_before(window)
     }
 
     /// Panes of windows before `window` that are late go.
-    fn forget_before(&mut self, window: i64) {
+    fn forget_before(&mut self, window: i64) -> Result<(), ExchangeError> {
         let until = self.slices.late_before(self.watermark).min(window);
         while let Some(entry) = self.panes.first_entry() {
             if *entry.key() >= until {
                 break;
             }
-            let pane = entry.remove();
+            let (start, pane) = entry.remove_entry();
+            self.note_gone(start, &pane)?;
             self.maker.give_back(pane.table);
             pane.late.into_iter().for_each(|table| self.maker.give_back(table));
         }
+        Ok(())
+    }
+
+    /// Keeps the keys of a pane that checkpoints have, until they know that it is there no more.
+    fn note_gone(&mut self, start: i64, pane: &Pane) -> Result<(), ExchangeError> {
+        if !self.is_tracking || !pane.is_saved {
+            return Ok(());
+        }
+        for table in pane.tables() {
+            for ids in pieces(table.groups(), PIECE_ROWS) {
+                self.gone.push(Gone {
+                    keys: table.key_columns_of(&ids)?,
+                    starts: vec![start; ids.len()],
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Freezes panes, whole or, given marks, what changed of them.
+    fn parts(&mut self, marks: Option<&[(i64, Marks)]>) -> Result<Vec<Part>, ExchangeError> {
+        let mut parts = Vec::with_capacity(self.panes.len());
+        for (number, (start, pane)) in self.panes.iter_mut().enumerate() {
+            let groups = match &mut pane.late {
+                None => pane.table.freeze(marks.map(|marks| &marks[number].1))?,
+                Some(late) => {
+                    let both = vec![pane.table.freeze(None)?, late.freeze(None)?];
+                    Frozen::Joined(Box::new(self.maker.table()?), both)
+                }
+            };
+            if groups.len() > 0 {
+                parts.push(Part {
+                    groups,
+                    keys: None,
+                    times: Times::Same(*start, start.saturating_add(self.slices.slice)),
+                    is_deleted: false,
+                });
+            }
+        }
+        Ok(parts)
+    }
+
+    fn put_back(&mut self, changes: &Changes) {
+        for (start, marks) in &changes.marks {
+            if let Some(pane) = self.panes.get_mut(start) {
+                pane.table.mark(marks);
+            }
+        }
+        self.gone.extend_from_slice(&changes.gone);
     }
 
     /// What a window holds of some keys.
     fn contents_of(&mut self, window: i64, keys: &Table) -> Result<Table, ExchangeError> {
         let mut table = self.maker.table()?;
         let end = window.saturating_add(self.slices.size);
-        for ids in pieces(keys.groups(), SNAPSHOT_ROWS) {
+        for ids in pieces(keys.groups(), PIECE_ROWS) {
             let columns = keys.key_columns_of(&ids)?;
             for (_, pane) in self.panes.range_mut(window..end) {
                 for part in std::iter::once(&mut pane.table).chain(&mut pane.late) {
@@ -257,19 +342,41 @@ impl Windows for PaneWindows {
         self.maker.joined(taken)
     }
 
-    fn snapshot(&self) -> Result<Vec<RecordBatch>, ExchangeError> {
-        let mut batches = Vec::new();
-        for (start, pane) in &self.panes {
-            let end = start.saturating_add(self.slices.slice);
-            for table in pane.tables() {
-                for ids in pieces(table.groups(), SNAPSHOT_ROWS) {
-                    let partials = table.partials_of(&ids)?;
-                    let (starts, ends) = (vec![*start; ids.len()], vec![end; ids.len()]);
-                    batches.push(self.maker.kept(partials.columns(), starts, ends)?);
-                }
-            }
+    fn freeze(&mut self, barrier: Barrier) -> Result<Freeze, ExchangeError> {
+        if barrier.is_savepoint {
+            return Ok(Freeze {
+                parts: self.parts(None)?,
+                is_delta: false,
+                outcome: Outcome::default(),
+            });
         }
-        Ok(batches)
+        let mut ledger = std::mem::take(&mut self.ledger);
+        ledger.settle(|changes| self.put_back(&changes));
+        let changed = self.panes.values().map(Pane::changed).sum::<usize>() + Gone::rows_of(&self.gone);
+        let is_delta = barrier.is_incremental && ledger.allows_delta(changed, self.groups());
+        self.is_tracking = barrier.is_incremental;
+        let mut changes = Changes {
+            marks: Vec::new(),
+            gone: std::mem::take(&mut self.gone),
+        };
+        for (start, pane) in self.panes.iter_mut().filter(|_| self.is_tracking) {
+            changes.marks.push((*start, pane.table.track_changes_anew()));
+            pane.is_saved = true;
+        }
+        // What is gone comes first: of equal entries the last one counts.
+        let mut parts: Vec<Part> = changes.gone.iter().filter(|_| is_delta).map(Gone::part).collect();
+        parts.extend(self.parts(is_delta.then_some(&changes.marks))?);
+        let outcome = if is_delta {
+            ledger.delta(changed, Arc::new(changes))
+        } else {
+            ledger.full()
+        };
+        self.ledger = ledger;
+        Ok(Freeze {
+            parts,
+            is_delta,
+            outcome,
+        })
     }
 
     fn restore(&mut self, columns: &[ArrayRef], starts: &[i64], _ends: &[i64]) -> Result<(), ExchangeError> {
@@ -277,8 +384,12 @@ impl Windows for PaneWindows {
         self.update(columns, starts, true).map(drop)
     }
 
-    fn set_fired(&mut self, fired: i64) {
-        self.fired = fired;
+    fn resume(&mut self, fired: i64, watermark: i64) {
+        (self.fired, self.watermark) = (fired, watermark);
+    }
+
+    fn fields(&self) -> SnapshotFields {
+        self.maker.snapshot_fields()
     }
 
     fn fired(&self) -> i64 {

@@ -12,12 +12,13 @@ use super::kept::{Maker, Windows};
 use super::panes::PaneWindows;
 use super::sessions::SessionWindows;
 use super::slices::Slices;
-use crate::aggregate::{call_specs, PyCall};
+use crate::aggregate::{barrier, call_specs, Collapse, PyCall, PyFrozenTable, Restored, Snapshot};
 use crate::exchange::error::ExchangeError;
 
 #[pyclass(frozen, name = "WindowTable", module = "shmflink._core")]
 pub struct PyWindowTable {
     windows: Mutex<Box<dyn Windows>>,
+    restored: Mutex<Collapse>,
 }
 
 impl PyWindowTable {
@@ -25,9 +26,14 @@ impl PyWindowTable {
         self.windows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn collapse(&self) -> MutexGuard<'_, Collapse> {
+        self.restored.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn of(windows: impl Windows + 'static) -> Self {
         Self {
             windows: Mutex::new(Box::new(windows)),
+            restored: Mutex::default(),
         }
     }
 
@@ -153,35 +159,52 @@ impl PyWindowTable {
             .transpose()
     }
 
-    fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
-        let batches = py.detach(|| self.locked().snapshot())?;
-        batches
-            .into_iter()
-            .map(|batch| PyRecordBatch::new(batch).into_pyarrow(py))
-            .collect()
+    #[pyo3(signature = (max_parallelism, *, is_incremental = false, is_savepoint = false))]
+    fn freeze(
+        &self,
+        py: Python<'_>,
+        max_parallelism: u32,
+        is_incremental: bool,
+        is_savepoint: bool,
+    ) -> PyResult<PyFrozenTable> {
+        let barrier = barrier(max_parallelism, is_incremental, is_savepoint)?;
+        let snapshot = py.detach(|| {
+            let mut windows = self.locked();
+            let (fields, partials) = windows.fields();
+            let freeze = windows.freeze(barrier)?;
+            Ok::<_, ExchangeError>(Snapshot::new(freeze, fields, partials, max_parallelism))
+        })?;
+        Ok(PyFrozenTable::new(snapshot))
     }
 
-    fn restore(&self, py: Python<'_>, batch: PyRecordBatch, fired_until: i64) -> PyResult<()> {
+    fn restore(&self, py: Python<'_>, batch: PyRecordBatch) -> PyResult<()> {
         let batch = batch.into_inner();
         let restored = py.detach(|| {
-            let count = batch.num_columns();
-            if count < 2 {
-                return Err(ExchangeError::Unfit(
-                    "rows of a snapshot have two hidden columns".into(),
-                ));
-            }
-            let (columns, times) = batch.columns().split_at(count - 2);
-            let [starts, ends] = [0, 1].map(|at: usize| times[at].as_primitive_opt::<Int64Type>());
-            let (Some(starts), Some(ends)) = (starts, ends) else {
-                return Err(ExchangeError::Unfit("hidden columns of a snapshot are int64".into()));
-            };
-            let mut windows = self.locked();
-            windows.set_fired(i64::MIN);
-            windows.restore(columns, starts.values(), ends.values())?;
-            windows.set_fired(fired_until);
-            Ok(())
+            let (fields, partials) = self.locked().fields();
+            self.collapse()
+                .push(Restored::new(&batch, fields.len() + partials.len())?);
+            Ok::<_, ExchangeError>(())
         });
         Ok(restored?)
+    }
+
+    fn end_restore(&self, py: Python<'_>, fired_until: i64, watermark: i64) -> PyResult<()> {
+        let ended = py.detach(|| {
+            let mut windows = self.locked();
+            let end_of_keys = windows.fields().0.len() - 2;
+            // A pane or session is told by its key and start.
+            self.collapse().each(end_of_keys + 1, |columns, _| {
+                let times = |at: usize| columns[end_of_keys + at].as_primitive_opt::<Int64Type>();
+                let (Some(starts), Some(ends)) = (times(0), times(1)) else {
+                    return Err(ExchangeError::Unfit("hidden columns of a snapshot are int64".into()));
+                };
+                let (keys, rest) = columns.split_at(end_of_keys);
+                windows.restore(&[keys, &rest[2..]].concat(), starts.values(), ends.values())
+            })?;
+            windows.resume(fired_until, watermark);
+            Ok::<_, ExchangeError>(())
+        });
+        Ok(ended?)
     }
 
     #[getter]

@@ -4,16 +4,26 @@
 //! without keys, by the session's number. Numbers of sessions that are over are not used again; when they are most of
 //! all, those that are open get new ones.
 
+use std::sync::Arc;
+
 use arrow_array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow_select::take::take;
 
 use super::chains::{Chains, Joined};
-use super::kept::{Maker, Windows, SNAPSHOT_ROWS};
-use crate::aggregate::Table;
+use super::kept::{Gone, Maker, SnapshotFields, Windows, PIECE_ROWS};
+use crate::aggregate::{Barrier, Freeze, Frozen, Ledger, Marks, Outcome, Part, Table, Times};
 use crate::exchange::error::ExchangeError;
 
 /// So many closed sessions are no reason to tidy up.
 const CLOSED_MIN: usize = 1 << 16;
+/// Of so many keys one is wanted, at least: for more of them all are frozen.
+const KEYS_PER_CHOSEN: usize = 16;
+
+/// What changed between two checkpoints.
+struct Changes {
+    marks: Marks,
+    gone: Vec<Gone>,
+}
 
 pub struct SessionWindows {
     maker: Maker,
@@ -28,6 +38,9 @@ pub struct SessionWindows {
     /// Sessions whose results have to leave, and how many have.
     leaving: Vec<u32>,
     left: usize,
+    ledger: Ledger<Arc<Changes>>,
+    /// Sessions that were saved and have gone since, besides those that `chains` knows.
+    gone: Vec<Gone>,
 }
 
 impl SessionWindows {
@@ -44,6 +57,8 @@ impl SessionWindows {
             is_due: false,
             leaving: Vec::new(),
             left: 0,
+            ledger: Ledger::default(),
+            gone: Vec::new(),
         })
     }
 
@@ -155,20 +170,77 @@ impl SessionWindows {
         if closed < CLOSED_MIN.max(2 * self.chains.open) {
             return Ok(());
         }
+        self.settle();
+        self.collect_gone()?;
         let (numbers, keys) = self.chains.compact();
         let mut states = self.maker.state_table()?;
-        for old in numbers.chunks(SNAPSHOT_ROWS) {
+        for old in numbers.chunks(PIECE_ROWS) {
             let first = states.add_groups(old.len())?;
             let new: Vec<u32> = (first as u32..(first + old.len()) as u32).collect();
             states.merge_at(&new, first, self.states.partials_of(old)?.columns())?;
         }
+        if let Some(marks) = self.states.marks() {
+            let changed = (0..numbers.len() as u32).filter(|new| marks.is_marked(numbers[*new as usize]));
+            let mut kept = Marks::default();
+            kept.mark(&changed.collect::<Vec<_>>(), numbers.len());
+            states.track_changes_anew();
+            states.mark(&kept);
+        }
         self.states = states;
         let mut table = self.maker.key_table()?;
-        for old in keys.chunks(SNAPSHOT_ROWS) {
+        for old in keys.chunks(PIECE_ROWS) {
             table.groups_of_keys(&self.keys.key_columns_of(old)?, old.len())?;
         }
         self.keys = table;
         Ok(())
+    }
+
+    /// Takes the keys of sessions that have gone before keys get other numbers.
+    fn collect_gone(&mut self) -> Result<(), ExchangeError> {
+        let (keys, starts): (Vec<u32>, Vec<i64>) = std::mem::take(&mut self.chains.gone).into_iter().unzip();
+        for (keys, starts) in keys.chunks(PIECE_ROWS).zip(starts.chunks(PIECE_ROWS)) {
+            self.gone.push(Gone {
+                keys: self.keys.key_columns_of(keys)?,
+                starts: starts.to_vec(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Puts back the changes of checkpoints that were not saved.
+    fn settle(&mut self) {
+        self.ledger.settle(|changes| {
+            self.states.mark(&changes.marks);
+            self.gone.extend_from_slice(&changes.gone);
+        });
+    }
+
+    /// Freezes the open sessions, or those that are marked.
+    fn part(&mut self, marks: Option<&Marks>) -> Result<Part, ExchangeError> {
+        let sessions = &self.chains.sessions;
+        let is_open = |number: &u32| sessions[*number as usize].is_open;
+        let numbers: Vec<u32> = match marks {
+            None => (0..sessions.len() as u32).filter(is_open).collect(),
+            Some(marks) => marks.groups().into_iter().filter(is_open).collect(),
+        };
+        let mut chosen = Marks::default();
+        chosen.mark(&numbers, sessions.len());
+        let sessions = || numbers.iter().map(|number| &self.chains.sessions[*number as usize]);
+        let keys: Vec<u32> = sessions().map(|session| session.key).collect();
+        let keys = if keys.len() * KEYS_PER_CHOSEN <= self.keys.groups() {
+            let columns = self.keys.key_columns_of(&keys)?;
+            (Frozen::of_keys(columns, keys.len()), (0..keys.len() as u32).collect())
+        } else {
+            (self.keys.freeze(None)?, keys)
+        };
+        let starts = sessions().map(|session| session.start).collect();
+        let ends = sessions().map(|session| session.end).collect();
+        Ok(Part {
+            groups: self.states.freeze(Some(&chosen))?,
+            keys: Some(keys),
+            times: Times::Each(starts, ends),
+            is_deleted: false,
+        })
     }
 
     fn results(&self, numbers: &[u32]) -> Result<RecordBatch, ExchangeError> {
@@ -212,21 +284,37 @@ impl Windows for SessionWindows {
         Ok(Some(results))
     }
 
-    fn snapshot(&self) -> Result<Vec<RecordBatch>, ExchangeError> {
-        let all = 0..self.chains.sessions.len() as u32;
-        let open: Vec<u32> = all
-            .filter(|number| self.chains.sessions[*number as usize].is_open)
-            .collect();
-        let batches = open.chunks(SNAPSHOT_ROWS).map(|numbers| {
-            let sessions = || numbers.iter().map(|number| &self.chains.sessions[*number as usize]);
-            let keys: Vec<u32> = sessions().map(|session| session.key).collect();
-            let mut columns = self.keys.key_columns_of(&keys)?;
-            columns.extend(self.states.partials_of(numbers)?.columns().iter().cloned());
-            let starts = sessions().map(|session| session.start).collect();
-            let ends = sessions().map(|session| session.end).collect();
-            self.maker.kept(&columns, starts, ends)
-        });
-        batches.collect()
+    fn freeze(&mut self, barrier: Barrier) -> Result<Freeze, ExchangeError> {
+        if barrier.is_savepoint {
+            return Ok(Freeze {
+                parts: vec![self.part(None)?],
+                is_delta: false,
+                outcome: Outcome::default(),
+            });
+        }
+        self.settle();
+        self.collect_gone()?;
+        let gone = std::mem::take(&mut self.gone);
+        let changed = self.states.marks().map_or(0, Marks::count) + Gone::rows_of(&gone);
+        let is_delta = barrier.is_incremental && self.ledger.allows_delta(changed, self.chains.open);
+        let mut marks = Marks::default();
+        if barrier.is_incremental {
+            marks = self.states.track_changes_anew();
+            let sessions = self.chains.sessions.iter_mut();
+            sessions.for_each(|session| session.is_saved = session.is_open);
+        }
+        // What is gone comes first: of equal entries the last one counts.
+        let mut parts: Vec<Part> = gone.iter().filter(|_| is_delta).map(Gone::part).collect();
+        parts.push(self.part(is_delta.then_some(&marks))?);
+        Ok(Freeze {
+            parts,
+            is_delta,
+            outcome: if is_delta {
+                self.ledger.delta(changed, Arc::new(Changes { marks, gone }))
+            } else {
+                self.ledger.full()
+            },
+        })
     }
 
     fn restore(&mut self, columns: &[ArrayRef], starts: &[i64], ends: &[i64]) -> Result<(), ExchangeError> {
@@ -234,11 +322,15 @@ impl Windows for SessionWindows {
     }
 
     /// Sessions that were restored and had left do not leave again.
-    fn set_fired(&mut self, fired: i64) {
-        self.fired = fired;
+    fn resume(&mut self, fired: i64, watermark: i64) {
+        (self.fired, self.watermark) = (fired, watermark);
         for session in &mut self.chains.sessions {
             session.has_fired = session.end - 1 <= fired;
         }
+    }
+
+    fn fields(&self) -> SnapshotFields {
+        self.maker.snapshot_fields()
     }
 
     fn fired(&self) -> i64 {

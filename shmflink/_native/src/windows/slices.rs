@@ -171,7 +171,13 @@ mod tests {
 
     #[test]
     fn panes_of_many_moments_are_those_of_each() {
-        for (size, slide) in [(1, 1), (3, 3), (10_000, 10_000), (7_777, 1_111), (86_400_000, 86_400_000)] {
+        for (size, slide) in [
+            (1, 1),
+            (3, 3),
+            (10_000, 10_000),
+            (7_777, 1_111),
+            (86_400_000, 86_400_000),
+        ] {
             let slices = Slices::new(size, slide, 5 % slide, 0);
             for base in [-1_000_000_007, 0, 1_735_689_600_000] {
                 let near = |step: i64| (0..3_000).map(move |n| base + n / 3 * step + n % 3 - 1);

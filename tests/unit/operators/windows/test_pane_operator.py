@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import orjson
 import pyarrow as pa
 import pytest
 
 from shmflink.core.batch import Batch
-from shmflink.core.elements import MAX_WATERMARK
+from shmflink.core.elements import BARRIER_SAVEPOINT, MAX_WATERMARK, Barrier
+from shmflink.core.key_groups import range_of
 from shmflink.core.output_tag import OutputTag
-from shmflink.errors import InternalError, UsageError
+from shmflink.errors import InternalError, StateMismatchError, UsageError
 from shmflink.expressions import AggregateCall, Expression, col
 from shmflink.operators.base import SideOutput
 from shmflink.operators.group_aggregate_spec import AggregateSpec
 from shmflink.operators.windows.pane_operator import GlobalWindowAggregateOperator
 from shmflink.operators.windows.pane_partials import OUTPUT_ROWS_MAX
 from shmflink.operators.windows.pane_spec import PaneTimes, SessionTimes, WindowAggregateSpec, WindowTimes
+from shmflink.state.snapshots import restored_from
 from shmflink.testing.operator_harness import OperatorHarness
 
 SCHEMA = pa.schema([("key", pa.string()), ("value", pa.int64())])
@@ -26,6 +29,7 @@ KEYS: tuple[tuple[str, Expression], ...] = (("key", col("key")),)
 TUMBLING = PaneTimes(10, 10)
 SLIDING = PaneTimes(10, 5)
 LATE = OutputTag("late")
+SAVEPOINT = Barrier(1, 0, BARRIER_SAVEPOINT)
 
 Rows = list[tuple[str | None, int, int]]
 
@@ -313,20 +317,40 @@ def test_a_streaming_job_that_ends_without_the_last_watermark_does_not_fire() ->
 
 
 def test_a_key_in_the_wrong_subtask_is_an_error_of_ours() -> None:
-    with bench_of(spec_of()) as bench:
+    with bench_of(spec_of(), key_groups=range(3)) as bench:
         bench.process_batch(batch_of([(str(number), 1, 3) for number in range(99)]))
         with pytest.raises(InternalError, match="key group"):
-            bench.operator.snapshot(range(3))  # type: ignore[attr-defined]
+            list(bench.snapshot().keyed[0].batches())
+
+
+def restored_bench(spec: WindowAggregateSpec, *before: OperatorHarness, parallelism: int = 1) -> list[OperatorHarness]:
+    """Subtasks that go on from a savepoint of those before."""
+    return [
+        bench_of(
+            spec,
+            subtask_index=subtask,
+            parallelism=parallelism,
+            restored=restored_from(
+                [bench.snapshot(SAVEPOINT) for bench in before],
+                range_of(subtask, 128, parallelism),
+                subtask,
+                parallelism,
+            ),
+        )
+        for subtask in range(parallelism)
+    ]
 
 
 @pytest.mark.parametrize("times", [TUMBLING, SessionTimes(4)])
 def test_windows_that_left_before_the_snapshot_do_not_leave_again(times: WindowTimes) -> None:
+    """[T8] And what comes for them later fires them with all that they had."""
     spec = spec_of(times, allowed_lateness_ms=100)
-    with bench_of(spec) as before, bench_of(spec) as after:
+    with bench_of(spec) as before:
         before.process_batch(batch_of([("a", 1, 3), ("b", 1, 30)]))
         before.process_watermark(15)
         assert len(results(before)) == 1
-        after.operator.restore(before.operator.snapshot(range(128)), range(128))  # type: ignore[attr-defined]
+        [after] = restored_bench(spec, before)
+    with after:
         after.process_watermark(16)
         assert results(after) == []
         after.process_batch(batch_of([("a", 10, 4)]))
@@ -336,6 +360,86 @@ def test_windows_that_left_before_the_snapshot_do_not_leave_again(times: WindowT
         assert [row[0] for row in results(after)] == ["b"]
 
 
+@pytest.mark.parametrize("times", [TUMBLING, SLIDING, SessionTimes(4)])
+def test_rows_that_were_late_before_the_snapshot_are_late_after_it(times: WindowTimes) -> None:
+    """[T8] Before any watermark has come again."""
+    spec = spec_of(times)
+    with bench_of(spec) as before:
+        before.process_batch(batch_of([("a", 1, 3)]))
+        before.process_watermark(25)
+        [after] = restored_bench(spec, before)
+    with after:
+        after.process_batch(batch_of([("a", 10, 4), ("a", 1, 30)]))
+        assert (results(after), late_dropped(after)) == ([], 1)
+
+
+def test_subtasks_before_and_after_need_not_be_as_many() -> None:
+    """[C21] Keys go where their key groups go; a key's window is one again."""
+    spec = spec_of(SLIDING)
+    rows: Rows = [(f"k{number}", number, number % 40) for number in range(400)]
+    with bench_of(spec) as one:
+        one.process_batch(batch_of(rows))
+        one.process_watermark(15)
+        fired = results(one)
+        four = restored_bench(spec, one, parallelism=4)
+        for bench in four:
+            bench.open()
+        three = restored_bench(spec, *four, parallelism=3)
+        one.process_control(MAX_WATERMARK)
+        expected = results(one)
+    got = []
+    for bench in three:
+        with bench:
+            bench.process_control(MAX_WATERMARK)
+            got += results(bench)
+    assert fired
+    assert sorted(got, key=repr) == expected
+
+
+def test_windows_of_processing_time_go_on_by_the_clock() -> None:
+    spec = spec_of(PaneTimes(10, 10, is_event_time=False))
+    with bench_of(spec) as before:
+        before.process_batch(batch_of([("a", 1, 0)], has_times=False))
+        [after] = restored_bench(spec, before)
+        start = before.clock.processing_time_ms()
+    with after:
+        assert after.clock.processing_time_ms() == start
+        after.process_batch(batch_of([("a", 2, 0)], has_times=False))
+        after.advance_processing_time_ms(10)
+        [(key, _, _, count, total)] = results(after)
+        assert (key, count, total) == ("a", 2, 3)
+
+
+def test_other_windows_do_not_take_the_state() -> None:
+    """The message names the operator, what was saved and what is wanted."""
+    with bench_of(spec_of()) as before:
+        before.process_batch(batch_of([("a", 1, 0)]))
+        [after] = restored_bench(spec_of(SessionTimes(7)), before)
+    with pytest.raises(StateMismatchError) as raised, after:
+        pass
+    text = str(raised.value)
+    assert "operator 'Operator'" in text
+    assert "windows of 10 ms every 10 ms from 0 ms in event time, key string: n = count(), total = sum(int64)" in text
+    assert "sessions of a gap of 7 ms in event time" in text
+
+
+def test_changes_alone_are_saved_where_the_configuration_says_so() -> None:
+    for incremental, expected in [("true", True), ("false", False)]:
+        configuration = {"execution.checkpointing.incremental": incremental}
+        with bench_of(spec_of(), configuration=configuration) as bench:
+            bench.process_batch(batch_of([(str(number), 1, 3) for number in range(99)]))
+            [full] = bench.snapshot().keyed
+            full.saved(True)
+            bench.process_batch(batch_of([("7", 1, 3)]))
+            [savepoint] = bench.snapshot(SAVEPOINT).keyed
+            [changes] = bench.snapshot().keyed
+            assert (full.is_delta, savepoint.is_delta, changes.is_delta) == (False, False, expected)
+            [batch] = changes.batches()
+            assert batch.num_rows == (1 if expected else 99)
+            about = orjson.loads(batch.schema.metadata[b"shmflink"])
+            assert (about["kind"], about["entry"]) == ("windows", ["key", "__start"])
+
+
 def test_an_empty_operator_has_an_empty_snapshot() -> None:
     with bench_of(spec_of()) as bench:
-        assert bench.operator.snapshot(range(128)) == {}  # type: ignore[attr-defined]
+        assert list(bench.snapshot().keyed[0].batches()) == []

@@ -104,7 +104,7 @@ pub fn make(call: &Call<'_>) -> Result<Box<dyn State>, ExchangeError> {
     })
 }
 
-impl<W: Divided> State for Average<W> {
+impl<W: Divided + 'static> State for Average<W> {
     fn initial(&self) -> Vec<u64> {
         let mut words = W::default().words();
         words.push(0);
@@ -176,6 +176,14 @@ impl<W: Divided> State for Average<W> {
             let count = slots.read::<i64>(at, count_at) + rows.read::<i64>(at, count_at);
             slots.write(at, count_at, count);
         }
+    }
+
+    fn frozen(&self) -> Box<dyn State> {
+        Box::new(Self {
+            sum_type: self.sum_type.clone(),
+            result_type: self.result_type.clone(),
+            ..*self
+        })
     }
 
     fn clear(&mut self) {}

@@ -81,6 +81,10 @@ impl State for Count {
         }
     }
 
+    fn frozen(&self) -> Box<dyn State> {
+        Box::new(Self { offset: self.offset })
+    }
+
     fn clear(&mut self) {}
 
     fn bytes(&self) -> usize {

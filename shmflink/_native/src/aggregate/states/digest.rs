@@ -224,6 +224,13 @@ impl State for ApproximateQuantile {
         self.quantiles.array(self.compressed(groups), Digest::quantile)
     }
 
+    fn frozen(&self) -> Box<dyn State> {
+        Box::new(Self {
+            quantiles: self.quantiles.clone(),
+            digests: self.digests.clone(),
+        })
+    }
+
     fn clear(&mut self) {
         self.digests.clear();
     }

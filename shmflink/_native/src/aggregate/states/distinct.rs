@@ -111,6 +111,15 @@ impl State for Distinct {
         self.inner.result(groups)
     }
 
+    fn frozen(&self) -> Box<dyn State> {
+        Box::new(Self {
+            inner: self.inner.frozen(),
+            arguments: self.arguments.clone(),
+            pairs: self.pairs.keys_alone(),
+            links: self.links.clone(),
+        })
+    }
+
     fn clear(&mut self) {
         self.inner.clear();
         self.pairs.clear();

@@ -266,7 +266,7 @@ impl<W: Kept + 'static, J: Join<W> + 'static> Fold<W, J> {
     }
 }
 
-impl<W: Kept, J: Join<W>> State for Fold<W, J> {
+impl<W: Kept + 'static, J: Join<W> + 'static> State for Fold<W, J> {
     fn initial(&self) -> Vec<u64> {
         J::initial().words()
     }
@@ -331,6 +331,24 @@ impl<W: Kept, J: Join<W>> State for Fold<W, J> {
             let joined = J::join(slots.read(at, offset), rows.read(at, offset));
             slots.write(at, offset, joined);
         }
+    }
+
+    fn frozen(&self) -> Box<dyn State> {
+        Box::new(Self {
+            data_type: self.data_type.clone(),
+            seen: self.seen.clone(),
+            ..*self
+        })
+    }
+
+    fn forget(&mut self, groups: &[u32], groups_now: usize) {
+        if !self.is_never_null {
+            self.seen.forget(groups, groups_now);
+        }
+    }
+
+    fn end_restore(&mut self, groups_now: usize) {
+        self.seen.tidy(groups_now);
     }
 
     fn clear(&mut self) {

@@ -27,6 +27,7 @@ enum Form {
 }
 
 /// Fractions between 0 and 1, and whether they were given as a list (then the result is one, too).
+#[derive(Clone)]
 pub struct Quantiles {
     pub fractions: Vec<f64>,
     pub is_list: bool,
@@ -201,6 +202,14 @@ impl State for Gather {
                 quantiles.array(groups, |values: &&[f64], fraction| interpolated(values, fraction))
             }
         }
+    }
+
+    fn frozen(&self) -> Box<dyn State> {
+        Box::new(Self {
+            form: Form::List { with_nulls: true },
+            log: self.log.clone(),
+            links: self.links.clone(),
+        })
     }
 
     fn clear(&mut self) {

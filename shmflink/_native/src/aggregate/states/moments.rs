@@ -128,6 +128,10 @@ impl State for Moments {
         Ok(Arc::new(values.collect::<Float64Array>()))
     }
 
+    fn frozen(&self) -> Box<dyn State> {
+        Box::new(Self { ..*self })
+    }
+
     fn clear(&mut self) {}
 
     fn bytes(&self) -> usize {

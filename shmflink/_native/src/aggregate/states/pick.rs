@@ -156,6 +156,14 @@ impl State for Pick {
         self.logs[0].take(&self.numbers_of(groups))
     }
 
+    fn frozen(&self) -> Box<dyn State> {
+        Box::new(Self {
+            rule: Rule::First,
+            logs: self.logs.clone(),
+            numbers: self.numbers.clone(),
+        })
+    }
+
     fn clear(&mut self) {
         self.numbers.clear();
         self.logs.iter_mut().for_each(Log::clear);

@@ -30,6 +30,7 @@ const ENTRIES_MAX: usize = REGISTERS / 8;
 const LIST: u8 = 0;
 const ALL: u8 = 1;
 
+#[derive(Clone)]
 enum Sketch {
     /// Sorted: register << 8 | rank; the entries behind `sorted` are not yet.
     List {
@@ -262,6 +263,12 @@ impl State for ApproximateCount {
     fn result(&self, groups: &Groups<'_>) -> Result<ArrayRef, ExchangeError> {
         let counts = groups.ids.iter().map(|group| self.sketches[*group as usize].estimate());
         Ok(Arc::new(Int64Array::from_iter_values(counts)))
+    }
+
+    fn frozen(&self) -> Box<dyn State> {
+        Box::new(Self {
+            sketches: self.sketches.clone(),
+        })
     }
 
     fn clear(&mut self) {

@@ -16,7 +16,7 @@ use crate::exchange::error::ExchangeError;
 /// Values kept for nobody beyond which the logs are written anew, if they are more than half.
 const GARBAGE_VALUES: usize = 1 << 16;
 
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     Word(u64),
     Bytes(Box<[u8]>),
@@ -134,6 +134,15 @@ impl State for Top {
         let valid: BooleanBuffer = ends.windows(2).map(|ends| ends[0] < ends[1]).collect();
         let nulls = Some(NullBuffer::new(valid)).filter(|nulls| nulls.null_count() > 0);
         list_array(self.logs[0].take(&numbers)?, &ends, nulls)
+    }
+
+    fn frozen(&self) -> Box<dyn State> {
+        Box::new(Self {
+            order: Order::Bits, // of rows that do not come
+            logs: self.logs.clone(),
+            kept: self.kept.clone(),
+            ..*self
+        })
     }
 
     fn clear(&mut self) {

@@ -1,0 +1,213 @@
+//! Groups of a table as they were at one moment, read in another thread.
+//!
+//! Of few groups the columns are made at once. Of many the rows are frozen (`shadow.rs`), and columns made of them later.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, UInt32Array};
+use arrow_select::concat::concat;
+use arrow_select::take::take;
+
+use super::keys::Keys;
+use super::marks::Marks;
+use super::memory::Pages;
+use super::shadow::Shadow;
+use super::state::{Groups, State};
+use super::table::Table;
+use crate::exchange::error::ExchangeError;
+
+/// Tables of so many groups are columns at once; a mapping and its pages cost more.
+const SMALL_GROUPS: usize = 4 << 10;
+/// Groups of a large table that are columns at once; more would keep the table waiting for some milliseconds.
+const CHOSEN_GROUPS_MAX: usize = 1 << 18;
+/// Of so many groups of a table one was chosen, at least: for more of them it pays to copy all rows.
+const GROUPS_PER_CHOSEN: usize = 16;
+/// Groups whose rows stay in the cache while columns are made of them.
+const CACHED_GROUPS: usize = 4 << 10;
+
+/// Groups by their place: 0 to `len` - 1.
+pub enum Frozen {
+    Columns {
+        columns: Vec<ArrayRef>,
+        keys: usize,
+        len: usize,
+    },
+    Rows(Box<FrozenRows>),
+    /// Groups of several tables, which are added up in this one, empty as yet, before they are read.
+    Joined(Box<Table>, Vec<Frozen>),
+}
+
+pub struct FrozenRows {
+    shadow: Arc<Shadow>,
+    stride: usize,
+    keys: Keys,
+    states: Vec<Box<dyn State>>,
+    /// The groups that are meant; none: all.
+    chosen: Option<Vec<u32>>,
+    len: usize,
+}
+
+impl Frozen {
+    /// Key columns of groups that are there no more.
+    pub fn of_keys(columns: Vec<ArrayRef>, len: usize) -> Self {
+        Self::Columns {
+            keys: columns.len(),
+            columns,
+            len,
+        }
+    }
+
+    /// Of `Joined` an upper bound, until `finish`.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Columns { len, .. } => *len,
+            Self::Rows(rows) => rows.len,
+            Self::Joined(_, parts) => parts.iter().map(Self::len).sum(),
+        }
+    }
+
+    /// Comes before groups are read, in the thread that reads them.
+    pub fn finish(&mut self) -> Result<(), ExchangeError> {
+        if let Self::Joined(table, parts) = self {
+            for part in parts {
+                for places in pieces(part.len(), CACHED_GROUPS) {
+                    let mut columns = part.keys(&places)?;
+                    columns.extend(part.partials(&places)?);
+                    table.merge(&columns, places.len())?;
+                }
+            }
+            let all: Vec<u32> = (0..table.groups() as u32).collect();
+            *self = table.columns_of(&all)?;
+        }
+        Ok(())
+    }
+
+    /// The key columns of groups.
+    pub fn keys(&self, places: &[u32]) -> Result<Vec<ArrayRef>, ExchangeError> {
+        match self {
+            Self::Columns { columns, keys, .. } => taken(&columns[..*keys], places),
+            Self::Rows(rows) => rows.key_columns(&rows.groups_at(places)),
+            Self::Joined(..) => unreachable!("groups that were not finished"),
+        }
+    }
+
+    /// All other columns.
+    pub fn partials(&self, places: &[u32]) -> Result<Vec<ArrayRef>, ExchangeError> {
+        match self {
+            Self::Columns { columns, keys, .. } => taken(&columns[*keys..], places),
+            Self::Rows(rows) => rows.partials(&rows.groups_at(places)),
+            Self::Joined(..) => unreachable!("groups that were not finished"),
+        }
+    }
+}
+
+fn taken(columns: &[ArrayRef], places: &[u32]) -> Result<Vec<ArrayRef>, ExchangeError> {
+    let places = UInt32Array::from(places.to_vec());
+    let columns = columns.iter().map(|column| take(column, &places, None));
+    Ok(columns.collect::<Result<_, _>>()?)
+}
+
+/// The numbers below `len`, piece by piece.
+pub fn pieces(len: usize, rows_max: usize) -> impl Iterator<Item = Vec<u32>> {
+    let starts = (0..len).step_by(rows_max);
+    starts.map(move |start| (start as u32..(start + rows_max).min(len) as u32).collect())
+}
+
+impl FrozenRows {
+    fn groups_at(&self, places: &[u32]) -> Vec<u32> {
+        match &self.chosen {
+            None => places.to_vec(),
+            Some(chosen) => places.iter().map(|place| chosen[*place as usize]).collect(),
+        }
+    }
+
+    fn key_columns(&self, groups: &[u32]) -> Result<Vec<ArrayRef>, ExchangeError> {
+        let (base, stride, words) = (self.shadow.rows(), self.stride, self.keys.words);
+        // SAFETY: the shadow holds the row of each group, which begins with its key's words.
+        self.keys.arrays(groups, |group| unsafe {
+            std::slice::from_raw_parts(base.add(group as usize * stride).cast::<u64>(), words)
+        })
+    }
+
+    fn partials(&self, groups: &[u32]) -> Result<Vec<ArrayRef>, ExchangeError> {
+        let groups = Groups {
+            ids: groups,
+            rows: self.shadow.rows(),
+            stride: self.stride,
+        };
+        let mut columns = Vec::new();
+        for state in &self.states {
+            columns.extend(state.partials(&groups)?);
+        }
+        Ok(columns)
+    }
+}
+
+impl Table {
+    /// Freezes all groups, or those that are marked.
+    pub fn freeze(&mut self, marks: Option<&Marks>) -> Result<Frozen, ExchangeError> {
+        let count = marks.map_or(self.groups, Marks::count);
+        let is_few = marks.is_some() && count <= CHOSEN_GROUPS_MAX && count * GROUPS_PER_CHOSEN <= self.groups;
+        if count <= SMALL_GROUPS || is_few {
+            let groups = marks.map_or_else(|| (0..count as u32).collect(), Marks::groups);
+            return self.columns_of(&groups);
+        }
+        Ok(Frozen::Rows(Box::new(FrozenRows {
+            shadow: self.history.shadow(&self.rows, self.groups, self.stride())?,
+            stride: self.stride(),
+            keys: self.keys.frozen(),
+            states: self
+                .aggregates
+                .iter()
+                .map(|aggregate| aggregate.state.frozen())
+                .collect(),
+            chosen: marks.map(Marks::groups),
+            len: count,
+        })))
+    }
+
+    /// These groups, as columns.
+    fn columns_of(&self, groups: &[u32]) -> Result<Frozen, ExchangeError> {
+        let empty = [self.partials_of(&[])?];
+        let batches = groups.chunks(CACHED_GROUPS).map(|groups| self.partials_of(groups));
+        let batches = batches.collect::<Result<Vec<_>, _>>()?;
+        let batches = if batches.is_empty() { &empty[..] } else { &batches };
+        let column_of = |index: usize| {
+            let columns: Vec<_> = batches.iter().map(|batch| batch.column(index).as_ref()).collect();
+            concat(&columns)
+        };
+        Ok(Frozen::Columns {
+            columns: (0..batches[0].num_columns()).map(column_of).collect::<Result<_, _>>()?,
+            keys: self.keys.len(),
+            len: groups.len(),
+        })
+    }
+
+    /// A table with the same groups, whose keys alone are read.
+    pub fn keys_alone(&self) -> Self {
+        debug_assert!(self.aggregates.is_empty());
+        let mut rows = Pages::new();
+        let bytes = self.groups * self.stride();
+        rows.grow(bytes).expect("memory for a copy of the keys");
+        // SAFETY: both hold so many bytes.
+        unsafe { std::ptr::copy_nonoverlapping(self.rows.address(), rows.address(), bytes) };
+        self.with(self.keys.frozen(), rows)
+    }
+
+    /// Remembers from now on which groups change; what it remembered so far.
+    pub fn track_changes_anew(&mut self) -> Marks {
+        self.history.marks.replace(Marks::default()).unwrap_or_default()
+    }
+
+    /// Groups that changed.
+    pub fn marks(&self) -> Option<&Marks> {
+        self.history.marks.as_ref()
+    }
+
+    /// These groups changed, too.
+    pub fn mark(&mut self, marks: &Marks) {
+        if let Some(kept) = &mut self.history.marks {
+            kept.join(marks);
+        }
+    }
+}

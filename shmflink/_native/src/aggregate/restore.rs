@@ -1,0 +1,129 @@
+//! Rows of snapshots back into tables.
+
+use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt32Array};
+use arrow_schema::{Field, Schema};
+use arrow_select::take::take;
+
+use super::argument::plain_type;
+use super::table::Table;
+use crate::exchange::error::ExchangeError;
+use crate::transport::error::TransportError;
+
+/// The columns of a batch of a snapshot, without its key groups.
+pub struct Restored {
+    pub columns: Vec<ArrayRef>,
+    pub rows: usize,
+    /// Of a batch of changes: which entries were taken away.
+    pub deleted: Option<BooleanArray>,
+}
+
+impl Restored {
+    /// `width`: the columns of a row, without key group and deletion.
+    pub fn new(batch: &RecordBatch, width: usize) -> Result<Self, ExchangeError> {
+        let columns = batch.columns();
+        let deleted = columns
+            .get(width + 1)
+            .map(|last| last.as_any().downcast_ref::<BooleanArray>());
+        match (columns.len().checked_sub(width), deleted) {
+            (Some(1), _) => {}
+            (Some(2), Some(Some(_))) => {}
+            _ => {
+                let message = format!("{} columns of a snapshot for {width}", columns.len());
+                return Err(TransportError::Internal(message).into());
+            }
+        }
+        Ok(Self {
+            columns: columns[1..=width].to_vec(),
+            rows: batch.num_rows(),
+            deleted: deleted.flatten().cloned(),
+        })
+    }
+}
+
+/// Snapshots and the changes that followed them, to be taken as one: a later row replaces an earlier one.
+#[derive(Default)]
+pub struct Collapse {
+    batches: Vec<Restored>,
+}
+
+impl Collapse {
+    pub fn push(&mut self, batch: Restored) {
+        self.batches.push(batch);
+    }
+
+    /// Calls `take` with rows that were not replaced; `entry`: columns, from the first on, that tell one from another.
+    pub fn each(
+        &mut self,
+        entry: usize,
+        mut take: impl FnMut(&[ArrayRef], usize) -> Result<(), ExchangeError>,
+    ) -> Result<(), ExchangeError> {
+        let mut batches = std::mem::take(&mut self.batches);
+        if batches.iter().all(|batch| batch.deleted.is_none()) {
+            return batches.iter().try_for_each(|batch| take(&batch.columns, batch.rows));
+        }
+        let columns = batches[0].columns[..entry].iter().enumerate();
+        let fields = columns.map(|(index, c)| Field::new(index.to_string(), plain_type(c.data_type()).clone(), true));
+        let mut known = Table::new(&Schema::new(fields.collect::<Vec<_>>()), &Schema::empty(), &[], false)?;
+        // From the last on, so that the first that comes is the one that counts.
+        while let Some(batch) = batches.pop() {
+            let kept = UInt32Array::from(last_of_each(&batch, entry, &mut known)?);
+            let columns = batch.columns.iter().map(|column| take_rows(column, &kept));
+            take(&columns.collect::<Result<Vec<_>, _>>()?, kept.len())?;
+        }
+        Ok(())
+    }
+}
+
+fn take_rows(column: &ArrayRef, rows: &UInt32Array) -> Result<ArrayRef, ExchangeError> {
+    Ok(take(column, rows, None)?)
+}
+
+/// Rows whose entry is not known yet, and is not taken away.
+fn last_of_each(batch: &Restored, entry: usize, known: &mut Table) -> Result<Vec<u32>, ExchangeError> {
+    let before = known.groups();
+    let groups = known.groups_of_keys(&batch.columns[..entry], batch.rows)?;
+    let mut is_new = vec![true; known.groups() - before];
+    let is_deleted = |row: usize| batch.deleted.as_ref().is_some_and(|deleted| deleted.value(row));
+    let mut rows = Vec::with_capacity(batch.rows);
+    for (row, group) in groups.iter().enumerate().rev() {
+        let new = (*group as usize).checked_sub(before).map(|number| &mut is_new[number]);
+        if new.is_some_and(std::mem::take) && !is_deleted(row) {
+            rows.push(row as u32);
+        }
+    }
+    rows.reverse();
+    Ok(rows)
+}
+
+impl Table {
+    /// Takes partial rows that replace what is there of their keys. A key has one row at most.
+    pub fn replace(&mut self, columns: &[ArrayRef], rows: usize) -> Result<(), ExchangeError> {
+        let groups = self.lookup(&columns[..self.keys.len()], rows)?;
+        let (words, stride) = (self.keys.words, self.stride());
+        for group in &groups {
+            let row = self.rows.address().wrapping_add(*group as usize * stride + words * 8);
+            let initial = &self.template[words..];
+            // SAFETY: the words of states in the row of a group, which is there.
+            unsafe { std::ptr::copy_nonoverlapping(initial.as_ptr(), row.cast::<u64>(), initial.len()) };
+        }
+        self.aggregates
+            .iter_mut()
+            .for_each(|aggregate| aggregate.state.forget(&groups, self.groups));
+        self.merge(columns, rows)
+    }
+
+    /// Comes after all rows of snapshots.
+    pub fn end_restore(&mut self) {
+        let groups = self.groups;
+        self.aggregates
+            .iter_mut()
+            .for_each(|aggregate| aggregate.state.end_restore(groups));
+    }
+
+    /// True where `replace` may be used.
+    pub fn can_replace(&self) -> bool {
+        self.aggregates
+            .iter()
+            .all(|aggregate| !aggregate.state.takes_whole_batches())
+    }
+}
