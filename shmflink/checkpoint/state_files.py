@@ -74,6 +74,15 @@ class StateFileWriter:
 
         return self._write(operator_id, subtask, "channel", False, write)
 
+    def write_bytes(self, operator_id: str, subtask: int, what: str, data: memoryview) -> StateFile:
+        """Bytes as they are: a file of another checkpoint, copied."""
+
+        def write(file: DurableFile) -> int:
+            file.write(data)
+            return 0
+
+        return self._write(operator_id, subtask, what, False, write)
+
     def sync_folders(self) -> None:
         """Makes the names durable: once, before the acknowledgement.
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from shmflink.core.codec import dumps_values, loads_value
+from shmflink.core.codec import dumps_value, dumps_values, loads_value
 from shmflink.core.row import Row, RowKind, create_row
 from shmflink.core.shapes import Shape, arrow_type_of, field_names
 from shmflink.core.time_units import Instant
@@ -80,7 +80,12 @@ def _instant_of(value: Any) -> Instant:
 
 
 _EPOCH: Final = dt.datetime(1970, 1, 1)  # noqa: DTZ001  without a zone, as columns of instants are
-_ENCODERS: Final[dict[str, Callable[[Any], Any]]] = {"dec": str, "big": str, "inst": _instant_to_micros}
+_ENCODERS: Final[dict[str, Callable[[Any], Any]]] = {
+    "dec": str,
+    "big": str,
+    "inst": _instant_to_micros,
+    "pickle": dumps_value,
+}
 _DECODERS: Final[dict[str, Callable[[Any], Any]]] = {
     "dec": decimal.Decimal,
     "big": int,

@@ -113,7 +113,7 @@ class ReduceOperator(FunctionOperator):
         """Per row: the user's own function. Returns every update, in order."""
         table, mutates, guard = self._table, self._mutates, self.may_mutate
         values, is_frozen = table.live, bool(table.below)
-        find = values.get
+        find, find_old = values.get, table.finder()
         updates: list[Any] = []
         append = updates.append
         key = None
@@ -121,8 +121,8 @@ class ReduceOperator(FunctionOperator):
             for key, row in zip(keys, iterator, strict=True):
                 old = find(key, ABSENT)
                 if is_frozen and old is ABSENT:
-                    old = table.old(key)
-                    if guard and _is_mutable(old):
+                    old = find_old(key, ABSENT)
+                    if guard and old is not ABSENT and _is_mutable(old):
                         old = copy.deepcopy(old)  # a snapshot has the other one
                 if old is not ABSENT:
                     new = reduce(old, row)

@@ -18,7 +18,7 @@ their values 60 ns each in the freeze, which is 300 ms again where half of them 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice, repeat
 from typing import Any, Final
@@ -28,7 +28,7 @@ from shmflink.state.isolation import isolated
 __all__ = ["ABSENT", "FrozenEntries", "StateTable"]
 
 _MERGED_AT_ONCE: Final = 4096  # entries of one `tidy`, ...
-_MERGES_MAX: Final = 64  # ... or so many calls for a whole layer
+_MERGED_FOR_EACH: Final = 4  # ... and so many more for each that was written since the last one: merging keeps up
 _LAYERS_MAX: Final = 8  # beyond, the older frozen layers are brought together at once
 _FREED_AT_ONCE: Final = 1 << 16  # entries of a dict that is let go; more would stop the slot
 
@@ -40,6 +40,9 @@ class _Absent:
 
     def __repr__(self) -> str:
         return "absent"
+
+    def __reduce__(self) -> str:
+        return "ABSENT"  # copies are the same object
 
 
 ABSENT: Final = _Absent()
@@ -90,7 +93,7 @@ class StateTable:
     Of values in `below` nothing may be changed in place: `own` gives one that may.
     """
 
-    __slots__ = ("_changes", "_flying", "_full", "_merge", "_merged", "_rest", "_written", "below", "live")
+    __slots__ = ("_changes", "_flying", "_full", "_merge", "_merged", "_rest", "_seen", "_written", "below", "live")
 
     def __init__(self) -> None:
         self.live: dict[Any, Any] = {}
@@ -101,6 +104,7 @@ class StateTable:
         self._flying: list[FrozenEntries] = []  # snapshots of which nobody has said whether they were saved
         self._merge: Iterator[tuple[Any, Any]] | None = None  # what is left of the layer that goes into the base
         self._merged = 0
+        self._seen = 0  # entries of `live` at the last `tidy`
         self._rest: list[dict[Any, Any]] = []  # layers that nobody needs, to be freed bit by bit
 
     # --- entries ---
@@ -110,12 +114,16 @@ class StateTable:
         value = self.live.get(key)
         return self.old(key) if value is None and key not in self.live else value
 
-    def old(self, key: Any) -> Any:
+    def old(self, key: Any, absent: Any = ABSENT) -> Any:
         """The value of a key that is not in `live`."""
         for layer in self.below:
             if key in layer:
                 return layer[key]
-        return ABSENT
+        return absent
+
+    def finder(self) -> Callable[[Any, Any], Any]:
+        """`old` for a loop, as long as nothing is frozen or tidied."""
+        return self.below[0].get if len(self.below) == 1 else self.old
 
     def own(self, key: Any) -> Any:
         """The value, which may be changed in place from now on; ABSENT where there is none."""
@@ -184,18 +192,19 @@ class StateTable:
         return len(self.below) > 1 or bool(self._rest)
 
     def tidy(self) -> None:
-        """Goes on bringing frozen layers into the base; a few thousand entries, or a 64th of a layer."""
+        """Goes on bringing frozen layers into the base; a few thousand entries, or more where many are written."""
         if self._rest:
             self._free_some()
         if len(self.below) > 1 and not self._is_base_read():
-            layer = self.below[-2]
-            self._merge_some(max(_MERGED_AT_ONCE, len(layer) // _MERGES_MAX))
+            written = max(0, len(self.live) - self._seen)
+            self._merge_some(_MERGED_AT_ONCE + _MERGED_FOR_EACH * written)
+        self._seen = len(self.live)
 
     def _cut(self, *, is_kept: bool) -> None:
         """The live layer joins those below; `is_kept`: among the changes, so that it cannot be the base."""
         if not self.live:
             return
-        layer, self.live = self.live, {}
+        layer, self.live, self._seen = self.live, {}, 0
         if is_kept:
             self._changes.insert(0, layer)
         self.below = (layer, *self.below) if self.below or not is_kept else (layer, {})
@@ -207,7 +216,7 @@ class StateTable:
         if self._full is None or not self._full.is_saved:
             return False
         changed = self._written + sum(map(len, self._changes))
-        return changed * 2 <= sum(map(len, self.below))
+        return changed * 2 <= max(map(len, self.below), default=0)
 
     def _settle(self) -> None:
         """Takes note of what became of the snapshots before."""

@@ -177,6 +177,15 @@ def test_the_fraud_detector_forgets_in_time(way: list[str]) -> None:
 
 
 @WAYS
+def test_a_job_goes_on_from_a_tables_state(way: list[str], tmp_path: Path) -> None:
+    pq.write_table(pa.table({"account": ["A", "B"], "cents": [10_000, 250]}), tmp_path / "balances.parquet")
+    lines = [
+        line.split("> ")[-1] for line in run(way, "bootstrap_state.py", "--parquet", str(tmp_path / "balances.parquet"))
+    ]
+    assert sorted(lines) == ["(A,10005)", "(A,10006)", "(B,0)", "(D,70)", "2 balances of 10250 cents"]
+
+
+@WAYS
 def test_dynamic_rules(way: list[str]) -> None:
     assert sorted(line.split("> ")[-1] for line in run(way, "dynamic_rules.py")) == [
         "boiler: 2.5 bar is above 2.0 (alarm 1)",

@@ -21,7 +21,7 @@ PACKAGE = ROOT / "shmflink"
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("cli",),
     ("testing",),
-    ("datastream", "common"),
+    ("datastream", "common", "state_processor"),
     ("client",),
     ("jobmanager", "taskmanager"),
     ("rpc",),

@@ -10,20 +10,20 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from shmflink.cli.main import app
 from typer.testing import CliRunner
 
 from shmflink.checkpoint.handles import CheckpointLocation, KeyedStateHandle, OperatorSubtaskState, StateFile
 from shmflink.checkpoint.manifest import CHECKPOINT, Manifest, OperatorState
 from shmflink.checkpoint.state_files import StateFileWriter
 from shmflink.checkpoint.storage import write_manifest
-from shmflink.cli.main import app
 from shmflink.common import Types
 from shmflink.core.elements import Barrier
 from shmflink.core.key_groups import range_of
 from shmflink.core.keys import decode_keys, encode_keys
 from shmflink.state.arrow_form import Entries, StateForm, entries_to_batches
 from shmflink.state.backend import HeapKeyedStateBackend
-from shmflink.state.descriptors import MapStateDescriptor, ValueStateDescriptor
+from shmflink.state.descriptors import MapStateDescriptor
 from shmflink.state.namespaces import NO_NAMESPACES
 from shmflink.state.tables import ABSENT
 

@@ -10,7 +10,7 @@ from shmflink.common import Duration, WatermarkStrategy
 from shmflink.connectors.base import Poll
 from shmflink.connectors.number_sequence import BATCH_ROWS, NumberSequenceSource
 from shmflink.core.batch import Batch
-from shmflink.core.elements import Barrier, Watermark
+from shmflink.core.elements import Barrier, Watermark, WatermarkStatus
 from shmflink.core.watermark_strategy import TimestampAssigner
 from shmflink.operators.base import OperatorContext
 from shmflink.operators.processing_time import ProcessingTimeQueue
@@ -36,13 +36,18 @@ class Job:
         self.parallelism = parallelism
         self.requests = 0
         self.is_slow = False
+        self.idle_ms = 0
+        self.clock = ManualClock()
+        self.timers = ProcessingTimeQueue(self.clock)
 
     def operator(
         self, subtask: int = 0, restored: RestoredState | None = None, watermark_ms: int | None = None
     ) -> SourceOperator:
         strategy = WatermarkStrategy.for_bounded_out_of_orderness(Duration.of_millis(0))
+        if self.idle_ms:
+            strategy = strategy.with_idleness(Duration.of_millis(self.idle_ms))
         made = SourceOperator(self.source, strategy.with_timestamp_assigner(Itself()))
-        clock = ManualClock()
+        clock = self.clock
         context = OperatorContext(
             operator_name="numbers",
             operator_id="0" * 32,
@@ -52,10 +57,10 @@ class Job:
             max_parallelism=128,
             attempt=0,
             is_batch=False,
-            configuration={"pipeline.auto-watermark-interval": "0"},
+            configuration={"pipeline.auto-watermark-interval": "100 ms" if self.idle_ms else "0"},
             mailbox=None,  # type: ignore[arg-type]  # nobody waits
             clock=clock,
-            processing_time=ProcessingTimeQueue(clock).service(0),
+            processing_time=self.timers.service(0),
         )
         if restored is not None:
             context.restored = restored
@@ -187,3 +192,28 @@ def test_the_watermark_goes_on_from_the_checkpoint_and_never_below(is_early):
     while isinstance(answer := restored.poll(), Batch):
         marks += [one.timestamp_ms for one in restored.elements(answer) if isinstance(one, Watermark)]
     assert marks == [4 * BATCH_ROWS - 2, END - 1]
+
+
+def test_a_reader_for_which_there_is_no_split_ends_at_once():
+    """[T4] More subtasks than splits: a bounded source holds nobody's event time back."""
+    job = Job(1)
+    job.parallelism = 3
+    first, *others = [job.operator(subtask) for subtask in range(3)]
+    read(first, 1)
+    for other in others:
+        assert read(other) == []
+
+
+def test_a_reader_that_never_had_a_split_turns_idle():
+    """[T3, T4] A silent subtask does not hold event time back for longer than the timeout."""
+    job = Job()
+    job.is_slow = True
+    job.idle_ms = 500
+    operator = job.operator()
+    assert operator.poll() is Poll.WAIT
+    statuses = []
+    for _ in range(20):
+        job.clock.advance_ms(100)
+        while job.timers.is_due:
+            statuses += job.timers.take()[1]
+    assert statuses == [WatermarkStatus(idle=True)]
