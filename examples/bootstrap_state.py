@@ -1,9 +1,9 @@
-"""Starts a job with state that a table already has: a year of balances, out of a Parquet file, before the first payment.
+"""Starts a job with state that a table already has: balances out of a Parquet file, before the first payment comes.
 
     shmflink run examples/bootstrap_state.py --slots 2
     python examples/bootstrap_state.py
 
-Savepoints are plain files: `shmflink state list` and `shmflink state read` show what is in the one that is written here.
+Savepoints are plain files: `shmflink state list` and `shmflink state read` show what is in one.
 """
 
 import argparse
