@@ -91,7 +91,9 @@ class TaskEnding:
 
 @dataclass(frozen=True, slots=True)
 class AttemptEnded:
-    """The tasks fail, are cancelled or are over. Checkpoints that are not being stored yet are given up."""
+    """The tasks fail or are cancelled: checkpoints that are not being stored yet are given up. Said again when all tasks
+    are over: what they said of their ends in between counts no more.
+    """
 
     reason: str = "the job stopped"
 

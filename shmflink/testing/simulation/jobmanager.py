@@ -123,6 +123,7 @@ class SimulatedJobManager:
 
     def begin_attempt(self, graph: JobGraph, outboxes: Mapping[int, deque[Any]]) -> None:
         """Another one, with a new epoch, from the newest checkpoint; `graph` may have another parallelism."""
+        self._handle(AttemptEnded("its tasks are over"))
         self.graph = graph
         self._restored = self._store.newest
         self.epoch, self._store.next_epoch = self._store.next_epoch, self._store.next_epoch + 1

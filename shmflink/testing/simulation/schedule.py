@@ -13,7 +13,7 @@ from typing import Final
 from unittest import mock
 
 from shmflink.checkpoint.settings import CheckpointSettings
-from shmflink.graph.execution_graph import taskmanager_of
+from shmflink.graph.job_graph import JobGraph
 from shmflink.rpc.states import TaskState
 from shmflink.taskmanager import sink as sink_module
 from shmflink.taskmanager.restore import Restore
@@ -29,6 +29,7 @@ __all__ = ["STEPS_MAX", "Outcome", "Plan", "Schedule", "run_schedule"]
 STEPS_MAX: Final = 60_000
 """A schedule that takes longer has stopped to make progress."""
 _IDLE_MS_MAX: Final = 600_000
+_STEPS_OF_TIME: Final = 4000  # then time stands still while anybody works: short timeouts are kept in the end
 
 Actor = Callable[[], object]
 
@@ -55,13 +56,14 @@ class Plan:
         mode = rng.choice(("aligned", "aligned", "unaligned", "switching", "at least once", "no checkpoints"))
         interval_ms = rng.choice((10, 15, 30))
         aligned_timeout_ms = {"unaligned": 0, "switching": rng.choice((1, 5))}.get(mode)
+        timeout_ms = rng.choice((12, 60, 10_000))
         settings = CheckpointSettings(
             interval_ms=None if mode == "no checkpoints" else interval_ms,
             is_exactly_once=mode != "at least once",
-            timeout_ms=rng.choice((12, 60, 10_000)),
+            timeout_ms=timeout_ms,
             min_pause_ms=rng.choice((0, 0, 20)),
             max_concurrent=1 if aligned_timeout_ms is not None else rng.choice((1, 1, 2, 3)),
-            tolerable_failures=rng.choice((0, 3, 1000)),
+            tolerable_failures=rng.choice((0, 3, 1000)) if timeout_ms > 12 else 1000,
             aligned_timeout_ms=aligned_timeout_ms,
             history=0,
         )
@@ -117,7 +119,7 @@ class Schedule:
         self._jobmanager = self._new_jobmanager()
         self._taskmanagers: dict[int, SimulatedTaskManager] = {}
         self._edges: SimulatedEdges | None = None
-        self._silent_steps = 0
+        self._may_be_over = False  # something reached the JobManager
 
     # --- one run ---
 
@@ -140,9 +142,12 @@ class Schedule:
 
     def _is_finished(self) -> bool:
         """The job's end; where an attempt is over and has not come to it, another begins."""
-        jobmanager = self._jobmanager
         if self._world.violations:
             raise Violation(self._world.violations[0])
+        if not self._may_be_over:
+            return False
+        self._may_be_over = False
+        jobmanager = self._jobmanager
         if not jobmanager.is_over:
             return False
         if jobmanager.has_finished and not jobmanager.is_stopped:
@@ -161,15 +166,14 @@ class Schedule:
         if self._faults and self.outcome.steps >= self._faults[0][0]:
             self._inject(self._faults.pop(0)[1])
             return
-        if self.outcome.steps % 4 == 0:
+        if self.outcome.steps % 4 == 0 and self.outcome.steps < _STEPS_OF_TIME:
             self._clock.advance_ns(self._rng.randrange(1_000_000))
-        for _ in range(8):
+        for _ in range(4):
             index = bisect(self._weights, self._rng.random() * self._weights[-1])
             if self._act(index):
                 return
-        order = list(range(len(self._actors)))
-        self._rng.shuffle(order)
-        if not any(self._act(index) for index in order):
+        start, count = int(self._rng.random() * len(self._actors)), len(self._actors)
+        if not any(self._act((start + offset) % count) for offset in range(count)):
             self._wait()
 
     def _act(self, index: int) -> bool:
@@ -205,7 +209,7 @@ class Schedule:
         plan = self.plan
         return SimulatedJobManager(graph, plan.settings, self._store, self._clock, plan.slots_per_taskmanager)
 
-    def _graph(self):  # type: ignore[no-untyped-def]
+    def _graph(self) -> JobGraph:
         parallelisms = self.plan.parallelisms
         parallelism = parallelisms[self.outcome.attempts % len(parallelisms)]
         return job_graph(self.plan.job, parallelism, self.plan.watermark_interval_ms)
@@ -214,7 +218,6 @@ class Schedule:
         jobmanager = self._jobmanager
         graph = self._graph()
         self.outcome.attempts += 1
-        numbers = range(64)
         jobmanager.begin_attempt(graph, {})
         assert jobmanager.execution is not None
         numbers = range(jobmanager.execution.num_taskmanagers)
@@ -284,9 +287,11 @@ class Schedule:
     def _deliver_up(self, number: int, taskmanager: SimulatedTaskManager) -> object:
         if taskmanager.outbox:
             message = taskmanager.outbox.popleft()
+            self._may_be_over = True
             self._jobmanager.handle(message)
             return _summary(message) if self._traces else True
         if not taskmanager.is_alive and number in self._jobmanager.outboxes:
+            self._may_be_over = True
             self._jobmanager.taskmanager_lost(number)
             return "lost"
         return False
@@ -294,6 +299,7 @@ class Schedule:
     def _write_metadata(self) -> object:
         if not self._jobmanager.to_store:
             return False
+        self._may_be_over = True
         fails = self._metadata_fails > 0
         self._metadata_fails -= fails
         self._jobmanager.write_next(fails=fails)
@@ -302,12 +308,14 @@ class Schedule:
     def _do_later(self) -> object:
         if not self._jobmanager.later:
             return False
+        self._may_be_over = True
         self._jobmanager.later.popleft()()
         return True
 
     # --- faults ---
 
     def _inject(self, kind: str) -> None:
+        self._may_be_over = True
         self._note(f"fault: {kind}")
         rng, jobmanager = self._rng, self._jobmanager
         match kind:

@@ -97,7 +97,7 @@ class SimulatedSlot:
         if self.mail:
             self.mail.popleft()()
             return "mail"
-        runnable = [task for task in self.running() if task.is_runnable()]
+        runnable = [task for task in self.tasks if task.is_runnable()]
         if runnable:
             task = runnable[0] if len(runnable) == 1 else rng.choice(runnable)
             task.run_quantum()
