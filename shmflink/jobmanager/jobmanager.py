@@ -196,8 +196,9 @@ class JobManager:
         run = self._run_of.pop(taskmanager, None)
         if run is not None:
             run.taskmanager_lost(taskmanager, failure)
-        elif taskmanager.page is None:
-            self._fail(Failure(failure.kind, f"{failure.message} before it was ready"))
+
+    def taskmanager_failed_to_start(self, failure: Failure) -> None:
+        self._fail(Failure(failure.kind, f"{failure.message} before it was ready, as those before it"))
 
     # --- the fork server ---
 

@@ -36,6 +36,8 @@ from shmflink.rpc.wire import Received
 __all__ = ["SPIN_NS", "TaskManager", "TaskManagerEvents", "TaskManagers"]
 
 SPIN_NS: Final = 50_000  # waking a sleeper costs 20 us; longer spins burn the CPU for nothing
+_START_MS: Final = 10_000  # from its fork to its word that it is ready; it takes 20 ms on a machine that is not overloaded
+_STARTS_MAX: Final = 5  # of TaskManagers that end before they are ready, in a row: the next ones would, too
 _EXIT_REPORT_S: Final = 1.0  # from the pidfd's event to the fork server's report with the exit status
 
 
@@ -46,7 +48,13 @@ class TaskManagerEvents(Protocol):
 
     def taskmanager_message(self, taskmanager: TaskManager, received: Received) -> None: ...
 
-    def taskmanager_lost(self, taskmanager: TaskManager, failure: Failure) -> None: ...
+    def taskmanager_lost(self, taskmanager: TaskManager, failure: Failure) -> None:
+        """It is replaced already."""
+        ...
+
+    def taskmanager_failed_to_start(self, failure: Failure) -> None:
+        """The last of several in a row: there are no more attempts."""
+        ...
 
 
 @dataclass(slots=True, eq=False)
@@ -60,6 +68,7 @@ class TaskManager:
     page: Any = None
     is_lost: bool = False
     why_killed: str = ""
+    forked_ns: int = 0
 
     @property
     def is_ready(self) -> bool:
@@ -106,6 +115,7 @@ class TaskManagers:
         self._clock = clock
         self._events = events
         self._oom_kills = oom_kills()
+        self._failed_starts = 0
         self._last_look_ns = clock.monotonic_ns()
         self.is_stopping = False
         self.all: list[TaskManager] = [self._fork(index) for index in range(count)]
@@ -135,6 +145,7 @@ class TaskManagers:
         taskmanager = self.all[message.index]
         taskmanager.pid = message.pid
         taskmanager.pidfd = pidfd
+        taskmanager.forked_ns = self._clock.monotonic_ns()
         self._loop.add_reader(pidfd, self._died, taskmanager)
         if taskmanager.is_ready:
             self._events.taskmanager_ready(taskmanager)
@@ -161,16 +172,22 @@ class TaskManagers:
         what = taskmanager.why_killed or describe_exit(wait_status, oom_killed=kills > self._oom_kills)
         self._oom_kills = kills
         failure = taskmanager_lost(taskmanager.index, taskmanager.pid, what)
-        if not self.is_stopping:
-            if taskmanager.page is not None:  # one that cannot even start would be forked for ever
-                self.all[taskmanager.index] = self._fork(taskmanager.index)
-            self._events.taskmanager_lost(taskmanager, failure)
+        if self.is_stopping:
+            return
+        if taskmanager.page is None:
+            self._failed_starts += 1
+            if self._failed_starts >= _STARTS_MAX:  # one that cannot even start would be forked for ever
+                self._events.taskmanager_failed_to_start(failure)
+                return
+        self.all[taskmanager.index] = self._fork(taskmanager.index)
+        self._events.taskmanager_lost(taskmanager, failure)
 
     # --- what TaskManagers say ---
 
     def _message(self, taskmanager: TaskManager, received: Received) -> None:
         if isinstance(received.message, TaskManagerReady):
             taskmanager.page = StatusPage.open(received.fds[0])
+            self._failed_starts = 0
             if taskmanager.is_ready:
                 self._events.taskmanager_ready(taskmanager)
         else:
@@ -187,7 +204,10 @@ class TaskManagers:
         was_late = now - self._last_look_ns > 3 * self.interval_ms * 1_000_000
         self._last_look_ns = now
         for taskmanager in self.all:
-            if was_late or not taskmanager.is_ready:
+            if was_late:
+                continue
+            if not taskmanager.is_ready:
+                self._look_at_start(taskmanager, now)
                 continue
             age_ms = (now - taskmanager.page.load(HEARTBEAT_WORD, 1)[0]) // 1_000_000
             if age_ms > self.timeout_ms:
@@ -198,6 +218,15 @@ class TaskManagers:
                 )
         if not self.is_stopping:
             self._loop.call_later(self.interval_ms / 1000, self._look)
+
+    def _look_at_start(self, taskmanager: TaskManager, now: int) -> None:
+        """Before it is ready it has no heartbeat that we can see."""
+        age_ms = (now - taskmanager.forked_ns) // 1_000_000
+        if taskmanager.pidfd >= 0 and not taskmanager.is_lost and age_ms > max(_START_MS, self.timeout_ms):
+            taskmanager.kill(
+                f"was not ready {age_ms / 1000:.1f} s after it was forked, so it was killed. It was stopped (SIGSTOP, a "
+                "debugger), or the machine is overloaded or swapping"
+            )
 
     # --- the end ---
 
