@@ -36,7 +36,7 @@ from shmflink.rpc.wire import Received
 __all__ = ["SPIN_NS", "TaskManager", "TaskManagerEvents", "TaskManagers"]
 
 SPIN_NS: Final = 50_000  # waking a sleeper costs 20 us; longer spins burn the CPU for nothing
-_START_MS: Final = 10_000  # from its fork to its word that it is ready; it takes 20 ms on a machine that is not overloaded
+_START_MS: Final = 10_000  # from its fork to its word that it is ready, which takes 20 ms on an idle machine
 _STARTS_MAX: Final = 5  # of TaskManagers that end before they are ready, in a row: the next ones would, too
 _EXIT_REPORT_S: Final = 1.0  # from the pidfd's event to the fork server's report with the exit status
 
@@ -224,8 +224,8 @@ class TaskManagers:
         age_ms = (now - taskmanager.forked_ns) // 1_000_000
         if taskmanager.pidfd >= 0 and not taskmanager.is_lost and age_ms > max(_START_MS, self.timeout_ms):
             taskmanager.kill(
-                f"was not ready {age_ms / 1000:.1f} s after it was forked, so it was killed. It was stopped (SIGSTOP, a "
-                "debugger), or the machine is overloaded or swapping"
+                f"was not ready {age_ms / 1000:.1f} s after it was forked, so it was killed. It was stopped (SIGSTOP), or the "
+                "machine is overloaded or swapping"
             )
 
     # --- the end ---
