@@ -1,8 +1,9 @@
 """What was under way on the channels at an unaligned barrier, given to the subtasks that go on from there.
 
 With another parallelism nothing is where it was: rows of a keyed edge go to the owners of their key groups, those of a
-broadcast edge stay with the subtask whose broadcast state is taken over, all others go to the subtasks in turn.
-Control elements are left out then: a watermark holds for a channel that is no more, and its producer sends another one.
+broadcast edge stay with the subtask whose broadcast state is taken over, all others go to the subtasks in turn. Where
+the parallelism of either side is another one, control elements are left out: a watermark holds for a channel that is no
+more, and its producer sends another one.
 """
 
 from __future__ import annotations
@@ -35,10 +36,14 @@ class Routing(Enum):
 
 @dataclass(frozen=True, slots=True)
 class InputRoute:
-    """One input edge of the subtask; `key_columns` as the edge's, empty for hidden keys."""
+    """One input edge of the subtask; `key_columns` as the edge's, empty for hidden keys.
+
+    `has_other_producers`: the producing side has another parallelism than before.
+    """
 
     routing: Routing
     key_columns: tuple[str, ...] = ()
+    has_other_producers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +80,10 @@ def channel_elements(
             if not _takes(operator, route, state.subtask, subtask, parallelism):
                 continue
             elements = loads_elements(read_file(directory, channel.file))
-            if operator.parallelism != parallelism:
+            is_rescaled = operator.parallelism != parallelism
+            if is_rescaled or route.has_other_producers:
                 elements = [element for element in elements if isinstance(element, Batch)]
-                if route.routing is Routing.KEYED:
+                if is_rescaled and route.routing is Routing.KEYED:
                     elements = _of_groups(elements, route, key_groups, max_parallelism)
             if elements:
                 results.append(ChannelElements(channel.edge, channel.producer, elements))

@@ -114,7 +114,7 @@ class RestorePoints:
         self._directories.sort(key=_number_of_job(self._storage))
         if self._retention is None or os.path.basename(directory) != f"chk-{manifest.checkpoint_id}":
             return
-        deletions = self._retention.complete(manifest)
+        deletions = self._retention.complete(manifest, self._open_storage().shared_files())
         gone = {self._open_storage().path_of(number) for number in deletions.checkpoints}
         self._directories = [one for one in self._directories if one not in gone]
         self._delete_later(deletions)

@@ -10,7 +10,7 @@ from shmflink.checkpoint.manifest import Manifest
 from shmflink.checkpoint.reading import load_manifest, restored_state
 from shmflink.core.elements import Element
 from shmflink.core.key_groups import range_of
-from shmflink.graph.execution_graph import InputDeployment, TaskDeployment
+from shmflink.graph.execution_graph import InputDeployment, TaskDeployment, channel_pairs
 from shmflink.graph.job_graph import ShipStrategy
 from shmflink.taskmanager.checkpoints import NOT_RESTORED, TaskRestore
 
@@ -54,7 +54,7 @@ class Restore:
 
     def _channels(self, deployment: TaskDeployment, mine: range) -> Iterator[tuple[int, int, Sequence[Element]]]:
         """What was under way to the subtasks whose place this one takes."""
-        routes = {edge.edge: _route(edge) for edge in deployment.inputs}
+        routes = {edge.edge: self._route(edge, deployment) for edge in deployment.inputs}
         restored = channel_elements(
             self._manifest,
             self._directory,
@@ -69,12 +69,20 @@ class Restore:
             if channel.edge in routes:
                 yield channel.edge, channel.producer, channel.elements
 
+    def _route(self, edge: InputDeployment, deployment: TaskDeployment) -> InputRoute:
+        match edge.strategy:
+            case ShipStrategy.HASH:
+                routing = Routing.KEYED
+            case ShipStrategy.BROADCAST:
+                routing = Routing.BROADCAST
+            case _:
+                routing = Routing.OTHER
+        return InputRoute(routing, edge.key_columns, self._has_other_producers(edge, deployment))
 
-def _route(edge: InputDeployment) -> InputRoute:
-    match edge.strategy:
-        case ShipStrategy.HASH:
-            return InputRoute(Routing.KEYED, edge.key_columns)
-        case ShipStrategy.BROADCAST:
-            return InputRoute(Routing.BROADCAST)
-        case _:
-            return InputRoute(Routing.OTHER)
+    def _has_other_producers(self, edge: InputDeployment, deployment: TaskDeployment) -> bool:
+        """A watermark of one of fewer producers says nothing of one of more: its rows come from several of them."""
+        vertex = edge.channels[0].producer.vertex
+        former = next((op.parallelism for op in self._manifest.operators if op.vertex == vertex), 0)
+        pairs = channel_pairs(edge.strategy, former, deployment.parallelism)
+        before = {producer for producer, consumer in pairs if consumer == deployment.subtask.subtask}
+        return before != {channel.producer.subtask for channel in edge.channels}

@@ -219,3 +219,12 @@ def test_other_rows_under_way_go_to_some_subtask_once(tmp_path: Path) -> None:
         assert sorted(rows) == list(range(5))
         assert len(found) == (10 if parallelism == 5 else 5)
     assert channel_elements(manifest, path, SOURCE, 0, 1, range(0), GROUPS, {}) == []
+
+
+def test_control_elements_of_other_producers_are_left_out(tmp_path: Path) -> None:
+    """[T8] A watermark of a channel that is no more must not make rows late that come on its successor."""
+    manifest, path = in_flight(tmp_path, [[Batch.of_rows([1]), Watermark(9)]])
+    for has_others, count in ((False, 2), (True, 1)):
+        routes = {4: InputRoute(Routing.KEYED, (), has_others)}
+        channels = channel_elements(manifest, path, OPERATOR, 0, 1, range(GROUPS), GROUPS, routes)
+        assert [len(channel.elements) for channel in channels] == [count]
