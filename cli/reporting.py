@@ -44,6 +44,9 @@ class PlainReporter:
         if text := end_text(ended):
             self._line(f"{text[0].upper()}{text[1:]}")
 
+    def cluster_says(self, text: str) -> None:
+        self._line(text)
+
     def close(self) -> None:
         """Nothing is held."""
 
@@ -109,6 +112,9 @@ class TerminalReporter:
                 f"{numbers.count(rows)} rows, {numbers.count(rows / seconds)} rows/s"
             )
             self._console.print(view.ended(ended))
+
+    def cluster_says(self, text: str) -> None:
+        self._console.print(text, style="yellow", markup=False)
 
     def close(self) -> None:
         """Gives the terminal's lines back."""

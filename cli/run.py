@@ -118,7 +118,11 @@ class _Signals:
     def __call__(self, number: int, frame: FrameType | None) -> None:
         is_again = self.exit_code != 0
         self.exit_code = 128 + number
-        if is_again:
+        if not is_again and number == signal.SIGTERM and self._cluster.is_recovering:
+            if not self._cluster.suspend():
+                raise KeyboardInterrupt
+            _say("suspending: the jobs are kept in the HA directory")
+        elif is_again:
             _say("killing the cluster")
             self._cluster.cancel(force=True)
         elif self._cluster.cancel(force=False):

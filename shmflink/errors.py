@@ -18,6 +18,7 @@
     │   └── RpcError
     │       └── RequestFailedError a running JobManager refused or could not do what it was asked for
     ├── ResourceError              the system: memory, descriptors, disk, permissions
+    │   ├── DirectoryInUseError    another JobManager holds the HA directory
     │   └── CheckpointError        a checkpoint or savepoint cannot be written or read
     │       └── CheckpointCorruptedError
     ├── JobExecutionError          what `execute()` raises when a job fails; carries the first cause
@@ -37,6 +38,7 @@ __all__ = [
     "ConfigurationError",
     "CorruptChannelError",
     "DataFormatError",
+    "DirectoryInUseError",
     "InsufficientSlotsError",
     "InternalError",
     "JobCancelledError",
@@ -141,6 +143,10 @@ class RequestFailedError(RpcError):
 
 class ResourceError(ShmflinkError):
     """The system refused memory, descriptors, disk or permissions; the message says how much was needed."""
+
+
+class DirectoryInUseError(ResourceError):
+    """Another JobManager holds the HA directory; the message names it."""
 
 
 class CheckpointError(ResourceError):

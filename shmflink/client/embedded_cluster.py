@@ -1,4 +1,9 @@
-"""A cluster of this process's own: one JobManager process and what it starts. Ends with us, however we end."""
+"""A cluster of this process's own: one JobManager process and what it starts. Ends with us, however we end.
+
+With an HA directory (`high-availability.type: FILESYSTEM`) a JobManager that dies is replaced: the next one goes on
+with the jobs that it finds there, from their latest checkpoints, and we follow them as before. Jobs then have ids that
+are made of the cluster's id and their place in the program: the same program, started again, finds its jobs.
+"""
 
 from __future__ import annotations
 
@@ -8,31 +13,39 @@ import socket
 import subprocess
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self
 
+from shmflink.client.completable_future import CompletableFuture
+from shmflink.client.control_client import request
 from shmflink.client.job_client import JobClient
 from shmflink.client.job_status import JobStatus
 from shmflink.client.jobmanager_launch import launch_jobmanager
 from shmflink.client.observer import JobObserver, SilentObserver
 from shmflink.client.outcome import outcome_of
+from shmflink.client.respawn import RespawnPolicy
+from shmflink.config.checkpoint_options import HA_CLUSTER_ID, HA_TYPE
 from shmflink.config.options import DEFAULT_PARALLELISM, SLOTS, validate
 from shmflink.core.clock import SYSTEM_CLOCK
 from shmflink.core.ids import JobId
 from shmflink.errors import JobManagerLostError, RpcError, ShmflinkError
 from shmflink.graph.job_graph import JobGraph
 from shmflink.rpc.connection import BlockingConnection
+from shmflink.rpc.control_messages import StopJob, TriggerSavepoint
 from shmflink.rpc.messages import (
     CancelJob,
     ClusterFailed,
     ClusterStarted,
     JobEnded,
     JobProgress,
+    JobsRecovered,
     JobStatusChanged,
     Shutdown,
     StartCluster,
     SubmitJob,
 )
+from shmflink.rpc.runtime_folder import remove_dead, runtime_folders
 
 __all__ = ["EmbeddedCluster"]
 
@@ -52,8 +65,15 @@ class EmbeddedCluster:
         self.pids: tuple[int, ...] = ()
         self.fork_server_pid = 0
         self._observer: JobObserver = observer if observer is not None else SilentObserver()
-        self._wants_progress = observer is not None
-        self._jobs: dict[JobId, tuple[JobGraph, JobClient]] = {}
+        self.is_recovering: bool = HA_TYPE.read(configuration) != "NONE"
+        self._wants_progress = observer is not None or self.is_recovering
+        self._jobs: dict[JobId, tuple[SubmitJob, JobClient]] = {}
+        self._submitted = 0
+        self._cancelled: set[JobId] = set()
+        self._respawns = RespawnPolicy()
+        self._restarts: dict[JobId, int] = {}  # by earlier JobManagers, and with them
+        self._control_socket = ""
+        self._closing = threading.Event()
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: BlockingConnection | None = None
@@ -62,6 +82,7 @@ class EmbeddedCluster:
         self._started_ns = 0
         self._lost: ShmflinkError | None = None
         self._is_closing = False
+        self._is_killed = False
 
     # --- Executor ---
 
@@ -74,15 +95,21 @@ class EmbeddedCluster:
         """Hands a job to the cluster. ConfigurationError for options that are wrong; JobManagerLostError."""
         validate(configuration, f"configuration of job '{graph.name}'")
         merged = {**self.configuration, **configuration}
+        if HA_TYPE.read(merged) != HA_TYPE.read(self.configuration):
+            _LOG.warning("%s is set for the job alone: it has to be set where the cluster starts (-D)", HA_TYPE.key)
         self.start()
-        client = JobClient(graph.job_id, self._request_cancel)
         with self._lock:
             if self._lost is not None:
                 raise self._lost
-            self._jobs[graph.job_id] = (graph, client)
+            if self.is_recovering:
+                graph = replace(graph, job_id=JobId.of(f"{HA_CLUSTER_ID.read(merged)}/{self._submitted}"))
+            self._submitted += 1
+            client = JobClient(graph.job_id, self._request_cancel, self._request_savepoint)
+            submission = SubmitJob(graph, merged, self._wants_progress)
+            self._jobs[graph.job_id] = (submission, client)
         try:
             self._observer.job_submitted(graph)
-            self._send(SubmitJob(graph, merged, self._wants_progress))
+            self._send_or_wait(submission)
         except BaseException:
             with self._lock:
                 self._jobs.pop(graph.job_id, None)
@@ -133,13 +160,28 @@ class EmbeddedCluster:
                 self._request_cancel(job_id)
         return bool(jobs)
 
+    def suspend(self) -> bool:
+        """With an HA directory: ends all processes, but jobs are kept there to go on; False where no job runs."""
+        with self._lock:
+            jobs = list(self._jobs)
+        self._closing.set()
+        self._is_closing = True
+        try:
+            self._send(Shutdown(suspends=True))
+        except RpcError:
+            _LOG.info("the JobManager was gone before it was asked to suspend its jobs; they are kept")
+        return bool(jobs)
+
     def kill(self) -> None:
-        """SIGKILL to the JobManager; the kernel ends its children with it."""
+        """SIGKILL to the JobManager; what it started ends with it. It is not replaced."""
+        self._closing.set()
+        self._is_killed = True
         if self._process is not None:
             self._process.kill()
 
     def close(self) -> None:
         """Cancels what still runs, ends all processes and waits for them. Idempotent."""
+        self._closing.set()
         with self._lock:
             self._is_closing = True
             process, connection, receiver = self._process, self._connection, self._receiver
@@ -171,46 +213,85 @@ class EmbeddedCluster:
         assert self._connection is not None, "send before start"
         self._connection.send(message)
 
+    def _send_or_wait(self, submission: SubmitJob) -> None:
+        """A JobManager that has just died: the next one is given the job when it is there."""
+        try:
+            self._send(submission)
+        except RpcError:
+            if not self.is_recovering:
+                raise
+            _LOG.info("the JobManager is gone; the next one gets the job")
+
     def _request_cancel(self, job_id: JobId) -> None:
+        self._cancelled.add(job_id)
         try:
             self._send(CancelJob(job_id))
         except RpcError:
-            _LOG.info("the JobManager is gone; the job ends with it")
+            _LOG.info("the JobManager is gone; the job ends with it, or the next one is asked")
+
+    def _request_savepoint(self, job_id: JobId, target: str, stops: bool, drains: bool) -> CompletableFuture:
+        """Over the control socket, as anybody: the path, or RequestFailedError, comes from a thread of its own."""
+        future = CompletableFuture()
+        message = StopJob(job_id, target, drains) if stops else TriggerSavepoint(job_id, target)
+
+        def ask() -> None:
+            try:
+                self._ready.wait()
+                future.complete(request(self._control_socket, message, SYSTEM_CLOCK).path)
+            except ShmflinkError as error:
+                future.complete_exceptionally(error)
+
+        threading.Thread(target=ask, name="shmflink-savepoint", daemon=True).start()
+        return future
 
     def _receive(self) -> None:
-        """The receiving thread: until the JobManager closes the connection or dies."""
-        assert self._connection is not None
-        try:
-            while (received := self._connection.receive()) is not None:
-                self._handle(received.message)
-        except RpcError as error:
-            _LOG.error("%s", error)
-        self._disconnected()
+        """The receiving thread: until the JobManager closes the connection or dies, and is not replaced."""
+        while True:
+            assert self._connection is not None
+            try:
+                while (received := self._connection.receive()) is not None:
+                    self._handle(received.message)
+            except RpcError as error:
+                _LOG.error("%s", error)
+            how = self._reaped()
+            if not self._is_replaced(how):
+                self._end(how)
+                return
 
     def _handle(self, message: object) -> None:
         match message:
-            case ClusterStarted(_, pids, fork_server_pid):
-                self.start_ms = (SYSTEM_CLOCK.monotonic_ns() - self._started_ns) / 1e6
+            case ClusterStarted(_, pids, fork_server_pid, control_socket):
+                self._control_socket = control_socket
+                self.start_ms = self.start_ms or (SYSTEM_CLOCK.monotonic_ns() - self._started_ns) / 1e6
                 self.pids, self.fork_server_pid = pids, fork_server_pid
                 self._ready.set()
             case JobStatusChanged(job_id, state):
                 if job_id in self._jobs:
                     self._jobs[job_id][1].status_changed(JobStatus[state.value])
-            case JobProgress():
-                self._observer.job_progressed(message)
+            case JobProgress(job_id):
+                if message.checkpoints is not None:
+                    self._respawns.progressed((job_id, message.checkpoints.last_id))
+                before = self._restarts.get(job_id, 0)
+                self._observer.job_progressed(replace(message, restarts=before + message.restarts))
             case JobEnded():
                 self._ended(message)
+            case JobsRecovered(job_ids):
+                self._submit_again(job_ids)
             case ClusterFailed(failure):
                 self._lost = JobManagerLostError(f"the cluster ended: {failure.message}")
 
     def _ended(self, ended: JobEnded) -> None:
         with self._lock:
-            graph, client = self._jobs.pop(ended.job_id)
+            submission, client = self._jobs.pop(ended.job_id)
+        self._respawns.progressed(ended.job_id)
+        ended = replace(ended, restarts=self._restarts.get(ended.job_id, 0) + ended.restarts)
         self._observer.job_ended(ended)
-        client.ended(JobStatus[ended.state.value], outcome_of(ended, graph.name))
+        client.ended(JobStatus[ended.state.value], outcome_of(ended, submission.graph.name))
 
-    def _disconnected(self) -> None:
-        """The end of the connection: expected after `close`, else the JobManager died."""
+    # --- when the JobManager dies ---
+
+    def _reaped(self) -> str:
+        """Waits for the end of the JobManager's process; how it ended."""
         assert self._process is not None
         assert self._connection is not None
         try:
@@ -219,11 +300,54 @@ class EmbeddedCluster:
             self._process.kill()
             code = self._process.wait()
         self._connection.close()
-        how = f"was killed by signal {-code}" if code < 0 else f"exited with code {code}"
+        remove_dead(runtime_folders(os.environ, os.getuid()), self._process.pid)
+        return f"was killed by signal {-code}" if code < 0 else f"exited with code {code}"
+
+    def _is_replaced(self, how: str) -> bool:
+        """Starts another JobManager on the HA directory, unless the end was asked for or none makes any progress."""
+        if not self.is_recovering or self._is_closing or self._is_killed or self._lost is not None:
+            return False
+        delay_s = self._respawns.next_delay_s()
+        pid = self.pid
+        if delay_s is None:
+            self._observer.cluster_says(f"The JobManager (pid {pid}) {how}, once more without progress: giving up")
+            return False
+        if self._closing.wait(delay_s):
+            return False
+        with self._lock:
+            if self._closing.is_set():
+                return False
+            self._process, end = launch_jobmanager()
+            self._connection = BlockingConnection(end)
+            for job_id in self._jobs:
+                self._restarts[job_id] = self._restarts.get(job_id, 0) + 1
+        self._observer.cluster_says(
+            f"The JobManager (pid {pid}) {how}. A new one (pid {self.pid}) goes on with the jobs in the HA directory"
+        )
+        try:
+            self._send(StartCluster(self.slots, self.configuration, recovers=True))
+        except RpcError:
+            _LOG.info("the new JobManager died at once")
+        return True
+
+    def _submit_again(self, recovered: tuple[JobId, ...]) -> None:
+        """What the dead JobManager had not written down, or had brought to an end without our hearing of it."""
+        with self._lock:
+            missing = [submission for job_id, (submission, _) in self._jobs.items() if job_id not in recovered]
+            cancelled = [job_id for job_id in self._jobs if job_id in self._cancelled]
+        for message in (*missing, *map(CancelJob, cancelled)):
+            try:
+                self._send(message)
+            except RpcError:
+                return  # it died as well
+
+    def _end(self, how: str) -> None:
+        """There is no JobManager any more: expected after `close`, else it died."""
         with self._lock:
             if self._lost is None:
-                how = "was closed" if self._is_closing else f"{how}; its TaskManagers died with it"
-                self._lost = JobManagerLostError(f"the JobManager (pid {self._process.pid}) {how}")
+                kept = "; its jobs are kept in the HA directory" if self.is_recovering else ""
+                how = "was closed" if self._is_closing else f"{how}; its TaskManagers died with it{kept}"
+                self._lost = JobManagerLostError(f"the JobManager (pid {self.pid}) {how}")
             jobs, self._jobs = self._jobs, {}
         self._ready.set()
         for _, client in jobs.values():

@@ -13,12 +13,23 @@ from shmflink.errors import UsageError
 __all__ = ["JobClient"]
 
 
+def _no_savepoints(_job_id: JobId, _target: str, _stops: bool, _drains: bool) -> CompletableFuture:
+    return CompletableFuture.failed(UsageError("a job that runs inline takes no savepoints: run it on a cluster"))
+
+
 class JobClient:
     """Made by an executor. All methods return at once; wait with `result()` of what they return."""
 
-    def __init__(self, job_id: JobId, request_cancel: Callable[[JobId], None]) -> None:
+    def __init__(
+        self,
+        job_id: JobId,
+        request_cancel: Callable[[JobId], None],
+        request_savepoint: Callable[[JobId, str, bool, bool], CompletableFuture] = _no_savepoints,
+    ) -> None:
+        """`request_savepoint` takes the folder (empty = as configured), whether the job stops, whether it drains."""
         self._job_id = job_id
         self._request_cancel = request_cancel
+        self._request_savepoint = request_savepoint
         self._status = JobStatus.CREATED
         self._result = CompletableFuture()
         self._cancelled = CompletableFuture()
@@ -40,12 +51,16 @@ class JobClient:
     def stop_with_savepoint(
         self, advance_to_end_of_event_time: bool, savepoint_directory: str | None = None
     ) -> CompletableFuture:
-        """Needs checkpoints, which this version does not have."""
-        return CompletableFuture.failed(_needs_checkpoints("stop_with_savepoint"))
+        """Writes a savepoint and ends the job with it; the savepoint's path. `advance_to_end_of_event_time` drains:
+        all timers and windows fire before.
+
+        `savepoint_directory` defaults to `execution.checkpointing.savepoint-dir`.
+        """
+        return self._request_savepoint(self._job_id, savepoint_directory or "", True, advance_to_end_of_event_time)
 
     def trigger_savepoint(self, savepoint_directory: str | None = None) -> CompletableFuture:
-        """Needs checkpoints, which this version does not have."""
-        return CompletableFuture.failed(_needs_checkpoints("trigger_savepoint"))
+        """Writes a savepoint while the job goes on; its path. The folder as for `stop_with_savepoint`."""
+        return self._request_savepoint(self._job_id, savepoint_directory or "", False, False)
 
     def get_accumulators(self) -> CompletableFuture:
         """Always empty: PyFlink gives Python functions no way to register accumulators."""
@@ -70,9 +85,3 @@ class JobClient:
             else:
                 self._result.complete(outcome)
             self._cancelled.complete(None)
-
-
-def _needs_checkpoints(method: str) -> UsageError:
-    return UsageError(
-        f"JobClient.{method}() needs checkpoints, which this version of shmflink does not have; cancel() ends the job"
-    )

@@ -8,7 +8,7 @@ __all__ = ["JobStatus"]
 
 
 class JobStatus(Enum):
-    """Possible states of a job. This version never enters RESTARTING, SUSPENDED and RECONCILING."""
+    """Possible states of a job. This version never enters RECONCILING."""
 
     CREATED = 0
     RUNNING = 1

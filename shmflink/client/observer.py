@@ -19,6 +19,10 @@ class JobObserver(Protocol):
 
     def job_ended(self, ended: JobEnded) -> None: ...
 
+    def cluster_says(self, text: str) -> None:
+        """Something happened that a person should know: the JobManager was replaced."""
+        ...
+
 
 class SilentObserver:
     """Observes nothing."""
@@ -28,3 +32,5 @@ class SilentObserver:
     def job_progressed(self, progress: JobProgress) -> None: ...
 
     def job_ended(self, ended: JobEnded) -> None: ...
+
+    def cluster_says(self, text: str) -> None: ...

@@ -26,6 +26,9 @@ def outcome_of(ended: JobEnded, name: str) -> JobExecutionResult | ShmflinkError
         return JobExecutionResult(ended.job_id, ended.runtime_ms, ended.tasks)
     if ended.state is JobState.CANCELED:
         return JobCancelledError(f"job '{name}' ({job_id}) was cancelled", job_id=job_id)
+    if ended.state is JobState.SUSPENDED:
+        text = "started again with the same high-availability.cluster-id, it goes on from its latest checkpoint"
+        return JobCancelledError(f"job '{name}' ({job_id}) was suspended: {text}", job_id=job_id)
     failure = ended.failure
     if failure is None:
         return InternalError(f"job '{name}' ({job_id}) failed without a cause")

@@ -19,6 +19,11 @@ class JobId:
     def random() -> JobId:
         return JobId(secrets.token_hex(16))
 
+    @staticmethod
+    def of(text: str) -> JobId:
+        """The same id for the same text, in every process."""
+        return JobId(hashlib.blake2b(text.encode(), digest_size=16).hexdigest())
+
     def __str__(self) -> str:
         return self.hex
 

@@ -31,12 +31,12 @@ import orjson
 
 from shmflink.checkpoint.file_ops import FILE_OPS, TEMPORARY_SUFFIX, DurableFile, FileOps
 from shmflink.core.ids import JobId
-from shmflink.errors import CheckpointError, ResourceError, RpcError
+from shmflink.errors import CheckpointError, DirectoryInUseError, ResourceError, RpcError
 from shmflink.rpc.messages import SubmitJob
 from shmflink.rpc.states import JobState
 from shmflink.rpc.wire import FrameDecoder, frame_of
 
-__all__ = ["CheckpointPointer", "HaStore", "JobResult", "Owner", "cluster_folder"]
+__all__ = ["HaStore", "JobResult", "Owner", "cluster_folder"]
 
 _VERSION: Final = 1
 _HEADER: Final = re.compile(rb"shmflink (\w+) version (\d+) length (\d+) crc32 ([0-9a-f]{8})\n")
@@ -53,14 +53,6 @@ class Owner:
     pid: int
     host: str
     since: str
-
-
-@dataclass(frozen=True, slots=True)
-class CheckpointPointer:
-    """A completed checkpoint and its folder."""
-
-    checkpoint_id: int
-    path: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,18 +186,16 @@ class HaStore:
 
     # --- checkpoints ---
 
-    def set_checkpoints(self, job_id: JobId, pointers: Sequence[CheckpointPointer]) -> None:
-        """The completed checkpoints of a job, newest first. To be called before older ones are deleted."""
-        listed = [{"id": pointer.checkpoint_id, "path": pointer.path} for pointer in pointers]
-        self._write(_CHECKPOINTS, job_id.hex, orjson.dumps(listed))
+    def set_checkpoints(self, job_id: JobId, folders: Sequence[str]) -> None:
+        """Folders of a job's completed checkpoints, newest first. To be called before older ones are deleted."""
+        self._write(_CHECKPOINTS, job_id.hex, orjson.dumps(list(folders)))
 
-    def checkpoints(self, job_id: JobId) -> list[CheckpointPointer]:
+    def checkpoints(self, job_id: JobId) -> list[str]:
         """As set last; empty where none was."""
         content = self._read(_CHECKPOINTS, job_id.hex)
         if content is None:
             return []
-        listed = _json(content, os.path.join(self.folder, _CHECKPOINTS, job_id.hex))
-        return [CheckpointPointer(one["id"], one["path"]) for one in listed]
+        return [str(one) for one in _json(content, os.path.join(self.folder, _CHECKPOINTS, job_id.hex))]
 
     # --- results ---
 
@@ -305,7 +295,7 @@ def _lock(lock_fd: int, folder: str) -> None:
     try:
         fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise ResourceError(
+        raise DirectoryInUseError(
             f"the HA directory {folder} is in use by {_owner_text(folder)}. Two jobs need two ids: "
             "-D high-availability.cluster-id=NAME"
         ) from None

@@ -7,15 +7,22 @@ import logging
 import os
 import signal
 import socket
+import sys
 from collections import deque
-from typing import Final
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final, NoReturn
 
 from shmflink.core.clock import SYSTEM_CLOCK
 from shmflink.core.ids import JobId
-from shmflink.errors import RpcError, ShmflinkError
+from shmflink.errors import DirectoryInUseError, ResourceError, RpcError, ShmflinkError
 from shmflink.graph.execution_graph import check_slots, taskmanager_of
+from shmflink.jobmanager.control_socket import ControlSocket
 from shmflink.jobmanager.exit_text import describe_exit
+from shmflink.jobmanager.ha_store import Owner
+from shmflink.jobmanager.job_control import RunControl
 from shmflink.jobmanager.job_run import JobRun
+from shmflink.jobmanager.recovery import Recovery
 from shmflink.jobmanager.splits import failure_of
 from shmflink.jobmanager.taskmanagers import TaskManager, TaskManagers
 from shmflink.rpc.async_connection import AsyncConnection
@@ -26,6 +33,7 @@ from shmflink.rpc.messages import (
     Failure,
     JobEnded,
     JobProgress,
+    JobsRecovered,
     JobStatusChanged,
     Shutdown,
     StartCluster,
@@ -33,6 +41,7 @@ from shmflink.rpc.messages import (
     TaskManagerExited,
     TaskManagerForked,
 )
+from shmflink.rpc.runtime_folder import runtime_folders
 from shmflink.rpc.states import JobState
 from shmflink.rpc.wire import Received
 
@@ -41,11 +50,17 @@ __all__ = ["JobManager"]
 _LOG: Final = logging.getLogger(__name__)
 _PROGRESS_INTERVAL_S: Final = 0.2
 _SHUTDOWN_S: Final = 5.0  # from asking the TaskManagers to end to killing them
-_EPOCH_BITS: Final = 31
+_HA_LOCK_S: Final = 10.0  # for the JobManager before us, whose client was killed, to let go of the HA directory
+_HA_RETRY_S: Final = 0.1
+_EXIT_FATAL: Final = 70  # EX_SOFTWARE; the client starts another JobManager where there is an HA directory
+_LAST_CHECKPOINT_S: Final = 10.0  # for the checkpoint that is taken before a job is suspended
 
 
 class JobManager:
-    """Serves one client until it says Shutdown or its connection ends; then everything ends."""
+    """Serves one client until it says Shutdown or its connection ends; then everything ends.
+
+    With an HA directory, jobs that have not ended by then are suspended: they stay in it, for the next JobManager.
+    """
 
     def __init__(
         self,
@@ -53,8 +68,10 @@ class JobManager:
         client: socket.socket,
         fork_server: socket.socket,
         fork_server_pid: int,
+        environment: Mapping[str, str],
     ) -> None:
         self._loop = loop
+        self._environment = environment
         self._client = AsyncConnection(client, loop, self._client_says, self._client_gone)
         self._fork_server = AsyncConnection(fork_server, loop, self._fork_server_says, self._fork_server_gone)
         self._fork_server_pid = fork_server_pid
@@ -64,8 +81,12 @@ class JobManager:
         self._runs: dict[JobId, JobRun] = {}
         self._run_of: dict[TaskManager, JobRun] = {}
         self._progress: set[JobId] = set()
-        self._epochs = int.from_bytes(os.urandom(4), "little") & ((1 << _EPOCH_BITS) - 1)
+        self._recovery: Recovery | None = None  # until the HA directory is ours
+        self._held: list[Received] = []  # what the client says until then
+        self._control = RunControl(self._runs)
+        self._control_socket: ControlSocket | None = None
         self._is_ending = False
+        self._is_suspending = False
         self._was_started = False
         self.stopped: asyncio.Future[int] = loop.create_future()
         loop.add_signal_handler(signal.SIGTERM, self._shut_down)
@@ -73,34 +94,87 @@ class JobManager:
     # --- the client ---
 
     def _client_says(self, received: Received) -> None:
-        match received.message:
-            case StartCluster(slots, configuration):
-                self._slots = slots
-                self._taskmanagers = TaskManagers(
-                    slots, configuration, self._fork_server, self._loop, SYSTEM_CLOCK, self
-                )
-                if self._taskmanagers.is_sharing_cpus:
-                    _LOG.warning("%d slots share %d CPUs", slots, len(os.sched_getaffinity(0)))
+        message = received.message
+        if self._recovery is None and isinstance(message, SubmitJob | CancelJob):
+            self._held.append(received)
+            return
+        match message:
+            case StartCluster() as request:
+                self._start_cluster(request)
             case SubmitJob() as submission:
                 self._submit(submission)
             case CancelJob(job_id, force):
                 self._cancel(job_id, force)
-            case Shutdown():
-                self._shut_down()
+            case Shutdown(suspends):
+                self._shut_down(suspends=suspends)
             case other:
                 raise RpcError(f"a client cannot say {type(other).__name__}")
 
     def _client_gone(self, reason: str) -> None:
         _LOG.info("the client is gone: %s", reason)
-        self._shut_down()
+        self._shut_down(suspends=True)
+
+    def _start_cluster(self, request: StartCluster) -> None:
+        self._slots = request.slots
+        configuration = request.configuration
+        self._taskmanagers = TaskManagers(
+            request.slots, configuration, self._fork_server, self._loop, SYSTEM_CLOCK, self
+        )
+        if self._taskmanagers.is_sharing_cpus:
+            _LOG.warning("%d slots share %d CPUs", request.slots, len(os.sched_getaffinity(0)))
+        try:
+            folders = runtime_folders(self._environment, os.getuid())
+            self._control_socket = ControlSocket(self._loop, self._control, folders)
+        except ResourceError as error:  # the jobs run without, only nobody else can reach them
+            _LOG.warning("%s", error)
+        self._recover(request, SYSTEM_CLOCK.monotonic_ns())
+
+    def _recover(self, request: StartCluster, since_ns: int) -> None:
+        """Takes hold of the HA directory, where there is one, and goes on with what is in it."""
+        if self._is_ending:
+            return
+        now_ms = SYSTEM_CLOCK.processing_time_ms()
+        since = datetime.fromtimestamp(now_ms / 1000, tz=UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        try:
+            owner = Owner(os.getpid(), socket.gethostname(), since)
+            recovery = Recovery.open(request.configuration, self._environment, owner)
+        except ShmflinkError as error:
+            is_early = SYSTEM_CLOCK.monotonic_ns() - since_ns < _HA_LOCK_S * 1e9
+            if isinstance(error, DirectoryInUseError) and is_early:
+                self._loop.call_later(_HA_RETRY_S, self._recover, request, since_ns)
+            else:
+                self._fail(failure_of(error))
+            return
+        self._recovery = recovery
+        if request.recovers:
+            jobs = recovery.jobs()
+            for submission in jobs:
+                self._submit(submission)
+            self._client.send(JobsRecovered(tuple(submission.graph.job_id for submission in jobs)))
+        held, self._held = self._held, []
+        for received in held:
+            self._client_says(received)
 
     def _submit(self, submission: SubmitJob) -> None:
+        assert self._recovery is not None, "a job before the HA directory is ours"
         graph = submission.graph
+        if graph.job_id in self._runs or self._is_ending:
+            return
         self._client.send(JobStatusChanged(graph.job_id, JobState.CREATED))
         try:
             check_slots(graph, self._slots)
-            run = JobRun(graph, submission.configuration, self._loop, SYSTEM_CLOCK, self)
+            ended = self._recovery.result(graph.job_id)
+            if ended is not None:
+                self._client.send(ended)
+                return
+            pointers = self._recovery.admit(submission)
         except ShmflinkError as error:
+            self._reject(graph.job_id, failure_of(error))
+            return
+        try:
+            run = JobRun(graph, submission.configuration, self._loop, SYSTEM_CLOCK, self, pointers)
+        except ShmflinkError as error:
+            self._recovery.refused(graph.job_id)
             self._reject(graph.job_id, failure_of(error))
             return
         self._runs[graph.job_id] = run
@@ -131,8 +205,8 @@ class JobManager:
                 return
             self._waiting.popleft()
             self._run_of.update(dict.fromkeys(free[:needed], run))
-            self._epochs = (self._epochs + 1) & ((1 << _EPOCH_BITS) - 1)
-            run.begin_attempt(free[:needed], self._epochs, per)
+            assert self._recovery is not None, "a job before the HA directory is ours"
+            run.begin_attempt(free[:needed], self._recovery.next_epoch(), per)
 
     def taskmanagers_wanted(self, run: JobRun) -> None:
         """One that restarts comes before those that have never run."""
@@ -148,7 +222,24 @@ class JobManager:
         self._start_waiting()
 
     def restore_points_changed(self, run: JobRun) -> None:
-        """Without an HA directory nobody else needs to know."""
+        assert self._recovery is not None, "a checkpoint before the HA directory is ours"
+        try:
+            self._recovery.checkpoints_changed(run.graph.job_id, run.restore_points)
+        except ResourceError as error:
+            self._give_up(error)
+
+    def _give_up(self, error: ResourceError) -> NoReturn:
+        """The HA directory is lost, or another JobManager's. Not one commit more: the tasks must not hear anything."""
+        self._client.send(ClusterFailed(failure_of(error)))
+        self._die(str(error))
+
+    def _die(self, why: str) -> NoReturn:
+        """At once, for another JobManager to go on from the HA directory."""
+        sys.stderr.write(f"the JobManager ends: {why}\n")
+        sys.stderr.flush()
+        if self._taskmanagers is not None:
+            self._taskmanagers.kill_groups()
+        os._exit(_EXIT_FATAL)
 
     def _report_progress(self, run: JobRun) -> None:
         job_id = run.graph.job_id
@@ -167,10 +258,22 @@ class JobManager:
         del self._runs[ended.job_id]
         if run in self._waiting:
             self._waiting.remove(run)
+        self._remember_end(run, ended)
         self._client.send(ended)
         self._start_waiting()
         if self._is_ending and not self._runs:
             self._stop_taskmanagers()
+
+    def _remember_end(self, run: JobRun, ended: JobEnded) -> None:
+        """Before the client hears of it: a job that it knows to be over must not run again."""
+        self._control.remember(run)
+        assert self._recovery is not None, "a job before the HA directory is ours"
+        try:
+            self._recovery.ended(ended)
+        except ResourceError as error:
+            self._give_up(error)
+        if self._control_socket is not None:
+            self._control_socket.job_ended(ended.job_id, ended.state, ended.failure)
 
     # --- TaskManagers ---
 
@@ -180,7 +283,8 @@ class JobManager:
         if taskmanagers.are_ready and not self._was_started:
             self._was_started = True
             pids = tuple(tm.pid for tm in taskmanagers.all)
-            self._client.send(ClusterStarted(self._slots, pids, self._fork_server_pid))
+            path = "" if self._control_socket is None else self._control_socket.path
+            self._client.send(ClusterStarted(self._slots, pids, self._fork_server_pid, path))
         self._start_waiting()
 
     def taskmanager_message(self, taskmanager: TaskManager, received: Received) -> None:
@@ -222,6 +326,8 @@ class JobManager:
         if self._taskmanagers is not None:
             self._taskmanagers.kill_groups()
         text = f"the fork server (pid {self._fork_server_pid}) {describe_exit(status)}; all TaskManagers died with it"
+        if self._recovery is not None and self._recovery.is_on:
+            self._die(text)
         self._fail(Failure("TaskManagerLostError", text))
 
     # --- the end ---
@@ -233,16 +339,32 @@ class JobManager:
         self._client.send(ClusterFailed(failure))
         self._end(1)
 
-    def _shut_down(self) -> None:
-        """Cancels what runs, then ends the TaskManagers, then us."""
+    def _shut_down(self, *, suspends: bool = True) -> None:
+        """Cancels what runs, or, where it can go on elsewhere, suspends it; then ends the TaskManagers, then us."""
         if self._is_ending:
             return
         self._is_ending = True
+        self._is_suspending = suspends and self._recovery is not None and self._recovery.is_on
         self._waiting.clear()
         for run in list(self._runs.values()):
-            run.cancel(force=False)
+            if self._is_suspending:
+                self._suspend(run)
+            else:
+                run.cancel(force=False)
         if not self._runs:
             self._stop_taskmanagers()
+
+    def _suspend(self, run: JobRun) -> None:
+        """Behind one more checkpoint, where that can be had: the less there is to be done again."""
+        if run.state is not JobState.RUNNING or run.checkpoint_summary() is None:
+            run.suspend()
+            return
+        self._loop.call_later(_LAST_CHECKPOINT_S, self._suspend_now, run)
+        run.checkpoint(lambda _result: self._suspend_now(run))
+
+    def _suspend_now(self, run: JobRun) -> None:
+        if run.graph.job_id in self._runs:
+            run.suspend()
 
     def _stop_taskmanagers(self) -> None:
         if self._taskmanagers is None:
@@ -263,5 +385,9 @@ class JobManager:
 
     def close(self) -> None:
         """Closes the connections: the client and the fork server see the end."""
+        if self._control_socket is not None:
+            self._control_socket.close()
+        if self._recovery is not None:
+            self._recovery.close(is_finished=self._is_ending and not self._is_suspending)
         self._client.close()
         self._fork_server.close()

@@ -55,7 +55,7 @@ async def _serve(client: socket.socket, fork_server: socket.socket, fork_server_
 
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_end_loudly)
-    jobmanager = JobManager(loop, client, fork_server, fork_server_pid)
+    jobmanager = JobManager(loop, client, fork_server, fork_server_pid, os.environ)
     code = await jobmanager.stopped
     jobmanager.close()
     return code

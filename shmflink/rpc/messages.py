@@ -198,11 +198,12 @@ class Shutdown:
 
 @dataclass(frozen=True, slots=True)
 class ClusterStarted:
-    """All TaskManagers are up. `pids` in order of their index."""
+    """All TaskManagers are up. `pids` in order of their index. `control_socket`: its path, empty where there is none."""
 
     slots: int
     pids: tuple[int, ...]
     fork_server_pid: int
+    control_socket: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,8 +247,8 @@ class JobEnded:
 
 @dataclass(frozen=True, slots=True)
 class JobsRecovered:
-    """After StartCluster with `recovers`: the jobs of the HA directory that run again. JobEnded follows for those whose
-    result it holds; of other jobs it knows nothing.
+    """After StartCluster with `recovers`: the jobs of the HA directory that run again. Others the client submits once
+    more; where the directory holds the result of one, JobEnded is the answer.
     """
 
     job_ids: tuple[JobId, ...]

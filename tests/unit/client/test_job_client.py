@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import pytest
 
+from shmflink.client.completable_future import CompletableFuture
 from shmflink.client.job_client import JobClient
 from shmflink.client.job_status import JobStatus
 from shmflink.core.ids import JobId
-from shmflink.errors import UsageError
+from shmflink.errors import RequestFailedError, UsageError
+
+
+def no_savepoint(*_arguments):
+    return CompletableFuture.failed(RequestFailedError("no folder for it"))
 
 
 def test_follows_the_job_to_its_end():
-    client = JobClient(JobId("ab"), lambda _: None)
+    client = JobClient(JobId("ab"), lambda _: None, no_savepoint)
     assert client.get_job_id() == JobId("ab")
     assert client.get_job_status().result() is JobStatus.CREATED
     client.status_changed(JobStatus.RUNNING)
@@ -24,7 +29,7 @@ def test_follows_the_job_to_its_end():
 
 def test_cancel_asks_and_completes_at_the_end():
     asked = []
-    client = JobClient(JobId("ab"), asked.append)
+    client = JobClient(JobId("ab"), asked.append, no_savepoint)
     cancelled = client.cancel()
     assert asked == [JobId("ab")]
     assert not cancelled.done()
@@ -36,10 +41,31 @@ def test_cancel_asks_and_completes_at_the_end():
     assert asked == [JobId("ab")]
 
 
-@pytest.mark.parametrize("ask", [lambda c: c.trigger_savepoint(), lambda c: c.stop_with_savepoint(True)])
-def test_savepoints_say_what_they_need(ask):
-    with pytest.raises(UsageError, match="needs checkpoints, which this version"):
-        ask(JobClient(JobId("ab"), lambda _: None)).result()
+@pytest.mark.parametrize(
+    ("ask", "expected"),
+    [
+        (lambda c: c.trigger_savepoint("/s"), ("/s", False, False)),
+        (lambda c: c.trigger_savepoint(), ("", False, False)),
+        (lambda c: c.stop_with_savepoint(True, "/s"), ("/s", True, True)),
+        (lambda c: c.stop_with_savepoint(False), ("", True, False)),
+    ],
+)
+def test_savepoints_are_asked_for(ask, expected):
+    asked = []
+
+    def savepoint(*arguments):
+        asked.append(arguments)
+        return CompletableFuture.completed("/s/savepoint-1")
+
+    assert ask(JobClient(JobId("ab"), lambda _: None, savepoint)).result() == "/s/savepoint-1"
+    assert asked == [(JobId("ab"), *expected)]
+
+
+def test_a_refused_savepoint_raises_its_reason():
+    with pytest.raises(UsageError, match="runs inline takes no savepoints"):
+        JobClient(JobId("ab"), lambda _: None).trigger_savepoint().result()
+    with pytest.raises(RequestFailedError, match="no folder"):
+        JobClient(JobId("ab"), lambda _: None, no_savepoint).trigger_savepoint().result()
 
 
 def test_states_as_in_flink():

@@ -12,15 +12,15 @@ import pytest
 
 from shmflink.checkpoint.file_ops import FileOps
 from shmflink.core.ids import JobId
-from shmflink.errors import ResourceError
+from shmflink.errors import DirectoryInUseError, ResourceError
 from shmflink.graph.job_graph import JobGraph
-from shmflink.jobmanager.ha_store import CheckpointPointer, HaStore, JobResult, Owner, cluster_folder
+from shmflink.jobmanager.ha_store import HaStore, JobResult, Owner, cluster_folder
 from shmflink.rpc.messages import SubmitJob
 from shmflink.rpc.states import JobState
 
 OWNER = Owner(4711, "there", "2026-11-21 10:00:00")
 A, B = JobId("a" * 32), JobId("b" * 32)
-FIRST, SECOND = CheckpointPointer(1, "/c/chk-1"), CheckpointPointer(2, "/c/chk-2")
+FIRST, SECOND = "/c/chk-1", "/c/chk-2"
 
 
 def job(job_id: JobId, name: str = "job") -> SubmitJob:
@@ -86,7 +86,7 @@ def test_epochs_rise_over_all_openings(store, tmp_path):
 
 def test_a_second_jobmanager_is_refused_and_told_of_the_first(store, tmp_path):
     """[P8]"""
-    with pytest.raises(ResourceError, match=r"in use by the JobManager with pid 4711 on there, running since 2026-11-"):
+    with pytest.raises(DirectoryInUseError, match=r"in use by the JobManager with pid 4711 on there, running since 2026-11-"):
         opened(tmp_path)
     store.close()
     opened(tmp_path).close()
