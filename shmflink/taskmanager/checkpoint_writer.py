@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
@@ -51,6 +52,8 @@ class CheckpointWriter:
         self._ending = ending
         self._locations: dict[int, CheckpointLocation] = {}
         self._early: list[TaskSnapshot] = []  # of checkpoints that the JobManager has not told us of yet
+        self._unwritten: Counter[SubtaskId] = Counter()
+        self._afterwards: dict[SubtaskId, Callable[[], None]] = {}
         self._aborted: set[int] = set()
         self._chains: dict[tuple[str, int, str], tuple[StateFile, ...]] = {}
         self._queue: queue.SimpleQueue[TaskSnapshot | None] = queue.SimpleQueue()
@@ -72,6 +75,7 @@ class CheckpointWriter:
         """Writes it soon, one after the other."""
         checkpoint_id = snapshot.barrier.checkpoint_id
         with self._lock:
+            self._unwritten[snapshot.subtask] += 1
             if checkpoint_id != FINAL_CHECKPOINT_ID and checkpoint_id not in self._locations:
                 self._early.append(snapshot)
                 return
@@ -83,6 +87,21 @@ class CheckpointWriter:
             self._aborted.add(checkpoint_id)
             while len(self._aborted) > _LOCATIONS_MAX:
                 self._aborted.discard(min(self._aborted))
+            dropped = [one for one in self._early if one.barrier.checkpoint_id == checkpoint_id]
+            self._early = [one for one in self._early if one not in dropped]
+        for one in dropped:
+            _give_up(one)
+            self._is_done_with(one.subtask)
+
+    def after_writing(self, subtask: SubtaskId, action: Callable[[], None]) -> None:
+        """Calls `action`, in any thread, when nothing of the task waits to be written: so that what a task says of its
+        end comes after its acknowledgements. Who has ended without acknowledging a checkpoint has no state in it.
+        """
+        with self._lock:
+            if self._unwritten[subtask]:
+                self._afterwards[subtask] = action
+                return
+        action()
 
     def close(self) -> None:
         """Ends the thread after what it is at; whatever still waits is not written."""
@@ -112,6 +131,14 @@ class CheckpointWriter:
             self._write(snapshot)
         except Exception as error:
             self._failed(snapshot.subtask, snapshot.barrier.checkpoint_id, error)
+        self._is_done_with(snapshot.subtask)
+
+    def _is_done_with(self, subtask: SubtaskId) -> None:
+        with self._lock:
+            self._unwritten[subtask] -= 1
+            action = None if self._unwritten[subtask] else self._afterwards.pop(subtask, None)
+        if action is not None:
+            action()
 
     def _write(self, snapshot: TaskSnapshot) -> None:
         checkpoint_id = snapshot.barrier.checkpoint_id

@@ -63,7 +63,11 @@ class Listener:
         if state.is_terminal:
             sys.stdout.flush()  # what the task printed is out before anybody hears of its end
             sys.stderr.flush()
-        self._send(TaskStateChanged(self._epoch, subtask, state, failure))
+        changed = TaskStateChanged(self._epoch, subtask, state, failure)
+        if state is TaskState.FINISHED:
+            self.writer.after_writing(subtask, lambda: self._send(changed))
+        else:
+            self._send(changed)
 
     def split_requested(self, subtask: SubtaskId) -> None:
         self._send(SplitRequested(self._epoch, subtask))
