@@ -88,6 +88,6 @@ class Campaign:
 def _line(report: Report, done: int, kills: int) -> str:
     what = ", ".join(f"{count} {kind}" for kind, count in report.strikes.items())
     return (
-        f"{done}/{kills} kills: {report.job} seed {report.seed}: {report.seconds:.0f} s, {report.checkpoints} checkpoints, "
-        f"{report.rows_out} lines, {what}: {'WRONG' if report.problems else 'ok'}"
+        f"{done}/{kills} kills: {report.job} seed {report.seed}: {report.seconds:.0f} s, "
+        f"{report.checkpoints} checkpoints, {report.rows_out} lines, {what}: {'WRONG' if report.problems else 'ok'}"
     )

@@ -86,7 +86,7 @@ class Report:
         return self.killed.total()
 
 
-class Stuck(Exception):
+class StuckError(Exception):
     """No checkpoint for too long."""
 
 
@@ -206,7 +206,7 @@ class Run:
             self._wait(lambda: False, "the end")
             report.seconds = time.monotonic() - began
             self._judge()
-        except (Stuck, TimeoutError) as error:
+        except (StuckError, TimeoutError) as error:
             report.problems.append(str(error))
             self._dump_stacks()
             processes.end_group(self._process)
@@ -234,7 +234,7 @@ class Run:
             self._look()
 
     def _wait(self, is_reached: Callable[[], bool], what: str) -> None:
-        """Until it is reached or the job is over. Stuck where no checkpoint completes any more."""
+        """Until it is reached or the job is over. StuckError where no checkpoint completes any more."""
         newest, since = self._checkpoints.completed(), time.monotonic()
         while not self.is_over() and not is_reached():
             time.sleep(_POLL_S)
@@ -243,7 +243,7 @@ class Run:
                 newest, since = now, time.monotonic()
                 self.report.checkpoints = max(self.report.checkpoints, now)
             if time.monotonic() - since > _LIVENESS_S:
-                raise Stuck(f"no checkpoint for {_LIVENESS_S:g} s while waiting for {what}")
+                raise StuckError(f"no checkpoint for {_LIVENESS_S:g} s while waiting for {what}")
 
     def _look(self) -> None:
         self._output.look()

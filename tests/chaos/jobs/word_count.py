@@ -1,4 +1,4 @@
-"""Words of made-up lines, counted per record; every count on the way is written. Arguments: OUTPUT ROWS [ROWS_PER_S]."""
+"""Words of made-up lines, counted; every count on the way is written. Arguments: OUTPUT ROWS [ROWS_PER_S]."""
 
 import sys
 
