@@ -111,14 +111,14 @@ class Outbox:
         self._raise_error()
         return self._is_finished
 
-    def close(self) -> bool:
+    def close(self, timeout_seconds: float = JOIN_TIMEOUT_SECONDS) -> bool:
         """Throws away what is still queued and ends the thread.
 
         False when it is stuck in `deliver`. Idempotent.
         """
         self._is_abandoned = True
         self._queue.put(_END)
-        self._thread.join(JOIN_TIMEOUT_SECONDS)
+        self._thread.join(timeout_seconds)
         return not self._thread.is_alive()
 
     def raise_error(self) -> None:

@@ -188,7 +188,9 @@ class _Commits:
             return
         if not self._is_final:
             last = [part for part in self.pending.due(FINAL_CHECKPOINT_ID) if part.checkpoint_id == FINAL_CHECKPOINT_ID]
-            self._committer.abandon([committable for part in last for committable in _known(part.committables)])
+            committables = [committable for part in last for committable in _known(part.committables)]
+            if committables:
+                self._committer.abandon(committables)
         self._committer.close()
 
     def _run(self, action: Callable[[], None]) -> None:

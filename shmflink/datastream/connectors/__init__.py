@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shmflink.datastream.connectors.base import Sink, Source
+from shmflink.datastream.connectors.base import DeliveryGuarantee, Sink, Source
 from shmflink.datastream.connectors.file_system import (
     BucketAssigner,
     FileEnumeratorProvider,
@@ -18,6 +18,7 @@ from shmflink.datastream.connectors.number_seq import NumberSequenceSource
 
 __all__ = [
     "BucketAssigner",
+    "DeliveryGuarantee",
     "FileEnumeratorProvider",
     "FileSink",
     "FileSource",

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from shmflink.connectors.base import Sink, Source
+from shmflink.connectors.base import DeliveryGuarantee, Sink, Source
 
-__all__ = ["Sink", "Source"]
+__all__ = ["DeliveryGuarantee", "Sink", "Source"]

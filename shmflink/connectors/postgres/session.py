@@ -1,0 +1,247 @@
+"""One connection of a sink: what its writers and committers say to PostgreSQL.
+
+Beside the target table the sink keeps two tables and, between the phases of a commit, one staging table for each
+subtask and checkpoint that has rows::
+
+    shmflink_sinks     sink, epoch                  the newest attempt of each sink: older ones are refused
+    shmflink_commits   sink, subtask, checkpoint_id how far each subtask's rows are in the target
+    _shmflink_<sink>_<epoch>_<subtask>_<number>     staged rows; its comment says of which job and checkpoint
+
+`<sink>` is a digest of job and operator. A commit is one transaction: rows from the staging table into the target, the
+row of `shmflink_commits`, the staging table dropped. Whatever dies, either all of it happened or nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from shmflink.connectors.postgres.columns import quoted
+from shmflink.errors import ConfigurationError, ResourceError, ShmflinkError
+
+__all__ = ["Session", "SinkId", "StagedTable", "Target", "refused"]
+
+_LOCK_TIMEOUT: Final = "60s"
+_PATIENCE: Final = {"connect_timeout": "10", "tcp_user_timeout": "60000"}
+"""Where the URL says nothing: a server that does not answer is an error at last."""
+_STAGE: Final = re.compile(r"_shmflink_(?P<sink>[0-9a-f]{16})_(?P<epoch>\d+)_.*")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A table by name, as its user writes it, where it is, and what stands in for a password in messages."""
+
+    url: str
+    table: str
+    user: str | None = None
+    password: str | None = None
+    stage_schema: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Target({self.table!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class SinkId:
+    """Of one sink in one job; `text` is the key of the sink's own tables."""
+
+    job_id: str
+    operator_id: str
+
+    @property
+    def text(self) -> str:
+        return f"{self.job_id}/{self.operator_id}"
+
+    @property
+    def digest(self) -> str:
+        return hashlib.blake2b(self.text.encode(), digest_size=8).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class StagedTable:
+    """Rows that are in the database and not yet in the target. `insert` is the statement that moves them."""
+
+    stage: str
+    insert: str
+    sink: str
+    subtask: int
+    checkpoint_id: int
+
+
+class Session:
+    """Used by one thread at a time. Raises ResourceError for whatever the server refuses."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self.connection: Any = _connect(target)
+        try:
+            self.execute(f"SET lock_timeout = '{_LOCK_TIMEOUT}'")
+            self.execute("SET idle_in_transaction_session_timeout = 0")  # a stage is open from barrier to barrier
+            row = self.execute(
+                "SELECT quote_ident(n.nspname), n.nspname, quote_ident(n.nspname) || '.' || quote_ident(c.relname), "
+                "c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass(%s)",
+                [target.table],
+            ).fetchone()
+            schema = self.execute("SELECT quote_ident(current_schema()), current_schema()").fetchone()
+            own = (quoted(target.stage_schema), target.stage_schema) if target.stage_schema else (row or schema)[:2]
+            _check_schema(own[0])
+            self.schema: str = own[0]
+            self._schema_name: str = own[1]
+            self.table: str = row[2] if row else target.table
+            self.columns = self._columns_of(row[3]) if row else {}
+            self.connection.commit()
+        except BaseException:
+            self.close()
+            raise
+
+    def execute(self, statement: str, values: Sequence[Any] | None = None) -> Any:
+        """In the open transaction, or one that it begins. The cursor."""
+        try:
+            return self.connection.execute(statement, values)
+        except Exception as error:
+            raise refused(self._target, error) from error
+
+    def commit(self) -> None:
+        """Durable, all of it."""
+        try:
+            self.connection.commit()
+        except Exception as error:
+            raise refused(self._target, error) from error
+
+    def rollback(self) -> None:
+        """Nothing of it happened. Never raises."""
+        with contextlib.suppress(Exception):
+            self.connection.rollback()
+
+    def begin_attempt(self, sink: SinkId, epoch: int) -> None:
+        """Makes the sink's own tables, and this attempt the newest."""
+        # `IF NOT EXISTS` alone fails where two make the same table at the same time.
+        self.execute("SELECT pg_advisory_xact_lock(hashtext('shmflink'))")
+        self.execute(f"CREATE TABLE IF NOT EXISTS {self.schema}.shmflink_sinks (sink text PRIMARY KEY, epoch bigint)")
+        self.execute(
+            f"CREATE TABLE IF NOT EXISTS {self.schema}.shmflink_commits (sink text, subtask int, checkpoint_id bigint, "
+            "committed_at timestamptz DEFAULT now(), PRIMARY KEY (sink, subtask))"
+        )
+        self.execute(
+            f"INSERT INTO {self.schema}.shmflink_sinks AS s VALUES (%s, %s) ON CONFLICT (sink) "
+            "DO UPDATE SET epoch = excluded.epoch WHERE s.epoch < excluded.epoch",
+            [sink.text, epoch],
+        )
+        self.check_attempt(sink, epoch)
+        self.commit()
+
+    def check_attempt(self, sink: SinkId, epoch: int) -> None:
+        """Inside a transaction, which a newer attempt then waits for.
+
+        Raises:
+            ResourceError: there is a newer attempt: whoever asks was thought dead, and must not write.
+        """
+        found = self.execute(
+            f"SELECT epoch FROM {self.schema}.shmflink_sinks WHERE sink = %s FOR SHARE", [sink.text]
+        ).fetchone()
+        if found is None or found[0] > epoch:
+            self.rollback()
+            raise ResourceError(
+                f"{self.table}: attempt {epoch} of this job was replaced by attempt {found[0] if found else '?'}; "
+                "what it still wants to write is refused"
+            )
+
+    def make_visible(self, staged: Sequence[StagedTable]) -> None:
+        """In the open transaction. What is visible already is left alone.
+
+        Raises:
+            ResourceError: a staging table is gone, and its rows never came into the target.
+        """
+        for part in staged:
+            schema = part.stage.rpartition(".")[0]
+            key = [part.sink, part.subtask]
+            self.execute(f"INSERT INTO {schema}.shmflink_commits VALUES (%s, %s, -1) ON CONFLICT DO NOTHING", key)
+            # From here on two that commit the same wait for each other.
+            (done,) = self.execute(
+                f"SELECT checkpoint_id FROM {schema}.shmflink_commits WHERE sink = %s AND subtask = %s FOR UPDATE", key
+            ).fetchone()
+            (exists,) = self.execute("SELECT to_regclass(%s) IS NOT NULL", [part.stage]).fetchone()
+            if not exists:
+                if done >= part.checkpoint_id:
+                    continue
+                raise ResourceError(
+                    f"{self.table}: the rows of subtask {part.subtask} and checkpoint {part.checkpoint_id} were staged "
+                    f"in {part.stage}, which is gone: they are lost. Restore an older checkpoint or savepoint"
+                )
+            self.execute(part.insert)
+            self.execute(f"DROP TABLE {part.stage}")
+            self.execute(
+                f"UPDATE {schema}.shmflink_commits SET checkpoint_id = greatest(checkpoint_id, %s), "
+                "committed_at = now() WHERE sink = %s AND subtask = %s",
+                [part.checkpoint_id, *key],
+            )
+
+    def stages(self) -> list[tuple[str, str, int, str]]:
+        """All staging tables in the schema: (name as in SQL, digest of the sink, epoch, comment)."""
+        found = self.execute(
+            "SELECT c.relname, obj_description(c.oid, 'pg_class') FROM pg_class c JOIN pg_namespace n "
+            "ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relkind = 'r' AND c.relname LIKE '\\_shmflink\\_%%' "
+            "ORDER BY c.relname",
+            [self._schema_name],
+        ).fetchall()
+        self.commit()
+        matches = [(_STAGE.fullmatch(name), name, comment) for name, comment in found]
+        return [
+            (f"{self.schema}.{quoted(name)}", match["sink"], int(match["epoch"]), comment or "")
+            for match, name, comment in matches
+            if match is not None
+        ]
+
+    def drop_stages(self, sink: SinkId, epoch: int, kept: Collection[str]) -> None:
+        """Those of attempts before `epoch`, but for `kept`."""
+        for stage, digest, made_by, _ in self.stages():
+            if digest == sink.digest and made_by < epoch and stage not in kept:
+                self.execute(f"DROP TABLE IF EXISTS {stage}")
+                self.commit()
+
+    def close(self) -> None:
+        """What was not committed never happened."""
+        with contextlib.suppress(Exception):
+            self.connection.close()
+
+    def _columns_of(self, oid: int) -> dict[str, str]:
+        return dict(
+            self.execute(
+                "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute "
+                "WHERE attrelid = %s AND attnum > 0 AND NOT attisdropped AND attgenerated = '' ORDER BY attnum",
+                [oid],
+            ).fetchall()
+        )
+
+
+def refused(target: Target, error: Exception) -> ShmflinkError:
+    """What the server or the connection said, in one line."""
+    if isinstance(error, ShmflinkError):
+        return error
+    text = " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    return ResourceError(f"PostgreSQL table {target.table}: {text or type(error).__name__}")
+
+
+def _check_schema(name: str | None) -> None:
+    if name is None:
+        raise ConfigurationError("no schema of the search path exists: name one, as in schema.table")
+
+
+def _connect(target: Target) -> Any:
+    try:
+        import psycopg  # an extra of the package
+    except ImportError:
+        raise ConfigurationError("the PostgreSQL sink needs psycopg: pip install 'shmflink[postgres]'") from None
+    given = {**_PATIENCE, "user": target.user, "password": target.password}
+    try:
+        words = psycopg.conninfo.conninfo_to_dict(target.url.removeprefix("jdbc:"))
+        missing = {name: value for name, value in given.items() if value is not None and name not in words}
+        return psycopg.connect(psycopg.conninfo.make_conninfo("", **words, **missing))
+    except psycopg.ProgrammingError as error:
+        raise ConfigurationError(f"PostgreSQL: the URL cannot be read: {error}") from error
+    except psycopg.Error as error:
+        raise refused(target, error) from error

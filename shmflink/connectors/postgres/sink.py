@@ -1,0 +1,173 @@
+"""Writing into a table of PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from shmflink.connectors.base import Committer, DeliveryGuarantee, Sink, SinkWriter
+from shmflink.connectors.postgres.session import Session, SinkId, StagedTable, Target
+from shmflink.connectors.postgres.writer import PostgresCommitter, PostgresWriter, WriteSettings
+from shmflink.errors import ConfigurationError
+from shmflink.operators.base import OperatorContext
+
+__all__ = ["PostgresSink", "PostgresSinkBuilder", "StagedRows", "staged_rows"]
+
+
+class PostgresSink(Sink):
+    """*shmflink only.* Appends rows to a table, or updates it by key. Needs `shmflink[postgres]`.
+
+    Columns are matched by name. Text, numbers, times and so on go in as PostgreSQL reads their text; bytes into
+    `bytea`, durations into `interval` (or a number of microseconds), lists into arrays, or with structs and maps into
+    `json` and `jsonb`.
+
+    Exactly once, the default: at each checkpoint the rows since the one before are in a staging table, committed; when
+    the checkpoint is complete, one transaction moves them into the table and notes that it did. Readers see whole
+    checkpoints of a subtask. The staging tables survive crashes of the job and of the server, on whatever host the job
+    goes on; the price is that rows are written twice. A job without checkpoints moves all rows at its end.
+
+    At least once: rows are visible soon, and some twice after a restart.
+
+    Rows are upserted where there are `key_columns`, which need a unique index: of rows with the same key the last one
+    stands. Rows of one key must come through one subtask (`key_by`) for that to be the newest.
+    """
+
+    def __init__(self, settings: WriteSettings) -> None:
+        self._settings = settings
+
+    @staticmethod
+    def builder() -> PostgresSinkBuilder:
+        """Begins a description, in the words of Flink's JDBC connector."""
+        return PostgresSinkBuilder()
+
+    @staticmethod
+    def for_table(
+        url: str,
+        table: str,
+        *,
+        key_columns: Sequence[str] = (),
+        delivery_guarantee: DeliveryGuarantee = DeliveryGuarantee.EXACTLY_ONCE,
+    ) -> PostgresSink:
+        """All that most need. `url` is `postgresql://user:password@host:port/database` or words of libpq (`dbname=x`);
+        passwords are better kept in `~/.pgpass`.
+        """
+        builder = PostgresSinkBuilder().with_url(url).with_table(table).with_key_columns(*key_columns)
+        return builder.with_delivery_guarantee(delivery_guarantee).build()
+
+    def create_writer(self, context: OperatorContext) -> SinkWriter:
+        return PostgresWriter(self._settings, context)
+
+    def create_committer(self, context: OperatorContext) -> Committer | None:
+        return PostgresCommitter(self._settings, context) if self._settings.is_exactly_once else None
+
+    def remove_leftovers(self, context: OperatorContext, kept: Sequence[StagedTable]) -> None:
+        session = Session(self._settings.target)
+        try:
+            session.drop_stages(
+                SinkId(context.job_id, context.operator_id), context.epoch, {part.stage for part in kept}
+            )
+        finally:
+            session.close()
+
+    def delivery_guarantee(self, configuration: Mapping[str, str]) -> DeliveryGuarantee:
+        is_idempotent = self._settings.is_exactly_once or bool(self._settings.keys)
+        return DeliveryGuarantee.EXACTLY_ONCE if is_idempotent else DeliveryGuarantee.AT_LEAST_ONCE
+
+
+class PostgresSinkBuilder:
+    """Builds a PostgresSink; URL and table are needed."""
+
+    def __init__(self) -> None:
+        self._settings = WriteSettings(Target("", ""), (), True, 100_000, 1000, 3)
+
+    def with_url(self, url: str) -> PostgresSinkBuilder:
+        """`postgresql://...`, also with `jdbc:` in front, or words of libpq."""
+        return self._with_target(url=url)
+
+    def with_user_name(self, user_name: str) -> PostgresSinkBuilder:
+        """Where it is not in the URL."""
+        return self._with_target(user=user_name)
+
+    def with_password(self, password: str) -> PostgresSinkBuilder:
+        """Where it is neither in the URL nor in `~/.pgpass`."""
+        return self._with_target(password=password)
+
+    def with_table(self, table: str) -> PostgresSinkBuilder:
+        """As it stands in SQL: `orders`, `sales.orders`, `"Orders"`."""
+        return self._with_target(table=table)
+
+    def with_stage_schema(self, schema: str) -> PostgresSinkBuilder:
+        """Where staging tables and the sink's own two tables are; the schema of the table by default."""
+        return self._with_target(stage_schema=schema)
+
+    def with_key_columns(self, *columns: str) -> PostgresSinkBuilder:
+        """Upserts: the columns of a unique index."""
+        self._settings = replace(self._settings, keys=columns)
+        return self
+
+    def with_delivery_guarantee(self, delivery_guarantee: DeliveryGuarantee) -> PostgresSinkBuilder:
+        """EXACTLY_ONCE, the default, or AT_LEAST_ONCE.
+
+        Raises:
+            ConfigurationError: NONE, which would be no faster.
+        """
+        if delivery_guarantee is DeliveryGuarantee.NONE:
+            raise ConfigurationError("a PostgreSQL sink is EXACTLY_ONCE or AT_LEAST_ONCE")
+        self._settings = replace(self._settings, is_exactly_once=delivery_guarantee is DeliveryGuarantee.EXACTLY_ONCE)
+        return self
+
+    def with_batch_size(self, size: int) -> PostgresSinkBuilder:
+        """At least once: rows are visible after so many; 100,000 by default."""
+        self._settings = replace(self._settings, flush_rows=_at_least_1("with_batch_size", size))
+        return self
+
+    def with_batch_interval_ms(self, interval_ms: int) -> PostgresSinkBuilder:
+        """At least once: rows are visible after so long; a second by default."""
+        self._settings = replace(self._settings, flush_interval_ms=_at_least_1("with_batch_interval_ms", interval_ms))
+        return self
+
+    def with_max_retries(self, max_retries: int) -> PostgresSinkBuilder:
+        """How often a commit whose connection breaks is tried again before the job fails (and, if it restarts, commits
+        again); 3 by default.
+        """
+        if max_retries < 0:
+            raise ConfigurationError(f"with_max_retries() needs a number of tries, got {max_retries}")
+        self._settings = replace(self._settings, retries_max=max_retries)
+        return self
+
+    def build(self) -> PostgresSink:
+        """Raises ConfigurationError where URL or table are missing."""
+        target = self._settings.target
+        if not target.url or not target.table:
+            raise ConfigurationError("a PostgreSQL sink needs with_url() and with_table()")
+        return PostgresSink(self._settings)
+
+    def _with_target(self, **changes: str) -> PostgresSinkBuilder:
+        self._settings = replace(self._settings, target=replace(self._settings.target, **changes))
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class StagedRows:
+    """A staging table: `about` names job, operator, subtask and checkpoint."""
+
+    stage: str
+    about: str
+
+
+def staged_rows(url: str, table: str) -> Iterator[StagedRows]:
+    """Staging tables beside a table, those of running jobs too. Of a job that never comes back they can be looked at,
+    inserted by hand, or dropped.
+    """
+    session = Session(Target(url, table))
+    try:
+        for stage, _, _, about in session.stages():
+            yield StagedRows(stage, about)
+    finally:
+        session.close()
+
+
+def _at_least_1(method: str, value: int) -> int:
+    if value < 1:
+        raise ConfigurationError(f"{method}() needs at least 1, got {value}")
+    return value
