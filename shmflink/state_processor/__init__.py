@@ -11,8 +11,20 @@
 Stands on `checkpoint`, `state` and `operators`; knows no cluster.
 """
 
+from shmflink.state_processor.bootstrap import (
+    KeyedStateBootstrapFunction,
+    OperatorTransformation,
+    StateBootstrapTransformation,
+)
 from shmflink.state_processor.operator_identifier import OperatorIdentifier
 from shmflink.state_processor.savepoint_reader import SavepointReader
 from shmflink.state_processor.savepoint_writer import SavepointWriter
 
-__all__ = ["OperatorIdentifier", "SavepointReader", "SavepointWriter"]
+__all__ = [
+    "KeyedStateBootstrapFunction",
+    "OperatorIdentifier",
+    "OperatorTransformation",
+    "SavepointReader",
+    "SavepointWriter",
+    "StateBootstrapTransformation",
+]

@@ -19,7 +19,7 @@ from shmflink.state.descriptors import StateDescriptor
 from shmflink.state.snapshots import KEY_GROUP
 from shmflink.state.sorted_batches import in_order_of_groups
 
-__all__ = ["encoded_state"]
+__all__ = ["encoded_state", "key_array"]
 
 _COLLECTIONS: Final = ("list", "map")
 
@@ -43,7 +43,7 @@ def encoded_state(
     form = StateForm.of(descriptor)
     assert form.shape is not None
     where = f"state '{descriptor.name}', column"
-    keys = _keys(table, key_names)
+    keys = key_array([_one(table, name) for name in key_names])
     if _is_one_row_each(form.kind, table, value_names):
         keys, values = _grouped(form, table, keys, value_names, where)
     else:
@@ -55,6 +55,14 @@ def encoded_state(
     if form.has_ttl:
         columns["ttl"] = _stamps(form.kind, values, now_ms)
     return list(_batches(form, form.shape, keys, columns, max_parallelism))
+
+
+def key_array(arrays: Sequence[pa.Array]) -> pa.Array:
+    """Keys as the job's key_by makes them: the values of one column, tuples of several."""
+    columns = [key_column(array) for array in arrays]
+    if len(columns) == 1:
+        return columns[0]
+    return encode_keys(list(zip(*map(key_values, columns), strict=True)))
 
 
 def _batches(
@@ -83,14 +91,6 @@ def _value_names(table: pa.Table, keys: list[str], value: str | Sequence[str] | 
 def _one(table: pa.Table, name: str) -> pa.Array:
     column = table.column(name).combine_chunks()
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-
-
-def _keys(table: pa.Table, names: list[str]) -> pa.Array:
-    """As the job's key_by makes them: the values of one column, tuples of several."""
-    columns = [key_column(_one(table, name)) for name in names]
-    if len(columns) == 1:
-        return columns[0]
-    return encode_keys(list(zip(*map(key_values, columns), strict=True)))
 
 
 def _is_one_row_each(kind: str, table: pa.Table, names: list[str]) -> bool:

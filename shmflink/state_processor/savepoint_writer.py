@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -16,11 +16,14 @@ from shmflink.checkpoint.reading import checkpoint_directory, load_manifest, rea
 from shmflink.checkpoint.state_files import StateFileWriter
 from shmflink.checkpoint.storage import write_manifest
 from shmflink.core.clock import SYSTEM_CLOCK, Clock
+from shmflink.core.codec import loads_value
 from shmflink.core.ids import JobId
 from shmflink.core.key_groups import MAX_PARALLELISM_MAX, range_of
 from shmflink.errors import CheckpointError, UsageError
-from shmflink.state.descriptors import MapStateDescriptor, StateDescriptor
+from shmflink.state.descriptors import ListStateDescriptor, MapStateDescriptor, StateDescriptor
+from shmflink.state.operator_state import OperatorStatePart, Redistribution
 from shmflink.state.snapshots import rows_of
+from shmflink.state_processor.bootstrap import StateBootstrapTransformation, as_table
 from shmflink.state_processor.encoding import encoded_state
 from shmflink.state_processor.operator_identifier import OperatorIdentifier
 
@@ -58,6 +61,7 @@ class _Operator:
     kept: OperatorState | None = None
     keyed: dict[str, list[pa.RecordBatch]] = field(default_factory=dict)
     broadcast: dict[str, dict[Any, Any]] = field(default_factory=dict)
+    lists: dict[str, OperatorStatePart] = field(default_factory=dict)
     removed: set[str] = field(default_factory=set)
 
     def keyed_names(self) -> set[str]:
@@ -129,7 +133,40 @@ class SavepointWriter:
             )
         now_ms = self._clock.processing_time_ms()
         groups = target.kept.max_parallelism if target.kept is not None else self._max_parallelism
-        target.keyed[descriptor.name] = encoded_state(descriptor, _as_table(table), key, value, groups, now_ms)
+        target.keyed[descriptor.name] = encoded_state(descriptor, as_table(table), key, value, groups, now_ms)
+        return self
+
+    def with_operator(
+        self, operator: OperatorIdentifier | str, transformation: StateBootstrapTransformation
+    ) -> SavepointWriter:
+        """Gives an operator the states, and timers, that a function makes of the rows of a table; it runs at once.
+
+        Raises:
+            UsageError: the operator has one of these states already.
+            UserFunctionError: the function failed.
+        """
+        target = self._operator(operator)
+        groups = target.kept.max_parallelism if target.kept is not None else self._max_parallelism
+        made = {
+            snapshot.name: list(snapshot.batches())
+            for snapshot in transformation.run(str(target.identifier), groups, self._clock)
+        }
+        made = {name: batches for name, batches in made.items() if batches}
+        twice = sorted(set(made) & target.keyed_names())
+        if twice:
+            raise UsageError(
+                f"operator with {target.identifier} has keyed states {twice} already: remove_state() first"
+            )
+        target.keyed.update(made)
+        return self
+
+    def with_list_state(
+        self, operator: OperatorIdentifier | str, descriptor: ListStateDescriptor, elements: Iterable[Any]
+    ) -> SavepointWriter:
+        """Gives an operator a list state without key, whose elements are dealt out among its subtasks."""
+        target = self._operator(operator)
+        part = OperatorStatePart(Redistribution.SPLIT_DISTRIBUTE, list(elements), repr(descriptor.type_info))
+        target.lists[descriptor.name] = part
         return self
 
     def with_broadcast_state(
@@ -214,6 +251,8 @@ class SavepointWriter:
                 file = writer.write_keyed(identifier.operator_id, number, _Part(name, batches, groups), False)
                 handle = KeyedStateHandle(name, groups.start, groups.stop - 1, (file,))
                 subtasks[number] = replace(subtask, keyed=(*subtask.keyed, handle))
+        if operator.lists:
+            subtasks[0] = self._with_lists(writer, operator, subtasks[0])
         if operator.broadcast:
             subtasks = [
                 replace(
@@ -230,6 +269,19 @@ class SavepointWriter:
             subtasks=tuple(subtasks),
             coordinator=coordinator,
         )
+
+    def _with_lists(
+        self, writer: StateFileWriter, operator: _Operator, subtask: OperatorSubtaskState
+    ) -> OperatorSubtaskState:
+        """The first subtask holds new elements beside its own; a restore deals all of them out."""
+        kept = operator.kept
+        before = None if kept is None else kept.subtasks[0].operator_state
+        states = {} if before is None else dict(loads_value(memoryview(read_file(self._directory, before))))
+        for name, part in operator.lists.items():
+            own = states[name].elements if name in states else []
+            states[name] = replace(part, elements=[*own, *part.elements])
+        file = writer.write_value(operator.identifier.operator_id, 0, "operator", states)
+        return replace(subtask, operator_state=file)
 
     def _new_operator(self, operator: _Operator) -> OperatorState:
         """As many subtasks as its rows fill: each is read by those alone that take over its key groups."""
@@ -290,12 +342,3 @@ class SavepointWriter:
 
 def _identifier(operator: OperatorIdentifier | str) -> OperatorIdentifier:
     return OperatorIdentifier.for_uid(operator) if isinstance(operator, str) else operator
-
-
-def _as_table(data: Any) -> pa.Table:
-    if isinstance(data, pa.Table):
-        return data
-    try:
-        return pa.table(data)
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"a table with Arrow columns was expected, got {type(data).__name__}: {error}") from None

@@ -25,9 +25,16 @@ from shmflink.datastream.state import (
     StateTtlConfig,
     ValueStateDescriptor,
 )
-from shmflink.errors import CheckpointError, TypeMismatchError, UsageError
+from shmflink.errors import CheckpointError, TypeMismatchError, UsageError, UserFunctionError
 from shmflink.state.backend import HeapKeyedStateBackend
-from shmflink.state_processor import OperatorIdentifier, SavepointReader, SavepointWriter, savepoint_writer
+from shmflink.state_processor import (
+    KeyedStateBootstrapFunction,
+    OperatorIdentifier,
+    OperatorTransformation,
+    SavepointReader,
+    SavepointWriter,
+    savepoint_writer,
+)
 from shmflink.testing import ManualClock
 
 GROUPS = 32
@@ -285,3 +292,60 @@ def test_nothing_is_written_over_or_left_behind(tmp_path: Path) -> None:
     damaged.write_bytes(damaged.read_bytes().replace(b'"inline": "QVJ', b'"inline": "QVK'))
     with pytest.raises(CheckpointError, match="damaged"):
         SavepointWriter.from_existing_savepoint(path)
+
+
+class Folding(KeyedStateBootstrapFunction):
+    """Several rows into one entry, and a timer for each key."""
+
+    def open(self, runtime_context: Any) -> None:
+        self.total = runtime_context.get_state(TOTAL)
+
+    def process_element(self, value: Any, ctx: Any) -> None:
+        if value.n < 0:
+            raise ValueError("negative")
+        self.total.update((self.total.value() or 0) + value.n)
+        ctx.timer_service().register_event_time_timer(ctx.timestamp() + 10)
+
+
+@pytest.mark.parametrize("by", ["column", "function"])
+def test_a_function_folds_rows_and_sets_timers(tmp_path: Path, by: str) -> None:
+    table = pa.table({"k": ["a", "b", "a"], "n": [1, 2, 3], "t": pa.array([5, 6, 7], pa.timestamp("ms"))})
+    rows = OperatorTransformation.bootstrap_with(table).assign_timestamps("t")
+    keyed = rows.key_by("k") if by == "column" else rows.key_by(lambda row: row.k)
+    path = writer().with_operator("op", keyed.transform(Folding())).write(str(tmp_path / "sp"))
+    assert entries(path, "op", TOTAL) == of(["a", "b"], [4, 2])
+    timers = SavepointReader.read(path).read_keyed_state("op", "_event_timers").to_pylist()
+    assert sorted((timer["key"], timer["timestamp"]) for timer in timers) == [("a", 15), ("a", 17), ("b", 16)]
+
+
+def test_what_a_function_cannot_do_is_said() -> None:
+    rows = OperatorTransformation.bootstrap_with(pa.table({"k": ["a"], "n": [-1], "t": [0]}))
+    for wrong in (
+        lambda: rows.key_by("x"),
+        lambda: rows.key_by(),
+        lambda: rows.transform(Folding()),
+        lambda: rows.key_by("k").transform(len),
+        lambda: rows.assign_timestamps("x"),
+    ):
+        with pytest.raises(UsageError):
+            wrong()
+    with pytest.raises(UserFunctionError, match="negative"):
+        writer().with_operator("op", rows.key_by("k").transform(Folding()))
+    good = OperatorTransformation.bootstrap_with(pa.table({"k": ["a"], "n": [1], "t": [0]}))
+    made = good.assign_timestamps("t").key_by("k").transform(Folding())
+    once = writer().with_operator("op", made)
+    with pytest.raises(UsageError, match="already"):
+        once.with_operator("op", made)
+
+
+def test_list_state_without_key_is_dealt_out(tmp_path: Path) -> None:
+    offsets = ListStateDescriptor("offsets", Types.LONG())
+    path = writer().with_list_state("op", offsets, range(5)).write(str(tmp_path / "first"))
+    path = SavepointWriter.from_existing_savepoint(path).with_list_state("op", offsets, [5]).write(str(tmp_path / "sp"))
+    assert SavepointReader.read(path).read_list_state("op", "offsets") == [0, 1, 2, 3, 4, 5]
+    manifest, operator_id = open_checkpoint(path), OperatorIdentifier.for_uid("op").operator_id
+    dealt = [
+        restored_state(manifest, path, operator_id, i, 2, range_of(i, GROUPS, 2), GROUPS).operator_state["offsets"]
+        for i in range(2)
+    ]
+    assert [part.elements for part in dealt] == [[0, 2, 4], [1, 3, 5]]
