@@ -3,26 +3,100 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Final
 
 from shmflink.connectors.base import Split, SplitEnumerator
+from shmflink.core.codec import dumps_value, loads_value
 
-__all__ = ["SplitQueue", "even_ranges"]
+__all__ = ["PackedSplits", "SplitQueue", "WaitingSplits", "even_ranges"]
+
+_BLOCK_SPLITS: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class PackedSplits:
+    """Waiting splits in a snapshot; iterating gives them in order. Most of them are pickled already, in blocks."""
+
+    first: tuple[Split, ...]
+    blocks: tuple[bytes, ...]
+    last: tuple[Split, ...]
+
+    def __iter__(self) -> Iterator[Split]:
+        return chain(self.first, chain.from_iterable(map(loads_value, self.blocks)), self.last)
+
+    def __len__(self) -> int:
+        return len(self.first) + len(self.blocks) * _BLOCK_SPLITS + len(self.last)
+
+
+@dataclass(slots=True)
+class _Block:
+    """_BLOCK_SPLITS of them, and the same pickled once a snapshot has asked."""
+
+    splits: Sequence[Split]
+    packed: bytes = b""
+
+
+class WaitingSplits:
+    """A queue whose snapshot costs what has changed.
+
+    Pickling 100 k splits of files for every checkpoint would hold the JobManager up for most of a second each time:
+    they are pickled in blocks, each of them once.
+    """
+
+    def __init__(self, splits: Iterable[Split] = ()) -> None:
+        self._first: deque[Split] = deque()
+        self._blocks: deque[_Block] = deque()
+        self._last: list[Split] = []
+        for split in splits:
+            self.append(split)
+
+    def __len__(self) -> int:
+        return len(self._first) + len(self._blocks) * _BLOCK_SPLITS + len(self._last)
+
+    def append(self, split: Split) -> None:
+        """Behind all others."""
+        self._last.append(split)
+        if len(self._last) == _BLOCK_SPLITS:
+            self._blocks.append(_Block(self._last))
+            self._last = []
+
+    def put_back(self, splits: Sequence[Split]) -> None:
+        """Before all others, in their order."""
+        self._first.extendleft(reversed(splits))
+
+    def take(self) -> Split | None:
+        """The first; None where there is none."""
+        if not self._first:
+            if self._blocks:
+                self._first.extend(self._blocks.popleft().splits)
+            else:
+                self._first.extend(self._last)
+                self._last = []
+        return self._first.popleft() if self._first else None
+
+    def pack(self) -> PackedSplits:
+        """All of them, for the constructor."""
+        for block in self._blocks:
+            block.packed = block.packed or dumps_value(tuple(block.splits))
+        return PackedSplits(tuple(self._first), tuple(block.packed for block in self._blocks), tuple(self._last))
 
 
 class SplitQueue(SplitEnumerator):
-    """Splits that are all known at the start. Its snapshot is the tuple of those still waiting."""
+    """Splits that are all known at the start. Its snapshot iterates over those still waiting."""
 
     def __init__(self, splits: Iterable[Split]) -> None:
-        self._waiting = deque(splits)
-        self._size = sum(split.size for split in self._waiting)
+        held = list(splits)
+        self._waiting = WaitingSplits(held)
+        self._size = sum(split.size for split in held)
         self._size_handed_out = 0
 
     def next_split(self, subtask: int) -> Split | None:
-        if not self._waiting:
-            return None
-        split = self._waiting.popleft()
-        self._size_handed_out += split.size
+        split = self._waiting.take()
+        if split is not None:
+            self._size_handed_out += split.size
         return split
 
     @property
@@ -35,11 +109,11 @@ class SplitQueue(SplitEnumerator):
 
     def add_splits_back(self, splits: Sequence[Split]) -> None:
         """Puts them in front, in their order: they were handed out before what still waits."""
-        self._waiting.extendleft(reversed(splits))
+        self._waiting.put_back(splits)
         self._size_handed_out -= sum(split.size for split in splits)
 
-    def snapshot(self) -> tuple[Split, ...]:
-        return tuple(self._waiting)
+    def snapshot(self) -> PackedSplits:
+        return self._waiting.pack()
 
 
 def even_ranges(start: int, stop: int, parts: int) -> list[tuple[int, int]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -12,6 +11,7 @@ from typing import Final
 from shmflink.connectors.base import Split, SplitEnumerator
 from shmflink.connectors.file_system.file_systems import FileInfo
 from shmflink.connectors.file_system.listing import is_in_progress, natural_key
+from shmflink.connectors.split_queue import PackedSplits, WaitingSplits
 
 __all__ = ["DiscoveryState", "FileDiscovery", "SeenFiles", "new_files"]
 
@@ -60,7 +60,7 @@ def new_files(found: Sequence[FileInfo], seen: SeenFiles, *, is_watching: bool) 
 class DiscoveryState:
     """What a `FileDiscovery` goes on from. `is_listed`: it has looked at least once."""
 
-    waiting: tuple[Split, ...]
+    waiting: PackedSplits
     seen: bytes
     next_number: int
     is_listed: bool = False
@@ -84,10 +84,11 @@ class FileDiscovery(SplitEnumerator):
         self._find = find
         self._cut = cut
         self._interval_ms = interval_ms
-        self._waiting: deque[Split] = deque(() if state is None else state.waiting)
+        held = [] if state is None else list(state.waiting)
+        self._waiting = WaitingSplits(held)
         self._seen = SeenFiles(b"" if state is None else state.seen)
         self._next_number = 0 if state is None else state.next_number
-        self._size = sum(split.size for split in self._waiting)
+        self._size = sum(split.size for split in held)
         self._size_handed_out = 0
         self._is_listed = state is not None and state.is_listed
         self._lock = threading.Lock()
@@ -101,10 +102,9 @@ class FileDiscovery(SplitEnumerator):
             self._thread = threading.Thread(target=self._look, name="file discovery", daemon=True)
             self._thread.start()
         self._take_listing()
-        if not self._waiting:
-            return None
-        split = self._waiting.popleft()
-        self._size_handed_out += split.size
+        split = self._waiting.take()
+        if split is not None:
+            self._size_handed_out += split.size
         return split
 
     @property
@@ -117,11 +117,11 @@ class FileDiscovery(SplitEnumerator):
         return (self._size_handed_out, self._size) if is_known else None
 
     def add_splits_back(self, splits: Sequence[Split]) -> None:
-        self._waiting.extendleft(reversed(splits))
+        self._waiting.put_back(splits)
         self._size_handed_out -= sum(split.size for split in splits)
 
     def snapshot(self) -> DiscoveryState:
-        return DiscoveryState(tuple(self._waiting), self._seen.pack(), self._next_number, self._is_listed)
+        return DiscoveryState(self._waiting.pack(), self._seen.pack(), self._next_number, self._is_listed)
 
     def close(self) -> None:
         """Ends the thread; it is not waited for, because a listing may take its time."""

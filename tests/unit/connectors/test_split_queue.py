@@ -4,6 +4,7 @@ import pytest
 
 from shmflink.connectors.base import Split
 from shmflink.connectors.split_queue import SplitQueue, even_ranges
+from shmflink.core.codec import dumps_value, loads_value
 
 SPLITS = [Split(str(number), number) for number in range(3)]
 
@@ -19,8 +20,25 @@ def test_splits_of_a_failed_reader_come_first_again() -> None:
     queue = SplitQueue(SPLITS)
     taken = [queue.next_split(0), queue.next_split(0)]
     queue.add_splits_back([split for split in taken if split])
-    assert queue.snapshot() == tuple(SPLITS)
+    assert list(queue.snapshot()) == SPLITS
     assert not queue.is_exhausted
+
+
+def test_a_snapshot_of_many_is_pickled_once() -> None:
+    """What does not change between two checkpoints is not looked at again."""
+    queue = SplitQueue(Split(str(number), number, 1) for number in range(5000))
+    first = queue.snapshot()
+    taken = [queue.next_split(0) for _ in range(1500)]
+    second = queue.snapshot()
+    assert [split.payload for split in second] == list(range(1500, 5000))
+    assert (len(first), len(second)) == (5000, 3500)
+    assert all(one is other for one, other in zip(first.blocks[2:], second.blocks, strict=True))
+    assert second.blocks
+    queue.add_splits_back([split for split in taken[1000:] if split is not None])
+    again = SplitQueue(loads_value(dumps_value(queue.snapshot())))
+    assert again.progress == (0, 4000)
+    assert [again.next_split(0) for _ in range(4000)] == [Split(str(number), number, 1) for number in range(1000, 5000)]
+    assert again.is_exhausted
 
 
 @pytest.mark.parametrize(

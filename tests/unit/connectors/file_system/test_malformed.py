@@ -82,6 +82,7 @@ def test_the_job_fails_with_the_place_and_the_reason(driver: Any, path: Path) ->
 
 @pytest.mark.usefixtures("block_bytes")
 def test_skipped_rows_are_counted(driver: Any, path: Path) -> None:
+    """[S5] Exactly as many as there are."""
     context = driver.context()
     rows, bad = read(source_of(path, on_error="skip"), context)
     assert [row["id"] for row in rows] == [*range(20), 9]
@@ -91,6 +92,7 @@ def test_skipped_rows_are_counted(driver: Any, path: Path) -> None:
 
 @pytest.mark.usefixtures("block_bytes")
 def test_a_side_output_has_the_rows_and_the_reasons(driver: Any, path: Path) -> None:
+    """[S5] File, line, byte, text and reason of each."""
     context = driver.context()
     rows, bad = read(source_of(path, on_error="side_output"), context)
     assert [row["id"] for row in rows] == [*range(20), 9]

@@ -87,6 +87,7 @@ def test_a_file_that_is_not_parquet_is_found_where_the_program_runs(tmp_path: Pa
 
 
 def test_a_truncated_file_names_itself(driver: Any, numbers: Path) -> None:
+    """[S4] A footer that is gone."""
     files = source(numbers)
     numbers.write_bytes(numbers.read_bytes()[:-100])
     with pytest.raises(DataFormatError, match=re.escape(f"{numbers}: not a readable Parquet file")):
@@ -94,6 +95,7 @@ def test_a_truncated_file_names_itself(driver: Any, numbers: Path) -> None:
 
 
 def test_a_corrupt_page_names_its_file(driver: Any, numbers: Path) -> None:
+    """[S4] Bytes within a page."""
     files = source(numbers)
     data = bytearray(numbers.read_bytes())
     data[4:400] = b"\xff" * 396

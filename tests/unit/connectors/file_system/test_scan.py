@@ -144,7 +144,7 @@ def test_a_reader_goes_on_from_its_snapshot(driver: Any, tmp_path: Path, suffix:
         write(tmp_path / f"{name}.{suffix}", {"n": [1] * 15_000 + [2] * 15_000, "s": [name] * 30_000})
     make = {"parquet": FileSource.parquet, "orc": FileSource.orc}.get(suffix, FileSource.ipc)
     source = make(tmp_path, columns=["s", "row_number"], metadata=["row_number"])
-    splits = source.create_enumerator(1).snapshot()
+    splits = list(source.create_enumerator(1).snapshot())
     assert len(splits) == 1
     everything = driver.read_split(source, splits[0])
     reader = source.create_reader(driver.context())

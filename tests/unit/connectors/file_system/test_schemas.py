@@ -41,6 +41,7 @@ def test_one_schema_in_any_order() -> None:
 
 
 def test_strict_names_both_files_the_column_and_both_types() -> None:
+    """[S6] A schema that changes: the error shows what differs."""
     wider = pa.schema([("a", I64), ("b", TEXT)])
     with pytest.raises(
         DataFormatError, match=r"column 'a' is int32 in /1 and int64 in /2; give schema=, or schema_merg"

@@ -126,6 +126,7 @@ def test_zstd_and_concatenated_gzip(driver: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz"])
 def test_a_broken_compressed_file_names_itself(driver: Any, tmp_path: Path, suffix: str) -> None:
+    """[S1] Cut short within its compressed data."""
     compress = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}[suffix]
     path = tmp_path / f"in.txt{suffix}"
     path.write_bytes(compress(bytes(range(256)) * 100)[:-20])
