@@ -153,8 +153,7 @@ class KeyedOperator(RecordOperator):
             return
         for piece in slices_of(batch):
             yield from self._run_piece(piece, decode_keys(piece.keys), input_index)
-            self._backend.tidy()
-            self._timers.tidy()
+            self._tidy()
 
     def process_control(self, element: ControlElement) -> Iterator[Element | SideOutput]:
         if isinstance(element, Watermark):
@@ -162,7 +161,13 @@ class KeyedOperator(RecordOperator):
                 yield from self._all_keys()
             yield from self._timers.advance_watermark(element.timestamp_ms)
             yield from self._outputs.take()
+            self._tidy()
         yield element
+
+    def _tidy(self) -> None:
+        """What snapshots left behind."""
+        self._backend.tidy()
+        self._timers.tidy()
 
     def finish(self) -> Outputs:
         if self._sort is not None:

@@ -13,7 +13,10 @@ __all__ = ["key_of_hashable", "keys_of_hashables"]
 
 def keys_of_hashables(hashables: Iterable[Any]) -> list[Any]:
     """The user's keys, in order."""
-    return [key_of_hashable(value) if type(value) is tuple else value for value in hashables]
+    values = list(hashables)
+    if tuple not in set(map(type, values)):
+        return values
+    return [key_of_hashable(value) if type(value) is tuple else value for value in values]
 
 
 def key_of_hashable(hashable: Any) -> Any:

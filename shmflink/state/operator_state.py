@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from shmflink.errors import TypeMismatchError
+from shmflink.errors import StateMismatchError, TypeMismatchError
 from shmflink.state.descriptors import ListStateDescriptor
 from shmflink.state.isolation import isolated
 
@@ -100,9 +100,11 @@ class OperatorStateStore:
         wanted = OperatorStatePart(redistribution, [], repr(descriptor.type_info))
         part = self._parts.setdefault(descriptor.name, wanted)
         if (part.redistribution, part.type_text) != (wanted.redistribution, wanted.type_text):
-            raise TypeMismatchError(
+            kind, was = (StateMismatchError, "was saved as") if self.is_restored else (TypeMismatchError, "is")
+            raise kind(
                 f"the operator state '{descriptor.name}' is asked for as {redistribution.value} list of "
-                f"{wanted.type_text}, but it is a {part.redistribution.value} list of {part.type_text}"
+                f"{wanted.type_text}, but it {was} a {part.redistribution.value} list of {part.type_text}: give the "
+                "new state another name"
             )
         return OperatorListState(part.elements)
 

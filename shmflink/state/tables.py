@@ -201,13 +201,16 @@ class StateTable:
         self._seen = len(self.live)
 
     def _cut(self, *, is_kept: bool) -> None:
-        """The live layer joins those below; `is_kept`: among the changes, so that it cannot be the base."""
+        """The live layer joins those below; `is_kept`: it is among the changes.
+
+        Where it is the base, too, the changes are more than half of everything, and never written by themselves.
+        """
         if not self.live:
             return
         layer, self.live, self._seen = self.live, {}, 0
         if is_kept:
             self._changes.insert(0, layer)
-        self.below = (layer, *self.below) if self.below or not is_kept else (layer, {})
+        self.below = (layer, *self.below)
         if len(self.below) > _LAYERS_MAX:
             self._compact()
 
