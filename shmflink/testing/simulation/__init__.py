@@ -1,6 +1,6 @@
 """Deterministic simulation: a whole job in one thread, with every delay, order and crash chosen by a seed.
 
-Tasks, gates' alignment, chains, sinks, the checkpoint writer, the checkpoint coordinator, enumerators and what is restored are the
+Tasks, barrier alignment, chains, sinks, the checkpoint writer and coordinator, enumerators and what is restored are the
 real ones. Channels, clock, disk, messages and processes are not. Imports everything below `testing`.
 """
 

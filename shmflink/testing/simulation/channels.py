@@ -1,4 +1,4 @@
-"""Channels whose deliveries the schedule chooses: what was sent, and the credits that come back, are under way until then.
+"""Channels whose deliveries the schedule chooses: elements and credits are under way until then.
 
 Order is kept within a channel, and only there. What channels promise is checked here: order of control elements,
 nothing behind the end, watermarks that do not go back, credits that are neither lost nor made.

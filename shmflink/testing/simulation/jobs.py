@@ -94,7 +94,7 @@ class _Builder:
 
 def _counts(sources: int, times: int = 1) -> Counter[Any]:
     rows = [(s, n % _KEYS, n // _KEYS + 1) for s in range(sources) for n in range(_ROWS)]
-    return Counter({row: times for row in rows})
+    return Counter(dict.fromkeys(rows, times))
 
 
 def _source(first: int, sources: int, pauses: int = 0) -> SimulatedSource:
@@ -142,9 +142,7 @@ def _windows(b: _Builder, parallelism: int) -> list[Transformation]:
 
 
 def _windows_expected() -> Counter[Any]:
-    windows = Counter(
-        (n * 1000 - n * 1000 % _WINDOW_MS, n % _KEYS) for _ in range(2) for n in range(_ROWS)
-    )
+    windows = Counter((n * 1000 - n * 1000 % _WINDOW_MS, n % _KEYS) for _ in range(2) for n in range(_ROWS))
     return Counter((window, key, count) for (window, key), count in windows.items())
 
 

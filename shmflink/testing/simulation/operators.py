@@ -22,7 +22,6 @@ from shmflink.connectors.base import (
     Split,
     SplitEnumerator,
 )
-from shmflink.connectors.split_queue import SplitQueue
 from shmflink.connectors.split_reader import SplitCursor, SplitReader
 from shmflink.core.batch import Batch
 from shmflink.core.elements import MIN_TIMESTAMP_MS, Barrier, ControlElement, Element, Watermark
@@ -56,10 +55,30 @@ class SimulatedSource(Source):
 
     def create_enumerator(self, parallelism: int, state: Any = None) -> SplitEnumerator:
         sources = range(self._first, self._first + self._sources)
-        return SplitQueue(state if state is not None else (Split(str(i), (i, 0)) for i in sources))
+        return _Queue(state if state is not None else [Split(str(i), (i, 0)) for i in sources])
 
     def create_reader(self, context: OperatorContext) -> SourceReader:
         return SplitReader(lambda split: _Rows(split, self._rows, self._keys, self._pauses))
+
+
+class _Queue(SplitEnumerator):
+    """Hands out splits in their order."""
+
+    def __init__(self, splits: Sequence[Split]) -> None:
+        self._waiting = list(splits)
+
+    def next_split(self, subtask: int) -> Split | None:
+        return self._waiting.pop(0) if self._waiting else None
+
+    @property
+    def is_exhausted(self) -> bool:
+        return not self._waiting
+
+    def add_splits_back(self, splits: Sequence[Split]) -> None:
+        self._waiting[:0] = splits
+
+    def snapshot(self) -> list[Split]:
+        return list(self._waiting)
 
 
 class _Rows(SplitCursor):

@@ -8,6 +8,7 @@ from bisect import bisect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import accumulate
 from typing import Final
 from unittest import mock
@@ -22,7 +23,7 @@ from shmflink.testing.simulation.channels import SimulatedEdges
 from shmflink.testing.simulation.jobmanager import CheckpointStore, SimulatedJobManager
 from shmflink.testing.simulation.jobs import JOBS, job_graph
 from shmflink.testing.simulation.taskmanager import SimulatedOutbox, SimulatedSlot, SimulatedTaskManager
-from shmflink.testing.simulation.world import Violation, World, enter_world
+from shmflink.testing.simulation.world import ViolationError, World, enter_world
 
 __all__ = ["STEPS_MAX", "Outcome", "Plan", "Schedule", "run_schedule"]
 
@@ -131,7 +132,7 @@ class Schedule:
             while not self._is_finished():
                 self._step()
             self._check_output()
-        except Violation as violation:
+        except ViolationError as violation:
             self.outcome.violation = str(violation)
         except AssertionError as error:
             self.outcome.violation = f"an assertion failed: {error}"
@@ -143,7 +144,7 @@ class Schedule:
     def _is_finished(self) -> bool:
         """The job's end; where an attempt is over and has not come to it, another begins."""
         if self._world.violations:
-            raise Violation(self._world.violations[0])
+            raise ViolationError(self._world.violations[0])
         if not self._may_be_over:
             return False
         self._may_be_over = False
@@ -200,7 +201,7 @@ class Schedule:
 
     def _stuck(self, what: str) -> None:
         states = {str(k): v.value for tm in self._taskmanagers.values() for k, v in tm.states().items()}
-        raise Violation(f"the job {what}: {states}")
+        raise ViolationError(f"the job {what}: {states}")
 
     # --- attempts ---
 
@@ -261,11 +262,11 @@ class Schedule:
             actors.append((f"credit {channel.name}", channel.give_back))
         for number, tm in self._taskmanagers.items():
             for slot_number, slot in tm.slots.items():
-                actors.append((f"slot {slot_number}", lambda tm=tm, slot=slot: tm.is_alive and slot.step(rng)))
-                actors.append((f"committer {slot_number}", lambda tm=tm, slot=slot: tm.is_alive and _commit(slot)))
-            actors.append((f"writer {number}", lambda tm=tm: tm.is_alive and tm.writer.step()))
-            actors.append((f"to TaskManager {number}", lambda tm=tm: self._deliver_down(tm)))
-            actors.append((f"from TaskManager {number}", lambda n=number, tm=tm: self._deliver_up(n, tm)))
+                actors.append((f"slot {slot_number}", partial(_run_slot, tm, slot, rng)))
+                actors.append((f"committer {slot_number}", partial(_run_committer, tm, slot)))
+            actors.append((f"writer {number}", partial(_run_writer, tm)))
+            actors.append((f"to TaskManager {number}", partial(self._deliver_down, tm)))
+            actors.append((f"from TaskManager {number}", partial(self._deliver_up, number, tm)))
         actors += [
             ("tick", lambda: self._jobmanager.tick()),
             ("metadata", self._write_metadata),
@@ -374,7 +375,7 @@ class Schedule:
         self._edges.check()
         left = [name for name, channel in self._edges.channels.items() if channel.queue]
         if left:
-            raise Violation(f"elements that nobody has read: {left}")
+            raise ViolationError(f"elements that nobody has read: {left}")
 
     def _check_output(self) -> None:
         expected, visible = JOBS[self.plan.job].expected, self._world.visible_rows()
@@ -383,14 +384,26 @@ class Schedule:
         else:
             lost, more = expected - visible, type(expected)()
         if lost or more:
-            raise Violation(f"lost {dict(lost)}, too many {dict(more)}")
+            raise ViolationError(f"lost {dict(lost)}, too many {dict(more)}")
         if self._world.staged:
-            raise Violation(f"staged and left: {list(self._world.staged)}")
+            raise ViolationError(f"staged and left: {list(self._world.staged)}")
 
     def _note(self, text: str) -> None:
         self.outcome.digest = zlib.crc32(text.encode(), self.outcome.digest)
         if self._traces:
             self.outcome.trace.append(f"{self.outcome.steps:6} {self._clock.monotonic_ns() // 1000:8} us  {text}")
+
+
+def _run_slot(taskmanager: SimulatedTaskManager, slot: SimulatedSlot, rng: random.Random) -> object:
+    return taskmanager.is_alive and slot.step(rng)
+
+
+def _run_committer(taskmanager: SimulatedTaskManager, slot: SimulatedSlot) -> object:
+    return taskmanager.is_alive and _commit(slot)
+
+
+def _run_writer(taskmanager: SimulatedTaskManager) -> object:
+    return taskmanager.is_alive and taskmanager.writer.step()
 
 
 def _commit(slot: SimulatedSlot) -> bool:

@@ -1,12 +1,11 @@
-"""A TaskManager without processes and threads: real tasks, their listener and checkpoint writer; the schedule says who is
-next.
-"""
+"""A TaskManager without processes and threads: real tasks, listener and checkpoint writer. The schedule says who runs."""
 
 from __future__ import annotations
 
 import random
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from shmflink.checkpoint.settings import CheckpointSettings
@@ -19,7 +18,6 @@ from shmflink.rpc.messages import (
     AssignSplit,
     CancelTasks,
     CheckpointAborted,
-    CheckpointAcknowledged,
     CheckpointCompleted,
     DrainSources,
     TriggerCheckpoint,
@@ -88,6 +86,11 @@ class SimulatedSlot:
     def _wake_tasks(self) -> None:
         for task in self.running():
             task.wake()
+
+    def tell(self, action: Callable[[Task], None]) -> None:
+        """To each task that runs."""
+        for task in self.running():
+            action(task)
 
     def running(self) -> list[Task]:
         return [task for task in self.tasks if not task.is_terminal]
@@ -210,7 +213,7 @@ class SimulatedTaskManager:
 
     def _tell(self, action: Callable[[Task], None]) -> None:
         for slot in self.slots.values():
-            slot.put(lambda slot=slot: [action(task) for task in slot.running()])  # type: ignore[misc]
+            slot.put(partial(slot.tell, action))
 
     def states(self) -> dict[SubtaskId, TaskState]:
         return {task.deployment.subtask: task.state for slot in self.slots.values() for task in slot.tasks}

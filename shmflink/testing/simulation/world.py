@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
-__all__ = ["CommittableId", "SimulatedFailure", "Violation", "World", "current_world", "enter_world"]
+__all__ = ["CommittableId", "SimulatedUserError", "ViolationError", "World", "current_world", "enter_world"]
 
 
-class Violation(AssertionError):
+class ViolationError(AssertionError):
     """The engine broke a promise."""
 
 
-class SimulatedFailure(Exception):
+class SimulatedUserError(Exception):
     """User code raises because the schedule wants it to."""
 
 
@@ -37,14 +37,14 @@ class World:
         self._may_fail = may_fail
 
     def may_fail(self, place: str) -> None:
-        """Raises SimulatedFailure where the schedule says so."""
+        """Raises SimulatedUserError where the schedule says so."""
         if self._may_fail(place):
-            raise SimulatedFailure(place)
+            raise SimulatedUserError(place)
 
     def violated(self, text: str) -> None:
         """Notes it, and stops the run."""
         self.violations.append(text)
-        raise Violation(text)
+        raise ViolationError(text)
 
     def stage(self, committable: CommittableId, rows: list[Any]) -> None:
         if committable in self.staged or committable in self.committed:
