@@ -224,7 +224,7 @@ class TaskManagers:
         age_ms = (now - taskmanager.forked_ns) // 1_000_000
         if taskmanager.pidfd >= 0 and not taskmanager.is_lost and age_ms > max(_START_MS, self.timeout_ms):
             taskmanager.kill(
-                f"was not ready {age_ms / 1000:.1f} s after it was forked, so it was killed. It was stopped (SIGSTOP), or "
+                f"was not ready {age_ms / 1000:.1f} s after its fork and was killed. It was stopped (SIGSTOP), or "
                 "the machine is overloaded or swapping"
             )
 

@@ -58,6 +58,9 @@ class OperatorContext:
     processing_time: ProcessingTimeService = field(default_factory=lambda: ProcessingTimeQueue().service(0))
     key_groups: range = range(0)
     restored: RestoredState = NOTHING_RESTORED
+    job_id: str = ""
+    epoch: int = 0
+    """Of the job's attempt; grows with every one, also over restarts of the JobManager: what fences zombies off."""
 
 
 @dataclass(frozen=True, slots=True)
