@@ -19,6 +19,9 @@ WEIGHTS: Final = {
     "taskmanager": 50,
     "twice": 10,
     "all-taskmanagers": 8,
+    "jobmanager": 12,
+    "both": 6,
+    "fork-server": 2,
     "stopped": 4,
     "stopped-shortly": 4,
 }

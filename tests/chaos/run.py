@@ -119,7 +119,11 @@ def undisturbed(job: Job, folder: Path) -> list[bytes]:
         RuntimeError: it failed.
     """
     folder.mkdir(parents=True)
-    settings = {"execution.checkpointing.interval": "1 s", "execution.checkpointing.dir": str(folder / "checkpoints")}
+    settings = {
+        "execution.checkpointing.interval": "1 s",
+        "execution.checkpointing.dir": str(folder / "checkpoints"),
+        "restart-strategy.type": "none",
+    }
     process = start(job, folder, 2, settings, None)
     if process.wait(timeout=300) != 0:
         raise RuntimeError(f"{job.name} fails without being disturbed: {folder / 'log'}")
