@@ -144,7 +144,8 @@ def _united(batches: list[pa.RecordBatch]) -> pa.Table:
     kinds: dict[str, set[pa.DataType]] = {}
     for batch in batches:
         for field in batch.schema:
-            kinds.setdefault(field.name, set()).add(field.type)
+            if field.type != pa.null():
+                kinds.setdefault(field.name, set()).add(field.type)
     mixed = {name for name, found in kinds.items() if len(found) > 1}
     tables = []
     for batch in batches:
@@ -168,10 +169,17 @@ def _common(name: str, column: pa.ChunkedArray, field: pa.Field) -> tuple[pa.Fie
 
 def _collapsed(table: pa.Table, entry: list[str]) -> pa.Table:
     """The last row of each entry, where it is not a deletion."""
+    if not entry:  # one entry alone: an aggregate without keys
+        last_row = table.slice(table.num_rows - 1)
+        return last_row.filter(_stays(last_row)).drop_columns([DELETED])
     numbered = table.select(entry).append_column(_ROW, pa.array(np.arange(table.num_rows)))
     last = numbered.group_by(entry, use_threads=False).aggregate([(_ROW, "max")])[f"{_ROW}_max"]
     table = table.take(last)
-    return table.filter(pc.invert(pc.fill_null(table[DELETED], False))).drop_columns([DELETED])
+    return table.filter(_stays(table)).drop_columns([DELETED])
+
+
+def _stays(table: pa.Table) -> pa.ChunkedArray:
+    return pc.invert(pc.fill_null(table[DELETED], False))
 
 
 def _by_key_group(table: pa.Table) -> pa.Table:
