@@ -65,7 +65,6 @@ def all_operators() -> set[type[Operator]]:
 
 def test_every_operator_has_snapshots_or_says_why_not() -> None:
     without = {kind.__name__ for kind in all_operators() if kind.snapshot_state is Operator.snapshot_state}
-    without -= {"GlobalAggregateOperator", "GlobalWindowAggregateOperator"}
     assert without == set(STATELESS), "give it snapshot_state, or say in STATELESS why it needs none"
 
 
