@@ -114,13 +114,14 @@ def _open(files: FileSystem, path: str, columns: list[str] | None) -> _FilePiece
         source.seek(0)
         begin: Callable[..., Any] = pa.ipc.open_file if is_file else pa.ipc.open_stream
         reader = begin(source)
+        names = reader.schema.names
         if columns is not None:
-            wanted = [index for index, name in enumerate(reader.schema.names) if name in columns]
+            wanted = [index for index, name in enumerate(names) if name in columns]
             source.seek(0)
             reader = begin(source, options=pa.ipc.IpcReadOptions(included_fields=wanted, use_threads=False))
         make = partial(_FilePieces if is_file else _StreamPieces, path, source)
         return make(reader)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         source.close()
         raise DataFormatError(f"{path}: not a readable Arrow IPC file or stream: {error}") from error
 

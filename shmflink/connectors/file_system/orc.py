@@ -72,10 +72,10 @@ class _Stripes(PieceFile):
         try:
             self._file = orc.ORCFile(self._source)
             self.schema = self._file.schema
-        except (pa.ArrowException, OSError) as error:
+            self.columns = self.schema.names
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             self._source.close()
             raise DataFormatError(f"{path}: not a readable ORC file: {error}") from error
-        self.columns = self.schema.names
         self.num_pieces = self._file.nstripes
         self.size = self._source.size()
 

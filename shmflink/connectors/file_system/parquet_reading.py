@@ -202,6 +202,9 @@ class _ArrowFile:
         try:
             self.schema = plain_schema(self._file.schema_arrow, part.path)
             self.groups = _groups_in(self._file.metadata, part)
+        except pa.ArrowInvalid as error:
+            self.close()
+            raise DataFormatError(f"{part.path}: not a readable Parquet file: {error}") from error
         except BaseException:
             self.close()
             raise
@@ -241,8 +244,10 @@ def _group_start(group: pq.RowGroupMetaData) -> int:
     column = group.column(0) if group.num_columns else None
     if column is None:
         return 4  # right after the magic bytes
-    starts = (column.dictionary_page_offset, column.data_page_offset)
-    return int(min(start for start in starts if start))
+    starts = [start for start in (column.dictionary_page_offset, column.data_page_offset) if start]
+    if not starts or min(starts) < 0:
+        raise pa.ArrowInvalid("the footer does not tell where a row group begins")
+    return int(min(starts))
 
 
 def _batch_shape(
