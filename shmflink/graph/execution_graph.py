@@ -117,6 +117,11 @@ class ExecutionGraph:
         """TaskManagers that hold at least one task's slot."""
         return taskmanager_of(self.slots - 1, self.slots_per_taskmanager) + 1
 
+    @property
+    def taskmanagers(self) -> tuple[int, ...]:
+        """Numbers of the TaskManagers that have tasks."""
+        return tuple(sorted({taskmanager_of(task.slot, self.slots_per_taskmanager) for task in self.tasks}))
+
     def tasks_of(self, taskmanager: int) -> tuple[TaskDeployment, ...]:
         """Tasks of one TaskManager, in order of their blocks."""
         return tuple(t for t in self.tasks if taskmanager_of(t.slot, self.slots_per_taskmanager) == taskmanager)

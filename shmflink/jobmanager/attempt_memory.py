@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,8 +31,8 @@ class AttemptMemory:
         return self.segment_bytes * self.segments
 
 
-def attempt_memory(graph: ExecutionGraph, configuration: Mapping[str, str]) -> tuple[AttemptMemory, ...]:
-    """One per TaskManager of the attempt.
+def attempt_memory(graph: ExecutionGraph, configuration: Mapping[str, str]) -> dict[int, AttemptMemory]:
+    """By the number of each TaskManager of the attempt.
 
     Segments = exclusive x output channels, so that a channel may always have those, plus a pool that all outputs
     share. A ring takes as many data descriptors as its channel can ever have credits.
@@ -40,29 +40,27 @@ def attempt_memory(graph: ExecutionGraph, configuration: Mapping[str, str]) -> t
     exclusive = BUFFERS_PER_CHANNEL.read(configuration)
     floating = FLOATING_BUFFERS_PER_GATE.read(configuration)
     segment_bytes = SEGMENT_SIZE.read(configuration)
-    memory = []
-    for taskmanager in range(graph.num_taskmanagers):
+    memory = {}
+    for taskmanager in graph.taskmanagers:
         channels = graph.output_channels_of(taskmanager)
         outputs = sum(not output.is_local for task in graph.tasks_of(taskmanager) for output in task.outputs)
-        memory.append(
-            AttemptMemory(
-                rings=graph.rings_of(taskmanager),
-                data_capacity=exclusive + floating,
-                segment_bytes=segment_bytes,
-                segments=max(1, exclusive * channels + floating * outputs),
-            )
+        memory[taskmanager] = AttemptMemory(
+            rings=graph.rings_of(taskmanager),
+            data_capacity=exclusive + floating,
+            segment_bytes=segment_bytes,
+            segments=max(1, exclusive * channels + floating * outputs),
         )
-    return tuple(memory)
+    return memory
 
 
-def check_memory(memory: tuple[AttemptMemory, ...], available_bytes: int) -> None:
+def check_memory(memory: Collection[AttemptMemory], available_bytes: int) -> None:
     """ResourceError with the sum when the arenas together exceed what is available."""
     needed = sum(one.arena_bytes for one in memory)
     if needed > available_bytes * _RESERVED_SHARE:
         segments = sum(one.segments for one in memory)
         raise ResourceError(
             f"the job's channels need {format_mb(needed)} of memory ({segments} segments of "
-            f"{format_bytes(memory[0].segment_bytes)}), {format_mb(available_bytes)} are available: lower the "
+            f"{format_bytes(next(iter(memory)).segment_bytes)}), {format_mb(available_bytes)} are available: lower the "
             f"parallelism, or {SEGMENT_SIZE.key}, {BUFFERS_PER_CHANNEL.key} or {FLOATING_BUFFERS_PER_GATE.key}"
         )
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from shmflink.checkpoint.manifest import Manifest
-from shmflink.checkpoint.reading import coordinator_state
 from shmflink.config.options import CANCELLATION_INTERVAL, CANCELLATION_TIMEOUT
 from shmflink.core.ids import SubtaskId
 from shmflink.errors import JobGraphError, RpcError
@@ -54,7 +53,6 @@ from shmflink.rpc.messages import (
     OperatorSummary,
     PrepareAttempt,
     ReleaseAttempt,
-    SourceProgress,
     SplitRequested,
     StartTasks,
     TaskEnding,
@@ -107,8 +105,10 @@ class AttemptRun:
         configuration: Mapping[str, str],
         loop: asyncio.AbstractEventLoop,
         owner: AttemptOwner,
+        splits: SplitServer,
         restore: RestorePoint | None,
     ) -> None:
+        """`splits` are the job's, over all its regions; the attempt answers its tasks out of it."""
         self.graph = graph
         self.taskmanagers = list(taskmanagers)
         self._execution = execution
@@ -118,8 +118,8 @@ class AttemptRun:
         self._restore = restore
         self._are_running = False
         self._job = Job({t.subtask: self._number(t) for t in execution.tasks})
-        self._splits: SplitServer | None = None
-        self._unprepared = set(range(execution.num_taskmanagers))
+        self._splits = splits
+        self._unprepared = set(execution.taskmanagers)
         self._memory_fds: dict[int, tuple[int, ...]] = {}
         self._unreleased: set[int] = set()
         self._ended: tuple[JobState, Failure | None] | None = None
@@ -134,16 +134,15 @@ class AttemptRun:
         return taskmanager_of(task.slot, self._execution.slots_per_taskmanager)
 
     def start(self) -> None:
-        """Creates the sources' enumerators and asks every TaskManager for the attempt's memory."""
+        """Asks every TaskManager for the attempt's memory."""
         try:
             self._check_blocks()
             memory = attempt_memory(self._execution, self._configuration)
-            check_memory(memory, available_memory())
-            self._splits = SplitServer.of(self.graph, self._restored_enumerators())
+            check_memory(memory.values(), available_memory())
         except Exception as error:
             self._handle(AttemptFailed(failure_of(error)))
             return
-        for number, need in enumerate(memory):
+        for number, need in memory.items():
             self._unreleased.add(number)
             self.taskmanagers[number].send(
                 PrepareAttempt(
@@ -157,16 +156,8 @@ class AttemptRun:
                 )
             )
 
-    def _restored_enumerators(self) -> dict[str, bytes]:
-        if self._restore is None:
-            return {}
-        directory, manifest = self._restore.directory, self._restore.manifest
-        known = [op for op in manifest.operators if op.coordinator is not None]
-        return {op.operator_id: coordinator_state(directory, op) for op in known}
-
     def _check_blocks(self) -> None:
-        of_taskmanagers = [self._execution.tasks_of(i) for i in range(self._execution.num_taskmanagers)]
-        blocks = max(sum(blocks_of_task(len(task.operators)) for task in tasks) for tasks in of_taskmanagers)
+        blocks = max(task.block + blocks_of_task(len(task.operators)) for task in self._execution.tasks)
         if blocks > BLOCKS_MAX:
             raise JobGraphError(
                 f"{blocks} tasks and operators in one TaskManager, the most is {BLOCKS_MAX}: use more "
@@ -180,6 +171,8 @@ class AttemptRun:
     def taskmanager_lost(self, taskmanager: TaskManager, failure: Failure) -> None:
         """One of the job's TaskManagers is gone."""
         number = self.taskmanagers.index(taskmanager)
+        if number not in self._execution.taskmanagers:
+            return
         self._unreleased.discard(number)
         if self._unprepared:  # before the tasks are deployed, nothing of them can go on
             self._unprepared.discard(number)
@@ -232,18 +225,8 @@ class AttemptRun:
 
     def tell_all(self, message: object) -> None:
         """To every TaskManager of the attempt."""
-        for number in range(self._execution.num_taskmanagers):
+        for number in self._execution.taskmanagers:
             self.taskmanagers[number].send(message)
-
-    def snapshot_enumerators(self, checkpoint_id: int) -> dict[int, bytes]:
-        """Before the checkpoint is triggered: what they hand out later is in no reader's snapshot."""
-        assert self._splits is not None, "a checkpoint before the attempt has begun"
-        return self._splits.snapshot(checkpoint_id)
-
-    def checkpoint_completed(self, checkpoint_id: int) -> None:
-        """Splits that were handed out before it are safe."""
-        if self._splits is not None:
-            self._splits.checkpoint_completed(checkpoint_id)
 
     def fail(self, failure: Failure) -> None:
         """For a reason that is no single task's."""
@@ -261,7 +244,7 @@ class AttemptRun:
             self._deploy()
 
     def _deploy(self) -> None:
-        for number in range(self._execution.num_taskmanagers):
+        for number in self._execution.taskmanagers:
             taskmanager = self.taskmanagers[number]
             tasks = self._execution.tasks_of(number)
             peers = self._peers_of(number, tasks)
@@ -305,7 +288,6 @@ class AttemptRun:
 
     def _answer_split(self, taskmanager: TaskManager, subtask: SubtaskId) -> None:
         """Asks the enumerator; again and again where it has nothing now (new files may come)."""
-        assert self._splits is not None, "a reader runs before its enumerator was made"
         if self._job.tasks[subtask].is_terminal or taskmanager.is_lost:
             return
         try:
@@ -330,7 +312,7 @@ class AttemptRun:
             case StateEntered(state):
                 self._owner.attempt_state_entered(state)
             case StartAll():
-                for number in range(self._execution.num_taskmanagers):
+                for number in self._execution.taskmanagers:
                     self.taskmanagers[number].send(StartTasks(self._execution.epoch))
                 self._loop.call_soon(self._align_sources)
             case CancelAll(numbers):
@@ -361,8 +343,6 @@ class AttemptRun:
                 self.taskmanagers[number].kill("did not release the job's memory in time, so it was killed")
 
     def _end(self, state: JobState, failure: Failure | None) -> None:
-        if self._splits is not None:
-            self._splits.close()
         self._ended = state, failure
         self._close_memory_fds()
         if self._timeout is None:
@@ -398,10 +378,6 @@ class AttemptRun:
         task = next(task for task in self._execution.tasks if task.subtask == subtask)
         counters = TaskCounters.read(self.taskmanagers[self._number(task)].page, task.block)
         return SourceTime(counters.watermark_ms, bool(counters.is_idle))
-
-    def source_progress(self) -> tuple[SourceProgress, ...]:
-        """Of the sources that know how much there is to read."""
-        return () if self._splits is None else self._splits.progress()
 
     def summaries(self) -> tuple[TaskSummary, ...]:
         """Counters of all subtasks, read from the status pages without asking anybody."""

@@ -49,6 +49,7 @@ from shmflink.graph.job_graph import JobGraph
 from shmflink.jobmanager.attempt_run import AttemptRun
 from shmflink.jobmanager.manifests import operators_of
 from shmflink.jobmanager.restore_points import RestorePoints
+from shmflink.jobmanager.splits import SplitServer
 from shmflink.rpc.messages import (
     CheckpointAborted,
     CheckpointAcknowledged,
@@ -102,28 +103,30 @@ class JobCheckpoints:
         self._changed = changed
         tasks = [SubtaskId(v.index, i) for v in graph.vertices for i in range(v.parallelism)]
         self._coordinator = CheckpointCoordinator(settings, tasks, points.next_id)
-        self._attempt: AttemptRun | None = None
+        self._attempts: Sequence[AttemptRun] = ()
+        self._splits: SplitServer | None = None
         self._under_way: dict[int, _UnderWay] = {}
         self._answers: dict[int, Answer] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._completed_ms = 0
         self._is_closed = False
-        self.when_stored: Callable[[], None] | None = None
-        """Called once when no metadata file is being written any more."""
+        self._when_stored: list[Callable[[], None]] = []
 
     # --- the life of the job ---
 
-    def attempt_begins(self, attempt: AttemptRun) -> None:
-        """Messages go to this attempt from now on."""
-        self._attempt = attempt
-
-    def attempt_started(self, tasks: Sequence[SubtaskId], restored_id: int | None) -> None:
-        """All tasks run."""
-        self._handle(AttemptStarted(tuple(tasks), restored_id))
+    def attempt_started(self, attempts: Sequence[AttemptRun], splits: SplitServer, restored_id: int | None) -> None:
+        """All tasks of all regions run, or have finished; messages go to these attempts from now on."""
+        self._attempts = attempts
+        self._splits = splits
+        self._handle(AttemptStarted(None, restored_id))
 
     def attempt_ended(self, reason: str) -> None:
-        """Its tasks fail, are cancelled or are over."""
+        """Some tasks fail, are cancelled or are over."""
         self._handle(AttemptEnded(reason))
+
+    def when_stored(self, callback: Callable[[], None]) -> None:
+        """Called once, when no metadata file is being written any more."""
+        self._when_stored.append(callback)
 
     @property
     def is_storing(self) -> bool:
@@ -201,9 +204,10 @@ class JobCheckpoints:
         for effect in self._coordinator.handle(event, self._now_ms()):
             self._perform(effect)
         self._arm()
-        if self.when_stored is not None and not self.is_storing:
-            callback, self.when_stored = self.when_stored, None
-            callback()
+        if self._when_stored and not self.is_storing:
+            callbacks, self._when_stored = self._when_stored, []
+            for callback in callbacks:
+                callback()
 
     def _arm(self) -> None:
         if self._timer is not None:
@@ -221,51 +225,48 @@ class JobCheckpoints:
             case SwitchToUnaligned(number):
                 under_way = self._under_way[number]
                 barrier = Barrier(number, under_way.barrier.timestamp_ms, BARRIER_UNALIGNED)
-                self._tell(TriggerCheckpoint(under_way.epoch, barrier, under_way.location, under_way.stops))
+                self._tell(lambda epoch: TriggerCheckpoint(epoch, barrier, under_way.location, under_way.stops))
             case Store():
                 self._store(effect)
             case NotifyCompleted(number, stops):
                 self._completed(number, stops=stops)
             case NotifyAborted(number, reason):
                 _LOG.info("checkpoint %d of job %s is given up: %s", number, self._graph.name, reason)
-                self._tell(CheckpointAborted(self._epoch, number))
+                self._tell(lambda epoch: CheckpointAborted(epoch, number))
             case Discard(number):
                 self._discard(number)
             case FailJob(reason):
-                assert self._attempt is not None
-                self._loop.call_soon(self._attempt.fail, Failure("CheckpointError", reason))
+                for attempt in self._attempts:
+                    self._loop.call_soon(attempt.fail, Failure("CheckpointError", reason))
             case RequestDone(request_id, path, reason):
                 answer = self._answers.pop(request_id)
                 answer(path if path is not None else _refused(reason or ""))
             case Drain():
-                self._tell(DrainSources(self._epoch))
+                self._tell(DrainSources)
 
-    @property
-    def _epoch(self) -> int:
-        assert self._attempt is not None, "a checkpoint without an attempt"
-        return self._attempt.epoch
-
-    def _tell(self, message: object) -> None:
-        assert self._attempt is not None, "a checkpoint without an attempt"
-        self._attempt.tell_all(message)
+    def _tell(self, message_of: Callable[[int], object]) -> None:
+        """To all TaskManagers of all regions that run, each with its epoch."""
+        for attempt in self._attempts:
+            attempt.tell_all(message_of(attempt.epoch))
 
     def _trigger(self, trigger: Trigger) -> None:
         number = trigger.checkpoint_id
-        assert self._attempt is not None, "a checkpoint without an attempt"
+        assert self._splits is not None, "a checkpoint without an attempt"
         try:
             if trigger.barrier_kind == BARRIER_SAVEPOINT:
                 location = self._points.prepare_savepoint(trigger.target or "", os.urandom(6).hex())
             else:
                 location = self._points.prepare(number)
-            enumerators = self._attempt.snapshot_enumerators(number)
+            enumerators = self._splits.snapshot(number)
         except Exception as error:  # an enumerator is user code
             reason = str(error) if isinstance(error, CheckpointError) else f"{type(error).__name__}: {error}"
             vertex = self._graph.vertices[0].index
             self._loop.call_soon(self._handle, Declined(SubtaskId(vertex, 0), number, reason))
             return
         barrier = Barrier(number, self._clock.processing_time_ms(), trigger.barrier_kind)
-        self._under_way[number] = _UnderWay(location, barrier, self._epoch, trigger.stops, enumerators)
-        self._tell(TriggerCheckpoint(self._epoch, barrier, location, trigger.stops))
+        epoch = max(attempt.epoch for attempt in self._attempts)
+        self._under_way[number] = _UnderWay(location, barrier, epoch, trigger.stops, enumerators)
+        self._tell(lambda epoch: TriggerCheckpoint(epoch, barrier, location, trigger.stops))
 
     def _store(self, store: Store) -> None:
         under_way = self._under_way[store.checkpoint_id]
@@ -306,9 +307,9 @@ class JobCheckpoints:
         self._clean(self._points.take_deletions())
 
     def _completed(self, number: int, *, stops: bool) -> None:
-        self._tell(CheckpointCompleted(self._epoch, number, stops))
-        if number != FINAL_CHECKPOINT_ID and self._attempt is not None:
-            self._attempt.checkpoint_completed(number)
+        self._tell(lambda epoch: CheckpointCompleted(epoch, number, stops))
+        if number != FINAL_CHECKPOINT_ID and self._splits is not None:
+            self._splits.checkpoint_completed(number)
 
     def _discard(self, number: int) -> None:
         under_way = self._under_way.pop(number, None)

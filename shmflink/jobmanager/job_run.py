@@ -3,30 +3,44 @@
 ::
 
     waits for slots ─▶ attempt 0 ─ fails ─▶ RESTARTING ─ delay, slots ─▶ attempt 1 ─▶ ... ─▶ the end
+
+Each failover region has attempts of its own: what is not connected to the tasks that failed goes on.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
+from shmflink.checkpoint.reading import coordinator_state
 from shmflink.checkpoint.settings import CheckpointSettings
 from shmflink.config.options import SLOTS_PER_TASKMANAGER
 from shmflink.core.clock import Clock
-from shmflink.core.ids import SubtaskId
-from shmflink.graph.execution_graph import ExecutionGraph, slots_required
+from shmflink.graph.execution_graph import ExecutionGraph, slots_required, taskmanager_of
 from shmflink.graph.job_graph import JobGraph
+from shmflink.graph.regions import part_of, regions_of
+from shmflink.graph.watermark_alignment import AlignmentGroups
 from shmflink.jobmanager.attempt_run import AttemptRun, RestorePoint
 from shmflink.jobmanager.job_checkpoints import JobCheckpoints
+from shmflink.jobmanager.region import Region
 from shmflink.jobmanager.restart_strategy import RestartStrategy
 from shmflink.jobmanager.restore_points import RestorePoints
-from shmflink.jobmanager.splits import failure_of
+from shmflink.jobmanager.splits import SplitServer, failure_of
 from shmflink.jobmanager.taskmanagers import TaskManager
-from shmflink.rpc.messages import CheckpointSummary, Failure, JobEnded, SourceProgress, TaskSummary
-from shmflink.rpc.states import JobState
+from shmflink.rpc.messages import (
+    CheckpointSummary,
+    Failure,
+    JobEnded,
+    SourceProgress,
+    TaskEnding,
+    TaskStateChanged,
+    TaskSummary,
+)
+from shmflink.rpc.states import JobState, TaskState
 from shmflink.rpc.wire import Received
 
 __all__ = ["JobOwner", "JobRun"]
@@ -40,11 +54,15 @@ class JobOwner(Protocol):
     def job_ended(self, run: JobRun, ended: JobEnded) -> None: ...
 
     def taskmanagers_wanted(self, run: JobRun) -> None:
-        """Answered by `begin_attempt` when enough are free."""
+        """Answered by `granted` when as many as `missing_taskmanagers` says are free."""
         ...
 
     def taskmanagers_released(self, run: JobRun) -> None:
-        """The attempt has left its TaskManagers."""
+        """The job needs none any more."""
+        ...
+
+    def next_epoch(self) -> int:
+        """Of an attempt: larger than any before."""
         ...
 
     def restore_points_changed(self, run: JobRun) -> None:
@@ -73,7 +91,6 @@ class JobRun:
         self.configuration = configuration
         self.restarts = 0
         self.state = JobState.CREATED
-        self.attempt: AttemptRun | None = None
         self.started_ms = clock.processing_time_ms()
         self._loop = loop
         self._clock = clock
@@ -89,8 +106,15 @@ class JobRun:
         self._restored_id: int | None = None
         self._began_ns = clock.monotonic_ns()
         self._restart: asyncio.TimerHandle | None = None
-        self._tasks: tuple[TaskSummary, ...] = ()
+        self._restarts_for: Failure | None = None
+        self._per = 1
+        self._taskmanagers: list[TaskManager | None] = []
+        self._regions: tuple[Region, ...] = ()
+        self._splits: SplitServer | None = None
+        self._over: dict[tuple[int, int], TaskSummary] = {}  # of attempts that have ended
         self._is_suspending = False
+        self._is_cancelled = False
+        self._fatal: Failure | None = None  # the regions that still run are being stopped for it
 
     # --- what others may know ---
 
@@ -104,22 +128,28 @@ class JobRun:
         """Folders of the checkpoints that it would restart from, newest first."""
         return self._points.directories
 
-    @property
-    def taskmanagers(self) -> Sequence[TaskManager]:
-        """Of the attempt that runs."""
-        return () if self.attempt is None else self.attempt.taskmanagers
+    def missing_taskmanagers(self, per: int) -> int:
+        """How many it wants, of `per` slots each, besides those that it has."""
+        needed = taskmanager_of(self.slots - 1, per) + 1
+        return needed - sum(taskmanager is not None for taskmanager in self._taskmanagers)
 
     @property
     def duration_ms(self) -> int:
         return (self._clock.monotonic_ns() - self._began_ns) // 1_000_000
 
     def summaries(self) -> tuple[TaskSummary, ...]:
-        """Counters of all subtasks, of the last attempt where none runs."""
-        return self._tasks if self.attempt is None else self.attempt.summaries()
+        """Counters of all subtasks, of the last attempt of each."""
+        found = dict(self._over)
+        for attempt in self._attempts_running():
+            found |= {(one.vertex, one.subtask): one for one in attempt.summaries()}
+        return tuple(one for _, one in sorted(found.items()))
 
     def source_progress(self) -> tuple[SourceProgress, ...]:
         """Of the sources that know how much there is to read."""
-        return () if self.attempt is None else self.attempt.source_progress()
+        return () if self._splits is None else self._splits.progress()
+
+    def _attempts_running(self) -> list[AttemptRun]:
+        return [region.attempt for region in self._regions if region.attempt is not None]
 
     def checkpoint_summary(self) -> CheckpointSummary | None:
         """None where checkpointing is off."""
@@ -140,9 +170,12 @@ class JobRun:
 
     def cancel(self, force: bool) -> None:
         """Stops the job; `force` kills its TaskManagers."""
-        if self.attempt is not None:
-            self.attempt.cancel(force)
-        elif not self.state.is_terminal:
+        self._is_cancelled = True
+        self._stop_restarting()
+        attempts = self._attempts_running()
+        for attempt in attempts:
+            attempt.cancel(force)
+        if not attempts and not self.state.is_terminal:
             self._end(JobState.CANCELED, None)
 
     def suspend(self) -> None:
@@ -152,91 +185,177 @@ class JobRun:
 
     # --- attempts ---
 
-    def begin_attempt(self, taskmanagers: Sequence[TaskManager], epoch: int, per: int) -> None:
-        """On these TaskManagers, with `per` slots each."""
+    def granted(self, taskmanagers: Sequence[TaskManager], per: int) -> None:
+        """As many as it wants: every region that does not run begins an attempt."""
+        self._restart, self._restarts_for = None, None
+        self._per = per
+        needed = taskmanager_of(self.slots - 1, per) + 1
+        self._taskmanagers += [None] * (needed - len(self._taskmanagers))
+        fresh = iter(taskmanagers)
+        self._taskmanagers = [one if one is not None else next(fresh) for one in self._taskmanagers]
+        if not self._regions:
+            self._regions = self._make_regions()
+        idle = [region for region in self._regions if region.attempt is None and not region.is_finished]
         try:
-            self._points.begin_attempt()
-            restore = self._points.newest()
+            restore = self._prepare(idle)
         except Exception as error:
-            self._owner.taskmanagers_released(self)
-            self._end(JobState.FAILED, failure_of(error))
+            self._fail(failure_of(error))
             return
-        self._restored_id = None if restore is None else restore.manifest.checkpoint_id
-        self.attempt = self._attempt_of(restore, taskmanagers, epoch, per)
         self._attempts += 1
-        self._checkpoints.attempt_begins(self.attempt)
-        self.attempt.start()
+        for region in idle:
+            if self.state.is_terminal or self._is_cancelled:
+                break
+            region.begin(self._attempt_of(region, restore))
 
-    def _attempt_of(
-        self, restore: RestorePoint | None, taskmanagers: Sequence[TaskManager], epoch: int, per: int
-    ) -> AttemptRun:
-        execution = ExecutionGraph.build(self.graph, self._attempts, epoch, per)
-        configuration = {**self.configuration, SLOTS_PER_TASKMANAGER.key: str(per)}
-        return AttemptRun(self.graph, execution, taskmanagers, configuration, self._loop, self, restore)
+    def _make_regions(self) -> tuple[Region, ...]:
+        execution = ExecutionGraph.build(self.graph, 0, 0, self._per)
+        if AlignmentGroups(self.graph).interval_ms is not None:  # its sources wait for each other, so they are one
+            return (Region(frozenset(task.subtask for task in execution.tasks), self),)
+        return tuple(Region(tasks, self) for tasks in regions_of(execution))
+
+    def _prepare(self, idle: Sequence[Region]) -> RestorePoint | None:
+        """What the regions begin from. Where none runs, files of former attempts and enumerators begin anew, too."""
+        is_all = len(idle) == len(self._regions)
+        if is_all:
+            self._points.begin_attempt()
+        restore = self._points.newest()
+        self._restored_id = None if restore is None else restore.manifest.checkpoint_id
+        if is_all or self._splits is None:
+            if self._splits is not None:
+                self._splits.close()
+            self._splits = SplitServer.of(self.graph, {} if restore is None else _enumerators(restore))
+            if len(self._regions) > 1 and self._settings.interval_ms is not None:
+                self._splits.remember_assignments()
+        else:
+            for task in sorted(task for region in idle for task in region.tasks):
+                if self.graph.vertices[task.vertex].is_source:
+                    self._splits.reset(task, self._restored_id)
+        return restore
+
+    def _attempt_of(self, region: Region, restore: RestorePoint | None) -> AttemptRun:
+        execution = ExecutionGraph.build(self.graph, self._attempts - 1, self._owner.next_epoch(), self._per)
+        configuration = {**self.configuration, SLOTS_PER_TASKMANAGER.key: str(self._per)}
+        taskmanagers = [one for one in self._taskmanagers if one is not None]
+        part = part_of(execution, region.tasks)
+        assert self._splits is not None, "an attempt before its enumerators"
+        return AttemptRun(self.graph, part, taskmanagers, configuration, self._loop, region, self._splits, restore)
 
     def message(self, taskmanager: TaskManager, received: Received) -> None:
-        """What a TaskManager of the attempt says."""
-        assert self.attempt is not None, "a message for a job without an attempt"
-        self.attempt.message(taskmanager, received)
+        """What a TaskManager of the job says, to the attempt that it means."""
+        epoch = received.message.epoch
+        for attempt in self._attempts_running():
+            if attempt.epoch == epoch:
+                attempt.message(taskmanager, received)
+                return
+        for fd in received.fds:  # of an attempt that is over
+            os.close(fd)
 
     def taskmanager_lost(self, taskmanager: TaskManager, failure: Failure) -> None:
-        """One of the attempt's TaskManagers is gone."""
-        assert self.attempt is not None, "a loss for a job without an attempt"
-        self.attempt.taskmanager_lost(taskmanager, failure)
+        """One of the job's TaskManagers is gone."""
+        self._taskmanagers = [None if one is taskmanager else one for one in self._taskmanagers]
+        for attempt in self._attempts_running():
+            attempt.taskmanager_lost(taskmanager, failure)
 
-    # --- what attempts tell ---
+    # --- what regions tell ---
 
-    def attempt_state_entered(self, state: JobState) -> None:
-        if state in (JobState.FAILING, JobState.CANCELLING) or state.is_terminal:
+    def region_state_entered(self, region: Region, state: JobState) -> None:
+        if state in (JobState.FAILING, JobState.CANCELLING):
             self._checkpoints.attempt_ended(f"the job is {state.value}")
-        if not state.is_terminal:
+        is_whole = len(self._regions) == 1
+        is_news = state is not self.state and (is_whole or state is not JobState.FAILING)
+        if not state.is_terminal and is_news and (state is not JobState.RUNNING or self._restart is None):
             self._enter(state)
 
-    def attempt_started(self, tasks: Sequence[SubtaskId]) -> None:
-        self._checkpoints.attempt_started(tasks, self._restored_id)
-
-    def attempt_message(self, message: object) -> None:
-        self._checkpoints.message(message)
-
-    def attempt_ended(self, state: JobState, failure: Failure | None) -> None:
-        """After a failure: a restart, unless it is one too many. It waits for a checkpoint that is being stored."""
-        self._tasks = self.summaries()
-        self.attempt = None
-        self._owner.taskmanagers_released(self)
-        if self._checkpoints.is_storing:
-            self._checkpoints.when_stored = lambda: self._go_on(state, failure)
-        else:
-            self._go_on(state, failure)
-
-    def _go_on(self, state: JobState, failure: Failure | None) -> None:
-        if state is not JobState.FAILED or failure is None:
-            self._end(state, failure)
+    def region_started(self, region: Region) -> None:
+        """With the last one checkpoints begin; they hear of tasks of the others that are over or wait by then."""
+        if not all(one.is_running for one in self._regions):
             return
+        assert self._splits is not None, "tasks run before their enumerators"
+        self._checkpoints.attempt_started(self._attempts_running(), self._splits, self._restored_id)
+        for one in self._regions:
+            for subtask in sorted(one.tasks if one.is_finished else one.finished):
+                self._checkpoints.message(TaskStateChanged(0, subtask, TaskState.FINISHED))
+            for subtask in sorted(one.ending):
+                self._checkpoints.message(TaskEnding(0, subtask))
+
+    def region_message(self, region: Region, message: object) -> None:
+        if all(one.is_running for one in self._regions):
+            self._checkpoints.message(message)
+
+    def region_ended(self, region: Region, state: JobState, failure: Failure | None) -> None:
+        """After a failure: a restart, unless it is one too many. It waits for a checkpoint that is being stored."""
+        if state is JobState.FAILED and failure is not None and self._fatal is None and not self._is_cancelled:
+            if self._checkpoints.is_storing:
+                self._checkpoints.when_stored(lambda: self._go_on(failure))
+            else:
+                self._go_on(failure)
+        elif not self._attempts_running() and self._restart is None:
+            self._end_with(state)
+
+    def attempt_is_over(self, attempt: AttemptRun) -> None:
+        """Its counters stay to be shown."""
+        self._over |= {(one.vertex, one.subtask): one for one in attempt.summaries()}
+
+    def _go_on(self, failure: Failure) -> None:
+        if self._is_cancelled or self._fatal is not None:
+            if not self._attempts_running():
+                self._end_with(JobState.CANCELED)
+            return
+        if self._restart is not None and failure == self._restarts_for:
+            return  # several regions failed for the same reason: they restart together
         if failure.kind == "CheckpointCorruptedError" and self._restored_id is not None:
             if self._points.damaged(failure.message):
                 self._owner.restore_points_changed(self)
-                self._restart_in(0)
+                self._restart_in(0, failure)
             else:
-                self._end(state, failure)
+                self._fail(failure)
             return
         delay_ms = self._strategy.on_failure(self._clock.monotonic_ns() // 1_000_000, failure, self._rng)
         if delay_ms is None:
-            self._end(state, self._strategy.failure)
+            self._fail(self._strategy.failure or failure)
         else:
-            self._restart_in(delay_ms)
+            self._restart_in(delay_ms, failure)
 
-    def _restart_in(self, delay_ms: int) -> None:
-        self.restarts += 1
-        self._enter(JobState.RESTARTING)
+    def _restart_in(self, delay_ms: int, failure: Failure) -> None:
+        if self._restart is None:
+            self.restarts += 1
+            self._enter(JobState.RESTARTING)
+        self._stop_restarting()
+        self._restarts_for = failure
         self._restart = self._loop.call_later(delay_ms / 1000, self._owner.taskmanagers_wanted, self)
+
+    def _stop_restarting(self) -> None:
+        if self._restart is not None:
+            self._restart.cancel()
+            self._restart = None
+
+    def _fail(self, failure: Failure) -> None:
+        """For good: what still runs is stopped."""
+        self._fatal = failure
+        self._stop_restarting()
+        attempts = self._attempts_running()
+        for attempt in attempts:
+            attempt.cancel(force=False)
+        if not attempts:
+            self._end_with(JobState.FAILED)
+
+    def _end_with(self, state: JobState) -> None:
+        """No region runs any more. A cause to fail comes before everything else."""
+        if self._fatal is not None:
+            self._end(JobState.FAILED, self._fatal)
+        elif self._is_cancelled and not all(region.is_finished for region in self._regions):
+            self._end(JobState.CANCELED, None)
+        elif all(region.is_finished for region in self._regions):
+            self._end(JobState.FINISHED, None)
+        else:
+            self._end(state, None)
 
     def _enter(self, state: JobState) -> None:
         self.state = state
         self._owner.job_state_entered(self, state)
 
     def _end(self, state: JobState, failure: Failure | None) -> None:
-        if self._restart is not None:
-            self._restart.cancel()
+        self._stop_restarting()
         if self._is_suspending and state is JobState.CANCELED:
             state = JobState.SUSPENDED
         self.state = state
@@ -246,11 +365,18 @@ class JobRun:
             JobState.SUSPENDED: True,
         }
         self._checkpoints.close()
-        summary = self._checkpoints.summary()
-        is_kept = keeps.get(state, False)
+        if self._splits is not None:
+            self._splits.close()
+        summary, is_kept = self._checkpoints.summary(), keeps.get(state, False)
         self._points.close(keeps=is_kept)
         if summary is not None and not is_kept:
             summary = replace(summary, last_path="")
-        job_id = self.graph.job_id
-        ended = JobEnded(job_id, state, self.duration_ms, failure, self._tasks, summary, self.restarts)
+        self._owner.taskmanagers_released(self)
+        tasks = self.summaries()
+        ended = JobEnded(self.graph.job_id, state, self.duration_ms, failure, tasks, summary, self.restarts)
         self._owner.job_ended(self, ended)
+
+
+def _enumerators(restore: RestorePoint) -> dict[str, bytes]:
+    known = [op for op in restore.manifest.operators if op.coordinator is not None]
+    return {op.operator_id: coordinator_state(restore.directory, op) for op in known}

@@ -5,8 +5,7 @@ The status page is shared memory that the JobManager maps read-only: reading a m
 Layout of a status page, in 64-bit words::
 
     0              heartbeat: CLOCK_MONOTONIC nanoseconds, stored by a native thread that needs no GIL
-    1              number of task blocks in use
-    2 .. 15        reserved
+    1 .. 15        reserved
     16 + 16 * i    block i: the words of `TaskCounters.WORDS` or of `OperatorCounters.WORDS`, in that order
 
 A task has one block for itself and, behind it, one for each operator of its chain.

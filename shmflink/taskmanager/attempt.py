@@ -14,7 +14,7 @@ from shmflink.config.options import GLOBAL_JOB_PARAMETERS
 from shmflink.connectors.base import Split
 from shmflink.core.ids import SubtaskId
 from shmflink.graph.execution_graph import TaskDeployment
-from shmflink.metrics.counters import BLOCK_WORDS, HEADER_WORDS
+from shmflink.metrics.counters import BLOCK_WORDS, HEADER_WORDS, blocks_of_task
 from shmflink.rpc.messages import DeployTasks, PrepareAttempt, TriggerCheckpoint
 from shmflink.rpc.states import TaskState
 from shmflink.taskmanager.assembly import TaskResources, build_task
@@ -73,9 +73,9 @@ class Attempt:
         """Builds the tasks: user code is loaded, nothing of it runs yet. Each reports INITIALIZING or FAILED."""
         self._listener = listener
         self._writer = writer
-        blocks = len(message.tasks)
-        self._page.store(1, [blocks])
-        self._page.store(HEADER_WORDS, [0] * (BLOCK_WORDS * blocks))
+        for one in message.tasks:
+            words = BLOCK_WORDS * blocks_of_task(len(one.operators))
+            self._page.store(HEADER_WORDS + BLOCK_WORDS * one.block, [0] * words)
         self._peers[message.taskmanager] = (self._region, self._arena)
         resources = self._resources(message, listener)
         for deployment in message.tasks:

@@ -102,8 +102,8 @@ class Control:
         self._slots = slots
         self._spin_ns = spin_ns
         self._page = page
-        self._attempt: Attempt | None = None
-        self._listener: Listener | None = None
+        self._attempts: dict[int, Attempt] = {}  # by epoch; one for each failover region
+        self._listeners: dict[int, Listener] = {}
 
     def serve(self) -> None:
         """Returns when the JobManager says Shutdown or is gone."""
@@ -123,8 +123,8 @@ class Control:
         if isinstance(message, PrepareAttempt):
             self._prepare(message)
             return
-        attempt = self._attempt
-        if attempt is None or attempt.epoch != message.epoch:
+        attempt = self._attempts.get(message.epoch)
+        if attempt is None:
             self._refuse(received)
         else:
             self._perform(attempt, received)
@@ -154,35 +154,35 @@ class Control:
                 self._assign_split(attempt, message)
             case ReleaseAttempt(epoch):
                 attempt.release()
-                self._attempt = self._listener = None
+                del self._attempts[epoch]
+                self._listeners.pop(epoch, None)
                 self._send(AttemptReleased(epoch))
             case _:
                 _take_part(attempt, message)
 
     def _prepare(self, message: PrepareAttempt) -> None:
         try:
-            self._attempt = Attempt(message, self._slots, self._spin_ns, self._page)
+            attempt = Attempt(message, self._slots, self._spin_ns, self._page)
         except Exception as error:
             self._send(AttemptPrepared(message.epoch, failure_of(error)))
             return
-        self._send(AttemptPrepared(message.epoch), self._attempt.memory_fds)
+        self._attempts[message.epoch] = attempt
+        self._send(AttemptPrepared(message.epoch), attempt.memory_fds)
 
     def _deploy(self, attempt: Attempt, message: DeployTasks) -> None:
         sys.path += [path for path in message.python_path if path not in sys.path]
         if message.working_directory:
             os.chdir(message.working_directory)  # relative paths mean the user's folder
         sys.argv = [message.main_file or ""]
-        self._listener = Listener(
-            message.epoch, {deployment.subtask: deployment for deployment in message.tasks}, self._send
-        )
-        attempt.deploy(message, self._listener, self._listener.writer)
+        listener = Listener(message.epoch, {deployment.subtask: deployment for deployment in message.tasks}, self._send)
+        self._listeners[message.epoch] = listener
+        attempt.deploy(message, listener, listener.writer)
 
     def _assign_split(self, attempt: Attempt, message: AssignSplit) -> None:
         try:
             split = codec.loads_value(message.split) if message.split else None
         except Exception as error:
-            assert self._listener is not None
-            self._listener.task_state_changed(message.subtask, TaskState.FAILED, error)
+            self._listeners[message.epoch].task_state_changed(message.subtask, TaskState.FAILED, error)
             return
         attempt.assign_split(message.subtask, split, exhausted=message.exhausted)
 

@@ -20,7 +20,7 @@ def _graph(parallelism: int, strategy: ShipStrategy) -> ExecutionGraph:
 
 def test_exclusive_segments_per_channel_and_a_pool_per_output():
     memory = attempt_memory(_graph(3, ShipStrategy.HASH), {})
-    assert [(one.rings, one.segments, one.data_capacity) for one in memory] == [(3, 2 * 3 + 8, 10)] * 3
+    assert [(one.rings, one.segments, one.data_capacity) for one in memory.values()] == [(3, 2 * 3 + 8, 10)] * 3
     assert memory[0].arena_bytes == 14 * 256 * 1024
 
 
@@ -36,11 +36,11 @@ def test_the_options_decide():
 
 def test_local_edges_take_no_memory_but_an_arena_has_a_segment():
     memory = attempt_memory(_graph(2, ShipStrategy.FORWARD), {})
-    assert [(one.rings, one.segments) for one in memory] == [(0, 1), (0, 1)]
+    assert [(one.rings, one.segments) for one in memory.values()] == [(0, 1), (0, 1)]
 
 
 def test_too_much_is_refused_with_the_sum():
     memory = attempt_memory(_graph(16, ShipStrategy.HASH), {})
-    check_memory(memory, 1 << 40)
+    check_memory(memory.values(), 1 << 40)
     with pytest.raises(ResourceError, match=r"need 160 MiB of memory \(640 segments of 256 kb\), 1 MiB are available"):
-        check_memory(memory, 1 << 20)
+        check_memory(memory.values(), 1 << 20)
