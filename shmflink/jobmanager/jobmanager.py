@@ -16,7 +16,7 @@ from typing import Final, NoReturn
 from shmflink.core.clock import SYSTEM_CLOCK
 from shmflink.core.ids import JobId
 from shmflink.errors import DirectoryInUseError, ResourceError, RpcError, ShmflinkError
-from shmflink.graph.execution_graph import check_slots, taskmanager_of
+from shmflink.graph.execution_graph import check_slots
 from shmflink.jobmanager.control_socket import ControlSocket
 from shmflink.jobmanager.exit_text import describe_exit
 from shmflink.jobmanager.ha_store import Owner
@@ -199,14 +199,17 @@ class JobManager:
         while self._waiting and taskmanagers is not None and not self._is_ending:
             run = self._waiting[0]
             per = taskmanagers.slots_per_taskmanager
-            needed = taskmanager_of(run.slots - 1, per) + 1
+            needed = run.missing_taskmanagers(per)
             free = [tm for tm in taskmanagers.all if tm.is_ready and tm not in self._run_of]
             if len(free) < needed:
                 return
             self._waiting.popleft()
             self._run_of.update(dict.fromkeys(free[:needed], run))
-            assert self._recovery is not None, "a job before the HA directory is ours"
-            run.begin_attempt(free[:needed], self._recovery.next_epoch(), per)
+            run.granted(free[:needed], per)
+
+    def next_epoch(self) -> int:
+        assert self._recovery is not None, "a job before the HA directory is ours"
+        return self._recovery.next_epoch()
 
     def taskmanagers_wanted(self, run: JobRun) -> None:
         """One that restarts comes before those that have never run."""
