@@ -25,7 +25,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=None, help="of the first run; the next ones count up")
     parser.add_argument("--runs", type=int, default=1_000_000, help="end after so many runs")
     parser.add_argument("--minutes", type=float, default=1e9, help="begin no run after so many minutes")
-    parser.add_argument("--jobs", default=",".join(JOBS), help="which jobs, in turns (%(default)s)")
+    parser.add_argument(
+        "--jobs",
+        default=",".join(name for name, job in JOBS.items() if not job.file),
+        help="which jobs, in turns (%(default)s)",
+    )
     parser.add_argument("--kinds", default="", help=f"kinds of disturbance; of {', '.join(KINDS)}")
     parser.add_argument("--folder", type=Path, default=None, help="where runs keep their files")
     arguments = parser.parse_args()

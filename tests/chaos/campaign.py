@@ -26,6 +26,8 @@ WEIGHTS: Final = {
     "stopped-shortly": 4,
 }
 
+KILLS_PER_RUN: Final = 60  # so that all jobs have their turn
+
 
 class Campaign:
     """Runs jobs in turns until there were enough kills."""
@@ -44,7 +46,7 @@ class Campaign:
         memory_kb, end = shared_memory_kb(), time.monotonic() + 60 * minutes
         done = 0
         while done < kills and len(self.reports) < runs and time.monotonic() < end:
-            report = self._run(self._seed + len(self.reports), kills - done)
+            report = self._run(self._seed + len(self.reports), min(KILLS_PER_RUN, kills - done))
             done += report.kills
             self.reports.append(report)
             print(_line(report, done, kills), flush=True)

@@ -28,6 +28,7 @@ _LIVENESS_S: Final = 60.0  # from a kill to the next checkpoint; other work on t
 _END_S: Final = 20.0  # from the client's end to that of all that it started
 _HEARTBEAT_TIMEOUT_S: Final = 0.5
 _DESCRIPTORS_MORE_MAX: Final = 12  # of a JobManager, between two checkpoints of a job that restarts
+_OF_THE_CLUSTER: Final = ("epoch", "owner")  # of the HA directory: the next JobManager goes on counting there
 
 _MAIN: Final = "from shmflink.cli.main import main; main()"
 _BASE: Final = {
@@ -47,10 +48,11 @@ class Job:
     name: str
     rows: int
     rows_per_s: int
+    file: str = ""
 
     @property
     def script(self) -> str:
-        return str(_JOBS / f"{self.name}.py")
+        return str(_JOBS / f"{self.file or self.name}.py")
 
 
 JOBS: Final = {
@@ -61,6 +63,7 @@ JOBS: Final = {
         Job("join", 30_000, 2_000),
         Job("sessions", 30_000, 2_000),
         Job("two_sinks", 60_000, 4_000),
+        Job("word_count_short", 24_000, 6_000, "word_count"),
     )
 }
 
@@ -298,7 +301,8 @@ class Run:
         left = [f"process {pid} is left" for pid in pids]
         left += [f"{path} is left" for path in leftover_files(self._folder / "out")]
         for name in ("tmp", "run", "checkpoints", "state"):
-            left += [f"{base}/{file} is left" for base, _, files in os.walk(self._folder / name) for file in files]
+            for base, _, files in os.walk(self._folder / name):
+                left += [f"{base}/{file} is left" for file in files if file not in _OF_THE_CLUSTER]
         return left
 
 
