@@ -6,9 +6,16 @@ The *server* is in the user's process, the *writers* in slots; each has a connec
     kind 0  HELLO: parallelism u32
     kind 1  BATCH: an Arrow IPC stream of one batch
     kind 2  END: nothing
+    kind 3  OPEN: writer, 16 bytes          in jobs with checkpoints, instead of HELLO and END
+    kind 4  MARK: checkpoint u64            what this writer sent since its mark before is of this checkpoint
+    kind 5  COMMIT: (writer, checkpoint)*   from a committer: these are complete
 
 There is no queue in between: what the iterator has not asked for waits in the sockets, then in the writers'
 outboxes, then as back-pressure in the job.
+
+In jobs with checkpoints batches wait in the server until their checkpoint is complete, as in Flink, so that none comes
+twice when the job restarts. A mark is in the socket, which outlives its writer, before its checkpoint can be complete.
+An iterator that is not asked holds up checkpoints, too.
 """
 
 from __future__ import annotations
@@ -20,12 +27,13 @@ import selectors
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 import pyarrow as pa
 
-from shmflink.connectors.base import Sink, SinkWriter
+from shmflink.config.checkpoint_options import CHECKPOINT_INTERVAL
+from shmflink.connectors.base import Committer, DeliveryGuarantee, Sink, SinkWriter
 from shmflink.connectors.outbox import Outbox
 from shmflink.core.batch import Batch
 from shmflink.errors import InternalError, PeerError
@@ -36,7 +44,9 @@ __all__ = ["FRAME_BYTES_MAX", "CollectServer", "CollectSink"]
 FRAME_BYTES_MAX: Final = 1 << 34
 
 _HEADER: Final = struct.Struct("<BQ")
-_HELLO, _BATCH, _END = range(3)
+_HELLO, _BATCH, _END, _OPEN, _MARK, _COMMIT = range(6)
+_CHECKPOINT: Final = struct.Struct("<Q")
+_COMMITTED: Final = struct.Struct("<16sQ")
 _PARALLELISM: Final = struct.Struct("<I")
 _CREDENTIALS: Final = struct.Struct("3i")
 _PENDING_CONNECTIONS_MAX: Final = 4096
@@ -57,6 +67,7 @@ class CollectServer:
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._selector.register(self._wake_read, selectors.EVENT_READ)
         self._writers_left: int | None = None
+        self._held = _HeldBatches()
         self._is_ending = False
         self._is_closed = False
         self._lock = threading.Lock()
@@ -122,7 +133,7 @@ class CollectServer:
         """One frame."""
         header = _read_exactly(connection, _HEADER.size)
         kind, length = _HEADER.unpack(header) if header is not None else (_END, 0)
-        if kind > _END or length > FRAME_BYTES_MAX:
+        if kind > _COMMIT or length > FRAME_BYTES_MAX:
             raise InternalError(f"a collect frame of kind {kind} and {length} bytes")
         payload = _read_exactly(connection, length)
         if header is None or payload is None:
@@ -131,16 +142,70 @@ class CollectServer:
             if self._writers_left is None:
                 (self._writers_left,) = _PARALLELISM.unpack(payload)
         elif kind == _BATCH:
-            with pa.ipc.open_stream(payload) as stream:
-                yield Batch.from_wire(stream.read_next_batch())
+            if not self._held.hold(connection, payload):
+                yield _batch(payload)
+        elif kind == _OPEN:
+            self._held.open(connection, bytes(payload))
+        elif kind == _MARK:
+            yield from map(_batch, self._held.mark(connection, *_CHECKPOINT.unpack(payload)))
+        elif kind == _COMMIT:
+            for writer, checkpoint_id in _COMMITTED.iter_unpack(payload):
+                yield from map(_batch, self._held.commit(writer, checkpoint_id))
         else:
             assert self._writers_left is not None
             self._writers_left -= 1
             self._drop(connection)
 
     def _drop(self, connection: socket.socket) -> None:
+        self._held.drop(connection)
         self._selector.unregister(connection)
         connection.close()
+
+
+class _HeldBatches:
+    """Payloads of batches by writer and checkpoint, until the checkpoint is complete.
+
+    Those of a writer that is gone stay: its successor may commit them. Without limit, as the results between two
+    checkpoints are.
+    """
+
+    def __init__(self) -> None:
+        self._writers: dict[socket.socket, bytes] = {}
+        self._unmarked: dict[socket.socket, list[bytearray]] = {}
+        self._marked: dict[tuple[bytes, int], list[bytearray]] = {}
+        self._early: set[tuple[bytes, int]] = set()  # committed before the mark was read from another connection
+
+    def open(self, connection: socket.socket, writer: bytes) -> None:
+        self._writers[connection] = writer
+        self._unmarked[connection] = []
+
+    def hold(self, connection: socket.socket, payload: bytearray) -> bool:
+        """False where the writer's batches need not wait."""
+        if connection not in self._writers:
+            return False
+        self._unmarked[connection].append(payload)
+        return True
+
+    def mark(self, connection: socket.socket, checkpoint_id: int) -> list[bytearray]:
+        """The payloads that are to be handed out by that."""
+        key = (self._writers[connection], checkpoint_id)
+        self._marked[key], self._unmarked[connection] = self._unmarked[connection], []
+        if key not in self._early:
+            return []
+        self._early.remove(key)
+        return self._marked.pop(key)
+
+    def commit(self, writer: bytes, checkpoint_id: int) -> list[bytearray]:
+        """The payloads that are to be handed out; none where they were before."""
+        key = (writer, checkpoint_id)
+        if key not in self._marked and writer in self._writers.values():
+            self._early.add(key)
+        return self._marked.pop(key, [])
+
+    def drop(self, connection: socket.socket) -> None:
+        """What it sent after its last mark is in no checkpoint."""
+        self._writers.pop(connection, None)
+        self._unmarked.pop(connection, None)
 
 
 class CollectSink(Sink):
@@ -150,23 +215,51 @@ class CollectSink(Sink):
         self._address = address
 
     def create_writer(self, context: OperatorContext) -> SinkWriter:
-        return _CollectWriter(self._address, context)
+        return _CollectWriter(self._address, context, waits=_has_checkpoints(context.configuration))
+
+    def create_committer(self, context: OperatorContext) -> Committer | None:
+        return _CollectCommitter(self._address) if _has_checkpoints(context.configuration) else None
+
+    def delivery_guarantee(self, configuration: Mapping[str, str]) -> DeliveryGuarantee:
+        has_checkpoints = _has_checkpoints(configuration)
+        return DeliveryGuarantee.EXACTLY_ONCE if has_checkpoints else DeliveryGuarantee.AT_LEAST_ONCE
 
 
 class _CollectWriter(SinkWriter):
-    def __init__(self, address: str, context: OperatorContext) -> None:
-        self._parallelism = context.parallelism
-        self._is_unwanted = False
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        self._outbox = Outbox(f"collect {context.task_name}", context.mailbox, self._send, self._send_end)
-        self._connect(address)
+    """`waits`: for checkpoints."""
+
+    def __init__(self, address: str, context: OperatorContext, *, waits: bool) -> None:
+        self._waits = waits
+        self._id = secrets.token_bytes(16)
+        self._has_uncommitted = False
+        self._connection = _Connection(address)
+        self._outbox = Outbox(f"collect {context.task_name}", context.mailbox, self._connection.send, self._send_end)
+        self._outbox.put((_OPEN, self._id) if waits else (_HELLO, _PARALLELISM.pack(context.parallelism)))
 
     def write(self, batch: Batch) -> None:
         wire = batch.without_keys().to_wire()
         out = pa.BufferOutputStream()
         with pa.ipc.new_stream(out, wire.schema) as stream:
             stream.write_batch(wire)
+        self._has_uncommitted = self._waits
         self._outbox.put((_BATCH, out.getvalue()))
+
+    def prepare_commit(self, checkpoint_id: int) -> Callable[[], Sequence[tuple[bytes, int]]]:
+        if not self._has_uncommitted:
+            return tuple
+        self._has_uncommitted = False
+        mark = (_MARK, _CHECKPOINT.pack(checkpoint_id))
+        sent = self._outbox.call(lambda: self._connection.send(mark))
+
+        def committables() -> Sequence[tuple[bytes, int]]:
+            sent()
+            return [(self._id, checkpoint_id)]
+
+        return committables
+
+    @property
+    def has_uncommitted(self) -> bool:
+        return self._has_uncommitted
 
     @property
     def is_available(self) -> bool:
@@ -180,22 +273,54 @@ class _CollectWriter(SinkWriter):
         return self._outbox.is_finished
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)  # a blocked send returns
+        self._connection.shut_down()
         self._outbox.close()
-        self._socket.close()
+        self._connection.close()
 
-    def _connect(self, address: str) -> None:
+    def _send_end(self) -> None:
+        if not self._waits:
+            self._connection.send((_END, b""))
+
+
+class _CollectCommitter(Committer):
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._connection: _Connection | None = None
+
+    def commit(self, committables: Sequence[tuple[bytes, int]]) -> None:
+        if self._connection is None:
+            self._connection = _Connection(self._address)
+        self._connection.send((_COMMIT, b"".join(_COMMITTED.pack(*committable) for committable in committables)))
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+
+class _Connection:
+    """To the server; what is sent after it has gone is thrown away."""
+
+    def __init__(self, address: str) -> None:
+        self._is_unwanted = False
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
             self._socket.connect("\0" + address.removeprefix("@"))
-            self._outbox.put((_HELLO, _PARALLELISM.pack(self._parallelism)))
         except ConnectionRefusedError:
             self._is_unwanted = True  # the iterator was closed before the job ran; the client cancels the job
         except OSError as error:
+            self._socket.close()
             raise PeerError(f"the program that collects the results cannot be reached: {error}") from error
 
-    def _send(self, frame: tuple[int, bytes | pa.Buffer]) -> None:
-        """Runs in the outbox's thread."""
+    def shut_down(self) -> None:
+        """A `send` that is blocked returns. Any thread."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def send(self, frame: tuple[int, bytes | pa.Buffer]) -> None:
+        """Blocks while the reader does not read."""
         if self._is_unwanted:
             return
         kind, payload = frame
@@ -206,8 +331,14 @@ class _CollectWriter(SinkWriter):
             # Closed by the reader, who is cancelling the job: not an error of the job.
             self._is_unwanted = True
 
-    def _send_end(self) -> None:
-        self._send((_END, b""))
+
+def _has_checkpoints(configuration: Mapping[str, str]) -> bool:
+    return CHECKPOINT_INTERVAL.read(configuration) is not None
+
+
+def _batch(payload: bytearray) -> Batch:
+    with pa.ipc.open_stream(payload) as stream:
+        return Batch.from_wire(stream.read_next_batch())
 
 
 def _read_exactly(connection: socket.socket, length: int) -> bytearray | None:

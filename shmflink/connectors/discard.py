@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from shmflink.connectors.base import Sink, SinkWriter
+from collections.abc import Mapping
+
+from shmflink.connectors.base import DeliveryGuarantee, Sink, SinkWriter
 from shmflink.core.batch import Batch
 from shmflink.operators.base import OperatorContext
 
@@ -14,6 +16,10 @@ class DiscardSink(Sink):
 
     def create_writer(self, context: OperatorContext) -> SinkWriter:
         return _DiscardWriter()
+
+    def delivery_guarantee(self, configuration: Mapping[str, str]) -> DeliveryGuarantee:
+        """Nothing is visible, so nothing twice."""
+        return DeliveryGuarantee.EXACTLY_ONCE
 
 
 class _DiscardWriter(SinkWriter):

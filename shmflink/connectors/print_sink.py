@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import select
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
 
 from shmflink.connectors.base import Sink, SinkWriter
 from shmflink.connectors.outbox import Outbox
@@ -53,6 +53,10 @@ class _PrintWriter(SinkWriter):
         text = join_lines(print_lines(batch), self._prefix, "utf-8")
         if text:
             self._outbox.put(text)
+
+    def prepare_commit(self, checkpoint_id: int) -> Callable[[], Sequence[Any]]:
+        """Nothing to commit; but what the checkpoint holds must be printed by then: at least once."""
+        return self._outbox.call(tuple)
 
     @property
     def is_available(self) -> bool:

@@ -5,10 +5,12 @@ import threading
 from typing import Any
 
 import pytest
+from oracle.two_phases import Attempt
 
-from shmflink.connectors.collect import CollectServer, CollectSink
+from shmflink.connectors.collect import CollectServer, CollectSink, _HeldBatches
 from shmflink.core.batch import Batch
 from shmflink.core.row import Row
+from shmflink.taskmanager.sink import COMMITTABLES_STATE
 
 
 @pytest.fixture
@@ -99,3 +101,56 @@ def test_strangers_are_turned_away(server: CollectServer, monkeypatch: pytest.Mo
     assert list(server.batches()) == []
     assert stranger.recv(1) == b""
     stranger.close()
+
+
+def rows_of(server: CollectServer) -> list[Any]:
+    """All that is handed out until the job has ended."""
+    server.end()
+    return [row for batch in server.batches() for row in batch.rows()]
+
+
+def test_rows_wait_for_their_checkpoint(server: CollectServer) -> None:
+    """[E1] [E9]"""
+    attempt = Attempt(CollectSink(server.address), 2)
+    for number in range(3):
+        attempt.write(Batch.of_rows([number]), subtask=number % 2)
+        checkpoint = attempt.checkpoint(number)
+        assert len(checkpoint.elements(COMMITTABLES_STATE)) == 1 + (number == 2)
+        if number != 1:  # one is aborted: its rows come with the next
+            attempt.complete(number)
+    attempt.write(Batch.of_rows(["in no checkpoint"]))
+    attempt.close()
+    assert sorted(rows_of(server)) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("was_committed", [False, True])
+def test_rows_come_once_though_the_job_was_restarted(server: CollectServer, was_committed: bool) -> None:
+    """[E2] [E3] [E12]"""
+    first = Attempt(CollectSink(server.address), 2)
+    first.write(Batch.of_rows([1]), subtask=0)
+    first.write(Batch.of_rows([2]), subtask=1)
+    checkpoint = first.checkpoint(1)
+    if was_committed:
+        first.complete(1)
+    first.write(Batch.of_rows([3]), subtask=0)
+    first.checkpoint(2)  # never complete
+    first.close()
+    second = Attempt(CollectSink(server.address), 3, epoch=2, restored=checkpoint)
+    second.settle()
+    second.write(Batch.of_rows([3]), subtask=2)
+    second.finish()
+    assert second.operators[2].needs_commit
+    second.checkpoint(3)
+    second.complete(3)
+    assert all(operator.is_finished and not operator.needs_commit for operator in second.operators)
+    second.close()
+    assert sorted(rows_of(server)) == [1, 2, 3]
+
+
+def test_a_commit_may_arrive_before_its_mark(server: CollectServer) -> None:
+    held, connection = _HeldBatches(), server._listener
+    held.open(connection, b"w")
+    assert held.hold(connection, bytearray(b"a"))
+    assert held.commit(b"w", 1) == []
+    assert held.mark(connection, 1) == [b"a"]
+    assert held.commit(b"w", 1) == []

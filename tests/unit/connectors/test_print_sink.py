@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from shmflink.connectors.base import DeliveryGuarantee
 from shmflink.connectors.print_sink import PrintSink, line_prefix
 from shmflink.core.batch import Batch
 from shmflink.core.typeinfo import Types
@@ -75,3 +76,13 @@ def test_long_lines_stay_whole(driver: Any, capfd: pytest.CaptureFixture[str]) -
     driver.write(writer, Batch.of_rows(lines))
     driver.finish(writer)
     assert capfd.readouterr().out.split() == lines
+
+
+def test_a_checkpoint_waits_until_its_lines_are_printed(driver: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    """[E10] At least once: what the checkpoint holds is not printed again."""
+    writer = driver.writer(PrintSink())
+    driver.write(writer, *[Batch.of_rows([str(number)]) for number in range(5)])
+    assert list(writer.prepare_commit(1)()) == []
+    assert capfd.readouterr().out.split() == [str(number) for number in range(5)]
+    assert PrintSink().delivery_guarantee({}) is DeliveryGuarantee.AT_LEAST_ONCE
+    driver.finish(writer)
