@@ -25,7 +25,8 @@ def in_order_of_groups(batches: list[pa.RecordBatch]) -> Iterator[pa.RecordBatch
         yield from _pieces(batches[0])
         return
     groups = [np.asarray(batch.column(0)) for batch in batches]
-    counts = np.bincount(np.concatenate(groups))
+    size = 1 + max(int(numbers[-1]) for numbers in groups)
+    counts = np.sum([np.bincount(numbers, minlength=size) for numbers in groups], axis=0)
     for first, end in _ranges(counts):
         parts = []
         for batch, numbers in zip(batches, groups, strict=True):
