@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Final
 
@@ -18,11 +18,15 @@ _BLOCK_SPLITS: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class PackedSplits:
-    """Waiting splits in a snapshot; iterating gives them in order. Most of them are pickled already, in blocks."""
+    """Waiting splits in a snapshot; iterating gives them in order. Most of them are pickled already, in blocks.
+
+    `size_before`: of the splits that were handed out before, for showing progress.
+    """
 
     first: tuple[Split, ...]
     blocks: tuple[bytes, ...]
     last: tuple[Split, ...]
+    size_before: int = 0
 
     def __iter__(self) -> Iterator[Split]:
         return chain(self.first, chain.from_iterable(map(loads_value, self.blocks)), self.last)
@@ -90,8 +94,8 @@ class SplitQueue(SplitEnumerator):
     def __init__(self, splits: Iterable[Split]) -> None:
         held = list(splits)
         self._waiting = WaitingSplits(held)
-        self._size = sum(split.size for split in held)
-        self._size_handed_out = 0
+        self._size_handed_out = splits.size_before if isinstance(splits, PackedSplits) else 0
+        self._size = self._size_handed_out + sum(split.size for split in held)
 
     def next_split(self, subtask: int) -> Split | None:
         split = self._waiting.take()
@@ -113,7 +117,7 @@ class SplitQueue(SplitEnumerator):
         self._size_handed_out -= sum(split.size for split in splits)
 
     def snapshot(self) -> PackedSplits:
-        return self._waiting.pack()
+        return replace(self._waiting.pack(), size_before=self._size_handed_out)
 
 
 def even_ranges(start: int, stop: int, parts: int) -> list[tuple[int, int]]:
