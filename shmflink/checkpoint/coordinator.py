@@ -287,8 +287,8 @@ class CheckpointCoordinator:
             self._leaving |= self._ending
             self._ending.clear()
             return [NotifyCompleted(FINAL_CHECKPOINT_ID)]
-        if not self._is_final_due or not self._has_room or (self._stop is not None and not self._is_stop_saved):
-            return []
+        if not self._is_final_due or not self._has_room or self._stop is not None:
+            return []  # after a savepoint that stops there is none: in it, sources would look as if at their end
         self._is_final_due = False
         return self._trigger_checkpoint()
 

@@ -10,6 +10,7 @@ from shmflink.checkpoint.manifest import Manifest
 from shmflink.checkpoint.reading import load_manifest, restored_state
 from shmflink.core.elements import Element
 from shmflink.core.key_groups import range_of
+from shmflink.errors import StateMismatchError
 from shmflink.graph.execution_graph import InputDeployment, TaskDeployment, channel_pairs
 from shmflink.graph.job_graph import ShipStrategy
 from shmflink.taskmanager.checkpoints import NOT_RESTORED, TaskRestore
@@ -66,8 +67,21 @@ class Restore:
             routes,
         )
         for channel in restored:
-            if channel.edge in routes:
-                yield channel.edge, channel.producer, channel.elements
+            if channel.edge not in routes:
+                raise self._edges_changed(deployment)
+            yield channel.edge, channel.producer, channel.elements
+        for op in deployment.operators[1:]:
+            chained = self._manifest.operator(op.operator_id)
+            if chained is not None and any(subtask.channels for subtask in chained.subtasks):
+                raise self._edges_changed(deployment)
+
+    def _edges_changed(self, deployment: TaskDeployment) -> StateMismatchError:
+        """Rows that were under way have no edge any more: another parallelism makes other chains, say."""
+        return StateMismatchError(
+            f"the checkpoint {self._directory} holds rows on their way to '{deployment.vertex_name}', on edges "
+            "that the job does not have any more: start from a savepoint or an aligned checkpoint, or with the former "
+            "parallelism"
+        )
 
     def _route(self, edge: InputDeployment, deployment: TaskDeployment) -> InputRoute:
         match edge.strategy:

@@ -494,6 +494,8 @@ class Task:
         """For one more checkpoint, or without checkpoints for the end of all other tasks."""
         if self._restore.is_finished:
             return False
+        if not self._is_drained:
+            return False  # a savepoint stopped the job: what was written after it comes again from there
         return self._waits_at_end or any(sink.needs_commit for sink in self._sinks)
 
     def _has_room(self) -> bool:

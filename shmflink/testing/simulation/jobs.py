@@ -50,7 +50,10 @@ class SimulatedJob:
 
 
 class _Builder:
-    """Records transformations; uids keep their state over changes of the parallelism."""
+    """Records transformations; uids keep their state over changes of the parallelism.
+
+    Chains are the same at every parallelism: what is under way on an edge has no place where the edge is gone.
+    """
 
     def __init__(self) -> None:
         self._count = 0
@@ -119,7 +122,8 @@ def _two_inputs(b: _Builder, parallelism: int) -> list[Transformation]:
     """An operator with two keyed inputs; one source pauses."""
     left = b.keyed(b.source(_source(0, 2), parallelism))
     right = b.keyed(b.source(_source(2, 1, pauses=2)))
-    return [b.sink(b.apply(CountOperator(), left, right, parallelism=parallelism), 1)]
+    counted = b.apply(CountOperator(), left, right, parallelism=parallelism)
+    return [b.sink(b.partition(counted, ShipStrategy.GLOBAL), 1)]
 
 
 def _diamond(b: _Builder, parallelism: int) -> list[Transformation]:
@@ -150,7 +154,8 @@ def _idle(b: _Builder, parallelism: int) -> list[Transformation]:
     """A source that turns idle; a broadcast edge; two sinks, the first of which may end before the other begins."""
     paused = b.source(_source(0, 1, pauses=1), idle_ms=3)
     counted = b.apply(CountOperator(), b.keyed(b.union(paused, b.source(_source(1, 1)))), parallelism=parallelism)
-    return [b.sink(counted, 1), b.sink(b.partition(counted, ShipStrategy.SHUFFLE), parallelism)]
+    first = b.sink(b.partition(counted, ShipStrategy.GLOBAL), 1)
+    return [first, b.sink(b.partition(counted, ShipStrategy.SHUFFLE), parallelism)]
 
 
 def _two_stages(b: _Builder, parallelism: int) -> list[Transformation]:
