@@ -8,6 +8,7 @@ use arrow_array::{ArrayRef, UInt32Array};
 use arrow_select::concat::concat;
 use arrow_select::take::take;
 
+use super::index::prefetch;
 use super::keys::Keys;
 use super::marks::Marks;
 use super::memory::Pages;
@@ -23,7 +24,7 @@ const CHOSEN_GROUPS_MAX: usize = 1 << 18;
 /// Of so many groups of a table one was chosen, at least: for more of them it pays to copy all rows.
 const GROUPS_PER_CHOSEN: usize = 16;
 /// Groups whose rows stay in the cache while columns are made of them.
-const CACHED_GROUPS: usize = 4 << 10;
+pub const CACHED_GROUPS: usize = 2 << 10;
 
 /// Groups by their place: 0 to `len` - 1.
 pub enum Frozen {
@@ -82,6 +83,13 @@ impl Frozen {
         Ok(())
     }
 
+    /// Has the rows of some groups fetched, which are far apart, before they are read column by column.
+    pub fn prefetch(&self, places: &[u32]) {
+        if let Self::Rows(rows) = self {
+            rows.prefetch(places);
+        }
+    }
+
     /// The key columns of groups.
     pub fn keys(&self, places: &[u32]) -> Result<Vec<ArrayRef>, ExchangeError> {
         match self {
@@ -118,6 +126,15 @@ impl FrozenRows {
         match &self.chosen {
             None => places.to_vec(),
             Some(chosen) => places.iter().map(|place| chosen[*place as usize]).collect(),
+        }
+    }
+
+    fn prefetch(&self, places: &[u32]) {
+        let base = self.shadow.rows();
+        for group in self.groups_at(places) {
+            let row = base.wrapping_add(group as usize * self.stride);
+            prefetch(row);
+            prefetch(row.wrapping_add(self.stride.saturating_sub(8)));
         }
     }
 

@@ -19,6 +19,7 @@ use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer
 use arrow_data::ArrayDataBuilder;
 use arrow_schema::DataType;
 
+use super::chunks::{Chunks, Heap};
 use super::encode::{write_column, Incoming, KeyBatch, Kind, Out, Run, LENGTH_MASK, LONG};
 use crate::exchange::error::ExchangeError;
 
@@ -30,23 +31,19 @@ struct KeyColumn {
     data_type: DataType,
     kind: Kind,
     offset: usize,
-    heap: Vec<u8>,
-    /// Where in the heap the bytes of a group begin; grown by the first long key of a group.
-    places: Vec<usize>,
+    heap: Heap,
+    /// Where in the heap the bytes of a group are; grown by the first long key of a group.
+    places: Chunks<u64>,
 }
 
 impl KeyColumn {
     fn long(&self, words: &[u64], group: usize) -> &[u8] {
-        let start = self.places[group];
-        &self.heap[start..start + (words[1] & LENGTH_MASK) as usize]
+        let place = self.places.get(group).expect("a place for each long key");
+        self.heap.get(place, (words[1] & LENGTH_MASK) as usize)
     }
 
     fn keep(&mut self, bytes: &[u8], group: usize) {
-        if self.places.len() <= group {
-            self.places.resize(group + 1, 0);
-        }
-        self.places[group] = self.heap.len();
-        self.heap.extend_from_slice(bytes);
+        self.places.push_at(group, self.heap.push(bytes));
     }
 }
 
@@ -54,7 +51,7 @@ impl KeyColumn {
 pub struct Keys {
     columns: Vec<KeyColumn>,
     pub words: usize,
-    masks: Vec<u64>,
+    masks: Chunks<u64>,
     has_nulls: bool,
     has_long: bool,
 }
@@ -70,8 +67,8 @@ impl Keys {
                 data_type: data_type.clone(),
                 kind,
                 offset,
-                heap: Vec::new(),
-                places: Vec::new(),
+                heap: Heap::default(),
+                places: Chunks::default(),
             });
         }
         if columns.len() > COLUMNS_MAX {
@@ -83,7 +80,7 @@ impl Keys {
         Ok(Self {
             columns,
             words,
-            masks: Vec::new(),
+            masks: Chunks::default(),
             has_nulls: false,
             has_long: false,
         })
@@ -110,8 +107,8 @@ impl Keys {
     }
 
     pub fn bytes(&self) -> usize {
-        let heaps = self.columns.iter().map(|c| c.heap.capacity() + c.places.capacity() * 8);
-        self.masks.capacity() * 8 + heaps.sum::<usize>()
+        let heaps = self.columns.iter().map(|c| c.heap.bytes() + c.places.bytes());
+        self.masks.bytes() + heaps.sum::<usize>()
     }
 
     pub fn clear(&mut self) {
@@ -181,8 +178,8 @@ impl Keys {
     #[inline]
     pub fn keep(&mut self, batch: &KeyBatch, run: &Run, row: usize, group: usize) {
         if self.has_nulls {
-            self.masks.resize(group, 0);
-            self.masks.push(if run.has_nulls { run.masks[row] } else { 0 });
+            let mask = if run.has_nulls { run.masks[row] } else { 0 };
+            self.masks.push_at(group, mask);
         }
         if run.has_long {
             for (column, incoming) in self.columns.iter_mut().zip(&batch.columns) {
@@ -199,7 +196,7 @@ impl Keys {
 
     /// Whether a group whose words equal those of a row has its nulls and its long keys, too.
     pub fn is_same(&self, batch: &KeyBatch, run: &Run, row: usize, group: usize) -> bool {
-        let kept = self.masks.get(group).copied().unwrap_or(0);
+        let kept = self.masks.get(group).unwrap_or(0);
         let mask = if run.has_nulls { run.masks[row] } else { 0 };
         if kept != mask {
             return false;

@@ -7,6 +7,7 @@
 //! encode.rs     key columns of a batch to words and hashes
 //! state.rs      what a table keeps for an aggregate           states/     the functions, one file per kind
 //! argument.rs   arguments by their physical type              memory.rs   growable huge pages
+//! chunks.rs     what is only appended to
 //! probe.rs      from rows to groups                           changed.rs  which groups changed
 //! log.rs        values of any type, by number                 lists.rs    lists as columns
 //! order.rs      values of any type, by their order
@@ -26,6 +27,7 @@
 mod addressed;
 mod argument;
 mod changed;
+mod chunks;
 mod encode;
 mod frozen;
 mod index;

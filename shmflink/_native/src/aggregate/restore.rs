@@ -99,6 +99,7 @@ impl Table {
     /// Takes partial rows that replace what is there of their keys. A key has one row at most.
     pub fn replace(&mut self, columns: &[ArrayRef], rows: usize) -> Result<(), ExchangeError> {
         let groups = self.lookup(&columns[..self.keys.len()], rows)?;
+        self.history.touch(&groups, self.groups);
         let (words, stride) = (self.keys.words, self.stride());
         for group in &groups {
             let row = self.rows.address().wrapping_add(*group as usize * stride + words * 8);

@@ -8,11 +8,12 @@
 use std::sync::Arc;
 
 use arrow_array::{new_null_array, ArrayRef, BooleanArray, Int32Array, Int64Array, RecordBatch};
-use arrow_buffer::BooleanBuffer;
+use arrow_buffer::BooleanBufferBuilder;
 use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
+use arrow_select::concat::concat;
 use arrow_select::interleave::interleave;
 
-use super::frozen::{pieces, Frozen};
+use super::frozen::{pieces, Frozen, CACHED_GROUPS};
 use super::ledger::Outcome;
 use crate::exchange::error::ExchangeError;
 use crate::exchange::hash::{combine_column, write_column, KeyGroups};
@@ -21,6 +22,9 @@ use crate::exchange::hash::{combine_column, write_column, KeyGroups};
 const PIECE_ROWS: usize = 1 << 16;
 /// Keys that are hashed at a time.
 const HASHED_ROWS: usize = 1 << 13;
+
+/// Runs of so many rows on average are cut out and joined; shorter ones are picked row by row.
+const SLICED_ROWS: usize = 32;
 
 /// What is asked for at a barrier.
 #[derive(Clone, Copy)]
@@ -51,6 +55,14 @@ pub struct Part {
 struct Order {
     places: Vec<u32>,
     ends: Vec<usize>,
+}
+
+/// Rows of one key group in one part, by their places in its order.
+struct RunOfRows {
+    group: usize,
+    part: usize,
+    start: usize,
+    len: usize,
 }
 
 pub struct Snapshot {
@@ -85,18 +97,27 @@ impl Part {
         }
     }
 
+    /// Some rows at a time, so that each is fetched once for all columns.
     fn columns(&self, places: &[u32], partials: &Fields) -> Result<Vec<ArrayRef>, ExchangeError> {
+        let pieces = places.chunks(CACHED_GROUPS).map(|places| {
+            self.groups.prefetch(places);
+            self.piece(places, partials)
+        });
+        joined(&pieces.collect::<Result<Vec<_>, _>>()?)
+    }
+
+    fn piece(&self, places: &[u32], partials: &Fields) -> Result<Vec<ArrayRef>, ExchangeError> {
         let mut columns = self.keys(places)?;
-        let each = |times: &[i64]| Int64Array::from_iter_values(places.iter().map(|place| times[*place as usize]));
+        let each = |times: &[i64]| -> ArrayRef {
+            Arc::new(Int64Array::from_iter_values(
+                places.iter().map(|place| times[*place as usize]),
+            ))
+        };
+        let same = |time: &i64| -> ArrayRef { Arc::new(Int64Array::from(vec![*time; places.len()])) };
         match &self.times {
             Times::None => {}
-            Times::Same(start, end) => {
-                let times = [*start, *end];
-                columns.extend(times.map(|time| -> ArrayRef { Arc::new(Int64Array::from(vec![time; places.len()])) }));
-            }
-            Times::Each(starts, ends) => {
-                columns.extend([starts, ends].map(|times| -> ArrayRef { Arc::new(each(times)) }))
-            }
+            Times::Same(start, end) => columns.extend([same(start), same(end)]),
+            Times::Each(starts, ends) => columns.extend([each(starts), each(ends)]),
         }
         if self.is_deleted {
             columns.extend(partials.iter().map(|f| new_null_array(f.data_type(), places.len())));
@@ -197,68 +218,113 @@ impl Snapshot {
                 self.orders.push(part.order(self.key_groups)?);
             }
         }
-        let (groups, places) = self.next_places();
-        if groups.is_empty() {
+        let runs = self.next_runs();
+        if runs.is_empty() {
             self.parts.clear();
             self.orders = Vec::new();
             return Ok(None);
         }
-        Ok(Some(self.batch(groups, &places)?))
+        Ok(Some(self.batch(&runs)?))
     }
 
-    /// The key groups of the next rows; in the same order their parts and places there.
-    fn next_places(&mut self) -> (Vec<i32>, Vec<(usize, u32)>) {
+    /// The next rows.
+    fn next_runs(&mut self) -> Vec<RunOfRows> {
         let (mut group, mut part, mut given) = self.next;
-        let (mut groups, mut rows) = (Vec::new(), Vec::new());
-        while rows.len() < PIECE_ROWS && group < self.key_groups.count() as usize {
+        let (mut runs, mut rows) = (Vec::new(), 0);
+        while rows < PIECE_ROWS && group < self.key_groups.count() as usize {
             let Some(order) = self.orders.get(part) else {
                 (group, part, given) = (group + 1, 0, 0);
                 continue;
             };
-            let places = &order.places[order.ends[group] + given..order.ends[group + 1]];
-            let count = places.len().min(PIECE_ROWS - rows.len());
-            rows.extend(places[..count].iter().map(|place| (part, *place)));
-            groups.resize(rows.len(), group as i32);
-            if count == places.len() {
+            let start = order.ends[group] + given;
+            let len = (order.ends[group + 1] - start).min(PIECE_ROWS - rows);
+            if len > 0 {
+                runs.push(RunOfRows {
+                    group,
+                    part,
+                    start,
+                    len,
+                });
+            }
+            rows += len;
+            if start + len == order.ends[group + 1] {
                 (part, given) = (part + 1, 0);
             } else {
-                given += count;
+                given += len;
             }
         }
         self.next = (group, part, given);
-        (groups, rows)
+        runs
     }
 
-    fn batch(&self, groups: Vec<i32>, rows: &[(usize, u32)]) -> Result<RecordBatch, ExchangeError> {
+    fn batch(&self, runs: &[RunOfRows]) -> Result<RecordBatch, ExchangeError> {
+        let mut groups = Vec::with_capacity(PIECE_ROWS);
+        let mut deleted = BooleanBufferBuilder::new(PIECE_ROWS);
+        // Of each part its places, which are made columns together.
         let mut wanted = vec![Vec::new(); self.parts.len()];
-        let mut at = Vec::with_capacity(rows.len());
-        for (part, place) in rows {
-            at.push((*part, wanted[*part].len()));
-            wanted[*part].push(*place);
+        for run in runs {
+            groups.resize(groups.len() + run.len, run.group as i32);
+            deleted.append_n(run.len, self.parts[run.part].is_deleted);
+            wanted[run.part].extend_from_slice(&self.orders[run.part].places[run.start..run.start + run.len]);
         }
+        let mut all: Vec<ArrayRef> = vec![Arc::new(Int32Array::from(groups))];
+        all.extend(self.columns(runs, &wanted)?);
+        if self.is_delta {
+            all.push(Arc::new(BooleanArray::from(deleted.finish())));
+        }
+        Ok(RecordBatch::try_new(self.schema.clone(), all)?)
+    }
+
+    /// The columns of all runs, in order; `wanted`: the places of each part.
+    fn columns(&self, runs: &[RunOfRows], wanted: &[Vec<u32>]) -> Result<Vec<ArrayRef>, ExchangeError> {
         let used: Vec<usize> = (0..wanted.len()).filter(|part| !wanted[*part].is_empty()).collect();
         let columns = used
             .iter()
             .map(|part| self.parts[*part].columns(&wanted[*part], &self.partials));
         let mut columns = columns.collect::<Result<Vec<_>, _>>()?;
-        let mut all: Vec<ArrayRef> = vec![Arc::new(Int32Array::from(groups))];
         if let [_] = used[..] {
-            all.append(&mut columns[0]);
-        } else {
-            let mut numbers = vec![0; self.parts.len()];
-            used.iter()
-                .enumerate()
-                .for_each(|(number, part)| numbers[*part] = number);
-            at.iter_mut().for_each(|(part, _)| *part = numbers[*part]);
-            for index in 0..columns[0].len() {
-                let of_parts: Vec<_> = columns.iter().map(|columns| columns[index].as_ref()).collect();
-                all.push(interleave(&of_parts, &at)?);
-            }
+            return Ok(columns.remove(0));
         }
-        if self.is_delta {
-            let deleted: BooleanBuffer = rows.iter().map(|(part, _)| self.parts[*part].is_deleted).collect();
-            all.push(Arc::new(BooleanArray::from(deleted)));
+        let mut numbers = vec![0; self.parts.len()];
+        used.iter()
+            .enumerate()
+            .for_each(|(number, part)| numbers[*part] = number);
+        let mut taken = vec![0; used.len()];
+        let rows: usize = wanted.iter().map(Vec::len).sum();
+        if rows >= SLICED_ROWS * runs.len() {
+            let slices = runs.iter().map(|run| {
+                let number = numbers[run.part];
+                let start = taken[number];
+                taken[number] += run.len;
+                columns[number]
+                    .iter()
+                    .map(|column| column.slice(start, run.len))
+                    .collect()
+            });
+            return joined(&slices.collect::<Vec<Vec<_>>>());
         }
-        Ok(RecordBatch::try_new(self.schema.clone(), all)?)
+        let mut at = Vec::with_capacity(rows);
+        for run in runs {
+            let number = numbers[run.part];
+            at.extend((taken[number]..taken[number] + run.len).map(|row| (number, row)));
+            taken[number] += run.len;
+        }
+        let interleaved = (0..columns[0].len()).map(|index| {
+            let of_parts: Vec<_> = columns.iter().map(|columns| columns[index].as_ref()).collect();
+            interleave(&of_parts, &at)
+        });
+        Ok(interleaved.collect::<Result<_, _>>()?)
     }
+}
+
+/// Columns one behind the other.
+fn joined(pieces: &[Vec<ArrayRef>]) -> Result<Vec<ArrayRef>, ExchangeError> {
+    if let [piece] = pieces {
+        return Ok(piece.clone());
+    }
+    let columns = (0..pieces[0].len()).map(|index| {
+        let of_pieces: Vec<_> = pieces.iter().map(|columns| columns[index].as_ref()).collect();
+        concat(&of_pieces)
+    });
+    Ok(columns.collect::<Result<_, _>>()?)
 }
