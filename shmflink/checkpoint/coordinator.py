@@ -409,7 +409,7 @@ class CheckpointCoordinator:
         if pending is None or pending.phase is not phase:
             return []
         effects = self._abort(pending, reason)
-        if pending.is_savepoint or not self._is_running:
+        if pending.is_savepoint or not self._may_trigger:
             return effects
         self._failures += 1
         tolerable = self._settings.tolerable_failures

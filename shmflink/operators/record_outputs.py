@@ -67,5 +67,5 @@ class RecordOutputs:
         if row_type is not None:
             rows = conform_rows(rows, row_type, self._operator)
         # Rows of one call have timestamps or have none, but for those of streams that were united.
-        has_stamps = stamps[0] != MIN_TIMESTAMP_MS or any(stamp != MIN_TIMESTAMP_MS for stamp in stamps)
+        has_stamps = max(stamps) != MIN_TIMESTAMP_MS
         return Batch.of_rows(rows, row_type, timestamps=pa.array(stamps, pa.int64()) if has_stamps else None)

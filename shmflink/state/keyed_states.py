@@ -64,16 +64,21 @@ class ValueState(TakesTypeParameters):
         value = table.live.get(entry)
         if value is None and table.below:
             value = table.old(entry)
-        if type(value) in IMMUTABLE:
+        kind = type(value)
+        if kind in IMMUTABLE or (kind is tuple and IMMUTABLE.issuperset(map(type, value))):
             return value
         return None if value is ABSENT else isolated(value)
 
     def update(self, value: Any) -> None:
         """Sets the value; None clears it."""
-        if value is None:
-            self._table.remove(self._current.entry)
+        kind = type(value)
+        if kind in IMMUTABLE or (kind is tuple and IMMUTABLE.issuperset(map(type, value))):
+            if value is None:
+                self._table.remove(self._current.entry)
+            else:
+                self._table.live[self._current.entry] = value
         else:
-            self._table.live[self._current.entry] = value if type(value) in IMMUTABLE else isolated(value)
+            self._table.live[self._current.entry] = isolated(value)
 
     def clear(self) -> None:
         """Removes the value."""
