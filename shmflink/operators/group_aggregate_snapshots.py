@@ -104,9 +104,10 @@ class TableState:
 def type_text(spec: AggregateSpec) -> str:
     """What of a grouped aggregation must stay the same for its state to fit, in words.
 
-    >>> from shmflink.expressions import col, functions as f
+    >>> from shmflink.expressions import AggregateCall, col
     >>> schema = pa.schema([("key", pa.string()), ("value", pa.int32())])
-    >>> type_text(AggregateSpec(schema, (("key", col("key")),), (("total", f.sum(col("value"))),)))
+    >>> total = AggregateCall("sum", (col("value"),))
+    >>> type_text(AggregateSpec(schema, (("key", col("key")),), (("total", total),)))
     'key string: total = sum(int32)'
     """
     keys = ", ".join(f"{each.name} {each.type}" for each in spec.key_schema) or "no key"

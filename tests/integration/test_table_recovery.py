@@ -70,7 +70,7 @@ def expected_sessions() -> set[Any]:
 
 def instant(start: Any) -> int:
     """Milliseconds; a timestamp without a zone counts from 1970 as it stands."""
-    return (start - dt.datetime(1970, 1, 1)) // dt.timedelta(milliseconds=1)
+    return int((start - dt.datetime(1970, 1, 1)) / dt.timedelta(milliseconds=1))
 
 
 def test_windows_survive_failures(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_windows_survive_failures(tmp_path: Path) -> None:
     rows = env.from_source(
         NumberSequenceSource(1, ROWS), watermarks.with_timestamp_assigner(times), "numbers", Types.LONG()
     ).process(failing, row_type)
-    sums = {"n": count(), "total": col("value").sum}
+    sums: Any = {"n": count(), "total": col("value").sum}
     sliding = SlidingEventTimeWindows.of(Time.milliseconds(SIZE), Time.milliseconds(SLIDE))
     windows = rows.key_by("key").window(sliding).aggregate(**sums)
     sessions = (
