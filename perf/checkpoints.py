@@ -14,6 +14,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Final
 
 from perf.jobs import recovery as recovery_job
@@ -134,20 +135,9 @@ def _kill_one(fork_server: int, client: Any, marks: str) -> dict[str, float]:
 
 
 def _newest(folder: str) -> int:
-    """Number of the newest complete checkpoint."""
-    return (
-        max(
-            (
-                int(entry[4:])
-                for job in os.scandir(folder)
-                for entry in os.listdir(job.path)
-                if entry.startswith("chk-") and os.path.exists(os.path.join(job.path, entry, "_metadata"))
-            ),
-            default=0,
-        )
-        if os.path.isdir(folder)
-        else 0
-    )
+    """Number of the newest complete checkpoint; 0 before the first."""
+    manifests = Path(folder).glob("*/chk-*/_metadata")
+    return max((int(path.parent.name.removeprefix("chk-")) for path in manifests), default=0)
 
 
 def _wait(is_reached: Callable[[], bool], what: str) -> None:

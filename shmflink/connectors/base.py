@@ -30,6 +30,7 @@ __all__ = [
     "SourceReader",
     "Split",
     "SplitEnumerator",
+    "is_heir",
 ]
 
 
@@ -187,6 +188,12 @@ class Source(ABC):
         return None
 
 
+def is_heir(context: OperatorContext, subtask: int) -> bool:
+    """Whether this subtask removes what earlier attempts of `subtask` left."""
+    is_gone = subtask >= context.parallelism
+    return subtask == context.subtask_index or (is_gone and context.subtask_index == 0)
+
+
 class SinkWriter(ABC):
     """Writes the batches of one subtask; used by the slot's thread alone.
 
@@ -272,8 +279,11 @@ class Sink(ABC):
         return None
 
     def remove_leftovers(self, context: OperatorContext, kept: Sequence[Any]) -> None:  # noqa: B027  see above
-        """Frees what earlier attempts of this job staged, but for what `kept` stands for: all committables and writer
-        states of the checkpoint that all subtasks go on from. Called by one subtask, in a thread that may block.
+        """Frees what earlier attempts of this subtask staged, but for what `kept` stands for: all committables and
+        writer states, of all subtasks, in the checkpoint that is restored. Subtask 0 does so for subtasks that are no
+        more. Others may be running, in an older attempt, as far as failures restart a part of the job alone.
+
+        Called in a thread that may block.
         """
 
     def delivery_guarantee(self, configuration: Mapping[str, str]) -> DeliveryGuarantee:

@@ -43,6 +43,7 @@ __all__ = [
 TaskManagerMain = Callable[[ForkTaskManager, socket.socket], None]
 _EXIT_ORPHAN: Final = 3
 _PR_SET_CHILD_SUBREAPER: Final = 36  # linux/prctl.h
+_IDLE_MS: Final = 500  # after which the first TaskManagers are up, and a short job over
 _END_S: Final = 2.0  # for the kernel to take everybody away; only a process in an uninterruptible sleep needs longer
 _MARK: Final = "SHMFLINK_TASKMANAGER"  # in the environment of what user code starts: the TaskManager's pid
 
@@ -64,8 +65,13 @@ def die_with(parent_pid: int) -> None:
         os._exit(_EXIT_ORPHAN)
 
 
-def start_fork_server(run_taskmanager: TaskManagerMain, close_in_child: tuple[int, ...]) -> tuple[int, socket.socket]:
+def start_fork_server(
+    run_taskmanager: TaskManagerMain, close_in_child: tuple[int, ...], warm_up: Callable[[], None] = lambda: None
+) -> tuple[int, socket.socket]:
     """Forks the fork server; returns its pid and the JobManager's end of the connection.
+
+    `warm_up` is called once, when there is nothing to do for a while after the first forks: what it imports, the
+    TaskManagers that replace lost ones need not. It must not start threads.
 
     Call from the main thread of a process without other threads: a lock that another thread holds at the fork would
     stay locked for ever in the child. `close_in_child` are descriptors that only the JobManager may hold.
@@ -77,7 +83,7 @@ def start_fork_server(run_taskmanager: TaskManagerMain, close_in_child: tuple[in
     sys.stderr.flush()
     pid = os.fork()
     if pid == 0:
-        _run_fork_server(run_taskmanager, ours, theirs, close_in_child)
+        _run_fork_server(run_taskmanager, ours, theirs, close_in_child, warm_up)
     theirs.close()
     return pid, ours
 
@@ -87,13 +93,14 @@ def _run_fork_server(
     ours: socket.socket,
     theirs: socket.socket,
     close_in_child: tuple[int, ...],
+    warm_up: Callable[[], None],
 ) -> NoReturn:
     try:
         set_process_name("shmflink-fork")
         ours.close()
         for fd in close_in_child:
             os.close(fd)
-        ForkServer(BlockingConnection(theirs), run_taskmanager).serve()
+        ForkServer(BlockingConnection(theirs), run_taskmanager, warm_up).serve()
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:
@@ -110,9 +117,15 @@ class _Child:
 class ForkServer:
     """Serves fork requests from one connection until it closes. Made in the main thread of a process of its own."""
 
-    def __init__(self, connection: BlockingConnection, run_taskmanager: TaskManagerMain) -> None:
+    def __init__(
+        self,
+        connection: BlockingConnection,
+        run_taskmanager: TaskManagerMain,
+        warm_up: Callable[[], None] = lambda: None,
+    ) -> None:
         self._connection = connection
         self._run_taskmanager = run_taskmanager
+        self._warm_up: Callable[[], None] | None = warm_up
         self._children: dict[int, _Child] = {}  # by pidfd
         self._poll = select.poll()
         self._poll.register(connection.fileno(), select.POLLIN)
@@ -125,12 +138,22 @@ class ForkServer:
     def serve(self) -> None:
         """Returns when the JobManager is gone or says Shutdown; children that still live are killed."""
         try:
-            while all(self._serve(fd) for fd, _ in self._poll.poll()):
+            while all(self._serve(fd) for fd, _ in self._ready()):
                 continue
         except RpcError:
             return  # the JobManager died while we talked to it
         finally:
             self._kill_all()
+
+    def _ready(self) -> list[tuple[int, int]]:
+        """Descriptors that can be read; waits for the first. Warms up when none comes for long enough."""
+        if self._warm_up is None or not self._children:
+            return self._poll.poll()
+        ready = self._poll.poll(_IDLE_MS)
+        if not ready:
+            warm_up, self._warm_up = self._warm_up, None
+            warm_up()
+        return ready
 
     def _serve(self, fd: int) -> bool:
         """One readable descriptor; False when the JobManager is gone."""

@@ -21,6 +21,8 @@ __all__ = ["run_jobmanager"]
 # What tasks are likely to need: imported once here, shared by all TaskManagers as copy-on-write pages. Imported
 # there instead, each of them would pay for it at the start of its first job.
 _PRELOAD: Final = ("numpy", "pyarrow", "pyarrow.compute", "pyarrow.parquet", "shmflink._core")
+# What almost every job's code imports: too long for a start, too long for a recovery as well (a tenth of a second).
+_PRELOAD_LATER: Final = ("shmflink.datastream", "shmflink.common", "shmflink.expressions")
 _PRELOAD_PACKAGES: Final = ("shmflink.operators", "shmflink.connectors", "shmflink.connectors.file_system")
 
 
@@ -32,7 +34,7 @@ def run_jobmanager(client_fd: int, run_taskmanager: TaskManagerMain) -> int:
     _raise_descriptor_limit()
     _preload()
     client = socket.socket(fileno=client_fd)
-    pid, fork_server = start_fork_server(run_taskmanager, (client_fd,))
+    pid, fork_server = start_fork_server(run_taskmanager, (client_fd,), _preload_later)
     gc.enable()
     import uvloop  # after the fork: the children need no event loop
 
@@ -77,6 +79,15 @@ def _preload() -> None:
             importlib.import_module(found.name)
     _meet_pandas()
     gc.freeze()  # the collector would touch, and so copy, every shared page in every child
+
+
+def _preload_later() -> None:
+    """In the fork server, while nobody waits for it."""
+    for name in _PRELOAD_LATER:
+        package = importlib.import_module(name)
+        for found in pkgutil.iter_modules(package.__path__, f"{name}."):
+            importlib.import_module(found.name)
+    gc.freeze()
 
 
 def _meet_pandas() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from shmflink.checkpoint.handles import FINAL_CHECKPOINT_ID
@@ -19,10 +20,20 @@ from shmflink.taskmanager.pending_commits import PendingCommits
 __all__ = ["COMMITTABLES_STATE", "WRITER_STATE", "SinkOperator"]
 
 COMMITTABLES_STATE: Final = "_committables"
-"""(checkpoint id, committable) of all that was not committed at the barrier."""
+"""(checkpoint id, committable) of all that was not committed at the barrier, as `_Owned`."""
 WRITER_STATE: Final = "_writer"
-# Both are union states that the subtasks deal out among themselves: the one that removes leftovers has to know what
-# the others go on from.
+
+
+@dataclass(frozen=True, slots=True)
+class _Owned:
+    """An element of both states, which are union states: whoever removes leftovers has to know of all that is kept.
+
+    With the same parallelism everything stays with its subtask: it may be the only one that is restarted.
+    """
+
+    element: Any
+    subtask: int
+    parallelism: int
 
 
 class SinkOperator(Operator):
@@ -39,21 +50,20 @@ class SinkOperator(Operator):
         self._commits: _Commits | None = None
         self._failure: BaseException | None = None
         self._mailbox: Any = None
+        self._place = (0, 1)
 
     def open(self, context: OperatorContext) -> None:
         self._mailbox = context.mailbox
+        self._place = (context.subtask_index, context.parallelism)
         restored = context.restored.operator_state
-        committables = _elements(restored, COMMITTABLES_STATE)
-        states = _elements(restored, WRITER_STATE)
-        mine = slice(context.subtask_index, None, context.parallelism)
+        committables, states = (_elements(restored, name) for name in (COMMITTABLES_STATE, WRITER_STATE))
         committer = self._sink.create_committer(context)
         if committer is not None:
-            self._commits = _Commits(context, committer, committables[mine])
-            if context.subtask_index == 0:
-                kept = [committable for _, committable in committables] + states
-                self._commits.run(lambda: self._sink.remove_leftovers(context, kept))
+            self._commits = _Commits(context, committer, self._mine(committables))
+            kept = [owned.element[1] for owned in committables] + [owned.element for owned in states]
+            self._commits.run(lambda: self._sink.remove_leftovers(context, kept))
         if states:
-            self._writer = self._sink.restore_writer(context, states[mine])
+            self._writer = self._sink.restore_writer(context, self._mine(states))
         else:
             self._writer = self._sink.create_writer(context)
         if self._commits is not None and context.restored.checkpoint_id is not None:
@@ -86,7 +96,7 @@ class SinkOperator(Operator):
                 # What cannot be made durable now is in no checkpoint to come either.
                 self._fail(error)
                 raise
-            return {name: _part(elements) for name, elements in found.items() if elements}
+            return {name: self._part(elements) for name, elements in found.items() if elements}
 
         return OperatorSnapshot(pending=pending)
 
@@ -130,6 +140,16 @@ class SinkOperator(Operator):
             raise self._failure
         if self._commits is not None:
             self._commits.raise_error()
+
+    def _mine(self, elements: list[_Owned]) -> list[Any]:
+        subtask, parallelism = self._place
+        if all(owned.parallelism == parallelism for owned in elements):
+            return [owned.element for owned in elements if owned.subtask == subtask]
+        return [owned.element for owned in elements[subtask::parallelism]]
+
+    def _part(self, elements: list[Any]) -> OperatorStatePart:
+        owned = [_Owned(element, *self._place) for element in elements]
+        return OperatorStatePart(Redistribution.UNION, owned, "sink")
 
     def _fail(self, error: BaseException) -> None:
         """In any thread. The slot hears of it at once."""
@@ -208,10 +228,6 @@ def _known(committables: Callable[[], Sequence[Any]]) -> Sequence[Any]:
         return ()
 
 
-def _elements(restored: Mapping[str, OperatorStatePart], name: str) -> list[Any]:
+def _elements(restored: Mapping[str, OperatorStatePart], name: str) -> list[_Owned]:
     part = restored.get(name)
     return list(part.elements) if part is not None else []
-
-
-def _part(elements: list[Any]) -> OperatorStatePart:
-    return OperatorStatePart(Redistribution.UNION, elements, "sink")

@@ -169,7 +169,7 @@ def test_a_zombie_writes_nothing_and_commits_nothing(server: PostgresServer, tab
     zombie.write(rows(2))
     successor = Attempt(sink, epoch=2, restored=checkpoint)
     successor.checkpoint(2)
-    with pytest.raises(ResourceError, match="attempt 1 of this job was replaced by attempt 2"):
+    with pytest.raises(ResourceError, match="attempt 1 of subtask 0 was replaced by attempt 2"):
         zombie.complete(1)
     zombie.close()
     late = Attempt(sink)
@@ -215,6 +215,29 @@ def test_rescaling_with_staged_rows(server: PostgresServer, table: str, before: 
     third.settle()
     assert numbers(server) == expected
     third.close()
+
+
+def test_a_subtask_that_is_restarted_alone_leaves_the_others_rows(server: PostgresServer, table: str) -> None:
+    """[E4] [E7] The others run on in their older attempt: they are no zombies."""
+    sink = PostgresSink.for_table(server.url, table)
+    first = Attempt(sink, 2)
+    for subtask in range(2):
+        first.write(rows(subtask), subtask=subtask)
+    checkpoint = first.checkpoint(1)
+    again = Attempt(sink, 2, epoch=2, restored=checkpoint, subtasks=[0])
+    again.settle()
+    assert numbers(server) == [0]
+    zombie, running = first.operators
+    with pytest.raises(ResourceError, match="replaced by attempt 2"):
+        first.complete(1)
+    first.operators = [running]
+    first.write(rows(11))
+    first.checkpoint(2)
+    first.complete(2)
+    assert numbers(server) == [0, 1, 11]
+    zombie.close()
+    first.close()
+    again.close()
 
 
 def test_leftovers_of_this_job_go_and_those_of_others_are_listed(server: PostgresServer, table: str) -> None:

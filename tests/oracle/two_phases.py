@@ -52,7 +52,9 @@ class Attempt:
         job_id: str = JOB_ID,
         configuration: dict[str, str] | None = None,
         clock: Clock = SYSTEM_CLOCK,
+        subtasks: Sequence[int] | None = None,
     ) -> None:
+        """`subtasks`: those that are (re)started; all."""
         self.mailbox = WaitableMailbox()
         self.contexts = [
             OperatorContext(
@@ -71,7 +73,7 @@ class Attempt:
                 job_id=job_id,
                 epoch=epoch,
             )
-            for subtask in range(parallelism)
+            for subtask in (range(parallelism) if subtasks is None else subtasks)
         ]
         self.operators = [SinkOperator(pickle.loads(pickle.dumps(sink))) for _ in self.contexts]
         for operator, context in zip(self.operators, self.contexts, strict=True):
@@ -131,7 +133,7 @@ class Checkpoint:
 
     def elements(self, name: str) -> list[Any]:
         """Of one state, of all subtasks."""
-        return [e for state in pickle.loads(self._states) if name in state for e in state[name].elements]
+        return [e.element for state in pickle.loads(self._states) if name in state for e in state[name].elements]
 
 
 class Poller:

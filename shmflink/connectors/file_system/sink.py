@@ -188,7 +188,7 @@ class FileSink(Sink):
 
     def remove_leftovers(self, context: OperatorContext, kept: Sequence[StagedFile]) -> None:
         hidden = {staged.hidden for staged in kept}
-        remove_leftovers(self._settings.base_path, self._settings.files, context.job_id, context.epoch, hidden)
+        remove_leftovers(self._settings.base_path, self._settings.files, context, hidden)
 
     def delivery_guarantee(self, configuration: Mapping[str, str]) -> DeliveryGuarantee:
         """Exactly once, but for a job without checkpoints that publishes when files are full, and is restarted."""

@@ -57,7 +57,8 @@ class FileSinkWriter(SinkWriter):
         states: Sequence[StagedFile] = (),
     ) -> None:
         """`states`: files that were in progress at the checkpoint that is restored."""
-        self._settings = settings = replace(settings, tag=f"{context.job_id}.{context.epoch}" if context.job_id else "")
+        tag = f"{context.job_id}.{context.epoch}.{context.subtask_index}" if context.job_id else ""
+        self._settings = settings = replace(settings, tag=tag)
         self._clock: Clock = context.clock
         is_local = settings.files.is_local(settings.base_path)
         self._made_base_path = is_local and _make_directory(settings.base_path)

@@ -3,7 +3,7 @@
 ::
 
     in progress   no name (O_TMPFILE), or a hidden one where a checkpoint refers to it
-    staged        durable, under a hidden name: `.<name>.inprogress.<job id>.<epoch>` in the base folder
+    staged        durable, under a hidden name: `.<name>.inprogress.<job id>.<epoch>.<subtask>` in the base folder
     visible       under its own name in its bucket's folder; the hidden name is gone
 
 From staged to visible is one step of the file system, never a copy. Every reader skips hidden names. What a killed job
@@ -20,10 +20,11 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from shmflink.connectors.base import Committer
+from shmflink.connectors.base import Committer, is_heir
 from shmflink.connectors.file_system.file_systems import FileSystem
 from shmflink.connectors.file_system.publish import publish
 from shmflink.errors import ResourceError
+from shmflink.operators.base import OperatorContext
 
 __all__ = [
     "FileCommitter",
@@ -37,7 +38,7 @@ __all__ = [
 ]
 
 _LOG: Final = logging.getLogger(__name__)
-_HIDDEN: Final = re.compile(r"\.(?P<name>.+)\.inprogress\.(?P<job_id>[0-9a-f]{32})\.(?P<epoch>\d+)")
+_HIDDEN: Final = re.compile(r"\.(?P<name>.+)\.inprogress\.(?P<job_id>[0-9a-f]{32})\.(?P<epoch>\d+)\.(?P<subtask>\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +58,12 @@ class Leftover:
     name: str
     job_id: str
     epoch: int
+    subtask: int
     size: int
 
 
 def hidden_name(name: str, tag: str) -> str:
-    """`tag` is `<job id>.<epoch>`."""
+    """`tag` is `<job id>.<epoch>.<subtask>`."""
     return f".{name}.inprogress.{tag}"
 
 
@@ -126,13 +128,18 @@ def leftovers(base_path: str, files: FileSystem | None = None) -> Iterator[Lefto
     for info in (files or FileSystem()).list_folder(base_path):
         found = _HIDDEN.fullmatch(info.path.rpartition("/")[2])
         if found is not None:
-            yield Leftover(info.path, found["name"], found["job_id"], int(found["epoch"]), info.size)
+            numbers = int(found["epoch"]), int(found["subtask"])
+            yield Leftover(info.path, found["name"], found["job_id"], *numbers, info.size)
 
 
-def remove_leftovers(base_path: str, files: FileSystem, job_id: str, epoch: int, kept: Collection[str]) -> None:
-    """What attempts of this job before `epoch` left, but for the paths in `kept`. Nothing of other jobs."""
+def remove_leftovers(base_path: str, files: FileSystem, context: OperatorContext, kept: Collection[str]) -> None:
+    """What earlier attempts of this subtask left, but for the paths in `kept`. Nothing of other jobs.
+
+    Subtask 0 removes what was left by subtasks that are no more.
+    """
     for leftover in list(leftovers(base_path, files)):
-        if leftover.job_id == job_id and leftover.epoch < epoch and leftover.path not in kept:
+        is_mine = leftover.job_id == context.job_id and is_heir(context, leftover.subtask)
+        if is_mine and leftover.epoch < context.epoch and leftover.path not in kept:
             _remove(leftover.path, files)
 
 

@@ -3,7 +3,7 @@
 Beside the target table the sink keeps two tables and, between the phases of a commit, one staging table for each
 subtask and checkpoint that has rows::
 
-    shmflink_sinks     sink, epoch                  the newest attempt of each sink: older ones are refused
+    shmflink_sinks     sink, subtask, epoch         the newest attempt of each subtask: older ones are refused
     shmflink_commits   sink, subtask, checkpoint_id how far each subtask's rows are in the target
     _shmflink_<sink>_<epoch>_<subtask>_<number>     staged rows; its comment says of which job and checkpoint
 
@@ -16,19 +16,19 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from shmflink.connectors.postgres.columns import quoted
 from shmflink.errors import ConfigurationError, ResourceError, ShmflinkError
 
-__all__ = ["Session", "SinkId", "StagedTable", "Target", "refused"]
+__all__ = ["Session", "SinkId", "Stage", "StagedTable", "Target", "refused"]
 
 _LOCK_TIMEOUT: Final = "60s"
 _PATIENCE: Final = {"connect_timeout": "10", "tcp_user_timeout": "60000"}
 """Where the URL says nothing: a server that does not answer is an error at last."""
-_STAGE: Final = re.compile(r"_shmflink_(?P<sink>[0-9a-f]{16})_(?P<epoch>\d+)_.*")
+_STAGE: Final = re.compile(r"_shmflink_(?P<sink>[0-9a-f]{16})_(?P<epoch>\d+)_(?P<subtask>\d+)_\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +47,12 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class SinkId:
-    """Of one sink in one job; `text` is the key of the sink's own tables."""
+    """One attempt of one subtask of a sink in a job; `text` is the sink's key in its own tables."""
 
     job_id: str
     operator_id: str
+    subtask: int
+    epoch: int
 
     @property
     def text(self) -> str:
@@ -59,6 +61,17 @@ class SinkId:
     @property
     def digest(self) -> str:
         return hashlib.blake2b(self.text.encode(), digest_size=8).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A staging table that was found. `name` as it stands in SQL, `about` its comment."""
+
+    name: str
+    sink_digest: str
+    epoch: int
+    subtask: int
+    about: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,37 +130,41 @@ class Session:
         with contextlib.suppress(Exception):
             self.connection.rollback()
 
-    def begin_attempt(self, sink: SinkId, epoch: int) -> None:
-        """Makes the sink's own tables, and this attempt the newest."""
+    def begin_attempt(self, sink: SinkId) -> None:
+        """Makes the sink's own tables, and this attempt of the subtask the newest."""
         # `IF NOT EXISTS` alone fails where two make the same table at the same time.
         self.execute("SELECT pg_advisory_xact_lock(hashtext('shmflink'))")
-        self.execute(f"CREATE TABLE IF NOT EXISTS {self.schema}.shmflink_sinks (sink text PRIMARY KEY, epoch bigint)")
+        self.execute(
+            f"CREATE TABLE IF NOT EXISTS {self.schema}.shmflink_sinks (sink text, subtask int, epoch bigint, "
+            "PRIMARY KEY (sink, subtask))"
+        )
         self.execute(
             f"CREATE TABLE IF NOT EXISTS {self.schema}.shmflink_commits (sink text, subtask int, checkpoint_id bigint, "
             "committed_at timestamptz DEFAULT now(), PRIMARY KEY (sink, subtask))"
         )
         self.execute(
-            f"INSERT INTO {self.schema}.shmflink_sinks AS s VALUES (%s, %s) ON CONFLICT (sink) "
+            f"INSERT INTO {self.schema}.shmflink_sinks AS s VALUES (%s, %s, %s) ON CONFLICT (sink, subtask) "
             "DO UPDATE SET epoch = excluded.epoch WHERE s.epoch < excluded.epoch",
-            [sink.text, epoch],
+            [sink.text, sink.subtask, sink.epoch],
         )
-        self.check_attempt(sink, epoch)
+        self.check_attempt(sink)
         self.commit()
 
-    def check_attempt(self, sink: SinkId, epoch: int) -> None:
+    def check_attempt(self, sink: SinkId) -> None:
         """Inside a transaction, which a newer attempt then waits for.
 
         Raises:
             ResourceError: there is a newer attempt: whoever asks was thought dead, and must not write.
         """
         found = self.execute(
-            f"SELECT epoch FROM {self.schema}.shmflink_sinks WHERE sink = %s FOR SHARE", [sink.text]
+            f"SELECT epoch FROM {self.schema}.shmflink_sinks WHERE sink = %s AND subtask = %s FOR SHARE",
+            [sink.text, sink.subtask],
         ).fetchone()
-        if found is None or found[0] > epoch:
+        if found is None or found[0] > sink.epoch:
             self.rollback()
             raise ResourceError(
-                f"{self.table}: attempt {epoch} of this job was replaced by attempt {found[0] if found else '?'}; "
-                "what it still wants to write is refused"
+                f"{self.table}: attempt {sink.epoch} of subtask {sink.subtask} was replaced by attempt "
+                f"{found[0] if found else '?'}; what it still wants to write is refused"
             )
 
     def make_visible(self, staged: Sequence[StagedTable]) -> None:
@@ -180,8 +197,8 @@ class Session:
                 [part.checkpoint_id, *key],
             )
 
-    def stages(self) -> list[tuple[str, str, int, str]]:
-        """All staging tables in the schema: (name as in SQL, digest of the sink, epoch, comment)."""
+    def stages(self) -> list[Stage]:
+        """All staging tables in the schema."""
         found = self.execute(
             "SELECT c.relname, obj_description(c.oid, 'pg_class') FROM pg_class c JOIN pg_namespace n "
             "ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relkind = 'r' AND c.relname LIKE '\\_shmflink\\_%%' "
@@ -191,17 +208,22 @@ class Session:
         self.commit()
         matches = [(_STAGE.fullmatch(name), name, comment) for name, comment in found]
         return [
-            (f"{self.schema}.{quoted(name)}", match["sink"], int(match["epoch"]), comment or "")
+            Stage(
+                f"{self.schema}.{quoted(name)}",
+                match["sink"],
+                int(match["epoch"]),
+                int(match["subtask"]),
+                comment or "",
+            )
             for match, name, comment in matches
             if match is not None
         ]
 
-    def drop_stages(self, sink: SinkId, epoch: int, kept: Collection[str]) -> None:
-        """Those of attempts before `epoch`, but for `kept`."""
-        for stage, digest, made_by, _ in self.stages():
-            if digest == sink.digest and made_by < epoch and stage not in kept:
-                self.execute(f"DROP TABLE IF EXISTS {stage}")
-                self.commit()
+    def drop(self, stages: Iterable[str]) -> None:
+        """Staging tables and what is in them; one after the other."""
+        for stage in stages:
+            self.execute(f"DROP TABLE IF EXISTS {stage}")
+            self.commit()
 
     def close(self) -> None:
         """What was not committed never happened."""

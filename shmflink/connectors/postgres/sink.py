@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from shmflink.connectors.base import Committer, DeliveryGuarantee, Sink, SinkWriter
-from shmflink.connectors.postgres.session import Session, SinkId, StagedTable, Target
-from shmflink.connectors.postgres.writer import PostgresCommitter, PostgresWriter, WriteSettings
+from shmflink.connectors.base import Committer, DeliveryGuarantee, Sink, SinkWriter, is_heir
+from shmflink.connectors.postgres.session import Session, StagedTable, Target
+from shmflink.connectors.postgres.writer import PostgresCommitter, PostgresWriter, WriteSettings, sink_id
 from shmflink.errors import ConfigurationError
 from shmflink.operators.base import OperatorContext
 
@@ -61,10 +61,17 @@ class PostgresSink(Sink):
         return PostgresCommitter(self._settings, context) if self._settings.is_exactly_once else None
 
     def remove_leftovers(self, context: OperatorContext, kept: Sequence[StagedTable]) -> None:
+        digest = sink_id(context).digest
+        needed = {part.stage for part in kept}
         session = Session(self._settings.target)
         try:
-            session.drop_stages(
-                SinkId(context.job_id, context.operator_id), context.epoch, {part.stage for part in kept}
+            session.drop(
+                stage.name
+                for stage in session.stages()
+                if stage.sink_digest == digest
+                and stage.epoch < context.epoch
+                and is_heir(context, stage.subtask)
+                and stage.name not in needed
             )
         finally:
             session.close()
@@ -161,8 +168,8 @@ def staged_rows(url: str, table: str) -> Iterator[StagedRows]:
     """
     session = Session(Target(url, table))
     try:
-        for stage, _, _, about in session.stages():
-            yield StagedRows(stage, about)
+        for stage in session.stages():
+            yield StagedRows(stage.name, stage.about)
     finally:
         session.close()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from shmflink.core.clock import Clock
 from shmflink.errors import ConfigurationError, DataFormatError, ResourceError
 from shmflink.operators.base import OperatorContext
 
-__all__ = ["PostgresCommitter", "PostgresWriter", "WriteSettings"]
+__all__ = ["PostgresCommitter", "PostgresWriter", "WriteSettings", "sink_id"]
 
 _BATCHES_WAITING_MAX: Final = 4
 _PIECE_ROWS: Final = 32_768
@@ -121,8 +120,7 @@ class _Stream:
         self._settings = settings
         self._clock: Clock = context.clock
         self._subtask = context.subtask_index
-        self._epoch = context.epoch
-        self._sink = SinkId(context.job_id or secrets.token_hex(16), context.operator_id)
+        self._sink = sink_id(context)
         self._about = f"shmflink job {context.job_id}, operator {context.operator_name!r}, subtask {self._subtask}"
         self._session: Session | None = None
         self._copy: Any = None
@@ -133,7 +131,7 @@ class _Stream:
 
     def open(self) -> None:
         self._session = Session(self._settings.target)
-        self._session.begin_attempt(self._sink, self._epoch)
+        self._session.begin_attempt(self._sink)
         if self._is_interrupted:
             raise ResourceError("the writer was closed")
 
@@ -160,7 +158,7 @@ class _Stream:
             return []
         session = self._end_copy()
         session.execute(f"COMMENT ON TABLE {self._stage} IS {_literal(f'{self._about}, checkpoint {checkpoint_id}')}")
-        session.check_attempt(self._sink, self._epoch)
+        session.check_attempt(self._sink)
         session.commit()
         return [StagedTable(self._stage, self._insert, self._sink.text, self._subtask, checkpoint_id)]
 
@@ -169,7 +167,7 @@ class _Stream:
         if self._copy is None:
             return
         session = self._end_copy()
-        session.check_attempt(self._sink, self._epoch)
+        session.check_attempt(self._sink)
         if self._insert:
             session.execute(self._insert)
         session.commit()
@@ -210,7 +208,7 @@ class _Stream:
         definitions = [f"{quoted(column.name)} {column.stage_type}" for column in columns]
         if keys:
             definitions.append(f"{_ROW} bigint GENERATED ALWAYS AS IDENTITY")
-        stage = quoted(f"_shmflink_{self._sink.digest}_{self._epoch}_{self._subtask}_{self._count}")
+        stage = quoted(f"_shmflink_{self._sink.digest}_{self._sink.epoch}_{self._subtask}_{self._count}")
         self._count += 1
         if self._settings.is_exactly_once:
             stage = f"{session.schema}.{stage}"
@@ -255,8 +253,7 @@ class PostgresCommitter(Committer):
 
     def __init__(self, settings: WriteSettings, context: OperatorContext) -> None:
         self._settings = settings
-        self._sink = SinkId(context.job_id, context.operator_id)
-        self._epoch = context.epoch
+        self._sink = sink_id(context)
         self._session: Session | None = None
         self._closed = threading.Event()
 
@@ -287,8 +284,7 @@ class PostgresCommitter(Committer):
     def _commit(self, committables: Sequence[StagedTable]) -> None:
         session = self._open_session()
         try:
-            if self._sink.job_id:
-                session.check_attempt(self._sink, self._epoch)
+            session.check_attempt(self._sink)
             session.make_visible(committables)
             session.commit()
         except BaseException:
@@ -298,14 +294,18 @@ class PostgresCommitter(Committer):
     def _open_session(self) -> Session:
         if self._session is None:
             self._session = Session(self._settings.target)
-            if self._sink.job_id:
-                self._session.begin_attempt(self._sink, self._epoch)
+            self._session.begin_attempt(self._sink)
         return self._session
 
     def _drop_session(self) -> None:
         session, self._session = self._session, None
         if session is not None:
             session.close()
+
+
+def sink_id(context: OperatorContext) -> SinkId:
+    """Of the subtask's attempt."""
+    return SinkId(context.job_id, context.operator_id, context.subtask_index, context.epoch)
 
 
 def _insert(table: str, stage: str, columns: Sequence[StagedColumn], keys: Sequence[str]) -> str:

@@ -178,11 +178,27 @@ def test_rescaling_deals_out_what_is_staged(before: int, after: int) -> None:
     second.settle()
     assert sorted(Ledger.visible) == list(range(before))
     assert sum(map(len, Ledger.commits)) == before
-    # One subtask removes leftovers; it knows what all of them go on from.
+    # Whoever removes leftovers knows what all of them go on from.
     states = [f"writer {subtask}" for subtask in range(before)]
-    assert Ledger.kept == [[(subtask,) for subtask in range(before)] + states]
+    assert Ledger.kept == [[(subtask,) for subtask in range(before)] + states] * after
     again = second.checkpoint(2).elements(WRITER_STATE)
     assert sorted(again) == sorted([*states, *(f"writer {subtask}" for subtask in range(after))])
+    second.close()
+
+
+def test_a_subtask_that_is_restarted_alone_takes_what_is_its_own() -> None:
+    """[E2] The others of its operator run on, and commit what is theirs."""
+    first = Attempt(Ledger(), 3)
+    first.write(rows("a"), subtask=0)
+    first.write(rows("c"), subtask=2)
+    checkpoint = first.checkpoint(1)
+    second = Attempt(Ledger(), 3, epoch=2, restored=checkpoint, subtasks=[2])
+    second.settle()
+    assert Ledger.visible == ["c"]
+    assert second.checkpoint(2).elements(WRITER_STATE) == ["writer 2", "writer 2"]
+    first.complete(1)
+    assert sorted(Ledger.visible) == ["a", "c"]
+    first.close()
     second.close()
 
 

@@ -200,6 +200,29 @@ def test_leftovers_of_this_job_go_and_those_of_others_stay(tmp_path: Path) -> No
     assert hidden(tmp_path) == [".mine.inprogress.txt"]
 
 
+@pytest.mark.parametrize("rolling", [RollingPolicy.on_checkpoint_rolling_policy(), BY_SIZE])
+def test_a_subtask_that_is_restarted_alone_leaves_the_others_files(tmp_path: Path, rolling: RollingPolicy) -> None:
+    """[E4] Subtasks 1 and 2 run on, with files that are staged and in progress."""
+    sink = csv(tmp_path, rolling=rolling)
+    first = Attempt(sink, 3)
+    for subtask in range(3):
+        first.write(rows(subtask), subtask=subtask)
+    complete = first.checkpoint(1)
+    first.write(rows(10), subtask=0)  # lost with the subtask, and read again
+    first.write(rows(11), subtask=1)
+    first.checkpoint(2)  # not complete when subtask 0 goes
+    again = Attempt(sink, 3, epoch=2, restored=complete, subtasks=[0])
+    again.write(rows(10))
+    for attempt in (first, again):
+        attempt.operators = attempt.operators[1:] if attempt is first else attempt.operators
+        attempt.finish()
+        attempt.checkpoint(3)
+        attempt.complete(3)
+        attempt.close()
+    assert visible(tmp_path) == [0, 1, 2, 10, 11]
+    assert hidden(tmp_path) == []
+
+
 def test_a_reader_never_sees_a_partial_or_a_repeated_file(tmp_path: Path) -> None:
     """[E5] It looks all the time, by the rule that every reader has: hidden names are skipped."""
     seen: dict[str, int] = {}
