@@ -250,6 +250,16 @@ def test_groups_go_on_from_a_checkpoint_in_as_many_subtasks_as_there_are() -> No
     )
 
 
+def test_after_a_restore_results_of_what_changes_leave_and_no_others() -> None:
+    with _global() as before:
+        before.process_batch(_users(range(20)))
+        restored = restored_from([before.snapshot()], range(128), 0, 1)
+    with _global(restored=restored) as after:
+        assert _rows(after) == []
+        after.process_batch(_users([3]))
+        assert _rows(after) == [{"user": "u3", "total": 6, "kinds": 1}]
+
+
 def test_state_of_other_aggregates_is_refused() -> None:
     with _global() as before:
         before.process_batch(_users(range(3)))

@@ -115,6 +115,7 @@ impl Table {
 
     /// Comes after all rows of snapshots.
     pub fn end_restore(&mut self) {
+        self.forget_changes(); // results of these groups were given before
         let groups = self.groups;
         self.aggregates
             .iter_mut()

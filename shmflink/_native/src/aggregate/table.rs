@@ -358,6 +358,13 @@ impl Table {
         Ok(Some(self.results_of(&ids)?))
     }
 
+    /// What changed so far is nothing to tell.
+    pub(super) fn forget_changes(&mut self) {
+        if let Some(changed) = &mut self.changed {
+            *changed = Changed::default();
+        }
+    }
+
     /// Forgets all groups; keeps memory that is not large.
     pub fn clear(&mut self) {
         self.history.end();
@@ -365,9 +372,7 @@ impl Table {
         self.index.clear();
         self.keys.clear();
         self.aggregates.iter_mut().for_each(|aggregate| aggregate.state.clear());
-        if let Some(changed) = &mut self.changed {
-            *changed = Changed::default();
-        }
+        self.forget_changes();
         (self.groups, self.drained) = (0, 0);
     }
 
