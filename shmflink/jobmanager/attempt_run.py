@@ -169,7 +169,9 @@ class AttemptRun:
         self._handle(CancelRequested(force))
 
     def taskmanager_lost(self, taskmanager: TaskManager, failure: Failure) -> None:
-        """One of the job's TaskManagers is gone."""
+        """One of the job's TaskManagers is gone, perhaps one that came after this attempt, for another region."""
+        if taskmanager not in self.taskmanagers:
+            return
         number = self.taskmanagers.index(taskmanager)
         if number not in self._execution.taskmanagers:
             return

@@ -61,7 +61,7 @@ class ValueState(TakesTypeParameters):
     def value(self) -> Any:
         """The current value; None where there is none."""
         table, entry = self._table, self._current.entry
-        value = table.live.get(entry)
+        value: Any = table.live.get(entry)
         if value is None and table.below:
             value = table.old(entry)
         kind = type(value)

@@ -111,8 +111,10 @@ class StateTable:
 
     def get(self, key: Any) -> Any:
         """The value, not to be changed in place; ABSENT where there is none."""
-        value = self.live.get(key)
-        return self.old(key) if value is None and key not in self.live else value
+        value = self.live.get(key, ABSENT)
+        if value is ABSENT and self.below and key not in self.live:
+            return self.old(key)
+        return value
 
     def old(self, key: Any, absent: Any = ABSENT) -> Any:
         """The value of a key that is not in `live`."""
@@ -139,7 +141,7 @@ class StateTable:
         """Takes an entry away, where it is there."""
         if not self.below:
             self.live.pop(key, None)
-        elif self.get(key) is not ABSENT:
+        elif key in self.live or self.old(key) is not ABSENT:
             self.live[key] = ABSENT
 
     def take(self, key: Any) -> Any:

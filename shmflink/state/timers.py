@@ -17,7 +17,7 @@ from shmflink.state.arrow_form import TIMERS, GroupAssigner, StateForm, batch_to
 from shmflink.state.backend import load_entries
 from shmflink.state.frozen import FrozenState
 from shmflink.state.namespaces import NO_NAMESPACES, NamespaceForm
-from shmflink.state.tables import StateTable
+from shmflink.state.tables import ABSENT, StateTable
 
 __all__ = ["Timer", "TimerQueue"]
 
@@ -43,12 +43,15 @@ class TimerQueue:
 
     def register(self, timestamp_ms: int, key: Any, namespace: Any = None) -> None:
         """Adds a timer; nothing where it is there already."""
-        timer = (timestamp_ms, key, namespace)
-        if not self._number(timer):
-            self._sequence += 1
+        timer, table = (timestamp_ms, key, namespace), self._table
+        number = table.live.get(timer)
+        if number is None and table.below:
+            number = table.old(timer)
+        if number is None or number is ABSENT:
+            self._sequence = number = self._sequence + 1
             self._count += 1
-            self._table.live[timer] = self._sequence
-            heapq.heappush(self._heap, (timestamp_ms, self._sequence, timer))
+            table.live[timer] = number
+            heapq.heappush(self._heap, (timestamp_ms, number, timer))
 
     def delete(self, timestamp_ms: int, key: Any, namespace: Any = None) -> None:
         """Removes a timer, where it is there."""
@@ -70,12 +73,17 @@ class TimerQueue:
 
         Timers that are registered meanwhile come in their turn.
         """
-        while True:
-            self._drop_deleted()
-            if not self._heap or self._heap[0][0] > now_ms:
-                return
-            timer = heapq.heappop(self._heap)[2]
-            self._table.remove(timer)
+        table = self._table
+        while self._heap and self._heap[0][0] <= now_ms:
+            _, number, timer = heapq.heappop(self._heap)
+            if not table.below:
+                if table.live.get(timer) != number:
+                    continue
+                del table.live[timer]
+            elif table.get(timer) == number:
+                table.live[timer] = ABSENT
+            else:
+                continue
             self._count -= 1
             yield timer
 

@@ -106,6 +106,15 @@ class TaskCheckpoints:
         """True when a checkpoint is to begin as soon as nothing is suspended."""
         return bool(self._to_begin)
 
+    @property
+    def last_begin_id(self) -> int | None:
+        """The latest checkpoint that is to begin; None where there is none."""
+        return self._to_begin[-1].checkpoint_id if self._to_begin else None
+
+    def is_to_begin(self, checkpoint_id: int) -> bool:
+        """Whether the task has still to begin this one."""
+        return any(barrier.checkpoint_id == checkpoint_id for barrier in self._to_begin)
+
     def take_begin(self) -> Barrier | None:
         """The barrier with which the task begins by itself; None where it has taken part already."""
         barrier = self._to_begin.popleft()

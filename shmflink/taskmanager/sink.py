@@ -49,6 +49,7 @@ class SinkOperator(Operator):
         self._writer: SinkWriter | None = None
         self._commits: _Commits | None = None
         self._failure: BaseException | None = None
+        self._is_finishing = False
         self._mailbox: Any = None
         self._place = (0, 1)
 
@@ -76,6 +77,7 @@ class SinkOperator(Operator):
 
     def finish(self) -> Iterator[Batch]:
         assert self._writer is not None, "finish() before open()"
+        self._is_finishing = True
         self._writer.finish()
         return iter(())
 
@@ -121,11 +123,11 @@ class SinkOperator(Operator):
 
     @property
     def is_finished(self) -> bool:
-        """True when nothing is under way any more after `finish`."""
+        """True when nothing is under way any more after `finish`; at an end without it, a savepoint has everything."""
         self.raise_failure()
         if self._commits is not None and self._commits.is_busy:
             return False
-        return self._writer is None or self._writer.is_finished
+        return self._writer is None or not self._is_finishing or self._writer.is_finished
 
     @property
     def needs_commit(self) -> bool:

@@ -95,7 +95,7 @@ class Task:
         places = [(edge.edge, c.producer.subtask) for edge in deployment.inputs for c in edge.channels]
         self._places = places
         self._checkpoints = TaskCheckpoints(deployment.subtask, self._nodes, self._inputs, places, listener, clock)
-        self._held_splits: list[tuple[Split | None, bool]] = []  # that came before a snapshot, but belong after it
+        self._held_splits: list[tuple[int, Split | None, bool]] = []  # first: behind which snapshot each belongs
         self._waits_at_end = False  # for one more checkpoint, whatever there is to commit: the job is drained
         self._has_said_ending = False
         self._suspended: Iterator[ChainOutput] | None = None
@@ -215,13 +215,18 @@ class Task:
         """The answer to a split request."""
         if self._source is None:
             raise InternalError(f"{self.deployment.task_name} is no source and asked for no split")
-        if self._checkpoints.has_begin:
-            self._held_splits.append((split, exhausted))
+        behind = self._checkpoints.last_begin_id
+        if behind is not None:
+            self._held_splits.append((behind, split, exhausted))
         elif self.state is TaskState.RUNNING:
-            try:
-                self._source.assign(split, exhausted=exhausted)
-            except (Exception, SystemExit) as error:
-                self._fail(error)
+            self._assign(split, exhausted)
+
+    def _assign(self, split: Split | None, exhausted: bool) -> None:
+        assert self._source is not None
+        try:
+            self._source.assign(split, exhausted=exhausted)
+        except (Exception, SystemExit) as error:
+            self._fail(error)
 
     def align(self, limit_ms: int) -> None:
         """The source shall not read on while its watermark is beyond this."""
@@ -363,6 +368,7 @@ class Task:
             barrier = self._checkpoints.take_begin()
             if barrier is not None:
                 return self._checkpoint(barrier)
+            self._release_splits()
         return None
 
     def _next_input(self) -> Iterator[ChainOutput] | None:
@@ -447,9 +453,11 @@ class Task:
         self._release_splits()
 
     def _release_splits(self) -> None:
-        held, self._held_splits = self._held_splits, []
-        for split, exhausted in held:
-            self.assign_split(split, exhausted=exhausted)
+        """Those that do not wait for another snapshot, which may be due already."""
+        while self._held_splits and not self._checkpoints.is_to_begin(self._held_splits[0][0]):
+            _, split, exhausted = self._held_splits.pop(0)
+            if self.state is TaskState.RUNNING:
+                self._assign(split, exhausted)
 
     def _end(self, *, is_drained: bool) -> Iterator[ChainOutput]:
         """No input follows: MAX_WATERMARK where no upstream sent it, then the operators finish, then

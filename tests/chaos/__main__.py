@@ -9,13 +9,29 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
 
-from tests.chaos.campaign import Campaign
+from tests.chaos.campaign import WEIGHTS, Campaign
 from tests.chaos.disturbances import KINDS
 from tests.chaos.run import JOBS
+
+_OWN_MOUNTS = "SHMFLINK_CHAOS_MOUNTS"
+
+
+def _has_own_mounts() -> bool:
+    return os.environ.get(_OWN_MOUNTS) == os.readlink("/proc/self/ns/mnt")
+
+
+def _take_own_mounts() -> None:
+    """Begins again in a mount namespace of our own, so that small disks can be mounted. Needs root and unshare."""
+    if _OWN_MOUNTS in os.environ or os.getuid() != 0 or shutil.which("unshare") is None:
+        sys.exit("disk-full needs root and unshare: leave it out of --kinds")
+    mark = f'{_OWN_MOUNTS}=$(readlink /proc/self/ns/mnt) exec "$@"'
+    command = ["unshare", "-m", "--propagation", "private", "sh", "-c", mark, "sh"]
+    os.execvp(command[0], [*command, sys.executable, "-m", "tests.chaos", *sys.argv[1:]])
 
 
 def main() -> int:
@@ -30,16 +46,19 @@ def main() -> int:
         default=",".join(name for name, job in JOBS.items() if not job.file),
         help="which jobs, in turns (%(default)s)",
     )
-    parser.add_argument("--kinds", default="", help=f"kinds of disturbance; of {', '.join(KINDS)}")
+    parser.add_argument("--kinds", default=",".join(WEIGHTS), help=f"of {', '.join(KINDS)} (%(default)s)")
     parser.add_argument("--folder", type=Path, default=None, help="where runs keep their files")
     arguments = parser.parse_args()
+    kinds = arguments.kinds.split(",")
+    if "disk-full" in kinds and not _has_own_mounts():
+        _take_own_mounts()
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="shmflink-chaos-"))
     seed = int.from_bytes(os.urandom(3), "little")
     campaign = Campaign(
         folder,
         arguments.seed if arguments.seed is not None else seed,
         arguments.jobs.split(","),
-        [kind for kind in arguments.kinds.split(",") if kind],
+        kinds,
     )
     return campaign.go(arguments.kills, arguments.runs, arguments.minutes)
 

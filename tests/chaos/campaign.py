@@ -24,6 +24,8 @@ WEIGHTS: Final = {
     "fork-server": 2,
     "stopped": 4,
     "stopped-shortly": 4,
+    "write-errors": 4,
+    "disk-full": 4,
 }
 
 KILLS_PER_RUN: Final = 60  # so that all jobs have their turn
@@ -36,7 +38,7 @@ class Campaign:
         self._folder = folder
         self._seed = seed
         self._jobs = [JOBS[name] for name in jobs]
-        self._weights = {kind: WEIGHTS.get(kind, 5) for kind in kinds} or WEIGHTS
+        self._weights = {kind: WEIGHTS.get(kind, 5) for kind in kinds}
         self._expected: dict[Job, list[bytes]] = {}
         self.reports: list[Report] = []
 

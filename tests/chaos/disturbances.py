@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -20,6 +21,8 @@ class Victim(Protocol):
 
     client_pid: int
     heartbeat_timeout_s: float
+    jobmanager_kills: int
+    checkpoint_folder: str
 
     def is_over(self) -> bool: ...
 
@@ -66,7 +69,9 @@ def kill_all_taskmanagers(run: Victim, rng: random.Random) -> int:
 def kill_jobmanager(run: Victim, rng: random.Random) -> int:
     """SIGKILL to the JobManager: all that it started dies with it."""
     cluster = _wait_cluster(run, lambda c: bool(c.jobmanager))
-    return 0 if cluster is None else _kill([cluster.jobmanager])
+    killed = 0 if cluster is None else _kill([cluster.jobmanager])
+    run.jobmanager_kills += killed
+    return killed
 
 
 def kill_both(run: Victim, rng: random.Random) -> int:
@@ -79,7 +84,9 @@ def kill_both(run: Victim, rng: random.Random) -> int:
 def kill_fork_server(run: Victim, rng: random.Random) -> int:
     """The process that TaskManagers are forked from."""
     cluster = _wait_cluster(run, lambda c: bool(c.fork_server))
-    return 0 if cluster is None else _kill([cluster.fork_server])
+    killed = 0 if cluster is None else _kill([cluster.fork_server])
+    run.jobmanager_kills += killed  # it ends for it, so that another can begin with a new fork server
+    return killed
 
 
 def stop_taskmanager(run: Victim, rng: random.Random) -> int:
@@ -121,6 +128,25 @@ def fill_disk(run: Victim, rng: random.Random) -> int:
     return killed
 
 
+def fail_writes(run: Victim, rng: random.Random) -> int:
+    """System calls of one process fail for a while, as those of a dying disk do (strace injects)."""
+    cluster = _wait_cluster(run, lambda c: bool(c.taskmanagers))
+    if cluster is None:
+        return 0
+    pid = rng.choice((*cluster.taskmanagers, cluster.jobmanager))
+    call, error = rng.choice((("fsync", "EIO"), ("fsync", "EIO"), ("rename", "EIO"), ("openat", "ENOSPC")))
+    when = f"{rng.randint(1, 4)}+{rng.randint(1, 3)}"
+    trace = ["strace", "-qq", "-f", "-p", str(pid), "-o", "/dev/null", "-e", f"trace={call}"]
+    trace += ["-e", f"inject={call}:error={error}:when={when}"]
+    if call == "openat":  # only where checkpoints are written: a process that cannot open anything is another story
+        trace += ["-P", run.checkpoint_folder]
+    tracer = subprocess.Popen(trace, stderr=subprocess.DEVNULL)
+    time.sleep(rng.uniform(0.2, 1.0))
+    tracer.terminate()
+    tracer.wait()
+    return 0
+
+
 def corrupt_checkpoint(run: Victim, rng: random.Random) -> int:
     """A file of the newest checkpoint is cut or has a bit flipped, and a TaskManager dies."""
     return kill_taskmanager(run, rng) if run.flip_newest_checkpoint(rng) else 0
@@ -136,5 +162,6 @@ KINDS: Final[dict[str, Callable[[Victim, random.Random], int]]] = {
     "stopped": stop_taskmanager,
     "stopped-shortly": stop_shortly,
     "disk-full": fill_disk,
+    "write-errors": fail_writes,
     "corrupted": corrupt_checkpoint,
 }

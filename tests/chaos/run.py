@@ -27,6 +27,9 @@ _POLL_S: Final = 0.01
 _LIVENESS_S: Final = 60.0  # from a kill to the next checkpoint; other work on the machine may take most of it
 _END_S: Final = 20.0  # from the client's end to that of all that it started
 _HEARTBEAT_TIMEOUT_S: Final = 0.5
+_DISK_BYTES: Final = 96 << 20
+_BEGUN_AGAIN_MAX: Final = 20
+_TAIL_BYTES: Final = 3000
 _DESCRIPTORS_MORE_MAX: Final = 12  # of a JobManager, between two checkpoints of a job that restarts
 _OF_THE_CLUSTER: Final = ("epoch", "owner")  # of the HA directory: the next JobManager goes on counting there
 
@@ -82,6 +85,7 @@ class Report:
     seconds: float = 0.0
     rows_out: int = 0
     has_fallen_back: bool = False
+    begun_again: int = 0
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -153,7 +157,9 @@ class Run:
         self.report = Report(seed, job.name, settings)
         self._checkpoints = Checkpoints(folder / "checkpoints")
         self._output = Output(folder / "out")
+        self.checkpoint_folder = str(folder / "checkpoints")
         self._ballast = folder / "checkpoints" / "ballast"
+        self.jobmanager_kills = 0
         self._descriptors: dict[int, list[int]] = {}
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -207,22 +213,41 @@ class Run:
         """Never raises for what the job does wrong: that is told in the report."""
         report = self.report
         began = time.monotonic()
-        self._process = start(self._job, self._folder, self._slots, report.settings, self._job.rows_per_s)
+        if self._weights.get("disk-full"):
+            mount_disk(self.checkpoint_folder)
         try:
-            self._disturb()
-            self._wait(lambda: False, "the end")
+            self._start()
+            while self._disturb_to_the_end():
+                report.begun_again += 1
+                self._start()
             report.seconds = time.monotonic() - began
             self._judge()
         except (StuckError, TimeoutError) as error:
             report.problems.append(str(error))
             self._dump_stacks()
             processes.end_group(self._process)
-        report.checkpoints = max(report.checkpoints, self._checkpoints.completed())
+        finally:
+            if os.path.ismount(self.checkpoint_folder):
+                subprocess.run(["umount", "--lazy", self.checkpoint_folder], check=True)
         return report
+
+    def _start(self) -> None:
+        self._process = start(self._job, self._folder, self._slots, self.report.settings, self._job.rows_per_s)
+
+    def _disturb_to_the_end(self) -> bool:
+        """True where the disk of the HA directory was at fault: then a user starts the job again, and it goes on."""
+        self._disturb()
+        self._wait(lambda: False, "the end")
+        assert self._process is not None
+        if self._process.returncode == 0 or self.report.begun_again >= _BEGUN_AGAIN_MAX:
+            return False
+        tail = (self._folder / "log").read_bytes()[-_TAIL_BYTES:]
+        return b"the HA directory" in tail and b"cannot be written" in tail
 
     def _disturb(self) -> None:
         rng = self._rng
-        self._wait(lambda: self._checkpoints.completed() > 0, "the first checkpoint")
+        begun = self._checkpoints.completed()
+        self._wait(lambda: self._checkpoints.completed() > begun, "the first checkpoint")
         while not self.is_over() and self.report.kills < self._kills_max:
             time.sleep(rng.uniform(0, 1.5 * self._interval_s))
             kind = rng.choices(list(self._weights), list(self._weights.values()))[0]
@@ -284,6 +309,11 @@ class Run:
             if len(counts) >= 8 and counts[-1] - min(counts[:4]) > _DESCRIPTORS_MORE_MAX:
                 problems.append(f"process {pid} has ever more descriptors: {counts}")
 
+    def _has_lost_the_last_jobmanager(self) -> bool:
+        """It was killed when the job was over already."""
+        log = (self._folder / "log").read_bytes()
+        return self.jobmanager_kills > log.count(b"A new one (pid")
+
     def _compare(self) -> None:
         got = read_output(self._folder / "out")
         self.report.rows_out = len(got)
@@ -302,8 +332,18 @@ class Run:
         left += [f"{path} is left" for path in leftover_files(self._folder / "out")]
         for name in ("tmp", "run", "checkpoints", "state"):
             for base, _, files in os.walk(self._folder / name):
+                if name == "state" and self._has_lost_the_last_jobmanager():
+                    continue  # the next one with this HA directory would sweep it
+                if name == "checkpoints" and self.report.strikes["write-errors"]:
+                    continue  # what the disk refused to remove
                 left += [f"{base}/{file} is left" for file in files if file not in _OF_THE_CLUSTER]
         return left
+
+
+def mount_disk(path: str) -> None:
+    """A small disk for checkpoints. Only in a mount namespace of one's own, so that nobody else sees it."""
+    os.makedirs(path, exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={_DISK_BYTES}", "chaos", path], check=True)
 
 
 def _settings(rng: random.Random, folder: Path) -> dict[str, str]:

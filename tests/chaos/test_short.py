@@ -1,4 +1,4 @@
-"""[P1] [P6] [P14] [E1] [E2] [E3] [E4] [M1] A few seeded kills of real jobs; `python -m tests.chaos` is the long form."""
+"""[P1] [P6] [P14] [P15] [E1] [E2] [E3] [E4] A few seeded kills; `python -m tests.chaos` is the long form."""
 
 from __future__ import annotations
 

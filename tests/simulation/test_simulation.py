@@ -34,5 +34,5 @@ def test_seeds_reach_all_modes_and_faults():
     plans = [Plan.of(seed, Random(seed), tuple(JOBS)) for seed in range(200)]
     assert len({plan.mode for plan in plans}) == 5
     assert {plan.job for plan in plans} == set(JOBS)
-    faults = {kind for plan in plans for _, kind in plan.faults}
+    faults = {fault.kind for plan in plans for fault in plan.faults}
     assert faults == {"task", "taskmanager", "jobmanager", "disk", "metadata", "savepoint", "stop"}

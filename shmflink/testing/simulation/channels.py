@@ -6,6 +6,7 @@ nothing behind the end, watermarks that do not go back, credits that are neither
 
 from __future__ import annotations
 
+import random
 from collections import deque
 from collections.abc import Sequence
 
@@ -26,9 +27,24 @@ __all__ = ["SimulatedChannel", "SimulatedEdges"]
 class SimulatedChannel(LocalChannel):
     """`queue` is what the consumer sees; `wire` and `returning` are under way."""
 
-    __slots__ = ("_has_ended", "_watermark_ms", "controls_max", "credits_max", "name", "returning", "wire", "world")
+    __slots__ = (
+        "_busy",
+        "_has_ended",
+        "_is_busy",
+        "_watermark_ms",
+        "controls_max",
+        "credits_max",
+        "name",
+        "returning",
+        "speed",
+        "wire",
+        "world",
+    )
 
-    def __init__(self, name: str, credits_max: int, controls_max: int, world: World) -> None:
+    def __init__(
+        self, name: str, credits_max: int, controls_max: int, world: World, busy: list[SimulatedChannel]
+    ) -> None:
+        """Puts itself into `busy` as long as something is under way. `speed`: 1, or less for a slow one."""
         super().__init__(credits_max)
         self.name = name
         self.credits_max = credits_max
@@ -36,6 +52,9 @@ class SimulatedChannel(LocalChannel):
         self.world = world
         self.wire: deque[Element] = deque()
         self.returning = 0
+        self.speed = 1.0
+        self._busy = busy
+        self._is_busy = False
         self._has_ended = False
         self._watermark_ms: int | None = None
 
@@ -53,6 +72,12 @@ class SimulatedChannel(LocalChannel):
         if self._has_ended:
             self.world.violated(f"a batch after the end of {self.name}")
         self.wire.append(batch)
+        self._wake()
+
+    def _wake(self) -> None:
+        if not self._is_busy:
+            self._is_busy = True
+            self._busy.append(self)
 
     @property
     def has_control_slot(self) -> bool:
@@ -70,6 +95,7 @@ class SimulatedChannel(LocalChannel):
                 self.wire[-1] = element
                 return
         self.wire.append(element)
+        self._wake()
 
     # --- the consumer ---
 
@@ -79,24 +105,26 @@ class SimulatedChannel(LocalChannel):
         element = self.queue.popleft()
         if isinstance(element, Batch):
             self.returning += 1
+            self._wake()
         return element
 
     # --- the schedule ---
 
-    def deliver(self) -> bool:
-        """The next element reaches the consumer."""
-        if not self.wire:
-            return False
-        self.queue.append(self.wire.popleft())
-        return True
+    def move(self, rng: random.Random) -> str:
+        """The next element reaches the consumer, or a credit the producer."""
+        if self.wire and (not self.returning or rng.random() < 0.5):
+            self.queue.append(self.wire.popleft())
+            what = "element"
+        else:
+            self.returning -= 1
+            self.credits += 1
+            what = "credit"
+        self._is_busy = bool(self.wire or self.returning)
+        return f"{what} of {self.name}"
 
-    def give_back(self) -> bool:
-        """A credit reaches the producer."""
-        if not self.returning:
-            return False
-        self.returning -= 1
-        self.credits += 1
-        return True
+    @property
+    def is_busy(self) -> bool:
+        return self._is_busy
 
     def check(self, opened: int) -> None:
         """Every credit is somewhere; `opened` of them in segments that are not sent yet."""
@@ -182,6 +210,7 @@ class SimulatedEdges:
 
     def __init__(self, world: World, credits_max: int, controls_max: int, rows_max: int) -> None:
         self.channels: dict[tuple[int, SubtaskId, SubtaskId], SimulatedChannel] = {}
+        self._busy: list[SimulatedChannel] = []  # where something is under way
         self._world = world
         self._credits_max = credits_max
         self._controls_max = controls_max
@@ -197,6 +226,22 @@ class SimulatedEdges:
         self._partitions.append((partition, channels))
         return partition
 
+    def step(self, rng: random.Random) -> str | None:
+        """Something arrives on some channel; slow ones seldom come first."""
+        busy = self._busy
+        if not busy:
+            return None
+        index = 0
+        for _ in range(3):
+            index = int(rng.random() * len(busy))
+            if rng.random() < busy[index].speed:
+                break
+        moved = busy[index].move(rng)
+        if not busy[index].is_busy:
+            busy[index] = busy[-1]
+            busy.pop()
+        return moved
+
     def check(self) -> None:
         """Credits of all channels, while nothing was cancelled."""
         for partition, channels in self._partitions:
@@ -207,7 +252,7 @@ class SimulatedEdges:
         key = (edge, producer, consumer)
         if key not in self.channels:
             name = f"edge {edge}, {producer} to {consumer}"
-            self.channels[key] = SimulatedChannel(name, self._credits_max, self._controls_max, self._world)
+            self.channels[key] = SimulatedChannel(name, self._credits_max, self._controls_max, self._world, self._busy)
         return self.channels[key]
 
 

@@ -59,9 +59,12 @@ from shmflink.rpc.messages import (
     TriggerCheckpoint,
 )
 from shmflink.rpc.states import TaskState
+from shmflink.testing.simulation.world import ViolationError
 
-__all__ = ["CheckpointStore", "SimulatedJobManager"]
+__all__ = ["LONG_TIMEOUT_MS", "CheckpointStore", "SimulatedJobManager"]
 
+LONG_TIMEOUT_MS: Final = 10_000
+"""No schedule takes so long: a checkpoint that does waits for something that never comes."""
 _INLINE_BYTES: Final = 1 << 30  # every state file stays in the manifest: nothing reaches a disk
 
 
@@ -70,9 +73,9 @@ class CheckpointStore:
 
     def __init__(self) -> None:
         self.manifests: list[Manifest] = []
+        self.completed = 0
         self.next_id = 1
         self.next_epoch = 1
-        self.has_finished = False
 
     @property
     def newest(self) -> Manifest | None:
@@ -250,6 +253,7 @@ class SimulatedJobManager:
         operators = operators_of(self.graph, store, under_way.enumerators, under_way.location, self.epoch)
         number = store.checkpoint_id
         self._store.manifests.append(Manifest(number, "", "simulated", 0, CHECKPOINT, operators))
+        self._store.completed += 1
         self._store.manifests.sort(key=lambda manifest: manifest.checkpoint_id)
 
     # --- effects ---
@@ -277,7 +281,9 @@ class SimulatedJobManager:
                     assert self._splits is not None
                     self._splits.checkpoint_completed(number)
                 self._tell(CheckpointCompleted(self.epoch, number, stops))
-            case NotifyAborted(number, _):
+            case NotifyAborted(number, reason):
+                if reason.startswith("not complete after") and self._settings.timeout_ms >= LONG_TIMEOUT_MS:
+                    raise ViolationError(f"checkpoint {number} is stuck: {reason}")
                 self._tell(CheckpointAborted(self.epoch, number))
             case Discard(number):
                 kept = [manifest for manifest in self._store.manifests if manifest.checkpoint_id != number]

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import accumulate
-from typing import Final
+from typing import Final, NamedTuple
 from unittest import mock
 
 from shmflink.checkpoint.settings import CheckpointSettings
@@ -20,19 +20,29 @@ from shmflink.taskmanager import sink as sink_module
 from shmflink.taskmanager.restore import Restore
 from shmflink.testing.manual_clock import ManualClock
 from shmflink.testing.simulation.channels import SimulatedEdges
-from shmflink.testing.simulation.jobmanager import CheckpointStore, SimulatedJobManager
+from shmflink.testing.simulation.jobmanager import LONG_TIMEOUT_MS, CheckpointStore, SimulatedJobManager
 from shmflink.testing.simulation.jobs import JOBS, job_graph
 from shmflink.testing.simulation.taskmanager import SimulatedOutbox, SimulatedSlot, SimulatedTaskManager
 from shmflink.testing.simulation.world import ViolationError, World, enter_world
 
-__all__ = ["STEPS_MAX", "Outcome", "Plan", "Schedule", "run_schedule"]
+__all__ = ["STEPS_MAX", "Fault", "Outcome", "Plan", "Schedule", "run_schedule"]
 
 STEPS_MAX: Final = 60_000
 """A schedule that takes longer has stopped to make progress."""
 _IDLE_MS_MAX: Final = 600_000
 _STEPS_OF_TIME: Final = 4000  # then time stands still while anybody works: short timeouts are kept in the end
 
+_WEIGHTS: Final = {"slot": 3.0, "network": 6.0}
+
 Actor = Callable[[], object]
+
+
+class Fault(NamedTuple):
+    """Comes so many steps after so many more checkpoints have become durable since the fault before."""
+
+    checkpoints: int
+    steps: int
+    kind: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +59,15 @@ class Plan:
     controls: int
     segment_rows: int
     watermark_interval_ms: int
-    faults: tuple[tuple[int, str], ...]
+    faults: tuple[Fault, ...]
 
     @staticmethod
     def of(seed: int, rng: random.Random, jobs: tuple[str, ...]) -> Plan:
         """Every knob that the configuration has, and some that only the world turns."""
         mode = rng.choice(("aligned", "aligned", "unaligned", "switching", "at least once", "no checkpoints"))
-        interval_ms = rng.choice((10, 15, 30))
+        interval_ms = rng.choice((10, 10, 15, 30))
         aligned_timeout_ms = {"unaligned": 0, "switching": rng.choice((1, 5))}.get(mode)
-        timeout_ms = rng.choice((12, 60, 10_000))
+        timeout_ms = rng.choice((12, 60, LONG_TIMEOUT_MS, LONG_TIMEOUT_MS))
         settings = CheckpointSettings(
             interval_ms=None if mode == "no checkpoints" else interval_ms,
             is_exactly_once=mode != "at least once",
@@ -70,7 +80,9 @@ class Plan:
         )
         kinds = ("task", "task", "taskmanager", "taskmanager", "jobmanager", "disk", "metadata", "savepoint", "stop")
         count = 0 if mode == "no checkpoints" else rng.choice((0, 1, 1, 2, 3, 5))
-        faults = sorted((int(rng.expovariate(1 / 250)), rng.choice(kinds)) for _ in range(count))
+        faults = [
+            Fault(rng.choice((0, 1, 1, 2)), int(rng.expovariate(1 / 60)), rng.choice(kinds)) for _ in range(count)
+        ]
         return Plan(
             seed=seed,
             job=rng.choice(jobs),
@@ -113,6 +125,8 @@ class Schedule:
         self._store = CheckpointStore()
         self._faults = list(self.plan.faults)
         self._fails_in = -1  # calls of user code until one raises
+        self._steps_to_fault = -1  # -1: it waits for checkpoints
+        self._completed_at_fault = 0
         self._disk_fails = 0
         self._metadata_fails = 0
         self._actors: list[tuple[str, Actor]] = []
@@ -138,7 +152,7 @@ class Schedule:
             self.outcome.violation = f"an assertion failed: {error}"
         if not self.outcome.violation and self._world.violations:
             self.outcome.violation = self._world.violations[0]  # a task took it for user code's error
-        self.outcome.checkpoints = len(self._store.manifests)
+        self.outcome.checkpoints = self._store.completed
         return self.outcome
 
     def _is_finished(self) -> bool:
@@ -164,8 +178,8 @@ class Schedule:
         self.outcome.steps += 1
         if self.outcome.steps > STEPS_MAX:
             self._stuck("makes no progress")
-        if self._faults and self.outcome.steps >= self._faults[0][0]:
-            self._inject(self._faults.pop(0)[1])
+        if self._faults and self._is_due(self._faults[0]):
+            self._inject(self._faults.pop(0).kind)
             return
         if self.outcome.steps % 4 == 0 and self.outcome.steps < _STEPS_OF_TIME:
             self._clock.advance_ns(self._rng.randrange(1_000_000))
@@ -257,9 +271,10 @@ class Schedule:
         assert self._edges is not None
         rng = self._rng
         actors: list[tuple[str, Actor]] = []
+        spread = rng.choice((1, 1, 10, 100))
         for channel in self._edges.channels.values():
-            actors.append((f"deliver {channel.name}", channel.deliver))
-            actors.append((f"credit {channel.name}", channel.give_back))
+            channel.speed = 1 / rng.choice((1, 1, 1, spread))
+        actors.append(("network", partial(self._edges.step, rng)))
         for number, tm in self._taskmanagers.items():
             for slot_number, slot in tm.slots.items():
                 actors.append((f"slot {slot_number}", partial(_run_slot, tm, slot, rng)))
@@ -274,8 +289,7 @@ class Schedule:
             ("splits", lambda: self._jobmanager.answer_splits()),
         ]
         self._actors = actors
-        spread = rng.choice((1, 1, 10, 100))
-        weights = [3.0 if name.startswith("slot") else 1.0 for name, _ in actors]
+        weights = [_WEIGHTS.get(name.split()[0], 1.0) for name, _ in actors]
         self._weights = list(accumulate(weight / rng.choice((1, 1, 1, spread)) for weight in weights))
 
     def _deliver_down(self, taskmanager: SimulatedTaskManager) -> object:
@@ -314,6 +328,18 @@ class Schedule:
         return True
 
     # --- faults ---
+
+    def _is_due(self, fault: Fault) -> bool:
+        if self._steps_to_fault < 0 and self._store.completed - self._completed_at_fault >= fault.checkpoints:
+            self._steps_to_fault = fault.steps
+        if self._steps_to_fault > 0:
+            self._steps_to_fault -= 1
+            return False
+        is_due = self._steps_to_fault == 0
+        if is_due:
+            self._steps_to_fault = -1
+            self._completed_at_fault = self._store.completed
+        return is_due
 
     def _inject(self, kind: str) -> None:
         self._may_be_over = True
@@ -369,9 +395,8 @@ class Schedule:
     def _check_end(self) -> None:
         """After a normal end nothing is under way any more."""
         assert self._edges is not None
-        for _ in range(STEPS_MAX):
-            if not any(channel.deliver() or channel.give_back() for channel in self._edges.channels.values()):
-                break
+        while self._edges.step(self._rng):
+            pass
         self._edges.check()
         left = [name for name, channel in self._edges.channels.items() if channel.queue]
         if left:

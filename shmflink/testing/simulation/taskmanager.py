@@ -1,4 +1,4 @@
-"""A TaskManager without processes and threads: real tasks, listener and checkpoint writer. The schedule says who runs."""
+"""A TaskManager without processes and threads: real tasks, listener, checkpoint writer; the schedule says who runs."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+from oracle.running import examples
 
 from shmflink.core.elements import Barrier
 from shmflink.core.keys import decode_keys, encode_keys
@@ -45,6 +46,7 @@ def test_timers_registered_while_others_fire_come_in_their_turn() -> None:
     assert timers.next_ms == 9
 
 
+@examples(100)
 @given(st.lists(st.tuples(st.booleans(), st.integers(-20, 20), st.sampled_from([1, "x", 1.5, None, (1, 2)]))))
 def test_the_queue_is_a_sorted_set(changes: list[tuple[bool, int, object]]) -> None:
     timers, model = TimerQueue(), set()

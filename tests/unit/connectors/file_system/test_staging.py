@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from oracle.two_phases import JOB_ID, Attempt, Poller
 from pyarrow import fs as arrow_fs
 
-from shmflink.connectors.file_system import staging
+from shmflink.connectors.file_system import file_systems, staging
 from shmflink.connectors.file_system.file_systems import FileSystem
 from shmflink.connectors.file_system.rolling import RollingPolicy
 from shmflink.connectors.file_system.sink import FileSink
@@ -323,3 +324,33 @@ def test_file_systems_elsewhere_commit_by_moving(tmp_path: Path) -> None:
     assert visible(tmp_path) == [1, 2]
     for attempt in (first, second, third):
         attempt.close()
+
+
+def test_an_object_store_commits_by_copying(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """[E2] [E3] [E4] A move there is a copy and a removal: it may die in between."""
+    monkeypatch.setattr(file_systems, "_OBJECT_STORES", ("memory",))
+    path = f"memory://{uuid.uuid4().hex}"
+    sink = FileSink.csv(path, header=False)
+    files = FileSystem()
+    first = Attempt(sink)
+    first.write(rows(1))
+    checkpoint = first.checkpoint(1)
+    ((_, staged),) = checkpoint.elements(COMMITTABLES_STATE)
+    files.put(copied(files, staged.hidden, tmp_path), staged.path)  # it died after the copy
+    first.write(rows(2))
+    first.checkpoint(2)  # never complete
+    assert len(list(leftovers(path))) == 2
+    second = Attempt(sink, epoch=2, restored=checkpoint)
+    second.settle()
+    assert [info.path for info in files.list_folder(path)] == [staged.path]
+    with files.open(staged.path) as file:
+        assert file.read() == b"1,1\n"
+    first.close()
+    second.close()
+
+
+def copied(files: FileSystem, path: str, folder: Path) -> str:
+    """A file of this host with the same content."""
+    with files.open(path) as file:
+        (folder / "copy").write_bytes(file.read())
+    return str(folder / "copy")

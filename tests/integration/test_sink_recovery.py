@@ -1,0 +1,135 @@
+"""Sinks of real jobs whose TaskManager is killed again and again: every record is out once."""
+
+from __future__ import annotations
+
+import glob
+import os
+import signal
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from oracle.postgres_server import PostgresServer
+from oracle.two_phases import Poller
+
+from shmflink.client.embedded_cluster import EmbeddedCluster
+from shmflink.client.executor import use_executor
+from shmflink.common import Configuration, Encoder
+from shmflink.common.typeinfo import Types
+from shmflink.datastream import DataStream, StreamExecutionEnvironment
+from shmflink.datastream.connectors.file_system import BucketAssigner, FileSink, RollingPolicy
+from shmflink.datastream.connectors.postgres import PostgresSink, staged_rows
+
+WAIT_S = 60
+ROWS = 20_000
+KILLS = 3
+
+
+def kill_often(folder: Path) -> Callable[[Any], int]:
+    """Passes numbers on; kills its process after new checkpoints. Local: it travels by value."""
+    checkpoints, kills, rows = str(folder / "checkpoints"), str(folder / "kill"), ROWS
+
+    def pass_on(record: Any) -> int:
+        number = int(record.n)
+        if number % 50 == 0:
+            for kill in range(KILLS):
+                marker = f"{kills}-{kill}"
+                if number > (kill + 1) * rows // (KILLS + 2) and not os.path.exists(marker):
+                    if glob.glob(f"{checkpoints}/*/chk-*/_metadata"):
+                        open(marker, "w").close()
+                        os.kill(os.getpid(), signal.SIGKILL)
+                    break
+        return number
+
+    return pass_on
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[EmbeddedCluster]:
+    with EmbeddedCluster({"cluster.slots": "2"}) as made:
+        made.start()
+        assert made.wait_started(WAIT_S)
+        yield made
+
+
+@pytest.fixture
+def numbers(cluster: EmbeddedCluster, tmp_path: Path) -> Iterator[DataStream]:
+    """Through a function that kills its process."""
+    options = {
+        "execution.checkpointing.interval": "20 ms",
+        "execution.checkpointing.dir": f"file://{tmp_path}/checkpoints",
+        "restart-strategy.type": "fixed-delay",
+        "restart-strategy.fixed-delay.attempts": "100",
+        "restart-strategy.fixed-delay.delay": "1 ms",
+    }
+    with use_executor(cluster):
+        env = StreamExecutionEnvironment.get_execution_environment(Configuration.from_dict(options))
+        env.set_parallelism(2)
+        stream = env.generate(
+            lambda start, stop: pa.record_batch([pa.array(np.arange(start, stop))], names=["n"]),
+            ROWS,
+            rows_per_second=ROWS,
+        )
+        yield stream.map(kill_often(tmp_path), Types.LONG())
+    assert len(list(tmp_path.glob("kill-*"))) == KILLS
+
+
+def visible(out: Path) -> Counter[int]:
+    """As any reader sees it: a file with a hidden name is not there."""
+    files = [path for path in out.rglob("*") if path.is_file() and not path.name.startswith(".")]
+    return Counter(int(line) for path in files for line in path.read_text().split())
+
+
+@pytest.mark.parametrize("rolling", ["on every checkpoint", "by size"])
+def test_files(numbers: DataStream, tmp_path: Path, rolling: str) -> None:
+    """[E1] [E2] [E3] [E4] [E5]"""
+    out = tmp_path / "out"
+    out.mkdir()
+    policy = RollingPolicy.limits(part_bytes=20_000) if rolling == "by size" else None
+    builder = FileSink.for_row_format(str(out), Encoder.simple_string_encoder())
+    builder = builder.with_bucket_assigner(BucketAssigner.base_path_bucket_assigner())
+    sink = builder.with_rolling_policy(policy or RollingPolicy.on_checkpoint_rolling_policy()).build()
+    numbers.sink_to(sink)
+
+    def look() -> None:
+        seen = visible(out)
+        assert max(seen.values(), default=1) == 1
+
+    poller = Poller(look)
+    numbers.get_execution_environment().execute("files")
+    poller.stop()
+    assert visible(out) == Counter(range(ROWS))
+    assert [path.name for path in out.iterdir() if path.name.startswith(".")] == []
+
+
+def test_results_that_the_program_collects(numbers: DataStream) -> None:
+    """[E2] [E3]"""
+    with numbers.execute_and_collect("collected") as results:
+        assert Counter(results) == Counter(range(ROWS))
+
+
+def test_a_table_of_postgresql(numbers: DataStream) -> None:
+    """[E1] [E2] [E3] [E4] The server, too, is killed on the way."""
+    server = PostgresServer()
+    try:
+        server.rows("CREATE TABLE numbers (n bigint)")
+        rows = numbers.map(lambda n: n, Types.LONG()).map_batches(
+            lambda batch: pa.record_batch([batch.column(0)], names=["n"])
+        )
+        rows.sink_to(PostgresSink.for_table(server.url, "numbers"))
+        killer = threading.Timer(1.0, lambda: (server.kill(), server.start()))
+        killer.start()
+        try:
+            numbers.get_execution_environment().execute("a table")
+        finally:
+            killer.cancel()
+            killer.join()
+        assert Counter(n for (n,) in server.rows("SELECT n FROM numbers")) == Counter(range(ROWS))
+        assert list(staged_rows(server.url, "numbers")) == []
+    finally:
+        server.stop()
