@@ -53,13 +53,14 @@ class Attempt:
         configuration: dict[str, str] | None = None,
         clock: Clock = SYSTEM_CLOCK,
         subtasks: Sequence[int] | None = None,
+        operator_id: str = "b" * 32,
     ) -> None:
         """`subtasks`: those that are (re)started; all."""
         self.mailbox = WaitableMailbox()
         self.contexts = [
             OperatorContext(
                 operator_name="sink",
-                operator_id="b" * 32,
+                operator_id=operator_id,
                 task_name="sink",
                 subtask_index=subtask,
                 parallelism=parallelism,

@@ -50,7 +50,7 @@ class WriterSettings:
     open_parts_max: int
     buffered_bytes_max: int
     tag: str = ""
-    """In hidden names: `<job id>.<epoch>.<subtask>`."""
+    """In hidden names: `staging.tag_of`."""
 
 
 class _OpenPart:

@@ -14,7 +14,7 @@ from shmflink.connectors.base import SinkWriter
 from shmflink.connectors.file_system.part_file import FinishedPart
 from shmflink.connectors.file_system.part_writers import PartWriters, WriterSettings
 from shmflink.connectors.file_system.publish import publish, sync_folder
-from shmflink.connectors.file_system.staging import StagedFile, restored_part, sync_kept
+from shmflink.connectors.file_system.staging import StagedFile, restored_part, sync_kept, tag_of
 from shmflink.connectors.outbox import Outbox
 from shmflink.core.batch import Batch
 from shmflink.core.clock import Clock
@@ -57,8 +57,7 @@ class FileSinkWriter(SinkWriter):
         states: Sequence[StagedFile] = (),
     ) -> None:
         """`states`: files that were in progress at the checkpoint that is restored."""
-        tag = f"{context.job_id}.{context.epoch}.{context.subtask_index}" if context.job_id else ""
-        self._settings = settings = replace(settings, tag=tag)
+        self._settings = settings = replace(settings, tag=tag_of(context))
         self._clock: Clock = context.clock
         is_local = settings.files.is_local(settings.base_path)
         self._made_base_path = is_local and _make_directory(settings.base_path)

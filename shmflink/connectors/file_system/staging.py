@@ -3,7 +3,7 @@
 ::
 
     in progress   no name (O_TMPFILE), or a hidden one where a checkpoint refers to it
-    staged        durable, under a hidden name: `.<name>.inprogress.<job id>.<epoch>.<subtask>` in the base folder
+    staged        durable, under a hidden name: `.<name>.inprogress.<job>.<operator>.<epoch>.<subtask>` in the base folder
     visible       under its own name in its bucket's folder; the hidden name is gone
 
 From staged to visible is one step of the file system, never a copy. Every reader skips hidden names. What a killed job
@@ -35,10 +35,13 @@ __all__ = [
     "remove_leftovers",
     "restored_part",
     "sync_kept",
+    "tag_of",
 ]
 
 _LOG: Final = logging.getLogger(__name__)
-_HIDDEN: Final = re.compile(r"\.(?P<name>.+)\.inprogress\.(?P<job_id>[0-9a-f]{32})\.(?P<epoch>\d+)\.(?P<subtask>\d+)")
+_HIDDEN: Final = re.compile(
+    r"\.(?P<name>.+)\.inprogress\.(?P<job>[0-9a-f]{32})\.(?P<operator>\w*)\.(?P<epoch>\d+)\.(?P<subtask>\d+)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +60,22 @@ class Leftover:
     path: str
     name: str
     job_id: str
+    operator: str
     epoch: int
     subtask: int
     size: int
 
 
 def hidden_name(name: str, tag: str) -> str:
-    """`tag` is `<job id>.<epoch>.<subtask>`."""
+    """`tag` is random, or what `tag_of` makes."""
     return f".{name}.inprogress.{tag}"
+
+
+def tag_of(context: OperatorContext) -> str:
+    """Says whose attempt a hidden file is of; empty where that is not known."""
+    if not context.job_id:
+        return ""
+    return f"{context.job_id}.{_short(context)}.{context.epoch}.{context.subtask_index}"
 
 
 class FileCommitter(Committer):
@@ -129,18 +140,27 @@ def leftovers(base_path: str, files: FileSystem | None = None) -> Iterator[Lefto
         found = _HIDDEN.fullmatch(info.path.rpartition("/")[2])
         if found is not None:
             numbers = int(found["epoch"]), int(found["subtask"])
-            yield Leftover(info.path, found["name"], found["job_id"], *numbers, info.size)
+            yield Leftover(info.path, found["name"], found["job"], found["operator"], *numbers, info.size)
 
 
 def remove_leftovers(base_path: str, files: FileSystem, context: OperatorContext, kept: Collection[str]) -> None:
-    """What earlier attempts of this subtask left, but for the paths in `kept`. Nothing of other jobs.
+    """What earlier attempts of this subtask left, but for the paths in `kept`. Nothing of other jobs and sinks.
 
     Subtask 0 removes what was left by subtasks that are no more.
     """
     for leftover in list(leftovers(base_path, files)):
-        is_mine = leftover.job_id == context.job_id and is_heir(context, leftover.subtask)
-        if is_mine and leftover.epoch < context.epoch and leftover.path not in kept:
+        is_mine = (leftover.job_id, leftover.operator) == (context.job_id, _short(context))
+        if (
+            is_mine
+            and is_heir(context, leftover.subtask)
+            and leftover.epoch < context.epoch
+            and leftover.path not in kept
+        ):
             _remove(leftover.path, files)
+
+
+def _short(context: OperatorContext) -> str:
+    return context.operator_id[:16]
 
 
 class _Staged:

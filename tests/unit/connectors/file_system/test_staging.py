@@ -224,6 +224,25 @@ def test_a_subtask_that_is_restarted_alone_leaves_the_others_files(tmp_path: Pat
     assert hidden(tmp_path) == []
 
 
+def test_two_sinks_of_a_job_share_a_folder(tmp_path: Path) -> None:
+    """[E4] What one goes on from is no leftover to the other."""
+    operators = {"d" * 32: 1, "e" * 32: 2}
+    checkpoints = []
+    for operator_id, number in operators.items():
+        attempt = Attempt(csv(tmp_path, rolling=BY_SIZE), operator_id=operator_id)
+        attempt.write(rows(number))
+        checkpoints.append(attempt.checkpoint(1))
+    for operator_id, checkpoint in zip(operators, checkpoints, strict=True):
+        attempt = Attempt(csv(tmp_path, rolling=BY_SIZE), epoch=2, restored=checkpoint, operator_id=operator_id)
+        attempt.settle()
+    for operator_id, checkpoint in zip(operators, checkpoints, strict=True):
+        attempt = Attempt(csv(tmp_path, rolling=BY_SIZE), epoch=3, restored=checkpoint, operator_id=operator_id)
+        attempt.checkpoint(2, is_savepoint=True)
+        attempt.complete(2)
+        attempt.close()
+    assert visible(tmp_path) == [1, 2]
+
+
 def test_a_reader_never_sees_a_partial_or_a_repeated_file(tmp_path: Path) -> None:
     """[E5] It looks all the time, by the rule that every reader has: hidden names are skipped."""
     seen: dict[str, int] = {}
