@@ -1,0 +1,116 @@
+"""What has to come before what at a checkpoint. Each of these was found by the simulation, as lost or repeated rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from shmflink.checkpoint.handles import ChannelState, CheckpointLocation, OperatorSubtaskState
+from shmflink.checkpoint.manifest import CHECKPOINT, Manifest, OperatorState
+from shmflink.checkpoint.state_files import StateFileWriter
+from shmflink.connectors.base import Poll, Split
+from shmflink.core.batch import Batch
+from shmflink.core.elements import BARRIER_UNALIGNED, Barrier
+from shmflink.core.ids import SubtaskId
+from shmflink.errors import StateMismatchError
+from shmflink.graph.execution_graph import ExecutionGraph
+from shmflink.rpc.messages import CheckpointAcknowledged
+from shmflink.taskmanager.checkpoints import TaskSnapshot
+from shmflink.taskmanager.restore import Restore
+from shmflink.taskmanager.source import SourceOperator
+from shmflink.taskmanager.task import OutputEnd
+from shmflink.testing import ManualClock
+from shmflink.testing.simulation.jobs import job_graph
+from shmflink.testing.simulation.taskmanager import SimulatedWriter
+
+TASK, OTHER = SubtaskId(0, 0), SubtaskId(0, 1)
+LOCATION = CheckpointLocation("", "", 1 << 20)
+
+
+@pytest.fixture
+def told() -> list[Any]:
+    return []
+
+
+@pytest.fixture
+def writer(told: list[Any]) -> SimulatedWriter:
+    failed = lambda subtask, number, error: told.append(("failed", number))  # noqa: E731
+    return SimulatedWriter(1, ManualClock(), told.append, failed, told.append, may_fail=lambda _: False)
+
+
+def _snapshot(number: int, task: SubtaskId = TASK) -> TaskSnapshot:
+    return TaskSnapshot(task, Barrier(number, 0), ())
+
+
+def test_a_task_says_that_it_has_finished_after_its_acknowledgements(writer: SimulatedWriter, told: list[Any]) -> None:
+    """[C13] Else its state would be missing in the checkpoint, as if it had finished before."""
+    writer.begins(1, LOCATION)
+    writer.put(_snapshot(1))
+    writer.after_writing(TASK, lambda: told.append("finished"))
+    writer.after_writing(OTHER, lambda: told.append("other finished"))
+    assert told == ["other finished"]
+    assert writer.step()
+    assert told == ["other finished", CheckpointAcknowledged(1, TASK, 1, ()), "finished"]
+
+
+def test_so_it_does_where_the_barrier_was_faster_than_the_trigger(writer: SimulatedWriter, told: list[Any]) -> None:
+    writer.put(_snapshot(1))
+    writer.put(_snapshot(2))
+    writer.after_writing(TASK, lambda: told.append("finished"))
+    writer.begins(2, LOCATION)
+    writer.step()
+    assert told == [CheckpointAcknowledged(1, TASK, 2, ())]
+    writer.aborted(1)
+    assert told[1:] == ["finished"]
+
+
+def _splits_source(bench: Any, make_source: Any, make_partition: Any) -> tuple[Any, Any]:
+    source = make_source([Poll.NEED_SPLIT, Poll.WAIT, Poll.WAIT])
+    task = bench.task(bench.node(SourceOperator(source), partitions=[0]), outputs=[OutputEnd(make_partition())])
+    task.open()
+    task.run_quantum()
+    return task, source.splits
+
+
+def test_a_split_between_two_triggers_belongs_between_their_snapshots(
+    bench: Any, make_source: Any, make_partition: Any
+) -> None:
+    task, splits = _splits_source(bench, make_source, make_partition)
+    task.trigger_checkpoint(Barrier(1, 0), stops=False)
+    task.assign_split(Split("s", None), exhausted=False)
+    task.trigger_checkpoint(Barrier(2, 0), stops=False)
+    assert splits == []
+    task.run_quantum()
+    assert [snapshot.barrier.checkpoint_id for snapshot in bench.listener.snapshots] == [1]
+    assert splits == [Split("s", None)]
+    task.run_quantum()
+    assert [snapshot.barrier.checkpoint_id for snapshot in bench.listener.snapshots] == [1, 2]
+
+
+def test_a_split_is_handed_over_where_a_trigger_is_said_twice(
+    bench: Any, make_source: Any, make_partition: Any
+) -> None:
+    """Aligned first, then unaligned: the second one changes nothing for a source."""
+    task, splits = _splits_source(bench, make_source, make_partition)
+    task.trigger_checkpoint(Barrier(1, 0), stops=False)
+    task.trigger_checkpoint(Barrier(1, 0, BARRIER_UNALIGNED), stops=False)
+    task.assign_split(Split("s", None), exhausted=False)
+    task.run_quantum()
+    task.run_quantum()
+    assert len(bench.listener.snapshots) == 1
+    assert splits == [Split("s", None)]
+
+
+def test_rows_on_an_edge_that_is_gone_are_not_dropped_in_silence() -> None:
+    """Another parallelism can chain what was not chained: the rows on the edge between have no place."""
+
+    deployment = ExecutionGraph.build(job_graph("count", 1, 0), 0, 1, 1).tasks[1]
+    operator = deployment.operators[0]
+    file = StateFileWriter(LOCATION, 1, 1).write_batches(operator.operator_id, 0, [Batch.of_rows([(1,)])])
+    state = OperatorSubtaskState(operator.operator_id, 0, channels=(ChannelState(99, 0, file),))
+    known = OperatorState(operator.operator_id, None, operator.name, 1, 1, 8, (state,))
+    restore = Restore("chk-1")
+    restore.__dict__["_manifest"] = Manifest(1, "", "", 0, CHECKPOINT, (known,))
+    with pytest.raises(StateMismatchError, match="on edges that the job does not have any more"):
+        restore.of(deployment)
