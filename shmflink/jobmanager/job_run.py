@@ -10,11 +10,12 @@ Each failover region has attempts of its own: what is not connected to the tasks
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Final, Protocol
 
 from shmflink.checkpoint.reading import coordinator_state
 from shmflink.checkpoint.settings import CheckpointSettings
@@ -44,6 +45,8 @@ from shmflink.rpc.states import JobState, TaskState
 from shmflink.rpc.wire import Received
 
 __all__ = ["JobOwner", "JobRun"]
+
+_LOG: Final = logging.getLogger(__name__)
 
 
 class JobOwner(Protocol):
@@ -319,6 +322,8 @@ class JobRun:
     def _restart_in(self, delay_ms: int, failure: Failure) -> None:
         if self._restart is None:
             self.restarts += 1
+            cause = failure.message.partition("\n")[0]
+            _LOG.warning("job '%s' restarts in %d ms: %s", self.graph.name, delay_ms, cause)
             self._enter(JobState.RESTARTING)
         self._stop_restarting()
         self._restarts_for = failure

@@ -223,8 +223,9 @@ class Run:
             report.seconds = time.monotonic() - began
             self._judge()
         except (StuckError, TimeoutError) as error:
-            report.problems.append(str(error))
-            self._dump_stacks()
+            if not self._says_why_it_cannot_go_back():
+                report.problems.append(str(error))
+                self._dump_stacks()
             processes.end_group(self._process)
         finally:
             if os.path.ismount(self.checkpoint_folder):
@@ -308,6 +309,11 @@ class Run:
         for pid, counts in self._descriptors.items():
             if len(counts) >= 8 and counts[-1] - min(counts[:4]) > _DESCRIPTORS_MORE_MAX:
                 problems.append(f"process {pid} has ever more descriptors: {counts}")
+
+    def _says_why_it_cannot_go_back(self) -> bool:
+        """A file that was in progress at the older checkpoint is published by now: restarts end only with patience."""
+        log = (self._folder / "log").read_text(errors="replace")
+        return self.report.has_fallen_back and "cannot be gone on with" in log[-_TAIL_BYTES:]
 
     def _has_lost_the_last_jobmanager(self) -> bool:
         """It was killed when the job was over already."""
