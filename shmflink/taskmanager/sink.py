@@ -85,9 +85,10 @@ class SinkOperator(Operator):
         self.raise_failure()
         writer, commits = self._writer, self._commits
         assert writer is not None, "snapshot_state() before open()"
-        prepare = writer.prepare_savepoint if barrier.is_savepoint else writer.prepare_commit
+        is_whole = barrier.is_savepoint or barrier.checkpoint_id == FINAL_CHECKPOINT_ID
+        prepare = writer.prepare_savepoint if is_whole else writer.prepare_commit
         staged: Callable[[], Sequence[Any]] = prepare(barrier.checkpoint_id)
-        states: Callable[[], Sequence[Any]] = tuple if barrier.is_savepoint else writer.snapshot()
+        states: Callable[[], Sequence[Any]] = tuple if is_whole else writer.snapshot()
         if commits is not None:
             staged = commits.pending.stage(barrier.checkpoint_id, staged)
 

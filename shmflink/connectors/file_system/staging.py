@@ -3,7 +3,7 @@
 ::
 
     in progress   no name (O_TMPFILE), or a hidden one where a checkpoint refers to it
-    staged        durable, under a hidden name: `.<name>.inprogress.<job>.<operator>.<epoch>.<subtask>` in the base folder
+    staged        durable, under a hidden name: `.<name>.inprogress.<job>.<operator>.<epoch>.<subtask>` in the base
     visible       under its own name in its bucket's folder; the hidden name is gone
 
 From staged to visible is one step of the file system, never a copy. Every reader skips hidden names. What a killed job

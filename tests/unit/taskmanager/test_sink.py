@@ -154,7 +154,6 @@ def test_a_finished_task_waits_for_its_restored_commits() -> None:
     first.close()
     Ledger.gate.clear()
     second = Attempt(Ledger(), epoch=2, restored=checkpoint)
-    second.finish()
     assert not second.operators[0].is_finished
     assert second.operators[0].needs_commit
     Ledger.gate.set()

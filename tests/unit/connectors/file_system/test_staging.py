@@ -18,6 +18,7 @@ from shmflink.connectors.file_system.file_systems import FileSystem
 from shmflink.connectors.file_system.rolling import RollingPolicy
 from shmflink.connectors.file_system.sink import FileSink
 from shmflink.connectors.file_system.staging import FileCommitter, StagedFile, leftovers
+from shmflink.connectors.print_sink import PrintSink
 from shmflink.core.batch import Batch
 from shmflink.errors import ResourceError
 from shmflink.taskmanager.sink import COMMITTABLES_STATE, WRITER_STATE
@@ -140,6 +141,22 @@ def test_a_cancelled_job_keeps_what_its_checkpoints_refer_to(tmp_path: Path) -> 
     second.complete(2)
     assert visible(tmp_path) == [1]
     second.close()
+
+
+@pytest.mark.parametrize("make", [csv, lambda folder, **layout: PrintSink()], ids=["files", "print"])
+def test_a_job_that_stops_without_draining_has_nothing_left_to_do(tmp_path: Path, make: Any) -> None:
+    """`finish` is left out; everything is in the savepoint."""
+    attempt = Attempt(make(tmp_path, rolling=BY_SIZE))
+    attempt.write(rows(1))
+    attempt.checkpoint(1)
+    attempt.write(rows(2))
+    attempt.checkpoint(2, is_savepoint=True)
+    attempt.complete(2)
+    (operator,) = attempt.operators
+    assert operator.is_finished
+    assert not operator.needs_commit
+    assert visible(tmp_path) == ([1, 2] if make is csv else [])
+    attempt.close()
 
 
 def test_two_jobs_start_from_one_savepoint(tmp_path: Path) -> None:
