@@ -137,7 +137,7 @@ def run(
     everything after --, goes to the job's sys.argv.
 
     Ctrl-C cancels cleanly; a second one kills. Exit code: 0 finished, 1 failed, 130 cancelled by Ctrl-C, 143 by
-    SIGTERM.
+    SIGTERM (with an HA directory: suspended), 75 cluster lost, jobs kept in the HA directory.
 
     Examples:
 

@@ -16,15 +16,17 @@ import shmflink
 from shmflink.client.embedded_cluster import EmbeddedCluster
 from shmflink.client.executor import use_executor
 from shmflink.core.clock import SYSTEM_CLOCK
-from shmflink.errors import JobCancelledError, JobExecutionError, ShmflinkError, UsageError
+from shmflink.errors import JobCancelledError, JobExecutionError, JobManagerLostError, ShmflinkError, UsageError
 
 from .invocation import Invocation
+from .notify import ServiceNotifier
 from .reporting import reporter_for
 from .summary import RunRecord
 
 __all__ = ["run_job"]
 
 FAILED = 1
+LOST = 75  # EX_TEMPFAIL: the jobs are kept in the HA directory; who starts the program again goes on with them
 
 
 def run_job(invocation: Invocation, summary: str | None, *, verbose: bool) -> int:
@@ -33,12 +35,12 @@ def run_job(invocation: Invocation, summary: str | None, *, verbose: bool) -> in
     if verbose:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
     record = RunRecord(invocation.file)
-    reporter = reporter_for(record)
+    reporter = ServiceNotifier.where_asked(reporter_for(record), os.environ)
     cluster = EmbeddedCluster(invocation.configuration, reporter)
     cluster.start()  # comes up while the job's file is imported
     try:
         with _signals(cluster) as signals, use_executor(cluster):
-            code = _exit_code(invocation, lambda: signals.exit_code)
+            code = _exit_code(invocation, lambda: signals.exit_code, is_recovering=cluster.is_recovering)
             record.slots, record.cluster_start_ms = cluster.slots, cluster.start_ms
     finally:
         cluster.close()
@@ -48,7 +50,7 @@ def run_job(invocation: Invocation, summary: str | None, *, verbose: bool) -> in
     return code
 
 
-def _exit_code(invocation: Invocation, signalled: Callable[[], int]) -> int:
+def _exit_code(invocation: Invocation, signalled: Callable[[], int], *, is_recovering: bool) -> int:
     """Runs the file; what it raises is printed here and nowhere else."""
     try:
         invocation.execute()
@@ -63,7 +65,10 @@ def _exit_code(invocation: Invocation, signalled: Callable[[], int]) -> int:
     except UsageError as error:
         _say(_where_and_what(error))
         return FAILED
-    except ShmflinkError:
+    except ShmflinkError as error:
+        if is_recovering and isinstance(error, JobManagerLostError) and not signalled():
+            _say(str(error))
+            return LOST
         if signalled():  # the cluster was killed under the job, as asked
             return signalled()
         _say(_users_traceback(invocation.file))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import socket
 import subprocess
 import threading
@@ -23,10 +24,10 @@ from shmflink.client.job_client import JobClient
 from shmflink.client.job_status import JobStatus
 from shmflink.client.jobmanager_launch import launch_jobmanager
 from shmflink.client.observer import JobObserver, SilentObserver
-from shmflink.client.outcome import outcome_of
+from shmflink.client.outcome import failure_text, outcome_of
 from shmflink.client.respawn import RespawnPolicy
 from shmflink.config.checkpoint_options import HA_CLUSTER_ID, HA_TYPE
-from shmflink.config.options import DEFAULT_PARALLELISM, SLOTS, validate
+from shmflink.config.options import DEFAULT_PARALLELISM, HEARTBEAT_TIMEOUT, SLOTS, validate
 from shmflink.core.clock import SYSTEM_CLOCK
 from shmflink.core.ids import JobId
 from shmflink.errors import JobManagerLostError, RpcError, ShmflinkError
@@ -50,6 +51,7 @@ from shmflink.rpc.runtime_folder import remove_dead, runtime_folders
 __all__ = ["EmbeddedCluster"]
 
 _LOG: Final = logging.getLogger(__name__)
+_SILENCE_MIN_MS: Final = 15_000  # a JobManager may wait ten seconds for the HA directory of the one before
 _CLOSE_S: Final = 20.0  # for a clean end; the JobManager itself gives up on its workers after ten
 
 
@@ -71,6 +73,7 @@ class EmbeddedCluster:
         self._submitted = 0
         self._cancelled: set[JobId] = set()
         self._respawns = RespawnPolicy()
+        self._silence_max_ms: int = max(HEARTBEAT_TIMEOUT.read(configuration), _SILENCE_MIN_MS)
         self._restarts: dict[JobId, int] = {}  # by earlier JobManagers, and with them
         self._control_socket = ""
         self._closing = threading.Event()
@@ -249,14 +252,35 @@ class EmbeddedCluster:
         while True:
             assert self._connection is not None
             try:
-                while (received := self._connection.receive()) is not None:
-                    self._handle(received.message)
+                self._receive_from(self._connection)
             except RpcError as error:
                 _LOG.error("%s", error)
             how = self._reaped()
             if not self._is_replaced(how):
                 self._end(how)
                 return
+
+    def _receive_from(self, connection: BlockingConnection) -> None:
+        """Until it ends. A JobManager that says nothing of its jobs for long hangs: where it can be replaced, it is.
+
+        What counts is how often we waited in vain, so that the time in which we were stopped ourselves does not.
+        """
+        poll = select.poll()
+        poll.register(connection.fileno(), select.POLLIN)
+        silent_s = 0
+        while True:
+            if not poll.poll(1000 if self.is_recovering else None):
+                silent_s += 1
+                if silent_s * 1000 > self._silence_max_ms and self._jobs and self._process is not None:
+                    self._observer.cluster_says(f"The JobManager (pid {self.pid}) is silent for {silent_s} s: killed")
+                    self._process.kill()
+                continue
+            silent_s = 0
+            received = connection.read_once()
+            if received is None:
+                return
+            for one in received:
+                self._handle(one.message)
 
     def _handle(self, message: object) -> None:
         match message:
@@ -265,7 +289,9 @@ class EmbeddedCluster:
                 self.start_ms = self.start_ms or (SYSTEM_CLOCK.monotonic_ns() - self._started_ns) / 1e6
                 self.pids, self.fork_server_pid = pids, fork_server_pid
                 self._ready.set()
-            case JobStatusChanged(job_id, state):
+            case JobStatusChanged(job_id, state, failure):
+                if failure is not None:
+                    self._observer.cluster_says(f"Job {job_id} restarts: {failure_text(failure).splitlines()[0]}")
                 if job_id in self._jobs:
                     self._jobs[job_id][1].status_changed(JobStatus[state.value])
             case JobProgress(job_id):

@@ -94,6 +94,7 @@ class JobRun:
         self.configuration = configuration
         self.restarts = 0
         self.state = JobState.CREATED
+        self.last_failure: Failure | None = None
         self.started_ms = clock.processing_time_ms()
         self._loop = loop
         self._clock = clock
@@ -320,6 +321,7 @@ class JobRun:
             self._restart_in(delay_ms, failure)
 
     def _restart_in(self, delay_ms: int, failure: Failure) -> None:
+        self.last_failure = failure
         if self._restart is None:
             self.restarts += 1
             cause = failure.message.partition("\n")[0]

@@ -254,7 +254,8 @@ class JobManager:
 
     def job_state_entered(self, run: JobRun, state: JobState) -> None:
         if not state.is_terminal:  # the end is told when all is released
-            self._client.send(JobStatusChanged(run.graph.job_id, state))
+            failure = run.last_failure if state is JobState.RESTARTING else None
+            self._client.send(JobStatusChanged(run.graph.job_id, state, failure))
 
     def job_ended(self, run: JobRun, ended: JobEnded) -> None:
         self._progress.discard(ended.job_id)

@@ -215,10 +215,11 @@ class ClusterFailed:
 
 @dataclass(frozen=True, slots=True)
 class JobStatusChanged:
-    """A job entered a state."""
+    """A job entered a state. `failure`: why it restarts."""
 
     job_id: JobId
     state: JobState
+    failure: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True)
