@@ -7,7 +7,8 @@ how that is settled where the program runs. `file_systems` is the only door to f
 with `schemas`, `partitions` and `metadata_columns`.
 
 The way out: `sink` is the end that users hold, `sink_writer` its part in a subtask: `part_writers` writes part files,
-`publish` makes whole ones visible. `buckets` (with `partition_columns` and `time_pattern`) and `rolling` say where and
-when files begin; `part_file` and `spooled_part` hold them until then. `encoders` is the contract of the kinds of files
-(`parquet_output` with `parquet_encodings`, `text_output`, `csv_bulk_writers`, `ipc_output`).
+`staging` keeps whole ones hidden until their checkpoint is complete, `publish` makes them visible. `buckets` (with
+`partition_columns` and `time_pattern`) and `rolling` say where and when files begin; `part_file` and `spooled_part`
+hold them until then. `encoders` is the contract of the kinds of files (`parquet_output` with `parquet_encodings`,
+`text_output`, `csv_bulk_writers`, `ipc_output`).
 """
