@@ -25,8 +25,10 @@ from shmflink.graph.transformations import (
 )
 from shmflink.operators.base import Operator
 from shmflink.operators.key_extractor import KeyExtractor
+from shmflink.operators.process import KeyedProcessOperator
 from shmflink.testing.simulation.operators import (
     CountOperator,
+    CountProcess,
     PassOperator,
     SimulatedSink,
     SimulatedSource,
@@ -150,6 +152,13 @@ def _windows_expected() -> Counter[Any]:
     return Counter((window, key, count) for (window, key), count in windows.items())
 
 
+def _process(b: _Builder, parallelism: int) -> list[Transformation]:
+    """Keyed state and timers of a user's function."""
+    streams = b.union(b.source(_source(0, 1)), b.source(_source(1, 1, pauses=2)))
+    operator = KeyedProcessOperator(CountProcess(_WINDOW_MS))
+    return [b.sink(b.apply(operator, b.keyed(streams), parallelism=parallelism), parallelism)]
+
+
 def _idle(b: _Builder, parallelism: int) -> list[Transformation]:
     """A source that turns idle; a broadcast edge; two sinks, the first of which may end before the other begins."""
     paused = b.source(_source(0, 1, pauses=1), idle_ms=3)
@@ -178,6 +187,7 @@ JOBS: Final[Mapping[str, SimulatedJob]] = {
     "two-inputs": SimulatedJob(_two_inputs, _counts(3)),
     "diamond": SimulatedJob(_diamond, _diamond_expected()),
     "windows": SimulatedJob(_windows, _windows_expected()),
+    "process": SimulatedJob(_process, _windows_expected()),
     "idle": SimulatedJob(_idle, _counts(2, times=2)),
     "two-stages": SimulatedJob(_two_stages, _counts(2)),
     "chain": SimulatedJob(_chain, _counts(2)),

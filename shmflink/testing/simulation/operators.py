@@ -26,11 +26,14 @@ from shmflink.connectors.split_reader import SplitCursor, SplitReader
 from shmflink.core.batch import Batch
 from shmflink.core.elements import MIN_TIMESTAMP_MS, Barrier, ControlElement, Element, Watermark
 from shmflink.core.key_groups import key_groups
+from shmflink.core.typeinfo import Types
+from shmflink.datastream.process_functions import KeyedProcessFunction
 from shmflink.operators.base import Operator, OperatorContext, SideOutput
+from shmflink.state.descriptors import MapStateDescriptor
 from shmflink.state.snapshots import DELETED, KEY_GROUP, KeyedSnapshot, OperatorSnapshot
 from shmflink.testing.simulation.world import CommittableId, current_world
 
-__all__ = ["CountOperator", "PassOperator", "SimulatedSink", "SimulatedSource", "WindowOperator"]
+__all__ = ["CountOperator", "CountProcess", "PassOperator", "SimulatedSink", "SimulatedSource", "WindowOperator"]
 
 Entry: TypeAlias = tuple[int, int, int]
 """(key group, key, source or window)."""
@@ -313,3 +316,35 @@ class _Committer(Committer):
 
     def abandon(self, committables: Sequence[Any]) -> None:
         current_world().abandon(committables)
+
+
+class CountProcess(KeyedProcessFunction):
+    """As `WindowOperator` does, with the states and timers that users have; checks the order of rows, too."""
+
+    def __init__(self, size_ms: int) -> None:
+        self._size_ms = size_ms
+
+    def open(self, runtime_context: Any) -> None:
+        current_world().may_fail("open")
+        self._seen = runtime_context.get_map_state(MapStateDescriptor("seen", Types.LONG(), Types.LONG()))
+        self._windows = runtime_context.get_map_state(MapStateDescriptor("windows", Types.LONG(), Types.LONG()))
+
+    def process_element(self, value: Any, ctx: Any) -> Iterator[Any]:
+        world = current_world()
+        world.may_fail("process")
+        source, key, ordinal, timestamp_ms = value
+        before = self._seen.get(source) or 0
+        if world.is_checked and ordinal != before + 1:
+            world.violated(f"row {ordinal} of source {source}, key {key} came as row {before + 1}")
+        self._seen.put(source, before + 1)
+        window = timestamp_ms - timestamp_ms % self._size_ms
+        self._windows.put(window, (self._windows.get(window) or 0) + 1)
+        ctx.timer_service().register_event_time_timer(window + self._size_ms - 1)
+        return iter(())
+
+    def on_timer(self, timestamp: int, ctx: Any) -> Iterator[Any]:
+        current_world().may_fail("timer")
+        window = timestamp - self._size_ms + 1
+        count = self._windows.get(window)
+        self._windows.remove(window)
+        yield window, ctx.get_current_key(), count
