@@ -113,6 +113,7 @@ class SimulatedJobManager:
         self.tasks: dict[SubtaskId, TaskState] = {}
         self.is_failing = False
         self.is_stopped = False  # with a savepoint, which the next job goes on from
+        self.is_drained = False  # for good, before the end of its input
         self.to_store: deque[Store] = deque()
         self.later: deque[Callable[[], None]] = deque()
         self.answers: list[RequestDone] = []
@@ -133,7 +134,7 @@ class SimulatedJobManager:
         self.execution = ExecutionGraph.build(graph, self.epoch, self.epoch, self._per)
         self.outboxes = dict(outboxes)
         self.tasks = dict.fromkeys((task.subtask for task in self.execution.tasks), TaskState.DEPLOYING)
-        self.is_failing = self._are_running = False
+        self.is_failing = self._are_running = self.is_drained = False
         self._open_requests.clear()
         self._splits = SplitServer.of(graph, self._restored_enumerators())
         self.later.clear()
@@ -293,6 +294,7 @@ class SimulatedJobManager:
             case RequestDone():
                 self.answers.append(effect)
             case DrainEffect():
+                self.is_drained = True
                 self._tell(DrainSources(self.epoch))
 
     def _trigger(self, number: int, kind: int, stops: bool) -> None:

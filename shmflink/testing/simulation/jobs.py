@@ -45,10 +45,11 @@ _WINDOW_MS: Final = 2000
 
 @dataclass(frozen=True, slots=True)
 class SimulatedJob:
-    """`build(parallelism)` gives the sinks; `expected` what is visible in the end."""
+    """`build(parallelism)` gives the sinks; `expected` what is visible in the end. `is_counted`: (source, key, n), once."""
 
     build: Callable[[_Builder, int], Sequence[Transformation]]
     expected: Counter[Any]
+    is_counted: bool = False
 
 
 class _Builder:
@@ -182,15 +183,15 @@ def _chain(b: _Builder, parallelism: int) -> list[Transformation]:
 
 
 JOBS: Final[Mapping[str, SimulatedJob]] = {
-    "count": SimulatedJob(_map_and_count, _counts(3)),
-    "union": SimulatedJob(_union, _counts(3)),
-    "two-inputs": SimulatedJob(_two_inputs, _counts(3)),
+    "count": SimulatedJob(_map_and_count, _counts(3), is_counted=True),
+    "union": SimulatedJob(_union, _counts(3), is_counted=True),
+    "two-inputs": SimulatedJob(_two_inputs, _counts(3), is_counted=True),
     "diamond": SimulatedJob(_diamond, _diamond_expected()),
     "windows": SimulatedJob(_windows, _windows_expected()),
     "process": SimulatedJob(_process, _windows_expected()),
     "idle": SimulatedJob(_idle, _counts(2, times=2)),
-    "two-stages": SimulatedJob(_two_stages, _counts(2)),
-    "chain": SimulatedJob(_chain, _counts(2)),
+    "two-stages": SimulatedJob(_two_stages, _counts(2), is_counted=True),
+    "chain": SimulatedJob(_chain, _counts(2), is_counted=True),
 }
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 import zlib
 from bisect import bisect
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import accumulate
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from unittest import mock
 
 from shmflink.checkpoint.settings import CheckpointSettings
@@ -78,7 +79,18 @@ class Plan:
             aligned_timeout_ms=aligned_timeout_ms,
             history=0,
         )
-        kinds = ("task", "task", "taskmanager", "taskmanager", "jobmanager", "disk", "metadata", "savepoint", "stop")
+        kinds = (
+            "task",
+            "task",
+            "taskmanager",
+            "taskmanager",
+            "jobmanager",
+            "disk",
+            "metadata",
+            "savepoint",
+            "stop",
+            "drain",
+        )
         count = 0 if mode == "no checkpoints" else rng.choice((0, 1, 1, 2, 3, 5))
         faults = [
             Fault(rng.choice((0, 1, 1, 2)), int(rng.expovariate(1 / 60)), rng.choice(kinds)) for _ in range(count)
@@ -165,7 +177,7 @@ class Schedule:
         jobmanager = self._jobmanager
         if not jobmanager.is_over:
             return False
-        if jobmanager.has_finished and not jobmanager.is_stopped:
+        if jobmanager.has_finished and (jobmanager.is_drained or not jobmanager.is_stopped):
             self._check_end()
             return True
         if jobmanager.has_finished:
@@ -358,8 +370,8 @@ class Schedule:
                 self._disk_fails = rng.randint(1, 3)
             case "metadata":
                 self._metadata_fails = 1
-            case "savepoint" | "stop":
-                jobmanager.request_savepoint(stops=kind == "stop", drains=False)
+            case "savepoint" | "stop" | "drain":
+                jobmanager.request_savepoint(stops=kind != "savepoint", drains=kind == "drain")
 
     def _kill_jobmanager(self) -> None:
         """All TaskManagers die with it. What it was writing is durable or not."""
@@ -404,10 +416,11 @@ class Schedule:
 
     def _check_output(self) -> None:
         expected, visible = JOBS[self.plan.job].expected, self._world.visible_rows()
-        if self.plan.settings.is_exactly_once:
-            lost, more = expected - visible, visible - expected
-        else:
-            lost, more = expected - visible, type(expected)()
+        lost, more = expected - visible, visible - expected
+        if self._jobmanager.is_drained:
+            lost, more = _gaps(visible) if JOBS[self.plan.job].is_counted else Counter(), Counter()
+        if not self.plan.settings.is_exactly_once:
+            more = Counter()
         if lost or more:
             raise ViolationError(f"lost {dict(lost)}, too many {dict(more)}")
         if self._world.staged:
@@ -417,6 +430,15 @@ class Schedule:
         self.outcome.digest = zlib.crc32(text.encode(), self.outcome.digest)
         if self._traces:
             self.outcome.trace.append(f"{self.outcome.steps:6} {self._clock.monotonic_ns() // 1000:8} us  {text}")
+
+
+def _gaps(visible: Counter[Any]) -> Counter[Any]:
+    """Counts that are missing although later ones are there: input that ended early is a beginning of all of it."""
+    highest: dict[Any, int] = {}
+    for source, key, count in visible:
+        highest[source, key] = max(count, highest.get((source, key), 0))
+    every = Counter((*place, n + 1) for place, count in highest.items() for n in range(count))
+    return (every - visible) + Counter({row: n - 1 for row, n in visible.items() if n > 1})
 
 
 def _run_slot(taskmanager: SimulatedTaskManager, slot: SimulatedSlot, rng: random.Random) -> object:
