@@ -1,5 +1,6 @@
 """Words of made-up lines, counted; every count on the way is written. Arguments: OUTPUT ROWS [ROWS_PER_S]."""
 
+import os
 import sys
 
 from shmflink.common import Encoder, Types
@@ -27,7 +28,7 @@ def main(output, rows, rate=None):
         .map(lambda pair: f"{pair[0]} {pair[1]}", Types.STRING())
         .sink_to(
             # a file goes on over several checkpoints, and is cut after a restart
-            FileSink.for_row_format(output, Encoder.simple_string_encoder())
+            FileSink.for_row_format(os.path.join(output, "counts"), Encoder.simple_string_encoder())
             .with_rolling_policy(RollingPolicy.default_rolling_policy(part_size=1 << 17))
             .build()
         )
