@@ -45,7 +45,10 @@ _WINDOW_MS: Final = 2000
 
 @dataclass(frozen=True, slots=True)
 class SimulatedJob:
-    """`build(parallelism)` gives the sinks; `expected` what is visible in the end. `is_counted`: (source, key, n), once."""
+    """`build(parallelism)` gives the sinks; `expected`: what is visible in the end.
+
+    `is_counted`: each row is (source, key, n), and comes once.
+    """
 
     build: Callable[[_Builder, int], Sequence[Transformation]]
     expected: Counter[Any]
