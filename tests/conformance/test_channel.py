@@ -397,6 +397,7 @@ def test_empty_batches_do_no_harm(edge: Edge) -> None:
 
 
 def test_batches_outlive_their_gate(edge: Edge) -> None:
+    """[M14]"""
     (partition,), (gate,) = edge("FORWARD")
     assert partition.write(numbers(0, 100))
     partition.flush()
@@ -411,6 +412,7 @@ def test_batches_outlive_their_gate(edge: Edge) -> None:
 
 
 def test_a_consumer_that_keeps_batches_does_not_stall(edge: Edge) -> None:
+    """[M13]"""
     (partition,), (gate,) = edge("FORWARD")
     kept: list[Batch] = []
 

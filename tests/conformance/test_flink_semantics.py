@@ -472,6 +472,7 @@ def test_rule_45_state_is_of_its_key_and_clearing_it_deletes_no_timer() -> None:
 
 
 def test_rule_45_keys_that_are_equal_in_python_and_not_in_flink_are_different() -> None:
+    """[U7]"""
     with keyed(Remember()) as bench:
         bench.process_rows([(1,), (1.0,), (True,), ("1",), (None,), (1,), (0.0,), (-0.0,)])
         assert [row[3] for row in bench.rows()] == [1, 1, 1, 1, 1, 2, 1, 2]

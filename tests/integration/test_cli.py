@@ -73,6 +73,7 @@ def test_what_shmflink_does_not_know_is_the_jobs(tmp_path):
 
 
 def test_a_job_may_import_what_lies_beside_it(tmp_path):
+    """[U13]"""
     _write(tmp_path / "beside.py", "def double(v): return 2 * v\n")
     job = JOB.replace("lambda v: 6 // v", "beside.double").replace("from shm", "import beside\n    from shm")
     done = _run("run", _write(tmp_path / "job.py", job), "--slots", "1")
@@ -166,7 +167,7 @@ def test_help_teaches():
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_one_signal_cancels_cleanly(tmp_path, number, code):
-    """Also where user code does not return by itself: it is interrupted."""
+    """[P18] Also where user code does not return by itself: it is interrupted."""
     fifo = str(tmp_path / "fifo")
     os.mkfifo(fifo)
     process = subprocess.Popen(
@@ -183,7 +184,7 @@ def test_one_signal_cancels_cleanly(tmp_path, number, code):
 
 
 def test_the_second_ctrl_c_kills(tmp_path):
-    """Also what cannot be interrupted: a sleep in C."""
+    """[P18] Also what cannot be interrupted: a sleep in C."""
     fifo = str(tmp_path / "fifo")
     os.mkfifo(fifo)
     job = BLOCKED.replace("sleep(0.01)", "sleep(1000)").format(fifo=fifo)

@@ -69,6 +69,7 @@ def test_windows_of_columns_with_watermarks_of_each_split(mode: str, parallelism
 
 
 def test_late_rows_are_counted_or_go_aside_and_none_is_lost() -> None:
+    """[T7]"""
     late = OutputTag("late", Types.PICKLED_BYTE_ARRAY())
     with MiniCluster(slots=1):
         env = environment("STREAMING")

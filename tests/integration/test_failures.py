@@ -37,6 +37,7 @@ def fails(cluster):
 
 
 def test_the_users_traceback_operator_subtask_and_record(fails):
+    """[U1]"""
     text = fails(lambda v: 1 // (v - 2))
     assert "job 'halving'" in text
     assert "operator 'Halve' (1/1)" in text
@@ -52,6 +53,7 @@ def test_a_failure_behind_a_shuffle_names_its_subtask(fails):
 
 
 def test_sys_exit(fails):
+    """[U11]"""
     import sys
 
     text = fails(lambda v: sys.exit(3))
@@ -60,12 +62,14 @@ def test_sys_exit(fails):
 
 
 def test_os_exit(fails):
+    """[U11]"""
     import os
 
     assert "exited with code 3: user code or a library called os._exit()" in fails(lambda v: os._exit(3))
 
 
 def test_a_crash_in_native_code(fails):
+    """[P3]"""
     import ctypes
 
     assert "was killed by signal 11 (SIGSEGV): a native library" in fails(lambda v: ctypes.string_at(0))
@@ -87,6 +91,7 @@ def test_the_cluster_goes_on_after_failures(cluster, fails):
 
 
 def test_what_cannot_travel_is_named_before_anything_runs(cluster):
+    """[U5]"""
     import threading
 
     lock = threading.Lock()

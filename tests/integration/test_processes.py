@@ -116,11 +116,13 @@ def _read(fifo: str) -> str:
 
 
 def test_the_fork_server_has_one_thread_and_taskmanagers_a_heartbeat(cluster):
+    """[P11] [U14]"""
     assert _threads(cluster.fork_server_pid) == ["shmflink-fork"]
     assert [len(_threads(pid)) for pid in cluster.pids] == [2, 2]
 
 
 def test_taskmanagers_are_pinned_and_first_to_go_when_memory_runs_out(cluster):
+    """[P5]"""
     usable = os.sched_getaffinity(0)
     assert all(len(os.sched_getaffinity(pid)) == 1 for pid in cluster.pids)
     assert set().union(*(os.sched_getaffinity(pid) for pid in cluster.pids)) <= usable
@@ -132,6 +134,7 @@ def test_taskmanagers_are_pinned_and_first_to_go_when_memory_runs_out(cluster):
 
 
 def test_one_cluster_runs_one_job_after_the_other_without_leaking(cluster):
+    """[M1] [L12]"""
     _job(lambda v: v).execute()
     pids = _pids(cluster)
     counts = []
@@ -171,6 +174,7 @@ def test_close_cancels_what_runs(cluster, fifo):
 
 
 def test_a_killed_jobmanager_takes_all_with_it_and_is_told(cluster, fifo):
+    """[M1]"""
     client = _blocking_job(fifo)
     _read(fifo)
     with all_end(cluster):
@@ -220,6 +224,7 @@ def test_a_killed_taskmanager_fails_the_job_and_is_replaced(cluster, fifo):
 
 
 def test_a_stopped_taskmanager_is_found_by_its_heartbeat(cluster, fifo):
+    """[P2]"""
     client = _blocking_job(fifo)
     pid = int(_read(fifo))
     os.kill(pid, signal.SIGSTOP)
@@ -229,6 +234,7 @@ def test_a_stopped_taskmanager_is_found_by_its_heartbeat(cluster, fifo):
 
 
 def test_a_killed_client_leaves_nothing(tmp_path):
+    """[M1]"""
     script = tmp_path / "job.py"
     script.write_text(
         textwrap.dedent(
@@ -262,6 +268,7 @@ def test_a_killed_client_leaves_nothing(tmp_path):
 
 
 def test_user_code_that_does_not_stop_is_killed_in_time(fifo):
+    """[U2] [U12]"""
     settings = {"cluster.slots": "1", "task.cancellation.timeout": "200 ms"}
     with EmbeddedCluster(settings) as cluster, use_executor(cluster):
         client = _blocking_job(fifo)

@@ -120,11 +120,13 @@ def test_keys_of_one_type_hash_as_the_model(keys: st.SearchStrategy[Any]) -> Non
 
 @given(st.lists(ANY_KEY, max_size=30))
 def test_mixed_keys_hash_as_the_model(values: list[Any]) -> None:
+    """[U6] [U7]"""
     assert hashes(encode_keys(values)) == [model(value) for value in values]
 
 
 @given(st.lists(ANY_KEY, min_size=1, max_size=10))
 def test_a_key_hashes_alike_whatever_its_column(values: list[Any]) -> None:
+    """[U7]"""
     mixed = encode_keys([*values, (1, "forces canonical bytes")])
     assert hashes(mixed)[:-1] == [hashes(encode_keys([value]))[0] for value in values]
 

@@ -77,6 +77,7 @@ def test_the_folder_without_any():
     ("key", "value"),
     [
         ("state.backend.type", "rocksdb"),
+        ("execution.checkpointing.create-subdir", "false"),
         ("execution.checkpointing.interval-during-backlog", "1 min"),
         ("execution.checkpointing.local-backup.enabled", "true"),
         ("execution.checkpointing.file-merging.enabled", "true"),

@@ -45,6 +45,7 @@ def unread_stdout() -> Iterator[int]:
 
 
 def test_a_blocked_reader_blocks_the_writer_but_loses_nothing(driver: Any) -> None:
+    """[P21]"""
     lines = [f"{number:0200d}" for number in range(2000)]
     written = 0
     got = b""

@@ -34,6 +34,7 @@ def test_lambdas_closures_and_local_classes_travel() -> None:
 
 
 def test_the_error_names_what_the_function_captures() -> None:
+    """[U5]"""
     lock = threading.Lock()
 
     def f(value: Any) -> Any:

@@ -22,14 +22,17 @@ def test_each_its_own():
 
 
 def test_fewer_cpus_than_slots_are_shared():
+    """[P19]"""
     assert cpus_of_taskmanagers([0, 1], 5, 1) == [(0,), (1,), (0,), (1,), (0,)]
     assert cpus_of_taskmanagers([4], 2, 3) == [(4,), (4,)]
 
 
 def test_neighbours_stay_on_one_node():
+    """[M21]"""
     assert cpus_by_node({0, 1, 2, 3, 9}, [[0, 2], [1, 3]]) == [0, 2, 1, 3, 9]
     assert cpus_by_node({1, 2}, [[0, 2], [1, 3]]) == [2, 1]
 
 
 def test_usable_cpus_are_those_allowed():
+    """[P19]"""
     assert sorted(usable_cpus()) == sorted(os.sched_getaffinity(0))

@@ -98,6 +98,7 @@ def numbers(count: int = 10, first: int = 0) -> pa.RecordBatch:
 
 @pytest.mark.parametrize("name", FROZEN)
 def test_the_key_hash_is_frozen(name: str) -> None:
+    """[U6]"""
     column, expected = FROZEN[name]
     assert [f"{value:016x}" for value in key_hash([column]).to_pylist()] == expected
 
@@ -167,6 +168,7 @@ def _has_credit(pair: Pair, count: int) -> bool:
 
 
 def test_kept_batches_never_take_the_last_credit() -> None:
+    """[M13]"""
     pair = Pair(exclusive=3)
     kept = []
     for step in range(10):
@@ -177,6 +179,7 @@ def test_kept_batches_never_take_the_last_credit() -> None:
 
 
 def test_the_gate_warns_once_about_kept_batches(caplog: pytest.LogCaptureFixture) -> None:
+    """[M13]"""
     region, producer = _core.Region.create(1, 1, 1, 16, 4), _core.Region.create(1, 1, 0, 16, 4)
     arena = _core.Arena.create(1, SEGMENT_BYTES, 2)
     partition = SharedMemoryResultPartition(arena, [(region, 0, region.doorbell(0))], strategy="FORWARD")

@@ -70,6 +70,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 @pytest.mark.parametrize("owner", [region(), _core.Arena.create(7, 4096, 4), _core.StatusPage.create(4)])
 def test_size_and_seals_are_fixed(owner: _core.Region | _core.Arena | _core.StatusPage) -> None:
+    """[M15]"""
     for size in (0, 1 << 20):
         with pytest.raises(PermissionError) as refused:
             os.ftruncate(owner.fileno(), size)
@@ -80,6 +81,7 @@ def test_size_and_seals_are_fixed(owner: _core.Region | _core.Arena | _core.Stat
 
 
 def test_peers_cannot_map_data_memory_for_writing() -> None:
+    """[U10]"""
     arena = _core.Arena.create(7, 4096, 4)
     with pytest.raises(PermissionError):
         mmap.mmap(arena.fileno(), arena.bytes)
@@ -88,6 +90,7 @@ def test_peers_cannot_map_data_memory_for_writing() -> None:
 
 
 def test_opening_takes_the_descriptor_and_checks_the_epoch() -> None:
+    """[M4]"""
     owner, arena = region(epoch=7), _core.Arena.create(7, 4096, 4)
     fd = os.dup(owner.fileno())
     assert _core.Region.open(fd, 7).bytes == owner.bytes
@@ -102,6 +105,7 @@ def test_opening_takes_the_descriptor_and_checks_the_epoch() -> None:
 
 
 def test_foreign_descriptors_are_refused() -> None:
+    """[M4]"""
     unsealed = os.memfd_create("unsealed")
     os.ftruncate(unsealed, 8192)
     reader, writer = os.pipe()
@@ -114,6 +118,8 @@ def test_foreign_descriptors_are_refused() -> None:
 
 
 def test_too_much_memory_is_a_resource_error_that_says_how_much() -> None:
+    """[M2]"""
+
     def ask() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))  # if the check is broken, the host lives
         with pytest.raises(ResourceError, match=r"1125899906846\d+ bytes .* MiB are available"):
@@ -170,6 +176,7 @@ def test_nothing_is_left_behind() -> None:
 
 
 def test_ring_before_wait_is_not_lost() -> None:
+    """[M18]"""
     bell = region().doorbell(0)
     token = bell.prepare()
     assert not bell.wait(token, 1000, 0)
@@ -194,6 +201,7 @@ def test_a_wait_lets_other_threads_run() -> None:
 
 
 def test_every_wake_up_of_a_ping_pong_between_processes_arrives() -> None:
+    """[M18]"""
     owner = region()
     rounds = 2000
 
@@ -216,6 +224,7 @@ def test_every_wake_up_of_a_ping_pong_between_processes_arrives() -> None:
 
 
 def test_a_sleeper_that_was_killed_harms_nobody() -> None:
+    """[M12]"""
     owner = region()
     bell, answer = owner.doorbell(0), owner.doorbell(1)
     victim = in_child(lambda: assert_rung(bell))
@@ -277,6 +286,7 @@ def test_status_words_are_seen_by_the_peer() -> None:
 
 
 def test_the_heartbeat_needs_no_gil_and_stops() -> None:
+    """[P20]"""
     page = _core.StatusPage.create(2)
     before = time.monotonic_ns()
     heart = _core.Heartbeat(page, 1, 1)
@@ -313,6 +323,7 @@ def test_a_frozen_process_shows_in_its_heartbeat() -> None:
 
 
 def test_a_child_dies_with_its_parent() -> None:
+    """[P9]"""
     owner = region()
     reader, writer = os.pipe()
 
@@ -339,6 +350,8 @@ def test_a_child_dies_with_its_parent() -> None:
 
 
 def test_a_parent_that_is_already_gone_is_noticed() -> None:
+    """[P9]"""
+
     def orphan() -> None:
         assert not _core.set_parent_death_signal(signal.SIGKILL, 2**30)
 

@@ -53,6 +53,7 @@ def test_a_result_that_is_no_batch_is_refused() -> None:
 
 
 def test_the_result_is_checked_against_the_declared_type() -> None:
+    """[U9]"""
     declared = Types.ROW_NAMED(["a"], [Types.INT()])
     with OperatorHarness(MapBatchesOperator(lambda b: b, declared)) as harness:
         harness.process_batch(_INPUT)

@@ -80,6 +80,7 @@ def test_a_column_gives_timestamps_without_a_function() -> None:
 
 
 def test_a_split_that_gives_nothing_turns_idle_and_back() -> None:
+    """[T3]"""
     with harness(bounded(0).with_idleness(Duration.of_millis(500))) as bench:
         bench.process_rows([("a", 10)])
         bench.advance_processing_time_ms(200)

@@ -25,6 +25,7 @@ def test_rule_1_forwarded_only_when_it_grows() -> None:
 
 
 def test_rule_3_an_idle_channel_leaves_the_minimum() -> None:
+    """[T3]"""
     valve = WatermarkValve(2)
     valve.watermark(0, Watermark(10))
     assert valve.status(1, _IDLE) == [Watermark(10)]

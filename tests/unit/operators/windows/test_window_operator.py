@@ -132,6 +132,7 @@ def test_an_allowed_late_element_fires_again_with_all_contents_until_the_latenes
 
 
 def test_late_elements_without_a_side_output_are_counted() -> None:
+    """[T7]"""
     with bench_of(tumbling()) as bench:
         bench.process_watermark(100)
         send(bench, ("a", 3), ("b", 4))
