@@ -37,7 +37,6 @@ class CheckpointSettings:
     history: int = 10
     directory: str | None = None
     savepoint_directory: str | None = None
-    create_subdir: bool = True
     num_retained: int = 1
     retain_on_cancellation: bool = False
     retain_on_failure: bool = False
@@ -74,7 +73,6 @@ class CheckpointSettings:
             savepoint_directory=_directory(
                 options.SAVEPOINT_DIRECTORY.key, options.SAVEPOINT_DIRECTORY.read(configuration)
             ),
-            create_subdir=options.CREATE_SUBDIR.read(configuration),
             num_retained=options.NUM_RETAINED.read(configuration),
             retain_on_cancellation=retention == "RETAIN_ON_CANCELLATION",
             retain_on_failure=retention != "NO_EXTERNALIZED_CHECKPOINTS",

@@ -20,7 +20,6 @@ __all__ = [
     "CHECKPOINT_DIRECTORY",
     "CHECKPOINT_INTERVAL",
     "CHECKPOINT_STORAGE",
-    "CREATE_SUBDIR",
     "DATA_INLINE_THRESHOLD",
     "EXTERNALIZED_RETENTION",
     "HA_CLUSTER_ID",
@@ -125,13 +124,6 @@ EXTERNALIZED_RETENTION: Final = Option(
     "What becomes of the retained checkpoints when the job is cancelled: RETAIN_ON_CANCELLATION keeps them. With "
     "NO_EXTERNALIZED_CHECKPOINTS they go when the job has failed, too; when it has finished they always go.",
     choices=("DELETE_ON_CANCELLATION", "RETAIN_ON_CANCELLATION", "NO_EXTERNALIZED_CHECKPOINTS"),
-)
-CREATE_SUBDIR: Final = Option(
-    "execution.checkpointing.create-subdir",
-    Kind.BOOL,
-    True,
-    "Whether the checkpoints of a job lie in a folder with its id. False: only one job may use the folder, ever.",
-    old_keys=("state.checkpoints.create-subdir",),
 )
 INCREMENTAL: Final = Option(
     "execution.checkpointing.incremental",
@@ -249,7 +241,6 @@ CHECKPOINTING_OPTIONS: Final[tuple[Option, ...]] = (
     SAVEPOINT_DIRECTORY,
     NUM_RETAINED,
     EXTERNALIZED_RETENTION,
-    CREATE_SUBDIR,
     INCREMENTAL,
     UNALIGNED,
     UNALIGNED_FORCED,
@@ -266,8 +257,11 @@ CHECKPOINTING_OPTIONS: Final[tuple[Option, ...]] = (
     HA_CLUSTER_ID,
 )
 
+_SUBDIR: Final = "the checkpoints of a job always lie in a folder with its id"
 _LOCAL: Final = "the checkpoint folder is on this host already"
 REFUSED: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
+    "execution.checkpointing.create-subdir": (("true",), _SUBDIR),
+    "state.checkpoints.create-subdir": (("true",), _SUBDIR),
     "execution.checkpointing.interval-during-backlog": ((), "sources do not tell a backlog apart from other input"),
     "execution.checkpointing.local-backup.enabled": (("false",), _LOCAL),
     "execution.checkpointing.local-backup.dirs": ((), _LOCAL),
