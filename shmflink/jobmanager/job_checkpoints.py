@@ -107,6 +107,7 @@ class JobCheckpoints:
         self._splits: SplitServer | None = None
         self._under_way: dict[int, _UnderWay] = {}
         self._answers: dict[int, Answer] = {}
+        self._requests = 0
         self._timer: asyncio.TimerHandle | None = None
         self._completed_ms = 0
         self._is_closed = False
@@ -189,7 +190,8 @@ class JobCheckpoints:
         )
 
     def _ask(self, answer: Answer) -> int:
-        request_id = len(self._answers)
+        self._requests += 1
+        request_id = self._requests
         self._answers[request_id] = answer
         return request_id
 

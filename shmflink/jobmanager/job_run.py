@@ -240,6 +240,7 @@ class JobRun:
         execution = ExecutionGraph.build(self.graph, self._attempts - 1, self._owner.next_epoch(), self._per)
         configuration = {**self.configuration, SLOTS_PER_TASKMANAGER.key: str(self._per)}
         taskmanagers = [one for one in self._taskmanagers if one is not None]
+        assert len(taskmanagers) == len(self._taskmanagers), "an attempt before all TaskManagers were granted"
         part = part_of(execution, region.tasks)
         assert self._splits is not None, "an attempt before its enumerators"
         return AttemptRun(self.graph, part, taskmanagers, configuration, self._loop, region, self._splits, restore)

@@ -30,7 +30,9 @@ __all__ = [
 
 OOM_KILLS_MAX: Final = 3
 OOM_KILLS_WITHIN_MS: Final = 600_000
-_IN_VAIN: Final = frozenset({"ConfigurationError", "JobGraphError", "InsufficientSlotsError"})
+_IN_VAIN: Final = frozenset(
+    {"ConfigurationError", "InsufficientSlotsError", "JobGraphError", "SerializationError", "StateMismatchError"}
+)
 _OOM_TEXT: Final = "by the kernel, out of memory"  # as `exit_text.describe_exit` says it
 
 

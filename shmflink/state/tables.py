@@ -10,9 +10,8 @@ The frozen layer itself is what an incremental snapshot writes, all layers toget
 layers into the base afterwards, a few thousand entries at a time, while no snapshot reads the base. A state that was
 never frozen has no layers below, and costs what a dict costs.
 
-Alternatives that were measured with 10 million entries (int to int): copying the dict stops the slot for 300 ms, and so
-does a copy in another thread, which holds the GIL; a set of changed keys costs 35 ns for each update, and collecting
-their values 60 ns each in the freeze, which is 300 ms again where half of them changed.
+Copying a dict of 10 million entries (int to int) stopped the slot for 0.6 to 1.3 s on a loaded machine, and a copy in
+another thread holds the GIL for as long; freezing moves references only, 0.1 ms.
 """
 
 from __future__ import annotations
