@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 from typing import Any
@@ -52,8 +53,9 @@ class PlainReporter:
 
     @staticmethod
     def _line(text: str) -> None:
-        sys.stderr.write(text + "\n")
-        sys.stderr.flush()
+        with contextlib.suppress(OSError):  # the log's disk is full, its reader gone: the job goes on
+            sys.stderr.write(text + "\n")
+            sys.stderr.flush()
 
 
 class TerminalReporter:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import os
+import queue
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -108,32 +111,60 @@ def _where_and_what(error: UsageError) -> str:
 
 
 def _say(text: str) -> None:
-    sys.stdout.flush()
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):  # nobody reads it, or its disk is full: no reason to fail
+        sys.stdout.flush()
+    with contextlib.suppress(OSError):
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
 
 
 class _Signals:
-    """Ctrl-C and SIGTERM: the first cancels cleanly, a second Ctrl-C kills."""
+    """Ctrl-C and SIGTERM: the first cancels cleanly (SIGTERM with an HA directory: suspends), a second one kills.
+
+    The handler itself takes no lock and writes to no stream, as the code that it interrupts may be doing just that: a
+    thread does the work.
+    """
 
     def __init__(self, cluster: EmbeddedCluster) -> None:
         self._cluster = cluster
+        self._signals: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._serve, name="shmflink-signals", daemon=True)
+        self._thread.start()
         self.exit_code = 0
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         is_again = self.exit_code != 0
         self.exit_code = 128 + number
-        if not is_again and number == signal.SIGTERM and self._cluster.is_recovering:
-            if not self._cluster.suspend():
-                raise KeyboardInterrupt
-            _say("suspending: the jobs are kept in the HA directory")
-        elif is_again:
-            _say("killing the cluster")
-            self._cluster.cancel(force=True)
-        elif self._cluster.cancel(force=False):
-            _say("cancelling; Ctrl-C once more kills")
+        if is_again:
+            self._cluster.kill()  # at once: the thread may be waiting for a JobManager that hangs
+            self._tell("killing the cluster")
+        elif not self._cluster.has_jobs:
+            raise KeyboardInterrupt  # it is the job's file that is interrupted
+        elif number == signal.SIGTERM and self._cluster.is_recovering:
+            self._signals.put(self._suspend)
         else:
-            raise KeyboardInterrupt  # no job runs: it is the job's file that is interrupted
+            self._signals.put(self._cancel)
+
+    def _serve(self) -> None:
+        while (action := self._signals.get()) is not None:
+            action()
+
+    def _cancel(self) -> None:
+        self._tell("cancelling; Ctrl-C once more kills")
+        self._cluster.cancel(force=False)
+
+    def _suspend(self) -> None:
+        self._tell("suspending: the jobs are kept in the HA directory")
+        self._cluster.suspend()
+
+    def close(self) -> None:
+        self._signals.put(None)
+        self._thread.join(1.0)  # it may wait for a JobManager that does not read
+
+    @staticmethod
+    def _tell(text: str) -> None:
+        with contextlib.suppress(OSError):
+            os.write(2, f"{text}\n".encode())
 
 
 @contextmanager
@@ -145,6 +176,7 @@ def _signals(cluster: EmbeddedCluster) -> Iterator[_Signals]:
     finally:
         for number, old in before.items():
             signal.signal(number, old)
+        handler.close()
 
 
 def _write_summary(record: RunRecord, where: str, exit_code: int, total_ms: float) -> None:
@@ -152,7 +184,8 @@ def _write_summary(record: RunRecord, where: str, exit_code: int, total_ms: floa
 
     text = orjson.dumps(record.as_dict(exit_code, total_ms), option=orjson.OPT_APPEND_NEWLINE)
     if where == "-":
-        sys.stderr.write(text.decode())
+        with contextlib.suppress(OSError):
+            sys.stderr.write(text.decode())
         return
     temporary = f"{where}.{os.getpid()}.tmp"
     with open(temporary, "wb") as file:

@@ -113,6 +113,8 @@ class EmbeddedCluster:
         try:
             self._observer.job_submitted(graph)
             self._send_or_wait(submission)
+            if graph.job_id in self._cancelled:  # by a signal, before the JobManager knew of it
+                self._request_cancel(graph.job_id)
         except BaseException:
             with self._lock:
                 self._jobs.pop(graph.job_id, None)
@@ -152,6 +154,11 @@ class EmbeddedCluster:
         """False once the cluster was closed or lost."""
         return self._lost is None and not self._is_closing
 
+    @property
+    def has_jobs(self) -> bool:
+        """True while a job was submitted that is not over. Takes no lock."""
+        return bool(self._jobs)
+
     def cancel(self, force: bool = False) -> bool:
         """Asks for the end of all jobs; False when none runs. `force` kills every process of the cluster instead."""
         with self._lock:
@@ -176,8 +183,7 @@ class EmbeddedCluster:
         return bool(jobs)
 
     def kill(self) -> None:
-        """SIGKILL to the JobManager; what it started ends with it. It is not replaced."""
-        self._closing.set()
+        """SIGKILL to the JobManager; what it started ends with it. It is not replaced. Takes no lock."""
         self._is_killed = True
         if self._process is not None:
             self._process.kill()
@@ -341,7 +347,7 @@ class EmbeddedCluster:
         if self._closing.wait(delay_s):
             return False
         with self._lock:
-            if self._closing.is_set():
+            if self._closing.is_set() or self._was_killed():
                 return False
             self._process, end = launch_jobmanager()
             self._connection = BlockingConnection(end)
@@ -355,6 +361,10 @@ class EmbeddedCluster:
         except RpcError:
             _LOG.info("the new JobManager died at once")
         return True
+
+    def _was_killed(self) -> bool:
+        """May change at any moment, also while we wait."""
+        return self._is_killed
 
     def _submit_again(self, recovered: tuple[JobId, ...]) -> None:
         """What the dead JobManager had not written down, or had brought to an end without our hearing of it."""

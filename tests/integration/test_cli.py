@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import select
 import signal
 import subprocess
 import sys
+import termios
 import textwrap
 from pathlib import Path
 
@@ -200,6 +202,60 @@ def test_the_second_ctrl_c_kills(tmp_path):
     _, stderr = process.communicate()
     assert process.returncode == 130
     assert "killing the cluster" in stderr
+
+
+@pytest.mark.parametrize("presses", [1, 2])
+def test_ctrl_c_on_a_terminal_reaches_us_and_not_the_workers(tmp_path, presses):
+    """[P18] The terminal signals its whole foreground group; the cluster is in none, and hears it from us."""
+    fifo = str(tmp_path / "fifo")
+    os.mkfifo(fifo)
+    sleep = "sleep(0.01)" if presses == 1 else "sleep(1000)"
+    job = _write(tmp_path / "job.py", BLOCKED.replace("sleep(0.01)", sleep).format(fifo=fifo))
+    primary, secondary = pty.openpty()
+    process = subprocess.Popen(
+        [*COMMAND, "run", job, "--slots", "1"],
+        stdin=secondary, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )  # fmt: skip
+    os.close(secondary)
+    with open(fifo) as started:
+        started.read(1)
+    os.write(primary, b"\x03")
+    assert any("cancelling" in line for line in iter(process.stderr.readline, ""))
+    if presses == 2:
+        os.write(primary, b"\x03")
+    _, stderr = process.communicate()
+    os.close(primary)
+    assert process.returncode == 130
+    assert ("killing the cluster" in stderr) == (presses == 2)
+    assert "Traceback" not in stderr
+
+
+def test_output_that_nobody_reads_holds_the_job_up_and_nothing_else(tmp_path):
+    """[P21] The pipe is full: the job stands still, and can be cancelled all the same."""
+    job = JOB.replace("[1, 2, 3]", "list(range(1, 100_000))").replace("lambda v: 6 // v", "lambda v: print('x' * 1000)")
+    process = subprocess.Popen(
+        [*COMMAND, "run", _write(tmp_path / "job.py", job), "--slots", "1", "-D", "task.cancellation.timeout=500 ms"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    poll = select.poll()
+    poll.register(process.stdout, select.POLLIN)
+    assert poll.poll(60_000), "it never wrote"
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    assert "cancelling" in process.stderr.read()
+    process.stdout.close()
+    process.stderr.close()
+
+
+def test_a_log_that_cannot_be_written_does_not_fail_the_job(tmp_path):
+    """[P22] Standard error goes to a full disk."""
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*COMMAND, "run", _write(tmp_path / "job.py", JOB), "--slots", "1"], stdout=subprocess.PIPE, stderr=full
+        )
+    assert done.returncode == 0
+    assert sorted(done.stdout.split()) == [b"2", b"3", b"6"]
 
 
 def test_on_a_terminal_a_live_line_and_a_table(tmp_path):
