@@ -77,7 +77,7 @@ def _parser(cases: dict[str, Case]) -> argparse.ArgumentParser:
 
 def _print_cases(cases: dict[str, Case]) -> int:
     for name in sorted(cases):
-        print(f"{name:<20} {report.describe(name, cases[name])}")
+        print(f"{name:<20} {report.describe(cases[name])}")
     return 0
 
 

@@ -22,7 +22,7 @@ NONE: Final = "-"
 END: Final = "<!-- end of figures -->"
 
 
-def describe(name: str, case: Case) -> str:
+def describe(case: Case) -> str:
     """One line about a case."""
     if isinstance(case, partial):
         subject = case.args[0]

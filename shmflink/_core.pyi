@@ -369,9 +369,7 @@ class GroupTable:
     def take_changed(self, rows_max: int) -> pa.RecordBatch | None:
         """Results of groups that changed since they were given last; None when all were. Needs `tracks_changes`."""
 
-    def freeze(
-        self, max_parallelism: int, *, is_incremental: bool = False, is_savepoint: bool = False
-    ) -> FrozenTable:
+    def freeze(self, max_parallelism: int, *, is_incremental: bool = False, is_savepoint: bool = False) -> FrozenTable:
         """What it holds at this moment, for another thread; short, however much that is.
 
         `is_incremental`: from now on changes are remembered, and given alone where that is enough. `is_savepoint`: all
@@ -483,9 +481,7 @@ class WindowTable:
     def take_results(self, rows_max: int) -> pa.RecordBatch | None:
         """The next results, of windows that are due and of those that late rows changed; None when all were given."""
 
-    def freeze(
-        self, max_parallelism: int, *, is_incremental: bool = False, is_savepoint: bool = False
-    ) -> FrozenTable:
+    def freeze(self, max_parallelism: int, *, is_incremental: bool = False, is_savepoint: bool = False) -> FrozenTable:
         """What it holds at this moment, for another thread; short, however much that is.
 
         `is_incremental`: from now on changes are remembered, and given alone where that is enough. `is_savepoint`: all

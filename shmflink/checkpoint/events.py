@@ -91,8 +91,8 @@ class TaskEnding:
 
 @dataclass(frozen=True, slots=True)
 class AttemptEnded:
-    """The tasks fail or are cancelled: checkpoints that are not being stored yet are given up. Said again when all tasks
-    are over: what they said of their ends in between counts no more.
+    """The tasks fail or are cancelled: checkpoints that are not being stored yet are given up. Said again when all
+    tasks are over: what they said of their ends in between counts no more.
     """
 
     reason: str = "the job stopped"

@@ -198,7 +198,7 @@ class Shutdown:
 
 @dataclass(frozen=True, slots=True)
 class ClusterStarted:
-    """All TaskManagers are up. `pids` in order of their index. `control_socket`: its path, empty where there is none."""
+    """All TaskManagers are up. `pids` in order of their index. `control_socket`: its path, empty where none is."""
 
     slots: int
     pids: tuple[int, ...]

@@ -22,6 +22,7 @@ WEIGHTS: Final = {
     "jobmanager": 12,
     "both": 6,
     "fork-server": 2,
+    "client": 2,
     "stopped": 4,
     "stopped-shortly": 4,
     "write-errors": 4,

@@ -89,6 +89,12 @@ def kill_fork_server(run: Victim, rng: random.Random) -> int:
     return killed
 
 
+def kill_client(run: Victim, rng: random.Random) -> int:
+    """The program: the JobManager suspends its job and ends; started again, the program goes on with the job."""
+    cluster = _wait_cluster(run, lambda c: bool(c.taskmanagers))
+    return 0 if cluster is None else _kill([run.client_pid])
+
+
 def stop_taskmanager(run: Victim, rng: random.Random) -> int:
     """SIGSTOP until the JobManager has noticed by the heartbeat, and killed it."""
     cluster = _wait_cluster(run, lambda c: bool(c.taskmanagers))
@@ -159,6 +165,7 @@ KINDS: Final[dict[str, Callable[[Victim, random.Random], int]]] = {
     "jobmanager": kill_jobmanager,
     "both": kill_both,
     "fork-server": kill_fork_server,
+    "client": kill_client,
     "stopped": stop_taskmanager,
     "stopped-shortly": stop_shortly,
     "disk-full": fill_disk,

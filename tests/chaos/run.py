@@ -160,6 +160,7 @@ class Run:
         self.checkpoint_folder = str(folder / "checkpoints")
         self._ballast = folder / "checkpoints" / "ballast"
         self.jobmanager_kills = 0
+        self.is_client_killed = False
         self._descriptors: dict[int, list[int]] = {}
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -236,12 +237,17 @@ class Run:
         self._process = start(self._job, self._folder, self._slots, self.report.settings, self._job.rows_per_s)
 
     def _disturb_to_the_end(self) -> bool:
-        """True where the disk of the HA directory was at fault: then a user starts the job again, and it goes on."""
+        """True where a user starts the program again, and it goes on with its job: the disk of the HA directory was at
+        fault, or somebody killed the program.
+        """
         self._disturb()
         self._wait(lambda: False, "the end")
         assert self._process is not None
         if self._process.returncode == 0 or self.report.begun_again >= _BEGUN_AGAIN_MAX:
             return False
+        if self.is_client_killed:
+            self.is_client_killed = False
+            return True
         tail = (self._folder / "log").read_bytes()[-_TAIL_BYTES:]
         return b"the HA directory" in tail and b"cannot be written" in tail
 
@@ -255,10 +261,14 @@ class Run:
             begun = self._checkpoints.begun()
             struck = time.monotonic()
             killed = KINDS[kind](self, rng)
+            if killed or not self.is_over():
+                self.report.strikes[kind] += 1
+                self.report.killed[kind] += killed
+            if kind == "client" and killed:
+                self.is_client_killed = True
+                self._wait(lambda: False, "the client's end")
             if self.is_over():
                 break
-            self.report.strikes[kind] += 1
-            self.report.killed[kind] += killed
             if rng.random() < 0.2:
                 continue  # the next one comes whether there was progress or not
             self._wait(lambda begun=begun: self._checkpoints.completed() > begun, f"a checkpoint after {kind}")

@@ -86,7 +86,9 @@ def test_epochs_rise_over_all_openings(store, tmp_path):
 
 def test_a_second_jobmanager_is_refused_and_told_of_the_first(store, tmp_path):
     """[P8]"""
-    with pytest.raises(DirectoryInUseError, match=r"in use by the JobManager with pid 4711 on there, running since 2026-11-"):
+    with pytest.raises(
+        DirectoryInUseError, match=r"in use by the JobManager with pid 4711 on there, running since 2026-11-"
+    ):
         opened(tmp_path)
     store.close()
     opened(tmp_path).close()
