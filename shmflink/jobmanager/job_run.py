@@ -289,6 +289,8 @@ class JobRun:
 
     def region_ended(self, region: Region, state: JobState, failure: Failure | None) -> None:
         """After a failure: a restart, unless it is one too many. It waits for a checkpoint that is being stored."""
+        if state is not JobState.FINISHED:  # what its tasks said of their ends since they were stopped counts no more
+            self._checkpoints.attempt_ended(f"the job is {state.value}")
         if state is JobState.FAILED and failure is not None and self._fatal is None and not self._is_cancelled:
             if self._checkpoints.is_storing:
                 self._checkpoints.when_stored(lambda: self._go_on(failure))
