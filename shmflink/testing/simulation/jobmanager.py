@@ -65,6 +65,8 @@ __all__ = ["LONG_TIMEOUT_MS", "CheckpointStore", "SimulatedJobManager"]
 
 LONG_TIMEOUT_MS: Final = 10_000
 """No schedule takes so long: a checkpoint that does waits for something that never comes."""
+_BUGS: Final = frozenset({"AssertionError", "AttributeError", "InternalError", "KeyError", "TypeError"})
+"""What tasks never fail with, whatever user code and disks do."""
 _INLINE_BYTES: Final = 1 << 30  # every state file stays in the manifest: nothing reaches a disk
 
 
@@ -183,7 +185,9 @@ class SimulatedJobManager:
         if message.epoch != self.epoch:
             return
         match message:
-            case TaskStateChanged(_, subtask, state, _):
+            case TaskStateChanged(_, subtask, state, failure):
+                if failure is not None and failure.kind in _BUGS:
+                    raise ViolationError(f"task {subtask}: {failure.kind}: {failure.message}")
                 self._task_changed(subtask, state)
             case SplitRequested(_, subtask):
                 self._open_requests.append(subtask)
