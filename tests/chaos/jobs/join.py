@@ -10,7 +10,7 @@ from shmflink.common import Encoder, Types
 from shmflink.common.watermark_strategy import WatermarkStrategy
 from shmflink.connectors.generator import GeneratorSource
 from shmflink.datastream import KeyedCoProcessFunction, StreamExecutionEnvironment
-from shmflink.datastream.connectors.file_system import FileSink
+from shmflink.datastream.connectors.file_system import FileSink, RollingPolicy
 from shmflink.datastream.state import ListStateDescriptor, MapStateDescriptor, ValueStateDescriptor
 
 PAIR = Types.TUPLE([Types.LONG(), Types.LONG()])
@@ -63,7 +63,11 @@ def main(output, rows, rate=None):
         .connect(stream(lambda start, stop: payments(count, start, stop), "payments"))
         .key_by(lambda one: one[0], lambda one: one[0], Types.LONG())
         .process(Match(), Types.STRING())
-        .sink_to(FileSink.for_row_format(os.path.join(output, "matched"), Encoder.simple_string_encoder()).build())
+        .sink_to(
+            FileSink.for_row_format(os.path.join(output, "matched"), Encoder.simple_string_encoder())
+            .with_rolling_policy(RollingPolicy.default_rolling_policy(part_size=1 << 13))
+            .build()
+        )
     )
     env.execute("join")
 

@@ -7,7 +7,7 @@ from shmflink.common import Duration, Encoder, Time, Types
 from shmflink.common.watermark_strategy import TimestampAssigner, WatermarkStrategy
 from shmflink.connectors.generator import GeneratorSource
 from shmflink.datastream import AggregateFunction, ProcessWindowFunction, StreamExecutionEnvironment
-from shmflink.datastream.connectors.file_system import FileSink
+from shmflink.datastream.connectors.file_system import FileSink, RollingPolicy
 from shmflink.datastream.window import EventTimeSessionWindows
 
 CLICK = Types.TUPLE([Types.STRING(), Types.LONG(), Types.LONG()])
@@ -59,7 +59,11 @@ def main(output, rows, rate=None):
         .key_by(lambda click: click[0], Types.STRING())
         .window(EventTimeSessionWindows.with_gap(Time.seconds(2)))
         .aggregate(Clicks(), Session(), output_type=Types.STRING())
-        .sink_to(FileSink.for_row_format(os.path.join(output, "sessions"), Encoder.simple_string_encoder()).build())
+        .sink_to(
+            FileSink.for_row_format(os.path.join(output, "sessions"), Encoder.simple_string_encoder())
+            .with_rolling_policy(RollingPolicy.default_rolling_policy(part_size=1 << 13))
+            .build()
+        )
     )
     env.execute("sessions")
 

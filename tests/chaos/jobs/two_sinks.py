@@ -12,7 +12,7 @@ from shmflink.common import Encoder, Types
 from shmflink.common.watermark_strategy import TimestampAssigner, WatermarkStrategy
 from shmflink.connectors.generator import GeneratorSource
 from shmflink.datastream import KeyedProcessFunction, OutputTag, StreamExecutionEnvironment
-from shmflink.datastream.connectors.file_system import FileSink
+from shmflink.datastream.connectors.file_system import FileSink, RollingPolicy
 from shmflink.datastream.state import ReducingStateDescriptor, ValueStateDescriptor
 
 ROW = Types.TUPLE([Types.LONG(), Types.LONG()])
@@ -60,7 +60,11 @@ def main(output, rows, rate=None):
         .key_by(lambda row: row[0], Types.LONG())
         .process(Number(), Types.STRING())
     )
-    numbered.sink_to(FileSink.for_row_format(os.path.join(output, "lines"), Encoder.simple_string_encoder()).build())
+    numbered.sink_to(
+        FileSink.for_row_format(os.path.join(output, "lines"), Encoder.simple_string_encoder())
+        .with_rolling_policy(RollingPolicy.default_rolling_policy(part_size=1 << 13))
+        .build()
+    )
     numbered.get_side_output(TENTH).sink_to(FileSink.csv(os.path.join(output, "tenth"), header=False, schema=COLUMNS))
     env.execute("two sinks")
 

@@ -29,7 +29,7 @@ def main(output, rows, rate=None):
         .sink_to(
             # a file goes on over several checkpoints, and is cut after a restart
             FileSink.for_row_format(os.path.join(output, "counts"), Encoder.simple_string_encoder())
-            .with_rolling_policy(RollingPolicy.default_rolling_policy(part_size=1 << 17))
+            .with_rolling_policy(RollingPolicy.default_rolling_policy(part_size=1 << 14))
             .build()
         )
     )
