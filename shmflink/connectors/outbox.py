@@ -121,6 +121,11 @@ class Outbox:
         self._thread.join(timeout_seconds)
         return not self._thread.is_alive()
 
+    @property
+    def error(self) -> BaseException | None:
+        """What went wrong in the thread, if anything did."""
+        return self._error
+
     def raise_error(self) -> None:
         """What went wrong in the thread, if anything."""
         self._raise_error()

@@ -33,7 +33,7 @@ from oracle.scripted_source import ScriptedSource, strategy
 
 from shmflink.common import Time, Types, WatermarkStrategy
 from shmflink.core.batch import Batch
-from shmflink.core.elements import MAX_WATERMARK, MIN_TIMESTAMP_MS
+from shmflink.core.elements import BARRIER_SAVEPOINT, MAX_WATERMARK, MIN_TIMESTAMP_MS, Barrier
 from shmflink.core.output_tag import OutputTag
 from shmflink.datastream import (
     KeyedProcessFunction,
@@ -63,6 +63,7 @@ from shmflink.operators.watermark_emitter import WatermarkEmitter
 from shmflink.operators.windows.window import MAX_TIMESTAMP_MS
 from shmflink.operators.windows.window_operator import WINDOW_STATE_NAME, WindowOperator, WindowSpec
 from shmflink.state.descriptors import AggregatingStateDescriptor
+from shmflink.state.snapshots import restored_from
 from shmflink.testing import ManualClock, MiniCluster, OperatorHarness
 
 ANY = Types.PICKLED_BYTE_ARRAY()
@@ -137,20 +138,13 @@ def send(bench: OperatorHarness, *rows: Any) -> None:
     bench.process_rows(list(rows), timestamps=[row[1] for row in rows])
 
 
-def moved(old: OperatorHarness, halves: list[OperatorHarness]) -> None:
-    """The state and the timers of one subtask to two others, by key group."""
-    state: Any = old.operator
-    snapshots = (
-        state.state.snapshot(range(128)),
-        state.timers.event_timers.snapshot(128),
-        state.timers.processing_timers.snapshot(128),
-    )
-    for half, groups in zip(halves, (range(64), range(64, 128)), strict=True):
-        operator: Any = half.operator
-        operator.state.restore(snapshots[0], groups)
-        operator.timers.event_timers.restore(snapshots[1], groups)
-        operator.timers.processing_timers.restore(snapshots[2], groups)
-        operator.timers.schedule_restored()
+def halves_of(old: OperatorHarness) -> list[dict[str, Any]]:
+    """The state and the timers of one subtask, for two others."""
+    halves = []
+    for number, groups in enumerate((range(64), range(64, 128))):
+        frozen = old.snapshot(Barrier(number + 1, 0, BARRIER_SAVEPOINT))
+        halves.append({"restored": restored_from([frozen], groups, number, 2), "key_groups": groups})
+    return halves
 
 
 # --- time and watermarks ---
@@ -209,10 +203,11 @@ def test_rule_10_watermarks_are_not_state_and_restored_timers_of_the_past_fire_a
             yield ("watermark", ctx.timer_service().current_watermark())
             yield from super().process_element(value, ctx)
 
-    with keyed(Watermark()) as old, keyed(Watermark()) as first, keyed(Watermark()) as second:
+    with keyed(Watermark()) as old:
         old.process_watermark(100)
         send(old, ("a", 50, 120))
-        moved(old, [first, second])
+        halves = halves_of(old)
+    with keyed(Watermark(), **halves[0]) as first, keyed(Watermark(), **halves[1]) as second:
         for bench in (first, second):
             assert bench.operator.timers.watermark_ms == MIN_TIMESTAMP_MS  # type: ignore[attr-defined]
             assert bench.rows() == []
@@ -274,8 +269,8 @@ def test_rule_16_timers_move_with_their_key_group_and_those_that_came_due_meanwh
     with keyed(Later()) as old:
         old.process_rows([(name, 100) for name in keys])
         clock = ManualClock(5000)
-        with keyed(Later(), clock=clock) as first, keyed(Later(), clock=clock) as second:
-            moved(old, [first, second])
+        first_half, second_half = halves_of(old)
+        with keyed(Later(), clock=clock, **first_half) as first, keyed(Later(), clock=clock, **second_half) as second:
             for bench in (first, second):
                 bench.advance_processing_time_ms(0)
                 assert 0 < len(bench.rows()) < 20
@@ -335,7 +330,8 @@ def test_rule_20_purging_keeps_the_state_of_the_trigger_and_the_clean_up() -> No
         send(bench, ("a", 1), ("a", 2), ("a", 3))
         assert bench.rows() == [("a", [3])]
         bench.process_watermark(9)
-        assert {n: t for n in bench.operator.state.state_names() if (t := bench.operator.state.table(n))} == {}  # type: ignore[attr-defined]
+        state: Any = bench.operator.state  # type: ignore[attr-defined]
+        assert {name: entries for name in state.state_names() if (entries := state.table(name).entries())} == {}
 
 
 def test_rule_21_results_have_the_last_millisecond_of_their_window_by_processing_time_too() -> None:
@@ -429,7 +425,7 @@ def test_rule_25_an_incremental_aggregate_keeps_one_value_which_its_function_see
 
     with bench_of(TEN) as bench:
         send(bench, ("a", 1), ("a", 2), ("a", 3))
-        assert bench.operator.state.table(WINDOW_STATE_NAME) == {("a", (0, 10)): 6}  # type: ignore[attr-defined]
+        assert bench.operator.state.table(WINDOW_STATE_NAME).entries() == {("a", (0, 10)): 6}  # type: ignore[attr-defined]
         bench.process_control(MAX_WATERMARK)
         assert bench.rows() == [[("total", 6)]]
         assert Total.merges == 0

@@ -129,7 +129,7 @@ class FileSinkWriter(SinkWriter):
             for staging in self._staging:
                 staging.abandon()
             self._output.discard()
-            if self._made_base_path:
+            if self._made_base_path and not (self._is_ending and self._outbox.error is None):
                 with contextlib.suppress(OSError):  # there is something in it
                     os.rmdir(self._settings.base_path)
 

@@ -13,7 +13,7 @@ PYFLINK_NAMES = {
     "Configuration", "ConfigOption", "ConfigOptions", "ExecutionConfig", "TypeInformation", "Types",
     "SerializationSchema", "DeserializationSchema", "SimpleStringSchema", "ByteArraySchema", "Encoder",
     "CompletableFuture", "JobClient", "JobExecutionResult", "JobID", "JobStatus", "Row", "RowKind",
-    "WatermarkStrategy", "Duration", "Instant", "Time",
+    "WatermarkStrategy", "Duration", "Instant", "Time", "RestartStrategies", "RestartStrategyConfiguration",
 }  # fmt: skip
 
 
