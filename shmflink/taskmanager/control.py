@@ -123,6 +123,9 @@ class Control:
         if isinstance(message, PrepareAttempt):
             self._prepare(message)
             return
+        if isinstance(message, ReleaseAttempt):
+            self._release(message.epoch)
+            return
         attempt = self._attempts.get(message.epoch)
         if attempt is None:
             self._refuse(received)
@@ -133,8 +136,6 @@ class Control:
         """A message of an attempt that could not be prepared, or is over."""
         for fd in received.fds:
             os.close(fd)
-        if isinstance(received.message, ReleaseAttempt):
-            self._send(AttemptReleased(received.message.epoch))
 
     def _perform(self, attempt: Attempt, received: Received) -> None:
         message = received.message
@@ -152,13 +153,17 @@ class Control:
                     attempt.align(subtask, limit_ms)
             case AssignSplit():
                 self._assign_split(attempt, message)
-            case ReleaseAttempt(epoch):
-                attempt.release()
-                del self._attempts[epoch]
-                self._listeners.pop(epoch, None)
-                self._send(AttemptReleased(epoch))
             case _:
                 _take_part(attempt, message)
+
+    def _release(self, epoch: int) -> None:
+        """Says so when nothing is left of it, also of one that could not be prepared."""
+        attempt = self._attempts.pop(epoch, None)
+        self._listeners.pop(epoch, None)
+        if attempt is not None:
+            attempt.release()
+            del attempt  # its memory goes with the last reference
+        self._send(AttemptReleased(epoch))
 
     def _prepare(self, message: PrepareAttempt) -> None:
         try:

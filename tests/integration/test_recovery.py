@@ -154,7 +154,7 @@ def test_a_job_that_always_fails_ends_with_its_first_cause(
 
     source = NumberSequenceSource(1, 10)
     made.from_source(source, WatermarkStrategy.no_watermarks(), "numbers", Types.LONG()).map(fail, Types.LONG()).print()
-    with pytest.raises(JobExecutionError, match="ValueError: number 1") as caught:
+    with pytest.raises(JobExecutionError, match=r"ValueError: number \d") as caught:
         made.execute("in vain")
     assert "has failed 4 times" in str(caught.value)
     assert not glob.glob(f"{tmp_path}/checkpoints/*/chk-*")

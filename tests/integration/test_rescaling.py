@@ -114,8 +114,9 @@ def test_no_row_is_lost_or_counted_twice(job: Path, checkpoint: Path, parallelis
 def test_the_checkpoint_can_be_read_without_the_job(checkpoint: Path) -> None:
     assert verify_checkpoint(str(checkpoint), load_manifest(str(checkpoint))) > 0
     totals = SavepointReader.read(str(checkpoint)).read_keyed_state("totals", "total")
-    assert totals.num_rows == KEYS
-    assert set(totals["key"].to_pylist()) == set(range(KEYS))
+    keys = totals["key"].to_pylist()  # of some keys all rows may have been under way
+    assert 0 < len(keys) == len(set(keys))
+    assert set(keys) <= set(range(KEYS))
 
 
 def test_another_maximum_parallelism_is_refused(job: Path, checkpoint: Path) -> None:

@@ -30,10 +30,10 @@ class Folder:
             self._listed.release()
 
     def look(self) -> None:
-        """Two listings end after this call: the second saw what is there now."""
+        """Three listings end after this call: the second saw what is there now, and was dealt with before the third."""
         while self._listed.acquire(blocking=False):
             pass
-        for _ in range(2 if self.error is None else 1):
+        for _ in range(3 if self.error is None else 1):
             assert self._listed.acquire(timeout=WATCHDOG_SECONDS), "nobody lists"
 
 
