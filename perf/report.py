@@ -63,7 +63,9 @@ def write_readme() -> None:
 
 def tables(cases: Mapping[str, Mapping[str, Any]]) -> str:
     """Speed, cost and the other cases, as Markdown."""
+    has_peers = [name for name in cases if any(one.get("engine") in ENGINES for one in cases[name]["measured"])]
     compared = [name for name in COMPARISONS if name in cases]
+    compared += [name for name in has_peers if name not in compared]
     lines = ["| million rows/s | rows (M) | shmflink | DuckDB | Polars | pyarrow | Flink cold / warm | ours ÷ theirs |"]
     lines += ["|---|---:|---:|---:|---:|---:|---:|---|", *(_speed(name, cases[name]["measured"]) for name in compared)]
     lines += [
@@ -71,7 +73,7 @@ def tables(cases: Mapping[str, Mapping[str, Any]]) -> str:
         "| CPU s of the query / of all / peak MB | shmflink | DuckDB | Polars | pyarrow | Flink | wall, ours ÷ best |",
     ]
     lines += ["|---|---:|---:|---:|---:|---:|---:|", *(_cost(name, cases[name]["measured"]) for name in compared)]
-    others = [name for name in cases if name not in COMPARISONS]
+    others = [name for name in cases if name not in compared]
     if others:
         lines += ["", "| other cases | value | target | verdict |", "|---|---:|---|---|"]
         lines += [_other(one) for name in others for one in cases[name]["measured"] if one["ok"] is not None]
@@ -92,7 +94,8 @@ def _speed(name: str, measured: list[Mapping[str, Any]]) -> str:
     engines = _by_engine(measured)
     cells = [_rate(engines.get(engine)) for engine in (OURS, *ENGINES)]
     verdicts = "; ".join(_verdict(one) for one in measured if one["engine"] == OURS)
-    return f"| `{name}` | {measured[0]['rows'] / 1e6:g} | {' | '.join(cells)} | {verdicts} |"
+    rows = next((one["rows"] for one in measured if one.get("rows")), 0)
+    return f"| `{name}` | {rows / 1e6:g} | {' | '.join(cells)} | {verdicts} |"
 
 
 def _rate(one: Mapping[str, Any] | None) -> str:
@@ -109,14 +112,15 @@ def _verdict(one: Mapping[str, Any]) -> str:
         return str(one.get("problem") or NONE)
     verdict = {True: "ok", False: "**missed**", None: "not judged"}[one["ok"]]
     warm = f", {one['warm_ratio']:.1f} warm" if one.get("warm_ratio") else ""
-    return f"{one['value']:.2f} of {one['against']}{warm} ({one['target']}: {verdict})"
+    against = f" of {one['against']}" if one.get("against") else ""
+    return f"{one['value']:.2f}{against}{warm} ({one['target']}: {verdict})"
 
 
 def _cost(name: str, measured: list[Mapping[str, Any]]) -> str:
     engines = _by_engine(measured)
     cells = [
         f"{one['query_cpu_s']:.1f} / {one['cpu_s']:.1f} / {one['peak_rss_mb']:,.0f}"
-        if (one := engines.get(engine)) and one["cpu_s"]
+        if (one := engines.get(engine)) and one.get("cpu_s") and one.get("query_cpu_s") and one.get("peak_rss_mb")
         else NONE
         for engine in (OURS, *ENGINES)
     ]
@@ -125,7 +129,8 @@ def _cost(name: str, measured: list[Mapping[str, Any]]) -> str:
 
 
 def _other(one: Mapping[str, Any]) -> str:
-    return f"| `{one['case']}` | {one['value']:,} | {one['target']} | {'ok' if one['ok'] else '**missed**'} |"
+    value = one.get("problem") or "-" if one["value"] is None else f"{one['value']:,}"
+    return f"| `{one['case']}` | {value} | {one['target']} | {'ok' if one['ok'] else '**missed**'} |"
 
 
 def _load() -> dict[str, Any]:
