@@ -34,8 +34,9 @@ class DirectoryLock:
                 f"another JobManager (process {holder}) writes the checkpoints in {directory}: two at once would "
                 "damage them. Wait for its end or cancel its job"
             ) from error
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        with suppress(OSError):  # on a full disk the lock holds all the same, without a name
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
 
     def release(self, *, keeps_file: bool = True) -> None:
         """Gives it up; may be called again. `keeps_file`: False where the folder is about to be removed."""

@@ -34,6 +34,7 @@ class RestorePoints:
         """
         self._graph = graph
         self._settings = settings
+        self._is_recovered = bool(pointers)
         self._directories: list[str] = []
         self._storage: CheckpointStorage | None = None
         self._retention: Retention | None = None
@@ -161,7 +162,8 @@ class RestorePoints:
         if self._storage is None:
             settings = self._settings
             directory = settings.directory or default_directory(os.environ)
-            check_writable(directory)
+            if not self._is_recovered:  # a job that runs survives a full disk, also where its JobManager dies meanwhile
+                check_writable(directory)
             with open("/proc/self/mounts", encoding="utf-8") as mounts:
                 warning = durability_warning(directory, mounts.read())
             if warning:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import subprocess
@@ -158,3 +159,14 @@ def test_nothing_is_left_of_a_disposed_job(directory: str) -> None:
     storage.dispose()
     assert os.listdir(directory) == []
     storage.close()
+
+
+def test_the_lock_holds_on_a_full_disk(tmp_path, monkeypatch):
+    """[C1] The next JobManager of a job that survives a full disk must not fail for the name in its lock."""
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with CheckpointStorage(str(tmp_path), "job"), pytest.raises(CheckpointError, match="another JobManager"):
+        CheckpointStorage(str(tmp_path), "job")
