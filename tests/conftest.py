@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from importlib.machinery import ModuleSpec
 from importlib.util import module_from_spec
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
 WATCHDOG_SECONDS = 300
+_STDERR = pytest.StashKey[TextIO]()
 
 
 def _make_importable(package: str) -> None:
@@ -30,6 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_STDERR] = os.fdopen(os.dup(2), "w")  # not what captures a test's output, which is lost with it
     if config.getoption("--long"):
         os.environ["SHMFLINK_TESTS_LONG"] = "1"  # for tests/oracle/running.py, in workers too
 
@@ -44,8 +47,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(autouse=True)
-def watchdog() -> Iterator[None]:
+def watchdog(request: pytest.FixtureRequest) -> Iterator[None]:
     """Ends the whole run with every thread's stack when one test hangs."""
-    faulthandler.dump_traceback_later(WATCHDOG_SECONDS, exit=True)
+    faulthandler.dump_traceback_later(WATCHDOG_SECONDS, exit=True, file=request.config.stash[_STDERR])
     yield
     faulthandler.cancel_dump_traceback_later()

@@ -114,24 +114,24 @@ def redistributed(
 ) -> list[dict[str, OperatorStatePart]]:
     """What each of `parallelism` subtasks gets of the snapshots of all subtasks before.
 
-    With the same parallelism each subtask keeps what it had; union states go to everybody all the same.
+    `snapshots` stand in the order of the subtasks; empty where one had ended. With the same parallelism each subtask
+    keeps what it had: it may be the only one that is restarted. Union states go to everybody all the same.
     """
     results: list[dict[str, OperatorStatePart]] = [{} for _ in range(parallelism)]
     names = dict.fromkeys(name for snapshot in snapshots for name in snapshot)
     for name in names:
-        parts = [snapshot[name] for snapshot in snapshots if name in snapshot]
-        first = parts[0]
-        for subtask, elements in enumerate(_dealt(parts, first.redistribution, len(snapshots), parallelism)):
+        parts = [snapshot.get(name) for snapshot in snapshots]
+        first = next(part for part in parts if part is not None)
+        lists = [part.elements if part is not None else [] for part in parts]
+        for subtask, elements in enumerate(_dealt(lists, first.redistribution, parallelism)):
             results[subtask][name] = OperatorStatePart(first.redistribution, elements, first.type_text)
     return results
 
 
-def _dealt(
-    parts: Sequence[OperatorStatePart], redistribution: Redistribution, before: int, parallelism: int
-) -> list[list[Any]]:
-    everything = [element for part in parts for element in part.elements]
+def _dealt(before: Sequence[list[Any]], redistribution: Redistribution, parallelism: int) -> list[list[Any]]:
+    if redistribution is Redistribution.SPLIT_DISTRIBUTE and len(before) == parallelism:
+        return [list(elements) for elements in before]
+    everything = [element for elements in before for element in elements]
     if redistribution is Redistribution.UNION:
         return [list(everything) for _ in range(parallelism)]
-    if before == parallelism and len(parts) == before:
-        return [list(part.elements) for part in parts]
     return [everything[subtask::parallelism] for subtask in range(parallelism)]

@@ -252,7 +252,7 @@ class SavepointWriter:
                 handle = KeyedStateHandle(name, groups.start, groups.stop - 1, (file,))
                 subtasks[number] = replace(subtask, keyed=(*subtask.keyed, handle))
         if operator.lists:
-            subtasks[0] = self._with_lists(writer, operator, subtasks[0])
+            subtasks = [self._with_lists(writer, operator, subtask, len(subtasks)) for subtask in subtasks]
         if operator.broadcast:
             subtasks = [
                 replace(
@@ -271,16 +271,16 @@ class SavepointWriter:
         )
 
     def _with_lists(
-        self, writer: StateFileWriter, operator: _Operator, subtask: OperatorSubtaskState
+        self, writer: StateFileWriter, operator: _Operator, subtask: OperatorSubtaskState, parallelism: int
     ) -> OperatorSubtaskState:
-        """The first subtask holds new elements beside its own; a restore deals all of them out."""
-        kept = operator.kept
-        before = None if kept is None else kept.subtasks[0].operator_state
+        """New elements are dealt out beside a subtask's own: a restore with this parallelism moves none."""
+        number = subtask.subtask
+        before = None if operator.kept is None else operator.kept.subtasks[number].operator_state
         states = {} if before is None else dict(loads_value(memoryview(read_file(self._directory, before))))
         for name, part in operator.lists.items():
             own = states[name].elements if name in states else []
-            states[name] = replace(part, elements=[*own, *part.elements])
-        file = writer.write_value(operator.identifier.operator_id, 0, "operator", states)
+            states[name] = replace(part, elements=[*own, *part.elements[number::parallelism]])
+        file = writer.write_value(operator.identifier.operator_id, number, "operator", states)
         return replace(subtask, operator_state=file)
 
     def _new_operator(self, operator: _Operator) -> OperatorState:

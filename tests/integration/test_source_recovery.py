@@ -117,6 +117,40 @@ def test_a_generator_at_its_rate(env: StreamExecutionEnvironment, tmp_path: Path
     assert found == Counter(range(40_000))
 
 
+def kill_once_others_have_ended(folder: Path) -> Callable[[Any], str]:
+    """Kills its process once, after a checkpoint in which another subtask had ended. Local: it travels by value."""
+    killed, checkpoints = str(folder / "killed"), str(folder / "checkpoints")
+
+    def pass_on(record: Any) -> str:
+        if not os.path.exists(killed):
+            for manifest in glob.glob(f"{checkpoints}/*/chk-*/_metadata"):
+                with contextlib.suppress(OSError), open(manifest, "rb") as file:  # an older one is being removed
+                    if b"is_finished" in file.read():
+                        open(killed, "w").close()
+                        os.kill(os.getpid(), signal.SIGKILL)
+        return str(record.n)
+
+    return pass_on
+
+
+def test_a_reader_that_is_restarted_alone(env: StreamExecutionEnvironment, tmp_path: Path) -> None:
+    """[C21] Subtasks that exchange nothing fail over each by itself; those that have ended are not started again."""
+    rows = 45  # nine batches in eight splits: the reader with the last one ends a batch later than the other
+    for attempt in range(10):
+        stream = env.generate(
+            lambda start, stop: pa.record_batch([pa.array(np.arange(start, stop))], names=["n"]),
+            rows,
+            rows_per_second=100,
+        )
+        out = tmp_path / f"out {attempt}"
+        stream.map(kill_once_others_have_ended(tmp_path), Types.STRING()).sink_to(sink_of(out))
+        env.execute("restarted in part")
+        assert numbers_in(out) == Counter(range(rows))
+        if (tmp_path / "killed").exists():
+            return
+    pytest.fail("the machine was too slow for a checkpoint in between, ten times")
+
+
 def test_a_folder_that_is_watched(env: StreamExecutionEnvironment, tmp_path: Path) -> None:
     """[S9] Files come before and after the failure; a job without an end is stopped when all of them came out."""
     folder = tmp_path / "in"

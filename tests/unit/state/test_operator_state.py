@@ -43,6 +43,14 @@ def test_split_state_is_dealt_out_in_turn() -> None:
     assert elements_of(redistributed(before, 7)) == [[1], [2], [3], [4], [5], [], []]
 
 
+def test_who_is_restarted_alone_has_its_own_although_others_have_ended() -> None:
+    """Dealt out anew, the elements would go to a subtask that is not started: they would be lost."""
+    ended: dict[str, Any] = {}
+    assert elements_of(redistributed([ended, *snapshots([3, 4])], 2)) == [[], [3, 4]]
+    assert elements_of(redistributed([*snapshots([3]), ended, *snapshots([4, 5])], 3)) == [[3], [], [4, 5]]
+    assert elements_of(redistributed([ended, *snapshots([3, 4])], 3)) == [[3], [4], []]
+
+
 def test_union_state_goes_to_everybody() -> None:
     assert elements_of(redistributed(snapshots([1], [2, 3], union=True), 2)) == [[1, 2, 3], [1, 2, 3]]
 

@@ -349,3 +349,20 @@ def test_list_state_without_key_is_dealt_out(tmp_path: Path) -> None:
         for i in range(2)
     ]
     assert [part.elements for part in dealt] == [[0, 2, 4], [1, 3, 5]]
+
+
+def test_list_state_is_dealt_out_among_as_many_subtasks_as_the_rows_fill(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(savepoint_writer, "_ROWS_OF_A_SUBTASK", 2)
+    offsets = ListStateDescriptor("offsets", Types.LONG())
+    table = pa.table({"k": range(4), "value": range(4)})
+    made = writer().with_keyed_state("op", TOTAL, table, key="k").with_list_state("op", offsets, range(5))
+    path = made.write(str(tmp_path / "sp"))
+    manifest, operator_id = open_checkpoint(path), OperatorIdentifier.for_uid("op").operator_id
+    assert manifest.operators[0].parallelism == 3
+    dealt = [
+        restored_state(manifest, path, operator_id, i, 3, range_of(i, GROUPS, 3), GROUPS).operator_state["offsets"]
+        for i in range(3)
+    ]
+    assert [part.elements for part in dealt] == [[0, 3], [1, 4], [2]]
