@@ -66,6 +66,7 @@ JOBS: Final = {
         Job("join", 30_000, 2_000),
         Job("sessions", 30_000, 2_000),
         Job("two_sinks", 60_000, 4_000),
+        Job("regions", 60_000, 4_000),
         Job("word_count_short", 24_000, 6_000, "word_count"),
     )
 }
