@@ -1,13 +1,15 @@
 """The native core: what Python cannot do at the speed, or with the memory ordering, that a job needs.
 
 Descriptors are plain numbers: `open` takes ownership of the one it is given, `fileno` lends the creator's.
-All classes are safe to use from any thread unless they say otherwise. No class here can be inherited from.
+All classes are safe to use from any thread unless they say otherwise. No class here but ValueCell can
+be inherited from.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, final
+from typing import Any, Self, final
 
 import pyarrow as pa
+from typing_extensions import disjoint_base
 
 __all__ = [
     "Arena",
@@ -26,6 +28,7 @@ __all__ = [
     "ResultPartition",
     "RowCodec",
     "StatusPage",
+    "ValueCell",
     "WindowTable",
     "canonical_keys",
     "capitalize_words",
@@ -329,6 +332,26 @@ class RowCodec:
 
 def canonical_keys(keys: list[Any], canonical: Callable[[int, Any], bytes]) -> pa.RecordBatch:
     """The canonical bytes of keys as one large_binary column; `canonical(index, key)` for what is not native."""
+
+# state
+
+@disjoint_base
+class ValueCell:
+    """One value for each key of a StateTable, out and in by value."""
+
+    def __new__(
+        cls, table: Any, current: Any, absent: Any, immutable: frozenset[type], isolated: Callable[[Any], Any]
+    ) -> Self:
+        """`current.entry`: the key. `immutable`: exact types of what need not be copied; `isolated` copies the rest."""
+
+    def value(self) -> Any:
+        """The current value; None where there is none."""
+
+    def update(self, value: Any) -> None:
+        """Sets the value; None clears it."""
+
+    def clear(self) -> None:
+        """Removes the value."""
 
 # aggregate
 #

@@ -44,6 +44,7 @@ TaskManagerMain = Callable[[ForkTaskManager, socket.socket], None]
 _EXIT_ORPHAN: Final = 3
 _PR_SET_CHILD_SUBREAPER: Final = 36  # linux/prctl.h
 _IDLE_MS: Final = 500  # after which the first TaskManagers are up, and a short job over
+_GARBAGE_MAX: Final = 50_000  # new objects between two collections; a batch of rows has thousands that live on
 _END_S: Final = 2.0  # for the kernel to take everybody away; only a process in an uninterruptible sleep needs longer
 _MARK: Final = "SHMFLINK_TASKMANAGER"  # in the environment of what user code starts: the TaskManager's pid
 
@@ -203,6 +204,7 @@ class ForkServer:
                 os.close(fd)
             self._connection.close()
             os.environ[_MARK] = str(os.getpid())
+            gc.set_threshold(_GARBAGE_MAX)
             gc.enable()
             self._run_taskmanager(message, end)
             code = 0

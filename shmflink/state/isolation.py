@@ -11,7 +11,7 @@ from shmflink.core.row import Row, create_row, field_names_of
 
 __all__ = ["IMMUTABLE", "isolated"]
 
-IMMUTABLE: Final = frozenset(
+IMMUTABLE: Final[frozenset[type]] = frozenset(
     {int, float, str, bytes, bool, type(None), complex, decimal.Decimal, dt.date, dt.datetime, dt.time, dt.timedelta}
 )
 

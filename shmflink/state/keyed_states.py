@@ -7,8 +7,9 @@ What comes out of a state and what goes in are values: a list changed after `val
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, Self
 
+from shmflink._core import ValueCell
 from shmflink.core.type_parameters import TakesTypeParameters
 from shmflink.errors import UsageError
 from shmflink.state.isolation import IMMUTABLE, isolated
@@ -49,40 +50,13 @@ class _NoKey:
 NO_KEY: Final = _NoKey()
 
 
-class ValueState(TakesTypeParameters):
-    """One value for each key."""
+class ValueState(ValueCell, TakesTypeParameters):
+    """One value for each key: `value()`, which is None where there is none, `update(value)`, `clear()`."""
 
-    __slots__ = ("_current", "_table")
+    __slots__ = ()
 
-    def __init__(self, table: StateTable, current: CurrentKey) -> None:
-        self._table = table
-        self._current = current
-
-    def value(self) -> Any:
-        """The current value; None where there is none."""
-        table, entry = self._table, self._current.entry
-        value: Any = table.live.get(entry)
-        if value is None and table.below:
-            value = table.old(entry)
-        kind = type(value)
-        if kind in IMMUTABLE or (kind is tuple and IMMUTABLE.issuperset(map(type, value))):
-            return value
-        return None if value is ABSENT else isolated(value)
-
-    def update(self, value: Any) -> None:
-        """Sets the value; None clears it."""
-        kind = type(value)
-        if kind in IMMUTABLE or (kind is tuple and IMMUTABLE.issuperset(map(type, value))):
-            if value is None:
-                self._table.remove(self._current.entry)
-            else:
-                self._table.live[self._current.entry] = value
-        else:
-            self._table.live[self._current.entry] = isolated(value)
-
-    def clear(self) -> None:
-        """Removes the value."""
-        self._table.remove(self._current.entry)
+    def __new__(cls, table: StateTable, current: CurrentKey) -> Self:
+        return super().__new__(cls, table, current, ABSENT, IMMUTABLE, isolated)
 
 
 class ListState(TakesTypeParameters):

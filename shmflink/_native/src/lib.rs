@@ -9,11 +9,12 @@
 //! windows/    aggregates by key and window: panes, sliding windows, sessions
 //! parquet_files/ the usual Parquet files -> columns
 //! text/       columns -> lines of CSV and JSON
+//! state.rs    keyed state, one value for each key
 //! functions/  kernels of expressions: strings, dates as text, digests, URLs, JSON
 //! ```
 //! `transport` knows nothing of the others; `exchange` stands on it; `aggregate` shares the hash of bytes and the errors of
-//! `exchange`, `windows` its tables; `functions` shares the JSON values of `text`; `parquet_files`, `parse`, `rows` and
-//! `text` stand alone.
+//! `exchange`, `windows` its tables; `functions` shares the JSON values of `text`; `parquet_files`, `parse`, `rows`,
+//! `state` and `text` stand alone.
 
 pub mod aggregate;
 pub mod exchange;
@@ -21,6 +22,7 @@ pub mod functions;
 pub mod parquet_files;
 pub mod parse;
 pub mod rows;
+pub mod state;
 pub mod text;
 pub mod transport;
 pub mod windows;
@@ -34,6 +36,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     parquet_files::register(module)?;
     parse::register(module)?;
     rows::register(module)?;
+    state::register(module)?;
     aggregate::register(module)?;
     windows::register(module)?;
     text::register(module)?;

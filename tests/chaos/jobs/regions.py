@@ -1,4 +1,4 @@
-"""Rows that go from sources to sinks without an exchange: each subtask fails over alone. Arguments: OUTPUT ROWS [ROWS_PER_S].
+"""Rows from sources to sinks without an exchange: each subtask fails over alone. Arguments: OUTPUT ROWS [ROWS_PER_S].
 
 One of two pipelines ends long before the other, and in each the last split is longer than those before it: checkpoints
 hold subtasks that have ended beside others that have not.

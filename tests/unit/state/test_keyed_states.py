@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -18,7 +20,9 @@ from shmflink.state.descriptors import (
     ReducingStateDescriptor,
     ValueStateDescriptor,
 )
+from shmflink.state.keyed_states import ValueState
 from shmflink.state.snapshots import OperatorSnapshot, restored_from
+from shmflink.state.tables import StateTable
 
 ANY = Types.PICKLED_BYTE_ARRAY()
 
@@ -68,6 +72,21 @@ def test_what_is_changed_outside_is_not_changed_inside(backend: HeapKeyedStateBa
     assert repr(state.value()) == before
     change(state.value())
     assert repr(state.value()) == before
+
+
+def test_a_state_goes_with_its_backend() -> None:
+    """They know each other; the collector finds the way back through the native part."""
+
+    class Entry:
+        entry = "a"
+        state: ValueState
+
+    current = Entry()
+    current.state = ValueState(StateTable(), current)
+    gone = weakref.ref(current)
+    del current
+    gc.collect()
+    assert gone() is None
 
 
 def test_lists(backend: HeapKeyedStateBackend) -> None:
