@@ -58,9 +58,12 @@ class PendingCommits:
     def stage(self, checkpoint_id: int, collect: Callable[[], Sequence[Any]]) -> Callable[[], list[Committed]]:
         """At a barrier. What is returned waits for all that is to be in this checkpoint.
 
-        That includes committables of checkpoints before it, complete or aborted, which are not committed by then.
+        That includes committables of checkpoints before it, complete or aborted, which are not committed by then, and
+        what was staged at the end of a job without checkpoints: all of it is due when this checkpoint is complete.
         """
         with self._lock:
+            for staged in self._staged:
+                staged.checkpoint_id = min(staged.checkpoint_id, checkpoint_id)
             self._staged.append(StagedCommit(checkpoint_id, collect))
             covered = list(self._staged)
         return lambda: self._elements(covered)

@@ -116,7 +116,9 @@ class SourceOperator(Operator):
             return  # the request stays under way
         self._is_request_pending = False
         self._is_waiting = False
-        if split is not None:
+        if split is not None and self._has_ended:
+            self._left.append(split)  # asked for before; a job that goes on from the savepoint has it to read
+        elif split is not None:
             self._reader.add_split(split)
         if exhausted:
             self._reader.no_more_splits()

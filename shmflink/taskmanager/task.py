@@ -267,8 +267,10 @@ class Task:
             node.operator.checkpoint_aborted(checkpoint_id)
 
     def drain(self) -> None:
-        """A source ends as if its input had ended; every task waits at its end for one more checkpoint."""
-        if self.state is TaskState.RUNNING:
+        """A source ends as if its input had ended; every task waits at its end for one more checkpoint, but for those
+        that have said that they are there: the next one is theirs, or they had theirs already.
+        """
+        if self.state is TaskState.RUNNING and not self._has_said_ending:
             self._waits_at_end = True
             self._is_checkpointed = True
             if self._source is not None and not self._is_ending:

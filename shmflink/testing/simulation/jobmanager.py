@@ -76,6 +76,7 @@ class CheckpointStore:
     def __init__(self) -> None:
         self.manifests: list[Manifest] = []
         self.completed = 0
+        self.has_drained = False  # a manifest is of a drained job: windows have fired that were not over
         self.next_id = 1
         self.next_epoch = 1
 
@@ -259,6 +260,7 @@ class SimulatedJobManager:
         number = store.checkpoint_id
         self._store.manifests.append(Manifest(number, "", "simulated", 0, CHECKPOINT, operators))
         self._store.completed += 1
+        self._store.has_drained |= store.is_savepoint and self.is_drained
         self._store.manifests.sort(key=lambda manifest: manifest.checkpoint_id)
 
     # --- effects ---

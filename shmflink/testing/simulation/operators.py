@@ -254,7 +254,7 @@ class WindowOperator(_Counts):
         world.may_fail("count")
         for group, (source, key, _, timestamp_ms) in zip(self._groups(batch), batch.rows(), strict=True):
             window = timestamp_ms - timestamp_ms % self._size_ms
-            if window + self._size_ms - 1 <= self._watermark_ms and world.is_checked:
+            if window + self._size_ms - 1 <= self._watermark_ms and world.is_checked and world.is_in_time:
                 world.violated(f"a row of source {source} at {timestamp_ms} is late: {self._watermark_ms}")
             self._add((group, key, window))
         yield from ()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from shmflink.checkpoint.handles import FINAL_CHECKPOINT_ID
 from shmflink.taskmanager.pending_commits import PendingCommits
 
 
@@ -16,6 +17,15 @@ def test_what_is_not_committed_goes_with_the_next_checkpoint() -> None:
     pending.committed([first])
     assert pending.stage(4, lambda: ["d"])() == [(2, "b"), (4, "d")]
     assert not pending.is_empty
+
+
+def test_what_the_end_of_a_job_without_checkpoints_staged_is_committed_with_a_savepoint_that_has_it() -> None:
+    """The job is drained while some of its tasks wait at their end."""
+    pending = PendingCommits()
+    pending.stage(FINAL_CHECKPOINT_ID, lambda: ["a"])
+    assert pending.due(5) == []
+    assert pending.stage(5, list)() == [(5, "a")]
+    assert [part.committables() for part in pending.due(5)] == [("a",), ()]
 
 
 def test_a_snapshot_holds_what_was_staged_at_its_barrier_and_not_later() -> None:

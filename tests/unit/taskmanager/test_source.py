@@ -157,6 +157,19 @@ def test_the_input_ends_where_it_is_told_to_and_the_rest_stays_in_the_snapshot(d
     assert rows + read(Job(state=job.enumerator.snapshot()).operator(0, state)) == list(range(END + 1))
 
 
+def test_a_split_that_comes_after_the_end_is_in_the_snapshot():
+    """The enumerator has given it away: nobody else would read it when the job goes on from the savepoint."""
+    job = Job()
+    job.is_slow = True
+    operator = job.operator()
+    assert operator.poll() is Poll.WAIT
+    operator.end(drained=True)
+    operator.assign(job.enumerator.next_split(0), exhausted=False)
+    assert operator.poll() is Poll.END
+    (state,) = restored_of([operator], 1)
+    assert read(Job(state=job.enumerator.snapshot()).operator(0, state)) == list(range(END + 1))
+
+
 def test_a_waiting_reader_ends_when_it_is_told_to():
     job = Job()
     job.is_slow = True

@@ -148,6 +148,30 @@ def test_the_task_finishes_only_when_the_sink_has_finished(bench: Any, make_sink
     assert sink.events == ["finish", "close"]
 
 
+class _NeedsCommit(SinkOperator):
+    needs_commit = True  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("is_before", [True, False])
+def test_a_drain_keeps_those_that_have_not_said_that_they_are_at_their_end(
+    bench: Any, make_sink: Any, drain: Any, is_before: bool
+) -> None:
+    """Who has, may have had its last checkpoint: there would never be another, and the job would stand still."""
+    (channel,), gate = bench.gate()
+    sink = _NeedsCommit(make_sink())
+    task = bench.task(bench.node(sink), [gate])
+    task.open()
+    if is_before:
+        task.drain()
+    channel.push_control(EndOfData())
+    drain(task)
+    assert task.state is TaskState.RUNNING
+    task.drain()
+    sink.needs_commit = False  # type: ignore[assignment]
+    drain(task)
+    assert task.state is (TaskState.RUNNING if is_before else TaskState.FINISHED)
+
+
 def test_end_of_data_of_every_channel_is_needed(bench: Any, make_partition: Any, drain: Any) -> None:
     channels, gate = bench.gate(2)
     out = make_partition()
