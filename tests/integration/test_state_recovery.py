@@ -85,7 +85,7 @@ def expected() -> set[Any]:
 
 
 def test_state_timers_and_windows_survive_failures(tmp_path: Path) -> None:
-    """[C1] Restored from the latest checkpoint, incremental ones too; nothing is lost or counted twice."""
+    """[P1] Restored from the latest checkpoint, incremental ones too; nothing is lost or counted twice."""
     configuration = Configuration()
     for option, value in {
         "execution.checkpointing.interval": "50ms",

@@ -85,7 +85,7 @@ STEPS = st.one_of(
 @examples(150)
 @given(st.lists(STEPS, max_size=60), st.booleans(), st.integers(1, 4))
 def test_files_are_the_state_of_their_barrier(script: list[Any], is_incremental: bool, parallelism: int) -> None:
-    """[C5] Also where some of them could not be written, and savepoints came in between."""
+    """[C1] Also where some of them could not be written, and savepoints came in between."""
     bench = Bench(is_incremental=is_incremental).open()
     files: FILES = {}
     flying: list[tuple[Any, dict[str, dict[Any, Any]]]] = []

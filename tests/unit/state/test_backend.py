@@ -122,7 +122,7 @@ def test_changes_that_were_not_saved_are_in_the_next_snapshot() -> None:
 
 
 def test_a_full_snapshot_that_was_not_saved_is_followed_by_another() -> None:
-    """[C5] A checkpoint whose files could not be written is not what the next one counts from."""
+    """[C1] A checkpoint whose files could not be written is not what the next one counts from."""
     backend = _filled()
     for is_saved, is_delta in ((False, False), (True, False), (True, True)):
         frozen = backend.freeze(_CHECKPOINT, _ALL)

@@ -104,7 +104,7 @@ def test_snapshots_without_a_pause_between_them_do_not_pile_up_layers() -> None:
 
 @pytest.mark.parametrize("seed", range(30))
 def test_layers_are_a_dict(seed: int) -> None:
-    """[C5] Changes that could not be saved are in the next snapshot; the files together are the state."""
+    """[C1] Changes that could not be saved are in the next snapshot; the files together are the state."""
     print("seed", seed)
     chance = random.Random(seed)
     table, model = StateTable(), dict[int, int]()
