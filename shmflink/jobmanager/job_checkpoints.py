@@ -311,7 +311,7 @@ class JobCheckpoints:
     def _completed(self, number: int, *, stops: bool) -> None:
         self._tell(lambda epoch: CheckpointCompleted(epoch, number, stops))
         if number != FINAL_CHECKPOINT_ID and self._splits is not None:
-            self._splits.checkpoint_completed(number)
+            self._splits.checkpoint_completed(self._points.oldest_id)
 
     def _discard(self, number: int) -> None:
         under_way = self._under_way.pop(number, None)

@@ -60,6 +60,11 @@ class RestorePoints:
         """Newest first."""
         return tuple(reversed(self._directories))
 
+    @property
+    def oldest_id(self) -> int:
+        """Of the oldest checkpoint that could be restored; 0 where that is one that the job was started from."""
+        return min(map(_number, self._directories), default=0)
+
     def newest(self) -> RestorePoint | None:
         """What to restart from; damaged ones are left out, and told. None where there never was any.
 

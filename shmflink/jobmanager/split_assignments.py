@@ -13,7 +13,7 @@ _SINCE_THE_LAST: Final = 2**63  # stands for the checkpoint that has not begun
 
 
 class SplitAssignments:
-    """Remembers splits until a checkpoint that holds them is complete. Pure; of one attempt.
+    """Remembers splits until every checkpoint that could be restored holds them. Pure; of one attempt.
 
     A split that was handed out before checkpoint n began is in its reader's snapshot of n.
     """
@@ -38,7 +38,7 @@ class SplitAssignments:
                 given[at] = (checkpoint_id, given[at][1])
 
     def checkpoint_completed(self, checkpoint_id: int) -> None:
-        """What it holds is forgotten."""
+        """What it holds is forgotten: no older one will be restored."""
         left = {
             subtask: [entry for entry in given if entry[0] > checkpoint_id] for subtask, given in self._given.items()
         }
@@ -47,4 +47,7 @@ class SplitAssignments:
     def take(self, subtask: SubtaskId, checkpoint_id: int | None) -> list[Split]:
         """What a reader was handed out and that checkpoint (None: no checkpoint) does not hold, in its order."""
         given = self._given.pop(subtask, [])
-        return [split for first, split in given if checkpoint_id is None or first > checkpoint_id]
+        held = [entry for entry in given if checkpoint_id is not None and entry[0] <= checkpoint_id]
+        if held:
+            self._given[subtask] = held  # for a checkpoint before it
+        return [split for _, split in given[len(held) :]]

@@ -77,7 +77,9 @@ class SplitServer:
         return states
 
     def checkpoint_completed(self, checkpoint_id: int) -> None:
-        """What was handed out before it is in its readers' snapshots: `reset` need not give it back any more."""
+        """The oldest one that could be restored is this. What was handed out before it is in its readers' snapshots:
+        `reset` need not give it back any more.
+        """
         self._assignments.checkpoint_completed(checkpoint_id)
 
     def reset(self, subtask: SubtaskId, checkpoint_id: int | None) -> None:

@@ -198,8 +198,9 @@ def test_orphans_that_end_leave_no_zombie(serve):
     server = serve(
         """
         shell = subprocess.Popen(["sh", "-c", "setsid sleep 1000 & echo $!"], stdout=subprocess.PIPE)
-        end.sendall(shell.stdout.readline())
+        pid = shell.stdout.readline()
         shell.wait()
+        end.sendall(pid)
         end.recv(1)
         """
     )

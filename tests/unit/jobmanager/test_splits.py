@@ -103,6 +103,18 @@ def test_assignments_are_forgotten_when_a_checkpoint_that_holds_them_is_complete
     assert tracked.take(READER, 6) == []
 
 
+def test_where_an_older_checkpoint_may_be_restored_its_assignments_are_kept():
+    tracked = SplitAssignments()
+    tracked.is_on = True
+    for checkpoint_id in (5, 6):
+        tracked.add(READER, Split(str(checkpoint_id), None))
+        tracked.checkpoint_begins(checkpoint_id)
+    tracked.add(READER, Split("later", None))
+    tracked.checkpoint_completed(5)  # 6 is complete, too, and 5 is retained beside it
+    assert tracked.take(READER, 6) == [Split("later", None)]
+    assert tracked.take(READER, 5) == [Split("6", None)]  # 6 cannot be read
+
+
 def test_what_is_no_source_is_refused():
     with pytest.raises(JobGraphError, match="'numbers' unpickles to a dict, not to a Source"):
         SplitServer.of(graph_of({}))
