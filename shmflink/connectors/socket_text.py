@@ -102,8 +102,7 @@ class _RecordsCursor(SplitCursor):
         # The end of the delimiter may be in what comes now, and only there.
         looked_at = max(0, len(self._carry) - len(self._delimiter) + 1)
         self._carry += data
-        found = self._carry.rfind(self._delimiter, looked_at)
-        end = len(self._carry) if has_broken else found + len(self._delimiter) if found >= 0 else 0
+        end = len(self._carry) if has_broken else _last_end(self._carry, self._delimiter, looked_at)
         records = bytes(self._carry[:end])
         del self._carry[:end]
         if len(self._carry) > RECORD_BYTES_MAX:
@@ -121,6 +120,23 @@ class _RecordsCursor(SplitCursor):
             data = data.replace(b"\r\n", b"\n")
         text = data.decode(errors="replace")
         records = pc.split_pattern(pa.array([text], pa.large_string()), self._text).values.cast(pa.string())
-        if text.endswith(self._text):
+        if not records[-1].as_py():  # behind the last delimiter
             records = records.slice(0, len(records) - 1)
         return Batch.of_columns(pa.record_batch([records], schema=_SCHEMA), _TYPE)
+
+
+def _last_end(text: bytearray, delimiter: bytes, start: int) -> int:
+    """Where the last delimiter ends that a scan from the left finds, 0 without any; none begins before `start`.
+
+    "||" may be found in "|||" twice, from the left once: what overlaps is followed back to the first, which counts.
+    """
+    size = len(delimiter)
+    first = text.rfind(delimiter, start)
+    if first < 0:
+        return 0
+    while (before := text.rfind(delimiter, max(start, first - size + 1), first + size - 1)) >= 0:
+        first = before
+    end = first + size
+    while (following := text.find(delimiter, end)) >= 0:
+        end = following + size
+    return end

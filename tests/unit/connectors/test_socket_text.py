@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shmflink.connectors import socket_stream, socket_text
-from shmflink.connectors.base import Poll, SourceReader
+from shmflink.connectors.base import Poll, SourceReader, Split
+from shmflink.connectors.socket_stream import SocketStream, Taken
 from shmflink.connectors.socket_text import SocketTextSource
 from shmflink.core.batch import Batch
 from shmflink.errors import ConfigurationError, DataFormatError, ResourceError
@@ -101,6 +106,26 @@ def test_delimiters_that_come_in_pieces(server: Any, reader_of: Any, driver: Any
                 rows += reader_rows.rows()
     rows += take(reader, driver)
     assert rows == f"x{delimiter}|{delimiter}{delimiter}y\n".split(delimiter)
+
+
+@given(st.sampled_from(["|", "||", "aba", "abab", "ab"]), st.text("ab|", max_size=30), st.data())
+def test_however_bytes_come_records_are_those_of_a_split(delimiter: str, text: str, data: st.DataObject) -> None:
+    """Delimiters that overlap themselves are found from the left, as str.split does."""
+    pieces: deque[Taken] = deque()
+    left = text.encode()
+    while left:
+        size = data.draw(st.integers(1, len(left)))
+        pieces.append((left[:size], False, False))
+        left = left[size:]
+    pieces += [(b"", True, True), (b"", False, True)]
+    stream = SimpleNamespace(take=pieces.popleft)
+    cursor = socket_text._RecordsCursor(Split("0", None), cast(SocketStream, stream), delimiter)
+    found: list[str] = []
+    while (batch := cursor.next_batch()) is not None:
+        if isinstance(batch, Batch):
+            found += batch.rows()
+    expected = text.split(delimiter)
+    assert found == (expected if expected[-1] else expected[:-1])
 
 
 def test_it_connects_again_and_a_broken_record_stays_alone(server: Any, reader_of: Any, driver: Any) -> None:
