@@ -436,5 +436,6 @@ class CheckpointCoordinator:
         return effects
 
     def _fail_job(self, reason: str) -> list[Effect]:
-        self._may_trigger = False
-        return [FailJob(reason)]
+        """Once in an attempt."""
+        was_running, self._may_trigger = self._may_trigger, False
+        return [FailJob(reason)] if was_running else []

@@ -37,9 +37,14 @@ class StagedCommit:
             return self._committables
 
     @property
+    def is_known(self) -> bool:
+        """True when `committables` does not wait."""
+        return self._collect is None
+
+    @property
     def is_known_empty(self) -> bool:
         """True when there is nothing to commit, as far as is known without waiting."""
-        return self._collect is None and not self._committables
+        return self.is_known and not self._committables
 
 
 class PendingCommits:
@@ -77,6 +82,12 @@ class PendingCommits:
         """These are visible now."""
         with self._lock:
             self._staged = [staged for staged in self._staged if staged not in done]
+
+    @property
+    def unknown(self) -> list[StagedCommit]:
+        """Those whose committables the writer has not been asked for."""
+        with self._lock:
+            return [staged for staged in self._staged if not staged.is_known]
 
     @property
     def is_empty(self) -> bool:

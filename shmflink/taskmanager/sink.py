@@ -108,6 +108,11 @@ class SinkOperator(Operator):
         if self._commits is not None:
             self._commits.commit(checkpoint_id)
 
+    def checkpoint_aborted(self, checkpoint_id: int) -> None:
+        """What was staged for it waits for the next one; a task at its end has to know whether that is anything."""
+        if self._commits is not None:
+            self._commits.find_out()
+
     def close(self) -> None:
         writer, self._writer = self._writer, None
         commits, self._commits = self._commits, None
@@ -179,7 +184,7 @@ class _Commits:
         with self._lock:
             return self._asked > 0
 
-    def run(self, action: Callable[[], None]) -> None:
+    def run(self, action: Callable[[], object]) -> None:
         """In the committer's thread, after what was asked for before. Checkpoints are few: there is no limit."""
         with self._lock:
             self._asked += 1
@@ -202,6 +207,12 @@ class _Commits:
 
         self.run(commit)
 
+    def find_out(self) -> None:
+        """Lets the writer say what it staged, even where no checkpoint came to ask."""
+        unknown = self.pending.unknown
+        if unknown:
+            self.run(lambda: [part.committables() for part in unknown])
+
     def raise_error(self) -> None:
         self._outbox.raise_error()
 
@@ -216,7 +227,7 @@ class _Commits:
                 self._committer.abandon(committables)
         self._committer.close()
 
-    def _run(self, action: Callable[[], None]) -> None:
+    def _run(self, action: Callable[[], object]) -> None:
         action()
         with self._lock:
             self._asked -= 1

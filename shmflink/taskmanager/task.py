@@ -241,16 +241,18 @@ class Task:
             self._checkpoints.trigger(barrier, stops=stops)
 
     def checkpoint_completed(self, checkpoint_id: int, *, stops: bool) -> None:
-        """It is durable everywhere. With `stops` a source ends here, without draining."""
+        """It is durable everywhere. With `stops` the job ends here, without draining: what a task writes after it comes
+        again from there.
+        """
         if self.state is not TaskState.RUNNING or self._restore.is_finished:
             return
         try:
             for node in self._nodes:
                 node.operator.checkpoint_completed(checkpoint_id)
-            self._waits_at_end &= not stops
-            if stops and self._source is not None and not self._is_ending:
-                self._is_drained = False
-                self._source.end(drained=False)
+            if stops:
+                self._waits_at_end = self._is_drained = False
+                if self._source is not None and not self._is_ending:
+                    self._source.end(drained=False)
         except (Exception, SystemExit) as error:
             self._fail(error)
 

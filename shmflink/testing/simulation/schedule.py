@@ -411,7 +411,7 @@ class Schedule:
         visible = self._world.visible_rows()
         lost, more = job.expected - visible, visible - job.expected
         if self._jobmanager.is_drained and job.is_counted:
-            lost, more = _gaps(visible), Counter()
+            lost, more = _gaps(visible), Counter(row for row in visible.elements() if visible[row] > 1)
         elif self._jobmanager.is_drained or (self._store.has_drained and not job.is_counted):
             lost, more = Counter(), Counter()  # windows have fired early, and the job may have gone on
         if not self.plan.settings.is_exactly_once:
@@ -432,8 +432,7 @@ def _gaps(visible: Counter[Any]) -> Counter[Any]:
     highest: dict[Any, int] = {}
     for source, key, count in visible:
         highest[source, key] = max(count, highest.get((source, key), 0))
-    every = Counter((*place, n + 1) for place, count in highest.items() for n in range(count))
-    return (every - visible) + Counter({row: n - 1 for row, n in visible.items() if n > 1})
+    return Counter((*place, n + 1) for place, count in highest.items() for n in range(count)) - visible
 
 
 def _run_slot(taskmanager: SimulatedTaskManager, slot: SimulatedSlot, rng: random.Random) -> object:
