@@ -51,9 +51,9 @@ def functions() -> tuple[Any, Any, Any]:
                 raise RuntimeError("doomed")
             self.count.update((self.count.value() or 0) + 1)
             self.all.add(value)
-            self.ends.put("last", value)
-            if not self.ends.contains("first"):
-                self.ends.put("first", value)
+            self.ends.put("last", max(value, self.ends.get("last") or 0))  # two readers: in no order
+            self.ends.put("first", min(value, self.ends.get("first") or ROWS))
+            if self.count.value() == 1:
                 ctx.timer_service().register_event_time_timer(10**15)
 
         def on_timer(self, timestamp: int, ctx: Any) -> Iterator[Any]:
