@@ -180,6 +180,15 @@ class Attempt:
 
         A thread that user code keeps is not waited for for ever: the JobManager kills the process in time.
         """
+        self._end_threads()
+        arenas = [self._arena, *(arena for _, arena in self._peers.values())]
+        self._peers.clear()
+        gc.collect()  # batches in reference cycles hold segments
+        for arena in arenas:
+            arena.close()
+
+    def _end_threads(self) -> None:
+        """In a frame of its own: a slot that a variable still names would outlive the collection, and hold memory."""
         for slot in self._slots:
             slot.shutdown()
         for thread in self._threads:
@@ -190,8 +199,3 @@ class Attempt:
         self._tasks.clear()
         self._slot_of.clear()
         self._slots.clear()
-        arenas = [self._arena, *(arena for _, arena in self._peers.values())]
-        self._peers.clear()
-        gc.collect()  # batches in reference cycles hold segments
-        for arena in arenas:
-            arena.close()
