@@ -270,9 +270,10 @@ class Task:
 
     def drain(self) -> None:
         """A source ends as if its input had ended; every task waits at its end for one more checkpoint, but for those
-        that have said that they are there: the next one is theirs, or they had theirs already.
+        that have said that they are there: the next one is theirs, or they had theirs already. One that was restored
+        as finished has neither input nor anything to commit.
         """
-        if self.state is TaskState.RUNNING and not self._has_said_ending:
+        if self.state is TaskState.RUNNING and not self._has_said_ending and not self._restore.is_finished:
             self._waits_at_end = True
             self._is_checkpointed = True
             if self._source is not None and not self._is_ending:

@@ -47,12 +47,14 @@ _WINDOW_MS: Final = 2000
 class SimulatedJob:
     """`build(parallelism)` gives the sinks; `expected`: what is visible in the end.
 
-    `is_counted`: each row is (source, key, n), and comes once.
+    `is_counted`: each row is (source, key, n), and comes once. `has_windows`: it is (window, key, rows in it), which
+    may be more of them where the source may be read twice.
     """
 
     build: Callable[[_Builder, int], Sequence[Transformation]]
     expected: Counter[Any]
     is_counted: bool = False
+    has_windows: bool = False
 
 
 class _Builder:
@@ -190,8 +192,8 @@ JOBS: Final[Mapping[str, SimulatedJob]] = {
     "union": SimulatedJob(_union, _counts(3), is_counted=True),
     "two-inputs": SimulatedJob(_two_inputs, _counts(3), is_counted=True),
     "diamond": SimulatedJob(_diamond, _diamond_expected()),
-    "windows": SimulatedJob(_windows, _windows_expected()),
-    "process": SimulatedJob(_process, _windows_expected()),
+    "windows": SimulatedJob(_windows, _windows_expected(), has_windows=True),
+    "process": SimulatedJob(_process, _windows_expected(), has_windows=True),
     "idle": SimulatedJob(_idle, _counts(2, times=2)),
     "two-stages": SimulatedJob(_two_stages, _counts(2), is_counted=True),
     "chain": SimulatedJob(_chain, _counts(2), is_counted=True),

@@ -416,6 +416,9 @@ class Schedule:
             lost, more = Counter(), Counter()  # windows have fired early, and the job may have gone on
         if not self.plan.settings.is_exactly_once:
             more = Counter()
+            if job.has_windows:
+                fullest = _highest(visible)
+                lost = Counter({row: n for row, n in lost.items() if fullest.get(row[:2], 0) < row[2]})
         if lost or more:
             raise ViolationError(f"lost {dict(lost)}, too many {dict(more)}")
         if self._world.staged:
@@ -429,10 +432,16 @@ class Schedule:
 
 def _gaps(visible: Counter[Any]) -> Counter[Any]:
     """Counts that are missing although later ones are there: input that ended early is a beginning of all of it."""
+    every = Counter((*place, n + 1) for place, count in _highest(visible).items() for n in range(count))
+    return every - visible
+
+
+def _highest(visible: Counter[Any]) -> dict[Any, int]:
+    """The largest count of each (source or window, key)."""
     highest: dict[Any, int] = {}
-    for source, key, count in visible:
-        highest[source, key] = max(count, highest.get((source, key), 0))
-    return Counter((*place, n + 1) for place, count in highest.items() for n in range(count)) - visible
+    for name, key, count in visible:
+        highest[name, key] = max(count, highest.get((name, key), 0))
+    return highest
 
 
 def _run_slot(taskmanager: SimulatedTaskManager, slot: SimulatedSlot, rng: random.Random) -> object:

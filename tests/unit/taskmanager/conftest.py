@@ -217,11 +217,13 @@ class Workbench:
         outputs: Sequence[OutputEnd] = (),
         vertex: int = 0,
         subtask: int = 0,
+        **options: Any,
     ) -> Task:
         deployment = TaskDeployment(
             SubtaskId(vertex, subtask), 0, 1, f"Vertex {vertex}", 1, 128, 0, 0, False, (), (), ()
         )
-        return Task(deployment, head, [(0, g) for g in gates], outputs, self.listener, TaskCounters(), self.clock)
+        inputs = [(0, gate) for gate in gates]
+        return Task(deployment, head, inputs, outputs, self.listener, TaskCounters(), self.clock, **options)
 
     def gate(self, channels: int = 1) -> tuple[list[LocalChannel], LocalInputGate]:
         made = [LocalChannel(100) for _ in range(channels)]

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 
 from shmflink.checkpoint.handles import ChannelState, CheckpointLocation, OperatorSubtaskState
 from shmflink.checkpoint.manifest import CHECKPOINT, Manifest, OperatorState
+from shmflink.checkpoint.settings import CheckpointSettings
 from shmflink.checkpoint.state_files import StateFileWriter
 from shmflink.connectors.base import Poll, Split
 from shmflink.core.batch import Batch
-from shmflink.core.elements import BARRIER_UNALIGNED, Barrier
+from shmflink.core.elements import BARRIER_SAVEPOINT, BARRIER_UNALIGNED, MAX_WATERMARK, Barrier, EndOfData
 from shmflink.core.ids import SubtaskId
 from shmflink.errors import StateMismatchError
 from shmflink.graph.execution_graph import ExecutionGraph
 from shmflink.rpc.messages import CheckpointAcknowledged
-from shmflink.taskmanager.checkpoints import TaskSnapshot
+from shmflink.taskmanager.checkpoints import TaskRestore, TaskSnapshot
+from shmflink.taskmanager.listener import TaskState
 from shmflink.taskmanager.restore import Restore
+from shmflink.taskmanager.sink import SinkOperator
 from shmflink.taskmanager.source import SourceOperator
 from shmflink.taskmanager.task import OutputEnd
 from shmflink.testing import ManualClock
 from shmflink.testing.simulation.jobs import job_graph
+from shmflink.testing.simulation.operators import SimulatedSink
 from shmflink.testing.simulation.taskmanager import SimulatedWriter
+from shmflink.testing.simulation.world import World, enter_world
 
 TASK, OTHER = SubtaskId(0, 0), SubtaskId(0, 1)
 LOCATION = CheckpointLocation("", "", 1 << 20)
@@ -100,6 +106,43 @@ def test_a_split_is_handed_over_where_a_trigger_is_said_twice(
     task.run_quantum()
     assert len(bench.listener.snapshots) == 1
     assert splits == [Split("s", None)]
+
+
+def test_a_drain_ends_no_source_that_was_restored_as_finished(
+    bench: Any, make_source: Any, make_partition: Any, drain: Any
+) -> None:
+    out = make_partition()
+    head = bench.node(SourceOperator(make_source([])), partitions=[0])
+    task = bench.task(head, outputs=[OutputEnd(out)], restore=TaskRestore(is_finished=True))
+    task.open()
+    task.drain()
+    drain(task)
+    assert out.elements == [MAX_WATERMARK, EndOfData()]
+    assert bench.listener.states[-1] == (TASK, TaskState.FINISHED)
+
+
+def test_what_comes_behind_the_savepoint_that_stopped_the_job_waits_for_no_checkpoint(bench: Any, drain: Any) -> None:
+    """The source had ended by itself: its end was on its way already. What it made fire comes again from there."""
+    world = World(may_fail=lambda place: False)
+    enter_world(world)
+    (channel,), gate = bench.gate()
+    task = bench.task(
+        bench.node(SinkOperator(SimulatedSink())), [gate], settings=CheckpointSettings(interval_ms=10, history=0)
+    )
+    task.open()
+    channel.push_control(Barrier(1, 0, BARRIER_SAVEPOINT))
+    drain(task)
+    channel.try_push(Batch.of_rows([(0, 0, 1)]))
+    drain(task)
+    task.checkpoint_completed(1, stops=True)
+    channel.push_control(EndOfData())
+    deadline = time.monotonic() + 20
+    while not task.is_terminal:  # its committer is a thread
+        drain(task)
+        assert time.monotonic() < deadline, bench.listener.endings
+    assert bench.listener.endings == []
+    assert bench.listener.states[-1] == (TASK, TaskState.FINISHED)
+    assert not world.committed
 
 
 def test_rows_on_an_edge_that_is_gone_are_not_dropped_in_silence() -> None:

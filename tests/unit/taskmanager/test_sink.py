@@ -12,6 +12,7 @@ from oracle.two_phases import Attempt
 from shmflink.checkpoint.handles import FINAL_CHECKPOINT_ID
 from shmflink.connectors.base import Committer, Sink, SinkWriter
 from shmflink.core.batch import Batch
+from shmflink.core.elements import Barrier
 from shmflink.operators.base import OperatorContext
 from shmflink.taskmanager.sink import COMMITTABLES_STATE, WRITER_STATE
 
@@ -126,6 +127,21 @@ def test_an_aborted_checkpoint_is_committed_with_the_next() -> None:
     assert attempt.checkpoint(2).elements(COMMITTABLES_STATE) == [(1, (1,)), (2, (2,))]
     attempt.complete(2)
     assert Ledger.commits == [[(1,), (2,)]]
+    attempt.close()
+
+
+def test_a_sink_at_its_end_does_not_wait_for_what_an_aborted_checkpoint_might_have_staged() -> None:
+    """Its task was served by the checkpoint before; nobody begins another one for it."""
+    attempt = Attempt(Ledger())
+    (operator,) = attempt.operators
+    attempt.write(rows(1))
+    attempt.checkpoint(1)
+    operator.snapshot_state(Barrier(2, 0))  # no space: nobody asks what it staged
+    attempt.complete(1)
+    assert operator.needs_commit
+    operator.checkpoint_aborted(2)
+    attempt.settle()
+    assert not operator.needs_commit
     attempt.close()
 
 
