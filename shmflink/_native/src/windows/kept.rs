@@ -14,9 +14,8 @@ const TIMESTAMP_COLUMN: &str = "__timestamp";
 /// Hidden columns of snapshots: the pane or session that a partial row is part of.
 const START_COLUMN: &str = "__start";
 const END_COLUMN: &str = "__end";
-/// Emptied tables that wait for another pane: their memory need not be asked for again.
-const SPARE_TABLES_MAX: usize = 16;
-const SPARE_BYTES_MAX: usize = 64 << 20;
+/// Emptied tables that wait for another pane need not ask for their memory again: so much of it at least.
+const SPARE_BYTES: usize = 64 << 20;
 /// Groups whose columns are made at once.
 pub const PIECE_ROWS: usize = 1 << 16;
 
@@ -75,6 +74,7 @@ pub struct Maker {
     result: SchemaRef,
     snapshot: SnapshotFields,
     spare: Vec<Table>,
+    spare_bytes_max: usize,
 }
 
 impl Maker {
@@ -105,6 +105,7 @@ impl Maker {
             result: Arc::new(Schema::new(result)),
             snapshot,
             spare: vec![table],
+            spare_bytes_max: SPARE_BYTES,
         })
     }
 
@@ -132,10 +133,18 @@ impl Maker {
 
     /// Takes back a table that is not needed any more.
     pub fn give_back(&mut self, mut table: Table) {
-        let bytes = self.spare_bytes() + table.capacity_bytes();
-        if self.spare.len() < SPARE_TABLES_MAX && bytes <= SPARE_BYTES_MAX {
+        if self.spare_bytes() + table.capacity_bytes() <= self.spare_bytes_max {
             table.clear();
             self.spare.push(table);
+        }
+    }
+
+    /// How much to keep in reserve, and `SPARE_BYTES` at least: windows that share panes need many tables at once, and
+    /// give them back one by one.
+    pub fn keep_spare(&mut self, bytes: usize) {
+        self.spare_bytes_max = bytes.max(SPARE_BYTES);
+        while self.spare_bytes() > self.spare_bytes_max {
+            self.spare.pop();
         }
     }
 

@@ -163,6 +163,8 @@ impl PaneWindows {
             self.end_of_due(window)?;
             return Ok(false);
         }
+        let in_use: usize = self.tables().map(Table::capacity_bytes).sum();
+        self.maker.keep_spare(2 * in_use); // the front has as many tables as there are panes, and larger ones
         self.forget_before(window)?;
         self.next = Some(window.saturating_add(self.slices.slide));
         let table = if !self.slices.is_one_pane() {
@@ -181,6 +183,10 @@ impl PaneWindows {
             taken: 0,
         });
         Ok(true)
+    }
+
+    fn tables(&self) -> impl Iterator<Item = &Table> {
+        self.panes.values().flat_map(Pane::tables).chain(self.stacks.tables())
     }
 
     fn end_of_due(&mut self, window: i64) -> Result<(), ExchangeError> {
@@ -410,7 +416,6 @@ impl Windows for PaneWindows {
     }
 
     fn bytes(&self) -> usize {
-        let panes: usize = self.panes.values().flat_map(Pane::tables).map(Table::bytes).sum();
-        panes + self.stacks.bytes() + self.maker.spare_bytes()
+        self.tables().map(Table::bytes).sum::<usize>() + self.maker.spare_bytes()
     }
 }

@@ -49,9 +49,8 @@ impl Stacks {
         }
     }
 
-    pub fn bytes(&self) -> usize {
-        let front: usize = self.front.iter().map(|(_, table)| table.bytes()).sum();
-        front + self.back.as_ref().map_or(0, Table::bytes)
+    pub fn tables(&self) -> impl Iterator<Item = &Table> {
+        self.front.iter().map(|(_, table)| table).chain(&self.back)
     }
 
     /// True where a new pane would have been merged already.
