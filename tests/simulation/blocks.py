@@ -26,6 +26,7 @@ def run_block(arguments: tuple[int, int, tuple[str, ...]]) -> Block:
     """In a process of the pool."""
     first, count, jobs = arguments
     gc.disable()
+    gc.freeze()  # what was imported is no garbage, and need not be looked at after every block
     steps = attempts = checkpoints = 0
     modes: Counter[str] = Counter()
     violations = []
