@@ -1,4 +1,4 @@
-"""What a job can restart from: its checkpoints on disk, newest last, and the one that it was started from."""
+"""What a job can restart from: its checkpoints on disk, the savepoint that was to end it, what it was started from."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class RestorePoints:
         self._graph = graph
         self._settings = settings
         self._is_recovered = bool(pointers)
-        self._directories: list[str] = []
+        self._ids: dict[str, int] = {}  # of checkpoints by folder, oldest first; 0: what the job was started from
         self._storage: CheckpointStorage | None = None
         self._retention: Retention | None = None
         self._deletions: list[Callable[[], None]] = []
@@ -47,10 +47,11 @@ class RestorePoints:
             manifest = self._start_from(settings.recovery_path)
             ids.append(manifest.checkpoint_id)
         for directory in reversed(pointers):
-            self._directories.append(directory)
+            checkpoint_id, is_own = self._identify(directory)
+            self._ids[directory] = checkpoint_id if is_own else 0
+            ids.append(checkpoint_id)
         if settings.interval_ms is not None or pointers:
             ids += self._open_storage().checkpoint_ids()
-        ids += [_number(directory) for directory in pointers]
         self.next_id = max(ids) + 1
 
     # --- restarting ---
@@ -58,12 +59,12 @@ class RestorePoints:
     @property
     def directories(self) -> Sequence[str]:
         """Newest first."""
-        return tuple(reversed(self._directories))
+        return tuple(reversed(self._ids))
 
     @property
     def oldest_id(self) -> int:
         """Of the oldest checkpoint that could be restored; 0 where that is one that the job was started from."""
-        return min(map(_number, self._directories), default=0)
+        return min(self._ids.values(), default=0)
 
     def newest(self) -> RestorePoint | None:
         """What to restart from; damaged ones are left out, and told. None where there never was any.
@@ -71,8 +72,7 @@ class RestorePoints:
         Raises:
             CheckpointCorruptedError: there were some, and all are damaged.
         """
-        while self._directories:
-            directory = self._directories[-1]
+        for directory in self.directories:
             try:
                 return RestorePoint(directory, load_manifest(directory))
             except CheckpointError as error:
@@ -83,11 +83,11 @@ class RestorePoints:
 
     def damaged(self, why: str) -> bool:
         """The newest one cannot be used. True where there is another."""
-        directory = self._directories.pop()
+        directory, _ = self._ids.popitem()
         _LOG.warning("the checkpoint %s is left out: %s", directory, why)
         self._damaged = why
         self._retire(directory)
-        return bool(self._directories)
+        return bool(self._ids)
 
     def begin_attempt(self) -> None:
         """Leftovers of attempts that are no more go."""
@@ -115,22 +115,20 @@ class RestorePoints:
         return self._open_storage().complete(location, manifest)
 
     def add(self, directory: str, manifest: Manifest) -> None:
-        """A checkpoint is durable: what is older than the retained ones may go."""
-        self._directories.append(directory)
-        self._directories.sort(key=_number_of_job(self._storage))
-        if self._retention is None or os.path.basename(directory) != f"chk-{manifest.checkpoint_id}":
+        """A checkpoint, or the savepoint that stops the job, is durable: what retained ones follow may go."""
+        self._ids[directory] = manifest.checkpoint_id
+        self._ids = dict(sorted(self._ids.items(), key=lambda item: item[1]))
+        storage, retention = self._open_storage(), self._retention
+        if retention is None or directory != storage.path_of(manifest.checkpoint_id):
             return
-        deletions = self._retention.complete(manifest, self._open_storage().shared_files())
-        gone = {self._open_storage().path_of(number) for number in deletions.checkpoints}
-        self._directories = [one for one in self._directories if one not in gone]
-        self._delete_later(deletions)
-        if len(self._retention.retained) >= self._settings.num_retained:
-            self._leave_start()
+        self._delete_later(retention.complete(manifest, storage.shared_files()))
+        if len(retention.retained) >= self._settings.num_retained:
+            self._ids = {one: number for one, number in self._ids.items() if number >= retention.retained[0]}
+            self._leave_claimed()
 
     def forget(self, directory: str) -> None:
         """It was complete, and is to be thrown away."""
-        if directory in self._directories:
-            self._directories.remove(directory)
+        if self._ids.pop(directory, None) is not None:
             self._retire(directory)
 
     def discard(self, location: CheckpointLocation) -> None:
@@ -148,7 +146,7 @@ class RestorePoints:
         """The job is over here: its checkpoints stay, or go."""
         if self._storage is None:
             return
-        if keeps and self._directories:
+        if keeps and self._ids:
             self._storage.close()
         else:
             self._storage.dispose()
@@ -159,7 +157,7 @@ class RestorePoints:
         directory = checkpoint_directory(path)
         manifest = load_manifest(directory)
         _check_matches(self._graph, manifest, directory, ignores=self._settings.ignores_unclaimed_state)
-        self._directories.append(directory)
+        self._ids[directory] = 0
         self._claimed = directory if self._settings.claims_recovery_path else None
         return manifest
 
@@ -177,18 +175,23 @@ class RestorePoints:
                 directory, self._graph.job_id.hex, inline_bytes=settings.inline_bytes, compression=settings.compression
             )
             known = self._storage.completed(lambda problem: _LOG.warning("%s", problem))
-            mine = [one for one in known if one.path in self._directories]
+            mine = [one for one in known if one.path in self._ids]
             self._retention = Retention(settings.num_retained, [one.manifest for one in mine])
         return self._storage
 
-    def _leave_start(self) -> None:
-        """The job has checkpoints of its own: the one that it was started from is not needed any more."""
-        own = self._open_storage().directory + os.sep
-        self._directories = [one for one in self._directories if one.startswith(own) or "savepoint-" in one]
+    def _identify(self, directory: str) -> tuple[int, bool]:
+        """The id of a checkpoint that an earlier JobManager knew, and whether this job wrote it."""
+        try:
+            manifest = load_manifest(directory)
+        except CheckpointError:  # told when it is needed
+            return _number(directory), True
+        return manifest.checkpoint_id, manifest.job_id == self._graph.job_id.hex
+
+    def _leave_claimed(self) -> None:
+        """The job has checkpoints of its own: the one that it was started from goes, where it was the job's to keep."""
         if self._claimed is not None:
-            claimed, self._claimed = self._claimed, None
-            self._directories = [one for one in self._directories if one != claimed]
-            self._deletions.append(partial(self._open_storage().discard_folder, claimed))
+            self._deletions.append(partial(self._open_storage().discard_folder, self._claimed))
+            self._claimed = None
 
     def _retire(self, directory: str) -> None:
         if self._retention is not None and self._storage is not None:
@@ -208,17 +211,6 @@ def _number(directory: str) -> int:
     """Of a checkpoint's folder; 0 of others."""
     name = os.path.basename(directory)
     return int(name.removeprefix("chk-")) if name.startswith("chk-") and name[4:].isdigit() else 0
-
-
-def _number_of_job(storage: CheckpointStorage | None) -> Callable[[str], int]:
-    """Order of restore points: what the job started from comes before its own checkpoints."""
-
-    def number(directory: str) -> int:
-        if storage is not None and directory.startswith(storage.directory + os.sep):
-            return _number(directory)
-        return -1
-
-    return number
 
 
 def _check_matches(graph: JobGraph, manifest: Manifest, directory: str, *, ignores: bool) -> None:
