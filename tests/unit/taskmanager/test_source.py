@@ -143,6 +143,12 @@ def test_while_it_is_held_there_is_no_input():
     assert operator.has_input
 
 
+def read_from_snapshot(job, operator):
+    """What a job reads that goes on from here."""
+    (state,) = restored_of([operator], 1)
+    return read(Job(state=job.enumerator.snapshot()).operator(0, state))
+
+
 @pytest.mark.parametrize("drained", [True, False])
 def test_the_input_ends_where_it_is_told_to_and_the_rest_stays_in_the_snapshot(drained):
     """[T5] Stopping ends the input although splits remain."""
@@ -153,8 +159,7 @@ def test_the_input_ends_where_it_is_told_to_and_the_rest_stays_in_the_snapshot(d
     operator.end(drained=drained)
     assert operator.has_input
     assert operator.poll() is Poll.END
-    (state,) = restored_of([operator], 1)
-    assert rows + read(Job(state=job.enumerator.snapshot()).operator(0, state)) == list(range(END + 1))
+    assert rows + read_from_snapshot(job, operator) == list(range(END + 1))
 
 
 def test_a_split_that_comes_after_the_end_is_in_the_snapshot():
@@ -166,8 +171,7 @@ def test_a_split_that_comes_after_the_end_is_in_the_snapshot():
     operator.end(drained=True)
     operator.assign(job.enumerator.next_split(0), exhausted=False)
     assert operator.poll() is Poll.END
-    (state,) = restored_of([operator], 1)
-    assert read(Job(state=job.enumerator.snapshot()).operator(0, state)) == list(range(END + 1))
+    assert read_from_snapshot(job, operator) == list(range(END + 1))
 
 
 def test_a_waiting_reader_ends_when_it_is_told_to():
