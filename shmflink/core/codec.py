@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import io
 import os
 import pickle
-from collections.abc import Iterable, Iterator
-from types import FunctionType, MethodType
-from typing import Any
+from collections import ChainMap
+from collections.abc import Callable, Iterable, Iterator
+from types import CodeType, FunctionType, MethodType
+from typing import Any, ClassVar
 
 import cloudpickle
 
@@ -27,6 +29,33 @@ _SEARCH_DEPTH_MAX = 6
 _PICKLE_ERRORS = (pickle.PicklingError, TypeError, AttributeError, ValueError, RecursionError, ImportError)
 
 
+def _code_in_file(make: Callable[..., CodeType], arguments: tuple[Any, ...], filename: str) -> CodeType:
+    return make(*arguments).replace(co_filename=filename)
+
+
+def _reduce_code(code: CodeType) -> tuple[Any, ...]:
+    make, arguments = cloudpickle.CloudPickler.dispatch_table[CodeType](code)[:2]
+    return _code_in_file, (make, arguments, code.co_filename)
+
+
+class _ByValuePickler(cloudpickle.CloudPickler):  # type: ignore[misc]  # cloudpickle has no types
+    """cloudpickle, with the file name of each code object kept.
+
+    cloudpickle 3.1.3 and later write `<dynamic-code>` in its place, so that equal functions give equal bytes.
+    Tracebacks, breakpoints and coverage of user functions then lose their file.
+    """
+
+    dispatch_table: ClassVar[ChainMap[Any, Any]] = ChainMap(
+        {CodeType: _reduce_code}, cloudpickle.CloudPickler.dispatch_table
+    )
+
+
+def _dumps_by_value(obj: Any) -> bytes:
+    buffer = io.BytesIO()
+    _ByValuePickler(buffer, protocol=_PROTOCOL).dump(obj)
+    return buffer.getvalue()
+
+
 def dumps_function(obj: Any, what: str) -> bytes:
     """Pickles user code (a function, an operator, an enumerator); `what` names it in the error.
 
@@ -35,7 +64,7 @@ def dumps_function(obj: Any, what: str) -> bytes:
         found.
     """
     try:
-        return bytes(cloudpickle.dumps(obj, protocol=_PROTOCOL))
+        return _dumps_by_value(obj)
     except Exception as error:
         raise SerializationError(
             f"{what} cannot be sent to the workers: {_explain(obj) or error}. Create it in `open()` on the "
@@ -72,7 +101,7 @@ def dumps_value(value: Any) -> bytes:
     except _PICKLE_ERRORS:
         pass
     try:
-        return bytes(cloudpickle.dumps(value, protocol=_PROTOCOL))
+        return _dumps_by_value(value)
     except Exception as error:
         raise SerializationError(
             f"the record {_shorten(value)} cannot be sent to another process: {_explain(value) or error}. "
@@ -128,7 +157,7 @@ def _failing_part(objects: list[Any]) -> tuple[str, Any] | None:
 
 def _can_pickle(value: Any) -> bool:
     try:
-        cloudpickle.dumps(value, protocol=_PROTOCOL)
+        _dumps_by_value(value)
     except Exception:
         return False
     return True

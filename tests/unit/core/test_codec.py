@@ -33,6 +33,16 @@ def test_lambdas_closures_and_local_classes_travel() -> None:
     assert loads_trusted(dumps_function(Local().add, "the map function"))(1) == 6
 
 
+def test_functions_keep_file_and_line_however_deeply_nested() -> None:
+    def outer() -> Any:
+        return lambda: [lambda: 1 for _ in range(1)]
+
+    travelled = loads_trusted(dumps_function(outer, "the map function"))
+    for function in (travelled, travelled(), travelled()()[0]):
+        assert function.__code__.co_filename == __file__
+    assert travelled.__code__.co_firstlineno == outer.__code__.co_firstlineno
+
+
 def test_the_error_names_what_the_function_captures() -> None:
     """[U5]"""
     lock = threading.Lock()
