@@ -14,6 +14,7 @@ from shmflink.connectors.split_queue import SplitQueue, even_ranges
 from shmflink.connectors.split_reader import SplitCursor, SplitReader
 from shmflink.core.batch import Batch
 from shmflink.core.codec import dumps_function, loads_trusted
+from shmflink.core.coroutines import refuse_coroutines
 from shmflink.core.typeinfo import ColumnsTypeInfo, TypeInformation
 from shmflink.errors import ConfigurationError, UsageError
 from shmflink.operators.base import OperatorContext
@@ -52,6 +53,7 @@ class GeneratorSource(Source):
         rows_per_second: float | None = None,
     ) -> None:
         """`rows_per_second` limits all readers together."""
+        refuse_coroutines(function)
         declared = ColumnsTypeInfo(type_info) if isinstance(type_info, pa.Schema) else type_info
         self._type = declared if declared is not None else _type_of_nothing(function)
         if batch_rows is None:

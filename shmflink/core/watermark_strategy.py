@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from shmflink.core.coroutines import refuse_coroutines
 from shmflink.core.time_units import Duration
 
 __all__ = ["ColumnTimestamps", "TimestampAssigner", "WatermarkGenerator", "WatermarkOutput", "WatermarkStrategy"]
@@ -96,10 +97,12 @@ class WatermarkStrategy:
     @staticmethod
     def for_generator(generator: Callable[[], WatermarkGenerator]) -> WatermarkStrategy:
         """*shmflink only.* Watermarks of the user's own generator; `generator` makes one for each split or subtask."""
+        refuse_coroutines(generator)
         return WatermarkStrategy(None, generator=generator)
 
     def with_timestamp_assigner(self, timestamp_assigner: TimestampAssigner) -> WatermarkStrategy:
         """This strategy on the assigner's timestamps."""
+        refuse_coroutines(timestamp_assigner, "extract_timestamp")
         return replace(self, timestamp_assigner=timestamp_assigner)
 
     def with_timestamp_column(self, column: str) -> WatermarkStrategy:

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
+from shmflink.core.coroutines import refuse_coroutines
 from shmflink.core.row import Row
 from shmflink.datastream.functions import Function, KeySelector, MapFunction, Partitioner, RuntimeContext
 from shmflink.datastream.slot_sharing_group import SlotSharingGroup
@@ -144,6 +145,7 @@ class KeyAndValue(MapFunction):
 
 def partition_function(partitioner: Callable[[Any, int], int] | Partitioner) -> Callable[[Any, int], int]:
     """What travels with a CUSTOM edge: (key, number of partitions) -> index."""
+    refuse_coroutines(partitioner)
     if not isinstance(partitioner, Partitioner):
         return partitioner
     kind = type(partitioner)

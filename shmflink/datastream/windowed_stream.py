@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
+from shmflink.core.coroutines import refuse_coroutines
 from shmflink.core.typeinfo import RowTypeInfo, TypeInformation, Types
 from shmflink.datastream.functions import ReduceFunction
 from shmflink.datastream.output_tag import OutputTag
@@ -48,6 +49,7 @@ class _Windowed:
         """Made by `window()` and `window_all()`, not by users."""
         if not isinstance(window_assigner, WindowAssigner):
             raise TypeError(f"a window is given by a WindowAssigner, got {window_assigner!r}")
+        refuse_coroutines(window_assigner)
         check_timestamps(stream.get_transformation(), window_assigner)
         self._stream = stream
         self._settings = WindowSettings(window_assigner)
@@ -62,12 +64,14 @@ class _Windowed:
 
     def trigger(self, trigger: Trigger) -> Self:
         """Says when a window fires, instead of the assigner's own trigger."""
+        refuse_coroutines(trigger)
         _check_merging(self._settings.assigner, trigger)
         self._settings = replace(self._settings, trigger=trigger)
         return self
 
     def evictor(self, evictor: Evictor) -> Self:
         """*shmflink only.* (PyFlink has none.) Takes elements out of windows that fire."""
+        refuse_coroutines(evictor)
         self._settings = replace(self._settings, evictor=evictor)
         return self
 

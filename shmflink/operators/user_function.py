@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Final, NoReturn
 
 import shmflink
+from shmflink.core.coroutines import refuse_coroutines
 from shmflink.core.elements import Barrier
 from shmflink.errors import ShmflinkError, UserFunctionError
 from shmflink.operators.base import OperatorContext
@@ -37,9 +38,12 @@ class UserFunction:
     __slots__ = ("_context", "_is_open", "call", "function", "method")
 
     def __init__(self, function: Any, method: str) -> None:
-        """Raises TypeError when `function` is neither callable nor has `method`."""
+        """Raises TypeError when `function` is neither callable nor has `method`, UsageError when it is a coroutine
+        function.
+        """
         if not callable(getattr(function, method, None)) and not callable(function):
             raise TypeError(f"expected a callable or an object with a method {method}(), got {function!r}")
+        refuse_coroutines(function, method, "open", "close")
         self.function = function
         self.method = method
         self.call: Callable[..., Any] = _not_open

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from shmflink.core.coroutines import refuse_coroutines
 from shmflink.core.typeinfo import MapTypeInfo, TypeInformation, Types
 from shmflink.errors import UsageError
 from shmflink.state.ttl import StateTtlConfig
@@ -87,6 +88,7 @@ class ReducingStateDescriptor(StateDescriptor):
                 f"ReducingStateDescriptor('{name}'): reduce_function must be a ReduceFunction or a callable, "
                 f"got {reduce_function!r}"
             )
+        refuse_coroutines(reduce_function, "reduce")
         self._reduce_function = reduce_function
 
     def get_reduce_function(self) -> Any:
@@ -104,6 +106,7 @@ class AggregatingStateDescriptor(StateDescriptor):
             raise UsageError(
                 f"AggregatingStateDescriptor('{name}'): agg_function must be an AggregateFunction, got {agg_function!r}"
             )
+        refuse_coroutines(agg_function, "create_accumulator", "add", "get_result", "merge")
         self._agg_function = agg_function
 
     def get_agg_function(self) -> Any:

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, TypeAlias
 
+from shmflink.core.coroutines import refuse_coroutines
 from shmflink.core.elements import MIN_TIMESTAMP_MS
 from shmflink.core.time_units import Time
 from shmflink.core.type_parameters import TakesTypeParameters
@@ -227,6 +228,7 @@ class _FixedGap(_Sessions):
 
 class _DynamicGap(_Sessions):
     def __init__(self, session_window_time_gap_extractor: SessionWindowTimeGapExtractor) -> None:
+        refuse_coroutines(session_window_time_gap_extractor, "extract")
         self._extractor = session_window_time_gap_extractor
         self._extract: Callable[[Any], int] = getattr(self._extractor, "extract", self._extractor)  # type: ignore[arg-type]
 

@@ -1,0 +1,55 @@
+"""Coroutine functions given as functions of records: refused where they are given, as nobody would await them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from shmflink.errors import UsageError
+
+__all__ = ["refuse_coroutines"]
+
+
+def refuse_coroutines(function: Any, *methods: str) -> None:
+    """Passes callables and function objects whose methods are plain ones.
+
+    What shmflink calls of an object: the object itself, `methods`, and what its classes of shmflink define. Other
+    methods are the user's own and may be coroutines.
+
+    Raises:
+        UsageError: one of them is defined with `async def`.
+    """
+    plain = function
+    while isinstance(plain, partial):
+        plain = plain.func
+    if _is_coroutine(plain):
+        raise UsageError(_message(_named(plain)))
+    kind = type(plain)
+    for name in ("__call__", *methods, *_inherited(kind)):
+        if _is_coroutine(getattr(kind, name, None)):
+            raise UsageError(_message(f"{kind.__qualname__}.{name}()"))
+
+
+def _inherited(kind: type) -> Iterator[str]:
+    for base in kind.__mro__:
+        if base.__module__.startswith("shmflink."):
+            yield from (name for name in vars(base) if not name.startswith("_"))
+
+
+def _is_coroutine(function: Any) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+
+
+def _named(function: Any) -> str:
+    code = function.__code__
+    return f"{function.__qualname__}() ({code.co_filename}:{code.co_firstlineno})"
+
+
+def _message(name: str) -> str:
+    return (
+        f"{name} is defined with `async def`: it would return a coroutine that nobody awaits. Define it with `def` and "
+        "call blocking clients in it; or await many requests at once with map_batches() and a function that calls "
+        "asyncio.run() for each batch"
+    )
