@@ -26,7 +26,7 @@ _HELP = """Flink's model for one large Linux host: run stream and batch jobs wri
   shmflink run -s PATH job.py          start from a savepoint or a checkpoint
   shmflink info job.py                 draw the job's tasks without running it
 
-[bold]Running jobs[/bold] (JOB is an id, the beginning of one, or the job's name)
+[bold]Running jobs[/bold] (JOB is an id, the first 4 or more digits of one, or the job's name)
 
   shmflink list                        which jobs run, and their last checkpoints
   shmflink savepoint JOB DIR           write the job's state down; it goes on
@@ -109,7 +109,7 @@ ClaimMode = Annotated[
 ]
 Job = Annotated[
     str | None,
-    typer.Argument(metavar="JOB", help="Id of the job, the beginning of its id, or its name.", show_default=False),
+    typer.Argument(metavar="JOB", help="Id of the job, its first 4 or more digits, or its name.", show_default=False),
 ]
 SavepointType = Annotated[
     str, typer.Option("-type", "--type", metavar="canonical|native", help="Accepted for Flink's sake: both are one.")

@@ -101,7 +101,7 @@ def _performed(job: str | None, verb: Callable[[RunningJob], None]) -> int:
     """Finds the job and does it; what goes wrong is said on standard error."""
     try:
         found = survey(runtime_folders(os.environ, os.getuid()), SYSTEM_CLOCK)
-        if job is None:
+        if job is None or not job.strip():  # an empty text: of a script's variable that is not set
             sys.stderr.write(f"which job? Give its id or its name.\n{running_text(found.jobs)}\n")
             return USAGE
         verb(find_job(job, found.jobs))

@@ -19,6 +19,7 @@ __all__ = ["RunningJob", "Survey", "find_job", "request", "running_text", "surve
 _LIST_TIMEOUT_S: Final = 5.0  # a JobManager that does not answer for so long is stopped, or the machine swaps
 _WAIT_S: Final = 0.2  # how often the caller hears that we still wait
 _SHOWN_MAX: Final = 10
+_PREFIX_DIGITS_MIN: Final = 4  # of an id: fewer are a slip, or an empty variable of a script, more often than a choice
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +102,23 @@ def _receive(
 
 
 def find_job(text: str, jobs: Sequence[RunningJob]) -> RunningJob:
-    """The job that `text` means: its id, an unambiguous beginning of its id, or its name; jobs that are over only
-    where no other fits. UsageError, telling what there is, where it means none or several.
+    """The job that `text` means: its id, its name, or a beginning of its id, of four digits at least, that no other
+    job has; jobs that are over only where no other fits. UsageError, telling what there is, where it means none or
+    several.
     """
+    if not text.strip():
+        raise UsageError(f"the job is given as an empty text: give its id or its name.\n{running_text(jobs)}")
     for candidates in ([j for j in jobs if not j.overview.state.is_terminal], list(jobs)):
         found = _matching(text, candidates)
         if len(found) == 1:
             return found[0]
         if found:
             raise UsageError(f"'{text}' means {len(found)} jobs; give the id of one:\n{_listed(found)}")
+    if begun := [job for job in jobs if job.overview.job_id.hex.startswith(text.lower())]:
+        raise UsageError(
+            f"'{text}' is too short for the beginning of an id, which takes {_PREFIX_DIGITS_MIN} digits or more:\n"
+            f"{_listed(begun)}"
+        )
     running = [job for job in jobs if not job.overview.state.is_terminal]
     names = {str(job.overview.job_id): job for job in running} | {job.overview.name: job for job in running}
     near = difflib.get_close_matches(text, list(names), n=1)
@@ -127,7 +136,9 @@ def _matching(text: str, jobs: Sequence[RunningJob]) -> list[RunningJob]:
     digits = text.lower()
     exact = [job for job in jobs if job.overview.job_id.hex == digits]
     named = [job for job in jobs if job.overview.name == text]
-    return exact or named or [job for job in jobs if job.overview.job_id.hex.startswith(digits)]
+    if exact or named or len(digits) < _PREFIX_DIGITS_MIN:
+        return exact or named
+    return [job for job in jobs if job.overview.job_id.hex.startswith(digits)]
 
 
 def _listed(jobs: Sequence[RunningJob]) -> str:

@@ -2,6 +2,9 @@
 
 It translates requests into calls of a `JobControl` and its callbacks into answers. A request ends with exactly one
 answer, also when the job ends under it; one whose client goes away goes on without it.
+
+A client that waits for no answer is shown out after a while, and at once where others need its place: connections that
+nobody uses never lock the command line out.
 """
 
 from __future__ import annotations
@@ -40,6 +43,7 @@ __all__ = ["ControlSocket", "JobControl"]
 
 _LOG: Final = logging.getLogger(__name__)
 _CLIENTS_MAX: Final = 64
+_IDLE_S: Final = 30.0  # without a request: the command line sends one as soon as it is connected
 
 
 class JobControl(Protocol):
@@ -67,11 +71,25 @@ class JobControl(Protocol):
 
 
 @dataclass(slots=True, eq=False)
+class _Client:
+    """One connection. `waits_for`: requests without an answer so far; `idle`: shows it out when it runs off."""
+
+    connection: AsyncConnection
+    waits_for: int = 0
+    idle: asyncio.TimerHandle | None = None
+
+    def answer(self, message: object) -> None:
+        """The one answer to one request."""
+        self.waits_for -= 1
+        self.connection.send(message)
+
+
+@dataclass(slots=True, eq=False)
 class _Ending:
     """A request that is answered when its job is over; `path` of the savepoint that is to be there by then."""
 
     job_id: JobId
-    client: AsyncConnection
+    client: _Client
     needs_savepoint: bool
     path: str = ""
 
@@ -89,7 +107,7 @@ class ControlSocket:
         remove_dead(folders)
         self._listener, self.path = listen(folders, self._pid)
         self._inode = os.stat(self.path).st_ino
-        self._clients: set[AsyncConnection] = set()
+        self._clients: dict[_Client, None] = {}  # those who were heard of last come last
         self._endings: list[_Ending] = []
         self._listener.setblocking(False)
         loop.add_reader(self._listener.fileno(), self._accept)
@@ -100,33 +118,54 @@ class ControlSocket:
         except OSError as error:  # the client left again, or there are no more descriptors
             _LOG.info("control socket: %s", error)
             return
-        if len(self._clients) >= _CLIENTS_MAX:
+        if len(self._clients) >= _CLIENTS_MAX and not self._make_room():
             end.close()
             return
         self._serve(end)
 
+    def _make_room(self) -> bool:
+        """Drops who has been silent for longest and waits for nothing; False where all wait for answers."""
+        silent = next((client for client in self._clients if client.waits_for == 0), None)
+        if silent is not None:
+            self._drop(silent)
+        return silent is not None
+
     def _serve(self, end: socket.socket) -> None:
-        connections: list[AsyncConnection] = []
+        clients: list[_Client] = []
         try:
             connection = AsyncConnection(
                 end,
                 self._loop,
-                lambda received: self._asked(connections[0], received),
-                lambda _reason: self._clients.discard(connections[0]),
+                lambda received: self._asked(clients[0], received),
+                lambda _reason: self._forget(clients[0]),
             )
         except RpcError as error:
             _LOG.warning("control socket: %s", error)
             end.close()
             return
-        connections.append(connection)
-        self._clients.add(connection)
+        clients.append(_Client(connection))
+        self._heard_of(clients[0])
 
-    def _asked(self, client: AsyncConnection, received: Received) -> None:
+    def _heard_of(self, client: _Client) -> None:
+        """From now on it may be silent for a while, or for as long as it waits for an answer."""
+        self._forget(client)
+        self._clients[client] = None
+        client.idle = self._loop.call_later(_IDLE_S, self._drop_if_idle, client)
+
+    def _drop_if_idle(self, client: _Client) -> None:
+        if client.waits_for:
+            self._heard_of(client)
+        else:
+            self._drop(client)
+
+    def _asked(self, client: _Client, received: Received) -> None:
+        self._heard_of(client)
+        client.waits_for += 1
         for fd in received.fds:
             os.close(fd)
         message = received.message
         if isinstance(message, ListJobs):
-            client.send(JobList(self._pid, tuple(self._control.jobs())))
+            client.answer(JobList(self._pid, tuple(self._control.jobs())))
             return
         if not isinstance(message, TriggerSavepoint | StopJob | TakeCheckpoint | CancelRunningJob):
             _LOG.warning("control socket: a client said %s", type(message).__name__)
@@ -135,12 +174,12 @@ class ControlSocket:
         job = next((job for job in self._control.jobs() if job.job_id == message.job_id), None)
         refusal = _refusal(message, job)
         if refusal:
-            client.send(RequestFailed(message.job_id, "UsageError", refusal))
+            client.answer(RequestFailed(message.job_id, "UsageError", refusal))
         else:
             self._perform(client, message)
 
     def _perform(
-        self, client: AsyncConnection, message: TriggerSavepoint | StopJob | TakeCheckpoint | CancelRunningJob
+        self, client: _Client, message: TriggerSavepoint | StopJob | TakeCheckpoint | CancelRunningJob
     ) -> None:
         match message:
             case TriggerSavepoint(job_id, target):
@@ -154,23 +193,23 @@ class ControlSocket:
                     job_id, target, True, drains, lambda result: self._stop_savepoint_done(ending, result)
                 )
             case TakeCheckpoint(job_id):
-                self._control.checkpoint(job_id, lambda result: client.send(_answer(job_id, result)))
+                self._control.checkpoint(job_id, lambda result: client.answer(_answer(job_id, result)))
             case CancelRunningJob(job_id):
                 self._endings.append(_Ending(job_id, client, needs_savepoint=False))
                 self._control.cancel(job_id)
 
-    def _savepoint_done(self, client: AsyncConnection, job_id: JobId, result: str | Failure) -> None:
+    def _savepoint_done(self, client: _Client, job_id: JobId, result: str | Failure) -> None:
         if isinstance(result, Failure):
-            client.send(_answer(job_id, result))
+            client.answer(_answer(job_id, result))
         else:
-            client.send(SavepointCompleted(job_id, result, self._state_of(job_id)))
+            client.answer(SavepointCompleted(job_id, result, self._state_of(job_id)))
 
     def _stop_savepoint_done(self, ending: _Ending, result: str | Failure) -> None:
         if ending not in self._endings:
             return  # the job was over first; that was the answer
         if isinstance(result, Failure):
             self._endings.remove(ending)
-            ending.client.send(_answer(ending.job_id, result))
+            ending.client.answer(_answer(ending.job_id, result))
             return
         ending.path = result
         state = self._state_of(ending.job_id)
@@ -185,11 +224,16 @@ class ControlSocket:
         over = [ending for ending in self._endings if ending.job_id == job_id]
         self._endings = [ending for ending in self._endings if ending.job_id != job_id]
         for ending in over:
-            ending.client.send(_end_answer(ending, state, failure))
+            ending.client.answer(_end_answer(ending, state, failure))
 
-    def _drop(self, client: AsyncConnection) -> None:
-        self._clients.discard(client)
-        client.close()
+    def _drop(self, client: _Client) -> None:
+        self._forget(client)
+        client.connection.close()
+
+    def _forget(self, client: _Client) -> None:
+        self._clients.pop(client, None)
+        if client.idle is not None:
+            client.idle.cancel()
 
     def close(self) -> None:
         """Ends all connections and removes the socket. Idempotent."""

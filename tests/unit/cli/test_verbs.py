@@ -193,7 +193,7 @@ def test_cancel_with_a_savepoint_cancels_only_behind_it(run, peer):
 
 def test_checkpoint(run, peer):
     peer.answers[TakeCheckpoint] = CheckpointTaken(ID, 8, "/c/chk-8")
-    code, out, _ = run("checkpoint", "5f")
+    code, out, _ = run("checkpoint", "5f0c")
     assert code == 0
     assert f"Checkpoint(CONFIGURED) 8 for job {ID} completed." in out
 
@@ -218,4 +218,8 @@ def test_an_unknown_job_or_none_is_answered_with_those_that_run(run, peer, verb)
     code, _, error = run(verb)
     assert code == 2
     assert error == f"which job? Give its id or its name.\nRunning:\n  {ID}  RUNNING  counts\n"
+    assert run(verb, "") == (2, "", error), "a script's variable that is not set"
+    code, _, error = run(verb, "5f0")
+    assert code == 1
+    assert error.startswith("'5f0' is too short for the beginning of an id, which takes 4 digits or more:\n")
     assert peer.asked == []

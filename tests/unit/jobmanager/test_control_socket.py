@@ -21,7 +21,10 @@ from shmflink.rpc.control_messages import (
     CancelRunningJob,
     CheckpointTaken,
     JobCancelled,
+    JobList,
     JobOverview,
+    ListJobs,
+    RequestFailed,
     SavepointCompleted,
     StopJob,
     TakeCheckpoint,
@@ -209,23 +212,56 @@ def test_one_who_talks_nonsense_is_shown_out(served):
     assert len(served.survey().jobs) == 2
 
 
-def test_connections_beyond_the_limit_are_closed(served):
-    """[B12]"""
+def test_idle_connections_make_room_for_others_the_oldest_first(served):
+    """[B12] Nobody is locked out by those who say nothing."""
+    idle = [socket.socket(socket.AF_UNIX) for _ in range(70)]
 
-    def many() -> list[bytes]:
-        socks = [socket.socket(socket.AF_UNIX) for _ in range(70)]
-        for sock in socks:
+    def connect_all() -> list[bytes]:
+        for sock in idle:
             sock.connect(served.socket.path)
-        over = []
-        for sock in socks[64:]:
-            sock.settimeout(30)
-            over.append(sock.recv(1))
-        for sock in socks:
-            sock.close()
-        return over
+        return [sock.recv(1) for sock in idle[:6]]
 
-    assert served.do(many) == [b""] * 6
+    assert served.do(connect_all) == [b""] * 6
+    assert len(served.survey().jobs) == 2
+    for sock in idle:
+        sock.close()
+
+
+def test_one_who_waits_for_an_answer_keeps_its_place(served):
+    served.control.result = None
+    waiting = served.do(connect, served.socket.path)
+    served.do(waiting.send, StopJob(A))
+    served.survey()
+    idle = [socket.socket(socket.AF_UNIX) for _ in range(70)]
+    for sock in idle:
+        served.do(sock.connect, served.socket.path)
+    served.socket.job_ended(A, JobState.CANCELED, None)
+    assert isinstance(served.do(waiting.receive).message, RequestFailed)
+    for sock in (waiting, *idle):
+        sock.close()
+
+
+def test_connections_beyond_the_limit_are_closed_where_all_wait(served):
+    """[B12]"""
+    served.control.result = None
+    waiting = [served.do(connect, served.socket.path) for _ in range(64)]
+    for connection in waiting:
+        served.do(connection.send, StopJob(A))
+    served.do(waiting[-1].send, ListJobs())
+    assert isinstance(served.do(waiting[-1].receive).message, JobList)
+    one_more = served.do(connect, served.socket.path)
+    assert served.do(one_more.receive) is None
+    served.do(waiting.pop().close)
     assert len(served.survey().jobs) == 2, "and the limit counts those who are there now"
+    for connection in (*waiting, one_more):
+        connection.close()
+
+
+def test_an_idle_connection_is_closed_after_a_while(served, monkeypatch):
+    monkeypatch.setattr("shmflink.jobmanager.control_socket._IDLE_S", 0.01)
+    silent = served.do(connect, served.socket.path)
+    assert served.do(silent.receive) is None
+    silent.close()
 
 
 def test_the_socket_goes_with_the_jobmanager(served):
@@ -242,23 +278,37 @@ def found(*jobs: JobOverview) -> list[RunningJob]:
 
 def test_a_job_is_found_by_its_id_a_beginning_of_it_or_its_name():
     jobs = found(overview(A, "alpha"), overview(B, "beta"))
-    for text in ("a" * 32, "A" * 32, "aa", "alpha"):
+    for text in ("a" * 32, "A" * 32, "aaaa", "AAAAA", "alpha"):
         assert find_job(text, jobs).overview.job_id == A
 
 
 def test_a_running_job_goes_before_one_of_its_name_that_is_over():
     jobs = found(overview(A, "job", JobState.FAILED), overview(B, "job"))
     assert find_job("job", jobs).overview.job_id == B
-    assert find_job("aaa", jobs).overview.job_id == A
+    assert find_job("aaaa", jobs).overview.job_id == A
 
 
 def test_an_ambiguous_or_unknown_job_is_told_with_what_there_is():
-    jobs = found(overview(A, "counts"), overview(JobId("ab" * 16), "counts"))
-    with pytest.raises(UsageError, match=rf"'a' means 2 jobs; give the id of one:\n  {A}  RUNNING  counts"):
-        find_job("a", jobs)
+    jobs = found(overview(A, "counts"), overview(JobId("aaaab" + "c" * 27), "counts"))
+    with pytest.raises(UsageError, match=rf"'aaaa' means 2 jobs; give the id of one:\n  {A}  RUNNING  counts"):
+        find_job("aaaa", jobs)
     with pytest.raises(UsageError, match="'counts' means 2 jobs"):
         find_job("counts", jobs)
     with pytest.raises(UsageError, match=r"there is no job 'count'; did you mean 'counts'\?\nRunning:\n"):
         find_job("count", jobs)
     with pytest.raises(UsageError, match="No job of this user runs on this host"):
         find_job("count", [])
+
+
+@pytest.mark.parametrize("text", ["", " ", "\t\n"])
+def test_an_empty_text_means_no_job_also_where_there_is_but_one(text):
+    """What a script gives whose variable is not set."""
+    with pytest.raises(UsageError, match=rf"an empty text: give its id or its name\.\nRunning:\n  {A}"):
+        find_job(text, found(overview(A, "alpha")))
+
+
+@pytest.mark.parametrize("text", ["a", "aa", "AAA"])
+def test_fewer_than_four_digits_are_no_beginning_of_an_id(text):
+    with pytest.raises(UsageError, match=rf"'{text}' is too short .* takes 4 digits or more:\n  {A}"):
+        find_job(text, found(overview(A, "alpha")))
+    assert find_job(text, found(overview(A, "alpha"), overview(B, text))).overview.job_id == B, "but may be a name"
