@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import codecs
 import lzma
-import os
+import zipfile
+import zlib
 from abc import ABC, abstractmethod
 from typing import Any, BinaryIO, Final
 
 import pyarrow as pa
 
 from shmflink.connectors.file_system.file_systems import FileSystem
-from shmflink.connectors.file_system.splits import COMPRESSIONS
+from shmflink.connectors.file_system.globs import has_hidden_name
+from shmflink.connectors.file_system.splits import compression_of
 from shmflink.errors import ConfigurationError, DataFormatError
 
-__all__ = ["ByteStream", "LineCounter", "canonical_charset", "compression_of", "open_text"]
+__all__ = ["DECOMPRESSION_ERRORS", "ByteStream", "LineCounter", "canonical_charset", "decompressed", "open_text"]
+
+DECOMPRESSION_ERRORS: Final = (OSError, EOFError, ValueError, lzma.LZMAError, zipfile.BadZipFile, zlib.error)
+"""What reading of a file that `decompressed` made raises where the file is cut short or corrupt."""
 
 _PIECE_BYTES: Final = 256 << 10
 _UTF8: Final = ("utf-8", "ascii")
@@ -32,9 +37,33 @@ def canonical_charset(name: str) -> str:
         raise ConfigurationError(f"unknown charset `{name}`; for instance UTF-8, ISO-8859-1, UTF-16") from None
 
 
-def compression_of(path: str) -> str | None:
-    """The compression that a file's name tells."""
-    return COMPRESSIONS.get(os.path.splitext(path)[1])
+def decompressed(path: str, file: BinaryIO, compression: str) -> Any:
+    """The text of a compressed file, to read from front to back.
+
+    Raises:
+        DataFormatError: a zip archive that is corrupt, or that holds another number of files than one.
+    """
+    if compression == "xz":
+        return lzma.open(file)  # Arrow has no xz
+    if compression == "zip":
+        return _only_member(path, file)
+    return pa.CompressedInputStream(pa.PythonFile(file, mode="r"), compression)
+
+
+def _only_member(path: str, file: BinaryIO) -> Any:
+    """The one file of a zip archive; folders, and what an operating system adds under hidden names, do not count."""
+    try:
+        archive = zipfile.ZipFile(file)
+        names = [name for name in archive.namelist() if not name.endswith("/") and not has_hidden_name(name)]
+        if len(names) == 1:
+            return archive.open(names[0])
+    except (*DECOMPRESSION_ERRORS, NotImplementedError, RuntimeError) as error:
+        raise DataFormatError(f"{path}: not a readable zip archive: {error}") from error
+    held = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+    raise DataFormatError(
+        f"{path}: the zip archive holds {len(names)} files{f' ({held})' if names else ''}, and a reader takes one: "
+        f"extract them, or give each an archive of its own"
+    )
 
 
 class ByteStream(ABC):
@@ -61,10 +90,16 @@ def open_text(files: FileSystem, path: str, charset: str, start: int = 0) -> Byt
     if compression is None and charset in _UTF8:
         return _Plain(files.open(path), start)
     plain = _Plain(files.open(path), 0)
-    stream: ByteStream = plain if compression is None else _Decompressed(path, plain, compression)
-    if charset not in _UTF8:
-        stream = _Recoded(path, stream, charset)
-    _skip(stream, start)
+    stream: ByteStream = plain
+    try:
+        if compression is not None:
+            stream = _Decompressed(path, plain, compression)
+        if charset not in _UTF8:
+            stream = _Recoded(path, stream, charset)
+        _skip(stream, start)
+    except BaseException:
+        stream.close()
+        raise
     return stream
 
 
@@ -86,16 +121,12 @@ class _Decompressed(ByteStream):
         self._path = path
         self._source = source
         self._bytes_read = 0
-        self._file: Any
-        if compression == "xz":
-            self._file = lzma.open(source.file)  # noqa: SIM115  Arrow has no xz; closed below
-        else:
-            self._file = pa.CompressedInputStream(pa.PythonFile(source.file, mode="r"), compression)
+        self._file = decompressed(path, source.file, compression)
 
     def readinto(self, view: memoryview) -> int:
         try:
             data = self._file.read(min(len(view), _PIECE_BYTES))
-        except (OSError, EOFError, ValueError, lzma.LZMAError) as error:
+        except DECOMPRESSION_ERRORS as error:
             raise DataFormatError(
                 f"{self._path}: cannot be decompressed after byte {self._bytes_read} of its text, "
                 f"the file is cut short or corrupt: {error}"

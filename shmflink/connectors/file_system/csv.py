@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from shmflink._core import CsvParser
 from shmflink.connectors.base import Split
-from shmflink.connectors.file_system.byte_streams import LineCounter, canonical_charset, compression_of, open_text
+from shmflink.connectors.file_system.byte_streams import LineCounter, canonical_charset, open_text
 from shmflink.connectors.file_system.csv_dialect import FALSE_VALUES, TRUE_VALUES, CsvDialect, ValueRules
 from shmflink.connectors.file_system.csv_head import CsvHead, read_head
 from shmflink.connectors.file_system.csv_inference import infer_csv_types
@@ -25,7 +25,7 @@ from shmflink.connectors.file_system.formats import StreamFormat
 from shmflink.connectors.file_system.malformed import MALFORMED_TAG, MalformedRows, OnError, OnErrorPolicy
 from shmflink.connectors.file_system.record_cursor import RecordCursor, TextPart
 from shmflink.connectors.file_system.record_starts import csv_record_start
-from shmflink.connectors.file_system.splits import FileRange
+from shmflink.connectors.file_system.splits import FileRange, compression_of
 from shmflink.connectors.split_reader import SplitCursor
 from shmflink.core.typeinfo import RowTypeInfo
 from shmflink.errors import ConfigurationError, DataFormatError

@@ -111,6 +111,17 @@ class FileSystem:
             raise ResourceError(f"{path}: cannot be looked at: {_reason(error)}") from error
         return _info(info, path) if info.type == arrow_fs.FileType.File else None
 
+    def is_folder(self, path: str) -> bool:
+        """Whether there is a directory at a path."""
+        if self.is_local(path):
+            return os.path.isdir(path)
+        system, inner = self._locate(path)
+        try:
+            info = system.get_file_info([inner])[0]
+        except OSError as error:
+            raise ResourceError(f"{path}: cannot be looked at: {_reason(error)}") from error
+        return bool(info.type == arrow_fs.FileType.Directory)
+
     def walk(self, path: str) -> Iterator[FileInfo]:
         """All files under a directory, hidden ones too, in no particular order; none where it is no directory.
 

@@ -9,14 +9,13 @@ names, merging of schemas, small files, and filtering where a format cannot do i
 from __future__ import annotations
 
 import copy
-import os
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Self
 
 from shmflink.connectors.base import Split
 from shmflink.connectors.file_system.file_systems import FileSystem
 from shmflink.connectors.file_system.schemas import MergeRule
-from shmflink.connectors.file_system.splits import COMPRESSIONS
+from shmflink.connectors.file_system.splits import compression_of
 from shmflink.connectors.split_reader import SplitCursor
 
 if TYPE_CHECKING:
@@ -110,7 +109,7 @@ class FileFormat(ABC):
 
     def may_cut(self, path: str) -> bool:
         """Whether this file may be read in several ranges."""
-        return self.is_splittable and os.path.splitext(path)[1] not in COMPRESSIONS
+        return self.is_splittable and compression_of(path) is None
 
     @property
     def produced_type(self) -> Any:

@@ -15,14 +15,14 @@ import pyarrow as pa
 
 from shmflink._core import JsonParser
 from shmflink.connectors.base import Split
-from shmflink.connectors.file_system.byte_streams import LineCounter, canonical_charset, compression_of, open_text
+from shmflink.connectors.file_system.byte_streams import LineCounter, canonical_charset, open_text
 from shmflink.connectors.file_system.declared import DeclaredSchema, declared_schema, explain_column
 from shmflink.connectors.file_system.formats import StreamFormat
 from shmflink.connectors.file_system.json_inference import infer_json_schema
 from shmflink.connectors.file_system.malformed import MALFORMED_TAG, MalformedRows, OnError, OnErrorPolicy
 from shmflink.connectors.file_system.record_cursor import RecordCursor, TextPart
 from shmflink.connectors.file_system.record_starts import line_start
-from shmflink.connectors.file_system.splits import FileRange
+from shmflink.connectors.file_system.splits import FileRange, compression_of
 from shmflink.connectors.split_reader import SplitCursor
 from shmflink.core.typeinfo import RowTypeInfo
 from shmflink.errors import ConfigurationError

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from shmflink.connectors.file_system.file_systems import FileInfo, FileSystem
+from shmflink.connectors.file_system.globs import has_hidden_name, matcher, wildcard_at
 from shmflink.errors import JobGraphError
 
 __all__ = ["find_files", "is_in_progress", "natural_key", "require_files"]
@@ -19,8 +20,9 @@ _IN_PROGRESS: Final = (".tmp", ".inprogress", "._COPYING_")
 def find_files(files: FileSystem, paths: Sequence[str]) -> list[FileInfo]:
     """All visible files under the paths, each once, in the order of the paths, then by name in natural order.
 
-    Directories are walked recursively; names that begin with `.` or `_` are skipped in them, as Flink does, but not
-    where a path names such a file itself. `part-9` comes before `part-10`.
+    Directories are walked recursively. Names that begin with `.` or `_` are skipped in them and by wildcards (`globs`),
+    but not where a path names such a file itself. Characters of patterns are meant as they are in a path, or in the
+    first folders of one, that exists under this name. `part-9` comes before `part-10`.
 
     Raises:
         ResourceError: a directory cannot be listed.
@@ -75,11 +77,24 @@ def _find(files: FileSystem, path: str) -> list[FileInfo]:
     itself = files.stat(path)
     if itself is not None:
         return [itself]
-    if not glob.has_magic(path):
+    base = _fixed_part(files, path)
+    if base == len(path):
         return _in_order(_visible(files.walk(path), len(path)))
     if files.is_local(path):
-        return _in_order(_local_matches(files, path))
-    return _in_order(_matches(files, path))
+        return _in_order(_local_matches(files, path, base))
+    return _in_order(_matches(files, path, base))
+
+
+def _fixed_part(files: FileSystem, path: str) -> int:
+    """How many characters of the path are meant as they are: all before the first name that is a pattern."""
+    at = wildcard_at(path)
+    while at >= 0:
+        end = path.find("/", at)
+        end = len(path) if end < 0 else end
+        if not files.is_folder(path[:end]):
+            return path.rfind("/", 0, at) + 1
+        at = wildcard_at(path, end)
+    return len(path)
 
 
 def _in_order(found: Iterable[FileInfo]) -> list[FileInfo]:
@@ -98,13 +113,16 @@ def _in_order(found: Iterable[FileInfo]) -> list[FileInfo]:
 def _visible(found: Iterable[FileInfo], root: int) -> Iterator[FileInfo]:
     """Those without a hidden name below the first `root` characters of the path."""
     for info in found:
-        below = info.path[root:]
-        if "/." not in below and "/_" not in below and not below.startswith((".", "_")):
+        if not has_hidden_name(info.path[root:]):
             yield info
 
 
-def _local_matches(files: FileSystem, pattern: str) -> Iterator[FileInfo]:
-    for match in glob.iglob(pattern, recursive=True):
+def _local_matches(files: FileSystem, pattern: str, base: int) -> Iterator[FileInfo]:
+    wanted = matcher(pattern, base)
+    for match in glob.iglob(glob.escape(pattern[:base]) + pattern[base:], recursive=True):
+        known = wanted.fullmatch(match)
+        if known is None or has_hidden_name(known["below"] or ""):
+            continue  # a hidden name that Python's wildcards take
         if os.path.isdir(match):
             if not match.endswith(os.sep):  # `**` names every folder on its way, too
                 yield from _visible(files.walk(match), len(match))
@@ -112,48 +130,18 @@ def _local_matches(files: FileSystem, pattern: str) -> Iterator[FileInfo]:
             yield info
 
 
-def _matches(files: FileSystem, pattern: str) -> Iterator[FileInfo]:
+def _matches(files: FileSystem, pattern: str, base: int) -> Iterator[FileInfo]:
     """As the local glob, over a listing of all that is below the fixed part of the pattern."""
-    magic = next(index for index, character in enumerate(pattern) if character in "*?[")
-    base = pattern[: max(0, pattern.rfind("/", 0, magic))]
-    wanted = re.compile(_expression(pattern) + r"(?P<below>/.*)?")
-    for info in files.walk(base):
+    wanted = matcher(pattern, base)
+    for info in files.walk(pattern[: max(0, base - 1)]):
         match = wanted.fullmatch(info.path)
-        if match is None:
-            continue
-        below = match["below"] or ""
-        if "/." not in below and "/_" not in below:
+        if match is not None and not has_hidden_name(match["below"] or ""):
             yield info
 
 
-_GLOB_TOKEN: Final = re.compile(r"\*\*/|\*\*|\*|\?|\[!?\]?[^\]]*\]")
-
-
-def _expression(pattern: str) -> str:
-    """A regular expression for a glob. Wildcards do not match a name that begins with a dot."""
-    made, position = [], 0
-    for token in _GLOB_TOKEN.finditer(pattern):
-        made.append(re.escape(pattern[position : token.start()]))
-        position = token.end()
-        text = token.group()
-        at_start = token.start() == 0 or pattern[token.start() - 1] == "/"
-        visible = r"(?!\.)" if at_start else ""
-        if text == "**/":
-            made.append(r"(?:(?!\.)[^/]+/)*")
-        elif text == "**":
-            made.append(visible + r".*")
-        elif text == "*":
-            made.append(visible + r"[^/]*")
-        elif text == "?":
-            made.append(visible + r"[^/]")
-        else:
-            made.append(visible + ("[^" + text[2:] if text.startswith("[!") else text))
-    return "".join(made) + re.escape(pattern[position:])
-
-
 def _why_nothing(files: FileSystem, path: str) -> str:
-    if glob.has_magic(path):
-        return "no file matches the pattern"
+    if _fixed_part(files, path) < len(path):
+        return "no visible file matches the pattern (wildcards skip names with `.` or `_` in front)"
     if not files.is_local(path):
         return "no such file, or no visible file under it"
     if os.path.isdir(path):

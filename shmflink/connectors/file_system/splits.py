@@ -12,7 +12,7 @@ from shmflink.connectors.base import Split
 from shmflink.connectors.file_system.file_systems import FileInfo
 from shmflink.errors import ConfigurationError
 
-__all__ = ["COMPRESSIONS", "FileRange", "FileRanges", "cut_files", "local_path"]
+__all__ = ["COMPRESSIONS", "FileRange", "FileRanges", "compression_of", "cut_files", "local_path"]
 
 COMPRESSIONS: Final = {
     ".gz": "gzip",
@@ -22,8 +22,9 @@ COMPRESSIONS: Final = {
     ".zstd": "zstd",
     ".xz": "xz",
     ".lz4": "lz4",
+    ".zip": "zip",
 }
-"""How a file's name tells its compression. Such a file is one split."""
+"""How a file's name tells its compression, in upper or lower case. Such a file is one split."""
 
 _SPLIT_BYTES_MIN: Final = 1 << 20
 _SPLIT_BYTES_MAX: Final = 32 << 20
@@ -56,6 +57,11 @@ class FileRanges:
 
     ranges: tuple[FileRange, ...]
     rows: int = 0
+
+
+def compression_of(path: str) -> str | None:
+    """The compression that a file's name tells."""
+    return COMPRESSIONS.get(os.path.splitext(path)[1].lower())
 
 
 def local_path(path: str) -> str:

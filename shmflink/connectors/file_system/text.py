@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import lzma
-import os
 from dataclasses import replace
 from typing import Any, BinaryIO, Final
 
@@ -13,12 +11,18 @@ import pyarrow.compute as pc
 
 from shmflink._core import LineParser
 from shmflink.connectors.base import Poll, Split
-from shmflink.connectors.file_system.byte_streams import LineCounter, canonical_charset, compression_of, open_text
+from shmflink.connectors.file_system.byte_streams import (
+    DECOMPRESSION_ERRORS,
+    LineCounter,
+    canonical_charset,
+    decompressed,
+    open_text,
+)
 from shmflink.connectors.file_system.formats import StreamFormat
 from shmflink.connectors.file_system.malformed import MalformedRows, OnErrorPolicy
 from shmflink.connectors.file_system.record_cursor import RecordCursor, TextPart
 from shmflink.connectors.file_system.record_starts import line_start
-from shmflink.connectors.file_system.splits import COMPRESSIONS, FileRange
+from shmflink.connectors.file_system.splits import FileRange, compression_of
 from shmflink.connectors.scalar_rows import scalar_schema
 from shmflink.connectors.split_reader import SplitCursor
 from shmflink.core.batch import Batch
@@ -147,11 +151,16 @@ class StreamCursor(SplitCursor):
         self._path: str = split.payload.path
         self._skip: int = split.payload.position
         self._lines_read = 0
-        compression = COMPRESSIONS.get(os.path.splitext(self._path)[1])
+        compression = compression_of(self._path)
         self._source = _open(self._path)
         self._bytes_read = 0
-        self._compression = compression
-        self._file = self._decompress() if compression is not None else self._source
+        self._file: Any = self._source
+        if compression is not None:
+            try:
+                self._file = decompressed(self._path, self._source, compression)
+            except BaseException:
+                self._source.close()
+                raise
         self._decoder = codecs.getincrementaldecoder(charset)()
         self._carry = b""
         self._is_at_end = False
@@ -177,16 +186,11 @@ class StreamCursor(SplitCursor):
         self._file.close()
         self._source.close()
 
-    def _decompress(self) -> Any:
-        if self._compression == "xz":
-            return lzma.open(self._source)  # Arrow has no xz
-        return pa.CompressedInputStream(pa.PythonFile(self._source, mode="r"), self._compression)
-
     def _read(self) -> bytes:
         """The next piece of text, as UTF-8; sets `_is_at_end` with the last."""
         try:
             raw = bytes(self._file.read(max(CHUNK_BYTES, len(self._carry))))
-        except (OSError, EOFError, ValueError, lzma.LZMAError) as error:
+        except DECOMPRESSION_ERRORS as error:
             raise _unreadable(self._path, self._bytes_read, error) from error
         self._is_at_end = not raw
         pending = len(self._decoder.getstate()[0])

@@ -4,6 +4,7 @@ import bz2
 import datetime as dt
 import gzip
 import lzma
+import zipfile
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,35 @@ def test_other_charsets_and_compressions(driver: Any, tmp_path: Path) -> None:
         with pa.output_stream(str(path), compression={"zst": "zstd", "lz4": "lz4"}[suffix]) as stream:
             stream.write(text.encode())
         assert table(driver, FileSource.csv(str(path)), 2).to_pylist() == expected
+
+
+def test_the_case_of_a_suffix_says_nothing(driver: Any, tmp_path: Path) -> None:
+    path = written(tmp_path / "IN.CSV.GZ", gzip.compress(b"a\n" + b"1\n" * 2_000_000, 1))
+    source = FileSource.csv(str(path))
+    assert len(source.create_enumerator(4).snapshot()) == 1
+    assert table(driver, source, 4).num_rows == 2_000_000
+
+
+def zipped(path: Path, **members: str) -> str:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in members.items():
+            archive.writestr(name, text)
+    return str(path)
+
+
+def test_a_zip_archive_of_one_file(driver: Any, tmp_path: Path) -> None:
+    members = {"folder/": "", "folder/in.csv": "a\n1\n2\n", "__MACOSX/folder/._in.csv": "x"}
+    path = zipped(tmp_path / "in.zip", **members)
+    assert table(driver, FileSource.csv(path), 2).to_pylist() == [{"a": 1}, {"a": 2}]
+
+
+def test_a_zip_archive_of_several_files_or_none_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(DataFormatError, match=r"two\.zip: the zip archive holds 2 files \(a\.csv, b\.csv\).*extract"):
+        FileSource.csv(zipped(tmp_path / "two.zip", **{"a.csv": "a\n1\n", "b.csv": "a\n2\n"}))
+    with pytest.raises(DataFormatError, match=r"none\.zip: the zip archive holds 0 files, and"):
+        FileSource.csv(zipped(tmp_path / "none.zip"))
+    with pytest.raises(DataFormatError, match=r"no\.zip: not a readable zip archive"):
+        FileSource.csv(str(written(tmp_path / "no.zip", b"a,b\n")))
 
 
 def test_a_large_file_is_read_in_ranges_with_the_columns_wanted(driver: Any, tmp_path: Path) -> None:
