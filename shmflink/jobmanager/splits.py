@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from shmflink.connectors.base import Source, Split, SplitEnumerator
@@ -25,6 +27,14 @@ def failure_of(error: BaseException, operator: str = "") -> Failure:
     return Failure(type(error).__name__, str(error), traceback_text=text, operator=operator)
 
 
+@dataclass(frozen=True, slots=True)
+class _WithReturned:
+    """An enumerator's state while splits wait for a reader that had them before."""
+
+    state: Any
+    returned: tuple[Split, ...]
+
+
 class SplitServer:
     """Answers split requests of one attempt, and takes part in its checkpoints.
 
@@ -36,6 +46,7 @@ class SplitServer:
         self._enumerators = enumerators
         self._assignments = SplitAssignments()
         self._in_hand: dict[SubtaskId, int] = {}  # bytes or rows of the split that each reader has
+        self._returned: dict[SubtaskId, deque[Split]] = {}  # for a reader that began again: it had them before
 
     @staticmethod
     def of(graph: JobGraph, restored: Mapping[int, bytes] | Mapping[str, bytes] | None = None) -> SplitServer:
@@ -56,22 +67,27 @@ class SplitServer:
 
         Whatever the enumerator raises comes out.
         """
+        returned = self._returned.get(subtask)
+        if returned:
+            return self._assigned(epoch, subtask, returned.popleft())
         enumerator = self._enumerators[subtask.vertex]
-        before = enumerator.progress
         split = enumerator.next_split(subtask.subtask)
-        after = enumerator.progress
-        self._in_hand[subtask] = after[0] - before[0] if before is not None and after is not None else 0
         if split is not None:
-            self._assignments.add(subtask, split)
-            return AssignSplit(epoch, subtask, codec.dumps_value(split), exhausted=False)
+            return self._assigned(epoch, subtask, split)
+        self._in_hand.pop(subtask, None)
         return AssignSplit(epoch, subtask, b"", exhausted=True) if enumerator.is_exhausted else None
+
+    def _assigned(self, epoch: int, subtask: SubtaskId, split: Split) -> AssignSplit:
+        self._assignments.add(subtask, split)
+        self._in_hand[subtask] = split.size
+        return AssignSplit(epoch, subtask, codec.dumps_value(split), exhausted=False)
 
     def snapshot(self, checkpoint_id: int | None = None) -> dict[int, bytes]:
         """The state of each enumerator by its vertex, pickled; taken before the checkpoint is triggered.
 
         With `checkpoint_id`, splits are remembered for `reset`: from then on until `checkpoint_completed`.
         """
-        states = {vertex: codec.dumps_value(one.snapshot()) for vertex, one in self._enumerators.items()}
+        states = {vertex: codec.dumps_value(self._state(vertex)) for vertex in self._enumerators}
         if checkpoint_id is not None:
             self._assignments.checkpoint_begins(checkpoint_id)
         return states
@@ -85,13 +101,13 @@ class SplitServer:
     def reset(self, subtask: SubtaskId, checkpoint_id: int | None) -> None:
         """A reader begins again from a checkpoint (None: from nothing) while the source's others go on.
 
-        What it was handed out since is handed out again. Splits are remembered for this from the first checkpoint on,
-        or, before one, where `remember_assignments` was called at the start.
+        What it was handed out since is handed out again, to the same reader: event time of the others may be beyond
+        what is in it. Splits are remembered for this from the first checkpoint on, or, before one, where
+        `remember_assignments` was called at the start.
         """
         self._in_hand.pop(subtask, None)
         splits = self._assignments.take(subtask, checkpoint_id)
-        if splits:
-            self._enumerators[subtask.vertex].add_splits_back(splits)
+        self._returned.setdefault(subtask, deque()).extendleft(reversed(splits))
 
     def remember_assignments(self) -> None:
         """From the start on, for jobs with checkpoints whose regions fail over alone. Else nothing is kept, because
@@ -111,13 +127,23 @@ class SplitServer:
         """What is read of the sources that know their end. A split counts when its reader asks for the next one."""
         known = [(vertex, enumerator.progress) for vertex, enumerator in self._enumerators.items()]
         return tuple(
-            SourceProgress(vertex, progress[0] - self._in_hand_of(vertex), progress[1])
+            SourceProgress(vertex, progress[0] - self._unread_of(vertex), progress[1])
             for vertex, progress in known
             if progress is not None
         )
 
-    def _in_hand_of(self, vertex: int) -> int:
-        return sum(amount for subtask, amount in self._in_hand.items() if subtask.vertex == vertex)
+    def _unread_of(self, vertex: int) -> int:
+        """Bytes or rows that were handed out and are not read."""
+        in_hand = sum(amount for subtask, amount in self._in_hand.items() if subtask.vertex == vertex)
+        return in_hand + sum(split.size for split in self._returned_of(vertex))
+
+    def _returned_of(self, vertex: int) -> tuple[Split, ...]:
+        return tuple(s for subtask, splits in self._returned.items() if subtask.vertex == vertex for s in splits)
+
+    def _state(self, vertex: int) -> Any:
+        state = self._enumerators[vertex].snapshot()
+        returned = self._returned_of(vertex)
+        return _WithReturned(state, returned) if returned else state
 
 
 def _enumerator(vertex: JobVertex, states: Mapping[str, bytes]) -> SplitEnumerator:
@@ -127,4 +153,9 @@ def _enumerator(vertex: JobVertex, states: Mapping[str, bytes]) -> SplitEnumerat
         raise JobGraphError(f"source '{head.name}' unpickles to a {type(source).__name__}, not to a Source")
     create: Callable[[int, Any], SplitEnumerator] = source.create_enumerator
     state = states.get(head.operator_id, states.get(str(vertex.index)))
-    return create(vertex.parallelism, None if state is None else codec.loads_value(state))
+    loaded = None if state is None else codec.loads_value(state)
+    if not isinstance(loaded, _WithReturned):
+        return create(vertex.parallelism, loaded)
+    made = create(vertex.parallelism, loaded.state)
+    made.add_splits_back(loaded.returned)
+    return made

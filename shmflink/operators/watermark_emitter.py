@@ -132,11 +132,16 @@ class _BatchGenerator(Protocol):
 class _BoundedOutOfOrderness:
     """max timestamp - bound - 1; of timestamps up to `max_ahead_ms` beyond the clock, where that is given."""
 
-    def __init__(self, bound_ms: int, max_ahead_ms: int | None, clock: Clock) -> None:
+    def __init__(self, bound_ms: int, max_ahead_ms: int | None, clock: Clock, start_ms: int) -> None:
+        """`start_ms`: the watermark that it goes on from."""
         self._bound_ms = bound_ms
         self._max_ahead_ms = max_ahead_ms
         self._clock = clock
-        self._max_ms = MIN_TIMESTAMP_MS + bound_ms + 1
+        self._max_ms = start_ms + bound_ms + 1
+
+    @property
+    def watermark_ms(self) -> int:
+        return self._max_ms - self._bound_ms - 1
 
     def on_batch(self, batch: Batch) -> None:
         stamps = batch.timestamps
@@ -151,7 +156,7 @@ class _BoundedOutOfOrderness:
             self._max_ms = max(self._max_ms, latest_ms)
 
     def on_periodic_emit(self, output: WatermarkOutput) -> None:
-        output.emit_watermark(self._max_ms - self._bound_ms - 1)
+        output.emit_watermark(self.watermark_ms)
 
 
 class _NoWatermarks:
@@ -183,7 +188,10 @@ class _UserGenerator:
 class WatermarkEmitter(WatermarkOutput):
     """Watermarks and idleness of one stream; `drain` hands out what has to follow the batches so far.
 
-    With `restart` a new split begins: its watermark counts alone, and what was emitted never goes back.
+    A source's stream is read from splits, one after the other (Flink: WatermarkOutputMultiplexer). The watermark is the
+    minimum over the split that is read and all that wait to be read, each from where it was before (`begin`, `hold`).
+    The split that is read can be idle; one that waits cannot, because nobody has looked. What was emitted never goes
+    back.
     """
 
     def __init__(self, strategy: WatermarkStrategy, clock: Clock) -> None:
@@ -193,29 +201,58 @@ class WatermarkEmitter(WatermarkOutput):
         self._idle_timeout_ns = -1 if timeout is None else timeout.to_millis() * 1_000_000
         self._inactive_since_ns = -1
         self._had_activity = False
-        self._is_idle = False
+        self._is_idle = False  # what was said last
         self._emitted_ms = MIN_TIMESTAMP_MS
         self._out: list[Watermark | WatermarkStatus] = []
-        self._generator = _generator_of(strategy, clock)
+        self._split_ms = MIN_TIMESTAMP_MS  # of the split whose rows came last
+        self._silent_ms: int | None = None  # of the split that has begun, before its first row
+        self._split_is_idle = False
+        self._waiting_ms: int | None = None  # the least of the splits that wait; None where none does
+        self._generator = _generator_of(strategy, clock, MIN_TIMESTAMP_MS)
 
     @property
     def watermark_ms(self) -> int:
         """The last watermark emitted; MIN_TIMESTAMP_MS before the first."""
         return self._emitted_ms
 
+    @property
+    def split_watermark_ms(self) -> int:
+        """How far the split is that is read: what `begin` can be told to go on from here."""
+        if self._silent_ms is not None:
+            return self._silent_ms
+        generator = self._generator
+        known_ms = generator.watermark_ms if isinstance(generator, _BoundedOutOfOrderness) else MIN_TIMESTAMP_MS
+        return max(self._split_ms, known_ms)
+
     def restore(self, watermark_ms: int) -> None:
         """Goes on from a checkpoint: nothing up to its watermark is emitted again (the task says that one itself)."""
         self._emitted_ms = watermark_ms
 
-    def restart(self) -> None:
-        """A split begins."""
-        self._generator = _generator_of(self._strategy, self._clock)
+    def begin(self, watermark_ms: int) -> None:
+        """Another split is read from now on; its event time was here, MIN_TIMESTAMP_MS where that is not known."""
+        self._silent_ms = watermark_ms
+        self._split_is_idle = False
+        self._had_activity = True
+        self._advance()
+
+    def release(self) -> None:
+        """Nothing is read. A split that had no rows does not hold event time back any more."""
+        self._silent_ms = None
+
+    def hold(self, waiting_ms: int | None) -> None:
+        """The least watermark of the splits that wait to be read; None where none does."""
+        if waiting_ms != self._waiting_ms:
+            self._waiting_ms = waiting_ms
+            self._advance()
 
     def through(self, batch: Batch) -> Iterator[Batch | Watermark | WatermarkStatus]:
         """The batch with its timestamps, cut where a generator of the user's puts a watermark between two rows."""
         if not batch.num_rows:
             return
         self._had_activity = True
+        if self._silent_ms is not None:
+            self._split_ms, self._silent_ms = self._silent_ms, None
+            self._generator = _generator_of(self._strategy, self._clock, self._split_ms)
         if not isinstance(self._generator, _UserGenerator):
             self._generator.on_batch(batch)
             yield batch
@@ -233,36 +270,45 @@ class WatermarkEmitter(WatermarkOutput):
         """The interval is over. A source that is paused to let others catch up is not idle."""
         self._had_activity |= is_paused
         if self._check_idle():
-            if not self._is_idle:
-                self._is_idle = True
-                self._out.append(WatermarkStatus(idle=True))
+            self.mark_idle()
         else:
             self._generator.on_periodic_emit(self)
 
     def emit_watermark(self, timestamp_ms: int) -> None:
         """A generator says how far event time has come; what does not grow is dropped."""
-        if timestamp_ms <= self._emitted_ms or timestamp_ms == MIN_TIMESTAMP_MS:
+        if timestamp_ms <= self._split_ms:
             return
-        self._emitted_ms = timestamp_ms
-        self.mark_active()
-        self._out.append(Watermark(timestamp_ms))
+        self._split_ms = timestamp_ms
+        self._split_is_idle = False
+        self._advance()
 
     def mark_idle(self) -> None:
         """A generator of the user's says that nothing comes for now."""
-        if not self._is_idle:
-            self._is_idle = True
-            self._out.append(WatermarkStatus(idle=True))
+        self._split_is_idle = True
+        self._advance()
 
     def mark_active(self) -> None:
         """The stream takes part in event time again."""
-        if self._is_idle:
-            self._is_idle = False
-            self._out.append(WatermarkStatus(idle=False))
+        self._split_is_idle = False
+        self._advance()
 
     def drain(self) -> Iterator[Watermark | WatermarkStatus]:
         """What has to be emitted now, in order."""
         out, self._out = self._out, []
         return iter(out)
+
+    def _advance(self) -> None:
+        """Says what has changed of the minimum, and whether there is anything to take it of."""
+        split_ms = self._split_ms if self._silent_ms is None else self._silent_ms
+        taken = [] if self._split_is_idle else [split_ms]
+        if self._waiting_ms is not None:
+            taken.append(self._waiting_ms)
+        if self._is_idle is bool(taken):
+            self._is_idle = not taken
+            self._out.append(WatermarkStatus(idle=self._is_idle))
+        if taken and min(taken) > self._emitted_ms:
+            self._emitted_ms = min(taken)
+            self._out.append(Watermark(self._emitted_ms))
 
     def _check_idle(self) -> bool:
         if self._idle_timeout_ns < 0:
@@ -278,10 +324,10 @@ class WatermarkEmitter(WatermarkOutput):
         return now_ns - self._inactive_since_ns > self._idle_timeout_ns
 
 
-def _generator_of(strategy: WatermarkStrategy, clock: Clock) -> _BatchGenerator | _UserGenerator:
+def _generator_of(strategy: WatermarkStrategy, clock: Clock, start_ms: int) -> _BatchGenerator | _UserGenerator:
     if strategy.generator is not None:
         return _UserGenerator(strategy.generator())
     bound, ahead = strategy.max_out_of_orderness, strategy.max_ahead
     if bound is None:
         return _NoWatermarks()
-    return _BoundedOutOfOrderness(bound.to_millis(), None if ahead is None else ahead.to_millis(), clock)
+    return _BoundedOutOfOrderness(bound.to_millis(), None if ahead is None else ahead.to_millis(), clock, start_ms)

@@ -5,7 +5,9 @@ In this layer and not among `operators`, because operators must not know of conn
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from shmflink.connectors.base import Poll, Source, SourceReader, Split
@@ -19,12 +21,20 @@ from shmflink.operators.watermark_emitter import TimestampAssignment, WatermarkE
 from shmflink.state.operator_state import OperatorStatePart, Redistribution
 from shmflink.state.snapshots import OperatorSnapshot, RestoredState
 
-__all__ = ["SPLITS_STATE", "SourceOperator"]
+__all__ = ["SPLITS_STATE", "SourceOperator", "SplitProgress"]
 
 SPLITS_STATE: Final = "_splits"
 """Name of the operator state: splits with their positions, dealt out anew where the parallelism changes."""
 
 _SPLITS_TYPE: Final = "splits"
+
+
+@dataclass(frozen=True, slots=True)
+class SplitProgress:
+    """A split in a snapshot: from where on it is to be read, and how far event time was in what was read of it."""
+
+    split: Split
+    watermark_ms: int = MIN_TIMESTAMP_MS
 
 
 class SourceOperator(Operator):
@@ -35,6 +45,7 @@ class SourceOperator(Operator):
         self._strategy = watermark_strategy or WatermarkStrategy.no_watermarks()
         self._assignment = TimestampAssignment(self._strategy.timestamp_assigner)
         self._splits_begun = 0
+        self._waiting_ms: deque[int] = deque()  # event time in splits that the reader has and has not begun, in order
         self._limit_ms = MAX_WATERMARK.timestamp_ms
         self._reader: SourceReader | None = None
         self._request_split: Callable[[], None] = _no_splits
@@ -42,7 +53,7 @@ class SourceOperator(Operator):
         self._is_waiting = False
         self._is_held = False
         self._has_ended = False  # by `end`
-        self._left: list[Split] = []  # to read, when it ended
+        self._left: list[SplitProgress] = []  # to read, when it ended
         self._restored_ms = MIN_TIMESTAMP_MS
 
     def open(self, context: OperatorContext) -> None:
@@ -53,8 +64,9 @@ class SourceOperator(Operator):
         self._interval_ms = watermark_interval_ms(context)
         self._assignment.open(context)
         self._reader = self._source.create_reader(context)
-        for split in _splits_of(context.restored):
-            self._reader.add_split(split)
+        self._tells_of_splits = type(self._reader).splits_begun is not SourceReader.splits_begun
+        for progress in _splits_of(context.restored):
+            self._add(progress)
         if strategy.makes_watermarks and self._interval_ms > 0:
             self._time.schedule(self._time.now_ms() + self._interval_ms, self._on_interval)
 
@@ -83,7 +95,7 @@ class SourceOperator(Operator):
         `drained`: the job ends for good, as if this were all the input there is; else it goes on from a savepoint.
         """
         assert self._reader is not None, "end() before open()"
-        self._left = list(self._reader.snapshot())
+        self._left = self._progress(self._reader)
         self._has_ended = True
         self._is_held = False
         self._reader.stop(drained=drained)
@@ -97,7 +109,7 @@ class SourceOperator(Operator):
     def snapshot_state(self, barrier: Barrier) -> OperatorSnapshot:
         """Where the reader is in its splits. A request under way is none of it: after a restore it is made anew."""
         assert self._reader is not None, "snapshot_state() before open()"
-        splits = self._left if self._has_ended else list(self._reader.snapshot())
+        splits = self._left if self._has_ended else self._progress(self._reader)
         part = OperatorStatePart(Redistribution.SPLIT_DISTRIBUTE, splits, _SPLITS_TYPE)
         return OperatorSnapshot(operator_state={SPLITS_STATE: part})
 
@@ -117,9 +129,11 @@ class SourceOperator(Operator):
         self._is_request_pending = False
         self._is_waiting = False
         if split is not None and self._has_ended:
-            self._left.append(split)  # asked for before; a job that goes on from the savepoint has it to read
+            self._left.append(
+                SplitProgress(split)
+            )  # asked for before; a job that goes on from the savepoint has it to read
         elif split is not None:
-            self._reader.add_split(split)
+            self._add(SplitProgress(split))
         if exhausted:
             self._reader.no_more_splits()
 
@@ -129,7 +143,9 @@ class SourceOperator(Operator):
         if self._has_ended:
             return Poll.END
         answer = self._reader.poll()
+        self._follow(self._reader)
         if answer is Poll.NEED_SPLIT:
+            self._emitter.release()
             self._is_waiting = True
             if not self._is_request_pending:
                 self._is_request_pending = True
@@ -137,7 +153,7 @@ class SourceOperator(Operator):
             return Poll.WAIT
         if answer is Poll.WAIT:
             self._is_waiting = True
-        return self._timed(answer, self._reader.splits_begun) if isinstance(answer, Batch) else answer
+        return self._assignment.stamped(answer) if isinstance(answer, Batch) else answer
 
     def elements(self, batch: Batch) -> Iterator[Batch | Watermark | WatermarkStatus]:
         """The batch that `poll` gave, and the watermarks that come within it and right after it."""
@@ -146,12 +162,29 @@ class SourceOperator(Operator):
             self._emitter.on_periodic()
         yield from self._emitter.drain()
 
-    def _timed(self, batch: Batch, splits_begun: int) -> Batch:
-        """The batch with its timestamps; its split's watermark counts alone."""
-        if splits_begun != self._splits_begun:
-            self._splits_begun = splits_begun
-            self._emitter.restart()
-        return self._assignment.stamped(batch)
+    def _add(self, progress: SplitProgress) -> None:
+        """From now on the split counts for event time, read or not."""
+        assert self._reader is not None, "a split before open()"
+        self._reader.add_split(progress.split)
+        if self._tells_of_splits:
+            self._waiting_ms.append(progress.watermark_ms)
+            self._emitter.hold(min(self._waiting_ms))
+
+    def _follow(self, reader: SourceReader) -> None:
+        """The reader may have gone on to another split; those in between had nothing."""
+        if reader.splits_begun == self._splits_begun:
+            return
+        while self._splits_begun < reader.splits_begun:
+            self._splits_begun += 1
+            self._emitter.begin(self._waiting_ms.popleft() if self._waiting_ms else MIN_TIMESTAMP_MS)
+        self._emitter.hold(min(self._waiting_ms, default=None))
+
+    def _progress(self, reader: SourceReader) -> list[SplitProgress]:
+        """What is left of the reader's splits: the one that it reads, if any, and those that wait."""
+        splits = list(reader.snapshot())
+        in_hand = len(splits) - len(self._waiting_ms)
+        times_ms = [self._emitter.split_watermark_ms] * in_hand + list(self._waiting_ms)
+        return [SplitProgress(split, ms) for split, ms in zip(splits, times_ms, strict=self._tells_of_splits)]
 
     def _on_interval(self, at_ms: int) -> Iterator[Watermark | WatermarkStatus]:
         self._emitter.on_periodic(is_paused=self._emitter.watermark_ms > self._limit_ms)
@@ -168,9 +201,11 @@ class SourceOperator(Operator):
             self._reader = None
 
 
-def _splits_of(restored: RestoredState) -> list[Split]:
+def _splits_of(restored: RestoredState) -> Sequence[SplitProgress]:
+    """Checkpoints of earlier versions hold splits alone: how far event time was in them is not known."""
     part = restored.operator_state.get(SPLITS_STATE)
-    return [] if part is None else part.elements
+    elements = [] if part is None else part.elements
+    return [one if isinstance(one, SplitProgress) else SplitProgress(one) for one in elements]
 
 
 def _no_splits() -> None:

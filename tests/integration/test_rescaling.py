@@ -13,7 +13,7 @@ from shmflink.checkpoint.reading import load_manifest, verify_checkpoint
 from shmflink.state_processor import SavepointReader
 
 WATCHDOG_SECONDS = 120
-LAST, KEYS = 200_000, 97
+LAST, KEYS = 240_000, 97
 
 JOB = '''
 import sys, time
@@ -124,3 +124,85 @@ def test_another_maximum_parallelism_is_refused(job: Path, checkpoint: Path) -> 
     refused = run(job, "-p", "2", "-s", str(checkpoint), "-D", "pipeline.max-parallelism=64")
     assert refused.returncode == 1
     assert "set_max_parallelism(128)" in refused.stderr, refused.stderr
+
+
+IN_TIME = '''
+import sys, time
+
+from shmflink.common import Types, WatermarkStrategy
+from shmflink.datastream import KeyedProcessFunction, StreamExecutionEnvironment
+from shmflink.datastream.connectors.number_seq import NumberSequenceSource
+from shmflink.datastream.state import ValueStateDescriptor
+
+LAST, KEYS = map(int, sys.argv[1:3])
+FAILS = "fails" in sys.argv
+
+
+class Time:
+    """Each of three readers has a third of the numbers, and the same times in it."""
+
+    def extract_timestamp(self, value, record_timestamp):
+        if value % 1000 == 0:
+            time.sleep(0.01)
+        return value % (LAST // 3)
+
+
+class Count(KeyedProcessFunction):
+    """Rows, and those of them that were late."""
+
+    def open(self, ctx):
+        self.count = ctx.get_state(ValueStateDescriptor("count", Types.TUPLE([Types.LONG(), Types.LONG()])))
+        self.is_saved = False
+
+    def notify_checkpoint_complete(self, checkpoint_id):
+        self.is_saved = True
+
+    def process_element(self, value, ctx):
+        if FAILS and self.is_saved:
+            raise ValueError("planned")
+        if self.count.value() is None:
+            ctx.timer_service().register_event_time_timer(2**60)
+        rows, late = self.count.value() or (0, 0)
+        self.count.update((rows + 1, late + (ctx.timestamp() <= ctx.timer_service().current_watermark())))
+
+    def on_timer(self, timestamp, ctx):
+        yield self.count.value()
+
+
+env = StreamExecutionEnvironment.get_execution_environment()
+strategy = WatermarkStrategy.for_monotonous_timestamps().with_timestamp_assigner(Time())
+numbers = env.from_source(NumberSequenceSource(0, LAST - 1), strategy, "numbers", Types.LONG()).uid("numbers")
+keyed = numbers.key_by(lambda value: value % KEYS, Types.LONG())
+keyed.process(Count(), Types.TUPLE([Types.LONG(), Types.LONG()])).uid("count").print()
+env.execute("in time")
+'''
+
+
+def newest_checkpoint(folder: Path) -> Path:
+    found = sorted(folder.glob("*/chk-*/_metadata"), key=lambda path: path.stat().st_mtime_ns)
+    return found[-1].parent
+
+
+def test_no_row_is_late_where_fewer_readers_go_on(tmp_path: Path) -> None:
+    """[T6][C21] Three subtasks, then two, then one: splits that wait to be read hold event time back."""
+    job = tmp_path / "in_time.py"
+    job.write_text(IN_TIME)
+    options = {
+        "execution.checkpointing.dir": str(tmp_path / "checkpoints"),
+        "execution.checkpointing.interval": "100ms",
+        "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
+        "restart-strategy.type": "none",
+        "pipeline.auto-watermark-interval": "10ms",
+    }
+    settings = [word for key, value in options.items() for word in ("-D", f"{key}={value}")]
+    start: list[str] = []
+    for parallelism in ("3", "2"):
+        failed = run(job, "-p", parallelism, *settings, *start, arguments=("fails",))
+        assert failed.returncode == 1, failed.stderr
+        assert "planned" in failed.stderr
+        start = ["-s", str(newest_checkpoint(tmp_path / "checkpoints"))]
+    done = run(job, "-p", "1", *settings, *start)
+    assert done.returncode == 0, done.stderr
+    counts = [tuple(map(int, pair)) for pair in re.findall(r"^(?:\d+> )?\((\d+),(\d+)\)$", done.stdout, re.MULTILINE)]
+    assert len(counts) == KEYS
+    assert [sum(column) for column in zip(*counts, strict=True)] == [LAST, 0]

@@ -7,19 +7,21 @@ from typing import Any
 import pytest
 
 from shmflink.common import Duration, WatermarkStrategy
-from shmflink.connectors.base import Poll
+from shmflink.connectors.base import Poll, Split
 from shmflink.connectors.number_sequence import BATCH_ROWS, NumberSequenceSource
+from shmflink.connectors.split_queue import SplitQueue
 from shmflink.core.batch import Batch
 from shmflink.core.elements import Barrier, Watermark, WatermarkStatus
 from shmflink.core.watermark_strategy import TimestampAssigner
 from shmflink.operators.base import OperatorContext
 from shmflink.operators.processing_time import ProcessingTimeQueue
-from shmflink.state.operator_state import redistributed
+from shmflink.state.operator_state import OperatorStatePart, Redistribution, redistributed
 from shmflink.state.snapshots import RestoredState
 from shmflink.taskmanager.source import SPLITS_STATE, SourceOperator
 from shmflink.testing import ManualClock
 
 END = 5 * BATCH_ROWS - 1
+SPLIT_DISTRIBUTE = Redistribution.SPLIT_DISTRIBUTE
 
 
 class Itself(TimestampAssigner):
@@ -234,3 +236,33 @@ def test_a_reader_that_never_had_a_split_turns_idle():
         while job.timers.is_due:
             statuses += job.timers.take()[1]
     assert statuses == [WatermarkStatus(idle=True)]
+
+
+def test_a_waiting_split_does_not_let_the_reader_turn_idle():
+    """[T3, T6] The other split waits because nobody has read it yet, not because nothing comes."""
+    job = Job(2)
+    job.idle_ms = 500
+    job.is_slow = True
+    operator = job.operator()
+    for _ in range(2):
+        operator.assign(job.enumerator.next_split(0), exhausted=False)
+    read(operator, 1)
+    statuses = []
+    for _ in range(20):
+        job.clock.advance_ms(100)
+        while job.timers.is_due:
+            statuses += job.timers.take()[1]
+    assert statuses == []
+
+
+def test_splits_of_a_checkpoint_that_does_not_tell_event_time_hold_it_back():
+    """A checkpoint of an earlier version: the splits alone."""
+    job = Job()
+    splits = [Split("0", (10, 20)), Split("1", (5, 8))]
+    restored = RestoredState(1, operator_state={SPLITS_STATE: OperatorStatePart(SPLIT_DISTRIBUTE, splits, "splits")})
+    operator = job.operator(0, restored)
+    job.enumerator = SplitQueue(())
+    marks = []
+    while isinstance(answer := operator.poll(), Batch):
+        marks += [one.timestamp_ms for one in operator.elements(answer) if isinstance(one, Watermark)]
+    assert marks == [6]
