@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from shmflink.core.batch import Batch
+from shmflink.core.changelog import Changelog
 from shmflink.operators.base import OperatorContext, SideOutput
 
 if TYPE_CHECKING:
@@ -285,6 +286,14 @@ class Sink(ABC):
 
         Called in a thread that may block.
         """
+
+    def takes_updates(self, changelog: Changelog) -> bool:
+        """Whether updates may come in, rows that replace earlier ones, in jobs that are not BATCH.
+
+        Where not, the sink gets final rows alone, at the end of a bounded input; with an unbounded one the job is
+        refused. A sink that takes updates by `changelog.key` gets those of one key through one subtask.
+        """
+        return True
 
     def delivery_guarantee(self, configuration: Mapping[str, str]) -> DeliveryGuarantee:
         """What holds for this sink's records in a job with this configuration, when its sources can go back."""

@@ -36,6 +36,7 @@ from shmflink.config.checkpoint_options import CHECKPOINT_INTERVAL
 from shmflink.connectors.base import Committer, DeliveryGuarantee, Sink, SinkWriter
 from shmflink.connectors.outbox import Outbox
 from shmflink.core.batch import Batch
+from shmflink.core.changelog import Changelog
 from shmflink.errors import InternalError, PeerError
 from shmflink.operators.base import OperatorContext
 
@@ -211,8 +212,14 @@ class _HeldBatches:
 class CollectSink(Sink):
     """Sends every batch to the CollectServer at `address`."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, *, is_table: bool = False) -> None:
+        """`is_table`: the rows are one, as `to_arrow()` gives it, instead of records as they come."""
         self._address = address
+        self._is_table = is_table
+
+    def takes_updates(self, changelog: Changelog) -> bool:
+        """Records, and those of functions of records, as in Flink. An endless input has no final rows: there any."""
+        return changelog.of_records and not self._is_table
 
     def create_writer(self, context: OperatorContext) -> SinkWriter:
         return _CollectWriter(self._address, context, waits=_has_checkpoints(context.configuration))

@@ -12,6 +12,7 @@ from shmflink.core.typeinfo import ColumnsTypeInfo, TypeInformation, schema_of
 from shmflink.datastream.columns import described, named_expressions
 from shmflink.errors import TypeMismatchError
 from shmflink.expressions import Expression, bind, col, split_aggregates
+from shmflink.expressions.node import place_of_caller
 from shmflink.graph.job_graph import ShipStrategy
 from shmflink.graph.transformations import (
     OperatorTransformation,
@@ -55,7 +56,7 @@ class AggregatingStream:
     def aggregate(self, *aggregates: Expression, **named: Expression) -> DataStream:
         """*shmflink only.* One row over all rows of the stream, e.g. `ds.aggregate(n=count(), top=col("price").max)`.
 
-        BATCH: one row at the end, also where nothing came. STREAMING: the new row after each batch.
+        BATCH: one row at the end, also where nothing came. STREAMING: the new row after each batch, an update.
         """
         pairs = named_expressions("aggregate", aggregates, named, aggregates=True)
         return _grouped(self, self._columns_type("aggregate"), (), pairs)  # type: ignore[arg-type]  # a DataStream
@@ -81,7 +82,8 @@ class KeyedAggregates:
     def aggregate(self, *aggregates: Expression, **named: Expression) -> DataStream:
         """*shmflink only.* One row for each key: the key columns, then `name=expression over aggregates`.
 
-        BATCH: at the end. STREAMING: after each batch the new rows of the keys that it changed. Nulls are keys.
+        BATCH: at the end. STREAMING: after each batch the new rows of the keys that it changed: updates. `print()` and
+        functions of records see each of them; `final()` and `updates()` say what others are to see. Nulls are keys.
 
         >>> ds.key_by("user").aggregate(n=count(), mean=col("price").sum / col("price").count)
         """
@@ -176,7 +178,8 @@ def operator_on(
     program: Program, name: str, t: Transformation, operator: Operator, made: pa.Schema
 ) -> OperatorTransformation:
     """`operator` behind `t`; it makes columns of the schema `made`."""
-    return OperatorTransformation(program.next_id(), name, (t,), ColumnsTypeInfo(made), operator=operator)
+    place = place_of_caller()
+    return OperatorTransformation(program.next_id(), name, (t,), ColumnsTypeInfo(made), operator=operator, place=place)
 
 
 def check_keys(keys: NamedKeys, named: Mapping[str, Expression], schema: pa.Schema) -> None:

@@ -33,8 +33,10 @@ from shmflink.datastream.processing import KeyedProcessing, Processing, broadcas
 from shmflink.datastream.recording import KeyAndValue, RecordedOperator, partition_function
 from shmflink.datastream.results import ResultMethods
 from shmflink.datastream.slot_sharing_group import SlotSharingGroup
+from shmflink.datastream.updating import UpdatingMethods
 from shmflink.errors import JobGraphError, TypeMismatchError, UsageError
 from shmflink.expressions import Expression
+from shmflink.expressions.node import place_of_caller
 from shmflink.graph.job_graph import ShipStrategy
 from shmflink.graph.transformations import (
     OperatorTransformation,
@@ -63,7 +65,7 @@ if TYPE_CHECKING:
 __all__ = ["CloseableIterator", "DataStream", "DataStreamSink", "KeyedStream"]
 
 
-class DataStream(ColumnMethods, AggregatingStream, Processing, ResultMethods, SaysWhatIsMissing):
+class DataStream(ColumnMethods, AggregatingStream, Processing, ResultMethods, UpdatingMethods, SaysWhatIsMissing):
     """A stream of elements of one type."""
 
     MISSING: ClassVar[Mapping[str, str]] = {
@@ -295,6 +297,8 @@ class DataStream(ColumnMethods, AggregatingStream, Processing, ResultMethods, Sa
     def print(self, sink_identifier: str | None = None) -> DataStreamSink:
         """Writes every element as a line to standard output.
 
+        Updates are shown as they come, each as a line.
+
         With parallelism above 1 each line begins with the subtask's number, 1-based: `2> `; with an
         identifier `identifier:2> `.
         """
@@ -303,7 +307,11 @@ class DataStream(ColumnMethods, AggregatingStream, Processing, ResultMethods, Sa
     def execute_and_collect(
         self, job_execution_name: str | None = None, limit: int | None = None
     ) -> CloseableIterator | list[Any]:
-        """Runs the job and hands out the elements: an iterator to close, or a list of the first `limit`."""
+        """Runs the job and hands out the elements: an iterator to close, or a list of the first `limit`.
+
+        Running results of `reduce()`, `sum()`, ... are elements, as in PyFlink; of `aggregate()` over columns the final
+        rows of a bounded input are.
+        """
         if limit is not None and limit <= 0:
             raise UsageError(f"execute_and_collect(): limit must be greater than 0, got {limit}")
         iterator = self._environment.collect(self, job_execution_name)
@@ -341,6 +349,7 @@ class DataStream(ColumnMethods, AggregatingStream, Processing, ResultMethods, Sa
             output_type,
             self._environment.get_parallelism(),
             operator=operator,
+            place=place_of_caller(),
         )
         program.record(transformation)
         return DataStream(self._environment, transformation)
@@ -361,6 +370,7 @@ class DataStream(ColumnMethods, AggregatingStream, Processing, ResultMethods, Sa
             sink.fixed_parallelism or self._environment.get_parallelism(),
             is_parallelism_fixed=sink.fixed_parallelism is not None,
             sink=sink,
+            place=place_of_caller(),
         )
         program.record(transformation)
         return DataStreamSink(transformation, self._environment)
@@ -399,7 +409,10 @@ class KeyedStream(KeyedAggregates, KeyedProcessing, DataStream):
         return self._with_state("Filter", func, self._value_type()) or super().filter(func)
 
     def reduce(self, func: Callable[[Any, Any], Any] | ReduceFunction) -> DataStream:
-        """Reduces the elements of each key: every update in STREAMING mode, the last one in BATCH mode."""
+        """Reduces the elements of each key: every update in STREAMING mode, the last one in BATCH mode.
+
+        To functions of records and to sinks every update is a record, as in Flink; `final()` keeps the last one alone.
+        """
         _check(func, ReduceFunction, "The input must be a ReduceFunction or a callable function")
         return self._apply("Reduce", ReduceOperator(func, self._value_type()), self._value_type())
 

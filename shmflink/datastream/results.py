@@ -22,7 +22,12 @@ __all__ = ["ResultMethods", "plain_batches", "require"]
 
 
 class ResultMethods:
-    """Part of `DataStream`."""
+    """Part of `DataStream`.
+
+    Of updates (`aggregate()`, `reduce()`, ... in STREAMING mode) these hand out the final rows, each once, when a
+    bounded input has ended; of an unbounded input every update as it comes. `updates()` in front of them gives every
+    update of a bounded input, too.
+    """
 
     if TYPE_CHECKING:
         _environment: StreamExecutionEnvironment

@@ -264,21 +264,23 @@ class StreamExecutionEnvironment(ReadMethods, CheckpointMethods, SaysWhatIsMissi
 
     def collect(self, stream: DataStream, job_name: str | None) -> CloseableIterator:
         """*shmflink only.* Runs all that was recorded; the iterator hands out the elements of `stream`."""
-        server, client = self._collecting(stream, job_name)
+        server, client = self._collecting(stream, job_name, is_table=False)
         rows = (row for batch in _batches(server, client) for row in batch.rows())
         return CloseableIterator(rows, lambda: _stop_collecting(server, client))
 
     def collect_batches(self, stream: DataStream, job_name: str | None) -> CloseableIterator:
         """*shmflink only.* As `collect`; the iterator hands out record batches."""
         declared = stream.get_transformation().output_type
-        server, client = self._collecting(stream, job_name)
+        server, client = self._collecting(stream, job_name, is_table=True)
         batches = plain_batches((batch.columns() for batch in _batches(server, client)), declared)
         return CloseableIterator(batches, lambda: _stop_collecting(server, client))
 
-    def _collecting(self, stream: DataStream, job_name: str | None) -> tuple[CollectServer, JobClient]:
+    def _collecting(
+        self, stream: DataStream, job_name: str | None, *, is_table: bool
+    ) -> tuple[CollectServer, JobClient]:
         server = CollectServer()
         try:
-            stream.collect_into(CollectSink(server.address))
+            stream.collect_into(CollectSink(server.address, is_table=is_table))
             return server, self._submit(job_name)
         except BaseException:
             server.close()

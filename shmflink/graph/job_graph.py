@@ -55,6 +55,7 @@ class ChainedOperator:
     input_tag: str | None = None
     watermarks: bytes = b""  # of sources: the pickled WatermarkStrategy; empty where there is none
     alignment: tuple[str, int, int] | None = None  # of sources: group, greatest drift and update interval in ms
+    changelog: str = ""  # what its rows are where they are not insert-only, in words: `updates by user`
     delivery: str = ""  # of sources and sinks: what holds there after a restart: exactly-once, at-least-once, ...
 
 

@@ -134,6 +134,7 @@ class _Chain:
                 input_tag=link.input.output_tag if link.input is not None and position else None,
                 watermarks=_watermarks(link.nodes[0], dumps),
                 alignment=_alignment(link.nodes[0]),
+                changelog=link.nodes[-1].changelog,
                 delivery=_delivery(link.nodes[0], configuration),
             )
             for position, link in enumerate(self.links)

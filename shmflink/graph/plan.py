@@ -106,9 +106,11 @@ def _detail_rows(graph: JobGraph, vertex: JobVertex, indent: str) -> Iterator[tu
     """What operators do, where they say it: the columns that a source reads, the condition of a filter."""
     bar = "│" if any(edge.source == vertex.index for edge in graph.edges) else " "
     for operator in vertex.operators:
-        if operator.description != operator.name:
-            for text in operator.description.split(" -> "):
-                yield f"{indent}{bar}    · {text}", ""
+        texts = operator.description.split(" -> ") if operator.description != operator.name else []
+        if operator.changelog:
+            texts[-1:] = [f"{texts[-1] if texts else operator.name} ⇒ {operator.changelog}"]
+        for text in texts:
+            yield f"{indent}{bar}    · {text}", ""
 
 
 def _label(vertex: JobVertex, edge: JobEdge) -> str:
@@ -118,6 +120,8 @@ def _label(vertex: JobVertex, edge: JobEdge) -> str:
     details = [origin.name] if branches or origin.children else []
     if edge.output_tag is not None:
         details.append(f"side output '{edge.output_tag}'")
+    elif origin.changelog:
+        details.append(origin.changelog)
     return f"{edge.strategy} ({', '.join(details)})" if details else str(edge.strategy)
 
 

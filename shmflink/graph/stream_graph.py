@@ -9,13 +9,14 @@ StreamGraphGenerator, StreamGraph.
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from shmflink.connectors.base import Boundedness
 from shmflink.core.watermark_strategy import WatermarkStrategy
 from shmflink.errors import JobGraphError
+from shmflink.graph.changelog import resolve_changelogs
 from shmflink.graph.job_graph import NodeKind, ShipStrategy
 from shmflink.graph.pushdown import push_down
 from shmflink.graph.transformations import (
@@ -101,6 +102,7 @@ class StreamNode:
     buffer_timeout_ms: int
     in_edges: tuple[StreamEdge, ...]
     watermark_strategy: WatermarkStrategy | None = None  # of sources
+    changelog: str = ""  # what its rows are where they are not insert-only, in words
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +143,15 @@ def build_stream_graph(sinks: Sequence[Transformation], name: str, options: Stre
     """Stream graph of everything that was recorded.
 
     Raises JobGraphError for a forward edge between different parallelisms, parallelism above max parallelism,
-    an unbounded source in BATCH mode, a fixed parallelism that was overridden.
+    an unbounded source in BATCH mode, a fixed parallelism that was overridden, updates where rows must stand.
     """
     order = ancestors_first(sinks)
     is_batch = _is_batch(order, options.runtime_mode)
+    resolved, changelogs = resolve_changelogs(sinks, is_batch=is_batch)
     if options.is_pushdown_enabled:
-        order = ancestors_first(push_down(sinks, is_batch=is_batch))
-    builder = _Builder(options, is_batch)
+        resolved = push_down(resolved, is_batch=is_batch)
+    order = ancestors_first(resolved)
+    builder = _Builder(options, is_batch, changelogs)
     for transformation in order:
         builder.add(transformation)
     return StreamGraph(
@@ -181,10 +185,11 @@ class _Upstream:
 class _Builder:
     """Walks transformations, inputs first; keeps where the rows of each come from."""
 
-    def __init__(self, options: StreamGraphOptions, is_batch: bool) -> None:
+    def __init__(self, options: StreamGraphOptions, is_batch: bool, changelogs: Mapping[int, str]) -> None:
         self.nodes: dict[int, StreamNode] = {}
         self._options = options
         self._is_batch = is_batch
+        self._changelogs = changelogs
         self._upstreams: dict[int, tuple[_Upstream, ...]] = {}
 
     def add(self, transformation: Transformation) -> None:
@@ -237,6 +242,7 @@ class _Builder:
             buffer_timeout_ms=-1 if self._is_batch else timeout_ms,  # nobody waits for a row of a batch job
             in_edges=tuple(self._edge(u, t.id, name, index, parallelism) for index, u in upstreams),
             watermark_strategy=t.watermark_strategy if isinstance(t, SourceTransformation) else None,
+            changelog=self._changelogs.get(t.id, ""),
         )
         self._upstreams[t.id] = (_Upstream(t.id),)
 

@@ -21,6 +21,8 @@ __all__ = [
     "DEFAULT_SLOT_SHARING_GROUP",
     "MAX_PARALLELISM_LIMIT",
     "ChainingStrategy",
+    "EveryUpdateTransformation",
+    "FinalTransformation",
     "OperatorTransformation",
     "PartitionTransformation",
     "SideOutputTransformation",
@@ -65,6 +67,7 @@ class Transformation:
     buffer_timeout_ms: int | None = None
     chaining_strategy: ChainingStrategy = ChainingStrategy.ALWAYS
     is_parallelism_fixed: bool = False  # the connector or `force_non_parallel()` allows no other
+    place: str = ""  # `file:line` of the user's program
 
 
 @dataclass(slots=True, eq=False)
@@ -112,6 +115,16 @@ class SideOutputTransformation(Transformation):
     """The side output `output_tag` of its input."""
 
     output_tag: str = field(kw_only=True)
+
+
+@dataclass(slots=True, eq=False)
+class FinalTransformation(Transformation):
+    """Its input's final rows, each once. Resolved before the stream graph."""
+
+
+@dataclass(slots=True, eq=False)
+class EveryUpdateTransformation(Transformation):
+    """Its input's updates as rows that stand. Resolved before the stream graph."""
 
 
 def ancestors_first(sinks: Sequence[Transformation]) -> list[Transformation]:

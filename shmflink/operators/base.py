@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from shmflink.core.batch import Batch
+from shmflink.core.changelog import Changelog
 from shmflink.core.elements import Barrier, ControlElement, Element
 from shmflink.metrics.counters import OperatorCounters
 from shmflink.operators.processing_time import ProcessingTimeQueue, ProcessingTimeService
@@ -112,6 +113,20 @@ class Operator:
 
     def close(self) -> None:
         """Frees resources; called exactly once, whatever happened before."""
+
+    @property
+    def insert_only_method(self) -> str | None:
+        """How the user's program calls an operator whose input must be rows that stand; None: it takes updates, too."""
+        return None
+
+    @property
+    def changelog(self) -> Changelog | None:
+        """What its rows are in STREAMING mode where each replaces an earlier one; None: they are what comes in is."""
+        return None
+
+    def with_final_results(self) -> Operator:
+        """The same operator with final rows alone, each once; for those that have a `changelog`."""
+        raise NotImplementedError(f"{type(self).__name__} has no updates")
 
     def fused_with(self, following: Operator) -> Operator | None:
         """One operator that does what this one and then `following` do; None where they stay two.

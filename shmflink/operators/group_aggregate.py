@@ -16,13 +16,18 @@ from typing import Final
 import pyarrow as pa
 
 from shmflink.core.batch import Batch
+from shmflink.core.changelog import Changelog
 from shmflink.core.elements import MAX_WATERMARK, Barrier, ControlElement, Element
 from shmflink.operators.base import Operator, OperatorContext
 from shmflink.operators.group_aggregate_snapshots import AGGREGATE, TableState
 from shmflink.operators.group_aggregate_spec import AggregateSpec
+from shmflink.state.operator_state import OperatorStatePart, Redistribution
 from shmflink.state.snapshots import OperatorSnapshot
 
 __all__ = ["OUTPUT_ROWS_MAX", "AggregateSpec", "GlobalAggregateOperator", "LocalAggregateOperator"]
+
+_FINAL: Final = "final rows given"
+"""Operator state: the input has ended, and the row of an aggregate without keys has left."""
 
 OUTPUT_ROWS_MAX: Final = 1 << 16  # rows of one batch of partial or final results
 
@@ -44,6 +49,10 @@ class LocalAggregateOperator(Operator):
 
     def __init__(self, spec: AggregateSpec) -> None:
         self._spec = spec
+
+    @property
+    def insert_only_method(self) -> str:
+        return "aggregate()" if self._spec.calls else "distinct()"
 
     def open(self, context: OperatorContext) -> None:
         self._is_batch = context.is_batch
@@ -95,19 +104,33 @@ class LocalAggregateOperator(Operator):
 class GlobalAggregateOperator(Operator):
     """Merges what local steps sent and gives the results.
 
-    BATCH: one row for each key, when all input has come; without keys one row even of no input. STREAMING: after each
-    input batch the new result of every key that changed (an upsert). `takes_input`: it stands alone, without a local
-    step, and evaluates keys and arguments itself.
+    BATCH, or `is_final`: one row for each key, when all input has come; without keys one row even of no input. Else
+    STREAMING: after each input batch the new result of every key that changed (an upsert). `takes_input`: it stands
+    alone, without a local step, and evaluates keys and arguments itself.
     """
 
-    def __init__(self, spec: AggregateSpec, *, takes_input: bool = False) -> None:
+    def __init__(self, spec: AggregateSpec, *, takes_input: bool = False, is_final: bool = False) -> None:
         self._spec = spec
         self._takes_input = takes_input
+        self._is_final = is_final
+
+    @property
+    def insert_only_method(self) -> str | None:
+        return "aggregate()" if self._takes_input else None
+
+    @property
+    def changelog(self) -> Changelog | None:
+        """Without calls (`distinct`) each key comes once."""
+        return Changelog(tuple(self._spec.key_names)) if self._spec.calls and not self._is_final else None
+
+    def with_final_results(self) -> GlobalAggregateOperator:
+        return GlobalAggregateOperator(self._spec, takes_input=self._takes_input, is_final=True)
 
     def open(self, context: OperatorContext) -> None:
-        self._is_batch = context.is_batch
-        self._table = self._spec.table(tracks_changes=not context.is_batch)
+        self._waits = context.is_batch or self._is_final
+        self._table = self._spec.table(tracks_changes=not self._waits)
         self._is_finished = False
+        self._has_given = _FINAL in context.restored.operator_state
         self._state = TableState(context, AGGREGATE, self._spec)
         for batch in self._state.restored():
             self._table.restore(batch)
@@ -121,7 +144,7 @@ class GlobalAggregateOperator(Operator):
             self._table.merge(columns)
         else:
             self._table.update(columns)
-        if not self._is_batch:
+        if not self._waits:
             while (results := self._table.take_changed(OUTPUT_ROWS_MAX)) is not None:
                 yield self._results(results)
 
@@ -131,15 +154,21 @@ class GlobalAggregateOperator(Operator):
         yield element
 
     def finish(self) -> Iterator[Batch]:
-        if not self._is_batch or self._is_finished:
+        if not self._waits or self._is_finished:
             return
         self._is_finished = True
-        self._table.ensure_group()
+        if not self._has_given:
+            self._table.ensure_group()
         while (results := self._table.drain_results(OUTPUT_ROWS_MAX)) is not None:
             yield self._results(results)
+        self._table.clear()  # the next snapshot says that nothing is left, instead of no changes
 
     def snapshot_state(self, barrier: Barrier) -> OperatorSnapshot:
-        return OperatorSnapshot(keyed=(self._state.frozen(self._table, barrier),))
+        """What was given is no longer state: a job that is restored behind it does not give it again."""
+        keyed = (self._state.frozen(self._table, barrier),)
+        if not (self._is_finished or self._has_given):
+            return OperatorSnapshot(keyed)
+        return OperatorSnapshot(keyed, {_FINAL: OperatorStatePart(Redistribution.UNION, [True], _FINAL)})
 
     def _results(self, results: pa.RecordBatch) -> Batch:
         return Batch.of_columns(results)

@@ -30,6 +30,10 @@ class MapBatchesOperator(FunctionOperator):
         self._function = UserFunction(function, "map_batches")
         self._output_type = output_type
 
+    @property
+    def insert_only_method(self) -> str:
+        return "map_batches()"
+
     def open(self, context: OperatorContext) -> None:
         self._name = context.operator_name
         self._function.open(context)

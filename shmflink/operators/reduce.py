@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any, Final
 
 from shmflink.core.batch import Batch
+from shmflink.core.changelog import Changelog
 from shmflink.core.elements import MAX_WATERMARK, Barrier, ControlElement, Element
 from shmflink.core.keys import decode_keys
 from shmflink.core.row import Row
@@ -37,21 +38,31 @@ _FORM_OF_SHAPE: Final = {"tuple": tuple, "row": Row, "list": list, "map": dict}
 class ReduceOperator(FunctionOperator):
     """Keeps for each key what its rows were reduced to.
 
-    STREAMING: every row gives an update, with the row's timestamp. BATCH: one final result per key, in the
-    order in which the keys came, when the watermark reaches its maximum (or at `finish`). A function that
-    changes its first argument in place and returns it is safe: what was emitted is never changed afterwards.
+    STREAMING: every row gives an update, with the row's timestamp. BATCH, or `is_final`: one final result per key, in
+    the order in which the keys came, when the watermark reaches its maximum (or at `finish`). A function that changes
+    its first argument in place and returns it is safe: what was emitted is never changed afterwards.
     """
 
     may_mutate = True  # whether `function` may change its first argument in place
+    is_final = False
 
     def __init__(self, function: Any, output_type: TypeInformation | None = None) -> None:
         """`output_type` defaults to the type of the incoming batches."""
         self._function = UserFunction(function, "reduce")
         self._output_type = output_type
 
+    @property
+    def changelog(self) -> Changelog | None:
+        return None if self.is_final else Changelog(None, of_records=True, is_per_record=True)
+
+    def with_final_results(self) -> ReduceOperator:
+        final = copy.copy(self)
+        final.is_final = True
+        return final
+
     def open(self, context: OperatorContext) -> None:
         self._context = context
-        self._is_batch = context.is_batch
+        self._waits = context.is_batch or self.is_final
         self._mutates = False
         self._row_type = self._output_type
         self._backend = restored_backend(context)
@@ -78,7 +89,7 @@ class ReduceOperator(FunctionOperator):
         iterator = iter(rows)
         reduce = self._reducer(rows)
         updates = self._reduce(keys, rows, iterator, reduce)
-        if self._is_batch:
+        if self._waits:
             return
         if self._row_type is not None:
             updates = conform_rows(updates, self._row_type, self._context.operator_name)
@@ -142,9 +153,10 @@ class ReduceOperator(FunctionOperator):
         return updates
 
     def _final_results(self) -> Iterator[Batch]:
-        if not self._is_batch:
+        if not self._waits:
             return
-        results = iter(self._table.live.values())  # nothing is frozen in this mode
+        # In BATCH mode nothing is frozen, so that nothing is copied.
+        results = iter((self._table.entries() if self._table.below else self._table.live).values())
         while rows := list(islice(results, FINAL_ROWS_MAX)):
             if self._row_type is not None:
                 rows = conform_rows(rows, self._row_type, self._context.operator_name)

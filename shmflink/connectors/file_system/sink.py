@@ -28,6 +28,7 @@ from shmflink.connectors.file_system.text_output import (
     JsonLinesWriterFactory,
     Timestamps,
 )
+from shmflink.core.changelog import Changelog
 from shmflink.errors import ConfigurationError, JobGraphError
 from shmflink.operators.base import OperatorContext
 
@@ -189,6 +190,10 @@ class FileSink(Sink):
     def remove_leftovers(self, context: OperatorContext, kept: Sequence[StagedFile]) -> None:
         hidden = {staged.hidden for staged in kept}
         remove_leftovers(self._settings.base_path, self._settings.files, context, hidden)
+
+    def takes_updates(self, changelog: Changelog) -> bool:
+        """Only of functions of records (`reduce()`, `sum()`, ...), each update as a record, as in Flink."""
+        return changelog.of_records
 
     def delivery_guarantee(self, configuration: Mapping[str, str]) -> DeliveryGuarantee:
         """Exactly once, but for a job without checkpoints that publishes when files are full, and is restarted."""

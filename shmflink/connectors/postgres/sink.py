@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from shmflink.connectors.base import Committer, DeliveryGuarantee, Sink, SinkWriter, is_heir
 from shmflink.connectors.postgres.session import Session, StagedTable, Target
 from shmflink.connectors.postgres.writer import PostgresCommitter, PostgresWriter, WriteSettings, sink_id
+from shmflink.core.changelog import Changelog
 from shmflink.errors import ConfigurationError
 from shmflink.operators.base import OperatorContext
 
@@ -75,6 +76,12 @@ class PostgresSink(Sink):
             )
         finally:
             session.close()
+
+    def takes_updates(self, changelog: Changelog) -> bool:
+        """By the same key; those of functions of records as records, as Flink's JDBC sink."""
+        keys = self._settings.keys
+        is_same_key = bool(keys) and changelog.key is not None and set(keys) == set(changelog.key)
+        return changelog.of_records or is_same_key
 
     def delivery_guarantee(self, configuration: Mapping[str, str]) -> DeliveryGuarantee:
         is_idempotent = self._settings.is_exactly_once or bool(self._settings.keys)

@@ -52,6 +52,10 @@ class LocalWindowAggregateOperator(Operator):
     def __init__(self, spec: WindowAggregateSpec) -> None:
         self._spec = spec
 
+    @property
+    def insert_only_method(self) -> str:
+        return "aggregate() of windows"
+
     def open(self, context: OperatorContext) -> None:
         self._name = context.operator_name
         self._is_batch = context.is_batch

@@ -12,12 +12,14 @@ rows. What a row costs does not depend on how many windows it is in.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
 from shmflink.core.batch import Batch
+from shmflink.core.changelog import Changelog
 from shmflink.core.elements import MAX_WATERMARK, MIN_TIMESTAMP_MS, Barrier, ControlElement, Element, Watermark
 from shmflink.operators.base import Operator, OperatorContext, SideOutput
 from shmflink.operators.group_aggregate_snapshots import WINDOWS, TableState
@@ -28,7 +30,7 @@ from shmflink.operators.windows.pane_local import (
     inputs_of,
 )
 from shmflink.operators.windows.pane_partials import OUTPUT_ROWS_MAX
-from shmflink.operators.windows.pane_spec import ROW_COLUMN, WindowAggregateSpec
+from shmflink.operators.windows.pane_spec import ROW_COLUMN, SessionTimes, WindowAggregateSpec
 from shmflink.state.operator_state import OperatorStatePart, Redistribution
 from shmflink.state.snapshots import OperatorSnapshot, RestoredState
 
@@ -45,12 +47,34 @@ class GlobalWindowAggregateOperator(Operator):
 
     Event time: by watermarks; in BATCH mode only by the one that ends the input. Processing time: by the clock; what is
     open at the end of the input is dropped, in BATCH mode it leaves. `takes_input`: it stands alone, without a local
-    step.
+    step. `is_final`: a window with allowed lateness leaves once, when no row can change it any more: as one without
+    lateness under a watermark that is so much earlier.
     """
 
-    def __init__(self, spec: WindowAggregateSpec, *, takes_input: bool = False) -> None:
-        self._spec = spec
+    def __init__(self, spec: WindowAggregateSpec, *, takes_input: bool = False, is_final: bool = False) -> None:
+        self._given = spec
         self._takes_input = takes_input
+        self._delay_ms = spec.allowed_lateness_ms if is_final else 0
+        self._spec = replace(spec, allowed_lateness_ms=0) if is_final else spec
+
+    @property
+    def insert_only_method(self) -> str | None:
+        return "aggregate() of windows" if self._takes_input else None
+
+    @property
+    def changelog(self) -> Changelog | None:
+        """Late rows make windows leave again. Sessions that they merge leave under another start."""
+        spec = self._spec
+        if not (spec.allowed_lateness_ms and spec.times.is_event_time):
+            return None
+        start, end = (name if name in spec.result_schema.names else None for name in spec.names)
+        window = start or end
+        if isinstance(spec.times, SessionTimes) or window is None:
+            return Changelog(None, ends_with_input=False)
+        return Changelog((*spec.aggregate.key_names, window), ends_with_input=False)
+
+    def with_final_results(self) -> GlobalWindowAggregateOperator:
+        return GlobalWindowAggregateOperator(self._given, takes_input=self._takes_input, is_final=True)
 
     def open(self, context: OperatorContext) -> None:
         self._name = context.operator_name
@@ -93,9 +117,16 @@ class GlobalWindowAggregateOperator(Operator):
             if element == MAX_WATERMARK and self._is_batch:
                 yield from self.finish()
             elif self._is_event_time and not self._is_batch:
+                element = self._delayed(element)  # what follows must not take the windows for late
                 self._table.advance(element.timestamp_ms)
                 yield from self._results()
         yield element
+
+    def _delayed(self, watermark: Watermark) -> Watermark:
+        """Up to when no row can change a window any more."""
+        if watermark == MAX_WATERMARK or not self._delay_ms:
+            return watermark
+        return Watermark(max(watermark.timestamp_ms - self._delay_ms, MIN_TIMESTAMP_MS))
 
     def finish(self) -> Outputs:
         if not self._is_batch or self._is_finished:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from shmflink.core.batch import Batch
-from shmflink.core.elements import Barrier
+from shmflink.core.elements import MAX_WATERMARK, Barrier
 from shmflink.core.key_groups import key_groups, range_of
 from shmflink.errors import StateMismatchError, TypeMismatchError
 from shmflink.expressions import AggregateCall, Expression, col, lit
@@ -289,3 +289,41 @@ def test_the_local_step_keeps_nothing_over_a_barrier() -> None:
         assert isinstance(partials, Batch)
         assert partials.num_rows == 2
         assert harness.snapshot().keyed == ()
+
+
+def test_final_results_leave_once_also_where_a_job_goes_on_behind_them() -> None:
+    """[C22] In STREAMING mode: nothing before the end of the input, all at it, and nothing again after a restore."""
+    spec = _spec(schema=_STATE_SCHEMA, total=_call("sum", col("n")))
+    final = GlobalAggregateOperator(spec, takes_input=True).with_final_results()
+    with OperatorHarness(final) as before:
+        before.process_batch(_users(range(300)))
+        earlier = before.snapshot()
+        earlier.keyed[0].saved(True)
+        before.process_batch(_users([7]))
+        assert before.batches() == []
+        before.process_control(MAX_WATERMARK)
+        before.finish()
+        assert sorted(row["total"] for row in _rows(before)) == sorted([*range(7), 14, *range(8, 300)])
+        behind = before.snapshot()
+        assert not behind.keyed[0].is_delta
+    restored = restored_from([behind], range(128), 0, 1)
+    with OperatorHarness(final, restored=restored) as after:
+        after.finish()
+        assert _rows(after) == []
+    with OperatorHarness(final, restored=restored_from([earlier], range(128), 0, 1)) as again:
+        again.process_batch(_users([7]))
+        again.finish()
+        assert len(_rows(again)) == 300
+
+
+def test_the_one_row_of_all_rows_leaves_once() -> None:
+    spec = _spec(keys=(), n=_call("count"))
+    final = GlobalAggregateOperator(spec, takes_input=True).with_final_results()
+    with OperatorHarness(final) as before:
+        before.finish()
+        assert _rows(before) == [{"n": 0}]
+        behind = before.snapshot()
+    with OperatorHarness(final, restored=restored_from([behind], range(128), 0, 1)) as after:
+        after.finish()
+        assert _rows(after) == []
+        assert restored_from([after.snapshot()], range(128), 0, 1).operator_state

@@ -90,3 +90,18 @@ def test_state_moves_with_its_key_groups() -> None:
         owned = {key for key, group in enumerate(key_groups(encode_keys(range(100)), 4)) if group < 2}
         assert {key for key, value in new.rows() if value == 11} == owned
         assert 0 < len(owned) < 100
+
+
+def test_final_results_leave_once_at_the_end_whatever_was_frozen_before() -> None:
+    final = ReduceOperator(_add).with_final_results()
+    with OperatorHarness(final, key_selector=_key) as before:
+        before.process_rows([("a", 1), ("b", 2)])
+        before.snapshot()
+        before.process_rows([("a", 10)])
+        assert before.rows() == []
+        before.process_watermark(MAX_WATERMARK.timestamp_ms)
+        assert sorted(before.rows()) == [("a", 11), ("b", 2)]
+        behind = before.snapshot()
+    with OperatorHarness(final, key_selector=_key, restored=restored_from([behind], range(128), 0, 1)) as after:
+        after.finish()
+        assert after.rows() == []

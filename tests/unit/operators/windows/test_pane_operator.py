@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from shmflink.core.batch import Batch
-from shmflink.core.elements import BARRIER_SAVEPOINT, MAX_WATERMARK, Barrier
+from shmflink.core.elements import BARRIER_SAVEPOINT, MAX_WATERMARK, MIN_TIMESTAMP_MS, Barrier, Watermark
 from shmflink.core.key_groups import range_of
 from shmflink.core.output_tag import OutputTag
 from shmflink.errors import InternalError, StateMismatchError, UsageError
@@ -443,3 +443,33 @@ def test_changes_alone_are_saved_where_the_configuration_says_so() -> None:
 def test_an_empty_operator_has_an_empty_snapshot() -> None:
     with bench_of(spec_of()) as bench:
         assert list(bench.snapshot().keyed[0].batches()) == []
+
+
+# --- final results ---
+
+
+@pytest.mark.parametrize("times", [TUMBLING, SLIDING, SessionTimes(5)])
+def test_a_final_window_leaves_once_when_no_row_can_change_it(times: WindowTimes) -> None:
+    """The last of all firings, and the watermark waits with it."""
+    spec = spec_of(times, allowed_lateness_ms=10)
+    steps: list[Rows | int] = [[("a", 1, 3), ("a", 2, 7)], 9, [("a", 4, 5)], 14, [("a", 8, 8), ("b", 1, 12)], 40]
+    steps.append([("a", 16, 1)])
+    every: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+    with bench_of(spec) as updating:
+        for step in steps:
+            updating.process_watermark(step) if isinstance(step, int) else updating.process_batch(batch_of(step))
+            every |= {row[:2]: row for row in results(updating)}
+        updating.process_control(MAX_WATERMARK)
+        every |= {row[:2]: row for row in results(updating)}
+    with OperatorHarness(GlobalWindowAggregateOperator(spec, takes_input=True).with_final_results()) as final:
+        for step in steps:
+            final.process_watermark(step) if isinstance(step, int) else final.process_batch(batch_of(step))
+        final.process_control(MAX_WATERMARK)
+        assert final.watermarks()[:3] == [-1, 4, 30]
+        seen = MIN_TIMESTAMP_MS
+        for element in final.elements:
+            if isinstance(element, Watermark):
+                seen = element.timestamp_ms
+            elif isinstance(element, Batch):
+                assert pa.compute.min(element.timestamps).as_py() > seen
+        assert results(final) == sorted(every.values(), key=repr)

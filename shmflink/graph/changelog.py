@@ -1,0 +1,327 @@
+"""Which edges carry updates, and what gets final rows instead (Flink's planner: changelog mode inference).
+
+A pure pass over transformations in front of the stream graph. In STREAMING mode an aggregate emits the new row of a key
+whenever it changes. Who reads such a stream has to know:
+
+::
+
+    print(), functions of records, sinks by the same key      every update is a row
+    aggregate(), distinct(), map_batches(), filter(), ...     rows that stand: final rows, or the job is refused
+    to_arrow(), to_pandas(), file sinks, ...                  final rows; of an endless input the job is refused
+
+Final rows are made where the updates would be made: the operator itself waits for the end of its input, so that nothing
+is held twice. Where somebody else reads its updates, too, there are two of it: one for each.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import Any, Final
+
+from shmflink.connectors.base import Boundedness
+from shmflink.connectors.collect import CollectSink
+from shmflink.core.changelog import Changelog
+from shmflink.errors import JobGraphError
+from shmflink.expressions import Expression
+from shmflink.expressions.node import ALIAS, COLUMN
+from shmflink.graph.job_graph import ShipStrategy
+from shmflink.graph.transformations import (
+    EveryUpdateTransformation,
+    FinalTransformation,
+    OperatorTransformation,
+    PartitionTransformation,
+    SideOutputTransformation,
+    SinkTransformation,
+    SourceTransformation,
+    Transformation,
+    UnionTransformation,
+    ancestors_first,
+)
+from shmflink.operators.as_columns import AsColumnsOperator
+from shmflink.operators.base import Operator
+from shmflink.operators.column_keys import ColumnKeyExtractor
+from shmflink.operators.column_steps import Explode, Filter, Project, Step, columns_of
+from shmflink.operators.columns import ColumnarOperator, ColumnsOperator
+from shmflink.operators.group_aggregate import GlobalAggregateOperator
+from shmflink.operators.key_extractor import KeyExtractor
+from shmflink.operators.timestamps_and_watermarks import TimestampsAndWatermarksOperator
+
+__all__ = ["FINAL_ROWS", "resolve_changelogs"]
+
+FINAL_ROWS: Final = "final rows"
+"""How the plan calls what an operator emits that waits for its input's end."""
+
+_SAME_ROWS: Final = (AsColumnsOperator, ColumnKeyExtractor, KeyExtractor, TimestampsAndWatermarksOperator)
+_IN_ORDER: Final = (ShipStrategy.FORWARD, ShipStrategy.HASH, ShipStrategy.GLOBAL, ShipStrategy.BROADCAST)
+
+
+def resolve_changelogs(
+    sinks: Sequence[Transformation], *, is_batch: bool
+) -> tuple[list[Transformation], dict[int, str]]:
+    """What takes the place of `sinks`, without marks; and what operators emit that is not insert-only, by id.
+
+    Raises:
+        JobGraphError: updates where rows must stand, or the final rows of an endless input; with the lines of the
+        user's program and what to do.
+    """
+    plan = _Plan(ancestors_first(sinks), is_batch)
+    plan.set_demands()
+    return plan.rebuilt(sinks), plan.notes
+
+
+@dataclass(slots=True)
+class _Plan:
+    """`demands` of a transformation: of its updates (False), of its final rows (True), or of both."""
+
+    order: Sequence[Transformation]
+    is_batch: bool
+    notes: dict[int, str] = field(default_factory=dict)
+    _consumers: dict[int, list[Transformation]] = field(default_factory=dict)
+    _logs: dict[int, Changelog | None] = field(default_factory=dict)
+    _depends: dict[int, bool] = field(default_factory=dict)  # on the demand
+    _endless: dict[int, str] = field(default_factory=dict)  # name of an unbounded source
+    _has_final: dict[int, bool] = field(default_factory=dict)  # whether the updates in front of it come to an end
+    _demands: dict[int, set[bool]] = field(default_factory=dict)
+    _made: dict[tuple[int, bool], Transformation] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for t in self.order:
+            for before in t.inputs:
+                self._consumers.setdefault(before.id, []).append(t)
+            self._look_at(t)
+
+    # --- from the sources down ---
+
+    def _look_at(self, t: Transformation) -> None:
+        """What is known of `t` whoever reads it."""
+        if isinstance(t, SourceTransformation) and t.source.boundedness is not Boundedness.BOUNDED:
+            self._endless[t.id] = t.name
+        for before in t.inputs:
+            if before.id in self._endless:
+                self._endless.setdefault(t.id, self._endless[before.id])
+        is_mark = isinstance(t, FinalTransformation | EveryUpdateTransformation)
+        made = self._made_by(t)
+        origins = _origins(t)
+        self._logs[t.id] = None if is_mark else made or self._passed_on(t, origins)
+        self._depends[t.id] = not is_mark and (made is not None or any(self._depends[i.id] for i in origins))
+        is_endless = made is not None and made.ends_with_input and t.id in self._endless
+        self._has_final[t.id] = is_mark or (not is_endless and all(self._has_final[i.id] for i in origins))
+
+    def _made_by(self, t: Transformation) -> Changelog | None:
+        """The updates that an operator makes of rows that stand."""
+        log = t.operator.changelog if isinstance(t, OperatorTransformation) and not self.is_batch else None
+        return None if log is None else dataclasses.replace(log, made_by=t.name, place=t.place)
+
+    def _passed_on(self, t: Transformation, origins: Sequence[Transformation]) -> Changelog | None:
+        """The updates that leave `t`, which makes none itself, when updates come in."""
+        logs = [log for i in origins if (log := self._logs[i.id]) is not None]
+        if not logs or (isinstance(t, OperatorTransformation) and t.operator.insert_only_method is not None):
+            return None
+        log = logs[0]
+        match t:
+            case UnionTransformation():
+                return dataclasses.replace(log, key=None, is_per_record=all(each.is_per_record for each in logs))
+            case PartitionTransformation(strategy=strategy):
+                return log if strategy in _IN_ORDER else dataclasses.replace(log, key=None)
+            case OperatorTransformation(operator=ColumnsOperator() as operator):
+                return dataclasses.replace(log, key=reduce(_key_behind, operator.steps, log.key))
+            case OperatorTransformation(operator=operator) if isinstance(operator, _SAME_ROWS):
+                return log
+            case OperatorTransformation(operator=GlobalAggregateOperator()):
+                return None  # distinct rows
+        return dataclasses.replace(log, key=None, is_per_record=True)
+
+    # --- from the sinks up ---
+
+    def set_demands(self) -> None:
+        """Who reads what; consumers first."""
+        for t in reversed(self.order):
+            demands = self._demands.setdefault(t.id, set())
+            if not demands:
+                demands.add(self._own_demand(t))
+            for is_final in demands:
+                self._check(t, is_final)
+                for before in t.inputs:
+                    if self._asks(t, before):
+                        self._demands.setdefault(before.id, set()).add(self._asked(t, is_final))
+
+    def _asks(self, t: Transformation, before: Transformation) -> bool:
+        """Late rows and the like are beside an operator's rows, and come of either form of it."""
+        return not isinstance(t, SideOutputTransformation) or self._depends[t.id]
+
+    def _asked(self, t: Transformation, is_final: bool) -> bool:
+        match t:
+            case FinalTransformation():
+                return True
+            case EveryUpdateTransformation():
+                return False
+        return is_final
+
+    def _own_demand(self, t: Transformation) -> bool:
+        """Of a transformation that nobody asked."""
+        if isinstance(t, SinkTransformation):
+            log = self._logs[t.inputs[0].id]
+            if log is None and not self._depends[t.id]:
+                return False
+            log = log or Changelog(None)
+            return not t.sink.takes_updates(log) and (self._has_final[t.id] or not isinstance(t.sink, CollectSink))
+        is_of_columns = isinstance(t, OperatorTransformation) and isinstance(t.operator, ColumnarOperator)
+        return is_of_columns and self._has_final[t.id]
+
+    # --- what cannot be ---
+
+    def _check(self, t: Transformation, is_final: bool) -> None:
+        made = self._made_by(t)
+        if is_final:
+            if made is not None and made.ends_with_input and t.id in self._endless:
+                raise JobGraphError(self._no_end(t))
+            return
+        if isinstance(t, OperatorTransformation):
+            logs = [log for i in t.inputs if (log := self._logs[i.id]) is not None]
+            method = _needs_inserts(t.operator, logs[0]) if logs else None
+            if method is not None:
+                raise JobGraphError(self._needs_rows_that_stand(t, method, logs[0]))
+
+    def _needs_rows_that_stand(self, t: Transformation, method: str, log: Changelog) -> str:
+        return (
+            f"{_at(t.place)}{method} would take every update of {_producer(log)} for a row of its own: in STREAMING "
+            f"mode that emits the new row of a key whenever it changes. {self._remedies(t, log)}"
+        )
+
+    def _no_end(self, t: Transformation) -> str:
+        log = self._logs[t.id]
+        assert log is not None
+        reader = self._reader(t)
+        return (
+            f"{_at(reader.place)}'{reader.name}' takes final rows alone, each once, but {_producer(log)} emits updates "
+            f"and never ends, because source '{self._endless[t.id]}' is unbounded. Aggregate in windows "
+            "(key_by(...).window(...).aggregate(...)), write to a sink that takes updates by key (PostgresSink with "
+            "with_key_columns), print(), or say updates() in front of it, for every update as a row"
+        )
+
+    def _remedies(self, t: Transformation, log: Changelog) -> str:
+        window = "aggregate in windows (key_by(...).window(...).aggregate(...))"
+        every = "updates() behind it, to take every update as a row"
+        if t.id in self._endless and log.ends_with_input:
+            return f"Remedies: {window}; or {every}"
+        batch = "" if t.id in self._endless else "env.set_runtime_mode(RuntimeExecutionMode.BATCH); "
+        return f"Remedies: {batch}final() behind it, for its last rows alone; {window}; or {every}"
+
+    def _reader(self, t: Transformation) -> Transformation:
+        """Who asks for final rows of `t`: the sink or final() that comes first."""
+        stack = list(self._consumers.get(t.id, ()))
+        while stack:
+            consumer = stack.pop(0)
+            if isinstance(consumer, FinalTransformation):
+                return consumer
+            if isinstance(consumer, SinkTransformation) and True in self._demands[consumer.id]:
+                return consumer
+            stack += self._consumers.get(consumer.id, ())
+        return t
+
+    # --- the new program ---
+
+    def rebuilt(self, sinks: Sequence[Transformation]) -> list[Transformation]:
+        """`sinks` with what stands in for them; unchanged where there is nothing to change."""
+        following = max((t.id for t in self.order), default=0) + 1
+        for t in self.order:
+            for is_final in sorted(self._demands[t.id]):
+                twin = is_final and len(self._demands[t.id]) == 2 and self._depends[t.id]
+                made = self._variant(t, is_final, following if twin else t.id)
+                following += twin
+                self._made[t.id, is_final] = made
+                if made.id not in self.notes and (note := self._note(t, is_final)):
+                    self.notes[made.id] = note
+        return [self._made[sink.id, is_final] for sink in sinks for is_final in sorted(self._demands[sink.id])]
+
+    def _variant(self, t: Transformation, is_final: bool, own_id: int) -> Transformation:
+        if len(self._demands[t.id]) == 2 and is_final and not self._depends[t.id]:
+            return self._made[t.id, False]
+        inputs = tuple(self._input(t, before, is_final) for before in t.inputs)
+        if isinstance(t, FinalTransformation | EveryUpdateTransformation):
+            return inputs[0]
+        changes: dict[str, Any] = {}
+        if own_id != t.id:
+            changes = {"id": own_id, "uid": t.uid and f"{t.uid} (final)", "uid_hash": None}
+        if is_final and isinstance(t, OperatorTransformation) and self._made_by(t) is not None:
+            changes["operator"] = t.operator.with_final_results()
+        if any(new is not old for new, old in zip(inputs, t.inputs, strict=True)):
+            changes["inputs"] = inputs
+        if isinstance(t, SinkTransformation) and not is_final and (hashed := self._by_key(t, inputs[0])) is not None:
+            changes["inputs"] = (hashed,)
+        return dataclasses.replace(t, **changes) if changes else t
+
+    def _input(self, t: Transformation, before: Transformation, is_final: bool) -> Transformation:
+        wanted = self._made.get((before.id, self._asked(t, is_final)))
+        return wanted or self._made[before.id, not self._asked(t, is_final)]
+
+    def _by_key(self, t: SinkTransformation, before: Transformation) -> Transformation | None:
+        """Updates of one key through one subtask of a sink that replaces rows by that key."""
+        log = self._logs[t.inputs[0].id]
+        if log is None or not log.key or log.of_records or before.parallelism == t.parallelism == 1:
+            return None
+        if before.parallelism == t.parallelism and isinstance(before, OperatorTransformation):
+            return None
+        if t.sink.takes_updates(dataclasses.replace(log, key=None)):
+            return None  # the order does not matter to it
+        return PartitionTransformation(
+            -t.id, "hash()", (before,), before.output_type, strategy=ShipStrategy.HASH, key_columns=log.key
+        )
+
+    def _note(self, t: Transformation, is_final: bool) -> str:
+        if not isinstance(t, OperatorTransformation):
+            return ""
+        if is_final:
+            return FINAL_ROWS if self._made_by(t) is not None else ""
+        log = self._logs[t.id]
+        return "" if log is None else str(log)
+
+
+def _origins(t: Transformation) -> tuple[Transformation, ...]:
+    """Where the rows of `t` come from. What an operator hands out beside its rows comes of its input."""
+    return t.inputs[0].inputs if isinstance(t, SideOutputTransformation) else t.inputs
+
+
+def _key_behind(key: tuple[str, ...] | None, step: Step) -> tuple[str, ...] | None:
+    """The columns of the key behind this step; None where one is left out or computed."""
+    if key is None or isinstance(step, Explode):
+        return None
+    if not isinstance(step, Project):
+        return key
+    names = {_plain(expression): name for name, expression in reversed(step.named)}
+    return tuple(names[name] for name in key) if all(name in names for name in key) else None
+
+
+def _plain(expression: Expression) -> str | None:
+    """The column that an expression is; None where it computes something."""
+    while expression.function == ALIAS:
+        expression = expression.arguments[0]
+    return str(expression.parameters[0]) if expression.function == COLUMN else None
+
+
+def _needs_inserts(operator: Operator, log: Changelog) -> str | None:
+    """How the program calls an operator that must not take these updates; None where it may.
+
+    A filter would keep a row of before whose update it drops; but not a filter of the key's columns.
+    """
+    if not isinstance(operator, ColumnsOperator):
+        return operator.insert_only_method
+    key = log.key
+    for step in () if log.is_per_record else operator.steps:
+        if isinstance(step, Explode):
+            return "explode()"
+        if isinstance(step, Filter) and (key is None or not columns_of(step.predicate) <= set(key)):
+            return "filter()"
+        key = _key_behind(key, step)
+    return None
+
+
+def _at(place: str) -> str:
+    return f"{place}: " if place else ""
+
+
+def _producer(log: Changelog) -> str:
+    return f"'{log.made_by}'" + (f" ({log.place})" if log.place else "")
