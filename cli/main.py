@@ -52,7 +52,7 @@ Slots = Annotated[
     typer.Option(
         "--slots",
         min=1,
-        help="Slots of the cluster; a slot is a process pinned to a CPU.  [default: usable CPUs]",
+        help="Slots; each is a process pinned to a CPU.  [default: usable CPUs, more where jobs need more]",
     ),
 ]
 Parallelism = Annotated[

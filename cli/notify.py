@@ -26,6 +26,8 @@ _BEATS: Final = 4  # per watchdog interval
 class ServiceNotifier:
     """Passes on what a reporter is told, and beats for it as long as there is something to tell."""
 
+    wants_progress = True
+
     def __init__(self, reporter: PlainReporter | TerminalReporter, address: str, interval_us: int) -> None:
         """`address` of systemd's socket, `@` for the abstract namespace; `interval_us` 0: no watchdog."""
         self._reporter = reporter

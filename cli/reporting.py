@@ -22,6 +22,8 @@ __all__ = ["PlainReporter", "TerminalReporter", "reporter_for"]
 class PlainReporter:
     """The lines of Flink's client, on standard error so that the job's own output stays clean."""
 
+    wants_progress = True
+
     def __init__(self, record: RunRecord) -> None:
         self._record = record
         self._names: dict[str, str] = {}
@@ -60,6 +62,8 @@ class PlainReporter:
 
 class TerminalReporter:
     """A live picture while a job runs; at its end a table of its tasks and where their time went."""
+
+    wants_progress = True
 
     def __init__(self, record: RunRecord) -> None:
         from rich.console import Console

@@ -131,8 +131,13 @@ class _Signals:
         self._thread = threading.Thread(target=self._serve, name="shmflink-signals", daemon=True)
         self._thread.start()
         self.exit_code = 0
+        self._pid = os.getpid()
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._pid:  # a process that the job's file forked: the cluster is not its own
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
         is_again = self.exit_code != 0
         self.exit_code = 128 + number
         if is_again:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from typing import Any
+
+from shmflink.errors import UsageError
 
 __all__ = ["CompletableFuture"]
 
@@ -14,6 +17,7 @@ class CompletableFuture:
 
     def __init__(self) -> None:
         self._future: Future[Any] = Future()
+        self._pid = os.getpid()
 
     @staticmethod
     def completed(value: Any) -> CompletableFuture:
@@ -51,7 +55,12 @@ class CompletableFuture:
         return self._future.done()
 
     def result(self) -> Any:
-        """Waits; returns the value or raises the exception."""
+        """Waits; returns the value or raises the exception. In a fork, where it never comes, UsageError."""
+        if not self._future.done() and os.getpid() != self._pid:
+            raise UsageError(
+                f"the job belongs to the process that submitted it (pid {self._pid}); this one (pid {os.getpid()}) was "
+                "forked from it: wait there"
+            )
         return self._future.result()
 
     def exception(self) -> BaseException | None:

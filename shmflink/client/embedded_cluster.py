@@ -13,24 +13,27 @@ import select
 import socket
 import subprocess
 import threading
+import weakref
 from collections.abc import Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self
 
+from shmflink.client.abandoned import ABANDONED
 from shmflink.client.completable_future import CompletableFuture
 from shmflink.client.control_client import request
 from shmflink.client.job_client import JobClient
 from shmflink.client.job_status import JobStatus
 from shmflink.client.jobmanager_launch import launch_jobmanager
 from shmflink.client.observer import JobObserver, SilentObserver
-from shmflink.client.outcome import failure_text, outcome_of
+from shmflink.client.outcome import first_line, outcome_of
 from shmflink.client.respawn import RespawnPolicy
 from shmflink.config.checkpoint_options import HA_CLUSTER_ID, HA_TYPE
 from shmflink.config.options import DEFAULT_PARALLELISM, HEARTBEAT_TIMEOUT, SLOTS, validate
 from shmflink.core.clock import SYSTEM_CLOCK
 from shmflink.core.ids import JobId
-from shmflink.errors import JobManagerLostError, RpcError, ShmflinkError
+from shmflink.errors import JobManagerLostError, RpcError, ShmflinkError, UsageError
+from shmflink.graph.execution_graph import slots_required
 from shmflink.graph.job_graph import JobGraph
 from shmflink.rpc.connection import BlockingConnection
 from shmflink.rpc.control_messages import StopJob, TriggerSavepoint
@@ -38,7 +41,9 @@ from shmflink.rpc.messages import (
     CancelJob,
     ClusterFailed,
     ClusterStarted,
+    GrowCluster,
     JobEnded,
+    JobNotice,
     JobProgress,
     JobsRecovered,
     JobStatusChanged,
@@ -52,11 +57,19 @@ __all__ = ["EmbeddedCluster"]
 
 _LOG: Final = logging.getLogger(__name__)
 _SILENCE_MIN_MS: Final = 15_000  # a JobManager may wait ten seconds for the HA directory of the one before
+_SLOTS_MAX: Final = 64  # up to which a cluster grows so that jobs need not wait for each other
 _CLOSE_S: Final = 20.0  # for a clean end; the JobManager itself gives up on its workers after ten
 
 
+_OF_THIS_PROCESS: Final[weakref.WeakSet[EmbeddedCluster]] = weakref.WeakSet()
+
+
 class EmbeddedCluster:
-    """An executor. Starts at the first `submit` or at `start`; may run any number of jobs; `close` ends it."""
+    """An executor. Starts at the first `submit` or at `start`; may run any number of jobs; `close` ends it.
+
+    Where `cluster.slots` does not fix the number of slots, it has one for each CPU at first and grows with what its
+    jobs need, those that still run included (Flink starts a MiniCluster for each).
+    """
 
     def __init__(self, configuration: Mapping[str, str], observer: JobObserver | None = None) -> None:
         """`configuration` is validated here; ConfigurationError."""
@@ -68,7 +81,7 @@ class EmbeddedCluster:
         self.fork_server_pid = 0
         self._observer: JobObserver = observer if observer is not None else SilentObserver()
         self.is_recovering: bool = HA_TYPE.read(configuration) != "NONE"
-        self._wants_progress = observer is not None or self.is_recovering
+        self._wants_progress = self._observer.wants_progress or self.is_recovering
         self._jobs: dict[JobId, tuple[SubmitJob, JobClient]] = {}
         self._submitted = 0
         self._cancelled: set[JobId] = set()
@@ -86,6 +99,8 @@ class EmbeddedCluster:
         self._lost: ShmflinkError | None = None
         self._is_closing = False
         self._is_killed = False
+        self._pid = os.getpid()
+        _OF_THIS_PROCESS.add(self)
 
     # --- Executor ---
 
@@ -101,6 +116,8 @@ class EmbeddedCluster:
         if HA_TYPE.read(merged) != HA_TYPE.read(self.configuration):
             _LOG.warning("%s is set for the job alone: it has to be set where the cluster starts (-D)", HA_TYPE.key)
         self.start()
+        if SLOTS.read(self.configuration) is None:
+            self._make_room_for(graph)
         with self._lock:
             if self._lost is not None:
                 raise self._lost
@@ -216,16 +233,47 @@ class EmbeddedCluster:
     ) -> None:
         self.close()
 
+    def leave_to_parent(self) -> None:
+        """In a fork: the cluster is the parent's. Our end of its connection must go, or its JobManager outlives it.
+
+        Threads that may have held a lock at the fork are not here.
+        """
+        self._lock = threading.Lock()
+        self._lost = UsageError(
+            f"this process (pid {os.getpid()}) was forked from the one that the cluster belongs to (pid {self._pid}) "
+            "and cannot use it: run jobs there, or have multiprocessing 'spawn' its processes"
+        )
+        if self._connection is not None:
+            self._connection.close()
+        self._process = self._connection = self._receiver = None
+        self._jobs = {}
+
     # --- messages ---
 
+    def _make_room_for(self, graph: JobGraph) -> None:
+        """Grows, so that a job neither fails for its parallelism nor waits for one that never ends. Jobs that are being
+        cancelled do not count. Slots share CPUs where there are not enough of these.
+        """
+        ABANDONED.work_off()
+        with self._lock:
+            graphs = [one.graph for job_id, (one, _) in self._jobs.items() if job_id not in self._cancelled]
+            needed = slots_required(graph)
+            slots = max(needed, min(needed + sum(map(slots_required, graphs)), _SLOTS_MAX))
+            if slots <= self.slots:
+                return
+            self.slots = slots
+        self._send_or_wait(GrowCluster(slots))
+
     def _send(self, message: object) -> None:
-        assert self._connection is not None, "send before start"
+        if self._connection is None:
+            assert self._lost is not None, "send before start"
+            raise self._lost  # a fork of the process that the cluster belongs to
         self._connection.send(message)
 
-    def _send_or_wait(self, submission: SubmitJob) -> None:
-        """A JobManager that has just died: the next one is given the job when it is there."""
+    def _send_or_wait(self, message: object) -> None:
+        """A JobManager that has just died: the next one is told when it is there."""
         try:
-            self._send(submission)
+            self._send(message)
         except RpcError:
             if not self.is_recovering:
                 raise
@@ -297,9 +345,11 @@ class EmbeddedCluster:
                 self._ready.set()
             case JobStatusChanged(job_id, state, failure):
                 if failure is not None:
-                    self._observer.cluster_says(f"Job {job_id} restarts: {failure_text(failure).splitlines()[0]}")
+                    self._observer.cluster_says(f"{self._named(job_id)} restarts: {first_line(failure)}")
                 if job_id in self._jobs:
                     self._jobs[job_id][1].status_changed(JobStatus[state.value])
+            case JobNotice(_, text):
+                self._observer.cluster_says(text)
             case JobProgress(job_id):
                 if message.checkpoints is not None:
                     self._respawns.progressed((job_id, message.checkpoints.last_id))
@@ -311,6 +361,10 @@ class EmbeddedCluster:
                 self._submit_again(job_ids)
             case ClusterFailed(failure):
                 self._lost = JobManagerLostError(f"the cluster ended: {failure.message}")
+
+    def _named(self, job_id: JobId) -> str:
+        known = self._jobs.get(job_id)
+        return f"Job {job_id}" if known is None else f"Job '{known[0].graph.name}' ({job_id})"
 
     def _ended(self, ended: JobEnded) -> None:
         with self._lock:
@@ -388,3 +442,11 @@ class EmbeddedCluster:
         self._ready.set()
         for _, client in jobs.values():
             client.ended(JobStatus.FAILED, self._lost)
+
+
+def _leave_to_parent() -> None:
+    for cluster in list(_OF_THIS_PROCESS):
+        cluster.leave_to_parent()
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)

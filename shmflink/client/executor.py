@@ -10,8 +10,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final, Protocol
 
+from shmflink.client.abandoned import ABANDONED
 from shmflink.client.embedded_cluster import EmbeddedCluster
 from shmflink.client.job_client import JobClient
+from shmflink.client.observer import TextObserver
 from shmflink.config.options import DEFAULT_PARALLELISM, SLOTS
 from shmflink.graph.job_graph import JobGraph
 
@@ -87,11 +89,16 @@ class _OwnCluster:
                 or not cluster.is_usable
                 or default_slots(configuration) != default_slots(cluster.configuration)
             ):
-                cluster = EmbeddedCluster(configuration)
+                cluster = EmbeddedCluster(configuration, TextObserver())
                 if not self._clusters:
                     atexit.register(self._close)
                 self._clusters.append(cluster)
         return cluster.submit(graph, configuration)
+
+    def forget(self) -> None:
+        """In a fork: the clusters are the parent's. The next job starts one of this process's own."""
+        self._clusters = []
+        self._lock = threading.Lock()
 
     def _close(self) -> None:
         for cluster in self._clusters:
@@ -99,3 +106,5 @@ class _OwnCluster:
 
 
 _OWN_CLUSTER: Final = _OwnCluster()
+os.register_at_fork(after_in_child=_OWN_CLUSTER.forget)
+os.register_at_fork(after_in_child=ABANDONED.forget)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from typing import Protocol
 
 from shmflink.graph.job_graph import JobGraph
 from shmflink.rpc.messages import JobEnded, JobProgress
 
-__all__ = ["JobObserver", "SilentObserver"]
+__all__ = ["JobObserver", "SilentObserver", "TextObserver"]
 
 
 class JobObserver(Protocol):
     """Called from the client's receiving thread, except `job_submitted`; must not block."""
+
+    wants_progress: bool
+    """Whether `job_progressed` is to be called at all."""
 
     def job_submitted(self, graph: JobGraph) -> None: ...
 
@@ -20,12 +25,33 @@ class JobObserver(Protocol):
     def job_ended(self, ended: JobEnded) -> None: ...
 
     def cluster_says(self, text: str) -> None:
-        """Something happened that a person should know: the JobManager was replaced."""
+        """Something happened that a person should know: a job restarts, or waits; the JobManager was replaced."""
         ...
+
+
+class TextObserver:
+    """Says what a person should know on standard error; nothing while all is well (`python job.py`)."""
+
+    wants_progress = False
+
+    def job_submitted(self, graph: JobGraph) -> None: ...
+
+    def job_progressed(self, progress: JobProgress) -> None: ...
+
+    def job_ended(self, ended: JobEnded) -> None: ...
+
+    def cluster_says(self, text: str) -> None:
+        if sys.stderr is None:  # it was closed when the program started
+            return
+        with contextlib.suppress(OSError, ValueError):  # nobody reads it, or it was closed since: the job goes on
+            sys.stderr.write(f"{text}\n")
+            sys.stderr.flush()
 
 
 class SilentObserver:
     """Observes nothing."""
+
+    wants_progress = False
 
     def job_submitted(self, graph: JobGraph) -> None: ...
 

@@ -10,7 +10,7 @@ from shmflink.errors import InternalError, JobCancelledError, JobExecutionError,
 from shmflink.rpc.messages import Failure, JobEnded
 from shmflink.rpc.states import JobState
 
-__all__ = ["failure_text", "outcome_of"]
+__all__ = ["failure_text", "first_line", "outcome_of"]
 
 _QUIET: Final = ("UserFunctionError", "TaskManagerLostError", "JobManagerLostError", "ResourceError")
 
@@ -41,6 +41,11 @@ def outcome_of(ended: JobEnded, name: str) -> JobExecutionResult | ShmflinkError
 def _error_class(kind: str) -> type[ShmflinkError] | None:
     found = getattr(errors, kind, None)
     return found if isinstance(found, type) and issubclass(found, ShmflinkError) else None
+
+
+def first_line(failure: Failure) -> str:
+    """The cause without record and traceback, for a line of its own."""
+    return failure_text(failure).partition("\n")[0]
 
 
 def failure_text(failure: Failure) -> str:

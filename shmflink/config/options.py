@@ -128,7 +128,7 @@ SLOTS: Final = Option(
     "cluster.slots",
     Kind.INT,
     None,
-    "*shmflink only.* Slots of an embedded cluster, all in all (`--slots`). Default: usable CPUs.",
+    "*shmflink only.* Slots of an embedded cluster (`--slots`). Default: usable CPUs, and more where jobs need more.",
     minimum=1,
     maximum=4096,
 )

@@ -27,6 +27,7 @@ import selectors
 import socket
 import struct
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
@@ -73,6 +74,7 @@ class CollectServer:
         self._is_closed = False
         self._lock = threading.Lock()
         self.address = f"@{name}"
+        _OF_THIS_PROCESS.add(self)
 
     def batches(self) -> Iterator[Batch]:
         """Batches as they come, those of one subtask in its order.
@@ -116,6 +118,11 @@ class CollectServer:
                 key.fileobj.close()
         self._selector.close()
         os.close(self._wake_read)
+
+    def leave_to_parent(self) -> None:
+        """In a fork: writers must see the end of their connections when the parent closes them."""
+        self._lock = threading.Lock()
+        self.close()
 
     def _was_closed(self) -> bool:
         """The consumer may close while it holds a batch."""
@@ -161,6 +168,17 @@ class CollectServer:
         self._held.drop(connection)
         self._selector.unregister(connection)
         connection.close()
+
+
+_OF_THIS_PROCESS: Final[weakref.WeakSet[CollectServer]] = weakref.WeakSet()
+
+
+def _leave_to_parent() -> None:
+    for server in list(_OF_THIS_PROCESS):
+        server.leave_to_parent()
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 class _HeldBatches:

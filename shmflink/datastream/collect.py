@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import weakref
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Self
+
+from shmflink.errors import UsageError
 
 __all__ = ["CloseableIterator"]
 
@@ -12,15 +16,23 @@ __all__ = ["CloseableIterator"]
 class CloseableIterator(Iterator[Any]):
     """Elements of a running job (`pyflink.datastream.data_stream.CloseableIterator`).
 
-    Close it, or use it in a `with`: closing before the end cancels the job. When the job fails, `next` raises
-    its JobExecutionError after the elements that came before.
+    Close it, or use it in a `with`: closing before the end cancels the job. *shmflink only:* so does dropping it, as
+    nobody can read the rest. When the job fails, `next` raises its JobExecutionError after the elements that came
+    before.
     """
 
-    def __init__(self, elements: Iterator[Any], on_close: Callable[[], None]) -> None:
-        """`on_close` is called once, at the end of `elements` or at `close`, whichever comes first."""
+    def __init__(
+        self, elements: Iterator[Any], on_close: Callable[[], None], on_drop: Callable[[], None] | None = None
+    ) -> None:
+        """`on_close` is called once, at the end of `elements` or at `close`, whichever comes first; `on_drop` instead
+        where the iterator is garbage before. The latter takes no lock and does not refer to the iterator.
+        """
         self._elements = elements
         self._on_close = on_close
         self._is_closed = False
+        self._pid = os.getpid()
+        self._finalizer = weakref.finalize(self, on_drop or _nothing)
+        self._finalizer.atexit = False  # then the cluster ends with all its jobs
 
     def __iter__(self) -> Self:
         return self
@@ -32,6 +44,11 @@ class CloseableIterator(Iterator[Any]):
         """The next element; StopIteration at the end."""
         if self._is_closed:
             raise StopIteration("No more data.")
+        if os.getpid() != self._pid:
+            raise UsageError(
+                f"the results belong to the process that ran the job (pid {self._pid}); this one (pid {os.getpid()}) "
+                "was forked from it: read them there"
+            )
         try:
             return next(self._elements)
         except BaseException:
@@ -42,7 +59,9 @@ class CloseableIterator(Iterator[Any]):
         """Frees what the job holds; cancels it where it still runs. Idempotent."""
         if not self._is_closed:
             self._is_closed = True
-            self._on_close()
+            self._finalizer.detach()
+            if os.getpid() == self._pid:  # in a fork the job is the parent's
+                self._on_close()
 
     def __enter__(self) -> Self:
         return self
@@ -51,3 +70,7 @@ class CloseableIterator(Iterator[Any]):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _nothing() -> None:
+    """There is nothing to free."""

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Final
 
+from shmflink.client.abandoned import ABANDONED
 from shmflink.client.executor import current_executor
 from shmflink.client.job_client import JobClient
 from shmflink.client.job_execution_result import JobExecutionResult
@@ -266,14 +267,14 @@ class StreamExecutionEnvironment(ReadMethods, CheckpointMethods, SaysWhatIsMissi
         """*shmflink only.* Runs all that was recorded; the iterator hands out the elements of `stream`."""
         server, client = self._collecting(stream, job_name, is_table=False)
         rows = (row for batch in _batches(server, client) for row in batch.rows())
-        return CloseableIterator(rows, lambda: _stop_collecting(server, client))
+        return _iterator(rows, server, client)
 
     def collect_batches(self, stream: DataStream, job_name: str | None) -> CloseableIterator:
         """*shmflink only.* As `collect`; the iterator hands out record batches."""
         declared = stream.get_transformation().output_type
         server, client = self._collecting(stream, job_name, is_table=True)
         batches = plain_batches((batch.columns() for batch in _batches(server, client)), declared)
-        return CloseableIterator(batches, lambda: _stop_collecting(server, client))
+        return _iterator(batches, server, client)
 
     def _collecting(
         self, stream: DataStream, job_name: str | None, *, is_table: bool
@@ -292,6 +293,22 @@ def _batches(server: CollectServer, client: JobClient) -> Iterator[Batch]:
     client.get_job_execution_result().add_done_callback(lambda _: server.end())
     yield from server.batches()
     client.get_job_execution_result().result()
+
+
+def _iterator(elements: Iterator[Any], server: CollectServer, client: JobClient) -> CloseableIterator:
+    ABANDONED.watch()
+    pid = os.getpid()
+
+    def drop() -> None:
+        if os.getpid() == pid:  # in a fork the job is the parent's
+            ABANDONED.put(lambda: _give_up(server, client))
+
+    return CloseableIterator(elements, lambda: _stop_collecting(server, client), drop)
+
+
+def _give_up(server: CollectServer, client: JobClient) -> None:
+    server.close()
+    client.cancel()
 
 
 def _stop_collecting(server: CollectServer, client: JobClient) -> None:

@@ -160,7 +160,8 @@ def check_slots(job_graph: JobGraph, available: int) -> None:
         groups = ", ".join(f"group '{name}': {count}" for name, count in slots_by_group(job_graph).items())
         raise InsufficientSlotsError(
             f"job '{job_graph.name}' needs {needed} slots ({groups}), the cluster has {available}: "
-            f"use --slots {needed} or lower the parallelism with -p or set_parallelism()"
+            f"give it {needed} (--slots {needed}, or the option cluster.slots), or lower the parallelism (-p, or "
+            "set_parallelism())"
         )
 
 

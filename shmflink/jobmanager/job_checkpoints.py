@@ -141,7 +141,6 @@ class JobCheckpoints:
                 self._points.acknowledge(number, states)
                 self._handle(Acknowledged(subtask, number, states, sync_ns, async_ns, alignment_ns, size))
             case CheckpointDeclined(_, subtask, number, failure):
-                _LOG.warning("checkpoint %d of job %s: %s", number, self._graph.name, failure.message)
                 self._handle(Declined(subtask, number, failure.message))
             case TaskEnding(_, subtask):
                 self._handle(TaskIsEnding(subtask))
@@ -203,13 +202,25 @@ class JobCheckpoints:
     def _handle(self, event: Event) -> None:
         if self._is_closed and not isinstance(event, (Stored, StoreFailed, AttemptEnded)):
             return
-        for effect in self._coordinator.handle(event, self._now_ms()):
+        effects = self._coordinator.handle(event, self._now_ms())
+        if isinstance(event, (Declined, StoreFailed, Tick)):
+            self._warn_of_failures(effects)
+        for effect in effects:
             self._perform(effect)
         self._arm()
         if self._when_stored and not self.is_storing:
             callbacks, self._when_stored = self._when_stored, []
             for callback in callbacks:
                 callback()
+
+    def _warn_of_failures(self, effects: Sequence[Effect]) -> None:
+        """A failure that fails the job is its restart's cause; one that somebody waits for is that one's answer."""
+        if any(isinstance(effect, (FailJob, RequestDone)) for effect in effects):
+            return
+        for effect in effects:
+            if isinstance(effect, NotifyAborted):
+                name = self._graph.name
+                _LOG.warning("checkpoint %d of job '%s' failed: %s", effect.checkpoint_id, name, effect.reason)
 
     def _arm(self) -> None:
         if self._timer is not None:

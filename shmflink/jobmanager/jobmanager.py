@@ -23,6 +23,7 @@ from shmflink.jobmanager.ha_store import Owner
 from shmflink.jobmanager.job_control import RunControl
 from shmflink.jobmanager.job_run import JobRun
 from shmflink.jobmanager.recovery import Recovery
+from shmflink.jobmanager.slot_queue import waiting_text
 from shmflink.jobmanager.splits import failure_of
 from shmflink.jobmanager.taskmanagers import TaskManager, TaskManagers
 from shmflink.rpc.async_connection import AsyncConnection
@@ -31,7 +32,9 @@ from shmflink.rpc.messages import (
     ClusterFailed,
     ClusterStarted,
     Failure,
+    GrowCluster,
     JobEnded,
+    JobNotice,
     JobProgress,
     JobsRecovered,
     JobStatusChanged,
@@ -49,6 +52,7 @@ __all__ = ["JobManager"]
 
 _LOG: Final = logging.getLogger(__name__)
 _PROGRESS_INTERVAL_S: Final = 0.2
+_WAITS_QUIETLY_S: Final = 2.0  # for slots; a job that waits for longer says so, once
 _SHUTDOWN_S: Final = 5.0  # from asking the TaskManagers to end to killing them
 _HA_LOCK_S: Final = 10.0  # for the JobManager before us, whose client was killed, to let go of the HA directory
 _HA_RETRY_S: Final = 0.1
@@ -101,6 +105,8 @@ class JobManager:
         match message:
             case StartCluster() as request:
                 self._start_cluster(request)
+            case GrowCluster(slots):
+                self._grow(slots)
             case SubmitJob() as submission:
                 self._submit(submission)
             case CancelJob(job_id, force):
@@ -121,13 +127,26 @@ class JobManager:
             request.slots, configuration, self._fork_server, self._loop, SYSTEM_CLOCK, self
         )
         if self._taskmanagers.is_sharing_cpus:
-            _LOG.warning("%d slots share %d CPUs", request.slots, len(os.sched_getaffinity(0)))
+            self._warn_of_sharing()
         try:
             folders = runtime_folders(self._environment, os.getuid())
             self._control_socket = ControlSocket(self._loop, self._control, folders)
         except ResourceError as error:  # the jobs run without, only nobody else can reach them
             _LOG.warning("%s", error)
         self._recover(request, SYSTEM_CLOCK.monotonic_ns())
+
+    def _grow(self, slots: int) -> None:
+        taskmanagers = self._taskmanagers
+        assert taskmanagers is not None, "a cluster grows before it starts"
+        if slots <= self._slots or self._is_ending:
+            return
+        was_sharing, self._slots = taskmanagers.is_sharing_cpus, slots
+        taskmanagers.grow(slots)
+        if taskmanagers.is_sharing_cpus and not was_sharing:
+            self._warn_of_sharing()
+
+    def _warn_of_sharing(self) -> None:
+        _LOG.warning("%d slots share %d CPUs", self._slots, len(os.sched_getaffinity(0)))
 
     def _recover(self, request: StartCluster, since_ns: int) -> None:
         """Takes hold of the HA directory, where there is one, and goes on with what is in it."""
@@ -218,6 +237,20 @@ class JobManager:
         else:
             self._waiting.append(run)
         self._start_waiting()
+        if run in self._waiting:
+            self._loop.call_later(_WAITS_QUIETLY_S, self._tell_that_it_waits, run)
+
+    def _tell_that_it_waits(self, run: JobRun) -> None:
+        taskmanagers = self._taskmanagers
+        if run not in self._waiting or taskmanagers is None or self._is_ending:
+            return
+        per = taskmanagers.slots_per_taskmanager
+        needed = run.missing_taskmanagers(per) * per
+        owners = list(self._run_of.values())
+        holders = [(one.graph.name, str(job_id), owners.count(one) * per) for job_id, one in self._runs.items()]
+        held = [holder for holder in holders if holder[2]]
+        ahead = self._waiting.index(run)
+        self._client.send(JobNotice(run.graph.job_id, waiting_text(run.graph.name, needed, self._slots, held, ahead)))
 
     def taskmanagers_released(self, run: JobRun) -> None:
         for taskmanager in [tm for tm, owner in self._run_of.items() if owner is run]:

@@ -103,7 +103,7 @@ class TaskManagers:
         self.slots_per_taskmanager: int = SLOTS_PER_TASKMANAGER.read(configuration)
         self.interval_ms: int = HEARTBEAT_INTERVAL.read(configuration)
         self.timeout_ms: int = HEARTBEAT_TIMEOUT.read(configuration)
-        count = -(-slots // self.slots_per_taskmanager)
+        count = self._count(slots)
         cpus = usable_cpus()
         self.is_sharing_cpus = slots > len(cpus)
         self._spin_ns = 0 if self.is_sharing_cpus else SPIN_NS
@@ -120,6 +120,16 @@ class TaskManagers:
         self.is_stopping = False
         self.all: list[TaskManager] = [self._fork(index) for index in range(count)]
         loop.call_later(self.interval_ms / 1000, self._look)
+
+    def grow(self, slots: int) -> None:
+        """Starts what is missing. These run on whatever CPU is free at the moment: who is pinned stays where it is."""
+        self.is_sharing_cpus |= slots > len(usable_cpus())
+        while len(self.all) < self._count(slots):
+            self._cpus.append(())
+            self.all.append(self._fork(len(self.all)))
+
+    def _count(self, slots: int) -> int:
+        return -(-slots // self.slots_per_taskmanager)
 
     @property
     def are_ready(self) -> bool:

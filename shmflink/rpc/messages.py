@@ -2,7 +2,7 @@
 
 A job's life on the wire::
 
-    client -> JM   StartCluster, SubmitJob                     JM -> client   ClusterStarted, JobStatusChanged
+    client -> JM   StartCluster, GrowCluster, SubmitJob        JM -> client   ClusterStarted, JobStatusChanged
     JM -> fork server   ForkTaskManager + socket               fork server -> JM   TaskManagerForked + pidfd
     TM -> JM   TaskManagerReady + status page
     JM -> TM   PrepareAttempt                                  TM -> JM   AttemptPrepared + region, arena
@@ -56,7 +56,9 @@ __all__ = [
     "DrainSources",
     "Failure",
     "ForkTaskManager",
+    "GrowCluster",
     "JobEnded",
+    "JobNotice",
     "JobProgress",
     "JobStatusChanged",
     "JobsRecovered",
@@ -166,6 +168,13 @@ class StartCluster:
 
 
 @dataclass(frozen=True, slots=True)
+class GrowCluster:
+    """The cluster is to have so many slots from now on; fewer than it has change nothing."""
+
+    slots: int
+
+
+@dataclass(frozen=True, slots=True)
 class SubmitJob:
     """Runs a job. `progress` asks for JobProgress while it runs."""
 
@@ -220,6 +229,14 @@ class JobStatusChanged:
     job_id: JobId
     state: JobState
     failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobNotice:
+    """Something that a person should know of a job that goes on: it waits for slots, a checkpoint was given up."""
+
+    job_id: JobId
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -487,8 +504,8 @@ class AttemptReleased:
 register(JobId, SubtaskId, ShipStrategy, NodeKind, ChainedOperator, JobVertex, JobEdge, JobGraph)
 register(ChannelDeployment, InputDeployment, OutputDeployment, TaskDeployment)
 register(JobState, TaskState, Failure, OperatorSummary, TaskSummary, SourceProgress, CheckpointSummary)
-register(StartCluster, SubmitJob, CancelJob, Shutdown)
-register(ClusterStarted, ClusterFailed, JobStatusChanged, JobProgress, JobEnded, JobsRecovered)
+register(StartCluster, GrowCluster, SubmitJob, CancelJob, Shutdown)
+register(ClusterStarted, ClusterFailed, JobStatusChanged, JobNotice, JobProgress, JobEnded, JobsRecovered)
 register(ForkTaskManager, TaskManagerForked, TaskManagerExited)
 register(PrepareAttempt, ConnectPeers, DeployTasks, StartTasks, CancelTasks)
 register(AssignSplit, AlignSources, ReleaseAttempt)
