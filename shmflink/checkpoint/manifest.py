@@ -7,6 +7,8 @@ as compact JSON, so that laying the text out anew changes nothing. Small state s
 from __future__ import annotations
 
 import base64
+import binascii
+import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from typing import Any, Final
 import orjson
 
 from shmflink.checkpoint.handles import ChannelState, KeyedStateHandle, OperatorSubtaskState, StateFile
+from shmflink.core.json_fields import JsonFields, JsonFieldsError
 from shmflink.errors import CheckpointCorruptedError, CheckpointError
 
 __all__ = [
@@ -29,10 +32,14 @@ __all__ = [
     "text_of",
 ]
 
-VERSION: Final = 1
+VERSION: Final = 2
+"""2: `connector` of operators; values that are not pickled. What a release reads: this version and all before."""
 CHECKPOINT: Final = "checkpoint"
 SAVEPOINT: Final = "savepoint"
 _FORMAT: Final = "shmflink checkpoint"
+_FILE_NAME: Final = re.compile(r"(?:\.\./shared/)?(?![.])[^/\x00-\x1f\x7f]{1,255}")
+"""In the checkpoint's own folder, or in `shared` beside it: never anywhere else."""
+_CRC32: Final = re.compile(r"[0-9a-f]{8}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +47,8 @@ class OperatorState:
     """One operator with all its subtasks.
 
     `vertex` is the index of its job vertex, -1 where no job wrote it. `coordinator` holds what runs beside the
-    subtasks, a source's enumerator, pickled.
+    subtasks, a source's enumerator. `connector`: the class of the source or sink that wrote it, by name;
+    empty for others, and where it is not known.
     """
 
     operator_id: str
@@ -51,6 +59,7 @@ class OperatorState:
     max_parallelism: int
     subtasks: tuple[OperatorSubtaskState, ...] = ()
     coordinator: StateFile | None = None
+    connector: str = ""
 
     @property
     def is_finished(self) -> bool:
@@ -126,18 +135,28 @@ def manifest_from(text: bytes, path: str) -> Manifest:
     if not isinstance(document, dict) or document.get("format") != _FORMAT:
         raise CheckpointError(f"{path} is not the metadata of a shmflink checkpoint: its `format` is not {_FORMAT!r}")
     version, content = document.get("version"), document.get("content")
-    if version != VERSION:
+    if type(version) is not int or not 1 <= version <= VERSION:
         raise CheckpointError(
-            f"{path} has the version {version} of the checkpoint format, this release of shmflink reads version "
-            f"{VERSION}: use the release that wrote it, or a newer one"
+            f"{path} has the version {version!r} of the checkpoint format, this release of shmflink reads versions 1 "
+            f"to {VERSION}: use the release that wrote it, or a newer one"
         )
     if content is None or document.get("crc32") != _checksum(content):
         raise CheckpointCorruptedError(f"{path} is damaged: its content does not have the checksum that stands in it")
-    return _manifest_in(content, version)
+    try:
+        return _manifest_in(JsonFields(content, ""), version)
+    except JsonFieldsError as error:
+        raise CheckpointError(
+            f"{path} cannot be understood: {error}. A newer release of shmflink, or another program, wrote it: use the "
+            "release that wrote it, or start from another checkpoint or savepoint"
+        ) from error
 
 
 def _checksum(content: Any) -> str:
-    return f"{zlib.crc32(orjson.dumps(content)):08x}"
+    """Empty where it has none: what `text_of` writes is never nested that deep."""
+    try:
+        return f"{zlib.crc32(orjson.dumps(content)):08x}"
+    except orjson.JSONEncodeError:
+        return ""
 
 
 def _manifest_out(manifest: Manifest) -> dict[str, Any]:
@@ -152,9 +171,22 @@ def _manifest_out(manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def _manifest_in(content: dict[str, Any], version: int) -> Manifest:
-    operators = tuple(_operator_in(operator) for operator in content["operators"])
-    return Manifest(**{**content, "operators": operators}, version=version)
+def _manifest_in(content: JsonFields, version: int) -> Manifest:
+    kind = content.text("kind")
+    if kind not in (CHECKPOINT, SAVEPOINT):
+        raise JsonFieldsError(f"kind is {kind!r}, not {CHECKPOINT!r} or {SAVEPOINT!r}")
+    manifest = Manifest(
+        content.integer("checkpoint_id"),
+        content.text("job_id"),
+        content.text("job_name"),
+        content.integer("timestamp_ms"),
+        kind,
+        tuple(_operator_in(operator) for operator in content.each("operators")),
+        content.flag("is_unaligned"),
+        version,
+    )
+    content.end()
+    return manifest
 
 
 def _operator_out(operator: OperatorState) -> dict[str, Any]:
@@ -167,12 +199,31 @@ def _operator_out(operator: OperatorState) -> dict[str, Any]:
         "max_parallelism": operator.max_parallelism,
         "subtasks": [_subtask_out(subtask) for subtask in operator.subtasks],
     }
+    if operator.connector:
+        out["connector"] = operator.connector
     return out | _optional("coordinator", operator.coordinator)
 
 
-def _operator_in(out: dict[str, Any]) -> OperatorState:
-    subtasks = tuple(_subtask_in(out["operator_id"], subtask) for subtask in out["subtasks"])
-    return OperatorState(**{**out, "subtasks": subtasks, "coordinator": _file_in(out.get("coordinator"))})
+def _operator_in(out: JsonFields) -> OperatorState:
+    operator_id = out.text("operator_id")
+    parallelism = out.integer("parallelism", minimum=1)
+    max_parallelism = out.integer("max_parallelism", minimum=1)
+    subtasks = tuple(_subtask_in(operator_id, max_parallelism, subtask) for subtask in out.each("subtasks"))
+    if len(subtasks) > parallelism or any(one.subtask != index for index, one in enumerate(subtasks)):
+        raise JsonFieldsError(f"{out.place('subtasks')} are not numbered from 0 to {parallelism - 1}")
+    operator = OperatorState(
+        operator_id,
+        out.optional_text("uid"),
+        out.text("name"),
+        out.integer("vertex", minimum=-1),
+        parallelism,
+        max_parallelism,
+        subtasks,
+        _file_in(out.optional_fields("coordinator")),
+        out.text("connector", ""),
+    )
+    out.end()
+    return operator
 
 
 def _subtask_out(subtask: OperatorSubtaskState) -> dict[str, Any]:
@@ -197,21 +248,36 @@ def _subtask_out(subtask: OperatorSubtaskState) -> dict[str, Any]:
     return out
 
 
-def _subtask_in(operator_id: str, out: dict[str, Any]) -> OperatorSubtaskState:
-    return OperatorSubtaskState(
+def _subtask_in(operator_id: str, max_parallelism: int, out: JsonFields) -> OperatorSubtaskState:
+    subtask = OperatorSubtaskState(
         operator_id,
-        out["subtask"],
-        tuple(_keyed_in(keyed) for keyed in out.get("keyed", ())),
-        _file_in(out.get("operator_state")),
-        _file_in(out.get("broadcast_state")),
-        tuple(ChannelState(c["edge"], c["producer"], _of(c["file"])) for c in out.get("channels", ())),
-        out.get("is_finished", False),
+        out.integer("subtask"),
+        tuple(_keyed_in(keyed, max_parallelism) for keyed in out.each("keyed", [])),
+        _file_in(out.optional_fields("operator_state")),
+        _file_in(out.optional_fields("broadcast_state")),
+        tuple(_channel_in(channel) for channel in out.each("channels", [])),
+        out.flag("is_finished", default=False),
     )
+    out.end()
+    return subtask
 
 
-def _keyed_in(out: dict[str, Any]) -> KeyedStateHandle:
-    first, last = out["key_groups"]
-    return KeyedStateHandle(out["name"], first, last, tuple(_of(file) for file in out["files"]))
+def _keyed_in(out: JsonFields, max_parallelism: int) -> KeyedStateHandle:
+    groups = out.items("key_groups")
+    if len(groups) != 2 or any(type(group) is not int for group in groups):
+        raise JsonFieldsError(f"{out.place('key_groups')} is not the first and the last of a range")
+    first, last = groups
+    if not 0 <= first <= last < max_parallelism:
+        raise JsonFieldsError(f"{out.place('key_groups')} is {groups}, outside 0 to {max_parallelism - 1}")
+    keyed = KeyedStateHandle(out.text("name"), first, last, tuple(_of(file) for file in out.each("files")))
+    out.end()
+    return keyed
+
+
+def _channel_in(out: JsonFields) -> ChannelState:
+    channel = ChannelState(out.integer("edge"), out.integer("producer"), _of(out.fields("file")))
+    out.end()
+    return channel
 
 
 def _optional(name: str, file: StateFile | None) -> dict[str, Any]:
@@ -227,10 +293,20 @@ def _file_out(file: StateFile) -> dict[str, Any]:
     return out
 
 
-def _file_in(out: dict[str, Any] | None) -> StateFile | None:
+def _file_in(out: JsonFields | None) -> StateFile | None:
     return None if out is None else _of(out)
 
 
-def _of(out: dict[str, Any]) -> StateFile:
-    inline = base64.b64decode(out.get("inline", ""))
-    return StateFile(out["path"], out["length"], int(out["crc32"], 16), out.get("rows", 0), inline)
+def _of(out: JsonFields) -> StateFile:
+    path, crc32 = out.text("path"), out.text("crc32")
+    if _FILE_NAME.fullmatch(path) is None:
+        raise JsonFieldsError(f"{out.place('path')} is {path!r}, not a file in the checkpoint's folder or ../shared")
+    if _CRC32.fullmatch(crc32) is None:
+        raise JsonFieldsError(f"{out.place('crc32')} is {crc32!r}, not eight hexadecimal digits")
+    length, rows = out.integer("length"), out.integer("rows", 0)
+    try:
+        inline = base64.b64decode(out.text("inline", ""), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise JsonFieldsError(f"{out.place('inline')} is not base64: {error}") from error
+    out.end()
+    return StateFile(path, length, int(crc32, 16), rows, inline)

@@ -4,9 +4,13 @@
 
     <execution.checkpointing.dir>/<job id>/     0700; locked by the JobManager that runs the job
         .lock
+        .owner                                  identity of the HA directory that keeps the job, where there is one
         chk-7/_metadata                         the manifest: without it there is no checkpoint
         chk-7/3-7-<operator>-0-1.operator       state of this checkpoint alone
         shared/3-6-<operator>-0-2.arrow         state that several checkpoints refer to
+
+A job that finds its folder with another owner (its HA directory is a copy, say) gets one of its own,
+`<job id>-<first digits of the identity>`: nobody removes what is not its own.
 
 Order on the disk: files of the subtasks, their folders, the manifest under a temporary name, its new name, its folder.
 Everything here blocks; nothing here is for several threads.
@@ -30,9 +34,11 @@ from shmflink.checkpoint.reading import METADATA, load_manifest, verify_checkpoi
 from shmflink.checkpoint.retention import Deletions
 from shmflink.errors import CheckpointError, ConfigurationError
 
-__all__ = ["CheckpointStorage", "StoredCheckpoint", "check_writable", "durability_warning"]
+__all__ = ["CheckpointStorage", "StoredCheckpoint", "check_writable", "durability_warning", "job_folder"]
 
 _CHECKPOINT: Final = re.compile(r"chk-(\d+)")
+_OWNER: Final = ".owner"
+_OWNER_BYTES_MAX: Final = 64
 _VOLATILE: Final = {
     "tmpfs": "lies in memory (tmpfs): checkpoints are gone when the host restarts",
     "ramfs": "lies in memory (ramfs): checkpoints are gone when the host restarts",
@@ -59,14 +65,22 @@ class CheckpointStorage:
     """Checkpoints of one job. Open it once per JobManager and job; a second one is refused (C9)."""
 
     def __init__(
-        self, directory: str, job_id: str, *, inline_bytes: int = 0, compression: str = "", file_ops: FileOps = FILE_OPS
+        self,
+        directory: str,
+        job_id: str,
+        *,
+        inline_bytes: int = 0,
+        compression: str = "",
+        owner: str = "",
+        file_ops: FileOps = FILE_OPS,
     ) -> None:
-        """Makes the job's folder and locks it.
+        """Makes the job's folder and locks it. `owner`: as `job_folder` says.
 
         Raises:
             CheckpointError: the folder cannot be made, or another process has it.
         """
-        self.directory = os.path.join(os.path.abspath(directory), job_id)
+        self.directory = job_folder(directory, job_id, owner)
+        self._job_id = job_id
         self.shared_directory = os.path.join(self.directory, "shared")
         self._inline_bytes = inline_bytes
         self._compression = compression
@@ -80,6 +94,8 @@ class CheckpointStorage:
         except OSError as error:
             raise _failed("the checkpoint folder", self.directory, "made", error) from error
         self._lock = DirectoryLock(self.directory)
+        if owner and not os.path.exists(os.path.join(self.directory, _OWNER)):
+            self._write_owner(owner)
 
     def prepare(self, checkpoint_id: int) -> CheckpointLocation:
         """Makes the folder of a checkpoint that is about to be triggered; leftovers in it are removed.
@@ -104,8 +120,7 @@ class CheckpointStorage:
         Raises:
             CheckpointError: the system refuses, or the folder exists.
         """
-        job_id = os.path.basename(self.directory)
-        path = os.path.join(os.path.abspath(target), f"savepoint-{job_id[:6]}-{suffix}")
+        path = os.path.join(os.path.abspath(target), f"savepoint-{self._job_id[:6]}-{suffix}")
         try:
             os.makedirs(os.path.dirname(path), exist_ok=True)
             self._ops.mkdir(path)
@@ -195,6 +210,8 @@ class CheckpointStorage:
                 self.discard(checkpoint_id)
         with suppress(OSError):
             self._remove_folder(self.shared_directory)
+        with suppress(OSError):
+            self._ops.unlink(os.path.join(self.directory, _OWNER))
         self.close(keeps_file=False)
         with suppress(OSError):
             self._ops.rmdir(self.directory)
@@ -210,6 +227,17 @@ class CheckpointStorage:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    def _write_owner(self, owner: str) -> None:
+        file = DurableFile(os.path.join(self.directory, _OWNER), self._ops)
+        try:
+            file.write(owner.encode())
+            file.publish()
+            self._ops.fsync_dir(self.directory)
+        except (OSError, CheckpointError):
+            file.abort()
+            self.close()
+            raise
 
     def _names(self, folder: str) -> Iterator[str]:
         try:
@@ -231,6 +259,23 @@ class CheckpointStorage:
             with suppress(FileNotFoundError):
                 self._ops.unlink(os.path.join(path, name))
         self._ops.rmdir(path)
+
+
+def job_folder(directory: str, job_id: str, owner: str = "") -> str:
+    """Where a job's checkpoints lie under `directory`. With an `owner`, in a folder of that owner or a new one."""
+    path = os.path.join(os.path.abspath(directory), job_id)
+    if not owner:
+        return path
+    try:
+        with open(os.path.join(path, _OWNER), "rb") as file:
+            found = file.read(_OWNER_BYTES_MAX)
+    except OSError:
+        try:
+            is_new = not any(_CHECKPOINT.fullmatch(name) for name in os.listdir(path))
+        except OSError:
+            is_new = True
+        return path if is_new else f"{path}-{owner[:8]}"
+    return path if found == owner.encode() else f"{path}-{owner[:8]}"
 
 
 def write_manifest(directory: str, manifest: Manifest, file_ops: FileOps = FILE_OPS) -> str:

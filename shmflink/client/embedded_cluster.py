@@ -1,8 +1,8 @@
 """A cluster of this process's own: one JobManager process and what it starts. Ends with us, however we end.
 
 With an HA directory (`high-availability.type: FILESYSTEM`) a JobManager that dies is replaced: the next one goes on
-with the jobs that it finds there, from their latest checkpoints, and we follow them as before. Jobs then have ids that
-are made of the cluster's id and their place in the program: the same program, started again, finds its jobs.
+with the jobs that it finds there, from their latest checkpoints, and we follow them as before. The same program,
+started again, finds its jobs by their place in it: the JobManager says under which id each of them runs.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from shmflink.client.jobmanager_launch import launch_jobmanager
 from shmflink.client.observer import JobObserver, SilentObserver
 from shmflink.client.outcome import first_line, outcome_of
 from shmflink.client.respawn import RespawnPolicy
-from shmflink.config.checkpoint_options import HA_CLUSTER_ID, HA_TYPE
+from shmflink.config.checkpoint_options import HA_TYPE
 from shmflink.config.options import DEFAULT_PARALLELISM, HEARTBEAT_TIMEOUT, SLOTS, validate
 from shmflink.core.clock import SYSTEM_CLOCK
 from shmflink.core.ids import JobId
@@ -42,6 +42,7 @@ from shmflink.rpc.messages import (
     ClusterFailed,
     ClusterStarted,
     GrowCluster,
+    JobAdmitted,
     JobEnded,
     JobNotice,
     JobProgress,
@@ -83,6 +84,7 @@ class EmbeddedCluster:
         self.is_recovering: bool = HA_TYPE.read(configuration) != "NONE"
         self._wants_progress = self._observer.wants_progress or self.is_recovering
         self._jobs: dict[JobId, tuple[SubmitJob, JobClient]] = {}
+        self._unadmitted: dict[JobId, threading.Event] = {}  # the JobManager has not said yet which ids they have
         self._submitted = 0
         self._cancelled: set[JobId] = set()
         self._respawns = RespawnPolicy()
@@ -110,7 +112,10 @@ class EmbeddedCluster:
         return int(DEFAULT_PARALLELISM.read(self.configuration))
 
     def submit(self, graph: JobGraph, configuration: Mapping[str, str]) -> JobClient:
-        """Hands a job to the cluster. ConfigurationError for options that are wrong; JobManagerLostError."""
+        """Hands a job to the cluster. ConfigurationError for options that are wrong; JobManagerLostError.
+
+        With an HA directory, waits until the JobManager holds it and knows which job this is.
+        """
         validate(configuration, f"configuration of job '{graph.name}'")
         merged = {**self.configuration, **configuration}
         if HA_TYPE.read(merged) != HA_TYPE.read(self.configuration):
@@ -121,20 +126,25 @@ class EmbeddedCluster:
         with self._lock:
             if self._lost is not None:
                 raise self._lost
-            if self.is_recovering:
-                graph = replace(graph, job_id=JobId.of(f"{HA_CLUSTER_ID.read(merged)}/{self._submitted}"))
-            self._submitted += 1
             client = JobClient(graph.job_id, self._request_cancel, self._request_savepoint)
-            submission = SubmitJob(graph, merged, self._wants_progress)
+            submission = SubmitJob(graph, merged, self._wants_progress, self._submitted)
+            self._submitted += 1
             self._jobs[graph.job_id] = (submission, client)
+            admitted = threading.Event()
+            if self.is_recovering:
+                self._unadmitted[graph.job_id] = admitted
         try:
-            self._observer.job_submitted(graph)
+            if not self.is_recovering:
+                self._observer.job_submitted(graph)
             self._send_or_wait(submission)
-            if graph.job_id in self._cancelled:  # by a signal, before the JobManager knew of it
-                self._request_cancel(graph.job_id)
+            if self.is_recovering:
+                admitted.wait()
+            if client.get_job_id() in self._cancelled:  # by a signal, before the JobManager knew of it
+                self._request_cancel(client.get_job_id())
         except BaseException:
             with self._lock:
-                self._jobs.pop(graph.job_id, None)
+                self._unadmitted.pop(graph.job_id, None)
+                self._jobs.pop(client.get_job_id(), None)
             raise
         return client
 
@@ -343,6 +353,8 @@ class EmbeddedCluster:
                 self.start_ms = self.start_ms or (SYSTEM_CLOCK.monotonic_ns() - self._started_ns) / 1e6
                 self.pids, self.fork_server_pid = pids, fork_server_pid
                 self._ready.set()
+            case JobAdmitted(submitted, job_id):
+                self._admitted(submitted, job_id)
             case JobStatusChanged(job_id, state, failure):
                 if failure is not None:
                     self._observer.cluster_says(f"{self._named(job_id)} restarts: {first_line(failure)}")
@@ -366,9 +378,29 @@ class EmbeddedCluster:
         known = self._jobs.get(job_id)
         return f"Job {job_id}" if known is None else f"Job '{known[0].graph.name}' ({job_id})"
 
+    def _admitted(self, submitted: JobId, job_id: JobId) -> None:
+        with self._lock:
+            if submitted not in self._jobs:
+                return
+            submission, client = self._jobs.pop(submitted)
+            graph = replace(submission.graph, job_id=job_id)
+            self._jobs[job_id] = (replace(submission, graph=graph), client)
+            client.admitted(job_id)
+            self._restarts[job_id] = self._restarts.pop(submitted, 0)
+            if submitted in self._cancelled:
+                self._cancelled.add(job_id)
+            event = self._unadmitted.pop(submitted, None)
+        if event is not None:
+            self._observer.job_submitted(graph)
+            event.set()
+
     def _ended(self, ended: JobEnded) -> None:
         with self._lock:
             submission, client = self._jobs.pop(ended.job_id)
+            refused = self._unadmitted.pop(ended.job_id, None)
+        if refused is not None:
+            self._observer.job_submitted(submission.graph)
+            refused.set()
         self._respawns.progressed(ended.job_id)
         ended = replace(ended, restarts=self._restarts.get(ended.job_id, 0) + ended.restarts)
         self._observer.job_ended(ended)
@@ -439,7 +471,10 @@ class EmbeddedCluster:
                 how = "was closed" if self._is_closing else f"{how}; its TaskManagers died with it{kept}"
                 self._lost = JobManagerLostError(f"the JobManager (pid {self.pid}) {how}")
             jobs, self._jobs = self._jobs, {}
+            waiting, self._unadmitted = self._unadmitted, {}
         self._ready.set()
+        for event in waiting.values():
+            event.set()
         for _, client in jobs.values():
             client.ended(JobStatus.FAILED, self._lost)
 

@@ -72,6 +72,10 @@ class JobClient:
 
     # --- for the executor ---
 
+    def admitted(self, job_id: JobId) -> None:
+        """*For executors.* The job runs under this id, whatever it was submitted as."""
+        self._job_id = job_id
+
     def status_changed(self, status: JobStatus) -> None:
         """*For executors.* The job entered a state."""
         self._status = status

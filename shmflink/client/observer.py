@@ -13,7 +13,9 @@ __all__ = ["JobObserver", "SilentObserver", "TextObserver"]
 
 
 class JobObserver(Protocol):
-    """Called from the client's receiving thread, except `job_submitted`; must not block."""
+    """Called from the client's receiving thread; must not block. `job_submitted` comes from the thread that submits,
+    where there is no HA directory.
+    """
 
     wants_progress: bool
     """Whether `job_progressed` is to be called at all."""

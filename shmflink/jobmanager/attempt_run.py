@@ -107,6 +107,7 @@ class AttemptRun:
         owner: AttemptOwner,
         splits: SplitServer,
         restore: RestorePoint | None,
+        ha_identity: str = "",
     ) -> None:
         """`splits` are the job's, over all its regions; the attempt answers its tasks out of it."""
         self.graph = graph
@@ -116,6 +117,7 @@ class AttemptRun:
         self._loop = loop
         self._owner = owner
         self._restore = restore
+        self._ha_identity = ha_identity
         self._are_running = False
         self._job = Job({t.subtask: self._number(t) for t in execution.tasks})
         self._splits = splits
@@ -272,6 +274,7 @@ class AttemptRun:
             main_file=graph.main_file,
             tasks=tasks,
             restore_path="" if self._restore is None else self._restore.directory,
+            ha_identity=self._ha_identity,
         )
 
     def _peers_of(self, number: int, tasks: Sequence[TaskDeployment]) -> list[int]:

@@ -4,7 +4,9 @@
 
     <high-availability.storageDir>/<cluster-id>/     locked (flock on the folder itself) by the JobManager that uses it
         owner                    who that is, for the message to the second one
+        identity                 a random id of this folder, and its inode: a copy of the folder is another one
         epoch                    the highest fencing epoch that may have been used
+        places/<number>          which job the program's first, second, ... job is: its id and what it is known by
         jobs/<job id>            the job as it was submitted
         checkpoints/<job id>     its completed checkpoints, newest first
         results/<job id>         how it ended, until the cluster ends in good order
@@ -12,6 +14,8 @@
 Each file: one line of text with kind, version, length and CRC-32 of what follows, then JSON (a submission: the bytes of
 its control message). Written under a temporary name, synced, renamed, folder synced: a crash leaves the old or the new
 one. A file that is neither is an error that names it; it is never passed over. All calls block.
+
+Ids of jobs are random. Releases before had no places: there a job's id was made of the cluster's id and the number.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ import contextlib
 import fcntl
 import os
 import re
+import secrets
 import stat
 import zlib
 from collections.abc import Iterator, Sequence
@@ -31,19 +36,23 @@ import orjson
 
 from shmflink.checkpoint.file_ops import FILE_OPS, TEMPORARY_SUFFIX, DurableFile, FileOps
 from shmflink.core.ids import JobId
+from shmflink.core.json_fields import JsonFields, JsonFieldsError
 from shmflink.errors import CheckpointError, DirectoryInUseError, ResourceError, RpcError
+from shmflink.graph.job_graph import JobGraph, JobVertex
 from shmflink.rpc.messages import SubmitJob
 from shmflink.rpc.states import JobState
 from shmflink.rpc.wire import FrameDecoder, frame_of
 
-__all__ = ["HaStore", "JobResult", "Owner", "cluster_folder"]
+__all__ = ["HaStore", "JobResult", "Owner", "Place", "cluster_folder"]
 
 _VERSION: Final = 1
 _HEADER: Final = re.compile(rb"shmflink (\w+) version (\d+) length (\d+) crc32 ([0-9a-f]{8})\n")
 _HEADER_BYTES_MAX: Final = 100
 _EPOCHS_AT_ONCE: Final = 1000
 _EPOCH_MAX: Final = (1 << 31) - 1
-_JOBS, _CHECKPOINTS, _RESULTS = "jobs", "checkpoints", "results"
+_PLACES, _JOBS, _CHECKPOINTS, _RESULTS = "places", "jobs", "checkpoints", "results"
+_JOB_ID: Final = re.compile(r"[0-9a-f]{32}")
+_IDENTITY_BYTES: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +62,16 @@ class Owner:
     pid: int
     host: str
     since: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The job that a program submits as its `number`th, from 0. `main_file` None: an older release kept none."""
+
+    number: int
+    job_id: JobId
+    name: str
+    main_file: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +98,7 @@ class HaStore:
     def __init__(self, folder: str, lock_fd: int, file_ops: FileOps) -> None:
         """Use `open`."""
         self.folder = folder
+        self.identity = ""
         self._lock_fd = lock_fd
         self._ops = file_ops
         self._next_epoch = 0
@@ -105,7 +125,7 @@ class HaStore:
 
     def _settle(self, owner: Owner) -> None:
         with _named(f"the HA directory {self.folder} cannot be used"):
-            for name in ("", _JOBS, _CHECKPOINTS, _RESULTS):
+            for name in ("", _PLACES, _JOBS, _CHECKPOINTS, _RESULTS):
                 path = os.path.join(self.folder, name)
                 if not os.path.isdir(path):
                     self._ops.mkdir(path)
@@ -113,10 +133,28 @@ class HaStore:
                 for file in os.listdir(path):
                     if file.endswith(TEMPORARY_SUFFIX):  # of a JobManager that died while it wrote
                         self._ops.unlink(os.path.join(path, file))
+        self.identity = self._identified()
         self._last_epoch = self._reserved()
         self._next_epoch = self._last_epoch + 1
         self._reserve()
         self._write("", "owner", orjson.dumps({"pid": owner.pid, "host": owner.host, "since": owner.since}))
+
+    def _identified(self) -> str:
+        """Made at the first opening, and anew where the folder is a copy: whoever runs on the original keeps its own.
+
+        A copy that keeps the inode (a snapshot of the whole file system) cannot be told from it.
+        """
+        inode = os.fstat(self._lock_fd).st_ino
+        found = self._fields("", "identity")
+        if found is not None:
+            with _understood(os.path.join(self.folder, "identity")):
+                identity, before = found.text("id"), found.integer("inode")
+                found.end()
+            if before == inode:
+                return identity
+        identity = secrets.token_hex(_IDENTITY_BYTES)
+        self._write("", "identity", orjson.dumps({"id": identity, "inode": inode}))
+        return identity
 
     # --- epochs ---
 
@@ -139,8 +177,42 @@ class HaStore:
         self._last_epoch = last
 
     def _reserved(self) -> int:
-        content = self._read("", "epoch")
-        return -1 if content is None else int(_json(content, os.path.join(self.folder, "epoch"))["reserved"])
+        found = self._fields("", "epoch")
+        if found is None:
+            return -1
+        with _understood(os.path.join(self.folder, "epoch")):
+            reserved = found.integer("reserved")
+            found.end()
+        return reserved
+
+    # --- places ---
+
+    def put_place(self, place: Place) -> None:
+        """From now on the program's job of this number is this one."""
+        content = {"job_id": place.job_id.hex, "name": place.name, "main_file": place.main_file}
+        self._write(_PLACES, str(place.number), orjson.dumps(content))
+
+    def places(self) -> list[Place]:
+        """All that are known, by number."""
+        numbers = sorted(int(name) for name in os.listdir(os.path.join(self.folder, _PLACES)) if name.isdecimal())
+        found = [self._place(number) for number in numbers]
+        return [place for place in found if place is not None]
+
+    def _place(self, number: int) -> Place | None:
+        found = self._fields(_PLACES, str(number))
+        if found is None:
+            return None
+        with _understood(os.path.join(self.folder, _PLACES, str(number))):
+            text = found.text("job_id")
+            if _JOB_ID.fullmatch(text) is None:
+                raise JsonFieldsError(f"job_id is {text!r}, not 32 hexadecimal digits")
+            place = Place(number, JobId(text), found.text("name"), found.optional_text("main_file"))
+            found.end()
+        return place
+
+    def remove_place(self, number: int) -> None:
+        """The next program begins with a job of its own there."""
+        self._unlink(_PLACES, str(number))
 
     # --- jobs ---
 
@@ -158,12 +230,11 @@ class HaStore:
         path = os.path.join(self.folder, _JOBS, job_id.hex)
         try:
             (received,) = FrameDecoder().feed(content)
-        except (RpcError, ValueError) as error:
+            return _submission(received.message)
+        except (RpcError, ValueError, RecursionError) as error:
             raise ResourceError(
                 f"{path} cannot be understood: {error}. Another version of shmflink wrote it: run the job's file again"
             ) from error
-        assert isinstance(received.message, SubmitJob), path
-        return received.message
 
     def jobs(self) -> tuple[list[SubmitJob], list[str]]:
         """Jobs that have not ended, by id; and what is wrong with those that cannot be read."""
@@ -195,7 +266,12 @@ class HaStore:
         content = self._read(_CHECKPOINTS, job_id.hex)
         if content is None:
             return []
-        return [str(one) for one in _json(content, os.path.join(self.folder, _CHECKPOINTS, job_id.hex))]
+        path = os.path.join(self.folder, _CHECKPOINTS, job_id.hex)
+        folders = _json(content, path)
+        with _understood(path):
+            if type(folders) is not list or any(type(one) is not str or not os.path.isabs(one) for one in folders):
+                raise JsonFieldsError("the content is not a list of absolute paths")
+        return folders
 
     # --- results ---
 
@@ -212,17 +288,32 @@ class HaStore:
 
     def result(self, job_id: JobId) -> JobResult | None:
         """How a job of this cluster ended; None where it has not, or the results were forgotten."""
-        content = self._read(_RESULTS, job_id.hex)
-        if content is None:
+        found = self._fields(_RESULTS, job_id.hex)
+        if found is None:
             return None
-        one = _json(content, os.path.join(self.folder, _RESULTS, job_id.hex))
-        return JobResult(job_id, JobState(one["state"]), one["runtime_ms"], one["failure_kind"], one["failure_message"])
+        with _understood(os.path.join(self.folder, _RESULTS, job_id.hex)):
+            state = found.text("state")
+            if state not in JobState.__members__.values():
+                raise JsonFieldsError(f"state is {state!r}, which no job enters")
+            runtime_ms = found.integer("runtime_ms")
+            result = JobResult(
+                job_id, JobState(state), runtime_ms, found.text("failure_kind"), found.text("failure_message")
+            )
+            found.end()
+        return result
+
+    def remove_result(self, job_id: JobId) -> None:
+        """Forgets how a job ended."""
+        self._remove(_RESULTS, job_id)
 
     def forget_results(self) -> None:
         """The cluster ends in good order: who starts it again means new runs of its jobs."""
+        places = {place.job_id.hex: place for place in self.places()}
         for name in os.listdir(os.path.join(self.folder, _RESULTS)):
             self.remove_job(JobId(name))  # a crash may have left it behind its result
-            self._remove(_RESULTS, JobId(name))
+            if name in places:
+                self.remove_place(places[name].number)
+            self.remove_result(JobId(name))
 
     def close(self) -> None:
         """Lets go of the directory. Idempotent."""
@@ -255,11 +346,23 @@ class HaStore:
             raise ResourceError(f"{path} cannot be read: {error.strerror or error}") from error
         return _checked(data, path, _kind(folder, name))
 
+    def _fields(self, folder: str, name: str) -> JsonFields | None:
+        """The content of a file that is a JSON object; None where there is no such file."""
+        content = self._read(folder, name)
+        if content is None:
+            return None
+        path = os.path.join(self.folder, folder, name)
+        with _understood(path):
+            return JsonFields(_json(content, path), "")
+
     def _remove(self, folder: str, job_id: JobId) -> None:
+        self._unlink(folder, job_id.hex)
+
+    def _unlink(self, folder: str, name: str) -> None:
         self._check_ours()
         where = os.path.join(self.folder, folder)
         with _named(f"the HA directory {self.folder} cannot be written"), contextlib.suppress(FileNotFoundError):
-            self._ops.unlink(os.path.join(where, job_id.hex))
+            self._ops.unlink(os.path.join(where, name))
             self._ops.fsync_dir(where)
 
     def _check_ours(self) -> None:
@@ -304,9 +407,10 @@ def _lock(lock_fd: int, folder: str) -> None:
 def _owner_text(folder: str) -> str:
     try:
         with open(os.path.join(folder, "owner"), "rb") as file:
-            owner = _json(_checked(file.read(), folder, "owner"), folder)
-        return f"the JobManager with pid {owner['pid']} on {owner['host']}, running since {owner['since']}"
-    except (OSError, ResourceError, KeyError, TypeError):
+            owner = JsonFields(_json(_checked(file.read(), folder, "owner"), folder), "")
+        pid, host, since = owner.integer("pid"), owner.text("host"), owner.text("since")
+        return f"the JobManager with pid {pid} on {host}, running since {since}"
+    except (OSError, ResourceError, JsonFieldsError):
         return "another JobManager"
 
 
@@ -335,6 +439,32 @@ def _json(content: bytes, path: str) -> Any:
         return orjson.loads(content)
     except ValueError as error:
         raise ResourceError(f"{path} is damaged ({error}): {_REMEDY}") from error
+
+
+@contextlib.contextmanager
+def _understood(path: str) -> Iterator[None]:
+    """Its checksum fits: whoever wrote it wrote it like this."""
+    try:
+        yield
+    except JsonFieldsError as error:
+        raise ResourceError(
+            f"{path} cannot be understood: {error}. Another version of shmflink wrote it: use that one, or choose "
+            "another high-availability.cluster-id and start from a checkpoint (run -s PATH)"
+        ) from error
+
+
+def _submission(message: object) -> SubmitJob:
+    """Checks the parts that recovery itself looks at. Raises RpcError."""
+    if (
+        isinstance(message, SubmitJob)
+        and isinstance(message.graph, JobGraph)
+        and isinstance(message.graph.job_id, JobId)
+        and all(isinstance(text, str) for text in (message.graph.job_id.hex, message.graph.name))
+        and isinstance(message.configuration, dict)
+        and all(isinstance(vertex, JobVertex) for vertex in message.graph.vertices)
+    ):
+        return message
+    raise RpcError(f"a {type(message).__name__} with other fields is no submitted job")
 
 
 @contextlib.contextmanager

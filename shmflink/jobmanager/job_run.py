@@ -84,8 +84,9 @@ class JobRun:
         clock: Clock,
         owner: JobOwner,
         pointers: Sequence[str] = (),
+        ha_identity: str = "",
     ) -> None:
-        """`pointers`: checkpoints that an earlier JobManager knew of, newest first.
+        """`pointers`: checkpoints that an earlier JobManager knew of, newest first. `ha_identity`: of the HA directory.
 
         Raises:
             ShmflinkError: its checkpoints cannot be written, or the one to start from cannot be used.
@@ -99,7 +100,8 @@ class JobRun:
         self._loop = loop
         self._clock = clock
         self._owner = owner
-        self._points = RestorePoints(graph, CheckpointSettings.of(configuration), pointers)
+        self._ha_identity = ha_identity
+        self._points = RestorePoints(graph, CheckpointSettings.of(configuration), pointers, ha_identity)
         self._settings = CheckpointSettings.of(configuration)
         self._strategy = RestartStrategy.of(configuration)
         self._rng = random.Random(graph.job_id.hex)  # noqa: S311 - jitter, not a secret
@@ -243,7 +245,17 @@ class JobRun:
         assert len(taskmanagers) == len(self._taskmanagers), "an attempt before all TaskManagers were granted"
         part = part_of(execution, region.tasks)
         assert self._splits is not None, "an attempt before its enumerators"
-        return AttemptRun(self.graph, part, taskmanagers, configuration, self._loop, region, self._splits, restore)
+        return AttemptRun(
+            self.graph,
+            part,
+            taskmanagers,
+            configuration,
+            self._loop,
+            region,
+            self._splits,
+            restore,
+            self._ha_identity,
+        )
 
     def message(self, taskmanager: TaskManager, received: Received) -> None:
         """What a TaskManager of the job says, to the attempt that it means."""

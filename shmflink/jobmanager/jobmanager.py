@@ -22,7 +22,7 @@ from shmflink.jobmanager.exit_text import describe_exit
 from shmflink.jobmanager.ha_store import Owner
 from shmflink.jobmanager.job_control import RunControl
 from shmflink.jobmanager.job_run import JobRun
-from shmflink.jobmanager.recovery import Recovery
+from shmflink.jobmanager.recovery import Admission, Recovery
 from shmflink.jobmanager.slot_queue import waiting_text
 from shmflink.jobmanager.splits import failure_of
 from shmflink.jobmanager.taskmanagers import TaskManager, TaskManagers
@@ -33,6 +33,7 @@ from shmflink.rpc.messages import (
     ClusterStarted,
     Failure,
     GrowCluster,
+    JobAdmitted,
     JobEnded,
     JobNotice,
     JobProgress,
@@ -176,22 +177,37 @@ class JobManager:
 
     def _submit(self, submission: SubmitJob) -> None:
         assert self._recovery is not None, "a job before the HA directory is ours"
-        graph = submission.graph
-        if graph.job_id in self._runs or self._is_ending:
+        if submission.graph.job_id in self._runs or self._is_ending:
             return
-        self._client.send(JobStatusChanged(graph.job_id, JobState.CREATED))
         try:
-            check_slots(graph, self._slots)
-            ended = self._recovery.result(graph.job_id)
-            if ended is not None:
-                self._client.send(ended)
-                return
-            pointers = self._recovery.admit(submission)
+            check_slots(submission.graph, self._slots)
+            admission = self._recovery.admit(submission)
         except ShmflinkError as error:
-            self._reject(graph.job_id, failure_of(error))
+            self._reject(submission.graph.job_id, failure_of(error))
             return
+        if self._recovery.is_on:
+            self._client.send(JobAdmitted(submission.graph.job_id, admission.job_id))
+        if admission.job_id in self._runs:  # the client had not heard of its id when the JobManager before us died
+            return
+        self._client.send(JobStatusChanged(admission.job_id, JobState.CREATED))
+        if admission.ended is not None:
+            self._client.send(admission.ended)
+            return
+        self._run(admission)
+
+    def _run(self, admission: Admission) -> None:
+        assert self._recovery is not None, "a job before the HA directory is ours"
+        submission, graph = admission.submission, admission.submission.graph
         try:
-            run = JobRun(graph, submission.configuration, self._loop, SYSTEM_CLOCK, self, pointers)
+            run = JobRun(
+                graph,
+                submission.configuration,
+                self._loop,
+                SYSTEM_CLOCK,
+                self,
+                admission.pointers,
+                self._recovery.identity,
+            )
         except ShmflinkError as error:
             self._recovery.refused(graph.job_id)
             self._reject(graph.job_id, failure_of(error))

@@ -5,27 +5,46 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
+from shmflink.checkpoint.reading import load_manifest
 from shmflink.checkpoint.settings import local_directory
 from shmflink.config.checkpoint_options import HA_CLUSTER_ID, HA_STORAGE_DIRECTORY, HA_TYPE
 from shmflink.core.ids import JobId
-from shmflink.errors import ResourceError, UsageError
-from shmflink.jobmanager.ha_store import HaStore, JobResult, Owner
+from shmflink.errors import CheckpointError, ResourceError, UsageError
+from shmflink.jobmanager.ha_store import HaStore, JobResult, Owner, Place
 from shmflink.rpc.messages import Failure, JobEnded, SubmitJob
 from shmflink.rpc.states import JobState
 
-__all__ = ["Recovery"]
+__all__ = ["Admission", "Recovery"]
 
 _LOG: Final = logging.getLogger(__name__)
 _EPOCH_MASK: Final = (1 << 31) - 1
 
 
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A job that may run: under the id that it had, or under the one that it was submitted with.
+
+    `pointers`: the checkpoints, newest first, that its former self left. `ended`: it is over already.
+    """
+
+    submission: SubmitJob
+    pointers: Sequence[str] = ()
+    ended: JobEnded | None = None
+
+    @property
+    def job_id(self) -> JobId:
+        return self.submission.graph.job_id
+
+
 class Recovery:
     """All methods may raise ResourceError where the directory cannot be read or written; they block for its disk."""
 
-    def __init__(self, store: HaStore | None) -> None:
+    def __init__(self, store: HaStore | None, cluster_id: str = "") -> None:
         self._store = store
+        self._cluster_id = cluster_id
         self._epoch = int.from_bytes(os.urandom(4), "little") & _EPOCH_MASK
 
     @staticmethod
@@ -35,11 +54,17 @@ class Recovery:
             return Recovery(None)
         text = HA_STORAGE_DIRECTORY.read(configuration) or _default_directory(environment)
         directory = local_directory(text, HA_STORAGE_DIRECTORY.key)
-        return Recovery(HaStore.open(directory, HA_CLUSTER_ID.read(configuration), owner))
+        cluster_id = HA_CLUSTER_ID.read(configuration)
+        return Recovery(HaStore.open(directory, cluster_id, owner), cluster_id)
 
     @property
     def is_on(self) -> bool:
         return self._store is not None
+
+    @property
+    def identity(self) -> str:
+        """Of the HA directory; empty without one. Together with a job's id it says whose a leftover is."""
+        return "" if self._store is None else self._store.identity
 
     def next_epoch(self) -> int:
         """For the next attempt: above all before, those of dead JobManagers included; without HA, only ours."""
@@ -50,13 +75,109 @@ class Recovery:
 
     def jobs(self) -> list[SubmitJob]:
         """Jobs that a former JobManager did not bring to an end. What cannot be read is told, and left where it is."""
-        found, wrong = ([], []) if self._store is None else self._store.jobs()
+        if self._store is None:
+            return []
+        found, wrong = self._store.jobs()
         for problem in wrong:
             _LOG.error("a job cannot be recovered: %s", problem)
-        return found
+        known = {place.job_id for place in self._store.places()}
+        return [submission for submission in found if submission.graph.job_id in known]
 
-    def result(self, job_id: JobId) -> JobEnded | None:
-        """How a job under this id ended before; None where it is to run."""
+    def admit(self, submission: SubmitJob) -> Admission:
+        """Finds the job that the program submitted in this place before, or keeps this one as a new one.
+
+        Raises:
+            UsageError: another program's job is there, and has not ended.
+        """
+        if self._store is None:
+            return Admission(submission)
+        store, graph = self._store, submission.graph
+        place = self._place_of(submission)
+        if place is not None:
+            submission = replace(submission, graph=replace(graph, job_id=place.job_id))
+            ended = self._result(place.job_id)
+            if ended is not None:
+                return Admission(submission, ended=ended)
+        job_id = submission.graph.job_id
+        if place is None or place.main_file is None:
+            store.put_place(Place(submission.place, job_id, graph.name, graph.main_file))
+        pointers = store.checkpoints(job_id)
+        store.put_job(submission)
+        return Admission(submission, pointers)
+
+    def _place_of(self, submission: SubmitJob) -> Place | None:
+        """Where the program's job of this number has run before; None where it is new."""
+        assert self._store is not None
+        self._adopt_older(submission)
+        graph, places = submission.graph, self._store.places()
+        mine = next((place for place in places if place.number == submission.place), None)
+        strangers = [place for place in places if place.main_file not in (None, graph.main_file)]
+        if mine is not None and mine.name != graph.name and mine not in strangers:
+            strangers.append(mine)
+        if not strangers:
+            return mine
+        alive = [place for place in places if self._store.result(place.job_id) is None]
+        if alive:
+            raise self._taken(next((place for place in strangers if place in alive), alive[0]), submission)
+        self._store.forget_results()  # of a program that was killed at its very end
+        return None
+
+    def _taken(self, place: Place, submission: SubmitJob) -> UsageError:
+        assert self._store is not None
+        newest = next(iter(self._store.checkpoints(place.job_id)), None)
+        start = "" if newest is None else f", or starts anew from its newest checkpoint (run -s {newest})"
+        graph = submission.graph
+        return UsageError(
+            f"the HA directory {self._store.folder} holds job '{place.name}' ({place.main_file or 'file not known'}), "
+            f"which has not ended, in the place of '{graph.name}' ({graph.main_file}). Give this program an id of its "
+            "own (-D high-availability.cluster-id=NAME). The other job resumes when its own file is run again under "
+            f"its own job name{start}; to give it up, remove that folder"
+        )
+
+    def _adopt_older(self, submission: SubmitJob) -> None:
+        """An older release made a job's id of the cluster's and its number: jobs of two clusters might have the same.
+
+        The job gets the new id. Its checkpoints become what it starts from, and nobody deletes them.
+        """
+        store, graph = self._store, submission.graph
+        assert store is not None
+        older = JobId.of(f"{self._cluster_id}/{submission.place}")
+        if any(place.number == submission.place for place in store.places()):
+            return
+        result, pointers = store.result(older), store.checkpoints(older)
+        place = self._older_place(older, submission, pointers)
+        if result is not None and not store.jobs()[0]:  # of a program that was killed at its very end
+            store.remove_result(older)
+            result = None
+        if place is None and result is None:
+            return
+        store.set_checkpoints(graph.job_id, pointers)
+        store.put_place(place or Place(submission.place, graph.job_id, graph.name, None))
+        if result is not None:
+            store.put_result(replace(result, job_id=graph.job_id))
+            store.remove_result(older)
+        store.remove_job(older)
+        if pointers:
+            _LOG.warning(
+                "job '%s' was kept by an older release of shmflink. It resumes from %s with the id %s; nothing deletes "
+                "%s, remove it when the job has checkpoints of its own",
+                graph.name, pointers[0], graph.job_id, os.path.dirname(pointers[0]),
+            )  # fmt: skip
+
+    def _older_place(self, older: JobId, submission: SubmitJob, pointers: Sequence[str]) -> Place | None:
+        assert self._store is not None
+        number, job_id = submission.place, submission.graph.job_id
+        try:
+            before = self._store.job(older)
+        except ResourceError as error:  # its graph has another form now; what is submitted takes its place
+            _LOG.info("%s", error)
+            return Place(number, job_id, _job_name(pointers) or submission.graph.name, None)
+        if before is None:
+            return Place(number, job_id, _job_name(pointers) or submission.graph.name, None) if pointers else None
+        return Place(number, job_id, before.graph.name, before.graph.main_file)
+
+    def _result(self, job_id: JobId) -> JobEnded | None:
+        """How the job ended before; None where it is to run."""
         result = None if self._store is None else self._store.result(job_id)
         if result is None:
             return None
@@ -66,42 +187,14 @@ class Recovery:
             failure = Failure("JobExecutionError", f"job {job_id} failed before the JobManager was restarted: {text}")
         return JobEnded(job_id, result.state, result.runtime_ms, failure, ())
 
-    def admit(self, submission: SubmitJob) -> Sequence[str]:
-        """Keeps the job; the checkpoints, newest first, that its former self left under its id.
-
-        UsageError where that was another program.
-        """
-        if self._store is None:
-            return ()
-        job_id = submission.graph.job_id
-        pointers = self._store.checkpoints(job_id)
-        self._check_same(submission, pointers)
-        self._store.put_job(submission)
-        return pointers
-
-    def _check_same(self, submission: SubmitJob, pointers: Sequence[str]) -> None:
-        """Without uids, state would be matched by the graphs' shapes, which may be alike by accident."""
-        assert self._store is not None
-        graph = submission.graph
-        try:
-            before = self._store.job(graph.job_id)
-        except ResourceError as error:  # of an older version: what is submitted now takes its place
-            _LOG.warning("%s", error)
-            return
-        if before is None or not pointers:
-            return
-        other = before.graph
-        if other.name != graph.name and other.main_file != graph.main_file:
-            raise UsageError(
-                f"the HA directory {self._store.folder} holds job '{other.name}' ({other.main_file}), which has not "
-                f"ended, in the place of '{graph.name}' ({graph.main_file}). Give this program an id of its own (-D "
-                "high-availability.cluster-id=NAME), or remove that folder to give the other job up"
-            )
-
     def refused(self, job_id: JobId) -> None:
         """The job was admitted but cannot even begin. One that has checkpoints stays, for another try."""
-        if self._store is not None and not self._store.checkpoints(job_id):
-            self._store.remove_job(job_id)
+        if self._store is None or self._store.checkpoints(job_id):
+            return
+        for place in self._store.places():
+            if place.job_id == job_id:
+                self._store.remove_place(place.number)
+        self._store.remove_job(job_id)
 
     def checkpoints_changed(self, job_id: JobId, folders: Sequence[str]) -> None:
         """What the job restarts from; durable when this returns, so that its sinks may commit."""
@@ -122,6 +215,16 @@ class Recovery:
             if is_finished:
                 self._store.forget_results()
             self._store.close()
+
+
+def _job_name(pointers: Sequence[str]) -> str:
+    """As the newest checkpoint that can be read says; empty where none can."""
+    for directory in pointers:
+        try:
+            return load_manifest(directory).job_name
+        except CheckpointError:  # told when it is needed
+            continue
+    return ""
 
 
 def _default_directory(environment: Mapping[str, str]) -> str:

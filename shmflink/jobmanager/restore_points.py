@@ -26,14 +26,18 @@ _LOG: Final = logging.getLogger(__name__)
 class RestorePoints:
     """One per job and JobManager. The folder is made and locked when the first checkpoint needs it."""
 
-    def __init__(self, graph: JobGraph, settings: CheckpointSettings, pointers: Sequence[str] = ()) -> None:
-        """`pointers`: folders of checkpoints that an earlier JobManager knew, newest first.
+    def __init__(
+        self, graph: JobGraph, settings: CheckpointSettings, pointers: Sequence[str] = (), owner: str = ""
+    ) -> None:
+        """`pointers`: folders of checkpoints that an earlier JobManager knew, newest first. `owner`: identity of the HA
+        directory that keeps the job.
 
         Raises:
             CheckpointError: a checkpoint to start from cannot be used, or checkpoints cannot be written.
         """
         self._graph = graph
         self._settings = settings
+        self._owner = owner
         self._is_recovered = bool(pointers)
         self._ids: dict[str, int] = {}  # of checkpoints by folder, oldest first; 0: what the job was started from
         self._storage: CheckpointStorage | None = None
@@ -172,7 +176,11 @@ class RestorePoints:
             if warning:
                 _LOG.warning("%s", warning)
             self._storage = CheckpointStorage(
-                directory, self._graph.job_id.hex, inline_bytes=settings.inline_bytes, compression=settings.compression
+                directory,
+                self._graph.job_id.hex,
+                inline_bytes=settings.inline_bytes,
+                compression=settings.compression,
+                owner=self._owner,
             )
             known = self._storage.completed(lambda problem: _LOG.warning("%s", problem))
             mine = [one for one in known if one.path in self._ids]

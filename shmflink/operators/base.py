@@ -60,6 +60,8 @@ class OperatorContext:
     key_groups: range = range(0)
     restored: RestoredState = NOTHING_RESTORED
     job_id: str = ""
+    ha_identity: str = ""
+    """Of the HA directory that keeps the job; empty without one. With the job's id it says whose a leftover is."""
     epoch: int = 0
     """Of the job's attempt; grows with every one, also over restarts of the JobManager: what fences zombies off."""
 

@@ -22,7 +22,7 @@ from shmflink.errors import RpcError
 
 __all__ = ["decode", "encode", "register"]
 
-_DATACLASSES: Final[dict[str, tuple[type, int]]] = {}
+_DATACLASSES: Final[dict[str, tuple[type, range]]] = {}
 _ENUMS: Final[dict[str, type[enum.Enum]]] = {}
 _FIELDS: Final[dict[type, tuple[str, ...]]] = {}
 
@@ -35,8 +35,14 @@ def register(*types: Any) -> None:
         else:
             fields = tuple(field.name for field in dataclasses.fields(kind))
             _FIELDS[kind] = fields
-            known = _DATACLASSES.setdefault(kind.__name__, (kind, len(fields)))[0]
+            known = _DATACLASSES.setdefault(kind.__name__, (kind, range(_needed(kind), len(fields) + 1)))[0]
         assert known is kind, f"two message types are called {kind.__name__}"
+
+
+def _needed(kind: Any) -> int:
+    """How many fields have no default. The others may be missing at the end: an older release did not have them."""
+    missing = dataclasses.MISSING
+    return sum(field.default is missing and field.default_factory is missing for field in dataclasses.fields(kind))
 
 
 def encode(message: object) -> tuple[bytes, list[bytes]]:
@@ -94,10 +100,10 @@ def _from_tree(tree: Any, blobs: Sequence[bytes]) -> Any:
 
 
 def _read_dataclass(tree: dict[str, Any], blobs: Sequence[bytes]) -> Any:
-    kind, count = _DATACLASSES[tree["$"]]
+    kind, counts = _DATACLASSES[tree["$"]]
     fields = tree["f"]
-    if len(fields) != count:
-        raise ValueError(f"{tree['$']} has {count} fields, got {len(fields)}")
+    if len(fields) not in counts:
+        raise ValueError(f"{tree['$']} has {counts.stop - 1} fields, got {len(fields)}")
     return kind(*[_from_tree(item, blobs) for item in fields])
 
 

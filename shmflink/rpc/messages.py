@@ -2,7 +2,7 @@
 
 A job's life on the wire::
 
-    client -> JM   StartCluster, GrowCluster, SubmitJob        JM -> client   ClusterStarted, JobStatusChanged
+    client -> JM   StartCluster, GrowCluster, SubmitJob        JM -> client   ClusterStarted, JobAdmitted, ...
     JM -> fork server   ForkTaskManager + socket               fork server -> JM   TaskManagerForked + pidfd
     TM -> JM   TaskManagerReady + status page
     JM -> TM   PrepareAttempt                                  TM -> JM   AttemptPrepared + region, arena
@@ -57,6 +57,7 @@ __all__ = [
     "Failure",
     "ForkTaskManager",
     "GrowCluster",
+    "JobAdmitted",
     "JobEnded",
     "JobNotice",
     "JobProgress",
@@ -176,11 +177,24 @@ class GrowCluster:
 
 @dataclass(frozen=True, slots=True)
 class SubmitJob:
-    """Runs a job. `progress` asks for JobProgress while it runs."""
+    """Runs a job. `progress` asks for JobProgress while it runs.
+
+    `place`: how many jobs the program has submitted before. With an HA directory a job that the program left there in
+    this place resumes under its former id, and `JobAdmitted` says which one.
+    """
 
     graph: JobGraph
     configuration: Mapping[str, str]
     progress: bool
+    place: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class JobAdmitted:
+    """The job that was submitted as `submitted` has the id `job_id`. Only where there is an HA directory."""
+
+    submitted: JobId
+    job_id: JobId
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,6 +359,7 @@ class DeployTasks:
     main_file: str
     tasks: tuple[TaskDeployment, ...]
     restore_path: str = ""  # folder of the checkpoint that the tasks go on from
+    ha_identity: str = ""  # of the HA directory that keeps the job; empty without one
 
 
 @dataclass(frozen=True, slots=True)
@@ -505,7 +520,7 @@ register(JobId, SubtaskId, ShipStrategy, NodeKind, ChainedOperator, JobVertex, J
 register(ChannelDeployment, InputDeployment, OutputDeployment, TaskDeployment)
 register(JobState, TaskState, Failure, OperatorSummary, TaskSummary, SourceProgress, CheckpointSummary)
 register(StartCluster, GrowCluster, SubmitJob, CancelJob, Shutdown)
-register(ClusterStarted, ClusterFailed, JobStatusChanged, JobNotice, JobProgress, JobEnded, JobsRecovered)
+register(ClusterStarted, ClusterFailed, JobAdmitted, JobStatusChanged, JobNotice, JobProgress, JobEnded, JobsRecovered)
 register(ForkTaskManager, TaskManagerForked, TaskManagerExited)
 register(PrepareAttempt, ConnectPeers, DeployTasks, StartTasks, CancelTasks)
 register(AssignSplit, AlignSources, ReleaseAttempt)

@@ -86,6 +86,7 @@ class TaskResources:
     settings: CheckpointSettings = field(default_factory=CheckpointSettings)
     restore: Callable[[TaskDeployment], TaskRestore] = _not_restored
     job_id: str = ""
+    ha_identity: str = ""
     epoch: int = 0
 
 
@@ -184,6 +185,7 @@ def _context(
         key_groups=range_of(subtask, deployment.max_parallelism, deployment.parallelism),
         restored=restore.states.get(op.operator_id, NOTHING_RESTORED),
         job_id=resources.job_id,
+        ha_identity=resources.ha_identity,
         epoch=resources.epoch,
     )
 

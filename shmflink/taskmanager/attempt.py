@@ -100,6 +100,7 @@ class Attempt:
             settings=CheckpointSettings.of(configuration),
             restore=Restore(message.restore_path).of,
             job_id=message.job_id.hex,
+            ha_identity=message.ha_identity,
             epoch=message.epoch,
         )
 

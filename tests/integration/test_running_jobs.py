@@ -6,6 +6,7 @@ the count that it has in an undisturbed run.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -230,7 +231,7 @@ def test_a_jobmanager_that_is_killed_again_and_again_is_replaced_and_goes_on(pla
     assert len(ids) == 1, "the job keeps its id"
     assert said.count("was killed by signal 9. A new one") == 3
     assert "Restarted 3 times" in said
-    for kept in ("jobs", "checkpoints", "results"):
+    for kept in ("places", "jobs", "checkpoints", "results"):
         assert os.listdir(place.folder / "ha" / "default" / kept) == [], kept
     assert place.sockets() == []
 
@@ -266,6 +267,35 @@ def test_a_program_that_is_started_again_finds_its_job(place: Place, how: str) -
     before = place.output().total()
     assert 0 < before < ROWS
     place.go()
+    again = place.run(ROWS, ha=True)
+    assert again.wait(WAIT_S) == 0, again.stderr.read()
+    assert f"JobID {job.overview.job_id}" in again.stderr.read()
+    assert place.output() == expected(ROWS)
+
+
+def test_another_program_does_not_take_over_a_suspended_job(place: Place) -> None:
+    """[C20] Same cluster-id, same job name, even the same operators: it is another file."""
+    process = place.run(ROWS, ha=True)
+    job = place.job_after(2)
+    process.terminate()
+    assert process.wait(WAIT_S) == 143
+    before = place.output()
+    other = Place(place.folder)
+    other.job = place.folder / "b.py"
+    other.job.write_text(place.job.read_text())
+    other.out = place.folder / "out of b"
+    with contextlib.closing(other):
+        refused = other.run(ROWS, ha=True)
+        assert refused.wait(WAIT_S) not in (0, 143)
+        said = refused.stderr.read()
+        assert f"holds job 'count numbers' ({place.job}), which has not ended" in said
+        assert "-D high-availability.cluster-id=NAME" in said
+        assert not other.output()
+        other.go()
+        beside = other.run(ROWS, "-D", "high-availability.cluster-id=b", ha=True)
+        assert beside.wait(WAIT_S) == 0, beside.stderr.read()
+        assert other.output() == expected(ROWS)
+    assert place.output() == before
     again = place.run(ROWS, ha=True)
     assert again.wait(WAIT_S) == 0, again.stderr.read()
     assert f"JobID {job.overview.job_id}" in again.stderr.read()

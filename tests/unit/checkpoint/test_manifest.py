@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
 import orjson
 import pytest
 
 from shmflink.checkpoint.handles import ChannelState, KeyedStateHandle, OperatorSubtaskState, StateFile
 from shmflink.checkpoint.manifest import SAVEPOINT, Manifest, OperatorState, files_of, manifest_from, text_of
-from shmflink.errors import CheckpointCorruptedError, CheckpointError
+from shmflink.errors import CheckpointCorruptedError, CheckpointError, ShmflinkError
 
 
 def a_manifest() -> Manifest:
@@ -20,7 +25,7 @@ def a_manifest() -> Manifest:
     ended = OperatorSubtaskState("a" * 32, 1, is_finished=True)
     operators = (
         OperatorState("a" * 32, "my uid", "Map", 1, 2, 128, (busy, ended)),
-        OperatorState("b" * 32, None, "Source", 0, 1, 128, (), inline),
+        OperatorState("b" * 32, None, "Source", 0, 1, 128, (), inline, "FileSource"),
     )
     return Manifest(5, "c" * 32, 'the "job"', 1_700_000_000_000, SAVEPOINT, operators, is_unaligned=True)
 
@@ -46,7 +51,7 @@ def test_people_can_read_it_and_lay_it_out_anew() -> None:
 def test_a_newer_version_is_refused_by_both_numbers() -> None:
     """[C19] Neither misread nor called damaged."""
     newer = orjson.loads(text_of(a_manifest())) | {"version": 7, "crc32": "of another kind"}
-    with pytest.raises(CheckpointError, match=r"version 7 .* reads version 1") as failure:
+    with pytest.raises(CheckpointError, match=r"version 7 .* reads versions 1 to 2") as failure:
         manifest_from(orjson.dumps(newer), "/cp/_metadata")
     assert "/cp/_metadata" in str(failure.value)
     assert not isinstance(failure.value, CheckpointCorruptedError)
@@ -61,7 +66,7 @@ def test_the_first_versions_text_is_read_for_ever() -> None:
     {"path": "f.arrow", "length": 5, "crc32": "000000ff", "rows": 1}]}]}]}]}}"""
     handle = KeyedStateHandle("s", 0, 127, (StateFile("f.arrow", 5, 255, 1),))
     operator = OperatorState("o", None, "m", 0, 1, 128, (OperatorSubtaskState("o", 0, (handle,)),))
-    assert manifest_from(text, "x") == Manifest(1, "j", "n", 2, "checkpoint", (operator,))
+    assert manifest_from(text, "x") == Manifest(1, "j", "n", 2, "checkpoint", (operator,), version=1)
 
 
 @pytest.mark.parametrize(
@@ -84,3 +89,89 @@ def test_other_files_are_no_checkpoints() -> None:
     for text in (b"[]", b"{}", b'{"format": "something"}', b"17"):
         with pytest.raises(CheckpointError, match="not the metadata"):
             manifest_from(text, "x")
+
+
+def sealed(content: Any) -> bytes:
+    """Content of somebody's own with a checksum that fits."""
+    head = {"format": "shmflink checkpoint", "version": 2, "crc32": f"{zlib.crc32(orjson.dumps(content)):08x}"}
+    return orjson.dumps(head | {"content": content})
+
+
+def places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """(container, key) of every field and item in a tree."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in list(items):
+        yield value, key
+        yield from places(item)
+
+
+OTHERS = [None, True, -1, 1.5, 1 << 63, "text", "", [], [1], {}, {"a": 1}]
+OPTIONAL = {
+    "coordinator",
+    "operator_state",
+    "broadcast_state",
+    "inline",
+    "rows",
+    "keyed",
+    "channels",
+    "connector",
+    "is_finished",
+}
+
+
+def test_a_missing_or_mistyped_field_is_an_error_that_names_it() -> None:
+    """Each field dropped, each replaced by every other kind of value, each object with one field more."""
+    whole = orjson.loads(text_of(a_manifest()))["content"]
+    count = sum(1 for _ in places(whole))
+    assert count > 60
+    for number in range(count):
+        for other in [*OTHERS, "drop", "add"]:
+            content = copy.deepcopy(whole)
+            container, key = list(places(content))[number]
+            if other == "add" and not isinstance(container[key], dict):
+                continue
+            if other == "drop":
+                del container[key]
+            else:
+                container[key] = {**container[key], "new": 1} if other == "add" else other
+            said = refusal(sealed(content))
+            if said:
+                assert said.startswith("/cp/_metadata cannot be understood: ")
+                assert isinstance(key, int) or other == "add" or str(key) in said
+            else:
+                assert other != "add"
+                assert other != "drop" or isinstance(key, int) or key in OPTIONAL
+
+
+def refusal(text: bytes) -> str:
+    """Why it is no manifest; empty where it is one. What else it raises comes out."""
+    try:
+        manifest_from(text, "/cp/_metadata")
+    except CheckpointError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["../../secret", "/etc/passwd", "..", ".", "", ".lock", "../shared/../x", "../shared/.lock", "a/b", "x\0y", "../x"],
+)
+def test_a_file_lies_in_the_checkpoints_folder_or_in_the_shared_one(path: str) -> None:
+    content = orjson.loads(text_of(a_manifest()))["content"]
+    content["operators"][0]["subtasks"][0]["keyed"][0]["files"][1]["path"] = path
+    with pytest.raises(CheckpointError, match=r"operators\[0\]\.subtasks\[0\]\.keyed\[0\]\.files\[1\]\.path is"):
+        manifest_from(sealed(content), "x")
+
+
+@pytest.mark.parametrize("version", [True, "2", None, 0, 1.0, [], {"a": 1}])
+def test_a_version_is_a_number(version: Any) -> None:
+    document = orjson.loads(text_of(a_manifest())) | {"version": version}
+    with pytest.raises(CheckpointError, match="reads versions 1 to 2"):
+        manifest_from(orjson.dumps(document), "x")
+
+
+@pytest.mark.parametrize("text", [b"[" * 5000, b'{"format":"shmflink checkpoint","version":2,"crc32":"","content":'
+                                  + b"[" * 900 + b"]" * 900 + b"}", b"\xff\xfe", b'"\\ud800"'])  # fmt: skip
+def test_nonsense_is_refused(text: bytes) -> None:
+    with pytest.raises(ShmflinkError):
+        manifest_from(text, "x")

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from typing import Any
 
+import orjson
 import pytest
 
 from shmflink.checkpoint.file_ops import FileOps
 from shmflink.core.ids import JobId
 from shmflink.errors import DirectoryInUseError, ResourceError
 from shmflink.graph.job_graph import JobGraph
-from shmflink.jobmanager.ha_store import HaStore, JobResult, Owner, cluster_folder
+from shmflink.jobmanager.ha_store import HaStore, JobResult, Owner, Place, cluster_folder
 from shmflink.rpc.messages import SubmitJob
 from shmflink.rpc.states import JobState
 
@@ -72,6 +76,68 @@ def test_a_job_that_is_submitted_again_replaces_the_one_before_and_keeps_its_che
     store.put_result(JobResult(A, JobState.FINISHED, 1))
     store.put_job(job(A, "once more"))
     assert store.result(A) is None
+
+
+def test_places_are_found_again_and_go_with_their_jobs_results(store, tmp_path):
+    first, second = Place(0, A, "counts", "/jobs/counts.py"), Place(10, B, "clicks", None)
+    store.put_place(second)
+    store.put_place(first)
+    store = again(store, tmp_path)
+    assert store.places() == [first, second]
+    store.put_result(JobResult(A, JobState.FINISHED, 1))
+    store.forget_results()
+    assert store.places() == [second]
+    store.close()
+
+
+def test_a_folder_keeps_its_identity_and_a_copy_gets_another(store, tmp_path):
+    identity = store.identity
+    assert len(identity) == 16
+    store = again(store, tmp_path)
+    assert store.identity == identity
+    store.close()
+    shutil.copytree(tmp_path / "ha", tmp_path / "copy" / "ha")
+    copy = opened(tmp_path / "copy")
+    assert copy.identity != identity
+    other = copy.identity
+    assert again(copy, tmp_path / "copy").identity == other
+
+
+@pytest.mark.parametrize("name", [f"results/{A}", "places/0", f"checkpoints/{A}", "epoch", "identity"])
+def test_a_file_with_other_fields_is_refused_and_named(store, tmp_path, name):
+    """[C19] Its checksum fits: another release wrote it."""
+    store.put_result(JobResult(A, JobState.FINISHED, 1))
+    store.put_place(Place(0, A, "counts", "/jobs/counts.py"))
+    store.set_checkpoints(A, [FIRST])
+    path = f"{store.folder}/{name}"
+    with open(path, "rb") as file:
+        head, _, content = file.read().partition(b"\n")
+    whole = orjson.loads(content)
+    if isinstance(whole, dict):
+        changed = [{key: value for key, value in whole.items() if key != gone} for gone in whole] + [{**whole, "x": 1}]
+        changed += [{**whole, key: other} for key in whole for other in ([], {}, True, -1, "", 1.5) if whole[key] != ""]
+    else:
+        changed = [{}, "x", None, [1], ["relative"], [FIRST, None]]
+    said = []
+    for other in changed:
+        data = orjson.dumps(other)
+        kind = head.split()[1]
+        with open(path, "wb") as file:
+            file.write(b"shmflink %s version 1 length %d crc32 %08x\n" % (kind, len(data), zlib.crc32(data)) + data)
+        said.append(refusal(store, tmp_path))
+    assert all(one == "" or f"{path} cannot be understood" in one for one in said)
+    assert sum(map(bool, said)) >= max(len(changed) - 8, 1)
+
+
+def refusal(store: HaStore, tmp_path: Any) -> str:
+    """Why it cannot be opened or read; empty where it can."""
+    store.close()
+    try:
+        with contextlib.closing(opened(tmp_path)) as other:
+            other.result(A), other.places(), other.checkpoints(A)
+    except ResourceError as error:
+        return str(error)
+    return ""
 
 
 def test_epochs_rise_over_all_openings(store, tmp_path):
@@ -236,11 +302,13 @@ CHANGES: dict[str, Callable[[HaStore], None]] = {
     "put_result": lambda s: s.put_result(JobResult(A, JobState.FINISHED, 5)),
     "remove_job": lambda s: s.remove_job(A),
     "forget_results": HaStore.forget_results,
+    "put_place": lambda s: s.put_place(Place(0, A, "new", "/jobs/new.py")),
 }
 
 
 def seen(store: HaStore) -> tuple[Any, ...]:
-    return store.jobs(), store.checkpoints(A) if store.job(A) else None, store.result(A), store.result(B)
+    checkpoints = store.checkpoints(A) if store.job(A) else None
+    return store.jobs(), checkpoints, store.result(A), store.result(B), store.places()
 
 
 def before(folder: Any) -> HaStore:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
+import zlib
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +14,7 @@ from shmflink.core.ids import JobId
 from shmflink.errors import ConfigurationError, DirectoryInUseError, JobExecutionError, UsageError
 from shmflink.graph.job_graph import JobGraph
 from shmflink.jobmanager.ha_store import Owner
-from shmflink.jobmanager.recovery import Recovery
+from shmflink.jobmanager.recovery import Admission, Recovery
 from shmflink.rpc.messages import Failure, JobEnded, SubmitJob
 from shmflink.rpc.states import JobState
 
@@ -31,27 +34,34 @@ def opened(configuration) -> Recovery:
     return Recovery.open(configuration, {}, OWNER)
 
 
+def run(name: str, main_file: str, number: int = 0) -> SubmitJob:
+    """As another start of a program submits it: under an id that it has just made up."""
+    return SubmitJob(JobGraph(JobId.random(), name, False, (), (), main_file=main_file), {}, True, number)
+
+
 def test_without_a_directory_nothing_is_kept_and_epochs_differ():
     recovery = Recovery.open({}, {}, OWNER)
     assert not recovery.is_on
-    assert recovery.admit(SUBMISSION) == ()
+    assert recovery.admit(SUBMISSION) == Admission(SUBMISSION)
     recovery.checkpoints_changed(JOB, ["/c/chk-1"])
     recovery.ended(ENDED)
     assert recovery.jobs() == []
-    assert recovery.result(JOB) is None
+    assert recovery.admit(SUBMISSION).ended is None
     assert recovery.next_epoch() != recovery.next_epoch()
+    assert recovery.identity == ""
     recovery.close(is_finished=True)
 
 
-def test_a_job_goes_on_from_its_checkpoints_until_it_has_ended(configuration):
+def test_a_job_goes_on_from_its_checkpoints_under_its_id_until_it_has_ended(configuration):
     recovery = opened(configuration)
-    assert recovery.admit(SUBMISSION) == []
+    assert recovery.admit(SUBMISSION) == Admission(SUBMISSION, [])
     recovery.checkpoints_changed(JOB, ["/c/chk-2", "/c/chk-1"])
     first = recovery.next_epoch()
     recovery.close(is_finished=False)
     recovery = opened(configuration)
     assert recovery.jobs() == [SUBMISSION]
-    assert recovery.admit(SUBMISSION) == ["/c/chk-2", "/c/chk-1"]
+    again = run("counts", "/jobs/counts.py")
+    assert recovery.admit(again) == Admission(SUBMISSION, ["/c/chk-2", "/c/chk-1"])
     assert recovery.next_epoch() > first
     recovery.ended(replace(ENDED, state=JobState.SUSPENDED))
     assert recovery.jobs() == [SUBMISSION], "suspended is not over"
@@ -59,10 +69,10 @@ def test_a_job_goes_on_from_its_checkpoints_until_it_has_ended(configuration):
     recovery.close(is_finished=False)
     recovery = opened(configuration)
     assert recovery.jobs() == []
-    assert recovery.result(JOB) == ENDED, "the program is told, and the job does not run twice"
+    assert recovery.admit(again).ended == ENDED, "the program is told, and the job does not run twice"
     recovery.close(is_finished=True)
     recovery = opened(configuration)
-    assert recovery.result(JOB) is None, "a program that has ended runs anew"
+    assert recovery.admit(again) == Admission(again, []), "a program that has ended runs anew, as another job"
     recovery.close(is_finished=True)
 
 
@@ -70,23 +80,39 @@ def test_the_failure_of_a_job_that_is_over_is_told_again(configuration):
     recovery = opened(configuration)
     recovery.admit(SUBMISSION)
     recovery.ended(replace(ENDED, state=JobState.FAILED, failure=Failure("ValueError", "bad row")))
-    result = recovery.result(JOB)
-    assert result.failure.kind == JobExecutionError.__name__
-    assert result.failure.message.endswith("ValueError: bad row")
+    ended = recovery.admit(SUBMISSION).ended
+    assert ended.failure.kind == JobExecutionError.__name__
+    assert ended.failure.message.endswith("ValueError: bad row")
     recovery.close(is_finished=True)
 
 
-def test_another_program_does_not_take_over_the_state_of_one_that_has_not_ended(configuration):
-    """[C20] Without uids its operators might fit by accident."""
+@pytest.mark.parametrize("has_checkpoints", [True, False])
+def test_another_program_does_not_take_the_place_of_one_that_has_not_ended(configuration, has_checkpoints):
+    """[C20] Its positions, its state and the end of its first job are its own."""
     recovery = opened(configuration)
     recovery.admit(SUBMISSION)
-    recovery.checkpoints_changed(JOB, ["/c/chk-1"])
-    other = replace(SUBMISSION, graph=replace(GRAPH, name="clicks", main_file="/jobs/clicks.py"))
-    with pytest.raises(UsageError, match=r"holds job 'counts' \(/jobs/counts.py\).*cluster-id=NAME"):
-        recovery.admit(other)
-    for changed in (replace(GRAPH, name="counts 2"), replace(GRAPH, main_file="/releases/2/counts.py")):
-        assert recovery.admit(replace(SUBMISSION, graph=changed)) == ["/c/chk-1"]
-        recovery.admit(SUBMISSION)
+    if has_checkpoints:
+        recovery.checkpoints_changed(JOB, ["/c/chk-1"])
+    says = r"holds job 'counts' \(/jobs/counts.py\), which has not ended.*-D high-availability.cluster-id=NAME"
+    for name, file in [("clicks", "/jobs/clicks.py"), ("counts 2", "/jobs/counts.py"), ("counts", "/jobs/clicks.py")]:
+        with pytest.raises(UsageError, match=says) as refusal:
+            recovery.admit(run(name, file))
+        assert ("run -s /c/chk-1" in str(refusal.value)) is has_checkpoints
+    assert recovery.admit(run("counts", "/jobs/counts.py")).submission == SUBMISSION
+    recovery.close(is_finished=True)
+
+
+def test_another_program_is_not_told_of_the_end_of_a_job_that_is_not_its_own(configuration):
+    recovery = opened(configuration)
+    recovery.admit(SUBMISSION)
+    recovery.ended(ENDED)
+    second = recovery.admit(run("sums", "/jobs/counts.py", number=1))
+    with pytest.raises(UsageError, match="holds job 'sums'"):
+        recovery.admit(run("clicks", "/jobs/clicks.py"))
+    assert recovery.admit(run("counts", "/jobs/counts.py")).ended == ENDED
+    recovery.ended(replace(ENDED, job_id=second.job_id))
+    clicks = run("clicks", "/jobs/clicks.py")
+    assert recovery.admit(clicks) == Admission(clicks, []), "of the first program nothing is left to run"
     recovery.close(is_finished=True)
 
 
@@ -95,10 +121,55 @@ def test_a_job_that_cannot_begin_is_forgotten_unless_it_has_checkpoints(configur
     recovery.admit(SUBMISSION)
     recovery.refused(JOB)
     assert recovery.jobs() == []
+    assert recovery.admit(run("clicks", "/jobs/clicks.py")).ended is None
+    recovery.close(is_finished=False)
+    recovery = opened({**configuration, "high-availability.cluster-id": "other"})
     recovery.admit(SUBMISSION)
     recovery.checkpoints_changed(JOB, ["/c/chk-1"])
     recovery.refused(JOB)
     assert recovery.jobs() == [SUBMISSION]
+    recovery.close(is_finished=True)
+
+
+def older_folder(configuration, *, is_readable: bool) -> JobId:
+    """As the release before left it: ids made of the cluster's id and a number, no places, no identity."""
+    older = JobId.of("default/0")
+    recovery = opened(configuration)
+    store = recovery._store
+    store.put_job(replace(SUBMISSION, graph=replace(GRAPH, job_id=older)))
+    store.set_checkpoints(older, ["/c/chk-7"])
+    recovery.close(is_finished=False)
+    folder = Path(store.folder)
+    shutil.rmtree(folder / "places")
+    (folder / "identity").unlink()
+    if not is_readable:
+        content = (folder / "jobs" / older.hex).read_bytes().partition(b"\n")[2].replace(b"SubmitJob", b"SubmitJab")
+        head = b"shmflink job version 1 length %d crc32 %08x\n" % (len(content), zlib.crc32(content))
+        (folder / "jobs" / older.hex).write_bytes(head + content)
+    return older
+
+
+@pytest.mark.parametrize("is_readable", [True, False])
+def test_a_job_that_an_older_release_kept_resumes_under_an_id_of_its_own(configuration, caplog, is_readable):
+    older = older_folder(configuration, is_readable=is_readable)
+    recovery = opened(configuration)
+    again = run("counts", "/jobs/counts.py")
+    assert recovery.admit(again) == Admission(again, ["/c/chk-7"])
+    assert f"resumes from /c/chk-7 with the id {again.graph.job_id}" in caplog.text
+    assert recovery.jobs() == [again]
+    assert recovery._store.checkpoints(older) == []
+    assert recovery.admit(run("counts", "/jobs/counts.py")).submission == again
+    with pytest.raises(UsageError, match="holds job 'counts'"):
+        recovery.admit(run("counts", "/jobs/clicks.py"))
+    recovery.close(is_finished=True)
+
+
+def test_an_older_releases_job_is_refused_to_another_program(configuration):
+    older_folder(configuration, is_readable=True)
+    recovery = opened(configuration)
+    with pytest.raises(UsageError, match=r"holds job 'counts' \(/jobs/counts.py\)"):
+        recovery.admit(run("counts", "/jobs/clicks.py"))
+    assert recovery.admit(run("counts", "/jobs/counts.py")).pointers == ["/c/chk-7"]
     recovery.close(is_finished=True)
 
 
