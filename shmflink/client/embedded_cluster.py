@@ -26,7 +26,7 @@ from shmflink.client.job_client import JobClient
 from shmflink.client.job_status import JobStatus
 from shmflink.client.jobmanager_launch import launch_jobmanager
 from shmflink.client.observer import JobObserver, SilentObserver
-from shmflink.client.outcome import first_line, outcome_of
+from shmflink.client.outcome import cluster_error, first_line, outcome_of
 from shmflink.client.respawn import RespawnPolicy
 from shmflink.config.checkpoint_options import HA_TYPE
 from shmflink.config.options import DEFAULT_PARALLELISM, HEARTBEAT_TIMEOUT, SLOTS, validate
@@ -372,7 +372,7 @@ class EmbeddedCluster:
             case JobsRecovered(job_ids):
                 self._submit_again(job_ids)
             case ClusterFailed(failure):
-                self._lost = JobManagerLostError(f"the cluster ended: {failure.message}")
+                self._lost = cluster_error(failure)
 
     def _named(self, job_id: JobId) -> str:
         known = self._jobs.get(job_id)

@@ -6,11 +6,18 @@ from typing import Final
 
 from shmflink import errors
 from shmflink.client.job_execution_result import JobExecutionResult
-from shmflink.errors import InternalError, JobCancelledError, JobExecutionError, ShmflinkError
+from shmflink.errors import (
+    InternalError,
+    JobCancelledError,
+    JobExecutionError,
+    JobManagerLostError,
+    ResourceError,
+    ShmflinkError,
+)
 from shmflink.rpc.messages import Failure, JobEnded
 from shmflink.rpc.states import JobState
 
-__all__ = ["failure_text", "first_line", "outcome_of"]
+__all__ = ["cluster_error", "failure_text", "first_line", "outcome_of"]
 
 _QUIET: Final = ("UserFunctionError", "TaskManagerLostError", "JobManagerLostError", "ResourceError")
 
@@ -36,6 +43,13 @@ def outcome_of(ended: JobEnded, name: str) -> JobExecutionResult | ShmflinkError
         return refusal(failure.message)
     text = failure_text(failure)
     return JobExecutionError(f"job '{name}' ({job_id}) failed: {text}", job_id=job_id, cause_text=text)
+
+
+def cluster_error(failure: Failure) -> ShmflinkError:
+    """What every job of a cluster raises that ended for a failure of its own, such as a limit of the system."""
+    kind = _error_class(failure.kind)
+    is_system = kind is not None and issubclass(kind, ResourceError)
+    return (kind if kind is not None and is_system else JobManagerLostError)(f"the cluster ended: {failure.message}")
 
 
 def _error_class(kind: str) -> type[ShmflinkError] | None:

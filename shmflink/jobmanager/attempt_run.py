@@ -20,6 +20,7 @@ from shmflink.graph.execution_graph import ExecutionGraph, TaskDeployment, taskm
 from shmflink.graph.job_graph import JobGraph
 from shmflink.graph.watermark_alignment import AlignmentGroups, SourceTime
 from shmflink.jobmanager.attempt_memory import CONTROL_CAPACITY, attempt_memory, check_memory
+from shmflink.jobmanager.job_loop import JobLoop
 from shmflink.jobmanager.job_state import (
     ArmCancellationTimeout,
     AttemptFailed,
@@ -103,7 +104,7 @@ class AttemptRun:
         execution: ExecutionGraph,
         taskmanagers: Sequence[TaskManager],
         configuration: Mapping[str, str],
-        loop: asyncio.AbstractEventLoop,
+        loop: JobLoop,
         owner: AttemptOwner,
         splits: SplitServer,
         restore: RestorePoint | None,

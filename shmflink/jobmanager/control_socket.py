@@ -34,6 +34,7 @@ from shmflink.rpc.control_messages import (
     TakeCheckpoint,
     TriggerSavepoint,
 )
+from shmflink.rpc.limits import system_error_text
 from shmflink.rpc.messages import Failure
 from shmflink.rpc.runtime_folder import listen, remove_dead
 from shmflink.rpc.states import JobState
@@ -44,6 +45,7 @@ __all__ = ["ControlSocket", "JobControl"]
 _LOG: Final = logging.getLogger(__name__)
 _CLIENTS_MAX: Final = 64
 _IDLE_S: Final = 30.0  # without a request: the command line sends one as soon as it is connected
+_ACCEPT_PAUSE_S: Final = 1.0  # after a connection that could not be taken
 
 
 class JobControl(Protocol):
@@ -110,13 +112,14 @@ class ControlSocket:
         self._clients: dict[_Client, None] = {}  # those who were heard of last come last
         self._endings: list[_Ending] = []
         self._listener.setblocking(False)
-        loop.add_reader(self._listener.fileno(), self._accept)
+        self._listen()
 
     def _accept(self) -> None:
         try:
             end, _ = self._listener.accept()
         except OSError as error:  # the client left again, or there are no more descriptors
-            _LOG.info("control socket: %s", error)
+            _LOG.warning("control socket: %s", system_error_text(error))
+            self._pause()
             return
         if len(self._clients) >= _CLIENTS_MAX and not self._make_room():
             end.close()
@@ -129,6 +132,15 @@ class ControlSocket:
         if silent is not None:
             self._drop(silent)
         return silent is not None
+
+    def _pause(self) -> None:
+        """A connection that cannot be taken keeps the listener readable: looked at all the time, it takes a CPU."""
+        self._loop.remove_reader(self._listener.fileno())
+        self._loop.call_later(_ACCEPT_PAUSE_S, self._listen)
+
+    def _listen(self) -> None:
+        if self._listener.fileno() >= 0:
+            self._loop.add_reader(self._listener.fileno(), self._accept)
 
     def _serve(self, end: socket.socket) -> None:
         clients: list[_Client] = []
@@ -175,8 +187,13 @@ class ControlSocket:
         refusal = _refusal(message, job)
         if refusal:
             client.answer(RequestFailed(message.job_id, "UsageError", refusal))
-        else:
+            return
+        try:
             self._perform(client, message)
+        except Exception as error:  # a bug of ours fails the request, not the jobs
+            _LOG.exception("control socket: %s", type(message).__name__)
+            self._endings = [ending for ending in self._endings if ending.client is not client]
+            client.answer(RequestFailed(message.job_id, "InternalError", system_error_text(error)))
 
     def _perform(
         self, client: _Client, message: TriggerSavepoint | StopJob | TakeCheckpoint | CancelRunningJob

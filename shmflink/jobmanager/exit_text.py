@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import signal
 
+from shmflink.rpc.last_words import EXIT_FAILED
 from shmflink.rpc.messages import Failure
 
-__all__ = ["describe_exit", "oom_kills", "taskmanager_lost"]
+__all__ = ["describe_exit", "taskmanager_lost"]
 
 _ADVICE = {
     signal.SIGSEGV: "a native library that the job uses crashed; its Python stack is on standard error",
@@ -22,6 +23,8 @@ def describe_exit(wait_status: int | None, oom_killed: bool = False) -> str:
         return "died (its exit status is unknown)"
     if not os.WIFSIGNALED(wait_status):
         code = os.waitstatus_to_exitcode(wait_status)
+        if code == EXIT_FAILED:
+            return f"failed (exit code {code}); its traceback is on standard error"
         return f"exited with code {code}: user code or a library called os._exit() or exit()"
     number = os.WTERMSIG(wait_status)
     name = signal.Signals(number).name if number in signal.Signals.__members__.values() else "unknown"
@@ -37,13 +40,3 @@ def describe_exit(wait_status: int | None, oom_killed: bool = False) -> str:
 def taskmanager_lost(index: int, pid: int, what: str) -> Failure:
     """The failure of a job whose TaskManager is gone."""
     return Failure("TaskManagerLostError", f"TaskManager {index} (pid {pid}) {what}")
-
-
-def oom_kills() -> int:
-    """How often the kernel's OOM killer struck in this cgroup; 0 where that cannot be told."""
-    try:
-        with open("/sys/fs/cgroup/memory.events", encoding="ascii") as file:
-            events = dict(line.split() for line in file)
-        return int(events.get("oom_kill", 0))
-    except (OSError, ValueError):
-        return 0

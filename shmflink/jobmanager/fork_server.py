@@ -18,7 +18,7 @@ import select
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import FrameType
 from typing import Final, NoReturn
@@ -27,6 +27,7 @@ from shmflink._core import set_parent_death_signal
 from shmflink.core.clock import SYSTEM_CLOCK
 from shmflink.errors import InternalError, RpcError
 from shmflink.rpc.connection import BlockingConnection
+from shmflink.rpc.last_words import EXIT_FAILED, told
 from shmflink.rpc.messages import ForkTaskManager, Shutdown, TaskManagerExited, TaskManagerForked
 from shmflink.rpc.wire import Received
 
@@ -96,16 +97,21 @@ def _run_fork_server(
     close_in_child: tuple[int, ...],
     warm_up: Callable[[], None],
 ) -> NoReturn:
+    code = EXIT_FAILED  # until it has served to the end
     try:
-        set_process_name("shmflink-fork")
-        ours.close()
-        for fd in close_in_child:
-            os.close(fd)
-        ForkServer(BlockingConnection(theirs), run_taskmanager, warm_up).serve()
+        connection = BlockingConnection(theirs)
+        with told(connection):
+            ours.close()
+            for fd in close_in_child:
+                os.close(fd)
+            set_process_name("shmflink-fork")
+            ForkServer(connection, run_taskmanager, warm_up).serve()
+        code = 0
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:
-        os._exit(0)
+        _flush_output()
+        os._exit(code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +147,6 @@ class ForkServer:
         try:
             while all(self._serve(fd) for fd, _ in self._ready()):
                 continue
-        except RpcError:
-            return  # the JobManager died while we talked to it
         finally:
             self._kill_all()
 
@@ -191,10 +195,14 @@ class ForkServer:
         child = _Child(message.index, pid, os.pidfd_open(pid))
         self._children[child.pidfd] = child
         self._poll.register(child.pidfd, select.POLLIN)
-        self._connection.send(TaskManagerForked(child.index, pid), [child.pidfd])
+        self._tell(TaskManagerForked(child.index, pid), [child.pidfd])
+
+    def _tell(self, message: object, fds: Sequence[int] = ()) -> None:
+        with contextlib.suppress(RpcError):  # the JobManager died: the end of the connection comes next
+            self._connection.send(message, fds)
 
     def _run_child(self, message: ForkTaskManager, end: socket.socket, parent: int) -> NoReturn:
-        code = 1
+        code = EXIT_FAILED
         try:
             die_with(parent)
             os.setpgid(0, 0)  # so that processes that user code starts can be ended with it
@@ -209,7 +217,7 @@ class ForkServer:
             self._run_taskmanager(message, end)
             code = 0
         except SystemExit as error:
-            code = error.code if isinstance(error.code, int) else 1
+            code = _exit_code(error)
         except BaseException:
             sys.excepthook(*sys.exc_info())
         finally:
@@ -225,7 +233,7 @@ class ForkServer:
         for pid in self._adopted():  # what left the group
             if _marked(pid) == child.pid:
                 _kill(pid)
-        self._connection.send(TaskManagerExited(child.index, child.pid, status))
+        self._tell(TaskManagerExited(child.index, child.pid, status))
 
     def _adopted(self) -> list[int]:
         """Children that we did not fork: what user code started and left behind."""
@@ -254,6 +262,13 @@ class ForkServer:
                 return
             if poll.poll(100):
                 os.read(self._wake, 4096)
+
+
+def _exit_code(end: SystemExit) -> int:
+    """As the interpreter would make it."""
+    if end.code is None:
+        return 0
+    return end.code if isinstance(end.code, int) else 1
 
 
 def _adopt_orphans() -> None:

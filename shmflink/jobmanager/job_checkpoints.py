@@ -11,6 +11,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from shmflink.checkpoint.coordinator import CheckpointCoordinator
@@ -47,6 +48,7 @@ from shmflink.core.ids import SubtaskId
 from shmflink.errors import CheckpointError
 from shmflink.graph.job_graph import JobGraph
 from shmflink.jobmanager.attempt_run import AttemptRun
+from shmflink.jobmanager.job_loop import JobLoop
 from shmflink.jobmanager.manifests import operators_of
 from shmflink.jobmanager.restore_points import RestorePoints
 from shmflink.jobmanager.splits import SplitServer
@@ -91,7 +93,7 @@ class JobCheckpoints:
         graph: JobGraph,
         settings: CheckpointSettings,
         points: RestorePoints,
-        loop: asyncio.AbstractEventLoop,
+        loop: JobLoop,
         clock: Clock,
         changed: Callable[[], None],
     ) -> None:
@@ -297,8 +299,7 @@ class JobCheckpoints:
             self._points.complete(under_way.location, manifest)
             return manifest
 
-        future = self._loop.run_in_executor(None, write)
-        future.add_done_callback(lambda done: self._written(store.checkpoint_id, done))
+        self._loop.in_thread(write, lambda done: self._written(store.checkpoint_id, done))
 
     def _written(self, number: int, done: asyncio.Future[Manifest]) -> None:
         error = done.exception()
@@ -336,13 +337,13 @@ class JobCheckpoints:
     def _clean(self, actions: Sequence[Callable[[], Any]]) -> None:
         """In another thread, one after the other; what cannot be removed is told and left."""
         for action in actions:
-            self._loop.run_in_executor(None, _quietly, action)
+            self._loop.in_thread(partial(_quietly, action))
 
 
 def _quietly(action: Callable[[], Any]) -> None:
     try:
         action()
-    except CheckpointError as error:
+    except (CheckpointError, OSError) as error:
         _LOG.warning("%s", error)
 
 

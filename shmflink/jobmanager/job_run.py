@@ -21,17 +21,20 @@ from shmflink.checkpoint.reading import coordinator_state
 from shmflink.checkpoint.settings import CheckpointSettings
 from shmflink.config.options import SLOTS_PER_TASKMANAGER
 from shmflink.core.clock import Clock
+from shmflink.errors import ShmflinkError
 from shmflink.graph.execution_graph import ExecutionGraph, slots_required, taskmanager_of
 from shmflink.graph.job_graph import JobGraph
 from shmflink.graph.regions import part_of, regions_of
 from shmflink.graph.watermark_alignment import AlignmentGroups
 from shmflink.jobmanager.attempt_run import AttemptRun, RestorePoint
 from shmflink.jobmanager.job_checkpoints import JobCheckpoints
+from shmflink.jobmanager.job_loop import JobLoop
 from shmflink.jobmanager.region import Region
 from shmflink.jobmanager.restart_strategy import RestartStrategy
 from shmflink.jobmanager.restore_points import RestorePoints
 from shmflink.jobmanager.splits import SplitServer, failure_of
 from shmflink.jobmanager.taskmanagers import TaskManager
+from shmflink.rpc.limits import system_error_text
 from shmflink.rpc.messages import (
     CheckpointSummary,
     Failure,
@@ -97,7 +100,7 @@ class JobRun:
         self.state = JobState.CREATED
         self.last_failure: Failure | None = None
         self.started_ms = clock.processing_time_ms()
-        self._loop = loop
+        self._loop = JobLoop(loop, self._crashed)
         self._clock = clock
         self._owner = owner
         self._ha_identity = ha_identity
@@ -106,7 +109,7 @@ class JobRun:
         self._strategy = RestartStrategy.of(configuration)
         self._rng = random.Random(graph.job_id.hex)  # noqa: S311 - jitter, not a secret
         self._checkpoints = JobCheckpoints(
-            graph, self._settings, self._points, loop, clock, lambda: owner.restore_points_changed(self)
+            graph, self._settings, self._points, self._loop, clock, lambda: owner.restore_points_changed(self)
         )
         self._attempts = 0
         self._restored_id: int | None = None
@@ -193,6 +196,9 @@ class JobRun:
 
     def granted(self, taskmanagers: Sequence[TaskManager], per: int) -> None:
         """As many as it wants: every region that does not run begins an attempt."""
+        self._loop.guarded(self._granted, taskmanagers, per)
+
+    def _granted(self, taskmanagers: Sequence[TaskManager], per: int) -> None:
         self._restart, self._restarts_for = None, None
         self._per = per
         needed = taskmanager_of(self.slots - 1, per) + 1
@@ -257,8 +263,15 @@ class JobRun:
             self._ha_identity,
         )
 
+    def guarded(self, call: Callable[[JobRun], object]) -> None:
+        """Calls it with the run; what it raises is the job's failure."""
+        self._loop.guarded(call, self)
+
     def message(self, taskmanager: TaskManager, received: Received) -> None:
         """What a TaskManager of the job says, to the attempt that it means."""
+        self._loop.guarded(self._message, taskmanager, received)
+
+    def _message(self, taskmanager: TaskManager, received: Received) -> None:
         epoch = received.message.epoch
         for attempt in self._attempts_running():
             if attempt.epoch == epoch:
@@ -269,6 +282,9 @@ class JobRun:
 
     def taskmanager_lost(self, taskmanager: TaskManager, failure: Failure) -> None:
         """One of the job's TaskManagers is gone."""
+        self._loop.guarded(self._lost, taskmanager, failure)
+
+    def _lost(self, taskmanager: TaskManager, failure: Failure) -> None:
         self._taskmanagers = [None if one is taskmanager else one for one in self._taskmanagers]
         for attempt in self._attempts_running():
             attempt.taskmanager_lost(taskmanager, failure)
@@ -372,6 +388,12 @@ class JobRun:
         else:
             self._end(state, None)
 
+    def _crashed(self, error: Exception) -> None:
+        """Our code raised while it served this job: the job cannot be trusted any more, the others can."""
+        _LOG.error("job '%s': internal error", self.graph.name, exc_info=error)
+        if not self.state.is_terminal and self._fatal is None:
+            self._fail(_internal(error))
+
     def _enter(self, state: JobState) -> None:
         self.state = state
         self._owner.job_state_entered(self, state)
@@ -397,6 +419,15 @@ class JobRun:
         tasks = self.summaries()
         ended = JobEnded(self.graph.job_id, state, self.duration_ms, failure, tasks, summary, self.restarts)
         self._owner.job_ended(self, ended)
+
+
+def _internal(error: Exception) -> Failure:
+    if isinstance(error, ShmflinkError):
+        return failure_of(error)
+    if isinstance(error, OSError):
+        return replace(failure_of(error), kind="ResourceError", message=system_error_text(error))
+    text = f"the JobManager cannot go on with the job: {type(error).__name__}: {error}"
+    return replace(failure_of(error), kind="InternalError", message=text)
 
 
 def _enumerators(restore: RestorePoint) -> dict[str, bytes]:

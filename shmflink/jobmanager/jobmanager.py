@@ -27,6 +27,8 @@ from shmflink.jobmanager.slot_queue import waiting_text
 from shmflink.jobmanager.splits import failure_of
 from shmflink.jobmanager.taskmanagers import TaskManager, TaskManagers
 from shmflink.rpc.async_connection import AsyncConnection
+from shmflink.rpc.last_words import EXIT_FAILED
+from shmflink.rpc.limits import system_error_text
 from shmflink.rpc.messages import (
     CancelJob,
     ClusterFailed,
@@ -39,6 +41,7 @@ from shmflink.rpc.messages import (
     JobProgress,
     JobsRecovered,
     JobStatusChanged,
+    ProcessFailed,
     Shutdown,
     StartCluster,
     SubmitJob,
@@ -57,7 +60,6 @@ _WAITS_QUIETLY_S: Final = 2.0  # for slots; a job that waits for longer says so,
 _SHUTDOWN_S: Final = 5.0  # from asking the TaskManagers to end to killing them
 _HA_LOCK_S: Final = 10.0  # for the JobManager before us, whose client was killed, to let go of the HA directory
 _HA_RETRY_S: Final = 0.1
-_EXIT_FATAL: Final = 70  # EX_SOFTWARE; the client starts another JobManager where there is an HA directory
 _LAST_CHECKPOINT_S: Final = 10.0  # for the checkpoint that is taken before a job is suspended
 
 
@@ -80,6 +82,7 @@ class JobManager:
         self._client = AsyncConnection(client, loop, self._client_says, self._client_gone)
         self._fork_server = AsyncConnection(fork_server, loop, self._fork_server_says, self._fork_server_gone)
         self._fork_server_pid = fork_server_pid
+        self._fork_server_failure: Failure | None = None  # its last words
         self._taskmanagers: TaskManagers | None = None
         self._slots = 0
         self._waiting: deque[JobRun] = deque()  # for TaskManagers: new jobs, and those that restart
@@ -124,9 +127,13 @@ class JobManager:
     def _start_cluster(self, request: StartCluster) -> None:
         self._slots = request.slots
         configuration = request.configuration
-        self._taskmanagers = TaskManagers(
-            request.slots, configuration, self._fork_server, self._loop, SYSTEM_CLOCK, self
-        )
+        try:
+            self._taskmanagers = TaskManagers(
+                request.slots, configuration, self._fork_server, self._loop, SYSTEM_CLOCK, self
+            )
+        except (ShmflinkError, OSError) as error:
+            self._fail(failure_of(error))
+            return
         if self._taskmanagers.is_sharing_cpus:
             self._warn_of_sharing()
         try:
@@ -141,8 +148,13 @@ class JobManager:
         assert taskmanagers is not None, "a cluster grows before it starts"
         if slots <= self._slots or self._is_ending:
             return
-        was_sharing, self._slots = taskmanagers.is_sharing_cpus, slots
-        taskmanagers.grow(slots)
+        was_sharing = taskmanagers.is_sharing_cpus
+        try:
+            taskmanagers.grow(slots)
+        except (ResourceError, OSError) as error:  # the job that wants them is refused, the others go on
+            _LOG.warning("the cluster stays at %d slots: %s", self._slots, system_error_text(error))
+            return
+        self._slots = slots
         if taskmanagers.is_sharing_cpus and not was_sharing:
             self._warn_of_sharing()
 
@@ -208,7 +220,7 @@ class JobManager:
                 admission.pointers,
                 self._recovery.identity,
             )
-        except ShmflinkError as error:
+        except Exception as error:  # what a job is made of comes from outside
             self._recovery.refused(graph.job_id)
             self._reject(graph.job_id, failure_of(error))
             return
@@ -244,7 +256,10 @@ class JobManager:
 
     def next_epoch(self) -> int:
         assert self._recovery is not None, "a job before the HA directory is ours"
-        return self._recovery.next_epoch()
+        try:
+            return self._recovery.next_epoch()
+        except ResourceError as error:
+            self._give_up(error)
 
     def taskmanagers_wanted(self, run: JobRun) -> None:
         """One that restarts comes before those that have never run."""
@@ -291,15 +306,19 @@ class JobManager:
         sys.stderr.flush()
         if self._taskmanagers is not None:
             self._taskmanagers.kill_groups()
-        os._exit(_EXIT_FATAL)
+        os._exit(EXIT_FAILED)  # the client starts another JobManager where there is an HA directory
 
     def _report_progress(self, run: JobRun) -> None:
         job_id = run.graph.job_id
         if job_id in self._progress:
-            self._client.send(
-                JobProgress(job_id, run.summaries(), run.source_progress(), run.checkpoint_summary(), run.restarts)
-            )
+            run.guarded(self._send_progress)
             self._loop.call_later(_PROGRESS_INTERVAL_S, self._report_progress, run)
+
+    def _send_progress(self, run: JobRun) -> None:
+        progress = run.source_progress()
+        self._client.send(
+            JobProgress(run.graph.job_id, run.summaries(), progress, run.checkpoint_summary(), run.restarts)
+        )
 
     def job_state_entered(self, run: JobRun, state: JobState) -> None:
         if not state.is_terminal:  # the end is told when all is released
@@ -355,7 +374,7 @@ class JobManager:
             run.taskmanager_lost(taskmanager, failure)
 
     def taskmanager_failed_to_start(self, failure: Failure) -> None:
-        self._fail(Failure(failure.kind, f"{failure.message} before it was ready, as those before it"))
+        self._fail(failure)
 
     # --- the fork server ---
 
@@ -367,6 +386,8 @@ class JobManager:
             case TaskManagerExited() as exited:
                 self._taskmanagers.exited(exited)
                 self._end_if_all_gone()
+            case ProcessFailed(failure):
+                self._fork_server_failure = failure
             case other:
                 raise RpcError(f"the fork server cannot say {type(other).__name__}")
 
@@ -378,10 +399,14 @@ class JobManager:
         _, status = os.waitpid(self._fork_server_pid, 0)
         if self._taskmanagers is not None:
             self._taskmanagers.kill_groups()
-        text = f"the fork server (pid {self._fork_server_pid}) {describe_exit(status)}; all TaskManagers died with it"
+        told = self._fork_server_failure
+        how = f"failed: {told.message}" if told is not None else describe_exit(status)
+        text = f"the fork server (pid {self._fork_server_pid}) {how}; all TaskManagers died with it"
         if self._recovery is not None and self._recovery.is_on:
             self._die(text)
-        self._fail(Failure("TaskManagerLostError", text))
+        is_limit = told is not None and told.kind in ("OSError", "ResourceError")
+        kind = "ResourceError" if is_limit else "TaskManagerLostError"
+        self._fail(Failure(kind, text))
 
     # --- the end ---
 

@@ -15,6 +15,7 @@ import sys
 from typing import Final
 
 from shmflink.jobmanager.fork_server import TaskManagerMain, set_process_name, start_fork_server
+from shmflink.rpc.last_words import EXIT_FAILED
 
 __all__ = ["run_jobmanager"]
 
@@ -67,7 +68,7 @@ def _end_loudly(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> 
     """A callback raised: a bug of ours. Going on might hang the client; dying tells it."""
     loop.default_exception_handler(context)
     sys.stderr.flush()
-    os._exit(70)
+    os._exit(EXIT_FAILED)
 
 
 def _preload() -> None:

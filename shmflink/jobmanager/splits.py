@@ -16,6 +16,7 @@ from shmflink.core.ids import SubtaskId
 from shmflink.errors import JobGraphError
 from shmflink.graph.job_graph import JobGraph, JobVertex
 from shmflink.jobmanager.split_assignments import SplitAssignments
+from shmflink.jobmanager.user_exits import refused_exits
 from shmflink.rpc.messages import AssignSplit, Failure, SourceProgress
 
 __all__ = ["SplitServer", "failure_of"]
@@ -60,7 +61,8 @@ class SplitServer:
             os.chdir(graph.working_directory)  # relative paths mean the user's folder
         states = {str(key): state for key, state in (restored or {}).items()}
         sources = [vertex for vertex in graph.vertices if vertex.is_source]
-        return SplitServer({vertex.index: _enumerator(vertex, states) for vertex in sources})
+        with refused_exits():
+            return SplitServer({vertex.index: _enumerator(vertex, states) for vertex in sources})
 
     def answer(self, epoch: int, subtask: SubtaskId) -> AssignSplit | None:
         """The next split for a reader, or that there is none ever; None when there is none now: ask again.
@@ -71,11 +73,13 @@ class SplitServer:
         if returned:
             return self._assigned(epoch, subtask, returned.popleft())
         enumerator = self._enumerators[subtask.vertex]
-        split = enumerator.next_split(subtask.subtask)
+        with refused_exits():
+            split = enumerator.next_split(subtask.subtask)
+            is_exhausted = enumerator.is_exhausted
         if split is not None:
             return self._assigned(epoch, subtask, split)
         self._in_hand.pop(subtask, None)
-        return AssignSplit(epoch, subtask, b"", exhausted=True) if enumerator.is_exhausted else None
+        return AssignSplit(epoch, subtask, b"", exhausted=True) if is_exhausted else None
 
     def _assigned(self, epoch: int, subtask: SubtaskId, split: Split) -> AssignSplit:
         self._assignments.add(subtask, split)
@@ -87,7 +91,8 @@ class SplitServer:
 
         With `checkpoint_id`, splits are remembered for `reset`: from then on until `checkpoint_completed`.
         """
-        states = {vertex: codec.dumps_value(self._state(vertex)) for vertex in self._enumerators}
+        with refused_exits():
+            states = {vertex: codec.dumps_value(self._state(vertex)) for vertex in self._enumerators}
         if checkpoint_id is not None:
             self._assignments.checkpoint_begins(checkpoint_id)
         return states
@@ -116,16 +121,19 @@ class SplitServer:
 
     def add_splits_back(self, vertex: int, splits: Sequence[Split]) -> None:
         """Splits that nobody reads any more are handed out again."""
-        self._enumerators[vertex].add_splits_back(splits)
+        with refused_exits():
+            self._enumerators[vertex].add_splits_back(splits)
 
     def close(self) -> None:
         """Ends the enumerators' threads."""
         for enumerator in self._enumerators.values():
-            enumerator.close()
+            with refused_exits():
+                enumerator.close()
 
     def progress(self) -> tuple[SourceProgress, ...]:
         """What is read of the sources that know their end. A split counts when its reader asks for the next one."""
-        known = [(vertex, enumerator.progress) for vertex, enumerator in self._enumerators.items()]
+        with refused_exits():
+            known = [(vertex, enumerator.progress) for vertex, enumerator in self._enumerators.items()]
         return tuple(
             SourceProgress(vertex, progress[0] - self._unread_of(vertex), progress[1])
             for vertex, progress in known

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import socket
 from collections.abc import Mapping
@@ -18,14 +19,17 @@ from shmflink.config.options import (
     SLOTS_PER_TASKMANAGER,
 )
 from shmflink.core.clock import Clock
-from shmflink.jobmanager.exit_text import describe_exit, oom_kills, taskmanager_lost
+from shmflink.jobmanager.exit_text import describe_exit, taskmanager_lost
 from shmflink.jobmanager.fork_server import kill_group
+from shmflink.jobmanager.oom_kills import oom_kills
 from shmflink.jobmanager.placement import cpus_of_taskmanagers, usable_cpus
 from shmflink.metrics.counters import HEARTBEAT_WORD
 from shmflink.rpc.async_connection import AsyncConnection
+from shmflink.rpc.limits import check_descriptors, system_error_text
 from shmflink.rpc.messages import (
     Failure,
     ForkTaskManager,
+    ProcessFailed,
     Shutdown,
     TaskManagerExited,
     TaskManagerForked,
@@ -53,7 +57,7 @@ class TaskManagerEvents(Protocol):
         ...
 
     def taskmanager_failed_to_start(self, failure: Failure) -> None:
-        """The last of several in a row: there are no more attempts."""
+        """There are no more attempts."""
         ...
 
 
@@ -68,6 +72,7 @@ class TaskManager:
     page: Any = None
     is_lost: bool = False
     why_killed: str = ""
+    failure_kind: str = ""  # the error class, where it said so itself
     forked_ns: int = 0
 
     @property
@@ -100,10 +105,12 @@ class TaskManagers:
         clock: Clock,
         events: TaskManagerEvents,
     ) -> None:
+        """Forks them. ResourceError where this process may not open as many descriptors as they need."""
         self.slots_per_taskmanager: int = SLOTS_PER_TASKMANAGER.read(configuration)
         self.interval_ms: int = HEARTBEAT_INTERVAL.read(configuration)
         self.timeout_ms: int = HEARTBEAT_TIMEOUT.read(configuration)
         count = self._count(slots)
+        check_descriptors(count, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         cpus = usable_cpus()
         self.is_sharing_cpus = slots > len(cpus)
         self._spin_ns = 0 if self.is_sharing_cpus else SPIN_NS
@@ -123,6 +130,7 @@ class TaskManagers:
 
     def grow(self, slots: int) -> None:
         """Starts what is missing. These run on whatever CPU is free at the moment: who is pinned stays where it is."""
+        check_descriptors(self._count(slots), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         self.is_sharing_cpus |= slots > len(usable_cpus())
         while len(self.all) < self._count(slots):
             self._cpus.append(())
@@ -187,9 +195,15 @@ class TaskManagers:
         if taskmanager.page is None:
             self._failed_starts += 1
             if self._failed_starts >= _STARTS_MAX:  # one that cannot even start would be forked for ever
-                self._events.taskmanager_failed_to_start(failure)
+                text = f"{_STARTS_MAX} TaskManagers in a row ended before they were ready; the last: {failure.message}"
+                self._events.taskmanager_failed_to_start(Failure(taskmanager.failure_kind or failure.kind, text))
                 return
-        self.all[taskmanager.index] = self._fork(taskmanager.index)
+        try:
+            self.all[taskmanager.index] = self._fork(taskmanager.index)
+        except OSError as error:
+            what = f"{failure.message}; it cannot be replaced: {system_error_text(error)}"
+            self._events.taskmanager_failed_to_start(Failure("ResourceError", what))
+            return
         self._events.taskmanager_lost(taskmanager, failure)
 
     # --- what TaskManagers say ---
@@ -200,6 +214,9 @@ class TaskManagers:
             self._failed_starts = 0
             if taskmanager.is_ready:
                 self._events.taskmanager_ready(taskmanager)
+        elif isinstance(received.message, ProcessFailed):
+            taskmanager.why_killed = f"failed: {received.message.failure.message}"
+            taskmanager.failure_kind = received.message.failure.kind
         else:
             self._events.taskmanager_message(taskmanager, received)
 

@@ -45,12 +45,12 @@ class AsyncConnection:
         loop.add_reader(sock.fileno(), self._readable)
 
     def send(self, message: object, fds: Sequence[int] = ()) -> None:
-        """Queues one message; `fds` are duplicated. No effect once closed."""
+        """Queues one message; `fds` are duplicated: OSError where no more can be opened. No effect once closed."""
         if self._is_closed:
             return
         frame = memoryview(frame_of(message, fds))
         was_empty = not self._out
-        self._out.append((frame, tuple(os.dup(fd) for fd in fds)))
+        self._out.append((frame, _duplicates(fds)))
         self._out_bytes += len(frame)
         if self._out_bytes > _BACKLOG_BYTES_MAX:
             self._fail(f"{self._out_bytes} bytes wait for a peer that does not read them")
@@ -122,3 +122,14 @@ class AsyncConnection:
         self._drop_output()
         self._decoder.close()
         self._socket.close()
+
+
+def _duplicates(fds: Sequence[int]) -> tuple[int, ...]:
+    made: list[int] = []
+    try:
+        made.extend(os.dup(fd) for fd in fds)
+    except OSError:
+        for fd in made:
+            os.close(fd)
+        raise
+    return tuple(made)

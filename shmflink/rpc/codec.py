@@ -1,7 +1,8 @@
 """Messages as bytes: registered frozen dataclasses as JSON, `bytes` fields as blobs beside it. No pickle.
 
 A value is one of: None, bool, int (64 bits), float, str, bytes, a registered enum member or dataclass, a mapping
-with string keys, or a sequence of these. Sequences come back as tuples, mappings as dicts::
+with string keys, or a sequence of these. Sequences come back as tuples, mappings as dicts. A value has the type that
+its field declares, or there is an RpcError::
 
     dataclass  {"$": "TypeName", "f": [fields in order]}        bytes  {"b": index of the blob}
     enum       {"e": "TypeName", "v": value}                     map    {"m": {key: value}}
@@ -13,12 +14,14 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
 
 from shmflink.errors import RpcError
+from shmflink.rpc.field_types import checks_of
 
 __all__ = ["decode", "encode", "register"]
 
@@ -82,7 +85,7 @@ def decode(text: bytes, blobs: Sequence[bytes]) -> Any:
     """The message; RpcError where the bytes are none that `encode` makes."""
     try:
         return _from_tree(orjson.loads(text), blobs)
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, RecursionError) as error:
         raise RpcError(f"a control message cannot be understood: {type(error).__name__}: {error}") from None
 
 
@@ -101,10 +104,16 @@ def _from_tree(tree: Any, blobs: Sequence[bytes]) -> Any:
 
 def _read_dataclass(tree: dict[str, Any], blobs: Sequence[bytes]) -> Any:
     kind, counts = _DATACLASSES[tree["$"]]
-    fields = tree["f"]
-    if len(fields) not in counts:
-        raise ValueError(f"{tree['$']} has {counts.stop - 1} fields, got {len(fields)}")
-    return kind(*[_from_tree(item, blobs) for item in fields])
+    values = [_from_tree(item, blobs) for item in tree["f"]]
+    if len(values) not in counts:
+        raise ValueError(f"{tree['$']} has {counts.stop - 1} fields, got {len(values)}")
+    for value, (name, declared, check) in zip(values, _checks(kind), strict=False):  # the last may have defaults
+        if not check(value):
+            raise TypeError(f"{tree['$']}.{name} is a {type(value).__name__}, not {declared}")
+    return kind(*values)
+
+
+_checks: Final = functools.cache(checks_of)  # not at `register`: types of later modules are unknown then
 
 
 def _read_map(tree: dict[str, Any], blobs: Sequence[bytes]) -> Any:

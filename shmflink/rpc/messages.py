@@ -64,6 +64,7 @@ __all__ = [
     "JobStatusChanged",
     "JobsRecovered",
     "PrepareAttempt",
+    "ProcessFailed",
     "ReleaseAttempt",
     "Shutdown",
     "SplitRequested",
@@ -317,6 +318,13 @@ class TaskManagerExited:
     wait_status: int
 
 
+@dataclass(frozen=True, slots=True)
+class ProcessFailed:
+    """The fork server or a TaskManager ends for a failure of its own; the last that it says."""
+
+    failure: Failure
+
+
 # --- JobManager -> TaskManager ---
 
 
@@ -521,7 +529,7 @@ register(ChannelDeployment, InputDeployment, OutputDeployment, TaskDeployment)
 register(JobState, TaskState, Failure, OperatorSummary, TaskSummary, SourceProgress, CheckpointSummary)
 register(StartCluster, GrowCluster, SubmitJob, CancelJob, Shutdown)
 register(ClusterStarted, ClusterFailed, JobAdmitted, JobStatusChanged, JobNotice, JobProgress, JobEnded, JobsRecovered)
-register(ForkTaskManager, TaskManagerForked, TaskManagerExited)
+register(ForkTaskManager, TaskManagerForked, TaskManagerExited, ProcessFailed)
 register(PrepareAttempt, ConnectPeers, DeployTasks, StartTasks, CancelTasks)
 register(AssignSplit, AlignSources, ReleaseAttempt)
 register(TaskManagerReady, AttemptPrepared, TaskStateChanged, SplitRequested, AttemptReleased)

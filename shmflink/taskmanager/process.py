@@ -14,6 +14,7 @@ import pyarrow as pa
 from shmflink._core import Heartbeat, StatusPage
 from shmflink.metrics.counters import BLOCKS_MAX, HEARTBEAT_WORD, page_words
 from shmflink.rpc.connection import BlockingConnection
+from shmflink.rpc.last_words import told
 from shmflink.rpc.messages import ForkTaskManager, TaskManagerReady
 from shmflink.taskmanager.control import Control
 
@@ -27,13 +28,14 @@ def run_taskmanager(request: ForkTaskManager, end: socket.socket) -> None:
     """Serves the JobManager at `end` until it says Shutdown or is gone. Call in the main thread of a fresh
     fork.
     """
-    _settle(request)
-    page = StatusPage.create(page_words(BLOCKS_MAX))
-    heartbeat = Heartbeat(page, HEARTBEAT_WORD, request.heartbeat_interval_ms)
     connection = BlockingConnection(end)
-    connection.send(TaskManagerReady(request.index, os.getpid()), [page.fileno()])
-    Control(connection, request.slots, request.spin_ns, page).serve()
-    heartbeat.stop()
+    with told(connection):
+        _settle(request)
+        page = StatusPage.create(page_words(BLOCKS_MAX))
+        heartbeat = Heartbeat(page, HEARTBEAT_WORD, request.heartbeat_interval_ms)
+        connection.send(TaskManagerReady(request.index, os.getpid()), [page.fileno()])
+        Control(connection, request.slots, request.spin_ns, page).serve()
+        heartbeat.stop()
 
 
 def _settle(request: ForkTaskManager) -> None:

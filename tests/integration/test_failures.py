@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import re
+import resource
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from shmflink.client.embedded_cluster import EmbeddedCluster
 from shmflink.client.executor import use_executor
+from shmflink.common import WatermarkStrategy
+from shmflink.connectors.base import Split, SplitEnumerator
+from shmflink.connectors.number_sequence import NumberSequenceSource
+from shmflink.connectors.split_queue import SplitQueue
 from shmflink.datastream import StreamExecutionEnvironment
-from shmflink.errors import JobExecutionError, SerializationError
+from shmflink.errors import JobExecutionError, SerializationError, ShmflinkError
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +65,6 @@ def test_a_failure_behind_a_shuffle_names_its_subtask(fails):
 
 def test_sys_exit(fails):
     """[U11]"""
-    import sys
-
     text = fails(lambda v: sys.exit(3))
     assert "user code called sys.exit(3)" in text
     assert "taskmanager/task.py" not in text
@@ -63,8 +72,6 @@ def test_sys_exit(fails):
 
 def test_os_exit(fails):
     """[U11]"""
-    import os
-
     assert "exited with code 3: user code or a library called os._exit()" in fails(lambda v: os._exit(3))
 
 
@@ -100,3 +107,69 @@ def test_what_cannot_travel_is_named_before_anything_runs(cluster):
         env.from_collection([1]).map(lambda v: lock.acquire()).print()
         with pytest.raises(SerializationError, match=r"cannot pickle '_thread\.lock' object"):
             env.execute()
+
+
+def exiting_source() -> NumberSequenceSource:
+    class Exiting(NumberSequenceSource):
+        """Its enumerator calls os._exit, in the JobManager, which other jobs need."""
+
+        def create_enumerator(self, parallelism: int, state: Any = None) -> SplitEnumerator:
+            os._exit(4)
+
+    return Exiting(0, 9)
+
+
+def nonsense_source() -> NumberSequenceSource:
+    class Progress(SplitQueue):
+        @property
+        def progress(self) -> Any:
+            return 1 // 0
+
+    class Nonsense(NumberSequenceSource):
+        def create_enumerator(self, parallelism: int, state: Any = None) -> SplitEnumerator:
+            return Progress([Split("0", (0, 5), 5)])
+
+    return Nonsense(0, 9)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [(exiting_source, r"enumerator called os._exit\(4\)"), (nonsense_source, "ZeroDivisionError")],
+)
+def test_an_enumerator_that_misbehaves_fails_its_job_and_no_other(cluster, source, message):
+    """[U11]"""
+    with use_executor(cluster):
+        env = StreamExecutionEnvironment.get_execution_environment()
+        env.from_source(source(), WatermarkStrategy.no_watermarks(), "numbers").print()
+        with pytest.raises(ShmflinkError, match=message):
+            env.execute("ends")
+        env = StreamExecutionEnvironment.get_execution_environment()
+        with env.from_collection([1, 2]).map(lambda n: n + 1).execute_and_collect() as results:
+            assert sorted(results) == [2, 3]
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "message"),
+    [
+        (resource.RLIMIT_NOFILE, 40, "ResourceError: .*'ulimit -n' is 40, a cluster of 16 TaskManagers needs 120"),
+        (resource.RLIMIT_FSIZE, 10_240, r"ResourceError: .*\('ulimit -f'.*\) allows 10240"),
+    ],
+)
+def test_a_limit_of_the_system_is_named_and_user_code_is_not_blamed(limit, value, message, tmp_path):
+    job = tmp_path / "job.py"
+    job.write_text(
+        "from shmflink.datastream import StreamExecutionEnvironment\n"
+        "env = StreamExecutionEnvironment.get_execution_environment()\n"
+        "env.from_collection([1]).print()\n"
+        "env.execute()\n"
+    )
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("shmflink")), "run", str(job), "--slots", "16"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        preexec_fn=lambda: resource.setrlimit(limit, (value, value)),
+    )
+    assert done.returncode == 1
+    assert re.search(message, done.stderr)
+    assert "user code" not in done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import struct
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -68,6 +69,9 @@ class FakeControl:
     def cancel(self, job_id: JobId) -> None:
         self.asked.append((job_id, "cancel"))
         self._end(job_id)
+
+    def jobs_that_fail(self, *_: Any) -> None:
+        raise ZeroDivisionError("a bug")
 
     def _end(self, job_id: JobId) -> None:
         if self.ends is not None:
@@ -209,6 +213,29 @@ def test_one_who_talks_nonsense_is_shown_out(served):
     assert served.do(say, b"GET / HTTP/1.1\r\n\r\n    ") == b""
     with pytest.raises(RpcError, match="closed the connection"):
         served.ask(Shutdown())
+    assert len(served.survey().jobs) == 2
+
+
+def test_a_bug_behind_a_request_fails_that_request_alone(served):
+    served.control.result = None
+    served.control.savepoint = served.control.checkpoint = served.control.jobs_that_fail
+    for message in (TriggerSavepoint(A), TakeCheckpoint(A)):
+        with pytest.raises(RequestFailedError, match="ZeroDivisionError"):
+            served.ask(message)
+    assert len(served.survey().jobs) == 2
+
+
+def test_json_nested_too_deeply_is_nonsense(served):
+    """[B6]"""
+
+    def say() -> bytes:
+        text = b"[" * 5000 + b"]" * 5000
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(served.socket.path)
+            sock.sendall(struct.pack("<4sIII", b"shmr", 0, len(text), 0) + text)
+            return sock.recv(1)
+
+    assert served.do(say) == b""
     assert len(served.survey().jobs) == 2
 
 

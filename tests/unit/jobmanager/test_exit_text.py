@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 
-from shmflink.jobmanager.exit_text import describe_exit, oom_kills, taskmanager_lost
+from shmflink.jobmanager.exit_text import describe_exit, taskmanager_lost
+from shmflink.rpc.last_words import EXIT_FAILED
 
 
 def test_by_signal():
@@ -20,10 +21,10 @@ def test_by_code():
     assert "unknown" in describe_exit(None)
 
 
+def test_a_failure_of_our_own_is_not_put_down_to_user_code():
+    assert describe_exit(EXIT_FAILED << 8) == "failed (exit code 70); its traceback is on standard error"
+
+
 def test_the_failure_names_index_and_pid():
     failure = taskmanager_lost(2, 77, "died")
     assert (failure.kind, failure.message) == ("TaskManagerLostError", "TaskManager 2 (pid 77) died")
-
-
-def test_oom_kills_is_a_number_anywhere():
-    assert oom_kills() >= 0

@@ -13,6 +13,7 @@ import textwrap
 import pytest
 
 from shmflink.rpc.connection import BlockingConnection
+from shmflink.rpc.last_words import EXIT_FAILED
 from shmflink.rpc.messages import ForkTaskManager, Shutdown, TaskManagerExited, TaskManagerForked
 
 _SERVER = """
@@ -218,9 +219,9 @@ def test_orphans_that_end_leave_no_zombie(serve):
         other_end.close()
 
 
-def test_an_exception_in_a_child_is_shown_and_counts_as_exit_code_1(serve):
+def test_an_exception_in_a_child_is_shown_and_counts_as_a_failure_of_ours(serve):
     server = serve("raise ValueError('boom')")
     _, pidfd, end = server.fork()
-    assert os.waitstatus_to_exitcode(server.exited().wait_status) == 1
+    assert os.waitstatus_to_exitcode(server.exited().wait_status) == EXIT_FAILED
     os.close(pidfd)
     end.close()

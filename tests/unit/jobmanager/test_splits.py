@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import sys
 from typing import Any
 
 import pytest
@@ -11,11 +14,12 @@ from shmflink.connectors.number_sequence import NumberSequenceSource
 from shmflink.connectors.split_queue import SplitQueue
 from shmflink.core.codec import dumps_function, loads_value
 from shmflink.core.ids import JobId, SubtaskId
-from shmflink.errors import JobGraphError
+from shmflink.errors import JobGraphError, UserFunctionError
 from shmflink.graph.job_graph import ChainedOperator, JobGraph, JobVertex, NodeKind
 from shmflink.jobmanager.split_assignments import SplitAssignments
 from shmflink.jobmanager.splits import SplitServer
 
+EXIT = os._exit
 READER, OTHER = SubtaskId(3, 0), SubtaskId(3, 1)
 
 
@@ -137,3 +141,36 @@ def test_every_enumerator_takes_splits_back_and_says_its_state():
 
     assert {"add_splits_back", "snapshot"} <= SplitEnumerator.__abstractmethods__
     assert Source.is_replayable
+
+
+class Exiting(SplitQueue):
+    """Ends the process wherever it is asked something."""
+
+    def __init__(self, exit_process: Any, where: str) -> None:
+        super().__init__([Split("0", 0, 1)])
+        self._exit, self._where = exit_process, where
+
+    def next_split(self, subtask: int) -> Split | None:
+        return self._exit(4) if self._where == "next_split" else super().next_split(subtask)
+
+    def snapshot(self) -> Any:
+        return self._exit(4) if self._where == "snapshot" else super().snapshot()
+
+    def add_splits_back(self, splits: Any) -> None:
+        self._exit(4)
+
+
+@pytest.mark.parametrize("name", ["sys.exit", "os._exit"])
+@pytest.mark.parametrize("where", ["next_split", "snapshot", "add_splits_back"])
+def test_an_enumerator_does_not_end_the_jobmanager(name, where):
+    """[U11]"""
+    module, _, function = name.partition(".")
+    server = SplitServer({3: Exiting(lambda code: getattr(sys.modules[module], function)(code), where)})
+    calls = {
+        "next_split": lambda: server.answer(1, READER),
+        "snapshot": server.snapshot,
+        "add_splits_back": lambda: server.add_splits_back(3, []),
+    }
+    with pytest.raises(UserFunctionError, match=rf"enumerator called {re.escape(name)}\(4\)"):
+        calls[where]()
+    assert os._exit is EXIT, "and other code may end the process again"

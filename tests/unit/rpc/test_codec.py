@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from shmflink.core.ids import JobId, SubtaskId
 from shmflink.errors import RpcError
 from shmflink.graph.job_graph import ChainedOperator, JobEdge, JobGraph, JobVertex, NodeKind, ShipStrategy
-from shmflink.rpc import messages
+from shmflink.rpc import control_messages, messages
 from shmflink.rpc.codec import decode, encode
+from shmflink.rpc.field_types import checks_of
 from shmflink.rpc.messages import AssignSplit, Failure, JobEnded, StartCluster, SubmitJob, TaskSummary
 from shmflink.rpc.states import JobState, TaskState
 
@@ -91,9 +92,28 @@ def test_nonsense_is_refused(text):
 
 
 def test_every_message_is_registered_and_frozen():
-    for name in messages.__all__:
-        kind = getattr(messages, name)
+    for name in [*messages.__all__, *control_messages.__all__]:
+        kind = getattr(messages, name, None) or getattr(control_messages, name)
         assert kind.__dataclass_params__.frozen, name
         arguments = dict.fromkeys((field.name for field in dataclasses.fields(kind)), None)
-        text, blobs = encode(kind(**arguments))
-        assert isinstance(decode(text, blobs), kind)
+        encode(kind(**arguments))
+        assert [name for name, _, _ in checks_of(kind)] == list(arguments), name
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b'{"$":"StartCluster","f":["4",{"m":{}},true]}', r"StartCluster.slots is a str, not int"),
+        (b'{"$":"StartCluster","f":[true,{"m":{}},true]}', r"StartCluster.slots is a bool, not int"),
+        (b'{"$":"StartCluster","f":[4,{"m":{"a":1}},true]}', r"StartCluster.configuration is a dict, not Mapping"),
+        (b'{"$":"StartCluster","f":[4,null,true]}', r"StartCluster.configuration is a NoneType"),
+        (b'{"$":"TriggerSavepoint","f":["a",""]}', r"TriggerSavepoint.job_id is a str, not JobId"),
+        (b'{"$":"SubtaskId","f":[1,[2]]}', r"SubtaskId.subtask is a tuple, not int"),
+        (b'{"$":"StartCluster","f":[4]}', r"StartCluster has 3 fields, got 1"),
+        (b"[" * 900 + b"]" * 900, r"cannot be understood: RecursionError"),
+        (b"[" * 100_000, r"cannot be understood"),
+    ],
+)
+def test_what_a_field_does_not_declare_is_refused_where_it_comes_in(text, message):
+    with pytest.raises(RpcError, match=message):
+        decode(text, [])

@@ -148,7 +148,8 @@ fn reserve(fd: &OwnedFd, name: &str, bytes: usize) -> Result<(), TransportError>
             return Err(too_little_memory(name, bytes));
         }
         allocate(fd, start, chunk).map_err(|error| match error.raw_os_error() {
-            Some(libc::ENOSPC | libc::ENOMEM | libc::EFBIG) => too_little_memory(name, bytes),
+            Some(libc::ENOSPC | libc::ENOMEM) => too_little_memory(name, bytes),
+            Some(libc::EFBIG) => above_file_size_limit(name, bytes),
             _ => TransportError::Resource(format!("cannot reserve {bytes} bytes for the {name}: {error}")),
         })?;
     }
@@ -166,6 +167,21 @@ fn allocate(fd: &OwnedFd, start: usize, bytes: usize) -> std::io::Result<()> {
             return Err(error);
         }
     }
+}
+
+/// Shared memory is a file to the kernel, so `ulimit -f` holds for it, too.
+fn above_file_size_limit(name: &str, bytes: usize) -> TransportError {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: `limit` is a valid place for the answer.
+    unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit) };
+    TransportError::Resource(format!(
+        "the {name} needs {bytes} bytes of shared memory, and the file size limit of the process ('ulimit -f', \
+         LimitFSIZE= of a systemd unit) allows {}: raise it",
+        limit.rlim_cur
+    ))
 }
 
 fn too_little_memory(name: &str, bytes: usize) -> TransportError {

@@ -1,0 +1,39 @@
+"""An enumerator that ends the process fails its job: the JobManager's process is not its own to end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+from typing import NoReturn
+
+from shmflink.errors import UserFunctionError
+
+__all__ = ["refused_exits"]
+
+
+@contextlib.contextmanager
+def refused_exits() -> Iterator[None]:
+    """Around a call of an enumerator, in its thread: `sys.exit` and `os._exit` raise UserFunctionError instead.
+
+    What ends the process from another thread or from native code still ends it; the client then says that it is lost.
+    """
+    exit_process, caller, pid = os._exit, threading.get_ident(), os.getpid()
+
+    def refuse(status: int) -> NoReturn:
+        if threading.get_ident() != caller or os.getpid() != pid:  # a child that the enumerator forked may end
+            exit_process(status)
+        raise UserFunctionError(_text(f"os._exit({status!r})"))
+
+    os._exit = refuse
+    try:
+        yield
+    except SystemExit as end:
+        raise UserFunctionError(_text(f"sys.exit({end.code!r})")) from end
+    finally:
+        os._exit = exit_process
+
+
+def _text(call: str) -> str:
+    return f"the source's enumerator called {call}; it says that there is nothing more to read by `is_exhausted`"
