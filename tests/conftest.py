@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import TextIO
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 WATCHDOG_SECONDS = 300
+settings.register_profile("no durations", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("no durations")  # a loaded machine is slow, not wrong
 _STDERR = pytest.StashKey[TextIO]()
 
 
