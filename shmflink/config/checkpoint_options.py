@@ -272,6 +272,5 @@ REFUSED: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
     ),
     "state.backend.type": (("hashmap",), "state is kept in memory, written incrementally to the checkpoint folder"),
     "state.backend": (("hashmap",), "state is kept in memory, written incrementally to the checkpoint folder"),
-    "state.changelog.enabled": (("false",), "use short intervals with execution.checkpointing.incremental"),
 }
 """Flink's options for what is not there: the values (lower case) that ask for nothing; what to say to the others."""

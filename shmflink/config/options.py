@@ -6,16 +6,17 @@ Keys that Flink does not have are marked *shmflink only* in their documentation.
 from __future__ import annotations
 
 import difflib
-import logging
 from collections.abc import Iterable, Mapping
 from typing import Final
 
 from shmflink.config.checkpoint_options import CHECKPOINTING_OPTIONS, REFUSED
+from shmflink.config.flink_options import is_of_flink, note_ignored
 from shmflink.config.option import Kind, Option
 from shmflink.config.restart_options import RESTART_OPTIONS
 from shmflink.errors import ConfigurationError
 
 __all__ = [
+    "AUTO_GENERATE_UIDS",
     "AUTO_WATERMARK_INTERVAL",
     "BUFFERS_PER_CHANNEL",
     "BUFFER_TIMEOUT",
@@ -30,7 +31,6 @@ __all__ = [
     "GLOBAL_JOB_PARAMETERS",
     "HEARTBEAT_INTERVAL",
     "HEARTBEAT_TIMEOUT",
-    "IGNORED_PREFIXES",
     "MAX_PARALLELISM",
     "OBJECT_REUSE",
     "OPTIONS",
@@ -43,8 +43,6 @@ __all__ = [
     "check_keys",
     "validate",
 ]
-
-_LOG: Final = logging.getLogger(__name__)
 
 DEFAULT_PARALLELISM: Final = Option(
     "parallelism.default",
@@ -85,6 +83,13 @@ PUSHDOWN_ENABLED: Final = Option(
     Kind.BOOL,
     True,
     "*shmflink only.* Whether filters and the choice of columns move into sources that can read less.",
+)
+AUTO_GENERATE_UIDS: Final = Option(
+    "pipeline.auto-generate-uids",
+    Kind.BOOL,
+    True,
+    "Whether operators without a uid have an id made from their place in the program; false: such a program is an "
+    "error.",
 )
 AUTO_WATERMARK_INTERVAL: Final = Option(
     "pipeline.auto-watermark-interval",
@@ -209,6 +214,7 @@ OPTIONS: Final[Mapping[str, Option]] = {
         CHAINING_ENABLED,
         CHAIN_DIFFERENT_MAX_PARALLELISM,
         PUSHDOWN_ENABLED,
+        AUTO_GENERATE_UIDS,
         AUTO_WATERMARK_INTERVAL,
         OBJECT_REUSE,
         GLOBAL_JOB_PARAMETERS,
@@ -229,21 +235,6 @@ OPTIONS: Final[Mapping[str, Option]] = {
     )
 }
 
-# What tunes PyFlink's bridge between its JVM and Python, or other parts that are not here: nothing is lost by
-# ignoring it, and programs that set it stay portable.
-IGNORED_PREFIXES: Final = (
-    "python.fn-execution.",
-    "python.execution-mode",
-    "python.operator-chaining.",
-    "python.metric.",
-    "execution.checkpointing.write-buffer-size",
-    "execution.checkpointing.unaligned.interruptible-timers.",
-    "execution.checkpointing.unaligned.max-subtasks-per-channel-state-file",
-    "state.backend.rocksdb.",
-    "state.backend.forst.",
-    "state.latency-track.",
-)
-
 
 def _check_not_refused(key: str, text: str, where: str) -> None:
     harmless, reason = REFUSED.get(key, ((text.lower(),), ""))
@@ -259,18 +250,23 @@ def _known(key: str) -> Option | None:
 
 
 def check_keys(keys: Iterable[str], where: str) -> None:
-    """ConfigurationError for the first unknown key; names the nearest known one and `where` it stands."""
+    """ConfigurationError for the first unknown key; names the nearest known one and `where` it stands.
+
+    Options of Flink for parts that are not here are named in one note.
+    """
+    ignored = []
     for key in keys:
         if _known(key) is not None:
             continue
         if key in REFUSED:  # with a value that asks for nothing, as `validate` has found
             continue
-        if key.startswith(IGNORED_PREFIXES):
-            _LOG.info("%s: %s is ignored: it tunes a part of Flink that is not here", where, key)
+        if is_of_flink(key, OPTIONS):
+            ignored.append(key)
             continue
         near = difflib.get_close_matches(key, OPTIONS, n=1, cutoff=0.5)
         advice = f"did you mean '{near[0]}'?" if near else "configs/shmflink.yaml lists all options"
         raise ConfigurationError(f"{where}: unknown option '{key}'; {advice}")
+    note_ignored(ignored, where)
 
 
 def validate(settings: Mapping[str, str], where: str) -> None:

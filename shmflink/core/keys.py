@@ -15,6 +15,7 @@ None in either. Canonical bytes are a tag and a payload::
     m  text                time, ISO 8601
     T  count (4 LE), then for each item its length (4 LE) and canonical bytes             tuple
     R  as T; first the names as a canonical tuple (None without names), then the values   Row
+    other objects: see `core.object_keys`
 
 Keys of different Python type are different keys (1, 1.0 and True are three). The native key hash uses the
 same tags, so that a key lands in one key group whatever its column's type.
@@ -26,6 +27,7 @@ import datetime as dt
 import decimal
 import math
 import struct
+import uuid
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Final
@@ -34,6 +36,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shmflink import _core
+from shmflink.core.object_keys import OBJECT_DECODERS, object_bytes
 from shmflink.core.row import Row, create_row, field_names_of
 from shmflink.core.rows import codec_of
 from shmflink.core.typeinfo import TypeInformation
@@ -61,7 +64,7 @@ def encode_keys(keys: Sequence[Any], key_type: TypeInformation | None = None) ->
     """The key column of these Python keys; with a declared type each key is cast to it first.
 
     Raises:
-        TypeMismatchError: a key has no stable bytes (dict, list, set, object), or is not of the declared
+        TypeMismatchError: a key has no stable bytes (dict, set, object of an unknown class), or is not of the declared
         type.
     """
     values = keys if isinstance(keys, list) else list(keys)
@@ -139,17 +142,21 @@ def canonical_bytes(key: Any) -> bytes:
         TypeMismatchError: the key's type has no such bytes.
     """
     encode = _ENCODERS.get(type(key))
-    if encode is None:
+    data = object_bytes(key, _of_items, canonical_bytes) if encode is None else encode(key)
+    if data is None:
         raise TypeMismatchError(
-            f"a key of type {type(key).__name__} has no stable bytes: {str(key)[:120]}. Use a number, string, "
-            "bytes, date, Decimal, or a tuple or Row of these"
+            f"a key of type {type(key).__name__} has no stable bytes: {str(key)[:120]}. Use a number, string, bytes, "
+            "date, Decimal, UUID, enum member, or a tuple, list, Row, named tuple or data class of these"
         )
-    return encode(key)
+    return data
 
 
 def value_of_canonical(data: bytes) -> Any:
     """The key that `canonical_bytes` was called on."""
-    return _DECODERS[data[:1]](data[1:])
+    decode = _DECODERS.get(data[:1])
+    if decode is not None:
+        return decode(data[1:])
+    return OBJECT_DECODERS[data[:1]](_items_of(data[1:]))
 
 
 def _python_values(array: pa.Array) -> list[Any]:
@@ -307,4 +314,5 @@ _DECODERS: Final[dict[bytes, Callable[[bytes], Any]]] = {
     b"m": lambda data: dt.time.fromisoformat(data.decode()),
     b"T": lambda data: tuple(_items_of(data)),
     b"R": _row_of,
+    b"U": lambda data: uuid.UUID(bytes=data),
 }

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from shmflink.config.checkpoint_options import SAVEPOINT_DIRECTORY
 from shmflink.config.configuration import Configuration
+from shmflink.config.flink_options import STATE_CHANGELOG_KEY
 from shmflink.datastream.checkpoint_config import CheckpointConfig
 from shmflink.datastream.checkpointing_mode import CheckpointingMode
-from shmflink.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from typing import Self
@@ -59,14 +59,12 @@ class CheckpointMethods:
         return directory
 
     def enable_changelog_state_backend(self, enabled: bool) -> Self:
-        """There is none: True is an error. Incremental checkpoints at short intervals serve the same end."""
-        if enabled:
-            raise ConfigurationError(
-                "enable_changelog_state_backend(True): there is no changelog state backend; use a short checkpoint "
-                "interval, checkpoints are incremental"
-            )
+        """Accepted for compatibility with Flink; has no effect: checkpoints hold the changes alone in any case."""
+        self._configuration.set_boolean(STATE_CHANGELOG_KEY, enabled)
         return self
 
     def is_changelog_state_backend_enabled(self) -> bool | None:
-        """Always False."""
-        return False
+        """What was set; None where nothing was."""
+        if not self._configuration.contains_key(STATE_CHANGELOG_KEY):
+            return None
+        return self._configuration.get_boolean(STATE_CHANGELOG_KEY, False)

@@ -50,13 +50,14 @@ class FileSystemCheckpointStorage(CheckpointStorage):
         file_state_size_threshold: int | None = None,
         write_buffer_size: int = -1,
     ) -> None:
-        """`file_state_size_threshold`: smaller state lies in the metadata file; None = as configured."""
+        """`checkpoint_path`: `/a/b`, `file:/a/b` or `file:///a/b`; a slash at its end changes nothing.
+        `file_state_size_threshold`: smaller state lies in the metadata file; None = as configured."""
         if checkpoint_path is None:
             raise ValueError("checkpoint_path must not be None")
         threshold = -1 if file_state_size_threshold is None else file_state_size_threshold
         if not -1 <= threshold <= self.MAX_FILE_STATE_THRESHOLD:
             raise ValueError(f"file_state_size_threshold: -1 to {self.MAX_FILE_STATE_THRESHOLD}, got {threshold}")
-        self._path = checkpoint_path
+        self._path = checkpoint_path.rstrip("/") or "/"
         self._threshold = threshold
         self._write_buffer_size = write_buffer_size
 

@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pyarrow as pa
 
 from shmflink.connectors.base import Sink
+from shmflink.connectors.function_sink import FunctionSink
 from shmflink.connectors.print_sink import PrintSink
 from shmflink.core.typeinfo import TupleTypeInfo, TypeInformation, Types
+from shmflink.core.watermark_strategy import WatermarkStrategy
 from shmflink.datastream.aggregates import AggregatingStream, KeyedAggregates, expand_branches
 from shmflink.datastream.collect import CloseableIterator
 from shmflink.datastream.columns import ColumnMethods, named_expressions
+from shmflink.datastream.connected_streams import BroadcastConnectedStream, BroadcastStream, ConnectedStreams
 from shmflink.datastream.data_stream_sink import DataStreamSink
 from shmflink.datastream.functions import (
     FilterFunction,
@@ -26,14 +29,16 @@ from shmflink.datastream.functions import (
     MapFunction,
     Partitioner,
     ReduceFunction,
+    SinkFunction,
 )
 from shmflink.datastream.not_yet import SaysWhatIsMissing
 from shmflink.datastream.output_tag import OutputTag
 from shmflink.datastream.processing import KeyedProcessing, Processing, broadcast_states
-from shmflink.datastream.recording import KeyAndValue, RecordedOperator, partition_function
+from shmflink.datastream.recording import RecordedOperator, partition_function
 from shmflink.datastream.results import ResultMethods
 from shmflink.datastream.slot_sharing_group import SlotSharingGroup
 from shmflink.datastream.updating import UpdatingMethods
+from shmflink.datastream.windowed_stream import AllWindowedStream, WindowedStream
 from shmflink.errors import JobGraphError, TypeMismatchError, UsageError
 from shmflink.expressions import Expression
 from shmflink.expressions.node import place_of_caller
@@ -53,6 +58,7 @@ from shmflink.operators.column_keys import ColumnKeyExtractor, ColumnKeys, KeyAn
 from shmflink.operators.filter import FilterOperator
 from shmflink.operators.flat_map import FlatMapOperator
 from shmflink.operators.key_extractor import KeyExtractor
+from shmflink.operators.keyed_values import KeyedValuesOperator
 from shmflink.operators.map import MapOperator
 from shmflink.operators.map_batches import MapBatchesOperator
 from shmflink.operators.project import ProjectOperator
@@ -62,14 +68,23 @@ if TYPE_CHECKING:
     from shmflink.config.execution_config import ExecutionConfig
     from shmflink.datastream.stream_execution_environment import StreamExecutionEnvironment
 
-__all__ = ["CloseableIterator", "DataStream", "DataStreamSink", "KeyedStream"]
+__all__ = [
+    "AllWindowedStream",
+    "BroadcastConnectedStream",
+    "BroadcastStream",
+    "CloseableIterator",
+    "ConnectedStreams",
+    "DataStream",
+    "DataStreamSink",
+    "KeyedStream",
+    "WindowedStream",
+]
 
 
 class DataStream(ColumnMethods, AggregatingStream, Processing, ResultMethods, UpdatingMethods, SaysWhatIsMissing):
     """A stream of elements of one type."""
 
     MISSING: ClassVar[Mapping[str, str]] = {
-        "add_sink": "use sink_to()",
         "cache": "write the stream to files and read them",
     }
 
@@ -230,7 +245,7 @@ class DataStream(ColumnMethods, AggregatingStream, Processing, ResultMethods, Up
         """All elements of all these streams, which must have one type."""
         for stream in streams:
             _check_same(self, stream)
-        inputs = tuple(stream.get_transformation() for stream in (self, *streams))
+        inputs = tuple(stream.without_keys().get_transformation() for stream in (self, *streams))
         union = UnionTransformation(self._environment.program.next_id(), "Union", inputs, self._value_type())
         return DataStream(self._environment, union)
 
@@ -294,6 +309,14 @@ class DataStream(ColumnMethods, AggregatingStream, Processing, ResultMethods, Up
             raise TypeError(f"sink_to() takes a Sink, got {type(sink).__name__}")
         return self._sink("Writer", sink)
 
+    def add_sink(self, sink_func: Sink | SinkFunction) -> DataStreamSink:
+        """Ends the stream in a Sink, as `sink_to`, or in a SinkFunction of the user's own (*shmflink only*)."""
+        if isinstance(sink_func, SinkFunction):
+            return self._sink("Unnamed", FunctionSink(sink_func))
+        if not isinstance(sink_func, Sink):
+            raise TypeError(f"add_sink() takes a Sink or a SinkFunction, got {type(sink_func).__name__}")
+        return self._sink("Unnamed", sink_func)
+
     def print(self, sink_identifier: str | None = None) -> DataStreamSink:
         """Writes every element as a line to standard output.
 
@@ -325,6 +348,10 @@ class DataStream(ColumnMethods, AggregatingStream, Processing, ResultMethods, Up
     def derived(self, transformation: Transformation) -> DataStream:
         """*shmflink only.* The stream of what was recorded for this one's environment."""
         return DataStream(self._environment, transformation)
+
+    def without_keys(self) -> DataStream:
+        """*shmflink only.* The stream itself; of a KeyedStream its elements, where they are."""
+        return self
 
     def _value_type(self) -> TypeInformation | None:
         """The declared type of the elements, None where there is none."""
@@ -462,12 +489,28 @@ class KeyedStream(KeyedAggregates, KeyedProcessing, DataStream):
     def execute_and_collect(
         self, job_execution_name: str | None = None, limit: int | None = None
     ) -> CloseableIterator | list[Any]:
-        """As on a DataStream; the elements are `Row(key, value)`, as in PyFlink."""
-        if isinstance(self._selector, ColumnKeys):
-            pairs = self._apply("Map", KeyAndRowOperator(), None)
-        else:
-            pairs = self.map(KeyAndValue(self._selector))
+        """As on a DataStream; the elements are `Row(f0=key, f1=value)`, as in PyFlink, in the order of their source."""
+        extracted = _with_key(self._origin, "KeyBy", self._selector, self._key_type)
+        pairs = self.derived(extracted).transform("Map", KeyAndRowOperator(), None)
+        if parallelism := self._origin.get_transformation().parallelism:
+            pairs.set_parallelism(parallelism)
         return pairs.execute_and_collect(job_execution_name, limit)
+
+    def without_keys(self) -> DataStream:
+        """*shmflink only.* The elements, where their keys have brought them."""
+        return self._apply("_keyed_stream_values_operator", KeyedValuesOperator(), self._value_type())
+
+    def assign_timestamps_and_watermarks(self, watermark_strategy: WatermarkStrategy) -> DataStream:
+        return self.without_keys().assign_timestamps_and_watermarks(watermark_strategy)
+
+    def sink_to(self, sink: Sink) -> DataStreamSink:
+        return self.without_keys().sink_to(sink)
+
+    def add_sink(self, sink_func: Sink | SinkFunction) -> DataStreamSink:
+        return self.without_keys().add_sink(sink_func)
+
+    def print(self, sink_identifier: str | None = None) -> DataStreamSink:
+        return self.without_keys().print(sink_identifier)
 
     def shuffle(self) -> DataStream:
         raise JobGraphError(_NO_PARTITIONING)

@@ -24,6 +24,7 @@ from shmflink.datastream.record_functions import (
     ReduceFunction,
     RuntimeContext,
 )
+from shmflink.datastream.sink_functions import SinkFunction, SourceFunction
 from shmflink.datastream.window_functions import (
     AggregateFunction,
     AllWindowFunction,
@@ -57,5 +58,7 @@ __all__ = [
     "ProcessWindowFunction",
     "ReduceFunction",
     "RuntimeContext",
+    "SinkFunction",
+    "SourceFunction",
     "WindowFunction",
 ]

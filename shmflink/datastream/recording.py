@@ -1,4 +1,4 @@
-"""Changing what was recorded, and the functions that the API itself adds to a program."""
+"""Changing what was recorded."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 from shmflink.core.coroutines import refuse_coroutines
-from shmflink.core.row import Row
-from shmflink.datastream.functions import Function, KeySelector, MapFunction, Partitioner, RuntimeContext
+from shmflink.datastream.functions import Function, Partitioner
 from shmflink.datastream.slot_sharing_group import SlotSharingGroup
 from shmflink.errors import JobGraphError
 from shmflink.graph.transformations import MAX_PARALLELISM_LIMIT, ChainingStrategy, Transformation
 
 __all__ = [
-    "KeyAndValue",
     "Program",
     "RecordedOperator",
     "checked_max_parallelism",
@@ -122,25 +120,6 @@ class RecordedOperator:
         if not name or not isinstance(name, str):
             raise JobGraphError(f"'{self._t.name}': a slot sharing group is named by a text, got {group!r}")
         self._t.slot_sharing_group = name
-
-
-class KeyAndValue(MapFunction):
-    """`Row(key, value)`: what collecting a keyed stream hands out."""
-
-    def __init__(self, selector: Callable[[Any], Any] | KeySelector) -> None:
-        self._selector = selector
-        self._get_key = selector.get_key if isinstance(selector, KeySelector) else selector
-
-    def open(self, runtime_context: RuntimeContext) -> None:
-        if isinstance(self._selector, KeySelector):
-            self._selector.open(runtime_context)
-
-    def close(self) -> None:
-        if isinstance(self._selector, KeySelector):
-            self._selector.close()
-
-    def map(self, value: Any) -> Row:
-        return Row(self._get_key(value), value)
 
 
 def partition_function(partitioner: Callable[[Any, int], int] | Partitioner) -> Callable[[Any, int], int]:

@@ -124,6 +124,11 @@ class SlotSharingGroup:
             return self
 
         def set_task_heap_memory(self, task_heap_memory: MemorySize) -> SlotSharingGroup.Builder:
+            """More than nothing; ConfigurationError otherwise."""
+            if task_heap_memory.get_bytes() <= 0:
+                raise ConfigurationError(
+                    f"slot sharing group '{self._name}': the task heap memory must be positive, got {task_heap_memory}"
+                )
             self._resources["task heap memory"] = task_heap_memory
             return self
 
@@ -149,6 +154,13 @@ class SlotSharingGroup:
             return self
 
         def build(self) -> SlotSharingGroup:
+            """ConfigurationError where resources are asked for without CPU cores and task heap memory, as in Flink."""
+            missing = [name for name in ("CPU cores", "task heap memory") if name not in self._resources]
+            if missing and (self._resources or self._external):
+                raise ConfigurationError(
+                    f"slot sharing group '{self._name}': a group that asks for resources must give CPU cores and task "
+                    f"heap memory; {' and '.join(missing)} missing"
+                )
             return SlotSharingGroup(
                 self._name, tuple(sorted(self._resources.items())), tuple(sorted(self._external.items()))
             )

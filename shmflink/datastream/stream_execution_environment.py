@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from shmflink.client.abandoned import ABANDONED
@@ -35,6 +35,7 @@ from shmflink.datastream.reading import ReadMethods
 from shmflink.datastream.recording import Program, checked_max_parallelism, checked_parallelism
 from shmflink.datastream.results import plain_batches
 from shmflink.datastream.slot_sharing_group import SlotSharingGroup
+from shmflink.datastream.uids import check_uids
 from shmflink.errors import ConfigurationError, JobGraphError
 from shmflink.graph.job_graph import JobGraph
 from shmflink.graph.job_graph_builder import build_job_graph
@@ -60,7 +61,6 @@ class StreamExecutionEnvironment(ReadMethods, CheckpointMethods, SaysWhatIsMissi
         "set_default_local_parallelism": "use set_parallelism(), or run with --slots",
         "register_cached_file": "all workers see this host's files: open the path itself",
         "create_input": "use from_source()",
-        "add_source": "use from_source()",
     }
 
     def __init__(self, configuration: Configuration) -> None:
@@ -160,15 +160,16 @@ class StreamExecutionEnvironment(ReadMethods, CheckpointMethods, SaysWhatIsMissi
         self._python_files.append(os.path.abspath(file_path))
 
     def add_jars(self, *jars_path: str) -> None:
-        """There is no JVM: always an error."""
-        raise ConfigurationError(
-            f"add_jars({', '.join(map(repr, jars_path))}): shmflink has no JVM and cannot use jars. "
-            "Connectors are in shmflink.datastream.connectors; add Python code with add_python_file()"
-        )
+        """Accepted for compatibility with Flink; has no effect, as there is no JVM: a note says so."""
+        self._append("pipeline.jars", jars_path)
 
     def add_classpaths(self, *classpaths: str) -> None:
-        """There is no JVM: always an error."""
-        self.add_jars(*classpaths)
+        """Accepted for compatibility with Flink; has no effect, as there is no JVM: a note says so."""
+        self._append("pipeline.classpaths", classpaths)
+
+    def _append(self, key: str, values: Sequence[str]) -> None:
+        before = Configuration.parse_list_value(self._configuration.get_string(key, ""))
+        self._configuration.set_string(key, ";".join([*before, *values]))
 
     # --- sources ---
 
@@ -191,6 +192,14 @@ class StreamExecutionEnvironment(ReadMethods, CheckpointMethods, SaysWhatIsMissi
             raise TypeError(f"from_source() takes a WatermarkStrategy, got {type(watermark_strategy).__name__}")
         declared = type_info if type_info is not None else source.produced_type
         return self._source(source, source_name, declared, watermark_strategy)
+
+    def add_source(
+        self, source_func: Source, source_name: str = "Custom Source", type_info: TypeInformation | None = None
+    ) -> DataStream:
+        """`from_source` without watermarks."""
+        if not isinstance(source_func, Source):
+            raise TypeError(f"add_source() takes a Source, got {type(source_func).__name__}")
+        return self.from_source(source_func, WatermarkStrategy.no_watermarks(), source_name, type_info)
 
     def _source(
         self,
@@ -248,6 +257,8 @@ class StreamExecutionEnvironment(ReadMethods, CheckpointMethods, SaysWhatIsMissi
                 "No operators defined in streaming topology. Cannot execute. "
                 "Call a transformation or a sink, for example print(), on a stream first"
             )
+        if not self._get(options.AUTO_GENERATE_UIDS):
+            check_uids(self.program.transformations)
         name = job_name or self._get(options.PIPELINE_NAME) or _DEFAULT_JOB_NAME
         return build_stream_graph(self.program.transformations, name, self._options())
 

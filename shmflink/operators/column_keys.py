@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import pyarrow as pa
 
 from shmflink.core.batch import Batch
 from shmflink.core.keys import encode_keys, key_column, key_values
-from shmflink.core.row import Row
+from shmflink.core.row import create_row
 from shmflink.core.typeinfo import TypeInformation, schema_of
 from shmflink.errors import InternalError, TypeMismatchError
 from shmflink.expressions import Expression, bind
@@ -18,6 +19,8 @@ from shmflink.operators.columns import IncomingColumns
 from shmflink.operators.slices import slices_of
 
 __all__ = ["ColumnKeyExtractor", "ColumnKeys", "KeyAndRowOperator"]
+
+_PAIR: Final = ["f0", "f1"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ class ColumnKeyExtractor(Operator):
 
 
 class KeyAndRowOperator(Operator):
-    """`Row(key, row)`: what collecting a keyed stream hands out."""
+    """`Row(f0=key, f1=row)`: what collecting a keyed stream hands out."""
 
     def open(self, context: OperatorContext) -> None:
         self._name = context.operator_name
@@ -65,7 +68,9 @@ class KeyAndRowOperator(Operator):
         for piece in slices_of(batch):
             if piece.keys is None:
                 raise InternalError(f"operator '{self._name}' got a batch without keys")
-            pairs = [Row(key, row) for key, row in zip(key_values(piece.keys), piece.rows(), strict=True)]
+            pairs = [
+                create_row(_PAIR, (key, row)) for key, row in zip(key_values(piece.keys), piece.rows(), strict=True)
+            ]
             yield piece.with_rows(pairs)
 
 

@@ -11,7 +11,7 @@ from shmflink.core.typeinfo import TypeInformation
 from shmflink.errors import TypeMismatchError
 from shmflink.operators.base import Operator, OperatorContext
 from shmflink.operators.slices import slices_of
-from shmflink.operators.user_function import UserFunction
+from shmflink.operators.user_function import UserFunction, shorten_record
 
 __all__ = ["KeyExtractor"]
 
@@ -44,8 +44,18 @@ class KeyExtractor(Operator):
         try:
             column = encode_keys(keys, self._key_type)
         except TypeMismatchError as error:
-            raise TypeMismatchError(f"operator '{self._name}': {error}") from None
+            raise self._bad_key(keys, rows) or TypeMismatchError(f"operator '{self._name}': {error}") from None
         yield batch.with_keys(column)
+
+    def _bad_key(self, keys: list[Any], rows: list[Any]) -> TypeMismatchError | None:
+        """What to raise: the first key that cannot be one, with its record."""
+        for key, row in zip(keys, rows, strict=True):
+            try:
+                encode_keys([key], self._key_type)
+            except TypeMismatchError as error:
+                reason = str(error).removeprefix("key of record 0 of the batch: ")
+                return TypeMismatchError(f"operator '{self._name}': {reason}\nrecord: {shorten_record(row)}")
+        return None
 
     def close(self) -> None:
         self._selector.close()

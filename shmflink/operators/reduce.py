@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import datetime as dt
 import decimal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, Final
 
@@ -41,6 +41,7 @@ class ReduceOperator(FunctionOperator):
     STREAMING: every row gives an update, with the row's timestamp. BATCH, or `is_final`: one final result per key, in
     the order in which the keys came, when the watermark reaches its maximum (or at `finish`). A function that changes
     its first argument in place and returns it is safe: what was emitted is never changed afterwards.
+    A function may ask in `open` for keyed states of its own (Flink: RichReduceFunction).
     """
 
     may_mutate = True  # whether `function` may change its first argument in place
@@ -67,7 +68,8 @@ class ReduceOperator(FunctionOperator):
         self._row_type = self._output_type
         self._backend = restored_backend(context)
         self._table = self._backend.value_state(_STATE_NAME, self._row_type)
-        self._function.open(context)
+        self._function.open(context, self._backend)
+        self._has_states = len(set(self._backend.state_names())) > 1
 
     def snapshot_state(self, barrier: Barrier) -> OperatorSnapshot:
         operator_state = self._function.snapshot(barrier)
@@ -88,7 +90,8 @@ class ReduceOperator(FunctionOperator):
             self._backend.value_state(_STATE_NAME, self._row_type)
         iterator = iter(rows)
         reduce = self._reducer(rows)
-        updates = self._reduce(keys, rows, iterator, reduce)
+        entered = self._entered(keys) if self._has_states else keys
+        updates = self._reduce(entered, rows, iterator, reduce)
         if self._waits:
             return
         if self._row_type is not None:
@@ -102,6 +105,12 @@ class ReduceOperator(FunctionOperator):
 
     def finish(self) -> Iterator[Batch]:
         yield from self._final_results()
+
+    def _entered(self, keys: list[Any]) -> Iterator[Any]:
+        """The keys; each is the one that the function's own states are of while its row is reduced."""
+        for key in keys:
+            self._backend.entry = key
+            yield key
 
     def _reducer(self, rows: list[Any]) -> Callable[[Any, Any], Any]:
         """What combines two values; with a declared form, results are brought into it before they are kept."""
@@ -119,7 +128,7 @@ class ReduceOperator(FunctionOperator):
         return reduce
 
     def _reduce(
-        self, keys: list[Any], rows: list[Any], iterator: Iterator[Any], reduce: Callable[[Any, Any], Any]
+        self, keys: Iterable[Any], rows: list[Any], iterator: Iterator[Any], reduce: Callable[[Any, Any], Any]
     ) -> list[Any]:
         """Per row: the user's own function. Returns every update, in order."""
         table, mutates, guard = self._table, self._mutates, self.may_mutate

@@ -6,8 +6,8 @@ from typing import Any, Protocol
 
 from shmflink.core.elements import Barrier
 from shmflink.errors import UsageError
+from shmflink.metrics.metric_group import MetricGroup
 from shmflink.operators.base import OperatorContext
-from shmflink.operators.metric_group import MetricGroup
 from shmflink.state.descriptors import (
     AggregatingStateDescriptor,
     ListStateDescriptor,

@@ -11,6 +11,7 @@ from typing import Any, Final, NoReturn
 import shmflink
 from shmflink.core.coroutines import refuse_coroutines
 from shmflink.core.elements import Barrier
+from shmflink.core.object_keys import know_classes_of
 from shmflink.errors import ShmflinkError, UserFunctionError
 from shmflink.operators.base import OperatorContext
 from shmflink.operators.runtime_context import (
@@ -67,6 +68,7 @@ class UserFunction:
             context.operator_state.restore(context.restored.operator_state)
         method = getattr(self.function, self.method, None)
         self.call = method if callable(method) else self.function
+        know_classes_of(self.function)
         initialize = getattr(self.function, "initialize_state", None) if callable(method) else None
         if initialize is not None:
             try:

@@ -5,8 +5,10 @@ alone.
 from __future__ import annotations
 
 import contextlib
+import os
+import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -165,9 +167,8 @@ class InlineJob:
         """
         started_ns = self._clock.monotonic_ns()
         try:
-            while not all(slot.is_done for slot in self._slots):
-                if not self._run_slots():
-                    self._sleep()
+            with _where_the_job_is(self._graph):
+                self._run()
         except BaseException:
             for task in self._tasks:  # Ctrl-C, or our own bug: leave nothing open
                 task.cancel()
@@ -177,6 +178,11 @@ class InlineJob:
                 enumerator.close()
         self._runtime_ns = self._clock.monotonic_ns() - started_ns
         self._raise_outcome()
+
+    def _run(self) -> None:
+        while not all(slot.is_done for slot in self._slots):
+            if not self._run_slots():
+                self._sleep()
 
     def cancel(self) -> None:
         """Stops the job; any thread."""
@@ -298,6 +304,21 @@ class InlineJob:
             ) from self._error
         if self._is_cancelled:
             raise JobCancelledError(f"job '{name}' ({job_id}) was cancelled", job_id=job_id)
+
+
+@contextlib.contextmanager
+def _where_the_job_is(graph: JobGraph) -> Iterator[None]:
+    """Functions find the modules that the job brings along, and its working directory, as in a TaskManager."""
+    added = [path for path in graph.python_path if path not in sys.path]
+    before = os.getcwd()
+    sys.path[:0] = added
+    try:
+        if graph.working_directory:
+            os.chdir(graph.working_directory)
+        yield
+    finally:
+        os.chdir(before)
+        sys.path[:] = [path for path in sys.path if path not in added]
 
 
 def _follow(client: JobClient, job: InlineJob) -> None:

@@ -81,7 +81,6 @@ def test_the_folder_without_any():
         ("execution.checkpointing.interval-during-backlog", "1 min"),
         ("execution.checkpointing.local-backup.enabled", "true"),
         ("execution.checkpointing.file-merging.enabled", "true"),
-        ("state.changelog.enabled", "true"),
     ],
 )
 def test_what_is_not_there_is_refused_with_its_reason(key, value):
@@ -90,5 +89,5 @@ def test_what_is_not_there_is_refused_with_its_reason(key, value):
 
 
 def test_what_asks_for_nothing_or_only_tunes_is_accepted():
-    validate({"state.backend.type": "HashMap", "state.changelog.enabled": "false"}, "-D")
+    validate({"state.backend.type": "HashMap", "state.changelog.enabled": "true"}, "-D")
     validate({"state.backend.rocksdb.memory.managed": "true"}, "-D")

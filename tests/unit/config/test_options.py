@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shmflink.config import options
+from shmflink.config import flink_options, options
 from shmflink.config.options import OPTIONS, validate
 from shmflink.errors import ConfigurationError
 
@@ -52,3 +52,28 @@ def test_choices_in_any_case_and_old_keys():
 
 def test_what_tunes_pyflinks_bridge_is_accepted_and_said():
     validate({"python.fn-execution.bundle.size": "1000"}, "job")
+
+
+def test_options_of_flink_for_parts_that_are_not_here_are_noted_once(caplog):
+    settings = {
+        "taskmanager.memory.process.size": "4 gb",
+        "jobmanager.memory.process.size": "1 gb",
+        "pipeline.jars": "file:///a.jar",
+        "rest.port": "8081",
+        "python.client.executable": "python3",
+        "pekko.ask.timeout": "20 s",
+        "state.changelog.enabled": "true",
+    }
+    flink_options._noted.clear()
+    validate(settings, "flink-conf.yaml")
+    validate(settings, "flink-conf.yaml")
+    (note,) = caplog.messages
+    assert note.startswith("flink-conf.yaml: options of Flink without effect here: ")
+    assert all(key in note for key in settings)
+    assert "pipeline.jars (there is no JVM)" in note
+
+
+@pytest.mark.parametrize("key", ["taskmanager.memory.segment-sizes", "rest", "s3x.endpoint", "metrics.reporters"])
+def test_what_is_not_flinks_or_only_misspelt_is_still_an_error(key):
+    with pytest.raises(ConfigurationError, match=f"unknown option '{key}'"):
+        validate({key: "1"}, "-D")

@@ -83,9 +83,9 @@ def test_the_environments_short_ways():
     assert not env.is_unaligned_checkpoints_enabled()
     assert not env.is_force_unaligned_checkpoints()
     assert env.set_default_savepoint_directory("/s").get_default_savepoint_directory() == "/s"
+    assert env.is_changelog_state_backend_enabled() is None
     assert env.enable_changelog_state_backend(False).is_changelog_state_backend_enabled() is False
-    with pytest.raises(ConfigurationError, match="there is no changelog state backend"):
-        env.enable_changelog_state_backend(True)
+    assert env.enable_changelog_state_backend(True).is_changelog_state_backend_enabled() is True
 
 
 def test_storages_and_backends():
@@ -93,6 +93,7 @@ def test_storages_and_backends():
     assert (storage.get_checkpoint_path(), storage.get_savepoint_path()) == ("file:///c", None)
     assert (storage.get_min_file_size_threshold(), storage.get_write_buffer_size()) == (20_480, 4096)
     assert "file:///c" in str(storage)
+    assert FileSystemCheckpointStorage("file://var/c/").get_checkpoint_path() == "file://var/c"
     with pytest.raises(ValueError, match="must not be None"):
         FileSystemCheckpointStorage()
     with pytest.raises(ValueError, match="-1 to 1048576, got 9999999"):

@@ -63,7 +63,7 @@ def test_batch_mode_gives_one_result_per_key_and_streaming_every_update(env: Str
 def test_collecting_a_keyed_stream_gives_keys_and_values(env: StreamExecutionEnvironment) -> None:
     pairs = list(numbers(env).key_by(Opened()).execute_and_collect())
     assert Counter(pair[0] for pair in pairs) == {0: 33, 1: 34, 2: 33}
-    assert Row(1, 100) in pairs
+    assert Row(f0=1, f1=100) in pairs
 
 
 @pytest.mark.parametrize(("mapped", "expected"), [(False, 100), (True, 300)])

@@ -143,18 +143,22 @@ def test_the_job_knows_where_its_modules_are(env: Any, executor: Any, tmp_path: 
         env.add_python_file("missing")
 
 
-def test_jars_are_refused(env: Any) -> None:
-    with pytest.raises(ConfigurationError, match="shmflink has no JVM"):
-        env.add_jars("file:///a.jar")
-    with pytest.raises(ConfigurationError, match="shmflink has no JVM"):
-        env.add_classpaths("file:///a.jar")
+def test_jars_are_kept_in_the_configuration_and_noted_when_a_job_is_submitted(env: Any, executor: Any) -> None:
+    env.add_jars("file:///a.jar")
+    env.add_jars("file:///b.jar", "file:///c.jar")
+    env.add_classpaths("file:///d.jar")
+    env.from_collection([1]).print()
+    env.execute()
+    _, configuration = executor.submitted[-1]
+    assert configuration["pipeline.jars"] == "file:///a.jar;file:///b.jar;file:///c.jar"
+    assert configuration["pipeline.classpaths"] == "file:///d.jar"
 
 
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
         ("set_python_requirements", "install the requirements"),
-        ("add_source", r"use from_source\(\)"),
+        ("create_input", r"use from_source\(\)"),
     ],
 )
 def test_what_is_not_there_yet_says_so(env: Any, name: str, reason: str) -> None:

@@ -42,7 +42,7 @@ def test_several_columns_make_tuples() -> None:
 def test_collected_keyed_rows_are_pairs() -> None:
     with OperatorHarness(KeyAndRowOperator()) as harness:
         harness.process_batch(extracted(s=col("s")))
-        assert harness.rows()[0] == Row("x", Row(a=1, s="x"))
+        assert harness.rows()[0] == Row(f0="x", f1=Row(a=1, s="x"))
         with pytest.raises(InternalError, match="without keys"):
             harness.process_batch(Batch.of_columns(TABLE))
 

@@ -27,7 +27,7 @@ def test_keys_are_cast_to_the_declared_type() -> None:
 
 def test_a_key_without_stable_bytes_names_the_operator() -> None:
     harness = OperatorHarness(KeyExtractor(lambda x: {x}), name="KeyBy")
-    with harness, pytest.raises(TypeMismatchError, match=r"'KeyBy'.*record 0"):
+    with harness, pytest.raises(TypeMismatchError, match=r"'KeyBy'.*\nrecord: 1"):
         harness.process_rows([1])
 
 

@@ -42,6 +42,7 @@ STATELESS = {
     "ColumnsOperator": "each batch for itself",
     "KeyAndRowOperator": "each batch for itself",
     "KeyExtractor": "each batch for itself",
+    "KeyedValuesOperator": "each batch for itself",
     "LocalAggregateOperator": "in STREAMING it is empty after each batch",
     "LocalWindowAggregateOperator": "in STREAMING it is empty after each batch",
     "ProjectOperator": "each batch for itself",
