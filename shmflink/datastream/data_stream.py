@@ -31,6 +31,7 @@ from shmflink.datastream.functions import (
     ReduceFunction,
     SinkFunction,
 )
+from shmflink.datastream.keyed_stream_bans import KEYED_STREAM_BANS, NO_PARTITIONING
 from shmflink.datastream.not_yet import SaysWhatIsMissing
 from shmflink.datastream.output_tag import OutputTag
 from shmflink.datastream.processing import KeyedProcessing, Processing, broadcast_states
@@ -513,48 +514,30 @@ class KeyedStream(KeyedAggregates, KeyedProcessing, DataStream):
         return self.without_keys().print(sink_identifier)
 
     def shuffle(self) -> DataStream:
-        raise JobGraphError(_NO_PARTITIONING)
+        raise JobGraphError(NO_PARTITIONING)
 
     def rescale(self) -> DataStream:
-        raise JobGraphError(_NO_PARTITIONING)
+        raise JobGraphError(NO_PARTITIONING)
 
     def rebalance(self) -> DataStream:
-        raise JobGraphError(_NO_PARTITIONING)
+        raise JobGraphError(NO_PARTITIONING)
 
     def forward(self) -> DataStream:
-        raise JobGraphError(_NO_PARTITIONING)
+        raise JobGraphError(NO_PARTITIONING)
 
     def broadcast(self, *args: Any) -> DataStream:
-        raise JobGraphError(_NO_PARTITIONING)
+        raise JobGraphError(NO_PARTITIONING)
 
     def partition_custom(
         self,
         partitioner: Callable[[Any, int], int] | Partitioner,
         key_selector: Callable[[Any], Any] | KeySelector,
     ) -> DataStream:
-        raise JobGraphError(_NO_PARTITIONING)
+        raise JobGraphError(NO_PARTITIONING)
 
     def _recorded(self, method: str) -> RecordedOperator:
         """A keyed stream is no operator: everything that sets one up is forbidden, as in PyFlink."""
-        raise JobGraphError(_KEYED_STREAM_BANS[method])
-
-
-_NO_PARTITIONING = "Cannot override partitioning for KeyedStream."
-_KEYED_STREAM_BANS = {
-    "set_parallelism": "Set parallelism for KeyedStream is not supported.",
-    "name": "Set name for KeyedStream is not supported.",
-    "get_name": "Get name of KeyedStream is not supported.",
-    "uid": "Set uid for KeyedStream is not supported.",
-    "set_uid_hash": "Set uid hash for KeyedStream is not supported.",
-    "set_max_parallelism": "Set max parallelism for KeyedStream is not supported.",
-    "force_non_parallel": "Set force non-parallel for KeyedStream is not supported.",
-    "set_buffer_timeout": "Set buffer timeout for KeyedStream is not supported.",
-    "start_new_chain": "Start new chain for KeyedStream is not supported.",
-    "disable_chaining": "Disable chaining for KeyedStream is not supported.",
-    "slot_sharing_group": "Setting slot sharing group for KeyedStream is not supported.",
-    "set_description": "Set description for KeyedStream is not supported.",
-    "get_side_output": "Get side output of KeyedStream is not supported.",
-}
+        raise JobGraphError(KEYED_STREAM_BANS[method])
 
 
 def _partitioned(

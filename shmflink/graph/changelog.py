@@ -47,6 +47,7 @@ from shmflink.operators.column_steps import Explode, Filter, Project, Step, colu
 from shmflink.operators.columns import ColumnarOperator, ColumnsOperator
 from shmflink.operators.group_aggregate import GlobalAggregateOperator
 from shmflink.operators.key_extractor import KeyExtractor
+from shmflink.operators.keyed_values import KeyedValuesOperator
 from shmflink.operators.timestamps_and_watermarks import TimestampsAndWatermarksOperator
 
 __all__ = ["FINAL_ROWS", "resolve_changelogs"]
@@ -54,7 +55,13 @@ __all__ = ["FINAL_ROWS", "resolve_changelogs"]
 FINAL_ROWS: Final = "final rows"
 """How the plan calls what an operator emits that waits for its input's end."""
 
-_SAME_ROWS: Final = (AsColumnsOperator, ColumnKeyExtractor, KeyExtractor, TimestampsAndWatermarksOperator)
+_SAME_ROWS: Final = (
+    AsColumnsOperator,
+    ColumnKeyExtractor,
+    KeyExtractor,
+    KeyedValuesOperator,
+    TimestampsAndWatermarksOperator,
+)
 _IN_ORDER: Final = (ShipStrategy.FORWARD, ShipStrategy.HASH, ShipStrategy.GLOBAL, ShipStrategy.BROADCAST)
 
 
