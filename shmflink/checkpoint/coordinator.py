@@ -12,7 +12,8 @@ from, and its tasks' pending commits must not be thrown away by a restart from a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Final
 
 from shmflink.checkpoint.events import (
     Acknowledged,
@@ -48,12 +49,22 @@ from shmflink.errors import InternalError
 
 __all__ = ["CheckpointCoordinator"]
 
+_NAMED_MAX: Final = 5  # tasks in a message
+
 
 class CheckpointCoordinator:
     """One per job. `start_id`: of the first checkpoint, larger than any that the job has ever had."""
 
-    def __init__(self, settings: CheckpointSettings, tasks: Sequence[SubtaskId], start_id: int = 1) -> None:
+    def __init__(
+        self,
+        settings: CheckpointSettings,
+        tasks: Sequence[SubtaskId],
+        start_id: int = 1,
+        name_of: Callable[[SubtaskId], str] = str,
+    ) -> None:
+        """`name_of` gives the name of a task for people, `'enrich → Writer' (2/2)`."""
         self._settings = settings
+        self._name_of = name_of
         self._tasks = tuple(tasks)
         self._next_id = start_id
         self._pending: dict[int, PendingCheckpoint] = {}
@@ -136,7 +147,8 @@ class CheckpointCoordinator:
             case Acknowledged():
                 return self._acknowledged(event)
             case Declined(subtask, checkpoint_id, reason):
-                return self._failed(checkpoint_id, f"task {subtask}: {reason}", Phase.IN_PROGRESS)
+                text = reason if subtask is None else f"{self._name_of(subtask)}: {reason}"
+                return self._failed(checkpoint_id, text, Phase.IN_PROGRESS)
             case TaskFinished(subtask):
                 return self._task_finished(subtask)
             case TaskEnding(subtask):
@@ -343,13 +355,18 @@ class CheckpointCoordinator:
         for pending in list(self._pending.values()):
             expiry, *switch = self._deadlines(pending) or [self._now_ms + 1]
             if self._now_ms >= expiry:
-                missing = ", ".join(map(str, sorted(pending.waiting)[:5]))
-                reason = f"not complete after {self._settings.timeout_ms} ms; {len(pending.waiting)} tasks have not "
-                effects += self._failed(pending.checkpoint_id, f"{reason}acknowledged it: {missing}", Phase.IN_PROGRESS)
+                effects += self._failed(pending.checkpoint_id, self._overdue(pending), Phase.IN_PROGRESS)
             elif switch and self._now_ms >= switch[0]:
                 pending.barrier_kind = BARRIER_UNALIGNED
                 effects.append(SwitchToUnaligned(pending.checkpoint_id))
         return effects
+
+    def _overdue(self, pending: PendingCheckpoint) -> str:
+        waiting = sorted(pending.waiting)
+        names = ", ".join(map(self._name_of, waiting[:_NAMED_MAX]))
+        more = f" and {len(waiting) - _NAMED_MAX} more" if len(waiting) > _NAMED_MAX else ""
+        have = "1 task has" if len(waiting) == 1 else f"{len(waiting)} tasks have"
+        return f"not complete after {self._settings.timeout_ms} ms; {have} not acknowledged it: {names}{more}"
 
     def _acknowledged(self, ack: Acknowledged) -> list[Effect]:
         pending = self._pending.get(ack.checkpoint_id)

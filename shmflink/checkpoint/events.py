@@ -68,9 +68,9 @@ class Acknowledged:
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """A task's part could not be written."""
+    """A task's part could not be written; `subtask` is None where the JobManager's own part could not."""
 
-    subtask: SubtaskId
+    subtask: SubtaskId | None
     checkpoint_id: int
     reason: str
 

@@ -104,7 +104,7 @@ class JobCheckpoints:
         self._clock = clock
         self._changed = changed
         tasks = [SubtaskId(v.index, i) for v in graph.vertices for i in range(v.parallelism)]
-        self._coordinator = CheckpointCoordinator(settings, tasks, points.next_id)
+        self._coordinator = CheckpointCoordinator(settings, tasks, points.next_id, self._name_of)
         self._attempts: Sequence[AttemptRun] = ()
         self._splits: SplitServer | None = None
         self._under_way: dict[int, _UnderWay] = {}
@@ -114,6 +114,10 @@ class JobCheckpoints:
         self._completed_ms = 0
         self._is_closed = False
         self._when_stored: list[Callable[[], None]] = []
+
+    def _name_of(self, task: SubtaskId) -> str:
+        vertex = self._graph.vertices[task.vertex]
+        return f"'{vertex.name}' ({task.subtask + 1}/{vertex.parallelism})"
 
     # --- the life of the job ---
 
@@ -275,8 +279,7 @@ class JobCheckpoints:
             enumerators = self._splits.snapshot(number)
         except Exception as error:  # an enumerator is user code
             reason = str(error) if isinstance(error, CheckpointError) else f"{type(error).__name__}: {error}"
-            vertex = self._graph.vertices[0].index
-            self._loop.call_soon(self._handle, Declined(SubtaskId(vertex, 0), number, reason))
+            self._loop.call_soon(self._handle, Declined(None, number, reason))
             return
         barrier = Barrier(number, self._clock.processing_time_ms(), trigger.barrier_kind)
         epoch = max(attempt.epoch for attempt in self._attempts)

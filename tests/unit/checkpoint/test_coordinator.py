@@ -44,7 +44,7 @@ class Story:
     """A coordinator of two tasks that run since 0 ms; remembers the time."""
 
     def __init__(self, settings: CheckpointSettings = EVERY_SECOND) -> None:
-        self.coordinator = CheckpointCoordinator(settings, [A, B])
+        self.coordinator = CheckpointCoordinator(settings, [A, B], name_of={A: "A", B: "B"}.__getitem__)
         self.now_ms = 0
         assert self.tell(AttemptStarted()) == []
 
@@ -139,7 +139,7 @@ def test_a_checkpoint_that_takes_too_long_is_aborted_and_counts():
     story = Story(replace(EVERY_SECOND, tolerable_failures=1))
     story.tell(Tick(), 1000)
     story.tell(Acknowledged(B, 1))
-    reason = "not complete after 5000 ms; 1 tasks have not acknowledged it: 0/0"
+    reason = "not complete after 5000 ms; 1 task has not acknowledged it: A"
     assert story.tell(Tick(), 6000) == [NotifyAborted(1, reason), Discard(1), Trigger(2, BARRIER_ALIGNED)]
     assert story.tell(Acknowledged(A, 1)) == []
     story.complete(2)
@@ -161,7 +161,7 @@ def test_more_failures_in_a_row_than_tolerated_fail_the_job():
     """[C1][C2] Declined by a task and failed to be stored both count; after FailJob nothing is triggered."""
     story = Story(replace(EVERY_SECOND, tolerable_failures=1))
     story.tell(Tick(), 1000)
-    assert story.tell(Declined(A, 1, "no space")) == [NotifyAborted(1, "task 0/0: no space"), Discard(1)]
+    assert story.tell(Declined(A, 1, "no space")) == [NotifyAborted(1, "A: no space"), Discard(1)]
     assert story.tell(Declined(B, 1, "no space")) == []
     story.tell(Tick(), 2000)
     story.acknowledge(2)
@@ -297,7 +297,7 @@ def test_savepoints_are_beside_the_checkpoints():
     assert story.coordinator.last_completed is None
     assert story.coordinator.last_savepoint.path == "/s/x"
     failed = story.tell(Declined(A, 3, "no space"))
-    assert failed == [NotifyAborted(3, "task 0/0: no space"), Discard(3), RequestDone(8, reason="task 0/0: no space")]
+    assert failed == [NotifyAborted(3, "A: no space"), Discard(3), RequestDone(8, reason="A: no space")]
     assert story.complete(1) == [NotifyCompleted(1)]
 
 
@@ -326,7 +326,7 @@ def test_a_stop_that_fails_lets_the_job_go_on():
     story = Story()
     story.tell(SavepointRequested(1, stops=True), 500)
     effects = story.tell(Declined(A, 1, "no space"))
-    assert effects == [NotifyAborted(1, "task 0/0: no space"), Discard(1), RequestDone(1, reason="task 0/0: no space")]
+    assert effects == [NotifyAborted(1, "A: no space"), Discard(1), RequestDone(1, reason="A: no space")]
     assert story.tell(Tick(), 1500) == [Trigger(2, BARRIER_ALIGNED)]
 
 
