@@ -123,6 +123,7 @@ class JobRun:
         self._over: dict[tuple[int, int], TaskSummary] = {}  # of attempts that have ended
         self._is_suspending = False
         self._is_cancelled = False
+        self._is_ending = False  # nothing runs any more
         self._fatal: Failure | None = None  # the regions that still run are being stopped for it
 
     # --- what others may know ---
@@ -399,7 +400,17 @@ class JobRun:
         self._owner.job_state_entered(self, state)
 
     def _end(self, state: JobState, failure: Failure | None) -> None:
+        """Once. A checkpoint that is being stored comes first: written later, its files would be left behind."""
+        if self._is_ending:
+            return
+        self._is_ending = True
         self._stop_restarting()
+        if self._checkpoints.is_storing:
+            self._checkpoints.when_stored(lambda: self._close(state, failure))
+        else:
+            self._close(state, failure)
+
+    def _close(self, state: JobState, failure: Failure | None) -> None:
         if self._is_suspending and state is JobState.CANCELED:
             state = JobState.SUSPENDED
         self.state = state

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from tests.chaos import processes
+from tests.chaos.client import Job
+from tests.chaos.database import Database
 from tests.chaos.observation import shared_memory_kb
-from tests.chaos.run import JOBS, Job, Report, Run, undisturbed
+from tests.chaos.run import JOBS, Report, Run, undisturbed
 
 __all__ = ["WEIGHTS", "Campaign"]
 
@@ -27,6 +29,7 @@ WEIGHTS: Final = {
     "stopped-shortly": 4,
     "write-errors": 4,
     "disk-full": 4,
+    "rescale": 6,
 }
 
 KILLS_PER_RUN: Final = 60  # so that all jobs have their turn
@@ -41,11 +44,19 @@ class Campaign:
         self._jobs = [JOBS[name] for name in jobs]
         self._weights = {kind: WEIGHTS.get(kind, 5) for kind in kinds}
         self._expected: dict[Job, list[bytes]] = {}
+        self._database: Database | None = None
         self.reports: list[Report] = []
 
     def go(self, kills: int, runs: int, minutes: float) -> int:
         """0 where all was well."""
         processes.adopt_orphans()
+        try:
+            return self._go(kills, runs, minutes)
+        finally:
+            if self._database is not None:
+                self._database.stop()
+
+    def _go(self, kills: int, runs: int, minutes: float) -> int:
         memory_kb, end = shared_memory_kb(), time.monotonic() + 60 * minutes
         done = 0
         while done < kills and len(self.reports) < runs and time.monotonic() < end:
@@ -60,11 +71,14 @@ class Campaign:
 
     def _run(self, seed: int, kills: int) -> Report:
         job = self._jobs[len(self.reports) % len(self._jobs)]
+        if job.needs_database and self._database is None:
+            self._database = Database()
+        database = self._database if job.needs_database else None
         if job not in self._expected:
-            self._expected[job] = undisturbed(job, self._folder / f"undisturbed-{job.name}")
+            self._expected[job] = undisturbed(job, self._folder / f"undisturbed-{job.name}", database)
         folder = self._folder / f"{job.name}-{seed}"
         folder.mkdir(parents=True)
-        report = Run(seed, job, folder, self._weights, self._expected[job], kills).go()
+        report = Run(seed, job, folder, self._weights, self._expected[job], kills, database).go()
         if report.problems:
             print(f"    seed {seed} of {job.name}; kept: {folder}; {dict(report.settings)}", flush=True)
         else:

@@ -32,6 +32,8 @@ class Victim(Protocol):
 
     def free_disk(self) -> None: ...
 
+    def stop_with_savepoint(self, rng: random.Random) -> bool: ...
+
 
 def _wait_cluster(run: Victim, is_wanted: Callable[[Cluster], bool]) -> Cluster | None:
     """The first moment at which there is such a cluster; None when the job is over before."""
@@ -153,6 +155,14 @@ def fail_writes(run: Victim, rng: random.Random) -> int:
     return 0
 
 
+def rescale(run: Victim, rng: random.Random) -> int:
+    """Stopped with a savepoint and started from it with another number of slots; a TaskManager may die meanwhile."""
+    killed = kill_taskmanager(run, rng) if rng.random() < 0.3 else 0
+    if not run.is_over():
+        run.stop_with_savepoint(rng)
+    return killed
+
+
 def corrupt_checkpoint(run: Victim, rng: random.Random) -> int:
     """A file of the newest checkpoint is cut or has a bit flipped, and a TaskManager dies."""
     return kill_taskmanager(run, rng) if run.flip_newest_checkpoint(rng) else 0
@@ -170,5 +180,6 @@ KINDS: Final[dict[str, Callable[[Victim, random.Random], int]]] = {
     "stopped-shortly": stop_shortly,
     "disk-full": fill_disk,
     "write-errors": fail_writes,
+    "rescale": rescale,
     "corrupted": corrupt_checkpoint,
 }

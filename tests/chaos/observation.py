@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,18 +13,18 @@ __all__ = ["Checkpoints", "Difference", "Output", "difference", "leftover_files"
 
 
 class Checkpoints:
-    """Those of the one job whose checkpoint folder this is."""
+    """Those of some jobs, in a folder in which others may have theirs."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, job_ids: Callable[[], Collection[str]]) -> None:
         self._folder = folder
+        self._job_ids = job_ids
 
     def _numbers(self) -> Iterator[tuple[int, Path]]:
-        with contextlib.suppress(OSError):
-            for job in os.scandir(self._folder):
-                with contextlib.suppress(OSError):
-                    for entry in os.scandir(job.path):
-                        if entry.name.startswith("chk-"):
-                            yield int(entry.name[4:]), Path(entry.path)
+        for job_id in self._job_ids():
+            with contextlib.suppress(OSError):
+                for entry in os.scandir(self._folder / job_id):
+                    if entry.name.startswith("chk-"):
+                        yield int(entry.name[4:]), Path(entry.path)
 
     def begun(self) -> int:
         """The highest number that there is a folder for; 0 before the first."""
@@ -84,12 +84,12 @@ def leftover_files(folder: Path) -> list[str]:
 
 
 def read_output(folder: Path) -> list[bytes]:
-    """All visible lines, sorted, each with the name of the sink's folder that it is in."""
+    """All visible lines, sorted, each with the folder of the sink and the partitions by value that it is in."""
     lines: list[bytes] = []
-    for sink in sorted(folder.iterdir()):
-        prefix = sink.name.encode() + b": "
-        for path in visible(sink):
-            lines += [prefix + line for line in path.read_bytes().splitlines()]
+    for path in visible(folder):
+        sink, *folders = path.parent.relative_to(folder).parts
+        prefix = "/".join([sink, *(name for name in folders if "=" in name)]).encode() + b": "
+        lines += [prefix + line for line in path.read_bytes().splitlines()]
     lines.sort()
     return lines
 

@@ -7,7 +7,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -16,24 +15,22 @@ from pathlib import Path
 from typing import Final
 
 from tests.chaos import processes
+from tests.chaos.client import Client, Job
+from tests.chaos.database import Database
 from tests.chaos.disturbances import KINDS
-from tests.chaos.observation import Checkpoints, Output, difference, leftover_files, read_output
+from tests.chaos.observation import Output, difference, leftover_files, read_output
 
-__all__ = ["JOBS", "Job", "Report", "Run", "undisturbed"]
+__all__ = ["JOBS", "Report", "Run", "undisturbed"]
 
-ROOT: Final = Path(__file__).parents[2]
-_JOBS: Final = Path(__file__).parent / "jobs"
 _POLL_S: Final = 0.01
 _LIVENESS_S: Final = 60.0  # from a kill to the next checkpoint; other work on the machine may take most of it
 _END_S: Final = 20.0  # from the client's end to that of all that it started
 _HEARTBEAT_TIMEOUT_S: Final = 0.5
 _DISK_BYTES: Final = 96 << 20
 _BEGUN_AGAIN_MAX: Final = 20
-_TAIL_BYTES: Final = 3000
 _DESCRIPTORS_MORE_MAX: Final = 12  # of a JobManager, between two checkpoints of a job that restarts
-_OF_THE_CLUSTER: Final = ("epoch", "owner")  # of the HA directory: the next JobManager goes on counting there
+_OF_THE_CLUSTER: Final = ("epoch", "identity", "owner")  # of the HA directory, which stays
 
-_MAIN: Final = "from shmflink.cli.main import main; main()"
 _BASE: Final = {
     "heartbeat.interval": "50 ms",
     "heartbeat.timeout": f"{int(_HEARTBEAT_TIMEOUT_S * 1000)} ms",
@@ -42,20 +39,6 @@ _BASE: Final = {
     "restart-strategy.fixed-delay.delay": "50 ms",
     "high-availability.type": "FILESYSTEM",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One of tests/chaos/jobs: how much it reads, and how fast when it is to last."""
-
-    name: str
-    rows: int
-    rows_per_s: int
-    file: str = ""
-
-    @property
-    def script(self) -> str:
-        return str(_JOBS / f"{self.file or self.name}.py")
 
 
 JOBS: Final = {
@@ -67,6 +50,12 @@ JOBS: Final = {
         Job("sessions", 30_000, 2_000),
         Job("two_sinks", 60_000, 4_000),
         Job("regions", 60_000, 4_000),
+        Job("broadcast", 30_000, 2_000),
+        Job("late_windows", 30_000, 2_000),
+        Job("ttl_counts", 30_000, 2_000),
+        Job("partitioned", 60_000, 4_000),
+        Job("database", 30_000, 2_000, needs_database=True),
+        Job("two_programs", 30_000, 2_000, "database", needs_database=True, clients=2),
         Job("word_count_short", 24_000, 6_000, "word_count"),
     )
 }
@@ -98,30 +87,8 @@ class StuckError(Exception):
     """No checkpoint for too long."""
 
 
-def _environment(folder: Path) -> dict[str, str]:
-    """All that the job may leave anywhere lies in the run's folder."""
-    for name in ("tmp", "run", "state"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    (folder / "run").chmod(0o700)
-    here = {"TMPDIR": "tmp", "XDG_RUNTIME_DIR": "run", "XDG_STATE_HOME": "state"}
-    return {**os.environ, **{key: str(folder / name) for key, name in here.items()}}
-
-
-def start(job: Job, folder: Path, slots: int, settings: Mapping[str, str], rate: int | None) -> subprocess.Popen[bytes]:
-    """The client, in a session of its own; what it prints goes to `log`."""
-    options = [part for key, value in settings.items() for part in ("-D", f"{key}={value}")]
-    arguments = [str(folder / "out"), str(job.rows)] + ([] if rate is None else [str(rate)])
-    command = [sys.executable, "-c", _MAIN, "run", "-v", "--slots", str(slots), *options, job.script, *arguments]
-    environment = _environment(folder)
-    (folder / "out").mkdir(exist_ok=True)
-    with open(folder / "log", "ab") as log:
-        return subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
-        )
-
-
-def undisturbed(job: Job, folder: Path) -> list[bytes]:
-    """The sorted lines of a run that nobody disturbs, as fast as it can.
+def undisturbed(job: Job, folder: Path, database: Database | None) -> list[bytes]:
+    """The sorted lines of a run that nobody disturbs, as fast as it can; of all its programs.
 
     Raises:
         RuntimeError: it failed.
@@ -132,19 +99,48 @@ def undisturbed(job: Job, folder: Path) -> list[bytes]:
         "execution.checkpointing.dir": str(folder / "checkpoints"),
         "restart-strategy.type": "none",
     }
-    process = start(job, folder, 2, settings, None)
-    if process.wait(timeout=300) != 0:
-        raise RuntimeError(f"{job.name} fails without being disturbed: {folder / 'log'}")
-    return read_output(folder / "out")
+    table = "" if database is None else database.new_table()
+    for client in _clients(job, folder, settings, 2, {} if database is None else database.variables(table)):
+        client.start(None)
+        assert client.process is not None
+        if client.process.wait(timeout=300) != 0:
+            raise RuntimeError(f"{job.name} fails without being disturbed: {client.log}")
+    return _lines(folder / "out", database, table)
+
+
+def _clients(
+    job: Job, folder: Path, settings: Mapping[str, str], slots: int, variables: Mapping[str, str]
+) -> list[Client]:
+    made = []
+    for tag in job.tags:
+        own = folder if len(job.tags) == 1 else folder / tag
+        own.mkdir(exist_ok=True)
+        made.append(Client(job, own, folder / "out", settings, slots, {**variables, "SHMFLINK_CHAOS_TAG": tag}))
+    return made
+
+
+def _lines(output: Path, database: Database | None, table: str) -> list[bytes]:
+    lines = read_output(output) + ([] if database is None else database.lines(table))
+    return sorted(lines)
 
 
 class Run:
-    """`go()` once. The kinds of disturbance are drawn from `weights`; all choices from the seed."""
+    """`go()` once. The kinds of disturbance are drawn from `weights`; all choices from the seed.
+
+    Where the job has several programs, each strike is at one of them.
+    """
 
     heartbeat_timeout_s = _HEARTBEAT_TIMEOUT_S
 
     def __init__(
-        self, seed: int, job: Job, folder: Path, weights: Mapping[str, int], expected: list[bytes], kills_max: int
+        self,
+        seed: int,
+        job: Job,
+        folder: Path,
+        weights: Mapping[str, int],
+        expected: list[bytes],
+        kills_max: int,
+        database: Database | None = None,
     ) -> None:
         self._rng = rng = random.Random(seed)
         self._job = job
@@ -152,34 +148,45 @@ class Run:
         self._weights = weights
         self._expected = expected
         self._kills_max = kills_max
-        self._slots = rng.choice((2, 2, 2, 3))
+        slots = rng.choice((2, 2, 2, 3))
         settings = _settings(rng, folder)
         self._interval_s = int(settings["execution.checkpointing.interval"].split()[0]) / 1000
         self.report = Report(seed, job.name, settings)
-        self._checkpoints = Checkpoints(folder / "checkpoints")
         self._output = Output(folder / "out")
         self.checkpoint_folder = str(folder / "checkpoints")
         self._ballast = folder / "checkpoints" / "ballast"
-        self.jobmanager_kills = 0
-        self.is_client_killed = False
         self._descriptors: dict[int, list[int]] = {}
-        self._process: subprocess.Popen[bytes] | None = None
+        self._database = database
+        self._table = "" if database is None else database.new_table()
+        variables = {} if database is None else database.variables(self._table)
+        self._clients = _clients(job, folder, settings, slots, variables)
+        self._client = self._clients[0]
 
-    # --- what disturbances use ---
+    # --- what disturbances use: of the program that they strike ---
 
     @property
     def client_pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
+        return self._client.pid
+
+    @property
+    def jobmanager_kills(self) -> int:
+        return self._client.jobmanager_kills
+
+    @jobmanager_kills.setter
+    def jobmanager_kills(self, count: int) -> None:
+        self._client.jobmanager_kills = count
 
     def is_over(self) -> bool:
-        assert self._process is not None
-        return self._process.poll() is not None
+        return self._client.is_over()
+
+    def stop_with_savepoint(self, rng: random.Random) -> bool:
+        return self._client.stop_with_savepoint(rng)
 
     def flip_newest_checkpoint(self, rng: random.Random) -> bool:
         """False where there is none to spare."""
-        files = self._checkpoints.files(self._checkpoints.completed())
-        if not files or self._checkpoints.completed() < 3:
+        checkpoints = self._client.checkpoints
+        files = checkpoints.files(checkpoints.completed())
+        if not files or checkpoints.completed() < 3:
             return False
         victim = files[0] if rng.random() < 0.5 else rng.choice(files)
         with contextlib.suppress(OSError), open(victim, "r+b") as file:
@@ -218,76 +225,99 @@ class Run:
         if self._weights.get("disk-full"):
             mount_disk(self.checkpoint_folder)
         try:
-            self._start()
+            for client in self._clients:
+                client.start(self._job.rows_per_s)
             while self._disturb_to_the_end():
                 report.begun_again += 1
-                self._start()
             report.seconds = time.monotonic() - began
             self._judge()
-        except (StuckError, TimeoutError) as error:
+        except (StuckError, TimeoutError, subprocess.TimeoutExpired) as error:
             if not self._says_why_it_cannot_go_back():
                 report.problems.append(str(error))
                 self._dump_stacks()
-            processes.end_group(self._process)
+            for client in self._clients:
+                processes.end_group(client.process)
         finally:
             if os.path.ismount(self.checkpoint_folder):
                 subprocess.run(["umount", "--lazy", self.checkpoint_folder], check=True)
         return report
 
-    def _start(self) -> None:
-        self._process = start(self._job, self._folder, self._slots, self.report.settings, self._job.rows_per_s)
-
     def _disturb_to_the_end(self) -> bool:
-        """True where a user starts the program again, and it goes on with its job: the disk of the HA directory was at
-        fault, or somebody killed the program.
-        """
+        """True where programs were started again and the run goes on."""
         self._disturb()
-        self._wait(lambda: False, "the end")
-        assert self._process is not None
-        if self._process.returncode == 0 or self.report.begun_again >= _BEGUN_AGAIN_MAX:
-            return False
-        if self.is_client_killed:
-            self.is_client_killed = False
-            return True
-        tail = (self._folder / "log").read_bytes()[-_TAIL_BYTES:]
-        return b"the HA directory" in tail and b"cannot be written" in tail
+        has_begun = False
+        for client in self._clients:
+            self._client = client
+            self._wait(lambda: False, "the end")
+            has_begun |= self._begin_again(client)
+        return has_begun
+
+    def _begin_again(self, client: Client) -> bool:
+        """As a user starts a program again, and it goes on with its job: somebody killed it or stopped its job with a
+        savepoint, or the disk of the HA directory was at fault.
+        """
+        assert client.process is not None
+        wants = client.is_rescaled or client.is_killed
+        if not wants and client.process.returncode != 0 and client.begun_again < _BEGUN_AGAIN_MAX:
+            tail = client.tail()
+            wants = b"the HA directory" in tail and b"cannot be written" in tail
+        if wants:
+            client.is_rescaled = client.is_killed = False
+            client.begun_again += 1
+            client.start(self._job.rows_per_s)
+        return wants
 
     def _disturb(self) -> None:
         rng = self._rng
-        begun = self._checkpoints.completed()
-        self._wait(lambda: self._checkpoints.completed() > begun, "the first checkpoint")
-        while not self.is_over() and self.report.kills < self._kills_max:
-            time.sleep(rng.uniform(0, 1.5 * self._interval_s))
-            kind = rng.choices(list(self._weights), list(self._weights.values()))[0]
-            begun = self._checkpoints.begun()
-            struck = time.monotonic()
-            killed = KINDS[kind](self, rng)
-            if killed or not self.is_over():
-                self.report.strikes[kind] += 1
-                self.report.killed[kind] += killed
-            if kind == "client" and killed:
-                self.is_client_killed = True
-                self._wait(lambda: False, "the client's end")
-            if self.is_over():
+        for client in self._clients:
+            self._client = client
+            begun = self._completed()
+            self._wait(lambda begun=begun: self._completed() > begun, "the first checkpoint")
+        while self.report.kills < self._kills_max:
+            running = [client for client in self._clients if not client.is_over()]
+            if not running:
                 break
-            if rng.random() < 0.2:
-                continue  # the next one comes whether there was progress or not
-            self._wait(lambda begun=begun: self._checkpoints.completed() > begun, f"a checkpoint after {kind}")
-            if kind == "taskmanager" and not self.is_over():
-                self.report.recoveries_s.append(time.monotonic() - struck)
-            self._look()
+            self._client = rng.choice(running)
+            time.sleep(rng.uniform(0, 1.5 * self._interval_s))
+            if not self._strike(rng):
+                break
+
+    def _strike(self, rng: random.Random) -> bool:
+        """One disturbance, and what has to come after it. False where the program is over."""
+        client = self._client
+        kind = rng.choices(list(self._weights), list(self._weights.values()))[0]
+        begun, struck = client.checkpoints.begun(), time.monotonic()
+        killed = KINDS[kind](self, rng)
+        if killed or not self.is_over() or client.is_rescaled:
+            self.report.strikes[kind] += 1
+            self.report.killed[kind] += killed
+        if (kind == "client" and killed) or client.is_rescaled:
+            client.is_killed = kind == "client"
+            self._wait(lambda: False, "the client's end")
+        if self.is_over():
+            return False
+        if rng.random() < 0.2:
+            return True  # the next one comes whether there was progress or not
+        self._wait(lambda: self._completed() > begun, f"a checkpoint after {kind}")
+        if kind == "taskmanager" and not self.is_over():
+            self.report.recoveries_s.append(time.monotonic() - struck)
+        self._look()
+        return True
+
+    def _completed(self) -> int:
+        return self._client.checkpoints.completed()
 
     def _wait(self, is_reached: Callable[[], bool], what: str) -> None:
         """Until it is reached or the job is over. StuckError where no checkpoint completes any more."""
-        newest, since = self._checkpoints.completed(), time.monotonic()
+        newest, since = self._completed(), time.monotonic()
         while not self.is_over() and not is_reached():
             time.sleep(_POLL_S)
-            now = self._checkpoints.completed()
+            now = self._completed()
             if now > newest:
                 newest, since = now, time.monotonic()
                 self.report.checkpoints = max(self.report.checkpoints, now)
             if time.monotonic() - since > _LIVENESS_S:
-                raise StuckError(f"no checkpoint for {_LIVENESS_S:g} s while waiting for {what}")
+                raise StuckError(f"no checkpoint for {_LIVENESS_S:g} s while waiting for {what}: {self._client.log}")
 
     def _look(self) -> None:
         self._output.look()
@@ -305,15 +335,14 @@ class Run:
     # --- judgement ---
 
     def _judge(self) -> None:
-        assert self._process is not None
         problems = self.report.problems
-        code = self._process.returncode
-        if code != 0:
-            text = (self._folder / "log").read_text(errors="replace")
+        failed = [client for client in self._clients if client.process is not None and client.process.returncode != 0]
+        for client in failed:
+            text = client.log.read_text(errors="replace")
             if self.report.has_fallen_back and "CheckpointCorrupted" in text:
                 return  # all that it could go on from was spoilt, and it says so
-            problems.append(f"exit code {code}: {text.strip()[-2000:]}")
-        else:
+            problems.append(f"{client.log}: {text.strip()[-2000:]}")
+        if not failed:
             self._compare()
         problems += self._output.problems()
         problems += self._left()
@@ -323,16 +352,10 @@ class Run:
 
     def _says_why_it_cannot_go_back(self) -> bool:
         """A file that was in progress at the older checkpoint is published by now: restarts end only with patience."""
-        log = (self._folder / "log").read_text(errors="replace")
-        return self.report.has_fallen_back and "cannot be gone on with" in log[-_TAIL_BYTES:]
-
-    def _has_lost_the_last_jobmanager(self) -> bool:
-        """It was killed when the job was over already."""
-        log = (self._folder / "log").read_bytes()
-        return self.jobmanager_kills > log.count(b"A new one (pid")
+        return self.report.has_fallen_back and b"in-progress file" in self._client.tail()
 
     def _compare(self) -> None:
-        got = read_output(self._folder / "out")
+        got = _lines(self._folder / "out", self._database, self._table)
         self.report.rows_out = len(got)
         found = difference(self._expected, got)
         if found is None:
@@ -343,16 +366,18 @@ class Run:
 
     def _left(self) -> list[str]:
         end = time.monotonic() + _END_S
-        while (pids := processes.reap()) and time.monotonic() < end:
+        own = set() if self._database is None else {self._database.pid}
+        while (pids := [pid for pid in processes.reap() if pid not in own]) and time.monotonic() < end:
             time.sleep(_POLL_S)
         left = [f"process {pid} is left" for pid in pids]
         left += [f"{path} is left" for path in leftover_files(self._folder / "out")]
-        for name in ("tmp", "run", "checkpoints", "state"):
-            for base, _, files in os.walk(self._folder / name):
-                if name == "state" and self._has_lost_the_last_jobmanager():
-                    continue  # the next one with this HA directory would sweep it
-                if name == "checkpoints" and self.report.strikes["write-errors"]:
-                    continue  # what the disk refused to remove
+        left += [] if self._database is None else self._database.leftovers(self._table)
+        folders = [client.folder / name for client in self._clients for name in ("tmp", "run")]
+        folders += [client.folder / "state" for client in self._clients if not client.has_lost_the_last_jobmanager()]
+        if not self.report.strikes["write-errors"]:  # there the disk may have refused to remove something
+            folders.append(self._folder / "checkpoints")
+        for folder in folders:
+            for base, _, files in os.walk(folder):
                 left += [f"{base}/{file} is left" for file in files if file not in _OF_THE_CLUSTER]
         return left
 

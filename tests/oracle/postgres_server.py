@@ -48,6 +48,11 @@ class PostgresServer:
     def url(self) -> str:
         return f"host={self._root} user=test dbname=postgres"
 
+    @property
+    def pid(self) -> int:
+        """0 while it does not run."""
+        return 0 if self._process is None else self._process.pid
+
     def start(self) -> None:
         """Ready when it returns. After a kill the old server's processes may still be going."""
         for _ in range(TRIES_MAX):
