@@ -1,0 +1,158 @@
+"""Writes the generated pages of examples/guides: `python -m tests.tidy.guides`. `test_guides.py` compares them."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import shmflink.expressions as functions
+from shmflink.connectors.file_system.csv import CsvFormat
+from shmflink.connectors.file_system.json_lines import JsonLinesFormat
+from shmflink.connectors.file_system.sink import FileSink
+from shmflink.connectors.file_system.source import FileSource
+from shmflink.expressions.expression import Expression
+
+__all__ = ["PAGES", "main"]
+
+GUIDES: Final = Path(__file__).resolve().parents[2] / "examples" / "guides"
+_AGAIN: Final = "Generated from the code by `python -m tests.tidy.guides`.\n"
+_INTERNAL: Final = frozenset({"arguments", "function", "parameters", "place", "walk", "identity"})
+_OF_FORMATS: Final[dict[str, Callable[..., Any]]] = {"csv": CsvFormat.__init__, "json_lines": JsonLinesFormat.__init__}
+_PYTHON_OPERATORS: Final = (
+    ("`+ - * / % **`", "arithmetic; `/` of integers is that of SQL"),
+    ("`== != < <= > >=`", "comparison; null where a side is null"),
+    ("`& | ~`", "and, or, not, with SQL's three values; put comparisons in parentheses"),
+)
+
+
+def functions_page() -> str:
+    """Every function of expressions, with its first sentence."""
+    lines = ["# Functions of expressions", "", _AGAIN]
+    lines += ["`from shmflink.expressions import col, lit, …`. Names are those of Flink's Table API in Python.", ""]
+    lines += ["## Operators", "", "| | |", "|---|---|"]
+    lines += [f"| {sign.replace('|', chr(92) + '|')} | {text} |" for sign, text in _PYTHON_OPERATORS]
+    lines += ["", "## Methods and properties of an expression", "", "| | |", "|---|---|"]
+    lines += [_row(f"col(…).{_call(name, member, 1)}", member) for name, member in _methods()]
+    lines += ["", "## Functions", "", "| | |", "|---|---|"]
+    lines += [_row(_call(name, member, 0), member) for name, member in _module_functions()]
+    return "\n".join([*lines, ""])
+
+
+def connectors_page() -> str:
+    """Every option of the readers and sinks of files."""
+    lines = ["# Options of files", "", _AGAIN]
+    lines += ["`env.read_X(paths, …)` takes what `FileSource.x(paths, …)` takes.", ""]
+    described: dict[str, type] = {}
+    for kind in (CsvFormat, JsonLinesFormat):
+        described[kind.__name__] = kind
+    for title, kind in (("Reading: `FileSource`", FileSource), ("Writing: `FileSink`", FileSink)):
+        lines += [f"## {title}", ""]
+        for name, member in _static_methods(kind):
+            lines += [f"### `{kind.__name__}.{name}`", "", *_paragraphs(member), ""]
+            lines += ["| option | type | default |", "|---|---|---|"]
+            lines += [*_options(_OF_FORMATS.get(name, member) if kind is FileSource else member), ""]
+            described.update(_classes_named(member))
+    lines += ["## What the options mean", ""]
+    for name, described_class in sorted(described.items()):
+        texts = [inspect.getdoc(described_class), inspect.getdoc(_OF_FORMATS.get(_method_of(name), None))]
+        lines += [f"### {name}", "", *(text for text in texts if text and "See help(type(self))" not in text), ""]
+    return "\n".join(lines)
+
+
+def _method_of(format_name: str) -> str:
+    return {"CsvFormat": "csv", "JsonLinesFormat": "json_lines"}.get(format_name, "")
+
+
+def _methods() -> Iterator[tuple[str, Any]]:
+    for name in sorted(dir(Expression)):
+        if not name.startswith("_") and name not in _INTERNAL:
+            yield name, inspect.getattr_static(Expression, name)
+
+
+def _module_functions() -> Iterator[tuple[str, Any]]:
+    for name in functions.__all__:
+        member = getattr(functions, name)
+        if inspect.isfunction(member) and inspect.getdoc(member) and name not in {"bind", "bounds", "conjuncts"}:
+            yield name, member
+
+
+def _static_methods(kind: type) -> Iterator[tuple[str, Callable[..., Any]]]:
+    for name, member in vars(kind).items():
+        if isinstance(member, staticmethod) and not name.startswith("_"):
+            function = member.__func__
+            if any(p.kind in (p.KEYWORD_ONLY, p.VAR_KEYWORD) for p in inspect.signature(function).parameters.values()):
+                yield name, function
+
+
+def _call(name: str, member: Any, skipped: int) -> str:
+    if isinstance(member, property):
+        return name
+    function = member.__func__ if isinstance(member, (staticmethod, classmethod)) else member
+    parameters = list(inspect.signature(function).parameters.values())[skipped:]
+    return f"{name}({', '.join(_parameter(parameter) for parameter in parameters)})"
+
+
+def _parameter(parameter: inspect.Parameter) -> str:
+    stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+    default = "" if parameter.default is parameter.empty else f"={_literal(parameter.default)}"
+    return f"{stars}{parameter.name}{default}"
+
+
+def _literal(value: Any) -> str:
+    name = getattr(value, "name", None)
+    return f"{type(value).__name__}.{name}" if isinstance(name, str) else repr(value)
+
+
+def _row(call: str, member: Any) -> str:
+    text = (_paragraphs(member) or [""])[0]
+    return f"| `{_cell(call)}` | {_cell(text)} |"
+
+
+def _paragraphs(member: Any) -> list[str]:
+    document = inspect.getdoc(member.fget if isinstance(member, property) else member) or ""
+    first = document.split("\n\n")[0].replace("*shmflink only.*", "")
+    return [" ".join(first.split())] if first.strip() else []
+
+
+def _options(function: Callable[..., Any]) -> Iterator[str]:
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind is parameter.KEYWORD_ONLY:
+            default = "" if parameter.default is parameter.empty else f"`{_cell(_literal(parameter.default))}`"
+            yield f"| `{parameter.name}` | {_cell(str(parameter.annotation))} | {default} |"
+        elif parameter.kind is parameter.VAR_KEYWORD:
+            yield from _unpacked(function, parameter)
+
+
+def _classes_named(function: Callable[..., Any]) -> dict[str, type]:
+    """Those that the documentation of a function, or its keywords, refer to."""
+    names = re.findall(r"[`\[]([A-Z]\w+)[`\]]", f"{inspect.getdoc(function)} {inspect.signature(function)}")
+    found = {name: vars(inspect.getmodule(function)).get(name) for name in names}
+    return {name: kind for name, kind in found.items() if isinstance(kind, type) and inspect.getdoc(kind)}
+
+
+def _unpacked(function: Callable[..., Any], parameter: inspect.Parameter) -> Iterator[str]:
+    """Keywords that a TypedDict declares, common to several functions."""
+    name = str(parameter.annotation).removeprefix("Unpack[").removesuffix("]")
+    declared = inspect.getmodule(function).__dict__.get(name)
+    for key, kind in getattr(declared, "__annotations__", {}).items():
+        text = getattr(kind, "__forward_arg__", str(kind))
+        yield f"| `{key}` | {_cell(text)} | |"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+PAGES: Final = {"functions.md": functions_page, "files.md": connectors_page}
+
+
+def main() -> None:
+    for name, page in PAGES.items():
+        (GUIDES / name).write_text(page())
+
+
+if __name__ == "__main__":
+    main()
