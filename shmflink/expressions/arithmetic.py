@@ -12,7 +12,7 @@ from shmflink.expressions import decimals, moving
 from shmflink.expressions.intervals import is_interval
 from shmflink.expressions.node import call
 from shmflink.expressions.registry import Kind, Values, function
-from shmflink.expressions.type_rules import common_number, is_number, is_text
+from shmflink.expressions.type_rules import beside_unsigned, common_number, is_number, is_text
 
 if TYPE_CHECKING:
     from shmflink.expressions.expression import Expression
@@ -131,8 +131,12 @@ def negative(v: Any) -> Expression:
     return call("negative", v)
 
 
-def _coerce_numbers(kinds: Sequence[pa.DataType], _constants: Sequence[pa.Scalar | None]) -> list[pa.DataType]:
+def _coerce_numbers(kinds: Sequence[pa.DataType], constants: Sequence[pa.Scalar | None]) -> list[pa.DataType]:
     """Both as the type they have in common; decimals as they are, for their own rules give the result's digits."""
+    return _common_numbers(beside_unsigned(kinds, constants))
+
+
+def _common_numbers(kinds: Sequence[pa.DataType]) -> list[pa.DataType]:
     left, right = _typed(kinds, pa.int32())
     if not (is_number(left) and is_number(right)):
         raise TypeError("it takes two numbers")
@@ -151,9 +155,11 @@ def _coerce_sum(kinds: Sequence[pa.DataType], constants: Sequence[pa.Scalar | No
     return _coerce_numbers(kinds, constants)
 
 
-def _coerce_difference(kinds: Sequence[pa.DataType], constants: Sequence[pa.Scalar | None]) -> list[pa.DataType]:
+def _coerce_difference(kinds: Sequence[pa.DataType], _constants: Sequence[pa.Scalar | None]) -> list[pa.DataType]:
     left, right = _typed(kinds, pa.duration("ms"))
-    return moving.difference_types(left, right) if moving.is_moving(left, right) else _coerce_numbers(kinds, constants)
+    if moving.is_moving(left, right):
+        return moving.difference_types(left, right)
+    return _common_numbers(kinds)  # a uint64 less a constant may be negative: the constant is no uint64
 
 
 def _coerce_product(kinds: Sequence[pa.DataType], constants: Sequence[pa.Scalar | None]) -> list[pa.DataType]:
@@ -201,7 +207,17 @@ def _times(left: Values, right: Values) -> Values:
     return decimals.multiply(left, right) if pa.types.is_decimal(left.type) else pc.multiply(left, right)
 
 
-@function("divided_by", Kind.NUMBER, Kind.NUMBER, coerce=_coerce_numbers)
+def _coerce_quotient(kinds: Sequence[pa.DataType], constants: Sequence[pa.Scalar | None]) -> list[pa.DataType]:
+    wanted = _coerce_numbers(kinds, constants)
+    if all(map(pa.types.is_integer, kinds)) and pa.types.is_decimal(wanted[0]):
+        raise TypeError(
+            f"{kinds[0]} and {kinds[1]} have no common type of whole numbers: cast() one of them, for example to "
+            "decimal128(20, 0) for a quotient with a fraction"
+        )
+    return wanted
+
+
+@function("divided_by", Kind.NUMBER, Kind.NUMBER, coerce=_coerce_quotient)
 def _divided_by(left: Values, right: Values) -> Values:
     if pa.types.is_floating(left.type):
         return pc.divide(left, right)
@@ -253,4 +269,6 @@ def _negative(values: Values) -> Values:
         return moving.negated_interval(values)
     if not is_number(values.type):
         raise TypeError("it takes a number or an interval")
+    if pa.types.is_unsigned_integer(values.type):
+        values = pc.cast(values, common_number(values.type, pa.int8()))
     return pc.negate(values)

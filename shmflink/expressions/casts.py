@@ -78,6 +78,8 @@ def _cast(values: Values, kind: pa.DataType, *, is_strict: bool) -> Values:
         return parsing.from_text(values, kind, is_strict=is_strict)
     if is_text(kind):
         return parsing.to_text(values, kind)
+    if pa.types.is_unsigned_integer(given) and pa.types.is_signed_integer(kind):
+        return _with_sign(values, kind, is_strict=is_strict)
     if is_number(given):
         return _from_number(values, kind, is_strict=is_strict)
     if pa.types.is_boolean(given) and is_number(kind):
@@ -104,6 +106,14 @@ def _from_number(values: Values, kind: pa.DataType, *, is_strict: bool) -> Value
     if pa.types.is_decimal(given):
         return pc.cast(pc.trunc(values), kind)
     return pc.cast(values, kind, safe=False)
+
+
+def _with_sign(values: Values, kind: pa.DataType, *, is_strict: bool) -> Values:
+    """Integers without a sign, which Java has not, do not wrap around: what does not fit is an error, or null."""
+    if not is_strict:
+        largest = pa.scalar(2 ** (kind.bit_width - 1) - 1, pa.uint64())
+        values = pc.if_else(pc.less_equal(pc.cast(values, pa.uint64()), largest), values, pa.scalar(None, values.type))
+    return pc.cast(values, kind)
 
 
 def _hint(kind: pa.DataType) -> str:

@@ -110,8 +110,12 @@ class ComparisonMethods:
 def _constants(elements: Sequence[Any]) -> pa.Array:
     """The elements as an array, nulls kept."""
     values = [element.parameters[0].as_py() if isinstance(element, Node) else element for element in elements]
+    integers = [value for value in values if type(value) is int]
+    kind = None
+    if integers and max(integers) >= 1 << 63:  # which Arrow does not infer
+        kind = pa.uint64() if min(integers) >= 0 and max(integers) < 1 << 64 else pa.decimal128(38, 0)
     try:
-        return pa.array(values)
+        return pa.array(values, kind)
     except (pa.ArrowException, OverflowError) as error:
         raise TypeMismatchError(f"in_() takes elements of one type: {error}") from None
 
@@ -186,7 +190,8 @@ def _greater_than_or_equal(left: Values, right: Values) -> Values:
 @function("in", Kind.COMPARABLE)
 def _in(values: Values, elements: pa.Array) -> Values:
     kind, wanted = comparable_types([values.type, elements.type], [None, None])
-    if pa.types.is_integer(kind) and not kind.equals(values.type):
+    are_integers = pa.types.is_integer(values.type) and pa.types.is_integer(elements.type)
+    if are_integers and not kind.equals(values.type):
         # Elements of other widths than the column are compared in its own, where they fit: the column need not be cast.
         kind, wanted = _narrowed(elements, values.type, kind)
     found = pc.is_in(_as(values, kind), value_set=_as(elements.drop_null(), wanted))

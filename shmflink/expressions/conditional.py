@@ -90,7 +90,7 @@ def null_of(data_type: Any) -> Expression:
 
 
 def _branches(kinds: Sequence[pa.DataType], constants: Sequence[pa.Scalar | None]) -> list[pa.DataType]:
-    return [pa.bool_(), *alike(kinds[1:], constants)]
+    return [pa.bool_(), *alike(kinds[1:], constants[1:])]
 
 
 def _chosen(index: int, values: Sequence[Values]) -> Values:

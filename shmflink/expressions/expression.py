@@ -165,7 +165,7 @@ def col(name: str) -> Expression:
 
 def lit(v: Any, data_type: Any = None) -> Expression:
     """A constant. Its type follows from the value where none is given, as in PyFlink: an int is an INT (32 bits) if it
-    fits, else a BIGINT.
+    fits, else a BIGINT; beyond it a uint64 or a DECIMAL(38, 0).
 
     >>> show(lit(7), lit(7, "DOUBLE"), lit(None), a=[1, 2])
     _c0: [7, 7]
@@ -175,6 +175,8 @@ def lit(v: Any, data_type: Any = None) -> Expression:
     kind = None if data_type is None else data_type_of(data_type)
     if kind is None and type(v) is int and -_INT32_LIMIT <= v < _INT32_LIMIT:
         kind = pa.int32()
+    elif kind is None and type(v) is int and v >= 1 << 63:
+        kind = pa.uint64() if v < 1 << 64 else pa.decimal128(38, 0)
     try:
         return Expression(LITERAL, (), (pa.scalar(v, kind),))
     except (pa.ArrowException, OverflowError, TypeError) as error:

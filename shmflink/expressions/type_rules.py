@@ -9,6 +9,7 @@ import pyarrow as pa
 
 __all__ = [
     "DECIMAL_DIGITS_MAX",
+    "beside_unsigned",
     "capped_decimal",
     "common_number",
     "common_type",
@@ -38,7 +39,8 @@ def common_type(kinds: Sequence[pa.DataType]) -> pa.DataType | None:
 def common_number(left: pa.DataType, right: pa.DataType) -> pa.DataType:
     """The type of both numbers: double over float over decimal over integers; the wider of two integers.
 
-    A decimal and a float make a double; a signed and an unsigned integer make the next wider signed one, at most int64.
+    A decimal and a float make a double; a signed and an unsigned integer make the next wider signed one. Beside an
+    integer of 64 bits without a sign there is none: both become DECIMAL(20, 0), which holds all values of either.
     """
     if left.equals(right):
         return left
@@ -49,7 +51,24 @@ def common_number(left: pa.DataType, right: pa.DataType) -> pa.DataType:
     if pa.types.is_signed_integer(left) == pa.types.is_signed_integer(right):
         return left if left.bit_width >= right.bit_width else right
     signed, unsigned = (left, right) if pa.types.is_signed_integer(left) else (right, left)
-    return _SIGNED[min(64, max(signed.bit_width, 2 * unsigned.bit_width))]
+    if unsigned.bit_width == 64:
+        return pa.decimal128(_DIGITS[64], 0)
+    return _SIGNED[max(signed.bit_width, 2 * unsigned.bit_width)]
+
+
+def beside_unsigned(kinds: Sequence[pa.DataType], constants: Sequence[pa.Scalar | None]) -> list[pa.DataType]:
+    """The types, where a constant integer beside uint64 columns alone counts as uint64, if its value is one."""
+    columns = [kind for kind, constant in zip(kinds, constants, strict=True) if constant is None]
+    if not columns or not all(pa.types.is_uint64(kind) for kind in columns):
+        return list(kinds)
+    return [
+        pa.uint64() if constant is not None and _is_natural(constant) else kind
+        for kind, constant in zip(kinds, constants, strict=True)
+    ]
+
+
+def _is_natural(constant: pa.Scalar) -> bool:
+    return bool(pa.types.is_integer(constant.type)) and constant.is_valid and constant.as_py() >= 0
 
 
 def decimal_of(kind: pa.DataType) -> pa.DataType:

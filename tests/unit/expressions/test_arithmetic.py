@@ -32,13 +32,35 @@ def of(kind: Any, *values: Any) -> pa.Array:
         ("int32", "uint32", "int64"),
         ("int64", "float", "float"),
         ("float", "double", "double"),
-        ("uint64", "int8", "int64"),
     ],
 )
 def test_the_wider_type_of_two_numbers(left: str, right: str, sum_type: str) -> None:
     found = result(A + B, a=of(left, 1), b=of(right, 2))
     assert found.type == pa.type_for_alias(sum_type)
     assert found.to_pylist() == [3]
+
+
+def test_the_largest_integers_without_a_sign_beside_integers_with_one() -> None:
+    u = of(pa.uint64(), 2**64 - 1, 5, None)
+    v = of(pa.int64(), -1, 5, 1)
+    assert result(A + B, a=u, b=v).to_pylist() == [2**64 - 2, 10, None]
+    assert result(A - B, a=u, b=v).to_pylist() == [2**64, 0, None]
+    assert result(B - A, a=u, b=v).to_pylist() == [-(2**64), 0, None]
+    assert result(A * B, a=u, b=v).to_pylist() == [-(2**64) + 1, 25, None]
+    assert result(A - 10, a=u).to_pylist() == [2**64 - 11, -5, None]
+    assert result(A % 10, a=u).to_pylist() == [5, 5, None]
+    assert result(-A, a=u).to_pylist() == [-(2**64) + 1, -5, None]
+    assert result(-A, a=of(pa.uint8(), 255)).to_pylist() == [-255]
+    assert result(A / 2, a=u).to_pylist() == [2**63 - 1, 2, None]
+    assert result(A + 1, a=of(pa.uint64(), 5)).type == pa.uint64()
+    assert result(A + 2**63, a=of(pa.uint64(), 5)).to_pylist() == [2**63 + 5]
+    with pytest.raises(TypeMismatchError, match=r"uint64 and int64 have no common type of whole numbers: cast\(\)"):
+        result(A / B, a=u, b=v)
+    assert result(A.cast("DECIMAL(20, 0)") / B, a=u, b=v).to_pylist()[:2] == [-(2**64) + 1, 1]
+    for narrow, kind in ((pa.uint32(), pa.int64()), (pa.uint16(), pa.int32()), (pa.uint8(), pa.int16())):
+        largest = 2**narrow.bit_width - 1
+        found = result(A + B, a=of(narrow, largest), b=of(pa.int8(), -1))
+        assert (found.type, found.to_pylist()) == (kind, [largest - 1])
 
 
 def test_ints_wrap_around_as_in_java() -> None:

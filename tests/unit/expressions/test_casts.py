@@ -125,3 +125,14 @@ def test_types_by_any_name() -> None:
         data_type_of("INTT")
     with pytest.raises(TypeMismatchError, match="is no type"):
         data_type_of(5)
+
+
+def test_integers_without_a_sign_do_not_become_negative() -> None:
+    batch = pa.record_batch({"u": pa.array([2**64 - 1, 5, None], pa.uint64())})
+    (found,) = bind([col("u").try_cast(pa.int64())], batch.schema).evaluate(batch)
+    assert found.to_pylist() == [None, 5, None]
+    with pytest.raises(DataFormatError, match="18446744073709551615"):
+        bind([col("u").cast(pa.int64())], batch.schema).evaluate(batch)
+    small = pa.record_batch({"u": pa.array([200, 5], pa.uint8())})
+    (found,) = bind([col("u").try_cast("TINYINT")], small.schema).evaluate(small)
+    assert found.to_pylist() == [None, 5]

@@ -75,3 +75,20 @@ def test_choices_have_one_type() -> None:
     assert values(coalesce(A, lit(None), 5), a=pa.array([None, 1], pa.int8())) == [5, 1]
     assert values(A.if_null("none"), a=pa.nulls(2)) == ["none", "none"]
     assert values(if_then_else(True, A, 0), a=[1]) == [1]
+
+
+def test_the_largest_integers_without_a_sign_compare_with_those_that_have_one() -> None:
+    u, v = pa.array([2**64 - 1, 5], pa.uint64()), pa.array([-1, 5], pa.int64())
+    assert values(A > B, a=u, b=v) == [True, False]
+    assert values(A == B, a=u, b=v) == [False, True]
+    assert values(A > -1, a=u) == [True, True]
+    assert values(A >= 2**63, a=u) == [True, False]
+    assert values(A < 2**64, a=u) == [True, True]
+    assert values(A.between(-1, 2**63), a=u) == [False, True]
+    assert values(A.in_(-1, 5), a=u) == [False, True]
+    assert values(A.in_(2**64 - 1, 7), a=u) == [True, False]
+    assert values(A.in_(-1, 2**64 - 1), a=u) == [True, False]
+    assert values(B.in_(2**64 - 1, 5), b=v) == [False, True]
+    assert values(coalesce(A, 0), a=pa.array([2**64 - 1, None], pa.uint64())) == [2**64 - 1, 0]
+    assert values(coalesce(A, B), a=pa.array([2**64 - 1, None], pa.uint64()), b=v) == [2**64 - 1, 5]
+    assert values(if_then_else(A > 5, A, -1), a=u) == [2**64 - 1, -1]
