@@ -5,7 +5,7 @@ All classes are safe to use from any thread unless they say otherwise. No class 
 be inherited from.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Self, final
 
 import pyarrow as pa
@@ -327,8 +327,62 @@ class RowCodec:
     def decode(self, columns: pa.RecordBatch, others: dict[int, list[Any]]) -> list[Any]:
         """The rows of these columns; TypeError where they are not of the shape."""
 
-    def conform(self, rows: list[Any], convert: Callable[[Any, Any], Any]) -> list[Any]:
-        """The rows in their declared form; the same list where all are. `convert(shape, value)` does the rest."""
+    def conform(self, rows: list[Any], convert: Callable[[Any, Any], Any], narrows: bool) -> list[Any]:
+        """The rows in their declared form; the same list where all are. `convert(shape, value)` does the rest.
+
+        `narrows`: numbers beyond their type are cast as Java casts, else they go to `convert`.
+        """
+
+@final
+class Isolation:
+    """Tells values that others reach from those that are the receiver's own, and copies the former. For all threads."""
+
+    def __new__(
+        cls,
+        row_class: type,
+        insert: Any,
+        immutable: frozenset[type],
+        kind_of: Callable[[type], int],
+        copied: Callable[[Any], Any],
+    ) -> Isolation:
+        """`immutable`: exact types. `copied` copies what is of no known kind.
+
+        `kind_of(class)`: 0 immutable, 1 a tuple, 2 attributes alone, 3 the same and frozen, 4 anything else.
+        """
+
+    def isolated(self, value: Any) -> Any:
+        """The value itself where nobody can change it in place, else a copy."""
+
+    def isolated_list(self, values: list[Any]) -> list[Any]:
+        """The values, those that can be changed in place copied; the same list where there are none."""
+
+    def owned_items(self, values: Any) -> Any:
+        """A list, in which items that others reach are replaced by copies. Pass it as a temporary."""
+
+    def owned_results(self, results: Iterator[Any], rows: list[Any]) -> list[Any]:
+        """What the iterator yields, each taken by value before the next; a result may be the row of its place.
+
+        A StopIteration of the user's function ends it: compare lengths.
+        """
+
+    def kept_rows(self, results: Iterator[Any], rows: list[Any]) -> tuple[list[Any], list[bool]]:
+        """The rows whose result is true, each by value, and for each row whether it is; ends as `owned_results`."""
+
+@final
+class RecordBuffer:
+    """The rows of one output, by value, with their timestamps, until they leave as a batch."""
+
+    def __new__(
+        cls, limit: int, isolation: Isolation | None, sides: tuple[type, Callable[[Any, Any, int], None]] | None = None
+    ) -> RecordBuffer:
+        """`limit`: rows at which it is full. `sides`: the tags' class, and `put_aside(tag, row, timestamp)`."""
+
+    def __len__(self) -> int: ...
+    def extend(self, emitted: Iterable[Any] | None, stamp: int) -> Iterable[Any] | None:
+        """Takes what a function returned, passed as a temporary; returns what is left where the buffer is full."""
+
+    def take(self, none: int) -> tuple[list[Any], pa.Int64Array | None]:
+        """The rows and their timestamps since the last call; `none` stands for a row without one."""
 
 def canonical_keys(keys: list[Any], canonical: Callable[[int, Any], bytes]) -> pa.RecordBatch:
     """The canonical bytes of keys as one large_binary column; `canonical(index, key)` for what is not native."""

@@ -101,7 +101,9 @@ OBJECT_REUSE: Final = Option(
     "pipeline.object-reuse",
     Kind.BOOL,
     False,
-    "Accepted for Flink's sake: rows are always handed on by reference inside a chain, never copied.",
+    "Functions hand over the objects that they return, and several readers get the same ones: saves copies of objects "
+    "that a function keeps or that have several readers. Set it where no function changes an object that it got or has "
+    "handed over.",
 )
 GLOBAL_JOB_PARAMETERS: Final = Option(
     "pipeline.global-job-parameters",

@@ -13,7 +13,8 @@ from shmflink.connectors.split_queue import SplitQueue
 from shmflink.connectors.split_reader import SplitCursor, SplitReader
 from shmflink.core.batch import Batch
 from shmflink.core.codec import dumps_value, loads_value
-from shmflink.core.rows import encode
+from shmflink.core.isolation import ISOLATION
+from shmflink.core.rows import codec_of
 from shmflink.core.typeinfo import TypeInformation
 from shmflink.operators.base import OperatorContext
 
@@ -27,8 +28,8 @@ class CollectionSource(Source):
     """The elements of a collection, in order, by one reader.
 
     The elements are serialised here, in the program: in slices, as columns where their type is declared
-    (which also brings them into the type's form), else pickled, so that they come out exactly as they went
-    in.
+    (which also brings them into the type's form; ints wrap to its width, as in Flink), else pickled, so that they
+    come out exactly as they went in.
     """
 
     gives_timestamps = False
@@ -39,7 +40,7 @@ class CollectionSource(Source):
         elements = iter(items)
         self._slices: list[bytes] = []
         while rows := list(islice(elements, SLICE_ROWS)):
-            self._slices.append(dumps_value(rows) if type_info is None else _to_ipc(encode(rows, type_info.shape)))
+            self._slices.append(dumps_value(rows) if type_info is None else _to_ipc(_columns_of(rows, type_info)))
 
     def create_enumerator(self, parallelism: int, state: Any = None) -> SplitEnumerator:
         return SplitQueue(state if state is not None else (Split("0", 0),))
@@ -71,12 +72,19 @@ class _SliceCursor(SplitCursor):
         data = self._slices[self._next]
         self._next += 1
         if self._type is None:
-            return Batch.of_rows(loads_value(data))
+            # An object that is in the collection twice is two records.
+            return Batch.of_rows(ISOLATION.owned_items(loads_value(data)))
         with pa.ipc.open_stream(data) as stream:
             return Batch.of_columns(stream.read_next_batch(), self._type)
 
     def remaining(self) -> Split:
         return Split(self._split_id, self._next)
+
+
+def _columns_of(rows: list[Any], declared: TypeInformation) -> pa.RecordBatch:
+    codec = codec_of(declared.shape)
+    columns = codec.try_encode(rows)
+    return codec.encode(codec.narrow(rows)) if columns is None else columns
 
 
 def _to_ipc(columns: pa.RecordBatch) -> bytes:

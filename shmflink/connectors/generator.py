@@ -15,8 +15,10 @@ from shmflink.connectors.split_reader import SplitCursor, SplitReader
 from shmflink.core.batch import Batch
 from shmflink.core.codec import dumps_function, loads_trusted
 from shmflink.core.coroutines import refuse_coroutines
+from shmflink.core.isolation import ISOLATION
+from shmflink.core.rows import codec_of
 from shmflink.core.typeinfo import ColumnsTypeInfo, TypeInformation
-from shmflink.errors import ConfigurationError, UsageError
+from shmflink.errors import ConfigurationError, TypeMismatchError, UsageError
 from shmflink.operators.base import OperatorContext
 
 __all__ = ["BATCH_ROWS", "GeneratorSource"]
@@ -201,8 +203,8 @@ class _GeneratorCursor(SplitCursor):
         if self._pace is not None and self._pace.must_wait():
             return Poll.WAIT
         start, stop = self._next, min(self._next + self._batch_rows, self._stop)
-        made = self._function(start, stop)
-        batch = Batch.of_rows(made, self._type) if isinstance(made, list) else Batch.of_columns(made, self._type)
+        made = ISOLATION.owned_items(self._function(start, stop))  # which may keep what it makes
+        batch = self._batch_of_rows(made) if isinstance(made, list) else Batch.of_columns(made, self._type)
         if batch.num_rows != stop - start:
             raise UsageError(
                 f"the generator was asked for rows {start} to {stop - 1} and returned {batch.num_rows} rows"
@@ -211,6 +213,17 @@ class _GeneratorCursor(SplitCursor):
         if self._pace is not None:
             self._pace.count(batch.num_rows)
         return batch
+
+    def _batch_of_rows(self, made: list[Any]) -> Batch:
+        if self._type is None:
+            return Batch.of_rows(made)
+        try:
+            return Batch.of_rows(codec_of(self._type.shape).conform(made), self._type)
+        except TypeMismatchError as error:
+            raise TypeMismatchError(
+                f"the generator was asked for rows {self._next} to {self._stop - 1} and returned what is not of its "
+                f"type: {error}"
+            ) from None
 
     def remaining(self) -> Split:
         return Split(self._split_id, (self._next, self._stop), self._size)

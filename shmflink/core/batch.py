@@ -8,8 +8,10 @@ import pyarrow as pa
 
 from shmflink import _core
 from shmflink.core.columns import cast_columns
+from shmflink.core.isolation import ISOLATION
 from shmflink.core.keys import keys_from_wire, keys_to_wire
 from shmflink.core.rows import SHAPE_KEY, decode, encode, shape_of_columns
+from shmflink.core.shapes import is_fixed
 from shmflink.core.typeinfo import ColumnsTypeInfo, TypeInformation
 from shmflink.errors import TypeMismatchError
 
@@ -135,6 +137,29 @@ class Batch:
         columns = wire if count == len(names) else wire.select(range(count))
         return cls(wire.num_rows, None, columns, row_type, timestamps, keys)
 
+    def isolated(self) -> Batch:
+        """The same rows for another reader: what one of the two does to a row's value, the other one does not see.
+
+        A batch that has columns gives a batch of the same columns, whose rows are made anew where they are asked for;
+        of a batch of rows those that can be changed in place are copied.
+        """
+        columns, rows = self._columns, self._rows
+        if columns is not None:
+            if self._has_fixed_rows(columns):
+                return self
+            rows = None
+        else:
+            assert rows is not None
+            rows = ISOLATION.isolated_list(rows)
+            if rows is self._rows:
+                return self
+        return Batch(self.num_rows, rows, columns, self.row_type, self.timestamps, self.keys)
+
+    def _has_fixed_rows(self, columns: pa.RecordBatch) -> bool:
+        """Whether the rows of these columns are such as nobody can change in place."""
+        shape = shape_of_columns(columns) or (None if self.row_type is None else self.row_type.shape)
+        return shape is not None and is_fixed(shape)
+
     def slice(self, offset: int, length: int) -> Batch:
         """Rows `offset` to `offset + length`, columns without copying; both forms where both are at hand."""
         assert 0 <= offset <= offset + length <= self.num_rows, (offset, length, self.num_rows)
@@ -167,6 +192,12 @@ class Batch:
         assert timestamps is None or len(timestamps) == self.num_rows
         return Batch(self.num_rows, self._rows, self._columns, self.row_type, timestamps, self.keys)
 
+    def with_row_type(self, row_type: TypeInformation | None) -> Batch:
+        """The same rows, with this declared type."""
+        if row_type is self.row_type:
+            return self
+        return Batch(self.num_rows, self._rows, self._columns, row_type, self.timestamps, self.keys)
+
     def with_rows(self, rows: list[Any], row_type: TypeInformation | None = None) -> Batch:
         """Other rows, one for each of these, with the same timestamps and no keys (what `map` makes)."""
         assert len(rows) == self.num_rows, (len(rows), self.num_rows)
@@ -184,8 +215,9 @@ class Batch:
     def _encoded(self) -> pa.RecordBatch:
         if self._columns is None:
             assert self._rows is not None
-            columns = encode(self._rows, None if self.row_type is None else self.row_type.shape)
-            if isinstance(self.row_type, ColumnsTypeInfo) and columns.schema.types != self.row_type.schema.types:
+            kinds = self.row_type.schema.types if isinstance(self.row_type, ColumnsTypeInfo) else None
+            columns = encode(self._rows, None if self.row_type is None else self.row_type.shape, kinds)
+            if isinstance(self.row_type, ColumnsTypeInfo) and columns.schema.types != kinds:
                 metadata = columns.schema.metadata
                 columns = cast_columns(columns, self.row_type.schema).replace_schema_metadata(metadata)
             self._columns = columns

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from shmflink.core.codec import dumps_value, dumps_values, loads_value
 from shmflink.core.row import Row, RowKind, create_row
@@ -15,13 +16,13 @@ from shmflink.core.shapes import Shape, arrow_type_of, field_names
 from shmflink.core.time_units import Instant
 from shmflink.errors import TypeMismatchError
 
-__all__ = ["array_of", "cast_columns", "values_of"]
+__all__ = ["array_of", "cast_columns", "check_finite", "values_of"]
 
 _NS: Final = "ns"
 
 
-def array_of(shape: Shape, values: Sequence[Any]) -> pa.Array:
-    """The Arrow array of these values, which must conform to `shape`.
+def array_of(shape: Shape, values: Sequence[Any], kind: pa.DataType | None = None) -> pa.Array:
+    """The Arrow array of these values, which must conform to `shape`. `kind`: its type where the shape does not say it.
 
     Raises:
         TypeMismatchError: Arrow cannot hold a value.
@@ -30,12 +31,33 @@ def array_of(shape: Shape, values: Sequence[Any]) -> pa.Array:
         return pa.array(dumps_values(values), pa.binary())
     try:
         if shape == "arrow":
-            return pa.array(values)
+            return _inferred(values, kind)
         convert = _encoder(shape)
         plain = values if convert is None else [None if value is None else convert(value) for value in values]
         return pa.array(plain, arrow_type_of(shape))
     except (pa.ArrowException, OverflowError) as error:
         raise TypeMismatchError(f"a value does not fit its column: {error}") from error
+
+
+def _inferred(values: Sequence[Any], kind: pa.DataType | None) -> pa.Array:
+    try:
+        return pa.array(values)
+    except OverflowError:  # of an integer beyond 64 bits with a sign, which Arrow does not infer
+        if kind is None:
+            raise
+        return pa.array(values, kind)
+
+
+def check_finite(before: pa.Array, after: pa.Array) -> pa.Array:
+    """`after`, a cast of `before`; `pa.ArrowInvalid` where a float has become infinite, which Arrow lets pass."""
+    are_floats = pa.types.is_floating(after.type) and pa.types.is_floating(before.type)
+    if are_floats and after.type.bit_width < before.type.bit_width:
+        is_infinite = pc.is_inf(after.cast(before.type))
+        if pc.any(is_infinite).as_py():
+            became = before.filter(pc.and_(is_infinite, pc.invert(pc.is_inf(before))))
+            if len(became):
+                raise pa.ArrowInvalid(f"{became[0]} is beyond {after.type}")
+    return after
 
 
 def cast_columns(columns: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
@@ -54,7 +76,7 @@ def _cast(array: pa.Array, field: pa.Field) -> pa.Array:
     if array.type == field.type:
         return array
     try:
-        return array.cast(field.type)
+        return check_finite(array, array.cast(field.type))
     except pa.ArrowException as error:  # a value does not fit, or there is no cast between these types
         raise TypeMismatchError(
             f"column `{field.name}` is declared {field.type}, a batch has {array.type}: {error}"

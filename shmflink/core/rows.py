@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from shmflink import _core
 from shmflink.core.columns import array_of, values_of
-from shmflink.core.conform import conform_value
+from shmflink.core.conform import conform_value, narrow_value
 from shmflink.core.row import Row, RowKind, field_names_of
 from shmflink.core.shapes import PICKLE, Shape, describe, field_names, from_json, to_json
 from shmflink.core.time_units import Instant
@@ -48,8 +48,11 @@ class RowCodec:
         metadata = {SHAPE_KEY.decode(): to_json(self.shape).decode()}
         self._native = _core.RowCodec(self.shape, list(self._names), metadata, Row, RowKind.INSERT)
 
-    def try_encode(self, rows: list[Any]) -> pa.RecordBatch | None:
-        """The columns of these rows; None where a row would not come back from them exactly."""
+    def try_encode(self, rows: list[Any], kinds: Sequence[pa.DataType] | None = None) -> pa.RecordBatch | None:
+        """The columns of these rows; None where a row would not come back from them exactly.
+
+        `kinds`: the columns' types, for those of which the shape does not say it.
+        """
         encoded = self._native.encode(rows)
         if encoded is None:
             return None
@@ -62,20 +65,23 @@ class RowCodec:
             part = self._parts[index]
             if part != PICKLE and not all(fits(part, value) for value in values):
                 return None
-            arrays[index] = array_of(part, values)
+            try:
+                arrays[index] = array_of(part, values, None if kinds is None else kinds[index])
+            except TypeMismatchError as error:
+                raise TypeMismatchError(f"column `{self._names[index]}`: {error}") from None
         columns = [arrays[index] for index in range(len(self._parts))]
         fields = [pa.field(name, column.type) for name, column in zip(self._names, columns, strict=True)]
         return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields, batch.schema.metadata))
 
-    def encode(self, rows: list[Any]) -> pa.RecordBatch:
-        """The columns of these rows, brought into the declared form first where need be.
+    def encode(self, rows: list[Any], kinds: Sequence[pa.DataType] | None = None) -> pa.RecordBatch:
+        """The columns of these rows, brought into the declared form first where need be; `kinds` as of `try_encode`.
 
         Raises:
             TypeMismatchError: a row does not fit the declared type.
         """
-        batch = self.try_encode(rows)
+        batch = self.try_encode(rows, kinds)
         if batch is None:
-            batch = self.try_encode(self.conform(rows))
+            batch = self.try_encode(self.conform(rows), kinds)
         if batch is None:
             raise TypeMismatchError(
                 f"records of type {describe(self.shape)} have no columns where one is None or no insertion"
@@ -92,24 +98,45 @@ class RowCodec:
         return self._native.decode(columns, others)
 
     def conform(self, rows: list[Any]) -> list[Any]:
-        """The rows in the declared form: ints wrapped, tuples made rows; the same list where all fit.
+        """The rows in the declared form: floats rounded, tuples made rows; the same list where all fit.
 
         Raises:
-            TypeMismatchError: names the row's position, the field, the type and the value.
+            TypeMismatchError: names the row's position, the field, the type, the value and the row.
         """
         try:
-            return self._native.conform(rows, conform_value)
+            return self._native.conform(rows, conform_value, False)
         except TypeMismatchError:
-            self._raise_mismatch(rows)
+            self._raise_mismatch(rows, conform_value)
             raise
 
-    def _raise_mismatch(self, rows: list[Any]) -> None:
+    def narrow(self, rows: list[Any]) -> list[Any]:
+        """As `conform`, but numbers beyond their type are cast as Java casts: for a program's own collection.
+
+        Raises:
+            TypeMismatchError: names the row's position, the field, the type, the value and the row.
+        """
+        try:
+            return self._native.conform(rows, narrow_value, True)
+        except TypeMismatchError:
+            self._raise_mismatch(rows, narrow_value)
+            raise
+
+    def _raise_mismatch(self, rows: list[Any], convert: Callable[[Shape, Any], Any]) -> None:
         """Goes through the rows once more, for the words of the error."""
         for index, row in enumerate(rows):
             try:
-                conform_value(self.shape, row)
+                convert(self.shape, row)
             except TypeMismatchError as error:
-                raise TypeMismatchError(f"record {index} of the batch: {error}") from None
+                of_row = "" if self._is_single else f"; the record: {_shortened(row)}"
+                raise TypeMismatchError(f"record {index} of the batch: {error}{of_row}") from None
+
+
+def _shortened(row: Any) -> str:
+    text = repr(row)
+    return text if len(text) <= RECORD_TEXT_MAX else f"{text[:RECORD_TEXT_MAX]}..."
+
+
+RECORD_TEXT_MAX: Final = 300
 
 
 _NATIVE: Final = frozenset({"i8", "i16", "i32", "i64", "f32", "f64", "str", "char", "bytes", "bool", "null"})
@@ -127,14 +154,18 @@ def codec_of(shape: Shape) -> RowCodec:
     return RowCodec(shape)
 
 
-def encode(rows: list[Any], declared: Shape | None = None) -> pa.RecordBatch:
+def encode(
+    rows: list[Any], declared: Shape | None = None, kinds: Sequence[pa.DataType] | None = None
+) -> pa.RecordBatch:
     """The columns of these rows, with the shape in the metadata; without a declared shape it is inferred.
+
+    `kinds`: the types of declared columns.
 
     Raises:
         TypeMismatchError: a row does not fit the declared type.
     """
     if declared is not None:
-        return codec_of(declared).encode(rows)
+        return codec_of(declared).encode(rows, kinds)
     batch = codec_of(_infer(rows) or PICKLE).try_encode(rows)
     return codec_of(PICKLE).encode(rows) if batch is None else batch
 

@@ -30,6 +30,7 @@ __all__ = [
     "describe",
     "field_names",
     "from_json",
+    "is_fixed",
     "shape_of_arrow",
     "to_json",
 ]
@@ -95,6 +96,14 @@ def arrow_type_of(shape: Shape) -> pa.DataType:
         case _:
             names = zip(field_names(shape), shape[-1], strict=True)
             return pa.struct([pa.field(name, arrow_type_of(item)) for name, item in names])
+
+
+@lru_cache(maxsize=1024)
+def is_fixed(shape: Shape) -> bool:
+    """True where no value of this shape can be changed in place: scalars, and tuples of them."""
+    if isinstance(shape, str):
+        return shape not in (PICKLE, "arrow")
+    return shape[0] == "tuple" and all(map(is_fixed, shape[1]))
 
 
 _OF_ARROW: Final[dict[pa.DataType, Shape]] = {

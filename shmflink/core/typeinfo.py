@@ -59,10 +59,10 @@ class TypeInformation:
         return arrow_type_of(self._shape)
 
     def conform(self, value: Any) -> Any:
-        """`value` in this type's form: ints wrapped, floats rounded, tuples made rows. *shmflink only.*
+        """`value` in this type's form: floats rounded, tuples made rows. *shmflink only.*
 
         Raises:
-            TypeMismatchError: the value is of another kind.
+            TypeMismatchError: the value is of another kind, or a number beyond the type.
         """
         return conform_value(self._shape, value)
 

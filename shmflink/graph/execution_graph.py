@@ -49,6 +49,7 @@ class InputDeployment:
     channels: tuple[ChannelDeployment, ...]
     strategy: ShipStrategy = ShipStrategy.FORWARD
     key_columns: tuple[str, ...] = ()
+    row_type: bytes = b""  # the pickled TypeInformation that is declared for the rows; empty where there is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +105,16 @@ class ExecutionGraph:
     tasks: tuple[TaskDeployment, ...]
 
     @staticmethod
-    def build(job_graph: JobGraph, attempt: int, epoch: int, slots_per_taskmanager: int) -> ExecutionGraph:
+    def build(
+        job_graph: JobGraph, attempt: int, epoch: int, slots_per_taskmanager: int, *, allows_local: bool = True
+    ) -> ExecutionGraph:
         """Places subtask i of every vertex of a slot sharing group into slot i of that group's slots.
 
         Slots are numbered over the cluster, group after group in order of first appearance. Pure: the caller
-        has checked with `check_slots` that the cluster has so many.
+        has checked with `check_slots` that the cluster has so many. Without `allows_local` every edge has rings, also
+        one within a slot.
         """
-        return _build(job_graph, attempt, epoch, slots_per_taskmanager)
+        return _build(job_graph, attempt, epoch, slots_per_taskmanager, allows_local)
 
     @property
     def num_taskmanagers(self) -> int:
@@ -195,11 +199,15 @@ class _Edge:
     by_consumer: dict[int, list[ChannelDeployment]]
 
 
-def _build(job_graph: JobGraph, attempt: int, epoch: int, slots_per_taskmanager: int) -> ExecutionGraph:
+def _build(
+    job_graph: JobGraph, attempt: int, epoch: int, slots_per_taskmanager: int, allows_local: bool
+) -> ExecutionGraph:
     first_slot = _first_slots(job_graph)
     rings: dict[int, int] = {}
     blocks: dict[int, int] = {}
-    edges = [_connect(job_graph, edge, first_slot, slots_per_taskmanager, rings) for edge in job_graph.edges]
+    edges = [
+        _connect(job_graph, edge, first_slot, slots_per_taskmanager, rings, allows_local) for edge in job_graph.edges
+    ]
     tasks = []
     for vertex in job_graph.vertices:
         for subtask in range(vertex.parallelism):
@@ -247,12 +255,13 @@ def _connect(
     first_slot: dict[str, int],
     slots_per_taskmanager: int,
     rings: dict[int, int],
+    allows_local: bool,
 ) -> _Edge:
-    """All channels of an edge. The edge is local when both ends of every channel share a slot."""
+    """All channels of an edge. The edge may be local when both ends of every channel share a slot."""
     source, target = job_graph.vertices[edge.source], job_graph.vertices[edge.target]
     source_slot, target_slot = first_slot[source.slot_sharing_group], first_slot[target.slot_sharing_group]
     pairs = list(channel_pairs(edge.strategy, source.parallelism, target.parallelism))
-    is_local = all(source_slot + p == target_slot + c for p, c in pairs)
+    is_local = allows_local and all(source_slot + p == target_slot + c for p, c in pairs)
     connected = _Edge(edge, is_local, {}, {})
     for producer, consumer in pairs:
         consumer_slot = target_slot + consumer
@@ -277,6 +286,7 @@ def _inputs(edges: list[_Edge], vertex: JobVertex, subtask: int) -> tuple[InputD
             tuple(e.by_consumer.get(subtask, ())),
             e.edge.strategy,
             e.edge.key_columns,
+            e.edge.row_type,
         )
         for e in edges
         if e.edge.target == vertex.index

@@ -90,6 +90,7 @@ class JobEdge:
     output_tag: str | None = None
     buffer_timeout_ms: int = 100  # 0 = ship after every batch, -1 = only full segments
     key_columns: tuple[str, ...] = ()  # HASH: the columns that are the key; none = the batches' hidden keys
+    row_type: bytes = b""  # the pickled TypeInformation that is declared for the rows; empty where there is none
 
 
 @dataclass(frozen=True, slots=True)

@@ -218,6 +218,7 @@ def _edge(
         output_tag=edge.output_tag,
         buffer_timeout_ms=source.buffer_timeout_ms,
         key_columns=edge.key_columns,
+        row_type=b"" if edge.row_type is None else dumps(edge.row_type, f"the type of what '{source.name}' emits"),
     )
 
 

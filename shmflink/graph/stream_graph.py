@@ -80,6 +80,7 @@ class StreamEdge:
     partitioner: Any = None
     output_tag: str | None = None
     key_columns: tuple[str, ...] = ()
+    row_type: Any = None  # the declared type of the rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +181,7 @@ class _Upstream:
     partitioner: Any = None
     output_tag: str | None = None
     key_columns: tuple[str, ...] = ()
+    row_type: Any = None
 
 
 class _Builder:
@@ -210,9 +212,9 @@ class _Builder:
             case UnionTransformation():
                 return tuple(inputs)
             case PartitionTransformation(strategy=strategy, partitioner=partitioner, key_columns=keys):
-                return tuple(_Upstream(u.node, strategy, partitioner, u.output_tag, keys) for u in inputs)
+                return tuple(_Upstream(u.node, strategy, partitioner, u.output_tag, keys, u.row_type) for u in inputs)
             case SideOutputTransformation(output_tag=tag):
-                return tuple(_Upstream(u.node, output_tag=tag) for u in inputs)
+                return tuple(_Upstream(u.node, output_tag=tag, row_type=transformation.output_type) for u in inputs)
             case _:
                 raise JobGraphError(f"a {type(transformation).__name__} cannot be part of a stream graph")
 
@@ -244,7 +246,7 @@ class _Builder:
             watermark_strategy=t.watermark_strategy if isinstance(t, SourceTransformation) else None,
             changelog=self._changelogs.get(t.id, ""),
         )
-        self._upstreams[t.id] = (_Upstream(t.id),)
+        self._upstreams[t.id] = (_Upstream(t.id, row_type=t.output_type),)
 
     def _slot_sharing_group(self, t: Transformation, upstreams: Sequence[_Upstream]) -> str:
         """The group given, else that of all inputs when they agree, else the default one."""
@@ -263,7 +265,7 @@ class _Builder:
                 f"'{target_name}' has {parallelism}: set the same, or use rescale(), rebalance(), "
                 "shuffle() or broadcast()"
             )
-        return StreamEdge(u.node, target, input_index, strategy, u.partitioner, u.output_tag, u.key_columns)
+        return StreamEdge(u.node, target, input_index, strategy, u.partitioner, u.output_tag, u.key_columns, u.row_type)
 
 
 def _check_parallelism(name: str, parallelism: int, max_parallelism: int | None, payload: Any, is_fixed: bool) -> None:

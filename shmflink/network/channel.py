@@ -12,6 +12,7 @@ from typing import Protocol
 
 from shmflink.core.batch import Batch
 from shmflink.core.elements import ControlElement, Element
+from shmflink.core.typeinfo import TypeInformation
 
 __all__ = ["Doorbell", "InputGate", "ResultPartition"]
 
@@ -92,6 +93,11 @@ class InputGate(Protocol):
     @property
     def retained_copies(self) -> int:
         """Batches that were copied because their consumer keeps earlier ones."""
+        ...
+
+    @property
+    def row_type(self) -> TypeInformation | None:
+        """The declared type of the rows, which batches have that are polled here."""
         ...
 
     def close(self) -> None:

@@ -17,6 +17,7 @@ import pyarrow as pa
 from shmflink.core.batch import Batch
 from shmflink.core.elements import ControlElement, Element, Watermark
 from shmflink.core.keys import key_values
+from shmflink.core.typeinfo import TypeInformation
 from shmflink.errors import InternalError, UsageError
 
 __all__ = [
@@ -83,10 +84,14 @@ class LocalChannel:
 class LocalResultPartition:
     """`ResultPartition` over local channels."""
 
-    def __init__(self, channels: Sequence[LocalChannel], selector: ChannelSelector) -> None:
+    def __init__(
+        self, channels: Sequence[LocalChannel], selector: ChannelSelector, *, reuses_objects: bool = False
+    ) -> None:
+        """`reuses_objects`: all channels of a broadcast get the same objects."""
         assert channels, "a result partition has at least one channel"
         self._channels = list(channels)
         self._selector = selector
+        self._copy: Callable[[Batch], Batch] = _same if reuses_objects else Batch.isolated
         self._suspended: deque[tuple[int, Batch]] = deque()
 
     def write(self, batch: Batch) -> bool:
@@ -131,7 +136,8 @@ class LocalResultPartition:
         """The batch cut up by channel, in order of channels; at most one part for each."""
         chosen = self._selector(batch, len(self._channels))
         if chosen is None:
-            return [(channel, batch) for channel in range(len(self._channels))]
+            others = [(channel, self._copy(batch)) for channel in range(1, len(self._channels))]
+            return [(0, batch), *others]
         if isinstance(chosen, int):
             return [(chosen, batch)]
         assert len(chosen) == batch.num_rows, (len(chosen), batch.num_rows)
@@ -144,8 +150,9 @@ class LocalResultPartition:
 class LocalInputGate:
     """`InputGate` over local channels; polls them in turn."""
 
-    def __init__(self, channels: Sequence[LocalChannel]) -> None:
+    def __init__(self, channels: Sequence[LocalChannel], row_type: TypeInformation | None = None) -> None:
         self._channels = list(channels)
+        self.row_type = row_type
         self._blocked = [False] * len(self._channels)
         self._next = 0
 
@@ -157,7 +164,7 @@ class LocalInputGate:
                 element = self._channels[index].pop()
                 if element is not None:
                     self._next = index + 1
-                    return index, element
+                    return index, element.with_row_type(self.row_type) if isinstance(element, Batch) else element
         return None
 
     def block(self, channel: int) -> None:
@@ -293,6 +300,10 @@ class CustomSelector:
                     f"index from 0 to {count - 1}"
                 )
         return np.asarray(chosen, dtype=np.int64)
+
+
+def _same(batch: Batch) -> Batch:
+    return batch
 
 
 def _take(batch: Batch, indices: np.ndarray[Any, Any]) -> Batch:

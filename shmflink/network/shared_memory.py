@@ -146,7 +146,7 @@ class SharedMemoryInputGate:
     ) -> None:
         """`name` is who reads here, for messages."""
         self._native = _core.InputGate(region, list(channels), exclusive=exclusive, floating=floating)
-        self._row_type = row_type
+        self.row_type = row_type
         self._name = name
         self._has_warned = False
 
@@ -157,7 +157,7 @@ class SharedMemoryInputGate:
         if len(polled) == 2:
             if not self._has_warned and self._native.retained_copies:
                 self._warn()
-            return polled[0], Batch.from_wire(polled[1], self._row_type)
+            return polled[0], Batch.from_wire(polled[1], self.row_type)
         return polled[0], element_of_words(*polled[1:])
 
     def block(self, channel: int) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from shmflink.core.columns import check_finite
 from shmflink.core.rows import codec_of
 from shmflink.core.shapes import arrow_type_of, describe, field_names
 from shmflink.core.typeinfo import TypeInformation
@@ -54,7 +55,7 @@ def _cast(array: pa.Array, part: Any, name: str, operator: str) -> pa.Array:
     if array.type == wanted:
         return array
     try:
-        return array.cast(wanted, safe=True)
+        return check_finite(array, array.cast(wanted, safe=True))
     except (pa.ArrowException, pa.ArrowNotImplementedError) as error:
         raise TypeMismatchError(
             f"operator '{operator}': column '{name}' is declared {describe(part)} ({wanted}), map_batches() returned "

@@ -11,6 +11,7 @@ import pyarrow as pa
 from shmflink.core.batch import Batch
 from shmflink.operators.base import OperatorContext
 from shmflink.operators.function_operator import FunctionOperator
+from shmflink.operators.record_outputs import isolation_of
 from shmflink.operators.slices import slices_of
 from shmflink.operators.user_function import UserFunction
 
@@ -24,6 +25,7 @@ class FilterOperator(FunctionOperator):
         self._function = UserFunction(function, "filter")
 
     def open(self, context: OperatorContext) -> None:
+        self._isolation = isolation_of(context)
         self._function.open(context)
 
     def process(self, batch: Batch, input_index: int = 0) -> Iterator[Batch]:
@@ -32,14 +34,11 @@ class FilterOperator(FunctionOperator):
 
     def _process(self, batch: Batch) -> Iterator[Batch]:
         rows = batch.rows()
-        call = self._function.call
         iterator = iter(rows)
         try:
-            # Per row: the user's own function. `not not` also runs a result's __bool__ inside the try.
-            keep = [not not call(row) for row in iterator]  # noqa: SIM208 - half the time of bool()
+            kept, keep = self._kept(rows, iterator)
         except Exception as error:
             self._function.fail_at(error, rows, iterator)
-        kept = list(compress(rows, keep))
         if len(kept) == len(rows):
             yield Batch.of_rows(kept, batch.row_type, timestamps=batch.timestamps)
         elif kept:
@@ -47,3 +46,15 @@ class FilterOperator(FunctionOperator):
             if timestamps is not None:
                 timestamps = timestamps.filter(pa.array(keep))
             yield Batch.of_rows(kept, batch.row_type, timestamps=timestamps)
+
+    def _kept(self, rows: list[Any], iterator: Iterator[Any]) -> tuple[list[Any], list[bool]]:
+        """Per row: the user's own function. What it keeps is taken by value before the next call can change it."""
+        call = self._function.call
+        if self._isolation is None:
+            # `not not` also runs a result's __bool__ where an error is the function's.
+            keep = [not not call(row) for row in iterator]  # noqa: SIM208 - half the time of bool()
+            return list(compress(rows, keep)), keep
+        kept, keep = self._isolation.kept_rows(map(call, iterator), rows)
+        if len(keep) < len(rows):
+            raise RuntimeError("filter() raised StopIteration")  # which ended the iterator
+        return kept, keep

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain, islice, repeat
+from itertools import repeat
 from typing import Any, Final
 
-import numpy as np
-import pyarrow as pa
-
+from shmflink import _core
 from shmflink.core.batch import Batch
+from shmflink.core.elements import MIN_TIMESTAMP_MS
 from shmflink.operators.base import OperatorContext
 from shmflink.operators.declared_type import conform_rows
 from shmflink.operators.function_operator import FunctionOperator
+from shmflink.operators.record_outputs import isolation_of
 from shmflink.operators.slices import SLICE_ROWS_MAX
 from shmflink.operators.user_function import UserFunction, has_user_frame
 
@@ -34,40 +34,30 @@ class FlatMapOperator(FunctionOperator):
 
     def open(self, context: OperatorContext) -> None:
         self._name = context.operator_name
+        self._buffer = _core.RecordBuffer(OUTPUT_ROWS_MAX, isolation_of(context))
         self._function.open(context)
 
     def process(self, batch: Batch, input_index: int = 0) -> Iterator[Batch]:
         rows = batch.rows()
+        stamps: Any = repeat(MIN_TIMESTAMP_MS) if batch.timestamps is None else batch.timestamps.to_pylist()
+        call, extend = self._function.call, self._buffer.extend
         iterator = iter(rows)
-        stamps = None if batch.timestamps is None else batch.timestamps.to_numpy(zero_copy_only=False)
-        call = self._function.call
-        # Per row: the user's own function, pulled lazily. In a generator expression a StopIteration that the
-        # function lets out becomes an error; in `map` it would end the batch silently.
-        results = (() if (result := call(row)) is None else result for row in iterator)
-        outputs: Iterator[Any]
-        if stamps is None:
-            outputs = chain.from_iterable(results)
-        else:
-            outputs = chain.from_iterable(map(zip, results, map(repeat, range(len(rows)))))
-        while True:
+        for row, stamp in zip(iterator, stamps, strict=False):  # per row: the user's own function, pulled lazily
             try:
-                taken = list(islice(outputs, OUTPUT_ROWS_MAX))
+                rest = extend(call(row), stamp)
+                while rest is not None:
+                    yield self._batch()
+                    rest = extend(rest, stamp)
             except Exception as error:
                 self._function.fail_at(_explained(error), rows, iterator)
-            if taken:
-                yield self._batch(taken, stamps)
-            if len(taken) < OUTPUT_ROWS_MAX:
-                return
+        if len(self._buffer):
+            yield self._batch()
 
-    def _batch(self, taken: list[Any], stamps: Any) -> Batch:
-        timestamps = None
-        if stamps is not None:
-            indices = np.fromiter((index for _, index in taken), np.int64, len(taken))
-            timestamps = pa.array(stamps[indices])
-            taken = [row for row, _ in taken]
+    def _batch(self) -> Batch:
+        rows, timestamps = self._buffer.take(MIN_TIMESTAMP_MS)
         if self._output_type is not None:
-            taken = conform_rows(taken, self._output_type, self._name)
-        return Batch.of_rows(taken, self._output_type, timestamps=timestamps)
+            rows = conform_rows(rows, self._output_type, self._name)
+        return Batch.of_rows(rows, self._output_type, timestamps=timestamps)
 
 
 def _explained(error: Exception) -> Exception:

@@ -9,6 +9,7 @@ from shmflink.core.batch import Batch
 from shmflink.operators.base import OperatorContext
 from shmflink.operators.declared_type import conform_rows
 from shmflink.operators.function_operator import FunctionOperator
+from shmflink.operators.record_outputs import isolation_of
 from shmflink.operators.slices import slices_of
 from shmflink.operators.user_function import UserFunction
 
@@ -24,6 +25,7 @@ class MapOperator(FunctionOperator):
 
     def open(self, context: OperatorContext) -> None:
         self._name = context.operator_name
+        self._isolation = isolation_of(context)
         self._function.open(context)
 
     def process(self, batch: Batch, input_index: int = 0) -> Iterator[Batch]:
@@ -32,12 +34,21 @@ class MapOperator(FunctionOperator):
 
     def _process(self, batch: Batch) -> Iterator[Batch]:
         rows = batch.rows()
-        call = self._function.call
         iterator = iter(rows)
         try:
-            mapped = [call(row) for row in iterator]  # per row: the user's own function
+            mapped = self._mapped(rows, iterator)
         except Exception as error:
             self._function.fail_at(error, rows, iterator)
         if self._output_type is not None:
             mapped = conform_rows(mapped, self._output_type, self._name)
         yield Batch.of_rows(mapped, self._output_type, timestamps=batch.timestamps)
+
+    def _mapped(self, rows: list[Any], iterator: Iterator[Any]) -> list[Any]:
+        """Per row: the user's own function. Each result is taken by value before the next call can change it."""
+        call = self._function.call
+        if self._isolation is None:
+            return [call(row) for row in iterator]
+        mapped = self._isolation.owned_results(map(call, iterator), rows)
+        if len(mapped) < len(rows):
+            raise RuntimeError("map() raised StopIteration")  # which ended the iterator
+        return mapped

@@ -12,14 +12,13 @@ from typing import Any
 from shmflink.core.batch import Batch
 from shmflink.core.elements import MAX_WATERMARK, MIN_TIMESTAMP_MS, Barrier, ControlElement, Element, Watermark
 from shmflink.core.keys import decode_keys
-from shmflink.core.output_tag import OutputTag
 from shmflink.core.typeinfo import TypeInformation
 from shmflink.errors import InternalError
 from shmflink.operators.base import OperatorContext, SideOutput
 from shmflink.operators.function_operator import FunctionOperator, is_incremental, restored_backend
 from shmflink.operators.keyed_sort import KeyedSort
 from shmflink.operators.process_context import ProcessContext
-from shmflink.operators.record_outputs import OUTPUT_ROWS_MAX, RecordOutputs
+from shmflink.operators.record_outputs import RecordOutputs
 from shmflink.operators.slices import slices_of
 from shmflink.operators.timer_service import InternalTimerService, NoTimers, TimeDomain, TimerService
 from shmflink.operators.user_function import UserFunction
@@ -48,7 +47,7 @@ class RecordOperator(FunctionOperator):
 
     def _open_outputs(self, context: OperatorContext) -> None:
         self._name = context.operator_name
-        self._outputs = RecordOutputs(self._output_type, context.operator_name)
+        self._outputs = RecordOutputs(self._output_type, context)
 
     def _calls(self) -> list[Call]:
         """The function's methods, one for each input."""
@@ -59,23 +58,16 @@ class RecordOperator(FunctionOperator):
         rows = batch.rows()
         stamps: Any = repeat(MIN_TIMESTAMP_MS) if batch.timestamps is None else batch.timestamps.to_pylist()
         outputs = self._outputs
-        out, out_stamps = outputs.rows, outputs.stamps
+        extend = outputs.extend
         iterator = iter(rows)
         for key, row, stamp in zip(keys, iterator, stamps, strict=False):
             current.entry = key
             context.stamp = stamp
             try:
-                emitted = call(row, context)
-                if emitted is None:
-                    continue
-                for one in emitted:
-                    if type(one) is tuple and one and type(one[0]) is OutputTag:
-                        outputs.put_aside(one[0], one[1], stamp)
-                    else:
-                        out.append(one)
-                        out_stamps.append(stamp)
-                        if len(out) >= OUTPUT_ROWS_MAX:
-                            yield from outputs.take()
+                rest = extend(call(row, context), stamp)
+                while rest is not None:
+                    yield from outputs.take()
+                    rest = extend(rest, stamp)
             except Exception as error:
                 self._function.fail_at(error, rows, iterator)
         yield from outputs.take()

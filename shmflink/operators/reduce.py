@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import datetime as dt
-import decimal
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, Final
@@ -12,13 +10,16 @@ from typing import Any, Final
 from shmflink.core.batch import Batch
 from shmflink.core.changelog import Changelog
 from shmflink.core.elements import MAX_WATERMARK, Barrier, ControlElement, Element
+from shmflink.core.isolation import IMMUTABLE, ISOLATION, isolated
 from shmflink.core.keys import decode_keys
 from shmflink.core.row import Row
+from shmflink.core.shapes import is_fixed
 from shmflink.core.typeinfo import TypeInformation
 from shmflink.errors import InternalError
 from shmflink.operators.base import OperatorContext
 from shmflink.operators.declared_type import conform_rows
 from shmflink.operators.function_operator import FunctionOperator, restored_backend
+from shmflink.operators.record_outputs import reuses_objects
 from shmflink.operators.slices import slices_of
 from shmflink.operators.user_function import UserFunction
 from shmflink.state.snapshots import OperatorSnapshot
@@ -29,9 +30,6 @@ __all__ = ["FINAL_ROWS_MAX", "ReduceOperator"]
 FINAL_ROWS_MAX: Final = 4096  # rows of one batch of final results
 
 _STATE_NAME: Final = "_reduce_state"
-_ATOMIC: Final = frozenset(
-    {int, float, str, bytes, bool, type(None), complex, decimal.Decimal, dt.date, dt.datetime} | {dt.time, dt.timedelta}
-)
 _FORM_OF_SHAPE: Final = {"tuple": tuple, "row": Row, "list": list, "map": dict}
 
 
@@ -44,7 +42,7 @@ class ReduceOperator(FunctionOperator):
     A function may ask in `open` for keyed states of its own (Flink: RichReduceFunction).
     """
 
-    may_mutate = True  # whether `function` may change its first argument in place
+    may_mutate = True  # whether `function` may change its first argument in place, which a snapshot may hold
     is_final = False
 
     def __init__(self, function: Any, output_type: TypeInformation | None = None) -> None:
@@ -64,7 +62,7 @@ class ReduceOperator(FunctionOperator):
     def open(self, context: OperatorContext) -> None:
         self._context = context
         self._waits = context.is_batch or self.is_final
-        self._mutates = False
+        self._reuses_objects = reuses_objects(context.configuration)
         self._row_type = self._output_type
         self._backend = restored_backend(context)
         self._table = self._backend.value_state(_STATE_NAME, self._row_type)
@@ -130,52 +128,52 @@ class ReduceOperator(FunctionOperator):
     def _reduce(
         self, keys: Iterable[Any], rows: list[Any], iterator: Iterator[Any], reduce: Callable[[Any, Any], Any]
     ) -> list[Any]:
-        """Per row: the user's own function. Returns every update, in order."""
-        table, mutates, guard = self._table, self._mutates, self.may_mutate
+        """Per row: the user's own function. Returns every update that is emitted, in order; what is kept is not it."""
+        table, guard = self._table, self.may_mutate
         values, is_frozen = table.live, bool(table.below)
         find, find_old = values.get, table.finder()
         updates: list[Any] = []
-        append = updates.append
+        append = _dropped if self._waits else updates.append
+        copied = self._copied()
         key = None
         try:
             for key, row in zip(keys, iterator, strict=True):
                 old = find(key, ABSENT)
                 if is_frozen and old is ABSENT:
                     old = find_old(key, ABSENT)
-                    if guard and old is not ABSENT and _is_mutable(old):
-                        old = copy.deepcopy(old)  # a snapshot has the other one
-                if old is not ABSENT:
-                    new = reduce(old, row)
-                    values[key] = new
-                    # The same object again: changed in place perhaps, and it will be again.
-                    if (new is old or mutates) and guard and _is_mutable(new):
-                        mutates = self._mutates = True
-                        new = copy.deepcopy(new)
-                    append(new)
-                else:
-                    values[key] = copy.deepcopy(row) if guard and _is_mutable(row) else row
+                    if guard and old is not ABSENT:
+                        old = isolated(old)  # a snapshot has the other one
+                if old is ABSENT:
+                    values[key] = row if copied is None or type(row) in IMMUTABLE else copied(row)
                     append(row)
+                else:
+                    values[key] = new = reduce(old, row)
+                    append(new if copied is None or type(new) in IMMUTABLE else copied(new))
         except Exception as error:
             row = rows[len(rows) - iterator.__length_hint__() - 1]  # type: ignore[attr-defined]
             known = table.get(key)
             self._function.fail(error, None if known is ABSENT else known, row)
         return updates
 
+    def _copied(self) -> Callable[[Any], Any] | None:
+        """What makes an update of the value that is kept, which the next call may change in place; None = itself."""
+        is_declared_fixed = self._row_type is not None and is_fixed(self._row_type.shape)
+        return None if self._waits or self._reuses_objects or is_declared_fixed else isolated
+
     def _final_results(self) -> Iterator[Batch]:
         if not self._waits:
             return
         # In BATCH mode nothing is frozen, so that nothing is copied.
-        results = iter((self._table.entries() if self._table.below else self._table.live).values())
+        is_frozen = bool(self._table.below)
+        results = iter((self._table.entries() if is_frozen else self._table.live).values())
         while rows := list(islice(results, FINAL_ROWS_MAX)):
+            if is_frozen:
+                rows = ISOLATION.isolated_list(rows)  # a snapshot has the others
             if self._row_type is not None:
                 rows = conform_rows(rows, self._row_type, self._context.operator_name)
             yield Batch.of_rows(rows, self._row_type)
         self._backend.clear()
 
 
-def _is_mutable(value: Any) -> bool:
-    """False where nobody can change the value in place."""
-    kind = type(value)
-    if kind in _ATOMIC:
-        return False
-    return not (kind is tuple and all(type(item) in _ATOMIC or not _is_mutable(item) for item in value))
+def _dropped(_: Any) -> None:
+    """What is done with an update where only final results are emitted."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from shmflink.core.isolation import isolated
 from shmflink.errors import TypeMismatchError, UsageError
 from shmflink.state.descriptors import MapStateDescriptor
-from shmflink.state.isolation import isolated
 
 __all__ = ["BroadcastState", "BroadcastStateStore", "ReadOnlyBroadcastState"]
 

@@ -1,7 +1,7 @@
 """Keyed state as functions use it: each object reads and writes the entry of the backend's current key.
 
 What comes out of a state and what goes in are values: a list changed after `value()` or `update()` is not the state's
-(`isolation.py`). Null means absent everywhere, as in Flink.
+(`core/isolation.py`). Null means absent everywhere, as in Flink.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, Protocol, Self
 
 from shmflink._core import ValueCell
+from shmflink.core.isolation import IMMUTABLE, isolated
 from shmflink.core.type_parameters import TakesTypeParameters
 from shmflink.errors import UsageError
-from shmflink.state.isolation import IMMUTABLE, isolated
 from shmflink.state.tables import ABSENT, StateTable
 
 __all__ = [

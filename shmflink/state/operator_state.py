@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from shmflink.core.isolation import isolated
 from shmflink.errors import StateMismatchError, TypeMismatchError
 from shmflink.state.descriptors import ListStateDescriptor
-from shmflink.state.isolation import isolated
 
 __all__ = ["OperatorListState", "OperatorStatePart", "OperatorStateStore", "Redistribution", "redistributed"]
 

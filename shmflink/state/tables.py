@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from itertools import chain, islice, repeat
 from typing import Any, Final
 
-from shmflink.state.isolation import isolated
+from shmflink.core.isolation import isolated
 
 __all__ = ["ABSENT", "FrozenEntries", "StateTable"]
 

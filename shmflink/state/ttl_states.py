@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Final
 
 from shmflink.core.clock import Clock
-from shmflink.state.isolation import isolated
+from shmflink.core.isolation import isolated
 from shmflink.state.keyed_states import CurrentKey, elements_of
 from shmflink.state.tables import ABSENT, StateTable
 from shmflink.state.ttl import StateTtlConfig

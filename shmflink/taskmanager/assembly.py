@@ -34,6 +34,7 @@ from shmflink.network.local import (
     SingleSelector,
 )
 from shmflink.operators.base import Mailbox, Operator, OperatorContext
+from shmflink.operators.record_outputs import reuses_objects
 from shmflink.state.snapshots import NOTHING_RESTORED
 from shmflink.taskmanager.chain import ChainNode
 from shmflink.taskmanager.checkpoints import NOT_RESTORED, TaskRestore
@@ -142,6 +143,10 @@ def _build_chain(
             tag = operators[child].input_tag
             followers = node.children if tag is None else node.side_children.setdefault(tag, [])
             followers.append(nodes[child])
+    reuses = reuses_objects(resources.configuration)
+    keeping = frozenset(i for i, edge in enumerate(deployment.outputs) if edge.is_local or resources.remote is None)
+    for node in nodes:
+        node.reuses_objects, node.keeping = reuses, keeping
     for index, edge in enumerate(deployment.outputs):
         node, tag = nodes[edge.operator], edge.output_tag
         (node.partitions if tag is None else node.side_partitions.setdefault(tag, [])).append(index)
@@ -192,7 +197,8 @@ def _context(
 
 def _gate(deployment: TaskDeployment, edge: InputDeployment, resources: TaskResources) -> InputGate:
     if edge.is_local or resources.remote is None:
-        return LocalInputGate([resources.local.channel(edge.edge, channel) for channel in edge.channels])
+        row_type = loads_trusted(edge.row_type) if edge.row_type else None
+        return LocalInputGate([resources.local.channel(edge.edge, channel) for channel in edge.channels], row_type)
     return resources.remote.input_gate(deployment, edge)
 
 
@@ -200,5 +206,7 @@ def _output_end(deployment: TaskDeployment, edge: OutputDeployment, resources: T
     timeout_ns = edge.buffer_timeout_ms * 1_000_000 if edge.buffer_timeout_ms >= 0 else -1
     if edge.is_local or resources.remote is None:
         channels = [resources.local.channel(edge.edge, channel) for channel in edge.channels]
-        return OutputEnd(LocalResultPartition(channels, local_selector(deployment, edge)), timeout_ns)
+        reuses = reuses_objects(resources.configuration)
+        selector = local_selector(deployment, edge)
+        return OutputEnd(LocalResultPartition(channels, selector, reuses_objects=reuses), timeout_ns)
     return OutputEnd(resources.remote.result_partition(deployment, edge), timeout_ns)

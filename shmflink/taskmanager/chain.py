@@ -29,7 +29,8 @@ _PAUSED: Final[ChainOutput] = (PAUSE, None)
 class ChainNode:
     """One operator, what follows it in the chain, and the result partitions of its main output.
 
-    `side_children` and `side_partitions` are those of its side outputs, by tag.
+    `side_children` and `side_partitions` are those of its side outputs, by tag. `keeping` are the partitions that keep
+    a batch's rows (local channels); others have turned them into bytes when they are given the next batch.
     """
 
     operator: Operator
@@ -39,6 +40,8 @@ class ChainNode:
     side_children: dict[str, list[ChainNode]] = field(default_factory=dict)
     side_partitions: dict[str, list[int]] = field(default_factory=dict)
     may_be_busy: bool = False
+    keeping: frozenset[int] = frozenset()
+    reuses_objects: bool = False
 
     def __post_init__(self) -> None:
         self.may_be_busy = type(self.operator).is_available is not Operator.is_available
@@ -75,10 +78,33 @@ def emit(node: ChainNode, output: Element | SideOutput) -> Iterator[ChainOutput]
     else:
         children = [*node.children, *(c for side in node.side_children.values() for c in side)]
         partitions = [*node.partitions, *(p for side in node.side_partitions.values() for p in side)]
+    if isinstance(output, Batch) and len(children) + len(partitions) > 1 and not node.reuses_objects:
+        yield from _emit_values(node, output, children, partitions)
+        return
     for child in children:
         yield from drive(child, output)
     for partition in partitions:
         yield partition, output
+
+
+def _emit_values(
+    node: ChainNode, batch: Batch, children: list[ChainNode], partitions: list[int]
+) -> Iterator[ChainOutput]:
+    """A batch for several readers, each of which may change its rows: the last one gets the batch, the others copies.
+
+    Partitions that turn rows into bytes come first and need no copy.
+    """
+    keeping = [partition for partition in partitions if partition in node.keeping]
+    for partition in partitions:
+        if partition not in node.keeping:
+            yield partition, batch
+    left = len(keeping) + len(children)
+    for partition in keeping:
+        left -= 1
+        yield partition, batch.isolated() if left else batch
+    for child in children:
+        left -= 1
+        yield from drive(child, batch.isolated() if left else batch)
 
 
 def finish(node: ChainNode) -> Iterator[ChainOutput]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 
+from shmflink.core.batch import Batch
 from shmflink.core.elements import Barrier, Element, Watermark, WatermarkStatus
 from shmflink.network.channel import InputGate
 from shmflink.taskmanager.barriers import AlignmentEffects, BarrierAlignment
@@ -47,7 +48,10 @@ class TaskInputs:
         """(input index, channel, element); what was under way at a checkpoint first, then fair between gates."""
         if self._restored:
             channel, element = self._restored.popleft()
-            return self._input_of_gate[self._place[channel][0]], channel, element
+            gate = self._place[channel][0]
+            if isinstance(element, Batch):
+                element = element.with_row_type(self._gates[gate].row_type)
+            return self._input_of_gate[gate], channel, element
         count = len(self._gates)
         for step in range(count):
             number = (self._next_gate + step) % count

@@ -44,7 +44,12 @@ class SharedMemoryEdges:
             doorbell = peer_region.doorbell(channel.producer_slot % self._per)
             channels.append((channel.ring, peer_arena, doorbell))
         return SharedMemoryInputGate(
-            region, channels, exclusive=self._exclusive, floating=self._floating, name=deployment.task_name
+            region,
+            channels,
+            exclusive=self._exclusive,
+            floating=self._floating,
+            row_type=loads_trusted(edge.row_type) if edge.row_type else None,
+            name=deployment.task_name,
         )
 
     def result_partition(self, deployment: TaskDeployment, edge: OutputDeployment) -> ResultPartition:

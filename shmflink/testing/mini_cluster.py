@@ -1,10 +1,12 @@
-"""A whole cluster in the caller's process and thread: the same graph, tasks and operators, local channels
-alone.
+"""A whole cluster in the caller's process and thread: the same graph, tasks and operators.
+
+Between tasks there are local channels, or those of processes.
 """
 
 from __future__ import annotations
 
 import contextlib
+import enum
 import os
 import sys
 import threading
@@ -12,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, Final, Self
 
+from shmflink._core import Arena, Region
 from shmflink.checkpoint.handles import FINAL_CHECKPOINT_ID
 from shmflink.client.executor import use_executor
 from shmflink.client.job_client import JobClient
@@ -23,20 +26,31 @@ from shmflink.core.clock import SYSTEM_CLOCK, Clock
 from shmflink.core.codec import loads_trusted
 from shmflink.core.ids import JobId, SubtaskId
 from shmflink.errors import JobCancelledError, JobExecutionError, UserFunctionError
-from shmflink.graph.execution_graph import ExecutionGraph, check_slots
+from shmflink.graph.execution_graph import ExecutionGraph, check_slots, slots_required
 from shmflink.graph.job_graph import JobGraph, NodeKind
 from shmflink.graph.watermark_alignment import AlignmentGroups, SourceTime
+from shmflink.jobmanager.attempt_memory import CONTROL_CAPACITY, attempt_memory
 from shmflink.metrics.counters import TaskCounters
 from shmflink.network.local import CREDITS_DEFAULT, LocalDoorbell
 from shmflink.taskmanager.assembly import LocalChannels, TaskResources, build_task
 from shmflink.taskmanager.checkpoints import TaskSnapshot
 from shmflink.taskmanager.listener import TaskState
+from shmflink.taskmanager.remote_edges import SharedMemoryEdges
 from shmflink.taskmanager.slot import SLEEP_NS_MAX, Slot
 from shmflink.taskmanager.task import Task
 
-__all__ = ["InlineJob", "MiniCluster"]
+__all__ = ["Channels", "InlineJob", "MiniCluster"]
 
 _SPLIT_RETRY_NS: Final = 5_000_000  # how soon an enumerator without a split now is asked again
+
+
+class Channels(enum.StrEnum):
+    """What lies between the tasks of a `MiniCluster`."""
+
+    LOCAL = "local"
+    """Queues, through which batches go by reference: the fastest."""
+    SHARED_MEMORY = "shared-memory"
+    """The channels that lie between processes, on every edge: records become columns and are rows again behind it."""
 
 
 class MiniCluster:
@@ -49,6 +63,9 @@ class MiniCluster:
             env.from_collection([1, 2, 3]).map(lambda x: x + 1).print()
             env.execute()
 
+    Between tasks batches go by reference, unless `channels` says that they go through shared memory, as they do between
+    the processes of a cluster: a test that passes with both does not depend on how operators are chained or placed.
+
     All subtasks of all slots take turns in the calling thread. `execute_and_collect()` is the exception: its
     job runs in a second thread, while the caller iterates.
     """
@@ -60,12 +77,14 @@ class MiniCluster:
         *,
         clock: Clock = SYSTEM_CLOCK,
         credits: int = CREDITS_DEFAULT,  # noqa: A002 - the field's word
+        channels: Channels | str = Channels.LOCAL,
     ) -> None:
-        """`slots` is also the default parallelism; `credits` the batches in flight on a channel."""
+        """`slots` is also the default parallelism; `credits` the batches in flight on a local channel."""
         self._slots = slots
         self._configuration = dict(configuration or {})
         self._clock = clock
         self._credits = credits
+        self._channels = Channels(channels)
         self._registration: contextlib.AbstractContextManager[Any] | None = None
 
     @property
@@ -116,7 +135,7 @@ class MiniCluster:
     def _job(self, graph: JobGraph, configuration: Mapping[str, str] | None) -> InlineJob:
         check_slots(graph, self._slots)
         merged = {**self._configuration, **graph.configuration, **(configuration or {})}
-        return InlineJob(graph, merged, self._clock, self._credits)
+        return InlineJob(graph, merged, self._clock, self._credits, self._channels)
 
 
 class InlineJob:
@@ -128,6 +147,7 @@ class InlineJob:
         configuration: Mapping[str, str],
         clock: Clock,
         credits: int,  # noqa: A002 - the field's word
+        channels: Channels = Channels.LOCAL,
     ) -> None:
         self._graph = graph
         self._doorbell = LocalDoorbell()
@@ -140,13 +160,16 @@ class InlineJob:
         self._open_requests: list[SubtaskId] = []
         self._ending: set[SubtaskId] = set()  # tasks that wait for all others before they commit
         self._slot_of: dict[SubtaskId, Slot] = {}
-        execution = ExecutionGraph.build(graph, attempt=0, epoch=1, slots_per_taskmanager=max(1, len(graph.vertices)))
+        is_local = channels is Channels.LOCAL
+        execution = ExecutionGraph.build(graph, 0, 1, max(1, slots_required(graph)), allows_local=is_local)
+        self._memory = None if is_local else _Memory(execution, configuration)
         self._slots = [Slot(index, self._doorbell, clock) for index in range(execution.slots)]
         self._slot_of = {task.subtask: self._slots[task.slot] for task in execution.tasks}
         self._enumerators = self._make_enumerators()
         resources = TaskResources(
             listener=self,
             local=LocalChannels(credits),
+            remote=None if self._memory is None else self._memory.edges,
             configuration=configuration,
             clock=clock,
             job_id=graph.job_id.hex,
@@ -176,6 +199,8 @@ class InlineJob:
         finally:
             for enumerator in self._enumerators.values():
                 enumerator.close()
+            if self._memory is not None:
+                self._memory.release()
         self._runtime_ns = self._clock.monotonic_ns() - started_ns
         self._raise_outcome()
 
@@ -319,6 +344,20 @@ def _where_the_job_is(graph: JobGraph) -> Iterator[None]:
     finally:
         os.chdir(before)
         sys.path[:] = [path for path in sys.path if path not in added]
+
+
+class _Memory:
+    """The shared memory of one job: all slots are those of one TaskManager."""
+
+    def __init__(self, execution: ExecutionGraph, configuration: Mapping[str, str]) -> None:
+        need = attempt_memory(execution, configuration)[0]
+        region = Region.create(execution.epoch, execution.slots, need.rings, need.data_capacity, CONTROL_CAPACITY)
+        self._arena = Arena.create(execution.epoch, need.segment_bytes, need.segments)
+        self.edges = SharedMemoryEdges(0, execution.slots_per_taskmanager, {0: (region, self._arena)}, configuration)
+
+    def release(self) -> None:
+        """The memory goes with the last batch over it."""
+        self._arena.close()
 
 
 def _follow(client: JobClient, job: InlineJob) -> None:

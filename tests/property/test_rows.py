@@ -4,15 +4,18 @@ import datetime as dt
 from typing import Any
 
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shmflink.core.batch import Batch
+from shmflink.core.conform import narrow_value
 from shmflink.core.keys import canonical_bytes, decode_keys, encode_keys, key_values
 from shmflink.core.row import Row
 from shmflink.core.rows import RowCodec, decode, encode
 from shmflink.core.shapes import Shape
 from shmflink.core.typeinfo import Types
+from shmflink.errors import TypeMismatchError
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 SCALARS = {
@@ -84,10 +87,18 @@ def test_rows_come_back_from_the_wire_and_from_slices(rows: list[Any], data: st.
 @given(st.lists(st.tuples(st.integers(), st.floats(), st.one_of(st.none(), st.text()), st.booleans())))
 def test_conforming_natively_is_conforming_in_python(rows: list[Any]) -> None:
     declared = Types.TUPLE([Types.SHORT(), Types.FLOAT(), Types.STRING(), Types.BOOLEAN()])
-    conformed = RowCodec(declared).conform(rows)
-    assert same(conformed, [declared.conform(row) for row in rows])
-    assert same(decode(encode(rows, declared.shape)), conformed)
-    assert RowCodec(declared).conform(conformed) is conformed
+    narrowed = RowCodec(declared).narrow(rows)
+    assert same(narrowed, [narrow_value(declared.shape, row) for row in rows])
+    assert same(decode(encode(narrowed, declared.shape)), narrowed)
+    assert RowCodec(declared).conform(narrowed) is narrowed
+    try:
+        conformed = [declared.conform(row) for row in rows]
+    except TypeMismatchError:
+        with pytest.raises(TypeMismatchError, match="is beyond"):
+            RowCodec(declared).conform(rows)
+    else:
+        assert same(RowCodec(declared).conform(rows), conformed)
+        assert same(conformed, narrowed)
 
 
 KEYS = st.recursive(

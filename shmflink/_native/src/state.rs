@@ -5,7 +5,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFrozenSet, PyTuple, PyType};
 
-/// The value of the current key in a `StateTable`, out and in by value (`state/isolation.py`).
+/// The value of the current key in a `StateTable`, out and in by value (`core/isolation.py`).
 ///
 /// It holds the GIL and calls Python only where a key's hash does, where a value can be changed in place, and for layers
 /// below the live one.

@@ -18,7 +18,6 @@ from shmflink.core.typeinfo import TypeInformation, Types
 from shmflink.errors import UsageError
 from shmflink.operators.base import OperatorContext
 from shmflink.operators.process import KeyedOperator, Outputs
-from shmflink.operators.record_outputs import OUTPUT_ROWS_MAX
 from shmflink.operators.runtime_context import OperatorRuntimeContext
 from shmflink.operators.timer_service import TimeDomain
 from shmflink.operators.user_function import UserFunction, has_user_frame, row_index, shorten_record
@@ -112,7 +111,7 @@ class WindowOperator(KeyedOperator):
                 yield from self._element(key, row, stamp)  # per row: assigner, trigger and function are the user's
             except Exception as error:
                 self._fail(error, rows[row_index(rows, iterator)])
-            if len(outputs.rows) >= OUTPUT_ROWS_MAX:
+            if outputs.is_full:
                 yield from outputs.take()
         yield from outputs.take()
 
@@ -171,7 +170,7 @@ class WindowOperator(KeyedOperator):
                 self._clear(key, window, state_window)
         except Exception as error:
             self._function.fail(error, in_method=f"{window} of key {key_of_hashable(key)!r}")
-        if len(self._outputs.rows) >= OUTPUT_ROWS_MAX or not is_event_time:
+        if self._outputs.is_full or not is_event_time:
             yield from self._outputs.take()
 
     # --- firing ---

@@ -2,12 +2,14 @@
 
 import datetime as dt
 import math
+import re
 from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
+from shmflink.core.conform import narrow_value
 from shmflink.core.row import Row, RowKind
 from shmflink.core.rows import RowCodec, codec_of, decode, encode, shape_of_columns
 from shmflink.core.time_units import Instant
@@ -103,18 +105,18 @@ def test_conforming_returns_the_same_list_where_all_fits() -> None:
     rows = [(1, "a"), (None, "b")]
     codec = codec_of(Types.TUPLE([Types.INT(), Types.STRING()]).shape)
     assert codec.conform(rows) is rows
-    mixed = [(1, "a"), (2**31, "b"), (3, "c")]
+    mixed = [(1, "a"), [2, "b"], (3, "c")]
     conformed = codec.conform(mixed)
-    assert conformed == [(1, "a"), (-(2**31), "b"), (3, "c")]
+    assert conformed == [(1, "a"), (2, "b"), (3, "c")]
     assert conformed[0] is mixed[0]
-    assert mixed[1] == (2**31, "b")
+    assert mixed[1] == [2, "b"]
 
 
 def test_conforming_makes_rows_of_what_functions_return() -> None:
     codec = RowCodec(Types.ROW_NAMED(["a", "b"], [Types.SHORT(), Types.FLOAT()]))
-    rows = [(43878, 0.1), [1, 2], Row(1, 1.0), Row(b=0.5, a=2), {"a": 1}, Row.of_kind(RowKind.DELETE, 5, 5)]
+    rows = [(4387, 0.1), [1, 2], Row(1, 1.0), Row(b=0.5, a=2), {"a": 1}, Row.of_kind(RowKind.DELETE, 5, 5)]
     names = ["a", "b"]
-    expected = [(-21658, 0.10000000149011612), (1, 2.0), (1, 1.0), (2, 0.5), (1, None), (5, 5.0)]
+    expected = [(4387, 0.10000000149011612), (1, 2.0), (1, 1.0), (2, 0.5), (1, None), (5, 5.0)]
     conformed = codec.conform(rows)
     assert [(row._fields, tuple(row)) for row in conformed] == [(names, values) for values in expected]
     assert [row.get_row_kind() for row in conformed] == [RowKind.INSERT] * 5 + [RowKind.DELETE]
@@ -124,7 +126,16 @@ def test_the_native_way_conforms_as_the_python_way() -> None:
     kinds = [Types.BYTE(), Types.SHORT(), Types.INT(), Types.LONG(), Types.FLOAT(), Types.DOUBLE(), Types.BIG_INT()]
     values = [0, -1, 127, 128, 2**31, 2**63, -(2**63) - 1, 2**200, True, None, 10**15 + 1]
     for kind in kinds:
-        assert repr(RowCodec(kind).conform(list(values))) == repr([kind.conform(value) for value in values])
+        narrowed = [narrow_value(kind.shape, value) for value in values]
+        assert repr(RowCodec(kind).narrow(list(values))) == repr(narrowed)
+        for value in values:
+            try:
+                expected = repr([kind.conform(value)])
+            except TypeMismatchError as error:
+                with pytest.raises(TypeMismatchError, match=re.escape(f"record 0 of the batch: {error}")):
+                    RowCodec(kind).conform([value])
+            else:
+                assert repr(RowCodec(kind).conform([value])) == expected
 
 
 def test_a_mismatch_names_record_field_type_and_value() -> None:
@@ -133,10 +144,15 @@ def test_a_mismatch_names_record_field_type_and_value() -> None:
         codec.conform([(1, "a"), ("x", "b")])
     with pytest.raises(TypeMismatchError, match="record 0 of the batch"):
         codec.encode([(1, 2)])
+    beyond = r"record 1 of the batch: field 0 \(a\): 2147483648 is beyond INT.*; the record: \(2147483648, 'b'\)"
+    with pytest.raises(TypeMismatchError, match=beyond):
+        codec.conform([(1, "a"), (2**31, "b")])
 
 
 def test_encoding_conforms_first() -> None:
-    assert RowCodec(Types.TUPLE([Types.SHORT()])).encode([[43878]]).column(0).to_pylist() == [-21658]
+    assert RowCodec(Types.TUPLE([Types.SHORT()])).encode([[4387]]).column(0).to_pylist() == [4387]
+    with pytest.raises(TypeMismatchError, match="43878 is beyond SHORT"):
+        RowCodec(Types.TUPLE([Types.SHORT()])).encode([[43878]])
 
 
 def test_deletions_and_nones_have_no_typed_columns() -> None:

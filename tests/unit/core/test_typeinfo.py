@@ -1,4 +1,4 @@
-"""Declared types: text, equality, Arrow types, Java's narrowing."""
+"""Declared types: text, equality, Arrow types, the form of their values."""
 
 import datetime as dt
 import math
@@ -8,7 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from shmflink.core.conform import narrow_value
 from shmflink.core.row import Row, RowKind
+from shmflink.core.rows import RowCodec
 from shmflink.core.time_units import Instant
 from shmflink.core.typeinfo import ColumnsTypeInfo, LocalTimeTypeInfo, TypeInformation, Types, schema_of
 from shmflink.errors import TypeMismatchError
@@ -53,21 +55,22 @@ def test_equality_is_by_content() -> None:
 @pytest.mark.parametrize(
     ("type_info", "value", "expected"),
     [
-        (Types.SHORT(), 43878, -21658),
-        (Types.BYTE(), 200, -56),
-        (Types.INT(), 2**31, -(2**31)),
-        (Types.LONG(), 2**63, -(2**63)),
+        (Types.SHORT(), -(2**15), -(2**15)),
+        (Types.BYTE(), 127, 127),
+        (Types.INT(), 2**31 - 1, 2**31 - 1),
+        (Types.LONG(), -(2**63), -(2**63)),
         (Types.INT(), True, 1),
         (Types.DOUBLE(), 3, 3.0),
         (Types.FLOAT(), 0.1, 0.10000000149011612),
-        (Types.FLOAT(), 1e300, math.inf),
+        (Types.FLOAT(), math.inf, math.inf),
+        (Types.FLOAT(), 3.4028235e38, 3.4028234663852886e38),
         (Types.BIG_INT(), 2**100, 2**100),
         (Types.BIG_DEC(), 5, Decimal(5)),
         (Types.SQL_DATE(), dt.datetime(2020, 1, 2, 3), dt.date(2020, 1, 2)),
         (Types.INSTANT(), Instant(1, 1_234_567), Instant(1, 1_000_000)),
         (Types.PRIMITIVE_ARRAY(Types.BYTE()), bytearray(b"x"), b"x"),
-        (Types.LIST(Types.BYTE()), (1, 200), [1, -56]),
-        (Types.MAP(Types.STRING(), Types.BYTE()), {"a": 200}, {"a": -56}),
+        (Types.LIST(Types.BYTE()), (1, 100), [1, 100]),
+        (Types.MAP(Types.STRING(), Types.DOUBLE()), {"a": 200}, {"a": 200.0}),
         (Types.TUPLE([Types.INT(), Types.STRING()]), [1, "x"], (1, "x")),
         (Types.TUPLE([Types.INT()]), Row(1), (1,)),
         (Types.ROW([Types.INT()]), (1,), Row(f0=1)),
@@ -97,11 +100,46 @@ def test_values_are_brought_into_form(type_info: TypeInformation, value: Any, ex
         (Types.TUPLE([Types.INT(), Types.INT()]), (1, "x"), r"field 1 \(f1\): declared INT"),
         (Types.TUPLE([Types.INT()]), (1, 2), r"declared TUPLE\(INT\), got tuple"),
         (Types.ROW_NAMED(["a"], [Types.INT()]), Row(b=1), r"fields \['a'\], got one with \['b'\]"),
+        (Types.BYTE(), 300, r"300 is beyond BYTE, which holds -128 to 127: declare SHORT, INT or LONG"),
+        (Types.SHORT(), 2**15, r"32768 is beyond SHORT, which holds -32768 to 32767: declare INT or LONG"),
+        (Types.INT(), -(2**31) - 1, r"-2147483649 is beyond INT, which holds .*: declare LONG"),
+        (Types.LONG(), 2**63, r"9223372036854775808 is beyond LONG, which holds .*: declare BIG_INT"),
+        (Types.LONG(), 10**1000, r"an integer of 3322 bits is beyond LONG"),
+        (Types.FLOAT(), 1e300, r"1e\+300 is beyond FLOAT, which holds .*: declare DOUBLE"),
+        (Types.FLOAT(), -(10**40), r"is beyond FLOAT"),
+        (Types.BASIC_ARRAY(Types.INT()), [1, 2**31], r"item 1: 2147483648 is beyond INT"),
+        (Types.PRIMITIVE_ARRAY(Types.FLOAT()), [1e300], r"item 0: 1e\+300 is beyond FLOAT"),
+        (Types.MAP(Types.STRING(), Types.BYTE()), {"a": 200}, r"item 'a': 200 is beyond BYTE"),
+        (Types.MAP(Types.BYTE(), Types.STRING()), {200: "a"}, r"item 200: 200 is beyond BYTE"),
+        (
+            Types.ROW_NAMED(["a"], [Types.ROW_NAMED(["b"], [Types.TUPLE([Types.SHORT()])])]),
+            Row(a=Row(b=(70000,))),
+            r"field 0 \(a\): field 0 \(b\): field 0 \(f0\): 70000 is beyond SHORT",
+        ),
     ],
 )
 def test_a_value_of_another_kind_is_refused(type_info: TypeInformation, value: Any, message: str) -> None:
     with pytest.raises(TypeMismatchError, match=message):
         type_info.conform(value)
+
+
+@pytest.mark.parametrize(
+    ("type_info", "value", "expected"),
+    [
+        (Types.SHORT(), 43878, -21658),
+        (Types.BYTE(), 200, -56),
+        (Types.INT(), 2**31, -(2**31)),
+        (Types.LONG(), 2**63, -(2**63)),
+        (Types.FLOAT(), 1e300, math.inf),
+        (Types.LIST(Types.BYTE()), (1, 200), [1, -56]),
+        (Types.MAP(Types.STRING(), Types.BYTE()), {"a": 200}, {"a": -56}),
+        (Types.TUPLE([Types.INT(), Types.STRING()]), [2**32, "x"], (0, "x")),
+        (Types.ROW([Types.ROW([Types.INT()])]), ((2**31,),), Row(f0=Row(f0=-(2**31)))),
+    ],
+)
+def test_elements_of_a_collection_are_cast_as_java_casts(type_info: TypeInformation, value: Any, expected: Any) -> None:
+    assert narrow_value(type_info.shape, value) == expected
+    assert RowCodec(type_info).narrow([value]) == [expected]
 
 
 def test_wrong_declarations_are_refused() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -48,3 +49,42 @@ def test_what_does_not_fit_names_the_operator() -> None:
         columns_of(Batch.of_columns(pa.record_batch({"b": ["x"]})))
     with pytest.raises(TypeMismatchError, match="operator 'op'"):
         columns_of(Batch.of_rows([("text", "x")]))
+
+
+def test_integers_of_64_bits_without_a_sign() -> None:
+    schema = pa.schema([("u", pa.uint64()), ("l", pa.list_(pa.uint64()))])
+    assert columns_of(Batch.of_rows([(2**64 - 1, [2**63])]), schema) == {"u": [2**64 - 1], "l": [[2**63]]}
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        *((300, pa.int8()), (-1, pa.uint64()), (2**64, pa.uint64()), (2**32, pa.uint32()), (2**63, pa.int64())),
+        *((1e300, pa.float32()), (1e300, pa.float16()), ([300], pa.list_(pa.int8())), ([-1], pa.list_(pa.uint8()))),
+        *((Decimal("1.234"), pa.decimal128(5, 2)), (Decimal("12345.6"), pa.decimal128(5, 2))),
+        ({"k": 300}, pa.map_(pa.utf8(), pa.int8())),
+    ],
+)
+def test_a_value_beyond_its_column_is_an_error_that_names_the_column(value: Any, kind: pa.DataType) -> None:
+    with pytest.raises(TypeMismatchError, match=r"operator 'op': .*(column `wrong`|\(wrong\))"):
+        columns_of(Batch.of_rows([(1, value)]), pa.schema([("right", pa.int8()), ("wrong", kind)]))
+
+
+@pytest.mark.parametrize(
+    ("column", "kind"),
+    [
+        (pa.array([300]), pa.int8()),
+        (pa.array([2**64 - 1], pa.uint64()), pa.int64()),
+        (pa.array([-1]), pa.uint64()),
+        (pa.array([1.0, 1e300]), pa.float32()),
+    ],
+)
+def test_a_column_that_does_not_fit_its_type_is_an_error(column: pa.Array, kind: pa.DataType) -> None:
+    with pytest.raises(TypeMismatchError, match="column `c` is declared"):
+        columns_of(Batch.of_columns(pa.record_batch({"c": column})), pa.schema([("c", kind)]))
+
+
+def test_an_infinite_float_stays_one() -> None:
+    column = pa.array([float("inf"), 0.1, None])
+    made = columns_of(Batch.of_columns(pa.record_batch({"c": column})), pa.schema([("c", pa.float32())]))
+    assert made == {"c": [float("inf"), 0.10000000149011612, None]}

@@ -21,8 +21,14 @@ def test_rows_stay_and_keys_are_set() -> None:
 
 def test_keys_are_cast_to_the_declared_type() -> None:
     with OperatorHarness(KeyExtractor(lambda x: x, Types.BYTE())) as harness:
-        harness.process_rows([257, 1])
+        harness.process_rows([True, 1])
         assert key_values(harness.batches()[0].keys) == [1, 1]
+
+
+def test_a_key_beyond_its_type_is_refused_and_not_taken_for_another_key() -> None:
+    harness = OperatorHarness(KeyExtractor(lambda x: x, Types.BYTE()), name="KeyBy")
+    with harness, pytest.raises(TypeMismatchError, match=r"'KeyBy': 257 is beyond BYTE"):
+        harness.process_rows([1, 257])
 
 
 def test_a_key_without_stable_bytes_names_the_operator() -> None:

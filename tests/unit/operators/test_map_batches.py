@@ -71,3 +71,10 @@ def test_an_error_shows_the_batch_by_schema_and_first_row() -> None:
     with harness, pytest.raises(UserFunctionError) as caught:
         harness.process_batch(_INPUT)
     assert caught.value.record == "RecordBatch of 3 rows (a: int64), first row: {'a': 1}"
+
+
+def test_a_float_that_becomes_infinite_is_an_error() -> None:
+    declared = Types.ROW_NAMED(["a"], [Types.FLOAT()])
+    harness = OperatorHarness(MapBatchesOperator(lambda b: b, declared), name="Derive")
+    with harness, pytest.raises(TypeMismatchError, match=r"'Derive': column 'a' is declared FLOAT .*1e\+300"):
+        harness.process_batch(pa.RecordBatch.from_pydict({"a": [1.0, 1e300]}))

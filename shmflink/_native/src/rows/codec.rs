@@ -118,17 +118,20 @@ impl RowCodec {
         rows_of(py, &self.node, &self.classes, &readers, batch.num_rows())
     }
 
-    /// The rows in their declared form, the same list where all are; `convert` is `core.conform.conform_value`.
+    /// The rows in their declared form, the same list where all are; `convert` is `core.conform.conform_value`, or
+    /// `narrow_value` where `narrows`.
     fn conform<'py>(
         &self,
         py: Python<'py>,
         rows: &Bound<'py, PyList>,
         convert: &Bound<'py, PyAny>,
+        narrows: bool,
     ) -> PyResult<Bound<'py, PyList>> {
         Conformer {
             py,
             classes: &self.classes,
             convert,
+            narrows,
         }
         .conform(&self.node, rows)
     }

@@ -1,5 +1,6 @@
 //! Brings rows into their declared form. What fits costs a look at each field; the rest is converted here for the
-//! usual kinds, by `core/conform.py` for the others, which also words the errors.
+//! usual kinds, by `core/conform.py` for the others, which also words the errors: a number beyond its type is one,
+//! unless it is narrowed as Java casts.
 
 use super::encode::{exact_f32, is_one_char};
 use super::object::{self, Raw, RowClass};
@@ -70,8 +71,9 @@ fn in_range<T: TryFrom<i64>>(value: Raw) -> bool {
 pub struct Conformer<'a, 'py> {
     pub py: Python<'py>,
     pub classes: &'a RowClass,
-    /// `core.conform.conform_value(shape, value)`.
+    /// `core.conform.conform_value(shape, value)`, or `narrow_value` where numbers are narrowed.
     pub convert: &'a Bound<'py, PyAny>,
+    pub narrows: bool,
 }
 
 impl<'py> Conformer<'_, 'py> {
@@ -97,7 +99,7 @@ impl<'py> Conformer<'_, 'py> {
         if fits(node, self.classes, value.as_ptr()) {
             return Ok(value.clone());
         }
-        if object::is_int(value.as_ptr()) {
+        if self.narrows && object::is_int(value.as_ptr()) {
             let bits = object::low_bits(value.as_ptr());
             match node.kind {
                 Kind::Int8 => return Ok(self.int(i64::from(bits as i8))),
@@ -108,7 +110,10 @@ impl<'py> Conformer<'_, 'py> {
             }
         }
         if let (Kind::Float32, Some(number)) = (&node.kind, object::as_f64(value.as_ptr())) {
-            return Ok(f64::from(number as f32).into_pyobject(self.py)?.into_any());
+            let rounded = number as f32;
+            if self.narrows || rounded.is_finite() || !number.is_finite() {
+                return Ok(f64::from(rounded).into_pyobject(self.py)?.into_any());
+            }
         }
         if let Some(items) = node.items() {
             if let Some(parts) = self.parts(node, items.len(), value) {

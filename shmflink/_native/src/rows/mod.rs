@@ -5,16 +5,20 @@
 //! shape.rs    how rows lie in columns, compiled from `core/shapes.py`'s tuples
 //! encode.rs   rows -> columns, strict: what would not come back exactly is refused
 //! decode.rs   columns -> rows
-//! conform.rs  brings rows into their declared form: wraps ints, makes tuples rows
+//! conform.rs  brings rows into their declared form: rounds floats, makes tuples rows
 //! keys.rs     canonical bytes of keys
+//! isolate.rs  value semantics: what others can change in place is copied
+//! buffer.rs   the rows that a user's function emits, with their timestamps
 //! codec.rs    the Python class `RowCodec` over all of it
 //! ```
 //! Everything here runs with the GIL held and calls no Python code between looking at an object and using it.
 
+mod buffer;
 mod codec;
 mod conform;
 mod decode;
 mod encode;
+mod isolate;
 mod keys;
 mod object;
 mod shape;
@@ -23,6 +27,8 @@ use pyo3::prelude::*;
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<codec::RowCodec>()?;
+    module.add_class::<isolate::Isolation>()?;
+    module.add_class::<buffer::RecordBuffer>()?;
     module.add_function(wrap_pyfunction!(keys::canonical_keys, module)?)?;
     Ok(())
 }
