@@ -58,6 +58,9 @@ class OutputFormat(ABC):
     is_bulk: bool = False
     """True where `encode` makes a record batch, which may be sliced before it is written."""
 
+    piece_rows: int | None = None
+    """Rows that a bulk format writes in one piece, such as a row group; None where it has no such pieces."""
+
     @abstractmethod
     def encode(self, batch: Batch) -> Any:
         """In the slot's thread: a form of the batch that owns its memory."""

@@ -111,6 +111,7 @@ class ParquetWriterFactory(BulkWriterFactory):
         super().__init__(schema)
         self._options = options or ParquetOptions(compression=compression)
         self._choice: tuple[pa.Schema, EncodingChoice] | None = None
+        self.piece_rows = self._options.row_group_rows
         codec = self._options.compression
         self.extension = ".parquet" if codec == "none" else f".{codec}.parquet"
 

@@ -6,6 +6,8 @@ import contextlib
 import errno
 import os
 import secrets
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import BinaryIO, Final, Protocol
 
 import pyarrow as pa
@@ -14,7 +16,11 @@ from shmflink.connectors.file_system.publish import publish
 from shmflink.connectors.file_system.staging import StagedFile, hidden_name
 from shmflink.errors import ResourceError
 
-__all__ = ["FinishedPart", "PartFile", "PartStore"]
+__all__ = ["FinishedPart", "NamelessFiles", "PartFile", "PartStore"]
+
+_AHEAD_AFTER: Final = 64  # parts, of one subtask between two barriers
+_AHEAD_FILES: Final = 8  # for each thread
+_AHEAD_THREADS: Final = 4
 
 _NO_TMPFILE: Final = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOSYS})
 
@@ -26,14 +32,18 @@ class PartFile:
     `keep` was called, it has a hidden name ``.<name>.inprogress.<tag>`` instead, which every reader skips.
     """
 
-    def __init__(self, directory: str, name: str, tag: str = "") -> None:
-        """`directory` exists; without a `tag` it is random. Raises ResourceError where no file can be made in it."""
+    def __init__(self, directory: str, name: str, tag: str = "", nameless: NamelessFiles | None = None) -> None:
+        """`directory` exists; without a `tag` it is random. Takes one of `nameless` where there are any.
+
+        Raises:
+            ResourceError: no file can be made in the directory.
+        """
         self._directory = directory
         self._hidden = os.path.join(directory, hidden_name(name, tag or secrets.token_hex(4)))
         self._has_name = False
         self._is_parked = False
         self._is_kept = False
-        self.file: BinaryIO = self._open()
+        self.file: BinaryIO = self._open(nameless)
 
     @property
     def size_bytes(self) -> int:
@@ -107,10 +117,10 @@ class PartFile:
             with contextlib.suppress(OSError):
                 os.unlink(self._hidden)
 
-    def _open(self) -> BinaryIO:
+    def _open(self, nameless: NamelessFiles | None) -> BinaryIO:
         try:
             try:
-                descriptor = os.open(self._directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o666)
+                descriptor = _open_nameless(self._directory) if nameless is None else nameless.take()
             except OSError as error:
                 if error.errno not in _NO_TMPFILE:
                     raise
@@ -139,6 +149,58 @@ class PartFile:
             os.link(source, os.path.basename(path), dst_dir_fd=directory, follow_symlinks=True)
         finally:
             os.close(directory)
+
+
+def _open_nameless(directory: str) -> int:
+    return os.open(directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o666)
+
+
+class NamelessFiles:
+    """Descriptors of files without a name in a directory, from some on made ahead, by threads.
+
+    Making a file waits for the file system whenever that makes others durable; thousands of parts must not.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+        self._taken = 0
+        self._made: list[int] = []
+        self._ahead: deque[Future[list[int]]] = deque()
+        self._threads: ThreadPoolExecutor | None = None
+
+    def take(self) -> int:
+        """One of them, the caller's now. Raises OSError."""
+        self._taken += 1
+        if self._taken <= _AHEAD_AFTER:
+            return _open_nameless(self._directory)
+        self._threads = self._threads or ThreadPoolExecutor(_AHEAD_THREADS, "files")
+        while len(self._ahead) < _AHEAD_THREADS:
+            self._ahead.append(self._threads.submit(self._make_some))
+        if not self._made:
+            self._made = self._ahead.popleft().result()
+        return self._made.pop()
+
+    def _make_some(self) -> list[int]:
+        made: list[int] = []
+        try:
+            made.extend(_open_nameless(self._directory) for _ in range(_AHEAD_FILES))
+        except OSError:
+            if not made:
+                raise
+        return made
+
+    def close(self) -> None:
+        """Frees those that nobody took."""
+        while self._ahead:
+            ahead = self._ahead.popleft()
+            if not ahead.cancel() and ahead.exception() is None:
+                self._made += ahead.result()
+        for descriptor in self._made:
+            os.close(descriptor)
+        self._made = []
+        if self._threads is not None:
+            self._threads.shutdown()
+        self._threads, self._taken = None, 0
 
 
 class PartStore(Protocol):

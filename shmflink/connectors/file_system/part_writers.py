@@ -13,7 +13,8 @@ import pyarrow as pa
 from shmflink.connectors.file_system.buckets import BucketAssigner
 from shmflink.connectors.file_system.encoders import BulkWriter, OutputFormat
 from shmflink.connectors.file_system.file_systems import FileSystem
-from shmflink.connectors.file_system.part_file import FinishedPart, PartFile, PartStore
+from shmflink.connectors.file_system.part_file import FinishedPart, NamelessFiles, PartFile, PartStore
+from shmflink.connectors.file_system.publish import in_threads
 from shmflink.connectors.file_system.rolling import RollingPolicy
 from shmflink.connectors.file_system.spooled_part import SpooledPart
 from shmflink.connectors.file_system.staging import StagedFile
@@ -21,8 +22,12 @@ from shmflink.errors import ResourceError
 
 __all__ = ["PartNames", "PartWriters", "WriterSettings"]
 
-_WAITING_DESCRIPTORS_MAX: Final = 64
-"""Full parts beyond this number wait under hidden names instead of in open descriptors."""
+_WAITING_DESCRIPTORS_MAX: Final = 128
+"""So many full parts wait in open descriptors; then they become durable together, and wait under hidden names.
+
+Together, because a file system makes what several wait for durable in one go; and not while others are begun, because
+files cannot be made while it does so.
+"""
 
 _SPLIT_ROWS: Final = 1 << 18
 _SPLIT_BYTES: Final = 12 << 20
@@ -74,6 +79,9 @@ class PartWriters:
         self._count = 0
         self._open: dict[str, _OpenPart] = {}  # the least recently written first
         self._finished: list[FinishedPart] = []
+        self._unparked: list[FinishedPart] = []
+        self._nameless = NamelessFiles(settings.base_path)
+        self._held_bytes = 0  # in memory, of all open parts
         self._unsplit: list[pa.RecordBatch] = []
         self._unsplit_rows = self._unsplit_bytes = 0
 
@@ -103,6 +111,7 @@ class PartWriters:
         self._split(now_ms)
         for bucket in list(self._open):
             self._close(bucket)
+        self._nameless.close()
 
     def keep_open(self, now_ms: int) -> list[StagedFile]:
         """At a barrier, for a format that can be cut after any write: the open parts with what is in them so far.
@@ -112,7 +121,7 @@ class PartWriters:
         self._split(now_ms)
         kept = []
         for part in self._open.values():
-            part.writer.flush()
+            self._flush(part)
             assert isinstance(part.file, PartFile), "files that are elsewhere are rolled at every checkpoint"
             hidden, length = part.file.keep()
             kept.append(StagedFile(hidden, part.path, length))
@@ -120,6 +129,7 @@ class PartWriters:
 
     def take_finished(self) -> list[FinishedPart]:
         """The whole parts that were not taken yet; they are the caller's now."""
+        self._unparked = []
         finished, self._finished = self._finished, []
         return finished
 
@@ -130,7 +140,9 @@ class PartWriters:
             part.file.discard()
         for finished in self._finished:
             finished.discard()
-        self._open, self._finished, self._unsplit = {}, [], []
+        self._nameless.close()
+        self._held_bytes = 0
+        self._open, self._finished, self._unparked, self._unsplit = {}, [], [], []
 
     def _split(self, now_ms: int) -> None:
         if not self._unsplit:
@@ -143,16 +155,28 @@ class PartWriters:
             self._write_rows(bucket, self._settings.buckets.strip(part_rows), now_ms)
 
     def _write_rows(self, bucket: str, encoded: Any, now_ms: int) -> None:
-        rows_max = self._settings.rolling.rows_max
-        if rows_max is None or not self._settings.output_format.is_bulk:
+        rolling, output_format = self._settings.rolling, self._settings.output_format
+        if not output_format.is_bulk or (rolling.rows_max is None and rolling.bytes_max is None):
             self._write_piece(bucket, encoded, now_ms)
             return
+        rows_at_once = self._rows_at_once(encoded)
         start = 0
         while start < encoded.num_rows:
             part = self._open.get(bucket)
-            room = rows_max - (part.rows if part is not None and part.rows < rows_max else 0)
+            room = rows_at_once
+            if rolling.rows_max is not None:
+                room = min(room, rolling.rows_max - (part.rows if part and part.rows < rolling.rows_max else 0))
             self._write_piece(bucket, encoded.slice(start, room), now_ms)
             start += room
+
+    def _rows_at_once(self, columns: pa.RecordBatch) -> int:
+        """After so many rows at the latest the size of a part is looked at."""
+        bytes_max = self._settings.rolling.bytes_max
+        rows: int = columns.num_rows
+        if bytes_max is None:
+            return max(rows, 1)
+        by_size: int = rows * bytes_max // max(columns.nbytes, 1)
+        return max(min(rows, by_size, self._settings.output_format.piece_rows or rows), 1)
 
     def _write_piece(self, bucket: str, encoded: Any, now_ms: int) -> None:
         part = self._open.get(bucket)
@@ -161,26 +185,34 @@ class PartWriters:
             part = None
         if part is None:
             part = self._begin(bucket, encoded, now_ms)
+        held = part.writer.buffered_bytes
         try:
             part.writer.write(encoded)
         except OSError as error:
             raise ResourceError(f"{part.path}: cannot be written: {error.strerror or error}") from error
+        self._held_bytes += part.writer.buffered_bytes - held
         part.written_ms = now_ms
         part.rows += encoded.num_rows if self._settings.output_format.is_bulk else 0
+        bytes_max = self._settings.rolling.bytes_max
+        if bytes_max is not None and part.writer.buffered_bytes >= bytes_max:
+            self._flush(part)  # how large it gets in the file is not known before it is there
         if len(self._open) > 1:
             self._open[bucket] = self._open.pop(bucket)
             self._bound_memory()
 
     def _bound_memory(self) -> None:
         """Writes out the parts that hold most until half of what is allowed is free: few, large pieces."""
-        held = sum(part.writer.buffered_bytes for part in self._open.values())
-        if held < self._settings.buffered_bytes_max:
+        if self._held_bytes < self._settings.buffered_bytes_max:
             return
         for part in sorted(self._open.values(), key=lambda part: part.writer.buffered_bytes, reverse=True):
-            held -= part.writer.buffered_bytes
-            part.writer.flush()
-            if held < self._settings.buffered_bytes_max // 2:
+            self._flush(part)
+            if self._held_bytes < self._settings.buffered_bytes_max // 2:
                 return
+
+    def _flush(self, part: _OpenPart) -> None:
+        self._held_bytes -= part.writer.buffered_bytes
+        part.writer.flush()
+        self._held_bytes += part.writer.buffered_bytes
 
     def _is_full(self, part: _OpenPart, now_ms: int) -> bool:
         rolling = self._settings.rolling
@@ -207,11 +239,12 @@ class PartWriters:
 
     def _store(self, name: str) -> PartStore:
         if self._settings.files.is_local(self._settings.base_path):
-            return PartFile(self._settings.base_path, name, self._settings.tag)
+            return PartFile(self._settings.base_path, name, self._settings.tag, self._nameless)
         return SpooledPart(self._settings.files, name, self._settings.base_path, self._settings.tag)
 
     def _close(self, bucket: str) -> None:
         part = self._open[bucket]
+        self._held_bytes -= part.writer.buffered_bytes
         try:
             part.writer.close()
         except OSError as error:
@@ -219,5 +252,7 @@ class PartWriters:
         del self._open[bucket]
         finished = FinishedPart(part.file, part.path, part.rows)
         self._finished.append(finished)
-        if len(self._finished) > _WAITING_DESCRIPTORS_MAX:
-            finished.park()
+        self._unparked.append(finished)
+        if len(self._unparked) >= _WAITING_DESCRIPTORS_MAX:
+            unparked, self._unparked = self._unparked, []
+            in_threads(FinishedPart.park, unparked)

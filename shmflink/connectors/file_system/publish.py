@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from shmflink.errors import ResourceError
 
-__all__ = ["Publishable", "publish", "sync_all", "sync_folder"]
+__all__ = ["Publishable", "in_threads", "publish", "sync_all", "sync_folder"]
 
-_SYNC_THREADS_MAX: Final = 8
+_SYNC_THREADS_MAX: Final = 32
 """The file system commits what several wait for in one go."""
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
 class Publishable(Protocol):
@@ -57,8 +60,7 @@ def publish(parts: Sequence[Publishable]) -> None:
                 changed |= dict.fromkeys([*_make_folders(folder), folder])
             _link(part)
             done += 1
-        for folder in changed:
-            sync_folder(folder)
+        in_threads(sync_folder, list(changed))
     finally:
         for part in parts[done:]:
             part.discard()
@@ -70,13 +72,21 @@ def sync_all(parts: Sequence[Publishable]) -> None:
     Raises:
         ResourceError: the disk refuses.
     """
-    if len(parts) <= 1:
-        for part in parts:
-            _sync(part)
-        return
-    with ThreadPoolExecutor(min(len(parts), _SYNC_THREADS_MAX), "sync") as threads:
-        for _ in threads.map(_sync, parts):
-            pass
+    in_threads(_sync, parts)
+
+
+def in_threads(sync: Callable[[_Item], _Result], items: Sequence[_Item]) -> list[_Result]:
+    """`sync` of each, in parallel where there are several: nearly all of it is waiting for the disk."""
+    count = min(len(items), _SYNC_THREADS_MAX)
+    if count <= 1:
+        return [sync(item) for item in items]
+    results: list[_Result] = list(items)  # type: ignore[arg-type]  # each is replaced
+    with ThreadPoolExecutor(count, "sync") as threads:
+        # One task for each thread: what a task costs is more than what most items do.
+        shares = [threads.submit(lambda share: [sync(item) for item in share], items[i::count]) for i in range(count)]
+        for index, share in enumerate(shares):
+            results[index::count] = share.result()
+    return results
 
 
 def _sync(part: Publishable) -> None:

@@ -34,14 +34,19 @@ class RollingPolicy:
     ) -> RollingPolicy:
         """*shmflink only.* Rolls by any of these, each without a limit where it is not given.
 
-        A part never has more than `part_rows` rows. `part_bytes` is reached, and passed by what the format writes in
-        one piece (a row group of Parquet).
+        A part never has more than `part_rows` rows. `part_bytes` is reached, and passed by no more than what the format
+        writes in one piece: a row group of Parquet, which is written early where its rows take that much of memory.
         """
         return LimitsRollingPolicy(part_bytes, part_rows, age_ms, inactivity_ms)
 
     @property
     def rows_max(self) -> int | None:
         """The most rows a part may have; None without a limit."""
+        return None
+
+    @property
+    def bytes_max(self) -> int | None:
+        """The size at which a part is full; None without a limit."""
         return None
 
     @property
@@ -81,6 +86,10 @@ class LimitsRollingPolicy(RollingPolicy):
     @property
     def rows_max(self) -> int | None:
         return self._rows_max
+
+    @property
+    def bytes_max(self) -> int | None:
+        return self._bytes_max
 
     def should_roll(self, size_bytes: int, opened_ms: int, written_ms: int, now_ms: int) -> bool:
         return (

@@ -6,14 +6,13 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from shmflink.connectors.base import SinkWriter
 from shmflink.connectors.file_system.part_file import FinishedPart
 from shmflink.connectors.file_system.part_writers import PartWriters, WriterSettings
-from shmflink.connectors.file_system.publish import publish, sync_folder
+from shmflink.connectors.file_system.publish import in_threads, publish, sync_folder
 from shmflink.connectors.file_system.staging import StagedFile, restored_part, sync_kept, tag_of
 from shmflink.connectors.outbox import Outbox
 from shmflink.core.batch import Batch
@@ -25,9 +24,6 @@ __all__ = ["FileSinkWriter", "Publishing"]
 
 _BATCHES_WAITING_MAX: Final = 3
 """Between the slot's thread and the sink's: each is a few MiB."""
-
-_STAGING_THREADS_MAX: Final = 8
-"""The file system commits what several wait for in one go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +173,7 @@ class _Staging:
         with self._lock:
             if self._is_abandoned:
                 raise ResourceError("the writer was closed before its files were staged")
-            staged = [*prepared.staged, *_stage_all(prepared.parts)]
+            staged = [*prepared.staged, *in_threads(_stage, prepared.parts)]
             if staged and self._folder is not None:
                 sync_folder(self._folder)
             self.is_done = True
@@ -240,14 +236,6 @@ class _Output:
 
     def discard(self) -> None:
         self._parts.discard()
-
-
-def _stage_all(parts: Sequence[FinishedPart]) -> list[StagedFile]:
-    """In parallel where there are several: most of it is waiting for the disk."""
-    if len(parts) <= 1:
-        return [_stage(part) for part in parts]
-    with ThreadPoolExecutor(min(len(parts), _STAGING_THREADS_MAX), "stage") as threads:
-        return list(threads.map(_stage, parts))
 
 
 def _stage(part: FinishedPart) -> StagedFile:

@@ -17,7 +17,7 @@ from shmflink.connectors.file_system import part_writers as module
 from shmflink.connectors.file_system.buckets import BucketAssigner
 from shmflink.connectors.file_system.encoders import OutputFormat
 from shmflink.connectors.file_system.file_systems import FileSystem
-from shmflink.connectors.file_system.parquet_output import ParquetWriterFactory
+from shmflink.connectors.file_system.parquet_output import ParquetOptions, ParquetWriterFactory
 from shmflink.connectors.file_system.part_writers import PartNames, PartWriters, WriterSettings
 from shmflink.connectors.file_system.publish import publish
 from shmflink.connectors.file_system.rolling import RollingPolicy
@@ -199,3 +199,50 @@ os.kill(os.getpid(), signal.SIGKILL)
     left = os.listdir(tmp_path)
     assert left
     assert all(re.fullmatch(r"\.part-.*\.inprogress\.[0-9a-f]{8}", name) for name in left)
+
+
+def test_parquet_rolls_by_size_at_its_row_groups(tmp_path: Path) -> None:
+    """One write of many row groups, and row groups that are larger than a part may be."""
+    rows = {"n": list(range(40_000))}
+    for options in (ParquetOptions(row_group_rows=500, compression="none"), ParquetOptions(compression="none")):
+        folder = tmp_path / str(options.row_group_rows)
+        folder.mkdir()
+        parts = writers(
+            folder,
+            output_format=ParquetWriterFactory(options=options),
+            rolling=RollingPolicy.limits(part_bytes=40_000),
+        )
+        write(parts, rows)
+        finish(parts)
+        files = sorted(folder.glob("*.x"), key=lambda path: int(path.stem.rsplit("-", 1)[1]))
+        assert [n for path in files for n in pq.read_table(path)["n"].to_pylist()] == rows["n"]
+        assert len(files) > 4
+        assert all(path.stat().st_size < 2 * 40_000 + 8_000 for path in files)
+
+
+def test_text_rolls_by_size_within_a_batch(tmp_path: Path) -> None:
+    parts = writers(tmp_path, rolling=RollingPolicy.limits(part_bytes=1000))
+    write(parts, {"n": [10_000 + n for n in range(5000)]})
+    finish(parts)
+    sizes = [len(text) for _, text in contents(tmp_path)]
+    assert sum(sizes) == 5000 * 6
+    assert all(1000 <= size < 2000 for size in sizes[:-1])
+
+
+def test_thousands_of_parts_leave_no_descriptor_open(tmp_path: Path) -> None:
+    def descriptors() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    before = descriptors()
+    parts = writers(tmp_path, "k", open_parts_max=8)
+    write(parts, {"k": list(range(700)), "n": list(range(700))}, None)
+    parts.finish(0)
+    finished = parts.take_finished()
+    publish(finished)
+    assert descriptors() == before
+    assert sorted(text for _, text in contents(tmp_path)) == sorted(f"{n}\n" for n in range(700))
+    write(parts, {"k": list(range(300)), "n": list(range(300))}, None)
+    parts.roll(0)
+    parts.discard()
+    assert descriptors() == before
+    assert not any(path.name.startswith(".") for path in tmp_path.rglob("*"))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from shmflink.connectors.file_system.part_file import FinishedPart, PartFile
-from shmflink.connectors.file_system.publish import publish
+from shmflink.connectors.file_system.publish import in_threads, publish
 from shmflink.errors import ResourceError
 
 
@@ -53,3 +53,16 @@ def test_a_disk_that_fails_to_keep_the_content(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(ResourceError, match="a: cannot be written: Input/output error"):
         publish(parts)
     assert os.listdir(tmp_path) == []
+
+
+def test_results_come_in_order_and_the_first_error_is_raised() -> None:
+    assert in_threads(lambda n: n * n, range(100)) == [n * n for n in range(100)]
+    assert in_threads(str, []) == []
+
+    def fail(n: int) -> int:
+        if n % 40 == 7:
+            raise ResourceError(f"item {n}")
+        return n
+
+    with pytest.raises(ResourceError, match="item"):
+        in_threads(fail, range(100))
