@@ -29,6 +29,8 @@ class _Planned(BaseException):
 class _PlanningExecutor:
     """Takes the graph where an executor would run it."""
 
+    only_plans = True  # nothing is looked at that a run would write to
+
     def __init__(self, configuration: Mapping[str, str]) -> None:
         self.configuration = configuration
 

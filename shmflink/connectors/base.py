@@ -287,6 +287,17 @@ class Sink(ABC):
         Called in a thread that may block.
         """
 
+    def with_input_type(self, declared: Any) -> Sink:
+        """The same sink for a stream of this TypeInformation (None: not declared), which is to end in it."""
+        return self
+
+    def check_target(self, configuration: Mapping[str, str]) -> None:  # noqa: B027  many have nothing to check
+        """Looks at what it would write to, where the program runs, before the job is submitted.
+
+        Raises:
+            JobGraphError: the job must not start.
+        """
+
     def takes_updates(self, changelog: Changelog) -> bool:
         """Whether updates may come in, rows that replace earlier ones, in jobs that are not BATCH.
 

@@ -390,6 +390,7 @@ class DataStream(ColumnMethods, AggregatingStream, Processing, ResultMethods, Up
 
     def _sink(self, name: str, sink: Sink) -> DataStreamSink:
         program = self._environment.program
+        sink = sink.with_input_type(self._value_type())
         transformation = SinkTransformation(
             program.next_id(),
             name,

@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from shmflink.config.checkpoint_options import CHECKPOINT_INTERVAL
-from shmflink.graph.transformations import SourceTransformation, Transformation, ancestors_first
+from shmflink.graph.transformations import SinkTransformation, SourceTransformation, Transformation, ancestors_first
 
-__all__ = ["delivery_warnings"]
+__all__ = ["check_targets", "delivery_warnings"]
+
+
+def check_targets(transformations: Iterable[Transformation], configuration: Mapping[str, str]) -> None:
+    """Raises JobGraphError where a sink says that the job must not start."""
+    for one in ancestors_first(list(transformations)):
+        if isinstance(one, SinkTransformation):
+            one.sink.check_target(configuration)
 
 
 def delivery_warnings(transformations: Iterable[Transformation], configuration: Mapping[str, str]) -> list[str]:

@@ -27,7 +27,7 @@ from shmflink.core.watermark_strategy import WatermarkStrategy
 from shmflink.datastream.checkpoint_methods import CheckpointMethods
 from shmflink.datastream.collect import CloseableIterator
 from shmflink.datastream.data_stream import DataStream
-from shmflink.datastream.delivery import delivery_warnings
+from shmflink.datastream.delivery import check_targets, delivery_warnings
 from shmflink.datastream.execution_mode import RuntimeExecutionMode
 from shmflink.datastream.job_environment import job_environment
 from shmflink.datastream.not_yet import SaysWhatIsMissing
@@ -242,6 +242,8 @@ class StreamExecutionEnvironment(ReadMethods, CheckpointMethods, SaysWhatIsMissi
 
     def _submit(self, job_name: str | None) -> JobClient:
         job_graph = self._job_graph(job_name)
+        if not getattr(current_executor(), "only_plans", False):
+            check_targets(self.program.transformations, self._configuration.to_dict())
         for text in delivery_warnings(self.program.transformations, self._configuration.to_dict()):
             warnings.warn(text, stacklevel=3)
         self.program.transformations.clear()

@@ -192,3 +192,10 @@ def test_dynamic_rules(way: list[str]) -> None:
         "oven: 180.0 celsius is above 30.0 (alarm 1)",
         "oven: 220.0 celsius is above 30.0 (alarm 2)",
     ]
+
+
+@WAYS
+def test_a_source_and_a_sink_of_ones_own(way: list[str]) -> None:
+    lines = run(way, "sqlite_connector.py")
+    cents = sum(100 * n for n in range(100_000))
+    assert lines[-2:] == [f"orders 100000 {cents}", f"reduced 100000 {cents * 9 // 10}"]

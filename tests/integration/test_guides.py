@@ -13,6 +13,7 @@ import shmflink.expressions as expressions
 from shmflink.common import Types
 from shmflink.datastream import StreamExecutionEnvironment
 from shmflink.datastream.connectors.file_system import FileSink
+from shmflink.testing import MiniCluster
 from tests.tidy.guides import GUIDES, PAGES
 
 GUIDE = GUIDES / "coming_from.md"
@@ -50,3 +51,16 @@ def test_what_is_shown_can_be_written(code: str, tmp_path: Path, monkeypatch: py
     env = StreamExecutionEnvironment.get_execution_environment()
     names: dict[str, Any] = {name: getattr(expressions, name) for name in ("col", "lit", "count")}
     assert eval(code, {**names, "Types": Types, "FileSink": FileSink, "stream": env.from_arrow(ROWS)}) is not None
+
+
+def test_the_smallest_connectors_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder, files in (("a", 3), ("b", 0)):
+        (tmp_path / folder).mkdir()
+        for n in range(files):
+            (tmp_path / folder / str(n)).touch()
+    [program] = re.findall(r"```python\n(.*?)```", (GUIDES / "own_connectors.md").read_text(), re.DOTALL)
+    with MiniCluster(slots=2):
+        exec(program, {"__name__": "own_connectors"})
+    lines = sorted((tmp_path / "log.json").read_text().splitlines())
+    assert lines == ['{"folder": "a", "files": 3}', '{"folder": "b", "files": 0}']

@@ -99,6 +99,10 @@ class PartWriters:
             if self._unsplit_rows >= _SPLIT_ROWS or self._unsplit_bytes >= _SPLIT_BYTES:
                 self._split(now_ms)
 
+    def begin_empty(self, encoded: pa.RecordBatch, now_ms: int) -> None:
+        """A part without rows, with the columns of `encoded`, which has none either."""
+        self._begin(self._settings.buckets.bucket_of(now_ms), encoded, now_ms)
+
     def roll(self, now_ms: int) -> None:
         """Closes what is full by now, though nothing more was written to it."""
         self._split(now_ms)

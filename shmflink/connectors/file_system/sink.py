@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -9,7 +10,7 @@ from typing import Any, Final, Literal, Self, TypedDict, Unpack
 
 import pyarrow as pa
 
-from shmflink.config.checkpoint_options import CHECKPOINT_INTERVAL
+from shmflink.config.checkpoint_options import CHECKPOINT_INTERVAL, HA_TYPE, RECOVERY_PATH
 from shmflink.connectors.base import Committer, DeliveryGuarantee, Sink, SinkWriter
 from shmflink.connectors.file_system.buckets import BucketAssigner, partition_assigner
 from shmflink.connectors.file_system.encoders import BulkWriterFactory, Encoder, OutputFormat
@@ -19,16 +20,19 @@ from shmflink.connectors.file_system.output_compression import TextCompression
 from shmflink.connectors.file_system.output_file_config import OutputFileConfig
 from shmflink.connectors.file_system.parquet_output import ParquetOptions, ParquetWriterFactory
 from shmflink.connectors.file_system.part_writers import PartNames, WriterSettings
+from shmflink.connectors.file_system.replacing import SinkMode, check_mode, refuse_files_before
 from shmflink.connectors.file_system.rolling import OnCheckpointRollingPolicy, RollingPolicy
 from shmflink.connectors.file_system.sink_writer import FileSinkWriter, Publishing
-from shmflink.connectors.file_system.staging import FileCommitter, StagedFile, remove_leftovers
+from shmflink.connectors.file_system.staging import FileCommitter, StagedFile, hidden_names, remove_leftovers
 from shmflink.connectors.file_system.text_output import (
     CsvStyle,
     CsvWriterFactory,
     JsonLinesWriterFactory,
     Timestamps,
 )
+from shmflink.connectors.keywords import check_keywords
 from shmflink.core.changelog import Changelog
+from shmflink.core.typeinfo import schema_of
 from shmflink.errors import ConfigurationError, JobGraphError
 from shmflink.operators.base import OperatorContext
 
@@ -51,7 +55,10 @@ class Layout(TypedDict, total=False):
     that was not written for longest. `buffered_bytes_max`: what they all together hold in memory.
     `check_interval_ms`: how often files are looked at that may be full by their age. `storage_options`, `file_system`:
     for paths that are not this host's, as `FileSource` takes them; files wait in the temporary directory until they are
-    uploaded.
+    uploaded. `mode`: what becomes of visible files that are there when the job begins: with `append` they stay, with
+    `error` it does not start, with `overwrite` the first commit removes them, and nothing that has come since. A job
+    that resumes from a checkpoint or savepoint does not begin again. `empty_file`: in BATCH mode no rows make one file,
+    with the columns, unless there are files already; not with `partition_by`, whose folders come of rows.
     """
 
     partition_by: str | BucketAssigner | Sequence[str | BucketAssigner]
@@ -63,6 +70,8 @@ class Layout(TypedDict, total=False):
     open_parts_max: int
     buffered_bytes_max: int
     check_interval_ms: int
+    mode: SinkMode
+    empty_file: bool
     storage_options: Mapping[str, Any]
     file_system: Any
 
@@ -86,8 +95,9 @@ class FileSink(Sink):
     what was left; `shmflink.connectors.file_system.staging.leftovers` lists it for jobs that never come back.
     """
 
-    def __init__(self, settings: Any, publishing: Any = None) -> None:
+    def __init__(self, settings: Any, publishing: Any = None, *, makes_empty_file: bool = False) -> None:
         self._settings: WriterSettings = settings
+        self._makes_empty_file = makes_empty_file
         self._publishing: Publishing = publishing or Publishing(False, _CHECK_INTERVAL_MS)
 
     @staticmethod
@@ -125,7 +135,7 @@ class FileSink(Sink):
             statistics=statistics,
             data_page_version=data_page_version,
         )
-        return _laid_out(path, ParquetWriterFactory(layout.get("schema"), options=options), layout)
+        return _laid_out("parquet", path, ParquetWriterFactory(layout.get("schema"), options=options), layout)
 
     @staticmethod
     def csv(
@@ -145,7 +155,7 @@ class FileSink(Sink):
         """*shmflink only.* CSV files below `path`; `CsvStyle` says what the options do, `Layout` the rest."""
         dialect = CsvStyle(delimiter, header, quoting, quote, null_text, line_end, timestamps)
         factory = CsvWriterFactory(dialect, layout.get("schema"), compression, compression_level)
-        return _laid_out(path, factory, layout)
+        return _laid_out("csv", path, factory, layout)
 
     @staticmethod
     def json_lines(
@@ -162,7 +172,7 @@ class FileSink(Sink):
         NaN and infinities, which JSON has not, are null; bytes are base64.
         """
         factory = JsonLinesWriterFactory(layout.get("schema"), compression, compression_level, omit_nulls, timestamps)
-        return _laid_out(path, factory, layout)
+        return _laid_out("json_lines", path, factory, layout)
 
     @staticmethod
     def ipc(
@@ -173,7 +183,19 @@ class FileSink(Sink):
         **layout: Unpack[Layout],
     ) -> FileSink:
         """*shmflink only.* Arrow IPC files below `path`; `Layout` says the rest."""
-        return _laid_out(path, IpcWriterFactory(layout.get("schema"), compression, compression_level), layout)
+        return _laid_out("ipc", path, IpcWriterFactory(layout.get("schema"), compression, compression_level), layout)
+
+    def with_input_type(self, declared: Any) -> FileSink:
+        schema = None if self._publishing.no_rows is not None else schema_of(declared)
+        if schema is None or not self._makes_empty_file:
+            return self
+        return FileSink(self._settings, replace(self._publishing, no_rows=schema), makes_empty_file=True)
+
+    def check_target(self, configuration: Mapping[str, str]) -> None:
+        """Of a job that may resume only its tasks know whether it begins."""
+        may_resume = RECOVERY_PATH.read(configuration) or HA_TYPE.read(configuration) != "NONE"
+        if self._publishing.mode == "error" and not may_resume:
+            refuse_files_before(self._settings.files, self._settings.base_path)
 
     def create_writer(self, context: OperatorContext) -> SinkWriter:
         return self.restore_writer(context, ())
@@ -188,7 +210,7 @@ class FileSink(Sink):
         return FileCommitter(self._settings.files)
 
     def remove_leftovers(self, context: OperatorContext, kept: Sequence[StagedFile]) -> None:
-        hidden = {staged.hidden for staged in kept}
+        hidden = hidden_names(kept)
         remove_leftovers(self._settings.base_path, self._settings.files, context, hidden)
 
     def takes_updates(self, changelog: Changelog) -> bool:
@@ -284,10 +306,14 @@ class BulkFormatBuilder(_Builder):
         return super().with_rolling_policy(rolling_policy)
 
 
-def _laid_out(path: str, output_format: OutputFormat, layout: Layout) -> FileSink:
+def _laid_out(method: str, path: str, output_format: OutputFormat, layout: Layout) -> FileSink:
+    taken = inspect.signature(getattr(FileSink, method)).parameters
+    check_keywords(f"FileSink.{method}()", layout, {*Layout.__annotations__, *taken} - {"path", "layout"})
     publish = layout.get("publish", "at_end")
     if publish not in ("at_end", "when_rolled"):
         raise ConfigurationError(f"publish={publish!r}: at_end or when_rolled")
+    mode = layout.get("mode", "append")
+    check_mode(mode, publish)
     limits = {
         "open_parts_max": layout.get("open_parts_max", _OPEN_PARTS_MAX),
         "buffered_bytes_max": layout.get("buffered_bytes_max", _BUFFERED_BYTES_MAX),
@@ -310,7 +336,9 @@ def _laid_out(path: str, output_format: OutputFormat, layout: Layout) -> FileSin
         open_parts_max=limits["open_parts_max"],
         buffered_bytes_max=limits["buffered_bytes_max"],
     )
-    return FileSink(settings, Publishing(publish == "when_rolled", limits["check_interval_ms"]))
+    no_rows = layout.get("schema") if layout.get("empty_file", True) else None
+    publishing = Publishing(publish == "when_rolled", limits["check_interval_ms"], mode, no_rows)
+    return FileSink(settings, publishing, makes_empty_file=layout.get("empty_file", True))
 
 
 def _has_checkpoints(configuration: Mapping[str, str]) -> bool:

@@ -7,13 +7,17 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
+
+import pyarrow as pa
 
 from shmflink.connectors.base import SinkWriter
 from shmflink.connectors.file_system.part_file import FinishedPart
 from shmflink.connectors.file_system.part_writers import PartWriters, WriterSettings
 from shmflink.connectors.file_system.publish import in_threads, publish, sync_folder
-from shmflink.connectors.file_system.staging import StagedFile, restored_part, sync_kept, tag_of
+from shmflink.connectors.file_system.replacing import ReplacedFiles, SinkMode, files_before, refuse_files_before
+from shmflink.connectors.file_system.staging import EmptyFile, StagedFile, restored_part, sync_kept, tag_of
 from shmflink.connectors.outbox import Outbox
 from shmflink.core.batch import Batch
 from shmflink.core.clock import Clock
@@ -36,6 +40,9 @@ class Publishing:
 
     when_rolled: bool
     check_interval_ms: int
+    mode: SinkMode = "append"
+    no_rows: pa.Schema | None = None
+    """The columns of the one file that stands where there is no row; None: no such file."""
 
 
 class FileSinkWriter(SinkWriter):
@@ -59,7 +66,9 @@ class FileSinkWriter(SinkWriter):
         self._made_base_path = is_local and _make_directory(settings.base_path)
         self._keeps_open = is_local and settings.output_format.is_resumable and not settings.rolling.rolls_on_checkpoint
         self._is_ending = False
-        self._has_uncommitted = bool(states)
+        self._replaced = _replaced(settings, publishing, context)
+        self._has_uncommitted = bool(states) or self._replaced is not None
+        self._no_rows = None if states else _no_rows(settings, publishing, context)
         self._prepared: Callable[[], _Prepared] = _Prepared
         self._staging: list[_Staging] = []
         self._output = _Output(PartWriters(settings), publishing, context.clock, states)
@@ -77,15 +86,16 @@ class FileSinkWriter(SinkWriter):
     def write(self, batch: Batch) -> None:
         if batch.num_rows:
             self._has_uncommitted = True
+            self._no_rows = None
             now_ms = self._clock.processing_time_ms()
             self._outbox.put((now_ms, self._pieces(batch, now_ms)))
 
-    def prepare_commit(self, checkpoint_id: int) -> Callable[[], Sequence[StagedFile]]:
+    def prepare_commit(self, checkpoint_id: int) -> Callable[[], Sequence[Any]]:
         keeps_open = self._keeps_open and not self._is_ending
         self._has_uncommitted &= keeps_open
         return self._prepare(keeps_open=keeps_open)
 
-    def prepare_savepoint(self, checkpoint_id: int) -> Callable[[], Sequence[StagedFile]]:
+    def prepare_savepoint(self, checkpoint_id: int) -> Callable[[], Sequence[Any]]:
         """Ends every part: two jobs that start from the savepoint cannot both go on with one file."""
         self._has_uncommitted = False
         return self._prepare(keeps_open=False)
@@ -114,6 +124,7 @@ class FileSinkWriter(SinkWriter):
         """The next `prepare_commit` ends every part."""
         self._outbox.raise_error()
         self._is_ending = True
+        self._has_uncommitted |= self._no_rows is not None
 
     @property
     def is_finished(self) -> bool:
@@ -140,12 +151,14 @@ class FileSinkWriter(SinkWriter):
         pieces = [(bucket, Batch.of_columns(buckets.strip(rows))) for bucket, rows in buckets.split(batch.columns())]
         return [(bucket, output_format.encode(piece)) for bucket, piece in pieces]
 
-    def _prepare(self, *, keeps_open: bool) -> Callable[[], Sequence[StagedFile]]:
-        self._prepared = self._outbox.call(lambda: self._output.prepare(keeps_open=keeps_open))
+    def _prepare(self, *, keeps_open: bool) -> Callable[[], Sequence[Any]]:
+        no_rows, self._no_rows = (self._no_rows, None) if self._is_ending else (None, self._no_rows)
+        replaced, self._replaced = self._replaced, None
+        self._prepared = self._outbox.call(lambda: self._output.prepare(keeps_open=keeps_open, no_rows=no_rows))
         is_local = self._settings.files.is_local(self._settings.base_path)
         self._staging = [staging for staging in self._staging if not staging.is_done]
         self._staging.append(_Staging(self._prepared, self._settings.base_path if is_local else None))
-        return self._staging[-1].stage
+        return partial(_committables, self._staging[-1].stage, replaced, is_empty=no_rows is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,8 +236,10 @@ class _Output:
         if self._when_rolled:
             publish(self._parts.take_finished())
 
-    def prepare(self, *, keeps_open: bool) -> _Prepared:
+    def prepare(self, *, keeps_open: bool, no_rows: pa.RecordBatch | None = None) -> _Prepared:
         now_ms = self._clock.processing_time_ms()
+        if no_rows is not None:
+            self._parts.begin_empty(no_rows, now_ms)
         kept: list[StagedFile] = []
         if keeps_open:
             self._parts.roll(now_ms)
@@ -256,3 +271,38 @@ def _make_directory(path: str) -> bool:
         raise ResourceError(f"{path}: a file sink writes into a directory, this is a file") from None
     except OSError as error:
         raise ResourceError(f"{path}: cannot be made: {error.strerror}") from error
+
+
+def _replaced(settings: WriterSettings, publishing: Publishing, context: OperatorContext) -> ReplacedFiles | None:
+    """What this job is to overwrite; None where it overwrites nothing or does not begin here.
+
+    Raises:
+        JobGraphError: there are files where there must be none.
+    """
+    begins = context.subtask_index == 0 and context.restored.checkpoint_id is None
+    if publishing.mode == "append" or not begins:
+        return None
+    if publishing.mode == "error":
+        refuse_files_before(settings.files, settings.base_path)
+        return None
+    before = files_before(settings.files, settings.base_path)
+    return ReplacedFiles(before) if before else None
+
+
+def _no_rows(settings: WriterSettings, publishing: Publishing, context: OperatorContext) -> pa.RecordBatch | None:
+    """What is written where no row comes, in the form of the output; None where that is nothing."""
+    is_mine = context.is_batch and context.subtask_index == 0
+    if publishing.no_rows is None or not is_mine or settings.buckets.is_by_value:
+        return None
+    empty = pa.RecordBatch.from_pylist([], schema=publishing.no_rows)
+    encoded: pa.RecordBatch = settings.output_format.encode(Batch.of_columns(empty))
+    return encoded
+
+
+def _committables(
+    stage: Callable[[], Sequence[StagedFile]], replaced: ReplacedFiles | None, *, is_empty: bool
+) -> list[StagedFile | EmptyFile | ReplacedFiles]:
+    """Files that were there before go behind those that take their place."""
+    gone = frozenset(info.path for info in replaced.files) if replaced is not None else frozenset()
+    staged = [EmptyFile(each, gone) if is_empty else each for each in stage()]
+    return [*staged, *(() if replaced is None else (replaced,))]

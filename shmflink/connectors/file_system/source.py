@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -21,6 +22,7 @@ from shmflink.connectors.file_system.partitions import prune_files
 from shmflink.connectors.file_system.scan import FileScan
 from shmflink.connectors.file_system.scan_building import FileOptions, Paths, build_scan, interval_ms_of
 from shmflink.connectors.file_system.splits import cut_files
+from shmflink.connectors.keywords import check_keywords
 from shmflink.connectors.split_queue import SplitQueue
 from shmflink.connectors.split_reader import SplitReader
 from shmflink.core.time_units import Duration
@@ -111,6 +113,7 @@ class FileSource(Source):
         """
         from shmflink.connectors.file_system.parquet_format import ParquetFormat  # formats are loaded where used
 
+        _check("parquet", options, "batch_rows")
         made = ParquetFormat() if batch_rows is None else ParquetFormat(batch_size=batch_rows)
         return FileSource.of_format(made, paths, **options)
 
@@ -119,6 +122,7 @@ class FileSource(Source):
         """*shmflink only.* CSV files as columns; `options` are `FileOptions` and those of `CsvFormat`."""
         from shmflink.connectors.file_system.csv import CsvFormat
 
+        _check("csv", options, *inspect.signature(CsvFormat).parameters)
         of_files, of_format = _share(options)
         made = CsvFormat(options.get("schema"), **of_format)
         if made.declared is not None:
@@ -130,6 +134,7 @@ class FileSource(Source):
         """*shmflink only.* A JSON object in each line; `options` are `FileOptions` and those of `JsonLinesFormat`."""
         from shmflink.connectors.file_system.json_lines import JsonLinesFormat
 
+        _check("json_lines", options, *inspect.signature(JsonLinesFormat).parameters)
         of_files, of_format = _share(options)
         made = JsonLinesFormat(options.get("schema"), **of_format)
         if made.declared is not None:
@@ -144,6 +149,7 @@ class FileSource(Source):
         """
         from shmflink.connectors.file_system.text import TextLinesFormat
 
+        _check("text", options, "charset")
         return FileSource.of_format(TextLinesFormat(charset), paths, **options)
 
     @staticmethod
@@ -151,6 +157,7 @@ class FileSource(Source):
         """*shmflink only.* Arrow IPC files and streams as columns; `options` are `FileOptions`."""
         from shmflink.connectors.file_system.arrow_ipc import ArrowIpcFormat
 
+        _check("ipc", options)
         return FileSource.of_format(ArrowIpcFormat(), paths, **options)
 
     @staticmethod
@@ -158,6 +165,7 @@ class FileSource(Source):
         """*shmflink only.* ORC files as columns; `options` are `FileOptions`."""
         from shmflink.connectors.file_system.orc import OrcFormat
 
+        _check("orc", options)
         return FileSource.of_format(OrcFormat(), paths, **options)
 
     @staticmethod
@@ -284,6 +292,11 @@ class FileSourceBuilder:
         options = FileOptions(partitions=None, schema_merge="widen", monitor_interval=interval)
         scan = build_scan(self._format, self._paths, self._files, options)
         return FileSource(scan, self._paths, splits_files=self._splits_files, monitor_interval_ms=self._interval_ms)
+
+
+def _check(method: str, options: Iterable[str], *of_format: str) -> None:
+    """Raises ConfigurationError for an option that nobody knows."""
+    check_keywords(f"FileSource.{method}()", options, {*FileOptions.__annotations__, *of_format})
 
 
 def _share(options: dict[str, Any]) -> tuple[FileOptions, dict[str, Any]]:

@@ -16,21 +16,24 @@ import contextlib
 import logging
 import os
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from shmflink.connectors.base import Committer, is_heir
 from shmflink.connectors.file_system.file_systems import FileSystem
 from shmflink.connectors.file_system.publish import publish
+from shmflink.connectors.file_system.replacing import ReplacedFiles, files_before
 from shmflink.errors import ResourceError
 from shmflink.operators.base import OperatorContext
 
 __all__ = [
+    "EmptyFile",
     "FileCommitter",
     "Leftover",
     "StagedFile",
     "hidden_name",
+    "hidden_names",
     "leftovers",
     "remove_leftovers",
     "restored_part",
@@ -54,6 +57,25 @@ class StagedFile:
 
 
 @dataclass(frozen=True, slots=True)
+class EmptyFile:
+    """A staged file with columns and no rows: visible only where no other file is, but for those `gone` that go."""
+
+    staged: StagedFile
+    gone: frozenset[str]
+
+    def is_needed(self, files: FileSystem) -> bool:
+        """Asked when it is committed: by then all subtasks have staged what they have."""
+        base_path, _, name = self.staged.hidden.rpartition("/")
+        attempt = _attempt(name)
+        for other in leftovers(base_path, files):
+            is_of_attempt = attempt is not None and _attempt(other.path.rpartition("/")[2]) == attempt
+            if is_of_attempt and other.path != self.staged.hidden:
+                return False
+        ignored = self.gone | {self.staged.path}
+        return all(info.path in ignored for info in files_before(files, base_path))
+
+
+@dataclass(frozen=True, slots=True)
 class Leftover:
     """A hidden file of a job: staged or in progress. Of a job that is gone, anybody may rename or remove it."""
 
@@ -64,6 +86,18 @@ class Leftover:
     epoch: int
     subtask: int
     size: int
+
+
+def _attempt(hidden: str) -> tuple[str, ...] | None:
+    """Job, operator and epoch that a hidden name tells; None where it tells none."""
+    found = _HIDDEN.fullmatch(hidden)
+    return None if found is None else found.group("job", "operator", "epoch")
+
+
+def hidden_names(committables: Iterable[Any]) -> set[str]:
+    """The paths of staged files among a sink's committables and writer states."""
+    staged = [each.staged if isinstance(each, EmptyFile) else each for each in committables]
+    return {each.hidden for each in staged if isinstance(each, StagedFile)}
 
 
 def hidden_name(name: str, tag: str) -> str:
@@ -84,12 +118,25 @@ class FileCommitter(Committer):
     def __init__(self, files: FileSystem) -> None:
         self._files = files
 
-    def commit(self, committables: Sequence[StagedFile]) -> None:
-        publish([_Staged(staged, self._files) for staged in committables])
+    def commit(self, committables: Sequence[StagedFile | EmptyFile | ReplacedFiles]) -> None:
+        """In this order: new files are visible before old ones go."""
+        publish([_Staged(each, self._files) for each in committables if isinstance(each, StagedFile)])
+        for each in committables:
+            if isinstance(each, EmptyFile):
+                self._commit_empty(each)
+        for each in committables:
+            if isinstance(each, ReplacedFiles):
+                each.commit(self._files)
 
-    def abandon(self, committables: Sequence[StagedFile]) -> None:
-        for staged in committables:
-            _remove(staged.hidden, self._files)
+    def abandon(self, committables: Sequence[StagedFile | EmptyFile | ReplacedFiles]) -> None:
+        for hidden in hidden_names(committables):
+            _remove(hidden, self._files)
+
+    def _commit_empty(self, empty: EmptyFile) -> None:
+        if empty.is_needed(self._files):
+            publish([_Staged(empty.staged, self._files)])
+        else:
+            _remove(empty.staged.hidden, self._files)
 
 
 def restored_part(state: StagedFile) -> StagedFile:

@@ -13,6 +13,7 @@ import pytest
         ("connectors", "FileSource FileSink StreamFormat NumberSequenceSource Source Sink"),
         ("connectors.base", "Source Sink"),
         ("connectors.number_seq", "NumberSequenceSource"),
+        ("connectors.custom", "Source SourceReader SplitReader SplitQueue Split Sink SinkWriter Committer Batch"),
         (
             "connectors.file_system",
             (
