@@ -81,6 +81,11 @@ class Operator:
     per-subtask resources out of `__init__`.
     """
 
+    is_per_record: bool = False
+    """True where user code is called for each record: the task gives it as many at once as take a moment."""
+    keeps_batches: bool = False
+    """True where the batches themselves are what user code is called with: they are not cut."""
+
     def open(self, context: OperatorContext) -> None:
         """Called once before any input."""
 

@@ -22,6 +22,8 @@ _INCREMENTAL = "execution.checkpointing.incremental"
 class FunctionOperator(Operator):
     """An operator with one user's function, which it opens."""
 
+    is_per_record = True
+
     _function: UserFunction
 
     def snapshot_state(self, barrier: Barrier) -> OperatorSnapshot:

@@ -21,6 +21,8 @@ class KeyExtractor(Operator):
     it.
     """
 
+    is_per_record = True
+
     def __init__(self, selector: Any, key_type: TypeInformation | None = None) -> None:
         self._selector = UserFunction(selector, "get_key")
         self._key_type = key_type

@@ -23,8 +23,12 @@ class MapBatchesOperator(FunctionOperator):
     """`function(pa.RecordBatch)` returns one `pa.RecordBatch` or `pa.Table`, an iterable of them, or None.
 
     Timestamps stay when one batch with the same number of rows comes back; else the rows have none. What the
-    function keeps beyond the call it has to copy.
+    function keeps beyond the call it has to copy. Its batches are as the operator before made them: they are not cut,
+    so a barrier waits for a whole one. A function that yields its results lets them, and a cancellation, through.
     """
+
+    is_per_record = False
+    keeps_batches = True
 
     def __init__(self, function: Any, output_type: Any = None) -> None:
         self._function = UserFunction(function, "map_batches")

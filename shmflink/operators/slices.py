@@ -1,4 +1,4 @@
-"""Large batches in pieces, for operators that call a function per record."""
+"""Large batches in pieces, for operators that call a function per record; how large, so that nobody waits for long."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ from typing import Final
 
 from shmflink.core.batch import Batch
 
-__all__ = ["SLICE_ROWS_MAX", "slices_of"]
+__all__ = ["PIECE_NS", "SLICE_ROWS_MAX", "Pace", "slices_of"]
+
+PIECE_NS: Final = 50_000_000
+"""What one piece should take at most: barriers, watermarks, results and cancellation wait for it."""
+
+_GROWTH: Final = 8  # a piece has at most so many times the rows of the one before, whose cost is known
+_SAVES: Final = 1.5  # twice the rows in less than so many times the time: larger pieces pay
+_TRIES_EVERY: Final = 32  # pieces between two attempts at larger ones
 
 SLICE_ROWS_MAX: Final = 1024
 """Rows of one piece: their Python objects are made, used and freed while they are in the cache, which takes a third
@@ -21,3 +28,45 @@ def slices_of(batch: Batch) -> Iterator[Batch]:
         return
     for offset in range(0, batch.num_rows, SLICE_ROWS_MAX):
         yield batch.slice(offset, min(SLICE_ROWS_MAX, batch.num_rows - offset))
+
+
+class Pace:
+    """How many rows to take at once, by what the rows before have cost. Pure: it is told of time and reads no clock.
+
+    Cost is of two kinds. A function that is called for each record costs in proportion to the rows: pieces are made to
+    take PIECE_NS. Code that is called once for a piece (a sink that sends what it is given) may cost as much for few
+    rows as for many: its pieces are made smaller only as long as that makes them faster.
+    """
+
+    def __init__(self, rows_max: int) -> None:
+        self._rows_max = rows_max
+        self._before: tuple[int, int] | None = None  # rows and cost of the piece before one of twice the rows
+        self._pieces_until_try = 0
+        self._last_ns = 0
+        self.rows = 1
+        """Rows of the next piece."""
+
+    def observe(self, rows: int, records_ns: int, calls_ns: int = 0) -> None:
+        """A piece of so many rows is done: what its functions cost, and what was called once for it."""
+        total_ns = records_ns + calls_ns
+        before, self._before = self._before, None
+        last_ns, self._last_ns = self._last_ns, total_ns
+        if records_ns > PIECE_NS:
+            self.rows = max(1, rows * PIECE_NS // records_ns)
+        elif total_ns * 2 < PIECE_NS:
+            if rows >= self.rows:
+                self.rows = min(self._rows_max, rows * _GROWTH, max(1, rows * PIECE_NS // max(total_ns, 1)))
+        elif calls_ns > records_ns:
+            self._try_more(rows, total_ns, last_ns, before)
+
+    def _try_more(self, rows: int, total_ns: int, last_ns: int, before: tuple[int, int] | None) -> None:
+        """Few calls of user code with many rows each, or many with few: whichever the time says."""
+        if before is not None and total_ns > before[1] * _SAVES:
+            self.rows, self._pieces_until_try = before[0], _TRIES_EVERY
+        elif before is None and rows > 1 and total_ns > 4 * max(last_ns, PIECE_NS):
+            self.rows, self._pieces_until_try = max(1, rows * PIECE_NS // total_ns), 0  # it has become slow
+        elif self._pieces_until_try and before is None:
+            self._pieces_until_try -= 1
+        elif rows >= self.rows and rows < self._rows_max:
+            self._before = (rows, total_ns)
+            self.rows = min(self._rows_max, rows * 2)

@@ -25,6 +25,10 @@ class TimestampsAndWatermarksOperator(Operator):
         self._assignment = TimestampAssignment(strategy.timestamp_assigner)
 
     @property
+    def is_per_record(self) -> bool:  # type: ignore[override]
+        return self._assignment.is_per_record or self._strategy.generator is not None
+
+    @property
     def assigns(self) -> bool:
         """Whether it sets timestamps; else records keep theirs."""
         return self._strategy.timestamp_assigner is not None

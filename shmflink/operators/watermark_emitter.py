@@ -34,6 +34,11 @@ class TimestampAssignment:
         is_function = assigner is not None and self._column is None
         self._function = UserFunction(assigner, "extract_timestamp") if is_function else None
 
+    @property
+    def is_per_record(self) -> bool:
+        """Whether a function of the user's is called."""
+        return self._function is not None
+
     def open(self, context: OperatorContext) -> None:
         self._name = context.operator_name
         if self._function is not None:

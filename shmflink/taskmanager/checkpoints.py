@@ -12,6 +12,7 @@ from typing import Final
 
 from shmflink.checkpoint.handles import FINAL_CHECKPOINT_ID
 from shmflink.checkpoint.state_files import dumps_elements, loads_elements
+from shmflink.core.batch import Batch
 from shmflink.core.clock import Clock
 from shmflink.core.elements import BARRIER_UNALIGNED, MIN_TIMESTAMP_MS, Barrier, Element
 from shmflink.core.ids import SubtaskId
@@ -22,7 +23,14 @@ from shmflink.taskmanager.chain import ChainNode, ChainOutput, pass_barrier
 from shmflink.taskmanager.inputs import TaskInputs
 from shmflink.taskmanager.listener import TaskListener
 
-__all__ = ["NOT_RESTORED", "TaskCheckpoints", "TaskRestore", "TaskSnapshot", "restored_watermark"]
+__all__ = [
+    "NOT_RESTORED",
+    "TaskCheckpoints",
+    "TaskRestore",
+    "TaskSnapshot",
+    "owned_element",
+    "restored_watermark",
+]
 
 WATERMARK_STATE: Final = "_watermark"
 """Operator state of a chain's first operator: how far event time was (a restored job must not take rows as early)."""
@@ -145,30 +153,44 @@ class TaskCheckpoints:
 
     # --- freezing ---
 
-    def snapshot(self, head: ChainNode, barrier: Barrier, watermark_ms: int, *, passes: bool) -> Iterator[ChainOutput]:
-        """Freezes every operator; `passes` the barrier on where the outputs have not ended yet."""
+    def snapshot(
+        self,
+        head: ChainNode,
+        barrier: Barrier,
+        watermark_ms: int,
+        *,
+        passes: bool,
+        unprocessed: Sequence[tuple[int, Element]] = (),
+    ) -> Iterator[ChainOutput]:
+        """Freezes every operator; `passes` the barrier on where the outputs have not ended yet.
+
+        `unprocessed`: what the task has taken from its channels; it is as if it were still on its way.
+        """
         self._last_id = barrier.checkpoint_id
         self._announced.pop(barrier.checkpoint_id, None)
         aligned_ns = self._clock.monotonic_ns()
         alignment_ns = aligned_ns - self._aligning_since_ns if self._aligning_since_ns >= 0 else 0
         self._aligning_since_ns = -1
         self._frozen, self._sync_ns = [], 0
+        for channel, element in unprocessed:
+            self.record(channel, element)
         if passes:
             yield from pass_barrier(head, barrier, lambda node: self._freeze(node, barrier, watermark_ms))
         else:
             for node in self._nodes:
                 self._freeze(node, barrier, watermark_ms)
+        is_recording = self._inputs is not None and self._inputs.recording_id == barrier.checkpoint_id
         frozen = TaskSnapshot(
             self._subtask,
             barrier,
             tuple(self._frozen),
-            (),
+            () if is_recording else self._recorded_channels(),
             head.context.key_groups,
             self._sync_ns,
             alignment_ns,
         )
         self._frozen = []
-        if self._inputs is not None and self._inputs.recording_id == barrier.checkpoint_id:
+        if is_recording:
             self._waiting = frozen
         else:
             self._listener.snapshot_taken(frozen)
@@ -190,16 +212,21 @@ class TaskCheckpoints:
 
     # --- recording ---
 
-    def record(self, channel: int, element: Element) -> None:
-        """Keeps a copy of an element that came after the snapshot and before the barrier of its channel."""
-        self._record.setdefault(channel, []).extend(loads_elements(dumps_elements([element])))
+    def record(self, channel: int, element: Element) -> Element:
+        """Keeps a copy of an element that came after the snapshot and before the barrier of its channel; returns it."""
+        copy = owned_element(element)
+        self._record.setdefault(channel, []).append(copy)
+        return copy
 
     def _recorded(self) -> None:
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
-            channels = tuple((*self._places[channel], elements) for channel, elements in sorted(self._record.items()))
-            self._record.clear()
-            self._listener.snapshot_taken(replace(waiting, channels=channels))
+            self._listener.snapshot_taken(replace(waiting, channels=self._recorded_channels()))
+
+    def _recorded_channels(self) -> tuple[tuple[int, int, list[Element]], ...]:
+        channels = tuple((*self._places[channel], elements) for channel, elements in sorted(self._record.items()))
+        self._record.clear()
+        return channels
 
     def _give_up(self, checkpoint_id: int, reason: str) -> None:
         if self._waiting is not None and self._waiting.barrier.checkpoint_id == checkpoint_id:
@@ -213,6 +240,14 @@ class TaskCheckpoints:
             for _, snapshot in waiting.operators:
                 for keyed in snapshot.keyed:
                     keyed.saved(False)
+
+
+def owned_element(element: Element) -> Element:
+    """A copy that keeps no segment."""
+    (copy,) = loads_elements(dumps_elements([element]))
+    if isinstance(copy, Batch) and isinstance(element, Batch):
+        copy.row_type = element.row_type
+    return copy
 
 
 def restored_watermark(restored: RestoredState) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from shmflink.core.batch import Batch
 from shmflink.core.elements import Barrier, Element, Watermark, WatermarkStatus
@@ -12,6 +13,8 @@ from shmflink.taskmanager.barriers import AlignmentEffects, BarrierAlignment
 from shmflink.taskmanager.watermarks import InputWatermarks, WatermarkValve
 
 __all__ = ["TaskInputs"]
+
+_AHEAD_MAX: Final = 4096  # elements that are taken out of the gates before their turn
 
 
 class TaskInputs:
@@ -32,12 +35,16 @@ class TaskInputs:
         self._next_gate = 0
         self._open = set(range(len(self._place)))
         self._alignment = BarrierAlignment(self._open, blocks=blocks)
-        self._restored: deque[tuple[int, Element]] = deque()
+        self._ahead: deque[tuple[int, Element]] = deque()  # restored, or taken before their turn: they come first
+        self._waits_for_ahead = False  # a barrier of another checkpoint is among them
+        self._passed: list[int] = []  # channels that nothing more is taken of before its turn
+        self.was_ahead = False
+        """Whether `poll` gave what had been restored or taken before its turn, and recorded then."""
         self._make_valves()
 
     @property
     def is_available(self) -> bool:
-        return bool(self._restored) or any(gate.is_available for gate in self._gates)
+        return bool(self._ahead) or any(gate.is_available for gate in self._gates)
 
     @property
     def has_ended(self) -> bool:
@@ -46,12 +53,64 @@ class TaskInputs:
 
     def poll(self) -> tuple[int, int, Element] | None:
         """(input index, channel, element); what was under way at a checkpoint first, then fair between gates."""
-        if self._restored:
-            channel, element = self._restored.popleft()
-            gate = self._place[channel][0]
-            if isinstance(element, Batch):
-                element = element.with_row_type(self._gates[gate].row_type)
-            return self._input_of_gate[gate], channel, element
+        self.was_ahead = bool(self._ahead)
+        if not self._ahead:
+            return self._poll_gates()
+        channel, element = self._ahead.popleft()
+        if not self._ahead:
+            self._pass_no_more()
+        gate = self._place[channel][0]
+        if isinstance(element, Batch):
+            element = element.with_row_type(self._gates[gate].row_type)
+        return self._input_of_gate[gate], channel, element
+
+    @property
+    def ahead(self) -> tuple[tuple[int, Element], ...]:
+        """(channel, element) that `poll` will give before anything else."""
+        return tuple(self._ahead)
+
+    @property
+    def can_take_ahead(self) -> bool:
+        """Whether a checkpoint waits for elements that are here and have not had their turn."""
+        is_wanted = self._alignment.recording_id is not None and not self._waits_for_ahead
+        return is_wanted and len(self._ahead) < _AHEAD_MAX and any(gate.is_available for gate in self._gates)
+
+    def take_ahead(self) -> tuple[int, Element] | None:
+        """(channel, element) out of a gate before its turn; whoever takes it gives a copy of it to `put_ahead`, or does
+        with it what is to be done.
+        """
+        taken = self._poll_gates() if self.can_take_ahead else None
+        if taken is None:
+            if not self._ahead:
+                self._pass_no_more()
+            return None
+        _, channel, element = taken
+        return channel, element
+
+    def put_ahead(self, channel: int, element: Element) -> None:
+        """Its turn comes after all that was put here before. `element` keeps no segment."""
+        self._ahead.append((channel, element))
+        self._waits_for_ahead |= isinstance(element, Barrier)
+
+    def pass_ahead(self, channel: int) -> None:
+        """The checkpoint has what it wants of this channel: the rest keeps its turn."""
+        if self._alignment.recording_id is not None:
+            gate, place = self._place[channel]
+            self._gates[gate].block(place)
+            self._passed.append(channel)
+
+    def ended_ahead(self, channel: int) -> AlignmentEffects:
+        """The end of a channel was taken before its turn: a checkpoint need not wait for more of it."""
+        return self._apply(self._alignment.end_of_data(channel))
+
+    def _pass_no_more(self) -> None:
+        self._waits_for_ahead = self._waits_for_ahead and bool(self._ahead)
+        for channel in self._passed:
+            gate, place = self._place[channel]
+            self._gates[gate].unblock(place)
+        self._passed.clear()
+
+    def _poll_gates(self) -> tuple[int, int, Element] | None:
         count = len(self._gates)
         for step in range(count):
             number = (self._next_gate + step) % count
@@ -75,7 +134,7 @@ class TaskInputs:
             valve.restore(watermark_ms)
         if self._combined is not None:
             self._combined.restore(watermark_ms)
-        self._restored.extend(elements)
+        self._ahead.extend(elements)
 
     def barrier(self, channel: int, barrier: Barrier) -> AlignmentEffects:
         """A barrier came; its effects on channels are done."""
@@ -143,6 +202,8 @@ class TaskInputs:
         return valve.status(place, element)
 
     def _apply(self, effects: AlignmentEffects) -> AlignmentEffects:
+        if self._passed and self._alignment.recording_id is None:
+            self._pass_no_more()
         for channel in effects.unblock:
             gate, place = self._place[channel]
             self._gates[gate].unblock(place)

@@ -53,6 +53,11 @@ class SinkOperator(Operator):
         self._mailbox: Any = None
         self._place = (0, 1)
 
+    @property
+    def is_users(self) -> bool:
+        """Whether the sink is code of the user's."""
+        return not type(self._sink).__module__.startswith("shmflink.connectors.")
+
     def open(self, context: OperatorContext) -> None:
         self._mailbox = context.mailbox
         self._place = (context.subtask_index, context.parallelism)

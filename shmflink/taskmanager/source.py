@@ -5,9 +5,7 @@ In this layer and not among `operators`, because operators must not know of conn
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from shmflink.connectors.base import Poll, Source, SourceReader, Split
@@ -20,21 +18,15 @@ from shmflink.operators.timestamps_and_watermarks import watermark_interval_ms
 from shmflink.operators.watermark_emitter import TimestampAssignment, WatermarkEmitter
 from shmflink.state.operator_state import OperatorStatePart, Redistribution
 from shmflink.state.snapshots import OperatorSnapshot, RestoredState
+from shmflink.taskmanager.source_splits import ReaderSplits, SplitProgress
 
-__all__ = ["SPLITS_STATE", "SourceOperator", "SplitProgress"]
+__all__ = ["SPLITS_STATE", "SourceOperator"]
 
 SPLITS_STATE: Final = "_splits"
 """Name of the operator state: splits with their positions, dealt out anew where the parallelism changes."""
 
 _SPLITS_TYPE: Final = "splits"
-
-
-@dataclass(frozen=True, slots=True)
-class SplitProgress:
-    """A split in a snapshot: from where on it is to be read, and how far event time was in what was read of it."""
-
-    split: Split
-    watermark_ms: int = MIN_TIMESTAMP_MS
+_ALL_ROWS: Final = 2**63
 
 
 class SourceOperator(Operator):
@@ -44,8 +36,6 @@ class SourceOperator(Operator):
         self._source = source
         self._strategy = watermark_strategy or WatermarkStrategy.no_watermarks()
         self._assignment = TimestampAssignment(self._strategy.timestamp_assigner)
-        self._splits_begun = 0
-        self._waiting_ms: deque[int] = deque()  # event time in splits that the reader has and has not begun, in order
         self._limit_ms = MAX_WATERMARK.timestamp_ms
         self._reader: SourceReader | None = None
         self._request_split: Callable[[], None] = _no_splits
@@ -64,9 +54,9 @@ class SourceOperator(Operator):
         self._interval_ms = watermark_interval_ms(context)
         self._assignment.open(context)
         self._reader = self._source.create_reader(context)
-        self._tells_of_splits = type(self._reader).splits_begun is not SourceReader.splits_begun
+        self._splits = ReaderSplits(self._reader, self._emitter, self._source.produced_type)
         for progress in _splits_of(context.restored):
-            self._add(progress)
+            self._splits.add(progress)
         if strategy.makes_watermarks and self._interval_ms > 0:
             self._time.schedule(self._time.now_ms() + self._interval_ms, self._on_interval)
 
@@ -95,7 +85,7 @@ class SourceOperator(Operator):
         `drained`: the job ends for good, as if this were all the input there is; else it goes on from a savepoint.
         """
         assert self._reader is not None, "end() before open()"
-        self._left = self._progress(self._reader)
+        self._left = self._splits.progress()
         self._has_ended = True
         self._is_held = False
         self._reader.stop(drained=drained)
@@ -109,7 +99,7 @@ class SourceOperator(Operator):
     def snapshot_state(self, barrier: Barrier) -> OperatorSnapshot:
         """Where the reader is in its splits. A request under way is none of it: after a restore it is made anew."""
         assert self._reader is not None, "snapshot_state() before open()"
-        splits = self._left if self._has_ended else self._progress(self._reader)
+        splits = self._left if self._has_ended else self._splits.progress()
         part = OperatorStatePart(Redistribution.SPLIT_DISTRIBUTE, splits, _SPLITS_TYPE)
         return OperatorSnapshot(operator_state={SPLITS_STATE: part})
 
@@ -133,17 +123,28 @@ class SourceOperator(Operator):
                 SplitProgress(split)
             )  # asked for before; a job that goes on from the savepoint has it to read
         elif split is not None:
-            self._add(SplitProgress(split))
+            self._splits.add(SplitProgress(split))
         if exhausted:
             self._reader.no_more_splits()
 
-    def poll(self) -> Batch | SideOutput | Poll:
-        """The next batch or side output, WAIT or AGAIN when nothing is there now, or END."""
+    @property
+    def is_per_record(self) -> bool:  # type: ignore[override]
+        return self._assignment.is_per_record or self._strategy.generator is not None
+
+    def poll(self, rows_max: int = _ALL_ROWS) -> Batch | SideOutput | Poll:
+        """The next batch of at most so many rows or side output, WAIT or AGAIN when nothing is there now, or END."""
         assert self._reader is not None, "poll() before open()"
         if self._has_ended:
             return Poll.END
-        answer = self._reader.poll()
-        self._follow(self._reader)
+        if not self._splits.has_rest:
+            answer = self._reader.poll()
+            self._splits.follow()
+            if not isinstance(answer, Batch):
+                return self._without_batch(answer)
+            self._splits.keep(answer)
+        return self._assignment.stamped(self._splits.take(rows_max))
+
+    def _without_batch(self, answer: SideOutput | Poll) -> SideOutput | Poll:
         if answer is Poll.NEED_SPLIT:
             self._emitter.release()
             self._is_waiting = True
@@ -153,38 +154,15 @@ class SourceOperator(Operator):
             return Poll.WAIT
         if answer is Poll.WAIT:
             self._is_waiting = True
-        return self._assignment.stamped(answer) if isinstance(answer, Batch) else answer
+        return answer
 
     def elements(self, batch: Batch) -> Iterator[Batch | Watermark | WatermarkStatus]:
         """The batch that `poll` gave, and the watermarks that come within it and right after it."""
         yield from self._emitter.through(batch)
+        self._splits.taken()
         if self._interval_ms == 0:
             self._emitter.on_periodic()
         yield from self._emitter.drain()
-
-    def _add(self, progress: SplitProgress) -> None:
-        """From now on the split counts for event time, read or not."""
-        assert self._reader is not None, "a split before open()"
-        self._reader.add_split(progress.split)
-        if self._tells_of_splits:
-            self._waiting_ms.append(progress.watermark_ms)
-            self._emitter.hold(min(self._waiting_ms))
-
-    def _follow(self, reader: SourceReader) -> None:
-        """The reader may have gone on to another split; those in between had nothing."""
-        if reader.splits_begun == self._splits_begun:
-            return
-        while self._splits_begun < reader.splits_begun:
-            self._splits_begun += 1
-            self._emitter.begin(self._waiting_ms.popleft() if self._waiting_ms else MIN_TIMESTAMP_MS)
-        self._emitter.hold(min(self._waiting_ms, default=None))
-
-    def _progress(self, reader: SourceReader) -> list[SplitProgress]:
-        """What is left of the reader's splits: the one that it reads, if any, and those that wait."""
-        splits = list(reader.snapshot())
-        in_hand = len(splits) - len(self._waiting_ms)
-        times_ms = [self._emitter.split_watermark_ms] * in_hand + list(self._waiting_ms)
-        return [SplitProgress(split, ms) for split, ms in zip(splits, times_ms, strict=self._tells_of_splits)]
 
     def _on_interval(self, at_ms: int) -> Iterator[Watermark | WatermarkStatus]:
         self._emitter.on_periodic(is_paused=self._emitter.watermark_ms > self._limit_ms)

@@ -30,14 +30,22 @@ from shmflink.core.elements import (
 )
 from shmflink.errors import InternalError
 from shmflink.graph.execution_graph import TaskDeployment
+from shmflink.graph.job_graph import ShipStrategy
 from shmflink.metrics.counters import TaskCounters
 from shmflink.network.channel import InputGate, ResultPartition
 from shmflink.operators.base import SideOutput
 from shmflink.operators.processing_time import ProcessingTimeQueue
 from shmflink.taskmanager.chain import PAUSE, ChainNode, ChainOutput, drive, emit, finish, nodes_of
-from shmflink.taskmanager.checkpoints import NOT_RESTORED, TaskCheckpoints, TaskRestore, restored_watermark
+from shmflink.taskmanager.checkpoints import (
+    NOT_RESTORED,
+    TaskCheckpoints,
+    TaskRestore,
+    owned_element,
+    restored_watermark,
+)
 from shmflink.taskmanager.inputs import TaskInputs
 from shmflink.taskmanager.listener import TaskListener, TaskState
+from shmflink.taskmanager.pacing import TaskPace
 from shmflink.taskmanager.sink import SinkOperator
 from shmflink.taskmanager.source import SourceOperator
 
@@ -98,6 +106,9 @@ class Task:
         self._held_splits: list[tuple[int, Split | None, bool]] = []  # first: behind which snapshot each belongs
         self._waits_at_end = False  # for one more checkpoint, whatever there is to commit: the job is drained
         self._has_said_ending = False
+        has_partitioner = any(edge.strategy is ShipStrategy.CUSTOM for edge in deployment.outputs)
+        self.pace = TaskPace(self._nodes, counters, has_partitioner=has_partitioner)
+        self._rest: tuple[int, int, Batch] | None = None  # of an input's batch: (input index, channel, rows)
         self._suspended: Iterator[ChainOutput] | None = None
         self._blocked: ResultPartition | None = None  # the partition whose `write` or `emit` is suspended
         self._is_ending = False  # all inputs have ended; the chain is being finished, or was
@@ -189,7 +200,9 @@ class Task:
         if self._source is not None:
             return self._source.has_input and self._has_room()
         assert self._inputs is not None
-        return self._inputs.is_available and self._has_room()
+        if self._inputs.can_take_ahead:
+            return True
+        return (self._rest is not None or self._inputs.is_available) and self._has_room()
 
     @property
     def is_backpressured(self) -> bool:
@@ -377,7 +390,8 @@ class Task:
         return None
 
     def _next_input(self) -> Iterator[ChainOutput] | None:
-        """What comes of the next timer or input element; None when it has no outputs."""
+        """What comes of the next timer, input element or piece of a batch; None when it has no outputs."""
+        self.pace.ended()
         if self._restore.is_finished and self._source is not None:
             return self._end(is_drained=True)
         if self._processing_time.is_due:
@@ -386,26 +400,44 @@ class Task:
         if self._source is not None:
             return self._poll_source(self._source)
         assert self._inputs is not None
+        if self._inputs.can_take_ahead:
+            self._take_ahead(self._inputs)
+            if not self._has_room():
+                return None
+        if self._rest is not None:
+            return self._piece(*self._rest)
         taken = self._inputs.poll()
         if taken is None:
             return None
         input_index, channel, element = taken
         if self._restore.is_finished:
             return self._control(channel, element) if isinstance(element, EndOfData) else None
-        if self._inputs.is_recorded(channel) and not isinstance(element, (Barrier, EndOfData)):
+        is_recorded = self._inputs.is_recorded(channel) and not self._inputs.was_ahead
+        if is_recorded and not isinstance(element, (Barrier, EndOfData)):
             self._checkpoints.record(channel, element)
         if isinstance(element, Batch):
             self.counters.records_in += element.num_rows
             self.counters.batches_in += 1
-            return drive(self._head, element, input_index)
+            return self._piece(input_index, channel, element)
         return self._control(channel, element)
+
+    def _piece(self, input_index: int, channel: int, batch: Batch) -> Iterator[ChainOutput]:
+        """As many rows as take a moment; barriers and timers come between two pieces."""
+        rows = min(batch.num_rows, self.pace.rows_max)
+        self.pace.begins(rows)
+        if rows == batch.num_rows:
+            self._rest = None
+            return drive(self._head, batch, input_index)
+        self._rest = (input_index, channel, batch.slice(rows, batch.num_rows - rows))
+        return drive(self._head, batch.slice(0, rows), input_index)
 
     def _poll_source(self, source: SourceOperator) -> Iterator[ChainOutput] | None:
         counters = self._head.context.counters
         began_ns = self._clock.monotonic_ns()
-        answer = source.poll()
+        answer = source.poll(self.pace.rows_max)
         counters.busy_ns += self._clock.monotonic_ns() - began_ns
         if isinstance(answer, Batch):
+            self.pace.begins(answer.num_rows)
             if not self._outputs:  # a job in one task: show that it reads
                 self.counters.records_out += answer.num_rows
                 self.counters.batches_out += 1
@@ -454,8 +486,38 @@ class Task:
         if self._source is not None and self._checkpoints.stops_id == barrier.checkpoint_id:
             self._source.hold(True)
         watermark_ms = self.counters.watermark_ms
-        yield from self._checkpoints.snapshot(self._head, barrier, watermark_ms, passes=not self._is_ending)
+        yield from self._checkpoints.snapshot(
+            self._head, barrier, watermark_ms, passes=not self._is_ending, unprocessed=self._unprocessed()
+        )
         self._release_splits()
+
+    def _unprocessed(self) -> list[tuple[int, Element]]:
+        """(channel, element) that were taken from the gates, in their order."""
+        taken: list[tuple[int, Element]] = [] if self._rest is None else [self._rest[1:]]
+        if self._inputs is not None:
+            taken += [(n, e) for n, e in self._inputs.ahead if not isinstance(e, (Barrier, EndOfData))]
+        return taken
+
+    def _take_ahead(self, inputs: TaskInputs) -> None:
+        """An unaligned checkpoint waits for what is on its way to this task: that is copied now and processed later, so
+        that barriers do not wait for the functions, and producers have credit to send theirs.
+        """
+        while (taken := inputs.take_ahead()) is not None:
+            channel, element = taken
+            if isinstance(element, Barrier) and element.checkpoint_id == inputs.recording_id:
+                self._checkpoints.effects(inputs.barrier(channel, element))
+                inputs.pass_ahead(channel)
+                continue
+            if isinstance(element, EndOfData):
+                self._checkpoints.effects(inputs.ended_ahead(channel))
+            elif isinstance(element, Barrier):
+                pass  # of another checkpoint: it has its turn
+            elif inputs.is_recorded(channel):
+                element = self._checkpoints.record(channel, element)
+            else:
+                element = owned_element(element)
+                inputs.pass_ahead(channel)
+            inputs.put_ahead(channel, element)
 
     def _release_splits(self) -> None:
         """Those that do not wait for another snapshot, which may be due already."""
@@ -566,7 +628,7 @@ class Task:
 
     def _close(self) -> None:
         """Closes operators in chain order, then outputs and inputs. Later errors must not hide the first one."""
-        self._suspended = None
+        self._suspended = self._rest = None
         self._publish_counters()
         closers = [node.operator.close for node in self._nodes]
         closers += [output.partition.close for output in self._outputs]

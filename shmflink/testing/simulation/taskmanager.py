@@ -177,6 +177,8 @@ class SimulatedTaskManager:
         for deployment in deployments:
             slot = self.slots.setdefault(deployment.slot, SimulatedSlot())
             task = build_task(deployment, resources, slot)
+            if epoch % 2:
+                task.pace.limit = 1  # batches in pieces, with barriers, timers and faults between them
             slot.tasks.append(task)
             slot.put(task.open)
             self._slot_of[deployment.subtask] = slot

@@ -12,7 +12,7 @@ from shmflink.connectors.base import Poll, Sink, SinkWriter, Source, SourceReade
 from shmflink.core.batch import Batch
 from shmflink.core.elements import Element
 from shmflink.core.ids import SubtaskId
-from shmflink.graph.execution_graph import TaskDeployment
+from shmflink.graph.execution_graph import ChannelDeployment, InputDeployment, TaskDeployment
 from shmflink.metrics.counters import TaskCounters
 from shmflink.network.channel import InputGate
 from shmflink.network.local import LocalChannel, LocalInputGate
@@ -219,9 +219,17 @@ class Workbench:
         subtask: int = 0,
         **options: Any,
     ) -> Task:
-        deployment = TaskDeployment(
-            SubtaskId(vertex, subtask), 0, 1, f"Vertex {vertex}", 1, 128, 0, 0, False, (), (), ()
+        this = SubtaskId(vertex, subtask)
+        edges = tuple(
+            InputDeployment(
+                edge,
+                0,
+                True,
+                tuple(ChannelDeployment(SubtaskId(9, c), this, 0, 0, -1) for c in range(gate.num_channels)),
+            )
+            for edge, gate in enumerate(gates)
         )
+        deployment = TaskDeployment(this, 0, 1, f"Vertex {vertex}", 1, 128, 0, 0, False, (), edges, ())
         inputs = [(0, gate) for gate in gates]
         return Task(deployment, head, inputs, outputs, self.listener, TaskCounters(), self.clock, **options)
 

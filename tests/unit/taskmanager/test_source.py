@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from shmflink.common import Duration, WatermarkStrategy
+from shmflink.connectors.arrow_tables import ArrowSource
 from shmflink.connectors.base import Poll, Split
 from shmflink.connectors.number_sequence import BATCH_ROWS, NumberSequenceSource
 from shmflink.connectors.split_queue import SplitQueue
 from shmflink.core.batch import Batch
 from shmflink.core.elements import Barrier, Watermark, WatermarkStatus
 from shmflink.core.watermark_strategy import TimestampAssigner
+from shmflink.errors import StateMismatchError
 from shmflink.operators.base import OperatorContext
 from shmflink.operators.processing_time import ProcessingTimeQueue
+from shmflink.operators.watermark_emitter import TimestampAssignment
 from shmflink.state.operator_state import OperatorStatePart, Redistribution, redistributed
 from shmflink.state.snapshots import RestoredState
 from shmflink.taskmanager.source import SPLITS_STATE, SourceOperator
@@ -89,6 +93,13 @@ def read(operator: SourceOperator, batches: int | None = None) -> list[int]:
             rows += [row for one in operator.elements(answer) if isinstance(one, Batch) for row in one.rows()]
             batches = None if batches is None else batches - 1
     return rows
+
+
+def read_piece(operator: SourceOperator, count: int) -> list[int]:
+    while not isinstance(answer := operator.poll(count), Batch):
+        if answer is Poll.END:
+            return []
+    return [row for one in operator.elements(answer) if isinstance(one, Batch) for row in one.rows()]
 
 
 def restored_of(operators: list[SourceOperator], parallelism: int) -> list[RestoredState]:
@@ -266,3 +277,39 @@ def test_splits_of_a_checkpoint_that_does_not_tell_event_time_hold_it_back():
     while isinstance(answer := operator.poll(), Batch):
         marks += [one.timestamp_ms for one in operator.elements(answer) if isinstance(one, Watermark)]
     assert marks == [6]
+
+
+@pytest.mark.parametrize("parallelism", [1, 2, 3])
+def test_rows_that_were_read_and_not_handed_on_are_in_the_snapshot(parallelism):
+    """[C21] A barrier that comes within a batch: the reader is beyond it. However the splits are dealt out."""
+    job = Job(3)
+    readers = [job.operator(subtask) for subtask in range(3)]
+    rows = []
+    for reader in readers:
+        rows += read_piece(reader, 10)
+    assert len(rows) == 30
+    states = restored_of(readers, parallelism)
+    again = Job(parallelism, job.enumerator.snapshot())
+    going_on = [again.operator(subtask, state) for subtask, state in enumerate(states)]
+    for reader in going_on:
+        rows += read_piece(reader, 7)
+    last = Job(1, again.enumerator.snapshot())
+    (state,) = restored_of(going_on, 1)
+    rows += read(last.operator(0, state))
+    assert sorted(rows) == list(range(END + 1))
+
+
+def test_rows_without_a_column_that_is_read_now_are_refused():
+    source = ArrowSource(pa.table({"a": [1, 2]}))
+    before = Job()
+    before.source = source
+    before.enumerator = source.create_enumerator(1)
+    operator = before.operator()
+    operator._assignment = TimestampAssignment(None)
+    assert operator.poll(1) is Poll.WAIT
+    assert isinstance(operator.poll(1), Batch)
+    (state,) = restored_of([operator], 1)
+    after = Job()
+    after.source = ArrowSource(pa.table({"b": [1, 2]}))
+    with pytest.raises(StateMismatchError, match="without the column `b`, which the job reads now"):
+        after.operator(0, state)

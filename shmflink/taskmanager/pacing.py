@@ -1,0 +1,76 @@
+"""How many rows a task takes at once, by what its chain's user code has cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from shmflink.metrics.counters import TaskCounters
+from shmflink.operators.slices import SLICE_ROWS_MAX, Pace
+from shmflink.taskmanager.chain import ChainNode
+from shmflink.taskmanager.sink import SinkOperator
+from shmflink.taskmanager.source import SourceOperator
+
+__all__ = ["ALL_ROWS", "TaskPace"]
+
+ALL_ROWS: Final = 2**63
+_MIXED_ROWS_MAX: Final = 8192  # where work on columns comes first, which small pieces would slow down
+
+
+class TaskPace:
+    """Measures the pieces of one task. Chains without user code, and those whose batches a user's function is called
+    with, take batches whole.
+    """
+
+    def __init__(self, nodes: Sequence[ChainNode], counters: TaskCounters, *, has_partitioner: bool = False) -> None:
+        """`nodes`: upstream first. `has_partitioner`: a function of the user's chooses channels."""
+        self._task = counters if has_partitioner else None
+        self._records = [node.context.counters for node in nodes if node.operator.is_per_record]
+        self._calls = [node.context.counters for node in nodes if _is_users_sink(node)]
+        is_measured = bool(self._records or self._calls or has_partitioner)
+        self._pace = Pace(_rows_max(nodes)) if is_measured and not _keeps_batches(nodes) else None
+        self._rows = 0
+        self._before_ns = (0, 0)
+
+        self.limit = ALL_ROWS
+        """Rows of a piece at most, whatever they cost; for tests."""
+
+    @property
+    def rows_max(self) -> int:
+        """Rows of the next piece at most."""
+        return self.limit if self._pace is None else min(self.limit, self._pace.rows)
+
+    def begins(self, rows: int) -> None:
+        """A piece is given to the chain."""
+        if self._pace is not None:
+            self._rows = rows
+            self._before_ns = self._spent_ns()
+
+    def ended(self) -> None:
+        """Nothing is left of the piece, if there was one."""
+        if self._pace is not None and self._rows:
+            records_ns, calls_ns = self._spent_ns()
+            self._pace.observe(self._rows, records_ns - self._before_ns[0], calls_ns - self._before_ns[1])
+            self._rows = 0
+
+    def _spent_ns(self) -> tuple[int, int]:
+        calls_ns = sum(counters.busy_ns for counters in self._calls)
+        if self._task is not None:
+            return self._task.busy_ns - calls_ns, calls_ns
+        return sum(counters.busy_ns for counters in self._records), calls_ns
+
+
+def _rows_max(nodes: Sequence[ChainNode]) -> int:
+    first = next((node for node in nodes if not isinstance(node.operator, SourceOperator)), nodes[0])
+    return SLICE_ROWS_MAX if first.operator.is_per_record else _MIXED_ROWS_MAX
+
+
+def _keeps_batches(nodes: Sequence[ChainNode]) -> bool:
+    """Whether a function that is called with batches gets them as they come into the task."""
+    first = next((node.operator for node in nodes if node.operator.is_per_record or node.operator.keeps_batches), None)
+    return first is not None and first.keeps_batches
+
+
+def _is_users_sink(node: ChainNode) -> bool:
+    operator = node.operator
+    return isinstance(operator, SinkOperator) and operator.is_users

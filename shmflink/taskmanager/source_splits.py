@@ -1,0 +1,161 @@
+"""The splits that a source's reader has: what was read of each and is not handed on yet, and its event time."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from shmflink.checkpoint.state_files import dumps_elements, loads_elements
+from shmflink.connectors.base import SourceReader, Split
+from shmflink.core.batch import Batch
+from shmflink.core.elements import MIN_TIMESTAMP_MS
+from shmflink.core.typeinfo import ColumnsTypeInfo, TypeInformation
+from shmflink.errors import StateMismatchError
+from shmflink.operators.watermark_emitter import WatermarkEmitter
+
+__all__ = ["ReaderSplits", "SplitProgress"]
+
+
+@dataclass(frozen=True, slots=True)
+class SplitProgress:
+    """A split in a snapshot: from where on it is to be read, and how far event time was in what was read of it.
+
+    `rest`: rows that were read of it and not handed on, which come before; as `dumps_elements` writes them. None as the
+    split: the reader had none in hand any more.
+    """
+
+    split: Split | None
+    watermark_ms: int = MIN_TIMESTAMP_MS
+    rest: bytes = b""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A split that the reader has and has not begun to read; with what was read of it before a restore."""
+
+    watermark_ms: int
+    rest: Batch | None
+
+
+class ReaderSplits:
+    """Keeps account of a reader's splits, which it reads in the order in which they were added.
+
+    A batch can be handed on in pieces: the rest of it is part of a snapshot, because the reader is beyond it. A reader
+    that does not tell which split it reads (`SourceReader.splits_begun`) has one event time for all.
+    """
+
+    def __init__(self, reader: SourceReader, emitter: WatermarkEmitter, row_type: TypeInformation | None) -> None:
+        self._reader = reader
+        self._emitter = emitter
+        self._row_type = row_type
+        self._tells = type(reader).splits_begun is not SourceReader.splits_begun
+        self._begun = 0
+        self._waiting: deque[_Waiting] = deque()
+        self._orphans: deque[bytes] = deque()  # rests without a split to wait for
+        self._rest: Batch | None = None
+        self._rest_of: _Waiting | None = None  # whose it is; None: of the split in hand
+
+    def add(self, progress: SplitProgress) -> None:
+        """From now on the split counts for event time, read or not."""
+        if progress.split is not None:
+            self._reader.add_split(progress.split)
+        if progress.split is not None and self._tells:
+            rest = self._loaded(progress.rest) if progress.rest else None
+            self._waiting.append(_Waiting(progress.watermark_ms, rest))
+            self._hold()
+        elif progress.rest:
+            self._orphans.append(progress.rest)
+
+    def follow(self) -> None:
+        """The reader was polled and may have gone on to another split; those in between had nothing."""
+        begun = self._reader.splits_begun
+        if begun == self._begun:
+            return
+        while self._begun < begun:
+            self._begun += 1
+            self._emitter.begin(self._waiting.popleft().watermark_ms if self._waiting else MIN_TIMESTAMP_MS)
+        self._hold()
+
+    @property
+    def has_rest(self) -> bool:
+        """Whether `take` has something."""
+        return self._rest is not None or bool(self._orphans) or any(one.rest is not None for one in self._waiting)
+
+    def keep(self, batch: Batch) -> None:
+        """A batch of the split in hand, to be taken in pieces. There is no rest."""
+        assert not self.has_rest, "a batch was read before the one before was handed on"
+        self._rest = batch
+
+    def take(self, rows: int) -> Batch:
+        """The next rows of what was read, at most so many. There is a rest."""
+        if self._rest is None:
+            self._next_rest()
+        rest = self._rest
+        assert rest is not None, "take() without a rest"
+        if rest.num_rows <= rows:
+            self._rest = None
+            return rest
+        self._rest = rest.slice(rows, rest.num_rows - rows)
+        return rest.slice(0, rows)
+
+    def taken(self) -> None:
+        """The rows of the last `take` were told to the emitter."""
+        if self._rest_of is not None and self._rest is None:
+            self._rest_of.watermark_ms = self._emitter.split_watermark_ms
+            self._rest_of = None
+            self._hold()
+
+    def progress(self) -> list[SplitProgress]:
+        """What is left: of the split that is read, if any, and of those that wait."""
+        splits: list[Split | None] = list(self._reader.snapshot())
+        in_hand = _Waiting(self._emitter.split_watermark_ms, self._rest if self._rest_of is None else None)
+        if in_hand.rest is not None and len(splits) == len(self._waiting):
+            splits.insert(0, None)
+        known = [in_hand] * (len(splits) - len(self._waiting)) + [self._known(one) for one in self._waiting]
+        told = [SplitProgress(split, one.watermark_ms) for split, one in zip(splits, known, strict=self._tells)]
+        for at, one in enumerate(known):
+            if one.rest is not None and (one is not in_hand or at == 0):
+                told[at] = SplitProgress(told[at].split, one.watermark_ms, dumps_elements([one.rest]))
+        return told + [SplitProgress(None, rest=rest) for rest in self._orphans]
+
+    def _known(self, waiting: _Waiting) -> _Waiting:
+        is_open = waiting is self._rest_of
+        return _Waiting(self._emitter.split_watermark_ms, self._rest) if is_open else waiting
+
+    def _hold(self) -> None:
+        """Those that wait hold event time back; one whose rest is handed on is read."""
+        times = [one.watermark_ms for one in self._waiting if one is not self._rest_of]
+        self._emitter.hold(min(times, default=None))
+
+    def _next_rest(self) -> None:
+        """What was read before a restore comes before anything else of its split."""
+        if self._orphans:
+            self._rest = self._loaded(self._orphans.popleft())
+            return
+        self._rest_of = next(one for one in self._waiting if one.rest is not None)
+        self._rest, self._rest_of.rest = self._rest_of.rest, None
+        self._emitter.begin(self._rest_of.watermark_ms)
+        self._hold()
+
+    def _loaded(self, rest: bytes) -> Batch:
+        (batch,) = loads_elements(rest)
+        assert isinstance(batch, Batch)
+        wanted = self._row_type
+        if isinstance(wanted, ColumnsTypeInfo) and batch.is_columnar:
+            batch = _with_columns(batch, wanted)
+        batch.row_type = wanted
+        return batch
+
+
+def _with_columns(batch: Batch, wanted: ColumnsTypeInfo) -> Batch:
+    """The columns that the job reads now, which may be fewer than when the checkpoint was taken."""
+    columns: Any = batch.columns()
+    missing = [field.name for field in wanted.schema if columns.schema.get_field_index(field.name) < 0]
+    if missing:
+        raise StateMismatchError(
+            f"the checkpoint holds rows that its source had read, without the column `{missing[0]}`, which the job "
+            "reads now: let the former job go on until a savepoint holds no such rows, or start without it"
+        )
+    chosen = columns if columns.schema.equals(wanted.schema) else columns.select(wanted.schema.names)
+    return Batch.of_columns(chosen, wanted, timestamps=batch.timestamps, keys=batch.keys)
