@@ -44,6 +44,7 @@ class JobView:
         self._began_ns = now_ns
         self._samples: deque[_Sample] = deque()
         self._sources: tuple[SourceProgress, ...] = ()
+        self._calls: tuple[str, ...] = ()
         self._checkpoints: CheckpointSummary | None = None
         self._restarts = 0
 
@@ -55,6 +56,7 @@ class JobView:
         if progress.restarts != self._restarts:  # counters begin anew with the attempt
             self._samples = deque([self._samples[-1]])
         self._sources = progress.sources
+        self._calls = progress.calls
         self._checkpoints = progress.checkpoints
         self._restarts = progress.restarts
 
@@ -79,7 +81,8 @@ class JobView:
         parts += [_progress_line(source, seconds) for source in self._sources if source.total > 0]
         if self._checkpoints is not None:
             parts.append(Text(f"checkpoint {checkpoint_text(self._checkpoints)}"))
-        parts.append(Text(bottleneck(recent, self._upstream), style="italic"))
+        said = self._calls[0] if self._calls else bottleneck(recent, self._upstream)
+        parts.append(Text(said, style="italic"))
         return Group(*parts)
 
     def ended(self, ended: JobEnded) -> RenderableType:

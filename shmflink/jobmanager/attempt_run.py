@@ -38,6 +38,7 @@ from shmflink.jobmanager.job_state import (
     TaskChanged,
     TaskManagerGone,
 )
+from shmflink.jobmanager.slow_calls import SlowCalls, sentence_of
 from shmflink.jobmanager.splits import SplitServer, failure_of
 from shmflink.jobmanager.taskmanagers import TaskManager
 from shmflink.metrics.counters import BLOCKS_MAX, OperatorCounters, TaskCounters, blocks_of_task
@@ -45,6 +46,7 @@ from shmflink.rpc.messages import (
     AlignSources,
     AttemptPrepared,
     AttemptReleased,
+    CallUnderWay,
     CancelTasks,
     CheckpointAcknowledged,
     CheckpointDeclined,
@@ -90,6 +92,10 @@ class AttemptOwner(Protocol):
         """What tasks say of checkpoints, and TaskStateChanged with FINISHED."""
         ...
 
+    def attempt_notice(self, text: str) -> None:
+        """Something that a person should know of an attempt that goes on."""
+        ...
+
     def attempt_ended(self, state: JobState, failure: Failure | None) -> None:
         """Nothing of it is left."""
         ...
@@ -128,6 +134,7 @@ class AttemptRun:
         self._ended: tuple[JobState, Failure | None] | None = None
         self._timeout: asyncio.TimerHandle | None = None
         self._alignment = AlignmentGroups(graph)
+        self._calls = SlowCalls()
 
     @property
     def state(self) -> JobState:
@@ -203,11 +210,18 @@ class AttemptRun:
                 self._owner.attempt_message(message)
             case SplitRequested(_, subtask):
                 self._answer_split(taskmanager, subtask)
+            case CallUnderWay():
+                self._heard(message)
             case AttemptReleased():
                 self._unreleased.discard(number)
                 self._finish_if_released()
             case _:
                 raise RpcError(f"a TaskManager cannot say {type(message).__name__}")
+
+    def _heard(self, call: CallUnderWay) -> None:
+        if self._calls.heard(call, self._loop.time()):
+            parallelism = self.graph.vertices[call.subtask.vertex].parallelism
+            self._owner.attempt_notice(f"{sentence_of(call, parallelism)}\n{call.stack.rstrip()}")
 
     def _tell_owner(self, changed: TaskStateChanged) -> None:
         """The start of all tasks, then the end of each; those that were over by then come right after."""
@@ -221,6 +235,16 @@ class AttemptRun:
             for subtask, state in tuple(tasks.items()):
                 if state is TaskState.FINISHED:
                     self._owner.attempt_message(TaskStateChanged(changed.epoch, subtask, state))
+
+    @property
+    def slow_calls(self) -> tuple[str, ...]:
+        """Sentences about its tasks that do not come back from a call."""
+        parallelism = {vertex.index: vertex.parallelism for vertex in self.graph.vertices}
+        return self._calls.sentences(parallelism, self._loop.time())
+
+    def slow_call_of(self, subtask: SubtaskId) -> str:
+        """`in one call of user code for 34 s: job.py:12 in slow`; empty where it is in none for long."""
+        return self._calls.of(subtask, self._loop.time())
 
     # --- checkpoints ---
 
@@ -328,9 +352,12 @@ class AttemptRun:
                 self._timeout = self._loop.call_later(timeout_ms / 1000, self._cancellation_expired)
             case KillTaskManagers(numbers):
                 for number in numbers:
-                    self.taskmanagers[number].kill("did not stop its tasks in time, so it was killed")
+                    self.taskmanagers[number].kill(f"did not stop its tasks in time, so it was killed{self._why()}")
             case Ended(state, failure):
                 self._end(state, failure)
+
+    def _why(self) -> str:
+        return "".join(f"; {sentence}" for sentence in self.slow_calls)
 
     def _cancel_tasks(self, numbers: tuple[int, ...]) -> None:
         """Asks again and again until the job is over; a TaskManager that is asked twice interrupts user code."""

@@ -117,7 +117,8 @@ class JobCheckpoints:
 
     def _name_of(self, task: SubtaskId) -> str:
         vertex = self._graph.vertices[task.vertex]
-        return f"'{vertex.name}' ({task.subtask + 1}/{vertex.parallelism})"
+        calls = [call for attempt in self._attempts if (call := attempt.slow_call_of(task))]
+        return f"'{vertex.name}' ({task.subtask + 1}/{vertex.parallelism})" + "".join(f", {call}" for call in calls)
 
     # --- the life of the job ---
 

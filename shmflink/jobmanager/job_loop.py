@@ -19,6 +19,10 @@ class JobLoop:
         self._loop = loop
         self._failed = failed
 
+    def time(self) -> float:
+        """Seconds, for durations."""
+        return self._loop.time()
+
     def guarded(self, call: Callable[[Unpack[_Arguments]], object], *arguments: *_Arguments) -> None:
         """Calls it now."""
         try:

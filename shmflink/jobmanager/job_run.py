@@ -59,6 +59,10 @@ class JobOwner(Protocol):
 
     def job_ended(self, run: JobRun, ended: JobEnded) -> None: ...
 
+    def job_notice(self, run: JobRun, text: str) -> None:
+        """Something that a person should know of a job that goes on."""
+        ...
+
     def taskmanagers_wanted(self, run: JobRun) -> None:
         """Answered by `granted` when as many as `missing_taskmanagers` says are free."""
         ...
@@ -157,6 +161,10 @@ class JobRun:
     def source_progress(self) -> tuple[SourceProgress, ...]:
         """Of the sources that know how much there is to read."""
         return () if self._splits is None else self._splits.progress()
+
+    def slow_calls(self) -> tuple[str, ...]:
+        """Sentences about calls of user code that do not return."""
+        return tuple(sentence for attempt in self._attempts_running() for sentence in attempt.slow_calls)
 
     def _attempts_running(self) -> list[AttemptRun]:
         return [region.attempt for region in self._regions if region.attempt is not None]
@@ -315,6 +323,9 @@ class JobRun:
     def region_message(self, region: Region, message: object) -> None:
         if all(one.is_running for one in self._regions):
             self._checkpoints.message(message)
+
+    def region_notice(self, text: str) -> None:
+        self._owner.job_notice(self, text)
 
     def region_ended(self, region: Region, state: JobState, failure: Failure | None) -> None:
         """After a failure: a restart, unless it is one too many. It waits for a checkpoint that is being stored."""

@@ -317,8 +317,18 @@ class JobManager:
     def _send_progress(self, run: JobRun) -> None:
         progress = run.source_progress()
         self._client.send(
-            JobProgress(run.graph.job_id, run.summaries(), progress, run.checkpoint_summary(), run.restarts)
+            JobProgress(
+                run.graph.job_id,
+                run.summaries(),
+                progress,
+                run.checkpoint_summary(),
+                run.restarts,
+                run.slow_calls(),
+            )
         )
+
+    def job_notice(self, run: JobRun, text: str) -> None:
+        self._client.send(JobNotice(run.graph.job_id, f"job '{run.graph.name}': {text}"))
 
     def job_state_entered(self, run: JobRun, state: JobState) -> None:
         if not state.is_terminal:  # the end is told when all is released

@@ -22,6 +22,8 @@ class RegionOwner(Protocol):
 
     def region_message(self, region: Region, message: object) -> None: ...
 
+    def region_notice(self, text: str) -> None: ...
+
     def attempt_is_over(self, attempt: AttemptRun) -> None: ...
 
     def region_ended(self, region: Region, state: JobState, failure: Failure | None) -> None: ...
@@ -66,6 +68,9 @@ class Region:
             case TaskEnding(_, subtask):
                 self.ending.add(subtask)
         self._owner.region_message(self, message)
+
+    def attempt_notice(self, text: str) -> None:
+        self._owner.region_notice(text)
 
     def attempt_ended(self, state: JobState, failure: Failure | None) -> None:
         assert self.attempt is not None, "the end of no attempt"

@@ -42,6 +42,7 @@ __all__ = [
     "AssignSplit",
     "AttemptPrepared",
     "AttemptReleased",
+    "CallUnderWay",
     "CancelJob",
     "CancelTasks",
     "CheckpointAborted",
@@ -263,6 +264,7 @@ class JobProgress:
     sources: tuple[SourceProgress, ...] = ()
     checkpoints: CheckpointSummary | None = None  # None: checkpointing is off
     restarts: int = 0
+    calls: tuple[str, ...] = ()  # sentences about calls of user code that do not return
 
 
 @dataclass(frozen=True, slots=True)
@@ -476,6 +478,22 @@ class TaskStateChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class CallUnderWay:
+    """A task has not come back from a call for `seconds`. Told again and again until it does.
+
+    `line`: `job.py:12 in slow`; `stack` as Python prints it. `is_users`: the call is of code that is not shmflink's.
+    """
+
+    epoch: int
+    subtask: SubtaskId
+    operator: str
+    seconds: float
+    line: str
+    is_users: bool
+    stack: str
+
+
+@dataclass(frozen=True, slots=True)
 class SplitRequested:
     """A source reader wants a split."""
 
@@ -532,7 +550,7 @@ register(ClusterStarted, ClusterFailed, JobAdmitted, JobStatusChanged, JobNotice
 register(ForkTaskManager, TaskManagerForked, TaskManagerExited, ProcessFailed)
 register(PrepareAttempt, ConnectPeers, DeployTasks, StartTasks, CancelTasks)
 register(AssignSplit, AlignSources, ReleaseAttempt)
-register(TaskManagerReady, AttemptPrepared, TaskStateChanged, SplitRequested, AttemptReleased)
+register(TaskManagerReady, AttemptPrepared, TaskStateChanged, SplitRequested, CallUnderWay, AttemptReleased)
 register(Barrier, CheckpointLocation, StateFile, KeyedStateHandle, ChannelState, OperatorSubtaskState)
 register(TriggerCheckpoint, CheckpointCompleted, CheckpointAborted, DrainSources)
 register(CheckpointAcknowledged, CheckpointDeclined, TaskEnding)

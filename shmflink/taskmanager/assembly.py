@@ -39,9 +39,10 @@ from shmflink.state.snapshots import NOTHING_RESTORED
 from shmflink.taskmanager.chain import ChainNode
 from shmflink.taskmanager.checkpoints import NOT_RESTORED, TaskRestore
 from shmflink.taskmanager.listener import TaskListener
+from shmflink.taskmanager.outputs import OutputEnd
 from shmflink.taskmanager.sink import SinkOperator
 from shmflink.taskmanager.source import SourceOperator
-from shmflink.taskmanager.task import OutputEnd, Task
+from shmflink.taskmanager.task import Task
 
 __all__ = ["LocalChannels", "RemoteEdges", "TaskResources", "build_task", "local_selector"]
 

@@ -18,6 +18,7 @@ from shmflink.metrics.counters import BLOCK_WORDS, HEADER_WORDS, blocks_of_task
 from shmflink.rpc.messages import DeployTasks, PrepareAttempt, TriggerCheckpoint
 from shmflink.rpc.states import TaskState
 from shmflink.taskmanager.assembly import TaskResources, build_task
+from shmflink.taskmanager.call_watch import Call, CallWatch
 from shmflink.taskmanager.checkpoint_writer import CheckpointWriter
 from shmflink.taskmanager.listener import TaskListener
 from shmflink.taskmanager.remote_edges import SharedMemoryEdges
@@ -57,6 +58,8 @@ class Attempt:
         self._is_cancelled = False
         self._listener: TaskListener | None = None
         self._writer: CheckpointWriter | None = None
+        self._tell_of_call: Callable[[Call], None] | None = None
+        self._watch: CallWatch | None = None
 
     @property
     def memory_fds(self) -> tuple[int, int]:
@@ -69,10 +72,20 @@ class Attempt:
             region = Region.open(fds[2 * index], self.epoch)
             self._peers[taskmanager] = (region, Arena.open(fds[2 * index + 1], self.epoch))
 
-    def deploy(self, message: DeployTasks, listener: TaskListener, writer: CheckpointWriter) -> None:
-        """Builds the tasks: user code is loaded, nothing of it runs yet. Each reports INITIALIZING or FAILED."""
+    def deploy(
+        self,
+        message: DeployTasks,
+        listener: TaskListener,
+        writer: CheckpointWriter,
+        tell_of_call: Callable[[Call], None],
+    ) -> None:
+        """Builds the tasks: user code is loaded, nothing of it runs yet. Each reports INITIALIZING or FAILED.
+
+        `tell_of_call` is told of calls that do not return, by a thread of its own.
+        """
         self._listener = listener
         self._writer = writer
+        self._tell_of_call = tell_of_call
         for one in message.tasks:
             words = BLOCK_WORDS * blocks_of_task(len(one.operators))
             self._page.store(HEADER_WORDS + BLOCK_WORDS * one.block, [0] * words)
@@ -106,13 +119,18 @@ class Attempt:
 
     def start(self) -> None:
         """Opens and runs the tasks, each slot in a thread of its own."""
+        watched: list[tuple[Slot, threading.Thread]] = []
         for slot in dict.fromkeys(self._slot_of[task.deployment.subtask] for task in self._tasks):
             for task in self._tasks:
                 if self._slot_of[task.deployment.subtask] is slot:
                     slot.add_task(task)
             thread = threading.Thread(target=self._run, args=(slot,), name=f"slot-{slot.index}", daemon=True)
             self._threads.append(thread)
+            watched.append((slot, thread))
             thread.start()
+        if self._tell_of_call is not None and watched:
+            self._watch = CallWatch(watched, self._tell_of_call)
+            self._watch.start()
 
     def _run(self, slot: Slot) -> None:
         """A slot's thread. What escapes (sys.exit in user code) fails the tasks of the slot."""
@@ -194,6 +212,9 @@ class Attempt:
             slot.shutdown()
         for thread in self._threads:
             thread.join()
+        if self._watch is not None:
+            self._watch.stop()
+            self._watch = None
         self._threads.clear()
         if self._writer is not None:
             self._writer.close()

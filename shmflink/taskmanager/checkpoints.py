@@ -14,7 +14,7 @@ from shmflink.checkpoint.handles import FINAL_CHECKPOINT_ID
 from shmflink.checkpoint.state_files import dumps_elements, loads_elements
 from shmflink.core.batch import Batch
 from shmflink.core.clock import Clock
-from shmflink.core.elements import BARRIER_UNALIGNED, MIN_TIMESTAMP_MS, Barrier, Element
+from shmflink.core.elements import BARRIER_UNALIGNED, MIN_TIMESTAMP_MS, Barrier, Element, EndOfData
 from shmflink.core.ids import SubtaskId
 from shmflink.state.operator_state import OperatorStatePart, Redistribution
 from shmflink.state.snapshots import OperatorSnapshot, RestoredState
@@ -28,7 +28,6 @@ __all__ = [
     "TaskCheckpoints",
     "TaskRestore",
     "TaskSnapshot",
-    "owned_element",
     "restored_watermark",
 ]
 
@@ -158,13 +157,13 @@ class TaskCheckpoints:
         head: ChainNode,
         barrier: Barrier,
         watermark_ms: int,
+        rest: tuple[int, Element] | None = None,
         *,
         passes: bool,
-        unprocessed: Sequence[tuple[int, Element]] = (),
     ) -> Iterator[ChainOutput]:
         """Freezes every operator; `passes` the barrier on where the outputs have not ended yet.
 
-        `unprocessed`: what the task has taken from its channels; it is as if it were still on its way.
+        `rest`: rows that the task has taken from a channel and not processed, as if they were still on their way.
         """
         self._last_id = barrier.checkpoint_id
         self._announced.pop(barrier.checkpoint_id, None)
@@ -172,8 +171,9 @@ class TaskCheckpoints:
         alignment_ns = aligned_ns - self._aligning_since_ns if self._aligning_since_ns >= 0 else 0
         self._aligning_since_ns = -1
         self._frozen, self._sync_ns = [], 0
-        for channel, element in unprocessed:
-            self.record(channel, element)
+        for channel, element in (*(() if rest is None else (rest,)), *(self._inputs.ahead if self._inputs else ())):
+            if not isinstance(element, (Barrier, EndOfData)):
+                self.record(channel, element)
         if passes:
             yield from pass_barrier(head, barrier, lambda node: self._freeze(node, barrier, watermark_ms))
         else:
@@ -214,9 +214,30 @@ class TaskCheckpoints:
 
     def record(self, channel: int, element: Element) -> Element:
         """Keeps a copy of an element that came after the snapshot and before the barrier of its channel; returns it."""
-        copy = owned_element(element)
+        copy = _owned(element)
         self._record.setdefault(channel, []).append(copy)
         return copy
+
+    def take_ahead(self, inputs: TaskInputs) -> None:
+        """An unaligned checkpoint waits for what is on its way to this task: that is copied now and processed later, so
+        that barriers do not wait for the functions, and producers have credit to send theirs.
+        """
+        while (taken := inputs.take_ahead()) is not None:
+            channel, element = taken
+            if isinstance(element, Barrier) and element.checkpoint_id == inputs.recording_id:
+                self.effects(inputs.barrier(channel, element))
+                inputs.pass_ahead(channel)
+                continue
+            if isinstance(element, EndOfData):
+                self.effects(inputs.ended_ahead(channel))
+            elif isinstance(element, Barrier):
+                pass  # of another checkpoint: it has its turn
+            elif inputs.is_recorded(channel):
+                element = self.record(channel, element)
+            else:
+                element = _owned(element)
+                inputs.pass_ahead(channel)
+            inputs.put_ahead(channel, element)
 
     def _recorded(self) -> None:
         waiting, self._waiting = self._waiting, None
@@ -242,7 +263,7 @@ class TaskCheckpoints:
                     keyed.saved(False)
 
 
-def owned_element(element: Element) -> Element:
+def _owned(element: Element) -> Element:
     """A copy that keeps no segment."""
     (copy,) = loads_elements(dumps_elements([element]))
     if isinstance(copy, Batch) and isinstance(element, Batch):

@@ -19,6 +19,7 @@ from shmflink.rpc.messages import (
     AssignSplit,
     AttemptPrepared,
     AttemptReleased,
+    CallUnderWay,
     CancelTasks,
     CheckpointAborted,
     CheckpointCompleted,
@@ -38,6 +39,7 @@ from shmflink.rpc.messages import (
 from shmflink.rpc.states import TaskState
 from shmflink.rpc.wire import Received
 from shmflink.taskmanager.attempt import Attempt
+from shmflink.taskmanager.call_watch import Call
 from shmflink.taskmanager.checkpoint_writer import CheckpointWriter
 from shmflink.taskmanager.checkpoints import TaskSnapshot
 from shmflink.taskmanager.failures import failure_of
@@ -71,6 +73,15 @@ class Listener:
 
     def split_requested(self, subtask: SubtaskId) -> None:
         self._send(SplitRequested(self._epoch, subtask))
+
+    def call_under_way(self, call: Call) -> None:
+        """From the thread that watches the slots."""
+        place = call.place
+        self._send(
+            CallUnderWay(
+                self._epoch, call.subtask, place.operator, call.seconds, place.line, place.is_users, place.stack
+            )
+        )
 
     def snapshot_taken(self, snapshot: TaskSnapshot) -> None:
         self.writer.put(snapshot)
@@ -181,7 +192,7 @@ class Control:
         sys.argv = [message.main_file or ""]
         listener = Listener(message.epoch, {deployment.subtask: deployment for deployment in message.tasks}, self._send)
         self._listeners[message.epoch] = listener
-        attempt.deploy(message, listener, listener.writer)
+        attempt.deploy(message, listener, listener.writer, listener.call_under_way)
 
     def _assign_split(self, attempt: Attempt, message: AssignSplit) -> None:
         try:

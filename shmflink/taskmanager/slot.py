@@ -35,6 +35,10 @@ class Slot:
         self._spin_ns = spin_ns
         self._mail: deque[Callable[[], Any]] = deque()
         self._tasks: list[Task] = []
+        self.turn = 0
+        """Counts what the slot's thread was given to do."""
+        self.at_work: Task | None = None
+        """Whose code may run now: for a look from another thread."""
         self._had_tasks = False
         self._is_shut_down = False
 
@@ -99,7 +103,10 @@ class Slot:
         has_ended = False
         for task in self._tasks:
             if task.is_runnable():
+                self.turn += 1
+                self.at_work = task
                 task.run_quantum()
+                self.at_work = None
                 has_run = True
             has_ended |= task.is_terminal
         if has_ended:
@@ -145,7 +152,13 @@ class Slot:
         self._tasks.append(task)
         # Downstream first: what is on its way leaves before more comes in.
         self._tasks.sort(key=lambda t: -t.deployment.subtask.vertex)
-        task.open()
+        self._at_work(task, task.open)
+
+    def _at_work(self, task: Task, action: Callable[[], None]) -> None:
+        self.turn += 1
+        self.at_work = task
+        action()
+        self.at_work = None
 
     def _assign(self, subtask: SubtaskId, split: Split | None, exhausted: bool) -> None:
         for task in self._tasks:
@@ -159,7 +172,7 @@ class Slot:
 
     def _tell(self, action: Callable[[Task], None]) -> None:
         for task in self._tasks:
-            action(task)
+            self._at_work(task, lambda task=task: action(task))  # type: ignore[misc]
 
     def _wake_tasks(self) -> None:
         for task in self._tasks:

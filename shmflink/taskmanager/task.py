@@ -10,7 +10,6 @@ what it suspended, and never blocks::
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
@@ -40,28 +39,19 @@ from shmflink.taskmanager.checkpoints import (
     NOT_RESTORED,
     TaskCheckpoints,
     TaskRestore,
-    owned_element,
     restored_watermark,
 )
 from shmflink.taskmanager.inputs import TaskInputs
 from shmflink.taskmanager.listener import TaskListener, TaskState
+from shmflink.taskmanager.outputs import OutputEnd
 from shmflink.taskmanager.pacing import TaskPace
 from shmflink.taskmanager.sink import SinkOperator
 from shmflink.taskmanager.source import SourceOperator
 
-__all__ = ["PUBLISH_INTERVAL_NS", "OutputEnd", "Task"]
+__all__ = ["PUBLISH_INTERVAL_NS", "Task"]
 
 _NO_CHECKPOINTS: Final = CheckpointSettings()
 PUBLISH_INTERVAL_NS: Final = 50_000_000  # counters are stored to the status page at least so often
-
-
-@dataclass(slots=True)
-class OutputEnd:
-    """A result partition with its buffer timeout: 0 = flush after every batch, negative = only full segments."""
-
-    partition: ResultPartition
-    buffer_timeout_ns: int = -1
-    pending_since_ns: int = -1
 
 
 class Task:
@@ -321,9 +311,7 @@ class Task:
         if self._blocked is not None:
             return
         for output in self._outputs:
-            if output.buffer_timeout_ns >= 0 and output.partition.has_pending:
-                output.partition.flush()
-                output.pending_since_ns = -1
+            output.flush()
 
     def next_deadline_ns(self) -> int:
         """When `flush_due` has something to do; -1 = not before something else happens."""
@@ -401,7 +389,7 @@ class Task:
             return self._poll_source(self._source)
         assert self._inputs is not None
         if self._inputs.can_take_ahead:
-            self._take_ahead(self._inputs)
+            self._checkpoints.take_ahead(self._inputs)
             if not self._has_room():
                 return None
         if self._rest is not None:
@@ -486,38 +474,9 @@ class Task:
         if self._source is not None and self._checkpoints.stops_id == barrier.checkpoint_id:
             self._source.hold(True)
         watermark_ms = self.counters.watermark_ms
-        yield from self._checkpoints.snapshot(
-            self._head, barrier, watermark_ms, passes=not self._is_ending, unprocessed=self._unprocessed()
-        )
+        rest = None if self._rest is None else self._rest[1:]
+        yield from self._checkpoints.snapshot(self._head, barrier, watermark_ms, rest, passes=not self._is_ending)
         self._release_splits()
-
-    def _unprocessed(self) -> list[tuple[int, Element]]:
-        """(channel, element) that were taken from the gates, in their order."""
-        taken: list[tuple[int, Element]] = [] if self._rest is None else [self._rest[1:]]
-        if self._inputs is not None:
-            taken += [(n, e) for n, e in self._inputs.ahead if not isinstance(e, (Barrier, EndOfData))]
-        return taken
-
-    def _take_ahead(self, inputs: TaskInputs) -> None:
-        """An unaligned checkpoint waits for what is on its way to this task: that is copied now and processed later, so
-        that barriers do not wait for the functions, and producers have credit to send theirs.
-        """
-        while (taken := inputs.take_ahead()) is not None:
-            channel, element = taken
-            if isinstance(element, Barrier) and element.checkpoint_id == inputs.recording_id:
-                self._checkpoints.effects(inputs.barrier(channel, element))
-                inputs.pass_ahead(channel)
-                continue
-            if isinstance(element, EndOfData):
-                self._checkpoints.effects(inputs.ended_ahead(channel))
-            elif isinstance(element, Barrier):
-                pass  # of another checkpoint: it has its turn
-            elif inputs.is_recorded(channel):
-                element = self._checkpoints.record(channel, element)
-            else:
-                element = owned_element(element)
-                inputs.pass_ahead(channel)
-            inputs.put_ahead(channel, element)
 
     def _release_splits(self) -> None:
         """Those that do not wait for another snapshot, which may be due already."""
@@ -581,14 +540,7 @@ class Task:
 
     def _flush_due(self, now_ns: int) -> None:
         for output in self._outputs:
-            timeout_ns = output.buffer_timeout_ns
-            if timeout_ns < 0 or not output.partition.has_pending:
-                output.pending_since_ns = -1
-            elif timeout_ns == 0 or (0 <= output.pending_since_ns <= now_ns - timeout_ns):
-                output.partition.flush()
-                output.pending_since_ns = -1
-            elif output.pending_since_ns < 0:
-                output.pending_since_ns = now_ns
+            output.flush_due(now_ns)
 
     def _count_waiting(self, now_ns: int) -> None:
         """Books the time since the last quantum; time in which only the slot was missing counts as idle."""

@@ -20,7 +20,8 @@ from shmflink.operators.base import Operator, OperatorContext
 from shmflink.taskmanager.chain import ChainNode
 from shmflink.taskmanager.checkpoints import TaskSnapshot
 from shmflink.taskmanager.listener import TaskState
-from shmflink.taskmanager.task import OutputEnd, Task
+from shmflink.taskmanager.outputs import OutputEnd
+from shmflink.taskmanager.task import Task
 from shmflink.testing import ManualClock
 
 

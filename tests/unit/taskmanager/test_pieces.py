@@ -21,8 +21,8 @@ from shmflink.operators.process import ProcessOperator
 from shmflink.operators.reduce import ReduceOperator
 from shmflink.operators.slices import PIECE_NS
 from shmflink.taskmanager.checkpoints import TaskRestore
+from shmflink.taskmanager.outputs import OutputEnd
 from shmflink.taskmanager.sink import SinkOperator
-from shmflink.taskmanager.task import OutputEnd
 
 ROWS = 400
 RECORD_MS = 25

@@ -12,10 +12,10 @@ from shmflink.core.ids import SubtaskId
 from shmflink.network.local import LocalChannel, LocalDoorbell, LocalInputGate, LocalResultPartition, SingleSelector
 from shmflink.operators.map import MapOperator
 from shmflink.taskmanager.listener import TaskState
+from shmflink.taskmanager.outputs import OutputEnd
 from shmflink.taskmanager.sink import SinkOperator
 from shmflink.taskmanager.slot import Slot
 from shmflink.taskmanager.source import SourceOperator
-from shmflink.taskmanager.task import OutputEnd
 
 _WATCHDOG_SECONDS = 30
 

@@ -25,9 +25,9 @@ from shmflink.operators.base import Operator, SideOutput
 from shmflink.operators.flat_map import OUTPUT_ROWS_MAX, FlatMapOperator
 from shmflink.operators.map import MapOperator
 from shmflink.taskmanager.listener import TaskState
+from shmflink.taskmanager.outputs import OutputEnd
 from shmflink.taskmanager.sink import SinkOperator
 from shmflink.taskmanager.source import SourceOperator
-from shmflink.taskmanager.task import OutputEnd
 
 
 def _states(bench: Any) -> list[TaskState]:
