@@ -20,7 +20,7 @@ from shmflink.operators.keyed_sort import KeyedSort
 from shmflink.operators.process_context import ProcessContext
 from shmflink.operators.record_outputs import RecordOutputs
 from shmflink.operators.slices import slices_of
-from shmflink.operators.timer_service import InternalTimerService, NoTimers, TimeDomain, TimerService
+from shmflink.operators.timer_service import REST, InternalTimerService, NoTimers, TimeDomain, TimerService
 from shmflink.operators.user_function import UserFunction
 from shmflink.state.backend import HeapKeyedStateBackend
 from shmflink.state.keyed_states import NO_KEY
@@ -151,7 +151,10 @@ class KeyedOperator(RecordOperator):
         if isinstance(element, Watermark):
             if self._sort is not None and element == MAX_WATERMARK:
                 yield from self._all_keys()
-            yield from self._timers.advance_watermark(element.timestamp_ms)
+            for output in self._timers.advance_watermark(element.timestamp_ms):
+                if output is REST and self._timers.pace.is_slow:
+                    yield from self._outputs.take()
+                yield output
             yield from self._outputs.take()
             self._tidy()
         yield element

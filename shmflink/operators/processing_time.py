@@ -29,6 +29,9 @@ class ProcessingTimeQueue:
     def now_ms(self) -> int:
         return self._clock.processing_time_ms()
 
+    def monotonic_ns(self) -> int:
+        return self._clock.monotonic_ns()
+
     def schedule(self, operator: int, at_ms: int, callback: TimerCallback) -> None:
         """Those of one moment run in the order in which they were scheduled."""
         self._sequence += 1
@@ -73,6 +76,10 @@ class ProcessingTimeService:
     def now_ms(self) -> int:
         """Wall-clock milliseconds since 1970 (UTC)."""
         return self._queue.now_ms()
+
+    def monotonic_ns(self) -> int:
+        """For durations."""
+        return self._queue.monotonic_ns()
 
     def schedule(self, at_ms: int, callback: TimerCallback) -> None:
         """Has `callback(at_ms)` run as soon as processing time has reached `at_ms` and no element is in progress.

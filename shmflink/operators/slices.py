@@ -13,6 +13,7 @@ PIECE_NS: Final = 50_000_000
 """What one piece should take at most: barriers, watermarks, results and cancellation wait for it."""
 
 _GROWTH: Final = 8  # a piece has at most so many times the rows of the one before, whose cost is known
+_SLOW_NS: Final = 100_000  # for a row: then what a channel holds takes seconds
 _SAVES: Final = 1.5  # twice the rows in less than so many times the time: larger pieces pay
 _TRIES_EVERY: Final = 32  # pieces between two attempts at larger ones
 
@@ -45,10 +46,13 @@ class Pace:
         self._last_ns = 0
         self.rows = 1
         """Rows of the next piece."""
+        self.is_slow = False
+        """Whether rows that wait in a channel are worth more than a moment."""
 
     def observe(self, rows: int, records_ns: int, calls_ns: int = 0) -> None:
         """A piece of so many rows is done: what its functions cost, and what was called once for it."""
         total_ns = records_ns + calls_ns
+        self.is_slow = total_ns >= rows * _SLOW_NS
         before, self._before = self._before, None
         last_ns, self._last_ns = self._last_ns, total_ns
         if records_ns > PIECE_NS:

@@ -13,6 +13,7 @@ from shmflink.core.elements import MAX_WATERMARK, MIN_TIMESTAMP_MS, Barrier
 from shmflink.errors import UsageError
 from shmflink.operators.base import SideOutput
 from shmflink.operators.processing_time import ProcessingTimeService
+from shmflink.operators.slices import Pace
 from shmflink.state.backend import TIMER_STATES
 from shmflink.state.frozen import FrozenState
 from shmflink.state.namespaces import NO_NAMESPACES, NamespaceForm
@@ -40,7 +41,7 @@ OnTimer: TypeAlias = Callable[[TimeDomain, int, Any, Any], Iterator[Any]]
 class InternalTimerService:
     """Timers of one operator, by key and namespace. `on_timer` is called for each that fires, in order of time.
 
-    However many are due, the slot is free for others after TIMERS_AT_ONCE of them.
+    However many are due, the slot is free for others after TIMERS_AT_ONCE of them, and after fewer of a slow function.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class InternalTimerService:
         self.event_timers = TimerQueue(namespaces)
         self.processing_timers = TimerQueue(namespaces)
         self.watermark_ms = MIN_TIMESTAMP_MS
+        self.pace = Pace(TIMERS_AT_ONCE)
         self._processing_time = processing_time
         self._on_timer = on_timer
         self._scheduled_ms: int | None = None
@@ -80,10 +82,15 @@ class InternalTimerService:
     def advance_watermark(self, watermark_ms: int) -> Iterator[Any]:
         """Fires what is due; the caller forwards the watermark after that."""
         self.watermark_ms = watermark_ms
-        for count, (timestamp_ms, key, namespace) in enumerate(self.event_timers.due(watermark_ms), 1):
+        monotonic_ns = self._processing_time.monotonic_ns
+        count, began_ns = 0, monotonic_ns()
+        for timestamp_ms, key, namespace in self.event_timers.due(watermark_ms):
             yield from self._on_timer(TimeDomain.EVENT_TIME, timestamp_ms, key, namespace)
-            if count % TIMERS_AT_ONCE == 0:
+            count += 1
+            if count >= self.pace.rows:
+                self.pace.observe(count, monotonic_ns() - began_ns)
                 yield REST
+                count, began_ns = 0, monotonic_ns()
 
     def end_key(self) -> Iterator[Any]:
         """BATCH mode: all timers of the key fire, those of processing time last; then event time begins anew.
@@ -130,8 +137,12 @@ class InternalTimerService:
         if self._scheduled_ms == at_ms:
             self._scheduled_ms = None
         due = self.processing_timers.due(self._processing_time.now_ms() - 1)
-        for timestamp_ms, key, namespace in islice(due, TIMERS_AT_ONCE):
+        count, began_ns = 0, self._processing_time.monotonic_ns()
+        for timestamp_ms, key, namespace in islice(due, self.pace.rows):
             yield from self._on_timer(TimeDomain.PROCESSING_TIME, timestamp_ms, key, namespace)
+            count += 1
+        if count:
+            self.pace.observe(count, self._processing_time.monotonic_ns() - began_ns)
         self._schedule()  # the rest of them in another turn, after whoever waits
 
 

@@ -85,6 +85,7 @@ class TaskCheckpoints:
         self._clock = clock
         self._to_begin: deque[Barrier] = deque()
         self._announced: dict[int, Barrier] = {}
+        self._overtaken: Barrier | None = None  # the last one that this slow task began by itself, as others see it
         self._last_id = -1
         self._frozen: list[tuple[str, OperatorSnapshot]] = []
         self._sync_ns = 0
@@ -94,12 +95,19 @@ class TaskCheckpoints:
 
     # --- when ---
 
-    def trigger(self, barrier: Barrier, *, stops: bool) -> None:
-        """The JobManager begins a checkpoint. Sources, unaligned tasks and those without open inputs take part now."""
+    def trigger(self, barrier: Barrier, *, stops: bool, is_slow: bool = False) -> None:
+        """The JobManager begins a checkpoint. Sources, unaligned tasks and those without open inputs take part now.
+
+        So does a slow task, before which rows wait that would hold the barrier up: what it has not processed is part of
+        the checkpoint, as in an unaligned one. Savepoints stay aligned: whoever goes on from one may have other edges.
+        """
         if stops:
             self.stops_id = barrier.checkpoint_id
         if self._inputs is None or barrier.kind == BARRIER_UNALIGNED or self._inputs.has_ended:
             self._to_begin.append(barrier)
+        elif is_slow and self._inputs.blocks and not (barrier.is_savepoint or stops):
+            self._to_begin.append(replace(barrier, kind=BARRIER_UNALIGNED))
+            self._overtaken = barrier
         elif barrier.checkpoint_id > self._last_id:
             self._announced[barrier.checkpoint_id] = barrier
 
@@ -174,6 +182,8 @@ class TaskCheckpoints:
         for channel, element in (*(() if rest is None else (rest,)), *(self._inputs.ahead if self._inputs else ())):
             if not isinstance(element, (Barrier, EndOfData)):
                 self.record(channel, element)
+        if self._overtaken is not None and self._overtaken.checkpoint_id == barrier.checkpoint_id:
+            barrier = self._overtaken
         if passes:
             yield from pass_barrier(head, barrier, lambda node: self._freeze(node, barrier, watermark_ms))
         else:

@@ -34,6 +34,7 @@ class TaskInputs:
             self._place += [(number, channel) for channel in range(gate.num_channels)]
         self._next_gate = 0
         self._open = set(range(len(self._place)))
+        self.blocks = blocks
         self._alignment = BarrierAlignment(self._open, blocks=blocks)
         self._ahead: deque[tuple[int, Element]] = deque()  # restored, or taken before their turn: they come first
         self._waits_for_ahead = False  # a barrier of another checkpoint is among them

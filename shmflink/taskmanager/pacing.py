@@ -34,11 +34,18 @@ class TaskPace:
 
         self.limit = ALL_ROWS
         """Rows of a piece at most, whatever they cost; for tests."""
+        self.is_taken_for_slow = False
+        """Whatever was measured; for tests."""
 
     @property
     def rows_max(self) -> int:
         """Rows of the next piece at most."""
         return self.limit if self._pace is None else min(self.limit, self._pace.rows)
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether a barrier had to wait for long behind the rows that its channels hold."""
+        return self.is_taken_for_slow or (self._pace is not None and self._pace.is_slow)
 
     def begins(self, rows: int) -> None:
         """A piece is given to the chain."""

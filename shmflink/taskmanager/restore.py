@@ -79,8 +79,7 @@ class Restore:
         """Rows that were under way have no edge any more: another parallelism makes other chains, say."""
         return StateMismatchError(
             f"the checkpoint {self._directory} holds rows on their way to '{deployment.vertex_name}', on edges "
-            "that the job does not have any more: start from a savepoint or an aligned checkpoint, or with the former "
-            "parallelism"
+            "that the job does not have any more: start from a savepoint, or with the former parallelism"
         )
 
     def _route(self, edge: InputDeployment, deployment: TaskDeployment) -> InputRoute:

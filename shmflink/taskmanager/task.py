@@ -241,7 +241,7 @@ class Task:
     def trigger_checkpoint(self, barrier: Barrier, *, stops: bool) -> None:
         """The JobManager begins a checkpoint; after one that `stops` a source reads nothing more until it is over."""
         if self.state is TaskState.RUNNING and not self._restore.is_finished:
-            self._checkpoints.trigger(barrier, stops=stops)
+            self._checkpoints.trigger(barrier, stops=stops, is_slow=self.pace.is_slow)
 
     def checkpoint_completed(self, checkpoint_id: int, *, stops: bool) -> None:
         """It is durable everywhere. With `stops` the job ends here, without draining: what a task writes after it comes

@@ -179,6 +179,7 @@ class SimulatedTaskManager:
             task = build_task(deployment, resources, slot)
             if epoch % 2:
                 task.pace.limit = 1  # batches in pieces, with barriers, timers and faults between them
+            task.pace.is_taken_for_slow = epoch % 3 == 1  # and what waits in front of it in the checkpoint
             slot.tasks.append(task)
             slot.put(task.open)
             self._slot_of[deployment.subtask] = slot

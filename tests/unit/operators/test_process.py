@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from shmflink.core.batch import Batch
 from shmflink.core.elements import MAX_WATERMARK, Watermark
 from shmflink.core.output_tag import OutputTag
 from shmflink.core.typeinfo import Types
@@ -110,6 +111,22 @@ def test_a_function_that_explodes_is_suspended_between_batches() -> None:
         outputs = bench.outputs_of(bench.batch([10**9]))
         assert next(outputs).num_rows == OUTPUT_ROWS_MAX
         outputs.close()
+
+
+def test_results_of_slow_timers_leave_while_others_wait() -> None:
+    class Slow:
+        def process_element(self, value: Any, ctx: Any) -> None:
+            ctx.timer_service().register_event_time_timer(5)
+
+        def on_timer(self, timestamp: int, ctx: Any) -> Iterator[Any]:
+            bench.clock.advance_ms(25)
+            yield ctx.get_current_key()
+
+    with OperatorHarness(KeyedProcessOperator(Slow()), key_selector=lambda value: value) as bench:
+        bench.process_rows(list(range(10)))
+        outputs = [one for one in bench.operator.process_control(Watermark(5)) if isinstance(one, Batch)]
+        assert [row for batch in outputs for row in batch.rows()] == list(range(10))
+        assert max(batch.num_rows for batch in outputs) <= 2
 
 
 def test_without_keys_there_are_no_timers_and_no_state() -> None:

@@ -269,7 +269,7 @@ def test_thousands_of_timers_that_came_due_meanwhile_let_others_have_their_turn(
         while queue.next_ms is not None:
             harness.elements.extend(queue.take()[1])
             turns += 1
-        assert turns == 4
+        assert turns == 7  # few at first: what a timer costs is not known
         assert harness.rows() == [("PROCESSING_TIME", 11)]
         harness.clear()
         outputs = harness.operator.process_control(Watermark(10_000))
