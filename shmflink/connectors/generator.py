@@ -9,17 +9,18 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from shmflink._core import Isolation
 from shmflink.connectors.base import Boundedness, Poll, Source, SourceReader, Split, SplitEnumerator
 from shmflink.connectors.split_queue import SplitQueue, even_ranges
 from shmflink.connectors.split_reader import SplitCursor, SplitReader
 from shmflink.core.batch import Batch
 from shmflink.core.codec import dumps_function, loads_trusted
 from shmflink.core.coroutines import refuse_coroutines
-from shmflink.core.isolation import ISOLATION
 from shmflink.core.rows import codec_of
 from shmflink.core.typeinfo import ColumnsTypeInfo, TypeInformation
 from shmflink.errors import ConfigurationError, TypeMismatchError, UsageError
 from shmflink.operators.base import OperatorContext
+from shmflink.operators.record_outputs import isolation_of
 
 __all__ = ["BATCH_ROWS", "GeneratorSource"]
 
@@ -92,8 +93,9 @@ class GeneratorSource(Source):
         function: Generate = loads_trusted(self._function)
         rate = None if self._rows_per_second is None else self._rows_per_second / context.parallelism
         pace = None if rate is None else _Pace(rate, context)
+        isolation = isolation_of(context)
         return _GeneratorReader(
-            lambda split: _GeneratorCursor(split, function, self._type, self._batch_rows, pace), pace
+            lambda split: _GeneratorCursor(split, function, self._type, self._batch_rows, pace, isolation), pace
         )
 
     @property
@@ -188,7 +190,9 @@ class _GeneratorCursor(SplitCursor):
         row_type: TypeInformation | None,
         batch_rows: int,
         pace: _Pace | None,
+        isolation: Isolation | None,
     ) -> None:
+        self._own = _as_it_is if isolation is None else isolation.owned_items
         self._split_id = split.split_id
         self._size = split.size
         self._next, self._stop = split.payload
@@ -203,7 +207,7 @@ class _GeneratorCursor(SplitCursor):
         if self._pace is not None and self._pace.must_wait():
             return Poll.WAIT
         start, stop = self._next, min(self._next + self._batch_rows, self._stop)
-        made = ISOLATION.owned_items(self._function(start, stop))  # which may keep what it makes
+        made = self._own(self._function(start, stop))  # which may keep what it makes
         batch = self._batch_of_rows(made) if isinstance(made, list) else Batch.of_columns(made, self._type)
         if batch.num_rows != stop - start:
             raise UsageError(
@@ -227,3 +231,7 @@ class _GeneratorCursor(SplitCursor):
 
     def remaining(self) -> Split:
         return Split(self._split_id, (self._next, self._stop), self._size)
+
+
+def _as_it_is(made: Any) -> Any:
+    return made

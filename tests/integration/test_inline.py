@@ -22,7 +22,7 @@ from shmflink.graph.job_graph import ChainedOperator, JobEdge, JobGraph, JobVert
 from shmflink.operators.base import OperatorContext
 from shmflink.operators.map import MapOperator
 from shmflink.taskmanager.listener import TaskState
-from shmflink.testing import MiniCluster
+from shmflink.testing import Channels, MiniCluster
 
 _WORDS = ["to", "be", "or", "not", "to", "be", "that", "is", "the", "question"]
 _COLLECTED: list[tuple[int, Any]] = []
@@ -49,9 +49,9 @@ def _clean() -> Iterator[None]:
     _COLLECTED.clear()
 
 
-@pytest.fixture
-def env() -> Iterator[StreamExecutionEnvironment]:
-    with MiniCluster(slots=3):
+@pytest.fixture(params=list(Channels))
+def env(request: pytest.FixtureRequest) -> Iterator[StreamExecutionEnvironment]:
+    with MiniCluster(slots=3, channels=request.param):
         yield StreamExecutionEnvironment.get_execution_environment()
 
 

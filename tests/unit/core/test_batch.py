@@ -132,3 +132,30 @@ def test_filter_keeps_the_form_and_the_timestamps() -> None:
     kept = batch.filter(pa.array([True, None, True]))
     assert kept.rows() == [("a", 1), ("c", 3)]
     assert kept.timestamps.to_pylist() == [10, 30]
+
+
+def test_rows_for_another_reader_are_values_of_their_own() -> None:
+    fixed = Batch.of_rows([1, ("a", None)])
+    assert fixed.isolated() is fixed
+    changeable = Batch.of_rows([{"v": [1]}, 2], timestamps=stamps(5, 6)).with_keys(encode_keys([1, 2]))
+    other = changeable.isolated()
+    other.rows()[0]["v"].append(2)
+    assert changeable.rows() == [{"v": [1]}, 2]
+    assert (other.timestamps, other.keys) == (changeable.timestamps, changeable.keys)
+
+
+def test_columns_for_another_reader_are_the_same_columns_but_rows_of_their_own() -> None:
+    batch = Batch.from_wire(Batch.of_rows([Row(a=1)]).to_wire())
+    other = batch.isolated()
+    assert other.columns() == batch.columns()
+    other.rows()[0]["a"] = 2
+    assert batch.rows() == [Row(a=1)]
+    fixed = Batch.from_wire(Batch.of_rows([(1, "x")]).to_wire())
+    assert fixed.isolated() is fixed
+
+
+def test_a_declared_type_can_be_given_later() -> None:
+    batch = Batch.of_rows([1], timestamps=stamps(5))
+    typed = batch.with_row_type(Types.INT())
+    assert (typed.row_type, typed.rows(), typed.timestamps) == (Types.INT(), [1], batch.timestamps)
+    assert typed.with_row_type(typed.row_type) is typed

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from shmflink.core.ids import SubtaskId
+from shmflink.core.typeinfo import Types
 from shmflink.errors import InsufficientSlotsError
 from shmflink.graph.execution_graph import (
     ExecutionGraph,
@@ -103,6 +104,26 @@ def test_subtask_i_of_every_vertex_of_a_group_is_in_slot_i(program: Any) -> None
         ("B (2/2)", 4),
     ]
     assert (graph.slots, graph.num_taskmanagers) == (5, 3)
+
+
+def test_an_edge_within_a_slot_has_rings_where_none_may_be_local(program: Any) -> None:
+    job = shuffled(program, 1, 1)
+    local, remote = (ExecutionGraph.build(job, 0, 1, 1, allows_local=allowed) for allowed in (True, False))
+    assert [[edge.is_local for edge in task.inputs] for task in local.tasks] == [[], [True]]
+    assert [[edge.is_local for edge in task.inputs] for task in remote.tasks] == [[], [False]]
+    assert [c.ring for task in remote.tasks for edge in (*task.inputs, *task.outputs) for c in edge.channels] == [0, 0]
+    assert (local.rings_of(0), remote.rings_of(0)) == (0, 1)
+
+
+def test_the_declared_type_of_rows_is_that_of_the_edge(program: Any) -> None:
+    typed = program.operator(program.source(parallelism=1, output_type=Types.INT()), parallelism=2, name="A")
+    program.operator(typed, parallelism=1, name="B")
+    job = program.job_graph()
+    of_ints, untyped = job.edges
+    assert of_ints.row_type
+    assert untyped.row_type == b""
+    graph = ExecutionGraph.build(job, 0, 1, 2)
+    assert [edge.row_type for task in graph.tasks for edge in task.inputs] == [of_ints.row_type] * 2 + [b""]
 
 
 def test_blocks_are_dense_per_taskmanager(program: Any) -> None:

@@ -123,6 +123,18 @@ def test_broadcast_gives_the_batch_to_everybody() -> None:
     assert [_rows(channel) for channel in channels] == [[1], [1], [1]]
 
 
+def test_broadcast_rows_are_values_of_each_channel_unless_objects_are_reused() -> None:
+    channels = [LocalChannel() for _ in range(2)]
+    for reuses_objects, expected in ((False, [1]), (True, [1, 2])):
+        partition = LocalResultPartition(channels, BroadcastSelector(), reuses_objects=reuses_objects)
+        assert partition.write(Batch.of_rows([[1]]))
+        first, second = [channel.pop() for channel in channels]
+        assert isinstance(first, Batch)
+        assert isinstance(second, Batch)
+        first.rows()[0].append(2)
+        assert second.rows() == [expected]
+
+
 def test_shuffle_is_reproducible_and_loses_nothing() -> None:
     taken = []
     for _ in range(2):

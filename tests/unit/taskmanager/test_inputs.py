@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from shmflink.core.batch import Batch
 from shmflink.core.elements import MAX_WATERMARK, Barrier, Watermark, WatermarkStatus
+from shmflink.core.typeinfo import Types
 from shmflink.network.local import LocalChannel, LocalInputGate
 from shmflink.taskmanager.inputs import TaskInputs
 
@@ -80,3 +81,13 @@ def test_an_ended_channel_counts_as_aligned() -> None:
     assert inputs.barrier(0, Barrier(2, 0)).aligned == Barrier(2, 0)
     assert inputs.end_of_data(0).aligned is None
     assert inputs.has_ended
+
+
+def test_what_was_restored_has_the_declared_type_of_its_gate() -> None:
+    gate = LocalInputGate([LocalChannel(2)], Types.LONG())
+    inputs = TaskInputs([(0, gate)])
+    inputs.restore(0, [(0, Batch.of_rows([1]))])
+    taken = inputs.poll()
+    assert taken is not None
+    assert isinstance(taken[2], Batch)
+    assert taken[2].row_type == Types.LONG()
