@@ -53,7 +53,8 @@ class ReaderSplits:
         self._begun = 0
         self._waiting: deque[_Waiting] = deque()
         self._orphans: deque[bytes] = deque()  # rests without a split to wait for
-        self._rest: Batch | None = None
+        self._rest: Batch | None = None  # from `_at` on: cutting its end off for every piece would copy it each time
+        self._at = 0
         self._rest_of: _Waiting | None = None  # whose it is; None: of the split in hand
 
     def add(self, progress: SplitProgress) -> None:
@@ -85,19 +86,23 @@ class ReaderSplits:
     def keep(self, batch: Batch) -> None:
         """A batch of the split in hand, to be taken in pieces. There is no rest."""
         assert not self.has_rest, "a batch was read before the one before was handed on"
-        self._rest = batch
+        self._rest, self._at = batch, 0
 
     def take(self, rows: int) -> Batch:
         """The next rows of what was read, at most so many. There is a rest."""
         if self._rest is None:
             self._next_rest()
-        rest = self._rest
+        rest, at = self._rest, self._at
         assert rest is not None, "take() without a rest"
-        if rest.num_rows <= rows:
+        if rest.num_rows - at <= rows:
             self._rest = None
-            return rest
-        self._rest = rest.slice(rows, rest.num_rows - rows)
-        return rest.slice(0, rows)
+            return rest if at == 0 else rest.slice(at, rest.num_rows - at)
+        self._at = at + rows
+        return rest.slice(at, rows)
+
+    def _open_rest(self) -> Batch | None:
+        rest = self._rest
+        return rest if rest is None or not self._at else rest.slice(self._at, rest.num_rows - self._at)
 
     def taken(self) -> None:
         """The rows of the last `take` were told to the emitter."""
@@ -109,7 +114,7 @@ class ReaderSplits:
     def progress(self) -> list[SplitProgress]:
         """What is left: of the split that is read, if any, and of those that wait."""
         splits: list[Split | None] = list(self._reader.snapshot())
-        in_hand = _Waiting(self._emitter.split_watermark_ms, self._rest if self._rest_of is None else None)
+        in_hand = _Waiting(self._emitter.split_watermark_ms, self._open_rest() if self._rest_of is None else None)
         if in_hand.rest is not None and len(splits) == len(self._waiting):
             splits.insert(0, None)
         known = [in_hand] * (len(splits) - len(self._waiting)) + [self._known(one) for one in self._waiting]
@@ -121,7 +126,7 @@ class ReaderSplits:
 
     def _known(self, waiting: _Waiting) -> _Waiting:
         is_open = waiting is self._rest_of
-        return _Waiting(self._emitter.split_watermark_ms, self._rest) if is_open else waiting
+        return _Waiting(self._emitter.split_watermark_ms, self._open_rest()) if is_open else waiting
 
     def _hold(self) -> None:
         """Those that wait hold event time back; one whose rest is handed on is read."""
@@ -131,10 +136,10 @@ class ReaderSplits:
     def _next_rest(self) -> None:
         """What was read before a restore comes before anything else of its split."""
         if self._orphans:
-            self._rest = self._loaded(self._orphans.popleft())
+            self._rest, self._at = self._loaded(self._orphans.popleft()), 0
             return
         self._rest_of = next(one for one in self._waiting if one.rest is not None)
-        self._rest, self._rest_of.rest = self._rest_of.rest, None
+        self._rest, self._at, self._rest_of.rest = self._rest_of.rest, 0, None
         self._emitter.begin(self._rest_of.watermark_ms)
         self._hold()
 

@@ -98,7 +98,7 @@ class Task:
         self._has_said_ending = False
         has_partitioner = any(edge.strategy is ShipStrategy.CUSTOM for edge in deployment.outputs)
         self.pace = TaskPace(self._nodes, counters, has_partitioner=has_partitioner)
-        self._rest: tuple[int, int, Batch] | None = None  # of an input's batch: (input index, channel, rows)
+        self._rest: tuple[int, int, Batch, int] | None = None  # (input index, channel, batch, rows of it processed)
         self._suspended: Iterator[ChainOutput] | None = None
         self._blocked: ResultPartition | None = None  # the partition whose `write` or `emit` is suspended
         self._is_ending = False  # all inputs have ended; the chain is being finished, or was
@@ -406,18 +406,16 @@ class Task:
         if isinstance(element, Batch):
             self.counters.records_in += element.num_rows
             self.counters.batches_in += 1
-            return self._piece(input_index, channel, element)
+            return self._piece(input_index, channel, element, 0)
         return self._control(channel, element)
 
-    def _piece(self, input_index: int, channel: int, batch: Batch) -> Iterator[ChainOutput]:
+    def _piece(self, input_index: int, channel: int, batch: Batch, start: int) -> Iterator[ChainOutput]:
         """As many rows as take a moment; barriers and timers come between two pieces."""
-        rows = min(batch.num_rows, self.pace.rows_max)
+        rows = min(batch.num_rows - start, self.pace.rows_max)
         self.pace.begins(rows)
-        if rows == batch.num_rows:
-            self._rest = None
-            return drive(self._head, batch, input_index)
-        self._rest = (input_index, channel, batch.slice(rows, batch.num_rows - rows))
-        return drive(self._head, batch.slice(0, rows), input_index)
+        stop = start + rows
+        self._rest = (input_index, channel, batch, stop) if stop < batch.num_rows else None
+        return drive(self._head, batch if rows == batch.num_rows else batch.slice(start, rows), input_index)
 
     def _poll_source(self, source: SourceOperator) -> Iterator[ChainOutput] | None:
         counters = self._head.context.counters
@@ -474,7 +472,10 @@ class Task:
         if self._source is not None and self._checkpoints.stops_id == barrier.checkpoint_id:
             self._source.hold(True)
         watermark_ms = self.counters.watermark_ms
-        rest = None if self._rest is None else self._rest[1:]
+        rest = None
+        if self._rest is not None:
+            _, channel, batch, start = self._rest
+            rest = channel, batch.slice(start, batch.num_rows - start)
         yield from self._checkpoints.snapshot(self._head, barrier, watermark_ms, rest, passes=not self._is_ending)
         self._release_splits()
 
