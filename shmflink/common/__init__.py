@@ -5,10 +5,14 @@ Imports everything below; nothing of shmflink but `testing` and the command line
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from shmflink.absent import names_absent
 from shmflink.common.completable_future import CompletableFuture
 from shmflink.common.config_options import ConfigOption, ConfigOptions
 from shmflink.common.configuration import Configuration
 from shmflink.common.execution_config import ExecutionConfig
+from shmflink.common.input_dependency_constraint import InputDependencyConstraint
 from shmflink.common.job_client import JobClient
 from shmflink.common.job_execution_result import JobExecutionResult
 from shmflink.common.job_id import JobID
@@ -21,6 +25,7 @@ from shmflink.common.serialization import (
     SerializationSchema,
     SimpleStringSchema,
 )
+from shmflink.common.serializer import TypeSerializer
 from shmflink.common.time import Duration, Instant, Time
 from shmflink.common.typeinfo import TypeInformation, Types
 from shmflink.common.types import Row, RowKind
@@ -36,6 +41,7 @@ __all__ = [
     "Duration",
     "Encoder",
     "ExecutionConfig",
+    "InputDependencyConstraint",
     "Instant",
     "JobClient",
     "JobExecutionResult",
@@ -49,6 +55,10 @@ __all__ = [
     "SimpleStringSchema",
     "Time",
     "TypeInformation",
+    "TypeSerializer",
     "Types",
     "WatermarkStrategy",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = names_absent(__name__)

@@ -118,7 +118,7 @@ def _float_text(value: float, *, single: bool = False) -> str:
     return text.replace("e", "E").replace("E+", "E")
 
 
-def _bytes_text(value: bytes) -> str:
+def _bytes_text(value: bytes | bytearray) -> str:
     """A Java byte array inside a tuple or row: its signed numbers."""
     return f"[{', '.join([str(byte - 256 if byte > 127 else byte) for byte in value])}]"
 
@@ -134,6 +134,7 @@ _SCALARS: Final[dict[str, Callable[[Any], str]]] = {
     "f64": _float_text,
     "f32": lambda value: _float_text(value, single=True),
     "bytes": _bytes_text,
+    "pickle": lambda value: _bytes_text(value) if isinstance(value, (bytes, bytearray)) else str(value),
     "time": lambda value: value.strftime("%H:%M:%S"),
     "ts": _timestamp_text,
 }

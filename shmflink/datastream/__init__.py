@@ -5,6 +5,9 @@ Imports everything below; nothing of shmflink but `testing` and the command line
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from shmflink.absent import names_absent
 from shmflink.datastream.checkpoint_config import CheckpointConfig
 from shmflink.datastream.checkpoint_storage import (
     CheckpointStorage,
@@ -117,3 +120,6 @@ __all__ = [
     "WindowFunction",
     "WindowedStream",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = names_absent(__name__)

@@ -6,9 +6,14 @@ As in PyFlink 2, nothing takes these objects: the options `execution.checkpointi
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+from shmflink.absent import names_absent
 
 __all__ = ["CheckpointStorage", "FileSystemCheckpointStorage", "JobManagerCheckpointStorage"]
+
+if not TYPE_CHECKING:
+    __getattr__ = names_absent(__name__)
 
 
 class CheckpointStorage:

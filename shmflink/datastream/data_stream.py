@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pyarrow as pa
 
+from shmflink.absent import names_absent
 from shmflink.connectors.base import Sink
 from shmflink.connectors.function_sink import FunctionSink
 from shmflink.connectors.print_sink import PrintSink
@@ -80,6 +81,9 @@ __all__ = [
     "KeyedStream",
     "WindowedStream",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = names_absent(__name__)
 
 
 class DataStream(ColumnMethods, AggregatingStream, Processing, ResultMethods, UpdatingMethods, SaysWhatIsMissing):

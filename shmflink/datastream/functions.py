@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from shmflink.absent import names_absent
 from shmflink.datastream.process_functions import (
     BaseBroadcastProcessFunction,
     BroadcastProcessFunction,
@@ -62,3 +65,6 @@ __all__ = [
     "SourceFunction",
     "WindowFunction",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = names_absent(__name__)

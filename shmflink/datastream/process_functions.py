@@ -184,10 +184,35 @@ class BroadcastProcessFunction(BaseBroadcastProcessFunction):
         """For an element of the broadcast stream; every subtask must change the state in the same way."""
 
 
+class _KeyedBroadcast(_Broadcast):
+    """Of the keyed side of keyed broadcast functions."""
+
+    @abstractmethod
+    def timer_service(self) -> TimerService:
+        """Timers of the current key, and the current times."""
+
+    @abstractmethod
+    def get_current_key(self) -> Any:
+        """Key of the element or of the timer that fires."""
+
+
+class _BroadcastOnTimer(_KeyedBroadcast):
+    """Of timers of keyed broadcast functions."""
+
+    @abstractmethod
+    def time_domain(self) -> Any:
+        """Which time the timer waited for."""
+
+
+_KeyedBroadcast.register(ProcessContext)
+_BroadcastOnTimer.register(ProcessContext)
+
+
 class KeyedBroadcastProcessFunction(BaseBroadcastProcessFunction):
     """A keyed stream and a broadcast one."""
 
-    OnTimerContext = _OnTimer
+    ReadOnlyContext = _KeyedBroadcast
+    OnTimerContext = _BroadcastOnTimer
 
     @abstractmethod
     def process_element(self, value: Any, ctx: Any) -> Emitted:

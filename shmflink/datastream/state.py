@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+from shmflink.absent import names_absent
+from shmflink.core.type_parameters import TakesTypeParameters
 from shmflink.state.broadcast_state import BroadcastState, ReadOnlyBroadcastState
 from shmflink.state.descriptors import (
     AggregatingStateDescriptor,
@@ -12,21 +17,61 @@ from shmflink.state.descriptors import (
     ValueStateDescriptor,
 )
 from shmflink.state.keyed_states import AggregatingState, ListState, MapState, ReducingState, ValueState
+from shmflink.state.operator_state import OperatorStateStore
 from shmflink.state.ttl import StateTtlConfig
 
 __all__ = [
     "AggregatingState",
     "AggregatingStateDescriptor",
+    "AppendingState",
     "BroadcastState",
     "ListState",
     "ListStateDescriptor",
     "MapState",
     "MapStateDescriptor",
+    "MergingState",
+    "OperatorStateStore",
     "ReadOnlyBroadcastState",
     "ReducingState",
     "ReducingStateDescriptor",
+    "State",
     "StateDescriptor",
     "StateTtlConfig",
     "ValueState",
     "ValueStateDescriptor",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = names_absent(__name__)
+
+
+class State(ABC):
+    """Any state of a key."""
+
+    @abstractmethod
+    def clear(self) -> None:
+        """Removes what the key has."""
+
+
+class AppendingState(TakesTypeParameters, State):
+    """States that elements are added to."""
+
+    @abstractmethod
+    def get(self) -> Any:
+        """What the elements make."""
+
+    @abstractmethod
+    def add(self, value: Any) -> None:
+        """One more element."""
+
+
+class MergingState(AppendingState):
+    """States that can be made one, as windows merge."""
+
+
+_PLAIN: tuple[type, ...] = (ValueState, MapState, ReadOnlyBroadcastState)
+_MERGING: tuple[type, ...] = (ListState, ReducingState, AggregatingState)
+for _state in _PLAIN:
+    State.register(_state)
+for _state in _MERGING:
+    MergingState.register(_state)

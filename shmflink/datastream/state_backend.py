@@ -5,9 +5,15 @@ As in PyFlink 2, nothing takes these objects: the option `state.backend.type` de
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from shmflink.absent import names_absent
 from shmflink.errors import ConfigurationError
 
 __all__ = ["EmbeddedRocksDBStateBackend", "HashMapStateBackend", "StateBackend"]
+
+if not TYPE_CHECKING:
+    __getattr__ = names_absent(__name__)
 
 
 class StateBackend:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from shmflink.absent import names_absent
 from shmflink.operators.windows.assigners import (
     CountSlidingWindowAssigner,
     CountTumblingWindowAssigner,
@@ -67,3 +70,6 @@ __all__ = [
     "Window",
     "WindowAssigner",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = names_absent(__name__)

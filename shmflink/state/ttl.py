@@ -34,12 +34,36 @@ class _TtlTimeCharacteristic(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class _IncrementalCleanup:
+    """Every access looks at so many other entries; perhaps every record does, too."""
+
+    cleanup_size: int
+    for_every_record: bool
+
+    def get_cleanup_size(self) -> int:
+        return self.cleanup_size
+
+    def run_cleanup_for_every_record(self) -> bool:
+        return self.for_every_record
+
+
+@dataclass(frozen=True, slots=True)
 class _CleanupStrategies:
     """How expired entries go that nobody reads. `incremental`: (entries looked at, also for every record)."""
 
     in_full_snapshot: bool = False
     incremental: tuple[int, bool] | None = None
     is_cleanup_in_background: bool = True
+
+    IncrementalCleanupStrategy: ClassVar[Any] = _IncrementalCleanup
+
+    def get_incremental_cleanup_strategy(self) -> _IncrementalCleanup | None:
+        """None where it was not chosen."""
+        return None if self.incremental is None else _IncrementalCleanup(*self.incremental)
+
+    def get_rocksdb_compact_filter_cleanup_strategy(self) -> None:
+        """Always None: there is no RocksDB."""
+        return
 
 
 class StateTtlConfig:
@@ -69,6 +93,8 @@ class StateTtlConfig:
     def new_builder(ttl: Time | Duration) -> _Builder:
         """Begins a configuration: time counts from creation and writing, expired values are never returned."""
         return _Builder(ttl)
+
+    Builder: ClassVar[Any]
 
     def get_update_type(self) -> _UpdateType:
         """When an entry's time begins anew."""
@@ -193,6 +219,9 @@ class _Builder:
             raise UsageError(f"StateTtlConfig: the time to live must be positive, got {_millis(self.ttl)} ms")
         strategies = _CleanupStrategies(**self.cleanup)
         return StateTtlConfig(self.update_type, self.visibility, self.characteristic, self.ttl, strategies)
+
+
+StateTtlConfig.Builder = _Builder
 
 
 def _millis(ttl: Time | Duration) -> int:

@@ -16,21 +16,24 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from shmflink.errors import JobExecutionError
+from shmflink.errors import JobExecutionError, UsageError
 from shmflink.testing import MiniCluster
 from tests.pyflink_suite.shims import Excluded, java
 
 CASES = "pyflink_cases"
+CONNECTORS = "kafka|pulsar|kinesis|rabbitmq|cassandra|elasticsearch|pubsub|dynamic_kafka"
 REPLACED = (
     (r"\bpyflink\.testing\.test_case_utils\b", "tests.pyflink_suite.shims.cases"),
     (r"\bpyflink\.datastream\.tests\.test_util\b", "tests.pyflink_suite.shims.sink"),
     (r"\bpyflink\.(java_gateway|util\.java_utils|util\.utils|find_flink_home)\b", "tests.pyflink_suite.shims.java"),
     (r"\bpy4j\.(protocol|java_gateway)\b", "tests.pyflink_suite.shims.java"),
+    (r"\bpyflink\.table(\.\w+)*\b(?!\.)", "tests.pyflink_suite.shims.table"),
+    (rf"\bpyflink\.datastream\.connectors\.({CONNECTORS})\b", "tests.pyflink_suite.shims.java"),
     (r"\bpyflink\.((?:\w+\.)*)tests\.(\w+)", rf"{CASES}.\2"),
     (r"(?<!['\"])\bpyflink\b(?!['\"])", "shmflink"),
 )
 EXCLUDED_FILES = (
-    (r"kafka|pulsar|kinesis|rabbitmq|cassandra|elasticsearch|pubsub|jdbc", "a connector that is not in this version"),
+    (CONNECTORS, "a connector that is not in this version"),
     (r"async", "async I/O"),
     (r"test_table|sql|udf|udaf|udtf|pandas|arrow_udf|catalog|row_based|descriptor|process_table", "Table API"),
     (r"completeness|coders|boot|pb2|gateway|embedded_converters|dependency_manager", "JVM: internals of PyFlink"),
@@ -74,6 +77,8 @@ def _excluded(error: BaseException) -> str | None:
     while seen is not None:
         if isinstance(seen, Excluded):
             return str(seen)
+        if isinstance(seen, UsageError) and "there is no JVM" in str(seen):
+            return "JVM: a source or sink of Java's"
         if isinstance(seen, ImportError) and (name := re.search(r"(Kafka|Table|async I/O)", str(seen))):
             return f"{name[1]}: not in this version"
         seen = seen.__cause__ or seen.__context__

@@ -24,12 +24,16 @@ _HEAD_BYTES: Final = 64 << 10
 
 @dataclass(frozen=True, slots=True)
 class CsvHead:
-    """What the user said of the files' starts: whether there is a header, the names, lines to pass over."""
+    """What the user said of the files' starts: whether there is a header, the names, lines to pass over.
+
+    `by_position` are the names of as many columns under a header that does not have all of them.
+    """
 
     has_header: bool = True
     names: tuple[str, ...] | None = None
     skip_rows: int = 0
     skip_data_rows: int = 0
+    by_position: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,9 @@ def _names(path: str, fields: list[bytes], head: CsvHead) -> tuple[str, ...]:
     if not head.has_header:
         return tuple(f"f{index}" for index in range(len(fields)))
     try:
-        return tuple(field.decode() for field in fields)
+        names = tuple(field.decode() for field in fields)
+        if head.by_position is not None and len(names) == len(head.by_position) and set(head.by_position) - set(names):
+            return head.by_position
+        return names
     except UnicodeDecodeError as error:
         raise DataFormatError(f"{path}: the header is not valid UTF-8; name the file's encoding") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,7 +13,7 @@ from shmflink.connectors.file_system.csv import CsvFormat
 from shmflink.connectors.file_system.csv_schema import CsvSchema
 from shmflink.connectors.split_reader import SplitCursor
 from shmflink.core.batch import Batch
-from shmflink.core.typeinfo import RowTypeInfo
+from shmflink.core.data_types import fitted
 from shmflink.errors import DataFormatError
 from shmflink.operators.base import SideOutput
 
@@ -20,17 +21,20 @@ __all__ = ["CsvReaderFormat"]
 
 
 class CsvReaderFormat(CsvFormat):
-    """CSV files as rows of a declared schema: by the names in the header where there is one, else by position."""
+    """CSV files as rows of a declared schema: by the names in the header where it has them all, else by position.
+
+    Flink takes the columns by position in any case; strict headers make sure that both mean the same.
+    """
 
     def __init__(self, schema: CsvSchema) -> None:
         """As `for_schema`."""
-        row_type = schema.row_type
-        assert isinstance(row_type, RowTypeInfo), row_type
+        names = [column.name for column in schema.columns]
         self._separators = {
             column.name: column.element_separator for column in schema.columns if column.element_separator is not None
         }
+        self._scaled = {c.name for c in schema.columns if pa.types.is_decimal128(c.type_info.arrow_type)}
         super().__init__(
-            row_type,
+            schema.declared,
             delimiter=schema.column_separator,
             quote=schema.quote_char,
             escape=schema.escape_char,
@@ -39,7 +43,9 @@ class CsvReaderFormat(CsvFormat):
             skip_data_rows=int(schema.skip_first_data_row),
             null_values=(schema.null_value,),
         )
-        self._strict_names = tuple(row_type.get_field_names()) if schema.strict_headers and schema.use_header else None
+        if schema.use_header and not schema.strict_headers:
+            self._head = replace(self._head, by_position=tuple(names))
+        self._strict_names = tuple(names) if schema.strict_headers and schema.use_header else None
 
     @staticmethod
     def for_schema(schema: CsvSchema) -> CsvReaderFormat:
@@ -58,17 +64,18 @@ class CsvReaderFormat(CsvFormat):
             raise DataFormatError(f"{path}: its header names {list(names)}, not {list(self._strict_names)}")
 
     def open_split(self, split: Split) -> SplitCursor:
-        if not self._separators:
+        if not self._separators and not self._scaled:
             return super().open_split(split)
-        return _ArrayCursor(super().open_split(split), split.payload.path, self._wanted(), self._separators)
+        return _TextCursor(super().open_split(split), split.payload.path, self._wanted(), self._separators)
 
     def _parsed(self, schema: pa.Schema) -> pa.Schema:
-        """Arrays are read as text."""
-        return pa.schema([(f.name, pa.string() if f.name in self._separators else f.type) for f in schema])
+        """Arrays are read as text, and decimals, which are rounded to their scale."""
+        as_text = self._scaled | self._separators.keys()
+        return pa.schema([(f.name, pa.string() if f.name in as_text else f.type) for f in schema])
 
 
-class _ArrayCursor(SplitCursor):
-    """Cuts the text of array columns into their elements."""
+class _TextCursor(SplitCursor):
+    """Cuts the text of array columns into their elements, and brings decimals to their scale."""
 
     def __init__(self, inner: SplitCursor, path: str, schema: pa.Schema, separators: Mapping[str, str]) -> None:
         self._inner = inner
@@ -82,7 +89,7 @@ class _ArrayCursor(SplitCursor):
             return found
         columns = found.columns()
         arrays = [
-            self._elements(array, field) if field.name in self._separators else array
+            self._elements(array, field) if field.name in self._separators else self._scaled(array, field)
             for array, field in zip(columns.columns, self._schema, strict=True)
         ]
         return Batch.of_columns(pa.RecordBatch.from_arrays(arrays, schema=self._schema), found.row_type)
@@ -92,6 +99,14 @@ class _ArrayCursor(SplitCursor):
 
     def close(self) -> None:
         self._inner.close()
+
+    def _scaled(self, array: pa.Array, field: pa.Field) -> pa.Array:
+        if array.type == field.type:
+            return array
+        try:
+            return fitted(array, field)
+        except pa.ArrowInvalid as error:
+            raise DataFormatError(f"{self._path}: column {field.name!r}: {error}, {field.type}") from error
 
     def _elements(self, texts: pa.Array, field: pa.Field) -> pa.Array:
         separator = self._separators[field.name]

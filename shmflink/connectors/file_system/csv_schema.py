@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from shmflink.core.data_types import DataType, DataTypes
 from shmflink.core.typeinfo import TypeInformation, Types
 from shmflink.errors import ConfigurationError
 
@@ -20,7 +21,7 @@ class CsvColumn:
     """A column; `element_separator` stands between the elements of an array, and is None for other types."""
 
     name: str
-    type_info: TypeInformation
+    type_info: TypeInformation | DataType
     element_separator: str | None = None
 
 
@@ -49,9 +50,16 @@ class CsvSchema:
         return pa.schema([(column.name, column.type_info.arrow_type) for column in self.columns])
 
     @property
+    def declared(self) -> TypeInformation | pa.Schema:
+        """The rows' type, or the columns where one is declared as the Table API does: with its scale, for example."""
+        has_data_types = any(isinstance(column.type_info, DataType) for column in self.columns)
+        return self.arrow_schema if has_data_types else self.row_type
+
+    @property
     def row_type(self) -> TypeInformation:
         """The rows, by field name."""
-        return Types.ROW_NAMED([c.name for c in self.columns], [c.type_info for c in self.columns])
+        kinds = [c.type_info.type_info if isinstance(c.type_info, DataType) else c.type_info for c in self.columns]
+        return Types.ROW_NAMED([c.name for c in self.columns], kinds)
 
     def size(self) -> int:
         """How many columns there are."""
@@ -63,7 +71,7 @@ class CsvSchema:
 
 @dataclass(slots=True)
 class CsvSchemaBuilder:
-    """Builds a CsvSchema. Types are those of `Types`; PyFlink's `DataTypes` are the Table API's."""
+    """Builds a CsvSchema. Types are those of `DataTypes`, as in PyFlink, or of `Types`."""
 
     _schema: CsvSchema = field(default_factory=CsvSchema)
 
@@ -76,16 +84,18 @@ class CsvSchemaBuilder:
         return self._schema
 
     def add_array_column(
-        self, name: str, separator: str = _ELEMENT_SEPARATOR, element_type: TypeInformation | None = None
+        self, name: str, separator: str = _ELEMENT_SEPARATOR, element_type: TypeInformation | DataType | None = None
     ) -> CsvSchemaBuilder:
         """A list of scalars in one cell; of strings where no type is given."""
+        if isinstance(element_type, DataType):
+            return self._add(CsvColumn(name, DataTypes.ARRAY(element_type), separator))
         return self._add(CsvColumn(name, Types.LIST(element_type or Types.STRING()), separator))
 
     def add_boolean_column(self, name: str) -> CsvSchemaBuilder:
         """`true` or `false`."""
         return self._add(CsvColumn(name, Types.BOOLEAN()))
 
-    def add_number_column(self, name: str, number_type: TypeInformation | None = None) -> CsvSchemaBuilder:
+    def add_number_column(self, name: str, number_type: TypeInformation | DataType | None = None) -> CsvSchemaBuilder:
         """A number; of 64 bits without a fraction where no type is given."""
         return self._add(CsvColumn(name, number_type or Types.LONG()))
 
@@ -106,6 +116,17 @@ class CsvSchemaBuilder:
     def set_allow_comments(self, allow: bool = True) -> CsvSchemaBuilder:
         """Whether lines that begin with ``#`` are left out when reading."""
         return self._set(allow_comments=allow)
+
+    def set_any_property_name(self, name: str) -> CsvSchemaBuilder:
+        """Not possible: a row has the schema's columns alone, and others are passed over.
+
+        Raises:
+            ConfigurationError: always.
+        """
+        raise ConfigurationError(
+            f"CsvSchema: set_any_property_name({name!r}): rows have no place for columns that are not declared; "
+            "add a column for each"
+        )
 
     def disable_array_element_separator(self) -> CsvSchemaBuilder:
         """Nothing stands between the elements of arrays."""
@@ -162,7 +183,7 @@ class CsvSchemaBuilder:
         return self._set(strict_headers=strict)
 
     def set_use_header(self, use: bool = True) -> CsvSchemaBuilder:
-        """Whether the first line has the columns' names."""
+        """Whether the first line has the columns' names: by them where it has them all, else columns go by position."""
         return self._set(use_header=use)
 
     def size(self) -> int:

@@ -11,11 +11,13 @@ from shmflink.connectors.file_system.owned_columns import owned
 from shmflink.connectors.file_system.text import canonical_charset
 from shmflink.connectors.row_text import java_lines, join_lines
 from shmflink.core.batch import Batch
+from shmflink.core.data_types import RowType, fitted
 from shmflink.core.rows import shape_of_columns
 from shmflink.core.shapes import PICKLE
+from shmflink.core.typeinfo import TypeInformation, schema_of
 from shmflink.errors import TypeMismatchError
 
-__all__ = ["BulkWriter", "BulkWriterFactory", "Encoder", "OutputFormat", "conform"]
+__all__ = ["BulkWriter", "BulkWriterFactory", "Encoder", "OutputFormat", "columns_of", "conform"]
 
 
 class BulkWriter(Protocol):
@@ -136,22 +138,31 @@ class BulkWriterFactory(OutputFormat):
         return owned(columns if self._schema is None else conform(columns, self._schema))
 
 
+def columns_of(row_type: RowType | TypeInformation | pa.Schema) -> pa.Schema | None:
+    """The columns of a file whose rows are declared in any of these ways; None for undeclared objects."""
+    if isinstance(row_type, pa.Schema):
+        return row_type
+    return row_type.schema if isinstance(row_type, RowType) else schema_of(row_type)
+
+
 def conform(columns: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """The columns in the schema's types and order; by name where the names are the same, else by position.
 
     Raises:
         TypeMismatchError: another number of columns, or values that do not fit.
     """
-    if columns.schema.equals(schema):
+    has_lengths = any(field.metadata for field in schema)  # of CHAR columns
+    if columns.schema.equals(schema) and not has_lengths:
         return columns
     if len(columns.schema.names) != len(schema.names):
         raise TypeMismatchError(f"the file has the columns {schema.names}, the batch {columns.schema.names}")
     by_name = sorted(columns.schema.names) == sorted(schema.names)
     arrays = [columns.column(name if by_name else index) for index, name in enumerate(schema.names)]
     try:
-        cast = [array.cast(field.type) for array, field in zip(arrays, schema, strict=True)]
+        cast = [fitted(array, field) for array, field in zip(arrays, schema, strict=True)]
     except pa.ArrowException as error:
         raise TypeMismatchError(
             f"a batch of {columns.schema.names} does not fit the file's columns: {error}"
         ) from error
-    return pa.RecordBatch.from_arrays(cast, schema=schema)
+    written = pa.schema([(field.name, field.type) for field in schema]) if has_lengths else schema
+    return pa.RecordBatch.from_arrays(cast, schema=written)

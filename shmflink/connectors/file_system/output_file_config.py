@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from shmflink.errors import ConfigurationError
 
@@ -16,9 +17,11 @@ class OutputFileConfig:
     part_prefix: str = "part"
     part_suffix: str = ""
 
+    OutputFileConfigBuilder: ClassVar[Any]
+
     @staticmethod
-    def builder() -> OutputFileConfigBuilder:
-        return OutputFileConfigBuilder()
+    def builder() -> _Builder:
+        return _Builder()
 
     def get_part_prefix(self) -> str:
         """What a file's name begins with."""
@@ -29,25 +32,29 @@ class OutputFileConfig:
         return self.part_suffix
 
 
-class OutputFileConfigBuilder:
+class _Builder:
     """Builds an OutputFileConfig."""
 
     def __init__(self) -> None:
         self._prefix = "part"
         self._suffix = ""
 
-    def with_part_prefix(self, prefix: str) -> OutputFileConfigBuilder:
+    def with_part_prefix(self, prefix: str) -> _Builder:
         """The beginning of the file names; `part` by default."""
         self._prefix = _name_part(prefix)
         return self
 
-    def with_part_suffix(self, suffix: str) -> OutputFileConfigBuilder:
+    def with_part_suffix(self, suffix: str) -> _Builder:
         """The end of the file names; empty by default."""
         self._suffix = _name_part(suffix)
         return self
 
     def build(self) -> OutputFileConfig:
         return OutputFileConfig(self._prefix, self._suffix)
+
+
+OutputFileConfigBuilder = _Builder
+OutputFileConfig.OutputFileConfigBuilder = OutputFileConfigBuilder
 
 
 def _name_part(text: str) -> str:

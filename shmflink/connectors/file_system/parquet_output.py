@@ -9,9 +9,10 @@ from typing import Any, BinaryIO, Final, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shmflink.connectors.file_system.encoders import BulkWriter, BulkWriterFactory, conform
+from shmflink.connectors.file_system.encoders import BulkWriter, BulkWriterFactory, columns_of, conform
 from shmflink.connectors.file_system.parquet_encodings import SAMPLE_ROWS, EncodingChoice, choose_encodings
-from shmflink.core.typeinfo import RowTypeInfo, schema_of
+from shmflink.core.data_types import RowType
+from shmflink.core.typeinfo import RowTypeInfo
 from shmflink.errors import ConfigurationError, TypeMismatchError
 
 __all__ = ["ParquetBulkWriters", "ParquetOptions", "ParquetWriterFactory"]
@@ -82,11 +83,12 @@ class ParquetBulkWriters:
 
     @staticmethod
     def for_row_type(
-        row_type: RowTypeInfo | pa.Schema,
+        row_type: RowType | RowTypeInfo | pa.Schema,
         hadoop_config: Any = None,
         utc_timestamp: bool = False,  # noqa: ARG004 - Arrow timestamps say themselves what they are
     ) -> BulkWriterFactory:
-        """Parquet files with the columns of `row_type`: a row type, or an Arrow schema (*shmflink only*).
+        """Parquet files with the columns of `row_type`: `DataTypes.ROW(...)`; *shmflink only:* a row type of
+        `Types`, or an Arrow schema.
 
         Timestamps are written as they are, with their zone if they have one, whatever `utc_timestamp` says.
 
@@ -95,7 +97,7 @@ class ParquetBulkWriters:
         """
         if hadoop_config is not None:
             raise ConfigurationError("ParquetBulkWriters.for_row_type(): no Hadoop here; leave hadoop_config out")
-        schema = row_type if isinstance(row_type, pa.Schema) else schema_of(row_type)
+        schema = columns_of(row_type)
         if schema is None:
             raise TypeMismatchError(f"{row_type}: Parquet has no columns for undeclared objects")
         return ParquetWriterFactory(schema)

@@ -6,7 +6,7 @@ import inspect
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, Literal, Self, TypedDict, Unpack
+from typing import Any, ClassVar, Final, Literal, Self, TypedDict, Unpack
 
 import pyarrow as pa
 
@@ -36,7 +36,7 @@ from shmflink.core.typeinfo import schema_of
 from shmflink.errors import ConfigurationError, JobGraphError
 from shmflink.operators.base import OperatorContext
 
-__all__ = ["FileSink", "Layout", "OutputFileConfig"]
+__all__ = ["BulkFormatBuilder", "FileSink", "Layout", "OutputFileConfig", "RowFormatBuilder"]
 
 _OPEN_PARTS_MAX: Final = 128
 _BUFFERED_BYTES_MAX: Final = 32 << 20
@@ -95,20 +95,24 @@ class FileSink(Sink):
     what was left; `shmflink.connectors.file_system.staging.leftovers` lists it for jobs that never come back.
     """
 
+    BaseBuilder: ClassVar[Any]
+    RowFormatBuilder: ClassVar[Any]
+    BulkFormatBuilder: ClassVar[Any]
+
     def __init__(self, settings: Any, publishing: Any = None, *, makes_empty_file: bool = False) -> None:
         self._settings: WriterSettings = settings
         self._makes_empty_file = makes_empty_file
         self._publishing: Publishing = publishing or Publishing(False, _CHECK_INTERVAL_MS)
 
     @staticmethod
-    def for_row_format(base_path: str, encoder: Encoder) -> RowFormatBuilder:
+    def for_row_format(base_path: str, encoder: Encoder) -> _RowFormatBuilder:
         """Records one after the other, such as lines of text."""
-        return RowFormatBuilder(base_path, encoder)
+        return _RowFormatBuilder(base_path, encoder)
 
     @staticmethod
-    def for_bulk_format(base_path: str, writer_factory: BulkWriterFactory) -> BulkFormatBuilder:
+    def for_bulk_format(base_path: str, writer_factory: BulkWriterFactory) -> _BulkFormatBuilder:
         """Records in batches, such as Parquet."""
-        return BulkFormatBuilder(base_path, writer_factory)
+        return _BulkFormatBuilder(base_path, writer_factory)
 
     @staticmethod
     def parquet(
@@ -280,7 +284,7 @@ class _Builder:
         return FileSink(self._settings, Publishing(False, self._check_interval_ms))
 
 
-class RowFormatBuilder(_Builder):
+class _RowFormatBuilder(_Builder):
     """Builds a FileSink that writes record by record."""
 
     def __init__(self, base_path: str, encoder: Encoder) -> None:
@@ -293,7 +297,7 @@ class RowFormatBuilder(_Builder):
         return super().with_rolling_policy(rolling_policy)
 
 
-class BulkFormatBuilder(_Builder):
+class _BulkFormatBuilder(_Builder):
     """Builds a FileSink that writes batch by batch."""
 
     def __init__(self, base_path: str, writer_factory: BulkWriterFactory) -> None:
@@ -304,6 +308,13 @@ class BulkFormatBuilder(_Builder):
         if not isinstance(rolling_policy, OnCheckpointRollingPolicy):
             raise ValueError("rolling_policy must be OnCheckpointRollingPolicy for bulk format")  # noqa: TRY004  PyFlink's
         return super().with_rolling_policy(rolling_policy)
+
+
+RowFormatBuilder = _RowFormatBuilder
+BulkFormatBuilder = _BulkFormatBuilder
+FileSink.BaseBuilder = _Builder
+FileSink.RowFormatBuilder = RowFormatBuilder
+FileSink.BulkFormatBuilder = BulkFormatBuilder
 
 
 def _laid_out(method: str, path: str, output_format: OutputFormat, layout: Layout) -> FileSink:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from shmflink.absent import names_absent
 from shmflink.datastream.connectors.base import DeliveryGuarantee, Sink, Source
 from shmflink.datastream.connectors.file_system import (
     BucketAssigner,
@@ -31,3 +34,6 @@ __all__ = [
     "Source",
     "StreamFormat",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = names_absent(__name__)

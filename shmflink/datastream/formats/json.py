@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from shmflink.connectors.file_system.json_lines import JsonLinesFormat
+from shmflink.connectors.row_json import JsonRowDeserializationSchema, JsonRowSerializationSchema
 
-__all__ = ["JsonLinesFormat"]
+__all__ = ["JsonLinesFormat", "JsonRowDeserializationSchema", "JsonRowSerializationSchema"]

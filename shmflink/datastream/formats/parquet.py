@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from shmflink.absent import names_absent
 from shmflink.connectors.file_system.parquet_format import ParquetColumnarRowInputFormat, ParquetFormat
 from shmflink.connectors.file_system.parquet_output import ParquetBulkWriters
 
 __all__ = ["ParquetBulkWriters", "ParquetColumnarRowInputFormat", "ParquetFormat"]
+
+if not TYPE_CHECKING:
+    __getattr__ = names_absent(__name__)

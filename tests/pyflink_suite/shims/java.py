@@ -22,7 +22,12 @@ class JavaRow:
         return Row(*[field.to_python() if isinstance(field, JavaRow) else field for field in self.fields])
 
     def equals(self, other: Any) -> bool:
-        return tuple(self.to_python()) == tuple(other)
+        return _values(self.to_python()) == _values(other)
+
+
+def _values(value: Any) -> Any:
+    """Java's rows are equal whatever their fields are called."""
+    return tuple(map(_values, value)) if isinstance(value, Row) else value
 
 
 class JavaConfiguration:
@@ -119,6 +124,7 @@ def get_j_env_configuration(environment: _Environment) -> JavaConfiguration:
 def install() -> None:
     """Gives our classes the attributes behind which PyFlink keeps Java objects."""
     from shmflink.common.serialization import DeserializationSchema, SerializationSchema
+    from shmflink.datastream.connectors import Sink, Source
 
     def init(
         self: Configuration, other: Configuration | None = None, j_configuration: JavaConfiguration | None = None
@@ -135,6 +141,8 @@ def install() -> None:
         (DeserializationSchema, "_j_deserialization_schema", _Schema),
     ):
         setattr(owner, name, property(made))
+    for owner in (Source, Sink):
+        owner.get_java_function = lambda _: Gateway.jvm.get_java_function()  # type: ignore[attr-defined]
 
 
 def __getattr__(name: str) -> Any:

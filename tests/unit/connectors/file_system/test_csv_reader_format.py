@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,8 @@ import pytest
 from shmflink.common import Row, Types
 from shmflink.connectors.file_system.source import FileSource
 from shmflink.datastream.formats.csv import CsvReaderFormat, CsvSchema
-from shmflink.errors import DataFormatError
+from shmflink.errors import ConfigurationError, DataFormatError
+from shmflink.table import DataTypes
 
 
 def rows(driver: Any, path: Path, schema: CsvSchema) -> list[Row]:
@@ -61,3 +63,31 @@ def test_elements_that_do_not_fit(driver: Any, tmp_path: Path) -> None:
     schema = CsvSchema.builder().add_array_column("list", ";", Types.LONG()).build()
     with pytest.raises(DataFormatError, match="column 'list': an element does not fit"):
         rows(driver, path, schema)
+
+
+def test_a_header_with_other_names_goes_by_position(driver: Any, tmp_path: Path) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text("h1,h2\na,1\n")
+    builder = CsvSchema.builder().add_string_column("s").add_number_column("n").set_use_header()
+    assert rows(driver, path, builder.build()) == [Row(s="a", n=1)]
+
+
+def test_decimals_are_rounded_to_their_scale(driver: Any, tmp_path: Path) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text("1.5,0.125\n-2.5,1e1\n,\n")
+    builder = CsvSchema.builder().add_number_column("a", DataTypes.DECIMAL(2, 0))
+    schema = builder.add_number_column("b", DataTypes.DECIMAL(5, 2)).build()
+    source = FileSource.for_record_stream_format(CsvReaderFormat.for_schema(schema), str(path)).build()
+    assert [tuple(row) for row in driver.rows(source)] == [
+        (Decimal(2), Decimal("0.13")),
+        (Decimal(-3), Decimal("10.00")),
+        (None, None),
+    ]
+    path.write_text("100,1\n")
+    with pytest.raises(DataFormatError, match=r"column 'a': Decimal value does not fit in precision 2"):
+        driver.rows(source)
+
+
+def test_columns_of_any_name_have_no_place() -> None:
+    with pytest.raises(ConfigurationError, match="rows have no place for columns that are not declared"):
+        CsvSchema.builder().set_any_property_name("rest")

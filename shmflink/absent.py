@@ -1,0 +1,162 @@
+"""What PyFlink has and this version has not: one table of modules and names, each with what there is instead.
+
+Importing such a module, or a name from a module that is there, raises an ImportError that says so. Keys are PyFlink's
+paths without `pyflink.`; a key stands for everything below it. Imports nothing but `sys`, as `import shmflink` pays
+for it.
+"""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Never
+
+__all__ = ["ABSENT", "names_absent", "why_absent"]
+
+_ASYNC = (
+    "async I/O is not in this version: let map_batches() send the requests of a batch together, or keep a "
+    "ThreadPoolExecutor in a function's open()"
+)
+_KAFKA = "Kafka: not in this version; read files, sockets or PostgreSQL, or write a Source (shmflink.connectors.base)"
+_CONNECTOR = "not in this version; write to files or PostgreSQL, or write a Sink or a SinkFunction of your own"
+_JVM = "there is no JVM here"
+_INTERNAL = "it is internal to PyFlink, and has no counterpart here"
+_TABLE = "Table API and SQL: not in this version; streams of columns have select(), filter(), aggregate(), top_n()"
+_ROCKSDB = "state is kept in memory here, and written incrementally to the checkpoint folder"
+_AVRO_FILES = "Avro in Parquet files: not in this version; use ParquetBulkWriters, read_parquet() or FileSink.parquet()"
+_ROW_SCHEMAS = "Avro messages: not in this version; use the JsonRow and CsvRow schemas"
+
+ABSENT: dict[str, str] = {
+    "common.AssignerWithPeriodicWatermarksWrapper": _JVM,
+    "common.watermark_strategy.AssignerWithPeriodicWatermarksWrapper": _JVM,
+    "common.types.RowKind.to_j_row_kind": _JVM,
+    "common.serialization.RowDataBulkWriterFactory.get_row_type": _JVM,
+    "common.utils": _INTERNAL,
+    "common.constants": _INTERNAL,
+    "common.AvroRowDeserializationSchema": _ROW_SCHEMAS,
+    "common.AvroRowSerializationSchema": _ROW_SCHEMAS,
+    "datastream.AsyncDataStream": _ASYNC,
+    "datastream.AsyncFunction": _ASYNC,
+    "datastream.AsyncRetryPredicate": _ASYNC,
+    "datastream.AsyncRetryStrategy": _ASYNC,
+    "datastream.async_data_stream": _ASYNC,
+    "datastream.async_retry_predicates": _ASYNC,
+    "datastream.async_retry_strategies": _ASYNC,
+    "datastream.functions.AsyncFunction": _ASYNC,
+    "datastream.functions.AsyncFunctionDescriptor": _ASYNC,
+    "datastream.functions.AsyncRetryPredicate": _ASYNC,
+    "datastream.functions.AsyncRetryStrategy": _ASYNC,
+    "datastream.functions.AsyncBatchFunction": _ASYNC,
+    "datastream.functions.FunctionWrapper": _INTERNAL,
+    "datastream.functions.InternalIterableAllWindowFunction": _INTERNAL,
+    "datastream.functions.InternalIterableProcessAllWindowFunction": _INTERNAL,
+    "datastream.functions.InternalIterableProcessWindowFunction": _INTERNAL,
+    "datastream.functions.InternalIterableWindowFunction": _INTERNAL,
+    "datastream.functions.InternalProcessAllWindowContext": _INTERNAL,
+    "datastream.functions.InternalProcessWindowContext": _INTERNAL,
+    "datastream.functions.InternalSingleValueAllWindowFunction": _INTERNAL,
+    "datastream.functions.InternalSingleValueProcessAllWindowFunction": _INTERNAL,
+    "datastream.functions.InternalSingleValueProcessWindowFunction": _INTERNAL,
+    "datastream.functions.InternalSingleValueWindowFunction": _INTERNAL,
+    "datastream.functions.InternalWindowFunction": _INTERNAL,
+    "datastream.functions.JavaFunctionWrapper": _JVM,
+    "datastream.functions.NullByteKeySelector": _INTERNAL,
+    "datastream.functions.PassThroughAllWindowFunction": _INTERNAL,
+    "datastream.functions.PassThroughWindowFunction": _INTERNAL,
+    "datastream.functions.ReduceFunctionWrapper": _INTERNAL,
+    "datastream.CustomCheckpointStorage": _JVM + "; execution.checkpointing.dir names a folder",
+    "datastream.checkpoint_storage.CustomCheckpointStorage": _JVM + "; execution.checkpointing.dir names a folder",
+    "datastream.CustomStateBackend": f"{_JVM}; {_ROCKSDB}",
+    "datastream.PredefinedOptions": f"they are options of RocksDB; {_ROCKSDB}",
+    "datastream.state_backend.CustomStateBackend": f"{_JVM}; {_ROCKSDB}",
+    "datastream.state_backend.PredefinedOptions": f"they are options of RocksDB; {_ROCKSDB}",
+    "datastream.state_backend.EmbeddedRocksDBStateBackend.": _ROCKSDB,
+    "datastream.state.StateTtlConfig.CleanupStrategies.RocksdbCompactFilterCleanupStrategy": _ROCKSDB,
+    "datastream.state.OperatorStateStore.get_broadcast_state": "see get_broadcast_state() of a function's context",
+    "datastream.utils": _INTERNAL,
+    "datastream.window.CountWindowSerializer": _INTERNAL,
+    "datastream.window.GlobalWindowSerializer": _INTERNAL,
+    "datastream.window.ContinuousEventTimeTrigger.register_next_fire_timestamp": _INTERNAL,
+    "datastream.window.ContinuousProcessingTimeTrigger.register_next_fire_timestamp": _INTERNAL,
+    "datastream.window.Min": _INTERNAL,
+    "datastream.window.TimeWindowSerializer": _INTERNAL,
+    "datastream.window.WindowOperationDescriptor": _INTERNAL,
+    "datastream.connectors.base.StreamTransformer": _JVM,
+    "datastream.connectors.base.SupportsPreprocessing": _JVM,
+    "datastream.connectors.cassandra": f"Cassandra: {_CONNECTOR}",
+    "datastream.connectors.dynamic_kafka": _KAFKA,
+    "datastream.connectors.elasticsearch": f"Elasticsearch: {_CONNECTOR}",
+    "datastream.connectors.kafka": _KAFKA,
+    "datastream.connectors.kinesis": f"Kinesis: {_CONNECTOR}",
+    "datastream.connectors.pubsub": f"Pub/Sub: {_CONNECTOR}",
+    "datastream.connectors.pulsar": f"Pulsar: {_CONNECTOR}",
+    "datastream.connectors.rabbitmq": f"RabbitMQ: {_CONNECTOR}",
+    "datastream.connectors.DynamicKafkaSource": _KAFKA,
+    "datastream.connectors.DynamicKafkaSourceBuilder": _KAFKA,
+    "datastream.connectors.FlinkKafkaConsumer": _KAFKA,
+    "datastream.connectors.FlinkKafkaProducer": _KAFKA,
+    "datastream.connectors.KafkaMetadataService": _KAFKA,
+    "datastream.connectors.KafkaSource": _KAFKA,
+    "datastream.connectors.Semantic": _KAFKA,
+    "datastream.connectors.file_system.FileSink.get_transformer": _JVM,
+    "datastream.data_stream.CachedDataStream": "write the stream to files and read them",
+    "datastream.formats.avro.AvroInputFormat.get_produced_type": _JVM,
+    "datastream.formats.avro.AvroRowDeserializationSchema": _ROW_SCHEMAS,
+    "datastream.formats.avro.AvroRowSerializationSchema": _ROW_SCHEMAS,
+    "datastream.formats.parquet.AvroParquetReaders": _AVRO_FILES,
+    "datastream.formats.parquet.AvroParquetWriters": _AVRO_FILES,
+    "dataset": "the DataSet API left Flink with release 2; use shmflink.datastream",
+    "find_flink_home": _JVM,
+    "fn_execution": _INTERNAL,
+    "gen_protos": _INTERNAL,
+    "java_gateway": _JVM,
+    "pyflink_callback_server": _JVM,
+    "pyflink_gateway_server": _JVM,
+    "serializers": _INTERNAL,
+    "shell": "start Python and import shmflink.datastream",
+    "table": _TABLE,
+    "testing.source_sink_utils": "use shmflink.testing.MiniCluster",
+    "testing.test_case_utils": "use shmflink.testing.MiniCluster",
+    "util": _INTERNAL,
+    "version": "use shmflink.__version__",
+}
+
+
+def why_absent(path: str) -> str | None:
+    """Why `path`, without `shmflink.`, is not there; None where it is no name of PyFlink's that is absent."""
+    parts = path.split(".")
+    for count in range(len(parts), 0, -1):
+        key = ".".join(parts[:count])
+        found = ABSENT.get(key) or (ABSENT.get(key + ".") if count < len(parts) else None)
+        if found is not None:
+            return found
+    return None
+
+
+def names_absent(module: str) -> Callable[[str], Never]:
+    """A `__getattr__` for a module: ImportError for names of PyFlink's that are not there, so that imports say why."""
+
+    def lookup(name: str) -> Never:
+        reason = None if name.startswith("__") else why_absent(f"{module.partition('.')[2]}.{name}")
+        if reason is None:
+            raise AttributeError(f"module '{module}' has no attribute '{name}'")
+        raise ImportError(f"{module}.{name} of PyFlink is not here: {reason}", name=module)
+
+    return lookup
+
+
+class _Finder:
+    """Asked last, for modules that nobody else has found."""
+
+    @staticmethod
+    def find_spec(name: str, *_: object) -> None:
+        package, _dot, below = name.partition(".")
+        reason = why_absent(below) if package == "shmflink" and below else None
+        if reason is not None:
+            raise ModuleNotFoundError(f"{name} of PyFlink is not here: {reason}", name=name)
+
+
+sys.meta_path.append(_Finder)

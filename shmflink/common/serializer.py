@@ -1,0 +1,45 @@
+"""Serializers of single values (`pyflink.common.serializer`), for window assigners of one's own."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from io import BytesIO
+from typing import Any
+
+from shmflink.core.type_parameters import TakesTypeParameters
+
+__all__ = ["TypeSerializer", "VoidNamespaceSerializer"]
+
+
+class TypeSerializer(TakesTypeParameters, ABC):
+    """Writes a value to a stream of bytes and reads it back. Equal by class.
+
+    PyFlink asks window assigners for that of their windows; here windows are kept without one, so it is not called.
+    """
+
+    @abstractmethod
+    def serialize(self, element: Any, stream: BytesIO) -> None:
+        """Appends the element."""
+
+    @abstractmethod
+    def deserialize(self, stream: BytesIO) -> Any:
+        """The next element."""
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other)
+
+    def __hash__(self) -> int:
+        return hash(type(self))
+
+    def __repr__(self) -> str:
+        return type(self).__name__
+
+
+class VoidNamespaceSerializer(TypeSerializer):
+    """Of no value at all."""
+
+    def serialize(self, element: Any, stream: BytesIO) -> None:
+        """Writes nothing."""
+
+    def deserialize(self, stream: BytesIO) -> bytes:
+        return b""

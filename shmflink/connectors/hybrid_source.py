@@ -1,0 +1,203 @@
+"""One source after the other (FLIP-150; PyFlink: HybridSource): files first, then what goes on from there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from shmflink.connectors.base import Boundedness, Poll, Source, SourceReader, Split, SplitEnumerator
+from shmflink.core.batch import Batch
+from shmflink.errors import ConfigurationError
+from shmflink.operators.base import OperatorContext, SideOutput
+
+__all__ = ["HybridSource", "HybridSourceBuilder"]
+
+
+class HybridSource(Source):
+    """Reads sources one after the other: the next one begins when all readers are through with the one before.
+
+    All but the last must be bounded, and all must produce one type. Positions carry over a restart: a split says of
+    which source it is. Made by `builder(first)`.
+    """
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        """Raises ConfigurationError where a source that has no end is followed by another, or types differ."""
+        endless = [type(source).__name__ for source in sources[:-1] if source.boundedness is not Boundedness.BOUNDED]
+        if endless:
+            raise ConfigurationError(f"HybridSource: {endless[0]} has no end, so nothing can follow it; put it last")
+        kinds = {str(source.produced_type) for source in sources}
+        if len(kinds) > 1:
+            raise ConfigurationError(f"HybridSource: all sources must produce one type, these produce {sorted(kinds)}")
+        self._sources = tuple(sources)
+        self.boundedness = sources[-1].boundedness
+        self.gives_timestamps = any(source.gives_timestamps for source in sources)
+        self.is_replayable = all(source.is_replayable for source in sources)
+
+    @staticmethod
+    def builder(first_source: Source) -> HybridSourceBuilder:
+        """Begins with this source."""
+        return HybridSourceBuilder(first_source)
+
+    @property
+    def produced_type(self) -> Any:
+        return self._sources[0].produced_type
+
+    @property
+    def fixed_parallelism(self) -> int | None:
+        return 1 if any(source.fixed_parallelism == 1 for source in self._sources) else None
+
+    def side_output_type(self, tag: str) -> Any:
+        found = (source.side_output_type(tag) for source in self._sources)
+        return next((kind for kind in found if kind is not None), None)
+
+    def create_enumerator(self, parallelism: int, state: Any = None) -> SplitEnumerator:
+        return _Enumerator(self._sources, parallelism, state)
+
+    def create_reader(self, context: OperatorContext) -> SourceReader:
+        return _Reader(self._sources, context)
+
+
+class HybridSourceBuilder:
+    """Adds sources, in their order."""
+
+    def __init__(self, first_source: Source) -> None:
+        self._sources = [_checked(first_source)]
+
+    def add_source(self, source: Source) -> HybridSourceBuilder:
+        """Read when all before are."""
+        self._sources.append(_checked(source))
+        return self
+
+    def build(self) -> HybridSource:
+        """Raises ConfigurationError as HybridSource does."""
+        return HybridSource(self._sources)
+
+
+def _checked(source: Source) -> Source:
+    if not isinstance(source, Source):
+        raise TypeError(f"HybridSource takes Sources, got {type(source).__name__}")
+    return source
+
+
+class _Enumerator(SplitEnumerator):
+    """Hands out the splits of one source; of the next one when every reader that got some has asked again.
+
+    A reader asks for a split when it has none in hand, so that a request of each says that a source is read.
+    """
+
+    def __init__(self, sources: Sequence[Source], parallelism: int, state: Any) -> None:
+        self._sources = sources
+        self._parallelism = parallelism
+        index, inner = (0, None) if state is None else state
+        self._index: int = index
+        self._inner = sources[self._index].create_enumerator(parallelism, inner)
+        # After a restart readers may have splits in hand: each has to ask before the next source begins.
+        self._reading: set[int] = set() if state is None else set(range(parallelism))
+        self._back: list[Split] = []
+
+    def next_split(self, subtask: int) -> Split | None:
+        self._reading.discard(subtask)
+        if self._back:
+            return self._handed_out(subtask, self._back.pop(0))
+        while True:
+            split = self._inner.next_split(subtask)
+            if split is not None:
+                marked = Split(f"{self._index}:{split.split_id}", (self._index, split), split.size)
+                return self._handed_out(subtask, marked)
+            if not self._inner.is_exhausted or self._reading or self._index + 1 == len(self._sources):
+                return None
+            self._inner.close()
+            self._index += 1
+            self._inner = self._sources[self._index].create_enumerator(self._parallelism)
+
+    def _handed_out(self, subtask: int, split: Split) -> Split:
+        self._reading.add(subtask)
+        return split
+
+    @property
+    def is_exhausted(self) -> bool:
+        return not self._back and self._index + 1 == len(self._sources) and self._inner.is_exhausted
+
+    def add_splits_back(self, splits: Sequence[Split]) -> None:
+        self._back[:0] = splits
+
+    def snapshot(self) -> Any:
+        return self._index, self._inner.snapshot()
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+class _Reader(SourceReader):
+    """Has a reader of the source whose splits it was given last."""
+
+    def __init__(self, sources: Sequence[Source], context: OperatorContext) -> None:
+        self._sources = sources
+        self._context = context
+        self._index = -1
+        self._inner: SourceReader | None = None
+        self._waiting: list[Split] = []
+        self._ends = False
+        self._begun = 0
+
+    def add_split(self, split: Split) -> None:
+        self._waiting.append(split)
+        self._waiting.sort(key=lambda waiting: waiting.payload[0])
+        self._take()
+
+    def no_more_splits(self) -> None:
+        self._ends = True
+        self._take()
+
+    def _take(self) -> None:
+        """Gives splits to the reader of their source; those of another one wait until it has none in hand."""
+        while self._waiting:
+            index, split = self._waiting[0].payload
+            if index != self._index:
+                if self._inner is not None and self._inner.snapshot():
+                    return
+                self._switch(index)
+            assert self._inner is not None
+            self._inner.add_split(split)
+            del self._waiting[0]
+            if type(self._inner).splits_begun is SourceReader.splits_begun:
+                self._begun += 1  # by a reader that does not tell
+        if self._ends and self._inner is not None:
+            self._inner.no_more_splits()
+
+    def _switch(self, index: int) -> None:
+        if self._inner is not None:
+            self._begun += self._inner.splits_begun
+            self._inner.close()
+        self._index = index
+        self._inner = self._sources[index].create_reader(self._context)
+
+    def poll(self) -> Batch | SideOutput | Poll:
+        if self._inner is None:
+            return Poll.END if self._ends else Poll.NEED_SPLIT
+        found = self._inner.poll()
+        if found in (Poll.NEED_SPLIT, Poll.END) and self._waiting:
+            self._take()
+            return Poll.AGAIN
+        return found
+
+    @property
+    def splits_begun(self) -> int:
+        return self._begun + (0 if self._inner is None else self._inner.splits_begun)
+
+    def snapshot(self) -> Sequence[Split]:
+        inner = () if self._inner is None else self._inner.snapshot()
+        marked = [Split(f"{self._index}:{split.split_id}", (self._index, split), split.size) for split in inner]
+        return [*marked, *self._waiting]
+
+    def checkpoint_completed(self, checkpoint_id: int) -> None:
+        if self._inner is not None:
+            self._inner.checkpoint_completed(checkpoint_id)
+
+    def stop(self, *, drained: bool) -> None:
+        if self._inner is not None:
+            self._inner.stop(drained=drained)
+
+    def close(self) -> None:
+        if self._inner is not None:
+            self._inner.close()

@@ -1,0 +1,8 @@
+"""ORC under PyFlink's module name; `OrcFormat`, for reading, is *shmflink only*."""
+
+from __future__ import annotations
+
+from shmflink.connectors.file_system.orc import OrcFormat
+from shmflink.connectors.file_system.orc_output import OrcBulkWriter, OrcBulkWriters
+
+__all__ = ["OrcBulkWriter", "OrcBulkWriters", "OrcFormat"]
