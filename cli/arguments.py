@@ -21,6 +21,9 @@ _COMMON: Final[Mapping[str, bool | None]] = {
     "--parallelism": True,
     "-D": True,
     "--config": True,
+    **dict.fromkeys(("-pyfs", "--pyFiles", "-pym", "--pyModule", "-pyreq", "--pyRequirements"), True),
+    **dict.fromkeys(("-pyarch", "--pyArchives", "-pyexec", "--pyExecutable"), True),
+    **dict.fromkeys(("-pyclientexec", "--pyClientExecutable"), True),
     "--help": False,
 }
 OPTIONS: Final[Mapping[str, Mapping[str, bool | None]]] = {
@@ -45,6 +48,7 @@ OPTIONS: Final[Mapping[str, Mapping[str, bool | None]]] = {
 }
 # Letters that jobs are likely to use themselves: behind the file they are the job's.
 _BEFORE_FILE: Final = frozenset({"-s", "-n", "-cm", "-rm"})
+_NAMES_THE_JOB: Final = frozenset({"-py", "--python", "-pym", "--pyModule"})
 # Of commands on running jobs, the options whose value may be left out; how such an option is spelt alone.
 _MAY_BE_ALONE: Final[Mapping[str, frozenset[str]]] = {
     "stop": frozenset({"-p", "--savepointPath", "--savepoint"}),
@@ -71,7 +75,7 @@ def arranged(words: Sequence[str]) -> list[str]:
         taken = [] if has_file and word in _BEFORE_FILE else _own(word, rest, options)
         if taken:
             ours += taken
-            has_file |= taken[0] in ("-py", "--python") or taken[0].startswith("--python=")
+            has_file |= taken[0].partition("=")[0] in _NAMES_THE_JOB
         elif has_file:
             jobs.append(word)
         else:

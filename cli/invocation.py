@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import importlib.util
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +15,7 @@ from typing import Any
 
 import typer
 
-__all__ = ["Invocation", "recovery_settings"]
+__all__ = ["Invocation", "python_settings", "recovery_settings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,22 @@ class Invocation:
     file: str
     arguments: tuple[str, ...]
     configuration: Mapping[str, str]
+    module: str | None = None
+
+    @staticmethod
+    def file_of(module: str, settings: Mapping[str, str]) -> str:
+        """The file of a module, found like an import in front of which the `python.files` are.
+
+        A module that is not there ends the command (exit code 2).
+        """
+        sys.path[:0] = _import_paths(settings)
+        try:
+            spec = importlib.util.find_spec(module)
+        except ImportError:
+            spec = None
+        if spec is None or spec.origin is None or not os.path.isfile(spec.origin):
+            raise typer.BadParameter(f"-pym {module}: there is no such module; -pyfs says where to look")
+        return spec.origin
 
     @staticmethod
     def of(
@@ -35,6 +52,7 @@ class Invocation:
         settings: Sequence[str] | None,
         config: Path | None,
         overrides: Mapping[str, str] | None = None,
+        module: str | None = None,
     ) -> Invocation:
         """Puts the pieces together. A wrong one ends the command with a message and exit code 2 (usage)."""
         arguments = list(rest)
@@ -53,17 +71,21 @@ class Invocation:
         if parallelism is not None:
             configuration["parallelism.default"] = str(parallelism)
         configuration.update(overrides or {})
-        return Invocation(os.path.abspath(file), tuple(arguments), configuration)
+        return Invocation(os.path.abspath(file), tuple(arguments), configuration, module)
 
     def execute(self) -> None:
         """Runs the file as `python FILE ARGUMENTS` would, in this process; the job's exceptions pass through."""
         code = self._compiled()
         _collect_garbage_from_here()
         main = ModuleType("__main__")
-        main.__dict__.update({"__file__": self.file, "__builtins__": __builtins__, "__spec__": None})
+        package = None if self.module is None else self.module.rpartition(".")[0]
+        main.__dict__.update(
+            {"__file__": self.file, "__builtins__": __builtins__, "__spec__": None, "__package__": package}
+        )
         sys.modules["__main__"] = main
         sys.argv = [self.file, *self.arguments]
-        sys.path.insert(0, os.path.dirname(self.file))
+        if self.module is None:
+            sys.path[:0] = [os.path.dirname(self.file), *_import_paths(self.configuration)]
         run: Callable[[CodeType, dict[str, Any]], None] = exec
         run(code, main.__dict__)
 
@@ -86,6 +108,27 @@ def recovery_settings(path: str | None, ignores_unclaimed: bool, claim_mode: str
     if settings and path is None:
         raise typer.BadParameter("-n and --claim-mode are for a job that starts from a savepoint: give -s PATH, too")
     return settings
+
+
+def python_settings(
+    files: str | None, requirements: str | None, archives: str | None, executable: str | None
+) -> dict[str, str]:
+    """The options that `-pyfs -pyreq -pyarch -pyexec` stand for."""
+    keys = ("python.files", "python.requirements", "python.archives", "python.executable")
+    return {key: value for key, value in zip(keys, (files, requirements, archives, executable), strict=True) if value}
+
+
+def _import_paths(settings: Mapping[str, str]) -> list[str]:
+    """Where the program finds what `python.files` names."""
+    if "python.files" not in settings:
+        return []
+    from shmflink.datastream.python_dependencies import PythonDependencies
+    from shmflink.errors import ConfigurationError
+
+    try:
+        return PythonDependencies.configured(settings["python.files"], None, None).import_paths()
+    except ConfigurationError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def _collect_garbage_from_here() -> None:

@@ -47,6 +47,26 @@ File = Annotated[str | None, typer.Argument(metavar="JOB.PY", help="The job: a P
 PythonFile = Annotated[
     str | None, typer.Option("-py", "--python", metavar="JOB.PY", help="The same, as Flink spells it.")
 ]
+PythonModule = Annotated[
+    str | None, typer.Option("-pym", "--pyModule", metavar="MODULE", help="The job as a module, found with -pyfs.")
+]
+PythonFiles = Annotated[
+    str | None, typer.Option("-pyfs", "--pyFiles", metavar="PATHS", help="Modules, folders and zip archives to import.")
+]
+PythonRequirements = Annotated[
+    str | None,
+    typer.Option("-pyreq", "--pyRequirements", metavar="FILE[#DIR]", help="Requirements to install for functions."),
+]
+PythonArchives = Annotated[
+    str | None,
+    typer.Option("-pyarch", "--pyArchives", metavar="FILE[#NAME],...", help="Archives to unpack for functions."),
+]
+PythonExecutable = Annotated[
+    str | None, typer.Option("-pyexec", "--pyExecutable", metavar="PATH", help="Must be the Python that runs this.")
+]
+PythonClientExecutable = Annotated[
+    str | None, typer.Option("-pyclientexec", "--pyClientExecutable", metavar="PATH", help="The same.")
+]
 Slots = Annotated[
     int | None,
     typer.Option(
@@ -129,6 +149,12 @@ def run(
     from_savepoint: FromSavepoint = None,
     allow_non_restored_state: AllowNonRestoredState = False,
     claim_mode: ClaimMode = None,
+    module: PythonModule = None,
+    python_files: PythonFiles = None,
+    python_requirements: PythonRequirements = None,
+    python_archives: PythonArchives = None,
+    python_executable: PythonExecutable = None,
+    python_client_executable: PythonClientExecutable = None,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Shows logs on standard error.")] = False,
 ) -> None:
     """Runs a job and waits for its end.
@@ -147,11 +173,17 @@ def run(
 
       shmflink run -s /backups/savepoint-1a2b3c-4d5e6f job.py -D execution.checkpointing.interval=10s
     """
-    from .invocation import Invocation, recovery_settings
+    from .invocation import Invocation, python_settings, recovery_settings
     from .run import run_job
 
-    recovery = recovery_settings(from_savepoint, allow_non_restored_state, claim_mode)
-    invocation = Invocation.of(file, python, context.args, slots, parallelism, settings, config, recovery)
+    given = recovery_settings(from_savepoint, allow_non_restored_state, claim_mode)
+    given |= python_settings(
+        python_files, python_requirements, python_archives, python_executable or python_client_executable
+    )
+    if module is not None:
+        python, context.args[:0] = Invocation.file_of(module, given), [file] if file is not None else []
+        file = None
+    invocation = Invocation.of(file, python, context.args, slots, parallelism, settings, config, given, module)
     raise typer.Exit(run_job(invocation, summary, verbose=verbose))
 
 

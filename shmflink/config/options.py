@@ -12,6 +12,7 @@ from typing import Final
 from shmflink.config.checkpoint_options import CHECKPOINTING_OPTIONS, REFUSED
 from shmflink.config.flink_options import is_of_flink, note_ignored
 from shmflink.config.option import Kind, Option
+from shmflink.config.python_options import PYTHON_OPTIONS
 from shmflink.config.restart_options import RESTART_OPTIONS
 from shmflink.errors import ConfigurationError
 
@@ -234,6 +235,7 @@ OPTIONS: Final[Mapping[str, Option]] = {
         CANCELLATION_TIMEOUT,
         *CHECKPOINTING_OPTIONS,
         *RESTART_OPTIONS,
+        *PYTHON_OPTIONS,
     )
 }
 

@@ -6,8 +6,9 @@ import os
 import site
 import sys
 import sysconfig
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
+from shmflink.datastream.python_dependencies import PythonDependencies
 from shmflink.graph.job_graph_builder import JobEnvironment
 
 __all__ = ["job_environment", "main_file"]
@@ -19,21 +20,17 @@ def main_file() -> str:
     return os.path.abspath(path) if path else ""
 
 
-def job_environment(configuration: Mapping[str, str], python_files: Iterable[str]) -> JobEnvironment:
-    """Folder of the main file, files added by the program, what was added to `sys.path`; in this order."""
+def job_environment(configuration: Mapping[str, str], dependencies: PythonDependencies) -> JobEnvironment:
+    """What the job brings along, the folder of the main file, what was added to `sys.path`; in this order.
+
+    Functions run where the program does, or where its archives are unpacked.
+    """
     main = main_file()
-    candidates = [os.path.dirname(main)] if main else []
-    candidates += [_import_root(path) for path in python_files]
+    candidates = [*dependencies.import_paths(), *([os.path.dirname(main)] if main else [])]
     candidates += [os.path.abspath(path) for path in sys.path]
     installed = _installed_paths()
     wanted = dict.fromkeys(p for p in candidates if p not in installed and os.path.exists(p))
-    return JobEnvironment(dict(configuration), tuple(wanted), os.getcwd(), main)
-
-
-def _import_root(path: str) -> str:
-    """What goes on `sys.path` for a path given by the user: a module's folder, a folder or archive itself."""
-    path = os.path.abspath(path)
-    return os.path.dirname(path) if path.endswith(".py") else path
+    return JobEnvironment(dict(configuration), tuple(wanted), dependencies.working_directory() or os.getcwd(), main)
 
 
 def _installed_paths() -> frozenset[str]:

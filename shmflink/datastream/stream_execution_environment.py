@@ -18,6 +18,7 @@ from shmflink.config import options
 from shmflink.config.configuration import Configuration
 from shmflink.config.execution_config import ExecutionConfig
 from shmflink.config.option import Option
+from shmflink.config.python_options import PYTHON_ARCHIVES, PYTHON_EXECUTABLE, PYTHON_FILES, PYTHON_REQUIREMENTS
 from shmflink.connectors.base import Source
 from shmflink.connectors.collect import CollectServer, CollectSink
 from shmflink.connectors.collection import CollectionSource
@@ -31,6 +32,7 @@ from shmflink.datastream.delivery import check_targets, delivery_warnings
 from shmflink.datastream.execution_mode import RuntimeExecutionMode
 from shmflink.datastream.job_environment import job_environment
 from shmflink.datastream.not_yet import SaysWhatIsMissing
+from shmflink.datastream.python_dependencies import PythonDependencies, check_executable
 from shmflink.datastream.reading import ReadMethods
 from shmflink.datastream.recording import Program, checked_max_parallelism, checked_parallelism
 from shmflink.datastream.results import plain_batches
@@ -55,11 +57,6 @@ class StreamExecutionEnvironment(ReadMethods, CheckpointMethods, SaysWhatIsMissi
     """
 
     MISSING: ClassVar[Mapping[str, str]] = {
-        "set_python_requirements": "install the requirements where shmflink is installed",
-        "add_python_archive": "add its content with add_python_file(), or install it",
-        "set_python_executable": "workers run the Python that runs the program",
-        "set_default_local_parallelism": "use set_parallelism(), or run with --slots",
-        "register_cached_file": "all workers see this host's files: open the path itself",
         "create_input": "use from_source()",
     }
 
@@ -67,7 +64,8 @@ class StreamExecutionEnvironment(ReadMethods, CheckpointMethods, SaysWhatIsMissi
         """Use `get_execution_environment`."""
         self._configuration = configuration
         self.program = Program()
-        self._python_files: list[str] = []
+        self._dependencies = PythonDependencies()
+        self._default_local_parallelism: int | None = None
 
     @staticmethod
     def get_execution_environment(configuration: Configuration | None = None) -> StreamExecutionEnvironment:
@@ -149,15 +147,44 @@ class StreamExecutionEnvironment(ReadMethods, CheckpointMethods, SaysWhatIsMissi
         return self
 
     def get_default_local_parallelism(self) -> int:
-        """Parallelism where nothing sets one: the number of slots."""
-        parallelism: int = current_executor().default_parallelism
+        """Parallelism where nothing sets one: what was set here, else the number of slots."""
+        parallelism: int = self._default_local_parallelism or current_executor().default_parallelism
         return parallelism
+
+    def set_default_local_parallelism(self, parallelism: int) -> None:
+        """Parallelism of operators recorded from now on, where nothing else sets one."""
+        self._default_local_parallelism = checked_parallelism(parallelism, "environment")
 
     def add_python_file(self, file_path: str) -> None:
         """A module, package folder or zip archive that functions import."""
-        if not os.path.exists(file_path):
-            raise ConfigurationError(f"add_python_file(): there is no '{os.path.abspath(file_path)}'")
-        self._python_files.append(os.path.abspath(file_path))
+        self._dependencies = self._dependencies.with_file(file_path)
+
+    def set_python_requirements(self, requirements_file_path: str, requirements_cache_dir: str | None = None) -> None:
+        """Packages that functions import: pip installs them, once for each content of the file, when the job is
+        submitted; from the packages in `requirements_cache_dir` alone, where that is given.
+
+        They go before what is installed, but not before what shmflink itself has imported.
+        """
+        self._dependencies = self._dependencies.with_requirements(requirements_file_path, requirements_cache_dir or "")
+
+    def add_python_archive(self, archive_path: str, target_dir: str | None = None) -> None:
+        """A zip or tar archive that functions find unpacked in their working directory: as `target_dir/...`, or under
+        the archive's own name. With an archive that is not the program's directory; they may read there alone.
+        """
+        self._dependencies = self._dependencies.with_archive(archive_path, target_dir or "")
+
+    def set_python_executable(self, python_exec: str) -> None:
+        """Functions run in the Python that runs the program: any other one is an error.
+
+        Raises:
+            ConfigurationError: `python_exec` is another one.
+        """
+        check_executable(python_exec)
+
+    def register_cached_file(self, file_path: str, name: str, executable: bool = False) -> None:
+        """Accepted for compatibility with Flink; has no effect: all processes see this host's files."""
+        if not os.path.exists(file_path.removeprefix("file://")):
+            raise ConfigurationError(f"register_cached_file({name!r}): there is no '{file_path}'")
 
     def add_jars(self, *jars_path: str) -> None:
         """Accepted for compatibility with Flink; has no effect, as there is no JVM: a note says so."""
@@ -250,8 +277,15 @@ class StreamExecutionEnvironment(ReadMethods, CheckpointMethods, SaysWhatIsMissi
         return current_executor().submit(job_graph, self._configuration.to_dict())
 
     def _job_graph(self, job_name: str | None) -> JobGraph:
-        environment = job_environment(self._configuration.to_dict(), self._python_files)
+        environment = job_environment(self._configuration.to_dict(), self._all_dependencies())
         return build_job_graph(self._stream_graph(job_name), environment)
+
+    def _all_dependencies(self) -> PythonDependencies:
+        """Those of the configuration, and those added here."""
+        given = [self._get(option) for option in (PYTHON_FILES, PYTHON_REQUIREMENTS, PYTHON_ARCHIVES)]
+        if (executable := self._get(PYTHON_EXECUTABLE)) is not None:
+            check_executable(executable)
+        return PythonDependencies.configured(*given).and_those(self._dependencies)
 
     def _stream_graph(self, job_name: str | None) -> StreamGraph:
         if not self.program.transformations:

@@ -186,7 +186,7 @@ class Control:
         self._send(AttemptPrepared(message.epoch), attempt.memory_fds)
 
     def _deploy(self, attempt: Attempt, message: DeployTasks) -> None:
-        sys.path += [path for path in message.python_path if path not in sys.path]
+        sys.path[:0] = [path for path in message.python_path if path not in sys.path]  # in front, as in the program
         if message.working_directory:
             os.chdir(message.working_directory)  # relative paths mean the user's folder
         sys.argv = [message.main_file or ""]

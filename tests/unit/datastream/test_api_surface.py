@@ -215,9 +215,7 @@ SlotSharingGroup.Builder
 NOT_IN_THIS_VERSION = """
 DataStream: cache
 KeyedStream: cache
-StreamExecutionEnvironment: add_python_archive create_input
-StreamExecutionEnvironment: register_cached_file set_default_local_parallelism
-StreamExecutionEnvironment: set_python_executable set_python_requirements
+StreamExecutionEnvironment: create_input
 """
 
 

@@ -157,7 +157,6 @@ def test_jars_are_kept_in_the_configuration_and_noted_when_a_job_is_submitted(en
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("set_python_requirements", "install the requirements"),
         ("create_input", r"use from_source\(\)"),
     ],
 )

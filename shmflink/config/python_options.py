@@ -1,0 +1,39 @@
+"""What a job's functions need beside the program; part of `options.OPTIONS`. Keys and forms are Flink's."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shmflink.config.option import Kind, Option
+
+__all__ = ["PYTHON_ARCHIVES", "PYTHON_EXECUTABLE", "PYTHON_FILES", "PYTHON_OPTIONS", "PYTHON_REQUIREMENTS"]
+
+PYTHON_FILES: Final = Option(
+    "python.files",
+    Kind.STRING,
+    None,
+    "Modules, package folders and zip archives that functions import, with commas between them.",
+)
+PYTHON_REQUIREMENTS: Final = Option(
+    "python.requirements",
+    Kind.STRING,
+    None,
+    "A requirements file of pip, which is installed when the job is submitted; behind a # perhaps a folder with all "
+    "its packages.",
+)
+PYTHON_ARCHIVES: Final = Option(
+    "python.archives",
+    Kind.STRING,
+    None,
+    "Zip and tar archives with commas between them, which functions find unpacked in their working directory; behind a "
+    "# perhaps under which name.",
+)
+PYTHON_EXECUTABLE: Final = Option(
+    "python.executable",
+    Kind.STRING,
+    None,
+    "Accepted for compatibility with Flink: functions run in the Python that runs the program, and another one is an "
+    "error.",
+)
+
+PYTHON_OPTIONS: Final = (PYTHON_FILES, PYTHON_REQUIREMENTS, PYTHON_ARCHIVES, PYTHON_EXECUTABLE)

@@ -1,0 +1,76 @@
+"""`shmflink run -pym MODULE -pyfs -pyreq -pyarch`: Flink's ways to bring Python along, in real processes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+JOB = """
+from shmflink.common import Types
+from shmflink.datastream import StreamExecutionEnvironment
+
+from .functions import enriched
+
+env = StreamExecutionEnvironment.get_execution_environment()
+env.from_collection([1, 2], Types.INT()).map(enriched, Types.STRING()).print()
+env.execute()
+"""
+FUNCTIONS = """
+from pathlib import Path
+
+
+def enriched(number):
+    import brought_along
+    import single
+
+    return f"{number} {brought_along.value} {single.value} {Path('data/text.txt').read_text()}"
+"""
+
+
+def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
+    program = "from shmflink.cli.main import main; main()"
+    command = [sys.executable, "-c", program, "run", "--slots", "1", *words]
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def test_a_module_with_files_requirements_and_archives(tmp_path: Path) -> None:
+    package = tmp_path / "jobs" / "enrich"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "main.py").write_text(JOB)
+    (package / "functions.py").write_text(FUNCTIONS)
+    (tmp_path / "single.py").write_text("value = 'file'\n")
+    (tmp_path / "content").mkdir()
+    (tmp_path / "content" / "text.txt").write_text("archive")
+    archive = shutil.make_archive(str(tmp_path / "content"), "zip", tmp_path / "content")
+    (tmp_path / "wheels").mkdir()
+    with zipfile.ZipFile(tmp_path / "wheels" / "brought_along-1.0-py3-none-any.whl", "w") as file:
+        file.writestr("brought_along.py", "value = 'requirement'\n")
+        file.writestr(
+            "brought_along-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: brought_along\nVersion: 1.0\n"
+        )
+        file.writestr(
+            "brought_along-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        file.writestr("brought_along-1.0.dist-info/RECORD", "")
+    (tmp_path / "requirements.txt").write_text("brought_along\n")
+    files = ("-pyfs", f"jobs,{tmp_path}/single.py", "-pyreq", "requirements.txt#wheels", "-pyarch", f"{archive}#data")
+    done = run(tmp_path, *files, "-pyexec", sys.executable, "-pym", "enrich.main")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["1 requirement file archive", "2 requirement file archive"]
+
+
+def test_a_module_that_is_not_there_is_named(tmp_path: Path) -> None:
+    done = run(tmp_path, "-pym", "no.such")
+    assert done.returncode == 2
+    assert "-pym no.such: there is no such module" in " ".join(done.stderr.split())
+    done = run(tmp_path, "-pyfs", "missing", "-pym", "x")
+    assert done.returncode == 2
+    assert "python file: there is no" in " ".join(done.stderr.split())
