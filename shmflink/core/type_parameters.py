@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-__all__ = ["TakesTypeParameters"]
+__all__ = ["ACC", "IN", "KEY", "OUT", "K", "T", "TakesTypeParameters", "V", "W"]
+
+if TYPE_CHECKING:  # with defaults, so that nobody has to say them; Python has these from 3.13 on
+    from typing_extensions import TypeVar
+
+    T = TypeVar("T", default=Any)
+    K = TypeVar("K", default=Any)
+    V = TypeVar("V", default=Any)
+    IN = TypeVar("IN", default=Any)
+    ACC = TypeVar("ACC", default=Any)
+    OUT = TypeVar("OUT", default=Any)
+    KEY = TypeVar("KEY", default=Any)
+    W = TypeVar("W", default=Any)
+else:
+    from typing import TypeVar
+
+    T, K, V, IN, ACC, OUT, KEY, W = map(TypeVar, ("T", "K", "V", "IN", "ACC", "OUT", "KEY", "W"))
 
 
 class TakesTypeParameters:
-    """`MapFunction[int, str]` is `MapFunction`: type parameters are for the reader."""
+    """`MapFunction[int, str]` is `MapFunction`: type parameters are for the reader, and for type checkers where a class
+    is generic, too.
+    """
 
     __slots__ = ()
 
-    def __class_getitem__(cls, parameters: Any) -> type[Self]:
-        return cls
+    if not TYPE_CHECKING:
+
+        def __class_getitem__(cls, parameters: Any) -> type[Self]:
+            return cls

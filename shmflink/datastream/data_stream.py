@@ -7,7 +7,6 @@ before `execute()`. What is marked *shmflink only* does not exist in PyFlink.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pyarrow as pa
@@ -332,21 +331,9 @@ class DataStream(ColumnMethods, AggregatingStream, Processing, ResultMethods, Up
         """
         return self._sink("Print to Std. Out", PrintSink(sink_identifier))
 
-    def execute_and_collect(
-        self, job_execution_name: str | None = None, limit: int | None = None
-    ) -> CloseableIterator | list[Any]:
-        """Runs the job and hands out the elements: an iterator to close, or a list of the first `limit`.
-
-        Running results of `reduce()`, `sum()`, ... are elements, as in PyFlink; of `aggregate()` over columns the final
-        rows of a bounded input are.
-        """
-        if limit is not None and limit <= 0:
-            raise UsageError(f"execute_and_collect(): limit must be greater than 0, got {limit}")
-        iterator = self._environment.collect(self, job_execution_name)
-        if limit is None:
-            return iterator
-        with iterator:
-            return list(islice(iterator, limit))
+    def _collected(self) -> DataStream:
+        """What `execute_and_collect` hands out."""
+        return self
 
     # --- how it is recorded ---
 
@@ -492,15 +479,13 @@ class KeyedStream(KeyedAggregates, KeyedProcessing, DataStream):
         key_type = self._key_type if self._key_type is not None else Types.PICKLED_BYTE_ARRAY()
         return Types.ROW([key_type, super().get_type()])
 
-    def execute_and_collect(
-        self, job_execution_name: str | None = None, limit: int | None = None
-    ) -> CloseableIterator | list[Any]:
-        """As on a DataStream; the elements are `Row(f0=key, f1=value)`, as in PyFlink, in the order of their source."""
+    def _collected(self) -> DataStream:
+        """Keys and elements, before they go to where their keys are."""
         extracted = _with_key(self._origin, "KeyBy", self._selector, self._key_type)
         pairs = self.derived(extracted).transform("Map", KeyAndRowOperator(), None)
         if parallelism := self._origin.get_transformation().parallelism:
             pairs.set_parallelism(parallelism)
-        return pairs.execute_and_collect(job_execution_name, limit)
+        return pairs
 
     def without_keys(self) -> DataStream:
         """*shmflink only.* The elements, where their keys have brought them."""

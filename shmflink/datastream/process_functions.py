@@ -9,7 +9,9 @@ from typing import Any
 from shmflink.core.type_parameters import TakesTypeParameters
 from shmflink.datastream.record_functions import Function
 from shmflink.operators.process_context import ProcessContext
-from shmflink.operators.timer_service import NoTimers, TimerService
+from shmflink.operators.timer_service import NoTimers, TimeDomain, TimerService
+from shmflink.state.broadcast_state import BroadcastState
+from shmflink.state.descriptors import MapStateDescriptor
 
 __all__ = [
     "BaseBroadcastProcessFunction",
@@ -35,12 +37,16 @@ class _Timed(TakesTypeParameters, ABC):
         """Current times; timers of the current key."""
 
     @abstractmethod
-    def timestamp(self) -> int | None:
-        """Timestamp of the element or of the timer that fires, in ms; None where there is none."""
+    def timestamp(self) -> int:
+        """Timestamp of the element or of the timer that fires, in ms; None in streams without timestamps."""
 
 
 class _Keyed(_Timed):
     """Of keyed streams."""
+
+    @abstractmethod
+    def timer_service(self) -> TimerService:
+        """Timers of the current key, and the current times."""
 
     @abstractmethod
     def get_current_key(self) -> Any:
@@ -51,7 +57,7 @@ class _OnTimer(_Keyed):
     """Of timers."""
 
     @abstractmethod
-    def time_domain(self) -> Any:
+    def time_domain(self) -> TimeDomain:
         """Which time the timer waited for."""
 
 
@@ -145,12 +151,12 @@ class _Broadcast(TakesTypeParameters, ABC):
     """Of broadcast functions."""
 
     @abstractmethod
-    def get_broadcast_state(self, state_descriptor: Any) -> Any:
+    def get_broadcast_state(self, state_descriptor: MapStateDescriptor) -> BroadcastState:
         """The broadcast state; it can be changed on the broadcast side alone."""
 
     @abstractmethod
-    def timestamp(self) -> int | None:
-        """Timestamp of the element in ms; None where there is none."""
+    def timestamp(self) -> int:
+        """Timestamp of the element in ms; None in streams without timestamps."""
 
     @abstractmethod
     def current_processing_time(self) -> int:
@@ -200,7 +206,7 @@ class _BroadcastOnTimer(_KeyedBroadcast):
     """Of timers of keyed broadcast functions."""
 
     @abstractmethod
-    def time_domain(self) -> Any:
+    def time_domain(self) -> TimeDomain:
         """Which time the timer waited for."""
 
 

@@ -11,7 +11,16 @@ from collections.abc import Iterable
 from typing import Any
 
 from shmflink.core.type_parameters import TakesTypeParameters
+from shmflink.metrics import MetricGroup
 from shmflink.operators.runtime_context import FunctionInitializationContext, OperatorRuntimeContext
+from shmflink.state.descriptors import (
+    AggregatingStateDescriptor,
+    ListStateDescriptor,
+    MapStateDescriptor,
+    ReducingStateDescriptor,
+    ValueStateDescriptor,
+)
+from shmflink.state.keyed_states import AggregatingState, ListState, MapState, ReducingState, ValueState
 
 __all__ = [
     "CheckpointedFunction",
@@ -58,8 +67,28 @@ class RuntimeContext(ABC):
         """A global job parameter."""
 
     @abstractmethod
-    def get_metrics_group(self) -> Any:
+    def get_metrics_group(self) -> MetricGroup:
         """Counters, gauges, meters and distributions of this operator."""
+
+    @abstractmethod
+    def get_state(self, state_descriptor: ValueStateDescriptor) -> ValueState:
+        """The ValueState of the current key; keyed streams alone have state."""
+
+    @abstractmethod
+    def get_list_state(self, state_descriptor: ListStateDescriptor) -> ListState:
+        """The ListState of the current key."""
+
+    @abstractmethod
+    def get_map_state(self, state_descriptor: MapStateDescriptor) -> MapState:
+        """The MapState of the current key."""
+
+    @abstractmethod
+    def get_reducing_state(self, state_descriptor: ReducingStateDescriptor) -> ReducingState:
+        """The ReducingState of the current key."""
+
+    @abstractmethod
+    def get_aggregating_state(self, state_descriptor: AggregatingStateDescriptor) -> AggregatingState:
+        """The AggregatingState of the current key."""
 
 
 RuntimeContext.register(OperatorRuntimeContext)

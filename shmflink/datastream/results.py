@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any, overload
 
 import pyarrow as pa
 
 from shmflink.core.typeinfo import TypeInformation, schema_of
 from shmflink.datastream.collect import CloseableIterator
-from shmflink.errors import ConfigurationError
+from shmflink.errors import ConfigurationError, UsageError
 
 if TYPE_CHECKING:
+    from shmflink.datastream.data_stream import DataStream
     from shmflink.datastream.stream_execution_environment import StreamExecutionEnvironment
 
 __all__ = ["ResultMethods", "plain_batches", "require"]
@@ -33,6 +35,32 @@ class ResultMethods:
         _environment: StreamExecutionEnvironment
 
         def _value_type(self) -> TypeInformation | None: ...
+
+        def _collected(self) -> DataStream: ...
+
+    @overload
+    def execute_and_collect(self, job_execution_name: str | None = None) -> CloseableIterator: ...
+
+    @overload
+    def execute_and_collect(self, job_execution_name: str | None = None, *, limit: int) -> list[Any]: ...
+
+    @overload
+    def execute_and_collect(self, job_execution_name: str | None, limit: int) -> list[Any]: ...
+
+    def execute_and_collect(
+        self, job_execution_name: str | None = None, limit: int | None = None
+    ) -> CloseableIterator | list[Any]:
+        """Runs the job and hands out the elements: an iterator to close, or a list of the first `limit`.
+
+        Of a KeyedStream these are `Row(f0=key, f1=value)`, as in PyFlink, in the order of their source.
+        """
+        if limit is not None and limit <= 0:
+            raise UsageError(f"execute_and_collect(): limit must be greater than 0, got {limit}")
+        iterator = self._environment.collect(self._collected(), job_execution_name)
+        if limit is None:
+            return iterator
+        with iterator:
+            return list(islice(iterator, limit))
 
     def iter_batches(self, job_name: str | None = None) -> CloseableIterator:
         """*shmflink only.* Runs the job and hands out `pyarrow.RecordBatch`es as they come; closing cancels it."""

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Generic
 
-from shmflink.core.type_parameters import TakesTypeParameters
+from shmflink.core.type_parameters import IN, KEY, OUT, TakesTypeParameters, W
 from shmflink.datastream.record_functions import Function
 from shmflink.operators.windows.window_functions import StateStore, WindowContext
+from shmflink.state.descriptors import (
+    AggregatingStateDescriptor,
+    ListStateDescriptor,
+    MapStateDescriptor,
+    ReducingStateDescriptor,
+    ValueStateDescriptor,
+)
+from shmflink.state.keyed_states import AggregatingState, ListState, MapState, ReducingState, ValueState
 
 __all__ = [
     "AggregateFunction",
@@ -44,34 +52,34 @@ class KeyedStateStore(TakesTypeParameters, ABC):
     """State of a key, or of a key and window."""
 
     @abstractmethod
-    def get_state(self, state_descriptor: Any) -> Any:
+    def get_state(self, state_descriptor: ValueStateDescriptor) -> ValueState:
         """A ValueState."""
 
     @abstractmethod
-    def get_list_state(self, state_descriptor: Any) -> Any:
+    def get_list_state(self, state_descriptor: ListStateDescriptor) -> ListState:
         """A ListState."""
 
     @abstractmethod
-    def get_map_state(self, state_descriptor: Any) -> Any:
+    def get_map_state(self, state_descriptor: MapStateDescriptor) -> MapState:
         """A MapState."""
 
     @abstractmethod
-    def get_reducing_state(self, state_descriptor: Any) -> Any:
+    def get_reducing_state(self, state_descriptor: ReducingStateDescriptor) -> ReducingState:
         """A ReducingState."""
 
     @abstractmethod
-    def get_aggregating_state(self, state_descriptor: Any) -> Any:
+    def get_aggregating_state(self, state_descriptor: AggregatingStateDescriptor) -> AggregatingState:
         """An AggregatingState."""
 
 
 KeyedStateStore.register(StateStore)
 
 
-class _Context(TakesTypeParameters, ABC):
+class _Context(TakesTypeParameters, ABC, Generic[W]):
     """What `process` may use."""
 
     @abstractmethod
-    def window(self) -> Any:
+    def window(self) -> W:
         """The window that is evaluated."""
 
     @abstractmethod
@@ -94,42 +102,42 @@ class _Context(TakesTypeParameters, ABC):
 _Context.register(WindowContext)
 
 
-class WindowFunction(Function):
+class WindowFunction(Function, Generic[IN, OUT, KEY, W]):
     """Over the elements of one key in one window."""
 
     @abstractmethod
-    def apply(self, key: Any, window: Any, inputs: Iterable[Any]) -> Iterable[Any]:
+    def apply(self, key: KEY, window: W, inputs: Iterable[IN]) -> Iterable[OUT]:
         """Yields the results of the window."""
 
 
-class AllWindowFunction(Function):
+class AllWindowFunction(Function, Generic[IN, OUT, W]):
     """Over all elements of one window."""
 
     @abstractmethod
-    def apply(self, window: Any, inputs: Iterable[Any]) -> Iterable[Any]:
+    def apply(self, window: W, inputs: Iterable[IN]) -> Iterable[OUT]:
         """Yields the results of the window."""
 
 
-class ProcessWindowFunction(Function):
+class ProcessWindowFunction(Function, Generic[IN, OUT, KEY, W]):
     """Over the elements of one key in one window, with state and times."""
 
     Context = _Context
 
     @abstractmethod
-    def process(self, key: Any, context: Any, elements: Iterable[Any]) -> Iterable[Any]:
+    def process(self, key: KEY, context: Any, elements: Iterable[IN]) -> Iterable[OUT]:
         """Yields the results of the window."""
 
     def clear(self, context: Any) -> None:
         """The window goes: clear its state."""
 
 
-class ProcessAllWindowFunction(Function):
+class ProcessAllWindowFunction(Function, Generic[IN, OUT, W]):
     """Over all elements of one window, with state and times."""
 
     Context = _Context
 
     @abstractmethod
-    def process(self, context: Any, elements: Iterable[Any]) -> Iterable[Any]:
+    def process(self, context: Any, elements: Iterable[IN]) -> Iterable[OUT]:
         """Yields the results of the window."""
 
     def clear(self, context: Any) -> None:

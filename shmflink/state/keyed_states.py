@@ -7,11 +7,11 @@ What comes out of a state and what goes in are values: a list changed after `val
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, Self
 
 from shmflink._core import ValueCell
 from shmflink.core.isolation import IMMUTABLE, isolated
-from shmflink.core.type_parameters import TakesTypeParameters
+from shmflink.core.type_parameters import IN, OUT, K, T, TakesTypeParameters, V
 from shmflink.errors import UsageError
 from shmflink.state.tables import ABSENT, StateTable
 
@@ -50,7 +50,7 @@ class _NoKey:
 NO_KEY: Final = _NoKey()
 
 
-class ValueState(ValueCell, TakesTypeParameters):
+class ValueState(ValueCell, TakesTypeParameters, Generic[T]):
     """One value for each key: `value()`, which is None where there is none, `update(value)`, `clear()`."""
 
     __slots__ = ()
@@ -58,8 +58,14 @@ class ValueState(ValueCell, TakesTypeParameters):
     def __new__(cls, table: StateTable, current: CurrentKey) -> Self:
         return super().__new__(cls, table, current, ABSENT, IMMUTABLE, isolated)
 
+    if TYPE_CHECKING:
 
-class ListState(TakesTypeParameters):
+        def value(self) -> T | None: ...
+
+        def update(self, value: T) -> None: ...
+
+
+class ListState(TakesTypeParameters, Generic[T]):
     """A list for each key."""
 
     __slots__ = ("_current", "_table")
@@ -68,14 +74,14 @@ class ListState(TakesTypeParameters):
         self._table = table
         self._current = current
 
-    def get(self) -> list[Any]:
+    def get(self) -> list[T]:
         """The elements; empty where there are none."""
         elements = self._table.get(self._current.entry)
         if elements is ABSENT:
             return []
         return [v if type(v) in IMMUTABLE else isolated(v) for v in elements]
 
-    def add(self, value: Any) -> None:
+    def add(self, value: T) -> None:
         """Appends one element, which must not be None."""
         reject_none(value)
         kept = value if type(value) in IMMUTABLE else isolated(value)
@@ -88,7 +94,7 @@ class ListState(TakesTypeParameters):
         else:
             elements.append(kept)
 
-    def update(self, values: Iterable[Any]) -> None:
+    def update(self, values: Iterable[T]) -> None:
         """Replaces all elements; an empty list clears."""
         elements = elements_of(values)
         if elements:
@@ -96,7 +102,7 @@ class ListState(TakesTypeParameters):
         else:
             self.clear()
 
-    def add_all(self, values: Iterable[Any]) -> None:
+    def add_all(self, values: Iterable[T]) -> None:
         """Appends elements, none of which may be None."""
         if new := elements_of(values):
             elements = self._table.own(self._current.entry)
@@ -109,11 +115,11 @@ class ListState(TakesTypeParameters):
         """Removes all elements."""
         self._table.remove(self._current.entry)
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[T]:
         return iter(self.get())
 
 
-class MapState(TakesTypeParameters):
+class MapState(TakesTypeParameters, Generic[K, V]):
     """A map for each key. Map keys must be hashable."""
 
     __slots__ = ("_current", "_table")
@@ -122,12 +128,12 @@ class MapState(TakesTypeParameters):
         self._table = table
         self._current = current
 
-    def get(self, key: Any) -> Any:
+    def get(self, key: K) -> V | None:
         """The value of a map key; None where there is none."""
         value = self._map().get(key)
         return value if type(value) in IMMUTABLE else isolated(value)
 
-    def put(self, key: Any, value: Any) -> None:
+    def put(self, key: K, value: V) -> None:
         """Sets the value of a map key."""
         table, entry = self._table, self._current.entry
         entries = table.live.get(entry)
@@ -137,7 +143,7 @@ class MapState(TakesTypeParameters):
             entries = table.live[entry] = {}
         entries[isolated(key)] = isolated(value)
 
-    def put_all(self, dict_value: dict[Any, Any]) -> None:
+    def put_all(self, dict_value: dict[K, V]) -> None:
         """Sets the values of several map keys."""
         if dict_value:
             new = isolated(dict(dict_value))
@@ -147,7 +153,7 @@ class MapState(TakesTypeParameters):
             else:
                 entries.update(new)
 
-    def remove(self, key: Any) -> None:
+    def remove(self, key: K) -> None:
         """Removes a map key, where it is there."""
         if key in self._map():
             entries = self._table.own(self._current.entry)
@@ -155,19 +161,19 @@ class MapState(TakesTypeParameters):
             if not entries:
                 self.clear()
 
-    def contains(self, key: Any) -> bool:
+    def contains(self, key: K) -> bool:
         """Whether the map key is there."""
         return key in self._map()
 
-    def items(self) -> Iterable[tuple[Any, Any]]:
+    def items(self) -> Iterable[tuple[K, V]]:
         """Map keys and values, as they are now."""
         return [(key, isolated(value)) for key, value in self._map().items()]
 
-    def keys(self) -> Iterable[Any]:
+    def keys(self) -> Iterable[K]:
         """Map keys, as they are now."""
         return list(self._map())
 
-    def values(self) -> Iterable[Any]:
+    def values(self) -> Iterable[V]:
         """Values, as they are now."""
         return [isolated(value) for value in self._map().values()]
 
@@ -179,19 +185,19 @@ class MapState(TakesTypeParameters):
         """Removes all map keys."""
         self._table.remove(self._current.entry)
 
-    def __getitem__(self, key: Any) -> Any:
+    def __getitem__(self, key: K) -> V | None:
         return self.get(key)
 
-    def __setitem__(self, key: Any, value: Any) -> None:
+    def __setitem__(self, key: K, value: V) -> None:
         self.put(key, value)
 
-    def __delitem__(self, key: Any) -> None:
+    def __delitem__(self, key: K) -> None:
         self.remove(key)
 
-    def __contains__(self, key: Any) -> bool:
+    def __contains__(self, key: K) -> bool:
         return self.contains(key)
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[K]:
         return iter(self.keys())
 
     def _map(self) -> dict[Any, Any]:
@@ -202,7 +208,7 @@ class MapState(TakesTypeParameters):
 _NOTHING: dict[Any, Any] = {}
 
 
-class ReducingState(TakesTypeParameters):
+class ReducingState(TakesTypeParameters, Generic[T]):
     """One value for each key, to which every added value is reduced."""
 
     __slots__ = ("_cell", "_reduce")
@@ -212,11 +218,12 @@ class ReducingState(TakesTypeParameters):
         self._cell = cell
         self._reduce = reduce
 
-    def get(self) -> Any:
+    def get(self) -> T | None:
         """The reduced value; None where nothing was added."""
-        return self._cell.value()
+        reduced: T | None = self._cell.value()
+        return reduced
 
-    def add(self, value: Any) -> None:
+    def add(self, value: T) -> None:
         """Reduces the value into the state; None clears it, as in Flink."""
         if value is None:
             self._cell.clear()
@@ -229,7 +236,7 @@ class ReducingState(TakesTypeParameters):
         self._cell.clear()
 
 
-class AggregatingState(TakesTypeParameters):
+class AggregatingState(TakesTypeParameters, Generic[IN, OUT]):
     """One accumulator for each key; `get` gives its result."""
 
     __slots__ = ("_cell", "_function")
@@ -239,12 +246,12 @@ class AggregatingState(TakesTypeParameters):
         self._cell = cell
         self._function = function
 
-    def get(self) -> Any:
+    def get(self) -> OUT | None:
         """The result; None where nothing was added."""
         accumulator = self._cell.value()
         return None if accumulator is None else self._function.get_result(accumulator)
 
-    def add(self, value: Any) -> None:
+    def add(self, value: IN) -> None:
         """Adds the value to the accumulator; None clears it, as in Flink."""
         if value is None:
             self._cell.clear()
