@@ -14,6 +14,7 @@ PYFLINK_NAMES = {
     "SerializationSchema", "DeserializationSchema", "SimpleStringSchema", "ByteArraySchema", "Encoder",
     "CompletableFuture", "JobClient", "JobExecutionResult", "JobID", "JobStatus", "Row", "RowKind",
     "WatermarkStrategy", "Duration", "Instant", "Time", "RestartStrategies", "RestartStrategyConfiguration",
+    "InputDependencyConstraint", "TypeSerializer",
 }  # fmt: skip
 
 
