@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 
 import cloudpickle
 
+from shmflink.core.captures import Captures, current_captures, shared_object
 from shmflink.errors import SerializationError
 
 __all__ = ["dumps_function", "dumps_value", "dumps_values", "loads_trusted", "loads_value", "loads_values"]
@@ -50,9 +51,31 @@ class _ByValuePickler(cloudpickle.CloudPickler):  # type: ignore[misc]  # cloudp
     )
 
 
+class _SharingPickler(_ByValuePickler):
+    """For a job of this process: captured containers are the user's own."""
+
+    def __init__(self, buffer: io.BytesIO, captures: Captures) -> None:
+        super().__init__(buffer, protocol=_PROTOCOL)
+        self._captures = captures
+
+    def persistent_id(self, obj: Any) -> tuple[int, int] | None:
+        return self._captures.reference(obj)
+
+
+class _SharingUnpickler(pickle.Unpickler):
+    def persistent_load(self, pid: Any) -> Any:
+        return shared_object(pid)
+
+
 def _dumps_by_value(obj: Any) -> bytes:
     buffer = io.BytesIO()
     _ByValuePickler(buffer, protocol=_PROTOCOL).dump(obj)
+    return buffer.getvalue()
+
+
+def _dumps_shared(obj: Any, captures: Captures) -> bytes:
+    buffer = io.BytesIO()
+    _SharingPickler(buffer, captures).dump(obj)
     return buffer.getvalue()
 
 
@@ -63,8 +86,9 @@ def dumps_function(obj: Any, what: str) -> bytes:
         SerializationError: names the captured variable or attribute that cannot be pickled, where it can be
         found.
     """
+    captures = current_captures()
     try:
-        return _dumps_by_value(obj)
+        return _dumps_by_value(obj) if captures is None else _dumps_shared(obj, captures)
     except Exception as error:
         raise SerializationError(
             f"{what} cannot be sent to the workers: {_explain(obj) or error}. Create it in `open()` on the "
@@ -79,7 +103,7 @@ def loads_trusted(data: bytes | memoryview) -> Any:
         SerializationError: a module is missing on this side, or the classes differ.
     """
     try:
-        return pickle.loads(data)  # noqa: S301  the one door; the caller vouches for the bytes
+        return _SharingUnpickler(io.BytesIO(data)).load()
     except Exception as error:
         raise SerializationError(
             f"user code could not be loaded here: {type(error).__name__}: {error}. Modules that the job "

@@ -22,6 +22,7 @@ from shmflink.client.job_execution_result import JobExecutionResult
 from shmflink.client.job_status import JobStatus
 from shmflink.connectors.base import SplitEnumerator
 from shmflink.connectors.collect import CollectSink
+from shmflink.core.captures import shared_captures
 from shmflink.core.clock import SYSTEM_CLOCK, Clock
 from shmflink.core.codec import loads_trusted
 from shmflink.core.ids import JobId, SubtaskId
@@ -66,6 +67,16 @@ class MiniCluster:
     Between tasks batches go by reference, unless `channels` says that they go through shared memory, as they do between
     the processes of a cluster: a test that passes with both does not depend on how operators are chained or placed.
 
+    Containers that a function captures are the test's own, so that it can look at what came by; what a function object
+    holds (`self.seen`) is a copy for each subtask, as on a cluster::
+
+        seen = []
+        with MiniCluster():
+            env = StreamExecutionEnvironment.get_execution_environment()
+            env.from_collection([1, 2, 3]).map(seen.append)
+            env.execute()
+        assert seen == [1, 2, 3]
+
     All subtasks of all slots take turns in the calling thread. `execute_and_collect()` is the exception: its
     job runs in a second thread, while the caller iterates.
     """
@@ -97,8 +108,9 @@ class MiniCluster:
         return self._slots
 
     def __enter__(self) -> Self:
-        self._registration = use_executor(self)
-        self._registration.__enter__()
+        self._registration = contextlib.ExitStack()
+        self._registration.enter_context(use_executor(self))
+        self._registration.enter_context(shared_captures())
         return self
 
     def __exit__(

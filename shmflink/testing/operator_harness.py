@@ -17,7 +17,10 @@ from shmflink.core.keys import encode_keys
 from shmflink.core.typeinfo import TypeInformation
 from shmflink.operators.base import Operator, OperatorContext, SideOutput
 from shmflink.operators.processing_time import ProcessingTimeQueue
+from shmflink.operators.windows.assigners import WindowAssigner
+from shmflink.state.descriptors import MapStateDescriptor
 from shmflink.state.snapshots import NOTHING_RESTORED, OperatorSnapshot, RestoredState
+from shmflink.testing.function_operators import operator_of
 from shmflink.testing.manual_clock import ManualClock
 
 __all__ = ["OperatorHarness"]
@@ -26,13 +29,13 @@ __all__ = ["OperatorHarness"]
 class OperatorHarness:
     """Runs one operator as a task would: open, process, finish, close.
 
-    >>> from shmflink.operators.map import MapOperator
-    >>> with OperatorHarness(MapOperator(lambda word: word.upper())) as harness:
+    >>> with OperatorHarness.of(lambda word: word.upper()) as harness:
     ...     harness.process_rows(["to", "be"])
     ...     harness.rows()
     ['TO', 'BE']
 
-    A keyed operator needs a `key_selector`; a test may look at one output at a time with `outputs_of`.
+    A keyed function needs a `key_selector`; a test may look at one output at a time with `outputs_of`. Those who write
+    operators of their own give one in place of a function: `OperatorHarness(MyOperator())`.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class OperatorHarness:
         operator: Operator,
         *,
         key_selector: Callable[[Any], Any] | None = None,
+        key_selector2: Callable[[Any], Any] | None = None,
         is_batch: bool = False,
         name: str = "Operator",
         subtask_index: int = 0,
@@ -55,7 +59,7 @@ class OperatorHarness:
         self.operator = operator
         self.clock = clock if clock is not None else ManualClock()
         self.elements: list[Element | SideOutput] = []
-        self._key_selector = key_selector
+        self._key_selectors = (key_selector, key_selector2)
         self._processing_time = ProcessingTimeQueue(self.clock)
         self._mail: deque[Callable[[], Any]] = deque()
         self._is_open = False
@@ -77,6 +81,31 @@ class OperatorHarness:
             key_groups=range_of(subtask_index, max_parallelism, parallelism) if key_groups is None else key_groups,
             restored=restored,
         )
+
+    @classmethod
+    def of(
+        cls,
+        function: Any,
+        *,
+        method: str | None = None,
+        key_selector: Callable[[Any], Any] | None = None,
+        key_selector2: Callable[[Any], Any] | None = None,
+        window: WindowAssigner | None = None,
+        broadcast_states: Sequence[MapStateDescriptor] = (),
+        output_type: TypeInformation | None = None,
+        **options: Any,
+    ) -> Self:
+        """The operator that a stream has for `function`: a function object (not a copy), or a callable.
+
+        A callable is mapped unless `method` names another method of the stream ("flat_map", "filter", "reduce").
+        `key_selector` makes the stream keyed, `key_selector2` the second one of a function of two streams. `window`:
+        for a window function. `broadcast_states`: for one with a broadcast stream. `options`: as for the harness.
+        """
+        selectors = (key_selector, key_selector2)
+        operator = operator_of(function, method, selectors, window, broadcast_states, output_type)
+        if window is not None and key_selector is None:
+            key_selector = _no_key
+        return cls(operator, key_selector=key_selector, key_selector2=key_selector2, **options)
 
     # --- life cycle ---
 
@@ -111,9 +140,10 @@ class OperatorHarness:
         rows: Sequence[Any],
         row_type: TypeInformation | None = None,
         timestamps: Sequence[int] | None = None,
+        input_index: int = 0,
     ) -> None:
-        """One batch of Python rows, keyed by the key selector where there is one."""
-        self.process_batch(self.batch(rows, row_type, timestamps))
+        """One batch of Python rows, keyed by the key selector where there is one; 1 is the second of two inputs."""
+        self.process_batch(self.batch(rows, row_type, timestamps, input_index), input_index)
 
     def process_batch(self, batch: Batch | pa.RecordBatch, input_index: int = 0) -> None:
         """One batch; everything that comes of it is collected."""
@@ -158,9 +188,11 @@ class OperatorHarness:
         rows: Sequence[Any],
         row_type: TypeInformation | None = None,
         timestamps: Sequence[int] | None = None,
+        input_index: int = 0,
     ) -> Batch:
         """A batch as `process_rows` makes it."""
-        keys = None if self._key_selector is None else encode_keys([self._key_selector(row) for row in rows])
+        selector = self._key_selectors[input_index]
+        keys = None if selector is None else encode_keys([selector(row) for row in rows])
         stamps = None if timestamps is None else pa.array(timestamps, pa.int64())
         return Batch.of_rows(list(rows), row_type, timestamps=stamps, keys=keys)
 
@@ -212,3 +244,7 @@ class OperatorHarness:
         """Runs what other threads have put."""
         while self._mail:
             self._mail.popleft()()
+
+
+def _no_key(_: Any) -> int:
+    return 0
