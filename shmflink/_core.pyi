@@ -614,6 +614,10 @@ class ParquetRange:
         """Number, first byte and first row in the file, rows."""
 
     @property
+    def names(self) -> list[str]:
+        """All columns of the file."""
+
+    @property
     def row_bytes(self) -> float:
         """What a row of all columns takes in memory, about."""
 
@@ -681,6 +685,14 @@ class CsvParser:
         complete; with `is_last`, nothing follows and the last record needs no line end. Gives the good records,
         how many bytes were read, and the malformed records as (start, end, column or -1, reason), places counted
         from `start`.
+        """
+
+    def infer(
+        self, text: bytes | bytearray | memoryview, start: int, end: int, *, is_last: bool, max_rows: int
+    ) -> tuple[int, list[str]]:
+        """How many good records `text[start:end]` begins with, `max_rows` at most, and the type of each field: `null`,
+        `int64`, `bool`, `uint64`, `decimal` (whole, of 38 digits), `double`, `date`, `timestamp[us]` or `[ns]` or
+        these with `, UTC`, `string`; the first that takes all values.
         """
 
     def first_record(

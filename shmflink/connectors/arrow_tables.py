@@ -11,10 +11,12 @@ from shmflink.connectors.base import Poll, Source, SourceReader, Split, SplitEnu
 from shmflink.connectors.split_queue import SplitQueue, even_ranges
 from shmflink.connectors.split_reader import SplitCursor, SplitReader
 from shmflink.core.batch import Batch
+from shmflink.core.plain_columns import plain_batch
 from shmflink.core.typeinfo import ColumnsTypeInfo
+from shmflink.errors import TypeMismatchError
 from shmflink.operators.base import OperatorContext
 
-__all__ = ["TABLE_BATCH_ROWS", "ArrowSource"]
+__all__ = ["TABLE_BATCH_ROWS", "ArrowSource", "table_of_polars"]
 
 TABLE_BATCH_ROWS: Final = 1 << 16
 
@@ -22,14 +24,20 @@ _SPLITS_PER_READER: Final = 4
 
 
 class ArrowSource(Source):
-    """*shmflink only.* The rows of a table. They travel with the job, so write large tables to a file instead."""
+    """*shmflink only.* The rows of a table. They travel with the job, so write large tables to a file instead.
+
+    Views, UUIDs and other extension types become plain columns (`core.plain_columns`).
+    """
 
     gives_timestamps = False
 
     def __init__(self, table: pa.Table) -> None:
         self._type = ColumnsTypeInfo(table.schema)
-        plain = table.cast(self._type.schema) if table.schema != self._type.schema else table
-        self._table = plain.replace_schema_metadata(None)
+        schema = self._type.schema
+        if table.schema.types != schema.types:
+            batches = [plain_batch(batch, keeps_dictionaries=True) for batch in table.to_batches()]
+            table = pa.Table.from_batches(batches, schema)
+        self._table = table.cast(schema) if table.schema != schema else table.replace_schema_metadata(None)
 
     def __getstate__(self) -> bytes:
         # As IPC, because a pickled slice of an array takes all of its buffers along.
@@ -61,6 +69,32 @@ class ArrowSource(Source):
     @property
     def produced_type(self) -> ColumnsTypeInfo:
         return self._type
+
+
+def table_of_polars(frame: Any) -> pa.Table:
+    """A `polars.DataFrame` as a table. Raises TypeMismatchError, naming a column that Arrow has no type for."""
+    try:
+        return frame.to_arrow()
+    except pa.ArrowException:
+        pass  # one column at a time says which
+    columns = {}
+    for series in frame.get_columns():
+        try:
+            columns[series.name] = _column_of_polars(series)
+        except Exception as error:
+            raise TypeMismatchError(
+                f"from_polars(): column {series.name!r} of type {series.dtype} has no form in Arrow: {error}; cast it, "
+                f"for instance to pl.Decimal(38, 0), pl.Int64 or pl.String"
+            ) from error
+    return pa.table(columns)
+
+
+def _column_of_polars(series: Any) -> Any:
+    if str(series.dtype) not in ("Int128", "UInt128"):
+        return series.to_arrow()
+    import polars as pl  # the frame is one of its
+
+    return series.cast(pl.Decimal(38, 0)).to_arrow()
 
 
 class _TableCursor(SplitCursor):

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shmflink.core.codec import dumps_value, dumps_values, loads_value
+from shmflink.core.plain_columns import cast_array
 from shmflink.core.row import Row, RowKind, create_row
 from shmflink.core.shapes import Shape, arrow_type_of, field_names
 from shmflink.core.time_units import Instant
@@ -76,7 +77,7 @@ def _cast(array: pa.Array, field: pa.Field) -> pa.Array:
     if array.type == field.type:
         return array
     try:
-        return check_finite(array, array.cast(field.type))
+        return check_finite(array, cast_array(array, field.type))
     except pa.ArrowException as error:  # a value does not fit, or there is no cast between these types
         raise TypeMismatchError(
             f"column `{field.name}` is declared {field.type}, a batch has {array.type}: {error}"

@@ -6,6 +6,7 @@ its form as Flink's Java types do (`conform`).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from enum import Enum
 from typing import Any, Final
@@ -13,6 +14,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from shmflink.core.conform import conform_value
+from shmflink.core.plain_columns import plain_type
 from shmflink.core.shapes import Shape, arrow_type_of, field_names, shape_of_arrow
 from shmflink.errors import TypeMismatchError
 
@@ -375,7 +377,8 @@ class ExternalTypeInfo(TypeInformation):
 class ColumnsTypeInfo(TypeInformation):
     """Columns of these Arrow types; as records they are `Row`s by field name. Equal by schema. *shmflink only.*
 
-    `schema` has names and types alone: every column may hold nulls, and there is no metadata.
+    `schema` has names and plain types alone (`core.plain_columns`; dictionaries stay): every column may hold nulls, and
+    there is no metadata.
 
     Raises:
         TypeMismatchError: a name is there twice.
@@ -384,11 +387,12 @@ class ColumnsTypeInfo(TypeInformation):
     def __init__(self, schema: pa.Schema) -> None:
         names = schema.names
         if len(set(names)) != len(names):
-            twice = sorted({name for name in names if names.count(name) > 1})
+            twice = sorted(name for name, count in Counter(names).items() if count > 1)
             raise TypeMismatchError(f"column names must differ, {twice} are there more than once: rename them")
-        self._schema = pa.schema(list(zip(names, schema.types, strict=True)))
-        shown = ", ".join(f"{field.name}: {field.type}" for field in schema)
-        super().__init__(("row", tuple(names), tuple(map(shape_of_arrow, schema.types))), f"Columns({shown})")
+        kinds = [plain_type(kind, keeps_dictionaries=True) for kind in schema.types]
+        self._schema = pa.schema(list(zip(names, kinds, strict=True)))
+        shown = ", ".join(f"{name}: {kind}" for name, kind in zip(names, kinds, strict=True))
+        super().__init__(("row", tuple(names), tuple(map(shape_of_arrow, kinds))), f"Columns({shown})")
 
     @property
     def schema(self) -> pa.Schema:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from shmflink.connectors.arrow_tables import ArrowSource
+from shmflink.connectors.arrow_tables import ArrowSource, table_of_polars
 from shmflink.connectors.base import Source
 from shmflink.connectors.file_system.source import FileSource
 from shmflink.connectors.generator import GeneratorSource
@@ -67,8 +67,14 @@ class ReadMethods:
         return self._source_of(ArrowSource(pa.Table.from_pandas(frame, preserve_index=False)), "pandas frame")
 
     def from_polars(self, frame: Any) -> DataStream:
-        """*shmflink only.* The rows of a `polars.DataFrame`."""
-        return self._source_of(ArrowSource(frame.to_arrow()), "Polars frame")
+        """*shmflink only.* The rows of a `polars.DataFrame`.
+
+        Views, categories and enumerations are strings; integers of 128 bits are decimals of 38 digits.
+
+        Raises:
+            TypeMismatchError: a column has a type that Arrow lacks, or an integer more digits; names the column.
+        """
+        return self._source_of(ArrowSource(table_of_polars(frame)), "Polars frame")
 
     def generate(
         self,

@@ -8,6 +8,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from shmflink.core.batch import Batch
+from shmflink.core.plain_columns import plain_batch
 from shmflink.errors import TypeMismatchError
 from shmflink.operators.base import OperatorContext
 from shmflink.operators.declared_type import check_columns
@@ -81,6 +82,7 @@ class MapBatchesOperator(FunctionOperator):
                 raise self._wrong_result(part)
 
     def _batch(self, columns: pa.RecordBatch, timestamps: Any) -> Batch:
+        columns = plain_batch(columns, keeps_dictionaries=True)  # most kernels take no views
         if self._output_type is not None:
             columns = check_columns(columns, self._output_type, self._name)
         return Batch.of_columns(columns, self._output_type, timestamps=timestamps)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any, Final, Self
 
 import numpy as np
@@ -44,6 +43,8 @@ class ArrowIpcFormat(BulkFormat):
             pieces = range(0)  # the range at the start of the file has them all
         else:
             pieces = range(1) if whole else pieces_of_range(file, split.payload)
+        if self.known is not None:
+            self.known.check(path, file.names)
         schema = plain_schema(file.schema, path) if self._schema is None else self._schema
         return PiecesCursor(split, file, pieces, schema, self._row_numbers)
 
@@ -72,7 +73,8 @@ class ArrowIpcFormat(BulkFormat):
 
 
 class _FilePieces(PieceFile):
-    def __init__(self, path: str, source: pa.NativeFile, reader: pa.ipc.RecordBatchFileReader) -> None:
+    def __init__(self, names: list[str], source: pa.NativeFile, reader: pa.ipc.RecordBatchFileReader) -> None:
+        self.names = names
         self._source = source
         self._reader = reader
         self.schema = reader.schema
@@ -90,7 +92,8 @@ class _FilePieces(PieceFile):
 
 
 class _StreamPieces(PieceFile):
-    def __init__(self, path: str, source: pa.NativeFile, reader: pa.ipc.RecordBatchStreamReader) -> None:
+    def __init__(self, names: list[str], source: pa.NativeFile, reader: pa.ipc.RecordBatchStreamReader) -> None:
+        self.names = names
         self._source = source
         self._reader = reader
         self.schema = reader.schema
@@ -119,8 +122,7 @@ def _open(files: FileSystem, path: str, columns: list[str] | None) -> _FilePiece
             wanted = [index for index, name in enumerate(names) if name in columns]
             source.seek(0)
             reader = begin(source, options=pa.ipc.IpcReadOptions(included_fields=wanted, use_threads=False))
-        make = partial(_FilePieces if is_file else _StreamPieces, path, source)
-        return make(reader)
+        return _FilePieces(names, source, reader) if is_file else _StreamPieces(names, source, reader)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         source.close()
         raise DataFormatError(f"{path}: not a readable Arrow IPC file or stream: {error}") from error

@@ -114,6 +114,8 @@ class CsvFormat(StreamFormat):
         head = read_head(self.files, part.path, self._charset, self._head, self._dialect)
         schema = self._schema if self._schema is not None else self.infer_schema(part.path)
         _require_once(part.path, head.names, schema.names)
+        if self.known is not None and head.names:
+            self.known.check(part.path, head.names)
         start = self._start(part, head.end)
         end = None
         if not self._is_whole(part):
@@ -135,7 +137,7 @@ class CsvFormat(StreamFormat):
             return self._declared
         head = read_head(self.files, path, self._charset, self._head, self._dialect)
         if not head.names:
-            raise DataFormatError(f"{path}: the file holds no record, so that nothing tells its columns; give a schema")
+            return pa.schema([])  # the file holds no record
         _require_once(path, head.names, head.names)
         unknown = sorted(set(self._types) - set(head.names))
         if unknown:
@@ -147,13 +149,23 @@ class CsvFormat(StreamFormat):
         return schema
 
     def check(self, path: str) -> None:
-        """Raises DataFormatError where the first file lacks a declared column."""
-        head = read_head(self.files, path, self._charset, self._head, self._dialect)
-        if not head.names:
-            return  # an empty file has no rows to lack anything
-        missing = [name for name in (self._declared.names if self._declared else ()) if name not in head.names]
-        if missing:
-            raise DataFormatError(f"{path}: there is no column {missing[0]!r}; its columns are {list(head.names)}")
+        """Raises DataFormatError where the first file has no header, or one that cannot be read."""
+        self.names_of(path)
+
+    def require_columns(self, paths: Sequence[str]) -> None:
+        """Raises DataFormatError where none of some files has a declared column: most likely its name is misspelled."""
+        missing = dict.fromkeys(self._declared.names if self._declared else ())
+        first: tuple[str, ...] = ()
+        for path in paths:
+            if not missing:
+                return
+            names = self.names_of(path)
+            first = first or names
+            for name in names:
+                missing.pop(name, None)
+        if missing and first:  # files of no records lack nothing
+            shown = f"{first[:20]}"[1:-1]
+            raise DataFormatError(f"{paths[0]}: there is no column {next(iter(missing))!r}; its columns are [{shown}]")
 
     def with_schema(self, schema: pa.Schema) -> Self:
         self._parser(schema, ())  # raises where CSV has no values of a type

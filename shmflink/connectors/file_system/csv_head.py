@@ -14,12 +14,13 @@ from shmflink.connectors.file_system.csv_dialect import CsvDialect, ValueRules
 from shmflink.connectors.file_system.file_systems import FileSystem
 from shmflink.errors import DataFormatError
 
-__all__ = ["SAMPLE_BYTES", "CsvHead", "FileHead", "read_head", "read_sample"]
+__all__ = ["SAMPLE_BYTES", "CsvHead", "FileHead", "read_head", "read_records", "read_sample"]
 
 SAMPLE_BYTES: Final = 1 << 20
 """How much of a file's text is looked at, where it is not read."""
 
 _HEAD_BYTES: Final = 64 << 10
+_RECORD_BYTES_MAX: Final = 64 << 20  # as readers have it
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def read_head(files: FileSystem, path: str, charset: str, head: CsvHead, dialect
         DataFormatError: no text, no header, or a header that does not fit the names.
     """
     parser = dialect.parser(pa.schema([]), [], 1, ValueRules())
-    for size in (_HEAD_BYTES, SAMPLE_BYTES, 16 * SAMPLE_BYTES):
+    for size in (_HEAD_BYTES, SAMPLE_BYTES, 8 * SAMPLE_BYTES, _RECORD_BYTES_MAX):
         text = read_sample(files, path, charset, size)
         is_whole = len(text) < size
         found = _find(parser, path, text, head, is_whole=is_whole)
@@ -62,6 +63,16 @@ def read_head(files: FileSystem, path: str, charset: str, head: CsvHead, dialect
             names, end = found
             return FileHead(path, names, end, files, charset)
     raise DataFormatError(f"{path}: no record ends in its first {size} bytes; is it CSV?")
+
+
+def read_records(head: FileHead, parser: CsvParser) -> tuple[bytes, bool]:
+    """A sample of the file's data that holds a whole record, and whether it is all of the data."""
+    for size in (SAMPLE_BYTES, 8 * SAMPLE_BYTES, _RECORD_BYTES_MAX):
+        text = read_sample(head.files, head.path, head.charset, size, head.end)
+        is_last = len(text) < size
+        if is_last or parser.first_record(text, 0, len(text), is_last=False) is not None:
+            break
+    return text, is_last
 
 
 def read_sample(files: FileSystem, path: str, charset: str, size: int, start: int = 0) -> bytes:

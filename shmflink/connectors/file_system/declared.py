@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import pyarrow as pa
 
 from shmflink.core.typeinfo import RowTypeInfo, schema_of
 from shmflink.errors import ConfigurationError
 
-__all__ = ["DeclaredSchema", "declared_schema", "explain_column"]
+__all__ = ["DeclaredSchema", "declared_schema", "explain_column", "explain_key"]
 
 DeclaredSchema: TypeAlias = pa.Schema | Mapping[str, pa.DataType] | RowTypeInfo
 
@@ -33,12 +34,39 @@ def declared_schema(schema: DeclaredSchema) -> pa.Schema:
     raise ConfigurationError(f"schema: a pyarrow schema, a mapping of names to types, or a row type, not {schema!r}")
 
 
+def explain_key(reason: str, inferred: Mapping[str, int]) -> str:
+    """Why a line with a key that is no column is malformed, where the keys were inferred; other reasons as they are."""
+    found = _EXTRA_KEY.fullmatch(reason)
+    if found is None or not inferred:
+        return reason
+    rows = max(inferred.values())
+    return (
+        f"{reason}; declare column_types={{{found['name']!r}: ...}} (an inner key: in the object's type), or "
+        f"say extra_keys='ignore' to leave it out, the schema was inferred from the first {rows} rows"
+    )
+
+
 def explain_column(name: str, reason: str, inferred: Mapping[str, int]) -> str:
     """Why a value of this column is malformed; `inferred` has the rows that columns' types were inferred from."""
     rows = inferred.get(name)
-    if rows is None or not reason.startswith(("`", "in `")):  # the type is not to blame
+    found = _MISFIT.fullmatch(reason)
+    if rows is None or found is None:  # the type is not to blame
         return f"column {name!r}: {reason}"
+    kind = "pa.string()" if found["inner"] else _type_for(found["value"])
     return (
-        f"column {name!r}: {reason}, which was inferred from the first {rows} rows; declare another type with "
-        f"column_types={{{name!r}: pa.string()}}"
+        f"column {name!r}: {reason}; declare column_types={{{name!r}: {kind}}}, "
+        f"the type was inferred from the first {rows} rows"
     )
+
+
+_MISFIT: Final = re.compile(r"(?P<inner>in `.*`: )?`(?P<value>.*)` is no [^`]*", re.DOTALL)
+_EXTRA_KEY: Final = re.compile(r"(in `.*`: )?the key `(?P<name>.*)` is not in the schema", re.DOTALL)
+_WHOLE: Final = re.compile(r"[-+]?[0-9]+")
+_NUMBER: Final = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
+
+
+def _type_for(value: str) -> str:
+    """A type, as the program writes it, for a value that is not of the inferred one."""
+    if _WHOLE.fullmatch(value):
+        return "pa.decimal128(38, 0)"
+    return "pa.float64()" if _NUMBER.fullmatch(value) else "pa.string()"

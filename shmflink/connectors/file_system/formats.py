@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from shmflink.connectors.base import Split
 from shmflink.connectors.file_system.file_systems import FileSystem
+from shmflink.connectors.file_system.known_columns import KnownColumns
 from shmflink.connectors.file_system.schemas import MergeRule
 from shmflink.connectors.file_system.splits import compression_of
 from shmflink.connectors.split_reader import SplitCursor
@@ -43,6 +45,9 @@ class FileFormat(ABC):
     batch_rows_max: int | None = None
     """The largest number of rows of a batch where the program has said it; else the source joins small ones."""
 
+    known: KnownColumns | None = None
+    """What files that nobody looked at are compared with as they are opened; None: columns were declared or chosen."""
+
     files: FileSystem = FileSystem()
     """The only door to files: `self.files.open(path)`. The source puts its own here."""
 
@@ -57,6 +62,9 @@ class FileFormat(ABC):
 
     def check(self, path: str) -> None:  # noqa: B027  not every format can tell
         """Looks, where the program runs, whether the first file can be of this format (else DataFormatError)."""
+
+    def require_columns(self, paths: Sequence[str]) -> None:  # noqa: B027  most tell it by `infer_schema`
+        """Looks whether declared columns are in at least one of some files (else DataFormatError)."""
 
     def infer_schema(self, path: str) -> pa.Schema | None:
         """The columns of one file: from its footer, or inferred from a bounded sample of its beginning.

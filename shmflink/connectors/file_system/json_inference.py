@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from shmflink.connectors.file_system.csv_head import SAMPLE_BYTES, read_sample
 from shmflink.connectors.file_system.file_systems import FileSystem
+from shmflink.connectors.file_system.wider_types import changed_type, wider_type
 from shmflink.errors import DataFormatError
 
 __all__ = ["infer_json_schema"]
@@ -18,6 +19,10 @@ __all__ = ["infer_json_schema"]
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
 _TIMESTAMP: Final = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d([.,]\d{1,9})?)?( ?(Z|[+-]\d\d(:?\d\d)?))?")
 _INT64: Final = 1 << 63
+_UINT64: Final = 1 << 64
+_DECIMAL: Final = 10**38
+_COUNT: Final = pa.uint32()  # stands for whole numbers of int64 that are not negative, until all are known
+_RECORD_BYTES_MAX: Final = 64 << 20  # as readers have it
 _DIGITS_OF_MICROSECONDS: Final = 6
 
 
@@ -26,18 +31,16 @@ def infer_json_schema(
 ) -> tuple[pa.Schema, int]:
     """The keys of the first lines and the types of their values, `known` ones as they are; how many lines there were.
 
+    What is null in all lines has the type of nulls, inside of objects and arrays, too. No line: only what is known.
+
     Raises:
         DataFormatError: no line of the sample is a JSON object.
     """
-    text = read_sample(files, path, charset, SAMPLE_BYTES)
-    lines = text.decode("utf-8-sig", "replace").split("\n")
-    if len(text) == SAMPLE_BYTES and len(lines) > 1:
-        lines.pop()  # the sample ends inside it
     kinds: dict[str, pa.DataType] = {}
     rows = 0
-    reason = "the file has no lines"
+    reason = None
     # A row at a time: there are few.
-    for line in lines:
+    for line in _sample_lines(files, path, charset):
         if rows == rows_max:
             break
         if not line.strip():
@@ -52,11 +55,25 @@ def infer_json_schema(
             continue
         rows += 1
         for name, value in record.items():
-            kinds[name] = _join(kinds.get(name, pa.null()), _type_of(value))
-    if not rows:
+            kind, held = _type_of(value), kinds.get(name)
+            if held is None or not held.equals(kind):
+                kinds[name] = kind if held is None else _join(held, kind)
+    if not rows and reason is not None:
         raise DataFormatError(f"{path}: no columns can be told: {reason}; give a schema")
-    fields = [(name, known.get(name, _settled(kind, is_top=True))) for name, kind in kinds.items()]
+    fields = [(name, known.get(name) or changed_type(kind, _counted)) for name, kind in kinds.items()]
     return pa.schema([*fields, *((name, kind) for name, kind in known.items() if name not in kinds)]), rows
+
+
+def _sample_lines(files: FileSystem, path: str, charset: str) -> list[str]:
+    """Whole lines from the start of a file, at least one where there is one."""
+    for size in (SAMPLE_BYTES, 8 * SAMPLE_BYTES, _RECORD_BYTES_MAX):
+        text = read_sample(files, path, charset, size)
+        lines = text.decode("utf-8-sig", "replace").split("\n")
+        if len(text) < size:
+            return lines
+        if len(lines) > 1:
+            return lines[:-1]  # the sample ends inside the last
+    return lines
 
 
 def _type_of(value: Any) -> pa.DataType:
@@ -66,7 +83,7 @@ def _type_of(value: Any) -> pa.DataType:
         case bool():
             return pa.bool_()
         case int():
-            return pa.int64() if -_INT64 <= value < _INT64 else pa.float64()
+            return _type_of_whole(value)
         case float():
             return pa.float64()
         case str():
@@ -75,6 +92,19 @@ def _type_of(value: Any) -> pa.DataType:
             return pa.list_(_join_all(map(_type_of, value)))
         case _:
             return pa.struct([(name, _type_of(item)) for name, item in value.items()])
+
+
+def _type_of_whole(value: int) -> pa.DataType:
+    """A type that has the number exactly."""
+    if -_INT64 <= value < _INT64:
+        return _COUNT if value >= 0 else pa.int64()
+    if 0 < value < _UINT64:
+        return pa.uint64()
+    return pa.decimal128(38, 0) if -_DECIMAL < value < _DECIMAL else pa.string()
+
+
+def _counted(kind: pa.DataType) -> pa.DataType:
+    return pa.int64() if kind == _COUNT else kind
 
 
 def _type_of_text(text: str) -> pa.DataType:
@@ -96,38 +126,6 @@ def _join_all(kinds: Iterable[pa.DataType]) -> pa.DataType:
 
 def _join(left: pa.DataType, right: pa.DataType) -> pa.DataType:
     """A type for values of both; a string, which takes any, where there is no other."""
-    types = pa.types
-    if left.equals(right) or types.is_null(right):
-        return left
-    if types.is_null(left):
-        return right
-    if {left, right} == {pa.int64(), pa.float64()}:
-        return pa.float64()
-    if types.is_list(left) and types.is_list(right):
-        return pa.list_(_join(left.value_type, right.value_type))
-    if types.is_struct(left) and types.is_struct(right):
-        fields = {field.name: field.type for field in left}
-        for field in right:
-            fields[field.name] = _join(fields.get(field.name, pa.null()), field.type)
-        return pa.struct(list(fields.items()))
-    if types.is_timestamp(left) and types.is_timestamp(right):
-        unit = "ns" if "ns" in (left.unit, right.unit) else "us"
-        return pa.timestamp(unit, left.tz or right.tz)
-    if types.is_date(left) and types.is_timestamp(right):
-        return right
-    if types.is_timestamp(left) and types.is_date(right):
-        return left
-    return pa.string()
-
-
-def _settled(kind: pa.DataType, *, is_top: bool = False) -> pa.DataType:
-    """Without nulls inside, and without objects of no keys: strings, which take what comes."""
-    if pa.types.is_null(kind):
-        return kind if is_top else pa.string()
-    if pa.types.is_list(kind):
-        return pa.list_(_settled(kind.value_type))
-    if pa.types.is_struct(kind):
-        if not kind.num_fields:
-            return pa.string()
-        return pa.struct([(field.name, _settled(field.type)) for field in kind])
-    return kind
+    joined = wider_type(left, right, of_text=True, otherwise=pa.string())
+    assert joined is not None, (left, right)
+    return joined

@@ -16,13 +16,14 @@ import pyarrow as pa
 from shmflink._core import JsonParser
 from shmflink.connectors.base import Split
 from shmflink.connectors.file_system.byte_streams import LineCounter, canonical_charset, open_text
-from shmflink.connectors.file_system.declared import DeclaredSchema, declared_schema, explain_column
+from shmflink.connectors.file_system.declared import DeclaredSchema, declared_schema, explain_column, explain_key
 from shmflink.connectors.file_system.formats import StreamFormat
 from shmflink.connectors.file_system.json_inference import infer_json_schema
 from shmflink.connectors.file_system.malformed import MALFORMED_TAG, MalformedRows, OnError, OnErrorPolicy
 from shmflink.connectors.file_system.record_cursor import RecordCursor, TextPart
 from shmflink.connectors.file_system.record_starts import line_start
 from shmflink.connectors.file_system.splits import FileRange, compression_of
+from shmflink.connectors.file_system.wider_types import settled_type
 from shmflink.connectors.split_reader import SplitCursor
 from shmflink.core.typeinfo import RowTypeInfo
 from shmflink.errors import ConfigurationError
@@ -43,7 +44,7 @@ class JsonLinesFormat(StreamFormat):
         *,
         column_types: Mapping[str, pa.DataType] | None = None,
         missing_keys: MissingKeys = "null",
-        extra_keys: ExtraKeys = "ignore",
+        extra_keys: ExtraKeys | None = None,
         timestamp_formats: Sequence[str] = (),
         encoding: str = "utf-8",
         infer_rows: int = 10_000,
@@ -57,7 +58,9 @@ class JsonLinesFormat(StreamFormat):
             schema: the columns and their types; else both come from the first lines.
             column_types: types of some columns, instead of those inferred.
             missing_keys: a key that a line lacks is `null`, or makes the line malformed (`fail`).
-            extra_keys: a key that is no column is passed over (`ignore`), or makes the line malformed (`fail`).
+            extra_keys: a key that is no column is passed over (`ignore`, the default where columns are declared or
+                chosen), or makes the line malformed (`fail`, the default where they are inferred, so that a key that
+                appears late is not lost in silence).
             timestamp_formats: of `strptime`, tried in this order before ISO 8601.
             encoding: of the files. Files that are not UTF-8 are not cut into ranges.
             infer_rows: how many lines at the start of a file types are inferred from, 1 MiB at most.
@@ -68,7 +71,7 @@ class JsonLinesFormat(StreamFormat):
         Raises:
             ConfigurationError: options that do not go together.
         """
-        if missing_keys not in ("null", "fail") or extra_keys not in ("ignore", "fail"):
+        if missing_keys not in ("null", "fail") or extra_keys not in (None, "ignore", "fail"):
             raise ConfigurationError("JSON lines: missing_keys is 'null' or 'fail', extra_keys is 'ignore' or 'fail'")
         if infer_rows < 1:
             raise ConfigurationError("JSON lines: infer_rows must be positive")
@@ -78,7 +81,7 @@ class JsonLinesFormat(StreamFormat):
         self._row_type = schema if isinstance(schema, RowTypeInfo) else None
         self._types = dict(column_types or {})
         self._missing_fails = missing_keys == "fail"
-        self._extra_fails = extra_keys == "fail"
+        self._extra_keys = extra_keys
         self._timestamp_formats = tuple(timestamp_formats)
         self._infer_rows = infer_rows
         self._schema: pa.Schema | None = None
@@ -90,7 +93,10 @@ class JsonLinesFormat(StreamFormat):
 
     def open_split(self, split: Split) -> SplitCursor:
         part: FileRange = split.payload
-        schema = self._schema if self._schema is not None else self.infer_schema(part.path)
+        schema = self._schema
+        if schema is None:
+            inferred = self.infer_schema(part.path)
+            schema = pa.schema([field.with_type(settled_type(field.type)) for field in inferred])
         start = self._start(part)
         is_whole = compression_of(part.path) is not None or not self.is_splittable
         text = TextPart(
@@ -155,12 +161,14 @@ class JsonLinesFormat(StreamFormat):
             file.close()
 
     def _parser(self, schema: pa.Schema) -> JsonParser:
-        known = (self._known or schema).names if self._extra_fails else []
+        fails = self._extra_keys == "fail" or (self._extra_keys is None and self.known is not None)
+        known = list((self._known or schema).names) if fails else []
+        known += self.known.names if fails and self.known is not None else []
         try:
             return JsonParser(
                 schema,
                 missing_fails=self._missing_fails,
-                extra_fails=self._extra_fails,
+                extra_fails=fails,
                 known_keys=known,
                 timestamp_formats=list(self._timestamp_formats),
             )
@@ -168,9 +176,11 @@ class JsonLinesFormat(StreamFormat):
             raise ConfigurationError(f"JSON lines: {error}") from None
 
     def _explainer(self, schema: pa.Schema) -> Callable[[int, str], str]:
-        inferred = self._inferred
+        inferred, is_chosen = self._inferred, self._extra_keys == "fail"
 
         def explain(column: int, reason: str) -> str:
+            if not is_chosen:
+                reason = explain_key(reason, inferred)
             return reason if column < 0 else explain_column(schema.field(column).name, reason, inferred)
 
         return explain

@@ -30,6 +30,8 @@ class OrcFormat(BulkFormat):
         path = split.payload.path
         file = _Stripes(self.files, path)
         try:
+            if self.known is not None:
+                self.known.check(path, file.schema.names)
             schema = plain_schema(file.schema, path) if self._schema is None else self._schema
             file.columns = [name for name in file.schema.names if name in schema.names]
             pieces = pieces_of_range(file, split.payload)
@@ -68,11 +70,12 @@ class _Stripes(PieceFile):
             from pyarrow import orc  # not every build of pyarrow has it
         except ImportError as error:
             raise ConfigurationError(f"this pyarrow was built without ORC: {error}") from error
+        self._path = path
         self._source = files.open_arrow(path)
         try:
             self._file = orc.ORCFile(self._source)
             self.schema = self._file.schema
-            self.columns = self.schema.names
+            self.columns: list[str] = self.schema.names
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             self._source.close()
             raise DataFormatError(f"{path}: not a readable ORC file: {error}") from error
@@ -86,9 +89,30 @@ class _Stripes(PieceFile):
 
     def read(self, piece: int) -> Iterator[pa.RecordBatch]:
         if self.columns:
-            yield self._file.read_stripe(piece, columns=self.columns)
+            try:
+                yield self._file.read_stripe(piece, columns=self.columns)
+            except pa.ArrowInvalid as error:
+                if "nanosecond resolution" not in str(error):
+                    raise
+                raise self._out_of_range(piece, error) from error
         else:
             yield self._file.read_stripe(piece, columns=self.schema.names[:1]).select([])
 
     def close(self) -> None:
         self._source.close()
+
+    def _out_of_range(self, piece: int, error: pa.ArrowInvalid) -> DataFormatError:
+        """Of a stripe that is sound, but for Arrow's reader, which knows nanoseconds alone."""
+        return DataFormatError(
+            f"{self._path}: column {self._first_out_of_range(piece)!r}: a timestamp before 1677 or after 2262 is not "
+            f"supported, the file is not corrupt: Arrow's reader of ORC makes nanoseconds of 64 bits ({error}). Leave "
+            f"the column out with columns=[...], or convert the file to Parquet"
+        )
+
+    def _first_out_of_range(self, piece: int) -> str:
+        for name in self.columns:
+            try:
+                self._file.read_stripe(piece, columns=[name])
+            except pa.ArrowInvalid:
+                return name
+        return ", ".join(self.columns)

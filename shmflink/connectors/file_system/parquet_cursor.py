@@ -23,6 +23,7 @@ from shmflink.connectors.base import Poll, Split
 from shmflink.connectors.file_system.file_systems import FileSystem
 from shmflink.connectors.file_system.parquet_reading import Group, OpenParquet, ParquetReading
 from shmflink.connectors.file_system.parquet_statistics import prune_groups
+from shmflink.connectors.file_system.parquet_wide_deltas import PolarsFile, delta_columns
 from shmflink.connectors.file_system.schemas import conform, rows_without_columns
 from shmflink.connectors.file_system.splits import FileRange
 from shmflink.connectors.split_reader import SplitCursor
@@ -31,6 +32,7 @@ from shmflink.errors import DataFormatError
 
 __all__ = ["ParquetCursor"]
 
+_ERRORS: Final = (pa.ArrowException, OSError, ValueError)
 _RUN_ROWS_MIN: Final = 1 << 17  # smaller row groups are read several at a time
 _FRUITLESS_BATCHES_MAX: Final = 16  # after so many without a row, the slot's other tasks have a turn
 
@@ -60,6 +62,9 @@ class ParquetCursor(SplitCursor):
         self._range: FileRange = split.payload
         self._position = self._range.position
         self._row_numbers = reading.plan.row_numbers
+        self._files = files
+        self._begun = 0  # of the run that is read: rows before the batch in hand
+        self._open: OpenParquet
         self._open, wanted = reading.open(files, self._range)
         try:
             self._schema, self._tested_schema, self._mask = wanted.schema, wanted.tested, wanted.mask
@@ -75,6 +80,11 @@ class ParquetCursor(SplitCursor):
             self._open.close()
             raise
         self._batches = self._read()
+
+    @property
+    def names(self) -> list[str]:
+        """All columns of the file."""
+        return self._open.names
 
     def next_batch(self) -> Batch | Poll | None:
         found = next(self._batches, None)
@@ -92,13 +102,33 @@ class ParquetCursor(SplitCursor):
         for run in self._runs:
             if run.position + run.rows <= self._position:
                 continue
+            self._begun = max(0, self._position - run.position)
             try:
-                yield from self._read_run(run, max(0, self._position - run.position))
-            except (pa.ArrowException, OSError, ValueError) as error:
-                raise DataFormatError(
-                    f"{self._range.path}: corrupt Parquet data in {self._place(run)}: {error}"
-                ) from error
+                yield from self._read_run(run, self._begun)
+            except _ERRORS as error:
+                self._open = self._other_reader(run, error)
+                try:
+                    yield from self._read_run(run, self._begun)
+                except _ERRORS as other:
+                    raise self._corrupt(run, other) from other
         self._position = max(self._position, self._rows_in_range)
+
+    def _other_reader(self, run: _Run, error: Exception) -> OpenParquet:
+        """For row groups that may be sound all the same. Raises DataFormatError where there is none."""
+        path = self._range.path
+        if isinstance(self._open, PolarsFile) or not self._files.is_local(path):
+            raise self._corrupt(run, error) from error
+        names = [*self._tested, *self._rest]
+        try:
+            columns = delta_columns(self._files, path, names, run.groups)
+        except _ERRORS:
+            columns = []
+        if not columns:
+            raise self._corrupt(run, error) from error
+        return PolarsFile(self._open, path, columns)
+
+    def _corrupt(self, run: _Run, error: Exception) -> DataFormatError:
+        return DataFormatError(f"{self._range.path}: corrupt Parquet data in {self._place(run)}: {error}")
 
     def _read_run(self, run: _Run, done: int) -> Iterator[pa.RecordBatch | Poll]:
         """The rows of a run from `done` on. The filter's columns go first, the others follow where a row passes."""
@@ -110,6 +140,7 @@ class ParquetCursor(SplitCursor):
         while done < run.rows:
             tested = first.take(min(self._batch_rows, run.rows - done))
             rows, at = tested.num_rows, done
+            self._begun = at
             done += rows
             self._position = run.position + done
             if self._mask is None:

@@ -37,7 +37,15 @@ class ParquetFormat(BulkFormat):
         self.batch_rows_max = batch_size if batch_size < BATCH_ROWS else None
 
     def open_split(self, split: Split) -> SplitCursor:
-        return ParquetCursor(split, self.files, self._reading)
+        cursor = ParquetCursor(split, self.files, self._reading)
+        path = split.payload.path
+        if self.known is not None and path not in self.known.paths:
+            try:
+                self.known.check(path, cursor.names)
+            except BaseException:
+                cursor.close()
+                raise
+        return cursor
 
     def check(self, path: str) -> None:
         """Raises DataFormatError where the first file is no Parquet file or lacks a column."""

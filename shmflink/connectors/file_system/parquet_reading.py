@@ -91,6 +91,10 @@ class OpenParquet(Protocol):
     def schema(self) -> pa.Schema:
         """The columns of the file, all or at least the wanted ones."""
 
+    @property
+    def names(self) -> list[str]:
+        """All columns of the file."""
+
     def statistics(self, name: str, groups: Sequence[int]) -> Sequence[GroupStatistics] | None:
         """Of a column, for each of these row groups; None where they cannot be trusted."""
 
@@ -131,6 +135,7 @@ class ParquetReading:
                 metadata=self._kept.get(path),
                 pre_buffer=not files.is_local(path),
                 buffer_size=_PAGE_BUFFER_BYTES if files.is_local(path) else 0,
+                coerce_int96_timestamp_unit="us",  # nanoseconds end in 2262, and wrap without a word
                 **options,
             )
         except (pa.ArrowException, OSError) as error:
@@ -176,6 +181,10 @@ class CoreFile:
         self.schema = schema
         self.groups = [Group(*group) for group in opened.groups]
 
+    @property
+    def names(self) -> list[str]:
+        return self._opened.names
+
     def statistics(self, name: str, groups: Sequence[int]) -> Sequence[GroupStatistics] | None:
         found = self._opened.bounds(name)
         if found is None:
@@ -208,6 +217,10 @@ class _ArrowFile:
         except BaseException:
             self.close()
             raise
+
+    @property
+    def names(self) -> list[str]:
+        return list(self.schema.names)
 
     def statistics(self, name: str, groups: Sequence[int]) -> Sequence[GroupStatistics] | None:
         return arrow_statistics(self._file.metadata, name, self.schema.field(name).type, groups)
@@ -245,6 +258,8 @@ def _group_start(group: pq.RowGroupMetaData) -> int:
     if column is None:
         return 4  # right after the magic bytes
     starts = [start for start in (column.dictionary_page_offset, column.data_page_offset) if start]
+    if not starts and not group.num_rows:
+        return 4  # it has no pages
     if not starts or min(starts) < 0:
         raise pa.ArrowInvalid("the footer does not tell where a row group begins")
     return int(min(starts))

@@ -11,6 +11,7 @@ __all__ = ["csv_record_start", "line_start"]
 
 _PIECE_BYTES: Final = 4 << 10
 _WINDOW_BYTES_MAX: Final = 1 << 20
+_RECORD_BYTES_MAX: Final = 64 << 20  # as readers have it
 _LINE_END: Final = re.compile(rb"\r\n?|\n")
 _LF: Final = re.compile(rb"\n")
 
@@ -40,7 +41,8 @@ def csv_record_start(file: BinaryIO, position: int, dialect: CsvDialect) -> int:
 
     Looks at the quotes behind `position`: a quote with a delimiter before and text behind it opens, one with text
     before and a delimiter behind it closes, two together are text; each tells whether `position` is inside quotes.
-    Where nothing in 1 MiB tells, it is taken to be outside. A text that is badly quoted can mislead this, which is why
+    Where nothing in 1 MiB tells, the quotes before `position` do, in a file that begins with quotes; 64 MiB without any
+    are outside, as they are in other files. A text that is badly quoted can mislead this, which is why
     readers compare: the place found here is where the record before must have ended.
     """
     if position == 0 or dialect.is_line_based:
@@ -59,7 +61,30 @@ def csv_record_start(file: BinaryIO, position: int, dialect: CsvDialect) -> int:
         if inside is not None or is_whole or size >= _WINDOW_BYTES_MAX:
             break
         size *= 4
+    if inside is None:
+        inside = _is_inside_by_quotes_before(file, start, quote, dialect.delimiter.encode())
+        file.seek(start + len(window))
     return _first_start(file, start, window, position - 1 - start, quote, is_inside=bool(inside))
+
+
+def _is_inside_by_quotes_before(file: BinaryIO, position: int, quote: bytes, delimiter: bytes) -> bool | None:
+    """Whether `position` is inside quotes, where a file that begins with quotes has some within 64 MiB before it."""
+    file.seek(0)
+    if quote not in _read(file, min(position, _WINDOW_BYTES_MAX)):
+        return None
+    size = _WINDOW_BYTES_MAX
+    while size <= _RECORD_BYTES_MAX:
+        start = max(0, position - size)
+        file.seek(start)
+        window = _read(file, position - start)
+        quotes = window.count(quote)
+        if not start:
+            return bool(quotes % 2)  # outside at the start of the file
+        inside = _is_inside(window, quote, delimiter, is_first=False, is_whole=False)
+        if inside is not None:
+            return inside ^ bool(quotes % 2)
+        size *= 4
+    return None
 
 
 def _read(file: BinaryIO, count: int) -> bytes:

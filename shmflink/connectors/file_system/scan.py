@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -69,7 +70,8 @@ class FileScan:
         schema = self.schema
         if schema is None or self.columns is None:
             return schema
-        return pa.schema([schema.field(name) for name in self.columns])
+        fields = dict(zip(schema.names, schema, strict=True))
+        return pa.schema([fields[name] for name in self.columns])
 
     @property
     def produced_type(self) -> Any:
@@ -95,8 +97,7 @@ class FileScan:
         schema = self.schema
         if schema is None:
             return
-        names = schema.names
-        twice = sorted({name for name in names if names.count(name) > 1})
+        twice = sorted(name for name, count in Counter(schema.names).items() if count > 1)
         if twice:
             raise JobGraphError(f"metadata: there is a column {twice[0]!r} already; give {{kind: name of the column}}")
 

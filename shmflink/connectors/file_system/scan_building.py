@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, TypeAlias, TypedDict
@@ -10,7 +11,8 @@ import pyarrow as pa
 
 from shmflink.connectors.file_system.changed_files import OnChange
 from shmflink.connectors.file_system.file_systems import FileInfo, FileSystem
-from shmflink.connectors.file_system.formats import FileFormat
+from shmflink.connectors.file_system.formats import FileFormat, StreamFormat
+from shmflink.connectors.file_system.known_columns import KnownColumns
 from shmflink.connectors.file_system.listing import find_files, require_files
 from shmflink.connectors.file_system.metadata_columns import metadata_columns
 from shmflink.connectors.file_system.partitions import infer_partitions
@@ -35,7 +37,8 @@ class FileOptions(TypedDict, total=False):
     - `schema`: the columns and types of the files, instead of looking at them.
     - `schema_merge`: how schemas of several files become one: `strict` (the default where files tell their types),
       `widen` (the default where types are inferred), `widen_to_string`, `first`. The first 32 files are looked at; what
-      later ones lack is null, and what does not fit is an error.
+      later ones lack is null (an error under `strict`); a column that only they have, or a value that does not
+      fit, is an error.
     - `partitions`: columns that folders named `key=value` tell: `"auto"` (the default), their types, or None.
     - `metadata`: columns about the file (`file_path`, `file_name`, `file_size`, `file_modified`, `row_number`), or a
       mapping from these to the columns' names.
@@ -71,10 +74,16 @@ def build_scan(file_format: FileFormat, paths: Sequence[str], files: FileSystem,
     sample = [info for info in found if info.size][:_SCHEMA_FILES_MAX]
     if sample:
         file_format.check(sample[0].path)
+        file_format.require_columns([info.path for info in found if info.size])
     told = _partition_schema(options.get("partitions", "auto"), found, schema)
     of_files = _file_schema(
         file_format, sample, paths, schema, options.get("schema_merge", file_format.schema_merge), told
     )
+    rule = options.get("schema_merge", file_format.schema_merge)
+    if schema is None and columns is None and of_files is not None and rule != "first":
+        names = frozenset((*of_files.names, *told.names))
+        file_format = copy.copy(file_format)
+        file_format.known = KnownColumns(names, rule, frozenset(info.path for info in sample))
     scan = FileScan(files, file_format, of_files, told, metadata_columns(options.get("metadata", ())))
     scan.check_names()
     return scan if columns is None else _choose(scan, columns)
@@ -118,12 +127,14 @@ def _file_schema(
         one = file_format.infer_schema(info.path)
         if one is None:
             return None
+        if not len(one):
+            continue  # a file of blank lines tells no columns, and has no rows
         schemas.append((info.path, pa.schema([field for field in one if field.name not in told])))
     if not schemas:
         if file_format.produced_type is None:
             raise JobGraphError(f"{paths[0]}: there is no file yet that tells the columns; give schema=")
         return None
-    return merge_schemas(schemas, schema_merge)
+    return merge_schemas(schemas, schema_merge, of_text=isinstance(file_format, StreamFormat))
 
 
 def _choose(scan: FileScan, columns: Sequence[str]) -> FileScan:

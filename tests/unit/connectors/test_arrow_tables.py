@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from shmflink.connectors.arrow_tables import TABLE_BATCH_ROWS, ArrowSource
+from shmflink.connectors.arrow_tables import TABLE_BATCH_ROWS, ArrowSource, table_of_polars
 from shmflink.core.row import Row
 from shmflink.core.typeinfo import ColumnsTypeInfo
 from shmflink.errors import TypeMismatchError
@@ -48,3 +48,33 @@ def test_an_empty_table(driver: Any) -> None:
 def test_a_name_that_is_there_twice_is_refused() -> None:
     with pytest.raises(TypeMismatchError, match="more than once"):
         ArrowSource(pa.table([pa.array([1]), pa.array([2])], names=["a", "a"]))
+
+
+def test_encoded_columns_become_plain_ones(driver: Any) -> None:
+    table = pa.table(
+        {
+            "s": pa.array(["a", "b"], pa.string_view()),
+            "c": pa.DictionaryArray.from_arrays(pa.array([1, 0], pa.uint32()), pa.array(["x", "y"], pa.string_view())),
+            "l": pa.array([[1], None], pa.list_view(pa.int64())),
+            "d": pa.array([1, None], pa.decimal32(5, 1)),
+        }
+    )
+    source = ArrowSource(table)
+    assert source.produced_type.schema.types == [
+        pa.string(),
+        pa.dictionary(pa.uint32(), pa.string()),
+        pa.list_(pa.int64()),
+        pa.decimal128(5, 1),
+    ]
+    (batch,) = driver.batches(source)
+    assert batch.columns().to_pylist() == table.to_pylist()
+
+
+def test_wide_integers_of_polars_are_decimals() -> None:
+    pl = pytest.importorskip("polars")
+    frame = pl.DataFrame({"i": pl.Series([1, -(2**100), None], dtype=pl.Int128), "s": ["a", "b", None]})
+    table = table_of_polars(frame)
+    assert table.column("i").type == pa.decimal128(38, 0)
+    assert table.column("i").to_pylist() == [1, -(2**100), None]
+    with pytest.raises(TypeMismatchError, match=r"from_polars\(\): column 'i' of type Int128 has no form in Arrow"):
+        table_of_polars(pl.DataFrame({"i": pl.Series([2**127 - 1], dtype=pl.Int128)}))

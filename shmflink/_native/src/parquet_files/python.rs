@@ -114,6 +114,13 @@ impl ParquetRange {
             .collect()
     }
 
+    /// All columns of the file.
+    #[getter]
+    fn names(&self) -> Vec<&str> {
+        let root = self.range.footer.arrow.parquet_schema().root_schema();
+        root.get_fields().iter().map(|field| field.name()).collect()
+    }
+
     #[getter]
     fn row_bytes(&self) -> f64 {
         self.range.footer.row_bytes

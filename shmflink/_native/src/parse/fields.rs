@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use arrow_schema::DataType;
 
 use super::column::{Column, Data, Text};
+use super::json_text::base64;
 use super::records::Dialect;
 use super::rules::{trim, Rules};
-use super::values::{parse_digits, parse_i64};
 
 /// Records that follow each other directly and have the same number of fields.
 pub struct Run<'a> {
@@ -103,7 +103,7 @@ impl Appender<'_> {
     pub fn append(&mut self, source: usize, column: &mut Column) {
         let Column { data, data_type, nulls } = column;
         let rules = self.rules;
-        let whole = parse_i64;
+        let whole = |t: &[u8], s, e| rules.i64(t, s, e);
         macro_rules! small {
             ($values:expr) => {
                 self.values(source, $values, nulls, |t, s, e| {
@@ -121,7 +121,7 @@ impl Appender<'_> {
             Data::U8(values) => small!(values),
             Data::U16(values) => small!(values),
             Data::U32(values) => small!(values),
-            Data::U64(values) => self.values(source, values, nulls, parse_digits),
+            Data::U64(values) => self.values(source, values, nulls, |t, s, e| rules.u64(t, s, e)),
             Data::F32(values) => self.values(source, values, nulls, |t, s, e| float32(rules, t, s, e)),
             Data::F64(values) => self.values(source, values, nulls, |t, s, e| rules.float(t, s, e)),
             Data::I128(values) => {
@@ -137,8 +137,10 @@ impl Appender<'_> {
                 self.values(source, &mut truths, nulls, |t, s, e| rules.is_true(&t[s..e]));
                 values.append_slice(&truths);
             }
-            Data::Text(text) => self.text(source, text, nulls, data_type == &DataType::Utf8),
-            Data::LargeText(text) => self.text(source, text, nulls, data_type == &DataType::LargeUtf8),
+            Data::Text(text) if *data_type == DataType::Binary => self.bytes(source, text, nulls),
+            Data::LargeText(text) if *data_type == DataType::LargeBinary => self.bytes(source, text, nulls),
+            Data::Text(text) => self.text(source, text, nulls),
+            Data::LargeText(text) => self.text(source, text, nulls),
             Data::Null => {
                 let mut nothing: Vec<()> = Vec::new();
                 self.values(source, &mut nothing, nulls, |_, _, _| None);
@@ -213,10 +215,9 @@ impl Appender<'_> {
         source: usize,
         text: &mut Text<O>,
         nulls: &mut arrow_buffer::NullBufferBuilder,
-        must_be_utf8: bool,
     ) {
         let run = self.run;
-        let validate = must_be_utf8 && !run.is_utf8;
+        let validate = !run.is_utf8;
         let is_simple = !run.quotes && self.dialect.escape.is_none();
         text.ends.reserve(run.rows);
         let mut clean = 0;
@@ -264,6 +265,36 @@ impl Appender<'_> {
             text.end();
         }
         nulls.append_n_non_nulls(clean);
+    }
+}
+
+impl Appender<'_> {
+    /// Bytes, which are written as base64.
+    fn bytes<O: Copy + Default + TryFrom<usize>>(
+        &mut self,
+        source: usize,
+        text: &mut Text<O>,
+        nulls: &mut arrow_buffer::NullBufferBuilder,
+    ) {
+        for row in 0..self.run.rows {
+            let (start, end) = self.run.range(row, source);
+            let field = &self.run.text[start..end];
+            let is_quoted = !field.is_empty() && field.first().copied() == self.dialect.quote;
+            let plain = unquoted(field, self.dialect, true);
+            let is_null = !is_quoted && self.rules.nulls.has(field);
+            let is_value = !is_null && plain.as_ref().is_some_and(|plain| base64(plain, &mut text.bytes).is_ok());
+            if !is_value && !is_null {
+                let misfit = if plain.is_some() { Misfit::Type } else { Misfit::TextAfterQuote };
+                self.bad.push(BadField {
+                    row,
+                    start,
+                    end,
+                    misfit,
+                });
+            }
+            nulls.append(is_value);
+            text.end();
+        }
     }
 }
 

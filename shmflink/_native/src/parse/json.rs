@@ -13,7 +13,6 @@ use super::csv::{type_name, Bad, Bounds, Parsed};
 use super::json_plan::{Key, Object, Plan};
 use super::json_text::{base64, fault, unescape, Cursor, Fault, Quoted, Read};
 use super::rules::{utf8_fault, Rules};
-use super::values::{parse_digits, parse_i64};
 
 const REMEMBERED_KEYS_MAX: usize = 1024;
 const KEYS_AHEAD_MAX: usize = 8;
@@ -261,12 +260,13 @@ impl Line<'_> {
         }
         macro_rules! small {
             ($values:expr) => {
-                number!($values, |t: &[u8], s, e| parse_i64(t, s, e)
+                number!($values, |t: &[u8], s, e| rules
+                    .i64(t, s, e)
                     .and_then(|value| value.try_into().ok()))
             };
         }
         match data {
-            Data::I64(values) => number!(values, parse_i64),
+            Data::I64(values) => number!(values, |t: &[u8], s, e| rules.i64(t, s, e)),
             Data::F64(values) => number!(values, |t: &[u8], s, e| rules.float(t, s, e)),
             Data::Text(text) => self.text(&mut text.bytes, data_type).map(|()| text.end())?,
             Data::LargeText(text) => self.text(&mut text.bytes, data_type).map(|()| text.end())?,
@@ -284,7 +284,7 @@ impl Line<'_> {
             Data::U8(values) => small!(values),
             Data::U16(values) => small!(values),
             Data::U32(values) => small!(values),
-            Data::U64(values) => number!(values, parse_digits),
+            Data::U64(values) => number!(values, |t: &[u8], s, e| rules.u64(t, s, e)),
             Data::F32(values) => number!(values, |t: &[u8], s: usize, e: usize| {
                 std::str::from_utf8(&t[s..e]).ok().and_then(|field| field.parse().ok())
             }),

@@ -298,6 +298,9 @@ pub fn base64(text: &[u8], to: &mut Vec<u8>) -> Read<()> {
         .strip_suffix(b"==")
         .or_else(|| text.strip_suffix(b"="))
         .unwrap_or(text);
+    if digits.len() % 4 == 1 {
+        return fault("not base64");
+    }
     let (mut bits, mut count) = (0_u32, 0);
     for &byte in digits {
         let value = match byte {

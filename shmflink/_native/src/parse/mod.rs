@@ -3,9 +3,10 @@
 //! ```text
 //! scan.rs     delimiters and line ends outside quotes, 64 bytes at a time
 //! records.rs  the same, byte by byte, for text that quotes' parity cannot read
-//! values.rs   numbers; times.rs  dates and times; rules.rs  what is null, true, false
+//! values.rs   numbers; times.rs  dates and times; zones.rs  local times; rules.rs  what is null, true, false
 //! column.rs   columns that grow
 //! fields.rs   the fields of a run of CSV records into columns
+//! infer.rs    which types the fields of CSV records have
 //! csv.rs      windows of text, irregular and malformed records
 //! json_text.rs  tokens of JSON; json_plan.rs  what is known of objects; json.rs  lines of JSON
 //! lines.rs    lines of text
@@ -17,6 +18,7 @@
 mod column;
 mod csv;
 mod fields;
+mod infer;
 mod json;
 mod json_plan;
 mod json_text;
@@ -27,6 +29,7 @@ mod rules;
 mod scan;
 mod times;
 mod values;
+mod zones;
 
 use pyo3::prelude::*;
 

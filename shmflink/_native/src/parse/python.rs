@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow_schema::DataType;
+use arrow_schema::{DataType, Schema};
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -15,6 +15,7 @@ use super::lines::Lines;
 use super::records::Dialect;
 use super::rules::{Rules, Words};
 use super::times::Format;
+use super::zones::Zones;
 
 /// (batch, consumed, bad records as (start, end, column or -1, reason)).
 type Answer<'py> = (Bound<'py, PyAny>, usize, Vec<(usize, usize, isize, String)>);
@@ -65,6 +66,7 @@ impl CsvParser {
             falses: Words::new(false_values),
             formats: compile(&timestamp_formats)?,
             point: decimal_point,
+            zones: zones_of(&schema)?,
         };
         let dialect = Dialect {
             delimiter,
@@ -109,6 +111,20 @@ impl CsvParser {
         answer(py, parsed)
     }
 
+    #[pyo3(signature = (text, start, end, *, is_last, max_rows))]
+    fn infer(
+        &self,
+        py: Python<'_>,
+        text: PyBuffer<u8>,
+        start: usize,
+        end: usize,
+        is_last: bool,
+        max_rows: usize,
+    ) -> PyResult<(usize, Vec<&'static str>)> {
+        let bytes = slice_of(&text, start, end)?;
+        Ok(py.detach(|| self.csv.infer(bytes, is_last, max_rows)))
+    }
+
     #[pyo3(signature = (text, start, end, *, is_last))]
     fn first_record<'py>(
         &self,
@@ -146,14 +162,16 @@ impl JsonParser {
         known_keys: Vec<String>,
         timestamp_formats: Vec<String>,
     ) -> PyResult<Self> {
+        let schema: Arc<_> = schema.into_inner();
         let rules = Rules {
             formats: compile(&timestamp_formats)?,
             point: b'.',
+            zones: zones_of(&schema)?,
             ..Rules::default()
         };
         let json = Json {
             rules,
-            schema: schema.into_inner(),
+            schema,
             missing_fails,
             extra_fails,
             known_keys,
@@ -244,6 +262,11 @@ fn require_flat(csv: &Csv) -> PyResult<()> {
     }
     super::column::columns_of(&csv.schema, 0).map_err(PyValueError::new_err)?;
     Ok(())
+}
+
+/// Raises ValueError for a zone that is not known.
+fn zones_of(schema: &Schema) -> PyResult<Zones> {
+    Zones::of(schema).map_err(PyValueError::new_err)
 }
 
 pub fn compile(formats: &[String]) -> PyResult<Vec<Format>> {

@@ -4,7 +4,8 @@ use arrow_schema::{DataType, TimeUnit};
 
 use super::column::per_second;
 use super::times::{parse_clock, parse_date, parse_instant, Format, Instant};
-use super::values::{parse_decimal, parse_f64, parse_i64};
+use super::values::{parse_decimal, parse_digits, parse_f64, parse_i64};
+use super::zones::Zones;
 
 /// A few words that fields are compared with; most fields are ruled out by their length alone.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +34,7 @@ pub struct Rules {
     pub falses: Words,
     pub formats: Vec<Format>,
     pub point: u8,
+    pub zones: Zones,
 }
 
 /// Why a row is no text, if it is none.
@@ -82,10 +84,31 @@ impl Rules {
             .or_else(|| parse_instant(field))
     }
 
-    /// Of a unit since 1970; what is finer than the unit is cut off, as Flink does.
+    /// A whole number; also one with an empty fraction, or an exponent, as tools write that know only doubles.
+    #[inline(always)]
+    pub fn i64(&self, text: &[u8], start: usize, end: usize) -> Option<i64> {
+        parse_i64(text, start, end).or_else(|| self.exact(&text[start..end])?.try_into().ok())
+    }
+
+    /// As `i64`, without a sign.
+    #[inline(always)]
+    pub fn u64(&self, text: &[u8], start: usize, end: usize) -> Option<u64> {
+        parse_digits(text, start, end).or_else(|| self.exact(&text[start..end])?.try_into().ok())
+    }
+
+    #[cold]
+    fn exact(&self, field: &[u8]) -> Option<i128> {
+        parse_decimal(field, 38, 0, self.point)
+    }
+
+    /// Of a unit since 1970; what is finer than the unit is cut off, as Flink does. Text without an offset is local time
+    /// of `zone`, where there is one.
     #[inline]
-    pub fn timestamp(&self, field: &[u8], unit: TimeUnit) -> Option<i64> {
-        let instant = self.instant(field)?;
+    pub fn timestamp(&self, field: &[u8], unit: TimeUnit, zone: Option<&str>) -> Option<i64> {
+        let mut instant = self.instant(field)?;
+        if let Some(zone) = zone.filter(|_| !instant.has_offset) {
+            instant.seconds = self.zones.from_local(instant.seconds, zone)?;
+        }
         let scale = per_second(unit);
         let fine = i64::from(instant.nanos) / (1_000_000_000 / scale);
         instant.seconds.checked_mul(scale)?.checked_add(fine)
@@ -104,7 +127,7 @@ impl Rules {
     pub fn special_i64(&self, data_type: &DataType, text: &[u8], start: usize, end: usize) -> Option<i64> {
         let field = &text[start..end];
         match data_type {
-            DataType::Timestamp(unit, _) => self.timestamp(field, *unit),
+            DataType::Timestamp(unit, zone) => self.timestamp(field, *unit, zone.as_deref()),
             DataType::Date64 => self.date(field).map(|days| i64::from(days) * 86_400_000),
             DataType::Time64(unit) => parse_clock(field).map(|nanos| nanos / (1_000_000_000 / per_second(*unit))),
             _ => parse_i64(text, start, end),

@@ -180,6 +180,8 @@ impl Column {
             DataType::Float16 => Values::Float16(array.as_primitive().clone()),
             DataType::Float32 => Values::Float32(array.as_primitive().clone()),
             DataType::Float64 => Values::Float64(array.as_primitive().clone()),
+            DataType::Decimal32(precision, scale) => wide(array.as_primitive::<Decimal32Type>(), *precision, *scale),
+            DataType::Decimal64(precision, scale) => wide(array.as_primitive::<Decimal64Type>(), *precision, *scale),
             DataType::Decimal128(..) => Values::Decimal128(array.as_primitive().clone()),
             DataType::Decimal256(..) => Values::Decimal256(array.as_primitive().clone()),
             DataType::Utf8 => Values::Utf8(array.as_string().clone()),
@@ -239,6 +241,17 @@ impl Column {
             other => return Err(other.to_string()),
         })
     }
+}
+
+/// Decimals of fewer bits as those of 128.
+fn wide<T>(array: &PrimitiveArray<T>, precision: u8, scale: i8) -> Values
+where
+    T: DecimalType,
+    i128: From<T::Native>,
+{
+    let values = array.unary::<_, Decimal128Type>(i128::from);
+    let data_type = DataType::Decimal128(precision, scale);
+    Values::Decimal128(values.with_data_type(data_type))
 }
 
 fn push_integer(value: impl itoa::Integer, out: &mut Vec<u8>) {

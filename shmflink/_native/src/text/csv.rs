@@ -108,8 +108,9 @@ pub fn lines(columns: &[Column], rows: usize, style: &Style) -> Result<Vec<u8>, 
                 });
             }
         }
-        // A line with nothing on it would be no row to a reader.
-        if columns.len() == 1 && style.quoting != Quoting::Never && is_line_empty(&out, style) {
+        // A line with nothing on it is a null to a reader.
+        let may_be_empty = columns.len() != 1 || columns[0].is_null(row) || style.quoting == Quoting::Never;
+        if !may_be_empty && is_line_empty(&out, style) {
             out.extend_from_slice(&[style.quote, style.quote]);
         }
         out.extend_from_slice(style.line_end.as_bytes());

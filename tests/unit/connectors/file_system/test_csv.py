@@ -15,7 +15,7 @@ import pytest
 
 from shmflink.connectors.file_system import record_cursor
 from shmflink.connectors.file_system.source import FileSource
-from shmflink.errors import ConfigurationError, DataFormatError
+from shmflink.errors import ConfigurationError, DataFormatError, JobGraphError
 
 
 def written(path: Path, text: str | bytes) -> Path:
@@ -75,7 +75,7 @@ def test_declared_types(driver: Any, tmp_path: Path) -> None:
     )
     path = written(
         tmp_path / "in.csv",
-        b"-128,18446744073709551615,0.1,-12.3,23:59:59.5,2024-01-01 00:00:00.123456789,x,\xff\xfe,1\n",
+        b"-128,18446744073709551615,0.1,-12.3,23:59:59.5,2024-01-01 00:00:00.123456789,x,//4=,1\n",
     )
     read = table(driver, FileSource.csv(str(path), schema=schema, header=False))
     nanos = read.column("ns").cast(pa.int64()).to_pylist()  # as a Python value it would need pandas
@@ -214,12 +214,102 @@ def test_a_broken_compressed_file_names_itself_and_the_place(driver: Any, tmp_pa
 
 
 def test_quotes_that_hide_where_records_start_are_refused(driver: Any, tmp_path: Path) -> None:
-    # Quoted text that is CSV itself, longer than what is looked at: no quote in sight tells that it is quoted.
-    path = written(tmp_path / "in.csv", 'a,b\n1,"' + "2,x\n" * 800_000 + '"\n')
+    # Quoted text that is CSV itself, longer than what is looked at, in a file that begins without quotes.
+    path = written(tmp_path / "in.csv", "a,b\n" + "1,y\n" * 400_000 + '1,"' + "2,x\n" * 800_000 + '"\n')
     with pytest.raises(DataFormatError, match="splits_files=False"):
         driver.batches(FileSource.csv(str(path)), 3)
-    (row,) = table(driver, FileSource.csv(str(path), splits_files=False), 3).to_pylist()
+    *_, row = table(driver, FileSource.csv(str(path), splits_files=False), 3).to_pylist()
     assert row["b"] == "2,x\n" * 800_000
+
+
+@pytest.mark.parametrize("quoted", ["x,\n", "2,x\n", "x\n", "\n", '""\n,\n'])
+def test_a_quoted_text_of_megabytes_is_one_field(driver: Any, tmp_path: Path, quoted: str) -> None:
+    path = written(tmp_path / "in.csv", 'a,b\n"' + quoted * 1_000_000 + '",1\ny,2\n')
+    read = table(driver, FileSource.csv(str(path)), 3).to_pylist()
+    assert read == [{"a": quoted.replace('""', '"') * 1_000_000, "b": 1}, {"a": "y", "b": 2}]
+
+
+def test_a_first_record_and_a_header_of_megabytes(driver: Any, tmp_path: Path) -> None:
+    long = "x" * 3_000_000
+    path = written(tmp_path / "in.csv", f"a,b\n{long},1\ny,2\n")
+    assert table(driver, FileSource.csv(str(path)), 2).to_pylist() == [{"a": long, "b": 1}, {"a": "y", "b": 2}]
+    wide = written(tmp_path / "wide.csv", ",".join(f"column{i:08d}" for i in range(80_000)) + "\n")
+    assert len(FileSource.csv(str(wide)).schema) == 80_000
+
+
+def test_whole_numbers_have_a_type_that_holds_them(driver: Any, tmp_path: Path) -> None:
+    text = "u,d,s,f\n12345678901234567890,-12345678901234567890,1" + "0" * 40 + ",12345678901234567890\n"
+    path = written(tmp_path / "in.csv", text + "9007199254740993,9007199254740993,9007199254740993,0.5\n")
+    read = table(driver, FileSource.csv(str(path)))
+    assert read.schema.types == [pa.uint64(), pa.decimal128(38, 0), pa.string(), pa.float64()]
+    assert read.column("u").to_pylist() == [12345678901234567890, 9007199254740993]
+    assert read.column("d").to_pylist() == [Decimal(-12345678901234567890), Decimal(9007199254740993)]
+    assert read.column("s").to_pylist() == ["1" + "0" * 40, "9007199254740993"]
+
+
+def test_ids_that_grow_from_file_to_file_stay_exact(driver: Any, tmp_path: Path) -> None:
+    written(tmp_path / "1.csv", "id\n-1\n")
+    written(tmp_path / "2.csv", "id\n18446744073709551615\n")
+    read = table(driver, FileSource.csv(str(tmp_path)))
+    assert read.column("id").to_pylist() == [Decimal(-1), Decimal(18446744073709551615)]
+
+
+def test_a_whole_number_may_be_written_as_a_double_has_it(driver: Any, tmp_path: Path) -> None:
+    path = written(tmp_path / "in.csv", "id,u,small\n1.0,2e3,3.\n-5.00,18446744073709551615.0,1.27e2\n")
+    schema = pa.schema({"id": pa.int64(), "u": pa.uint64(), "small": pa.int8()})
+    read = table(driver, FileSource.csv(str(path), schema=schema)).to_pylist()
+    assert read == [{"id": 1, "u": 2000, "small": 3}, {"id": -5, "u": 2**64 - 1, "small": 127}]
+    for wrong in ("1.5", "1e-1", "300.0"):
+        path = written(tmp_path / "in.csv", f"small\n{wrong}\n")
+        with pytest.raises(DataFormatError, match=f"`{wrong}` is no int8"):
+            table(driver, FileSource.csv(str(path), schema=pa.schema({"small": pa.int8()})))
+    assert FileSource.csv(str(written(tmp_path / "f.csv", "a\n1.0\n2.0\n"))).schema.types == [pa.float64()]
+
+
+@pytest.mark.parametrize(
+    ("late", "remedy"),
+    [("2.5", "pa.float64()"), ("12345678901234567890", "pa.decimal128(38, 0)"), ("x", "pa.string()")],
+)
+def test_a_late_value_of_another_type_says_what_to_declare(driver: Any, tmp_path: Path, late: str, remedy: str) -> None:
+    path = written(tmp_path / "in.csv", "a\n" + "1\n" * 50 + late + "\n")
+    with pytest.raises(DataFormatError) as caught:
+        table(driver, FileSource.csv(str(path), infer_rows=50))
+    assert f"line 52 (byte 102): column 'a': `{late}` is no int64; declare column_types={{'a': {remedy}}}" in str(
+        caught.value
+    )
+
+
+def test_text_without_a_zone_is_local_time_of_the_columns_zone(driver: Any, tmp_path: Path) -> None:
+    path = written(
+        tmp_path / "in.csv",
+        "t\n2024-07-01 12:00:00\n2024-07-01 12:00:00Z\n2024-07-01T12:00:00+05:00\n2024-10-27 02:30:00\n"
+        "2024-03-31 02:30:00\n",
+    )
+    utc = ["2024-07-01 10:00", "2024-07-01 12:00", "2024-07-01 07:00", "2024-10-27 00:30", "2024-03-31 01:30"]
+    read = table(driver, FileSource.csv(str(path), schema={"t": pa.timestamp("us", "Europe/Berlin")}))
+    moments = [f"{moment:%Y-%m-%d %H:%M}" for moment in read.column("t").cast(pa.timestamp("us", "UTC")).to_pylist()]
+    assert moments == utc
+    with pytest.raises(ConfigurationError, match="there is no time zone `Europe/Nowhere`"):
+        FileSource.csv(str(path), schema={"t": pa.timestamp("us", "Europe/Nowhere")})
+
+
+def test_bytes_are_base64(driver: Any, tmp_path: Path) -> None:
+    path = written(tmp_path / "in.csv", 'b\n/wA=\n_wA\n""\n\n"/w=="\n')
+    read = table(driver, FileSource.csv(str(path), schema={"b": pa.binary()})).column("b").to_pylist()
+    assert read == [b"\xff\x00", b"\xff\x00", b"", None, b"\xff"]
+    path = written(tmp_path / "in.csv", "b\nno base64!\n")
+    with pytest.raises(DataFormatError, match="column 'b': `no base64!` is no base64, as which bytes are written"):
+        table(driver, FileSource.csv(str(path), schema={"b": pa.large_binary()}))
+
+
+def test_blank_lines_tell_no_columns_and_hold_no_rows(driver: Any, tmp_path: Path) -> None:
+    written(tmp_path / "0.csv", "\n\n  \n")
+    with pytest.raises(JobGraphError, match="there is no file yet that tells the columns; give schema="):
+        FileSource.csv(str(tmp_path))
+    schema = pa.schema({"a": pa.int64(), "b": pa.int64()})
+    assert table(driver, FileSource.csv(str(tmp_path), schema=schema)).num_rows == 0
+    written(tmp_path / "1.csv", "a,b\n1,2\n")
+    assert table(driver, FileSource.csv(str(tmp_path))).to_pylist() == [{"a": 1, "b": 2}]
 
 
 @pytest.mark.parametrize(

@@ -156,3 +156,99 @@ def test_files_and_options_that_do_not_go(tmp_path: Path) -> None:
         FileSource.json_lines(good, missing_keys="maybe")
     with pytest.raises(ConfigurationError, match="keys of a map in JSON are strings"):
         FileSource.json_lines(good, column_types={"a": pa.map_(pa.int64(), pa.int64())})
+
+
+def folder_of(path: Path, *texts: str) -> str:
+    path.mkdir()
+    for number, text in enumerate(texts):
+        written(path / f"{number}.jsonl", text)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("files", "values"),
+    [
+        (['{"o":{"x":1}}\n', '{"o":{"x":2,"y":"q"}}\n'], [{"x": 1, "y": None}, {"x": 2, "y": "q"}]),
+        (['{"o":{"x":null}}\n', '{"o":{"x":5}}\n'], [{"x": None}, {"x": 5}]),
+        (['{"o":{"x":1}}\n', '{"o":{"x":1.5}}\n'], [{"x": 1.0}, {"x": 1.5}]),
+        (['{"o":{}}\n', '{"o":{"x":5}}\n'], [{"x": None}, {"x": 5}]),
+        (['{"o":[]}\n', '{"o":[1]}\n', '{"o":null}\n'], [[], [1], None]),
+        (['{"o":[{"a":null}]}\n', '{"o":[{"b":[]}]}\n', '{"o":[{"b":[7]}]}\n'], None),
+    ],
+)
+def test_objects_and_arrays_may_differ_from_file_to_file(
+    driver: Any, tmp_path: Path, files: list[str], values: list[Any] | None
+) -> None:
+    read = table(driver, FileSource.json_lines(folder_of(tmp_path / "d", *files))).column("o").to_pylist()
+    together = table(driver, FileSource.json_lines(str(written(tmp_path / "one.jsonl", "".join(files)))))
+    assert read == (together.column("o").to_pylist() if values is None else values)
+
+
+def test_whole_numbers_of_any_size_stay_exact(driver: Any, tmp_path: Path) -> None:
+    path = written(
+        tmp_path / "in.jsonl",
+        '{"u":12345678901234567890,"d":-1,"s":1' + "0" * 40 + ',"l":[1,9223372036854775808]}\n'
+        '{"u":9007199254740993,"d":12345678901234567890,"s":1,"l":[]}\n',
+    )
+    read = table(driver, FileSource.json_lines(str(path)))
+    assert read.schema.types == [pa.uint64(), pa.decimal128(20, 0), pa.string(), pa.list_(pa.uint64())]
+    assert [{name: str(value) for name, value in row.items()} for row in read.to_pylist()] == [
+        {"u": "12345678901234567890", "d": "-1", "s": "1" + "0" * 40, "l": "[1, 9223372036854775808]"},
+        {"u": "9007199254740993", "d": "12345678901234567890", "s": "1", "l": "[]"},
+    ]
+
+
+def test_a_key_that_appears_late_is_an_error_where_keys_were_inferred(driver: Any, tmp_path: Path) -> None:
+    path = str(written(tmp_path / "in.jsonl", '{"a":1,"o":{"x":1}}\n' * 20 + '{"a":2,"late":3}\n'))
+    with pytest.raises(DataFormatError) as caught:
+        table(driver, FileSource.json_lines(path, infer_rows=20))
+    assert f"{path}: line 21 (byte 400): the key `late` is not in the schema" in str(caught.value)
+    assert "declare column_types={'late': ...}" in str(caught.value)
+    assert "extra_keys='ignore'" in str(caught.value)
+    assert "inferred from the first 20 rows" in str(caught.value)
+    ignored = FileSource.json_lines(path, infer_rows=20, extra_keys="ignore")
+    assert table(driver, ignored).num_rows == 21
+    declared = FileSource.json_lines(path, schema={"a": pa.int64()})
+    assert table(driver, declared).column("a").to_pylist()[-1] == 2
+    named = FileSource.json_lines(path, infer_rows=20, column_types={"late": pa.int64()})
+    assert table(driver, named).column("late").to_pylist()[-1] == 3
+    chosen = FileSource.json_lines(path, infer_rows=20, columns=["a"])
+    assert table(driver, chosen).num_rows == 21
+    pruned = FileSource.json_lines(path, infer_rows=20).with_columns(["a"])
+    assert pruned is not None
+    with pytest.raises(DataFormatError, match="the key `late`"):
+        table(driver, pruned)
+
+
+def test_an_inner_key_that_appears_late_is_an_error_too(driver: Any, tmp_path: Path) -> None:
+    path = str(written(tmp_path / "in.jsonl", '{"o":{"x":1}}\n' * 20 + '{"o":{"x":1,"z":2}}\n'))
+    with pytest.raises(DataFormatError, match=r"line 21 .*column 'o': the key `z` is not in the schema; declare"):
+        table(driver, FileSource.json_lines(path, infer_rows=20))
+
+
+def test_a_first_line_of_megabytes(driver: Any, tmp_path: Path) -> None:
+    long = "x" * 3_000_000
+    path = written(tmp_path / "in.jsonl", f'{{"a":"{long}","b":1}}\n{{"a":"y","b":2}}\n')
+    expected = [{"a": long, "b": 1}, {"a": "y", "b": 2}]
+    assert table(driver, FileSource.json_lines(str(path)), 2).to_pylist() == expected
+
+
+def test_text_without_a_zone_is_local_time_of_the_columns_zone(driver: Any, tmp_path: Path) -> None:
+    path = written(tmp_path / "in.jsonl", '{"t":"2024-07-01T12:00:00"}\n{"t":"2024-07-01T12:00:00Z"}\n')
+    read = table(driver, FileSource.json_lines(str(path), schema={"t": pa.timestamp("us", "Europe/Berlin")}))
+    moments = read.column("t").cast(pa.timestamp("us", "UTC")).to_pylist()
+    assert [moment.hour for moment in moments] == [10, 12]
+
+
+def test_a_whole_number_may_be_written_as_a_double_has_it(driver: Any, tmp_path: Path) -> None:
+    path = written(tmp_path / "in.jsonl", '{"id":1.0}\n{"id":null}\n{"id":2e3}\n')
+    assert table(driver, FileSource.json_lines(str(path), schema={"id": pa.int64()})).column("id").to_pylist() == [
+        1,
+        None,
+        2000,
+    ]
+
+
+def test_blank_lines_alone_hold_no_rows(driver: Any, tmp_path: Path) -> None:
+    path = folder_of(tmp_path / "d", "\n\n", '{"a":1}\n')
+    assert table(driver, FileSource.json_lines(path)).to_pylist() == [{"a": 1}]

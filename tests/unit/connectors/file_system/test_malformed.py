@@ -74,7 +74,9 @@ def test_the_job_fails_with_the_place_and_the_reason(driver: Any, path: Path) ->
         read(source_of(path), driver.context())
     message = str(caught.value)
     assert message.startswith(f"{path}: line {line} (byte {place}): column 'id': ")
-    assert "is no int64, which was inferred from the first 15 rows" in message
+    assert (
+        "is no int64; declare column_types={'id': pa.string()}, the type was inferred from the first 15 rows" in message
+    )
     assert "column_types={'id': pa.string()}" in message
     assert "The row: 'x,1.5,bad id'" in message or """The row: '{"id": "x"}'""" in message
     assert "on_error='skip'" in message

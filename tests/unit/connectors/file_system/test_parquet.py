@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import datetime as dt
 import re
+import struct
+import sys
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +23,7 @@ from shmflink.core.batch import Batch
 from shmflink.core.row import Row
 from shmflink.core.typeinfo import Types
 from shmflink.errors import ConfigurationError, DataFormatError, TypeMismatchError
+from shmflink.expressions import col
 
 
 @pytest.fixture
@@ -122,3 +127,89 @@ def test_rows_of_a_declared_type(driver: Any, numbers: Path) -> None:
         driver.rows(files)
     with pytest.raises(ConfigurationError, match="is_case_sensitive=False"):
         ParquetColumnarRowInputFormat(row_type, is_case_sensitive=False)
+
+
+def test_row_groups_of_no_rows(driver: Any, tmp_path: Path) -> None:
+    empty = pa.table({"b": pa.array([], pa.bool_()), "a": pa.array([], pa.int64())})
+    for number, compression in enumerate(("snappy", "zstd", "none")):
+        pq.write_table(empty, tmp_path / f"{number}.parquet", compression=compression, use_dictionary=False)
+    pq.write_table(pa.table({"b": [True], "a": [1]}), tmp_path / "9.parquet", compression="zstd")
+    batches = driver.batches(FileSource.parquet(str(tmp_path)))
+    assert [batch.columns().to_pylist() for batch in batches] == [[{"b": True, "a": 1}]]
+
+
+def test_int96_are_moments_of_any_year(driver: Any, tmp_path: Path) -> None:
+    moments = [
+        dt.datetime(9999, 12, 31, 23, 59, 59),
+        dt.datetime(1, 1, 1),
+        dt.datetime(2024, 2, 29, 1, 2, 3, 456),
+        None,
+    ]
+    # pyarrow writes INT96 of nanoseconds alone: the bytes are made of what it wrote for a time in range.
+    path = tmp_path / "in.parquet"
+    stand_ins = [dt.datetime(2200, 1, 1, 23, 59, 59), dt.datetime(1700, 1, 1), *moments[2:]]
+    table = pa.table({"t": pa.array(stand_ins, pa.timestamp("us"))})
+    pq.write_table(
+        table,
+        path,
+        use_deprecated_int96_timestamps=True,
+        use_dictionary=False,
+        compression="none",
+        write_statistics=False,
+    )
+    data = path.read_bytes()
+    for given, wanted in zip(stand_ins[:2], moments[:2], strict=True):
+        data = data.replace(int96(given), int96(wanted))
+    path.write_bytes(data)
+    (batch,) = driver.batches(FileSource.parquet(str(path)))
+    assert batch.columns().column(0).to_pylist() == moments
+
+
+def int96(moment: dt.datetime) -> bytes:
+    """Nanoseconds of the day, and the Julian day."""
+    seconds = moment.hour * 3600 + moment.minute * 60 + moment.second
+    return struct.pack("<qi", seconds * 1_000_000_000 + moment.microsecond * 1000, moment.toordinal() + 1_721_425)
+
+
+def test_encodings_of_strings_and_uuids_are_plain_columns(driver: Any, tmp_path: Path) -> None:
+    one = uuid.UUID("00112233-4455-6677-8899-aabbccddeeff")
+    strings = [pa.string(), pa.large_string(), pa.string_view()]
+    for number, kind in enumerate(strings):
+        table = pa.table({"s": pa.array(["x"], kind), "u": pa.array([one.bytes], pa.uuid())})
+        pq.write_table(table, tmp_path / f"{number}.parquet")
+    source = FileSource.parquet(str(tmp_path))
+    assert source.schema == pa.schema({"s": pa.large_string(), "u": pa.string()})
+    filtered = source.with_filter((col("s") == "x") & (col("u") == str(one)))
+    assert filtered is not None
+    found = [row for batch in driver.batches(filtered[0]) for row in batch.columns().to_pylist()]
+    assert found == [{"s": "x", "u": str(one)}] * 3
+    as_bytes = FileSource.parquet(str(tmp_path), schema=pa.schema({"u": pa.binary()}))
+    assert driver.batches(as_bytes)[0].columns().column(0)[0].as_py() == one.bytes
+
+
+def wide_deltas(path: Path) -> str:
+    """32-bit values whose differences take 33 bits, as DuckDB encodes them."""
+    duckdb = pytest.importorskip("duckdb")
+    rows = "select ((i * 2654435761) % 4294967296 - 2147483648)::int a, i from range(5000) t(i)"
+    duckdb.sql(f"copy ({rows}) to '{path}' (format parquet, parquet_version V2)")
+    return str(path)
+
+
+def test_differences_of_33_bits_are_read_by_polars(driver: Any, tmp_path: Path) -> None:
+    pytest.importorskip("polars")
+    path = wide_deltas(tmp_path / "v2.parquet")
+    read = [row for batch in driver.batches(FileSource.parquet(path)) for row in batch.columns().to_pylist()]
+    assert read == [{"a": i * 2654435761 % 2**32 - 2**31, "i": i} for i in range(5000)]
+    filtered = FileSource.parquet(path).with_filter(col("i") >= 4998)
+    assert filtered is not None
+    kept = [row["a"] for batch in driver.batches(filtered[0]) for row in batch.columns().to_pylist()]
+    assert kept == [row["a"] for row in read[4998:]]
+
+
+def test_differences_of_33_bits_are_not_called_corrupt(
+    driver: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = wide_deltas(tmp_path / "v2.parquet")
+    monkeypatch.setitem(sys.modules, "polars", None)
+    with pytest.raises(DataFormatError, match="encoding of column 'a' is not supported, the file is not corrupt"):
+        driver.batches(FileSource.parquet(path))

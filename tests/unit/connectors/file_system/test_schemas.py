@@ -3,7 +3,8 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from shmflink.connectors.file_system.schemas import conform, merge_schemas, plain_schema, wider_type
+from shmflink.connectors.file_system.schemas import conform, merge_schemas, plain_schema
+from shmflink.connectors.file_system.wider_types import wider_type
 from shmflink.errors import ConfigurationError, DataFormatError, TypeMismatchError
 
 I32, I64, F64, TEXT = pa.int32(), pa.int64(), pa.float64(), pa.string()
@@ -14,7 +15,18 @@ I32, I64, F64, TEXT = pa.int32(), pa.int64(), pa.float64(), pa.string()
     [
         (I32, I64, I64),
         (pa.uint8(), pa.int8(), pa.int16()),
-        (pa.uint64(), I64, None),
+        (pa.uint64(), I64, pa.decimal128(20, 0)),
+        (pa.decimal128(5, 1), F64, F64),
+        (pa.decimal128(5, 1), pa.int8(), pa.decimal128(5, 1)),
+        (pa.decimal128(38, 0), pa.uint64(), pa.decimal128(38, 0)),
+        (pa.decimal128(38, 10), pa.decimal128(38, 0), None),
+        (pa.list_(pa.null()), pa.list_(I64), pa.list_(I64)),
+        (pa.list_(TEXT), pa.large_list(pa.large_string()), pa.large_list(pa.large_string())),
+        (pa.list_(TEXT), pa.list_(I64), None),
+        (pa.map_(TEXT, I32), pa.map_(TEXT, I64), pa.map_(TEXT, I64)),
+        (pa.struct({"x": I32}), pa.struct({"x": I64, "y": TEXT}), pa.struct({"x": I64, "y": TEXT})),
+        (pa.struct({"x": I32}), pa.struct({"x": TEXT}), None),
+        (pa.struct({"x": I32}), TEXT, None),
         (I64, pa.float32(), F64),
         (pa.null(), TEXT, TEXT),
         (pa.decimal128(5, 2), pa.decimal128(6, 4), pa.decimal128(7, 4)),
@@ -38,6 +50,28 @@ A = pa.schema([("a", I32), ("b", TEXT)])
 def test_one_schema_in_any_order() -> None:
     other = pa.schema([("b", pa.null()), ("a", I32)])
     assert merge_schemas([("/1", A), ("/2", other)], "strict") == A
+
+
+def test_strict_is_about_columns_and_values_not_about_offsets_or_nulls() -> None:
+    given = pa.schema([("a", pa.large_string()), ("b", pa.list_(pa.null())), ("c", pa.struct({"x": pa.null()}))])
+    other = pa.schema([("a", TEXT), ("b", pa.list_(I64)), ("c", pa.struct({"x": I64}))])
+    expected = pa.schema([("a", pa.large_string()), ("b", pa.list_(I64)), ("c", pa.struct({"x": I64}))])
+    assert merge_schemas([("/1", given), ("/2", other)], "strict") == expected
+    assert merge_schemas([("/1", other), ("/2", given)], "strict") == expected
+    with pytest.raises(DataFormatError, match="column 'c' is struct"):
+        merge_schemas([("/1", other), ("/2", pa.schema([*list(other)[:2], ("c", pa.struct({"y": I64}))]))], "strict")
+
+
+def test_a_string_where_nothing_else_holds_both_inside_of_objects_too() -> None:
+    files = [("/1", pa.schema([("o", pa.struct({"x": I64}))])), ("/2", pa.schema([("o", pa.struct({"x": TEXT}))]))]
+    assert merge_schemas(files, "widen_to_string").field("o").type == pa.struct({"x": TEXT})
+
+
+def test_text_with_and_without_zone_is_one_column_of_moments() -> None:
+    files = [("/1", pa.schema([("t", pa.timestamp("us"))])), ("/2", pa.schema([("t", pa.timestamp("us", "UTC"))]))]
+    assert merge_schemas(files, "widen", of_text=True).field("t").type == pa.timestamp("us", "UTC")
+    with pytest.raises(DataFormatError, match="column 't' is timestamp"):
+        merge_schemas(files, "widen")
 
 
 def test_strict_names_both_files_the_column_and_both_types() -> None:

@@ -73,9 +73,11 @@ def test_csv_reads_back() -> None:
     assert table.to_pylist() == rows.to_pylist()
 
 
-def test_csv_of_one_column_has_a_line_for_null() -> None:
-    rows = pa.record_batch({"a": ["x", None, None]})
-    assert written(CsvWriterFactory(), rows) == b'a\nx\n""\n""\n'
+def test_csv_of_one_column_tells_null_from_empty_text() -> None:
+    rows = pa.record_batch({"a": ["x", None, ""]})
+    assert written(CsvWriterFactory(), rows) == b'a\nx\n\n""\n'
+    named = CsvWriterFactory(CsvStyle(null_text="NULL"))
+    assert written(named, rows) == b'a\nx\nNULL\n""\n'
 
 
 def test_csv_without_quotes_refuses_what_needs_them() -> None:
