@@ -8,7 +8,7 @@ needs a declared `output_type` before columns can be used again.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -18,7 +18,7 @@ from shmflink.errors import TypeMismatchError
 from shmflink.expressions import Expression, bind, col
 from shmflink.expressions.aggregates import AGGREGATE_FUNCTIONS
 from shmflink.expressions.binding import name_of
-from shmflink.expressions.node import ALIAS, COLUMN
+from shmflink.expressions.node import ALIAS, COLUMN, place_of_caller
 from shmflink.operators.as_columns import AsColumnsOperator
 from shmflink.operators.column_steps import Explode, Filter, Project, Step
 from shmflink.operators.columns import ColumnsOperator
@@ -69,7 +69,7 @@ class ColumnMethods:
         Every expression sees the columns as they come in.
         """
         pairs = named_expressions("with_columns", columns, named, needs_names=True)
-        kept = {name: col(name) for name in self._schema_for("with_columns").names}
+        kept = _columns(self._schema_for("with_columns").names)
         return self._columnar("WithColumns", Project(tuple({**kept, **pairs}.items())), described(pairs))
 
     def drop(self, *names: str) -> DataStream:
@@ -80,17 +80,18 @@ class ColumnMethods:
         """
         schema = self._schema_for("drop")
         self._check_columns(names)
-        kept = [name for name in schema.names if name not in names]
+        dropped = set(names)
+        kept = [name for name in schema.names if name not in dropped]
         if not kept:
             raise TypeMismatchError("drop(): no column would be left; leave one, or do not make the stream")
-        return self._columnar("Drop", Project(tuple((name, col(name)) for name in kept)), ", ".join(names))
+        return self._columnar("Drop", Project(tuple(_columns(kept).items())), ", ".join(names))
 
     def rename(self, names: Mapping[str, str] | None = None, **new_names: str) -> DataStream:
         """*shmflink only.* The same columns under other names: `{old: new}`, or `old="new"`."""
         renamed = {**(names or {}), **new_names}
         schema = self._schema_for("rename")
         self._check_columns(tuple(renamed))
-        pairs = [(renamed.get(name, name), col(name)) for name in schema.names]
+        pairs = [(renamed.get(name, name), column) for name, column in _columns(schema.names).items()]
         text = ", ".join(f"{old} AS {new}" for old, new in renamed.items())
         return self._columnar("Rename", Project(tuple(pairs)), text)
 
@@ -150,6 +151,12 @@ class ColumnMethods:
     def _check_columns(self, names: tuple[str, ...]) -> None:
         """Raises TypeMismatchError where there is no such column."""
         bind([col(name) for name in names], self.schema)
+
+
+def _columns(names: Sequence[str]) -> dict[str, Expression]:
+    """Each column as it is; the user's line is looked up once for all of them."""
+    place = place_of_caller()
+    return {name: Expression(COLUMN, (), (name,), place) for name in names}
 
 
 def named_expressions(

@@ -70,7 +70,8 @@ class BoundExpressions:
         self._outputs = outputs
         self._schema = schema
         self.fields = fields
-        self.columns = frozenset(schema.names[step.column] for step in steps if step.column is not None)
+        names = schema.names  # a list made anew by every look
+        self.columns = frozenset(names[step.column] for step in steps if step.column is not None)
 
     @property
     def constants(self) -> list[pa.Scalar | None]:

@@ -18,7 +18,7 @@ import pyarrow as pa
 from shmflink.connectors.base import Source
 from shmflink.core.typeinfo import ColumnsTypeInfo, schema_of
 from shmflink.core.watermark_strategy import ColumnTimestamps
-from shmflink.expressions import Expression, col
+from shmflink.expressions import Expression
 from shmflink.expressions.node import ALIAS, COLUMN, LITERAL
 from shmflink.expressions.registry import find_function
 from shmflink.graph.transformations import (
@@ -35,6 +35,7 @@ from shmflink.operators.columns import ColumnarOperator, ColumnsOperator, narrow
 
 __all__ = ["push_down"]
 
+_PLACE: Final = "the source"  # of expressions that no user wrote
 _NEVER_FAIL: Final = frozenset(
     {"equals", "not_equals", "less_than", "less_than_or_equal", "greater_than", "greater_than_or_equal"}
     | {"and", "or", "not", "is_null", "is_not_null", "is_true", "is_false", "is_not_true", "is_not_false"}
@@ -134,7 +135,7 @@ def _filters_behind(source: SourceTransformation, changed: _Rewriting) -> list[_
     schema = schema_of(source.output_type)
     if schema is None:
         return []
-    columns: dict[str, Expression] = {name: col(name) for name in schema.names}
+    columns = {name: Expression(COLUMN, (), (name,), _PLACE) for name in schema.names}
     found: list[_Found] = []
     reader = changed.only_consumer(source)
     while isinstance(reader, OperatorTransformation) and isinstance(reader.operator, ColumnsOperator):
@@ -256,10 +257,11 @@ def _rebuilt_source(t: SourceTransformation, changed: _Rewriting, needed: Column
     elif assigner is not None:
         needed = None  # a function of the whole record
     if needed is not None and schema is not None:
-        names = [name for name in schema.names if name in (needed or {narrowest(schema)})]
+        kept = needed or {narrowest(schema)}
+        names = [name for name in schema.names if name in kept]
         fewer = source.with_columns(names) if len(names) < len(schema) else None
         if fewer is not None:
-            source, declared = fewer, ColumnsTypeInfo(pa.schema([schema.field(name) for name in names]))
+            source, declared = fewer, ColumnsTypeInfo(pa.schema([field for field in schema if field.name in kept]))
             notes.insert(0, f"columns=[{', '.join(names)}]")
     if source is t.source:
         return t

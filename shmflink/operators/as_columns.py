@@ -37,7 +37,8 @@ class AsColumnsOperator(Operator):
 
     def _of_columns(self, columns: pa.RecordBatch) -> Batch:
         names = self._declared.schema.names
-        missing = [name for name in names if name not in columns.schema.names]
+        held = set(columns.schema.names)
+        missing = [name for name in names if name not in held]
         if missing:
             raise TypeMismatchError(f"as_columns(): a batch has the columns {columns.schema.names}, not {missing}")
         return Batch.of_columns(cast_columns(columns.select(names), self._declared.schema))

@@ -17,9 +17,11 @@ import pyarrow.compute as pc
 
 from shmflink.errors import TypeMismatchError
 from shmflink.expressions import BoundExpressions, Expression, bind
+from shmflink.expressions.node import COLUMN
 
 __all__ = ["EXPLODED_ROWS_MAX", "BoundFilter", "BoundStep", "Explode", "Filter", "Project", "Step", "columns_of"]
 
+_PLACE: Final = "the plan"  # of columns that pass, which cannot fail any more
 EXPLODED_ROWS_MAX: Final = 1 << 16  # rows of one batch that comes of exploding
 
 Columns: TypeAlias = tuple[pa.RecordBatch, pa.Int64Array | None]
@@ -67,17 +69,55 @@ class Project(Step):
     named: tuple[tuple[str, Expression], ...]
 
     def output_schema(self, schema: pa.Schema) -> pa.Schema:
-        bound = bind([expression for _, expression in self.named], schema)
-        return pa.schema([(name, kind) for (name, _), kind in zip(self.named, bound.fields.types, strict=True)])
+        return self._bound(schema)[1]
 
     def inputs_of(self, needed: frozenset[str]) -> frozenset[str]:
-        return frozenset(c for name, expression in self.named if name in needed for c in columns_of(expression))
+        found: set[str] = set()
+        for name, expression in self.named:
+            if name not in needed:
+                continue
+            if expression.function == COLUMN:
+                found.add(expression.parameters[0])
+            else:
+                found |= columns_of(expression)
+        return frozenset(found)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Columns that pass travel by name: pickling an expression costs ten times as much as a string.
+        named = [(name, e.parameters[0] if e.function == COLUMN else e) for name, e in self.named]
+        return _project_of, (named,)
 
     def narrowed(self, needed: frozenset[str]) -> Project:
         return Project(tuple(pair for pair in self.named if pair[0] in needed))
 
     def bind(self, schema: pa.Schema) -> BoundStep:
-        return _BoundProject(bind([expression for _, expression in self.named], schema), self.output_schema(schema))
+        return _BoundProject(*self._bound(schema))
+
+    def _bound(self, schema: pa.Schema) -> tuple[BoundExpressions, pa.Schema, list[int]]:
+        """What is computed, the columns that come out, and for each its place among those that come in, or -1.
+
+        Most columns of wide tables pass as they are: those are not bound, an index each is enough.
+        """
+        names, kinds = schema.names, schema.types
+        places = dict(zip(names, range(len(names)), strict=True))
+        if len(places) < len(names):
+            places = {}  # the binder says which name is there twice
+        passed = [places.get(e.parameters[0], -1) if e.function == COLUMN else -1 for _, e in self.named]
+        computed = [e for (_, e), place in zip(self.named, passed, strict=True) if place < 0]
+        bound = bind(computed, schema)
+        rest = iter(bound.fields.types)
+        fields = [
+            (name, kinds[place] if place >= 0 else next(rest))
+            for (name, _), place in zip(self.named, passed, strict=True)
+        ]
+        return bound, pa.schema(fields), passed
+
+
+def _project_of(named: Iterable[tuple[str, Expression | str]]) -> Project:
+    """What `Project.__reduce__` took apart."""
+    return Project(
+        tuple((name, Expression(COLUMN, (), (e,), _PLACE) if isinstance(e, str) else e) for name, e in named)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +134,10 @@ class Filter(Step):
                 f"{self.predicate.place}: filter() takes a condition, `{self.predicate}` is {kind}: compare it with "
                 "something"
             )
-        return schema if self.kept is None else pa.schema([field for field in schema if field.name in self.kept])
+        if self.kept is None:
+            return schema
+        kept = set(self.kept)
+        return pa.schema([field for field in schema if field.name in kept])
 
     def inputs_of(self, needed: frozenset[str]) -> frozenset[str]:
         return needed | columns_of(self.predicate)
@@ -103,7 +146,8 @@ class Filter(Step):
         return Filter(self.predicate, tuple(sorted(needed)))
 
     def bind(self, schema: pa.Schema) -> BoundStep:
-        kept = None if self.kept is None else [i for i, name in enumerate(schema.names) if name in self.kept]
+        wanted = set(self.kept or ())
+        kept = None if self.kept is None else [i for i, name in enumerate(schema.names) if name in wanted]
         kept = None if kept is None or len(kept) == len(schema) else kept
         return BoundFilter(bind([self.predicate], schema), kept)
 
@@ -140,7 +184,8 @@ class Explode(Step):
 
     def _kept_of(self, schema: pa.Schema) -> list[pa.Field]:
         """Columns of the input that have a place in the output, the one that is replaced among them."""
-        return [f for f in schema if self.kept is None or f.name in self.kept or f.name == self.name]
+        kept = None if self.kept is None else {*self.kept, self.name}
+        return [field for field in schema if kept is None or field.name in kept]
 
 
 def columns_of(expression: Expression) -> frozenset[str]:
@@ -149,12 +194,15 @@ def columns_of(expression: Expression) -> frozenset[str]:
 
 
 class _BoundProject(BoundStep):
-    def __init__(self, bound: BoundExpressions, schema: pa.Schema) -> None:
+    def __init__(self, bound: BoundExpressions, schema: pa.Schema, passed: list[int]) -> None:
         self._bound = bound
         self._schema = schema
+        self._passed = passed
 
     def run(self, columns: pa.RecordBatch, timestamps: pa.Int64Array | None) -> Iterable[Columns]:
-        arrays = self._bound.evaluate(columns)
+        computed = iter(self._bound.evaluate(columns))
+        given = columns.columns
+        arrays = [given[place] if place >= 0 else next(computed) for place in self._passed]
         return ((pa.RecordBatch.from_arrays(arrays, schema=self._schema), timestamps),)
 
 

@@ -119,7 +119,8 @@ def _open(files: FileSystem, path: str, columns: list[str] | None) -> _FilePiece
         reader = begin(source)
         names = reader.schema.names
         if columns is not None:
-            wanted = [index for index, name in enumerate(names) if name in columns]
+            kept = set(columns)
+            wanted = [index for index, name in enumerate(names) if name in kept]
             source.seek(0)
             reader = begin(source, options=pa.ipc.IpcReadOptions(included_fields=wanted, use_threads=False))
         return _FilePieces(names, source, reader) if is_file else _StreamPieces(names, source, reader)

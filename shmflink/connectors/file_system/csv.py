@@ -8,6 +8,7 @@ number, a time or a truth value is wanted, or where text is not in quotes.
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Self
@@ -266,6 +267,7 @@ class CsvFormat(StreamFormat):
 def _require_once(path: str, names: Sequence[str], wanted: Sequence[str]) -> None:
     if len(set(names)) == len(names):
         return
-    twice = [name for name in wanted if names.count(name) > 1]
+    counts = Counter(names)
+    twice = [name for name in wanted if counts[name] > 1]
     if twice:
         raise DataFormatError(f"{path}: two columns are named {twice[0]!r}; name them all with column_names=[...]")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -78,7 +79,7 @@ class CsvSchemaBuilder:
     def build(self) -> CsvSchema:
         """Raises ConfigurationError where two columns have one name."""
         names = [column.name for column in self._schema.columns]
-        twice = sorted({name for name in names if names.count(name) > 1})
+        twice = sorted(name for name, count in Counter(names).items() if count > 1)
         if twice:
             raise ConfigurationError(f"CsvSchema: the column {twice[0]!r} is there twice")
         return self._schema

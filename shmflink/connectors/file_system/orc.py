@@ -33,7 +33,8 @@ class OrcFormat(BulkFormat):
             if self.known is not None:
                 self.known.check(path, file.schema.names)
             schema = plain_schema(file.schema, path) if self._schema is None else self._schema
-            file.columns = [name for name in file.schema.names if name in schema.names]
+            wanted = set(schema.names)
+            file.columns = [name for name in file.schema.names if name in wanted]
             pieces = pieces_of_range(file, split.payload)
             return PiecesCursor(split, file, pieces, schema, self._row_numbers)
         except BaseException:

@@ -68,9 +68,10 @@ class ParquetCursor(SplitCursor):
         self._open, wanted = reading.open(files, self._range)
         try:
             self._schema, self._tested_schema, self._mask = wanted.schema, wanted.tested, wanted.mask
-            held = self._open.schema.names
+            held = set(self._open.schema.names)
             self._tested = [name for name in wanted.tested.names if name in held]
-            self._rest = [name for name in wanted.schema.names if name in held and name not in self._tested]
+            rest = held.difference(self._tested)
+            self._rest = [name for name in wanted.schema.names if name in rest]
             kept = prune_groups(self._open, wanted.tested, wanted.limits) if wanted.limits else None
             self._runs = _runs_of(self._open.groups, kept)
             self._rows_in_range = sum(group.rows for group in self._open.groups)

@@ -55,7 +55,8 @@ class ParquetFormat(BulkFormat):
         """The columns in the footer, or the chosen ones of them."""
         with self._reading.open_whole(self.files, path) as file:
             schema = plain_schema(file.schema_arrow, path)
-        missing = [name for name in self._columns or () if name not in schema.names]
+        held = set(schema.names)
+        missing = [name for name in self._columns or () if name not in held]
         if missing:
             raise DataFormatError(f"{path}: no column {missing[0]!r}; it has {', '.join(schema.names)}")
         return schema if self._columns is None else pa.schema([schema.field(name) for name in self._columns])

@@ -166,9 +166,8 @@ class ParquetReading:
         wanted = self._wanted
         if wanted is None or not len(self._expected):
             return None
-        if any(
-            field.name in wanted.schema.names and wanted.schema.field(field.name) != field for field in wanted.tested
-        ):
+        names = set(wanted.schema.names)
+        if any(field.name in names and wanted.schema.field(field.name) != field for field in wanted.tested):
             return None
         return _core.ParquetReader(self._expected, has_bounds=bool(wanted.limits))
 

@@ -64,8 +64,11 @@ def arrow_statistics(
     metadata: pq.FileMetaData, name: str, kind: pa.DataType, groups: Sequence[int]
 ) -> Sequence[GroupStatistics] | None:
     """By pyarrow, of a column that is a leaf itself; None for others."""
-    first = metadata.row_group(0)
-    leaf = next((index for index in range(metadata.num_columns) if first.column(index).path_in_schema == name), None)
+    schema = metadata.schema
+    # The path of field `b` of a struct `a` is that of a column `a.b`; its name is not.
+    leaf = next(
+        (i for i in range(metadata.num_columns) if schema.column(i).name == schema.column(i).path == name), None
+    )
     if leaf is None:
         return None
     return [_of_group(metadata.row_group(group), leaf, kind) for group in groups]

@@ -139,7 +139,8 @@ def _file_schema(
 
 def _choose(scan: FileScan, columns: Sequence[str]) -> FileScan:
     schema = scan.schema
-    unknown = [name for name in columns if schema is not None and name not in schema.names]
+    held = set() if schema is None else set(schema.names)
+    unknown = [name for name in columns if schema is not None and name not in held]
     if unknown and schema is not None:
         raise JobGraphError(f"columns: there is no column {unknown[0]!r}; there are {', '.join(schema.names)}")
     chosen = scan.with_columns(columns)

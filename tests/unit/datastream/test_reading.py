@@ -45,7 +45,7 @@ def test_options_go_to_the_format(env: Any, tmp_path: Path) -> None:
     pa.parquet.write_table(TABLE, tmp_path / "a.parquet")
     read = env.read_parquet(tmp_path / "a.parquet", columns=["s", "file_name"], metadata=["file_name"])
     assert read.schema.names == ["s", "file_name"]
-    with pytest.raises(ConfigurationError, match="'colums' is no option"):
+    with pytest.raises(ConfigurationError, match="unknown option 'colums'; did you mean 'columns'"):
         env.read_parquet(tmp_path / "a.parquet", colums=["s"])
     with pytest.raises(JobGraphError):
         env.read_parquet(tmp_path / "b.parquet")

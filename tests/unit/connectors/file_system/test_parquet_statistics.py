@@ -12,8 +12,10 @@ import pytest
 from shmflink import _core
 from shmflink.connectors.file_system.file_systems import FileSystem
 from shmflink.connectors.file_system.parquet_reading import CoreFile, ParquetPlan, ParquetReading
-from shmflink.connectors.file_system.parquet_statistics import prune_groups
+from shmflink.connectors.file_system.parquet_statistics import arrow_statistics, prune_groups
+from shmflink.connectors.file_system.source import FileSource
 from shmflink.connectors.file_system.splits import FileRange
+from shmflink.expressions import col
 
 DAY = dt.date(2024, 1, 1)
 NOON = dt.datetime(2024, 1, 1, 12)
@@ -104,3 +106,16 @@ def test_files_without_statistics(tmp_path: Path) -> None:
     path = tmp_path / "f.parquet"
     pq.write_table(pa.table({"i": [1, 2]}), path, write_statistics=False)
     assert kept(path, ("i", "=", 50)) == [0]
+
+
+def test_a_column_with_a_dot_is_not_the_field_of_a_struct(driver: Any, tmp_path: Path) -> None:
+    path = tmp_path / "in.parquet"
+    pq.write_table(pa.table({"a": [{"b": 100}], "a.b": [1]}), path)
+    metadata = pq.read_metadata(path)
+    (found,) = arrow_statistics(metadata, "a.b", pa.int64(), [0]) or ()
+    assert (found.low, found.high) == (1, 1)
+    assert arrow_statistics(metadata, "a", pa.struct({"b": pa.int64()}), [0]) is None
+    filtered = FileSource.parquet(str(path)).with_filter(col("a.b") == 1)
+    assert filtered is not None
+    (batch,) = driver.batches(filtered[0])
+    assert batch.columns().to_pylist() == [{"a": {"b": 100}, "a.b": 1}]

@@ -184,7 +184,7 @@ def test_schemas_of_files_are_merged(driver: Any, tmp_path: Path) -> None:
 
 
 def test_options_that_are_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="'colums' is no option; there are columns, schema"):
+    with pytest.raises(ConfigurationError, match="did you mean 'columns'"):
         FileSource.parquet(tmp_path, colums=["a"])  # type: ignore[call-arg] - what a user may write
     with pytest.raises(JobGraphError, match="at least one path"):
         FileSource.parquet([])

@@ -1,0 +1,1 @@
+"""Random tables in files of several writers, through real operators, compared with DuckDB."""
