@@ -1,24 +1,26 @@
-"""Which task limits a job's speed, said in one sentence."""
+"""Which task limits a job's speed, said in one sentence; and whether one subtask gets most of the rows. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Final
 
 from .summary import TaskTotals
 
-__all__ = ["bottleneck"]
+__all__ = ["bottleneck", "skews"]
 
 _BUSY_MIN: Final = 0.6  # of its time: less, and a task waits for something else
-_HELD_UP_MIN: Final = 0.2
+_BACK_PRESSURED_MIN: Final = 0.2
 _SHARE_MIN: Final = 0.5  # of a task's busy time: an operator that explains it
+_SKEW_ROWS_MIN: Final = 100  # fewer rows say nothing
+_SKEW_TIMES_MIN: Final = 2.5  # of the fair share, for one of many subtasks
 
 
 def bottleneck(tasks: Sequence[TaskTotals], upstream: Mapping[int, Sequence[int]]) -> str:
     """A sentence about `tasks`, whose counters are those of a recent span of time; empty where nothing can be said.
 
     `upstream` gives the vertices that feed each vertex. The bottleneck is the task that is busy while those before it
-    are held up and those behind it wait (Flink: "Monitoring Back Pressure").
+    are back-pressured and those behind it wait (Flink: "Monitoring Back Pressure").
     """
     known = [task for task in tasks if _total_ns(task) > 0]
     if not known:
@@ -26,14 +28,30 @@ def bottleneck(tasks: Sequence[TaskTotals], upstream: Mapping[int, Sequence[int]
     busiest = max(known, key=lambda task: (_share(task, task.busy_ns), task.vertex))
     if _share(busiest, busiest.busy_ns) >= _BUSY_MIN:
         return _of_busy(busiest, {task.vertex: task for task in known}, upstream)
-    held_up = [task for task in known if _share(task, task.backpressured_ns) >= _HELD_UP_MIN]
-    if held_up:
-        return _of_held_up(held_up[-1], known, upstream)
+    if said := _of_busy_subtask(known):
+        return said
+    back_pressured = [task for task in known if _share(task, task.backpressured_ns) >= _BACK_PRESSURED_MIN]
+    if back_pressured:
+        return _of_back_pressured(back_pressured[-1], known, upstream)
     return "No task is busy: the job waits for its input"
 
 
-def _of_held_up(task: TaskTotals, known: Sequence[TaskTotals], upstream: Mapping[int, Sequence[int]]) -> str:
-    said = f"'{task.name}' is held up {_percent(task, task.backpressured_ns)} of the time"
+def _of_busy_subtask(known: Sequence[TaskTotals]) -> str:
+    """One subtask has all the work; empty where there is none such."""
+    for task in known:
+        busy_ns, span_ns = max(task.subtask_busy_ns, default=0), _total_ns(task) / task.parallelism
+        if task.parallelism > 1 and busy_ns >= _BUSY_MIN * span_ns:
+            subtask = task.subtask_busy_ns.index(busy_ns) + 1
+            share = min(100.0, 100 * busy_ns / span_ns)
+            return (
+                f"The bottleneck: subtask {subtask}/{task.parallelism} of '{task.name}' is busy {share:.0f} % of the "
+                "time, the others less"
+            )
+    return ""
+
+
+def _of_back_pressured(task: TaskTotals, known: Sequence[TaskTotals], upstream: Mapping[int, Sequence[int]]) -> str:
+    said = f"'{task.name}' is back-pressured {_percent(task, task.backpressured_ns)} of the time"
     behind = [one for one in known if task.vertex in upstream.get(one.vertex, ())]
     if not behind:
         return f"{said} by its sink"
@@ -43,11 +61,13 @@ def _of_held_up(task: TaskTotals, known: Sequence[TaskTotals], upstream: Mapping
 def _of_busy(task: TaskTotals, tasks: Mapping[int, TaskTotals], upstream: Mapping[int, Sequence[int]]) -> str:
     place = _inside(task)
     before = [tasks[vertex] for vertex in upstream.get(task.vertex, ()) if vertex in tasks]
-    held_up = [one for one in before if _share(one, one.backpressured_ns) >= _HELD_UP_MIN]
+    back_pressured = [one for one in before if _share(one, one.backpressured_ns) >= _BACK_PRESSURED_MIN]
     busy = f"{place} is busy {_percent(task, task.busy_ns)} of the time"
-    if held_up:
-        return f"The bottleneck: {busy} and holds up '{held_up[0].name}'"
-    return f"The bottleneck: {busy}" + ("; nothing behind it holds it up" if not upstream.get(task.vertex) else "")
+    if back_pressured:
+        return f"The bottleneck: {busy} and back-pressures '{back_pressured[0].name}'"
+    return f"The bottleneck: {busy}" + (
+        "; nothing behind it back-pressures it" if not upstream.get(task.vertex) else ""
+    )
 
 
 def _inside(task: TaskTotals) -> str:
@@ -71,3 +91,23 @@ def _share(task: TaskTotals, part_ns: int) -> float:
 
 def _percent(task: TaskTotals, part_ns: int) -> str:
     return f"{100 * _share(task, part_ns):.0f} %"
+
+
+def skews(tasks: Sequence[TaskTotals], keyed: Container[int]) -> list[str]:
+    """A sentence for each task one of whose subtasks gets far more than its share of the rows.
+
+    `keyed`: the vertices whose rows come by key; there it is a few keys that have most of the rows.
+    """
+    return [text for task in tasks if (text := _skew(task, is_keyed=task.vertex in keyed))]
+
+
+def _skew(task: TaskTotals, *, is_keyed: bool) -> str:
+    count, rows = len(task.subtask_rows), task.rows_read
+    if count < 2 or rows < _SKEW_ROWS_MIN:
+        return ""
+    most = max(task.subtask_rows)
+    if most / rows < min(_SKEW_TIMES_MIN / count, (1 + 1 / count) / 2):
+        return ""
+    subtask = task.subtask_rows.index(most) + 1
+    kind = "key skew" if is_keyed else "skew"
+    return f"{kind}: subtask {subtask}/{count} of '{task.name}' gets {100 * most / rows:.0f} % of the rows"

@@ -1,4 +1,4 @@
-"""A running job as a picture for the terminal: operators, rates, what holds them up, how far the input is read."""
+"""A running job as a picture for the terminal: rows read and written, where the time goes, what limits the job."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
-from shmflink.graph.job_graph import JobGraph
+from shmflink.graph.job_graph import JobGraph, ShipStrategy
 from shmflink.rpc.messages import CheckpointSummary, JobEnded, JobProgress, SourceProgress
 
 from . import numbers
-from .bottleneck import bottleneck
+from .bottleneck import bottleneck, skews
 from .checkpoints import checkpoint_text, end_text, restarts_text
-from .summary import OperatorTotals, TaskTotals, by_task, rows_of
+from .event_time import EventTime
+from .summary import OperatorTotals, TaskTotals, by_task
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -26,7 +27,19 @@ _BAR_CELLS: Final = 12
 _PROGRESS_CELLS: Final = 28
 _TIME_LEFT_FROM: Final = 0.02  # of the input: before, nothing can be said of the rest
 _TIME_LINES_MAX: Final = 8
-_COLOURS: Final = (("busy", "green"), ("held up", "yellow"), ("idle", "bright_black"))
+_WIDE: Final = 110  # columns from which bytes are shown, too
+_TASK_CELLS: Final = (16, 60)
+_COLUMNS: Final = (  # with their widths, so that they stay where they are
+    ("Par.", 4),
+    ("Rows\nread", 6),
+    ("Rows\nwritten", 7),
+    ("Rows/s", 6),
+    ("Busy", 5),
+    ("Back-\npressured", 9),
+    ("Idle", 5),
+)
+_BYTES_COLUMN: Final = ("Bytes\nwritten", 10)
+_COLOURS: Final = ("green", "yellow", "bright_black")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +54,8 @@ class JobView:
     def __init__(self, graph: JobGraph, now_ns: int) -> None:
         self.name = graph.name
         self._upstream = _upstream(graph)
+        self._keyed = frozenset(edge.target for edge in graph.edges if edge.strategy is ShipStrategy.HASH)
+        self._event_time = EventTime(self._upstream)
         self._began_ns = now_ns
         self._samples: deque[_Sample] = deque()
         self._sources: tuple[SourceProgress, ...] = ()
@@ -51,6 +66,7 @@ class JobView:
     def progressed(self, progress: JobProgress, now_ns: int) -> None:
         """Takes new counters; forgets those older than the window."""
         self._samples.append(_Sample(now_ns, by_task(progress.tasks)))
+        self._event_time.seen(progress.tasks, now_ns)
         while len(self._samples) > 2 and now_ns - self._samples[1].at_ns >= _WINDOW_NS:
             self._samples.popleft()
         if progress.restarts != self._restarts:  # counters begin anew with the attempt
@@ -60,7 +76,7 @@ class JobView:
         self._checkpoints = progress.checkpoints
         self._restarts = progress.restarts
 
-    def live(self, now_ns: int, height: int) -> RenderableType:
+    def live(self, now_ns: int, width: int, height: int) -> RenderableType:
         """The picture while the job runs, in at most `height` lines: tasks alone where operators do not fit."""
         from rich.console import Group
         from rich.text import Text
@@ -70,29 +86,49 @@ class JobView:
             return Text(f"starting  {numbers.elapsed(seconds)}")
         tasks, recent, span_s = self._now()
         lines = len(tasks) + sum(len(task.operators) for task in tasks if len(task.operators) > 1)
-        table = _table(tasks, recent, span_s, with_operators=lines + len(self._sources) + 5 <= height)
-        rows = rows_of(tasks)
-        head = (
-            f"{numbers.count(rows)} rows  {numbers.count(rows_of(recent) / span_s)} rows/s  {numbers.elapsed(seconds)}"
-        )
-        if self._restarts:
-            head += f"  {restarts_text(self._restarts)}"
-        parts: list[Any] = [Text(head, style="bold"), table]
+        has_room = lines + len(self._sources) + 8 <= height
+        parts: list[Any] = [
+            Text(self._head(tasks, recent, span_s, seconds), style="bold"),
+            _table(tasks, recent, span_s, width, with_operators=has_room),
+        ]
         parts += [_progress_line(source, seconds) for source in self._sources if source.total > 0]
         if self._checkpoints is not None:
             parts.append(Text(f"checkpoint {checkpoint_text(self._checkpoints)}"))
-        said = self._calls[0] if self._calls else bottleneck(recent, self._upstream)
-        parts.append(Text(said, style="italic"))
+        limit = self._calls[0] if self._calls else bottleneck(recent, self._upstream)
+        said = [limit, *skews(recent, self._keyed), self._event_time.text()]
+        parts += [Text(text, style="italic") for text in said if text]
         return Group(*parts)
 
-    def ended(self, ended: JobEnded) -> RenderableType:
+    def _head(self, tasks: Sequence[TaskTotals], recent: Sequence[TaskTotals], span_s: float, seconds: float) -> str:
+        read, written = self._ends(tasks)
+        lately, _ = self._ends(recent)
+        head = (
+            f"{numbers.count(read)} rows read  {numbers.count(written)} written  "
+            f"{numbers.count(lately / span_s)} rows/s  {numbers.elapsed(seconds)}"
+        )
+        return f"{head}  {restarts_text(self._restarts)}" if self._restarts else head
+
+    def _ends(self, tasks: Sequence[TaskTotals]) -> tuple[int, int]:
+        """Rows that came into the job and that left it."""
+        feeding = {vertex for sources in self._upstream.values() for vertex in sources}
+        read = sum(task.rows_read for task in tasks if not self._upstream.get(task.vertex))
+        return read, sum(task.rows_written for task in tasks if task.vertex not in feeding)
+
+    def ended_text(self, ended: JobEnded) -> str:
+        """`84.5 M rows read, 412 k written, 31.2 M rows/s`."""
+        read, written = self._ends(by_task(ended.tasks))
+        rate = numbers.count(read / (max(ended.runtime_ms, 1) / 1000))
+        return f"{numbers.count(read)} rows read, {numbers.count(written)} written, {rate} rows/s"
+
+    def ended(self, ended: JobEnded, width: int) -> RenderableType:
         """What the job did, and where its time went."""
         from rich.console import Group
         from rich.text import Text
 
         tasks = by_task(ended.tasks)
         seconds = max(ended.runtime_ms, 1) / 1000
-        parts: list[Any] = [_table(tasks, tasks, seconds, with_operators=True), *_time_lines(tasks)]
+        parts: list[Any] = [_table(tasks, tasks, seconds, width, with_operators=True), *_time_lines(tasks)]
+        parts += [Text(text) for text in skews(tasks, self._keyed)]
         if text := end_text(ended):
             parts.append(Text(text))
         return Group(*parts)
@@ -121,7 +157,7 @@ def _difference(now: TaskTotals, before: TaskTotals) -> TaskTotals:
     counters = {
         word.name: getattr(now, word.name) - getattr(before, word.name)
         for word in fields(TaskTotals)
-        if word.name not in ("vertex", "name", "parallelism", "operators")
+        if word.name not in ("vertex", "name", "parallelism", "operators", "subtask_rows", "subtask_busy_ns")
     }
     former = before.operators or [OperatorTotals(operator.name) for operator in now.operators]
     operators = [
@@ -134,71 +170,79 @@ def _difference(now: TaskTotals, before: TaskTotals) -> TaskTotals:
         )
         for a, b in zip(now.operators, former, strict=True)
     ]
-    return TaskTotals(now.vertex, now.name, now.parallelism, **counters, operators=operators)
+    rows = [a - b for a, b in zip(now.subtask_rows, before.subtask_rows, strict=True)]
+    busy_ns = [a - b for a, b in zip(now.subtask_busy_ns, before.subtask_busy_ns, strict=True)]
+    return TaskTotals(
+        now.vertex,
+        now.name,
+        now.parallelism,
+        **counters,
+        operators=operators,
+        subtask_rows=rows,
+        subtask_busy_ns=busy_ns,
+    )
 
 
-def _table(tasks: Sequence[TaskTotals], recent: Sequence[TaskTotals], span_s: float, *, with_operators: bool) -> Table:
-    """One line for each task, below it one for each operator of its chain.
+def _table(
+    tasks: Sequence[TaskTotals], recent: Sequence[TaskTotals], span_s: float, width: int, *, with_operators: bool
+) -> Table:
+    """One line for each task, below it one for each operator of its chain; in `width` columns.
 
     Totals of rows and bytes; rates and shares of `recent`, which is what was added in the last `span_s`.
     """
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    table.add_column("Task", overflow="ellipsis", max_width=60, no_wrap=True)
-    for heading in ("Par.", "Rows in", "Rows out", "Rows/s", "Bytes out"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("Time: [green]busy[/] [yellow]held up[/] [bright_black]idle[/]", no_wrap=True)
+    is_wide = width >= _WIDE
+    columns = [*_COLUMNS, *([_BYTES_COLUMN] if is_wide else [])]
+    gap = 2 if is_wide else 1
+    left = width - sum(cells + gap for _, cells in columns)
+    names = [task.name for task in tasks] + [one.name for task in tasks for one in task.operators]
+    longest = max(map(len, names), default=0) + len(" └ ")
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, gap, 0, 0))
+    task_cells = min(max(left, _TASK_CELLS[0]), _TASK_CELLS[1], max(longest, _TASK_CELLS[0]))
+    table.add_column("Task", overflow="ellipsis", width=task_cells, no_wrap=True)
+    for heading, cells in columns:
+        table.add_column(heading, justify="right", width=cells, no_wrap=True)
     for task, lately in zip(tasks, recent, strict=True):
-        table.add_row(
-            task.name.replace(" -> ", " → "),
-            str(task.parallelism),
-            numbers.count(task.records_in) if task.records_in else "",
-            numbers.count(task.records_out),
-            numbers.count(max(lately.records_in, lately.records_out) / span_s),
-            numbers.size(task.bytes_out) if task.bytes_out else "",
-            _time_bar(lately),
-        )
+        table.add_row(*_task_cells(task, lately, span_s), *([_size(task.bytes_out)] if is_wide else []))
         if with_operators and len(task.operators) > 1:
             for index, (operator, now) in enumerate(zip(task.operators, lately.operators, strict=True)):
                 is_last = index == len(task.operators) - 1
-                table.add_row(*_operator_cells(operator, now, lately.busy_ns, span_s, is_last=is_last), style="dim")
+                table.add_row(*_operator_cells(operator, now, lately, span_s, is_last=is_last), style="dim")
     return table
 
 
+def _task_cells(task: TaskTotals, lately: TaskTotals, span_s: float) -> tuple[str, ...]:
+    parts = (lately.busy_ns, lately.backpressured_ns, lately.idle_ns)
+    shares = (numbers.percent(part, sum(parts)) if sum(parts) else "" for part in parts)
+    return (
+        task.name.replace(" -> ", " → "),
+        str(task.parallelism),
+        numbers.count(task.rows_read),
+        numbers.count(task.rows_written),
+        numbers.count(max(lately.rows_read, lately.rows_written) / span_s),
+        *(f"[{color}]{share}[/]" if share else "" for color, share in zip(_COLOURS, shares, strict=True)),
+    )
+
+
 def _operator_cells(
-    operator: OperatorTotals, lately: OperatorTotals, busy_ns: int, span_s: float, *, is_last: bool
+    operator: OperatorTotals, lately: OperatorTotals, task: TaskTotals, span_s: float, *, is_last: bool
 ) -> tuple[str, ...]:
+    """Its own share of the task's time stands under "Busy"."""
     malformed = f"  {numbers.count(operator.malformed_rows)} malformed" if operator.malformed_rows else ""
+    total_ns = task.busy_ns + task.backpressured_ns + task.idle_ns
     return (
         f" {'└' if is_last else '├'} {operator.name}{malformed}",
         "",
-        numbers.count(operator.records_in) if operator.records_in else "",
-        numbers.count(operator.records_out) if operator.records_out else "",
+        numbers.count(operator.rows_read),
+        numbers.count(operator.rows_written),
         numbers.count(max(lately.records_in, lately.records_out) / span_s),
-        "",
-        f"{numbers.percent(lately.busy_ns, busy_ns)} of busy",
+        numbers.percent(lately.busy_ns, total_ns) if total_ns else "",
     )
 
 
-def _time_bar(task: TaskTotals) -> str:
-    """Shares of the task's time as a bar and in percent."""
-    parts = (task.busy_ns, task.backpressured_ns, task.idle_ns)
-    total = sum(parts)
-    if not total:
-        return ""
-    ends = [round(_BAR_CELLS * sum(parts[: i + 1]) / total) for i in range(3)]
-    bar = "".join(
-        f"[{colour}]{'█' * (end - begin)}[/]"
-        for (_, colour), begin, end in zip(_COLOURS, [0, *ends], ends, strict=False)
-        if end > begin
-    )
-    percents = " ".join(
-        f"[{colour}]{numbers.percent(part, total)}[/]"
-        for (_, colour), part in zip(_COLOURS, parts, strict=True)
-        if part >= total / 200
-    )
-    return f"{bar} {percents}"
+def _size(count: int) -> str:
+    return numbers.size(count) if count else ""
 
 
 def _progress_line(source: SourceProgress, seconds: float) -> str:
@@ -221,8 +265,8 @@ def _time_lines(tasks: Sequence[TaskTotals]) -> list[str]:
     spent += [(task.exchange_ns, f"exchange of {task.name}") for task in tasks if task.exchange_ns]
     spent.sort(key=lambda one: -one[0])
     shown = [one for one in spent if one[0] >= total_ns / 100][:_TIME_LINES_MAX]
-    shown.append((sum(task.backpressured_ns for task in tasks), "held up by what is behind"))
-    shown.append((sum(task.idle_ns for task in tasks), "waiting for input or for the slot"))
+    shown.append((sum(task.backpressured_ns for task in tasks), "back-pressured"))
+    shown.append((sum(task.idle_ns for task in tasks), "idle: waiting for input or for the slot"))
     largest = max(ns for ns, _ in shown)
     title = f"[bold]Where the time went[/] (of {numbers.elapsed(total_ns / 1e9)} over all subtasks)"
     return [title, *(_time_line(ns, name, total_ns, largest) for ns, name in shown if ns)]

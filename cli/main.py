@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +12,7 @@ from typing import Annotated
 import typer
 
 from shmflink import __version__
+from shmflink.client.standard_streams import fill_standard_descriptors
 
 from .arguments import arranged
 from .state import app as state_app
@@ -34,12 +37,33 @@ _HELP = """Flink's model for one large Linux host: run stream and batch jobs wri
   shmflink cancel JOB                  end the job
   shmflink state list PATH             what a checkpoint or savepoint holds
 
+[bold]To look things up[/bold]
+
+  shmflink examples DIR                copy the example programs, a sample of all options and a systemd unit
+  shmflink options [WORD]              every option with its type, default and description
+
 A job is a plain Python file that builds a program with shmflink.datastream (PyFlink's names) and calls
 env.execute(); [bold]python job.py[/bold] runs it as well.
 """
 
 app = typer.Typer(help=_HELP, no_args_is_help=True, rich_markup_mode="rich", add_completion=False)
 app.add_typer(state_app, name="state")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"shmflink {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Prints the version.")
+    ] = False,
+) -> None:
+    """Options of `shmflink` itself; its help is the app's."""
+
 
 _JOB_COMMAND = {"allow_extra_args": True, "ignore_unknown_options": True}
 
@@ -318,12 +342,67 @@ def checkpoint(
 
 
 @app.command()
+def options(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[WORD]...", help="Only options with these in their key or description."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Prints every option with its type, default and description.
+
+    Example: shmflink options checkpoint interval
+    """
+    from .options import show_options
+
+    raise typer.Exit(show_options(words or (), as_json=as_json))
+
+
+@app.command()
+def examples(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder for the copies; made where it is missing.")],
+) -> None:
+    """Copies the example programs, and with them configs/: a sample of all options and a systemd unit.
+
+    Example: shmflink examples shmflink-examples
+    """
+    from .shipped import copy_examples
+
+    raise typer.Exit(copy_examples(directory))
+
+
+@app.command()
 def version() -> None:
     """Prints the version."""
-    typer.echo(f"shmflink {__version__}")
+    _show_version(True)
 
 
 def main() -> None:
     """Entry point of the `shmflink` command."""
+    _begin_with_streams()
     gc.disable()  # nothing of what imports make is garbage; `Invocation.execute` enables it again
-    app(args=arranged(sys.argv[1:]))
+    try:
+        app(args=arranged(sys.argv[1:]))
+    finally:
+        _end_quietly()
+
+
+def _begin_with_streams() -> None:
+    """Where standard output or error is closed, what is written goes nowhere; it must not end in a file of the job."""
+    fill_standard_descriptors()
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  as long as the process
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
+
+def _end_quietly() -> None:
+    """What nobody reads any more is no reason for another exit code than the job's (Python's would be 120)."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            null = os.open(os.devnull, os.O_WRONLY)
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(null, stream.fileno())
+            os.close(null)

@@ -31,6 +31,7 @@ class ServiceNotifier:
     def __init__(self, reporter: PlainReporter | TerminalReporter, address: str, interval_us: int) -> None:
         """`address` of systemd's socket, `@` for the abstract namespace; `interval_us` 0: no watchdog."""
         self._reporter = reporter
+        self.streams = reporter.streams
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self._interval_s = interval_us / 1e6
         self._jobs: set[str] = set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-from typing import Any
+from typing import Any, TypeAlias
 
 from shmflink.core.clock import SYSTEM_CLOCK
 from shmflink.graph.job_graph import JobGraph
@@ -14,7 +14,10 @@ from shmflink.rpc.messages import JobEnded, JobProgress
 from . import numbers
 from .checkpoints import delivery_text, end_text
 from .job_view import JobView
-from .summary import RunRecord, by_task, rows_of
+from .live_region import LiveRegion, TerminalStreams
+from .summary import RunRecord
+
+Streams: TypeAlias = tuple[int | None, int | None]
 
 __all__ = ["PlainReporter", "TerminalReporter", "reporter_for"]
 
@@ -23,6 +26,8 @@ class PlainReporter:
     """The lines of Flink's client, on standard error so that the job's own output stays clean."""
 
     wants_progress = True
+    streams: Streams = (None, None)
+    """Processes of the cluster write where we do."""
 
     def __init__(self, record: RunRecord) -> None:
         self._record = record
@@ -55,13 +60,16 @@ class PlainReporter:
 
     @staticmethod
     def _line(text: str) -> None:
-        with contextlib.suppress(OSError):  # the log's disk is full, its reader gone: the job goes on
+        with contextlib.suppress(OSError, ValueError):  # the log's disk is full, its reader gone: the job goes on
             sys.stderr.write(text + "\n")
             sys.stderr.flush()
 
 
 class TerminalReporter:
-    """A live picture while a job runs; at its end a table of its tasks and where their time went."""
+    """A live picture while a job runs; at its end a table of its tasks and where their time went.
+
+    What anybody prints meanwhile stands above it.
+    """
 
     wants_progress = True
 
@@ -70,69 +78,69 @@ class TerminalReporter:
 
         self._record = record
         self._console = Console(stderr=True, highlight=False)
+        self._region = LiveRegion(self._console)
+        self._streams = TerminalStreams(self._region)
         self._lock = threading.Lock()
-        self._live: Any = None
         self._view: JobView | None = None
 
-    def job_submitted(self, graph: JobGraph) -> None:
-        from rich.live import Live
+    @property
+    def streams(self) -> Streams:
+        """Where processes of the cluster write to: standard output and error; None: they inherit ours."""
+        return self._streams.for_processes
 
+    def job_submitted(self, graph: JobGraph) -> None:
         with self._lock:
-            self._stop_live()
+            self._region.hide()
             now_ns = SYSTEM_CLOCK.monotonic_ns()
             self._view = JobView(graph, now_ns)
-            self._console.print(f"[dim]job[/dim] {graph.job_id} [bold]{graph.name}[/bold]")
+            self._print(f"[dim]job[/dim] {graph.job_id} [bold]{_plain(graph.name)}[/bold]")
             if delivery := delivery_text(graph, graph.configuration):
-                self._console.print(f"delivery guarantee: {delivery}", style="dim", markup=False)
-            # What the job itself prints stays the job's: nothing is captured.
-            self._live = Live(
-                self._view.live(now_ns, self._console.height),
-                console=self._console,
-                auto_refresh=False,
-                transient=True,
-                redirect_stdout=False,
-                redirect_stderr=False,
-            )
-            self._live.start()
+                self._print(f"delivery guarantee: {delivery}", style="dim", markup=False)
+            self._show(self._view, now_ns)
 
     def job_progressed(self, progress: JobProgress) -> None:
         with self._lock:
-            if self._live is None or self._view is None:
+            if self._view is None:
                 return
             now_ns = SYSTEM_CLOCK.monotonic_ns()
             self._view.progressed(progress, now_ns)
-            self._live.update(self._view.live(now_ns, self._console.height), refresh=True)
+            self._show(self._view, now_ns)
 
     def job_ended(self, ended: JobEnded) -> None:
+        self._streams.drain()
         with self._lock:
-            self._stop_live()
+            self._region.hide()
             view, self._view = self._view, None
             self._record.jobs.append((view.name if view else "", ended))
             if str(ended.state) == "FAILED" or view is None:
                 return  # the error that execute() raises says it all
-            rows = rows_of(by_task(ended.tasks))
             seconds = max(ended.runtime_ms, 1) / 1000
-            colour = "green" if str(ended.state) == "FINISHED" else "yellow"
-            self._console.print(
-                f"[{colour}]{str(ended.state).lower()}[/{colour}] in {numbers.elapsed(seconds)}: "
-                f"{numbers.count(rows)} rows, {numbers.count(rows / seconds)} rows/s"
-            )
-            self._console.print(view.ended(ended))
+            color = "green" if str(ended.state) == "FINISHED" else "yellow"
+            state = str(ended.state).lower()
+            self._print(f"[{color}]{state}[/{color}] in {numbers.elapsed(seconds)}: {view.ended_text(ended)}")
+            self._print(view.ended(ended, self._region.size[0]))
 
     def cluster_says(self, text: str) -> None:
-        self._console.print(text, style="yellow", markup=False)
+        self._print(text, style="yellow", markup=False)
 
     def close(self) -> None:
-        """Gives the terminal's lines back."""
+        """Gives the terminal's lines and the process's streams back."""
         with self._lock:
-            self._stop_live()
+            self._region.hide()
+        self._streams.close()
 
-    def _stop_live(self) -> None:
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+    def _show(self, view: JobView, now_ns: int) -> None:
+        self._region.show(view.live(now_ns, *self._region.size))
+
+    def _print(self, picture: Any, **options: Any) -> None:
+        self._region.write_above(self._region.rendered(picture, **options).encode(), self)
 
 
 def reporter_for(record: RunRecord) -> PlainReporter | TerminalReporter:
     """By what standard error is."""
     return TerminalReporter(record) if sys.stderr.isatty() else PlainReporter(record)
+
+
+def _plain(name: str) -> str:
+    """A name in which brackets are no markup."""
+    return name.replace("[", "\\[")

@@ -36,13 +36,13 @@ def run_job(invocation: Invocation, summary: str | None, *, verbose: bool) -> in
     """Runs it and returns the exit code. `summary` is a file's path, '-' for standard error."""
     started_ns = SYSTEM_CLOCK.monotonic_ns()
     if verbose:
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+        _log_everything()
     record = RunRecord(invocation.file)
     reporter = ServiceNotifier.where_asked(reporter_for(record), os.environ)
-    cluster = EmbeddedCluster(invocation.configuration, reporter)
+    cluster = EmbeddedCluster(invocation.configuration, reporter, reporter.streams)
     cluster.start()  # comes up while the job's file is imported
     try:
-        with _signals(cluster) as signals, use_executor(cluster):
+        with _signals(cluster, reporter.cluster_says) as signals, use_executor(cluster):
             code = _exit_code(invocation, lambda: signals.exit_code, is_recovering=cluster.is_recovering)
             record.slots, record.cluster_start_ms = cluster.slots, cluster.start_ms
     finally:
@@ -51,6 +51,15 @@ def run_job(invocation: Invocation, summary: str | None, *, verbose: bool) -> in
     if summary is not None:
         _write_summary(record, summary, code, (SYSTEM_CLOCK.monotonic_ns() - started_ns) / 1e6)
     return code
+
+
+def _log_everything() -> None:
+    """Without taking the place of what the job's file configures: basicConfig() there has its effect."""
+    shown = logging.StreamHandler()
+    shown.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    logging.lastResort = shown
+    for name in ("", "shmflink"):
+        logging.getLogger(name or None).setLevel(logging.INFO)
 
 
 def _exit_code(invocation: Invocation, signalled: Callable[[], int], *, is_recovering: bool) -> int:
@@ -125,8 +134,9 @@ class _Signals:
     thread does the work.
     """
 
-    def __init__(self, cluster: EmbeddedCluster) -> None:
+    def __init__(self, cluster: EmbeddedCluster, tell: Callable[[str], None]) -> None:
         self._cluster = cluster
+        self._tell = tell  # in the thread alone
         self._signals: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="shmflink-signals", daemon=True)
         self._thread.start()
@@ -142,7 +152,8 @@ class _Signals:
         self.exit_code = 128 + number
         if is_again:
             self._cluster.kill()  # at once: the thread may be waiting for a JobManager that hangs
-            self._tell("killing the cluster")
+            with contextlib.suppress(OSError):
+                os.write(2, b"killing the cluster\n")
         elif not self._cluster.has_jobs:
             raise KeyboardInterrupt  # it is the job's file that is interrupted
         elif number == signal.SIGTERM and self._cluster.is_recovering:
@@ -166,15 +177,10 @@ class _Signals:
         self._signals.put(None)
         self._thread.join(1.0)  # it may wait for a JobManager that does not read
 
-    @staticmethod
-    def _tell(text: str) -> None:
-        with contextlib.suppress(OSError):
-            os.write(2, f"{text}\n".encode())
-
 
 @contextmanager
-def _signals(cluster: EmbeddedCluster) -> Iterator[_Signals]:
-    handler = _Signals(cluster)
+def _signals(cluster: EmbeddedCluster, tell: Callable[[str], None]) -> Iterator[_Signals]:
+    handler = _Signals(cluster, tell)
     before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield handler

@@ -11,6 +11,10 @@ from shmflink.rpc.messages import JobEnded, OperatorSummary, TaskSummary
 __all__ = ["OperatorTotals", "RunRecord", "TaskTotals", "by_task", "rows_of"]
 
 
+_SOURCE: Final = "Source: "  # how names of sources and sinks begin, as in Flink
+_SINK: Final = "Sink: "
+
+
 @dataclass(slots=True)
 class OperatorTotals:
     """One operator over all subtasks. `busy_ns` is its own time."""
@@ -20,6 +24,16 @@ class OperatorTotals:
     records_out: int = 0
     busy_ns: int = 0
     malformed_rows: int = 0
+
+    @property
+    def rows_read(self) -> int:
+        """Of a source, from outside."""
+        return self.records_out if self.name.startswith(_SOURCE) else self.records_in
+
+    @property
+    def rows_written(self) -> int:
+        """Of a sink, to the outside."""
+        return self.records_in if self.name.startswith(_SINK) else self.records_out
 
     def add(self, operator: OperatorSummary) -> None:
         self.records_in += operator.records_in
@@ -43,6 +57,8 @@ class TaskTotals:
     backpressured_ns: int = 0
     idle_ns: int = 0
     operators: list[OperatorTotals] = field(default_factory=list)
+    subtask_rows: list[int] = field(default_factory=list)  # read by each subtask
+    subtask_busy_ns: list[int] = field(default_factory=list)
 
     def add(self, task: TaskSummary) -> None:
         self.parallelism += 1
@@ -57,6 +73,22 @@ class TaskTotals:
             self.operators = [OperatorTotals(one.name) for one in task.operators]
         for totals, operator in zip(self.operators, task.operators, strict=False):  # a task that never ran has none
             totals.add(operator)
+        read_in_source = task.operators[0].records_out if task.operators else 0
+        self.subtask_rows.append(task.records_in or read_in_source)
+        self.subtask_busy_ns.append(task.busy_ns)
+
+    @property
+    def rows_read(self) -> int:
+        """From other tasks; of a source, from outside."""
+        return sum(self.subtask_rows)
+
+    @property
+    def rows_written(self) -> int:
+        """To other tasks; where the task ends in sinks, to the outside."""
+        sinks = [operator.records_in for operator in self.operators if operator.name.startswith(_SINK)]
+        # A job in one task counts what it reads as its output, too.
+        is_job_in_one_task = bool(sinks) and not self.records_in and self.records_out == self.rows_read
+        return sum(sinks) + (0 if is_job_in_one_task else self.records_out)
 
     @property
     def exchange_ns(self) -> int:
@@ -118,6 +150,9 @@ _TASK_WORDS: Final = (
     "parallelism",
     "records_in",
     "records_out",
+    "rows_read",
+    "rows_written",
+    "subtask_rows",
     "bytes_in",
     "bytes_out",
     "busy_ns",

@@ -28,6 +28,7 @@ from shmflink.client.jobmanager_launch import launch_jobmanager
 from shmflink.client.observer import JobObserver, SilentObserver
 from shmflink.client.outcome import cluster_error, first_line, outcome_of
 from shmflink.client.respawn import RespawnPolicy
+from shmflink.client.standard_streams import STDOUT, is_unread
 from shmflink.config.checkpoint_options import HA_TYPE
 from shmflink.config.options import DEFAULT_PARALLELISM, HEARTBEAT_TIMEOUT, SLOTS, validate
 from shmflink.core.clock import SYSTEM_CLOCK
@@ -35,6 +36,7 @@ from shmflink.core.ids import JobId
 from shmflink.errors import JobManagerLostError, RpcError, ShmflinkError, UsageError
 from shmflink.graph.execution_graph import slots_required
 from shmflink.graph.job_graph import JobGraph
+from shmflink.metrics.log_server import LogServer
 from shmflink.rpc.connection import BlockingConnection
 from shmflink.rpc.control_messages import StopJob, TriggerSavepoint
 from shmflink.rpc.messages import (
@@ -72,14 +74,22 @@ class EmbeddedCluster:
     jobs need, those that still run included (Flink starts a MiniCluster for each).
     """
 
-    def __init__(self, configuration: Mapping[str, str], observer: JobObserver | None = None) -> None:
-        """`configuration` is validated here; ConfigurationError."""
+    def __init__(
+        self,
+        configuration: Mapping[str, str],
+        observer: JobObserver | None = None,
+        streams: tuple[int | None, int | None] = (None, None),
+    ) -> None:
+        """`configuration` is validated here; ConfigurationError. `streams`: descriptors for standard output and error
+        of its processes, None = ours; they stay the caller's, and open until the end.
+        """
         validate(configuration, "cluster configuration")
         self.slots: int = SLOTS.read(configuration) or len(os.sched_getaffinity(0))
         self.configuration: Mapping[str, str] = {DEFAULT_PARALLELISM.key: str(self.slots), **configuration}
         self.start_ms: float | None = None
         self.pids: tuple[int, ...] = ()
         self.fork_server_pid = 0
+        self._streams = streams
         self._observer: JobObserver = observer if observer is not None else SilentObserver()
         self.is_recovering: bool = HA_TYPE.read(configuration) != "NONE"
         self._wants_progress = self._observer.wants_progress or self.is_recovering
@@ -96,6 +106,7 @@ class EmbeddedCluster:
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: BlockingConnection | None = None
         self._receiver: threading.Thread | None = None
+        self._logs: LogServer | None = None
         self._ready = threading.Event()
         self._started_ns = 0
         self._lost: ShmflinkError | None = None
@@ -158,7 +169,8 @@ class EmbeddedCluster:
             if self._process is not None:
                 return
             self._started_ns = SYSTEM_CLOCK.monotonic_ns()
-            self._process, end = launch_jobmanager()
+            self._logs = LogServer()
+            self._process, end = launch_jobmanager(self._logs.address, self._streams)
             self._connect(end)
         self._send(StartCluster(self.slots, self.configuration))
 
@@ -234,6 +246,8 @@ class EmbeddedCluster:
             process.wait()
         if receiver is not threading.current_thread():
             receiver.join()
+        if self._logs is not None:
+            self._logs.close()
 
     def __enter__(self) -> Self:
         return self
@@ -255,7 +269,9 @@ class EmbeddedCluster:
         )
         if self._connection is not None:
             self._connection.close()
-        self._process = self._connection = self._receiver = None
+        if self._logs is not None:
+            self._logs.leave_to_parent()
+        self._process = self._connection = self._receiver = self._logs = None
         self._jobs = {}
 
     # --- messages ---
@@ -331,9 +347,16 @@ class EmbeddedCluster:
         """
         poll = select.poll()
         poll.register(connection.fileno(), select.POLLIN)
+        poll.register(STDOUT, 0)  # its error is told unasked
         silent_s = 0
         while True:
-            if not poll.poll(1000 if self.is_recovering else None):
+            ready = dict(poll.poll(1000 if self.is_recovering else None))
+            if ready.pop(STDOUT, 0):
+                poll.unregister(STDOUT)
+                self._output_closed()
+                if not ready:
+                    continue
+            if not ready:
                 silent_s += 1
                 if silent_s * 1000 > self._silence_max_ms and self._jobs and self._process is not None:
                     self._observer.cluster_says(f"The JobManager (pid {self.pid}) is silent for {silent_s} s: killed")
@@ -374,6 +397,10 @@ class EmbeddedCluster:
             case ClusterFailed(failure):
                 self._lost = cluster_error(failure)
 
+    def _output_closed(self) -> None:
+        if self._jobs and is_unread(STDOUT):
+            self._observer.cluster_says("Nobody reads standard output any more: what jobs print is thrown away")
+
     def _named(self, job_id: JobId) -> str:
         known = self._jobs.get(job_id)
         return f"Job {job_id}" if known is None else f"Job '{known[0].graph.name}' ({job_id})"
@@ -403,6 +430,8 @@ class EmbeddedCluster:
             refused.set()
         self._respawns.progressed(ended.job_id)
         ended = replace(ended, restarts=self._restarts.get(ended.job_id, 0) + ended.restarts)
+        if self._logs is not None:
+            self._logs.drain()  # who hears of the end has seen what was logged before it
         self._observer.job_ended(ended)
         client.ended(JobStatus[ended.state.value], outcome_of(ended, submission.graph.name))
 
@@ -435,7 +464,8 @@ class EmbeddedCluster:
         with self._lock:
             if self._closing.is_set() or self._was_killed():
                 return False
-            self._process, end = launch_jobmanager()
+            assert self._logs is not None, "a JobManager before the first"
+            self._process, end = launch_jobmanager(self._logs.address, self._streams)
             self._connection = BlockingConnection(end)
             for job_id in self._jobs:
                 self._restarts[job_id] = self._restarts.get(job_id, 0) + 1

@@ -16,6 +16,8 @@ from typing import Final
 import pyarrow as pa
 
 import shmflink
+from shmflink.client.standard_streams import STDERR, STDOUT, fill_standard_descriptors, inherited
+from shmflink.metrics.log_handler import LOG_ADDRESS
 
 __all__ = ["launch_jobmanager"]
 
@@ -35,11 +37,16 @@ _ENVIRONMENT: Final = {
 _ARROW_POOL: Final = "jemalloc"
 
 
-def launch_jobmanager() -> tuple[subprocess.Popen[bytes], socket.socket]:
+def launch_jobmanager(
+    log_address: str, streams: tuple[int | None, int | None] = (None, None)
+) -> tuple[subprocess.Popen[bytes], socket.socket]:
     """Starts it and returns at once with our end of the connection; nothing of it has a name on disk.
+
+    `log_address`: of the LogServer for what its processes log. `streams`: their standard output and error; None: ours.
 
     It leads a session of its own: Ctrl-C in a terminal reaches us alone, and we decide.
     """
+    fill_standard_descriptors()  # or one of the sockets would be standard output
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     command = [sys.executable, "-P", "-m", __name__, str(theirs.fileno())]
     with theirs:
@@ -47,7 +54,9 @@ def launch_jobmanager() -> tuple[subprocess.Popen[bytes], socket.socket]:
             command,
             pass_fds=(theirs.fileno(),),
             stdin=subprocess.DEVNULL,
-            env=_environment(),
+            stdout=inherited(STDOUT) if streams[0] is None else streams[0],
+            stderr=inherited(STDERR) if streams[1] is None else streams[1],
+            env={**_environment(), LOG_ADDRESS: log_address},
             start_new_session=True,
         )
     return process, ours

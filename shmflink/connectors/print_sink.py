@@ -1,7 +1,11 @@
-"""`print()`: records as lines on the standard output of the TaskManager, as Flink prints them."""
+"""`print()`: records as lines on the standard output of the TaskManager, as Flink prints them.
+
+Lines that nobody reads any more (`| head`) are thrown away, and the job goes on, as in Flink.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +21,7 @@ __all__ = ["PrintSink"]
 
 _STDOUT: Final = 1
 
+_UNREAD: Final = (errno.EPIPE, errno.EIO)  # the pipe's reader is gone; the terminal was hung up
 _ATOMIC_BYTES: Final = 4096
 """PIPE_BUF: writes to a pipe up to this size never mix with those of other processes."""
 
@@ -80,7 +85,7 @@ class _PrintWriter(SinkWriter):
         for piece in _whole_lines(text):
             unwritten = memoryview(piece)
             while unwritten and self._wait_writable():
-                unwritten = unwritten[os.write(_STDOUT, unwritten[:_ATOMIC_BYTES]) :]
+                unwritten = unwritten[_written(unwritten[:_ATOMIC_BYTES]) :]
 
     def _wait_writable(self) -> bool:
         """Waits until `_ATOMIC_BYTES` can be written; False when the writer was closed meanwhile."""
@@ -88,6 +93,16 @@ class _PrintWriter(SinkWriter):
         poll.register(_STDOUT, select.POLLOUT)
         poll.register(self._stop_read, select.POLLIN)
         return all(descriptor != self._stop_read for descriptor, _ in poll.poll())
+
+
+def _written(piece: memoryview) -> int:
+    """Bytes that went, or that nobody wants."""
+    try:
+        return os.write(_STDOUT, piece)
+    except OSError as error:
+        if error.errno not in _UNREAD:
+            raise
+        return len(piece)
 
 
 def _whole_lines(text: bytes) -> Iterator[bytes]:

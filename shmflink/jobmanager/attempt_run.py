@@ -439,6 +439,8 @@ class AttemptRun:
             backpressured_ns=counters.backpressured_ns,
             idle_ns=counters.idle_ns,
             operators=tuple(_operator_summaries(page, task)) if is_fresh else (),
+            watermark_ms=counters.watermark_ms if is_fresh else None,
+            is_idle=bool(counters.is_idle),
         )
 
 

@@ -368,7 +368,7 @@ class JobRun:
         if self._restart is None:
             self.restarts += 1
             cause = failure.message.partition("\n")[0]
-            _LOG.info("job '%s' restarts in %d ms: %s", self.graph.name, delay_ms, cause)
+            _LOG.debug("job '%s' restarts in %d ms: %s", self.graph.name, delay_ms, cause)
             self._enter(JobState.RESTARTING)
         self._stop_restarting()
         self._restarts_for = failure

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
 import socket
-import sys
 from collections import deque
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -302,8 +302,8 @@ class JobManager:
 
     def _die(self, why: str) -> NoReturn:
         """At once, for another JobManager to go on from the HA directory."""
-        sys.stderr.write(f"the JobManager ends: {why}\n")
-        sys.stderr.flush()
+        with contextlib.suppress(OSError):  # nobody reads it
+            os.write(2, f"the JobManager ends: {why}\n".encode())
         if self._taskmanagers is not None:
             self._taskmanagers.kill_groups()
         os._exit(EXIT_FAILED)  # the client starts another JobManager where there is an HA directory
@@ -378,7 +378,7 @@ class JobManager:
             os.close(fd)
 
     def taskmanager_lost(self, taskmanager: TaskManager, failure: Failure) -> None:
-        _LOG.info(failure.message)
+        _LOG.debug(failure.message)  # a job that needed it names it as the cause of its restart
         run = self._run_of.pop(taskmanager, None)
         if run is not None:
             run.taskmanager_lost(taskmanager, failure)

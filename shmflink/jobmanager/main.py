@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import faulthandler
 import gc
 import importlib
@@ -15,9 +16,12 @@ import sys
 from typing import Final
 
 from shmflink.jobmanager.fork_server import TaskManagerMain, set_process_name, start_fork_server
+from shmflink.metrics.log_handler import forward_logs
 from shmflink.rpc.last_words import EXIT_FAILED
 
 __all__ = ["run_jobmanager"]
+
+_LOG_PATIENCE_S: Final = 1.0  # a client that is stopped must not stop the JobManager
 
 # What tasks are likely to need: imported once here, shared by all TaskManagers as copy-on-write pages. Imported
 # there instead, each of them would pay for it at the start of its first job.
@@ -36,6 +40,7 @@ def run_jobmanager(client_fd: int, run_taskmanager: TaskManagerMain) -> int:
     _preload()
     client = socket.socket(fileno=client_fd)
     pid, fork_server = start_fork_server(run_taskmanager, (client_fd,), _preload_later)
+    forward_logs(os.environ, "JobManager", _LOG_PATIENCE_S).update_levels()  # after the fork: children have their own
     gc.enable()
     import uvloop  # after the fork: the children need no event loop
 
@@ -67,7 +72,8 @@ async def _serve(client: socket.socket, fork_server: socket.socket, fork_server_
 def _end_loudly(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
     """A callback raised: a bug of ours. Going on might hang the client; dying tells it."""
     loop.default_exception_handler(context)
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):  # nobody reads it
+        sys.stderr.flush()
     os._exit(EXIT_FAILED)
 
 

@@ -1,12 +1,20 @@
-"""Which CPUs each TaskManager is pinned to. Pure; `usable_cpus` reads the machine."""
+"""Which CPUs each TaskManager is pinned to. Pure but for `usable_cpus`, which reads the machine, and `CpuClaims`.
+
+Clusters of one user do not pin onto one another's CPUs: each claims those that it pins to. TaskManagers for which there
+is none left run unpinned, on whatever CPU is free at the moment.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import glob
 import os
 from collections.abc import Iterable, Sequence
+from typing import Final
 
-__all__ = ["cpus_by_node", "cpus_of_taskmanagers", "parse_cpu_list", "usable_cpus"]
+__all__ = ["CpuClaims", "cpus_by_node", "cpus_of_taskmanagers", "parse_cpu_list", "placed", "usable_cpus"]
+
+_CLAIMS: Final = "cpus"
 
 
 def cpus_of_taskmanagers(cpus: Sequence[int], taskmanagers: int, slots_per_taskmanager: int) -> list[tuple[int, ...]]:
@@ -19,6 +27,53 @@ def cpus_of_taskmanagers(cpus: Sequence[int], taskmanagers: int, slots_per_taskm
         first = index * slots_per_taskmanager
         chosen.append(tuple(sorted({cpus[(first + slot) % len(cpus)] for slot in range(slots_per_taskmanager)})))
     return chosen
+
+
+def placed(
+    cpus: Sequence[int], claimed: Sequence[int], taskmanagers: int, slots_per_taskmanager: int
+) -> list[tuple[int, ...]]:
+    """CPUs of each TaskManager, of those that were `claimed` out of all usable `cpus`; empty where it runs unpinned.
+
+    A cluster that has all of them to itself shares them among its slots where there are more of these.
+    """
+    if len(claimed) == len(cpus):
+        return cpus_of_taskmanagers(cpus, taskmanagers, slots_per_taskmanager)
+    pinned = min(len(claimed) // slots_per_taskmanager, taskmanagers)
+    chosen = cpus_of_taskmanagers(claimed, pinned, slots_per_taskmanager) if pinned else []
+    return chosen + [()] * (taskmanagers - pinned)
+
+
+class CpuClaims:
+    """The CPUs that this process has claimed among the clusters of its user.
+
+    A claim is a lock on the byte of its CPU in one file: the kernel drops it with the process, however that ends.
+    """
+
+    def __init__(self, folder: str) -> None:
+        """`folder` is this user's alone. OSError where the file cannot be opened."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._fd = os.open(os.path.join(folder, _CLAIMS), flags, 0o600)
+
+    def claim(self, cpus: Sequence[int], count: int) -> list[int]:
+        """Up to `count` of `cpus` that no other cluster has, in their order; they stay claimed."""
+        claimed: list[int] = []
+        for cpu in cpus:
+            if len(claimed) < count and self._try(cpu):
+                claimed.append(cpu)
+        return claimed
+
+    def _try(self, cpu: int) -> bool:
+        try:
+            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, cpu)
+        except BlockingIOError:
+            return False
+        except PermissionError:  # EACCES is the other way of saying so (fcntl(2))
+            return False
+        return True
+
+    def close(self) -> None:
+        """Gives all of them up. The locks are the process's: another `CpuClaims` of it loses its own, too."""
+        os.close(self._fd)
 
 
 def usable_cpus() -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import resource
 import signal
@@ -19,10 +20,11 @@ from shmflink.config.options import (
     SLOTS_PER_TASKMANAGER,
 )
 from shmflink.core.clock import Clock
+from shmflink.errors import ResourceError
 from shmflink.jobmanager.exit_text import describe_exit, taskmanager_lost
 from shmflink.jobmanager.fork_server import kill_group
 from shmflink.jobmanager.oom_kills import oom_kills
-from shmflink.jobmanager.placement import cpus_of_taskmanagers, usable_cpus
+from shmflink.jobmanager.placement import CpuClaims, placed, usable_cpus
 from shmflink.metrics.counters import HEARTBEAT_WORD
 from shmflink.rpc.async_connection import AsyncConnection
 from shmflink.rpc.limits import check_descriptors, system_error_text
@@ -35,13 +37,16 @@ from shmflink.rpc.messages import (
     TaskManagerForked,
     TaskManagerReady,
 )
+from shmflink.rpc.runtime_folder import own_folder, runtime_folders
 from shmflink.rpc.wire import Received
 
 __all__ = ["SPIN_NS", "TaskManager", "TaskManagerEvents", "TaskManagers"]
 
+_LOG: Final = logging.getLogger(__name__)
 SPIN_NS: Final = 50_000  # waking a sleeper costs 20 us; longer spins burn the CPU for nothing
 _START_MS: Final = 10_000  # from its fork to its word that it is ready, which takes 20 ms on an idle machine
 _STARTS_MAX: Final = 5  # of TaskManagers that end before they are ready, in a row: the next ones would, too
+_UNPINNED: Final = "TaskManagers for which none is left run unpinned"
 _EXIT_REPORT_S: Final = 1.0  # from the pidfd's event to the fork server's report with the exit status
 
 
@@ -115,8 +120,13 @@ class TaskManagers:
         self.is_sharing_cpus = slots > len(cpus)
         self._spin_ns = 0 if self.is_sharing_cpus else SPIN_NS
         self._cpus: list[tuple[int, ...]] = [()] * count
-        if CPU_PINNING.read(configuration):
-            self._cpus = cpus_of_taskmanagers(cpus, count, self.slots_per_taskmanager)
+        self._claims = _claims() if CPU_PINNING.read(configuration) else None
+        if self._claims is not None:
+            claimed = self._claims.claim(cpus, slots)
+            self._cpus = placed(cpus, claimed, count, self.slots_per_taskmanager)
+            if len(claimed) < min(slots, len(cpus)):  # others spin on them
+                _LOG.info("%d of %d CPUs are another cluster's: %s", len(cpus) - len(claimed), len(cpus), _UNPINNED)
+                self._spin_ns = 0
         self._fork_server = fork_server
         self._loop = loop
         self._clock = clock
@@ -277,3 +287,12 @@ class TaskManagers:
 
 def _ignore_end(_reason: str) -> None:
     """The end of a connection says less than the end of the process, which follows."""
+
+
+def _claims() -> CpuClaims | None:
+    """None where this user has no folder for them: every TaskManager runs unpinned."""
+    try:
+        return CpuClaims(own_folder(runtime_folders(os.environ, os.getuid())))
+    except (OSError, ResourceError) as error:
+        _LOG.warning("TaskManagers run unpinned: %s", error)
+        return None

@@ -112,7 +112,7 @@ class OperatorSummary:
 
 @dataclass(frozen=True, slots=True)
 class TaskSummary:
-    """One subtask at one moment. Counters are those of `metrics.counters`."""
+    """One subtask at one moment. Counters are those of `metrics.counters`; `watermark_ms` is None where not known."""
 
     vertex: int
     vertex_name: str
@@ -127,6 +127,8 @@ class TaskSummary:
     backpressured_ns: int
     idle_ns: int = 0
     operators: tuple[OperatorSummary, ...] = ()
+    watermark_ms: int | None = None
+    is_idle: bool = False
 
 
 @dataclass(frozen=True, slots=True)

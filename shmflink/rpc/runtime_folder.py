@@ -25,6 +25,7 @@ __all__ = [
     "connect",
     "control_sockets",
     "listen",
+    "own_folder",
     "remove_dead",
     "runtime_folders",
 ]
@@ -64,6 +65,15 @@ def listen(folders: Sequence[str], pid: int) -> tuple[socket.socket, str]:
         except ResourceError as error:
             reasons.append(str(error))
     raise ResourceError(f"no folder for the control socket: {'; '.join(reasons)}")
+
+
+def own_folder(folders: Sequence[str]) -> str:
+    """The folder that all processes of this user agree on, whatever their environment: made ours.
+
+    ResourceError, OSError where it cannot be.
+    """
+    _make_ours(folders[-1])
+    return folders[-1]
 
 
 def _make_ours(folder: str) -> None:

@@ -43,6 +43,7 @@ from shmflink.taskmanager.call_watch import Call
 from shmflink.taskmanager.checkpoint_writer import CheckpointWriter
 from shmflink.taskmanager.checkpoints import TaskSnapshot
 from shmflink.taskmanager.failures import failure_of
+from shmflink.taskmanager.output import flush_output
 
 __all__ = ["Control", "Listener"]
 
@@ -63,8 +64,7 @@ class Listener:
     def task_state_changed(self, subtask: SubtaskId, state: TaskState, error: BaseException | None) -> None:
         failure = None if error is None else failure_of(error, self._deployments[subtask])
         if state.is_terminal:
-            sys.stdout.flush()  # what the task printed is out before anybody hears of its end
-            sys.stderr.flush()
+            flush_output()  # what the task printed is out before anybody hears of its end
         changed = TaskStateChanged(self._epoch, subtask, state, failure)
         if state is TaskState.FINISHED:
             self.writer.after_writing(subtask, lambda: self._send(changed))
@@ -108,7 +108,16 @@ class Listener:
 class Control:
     """One TaskManager's side of the conversation."""
 
-    def __init__(self, connection: BlockingConnection, slots: int, spin_ns: int, page: Any) -> None:
+    def __init__(
+        self,
+        connection: BlockingConnection,
+        slots: int,
+        spin_ns: int,
+        page: Any,
+        before_tasks: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`before_tasks` is called before tasks are built."""
+        self._before_tasks = before_tasks
         self._connection = connection
         self._slots = slots
         self._spin_ns = spin_ns
@@ -190,6 +199,7 @@ class Control:
         if message.working_directory:
             os.chdir(message.working_directory)  # relative paths mean the user's folder
         sys.argv = [message.main_file or ""]
+        self._before_tasks()
         listener = Listener(message.epoch, {deployment.subtask: deployment for deployment in message.tasks}, self._send)
         self._listeners[message.epoch] = listener
         attempt.deploy(message, listener, listener.writer, listener.call_under_way)

@@ -13,10 +13,12 @@ import pyarrow as pa
 
 from shmflink._core import Heartbeat, StatusPage
 from shmflink.metrics.counters import BLOCKS_MAX, HEARTBEAT_WORD, page_words
+from shmflink.metrics.log_handler import forward_logs
 from shmflink.rpc.connection import BlockingConnection
 from shmflink.rpc.last_words import told
 from shmflink.rpc.messages import ForkTaskManager, TaskManagerReady
 from shmflink.taskmanager.control import Control
+from shmflink.taskmanager.output import take_standard_streams
 
 __all__ = ["run_taskmanager"]
 
@@ -34,13 +36,15 @@ def run_taskmanager(request: ForkTaskManager, end: socket.socket) -> None:
         page = StatusPage.create(page_words(BLOCKS_MAX))
         heartbeat = Heartbeat(page, HEARTBEAT_WORD, request.heartbeat_interval_ms)
         connection.send(TaskManagerReady(request.index, os.getpid()), [page.fileno()])
-        Control(connection, request.slots, request.spin_ns, page).serve()
+        logs = forward_logs(os.environ, f"TaskManager {request.index}")
+        Control(connection, request.slots, request.spin_ns, page, logs.update_levels).serve()
         heartbeat.stop()
 
 
 def _settle(request: ForkTaskManager) -> None:
     """Makes the process what a worker is: quiet on Ctrl-C, pinned, first to go when memory runs out."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    take_standard_streams()
     faulthandler.enable()
     with open("/proc/self/comm", "w", encoding="ascii") as comm:
         comm.write(f"shmflink-tm-{request.index}"[:15])

@@ -278,4 +278,4 @@ def test_on_a_terminal_a_live_line_and_a_table(tmp_path):
     assert process.wait() == 0
     assert b"divide" in shown
     assert b"finished" in shown
-    assert b"Rows out" in shown
+    assert b"pressured" in shown

@@ -212,7 +212,9 @@ def test_public_means_listed(name: str) -> None:
 def test_packages_are_listed_explicitly() -> None:
     listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
     folders = {".".join(path.parent.relative_to(ROOT).parts) for path in PACKAGE.rglob("__init__.py")} | {
-        "shmflink.cli"
+        "shmflink.cli",
+        "shmflink.configs",
+        "shmflink.examples",
     }
     missing, extra = folders - listed, listed - folders
     assert listed == folders, f"pyproject.toml [tool.setuptools] packages: missing {missing}, extra {extra}"

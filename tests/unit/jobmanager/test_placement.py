@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 
-from shmflink.jobmanager.placement import cpus_by_node, cpus_of_taskmanagers, parse_cpu_list, usable_cpus
+from shmflink.jobmanager.placement import (
+    CpuClaims,
+    cpus_by_node,
+    cpus_of_taskmanagers,
+    parse_cpu_list,
+    placed,
+    usable_cpus,
+)
 
 
 @pytest.mark.parametrize(
@@ -36,3 +45,52 @@ def test_neighbours_stay_on_one_node():
 def test_usable_cpus_are_those_allowed():
     """[P19]"""
     assert sorted(usable_cpus()) == sorted(os.sched_getaffinity(0))
+
+
+def test_a_cluster_that_has_all_cpus_shares_them_among_its_slots():
+    assert placed([0, 1], [0, 1], 3, 1) == [(0,), (1,), (0,)]
+
+
+@pytest.mark.parametrize(
+    ("claimed", "taskmanagers", "per", "chosen"),
+    [
+        ([3], 1, 1, [(3,)]),
+        ([3], 3, 1, [(3,), (), ()]),
+        ([], 2, 1, [(), ()]),
+        ([1, 2, 3], 2, 2, [(1, 2), ()]),
+    ],
+)
+def test_taskmanagers_for_which_no_cpu_is_left_run_unpinned(claimed, taskmanagers, per, chosen):
+    assert placed([0, 1, 2, 3], claimed, taskmanagers, per) == chosen
+
+
+CLAIMING = """
+import sys
+from shmflink.jobmanager.placement import CpuClaims
+claims = CpuClaims(sys.argv[1])
+print(claims.claim([0, 1, 2, 3], 2), flush=True)
+sys.stdin.read()
+"""
+
+
+def test_claims_of_processes_exclude_each_other_and_end_with_them_however_they_end(tmp_path):
+    def other() -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-c", CLAIMING, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    first, second = other(), None
+    try:
+        assert first.stdout.readline() == "[0, 1]\n"
+        second = other()
+        assert second.stdout.readline() == "[2, 3]\n"
+        ours = CpuClaims(str(tmp_path))
+        assert ours.claim([0, 1, 2, 3, 4], 5) == [4]
+        first.kill()
+        first.wait()
+        assert ours.claim([0, 1, 2, 3], 4) == [0, 1]
+        ours.close()
+    finally:
+        for process in filter(None, (first, second)):
+            process.kill()
+            process.communicate()
