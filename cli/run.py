@@ -19,7 +19,14 @@ import shmflink
 from shmflink.client.embedded_cluster import EmbeddedCluster
 from shmflink.client.executor import use_executor
 from shmflink.core.clock import SYSTEM_CLOCK
-from shmflink.errors import JobCancelledError, JobExecutionError, JobManagerLostError, ShmflinkError, UsageError
+from shmflink.errors import (
+    DirectoryInUseError,
+    JobCancelledError,
+    JobExecutionError,
+    JobManagerLostError,
+    ShmflinkError,
+    UsageError,
+)
 
 from .invocation import Invocation
 from .notify import ServiceNotifier
@@ -78,7 +85,7 @@ def _exit_code(invocation: Invocation, signalled: Callable[[], int], *, is_recov
         _say(_where_and_what(error))
         return FAILED
     except ShmflinkError as error:
-        if is_recovering and isinstance(error, JobManagerLostError) and not signalled():
+        if is_recovering and isinstance(error, JobManagerLostError | DirectoryInUseError) and not signalled():
             _say(str(error))
             return LOST
         if signalled():  # the cluster was killed under the job, as asked
