@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from shmflink.checkpoint.commit_notes import noted_commits
 from shmflink.checkpoint.handles import KeyedStateHandle, StateFile
 from shmflink.checkpoint.manifest import Manifest, OperatorState, files_of, manifest_from
 from shmflink.core.codec import loads_value
@@ -144,6 +145,7 @@ def restored_state(
         read_keyed=lambda name: reader.read_keyed(name, key_groups),
         operator_state=reader.operator_state(subtask, parallelism),
         broadcast_state=reader.broadcast_state(subtask),
+        committed=noted_commits(directory, operator_id),
     )
 
 

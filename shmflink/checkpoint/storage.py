@@ -7,6 +7,7 @@
         .owner                                  identity of the HA directory that keeps the job, where there is one
         chk-7/_metadata                         the manifest: without it there is no checkpoint
         chk-7/3-7-<operator>-0-1.operator       state of this checkpoint alone
+        chk-7/<operator>-0.committed            since then a sink has committed what is in it: `commit_notes`
         shared/3-6-<operator>-0-2.arrow         state that several checkpoints refer to
 
 A job that finds its folder with another owner (its HA directory is a copy, say) gets one of its own,
@@ -18,6 +19,7 @@ Everything here blocks; nothing here is for several threads.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -38,6 +40,8 @@ __all__ = ["CheckpointStorage", "StoredCheckpoint", "check_writable", "durabilit
 
 _CHECKPOINT: Final = re.compile(r"chk-(\d+)")
 _OWNER: Final = ".owner"
+_REMOVE_TRIES: Final = 4
+"""A sink may be noting its commit while the checkpoint goes."""
 _OWNER_BYTES_MAX: Final = 64
 _VOLATILE: Final = {
     "tmpfs": "lies in memory (tmpfs): checkpoints are gone when the host restarts",
@@ -255,10 +259,16 @@ class CheckpointStorage:
         with suppress(FileNotFoundError):
             self._ops.unlink(os.path.join(path, METADATA))
             self._ops.fsync_dir(path)
-        for name in self._names(path):
-            with suppress(FileNotFoundError):
-                self._ops.unlink(os.path.join(path, name))
-        self._ops.rmdir(path)
+        for tries_left in range(_REMOVE_TRIES - 1, -1, -1):
+            for name in self._names(path):
+                with suppress(FileNotFoundError):
+                    self._ops.unlink(os.path.join(path, name))
+            try:
+                self._ops.rmdir(path)
+                return
+            except OSError as error:
+                if error.errno != errno.ENOTEMPTY or not tries_left:
+                    raise
 
 
 def job_folder(directory: str, job_id: str, owner: str = "") -> str:

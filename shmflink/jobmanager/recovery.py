@@ -20,7 +20,8 @@ from shmflink.rpc.states import JobState
 __all__ = ["Admission", "Recovery"]
 
 _LOG: Final = logging.getLogger(__name__)
-_EPOCH_MASK: Final = (1 << 31) - 1
+_FIRST_EPOCH_MASK: Final = (1 << 30) - 1
+"""Leaves as many for attempts: one that comes later must never have a lower one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Recovery:
     def __init__(self, store: HaStore | None, cluster_id: str = "") -> None:
         self._store = store
         self._cluster_id = cluster_id
-        self._epoch = int.from_bytes(os.urandom(4), "little") & _EPOCH_MASK
+        self._epoch = int.from_bytes(os.urandom(4), "little") & _FIRST_EPOCH_MASK
 
     @staticmethod
     def open(configuration: Mapping[str, str], environment: Mapping[str, str], owner: Owner) -> Recovery:
@@ -70,7 +71,7 @@ class Recovery:
         """For the next attempt: above all before, those of dead JobManagers included; without HA, only ours."""
         if self._store is not None:
             return self._store.next_epoch()
-        self._epoch = (self._epoch + 1) & _EPOCH_MASK
+        self._epoch += 1
         return self._epoch
 
     def jobs(self) -> list[SubmitJob]:

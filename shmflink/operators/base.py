@@ -10,7 +10,7 @@ Life cycle (Flink's StreamOperator): unpickled once per subtask, `open` (which r
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -35,6 +35,10 @@ class Mailbox(Protocol):
     def wake(self) -> None:
         """Makes the slot look again at what is runnable; safe from any thread."""
         ...
+
+
+def _no_note(_checkpoint_id: int) -> None:
+    return
 
 
 @dataclass(slots=True)
@@ -64,6 +68,10 @@ class OperatorContext:
     """Of the HA directory that keeps the job; empty without one. With the job's id it says whose a leftover is."""
     epoch: int = 0
     """Of the job's attempt; grows with every one, also over restarts of the JobManager: what fences zombies off."""
+    note_commit: Callable[[int], None] = _no_note
+    """Writes down, in any thread, that all that this subtask has in a checkpoint is committed: `committed` of its
+    restored state says so again.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,8 @@ class RestoredState:
     read_keyed: Callable[[str], Iterator[pa.RecordBatch]] = _nothing
     operator_state: Mapping[str, OperatorStatePart] = field(default_factory=dict)
     broadcast_state: Mapping[str, Mapping[Any, Any]] = field(default_factory=dict)
+    committed: frozenset[int] = frozenset()
+    """Former subtasks of a sink of which all that the checkpoint holds was committed since."""
 
     @property
     def is_restored(self) -> bool:

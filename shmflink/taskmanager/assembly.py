@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 from shmflink.checkpoint.settings import CheckpointSettings
@@ -90,6 +91,8 @@ class TaskResources:
     job_id: str = ""
     ha_identity: str = ""
     epoch: int = 0
+    note_commit: Callable[[str, int, int], None] | None = None
+    """(operator id, subtask, checkpoint id)."""
 
 
 def build_task(deployment: TaskDeployment, resources: TaskResources, slot: Mailbox) -> Task:
@@ -174,7 +177,7 @@ def _context(
 ) -> OperatorContext:
     """Of the chain's operator `index`."""
     subtask = deployment.subtask.subtask
-    return OperatorContext(
+    context = OperatorContext(
         operator_name=op.name,
         operator_id=op.operator_id,
         task_name=deployment.vertex_name,
@@ -194,6 +197,9 @@ def _context(
         ha_identity=resources.ha_identity,
         epoch=resources.epoch,
     )
+    if resources.note_commit is not None:
+        context.note_commit = partial(resources.note_commit, op.operator_id, subtask)
+    return context
 
 
 def _gate(deployment: TaskDeployment, edge: InputDeployment, resources: TaskResources) -> InputGate:

@@ -6,9 +6,11 @@ import ctypes
 import gc
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from shmflink._core import Arena, Region
+from shmflink.checkpoint.commit_notes import note_commit
 from shmflink.checkpoint.settings import CheckpointSettings
 from shmflink.config.options import GLOBAL_JOB_PARAMETERS
 from shmflink.connectors.base import Split
@@ -104,6 +106,7 @@ class Attempt:
 
     def _resources(self, message: DeployTasks, listener: TaskListener) -> TaskResources:
         configuration: Mapping[str, str] = message.configuration
+        restore = Restore(message.restore_path)
         return TaskResources(
             listener=listener,
             remote=SharedMemoryEdges(message.taskmanager, message.slots_per_taskmanager, self._peers, configuration),
@@ -111,11 +114,19 @@ class Attempt:
             configuration=configuration,
             job_parameters=GLOBAL_JOB_PARAMETERS.read(configuration) or {},
             settings=CheckpointSettings.of(configuration),
-            restore=Restore(message.restore_path).of,
+            restore=restore.of,
             job_id=message.job_id.hex,
             ha_identity=message.ha_identity,
             epoch=message.epoch,
+            note_commit=partial(self._note_commit, restore),
         )
+
+    def _note_commit(self, restore: Restore, operator_id: str, subtask: int, checkpoint_id: int) -> None:
+        """Beside the checkpoint, be it one of this attempt or the one that it began from."""
+        assert self._writer is not None, "a commit before the deployment"
+        directory = self._writer.directory_of(checkpoint_id) or restore.directory_of(checkpoint_id)
+        if directory:
+            note_commit(directory, operator_id, subtask)
 
     def start(self) -> None:
         """Opens and runs the tasks, each slot in a thread of its own."""

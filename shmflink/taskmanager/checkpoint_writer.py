@@ -71,6 +71,12 @@ class CheckpointWriter:
         for one in ready:
             self._enqueue(one)
 
+    def directory_of(self, checkpoint_id: int) -> str:
+        """Where a checkpoint that has begun is written to; empty where that is not known any more. Any thread."""
+        with self._lock:
+            location = self._locations.get(checkpoint_id)
+        return "" if location is None else location.directory
+
     def put(self, snapshot: TaskSnapshot) -> None:
         """Writes it soon, one after the other."""
         checkpoint_id = snapshot.barrier.checkpoint_id

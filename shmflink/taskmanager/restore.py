@@ -29,6 +29,11 @@ class Restore:
     def _manifest(self) -> Manifest:
         return load_manifest(self._directory)
 
+    def directory_of(self, checkpoint_id: int) -> str:
+        """The folder, where it is this checkpoint that is restored; else empty."""
+        is_this = bool(self._directory) and self._manifest.checkpoint_id == checkpoint_id
+        return self._directory if is_this else ""
+
     def of(self, deployment: TaskDeployment) -> TaskRestore:
         """One task's share.
 

@@ -63,9 +63,10 @@ class SinkOperator(Operator):
         self._place = (context.subtask_index, context.parallelism)
         restored = context.restored.operator_state
         committables, states = (_elements(restored, name) for name in (COMMITTABLES_STATE, WRITER_STATE))
+        open_ones = [owned for owned in committables if owned.subtask not in context.restored.committed]
         committer = self._sink.create_committer(context)
         if committer is not None:
-            self._commits = _Commits(context, committer, self._mine(committables))
+            self._commits = _Commits(context, committer, self._mine(open_ones))
             kept = [owned.element[1] for owned in committables] + [owned.element for owned in states]
             self._commits.run(lambda: self._sink.remove_leftovers(context, kept))
         if states:
@@ -73,7 +74,8 @@ class SinkOperator(Operator):
         else:
             self._writer = self._sink.create_writer(context)
         if self._commits is not None and context.restored.checkpoint_id is not None:
-            self._commits.commit(context.restored.checkpoint_id)
+            is_mine = all(owned.parallelism == context.parallelism for owned in committables)
+            self._commits.commit(context.restored.checkpoint_id, is_noted=is_mine)
 
     def process(self, batch: Batch, input_index: int = 0) -> Iterator[Batch]:
         assert self._writer is not None, "process() before open()"
@@ -178,6 +180,7 @@ class _Commits:
         self.pending = PendingCommits(restored)
         self._committer = committer
         self._mailbox = context.mailbox
+        self._note_commit = context.note_commit
         self._lock = threading.Lock()
         self._asked = 0
         self._is_final = False
@@ -195,8 +198,11 @@ class _Commits:
             self._asked += 1
         self._outbox.put(lambda: self._run(action))
 
-    def commit(self, checkpoint_id: int) -> None:
-        """Makes visible what this checkpoint and those before it staged."""
+    def commit(self, checkpoint_id: int, *, is_noted: bool = True) -> None:
+        """Makes visible what this checkpoint and those before it staged.
+
+        `is_noted`: False where subtasks of another number staged it, who have parts of it each.
+        """
         staged = self.pending.due(checkpoint_id)
         self._is_final |= checkpoint_id == FINAL_CHECKPOINT_ID
         if all(part.is_known_empty for part in staged):
@@ -208,6 +214,8 @@ class _Commits:
             committables = [committable for part in staged for committable in part.committables()]
             if committables:
                 self._committer.commit(committables)
+                if is_noted:
+                    self._note_commit(checkpoint_id)
             self.pending.committed(staged)
 
         self.run(commit)

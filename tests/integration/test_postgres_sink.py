@@ -261,6 +261,41 @@ def test_leftovers_of_this_job_go_and_those_of_others_are_listed(server: Postgre
     assert numbers(server) == [7]
 
 
+def test_a_database_that_an_older_job_used_is_as_good_as_new(server: PostgresServer, table: str) -> None:
+    """Its attempts had higher numbers, and its commits went further: they are another job's."""
+    sink = PostgresSink.for_table(server.url, table)
+    older = Attempt(sink, job_id="c" * 32, epoch=1010)
+    older.write(rows(1))
+    older.checkpoint(900)
+    older.complete(900)
+    older.close()
+    first = Attempt(sink, epoch=0)
+    first.write(rows(2))
+    checkpoint = first.checkpoint(1)
+    kill(first)
+    second = Attempt(sink, epoch=1, restored=checkpoint)
+    second.settle()
+    second.close()
+    assert numbers(server) == [1, 2]
+    assert server.rows("SELECT count(*), max(checkpoint_id) FROM shmflink_commits") == [(2, 900)]
+
+
+def test_a_copy_of_an_ha_directory_leaves_the_originals_rows_alone(server: PostgresServer, table: str) -> None:
+    """Same job id, same operator: neither takes the other for a zombie, or its stages for leftovers."""
+    sink = PostgresSink.for_table(server.url, table)
+    first = Attempt(sink, ha_identity="1" * 16)
+    first.write(rows(1))
+    first.checkpoint(1)
+    copy = Attempt(sink, epoch=1001, ha_identity="2" * 16)
+    copy.write(rows(2))
+    copy.checkpoint(1)
+    for attempt in (first, copy):
+        attempt.complete(1)
+        attempt.close()
+    assert numbers(server) == [1, 2]
+    assert stages(server) == []
+
+
 def test_a_reader_sees_whole_checkpoints(server: PostgresServer, table: str) -> None:
     """[E5] Ten rows each; a job that is killed now and then."""
 

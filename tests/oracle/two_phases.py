@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
+from shmflink.checkpoint.commit_notes import note_commit, noted_commits
 from shmflink.connectors.base import Sink
 from shmflink.core.batch import Batch
 from shmflink.core.clock import SYSTEM_CLOCK, Clock
@@ -54,9 +58,12 @@ class Attempt:
         clock: Clock = SYSTEM_CLOCK,
         subtasks: Sequence[int] | None = None,
         operator_id: str = "b" * 32,
+        ha_identity: str = "",
+        notes: str = "",
     ) -> None:
-        """`subtasks`: those that are (re)started; all."""
+        """`subtasks`: those that are (re)started; all. `notes`: the folder in which every checkpoint's would be."""
         self.mailbox = WaitableMailbox()
+        self._notes = notes
         self.contexts = [
             OperatorContext(
                 operator_name="sink",
@@ -70,15 +77,27 @@ class Attempt:
                 configuration={"execution.checkpointing.interval": "1 s"} if configuration is None else configuration,
                 mailbox=self.mailbox,
                 clock=clock,
-                restored=NOTHING_RESTORED if restored is None else restored.of(subtask, parallelism),
+                restored=NOTHING_RESTORED
+                if restored is None
+                else self._of(restored, operator_id, subtask, parallelism),
                 job_id=job_id,
+                ha_identity=ha_identity,
                 epoch=epoch,
+                note_commit=partial(self._note, operator_id, subtask),
             )
             for subtask in (range(parallelism) if subtasks is None else subtasks)
         ]
         self.operators = [SinkOperator(pickle.loads(pickle.dumps(sink))) for _ in self.contexts]
         for operator, context in zip(self.operators, self.contexts, strict=True):
             operator.open(context)
+
+    def _of(self, restored: Checkpoint, operator_id: str, subtask: int, parallelism: int) -> RestoredState:
+        directory = os.path.join(self._notes, f"chk-{restored.checkpoint_id}") if self._notes else ""
+        return replace(restored.of(subtask, parallelism), committed=noted_commits(directory, operator_id))
+
+    def _note(self, operator_id: str, subtask: int, checkpoint_id: int) -> None:
+        if self._notes:
+            note_commit(os.path.join(self._notes, f"chk-{checkpoint_id}"), operator_id, subtask)
 
     def write(self, *batches: Batch, subtask: int = 0) -> None:
         operator = self.operators[subtask]

@@ -108,7 +108,6 @@ class PartFile:
 
     def _give_name(self) -> None:
         if not self._has_name:
-            os.makedirs(self._directory, exist_ok=True)  # a writer that failed may have taken its empty folder away
             self._link(self._hidden)
             self._has_name = True
 

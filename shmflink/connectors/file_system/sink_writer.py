@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from shmflink.connectors.base import SinkWriter
+from shmflink.connectors.file_system.base_folder import BaseFolder
 from shmflink.connectors.file_system.part_file import FinishedPart
 from shmflink.connectors.file_system.part_writers import PartWriters, WriterSettings
 from shmflink.connectors.file_system.publish import in_threads, publish, sync_folder
@@ -63,7 +63,7 @@ class FileSinkWriter(SinkWriter):
         self._settings = settings = replace(settings, tag=tag_of(context))
         self._clock: Clock = context.clock
         is_local = settings.files.is_local(settings.base_path)
-        self._made_base_path = is_local and _make_directory(settings.base_path)
+        self._folder = BaseFolder(settings.base_path) if is_local else None
         self._keeps_open = is_local and settings.output_format.is_resumable and not settings.rolling.rolls_on_checkpoint
         self._is_ending = False
         self._replaced = _replaced(settings, publishing, context)
@@ -136,9 +136,8 @@ class FileSinkWriter(SinkWriter):
             for staging in self._staging:
                 staging.abandon()
             self._output.discard()
-            if self._made_base_path and not (self._is_ending and self._outbox.error is None):
-                with contextlib.suppress(OSError):  # there is something in it
-                    os.rmdir(self._settings.base_path)
+            if self._folder is not None:
+                self._folder.release(removes=not self._is_ending or self._outbox.error is not None)
 
     def _pieces(self, batch: Batch, now_ms: int) -> list[tuple[str | None, Any]]:
         """By bucket; one piece without a bucket where the other thread is to split it."""
@@ -258,19 +257,6 @@ def _stage(part: FinishedPart) -> StagedFile:
         return part.stage()
     except OSError as error:
         raise ResourceError(f"{part.path}: cannot be written: {error.strerror or error}") from error
-
-
-def _make_directory(path: str) -> bool:
-    """True where it was made here."""
-    try:
-        os.makedirs(path)
-        return True
-    except FileExistsError:
-        if os.path.isdir(path):
-            return False
-        raise ResourceError(f"{path}: a file sink writes into a directory, this is a file") from None
-    except OSError as error:
-        raise ResourceError(f"{path}: cannot be made: {error.strerror}") from error
 
 
 def _replaced(settings: WriterSettings, publishing: Publishing, context: OperatorContext) -> ReplacedFiles | None:

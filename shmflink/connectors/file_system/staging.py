@@ -3,7 +3,8 @@
 ::
 
     in progress   no name (O_TMPFILE), or a hidden one where a checkpoint refers to it
-    staged        durable, under a hidden name: `.<name>.inprogress.<job>.<operator>.<epoch>.<subtask>` in the base
+    staged        durable, under a hidden name in the base: `.<name>.inprogress.<job>.<operator>.<epoch>.<subtask>`,
+                  where <job> is the job's id and, behind `-`, the identity of the HA directory that keeps it
     visible       under its own name in its bucket's folder; the hidden name is gone
 
 From staged to visible is one step of the file system, never a copy. Every reader skips hidden names. What a killed job
@@ -13,7 +14,6 @@ leaves under them is found by `leftovers` and goes when the job's next attempt s
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -41,9 +41,8 @@ __all__ = [
     "tag_of",
 ]
 
-_LOG: Final = logging.getLogger(__name__)
 _HIDDEN: Final = re.compile(
-    r"\.(?P<name>.+)\.inprogress\.(?P<job>[0-9a-f]{32})\.(?P<operator>\w*)\.(?P<epoch>\d+)\.(?P<subtask>\d+)"
+    r"\.(?P<name>.+)\.inprogress\.(?P<job>[0-9a-f]{32})(?:-(?P<ha>[0-9a-f]+))?\.(?P<operator>\w*)\.(?P<epoch>\d+)\.(?P<subtask>\d+)"
 )
 
 
@@ -82,16 +81,17 @@ class Leftover:
     path: str
     name: str
     job_id: str
+    ha_identity: str
     operator: str
     epoch: int
     subtask: int
     size: int
 
 
-def _attempt(hidden: str) -> tuple[str, ...] | None:
-    """Job, operator and epoch that a hidden name tells; None where it tells none."""
+def _attempt(hidden: str) -> tuple[str | None, ...] | None:
+    """Job, HA directory, operator and epoch that a hidden name tells; None where it tells none."""
     found = _HIDDEN.fullmatch(hidden)
-    return None if found is None else found.group("job", "operator", "epoch")
+    return None if found is None else found.group("job", "ha", "operator", "epoch")
 
 
 def hidden_names(committables: Iterable[Any]) -> set[str]:
@@ -109,11 +109,12 @@ def tag_of(context: OperatorContext) -> str:
     """Says whose attempt a hidden file is of; empty where that is not known."""
     if not context.job_id:
         return ""
-    return f"{context.job_id}.{_short(context)}.{context.epoch}.{context.subtask_index}"
+    job = f"{context.job_id}-{context.ha_identity}" if context.ha_identity else context.job_id
+    return f"{job}.{_short(context)}.{context.epoch}.{context.subtask_index}"
 
 
 class FileCommitter(Committer):
-    """Makes staged files visible. One that is visible already is left alone."""
+    """Makes staged files visible. One that is visible already is left alone; one that is nowhere is an error."""
 
     def __init__(self, files: FileSystem) -> None:
         self._files = files
@@ -134,7 +135,7 @@ class FileCommitter(Committer):
 
     def _commit_empty(self, empty: EmptyFile) -> None:
         if empty.is_needed(self._files):
-            publish([_Staged(empty.staged, self._files)])
+            publish([_Staged(empty.staged, self._files, has_rows=False)])
         else:
             _remove(empty.staged.hidden, self._files)
 
@@ -187,7 +188,8 @@ def leftovers(base_path: str, files: FileSystem | None = None) -> Iterator[Lefto
         found = _HIDDEN.fullmatch(info.path.rpartition("/")[2])
         if found is not None:
             numbers = int(found["epoch"]), int(found["subtask"])
-            yield Leftover(info.path, found["name"], found["job"], found["operator"], *numbers, info.size)
+            who = found["job"], found["ha"] or "", found["operator"]
+            yield Leftover(info.path, found["name"], *who, *numbers, info.size)
 
 
 def remove_leftovers(base_path: str, files: FileSystem, context: OperatorContext, kept: Collection[str]) -> None:
@@ -196,7 +198,8 @@ def remove_leftovers(base_path: str, files: FileSystem, context: OperatorContext
     Subtask 0 removes what was left by subtasks that are no more.
     """
     for leftover in list(leftovers(base_path, files)):
-        is_mine = (leftover.job_id, leftover.operator) == (context.job_id, _short(context))
+        job = leftover.job_id, leftover.ha_identity
+        is_mine = (*job, leftover.operator) == (context.job_id, context.ha_identity, _short(context))
         if (
             is_mine
             and is_heir(context, leftover.subtask)
@@ -213,8 +216,9 @@ def _short(context: OperatorContext) -> str:
 class _Staged:
     """One staged file on its way: `publish.Publishable`."""
 
-    def __init__(self, staged: StagedFile, files: FileSystem) -> None:
+    def __init__(self, staged: StagedFile, files: FileSystem, *, has_rows: bool = True) -> None:
         self._staged = staged
+        self._has_rows = has_rows
         self._files = files
         self.path = staged.path
         self.folder = os.path.dirname(staged.path) if files.is_local(staged.path) else None
@@ -225,9 +229,13 @@ class _Staged:
     def link(self) -> None:
         staged = self._staged
         is_done = self._files.move(staged.hidden, staged.path) if self.folder is None else _link(staged)
-        if not is_done and not self._is_visible():
-            # As in Flink: somebody who reads the folder may have taken the file away since it was committed.
-            _LOG.warning("%s: neither staged nor visible: taken as committed, and removed since", staged.path)
+        if not is_done and not self._is_visible() and self._has_rows:
+            raise ResourceError(
+                f"{staged.path}: the {staged.length} bytes that were staged for it in {staged.hidden} are gone, and "
+                "nothing beside the checkpoint says that they were committed: their rows are lost. Bring the file back "
+                "under one of these names, or restore an older checkpoint or savepoint. Where it was committed and "
+                "taken away since, give the sink another uid and leave its state out (--allow-non-restored-state)"
+            )
 
     def discard(self) -> None:
         """The checkpoint holds it: it will be committed again."""

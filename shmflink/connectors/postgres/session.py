@@ -7,8 +7,10 @@ subtask and checkpoint that has rows::
     shmflink_commits   sink, subtask, checkpoint_id how far each subtask's rows are in the target
     _shmflink_<sink>_<epoch>_<subtask>_<number>     staged rows; its comment says of which job and checkpoint
 
-`<sink>` is a digest of job and operator. A commit is one transaction: rows from the staging table into the target, the
-row of `shmflink_commits`, the staging table dropped. Whatever dies, either all of it happened or nothing.
+`sink` is the job's id, the identity of the HA directory that keeps the job, and the operator's id, so that any number
+of jobs may use one database; `<sink>` is a digest of it. A commit is one transaction: rows from the staging table into
+the target, the row of `shmflink_commits`, the staging table dropped. Whatever dies, either all of it happened or
+nothing.
 """
 
 from __future__ import annotations
@@ -53,10 +55,12 @@ class SinkId:
     operator_id: str
     subtask: int
     epoch: int
+    ha_identity: str = ""
 
     @property
     def text(self) -> str:
-        return f"{self.job_id}/{self.operator_id}"
+        job = f"{self.job_id}-{self.ha_identity}" if self.ha_identity else self.job_id
+        return f"{job}/{self.operator_id}"
 
     @property
     def digest(self) -> str:

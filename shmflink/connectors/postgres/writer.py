@@ -305,7 +305,7 @@ class PostgresCommitter(Committer):
 
 def sink_id(context: OperatorContext) -> SinkId:
     """Of the subtask's attempt."""
-    return SinkId(context.job_id, context.operator_id, context.subtask_index, context.epoch)
+    return SinkId(context.job_id, context.operator_id, context.subtask_index, context.epoch, context.ha_identity)
 
 
 def _insert(table: str, stage: str, columns: Sequence[StagedColumn], keys: Sequence[str]) -> str:

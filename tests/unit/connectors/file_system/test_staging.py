@@ -320,9 +320,74 @@ def test_a_file_on_another_disk_is_refused(tmp_path: Path, monkeypatch: pytest.M
         FileCommitter(FileSystem()).commit([StagedFile(str(tmp_path / ".hidden"), str(tmp_path / "a"), 1)])
 
 
-def test_a_file_that_was_taken_away_since_is_not_missed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    FileCommitter(FileSystem()).commit([StagedFile(str(tmp_path / ".gone"), str(tmp_path / "gone"), 1)])
-    assert "neither staged nor visible" in caplog.text
+@pytest.mark.parametrize("before", [1, 2])
+def test_a_staged_file_that_is_missing_is_an_error(tmp_path: Path, before: int) -> None:
+    """Never taken as committed: its rows are nowhere."""
+    first = Attempt(csv(tmp_path), before)
+    first.write(rows(1))
+    checkpoint = first.checkpoint(1)
+    for name in hidden(tmp_path):
+        (tmp_path / name).unlink()
+    second = Attempt(csv(tmp_path), epoch=2, restored=checkpoint)
+    with pytest.raises(ResourceError, match=r"the 4 bytes that were staged for it in .* are gone.*rows are lost"):
+        second.settle()
+    first.close()
+    second.close()
+
+
+def test_a_committed_file_that_was_taken_away_since_is_not_missed(tmp_path: Path) -> None:
+    """The note beside the checkpoint tells it from one that was lost."""
+    out, notes = tmp_path / "out", tmp_path / "job"
+    for number in (1, 2, 3):
+        (notes / f"chk-{number}").mkdir(parents=True)
+    first = Attempt(csv(out), 2, notes=str(notes))
+    first.write(rows(1), subtask=0)
+    first.write(rows(2), subtask=1)
+    checkpoint = first.checkpoint(1)
+    first.complete(1)
+    assert sorted(path.name for path in (notes / "chk-1").iterdir()) == [f"{'b' * 32}-{n}.committed" for n in (0, 1)]
+    for path in out.glob("*.csv"):
+        path.unlink()
+    for parallelism in (2, 1, 3):
+        again = Attempt(csv(out), parallelism, epoch=1 + parallelism, restored=checkpoint, notes=str(notes))
+        again.settle()
+        assert visible(out) == []
+        again.close()
+    with pytest.raises(ResourceError, match="rows are lost"):
+        Attempt(csv(out), 2, epoch=9, restored=checkpoint).settle()
+    first.close()
+
+
+def test_a_commit_after_a_restore_is_noted_where_each_subtask_had_its_own(tmp_path: Path) -> None:
+    out, notes = tmp_path / "out", tmp_path / "job"
+    (notes / "chk-1").mkdir(parents=True)
+    first = Attempt(csv(out), 2)
+    first.write(rows(1), subtask=1)
+    checkpoint = first.checkpoint(1)
+    rescaled = Attempt(csv(out), 1, epoch=2, restored=checkpoint, notes=str(notes))
+    rescaled.settle()
+    assert list((notes / "chk-1").iterdir()) == []
+    same = Attempt(csv(out), 2, epoch=3, restored=checkpoint, notes=str(notes))
+    same.settle()
+    assert [path.name for path in (notes / "chk-1").iterdir()] == [f"{'b' * 32}-1.committed"]
+    for attempt in (first, rescaled, same):
+        attempt.close()
+
+
+def test_a_copy_of_an_ha_directory_leaves_the_originals_files_alone(tmp_path: Path) -> None:
+    """Same job id, same operator, a later epoch: another identity."""
+    first = Attempt(csv(tmp_path), ha_identity="1" * 16)
+    first.write(rows(1))
+    first.checkpoint(1)
+    copy = Attempt(csv(tmp_path), epoch=1001, ha_identity="2" * 16)
+    copy.settle()
+    (left,) = leftovers(str(tmp_path))
+    assert (left.job_id, left.ha_identity) == (JOB_ID, "1" * 16)
+    again = Attempt(csv(tmp_path), epoch=1001, ha_identity="1" * 16)
+    again.settle()
+    assert hidden(tmp_path) == []
+    for attempt in (first, copy, again):
+        attempt.close()
 
 
 @pytest.mark.parametrize("damage", ["gone", "short"])

@@ -1,0 +1,36 @@
+"""Notes beside a checkpoint: which subtasks of which sinks have committed what it holds.
+
+A sink commits when its checkpoint is complete, so the checkpoint itself cannot say whether that was done. Somebody may
+take a committed file away before the checkpoint is restored; the note tells that file from one that was lost. A note is
+an empty file, `<operator>-<subtask>.committed`, in the checkpoint's folder. It is not synced: without it the sink looks
+for what it staged.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+from typing import Final
+
+__all__ = ["NOTE_SUFFIX", "note_commit", "noted_commits"]
+
+NOTE_SUFFIX: Final = ".committed"
+_NAME: Final = re.compile(r"(?P<operator>[0-9a-zA-Z_]+)-(?P<subtask>\d+)\.committed")
+
+
+def note_commit(directory: str, operator_id: str, subtask: int) -> None:
+    """All that this checkpoint holds of the subtask is visible. A folder that is gone or read-only gets no note."""
+    with suppress(OSError):
+        path = os.path.join(directory, f"{operator_id}-{subtask}{NOTE_SUFFIX}")
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+
+
+def noted_commits(directory: str, operator_id: str) -> frozenset[int]:
+    """The subtasks of an operator that have committed what the checkpoint in this folder holds."""
+    try:
+        names = os.listdir(directory)
+    except OSError:
+        return frozenset()
+    matches = [_NAME.fullmatch(name) for name in names]
+    return frozenset(int(match["subtask"]) for match in matches if match and match["operator"] == operator_id)

@@ -1,0 +1,73 @@
+"""The folder that the writers of a local file sink share, on one host and in any number of processes and jobs."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from typing import Final
+
+from shmflink.errors import ResourceError
+
+__all__ = ["BaseFolder"]
+
+_TRIES_MAX: Final = 100
+
+
+class BaseFolder:
+    """Made where it is missing, and held by a shared lock until `release`.
+
+    Files without a name do not keep a folder from being removed. So who made it, and failed, removes it only with the
+    lock to itself; who comes meanwhile waits for the lock, finds the folder gone, and makes it again.
+    """
+
+    def __init__(self, path: str) -> None:
+        """Raises ResourceError where it cannot be made, or is a file."""
+        self._path = path
+        self._made = False
+        self._is_locked = False
+        try:
+            for _ in range(_TRIES_MAX):
+                self._made |= _make(path)
+                with contextlib.suppress(FileNotFoundError):  # removed again by another one
+                    self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                    if self._lock():
+                        return
+                    os.close(self._fd)
+        except OSError as error:
+            raise ResourceError(f"{path}: cannot be made: {error.strerror}") from error
+        raise ResourceError(f"{path}: cannot be made: others remove it again and again")
+
+    def release(self, *, removes: bool) -> None:
+        """`removes`: if nobody else has it, nothing is in it, and it was made here."""
+        fd, self._fd = self._fd, -1
+        if fd < 0:
+            return
+        if removes and self._made and self._is_locked:
+            with contextlib.suppress(OSError):  # somebody has it, or something is in it
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.rmdir(self._path)
+        os.close(fd)
+
+    def _lock(self) -> bool:
+        """False where the folder was removed before. A file system without locks keeps its folders."""
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_SH)
+        except OSError:
+            return True
+        self._is_locked = True
+        try:
+            return os.path.samestat(os.fstat(self._fd), os.stat(self._path))
+        except FileNotFoundError:
+            return False
+
+
+def _make(path: str) -> bool:
+    """True where it was made here."""
+    try:
+        os.makedirs(path)
+        return True
+    except FileExistsError:
+        if os.path.isdir(path) or not os.path.lexists(path):  # the latter: removed since
+            return False
+        raise ResourceError(f"{path}: a file sink writes into a directory, this is a file") from None
