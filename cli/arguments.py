@@ -38,6 +38,7 @@ OPTIONS: Final[Mapping[str, Mapping[str, bool | None]]] = {
         "-n": False,
         "--allowNonRestoredState": False,
         "--allow-non-restored-state": False,
+        "--trust-pickled-state": False,
         "-cm": True,
         "--claimMode": True,
         "--claim-mode": True,

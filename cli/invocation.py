@@ -94,19 +94,27 @@ class Invocation:
             return compile(source.read(), self.file, "exec")
 
 
-def recovery_settings(path: str | None, ignores_unclaimed: bool, claim_mode: str | None) -> dict[str, str]:
-    """The options that `run -s PATH -n -cm MODE` stand for. A wrong one ends the command (exit code 2)."""
+def recovery_settings(
+    path: str | None, ignores_unclaimed: bool, trusts_pickled: bool, claim_mode: str | None
+) -> dict[str, str]:
+    """The options that `run -s PATH -n --trust-pickled-state -cm MODE` stand for. A wrong one ends the command (exit
+    code 2).
+    """
     settings: dict[str, str] = {}
     if path is not None:
         settings["execution.state-recovery.path"] = path if path.startswith("file:") else os.path.abspath(path)
     if ignores_unclaimed:
         settings["execution.state-recovery.ignore-unclaimed-state"] = "true"
+    if trusts_pickled:
+        settings["execution.state-recovery.trust-pickled-state"] = "true"
     if claim_mode is not None:
         if claim_mode.upper() not in ("CLAIM", "NO_CLAIM"):
             raise typer.BadParameter(f"--claim-mode {claim_mode}: expected claim or no_claim")
         settings["execution.state-recovery.claim-mode"] = claim_mode.upper()
     if settings and path is None:
-        raise typer.BadParameter("-n and --claim-mode are for a job that starts from a savepoint: give -s PATH, too")
+        raise typer.BadParameter(
+            "-n, --trust-pickled-state and --claim-mode are for a job that starts from a savepoint: give -s PATH, too"
+        )
     return settings
 
 

@@ -139,6 +139,13 @@ AllowNonRestoredState = Annotated[
         help="Leaves out state of operators that the job does not have any more.",
     ),
 ]
+TrustPickledState = Annotated[
+    bool,
+    typer.Option(
+        "--trust-pickled-state",
+        help="Loads pickled state of a savepoint that another user wrote, which runs that user's code.",
+    ),
+]
 ClaimMode = Annotated[
     str | None,
     typer.Option(
@@ -173,6 +180,7 @@ def run(
     from_savepoint: FromSavepoint = None,
     allow_non_restored_state: AllowNonRestoredState = False,
     claim_mode: ClaimMode = None,
+    trust_pickled_state: TrustPickledState = False,
     module: PythonModule = None,
     python_files: PythonFiles = None,
     python_requirements: PythonRequirements = None,
@@ -200,7 +208,7 @@ def run(
     from .invocation import Invocation, python_settings, recovery_settings
     from .run import run_job
 
-    given = recovery_settings(from_savepoint, allow_non_restored_state, claim_mode)
+    given = recovery_settings(from_savepoint, allow_non_restored_state, trust_pickled_state, claim_mode)
     given |= python_settings(
         python_files, python_requirements, python_archives, python_executable or python_client_executable
     )

@@ -13,16 +13,16 @@ import re
 from contextlib import suppress
 from typing import Final
 
-__all__ = ["NOTE_SUFFIX", "note_commit", "noted_commits"]
+__all__ = ["NOTE_NAME", "note_commit", "noted_commits"]
 
-NOTE_SUFFIX: Final = ".committed"
-_NAME: Final = re.compile(r"(?P<operator>[0-9a-zA-Z_]+)-(?P<subtask>\d+)\.committed")
+_SUFFIX: Final = ".committed"
+NOTE_NAME: Final = re.compile(r"(?P<operator>[0-9a-zA-Z_]+)-(?P<subtask>\d+)\.committed")
 
 
 def note_commit(directory: str, operator_id: str, subtask: int) -> None:
     """All that this checkpoint holds of the subtask is visible. A folder that is gone or read-only gets no note."""
     with suppress(OSError):
-        path = os.path.join(directory, f"{operator_id}-{subtask}{NOTE_SUFFIX}")
+        path = os.path.join(directory, f"{operator_id}-{subtask}{_SUFFIX}")
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
 
 
@@ -32,5 +32,5 @@ def noted_commits(directory: str, operator_id: str) -> frozenset[int]:
         names = os.listdir(directory)
     except OSError:
         return frozenset()
-    matches = [_NAME.fullmatch(name) for name in names]
+    matches = [NOTE_NAME.fullmatch(name) for name in names]
     return frozenset(int(match["subtask"]) for match in matches if match and match["operator"] == operator_id)

@@ -15,15 +15,25 @@ from enum import Enum
 import numpy as np
 import pyarrow as pa
 
+from shmflink.checkpoint.handles import ChannelState
 from shmflink.checkpoint.manifest import Manifest, OperatorState
-from shmflink.checkpoint.reading import read_file
+from shmflink.checkpoint.reading import (
+    StateReader,
+    coordinator_state,
+    may_hold_pickles,
+    may_unpickle,
+    read_file,
+    value_of,
+)
 from shmflink.checkpoint.state_files import loads_elements
+from shmflink.checkpoint.trust import pickle_refused
 from shmflink.core.batch import Batch
 from shmflink.core.elements import Element
 from shmflink.core.key_groups import key_groups as groups_of
+from shmflink.core.plain_values import is_plain
 from shmflink.network.local import KeyGroupSelector
 
-__all__ = ["ChannelElements", "InputRoute", "Routing", "channel_elements"]
+__all__ = ["ChannelElements", "InputRoute", "Routing", "channel_elements", "check_without_pickle"]
 
 
 class Routing(Enum):
@@ -64,11 +74,14 @@ def channel_elements(
     key_groups: range,
     max_parallelism: int,
     routes: Mapping[int, InputRoute],
+    *,
+    allows_pickle: bool | None = None,
 ) -> list[ChannelElements]:
     """What one subtask takes in before anything else; `operator_id` is the first of its chain.
 
     Raises:
         CheckpointCorruptedError: a file is damaged.
+        CheckpointError: records are pickled, and must not be loaded (`reading.may_unpickle`).
     """
     operator = manifest.operator(operator_id)
     if operator is None:
@@ -79,7 +92,7 @@ def channel_elements(
             route = routes.get(channel.edge, InputRoute(Routing.OTHER))
             if not _takes(operator, route, state.subtask, subtask, parallelism):
                 continue
-            elements = loads_elements(read_file(directory, channel.file))
+            elements = _elements(directory, operator, channel, allows_pickle)
             is_rescaled = operator.parallelism != parallelism
             if is_rescaled or route.has_other_producers:
                 elements = [element for element in elements if isinstance(element, Batch)]
@@ -88,6 +101,39 @@ def channel_elements(
             if elements:
                 results.append(ChannelElements(channel.edge, channel.producer, elements))
     return results
+
+
+def _elements(
+    directory: str, operator: OperatorState, channel: ChannelState, allows_pickle: bool | None
+) -> list[Element]:
+    data = memoryview(read_file(directory, channel.file))
+    if may_unpickle(directory, allows_pickle):
+        return loads_elements(data)
+    refused = pickle_refused(directory, f"a record on its way to operator '{operator.name}'")
+    if not is_plain(data):
+        raise refused
+
+    def check(batch: pa.RecordBatch) -> None:
+        if may_hold_pickles(batch):
+            raise refused
+
+    return loads_elements(data, check)
+
+
+def check_without_pickle(directory: str, manifest: Manifest) -> None:
+    """Reads everything that is not pickled. Raises CheckpointError at the first thing that is."""
+    for operator in manifest.operators:
+        coordinator_state(directory, operator, allows_pickle=False)
+        reader = StateReader(directory, operator, allows_pickle=False)
+        reader.operator_state(0, 1)
+        for name in reader.keyed_names:
+            for _ in reader.read_keyed(name):
+                pass
+        for subtask in operator.subtasks:
+            if subtask.broadcast_state is not None:
+                value_of(directory, operator, subtask.broadcast_state, allows_pickle=False)
+            for channel in subtask.channels:
+                _elements(directory, operator, channel, allows_pickle=False)
 
 
 def _takes(operator: OperatorState, route: InputRoute, before: int, subtask: int, parallelism: int) -> bool:

@@ -1,13 +1,16 @@
 """Reads checkpoints and savepoints: finds them, checks them, hands out what each subtask restores.
 
-Nothing is given out of a file whose length and checksum are not those that the manifest says.
+Nothing is given out of a file whose length and checksum are not those that the manifest says, and nothing is unpickled
+out of a checkpoint that is somebody else's unless that was asked for (`allows_pickle`; None: only of one's own).
 """
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 import pyarrow as pa
@@ -15,7 +18,10 @@ import pyarrow as pa
 from shmflink.checkpoint.commit_notes import noted_commits
 from shmflink.checkpoint.handles import KeyedStateHandle, StateFile
 from shmflink.checkpoint.manifest import Manifest, OperatorState, files_of, manifest_from
-from shmflink.core.codec import loads_value
+from shmflink.checkpoint.state_files import loads_elements
+from shmflink.checkpoint.trust import check_folder, is_own, open_file, pickle_refused
+from shmflink.core.codec import loads_state
+from shmflink.core.plain_values import PlainValueError, is_plain
 from shmflink.errors import CheckpointCorruptedError, CheckpointError, StateMismatchError
 from shmflink.state.operator_state import OperatorStatePart, redistributed
 from shmflink.state.snapshots import NOTHING_RESTORED, RestoredState, rows_of
@@ -27,13 +33,22 @@ __all__ = [
     "checkpoint_directory",
     "coordinator_state",
     "load_manifest",
+    "may_hold_pickles",
+    "may_unpickle",
     "open_checkpoint",
     "read_file",
     "restored_state",
+    "value_of",
     "verify_checkpoint",
 ]
 
 METADATA: Final = "_metadata"
+_BINARY_KINDS: Final = (
+    pa.types.is_binary,
+    pa.types.is_large_binary,
+    pa.types.is_binary_view,
+    pa.types.is_fixed_size_binary,
+)
 
 
 def checkpoint_directory(path: str) -> str:
@@ -61,10 +76,11 @@ def open_checkpoint(path: str) -> Manifest:
 
 
 def load_manifest(directory: str) -> Manifest:
-    """The manifest in a folder that has one."""
+    """The manifest in a folder that has one. CheckpointError also where others may write there."""
     path = os.path.join(directory, METADATA)
+    check_folder(directory)
     try:
-        with open(path, "rb") as file:
+        with open(open_file(path), "rb") as file:
             text = file.read()
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
@@ -100,8 +116,7 @@ def read_file(directory: str, file: StateFile) -> pa.Buffer:
     else:
         _check_length(directory, file)
         try:
-            with pa.memory_map(path) as mapped:
-                data = mapped.read_buffer()
+            data = _mapped(path)
         except OSError as error:
             raise CheckpointCorruptedError(_damaged(directory, path, f"cannot be read: {error}")) from error
     found = zlib.crc32(data)
@@ -111,9 +126,19 @@ def read_file(directory: str, file: StateFile) -> pa.Buffer:
     return data
 
 
-def coordinator_state(directory: str, operator: OperatorState) -> Any:
-    """What the JobManager kept beside the subtasks (a source's enumerator); None where there is nothing."""
-    return _value(directory, operator, operator.coordinator) if operator.coordinator is not None else None
+def coordinator_state(directory: str, operator: OperatorState, *, allows_pickle: bool | None = None) -> Any:
+    """What the JobManager kept beside the subtasks (a source's enumerator), for `loads_state`; None for nothing."""
+    if operator.coordinator is None:
+        return None
+    value = value_of(directory, operator, operator.coordinator, allows_pickle=allows_pickle)
+    if isinstance(value, bytes) and not is_plain(value) and not may_unpickle(directory, allows_pickle):
+        raise pickle_refused(directory, f"the state of the source '{operator.name}'")
+    return value
+
+
+def may_unpickle(directory: str, allows_pickle: bool | None) -> bool:
+    """Whether what is pickled in this checkpoint may be loaded."""
+    return is_own(directory) if allows_pickle is None else allows_pickle or is_own(directory)
 
 
 def restored_state(
@@ -124,6 +149,8 @@ def restored_state(
     parallelism: int,
     key_groups: range,
     max_parallelism: int,
+    *,
+    allows_pickle: bool | None = None,
 ) -> RestoredState:
     """What one subtask gets of the state of its operator; NOTHING_RESTORED where the checkpoint does not know it.
 
@@ -138,7 +165,7 @@ def restored_state(
     if operator is None:
         return NOTHING_RESTORED
     check_max_parallelism(operator, max_parallelism)
-    reader = StateReader(directory, operator)
+    reader = StateReader(directory, operator, allows_pickle=allows_pickle)
     return RestoredState(
         checkpoint_id=manifest.checkpoint_id,
         keyed_names=reader.keyed_names,
@@ -162,9 +189,10 @@ def check_max_parallelism(operator: OperatorState, max_parallelism: int) -> None
 class StateReader:
     """The state of one operator in a checkpoint, read as it is asked for."""
 
-    def __init__(self, directory: str, operator: OperatorState) -> None:
+    def __init__(self, directory: str, operator: OperatorState, *, allows_pickle: bool | None = None) -> None:
         self._directory = directory
         self._operator = operator
+        self._allows_pickle = allows_pickle
 
     @property
     def keyed_names(self) -> tuple[str, ...]:
@@ -177,8 +205,7 @@ class StateReader:
         try:
             if file.inline:
                 return pa.ipc.open_file(pa.BufferReader(file.inline)).schema
-            with pa.memory_map(path) as mapped:
-                return pa.ipc.open_file(mapped).schema
+            return pa.ipc.open_file(pa.BufferReader(_mapped(path))).schema
         except (OSError, pa.ArrowInvalid) as error:
             raise CheckpointCorruptedError(_damaged(self._directory, path, f"cannot be read: {error}")) from error
 
@@ -206,11 +233,14 @@ class StateReader:
         files = [state.broadcast_state for state in self._operator.subtasks]
         start = subtask % len(files) if files else 0
         file = next((file for file in files[start:] + files[:start] if file is not None), None)
-        return {} if file is None else _value(self._directory, self._operator, file)
+        return {} if file is None else self._value(file)
 
     def _values(self, attribute: str) -> list[dict[str, OperatorStatePart] | None]:
         files = [getattr(state, attribute) for state in self._operator.subtasks]
-        return [None if file is None else _value(self._directory, self._operator, file) for file in files]
+        return [None if file is None else self._value(file) for file in files]
+
+    def _value(self, file: StateFile) -> Any:
+        return value_of(self._directory, self._operator, file, allows_pickle=self._allows_pickle)
 
     def _rows(self, files: tuple[StateFile, ...], key_groups: range) -> Iterator[pa.RecordBatch]:
         for file in files:
@@ -220,7 +250,10 @@ class StateReader:
             try:
                 reader = pa.ipc.open_file(pa.BufferReader(data))
                 for index in range(reader.num_record_batches):
-                    rows = rows_of(reader.get_batch(index), key_groups)
+                    batch = reader.get_batch(index)
+                    if may_hold_pickles(batch) and not may_unpickle(self._directory, self._allows_pickle):
+                        raise pickle_refused(self._directory, f"keyed state of operator '{self._operator.name}'")
+                    rows = rows_of(batch, key_groups)
                     if rows.num_rows:
                         yield rows
             except pa.ArrowInvalid as error:
@@ -234,10 +267,39 @@ def _overlaps(keyed: KeyedStateHandle, key_groups: range) -> bool:
     return keyed.first_group < key_groups.stop and keyed.last_group >= key_groups.start
 
 
-def _value(directory: str, operator: OperatorState, file: StateFile) -> Any:
-    data = read_file(directory, file)
+def may_hold_pickles(batch: pa.RecordBatch) -> bool:
+    """Whether a column holds bytes: keys and values without a type are pickled into such. A user's own bytes look the
+    same.
+    """
+    return any(
+        _has_binary(field.type) and column.null_count < len(column)
+        for field, column in zip(batch.schema, batch.columns, strict=True)
+    )
+
+
+def value_of(directory: str, operator: OperatorState, file: StateFile, *, allows_pickle: bool | None = None) -> Any:
+    """A value that `StateFileWriter.write_value` wrote.
+
+    Raises:
+        CheckpointCorruptedError: the file is damaged.
+        CheckpointError: it is pickled, and that must not be loaded.
+        StateMismatchError: it holds what this program, or this release, does not know.
+    """
+    data = memoryview(read_file(directory, file))
+    if not is_plain(data) and not may_unpickle(directory, allows_pickle):
+        raise pickle_refused(directory, f"state of operator '{operator.name}'")
     try:
-        return loads_value(memoryview(data))
+        value = loads_state(data)
+        if not may_unpickle(directory, allows_pickle):
+            _check_rows_in(value, pickle_refused(directory, f"a row in the state of operator '{operator.name}'"))
+        return value
+    except CheckpointError:
+        raise
+    except PlainValueError as error:
+        raise StateMismatchError(
+            f"the state {file.path} of operator '{operator.name}' ({operator.uid or operator.operator_id}) in "
+            f"{directory} cannot be understood: {error}. Use the release that wrote it"
+        ) from error
     except Exception as error:
         raise StateMismatchError(
             f"the state {file.path} of operator '{operator.name}' ({operator.uid or operator.operator_id}) in "
@@ -255,6 +317,49 @@ def _check_length(directory: str, file: StateFile) -> None:
         raise CheckpointCorruptedError(_damaged(directory, path, what)) from error
     if length != file.length:
         raise CheckpointCorruptedError(_damaged(directory, path, f"has {length} bytes instead of {file.length}"))
+
+
+def _check_rows_in(value: Any, refused: CheckpointError) -> None:
+    """Rows that a state holds as `dumps_elements` writes them: theirs may be pickled. Raises `refused` then."""
+
+    def check(batch: pa.RecordBatch) -> None:
+        if may_hold_pickles(batch):
+            raise refused
+
+    if isinstance(value, bytes):
+        inner = loads_state(value) if is_plain(value) else None
+        if isinstance(inner, list):
+            with suppress(pa.ArrowInvalid):  # bytes, but no rows
+                loads_elements(value, check)
+        else:
+            _check_rows_in(inner, refused)
+    elif dataclasses.is_dataclass(value):
+        for field in dataclasses.fields(value):
+            _check_rows_in(getattr(value, field.name), refused)
+    elif isinstance(value, Mapping):
+        for item in value.items():
+            _check_rows_in(item, refused)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for item in value:
+            _check_rows_in(item, refused)
+
+
+def _has_binary(kind: pa.DataType) -> bool:
+    if any(is_kind(kind) for is_kind in _BINARY_KINDS):
+        return True
+    if pa.types.is_dictionary(kind):
+        return _has_binary(kind.value_type)
+    return any(_has_binary(kind.field(index).type) for index in range(kind.num_fields))
+
+
+def _mapped(path: str) -> pa.Buffer:
+    """The content, mapped; the buffer outlives every descriptor. OSError, or CheckpointError for what is no file."""
+    fd = open_file(path)
+    try:
+        with pa.memory_map(f"/proc/self/fd/{fd}") as mapped:
+            return mapped.read_buffer()
+    finally:
+        os.close(fd)
 
 
 def _damaged(directory: str, path: str, what: str) -> str:

@@ -46,6 +46,7 @@ class CheckpointSettings:
     recovery_path: str | None = None
     claims_recovery_path: bool = False
     ignores_unclaimed_state: bool = False
+    trusts_pickled_state: bool = False
 
     @property
     def has_final_checkpoint(self) -> bool:
@@ -82,6 +83,7 @@ class CheckpointSettings:
             recovery_path=_directory(options.RECOVERY_PATH.key, recovery),
             claims_recovery_path=options.RECOVERY_CLAIM_MODE.read(configuration) == "CLAIM",
             ignores_unclaimed_state=options.RECOVERY_IGNORES_UNCLAIMED.read(configuration),
+            trusts_pickled_state=options.RECOVERY_TRUSTS_PICKLED.read(configuration),
         )
 
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 from shmflink.checkpoint.file_ops import FILE_OPS, DurableFile, FileOps
 from shmflink.checkpoint.handles import CheckpointLocation, StateFile
 from shmflink.core.batch import Batch
-from shmflink.core.codec import dumps_value, loads_value
+from shmflink.core.codec import dumps_state, loads_state
 from shmflink.core.elements import Element
 from shmflink.errors import CheckpointError
 from shmflink.state.snapshots import KeyedSnapshot
@@ -57,10 +57,10 @@ class StateFileWriter:
         return self._write(operator_id, subtask, "arrow", is_shared, lambda file: self._write_arrow(file, snapshot))
 
     def write_value(self, operator_id: str, subtask: int, what: str, value: Any) -> StateFile:
-        """A pickled value; `what` it is ends the file's name: `operator`, `broadcast`, `coordinator`."""
+        """A value as `dumps_state` writes it; `what` it is ends the file's name: `operator`, `broadcast`, ..."""
 
         def write(file: DurableFile) -> int:
-            file.write(dumps_value(value))
+            file.write(dumps_state(value))
             return 0
 
         return self._write(operator_id, subtask, what, False, write)
@@ -162,13 +162,13 @@ class _Sink:
 
 
 def dumps_elements(elements: Sequence[Element]) -> bytes:
-    """Elements of a channel as bytes: a pickled list, in which a batch is an Arrow IPC stream of its own schema."""
-    return dumps_value([_stream_of(item.to_wire()) if isinstance(item, Batch) else item for item in elements])
+    """Elements of a channel as bytes: a list, in which a batch is an Arrow IPC stream of its own schema."""
+    return dumps_state([_stream_of(item.to_wire()) if isinstance(item, Batch) else item for item in elements])
 
 
-def loads_elements(data: bytes | memoryview) -> list[Element]:
-    """The inverse of `dumps_elements`. Batches come without `row_type`."""
-    return [_batch_of(item) if isinstance(item, bytes) else item for item in loads_value(data)]
+def loads_elements(data: bytes | memoryview, check: Callable[[pa.RecordBatch], None] | None = None) -> list[Element]:
+    """The inverse of `dumps_elements`. Batches come without `row_type`. `check` sees each before it is decoded."""
+    return [_batch_of(item, check) if isinstance(item, bytes) else item for item in loads_state(data)]
 
 
 def created_at(path: str) -> int | None:
@@ -184,6 +184,9 @@ def _stream_of(wire: pa.RecordBatch) -> bytes:
     return out.getvalue().to_pybytes()  # type: ignore[no-any-return]  # pyarrow is untyped
 
 
-def _batch_of(data: bytes) -> Batch:
+def _batch_of(data: bytes, check: Callable[[pa.RecordBatch], None] | None) -> Batch:
     with pa.ipc.open_stream(data) as stream:
-        return Batch.from_wire(stream.read_next_batch())
+        wire = stream.read_next_batch()
+    if check is not None:
+        check(wire)
+    return Batch.from_wire(wire)

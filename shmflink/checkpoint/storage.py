@@ -28,12 +28,13 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
+from shmflink.checkpoint.commit_notes import NOTE_NAME
 from shmflink.checkpoint.directory_lock import DirectoryLock
 from shmflink.checkpoint.file_ops import FILE_OPS, DurableFile, FileOps
 from shmflink.checkpoint.handles import CheckpointLocation
-from shmflink.checkpoint.manifest import Manifest, text_of
+from shmflink.checkpoint.manifest import Manifest, files_of, text_of
 from shmflink.checkpoint.reading import METADATA, load_manifest, verify_checkpoint
-from shmflink.checkpoint.retention import Deletions
+from shmflink.checkpoint.retention import Deletions, is_shared
 from shmflink.errors import CheckpointError, ConfigurationError
 
 __all__ = ["CheckpointStorage", "StoredCheckpoint", "check_writable", "durability_warning", "job_folder"]
@@ -155,6 +156,29 @@ class CheckpointStorage:
             self._remove_folder(path)
         except OSError as error:
             raise _failed("the checkpoint", path, "removed", error) from error
+
+    def discard_claimed(self, path: str, manifest: Manifest) -> None:
+        """Removes what the job was started from: the files of `manifest` in its folder, and the folder if that is all.
+
+        Raises:
+            CheckpointError: the system refuses, or somebody's files are left in the folder.
+        """
+        names = {file.path for file in files_of(manifest) if not file.inline and not is_shared(file.path)}
+        notes = [name for name in self._names(path) if NOTE_NAME.fullmatch(name)]
+        try:
+            for name in (METADATA, *sorted(names), *notes):
+                with suppress(FileNotFoundError):
+                    self._ops.unlink(os.path.join(path, name))
+            others = sorted(self._names(path))
+            if not others:
+                self._ops.rmdir(path)
+        except OSError as error:
+            raise _failed("the claimed checkpoint", path, "removed", error) from error
+        if others:
+            raise CheckpointError(
+                f"the claimed checkpoint {path} was removed, but its folder stays: it has files that are not the "
+                f"checkpoint's, such as {others[0]}"
+            )
 
     def delete(self, deletions: Deletions, on_problem: Callable[[str], None] = _ignore) -> None:
         """Removes what `Retention` gave up. What cannot be removed is reported, and left."""

@@ -32,6 +32,7 @@ __all__ = [
     "RECOVERY_CLAIM_MODE",
     "RECOVERY_IGNORES_UNCLAIMED",
     "RECOVERY_PATH",
+    "RECOVERY_TRUSTS_PICKLED",
     "REFUSED",
     "SAVEPOINT_DIRECTORY",
     "SNAPSHOT_COMPRESSION",
@@ -207,6 +208,13 @@ RECOVERY_IGNORES_UNCLAIMED: Final = Option(
     "Whether state of operators that the program does not have any more is left out (`run -n`) or an error.",
     old_keys=("execution.savepoint.ignore-unclaimed-state",),
 )
+RECOVERY_TRUSTS_PICKLED: Final = Option(
+    "execution.state-recovery.trust-pickled-state",
+    Kind.BOOL,
+    False,
+    "Whether pickled state is loaded out of a savepoint or checkpoint of another user (`run --trust-pickled-state`): "
+    "that runs code of whoever wrote it. Of the user's own it always is.",
+)
 HA_TYPE: Final = Option(
     "high-availability.type",
     Kind.STRING,
@@ -252,6 +260,7 @@ CHECKPOINTING_OPTIONS: Final[tuple[Option, ...]] = (
     RECOVERY_PATH,
     RECOVERY_CLAIM_MODE,
     RECOVERY_IGNORES_UNCLAIMED,
+    RECOVERY_TRUSTS_PICKLED,
     HA_TYPE,
     HA_STORAGE_DIRECTORY,
     HA_CLUSTER_ID,

@@ -30,6 +30,7 @@ class ArrowSource(Source):
     """
 
     gives_timestamps = False
+    split_payloads = (tuple,)
 
     def __init__(self, table: pa.Table) -> None:
         self._type = ColumnsTypeInfo(table.schema)

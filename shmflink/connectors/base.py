@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from shmflink.core.batch import Batch
 from shmflink.core.changelog import Changelog
+from shmflink.core.plain_values import register_plain
 from shmflink.operators.base import OperatorContext, SideOutput
 
 if TYPE_CHECKING:
@@ -152,6 +153,14 @@ class Source(ABC):
     is_replayable: bool = True
     """False where records cannot be read again: after a failure they are lost, so that each comes at most once."""
 
+    split_payloads: tuple[type, ...] = ()
+    """What payloads of its splits are; empty: not told. Others come from a checkpoint of another kind of source."""
+
+    @property
+    def state_kind(self) -> str:
+        """Stands in checkpoints: only a source of the same kind resumes from this one's state."""
+        return type(self).__name__
+
     @abstractmethod
     def create_enumerator(self, parallelism: int, state: Any = None) -> SplitEnumerator: ...
 
@@ -267,6 +276,11 @@ class Committer(ABC):
 class Sink(ABC):
     """Description of a sink."""
 
+    @property
+    def state_kind(self) -> str:
+        """Stands in checkpoints: only a sink of the same kind commits what this one has staged."""
+        return type(self).__name__
+
     @abstractmethod
     def create_writer(self, context: OperatorContext) -> SinkWriter:
         """A writer for one subtask, without state."""
@@ -314,3 +328,6 @@ class Sink(ABC):
     def fixed_parallelism(self) -> int | None:
         """1 for a sink that must have one writer, else None."""
         return None
+
+
+register_plain(Split)

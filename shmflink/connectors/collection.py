@@ -33,6 +33,7 @@ class CollectionSource(Source):
     """
 
     gives_timestamps = False
+    split_payloads = (int,)
 
     def __init__(self, items: Iterable[Any], type_info: TypeInformation | None = None) -> None:
         """Raises TypeMismatchError or SerializationError for an element that cannot travel."""

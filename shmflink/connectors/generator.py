@@ -45,6 +45,7 @@ class GeneratorSource(Source):
     """
 
     gives_timestamps = False
+    split_payloads = (tuple,)
 
     def __init__(
         self,

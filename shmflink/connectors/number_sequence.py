@@ -29,6 +29,7 @@ class NumberSequenceSource(Source):
     """The integers from `start` to `end`, both included, in as many ascending runs as there are readers."""
 
     gives_timestamps = False
+    split_payloads = (tuple,)
 
     def __init__(self, start: int, end: int) -> None:
         """Raises ConfigurationError where `start` > `end` or a bound does not fit 64 bits."""

@@ -9,16 +9,18 @@ from itertools import chain
 from typing import Final
 
 from shmflink.connectors.base import Split, SplitEnumerator
-from shmflink.core.codec import dumps_value, loads_value
+from shmflink.core.codec import dumps_state, loads_state
+from shmflink.core.plain_values import is_plain, register_plain
 
-__all__ = ["PackedSplits", "SplitQueue", "WaitingSplits", "even_ranges"]
+__all__ = ["PackedSplits", "PickledSplits", "SplitQueue", "WaitingSplits", "even_ranges"]
 
 _BLOCK_SPLITS: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class PackedSplits:
-    """Waiting splits in a snapshot; iterating gives them in order. Most of them are pickled already, in blocks.
+    """Waiting splits in a snapshot; iterating gives them in order. Most of them are bytes already, in blocks of plain
+    form: `PickledSplits` are those that have none.
 
     `size_before`: of the splits that were handed out before, for showing progress.
     """
@@ -28,16 +30,29 @@ class PackedSplits:
     last: tuple[Split, ...]
     size_before: int = 0
 
+    def __post_init__(self) -> None:
+        """Older releases pickled blocks, and the whole as well: that is loaded without coming here."""
+        if not all(map(is_plain, self.blocks)):
+            raise ValueError("a block of splits is not in plain form")
+
     def __iter__(self) -> Iterator[Split]:
-        return chain(self.first, chain.from_iterable(map(loads_value, self.blocks)), self.last)
+        return chain(self.first, chain.from_iterable(map(loads_state, self.blocks)), self.last)
 
     def __len__(self) -> int:
         return len(self.first) + len(self.blocks) * _BLOCK_SPLITS + len(self.last)
 
 
+@dataclass(frozen=True, slots=True)
+class PickledSplits(PackedSplits):
+    """The same with a source's own objects in it. Not known to the plain form: all of it is pickled."""
+
+    def __post_init__(self) -> None:
+        """Blocks may have any form."""
+
+
 @dataclass(slots=True)
 class _Block:
-    """_BLOCK_SPLITS of them, and the same pickled once a snapshot has asked."""
+    """_BLOCK_SPLITS of them, and the same as bytes once a snapshot has asked."""
 
     splits: Sequence[Split]
     packed: bytes = b""
@@ -46,8 +61,8 @@ class _Block:
 class WaitingSplits:
     """A queue whose snapshot costs what has changed.
 
-    Pickling 100 k splits of files for every checkpoint would hold the JobManager up for most of a second each time:
-    they are pickled in blocks, each of them once.
+    Writing 100 k splits of files for every checkpoint would hold the JobManager up for a second each time: they become
+    bytes in blocks, each of them once.
     """
 
     def __init__(self, splits: Iterable[Split] = ()) -> None:
@@ -84,8 +99,10 @@ class WaitingSplits:
     def pack(self) -> PackedSplits:
         """All of them, for the constructor."""
         for block in self._blocks:
-            block.packed = block.packed or dumps_value(tuple(block.splits))
-        return PackedSplits(tuple(self._first), tuple(block.packed for block in self._blocks), tuple(self._last))
+            block.packed = block.packed or dumps_state(tuple(block.splits))
+        blocks = tuple(block.packed for block in self._blocks)
+        kind = PackedSplits if all(map(is_plain, blocks)) else PickledSplits
+        return kind(tuple(self._first), blocks, tuple(self._last))
 
 
 class SplitQueue(SplitEnumerator):
@@ -134,3 +151,6 @@ def even_ranges(start: int, stop: int, parts: int) -> list[tuple[int, int]]:
             ranges.append((position, end))
         position = end
     return ranges
+
+
+register_plain(PackedSplits)

@@ -21,9 +21,19 @@ from typing import Any, ClassVar
 import cloudpickle
 
 from shmflink.core.captures import Captures, current_captures, shared_object
+from shmflink.core.plain_values import PlainValueError, dumps_plain, is_plain, loads_plain
 from shmflink.errors import SerializationError
 
-__all__ = ["dumps_function", "dumps_value", "dumps_values", "loads_trusted", "loads_value", "loads_values"]
+__all__ = [
+    "dumps_function",
+    "dumps_state",
+    "dumps_value",
+    "dumps_values",
+    "loads_state",
+    "loads_trusted",
+    "loads_value",
+    "loads_values",
+]
 
 _PROTOCOL = 5
 _SEARCH_DEPTH_MAX = 6
@@ -137,6 +147,25 @@ def dumps_value(value: Any) -> bytes:
 def loads_value(data: bytes | memoryview) -> Any:
     """Unpickles one record that `dumps_value` made in a process of this cluster."""
     return pickle.loads(data)  # noqa: S301  the one door; the caller vouches for the bytes
+
+
+def dumps_state(value: Any) -> bytes:
+    """State for a checkpoint: in plain form, where it has one, else pickled.
+
+    Raises:
+        SerializationError: it holds something that cannot be pickled.
+    """
+    try:
+        return dumps_plain(value)
+    except PlainValueError:
+        return dumps_value(value)
+
+
+def loads_state(data: bytes | memoryview) -> Any:
+    """What `dumps_state` made, or `dumps_value` in an older release. The caller vouches for bytes that are pickled:
+    `plain_values.is_plain` says whether they are.
+    """
+    return loads_plain(data) if is_plain(data) else loads_value(data)
 
 
 def dumps_values(values: Iterable[Any]) -> list[bytes]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from shmflink.core.batch import Batch
+from shmflink.core.plain_values import register_plain
 
 __all__ = [
     "BARRIER_ALIGNED",
@@ -80,3 +81,6 @@ class LatencyMarker:
 
 ControlElement: TypeAlias = Watermark | WatermarkStatus | Barrier | EndOfData | LatencyMarker
 Element: TypeAlias = Batch | ControlElement
+
+
+register_plain(Barrier, EndOfData, LatencyMarker, Watermark, WatermarkStatus)

@@ -57,6 +57,7 @@ class ChainedOperator:
     alignment: tuple[str, int, int] | None = None  # of sources: group, greatest drift and update interval in ms
     changelog: str = ""  # what its rows are where they are not insert-only, in words: `updates by user`
     delivery: str = ""  # of sources and sinks: what holds there after a restart: exactly-once, at-least-once, ...
+    connector: str = ""  # of sources and sinks: their `state_kind`
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,6 +136,7 @@ class _Chain:
                 alignment=_alignment(link.nodes[0]),
                 changelog=link.nodes[-1].changelog,
                 delivery=_delivery(link.nodes[0], configuration),
+                connector=_connector(link.payload),
             )
             for position, link in enumerate(self.links)
         )
@@ -171,6 +172,11 @@ def _delivery(node: StreamNode, configuration: Mapping[str, str]) -> str:
     if isinstance(node.payload, Source):
         return "exactly-once" if node.payload.is_replayable else "at-most-once"
     return node.payload.delivery_guarantee(configuration).value if isinstance(node.payload, Sink) else ""
+
+
+def _connector(payload: Any) -> str:
+    """What kind of source or sink it is, for those who look for its state; empty for operators in between."""
+    return payload.state_kind if isinstance(payload, Source | Sink) else ""
 
 
 def _what(node: StreamNode) -> str:

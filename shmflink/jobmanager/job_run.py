@@ -244,7 +244,8 @@ class JobRun:
         if is_all or self._splits is None:
             if self._splits is not None:
                 self._splits.close()
-            self._splits = SplitServer.of(self.graph, {} if restore is None else _enumerators(restore))
+            trusts = self._settings.trusts_pickled_state
+            self._splits = SplitServer.of(self.graph, {} if restore is None else _enumerators(restore, trusts))
             if len(self._regions) > 1 and self._settings.interval_ms is not None:
                 self._splits.remember_assignments()
         else:
@@ -452,6 +453,6 @@ def _internal(error: Exception) -> Failure:
     return replace(failure_of(error), kind="InternalError", message=text)
 
 
-def _enumerators(restore: RestorePoint) -> dict[str, bytes]:
+def _enumerators(restore: RestorePoint, trusts_pickle: bool) -> dict[str, bytes]:
     known = [op for op in restore.manifest.operators if op.coordinator is not None]
-    return {op.operator_id: coordinator_state(restore.directory, op) for op in known}
+    return {op.operator_id: coordinator_state(restore.directory, op, allows_pickle=trusts_pickle) for op in known}

@@ -41,6 +41,7 @@ def operators_of(
                     vertex.max_parallelism,
                     subtasks,
                     coordinator,
+                    op.connector,
                 )
             )
     writer.sync_folders()

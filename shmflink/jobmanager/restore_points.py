@@ -9,13 +9,15 @@ from functools import partial
 from typing import Final
 
 from shmflink.checkpoint.handles import CheckpointLocation, OperatorSubtaskState
-from shmflink.checkpoint.manifest import Manifest
+from shmflink.checkpoint.in_flight import check_without_pickle
+from shmflink.checkpoint.manifest import Manifest, OperatorState
 from shmflink.checkpoint.reading import checkpoint_directory, load_manifest
 from shmflink.checkpoint.retention import Deletions, Retention
 from shmflink.checkpoint.settings import CheckpointSettings, default_directory
 from shmflink.checkpoint.storage import CheckpointStorage, check_writable, durability_warning
+from shmflink.checkpoint.trust import is_own
 from shmflink.errors import CheckpointCorruptedError, CheckpointError, StateMismatchError
-from shmflink.graph.job_graph import JobGraph
+from shmflink.graph.job_graph import ChainedOperator, JobGraph
 from shmflink.jobmanager.attempt_run import RestorePoint
 
 __all__ = ["RestorePoints"]
@@ -43,7 +45,7 @@ class RestorePoints:
         self._storage: CheckpointStorage | None = None
         self._retention: Retention | None = None
         self._deletions: list[Callable[[], None]] = []
-        self._claimed: str | None = None
+        self._claimed: tuple[str, Manifest] | None = None
         self._damaged: str = ""
         self.storage_problem: str | None = None
         ids = [0]
@@ -51,7 +53,7 @@ class RestorePoints:
             manifest = self._start_from(settings.recovery_path)
             ids.append(manifest.checkpoint_id)
         for directory in reversed(pointers):
-            checkpoint_id, is_own = self._identify(directory)
+            checkpoint_id, is_own = self._identify(directory, is_newest=directory == pointers[0])
             self._ids[directory] = checkpoint_id if is_own else 0
             ids.append(checkpoint_id)
         if settings.interval_ms is not None or pointers:
@@ -160,9 +162,9 @@ class RestorePoints:
     def _start_from(self, path: str) -> Manifest:
         directory = checkpoint_directory(path)
         manifest = load_manifest(directory)
-        _check_matches(self._graph, manifest, directory, ignores=self._settings.ignores_unclaimed_state)
+        self._check(directory, manifest)
         self._ids[directory] = 0
-        self._claimed = directory if self._settings.claims_recovery_path else None
+        self._claimed = (directory, manifest) if self._settings.claims_recovery_path else None
         return manifest
 
     def _open_storage(self) -> CheckpointStorage:
@@ -187,18 +189,27 @@ class RestorePoints:
             self._retention = Retention(settings.num_retained, [one.manifest for one in mine])
         return self._storage
 
-    def _identify(self, directory: str) -> tuple[int, bool]:
+    def _check(self, directory: str, manifest: Manifest) -> None:
+        """The job can go on from it."""
+        settings = self._settings
+        _check_matches(self._graph, manifest, directory, ignores=settings.ignores_unclaimed_state)
+        if not settings.trusts_pickled_state and not is_own(directory):
+            check_without_pickle(directory, manifest)
+
+    def _identify(self, directory: str, *, is_newest: bool) -> tuple[int, bool]:
         """The id of a checkpoint that an earlier JobManager knew, and whether this job wrote it."""
         try:
             manifest = load_manifest(directory)
         except CheckpointError:  # told when it is needed
             return _number(directory), True
+        if is_newest:
+            self._check(directory, manifest)
         return manifest.checkpoint_id, manifest.job_id == self._graph.job_id.hex
 
     def _leave_claimed(self) -> None:
         """The job has checkpoints of its own: the one that it was started from goes, where it was the job's to keep."""
         if self._claimed is not None:
-            self._deletions.append(partial(self._open_storage().discard_folder, self._claimed))
+            self._deletions.append(partial(self._open_storage().discard_claimed, *self._claimed))
             self._claimed = None
 
     def _retire(self, directory: str) -> None:
@@ -223,7 +234,10 @@ def _number(directory: str) -> int:
 
 def _check_matches(graph: JobGraph, manifest: Manifest, directory: str, *, ignores: bool) -> None:
     """State that no operator of the job takes would be lost in silence."""
-    known = {op.operator_id for vertex in graph.vertices for op in vertex.operators}
+    known = {op.operator_id: op for vertex in graph.vertices for op in vertex.operators}
+    for op in manifest.operators:
+        if op.operator_id in known and op.has_state and manifest.version > 1:
+            _check_kind(op, known[op.operator_id], directory)
     lost = [op for op in manifest.operators if op.operator_id not in known and op.has_state]
     if lost and not ignores:
         names = ", ".join(f"'{op.name}' ({op.uid or op.operator_id})" for op in lost)
@@ -231,3 +245,18 @@ def _check_matches(graph: JobGraph, manifest: Manifest, directory: str, *, ignor
             f"{directory} has state of operators that the job does not have: {names}. Give operators the uid() under "
             "which their state was written, or leave the state out with --allow-non-restored-state"
         )
+
+
+def _check_kind(before: OperatorState, now: ChainedOperator, directory: str) -> None:
+    """What a source or sink has written only one of its kind understands."""
+    if before.connector == now.connector or before.vertex < 0:  # the latter: of no job, but of a tool
+        return
+    raise StateMismatchError(
+        f"operator '{now.name}' ({now.uid or now.operator_id}) is {_kind(now.connector)}, but its state in "
+        f"{directory} is that of '{before.name}', {_kind(before.connector)}: it cannot resume from that. Bring the "
+        "former one back, or give this one another uid and leave the state out (--allow-non-restored-state)"
+    )
+
+
+def _kind(connector: str) -> str:
+    return f"a {connector}" if connector else "neither source nor sink"

@@ -13,7 +13,8 @@ from typing import Any
 from shmflink.connectors.base import Source, Split, SplitEnumerator
 from shmflink.core import codec
 from shmflink.core.ids import SubtaskId
-from shmflink.errors import JobGraphError
+from shmflink.core.plain_values import register_plain
+from shmflink.errors import JobGraphError, ShmflinkError, StateMismatchError
 from shmflink.graph.job_graph import JobGraph, JobVertex
 from shmflink.jobmanager.split_assignments import SplitAssignments
 from shmflink.jobmanager.user_exits import refused_exits
@@ -87,12 +88,12 @@ class SplitServer:
         return AssignSplit(epoch, subtask, codec.dumps_value(split), exhausted=False)
 
     def snapshot(self, checkpoint_id: int | None = None) -> dict[int, bytes]:
-        """The state of each enumerator by its vertex, pickled; taken before the checkpoint is triggered.
+        """The state of each enumerator by its vertex, as bytes; taken before the checkpoint is triggered.
 
         With `checkpoint_id`, splits are remembered for `reset`: from then on until `checkpoint_completed`.
         """
         with refused_exits():
-            states = {vertex: codec.dumps_value(self._state(vertex)) for vertex in self._enumerators}
+            states = {vertex: codec.dumps_state(self._state(vertex)) for vertex in self._enumerators}
         if checkpoint_id is not None:
             self._assignments.checkpoint_begins(checkpoint_id)
         return states
@@ -161,9 +162,24 @@ def _enumerator(vertex: JobVertex, states: Mapping[str, bytes]) -> SplitEnumerat
         raise JobGraphError(f"source '{head.name}' unpickles to a {type(source).__name__}, not to a Source")
     create: Callable[[int, Any], SplitEnumerator] = source.create_enumerator
     state = states.get(head.operator_id, states.get(str(vertex.index)))
-    loaded = None if state is None else codec.loads_value(state)
-    if not isinstance(loaded, _WithReturned):
-        return create(vertex.parallelism, loaded)
-    made = create(vertex.parallelism, loaded.state)
-    made.add_splits_back(loaded.returned)
+    if state is None:
+        return create(vertex.parallelism, None)
+    loaded = codec.loads_state(state)
+    before, returned = (loaded.state, loaded.returned) if isinstance(loaded, _WithReturned) else (loaded, ())
+    try:
+        made = create(vertex.parallelism, before)
+    except ShmflinkError:
+        raise
+    except Exception as error:
+        raise StateMismatchError(
+            f"the source '{head.name}' ({head.uid or head.operator_id}), a {source.state_kind}, cannot resume from the "
+            f"state in the checkpoint, a {type(before).__name__}: {type(error).__name__}: {error}. Another kind of "
+            "source may have written it: bring that one back, or give this source another uid and leave the state out "
+            "(--allow-non-restored-state)"
+        ) from error
+    if returned:
+        made.add_splits_back(returned)
     return made
+
+
+register_plain(_WithReturned)

@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Any
 
 from shmflink.core.isolation import isolated
+from shmflink.core.plain_values import register_plain
 from shmflink.errors import StateMismatchError, TypeMismatchError
 from shmflink.state.descriptors import ListStateDescriptor
 
@@ -135,3 +136,6 @@ def _dealt(before: Sequence[list[Any]], redistribution: Redistribution, parallel
     if redistribution is Redistribution.UNION:
         return [list(everything) for _ in range(parallelism)]
     return [everything[subtask::parallelism] for subtask in range(parallelism)]
+
+
+register_plain(OperatorStatePart, Redistribution)

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from shmflink.checkpoint.keyed_tables import KeyedStateInfo, keyed_state_infos, keyed_table, readable
-from shmflink.checkpoint.manifest import Manifest
+from shmflink.checkpoint.manifest import Manifest, OperatorState
 from shmflink.checkpoint.reading import StateReader, checkpoint_directory, load_manifest
 from shmflink.errors import UsageError
 from shmflink.state_processor.operator_identifier import OperatorIdentifier, found_in
@@ -31,24 +31,25 @@ class OperatorInfo:
 class SavepointReader:
     """A savepoint or checkpoint, opened. Every file is checked before anything is given out of it.
 
-    Broadcast and list state are pickled, and so is keyed state without a declared type: reading those runs code of
-    whoever wrote the savepoint.
+    Broadcast and list state with a user's own objects are pickled, and so is keyed state without a declared type:
+    reading those runs code of whoever wrote the savepoint. Where that is another user, it has to be asked for.
     """
 
-    def __init__(self, directory: str, manifest: Manifest) -> None:
+    def __init__(self, directory: str, manifest: Manifest, *, trusts_pickle: bool = False) -> None:
         """Use `read`."""
         self._directory = directory
         self._manifest = manifest
+        self._trusts_pickle = trusts_pickle
 
     @staticmethod
-    def read(path: str) -> SavepointReader:
-        """Opens a folder with `_metadata`.
+    def read(path: str, *, trusts_pickle: bool = False) -> SavepointReader:
+        """Opens a folder with `_metadata`. `trusts_pickle`: pickled state is loaded also where another user wrote it.
 
         Raises:
-            CheckpointError: there is none, or it is damaged.
+            CheckpointError: there is none, it is damaged, or others may write to it.
         """
         directory = checkpoint_directory(path)
-        return SavepointReader(directory, load_manifest(directory))
+        return SavepointReader(directory, load_manifest(directory), trusts_pickle=trusts_pickle)
 
     def operators(self) -> Sequence[OperatorInfo]:
         """*shmflink only.* What there is to read."""
@@ -78,7 +79,7 @@ class SavepointReader:
     def read_list_state(self, operator: OperatorIdentifier | str, state: str) -> list[Any]:
         """The elements of a list state without key, of all subtasks."""
         found = found_in(self._manifest, operator)
-        parts = StateReader(self._directory, found).operator_state(0, 1)
+        parts = self._reader(found).operator_state(0, 1)
         if state not in parts:
             raise UsageError(f"operator '{found.name}' has no list state '{state}', but: {', '.join(parts) or 'none'}")
         return list(parts[state].elements)
@@ -90,8 +91,11 @@ class SavepointReader:
     def read_broadcast_state(self, operator: OperatorIdentifier | str, state: str) -> dict[Any, Any]:
         """A broadcast state; every subtask has the same."""
         found = found_in(self._manifest, operator)
-        states = StateReader(self._directory, found).broadcast_state(0)
+        states = self._reader(found).broadcast_state(0)
         if state not in states:
             known = ", ".join(states) or "none"
             raise UsageError(f"operator '{found.name}' has no broadcast state '{state}', but: {known}")
         return dict(states[state])
+
+    def _reader(self, operator: OperatorState) -> StateReader:
+        return StateReader(self._directory, operator, allows_pickle=self._trusts_pickle)

@@ -12,11 +12,10 @@ import pyarrow as pa
 
 from shmflink.checkpoint.handles import CheckpointLocation, KeyedStateHandle, OperatorSubtaskState, StateFile
 from shmflink.checkpoint.manifest import SAVEPOINT, Manifest, OperatorState
-from shmflink.checkpoint.reading import checkpoint_directory, load_manifest, read_file
+from shmflink.checkpoint.reading import checkpoint_directory, load_manifest, read_file, value_of
 from shmflink.checkpoint.state_files import StateFileWriter
 from shmflink.checkpoint.storage import write_manifest
 from shmflink.core.clock import SYSTEM_CLOCK, Clock
-from shmflink.core.codec import loads_value
 from shmflink.core.ids import JobId
 from shmflink.core.key_groups import MAX_PARALLELISM_MAX, range_of
 from shmflink.errors import CheckpointError, UsageError
@@ -72,8 +71,17 @@ class _Operator:
 class SavepointWriter:
     """What the savepoint will hold; nothing is written before `write`. Every `with_...` returns the writer itself."""
 
-    def __init__(self, max_parallelism: int, directory: str, manifest: Manifest | None, clock: Clock) -> None:
+    def __init__(
+        self,
+        max_parallelism: int,
+        directory: str,
+        manifest: Manifest | None,
+        clock: Clock,
+        *,
+        trusts_pickle: bool = False,
+    ) -> None:
         """Use `new_savepoint` or `from_existing_savepoint`."""
+        self._trusts_pickle = trusts_pickle
         self._max_parallelism = max_parallelism
         self._directory = directory
         self._manifest = manifest
@@ -93,16 +101,21 @@ class SavepointWriter:
         return SavepointWriter(max_parallelism, "", None, clock)
 
     @staticmethod
-    def from_existing_savepoint(path: str, *, clock: Clock = SYSTEM_CLOCK) -> SavepointWriter:
+    def from_existing_savepoint(
+        path: str, *, trusts_pickle: bool = False, clock: Clock = SYSTEM_CLOCK
+    ) -> SavepointWriter:
         """A copy of a savepoint or checkpoint, to be changed; the original stays as it is.
 
+        `trusts_pickle`: pickled state that is to be changed is loaded also where another user wrote it, which runs
+        that user's code.
+
         Raises:
-            CheckpointError: there is none, or it is damaged.
+            CheckpointError: there is none, it is damaged, or others may write to it.
         """
         directory = checkpoint_directory(path)
         manifest = load_manifest(directory)
         groups = max(manifest.max_parallelisms.values(), default=_DEFAULT_MAX_PARALLELISM)
-        return SavepointWriter(groups, directory, manifest, clock)
+        return SavepointWriter(groups, directory, manifest, clock, trusts_pickle=trusts_pickle)
 
     def with_keyed_state(
         self,
@@ -276,7 +289,9 @@ class SavepointWriter:
         """New elements are dealt out beside a subtask's own: a restore with this parallelism moves none."""
         number = subtask.subtask
         before = None if operator.kept is None else operator.kept.subtasks[number].operator_state
-        states = {} if before is None else dict(loads_value(memoryview(read_file(self._directory, before))))
+        states: dict[str, OperatorStatePart] = {}
+        if before is not None and operator.kept is not None:
+            states = dict(value_of(self._directory, operator.kept, before, allows_pickle=self._trusts_pickle))
         for name, part in operator.lists.items():
             own = states[name].elements if name in states else []
             states[name] = replace(part, elements=[*own, *part.elements[number::parallelism]])

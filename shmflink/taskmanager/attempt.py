@@ -106,14 +106,15 @@ class Attempt:
 
     def _resources(self, message: DeployTasks, listener: TaskListener) -> TaskResources:
         configuration: Mapping[str, str] = message.configuration
-        restore = Restore(message.restore_path)
+        settings = CheckpointSettings.of(configuration)
+        restore = Restore(message.restore_path, allows_pickle=settings.trusts_pickled_state)
         return TaskResources(
             listener=listener,
             remote=SharedMemoryEdges(message.taskmanager, message.slots_per_taskmanager, self._peers, configuration),
             status_page=self._page,
             configuration=configuration,
             job_parameters=GLOBAL_JOB_PARAMETERS.read(configuration) or {},
-            settings=CheckpointSettings.of(configuration),
+            settings=settings,
             restore=restore.of,
             job_id=message.job_id.hex,
             ha_identity=message.ha_identity,

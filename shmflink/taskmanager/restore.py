@@ -21,9 +21,10 @@ __all__ = ["Restore"]
 class Restore:
     """Reads a checkpoint's manifest once for all tasks of a TaskManager; files are read as tasks open."""
 
-    def __init__(self, directory: str) -> None:
-        """`directory`: the checkpoint's folder; empty = from nothing."""
+    def __init__(self, directory: str, *, allows_pickle: bool = False) -> None:
+        """`directory`: the checkpoint's folder; empty = from nothing. `allows_pickle`: also where it is not our own."""
         self._directory = directory
+        self._allows_pickle = allows_pickle
 
     @cached_property
     def _manifest(self) -> Manifest:
@@ -48,7 +49,14 @@ class Restore:
         mine = range_of(subtask, groups, parallelism)
         states = {
             op.operator_id: restored_state(
-                self._manifest, self._directory, op.operator_id, subtask, parallelism, mine, groups
+                self._manifest,
+                self._directory,
+                op.operator_id,
+                subtask,
+                parallelism,
+                mine,
+                groups,
+                allows_pickle=self._allows_pickle,
             )
             for op in deployment.operators
         }
@@ -70,6 +78,7 @@ class Restore:
             mine,
             deployment.max_parallelism,
             routes,
+            allows_pickle=self._allows_pickle,
         )
         for channel in restored:
             if channel.edge not in routes:

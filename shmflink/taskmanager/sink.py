@@ -12,6 +12,7 @@ from shmflink.connectors.base import Committer, Sink, SinkWriter
 from shmflink.connectors.outbox import Outbox
 from shmflink.core.batch import Batch
 from shmflink.core.elements import Barrier
+from shmflink.core.plain_values import register_plain
 from shmflink.operators.base import Operator, OperatorContext
 from shmflink.state.operator_state import OperatorStatePart, Redistribution
 from shmflink.state.snapshots import OperatorSnapshot
@@ -258,3 +259,6 @@ def _known(committables: Callable[[], Sequence[Any]]) -> Sequence[Any]:
 def _elements(restored: Mapping[str, OperatorStatePart], name: str) -> list[_Owned]:
     part = restored.get(name)
     return list(part.elements) if part is not None else []
+
+
+register_plain(_Owned)

@@ -12,7 +12,7 @@ from shmflink.connectors.base import Poll, Source, SourceReader, Split
 from shmflink.core.batch import Batch
 from shmflink.core.elements import MAX_WATERMARK, MIN_TIMESTAMP_MS, Barrier, Watermark, WatermarkStatus
 from shmflink.core.watermark_strategy import WatermarkStrategy
-from shmflink.errors import InternalError
+from shmflink.errors import InternalError, StateMismatchError
 from shmflink.operators.base import Operator, OperatorContext, SideOutput
 from shmflink.operators.timestamps_and_watermarks import watermark_interval_ms
 from shmflink.operators.watermark_emitter import TimestampAssignment, WatermarkEmitter
@@ -48,6 +48,7 @@ class SourceOperator(Operator):
 
     def open(self, context: OperatorContext) -> None:
         self._time = context.processing_time
+        self._name = context.operator_name
         strategy = WatermarkStrategy.no_watermarks() if context.is_batch else self._strategy
         self._emitter = WatermarkEmitter(strategy, context.clock)
         self._emitter.restore(self._restored_ms)
@@ -56,7 +57,7 @@ class SourceOperator(Operator):
         self._reader = self._source.create_reader(context)
         self._splits = ReaderSplits(self._reader, self._emitter, self._source.produced_type)
         for progress in _splits_of(context.restored):
-            self._splits.add(progress)
+            self._add(progress)
         if strategy.makes_watermarks and self._interval_ms > 0:
             self._time.schedule(self._time.now_ms() + self._interval_ms, self._on_interval)
 
@@ -123,7 +124,7 @@ class SourceOperator(Operator):
                 SplitProgress(split)
             )  # asked for before; a job that goes on from the savepoint has it to read
         elif split is not None:
-            self._splits.add(SplitProgress(split))
+            self._add(SplitProgress(split))
         if exhausted:
             self._reader.no_more_splits()
 
@@ -163,6 +164,17 @@ class SourceOperator(Operator):
         if self._interval_ms == 0:
             self._emitter.on_periodic()
         yield from self._emitter.drain()
+
+    def _add(self, progress: SplitProgress) -> None:
+        """Checkpoints of older releases do not say what kind of source wrote them: its splits do."""
+        split, kinds, source = progress.split, self._source.split_payloads, self._source
+        if split is not None and kinds and not isinstance(split.payload, kinds):
+            raise StateMismatchError(
+                f"the source '{self._name}', a {source.state_kind}, cannot read the split {split.split_id!r} of the "
+                f"checkpoint: it is a {type(split.payload).__name__}, which another kind of source wrote. Bring that "
+                "one back, or give this source another uid and leave the state out (--allow-non-restored-state)"
+            )
+        self._splits.add(progress)
 
     def _on_interval(self, at_ms: int) -> Iterator[Watermark | WatermarkStatus]:
         self._emitter.on_periodic(is_paused=self._emitter.watermark_ms > self._limit_ms)

@@ -10,6 +10,7 @@ from shmflink.checkpoint.state_files import dumps_elements, loads_elements
 from shmflink.connectors.base import SourceReader, Split
 from shmflink.core.batch import Batch
 from shmflink.core.elements import MIN_TIMESTAMP_MS
+from shmflink.core.plain_values import is_plain, register_plain
 from shmflink.core.typeinfo import ColumnsTypeInfo, TypeInformation
 from shmflink.errors import StateMismatchError
 from shmflink.operators.watermark_emitter import WatermarkEmitter
@@ -28,6 +29,11 @@ class SplitProgress:
     split: Split | None
     watermark_ms: int = MIN_TIMESTAMP_MS
     rest: bytes = b""
+
+    def __post_init__(self) -> None:
+        """Bytes of a checkpoint that must not be unpickled come as a part of this."""
+        if self.rest and not is_plain(self.rest):
+            raise ValueError("rows of a split that are not in plain form")
 
 
 @dataclass(slots=True)
@@ -164,3 +170,6 @@ def _with_columns(batch: Batch, wanted: ColumnsTypeInfo) -> Batch:
         )
     chosen = columns if columns.schema.equals(wanted.schema) else columns.select(wanted.schema.names)
     return Batch.of_columns(chosen, wanted, timestamps=batch.timestamps, keys=batch.keys)
+
+
+register_plain(SplitProgress)

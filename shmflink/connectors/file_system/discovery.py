@@ -12,6 +12,7 @@ from shmflink.connectors.base import Split, SplitEnumerator
 from shmflink.connectors.file_system.file_systems import FileInfo
 from shmflink.connectors.file_system.listing import is_in_progress, natural_key
 from shmflink.connectors.split_queue import PackedSplits, WaitingSplits
+from shmflink.core.plain_values import register_plain
 
 __all__ = ["DiscoveryState", "FileDiscovery", "SeenFiles", "new_files"]
 
@@ -155,3 +156,6 @@ class FileDiscovery(SplitEnumerator):
             if self._interval_ms is None:
                 return
             self._is_closed.wait(self._interval_ms / 1000)
+
+
+register_plain(DiscoveryState)

@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 import pyarrow as pa
 from pyarrow import fs as arrow_fs
 
+from shmflink.core.plain_values import register_plain
 from shmflink.errors import ConfigurationError, ResourceError
 
 __all__ = ["FileInfo", "FileSystem"]
@@ -329,3 +330,6 @@ def _walk_local(path: str, *, is_recursive: bool = True) -> Iterator[FileInfo]:
 
 def _reason(error: OSError) -> str:
     return error.strerror or str(error)
+
+
+register_plain(FileInfo)

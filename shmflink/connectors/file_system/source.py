@@ -21,7 +21,7 @@ from shmflink.connectors.file_system.listing import find_files
 from shmflink.connectors.file_system.partitions import prune_files
 from shmflink.connectors.file_system.scan import FileScan
 from shmflink.connectors.file_system.scan_building import FileOptions, Paths, build_scan, interval_ms_of
-from shmflink.connectors.file_system.splits import cut_files
+from shmflink.connectors.file_system.splits import FileRanges, cut_files
 from shmflink.connectors.keywords import check_keywords
 from shmflink.connectors.split_queue import SplitQueue
 from shmflink.connectors.split_reader import SplitReader
@@ -219,6 +219,13 @@ class FileSource(Source):
             plan.format.close_reader,
             plan.format.snapshot_reader,
         )
+
+    split_payloads = (FileRanges,)
+
+    @property
+    def state_kind(self) -> str:
+        """Positions in files mean something else to every format."""
+        return f"FileSource ({type(self._scan.format).__name__})"
 
     def with_columns(self, columns: Sequence[str]) -> FileSource | None:
         return self._with(self._scan.with_columns(columns))

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from shmflink.connectors.base import Split
 from shmflink.connectors.file_system.file_systems import FileInfo
+from shmflink.core.plain_values import register_plain
 from shmflink.errors import ConfigurationError
 
 __all__ = ["COMPRESSIONS", "FileRange", "FileRanges", "compression_of", "cut_files", "local_path"]
@@ -124,3 +125,6 @@ def _ranges_of(info: FileInfo, step: int) -> list[FileRange]:
 
 def _split(number: int, ranges: list[FileRange]) -> Split:
     return Split(f"{number:08d}", FileRanges(tuple(ranges)), sum(one.length for one in ranges))
+
+
+register_plain(FileRange, FileRanges)

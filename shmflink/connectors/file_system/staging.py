@@ -24,6 +24,7 @@ from shmflink.connectors.base import Committer, is_heir
 from shmflink.connectors.file_system.file_systems import FileSystem
 from shmflink.connectors.file_system.publish import publish
 from shmflink.connectors.file_system.replacing import ReplacedFiles, files_before
+from shmflink.core.plain_values import register_plain
 from shmflink.errors import ResourceError
 from shmflink.operators.base import OperatorContext
 
@@ -268,3 +269,6 @@ def _link(staged: StagedFile) -> bool:
 def _remove(path: str, files: FileSystem) -> None:
     with contextlib.suppress(OSError, ResourceError):
         files.remove(path)
+
+
+register_plain(StagedFile, EmptyFile)

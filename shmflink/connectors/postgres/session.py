@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from shmflink.connectors.postgres.columns import quoted
+from shmflink.core.plain_values import register_plain
 from shmflink.errors import ConfigurationError, ResourceError, ShmflinkError
 
 __all__ = ["Session", "SinkId", "Stage", "StagedTable", "Target", "refused"]
@@ -271,3 +272,6 @@ def _connect(target: Target) -> Any:
         raise ConfigurationError(f"PostgreSQL: the URL cannot be read: {error}") from error
     except psycopg.Error as error:
         raise refused(target, error) from error
+
+
+register_plain(StagedTable)

@@ -241,7 +241,8 @@ class Schedule:
         numbers = range(jobmanager.execution.num_taskmanagers)
         plan = self.plan
         self._edges = SimulatedEdges(self._world, plan.credits, plan.controls, plan.segment_rows)
-        restore = Restore("simulated" if jobmanager.restored is not None else "")
+        # Its manifests lie in memory, and what is in them was pickled by this process.
+        restore = Restore("simulated" if jobmanager.restored is not None else "", allows_pickle=True)
         restore.__dict__["_manifest"] = jobmanager.restored
         self._world.is_in_time = not self._store.has_drained
         self._taskmanagers = {

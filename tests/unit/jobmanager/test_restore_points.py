@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import zlib
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from shmflink.checkpoint.manifest import CHECKPOINT, SAVEPOINT, Manifest
+from shmflink.checkpoint import trust
+from shmflink.checkpoint.handles import OperatorSubtaskState, StateFile
+from shmflink.checkpoint.manifest import CHECKPOINT, SAVEPOINT, Manifest, OperatorState
 from shmflink.checkpoint.settings import CheckpointSettings
-from shmflink.checkpoint.storage import CheckpointStorage
+from shmflink.checkpoint.storage import CheckpointStorage, write_manifest
+from shmflink.core.codec import dumps_state
 from shmflink.core.ids import JobId
-from shmflink.graph.job_graph import JobGraph
+from shmflink.errors import CheckpointError, StateMismatchError
+from shmflink.graph.job_graph import ChainedOperator, JobGraph, JobVertex, NodeKind
 from shmflink.jobmanager.restore_points import RestorePoints
 
 JOB, OTHER_JOB = JobId("a" * 32), JobId("b" * 32)
@@ -86,3 +94,103 @@ def test_a_damaged_one_is_left_out(folder: str) -> None:
     assert newest(points) == first
     assert points.directories == (first,)
     points.close(keeps=False)
+
+
+def graph_of(connector: str, kind: NodeKind = NodeKind.SOURCE) -> JobGraph:
+    operator = ChainedOperator("f" * 32, "Source: orders", "", "orders", kind, b"", connector=connector)
+    return JobGraph(JOB, "job", False, (JobVertex(0, "orders", 1, 128, "default", None, (operator,)),), ())
+
+
+def savepoint_of(folder: str, connector: str, *, version: int = 2, value: Any = 1, vertex: int = 0) -> str:
+    """Of one source with some state."""
+    data = dumps_state(value)
+    file = StateFile("value", len(data), zlib.crc32(data), 0, data)
+    states = (OperatorSubtaskState("f" * 32, 0, operator_state=file),)
+    operator = OperatorState("f" * 32, "orders", "Source: files", vertex, 1, 128, states, None, connector)
+    os.mkdir(f"{folder}/savepoint", 0o700)
+    return write_manifest(
+        f"{folder}/savepoint", Manifest(7, OTHER_JOB.hex, "other", 0, SAVEPOINT, (operator,), version=version)
+    )
+
+
+@pytest.mark.parametrize("is_recovered", [False, True], ids=["run -s", "found in the HA directory"])
+@pytest.mark.parametrize("now", ["SocketTextSource", ""])
+def test_state_of_another_kind_of_source_is_refused(folder: str, now: str, is_recovered: bool) -> None:
+    path = savepoint_of(folder, "FileSource (CsvFormat)")
+    pointers = (path,) if is_recovered else ()
+    kind = NodeKind.SOURCE if now else NodeKind.OPERATOR
+    is_now = f"a {now}" if now else "neither source nor sink"
+    says = (
+        rf"operator 'Source: orders' \(orders\) is {is_now}, but its state in .* is that of 'Source: files', "
+        r"a FileSource \(CsvFormat\): .*--allow-non-restored-state"
+    )
+    with pytest.raises(StateMismatchError, match=says):
+        RestorePoints(graph_of(now, kind), settings(folder, None if is_recovered else path), pointers)
+    assert newest(RestorePoints(graph_of("FileSource (CsvFormat)"), settings(folder, path))) == path
+
+
+@pytest.mark.parametrize(("version", "vertex"), [(1, 0), (2, -1)], ids=["older release", "made by a tool"])
+def test_state_that_does_not_say_who_wrote_it_is_taken(folder: str, version: int, vertex: int) -> None:
+    path = savepoint_of(folder, "", version=version, vertex=vertex)
+    assert newest(RestorePoints(graph_of("FileSource (CsvFormat)"), settings(folder, path))) == path
+
+
+def test_what_an_ha_directory_points_to_fits_the_program(folder: str) -> None:
+    """Its source was edited since: state that nobody takes is an error there, too."""
+    path = savepoint_of(folder, "FileSource (CsvFormat)")
+    with pytest.raises(StateMismatchError, match=r"state of operators that the job does not have: 'Source: files'"):
+        RestorePoints(GRAPH, settings(folder), (path,))
+    lenient = replace(settings(folder), ignores_unclaimed_state=True)
+    points = RestorePoints(GRAPH, lenient, (path,))
+    assert newest(points) == path
+    points.close(keeps=False)
+
+
+class Mine:
+    """A class of the user's: its objects are pickled."""
+
+
+@pytest.mark.parametrize("value", [{"plain": 1}, Mine()], ids=["plain", "pickled"])
+def test_pickled_state_of_somebody_else_has_to_be_asked_for(
+    folder: str, value: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = savepoint_of(folder, "FileSource", value={"s": value} if isinstance(value, Mine) else {})
+    monkeypatch.setattr(trust.os, "geteuid", lambda: os.getuid() + 4711)
+    if isinstance(value, Mine):
+        with pytest.raises(CheckpointError, match=r"'Source: files' is pickled: .* --trust-pickled-state"):
+            RestorePoints(graph_of("FileSource"), settings(folder, path))
+        trusting = replace(settings(folder, path), trusts_pickled_state=True)
+        assert newest(RestorePoints(graph_of("FileSource"), trusting)) == path
+    else:
+        assert newest(RestorePoints(graph_of("FileSource"), settings(folder, path))) == path
+
+
+def test_a_claimed_savepoint_goes_and_files_of_others_stay(folder: str) -> None:
+    start = foreign_savepoint(folder, 30)
+    Path(start, "README").write_text("why we made it", encoding="ascii")
+    points = RestorePoints(GRAPH, replace(settings(folder, start), claims_recovery_path=True))
+    complete(points, 31)
+    (deletion,) = points.take_deletions()
+    with pytest.raises(CheckpointError, match="files that are not the checkpoint's, such as README"):
+        deletion()
+    assert os.listdir(start) == ["README"]
+    points.close(keeps=False)
+
+
+def test_a_job_of_a_copied_ha_directory_writes_into_a_folder_of_its_own(folder: str) -> None:
+    """What the original has in the job's folder is no leftover."""
+    original = RestorePoints(GRAPH, settings(folder), owner="1" * 16)
+    first = complete(original, 1)
+    original.close(keeps=True)
+    copy = RestorePoints(GRAPH, settings(folder), (first,), owner="2" * 16)
+    copy.begin_attempt()
+    second = complete(copy, 2)
+    copy.begin_attempt()
+    assert (Path(first).parent.name, Path(second).parent.name) == (JOB.hex, f"{JOB.hex}-22222222")
+    assert copy.directories == (second,)
+    copy.close(keeps=False)
+    again = RestorePoints(GRAPH, settings(folder), (first,), owner="1" * 16)
+    assert newest(again) == first
+    assert Path(complete(again, 2)).parent == Path(first).parent
+    again.close(keeps=False)
+    assert os.listdir(folder) == []

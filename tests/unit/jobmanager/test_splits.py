@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import re
 import sys
 from typing import Any
@@ -10,11 +11,15 @@ from typing import Any
 import pytest
 
 from shmflink.connectors.base import Source, Split, SplitEnumerator
+from shmflink.connectors.file_system.source import FileSource
+from shmflink.connectors.generator import GeneratorSource
 from shmflink.connectors.number_sequence import NumberSequenceSource
-from shmflink.connectors.split_queue import SplitQueue
+from shmflink.connectors.split_queue import PackedSplits, SplitQueue
 from shmflink.core.codec import dumps_function, loads_value
 from shmflink.core.ids import JobId, SubtaskId
-from shmflink.errors import JobGraphError, UserFunctionError
+from shmflink.core.plain_values import is_plain
+from shmflink.core.typeinfo import Types
+from shmflink.errors import JobGraphError, StateMismatchError, UserFunctionError
 from shmflink.graph.job_graph import ChainedOperator, JobGraph, JobVertex, NodeKind
 from shmflink.jobmanager.split_assignments import SplitAssignments
 from shmflink.jobmanager.splits import SplitServer
@@ -57,6 +62,37 @@ def test_enumerators_go_on_from_what_a_snapshot_holds(key):
     assert left_of(SplitServer.of(graph, {key: SplitServer.of(graph, states).snapshot()[3]})) == left_of(
         SplitServer.of(graph, states)
     )
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        GeneratorSource(lambda start, stop: list(range(start, stop)), type_info=Types.LONG()),
+        FileSource.text("/nothing", monitor_interval=1.0),
+    ],
+    ids=["endless generator", "watched files"],
+)
+def test_the_state_of_another_kind_of_source_is_refused_by_name(other):
+    """A checkpoint of an older release does not say which kind wrote it."""
+    states = SplitServer.of(graph_of(NumberSequenceSource(0, 7))).snapshot()
+    says = r"source 'numbers' \(f+\), a (Generator|File)Source.*, cannot resume .* a PackedSplits: .*another uid"
+    with pytest.raises(StateMismatchError, match=says):
+        SplitServer.of(graph_of(other), states)
+
+
+def test_states_are_not_pickled():
+    server = SplitServer.of(graph_of(NumberSequenceSource(0, 5000), 2000))
+    assert is_plain(server.snapshot()[3])
+    split = split_of(server)
+    server.reset(READER, None)
+    assert is_plain(server.snapshot()[3])
+    assert split is not None
+
+
+def test_what_an_older_release_pickled_is_read():
+    splits = PackedSplits((Split("0", (0, 2), 2),), (), (Split("1", (2, 4), 2),))
+    again = SplitServer.of(graph_of(NumberSequenceSource(0, 7)), {3: pickle.dumps(splits)})
+    assert left_of(again) == [(0, 2), (2, 4)]
 
 
 def test_a_source_that_the_checkpoint_does_not_know_begins_at_its_beginning():

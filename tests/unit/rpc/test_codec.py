@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,6 +63,18 @@ def test_any_text_bytes_and_integers(settings, payload, number):
 def test_equal_payloads_travel_once():
     _, blobs = encode(SubmitJob(_graph(), {}, False))
     assert blobs.count(b"\x00\xffpayload") == 1
+
+
+def test_fields_that_an_older_release_did_not_have_take_their_defaults():
+    """What it left in an HA directory is read; of what it had, nothing may be missing."""
+    text, blobs = encode(SubmitJob(_graph(), {}, True, 0))
+    tree = orjson.loads(text)
+    assert tree["f"].pop() == 0
+    tree["f"][0]["f"][3][0]["f"][6][0]["f"].pop()  # `connector` of an operator
+    assert decode(orjson.dumps(tree), blobs) == decode(text, blobs)
+    tree["f"].pop()
+    with pytest.raises(RpcError, match="SubmitJob has 4 fields, got 2"):
+        decode(orjson.dumps(tree), blobs)
 
 
 def test_what_has_no_form_on_the_wire_is_named():

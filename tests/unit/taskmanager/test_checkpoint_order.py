@@ -153,7 +153,7 @@ def test_rows_on_an_edge_that_is_gone_are_not_dropped_in_silence() -> None:
     file = StateFileWriter(LOCATION, 1, 1).write_batches(operator.operator_id, 0, [Batch.of_rows([(1,)])])
     state = OperatorSubtaskState(operator.operator_id, 0, channels=(ChannelState(99, 0, file),))
     known = OperatorState(operator.operator_id, None, operator.name, 1, 1, 8, (state,))
-    restore = Restore("chk-1")
+    restore = Restore("chk-1", allows_pickle=True)
     restore.__dict__["_manifest"] = Manifest(1, "", "", 0, CHECKPOINT, (known,))
     with pytest.raises(StateMismatchError, match="on edges that the job does not have any more"):
         restore.of(deployment)

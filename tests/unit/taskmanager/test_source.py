@@ -313,3 +313,13 @@ def test_rows_without_a_column_that_is_read_now_are_refused():
     after.source = ArrowSource(pa.table({"b": [1, 2]}))
     with pytest.raises(StateMismatchError, match="without the column `b`, which the job reads now"):
         after.operator(0, state)
+
+
+def test_a_split_of_another_kind_of_source_is_refused_by_name():
+    """Of a checkpoint whose release did not say which kind wrote it."""
+    part = OperatorStatePart(SPLIT_DISTRIBUTE, [Split("0", {"file": 1})], "split")
+    restored = RestoredState(checkpoint_id=1, operator_state={SPLITS_STATE: part})
+    with pytest.raises(
+        StateMismatchError, match=r"'numbers', a NumberSequenceSource, cannot read the split '0'.* a dict"
+    ):
+        Job().operator(restored=restored)

@@ -1,0 +1,78 @@
+"""Whose a checkpoint is. What is read out of it becomes state, and pickled state runs code of whoever wrote it.
+
+Files are opened without following links, must be regular ones, and must not be writable by others; the folders above
+them neither. Names come from the manifest, which allows none that leads elsewhere. All errors are CheckpointError.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import Final
+
+from shmflink.errors import CheckpointError
+
+__all__ = ["TRUST_FLAG", "check_folder", "is_own", "open_file", "pickle_refused"]
+
+TRUST_FLAG: Final = "--trust-pickled-state"
+_OPEN: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_BY_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
+_SHARED: Final = "shared"
+
+
+def check_folder(directory: str) -> None:
+    """Nobody but its owner can change what is in the checkpoint's folder, and in `shared` beside it."""
+    _check_folder(directory, follows=True)
+    shared = os.path.join(os.path.dirname(directory), _SHARED)
+    if os.path.basename(directory).startswith("chk-") and os.path.lexists(shared):
+        _check_folder(shared, follows=False)
+
+
+def is_own(directory: str) -> bool:
+    """Whether this user wrote the checkpoint. True for what has no folder: it comes from this process."""
+    return not directory or os.stat(directory).st_uid == os.geteuid()
+
+
+def open_file(path: str) -> int:
+    """A descriptor for reading. FileNotFoundError and the like as the system raises them."""
+    try:
+        fd = os.open(path, _OPEN)
+    except OSError as error:
+        if os.path.islink(path):
+            raise CheckpointError(f"{path} is a symbolic link: a checkpoint has its own files") from error
+        raise
+    found = os.fstat(fd)
+    if stat.S_ISREG(found.st_mode) and not found.st_mode & _BY_OTHERS:
+        return fd
+    os.close(fd)
+    if not stat.S_ISREG(found.st_mode):
+        raise CheckpointError(f"{path} is not a regular file: nothing that a checkpoint has")
+    raise CheckpointError(_may_be_written(path, found))
+
+
+def pickle_refused(directory: str, what: str) -> CheckpointError:
+    """Of a checkpoint that somebody else wrote: what is pickled, and what to do."""
+    owner = os.stat(directory).st_uid
+    return CheckpointError(
+        f"{directory} belongs to user {owner}, not to {os.geteuid()} who runs this, and {what} is pickled: loading it "
+        f"runs code of whoever wrote it. Where you trust user {owner}, say so with {TRUST_FLAG} "
+        "(execution.state-recovery.trust-pickled-state: true; trusts_pickle=True in Python); else leave this state out"
+    )
+
+
+def _check_folder(path: str, *, follows: bool) -> None:
+    try:
+        found = os.stat(path, follow_symlinks=follows)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be looked at: {error.strerror or error}") from error
+    if not stat.S_ISDIR(found.st_mode):
+        raise CheckpointError(f"{path} is no folder: a checkpoint has its own files")
+    if found.st_mode & _BY_OTHERS:
+        raise CheckpointError(_may_be_written(path, found))
+
+
+def _may_be_written(path: str, found: os.stat_result) -> str:
+    return (
+        f"{path} (mode {stat.S_IMODE(found.st_mode):04o}, user {found.st_uid}) may be written by others, and state in "
+        "it may run code: chmod go-w it, or copy it into a folder of your own, once you know that it is unchanged"
+    )
