@@ -91,6 +91,8 @@ class Operator:
 
     is_per_record: bool = False
     """True where user code is called for each record: the task gives it as many at once as take a moment."""
+    is_slow_at_timers: bool = False
+    """True where what its timers did last took more than a moment: a barrier would wait for those that are due."""
     keeps_batches: bool = False
     """True where the batches themselves are what user code is called with: they are not cut."""
 

@@ -119,6 +119,10 @@ class KeyedOperator(RecordOperator):
         return self._backend
 
     @property
+    def is_slow_at_timers(self) -> bool:  # type: ignore[override]
+        return self._timers.pace.is_slow
+
+    @property
     def timers(self) -> InternalTimerService:
         """The timers."""
         return self._timers
@@ -152,7 +156,7 @@ class KeyedOperator(RecordOperator):
             if self._sort is not None and element == MAX_WATERMARK:
                 yield from self._all_keys()
             for output in self._timers.advance_watermark(element.timestamp_ms):
-                if output is REST and self._timers.pace.is_slow:
+                if output is REST:  # a barrier may pass: nothing is held back that no state has
                     yield from self._outputs.take()
                 yield output
             yield from self._outputs.take()

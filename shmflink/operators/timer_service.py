@@ -22,7 +22,9 @@ from shmflink.state.timers import TimerQueue
 
 TIMERS_AT_ONCE: Final = 1024
 REST: Final = SideOutput("", Batch.of_rows([]))
-"""Output that nobody reads: between two outputs of an operator its task may turn to others."""
+"""Output that nobody reads: here its task may turn to others, and a barrier may pass. The operator holds nothing back,
+and what is left to do for a watermark would be done for the same watermark after a restore.
+"""
 
 __all__ = ["REST", "TIMERS_AT_ONCE", "InternalTimerService", "NoTimers", "OnTimer", "TimeDomain", "TimerService"]
 

@@ -13,16 +13,21 @@ from typing import Final, TypeAlias
 from shmflink.core.batch import Batch
 from shmflink.core.elements import Barrier, Element
 from shmflink.operators.base import Operator, OperatorContext, SideOutput
+from shmflink.operators.timer_service import REST
 
-__all__ = ["PAUSE", "ChainNode", "ChainOutput", "drive", "emit", "finish", "nodes_of", "pass_barrier"]
+__all__ = ["AT_REST", "PAUSE", "ChainNode", "ChainOutput", "drive", "emit", "finish", "nodes_of", "pass_barrier"]
 
 PAUSE: Final = -1
 """Partition index of an output that is none: a place where the task may stop."""
+AT_REST: Final = -2
+"""As PAUSE, and nothing is on its way within the chain but the element that is driven: a barrier may pass here where
+that is a watermark, which comes again after a restore."""
 
 ChainOutput: TypeAlias = tuple[int, Element | None]
 """(partition index, element), or (PAUSE, None)."""
 
 _PAUSED: Final[ChainOutput] = (PAUSE, None)
+_AT_REST: Final[ChainOutput] = (AT_REST, None)
 
 
 @dataclass(slots=True)
@@ -149,6 +154,9 @@ def _emit_all(node: ChainNode, outputs: Iterator[Element | SideOutput]) -> Itera
         counters.busy_ns += monotonic_ns() - began_ns
         if output is None:
             return
+        if output is REST:
+            yield _AT_REST
+            continue
         if not is_first:
             yield _PAUSED
         is_first = False

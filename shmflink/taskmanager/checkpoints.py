@@ -58,6 +58,17 @@ class TaskRestore:
     channels: tuple[tuple[int, int, Sequence[Element]], ...] = ()
     is_finished: bool = False
 
+    def elements(self, places: Sequence[tuple[int, int]]) -> Iterator[tuple[int, Element]]:
+        """(channel, element); those of a producer that is no more come on another channel of the edge.
+
+        `places`: (edge, producing subtask) of each channel.
+        """
+        for edge, producer, elements in self.channels:
+            of_edge = [channel for channel, place in enumerate(places) if place[0] == edge]
+            channel = next((c for c in of_edge if places[c][1] == producer), of_edge[producer % len(of_edge)])
+            for element in elements:
+                yield channel, element
+
 
 NOT_RESTORED: Final = TaskRestore()
 

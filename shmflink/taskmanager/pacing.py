@@ -24,6 +24,7 @@ class TaskPace:
 
     def __init__(self, nodes: Sequence[ChainNode], counters: TaskCounters, *, has_partitioner: bool = False) -> None:
         """`nodes`: upstream first. `has_partitioner`: a function of the user's chooses channels."""
+        self._nodes = nodes
         self._task = counters if has_partitioner else None
         self._records = [node.context.counters for node in nodes if node.operator.is_per_record]
         self._calls = [node.context.counters for node in nodes if _is_users_sink(node)]
@@ -45,7 +46,9 @@ class TaskPace:
     @property
     def is_slow(self) -> bool:
         """Whether a barrier had to wait for long behind the rows that its channels hold."""
-        return self.is_taken_for_slow or (self._pace is not None and self._pace.is_slow)
+        if self.is_taken_for_slow or (self._pace is not None and self._pace.is_slow):
+            return True
+        return any(node.operator.is_slow_at_timers for node in self._nodes)
 
     def begins(self, rows: int) -> None:
         """A piece is given to the chain."""

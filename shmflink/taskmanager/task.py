@@ -34,7 +34,7 @@ from shmflink.metrics.counters import TaskCounters
 from shmflink.network.channel import InputGate, ResultPartition
 from shmflink.operators.base import SideOutput
 from shmflink.operators.processing_time import ProcessingTimeQueue
-from shmflink.taskmanager.chain import PAUSE, ChainNode, ChainOutput, drive, emit, finish, nodes_of
+from shmflink.taskmanager.chain import AT_REST, ChainNode, ChainOutput, drive, emit, finish, nodes_of
 from shmflink.taskmanager.checkpoints import (
     NOT_RESTORED,
     TaskCheckpoints,
@@ -100,6 +100,8 @@ class Task:
         self.pace = TaskPace(self._nodes, counters, has_partitioner=has_partitioner)
         self._rest: tuple[int, int, Batch, int] | None = None  # (input index, channel, batch, rows of it processed)
         self._suspended: Iterator[ChainOutput] | None = None
+        self._is_at_rest = False
+        self._drives_watermark = False  # and nothing else, with what is suspended
         self._blocked: ResultPartition | None = None  # the partition whose `write` or `emit` is suspended
         self._is_ending = False  # all inputs have ended; the chain is being finished, or was
         self._is_drained = True
@@ -128,7 +130,7 @@ class Task:
 
     def _go_on_from(self, watermark_ms: int) -> None:
         """Takes up event time and what was under way at a checkpoint."""
-        elements = list(self._restored_elements())
+        elements = list(self._restore.elements(self._places))
         if watermark_ms != MIN_TIMESTAMP_MS:
             self.counters.watermark_ms = watermark_ms
             again = emit if self._source is not None else drive
@@ -138,14 +140,6 @@ class Task:
         else:
             assert self._inputs is not None
             self._inputs.restore(watermark_ms, elements)
-
-    def _restored_elements(self) -> Iterator[tuple[int, Element]]:
-        """(channel, element); those of a producer that is no more come on another channel of the edge."""
-        for edge, producer, elements in self._restore.channels:
-            of_edge = [channel for channel, place in enumerate(self._places) if place[0] == edge]
-            channel = next((c for c in of_edge if self._places[c][1] == producer), of_edge[producer % len(of_edge)])
-            for element in elements:
-                yield channel, element
 
     def cancel(self) -> None:
         """Stops at once, without finishing. Nothing happens when the task has ended already."""
@@ -175,6 +169,9 @@ class Task:
             return False
 
     def _is_runnable(self) -> bool:
+        return (self._inputs is not None and self._inputs.can_take_ahead) or self._can_go_on()
+
+    def _can_go_on(self) -> bool:
         if self._blocked is not None:
             return not self._blocked.is_blocked
         if self._suspended is not None:
@@ -190,8 +187,6 @@ class Task:
         if self._source is not None:
             return self._source.has_input and self._has_room()
         assert self._inputs is not None
-        if self._inputs.can_take_ahead:
-            return True
         return (self._rest is not None or self._inputs.is_available) and self._has_room()
 
     @property
@@ -332,16 +327,24 @@ class Task:
     # --- one step ---
 
     def _step(self) -> None:
+        if self._inputs is not None and self._inputs.can_take_ahead:
+            self._checkpoints.take_ahead(self._inputs)
+            if not self._can_go_on():
+                return
         if self._blocked is not None:
             if not self._blocked.resume():
                 return
             self._blocked = None
         if self._suspended is None:
             self._suspended = self._next_checkpoint()
+        elif self._is_at_rest and self._drives_watermark and (barrier := self._next_checkpoint()) is not None:
+            self._is_at_rest = False
+            self._suspended = chain(barrier, self._suspended)
         if self._suspended is None:
             if self._is_ending:
                 self._complete()
                 return
+            self._drives_watermark = False
             self._suspended = self._next_input()
         self.counters.progress += 1
         if self._suspended is not None:
@@ -352,8 +355,10 @@ class Task:
     def _pull(self, outputs: Iterator[ChainOutput]) -> None:
         """Goes on until the outputs end, one does not go through, or the chain pauses."""
         counters = self.counters
+        self._is_at_rest = False
         for index, element in outputs:
-            if index == PAUSE:
+            if index < 0:
+                self._is_at_rest = index == AT_REST
                 return
             assert element is not None
             partition = self._outputs[index].partition
@@ -388,10 +393,6 @@ class Task:
         if self._source is not None:
             return self._poll_source(self._source)
         assert self._inputs is not None
-        if self._inputs.can_take_ahead:
-            self._checkpoints.take_ahead(self._inputs)
-            if not self._has_room():
-                return None
         if self._rest is not None:
             return self._piece(*self._rest)
         taken = self._inputs.poll()
@@ -464,6 +465,7 @@ class Task:
             if isinstance(element, Watermark):
                 self.counters.watermark_ms = element.timestamp_ms
         if len(elements) == 1:
+            self._drives_watermark = isinstance(elements[0], Watermark)
             return drive(self._head, elements[0])
         return (output for element in elements for output in drive(self._head, element)) if elements else None
 

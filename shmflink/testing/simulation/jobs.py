@@ -25,11 +25,11 @@ from shmflink.graph.transformations import (
 )
 from shmflink.operators.base import Operator
 from shmflink.operators.key_extractor import KeyExtractor
-from shmflink.operators.process import KeyedProcessOperator
 from shmflink.testing.simulation.operators import (
     CountOperator,
     CountProcess,
     PassOperator,
+    RestingProcessOperator,
     SimulatedSink,
     SimulatedSource,
     WindowOperator,
@@ -161,7 +161,7 @@ def _windows_expected() -> Counter[Any]:
 def _process(b: _Builder, parallelism: int) -> list[Transformation]:
     """Keyed state and timers of a user's function."""
     streams = b.union(b.source(_source(0, 1)), b.source(_source(1, 1, pauses=2)))
-    operator = KeyedProcessOperator(CountProcess(_WINDOW_MS))
+    operator = RestingProcessOperator(CountProcess(_WINDOW_MS))
     return [b.sink(b.apply(operator, b.keyed(streams), parallelism=parallelism), parallelism)]
 
 

@@ -29,11 +29,21 @@ from shmflink.core.key_groups import key_groups
 from shmflink.core.typeinfo import Types
 from shmflink.datastream.process_functions import KeyedProcessFunction
 from shmflink.operators.base import Operator, OperatorContext, SideOutput
+from shmflink.operators.process import KeyedProcessOperator
+from shmflink.operators.slices import Pace
 from shmflink.state.descriptors import MapStateDescriptor
 from shmflink.state.snapshots import DELETED, KEY_GROUP, KeyedSnapshot, OperatorSnapshot
 from shmflink.testing.simulation.world import CommittableId, current_world
 
-__all__ = ["CountOperator", "CountProcess", "PassOperator", "SimulatedSink", "SimulatedSource", "WindowOperator"]
+__all__ = [
+    "CountOperator",
+    "CountProcess",
+    "PassOperator",
+    "RestingProcessOperator",
+    "SimulatedSink",
+    "SimulatedSource",
+    "WindowOperator",
+]
 
 Entry: TypeAlias = tuple[int, int, int]
 """(key group, key, source or window)."""
@@ -316,6 +326,14 @@ class _Committer(Committer):
 
     def abandon(self, committables: Sequence[Any]) -> None:
         current_world().abandon(committables)
+
+
+class RestingProcessOperator(KeyedProcessOperator):
+    """Barriers may pass between any two of its timers."""
+
+    def open(self, context: OperatorContext) -> None:
+        super().open(context)
+        self._timers.pace = Pace(1)
 
 
 class CountProcess(KeyedProcessFunction):

@@ -10,14 +10,15 @@ import pytest
 from shmflink.checkpoint.settings import CheckpointSettings
 from shmflink.connectors.base import SinkWriter
 from shmflink.core.batch import Batch
-from shmflink.core.elements import BARRIER_UNALIGNED, Barrier, EndOfData, Watermark
+from shmflink.core.elements import BARRIER_ALIGNED, BARRIER_UNALIGNED, Barrier, EndOfData, Watermark
+from shmflink.core.keys import encode_keys
 from shmflink.operators.base import Operator
 from shmflink.operators.filter import FilterOperator
 from shmflink.operators.flat_map import FlatMapOperator
 from shmflink.operators.key_extractor import KeyExtractor
 from shmflink.operators.map import MapOperator
 from shmflink.operators.map_batches import MapBatchesOperator
-from shmflink.operators.process import ProcessOperator
+from shmflink.operators.process import KeyedProcessOperator, ProcessOperator
 from shmflink.operators.reduce import ReduceOperator
 from shmflink.operators.slices import PIECE_NS
 from shmflink.taskmanager.checkpoints import TaskRestore
@@ -244,3 +245,48 @@ def test_reduce_is_cut_too(bench, make_partition, drain):
         task.run_quantum()
         assert bench.clock.monotonic_ns() - before_ns <= 8 * RECORD_MS * 1_000_000  # the first costs nothing
     assert out.rows() == list(range(1, 21))
+
+
+class SlowTimers:
+    """A timer for each key, at 5."""
+
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self.call = call
+
+    def process_element(self, value: Any, ctx: Any) -> None:
+        ctx.timer_service().register_event_time_timer(5)
+
+    def on_timer(self, timestamp: int, ctx: Any) -> Any:
+        yield self.call(ctx.get_current_key())
+
+
+@pytest.mark.parametrize("kind", [BARRIER_ALIGNED, BARRIER_UNALIGNED])
+def test_a_barrier_passes_between_slow_timers_and_the_others_fire_after_a_restore(bench, make_partition, drain, kind):
+    """[T11][C21] The watermark is not forwarded yet: it comes again, and fires what is left."""
+    barrier = Barrier(1, 0, kind)
+    (channel,), gate = bench.gate()
+    out = make_partition()
+    node = bench.node(KeyedProcessOperator(SlowTimers(slow(bench))), partitions=[0])
+    node.context.key_groups = range(128)
+    task = bench.task(node, [gate], [OutputEnd(out)], settings=EXACTLY_ONCE)
+    task.open()
+    channel.try_push(Batch.of_rows(list(range(12)), keys=encode_keys(list(range(12)))))
+    channel.push_control(Watermark(5))
+    while len(out.rows()) < 4:
+        task.run_quantum()
+    channel.push_control(barrier)
+    task.trigger_checkpoint(barrier, stops=False)
+    while not bench.listener.snapshots:
+        task.run_quantum()
+    assert 0 < len(out.rows()) <= 7
+    before = out.elements[: out.elements.index(barrier)]
+    fired = [row for batch in before for row in batch.rows()]
+    drain(task)
+    assert sorted(out.rows()) == list(range(12))
+    assert out.elements[-1] == Watermark(5)
+    (snapshot,) = bench.listener.snapshots
+    ((_, frozen),) = snapshot.operators
+    timers = [keyed for keyed in frozen.keyed if keyed.name == "_event_timers"]
+    left = sum(batch.num_rows for keyed in timers for batch in keyed.batches())
+    assert left == 12 - len(fired)
+    assert frozen.operator_state["_watermark"].elements == [5]
