@@ -24,6 +24,7 @@ from shmflink.common.typeinfo import Types
 from shmflink.datastream import DataStream, StreamExecutionEnvironment
 from shmflink.datastream.connectors.file_system import BucketAssigner, FileSink, RollingPolicy
 from shmflink.datastream.connectors.postgres import PostgresSink, staged_rows
+from shmflink.expressions import col, count
 
 WAIT_S = 60
 ROWS = 20_000
@@ -105,6 +106,35 @@ def test_files(numbers: DataStream, tmp_path: Path, rolling: str) -> None:
     poller.stop()
     assert visible(out) == Counter(range(ROWS))
     assert [path.name for path in out.iterdir() if path.name.startswith(".")] == []
+
+
+def test_files_that_are_overwritten(numbers: DataStream, tmp_path: Path) -> None:
+    """The old ones go once, with the first commit; those of this job stay, however often it is restarted."""
+    output = tmp_path / "numbers"
+    output.mkdir()
+    for name in ("old.csv", ".others", "part-1.csv"):
+        (output / name).write_text("7\n")
+    numbers.sink_to(FileSink.csv(os.fspath(output), header=False, mode="overwrite"))
+    numbers.get_execution_environment().execute("overwritten")
+    found = sorted(path.name for path in output.iterdir())
+    assert ".others" in found
+    assert not {"old.csv", "part-1.csv"} & set(found)
+    lines = [line for path in output.glob("*.csv") for line in path.read_text().splitlines()]
+    assert Counter(map(int, lines)) == Counter(range(ROWS))
+
+
+def test_final_rows_of_an_aggregate(numbers: DataStream, tmp_path: Path) -> None:
+    """Held in state until the input ends, and written once; some in each of both subtasks."""
+    output = tmp_path / "totals"
+    columns = numbers.as_columns(pa.schema([("n", pa.int64())])).select("n", k=col("n") % 100)
+    columns.key_by("k").aggregate(rows=count(), total=col("n").sum).sink_to(
+        FileSink.csv(os.fspath(output), header=False)
+    )
+    numbers.get_execution_environment().execute("totals")
+    lines = [
+        tuple(map(int, line.split(","))) for path in output.glob("*.csv") for line in path.read_text().splitlines()
+    ]
+    assert sorted(lines) == [(k, ROWS // 100, sum(range(k, ROWS, 100))) for k in range(100)]
 
 
 def test_results_that_the_program_collects(numbers: DataStream) -> None:
