@@ -105,6 +105,11 @@ def _link(part: Publishable) -> None:
 
 def _make_folders(folder: str) -> list[str]:
     """Makes `folder`; the folders that have a new entry by that."""
+    try:
+        os.mkdir(folder)  # nearly always this is all; of thousands of folders the looking around is felt
+        return [os.path.dirname(folder)]
+    except OSError:
+        pass
     changed: list[str] = []
     missing = folder
     while not os.path.isdir(missing):
