@@ -17,7 +17,8 @@ class Changelog:
 
     `made_by` is the operator's name, `place` the user's `file:line`. `is_per_record`: functions of records made them or
     have seen them since, for which every update is a record. `of_records`: a function of records made them
-    (`reduce()`, `sum()`, ...). `ends_with_input`: the final rows are known at the end of the input alone.
+    (`reduce()`, `sum()`, ...). `ends_with_input`: the final rows are known at the end of the input alone. Not
+    `has_final`: nobody knows which rows are final, because a function makes them of a window that leaves again.
     """
 
     key: tuple[str, ...] | None
@@ -26,6 +27,7 @@ class Changelog:
     of_records: bool = False
     is_per_record: bool = False
     ends_with_input: bool = True
+    has_final: bool = True
 
     def __str__(self) -> str:
         if self.key is None:

@@ -114,8 +114,12 @@ class _Plan:
         origins = _origins(t)
         self._logs[t.id] = None if is_mark else made or self._passed_on(t, origins)
         self._depends[t.id] = not is_mark and (made is not None or any(self._depends[i.id] for i in origins))
-        is_endless = made is not None and made.ends_with_input and t.id in self._endless
-        self._has_final[t.id] = is_mark or (not is_endless and all(self._has_final[i.id] for i in origins))
+        self._has_final[t.id] = is_mark or (
+            not self._lacks_final(t, made) and all(self._has_final[i.id] for i in origins)
+        )
+
+    def _lacks_final(self, t: Transformation, made: Changelog | None) -> bool:
+        return made is not None and (not made.has_final or (made.ends_with_input and t.id in self._endless))
 
     def _made_by(self, t: Transformation) -> Changelog | None:
         """The updates that an operator makes of rows that stand."""
@@ -183,8 +187,8 @@ class _Plan:
     def _check(self, t: Transformation, is_final: bool) -> None:
         made = self._made_by(t)
         if is_final:
-            if made is not None and made.ends_with_input and t.id in self._endless:
-                raise JobGraphError(self._no_end(t))
+            if made is not None and self._lacks_final(t, made):
+                raise JobGraphError(self._no_end(t, made) if made.has_final else self._no_final(t, made))
             return
         if isinstance(t, OperatorTransformation):
             logs = [log for i in t.inputs if (log := self._logs[i.id]) is not None]
@@ -193,14 +197,22 @@ class _Plan:
                 raise JobGraphError(self._needs_rows_that_stand(t, method, logs[0]))
 
     def _needs_rows_that_stand(self, t: Transformation, method: str, log: Changelog) -> str:
+        what = "the new row of a key whenever it changes" if log.has_final else "a window again whenever it fires"
         return (
             f"{_at(t.place)}{method} would take every update of {_producer(log)} for a row of its own: in STREAMING "
-            f"mode that emits the new row of a key whenever it changes. {self._remedies(t, log)}"
+            f"mode that emits {what}. {self._remedies(t, log)}"
         )
 
-    def _no_end(self, t: Transformation) -> str:
-        log = self._logs[t.id]
-        assert log is not None
+    def _no_final(self, t: Transformation, log: Changelog) -> str:
+        reader = self._reader(t)
+        return (
+            f"{_at(reader.place)}'{reader.name}' takes final rows alone, each once, but {_producer(log)} calls its "
+            "function again for a window that late elements change, or that its trigger fires before its end. Leave out "
+            "allowed_lateness() (late elements: side_output_late_data()) and such triggers, aggregate() the windows "
+            "over expressions, or say updates() in front of it, for every firing as a row"
+        )
+
+    def _no_end(self, t: Transformation, log: Changelog) -> str:
         reader = self._reader(t)
         return (
             f"{_at(reader.place)}'{reader.name}' takes final rows alone, each once, but {_producer(log)} emits updates "
@@ -212,6 +224,8 @@ class _Plan:
     def _remedies(self, t: Transformation, log: Changelog) -> str:
         window = "aggregate in windows (key_by(...).window(...).aggregate(...))"
         every = "updates() behind it, to take every update as a row"
+        if not log.has_final:
+            return f"Remedies: no allowed_lateness() and no trigger that fires before the window's end; or {every}"
         if t.id in self._endless and log.ends_with_input:
             return f"Remedies: {window}; or {every}"
         batch = "" if t.id in self._endless else "env.set_runtime_mode(RuntimeExecutionMode.BATCH); "

@@ -12,6 +12,7 @@ from itertools import repeat
 from typing import Any, Final, NoReturn
 
 from shmflink.core.batch import Batch
+from shmflink.core.changelog import Changelog
 from shmflink.core.elements import MIN_TIMESTAMP_MS
 from shmflink.core.output_tag import OutputTag
 from shmflink.core.typeinfo import TypeInformation, Types
@@ -25,7 +26,12 @@ from shmflink.operators.windows.assigners import MergingWindowAssigner, WindowAs
 from shmflink.operators.windows.evictors import Evictor
 from shmflink.operators.windows.merging import MergingWindowSet
 from shmflink.operators.windows.trigger_context import AssignerContext, WindowTriggerContext
-from shmflink.operators.windows.triggers import Trigger, TriggerResult
+from shmflink.operators.windows.triggers import (
+    ContinuousEventTimeTrigger,
+    ContinuousProcessingTimeTrigger,
+    Trigger,
+    TriggerResult,
+)
 from shmflink.operators.windows.window import MAX_TIMESTAMP_MS
 from shmflink.operators.windows.window_functions import (
     Entry,
@@ -72,6 +78,16 @@ class WindowOperator(KeyedOperator):
         self._window_function = function
         self._spec = spec
         self._output_type = output_type
+
+    @property
+    def changelog(self) -> Changelog | None:
+        """Late elements, and triggers that fire in between, call the function again for the same window."""
+        spec = self._spec
+        is_late = spec.allowed_lateness_ms > 0 and spec.assigner.is_event_time()
+        fires_again = isinstance(spec.trigger, ContinuousEventTimeTrigger | ContinuousProcessingTimeTrigger)
+        if not (is_late or fires_again):
+            return None
+        return Changelog(None, of_records=True, is_per_record=True, has_final=False)
 
     def open(self, context: OperatorContext) -> None:
         super().open(context)

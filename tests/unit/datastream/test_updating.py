@@ -18,7 +18,7 @@ from shmflink.connectors.file_system.sink import FileSink
 from shmflink.connectors.postgres.sink import PostgresSink
 from shmflink.core.changelog import Changelog
 from shmflink.datastream import OutputTag, RuntimeExecutionMode, StreamExecutionEnvironment
-from shmflink.datastream.window import TumblingEventTimeWindows
+from shmflink.datastream.window import ContinuousEventTimeTrigger, TumblingEventTimeWindows
 from shmflink.errors import JobGraphError
 from shmflink.expressions import col, count
 from shmflink.graph.job_graph import ShipStrategy
@@ -229,3 +229,28 @@ def test_the_plan_shows_what_is_not_insert_only(executor: Any) -> None:
     env.from_arrow(TABLE).key_by("user").aggregate(n=count()).print()
     env.execute()
     assert "⇒" not in plan_as_tree(executor.submitted[1][0])
+
+
+@pytest.mark.parametrize("trigger", [None, ContinuousEventTimeTrigger.of(Time.seconds(1))])
+def test_windows_of_functions_that_leave_again_are_records_to_records_alone(trigger: Any) -> None:
+    program = Program()
+    timed = program.rows.assign_timestamps_and_watermarks(
+        WatermarkStrategy.for_monotonous_timestamps().with_timestamp_column("price")
+    )
+    windows = timed.key_by("user").window(TumblingEventTimeWindows.of(Time.seconds(1)))
+    windows = windows.allowed_lateness(10) if trigger is None else windows.trigger(trigger)
+    latest = windows.reduce(lambda a, b: b)
+    latest.sink_to(FileSink.csv("/nowhere"))
+    latest.sink_to(CollectSink("@nobody", is_table=True))
+    assert program.emits() == {"TumblingEventTimeWindows": "updates"}
+    latest.updates().aggregate(n=count()).print()
+    program.graph()
+    latest.final().print()
+    with pytest.raises(
+        JobGraphError, match=r"'final\(\)' takes final rows alone.*calls its function again for a window"
+    ):
+        program.graph()
+    program.env.program.transformations.clear()
+    latest.aggregate(n=count()).print()
+    with pytest.raises(JobGraphError, match=r"aggregate\(\) would take every update.* emits a window again"):
+        program.graph()
