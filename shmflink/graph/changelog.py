@@ -207,9 +207,9 @@ class _Plan:
         reader = self._reader(t)
         return (
             f"{_at(reader.place)}'{reader.name}' takes final rows alone, each once, but {_producer(log)} calls its "
-            "function again for a window that late elements change, or that its trigger fires before its end. Leave out "
-            "allowed_lateness() (late elements: side_output_late_data()) and such triggers, aggregate() the windows "
-            "over expressions, or say updates() in front of it, for every firing as a row"
+            "function again for a window that late elements change, or that its trigger fires before its end. Leave "
+            "out allowed_lateness() (late elements: side_output_late_data()) and such triggers, aggregate() the "
+            "windows over expressions, or say updates() in front of it, for every firing as a row"
         )
 
     def _no_end(self, t: Transformation, log: Changelog) -> str:
