@@ -19,6 +19,7 @@ from types import CodeType, FunctionType, MethodType
 from typing import Any, ClassVar
 
 import cloudpickle
+import pyarrow as pa
 
 from shmflink.core.captures import Captures, current_captures, shared_object
 from shmflink.core.plain_values import PlainValueError, dumps_plain, is_plain, loads_plain
@@ -49,6 +50,15 @@ def _reduce_code(code: CodeType) -> tuple[Any, ...]:
     return _code_in_file, (make, arguments, code.co_filename)
 
 
+def _schema_of(image: bytes) -> pa.Schema:
+    return pa.ipc.read_schema(pa.py_buffer(image))
+
+
+def _reduce_schema(schema: pa.Schema) -> tuple[Any, ...]:
+    # As one image: field by field, ten thousand columns take a second.
+    return _schema_of, (schema.serialize().to_pybytes(),)
+
+
 class _ByValuePickler(cloudpickle.CloudPickler):  # type: ignore[misc]  # cloudpickle has no types
     """cloudpickle, with the file name of each code object kept.
 
@@ -57,7 +67,7 @@ class _ByValuePickler(cloudpickle.CloudPickler):  # type: ignore[misc]  # cloudp
     """
 
     dispatch_table: ClassVar[ChainMap[Any, Any]] = ChainMap(
-        {CodeType: _reduce_code}, cloudpickle.CloudPickler.dispatch_table
+        {CodeType: _reduce_code, pa.Schema: _reduce_schema}, cloudpickle.CloudPickler.dispatch_table
     )
 
 

@@ -394,6 +394,9 @@ class ColumnsTypeInfo(TypeInformation):
         shown = ", ".join(f"{name}: {kind}" for name, kind in zip(names, kinds, strict=True))
         super().__init__(("row", tuple(names), tuple(map(shape_of_arrow, kinds))), f"Columns({shown})")
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ColumnsTypeInfo, (self._schema,)
+
     @property
     def schema(self) -> pa.Schema:
         """The columns."""

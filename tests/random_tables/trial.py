@@ -52,6 +52,8 @@ def trial(seed: int, number: int, folder: Path) -> Outcome:
                 made = pipeline.run(reader, path, rng.choice((1, 2)))
         except ShmflinkError as error:
             return _refused(story, pipeline, str(error), reason)
+        if expected is None and pipeline.aggregate in ("sum", "avg") and "verflow" in (reason or ""):
+            return Outcome(story, refused="a sum that DuckDB cannot hold")
         if expected is None:
             return Outcome(story, f"{made.num_rows} rows, an error by DuckDB: {reason}")
         return Outcome(story, difference(made, expected))

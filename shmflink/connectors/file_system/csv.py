@@ -52,10 +52,13 @@ class CsvFormat(StreamFormat):
     - `null_values`: fields that are null.
     - `true_values`: fields that are true, for boolean columns.
     - `false_values`: fields that are false.
-    - `timestamp_formats`: of `strptime`, tried in this order before ISO 8601.
+    - `timestamp_formats`: of `strptime`, tried in this order before ISO 8601. Text without an offset is local time of
+      the column's zone (`pa.timestamp("us", "Europe/Berlin")`), as in a cast; columns inferred from text with offsets
+      are in UTC.
     - `decimal_point`: `.` or `,`.
     - `encoding`: of the files. Files that are not UTF-8 are not cut into ranges.
-    - `infer_rows`: how many rows at the start of a file types are inferred from, 1 MiB at most.
+    - `infer_rows`: how many rows at the start of a file types are inferred from, 1 MiB at most: int64, bool, uint64, a
+      decimal of 38 digits for whole numbers beyond these (longer ones are strings), double, date, timestamp, string.
     - `on_error`: `fail` stops the job at a malformed row; `skip` leaves it out; `side_output` hands it to the side
       output `malformed_tag`; `folder` writes it into `malformed_folder`, as JSON lines.
     """

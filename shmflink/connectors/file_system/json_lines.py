@@ -61,9 +61,11 @@ class JsonLinesFormat(StreamFormat):
             extra_keys: a key that is no column is passed over (`ignore`, the default where columns are declared or
                 chosen), or makes the line malformed (`fail`, the default where they are inferred, so that a key that
                 appears late is not lost in silence).
-            timestamp_formats: of `strptime`, tried in this order before ISO 8601.
+            timestamp_formats: of `strptime`, tried in this order before ISO 8601. Text without an offset is local time
+                of the column's zone, as in a cast; keys inferred from text with offsets are in UTC.
             encoding: of the files. Files that are not UTF-8 are not cut into ranges.
-            infer_rows: how many lines at the start of a file types are inferred from, 1 MiB at most.
+            infer_rows: how many lines at the start of a file types are inferred from, 1 MiB at most. Whole numbers
+                beyond int64 are uint64, decimals of 38 digits, or strings.
             on_error: as in `CsvFormat`.
             malformed_folder: for `on_error="folder"`.
             malformed_tag: for `on_error="side_output"`.

@@ -107,6 +107,9 @@ class FileSource(Source):
     def parquet(paths: Paths, *, batch_rows: int | None = None, **options: Unpack[FileOptions]) -> FileSource:
         """*shmflink only.* Parquet files as columns; `options` are `FileOptions`.
 
+        Encodings and views are plain columns, UUIDs text (bytes where `schema=` says binary), INT96 microseconds;
+        key-value metadata of files are not carried on.
+
         Raises:
             JobGraphError: a path does not exist, cannot be read or holds nothing.
             DataFormatError: the first file is no Parquet file, or files do not go together.

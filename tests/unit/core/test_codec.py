@@ -6,12 +6,22 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from shmflink.core.codec import dumps_function, dumps_value, dumps_values, loads_trusted, loads_value, loads_values
 from shmflink.errors import SerializationError
 
 FACTOR = 3
+
+
+def test_a_schema_travels_as_one_image() -> None:
+    schema = pa.schema([pa.field("a", pa.int64(), nullable=False, metadata={"k": "v"}), ("l", pa.list_(pa.string()))])
+    schema = schema.with_metadata({"m": "n"})
+    image = dumps_function({"schema": schema}, "a plan")
+    assert loads_trusted(image)["schema"].equals(schema, check_metadata=True)
+    wide = dumps_function(pa.schema([(f"c{number}", pa.int64()) for number in range(1000)]), "a plan")
+    assert b"Field" not in wide
 
 
 class Holder:

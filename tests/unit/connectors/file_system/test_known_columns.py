@@ -81,3 +81,12 @@ def test_columns_of_folders_are_known(driver: Any, tmp_path: Path) -> None:
         (tmp_path / f"day={number}").mkdir()
         write("parquet", tmp_path / f"day={number}" / "0.x", {"a": [1], "day": [number]})
     assert rows(driver, FileSource.parquet(str(tmp_path))) == FILES_LOOKED_AT + 1
+
+
+def test_thousands_of_columns(driver: Any, tmp_path: Path) -> None:
+    wide = pa.table({f"c{number}": [number] for number in range(5000)})
+    pq.write_table(wide, tmp_path / "in.parquet")
+    source = FileSource.parquet(str(tmp_path)).with_columns(["c4999", "c0"])
+    assert source is not None
+    (batch,) = driver.batches(source)
+    assert batch.columns().to_pylist() == [{"c4999": 4999, "c0": 0}]
