@@ -7,7 +7,7 @@ import gc
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,9 @@ from shmflink.client.standard_streams import fill_standard_descriptors
 
 from .arguments import arranged
 from .state import app as state_app
+
+if TYPE_CHECKING:
+    from .invocation import Invocation
 
 __all__ = ["app", "main"]
 
@@ -205,18 +208,35 @@ def run(
 
       shmflink run -s /backups/savepoint-1a2b3c-4d5e6f job.py -D execution.checkpointing.interval=10s
     """
-    from .invocation import Invocation, python_settings, recovery_settings
+    from .invocation import python_settings, recovery_settings
     from .run import run_job
 
     given = recovery_settings(from_savepoint, allow_non_restored_state, trust_pickled_state, claim_mode)
     given |= python_settings(
         python_files, python_requirements, python_archives, python_executable or python_client_executable
     )
+    invocation = _invocation(context, file, python, module, slots, parallelism, settings, config, given)
+    raise typer.Exit(run_job(invocation, summary, verbose=verbose))
+
+
+def _invocation(
+    context: typer.Context,
+    file: str | None,
+    python: str | None,
+    module: str | None,
+    slots: int | None,
+    parallelism: int | None,
+    settings: list[str] | None,
+    config: Path | None,
+    given: dict[str, str],
+) -> Invocation:
+    """`given`: what options of the command set in the configuration."""
+    from .invocation import Invocation
+
     if module is not None:
         python, context.args[:0] = Invocation.file_of(module, given), [file] if file is not None else []
         file = None
-    invocation = Invocation.of(file, python, context.args, slots, parallelism, settings, config, given, module)
-    raise typer.Exit(run_job(invocation, summary, verbose=verbose))
+    return Invocation.of(file, python, context.args, slots, parallelism, settings, config, given, module)
 
 
 @app.command(context_settings=_JOB_COMMAND)
@@ -228,13 +248,22 @@ def info(
     parallelism: Parallelism = None,
     settings: Settings = None,
     config: ConfigFile = None,
+    module: PythonModule = None,
+    python_files: PythonFiles = None,
+    python_requirements: PythonRequirements = None,
+    python_archives: PythonArchives = None,
+    python_executable: PythonExecutable = None,
+    python_client_executable: PythonClientExecutable = None,
     as_json: Annotated[bool, typer.Option("--json", help="Flink's execution plan as JSON instead of a tree.")] = False,
 ) -> None:
     """Shows the plan of a job without running it: tasks, chains, how rows travel, slots needed."""
     from .info import show_plan
-    from .invocation import Invocation
+    from .invocation import python_settings
 
-    invocation = Invocation.of(file, python, context.args, slots, parallelism, settings, config)
+    given = python_settings(
+        python_files, python_requirements, python_archives, python_executable or python_client_executable
+    )
+    invocation = _invocation(context, file, python, module, slots, parallelism, settings, config, given)
     raise typer.Exit(show_plan(invocation, as_json=as_json))
 
 
