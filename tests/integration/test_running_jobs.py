@@ -273,6 +273,23 @@ def test_a_program_that_is_started_again_finds_its_job(place: Place, how: str) -
     assert place.output() == expected(ROWS)
 
 
+def test_output_that_was_taken_away_since_the_savepoint_is_not_missed(place: Place) -> None:
+    """[E3] Whoever collects files may be faster than the next start. The savepoint knows that they were committed."""
+    place.run(ROWS)
+    place.job_after(2)
+    stopped = place.shmflink("stop", "count numbers", "--savepoint", str(place.folder / "savepoints"))
+    assert stopped.returncode == 0, stopped.stderr
+    (savepoint,) = (place.folder / "savepoints").iterdir()
+    assert list(savepoint.glob("*.committed"))
+    taken = place.output()
+    assert 0 < taken.total() < ROWS
+    shutil.rmtree(place.out)
+    place.go()
+    again = place.run(ROWS, "-s", str(savepoint))
+    assert again.wait(WAIT_S) == 0, again.stderr.read()
+    assert taken + place.output() == expected(ROWS)
+
+
 def test_another_program_does_not_take_over_a_suspended_job(place: Place) -> None:
     """[C20] Same cluster-id, same job name, even the same operators: it is another file."""
     process = place.run(ROWS, ha=True)
