@@ -77,7 +77,11 @@ def description_of(schema: pa.Schema | None) -> dict[str, Any]:
     """What the metadata of a state file says; empty where it says nothing."""
     if schema is None or not schema.metadata or _METADATA not in schema.metadata:
         return {}
-    return orjson.loads(schema.metadata[_METADATA])  # type: ignore[no-any-return]
+    try:
+        found = orjson.loads(schema.metadata[_METADATA])
+    except orjson.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def keyed_table(directory: str, operator: OperatorState, name: str) -> pa.Table:

@@ -233,14 +233,21 @@ class StateReader:
         files = [state.broadcast_state for state in self._operator.subtasks]
         start = subtask % len(files) if files else 0
         file = next((file for file in files[start:] + files[:start] if file is not None), None)
-        return {} if file is None else self._value(file)
+        return {} if file is None else self._value(file, Mapping)
 
     def _values(self, attribute: str) -> list[dict[str, OperatorStatePart] | None]:
         files = [getattr(state, attribute) for state in self._operator.subtasks]
-        return [None if file is None else self._value(file) for file in files]
+        return [None if file is None else self._value(file, OperatorStatePart) for file in files]
 
-    def _value(self, file: StateFile) -> Any:
-        return value_of(self._directory, self._operator, file, allows_pickle=self._allows_pickle)
+    def _value(self, file: StateFile, part: Any) -> Any:
+        """A mapping of names to states of this type."""
+        value = value_of(self._directory, self._operator, file, allows_pickle=self._allows_pickle)
+        if type(value) is dict and all(type(name) is str and isinstance(one, part) for name, one in value.items()):
+            return value
+        raise StateMismatchError(
+            f"the state {file.path} of operator '{self._operator.name}' in {self._directory} is a "
+            f"{type(value).__name__}, not states by name: another program wrote it"
+        )
 
     def _rows(self, files: tuple[StateFile, ...], key_groups: range) -> Iterator[pa.RecordBatch]:
         for file in files:

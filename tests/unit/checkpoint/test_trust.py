@@ -26,7 +26,7 @@ from shmflink.connectors.file_system.discovery import DiscoveryState
 from shmflink.connectors.split_queue import PackedSplits
 from shmflink.core.batch import Batch
 from shmflink.core.codec import dumps_state, loads_state
-from shmflink.errors import CheckpointCorruptedError, CheckpointError
+from shmflink.errors import CheckpointCorruptedError, CheckpointError, StateMismatchError
 from shmflink.state.operator_state import OperatorStatePart, Redistribution
 
 from .conftest import GROUPS, JOB_ID, OPERATOR, Keyed, SmallJob, everything_in, expected_of
@@ -96,7 +96,7 @@ def test_state_without_pickle_is_read_whoever_wrote_it(path: str) -> None:
 @pytest.mark.parametrize("what", ["operator_state", "broadcast_state"])
 def test_a_value_that_is_pickled_runs_nothing_unless_asked_for(path: str, what: str) -> None:
     RAN.clear()
-    manifest = with_first_subtask(path, **{what: inline(pickle.dumps({"x": Code()}))})
+    manifest = with_first_subtask(path, **{what: inline(pickle.dumps({"x": {1: Code()}}))})
     says = r"belongs to user \d+, not to \d+ .* state of operator 'Count' is pickled.*--trust-pickled-state"
     with pytest.raises(CheckpointError, match=says):
         restore(path)
@@ -176,6 +176,14 @@ def test_an_enumerators_state_in_plain_form_is_read_whoever_wrote_it(path: str, 
     operator = replace(load_manifest(path).operators[0], coordinator=inline(dumps_state(dumps_state(state))))
     found = coordinator_state(path, operator)
     assert loads_state(found) == state
+
+
+@pytest.mark.parametrize("what", ["operator_state", "broadcast_state"])
+@pytest.mark.parametrize("value", [None, 5, [1], {"x": 5}, {1: {}}, "text"], ids=repr)
+def test_a_value_that_is_no_state_is_refused(path: str, what: str, value: Any) -> None:
+    with_first_subtask(path, **{what: inline(dumps_state(value))})
+    with pytest.raises(StateMismatchError, match="not states by name: another program wrote it"):
+        restore(path)
 
 
 def test_ones_own_is_unpickled_without_a_word(path: str) -> None:
