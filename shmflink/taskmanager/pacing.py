@@ -7,6 +7,7 @@ from typing import Final
 
 from shmflink.metrics.counters import TaskCounters
 from shmflink.operators.slices import SLICE_ROWS_MAX, Pace
+from shmflink.operators.timestamps_and_watermarks import TimestampsAndWatermarksOperator
 from shmflink.taskmanager.chain import ChainNode
 from shmflink.taskmanager.sink import SinkOperator
 from shmflink.taskmanager.source import SourceOperator
@@ -14,6 +15,7 @@ from shmflink.taskmanager.source import SourceOperator
 __all__ = ["ALL_ROWS", "TaskPace"]
 
 ALL_ROWS: Final = 2**63
+_ASSIGNERS: Final = (SourceOperator, TimestampsAndWatermarksOperator)  # of timestamps: batches stay what they are
 _MIXED_ROWS_MAX: Final = 8192  # where work on columns comes first, which small pieces would slow down
 
 
@@ -77,7 +79,8 @@ def _rows_max(nodes: Sequence[ChainNode]) -> int:
 
 def _keeps_batches(nodes: Sequence[ChainNode]) -> bool:
     """Whether a function that is called with batches gets them as they come into the task."""
-    first = next((node.operator for node in nodes if node.operator.is_per_record or node.operator.keeps_batches), None)
+    operators = (node.operator for node in nodes if not isinstance(node.operator, _ASSIGNERS))
+    first = next((operator for operator in operators if operator.is_per_record or operator.keeps_batches), None)
     return first is not None and first.keeps_batches
 
 

@@ -12,6 +12,7 @@ from shmflink.connectors.base import SinkWriter
 from shmflink.core.batch import Batch
 from shmflink.core.elements import BARRIER_ALIGNED, BARRIER_UNALIGNED, Barrier, EndOfData, Watermark
 from shmflink.core.keys import encode_keys
+from shmflink.core.watermark_strategy import TimestampAssigner, WatermarkStrategy
 from shmflink.operators.base import Operator
 from shmflink.operators.filter import FilterOperator
 from shmflink.operators.flat_map import FlatMapOperator
@@ -21,6 +22,7 @@ from shmflink.operators.map_batches import MapBatchesOperator
 from shmflink.operators.process import KeyedProcessOperator, ProcessOperator
 from shmflink.operators.reduce import ReduceOperator
 from shmflink.operators.slices import PIECE_NS
+from shmflink.operators.timestamps_and_watermarks import TimestampsAndWatermarksOperator
 from shmflink.taskmanager.checkpoints import TaskRestore
 from shmflink.taskmanager.outputs import OutputEnd
 from shmflink.taskmanager.sink import SinkOperator
@@ -29,6 +31,11 @@ ROWS = 400
 RECORD_MS = 25
 UNALIGNED = Barrier(1, 0, BARRIER_UNALIGNED)
 EXACTLY_ONCE = CheckpointSettings(interval_ms=100)
+
+
+class Itself(TimestampAssigner):
+    def extract_timestamp(self, value: Any, record_timestamp: int) -> int:
+        return int(value)
 
 
 def slow(bench: Any) -> Callable[..., Any]:
@@ -102,6 +109,19 @@ def test_batches_of_a_function_of_batches_are_not_cut(bench, make_partition, dra
     out = make_partition()
     head = bench.node(MapBatchesOperator(slow(bench)), bench.node(MapOperator(lambda row: row), partitions=[0]))
     task = bench.task(head, [gate], [OutputEnd(out)])
+    task.open()
+    channel.try_push(Batch.of_rows(list(range(ROWS))))
+    drain(task)
+    assert bench.clock.monotonic_ns() == RECORD_MS * 1_000_000
+
+
+def test_timestamps_of_a_function_leave_the_batches_whole(bench, make_partition, drain):
+    (channel,), gate = bench.gate()
+    strategy = WatermarkStrategy.no_watermarks().with_timestamp_assigner(Itself())
+    batches = bench.node(MapBatchesOperator(slow(bench)), partitions=[0])
+    task = bench.task(
+        bench.node(TimestampsAndWatermarksOperator(strategy), batches), [gate], [OutputEnd(make_partition())]
+    )
     task.open()
     channel.try_push(Batch.of_rows(list(range(ROWS))))
     drain(task)
