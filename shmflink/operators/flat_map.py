@@ -12,6 +12,7 @@ from shmflink.core.elements import MIN_TIMESTAMP_MS
 from shmflink.operators.base import OperatorContext
 from shmflink.operators.declared_type import conform_rows
 from shmflink.operators.function_operator import FunctionOperator
+from shmflink.operators.moments import Moments
 from shmflink.operators.record_outputs import isolation_of
 from shmflink.operators.slices import SLICE_ROWS_MAX
 from shmflink.operators.user_function import UserFunction, has_user_frame
@@ -35,12 +36,13 @@ class FlatMapOperator(FunctionOperator):
     def open(self, context: OperatorContext) -> None:
         self._name = context.operator_name
         self._buffer = _core.RecordBuffer(OUTPUT_ROWS_MAX, isolation_of(context))
+        self._moments = Moments(self._buffer.extend, context.clock)
         self._function.open(context)
 
     def process(self, batch: Batch, input_index: int = 0) -> Iterator[Batch]:
         rows = batch.rows()
         stamps: Any = repeat(MIN_TIMESTAMP_MS) if batch.timestamps is None else batch.timestamps.to_pylist()
-        call, extend = self._function.call, self._buffer.extend
+        call, extend = self._function.call, self._moments.begin()
         iterator = iter(rows)
         for row, stamp in zip(iterator, stamps, strict=False):  # per row: the user's own function, pulled lazily
             try:
@@ -50,6 +52,7 @@ class FlatMapOperator(FunctionOperator):
                     rest = extend(rest, stamp)
             except Exception as error:
                 self._function.fail_at(_explained(error), rows, iterator)
+        self._moments.end(max(len(rows), len(self._buffer)))
         if len(self._buffer):
             yield self._batch()
 

@@ -58,7 +58,7 @@ class RecordOperator(FunctionOperator):
         rows = batch.rows()
         stamps: Any = repeat(MIN_TIMESTAMP_MS) if batch.timestamps is None else batch.timestamps.to_pylist()
         outputs = self._outputs
-        extend = outputs.extend
+        extend = outputs.moments.begin()
         iterator = iter(rows)
         for key, row, stamp in zip(keys, iterator, stamps, strict=False):
             current.entry = key
@@ -70,6 +70,7 @@ class RecordOperator(FunctionOperator):
                     rest = extend(rest, stamp)
             except Exception as error:
                 self._function.fail_at(error, rows, iterator)
+        outputs.moments.end(len(rows))
         yield from outputs.take()
 
 

@@ -16,6 +16,7 @@ from shmflink.core.output_tag import OutputTag
 from shmflink.core.typeinfo import TypeInformation
 from shmflink.operators.base import OperatorContext, SideOutput
 from shmflink.operators.declared_type import conform_rows
+from shmflink.operators.moments import Moments
 
 __all__ = ["OUTPUT_ROWS_MAX", "RecordOutputs", "isolation_of", "reuses_objects"]
 
@@ -45,6 +46,7 @@ class RecordOutputs:
         self._sides: dict[str, tuple[OutputTag, list[Any], list[int]]] = {}
         self._buffer = _core.RecordBuffer(OUTPUT_ROWS_MAX, isolation_of(context), (OutputTag, self.put_aside))
         self.extend = self._buffer.extend
+        self.moments = Moments(self.extend, context.clock)
 
     @property
     def is_full(self) -> bool:

@@ -41,6 +41,17 @@ def test_an_exploding_function_stands_still_between_two_output_batches() -> None
             assert produced == pulled * OUTPUT_ROWS_MAX
 
 
+def test_a_slow_explosion_hands_on_what_a_moment_gives() -> None:
+    def explode(_: int) -> Iterator[int]:
+        for number in range(12):
+            harness.clock.advance_ms(10)  # type: ignore[attr-defined]
+            yield number
+
+    with OperatorHarness(FlatMapOperator(explode)) as harness:
+        batches = list(harness.outputs_of(harness.batch([1])))
+        assert [batch.rows() for batch in batches] == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9], [10, 11]]  # type: ignore[union-attr]
+
+
 def test_an_error_in_the_middle_of_a_generator_names_its_record() -> None:
     def split(line: str) -> Iterator[int]:
         for part in line.split():

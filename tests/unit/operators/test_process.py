@@ -113,6 +113,18 @@ def test_a_function_that_explodes_is_suspended_between_batches() -> None:
         outputs.close()
 
 
+def test_a_slow_explosion_hands_on_what_a_moment_gives() -> None:
+    class Explode:
+        def process_element(self, value: Any, ctx: Any) -> Iterator[Any]:
+            for number in range(value):
+                bench.clock.advance_ms(10)
+                yield number if number != 6 else (OutputTag("side", Types.LONG()), number)
+
+    with OperatorHarness(ProcessOperator(Explode())) as bench:
+        batches = [one for one in bench.outputs_of(bench.batch([12])) if isinstance(one, Batch)]
+        assert [batch.rows() for batch in batches] == [[0, 1, 2, 3, 4], [5, 7, 8, 9], [10, 11]]
+
+
 def test_results_of_slow_timers_leave_while_others_wait() -> None:
     class Slow:
         def process_element(self, value: Any, ctx: Any) -> None:
