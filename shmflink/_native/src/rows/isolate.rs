@@ -151,21 +151,18 @@ impl Isolation {
         results: &Bound<'py, PyAny>,
         rows: &Bound<'py, PyList>,
     ) -> PyResult<Bound<'py, PyList>> {
-        let py = results.py();
-        let list = PyList::empty(py);
-        let mut index = 0;
+        let mut owned = Vec::with_capacity(rows.len());
         while let Some(result) = next(results)? {
             let raw = result.as_ptr();
             if self.is_atom(raw) {
-                list.append(result)?;
+                owned.push(result);
             } else {
                 // Compares addresses alone.
-                let is_row = index < rows.len() && object::list_item(rows.as_ptr(), index) == raw;
-                list.append(self.settle(result, 1 + u32::from(is_row))?)?;
+                let is_row = owned.len() < rows.len() && object::list_item(rows.as_ptr(), owned.len()) == raw;
+                owned.push(self.settle(result, 1 + u32::from(is_row))?);
             }
-            index += 1;
         }
-        Ok(list)
+        PyList::new(results.py(), owned)
     }
 
     /// The rows whose result is true, and for each row whether it is; a row that the function still holds is copied.
@@ -203,7 +200,12 @@ pub fn next<'py>(iterator: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyA
     unsafe {
         let item = ffi::PyIter_Next(iterator.as_ptr());
         if item.is_null() {
-            return PyErr::take(py).map_or(Ok(None), Err);
+            // Most ends are no errors, and fetching one that is not there costs more than looking.
+            return if ffi::PyErr_Occurred().is_null() {
+                Ok(None)
+            } else {
+                Err(PyErr::fetch(py))
+            };
         }
         Ok(Some(Bound::from_owned_ptr(py, item)))
     }
