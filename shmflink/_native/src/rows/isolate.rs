@@ -342,11 +342,15 @@ impl Isolation {
 
     fn learn(&self, class: &Bound<'_, PyType>) -> PyResult<Kind> {
         let kind = Kind::of(self.kind_of.bind(class.py()).call1((class,))?.extract()?)?;
-        let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
-        if kinds.len() >= KINDS_MAX {
-            kinds.clear();
+        let mut forgotten = HashMap::new();
+        {
+            let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+            if kinds.len() >= KINDS_MAX {
+                std::mem::swap(&mut *kinds, &mut forgotten);
+            }
+            kinds.insert(class.as_ptr() as usize, (class.clone().unbind(), kind));
         }
-        kinds.insert(class.as_ptr() as usize, (class.clone().unbind(), kind));
+        drop(forgotten); // behind the lock: a class that goes may run Python code, which may ask for a kind
         Ok(kind)
     }
 
