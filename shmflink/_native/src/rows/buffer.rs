@@ -81,7 +81,9 @@ impl RecordBuffer {
         let schema = Schema::new(vec![Field::new("timestamp", DataType::Int64, true)]);
         let batch = RecordBatch::try_new(Arc::new(schema), vec![Arc::new(Int64Array::from(stamps))])
             .map_err(|error| PyTypeError::new_err(error.to_string()))?;
-        let column = PyRecordBatch::new(batch).into_pyarrow(py)?.call_method1("column", (0,))?;
+        let column = PyRecordBatch::new(batch)
+            .into_pyarrow(py)?
+            .call_method1("column", (0,))?;
         Ok((rows, Some(column)))
     }
 

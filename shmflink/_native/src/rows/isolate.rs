@@ -466,8 +466,7 @@ impl Isolation {
         let attributes = self.copy_dict(&dict, depth)?;
         let new = self.new_object.bind(py).call1((value.get_type(),))?;
         // SAFETY: `new` is a fresh instance of the same class, which has a dict; it takes a reference of its own.
-        let result =
-            unsafe { ffi::PyObject_GenericSetDict(new.as_ptr(), attributes.as_ptr(), std::ptr::null_mut()) };
+        let result = unsafe { ffi::PyObject_GenericSetDict(new.as_ptr(), attributes.as_ptr(), std::ptr::null_mut()) };
         if result != 0 {
             return Err(PyErr::fetch(py));
         }
@@ -494,8 +493,7 @@ impl Iterator for DictValues {
     fn next(&mut self) -> Option<Raw> {
         let mut value: Raw = std::ptr::null_mut();
         // SAFETY: `dict` is a dict that is not changed meanwhile (contract of the type).
-        let has_more =
-            unsafe { ffi::PyDict_Next(self.dict, &mut self.position, std::ptr::null_mut(), &mut value) };
+        let has_more = unsafe { ffi::PyDict_Next(self.dict, &mut self.position, std::ptr::null_mut(), &mut value) };
         (has_more != 0).then_some(value)
     }
 }
