@@ -792,11 +792,18 @@ def months_later(days: pa.Array, months: pa.Array) -> pa.Array:
     """Days since 1970, so many months later: the same day of the month or its last. All int64; nulls are ignored."""
 
 def parse_moments(
-    texts: pa.Array, per_second: int, *, pattern: str | None = None, is_time: bool = False, is_strict: bool = False
+    texts: pa.Array,
+    per_second: int,
+    *,
+    pattern: str | None = None,
+    is_time: bool = False,
+    is_strict: bool = False,
+    cast: str | None = None,
 ) -> pa.Array:
     """Text as ticks since 1970 (of a time: since midnight), int64; by a pattern, or as ISO 8601.
 
-    Text that does not fit is null, or a ValueError where strict.
+    `cast`: as Flink's CAST reads a "date", "time" or "timestamp". Text that does not fit is null, or a ValueError where
+    strict.
     """
 
 def hex_digest(values: pa.Array, algorithm: str) -> pa.Array:
@@ -915,7 +922,10 @@ def regex_extract_all(texts: pa.Array, pattern: pa.Array, group: pa.Array, rows:
     """Group `group` of all parts that match; null for no such group."""
 
 def regex_replace(texts: pa.Array, pattern: pa.Array, replacement: pa.Array, rows: int) -> pa.StringArray:
-    """All parts that match replaced; `$1` and `${name}` are groups, a backslash takes the next letter as it is."""
+    """All parts that match replaced by the text as it is."""
+
+def regex_split(texts: pa.Array, pattern: pa.Array, limit: int, rows: int) -> pa.ListArray:
+    """Parts between matches, as Java's `String.split`: at most `limit`; 0: all, without empty ones at the end."""
 
 def parse_integers(texts: pa.Array) -> pa.Int64Array:
     """Whole numbers, a fraction cut; null where it is none."""

@@ -561,6 +561,10 @@ def _with_key(stream: DataStream, name: str, selector: Any, key_type: TypeInform
 
 
 def _check(func: Any, kind: type | None, message: str) -> None:
+    if isinstance(func, str):
+        raise TypeError(f"{message}, got {func!r}: filter() takes an expression, too, such as col('x') > 3")
+    if isinstance(func, Expression):
+        raise TypeError(f"{message}; `{func}` is an expression: filter(), select() and with_columns() take those")
     if not callable(func) and not (kind is not None and isinstance(func, kind)):
         raise TypeError(message)
 

@@ -18,8 +18,8 @@ from shmflink.expressions.clocks import (
     local_timestamp,
     using_clock,
 )
-from shmflink.expressions.conditional import coalesce, if_then_else, null_of
-from shmflink.expressions.expression import Expression, col, lit
+from shmflink.expressions.conditional import coalesce, if_then_else, null_if, null_of, type_of
+from shmflink.expressions.expression import Expression, call_sql, col, lit
 from shmflink.expressions.json_building import (
     json,
     json_array,
@@ -52,7 +52,7 @@ from shmflink.expressions.time_text import (
     to_timestamp_ltz,
     unix_timestamp,
 )
-from shmflink.expressions.times import temporal_overlaps, timestamp_diff
+from shmflink.expressions.times import temporal_overlaps, timestamp_add, timestamp_diff
 from shmflink.expressions.units import TimeIntervalUnit, TimePointUnit
 
 __all__ = [
@@ -72,6 +72,7 @@ __all__ = [
     "atan2",
     "bind",
     "bounds",
+    "call_sql",
     "coalesce",
     "col",
     "concat",
@@ -102,6 +103,7 @@ __all__ = [
     "map_from_arrays",
     "negative",
     "not_",
+    "null_if",
     "null_of",
     "object_of",
     "or_",
@@ -111,10 +113,12 @@ __all__ = [
     "row",
     "split_aggregates",
     "temporal_overlaps",
+    "timestamp_add",
     "timestamp_diff",
     "to_date",
     "to_timestamp",
     "to_timestamp_ltz",
+    "type_of",
     "unix_timestamp",
     "using_clock",
     "uuid",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from shmflink.errors import TypeMismatchError
+from shmflink.expressions.composite import filtered, weighted_percentile
 from shmflink.expressions.node import ALIAS, COLUMN, LITERAL, Node, call
 
 if TYPE_CHECKING:
@@ -51,13 +52,16 @@ class AggregateCall:
 
     `count` without arguments counts rows. `arg_min`, `arg_max` and `top_n` have the value, then what it is ordered by.
     `parameters` are constants: the fraction of `quantile` and `approx_quantile`, the n of `top_n`, the separator of
-    `list_agg`. `is_distinct`: each distinct value of the first argument counts once.
+    `list_agg`. `is_distinct`: each distinct value of the first argument counts once. `has_flink_types`: sums, averages
+    and variances have the types and the arithmetic of Flink SQL (`SUM(INT)` is an INT and wraps around, `SUM(DECIMAL)`
+    is null where it does not fit); else they are wide and exact (a BIGINT; an error where it does not fit).
     """
 
     function: str
     arguments: tuple[Expression, ...] = ()
     parameters: tuple[Any, ...] = ()
     is_distinct: bool = False
+    has_flink_types: bool = False
 
 
 class AggregateMethods:
@@ -67,7 +71,8 @@ class AggregateMethods:
 
     @property
     def sum(self) -> Expression:
-        """Sum of the values; null where there is none.
+        """Sum of the values; null where there is none. Of integers a BIGINT (uint64 of uint64), of decimals a
+        DECIMAL(38, s), of floats a DOUBLE; a sum that does not fit is an error that names the column.
 
         >>> col("price").sum
         <Expression sum(price)>
@@ -113,6 +118,10 @@ class AggregateMethods:
     @property
     def avg(self) -> Expression:
         """Mean of the values; null where there is none.
+
+        A DOUBLE of integers of up to 32 bits. Of 64-bit integers, which a DOUBLE cannot hold, a whole number of their
+        type, cut towards zero: cast them to DOUBLE, or to a decimal, for a fraction. Of decimals a
+        DECIMAL(38, max(s, 6)). It never lies outside of the values: 64-bit integers add up in 128 bits.
 
         >>> col("price").avg
         <Expression avg(price)>
@@ -221,10 +230,12 @@ class AggregateMethods:
     def collect(self) -> Expression:
         """The values as a multiset: a map from each value to how often it is there.
 
+        Nulls do not count; empty where there is no value.
+
         >>> col("price").collect
-        <Expression collect(price)>
+        <Expression multiset(collect(price))>
         """
-        return call("collect", self)
+        return call("multiset", call("collect", self))
 
     @property
     def array_agg(self) -> Expression:
@@ -234,6 +245,14 @@ class AggregateMethods:
         <Expression array_agg(price)>
         """
         return call("array_agg", self)
+
+    def filter(self, condition: Any) -> Expression:
+        """*shmflink only* (SQL's FILTER). Of an aggregate: over the rows for which the condition is true.
+
+        >>> col("price").sum.filter(col("price") > 1)
+        <Expression sum(if_then_else((price > 1), price, None))>
+        """
+        return filtered(self, condition, AGGREGATE_FUNCTIONS)  # type: ignore[arg-type]  # every holder is an Expression
 
     @property
     def distinct(self) -> Expression:
@@ -265,13 +284,17 @@ class AggregateMethods:
     def percentile(self, percentage: Any, frequency: Any = None) -> Expression:
         """The exact value at a fraction from 0 to 1 of the sorted values, interpolated; an array for several fractions.
 
-        >>> col("price").percentile(0.5)
-        <Expression quantile(price, 0.5)>
+        `frequency`: how often each value counts; values whose frequency is null or below 1 do not.
+
+        >>> col("price").percentile(0.5), col("price").percentile([0.25, 0.75])
+        (<Expression quantile(price, 0.5)>, <Expression quantile(price, [0.25, 0.75])>)
         """
+        is_list = isinstance(percentage, (list, tuple))
+        fractions = [_fraction(part) for part in (percentage if is_list else [percentage])]
         if frequency is not None:
-            raise TypeMismatchError(f"percentile() of `{self}`: a frequency is not supported: leave it out")
-        if isinstance(percentage, (list, tuple)):
-            return call("array", *(self.quantile(part) for part in percentage))
+            return weighted_percentile(self, fractions if is_list else fractions[0], frequency)  # type: ignore[arg-type]
+        if is_list:
+            return call("quantile", self, parameters=(fractions,))
         return self.quantile(percentage)
 
     def quantile(self, q: float) -> Expression:
@@ -389,6 +412,9 @@ def _replaced(
             f"{node.place}: `{node}` is not inside an aggregate: use col('{node}').first_value, .max, ..."
         )
     inner = node.arguments[0] if node.function == _DISTINCT else node
+    if node.function == _DISTINCT and inner.function not in AGGREGATE_FUNCTIONS:
+        node = _distinct_inside(inner)
+        inner = node
     if inner.function not in AGGREGATE_FUNCTIONS:
         arguments = tuple(_replaced(argument, "", taken, calls, known) for argument in node.arguments)
         return type(node)(node.function, arguments, node.parameters, node.place)
@@ -397,6 +423,14 @@ def _replaced(
         known[identity] = wanted or _free_name(len(calls), taken)
         calls[known[identity]] = _call_of(node)
     return type(node)(COLUMN, (), (known[identity],), node.place)
+
+
+def _distinct_inside(node: Expression) -> Expression:
+    """`distinct(f(sum(x)))` as `f(distinct(sum(x)))`, for all aggregates inside."""
+    if node.function in AGGREGATE_FUNCTIONS:
+        return call(_DISTINCT, node)
+    arguments = tuple(map(_distinct_inside, node.arguments))
+    return type(node)(node.function, arguments, node.parameters, node.place)
 
 
 def _normal(node: Expression) -> Expression:

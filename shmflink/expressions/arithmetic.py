@@ -1,4 +1,8 @@
-"""Arithmetic with Flink's rules: whole numbers divide to whole numbers and wrap around, floats go to infinity."""
+"""Arithmetic with Flink's rules: whole numbers divide to whole numbers and wrap around, floats go to infinity.
+
+Other than in Flink's SQL, a FLOAT beside a DOUBLE is a DOUBLE before anything is computed: Flink rounds the DOUBLE to a
+FLOAT first, and half of its digits are lost. Remainders of floating-point numbers, which Flink refuses, are there.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +80,7 @@ class ArithmeticMethods:
         return call("divided_by", other, self)
 
     def __mod__(self, other: Any) -> Expression:
-        """Remainder, with the sign of the dividend; by a whole zero it is an error. The type is the wider of both.
+        """Remainder, with the sign of the dividend; by a whole zero it is an error. It has the divisor's type.
 
         >>> show(col("a") % 3, a=[7, -7])
         _c0: [1, -1]
@@ -147,7 +151,7 @@ def _common_numbers(kinds: Sequence[pa.DataType]) -> list[pa.DataType]:
 def _coerce_sum(kinds: Sequence[pa.DataType], constants: Sequence[pa.Scalar | None]) -> list[pa.DataType]:
     left, right = _typed(kinds, pa.duration("ms"))
     if moving.is_moving(left, right):
-        return moving.sum_types(left, right)
+        return moving.in_whole_seconds(moving.sum_types(left, right), constants)
     if is_text(left) and is_text(right):
         return [left, right] if left.equals(right) else [pa.large_utf8(), pa.large_utf8()]
     if is_text(left) or is_text(right):
@@ -155,10 +159,10 @@ def _coerce_sum(kinds: Sequence[pa.DataType], constants: Sequence[pa.Scalar | No
     return _coerce_numbers(kinds, constants)
 
 
-def _coerce_difference(kinds: Sequence[pa.DataType], _constants: Sequence[pa.Scalar | None]) -> list[pa.DataType]:
+def _coerce_difference(kinds: Sequence[pa.DataType], constants: Sequence[pa.Scalar | None]) -> list[pa.DataType]:
     left, right = _typed(kinds, pa.duration("ms"))
     if moving.is_moving(left, right):
-        return moving.difference_types(left, right)
+        return moving.in_whole_seconds(moving.difference_types(left, right), constants)
     return _common_numbers(kinds)  # a uint64 less a constant may be negative: the constant is no uint64
 
 
@@ -226,12 +230,22 @@ def _divided_by(left: Values, right: Values) -> Values:
     return _whole(pc.divide_checked, left, right, pc.negate)
 
 
-@function("mod", Kind.NUMBER, Kind.NUMBER, coerce=_coerce_numbers)
+def _coerce_remainder(kinds: Sequence[pa.DataType], constants: Sequence[pa.Scalar | None]) -> list[pa.DataType]:
+    """Integers stay what they are: the divisor's type is that of the result."""
+    if all(pa.types.is_integer(kind) for kind in kinds):
+        return list(kinds)
+    return _coerce_numbers(kinds, constants)
+
+
+@function("mod", Kind.NUMBER, Kind.NUMBER, coerce=_coerce_remainder)
 def _mod(left: Values, right: Values) -> Values:
     if pa.types.is_floating(left.type):
         return _remainder(left, right)
     if pa.types.is_decimal(left.type):
         return decimals.remainder(left, right)
+    if not left.type.equals(right.type):
+        common = common_number(left.type, right.type)
+        return pc.cast(_mod(pc.cast(left, common), pc.cast(right, common)), right.type, safe=False)
     return _whole(_remainder, left, right, lambda values: pc.subtract(values, values))
 
 

@@ -1,4 +1,4 @@
-"""Arrays in order: sorting, the greatest and the least item. NaN is above all numbers."""
+"""Arrays in order: sorting, where NaN is above all numbers; the greatest and the least item."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ArrayOrderMethods:
     def array_sort(self, ascending_order: Any = None, null_first: Any = None) -> Expression:
         """The items in order, ascending where nothing else is said; nulls first if ascending, else last, or as said.
 
-        Both are constants.
+        Both are constants. NaN is above all numbers; Flink leaves an array with NaN in disorder.
 
         >>> show(col("a").array_sort(), col("a").array_sort(False), a=[[2, None, 3, 1]])
         _c0: [[None, 1, 2, 3]]
@@ -40,13 +40,15 @@ class ArrayOrderMethods:
     def array_max(self) -> Expression:
         """The greatest item that is not null; null where there is none.
 
+        As in Flink, NaN where it comes first; elsewhere it is passed over.
+
         >>> show(col("a").array_max(), a=[[1, None, 3], []])
         _c0: [3, None]
         """
         return call("array_max", self)
 
     def array_min(self) -> Expression:
-        """The least item that is not null; null where there is none.
+        """The least item that is not null; null where there is none. NaN as in `array_max`.
 
         >>> show(col("a").array_min(), a=[[1, None, 3], []])
         _c0: [1, None]
@@ -90,6 +92,8 @@ def _extreme(column: pa.Array, better: np.ufunc) -> pa.Array:
     lists = Lists.of(typed(column, pa.list_(pa.null())))
     if lists.values.null_count:
         lists = Lists.of(lists.kept(~np.asarray(lists.values.is_null())))
+    if pa.types.is_floating(lists.values.type):
+        lists = _without_nan(lists)
     ranks = _ranks(lists.values)
     is_empty = lists.lengths == 0
     chosen = np.zeros(lists.rows, np.int64)
@@ -98,6 +102,17 @@ def _extreme(column: pa.Array, better: np.ufunc) -> pa.Array:
         by_rank[ranks] = np.arange(len(ranks))
         chosen[~is_empty] = by_rank[better.reduceat(ranks, lists.offsets[:-1][~is_empty])]
     return lists.values.take(pa.array(chosen, mask=is_empty))
+
+
+def _without_nan(lists: Lists) -> Lists:
+    """NaN goes, but for the first item: nothing is greater or less than it, and so all others go there."""
+    is_nan = np.asarray(pc.is_nan(lists.values))
+    if not is_nan.any():
+        return lists
+    is_first = lists.places == 0
+    starts_with_nan = np.zeros(lists.rows, np.bool_)
+    starts_with_nan[lists.parents[is_first & is_nan]] = True
+    return Lists.of(lists.kept(np.where(starts_with_nan[lists.parents], is_first, ~is_nan)))
 
 
 def _ranks(values: pa.Array) -> Integers:

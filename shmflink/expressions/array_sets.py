@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from shmflink.expressions.arrays import list_and_item
 from shmflink.expressions.coercions import alike
@@ -27,7 +28,7 @@ class ArraySetMethods:
     __slots__ = ()
 
     def array_contains(self, needle: Any) -> Expression:
-        """Whether the item is in the array; a null can be looked for, too.
+        """Whether the item is in the array; a null can be looked for, too. NaN is found nowhere, as in Flink.
 
         >>> show(col("a").array_contains(2), a=[[1, 2], [3], None])
         _c0: [True, False, None]
@@ -158,6 +159,8 @@ def _keys(*lists: Lists) -> list[Integers]:
 
 def _matches(lists: Lists, needle: pa.Array) -> npt.NDArray[np.bool_]:
     codes, wanted = codes_of(lists.values, needle)
+    if pa.types.is_floating(needle.type):
+        wanted[np.asarray(pc.fill_null(pc.is_nan(needle), False))] = -1
     matches: npt.NDArray[np.bool_] = codes == wanted[lists.parents]
     return matches
 

@@ -16,7 +16,7 @@ from shmflink.expressions.coercions import alike
 from shmflink.expressions.lists import Integers, Lists, interleaved, list_of
 from shmflink.expressions.node import call
 from shmflink.expressions.registry import Kind, Values, function
-from shmflink.expressions.type_rules import common_type
+from shmflink.expressions.type_rules import common_type, is_text
 from shmflink.expressions.vectors import columnwise, typed, with_validity
 
 if TYPE_CHECKING:
@@ -127,13 +127,21 @@ def array(head: Any, *tail: Any) -> Expression:
     return call("array", head, *tail)
 
 
-def list_and_item(kinds: Sequence[pa.DataType], _constants: Sequence[pa.Scalar | None]) -> list[pa.DataType]:
-    """An array and one of its items, both to the type that the items have in common."""
+def list_and_item(kinds: Sequence[pa.DataType], constants: Sequence[pa.Scalar | None]) -> list[pa.DataType]:
+    """An array and one of its items: the item to the type of the others, as a column only from a narrower one."""
     items = kinds[1] if pa.types.is_null(kinds[0]) else kinds[0].value_type
     common = common_type([items, kinds[1]])
-    if common is None:
-        raise TypeError(f"an array of {items} has no item of type {kinds[1]}")
-    return [pa.list_(common), common]
+    if common is None or not (common.equals(items) or is_text(items) or _is_within(constants[1], items)):
+        raise TypeError(f"an array of {items} has no item of type {kinds[1]}: cast() one of them")
+    return [pa.list_(items), items]
+
+
+def _is_within(constant: pa.Scalar | None, kind: pa.DataType) -> bool:
+    """Whether it is a constant that has this type without loss."""
+    try:
+        return constant is not None and bool(constant.cast(kind).is_valid or not constant.is_valid)
+    except pa.ArrowInvalid:
+        return False
 
 
 def _at_types(kinds: Sequence[pa.DataType], _constants: Sequence[pa.Scalar | None]) -> list[pa.DataType]:

@@ -18,7 +18,7 @@ from shmflink.expressions.type_rules import plain_type
 __all__ = ["BoundExpressions", "bind", "name_of"]
 
 _COLUMNS_SHOWN_MAX: Final = 40  # columns of a schema that a message lists
-_CAST: Final = "cast"
+_CAST: Final = "convert"
 _PLAIN: Final = "plain"
 
 

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from shmflink.expressions.registry import Coercion
-from shmflink.expressions.type_rules import beside_unsigned, common_type
+from shmflink.expressions.type_rules import are_date_and_timestamp, beside_unsigned, common_type
 
 __all__ = ["alike", "each", "text_where_null"]
 
 
 def alike(kinds: Sequence[pa.DataType], constants: Sequence[pa.Scalar | None]) -> list[pa.DataType]:
     """All to the type that they have in common."""
-    common = common_type(beside_unsigned(kinds, constants))
+    common = None if are_date_and_timestamp(kinds, constants) else common_type(beside_unsigned(kinds, constants))
     if common is None:
         raise TypeError("all must be of one type: cast() some of them")
     return [common] * len(kinds)

@@ -12,12 +12,12 @@ import pyarrow.compute as pc
 from shmflink.expressions.coercions import alike
 from shmflink.expressions.node import LITERAL, call
 from shmflink.expressions.registry import Kind, Values, function
-from shmflink.expressions.type_names import data_type_of
+from shmflink.expressions.type_names import data_type_of, sql_name
 
 if TYPE_CHECKING:
     from shmflink.expressions.expression import Expression
 
-__all__ = ["ConditionalMethods", "coalesce", "if_then_else", "null_of"]
+__all__ = ["ConditionalMethods", "coalesce", "if_then_else", "null_if", "null_of", "type_of"]
 
 
 class ConditionalMethods:
@@ -78,6 +78,25 @@ def coalesce(*args: Any) -> Expression:
     return call("coalesce", *args)
 
 
+def null_if(value: Any, other: Any) -> Expression:
+    """*shmflink only* (SQL's NULLIF). The value, and null where it equals the other one.
+
+    >>> show(null_if(col("a"), 0), a=[0, 1, None])
+    _c0: [None, 1, None]
+    """
+    return call("null_if", value, other)
+
+
+def type_of(value: Any) -> Expression:
+    """*shmflink only* (SQL's TYPEOF). The name of the value's type in SQL, without NOT NULL; the same for all rows.
+
+    >>> show(type_of(col("a")), type_of(col("b") / 2), a=[1], b=[decimal.Decimal("1.50")])
+    _c0: ['BIGINT']
+    _c1: ['DECIMAL(14, 13)']
+    """
+    return call("type_of", value)
+
+
 def null_of(data_type: Any) -> Expression:
     """A null of this type (an Arrow type, a type of `Types`, or a name such as "BIGINT").
 
@@ -110,6 +129,11 @@ def _if_then_else(condition: Values, if_true: Values, if_false: Values) -> Value
 @function("coalesce", Kind.ANY, variadic=True, coerce=alike, selection=_missing_before)
 def _coalesce(*values: Values) -> Values:
     return pc.coalesce(*values)
+
+
+@function("type_of", Kind.ANY)
+def _type_of(value: Values) -> Values:
+    return pa.scalar(sql_name(value.type), pa.utf8())
 
 
 @function("is_null", Kind.ANY)

@@ -1,22 +1,28 @@
 """Arithmetic of decimals with Flink's digits: computed in 256 bits, rounded half up into 38 digits.
 
-Of two decimals declared with 38 digits, which Arrow does not multiply or divide, the left one may have 37.
-Source: Flink's `LogicalTypeMerging` (SQL:2003 as SQL Server does it). A result that does not fit is an error; Flink
-gives null.
+Source: Flink's `LogicalTypeMerging` (SQL:2003 as SQL Server does it). A result that does not fit is null, as in Flink.
 """
 
 from __future__ import annotations
 
+import decimal
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from shmflink.expressions.registry import Values
 from shmflink.expressions.type_rules import DECIMAL_DIGITS_MAX, capped_decimal, decimal_of
+from shmflink.expressions.vectors import columnwise
 
 __all__ = ["add", "divide", "fitted", "multiply", "operand_types", "remainder", "subtract"]
 
-_DIVISION_SCALE_MIN = 6
-_WIDE_DIGITS_MAX = 76
+_DIVISION_SCALE_MIN: Final = 6
+_WIDE_DIGITS_MAX: Final = 76
+_DOUBLE_ERROR: Final = 1e-12  # more than a decimal's double is off, of 1
+_EXACT: Final = decimal.Context(prec=160, rounding=decimal.ROUND_HALF_UP)
 
 
 def operand_types(left: pa.DataType, right: pa.DataType) -> list[pa.DataType]:
@@ -36,9 +42,9 @@ def subtract(left: Values, right: Values) -> Values:
 
 def multiply(left: Values, right: Values) -> Values:
     """Product."""
-    kind = capped_decimal(left.type.precision + right.type.precision, left.type.scale + right.type.scale)
+    kind = capped_decimal(left.type.precision + right.type.precision + 1, left.type.scale + right.type.scale)
     if left.type.precision + right.type.precision + 1 > _WIDE_DIGITS_MAX:
-        left = pc.cast(left, pa.decimal256(_WIDE_DIGITS_MAX - 1 - right.type.precision, left.type.scale))
+        return one_by_one(left, right, kind, _EXACT.multiply)
     return fitted(pc.multiply(_tight(left), _tight(right)), kind)
 
 
@@ -50,8 +56,9 @@ def divide(left: Values, right: Values) -> Values:
     # Arrow cuts the quotient at scale (dividend's + divisor's precision - its scale + 1): one digit more to round by.
     dividend_scale = max(a.scale, kind.scale - b.precision + b.scale)
     dividend_digits = a.precision - a.scale + dividend_scale
-    digits_over = max(0, dividend_digits + b.precision + 1 - _WIDE_DIGITS_MAX)
-    dividend = pc.cast(left, pa.decimal256(dividend_digits - digits_over, dividend_scale))
+    if dividend_digits + b.precision + 1 > _WIDE_DIGITS_MAX:
+        return one_by_one(left, right, kind, _EXACT.divide)
+    dividend = pc.cast(left, pa.decimal256(dividend_digits, dividend_scale))
     return fitted(pc.divide(dividend, right), kind)
 
 
@@ -70,10 +77,43 @@ def remainder(left: Values, right: Values) -> Values:
 
 
 def fitted(values: Values, kind: pa.DataType) -> Values:
-    """Decimals in this decimal type: rounded half away from zero. Raises `ArrowInvalid` where digits do not fit."""
+    """Decimals in this decimal type: rounded half away from zero, null where digits do not fit."""
     if values.type.scale > kind.scale:
+        if values.type.precision - values.type.scale + 1 > DECIMAL_DIGITS_MAX - values.type.scale:
+            values = pc.cast(values, pa.decimal256(_WIDE_DIGITS_MAX, values.type.scale))  # room for a carry
         values = pc.round(values, ndigits=kind.scale, round_mode="half_towards_infinity")
-    return pc.cast(values, kind)
+    try:
+        return pc.cast(values, kind)
+    except pa.ArrowInvalid:
+        fits = _fits(values, limit=decimal.Decimal(10) ** (kind.precision - kind.scale))
+        return pc.cast(pc.if_else(fits, values, pa.scalar(None, values.type)), kind)
+
+
+@columnwise
+def _fits(values: pa.Array, *, limit: decimal.Decimal) -> pa.Array:
+    """Which are below a limit: by their doubles, one by one what lies too near to it to tell."""
+    sizes = np.abs(np.asarray(pc.cast(values, pa.float64()).fill_null(0)))
+    fits = sizes < float(limit)
+    for row in np.flatnonzero(np.abs(sizes - float(limit)) <= float(limit) * _DOUBLE_ERROR):
+        fits[row] = abs(values[int(row)].as_py() or 0) < limit
+    return pa.array(fits)
+
+
+@columnwise
+def one_by_one(
+    left: pa.Array,
+    right: pa.Array,
+    kind: pa.DataType,
+    operation: Callable[[decimal.Decimal, decimal.Decimal], decimal.Decimal],
+) -> pa.Array:
+    """The operation in Python, of operands with more digits together than any kernel takes: 76 and more."""
+    unit = decimal.Decimal(1).scaleb(-kind.scale)
+    limit = decimal.Decimal(10) ** (kind.precision - kind.scale)
+    results: list[decimal.Decimal | None] = []
+    for a, b in zip(left.to_pylist(), right.to_pylist(), strict=True):
+        value = None if a is None or b is None else operation(a, b).quantize(unit, context=_EXACT)
+        results.append(value if value is not None and abs(value) < limit else None)
+    return pa.array(results, kind)
 
 
 def _sum_type(left: pa.DataType, right: pa.DataType) -> pa.DataType:

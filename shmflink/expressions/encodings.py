@@ -124,6 +124,8 @@ class EncodingMethods:
     def printf(self, *obj: Any) -> Expression:
         """The values in a format of C's and Java's: %s %d %5.2f %x %c %e %b %n %%; null where they do not fit it.
 
+        Dates and times print as text; Flink prints how it keeps them, such as the days since 1970.
+
         >>> show(lit("%s: %05.1f%%").printf(col("s"), col("x")), s=["a"], x=[2.25])
         _c0: ['a: 002.3%']
         """
@@ -149,7 +151,7 @@ def _first_byte(values: pa.Array) -> pa.Array:
     # Bytes to numbers by a table of all bytes: there is no kernel for it.
     table = pa.array([b"", *(bytes([byte]) for byte in range(_BYTE_VALUES))], pa.binary())
     place = pc.index_in(first, value_set=table)
-    return pc.max_element_wise(pc.subtract(place, 1), pa.scalar(0, pa.int32()), skip_nulls=False)
+    return pc.max_element_wise(pc.subtract(place, pa.scalar(1, pa.int32())), pa.scalar(0, pa.int32()), skip_nulls=False)
 
 
 @function("chr", Kind.INTEGER, coerce=each(WHOLE))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import difflib
 from typing import Any, Final, NoReturn
 
@@ -30,12 +31,14 @@ from shmflink.expressions.rounding import RoundingMethods
 from shmflink.expressions.rows import RowMethods
 from shmflink.expressions.string_search import SearchMethods
 from shmflink.expressions.strings import StringMethods
+from shmflink.expressions.synonyms import SYNONYMS
 from shmflink.expressions.time_text import TimeTextMethods
 from shmflink.expressions.times import TimeMethods
 from shmflink.expressions.type_names import data_type_of
+from shmflink.expressions.type_rules import DECIMAL_DIGITS_MAX
 from shmflink.expressions.web import WebMethods
 
-__all__ = ["Expression", "as_expression", "col", "lit"]
+__all__ = ["Expression", "as_expression", "call_sql", "col", "lit"]
 
 
 _INFIX: Final = {
@@ -65,6 +68,7 @@ _LEFT_OUT: Final = {
     "as_argument": "functions here have no named arguments",
 }
 _INT32_LIMIT: Final = 2**31
+_INT64_LIMIT: Final = 2**63
 _ELEMENTS_SHOWN_MAX: Final = 10
 
 
@@ -124,12 +128,20 @@ class Expression(
     def __iter__(self) -> NoReturn:
         raise TypeMismatchError(f"`{self}` cannot be iterated over: explode() a stream by it, or use at() and get()")
 
+    def __call__(self, *_arguments: Any, **_named: Any) -> NoReturn:
+        raise TypeMismatchError(
+            f"`{self}` cannot be called: aggregates and many other functions are properties, such as .sum and "
+            ".upper_case: write them without ()"
+        )
+
     def __getattr__(self, name: str) -> NoReturn:
         if name.startswith("_"):
             raise AttributeError(name)
         reason = _LEFT_OUT.get(name, "bitmaps are not supported" if name.startswith("bitmap_") else "")
         if reason:
             raise _NoSuchFunctionError(f"shmflink's expressions leave out {name}: {reason}")
+        if name in SYNONYMS:
+            raise _NoSuchFunctionError(f"expressions have no {name}: write {SYNONYMS[name]}")
         near = difflib.get_close_matches(name, [known for known in dir(type(self)) if known[0] != "_"], 1)
         hint = f"; did you mean .{near[0]}?" if near else f"; a row's field is .get({name!r})"
         raise _NoSuchFunctionError(f"expressions have no function {name}{hint}")
@@ -163,6 +175,18 @@ def col(name: str) -> Expression:
     return Expression(COLUMN, (), (name,))
 
 
+def call_sql(sql_expression: str) -> NoReturn:
+    """Not there: expressions are not read from SQL in this version.
+
+    Raises:
+        TypeMismatchError: always; says what to do instead.
+    """
+    raise TypeMismatchError(
+        f"call_sql({sql_expression!r}): expressions are not read from SQL in this version; write it with col() and the "
+        "functions of shmflink.expressions"
+    )
+
+
 def lit(v: Any, data_type: Any = None) -> Expression:
     """A constant. Its type follows from the value where none is given, as in PyFlink: an int is an INT (32 bits) if it
     fits, else a BIGINT; beyond it a uint64 or a DECIMAL(38, 0).
@@ -175,12 +199,19 @@ def lit(v: Any, data_type: Any = None) -> Expression:
     kind = None if data_type is None else data_type_of(data_type)
     if kind is None and type(v) is int and -_INT32_LIMIT <= v < _INT32_LIMIT:
         kind = pa.int32()
-    elif kind is None and type(v) is int and v >= 1 << 63:
-        kind = pa.uint64() if v < 1 << 64 else pa.decimal128(38, 0)
+    if kind is None and type(v) is int:
+        v, kind = _wide(v)
     try:
         return Expression(LITERAL, (), (pa.scalar(v, kind),))
     except (pa.ArrowException, OverflowError, TypeError) as error:
         raise TypeMismatchError(f"lit({v!r}): this value has no such type: {error}") from None
+
+
+def _wide(value: int) -> tuple[int | decimal.Decimal, pa.DataType | None]:
+    """A whole number, and its type where it needs more than 64 bits with a sign."""
+    if value < -_INT64_LIMIT or value >= 2 * _INT64_LIMIT:
+        return decimal.Decimal(value), pa.decimal128(DECIMAL_DIGITS_MAX, 0)
+    return value, pa.uint64() if value >= _INT64_LIMIT else None
 
 
 def as_expression(value: Any) -> Expression:

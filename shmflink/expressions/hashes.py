@@ -82,15 +82,22 @@ class HashMethods:
         return call("hex_digest", self, parameters=("sha512",))
 
     def sha2(self, hash_length: Any) -> Expression:
-        """SHA-2 of 224, 256, 384 or 512 bits; the length is a constant.
+        """SHA-2 of 224, 256, 384 or 512 bits; the length is a constant. Null for a length that is null.
 
         >>> show(col("a").sha2(224) == col("a").sha224, a=["abc"])
         _c0: [True]
         """
         bits = literal_value(hash_length, "the length of a hash")
+        if bits is None:
+            return call("no_digest", self)
         if bits not in _SHA2_BITS:
             raise TypeMismatchError(f"sha2() takes 224, 256, 384 or 512 bits, got {bits!r}")
         return call("hex_digest", self, parameters=(f"sha{bits}",))
+
+
+@function("no_digest", Kind.ANY)
+def _no_digest(_values: Values) -> Values:
+    return pa.scalar(None, pa.utf8())
 
 
 @function("hex_digest", Kind.ANY, coerce=text_where_null)

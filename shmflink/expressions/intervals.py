@@ -26,7 +26,7 @@ from shmflink.expressions.vectors import (
 if TYPE_CHECKING:
     from shmflink.expressions.expression import Expression
 
-__all__ = ["IntervalMethods", "is_interval", "month_parts", "moved"]
+__all__ = ["IntervalMethods", "is_interval", "month_parts", "months_later", "moved"]
 
 MS_PER_SECOND: Final = 1_000
 MS_PER_MINUTE: Final = 60_000
@@ -286,7 +286,7 @@ def _moved_by_months(point: pa.Array, interval: pa.Array, *, sign: int) -> pa.Ar
         return with_validity(fixed_width(total, interval, kind), point)
     if pa.types.is_date(kind):
         days = np.asarray(pc.cast(pc.cast(point, pa.date32()), pa.int32()).fill_null(0)).astype(np.int64)
-        shifted = _months_later(days, sign * parts["months"]) + sign * parts["days"]
+        shifted = months_later(days, sign * parts["months"]) + sign * parts["days"]
         result = fixed_width(shifted.astype(np.int32), interval, pa.date32())
         return with_validity(result.cast(kind), point)
     if not pa.types.is_timestamp(kind):
@@ -295,12 +295,12 @@ def _moved_by_months(point: pa.Array, interval: pa.Array, *, sign: int) -> pa.Ar
     days, rest = np.divmod(int64_view(point), _SECONDS_PER_DAY * per_second)
     if point.null_count:
         days[np.asarray(point.is_null())] = 0
-    shifted = _months_later(days, sign * parts["months"]) + sign * parts["days"]
+    shifted = months_later(days, sign * parts["months"]) + sign * parts["days"]
     shifted = shifted * (_SECONDS_PER_DAY * per_second) + rest
     shifted += sign * parts["nanos"] // (_PER_SECOND["ns"] // per_second)
     return with_validity(fixed_width(shifted, interval, kind), point)
 
 
-def _months_later(days: npt.NDArray[np.int64], months: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+def months_later(days: npt.NDArray[np.int64], months: npt.NDArray[np.signedinteger]) -> npt.NDArray[np.int64]:
     """Days since 1970 of the same day some months later; the last day of a month that is too short."""
     return np.asarray(_core.months_later(pa.array(days), pa.array(months.astype(np.int64))))

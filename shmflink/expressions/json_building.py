@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from shmflink import _core
 from shmflink.errors import TypeMismatchError
@@ -42,6 +43,8 @@ def json_string(value: Any) -> Expression:
 def json_object(on_null: JsonOnNull = JsonOnNull.NULL, *args: Any) -> Expression:
     """A JSON object of alternating keys (constants) and values. Objects and arrays built inside it stay what they are.
 
+    Of a key that is given twice, the last value counts. NaN and infinity are strings, as in Flink.
+
     >>> show(json_object(JsonOnNull.ABSENT, "id", col("a"), "name", col("b")), a=[1, 2], b=["x", None])
     _c0: ['{"id":1,"name":"x"}', '{"id":2}']
     """
@@ -51,8 +54,9 @@ def json_object(on_null: JsonOnNull = JsonOnNull.NULL, *args: Any) -> Expression
     for key in keys:
         if not isinstance(key, str):
             raise TypeMismatchError(f"a key of json_object() is a string, got {key!r}")
-    values, raw = _split_raw(args[1::2])
-    return call("json_object", *values, parameters=(tuple(keys), raw, _omits_nulls(on_null, "json_object")))
+    members = dict(zip(keys, args[1::2], strict=True))
+    values, raw = _split_raw(tuple(members.values()))
+    return call("json_object", *values, parameters=(tuple(members), raw, _omits_nulls(on_null, "json_object")))
 
 
 def json_array(on_null: JsonOnNull = JsonOnNull.ABSENT, *args: Any) -> Expression:
@@ -65,22 +69,33 @@ def json_array(on_null: JsonOnNull = JsonOnNull.ABSENT, *args: Any) -> Expressio
     return call("json_array", *values, parameters=(raw, _omits_nulls(on_null, "json_array")))
 
 
-def json_object_agg(*_arguments: Any) -> NoReturn:
-    """Not there.
+def json_object_agg(on_null: JsonOnNull, key: Any, value: Any) -> Expression:
+    """An aggregate: a JSON object of the keys and values of all rows of a group, in the order in which they come.
 
-    Raises:
-        TypeMismatchError: always; says what to do instead.
+    A key that is null, or there twice, fails the job, as in Flink.
+
+    >>> json_object_agg(JsonOnNull.NULL, col("name"), col("n"))
+    <Expression json_object_agg(array_agg(name), array_agg(json_text(n)), False)>
     """
-    raise TypeMismatchError("there is no json_object_agg(): collect() the values, then json_string() of them")
+    omits_nulls = _omits_nulls(on_null, "json_object_agg")
+    values = call("array_agg", _json_text(value))
+    return call("json_object_agg", call("array_agg", key), values, parameters=(omits_nulls,))
 
 
-def json_array_agg(*_arguments: Any) -> NoReturn:
-    """Not there.
+def json_array_agg(on_null: JsonOnNull, value: Any) -> Expression:
+    """An aggregate: a JSON array of the values of all rows of a group; without nulls where they are ABSENT.
 
-    Raises:
-        TypeMismatchError: always; says what to do instead.
+    >>> json_array_agg(JsonOnNull.ABSENT, col("n"))
+    <Expression json_array_agg(collect(json_text(n)))>
     """
-    raise TypeMismatchError("there is no json_array_agg(): json_string() of the group's array_agg")
+    gathering = "collect" if _omits_nulls(on_null, "json_array_agg") else "array_agg"
+    return call("json_array_agg", call(gathering, _json_text(value)))
+
+
+def _json_text(value: Any) -> Expression:
+    """The value as JSON; JSON that was built is what it is."""
+    (plain,), (is_raw,) = _split_raw((value,))
+    return call("raw_json", plain) if is_raw else call("json_text", plain)
 
 
 def _omits_nulls(on_null: Any, name: str) -> bool:
@@ -108,9 +123,16 @@ def _json(_text: Values) -> Values:
 
 
 @function("json_string", Kind.ANY, coerce=text_where_null)
+@function("json_text", Kind.ANY, coerce=text_where_null)
 @columnwise
 def _json_string(values: pa.Array) -> Values:
     return _core.json_string(values)
+
+
+@function("raw_json", Kind.STRING, coerce=text_where_null)
+def _raw_json(texts: Values) -> Values:
+    """JSON text as it is; empty text is null."""
+    return pc.if_else(pc.equal(pc.utf8_trim_whitespace(texts), ""), pa.scalar(None, texts.type), texts)
 
 
 @function("json_object", Kind.ANY, variadic=True, optional=1, coerce=text_where_null)

@@ -1,8 +1,9 @@
 """SQL/JSON: validation, extraction by paths, and JSON built from columns.
 
-Paths are constants: `$`, then `.key`, `['key']`, `[n]`, `[*]`, `.*`, with `lax` or `strict` (which is the default, as
-in Flink) before it. In strict mode a value that is not there is an error, in lax mode it is empty; ON ERROR and ON
-EMPTY say what comes of it. JSON's own null is empty. A document that is malformed anywhere is an error.
+Paths are constants: `$`, then `.key`, `['key']`, `[n]`, `[*]`, `.*`, `..key`, with `lax` or `strict` (which is the
+default, as in Flink) before it; other steps are refused when the graph is built. In strict mode a value that is not
+there is an error, in lax mode it is empty; ON ERROR and ON EMPTY say what comes of it. JSON's own null is null to
+JSON_VALUE and empty to JSON_QUERY. A document that is malformed anywhere is an error.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class JsonMethods:
     __slots__ = ()
 
     def is_json(self, json_type: JsonType | None = None) -> Expression:
-        """Whether the text is JSON, of this kind; false for null.
+        """Whether the text is JSON, of this kind; false for null, and for text behind a value, which Flink lets pass.
 
         >>> show(col("a").is_json(), col("a").is_json(JsonType.ARRAY), a=["[1]", "abc", None])
         _c0: [True, False, False]
@@ -126,7 +127,8 @@ class JsonMethods:
         return call("json_query", self, parameters=(_path(path), wrapper, empty, error))
 
     def json_quote(self) -> Expression:
-        r"""The text as a JSON string; slashes are escaped, too. Letters beyond ASCII stay, where Flink writes `\u....`.
+        r"""The text as a JSON string; slashes are escaped, too. Letters beyond ASCII stay; what Flink writes for those
+        beyond U+FFFF is no JSON.
 
         >>> show(col("a").json_quote(), a=['say "hi"', None])
         _c0: ['"say \\"hi\\""', None]

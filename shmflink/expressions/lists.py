@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from shmflink import _core
 from shmflink.expressions.vectors import validity_of
 
-__all__ = ["Integers", "Lists", "codes_of", "first_of_each", "interleaved", "list_of"]
+__all__ = ["Integers", "Lists", "codes_of", "first_of_each", "interleaved", "list_of", "stable_codes_of"]
 
 Integers = npt.NDArray[np.int64]
 
@@ -82,6 +82,15 @@ def codes_of(*columns: pa.Array) -> list[Integers]:
     indices = pc.dictionary_encode(together, null_encoding="encode").indices
     codes = np.asarray(indices.fill_null(len(together)) if indices.null_count else indices).astype(np.int64)
     return np.split(codes, np.cumsum([len(column) for column in columns])[:-1])
+
+
+def stable_codes_of(column: pa.Array) -> Integers:
+    """As `codes_of` of one column, where -0.0 and 0.0 are two values."""
+    if pa.types.is_floating(column.type):
+        is_negative_zero = pc.and_(pc.equal(column, 0), pc.equal(pc.divide(pa.scalar(1.0), column), -np.inf))
+        codes = codes_of(column)[0]
+        return np.where(np.asarray(pc.fill_null(is_negative_zero, False)), len(codes), codes)
+    return codes_of(column)[0]
 
 
 def first_of_each(keys: Integers) -> Integers:

@@ -1,4 +1,7 @@
-"""Maps: building, keys, values, entries, union. Of keys that are given twice, the last counts."""
+"""Maps: building, keys, values, entries, union. Of keys that are given twice, the last counts.
+
+No key is null: Arrow's maps have none, other than Flink's.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from shmflink import _core
 from shmflink.errors import TypeMismatchError
 from shmflink.expressions.coercions import each
 from shmflink.expressions.lists import Integers, Lists, codes_of, interleaved, list_of
@@ -20,7 +23,7 @@ from shmflink.expressions.vectors import columnwise, literal_value, validity_of
 if TYPE_CHECKING:
     from shmflink.expressions.expression import Expression
 
-__all__ = ["MapMethods", "entries_of", "map_", "map_from_arrays", "value_of_key"]
+__all__ = ["MapMethods", "entries_of", "map_", "map_from_arrays", "map_of_entries", "value_of_key"]
 
 _NOTHING: Final = pa.map_(pa.utf8(), pa.utf8())  # the type of nulls without a type
 
@@ -68,7 +71,8 @@ class MapMethods:
     def str_to_map(self, list_delimiter: Any = None, key_value_delimiter: Any = None) -> Expression:
         """A map of strings from text; `,` and `=` are between, where not both delimiters are given.
 
-        Delimiters are constants and regular expressions. A pair without the second delimiter has the value null.
+        Delimiters are constants and regular expressions, as of Java's `String.split`: `|` parts all characters. A pair
+        without the second delimiter has the value null.
 
         >>> show(col("a").str_to_map(), col("b").str_to_map(";", ":"), a=["x=1,y=2"], b=["x:1;y"])
         _c0: [[('x', '1'), ('y', '2')]]
@@ -147,6 +151,11 @@ def _map_of(keys: pa.Array, values: pa.Array, lengths: Integers, *null_like: pa.
             order = np.argsort(first)
             keys, values = keys.take(pa.array(first[order])), values.take(pa.array(last[order]))
             lengths = np.bincount(parents[first], minlength=len(lengths))
+    return map_of_entries(keys, values, lengths, *null_like)
+
+
+def map_of_entries(keys: pa.Array, values: pa.Array, lengths: Integers, *null_like: pa.Array) -> pa.Array:
+    """A column of maps over entries one after the other, whose keys are distinct in each row and not null."""
     lists = list_of(keys, lengths, *null_like)
     kind = pa.map_(keys.type, values.type)
     entries = pa.StructArray.from_arrays([keys, values], fields=[kind.key_field, kind.item_field])
@@ -230,8 +239,13 @@ def _map_union(*columns: pa.Array) -> pa.Array:
 @function("str_to_map", Kind.STRING, coerce=each(pa.utf8()))
 @columnwise
 def _str_to_map(texts: pa.Array, list_delimiter: str, key_value_delimiter: str) -> pa.Array:
-    pairs = Lists.of(pc.split_pattern_regex(texts, pattern=list_delimiter))
-    halves = Lists.of(pc.split_pattern_regex(pairs.values, pattern=key_value_delimiter, max_splits=1))
+    pairs = Lists.of(_parts_of(texts, list_delimiter, limit=0))
+    halves = Lists.of(_parts_of(pairs.values, key_value_delimiter, limit=2))
     keys = halves.values.take(pa.array(halves.offsets[:-1]))
     values = halves.values.take(pa.array(halves.offsets[:-1] + 1, mask=halves.lengths == 1))
     return _map_of(keys, values, pairs.lengths, texts)
+
+
+def _parts_of(texts: pa.Array, delimiter: str, *, limit: int) -> pa.Array:
+    """As Java's `String.split`; Arrow's kernel does not end where the delimiter matches nothing at all."""
+    return _core.regex_split(texts, pa.array([delimiter]), limit, rows=len(texts))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -243,6 +244,8 @@ def atan2(y: Any, x: Any) -> Expression:
 def greatest(*values: Any) -> Expression:
     """*shmflink only* (SQL's GREATEST). The greatest of several values; null where one of them is null.
 
+    NaN is above all numbers.
+
     >>> show(greatest(col("a"), col("b"), 2), a=[1, 5, None], b=[3, 4, 9])
     _c0: [3, 5, None]
     """
@@ -321,7 +324,11 @@ def _decimal_sign(value: Values) -> Values:
 
 @function("greatest", Kind.COMPARABLE, variadic=True, coerce=alike)
 def _greatest(*values: Values) -> Values:
-    return pc.max_element_wise(*values, skip_nulls=False)
+    result = pc.max_element_wise(*values, skip_nulls=False)
+    if not pa.types.is_floating(result.type):
+        return result
+    is_nan = reduce(pc.or_, [pc.is_nan(value) for value in values])
+    return pc.if_else(is_nan, pa.scalar(math.nan, result.type), result)
 
 
 @function("least", Kind.COMPARABLE, variadic=True, coerce=alike)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,6 +15,7 @@ from shmflink.expressions.vectors import as_int64, columnwise, fixed_width, with
 
 __all__ = [
     "difference_types",
+    "in_whole_seconds",
     "interval_product",
     "interval_product_types",
     "is_moving",
@@ -35,6 +38,23 @@ def sum_types(left: pa.DataType, right: pa.DataType) -> list[pa.DataType]:
     if (_is_point(left) and is_interval(right)) or (is_interval(left) and _is_point(right)):
         return [left, right]
     raise TypeError("a time and an interval can be added, such as col('t') + lit(3).days")
+
+
+def in_whole_seconds(kinds: list[pa.DataType], constants: Sequence[pa.Scalar | None]) -> list[pa.DataType]:
+    """Beside timestamps in seconds, a constant interval of whole seconds is one in seconds: the timestamps stay it."""
+    if not any(pa.types.is_timestamp(kind) and kind.unit == "s" for kind in kinds):
+        return kinds
+    return [
+        pa.duration("s") if pa.types.is_duration(kind) and _is_whole(constant) else kind
+        for kind, constant in zip(kinds, constants, strict=True)
+    ]
+
+
+def _is_whole(constant: pa.Scalar | None) -> bool:
+    try:
+        return constant is not None and constant.is_valid and bool(constant.cast(pa.duration("s")))
+    except pa.ArrowInvalid:
+        return False
 
 
 def difference_types(left: pa.DataType, right: pa.DataType) -> list[pa.DataType]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Final
 
 import pyarrow as pa
@@ -10,32 +11,41 @@ import pyarrow.compute as pc
 from shmflink import _core
 from shmflink.expressions.decimals import fitted
 from shmflink.expressions.natives import null_count, same_for_all
+from shmflink.expressions.nested_text import nested_text
 from shmflink.expressions.registry import Values
 from shmflink.expressions.type_rules import DECIMAL_DIGITS_MAX, is_bytes, is_text
+from shmflink.expressions.zones import from_local
 
 __all__ = ["from_text", "to_text"]
 
 _TRUE: Final = ("t", "true", "y", "yes", "1")
 _FALSE: Final = ("f", "false", "n", "no", "0")
-_DECIMAL: Final = r"^[+-]?([0-9]+\.?[0-9]{0,37}|\.[0-9]{1,37})$"
+_DECIMAL: Final = r"^[+-]?([0-9]+\.?[0-9]{0,37}|\.[0-9]{1,37})([eE][+-]?[0-9]{1,2})?$"
+# Without an exponent, or with one that leaves at most 37 digits behind the point.
+_EXPONENT: Final = r"^[^eE]*$|^[+-]?[0-9]*\.?[0-9]{0,18}[eE](-(0?[0-9]|1[0-8])|\+?[0-9]{1,2})$"
 _WIDE: Final = pa.decimal256(76, DECIMAL_DIGITS_MAX - 1)
 _PER_SECOND: Final = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 
-def from_text(values: Values, kind: pa.DataType, *, is_strict: bool) -> Values:
-    """Strings as another type. What cannot be read raises `ValueError`, or is null where not strict."""
+def from_text(values: Values, kind: pa.DataType, *, is_strict: bool, is_iso: bool = False) -> Values:
+    """Strings as another type. What cannot be read raises `ValueError`, or is null where not strict.
+
+    Moments are read as Flink's CAST reads them; `is_iso`: in any form of ISO 8601.
+    """
     if is_text(kind) or is_bytes(kind):
         return pc.cast(values, kind)
     if not pa.types.is_string(values.type):
         values = pc.cast(values, pa.utf8())
-    result = _read(values, kind)
+    result = _read(values, kind, is_iso=is_iso)
     if is_strict and null_count(result) != null_count(values):
-        raise ValueError(f"it is no {kind}, or does not fit one")
+        hint = ": to_timestamp() takes ISO 8601 with T and an offset" if pa.types.is_timestamp(kind) else ""
+        raise ValueError(f"it is no {kind}, or does not fit one{hint}")
     return result
 
 
 def to_text(values: Values, kind: pa.DataType) -> Values:
-    """Values as strings: floats as Java writes them, TRUE and FALSE, times in ISO 8601 with a space."""
+    """Values as strings: floats as Java writes them, TRUE and FALSE, times in ISO 8601 with a space, local in their
+    zone; bytes as UTF-8, with U+FFFD for what is none."""
     given = values.type
     if pa.types.is_boolean(given):
         return pc.if_else(values, pa.scalar("TRUE", kind), pa.scalar("FALSE", kind))
@@ -44,23 +54,34 @@ def to_text(values: Values, kind: pa.DataType) -> Values:
             values = pc.cast(values, pa.float32())
         return pc.cast(same_for_all(_core.format_floats, values), kind)
     if pa.types.is_nested(given):
-        raise TypeError(f"{given} cannot become a string: use json_string() or array_join()")
+        return pc.cast(nested_text(values, lambda items: to_text(items, pa.utf8())), kind)
+    if pa.types.is_timestamp(given) and given.tz is not None:
+        return pc.cast(pc.local_timestamp(values), kind)
+    if is_bytes(given):
+        return _decoded(values, kind)
     return pc.cast(values, kind)
 
 
-def _read(values: Values, kind: pa.DataType) -> Values:
+def _decoded(values: Values, kind: pa.DataType) -> Values:
+    try:
+        return pc.cast(values, kind)
+    except pa.ArrowInvalid:
+        return pc.cast(same_for_all(_core.decode_charset, pc.cast(values, pa.binary()), "UTF-8"), kind)
+
+
+def _read(values: Values, kind: pa.DataType, *, is_iso: bool) -> Values:
     """The values of those strings that have one; null for the others."""
     if pa.types.is_integer(kind):
         return _within(same_for_all(_core.parse_integers, values), kind)
     if pa.types.is_floating(kind):
         return pc.cast(same_for_all(_core.parse_floats, values), kind, safe=False)
-    trimmed = pc.utf8_trim_whitespace(values)
     if pa.types.is_boolean(kind):
-        return _boolean(trimmed)
+        return _boolean(values)
     if pa.types.is_decimal(kind):
-        return _decimal(trimmed, kind)
+        # A letter behind the digits, as of Java's 1d and 1f, does not count, as in Flink.
+        return _decimal(pc.replace_substring_regex(pc.utf8_trim_whitespace(values), "([0-9.])[eEdDfF]$", r"\1"), kind)
     if pa.types.is_date(kind) or pa.types.is_time(kind) or pa.types.is_timestamp(kind):
-        return _moment(trimmed, kind)
+        return _moment(pc.utf8_trim_whitespace(values) if is_iso else values, kind, is_iso=is_iso)
     raise TypeError(f"a string cannot become {kind}")
 
 
@@ -88,23 +109,31 @@ def _boolean(values: Values) -> Values:
 
 
 def _decimal(values: Values, kind: pa.DataType) -> Values:
-    """Digits beyond the scale are rounded; null for too many before the point, and what is no plain number."""
+    """Digits beyond the scale are rounded; null for too many before the point, and for what is no number (in Flink, a
+    single letter is 0)."""
     plain = pc.match_substring_regex(values, _DECIMAL)
     numbers = same_for_all(_core.parse_floats, values)
     limit = 10.0 ** (kind.precision - kind.scale)
-    fits = pc.and_kleene(plain, pc.less(pc.abs(numbers), limit))
-    return fitted(pc.cast(pc.if_else(fits, values, pa.scalar(None, values.type)), _WIDE), kind)
+    # Of 38 digits before the point, a double cannot tell those that fit: `fitted` does.
+    fits = pc.and_kleene(plain, pc.less_equal(pc.abs(numbers), limit))
+    small_enough = pc.and_kleene(fits, pc.match_substring_regex(values, _EXPONENT))
+    return fitted(pc.cast(pc.if_else(small_enough, values, pa.scalar(None, values.type)), _WIDE), kind)
 
 
-def _moment(values: Values, kind: pa.DataType) -> Values:
+def _moment(values: Values, kind: pa.DataType, *, is_iso: bool) -> Values:
+    read = functools.partial(_core.parse_moments, cast=None if is_iso else _form_of(kind))
     if pa.types.is_date(kind):
-        seconds = same_for_all(_core.parse_moments, values, 1)
+        seconds = same_for_all(read, values, 1)
         return pc.cast(pc.cast(pc.cast(seconds, pa.timestamp("s")), pa.date32()), kind)
     per_second = _PER_SECOND[kind.unit]
     if pa.types.is_time(kind):
-        ticks = same_for_all(lambda texts: _core.parse_moments(texts, per_second, is_time=True), values)
+        ticks = same_for_all(lambda texts: read(texts, per_second, is_time=True), values)
         return pc.cast(pc.cast(ticks, pa.int32()) if kind.bit_width == 32 else ticks, kind)
-    local = pc.cast(same_for_all(_core.parse_moments, values, per_second), pa.timestamp(kind.unit))
-    if kind.tz is None:
-        return local
-    return pc.assume_timezone(local, kind.tz, ambiguous="earliest", nonexistent="latest")
+    local = pc.cast(same_for_all(read, values, per_second), pa.timestamp(kind.unit))
+    return local if kind.tz is None else pc.cast(from_local(local, kind.tz), kind)
+
+
+def _form_of(kind: pa.DataType) -> str:
+    if pa.types.is_date(kind):
+        return "date"
+    return "time" if pa.types.is_time(kind) else "timestamp"

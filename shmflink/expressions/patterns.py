@@ -11,7 +11,9 @@ __all__ = ["LikePattern", "like_pattern", "similar_pattern"]
 
 _ANY: Final = "%"
 _ONE: Final = "_"
+_ONE_IN_A_LINE: Final = r"[^\n\r\u0085\u2028\u2029]"  # Java's `.`
 _OPERATORS: Final = frozenset("|*+?{}()[]")  # mean in SIMILAR TO what they mean in regular expressions
+_WILDCARDS: Final = {_ANY: "(?s:.*)", _ONE: _ONE_IN_A_LINE}
 _CLASSES: Final = {
     "[:ALPHA:]": r"[:alpha:]",
     "[:UPPER:]": r"[:upper:]",
@@ -34,10 +36,13 @@ class LikePattern:
 
 
 def like_pattern(pattern: str, escape: str | None) -> LikePattern:
-    """What a pattern of LIKE looks for. Raises `ValueError` for an escape that is no single character, or ends it."""
+    """What a pattern of LIKE looks for. Raises `ValueError` for an escape that is no single character, or ends it.
+
+    As in Flink (Calcite), `%` goes over the ends of lines and `_` is no end of a line.
+    """
     tokens = [(text, not is_escaped and text in (_ANY, _ONE)) for text, is_escaped in _tokens(pattern, escape)]
-    parts = [{_ANY: ".*", _ONE: "."}[text] if is_special else re.escape(text) for text, is_special in tokens]
-    regex = f"(?s)^{''.join(parts)}$"
+    parts = [_WILDCARDS[text] if is_special else re.escape(text) for text, is_special in tokens]
+    regex = rf"\A{''.join(parts)}\z"
     is_open_start = tokens[:1] == [(_ANY, True)]
     tokens = tokens[1:] if is_open_start else tokens
     is_open_end = tokens[-1:] == [(_ANY, True)]
@@ -66,11 +71,11 @@ def similar_pattern(pattern: str, escape: str | None) -> str:
         elif is_inside:
             parts.append("\\" + text if text in "\\&~" else text)
         else:
-            parts.append({_ANY: ".*", _ONE: "."}.get(text) or re.escape(text))
+            parts.append(_WILDCARDS.get(_ONE if text == "." else text) or re.escape(text))
     regex = "".join(parts)
     for index, posix in enumerate(_CLASSES.values()):
         regex = regex.replace(chr(_PRIVATE + index), posix)
-    return f"(?s)^(?:{regex})$"
+    return rf"\A(?:{regex})\z"
 
 
 def _tokens(pattern: str, escape: str | None) -> Iterator[tuple[str, bool]]:

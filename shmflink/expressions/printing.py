@@ -52,7 +52,8 @@ def _format(pattern: str | None, *values: Any) -> str | None:
 
 def _converted(value: Any, flags: str, width: str, precision: str, kind: str) -> str:
     if value is None:
-        return f"%{flags.replace('0', '')}{width}s" % "null"
+        text = "null"[: int(precision[1:] or 0)] if precision else "null"
+        return f"%{'-' * ('-' in flags)}{width}s" % text
     if kind in "bB":
         text = str(value if isinstance(value, bool) else True).lower()
         return f"%{flags}{width}s" % (text.upper() if kind == "B" else text)

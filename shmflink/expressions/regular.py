@@ -1,13 +1,16 @@
 """Regular expressions, in Java's syntax as far as an automaton can have it (always linear time).
 
 Other than in Java: look-around, back references and possessive quantifiers are refused when the graph is built; `.`
-stops at line feeds alone; positions count characters, not UTF-16 units. A pattern that is none fails, where Flink gives
-null.
+stops at line feeds alone; positions count characters, not UTF-16 units. A pattern that is none, such as `(`, gives
+null (`regexp`: false), as in Flink.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from shmflink import _core
 from shmflink.expressions.coercions import each
@@ -27,7 +30,7 @@ class RegexMethods:
     __slots__ = ()
 
     def regexp(self, regex: Any) -> Expression:
-        """Whether some part of the string matches.
+        """Whether some part of the string matches. False for an empty pattern, and one that is none, as in Flink.
 
         >>> show(col("s").regexp("a+b"), s=["xaab", "b", None])
         _c0: [True, False, None]
@@ -35,10 +38,10 @@ class RegexMethods:
         return call("regexp", self, regex)
 
     def regexp_replace(self, regex: Any, replacement: Any) -> Expression:
-        r"""All parts that match replaced; `$1` is a group, a backslash takes the next letter as it is.
+        r"""All parts that match replaced by the text as it is: `$1` is no group, as in Flink.
 
-        >>> show(col("s").regexp_replace("([a-z]+)=([0-9]+)", "$2=$1"), s=["a=1, b=22"])
-        _c0: ['1=a, 22=b']
+        >>> show(col("s").regexp_replace("[0-9]+", "$1"), s=["a=1, b=22"])
+        _c0: ['a=$1, b=$1']
         """
         return call("regexp_replace", self, regex, replacement)
 
@@ -85,7 +88,10 @@ class RegexMethods:
 
 @function("regexp", Kind.STRING, Kind.STRING, coerce=each(TEXT))
 def _regexp(values: Values, pattern: Values) -> Values:
-    return by_rows(_core.regex_test, values, pattern)
+    found = by_rows(_core.regex_test, values, pattern)
+    is_known = pc.and_kleene(pc.is_valid(values), pc.is_valid(pattern))
+    found = pc.if_else(is_known, pc.fill_null(found, False), pa.scalar(None, pa.bool_()))
+    return pc.and_(found, pc.not_equal(pattern, ""))
 
 
 @function("regexp_replace", Kind.STRING, Kind.STRING, Kind.STRING, coerce=each(TEXT))

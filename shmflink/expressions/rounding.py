@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shmflink.expressions.decimals import fitted
 from shmflink.expressions.node import call
 from shmflink.expressions.registry import Kind, Values, function
 from shmflink.expressions.vectors import columnwise, constant_of, fixed_width, typed, with_validity
@@ -33,6 +34,7 @@ class RoundingMethods:
         """The number with this many decimal places, half away from zero, in its type; negative places round to tens.
 
         Floating-point numbers round as they are written: 2.675 to two places is 2.68, whatever its binary fraction.
+        The places of a decimal are a constant, because its type follows from them.
 
         >>> show(col("a").round(2), a=[2.675, -2.675, None])
         _c0: [2.68, -2.68, None]
@@ -86,7 +88,7 @@ def _whole(value: Values, rounded: Any) -> Values:
     if pa.types.is_integer(value.type):
         return value
     if pa.types.is_decimal(value.type):
-        return pc.cast(rounded(_with_carry(value)), pa.decimal128(_whole_digits(value.type), 0))
+        return fitted(rounded(_with_carry(value)), pa.decimal128(value.type.precision, 0))
     return rounded(value)
 
 
@@ -97,7 +99,7 @@ def _whole_digits(kind: pa.Decimal128Type) -> int:
 
 def _with_carry(value: Values) -> Values:
     """With room for one digit more: 9.99 rounds to 10.0."""
-    return pc.cast(value, pa.decimal128(min(_DECIMAL_DIGITS, value.type.precision + 1), value.type.scale))
+    return pc.cast(value, pa.decimal256(value.type.precision + 1, value.type.scale))
 
 
 def _decimals(value: Values, places: int | None, mode: str) -> Values:
@@ -108,7 +110,7 @@ def _decimals(value: Values, places: int | None, mode: str) -> Values:
         return value
     scale = max(places, 0)
     result = pa.decimal128(min(_DECIMAL_DIGITS, _whole_digits(kind) + scale), scale)
-    return pc.cast(pc.round(_with_carry(value), places, mode), result)
+    return fitted(pc.round(_with_carry(value), places, mode), result)
 
 
 @columnwise
@@ -122,7 +124,7 @@ def _doubles(array: pa.Array, places: pa.Array, *, is_half_up: bool) -> pa.Array
         # The nearest number to `next` written in decimals may lie just below it, and still is meant to be it.
         next_one = _divided(kept + (0.5 if is_half_up else 1.0), power).astype(numbers.dtype)
         kept += next_one == magnitude
-        result = np.copysign(_divided(kept, power), numbers).astype(numbers.dtype)
+        result = np.copysign(_divided(kept, power), numbers).astype(numbers.dtype) + numbers.dtype.type(0)
         is_unchanged = ~(scaled < _DOUBLE_WHOLE_FROM)
     return with_validity(fixed_width(np.where(is_unchanged, numbers, result), array, array.type), places)
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shmflink.core.picking import taken
 from shmflink.errors import DataFormatError, InternalError
 from shmflink.expressions.node import Node
 from shmflink.expressions.registry import ScalarFunction, Values
@@ -153,8 +154,8 @@ class BoundExpressions:
             return pa.nulls(rows, self._steps[wanted].kind)
         needed = self._below(wanted)
         used = {self._steps[index].column for index in needed}
-        taken = pa.array(positions)
-        part = {index: columns[index].take(taken) for index in used if index is not None}
+        places = pa.array(positions)
+        part = {index: taken(columns[index], places) for index in used if index is not None}
         value = self._run(part, len(positions), needed)[wanted]
         if isinstance(value, _Failure):
             return value.within(positions)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -13,7 +14,7 @@ from shmflink.expressions.natives import TEXT, WHOLE, by_rows, same_for_all
 from shmflink.expressions.node import call
 from shmflink.expressions.patterns import like_pattern, similar_pattern
 from shmflink.expressions.registry import Kind, Values, function
-from shmflink.expressions.type_rules import is_bytes
+from shmflink.expressions.type_rules import is_bytes, is_text
 
 if TYPE_CHECKING:
     from shmflink.expressions.expression import Expression
@@ -67,7 +68,7 @@ class SearchMethods:
         return call("locate", self, s)
 
     def locate(self, s: Any, pos: Any = None) -> Expression:
-        """Where this string first is in `s`, from position `pos` on; 0 where it is not.
+        """Where this string first is in `s`, from position `pos` on; 0 where it is not. An empty string is at 1.
 
         >>> show(lit("a").locate(col("s")), lit("a").locate(col("s"), 2), s=["abca"])
         _c0: [1]
@@ -92,7 +93,7 @@ class SearchMethods:
         return call("translate", self, from_str, to_str)
 
     def split(self, delimiter: Any = None) -> Expression:
-        """An array of the parts between delimiters; an empty delimiter parts the characters.
+        """An array of the parts between delimiters, empty of an empty string; an empty delimiter parts the characters.
 
         Without a delimiter (*shmflink only*): the words between runs of ASCII white space.
 
@@ -113,7 +114,7 @@ class SearchMethods:
     def like(self, pattern: Any, escape: Any = None) -> Expression:
         """Whether the whole string fits a pattern: `%` stands for any characters, `_` for one.
 
-        The character after `escape` stands for itself.
+        The character after `escape` stands for itself. `%` goes over the ends of lines, `_` is no end of a line.
 
         >>> show(col("s").like("a%"), col("s").like("1!%", "!"), s=["abc", "1%"])
         _c0: [True, False]
@@ -124,6 +125,8 @@ class SearchMethods:
     def similar(self, pattern: Any, escape: Any = None) -> Expression:
         """Whether the whole string fits a pattern of `SIMILAR TO`: `%`, `_`, `|`, `*`, `+`, `?`, `{n}`, `()`, `[]`.
 
+        A `.` stands for one character, as `_` does, but for the end of a line.
+
         >>> show(col("s").similar("(ab|cd)+%"), s=["abcdx", "x"])
         _c0: [True, False]
         """
@@ -131,7 +134,7 @@ class SearchMethods:
 
     @property
     def is_alpha(self) -> Expression:
-        """*shmflink only; `IS_ALPHA` of Flink SQL.* Whether there are letters alone; false for an empty string.
+        """*shmflink only; `IS_ALPHA` of Flink SQL.* Whether there are letters alone; false for "" and null.
 
         >>> show(col("s").is_alpha, s=["abc", "a1", ""])
         _c0: [True, False, False]
@@ -140,7 +143,7 @@ class SearchMethods:
 
     @property
     def is_digit(self) -> Expression:
-        """*shmflink only; `IS_DIGIT` of Flink SQL.* Whether there are digits alone; false for an empty string.
+        """*shmflink only; `IS_DIGIT` of Flink SQL.* Whether there are digits alone; false for an empty string and null.
 
         >>> show(col("s").is_digit, s=["12", "a1", ""])
         _c0: [True, False, False]
@@ -149,7 +152,7 @@ class SearchMethods:
 
     @property
     def is_decimal(self) -> Expression:
-        """*shmflink only; `IS_DECIMAL` of Flink SQL.* Whether it can be read as a number.
+        """*shmflink only; `IS_DECIMAL` of Flink SQL.* Whether it can be read as a number; false for null.
 
         >>> show(col("s").is_decimal, s=["-12.5", "1e3", "12a"])
         _c0: [True, True, False]
@@ -161,6 +164,11 @@ def _alike(values: Values, other: Values, place: str) -> Values:
     return by_rows(_core.text_matches, values, other, place=place)
 
 
+def _short_text(kinds: Sequence[pa.DataType], _constants: Sequence[pa.Scalar | None]) -> list[pa.DataType]:
+    """Strings with 32-bit offsets, which the kernel takes; bytes as they are."""
+    return [TEXT if is_text(kind) or pa.types.is_null(kind) else kind for kind in kinds]
+
+
 def _ends(values: Values, other: Values, kernel: Any, place: str) -> Values:
     if is_bytes(values.type):
         if not isinstance(other, pa.Scalar):
@@ -169,12 +177,12 @@ def _ends(values: Values, other: Values, kernel: Any, place: str) -> Values:
     return _alike(values, other, place)
 
 
-@function("starts_with", Kind.ANY, Kind.ANY)
+@function("starts_with", Kind.ANY, Kind.ANY, coerce=_short_text)
 def _starts_with(values: Values, start: Values) -> Values:
     return _ends(values, start, pc.starts_with, "start")
 
 
-@function("ends_with", Kind.ANY, Kind.ANY)
+@function("ends_with", Kind.ANY, Kind.ANY, coerce=_short_text)
 def _ends_with(values: Values, end: Values) -> Values:
     return _ends(values, end, pc.ends_with, "end")
 
@@ -186,7 +194,11 @@ def _contains(values: Values, part: Values) -> Values:
 
 @function("locate", Kind.STRING, Kind.STRING, Kind.INTEGER, optional=1, coerce=each(TEXT, TEXT, WHOLE))
 def _locate(values: Values, needle: Values, start: Values = None) -> Values:
-    return by_rows(_core.text_position, values, needle, pa.scalar(1, pa.int64()) if start is None else start)
+    if start is None:
+        return by_rows(_core.text_position, values, needle, pa.scalar(1, WHOLE))
+    start = pc.if_else(pc.less(start, 1), pa.scalar(1, WHOLE), start)
+    found = by_rows(_core.text_position, values, needle, start)
+    return pc.if_else(pc.and_(pc.is_valid(found), pc.equal(needle, "")), pa.scalar(1, pa.int32()), found)
 
 
 @function("replace", Kind.STRING, Kind.STRING, Kind.STRING, coerce=each(TEXT))
@@ -207,7 +219,9 @@ def _split(values: Values, delimiter: Values = None) -> Values:
         raise TypeError("the delimiter must be a constant")
     if not delimiter.is_valid:
         return pa.scalar(None, pa.list_(pa.utf8()))
-    return same_for_all(_core.split_text, values, delimiter.as_py())
+    parts = same_for_all(_core.split_text, values, delimiter.as_py())
+    nothing = pa.scalar([], parts.type)
+    return pc.if_else(pc.fill_null(pc.equal(values, ""), False), nothing, parts)
 
 
 @function("split_index", Kind.STRING, Kind.STRING, Kind.INTEGER, coerce=each(TEXT, TEXT, WHOLE))
@@ -249,15 +263,14 @@ def _each(pattern: Values, escape: Values, convert: Any) -> Values:
 
 @function("is_alpha", Kind.STRING, coerce=each(TEXT))
 def _is_alpha(values: Values) -> Values:
-    return pc.utf8_is_alpha(values)
+    return pc.fill_null(pc.utf8_is_alpha(values), False)
 
 
 @function("is_digit", Kind.STRING, coerce=each(TEXT))
 def _is_digit(values: Values) -> Values:
-    return pc.utf8_is_digit(values)
+    return pc.fill_null(pc.utf8_is_digit(values), False)
 
 
 @function("is_decimal", Kind.STRING, coerce=each(TEXT))
 def _is_decimal(values: Values) -> Values:
-    known = pc.is_valid(same_for_all(_core.parse_floats, values))
-    return pc.if_else(pc.is_valid(values), known, pa.scalar(None, pa.bool_()))
+    return pc.is_valid(same_for_all(_core.parse_floats, values))

@@ -1,8 +1,11 @@
-"""Strings: case, length, parts by position, trimming, padding, joining. Positions count characters from 1."""
+"""Strings: case, length, parts by position, trimming, padding, joining. Positions count characters from 1.
+
+Lengths and positions count characters; Flink counts UTF-16 units in some functions, and cuts characters in two halves.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
     from shmflink.expressions.expression import Expression
 
 __all__ = ["StringMethods", "concat", "concat_ws"]
+
+_TO_THE_END: Final = 2**31 - 1  # more characters than a string has
 
 
 class StringMethods:
@@ -180,7 +185,8 @@ class StringMethods:
     def overlay(self, new_string: Any, starting: Any, length: Any = None) -> Expression:
         """`length` characters from `starting` replaced, as many as the new string has where no length is given.
 
-        The string itself where `starting` lies outside of it.
+        The string itself where `starting` lies outside of it. For a length of 0 or less, all that follows is replaced,
+        as in Flink.
 
         >>> show(col("s").overlay("xxxx", 6), col("s").overlay("xxxx", 6, 2), s=["xxxxxtest"])
         _c0: ['xxxxxxxxx']
@@ -280,7 +286,8 @@ def _overlay(values: Values, new: Values, starting: Values, length: Values = Non
         return by_rows(
             lambda texts, n, starts, rows: _core.overlay_text(texts, n, starts, None, rows), values, new, starting
         )
-    return by_rows(_core.overlay_text, values, new, starting, length)
+    to_the_end = pc.if_else(pc.less_equal(length, 0), pa.scalar(_TO_THE_END, WHOLE), length)
+    return by_rows(_core.overlay_text, values, new, starting, to_the_end)
 
 
 @function("concat", Kind.STRING, variadic=True, coerce=each(TEXT))

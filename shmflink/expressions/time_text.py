@@ -36,6 +36,9 @@ __all__ = [
 
 _PER_SECOND: Final = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _DEFAULT_PATTERN: Final = "yyyy-MM-dd HH:mm:ss"
+_LOCAL_PATTERN: Final = "yyyy-MM-dd HH:mm:ss[.SSSSSSSSS][.SSSSSSSS][.SSSSSSS][.SSSSSS][.SSSSS][.SSSS][.SSS][.SS][.S]"
+_NO_MOMENT: Final = -(2**63)  # Flink's UNIX_TIMESTAMP of text that is none
+_SECONDS_LIMITS: Final = (-62_135_596_800, 253_402_300_800)  # of the years 1 and 10000
 _DIGITS_MAX: Final = 9
 _DIGITS_DEFAULT: Final = 3
 
@@ -56,7 +59,7 @@ class TimeTextMethods:
 
     @property
     def to_time(self) -> Expression:
-        """A time from text such as `3:30:00`, or of a timestamp; in milliseconds.
+        """A time from text such as `3:30:00`, or of a timestamp; in milliseconds, where Flink cuts to seconds.
 
         >>> show(col("a").to_time, a=["3:30:00"])
         _c0: [03:30:00]
@@ -85,7 +88,7 @@ def to_date(date_str: Any, format: Any = None) -> Expression:  # noqa: A002 - Py
 def to_timestamp(timestamp_str: Any, format: Any = None) -> Expression:  # noqa: A002 - PyFlink's name
     """A timestamp without zone from text, by a pattern (ISO 8601 where none is given); null where it does not fit.
 
-    In milliseconds; finer where the pattern has more than three `S`.
+    In milliseconds; finer where the pattern has more than three `S`, so that no digit is lost (Flink cuts them off).
 
     >>> show(to_timestamp(col("a"), "dd/MM/yyyy HH:mm"), a=["15/06/2016 03:30", "today"])
     _c0: [2016-06-15 03:30:00, None]
@@ -96,7 +99,8 @@ def to_timestamp(timestamp_str: Any, format: Any = None) -> Expression:  # noqa:
 def to_timestamp_ltz(*args: Any) -> Expression:
     """A timestamp in UTC from a number or from text.
 
-    `(number)`, `(number, precision)`: units of 10^-precision seconds since 1970, milliseconds where none is given.
+    `(number)`, `(number, precision)`: units of 10^-precision seconds since 1970, milliseconds where none is given; null
+    outside of the years 1 to 9999.
     `(text)`, `(text, pattern)`, `(text, pattern, zone)`: local time of the zone; null where the text does not fit.
 
     >>> show(to_timestamp_ltz(col("a"), 0), a=[1234567890])
@@ -120,16 +124,20 @@ def to_timestamp_ltz(*args: Any) -> Expression:
 def date_format(timestamp: Any, format: Any) -> Expression:  # noqa: A002 - PyFlink's name
     """A date, time or timestamp (or text of one) by a pattern of Java's `DateTimeFormatter`, with English names.
 
+    Text is `yyyy-MM-dd HH:mm:ss`, perhaps with a fraction. (Dates and times are accepted, other than in Flink.)
+
     A timestamp with a zone shows the time of that zone.
 
     >>> show(date_format(col("a").to_timestamp, "EEE dd MMM yyyy, HH:mm"), a=["2017-05-05 13:30:00", None])
     _c0: ['Fri 05 May 2017, 13:30', None]
     """
-    return call("date_format", timestamp, parameters=(_pattern(format) or _DEFAULT_PATTERN,))
+    return call("date_format", timestamp, parameters=(_pattern(_DEFAULT_PATTERN if format is None else format),))
 
 
 def from_unixtime(unixtime: Any, format: Any = None) -> Expression:  # noqa: A002 - PyFlink's name
     """Seconds since 1970 as text, in UTC, by a pattern (`yyyy-MM-dd HH:mm:ss` where none is given).
+
+    Milliseconds of more than 64 bits wrap around, as in Flink.
 
     >>> show(from_unixtime(col("a")), a=[44, None])
     _c0: ['1970-01-01 00:00:44', None]
@@ -140,8 +148,11 @@ def from_unixtime(unixtime: Any, format: Any = None) -> Expression:  # noqa: A00
 def unix_timestamp(date_str: Any = None, format: Any = None) -> Expression:  # noqa: A002 - PyFlink's name
     """Seconds since 1970: of text in UTC, by a pattern; of now (once for each batch) without arguments.
 
-    >>> show(unix_timestamp(col("a")), a=["1970-01-01 00:01:00", "soon"])
-    _c0: [60, None]
+    The pattern is `yyyy-MM-dd HH:mm:ss`, a fraction left out, where none is given. Text that does not fit gives the
+    least number of 64 bits, as in Flink; `null_if` makes it null.
+
+    >>> show(unix_timestamp(col("a")), a=["1970-01-01 00:01:00", "soon", None])
+    _c0: [60, -9223372036854775808, None]
     """
     if date_str is None:
         return call("unix_timestamp", current_timestamp())
@@ -149,7 +160,9 @@ def unix_timestamp(date_str: Any = None, format: Any = None) -> Expression:  # n
 
 
 def convert_tz(date_str: Any, tz_from: Any, tz_to: Any) -> Expression:
-    """Text of a local time in one zone as that of another; null where the text is no timestamp.
+    """Text of a local time in one zone as that of another; null where the text is no `yyyy-MM-dd HH:mm:ss`.
+
+    A fraction of a second is left out. Of a local time that a zone has twice, the later moment is meant.
 
     >>> show(convert_tz(col("a"), "UTC", "America/Los_Angeles"), a=["1970-01-01 00:00:00"])
     _c0: ['1969-12-31 16:00:00']
@@ -210,7 +223,8 @@ def _parse_timestamp(text: Values, pattern: str | None, zone: str | None) -> Val
 
 @function("parse_seconds", Kind.STRING)
 def _parse_seconds(text: Values, pattern: str | None) -> Values:
-    return pc.cast(_parsed(text, "s", pattern=pattern), pa.int64())
+    seconds = pc.cast(_parsed(text, "s", pattern=pattern or _LOCAL_PATTERN), pa.int64())
+    return pc.if_else(pc.is_valid(text), pc.fill_null(seconds, _NO_MOMENT), pa.scalar(None, pa.int64()))
 
 
 @function("unix_timestamp", Kind.TIMESTAMP)
@@ -230,6 +244,10 @@ def _to_timestamp_ltz(value: Values, detail: int | str | None, zone: str) -> Val
     digits = _DIGITS_DEFAULT if detail is None else detail
     unit = _unit_for_digits(digits)
     factor = _PER_SECOND[unit] // 10**digits
+    limits = [pa.scalar(float(bound) * 10**digits) for bound in _SECONDS_LIMITS]
+    numbers = as_double(value)
+    is_inside = pc.and_(pc.greater_equal(numbers, limits[0]), pc.less(numbers, limits[1]))
+    value = pc.if_else(is_inside, value, pa.scalar(None, value.type))
     if pa.types.is_integer(value.type):
         whole = pc.multiply_checked(as_int64(value), factor)
     else:
@@ -241,7 +259,7 @@ def _to_timestamp_ltz(value: Values, detail: int | str | None, zone: str) -> Val
 def _date_format(value: Values, pattern: str) -> Values:
     value = typed(value, pa.timestamp("ms"))
     if is_text(value.type):
-        value = _parsed(value, "ns" if "S" * 4 in pattern else "ms")
+        value = _parsed(value, "ns" if "S" * 4 in pattern else "ms", pattern=_LOCAL_PATTERN)
     if not pa.types.is_temporal(value.type) or pa.types.is_duration(value.type):
         raise TypeError("it takes a date, time or timestamp, or text of one")
     if pa.types.is_date(value.type):
@@ -252,12 +270,12 @@ def _date_format(value: Values, pattern: str) -> Values:
 
 @function("from_unixtime", Kind.INTEGER)
 def _from_unixtime(seconds: Values, pattern: str) -> Values:
-    return _formatted(seconds, 1, pattern)
+    return _formatted(pc.multiply(as_int64(seconds), _PER_SECOND["ms"]), _PER_SECOND["ms"], pattern)
 
 
 @function("convert_tz", Kind.STRING)
 def _convert_tz(text: Values, zone_from: str, zone_to: str) -> Values:
-    moments = from_local(_parsed(text, "s"), zone_from)
+    moments = from_local(_parsed(text, "s", pattern=_LOCAL_PATTERN), zone_from, is_later=True)
     local = pc.local_timestamp(pc.cast(moments, pa.timestamp("s", zone_to)))
     return _formatted(pc.cast(local, pa.int64()), 1, _DEFAULT_PATTERN)
 

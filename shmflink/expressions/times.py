@@ -5,6 +5,7 @@ A timestamp without a time zone is SQL's TIMESTAMP; one with a zone is TIMESTAMP
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -13,16 +14,27 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shmflink.errors import TypeMismatchError
-from shmflink.expressions.intervals import MONTHS_PER_YEAR, is_interval, month_parts, moved
+from shmflink.expressions.intervals import (
+    MONTHS_PER_YEAR,
+    MS_PER_DAY,
+    MS_PER_HOUR,
+    MS_PER_MINUTE,
+    MS_PER_SECOND,
+    is_interval,
+    month_parts,
+    months_later,
+    moved,
+)
 from shmflink.expressions.node import call
 from shmflink.expressions.registry import Kind, Values, function
 from shmflink.expressions.units import TimeIntervalUnit, TimePointUnit
 from shmflink.expressions.vectors import columnwise, fixed_width, int64_view, typed, with_validity
+from shmflink.expressions.zones import from_local
 
 if TYPE_CHECKING:
     from shmflink.expressions.expression import Expression
 
-__all__ = ["TimeMethods", "temporal_overlaps", "timestamp_diff"]
+__all__ = ["TimeMethods", "temporal_overlaps", "timestamp_add", "timestamp_diff"]
 
 _SIMPLE_UNITS: Final = frozenset(["YEAR", "QUARTER", "MONTH", "WEEK", "DAY", "HOUR", "MINUTE", "SECOND"])
 _PARTS: Final = {
@@ -46,6 +58,14 @@ _MICROSECONDS: Final = {
 }
 _MONTHS: Final = {"MONTH": 1, "QUARTER": 3, "YEAR": 12}
 _HOURS_PER_DAY: Final = 24
+_MILLISECONDS: Final = {
+    "MILLISECOND": 1,
+    "SECOND": MS_PER_SECOND,
+    "MINUTE": MS_PER_MINUTE,
+    "HOUR": MS_PER_HOUR,
+    "DAY": MS_PER_DAY,
+    "WEEK": 7 * MS_PER_DAY,
+}
 
 
 class TimeMethods:
@@ -78,6 +98,8 @@ class TimeMethods:
     def ceil(self, time_interval_unit: TimeIntervalUnit | None = None) -> Expression:
         """The first start of a unit that is not before a point in time; of a number, the least whole number not below.
 
+        As in Flink, the first day of April, July and October is followed by the next quarter.
+
         >>> show(col("a").to_time.ceil(TimeIntervalUnit.MINUTE), a=["12:44:31"])
         _c0: [12:45:00]
         >>> show(col("a").ceil(), a=[-1.5, 2.0, None])
@@ -89,7 +111,10 @@ class TimeMethods:
 
 
 def timestamp_diff(time_point_unit: TimePointUnit, time_point1: Any, time_point2: Any) -> Expression:
-    """Whole units from the first point to the second, as int64; negative where the second is earlier.
+    """Whole units from the first point to the second, as int32; negative where the second is earlier.
+
+    Months count as Calcite's: from the last day of a month to the last of a shorter one is a month. Milliseconds and
+    microseconds are int64, other than in Flink, whose INT wraps around after 24 days.
 
     >>> show(timestamp_diff(TimePointUnit.DAY, col("a").to_date, col("b").to_date), a=["2016-06-15"], b=["2016-06-18"])
     _c0: [3]
@@ -97,6 +122,22 @@ def timestamp_diff(time_point_unit: TimePointUnit, time_point1: Any, time_point2
     if not isinstance(time_point_unit, TimePointUnit):
         raise TypeMismatchError(f"timestamp_diff() takes a TimePointUnit first, got {time_point_unit!r}")
     return call("timestamp_diff", time_point1, time_point2, parameters=(time_point_unit.name,))
+
+
+def timestamp_add(time_point_unit: TimePointUnit, count: Any, time_point: Any) -> Expression:
+    """*shmflink only* (SQL's TIMESTAMPADD). A point in time so many units later, or earlier for a number below 0.
+
+    A month later is the same day of the month, or its last. Not for microseconds.
+
+    >>> show(timestamp_add(TimePointUnit.MONTH, 1, col("a").to_date), a=["2024-01-31"])
+    _c0: [2024-02-29]
+    """
+    unit = getattr(time_point_unit, "name", None)
+    if not isinstance(time_point_unit, TimePointUnit) or unit not in (*_MONTHS, *_MILLISECONDS):
+        raise TypeMismatchError(f"timestamp_add() takes a TimePointUnit first, from YEAR to MILLISECOND, got {unit!r}")
+    if unit in _MONTHS:
+        return call("plus", time_point, call("interval_of_months", count, parameters=(_MONTHS[unit],)))
+    return call("plus", time_point, call("interval_of_ms", count, parameters=(_MILLISECONDS[unit],)))
 
 
 def temporal_overlaps(
@@ -155,14 +196,37 @@ def _part_of_duration(interval: pa.Array, *, unit: str) -> pa.Array:
 
 @function("floor_to_unit", Kind.TEMPORAL)
 def _floor_to_unit(point: Values, unit: str) -> Values:
-    point = typed(point, pa.timestamp("ms"))
-    return pc.cast(pc.floor_temporal(point, unit=unit.lower(), week_starts_monday=False), point.type)
+    return _rounded(typed(point, pa.timestamp("ms")), lambda local: _floored(local, unit), unit)
 
 
 @function("ceil_to_unit", Kind.TEMPORAL)
 def _ceil_to_unit(point: Values, unit: str) -> Values:
-    point = typed(point, pa.timestamp("ms"))
-    return pc.cast(pc.ceil_temporal(point, unit=unit.lower(), week_starts_monday=False), point.type)
+    return _rounded(typed(point, pa.timestamp("ms")), lambda local: _ceiled(local, unit), unit)
+
+
+def _floored(point: Values, unit: str) -> Values:
+    return pc.cast(pc.floor_temporal(point, unit=unit.lower(), week_starts_monday=False), point.type)
+
+
+def _ceiled(point: Values, unit: str) -> Values:
+    later = pc.cast(pc.ceil_temporal(point, unit=unit.lower(), week_starts_monday=False), point.type)
+    # A quarter's own start counts as its inside, but for January's: as in Flink (Calcite).
+    start = _floored(point, "YEAR" if unit == "QUARTER" else unit)
+    return pc.if_else(pc.equal(start, point), point, later)  # Arrow's ceil of a first day of a month is the next one
+
+
+def _rounded(point: Values, rounding: Callable[[Values], Values], unit: str) -> Values:
+    """Local times, rounded. Days and longer units begin at the zone's own midnight; shorter ones keep the moment's
+    offset from UTC, so that an hour that the zone has twice is two hours."""
+    if getattr(point.type, "tz", None) is None:
+        return rounding(point)
+    local = pc.local_timestamp(point)
+    if unit in ("HOUR", "MINUTE", "SECOND"):
+        offset = pc.subtract(local, pc.local_timestamp(pc.cast(point, pa.timestamp(point.type.unit, "UTC"))))
+        moments = pc.assume_timezone(pc.subtract(rounding(local), offset), "UTC")
+    else:
+        moments = from_local(rounding(local), point.type.tz)
+    return pc.cast(moments, point.type)
 
 
 @function("timestamp_diff", Kind.TEMPORAL, Kind.TEMPORAL)
@@ -172,7 +236,13 @@ def _timestamp_diff(first: pa.Array, second: pa.Array, unit: str) -> pa.Array:
     difference = _months_between(start, end) if unit in _MONTHS else end - start
     size = _MONTHS.get(unit) or _MICROSECONDS[unit]
     wholes = np.sign(difference) * (np.abs(difference) // size)
-    return with_validity(fixed_width(wholes, first, pa.int64()), second)
+    result = with_validity(fixed_width(wholes, first, pa.int64()), second)
+    if unit in ("MILLISECOND", "MICROSECOND"):
+        return result
+    try:
+        return pc.cast(result, pa.int32())
+    except pa.ArrowInvalid:
+        raise ValueError("a difference does not fit INT: MILLISECOND gives a BIGINT") from None
 
 
 @function("temporal_overlaps", Kind.TEMPORAL, Kind.ANY, Kind.TEMPORAL, Kind.ANY)
@@ -199,15 +269,17 @@ def _microseconds(points: pa.Array) -> npt.NDArray[np.int64]:
 
 
 def _months_between(start: npt.NDArray[np.int64], end: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Whole months; the day and time of day must be reached for a month to count."""
-    start_month, start_rest = _month_and_rest(start)
-    end_month, end_rest = _month_and_rest(end)
-    months = end_month - start_month
-    months -= (months > 0) & (end_rest < start_rest)
-    months += (months < 0) & (end_rest > start_rest)
+    """Whole months, as Calcite's `DateTimeUtils.subtractMonths` counts them: days first, the time of day at the end."""
+    start_days, start_rest = np.divmod(start, _MICROSECONDS["DAY"])
+    end_days, end_rest = np.divmod(end, _MICROSECONDS["DAY"])
+    is_backwards = end_days < start_days
+    earlier, later = np.minimum(start_days, end_days), np.maximum(start_days, end_days)
+    months = _month_of(later) - _month_of(earlier)
+    months -= months_later(earlier, months) > later
+    months = np.where(is_backwards, -months, months)
+    months -= (months_later(start_days, months) == end_days) & (end_rest < start_rest)
     return months
 
 
-def _month_and_rest(microseconds: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    month = microseconds.astype("datetime64[us]").astype("datetime64[M]")
-    return month.astype(np.int64), microseconds - month.astype("datetime64[us]").astype(np.int64)
+def _month_of(days: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    return days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 __all__ = [
     "DECIMAL_DIGITS_MAX",
+    "are_date_and_timestamp",
     "beside_unsigned",
     "capped_decimal",
     "common_number",
@@ -86,6 +87,12 @@ def capped_decimal(precision: int, scale: int) -> pa.DataType:
     return pa.decimal128(DECIMAL_DIGITS_MAX, max(DECIMAL_DIGITS_MAX - whole, min(scale, _SCALE_KEPT_MIN)))
 
 
+def are_date_and_timestamp(kinds: Sequence[pa.DataType], constants: Sequence[pa.Scalar | None]) -> bool:
+    """Whether columns of dates meet columns of timestamps, which Flink does not let; constants of either may."""
+    columns = [kind for kind, constant in zip(kinds, constants, strict=True) if constant is None]
+    return any(map(pa.types.is_date, columns)) and any(map(pa.types.is_timestamp, columns))
+
+
 def plain_type(kind: pa.DataType) -> pa.DataType:
     """The type whose kernels exist: encodings (dictionary, runs, views) taken away."""
     if pa.types.is_dictionary(kind):
@@ -134,16 +141,14 @@ def _common_decimal(left: pa.DataType, right: pa.DataType) -> pa.DataType:
     return capped_decimal(whole + scale, scale)
 
 
-def _common_instant(left: pa.DataType, right: pa.DataType) -> pa.DataType | None:
+def _common_instant(left: pa.DataType, right: pa.DataType) -> pa.DataType:
     if pa.types.is_date(left) and pa.types.is_date(right):
         return pa.date32()
     if pa.types.is_date(left):
         left, right = right, left
     if pa.types.is_date(right):
         return left
-    if (left.tz is None) != (right.tz is None):
-        return None
-    return pa.timestamp(_finer(left.unit, right.unit), left.tz)
+    return pa.timestamp(_finer(left.unit, right.unit), left.tz or right.tz)  # without a zone: local time of the other's
 
 
 def _finer(left: str, right: str) -> str:

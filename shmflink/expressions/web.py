@@ -45,7 +45,7 @@ class WebMethods:
     def parse_url(self, part_to_extract: Any, key: Any = None) -> Expression:
         """PROTOCOL, AUTHORITY, USERINFO, HOST, PATH, FILE, QUERY or REF of a URL; with a key, its value in the query.
 
-        Part and key are constants.
+        Part and key are constants. Null for another part.
 
         >>> show(col("a").parse_url("HOST"), col("a").parse_url("QUERY", "q"), a=["https://flink.org/docs?q=1&n=2#top"])
         _c0: ['flink.org']
@@ -53,7 +53,7 @@ class WebMethods:
         """
         part = literal_value(part_to_extract, "the part of a URL")
         name = literal_value(key, "a key of a query")
-        if part not in _PARTS:
+        if not isinstance(part, str):
             raise TypeMismatchError(f"parse_url() takes one of {', '.join(_PARTS)}, got {part!r}")
         if name is not None and part != "QUERY":
             raise TypeMismatchError(f"parse_url(): only QUERY has keys, not {part}")
@@ -91,7 +91,7 @@ def _url_decode(texts: pa.Array) -> Values:
 @function("parse_url", Kind.STRING, coerce=each(pa.utf8()))
 @columnwise
 def _parse_url(texts: pa.Array, part: str, key: str | None) -> Values:
-    return _core.parse_url(texts, part, key)
+    return _core.parse_url(texts, part, key) if part in _PARTS else pa.nulls(len(texts), pa.utf8())
 
 
 @function("inet_aton", Kind.STRING, coerce=each(pa.utf8()))

@@ -70,10 +70,18 @@ def zone_of(zone: Any) -> str:
     return known
 
 
-def from_local(local: Values, zone: str) -> Values:
+def from_local(local: Values, zone: str, *, is_later: bool = False) -> Values:
     """Timestamps without zone, read as local time of one: the moments, in UTC.
 
-    A local time that the zone has twice is the earlier; one that it skips is the first moment after the gap.
+    A local time that the zone has twice is the earlier moment, or the later one. One that it skips counts on from
+    before the gap, as in Java: where clocks go from 2:00 to 3:00, 2:30 is what they then show as 3:30.
     """
-    moments = pc.assume_timezone(local, zone, ambiguous="earliest", nonexistent="latest")
-    return pc.cast(moments, pa.timestamp(local.type.unit, "UTC"))
+    which = "latest" if is_later else "earliest"
+    moments = pc.assume_timezone(local, zone, ambiguous=which, nonexistent="earliest")
+    utc = pc.cast(moments, pa.timestamp(local.type.unit, "UTC"))
+    is_skipped = pc.not_equal(pc.local_timestamp(moments), local)
+    if not pc.any(is_skipped).as_py():
+        return utc
+    offset = pc.subtract(pc.local_timestamp(moments), pc.local_timestamp(utc))  # that of before the gap
+    counted_on = pc.assume_timezone(pc.subtract(local, offset), "UTC")
+    return pc.if_else(is_skipped, counted_on, utc)

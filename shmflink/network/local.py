@@ -17,6 +17,7 @@ import pyarrow as pa
 from shmflink.core.batch import Batch
 from shmflink.core.elements import ControlElement, Element, Watermark
 from shmflink.core.keys import key_values
+from shmflink.core.picking import taken
 from shmflink.core.typeinfo import TypeInformation
 from shmflink.errors import InternalError, UsageError
 
@@ -310,7 +311,7 @@ def _take(batch: Batch, indices: np.ndarray[Any, Any]) -> Batch:
     """These rows of a batch, in the form it has."""
     picked = pa.array(indices)
     if batch.is_columnar:
-        return Batch.from_wire(batch.to_wire().take(picked), batch.row_type)
+        return Batch.from_wire(taken(batch.to_wire(), picked), batch.row_type)
     rows = batch.rows()
     return Batch.of_rows(
         [rows[index] for index in indices.tolist()],

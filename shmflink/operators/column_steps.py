@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shmflink.core.picking import kept, taken
 from shmflink.errors import TypeMismatchError
 from shmflink.expressions import BoundExpressions, Expression, bind
 from shmflink.expressions.node import COLUMN
@@ -222,7 +223,7 @@ class BoundFilter(BoundStep):
             columns = columns.select(self._kept)
         if passing == columns.num_rows:
             return ((columns, timestamps),)
-        return ((columns.filter(mask), None if timestamps is None else timestamps.filter(mask)),)
+        return ((kept(columns, mask), None if timestamps is None else timestamps.filter(mask)),)
 
     def mask(self, columns: pa.RecordBatch) -> pa.BooleanArray:
         """True for the rows to keep."""
@@ -256,10 +257,10 @@ class _BoundExplode(BoundStep):
             rows = pa.array(np.repeat(np.arange(start, start + len(counts)), counts))
         for offset in range(0, len(elements), EXPLODED_ROWS_MAX):  # more than one round: a row with a long array
             part = elements.slice(offset, EXPLODED_ROWS_MAX)
-            taken = None if rows is None else rows.slice(offset, EXPLODED_ROWS_MAX)
-            repeated = [columns.column(index).take(taken) for index in self._others]
+            picked = None if rows is None else rows.slice(offset, EXPLODED_ROWS_MAX)
+            repeated = [taken(columns.column(index), picked) for index in self._others]
             repeated.insert(self._element, part)
-            stamps = None if timestamps is None else timestamps.take(taken)
+            stamps = None if timestamps is None else timestamps.take(picked)
             yield pa.RecordBatch.from_arrays(repeated, schema=self._output), stamps
 
 
@@ -278,7 +279,7 @@ def _with_nulls(elements: pa.Array, counts: _Counts) -> tuple[pa.Array, _Counts]
     filled = np.maximum(counts, 1)
     is_null = np.repeat(counts == 0, filled)
     indexes = np.cumsum(~is_null) - 1
-    return elements.take(pa.array(indexes, mask=is_null)), filled
+    return taken(elements, pa.array(indexes, mask=is_null)), filled
 
 
 def _is_array(kind: pa.DataType) -> bool:

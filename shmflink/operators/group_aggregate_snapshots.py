@@ -64,6 +64,7 @@ class TableState:
         self._context = context
         self._kind = kind
         self._type = windows + type_text(spec)
+        self._partial = {field.name: field for field in list(spec.partial_schema)[len(spec.keys) :]}
         entry = [*spec.key_names, *(["__start"] if kind == WINDOWS else [])]
         self._metadata = {_METADATA_KEY: orjson.dumps({"kind": kind, "type": self._type, "entry": entry})}
         incremental = context.configuration.get(INCREMENTAL.key, str(INCREMENTAL.default))
@@ -91,7 +92,14 @@ class TableState:
             metadata = orjson.loads((batch.schema.metadata or {}).get(_METADATA_KEY, b"{}"))
             if (metadata.get("kind"), metadata.get("type")) != (self._kind, self._type):
                 raise self._mismatch(f"{metadata.get('kind', 'state')} of {metadata.get('type', batch.schema.names)}")
-            yield batch
+            yield self._in_todays_types(batch)
+
+    def _in_todays_types(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Sums inside of averages of 64-bit integers had 64 bits once, and have 128 now."""
+        fields = [self._partial.get(field.name, field) for field in batch.schema]
+        if all(new.type == old.type for new, old in zip(fields, batch.schema, strict=True)):
+            return batch
+        return batch.cast(pa.schema(fields, batch.schema.metadata))
 
     def _mismatch(self, saved: str) -> StateMismatchError:
         return StateMismatchError(

@@ -14,6 +14,8 @@ from shmflink.expressions.node import LITERAL
 
 __all__ = ["AggregateSpec"]
 
+_EXPRESSION_KEY: Final = "expression"  # read by the native table
+_FLINK_TYPES: Final = "flink."  # before the name of a function of the native table
 _ARGUMENT_NAME: Final = "__argument{}"
 # Functions whose constants may have been written as arguments: list_agg(x, ',') as well as parameters=(',',).
 _WITH_CONSTANTS: Final = frozenset({"list_agg", "quantile", "approx_quantile", "top_n"})
@@ -31,8 +33,9 @@ class AggregateSpec:
         partial_schema   keys, then the state of each call (`name`, or `name.part` where it has several columns)
         result_schema    keys, then the result of each call
 
-    Null is a key as any other, NaN is one key, -0.0 is 0.0. Raises TypeMismatchError where a call does not take the
-    types of its arguments. Pickled as its three parts.
+    Null is a key as any other, NaN is one key. -0.0 is the key 0.0, because `==` says so: Flink groups by bits, and
+    tells them apart. Raises TypeMismatchError where a call does not take the types of its arguments. Pickled as its
+    three parts.
     """
 
     schema: pa.Schema
@@ -42,6 +45,7 @@ class AggregateSpec:
     partial_schema: pa.Schema = field(init=False, compare=False, repr=False)
     result_schema: pa.Schema = field(init=False, compare=False, repr=False)
     _bound: BoundExpressions = field(init=False, compare=False, repr=False)
+    _argument_expressions: list[Expression] = field(init=False, compare=False, repr=False)
     _native_calls: list[_NativeCall] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -52,6 +56,7 @@ class AggregateSpec:
         names = [name for name, _ in self.keys] + arguments.names
         self._set("input_schema", pa.schema(zip(names, types, strict=True)))
         self._set("_bound", bound)
+        self._set("_argument_expressions", arguments.expressions)
         self._set("_native_calls", native)
         for index, (name, call) in enumerate(self.calls):
             self._check(name, call, native[index])
@@ -79,8 +84,15 @@ class AggregateSpec:
 
     @property
     def argument_schema(self) -> pa.Schema:
-        """The arguments of the calls."""
-        return pa.schema(list(self.input_schema)[len(self.keys) :])
+        """The arguments of the calls, each with the user's expression as metadata, for messages."""
+        return pa.schema(
+            [
+                field.with_metadata({_EXPRESSION_KEY: str(expression)})
+                for field, expression in zip(
+                    list(self.input_schema)[len(self.keys) :], self._argument_expressions, strict=True
+                )
+            ]
+        )
 
     @property
     def native_calls(self) -> list[_NativeCall]:
@@ -142,4 +154,5 @@ def _native_call(name: str, call: AggregateCall, arguments: _Arguments) -> _Nati
         while len(taken) > 1 and taken[-1].function == LITERAL:
             parameters.insert(0, taken.pop().parameters[0])
     constants = [value.as_py() if isinstance(value, pa.Scalar) else value for value in parameters]
-    return name, call.function, [arguments.index_of(each) for each in taken], constants, call.is_distinct
+    function = _FLINK_TYPES + call.function if call.has_flink_types else call.function
+    return name, function, [arguments.index_of(each) for each in taken], constants, call.is_distinct

@@ -18,6 +18,7 @@ from shmflink.core.batch import Batch
 from shmflink.core.elements import MIN_TIMESTAMP_MS
 from shmflink.core.key_groups import key_groups
 from shmflink.core.keys import decode_keys
+from shmflink.core.picking import taken
 from shmflink.core.typeinfo import TypeInformation
 
 __all__ = ["KeyedSort", "owned_batch"]
@@ -73,7 +74,7 @@ class KeyedSort:
             groups = np.asarray(key_groups(batch.keys, _HASH_PARALLELISM)) % _PARTS
             wire = batch.to_wire()
             for part in np.unique(groups).tolist():
-                _write(self._parts[part], input_index, wire.take(pa.array(np.flatnonzero(groups == part))))
+                _write(self._parts[part], input_index, taken(wire, pa.array(np.flatnonzero(groups == part))))
 
     def _read(self, part: IO[bytes]) -> Iterator[_Kept]:
         part.seek(0)
@@ -125,7 +126,7 @@ def _runs(kept: list[_Kept], owner: Any, row: Any) -> Iterator[_Kept]:
     borders = np.flatnonzero(np.diff(owner)) + 1
     for owners, rows in zip(np.split(owner, borders), np.split(row, borders), strict=True):
         input_index, batch = kept[int(owners[0])]
-        wire = batch.to_wire().take(pa.array(rows))
+        wire = taken(batch.to_wire(), pa.array(rows))
         yield input_index, Batch.from_wire(wire, batch.row_type)
 
 

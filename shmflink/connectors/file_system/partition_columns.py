@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shmflink.connectors.file_system.time_pattern import TimePattern
+from shmflink.core.picking import taken
 from shmflink.errors import ConfigurationError, TypeMismatchError
 
 __all__ = ["NULL_FOLDER", "Partitions", "TextOfColumn", "TextOfTime", "ValuesOfColumn", "without_columns"]
@@ -108,7 +109,7 @@ class Partitions:
             end += count
             if count:
                 # Taken one folder at a time: a slice would keep the rows of all folders in memory.
-                yield folder, rows.take(pa.array(order[end - count : end]))
+                yield folder, taken(rows, pa.array(order[end - count : end]))
 
 
 def column_of(rows: pa.RecordBatch, name: str) -> pa.Array:

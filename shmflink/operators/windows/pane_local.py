@@ -17,6 +17,7 @@ from shmflink.core.elements import (
     LatencyMarker,
     Watermark,
 )
+from shmflink.core.picking import kept
 from shmflink.errors import UsageError
 from shmflink.operators.base import Operator, OperatorContext
 from shmflink.operators.group_aggregate import (
@@ -79,9 +80,9 @@ class LocalWindowAggregateOperator(Operator):
             return
         if least_ms < self._late_before_ms:
             is_late = pc.less(timestamps, self._late_before_ms)
-            yield Batch.of_columns(inputs.filter(is_late), timestamps=timestamps.filter(is_late))
+            yield Batch.of_columns(kept(inputs, is_late), timestamps=timestamps.filter(is_late))
             in_time = pc.invert(is_late)
-            inputs, timestamps = inputs.filter(in_time), timestamps.filter(in_time)
+            inputs, timestamps = kept(inputs, in_time), timestamps.filter(in_time)
             if not inputs.num_rows:
                 return
             least_ms = pc.min(timestamps).as_py()

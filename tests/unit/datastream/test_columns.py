@@ -52,6 +52,13 @@ def test_the_columns_of_each_method(table: Any) -> None:
     ]
 
 
+def test_a_condition_in_words_or_an_expression_for_a_function_tells_the_remedy(table: Any) -> None:
+    with pytest.raises(TypeError, match=r"got 'price > 3': filter\(\) takes an expression, too"):
+        table.filter("price > 3")
+    with pytest.raises(TypeError, match=r"`\(price \* 2\)` is an expression: filter\(\), select\(\)"):
+        table.map(col("price") * 2)
+
+
 def test_streams_of_declared_rows_have_columns_too(env: Any) -> None:
     rows = env.from_collection([(1, "a")], Types.ROW_NAMED(["n", "s"], [Types.INT(), Types.STRING()]))
     assert types(rows) == {"n": "int32", "s": "string"}

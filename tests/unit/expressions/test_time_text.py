@@ -90,7 +90,7 @@ def test_resolution_follows_the_pattern() -> None:
     assert nanos.cast(pa.int64()).to_pylist()[0] % 1_000_000_000 == 123456789
 
 
-@pytest.mark.parametrize("pattern", ["ww", "yyyy[MM]", "'open", "MMMMM", "VV"])
+@pytest.mark.parametrize("pattern", ["www", "yyyy]MM", "'open", "MMMMM", "VV", "{}"])
 def test_patterns_that_are_refused(pattern: str) -> None:
     with pytest.raises(TypeMismatchError, match="date pattern"):
         date_format(A, pattern)
@@ -113,7 +113,7 @@ def test_numbers_as_moments(precision: int, unit: str) -> None:
 def test_text_as_moments_of_a_zone() -> None:
     texts = ["2024-07-01 00:00:00", "2024-10-27 02:30:00", "2024-03-31 02:30:00"]  # summer, twice there, never there
     moments = values(to_timestamp_ltz(A, "yyyy-MM-dd HH:mm:ss", "Europe/Berlin"), texts)
-    assert [moment.strftime("%d %H:%M") for moment in moments] == ["30 22:00", "27 00:30", "31 01:00"]
+    assert [moment.strftime("%d %H:%M") for moment in moments] == ["30 22:00", "27 00:30", "31 01:30"]
 
 
 @pytest.mark.parametrize(
@@ -130,6 +130,29 @@ def test_zones_of_java(zone: str, text: str) -> None:
     assert values(convert_tz(A, zone, "UTC"), [text]) == ["1970-01-01 00:00:00"]
 
 
+def test_local_times_that_a_zone_skips_or_has_twice() -> None:
+    given = ["2024-03-10 02:30:00", "2024-11-03 01:30:00", "2024-11-03 01:30:00.5", "2024-11-03", None]
+    assert values(convert_tz(A, "America/Los_Angeles", "UTC"), given) == [
+        "2024-03-10 10:30:00",
+        "2024-11-03 09:30:00",
+        "2024-11-03 09:30:00",
+        None,
+        None,
+    ]
+
+
+def test_weeks_eras_and_optional_parts() -> None:
+    moments = [dt.datetime(2024, 12, 31, 12, 34, 56, 789000), dt.datetime(2023, 1, 1)]
+    assert values(date_format(A, "YYYY-'W'ww e D"), moments) == ["2025-W01 3 366", "2023-W01 1 1"]
+    assert values(date_format(A, "yyyy G A [HH]"), moments) == ["2024 AD 45296789 12", "2023 AD 0 00"]
+    assert values(date_format(A, ""), moments) == ["", ""]
+    assert values(to_timestamp(A, "yyyy-MM-dd[ HH:mm]"), ["2024-02-29 12:34", "2024-02-30", "2024-02-29 x"]) == [
+        dt.datetime(2024, 2, 29, 12, 34),
+        dt.datetime(2024, 2, 29),
+        None,
+    ]
+
+
 def test_no_such_zone() -> None:
     with pytest.raises(TypeMismatchError, match="no time zone 'Mars/Olympus'"):
         convert_tz(A, "UTC", "Mars/Olympus")
@@ -137,5 +160,7 @@ def test_no_such_zone() -> None:
 
 def test_seconds_since_1970() -> None:
     assert values(from_unixtime(A, "yyyy"), [-1, 0]) == ["1969", "1970"]
-    assert values(unix_timestamp(A), ["1969-12-31 23:59:59", "?"]) == [-1, None]
+    given = ["1969-12-31 23:59:59", "1970-01-01 00:00:01.9", "?", "1970-01-01", None]
+    assert values(unix_timestamp(A), given) == [-1, 1, -(2**63), -(2**63), None]
+    assert values(from_unixtime(A), [2**63 - 1]) == ["1969-12-31 23:59:59"]
     assert values(unix_timestamp(A, "yyyy"), ["1971"]) == [31_536_000]

@@ -23,6 +23,7 @@ from shmflink.expressions import (
     local_time,
     local_timestamp,
     temporal_overlaps,
+    timestamp_add,
     timestamp_diff,
     unix_timestamp,
     using_clock,
@@ -102,7 +103,7 @@ def test_units_that_are_none(unit: Any) -> None:
 def test_differences_count_what_is_complete() -> None:
     jan31, feb29, mar1 = dt.datetime(2024, 1, 31), dt.datetime(2024, 2, 29), dt.datetime(2024, 3, 1)
     days = {"a": [jan31, feb29, jan31], "b": [feb29, jan31, mar1]}
-    assert values(timestamp_diff(TimePointUnit.MONTH, A, B), **days) == [0, 0, 1]
+    assert values(timestamp_diff(TimePointUnit.MONTH, A, B), **days) == [1, -1, 1]
     assert values(timestamp_diff(TimePointUnit.DAY, A, B), **days) == [29, -29, 30]
     assert values(timestamp_diff(TimePointUnit.WEEK, A, B), **days) == [4, -4, 4]
     assert values(timestamp_diff(TimePointUnit.MICROSECOND, A, B), a=[jan31], b=[jan31.date()]) == [0]
@@ -182,3 +183,43 @@ def test_the_clock_is_read_once_for_a_batch() -> None:
 def test_local_time_of_a_zone() -> None:
     with using_clock(StoppedClock(0)):
         assert values(local_timestamp("Asia/Tokyo"), a=[0]) == [dt.datetime(1970, 1, 1, 9)]
+
+
+def test_months_of_times_of_day() -> None:
+    noon, later = dt.datetime(2024, 3, 31, 12), dt.datetime(2024, 2, 29, 11)
+    assert values(timestamp_diff(TimePointUnit.MONTH, A, B), a=[noon, later], b=[later, noon]) == [-2, 1]
+    leap = dt.date(2024, 2, 29)
+    assert values(timestamp_diff(TimePointUnit.YEAR, A, B), a=[leap, leap], b=[dt.date(2025, 2, 28), leap]) == [1, 0]
+
+
+def test_a_difference_that_fits_no_int_is_an_error() -> None:
+    ends = {"a": [dt.date(1900, 1, 1)], "b": [dt.date(2024, 1, 1)]}
+    with pytest.raises(DataFormatError, match="does not fit INT: MILLISECOND gives a BIGINT"):
+        values(timestamp_diff(TimePointUnit.SECOND, A, B), **ends)
+    assert values(timestamp_diff(TimePointUnit.MILLISECOND, A, B), **ends) == [3_913_056_000_000]
+
+
+def test_exact_starts_of_long_units() -> None:
+    starts = [dt.date(2024, 1, 1), dt.date(2024, 2, 1), dt.date(2024, 2, 2)]
+    assert values(A.ceil(TimeIntervalUnit.MONTH), a=starts) == [*starts[:2], dt.date(2024, 3, 1)]
+    assert values(A.ceil(TimeIntervalUnit.YEAR), a=starts)[:2] == [dt.date(2024, 1, 1), dt.date(2025, 1, 1)]
+    april = [dt.date(2024, 1, 1), dt.date(2024, 4, 1)]
+    assert values(A.ceil(TimeIntervalUnit.QUARTER), a=april) == [dt.date(2024, 1, 1), dt.date(2024, 7, 1)]
+
+
+def test_units_in_a_zone_with_two_of_an_hour() -> None:
+    kind = pa.timestamp("s", "America/Los_Angeles")
+    twice = pa.array([dt.datetime(2024, 11, 3, 8, 45), dt.datetime(2024, 11, 3, 9, 45), None], pa.timestamp("s"))
+    moments = twice.cast(pa.timestamp("s", "UTC")).cast(kind)
+    hours = bind([A.floor(TimeIntervalUnit.HOUR), A.ceil(TimeIntervalUnit.DAY)], pa.schema([("a", kind)]))
+    floored, ceiled = hours.evaluate(pa.record_batch({"a": moments}))
+    utc = pa.timestamp("s", "UTC")
+    assert [str(value) for value in floored.cast(utc)][:2] == ["2024-11-03 08:00:00+00:00", "2024-11-03 09:00:00+00:00"]
+    assert [str(value) for value in ceiled.cast(utc)][:2] == ["2024-11-04 08:00:00+00:00"] * 2
+
+
+def test_units_later() -> None:
+    assert values(timestamp_add(TimePointUnit.MONTH, 1, A), a=[dt.date(2024, 1, 31)]) == [dt.date(2024, 2, 29)]
+    assert values(timestamp_add(TimePointUnit.HOUR, B, A), a=[MOMENT], b=[-2]) == [MOMENT - dt.timedelta(hours=2)]
+    with pytest.raises(TypeMismatchError, match="from YEAR to MILLISECOND"):
+        timestamp_add(TimePointUnit.MICROSECOND, 1, A)

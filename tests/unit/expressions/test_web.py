@@ -58,8 +58,9 @@ def test_parts_of_urls(part: str, text: str) -> None:
 def test_keys_of_queries() -> None:
     assert values(A.parse_url("QUERY", "q"), [URL, "http://h"]) == ["1", None]
     assert values(A.parse_url("HOST"), ["http://[::1]:80/"]) == ["[::1]"]
+    assert values(A.parse_url("PORT"), [URL]) == [None]
     with pytest.raises(TypeMismatchError, match="takes one of PROTOCOL"):
-        A.parse_url("PORT")
+        A.parse_url(1)
     with pytest.raises(TypeMismatchError, match="only QUERY has keys"):
         A.parse_url("HOST", "k")
 

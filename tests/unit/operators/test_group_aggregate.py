@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import math
 import pickle
 from collections.abc import Iterable, Iterator
@@ -15,10 +16,11 @@ import pytest
 from shmflink.core.batch import Batch
 from shmflink.core.elements import MAX_WATERMARK, Barrier
 from shmflink.core.key_groups import key_groups, range_of
-from shmflink.errors import StateMismatchError, TypeMismatchError
+from shmflink.errors import DataFormatError, StateMismatchError, TypeMismatchError
 from shmflink.expressions import AggregateCall, Expression, col, lit
 from shmflink.operators import group_aggregate
 from shmflink.operators.group_aggregate import AggregateSpec, GlobalAggregateOperator, LocalAggregateOperator
+from shmflink.operators.group_aggregate_snapshots import AGGREGATE, TableState
 from shmflink.state.snapshots import RestoredState, restored_from, rows_of
 from shmflink.testing import OperatorHarness
 
@@ -327,3 +329,88 @@ def test_the_one_row_of_all_rows_leaves_once() -> None:
         after.finish()
         assert _rows(after) == []
         assert restored_from([after.snapshot()], range(128), 0, 1).operator_state
+
+
+def _aggregated(values: pa.Array, *, pieces: int = 1, **calls: AggregateCall) -> dict[str, Any]:
+    """One group of the column `x`: local steps over pieces of it, merged by a global one."""
+    schema = pa.schema([("x", values.type)])
+    spec = AggregateSpec(schema, (), tuple(calls.items()))
+    merged = spec.table()
+    for piece in np.array_split(np.arange(len(values)), pieces):
+        local = spec.table()
+        local.update(spec.inputs(pa.RecordBatch.from_arrays([values.take(pa.array(piece))], schema=schema)))
+        while (partials := local.drain_partials(10)) is not None:
+            merged.merge(partials)
+    results = merged.drain_results(10)
+    assert results is not None
+    return dict(results.to_pylist()[0])
+
+
+_NANOSECONDS = [1_700_000_000_000_000_000 + index for index in range(10)]
+_NINES = 10**38 - 1
+
+
+def _decimals(unscaled: int, scale: int) -> pa.Array:
+    """Three of them, of 38 digits."""
+    value = decimal.Context(prec=38).scaleb(decimal.Decimal(unscaled), -scale)
+    return pa.array([value] * 3, pa.decimal128(38, scale))
+
+
+@pytest.mark.parametrize("pieces", [1, 3])
+@pytest.mark.parametrize(
+    ("values", "mean"),
+    [
+        (pa.array(_NANOSECONDS), 1_700_000_000_000_000_004),
+        (pa.array([2**63 - 1] * 5), 2**63 - 1),
+        (pa.array([-(2**63)] * 5), -(2**63)),
+        (pa.array([2**64 - 1, 2**64 - 3, None], pa.uint64()), 2**64 - 2),
+        (pa.array([2**31 - 1, 1, 2], pa.int32()), (2**31 + 2) / 3),
+        (pa.array([1, 2, None], pa.int8()), 1.5),
+        (pa.array([1, 2, 2], pa.decimal128(10, 0)), decimal.Decimal("1.666667")),
+    ],
+)
+def test_averages_are_exact_and_within_their_values(values: pa.Array, mean: Any, pieces: int) -> None:
+    assert _aggregated(values, pieces=pieces, mean=_call("avg", col("x"))) == {"mean": mean}
+
+
+@pytest.mark.parametrize("pieces", [1, 3])
+@pytest.mark.parametrize("function", ["sum", "sum0"])
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (pa.array([2**63 - 1, 1, 1]), r"of `x` of a group does not fit BIGINT: cast the column to DECIMAL\(38, 0\)"),
+        (pa.array([-(2**63), -1, -1]), "of `x` of a group does not fit BIGINT"),
+        (pa.array([2**64 - 1, 1, 1], pa.uint64()), "of `x` of a group does not fit uint64"),
+        (_decimals(_NINES, 0), r"does not fit DECIMAL\(38, 0\): cast the column to DOUBLE"),
+        (_decimals(-_NINES, 2), r"does not fit DECIMAL\(38, 2\)"),
+    ],
+)
+def test_a_sum_that_does_not_fit_names_column_and_remedy(
+    function: str, values: pa.Array, message: str, pieces: int
+) -> None:
+    with pytest.raises(DataFormatError, match=message):
+        _aggregated(values, pieces=pieces, total=_call(function, col("x")))
+
+
+def test_an_average_of_decimals_that_does_not_fit_is_an_error() -> None:
+    with pytest.raises(DataFormatError, match="the avg of `x` of a group does not fit"):
+        _aggregated(_decimals(_NINES, 0), mean=_call("avg", col("x")))
+
+
+def test_flinks_types_wrap_around_and_cut() -> None:
+    calls = {
+        "total": _call("sum", col("x"), has_flink_types=True),
+        "mean": _call("avg", col("x"), has_flink_types=True),
+        "spread": _call("var_samp", col("x"), has_flink_types=True),
+    }
+
+    assert _aggregated(pa.array([127, 1], pa.int8()), **calls) == {"total": -128, "mean": 64, "spread": 2}
+
+
+def test_sums_of_an_older_average_are_restored() -> None:
+    spec = _spec(schema=_STATE_SCHEMA, mean=_call("avg", col("n")))
+    context = OperatorHarness(GlobalAggregateOperator(spec)).context
+    state = TableState(context, AGGREGATE, spec)
+    older = pa.record_batch({"key_group": [0], "user": ["ann"], "mean.sum": [7], "mean.count": [2]})
+
+    assert state._in_todays_types(older).schema.field("mean.sum").type == pa.decimal128(38, 0)

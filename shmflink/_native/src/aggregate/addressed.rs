@@ -172,6 +172,9 @@ impl Table {
         }
         // SAFETY: both hold so many bytes of rows.
         unsafe { std::ptr::copy_nonoverlapping(other.rows.address(), self.rows.address(), bytes) };
+        self.aggregates
+            .iter_mut()
+            .for_each(|aggregate| aggregate.state.copy_rows());
         self.index.copy_from(&other.index)?;
         self.groups = other.groups;
         if let Some(marks) = &mut self.history.marks {
@@ -212,7 +215,7 @@ impl Table {
                 stride,
             };
             for aggregate in &mut self.aggregates {
-                aggregate.state.merge_rows(&slots, &rows);
+                aggregate.state.merge_rows(&slots, &rows)?;
             }
         }
         self.run = run;

@@ -110,7 +110,10 @@ pub fn plain_type(data_type: &DataType) -> &DataType {
 pub trait Wide: ArrowNativeType + PartialOrd {
     const LEAST: Self;
     const GREATEST: Self;
+    /// Integers wrap around.
     fn plus(self, other: Self) -> Self;
+    /// Integers of 64 bits wrap around, and say so in `over`; wider ones become `LEAST`, and stay it.
+    fn plus_checked(self, other: Self, over: &mut bool) -> Self;
     /// NaN is above all numbers, as in a sort.
     fn is_below(self, other: Self) -> bool;
 }
@@ -125,13 +128,44 @@ macro_rules! wide_int {
                 self.wrapping_add(other)
             }
             #[inline(always)]
+            fn plus_checked(self, other: Self, over: &mut bool) -> Self {
+                let (sum, is_over) = self.overflowing_add(other);
+                *over |= is_over;
+                sum
+            }
+            #[inline(always)]
             fn is_below(self, other: Self) -> bool {
                 self < other
             }
         }
     )*};
 }
-wide_int!(i64 u64 i128 i256);
+wide_int!(i64 u64);
+
+macro_rules! wide_decimal {
+    ($($kind:ty)*) => {$(
+        impl Wide for $kind {
+            const LEAST: Self = Self::MIN;
+            const GREATEST: Self = Self::MAX;
+            #[inline(always)]
+            fn plus(self, other: Self) -> Self {
+                self.wrapping_add(other)
+            }
+            #[inline(always)]
+            fn plus_checked(self, other: Self, _over: &mut bool) -> Self {
+                if self == Self::MIN || other == Self::MIN {
+                    return Self::MIN;
+                }
+                self.checked_add(other).unwrap_or(Self::MIN)
+            }
+            #[inline(always)]
+            fn is_below(self, other: Self) -> bool {
+                self < other
+            }
+        }
+    )*};
+}
+wide_decimal!(i128 i256);
 
 impl Wide for f64 {
     const LEAST: Self = f64::NEG_INFINITY;
@@ -139,6 +173,11 @@ impl Wide for f64 {
 
     #[inline(always)]
     fn plus(self, other: Self) -> Self {
+        self + other
+    }
+
+    #[inline(always)]
+    fn plus_checked(self, other: Self, _over: &mut bool) -> Self {
         self + other
     }
 
@@ -164,7 +203,7 @@ macro_rules! narrow {
 }
 narrow!(
     i8 => i64, i16 => i64, i32 => i64, i64 => i64, u8 => i64, u16 => i64, u32 => i64, u64 => u64, f32 => f64,
-    f64 => f64, i128 => i128, i32 => i128, i64 => i128, i8 => f64, i16 => f64, i32 => f64, i64 => f64, u8 => f64,
+    f64 => f64, i128 => i128, i32 => i128, i64 => i128, u64 => i128, i8 => f64, i16 => f64, i32 => f64, i64 => f64, u8 => f64,
     u16 => f64, u32 => f64, u64 => f64, i128 => f64
 );
 

@@ -130,9 +130,12 @@ pub trait State: Send {
     }
 
     /// Adds the states of other rows, one for each slot. Both tables have all of this state in their rows.
-    fn merge_rows(&mut self, _slots: &Slots<'_>, _rows: &FromRows) {
+    fn merge_rows(&mut self, _slots: &Slots<'_>, _rows: &FromRows) -> Result<(), ExchangeError> {
         unreachable!("a state that is not in rows");
     }
+
+    /// The rows became a copy of those of another table.
+    fn copy_rows(&mut self) {}
 
     /// Comes before rows that replace all that these groups had; their words are as in a new group.
     fn forget(&mut self, _groups: &[u32], _groups_now: usize) {

@@ -20,6 +20,9 @@ use crate::transport::error::TransportError;
 /// Rows beyond this are given back when the table is emptied.
 const KEPT_BYTES: usize = 64 << 20;
 
+/// Metadata of an argument's field: the expression that the user wrote.
+const EXPRESSION_KEY: &str = "expression";
+
 /// A call as the table is made with it.
 #[derive(Clone)]
 pub struct CallSpec {
@@ -97,6 +100,8 @@ impl Table {
                 arguments: &types,
                 parameters: &call.parameters,
                 is_distinct: call.is_distinct,
+                has_flink_types: false,
+                label: &label_of(call, arguments),
             })?;
             state.place(template.len() * 8);
             template.extend(state.initial());
@@ -414,6 +419,17 @@ impl Table {
             std::slice::from_raw_parts(base.add(group as usize * stride).cast::<u64>(), words)
         })
     }
+}
+
+/// What an aggregate is of, for messages: the text of its first argument where the schema has it.
+fn label_of(call: &CallSpec, arguments: &Schema) -> String {
+    let field = call.arguments.first().map(|index| arguments.field(*index));
+    let text = field.and_then(|field| field.metadata().get(EXPRESSION_KEY).or(Some(field.name())));
+    format!(
+        "{} of `{}`",
+        call.function.trim_start_matches(states::FLINK),
+        text.map_or("", |text| text)
+    )
 }
 
 /// Kernels read values by the types that the table was made with.

@@ -28,12 +28,14 @@ use crate::transport::channel::{CreditPool, InputChannel, OutputChannel};
 use crate::transport::error::TransportError;
 use crate::transport::python::{PyArena, PyDoorbell, PyRegion};
 
+pyo3::import_exception!(shmflink.errors, DataFormatError);
 pyo3::import_exception!(shmflink.errors, TypeMismatchError);
 
 impl From<ExchangeError> for PyErr {
     fn from(error: ExchangeError) -> Self {
         match error {
             ExchangeError::Unfit(message) => TypeMismatchError::new_err(message),
+            ExchangeError::Value(message) => DataFormatError::new_err(message),
             ExchangeError::Transport(error) => error.into(),
         }
     }

@@ -3,6 +3,7 @@
 //! ```text
 //! calendar.rs   dates <-> days
 //! pattern.rs    Java's date patterns, compiled: moments <-> text
+//! iso.rs        text of moments without a pattern: ISO 8601, and that of Flink's CAST
 //! moments.rs    columns of moments and of their text
 //! digest.rs     MD5, SHA-1, SHA-2 as hexadecimal digits
 //! web.rs        URL encoding, parts of URLs, IPv4 addresses
@@ -15,6 +16,7 @@
 
 mod calendar;
 mod digest;
+mod iso;
 pub mod json;
 mod moments;
 mod pattern;

@@ -10,7 +10,8 @@ use pyo3::prelude::*;
 use pyo3_arrow::PyArray;
 
 use super::calendar;
-use super::pattern::{in_unit, parse_iso, seconds_and_nanos, Pattern};
+use super::iso::{parse_cast, parse_cast_date, parse_cast_time, parse_iso};
+use super::pattern::{in_unit, seconds_and_nanos, Pattern};
 use super::texts::{strings, to_pyarrow, Writer};
 
 const TEXT_SHOWN_MAX: usize = 80;
@@ -47,9 +48,9 @@ fn format_moments(py: Python<'_>, moments: PyArray, per_second: i64, pattern: &s
 }
 
 /// Text as ticks since 1970 (of a time: since midnight), null where it does not fit; ValueError instead where strict.
-/// Without a pattern: ISO 8601, with a space or T.
+/// Without a pattern: ISO 8601, with a space or T; `cast`: as Flink's CAST reads a "date", "time" or "timestamp".
 #[pyfunction]
-#[pyo3(signature = (texts, per_second, *, pattern = None, is_time = false, is_strict = false))]
+#[pyo3(signature = (texts, per_second, *, pattern = None, is_time = false, is_strict = false, cast = None))]
 fn parse_moments(
     py: Python<'_>,
     texts: PyArray,
@@ -57,13 +58,21 @@ fn parse_moments(
     pattern: Option<&str>,
     is_time: bool,
     is_strict: bool,
+    cast: Option<&str>,
 ) -> PyResult<Py<PyAny>> {
+    let read: fn(&[u8]) -> Option<(i64, i64)> = match (cast, is_time) {
+        (Some("date"), _) => parse_cast_date,
+        (Some("time"), _) => parse_cast_time,
+        (Some(_), _) => parse_cast,
+        (None, true) => |text| parse_iso(text, true),
+        (None, false) => |text| parse_iso(text, false),
+    };
     let pattern = pattern.map(compiled).transpose()?;
     let texts = strings(&texts)?;
     let parse = |text: &str| {
         let (seconds, nanos) = match &pattern {
             Some(pattern) => pattern.parse(text.as_bytes())?,
-            None => parse_iso(text.as_bytes(), is_time)?,
+            None => read(text.as_bytes())?,
         };
         in_unit(seconds, nanos, per_second)
     };

@@ -1,8 +1,10 @@
 //! Java's patterns of `DateTimeFormatter`, compiled once: timestamps as text and back.
 //!
 //! Letters: `y u` year, `M L` month, `d` day, `D` day of the year, `E` weekday, `Q q` quarter, `a` AM/PM, `H` hour 0-23,
-//! `k` 1-24, `K` 0-11, `h` 1-12, `m` minute, `s` second, `S` fraction, and when parsing `X x Z` an offset from UTC.
-//! `'text'` is itself, `''` a quote. Months and weekdays have their English names. Other letters are refused.
+//! `k` 1-24, `K` 0-11, `h` 1-12, `m` minute, `s` second, `S` fraction, `A` millisecond of the day, when formatting `G` era,
+//! `Y` `w` year and week and `e` `c` day of the week (of the United States: weeks begin on Sunday, the first one holds
+//! January 1), and when parsing `X x Z` an offset from UTC. `'text'` is itself, `''` a quote; what stands in `[]` may be
+//! left out when parsing. Months and weekdays have their English names. Other letters are refused.
 
 use super::calendar::{civil_of_days, days_in_month, days_of_civil, Civil};
 
@@ -31,14 +33,16 @@ const WEEKDAYS: [&str; 7] = [
 ];
 const SHORT_NAME: usize = 3;
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
-const SECONDS_PER_DAY: i64 = 86_400;
-const YEAR_DIGITS_MAX: usize = 9;
+pub(super) const SECONDS_PER_DAY: i64 = 86_400;
+pub(super) const YEAR_DIGITS_MAX: usize = 9;
 
 #[derive(Debug, Clone, PartialEq)]
 enum Part {
     Text(Vec<u8>),
     /// A letter, and how many of it.
     Field(u8, usize),
+    /// What may be absent when parsing.
+    Optional(Vec<Part>),
 }
 
 #[derive(Debug)]
@@ -47,24 +51,25 @@ pub struct Pattern {
 }
 
 /// What a text said; absent fields keep their defaults.
-struct Fields {
-    year: i64,
-    month: u32,
-    day: u32,
-    day_of_year: Option<u32>,
-    hour: u32,
-    minute: u32,
-    second: u32,
-    nanos: i64,
-    is_afternoon: Option<bool>,
-    offset_seconds: i64,
+#[derive(Clone, Copy)]
+pub(super) struct Fields {
+    pub(super) year: i64,
+    pub(super) month: u32,
+    pub(super) day: u32,
+    pub(super) day_of_year: Option<u32>,
+    pub(super) hour: u32,
+    pub(super) minute: u32,
+    pub(super) second: u32,
+    pub(super) nanos: i64,
+    pub(super) is_afternoon: Option<bool>,
+    pub(super) offset_seconds: i64,
 }
 
 impl Pattern {
     /// Err: why the pattern is refused.
     pub fn compile(pattern: &str) -> Result<Self, String> {
         let letters = pattern.as_bytes();
-        let (mut parts, mut at) = (Vec::new(), 0);
+        let (mut parts, mut at, mut outer) = (Vec::new(), 0, Vec::new());
         while at < letters.len() {
             let letter = letters[at];
             if letter == b'\'' {
@@ -76,12 +81,24 @@ impl Pattern {
                 check(letter, count)?;
                 parts.push(Part::Field(letter, count));
                 at += count;
-            } else if b"[]{}#".contains(&letter) {
+            } else if letter == b'[' {
+                outer.push(std::mem::take(&mut parts));
+                at += 1;
+            } else if letter == b']' {
+                let above = outer.pop().ok_or("a ] closes nothing")?;
+                let inside = std::mem::replace(&mut parts, above);
+                parts.push(Part::Optional(inside));
+                at += 1;
+            } else if b"{}#".contains(&letter) {
                 return Err(format!("`{}` has no meaning here: quote it with '", letter as char));
             } else {
                 push_text(&mut parts, &letters[at..=at]);
                 at += 1;
             }
+        }
+        while let Some(mut above) = outer.pop() {
+            above.push(Part::Optional(parts));
+            parts = above;
         }
         Ok(Self { parts })
     }
@@ -91,35 +108,57 @@ impl Pattern {
         let days = seconds.div_euclid(SECONDS_PER_DAY);
         let second_of_day = seconds.rem_euclid(SECONDS_PER_DAY);
         let civil = civil_of_days(days);
-        for part in &self.parts {
-            match part {
-                Part::Text(text) => out.extend_from_slice(text),
-                Part::Field(letter, count) => format_field(*letter, *count, days, &civil, second_of_day, nanos, out)?,
-            }
-        }
-        Ok(())
+        format_parts(&self.parts, days, &civil, second_of_day, nanos, out)
     }
 
     /// Seconds since 1970 and nanoseconds; None where the text does not fit the pattern or is no date.
     pub fn parse(&self, text: &[u8]) -> Option<(i64, i64)> {
-        let mut fields = Fields::default();
-        let mut rest = text;
-        for (index, part) in self.parts.iter().enumerate() {
-            rest = match part {
-                Part::Text(expected) => rest.strip_prefix(expected.as_slice())?,
-                Part::Field(letter, count) => {
-                    let is_followed =
-                        matches!(self.parts.get(index + 1), Some(Part::Field(next, n)) if is_number(*next, *n));
-                    fields.parse(*letter, *count, is_followed, rest)?
-                }
-            };
-        }
+        let (fields, rest) = parse_parts(&self.parts, Fields::default(), text)?;
         if rest.is_empty() {
             fields.moment()
         } else {
             None
         }
     }
+}
+
+fn parse_parts<'a>(parts: &[Part], mut fields: Fields, text: &'a [u8]) -> Option<(Fields, &'a [u8])> {
+    let mut rest = text;
+    for (index, part) in parts.iter().enumerate() {
+        rest = match part {
+            Part::Text(expected) => rest.strip_prefix(expected.as_slice())?,
+            Part::Field(letter, count) => {
+                let is_followed = matches!(parts.get(index + 1), Some(Part::Field(next, n)) if is_number(*next, *n));
+                fields.parse(*letter, *count, is_followed, rest)?
+            }
+            Part::Optional(inside) => match parse_parts(inside, fields, rest) {
+                Some((with, after)) => {
+                    fields = with;
+                    after
+                }
+                None => rest,
+            },
+        };
+    }
+    Some((fields, rest))
+}
+
+fn format_parts(
+    parts: &[Part],
+    days: i64,
+    civil: &Civil,
+    second_of_day: i64,
+    nanos: i64,
+    out: &mut Vec<u8>,
+) -> Result<(), String> {
+    for part in parts {
+        match part {
+            Part::Text(text) => out.extend_from_slice(text),
+            Part::Field(letter, count) => format_field(*letter, *count, days, civil, second_of_day, nanos, out)?,
+            Part::Optional(inside) => format_parts(inside, days, civil, second_of_day, nanos, out)?,
+        }
+    }
+    Ok(())
 }
 
 fn push_text(parts: &mut Vec<Part>, text: &[u8]) {
@@ -152,7 +191,10 @@ fn quoted(letters: &[u8], start: usize) -> Result<(Vec<u8>, usize), String> {
 
 fn check(letter: u8, count: usize) -> Result<(), String> {
     let most = match letter {
-        b'y' | b'u' | b'S' => 9,
+        b'y' | b'u' | b'Y' | b'S' | b'A' => 9,
+        b'G' => 5,
+        b'w' => 2,
+        b'e' | b'c' => 1,
         b'M' | b'L' | b'E' | b'a' | b'Z' => 4,
         b'D' => 3,
         b'd' | b'H' | b'k' | b'K' | b'h' | b'm' | b's' | b'Q' | b'q' => 2,
@@ -184,6 +226,12 @@ fn format_field(
 ) -> Result<(), String> {
     let hour = second_of_day / 3600;
     match letter {
+        b'Y' if count == 2 => digits(week_of(days, civil).0.rem_euclid(100), 2, out),
+        b'Y' => signed_digits(week_of(days, civil).0, count, out),
+        b'w' => digits(week_of(days, civil).1, count, out),
+        b'e' | b'c' => digits(day_of_week(days) + 1, count, out),
+        b'G' => out.extend_from_slice(era(civil.year, count).as_bytes()),
+        b'A' => digits(second_of_day * 1000 + nanos / 1_000_000, count, out),
         b'y' | b'u' if count == 2 => digits(civil.year.rem_euclid(100), 2, out),
         b'y' | b'u' => signed_digits(civil.year, count, out),
         b'M' | b'L' if count >= 3 => name(MONTHS[civil.month as usize - 1], count, out),
@@ -208,6 +256,35 @@ fn format_field(
         }
     }
     Ok(())
+}
+
+/// From Sunday, 0.
+fn day_of_week(days: i64) -> i64 {
+    (days + 4).rem_euclid(7)
+}
+
+/// Year and week of the calendar of the United States: the first week holds January 1.
+fn week_of(days: i64, civil: &Civil) -> (i64, i64) {
+    let first_week = |year: i64| {
+        let january = days_of_civil(year, 1, 1);
+        january - day_of_week(january)
+    };
+    let next = first_week(civil.year + 1);
+    if days >= next {
+        return (civil.year + 1, 1);
+    }
+    (civil.year, (days - first_week(civil.year)) / 7 + 1)
+}
+
+fn era(year: i64, count: usize) -> &'static str {
+    match (year > 0, count) {
+        (true, 4) => "Anno Domini",
+        (true, 5) => "A",
+        (true, _) => "AD",
+        (false, 4) => "Before Christ",
+        (false, 5) => "B",
+        (false, _) => "BC",
+    }
 }
 
 fn name(full: &str, count: usize, out: &mut Vec<u8>) {
@@ -343,7 +420,12 @@ impl Fields {
         }
     }
 
-    fn moment(&self) -> Option<(i64, i64)> {
+    /// Whether the month has the day.
+    pub(super) fn has_day(&self) -> bool {
+        (1..=12).contains(&self.month) && self.day <= days_in_month(self.year, self.month)
+    }
+
+    pub(super) fn moment(&self) -> Option<(i64, i64)> {
         let hour = match self.is_afternoon {
             Some(true) if self.hour < 12 => self.hour + 12,
             Some(false) if self.hour == 12 => 0,
@@ -359,8 +441,10 @@ impl Fields {
                 (days < days_of_civil(self.year + 1, 1, 1)).then_some(days)?
             }
             Some(_) => return None,
-            None if self.day >= 1 && self.day <= days_in_month(self.year, self.month) => {
-                days_of_civil(self.year, self.month, self.day)
+            None if (1..=31).contains(&self.day) => {
+                // As Java resolves it: a day that the month does not have is its last one.
+                let day = self.day.min(days_in_month(self.year, self.month));
+                days_of_civil(self.year, self.month, day)
             }
             None => return None,
         };
@@ -370,7 +454,7 @@ impl Fields {
 }
 
 /// `least` to `most` digits from the front.
-fn number(text: &[u8], least: usize, most: usize) -> Option<(i64, &[u8])> {
+pub(super) fn number(text: &[u8], least: usize, most: usize) -> Option<(i64, &[u8])> {
     let mut value = 0_i64;
     let mut taken = 0;
     while taken < most && taken < text.len() && text[taken].is_ascii_digit() {
@@ -395,7 +479,7 @@ fn named<'a>(names: &[&str], count: usize, text: &'a [u8]) -> Option<(usize, &'a
 }
 
 /// `Z`, `+hh`, `+hhmm` or `+hh:mm`: seconds east of UTC.
-fn offset(text: &[u8], has_zulu: bool) -> Option<(i64, &[u8])> {
+pub(super) fn offset(text: &[u8], has_zulu: bool) -> Option<(i64, &[u8])> {
     let sign = match text.first()? {
         b'Z' if has_zulu => return Some((0, &text[1..])),
         b'+' => 1,
@@ -406,43 +490,6 @@ fn offset(text: &[u8], has_zulu: bool) -> Option<(i64, &[u8])> {
     let after_colon = rest.strip_prefix(b":").unwrap_or(rest);
     let (minutes, rest) = number(after_colon, 2, 2).unwrap_or((0, rest));
     (hours <= 18 && minutes < 60).then_some((sign * (hours * 3600 + minutes * 60), rest))
-}
-
-/// `yyyy-M-d`, then perhaps a space or `T` and `H:m:s`, a fraction, an offset; or a time alone where `is_time`.
-pub fn parse_iso(text: &[u8], is_time: bool) -> Option<(i64, i64)> {
-    let mut fields = Fields::default();
-    let mut rest = text.trim_ascii();
-    if !is_time {
-        let (sign, unsigned) = rest.strip_prefix(b"-").map_or((1, rest), |after| (-1, after));
-        let (year, after) = number(unsigned, 1, YEAR_DIGITS_MAX)?;
-        let (month, after) = number(after.strip_prefix(b"-")?, 1, 2)?;
-        let (day, after) = number(after.strip_prefix(b"-")?, 1, 2)?;
-        (fields.year, fields.month, fields.day) = (sign * year, month as u32, day as u32);
-        if after.is_empty() {
-            return fields.moment();
-        }
-        rest = after.strip_prefix(b" ").or_else(|| after.strip_prefix(b"T"))?;
-    }
-    let (hour, after) = number(rest, 1, 2)?;
-    let (minute, after) = number(after.strip_prefix(b":")?, 1, 2)?;
-    (fields.hour, fields.minute, rest) = (hour as u32, minute as u32, after);
-    if let Some(after) = rest.strip_prefix(b":") {
-        let (second, after) = number(after, 1, 2)?;
-        (fields.second, rest) = (second as u32, after);
-    }
-    if let Some(after) = rest.strip_prefix(b".") {
-        let (value, behind) = number(after, 1, 9)?;
-        fields.nanos = value * 10_i64.pow(9 - (after.len() - behind.len()) as u32);
-        rest = behind;
-    }
-    if !rest.is_empty() {
-        (fields.offset_seconds, rest) = offset(rest, true)?;
-    }
-    if rest.is_empty() {
-        fields.moment()
-    } else {
-        None
-    }
 }
 
 pub fn seconds_and_nanos(value: i64, per_second: i64) -> (i64, i64) {

@@ -121,6 +121,17 @@ impl Column {
         }
     }
 
+    /// The number where it is one of floating point.
+    pub fn float(&self, row: usize) -> Option<f64> {
+        match &self.values {
+            Values::Float64(array) => Some(array.value(row)),
+            Values::Float32(array) => Some(f64::from(array.value(row))),
+            Values::Float16(array) => Some(f64::from(array.value(row))),
+            Values::Dictionary(keys, dictionary) => dictionary.float(keys[row] as usize),
+            _ => None,
+        }
+    }
+
     /// A number that JSON has no word for. Only for columns of floating point is it ever so.
     pub fn is_not_finite(&self, row: usize) -> bool {
         match &self.values {

@@ -71,6 +71,7 @@ pub fn lines(columns: &[Column], rows: usize, style: &Style) -> Result<Vec<u8>, 
     let json = json::Style {
         standard: style.standard,
         omits_nulls: false,
+        has_java_floats: false,
     };
     let mut out = Vec::with_capacity(rows * columns.len() * 10);
     let mut scratch = Vec::new();

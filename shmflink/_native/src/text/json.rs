@@ -7,6 +7,8 @@ use super::times::Standard;
 pub struct Style {
     pub standard: Standard,
     pub omits_nulls: bool,
+    /// Floats as Jackson writes Java's `BigDecimal` of them, which is what Flink's JSON functions give.
+    pub has_java_floats: bool,
 }
 
 /// 0: the byte stands for itself; else what follows the backslash, `u` for those with a number.
@@ -53,12 +55,50 @@ pub fn push_value(column: &Column, row: usize, style: Style, out: &mut Vec<u8>) 
         return;
     }
     match column.kind {
+        Kind::Bare if style.has_java_floats && column.float(row).is_some() => {
+            push_java_float(column.float(row).expect("looked at above"), out);
+        }
         Kind::Bare if column.is_not_finite(row) => out.extend_from_slice(b"null"),
         Kind::Bare => column.push(row, style.standard, out),
         Kind::Plain => push_quoted(column, row, style, out),
         Kind::Text => push_string(column.text(row), out),
         Kind::Nested => push_nested(&column.values, row, style, out),
     }
+}
+
+/// `BigDecimal(Double.toString(value)).toString()`; a string of what is not finite.
+fn push_java_float(value: f64, out: &mut Vec<u8>) {
+    if !value.is_finite() {
+        let name = match value {
+            _ if value.is_nan() => "\"NaN\"",
+            _ if value > 0.0 => "\"Infinity\"",
+            _ => "\"-Infinity\"",
+        };
+        return out.extend_from_slice(name.as_bytes());
+    }
+    let scientific = format!("{:e}", value.abs());
+    let (mantissa, exponent) = scientific.split_once('e').expect("scientific notation has an e");
+    let exponent: i32 = exponent.parse().expect("an exponent");
+    let mut digits = mantissa.replace('.', "");
+    if value.is_sign_negative() && value != 0.0 {
+        out.push(b'-');
+    }
+    if digits.len() == 1 && !(-3..7).contains(&exponent) {
+        digits.push('0'); // Java writes at least one digit behind the point
+    }
+    let scale = digits.len() as i32 - 1 - exponent;
+    let is_plain = (-3..7).contains(&exponent) || (scale >= 0 && exponent >= -6);
+    let text = match (value == 0.0, is_plain) {
+        (true, _) => "0.0".to_owned(),
+        (false, true) if exponent < 0 => format!("0.{}{digits}", "0".repeat(-exponent as usize - 1)),
+        (false, true) => {
+            let whole = exponent as usize + 1;
+            let padded = format!("{digits:0<width$}", width = whole + 1);
+            format!("{}.{}", &padded[..whole], &padded[whole..])
+        }
+        (false, false) => format!("{}.{}E{exponent:+}", &digits[..1], &digits[1..]),
+    };
+    out.extend_from_slice(text.as_bytes());
 }
 
 fn push_quoted(column: &Column, row: usize, style: Style, out: &mut Vec<u8>) {

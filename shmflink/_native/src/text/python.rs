@@ -55,6 +55,7 @@ fn json_lines(
     let style = json::Style {
         standard: standard(iso_timestamps),
         omits_nulls: omit_nulls,
+        has_java_floats: false,
     };
     let text = py.detach(|| json::lines(&names(&batch), &columns, batch.num_rows(), style));
     Ok(PyBytes::new(py, &text))

@@ -1,5 +1,8 @@
-//! `avg`: sum and count. The result has the argument's type, as Flink's AVG: of integers it is cut off towards zero; of
-//! DECIMAL(p, s) it is DECIMAL(38, max(s, 6)), rounded half up.
+//! `avg`: sum and count.
+//!
+//! Of integers of up to 32 bits and floats it is a float64 (of float32 a float32); of 64-bit integers, which float64 cannot
+//! hold, a whole number of their type, cut off towards zero, from a sum in 128 bits; of DECIMAL(p, s) it is DECIMAL(38,
+//! max(s, 6)), rounded half up. With Flink's types integers of any width have an average of their own type.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -9,8 +12,9 @@ use arrow_buffer::{i256, BooleanBuffer, NullBuffer};
 use arrow_schema::DataType;
 
 use super::fold::{sum_type, Kept, DECIMAL128_DIGITS, DECIMAL256_DIGITS};
+use super::limit::Limit;
 use super::Call;
-use crate::aggregate::argument::Argument;
+use crate::aggregate::argument::{Argument, Wide};
 use crate::aggregate::state::{FromRows, Groups, Slots, State};
 use crate::exchange::error::ExchangeError;
 
@@ -18,19 +22,13 @@ const SCALE_MIN: i8 = 6;
 
 /// How a sum is divided.
 trait Divided: Kept {
-    /// `digits`: how many more decimal digits the result has than the sum.
+    /// `digits`: how many more decimal digits the result has than the sum; `LEAST` where it does not fit.
     fn divided(self, count: i64, digits: u32) -> Self;
 }
 
 impl Divided for i64 {
     fn divided(self, count: i64, _digits: u32) -> Self {
         self / count
-    }
-}
-
-impl Divided for u64 {
-    fn divided(self, count: i64, _digits: u32) -> Self {
-        self / count as u64
     }
 }
 
@@ -43,7 +41,9 @@ impl Divided for f64 {
 impl Divided for i256 {
     fn divided(self, count: i64, digits: u32) -> Self {
         let count = i256::from_i128(i128::from(count));
-        let scaled = self.wrapping_mul(i256::from_i128(10).wrapping_pow(digits));
+        let Some(scaled) = self.checked_mul(i256::from_i128(10).wrapping_pow(digits)) else {
+            return Self::LEAST;
+        };
         let (quotient, rest) = (scaled.wrapping_div(count), scaled.wrapping_rem(count));
         let is_up = rest.wrapping_abs().wrapping_add(rest.wrapping_abs()) >= count;
         match (is_up, self < i256::ZERO) {
@@ -56,8 +56,17 @@ impl Divided for i256 {
 
 impl Divided for i128 {
     fn divided(self, count: i64, digits: u32) -> Self {
-        i256::from_i128(self).divided(count, digits).as_i128()
+        if self == Self::LEAST {
+            return Self::LEAST;
+        }
+        let divided = i256::from_i128(self).divided(count, digits);
+        divided.to_i128().unwrap_or(Self::LEAST)
     }
+}
+
+/// The average as float64, within its values: the whole part is exact.
+fn as_float(sum: i64, count: i64) -> f64 {
+    (sum / count) as f64 + (sum % count) as f64 / count as f64
 }
 
 struct Average<W> {
@@ -66,28 +75,44 @@ struct Average<W> {
     sum_type: DataType,
     result_type: DataType,
     digits: u32,
+    limit: Limit,
     kind: PhantomData<fn() -> W>,
+}
+
+/// The types of sum and result, and how many decimal digits more the result has.
+fn types_of(argument: &DataType) -> Option<(DataType, DataType, i8)> {
+    Some(match sum_type(argument)? {
+        DataType::Decimal128(p, s) => {
+            let scale = SCALE_MIN.max(s);
+            (
+                DataType::Decimal128(p, s),
+                DataType::Decimal128(DECIMAL128_DIGITS, scale),
+                scale - s,
+            )
+        }
+        DataType::Decimal256(p, s) => {
+            let scale = SCALE_MIN.max(s);
+            (
+                DataType::Decimal256(p, s),
+                DataType::Decimal256(DECIMAL256_DIGITS, scale),
+                scale - s,
+            )
+        }
+        DataType::Float64 => (DataType::Float64, argument.clone(), 0),
+        _ if argument.primitive_width() == Some(8) => (DataType::Decimal128(DECIMAL128_DIGITS, 0), argument.clone(), 0),
+        sum => (sum, DataType::Float64, 0),
+    })
 }
 
 pub fn make(call: &Call<'_>) -> Result<Box<dyn State>, ExchangeError> {
     let argument = call.argument(0)?;
-    let sum_type = sum_type(argument).ok_or_else(|| call.takes("numbers"))?;
-    let (result_type, digits) = match &sum_type {
-        DataType::Decimal128(_, s) => (
-            DataType::Decimal128(DECIMAL128_DIGITS, SCALE_MIN.max(*s)),
-            SCALE_MIN.max(*s) - s,
-        ),
-        DataType::Decimal256(_, s) => (
-            DataType::Decimal256(DECIMAL256_DIGITS, SCALE_MIN.max(*s)),
-            SCALE_MIN.max(*s) - s,
-        ),
-        _ => (argument.clone(), 0),
-    };
+    let (sum_type, result_type, digits) = types_of(argument).ok_or_else(|| call.takes("numbers"))?;
     macro_rules! of {
         ($kind:ty) => {
             Box::new(Average::<$kind> {
                 sum_at: 0,
                 count_at: 0,
+                limit: Limit::of(call, &sum_type),
                 sum_type,
                 result_type,
                 digits: digits as u32,
@@ -96,12 +121,47 @@ pub fn make(call: &Call<'_>) -> Result<Box<dyn State>, ExchangeError> {
         };
     }
     Ok(match &sum_type {
-        DataType::UInt64 => of!(u64),
         DataType::Int64 => of!(i64),
         DataType::Float64 => of!(f64),
         DataType::Decimal128(_, _) => of!(i128),
         _ => of!(i256),
     })
+}
+
+impl<W: Divided + 'static> Average<W> {
+    /// Adds up, and calls `then` with each row of a value; gives whether 64 bits were too few.
+    #[inline(always)]
+    fn add(
+        &self,
+        slots: &Slots<'_>,
+        argument: &Argument,
+        start: usize,
+        may_pass: bool,
+        then: impl Fn(usize) + Copy,
+    ) -> bool {
+        let (slots, sum_at, mut over) = (*slots, self.sum_at, false);
+        if may_pass {
+            W::each(argument, start, slots.len(), |at, value| {
+                slots.write(at, sum_at, slots.read::<W>(at, sum_at).plus_checked(value, &mut over));
+                then(at);
+            });
+            return over;
+        }
+        W::each(argument, start, slots.len(), move |at, value| {
+            slots.write(at, sum_at, slots.read::<W>(at, sum_at).plus(value));
+            then(at);
+        });
+        false
+    }
+
+    fn averages(&self, groups: &Groups<'_>, counts: &[i64]) -> Vec<W> {
+        let sums = groups.values::<W>(self.sum_at).zip(counts);
+        let averages = sums.map(|(sum, count)| match count {
+            0 => W::default(),
+            count => sum.divided(*count, self.digits),
+        });
+        averages.collect()
+    }
 }
 
 impl<W: Divided + 'static> State for Average<W> {
@@ -125,23 +185,21 @@ impl<W: Divided + 'static> State for Average<W> {
     }
 
     fn update(&mut self, slots: &Slots<'_>, arguments: &[&Argument], start: usize) -> Result<(), ExchangeError> {
-        let (slots, sum_at, count_at) = (*slots, self.sum_at, self.count_at);
-        W::each(arguments[0], start, slots.len(), move |at, value| {
-            slots.write(at, sum_at, slots.read::<W>(at, sum_at).plus(value));
-            slots.write(at, count_at, slots.read::<i64>(at, count_at) + 1);
-        });
-        Ok(())
+        let may_pass = self.limit.may_pass(arguments[0], start, slots.len());
+        let (slots, count_at) = (*slots, self.count_at);
+        let count = move |at: usize| slots.write(at, count_at, slots.read::<i64>(at, count_at) + 1);
+        let over = self.add(&slots, arguments[0], start, may_pass, count);
+        self.limit.check(over, &self.sum_type)
     }
 
     fn merge(&mut self, slots: &Slots<'_>, partials: &[&Argument], start: usize) -> Result<(), ExchangeError> {
-        let (slots, sum_at, count_at) = (*slots, self.sum_at, self.count_at);
-        W::each(partials[0], start, slots.len(), move |at, value| {
-            slots.write(at, sum_at, slots.read::<W>(at, sum_at).plus(value));
-        });
+        let may_pass = self.limit.may_pass(partials[0], start, slots.len());
+        let over = self.add(slots, partials[0], start, may_pass, |_| ());
+        let (slots, count_at) = (*slots, self.count_at);
         i64::each(partials[1], start, slots.len(), move |at, value| {
             slots.write(at, count_at, slots.read::<i64>(at, count_at) + value);
         });
-        Ok(())
+        self.limit.check(over, &self.sum_type)
     }
 
     fn partials(&self, groups: &Groups<'_>) -> Result<Vec<ArrayRef>, ExchangeError> {
@@ -154,39 +212,60 @@ impl<W: Divided + 'static> State for Average<W> {
 
     fn result(&self, groups: &Groups<'_>) -> Result<ArrayRef, ExchangeError> {
         let counts: Vec<i64> = groups.values(self.count_at).collect();
-        let sums = groups.values::<W>(self.sum_at).zip(&counts);
-        let averages = sums.map(|(sum, count)| match count {
-            0 => W::default(),
-            count => sum.divided(*count, self.digits),
-        });
         let nulls = NullBuffer::new(counts.iter().map(|count| *count != 0).collect::<BooleanBuffer>());
         let nulls = Some(nulls).filter(|nulls| nulls.null_count() > 0);
-        Ok(W::array(averages.collect(), &self.result_type, nulls))
+        if matches!(
+            (&self.sum_type, &self.result_type),
+            (DataType::Int64, DataType::Float64)
+        ) {
+            let sums = groups.values::<i64>(self.sum_at).zip(&counts);
+            let floats = sums.map(|(sum, count)| if *count == 0 { 0.0 } else { as_float(sum, *count) });
+            return Ok(f64::array(floats.collect(), &self.result_type, nulls));
+        }
+        if matches!(self.result_type, DataType::Int64 | DataType::UInt64) {
+            let sums = groups.values::<i128>(self.sum_at).zip(&counts);
+            let whole = sums.map(|(sum, count)| (sum / i128::from((*count).max(1))) as i64);
+            return Ok(i64::array(whole.collect(), &self.result_type, nulls));
+        }
+        let averages = self.averages(groups, &counts);
+        let (averages, nulls) = self.limit.fitted(averages, nulls, &self.result_type)?;
+        Ok(W::array(averages, &self.result_type, nulls))
     }
 
     fn is_in_rows(&self) -> bool {
         true
     }
 
-    fn merge_rows(&mut self, slots: &Slots<'_>, rows: &FromRows) {
-        let (sum_at, count_at) = (self.sum_at, self.count_at);
+    fn merge_rows(&mut self, slots: &Slots<'_>, rows: &FromRows) -> Result<(), ExchangeError> {
+        self.limit.always(); // of what came so, nobody knows how large it is
+        let (sum_at, count_at, mut over) = (self.sum_at, self.count_at, false);
         for at in 0..slots.len() {
-            let sum = slots.read::<W>(at, sum_at).plus(rows.read(at, sum_at));
+            let sum = slots
+                .read::<W>(at, sum_at)
+                .plus_checked(rows.read(at, sum_at), &mut over);
             slots.write(at, sum_at, sum);
             let count = slots.read::<i64>(at, count_at) + rows.read::<i64>(at, count_at);
             slots.write(at, count_at, count);
         }
+        self.limit.check(over, &self.sum_type)
     }
 
     fn frozen(&self) -> Box<dyn State> {
         Box::new(Self {
             sum_type: self.sum_type.clone(),
             result_type: self.result_type.clone(),
+            limit: self.limit.clone(),
             ..*self
         })
     }
 
-    fn clear(&mut self) {}
+    fn copy_rows(&mut self) {
+        self.limit.always();
+    }
+
+    fn clear(&mut self) {
+        self.limit.clear();
+    }
 
     fn bytes(&self) -> usize {
         0

@@ -74,11 +74,12 @@ impl State for Count {
         true
     }
 
-    fn merge_rows(&mut self, slots: &Slots<'_>, rows: &FromRows) {
+    fn merge_rows(&mut self, slots: &Slots<'_>, rows: &FromRows) -> Result<(), ExchangeError> {
         for at in 0..slots.len() {
             let count = slots.read::<i64>(at, self.offset) + rows.read::<i64>(at, self.offset);
             slots.write(at, self.offset, count);
         }
+        Ok(())
     }
 
     fn frozen(&self) -> Box<dyn State> {

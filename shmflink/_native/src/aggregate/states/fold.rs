@@ -1,7 +1,8 @@
 //! `sum`, `sum0`, `min`, `max` of numbers, times and booleans: the value so far, in the row.
 //!
-//! Integers add up in 64 bits and wrap around as in Java; floats in float64, in the order in which they come; decimals of
-//! up to 38 digits in 128 bits. Partial columns have the type that values are widened to, so merging is updating.
+//! Integers add up in 64 bits; floats in float64, in the order in which they come; decimals of up to 38 digits in 128
+//! bits. A sum that does not fit is an error; with Flink's types integers wrap around as in Java, and decimals are null.
+//! Partial columns have the type that values are widened to, so merging is updating.
 
 use std::marker::PhantomData;
 
@@ -12,6 +13,7 @@ use arrow_data::ArrayDataBuilder;
 use arrow_schema::DataType;
 use half::f16;
 
+use super::limit::Limit;
 use super::Call;
 use crate::aggregate::argument::{Argument, Narrow, Physical, Wide};
 use crate::aggregate::state::{FromRows, Groups, Seen, Slots, State};
@@ -24,6 +26,10 @@ pub const DECIMAL256_DIGITS: u8 = 76;
 /// A value that keeps itself in a row.
 pub trait Kept: Wide + Send {
     fn words(self) -> Vec<u64>;
+    /// For decimals.
+    fn wide(self) -> i256 {
+        unreachable!("only decimals have digits to count");
+    }
     /// A column of `data_type`, which is what this was widened from.
     fn array(values: Vec<Self>, data_type: &DataType, nulls: Option<NullBuffer>) -> ArrayRef;
     /// Calls `fold(row, value)` for each value of `argument` that is not null.
@@ -162,6 +168,10 @@ impl Kept for i128 {
         vec![self as u64, (self >> 64) as u64]
     }
 
+    fn wide(self) -> i256 {
+        i256::from_i128(self)
+    }
+
     fn array(values: Vec<Self>, data_type: &DataType, nulls: Option<NullBuffer>) -> ArrayRef {
         fixed_array(data_type, values.len(), Buffer::from_vec(values), nulls)
     }
@@ -171,6 +181,7 @@ impl Kept for i128 {
         match Physical::of(argument.array.data_type()) {
             Some(Physical::I32) => values_of::<i32, i128>(argument, start, len, fold),
             Some(Physical::I64) => values_of::<i64, i128>(argument, start, len, fold),
+            Some(Physical::U64) => values_of::<u64, i128>(argument, start, len, fold),
             _ => values_of::<i128, i128>(argument, start, len, fold),
         }
     }
@@ -187,6 +198,10 @@ impl Kept for i256 {
             .collect()
     }
 
+    fn wide(self) -> i256 {
+        self
+    }
+
     fn array(values: Vec<Self>, data_type: &DataType, nulls: Option<NullBuffer>) -> ArrayRef {
         fixed_array(data_type, values.len(), Buffer::from_vec(values), nulls)
     }
@@ -201,6 +216,11 @@ impl Kept for i256 {
 pub trait Join<W>: Send {
     fn initial() -> W;
     fn join(kept: W, value: W) -> W;
+    /// `over`: set where the type of the values cannot hold what comes out.
+    #[inline(always)]
+    fn join_checked(kept: W, value: W, _over: &mut bool) -> W {
+        Self::join(kept, value)
+    }
 }
 
 struct Adding;
@@ -214,6 +234,10 @@ impl<W: Wide> Join<W> for Adding {
     #[inline(always)]
     fn join(kept: W, value: W) -> W {
         kept.plus(value)
+    }
+    #[inline(always)]
+    fn join_checked(kept: W, value: W, over: &mut bool) -> W {
+        kept.plus_checked(value, over)
     }
 }
 
@@ -251,6 +275,7 @@ struct Fold<W, J> {
     seen: Seen,
     /// Nothing seen is the initial value, not null.
     is_never_null: bool,
+    limit: Limit,
     kind: PhantomData<fn() -> (W, J)>,
 }
 
@@ -261,8 +286,27 @@ impl<W: Kept + 'static, J: Join<W> + 'static> Fold<W, J> {
             data_type: data_type.clone(),
             seen: Seen::new(),
             is_never_null: call.function == "sum0",
+            limit: Limit::of(call, data_type),
             kind: PhantomData,
         })
+    }
+}
+
+impl<W: Kept + 'static, J: Join<W> + 'static> Fold<W, J> {
+    #[inline(always)]
+    fn fold(&mut self, slots: &Slots<'_>, argument: &Argument, start: usize, mut joined: impl FnMut(W, W) -> W) {
+        let (slots, offset) = (*slots, self.offset);
+        let mut join = move |at: usize, value: W| slots.write(at, offset, joined(slots.read(at, offset), value));
+        let has_nulls = argument.nulls.is_some();
+        if !self.is_never_null && self.seen.prepare(&slots, has_nulls) {
+            let seen = &mut self.seen;
+            W::each(argument, start, slots.len(), |at, value| {
+                join(at, value);
+                seen.mark(slots.groups[at]);
+            });
+        } else {
+            W::each(argument, start, slots.len(), join);
+        }
     }
 }
 
@@ -285,18 +329,14 @@ impl<W: Kept + 'static, J: Join<W> + 'static> State for Fold<W, J> {
 
     fn update(&mut self, slots: &Slots<'_>, arguments: &[&Argument], start: usize) -> Result<(), ExchangeError> {
         assert_eq!(slots.rows.len(), slots.groups.len(), "an address for each row");
-        let (slots, offset) = (*slots, self.offset);
-        let join = move |at: usize, value: W| slots.write(at, offset, J::join(slots.read(at, offset), value));
-        let has_nulls = arguments[0].nulls.is_some();
-        if !self.is_never_null && self.seen.prepare(&slots, has_nulls) {
-            let seen = &mut self.seen;
-            W::each(arguments[0], start, slots.len(), |at, value| {
-                join(at, value);
-                seen.mark(slots.groups[at]);
+        if self.limit.may_pass(arguments[0], start, slots.len()) {
+            let mut over = false;
+            self.fold(slots, arguments[0], start, |kept, value| {
+                J::join_checked(kept, value, &mut over)
             });
-        } else {
-            W::each(arguments[0], start, slots.len(), join);
+            return self.limit.check(over, &self.data_type);
         }
+        self.fold(slots, arguments[0], start, J::join);
         Ok(())
     }
 
@@ -305,7 +345,12 @@ impl<W: Kept + 'static, J: Join<W> + 'static> State for Fold<W, J> {
     }
 
     fn partials(&self, groups: &Groups<'_>) -> Result<Vec<ArrayRef>, ExchangeError> {
-        Ok(vec![self.result(groups)?])
+        let nulls = (!self.is_never_null).then(|| self.seen.nulls(groups.ids)).flatten();
+        Ok(vec![W::array(
+            groups.values(self.offset).collect(),
+            &self.data_type,
+            nulls,
+        )])
     }
 
     fn result(&self, groups: &Groups<'_>) -> Result<ArrayRef, ExchangeError> {
@@ -314,7 +359,10 @@ impl<W: Kept + 'static, J: Join<W> + 'static> State for Fold<W, J> {
         } else {
             self.seen.nulls(groups.ids)
         };
-        Ok(W::array(groups.values(self.offset).collect(), &self.data_type, nulls))
+        let (values, nulls) = self
+            .limit
+            .fitted(groups.values(self.offset).collect(), nulls, &self.data_type)?;
+        Ok(W::array(values, &self.data_type, nulls))
     }
 
     fn skips_rows(&mut self) {
@@ -325,18 +373,21 @@ impl<W: Kept + 'static, J: Join<W> + 'static> State for Fold<W, J> {
         self.is_never_null || self.seen.is_every_group()
     }
 
-    fn merge_rows(&mut self, slots: &Slots<'_>, rows: &FromRows) {
-        let offset = self.offset;
+    fn merge_rows(&mut self, slots: &Slots<'_>, rows: &FromRows) -> Result<(), ExchangeError> {
+        self.limit.always(); // of what came so, nobody knows how large it is
+        let (offset, mut over) = (self.offset, false);
         for at in 0..slots.len() {
-            let joined = J::join(slots.read(at, offset), rows.read(at, offset));
+            let joined = J::join_checked(slots.read(at, offset), rows.read(at, offset), &mut over);
             slots.write(at, offset, joined);
         }
+        self.limit.check(over, &self.data_type)
     }
 
     fn frozen(&self) -> Box<dyn State> {
         Box::new(Self {
             data_type: self.data_type.clone(),
             seen: self.seen.clone(),
+            limit: self.limit.clone(),
             ..*self
         })
     }
@@ -351,8 +402,13 @@ impl<W: Kept + 'static, J: Join<W> + 'static> State for Fold<W, J> {
         self.seen.tidy(groups_now);
     }
 
+    fn copy_rows(&mut self) {
+        self.limit.always();
+    }
+
     fn clear(&mut self) {
         self.seen.clear();
+        self.limit.clear();
     }
 
     fn bytes(&self) -> usize {

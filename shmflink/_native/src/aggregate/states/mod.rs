@@ -11,7 +11,9 @@ mod digest;
 mod distinct;
 mod fold;
 mod gather;
+mod limit;
 mod moments;
+mod narrowed;
 mod numbers;
 mod pick;
 mod registers;
@@ -32,7 +34,14 @@ pub struct Call<'a> {
     pub arguments: &'a [DataType],
     pub parameters: &'a [Parameter],
     pub is_distinct: bool,
+    /// Results have the types and the arithmetic of Flink SQL.
+    pub has_flink_types: bool,
+    /// "sum of `price`", for messages.
+    pub label: &'a str,
 }
+
+/// Comes before the name of a function that is to have Flink's types: `flink.sum`.
+pub const FLINK: &str = "flink.";
 
 impl Call<'_> {
     fn argument(&self, index: usize) -> Result<&DataType, ExchangeError> {
@@ -59,6 +68,14 @@ impl Call<'_> {
 
 /// The state of a call, or why there is none.
 pub fn make(call: &Call<'_>) -> Result<Box<dyn State>, ExchangeError> {
+    if let Some(function) = call.function.strip_prefix(FLINK) {
+        let call = Call {
+            function,
+            has_flink_types: true,
+            ..*call
+        };
+        return narrowed::make(&call, make(&call)?);
+    }
     let state = match call.function {
         "count" => count::make(call)?,
         "sum" | "sum0" => fold::make_sum(call)?,

@@ -13,6 +13,7 @@ use crate::text::times::Standard;
 const STYLE: Style = Style {
     standard: Standard::Iso,
     omits_nulls: false,
+    has_java_floats: true,
 };
 
 /// Strings as JSON strings; `/` is escaped, too, as Flink does it.

@@ -1,4 +1,5 @@
-//! Paths into JSON: `$`, `.key`, `['key']`, `[n]` (from the end where negative), `[*]` and `.*`, after `lax` or `strict`.
+//! Paths into JSON: `$`, `.key`, `['key']`, `[n]` (from the end where negative), `[*]`, `.*` and `..key`, after `lax` or
+//! `strict`. A path without `$` begins with a key.
 
 use super::scan::{unescape, Kind, Malformed, Scanner, Value};
 
@@ -7,6 +8,8 @@ enum Step {
     Key(Vec<u8>),
     Index(i64),
     All,
+    /// A key of the value and of everything below it.
+    Below(Vec<u8>),
 }
 
 #[derive(Debug)]
@@ -35,19 +38,22 @@ impl Path {
             Some((mode, spec)) if mode.eq_ignore_ascii_case("strict") => (false, spec.trim()),
             _ => (false, trimmed),
         };
-        let mut rest = spec
-            .strip_prefix('$')
-            .ok_or_else(|| format!("the JSON path '{path}' does not begin with $"))?;
+        let with_root = if spec.starts_with('$') {
+            spec.to_owned()
+        } else {
+            format!("$.{spec}")
+        };
+        let mut rest = &with_root[1..];
         let mut steps = Vec::new();
         while !rest.is_empty() {
             let (step, after) = next_step(rest).ok_or_else(|| {
-                format!("the JSON path '{path}' at '{rest}': steps are .key, ['key'], [n], [*] and .*")
+                format!("the JSON path '{path}' at '{rest}': steps are .key, ['key'], [n], [*], .* and ..key")
             })?;
             steps.push(step);
             rest = after;
         }
         Ok(Self {
-            has_star: steps.contains(&Step::All),
+            has_star: steps.iter().any(|step| matches!(step, Step::All | Step::Below(_))),
             steps,
             is_lax,
         })
@@ -124,9 +130,37 @@ fn follow<'a>(
     match (scanner.next_kind()?, step) {
         (Kind::Object, Step::All) => scanner.members(0, |_, member| out.push(member))?,
         (Kind::Array, Step::All) => scanner.items(0, |item| out.push(item))?,
+        (_, Step::Below(wanted)) => {
+            let value = scanner.value(0)?;
+            below(value, wanted, scratch, out)?;
+        }
         _ => out.extend(lead(scanner, step, scratch)?),
     }
     Ok(())
+}
+
+/// The values of a key in a value and in everything below it, from above to below.
+fn below<'a>(
+    value: Value<'a>,
+    wanted: &[u8],
+    scratch: &mut Vec<u8>,
+    out: &mut Vec<Value<'a>>,
+) -> Result<(), Malformed> {
+    let mut inner = Vec::new();
+    let mut scanner = Scanner::new(value.text);
+    match value.kind {
+        Kind::Object => scanner.members(0, |key, member| {
+            if is_key(key, wanted, scratch) {
+                out.push(member);
+            }
+            inner.push(member);
+        })?,
+        Kind::Array => scanner.items(0, |item| inner.push(item))?,
+        _ => return Ok(()),
+    }
+    inner
+        .into_iter()
+        .try_for_each(|value| below(value, wanted, scratch, out))
 }
 
 fn is_key(key: &[u8], wanted: &[u8], scratch: &mut Vec<u8>) -> bool {
@@ -141,6 +175,11 @@ fn is_key(key: &[u8], wanted: &[u8], scratch: &mut Vec<u8>) -> bool {
 
 /// The first step of a path without its `$`, and what follows.
 fn next_step(path: &str) -> Option<(Step, &str)> {
+    if let Some(after) = path.strip_prefix("..") {
+        let end = after.find(['.', '[']).unwrap_or(after.len());
+        return (end > 0 && !after.starts_with('*'))
+            .then(|| (Step::Below(after[..end].as_bytes().to_vec()), &after[end..]));
+    }
     if let Some(after) = path.strip_prefix('.') {
         if after.starts_with('[') {
             return next_step(after);
@@ -208,8 +247,9 @@ mod tests {
         assert_eq!(found("$.a[*]", text), ["1", "{\"b c\": \"x\"}", "3"]);
         assert_eq!(found("$.*", r#"{"x":1,"y":[2]}"#), ["1", "[2]"]);
         assert!(found("$.missing.b", text).is_empty());
-        assert!(Path::compile("a.b").is_err());
-        assert!(Path::compile("$..a").is_err());
+        assert_eq!(found("n", text), ["null"]);
+        assert_eq!(found("$..a", r#"{"a":1,"b":[{"a":2}]}"#), ["1", "2"]);
+        assert!(Path::compile("$..").is_err());
         assert!(Path::compile("$[?(@.a)]").is_err());
     }
 }

@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3_arrow::PyArray;
 
 use super::path::{Found, Path};
-use super::scan::{unescape, write_compact, Kind, Scanner, Value};
+use super::scan::{unescape, write_sorted, Kind, Scanner, Value};
 use crate::functions::texts::{strings, to_pyarrow, Writer};
 
 /// What became of a row.
@@ -163,10 +163,10 @@ fn each<'a>(
     Ok(statuses)
 }
 
-/// The scalar of a result, or what its absence is.
+/// The scalar of a result, or what its absence is. JSON's null is null, and no absence.
 fn scalar<'a>(found: Option<Found<'a>>, path: &Path) -> Result<Value<'a>, Status> {
     match found {
-        Some(Found::One(value)) if value.kind == Kind::Null => Err(Status::Empty),
+        Some(Found::One(value)) if value.kind == Kind::Null => Err(Status::Fine),
         Some(Found::One(value)) if value.kind.is_scalar() => Ok(value),
         Some(_) if path.is_lax => Err(Status::Empty),
         _ => Err(Status::Error),
@@ -238,14 +238,14 @@ fn write_found(found: &Found<'_>, path: &Path, wrapper: &str, out: &mut Vec<u8>)
         out.push(b'[');
     }
     match found {
-        Found::One(value) => write_compact(value.text, out),
+        Found::One(value) => write_sorted(*value, out),
         Found::Many(values) => {
             out.push(b'[');
             for (index, value) in values.iter().enumerate() {
                 if index > 0 {
                     out.push(b',');
                 }
-                write_compact(value.text, out);
+                write_sorted(*value, out);
             }
             out.push(b']');
         }

@@ -331,6 +331,51 @@ pub fn write_compact(text: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// As `write_compact`, with the members of objects in the order of their keys, of a key that is there twice the last.
+pub fn write_sorted(value: Value<'_>, out: &mut Vec<u8>) {
+    let mut scanner = Scanner::new(value.text);
+    match value.kind {
+        Kind::Object => {
+            let mut members = Vec::new();
+            let collected = scanner.members(0, |key, member| {
+                let mut name = Vec::with_capacity(key.len());
+                unescape(key, &mut name);
+                members.push((name, key, member));
+            });
+            debug_assert!(collected.is_ok(), "it was validated before");
+            members.sort_by(|left, right| left.0.cmp(&right.0));
+            out.push(b'{');
+            let mut is_first = true;
+            for (at, (name, key, member)) in members.iter().enumerate() {
+                if members.get(at + 1).is_some_and(|next| next.0 == *name) {
+                    continue;
+                }
+                if !std::mem::take(&mut is_first) {
+                    out.push(b',');
+                }
+                out.push(b'"');
+                out.extend_from_slice(key);
+                out.extend_from_slice(b"\":");
+                write_sorted(*member, out);
+            }
+            out.push(b'}');
+        }
+        Kind::Array => {
+            out.push(b'[');
+            let mut at = 0;
+            let _ = scanner.items(0, |item| {
+                if at > 0 {
+                    out.push(b',');
+                }
+                at += 1;
+                write_sorted(item, out);
+            });
+            out.push(b']');
+        }
+        _ => out.extend_from_slice(value.text),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -60,7 +60,7 @@ fn parse_integers(py: Python<'_>, texts: PyArray) -> PyResult<Py<PyAny>> {
     let numbers = py.detach(|| {
         let mut numbers = Int64Builder::with_capacity(texts.len());
         for text in &texts {
-            numbers.append_option(text.and_then(|text| whole_number(text.trim().as_bytes())));
+            numbers.append_option(text.and_then(|text| whole_number(text.trim_matches(' ').as_bytes())));
         }
         numbers.finish()
     });

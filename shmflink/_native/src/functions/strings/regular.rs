@@ -1,5 +1,6 @@
 //! Regular expressions: Java's syntax as far as an automaton can have it. Look-around, back references and possessive
-//! quantifiers are refused. `\d \w \s` are ASCII, as in Java.
+//! quantifiers are refused. `\d \w \s` are ASCII, as in Java. A pattern that is none in Java either makes null, as in
+//! Flink. Matches follow each other as Java's do: an empty one may begin where another one ends.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use arrow_array::builder::{ListBuilder, StringBuilder};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3_arrow::PyArray;
-use regex::{Captures, Regex};
+use regex::{Captures, Match, Regex};
 
 use super::column::{to_pyarrow, write_booleans, write_numbers, write_strings, Numbers, Texts};
 
@@ -48,19 +49,68 @@ fn translated(pattern: &str) -> String {
     out
 }
 
-fn compiled(pattern: &str) -> Result<Regex, String> {
-    Regex::new(&translated(pattern)).map_err(|error| {
+/// What makes a pattern none in Java, too.
+const NO_PATTERN: [&str; 7] = [
+    "unclosed group",
+    "unopened group",
+    "unclosed character class",
+    "invalid character class range",
+    "repetition operator missing expression",
+    "incomplete escape sequence",
+    "invalid repetition count range",
+];
+
+/// None: the pattern is none. Err: it may be one in Java.
+fn compiled(pattern: &str) -> Result<Option<Regex>, String> {
+    Regex::new(&translated(pattern)).map(Some).or_else(|error| {
         let reason = error.to_string();
         let last = reason.lines().last().unwrap_or_default().trim_start_matches("error: ");
-        format!("the regular expression '{pattern}': {last}")
+        if NO_PATTERN.iter().any(|known| last.contains(known)) {
+            return Ok(None);
+        }
+        Err(format!("the regular expression '{pattern}': {last}"))
     })
+}
+
+/// Calls `visit` with each match as Java's `Matcher.find` gives them.
+fn each_match<'t>(regex: &Regex, text: &'t str, mut visit: impl FnMut(Match<'t>)) {
+    let mut at = 0;
+    while let Some(found) = regex.find_at(text, at) {
+        visit(found);
+        match next_start(text, found.start(), found.end()) {
+            Some(next) => at = next,
+            None => return,
+        }
+    }
+}
+
+/// As `each_match`, with groups.
+fn each_captures<'t>(regex: &Regex, text: &'t str, mut visit: impl FnMut(&Captures<'t>)) {
+    let mut at = 0;
+    while let Some(captures) = regex.captures_at(text, at) {
+        visit(&captures);
+        let found = captures.get_match();
+        match next_start(text, found.start(), found.end()) {
+            Some(next) => at = next,
+            None => return,
+        }
+    }
+}
+
+/// Behind a match; behind an empty one, a character further.
+fn next_start(text: &str, start: usize, end: usize) -> Option<usize> {
+    if start < end {
+        return Some(end);
+    }
+    let letter = text[end..].chars().next()?;
+    Some(end + letter.len_utf8())
 }
 
 /// Patterns by row, each compiled once.
 struct Patterns {
     texts: Texts,
     fixed: Option<Regex>,
-    others: HashMap<String, Regex>,
+    others: HashMap<String, Option<Regex>>,
     error: Option<String>,
 }
 
@@ -74,13 +124,13 @@ impl Patterns {
             .map_err(PyValueError::new_err)?;
         Ok(Self {
             texts,
-            fixed,
+            fixed: fixed.flatten(),
             others: HashMap::new(),
             error: None,
         })
     }
 
-    /// None: null, or a pattern that is none, which `checked` reports.
+    /// None: null, a pattern that is none, or one that is refused, which `checked` reports.
     fn get(&mut self, row: usize) -> Option<&Regex> {
         if self.fixed.is_some() {
             return self.fixed.as_ref();
@@ -98,7 +148,7 @@ impl Patterns {
                 }
             };
         }
-        self.others.get(pattern)
+        self.others.get(pattern)?.as_ref()
     }
 
     fn checked(&self, result: Py<PyAny>) -> PyResult<Py<PyAny>> {
@@ -126,7 +176,9 @@ fn regex_count(py: Python<'_>, texts: PyArray, pattern: PyArray, rows: usize) ->
     let (texts, mut patterns) = (Texts::new(&texts, rows)?, Patterns::new(&pattern, rows)?);
     let result = write_numbers(py, rows, |row| {
         let text = texts.get(row)?;
-        Some(patterns.get(row)?.find_iter(text).count() as i32)
+        let mut count = 0;
+        each_match(patterns.get(row)?, text, |_| count += 1);
+        Some(count)
     })?;
     patterns.checked(result)
 }
@@ -197,71 +249,13 @@ fn append_groups(
     if group >= regex.captures_len() {
         return None;
     }
-    for captures in regex.captures_iter(text) {
+    each_captures(regex, text, |captures| {
         values.append_option(captures.get(group).map(|found| found.as_str()));
-    }
+    });
     Some(())
 }
 
-/// Parts of a replacement in Java's form: `$1` and `${name}` are groups, a backslash takes the next letter as it is.
-enum Piece {
-    Text(String),
-    Group(usize),
-    Name(String),
-}
-
-fn pieces(replacement: &str, groups: usize) -> Result<Vec<Piece>, String> {
-    let mut found = Vec::new();
-    let mut text = String::new();
-    let mut letters = replacement.chars().peekable();
-    while let Some(letter) = letters.next() {
-        match letter {
-            '\\' => text.push(letters.next().ok_or("the replacement ends with a backslash")?),
-            '$' => {
-                found.push(Piece::Text(std::mem::take(&mut text)));
-                if letters.next_if_eq(&'{').is_some() {
-                    found.push(Piece::Name(
-                        letters.by_ref().take_while(|letter| *letter != '}').collect(),
-                    ));
-                    continue;
-                }
-                let first = letters.next().and_then(|letter| letter.to_digit(10));
-                let mut group = first.ok_or("a $ in the replacement is followed by no group: write \\$")? as usize;
-                // More digits belong to the number as long as there are so many groups.
-                while let Some(digit) = letters.peek().and_then(|letter| letter.to_digit(10)) {
-                    if group * 10 + digit as usize >= groups {
-                        break;
-                    }
-                    group = group * 10 + digit as usize;
-                    letters.next();
-                }
-                if group >= groups {
-                    return Err(format!(
-                        "the replacement names group {group}, and there are {}",
-                        groups - 1
-                    ));
-                }
-                found.push(Piece::Group(group));
-            }
-            _ => text.push(letter),
-        }
-    }
-    found.push(Piece::Text(text));
-    Ok(found)
-}
-
-fn append_replacement(pieces: &[Piece], captures: &Captures<'_>, out: &mut Vec<u8>) {
-    for piece in pieces {
-        let text = match piece {
-            Piece::Text(text) => text,
-            Piece::Group(group) => captures.get(*group).map_or("", |found| found.as_str()),
-            Piece::Name(name) => captures.name(name).map_or("", |found| found.as_str()),
-        };
-        out.extend_from_slice(text.as_bytes());
-    }
-}
-
-/// All parts that match replaced.
+/// All parts that match replaced by a text that is taken as it is.
 #[pyfunction]
 fn regex_replace(
     py: Python<'_>,
@@ -272,50 +266,54 @@ fn regex_replace(
 ) -> PyResult<Py<PyAny>> {
     let (texts, mut patterns) = (Texts::new(&texts, rows)?, Patterns::new(&pattern, rows)?);
     let replacements = Texts::new(&replacement, rows)?;
-    let fixed = match (&patterns.fixed, replacements.constant()) {
-        (Some(regex), Some(text)) => Some(pieces(text, regex.captures_len()).map_err(PyValueError::new_err)?),
-        _ => None,
-    };
-    let mut error = None;
     let result = write_strings(py, rows, texts.size(rows), |row, out| {
         let (text, replacement) = (texts.get(row)?, replacements.get(row)?);
-        let regex = patterns.get(row)?;
-        let own;
-        let wanted = match &fixed {
-            Some(pieces) => pieces,
-            None => match pieces(replacement, regex.captures_len()) {
-                Ok(pieces) => {
-                    own = pieces;
-                    &own
-                }
-                Err(reason) => {
-                    error.get_or_insert(reason);
-                    return None;
-                }
-            },
-        };
         let mut from = 0;
-        if let [Piece::Text(literal)] = wanted.as_slice() {
-            for found in regex.find_iter(text) {
-                out.extend_from_slice(&text.as_bytes()[from..found.start()]);
-                out.extend_from_slice(literal.as_bytes());
-                from = found.end();
-            }
-        } else {
-            for captures in regex.captures_iter(text) {
-                let found = captures.get(0)?;
-                out.extend_from_slice(&text.as_bytes()[from..found.start()]);
-                append_replacement(wanted, &captures, out);
-                from = found.end();
-            }
-        }
+        each_match(patterns.get(row)?, text, |found| {
+            out.extend_from_slice(&text.as_bytes()[from..found.start()]);
+            out.extend_from_slice(replacement.as_bytes());
+            from = found.end();
+        });
         out.extend_from_slice(&text.as_bytes()[from..]);
         Some(())
     })?;
-    match error {
-        Some(error) => Err(PyValueError::new_err(error)),
-        None => patterns.checked(result),
+    patterns.checked(result)
+}
+
+/// Parts between matches, as Java's `String.split` gives them: at most `limit`; 0: all, without empty ones at the end.
+#[pyfunction]
+fn regex_split(py: Python<'_>, texts: PyArray, pattern: PyArray, limit: usize, rows: usize) -> PyResult<Py<PyAny>> {
+    let (texts, mut patterns) = (Texts::new(&texts, rows)?, Patterns::new(&pattern, rows)?);
+    let lists = py.detach(|| {
+        let mut lists = ListBuilder::new(StringBuilder::new());
+        for row in 0..rows {
+            let parts = texts.get(row).zip(patterns.get(row));
+            let parts = parts.map(|(text, regex)| split(regex, text, limit));
+            parts
+                .iter()
+                .flatten()
+                .for_each(|part| lists.values().append_value(part));
+            lists.append(parts.is_some());
+        }
+        lists.finish()
+    });
+    let result = to_pyarrow(py, Arc::new(lists))?;
+    patterns.checked(result)
+}
+
+fn split<'t>(regex: &Regex, text: &'t str, limit: usize) -> Vec<&'t str> {
+    let (mut parts, mut from) = (Vec::new(), 0);
+    each_match(regex, text, |found| {
+        if (limit == 0 || parts.len() + 1 < limit) && found.end() > 0 {
+            parts.push(&text[from..found.start()]);
+            from = found.end();
+        }
+    });
+    parts.push(&text[from..]);
+    while limit == 0 && parts.len() > 1 && parts.last().is_some_and(|part| part.is_empty()) {
+        parts.pop();
     }
+    parts
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -324,5 +322,6 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(regex_position, module)?)?;
     module.add_function(wrap_pyfunction!(regex_extract, module)?)?;
     module.add_function(wrap_pyfunction!(regex_extract_all, module)?)?;
-    module.add_function(wrap_pyfunction!(regex_replace, module)?)
+    module.add_function(wrap_pyfunction!(regex_replace, module)?)?;
+    module.add_function(wrap_pyfunction!(regex_split, module)?)
 }

@@ -1,0 +1,169 @@
+"""What is made of several aggregates, or of the lists that they gather: multisets, weighted percentiles, JSON, FILTER.
+
+An aggregate of this kind is an expression over plain ones: `split_aggregates` finds them inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shmflink import _core
+from shmflink.errors import TypeMismatchError
+from shmflink.expressions.lists import Lists, list_of, stable_codes_of
+from shmflink.expressions.maps import map_of_entries
+from shmflink.expressions.node import COLUMN, LITERAL, call
+from shmflink.expressions.registry import Kind, function
+from shmflink.expressions.vectors import columnwise, typed
+
+if TYPE_CHECKING:
+    from shmflink.expressions.expression import Expression
+
+__all__ = ["filtered", "weighted_percentile"]
+
+_KEEPS_NULLS: Final = "array_agg"
+_INT64_MAX: Final = 2**63 - 1
+
+
+def filtered(node: Expression, condition: Any, aggregates: frozenset[str]) -> Expression:
+    """The expression with every aggregate in it over those rows for which the condition is true.
+
+    Raises:
+        TypeMismatchError: there is no aggregate in it.
+    """
+    if not any(below.function in aggregates for below in node.walk()):
+        raise TypeMismatchError(
+            f"{node.place}: filter() of `{node}` is SQL's FILTER of an aggregate, such as col('x').sum.filter(...): "
+            "rows are filtered by ds.filter(condition)"
+        )
+    return _filtered(node, condition, aggregates)
+
+
+def _filtered(node: Expression, condition: Any, aggregates: frozenset[str]) -> Expression:
+    if node.function == _KEEPS_NULLS:
+        # Nulls are values of it: rows of one field carry them past the condition.
+        carried = call("if_then_else", condition, call("row", *node.arguments, parameters=(("f0",),)), None)
+        return call("carried", call("collect", carried))
+    if node.function in aggregates:
+        first, *others = node.arguments or (1,)
+        return type(node)(
+            node.function,
+            (call("if_then_else", condition, first, None), *others),
+            node.parameters,
+            node.place,
+        )
+    if node.function in (COLUMN, LITERAL):
+        return node
+    arguments = tuple(_filtered(argument, condition, aggregates) for argument in node.arguments)
+    return type(node)(node.function, arguments, node.parameters, node.place)
+
+
+def weighted_percentile(value: Expression, fractions: Any, frequency: Any) -> Expression:
+    """The value at a fraction of the sorted values, each as often as its frequency says; null where the sum of the
+    frequencies is none of 64 bits, or 0."""
+    is_list = isinstance(fractions, (list, tuple))
+    wanted = tuple(float(part) for part in (fractions if is_list else [fractions]))
+    values = call("array_agg", call("cast", value, parameters=(pa.float64(),)))
+    counts = call("array_agg", call("cast", frequency, parameters=(pa.int64(),)))
+    return call("weighted_percentile", values, counts, parameters=(wanted, is_list))
+
+
+@function("multiset", Kind.LIST)
+@columnwise
+def _multiset(column: pa.Array) -> pa.Array:
+    """A map from each item to how often it is there; -0.0 and 0.0 are two items, NaN is one."""
+    lists = Lists.of(typed(column, pa.list_(pa.null())))
+    codes = stable_codes_of(lists.values)
+    together = lists.parents * (len(codes) + 1) + codes
+    _, first, counts = np.unique(together, return_index=True, return_counts=True)
+    order = np.argsort(first)
+    lengths = np.bincount(lists.parents[first[order]], minlength=lists.rows)
+    keys = lists.values.take(pa.array(first[order]))
+    return map_of_entries(keys, pa.array(counts[order].astype(np.int32)), lengths, column)
+
+
+@function("carried", Kind.LIST)
+@columnwise
+def _carried(column: pa.Array) -> pa.Array:
+    """The only field of the rows in each array; null where there is none."""
+    lists = Lists.of(column)
+    fields = lists.values.field(0) if len(lists.values) else pa.array([], column.type.value_type.field(0).type)
+    items = list_of(fields, lists.lengths)
+    return pc.if_else(pa.array(lists.lengths > 0), items, pa.scalar(None, items.type))
+
+
+@function("weighted_percentile", Kind.LIST, Kind.LIST)
+@columnwise
+def _weighted_percentile(values: pa.Array, counts: pa.Array, fractions: Sequence[float], is_list: bool) -> pa.Array:
+    # Group by group: each is sorted as a whole, and groups are few beside their rows.
+    pairs = zip(_per_group(values, np.float64), _per_group(counts, np.int64), strict=True)
+    found = [_percentiles(*value_and_valid, *count_and_valid, fractions) for value_and_valid, count_and_valid in pairs]
+    if is_list:
+        return pa.array(found, pa.list_(pa.float64()))
+    return pa.array([None if each is None else each[0] for each in found], pa.float64())
+
+
+def _per_group(column: pa.Array, kind: Any) -> list[tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]]:
+    lists = Lists.of(column)
+    is_valid = np.asarray(lists.values.is_valid())
+    numbers = np.asarray(lists.values.fill_null(0)).astype(kind)
+    bounds = zip(lists.offsets[:-1].tolist(), lists.offsets[1:].tolist(), strict=True)
+    return [(numbers[start:end], is_valid[start:end]) for start, end in bounds]
+
+
+def _percentiles(
+    values: npt.NDArray[np.float64],
+    is_value: npt.NDArray[np.bool_],
+    counts: npt.NDArray[np.int64],
+    is_count: npt.NDArray[np.bool_],
+    fractions: Sequence[float],
+) -> list[float] | None:
+    counts_there = is_value & is_count & (counts > 0)
+    order = np.argsort(values[counts_there], kind="stable")
+    ordered = values[counts_there][order]
+    ends = np.cumsum([0, *counts[counts_there][order].tolist()], dtype=object)[1:]
+    if len(ordered) == 0 or ends[-1] > _INT64_MAX:
+        return None
+    total = int(ends[-1])
+    reached = ends.astype(np.int64)
+
+    def at(place: int) -> float:
+        return float(ordered[np.searchsorted(reached, place, side="right")])
+
+    found = []
+    for fraction in fractions:
+        place = fraction * (total - 1)
+        low = int(place)
+        share = place - low
+        found.append(at(low) if share == 0 else at(low) * (1 - share) + at(low + 1) * share)
+    return found
+
+
+@function("json_object_agg", Kind.LIST, Kind.LIST)
+@columnwise
+def _json_object_agg(keys: pa.Array, values: pa.Array, omits_nulls: bool) -> pa.Array:
+    lists, texts = Lists.of(typed(keys, pa.list_(pa.utf8()))), Lists.of(typed(values, pa.list_(pa.utf8())))
+    if lists.values.null_count:
+        raise ValueError("a key of json_object_agg() is null")
+    labels = _core.json_string(lists.values.cast(pa.utf8()))
+    codes = stable_codes_of(labels)
+    if len(np.unique(lists.parents * (len(codes) + 1) + codes)) < len(codes):
+        raise ValueError("a key of json_object_agg() is there twice in a group")
+    members = pc.binary_join_element_wise(labels, pc.fill_null(texts.values, "null"), ":")
+    joined = list_of(members, lists.lengths)
+    if omits_nulls:
+        joined = Lists.of(joined).kept(np.asarray(texts.values.is_valid()))
+    return pc.binary_join_element_wise("{", pc.binary_join(joined, ","), "}", "")
+
+
+@function("json_array_agg", Kind.LIST)
+@columnwise
+def _json_array_agg(texts: pa.Array) -> pa.Array:
+    lists = Lists.of(typed(texts, pa.list_(pa.utf8())))
+    joined = pc.binary_join(list_of(pc.fill_null(lists.values, "null"), lists.lengths), ",")
+    return pc.binary_join_element_wise("[", joined, "]", "")
