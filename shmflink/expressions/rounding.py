@@ -17,7 +17,7 @@ from shmflink.expressions.vectors import columnwise, constant_of, fixed_width, t
 if TYPE_CHECKING:
     from shmflink.expressions.expression import Expression
 
-__all__ = ["RoundingMethods"]
+__all__ = ["RoundingMethods", "rounded_doubles"]
 
 _DOUBLE_WHOLE_FROM: Final = 2.0**52  # above, every float64 is a whole number
 _PLACES_MAX: Final = 308  # beyond, a power of ten is no float64
@@ -58,7 +58,7 @@ def _round(value: Values, places: Values) -> Values:
     return (
         _integers(value, places, is_half_up=True)
         if pa.types.is_integer(value.type)
-        else _doubles(value, places, is_half_up=True)
+        else rounded_doubles(value, places, is_half_up=True)
     )
 
 
@@ -70,7 +70,7 @@ def _truncate(value: Values, places: Values) -> Values:
     return (
         _integers(value, places, is_half_up=False)
         if pa.types.is_integer(value.type)
-        else _doubles(value, places, is_half_up=False)
+        else rounded_doubles(value, places, is_half_up=False)
     )
 
 
@@ -114,7 +114,8 @@ def _decimals(value: Values, places: int | None, mode: str) -> Values:
 
 
 @columnwise
-def _doubles(array: pa.Array, places: pa.Array, *, is_half_up: bool) -> pa.Array:
+def rounded_doubles(array: pa.Array, places: pa.Array, *, is_half_up: bool) -> pa.Array:
+    """Floats rounded, or cut, by the digits that they are written with, each to its number of places."""
     numbers = np.asarray(array.fill_null(0) if array.null_count else array)
     power = _powers(places)
     with np.errstate(over="ignore", invalid="ignore"):

@@ -220,8 +220,8 @@ def _split(values: Values, delimiter: Values = None) -> Values:
     if not delimiter.is_valid:
         return pa.scalar(None, pa.list_(pa.utf8()))
     parts = same_for_all(_core.split_text, values, delimiter.as_py())
-    nothing = pa.scalar([], parts.type)
-    return pc.if_else(pc.fill_null(pc.equal(values, ""), False), nothing, parts)
+    is_empty = pc.fill_null(pc.equal(values, ""), False)
+    return pc.if_else(is_empty, pa.scalar([], parts.type), parts) if pc.any(is_empty).as_py() else parts
 
 
 @function("split_index", Kind.STRING, Kind.STRING, Kind.INTEGER, coerce=each(TEXT, TEXT, WHOLE))

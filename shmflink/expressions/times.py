@@ -210,6 +210,8 @@ def _floored(point: Values, unit: str) -> Values:
 
 def _ceiled(point: Values, unit: str) -> Values:
     later = pc.cast(pc.ceil_temporal(point, unit=unit.lower(), week_starts_monday=False), point.type)
+    if unit not in _MONTHS:
+        return later
     # A quarter's own start counts as its inside, but for January's: as in Flink (Calcite).
     start = _floored(point, "YEAR" if unit == "QUARTER" else unit)
     return pc.if_else(pc.equal(start, point), point, later)  # Arrow's ceil of a first day of a month is the next one
