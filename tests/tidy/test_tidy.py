@@ -244,7 +244,8 @@ def test_top_level_is_what_it_should_be() -> None:
     ).stdout.split()
     if not listed:
         pytest.skip("not a git checkout")
-    allowed = {"pyproject.toml", "README.md", "LICENSE", "shmflink", "cli", "configs", "examples", "tests", "perf"}
+    folders = {"shmflink", "cli", "configs", "examples", "tests", "perf", "findings"}
+    allowed = {"pyproject.toml", "README.md", "LICENSE"} | folders
     extra = {name for name in listed if not name.startswith(".")} - allowed
     assert not extra, f"top level has more than it should: {sorted(extra)}"
 
