@@ -219,10 +219,13 @@ impl Isolation {
             || object::is_str(value)
             || object::is_float(value)
             || object::is_none(value)
-            || self.is_rare_atom(value)
+            || (!object::is_tuple(value) && self.is_rare_atom(value))
     }
 
     fn is_rare_atom(&self, value: Raw) -> bool {
+        if object::is_list(value) || is_dict(value) || self.classes.is_row(value) {
+            return false; // the usual containers: no need to look through the list
+        }
         let kind = object::type_of(value);
         self.immutable.iter().any(|one| one.as_ptr().cast() == kind)
     }
