@@ -12,10 +12,12 @@ import subprocess
 import sys
 import termios
 import textwrap
+from contextlib import closing
 from pathlib import Path
 
 SHMFLINK = [sys.executable, "-c", "from shmflink.cli.main import main; main()", "run"]
 COLUMNS = 80
+EXPECTED = {"before", "while it runs", "function 1", "error stream 1", "logged: record 1"}
 JOB = """
     import logging
     import sys
@@ -91,31 +93,44 @@ class Terminal:
     def lines(self) -> list[str]:
         return screen(self._shown.decode())
 
-    def close(self) -> int:
-        os.close(self._primary)
+    def exit_code(self) -> int:
         return self.process.wait(120)
+
+    def close(self) -> None:
+        """Whatever still runs ends with the test."""
+        os.close(self._primary)
+        self.process.kill()
+        self.process.wait()
 
 
 def test_every_line_that_anybody_prints_stands_above_the_picture(tmp_path: Path) -> None:
     fifo, job = tmp_path / "fifo", tmp_path / "job.py"
     os.mkfifo(fifo)
     job.write_text(textwrap.dedent(JOB).replace("FIFO_HERE", repr(str(fifo))))
-    terminal = Terminal([*SHMFLINK, "--slots", "2", str(job)])
-    terminal.until("logged: record 1")
-    running = terminal.until("Back-")
+    with closing(Terminal([*SHMFLINK, "--slots", "2", str(job)])) as terminal:
+        for line in EXPECTED:  # they come by several ways, in any order
+            terminal.until(line)
+        running = terminal.until("Back-")
+        _check_running(running)
+        fifo.write_text("go")
+        lines = terminal.until(None)
+        assert terminal.exit_code() == 0
+    _check_end(lines)
+
+
+def _check_running(running: list[str]) -> None:
     assert running[-1] == "", "the cursor is below the picture"
     head = next(i for i, line in enumerate(running) if "rows read" in line)
-    expected = {"before", "while it runs", "function 1", "error stream 1", "logged: record 1"}
-    assert expected <= set(running[:head])
+    assert set(running[:head]) >= EXPECTED
     assert max(map(len, running[head:])) <= COLUMNS
-    fifo.write_text("go")
-    lines = terminal.until(None)
-    assert terminal.close() == 0
+
+
+def _check_end(lines: list[str]) -> None:
     table = next(i for i, line in enumerate(lines) if line.startswith("finished in "))
     numbers = [int(line) for line in lines[:table] if line.isdigit()]
     assert sorted(numbers) == list(range(60)), "what was printed before the end stands above its summary"
     assert "mapped> 1" in lines[:table]
-    assert expected <= set(lines[:table])
+    assert set(lines[:table]) >= EXPECTED
     assert lines.index("after") > table
     assert sum("rows read" in line for line in lines) == 1, "the picture is gone"
 
@@ -133,9 +148,11 @@ def test_standard_output_in_a_file_holds_what_the_job_prints_and_nothing_else(tm
             """
         )
     )
-    with open(tmp_path / "out", "w") as out:
-        terminal = Terminal([*SHMFLINK, str(job)], stdout=out.fileno())
+    with (
+        open(tmp_path / "out", "w") as out,
+        closing(Terminal([*SHMFLINK, str(job)], stdout=out.fileno())) as terminal,
+    ):
         lines = terminal.until(None)
-    assert terminal.close() == 0
+        assert terminal.exit_code() == 0
     assert sorted(map(int, (tmp_path / "out").read_text().split())) == list(range(60))
     assert any(line.startswith("finished in ") for line in lines)
