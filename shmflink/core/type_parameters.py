@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-__all__ = ["ACC", "IN", "KEY", "OUT", "K", "T", "TakesTypeParameters", "V", "W"]
+__all__ = ["ACC", "IN", "KEY", "OUT", "W2", "K", "T", "TakesTypeParameters", "V", "W"]
 
 if TYPE_CHECKING:  # with defaults, so that nobody has to say them; Python has these from 3.13 on
     from typing_extensions import TypeVar
@@ -17,10 +17,11 @@ if TYPE_CHECKING:  # with defaults, so that nobody has to say them; Python has t
     OUT = TypeVar("OUT", default=Any)
     KEY = TypeVar("KEY", default=Any)
     W = TypeVar("W", default=Any)
+    W2 = TypeVar("W2", default=Any)
 else:
     from typing import TypeVar
 
-    T, K, V, IN, ACC, OUT, KEY, W = map(TypeVar, ("T", "K", "V", "IN", "ACC", "OUT", "KEY", "W"))
+    T, K, V, IN, ACC, OUT, KEY, W, W2 = map(TypeVar, ("T", "K", "V", "IN", "ACC", "OUT", "KEY", "W", "W2"))
 
 
 class TakesTypeParameters:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeAlias
 
 from shmflink.core.type_parameters import TakesTypeParameters
 from shmflink.datastream.record_functions import Function
@@ -68,7 +68,7 @@ for _context in (_Timed, _Keyed, _OnTimer):
 class ProcessFunction(Function):
     """One element in, any number out."""
 
-    Context = _Timed
+    Context: TypeAlias = _Timed
 
     @abstractmethod
     def process_element(self, value: Any, ctx: Any) -> Emitted:
@@ -78,8 +78,8 @@ class ProcessFunction(Function):
 class KeyedProcessFunction(Function):
     """One element in, any number out, with state of its key and timers."""
 
-    Context = _Keyed
-    OnTimerContext = _OnTimer
+    Context: TypeAlias = _Keyed
+    OnTimerContext: TypeAlias = _OnTimer
 
     @abstractmethod
     def process_element(self, value: Any, ctx: Any) -> Emitted:
@@ -117,7 +117,7 @@ class CoFlatMapFunction(Function):
 class CoProcessFunction(Function):
     """Two inputs."""
 
-    Context = _Timed
+    Context: TypeAlias = _Timed
 
     @abstractmethod
     def process_element1(self, value: Any, ctx: Any) -> Emitted:
@@ -131,8 +131,8 @@ class CoProcessFunction(Function):
 class KeyedCoProcessFunction(Function):
     """Two inputs of one key, which share state and timers."""
 
-    Context = _Keyed
-    OnTimerContext = _OnTimer
+    Context: TypeAlias = _Keyed
+    OnTimerContext: TypeAlias = _OnTimer
 
     @abstractmethod
     def process_element1(self, value: Any, ctx: Any) -> Emitted:
@@ -173,9 +173,9 @@ _Broadcast.register(ProcessContext)
 class BaseBroadcastProcessFunction(Function):
     """Common part of the functions with a broadcast input."""
 
-    BaseContext = _Broadcast
-    Context = _Broadcast
-    ReadOnlyContext = _Broadcast
+    BaseContext: TypeAlias = _Broadcast
+    Context: TypeAlias = _Broadcast
+    ReadOnlyContext: TypeAlias = _Broadcast
 
 
 class BroadcastProcessFunction(BaseBroadcastProcessFunction):
@@ -217,8 +217,8 @@ _BroadcastOnTimer.register(ProcessContext)
 class KeyedBroadcastProcessFunction(BaseBroadcastProcessFunction):
     """A keyed stream and a broadcast one."""
 
-    ReadOnlyContext = _KeyedBroadcast
-    OnTimerContext = _BroadcastOnTimer
+    ReadOnlyContext: TypeAlias = _KeyedBroadcast
+    OnTimerContext: TypeAlias = _BroadcastOnTimer
 
     @abstractmethod
     def process_element(self, value: Any, ctx: Any) -> Emitted:

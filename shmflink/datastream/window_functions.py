@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any, Generic
+from typing import TYPE_CHECKING, Any, Generic
 
-from shmflink.core.type_parameters import IN, KEY, OUT, TakesTypeParameters, W
+from shmflink.core.type_parameters import IN, KEY, OUT, W2, TakesTypeParameters, W
 from shmflink.datastream.record_functions import Function
 from shmflink.operators.windows.window_functions import StateStore, WindowContext
 from shmflink.state.descriptors import (
@@ -121,7 +121,12 @@ class AllWindowFunction(Function, Generic[IN, OUT, W]):
 class ProcessWindowFunction(Function, Generic[IN, OUT, KEY, W]):
     """Over the elements of one key in one window, with state and times."""
 
-    Context = _Context
+    if TYPE_CHECKING:
+
+        class Context(_Context[W2]):
+            """As `_Context`; pyright takes no parameter for an alias."""
+    else:
+        Context = _Context
 
     @abstractmethod
     def process(self, key: KEY, context: Any, elements: Iterable[IN]) -> Iterable[OUT]:
@@ -134,7 +139,12 @@ class ProcessWindowFunction(Function, Generic[IN, OUT, KEY, W]):
 class ProcessAllWindowFunction(Function, Generic[IN, OUT, W]):
     """Over all elements of one window, with state and times."""
 
-    Context = _Context
+    if TYPE_CHECKING:
+
+        class Context(_Context[W2]):
+            """As `_Context`; pyright takes no parameter for an alias."""
+    else:
+        Context = _Context
 
     @abstractmethod
     def process(self, context: Any, elements: Iterable[IN]) -> Iterable[OUT]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable
-from typing import Any, TypeAlias
+from typing import Any, Generic, TypeAlias
 
 from shmflink.core.coroutines import refuse_coroutines
 from shmflink.core.elements import MIN_TIMESTAMP_MS
 from shmflink.core.time_units import Time
-from shmflink.core.type_parameters import TakesTypeParameters
+from shmflink.core.type_parameters import W2, T, TakesTypeParameters, W
 from shmflink.core.typeinfo import Types
 from shmflink.errors import JobGraphError, UsageError
 from shmflink.operators.windows.triggers import (
@@ -57,17 +57,17 @@ class WindowAssignerContext(TakesTypeParameters, ABC):
 _Context: TypeAlias = WindowAssignerContext  # the class below has an attribute of this name
 
 
-class WindowAssigner(TakesTypeParameters, ABC):
+class WindowAssigner(TakesTypeParameters, ABC, Generic[T, W]):
     """Says which windows an element belongs to."""
 
-    WindowAssignerContext = WindowAssignerContext
+    WindowAssignerContext: TypeAlias = _Context
 
     @abstractmethod
-    def assign_windows(self, element: Any, timestamp: int, context: _Context) -> Collection[Any]:
+    def assign_windows(self, element: T, timestamp: int, context: _Context) -> Collection[W]:
         """The windows of an element."""
 
     @abstractmethod
-    def get_default_trigger(self, env: Any) -> Trigger:
+    def get_default_trigger(self, env: Any) -> Trigger[T, W]:
         """The trigger where none was given."""
 
     def get_window_serializer(self) -> Any:
@@ -79,18 +79,18 @@ class WindowAssigner(TakesTypeParameters, ABC):
         """Whether windows end by watermarks."""
 
 
-class MergingWindowAssigner(WindowAssigner):
+class MergingWindowAssigner(WindowAssigner[T, W]):
     """Its windows grow together, as sessions do."""
 
-    class MergeCallback(TakesTypeParameters, ABC):
+    class MergeCallback(TakesTypeParameters, ABC, Generic[W2]):
         """Is told which windows become one."""
 
         @abstractmethod
-        def merge(self, to_be_merged: Iterable[Any], merge_result: Any) -> None:
+        def merge(self, to_be_merged: Iterable[W2], merge_result: W2) -> None:
             """`to_be_merged` become `merge_result`."""
 
     @abstractmethod
-    def merge_windows(self, windows: Iterable[Any], callback: Any) -> None:
+    def merge_windows(self, windows: Iterable[W], callback: Any) -> None:
         """Calls `callback.merge(windows, result)` for each set of windows that become one."""
 
 

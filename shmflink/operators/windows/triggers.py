@@ -5,10 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from enum import Enum
-from typing import Any, TypeAlias
+from typing import Any, Generic, TypeAlias
 
 from shmflink.core.time_units import Time
-from shmflink.core.type_parameters import TakesTypeParameters
+from shmflink.core.type_parameters import T, TakesTypeParameters, W
 from shmflink.core.typeinfo import Types
 from shmflink.operators.windows.window import Window
 from shmflink.state.descriptors import ReducingStateDescriptor, StateDescriptor, ValueStateDescriptor
@@ -94,22 +94,22 @@ _Context: TypeAlias = TriggerContext  # the class below has attributes of these 
 _MergeContext: TypeAlias = OnMergeContext
 
 
-class Trigger(TakesTypeParameters, ABC):
+class Trigger(TakesTypeParameters, ABC, Generic[T, W]):
     """Decides for each element and timer whether a window fires. One object serves all windows: keep state in `ctx`."""
 
-    TriggerContext = TriggerContext
-    OnMergeContext = OnMergeContext
+    TriggerContext: TypeAlias = _Context
+    OnMergeContext: TypeAlias = _MergeContext
 
     @abstractmethod
-    def on_element(self, element: Any, timestamp: int, window: Window, ctx: _Context) -> TriggerResult:
+    def on_element(self, element: T, timestamp: int, window: W, ctx: _Context) -> TriggerResult:
         """An element came into the window."""
 
     @abstractmethod
-    def on_processing_time(self, time: int, window: Window, ctx: _Context) -> TriggerResult:
+    def on_processing_time(self, time: int, window: W, ctx: _Context) -> TriggerResult:
         """A processing-time timer of the window fired."""
 
     @abstractmethod
-    def on_event_time(self, time: int, window: Window, ctx: _Context) -> TriggerResult:
+    def on_event_time(self, time: int, window: W, ctx: _Context) -> TriggerResult:
         """An event-time timer of the window fired."""
 
     def can_merge(self) -> bool:
@@ -117,11 +117,11 @@ class Trigger(TakesTypeParameters, ABC):
         return False
 
     @abstractmethod
-    def on_merge(self, window: Window, ctx: _MergeContext) -> None:
+    def on_merge(self, window: W, ctx: _MergeContext) -> None:
         """Windows were merged into `window`."""
 
     @abstractmethod
-    def clear(self, window: Window, ctx: _Context) -> None:
+    def clear(self, window: W, ctx: _Context) -> None:
         """The window goes: state and timers with it."""
 
     def __repr__(self) -> str:
