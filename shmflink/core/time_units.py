@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-__all__ = ["Duration", "Instant", "Time"]
+__all__ = ["Duration", "Instant", "Time", "duration_of", "milliseconds_of"]
 
 _NANOS_PER_MILLI = 1_000_000
 _NANOS_PER_SECOND = 1_000_000_000
@@ -108,3 +109,29 @@ class Time:
 
     def __repr__(self) -> str:
         return f"Time({self._milliseconds})"
+
+
+def milliseconds_of(interval: Any, what: str = "a time of a window") -> int:
+    """Whole milliseconds of a Time or a Duration, which `what` names.
+
+    Raises:
+        TypeError: it is neither.
+    """
+    if isinstance(interval, Time):
+        return interval.to_milliseconds()
+    return duration_of(interval, what).to_millis()
+
+
+def duration_of(interval: Any, what: str) -> Duration:
+    """A Duration or Time, which `what` names, as a Duration.
+
+    Raises:
+        TypeError: it is neither.
+    """
+    if isinstance(interval, Duration):
+        return interval
+    if isinstance(interval, Time):
+        return Duration.of_millis(interval.to_milliseconds())
+    raise TypeError(
+        f"{what} is an amount with its unit, for example Duration.of_seconds(5) or Time.seconds(5); got {interval!r}"
+    )

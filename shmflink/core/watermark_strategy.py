@@ -5,13 +5,14 @@ A strategy is a plain description; who reads a stream's timestamps decides what 
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from shmflink.core.coroutines import refuse_coroutines
-from shmflink.core.time_units import Duration
+from shmflink.core.time_units import Duration, duration_of
 
 __all__ = ["ColumnTimestamps", "TimestampAssigner", "WatermarkGenerator", "WatermarkOutput", "WatermarkStrategy"]
 
@@ -87,7 +88,7 @@ class WatermarkStrategy:
     @staticmethod
     def for_bounded_out_of_orderness(max_out_of_orderness: Duration) -> WatermarkStrategy:
         """Timestamps go back by at most so much."""
-        return WatermarkStrategy(max_out_of_orderness)
+        return WatermarkStrategy(duration_of(max_out_of_orderness, "for_bounded_out_of_orderness(): the time"))
 
     @staticmethod
     def no_watermarks() -> WatermarkStrategy:
@@ -103,15 +104,19 @@ class WatermarkStrategy:
     def with_timestamp_assigner(self, timestamp_assigner: TimestampAssigner) -> WatermarkStrategy:
         """This strategy on the assigner's timestamps."""
         refuse_coroutines(timestamp_assigner, "extract_timestamp")
+        if not callable(getattr(type(timestamp_assigner), "extract_timestamp", None)):
+            raise TypeError(_no_assigner(timestamp_assigner))
         return replace(self, timestamp_assigner=timestamp_assigner)
 
     def with_timestamp_column(self, column: str) -> WatermarkStrategy:
         """*shmflink only.* This strategy on the timestamps of a column, without a function for each record."""
+        if not isinstance(column, str):
+            raise TypeError(f"with_timestamp_column() takes the name of a column, for example 'ts'; got {column!r}")
         return replace(self, timestamp_assigner=ColumnTimestamps(column))
 
     def with_idleness(self, idle_timeout: Duration) -> WatermarkStrategy:
         """Splits that give nothing for so long do not hold event time back."""
-        return replace(self, idle_timeout=idle_timeout)
+        return replace(self, idle_timeout=duration_of(idle_timeout, "with_idleness(): the time"))
 
     def with_max_ahead(self, max_ahead: Duration) -> WatermarkStrategy:
         """*shmflink only.* A timestamp that is further ahead of this host's clock does not move event time.
@@ -119,7 +124,7 @@ class WatermarkStrategy:
         One record of the year 2999 would make all that follow it late. The record itself goes on, and waits in its
         window. A generator of the user's own is not guarded.
         """
-        return replace(self, max_ahead=max_ahead)
+        return replace(self, max_ahead=duration_of(max_ahead, "with_max_ahead(): the time"))
 
     def with_watermark_alignment(
         self,
@@ -128,4 +133,19 @@ class WatermarkStrategy:
         update_interval: Duration | None = None,
     ) -> WatermarkStrategy:
         """Sources of one group wait for each other when one runs ahead by more than the drift."""
-        return replace(self, alignment=(watermark_group, max_allowed_watermark_drift, update_interval))
+        what = "with_watermark_alignment(): the drift or interval"
+        drift = duration_of(max_allowed_watermark_drift, what)
+        interval = None if update_interval is None else duration_of(update_interval, what)
+        return replace(self, alignment=(watermark_group, drift, interval))
+
+
+def _no_assigner(given: Any) -> str:
+    advice = "a column is named by with_timestamp_column('ts')"
+    if inspect.isclass(given):
+        advice = f"make an object of it: with_timestamp_assigner({given.__name__}())"
+    elif inspect.isroutine(given):
+        advice = (
+            "write the function as the method extract_timestamp(self, value, record_timestamp) of a class derived from "
+            f"TimestampAssigner; {advice}"
+        )
+    return f"with_timestamp_assigner() takes a TimestampAssigner, got {given!r}: {advice}"

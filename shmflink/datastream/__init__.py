@@ -123,3 +123,8 @@ __all__ = [
 
 if not TYPE_CHECKING:
     __getattr__ = names_absent(__name__)
+
+
+def __dir__() -> list[str]:
+    """What completion shows."""
+    return __all__

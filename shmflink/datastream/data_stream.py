@@ -18,6 +18,7 @@ from shmflink.connectors.print_sink import PrintSink
 from shmflink.core.typeinfo import TupleTypeInfo, TypeInformation, Types
 from shmflink.core.watermark_strategy import WatermarkStrategy
 from shmflink.datastream.aggregates import AggregatingStream, KeyedAggregates, expand_branches
+from shmflink.datastream.argument_checks import check_function, checked_type
 from shmflink.datastream.collect import CloseableIterator
 from shmflink.datastream.columns import ColumnMethods, named_expressions
 from shmflink.datastream.connected_streams import BroadcastConnectedStream, BroadcastStream, ConnectedStreams
@@ -84,6 +85,8 @@ __all__ = [
 if not TYPE_CHECKING:
     __getattr__ = names_absent(__name__)
 
+_KEYED = "it belongs to keyed streams: call key_by() first; window_all() and aggregate() need no keys"
+
 
 class DataStream(ColumnMethods, AggregatingStream, Processing, ResultMethods, UpdatingMethods, SaysWhatIsMissing):
     """A stream of elements of one type."""
@@ -91,6 +94,15 @@ class DataStream(ColumnMethods, AggregatingStream, Processing, ResultMethods, Up
     MISSING: ClassVar[Mapping[str, str]] = {
         "cache": "write the stream to files and read them",
     }
+    ADVICE: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("reduce", "sum", "min", "max", "min_by", "max_by", "window", "count_window"), _KEYED),
+        **dict.fromkeys(("group_by", "groupby", "groupBy"), "key_by() makes the groups"),
+        **dict.fromkeys(("collect", "take", "head"), "execute_and_collect() runs the job and gives the results"),
+        "where": "filter() keeps rows",
+    }
+    INTERNAL: ClassVar[frozenset[str]] = frozenset(
+        ("collect_into", "columns_type", "derived", "stream_of", "value_type", "without_keys")
+    )
 
     def __init__(self, environment: StreamExecutionEnvironment, transformation: Transformation) -> None:
         """Made by an environment or another stream, not by users."""
@@ -179,8 +191,8 @@ class DataStream(ColumnMethods, AggregatingStream, Processing, ResultMethods, Up
 
     def map(self, func: Callable[[Any], Any] | MapFunction, output_type: TypeInformation | None = None) -> DataStream:
         """One element out for each element in."""
-        _check(func, MapFunction, "The input must be a MapFunction or a callable function")
-        return self._apply("Map", MapOperator(func, _checked_type(output_type)), output_type)
+        check_function(func, MapFunction, "The input must be a MapFunction or a callable function")
+        return self._apply("Map", MapOperator(func, checked_type(output_type)), output_type)
 
     def flat_map(
         self,
@@ -188,8 +200,8 @@ class DataStream(ColumnMethods, AggregatingStream, Processing, ResultMethods, Up
         output_type: TypeInformation | None = None,
     ) -> DataStream:
         """Any number of elements out for each element in: yield them, or return an iterable, or None."""
-        _check(func, FlatMapFunction, "The input must be a FlatMapFunction or a callable function")
-        return self._apply("FlatMap", FlatMapOperator(func, _checked_type(output_type)), output_type)
+        check_function(func, FlatMapFunction, "The input must be a FlatMapFunction or a callable function")
+        return self._apply("FlatMap", FlatMapOperator(func, checked_type(output_type)), output_type)
 
     def filter(self, func: Callable[[Any], bool] | FilterFunction | Expression) -> DataStream:
         """Keeps the elements for which `func` is true.
@@ -198,7 +210,7 @@ class DataStream(ColumnMethods, AggregatingStream, Processing, ResultMethods, Up
         """
         if isinstance(func, Expression):
             return self._filter_columns(func)
-        _check(func, FilterFunction, "The input must be a FilterFunction or a callable function")
+        check_function(func, FilterFunction, "The input must be a FilterFunction or a callable function")
         return self._apply("Filter", FilterOperator(func), self._value_type())
 
     def map_batches(
@@ -210,8 +222,8 @@ class DataStream(ColumnMethods, AggregatingStream, Processing, ResultMethods, Up
 
         Batch sizes are the engine's choice and must not matter. Timestamps stay when the number of rows does.
         """
-        _check(fn, None, "The input must be a callable function from a pyarrow.RecordBatch")
-        return self._apply("MapBatches", MapBatchesOperator(fn, _checked_type(output_type)), output_type)
+        check_function(fn, None, "The input must be a callable function from a pyarrow.RecordBatch")
+        return self._apply("MapBatches", MapBatchesOperator(fn, checked_type(output_type)), output_type)
 
     def project(self, *field_indexes: int) -> DataStream:
         """Keeps the fields at these indexes of a stream of tuples, in this order."""
@@ -240,8 +252,8 @@ class DataStream(ColumnMethods, AggregatingStream, Processing, ResultMethods, Up
             named = named_expressions("key_by", given, {})
             return KeyedStream(self, ColumnKeys(self._columns_type("key_by"), tuple(named.items())), None)
         message = "Parameter key_selector should be type of KeySelector or a callable function."
-        _check(key_selector, KeySelector, message)
-        return KeyedStream(self, key_selector, _checked_type(key_type))
+        check_function(key_selector, KeySelector, message)
+        return KeyedStream(self, key_selector, checked_type(key_type))
 
     # --- several streams, partitioning ---
 
@@ -281,9 +293,9 @@ class DataStream(ColumnMethods, AggregatingStream, Processing, ResultMethods, Up
     ) -> DataStream:
         """Rows go where `partitioner(key, number of partitions)` says. The stream is not keyed by it."""
         message = "Parameter partitioner should be type of Partitioner or a callable function."
-        _check(partitioner, Partitioner, message)
+        check_function(partitioner, Partitioner, message)
         message = "Parameter key_selector should be type of KeySelector or a callable function."
-        _check(key_selector, KeySelector, message)
+        check_function(key_selector, KeySelector, message)
         function = partition_function(partitioner)
         extracted = _with_key(self, "PartitionCustom", key_selector, None)
         return _partitioned(self, extracted, ShipStrategy.CUSTOM, function)
@@ -433,7 +445,7 @@ class KeyedStream(KeyedAggregates, KeyedProcessing, DataStream):
 
         To functions of records and to sinks every update is a record, as in Flink; `final()` keeps the last one alone.
         """
-        _check(func, ReduceFunction, "The input must be a ReduceFunction or a callable function")
+        check_function(func, ReduceFunction, "The input must be a ReduceFunction or a callable function")
         return self._apply("Reduce", ReduceOperator(func, self._value_type()), self._value_type())
 
     def sum(self, position_to_sum: int | str = 0) -> DataStream:
@@ -558,21 +570,6 @@ def _with_key(stream: DataStream, name: str, selector: Any, key_type: TypeInform
         stream,
         lambda program, t: OperatorTransformation(program.next_id(), name, (t,), t.output_type, operator=extractor()),
     )
-
-
-def _check(func: Any, kind: type | None, message: str) -> None:
-    if isinstance(func, str):
-        raise TypeError(f"{message}, got {func!r}: filter() takes an expression, too, such as col('x') > 3")
-    if isinstance(func, Expression):
-        raise TypeError(f"{message}; `{func}` is an expression: filter(), select() and with_columns() take those")
-    if not callable(func) and not (kind is not None and isinstance(func, kind)):
-        raise TypeError(message)
-
-
-def _checked_type(declared: Any) -> TypeInformation | None:
-    if declared is not None and not isinstance(declared, TypeInformation):
-        raise TypeError(f"declare a type with shmflink.common.Types, for example Types.INT(); got {declared!r}")
-    return declared
 
 
 def _check_same(first: DataStream, other: DataStream) -> None:

@@ -1,22 +1,56 @@
-"""What PyFlink has and this version has not: said by name, never accepted and ignored."""
+"""What PyFlink has and this version has not, and what is found under another name: said by name, never ignored."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 __all__ = ["SaysWhatIsMissing"]
 
+_CLOSE: float = 0.75  # of names that are alike
 
-class SaysWhatIsMissing:
-    """Turns the bare AttributeError for a PyFlink name into one that says why it is not there."""
 
-    MISSING: ClassVar[Mapping[str, str]] = {}
+class _ShowsPublicNames(type):
+    """Completion shows what users call: `dir()` of a class."""
+
+    def __dir__(cls) -> Iterable[str]:
+        return _public(super().__dir__(), cls)
+
+
+class SaysWhatIsMissing(metaclass=_ShowsPublicNames):
+    """Turns a bare AttributeError into one that says why a name is not there, or what it is called here.
+
+    `dir()` shows neither names with one leading underscore nor those that are for shmflink itself.
+    """
+
+    MISSING: ClassVar[Mapping[str, str]] = {}  # names of PyFlink's: what to do instead
+    ADVICE: ClassVar[Mapping[str, str]] = {}  # names that users try: what to write
+    INTERNAL: ClassVar[frozenset[str]] = frozenset()  # names without underscore that dir() does not show
+
+    def __dir__(self) -> Iterable[str]:
+        return _public(super().__dir__(), type(self))
 
     if not TYPE_CHECKING:  # to a type checker an unknown attribute stays unknown
 
         def __getattr__(self, name: str) -> Any:
-            reason = type(self).MISSING.get(name)
-            if reason is None:
-                raise AttributeError(f"'{type(self).__name__}' has no attribute '{name}'")
-            raise AttributeError(f"{type(self).__name__}.{name}() of PyFlink is not in this version: {reason}")
+            kind = type(self)
+            reason = kind.MISSING.get(name)
+            if reason is not None:
+                raise AttributeError(f"{kind.__name__}.{name}() of PyFlink is not in this version: {reason}")
+            advice = kind.ADVICE.get(name) or _alike(name, kind)
+            raise AttributeError(f"'{kind.__name__}' has no attribute '{name}'{f': {advice}' if advice else ''}")
+
+
+def _public(names: Iterable[str], kind: type) -> list[str]:
+    hidden = {"MISSING", "ADVICE", "INTERNAL"}.union(*(base.__dict__.get("INTERNAL", ()) for base in kind.__mro__))
+    return [name for name in names if name not in hidden and (not name.startswith("_") or name.startswith("__"))]
+
+
+def _alike(name: str, kind: type[SaysWhatIsMissing]) -> str:
+    """Also for names as Java writes them: keyBy is key_by."""
+    if name.startswith("_"):
+        return ""
+    snake = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
+    near = difflib.get_close_matches(snake, [n for n in dir(kind) if not n.startswith("_")], n=1, cutoff=_CLOSE)
+    return f"did you mean {near[0]}()?" if near else ""

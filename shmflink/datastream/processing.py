@@ -81,6 +81,8 @@ class Processing(_Recording):
         stream: Any = self
         if isinstance(ds, BroadcastStream):
             return BroadcastConnectedStream(stream, ds)
+        if not isinstance(ds, Processing):
+            raise TypeError(f"connect() takes a DataStream or a BroadcastStream, got {ds!r}")
         return ConnectedStreams(stream, ds)
 
     def window_all(self, window_assigner: WindowAssigner) -> AllWindowedStream:

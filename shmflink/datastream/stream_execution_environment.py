@@ -25,6 +25,7 @@ from shmflink.connectors.collection import CollectionSource
 from shmflink.core.batch import Batch
 from shmflink.core.typeinfo import TypeInformation
 from shmflink.core.watermark_strategy import WatermarkStrategy
+from shmflink.datastream.argument_checks import checked_type
 from shmflink.datastream.checkpoint_methods import CheckpointMethods
 from shmflink.datastream.collect import CloseableIterator
 from shmflink.datastream.data_stream import DataStream
@@ -59,6 +60,7 @@ class StreamExecutionEnvironment(ReadMethods, CheckpointMethods, SaysWhatIsMissi
     MISSING: ClassVar[Mapping[str, str]] = {
         "create_input": "use from_source()",
     }
+    INTERNAL: ClassVar[frozenset[str]] = frozenset(("program",))
 
     def __init__(self, configuration: Configuration) -> None:
         """Use `get_execution_environment`."""
@@ -203,7 +205,7 @@ class StreamExecutionEnvironment(ReadMethods, CheckpointMethods, SaysWhatIsMissi
     def from_collection(self, collection: list[Any], type_info: TypeInformation | None = None) -> DataStream:
         """A bounded stream of these elements, read by one subtask."""
         items = list(collection)
-        return self._source(CollectionSource(items, type_info), "Collection Source", type_info)
+        return self._source(CollectionSource(items, checked_type(type_info)), "Collection Source", type_info)
 
     def from_source(
         self,
@@ -217,7 +219,7 @@ class StreamExecutionEnvironment(ReadMethods, CheckpointMethods, SaysWhatIsMissi
             raise TypeError(f"from_source() takes a Source, got {type(source).__name__}")
         if not isinstance(watermark_strategy, WatermarkStrategy):
             raise TypeError(f"from_source() takes a WatermarkStrategy, got {type(watermark_strategy).__name__}")
-        declared = type_info if type_info is not None else source.produced_type
+        declared = source.produced_type if checked_type(type_info) is None else type_info
         return self._source(source, source_name, declared, watermark_strategy)
 
     def add_source(

@@ -64,6 +64,8 @@ class _Windowed:
 
     def trigger(self, trigger: Trigger) -> Self:
         """Says when a window fires, instead of the assigner's own trigger."""
+        if not isinstance(trigger, Trigger):
+            raise TypeError(f"trigger() takes a Trigger, got {trigger!r}")
         refuse_coroutines(trigger)
         _check_merging(self._settings.assigner, trigger)
         self._settings = replace(self._settings, trigger=trigger)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, ClassVar
 
-from shmflink.core.time_units import Duration, Time
+from shmflink.core.time_units import Duration, Time, milliseconds_of
 from shmflink.errors import UsageError
 
 __all__ = ["StateTtlConfig"]
@@ -225,4 +225,4 @@ StateTtlConfig.Builder = _Builder
 
 
 def _millis(ttl: Time | Duration) -> int:
-    return int(ttl.to_milliseconds() if isinstance(ttl, Time) else ttl.to_millis())
+    return milliseconds_of(ttl, "StateTtlConfig: the time to live")

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeAlias
 
 from shmflink.core.coroutines import refuse_coroutines
 from shmflink.core.elements import MIN_TIMESTAMP_MS
-from shmflink.core.time_units import Time
+from shmflink.core.time_units import Time, milliseconds_of
 from shmflink.core.type_parameters import W2, T, TakesTypeParameters, W
 from shmflink.core.typeinfo import Types
 from shmflink.errors import JobGraphError, UsageError
@@ -149,7 +149,7 @@ class TumblingEventTimeWindows(_Tumbling, _EventTime):
 
     @staticmethod
     def of(size: Time, offset: Time | None = None) -> TumblingEventTimeWindows:
-        return TumblingEventTimeWindows(size.to_milliseconds(), offset.to_milliseconds() if offset else 0)
+        return TumblingEventTimeWindows(milliseconds_of(size), _offset_ms(offset))
 
     def assign_windows(self, element: Any, timestamp: int, context: _Context) -> list[TimeWindow]:
         return self._windows(_checked(timestamp))
@@ -160,7 +160,7 @@ class TumblingProcessingTimeWindows(_Tumbling, _ProcessingTime):
 
     @staticmethod
     def of(size: Time, offset: Time | None = None) -> TumblingProcessingTimeWindows:
-        return TumblingProcessingTimeWindows(size.to_milliseconds(), offset.to_milliseconds() if offset else 0)
+        return TumblingProcessingTimeWindows(milliseconds_of(size), _offset_ms(offset))
 
     def assign_windows(self, element: Any, timestamp: int, context: _Context) -> list[TimeWindow]:
         return self._windows(context.get_current_processing_time())
@@ -190,9 +190,7 @@ class SlidingEventTimeWindows(_Sliding, _EventTime):
 
     @staticmethod
     def of(size: Time, slide: Time, offset: Time | None = None) -> SlidingEventTimeWindows:
-        return SlidingEventTimeWindows(
-            size.to_milliseconds(), slide.to_milliseconds(), offset.to_milliseconds() if offset else 0
-        )
+        return SlidingEventTimeWindows(milliseconds_of(size), milliseconds_of(slide), _offset_ms(offset))
 
     def assign_windows(self, element: Any, timestamp: int, context: _Context) -> list[TimeWindow]:
         return self._windows(_checked(timestamp))
@@ -203,9 +201,7 @@ class SlidingProcessingTimeWindows(_Sliding, _ProcessingTime):
 
     @staticmethod
     def of(size: Time, slide: Time, offset: Time | None = None) -> SlidingProcessingTimeWindows:
-        return SlidingProcessingTimeWindows(
-            size.to_milliseconds(), slide.to_milliseconds(), offset.to_milliseconds() if offset else 0
-        )
+        return SlidingProcessingTimeWindows(milliseconds_of(size), milliseconds_of(slide), _offset_ms(offset))
 
     def assign_windows(self, element: Any, timestamp: int, context: _Context) -> list[TimeWindow]:
         return self._windows(context.get_current_processing_time())
@@ -247,7 +243,7 @@ class EventTimeSessionWindows(_FixedGap, _EventTime):
 
     @staticmethod
     def with_gap(size: Time) -> EventTimeSessionWindows:
-        return EventTimeSessionWindows(size.to_milliseconds())
+        return EventTimeSessionWindows(milliseconds_of(size))
 
     @staticmethod
     def with_dynamic_gap(extractor: SessionWindowTimeGapExtractor) -> DynamicEventTimeSessionWindows:
@@ -263,7 +259,7 @@ class ProcessingTimeSessionWindows(_FixedGap, _ProcessingTime):
 
     @staticmethod
     def with_gap(size: Time) -> ProcessingTimeSessionWindows:
-        return ProcessingTimeSessionWindows(size.to_milliseconds())
+        return ProcessingTimeSessionWindows(milliseconds_of(size))
 
     @staticmethod
     def with_dynamic_gap(extractor: SessionWindowTimeGapExtractor) -> DynamicProcessingTimeSessionWindows:
@@ -378,3 +374,7 @@ class CountSlidingWindowAssigner(_Counting):
 
     def __repr__(self) -> str:
         return f"CountSlidingWindowAssigner({self.window_size}, {self.window_slide})"
+
+
+def _offset_ms(offset: Time | None) -> int:
+    return 0 if offset is None else milliseconds_of(offset)

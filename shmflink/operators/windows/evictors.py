@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from shmflink.core.time_units import Time
+from shmflink.core.time_units import Time, milliseconds_of
 from shmflink.errors import JobGraphError
 from shmflink.operators.windows.window import Window
 
@@ -72,7 +72,7 @@ class TimeEvictor(_Once):
 
     @staticmethod
     def of(window_size: Time, do_evict_after: bool = False) -> TimeEvictor:
-        return TimeEvictor(window_size.to_milliseconds(), do_evict_after)
+        return TimeEvictor(milliseconds_of(window_size), do_evict_after)
 
     def _kept(self, elements: Elements) -> Elements:
         newest = max((stamp for stamp, _ in elements), default=0)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, Generic, TypeAlias
 
-from shmflink.core.time_units import Time
+from shmflink.core.time_units import Time, milliseconds_of
 from shmflink.core.type_parameters import T, TakesTypeParameters, W
 from shmflink.core.typeinfo import Types
 from shmflink.operators.windows.window import Window
@@ -253,7 +253,7 @@ class ContinuousEventTimeTrigger(_ContinuousTrigger):
 
     @staticmethod
     def of(interval: Time) -> ContinuousEventTimeTrigger:
-        return ContinuousEventTimeTrigger(interval.to_milliseconds())
+        return ContinuousEventTimeTrigger(milliseconds_of(interval))
 
     def on_element(self, element: Any, timestamp: int, window: Window, ctx: _Context) -> TriggerResult:
         if window.max_timestamp() <= ctx.get_current_watermark():
@@ -278,7 +278,7 @@ class ContinuousProcessingTimeTrigger(_ContinuousTrigger):
 
     @staticmethod
     def of(interval: Time) -> ContinuousProcessingTimeTrigger:
-        return ContinuousProcessingTimeTrigger(interval.to_milliseconds())
+        return ContinuousProcessingTimeTrigger(milliseconds_of(interval))
 
     def on_element(self, element: Any, timestamp: int, window: Window, ctx: _Context) -> TriggerResult:
         self._begin(ctx.get_current_processing_time(), window, ctx)

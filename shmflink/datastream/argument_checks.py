@@ -1,0 +1,39 @@
+"""What methods of streams take: told where it is given, with what to write in its place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shmflink.core.typeinfo import TypeInformation
+from shmflink.datastream.record_functions import Function
+from shmflink.expressions.expression import Expression
+
+__all__ = ["check_function", "checked_type"]
+
+
+def check_function(func: Any, kind: type | None, message: str) -> None:
+    """Passes callables and objects of `kind`.
+
+    Raises:
+        TypeError: `message`, with what was given.
+    """
+    if isinstance(func, type) and issubclass(func, Function):
+        raise TypeError(f"{message}, got the class {func.__name__}: make an object of it, {func.__name__}()")
+    if callable(func) or (kind is not None and isinstance(func, kind)):
+        return
+    if isinstance(func, str):
+        raise TypeError(f"{message}, got {func!r}: filter() takes an expression, too, such as col('x') > 3")
+    if isinstance(func, Expression):
+        raise TypeError(f"{message}; `{func}` is an expression: filter(), select() and with_columns() take those")
+    raise TypeError(f"{message}, got {func!r}")
+
+
+def checked_type(declared: Any) -> TypeInformation | None:
+    """A declared type, or None.
+
+    Raises:
+        TypeError: it is something else, for example a Python type.
+    """
+    if declared is not None and not isinstance(declared, TypeInformation):
+        raise TypeError(f"declare a type with shmflink.common.Types, for example Types.INT(); got {declared!r}")
+    return declared
