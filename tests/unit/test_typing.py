@@ -28,18 +28,18 @@ StreamExecutionEnvironment.get_execution_environment().set_parallelism("2")
 """
 
 
-def _mypy(program: Path, cache: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", f"--cache-dir={cache}", str(program)]
-    root = Path(__file__).parents[2]
-    return subprocess.run(command, capture_output=True, text=True, cwd=root, check=False)
+def _mypy(program: Path) -> subprocess.CompletedProcess[str]:
+    """With the repository's own strict settings and cache: all of shmflink needs a minute without."""
+    command = [sys.executable, "-m", "mypy", str(program)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False)
 
 
 def test_a_type_checker_accepts_a_typed_program_and_finds_faults(tmp_path: Path) -> None:
     pytest.importorskip("mypy")
-    checked = _mypy(PROGRAM, tmp_path)
+    checked = _mypy(PROGRAM)
     assert checked.returncode == 0, checked.stdout + checked.stderr
     (tmp_path / "wrong.py").write_text(WRONG)
-    found = _mypy(tmp_path / "wrong.py", tmp_path).stdout
+    found = _mypy(tmp_path / "wrong.py").stdout
     for fault in (
         'Argument 1 to "update" of "ValueState" has incompatible type "str"; expected "int"',
         'has no attribute "timer_servce"',
