@@ -19,12 +19,12 @@ def check_function(func: Any, kind: type | None, message: str) -> None:
     """
     if isinstance(func, type) and issubclass(func, Function):
         raise TypeError(f"{message}, got the class {func.__name__}: make an object of it, {func.__name__}()")
+    if isinstance(func, Expression):
+        raise TypeError(f"{message}; `{func}` is an expression: filter(), select() and with_columns() take those")
     if callable(func) or (kind is not None and isinstance(func, kind)):
         return
     if isinstance(func, str):
         raise TypeError(f"{message}, got {func!r}: filter() takes an expression, too, such as col('x') > 3")
-    if isinstance(func, Expression):
-        raise TypeError(f"{message}; `{func}` is an expression: filter(), select() and with_columns() take those")
     raise TypeError(f"{message}, got {func!r}")
 
 
