@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,6 +17,7 @@ from shmflink.core.keys import encode_keys
 from shmflink.core.typeinfo import TypeInformation
 from shmflink.operators.base import Operator, OperatorContext, SideOutput
 from shmflink.operators.processing_time import ProcessingTimeQueue
+from shmflink.operators.timer_service import REST
 from shmflink.operators.windows.assigners import WindowAssigner
 from shmflink.state.descriptors import MapStateDescriptor
 from shmflink.state.snapshots import NOTHING_RESTORED, OperatorSnapshot, RestoredState
@@ -147,7 +148,7 @@ class OperatorHarness:
 
     def process_batch(self, batch: Batch | pa.RecordBatch, input_index: int = 0) -> None:
         """One batch; everything that comes of it is collected."""
-        self.elements.extend(self.outputs_of(batch, input_index))
+        self._collect(self.outputs_of(batch, input_index))
 
     def process_watermark(self, timestamp_ms: int) -> None:
         """A watermark; what it causes is collected, the watermark itself last."""
@@ -155,7 +156,7 @@ class OperatorHarness:
 
     def process_control(self, element: ControlElement) -> None:
         """A watermark, status, barrier or marker."""
-        self.elements.extend(self.operator.process_control(element))
+        self._collect(self.operator.process_control(element))
 
     def advance_processing_time_ms(self, milliseconds: int) -> None:
         """Moves the clock, which must be a ManualClock; timers that come due run in their order."""
@@ -163,7 +164,7 @@ class OperatorHarness:
         until_ms = self.clock.processing_time_ms() + milliseconds
         while (next_ms := self._processing_time.next_ms) is not None and next_ms <= until_ms:
             self.clock.advance_ms(max(0, next_ms - self.clock.processing_time_ms()))
-            self.elements.extend(self._processing_time.take()[1])
+            self._collect(self._processing_time.take()[1])
         self.clock.advance_ms(until_ms - self.clock.processing_time_ms())
 
     def snapshot(self, barrier: Barrier | None = None) -> OperatorSnapshot:
@@ -175,7 +176,11 @@ class OperatorHarness:
 
     def finish(self) -> None:
         """The normal end of the input."""
-        self.elements.extend(self.operator.finish())
+        self._collect(self.operator.finish())
+
+    def _collect(self, outputs: Iterable[Element | SideOutput]) -> None:
+        """`REST` is for the slot alone: nothing comes out there."""
+        self.elements.extend(output for output in outputs if output is not REST)
 
     def outputs_of(self, batch: Batch | pa.RecordBatch, input_index: int = 0) -> Iterator[Batch | SideOutput]:
         """Lazily what comes of a batch, as a task pulls it; not collected."""
