@@ -173,4 +173,5 @@ def test_a_fast_source_waits_for_a_slow_one_of_its_group() -> None:
         if name == "slow":
             slowest = at
         elif slowest >= 0:
-            assert at <= slowest + 50 + 2 * 64, (at, slowest)
+            # A batch that is in progress goes on, and up to two are read before the next news of the group.
+            assert at <= slowest + 50 + 3 * 64, (at, slowest)

@@ -20,7 +20,8 @@ HEAD = """
         return StreamExecutionEnvironment.get_execution_environment()
 
     def endless(env):
-        return env.from_source(NumberSequenceSource(0, 10**12), WatermarkStrategy.no_watermarks(), "numbers")
+        numbers = NumberSequenceSource(0, 10**12)
+        return env.from_source(numbers, WatermarkStrategy.no_watermarks(), "numbers").set_parallelism(1)
 """
 
 
