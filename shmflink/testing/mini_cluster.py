@@ -165,6 +165,7 @@ class InlineJob:
         self._doorbell = LocalDoorbell()
         self._clock = clock
         self._alignment = AlignmentGroups(graph)
+        self._aligned_ns = 0
         self._runtime_ns = 0
         self._is_cancelled = False
         self._error: BaseException | None = None
@@ -218,6 +219,7 @@ class InlineJob:
 
     def _run(self) -> None:
         while not all(slot.is_done for slot in self._slots):
+            self._align_sources()
             if not self._run_slots():
                 self._sleep()
 
@@ -298,7 +300,6 @@ class InlineJob:
     def _sleep(self) -> None:
         for slot in self._slots:
             slot.flush()
-        self._align_sources()
         token = self._doorbell.prepare()
         requests, self._open_requests = self._open_requests, []
         for subtask in requests:
@@ -315,7 +316,11 @@ class InlineJob:
         return min(max(until_ns, 0), SLEEP_NS_MAX)
 
     def _align_sources(self) -> None:
-        """Whenever nothing can run: sources that wait for others are told how far these have come."""
+        """Once an interval: sources that wait for others are told how far these have come."""
+        interval_ms, now_ns = self._alignment.interval_ms, self._clock.monotonic_ns()
+        if interval_ms is None or now_ns < self._aligned_ns + interval_ms * 1_000_000:
+            return
+        self._aligned_ns = now_ns
         for subtask, limit_ms in self._alignment.limits(self._source_time).items():
             self._slot_of[subtask].align(subtask, limit_ms)
 
