@@ -11,6 +11,7 @@ from shmflink.config.option import Option
 from shmflink.core.time_units import Duration
 from shmflink.datastream.checkpointing_mode import CheckpointingMode
 from shmflink.datastream.externalized_checkpoint_retention import ExternalizedCheckpointRetention
+from shmflink.errors import TypeMismatchError
 
 __all__ = ["CheckpointConfig"]
 
@@ -139,7 +140,12 @@ class CheckpointConfig:
         return option.read(self._configuration.to_dict())
 
     def _set(self, option: Option, value: object) -> CheckpointConfig:
-        text = option.write(value)
+        try:
+            text = option.write(value)
+        except TypeError:
+            raise TypeMismatchError(
+                f"{option.key}: {value!r} is not of the type that this method takes; times are whole numbers, in ms"
+            ) from None
         option.parse(text)  # says what is wrong with the value
         self._configuration.set_string(option.key, text)
         return self

@@ -198,7 +198,10 @@ def _expression(method: str, item: Any, *, is_named: bool) -> Expression:
         return item
     if isinstance(item, str) and not is_named:
         return col(item)
-    hint = "a constant is lit(...)" if is_named else "columns are named by strings or col('name')"
+    if callable(item):
+        hint = f"call it: {getattr(item, '__name__', 'it')}()"
+    else:
+        hint = "a constant is lit(...)" if is_named else "columns are named by strings or col('name')"
     raise TypeMismatchError(f"{method}() takes expressions, got {item!r}: {hint}")
 
 

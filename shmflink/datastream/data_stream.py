@@ -99,6 +99,17 @@ class DataStream(ColumnMethods, AggregatingStream, Processing, ResultMethods, Up
         **dict.fromkeys(("group_by", "groupby", "groupBy"), "key_by() makes the groups"),
         **dict.fromkeys(("collect", "take", "head"), "execute_and_collect() runs the job and gives the results"),
         "where": "filter() keeps rows",
+        **dict.fromkeys(("agg", "count"), "aggregate(n=count()) does, behind key_by() or over all rows"),
+        **dict.fromkeys(("join", "merge", "coGroup"), "joins are not in this version: connect() two keyed streams"),
+        **dict.fromkeys(
+            ("sort", "sort_by", "order_by", "limit"),
+            "a stream has no order: to_arrow() gives a table to sort, top_n() rows",
+        ),
+        "show": "print() writes rows where the job runs, to_arrow() gives them as a table",
+        **dict.fromkeys(
+            ("write_parquet", "write_csv", "write_json", "to_parquet", "to_csv", "write_as_text"),
+            "sink_to(FileSink.parquet(path)) writes files, and so do csv and json_lines",
+        ),
     }
     INTERNAL: ClassVar[frozenset[str]] = frozenset(
         ("collect_into", "columns_type", "derived", "stream_of", "value_type", "without_keys")

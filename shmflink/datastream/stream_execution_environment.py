@@ -271,11 +271,12 @@ class StreamExecutionEnvironment(ReadMethods, CheckpointMethods, SaysWhatIsMissi
 
     def _submit(self, job_name: str | None) -> JobClient:
         job_graph = self._job_graph(job_name)
+        recorded = list(self.program.transformations)
+        self.program.transformations.clear()  # once the graph is made, as Flink does: a refusal is not the next job's
         if not getattr(current_executor(), "only_plans", False):
-            check_targets(self.program.transformations, self._configuration.to_dict())
-        for text in delivery_warnings(self.program.transformations, self._configuration.to_dict()):
+            check_targets(recorded, self._configuration.to_dict())
+        for text in delivery_warnings(recorded, self._configuration.to_dict()):
             warnings.warn(text, stacklevel=3)
-        self.program.transformations.clear()
         return current_executor().submit(job_graph, self._configuration.to_dict())
 
     def _job_graph(self, job_name: str | None) -> JobGraph:

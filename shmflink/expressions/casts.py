@@ -19,7 +19,7 @@ from shmflink.expressions.registry import Kind, Values, function
 from shmflink.expressions.rounding import rounded_doubles
 from shmflink.expressions.type_names import data_type_of, length_of
 from shmflink.expressions.type_rules import DECIMAL_DIGITS_MAX, is_bytes, is_number, is_text
-from shmflink.expressions.vectors import columnwise, fixed_width
+from shmflink.expressions.vectors import as_double, columnwise, fixed_width
 from shmflink.expressions.zones import from_local
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def _from_number(values: Values, kind: pa.DataType, *, is_strict: bool) -> Value
     if pa.types.is_decimal(kind):
         return _to_decimal(values, kind, is_strict=is_strict)
     if pa.types.is_floating(kind):
-        return pc.cast(values, kind, safe=False)
+        return pc.cast(as_double(values) if pa.types.is_decimal(given) else values, kind, safe=False)
     if not pa.types.is_integer(kind):
         raise TypeError(f"a number cannot become {kind}" + _hint(kind))
     if pa.types.is_floating(given):

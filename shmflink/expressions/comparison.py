@@ -13,6 +13,7 @@ from shmflink.expressions.nested_equality import same_nested
 from shmflink.expressions.node import LITERAL, Node, call
 from shmflink.expressions.registry import Kind, Values, function
 from shmflink.expressions.type_rules import are_date_and_timestamp, common_type, is_text
+from shmflink.expressions.vectors import as_double
 
 if TYPE_CHECKING:
     from shmflink.expressions.expression import Expression
@@ -269,4 +270,6 @@ def _found(values: Values, elements: pa.Array) -> Values:
 
 
 def _as(values: Values, kind: pa.DataType) -> Values:
-    return values if values.type.equals(kind) else pc.cast(values, kind)
+    if values.type.equals(kind):
+        return values
+    return as_double(values) if pa.types.is_float64(kind) else pc.cast(values, kind)

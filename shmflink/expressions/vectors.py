@@ -31,6 +31,8 @@ __all__ = [
     "with_validity",
 ]
 
+_EXACT_INTEGERS: Final = 1 << 53  # up to here every one is a float64
+_EXACT_POWERS_OF_TEN: Final = 22  # 10**22 is the last that is a float64
 _STRING_BYTES_MAX: Final = 2**31 - 1  # offsets of strings are 32 bits wide
 
 
@@ -61,10 +63,29 @@ def typed(value: Values, kind: pa.DataType) -> Values:
 
 
 def as_double(value: Values) -> Values:
-    """Any number as float64."""
+    """Any number as the nearest float64."""
     if pa.types.is_float64(value.type):
         return value
+    if pa.types.is_decimal(value.type):
+        return _doubles_of_decimals(value)
     return pc.cast(value, pa.float64(), safe=False)
+
+
+@columnwise
+def _doubles_of_decimals(column: pa.Array) -> pa.Array:
+    """Rounded once, as by `BigDecimal.doubleValue`. Arrow's cast (26.0) multiplies by a power of ten that is rounded
+    itself, and makes 10.040000000000001 of 10.04.
+    """
+    scale = column.type.scale
+    if len(column) and pa.types.is_decimal128(column.type) and 0 <= scale <= _EXACT_POWERS_OF_TEN:
+        words = np.frombuffer(column.buffers()[1], np.int64)[2 * column.offset :][: 2 * len(column)]
+        low, high = words[0::2], words[1::2]
+        if column.null_count:
+            valid = np.asarray(column.is_valid())
+            low, high = low * valid, high * valid
+        if np.array_equal(high, low >> 63) and not np.any((low > _EXACT_INTEGERS) | (low < -_EXACT_INTEGERS)):
+            return fixed_width(low / 10.0**scale, column, pa.float64())
+    return pc.cast(pc.cast(column, pa.string()), pa.float64())
 
 
 def as_int64(value: Values) -> Values:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from shmflink.connectors.postgres.sink import staged_rows
+from tests.chaos import processes
 from tests.oracle.postgres_server import PostgresServer
 
 __all__ = ["Database"]
@@ -17,12 +18,8 @@ class Database:
 
     def __init__(self) -> None:
         self._server = PostgresServer()
+        processes.KEPT.add(self._server.pid)
         self._tables = 0
-
-    @property
-    def pid(self) -> int:
-        """Of the server, which outlives the runs."""
-        return self._server.pid
 
     def new_table(self) -> str:
         """An empty one. Its database has been used by every run before."""

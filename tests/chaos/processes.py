@@ -10,9 +10,21 @@ import subprocess
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["Cluster", "adopt_orphans", "cluster_of", "descendants", "descriptors", "end_group", "reap", "send_signal"]
+__all__ = [
+    "KEPT",
+    "Cluster",
+    "adopt_orphans",
+    "cluster_of",
+    "descendants",
+    "descriptors",
+    "end_group",
+    "reap",
+    "send_signal",
+]
 
 _PR_SET_CHILD_SUBREAPER: Final = 36  # linux/prctl.h
+KEPT: Final[set[int]] = set()
+"""Children that outlive the runs."""
 JOBMANAGER: Final = "shmflink-jm"
 FORK_SERVER: Final = "shmflink-fork"
 
@@ -102,11 +114,11 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
 
 
 def reap() -> list[int]:
-    """Collects orphans that have ended; what is left of our children."""
+    """Collects orphans that have ended; what is left of our children, without those that are to stay."""
     while True:
         try:
             pid, _ = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
             return []
         if pid == 0:
-            return _children(os.getpid())
+            return [child for child in _children(os.getpid()) if child not in KEPT]

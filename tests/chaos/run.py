@@ -366,8 +366,7 @@ class Run:
 
     def _left(self) -> list[str]:
         end = time.monotonic() + _END_S
-        own = set() if self._database is None else {self._database.pid}
-        while (pids := [pid for pid in processes.reap() if pid not in own]) and time.monotonic() < end:
+        while (pids := processes.reap()) and time.monotonic() < end:
             time.sleep(_POLL_S)
         left = [f"process {pid} is left" for pid in pids]
         left += [f"{path} is left" for path in leftover_files(self._folder / "out")]

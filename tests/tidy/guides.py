@@ -24,7 +24,7 @@ _OF_FORMATS: Final[dict[str, Callable[..., Any]]] = {"csv": CsvFormat.__init__, 
 _PYTHON_OPERATORS: Final = (
     ("`+ - * / % **`", "arithmetic; `/` of integers is that of SQL"),
     ("`== != < <= > >=`", "comparison; null where a side is null"),
-    ("`& | ~`", "and, or, not, with SQL's three values; put comparisons in parentheses"),
+    ("`& | ~`", "and, or, not; put comparisons in parentheses. `~` of null is true, as PyFlink's; `not_()` is SQL's"),
 )
 
 
