@@ -282,9 +282,16 @@ impl Appender<'_> {
             let is_quoted = !field.is_empty() && field.first().copied() == self.dialect.quote;
             let plain = unquoted(field, self.dialect, true);
             let is_null = !is_quoted && self.rules.nulls.has(field);
-            let is_value = !is_null && plain.as_ref().is_some_and(|plain| base64(plain, &mut text.bytes).is_ok());
+            let is_value = !is_null
+                && plain
+                    .as_ref()
+                    .is_some_and(|plain| base64(plain, &mut text.bytes).is_ok());
             if !is_value && !is_null {
-                let misfit = if plain.is_some() { Misfit::Type } else { Misfit::TextAfterQuote };
+                let misfit = if plain.is_some() {
+                    Misfit::Type
+                } else {
+                    Misfit::TextAfterQuote
+                };
                 self.bad.push(BadField {
                     row,
                     start,

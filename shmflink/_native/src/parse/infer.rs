@@ -104,7 +104,10 @@ impl Guess {
 
 /// How many digits a whole number has, zeros at its start not counted; None for any other text.
 fn digits_of(field: &[u8]) -> Option<usize> {
-    let digits = field.strip_prefix(b"-").or_else(|| field.strip_prefix(b"+")).unwrap_or(field);
+    let digits = field
+        .strip_prefix(b"-")
+        .or_else(|| field.strip_prefix(b"+"))
+        .unwrap_or(field);
     let is_whole = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
     is_whole.then(|| digits.len() - digits.iter().take_while(|&&digit| digit == b'0').count())
 }

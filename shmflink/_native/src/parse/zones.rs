@@ -18,7 +18,10 @@ pub struct Zones {
 impl Zones {
     pub fn of(schema: &Schema) -> Result<Self, String> {
         let mut zones = Self::default();
-        schema.fields().iter().try_for_each(|field| zones.add(field.data_type()))?;
+        schema
+            .fields()
+            .iter()
+            .try_for_each(|field| zones.add(field.data_type()))?;
         Ok(zones)
     }
 
@@ -36,7 +39,10 @@ impl Zones {
     }
 
     fn named(&self, name: &str) -> Option<Tz> {
-        self.known.iter().find(|(known, _)| &**known == name).map(|(_, zone)| *zone)
+        self.known
+            .iter()
+            .find(|(known, _)| &**known == name)
+            .map(|(_, zone)| *zone)
     }
 
     /// Seconds since 1970 in UTC of a local time, told as if it were UTC.
