@@ -107,7 +107,7 @@ impl Rules {
     pub fn timestamp(&self, field: &[u8], unit: TimeUnit, zone: Option<&str>) -> Option<i64> {
         let mut instant = self.instant(field)?;
         if let Some(zone) = zone.filter(|_| !instant.has_offset) {
-            instant.seconds = self.zones.from_local(instant.seconds, zone)?;
+            instant.seconds = self.zones.utc_of_local(instant.seconds, zone)?;
         }
         let scale = per_second(unit);
         let fine = i64::from(instant.nanos) / (1_000_000_000 / scale);

@@ -50,7 +50,7 @@ impl Zones {
     /// A time that the zone has twice is the earlier; one that it skips moves on by the length of the gap (as
     /// `java.time.LocalDateTime.atZone` has it).
     #[cold]
-    pub fn from_local(&self, seconds: i64, name: &str) -> Option<i64> {
+    pub fn utc_of_local(&self, seconds: i64, name: &str) -> Option<i64> {
         let Some(zone) = self.named(name) else {
             return Some(seconds); // UTC
         };
@@ -73,10 +73,10 @@ mod tests {
     fn gaps_and_overlaps() {
         let berlin = DataType::Timestamp(TimeUnit::Second, Some("Europe/Berlin".into()));
         let zones = Zones::of(&Schema::new(vec![Field::new("t", berlin, true)])).unwrap();
-        let at = |local| zones.from_local(local, "Europe/Berlin");
+        let at = |local| zones.utc_of_local(local, "Europe/Berlin");
         assert_eq!(at(1_719_835_200), Some(1_719_828_000)); // 2024-07-01 12:00 is 10:00 UTC
         assert_eq!(at(1_711_852_200), Some(1_711_848_600)); // 2024-03-31 02:30 is skipped: 03:30, 01:30 UTC
         assert_eq!(at(1_729_996_200), Some(1_729_989_000)); // 2024-10-27 02:30 comes twice: 00:30 UTC
-        assert_eq!(zones.from_local(5, "UTC"), Some(5));
+        assert_eq!(zones.utc_of_local(5, "UTC"), Some(5));
     }
 }

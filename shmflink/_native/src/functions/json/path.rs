@@ -178,7 +178,7 @@ fn next_step(path: &str) -> Option<(Step, &str)> {
     if let Some(after) = path.strip_prefix("..") {
         let end = after.find(['.', '[']).unwrap_or(after.len());
         return (end > 0 && !after.starts_with('*'))
-            .then(|| (Step::Below(after[..end].as_bytes().to_vec()), &after[end..]));
+            .then(|| (Step::Below(after.as_bytes()[..end].to_vec()), &after[end..]));
     }
     if let Some(after) = path.strip_prefix('.') {
         if after.starts_with('[') {
