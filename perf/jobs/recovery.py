@@ -57,6 +57,7 @@ def follow(folder: str, rows_per_s: int) -> Any:
         env.from_source(source, WatermarkStrategy.no_watermarks(), "rows")
         .key_by("key")
         .aggregate(n=count(), total=col("value").sum)
+        .updates()
         .map_batches(Mark(folder), OUTPUT)
         .sink_to(DiscardSink())
     )
