@@ -87,6 +87,8 @@ def cast_array(array: pa.Array, kind: pa.DataType) -> pa.Array:
         return _zoned(array, kind)
     if types.is_timestamp(given) and given.tz is not None and types.is_timestamp(kind):
         return pc.local_timestamp(array).cast(kind)
+    if types.is_null(kind) and array.null_count == len(array):
+        return pa.nulls(len(array))
     return array.cast(kind)
 
 

@@ -121,9 +121,9 @@ class ParquetCursor(SplitCursor):
             raise self._corrupt(run, error) from error
         names = [*self._tested, *self._rest]
         try:
-            columns = delta_columns(self._files, path, names, run.groups)
+            columns = delta_columns(self._files, path, names, [group.number for group in self._open.groups])
         except _ERRORS:
-            columns = []
+            columns = {}
         if not columns:
             raise self._corrupt(run, error) from error
         return PolarsFile(self._open, path, columns)

@@ -3,7 +3,6 @@ from __future__ import annotations
 import datetime as dt
 import re
 import struct
-import sys
 import uuid
 from pathlib import Path
 from typing import Any
@@ -185,31 +184,3 @@ def test_encodings_of_strings_and_uuids_are_plain_columns(driver: Any, tmp_path:
     assert found == [{"s": "x", "u": str(one)}] * 3
     as_bytes = FileSource.parquet(str(tmp_path), schema=pa.schema({"u": pa.binary()}))
     assert driver.batches(as_bytes)[0].columns().column(0)[0].as_py() == one.bytes
-
-
-def wide_deltas(path: Path) -> str:
-    """32-bit values whose differences take 33 bits, as DuckDB encodes them."""
-    duckdb = pytest.importorskip("duckdb")
-    rows = "select ((i * 2654435761) % 4294967296 - 2147483648)::int a, i from range(5000) t(i)"
-    duckdb.sql(f"copy ({rows}) to '{path}' (format parquet, parquet_version V2)")
-    return str(path)
-
-
-def test_differences_of_33_bits_are_read_by_polars(driver: Any, tmp_path: Path) -> None:
-    pytest.importorskip("polars")
-    path = wide_deltas(tmp_path / "v2.parquet")
-    read = [row for batch in driver.batches(FileSource.parquet(path)) for row in batch.columns().to_pylist()]
-    assert read == [{"a": i * 2654435761 % 2**32 - 2**31, "i": i} for i in range(5000)]
-    filtered = FileSource.parquet(path).with_filter(col("i") >= 4998)
-    assert filtered is not None
-    kept = [row["a"] for batch in driver.batches(filtered[0]) for row in batch.columns().to_pylist()]
-    assert kept == [row["a"] for row in read[4998:]]
-
-
-def test_differences_of_33_bits_are_not_called_corrupt(
-    driver: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = wide_deltas(tmp_path / "v2.parquet")
-    monkeypatch.setitem(sys.modules, "polars", None)
-    with pytest.raises(DataFormatError, match="encoding of column 'a' is not supported, the file is not corrupt"):
-        driver.batches(FileSource.parquet(path))
