@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
-from shmflink.graph.job_graph import JobGraph, ShipStrategy
+from shmflink.core.ship_strategy import ShipStrategy
+from shmflink.graph.job_graph import JobGraph
 from shmflink.rpc.messages import CheckpointSummary, JobEnded, JobProgress, SourceProgress
 
 from . import numbers

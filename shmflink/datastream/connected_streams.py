@@ -16,7 +16,6 @@ from shmflink.datastream.process_functions import (
     KeyedCoProcessFunction,
 )
 from shmflink.errors import JobGraphError, UsageError
-from shmflink.graph.transformations import OperatorTransformation, Transformation
 from shmflink.operators.base import Operator
 from shmflink.operators.broadcast_process import BroadcastProcessOperator, KeyedBroadcastProcessOperator
 from shmflink.operators.co_process import (
@@ -27,6 +26,7 @@ from shmflink.operators.co_process import (
     KeyedCoMapOperator,
     KeyedCoProcessOperator,
 )
+from shmflink.planner.transformations import OperatorTransformation, Transformation
 from shmflink.state.descriptors import MapStateDescriptor
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from shmflink.absent import names_absent
 from shmflink.connectors.base import Sink
 from shmflink.connectors.function_sink import FunctionSink
 from shmflink.connectors.print_sink import PrintSink
+from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.core.typeinfo import TupleTypeInfo, TypeInformation, Types
 from shmflink.core.watermark_strategy import WatermarkStrategy
 from shmflink.datastream.aggregates import AggregatingStream, KeyedAggregates, expand_branches
@@ -44,16 +45,6 @@ from shmflink.datastream.windowed_stream import AllWindowedStream, WindowedStrea
 from shmflink.errors import JobGraphError, TypeMismatchError, UsageError
 from shmflink.expressions import Expression
 from shmflink.expressions.node import place_of_caller
-from shmflink.graph.job_graph import ShipStrategy
-from shmflink.graph.transformations import (
-    OperatorTransformation,
-    PartitionTransformation,
-    SideOutputTransformation,
-    SinkTransformation,
-    SourceTransformation,
-    Transformation,
-    UnionTransformation,
-)
 from shmflink.operators.aggregate import AggregateOperator
 from shmflink.operators.base import Operator
 from shmflink.operators.column_keys import ColumnKeyExtractor, ColumnKeys, KeyAndRowOperator
@@ -65,6 +56,15 @@ from shmflink.operators.map import MapOperator
 from shmflink.operators.map_batches import MapBatchesOperator
 from shmflink.operators.project import ProjectOperator
 from shmflink.operators.reduce import ReduceOperator
+from shmflink.planner.transformations import (
+    OperatorTransformation,
+    PartitionTransformation,
+    SideOutputTransformation,
+    SinkTransformation,
+    SourceTransformation,
+    Transformation,
+    UnionTransformation,
+)
 
 if TYPE_CHECKING:
     from shmflink.config.execution_config import ExecutionConfig

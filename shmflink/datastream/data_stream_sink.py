@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from shmflink.datastream.recording import RecordedOperator
 from shmflink.datastream.slot_sharing_group import SlotSharingGroup
-from shmflink.graph.transformations import SinkTransformation
+from shmflink.planner.transformations import SinkTransformation
 
 if TYPE_CHECKING:
     from shmflink.datastream.stream_execution_environment import StreamExecutionEnvironment

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from shmflink.config.checkpoint_options import CHECKPOINT_INTERVAL
-from shmflink.graph.transformations import SinkTransformation, SourceTransformation, Transformation, ancestors_first
+from shmflink.planner.transformations import SinkTransformation, SourceTransformation, Transformation, ancestors_first
 
 __all__ = ["check_targets", "delivery_warnings"]
 

@@ -22,8 +22,8 @@ from shmflink.state.descriptors import MapStateDescriptor
 
 if TYPE_CHECKING:
     from shmflink.datastream.data_stream import DataStream
-    from shmflink.graph.transformations import Transformation
     from shmflink.operators.base import Operator
+    from shmflink.planner.transformations import Transformation
 
 __all__ = ["KeyedProcessing", "Processing", "broadcast_states"]
 

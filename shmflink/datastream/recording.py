@@ -10,7 +10,8 @@ from shmflink.core.coroutines import refuse_coroutines
 from shmflink.datastream.functions import Function, Partitioner
 from shmflink.datastream.slot_sharing_group import SlotSharingGroup
 from shmflink.errors import JobGraphError
-from shmflink.graph.transformations import MAX_PARALLELISM_LIMIT, ChainingStrategy, Transformation
+from shmflink.plan.settings import MAX_PARALLELISM_LIMIT, ChainingStrategy
+from shmflink.planner.transformations import Transformation
 
 __all__ = [
     "Program",

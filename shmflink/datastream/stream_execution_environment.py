@@ -43,8 +43,9 @@ from shmflink.errors import ConfigurationError, JobGraphError
 from shmflink.graph.job_graph import JobGraph
 from shmflink.graph.job_graph_builder import build_job_graph
 from shmflink.graph.plan import plan_as_json
-from shmflink.graph.stream_graph import RuntimeMode, StreamGraph, StreamGraphOptions, build_stream_graph
-from shmflink.graph.transformations import SourceTransformation
+from shmflink.graph.stream_graph import StreamGraph
+from shmflink.planner.stream_graph_builder import RuntimeMode, StreamGraphOptions, build_stream_graph
+from shmflink.planner.transformations import SourceTransformation
 
 __all__ = ["StreamExecutionEnvironment"]
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from shmflink.errors import JobGraphError
-from shmflink.graph.transformations import OperatorTransformation, SourceTransformation, Transformation
 from shmflink.operators.process import KeyedOperator
 from shmflink.operators.timestamps_and_watermarks import TimestampsAndWatermarksOperator
 from shmflink.operators.windows.assigners import WindowAssigner
+from shmflink.planner.transformations import OperatorTransformation, SourceTransformation, Transformation
 
 __all__ = ["check_timestamps"]
 

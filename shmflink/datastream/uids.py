@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from shmflink.errors import JobGraphError
-from shmflink.graph.transformations import (
+from shmflink.operators.column_keys import ColumnKeyExtractor
+from shmflink.operators.key_extractor import KeyExtractor
+from shmflink.planner.transformations import (
     OperatorTransformation,
     SinkTransformation,
     SourceTransformation,
     Transformation,
     ancestors_first,
 )
-from shmflink.operators.column_keys import ColumnKeyExtractor
-from shmflink.operators.key_extractor import KeyExtractor
 
 __all__ = ["check_uids"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from shmflink.expressions.node import place_of_caller
-from shmflink.graph.transformations import EveryUpdateTransformation, FinalTransformation, Transformation
+from shmflink.planner.transformations import EveryUpdateTransformation, FinalTransformation, Transformation
 
 if TYPE_CHECKING:
     from shmflink.datastream.data_stream import DataStream

@@ -30,7 +30,7 @@ from shmflink.operators.windows.triggers import EventTimeTrigger, ProcessingTime
 if TYPE_CHECKING:
     from shmflink.datastream.data_stream import DataStream
     from shmflink.datastream.recording import Program
-    from shmflink.graph.transformations import Transformation
+    from shmflink.planner.transformations import Transformation
 
 __all__ = ["WindowSettings", "aggregate_expressions", "are_expressions"]
 

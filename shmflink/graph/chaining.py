@@ -5,9 +5,9 @@ Source: StreamingJobGraphGenerator.isChainable / isChainableInput.
 
 from __future__ import annotations
 
-from shmflink.graph.job_graph import ShipStrategy
+from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.graph.stream_graph import StreamEdge, StreamGraph, StreamNode
-from shmflink.graph.transformations import ChainingStrategy
+from shmflink.plan.settings import ChainingStrategy
 
 __all__ = ["chain_heads", "chain_names", "is_chainable", "why_not_chainable"]
 

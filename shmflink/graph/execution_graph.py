@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from shmflink.core.ids import SubtaskId
+from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.errors import InsufficientSlotsError
-from shmflink.graph.job_graph import ChainedOperator, JobEdge, JobGraph, JobVertex, ShipStrategy
+from shmflink.graph.job_graph import ChainedOperator, JobEdge, JobGraph, JobVertex
 from shmflink.metrics.counters import blocks_of_task
 
 __all__ = [

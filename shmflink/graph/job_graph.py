@@ -7,26 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from shmflink.core.ids import JobId
+from shmflink.core.ship_strategy import ShipStrategy
 
-__all__ = ["ChainedOperator", "JobEdge", "JobGraph", "JobVertex", "NodeKind", "ShipStrategy"]
-
-
-class ShipStrategy(enum.StrEnum):
-    """How an edge distributes rows (Flink's partitioners)."""
-
-    FORWARD = "FORWARD"
-    REBALANCE = "REBALANCE"
-    RESCALE = "RESCALE"
-    SHUFFLE = "SHUFFLE"
-    HASH = "HASH"
-    BROADCAST = "BROADCAST"
-    GLOBAL = "GLOBAL"
-    CUSTOM = "CUSTOM"
-
-    @property
-    def is_pointwise(self) -> bool:
-        """Each subtask talks to few: not every producer to every consumer."""
-        return self in (ShipStrategy.FORWARD, ShipStrategy.RESCALE)
+__all__ = ["ChainedOperator", "JobEdge", "JobGraph", "JobVertex", "NodeKind"]
 
 
 class NodeKind(enum.StrEnum):

@@ -7,8 +7,9 @@ from typing import Any, Final
 
 import orjson
 
+from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.graph.execution_graph import slots_by_group
-from shmflink.graph.job_graph import JobEdge, JobGraph, JobVertex, NodeKind, ShipStrategy
+from shmflink.graph.job_graph import JobEdge, JobGraph, JobVertex, NodeKind
 from shmflink.graph.stream_graph import StreamEdge, StreamGraph, StreamNode
 
 __all__ = ["plan_as_dict", "plan_as_json", "plan_as_tree"]

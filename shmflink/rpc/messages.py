@@ -27,13 +27,14 @@ from shmflink.checkpoint.handles import (
 )
 from shmflink.core.elements import Barrier
 from shmflink.core.ids import JobId, SubtaskId
+from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.graph.execution_graph import (
     ChannelDeployment,
     InputDeployment,
     OutputDeployment,
     TaskDeployment,
 )
-from shmflink.graph.job_graph import ChainedOperator, JobEdge, JobGraph, JobVertex, NodeKind, ShipStrategy
+from shmflink.graph.job_graph import ChainedOperator, JobEdge, JobGraph, JobVertex, NodeKind
 from shmflink.rpc.codec import register
 from shmflink.rpc.states import JobState, TaskState
 

@@ -12,13 +12,14 @@ from shmflink.core.clock import SYSTEM_CLOCK, Clock
 from shmflink.core.codec import loads_trusted
 from shmflink.core.ids import SubtaskId
 from shmflink.core.key_groups import owners, range_of
+from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.graph.execution_graph import (
     ChannelDeployment,
     InputDeployment,
     OutputDeployment,
     TaskDeployment,
 )
-from shmflink.graph.job_graph import ChainedOperator, NodeKind, ShipStrategy
+from shmflink.graph.job_graph import ChainedOperator, NodeKind
 from shmflink.metrics.counters import OperatorCounters, TaskCounters
 from shmflink.network.channel import InputGate, ResultPartition
 from shmflink.network.local import (

@@ -10,9 +10,9 @@ from shmflink.checkpoint.manifest import Manifest
 from shmflink.checkpoint.reading import load_manifest, restored_state
 from shmflink.core.elements import Element
 from shmflink.core.key_groups import range_of
+from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.errors import StateMismatchError
 from shmflink.graph.execution_graph import InputDeployment, TaskDeployment, channel_pairs
-from shmflink.graph.job_graph import ShipStrategy
 from shmflink.taskmanager.checkpoints import NOT_RESTORED, TaskRestore
 
 __all__ = ["Restore"]

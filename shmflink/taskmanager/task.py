@@ -27,9 +27,9 @@ from shmflink.core.elements import (
     Watermark,
     WatermarkStatus,
 )
+from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.errors import InternalError
 from shmflink.graph.execution_graph import TaskDeployment
-from shmflink.graph.job_graph import ShipStrategy
 from shmflink.metrics.counters import TaskCounters
 from shmflink.network.channel import InputGate, ResultPartition
 from shmflink.operators.base import SideOutput

@@ -32,9 +32,9 @@ from shmflink.datastream.window_functions import (
     WindowFunction,
 )
 from shmflink.errors import UsageError
-from shmflink.graph.transformations import OperatorTransformation
 from shmflink.operators.base import Operator
 from shmflink.operators.windows.assigners import WindowAssigner
+from shmflink.planner.transformations import OperatorTransformation
 from shmflink.state.descriptors import MapStateDescriptor
 
 __all__ = ["operator_of"]

@@ -16,9 +16,10 @@ from shmflink.connectors.base import Poll, Sink, SinkWriter, Source, SourceReade
 from shmflink.core.batch import Batch
 from shmflink.core.codec import dumps_function
 from shmflink.core.ids import JobId, SubtaskId
+from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.datastream import DataStream, RuntimeExecutionMode, StreamExecutionEnvironment
 from shmflink.errors import InsufficientSlotsError, JobExecutionError, UserFunctionError
-from shmflink.graph.job_graph import ChainedOperator, JobEdge, JobGraph, JobVertex, NodeKind, ShipStrategy
+from shmflink.graph.job_graph import ChainedOperator, JobEdge, JobGraph, JobVertex, NodeKind
 from shmflink.operators.base import OperatorContext
 from shmflink.operators.map import MapOperator
 from shmflink.taskmanager.listener import TaskState

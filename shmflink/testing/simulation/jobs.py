@@ -9,13 +9,16 @@ from functools import cache
 from typing import Any, Final
 
 from shmflink.core.ids import JobId
+from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.core.time_units import Duration
 from shmflink.core.typeinfo import Types
 from shmflink.core.watermark_strategy import WatermarkStrategy
-from shmflink.graph.job_graph import JobGraph, ShipStrategy
+from shmflink.graph.job_graph import JobGraph
 from shmflink.graph.job_graph_builder import JobEnvironment, build_job_graph
-from shmflink.graph.stream_graph import StreamGraphOptions, build_stream_graph
-from shmflink.graph.transformations import (
+from shmflink.operators.base import Operator
+from shmflink.operators.key_extractor import KeyExtractor
+from shmflink.planner.stream_graph_builder import StreamGraphOptions, build_stream_graph
+from shmflink.planner.transformations import (
     OperatorTransformation,
     PartitionTransformation,
     SinkTransformation,
@@ -23,8 +26,6 @@ from shmflink.graph.transformations import (
     Transformation,
     UnionTransformation,
 )
-from shmflink.operators.base import Operator
-from shmflink.operators.key_extractor import KeyExtractor
 from shmflink.testing.simulation.operators import (
     CountOperator,
     CountProcess,

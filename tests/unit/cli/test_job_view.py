@@ -9,7 +9,8 @@ from rich.console import Console
 from shmflink.cli.job_view import JobView
 
 from shmflink.core.ids import JobId
-from shmflink.graph.job_graph import JobEdge, JobGraph, JobVertex, ShipStrategy
+from shmflink.core.ship_strategy import ShipStrategy
+from shmflink.graph.job_graph import JobEdge, JobGraph, JobVertex
 from shmflink.rpc.messages import CheckpointSummary, JobEnded, JobProgress, OperatorSummary, SourceProgress, TaskSummary
 from shmflink.rpc.states import JobState, TaskState
 

@@ -13,7 +13,7 @@ from shmflink.core.typeinfo import ColumnsTypeInfo
 from shmflink.datastream import OutputTag
 from shmflink.errors import JobGraphError, TypeMismatchError
 from shmflink.expressions import col, count, lit
-from shmflink.graph.transformations import PartitionTransformation
+from shmflink.planner.transformations import PartitionTransformation
 
 TABLE = pa.table({"user": ["a", "b"], "price": [1.5, 2.5], "tags": pa.array([["x"], []], pa.list_(pa.utf8()))})
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.core.typeinfo import Types
 from shmflink.core.watermark_strategy import WatermarkStrategy
 from shmflink.datastream import (
@@ -23,7 +24,6 @@ from shmflink.datastream import (
 )
 from shmflink.datastream.connectors.number_seq import NumberSequenceSource
 from shmflink.errors import ConfigurationError, JobGraphError, TypeMismatchError, UsageError
-from shmflink.graph.job_graph import ShipStrategy
 
 PAIR = Types.TUPLE([Types.STRING(), Types.INT()])
 

@@ -11,7 +11,7 @@ from shmflink.common import Configuration
 from shmflink.connectors.number_sequence import NumberSequenceSource
 from shmflink.connectors.socket_text import SocketTextSource
 from shmflink.datastream.delivery import delivery_warnings
-from shmflink.graph.transformations import SourceTransformation, UnionTransformation
+from shmflink.planner.transformations import SourceTransformation, UnionTransformation
 
 EVERY_SECOND = {"execution.checkpointing.interval": "1s"}
 

@@ -17,13 +17,13 @@ from shmflink.connectors.discard import DiscardSink
 from shmflink.connectors.file_system.sink import FileSink
 from shmflink.connectors.postgres.sink import PostgresSink
 from shmflink.core.changelog import Changelog
+from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.datastream import OutputTag, RuntimeExecutionMode, StreamExecutionEnvironment
 from shmflink.datastream.window import ContinuousEventTimeTrigger, TumblingEventTimeWindows
 from shmflink.errors import JobGraphError
 from shmflink.expressions import col, count
-from shmflink.graph.job_graph import ShipStrategy
 from shmflink.graph.plan import plan_as_tree
-from shmflink.graph.stream_graph import RuntimeMode, StreamGraphOptions, build_stream_graph
+from shmflink.planner.stream_graph_builder import RuntimeMode, StreamGraphOptions, build_stream_graph
 
 TABLE = pa.table({"user": ["a", "b"], "city": ["x", "y"], "price": pa.array([1, 2], pa.int64())})
 

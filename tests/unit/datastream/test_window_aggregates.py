@@ -21,12 +21,12 @@ from shmflink.datastream.window import (
 )
 from shmflink.errors import JobGraphError, TypeMismatchError
 from shmflink.expressions import col, count
-from shmflink.graph.pushdown import push_down
-from shmflink.graph.transformations import OperatorTransformation, PartitionTransformation
 from shmflink.operators.windows.evictors import CountEvictor
 from shmflink.operators.windows.pane_columns import ColumnarLocalWindowAggregate
 from shmflink.operators.windows.pane_operator import GlobalWindowAggregateOperator
 from shmflink.operators.windows.window_operator import WindowOperator
+from shmflink.planner.pushdown import push_down
+from shmflink.planner.transformations import OperatorTransformation, PartitionTransformation
 
 TABLE = pa.table({"user": ["a"], "price": [1.5], "ts": pa.array([0], pa.timestamp("ms")), "more": ["x"]})
 TUMBLING = TumblingEventTimeWindows.of(Time.seconds(10))

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.graph.chaining import is_chainable, why_not_chainable
-from shmflink.graph.job_graph import ShipStrategy
-from shmflink.graph.transformations import ChainingStrategy
+from shmflink.plan.settings import ChainingStrategy
 
 ALWAYS, HEAD, NEVER = ChainingStrategy
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from shmflink.core.ids import SubtaskId
+from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.core.typeinfo import Types
 from shmflink.errors import InsufficientSlotsError
 from shmflink.graph.execution_graph import (
@@ -18,8 +19,7 @@ from shmflink.graph.execution_graph import (
     slots_required,
     taskmanager_of,
 )
-from shmflink.graph.job_graph import ShipStrategy
-from shmflink.graph.transformations import ChainingStrategy
+from shmflink.plan.settings import ChainingStrategy
 
 # Flink's RescalePartitionerTest / EdgeManagerBuildUtil: consumers of each producer
 RESCALE_TABLES = [

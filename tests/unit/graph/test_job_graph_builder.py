@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.errors import JobGraphError
-from shmflink.graph.job_graph import ChainedOperator, NodeKind, ShipStrategy
+from shmflink.graph.job_graph import ChainedOperator, NodeKind
 from shmflink.graph.job_graph_builder import JobEnvironment, build_job_graph
 
 

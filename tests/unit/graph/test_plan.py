@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from shmflink.graph.job_graph import ShipStrategy
+from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.graph.plan import plan_as_json, plan_as_tree
 
 

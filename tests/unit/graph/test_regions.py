@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from shmflink.core.ids import JobId, SubtaskId
+from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.graph.execution_graph import ExecutionGraph
-from shmflink.graph.job_graph import ChainedOperator, JobEdge, JobGraph, JobVertex, NodeKind, ShipStrategy
+from shmflink.graph.job_graph import ChainedOperator, JobEdge, JobGraph, JobVertex, NodeKind
 from shmflink.graph.regions import part_of, regions_of
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from shmflink.core.ids import JobId
+from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.errors import ResourceError
 from shmflink.graph.execution_graph import ExecutionGraph
-from shmflink.graph.job_graph import ChainedOperator, JobEdge, JobGraph, JobVertex, NodeKind, ShipStrategy
+from shmflink.graph.job_graph import ChainedOperator, JobEdge, JobGraph, JobVertex, NodeKind
 from shmflink.jobmanager.attempt_memory import attempt_memory, check_memory
 
 

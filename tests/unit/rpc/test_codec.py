@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shmflink.core.ids import JobId, SubtaskId
+from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.errors import RpcError
-from shmflink.graph.job_graph import ChainedOperator, JobEdge, JobGraph, JobVertex, NodeKind, ShipStrategy
+from shmflink.graph.job_graph import ChainedOperator, JobEdge, JobGraph, JobVertex, NodeKind
 from shmflink.rpc import control_messages, messages
 from shmflink.rpc.codec import decode, encode
 from shmflink.rpc.field_types import checks_of

@@ -11,9 +11,10 @@ from shmflink.core.batch import Batch
 from shmflink.core.codec import dumps_function
 from shmflink.core.elements import EndOfData
 from shmflink.core.ids import JobId, SubtaskId
+from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.errors import SerializationError
 from shmflink.graph.execution_graph import ExecutionGraph, TaskDeployment
-from shmflink.graph.job_graph import ChainedOperator, JobEdge, JobGraph, JobVertex, NodeKind, ShipStrategy
+from shmflink.graph.job_graph import ChainedOperator, JobEdge, JobGraph, JobVertex, NodeKind
 from shmflink.network.local import (
     BroadcastSelector,
     CustomSelector,

@@ -21,7 +21,9 @@ from shmflink.core.watermark_strategy import ColumnTimestamps
 from shmflink.expressions import Expression
 from shmflink.expressions.node import ALIAS, COLUMN, LITERAL
 from shmflink.expressions.registry import find_function
-from shmflink.graph.transformations import (
+from shmflink.operators.column_steps import Filter, Project
+from shmflink.operators.columns import ColumnarOperator, ColumnsOperator, narrowest
+from shmflink.planner.transformations import (
     OperatorTransformation,
     PartitionTransformation,
     SideOutputTransformation,
@@ -30,8 +32,6 @@ from shmflink.graph.transformations import (
     UnionTransformation,
     ancestors_first,
 )
-from shmflink.operators.column_steps import Filter, Project
-from shmflink.operators.columns import ColumnarOperator, ColumnsOperator, narrowest
 
 __all__ = ["push_down"]
 

@@ -24,11 +24,20 @@ from typing import Any, Final
 from shmflink.connectors.base import Boundedness
 from shmflink.connectors.collect import CollectSink
 from shmflink.core.changelog import Changelog
+from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.errors import JobGraphError
 from shmflink.expressions import Expression
 from shmflink.expressions.node import ALIAS, COLUMN
-from shmflink.graph.job_graph import ShipStrategy
-from shmflink.graph.transformations import (
+from shmflink.operators.as_columns import AsColumnsOperator
+from shmflink.operators.base import Operator
+from shmflink.operators.column_keys import ColumnKeyExtractor
+from shmflink.operators.column_steps import Explode, Filter, Project, Step, columns_of
+from shmflink.operators.columns import ColumnarOperator, ColumnsOperator
+from shmflink.operators.group_aggregate import GlobalAggregateOperator
+from shmflink.operators.key_extractor import KeyExtractor
+from shmflink.operators.keyed_values import KeyedValuesOperator
+from shmflink.operators.timestamps_and_watermarks import TimestampsAndWatermarksOperator
+from shmflink.planner.transformations import (
     EveryUpdateTransformation,
     FinalTransformation,
     OperatorTransformation,
@@ -40,15 +49,6 @@ from shmflink.graph.transformations import (
     UnionTransformation,
     ancestors_first,
 )
-from shmflink.operators.as_columns import AsColumnsOperator
-from shmflink.operators.base import Operator
-from shmflink.operators.column_keys import ColumnKeyExtractor
-from shmflink.operators.column_steps import Explode, Filter, Project, Step, columns_of
-from shmflink.operators.columns import ColumnarOperator, ColumnsOperator
-from shmflink.operators.group_aggregate import GlobalAggregateOperator
-from shmflink.operators.key_extractor import KeyExtractor
-from shmflink.operators.keyed_values import KeyedValuesOperator
-from shmflink.operators.timestamps_and_watermarks import TimestampsAndWatermarksOperator
 
 __all__ = ["FINAL_ROWS", "resolve_changelogs"]
 

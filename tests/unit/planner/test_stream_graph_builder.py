@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from shmflink.connectors.base import Boundedness
+from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.errors import JobGraphError
-from shmflink.graph.job_graph import NodeKind, ShipStrategy
-from shmflink.graph.stream_graph import RuntimeMode, StreamEdge, default_max_parallelism
+from shmflink.graph.job_graph import NodeKind
+from shmflink.graph.stream_graph import StreamEdge, default_max_parallelism
+from shmflink.planner.stream_graph_builder import RuntimeMode
 
 
 def edges(graph: Any) -> list[tuple[str, str, str]]:

@@ -7,20 +7,18 @@ turns them into properties of edges.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from shmflink.connectors.base import Sink, Source
+from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.core.watermark_strategy import WatermarkStrategy
-from shmflink.graph.job_graph import ShipStrategy
 from shmflink.operators.base import Operator
+from shmflink.plan.settings import ChainingStrategy
 
 __all__ = [
     "DEFAULT_SLOT_SHARING_GROUP",
-    "MAX_PARALLELISM_LIMIT",
-    "ChainingStrategy",
     "EveryUpdateTransformation",
     "FinalTransformation",
     "OperatorTransformation",
@@ -34,15 +32,6 @@ __all__ = [
 ]
 
 DEFAULT_SLOT_SHARING_GROUP: Final = "default"
-MAX_PARALLELISM_LIMIT: Final = 1 << 15  # Flink: Transformation.UPPER_BOUND_MAX_PARALLELISM
-
-
-class ChainingStrategy(enum.StrEnum):
-    """Whether an operator lets itself be chained (Flink: ChainingStrategy)."""
-
-    ALWAYS = "ALWAYS"
-    HEAD = "HEAD"  # never to its input; what follows may be chained to it
-    NEVER = "NEVER"
 
 
 @dataclass(slots=True, eq=False)

@@ -9,14 +9,14 @@ import pyarrow as pa
 import pytest
 
 from shmflink.connectors.base import Source
+from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.core.typeinfo import ColumnsTypeInfo, schema_of
 from shmflink.core.watermark_strategy import WatermarkStrategy
 from shmflink.expressions import Expression, col, lit
-from shmflink.graph.job_graph import ShipStrategy
-from shmflink.graph.pushdown import push_down
-from shmflink.graph.transformations import OperatorTransformation, SourceTransformation, Transformation
 from shmflink.operators.column_steps import Explode, Filter, Project, Step
 from shmflink.operators.columns import ColumnsOperator
+from shmflink.planner.pushdown import push_down
+from shmflink.planner.transformations import OperatorTransformation, SourceTransformation, Transformation
 
 SCHEMA = pa.schema([(name, pa.int64()) for name in "abcde"] + [("words", pa.list_(pa.utf8()))])
 

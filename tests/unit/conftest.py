@@ -9,10 +9,13 @@ import pytest
 
 from shmflink.connectors.base import Boundedness, Sink, Source
 from shmflink.core.ids import JobId
-from shmflink.graph.job_graph import JobGraph, ShipStrategy
+from shmflink.core.ship_strategy import ShipStrategy
+from shmflink.graph.job_graph import JobGraph
 from shmflink.graph.job_graph_builder import build_job_graph
-from shmflink.graph.stream_graph import StreamGraph, StreamGraphOptions, build_stream_graph
-from shmflink.graph.transformations import (
+from shmflink.graph.stream_graph import StreamGraph
+from shmflink.operators.base import Operator
+from shmflink.planner.stream_graph_builder import StreamGraphOptions, build_stream_graph
+from shmflink.planner.transformations import (
     OperatorTransformation,
     PartitionTransformation,
     SideOutputTransformation,
@@ -21,7 +24,6 @@ from shmflink.graph.transformations import (
     Transformation,
     UnionTransformation,
 )
-from shmflink.operators.base import Operator
 
 
 class NoSource(Source):
