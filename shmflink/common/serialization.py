@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shmflink.connectors.file_system.encoders import BulkWriterFactory, Encoder
+from shmflink.connectors.file_system.writing.encoders import BulkWriterFactory, Encoder
 from shmflink.connectors.serialization import (
     ByteArraySchema,
     DeserializationSchema,

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
-from shmflink.connectors.file_system.jackson_csv import JacksonStyle
+from shmflink.connectors.file_system.formats.csv.jackson import JacksonStyle
 from shmflink.connectors.row_text import java_text
 from shmflink.connectors.serialization import DeserializationSchema, SerializationSchema
 from shmflink.core.row import create_row

@@ -22,6 +22,7 @@ import cloudpickle
 import pyarrow as pa
 
 from shmflink.core.captures import Captures, current_captures, shared_object
+from shmflink.core.former_modules import present_module
 from shmflink.core.plain_values import PlainValueError, dumps_plain, is_plain, loads_plain
 from shmflink.errors import SerializationError
 
@@ -82,7 +83,14 @@ class _SharingPickler(_ByValuePickler):
         return self._captures.reference(obj)
 
 
-class _SharingUnpickler(pickle.Unpickler):
+class _Unpickler(pickle.Unpickler):
+    """Finds classes where they are now, whatever their modules were called when they were pickled."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        return super().find_class(present_module(module), name)
+
+
+class _SharingUnpickler(_Unpickler):
     def persistent_load(self, pid: Any) -> Any:
         return shared_object(pid)
 
@@ -155,8 +163,11 @@ def dumps_value(value: Any) -> bytes:
 
 
 def loads_value(data: bytes | memoryview) -> Any:
-    """Unpickles one record that `dumps_value` made in a process of this cluster."""
-    return pickle.loads(data)  # noqa: S301  the one door; the caller vouches for the bytes
+    """Unpickles one record that `dumps_value` made in a process of this cluster, or of one of an older release."""
+    try:
+        return pickle.loads(data)  # noqa: S301  the one door; the caller vouches for the bytes
+    except ModuleNotFoundError:
+        return _Unpickler(io.BytesIO(data)).load()
 
 
 def dumps_state(value: Any) -> bytes:
@@ -185,7 +196,11 @@ def dumps_values(values: Iterable[Any]) -> list[bytes]:
 
 def loads_values(data: Iterable[bytes | memoryview]) -> list[Any]:
     """Unpickles records that `dumps_values` made."""
-    return list(map(pickle.loads, data))
+    images = list(data)
+    try:
+        return list(map(pickle.loads, images))
+    except ModuleNotFoundError:
+        return list(map(loads_value, images))
 
 
 def _shorten(value: Any) -> str:

@@ -26,6 +26,8 @@ from typing import Any, Final
 
 import orjson
 
+from shmflink.core.former_modules import present_module
+
 __all__ = ["PlainValueError", "dumps_plain", "is_plain", "loads_plain", "register_plain"]
 
 _MAGIC: Final = b"shmv\x01"
@@ -209,8 +211,10 @@ def _name_of(kind: type) -> str:
 
 def _class_of(name: str) -> type:
     """Only what a module of ours has registered: importing one of them is all that a name can bring about."""
+    module, _, qualname = name.partition(":")
+    module = present_module(module)
+    name = f"{module}:{qualname}"
     if name not in _REGISTERED:
-        module = name.partition(":")[0]
         if not module.startswith(_PACKAGE) or not all(_is_module(part) for part in module.split(".")):
             raise PlainValueError(f"{name!r} is no class of shmflink")
         importlib.import_module(module)

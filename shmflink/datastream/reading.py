@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from shmflink.connectors.arrow_tables import ArrowSource, table_of_polars
 from shmflink.connectors.base import Source
-from shmflink.connectors.file_system.source import FileSource
+from shmflink.connectors.file_system.reading.source import FileSource
 from shmflink.connectors.generator import GeneratorSource
 from shmflink.connectors.socket_text import SocketTextSource
 from shmflink.core.typeinfo import TypeInformation

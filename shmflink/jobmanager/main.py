@@ -28,7 +28,16 @@ _LOG_PATIENCE_S: Final = 1.0  # a client that is stopped must not stop the JobMa
 _PRELOAD: Final = ("numpy", "pyarrow", "pyarrow.compute", "pyarrow.parquet", "shmflink._core")
 # What almost every job's code imports: too long for a start, too long for a recovery as well (a tenth of a second).
 _PRELOAD_LATER: Final = ("shmflink.datastream", "shmflink.common", "shmflink.expressions")
-_PRELOAD_PACKAGES: Final = ("shmflink.operators", "shmflink.connectors", "shmflink.connectors.file_system")
+_PRELOAD_PACKAGES: Final = ("shmflink.operators", "shmflink.connectors")
+# Few jobs need what is in these: the job that does imports it.
+_NOT_PRELOADED: Final = frozenset(
+    {
+        "shmflink.connectors.postgres",
+        "shmflink.datastream.connectors",
+        "shmflink.datastream.formats",
+        "shmflink.operators.windows",
+    }
+)
 
 
 def run_jobmanager(client_fd: int, run_taskmanager: TaskManagerMain) -> int:
@@ -82,8 +91,7 @@ def _preload() -> None:
     for module in _PRELOAD:
         importlib.import_module(module)
     for package in _PRELOAD_PACKAGES:
-        for found in pkgutil.iter_modules(importlib.import_module(package).__path__, f"{package}."):
-            importlib.import_module(found.name)
+        _import_all(package)
     _meet_pandas()
     gc.freeze()  # the collector would touch, and so copy, every shared page in every child
 
@@ -91,10 +99,17 @@ def _preload() -> None:
 def _preload_later() -> None:
     """In the fork server, while nobody waits for it."""
     for name in _PRELOAD_LATER:
-        package = importlib.import_module(name)
-        for found in pkgutil.iter_modules(package.__path__, f"{name}."):
-            importlib.import_module(found.name)
+        _import_all(name)
     gc.freeze()
+
+
+def _import_all(package: str) -> None:
+    path = importlib.import_module(package).__path__
+    for found in pkgutil.iter_modules(path, f"{package}."):
+        if not found.ispkg:
+            importlib.import_module(found.name)
+        elif found.name not in _NOT_PRELOADED:
+            _import_all(found.name)
 
 
 def _meet_pandas() -> None:

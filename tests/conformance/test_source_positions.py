@@ -29,16 +29,11 @@ from hypothesis import strategies as st
 
 from shmflink.connectors import arrow_tables, collection, generator, number_sequence
 from shmflink.connectors.base import Poll, Source, SourceReader, Split, SplitEnumerator
-from shmflink.connectors.file_system import (
-    arrow_cursor,
-    files_cursor,
-    parquet_cursor,
-    record_cursor,
-    splits,
-    text,
-)
-from shmflink.connectors.file_system.parquet_format import ParquetFormat
-from shmflink.connectors.file_system.source import FileSource
+from shmflink.connectors.file_system.formats.parquet import cursor as parquet_cursor
+from shmflink.connectors.file_system.formats.parquet.format import ParquetFormat
+from shmflink.connectors.file_system.formats.text import format as text
+from shmflink.connectors.file_system.reading import arrow_cursor, files_cursor, record_cursor, splits
+from shmflink.connectors.file_system.reading.source import FileSource
 from shmflink.core.batch import Batch
 from shmflink.core.codec import dumps_value, loads_value
 from shmflink.core.typeinfo import Types

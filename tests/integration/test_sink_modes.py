@@ -14,8 +14,8 @@ import pytest
 
 from shmflink.common import Types
 from shmflink.connectors.file_system.file_systems import FileSystem
-from shmflink.connectors.file_system.replacing import ReplacedFiles, files_before
-from shmflink.connectors.file_system.staging import EmptyFile, FileCommitter, StagedFile
+from shmflink.connectors.file_system.writing.parts.staging import EmptyFile, FileCommitter, StagedFile
+from shmflink.connectors.file_system.writing.replacing import ReplacedFiles, files_before
 from shmflink.datastream import RuntimeExecutionMode, StreamExecutionEnvironment
 from shmflink.datastream.connectors.file_system import FileSink
 from shmflink.errors import JobExecutionError, JobGraphError

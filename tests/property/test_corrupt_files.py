@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from shmflink.connectors.base import Poll
-from shmflink.connectors.file_system.files_cursor import FilesCursor
-from shmflink.connectors.file_system.source import FileSource
+from shmflink.connectors.file_system.reading.files_cursor import FilesCursor
+from shmflink.connectors.file_system.reading.source import FileSource
 from shmflink.core.batch import Batch
 from shmflink.errors import ShmflinkError
 

@@ -18,12 +18,12 @@ import pyarrow.parquet as pq
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shmflink.connectors.file_system.buckets import BucketAssigner
-from shmflink.connectors.file_system.part_writers import PartWriters
-from shmflink.connectors.file_system.partition_columns import NULL_FOLDER
-from shmflink.connectors.file_system.publish import publish
-from shmflink.connectors.file_system.rolling import RollingPolicy
-from shmflink.connectors.file_system.sink import FileSink
+from shmflink.connectors.file_system.writing.buckets import BucketAssigner
+from shmflink.connectors.file_system.writing.partition_columns import NULL_FOLDER
+from shmflink.connectors.file_system.writing.parts.part_writers import PartWriters
+from shmflink.connectors.file_system.writing.parts.publish import publish
+from shmflink.connectors.file_system.writing.rolling import RollingPolicy
+from shmflink.connectors.file_system.writing.sink import FileSink
 from shmflink.core.batch import Batch
 
 SCHEMA = pa.schema([("text", pa.string()), ("n", pa.int32()), ("x", pa.float64()), ("key", pa.string())])

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from pyarrow import orc
 
 from shmflink.connectors.base import Poll, Split
-from shmflink.connectors.file_system.arrow_ipc import ArrowIpcFormat
 from shmflink.connectors.file_system.file_systems import FileInfo
-from shmflink.connectors.file_system.files_cursor import FilesCursor
-from shmflink.connectors.file_system.orc import OrcFormat
-from shmflink.connectors.file_system.parquet_format import ParquetFormat
-from shmflink.connectors.file_system.parquet_reading import BATCH_ROWS
-from shmflink.connectors.file_system.source import FileSource
-from shmflink.connectors.file_system.splits import FileRange, FileRanges
+from shmflink.connectors.file_system.formats.arrow.format import ArrowIpcFormat
+from shmflink.connectors.file_system.formats.orc.format import OrcFormat
+from shmflink.connectors.file_system.formats.parquet.format import ParquetFormat
+from shmflink.connectors.file_system.formats.parquet.opening import BATCH_ROWS
+from shmflink.connectors.file_system.reading.files_cursor import FilesCursor
+from shmflink.connectors.file_system.reading.source import FileSource
+from shmflink.connectors.file_system.reading.splits import FileRange, FileRanges
 from shmflink.core.batch import Batch
 from shmflink.expressions import Expression, col, lit
 

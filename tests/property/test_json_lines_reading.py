@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shmflink.connectors.base import Split
-from shmflink.connectors.file_system import record_cursor, record_starts
-from shmflink.connectors.file_system.json_lines import JsonLinesFormat
-from shmflink.connectors.file_system.splits import FileRange
+from shmflink.connectors.file_system.formats.json.format import JsonLinesFormat
+from shmflink.connectors.file_system.reading import record_cursor, record_starts
+from shmflink.connectors.file_system.reading.splits import FileRange
 from shmflink.core.batch import Batch
 
 POINT = pa.struct([("x", pa.float64()), ("tags", pa.list_(pa.string()))])

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import shmflink.expressions as functions
-from shmflink.connectors.file_system.csv import CsvFormat
-from shmflink.connectors.file_system.json_lines import JsonLinesFormat
-from shmflink.connectors.file_system.sink import FileSink
-from shmflink.connectors.file_system.source import FileSource
+from shmflink.connectors.file_system.formats.csv.format import CsvFormat
+from shmflink.connectors.file_system.formats.json.format import JsonLinesFormat
+from shmflink.connectors.file_system.reading.source import FileSource
+from shmflink.connectors.file_system.writing.sink import FileSink
 from shmflink.expressions.expression import Expression
 
 __all__ = ["PAGES", "main"]

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from shmflink.connectors.file_system.buckets import BucketAssigner
-from shmflink.connectors.file_system.compaction import FileCompactor, FileCompactStrategy
-from shmflink.connectors.file_system.encoders import BulkWriterFactory, Encoder
-from shmflink.connectors.file_system.formats import BulkFormat, StreamFormat
-from shmflink.connectors.file_system.rolling import DefaultRollingPolicy, OnCheckpointRollingPolicy, RollingPolicy
-from shmflink.connectors.file_system.sink import FileSink, OutputFileConfig
-from shmflink.connectors.file_system.source import (
+from shmflink.connectors.file_system.reading.input_format import BulkFormat, StreamFormat
+from shmflink.connectors.file_system.reading.source import (
     FileEnumeratorProvider,
     FileSource,
     FileSourceBuilder,
     FileSplitAssignerProvider,
 )
-from shmflink.connectors.file_system.streaming_file_sink import StreamingFileSink
+from shmflink.connectors.file_system.writing.buckets import BucketAssigner
+from shmflink.connectors.file_system.writing.compaction import FileCompactor, FileCompactStrategy
+from shmflink.connectors.file_system.writing.encoders import BulkWriterFactory, Encoder
+from shmflink.connectors.file_system.writing.rolling import (
+    DefaultRollingPolicy,
+    OnCheckpointRollingPolicy,
+    RollingPolicy,
+)
+from shmflink.connectors.file_system.writing.sink import FileSink, OutputFileConfig
+from shmflink.connectors.file_system.writing.streaming_file_sink import StreamingFileSink
 
 __all__ = [
     "BucketAssigner",

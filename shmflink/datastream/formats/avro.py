@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shmflink.absent import names_absent
-from shmflink.connectors.file_system.avro import AvroBulkWriters, AvroSchema, GenericRecordAvroTypeInfo
+from shmflink.connectors.file_system.formats.avro.output import AvroBulkWriters, AvroSchema, GenericRecordAvroTypeInfo
 from shmflink.errors import UsageError
 
 __all__ = ["AvroBulkWriters", "AvroInputFormat", "AvroSchema", "GenericRecordAvroTypeInfo"]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from shmflink.connectors.file_system.csv import CsvFormat
-from shmflink.connectors.file_system.csv_bulk_writers import CsvBulkWriters
-from shmflink.connectors.file_system.csv_reader_format import CsvReaderFormat
-from shmflink.connectors.file_system.csv_schema import CsvSchema, CsvSchemaBuilder
+from shmflink.connectors.file_system.formats.csv.bulk_writers import CsvBulkWriters
+from shmflink.connectors.file_system.formats.csv.format import CsvFormat
+from shmflink.connectors.file_system.formats.csv.reader_format import CsvReaderFormat
+from shmflink.connectors.file_system.formats.csv.schema import CsvSchema, CsvSchemaBuilder
 from shmflink.connectors.row_csv import CsvRowDeserializationSchema, CsvRowSerializationSchema
 
 __all__ = [

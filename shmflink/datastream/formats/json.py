@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shmflink.connectors.file_system.json_lines import JsonLinesFormat
+from shmflink.connectors.file_system.formats.json.format import JsonLinesFormat
 from shmflink.connectors.row_json import JsonRowDeserializationSchema, JsonRowSerializationSchema
 
 __all__ = ["JsonLinesFormat", "JsonRowDeserializationSchema", "JsonRowSerializationSchema"]

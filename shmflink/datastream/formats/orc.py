@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shmflink.connectors.file_system.orc import OrcFormat
-from shmflink.connectors.file_system.orc_output import OrcBulkWriter, OrcBulkWriters
+from shmflink.connectors.file_system.formats.orc.format import OrcFormat
+from shmflink.connectors.file_system.formats.orc.output import OrcBulkWriter, OrcBulkWriters
 
 __all__ = ["OrcBulkWriter", "OrcBulkWriters", "OrcFormat"]

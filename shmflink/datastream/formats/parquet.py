@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shmflink.absent import names_absent
-from shmflink.connectors.file_system.parquet_format import ParquetColumnarRowInputFormat, ParquetFormat
-from shmflink.connectors.file_system.parquet_output import ParquetBulkWriters
+from shmflink.connectors.file_system.formats.parquet.format import ParquetColumnarRowInputFormat, ParquetFormat
+from shmflink.connectors.file_system.formats.parquet.output import ParquetBulkWriters
 
 __all__ = ["ParquetBulkWriters", "ParquetColumnarRowInputFormat", "ParquetFormat"]
 

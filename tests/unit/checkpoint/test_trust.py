@@ -22,7 +22,7 @@ from shmflink.checkpoint.reading import coordinator_state, load_manifest, read_f
 from shmflink.checkpoint.state_files import dumps_elements
 from shmflink.checkpoint.storage import CheckpointStorage, write_manifest
 from shmflink.connectors.base import Split
-from shmflink.connectors.file_system.discovery import DiscoveryState
+from shmflink.connectors.file_system.reading.discovery import DiscoveryState
 from shmflink.connectors.split_queue import PackedSplits
 from shmflink.core.batch import Batch
 from shmflink.core.codec import dumps_state, loads_state

@@ -7,7 +7,7 @@ import pytest
 from shmflink.connectors.base import DeliveryGuarantee
 from shmflink.connectors.collect import CollectSink
 from shmflink.connectors.discard import DiscardSink
-from shmflink.connectors.file_system.sink import FileSink
+from shmflink.connectors.file_system.writing.sink import FileSink
 from shmflink.connectors.postgres.sink import PostgresSink
 from shmflink.connectors.print_sink import PrintSink
 

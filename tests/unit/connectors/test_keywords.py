@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from shmflink.connectors.file_system.sink import FileSink
-from shmflink.connectors.file_system.source import FileSource
+from shmflink.connectors.file_system.reading.source import FileSource
+from shmflink.connectors.file_system.writing.sink import FileSink
 from shmflink.connectors.keywords import check_keywords
 from shmflink.datastream import StreamExecutionEnvironment
 from shmflink.errors import ConfigurationError

@@ -20,8 +20,8 @@ import pytest
 
 from shmflink.connectors.base import Split
 from shmflink.connectors.file_system.file_systems import FileInfo
-from shmflink.connectors.file_system.splits import FileRange, FileRanges
-from shmflink.core.codec import dumps_state, loads_state
+from shmflink.connectors.file_system.reading.splits import FileRange, FileRanges
+from shmflink.core.codec import dumps_state, loads_state, loads_values
 from shmflink.core.plain_values import PlainValueError, dumps_plain, is_plain, loads_plain
 from shmflink.core.row import Row
 from shmflink.state.operator_state import OperatorStatePart, Redistribution
@@ -93,6 +93,29 @@ def test_a_value_that_holds_itself_has_none() -> None:
 def test_what_older_releases_pickled_is_read() -> None:
     value = [Split("7", (1, 2), 9)]
     assert loads_state(pickle.dumps(value, 5)) == value
+
+
+FORMER = "shmflink.connectors.file_system.splits"
+
+
+def test_what_an_older_release_named_by_a_module_that_has_moved_is_read() -> None:
+    """`FileRange` was `shmflink.connectors.file_system.splits:FileRange`."""
+    part = FileRange("/data/a.csv", 0, 9, 4, FileInfo("/data/a.csv", 9))
+    present = FileRange.__module__
+    plain = dumps_plain([part])
+    assert loads_plain(renamed(plain, present, FORMER)) == [part]
+    assert loads_state(renamed(pickle.dumps([part], 0), present, FORMER)) == [part]
+    assert loads_values([renamed(pickle.dumps(part, 0), present, FORMER)]) == [part]
+
+
+def renamed(data: bytes, present: str, former: str) -> bytes:
+    """What an older release would have written: another module's name, and so another length."""
+    changed = data.replace(present.encode(), former.encode())
+    assert changed != data
+    if not is_plain(data):
+        return changed
+    text_bytes = struct.unpack_from("<Q", data, 5)[0] - len(data) + len(changed)
+    return changed[:5] + struct.pack("<Q", text_bytes) + changed[13:]
 
 
 def made(names: list[str], tree: Any, blobs: tuple[bytes, ...] = ()) -> bytes:

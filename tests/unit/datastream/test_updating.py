@@ -14,7 +14,7 @@ from shmflink.common import Time, Types, WatermarkStrategy
 from shmflink.connectors.base import Sink
 from shmflink.connectors.collect import CollectSink
 from shmflink.connectors.discard import DiscardSink
-from shmflink.connectors.file_system.sink import FileSink
+from shmflink.connectors.file_system.writing.sink import FileSink
 from shmflink.connectors.postgres.sink import PostgresSink
 from shmflink.core.changelog import Changelog
 from shmflink.core.ship_strategy import ShipStrategy

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from shmflink.connectors.base import Source, Split, SplitEnumerator
-from shmflink.connectors.file_system.source import FileSource
+from shmflink.connectors.file_system.reading.source import FileSource
 from shmflink.connectors.generator import GeneratorSource
 from shmflink.connectors.number_sequence import NumberSequenceSource
 from shmflink.connectors.split_queue import PackedSplits, SplitQueue

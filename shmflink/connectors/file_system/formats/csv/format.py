@@ -1,0 +1,276 @@
+"""CSV in: files, or ranges of them, as columns. Parsing is the core's; this says what of which file it reads.
+
+Records are cut at line ends outside quotes, quoted fields may go over several lines (`quoted_newlines`), blank lines
+are passed over (a file of one column has none: they are nulls), and fields are compared with `null_values` where a
+number, a time or a truth value is wanted, or where text is not in quotes.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Self
+
+import pyarrow as pa
+
+from shmflink._core import CsvParser
+from shmflink.connectors.base import Split
+from shmflink.connectors.file_system.formats.csv.dialect import FALSE_VALUES, TRUE_VALUES, CsvDialect, ValueRules
+from shmflink.connectors.file_system.formats.csv.head import CsvHead, read_head
+from shmflink.connectors.file_system.formats.csv.inference import infer_csv_types
+from shmflink.connectors.file_system.reading.byte_streams import LineCounter, canonical_charset, open_text
+from shmflink.connectors.file_system.reading.columns.declared import DeclaredSchema, declared_schema, explain_column
+from shmflink.connectors.file_system.reading.input_format import StreamFormat
+from shmflink.connectors.file_system.reading.malformed import MALFORMED_TAG, MalformedRows, OnError, OnErrorPolicy
+from shmflink.connectors.file_system.reading.record_cursor import RecordCursor, TextPart
+from shmflink.connectors.file_system.reading.record_starts import csv_record_start
+from shmflink.connectors.file_system.reading.splits import FileRange, compression_of
+from shmflink.connectors.split_reader import SplitCursor
+from shmflink.core.typeinfo import RowTypeInfo
+from shmflink.errors import ConfigurationError, DataFormatError
+from shmflink.operators.base import OperatorContext
+
+__all__ = ["CsvFormat"]
+
+
+class CsvFormat(StreamFormat):
+    """*shmflink only.* CSV files as columns.
+
+    - `schema`: the columns and their types; else both come from the files.
+    - `delimiter`: one ASCII character, like `quote`, `escape` and `comment` (what starts lines to pass over).
+    - `quote`: None where quotes mean nothing.
+    - `escape`: takes the meaning from the character behind it.
+    - `double_quotes`: a quote inside quotes is written twice.
+    - `quoted_newlines`: text in quotes may go over several lines.
+    - `header`: the first record names the columns.
+    - `column_names`: the names, in the files' order; a header is passed over. Without both: `f0`, `f1`, ...
+    - `column_types`: types of some columns, instead of those inferred.
+    - `skip_rows`: lines at the start of each file to pass over.
+    - `skip_data_rows`: records behind the header of each file to pass over.
+    - `null_values`: fields that are null.
+    - `true_values`: fields that are true, for boolean columns.
+    - `false_values`: fields that are false.
+    - `timestamp_formats`: of `strptime`, tried in this order before ISO 8601. Text without an offset is local time of
+      the column's zone (`pa.timestamp("us", "Europe/Berlin")`), as in a cast; columns inferred from text with offsets
+      are in UTC.
+    - `decimal_point`: `.` or `,`.
+    - `encoding`: of the files. Files that are not UTF-8 are not cut into ranges.
+    - `infer_rows`: how many rows at the start of a file types are inferred from, 1 MiB at most: int64, bool, uint64, a
+      decimal of 38 digits for whole numbers beyond these (longer ones are strings), double, date, timestamp, string.
+    - `on_error`: `fail` stops the job at a malformed row; `skip` leaves it out; `side_output` hands it to the side
+      output `malformed_tag`; `folder` writes it into `malformed_folder`, as JSON lines.
+    """
+
+    def __init__(
+        self,
+        schema: DeclaredSchema | None = None,
+        *,
+        delimiter: str = ",",
+        quote: str | None = '"',
+        escape: str | None = None,
+        double_quotes: bool = True,
+        quoted_newlines: bool = True,
+        header: bool = True,
+        column_names: Sequence[str] | None = None,
+        column_types: Mapping[str, pa.DataType] | None = None,
+        skip_rows: int = 0,
+        skip_data_rows: int = 0,
+        comment: str | None = None,
+        null_values: Sequence[str] = ("",),
+        true_values: Sequence[str] = TRUE_VALUES,
+        false_values: Sequence[str] = FALSE_VALUES,
+        timestamp_formats: Sequence[str] = (),
+        decimal_point: str = ".",
+        encoding: str = "utf-8",
+        infer_rows: int = 10_000,
+        on_error: OnError = "fail",
+        malformed_folder: str | None = None,
+        malformed_tag: str = MALFORMED_TAG,
+    ) -> None:
+        """Raises ConfigurationError for options that do not go together."""
+        if skip_rows < 0 or skip_data_rows < 0 or infer_rows < 1:
+            raise ConfigurationError("CSV: skip_rows must not be negative and infer_rows must be positive")
+        self._dialect = CsvDialect(delimiter, quote, escape, double_quotes, comment, quoted_newlines)
+        self._rules = ValueRules(
+            tuple(null_values), tuple(true_values), tuple(false_values), tuple(timestamp_formats), decimal_point
+        )
+        self._charset = canonical_charset(encoding)
+        self._policy = OnErrorPolicy.chosen(on_error, malformed_tag, malformed_folder)
+        self._declared: pa.Schema | None = None if schema is None else declared_schema(schema)
+        self._row_type = schema if isinstance(schema, RowTypeInfo) else None
+        self._head = CsvHead(header, None if column_names is None else tuple(column_names), skip_rows, skip_data_rows)
+        if column_names is None and not header and self._declared is not None:
+            self._head = replace(self._head, names=tuple(self._declared.names))
+        self._types = dict(column_types or {})
+        self._infer_rows = infer_rows
+        self._schema: pa.Schema | None = None
+        self._inferred: dict[str, int] = {}  # rows that a column's type was inferred from; copies share it
+        self._malformed = MalformedRows(self._policy)
+        self.is_splittable = self._charset in ("utf-8", "ascii") and (
+            self._dialect.is_line_based or self._dialect.pairs_quotes
+        )
+        self._parser(self._declared or pa.schema([]), ())
+
+    def open_split(self, split: Split) -> SplitCursor:
+        part: FileRange = split.payload
+        head = read_head(self.files, part.path, self._charset, self._head, self._dialect)
+        schema = self._schema if self._schema is not None else self.infer_schema(part.path)
+        _require_once(part.path, head.names, schema.names)
+        if self.known is not None and head.names:
+            self.known.check(part.path, head.names)
+        start = self._start(part, head.end)
+        end = None
+        if not self._is_whole(part):
+            end = part.offset + part.length
+        text = TextPart(
+            part.path,
+            open_text(self.files, part.path, self._charset, start),
+            start,
+            end,
+            LineCounter(self.files, part.path, self._charset),
+            None if end is None else self._end_check(part, end, head.end),
+        )
+        parser = self._parser(schema, head.names)
+        return RecordCursor(split, text, parser, self._malformed, self._explainer(schema), self._batch_type(schema))
+
+    def infer_schema(self, path: str) -> pa.Schema:
+        """The declared columns, or the header's names and the types that the first rows have."""
+        if self._declared is not None:
+            return self._declared
+        head = read_head(self.files, path, self._charset, self._head, self._dialect)
+        if not head.names:
+            return pa.schema([])  # the file holds no record
+        _require_once(path, head.names, head.names)
+        unknown = sorted(set(self._types) - set(head.names))
+        if unknown:
+            raise ConfigurationError(f"{path}: column_types: there is no column {unknown[0]!r} in {head.names}")
+        types, rows = infer_csv_types(head, self._dialect, self._rules, self._infer_rows, self._types)
+        self._inferred.update({name: rows for name in head.names if name not in self._types})
+        schema = pa.schema(list(zip(head.names, types, strict=True)))
+        self._parser(schema, ())  # raises where CSV has no values of a type
+        return schema
+
+    def check(self, path: str) -> None:
+        """Raises DataFormatError where the first file has no header, or one that cannot be read."""
+        self.names_of(path)
+
+    def require_columns(self, paths: Sequence[str]) -> None:
+        """Raises DataFormatError where none of some files has a declared column: most likely its name is misspelled."""
+        missing = dict.fromkeys(self._declared.names if self._declared else ())
+        first: tuple[str, ...] = ()
+        for path in paths:
+            if not missing:
+                return
+            names = self.names_of(path)
+            first = first or names
+            for name in names:
+                missing.pop(name, None)
+        if missing and first:  # files of no records lack nothing
+            shown = f"{first[:20]}"[1:-1]
+            raise DataFormatError(f"{paths[0]}: there is no column {next(iter(missing))!r}; its columns are [{shown}]")
+
+    def with_schema(self, schema: pa.Schema) -> Self:
+        self._parser(schema, ())  # raises where CSV has no values of a type
+        changed = copy.copy(self)
+        vars(changed).update(_schema=schema)
+        return changed
+
+    def for_reader(self, context: OperatorContext) -> Self:
+        changed = copy.copy(self)
+        vars(changed).update(_malformed=MalformedRows(self._policy, context))
+        return changed
+
+    def finish_reader(self) -> None:
+        self._malformed.finish()
+
+    def snapshot_reader(self) -> None:
+        self._malformed.finish()
+
+    def close_reader(self) -> None:
+        self._malformed.close()
+
+    def side_output_type(self, tag: str) -> Any:
+        return self._policy.side_output_type(tag)
+
+    @property
+    def declared(self) -> pa.Schema | None:
+        """The columns that were declared."""
+        return self._declared
+
+    @property
+    def produced_type(self) -> Any:
+        return self._row_type
+
+    def names_of(self, path: str) -> tuple[str, ...]:
+        """The names of a file's columns, in its order."""
+        return read_head(self.files, path, self._charset, self._head, self._dialect).names
+
+    def _wanted(self) -> pa.Schema:
+        """The columns of batches."""
+        schema = self._schema if self._schema is not None else self._declared
+        assert schema is not None, "with_schema() comes first where nothing was declared"
+        return schema
+
+    def _parsed(self, schema: pa.Schema) -> pa.Schema:
+        """What the parser makes of text for these columns."""
+        return schema
+
+    def _parser(self, schema: pa.Schema, names: Sequence[str]) -> CsvParser:
+        places = {name: index for index, name in enumerate(names)}
+        sources = [places.get(name, -1) for name in schema.names]
+        return self._dialect.parser(self._parsed(schema), sources, len(names) or 1, self._rules)
+
+    def _is_whole(self, part: FileRange) -> bool:
+        """Whether ranges of this file are the whole of it, whatever they say: sizes of compressed files mislead."""
+        return compression_of(part.path) is not None or self._charset not in ("utf-8", "ascii")
+
+    def _start(self, part: FileRange, head_end: int) -> int:
+        """Where the first record of a range starts."""
+        if part.position:
+            return part.offset + part.position
+        return max(head_end, self._record_start(part.path, part.offset) if part.offset else 0)
+
+    def _record_start(self, path: str, position: int) -> int:
+        file = self.files.open(path)
+        try:
+            return csv_record_start(file, position, self._dialect)
+        finally:
+            file.close()
+
+    def _end_check(self, part: FileRange, end: int, head_end: int) -> Any:
+        """What looks whether the reader of the next range starts where this one stopped."""
+
+        def check(position: int) -> None:
+            if self._dialect.is_line_based or not self.is_splittable:
+                return
+            following = max(head_end, self._record_start(part.path, end))
+            if following != position:
+                raise DataFormatError(
+                    f"{part.path}: records around byte {end} are quoted in a way that does not show where they start "
+                    f"(byte {position} or {following}); read the file in one piece (splits_files=False), or say "
+                    f"quoted_newlines=False if no quoted text goes over several lines"
+                )
+
+        return check
+
+    def _explainer(self, schema: pa.Schema) -> Callable[[int, str], str]:
+        inferred = self._inferred
+
+        def explain(column: int, reason: str) -> str:
+            return reason if column < 0 else explain_column(schema.field(column).name, reason, inferred)
+
+        return explain
+
+    def _batch_type(self, schema: pa.Schema) -> Any:
+        return self._row_type if self._row_type is not None and schema.equals(self._declared) else None
+
+
+def _require_once(path: str, names: Sequence[str], wanted: Sequence[str]) -> None:
+    if len(set(names)) == len(names):
+        return
+    counts = Counter(names)
+    twice = [name for name in wanted if counts[name] > 1]
+    if twice:
+        raise DataFormatError(f"{path}: two columns are named {twice[0]!r}; name them all with column_names=[...]")

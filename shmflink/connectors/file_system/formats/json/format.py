@@ -1,0 +1,193 @@
+"""JSON lines in: an object in each line, as columns. Parsing is the core's; this says what of which file it reads.
+
+Objects become structs, arrays lists. A key that a line lacks is null, keys that the schema lacks are passed over,
+unless the program says otherwise. Text that is declared a number is read as one; a string column takes values of any
+kind, as their JSON. Blank lines are passed over, and values of columns that are not wanted are not looked at.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, Self
+
+import pyarrow as pa
+
+from shmflink._core import JsonParser
+from shmflink.connectors.base import Split
+from shmflink.connectors.file_system.formats.json.inference import infer_json_schema
+from shmflink.connectors.file_system.reading.byte_streams import LineCounter, canonical_charset, open_text
+from shmflink.connectors.file_system.reading.columns.declared import (
+    DeclaredSchema,
+    declared_schema,
+    explain_column,
+    explain_key,
+)
+from shmflink.connectors.file_system.reading.columns.wider_types import settled_type
+from shmflink.connectors.file_system.reading.input_format import StreamFormat
+from shmflink.connectors.file_system.reading.malformed import MALFORMED_TAG, MalformedRows, OnError, OnErrorPolicy
+from shmflink.connectors.file_system.reading.record_cursor import RecordCursor, TextPart
+from shmflink.connectors.file_system.reading.record_starts import line_start
+from shmflink.connectors.file_system.reading.splits import FileRange, compression_of
+from shmflink.connectors.split_reader import SplitCursor
+from shmflink.core.typeinfo import RowTypeInfo
+from shmflink.errors import ConfigurationError
+from shmflink.operators.base import OperatorContext
+
+__all__ = ["JsonLinesFormat"]
+
+MissingKeys = Literal["null", "fail"]
+ExtraKeys = Literal["ignore", "fail"]
+
+
+class JsonLinesFormat(StreamFormat):
+    """*shmflink only.* A JSON object in each line, as columns."""
+
+    def __init__(
+        self,
+        schema: DeclaredSchema | None = None,
+        *,
+        column_types: Mapping[str, pa.DataType] | None = None,
+        missing_keys: MissingKeys = "null",
+        extra_keys: ExtraKeys | None = None,
+        timestamp_formats: Sequence[str] = (),
+        encoding: str = "utf-8",
+        infer_rows: int = 10_000,
+        on_error: OnError = "fail",
+        malformed_folder: str | None = None,
+        malformed_tag: str = MALFORMED_TAG,
+    ) -> None:
+        """What is wanted of the lines.
+
+        Args:
+            schema: the columns and their types; else both come from the first lines.
+            column_types: types of some columns, instead of those inferred.
+            missing_keys: a key that a line lacks is `null`, or makes the line malformed (`fail`).
+            extra_keys: a key that is no column is passed over (`ignore`, the default where columns are declared or
+                chosen), or makes the line malformed (`fail`, the default where they are inferred, so that a key that
+                appears late is not lost in silence).
+            timestamp_formats: of `strptime`, tried in this order before ISO 8601. Text without an offset is local time
+                of the column's zone, as in a cast; keys inferred from text with offsets are in UTC.
+            encoding: of the files. Files that are not UTF-8 are not cut into ranges.
+            infer_rows: how many lines at the start of a file types are inferred from, 1 MiB at most. Whole numbers
+                beyond int64 are uint64, decimals of 38 digits, or strings.
+            on_error: as in `CsvFormat`.
+            malformed_folder: for `on_error="folder"`.
+            malformed_tag: for `on_error="side_output"`.
+
+        Raises:
+            ConfigurationError: options that do not go together.
+        """
+        if missing_keys not in ("null", "fail") or extra_keys not in (None, "ignore", "fail"):
+            raise ConfigurationError("JSON lines: missing_keys is 'null' or 'fail', extra_keys is 'ignore' or 'fail'")
+        if infer_rows < 1:
+            raise ConfigurationError("JSON lines: infer_rows must be positive")
+        self._charset = canonical_charset(encoding)
+        self._policy = OnErrorPolicy.chosen(on_error, malformed_tag, malformed_folder)
+        self._declared: pa.Schema | None = None if schema is None else declared_schema(schema)
+        self._row_type = schema if isinstance(schema, RowTypeInfo) else None
+        self._types = dict(column_types or {})
+        self._missing_fails = missing_keys == "fail"
+        self._extra_keys = extra_keys
+        self._timestamp_formats = tuple(timestamp_formats)
+        self._infer_rows = infer_rows
+        self._schema: pa.Schema | None = None
+        self._known: pa.Schema | None = self._declared  # all keys, where some columns are not wanted
+        self._inferred: dict[str, int] = {}  # rows that a column's type was inferred from; copies share it
+        self._malformed = MalformedRows(self._policy)
+        self.is_splittable = self._charset in ("utf-8", "ascii")
+        self._parser(self._declared or pa.schema([]))
+
+    def open_split(self, split: Split) -> SplitCursor:
+        part: FileRange = split.payload
+        schema = self._schema
+        if schema is None:
+            inferred = self.infer_schema(part.path)
+            schema = pa.schema([field.with_type(settled_type(field.type)) for field in inferred])
+        start = self._start(part)
+        is_whole = compression_of(part.path) is not None or not self.is_splittable
+        text = TextPart(
+            part.path,
+            open_text(self.files, part.path, self._charset, start),
+            start,
+            None if is_whole else part.offset + part.length,
+            LineCounter(self.files, part.path, self._charset),
+        )
+        row_type = self._row_type if self._row_type is not None and schema.equals(self._declared) else None
+        return RecordCursor(split, text, self._parser(schema), self._malformed, self._explainer(schema), row_type)
+
+    def infer_schema(self, path: str) -> pa.Schema:
+        """The declared columns, or the keys of the first lines and the types of their values."""
+        if self._declared is not None:
+            return self._declared
+        schema, rows = infer_json_schema(self.files, path, self._charset, self._infer_rows, self._types)
+        self._inferred.update({name: rows for name in schema.names if name not in self._types})
+        self._parser(schema)  # raises where JSON has no values of a type
+        return schema
+
+    def with_schema(self, schema: pa.Schema) -> Self:
+        self._parser(schema)  # raises where JSON has no values of a type
+        changed = copy.copy(self)
+        vars(changed).update(_schema=schema, _known=self._known or schema)
+        return changed
+
+    def for_reader(self, context: OperatorContext) -> Self:
+        changed = copy.copy(self)
+        vars(changed).update(_malformed=MalformedRows(self._policy, context))
+        return changed
+
+    def finish_reader(self) -> None:
+        self._malformed.finish()
+
+    def snapshot_reader(self) -> None:
+        self._malformed.finish()
+
+    def close_reader(self) -> None:
+        self._malformed.close()
+
+    def side_output_type(self, tag: str) -> Any:
+        return self._policy.side_output_type(tag)
+
+    @property
+    def declared(self) -> pa.Schema | None:
+        """The columns that were declared."""
+        return self._declared
+
+    @property
+    def produced_type(self) -> Any:
+        return self._row_type
+
+    def _start(self, part: FileRange) -> int:
+        """Where the first line of a range starts."""
+        if part.position or not part.offset:
+            return part.offset + part.position
+        file = self.files.open(part.path)
+        try:
+            return line_start(file, part.offset, only_lf=True)
+        finally:
+            file.close()
+
+    def _parser(self, schema: pa.Schema) -> JsonParser:
+        fails = self._extra_keys == "fail" or (self._extra_keys is None and self.known is not None)
+        known = list((self._known or schema).names) if fails else []
+        known += self.known.names if fails and self.known is not None else []
+        try:
+            return JsonParser(
+                schema,
+                missing_fails=self._missing_fails,
+                extra_fails=fails,
+                known_keys=known,
+                timestamp_formats=list(self._timestamp_formats),
+            )
+        except ValueError as error:
+            raise ConfigurationError(f"JSON lines: {error}") from None
+
+    def _explainer(self, schema: pa.Schema) -> Callable[[int, str], str]:
+        inferred, is_chosen = self._inferred, self._extra_keys == "fail"
+
+        def explain(column: int, reason: str) -> str:
+            if not is_chosen:
+                reason = explain_key(reason, inferred)
+            return reason if column < 0 else explain_column(schema.field(column).name, reason, inferred)
+
+        return explain

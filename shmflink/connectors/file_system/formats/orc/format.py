@@ -1,0 +1,119 @@
+"""ORC as an input format, by pyarrow: stripe by stripe."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any, Self
+
+import pyarrow as pa
+
+from shmflink.connectors.base import Split
+from shmflink.connectors.file_system.file_systems import FileSystem
+from shmflink.connectors.file_system.reading.arrow_cursor import PieceFile, PiecesCursor, pieces_of_range
+from shmflink.connectors.file_system.reading.columns.schemas import plain_schema
+from shmflink.connectors.file_system.reading.input_format import BulkFormat
+from shmflink.connectors.split_reader import SplitCursor
+from shmflink.errors import ConfigurationError, DataFormatError
+
+__all__ = ["OrcFormat"]
+
+
+class OrcFormat(BulkFormat):
+    """*shmflink only.* ORC files as rows of the files' own types; a stripe is decoded at a time."""
+
+    def __init__(self) -> None:
+        self._schema: pa.Schema | None = None
+        self._row_numbers: str | None = None
+
+    def open_split(self, split: Split) -> SplitCursor:
+        path = split.payload.path
+        file = _Stripes(self.files, path)
+        try:
+            if self.known is not None:
+                self.known.check(path, file.schema.names)
+            schema = plain_schema(file.schema, path) if self._schema is None else self._schema
+            wanted = set(schema.names)
+            file.columns = [name for name in file.schema.names if name in wanted]
+            pieces = pieces_of_range(file, split.payload)
+            return PiecesCursor(split, file, pieces, schema, self._row_numbers)
+        except BaseException:
+            file.close()
+            raise
+
+    def check(self, path: str) -> None:
+        """Raises DataFormatError where the first file is no ORC file."""
+        self.infer_schema(path)
+
+    def infer_schema(self, path: str) -> pa.Schema:
+        """The columns in the file's footer."""
+        file = _Stripes(self.files, path)
+        try:
+            return plain_schema(file.schema, path)
+        finally:
+            file.close()
+
+    def with_schema(self, schema: pa.Schema) -> Self:
+        return self._with(_schema=schema)
+
+    def with_row_numbers(self, name: str) -> Self:
+        return self._with(_row_numbers=name)
+
+    def _with(self, **changes: Any) -> Self:
+        changed = copy.copy(self)
+        vars(changed).update(changes)
+        return changed
+
+
+class _Stripes(PieceFile):
+    def __init__(self, files: FileSystem, path: str) -> None:
+        try:
+            from pyarrow import orc  # not every build of pyarrow has it
+        except ImportError as error:
+            raise ConfigurationError(f"this pyarrow was built without ORC: {error}") from error
+        self._path = path
+        self._source = files.open_arrow(path)
+        try:
+            self._file = orc.ORCFile(self._source)
+            self.schema = self._file.schema
+            self.columns: list[str] = self.schema.names
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            self._source.close()
+            raise DataFormatError(f"{path}: not a readable ORC file: {error}") from error
+        self.num_pieces = self._file.nstripes
+        self.size = self._source.size()
+
+    def rows_before(self, piece: int) -> int:
+        # pyarrow does not tell the rows of a stripe; one column of it does, where there is one.
+        first = self.schema.names[:1]
+        return sum(self._file.read_stripe(before, columns=first).num_rows for before in range(piece))
+
+    def read(self, piece: int) -> Iterator[pa.RecordBatch]:
+        if self.columns:
+            try:
+                yield self._file.read_stripe(piece, columns=self.columns)
+            except pa.ArrowInvalid as error:
+                if "nanosecond resolution" not in str(error):
+                    raise
+                raise self._out_of_range(piece, error) from error
+        else:
+            yield self._file.read_stripe(piece, columns=self.schema.names[:1]).select([])
+
+    def close(self) -> None:
+        self._source.close()
+
+    def _out_of_range(self, piece: int, error: pa.ArrowInvalid) -> DataFormatError:
+        """Of a stripe that is sound, but for Arrow's reader, which knows nanoseconds alone."""
+        return DataFormatError(
+            f"{self._path}: column {self._first_out_of_range(piece)!r}: a timestamp before 1677 or after 2262 is not "
+            f"supported, the file is not corrupt: Arrow's reader of ORC makes nanoseconds of 64 bits ({error}). Leave "
+            f"the column out with columns=[...], or convert the file to Parquet"
+        )
+
+    def _first_out_of_range(self, piece: int) -> str:
+        for name in self.columns:
+            try:
+                self._file.read_stripe(piece, columns=[name])
+            except pa.ArrowInvalid:
+                return name
+        return ", ".join(self.columns)

@@ -1,0 +1,306 @@
+"""Opening Parquet files: by the core where it can, else by pyarrow.
+
+The core reads the usual files of this host, flat columns of the expected types, not compressed or by snappy, at half of
+pyarrow's cost for small files and for footers of many columns. What it declines, pyarrow reads: other codecs and types,
+nested columns, files whose columns are to be cast or are missing, other file systems.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any, Final, NamedTuple, Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from shmflink import _core
+from shmflink.connectors.file_system.file_systems import FileSystem
+from shmflink.connectors.file_system.formats.parquet.statistics import (
+    GroupStatistics,
+    arrow_statistics,
+    core_statistics,
+)
+from shmflink.connectors.file_system.reading.columns.schemas import plain_schema
+from shmflink.connectors.file_system.reading.splits import FileRange
+from shmflink.errors import DataFormatError
+from shmflink.expressions import BoundExpressions, Expression, bind, bounds
+
+__all__ = ["BATCH_ROWS", "CoreFile", "Group", "OpenParquet", "ParquetPlan", "ParquetReading", "Wanted"]
+
+BATCH_ROWS: Final = 1 << 16
+"""Rows of a batch where the program does not say."""
+
+BATCH_BYTES: Final = 8 << 20
+"""About so many bytes a batch has at most; wide rows make shorter batches."""
+
+_BATCH_ROWS_MIN: Final = 1024
+_PAGE_BUFFER_BYTES: Final = 64 << 10
+_DICTIONARY_BYTES_MAX: Final = 64 << 10  # larger ones cost more per batch than they save
+_DICTIONARY_BYTES_PER_VALUE_MAX: Final = 4.0
+_DICTIONARY_ROWS_MIN: Final = 1 << 15  # a shorter split does not pay for opening the file again
+_TEXT_BYTES: Final = 16  # what a value of a dictionary-encoded text may have, for want of knowing
+_FOOTERS_KEPT: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetPlan:
+    """What to hand out. `schema` None: the file's own columns. `predicate` may use others than those."""
+
+    schema: pa.Schema | None = None
+    predicate: Expression | None = None
+    predicate_schema: pa.Schema | None = None
+    row_numbers: str | None = None
+    batch_rows: int = BATCH_ROWS
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A plan for files of certain columns. `schema` is handed out; `mask`, over `tested`, says which rows pass."""
+
+    schema: pa.Schema
+    tested: pa.Schema
+    mask: BoundExpressions | None
+    limits: tuple[tuple[str, str, Any], ...]
+
+    @staticmethod
+    def of(plan: ParquetPlan, schema: pa.Schema) -> Wanted:
+        """`schema` are the plan's columns, or the file's where the plan has none."""
+        if plan.predicate is None:
+            return Wanted(schema, pa.schema([]), None, ())
+        told = plan.predicate_schema or schema
+        names = bind([plan.predicate], told).columns
+        # Bound to its own columns alone: the others are decoded later, if at all.
+        tested = pa.schema([field for field in told if field.name in names])
+        return Wanted(schema, tested, bind([plan.predicate], tested), tuple(bounds(plan.predicate)))
+
+
+class Group(NamedTuple):
+    """A row group; bytes and rows are counted from the start of the file."""
+
+    number: int
+    start: int
+    first_row: int
+    rows: int
+
+
+class OpenParquet(Protocol):
+    """The row groups of an open file that begin inside a range."""
+
+    @property
+    def groups(self) -> Sequence[Group]: ...
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns of the file, all or at least the wanted ones."""
+
+    @property
+    def names(self) -> list[str]:
+        """All columns of the file."""
+
+    def statistics(self, name: str, groups: Sequence[int]) -> Sequence[GroupStatistics] | None:
+        """Of a column, for each of these row groups; None where they cannot be trusted."""
+
+    def prepare(self, names: Sequence[str], groups: Sequence[int]) -> int:
+        """Rows of a batch, none larger than about `BATCH_BYTES`. Called once, before `read`."""
+
+    def read(self, groups: Sequence[int], names: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
+        """Batches of these columns; pa.ArrowException, OSError or ValueError where the file is corrupt."""
+
+    def close(self) -> None: ...
+
+
+class ParquetReading:
+    """Opens the files of one plan. Remembers what they have in common: footers, the bound predicate."""
+
+    def __init__(self, plan: ParquetPlan) -> None:
+        self.plan = plan
+        self._kept: dict[str, pq.FileMetaData] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"plan": self.plan, "_kept": {}}
+
+    def open(self, files: FileSystem, part: FileRange) -> tuple[OpenParquet, Wanted]:
+        """Raises ResourceError or DataFormatError, naming the file."""
+        if self._wanted is not None and self._reader is not None and files.is_local(part.path):
+            opened = self._reader.open(part.path, part.offset, part.length)
+            if opened is not None:
+                return CoreFile(opened, self._expected), self._wanted
+        made = _ArrowFile(self, files, part)
+        return made, self._wanted or Wanted.of(self.plan, made.schema)
+
+    def open_whole(self, files: FileSystem, path: str, **options: Any) -> pq.ParquetFile:
+        """By pyarrow. Raises ResourceError or DataFormatError, naming the file."""
+        source = files.open_arrow(path)
+        try:
+            opened = pq.ParquetFile(
+                source,
+                metadata=self._kept.get(path),
+                pre_buffer=not files.is_local(path),
+                buffer_size=_PAGE_BUFFER_BYTES if files.is_local(path) else 0,
+                coerce_int96_timestamp_unit="us",  # nanoseconds end in 2262, and wrap without a word
+                **options,
+            )
+        except (pa.ArrowException, OSError) as error:
+            source.close()
+            raise DataFormatError(f"{path}: not a readable Parquet file: {error}") from error
+        if path not in self._kept:
+            while len(self._kept) >= _FOOTERS_KEPT:
+                del self._kept[next(iter(self._kept))]
+            self._kept[path] = opened.metadata
+        return opened
+
+    @cached_property
+    def _wanted(self) -> Wanted | None:
+        """None where it depends on the file."""
+        return None if self.plan.schema is None else Wanted.of(self.plan, self.plan.schema)
+
+    @cached_property
+    def _expected(self) -> pa.Schema:
+        """All columns that are read."""
+        wanted = self._wanted
+        assert wanted is not None
+        names = set(wanted.tested.names)
+        return pa.schema([*wanted.tested, *(field for field in wanted.schema if field.name not in names)])
+
+    @cached_property
+    def _reader(self) -> _core.ParquetReader | None:
+        """None where the core cannot serve this plan: no column at all, or one that is wanted in two types."""
+        wanted = self._wanted
+        if wanted is None or not len(self._expected):
+            return None
+        names = set(wanted.schema.names)
+        if any(field.name in names and wanted.schema.field(field.name) != field for field in wanted.tested):
+            return None
+        return _core.ParquetReader(self._expected, has_bounds=bool(wanted.limits))
+
+
+class CoreFile:
+    """By the core. Its row groups are those of the range already."""
+
+    def __init__(self, opened: _core.ParquetRange, schema: pa.Schema) -> None:
+        self._opened = opened
+        self.schema = schema
+        self.groups = [Group(*group) for group in opened.groups]
+
+    @property
+    def names(self) -> list[str]:
+        return self._opened.names
+
+    def statistics(self, name: str, groups: Sequence[int]) -> Sequence[GroupStatistics] | None:
+        found = self._opened.bounds(name)
+        if found is None:
+            return None
+        known = core_statistics(*found, [group.rows for group in self.groups])
+        return [one for group, one in zip(self.groups, known, strict=True) if group.number in groups]
+
+    def prepare(self, names: Sequence[str], groups: Sequence[int]) -> int:
+        return _rows_of(self._opened.row_bytes)
+
+    def read(self, groups: Sequence[int], names: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
+        return self._opened.read(names, groups, batch_rows)
+
+    def close(self) -> None:
+        """The descriptor goes with the object and its readers."""
+
+
+class _ArrowFile:
+    """By pyarrow."""
+
+    def __init__(self, reading: ParquetReading, files: FileSystem, part: FileRange) -> None:
+        self._reopen: Callable[..., pq.ParquetFile] = partial(reading.open_whole, files, part.path)
+        self._file = self._reopen()
+        try:
+            self.schema = plain_schema(self._file.schema_arrow, part.path)
+            self.groups = _groups_in(self._file.metadata, part)
+        except pa.ArrowInvalid as error:
+            self.close()
+            raise DataFormatError(f"{part.path}: not a readable Parquet file: {error}") from error
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def names(self) -> list[str]:
+        return list(self.schema.names)
+
+    def statistics(self, name: str, groups: Sequence[int]) -> Sequence[GroupStatistics] | None:
+        return arrow_statistics(self._file.metadata, name, self.schema.field(name).type, groups)
+
+    def prepare(self, names: Sequence[str], groups: Sequence[int]) -> int:
+        batch_rows, dictionaries = _batch_shape(self._file.metadata, groups, self.schema, set(names))
+        if dictionaries and sum(group.rows for group in self.groups) >= _DICTIONARY_ROWS_MIN:
+            self.close()
+            self._file = self._reopen(read_dictionary=dictionaries)
+        return batch_rows
+
+    def read(self, groups: Sequence[int], names: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
+        found = self._file.iter_batches(batch_rows, row_groups=groups, columns=names, use_threads=False)
+        return iter(found)
+
+    def close(self) -> None:
+        self._file.close(force=True)
+
+
+def _groups_in(metadata: pq.FileMetaData, part: FileRange) -> list[Group]:
+    found = []
+    first_row = 0
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        start = _group_start(group)
+        if part.offset <= start < part.offset + part.length:
+            found.append(Group(number, start, first_row, group.num_rows))
+        first_row += group.num_rows
+    return found
+
+
+def _group_start(group: pq.RowGroupMetaData) -> int:
+    """Where the first page of a row group lies in the file."""
+    column = group.column(0) if group.num_columns else None
+    if column is None:
+        return 4  # right after the magic bytes
+    starts = [start for start in (column.dictionary_page_offset, column.data_page_offset) if start]
+    if not starts and not group.num_rows:
+        return 4  # it has no pages
+    if not starts or min(starts) < 0:
+        raise pa.ArrowInvalid("the footer does not tell where a row group begins")
+    return int(min(starts))
+
+
+def _batch_shape(
+    metadata: pq.FileMetaData, groups: Sequence[int], schema: pa.Schema, names: set[str]
+) -> tuple[int, list[str]]:
+    """Rows of a batch, and the columns that are better read as dictionaries."""
+    if not groups:
+        return BATCH_ROWS, []
+    text = {name for name in names if _is_text(schema.field(name).type)}
+    row_bytes = 0.0
+    dictionaries = []
+    for index in range(metadata.num_columns):
+        first = metadata.row_group(groups[0]).column(index)
+        path = first.path_in_schema
+        if path.split(".", 1)[0] not in names and path not in names:
+            continue
+        encoded = first.total_uncompressed_size / max(1, metadata.row_group(groups[0]).num_rows)
+        row_bytes += max(encoded, _TEXT_BYTES if path in text else 8)
+        if path in text and all(_has_small_dictionary(metadata.row_group(group).column(index)) for group in groups):
+            dictionaries.append(path)
+    return _rows_of(row_bytes), dictionaries
+
+
+def _rows_of(row_bytes: float) -> int:
+    return min(BATCH_ROWS, max(_BATCH_ROWS_MIN, int(BATCH_BYTES / max(1.0, row_bytes))))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_binary(kind))
+
+
+def _has_small_dictionary(column: pq.ColumnChunkMetaData) -> bool:
+    start = column.dictionary_page_offset
+    if not column.has_dictionary_page or start is None:
+        return False
+    per_value = column.total_uncompressed_size / max(1, column.num_values)
+    small = column.data_page_offset - start <= _DICTIONARY_BYTES_MAX
+    return bool(small and per_value <= _DICTIONARY_BYTES_PER_VALUE_MAX)

@@ -1,0 +1,223 @@
+"""Parquet files out, by pyarrow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Final, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from shmflink.connectors.file_system.formats.parquet.encodings import SAMPLE_ROWS, EncodingChoice, choose_encodings
+from shmflink.connectors.file_system.writing.encoders import BulkWriter, BulkWriterFactory, columns_of, conform
+from shmflink.core.data_types import RowType
+from shmflink.core.typeinfo import RowTypeInfo
+from shmflink.errors import ConfigurationError, TypeMismatchError
+
+__all__ = ["ParquetBulkWriters", "ParquetOptions", "ParquetWriterFactory"]
+
+_LEVELS: Final = {"gzip": (1, 9), "brotli": (0, 11), "zstd": (1, 22)}
+_COMPRESSIONS: Final = ("none", "snappy", "gzip", "brotli", "zstd", "lz4")
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetOptions:
+    """How Parquet files are written.
+
+    A row group is written when it has `row_group_rows`, or when its columns take `row_group_bytes` of memory; so
+    much is buffered for each open file. `dictionary`: the columns with a dictionary, all, none, or `auto` for those
+    whose first rows repeat. `encodings`: with `plain`, the encodings of Parquet 1, which every reader knows (Flink's,
+    too); with `compact`, integers and times without a dictionary as differences (DELTA_BINARY_PACKED), smaller and
+    faster to write, known to DuckDB, Polars, pyarrow, Spark 3.3, Trino and later ones. `statistics`: of all columns,
+    none, or of those named; readers skip row groups by them.
+    """
+
+    compression: str = "snappy"
+    compression_level: int | None = None
+    row_group_rows: int = 1 << 18
+    row_group_bytes: int = 32 << 20
+    dictionary: bool | Sequence[str] | Literal["auto"] = "auto"
+    encodings: Literal["plain", "compact"] = "plain"
+    statistics: bool | Sequence[str] = True
+    page_index: bool = False
+    page_checksum: bool = False
+    data_page_version: Literal["1.0", "2.0"] = "1.0"
+    data_page_bytes: int = 1 << 20
+
+    def __post_init__(self) -> None:
+        if self.compression not in _COMPRESSIONS:
+            raise ConfigurationError(
+                f"unknown Parquet compression `{self.compression}`; one of {', '.join(_COMPRESSIONS)}"
+            )
+        level = self.compression_level
+        low, high = _LEVELS.get(self.compression, (0, -1))
+        if level is not None and not low <= level <= high:
+            known = f"has levels {low} to {high}" if low <= high else "has no levels"
+            raise ConfigurationError(f"compression_level={level}: {self.compression} {known}")
+        for name in ("row_group_rows", "row_group_bytes", "data_page_bytes"):
+            if getattr(self, name) < 1:
+                raise ConfigurationError(f"Parquet {name} must be at least 1, got {getattr(self, name)}")
+        for name, value, choices in (
+            ("encodings", self.encodings, ("plain", "compact")),
+            ("data_page_version", self.data_page_version, ("1.0", "2.0")),
+        ):
+            if value not in choices:
+                raise ConfigurationError(f"Parquet {name} {value!r}: one of {', '.join(choices)}")
+        if isinstance(self.dictionary, str) and self.dictionary != "auto":
+            raise ConfigurationError(f"Parquet dictionary {self.dictionary!r}: auto, True, False or a list of columns")
+
+    def check_columns(self, schema: pa.Schema) -> None:
+        """Raises ConfigurationError where `dictionary` or `statistics` name a column that is not there."""
+        for option in ("dictionary", "statistics"):
+            named = getattr(self, option)
+            for name in () if isinstance(named, bool | str) else named:
+                if name.split(".")[0] not in schema.names:
+                    raise ConfigurationError(
+                        f"Parquet {option}: no column {name!r}; the file has {', '.join(schema.names)}"
+                    )
+
+
+class ParquetBulkWriters:
+    """Makes BulkWriterFactory instances for Parquet."""
+
+    @staticmethod
+    def for_row_type(
+        row_type: RowType | RowTypeInfo | pa.Schema,
+        hadoop_config: Any = None,
+        utc_timestamp: bool = False,  # noqa: ARG004 - Arrow timestamps say themselves what they are
+    ) -> BulkWriterFactory:
+        """Parquet files with the columns of `row_type`: `DataTypes.ROW(...)`; *shmflink only:* a row type of
+        `Types`, or an Arrow schema.
+
+        Timestamps are written as they are, with their zone if they have one, whatever `utc_timestamp` says.
+
+        Raises:
+            ConfigurationError: a `hadoop_config` was given; there is no Hadoop here.
+        """
+        if hadoop_config is not None:
+            raise ConfigurationError("ParquetBulkWriters.for_row_type(): no Hadoop here; leave hadoop_config out")
+        schema = columns_of(row_type)
+        if schema is None:
+            raise TypeMismatchError(f"{row_type}: Parquet has no columns for undeclared objects")
+        return ParquetWriterFactory(schema)
+
+
+class ParquetWriterFactory(BulkWriterFactory):
+    """*shmflink only.* Parquet files whose schema is given, or else that of the first batch of each file."""
+
+    def __init__(
+        self, schema: pa.Schema | None = None, compression: str = "snappy", *, options: ParquetOptions | None = None
+    ) -> None:
+        """`compression` is that of the options where there are none."""
+        super().__init__(schema)
+        self._options = options or ParquetOptions(compression=compression)
+        self._choice: tuple[pa.Schema, EncodingChoice] | None = None
+        self.piece_rows = self._options.row_group_rows
+        codec = self._options.compression
+        self.extension = ".parquet" if codec == "none" else f".{codec}.parquet"
+
+    def create(self, file: BinaryIO, first: pa.RecordBatch) -> BulkWriter:
+        self._options.check_columns(first.schema)
+        return _ParquetWriter(file, first.schema, self._options, self._choose)
+
+    def _choose(self, first: pa.Table) -> EncodingChoice:
+        """What enough rows of one file have shown holds for the next ones."""
+        if self._choice is not None and self._choice[0].equals(first.schema):
+            return self._choice[1]
+        chosen = choose_encodings(first, self._options.dictionary, self._options.encodings)
+        if first.num_rows >= SAMPLE_ROWS:
+            self._choice = first.schema, chosen
+        return chosen
+
+
+class _ParquetWriter:
+    """Keeps batches until they make a row group, and writes that in one go.
+
+    The file is begun with the first row group, whose rows say which encodings pay.
+    """
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        schema: pa.Schema,
+        options: ParquetOptions,
+        choose: Callable[[pa.Table], EncodingChoice],
+    ) -> None:
+        self._choose = choose
+        self._file = file
+        self._schema = schema
+        self._options = options
+        self._writer: pq.ParquetWriter | None = None
+        self._waiting: list[pa.RecordBatch] = []
+        self._waiting_rows = 0
+        self._written_bytes = 0
+        self.buffered_bytes = 0
+
+    @property
+    def expected_bytes(self) -> int:
+        """By the ratio of the row groups before."""
+        return int(self.buffered_bytes * self._file.tell() / self._written_bytes) if self._written_bytes else 0
+
+    def write(self, columns: pa.RecordBatch) -> None:
+        self._waiting.append(conform(columns, self._schema))
+        self._waiting_rows += columns.num_rows
+        self.buffered_bytes += columns.nbytes
+        whole = self._waiting_rows - self._waiting_rows % self._options.row_group_rows
+        if whole:
+            self._write_groups(whole)
+        if self.buffered_bytes >= self._options.row_group_bytes:
+            self.flush()
+
+    def flush(self) -> None:
+        self._write_groups(self._waiting_rows)
+
+    def close(self) -> None:
+        self.flush()
+        self._open(self._schema.empty_table()).close()
+
+    def abandon(self) -> None:
+        self._waiting.clear()
+        if self._writer is not None:
+            self._writer.is_open = False  # else its finaliser would write a footer into the closed file
+
+    def _write_groups(self, rows: int) -> None:
+        """The first `rows` of those that wait, in row groups of at most `row_group_rows`."""
+        if rows == 0:
+            return
+        table = pa.Table.from_batches(self._waiting, self._schema)
+        self._write(table.slice(0, rows))
+        self._written_bytes += self.buffered_bytes
+        rest = table.slice(rows).to_batches()
+        self._waiting, self._waiting_rows = rest, table.num_rows - rows
+        self.buffered_bytes = sum(batch.nbytes for batch in rest)
+        self._written_bytes -= self.buffered_bytes
+
+    def _write(self, table: pa.Table) -> None:
+        try:
+            self._open(table).write_table(table, row_group_size=self._options.row_group_rows)
+        except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
+            raise TypeMismatchError(f"Parquet cannot hold these columns: {error}") from error
+
+    def _open(self, first: pa.Table) -> pq.ParquetWriter:
+        if self._writer is None:
+            options = self._options
+            dictionary, encodings = self._choose(first)
+            self._writer = pq.ParquetWriter(
+                self._file,
+                self._schema,
+                compression=options.compression,
+                compression_level=options.compression_level,
+                use_dictionary=dictionary,
+                column_encoding=encodings or None,
+                write_statistics=_named(options.statistics),
+                write_page_index=options.page_index,
+                write_page_checksum=options.page_checksum,
+                data_page_version=options.data_page_version,
+                data_page_size=options.data_page_bytes,
+            )
+        return self._writer
+
+
+def _named(columns: bool | Sequence[str]) -> bool | list[str]:
+    return columns if isinstance(columns, bool) else list(columns)

@@ -1,0 +1,168 @@
+"""Columns of 32 bits whose neighbors differ by more than 31: valid, and beyond the readers of Arrow.
+
+DELTA_BINARY_PACKED keeps differences; of 32-bit values they may take 33 bits, and DuckDB writes them so
+(`parquet_version V2`), while pyarrow and the crate `parquet` give up ("InitBlock EOF", "'min_delta' too large"). Polars
+reads them, and does it here where it is installed; the other columns of the file stay with the reader that had them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from shmflink.connectors.file_system.file_systems import FileSystem
+from shmflink.connectors.file_system.formats.parquet.opening import Group, OpenParquet
+from shmflink.connectors.file_system.formats.parquet.statistics import GroupStatistics
+from shmflink.core.plain_columns import cast_array
+from shmflink.errors import DataFormatError
+
+__all__ = ["PolarsFile", "delta_columns"]
+
+
+def delta_columns(files: FileSystem, path: str, names: Sequence[str], groups: Sequence[int]) -> dict[str, pa.DataType]:
+    """Those of these columns that may have wide differences in these row groups, and their types in the file.
+
+    Raises:
+        DataFormatError: there are some, and the file has a type that Polars cannot open.
+    """
+    with files.open_arrow(path) as source, pq.ParquetFile(source) as file:
+        metadata, schema = file.metadata, file.schema_arrow
+        found: dict[str, pa.DataType] = {}
+        for group in groups:
+            for index in range(metadata.num_columns):
+                chunk = metadata.row_group(group).column(index)
+                name = chunk.path_in_schema.split(".", 1)[0]
+                if name in names and chunk.physical_type == "INT32" and "DELTA_BINARY_PACKED" in chunk.encodings:
+                    found[name] = schema.field(name).type
+        if found:
+            _refuse_intervals(path, next(iter(found)), metadata)
+        return found
+
+
+class PolarsFile:
+    """A local file of which `opened` cannot decode some columns; Polars reads those."""
+
+    def __init__(self, opened: OpenParquet, path: str, columns: Mapping[str, pa.DataType]) -> None:
+        """Raises DataFormatError, which says what is not supported, where Polars is missing or cannot open the file."""
+        try:
+            import polars as pl  # an extra of the package
+        except ImportError as error:
+            raise DataFormatError(
+                f"{_unsupported(path, next(iter(columns)))}. Install Polars, which reads it "
+                f"(pip install 'shmflink[polars]'), or write the file again (DuckDB: parquet_version V1)"
+            ) from error
+        self._errors: Any = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
+        self._scan: Any = pl.scan_parquet(path, glob=False)
+        self._opened = opened
+        self._columns = columns
+        try:
+            self._scan.collect_schema()
+        except self._errors as error:
+            raise DataFormatError(
+                f"{_unsupported(path, next(iter(columns)))}. Polars reads such columns, but cannot open this file: "
+                f"{error}; write the file again (DuckDB: parquet_version V1)"
+            ) from error
+
+    @property
+    def groups(self) -> Sequence[Group]:
+        return self._opened.groups
+
+    @property
+    def schema(self) -> pa.Schema:
+        return self._opened.schema
+
+    @property
+    def names(self) -> list[str]:
+        return self._opened.names
+
+    def statistics(self, name: str, groups: Sequence[int]) -> Sequence[GroupStatistics] | None:
+        return self._opened.statistics(name, groups)
+
+    def prepare(self, names: Sequence[str], groups: Sequence[int]) -> int:
+        return self._opened.prepare(names, groups)
+
+    def read(self, groups: Sequence[int], names: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
+        """The columns of these row groups, which follow each other."""
+        wide = [name for name in names if name in self._columns]
+        rest = [name for name in names if name not in self._columns]
+        if not wide:
+            yield from self._opened.read(groups, rest, batch_rows)
+            return
+        run = [group for group in self.groups if group.number in groups]
+        at, end = run[0].first_row, run[-1].first_row + run[-1].rows
+        others = self._opened.read(groups, rest, batch_rows) if rest else iter(())
+        while at < end:
+            beside = next(others, None)
+            if rest and beside is None:
+                raise ValueError("a column ends before the rows that the footer promises")
+            rows = min(batch_rows, end - at) if beside is None else beside.num_rows
+            columns = [] if beside is None else list(zip(beside.schema.names, beside.columns, strict=True))
+            columns += zip(wide, self._decode(wide, at, rows), strict=True)
+            yield pa.RecordBatch.from_arrays([array for _, array in columns], names=[name for name, _ in columns])
+            at += rows
+
+    def _decode(self, names: Sequence[str], first_row: int, rows: int) -> list[pa.Array]:
+        """Columns by Polars, in the types that the file gives them."""
+        try:
+            table = self._scan.select(names).slice(first_row, rows).collect().to_arrow()
+        except self._errors as error:
+            raise ValueError(str(error)) from error
+        arrays = [pa.concat_arrays(column.chunks) if column.num_chunks else None for column in table.columns]
+        if any(array is None or len(array) != rows for array in arrays):
+            raise ValueError("the column ends before the rows that the footer promises")
+        return [_typed(array, self._columns[name]) for name, array in zip(names, arrays, strict=True)]
+
+    def close(self) -> None:
+        self._opened.close()
+
+
+def _typed(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    """What Polars made of a column, in its type: it hands extension types out as their storage, times in nanoseconds,
+    nulls as integers.
+    """
+    stored = cast_array(array, _decoded(kind, keeps_extensions=False))
+    wanted = _decoded(kind, keeps_extensions=True)
+    return stored if stored.type.equals(wanted) else stored.cast(wanted)
+
+
+def _decoded(kind: pa.DataType, *, keeps_extensions: bool) -> pa.DataType:
+    """The type without dictionaries, and without extension types where they are not kept; inner types, too."""
+
+    def inner(field: pa.Field) -> pa.Field:
+        return field.with_type(_decoded(field.type, keeps_extensions=keeps_extensions))
+
+    types = pa.types
+    if isinstance(kind, pa.BaseExtensionType):
+        return kind if keeps_extensions else _decoded(kind.storage_type, keeps_extensions=False)
+    if types.is_dictionary(kind):
+        return _decoded(kind.value_type, keeps_extensions=keeps_extensions)
+    if types.is_struct(kind):
+        return pa.struct([inner(field) for field in kind])
+    if types.is_map(kind):
+        return pa.map_(inner(kind.key_field), inner(kind.item_field), kind.keys_sorted)
+    if types.is_fixed_size_list(kind):
+        return pa.list_(inner(kind.value_field), kind.list_size)
+    if types.is_list(kind):
+        return pa.list_(inner(kind.value_field))
+    return pa.large_list(inner(kind.value_field)) if types.is_large_list(kind) else kind
+
+
+def _refuse_intervals(path: str, wide: str, metadata: pq.FileMetaData) -> None:
+    """Polars panics at any column of this type, read or not, and prints that."""
+    for index in range(metadata.num_columns):
+        column = metadata.schema.column(index)
+        if column.converted_type == "INTERVAL":
+            raise DataFormatError(
+                f"{_unsupported(path, wide)}. Polars reads such columns, but opens no file with an INTERVAL, as "
+                f"{column.path!r} is; write the file again (DuckDB: parquet_version V1)"
+            )
+
+
+def _unsupported(path: str, column: str) -> str:
+    return (
+        f"{path}: the encoding of column {column!r} is not supported, the file is not corrupt: 32-bit values as "
+        f"DELTA_BINARY_PACKED with differences of more than 32 bits"
+    )

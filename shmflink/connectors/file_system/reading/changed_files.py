@@ -1,0 +1,89 @@
+"""Files that changed between the moment when they were listed and the moment when they are read.
+
+A split says which bytes of which file are to be read, and how far they were. After a restore that may be days later,
+and the file another one: reading on would give rows twice, or halves of rows, without anybody noticing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Final, Literal, get_args
+
+from shmflink.connectors.file_system.file_systems import FileInfo, FileSystem
+from shmflink.connectors.file_system.reading.splits import FileRange
+from shmflink.errors import ConfigurationError, DataFormatError, ResourceError
+
+__all__ = ["OnChange", "on_change_of", "range_as_it_is", "require_not_cut"]
+
+OnChange = Literal["fail", "ignore"]
+
+_ADVICE: Final = (
+    "Put the file back as it was; or leave the checkpoint alone and read from the beginning; "
+    "or say on_change='ignore' to read what is there from the place reached"
+)
+
+
+def on_change_of(text: str) -> OnChange:
+    """Checks the user's choice. Raises ConfigurationError."""
+    if text not in get_args(OnChange):
+        raise ConfigurationError(f"on_change: {text!r} is not one of {', '.join(get_args(OnChange))}")
+    return text  # type: ignore[return-value]  # checked above
+
+
+def range_as_it_is(files: FileSystem, part: FileRange, *, may_grow: bool) -> FileRange:
+    """The range, about to be read: the file is what it was when it was listed.
+
+    A file that is read as one range and was not begun may have become another one: then that is read. One of which a
+    part was read may have grown (`may_grow`, for formats without a footer): what was appended is not read. An equal
+    size and time count as unchanged in spite of another inode, as after a copy to another disk.
+
+    Raises:
+        DataFormatError: it was cut short, replaced or written to; names what changed.
+        ResourceError: it is gone.
+    """
+    listed = part.listed
+    is_begun = part.position > 0
+    if listed is None or not (is_begun or files.is_local(part.path)):
+        return part  # elsewhere a look is a request: only for files that are read on
+    now = files.stat(part.path)
+    if now is None:
+        raise ResourceError(
+            f"{part.path}: the file is gone; it had {listed.size} bytes when it was listed"
+            f"{', and a part of it was read already' if is_begun else ''}"
+        )
+    if (now.size, now.modified_ns) == (listed.size, listed.modified_ns):
+        return part
+    if not is_begun and part.offset == 0 and part.length == listed.size:
+        return replace(part, length=now.size, listed=now)
+    is_same = now.inode == listed.inode
+    if is_same and may_grow and now.size > listed.size:
+        return part
+    raise DataFormatError(f"{part.path}: {_what_changed(listed, now)}, and a part of it may have been read. {_ADVICE}")
+
+
+def require_not_cut(files: FileSystem, part: FileRange) -> None:
+    """The range was read to its end: the file was not cut short meanwhile, which looks like its end.
+
+    Raises:
+        DataFormatError: it was.
+    """
+    if part.listed is None or not files.is_local(part.path):
+        return
+    now = files.stat(part.path)
+    if now is not None and now.inode == part.listed.inode and now.size < part.listed.size:
+        raise DataFormatError(f"{part.path}: {_what_changed(part.listed, now)} while it was read. {_ADVICE}")
+
+
+def _what_changed(listed: FileInfo, now: FileInfo) -> str:
+    before = f"{listed.size} bytes of {_time(listed.modified_ns)} when it was listed"
+    after = f"{now.size} bytes of {_time(now.modified_ns)} now"
+    if now.inode != listed.inode:
+        return f"another file has taken its place ({before}, inode {listed.inode}; {after}, inode {now.inode})"
+    if now.size < listed.size:
+        return f"the file was cut short ({before}; {after})"
+    return f"the file was written to ({before}; {after})"
+
+
+def _time(modified_ns: int) -> str:
+    return datetime.fromtimestamp(modified_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S.%f UTC")

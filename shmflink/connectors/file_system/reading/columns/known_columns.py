@@ -1,0 +1,45 @@
+"""Columns of files that nobody has looked at when the schema was settled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shmflink.connectors.file_system.reading.columns.schemas import MergeRule
+from shmflink.errors import DataFormatError
+
+__all__ = ["KnownColumns"]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownColumns:
+    """The columns of the files in `paths`, which were looked at; `rule` says what others may have."""
+
+    names: frozenset[str]
+    rule: MergeRule
+    paths: frozenset[str]
+
+    def check(self, path: str, names: Sequence[str]) -> None:
+        """Looks at the columns of a file that is opened to be read.
+
+        Raises:
+            DataFormatError: a column that the schema lacks, which would be dropped; under `strict`, also one that the
+                file lacks, which would be null.
+        """
+        if path in self.paths:
+            return
+        late = next((name for name in names if name not in self.names), None)
+        looked_at = f"the {len(self.paths)} files" if len(self.paths) > 1 else "the file"
+        if late is not None:
+            raise DataFormatError(
+                f"{path}: column {late!r} is not among those of {looked_at} that the schema was made from; give "
+                f"schema= with it, or columns= with those to read"
+            )
+        if self.rule != "strict":
+            return
+        lacking = self.names.difference(names)
+        if lacking:
+            raise DataFormatError(
+                f"{path}: there is no column {min(lacking)!r}, which {looked_at} have that the schema was made from; "
+                f"give schema=, or schema_merge='widen'"
+            )

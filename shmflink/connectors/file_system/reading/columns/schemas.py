@@ -1,0 +1,140 @@
+"""Schemas of files: merging those of several files, and bringing a batch into the schema that was agreed on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Final, Literal
+
+import pyarrow as pa
+
+from shmflink.connectors.file_system.reading.columns.wider_types import same_type, settled_type, wider_type
+from shmflink.core.plain_columns import cast_array, plain_type
+from shmflink.errors import ConfigurationError, DataFormatError, TypeMismatchError
+
+__all__ = ["MERGE_RULES", "MergeRule", "conform", "merge_schemas", "plain_schema", "rows_without_columns"]
+
+MergeRule = Literal["strict", "widen", "widen_to_string", "first"]
+MERGE_RULES: Final = ("strict", "widen", "widen_to_string", "first")
+
+
+def plain_schema(schema: pa.Schema, path: str) -> pa.Schema:
+    """Names and plain types (`core.plain_columns`) alone: metadata, nullability and encodings differ from file to file.
+
+    Raises:
+        DataFormatError: two columns have the same name.
+    """
+    names = schema.names
+    if len(set(names)) != len(names):
+        twice = Counter(names).most_common(1)[0][0]
+        raise DataFormatError(f"{path}: two columns are named {twice!r}; rename one of them")
+    return pa.schema([(name, plain_type(kind)) for name, kind in zip(names, schema.types, strict=True)])
+
+
+def merge_schemas(schemas: Iterable[tuple[str, pa.Schema]], rule: MergeRule, *, of_text: bool = False) -> pa.Schema:
+    """One schema for files with these (path, schema), columns in the order in which they appear first.
+
+    - `strict`: all files have the same columns and types, in any order; nulls only fit any type, and strings are
+      strings whatever the width of their offsets.
+    - `widen`: columns that a file lacks are null; two types become one that holds both (`wider_type`), of text that has
+      zones and text that has none, too.
+    - `widen_to_string`: as `widen`, and types that have nothing in common become strings.
+    - `first`: what the first file says; other files' other columns are not read.
+
+    What is null everywhere becomes a string.
+
+    Raises:
+        DataFormatError: names both files, the column and both types.
+    """
+    if rule not in MERGE_RULES:
+        raise ConfigurationError(f"schema_merge: {rule!r} is not one of {', '.join(MERGE_RULES)}")
+    merged: dict[str, tuple[str, pa.DataType]] = {}
+    first_path: str | None = None
+    for path, schema in schemas:
+        if first_path is None:
+            first_path = path
+            merged = {field.name: (path, field.type) for field in schema}
+        elif rule != "first":
+            if rule == "strict":
+                _require_same_columns(merged, schema, first_path, path)
+            _merge_one(merged, path, schema, rule, of_text)
+    return pa.schema([(name, settled_type(kind)) for name, (_, kind) in merged.items()])
+
+
+def conform(columns: pa.RecordBatch, schema: pa.Schema, path: str) -> pa.RecordBatch:
+    """`columns` in this schema: chosen and ordered by name, missing ones null, others cast without loss.
+
+    Raises:
+        TypeMismatchError: a column cannot be brought into its type; names the file.
+    """
+    if columns.schema.equals(schema):
+        return columns
+    held = {name: index for index, name in enumerate(columns.schema.names)}
+    arrays = []
+    for field in schema:
+        at = held.get(field.name)
+        if at is None:
+            arrays.append(pa.nulls(columns.num_rows, field.type))
+            continue
+        array = columns.column(at)
+        arrays.append(array if array.type.equals(field.type) else _cast(array, field, path))
+    if not arrays:
+        return rows_without_columns(columns.num_rows)
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+_OTHERWISE: Final = {"widen_to_string": pa.string()}
+
+
+def rows_without_columns(rows: int) -> pa.RecordBatch:
+    """A batch that has rows and no column: what a count needs."""
+    return pa.record_batch([pa.nulls(rows)], names=["_"]).select([])
+
+
+def _merge_one(
+    merged: dict[str, tuple[str, pa.DataType]], path: str, schema: pa.Schema, rule: MergeRule, of_text: bool
+) -> None:
+    for name, given in zip(schema.names, schema.types, strict=True):
+        known = merged.get(name)
+        if known is None:
+            merged[name] = (path, given)
+            continue
+        known_path, kind = known
+        if kind.equals(given):
+            continue
+        if rule == "strict":
+            wider = same_type(kind, given)
+        else:
+            wider = wider_type(kind, given, of_text=of_text, otherwise=_OTHERWISE.get(rule))
+        if wider is None:
+            remedy = "widen" if rule == "strict" else "widen_to_string"
+            raise DataFormatError(
+                f"column {name!r} is {kind} in {known_path} and {given} in {path}; "
+                f"give schema=, or schema_merge={remedy!r}"
+            )
+        merged[name] = (path if wider.equals(given) else known_path, wider)
+
+
+def _require_same_columns(
+    merged: dict[str, tuple[str, pa.DataType]], schema: pa.Schema, first_path: str, path: str
+) -> None:
+    for name, kind in zip(schema.names, schema.types, strict=True):
+        if name not in merged:
+            raise DataFormatError(
+                f"column {name!r} ({kind}) of {path} is not in {first_path}; give schema=, or schema_merge='widen'"
+            )
+    held = set(schema.names)
+    for name, (_, kind) in merged.items():
+        if name not in held:
+            raise DataFormatError(
+                f"column {name!r} ({kind}) of {first_path} is not in {path}; give schema=, or schema_merge='widen'"
+            )
+
+
+def _cast(array: pa.Array, field: pa.Field, path: str) -> pa.Array:
+    try:
+        return cast_array(array, field.type)
+    except pa.ArrowException as error:
+        raise TypeMismatchError(
+            f"{path}: column {field.name!r} is {array.type}, not of the declared type {field.type}: {error}"
+        ) from error

@@ -1,0 +1,142 @@
+"""The contract of input formats: how the bytes of a file become batches (PyFlink: StreamFormat, BulkFormat).
+
+One folder per kind in `formats/`: `parquet`, `arrow`, `orc`, `csv`, `json`, `text`. A `FileSource` finds and cuts the
+files, asks a format for their schema, tells it which columns and rows are wanted, and gives it one range of one file
+at a time. What formats have in common is the source's business: partition columns, file names, merging of schemas,
+small files, and filtering where a format cannot do it itself.
+"""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+from shmflink.connectors.base import Split
+from shmflink.connectors.file_system.file_systems import FileSystem
+from shmflink.connectors.file_system.reading.columns.known_columns import KnownColumns
+from shmflink.connectors.file_system.reading.columns.schemas import MergeRule
+from shmflink.connectors.file_system.reading.splits import compression_of
+from shmflink.connectors.split_reader import SplitCursor
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from shmflink.expressions import Expression
+    from shmflink.operators.base import OperatorContext
+
+__all__ = ["BulkFormat", "FileFormat", "StreamFormat"]
+
+
+class FileFormat(ABC):
+    """What stream and bulk formats have in common. Picklable, and never changed: `with_x` returns a copy.
+
+    Life: the program asks `check` and `infer_schema` of some files, then `with_schema` (and `with_filter`,
+    `with_row_numbers`); workers call `open_split`, several files one after the other on one instance.
+    """
+
+    is_splittable: bool = True
+    """Whether an uncompressed file may be cut at any byte; a format then reads what begins inside its range."""
+
+    schema_merge: MergeRule = "widen"
+    """How schemas of several files become one where the program does not say: inferred types may differ a little."""
+
+    batch_rows_max: int | None = None
+    """The largest number of rows of a batch where the program has said it; else the source joins small ones."""
+
+    known: KnownColumns | None = None
+    """What files that nobody looked at are compared with as they are opened; None: columns were declared or chosen."""
+
+    files: FileSystem = FileSystem()
+    """The only door to files: `self.files.open(path)`. The source puts its own here."""
+
+    @abstractmethod
+    def open_split(self, split: Split) -> SplitCursor:
+        """Opens a split whose payload is a `FileRange`; `cursor.remaining()` returns one with another `position`.
+
+        Raises:
+            ResourceError: the file cannot be opened.
+            DataFormatError: it is not of this format; the message names file and place. So does `next_batch`.
+        """
+
+    def check(self, path: str) -> None:  # noqa: B027  not every format can tell
+        """Looks, where the program runs, whether the first file can be of this format (else DataFormatError)."""
+
+    def require_columns(self, paths: Sequence[str]) -> None:  # noqa: B027  most tell it by `infer_schema`
+        """Looks whether declared columns are in at least one of some files (else DataFormatError)."""
+
+    def infer_schema(self, path: str) -> pa.Schema | None:
+        """The columns of one file: from its footer, or inferred from a bounded sample of its beginning.
+
+        Columns whose every value in the sample is null have the type `pa.null()`; the source settles them when it
+        merges files. None where rows of this format are no columns. Raises DataFormatError.
+        """
+        return None
+
+    def with_schema(self, schema: pa.Schema) -> Self | None:
+        """The same format whose batches have exactly these columns: names, types and order.
+
+        Serves declared and merged schemas as well as column pruning: columns not named are not decoded, columns
+        that a file lacks are null, a column of another type is cast, and a value that does not fit is malformed.
+        `schema` may be empty: then batches have no columns, but rows. None where the format has no columns.
+        """
+        return None
+
+    def with_filter(self, predicate: Expression) -> Self | None:
+        """The same format that leaves out every row for which the predicate is not true; None: the source does it.
+
+        `predicate` uses columns of the files, which need not be among those of `with_schema`.
+        """
+        return None
+
+    def with_row_numbers(self, name: str) -> Self | None:
+        """The same format with one more, last column: int64, the index of the row in its file, from 0.
+
+        It counts the file's rows whatever is filtered and wherever the file is cut. None where that cannot be known:
+        the source then does not cut files, and counts the rows that the format hands out.
+        """
+        return None
+
+    def for_reader(self, context: OperatorContext) -> Self:
+        """The copy that one reader opens its splits with; `context` has the counters and the mailbox."""
+        return copy.copy(self)
+
+    def finish_reader(self) -> None:  # noqa: B027  most hold nothing back
+        """The reader's normal end: what was held back for it (malformed rows in files) becomes visible."""
+
+    def snapshot_reader(self) -> None:  # noqa: B027  most hold nothing back
+        """A checkpoint begins: what was held back for the reader's end must not be lost with the reader."""
+
+    def close_reader(self) -> None:  # noqa: B027  most have nothing to free
+        """Frees what `for_reader` made. Called once, whatever happened."""
+
+    def side_output_type(self, tag: str) -> Any:
+        """The TypeInformation of what cursors hand out as the side output `tag`; None where it is not known."""
+        return None
+
+    def may_cut(self, path: str) -> bool:
+        """Whether this file may be read in several ranges."""
+        return self.is_splittable and compression_of(path) is None
+
+    @property
+    def produced_type(self) -> Any:
+        """The TypeInformation of the rows where the format itself says it; else None: columns of the files."""
+        return None
+
+
+class StreamFormat(FileFormat):
+    """Reads records one after the other from a file's bytes, decompressing by the file's name."""
+
+    @staticmethod
+    def text_line_format(charset_name: str = "UTF-8") -> StreamFormat:
+        """Text lines as strings, without their ends (LF, CR LF or CR)."""
+        from shmflink.connectors.file_system.formats.text.format import TextLinesFormat  # it builds on this module
+
+        return TextLinesFormat(charset_name)
+
+
+class BulkFormat(FileFormat):
+    """Reads batches of records at a time, each file knowing its own structure."""
+
+    schema_merge: MergeRule = "strict"

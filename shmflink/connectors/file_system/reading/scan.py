@@ -1,0 +1,187 @@
+"""What a file source reads: which columns and rows, and how the work is shared between the format and the source."""
+
+from __future__ import annotations
+
+import operator
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from typing import Any
+
+import pyarrow as pa
+
+from shmflink.connectors.file_system.file_systems import FileSystem
+from shmflink.connectors.file_system.reading.columns.metadata_columns import METADATA_TYPES, ROW_NUMBER
+from shmflink.connectors.file_system.reading.input_format import FileFormat
+from shmflink.core.typeinfo import ColumnsTypeInfo, RowTypeInfo
+from shmflink.errors import JobGraphError
+from shmflink.expressions import Expression, bind, conjuncts
+
+__all__ = ["FileScan", "ReadPlan"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPlan:
+    """How readers go about a scan. `schema` is None where the format's batches are handed out as they are.
+
+    `constants` are the partition and metadata columns to add, as (kind of metadata or None, field); `row_numbers` the
+    column that the source itself has to count; `predicate`, over `working`, what is left to filter. `is_watchful`: a
+    file that has changed since it was listed is an error.
+    """
+
+    format: FileFormat
+    schema: pa.Schema | None
+    row_type: Any
+    constants: tuple[tuple[str | None, pa.Field], ...] = ()
+    row_numbers: str | None = None
+    predicate: Expression | None = None
+    working: pa.Schema | None = None
+    is_watchful: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class FileScan:
+    """Columns of the files, of their folders and about the files; of them `columns`, where `predicate` is true.
+
+    `file_schema` is None where rows of the format are no columns. Picklable.
+    """
+
+    files: FileSystem
+    format: FileFormat
+    file_schema: pa.Schema | None
+    partitions: pa.Schema
+    metadata: tuple[tuple[str, str], ...] = ()
+    columns: tuple[str, ...] | None = None
+    predicate: Expression | None = None
+
+    @property
+    def schema(self) -> pa.Schema | None:
+        """All columns there are; partition columns take the place of columns of the same name in the files."""
+        if self.file_schema is None:
+            return None
+        told = set(self.partitions.names)
+        fields = [field for field in self.file_schema if field.name not in told]
+        return pa.schema([*fields, *self.partitions, *self._metadata_fields()])
+
+    @property
+    def produced_schema(self) -> pa.Schema | None:
+        """The columns handed out."""
+        schema = self.schema
+        if schema is None or self.columns is None:
+            return schema
+        fields = dict(zip(schema.names, schema, strict=True))
+        return pa.schema([fields[name] for name in self.columns])
+
+    @property
+    def produced_type(self) -> Any:
+        """The format's own type where there is one and nothing was added; else the columns."""
+        declared = self.format.produced_type
+        if declared is not None and not self.partitions and not self.metadata:
+            if self.columns is None:
+                return declared
+            if isinstance(declared, RowTypeInfo):
+                kinds = dict(zip(declared.get_field_names(), declared.get_field_types(), strict=True))
+                return RowTypeInfo([kinds[name] for name in self.columns], list(self.columns))
+        schema = self.produced_schema
+        return None if schema is None else ColumnsTypeInfo(schema)
+
+    @property
+    def needs_whole_files(self) -> bool:
+        """True where rows have to be counted from the start of a file."""
+        name = self._row_number_name()
+        return name is not None and self.format.with_row_numbers(name) is None
+
+    def check_names(self) -> None:
+        """Raises JobGraphError where two columns would have one name."""
+        schema = self.schema
+        if schema is None:
+            return
+        twice = sorted(name for name, count in Counter(schema.names).items() if count > 1)
+        if twice:
+            raise JobGraphError(f"metadata: there is a column {twice[0]!r} already; give {{kind: name of the column}}")
+
+    def with_columns(self, columns: Sequence[str]) -> FileScan | None:
+        """The scan with these columns alone; None where it has no columns to choose from."""
+        if self.schema is None or (self._is_as_is and self.format.with_schema(self.file_schema) is None):
+            return None
+        return replace(self, columns=tuple(columns))
+
+    def with_filter(self, predicate: Expression) -> FileScan | None:
+        """The scan without the rows for which the predicate is not true; None where it has no columns to look at."""
+        schema = self.schema
+        if schema is None or (self._is_as_is and self.format.with_schema(self.file_schema) is None):
+            return None
+        bind([predicate], schema)  # raises where it does not fit
+        both = predicate if self.predicate is None else self.predicate & predicate
+        return replace(self, predicate=both)
+
+    def partition_predicate(self) -> Expression | None:
+        """The parts of the predicate that folders alone decide."""
+        return self._part(lambda columns: bool(columns) and columns <= set(self.partitions.names))
+
+    def read_plan(self) -> ReadPlan:
+        """Shares the work out between the format and the source."""
+        schema, produced = self.schema, self.produced_schema
+        read = self.format if self.file_schema is None else self.format.with_schema(self.file_schema)
+        if schema is None or produced is None or (read is None and self._is_as_is):
+            return ReadPlan(self.format, None, self.produced_type)
+        assert self.file_schema is not None
+        has_plain_columns = read is not None
+        reading: FileFormat = self.format if read is None else read
+        own = {field.name for field in self.file_schema} - set(self.partitions.names)
+        of_files = self._part(lambda columns: columns <= own)
+        left = [self._part(lambda columns: not columns <= own and not columns <= set(self.partitions.names))]
+        counts_rows = self.needs_whole_files
+        filtered = None
+        if of_files is not None and has_plain_columns and not counts_rows:
+            filtered = reading.with_filter(of_files)
+        if filtered is None:
+            left.append(of_files)
+        else:
+            reading = filtered
+        predicate = (
+            reduce(operator.and_, [part for part in left if part is not None])
+            if any(part is not None for part in left)
+            else None
+        )
+        needed = set(produced.names)
+        if predicate is not None:
+            needed |= bind([predicate], schema).columns
+        working = pa.schema([field for field in schema if field.name in needed])
+        if has_plain_columns:
+            narrowed = reading.with_schema(pa.schema([field for field in working if field.name in own]))
+            assert narrowed is not None, f"{reading} takes a schema once and not twice"
+            reading = narrowed
+        name = self._row_number_name()
+        if name not in needed:
+            name = None
+        if name is not None and not counts_rows:
+            numbered = reading.with_row_numbers(name)
+            assert numbered is not None, f"{reading} numbers rows once and not twice"
+            reading, name = numbered, None
+        return ReadPlan(reading, produced, self.produced_type, self._constants(needed), name, predicate, working)
+
+    @property
+    def _is_as_is(self) -> bool:
+        return not self.partitions and not self.metadata
+
+    def _metadata_fields(self) -> list[pa.Field]:
+        return [pa.field(name, METADATA_TYPES[kind]) for kind, name in self.metadata]
+
+    def _row_number_name(self) -> str | None:
+        return next((name for kind, name in self.metadata if kind == ROW_NUMBER), None)
+
+    def _constants(self, needed: set[str]) -> tuple[tuple[str | None, pa.Field], ...]:
+        folders = [(None, field) for field in self.partitions]
+        about = [(kind, pa.field(name, METADATA_TYPES[kind])) for kind, name in self.metadata if kind != ROW_NUMBER]
+        return tuple((kind, field) for kind, field in [*folders, *about] if field.name in needed)
+
+    def _part(self, is_wanted: Any) -> Expression | None:
+        """The parts of the predicate whose columns pass `is_wanted`, joined again."""
+        if self.predicate is None:
+            return None
+        schema = self.schema
+        assert schema is not None
+        parts = [part for part in conjuncts(self.predicate) if is_wanted(bind([part], schema).columns)]
+        return reduce(operator.and_, parts) if parts else None

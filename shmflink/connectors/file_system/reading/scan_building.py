@@ -1,0 +1,149 @@
+"""From what the program says about its files to a `FileScan`: lists them, looks at the first, settles the schema."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal, TypeAlias, TypedDict
+
+import pyarrow as pa
+
+from shmflink.connectors.file_system.file_systems import FileInfo, FileSystem
+from shmflink.connectors.file_system.reading.changed_files import OnChange
+from shmflink.connectors.file_system.reading.columns.known_columns import KnownColumns
+from shmflink.connectors.file_system.reading.columns.metadata_columns import metadata_columns
+from shmflink.connectors.file_system.reading.columns.partitions import infer_partitions
+from shmflink.connectors.file_system.reading.columns.schemas import MergeRule, merge_schemas
+from shmflink.connectors.file_system.reading.input_format import FileFormat, StreamFormat
+from shmflink.connectors.file_system.reading.listing import find_files, require_files
+from shmflink.connectors.file_system.reading.scan import FileScan
+from shmflink.core.time_units import Duration
+from shmflink.errors import ConfigurationError, JobGraphError
+
+__all__ = ["FileOptions", "Partitions", "Paths", "build_scan", "interval_ms_of"]
+
+Paths: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+Partitions: TypeAlias = Literal["auto"] | pa.Schema | Mapping[str, pa.DataType] | None
+
+_SCHEMA_FILES_MAX: Final = 32
+"""So many files are looked at for the schema; later ones are brought into it as they are read."""
+
+
+class FileOptions(TypedDict, total=False):
+    """What the constructors of all formats take.
+
+    - `columns`: names of the columns to hand out, in this order.
+    - `schema`: the columns and types of the files, instead of looking at them.
+    - `schema_merge`: how schemas of several files become one: `strict` (the default where files tell their types),
+      `widen` (the default where types are inferred), `widen_to_string`, `first`. The first 32 files are looked at; what
+      later ones lack is null (an error under `strict`); a column that only they have, or a value that does not
+      fit, is an error.
+    - `partitions`: columns that folders named `key=value` tell: `"auto"` (the default), their types, or None.
+    - `metadata`: columns about the file (`file_path`, `file_name`, `file_size`, `file_modified`, `row_number`), or a
+      mapping from these to the columns' names.
+    - `monitor_interval`: keep looking for new files, so often (a Duration, or seconds).
+    - `on_change`: what happens where a file has changed since it was listed, and a part of it may have been read, after
+      a restore above all: `fail` (the default), or `ignore`, for files that are written to in place.
+    - `splits_files`: whether a file may be read by several readers (the default).
+    - `storage_options`: for the file system behind a URI; `file_system`: one of pyarrow or fsspec.
+    """
+
+    columns: Sequence[str] | None
+    schema: pa.Schema | None
+    schema_merge: MergeRule
+    partitions: Partitions
+    metadata: Sequence[str] | Mapping[str, str]
+    monitor_interval: Duration | float | None
+    on_change: OnChange
+    splits_files: bool
+    storage_options: Mapping[str, Any] | None
+    file_system: Any
+
+
+def build_scan(file_format: FileFormat, paths: Sequence[str], files: FileSystem, options: FileOptions) -> FileScan:
+    """The scan of files under absolute `paths`.
+
+    Raises:
+        JobGraphError: a path does not exist, cannot be read or holds nothing; a column that is asked for is not there.
+        DataFormatError: the first file cannot be of this format, or files do not go together.
+    """
+    is_watched = options.get("monitor_interval") is not None
+    schema, columns = options.get("schema"), options.get("columns")
+    found = find_files(files, paths) if is_watched else require_files(files, paths)
+    sample = [info for info in found if info.size][:_SCHEMA_FILES_MAX]
+    if sample:
+        file_format.check(sample[0].path)
+        file_format.require_columns([info.path for info in found if info.size])
+    told = _partition_schema(options.get("partitions", "auto"), found, schema)
+    of_files = _file_schema(
+        file_format, sample, paths, schema, options.get("schema_merge", file_format.schema_merge), told
+    )
+    rule = options.get("schema_merge", file_format.schema_merge)
+    if schema is None and columns is None and of_files is not None and rule != "first":
+        names = frozenset((*of_files.names, *told.names))
+        file_format = copy.copy(file_format)
+        file_format.known = KnownColumns(names, rule, frozenset(info.path for info in sample))
+    scan = FileScan(files, file_format, of_files, told, metadata_columns(options.get("metadata", ())))
+    scan.check_names()
+    return scan if columns is None else _choose(scan, columns)
+
+
+def interval_ms_of(interval: Duration | float) -> int:
+    """Raises ConfigurationError for an interval that is not positive."""
+    millis = interval.to_millis() if isinstance(interval, Duration) else int(interval * 1000)
+    if millis < 1:
+        raise ConfigurationError(f"monitor_interval must be at least a millisecond, got {interval}")
+    return millis
+
+
+def _partition_schema(partitions: Partitions, found: list[FileInfo], schema: pa.Schema | None) -> pa.Schema:
+    if partitions is None:
+        return pa.schema([])
+    if isinstance(partitions, pa.Schema):
+        return partitions
+    if not isinstance(partitions, str):
+        return pa.schema(list(partitions.items()))
+    if partitions != "auto":
+        raise ConfigurationError(f"partitions: {partitions!r} is neither 'auto' nor a schema nor None")
+    inferred = infer_partitions(info.path for info in found)
+    declared = {} if schema is None else {field.name: field for field in schema}
+    return pa.schema([declared.get(field.name, field) for field in inferred])
+
+
+def _file_schema(
+    file_format: FileFormat,
+    sample: list[FileInfo],
+    paths: Sequence[str],
+    schema: pa.Schema | None,
+    schema_merge: MergeRule,
+    partitions: pa.Schema,
+) -> pa.Schema | None:
+    told = set(partitions.names)
+    if schema is not None:
+        return pa.schema([pa.field(field.name, field.type) for field in schema if field.name not in told])
+    schemas = []
+    for info in sample[:1] if schema_merge == "first" else sample:
+        one = file_format.infer_schema(info.path)
+        if one is None:
+            return None
+        if not len(one):
+            continue  # a file of blank lines tells no columns, and has no rows
+        schemas.append((info.path, pa.schema([field for field in one if field.name not in told])))
+    if not schemas:
+        if file_format.produced_type is None:
+            raise JobGraphError(f"{paths[0]}: there is no file yet that tells the columns; give schema=")
+        return None
+    return merge_schemas(schemas, schema_merge, of_text=isinstance(file_format, StreamFormat))
+
+
+def _choose(scan: FileScan, columns: Sequence[str]) -> FileScan:
+    schema = scan.schema
+    held = set() if schema is None else set(schema.names)
+    unknown = [name for name in columns if schema is not None and name not in held]
+    if unknown and schema is not None:
+        raise JobGraphError(f"columns: there is no column {unknown[0]!r}; there are {', '.join(schema.names)}")
+    chosen = scan.with_columns(columns)
+    if chosen is None:
+        raise JobGraphError(f"columns: {type(scan.format).__name__} has no columns to choose from")
+    return chosen

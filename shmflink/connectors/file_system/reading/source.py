@@ -1,0 +1,324 @@
+"""Reading files (`pyflink.datastream.connectors.file_system`: FileSource and its builder)."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any, Unpack, cast
+
+import pyarrow as pa
+
+from shmflink.connectors.base import Boundedness, Source, SourceReader, Split, SplitEnumerator
+from shmflink.connectors.file_system.file_systems import FileInfo, FileSystem
+from shmflink.connectors.file_system.reading.changed_files import OnChange, on_change_of
+from shmflink.connectors.file_system.reading.columns.partitions import prune_files
+from shmflink.connectors.file_system.reading.discovery import DiscoveryState, FileDiscovery
+from shmflink.connectors.file_system.reading.files_cursor import FilesCursor
+from shmflink.connectors.file_system.reading.input_format import BulkFormat, FileFormat, StreamFormat
+from shmflink.connectors.file_system.reading.listing import find_files
+from shmflink.connectors.file_system.reading.scan import FileScan
+from shmflink.connectors.file_system.reading.scan_building import FileOptions, Paths, build_scan, interval_ms_of
+from shmflink.connectors.file_system.reading.splits import FileRanges, cut_files
+from shmflink.connectors.keywords import check_keywords
+from shmflink.connectors.split_queue import SplitQueue
+from shmflink.connectors.split_reader import SplitReader
+from shmflink.core.time_units import Duration
+from shmflink.errors import ConfigurationError, JobGraphError
+from shmflink.expressions import Expression
+from shmflink.operators.base import OperatorContext
+
+__all__ = ["FileEnumeratorProvider", "FileSource", "FileSourceBuilder", "FileSplitAssignerProvider"]
+
+
+class FileEnumeratorProvider:
+    """Whether files may be cut into several splits.
+
+    Both enumerators walk directories and skip hidden names.
+    """
+
+    def __init__(self, *, splits_files: bool) -> None:
+        self.splits_files = splits_files
+
+    @staticmethod
+    def default_splittable_file_enumerator() -> FileEnumeratorProvider:
+        """Cuts large files, except compressed ones."""
+        return FileEnumeratorProvider(splits_files=True)
+
+    @staticmethod
+    def default_non_splittable_file_enumerator() -> FileEnumeratorProvider:
+        """Every file is read by one reader."""
+        return FileEnumeratorProvider(splits_files=False)
+
+
+class FileSplitAssignerProvider:
+    """Which reader gets which split: whoever asks first gets the next one, in path order."""
+
+    @staticmethod
+    def locality_aware_split_assigner() -> FileSplitAssignerProvider:
+        """The default. On one host every split is local."""
+        return FileSplitAssignerProvider()
+
+
+class FileSource(Source):
+    """Reads all files under its paths, in parallel.
+
+    Made by `parquet`, `csv`, `json_lines`, `ipc`, `orc` or `text` (*shmflink only*), or with PyFlink's
+    `for_record_stream_format` and `for_bulk_file_format`. Paths name files, directories (walked recursively, without
+    names that begin with `.` or `_`), globs, or URIs of other file systems.
+    """
+
+    gives_timestamps = False
+
+    def __init__(
+        self,
+        scan: FileScan,
+        paths: Sequence[str],
+        *,
+        splits_files: bool,
+        monitor_interval_ms: int | None = None,
+        on_change: OnChange = "fail",
+    ) -> None:
+        """`paths` are absolute: workers run elsewhere. With an interval, the source keeps looking for new files."""
+        self._scan = scan
+        self._paths = tuple(paths)
+        self._splits_files = splits_files
+        self._interval_ms = monitor_interval_ms
+        self._is_watchful = on_change == "fail"
+        if monitor_interval_ms is not None:
+            self.boundedness = Boundedness.CONTINUOUS_UNBOUNDED
+
+    @staticmethod
+    def for_record_stream_format(stream_format: StreamFormat, *paths: str) -> FileSourceBuilder:
+        """A source of records read one after the other, such as text lines.
+
+        `paths` name files, directories or globs.
+        """
+        return FileSourceBuilder(stream_format, paths)
+
+    @staticmethod
+    def for_bulk_file_format(bulk_format: BulkFormat, *paths: str) -> FileSourceBuilder:
+        """A source of records read in batches, such as Parquet; `paths` name files, directories or globs."""
+        return FileSourceBuilder(bulk_format, paths)
+
+    @staticmethod
+    def parquet(paths: Paths, *, batch_rows: int | None = None, **options: Unpack[FileOptions]) -> FileSource:
+        """*shmflink only.* Parquet files as columns; `options` are `FileOptions`.
+
+        Encodings and views are plain columns, UUIDs text (bytes where `schema=` says binary), INT96 microseconds;
+        key-value metadata of files are not carried on.
+
+        Raises:
+            JobGraphError: a path does not exist, cannot be read or holds nothing.
+            DataFormatError: the first file is no Parquet file, or files do not go together.
+        """
+        from shmflink.connectors.file_system.formats.parquet.format import (
+            ParquetFormat,  # formats are loaded where used
+        )
+
+        _check("parquet", options, "batch_rows")
+        made = ParquetFormat() if batch_rows is None else ParquetFormat(batch_size=batch_rows)
+        return FileSource.of_format(made, paths, **options)
+
+    @staticmethod
+    def csv(paths: Paths, **options: Any) -> FileSource:
+        """*shmflink only.* CSV files as columns; `options` are `FileOptions` and those of `CsvFormat`."""
+        from shmflink.connectors.file_system.formats.csv.format import CsvFormat
+
+        _check("csv", options, *inspect.signature(CsvFormat).parameters)
+        of_files, of_format = _share(options)
+        made = CsvFormat(options.get("schema"), **of_format)
+        if made.declared is not None:
+            of_files["schema"] = made.declared
+        return FileSource.of_format(made, paths, **of_files)
+
+    @staticmethod
+    def json_lines(paths: Paths, **options: Any) -> FileSource:
+        """*shmflink only.* A JSON object in each line; `options` are `FileOptions` and those of `JsonLinesFormat`."""
+        from shmflink.connectors.file_system.formats.json.format import JsonLinesFormat
+
+        _check("json_lines", options, *inspect.signature(JsonLinesFormat).parameters)
+        of_files, of_format = _share(options)
+        made = JsonLinesFormat(options.get("schema"), **of_format)
+        if made.declared is not None:
+            of_files["schema"] = made.declared
+        return FileSource.of_format(made, paths, **of_files)
+
+    @staticmethod
+    def text(paths: Paths, *, charset: str = "UTF-8", **options: Unpack[FileOptions]) -> FileSource:
+        """*shmflink only.* Lines of text as strings; as a column `value` where columns of folders or metadata join.
+
+        `options` are `FileOptions`.
+        """
+        from shmflink.connectors.file_system.formats.text.format import TextLinesFormat
+
+        _check("text", options, "charset")
+        return FileSource.of_format(TextLinesFormat(charset), paths, **options)
+
+    @staticmethod
+    def ipc(paths: Paths, **options: Unpack[FileOptions]) -> FileSource:
+        """*shmflink only.* Arrow IPC files and streams as columns; `options` are `FileOptions`."""
+        from shmflink.connectors.file_system.formats.arrow.format import ArrowIpcFormat
+
+        _check("ipc", options)
+        return FileSource.of_format(ArrowIpcFormat(), paths, **options)
+
+    @staticmethod
+    def orc(paths: Paths, **options: Unpack[FileOptions]) -> FileSource:
+        """*shmflink only.* ORC files as columns; `options` are `FileOptions`."""
+        from shmflink.connectors.file_system.formats.orc.format import OrcFormat
+
+        _check("orc", options)
+        return FileSource.of_format(OrcFormat(), paths, **options)
+
+    @staticmethod
+    def of_format(file_format: FileFormat, paths: Paths, **options: Unpack[FileOptions]) -> FileSource:
+        """*shmflink only.* Files of any format; `options` are `FileOptions`."""
+        unknown = sorted(set(options) - set(FileOptions.__annotations__))
+        if unknown:
+            raise ConfigurationError(f"{unknown[0]!r} is no option; there are {', '.join(FileOptions.__annotations__)}")
+        interval = options.get("monitor_interval")
+        files = FileSystem(options.get("storage_options"), options.get("file_system"))
+        given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+        if not given:
+            raise JobGraphError("a file source needs at least one path")
+        absolute = [files.absolute(os.fspath(path)) for path in given]
+        scan = build_scan(_through(file_format, files), absolute, files, options)
+        interval_ms = None if interval is None else interval_ms_of(interval)
+        splits_files = options.get("splits_files", True)
+        on_change = on_change_of(options.get("on_change", "fail"))
+        return FileSource(
+            scan, absolute, splits_files=splits_files, monitor_interval_ms=interval_ms, on_change=on_change
+        )
+
+    @property
+    def schema(self) -> pa.Schema | None:
+        """*shmflink only.* The columns handed out; None where the records are no columns."""
+        return self._scan.produced_schema
+
+    def create_enumerator(self, parallelism: int, state: Any = None) -> SplitEnumerator:
+        scan = self._scan
+
+        def cut(found: Sequence[FileInfo], first_number: int) -> Iterable[Split]:
+            kept = prune_files(found, scan.partitions, scan.partition_predicate())
+            return cut_files(kept, parallelism, self._may_cut, first_number)
+
+        def find() -> list[FileInfo]:
+            return find_files(scan.files, self._paths)
+
+        is_discovery = self._interval_ms is not None or not all(scan.files.is_local(path) for path in self._paths)
+        if is_discovery:
+            assert state is None or isinstance(state, DiscoveryState), state
+            return FileDiscovery(find, cut, self._interval_ms, state)
+        return SplitQueue(cut(find(), 0) if state is None else state)
+
+    def create_reader(self, context: OperatorContext) -> SourceReader:
+        plan = self._scan.read_plan()
+        plan = replace(plan, format=plan.format.for_reader(context), is_watchful=self._is_watchful)
+        files = self._scan.files
+        return SplitReader(
+            lambda split: FilesCursor(split, files, plan),
+            plan.format.finish_reader,
+            plan.format.close_reader,
+            plan.format.snapshot_reader,
+        )
+
+    split_payloads = (FileRanges,)
+
+    @property
+    def state_kind(self) -> str:
+        """Positions in files mean something else to every format."""
+        return f"FileSource ({type(self._scan.format).__name__})"
+
+    def with_columns(self, columns: Sequence[str]) -> FileSource | None:
+        return self._with(self._scan.with_columns(columns))
+
+    def with_filter(self, predicate: Expression) -> tuple[FileSource, bool] | None:
+        """Always exact: folders, row groups and rows are left out by whoever can tell first."""
+        filtered = self._with(self._scan.with_filter(predicate))
+        return None if filtered is None else (filtered, True)
+
+    def side_output_type(self, tag: str) -> Any:
+        return self._scan.format.side_output_type(tag)
+
+    @property
+    def produced_type(self) -> Any:
+        return self._scan.produced_type
+
+    def _may_cut(self, path: str) -> bool:
+        return self._splits_files and self._scan.format.may_cut(path) and not self._scan.needs_whole_files
+
+    def _with(self, scan: FileScan | None) -> FileSource | None:
+        if scan is None:
+            return None
+        changed = copy.copy(self)
+        vars(changed).update(_scan=scan)
+        return changed
+
+
+class FileSourceBuilder:
+    """Builds a FileSource. Bounded, unless `monitor_continuously` is called."""
+
+    def __init__(self, file_format: FileFormat, paths: Sequence[str]) -> None:
+        if not paths:
+            raise JobGraphError("a file source needs at least one path")
+        self._files = FileSystem()
+        self._format = _through(file_format, self._files)
+        self._paths = [self._files.absolute(path) for path in paths]
+        self._splits_files = True
+        self._interval_ms: int | None = None
+
+    def process_static_file_set(self) -> FileSourceBuilder:
+        """The default: reads the files that are there when the job starts, then ends."""
+        self._interval_ms = None
+        return self
+
+    def monitor_continuously(self, discovery_interval: Duration) -> FileSourceBuilder:
+        """Looks for new files under the paths in this interval, and reads each once; the job does not end.
+
+        A file must appear whole (renamed into place, as FileSink does); hidden and empty ones, and names that end in
+        `.tmp` or hold `.inprogress`, are left alone. A file that is changed later is not read again.
+        """
+        self._interval_ms = interval_ms_of(discovery_interval)
+        return self
+
+    def set_file_enumerator(self, file_enumerator: FileEnumeratorProvider) -> FileSourceBuilder:
+        """Says whether files may be cut into several splits."""
+        self._splits_files = file_enumerator.splits_files
+        return self
+
+    def set_split_assigner(self, split_assigner: FileSplitAssignerProvider) -> FileSourceBuilder:
+        """There is one assigner; see FileSplitAssignerProvider."""
+        return self
+
+    def build(self) -> FileSource:
+        """The source.
+
+        Raises:
+            JobGraphError: a path does not exist, cannot be read or holds nothing.
+            DataFormatError: the first file cannot be of this format.
+        """
+        interval = None if self._interval_ms is None else self._interval_ms / 1000
+        options = FileOptions(partitions=None, schema_merge="widen", monitor_interval=interval)
+        scan = build_scan(self._format, self._paths, self._files, options)
+        return FileSource(scan, self._paths, splits_files=self._splits_files, monitor_interval_ms=self._interval_ms)
+
+
+def _check(method: str, options: Iterable[str], *of_format: str) -> None:
+    """Raises ConfigurationError for an option that nobody knows."""
+    check_keywords(f"FileSource.{method}()", options, {*FileOptions.__annotations__, *of_format})
+
+
+def _share(options: dict[str, Any]) -> tuple[FileOptions, dict[str, Any]]:
+    """Options of all file sources, and those of the format."""
+    of_files = {name: value for name, value in options.items() if name in FileOptions.__annotations__}
+    return cast(FileOptions, of_files), {name: options[name] for name in options if name not in of_files}
+
+
+def _through(file_format: FileFormat, files: FileSystem) -> FileFormat:
+    """The format, opening its files through this door."""
+    changed = copy.copy(file_format)
+    changed.files = files
+    return changed

@@ -1,0 +1,168 @@
+"""What row and bulk formats of output files have in common (PyFlink: Encoder, BulkWriterFactory)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, BinaryIO, Final, Protocol
+
+import pyarrow as pa
+
+from shmflink.connectors.file_system.formats.text.format import canonical_charset
+from shmflink.connectors.file_system.writing.owned_columns import owned
+from shmflink.connectors.row_text import java_lines, join_lines
+from shmflink.core.batch import Batch
+from shmflink.core.data_types import RowType, fitted
+from shmflink.core.rows import shape_of_columns
+from shmflink.core.shapes import PICKLE
+from shmflink.core.typeinfo import TypeInformation, schema_of
+from shmflink.errors import TypeMismatchError
+
+__all__ = ["BulkWriter", "BulkWriterFactory", "Encoder", "OutputFormat", "columns_of", "conform"]
+
+
+class BulkWriter(Protocol):
+    """Writes what `OutputFormat.encode` made into one part file. Used by the sink's thread alone."""
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Bytes of memory taken over that are not in the file yet."""
+        ...
+
+    @property
+    def expected_bytes(self) -> int:
+        """What those will add to the file, as far as one can tell."""
+        ...
+
+    def write(self, encoded: Any) -> None: ...
+
+    def flush(self) -> None:
+        """Brings `buffered_bytes` to about nothing, at the price of smaller pieces in the file."""
+        ...
+
+    def close(self) -> None:
+        """Completes the file's content; the file stays open."""
+        ...
+
+    def abandon(self) -> None:
+        """Gives up what is not complete; nothing is called after."""
+        ...
+
+
+class OutputFormat(ABC):
+    """What row and bulk formats have in common. Picklable."""
+
+    extension: str = ""
+    """What the names of such files usually end with."""
+
+    is_resumable: bool = False
+    """True where a file that is cut after a whole `write` is as good as one that was ended there."""
+
+    is_bulk: bool = False
+    """True where `encode` makes a record batch, which may be sliced before it is written."""
+
+    piece_rows: int | None = None
+    """Rows that a bulk format writes in one piece, such as a row group; None where it has no such pieces."""
+
+    @abstractmethod
+    def encode(self, batch: Batch) -> Any:
+        """In the slot's thread: a form of the batch that owns its memory."""
+
+    @abstractmethod
+    def create(self, file: BinaryIO, first: Any) -> BulkWriter:
+        """In the sink's thread: a writer for one part file; `first` is what will be written to it first."""
+
+
+class Encoder(OutputFormat):
+    """Turns each record into bytes by itself."""
+
+    @staticmethod
+    def simple_string_encoder(charset_name: str = "UTF-8") -> Encoder:
+        """The record's string form (Java's `toString` of its declared type) and a line end."""
+        return _StringEncoder(canonical_charset(charset_name))
+
+
+class _StringEncoder(Encoder):
+    extension = ".txt"
+    is_resumable = True
+
+    def __init__(self, charset: str) -> None:
+        self._charset = charset
+
+    def encode(self, batch: Batch) -> bytes:
+        return join_lines(java_lines(batch), "", self._charset)
+
+    def create(self, file: BinaryIO, first: Any) -> BulkWriter:
+        return _ByteWriter(file)
+
+
+class _ByteWriter:
+    buffered_bytes: Final = 0
+    expected_bytes: Final = 0
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def write(self, encoded: bytes) -> None:
+        self._file.write(encoded)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def close(self) -> None:
+        """Nothing to complete."""
+
+    def abandon(self) -> None:
+        """Nothing to give up."""
+
+
+class BulkWriterFactory(OutputFormat):
+    """Writes records in batches into files that have a structure of their own.
+
+    The columns are those of `schema`, by name where the names are the same, else by position; without a schema
+    those of the batches.
+    """
+
+    is_bulk = True
+
+    def __init__(self, schema: pa.Schema | None = None) -> None:
+        self._schema = schema
+
+    def encode(self, batch: Batch) -> pa.RecordBatch:
+        """Raises TypeMismatchError for rows without columns, or with others than the schema's."""
+        if shape_of_columns(batch.to_wire()) == PICKLE:
+            raise TypeMismatchError(
+                f"{type(self).__name__} needs columns, got undeclared objects: declare the output type of the operator "
+                "before the sink (output_type=Types.ROW_NAMED(...)), or make columns with map_batches"
+            )
+        columns = batch.columns()
+        return owned(columns if self._schema is None else conform(columns, self._schema))
+
+
+def columns_of(row_type: RowType | TypeInformation | pa.Schema) -> pa.Schema | None:
+    """The columns of a file whose rows are declared in any of these ways; None for undeclared objects."""
+    if isinstance(row_type, pa.Schema):
+        return row_type
+    return row_type.schema if isinstance(row_type, RowType) else schema_of(row_type)
+
+
+def conform(columns: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """The columns in the schema's types and order; by name where the names are the same, else by position.
+
+    Raises:
+        TypeMismatchError: another number of columns, or values that do not fit.
+    """
+    has_lengths = any(field.metadata for field in schema)  # of CHAR columns
+    if columns.schema.equals(schema) and not has_lengths:
+        return columns
+    if len(columns.schema.names) != len(schema.names):
+        raise TypeMismatchError(f"the file has the columns {schema.names}, the batch {columns.schema.names}")
+    by_name = sorted(columns.schema.names) == sorted(schema.names)
+    arrays = [columns.column(name if by_name else index) for index, name in enumerate(schema.names)]
+    try:
+        cast = [fitted(array, field) for array, field in zip(arrays, schema, strict=True)]
+    except pa.ArrowException as error:
+        raise TypeMismatchError(
+            f"a batch of {columns.schema.names} does not fit the file's columns: {error}"
+        ) from error
+    written = pa.schema([(field.name, field.type) for field in schema]) if has_lengths else schema
+    return pa.RecordBatch.from_arrays(cast, schema=written)

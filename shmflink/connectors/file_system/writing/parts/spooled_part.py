@@ -1,0 +1,57 @@
+"""An output file for a file system that is not this host's: written here, uploaded when it is published."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+from typing import BinaryIO
+
+from shmflink.connectors.file_system.file_systems import FileSystem
+from shmflink.connectors.file_system.writing.parts.part_file import PartFile
+from shmflink.connectors.file_system.writing.parts.staging import StagedFile, hidden_name
+
+__all__ = ["SpooledPart"]
+
+
+class SpooledPart:
+    """Stands where a `PartFile` stands. Until it is linked it is a file without a name in the temporary directory.
+
+    It keeps its descriptor while it waits: a file with a name would outlive a killed process.
+    """
+
+    def __init__(self, files: FileSystem, name: str, directory: str = "", tag: str = "") -> None:
+        """Staged in `directory`. Raises ResourceError where there is no temporary directory to write in."""
+        self._files = files
+        self._hidden = os.path.join(directory, hidden_name(name, tag or secrets.token_hex(4)))
+        self._local = PartFile(tempfile.gettempdir(), name)
+        self.file: BinaryIO = self._local.file
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes written so far; only while it is open."""
+        return self._local.size_bytes
+
+    def park(self) -> None:
+        """Nothing: see above."""
+
+    def sync(self) -> None:
+        """Nothing: what counts is durable where it is uploaded."""
+
+    def stage(self, path: str) -> StagedFile:
+        """Uploads under a hidden name, to become `path`. Raises ResourceError."""
+        self.file.flush()
+        size = self.size_bytes
+        self._files.put(f"/proc/self/fd/{self.file.fileno()}", self._hidden)
+        self._local.discard()
+        return StagedFile(self._hidden, path, size)
+
+    def link(self, path: str) -> None:
+        """Uploads; the file appears whole. Raises ResourceError, also where the path exists already."""
+        self.file.flush()
+        self._files.upload(f"/proc/self/fd/{self.file.fileno()}", path)
+        self._local.discard()
+
+    def discard(self) -> None:
+        """Throws the file away. Safe after any error."""
+        self._local.discard()

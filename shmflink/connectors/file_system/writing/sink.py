@@ -1,0 +1,369 @@
+"""Writing files (`pyflink.datastream.connectors.file_system`: FileSink and its builders)."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar, Final, Literal, Self, TypedDict, Unpack
+
+import pyarrow as pa
+
+from shmflink.config.checkpoint_options import CHECKPOINT_INTERVAL, HA_TYPE, RECOVERY_PATH
+from shmflink.connectors.base import Committer, DeliveryGuarantee, Sink, SinkWriter
+from shmflink.connectors.file_system.file_systems import FileSystem
+from shmflink.connectors.file_system.formats.arrow.output import IpcWriterFactory
+from shmflink.connectors.file_system.formats.parquet.output import ParquetOptions, ParquetWriterFactory
+from shmflink.connectors.file_system.writing.buckets import BucketAssigner, partition_assigner
+from shmflink.connectors.file_system.writing.encoders import BulkWriterFactory, Encoder, OutputFormat
+from shmflink.connectors.file_system.writing.output_compression import TextCompression
+from shmflink.connectors.file_system.writing.output_file_config import OutputFileConfig
+from shmflink.connectors.file_system.writing.parts.part_writers import PartNames, WriterSettings
+from shmflink.connectors.file_system.writing.parts.staging import (
+    FileCommitter,
+    StagedFile,
+    hidden_names,
+    remove_leftovers,
+)
+from shmflink.connectors.file_system.writing.replacing import SinkMode, check_mode, refuse_files_before
+from shmflink.connectors.file_system.writing.rolling import OnCheckpointRollingPolicy, RollingPolicy
+from shmflink.connectors.file_system.writing.sink_writer import FileSinkWriter, Publishing
+from shmflink.connectors.file_system.writing.text_output import (
+    CsvStyle,
+    CsvWriterFactory,
+    JsonLinesWriterFactory,
+    Timestamps,
+)
+from shmflink.connectors.keywords import check_keywords
+from shmflink.core.changelog import Changelog
+from shmflink.core.typeinfo import schema_of
+from shmflink.errors import ConfigurationError, JobGraphError
+from shmflink.operators.base import OperatorContext
+
+__all__ = ["BulkFormatBuilder", "FileSink", "Layout", "OutputFileConfig", "RowFormatBuilder"]
+
+_OPEN_PARTS_MAX: Final = 128
+_BUFFERED_BYTES_MAX: Final = 32 << 20
+_CHECK_INTERVAL_MS: Final = 60_000
+
+
+class Layout(TypedDict, total=False):
+    """*shmflink only.* Where the files of a sink go and when they end. All are optional.
+
+    `partition_by`: columns, or assigners such as `BucketAssigner.timestamp_bucket_assigner`, for folders in folders.
+    `keep_partition_columns`: the files have those columns, too. `rolling`: when a file is full; never by default.
+    `publish`: files appear `at_end`, when all rows are written, or `when_rolled`, which a job without an end and
+    without checkpoints needs; with checkpoints they appear as those are complete. `part_prefix`: what file names begin
+    with. `schema`: the columns and their types; else those
+    of the rows. `open_parts_max`: the most files a subtask writes at a time; to open another one it closes the one
+    that was not written for longest. `buffered_bytes_max`: what they all together hold in memory.
+    `check_interval_ms`: how often files are looked at that may be full by their age. `storage_options`, `file_system`:
+    for paths that are not this host's, as `FileSource` takes them; files wait in the temporary directory until they are
+    uploaded. `mode`: what becomes of visible files that are there when the job begins: with `append` they stay, with
+    `error` it does not start, with `overwrite` the first commit removes them, and nothing that has come since. A job
+    that resumes from a checkpoint or savepoint does not begin again. `empty_file`: in BATCH mode no rows make one file,
+    with the columns, unless there are files already; not with `partition_by`, whose folders come of rows.
+    """
+
+    partition_by: str | BucketAssigner | Sequence[str | BucketAssigner]
+    keep_partition_columns: bool
+    rolling: RollingPolicy
+    publish: Literal["at_end", "when_rolled"]
+    part_prefix: str
+    schema: pa.Schema
+    open_parts_max: int
+    buffered_bytes_max: int
+    check_interval_ms: int
+    mode: SinkMode
+    empty_file: bool
+    storage_options: Mapping[str, Any]
+    file_system: Any
+
+
+class FileSink(Sink):
+    """Writes part files into bucket folders under a base path.
+
+    Made by `parquet`, `csv`, `json_lines`, `ipc` (*shmflink only*), or built as in Flink by `for_row_format` or
+    `for_bulk_format`; those have the hour as the default bucket, as in Flink.
+
+    A file is named ``<prefix>-<id of the subtask>-<number><suffix>``, and appears whole or not at all. In a job without
+    checkpoints that is when all subtasks have written all their rows; one that fails or is cancelled before leaves
+    nothing. In a job with checkpoints it is when the checkpoint is complete that holds its rows, and each row is in one
+    file exactly once, however often the job is restarted.
+
+    A checkpoint ends all files, but for those of uncompressed text with a rolling policy by size or time: after a
+    restart they are cut to what the restored checkpoint holds. A savepoint ends those, too. Where the path is not one
+    of this host's, files are uploaded under hidden names and then moved; an object store copies them for that.
+
+    Between the two phases files have hidden names in `path` (`.*.inprogress.*`). The next attempt of the job removes
+    what was left; `leftovers` of `shmflink.connectors.file_system.writing.parts.staging` lists it for jobs that never
+    come back.
+    """
+
+    BaseBuilder: ClassVar[Any]
+    RowFormatBuilder: ClassVar[Any]
+    BulkFormatBuilder: ClassVar[Any]
+
+    def __init__(self, settings: Any, publishing: Any = None, *, makes_empty_file: bool = False) -> None:
+        self._settings: WriterSettings = settings
+        self._makes_empty_file = makes_empty_file
+        self._publishing: Publishing = publishing or Publishing(False, _CHECK_INTERVAL_MS)
+
+    @staticmethod
+    def for_row_format(base_path: str, encoder: Encoder) -> _RowFormatBuilder:
+        """Records one after the other, such as lines of text."""
+        return _RowFormatBuilder(base_path, encoder)
+
+    @staticmethod
+    def for_bulk_format(base_path: str, writer_factory: BulkWriterFactory) -> _BulkFormatBuilder:
+        """Records in batches, such as Parquet."""
+        return _BulkFormatBuilder(base_path, writer_factory)
+
+    @staticmethod
+    def parquet(
+        path: str,
+        *,
+        compression: str = "snappy",
+        compression_level: int | None = None,
+        row_group_rows: int = 1 << 18,
+        row_group_bytes: int = 32 << 20,
+        dictionary: bool | Sequence[str] | Literal["auto"] = "auto",
+        encodings: Literal["plain", "compact"] = "plain",
+        statistics: bool | Sequence[str] = True,
+        data_page_version: Literal["1.0", "2.0"] = "1.0",
+        **layout: Unpack[Layout],
+    ) -> FileSink:
+        """*shmflink only.* Parquet files below `path`; `ParquetOptions` says what the options do, `Layout` the rest."""
+        options = ParquetOptions(
+            compression=compression,
+            compression_level=compression_level,
+            row_group_rows=row_group_rows,
+            row_group_bytes=row_group_bytes,
+            dictionary=dictionary,
+            encodings=encodings,
+            statistics=statistics,
+            data_page_version=data_page_version,
+        )
+        return _laid_out("parquet", path, ParquetWriterFactory(layout.get("schema"), options=options), layout)
+
+    @staticmethod
+    def csv(
+        path: str,
+        *,
+        header: bool = True,
+        delimiter: str = ",",
+        quoting: Literal["minimal", "all", "none"] = "minimal",
+        quote: str = '"',
+        null_text: str = "",
+        line_end: str = "\n",
+        timestamps: Timestamps = "sql",
+        compression: TextCompression = "none",
+        compression_level: int | None = None,
+        **layout: Unpack[Layout],
+    ) -> FileSink:
+        """*shmflink only.* CSV files below `path`; `CsvStyle` says what the options do, `Layout` the rest."""
+        dialect = CsvStyle(delimiter, header, quoting, quote, null_text, line_end, timestamps)
+        factory = CsvWriterFactory(dialect, layout.get("schema"), compression, compression_level)
+        return _laid_out("csv", path, factory, layout)
+
+    @staticmethod
+    def json_lines(
+        path: str,
+        *,
+        omit_nulls: bool = False,
+        timestamps: Timestamps = "sql",
+        compression: TextCompression = "none",
+        compression_level: int | None = None,
+        **layout: Unpack[Layout],
+    ) -> FileSink:
+        """*shmflink only.* Files of JSON objects, one in each line, below `path`; `Layout` says the rest.
+
+        NaN and infinities, which JSON has not, are null; bytes are base64.
+        """
+        factory = JsonLinesWriterFactory(layout.get("schema"), compression, compression_level, omit_nulls, timestamps)
+        return _laid_out("json_lines", path, factory, layout)
+
+    @staticmethod
+    def ipc(
+        path: str,
+        *,
+        compression: Literal["none", "lz4", "zstd"] = "none",
+        compression_level: int | None = None,
+        **layout: Unpack[Layout],
+    ) -> FileSink:
+        """*shmflink only.* Arrow IPC files below `path`; `Layout` says the rest."""
+        return _laid_out("ipc", path, IpcWriterFactory(layout.get("schema"), compression, compression_level), layout)
+
+    def with_input_type(self, declared: Any) -> FileSink:
+        schema = None if self._publishing.no_rows is not None else schema_of(declared)
+        if schema is None or not self._makes_empty_file:
+            return self
+        return FileSink(self._settings, replace(self._publishing, no_rows=schema), makes_empty_file=True)
+
+    def check_target(self, configuration: Mapping[str, str]) -> None:
+        """Of a job that may resume only its tasks know whether it begins."""
+        may_resume = RECOVERY_PATH.read(configuration) or HA_TYPE.read(configuration) != "NONE"
+        if self._publishing.mode == "error" and not may_resume:
+            refuse_files_before(self._settings.files, self._settings.base_path)
+
+    def create_writer(self, context: OperatorContext) -> SinkWriter:
+        return self.restore_writer(context, ())
+
+    def restore_writer(self, context: OperatorContext, states: Sequence[StagedFile]) -> SinkWriter:
+        publishing = self._publishing
+        if _has_checkpoints(context.configuration):
+            publishing = replace(publishing, when_rolled=False)
+        return FileSinkWriter(self._settings, publishing, context, states)
+
+    def create_committer(self, context: OperatorContext) -> Committer:
+        return FileCommitter(self._settings.files)
+
+    def remove_leftovers(self, context: OperatorContext, kept: Sequence[StagedFile]) -> None:
+        hidden = hidden_names(kept)
+        remove_leftovers(self._settings.base_path, self._settings.files, context, hidden)
+
+    def takes_updates(self, changelog: Changelog) -> bool:
+        """Only of functions of records (`reduce()`, `sum()`, ...), each update as a record, as in Flink."""
+        return changelog.of_records
+
+    def delivery_guarantee(self, configuration: Mapping[str, str]) -> DeliveryGuarantee:
+        """Exactly once, but for a job without checkpoints that publishes when files are full, and is restarted."""
+        if self._publishing.when_rolled and not _has_checkpoints(configuration):
+            return DeliveryGuarantee.AT_LEAST_ONCE
+        return DeliveryGuarantee.EXACTLY_ONCE
+
+
+class _Builder:
+    """What both builders have in common."""
+
+    def __init__(self, base_path: str, output_format: OutputFormat, rolling: RollingPolicy) -> None:
+        files = FileSystem()
+        self._settings = WriterSettings(
+            base_path=_output_directory(base_path, files),
+            files=files,
+            output_format=output_format,
+            buckets=BucketAssigner.date_time_bucket_assigner(),
+            rolling=rolling,
+            names=PartNames("part", ""),
+            open_parts_max=_OPEN_PARTS_MAX,
+            buffered_bytes_max=_BUFFERED_BYTES_MAX,
+        )
+        self._check_interval_ms = _CHECK_INTERVAL_MS
+
+    def with_bucket_check_interval(self, interval: int) -> Self:
+        """How often, in milliseconds, parts are looked at that may be full by their age; a minute by default."""
+        if interval < 1:
+            raise ConfigurationError(f"with_bucket_check_interval() needs milliseconds, at least 1, got {interval}")
+        self._check_interval_ms = interval
+        return self
+
+    def with_bucket_assigner(self, bucket_assigner: BucketAssigner) -> Self:
+        """In which folder under the base path records go."""
+        self._settings = replace(self._settings, buckets=bucket_assigner)
+        return self
+
+    def with_output_file_config(self, output_file_config: OutputFileConfig) -> Self:
+        """How the files are named."""
+        names = PartNames(output_file_config.get_part_prefix(), output_file_config.get_part_suffix())
+        self._settings = replace(self._settings, names=names)
+        return self
+
+    def with_rolling_policy(self, rolling_policy: RollingPolicy) -> Self:
+        """When a file is full."""
+        self._settings = replace(self._settings, rolling=rolling_policy)
+        return self
+
+    def disable_compact(self) -> Self:
+        """The default: files are left as they were written."""
+        return self
+
+    def enable_compact(self, strategy: Any, compactor: Any) -> Self:
+        """Not supported yet.
+
+        Raises:
+            JobGraphError: always.
+        """
+        raise JobGraphError("compaction of output files is not supported in this release; use larger parts instead")
+
+    def build(self) -> FileSink:
+        return FileSink(self._settings, Publishing(False, self._check_interval_ms))
+
+
+class _RowFormatBuilder(_Builder):
+    """Builds a FileSink that writes record by record."""
+
+    def __init__(self, base_path: str, encoder: Encoder) -> None:
+        super().__init__(base_path, encoder, RollingPolicy.default_rolling_policy())
+
+    def with_rolling_policy(self, rolling_policy: RollingPolicy) -> Self:
+        """When a file is full; records of a row format are not counted."""
+        if rolling_policy.rows_max is not None:
+            raise ConfigurationError("a row format does not count rows: roll by size or time, or use FileSink.csv()")
+        return super().with_rolling_policy(rolling_policy)
+
+
+class _BulkFormatBuilder(_Builder):
+    """Builds a FileSink that writes batch by batch."""
+
+    def __init__(self, base_path: str, writer_factory: BulkWriterFactory) -> None:
+        super().__init__(base_path, writer_factory, RollingPolicy.on_checkpoint_rolling_policy())
+
+    def with_rolling_policy(self, rolling_policy: RollingPolicy) -> Self:
+        """Only the on-checkpoint policy, as in Flink; `FileSink.parquet(rolling=...)` takes any."""
+        if not isinstance(rolling_policy, OnCheckpointRollingPolicy):
+            raise ValueError("rolling_policy must be OnCheckpointRollingPolicy for bulk format")  # noqa: TRY004  PyFlink's
+        return super().with_rolling_policy(rolling_policy)
+
+
+RowFormatBuilder = _RowFormatBuilder
+BulkFormatBuilder = _BulkFormatBuilder
+FileSink.BaseBuilder = _Builder
+FileSink.RowFormatBuilder = RowFormatBuilder
+FileSink.BulkFormatBuilder = BulkFormatBuilder
+
+
+def _laid_out(method: str, path: str, output_format: OutputFormat, layout: Layout) -> FileSink:
+    taken = inspect.signature(getattr(FileSink, method)).parameters
+    check_keywords(f"FileSink.{method}()", layout, {*Layout.__annotations__, *taken} - {"path", "layout"})
+    publish = layout.get("publish", "at_end")
+    if publish not in ("at_end", "when_rolled"):
+        raise ConfigurationError(f"publish={publish!r}: at_end or when_rolled")
+    mode = layout.get("mode", "append")
+    check_mode(mode, publish)
+    limits = {
+        "open_parts_max": layout.get("open_parts_max", _OPEN_PARTS_MAX),
+        "buffered_bytes_max": layout.get("buffered_bytes_max", _BUFFERED_BYTES_MAX),
+        "check_interval_ms": layout.get("check_interval_ms", _CHECK_INTERVAL_MS),
+    }
+    for name, value in limits.items():
+        if value < 1:
+            raise ConfigurationError(f"{name} must be at least 1, got {value}")
+    files = FileSystem(layout.get("storage_options"), layout.get("file_system"))
+    config = OutputFileConfig.builder().with_part_prefix(layout.get("part_prefix", "part")).build()
+    settings = WriterSettings(
+        base_path=_output_directory(path, files),
+        files=files,
+        output_format=output_format,
+        buckets=partition_assigner(
+            layout.get("partition_by", ()), keep_columns=layout.get("keep_partition_columns", False)
+        ),
+        rolling=layout.get("rolling", RollingPolicy.on_checkpoint_rolling_policy()),
+        names=PartNames(config.get_part_prefix(), output_format.extension),
+        open_parts_max=limits["open_parts_max"],
+        buffered_bytes_max=limits["buffered_bytes_max"],
+    )
+    no_rows = layout.get("schema") if layout.get("empty_file", True) else None
+    publishing = Publishing(publish == "when_rolled", limits["check_interval_ms"], mode, no_rows)
+    return FileSink(settings, publishing, makes_empty_file=layout.get("empty_file", True))
+
+
+def _has_checkpoints(configuration: Mapping[str, str]) -> bool:
+    return CHECKPOINT_INTERVAL.read(configuration) is not None
+
+
+def _output_directory(base_path: str, files: FileSystem) -> str:
+    path = files.absolute(base_path)
+    if files.is_local(path) and os.path.exists(path) and not os.path.isdir(path):
+        raise JobGraphError(f"{path}: a file sink writes into a directory, this is a file")
+    return path

@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import datetime as dt
+import re
+import struct
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from shmflink.connectors.base import Split
+from shmflink.connectors.file_system.file_systems import FileSystem
+from shmflink.connectors.file_system.formats.parquet.cursor import ParquetCursor
+from shmflink.connectors.file_system.formats.parquet.format import ParquetColumnarRowInputFormat, ParquetFormat
+from shmflink.connectors.file_system.formats.parquet.opening import ParquetPlan, ParquetReading
+from shmflink.connectors.file_system.reading.source import FileSource
+from shmflink.connectors.file_system.reading.splits import FileRange
+from shmflink.core.batch import Batch
+from shmflink.core.row import Row
+from shmflink.core.typeinfo import Types
+from shmflink.errors import ConfigurationError, DataFormatError, TypeMismatchError
+from shmflink.expressions import col
+
+
+@pytest.fixture
+def numbers(tmp_path: Path) -> Path:
+    path = tmp_path / "numbers.parquet"
+    table = pa.table({"n": list(range(1000)), "s": [str(n) for n in range(1000)]})
+    pq.write_table(table, path, row_group_size=100)
+    return path
+
+
+def source(path: Path, **options: Any) -> FileSource:
+    return FileSource.for_bulk_file_format(ParquetFormat(**options), str(path)).build()
+
+
+def test_rows_have_the_files_columns(driver: Any, numbers: Path) -> None:
+    rows = driver.rows(source(numbers))
+    assert rows[:2] == [Row(n=0, s="0"), Row(n=1, s="1")]
+    assert len(rows) == 1000
+
+
+def test_batches_are_bounded_columns(driver: Any, numbers: Path) -> None:
+    batches = driver.batches(source(numbers, batch_size=64))
+    assert all(batch.is_columnar and batch.num_rows <= 64 for batch in batches)
+    assert sum(batch.num_rows for batch in batches) == 1000
+
+
+def test_chosen_columns_in_their_order(driver: Any, numbers: Path) -> None:
+    batch = driver.batches(source(numbers, columns=["s", "n"]))[0]
+    assert batch.columns().schema.names == ["s", "n"]
+    with pytest.raises(DataFormatError, match="no column 'x'; it has n, s"):
+        source(numbers, columns=["x"])
+
+
+def test_every_row_group_is_in_one_split_wherever_the_file_is_cut(numbers: Path) -> None:
+    size = numbers.stat().st_size
+    rows: list[int] = []
+    for start in range(0, size, 997):
+        file_range = FileRange(str(numbers), start, min(997, size - start))
+        reading = ParquetReading(ParquetPlan(pa.schema([("n", pa.int64())])))
+        cursor = ParquetCursor(Split("0", file_range), FileSystem(), reading)
+        while isinstance(batch := cursor.next_batch(), Batch):
+            rows += batch.columns().column("n").to_pylist()
+        cursor.close()
+    assert sorted(rows) == list(range(1000))
+
+
+def test_a_reader_goes_on_from_its_snapshot(driver: Any, numbers: Path) -> None:
+    files = source(numbers, batch_size=70)
+    reader = files.create_reader(driver.context())
+    split = files.create_enumerator(1).next_split(0)
+    assert split is not None
+    reader.add_split(split)
+    first = reader.poll()
+    assert isinstance(first, Batch)
+    (rest,) = reader.snapshot()
+    reader.close()
+    rows = first.rows() + driver.read_split(files, rest)
+    assert [row.n for row in rows] == list(range(1000))
+
+
+def test_a_file_that_is_not_parquet_is_found_where_the_program_runs(tmp_path: Path) -> None:
+    path = tmp_path / "in.parquet"
+    path.write_text("not parquet at all, only text")
+    with pytest.raises(DataFormatError, match=re.escape(f"{path}: not a readable Parquet file")):
+        source(path)
+
+
+def test_a_truncated_file_names_itself(driver: Any, numbers: Path) -> None:
+    """[S4] A footer that is gone."""
+    files = source(numbers)
+    numbers.write_bytes(numbers.read_bytes()[:-100])
+    with pytest.raises(DataFormatError, match=re.escape(f"{numbers}: not a readable Parquet file")):
+        driver.rows(files)
+
+
+def test_a_corrupt_page_names_its_file(driver: Any, numbers: Path) -> None:
+    """[S4] Bytes within a page."""
+    files = source(numbers)
+    data = bytearray(numbers.read_bytes())
+    data[4:400] = b"\xff" * 396
+    numbers.write_bytes(data)
+    with pytest.raises(DataFormatError, match=re.escape(f"{numbers}: corrupt Parquet data")):
+        driver.rows(files)
+
+
+def test_an_impossible_batch_size() -> None:
+    with pytest.raises(ConfigurationError, match="batch_size must be at least 1"):
+        ParquetFormat(batch_size=0)
+
+
+def test_rows_of_a_declared_type(driver: Any, numbers: Path) -> None:
+    row_type = Types.ROW_NAMED(["s", "n"], [Types.STRING(), Types.INT()])
+    files = FileSource.for_bulk_file_format(ParquetColumnarRowInputFormat(row_type), str(numbers)).build()
+    assert files.produced_type == row_type
+    batches = driver.batches(files)
+    assert batches[0].columns().schema.field("n").type == pa.int32()
+    assert batches[0].rows()[0] == Row(s="0", n=0)
+    wrong = Types.ROW_NAMED(["s"], [Types.SQL_DATE()])
+    files = FileSource.for_bulk_file_format(ParquetColumnarRowInputFormat(wrong), str(numbers)).build()
+    with pytest.raises(TypeMismatchError, match="not of the declared type"):
+        driver.rows(files)
+    with pytest.raises(ConfigurationError, match="is_case_sensitive=False"):
+        ParquetColumnarRowInputFormat(row_type, is_case_sensitive=False)
+
+
+def test_row_groups_of_no_rows(driver: Any, tmp_path: Path) -> None:
+    empty = pa.table({"b": pa.array([], pa.bool_()), "a": pa.array([], pa.int64())})
+    for number, compression in enumerate(("snappy", "zstd", "none")):
+        pq.write_table(empty, tmp_path / f"{number}.parquet", compression=compression, use_dictionary=False)
+    pq.write_table(pa.table({"b": [True], "a": [1]}), tmp_path / "9.parquet", compression="zstd")
+    batches = driver.batches(FileSource.parquet(str(tmp_path)))
+    assert [batch.columns().to_pylist() for batch in batches] == [[{"b": True, "a": 1}]]
+
+
+def test_int96_are_moments_of_any_year(driver: Any, tmp_path: Path) -> None:
+    moments = [
+        dt.datetime(9999, 12, 31, 23, 59, 59),
+        dt.datetime(1, 1, 1),
+        dt.datetime(2024, 2, 29, 1, 2, 3, 456),
+        None,
+    ]
+    # pyarrow writes INT96 of nanoseconds alone: the bytes are made of what it wrote for a time in range.
+    path = tmp_path / "in.parquet"
+    stand_ins = [dt.datetime(2200, 1, 1, 23, 59, 59), dt.datetime(1700, 1, 1), *moments[2:]]
+    table = pa.table({"t": pa.array(stand_ins, pa.timestamp("us"))})
+    pq.write_table(
+        table,
+        path,
+        use_deprecated_int96_timestamps=True,
+        use_dictionary=False,
+        compression="none",
+        write_statistics=False,
+    )
+    data = path.read_bytes()
+    for given, wanted in zip(stand_ins[:2], moments[:2], strict=True):
+        data = data.replace(int96(given), int96(wanted))
+    path.write_bytes(data)
+    (batch,) = driver.batches(FileSource.parquet(str(path)))
+    assert batch.columns().column(0).to_pylist() == moments
+
+
+def int96(moment: dt.datetime) -> bytes:
+    """Nanoseconds of the day, and the Julian day."""
+    seconds = moment.hour * 3600 + moment.minute * 60 + moment.second
+    return struct.pack("<qi", seconds * 1_000_000_000 + moment.microsecond * 1000, moment.toordinal() + 1_721_425)
+
+
+def test_encodings_of_strings_and_uuids_are_plain_columns(driver: Any, tmp_path: Path) -> None:
+    one = uuid.UUID("00112233-4455-6677-8899-aabbccddeeff")
+    strings = [pa.string(), pa.large_string(), pa.string_view()]
+    for number, kind in enumerate(strings):
+        table = pa.table({"s": pa.array(["x"], kind), "u": pa.array([one.bytes], pa.uuid())})
+        pq.write_table(table, tmp_path / f"{number}.parquet")
+    source = FileSource.parquet(str(tmp_path))
+    assert source.schema == pa.schema({"s": pa.large_string(), "u": pa.string()})
+    filtered = source.with_filter((col("s") == "x") & (col("u") == str(one)))
+    assert filtered is not None
+    found = [row for batch in driver.batches(filtered[0]) for row in batch.columns().to_pylist()]
+    assert found == [{"s": "x", "u": str(one)}] * 3
+    as_bytes = FileSource.parquet(str(tmp_path), schema=pa.schema({"u": pa.binary()}))
+    assert driver.batches(as_bytes)[0].columns().column(0)[0].as_py() == one.bytes

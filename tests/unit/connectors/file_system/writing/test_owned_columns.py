@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import pyarrow as pa
+
+from shmflink import _core
+from shmflink.connectors.file_system.writing.owned_columns import owned
+
+
+def test_what_arrow_allocated_stays() -> None:
+    rows = pa.record_batch({"a": [1, None], "b": ["x", "y"]})
+    assert owned(rows) is rows
+
+
+def test_views_of_a_segment_are_copied() -> None:
+    rows = pa.record_batch(
+        {
+            "a": [1, None, 3],
+            "b": [["x"], None, ["y", "z"]],
+            "d": pa.array(["p", "q", "p"], pa.dictionary(pa.int8(), pa.string())),
+            "flag": [True, None, False],
+            "mine": [1.5, 2.5, 3.5],
+        }
+    )
+    foreign = _through_a_channel(rows).slice(1)
+    assert _lies_in_a_segment(foreign)
+    copied = owned(foreign)
+    assert copied.equals(rows.slice(1))
+    assert copied.schema.equals(rows.schema)
+    assert not _lies_in_a_segment(copied)
+
+
+def test_memory_of_others_that_references_keep_stays() -> None:
+    rows = _through_a_stream(pa.record_batch({"a": [1, None]}))
+    assert not rows.column(0).buffers()[1].is_mutable
+    assert owned(rows) is rows
+
+
+def test_an_empty_batch() -> None:
+    rows = _through_a_channel(pa.record_batch({"a": ["x"]})).slice(1)
+    assert owned(rows).num_rows == 0
+
+
+def _lies_in_a_segment(rows: pa.RecordBatch) -> bool:
+    arrays = [*rows.columns, *(column.dictionary for column in rows.columns if pa.types.is_dictionary(column.type))]
+    buffers = [buffer for array in arrays for buffer in array.buffers() if buffer is not None]
+    return _core.is_any_shared([buffer.address for buffer in buffers])
+
+
+def _through_a_channel(rows: pa.RecordBatch) -> pa.RecordBatch:
+    region, producer = _core.Region.create(1, 1, 1, 16, 4), _core.Region.create(1, 1, 0, 16, 4)
+    arena = _core.Arena.create(1, 4096, 2)
+    partition = _core.ResultPartition(arena, [(region, 0, region.doorbell(0))], strategy="FORWARD", exclusive=2)
+    gate = _core.InputGate(region, [(0, arena, producer.doorbell(0))], exclusive=2, floating=0)
+    assert partition.write(rows)
+    partition.flush()
+    polled = gate.poll()
+    assert polled is not None
+    assert len(polled) == 2
+    return polled[1]
+
+
+def _through_a_stream(rows: pa.RecordBatch) -> pa.RecordBatch:
+    out = pa.BufferOutputStream()
+    with pa.ipc.new_stream(out, rows.schema) as stream:
+        stream.write_batch(rows)
+    return pa.ipc.open_stream(out.getvalue()).read_next_batch()
