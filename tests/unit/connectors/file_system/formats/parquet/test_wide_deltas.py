@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from shmflink.connectors.file_system.source import FileSource
+from shmflink.connectors.file_system.reading.source import FileSource
 from shmflink.errors import DataFormatError
 from shmflink.expressions import col
 
@@ -68,7 +68,7 @@ def test_values_of_a_struct_with_wide_differences_have_the_types_of_other_files(
     columns = f"{{'w': {WIDE}, {inner}}} s, {value} beside, case when i < 2 then {{'w': {WIDE}, 'x': {value}}} end n"
     wide = FileSource.parquet(write(tmp_path / "v2.parquet", columns))
     usual = FileSource.parquet(write(tmp_path / "v1.parquet", columns, version="V1"))
-    with pytest.raises(OSError, match="Init.* EOF"):
+    with pytest.raises(OSError, match=r"Init.* EOF"):
         pq.read_table(tmp_path / "v2.parquet", columns=["s"])
     assert wide.schema == usual.schema
     assert rows_of(driver, wide) == rows_of(driver, usual)
