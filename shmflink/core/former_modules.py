@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-__all__ = ["present_module"]
+__all__ = ["FORMER_MODULES", "present_module"]
 
-_FILES: Final = "shmflink.connectors.file_system"
-_FORMER: Final[Mapping[str, str]] = {
-    f"{_FILES}.{former}": f"{_FILES}.{present}"
-    for former, present in {
-        "discovery": "reading.discovery",
-        "replacing": "writing.replacing",
-        "splits": "reading.splits",
-        "staging": "writing.parts.staging",
-    }.items()
+# Of modules whose classes are in states: what checkpoints hold of ours, and what a user's value may hold.
+FORMER_MODULES: Final[Mapping[str, str]] = {
+    "shmflink.connectors.file_system.discovery": "shmflink.connectors.file_system.reading.discovery",
+    "shmflink.connectors.file_system.replacing": "shmflink.connectors.file_system.writing.replacing",
+    "shmflink.connectors.file_system.splits": "shmflink.connectors.file_system.reading.splits",
+    "shmflink.connectors.file_system.staging": "shmflink.connectors.file_system.writing.parts.staging",
+    "shmflink.expressions.json_options": "shmflink.expressions.sql_json.options",
+    "shmflink.expressions.units": "shmflink.expressions.time.units",
 }
 
 
 def present_module(name: str) -> str:
     """The module that an older release called `name`; `name` itself where it has not moved."""
-    return _FORMER.get(name, name)
+    return FORMER_MODULES.get(name, name)

@@ -13,7 +13,7 @@ from shmflink.expressions.aggregates import AGGREGATE_FUNCTIONS
 from shmflink.expressions.node import ALIAS, COLUMN, LITERAL, Node
 from shmflink.expressions.registry import ScalarFunction, find_function, function_names
 from shmflink.expressions.steps import EXPECTED_ERRORS, BoundExpressions, Step
-from shmflink.expressions.type_rules import plain_type
+from shmflink.expressions.types.rules import plain_type
 
 __all__ = ["BoundExpressions", "bind", "name_of"]
 

@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 
 from shmflink import _core
 from shmflink.errors import TypeMismatchError
-from shmflink.expressions.lists import Lists, list_of, stable_codes_of
-from shmflink.expressions.maps import map_of_entries
+from shmflink.expressions.nested.lists import Lists, list_of, stable_codes_of
+from shmflink.expressions.nested.maps import map_of_entries
 from shmflink.expressions.node import COLUMN, LITERAL, call
 from shmflink.expressions.registry import Kind, function
 from shmflink.expressions.vectors import columnwise, typed

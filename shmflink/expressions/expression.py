@@ -10,33 +10,33 @@ import pyarrow as pa
 
 from shmflink.errors import TypeMismatchError, UsageError
 from shmflink.expressions.aggregates import AggregateMethods
-from shmflink.expressions.arithmetic import ArithmeticMethods
-from shmflink.expressions.array_order import ArrayOrderMethods
-from shmflink.expressions.array_sets import ArraySetMethods
-from shmflink.expressions.arrays import ArrayMethods
-from shmflink.expressions.buckets import BucketMethods
-from shmflink.expressions.casts import CastMethods
-from shmflink.expressions.comparison import ComparisonMethods
-from shmflink.expressions.conditional import ConditionalMethods
-from shmflink.expressions.encodings import EncodingMethods
-from shmflink.expressions.hashes import HashMethods
-from shmflink.expressions.intervals import IntervalMethods
-from shmflink.expressions.json_functions import JsonMethods
-from shmflink.expressions.logic import LogicMethods
-from shmflink.expressions.maps import MapMethods
-from shmflink.expressions.maths import MathMethods
+from shmflink.expressions.logic.comparison import ComparisonMethods
+from shmflink.expressions.logic.conditional import ConditionalMethods
+from shmflink.expressions.logic.logic import LogicMethods
+from shmflink.expressions.nested.array_order import ArrayOrderMethods
+from shmflink.expressions.nested.array_sets import ArraySetMethods
+from shmflink.expressions.nested.arrays import ArrayMethods
+from shmflink.expressions.nested.maps import MapMethods
+from shmflink.expressions.nested.rows import RowMethods
 from shmflink.expressions.node import ALIAS, COLUMN, LITERAL, Node
-from shmflink.expressions.regular import RegexMethods
-from shmflink.expressions.rounding import RoundingMethods
-from shmflink.expressions.rows import RowMethods
-from shmflink.expressions.string_search import SearchMethods
-from shmflink.expressions.strings import StringMethods
+from shmflink.expressions.numbers.arithmetic import ArithmeticMethods
+from shmflink.expressions.numbers.maths import MathMethods
+from shmflink.expressions.numbers.rounding import RoundingMethods
+from shmflink.expressions.sql_json.functions import JsonMethods
 from shmflink.expressions.synonyms import SYNONYMS
-from shmflink.expressions.time_text import TimeTextMethods
-from shmflink.expressions.times import TimeMethods
-from shmflink.expressions.type_names import data_type_of
-from shmflink.expressions.type_rules import DECIMAL_DIGITS_MAX
-from shmflink.expressions.web import WebMethods
+from shmflink.expressions.text.encodings import EncodingMethods
+from shmflink.expressions.text.hashes import HashMethods
+from shmflink.expressions.text.regular import RegexMethods
+from shmflink.expressions.text.search import SearchMethods
+from shmflink.expressions.text.strings import StringMethods
+from shmflink.expressions.text.web import WebMethods
+from shmflink.expressions.time.buckets import BucketMethods
+from shmflink.expressions.time.intervals import IntervalMethods
+from shmflink.expressions.time.text import TimeTextMethods
+from shmflink.expressions.time.times import TimeMethods
+from shmflink.expressions.types.casts import CastMethods
+from shmflink.expressions.types.names import data_type_of
+from shmflink.expressions.types.rules import DECIMAL_DIGITS_MAX
 
 __all__ = ["Expression", "as_expression", "call_sql", "col", "lit"]
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 from shmflink.errors import TypeMismatchError
 from shmflink.expressions.binding import bind
 from shmflink.expressions.node import COLUMN, LITERAL, Node
-from shmflink.expressions.type_rules import is_text, plain_type
+from shmflink.expressions.types.rules import is_text, plain_type
 
 if TYPE_CHECKING:
     from shmflink.expressions.expression import Expression

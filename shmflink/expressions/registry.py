@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 import pyarrow as pa
 
 from shmflink.errors import InternalError
-from shmflink.expressions.type_rules import is_bytes, is_number, is_text, plain_type
+from shmflink.expressions.types.rules import is_bytes, is_number, is_text, plain_type
 
 __all__ = [
     "Arity",

@@ -24,7 +24,7 @@ import pyarrow as pa
 from shmflink import expressions
 from shmflink.errors import ShmflinkError
 from shmflink.expressions import bind
-from shmflink.expressions.type_names import data_type_of, sql_name
+from shmflink.expressions.types.names import data_type_of, sql_name
 
 FOLDER = Path(__file__).parent / "recorded"
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}

@@ -1,0 +1,1 @@
+"""Truth: comparisons, three-valued logic, choices."""

@@ -1,0 +1,275 @@
+"""Comparisons. Where a side is null, so is the result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shmflink.errors import TypeMismatchError
+from shmflink.expressions.nested.equality import same_nested
+from shmflink.expressions.node import LITERAL, Node, call
+from shmflink.expressions.registry import Kind, Values, function
+from shmflink.expressions.types.rules import are_date_and_timestamp, common_type, is_text
+from shmflink.expressions.vectors import as_double
+
+if TYPE_CHECKING:
+    from shmflink.expressions.expression import Expression
+
+__all__ = ["ComparisonMethods", "comparable_types"]
+
+
+class ComparisonMethods:
+    """Operators that compare. A string beside a date, time or timestamp is read as one."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> Expression:  # type: ignore[override]
+        """Whether both are equal; null if either is null.
+
+        >>> show(col("a") == 1, a=[1, 2, None])
+        _c0: [True, False, None]
+        """
+        return call("equals", self, other)
+
+    def __ne__(self, other: object) -> Expression:  # type: ignore[override]
+        """Whether they differ; null if either is null.
+
+        >>> show(col("a") != 1, a=[1, 2, None])
+        _c0: [False, True, None]
+        """
+        return call("not_equals", self, other)
+
+    def __lt__(self, other: Any) -> Expression:
+        """Whether it is less; null if either is null.
+
+        >>> show(col("a") < 1.5, a=[1, 2, None])
+        _c0: [True, False, None]
+        """
+        return call("less_than", self, other)
+
+    def __le__(self, other: Any) -> Expression:
+        """Whether it is less or equal; null if either is null.
+
+        >>> show(col("a") <= "b", a=["a", "b", "c"])
+        _c0: [True, True, False]
+        """
+        return call("less_than_or_equal", self, other)
+
+    def __gt__(self, other: Any) -> Expression:
+        """Whether it is greater; null if either is null.
+
+        >>> show(col("a") > col("b"), a=[1, 2], b=[2, 1])
+        _c0: [False, True]
+        """
+        return call("greater_than", self, other)
+
+    def __ge__(self, other: Any) -> Expression:
+        """Whether it is greater or equal; null if either is null.
+
+        >>> show(col("day") >= "2024-02-01", day=[datetime.date(2024, 1, 31), datetime.date(2024, 2, 1)])
+        _c0: [False, True]
+        """
+        return call("greater_than_or_equal", self, other)
+
+    def between(self, lower_bound: Any, upper_bound: Any, *, symmetric: bool = False) -> Expression:
+        """Whether it lies between the bounds, both included.
+
+        `symmetric` (*shmflink only*; SQL's BETWEEN SYMMETRIC): whichever of the bounds is the lower one.
+
+        >>> show(col("a").between(2, 3), col("a").between(3, 2, symmetric=True), a=[1, 2, 3, 4, None])
+        _c0: [False, True, True, False, None]
+        _c1: [False, True, True, False, None]
+        """
+        if symmetric:
+            return call("or", self.between(lower_bound, upper_bound), self.between(upper_bound, lower_bound))
+        return call(
+            "and", call("greater_than_or_equal", self, lower_bound), call("less_than_or_equal", self, upper_bound)
+        )
+
+    def not_between(self, lower_bound: Any, upper_bound: Any, *, symmetric: bool = False) -> Expression:
+        """Whether it lies outside of the bounds; `symmetric` as in `between`.
+
+        >>> show(col("a").not_between(2, 3), a=[1, 2, 3, 4, None])
+        _c0: [True, False, False, True, None]
+        """
+        if symmetric:
+            return call("and", self.not_between(lower_bound, upper_bound), self.not_between(upper_bound, lower_bound))
+        return call("or", call("less_than", self, lower_bound), call("greater_than", self, upper_bound))
+
+    def is_distinct_from(self, other: Any) -> Expression:
+        """*shmflink only* (SQL's IS DISTINCT FROM). Whether both differ, where null equals null; never null.
+
+        >>> show(col("a").is_distinct_from(1), col("a").is_distinct_from(None), a=[1, 2, None])
+        _c0: [False, True, True]
+        _c1: [True, True, False]
+        """
+        return call("not", self.is_not_distinct_from(other))
+
+    def is_not_distinct_from(self, other: Any) -> Expression:
+        """*shmflink only* (SQL's IS NOT DISTINCT FROM). Whether both are equal or both are null; never null.
+
+        >>> show(col("a").is_not_distinct_from(col("b")), a=[1, 2, None], b=[1, None, None])
+        _c0: [True, False, True]
+        """
+        return call("is_not_distinct", self, other)
+
+    def in_(self, first_element: Any, *remaining_elements: Any) -> Expression:
+        """Whether it equals one of the elements. Null if it is null, or if it is found nowhere but an element is null.
+
+        One list, tuple or set of constants may be given instead of single elements (*shmflink only*).
+
+        >>> show(col("a").in_(1, 3), a=[1, 2, None])
+        _c0: [True, False, None]
+        """
+        is_collection = isinstance(first_element, (list, tuple, set, frozenset)) and not remaining_elements
+        elements = list(first_element) if is_collection else [first_element, *remaining_elements]
+        if not elements:
+            raise TypeMismatchError("in_() needs at least one element")
+        if all(not isinstance(element, Node) or element.function == LITERAL for element in elements):
+            return call("in", self, parameters=(_constants(elements),))
+        return call("or", *(call("equals", self, element) for element in elements))
+
+
+def _constants(elements: Sequence[Any]) -> pa.Array:
+    """The elements as an array, nulls kept."""
+    values = [element.parameters[0].as_py() if isinstance(element, Node) else element for element in elements]
+    integers = [value for value in values if type(value) is int]
+    kind = None
+    if integers and max(integers) >= 1 << 63:  # which Arrow does not infer
+        kind = pa.uint64() if min(integers) >= 0 and max(integers) < 1 << 64 else pa.decimal128(38, 0)
+    try:
+        return pa.array(values, kind)
+    except (pa.ArrowException, OverflowError) as error:
+        raise TypeMismatchError(f"in_() takes elements of one type: {error}") from None
+
+
+def comparable_types(kinds: Sequence[pa.DataType], constants: Sequence[pa.Scalar | None]) -> list[pa.DataType]:
+    """The types in which two values are compared. Raises `TypeError` where they cannot be.
+
+    A constant number takes the column's type if its value fits, so that the column need not be cast.
+    """
+    left, right = kinds
+    if is_text(left) and pa.types.is_temporal(right):
+        return [right, right]
+    if is_text(right) and pa.types.is_temporal(left):
+        return [left, left]
+    for mine, other, constant in ((left, right, constants[0]), (right, left, constants[1])):
+        if constant is not None and pa.types.is_integer(mine) and pa.types.is_integer(other) and _fits(constant, other):
+            return [other, other]
+    common = None if are_date_and_timestamp(kinds, constants) else common_type(kinds)
+    if common is None:
+        raise TypeError(f"{left} and {right} cannot be compared: cast() one of them")
+    return [common, common]
+
+
+def _ordered_types(kinds: Sequence[pa.DataType], constants: Sequence[pa.Scalar | None]) -> list[pa.DataType]:
+    """As `comparable_types`, of types that have an order."""
+    common = comparable_types(kinds, constants)
+    if pa.types.is_nested(common[0]):
+        raise TypeError(f"{common[0]} has no order: compare its fields or elements")
+    return common
+
+
+def _narrowed(elements: pa.Array, kind: pa.DataType, common: pa.DataType) -> tuple[pa.DataType, pa.DataType]:
+    try:
+        elements.cast(kind)
+    except pa.ArrowInvalid:
+        return common, common
+    return kind, kind
+
+
+def _fits(constant: pa.Scalar, kind: pa.DataType) -> bool:
+    try:
+        constant.cast(kind)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+@function("equals", Kind.ANY, Kind.ANY, coerce=comparable_types)
+def _equals(left: Values, right: Values) -> Values:
+    if pa.types.is_nested(left.type):
+        return same_nested(left, right)
+    return pc.equal(left, right)
+
+
+@function("is_not_distinct", Kind.ANY, Kind.ANY, coerce=comparable_types)
+def _is_not_distinct(left: Values, right: Values) -> Values:
+    both_null = pc.and_(pc.is_null(left), pc.is_null(right))
+    return pc.or_(both_null, pc.fill_null(_equals(left, right), False))
+
+
+@function("null_if", Kind.ANY, Kind.ANY)
+def _null_if(value: Values, other: Values) -> Values:
+    left, right = (_as(each, kind) for each, kind in zip((value, other), _types_of(value, other), strict=True))
+    is_equal = pc.fill_null(_equals(left, right), False)
+    return pc.if_else(is_equal, pa.scalar(None, value.type), value)
+
+
+def _types_of(*values: Values) -> list[pa.DataType]:
+    return comparable_types([value.type for value in values], [None] * len(values))
+
+
+@function("not_equals", Kind.ANY, Kind.ANY, coerce=comparable_types)
+def _not_equals(left: Values, right: Values) -> Values:
+    if pa.types.is_nested(left.type):
+        return pc.invert(same_nested(left, right))
+    return pc.not_equal(left, right)
+
+
+@function("less_than", Kind.COMPARABLE, Kind.COMPARABLE, coerce=_ordered_types)
+def _less_than(left: Values, right: Values) -> Values:
+    return pc.less(left, right)
+
+
+@function("less_than_or_equal", Kind.COMPARABLE, Kind.COMPARABLE, coerce=_ordered_types)
+def _less_than_or_equal(left: Values, right: Values) -> Values:
+    return pc.less_equal(left, right)
+
+
+@function("greater_than", Kind.COMPARABLE, Kind.COMPARABLE, coerce=_ordered_types)
+def _greater_than(left: Values, right: Values) -> Values:
+    return pc.greater(left, right)
+
+
+@function("greater_than_or_equal", Kind.COMPARABLE, Kind.COMPARABLE, coerce=_ordered_types)
+def _greater_than_or_equal(left: Values, right: Values) -> Values:
+    return pc.greater_equal(left, right)
+
+
+@function("in", Kind.COMPARABLE)
+def _in(values: Values, elements: pa.Array) -> Values:
+    kind, wanted = _element_types(values.type, elements.type)
+    are_integers = pa.types.is_integer(values.type) and pa.types.is_integer(elements.type)
+    if are_integers and not kind.equals(values.type):
+        # Elements of other widths than the column are compared in its own, where they fit: the column need not be cast.
+        kind, wanted = _narrowed(elements, values.type, kind)
+    found = _found(_as(values, kind), _as(elements.drop_null(), wanted))
+    unknown = pc.is_null(values)
+    if elements.null_count:
+        unknown = pc.or_(unknown, pc.invert(found))
+    return pc.if_else(unknown, pa.scalar(None, pa.bool_()), found)
+
+
+def _element_types(kind: pa.DataType, elements: pa.DataType) -> list[pa.DataType]:
+    if pa.types.is_date(kind) != pa.types.is_date(elements):
+        common = common_type([kind, elements])  # constants of dates may stand beside timestamps
+        if common is not None:
+            return [common, common]
+    return comparable_types([kind, elements], [None, None])
+
+
+def _found(values: Values, elements: pa.Array) -> Values:
+    """NaN is found nowhere; -0.0 is not 0.0, as in Flink's sets of constants."""
+    if pa.types.is_floating(elements.type):
+        elements = elements.filter(pc.invert(pc.is_nan(elements)))
+    return pc.is_in(values, value_set=elements)
+
+
+def _as(values: Values, kind: pa.DataType) -> Values:
+    if values.type.equals(kind):
+        return values
+    return as_double(values) if pa.types.is_float64(kind) else pc.cast(values, kind)

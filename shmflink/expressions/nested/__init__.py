@@ -1,0 +1,1 @@
+"""Arrays, maps and rows inside columns."""

@@ -1,0 +1,1 @@
+"""SQL/JSON: validation, extraction, building."""

@@ -1,0 +1,1 @@
+"""Strings: parts, search, patterns, encodings, digests, addresses of the web."""

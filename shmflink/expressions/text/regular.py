@@ -1,0 +1,119 @@
+"""Regular expressions, in Java's syntax as far as an automaton can have it (always linear time).
+
+Other than in Java: look-around, back references and possessive quantifiers are refused when the graph is built; `.`
+stops at line feeds alone; positions count characters, not UTF-16 units. A pattern that is none, such as `(`, gives
+null (`regexp`: false), as in Flink.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shmflink import _core
+from shmflink.expressions.node import call
+from shmflink.expressions.registry import Kind, Values, function
+from shmflink.expressions.text.natives import TEXT, WHOLE, by_rows
+from shmflink.expressions.types.coercions import each
+
+if TYPE_CHECKING:
+    from shmflink.expressions.expression import Expression
+
+__all__ = ["RegexMethods"]
+
+
+class RegexMethods:
+    """Functions that look for what a regular expression describes. Null if an argument is null."""
+
+    __slots__ = ()
+
+    def regexp(self, regex: Any) -> Expression:
+        """Whether some part of the string matches. False for an empty pattern, and one that is none, as in Flink.
+
+        >>> show(col("s").regexp("a+b"), s=["xaab", "b", None])
+        _c0: [True, False, None]
+        """
+        return call("regexp", self, regex)
+
+    def regexp_replace(self, regex: Any, replacement: Any) -> Expression:
+        r"""All parts that match replaced by the text as it is: `$1` is no group, as in Flink.
+
+        >>> show(col("s").regexp_replace("[0-9]+", "$1"), s=["a=1, b=22"])
+        _c0: ['a=$1, b=$1']
+        """
+        return call("regexp_replace", self, regex, replacement)
+
+    def regexp_extract(self, regex: Any, extract_index: Any = None) -> Expression:
+        r"""A group of the first part that matches, 0 (the default) for all of it; null where there is none.
+
+        >>> show(col("s").regexp_extract(r"(\d+)-(\d+)", 2), s=["a 10-20", "b"])
+        _c0: ['20', None]
+        """
+        return call("regexp_extract", self, regex, 0 if extract_index is None else extract_index)
+
+    def regexp_extract_all(self, regex: Any, extract_index: Any = None) -> Expression:
+        r"""An array of a group, 1 where none is given, of all parts that match; null for no such group.
+
+        >>> show(col("s").regexp_extract_all(r"(\d+)-(\d+)", 2), s=["1-2 3-4", "b"])
+        _c0: [['2', '4'], []]
+        """
+        return call("regexp_extract_all", self, regex, 1 if extract_index is None else extract_index)
+
+    def regexp_count(self, regex: Any) -> Expression:
+        """How many parts match.
+
+        >>> show(col("s").regexp_count("an"), s=["banana", "x"])
+        _c0: [2, 0]
+        """
+        return call("regexp_count", self, regex)
+
+    def regexp_instr(self, regex: Any) -> Expression:
+        """Position, from 1, of the first part that matches; 0 where there is none.
+
+        >>> show(col("s").regexp_instr("[0-9]"), s=["ab1", "x"])
+        _c0: [3, 0]
+        """
+        return call("regexp_instr", self, regex)
+
+    def regexp_substr(self, regex: Any) -> Expression:
+        """The first part that matches; null where there is none.
+
+        >>> show(col("s").regexp_substr("[0-9]+"), s=["ab12c3", "x"])
+        _c0: ['12', None]
+        """
+        return call("regexp_extract", self, regex, 0)
+
+
+@function("regexp", Kind.STRING, Kind.STRING, coerce=each(TEXT))
+def _regexp(values: Values, pattern: Values) -> Values:
+    found = by_rows(_core.regex_test, values, pattern)
+    is_known = pc.and_kleene(pc.is_valid(values), pc.is_valid(pattern))
+    found = pc.if_else(is_known, pc.fill_null(found, False), pa.scalar(None, pa.bool_()))
+    return pc.and_(found, pc.not_equal(pattern, ""))
+
+
+@function("regexp_replace", Kind.STRING, Kind.STRING, Kind.STRING, coerce=each(TEXT))
+def _regexp_replace(values: Values, pattern: Values, replacement: Values) -> Values:
+    return by_rows(_core.regex_replace, values, pattern, replacement)
+
+
+@function("regexp_extract", Kind.STRING, Kind.STRING, Kind.INTEGER, coerce=each(TEXT, TEXT, WHOLE))
+def _regexp_extract(values: Values, pattern: Values, group: Values) -> Values:
+    return by_rows(_core.regex_extract, values, pattern, group)
+
+
+@function("regexp_extract_all", Kind.STRING, Kind.STRING, Kind.INTEGER, coerce=each(TEXT, TEXT, WHOLE))
+def _regexp_extract_all(values: Values, pattern: Values, group: Values) -> Values:
+    return by_rows(_core.regex_extract_all, values, pattern, group)
+
+
+@function("regexp_count", Kind.STRING, Kind.STRING, coerce=each(TEXT))
+def _regexp_count(values: Values, pattern: Values) -> Values:
+    return by_rows(_core.regex_count, values, pattern)
+
+
+@function("regexp_instr", Kind.STRING, Kind.STRING, coerce=each(TEXT))
+def _regexp_instr(values: Values, pattern: Values) -> Values:
+    return by_rows(_core.regex_position, values, pattern)

@@ -1,0 +1,315 @@
+"""Strings: case, length, parts by position, trimming, padding, joining. Positions count characters from 1.
+
+Lengths and positions count characters; Flink counts UTF-16 units in some functions, and cuts characters in two halves.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shmflink import _core
+from shmflink.expressions.node import call
+from shmflink.expressions.registry import Kind, Values, function
+from shmflink.expressions.text.natives import TEXT, WHOLE, by_rows, same_for_all
+from shmflink.expressions.types.coercions import each
+
+if TYPE_CHECKING:
+    from shmflink.expressions.expression import Expression
+
+__all__ = ["StringMethods", "concat", "concat_ws"]
+
+_TO_THE_END: Final = 2**31 - 1  # more characters than a string has
+
+
+class StringMethods:
+    """Functions of strings that give strings. Null if an argument is null."""
+
+    __slots__ = ()
+
+    @property
+    def upper_case(self) -> Expression:
+        """All letters in upper case.
+
+        >>> show(col("s").upper_case, s=["straße", None])
+        _c0: ['STRASSE', None]
+        """
+        return call("upper_case", self)
+
+    @property
+    def lower_case(self) -> Expression:
+        """All letters in lower case.
+
+        >>> show(col("s").lower_case, s=["FLINK"])
+        _c0: ['flink']
+        """
+        return call("lower_case", self)
+
+    @property
+    def init_cap(self) -> Expression:
+        """The first letter of each word in upper case, the others in lower case. Words are of letters and digits.
+
+        >>> show(col("s").init_cap, s=["hELLO wORLD"])
+        _c0: ['Hello World']
+        """
+        return call("init_cap", self)
+
+    @property
+    def char_length(self) -> Expression:
+        """Number of characters.
+
+        >>> show(col("s").char_length, s=["naïve", "", None])
+        _c0: [5, 0, None]
+        """
+        return call("char_length", self)
+
+    @property
+    def reverse(self) -> Expression:
+        """The characters from last to first.
+
+        >>> show(col("s").reverse, s=["abc"])
+        _c0: ['cba']
+        """
+        return call("reverse", self)
+
+    def substring(self, begin_index: Any, length: Any = None) -> Expression:
+        """The part from `begin_index` on, of `length` characters or up to the end; from the end for a negative index.
+
+        Empty where it begins outside of the string; null for a negative length.
+
+        >>> show(col("s").substring(2, 3), col("s").substring(-2), s=["abcdef", "x"])
+        _c0: ['bcd', '']
+        _c1: ['ef', '']
+        """
+        return call("substring", self, begin_index, *([] if length is None else [length]))
+
+    def substr(self, begin_index: Any, length: Any = None) -> Expression:
+        """The same as `substring`.
+
+        >>> show(col("s").substr(2), s=["abc"])
+        _c0: ['bc']
+        """
+        return self.substring(begin_index, length)
+
+    def left(self, length: Any) -> Expression:
+        """The first characters; empty for a negative number.
+
+        >>> show(col("s").left(2), s=["abc", "x"])
+        _c0: ['ab', 'x']
+        """
+        return call("left", self, length)
+
+    def right(self, length: Any) -> Expression:
+        """The last characters; empty for a negative number.
+
+        >>> show(col("s").right(2), s=["abc", "x"])
+        _c0: ['bc', 'x']
+        """
+        return call("right", self, length)
+
+    def trim(self, character: Any = None) -> Expression:
+        """Without any of these characters, else spaces, at both ends.
+
+        >>> show(col("s").trim(), col("s").trim(" a"), s=["  ab a "])
+        _c0: ['ab a']
+        _c1: ['b']
+        """
+        return call("trim", self, " " if character is None else character, parameters=(True, True))
+
+    def trim_leading(self, character: Any = None) -> Expression:
+        """Without any of these characters, else spaces, at the start.
+
+        >>> show(col("s").trim_leading(), s=["  ab "])
+        _c0: ['ab ']
+        """
+        return call("trim", self, " " if character is None else character, parameters=(True, False))
+
+    def trim_trailing(self, character: Any = None) -> Expression:
+        """Without any of these characters, else spaces, at the end.
+
+        >>> show(col("s").trim_trailing("0"), s=["1200"])
+        _c0: ['12']
+        """
+        return call("trim", self, " " if character is None else character, parameters=(False, True))
+
+    def btrim(self, trim_str: Any = None) -> Expression:
+        """Without any of these characters, else spaces, at both ends.
+
+        >>> show(col("s").btrim("xy"), s=["xyaxbyx"])
+        _c0: ['axb']
+        """
+        return self.trim(trim_str)
+
+    def ltrim(self, trim_str: Any = None) -> Expression:
+        """Without any of these characters, else spaces, at the start.
+
+        >>> show(col("s").ltrim("0"), s=["0042"])
+        _c0: ['42']
+        """
+        return self.trim_leading(trim_str)
+
+    def rtrim(self, trim_str: Any = None) -> Expression:
+        """Without any of these characters, else spaces, at the end.
+
+        >>> show(col("s").rtrim(), s=["ab  "])
+        _c0: ['ab']
+        """
+        return self.trim_trailing(trim_str)
+
+    def lpad(self, length: Any, pad: Any) -> Expression:
+        """Filled up from the left to so many characters, or cut to them. Null for a negative length or an empty pad.
+
+        >>> show(col("s").lpad(4, "?!"), s=["hi", "hello"])
+        _c0: ['?!hi', 'hell']
+        """
+        return call("pad", self, length, pad, parameters=(True,))
+
+    def rpad(self, length: Any, pad: Any) -> Expression:
+        """Filled up from the right to so many characters, or cut to them. Null for a negative length or an empty pad.
+
+        >>> show(col("s").rpad(5, "?!"), s=["hi", "hello!"])
+        _c0: ['hi?!?', 'hello']
+        """
+        return call("pad", self, length, pad, parameters=(False,))
+
+    def repeat(self, n: Any) -> Expression:
+        """The string so many times; empty for none or fewer.
+
+        >>> show(col("s").repeat(3), s=["ab"])
+        _c0: ['ababab']
+        """
+        return call("repeat", self, n)
+
+    def overlay(self, new_string: Any, starting: Any, length: Any = None) -> Expression:
+        """`length` characters from `starting` replaced, as many as the new string has where no length is given.
+
+        The string itself where `starting` lies outside of it. For a length of 0 or less, all that follows is replaced,
+        as in Flink.
+
+        >>> show(col("s").overlay("xxxx", 6), col("s").overlay("xxxx", 6, 2), s=["xxxxxtest"])
+        _c0: ['xxxxxxxxx']
+        _c1: ['xxxxxxxxxst']
+        """
+        return call("overlay", self, new_string, starting, *([] if length is None else [length]))
+
+    def concat(self, *others: Any) -> Expression:
+        """The strings one after the other; null if one is null.
+
+        >>> show(col("s").concat("-", col("t")), s=["a", None], t=["b", "c"])
+        _c0: ['a-b', None]
+        """
+        return call("concat", self, *others)
+
+
+def concat(first: Any, *others: Any) -> Expression:
+    """The strings one after the other; null if one is null.
+
+    >>> show(concat(col("s"), "-", col("t")), s=["a", None], t=["b", "c"])
+    _c0: ['a-b', None]
+    """
+    return call("concat", first, *others)
+
+
+def concat_ws(separator: Any, first: Any, *others: Any) -> Expression:
+    """The strings that are not null, with a separator between them; null if the separator is.
+
+    >>> show(concat_ws("~", col("s"), col("t"), "c"), s=["a", None], t=["b", "b"])
+    _c0: ['a~b~c', 'b~c']
+    """
+    return call("concat_ws", separator, first, *others)
+
+
+@function("upper_case", Kind.STRING, coerce=each(TEXT))
+def _upper_case(values: Values) -> Values:
+    return same_for_all(_core.change_case, values, True)
+
+
+@function("lower_case", Kind.STRING, coerce=each(TEXT))
+def _lower_case(values: Values) -> Values:
+    return same_for_all(_core.change_case, values, False)
+
+
+@function("init_cap", Kind.STRING, coerce=each(TEXT))
+def _init_cap(values: Values) -> Values:
+    return same_for_all(_core.capitalize_words, values)
+
+
+@function("char_length", Kind.STRING, coerce=each(TEXT))
+def _char_length(values: Values) -> Values:
+    return pc.utf8_length(values)
+
+
+@function("reverse", Kind.STRING, coerce=each(TEXT))
+def _reverse(values: Values) -> Values:
+    return pc.utf8_reverse(values)
+
+
+@function("substring", Kind.STRING, Kind.INTEGER, Kind.INTEGER, optional=1, coerce=each(TEXT, WHOLE, WHOLE))
+def _substring(values: Values, begin: Values, length: Values = None) -> Values:
+    if length is None:
+        return by_rows(lambda texts, begins, rows: _core.substring(texts, begins, None, rows), values, begin)
+    return by_rows(_core.substring, values, begin, length)
+
+
+@function("left", Kind.STRING, Kind.INTEGER, coerce=each(TEXT, WHOLE))
+def _left(values: Values, length: Values) -> Values:
+    return by_rows(_core.text_end, values, length, is_left=True)
+
+
+@function("right", Kind.STRING, Kind.INTEGER, coerce=each(TEXT, WHOLE))
+def _right(values: Values, length: Values) -> Values:
+    return by_rows(_core.text_end, values, length, is_left=False)
+
+
+@function("trim", Kind.STRING, Kind.STRING, coerce=each(TEXT))
+def _trim(values: Values, letters: Values, is_leading: bool, is_trailing: bool) -> Values:
+    return by_rows(_core.trim_text, values, letters, is_leading=is_leading, is_trailing=is_trailing)
+
+
+@function("pad", Kind.STRING, Kind.INTEGER, Kind.STRING, coerce=each(TEXT, WHOLE, TEXT))
+def _pad(values: Values, length: Values, padding: Values, is_left: bool) -> Values:
+    return by_rows(_core.pad_text, values, length, padding, is_left=is_left)
+
+
+@function("repeat", Kind.STRING, Kind.INTEGER, coerce=each(TEXT, WHOLE))
+def _repeat(values: Values, count: Values) -> Values:
+    return _with_data(pc.binary_repeat(values, pc.max_element_wise(count, pa.scalar(0, pa.int64()), skip_nulls=False)))
+
+
+@function(
+    "overlay", Kind.STRING, Kind.STRING, Kind.INTEGER, Kind.INTEGER, optional=1, coerce=each(TEXT, TEXT, WHOLE, WHOLE)
+)
+def _overlay(values: Values, new: Values, starting: Values, length: Values = None) -> Values:
+    if length is None:
+        return by_rows(
+            lambda texts, n, starts, rows: _core.overlay_text(texts, n, starts, None, rows), values, new, starting
+        )
+    to_the_end = pc.if_else(pc.less_equal(length, 0), pa.scalar(_TO_THE_END, WHOLE), length)
+    return by_rows(_core.overlay_text, values, new, starting, to_the_end)
+
+
+@function("concat", Kind.STRING, variadic=True, coerce=each(TEXT))
+def _concat(*values: Values) -> Values:
+    return _with_data(pc.binary_join_element_wise(*values, ""))
+
+
+@function("concat_ws", Kind.STRING, Kind.STRING, variadic=True, coerce=each(TEXT))
+def _concat_ws(separator: Values, *values: Values) -> Values:
+    # Arrow's kernel that skips nulls loses rows where all values are.
+    return by_rows(lambda by, *texts, rows: _core.join_text(by, texts, rows), separator, *values)
+
+
+def _with_data(values: Values) -> Values:
+    """Some kernels leave out the bytes of a column that has none, and its offsets as the memory was.
+
+    Arrow's format wants an empty buffer, and offsets that lie within it.
+    """
+    if isinstance(values, pa.Scalar) or values.buffers()[2] is not None:
+        return values
+    width = 8 if pa.types.is_large_string(values.type) else 4
+    offsets = pa.py_buffer(bytes(width * (len(values) + values.offset + 1)))
+    return pa.Array.from_buffers(
+        values.type, len(values), [values.buffers()[0], offsets, pa.py_buffer(b"")], values.null_count, values.offset
+    )

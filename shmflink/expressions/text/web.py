@@ -1,0 +1,106 @@
+"""Text of the web: URLs and their parts, URL encoding, IPv4 addresses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+
+from shmflink import _core
+from shmflink.errors import TypeMismatchError
+from shmflink.expressions.node import call
+from shmflink.expressions.registry import Kind, Values, function
+from shmflink.expressions.types.coercions import each
+from shmflink.expressions.vectors import columnwise, literal_value
+
+if TYPE_CHECKING:
+    from shmflink.expressions.expression import Expression
+
+__all__ = ["WebMethods"]
+
+_PARTS: Final = ("PROTOCOL", "AUTHORITY", "USERINFO", "HOST", "PATH", "FILE", "QUERY", "REF")
+
+
+class WebMethods:
+    """Functions of URLs and addresses. Null where the text is null, or is not what the function takes."""
+
+    __slots__ = ()
+
+    def url_encode(self) -> Expression:
+        """The text as `application/x-www-form-urlencoded`, in UTF-8.
+
+        >>> show(col("a").url_encode(), a=["a b&ä"])
+        _c0: ['a+b%26%C3%A4']
+        """
+        return call("url_encode", self)
+
+    def url_decode(self) -> Expression:
+        """The reverse of `url_encode`; null where an escape is broken.
+
+        >>> show(col("a").url_decode(), a=["a+b%26%C3%A4", "50%"])
+        _c0: ['a b&ä', None]
+        """
+        return call("url_decode", self)
+
+    def parse_url(self, part_to_extract: Any, key: Any = None) -> Expression:
+        """PROTOCOL, AUTHORITY, USERINFO, HOST, PATH, FILE, QUERY or REF of a URL; with a key, its value in the query.
+
+        Part and key are constants. Null for another part.
+
+        >>> show(col("a").parse_url("HOST"), col("a").parse_url("QUERY", "q"), a=["https://flink.org/docs?q=1&n=2#top"])
+        _c0: ['flink.org']
+        _c1: ['1']
+        """
+        part = literal_value(part_to_extract, "the part of a URL")
+        name = literal_value(key, "a key of a query")
+        if not isinstance(part, str):
+            raise TypeMismatchError(f"parse_url() takes one of {', '.join(_PARTS)}, got {part!r}")
+        if name is not None and part != "QUERY":
+            raise TypeMismatchError(f"parse_url(): only QUERY has keys, not {part}")
+        return call("parse_url", self, parameters=(part, name))
+
+    def inet_aton(self) -> Expression:
+        """An IPv4 address as int64; MySQL's short forms too (`127.1`).
+
+        >>> show(col("a").inet_aton(), a=["127.0.0.1", "127.1", "1.2.3.4.5"])
+        _c0: [2130706433, 2130706433, None]
+        """
+        return call("inet_aton", self)
+
+    def inet_ntoa(self) -> Expression:
+        """A whole number as an IPv4 address; null outside of 0 to 4294967295.
+
+        >>> show(col("a").inet_ntoa(), a=[2130706433, -1])
+        _c0: ['127.0.0.1', None]
+        """
+        return call("inet_ntoa", self)
+
+
+@function("url_encode", Kind.STRING, coerce=each(pa.utf8()))
+@columnwise
+def _url_encode(texts: pa.Array) -> Values:
+    return _core.url_encode(texts)
+
+
+@function("url_decode", Kind.STRING, coerce=each(pa.utf8()))
+@columnwise
+def _url_decode(texts: pa.Array) -> Values:
+    return _core.url_decode(texts)
+
+
+@function("parse_url", Kind.STRING, coerce=each(pa.utf8()))
+@columnwise
+def _parse_url(texts: pa.Array, part: str, key: str | None) -> Values:
+    return _core.parse_url(texts, part, key) if part in _PARTS else pa.nulls(len(texts), pa.utf8())
+
+
+@function("inet_aton", Kind.STRING, coerce=each(pa.utf8()))
+@columnwise
+def _inet_aton(texts: pa.Array) -> Values:
+    return _core.inet_aton(texts)
+
+
+@function("inet_ntoa", Kind.INTEGER, coerce=each(pa.int64()))
+@columnwise
+def _inet_ntoa(numbers: pa.Array) -> Values:
+    return _core.inet_ntoa(numbers)

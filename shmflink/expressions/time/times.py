@@ -1,0 +1,287 @@
+"""Dates, times and timestamps: parts, rounding to units, differences. (Text and parsing: `text`.)
+
+A timestamp without a time zone is SQL's TIMESTAMP; one with a zone is TIMESTAMP_LTZ and has the parts of local time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shmflink.errors import TypeMismatchError
+from shmflink.expressions.node import call
+from shmflink.expressions.registry import Kind, Values, function
+from shmflink.expressions.time.intervals import (
+    MONTHS_PER_YEAR,
+    MS_PER_DAY,
+    MS_PER_HOUR,
+    MS_PER_MINUTE,
+    MS_PER_SECOND,
+    is_interval,
+    month_parts,
+    months_later,
+    moved,
+)
+from shmflink.expressions.time.units import TimeIntervalUnit, TimePointUnit
+from shmflink.expressions.time.zones import from_local
+from shmflink.expressions.vectors import columnwise, fixed_width, int64_view, typed, with_validity
+
+if TYPE_CHECKING:
+    from shmflink.expressions.expression import Expression
+
+__all__ = ["TimeMethods", "temporal_overlaps", "timestamp_add", "timestamp_diff"]
+
+_SIMPLE_UNITS: Final = frozenset(["YEAR", "QUARTER", "MONTH", "WEEK", "DAY", "HOUR", "MINUTE", "SECOND"])
+_PARTS: Final = {
+    "YEAR": pc.year,
+    "QUARTER": pc.quarter,
+    "MONTH": pc.month,
+    "WEEK": pc.iso_week,
+    "DAY": pc.day,
+    "HOUR": pc.hour,
+    "MINUTE": pc.minute,
+    "SECOND": pc.second,
+}
+_MICROSECONDS: Final = {
+    "MICROSECOND": 1,
+    "MILLISECOND": 1_000,
+    "SECOND": 1_000_000,
+    "MINUTE": 60_000_000,
+    "HOUR": 3_600_000_000,
+    "DAY": 86_400_000_000,
+    "WEEK": 604_800_000_000,
+}
+_MONTHS: Final = {"MONTH": 1, "QUARTER": 3, "YEAR": 12}
+_HOURS_PER_DAY: Final = 24
+_MILLISECONDS: Final = {
+    "MILLISECOND": 1,
+    "SECOND": MS_PER_SECOND,
+    "MINUTE": MS_PER_MINUTE,
+    "HOUR": MS_PER_HOUR,
+    "DAY": MS_PER_DAY,
+    "WEEK": 7 * MS_PER_DAY,
+}
+
+
+class TimeMethods:
+    """Functions of points in time. Null where the point is null."""
+
+    __slots__ = ()
+
+    def extract(self, time_interval_unit: TimeIntervalUnit) -> Expression:
+        """A part of a date, time, timestamp or interval, as int64. Weeks are ISO 8601's.
+
+        >>> show(col("a").to_date.extract(TimeIntervalUnit.DAY), a=["2006-06-05"])
+        _c0: [5]
+        """
+        return call("extract", self, parameters=(_unit(time_interval_unit, "extract"),))
+
+    def floor(self, time_interval_unit: TimeIntervalUnit | None = None) -> Expression:
+        """Start of the unit that holds a point in time; of a number, the greatest whole number not above it.
+
+        The type stays. Weeks start on Sunday, as in Flink.
+
+        >>> show(col("a").to_time.floor(TimeIntervalUnit.MINUTE), a=["12:44:31"])
+        _c0: [12:44:00]
+        >>> show(col("a").floor(), a=[-1.5, 2.0, None])
+        _c0: [-2.0, 2.0, None]
+        """
+        if time_interval_unit is None:
+            return call("floor", self)
+        return call("floor_to_unit", self, parameters=(_unit(time_interval_unit, "floor"),))
+
+    def ceil(self, time_interval_unit: TimeIntervalUnit | None = None) -> Expression:
+        """The first start of a unit that is not before a point in time; of a number, the least whole number not below.
+
+        As in Flink, the first day of April, July and October is followed by the next quarter.
+
+        >>> show(col("a").to_time.ceil(TimeIntervalUnit.MINUTE), a=["12:44:31"])
+        _c0: [12:45:00]
+        >>> show(col("a").ceil(), a=[-1.5, 2.0, None])
+        _c0: [-1.0, 2.0, None]
+        """
+        if time_interval_unit is None:
+            return call("ceil", self)
+        return call("ceil_to_unit", self, parameters=(_unit(time_interval_unit, "ceil"),))
+
+
+def timestamp_diff(time_point_unit: TimePointUnit, time_point1: Any, time_point2: Any) -> Expression:
+    """Whole units from the first point to the second, as int32; negative where the second is earlier.
+
+    Months count as Calcite's: from the last day of a month to the last of a shorter one is a month. Milliseconds and
+    microseconds are int64, other than in Flink, whose INT wraps around after 24 days.
+
+    >>> show(timestamp_diff(TimePointUnit.DAY, col("a").to_date, col("b").to_date), a=["2016-06-15"], b=["2016-06-18"])
+    _c0: [3]
+    """
+    if not isinstance(time_point_unit, TimePointUnit):
+        raise TypeMismatchError(f"timestamp_diff() takes a TimePointUnit first, got {time_point_unit!r}")
+    return call("timestamp_diff", time_point1, time_point2, parameters=(time_point_unit.name,))
+
+
+def timestamp_add(time_point_unit: TimePointUnit, count: Any, time_point: Any) -> Expression:
+    """*shmflink only* (SQL's TIMESTAMPADD). A point in time so many units later, or earlier for a number below 0.
+
+    A month later is the same day of the month, or its last. Not for microseconds.
+
+    >>> show(timestamp_add(TimePointUnit.MONTH, 1, col("a").to_date), a=["2024-01-31"])
+    _c0: [2024-02-29]
+    """
+    unit = getattr(time_point_unit, "name", None)
+    if not isinstance(time_point_unit, TimePointUnit) or unit not in (*_MONTHS, *_MILLISECONDS):
+        raise TypeMismatchError(f"timestamp_add() takes a TimePointUnit first, from YEAR to MILLISECOND, got {unit!r}")
+    if unit in _MONTHS:
+        return call("plus", time_point, call("interval_of_months", count, parameters=(_MONTHS[unit],)))
+    return call("plus", time_point, call("interval_of_ms", count, parameters=(_MILLISECONDS[unit],)))
+
+
+def temporal_overlaps(
+    left_time_point: Any, left_temporal: Any, right_time_point: Any, right_temporal: Any
+) -> Expression:
+    """Whether two spans of time share a moment; each is a point and another point or an interval. Ends count.
+
+    >>> left, right = col("a").to_time, col("b").to_time
+    >>> show(temporal_overlaps(left, lit(1).hours, right, lit(2).hours), a=["2:55:00"], b=["3:30:00"])
+    _c0: [True]
+    """
+    return call("temporal_overlaps", left_time_point, left_temporal, right_time_point, right_temporal)
+
+
+def _unit(unit: TimeIntervalUnit, method: str) -> str:
+    if not isinstance(unit, TimeIntervalUnit) or unit.name not in _SIMPLE_UNITS:
+        raise TypeMismatchError(f"{method}() takes one of {', '.join(sorted(_SIMPLE_UNITS))}, got {unit!r}")
+    return unit.name
+
+
+@function("extract", Kind.ANY)
+def _extract(point: Values, unit: str) -> Values:
+    point = typed(point, pa.timestamp("ms"))
+    if pa.types.is_interval(point.type):
+        return _part_of_months(point, unit=unit)
+    if pa.types.is_duration(point.type):
+        return _part_of_duration(point, unit=unit)
+    if pa.types.is_date(point.type):
+        point = pc.cast(point, pa.timestamp("ms"))
+    return pc.cast(_PARTS[unit](point), pa.int64())
+
+
+@columnwise
+def _part_of_months(interval: pa.Array, *, unit: str) -> pa.Array:
+    months = month_parts(interval)["months"].astype(np.int64)
+    sign = np.sign(months)
+    years, rest = np.divmod(np.abs(months), MONTHS_PER_YEAR)
+    parts = {"YEAR": years, "QUARTER": rest // _MONTHS["QUARTER"], "MONTH": rest}
+    if unit not in parts:
+        raise TypeError(f"an interval of months has no {unit}")
+    return fixed_width(sign * parts[unit], interval, pa.int64())
+
+
+@columnwise
+def _part_of_duration(interval: pa.Array, *, unit: str) -> pa.Array:
+    microseconds = int64_view(pc.cast(interval, pa.duration("us"), safe=False))
+    if unit not in ("WEEK", "DAY", "HOUR", "MINUTE", "SECOND"):
+        raise TypeError(f"an interval of days has no {unit}")
+    wholes = np.abs(microseconds) // _MICROSECONDS[unit]
+    if unit in ("MINUTE", "SECOND"):
+        wholes %= 60
+    elif unit == "HOUR":
+        wholes %= _HOURS_PER_DAY
+    return fixed_width(np.sign(microseconds) * wholes, interval, pa.int64())
+
+
+@function("floor_to_unit", Kind.TEMPORAL)
+def _floor_to_unit(point: Values, unit: str) -> Values:
+    return _rounded(typed(point, pa.timestamp("ms")), lambda local: _floored(local, unit), unit)
+
+
+@function("ceil_to_unit", Kind.TEMPORAL)
+def _ceil_to_unit(point: Values, unit: str) -> Values:
+    return _rounded(typed(point, pa.timestamp("ms")), lambda local: _ceiled(local, unit), unit)
+
+
+def _floored(point: Values, unit: str) -> Values:
+    return pc.cast(pc.floor_temporal(point, unit=unit.lower(), week_starts_monday=False), point.type)
+
+
+def _ceiled(point: Values, unit: str) -> Values:
+    later = pc.cast(pc.ceil_temporal(point, unit=unit.lower(), week_starts_monday=False), point.type)
+    if unit not in _MONTHS:
+        return later
+    # A quarter's own start counts as its inside, but for January's: as in Flink (Calcite).
+    start = _floored(point, "YEAR" if unit == "QUARTER" else unit)
+    return pc.if_else(pc.equal(start, point), point, later)  # Arrow's ceil of a first day of a month is the next one
+
+
+def _rounded(point: Values, rounding: Callable[[Values], Values], unit: str) -> Values:
+    """Local times, rounded. Days and longer units begin at the zone's own midnight; shorter ones keep the moment's
+    offset from UTC, so that an hour that the zone has twice is two hours."""
+    if getattr(point.type, "tz", None) is None:
+        return rounding(point)
+    local = pc.local_timestamp(point)
+    if unit in ("HOUR", "MINUTE", "SECOND"):
+        offset = pc.subtract(local, pc.local_timestamp(pc.cast(point, pa.timestamp(point.type.unit, "UTC"))))
+        moments = pc.assume_timezone(pc.subtract(rounding(local), offset), "UTC")
+    else:
+        moments = from_local(rounding(local), point.type.tz)
+    return pc.cast(moments, point.type)
+
+
+@function("timestamp_diff", Kind.TEMPORAL, Kind.TEMPORAL)
+@columnwise
+def _timestamp_diff(first: pa.Array, second: pa.Array, unit: str) -> pa.Array:
+    start, end = _microseconds(first), _microseconds(second)
+    difference = _months_between(start, end) if unit in _MONTHS else end - start
+    size = _MONTHS.get(unit) or _MICROSECONDS[unit]
+    wholes = np.sign(difference) * (np.abs(difference) // size)
+    result = with_validity(fixed_width(wholes, first, pa.int64()), second)
+    if unit in ("MILLISECOND", "MICROSECOND"):
+        return result
+    try:
+        return pc.cast(result, pa.int32())
+    except pa.ArrowInvalid:
+        raise ValueError("a difference does not fit INT: MILLISECOND gives a BIGINT") from None
+
+
+@function("temporal_overlaps", Kind.TEMPORAL, Kind.ANY, Kind.TEMPORAL, Kind.ANY)
+def _temporal_overlaps(left: Values, left_to: Values, right: Values, right_to: Values) -> Values:
+    left_end = moved(left, left_to, 1) if is_interval(left_to.type) else left_to
+    right_end = moved(right, right_to, 1) if is_interval(right_to.type) else right_to
+    left, left_end = _ordered(left, left_end)
+    right, right_end = _ordered(right, right_end)
+    return pc.and_kleene(pc.greater_equal(left_end, right), pc.greater_equal(right_end, left))
+
+
+def _ordered(one: Values, other: Values) -> tuple[Values, Values]:
+    earlier = pc.min_element_wise(one, other, skip_nulls=False)
+    return earlier, pc.max_element_wise(one, other, skip_nulls=False)
+
+
+def _microseconds(points: pa.Array) -> npt.NDArray[np.int64]:
+    """Since 1970, or since midnight; 0 at nulls."""
+    points = typed(points, pa.timestamp("us"))
+    kind = points.type
+    target = pa.time64("us") if pa.types.is_time(kind) else pa.timestamp("us", getattr(kind, "tz", None))
+    integers = pc.cast(pc.cast(points, target, safe=False), pa.int64())
+    return np.asarray(integers.fill_null(0) if integers.null_count else integers)
+
+
+def _months_between(start: npt.NDArray[np.int64], end: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Whole months, as Calcite's `DateTimeUtils.subtractMonths` counts them: days first, the time of day at the end."""
+    start_days, start_rest = np.divmod(start, _MICROSECONDS["DAY"])
+    end_days, end_rest = np.divmod(end, _MICROSECONDS["DAY"])
+    is_backwards = end_days < start_days
+    earlier, later = np.minimum(start_days, end_days), np.maximum(start_days, end_days)
+    months = _month_of(later) - _month_of(earlier)
+    months -= months_later(earlier, months) > later
+    months = np.where(is_backwards, -months, months)
+    months -= (months_later(start_days, months) == end_days) & (end_rest < start_rest)
+    return months
+
+
+def _month_of(days: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    return days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)

@@ -1,0 +1,1 @@
+"""Types: their names, which one comes out where they meet, casts from one to another."""
