@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from shmflink.connectors.arrow_tables import ArrowSource, table_of_polars
 from shmflink.connectors.base import Source
+from shmflink.connectors.file_system.reading.scan_building import Paths, paths_of
 from shmflink.connectors.file_system.reading.source import FileSource
 from shmflink.connectors.generator import GeneratorSource
 from shmflink.connectors.socket_text import SocketTextSource
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from shmflink.datastream.data_stream import DataStream
 
 __all__ = ["ReadMethods"]
-
-Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 
 class ReadMethods:
@@ -101,10 +100,11 @@ class ReadMethods:
         return self._source_of(SocketTextSource(host, port, delimiter, max_retries), "Socket Stream")
 
     def _files(self, kind: str, make: Callable[..., Source], paths: Paths, options: dict[str, Any]) -> DataStream:
-        given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-        shown = os.path.basename(os.fspath(given[0]).rstrip("/")) if given else ""
+        given = paths_of(paths)
+        source = make(given, **options)
+        shown = os.path.basename(os.fspath(given[0]).rstrip("/"))
         more = f" and {len(given) - 1} more" if len(given) > 1 else ""
-        return self._source_of(make(paths, **options), f"{kind} {shown}{more}")
+        return self._source_of(source, f"{kind} {shown}{more}")
 
     def _source_of(self, source: Source, name: str) -> DataStream:
         return self._source(source, name, source.produced_type)

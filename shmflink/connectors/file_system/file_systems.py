@@ -48,14 +48,21 @@ class FileSystem:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_connections": {}}
 
-    def absolute(self, path: str) -> str:
+    def absolute(self, path: str | os.PathLike[str]) -> str:
         """The path as workers, which run elsewhere, understand it: absolute, or a URI.
 
         Raises:
-            ConfigurationError: a URI with options in it.
+            ConfigurationError: no path at all, an empty one, a URI with options in it.
         """
+        path = os.fspath(path) if isinstance(path, os.PathLike) else path
+        if not isinstance(path, str):
+            raise ConfigurationError(f"a path is a str or an os.PathLike, not {path!r:.120}")
         if self._given is not None:
             return path
+        if not path.strip():
+            raise ConfigurationError(
+                f"the path {path!r} is empty; name a file, a folder ('.' for this one) or a pattern"
+            )
         if "://" not in path and not path.startswith("file:"):
             return os.path.abspath(os.path.expanduser(path))
         parts = urlsplit(path)

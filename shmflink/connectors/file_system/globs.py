@@ -1,5 +1,9 @@
 """Patterns of paths, and which names they leave out.
 
+`*` and `?` stand for characters of one name, `[a-z]` and `[!a]` for one of some, `**` for folders, and `{a,b/*}` for
+either text, which may hold slashes, patterns and braces. Braces without a comma are meant as they
+are, and so is `{` between brackets.
+
 One rule for hidden names, that of Hadoop's and Flink's listings: a name that begins with `_` or `.` is passed over at
 every level below the fixed part of a path, folders of a partition (`_x=1`) included. A pattern reaches such a name only
 where its own part for that level begins with the same character: `table/_delta_log/*`, `table/.*`.
@@ -8,12 +12,14 @@ where its own part for that level begins with the same character: `table/_delta_
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Final
 
-__all__ = ["has_hidden_name", "matcher", "wildcard_at"]
+__all__ = ["alternatives", "has_hidden_name", "matcher", "wildcard_at"]
 
 _MAGIC: Final = re.compile(r"[*?[]")
 _TOKEN: Final = re.compile(r"\*+|\?|\[!?\]?[^\]]*\]")
+_BRACE_SIGN: Final = re.compile(r"[{},]|\[!?\]?[^\]]*\]")  # none of those between brackets
 _PUNCTUATION: Final = re.compile(r"[^-\w]")
 _VISIBLE: Final = r"(?![._])"
 
@@ -21,7 +27,25 @@ _VISIBLE: Final = r"(?![._])"
 def wildcard_at(path: str, start: int = 0) -> int:
     """Where the first character that makes a pattern of the path stands, from `start` on; -1 where there is none."""
     found = _MAGIC.search(path, start)
-    return -1 if found is None else found.start()
+    braces = _braces(path, start)
+    places = [] if found is None else [found.start()]
+    return min(places if braces is None else [*places, braces[0]], default=-1)
+
+
+def alternatives(pattern: str, base: int) -> list[str]:
+    """The patterns without braces that one stands for; its first `base` characters are meant as they are."""
+    found = _braces(pattern, base)
+    if found is None:
+        return [pattern]
+    start, commas, end = found
+    edges = [start, *commas, end]
+    before, rest = pattern[:start], pattern[end + 1 :]
+    made = []
+    for left, right in pairwise(edges):
+        choice = pattern[left + 1 : right]
+        is_no_name = not choice and before.endswith("/") and rest.startswith("/")
+        made += alternatives(before + choice + (rest[1:] if is_no_name else rest), start)
+    return made
 
 
 def has_hidden_name(below: str) -> bool:
@@ -34,15 +58,37 @@ def matcher(pattern: str, base: int) -> re.Pattern[str]:
 
     The first `base` characters are meant as they are. `**` as a whole name stands for any folders, also none.
     """
-    parts = pattern[base:].split("/")
-    made = [re.escape(pattern[:base])]
+    choices = "|".join(_below(one[base:]) for one in alternatives(pattern, base))
+    return re.compile(f"{re.escape(pattern[:base])}(?:{choices})(?P<below>/.*)?", re.DOTALL)
+
+
+def _braces(path: str, start: int) -> tuple[int, list[int], int] | None:
+    """Where the first braces with a comma open from `start` on, their own commas, and where they close."""
+    signs = [(found.start(), found.group()) for found in _BRACE_SIGN.finditer(path, start)]
+    for number, (opening, first) in enumerate(signs):
+        depth, commas = 0, []
+        for at, sign in signs[number:] if first == "{" else ():
+            depth += (sign == "{") - (sign == "}")
+            if sign == "," and depth == 1:
+                commas.append(at)
+            if not depth:
+                if commas:
+                    return opening, commas, at
+                break
+    return None
+
+
+def _below(pattern: str) -> str:
+    """The expression for a pattern without braces."""
+    made = []
+    parts = pattern.split("/")
     for index, part in enumerate(parts):
         is_last = index == len(parts) - 1
         if part == "**":
             made.append(rf"(?:{_VISIBLE}[^/]+/)*" + (rf"{_VISIBLE}[^/]*" if is_last else ""))
         else:
             made.append(_name(part) + ("" if is_last else "/"))
-    return re.compile("".join(made) + r"(?P<below>/.*)?", re.DOTALL)
+    return "".join(made)
 
 
 def _name(part: str) -> str:

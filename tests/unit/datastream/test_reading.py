@@ -41,6 +41,14 @@ def test_streams_are_named_after_what_they_read(env: Any, tmp_path: Path) -> Non
     assert env.from_arrow(TABLE).get_name() == "Arrow table"
 
 
+def test_an_empty_path_is_refused(env: Any) -> None:
+    for read in (env.read_parquet, env.read_csv, env.read_json_lines, env.read_text, env.read_ipc, env.read_orc):
+        with pytest.raises(ConfigurationError, match="the path '' is empty"):
+            read("")
+        with pytest.raises(JobGraphError, match="at least one path"):
+            read([])
+
+
 def test_options_go_to_the_format(env: Any, tmp_path: Path) -> None:
     pa.parquet.write_table(TABLE, tmp_path / "a.parquet")
     read = env.read_parquet(tmp_path / "a.parquet", columns=["s", "file_name"], metadata=["file_name"])

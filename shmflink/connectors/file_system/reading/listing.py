@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from shmflink.connectors.file_system.file_systems import FileInfo, FileSystem
-from shmflink.connectors.file_system.globs import has_hidden_name, matcher, wildcard_at
+from shmflink.connectors.file_system.globs import alternatives, has_hidden_name, matcher, wildcard_at
 from shmflink.errors import JobGraphError
 
 __all__ = ["find_files", "is_in_progress", "natural_key", "require_files"]
@@ -119,7 +120,8 @@ def _visible(found: Iterable[FileInfo], root: int) -> Iterator[FileInfo]:
 
 def _local_matches(files: FileSystem, pattern: str, base: int) -> Iterator[FileInfo]:
     wanted = matcher(pattern, base)
-    for match in glob.iglob(glob.escape(pattern[:base]) + pattern[base:], recursive=True):
+    names = [glob.escape(one[:base]) + one[base:] for one in alternatives(pattern, base)]
+    for match in itertools.chain.from_iterable(glob.iglob(name, recursive=True) for name in names):
         known = wanted.fullmatch(match)
         if known is None or has_hidden_name(known["below"] or ""):
             continue  # a hidden name that Python's wildcards take
@@ -141,7 +143,10 @@ def _matches(files: FileSystem, pattern: str, base: int) -> Iterator[FileInfo]:
 
 def _why_nothing(files: FileSystem, path: str) -> str:
     if _fixed_part(files, path) < len(path):
-        return "no visible file matches the pattern (wildcards skip names with `.` or `_` in front)"
+        return (
+            "no visible file matches the pattern (`*`, `?`, `[a-z]`, `**` and `{a,b}` are known; wildcards skip names "
+            "with `.` or `_` in front)"
+        )
     if not files.is_local(path):
         return "no such file, or no visible file under it"
     if os.path.isdir(path):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal, TypeAlias, TypedDict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, Literal, TypeAlias, TypedDict, cast
 
 import pyarrow as pa
 
@@ -21,7 +21,7 @@ from shmflink.connectors.file_system.reading.scan import FileScan
 from shmflink.core.time_units import Duration
 from shmflink.errors import ConfigurationError, JobGraphError
 
-__all__ = ["FileOptions", "Partitions", "Paths", "build_scan", "interval_ms_of"]
+__all__ = ["FileOptions", "Partitions", "Paths", "build_scan", "interval_ms_of", "paths_of"]
 
 Paths: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 Partitions: TypeAlias = Literal["auto"] | pa.Schema | Mapping[str, pa.DataType] | None
@@ -87,6 +87,12 @@ def build_scan(file_format: FileFormat, paths: Sequence[str], files: FileSystem,
     scan = FileScan(files, file_format, of_files, told, metadata_columns(options.get("metadata", ())))
     scan.check_names()
     return scan if columns is None else _choose(scan, columns)
+
+
+def paths_of(paths: Paths) -> list[str | os.PathLike[str]]:
+    """One path or several as a list; what is neither is in it, for `FileSystem.absolute` to refuse."""
+    is_one = isinstance(paths, str | bytes | os.PathLike) or not isinstance(paths, Iterable)
+    return [cast(str, paths)] if is_one else list(paths)
 
 
 def interval_ms_of(interval: Duration | float) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import inspect
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Unpack, cast
@@ -20,7 +19,13 @@ from shmflink.connectors.file_system.reading.files_cursor import FilesCursor
 from shmflink.connectors.file_system.reading.input_format import BulkFormat, FileFormat, StreamFormat
 from shmflink.connectors.file_system.reading.listing import find_files
 from shmflink.connectors.file_system.reading.scan import FileScan
-from shmflink.connectors.file_system.reading.scan_building import FileOptions, Paths, build_scan, interval_ms_of
+from shmflink.connectors.file_system.reading.scan_building import (
+    FileOptions,
+    Paths,
+    build_scan,
+    interval_ms_of,
+    paths_of,
+)
 from shmflink.connectors.file_system.reading.splits import FileRanges, cut_files
 from shmflink.connectors.keywords import check_keywords
 from shmflink.connectors.split_queue import SplitQueue
@@ -67,7 +72,8 @@ class FileSource(Source):
 
     Made by `parquet`, `csv`, `json_lines`, `ipc`, `orc` or `text` (*shmflink only*), or with PyFlink's
     `for_record_stream_format` and `for_bulk_file_format`. Paths name files, directories (walked recursively, without
-    names that begin with `.` or `_`), globs, or URIs of other file systems.
+    names that begin with `.` or `_`), globs (`*`, `?`, `[a-z]`, `[!a]`, `**` for folders, `{a,b}` for either text), or
+    URIs of other file systems.
     """
 
     gives_timestamps = False
@@ -181,10 +187,10 @@ class FileSource(Source):
             raise ConfigurationError(f"{unknown[0]!r} is no option; there are {', '.join(FileOptions.__annotations__)}")
         interval = options.get("monitor_interval")
         files = FileSystem(options.get("storage_options"), options.get("file_system"))
-        given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+        given = paths_of(paths)
         if not given:
             raise JobGraphError("a file source needs at least one path")
-        absolute = [files.absolute(os.fspath(path)) for path in given]
+        absolute = [files.absolute(path) for path in given]
         scan = build_scan(_through(file_format, files), absolute, files, options)
         interval_ms = None if interval is None else interval_ms_of(interval)
         splits_files = options.get("splits_files", True)

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pyarrow import fs
 
 from shmflink.connectors.file_system.file_systems import FileSystem
 from shmflink.connectors.file_system.reading.listing import find_files, is_in_progress, natural_key, require_files
@@ -93,6 +94,41 @@ def test_a_name_that_exists_is_no_pattern(tmp_path: Path) -> None:
     assert names(tmp_path, "what?", "[x]") == ["what?/d", "[x]"]
 
 
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("{b,a}.txt", ["a.txt", "b.txt"]),
+        ("{a,nothing}.txt", ["a.txt"]),
+        ("{a,sub/c}.txt", ["a.txt", "sub/c.txt"]),
+        ("{sub,x}", ["sub/c.txt"]),
+        ("{,sub/}*.txt", ["a.txt", "b.txt", "sub/c.txt"]),
+        ("{,sub}/c.txt", ["sub/c.txt"]),
+        ("{a,{b,x}}.{txt,csv}", ["a.txt", "b.txt"]),
+        ("s{u,}b/*", ["sub/c.txt"]),
+        ("**/{a,c}*", ["a.txt", "sub/c.txt"]),
+        ("*.{csv,txt}", ["a.txt", "b.txt"]),
+        ("{_,*}*", ["_SUCCESS", "_temporary/d.txt", "a.txt", "b.txt", "sub/c.txt"]),
+        ("[ab].{txt,c[!s]v}", ["a.txt", "b.txt"]),
+        ("{a}.txt", []),
+        ("{a,b.txt", []),
+        ("a,b}.txt", []),
+    ],
+)
+def test_braces_stand_for_each_of_their_texts(tree: Path, pattern: str, found: list[str]) -> None:
+    assert names(tree, pattern) == found
+    inside = FileSystem(file_system=fs.SubTreeFileSystem(str(tree), fs.LocalFileSystem()))
+    assert [info.path for info in find_files(inside, [pattern])] == found
+
+
+def test_braces_of_a_name_that_exists_are_its_own(tmp_path: Path) -> None:
+    for name in ("{a,b}/1", "a/2", "b/3", "{x}/4", "{a,b}.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert names(tmp_path, "{a,b}") == ["{a,b}/1"]
+    assert names(tmp_path, "{a,b}/*", "{a,b}.csv", "{x}/*") == ["{a,b}/1", "{a,b}.csv", "{x}/4"]
+    assert names(tmp_path, "[{]a,b}/*", "{a,c,b}/*") == ["{a,b}/1", "a/2", "b/3"]
+
+
 def test_numbers_in_names_are_in_their_order(tmp_path: Path) -> None:
     for name in ("t-10", "t-9", "2024-1-10/x", "2024-1-9/x", "t"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -106,6 +142,8 @@ def test_numbers_in_names_are_in_their_order(tmp_path: Path) -> None:
     [
         ("nothing", "no such file or directory"),
         ("*.csv", "no visible file matches"),
+        ("{x,y}.txt", r"no visible file matches .*`\{a,b}` are known"),
+        ("{a}.txt", "no such file or directory"),
         ("empty", "holds no visible file"),
     ],
 )
@@ -128,9 +166,6 @@ def test_names_of_files_that_are_being_written() -> None:
 def test_another_file_system_finds_the_same(tree: Path) -> None:
     (tree / "data [2024]").mkdir()
     (tree / "data [2024]" / "e.txt").touch()
-    pytest.importorskip("pyarrow.fs")
-    from pyarrow import fs
-
     inside = FileSystem(file_system=fs.SubTreeFileSystem(str(tree), fs.LocalFileSystem()))
     for path in (
         "",

@@ -60,6 +60,33 @@ def test_what_cannot_be_built(tmp_path: Path) -> None:
         FileSource.for_record_stream_format(LINES, str(tmp_path)).monitor_continuously(Duration.of_nanos(1))
 
 
+READERS = ("parquet", "csv", "json_lines", "ipc", "orc", "text")
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("path", ["", " ", ["", "a"]])
+def test_no_path_is_the_current_directory_by_being_empty(reader: str, path: Any) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"the path '\s*' is empty; name a file, a folder \('.' for this one\)"
+    ):
+        getattr(FileSource, reader)(path)
+    with pytest.raises(ConfigurationError, match="is empty"):
+        FileSource.for_record_stream_format(LINES, *([path] if isinstance(path, str) else path))
+
+
+@pytest.mark.parametrize("path", [None, 5, b"/tmp", [None]])
+def test_what_is_no_path(path: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"a path is a str or an os\.PathLike, not "):
+        FileSource.parquet(path)
+
+
+def test_paths_of_any_kind(driver: Any, tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / name).write_text(name)
+    assert driver.rows(FileSource.for_record_stream_format(LINES, tmp_path / "a").build()) == ["a"]
+    assert driver.rows(FileSource.text([tmp_path / "{c,b}", str(tmp_path / "a")])) == ["b", "c", "a"]
+
+
 def test_an_empty_file_has_no_rows(driver: Any, tmp_path: Path) -> None:
     (tmp_path / "a").touch()
     assert driver.rows(FileSource.for_record_stream_format(LINES, str(tmp_path)).build(), 2) == []

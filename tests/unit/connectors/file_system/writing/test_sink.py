@@ -107,6 +107,17 @@ def test_a_folder_in_the_way(driver: Any, tmp_path: Path) -> None:
         driver.writer(sink)
 
 
+@pytest.mark.parametrize("path", ["", "\n"])
+def test_no_folder_is_the_current_directory_by_being_empty(path: str) -> None:
+    for make in (FileSink.parquet, FileSink.csv, FileSink.json_lines, FileSink.ipc):
+        with pytest.raises(ConfigurationError, match="is empty; name a file, a folder"):
+            make(path)
+    with pytest.raises(ConfigurationError, match="is empty"):
+        FileSink.for_row_format(path, Encoder.simple_string_encoder())
+    with pytest.raises(ConfigurationError, match=r"a path is a str or an os\.PathLike, not None"):
+        FileSink.parquet(None)
+
+
 def test_what_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="must be OnCheckpointRollingPolicy"):
         FileSink.for_bulk_format(str(tmp_path), ParquetWriterFactory()).with_rolling_policy(
