@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, Literal, TypeAlias, TypedDict, cast
+from typing import Any, Final, Literal, TypeAlias, TypedDict
 
 import pyarrow as pa
 
@@ -91,8 +91,9 @@ def build_scan(file_format: FileFormat, paths: Sequence[str], files: FileSystem,
 
 def paths_of(paths: Paths) -> list[str | os.PathLike[str]]:
     """One path or several as a list; what is neither is in it, for `FileSystem.absolute` to refuse."""
-    is_one = isinstance(paths, str | bytes | os.PathLike) or not isinstance(paths, Iterable)
-    return [cast(str, paths)] if is_one else list(paths)
+    given: Any = paths
+    is_one = isinstance(given, str | bytes | os.PathLike) or not isinstance(given, Iterable)
+    return [given] if is_one else list(given)
 
 
 def interval_ms_of(interval: Duration | float) -> int:
