@@ -51,6 +51,14 @@ class ChainNode:
     def __post_init__(self) -> None:
         self.may_be_busy = type(self.operator).is_available is not Operator.is_available
 
+    def all_children(self) -> list[ChainNode]:
+        """Those of all outputs: control elements go to each of them."""
+        return [*self.children, *(child for side in self.side_children.values() for child in side)]
+
+    def all_partitions(self) -> list[int]:
+        """Those of all outputs."""
+        return [*self.partitions, *(index for side in self.side_partitions.values() for index in side)]
+
 
 def drive(node: ChainNode, element: Element, input_index: int = 0) -> Iterator[ChainOutput]:
     """Takes one element through `node` and everything behind it. Pauses in front of an operator that is busy."""
@@ -81,8 +89,7 @@ def emit(node: ChainNode, output: Element | SideOutput) -> Iterator[ChainOutput]
         node.context.counters.records_out += output.num_rows
         children, partitions = node.children, node.partitions
     else:
-        children = [*node.children, *(c for side in node.side_children.values() for c in side)]
-        partitions = [*node.partitions, *(p for side in node.side_partitions.values() for p in side)]
+        children, partitions = node.all_children(), node.all_partitions()
     if isinstance(output, Batch) and len(children) + len(partitions) > 1 and not node.reuses_objects:
         yield from _emit_values(node, output, children, partitions)
         return
@@ -118,7 +125,7 @@ def finish(node: ChainNode) -> Iterator[ChainOutput]:
         while not node.operator.is_available:
             yield _PAUSED
     yield from _emit_all(node, node.operator.finish())
-    for child in (*node.children, *(c for side in node.side_children.values() for c in side)):
+    for child in node.all_children():
         yield from finish(child)
 
 
@@ -128,16 +135,16 @@ def pass_barrier(node: ChainNode, barrier: Barrier, freeze: Callable[[ChainNode]
         if not isinstance(output, Barrier):
             yield from emit(node, output)
     freeze(node)
-    for child in (*node.children, *(c for side in node.side_children.values() for c in side)):
+    for child in node.all_children():
         yield from pass_barrier(child, barrier, freeze)
-    for partition in (*node.partitions, *(p for side in node.side_partitions.values() for p in side)):
+    for partition in node.all_partitions():
         yield partition, barrier
 
 
 def nodes_of(node: ChainNode) -> Iterator[ChainNode]:
     """`node` and everything behind it in the chain, upstream first."""
     yield node
-    for child in (*node.children, *(c for side in node.side_children.values() for c in side)):
+    for child in node.all_children():
         yield from nodes_of(child)
 
 

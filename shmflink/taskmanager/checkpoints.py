@@ -141,12 +141,16 @@ class TaskCheckpoints:
         """Whether the task has still to begin this one."""
         return any(barrier.checkpoint_id == checkpoint_id for barrier in self._to_begin)
 
-    def take_begin(self) -> Barrier | None:
-        """The barrier with which the task begins by itself; None where it has taken part already."""
-        barrier = self._to_begin.popleft()
-        if barrier.checkpoint_id <= self._last_id:
-            return None
-        return barrier if self._inputs is None else self.effects(self._inputs.start_checkpoint(barrier))
+    def next_begin(self) -> Barrier | None:
+        """The barrier with which the task begins by itself; None where it has taken part in all of them already."""
+        while self._to_begin:
+            barrier = self._to_begin.popleft()
+            if barrier.checkpoint_id <= self._last_id:
+                continue
+            begun = barrier if self._inputs is None else self.effects(self._inputs.start_checkpoint(barrier))
+            if begun is not None:
+                return begun
+        return None
 
     def effects(self, effects: AlignmentEffects) -> Barrier | None:
         """The barrier whose snapshot is due now, if any."""

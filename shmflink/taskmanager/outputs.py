@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 
+from shmflink.core.batch import Batch
+from shmflink.metrics.counters import TaskCounters
 from shmflink.network.channel import ResultPartition
+from shmflink.taskmanager.chain import AT_REST, ChainOutput
 
-__all__ = ["OutputEnd"]
+__all__ = ["OutputEnd", "Pulled", "TaskOutputs"]
 
 
 @dataclass(slots=True)
@@ -33,3 +38,72 @@ class OutputEnd:
             self.pending_since_ns = -1
         elif self.pending_since_ns < 0:
             self.pending_since_ns = now_ns
+
+
+class Pulled(Enum):
+    """Why `TaskOutputs.pull` has stopped."""
+
+    DONE = auto()  # nothing is left
+    PAUSED = auto()  # the chain lets others have a turn
+    AT_REST = auto()  # as PAUSED; a barrier may pass before the rest where that is a watermark
+    BLOCKED = auto()  # a partition has no credit for all of the last output
+
+
+class TaskOutputs:
+    """All output ends of one task, of which at most one is blocked."""
+
+    def __init__(self, ends: Sequence[OutputEnd], counters: TaskCounters) -> None:
+        self.ends = tuple(ends)
+        self.blocked: ResultPartition | None = None
+        """The partition whose `write` or `emit` is suspended."""
+        self._counters = counters
+
+    def pull(self, outputs: Iterator[ChainOutput]) -> Pulled:
+        """Hands outputs on until they end, one does not go through, or the chain pauses."""
+        counters = self._counters
+        for index, element in outputs:
+            if index < 0:
+                return Pulled.AT_REST if index == AT_REST else Pulled.PAUSED
+            assert element is not None
+            partition = self.ends[index].partition
+            if isinstance(element, Batch):
+                counters.records_out += element.num_rows
+                counters.batches_out += 1
+                is_done = partition.write(element)
+            else:
+                is_done = partition.emit(element)
+            if not is_done:
+                self.blocked = partition
+                return Pulled.BLOCKED
+        return Pulled.DONE
+
+    def resume(self) -> bool:
+        """Goes on with the output that was suspended; True when all of it has gone through."""
+        assert self.blocked is not None, "resume() without a suspended output"
+        if self.blocked.resume():
+            self.blocked = None
+        return self.blocked is None
+
+    def flush(self) -> None:
+        """Ships what waits in open segments when the task is out of input, except where only full ones are shipped.
+
+        A task that is held up by one channel has more to put into the others' segments: shipping those half full
+        would cost their consumers a batch each. The buffer timeout ships them if it lasts.
+        """
+        if self.blocked is None:
+            for end in self.ends:
+                end.flush()
+
+    def flush_due(self, now_ns: int) -> None:
+        """Ships what has waited for its buffer timeout."""
+        for end in self.ends:
+            end.flush_due(now_ns)
+
+    def deadlines_ns(self) -> list[int]:
+        """When `flush_due` has something to ship."""
+        return [end.pending_since_ns + end.buffer_timeout_ns for end in self.ends if end.pending_since_ns >= 0]
+
+    @property
+    def bytes_out(self) -> int:
+        """Over all partitions."""
+        return sum(end.partition.bytes_out for end in self.ends)

@@ -116,7 +116,7 @@ class Slot:
     def flush(self) -> None:
         """Ships what waits in open segments: there is nothing to fill them with."""
         for task in self._tasks:
-            task.flush()
+            task.outputs.flush()
 
     def next_deadline_ns(self) -> int:
         """The earliest buffer timeout; -1 = none."""

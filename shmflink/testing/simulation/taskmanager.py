@@ -107,9 +107,9 @@ class SimulatedSlot:
             return f"quantum of {task.deployment.subtask}"
         has_flushed = False
         for task in self.running():
-            pending = any(output.partition.has_pending for output in task.outputs)
-            task.flush()
-            has_flushed |= pending and not any(output.partition.has_pending for output in task.outputs)
+            pending = any(output.partition.has_pending for output in task.outputs.ends)
+            task.outputs.flush()
+            has_flushed |= pending and not any(output.partition.has_pending for output in task.outputs.ends)
         return "flush" if has_flushed else None
 
 

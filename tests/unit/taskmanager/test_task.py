@@ -392,7 +392,7 @@ def test_rows_wait_for_nobody_when_input_has_run_out(bench: Any, make_partition:
     channel.try_push(Batch.of_rows([1]))
     task.run_quantum()
     assert task.next_deadline_ns() == 100_000
-    task.flush()
+    task.outputs.flush()
     assert out.flushes == 1
 
 
@@ -407,11 +407,11 @@ def test_a_task_held_up_by_one_output_does_not_ship_the_half_full_segments_of_an
     channel.try_push(Batch.of_rows([1]))
     drain(task)
     flushes = first.flushes
-    task.flush()
+    task.outputs.flush()
     assert first.flushes == flushes
     second.credits = 5
     drain(task)
-    task.flush()
+    task.outputs.flush()
     assert first.flushes == flushes + 1
 
 

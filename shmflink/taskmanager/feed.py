@@ -1,0 +1,158 @@
+"""What a task takes its elements from: a source, or its input gates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from shmflink.connectors.base import Split
+from shmflink.core.batch import Batch
+from shmflink.core.elements import MAX_WATERMARK, Barrier, Element, EndOfData
+from shmflink.errors import InternalError
+from shmflink.metrics.counters import TaskCounters
+from shmflink.operators.base import SideOutput
+from shmflink.operators.processing_time import ProcessingTimeQueue
+from shmflink.taskmanager.chain import ChainNode, ChainOutput, emit, finish
+from shmflink.taskmanager.checkpoints import TaskCheckpoints
+from shmflink.taskmanager.pacing import TaskPace
+from shmflink.taskmanager.task_end import TaskEnd
+
+__all__ = ["Feed", "Outputs", "TaskParts", "restored_end"]
+
+Outputs: TypeAlias = Iterator[ChainOutput]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskParts:
+    """What a feed and its task share."""
+
+    head: ChainNode
+    counters: TaskCounters
+    pace: TaskPace
+    checkpoints: TaskCheckpoints
+    end: TaskEnd
+    processing_time: ProcessingTimeQueue
+    outputs_count: int
+
+
+class Feed:
+    """Used by the slot's thread alone. What concerns sources alone does nothing in other feeds.
+
+    A generator that a method gives does nothing before it is pulled.
+    """
+
+    drives_watermark = False
+    """Whether the outputs of the last `next` come of one watermark and of nothing else."""
+
+    def __init__(self, parts: TaskParts) -> None:
+        self._parts = parts
+
+    @property
+    def has_input(self) -> bool:
+        """False while `next` can only find nothing."""
+        raise NotImplementedError(f"{type(self).__name__} does not define has_input")
+
+    def next(self) -> Outputs | None:
+        """What comes of the next element or piece of a batch; None when that has no outputs."""
+        raise NotImplementedError(f"{type(self).__name__} does not define next")
+
+    def restore(self, watermark_ms: int, elements: Sequence[tuple[int, Element]]) -> None:
+        """Takes up event time, and (channel, element) that were under way at a checkpoint."""
+        raise NotImplementedError(f"{type(self).__name__} does not define restore")
+
+    def drive(self, element: Element) -> Outputs:
+        """Takes an element that came from nowhere through the chain, as if this feed had given it."""
+        raise NotImplementedError(f"{type(self).__name__} does not define drive")
+
+    def timer_outputs(self, node: ChainNode, outputs: Iterator[Element | SideOutput]) -> Outputs:
+        """What a timer of `node` gives, handed to its readers."""
+        for output in outputs:
+            yield from emit(node, output)
+
+    def count(self, counters: TaskCounters) -> None:
+        """Writes what this feed has counted by itself."""
+
+    def close(self) -> None:
+        """Nothing is taken any more."""
+
+    # --- the end ---
+
+    def finish(self, *, is_drained: bool) -> Outputs:
+        """No input follows: the operators' last outputs, then EndOfData."""
+        parts = self._parts
+        parts.end.inputs_ended()
+        parts.processing_time.clear()
+        parts.checkpoints.inputs_ended()
+        yield from self.last_outputs(is_drained=is_drained)
+        for index in range(parts.outputs_count):
+            yield index, EndOfData(is_drained)
+
+    def last_outputs(self, *, is_drained: bool) -> Outputs:
+        """MAX_WATERMARK where no upstream sent it, then the operators finish; nothing where the job goes on."""
+        counters = self._parts.counters
+        if is_drained:
+            if counters.watermark_ms != MAX_WATERMARK.timestamp_ms:
+                counters.watermark_ms = MAX_WATERMARK.timestamp_ms
+                yield from self.drive(MAX_WATERMARK)
+            yield from finish(self._parts.head)
+
+    # --- checkpoints ---
+
+    def next_checkpoint(self) -> Outputs | None:
+        """A checkpoint that the task begins by itself; None where it has taken part already."""
+        barrier = self._parts.checkpoints.next_begin()
+        if barrier is not None:
+            return self.freeze(barrier)
+        self.frozen()
+        return None
+
+    def freeze(self, barrier: Barrier) -> Outputs:
+        """Freezes the operators and passes the barrier on; where the outputs have ended, they need none."""
+        self.freezes(barrier.checkpoint_id)
+        parts, rest = self._parts, self.rest()
+        passes = not parts.end.is_ending
+        yield from parts.checkpoints.snapshot(parts.head, barrier, parts.counters.watermark_ms, rest, passes=passes)
+        self.frozen()
+
+    def freezes(self, checkpoint_id: int) -> None:
+        """A snapshot for this checkpoint begins."""
+
+    def frozen(self) -> None:
+        """A snapshot was taken, or will not be: what waited for it can go on."""
+
+    def aborted(self, checkpoint_id: int) -> None:
+        """The checkpoint will not complete."""
+
+    def rest(self) -> tuple[int, Batch] | None:
+        """(channel, rows) that were taken and are not processed yet."""
+        return None
+
+    @property
+    def can_take_ahead(self) -> bool:
+        """Whether a checkpoint waits for elements that are here and have not had their turn."""
+        return False
+
+    def take_ahead(self) -> None:
+        """Takes these elements."""
+
+    # --- sources ---
+
+    def wake(self) -> None:
+        """Something outside may have changed."""
+
+    def assign(self, split: Split | None, *, exhausted: bool) -> None:
+        """The answer to a split request."""
+        raise InternalError(f"{self._parts.head.context.task_name} asked for no split")
+
+    def align(self, limit_ms: int) -> None:
+        """Reading stops while the watermark is beyond the limit."""
+
+    def end(self, *, drained: bool) -> None:
+        """The input ends here, although there may be more."""
+
+
+def restored_end(outputs_count: int) -> Outputs:
+    """What a task that was restored as finished hands on: event time has come to its end."""
+    for index in range(outputs_count):
+        yield index, MAX_WATERMARK
