@@ -312,7 +312,7 @@ def key_hash(columns: Sequence[pa.Array], canonical: list[bool] | None = None) -
 def key_groups(columns: Sequence[pa.Array], max_parallelism: int, canonical: list[bool] | None = None) -> pa.Int32Array:
     """Key group of each row; `max_parallelism` is 1 to 32768."""
 
-# rows: Python rows <-> Arrow columns, keys as canonical bytes. Shapes are the tuples of `core/shapes.py`.
+# rows: Python rows <-> Arrow columns, keys as canonical bytes. Shapes are the tuples of `core/types/shapes.py`.
 
 @final
 class RowCodec:

@@ -73,8 +73,8 @@ class ChannelState:
 class OperatorSubtaskState:
     """All state of one operator in one subtask (Flink's OperatorSubtaskState).
 
-    `operator_state` and `broadcast_state` are dicts (`shmflink.core.codec.dumps_state`). `channels` belongs to
-    the first operator of a chain. `is_finished`: the subtask had ended before the barrier.
+    `operator_state` and `broadcast_state` are dicts (`core.serialization.codec.dumps_state`). `channels` belongs to the
+    first operator of a chain. `is_finished`: the subtask had ended before the barrier.
     """
 
     operator_id: str

@@ -29,8 +29,8 @@ from shmflink.checkpoint.state_files import loads_elements
 from shmflink.checkpoint.trust import pickle_refused
 from shmflink.core.batch import Batch
 from shmflink.core.elements import Element
-from shmflink.core.key_groups import key_groups as groups_of
-from shmflink.core.plain_values import is_plain
+from shmflink.core.keys.groups import key_groups as groups_of
+from shmflink.core.serialization.plain_values import is_plain
 from shmflink.network.local import KeyGroupSelector
 
 __all__ = ["ChannelElements", "InputRoute", "Routing", "channel_elements", "check_without_pickle"]

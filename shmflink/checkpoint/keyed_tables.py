@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 from shmflink.checkpoint.handles import KeyedStateHandle
 from shmflink.checkpoint.manifest import OperatorState
 from shmflink.checkpoint.reading import StateReader
-from shmflink.core.keys import canonical_column, key_values, keys_from_wire
-from shmflink.core.shapes import PICKLE, from_json
+from shmflink.core.keys.columns import canonical_column, key_values, keys_from_wire
+from shmflink.core.types.shapes import PICKLE, from_json
 from shmflink.errors import CheckpointError
 from shmflink.state.arrow_values import inferred_shape, try_array, values_from
 from shmflink.state.snapshots import DELETED, KEY_GROUP

@@ -20,8 +20,8 @@ from shmflink.checkpoint.handles import KeyedStateHandle, StateFile
 from shmflink.checkpoint.manifest import Manifest, OperatorState, files_of, manifest_from
 from shmflink.checkpoint.state_files import loads_elements
 from shmflink.checkpoint.trust import check_folder, is_own, open_file, pickle_refused
-from shmflink.core.codec import loads_state
-from shmflink.core.plain_values import PlainValueError, is_plain
+from shmflink.core.serialization.codec import loads_state
+from shmflink.core.serialization.plain_values import PlainValueError, is_plain
 from shmflink.errors import CheckpointCorruptedError, CheckpointError, StateMismatchError
 from shmflink.state.operator_state import OperatorStatePart, redistributed
 from shmflink.state.snapshots import NOTHING_RESTORED, RestoredState, rows_of

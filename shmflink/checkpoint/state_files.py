@@ -17,8 +17,8 @@ import pyarrow as pa
 from shmflink.checkpoint.file_ops import FILE_OPS, DurableFile, FileOps
 from shmflink.checkpoint.handles import CheckpointLocation, StateFile
 from shmflink.core.batch import Batch
-from shmflink.core.codec import dumps_state, loads_state
 from shmflink.core.elements import Element
+from shmflink.core.serialization.codec import dumps_state, loads_state
 from shmflink.errors import CheckpointError
 from shmflink.state.snapshots import KeyedSnapshot
 

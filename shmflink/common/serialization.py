@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shmflink.connectors.file_system.writing.encoders import BulkWriterFactory, Encoder
-from shmflink.connectors.serialization import (
+from shmflink.connectors.formats.serialization import (
     ByteArraySchema,
     DeserializationSchema,
     RowFieldExtractorSchema,

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from io import BytesIO
 from typing import Any
 
-from shmflink.core.type_parameters import TakesTypeParameters
+from shmflink.core.types.parameters import TakesTypeParameters
 
 __all__ = ["TypeSerializer", "VoidNamespaceSerializer"]
 

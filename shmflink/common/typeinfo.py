@@ -1,6 +1,6 @@
 """Declared types (`pyflink.common.typeinfo`)."""
 
-from shmflink.core.typeinfo import (
+from shmflink.core.types.typeinfo import (
     BasicArrayTypeInfo,
     BasicType,
     BasicTypeInfo,

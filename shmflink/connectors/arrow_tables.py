@@ -12,7 +12,7 @@ from shmflink.connectors.split_queue import SplitQueue, even_ranges
 from shmflink.connectors.split_reader import SplitCursor, SplitReader
 from shmflink.core.batch import Batch
 from shmflink.core.plain_columns import plain_batch
-from shmflink.core.typeinfo import ColumnsTypeInfo
+from shmflink.core.types.typeinfo import ColumnsTypeInfo
 from shmflink.errors import TypeMismatchError
 from shmflink.operators.base import OperatorContext
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from shmflink.core.batch import Batch
 from shmflink.core.changelog import Changelog
-from shmflink.core.plain_values import register_plain
+from shmflink.core.serialization.plain_values import register_plain
 from shmflink.operators.base import OperatorContext, SideOutput
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from shmflink.connectors.base import Poll, Source, SourceReader, Split, SplitEnu
 from shmflink.connectors.split_queue import SplitQueue
 from shmflink.connectors.split_reader import SplitCursor, SplitReader
 from shmflink.core.batch import Batch
-from shmflink.core.codec import dumps_value, loads_value
 from shmflink.core.isolation import ISOLATION
 from shmflink.core.rows import codec_of
-from shmflink.core.typeinfo import TypeInformation
+from shmflink.core.serialization.codec import dumps_value, loads_value
+from shmflink.core.types.typeinfo import TypeInformation
 from shmflink.operators.base import OperatorContext
 
 __all__ = ["SLICE_ROWS", "CollectionSource"]

@@ -10,7 +10,7 @@ from shmflink.connectors.base import DeliveryGuarantee, Sink, SinkWriter
 from shmflink.core.batch import Batch
 from shmflink.core.elements import MIN_TIMESTAMP_MS
 from shmflink.operators.base import OperatorContext
-from shmflink.operators.user_function import UserFunction
+from shmflink.operators.functions.user_function import UserFunction
 
 __all__ = ["FunctionSink", "SinkContext"]
 

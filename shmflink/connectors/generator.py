@@ -14,13 +14,13 @@ from shmflink.connectors.base import Boundedness, Poll, Source, SourceReader, Sp
 from shmflink.connectors.split_queue import SplitQueue, even_ranges
 from shmflink.connectors.split_reader import SplitCursor, SplitReader
 from shmflink.core.batch import Batch
-from shmflink.core.codec import dumps_function, loads_trusted
 from shmflink.core.coroutines import refuse_coroutines
 from shmflink.core.rows import codec_of
-from shmflink.core.typeinfo import ColumnsTypeInfo, TypeInformation
+from shmflink.core.serialization.codec import dumps_function, loads_trusted
+from shmflink.core.types.typeinfo import ColumnsTypeInfo, TypeInformation
 from shmflink.errors import ConfigurationError, TypeMismatchError, UsageError
 from shmflink.operators.base import OperatorContext
-from shmflink.operators.record_outputs import isolation_of
+from shmflink.operators.functions.record_outputs import isolation_of
 
 __all__ = ["BATCH_ROWS", "GeneratorSource"]
 

@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 
 from shmflink.connectors.base import Poll, Source, SourceReader, Split, SplitEnumerator
-from shmflink.connectors.scalar_rows import scalar_schema
+from shmflink.connectors.formats.scalar_rows import scalar_schema
 from shmflink.connectors.split_queue import SplitQueue, even_ranges
 from shmflink.connectors.split_reader import SplitCursor, SplitReader
 from shmflink.core.batch import Batch
-from shmflink.core.typeinfo import TypeInformation, Types
+from shmflink.core.types.typeinfo import TypeInformation, Types
 from shmflink.errors import ConfigurationError
 from shmflink.operators.base import OperatorContext
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from shmflink.connectors.base import Sink, SinkWriter
+from shmflink.connectors.formats.text import join_lines, print_lines
 from shmflink.connectors.outbox import Outbox
-from shmflink.connectors.row_text import join_lines, print_lines
 from shmflink.core.batch import Batch
 from shmflink.operators.base import OperatorContext
 

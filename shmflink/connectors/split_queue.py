@@ -9,8 +9,8 @@ from itertools import chain
 from typing import Final
 
 from shmflink.connectors.base import Split, SplitEnumerator
-from shmflink.core.codec import dumps_state, loads_state
-from shmflink.core.plain_values import is_plain, register_plain
+from shmflink.core.serialization.codec import dumps_state, loads_state
+from shmflink.core.serialization.plain_values import is_plain, register_plain
 
 __all__ = ["PackedSplits", "PickledSplits", "SplitQueue", "WaitingSplits", "even_ranges"]
 

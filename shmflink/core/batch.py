@@ -9,10 +9,10 @@ import pyarrow as pa
 from shmflink import _core
 from shmflink.core.columns import cast_columns
 from shmflink.core.isolation import ISOLATION
-from shmflink.core.keys import keys_from_wire, keys_to_wire
+from shmflink.core.keys.columns import keys_from_wire, keys_to_wire
 from shmflink.core.rows import SHAPE_KEY, decode, encode, shape_of_columns
-from shmflink.core.shapes import is_fixed
-from shmflink.core.typeinfo import ColumnsTypeInfo, TypeInformation
+from shmflink.core.types.shapes import is_fixed
+from shmflink.core.types.typeinfo import ColumnsTypeInfo, TypeInformation
 from shmflink.errors import TypeMismatchError
 
 __all__ = ["KEY_COLUMN", "TIMESTAMP_COLUMN", "Batch"]
@@ -26,7 +26,7 @@ class Batch:
     """Rows of one stream element run: a Python list of rows, an Arrow record batch, or both.
 
     `timestamps` (int64 milliseconds, `None` = no row has one) and `keys` (the key column of a keyed stream,
-    as `core.keys.encode_keys` makes it) are hidden: they travel with the rows but are no columns of the
+    as `core.keys.columns.encode_keys` makes it) are hidden: they travel with the rows but are no columns of the
     user's. A batch is immutable; whoever wants other rows makes another batch. Memory of `columns` may be a
     shared segment: keep it only as long as the call lasts, or copy.
     """

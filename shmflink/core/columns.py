@@ -10,11 +10,11 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shmflink.core.codec import dumps_value, dumps_values, loads_value
 from shmflink.core.plain_columns import cast_array
 from shmflink.core.row import Row, RowKind, create_row
-from shmflink.core.shapes import Shape, arrow_type_of, field_names
+from shmflink.core.serialization.codec import dumps_value, dumps_values, loads_value
 from shmflink.core.time_units import Instant
+from shmflink.core.types.shapes import Shape, arrow_type_of, field_names
 from shmflink.errors import TypeMismatchError
 
 __all__ = ["array_of", "cast_columns", "check_finite", "values_of"]

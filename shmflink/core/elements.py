@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from shmflink.core.batch import Batch
-from shmflink.core.plain_values import register_plain
+from shmflink.core.serialization.plain_values import register_plain
 
 __all__ = [
     "BARRIER_ALIGNED",

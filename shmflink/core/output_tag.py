@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shmflink.core.typeinfo import RowTypeInfo, TypeInformation, Types
+from shmflink.core.types.typeinfo import RowTypeInfo, TypeInformation, Types
 
 __all__ = ["OutputTag"]
 

@@ -19,11 +19,11 @@ import pyarrow as pa
 
 from shmflink import _core
 from shmflink.core.columns import array_of, values_of
-from shmflink.core.conform import conform_value, narrow_value
 from shmflink.core.row import Row, RowKind, field_names_of
-from shmflink.core.shapes import PICKLE, Shape, describe, field_names, from_json, to_json
 from shmflink.core.time_units import Instant
-from shmflink.core.typeinfo import TypeInformation
+from shmflink.core.types.conform import conform_value, narrow_value
+from shmflink.core.types.shapes import PICKLE, Shape, describe, field_names, from_json, to_json
+from shmflink.core.types.typeinfo import TypeInformation
 from shmflink.errors import TypeMismatchError
 
 __all__ = ["SHAPE_KEY", "RowCodec", "codec_of", "decode", "encode", "fits", "shape_of_columns"]

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from shmflink.core.key_groups import key_hash
+from shmflink.core.keys.groups import key_hash
 from shmflink.core.ship_strategy import ShipStrategy
-from shmflink.core.typeinfo import ColumnsTypeInfo, TypeInformation, schema_of
+from shmflink.core.types.typeinfo import ColumnsTypeInfo, TypeInformation, schema_of
 from shmflink.datastream.columns import described, named_expressions
 from shmflink.errors import TypeMismatchError
 from shmflink.expressions import Expression, bind, col, split_aggregates
 from shmflink.expressions.node import place_of_caller
-from shmflink.operators.column_keys import ColumnKeys
-from shmflink.operators.column_steps import Project
-from shmflink.operators.columns import ColumnsOperator
-from shmflink.operators.group_aggregate import AggregateSpec, GlobalAggregateOperator
-from shmflink.operators.local_aggregate import ColumnarLocalAggregate
+from shmflink.operators.aggregates.group import AggregateSpec, GlobalAggregateOperator
+from shmflink.operators.aggregates.local import ColumnarLocalAggregate
+from shmflink.operators.columns.expressions import ColumnsOperator
+from shmflink.operators.columns.keys import ColumnKeys
+from shmflink.operators.columns.steps import Project
 from shmflink.planner.transformations import (
     OperatorTransformation,
     PartitionTransformation,

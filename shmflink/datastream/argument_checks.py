@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from shmflink.core.typeinfo import TypeInformation
+from shmflink.core.types.typeinfo import TypeInformation
 from shmflink.datastream.record_functions import Function
 from shmflink.expressions.expression import Expression
 

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
-from shmflink.core.typeinfo import ColumnsTypeInfo, TypeInformation, schema_of
+from shmflink.core.types.typeinfo import ColumnsTypeInfo, TypeInformation, schema_of
 from shmflink.errors import TypeMismatchError
 from shmflink.expressions import Expression, bind, col
 from shmflink.expressions.aggregates import AGGREGATE_FUNCTIONS
 from shmflink.expressions.binding import name_of
 from shmflink.expressions.node import ALIAS, COLUMN, place_of_caller
-from shmflink.operators.as_columns import AsColumnsOperator
-from shmflink.operators.column_steps import Explode, Filter, Project, Step
-from shmflink.operators.columns import ColumnsOperator
+from shmflink.operators.columns.as_columns import AsColumnsOperator
+from shmflink.operators.columns.expressions import ColumnsOperator
+from shmflink.operators.columns.steps import Explode, Filter, Project, Step
 
 if TYPE_CHECKING:
     from shmflink.datastream.data_stream import DataStream

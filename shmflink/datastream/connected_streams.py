@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from shmflink.core.typeinfo import TypeInformation
+from shmflink.core.types.typeinfo import TypeInformation
 from shmflink.datastream.functions import KeySelector
 from shmflink.datastream.process_functions import (
     BroadcastProcessFunction,
@@ -17,8 +17,8 @@ from shmflink.datastream.process_functions import (
 )
 from shmflink.errors import JobGraphError, UsageError
 from shmflink.operators.base import Operator
-from shmflink.operators.broadcast_process import BroadcastProcessOperator, KeyedBroadcastProcessOperator
-from shmflink.operators.co_process import (
+from shmflink.operators.functions.broadcast_process import BroadcastProcessOperator, KeyedBroadcastProcessOperator
+from shmflink.operators.functions.co_process import (
     CoFlatMapOperator,
     CoMapOperator,
     CoProcessOperator,

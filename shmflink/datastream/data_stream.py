@@ -16,7 +16,7 @@ from shmflink.connectors.base import Sink
 from shmflink.connectors.function_sink import FunctionSink
 from shmflink.connectors.print_sink import PrintSink
 from shmflink.core.ship_strategy import ShipStrategy
-from shmflink.core.typeinfo import TupleTypeInfo, TypeInformation, Types
+from shmflink.core.types.typeinfo import TupleTypeInfo, TypeInformation, Types
 from shmflink.core.watermark_strategy import WatermarkStrategy
 from shmflink.datastream.aggregates import AggregatingStream, KeyedAggregates, expand_branches
 from shmflink.datastream.argument_checks import check_function, checked_type
@@ -45,17 +45,17 @@ from shmflink.datastream.windowed_stream import AllWindowedStream, WindowedStrea
 from shmflink.errors import JobGraphError, TypeMismatchError, UsageError
 from shmflink.expressions import Expression
 from shmflink.expressions.node import place_of_caller
-from shmflink.operators.aggregate import AggregateOperator
 from shmflink.operators.base import Operator
-from shmflink.operators.column_keys import ColumnKeyExtractor, ColumnKeys, KeyAndRowOperator
-from shmflink.operators.filter import FilterOperator
-from shmflink.operators.flat_map import FlatMapOperator
+from shmflink.operators.columns.keys import ColumnKeyExtractor, ColumnKeys, KeyAndRowOperator
+from shmflink.operators.columns.map_batches import MapBatchesOperator
+from shmflink.operators.columns.project import ProjectOperator
+from shmflink.operators.functions.filter import FilterOperator
+from shmflink.operators.functions.flat_map import FlatMapOperator
+from shmflink.operators.functions.keyed_values import KeyedValuesOperator
+from shmflink.operators.functions.map import MapOperator
+from shmflink.operators.functions.reduce import ReduceOperator
+from shmflink.operators.functions.rolling import AggregateOperator
 from shmflink.operators.key_extractor import KeyExtractor
-from shmflink.operators.keyed_values import KeyedValuesOperator
-from shmflink.operators.map import MapOperator
-from shmflink.operators.map_batches import MapBatchesOperator
-from shmflink.operators.project import ProjectOperator
-from shmflink.operators.reduce import ReduceOperator
 from shmflink.planner.transformations import (
     OperatorTransformation,
     PartitionTransformation,

@@ -6,10 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any, TypeAlias
 
-from shmflink.core.type_parameters import TakesTypeParameters
+from shmflink.core.types.parameters import TakesTypeParameters
 from shmflink.datastream.record_functions import Function
-from shmflink.operators.process_context import ProcessContext
-from shmflink.operators.timer_service import NoTimers, TimeDomain, TimerService
+from shmflink.operators.functions.process_context import ProcessContext
+from shmflink.operators.time.timer_service import NoTimers, TimeDomain, TimerService
 from shmflink.state.broadcast_state import BroadcastState
 from shmflink.state.descriptors import MapStateDescriptor
 

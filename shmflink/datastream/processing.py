@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from shmflink.core.typeinfo import TypeInformation
+from shmflink.core.types.typeinfo import TypeInformation
 from shmflink.core.watermark_strategy import WatermarkStrategy
 from shmflink.datastream.connected_streams import BroadcastConnectedStream, BroadcastStream, ConnectedStreams
 from shmflink.datastream.process_functions import KeyedProcessFunction, ProcessFunction
 from shmflink.datastream.windowed_stream import AllWindowedStream, WindowedStream
 from shmflink.errors import JobGraphError, UsageError
-from shmflink.operators.keyed_functions import KeyedFilterOperator, KeyedFlatMapOperator, KeyedMapOperator
-from shmflink.operators.process import KeyedProcessOperator, ProcessOperator
-from shmflink.operators.timestamps_and_watermarks import TimestampsAndWatermarksOperator
+from shmflink.operators.functions.keyed_functions import KeyedFilterOperator, KeyedFlatMapOperator, KeyedMapOperator
+from shmflink.operators.functions.process import KeyedProcessOperator, ProcessOperator
+from shmflink.operators.time.timestamps_and_watermarks import TimestampsAndWatermarksOperator
 from shmflink.operators.windows.assigners import (
     CountSlidingWindowAssigner,
     CountTumblingWindowAssigner,

@@ -13,8 +13,8 @@ from shmflink.connectors.base import Source
 from shmflink.connectors.file_system.reading.scan_building import Paths, paths_of
 from shmflink.connectors.file_system.reading.source import FileSource
 from shmflink.connectors.generator import GeneratorSource
-from shmflink.connectors.socket_text import SocketTextSource
-from shmflink.core.typeinfo import TypeInformation
+from shmflink.connectors.sockets.text import SocketTextSource
+from shmflink.core.types.typeinfo import TypeInformation
 from shmflink.errors import TypeMismatchError
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any
 
-from shmflink.core.type_parameters import TakesTypeParameters
+from shmflink.core.types.parameters import TakesTypeParameters
 from shmflink.metrics import MetricGroup
-from shmflink.operators.runtime_context import FunctionInitializationContext, OperatorRuntimeContext
+from shmflink.operators.functions.runtime_context import FunctionInitializationContext, OperatorRuntimeContext
 from shmflink.state.descriptors import (
     AggregatingStateDescriptor,
     ListStateDescriptor,

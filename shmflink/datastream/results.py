@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import pyarrow as pa
 
-from shmflink.core.typeinfo import TypeInformation, schema_of
+from shmflink.core.types.typeinfo import TypeInformation, schema_of
 from shmflink.datastream.collect import CloseableIterator
 from shmflink.errors import ConfigurationError, UsageError
 

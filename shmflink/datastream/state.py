@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from shmflink.absent import names_absent
-from shmflink.core.type_parameters import TakesTypeParameters
+from shmflink.core.types.parameters import TakesTypeParameters
 from shmflink.state.broadcast_state import BroadcastState, ReadOnlyBroadcastState
 from shmflink.state.descriptors import (
     AggregatingStateDescriptor,

@@ -23,7 +23,7 @@ from shmflink.connectors.base import Source
 from shmflink.connectors.collect import CollectServer, CollectSink
 from shmflink.connectors.collection import CollectionSource
 from shmflink.core.batch import Batch
-from shmflink.core.typeinfo import TypeInformation
+from shmflink.core.types.typeinfo import TypeInformation
 from shmflink.core.watermark_strategy import WatermarkStrategy
 from shmflink.datastream.argument_checks import checked_type
 from shmflink.datastream.checkpoint_methods import CheckpointMethods

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from shmflink.errors import JobGraphError
-from shmflink.operators.process import KeyedOperator
-from shmflink.operators.timestamps_and_watermarks import TimestampsAndWatermarksOperator
+from shmflink.operators.functions.process import KeyedOperator
+from shmflink.operators.time.timestamps_and_watermarks import TimestampsAndWatermarksOperator
 from shmflink.operators.windows.assigners import WindowAssigner
 from shmflink.planner.transformations import OperatorTransformation, SourceTransformation, Transformation
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from shmflink.operators.timer_service import TimeDomain
+from shmflink.operators.time.timer_service import TimeDomain
 
 __all__ = ["TimeDomain"]

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from shmflink.operators.timer_service import TimerService
+from shmflink.operators.time.timer_service import TimerService
 
 __all__ = ["TimerService"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from shmflink.errors import JobGraphError
-from shmflink.operators.column_keys import ColumnKeyExtractor
+from shmflink.operators.columns.keys import ColumnKeyExtractor
 from shmflink.operators.key_extractor import KeyExtractor
 from shmflink.planner.transformations import (
     OperatorTransformation,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from shmflink.core.output_tag import OutputTag
-from shmflink.core.typeinfo import TypeInformation, schema_of
+from shmflink.core.types.typeinfo import TypeInformation, schema_of
 from shmflink.datastream.aggregates import (
     NamedKeys,
     as_columns,
@@ -20,7 +20,7 @@ from shmflink.datastream.aggregates import (
 from shmflink.datastream.columns import named_expressions
 from shmflink.errors import JobGraphError, TypeMismatchError
 from shmflink.expressions import Expression, col, split_aggregates
-from shmflink.operators.group_aggregate_spec import AggregateSpec
+from shmflink.operators.aggregates.spec import AggregateSpec
 from shmflink.operators.windows.assigners import WindowAssigner
 from shmflink.operators.windows.pane_columns import ColumnarLocalWindowAggregate
 from shmflink.operators.windows.pane_operator import GlobalWindowAggregateOperator

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Generic
 
-from shmflink.core.type_parameters import IN, KEY, OUT, W2, TakesTypeParameters, W
+from shmflink.core.types.parameters import IN, KEY, OUT, W2, TakesTypeParameters, W
 from shmflink.datastream.record_functions import Function
 from shmflink.operators.windows.window_functions import StateStore, WindowContext
 from shmflink.state.descriptors import (

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from shmflink.core.coroutines import refuse_coroutines
-from shmflink.core.typeinfo import RowTypeInfo, TypeInformation, Types
+from shmflink.core.types.typeinfo import RowTypeInfo, TypeInformation, Types
 from shmflink.datastream.functions import ReduceFunction
 from shmflink.datastream.output_tag import OutputTag
 from shmflink.datastream.time_checks import check_timestamps

@@ -1,8 +1,8 @@
 """Expressions over columns, with the names of PyFlink's Table expressions (`pyflink.table.expressions`).
 
-`numbers/`, `text/`, `time/`, `nested/`, `sql_json/`, `logic/` and `types/` hold the families of functions, `expression` what
-users write, `node` the tree, `registry` what functions are called; `binding` checks a tree against a schema, `steps`
-runs it batch by batch.
+`numbers/`, `text/`, `time/`, `nested/`, `sql_json/`, `logic/` and `types/` hold the families of functions,
+`expression` what users write, `node` the tree, `registry` what functions are called; `binding` checks a tree against a
+schema, `steps` runs it batch by batch.
 
 Imports `core` and `errors`. Trees are plain picklable data; what a function does is looked up by name in the registry,
 so that a tree travels to workers. Must not know of operators, streams or processes.

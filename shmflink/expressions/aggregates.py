@@ -1,4 +1,4 @@
-"""Aggregate functions: what an expression over a group is made of. Computed by `operators/group_aggregate.py`."""
+"""Aggregate functions: what an expression over a group is made of. Computed by `operators/aggregates/group.py`."""
 
 from __future__ import annotations
 

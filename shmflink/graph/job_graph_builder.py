@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from shmflink.connectors.base import Sink, Source
-from shmflink.core.codec import dumps_function
 from shmflink.core.ids import JobId, OperatorId
+from shmflink.core.serialization.codec import dumps_function
 from shmflink.errors import JobGraphError
 from shmflink.graph.chaining import chain_heads, chain_names
 from shmflink.graph.job_graph import ChainedOperator, JobEdge, JobGraph, JobVertex, NodeKind

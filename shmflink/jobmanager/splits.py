@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from shmflink.connectors.base import Source, Split, SplitEnumerator
-from shmflink.core import codec
 from shmflink.core.ids import SubtaskId
-from shmflink.core.plain_values import register_plain
+from shmflink.core.serialization import codec
+from shmflink.core.serialization.plain_values import register_plain
 from shmflink.errors import JobGraphError, ShmflinkError, StateMismatchError
 from shmflink.graph.job_graph import JobGraph, JobVertex
 from shmflink.jobmanager.split_assignments import SplitAssignments

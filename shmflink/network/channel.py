@@ -12,7 +12,7 @@ from typing import Protocol
 
 from shmflink.core.batch import Batch
 from shmflink.core.elements import ControlElement, Element
-from shmflink.core.typeinfo import TypeInformation
+from shmflink.core.types.typeinfo import TypeInformation
 
 __all__ = ["Doorbell", "InputGate", "ResultPartition"]
 

@@ -24,8 +24,8 @@ from shmflink.core.elements import (
     Watermark,
     WatermarkStatus,
 )
-from shmflink.core.keys import key_values
-from shmflink.core.typeinfo import TypeInformation
+from shmflink.core.keys.columns import key_values
+from shmflink.core.types.typeinfo import TypeInformation
 from shmflink.errors import CorruptChannelError, InternalError, UsageError
 
 __all__ = [

@@ -18,7 +18,7 @@ from shmflink.core.batch import Batch
 from shmflink.core.changelog import Changelog
 from shmflink.core.elements import Barrier, ControlElement, Element
 from shmflink.metrics.counters import OperatorCounters
-from shmflink.operators.processing_time import ProcessingTimeQueue, ProcessingTimeService
+from shmflink.operators.time.processing_time import ProcessingTimeQueue, ProcessingTimeService
 from shmflink.state.operator_state import OperatorStateStore
 from shmflink.state.snapshots import NOTHING_RESTORED, OperatorSnapshot, RestoredState
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from shmflink.core.batch import Batch
-from shmflink.core.keys import encode_keys
-from shmflink.core.typeinfo import TypeInformation
+from shmflink.core.keys.columns import encode_keys
+from shmflink.core.types.typeinfo import TypeInformation
 from shmflink.errors import TypeMismatchError
 from shmflink.operators.base import Operator, OperatorContext
+from shmflink.operators.functions.user_function import UserFunction, shorten_record
 from shmflink.operators.slices import slices_of
-from shmflink.operators.user_function import UserFunction, shorten_record
 
 __all__ = ["KeyExtractor"]
 

@@ -16,10 +16,10 @@ import pyarrow.compute as pc
 
 from shmflink.core.batch import Batch
 from shmflink.core.elements import MIN_TIMESTAMP_MS
-from shmflink.core.key_groups import key_groups
-from shmflink.core.keys import decode_keys
+from shmflink.core.keys.columns import decode_keys
+from shmflink.core.keys.groups import key_groups
 from shmflink.core.picking import taken
-from shmflink.core.typeinfo import TypeInformation
+from shmflink.core.types.typeinfo import TypeInformation
 
 __all__ = ["KeyedSort", "owned_batch"]
 

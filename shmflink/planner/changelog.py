@@ -28,15 +28,15 @@ from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.errors import JobGraphError
 from shmflink.expressions import Expression
 from shmflink.expressions.node import ALIAS, COLUMN
-from shmflink.operators.as_columns import AsColumnsOperator
+from shmflink.operators.aggregates.group import GlobalAggregateOperator
 from shmflink.operators.base import Operator
-from shmflink.operators.column_keys import ColumnKeyExtractor
-from shmflink.operators.column_steps import Explode, Filter, Project, Step, columns_of
-from shmflink.operators.columns import ColumnarOperator, ColumnsOperator
-from shmflink.operators.group_aggregate import GlobalAggregateOperator
+from shmflink.operators.columns.as_columns import AsColumnsOperator
+from shmflink.operators.columns.expressions import ColumnarOperator, ColumnsOperator
+from shmflink.operators.columns.keys import ColumnKeyExtractor
+from shmflink.operators.columns.steps import Explode, Filter, Project, Step, columns_of
+from shmflink.operators.functions.keyed_values import KeyedValuesOperator
 from shmflink.operators.key_extractor import KeyExtractor
-from shmflink.operators.keyed_values import KeyedValuesOperator
-from shmflink.operators.timestamps_and_watermarks import TimestampsAndWatermarksOperator
+from shmflink.operators.time.timestamps_and_watermarks import TimestampsAndWatermarksOperator
 from shmflink.planner.transformations import (
     EveryUpdateTransformation,
     FinalTransformation,

@@ -16,13 +16,13 @@ from typing import Any, Final
 import pyarrow as pa
 
 from shmflink.connectors.base import Source
-from shmflink.core.typeinfo import ColumnsTypeInfo, schema_of
+from shmflink.core.types.typeinfo import ColumnsTypeInfo, schema_of
 from shmflink.core.watermark_strategy import ColumnTimestamps
 from shmflink.expressions import Expression
 from shmflink.expressions.node import ALIAS, COLUMN, LITERAL
 from shmflink.expressions.registry import find_function
-from shmflink.operators.column_steps import Filter, Project
-from shmflink.operators.columns import ColumnarOperator, ColumnsOperator, narrowest
+from shmflink.operators.columns.expressions import ColumnarOperator, ColumnsOperator, narrowest
+from shmflink.operators.columns.steps import Filter, Project
 from shmflink.planner.transformations import (
     OperatorTransformation,
     PartitionTransformation,

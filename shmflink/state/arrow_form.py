@@ -4,7 +4,7 @@
 says how a state lies in columns, `StateForm.from_schema(schema)` how one that was read does. Columns::
 
     key_group        int32, ascending over all batches
-    key              as `core.keys.encode_keys` gives it; canonical bytes as binary, told by the field's metadata
+    key              as `core.keys.columns.encode_keys` gives it; canonical bytes are binary, the field's metadata says so
     namespace        of states of windows; its type is the NamespaceForm's
     timestamp        int64, only of timers: milliseconds
     value            of the state's declared type; null where the next column has the value
@@ -13,7 +13,7 @@ says how a state lies in columns, `StateForm.from_schema(schema)` how one that w
     deleted          bool, only in changes
 
 The schema's metadata is described at `KeyedSnapshot`; besides `kind`, `type` and `entry` it has `shape` (of the values,
-`core.shapes`), `ttl` (whether values have times) and `namespace` (the NamespaceForm's name).
+`core.types.shapes`), `ttl` (whether values have times) and `namespace` (the NamespaceForm's name).
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from shmflink.core.key_groups import key_groups as assign_key_groups
-from shmflink.core.keys import canonical_column, decode_keys, encode_keys, keys_from_wire, keys_to_wire
-from shmflink.core.shapes import PICKLE, Shape, from_json, to_json
-from shmflink.core.typeinfo import TypeInformation
+from shmflink.core.keys.columns import canonical_column, decode_keys, encode_keys, keys_from_wire, keys_to_wire
+from shmflink.core.keys.groups import key_groups as assign_key_groups
+from shmflink.core.types.shapes import PICKLE, Shape, from_json, to_json
+from shmflink.core.types.typeinfo import TypeInformation
 from shmflink.errors import InternalError, StateMismatchError
 from shmflink.state.arrow_values import inferred_shape, values_from, values_to
 from shmflink.state.descriptors import (
@@ -142,9 +142,9 @@ class StateForm:
 class Entries:
     """Some entries of one state: an item at each position of all lists.
 
-    `keys` are the user's where they are written, and hashables (`core.keys.decode_keys`) where they were read. Values
-    of states with time to live are (time, value), lists of it, or maps to it. `is_deleted`: None where nothing is
-    deleted; the value does not count there.
+    `keys` are the user's where they are written, and hashables (`core.keys.columns.decode_keys`) where they were read.
+    Values of states with time to live are (time, value), lists of it, or maps to it. `is_deleted`: None where nothing
+    is deleted; the value does not count there.
     """
 
     keys: list[Any]

@@ -13,10 +13,10 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from shmflink.core.codec import dumps_value, loads_value, loads_values
 from shmflink.core.columns import array_of, values_of
 from shmflink.core.rows import codec_of, encode, fits, shape_of_columns
-from shmflink.core.shapes import PICKLE, Shape, arrow_type_of, field_names
+from shmflink.core.serialization.codec import dumps_value, loads_value, loads_values
+from shmflink.core.types.shapes import PICKLE, Shape, arrow_type_of, field_names
 
 __all__ = ["inferred_shape", "try_array", "values_from", "values_to"]
 

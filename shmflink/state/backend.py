@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from shmflink.core.clock import SYSTEM_CLOCK, Clock
 from shmflink.core.elements import Barrier
-from shmflink.core.key_groups import key_groups as assign_key_groups
-from shmflink.core.typeinfo import TypeInformation
+from shmflink.core.keys.groups import key_groups as assign_key_groups
+from shmflink.core.types.typeinfo import TypeInformation
 from shmflink.errors import StateMismatchError, TypeMismatchError
 from shmflink.state.arrow_form import Entries, GroupAssigner, StateForm, batch_to_entries
 from shmflink.state.descriptors import StateDescriptor
@@ -34,7 +34,7 @@ class KeyedStateBackend(Protocol):
     """State of one operator and subtask. Used by the slot's thread alone."""
 
     entry: Any
-    """What states read and write: the current key (as `core.keys.decode_keys` gives it), or (key, namespace).
+    """What states read and write: the current key (as `core.keys.columns.decode_keys` gives it), or (key, namespace).
 
     NO_KEY where there is none: states refuse to be used.
     """

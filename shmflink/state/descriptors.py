@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from shmflink.core.coroutines import refuse_coroutines
-from shmflink.core.typeinfo import MapTypeInfo, TypeInformation, Types
+from shmflink.core.types.typeinfo import MapTypeInfo, TypeInformation, Types
 from shmflink.errors import UsageError
 from shmflink.state.ttl import StateTtlConfig
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from shmflink.core.key_groups import key_groups as assign_key_groups
+from shmflink.core.keys.groups import key_groups as assign_key_groups
 from shmflink.state.arrow_form import TIMERS, Entries, GroupAssigner, StateForm, entries_to_batches
 from shmflink.state.hashable_keys import keys_of_hashables
 from shmflink.state.sorted_batches import PIECE_ROWS_MAX

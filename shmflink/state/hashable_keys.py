@@ -1,4 +1,4 @@
-"""From the keys of a state's dict back to the user's keys: the inverse of `core.keys.decode_keys`."""
+"""From the keys of a state's dict back to the user's keys: the inverse of `core.keys.columns.decode_keys`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from shmflink.core.keys import value_of_canonical
+from shmflink.core.keys.columns import value_of_canonical
 
 __all__ = ["key_of_hashable", "keys_of_hashables"]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, Self
 
 from shmflink._core import ValueCell
 from shmflink.core.isolation import IMMUTABLE, isolated
-from shmflink.core.type_parameters import IN, OUT, K, T, TakesTypeParameters, V
+from shmflink.core.types.parameters import IN, OUT, K, T, TakesTypeParameters, V
 from shmflink.errors import UsageError
 from shmflink.state.tables import ABSENT, StateTable
 

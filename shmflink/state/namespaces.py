@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 
 import pyarrow as pa
 
-from shmflink.core.codec import dumps_values, loads_values
+from shmflink.core.serialization.codec import dumps_values, loads_values
 from shmflink.errors import StateMismatchError
 
 __all__ = ["NO_NAMESPACES", "PICKLED_NAMESPACES", "NamespaceForm", "namespace_form", "register_namespaces"]

@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Any
 
 from shmflink.core.isolation import isolated
-from shmflink.core.plain_values import register_plain
+from shmflink.core.serialization.plain_values import register_plain
 from shmflink.errors import StateMismatchError, TypeMismatchError
 from shmflink.state.descriptors import ListStateDescriptor
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from shmflink.core.elements import Barrier
-from shmflink.core.key_groups import key_groups as assign_key_groups
+from shmflink.core.keys.groups import key_groups as assign_key_groups
 from shmflink.state.arrow_form import TIMERS, GroupAssigner, StateForm, batch_to_entries
 from shmflink.state.backend import load_entries
 from shmflink.state.frozen import FrozenState
@@ -22,7 +22,7 @@ from shmflink.state.tables import ABSENT, StateTable
 __all__ = ["Timer", "TimerQueue"]
 
 Timer = tuple[int, Any, Any]
-"""(timestamp in ms, key as `core.keys.decode_keys` gives it, namespace)."""
+"""(timestamp in ms, key as `core.keys.columns.decode_keys` gives it, namespace)."""
 
 _DELETED_MIN: Final = 1024  # deleted timers in the heap before it is cleaned
 

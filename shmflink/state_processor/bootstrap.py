@@ -16,12 +16,12 @@ import pyarrow as pa
 from shmflink.core.batch import Batch
 from shmflink.core.clock import Clock
 from shmflink.core.elements import BARRIER_SAVEPOINT, Barrier
-from shmflink.core.keys import encode_keys
-from shmflink.core.typeinfo import ColumnsTypeInfo
+from shmflink.core.keys.columns import encode_keys
+from shmflink.core.types.typeinfo import ColumnsTypeInfo
 from shmflink.errors import UsageError
 from shmflink.operators.base import OperatorContext
-from shmflink.operators.process import KeyedProcessOperator
-from shmflink.operators.processing_time import ProcessingTimeQueue
+from shmflink.operators.functions.process import KeyedProcessOperator
+from shmflink.operators.time.processing_time import ProcessingTimeQueue
 from shmflink.state.snapshots import KeyedSnapshot
 from shmflink.state_processor.encoding import key_array
 

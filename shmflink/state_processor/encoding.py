@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shmflink.core.key_groups import key_groups
-from shmflink.core.keys import encode_keys, key_column, key_values, keys_to_wire
-from shmflink.core.shapes import PICKLE, Shape, arrow_type_of, field_names
+from shmflink.core.keys.columns import encode_keys, key_column, key_values, keys_to_wire
+from shmflink.core.keys.groups import key_groups
+from shmflink.core.types.shapes import PICKLE, Shape, arrow_type_of, field_names
 from shmflink.errors import TypeMismatchError, UsageError
 from shmflink.state.arrow_form import StateForm
 from shmflink.state.arrow_values import try_array

@@ -17,7 +17,7 @@ from shmflink.checkpoint.state_files import StateFileWriter
 from shmflink.checkpoint.storage import write_manifest
 from shmflink.core.clock import SYSTEM_CLOCK, Clock
 from shmflink.core.ids import JobId
-from shmflink.core.key_groups import MAX_PARALLELISM_MAX, range_of
+from shmflink.core.keys.groups import MAX_PARALLELISM_MAX, range_of
 from shmflink.errors import CheckpointError, UsageError
 from shmflink.state.descriptors import ListStateDescriptor, MapStateDescriptor, StateDescriptor
 from shmflink.state.operator_state import OperatorStatePart, Redistribution

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shmflink.absent import names_absent
-from shmflink.core.data_types import DataType, DataTypes, RowField, RowType
+from shmflink.core.types.data_types import DataType, DataTypes, RowField, RowType
 
 __all__ = ["DataType", "DataTypes", "RowField", "RowType"]
 

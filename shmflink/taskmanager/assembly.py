@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 from shmflink.checkpoint.settings import CheckpointSettings
 from shmflink.core.clock import SYSTEM_CLOCK, Clock
-from shmflink.core.codec import loads_trusted
 from shmflink.core.ids import SubtaskId
-from shmflink.core.key_groups import owners, range_of
+from shmflink.core.keys.groups import owners, range_of
+from shmflink.core.serialization.codec import loads_trusted
 from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.graph.execution_graph import (
     ChannelDeployment,
@@ -36,7 +36,7 @@ from shmflink.network.local import (
     SingleSelector,
 )
 from shmflink.operators.base import Mailbox, Operator, OperatorContext
-from shmflink.operators.record_outputs import reuses_objects
+from shmflink.operators.functions.record_outputs import reuses_objects
 from shmflink.state.snapshots import NOTHING_RESTORED
 from shmflink.taskmanager.chain import ChainNode
 from shmflink.taskmanager.checkpoints import NOT_RESTORED, TaskRestore

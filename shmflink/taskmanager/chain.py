@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 from shmflink.core.batch import Batch
 from shmflink.core.elements import Barrier, Element
 from shmflink.operators.base import Operator, OperatorContext, SideOutput
-from shmflink.operators.timer_service import REST
+from shmflink.operators.time.timer_service import REST
 
 __all__ = ["AT_REST", "PAUSE", "ChainNode", "ChainOutput", "drive", "emit", "finish", "nodes_of", "pass_barrier"]
 

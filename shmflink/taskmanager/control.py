@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from shmflink.checkpoint.handles import FINAL_CHECKPOINT_ID
-from shmflink.core import codec
 from shmflink.core.clock import SYSTEM_CLOCK
 from shmflink.core.ids import SubtaskId
+from shmflink.core.serialization import codec
 from shmflink.errors import CheckpointError, RpcError
 from shmflink.graph.execution_graph import TaskDeployment
 from shmflink.rpc.connection import BlockingConnection

@@ -6,7 +6,7 @@ import traceback
 
 from shmflink.errors import UsageError, UserFunctionError
 from shmflink.graph.execution_graph import TaskDeployment
-from shmflink.operators.user_function import has_user_frame, user_traceback
+from shmflink.operators.functions.user_function import has_user_frame, user_traceback
 from shmflink.rpc.messages import Failure
 
 __all__ = ["failure_of"]

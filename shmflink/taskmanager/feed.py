@@ -12,7 +12,7 @@ from shmflink.core.elements import MAX_WATERMARK, Barrier, Element, EndOfData
 from shmflink.errors import InternalError
 from shmflink.metrics.counters import TaskCounters
 from shmflink.operators.base import SideOutput
-from shmflink.operators.processing_time import ProcessingTimeQueue
+from shmflink.operators.time.processing_time import ProcessingTimeQueue
 from shmflink.taskmanager.chain import ChainNode, ChainOutput, emit, finish
 from shmflink.taskmanager.checkpoints import TaskCheckpoints
 from shmflink.taskmanager.pacing import TaskPace

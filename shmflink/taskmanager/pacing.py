@@ -7,7 +7,7 @@ from typing import Final
 
 from shmflink.metrics.counters import TaskCounters
 from shmflink.operators.slices import SLICE_ROWS_MAX, Pace
-from shmflink.operators.timestamps_and_watermarks import TimestampsAndWatermarksOperator
+from shmflink.operators.time.timestamps_and_watermarks import TimestampsAndWatermarksOperator
 from shmflink.taskmanager.chain import ChainNode
 from shmflink.taskmanager.sink import SinkOperator
 from shmflink.taskmanager.source import SourceOperator

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from shmflink._core import Arena, Region
 from shmflink.config.options import BUFFERS_PER_CHANNEL, FLOATING_BUFFERS_PER_GATE
-from shmflink.core.codec import loads_trusted
+from shmflink.core.serialization.codec import loads_trusted
 from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.graph.execution_graph import InputDeployment, OutputDeployment, TaskDeployment, taskmanager_of
 from shmflink.network.channel import InputGate, ResultPartition

@@ -9,7 +9,7 @@ from shmflink.checkpoint.in_flight import InputRoute, Routing, channel_elements
 from shmflink.checkpoint.manifest import Manifest
 from shmflink.checkpoint.reading import load_manifest, restored_state
 from shmflink.core.elements import Element
-from shmflink.core.key_groups import range_of
+from shmflink.core.keys.groups import range_of
 from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.errors import StateMismatchError
 from shmflink.graph.execution_graph import InputDeployment, TaskDeployment, channel_pairs

@@ -12,7 +12,7 @@ from shmflink.connectors.base import Committer, Sink, SinkWriter
 from shmflink.connectors.outbox import Outbox
 from shmflink.core.batch import Batch
 from shmflink.core.elements import Barrier
-from shmflink.core.plain_values import register_plain
+from shmflink.core.serialization.plain_values import register_plain
 from shmflink.operators.base import Operator, OperatorContext
 from shmflink.state.operator_state import OperatorStatePart, Redistribution
 from shmflink.state.snapshots import OperatorSnapshot

@@ -14,8 +14,8 @@ from shmflink.core.elements import MAX_WATERMARK, MIN_TIMESTAMP_MS, Barrier, Wat
 from shmflink.core.watermark_strategy import WatermarkStrategy
 from shmflink.errors import InternalError, StateMismatchError
 from shmflink.operators.base import Operator, OperatorContext, SideOutput
-from shmflink.operators.timestamps_and_watermarks import watermark_interval_ms
-from shmflink.operators.watermark_emitter import TimestampAssignment, WatermarkEmitter
+from shmflink.operators.time.timestamps_and_watermarks import watermark_interval_ms
+from shmflink.operators.time.watermark_emitter import TimestampAssignment, WatermarkEmitter
 from shmflink.state.operator_state import OperatorStatePart, Redistribution
 from shmflink.state.snapshots import OperatorSnapshot, RestoredState
 from shmflink.taskmanager.source_splits import ReaderSplits, SplitProgress

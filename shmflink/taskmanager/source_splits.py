@@ -10,10 +10,10 @@ from shmflink.checkpoint.state_files import dumps_elements, loads_elements
 from shmflink.connectors.base import SourceReader, Split
 from shmflink.core.batch import Batch
 from shmflink.core.elements import MIN_TIMESTAMP_MS
-from shmflink.core.plain_values import is_plain, register_plain
-from shmflink.core.typeinfo import ColumnsTypeInfo, TypeInformation
+from shmflink.core.serialization.plain_values import is_plain, register_plain
+from shmflink.core.types.typeinfo import ColumnsTypeInfo, TypeInformation
 from shmflink.errors import StateMismatchError
-from shmflink.operators.watermark_emitter import WatermarkEmitter
+from shmflink.operators.time.watermark_emitter import WatermarkEmitter
 
 __all__ = ["ReaderSplits", "SplitProgress"]
 

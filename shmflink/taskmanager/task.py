@@ -22,7 +22,7 @@ from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.graph.execution_graph import TaskDeployment
 from shmflink.metrics.counters import TaskCounters
 from shmflink.network.channel import InputGate
-from shmflink.operators.processing_time import ProcessingTimeQueue
+from shmflink.operators.time.processing_time import ProcessingTimeQueue
 from shmflink.taskmanager.chain import ChainNode, ChainOutput, nodes_of
 from shmflink.taskmanager.checkpoints import NOT_RESTORED, TaskCheckpoints, TaskRestore, restored_watermark
 from shmflink.taskmanager.feed import Feed, TaskParts

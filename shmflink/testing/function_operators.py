@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from shmflink.core.typeinfo import TypeInformation
+from shmflink.core.types.typeinfo import TypeInformation
 from shmflink.core.watermark_strategy import TimestampAssigner, WatermarkStrategy
 from shmflink.datastream.functions import (
     AggregateFunction,

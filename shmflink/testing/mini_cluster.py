@@ -22,10 +22,10 @@ from shmflink.client.job_execution_result import JobExecutionResult
 from shmflink.client.job_status import JobStatus
 from shmflink.connectors.base import SplitEnumerator
 from shmflink.connectors.collect import CollectSink
-from shmflink.core.captures import shared_captures
 from shmflink.core.clock import SYSTEM_CLOCK, Clock
-from shmflink.core.codec import loads_trusted
 from shmflink.core.ids import JobId, SubtaskId
+from shmflink.core.serialization.captures import shared_captures
+from shmflink.core.serialization.codec import loads_trusted
 from shmflink.errors import JobCancelledError, JobExecutionError, UserFunctionError
 from shmflink.graph.execution_graph import ExecutionGraph, check_slots, slots_required
 from shmflink.graph.job_graph import JobGraph, NodeKind

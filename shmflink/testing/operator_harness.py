@@ -12,12 +12,12 @@ import pyarrow as pa
 from shmflink.core.batch import Batch
 from shmflink.core.clock import Clock
 from shmflink.core.elements import Barrier, ControlElement, Element, Watermark
-from shmflink.core.key_groups import range_of
-from shmflink.core.keys import encode_keys
-from shmflink.core.typeinfo import TypeInformation
+from shmflink.core.keys.columns import encode_keys
+from shmflink.core.keys.groups import range_of
+from shmflink.core.types.typeinfo import TypeInformation
 from shmflink.operators.base import Operator, OperatorContext, SideOutput
-from shmflink.operators.processing_time import ProcessingTimeQueue
-from shmflink.operators.timer_service import REST
+from shmflink.operators.time.processing_time import ProcessingTimeQueue
+from shmflink.operators.time.timer_service import REST
 from shmflink.operators.windows.assigners import WindowAssigner
 from shmflink.state.descriptors import MapStateDescriptor
 from shmflink.state.snapshots import NOTHING_RESTORED, OperatorSnapshot, RestoredState

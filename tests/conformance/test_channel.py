@@ -21,8 +21,8 @@ from shmflink.core.elements import (
     Watermark,
     WatermarkStatus,
 )
-from shmflink.core.key_groups import owners
-from shmflink.core.keys import encode_keys
+from shmflink.core.keys.columns import encode_keys
+from shmflink.core.keys.groups import owners
 from shmflink.errors import UsageError
 from shmflink.network.channel import InputGate, ResultPartition
 from shmflink.network.local import (

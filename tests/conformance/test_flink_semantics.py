@@ -58,8 +58,8 @@ from shmflink.datastream.window import (
     TumblingProcessingTimeWindows,
 )
 from shmflink.errors import UsageError
-from shmflink.operators.process import KeyedProcessOperator
-from shmflink.operators.watermark_emitter import WatermarkEmitter
+from shmflink.operators.functions.process import KeyedProcessOperator
+from shmflink.operators.time.watermark_emitter import WatermarkEmitter
 from shmflink.operators.windows.window import MAX_TIMESTAMP_MS
 from shmflink.operators.windows.window_operator import WINDOW_STATE_NAME, WindowOperator, WindowSpec
 from shmflink.state.descriptors import AggregatingStateDescriptor

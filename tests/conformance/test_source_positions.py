@@ -35,8 +35,8 @@ from shmflink.connectors.file_system.formats.text import format as text
 from shmflink.connectors.file_system.reading import arrow_cursor, files_cursor, record_cursor, splits
 from shmflink.connectors.file_system.reading.source import FileSource
 from shmflink.core.batch import Batch
-from shmflink.core.codec import dumps_value, loads_value
-from shmflink.core.typeinfo import Types
+from shmflink.core.serialization.codec import dumps_value, loads_value
+from shmflink.core.types.typeinfo import Types
 from shmflink.expressions import col
 from shmflink.operators.base import OperatorContext, SideOutput
 from shmflink.state.operator_state import OperatorStatePart, Redistribution, redistributed

@@ -15,7 +15,7 @@ from shmflink.connectors.split_reader import SplitCursor, SplitReader
 from shmflink.core import batch as batches
 from shmflink.core.batch import Batch
 from shmflink.core.row import Row
-from shmflink.core.typeinfo import ColumnsTypeInfo
+from shmflink.core.types.typeinfo import ColumnsTypeInfo
 from shmflink.datastream import OutputTag, RuntimeExecutionMode, StreamExecutionEnvironment
 from shmflink.errors import ConfigurationError, JobExecutionError
 from shmflink.expressions import col, count, lit
@@ -93,8 +93,8 @@ def test_an_aggregate_over_a_union_and_over_nothing(env: Any) -> None:
 
 
 def test_timestamps_stay_with_their_rows() -> None:
-    from shmflink.operators.column_steps import Explode, Filter
-    from shmflink.operators.columns import ColumnsOperator
+    from shmflink.operators.columns.expressions import ColumnsOperator
+    from shmflink.operators.columns.steps import Explode, Filter
     from shmflink.testing import OperatorHarness
 
     table = pa.record_batch({"xs": pa.array([[1, 2], [3], [4, 5]])})

@@ -14,14 +14,14 @@ import pytest
 from shmflink.common import Row, Types
 from shmflink.connectors.base import Poll, Sink, SinkWriter, Source, SourceReader, Split, SplitEnumerator
 from shmflink.core.batch import Batch
-from shmflink.core.codec import dumps_function
 from shmflink.core.ids import JobId, SubtaskId
+from shmflink.core.serialization.codec import dumps_function
 from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.datastream import DataStream, RuntimeExecutionMode, StreamExecutionEnvironment
 from shmflink.errors import InsufficientSlotsError, JobExecutionError, UserFunctionError
 from shmflink.graph.job_graph import ChainedOperator, JobEdge, JobGraph, JobVertex, NodeKind
 from shmflink.operators.base import OperatorContext
-from shmflink.operators.map import MapOperator
+from shmflink.operators.functions.map import MapOperator
 from shmflink.taskmanager.listener import TaskState
 from shmflink.testing import Channels, MiniCluster
 

@@ -12,7 +12,7 @@ from oracle.elements import END_OF_TIME, Event, Mark, Stream, Tick
 from shmflink.common import Time, Types
 from shmflink.core.batch import Batch
 from shmflink.core.elements import MIN_TIMESTAMP_MS, Watermark
-from shmflink.core.keys import encode_keys
+from shmflink.core.keys.columns import encode_keys
 from shmflink.core.output_tag import OutputTag
 from shmflink.datastream.functions import ProcessAllWindowFunction, ProcessWindowFunction
 from shmflink.datastream.state import ValueStateDescriptor

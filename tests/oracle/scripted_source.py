@@ -15,7 +15,7 @@ from shmflink.connectors.base import Poll, Source, SourceReader, Split, SplitEnu
 from shmflink.connectors.split_queue import SplitQueue
 from shmflink.connectors.split_reader import SplitCursor, SplitReader
 from shmflink.core.batch import Batch
-from shmflink.core.typeinfo import ColumnsTypeInfo, TypeInformation
+from shmflink.core.types.typeinfo import ColumnsTypeInfo, TypeInformation
 from shmflink.core.watermark_strategy import TimestampAssigner, WatermarkGenerator, WatermarkOutput
 from shmflink.operators.base import OperatorContext
 

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shmflink.core.typeinfo import ColumnsTypeInfo
+from shmflink.core.types.typeinfo import ColumnsTypeInfo
 from shmflink.datastream import RuntimeExecutionMode, StreamExecutionEnvironment
 from shmflink.expressions import Expression, col, count, lit
 from shmflink.testing import MiniCluster

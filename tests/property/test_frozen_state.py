@@ -13,8 +13,8 @@ from oracle.scripted_functions import Longest
 
 from shmflink.common import Types
 from shmflink.core.elements import BARRIER_SAVEPOINT, Barrier
-from shmflink.core.key_groups import range_of
-from shmflink.core.keys import decode_keys, encode_keys
+from shmflink.core.keys.columns import decode_keys, encode_keys
+from shmflink.core.keys.groups import range_of
 from shmflink.state.backend import HeapKeyedStateBackend
 from shmflink.state.descriptors import (
     AggregatingStateDescriptor,

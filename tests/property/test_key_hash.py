@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shmflink.core.key_groups import key_groups, key_hash, owners, range_of
-from shmflink.core.keys import canonical_bytes, encode_keys
+from shmflink.core.keys.columns import canonical_bytes, encode_keys
+from shmflink.core.keys.groups import key_groups, key_hash, owners, range_of
 
 MASK = 2**64 - 1
 P0, P1, P2 = 0xA0761D6478BD642F, 0xE7037ED1A0B428DB, 0x8EBC6AF09C88C6E3

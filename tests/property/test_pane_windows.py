@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from shmflink.core.batch import Batch
 from shmflink.core.elements import MAX_WATERMARK, Watermark
-from shmflink.core.key_groups import key_groups, range_of
+from shmflink.core.keys.groups import key_groups, range_of
 from shmflink.core.output_tag import OutputTag
-from shmflink.core.typeinfo import Types
+from shmflink.core.types.typeinfo import Types
 from shmflink.expressions import AggregateCall, Expression, col
+from shmflink.operators.aggregates.spec import AggregateSpec
 from shmflink.operators.base import Operator, SideOutput
-from shmflink.operators.group_aggregate_spec import AggregateSpec
 from shmflink.operators.windows.assigners import (
     EventTimeSessionWindows,
     SlidingEventTimeWindows,

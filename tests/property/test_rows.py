@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shmflink.core.batch import Batch
-from shmflink.core.conform import narrow_value
-from shmflink.core.keys import canonical_bytes, decode_keys, encode_keys, key_values
+from shmflink.core.keys.columns import canonical_bytes, decode_keys, encode_keys, key_values
 from shmflink.core.row import Row
 from shmflink.core.rows import RowCodec, decode, encode
-from shmflink.core.shapes import Shape
-from shmflink.core.typeinfo import Types
+from shmflink.core.types.conform import narrow_value
+from shmflink.core.types.shapes import Shape
+from shmflink.core.types.typeinfo import Types
 from shmflink.errors import TypeMismatchError
 
 INT64 = st.integers(-(2**63), 2**63 - 1)

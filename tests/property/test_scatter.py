@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shmflink import _core
-from shmflink.core.key_groups import owners
+from shmflink.core.keys.groups import owners
 
 POLLS_MAX = 100_000  # watchdog of a loop that has to end
 

@@ -18,7 +18,7 @@ from shmflink.connectors.split_reader import SplitCursor, SplitReader
 from shmflink.core.batch import Batch
 from shmflink.core.elements import MIN_TIMESTAMP_MS, Barrier, Watermark
 from shmflink.operators.base import OperatorContext
-from shmflink.operators.processing_time import ProcessingTimeQueue
+from shmflink.operators.time.processing_time import ProcessingTimeQueue
 from shmflink.state.operator_state import redistributed
 from shmflink.state.snapshots import RestoredState
 from shmflink.taskmanager.source import SourceOperator

@@ -15,9 +15,9 @@ from oracle.in_shmflink import Bench
 from oracle.running import examples
 from oracle.scripted_functions import COMMANDS, RULES, Obey, ObeyBoth, ObeyRules
 
-from shmflink.operators.broadcast_process import KeyedBroadcastProcessOperator
-from shmflink.operators.co_process import KeyedCoProcessOperator
-from shmflink.operators.process import KeyedProcessOperator
+from shmflink.operators.functions.broadcast_process import KeyedBroadcastProcessOperator
+from shmflink.operators.functions.co_process import KeyedCoProcessOperator
+from shmflink.operators.functions.process import KeyedProcessOperator
 
 KEYS = st.sampled_from(["a", "b", None, 1, 1.0, True, (1, "x")])
 TIMES = st.none() | st.integers(-5, 30)

@@ -17,9 +17,9 @@ from oracle.scripted_functions import COMMANDS, Obey
 
 from shmflink.common import Types
 from shmflink.core.elements import BARRIER_SAVEPOINT, Barrier
-from shmflink.core.key_groups import owners, range_of
-from shmflink.core.keys import encode_keys
-from shmflink.operators.process import KeyedProcessOperator
+from shmflink.core.keys.columns import encode_keys
+from shmflink.core.keys.groups import owners, range_of
+from shmflink.operators.functions.process import KeyedProcessOperator
 from shmflink.operators.windows.window_operator import WINDOW_STATE_NAME, WindowOperator, WindowSpec
 from shmflink.state.descriptors import ListStateDescriptor
 from shmflink.state.snapshots import RestoredState, rows_of

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shmflink import _core
-from shmflink.core.key_groups import key_groups
+from shmflink.core.keys.groups import key_groups
 
 GROUPS = 16
 KEYS = pa.schema([("key", pa.string()), ("number", pa.int64())])

@@ -19,7 +19,7 @@ from oracle.running import examples
 from oracle.scripted_source import SCHEMA, ScriptedSource, ScriptRow, strategy
 
 from shmflink.core.output_tag import OutputTag
-from shmflink.core.typeinfo import ColumnsTypeInfo
+from shmflink.core.types.typeinfo import ColumnsTypeInfo
 from shmflink.datastream import RuntimeExecutionMode, StreamExecutionEnvironment
 from shmflink.expressions import col, count
 from shmflink.testing import MiniCluster

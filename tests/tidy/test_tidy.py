@@ -107,12 +107,12 @@ BANNED = {
     "time.time": "use core.clock",
     "time.sleep": "wait for a condition, or on a doorbell",
     "random.random": "take a seeded generator as an argument",
-    "pickle.loads": "only core/codec.py unpickles",
-    "cloudpickle.loads": "only core/codec.py unpickles",
+    "pickle.loads": "only core/serialization/codec.py unpickles",
+    "cloudpickle.loads": "only core/serialization/codec.py unpickles",
     "asyncio.create_task": "use the task group of the owner",
-    "hash": "Python's hash is salted per process: use core.key_groups",
+    "hash": "Python's hash is salted per process: use core.keys.groups",
 }
-ALLOWED = {("shmflink/core/codec.py", "pickle.loads"), ("shmflink/core/codec.py", "cloudpickle.loads")}
+ALLOWED = {("shmflink/core/serialization/codec.py", "pickle.loads")}
 
 
 def dotted(node: ast.expr) -> str:

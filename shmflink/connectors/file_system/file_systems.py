@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 import pyarrow as pa
 from pyarrow import fs as arrow_fs
 
-from shmflink.core.plain_values import register_plain
+from shmflink.core.serialization.plain_values import register_plain
 from shmflink.errors import ConfigurationError, ResourceError
 
 __all__ = ["FileInfo", "FileSystem"]

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from shmflink.connectors.postgres.columns import quoted
-from shmflink.core.plain_values import register_plain
+from shmflink.core.serialization.plain_values import register_plain
 from shmflink.errors import ConfigurationError, ResourceError, ShmflinkError
 
 __all__ = ["Session", "SinkId", "Stage", "StagedTable", "Target", "refused"]

@@ -24,7 +24,7 @@ from shmflink.connectors.split_queue import SplitQueue, even_ranges
 from shmflink.connectors.split_reader import SplitCursor, SplitReader
 from shmflink.core.batch import Batch
 from shmflink.core.changelog import Changelog
-from shmflink.core.typeinfo import ColumnsTypeInfo
+from shmflink.core.types.typeinfo import ColumnsTypeInfo
 from shmflink.operators.base import Mailbox, OperatorContext, SideOutput
 
 __all__ = [

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from shmflink.connectors.jdbc import JdbcConnectionOptions, JdbcExecutionOptions, JdbcSink
+from shmflink.connectors.postgres.jdbc import JdbcConnectionOptions, JdbcExecutionOptions, JdbcSink
 
 __all__ = ["JdbcConnectionOptions", "JdbcExecutionOptions", "JdbcSink"]

@@ -6,7 +6,7 @@ from shmflink.connectors.file_system.formats.csv.bulk_writers import CsvBulkWrit
 from shmflink.connectors.file_system.formats.csv.format import CsvFormat
 from shmflink.connectors.file_system.formats.csv.reader_format import CsvReaderFormat
 from shmflink.connectors.file_system.formats.csv.schema import CsvSchema, CsvSchemaBuilder
-from shmflink.connectors.row_csv import CsvRowDeserializationSchema, CsvRowSerializationSchema
+from shmflink.connectors.formats.csv import CsvRowDeserializationSchema, CsvRowSerializationSchema
 
 __all__ = [
     "CsvBulkWriters",

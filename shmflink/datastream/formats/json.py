@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from shmflink.connectors.file_system.formats.json.format import JsonLinesFormat
-from shmflink.connectors.row_json import JsonRowDeserializationSchema, JsonRowSerializationSchema
+from shmflink.connectors.formats.json import JsonRowDeserializationSchema, JsonRowSerializationSchema
 
 __all__ = ["JsonLinesFormat", "JsonRowDeserializationSchema", "JsonRowSerializationSchema"]

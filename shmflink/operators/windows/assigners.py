@@ -9,8 +9,8 @@ from typing import Any, Generic, TypeAlias
 from shmflink.core.coroutines import refuse_coroutines
 from shmflink.core.elements import MIN_TIMESTAMP_MS
 from shmflink.core.time_units import Time, milliseconds_of
-from shmflink.core.type_parameters import W2, T, TakesTypeParameters, W
-from shmflink.core.typeinfo import Types
+from shmflink.core.types.parameters import W2, T, TakesTypeParameters, W
+from shmflink.core.types.typeinfo import Types
 from shmflink.errors import JobGraphError, UsageError
 from shmflink.operators.windows.triggers import (
     CountTrigger,

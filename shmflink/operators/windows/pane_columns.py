@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from shmflink.core.typeinfo import ColumnsTypeInfo, TypeInformation, schema_of
-from shmflink.operators.columns import ColumnarOperator, narrowest
+from shmflink.core.types.typeinfo import ColumnsTypeInfo, TypeInformation, schema_of
+from shmflink.operators.columns.expressions import ColumnarOperator, narrowest
 from shmflink.operators.windows.pane_local import LocalWindowAggregateOperator
 from shmflink.operators.windows.pane_spec import WindowAggregateSpec
 

@@ -19,8 +19,7 @@ from shmflink.core.elements import (
 )
 from shmflink.core.picking import kept
 from shmflink.errors import UsageError
-from shmflink.operators.base import Operator, OperatorContext
-from shmflink.operators.group_aggregate import (
+from shmflink.operators.aggregates.group import (
     GROUPS_OF_SAMPLE_MAX,
     PASSED_ROWS_MAX,
     PASSED_ROWS_MIN,
@@ -28,6 +27,7 @@ from shmflink.operators.group_aggregate import (
     SAMPLE_ROWS,
     TABLE_BYTES_MAX,
 )
+from shmflink.operators.base import Operator, OperatorContext
 from shmflink.operators.windows.pane_partials import PartialAggregates
 from shmflink.operators.windows.pane_spec import ROW_COLUMN, PaneTimes, WindowAggregateSpec
 

@@ -21,9 +21,9 @@ import pyarrow as pa
 from shmflink.core.batch import Batch
 from shmflink.core.changelog import Changelog
 from shmflink.core.elements import MAX_WATERMARK, MIN_TIMESTAMP_MS, Barrier, ControlElement, Element, Watermark
+from shmflink.operators.aggregates.snapshots import WINDOWS, TableState
 from shmflink.operators.base import Operator, OperatorContext, SideOutput
-from shmflink.operators.group_aggregate_snapshots import WINDOWS, TableState
-from shmflink.operators.runtime_context import OperatorRuntimeContext
+from shmflink.operators.functions.runtime_context import OperatorRuntimeContext
 from shmflink.operators.windows.pane_local import (
     LocalWindowAggregateOperator,
     checked_timestamps,

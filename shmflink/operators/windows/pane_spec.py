@@ -14,7 +14,7 @@ from shmflink import _core
 from shmflink.core.output_tag import OutputTag
 from shmflink.errors import TypeMismatchError
 from shmflink.expressions import BoundExpressions, Expression, bind
-from shmflink.operators.group_aggregate_spec import AggregateSpec
+from shmflink.operators.aggregates.spec import AggregateSpec
 from shmflink.operators.windows.assigners import (
     EventTimeSessionWindows,
     ProcessingTimeSessionWindows,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from shmflink.operators.base import OperatorContext
-from shmflink.operators.runtime_context import OperatorRuntimeContext
-from shmflink.operators.timer_service import InternalTimerService
+from shmflink.operators.functions.runtime_context import OperatorRuntimeContext
+from shmflink.operators.time.timer_service import InternalTimerService
 from shmflink.operators.windows.assigners import WindowAssignerContext
 from shmflink.operators.windows.triggers import OnMergeContext
 from shmflink.operators.windows.window_functions import Entry

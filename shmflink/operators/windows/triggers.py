@@ -8,8 +8,8 @@ from enum import Enum
 from typing import Any, Generic, TypeAlias
 
 from shmflink.core.time_units import Time, milliseconds_of
-from shmflink.core.type_parameters import T, TakesTypeParameters, W
-from shmflink.core.typeinfo import Types
+from shmflink.core.types.parameters import T, TakesTypeParameters, W
+from shmflink.core.types.typeinfo import Types
 from shmflink.operators.windows.window import Window
 from shmflink.state.descriptors import ReducingStateDescriptor, StateDescriptor, ValueStateDescriptor
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from shmflink.errors import UsageError
-from shmflink.operators.timer_service import InternalTimerService
+from shmflink.operators.time.timer_service import InternalTimerService
 from shmflink.operators.windows.window import Window
 from shmflink.state.backend import KeyedStateBackend
 from shmflink.state.descriptors import StateDescriptor

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from shmflink.core.codec import dumps_value, loads_value
+from shmflink.core.serialization.codec import dumps_value, loads_value
 from shmflink.operators.windows.window import TimeWindow
 from shmflink.state.namespaces import NamespaceForm, register_namespaces
 

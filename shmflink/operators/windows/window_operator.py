@@ -15,13 +15,13 @@ from shmflink.core.batch import Batch
 from shmflink.core.changelog import Changelog
 from shmflink.core.elements import MIN_TIMESTAMP_MS
 from shmflink.core.output_tag import OutputTag
-from shmflink.core.typeinfo import TypeInformation, Types
+from shmflink.core.types.typeinfo import TypeInformation, Types
 from shmflink.errors import UsageError
 from shmflink.operators.base import OperatorContext
-from shmflink.operators.process import KeyedOperator, Outputs
-from shmflink.operators.runtime_context import OperatorRuntimeContext
-from shmflink.operators.timer_service import TimeDomain
-from shmflink.operators.user_function import UserFunction, has_user_frame, row_index, shorten_record
+from shmflink.operators.functions.process import KeyedOperator, Outputs
+from shmflink.operators.functions.runtime_context import OperatorRuntimeContext
+from shmflink.operators.functions.user_function import UserFunction, has_user_frame, row_index, shorten_record
+from shmflink.operators.time.timer_service import TimeDomain
 from shmflink.operators.windows.assigners import MergingWindowAssigner, WindowAssigner
 from shmflink.operators.windows.evictors import Evictor
 from shmflink.operators.windows.merging import MergingWindowSet

@@ -11,7 +11,7 @@ from typing import Any, Final
 from shmflink.core.ids import JobId
 from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.core.time_units import Duration
-from shmflink.core.typeinfo import Types
+from shmflink.core.types.typeinfo import Types
 from shmflink.core.watermark_strategy import WatermarkStrategy
 from shmflink.graph.job_graph import JobGraph
 from shmflink.graph.job_graph_builder import JobEnvironment, build_job_graph

@@ -25,11 +25,11 @@ from shmflink.connectors.base import (
 from shmflink.connectors.split_reader import SplitCursor, SplitReader
 from shmflink.core.batch import Batch
 from shmflink.core.elements import MIN_TIMESTAMP_MS, Barrier, ControlElement, Element, Watermark
-from shmflink.core.key_groups import key_groups
-from shmflink.core.typeinfo import Types
+from shmflink.core.keys.groups import key_groups
+from shmflink.core.types.typeinfo import Types
 from shmflink.datastream.process_functions import KeyedProcessFunction
 from shmflink.operators.base import Operator, OperatorContext, SideOutput
-from shmflink.operators.process import KeyedProcessOperator
+from shmflink.operators.functions.process import KeyedProcessOperator
 from shmflink.operators.slices import Pace
 from shmflink.state.descriptors import MapStateDescriptor
 from shmflink.state.snapshots import DELETED, KEY_GROUP, KeyedSnapshot, OperatorSnapshot

@@ -9,9 +9,9 @@ from functools import partial
 from typing import Any
 
 from shmflink.checkpoint.settings import CheckpointSettings
-from shmflink.core import codec
 from shmflink.core.clock import Clock
 from shmflink.core.ids import SubtaskId
+from shmflink.core.serialization import codec
 from shmflink.errors import CheckpointError
 from shmflink.graph.execution_graph import TaskDeployment
 from shmflink.rpc.messages import (

@@ -10,9 +10,9 @@ import cloudpickle
 
 from shmflink.common.watermark_strategy import TimestampAssigner
 from shmflink.connectors.base import Sink, SinkWriter
-from shmflink.connectors.row_text import java_lines
+from shmflink.connectors.formats.text import java_lines
 from shmflink.core.batch import Batch
-from shmflink.core.codec import loads_trusted
+from shmflink.core.serialization.codec import loads_trusted
 from shmflink.operators.base import OperatorContext
 
 

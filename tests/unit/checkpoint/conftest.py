@@ -20,7 +20,7 @@ from shmflink.checkpoint.state_files import StateFileWriter
 from shmflink.checkpoint.storage import CheckpointStorage
 from shmflink.core.batch import Batch
 from shmflink.core.elements import Watermark
-from shmflink.core.key_groups import range_of
+from shmflink.core.keys.groups import range_of
 from shmflink.state.operator_state import OperatorStatePart, Redistribution
 
 JOB_ID = "ab" * 16

@@ -16,10 +16,10 @@ from shmflink.checkpoint.keyed_tables import is_pickled, keyed_state_infos, keye
 from shmflink.checkpoint.manifest import OperatorState
 from shmflink.checkpoint.state_files import StateFileWriter
 from shmflink.core.elements import Barrier
-from shmflink.core.keys import canonical_column, encode_keys
+from shmflink.core.keys.columns import canonical_column, encode_keys
 from shmflink.errors import CheckpointCorruptedError, CheckpointError
 from shmflink.expressions import AggregateCall, col
-from shmflink.operators.group_aggregate import AggregateSpec, GlobalAggregateOperator
+from shmflink.operators.aggregates.group import AggregateSpec, GlobalAggregateOperator
 from shmflink.testing import OperatorHarness
 
 GROUPS = 8

@@ -17,8 +17,8 @@ from shmflink.checkpoint.state_files import StateFileWriter, created_at, dumps_e
 from shmflink.checkpoint.storage import CheckpointStorage
 from shmflink.core.batch import Batch
 from shmflink.core.elements import BARRIER_UNALIGNED, Barrier, EndOfData, Watermark, WatermarkStatus
-from shmflink.core.key_groups import key_groups, range_of
-from shmflink.core.keys import encode_keys
+from shmflink.core.keys.columns import encode_keys
+from shmflink.core.keys.groups import key_groups, range_of
 from shmflink.errors import CheckpointError, StateMismatchError
 from shmflink.state.operator_state import OperatorStatePart, Redistribution
 

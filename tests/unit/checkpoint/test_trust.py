@@ -25,7 +25,7 @@ from shmflink.connectors.base import Split
 from shmflink.connectors.file_system.reading.discovery import DiscoveryState
 from shmflink.connectors.split_queue import PackedSplits
 from shmflink.core.batch import Batch
-from shmflink.core.codec import dumps_state, loads_state
+from shmflink.core.serialization.codec import dumps_state, loads_state
 from shmflink.errors import CheckpointCorruptedError, CheckpointError, StateMismatchError
 from shmflink.state.operator_state import OperatorStatePart, Redistribution
 

@@ -19,8 +19,8 @@ from shmflink.checkpoint.state_files import StateFileWriter
 from shmflink.checkpoint.storage import write_manifest
 from shmflink.common import Types
 from shmflink.core.elements import Barrier
-from shmflink.core.key_groups import range_of
-from shmflink.core.keys import decode_keys, encode_keys
+from shmflink.core.keys.columns import decode_keys, encode_keys
+from shmflink.core.keys.groups import range_of
 from shmflink.state.arrow_form import Entries, StateForm, entries_to_batches
 from shmflink.state.backend import HeapKeyedStateBackend
 from shmflink.state.descriptors import MapStateDescriptor
@@ -86,7 +86,7 @@ def path(tmp_path: Path) -> str:
 
 
 def group_of(key: Any) -> int:
-    from shmflink.core.key_groups import key_groups
+    from shmflink.core.keys.groups import key_groups
 
     return int(key_groups(encode_keys([key]), GROUPS)[0])
 

@@ -8,7 +8,7 @@ import pytest
 
 from shmflink.connectors.arrow_tables import TABLE_BATCH_ROWS, ArrowSource, table_of_polars
 from shmflink.core.row import Row
-from shmflink.core.typeinfo import ColumnsTypeInfo
+from shmflink.core.types.typeinfo import ColumnsTypeInfo
 from shmflink.errors import TypeMismatchError
 
 TABLE = pa.table(

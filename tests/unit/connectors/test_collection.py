@@ -9,7 +9,7 @@ from shmflink.connectors.base import Poll
 from shmflink.connectors.collection import SLICE_ROWS, CollectionSource
 from shmflink.core.batch import Batch
 from shmflink.core.row import Row
-from shmflink.core.typeinfo import Types
+from shmflink.core.types.typeinfo import Types
 from shmflink.errors import TypeMismatchError
 
 

@@ -8,7 +8,7 @@ import pytest
 from shmflink.connectors.base import Boundedness, Poll
 from shmflink.connectors.generator import GeneratorSource
 from shmflink.core.batch import Batch
-from shmflink.core.typeinfo import ColumnsTypeInfo, Types
+from shmflink.core.types.typeinfo import ColumnsTypeInfo, Types
 from shmflink.errors import ConfigurationError, UsageError
 
 

@@ -10,7 +10,7 @@ import pytest
 from shmflink.connectors.base import DeliveryGuarantee
 from shmflink.connectors.print_sink import PrintSink, line_prefix
 from shmflink.core.batch import Batch
-from shmflink.core.typeinfo import Types
+from shmflink.core.types.typeinfo import Types
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 
 from shmflink.connectors.base import Split
 from shmflink.connectors.split_queue import SplitQueue, even_ranges
-from shmflink.core.codec import dumps_value, loads_value
+from shmflink.core.serialization.codec import dumps_value, loads_value
 
 SPLITS = [Split(str(number), number) for number in range(3)]
 

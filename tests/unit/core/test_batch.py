@@ -8,9 +8,9 @@ import pyarrow as pa
 import pytest
 
 from shmflink.core.batch import Batch
-from shmflink.core.keys import encode_keys, key_values
+from shmflink.core.keys.columns import encode_keys, key_values
 from shmflink.core.row import Row, create_row
-from shmflink.core.typeinfo import ColumnsTypeInfo, Types
+from shmflink.core.types.typeinfo import ColumnsTypeInfo, Types
 from shmflink.errors import TypeMismatchError
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from shmflink.core.conform import narrow_value
 from shmflink.core.row import Row, RowKind
 from shmflink.core.rows import RowCodec, codec_of, decode, encode, shape_of_columns
 from shmflink.core.time_units import Instant
-from shmflink.core.typeinfo import TypeInformation, Types
+from shmflink.core.types.conform import narrow_value
+from shmflink.core.types.typeinfo import TypeInformation, Types
 from shmflink.errors import TypeMismatchError
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from shmflink.common import Types
-from shmflink.core.typeinfo import ColumnsTypeInfo
+from shmflink.core.types.typeinfo import ColumnsTypeInfo
 from shmflink.datastream import OutputTag
 from shmflink.errors import JobGraphError, TypeMismatchError
 from shmflink.expressions import col, count, lit

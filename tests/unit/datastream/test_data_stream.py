@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from shmflink.core.ship_strategy import ShipStrategy
-from shmflink.core.typeinfo import Types
+from shmflink.core.types.typeinfo import Types
 from shmflink.core.watermark_strategy import WatermarkStrategy
 from shmflink.datastream import (
     DataStream,

@@ -9,7 +9,7 @@ import pytest
 
 from shmflink.common import Configuration
 from shmflink.connectors.number_sequence import NumberSequenceSource
-from shmflink.connectors.socket_text import SocketTextSource
+from shmflink.connectors.sockets.text import SocketTextSource
 from shmflink.datastream.delivery import delivery_warnings
 from shmflink.planner.transformations import SourceTransformation, UnionTransformation
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from shmflink.core.row import Row
-from shmflink.core.typeinfo import Types
+from shmflink.core.types.typeinfo import Types
 from shmflink.core.watermark_strategy import WatermarkStrategy
 from shmflink.datastream import (
     DataStream,

@@ -9,7 +9,7 @@ import pytest
 
 from shmflink.core.ids import SubtaskId
 from shmflink.core.ship_strategy import ShipStrategy
-from shmflink.core.typeinfo import Types
+from shmflink.core.types.typeinfo import Types
 from shmflink.errors import InsufficientSlotsError
 from shmflink.graph.execution_graph import (
     ExecutionGraph,

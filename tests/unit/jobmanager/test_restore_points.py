@@ -15,8 +15,8 @@ from shmflink.checkpoint.handles import OperatorSubtaskState, StateFile
 from shmflink.checkpoint.manifest import CHECKPOINT, SAVEPOINT, Manifest, OperatorState
 from shmflink.checkpoint.settings import CheckpointSettings
 from shmflink.checkpoint.storage import CheckpointStorage, write_manifest
-from shmflink.core.codec import dumps_state
 from shmflink.core.ids import JobId
+from shmflink.core.serialization.codec import dumps_state
 from shmflink.errors import CheckpointError, StateMismatchError
 from shmflink.graph.job_graph import ChainedOperator, JobGraph, JobVertex, NodeKind
 from shmflink.jobmanager.restore_points import RestorePoints

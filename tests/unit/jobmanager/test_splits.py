@@ -15,10 +15,10 @@ from shmflink.connectors.file_system.reading.source import FileSource
 from shmflink.connectors.generator import GeneratorSource
 from shmflink.connectors.number_sequence import NumberSequenceSource
 from shmflink.connectors.split_queue import PackedSplits, SplitQueue
-from shmflink.core.codec import dumps_function, loads_value
 from shmflink.core.ids import JobId, SubtaskId
-from shmflink.core.plain_values import is_plain
-from shmflink.core.typeinfo import Types
+from shmflink.core.serialization.codec import dumps_function, loads_value
+from shmflink.core.serialization.plain_values import is_plain
+from shmflink.core.types.typeinfo import Types
 from shmflink.errors import JobGraphError, StateMismatchError, UserFunctionError
 from shmflink.graph.job_graph import ChainedOperator, JobGraph, JobVertex, NodeKind
 from shmflink.jobmanager.split_assignments import SplitAssignments

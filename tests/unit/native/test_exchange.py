@@ -19,7 +19,7 @@ import pytest
 from shmflink import _core
 from shmflink.core.batch import Batch
 from shmflink.core.elements import Watermark
-from shmflink.core.key_groups import key_hash
+from shmflink.core.keys.groups import key_hash
 from shmflink.errors import CorruptChannelError, InternalError, TypeMismatchError
 from shmflink.network.shared_memory import SharedMemoryInputGate, SharedMemoryResultPartition, element_of_words
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from shmflink import _core
-from shmflink.core.key_groups import key_groups
+from shmflink.core.keys.groups import key_groups
 from shmflink.errors import InternalError
 
 KEYS = pa.schema([("key", pa.int64())])

@@ -12,7 +12,7 @@ import pytest
 
 from shmflink.core.batch import Batch
 from shmflink.core.elements import Barrier, EndOfData, Watermark
-from shmflink.core.keys import encode_keys
+from shmflink.core.keys.columns import encode_keys
 from shmflink.errors import InternalError, UsageError
 from shmflink.network.local import (
     BroadcastSelector,

@@ -15,7 +15,7 @@ from oracle.flink_recording import comparable_type, evaluated_expression, lines,
 from shmflink.errors import ShmflinkError
 from shmflink.expressions import Expression, bind, col, split_aggregates
 from shmflink.expressions.types.names import data_type_of
-from shmflink.operators.group_aggregate import AggregateSpec
+from shmflink.operators.aggregates.group import AggregateSpec
 
 _LINES = {line["id"]: line for line in lines("aggregates.csv")}
 _DIFFERENCES = {line["id"]: line for line in lines("aggregate_differences.csv")}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from shmflink.core.keys import key_values
-from shmflink.core.typeinfo import Types
+from shmflink.core.keys.columns import key_values
+from shmflink.core.types.typeinfo import Types
 from shmflink.errors import TypeMismatchError, UserFunctionError
 from shmflink.operators.key_extractor import KeyExtractor
 from shmflink.testing import OperatorHarness

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shmflink.core.batch import Batch
-from shmflink.core.keys import decode_keys, encode_keys
+from shmflink.core.keys.columns import decode_keys, encode_keys
 from shmflink.operators.keyed_sort import KeyedSort
 
 ROWS = st.lists(st.tuples(st.sampled_from([1, "x", None, 2.5, (1, "t")]), st.integers(-5, 5)), max_size=12)

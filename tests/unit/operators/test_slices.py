@@ -7,7 +7,7 @@ import pytest
 
 from shmflink.core.batch import Batch
 from shmflink.errors import UserFunctionError
-from shmflink.operators.map import MapOperator
+from shmflink.operators.functions.map import MapOperator
 from shmflink.operators.slices import SLICE_ROWS_MAX, slices_of
 from shmflink.testing import OperatorHarness
 

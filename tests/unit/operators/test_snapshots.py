@@ -21,14 +21,14 @@ from shmflink.datastream.functions import (
 )
 from shmflink.datastream.state import MapStateDescriptor, ValueStateDescriptor
 from shmflink.errors import StateMismatchError, UserFunctionError
-from shmflink.operators.aggregate import AggregateOperator
 from shmflink.operators.base import Operator, SideOutput
-from shmflink.operators.broadcast_process import BroadcastProcessOperator, KeyedBroadcastProcessOperator
-from shmflink.operators.function_operator import FunctionOperator
-from shmflink.operators.map import MapOperator
-from shmflink.operators.process import KeyedProcessOperator, ProcessOperator
-from shmflink.operators.reduce import ReduceOperator
-from shmflink.operators.timer_service import TIMERS_AT_ONCE
+from shmflink.operators.functions.broadcast_process import BroadcastProcessOperator, KeyedBroadcastProcessOperator
+from shmflink.operators.functions.function_operator import FunctionOperator
+from shmflink.operators.functions.map import MapOperator
+from shmflink.operators.functions.process import KeyedProcessOperator, ProcessOperator
+from shmflink.operators.functions.reduce import ReduceOperator
+from shmflink.operators.functions.rolling import AggregateOperator
+from shmflink.operators.time.timer_service import TIMERS_AT_ONCE
 from shmflink.state.descriptors import ListStateDescriptor
 from shmflink.state.snapshots import OperatorSnapshot, RestoredState, restored_from
 from shmflink.testing import OperatorHarness

@@ -10,11 +10,11 @@ import pytest
 
 from shmflink.connectors.base import Source
 from shmflink.core.ship_strategy import ShipStrategy
-from shmflink.core.typeinfo import ColumnsTypeInfo, schema_of
+from shmflink.core.types.typeinfo import ColumnsTypeInfo, schema_of
 from shmflink.core.watermark_strategy import WatermarkStrategy
 from shmflink.expressions import Expression, col, lit
-from shmflink.operators.column_steps import Explode, Filter, Project, Step
-from shmflink.operators.columns import ColumnsOperator
+from shmflink.operators.columns.expressions import ColumnsOperator
+from shmflink.operators.columns.steps import Explode, Filter, Project, Step
 from shmflink.planner.pushdown import push_down
 from shmflink.planner.transformations import OperatorTransformation, SourceTransformation, Transformation
 

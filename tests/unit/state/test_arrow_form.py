@@ -16,7 +16,7 @@ from oracle.running import examples
 from oracle.user_classes import Moved
 
 from shmflink.common import Row, Time, Types
-from shmflink.core.keys import decode_keys, encode_keys
+from shmflink.core.keys.columns import decode_keys, encode_keys
 from shmflink.errors import StateMismatchError
 from shmflink.operators.windows.window import CountWindow, GlobalWindow, TimeWindow
 from shmflink.operators.windows.window_namespaces import WINDOW_NAMESPACES

@@ -12,7 +12,7 @@ from oracle.user_classes import Moved
 
 from shmflink.common import Types
 from shmflink.core.elements import BARRIER_SAVEPOINT, Barrier
-from shmflink.core.keys import decode_keys, encode_keys
+from shmflink.core.keys.columns import decode_keys, encode_keys
 from shmflink.core.row import Row
 from shmflink.errors import InternalError, StateMismatchError
 from shmflink.state.backend import HeapKeyedStateBackend

@@ -10,7 +10,7 @@ import pytest
 
 from shmflink.core.elements import BARRIER_SAVEPOINT, Barrier
 from shmflink.core.row import Row
-from shmflink.core.typeinfo import Types
+from shmflink.core.types.typeinfo import Types
 from shmflink.errors import TypeMismatchError, UsageError
 from shmflink.state.backend import HeapKeyedStateBackend
 from shmflink.state.descriptors import (

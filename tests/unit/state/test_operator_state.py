@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from shmflink.core.typeinfo import Types
+from shmflink.core.types.typeinfo import Types
 from shmflink.errors import TypeMismatchError
-from shmflink.operators.map import MapOperator
+from shmflink.operators.functions.map import MapOperator
 from shmflink.state.descriptors import ListStateDescriptor
 from shmflink.state.operator_state import OperatorStateStore, redistributed
 from shmflink.testing.operator_harness import OperatorHarness

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from oracle.running import examples
 
 from shmflink.core.elements import Barrier
-from shmflink.core.keys import decode_keys, encode_keys
+from shmflink.core.keys.columns import decode_keys, encode_keys
 from shmflink.state.snapshots import rows_of
 from shmflink.state.timers import TimerQueue
 

@@ -9,7 +9,7 @@ import pytest
 
 from shmflink.core.elements import Barrier
 from shmflink.core.time_units import Duration, Time
-from shmflink.core.typeinfo import Types
+from shmflink.core.types.typeinfo import Types
 from shmflink.errors import UsageError
 from shmflink.state.backend import HeapKeyedStateBackend
 from shmflink.state.descriptors import (

@@ -14,10 +14,10 @@ from shmflink.checkpoint.manifest import SAVEPOINT
 from shmflink.checkpoint.reading import open_checkpoint, restored_state, verify_checkpoint
 from shmflink.common import Types
 from shmflink.common.time import Time
-from shmflink.core.key_groups import range_of
-from shmflink.core.keys import decode_keys, encode_keys
+from shmflink.core.keys.columns import decode_keys, encode_keys
+from shmflink.core.keys.groups import range_of
 from shmflink.core.row import Row
-from shmflink.core.typeinfo import TypeInformation
+from shmflink.core.types.typeinfo import TypeInformation
 from shmflink.datastream.state import (
     ListStateDescriptor,
     MapStateDescriptor,

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from shmflink.core.batch import Batch
-from shmflink.core.codec import dumps_function
 from shmflink.core.elements import EndOfData
 from shmflink.core.ids import JobId, SubtaskId
+from shmflink.core.serialization.codec import dumps_function
 from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.errors import SerializationError
 from shmflink.graph.execution_graph import ExecutionGraph, TaskDeployment
@@ -24,7 +24,7 @@ from shmflink.network.local import (
     SingleSelector,
 )
 from shmflink.operators.base import Operator, SideOutput
-from shmflink.operators.map import MapOperator
+from shmflink.operators.functions.map import MapOperator
 from shmflink.taskmanager.assembly import LocalChannels, TaskResources, build_task, local_selector
 from shmflink.taskmanager.listener import TaskState
 

@@ -9,9 +9,9 @@ import pytest
 
 from shmflink.core.batch import Batch
 from shmflink.network.local import LocalDoorbell
+from shmflink.operators.functions.map import MapOperator
+from shmflink.operators.functions.process import ProcessOperator
 from shmflink.operators.key_extractor import KeyExtractor
-from shmflink.operators.map import MapOperator
-from shmflink.operators.process import ProcessOperator
 from shmflink.taskmanager.call_watch import CallWatch
 from shmflink.taskmanager.slot import Slot
 

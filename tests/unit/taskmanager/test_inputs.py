@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shmflink.core.batch import Batch
 from shmflink.core.elements import MAX_WATERMARK, Barrier, Watermark, WatermarkStatus
-from shmflink.core.typeinfo import Types
+from shmflink.core.types.typeinfo import Types
 from shmflink.network.local import LocalChannel, LocalInputGate
 from shmflink.taskmanager.inputs import TaskInputs
 

@@ -11,18 +11,18 @@ from shmflink.checkpoint.settings import CheckpointSettings
 from shmflink.connectors.base import SinkWriter
 from shmflink.core.batch import Batch
 from shmflink.core.elements import BARRIER_ALIGNED, BARRIER_UNALIGNED, Barrier, EndOfData, Watermark
-from shmflink.core.keys import encode_keys
+from shmflink.core.keys.columns import encode_keys
 from shmflink.core.watermark_strategy import TimestampAssigner, WatermarkStrategy
 from shmflink.operators.base import Operator
-from shmflink.operators.filter import FilterOperator
-from shmflink.operators.flat_map import FlatMapOperator
+from shmflink.operators.columns.map_batches import MapBatchesOperator
+from shmflink.operators.functions.filter import FilterOperator
+from shmflink.operators.functions.flat_map import FlatMapOperator
+from shmflink.operators.functions.map import MapOperator
+from shmflink.operators.functions.process import KeyedProcessOperator, ProcessOperator
+from shmflink.operators.functions.reduce import ReduceOperator
 from shmflink.operators.key_extractor import KeyExtractor
-from shmflink.operators.map import MapOperator
-from shmflink.operators.map_batches import MapBatchesOperator
-from shmflink.operators.process import KeyedProcessOperator, ProcessOperator
-from shmflink.operators.reduce import ReduceOperator
 from shmflink.operators.slices import PIECE_NS
-from shmflink.operators.timestamps_and_watermarks import TimestampsAndWatermarksOperator
+from shmflink.operators.time.timestamps_and_watermarks import TimestampsAndWatermarksOperator
 from shmflink.taskmanager.checkpoints import TaskRestore
 from shmflink.taskmanager.outputs import OutputEnd
 from shmflink.taskmanager.sink import SinkOperator

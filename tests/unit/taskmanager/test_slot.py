@@ -10,7 +10,7 @@ from shmflink.core.batch import Batch
 from shmflink.core.elements import EndOfData
 from shmflink.core.ids import SubtaskId
 from shmflink.network.local import LocalChannel, LocalDoorbell, LocalInputGate, LocalResultPartition, SingleSelector
-from shmflink.operators.map import MapOperator
+from shmflink.operators.functions.map import MapOperator
 from shmflink.taskmanager.listener import TaskState
 from shmflink.taskmanager.outputs import OutputEnd
 from shmflink.taskmanager.sink import SinkOperator

@@ -17,8 +17,8 @@ from shmflink.core.elements import Barrier, Watermark, WatermarkStatus
 from shmflink.core.watermark_strategy import TimestampAssigner
 from shmflink.errors import StateMismatchError
 from shmflink.operators.base import OperatorContext
-from shmflink.operators.processing_time import ProcessingTimeQueue
-from shmflink.operators.watermark_emitter import TimestampAssignment
+from shmflink.operators.time.processing_time import ProcessingTimeQueue
+from shmflink.operators.time.watermark_emitter import TimestampAssignment
 from shmflink.state.operator_state import OperatorStatePart, Redistribution, redistributed
 from shmflink.state.snapshots import RestoredState
 from shmflink.taskmanager.source import SPLITS_STATE, SourceOperator

@@ -22,8 +22,8 @@ from shmflink.core.elements import (
 )
 from shmflink.errors import UserFunctionError
 from shmflink.operators.base import Operator, SideOutput
-from shmflink.operators.flat_map import OUTPUT_ROWS_MAX, FlatMapOperator
-from shmflink.operators.map import MapOperator
+from shmflink.operators.functions.flat_map import OUTPUT_ROWS_MAX, FlatMapOperator
+from shmflink.operators.functions.map import MapOperator
 from shmflink.taskmanager.listener import TaskState
 from shmflink.taskmanager.outputs import OutputEnd
 from shmflink.taskmanager.sink import SinkOperator

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from shmflink.core import codec
-from shmflink.core.captures import shared_captures
+from shmflink.core.serialization import codec
+from shmflink.core.serialization.captures import shared_captures
 from shmflink.datastream import MapFunction, StreamExecutionEnvironment
 from shmflink.errors import SerializationError
 from shmflink.testing import Channels, MiniCluster

@@ -12,7 +12,7 @@ from shmflink.connectors.base import Split, SplitEnumerator
 from shmflink.connectors.file_system.file_systems import FileInfo
 from shmflink.connectors.file_system.reading.listing import is_in_progress, natural_key
 from shmflink.connectors.split_queue import PackedSplits, WaitingSplits
-from shmflink.core.plain_values import register_plain
+from shmflink.core.serialization.plain_values import register_plain
 
 __all__ = ["DiscoveryState", "FileDiscovery", "SeenFiles", "new_files"]
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from shmflink.connectors.file_system.writing.parts.part_file import PartFile
 from shmflink.core.batch import Batch
-from shmflink.core.typeinfo import ColumnsTypeInfo
+from shmflink.core.types.typeinfo import ColumnsTypeInfo
 from shmflink.errors import ConfigurationError, DataFormatError, ResourceError
 from shmflink.operators.base import OperatorContext, SideOutput
 

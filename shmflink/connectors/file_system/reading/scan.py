@@ -14,7 +14,7 @@ import pyarrow as pa
 from shmflink.connectors.file_system.file_systems import FileSystem
 from shmflink.connectors.file_system.reading.columns.metadata_columns import METADATA_TYPES, ROW_NUMBER
 from shmflink.connectors.file_system.reading.input_format import FileFormat
-from shmflink.core.typeinfo import ColumnsTypeInfo, RowTypeInfo
+from shmflink.core.types.typeinfo import ColumnsTypeInfo, RowTypeInfo
 from shmflink.errors import JobGraphError
 from shmflink.expressions import Expression, bind, conjuncts
 

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from shmflink.connectors.base import Split
 from shmflink.connectors.file_system.file_systems import FileInfo
-from shmflink.core.plain_values import register_plain
+from shmflink.core.serialization.plain_values import register_plain
 from shmflink.errors import ConfigurationError
 
 __all__ = ["COMPRESSIONS", "FileRange", "FileRanges", "compression_of", "cut_files", "local_path"]

@@ -9,12 +9,12 @@ import pyarrow as pa
 
 from shmflink.connectors.file_system.formats.text.format import canonical_charset
 from shmflink.connectors.file_system.writing.owned_columns import owned
-from shmflink.connectors.row_text import java_lines, join_lines
+from shmflink.connectors.formats.text import java_lines, join_lines
 from shmflink.core.batch import Batch
-from shmflink.core.data_types import RowType, fitted
 from shmflink.core.rows import shape_of_columns
-from shmflink.core.shapes import PICKLE
-from shmflink.core.typeinfo import TypeInformation, schema_of
+from shmflink.core.types.data_types import RowType, fitted
+from shmflink.core.types.shapes import PICKLE
+from shmflink.core.types.typeinfo import TypeInformation, schema_of
 from shmflink.errors import TypeMismatchError
 
 __all__ = ["BulkWriter", "BulkWriterFactory", "Encoder", "OutputFormat", "columns_of", "conform"]

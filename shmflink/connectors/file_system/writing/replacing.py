@@ -22,7 +22,7 @@ from typing import Final, Literal, TypeAlias, get_args
 
 from shmflink.connectors.file_system.file_systems import FileInfo, FileSystem
 from shmflink.connectors.file_system.globs import has_hidden_name
-from shmflink.core.plain_values import register_plain
+from shmflink.core.serialization.plain_values import register_plain
 from shmflink.errors import ConfigurationError, JobGraphError, ResourceError
 
 __all__ = ["ReplacedFiles", "SinkMode", "check_mode", "files_before", "refuse_files_before"]

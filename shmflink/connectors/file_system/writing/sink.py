@@ -37,7 +37,7 @@ from shmflink.connectors.file_system.writing.text_output import (
 )
 from shmflink.connectors.keywords import check_keywords
 from shmflink.core.changelog import Changelog
-from shmflink.core.typeinfo import schema_of
+from shmflink.core.types.typeinfo import schema_of
 from shmflink.errors import ConfigurationError, JobGraphError
 from shmflink.operators.base import OperatorContext
 

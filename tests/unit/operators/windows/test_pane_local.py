@@ -11,8 +11,8 @@ from shmflink.core.batch import Batch
 from shmflink.core.elements import MAX_WATERMARK, Barrier, LatencyMarker, Watermark
 from shmflink.core.output_tag import OutputTag
 from shmflink.expressions import AggregateCall, col
-from shmflink.operators.group_aggregate import PASSED_ROWS_MIN
-from shmflink.operators.group_aggregate_spec import AggregateSpec
+from shmflink.operators.aggregates.group import PASSED_ROWS_MIN
+from shmflink.operators.aggregates.spec import AggregateSpec
 from shmflink.operators.windows.pane_local import LocalWindowAggregateOperator
 from shmflink.operators.windows.pane_spec import ROW_COLUMN, PaneTimes, SessionTimes, WindowAggregateSpec, WindowTimes
 from shmflink.testing.operator_harness import OperatorHarness

@@ -11,12 +11,12 @@ import pytest
 
 from shmflink.core.batch import Batch
 from shmflink.core.elements import BARRIER_SAVEPOINT, MAX_WATERMARK, MIN_TIMESTAMP_MS, Barrier, Watermark
-from shmflink.core.key_groups import range_of
+from shmflink.core.keys.groups import range_of
 from shmflink.core.output_tag import OutputTag
 from shmflink.errors import InternalError, StateMismatchError, UsageError
 from shmflink.expressions import AggregateCall, Expression, col
+from shmflink.operators.aggregates.spec import AggregateSpec
 from shmflink.operators.base import SideOutput
-from shmflink.operators.group_aggregate_spec import AggregateSpec
 from shmflink.operators.windows.pane_operator import GlobalWindowAggregateOperator
 from shmflink.operators.windows.pane_partials import OUTPUT_ROWS_MAX
 from shmflink.operators.windows.pane_spec import PaneTimes, SessionTimes, WindowAggregateSpec, WindowTimes

@@ -10,7 +10,7 @@ import pytest
 from shmflink.core.time_units import Time
 from shmflink.errors import TypeMismatchError
 from shmflink.expressions import AggregateCall, col
-from shmflink.operators.group_aggregate_spec import AggregateSpec
+from shmflink.operators.aggregates.spec import AggregateSpec
 from shmflink.operators.windows.assigners import (
     CountTumblingWindowAssigner,
     EventTimeSessionWindows,

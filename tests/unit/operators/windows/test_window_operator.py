@@ -10,7 +10,7 @@ import pytest
 from shmflink.core.elements import MAX_WATERMARK
 from shmflink.core.output_tag import OutputTag
 from shmflink.core.time_units import Time
-from shmflink.core.typeinfo import Types
+from shmflink.core.types.typeinfo import Types
 from shmflink.errors import UsageError, UserFunctionError
 from shmflink.operators.windows.assigners import (
     CountSlidingWindowAssigner,

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, Final
 from shmflink.connectors.file_system.writing.encoders import BulkWriter, BulkWriterFactory
 from shmflink.core.batch import Batch
 from shmflink.core.row import Row
-from shmflink.core.typeinfo import TypeInformation
+from shmflink.core.types.typeinfo import TypeInformation
 from shmflink.errors import ConfigurationError, TypeMismatchError
 
 __all__ = ["AvroBulkWriters", "AvroSchema", "GenericRecordAvroTypeInfo"]

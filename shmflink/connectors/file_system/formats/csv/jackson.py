@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shmflink._core import csv_lines
-from shmflink.connectors.row_text import java_text
+from shmflink.connectors.formats.text import java_text
 from shmflink.errors import DataFormatError
 
 __all__ = ["JacksonStyle", "java_numbers"]

@@ -13,7 +13,7 @@ from shmflink.connectors.file_system.formats.csv.format import CsvFormat
 from shmflink.connectors.file_system.formats.csv.schema import CsvSchema
 from shmflink.connectors.split_reader import SplitCursor
 from shmflink.core.batch import Batch
-from shmflink.core.data_types import fitted
+from shmflink.core.types.data_types import fitted
 from shmflink.errors import DataFormatError
 from shmflink.operators.base import SideOutput
 

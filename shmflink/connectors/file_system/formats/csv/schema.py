@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from shmflink.core.data_types import DataType, DataTypes
-from shmflink.core.typeinfo import TypeInformation, Types
+from shmflink.core.types.data_types import DataType, DataTypes
+from shmflink.core.types.typeinfo import TypeInformation, Types
 from shmflink.errors import ConfigurationError
 
 __all__ = ["CsvColumn", "CsvSchema", "CsvSchemaBuilder"]

@@ -30,7 +30,7 @@ from shmflink.connectors.file_system.reading.record_cursor import RecordCursor, 
 from shmflink.connectors.file_system.reading.record_starts import line_start
 from shmflink.connectors.file_system.reading.splits import FileRange, compression_of
 from shmflink.connectors.split_reader import SplitCursor
-from shmflink.core.typeinfo import RowTypeInfo
+from shmflink.core.types.typeinfo import RowTypeInfo
 from shmflink.errors import ConfigurationError
 from shmflink.operators.base import OperatorContext
 

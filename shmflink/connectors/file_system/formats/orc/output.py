@@ -8,8 +8,8 @@ from typing import Any, BinaryIO, Final
 import pyarrow as pa
 
 from shmflink.connectors.file_system.writing.encoders import BulkWriter, BulkWriterFactory, columns_of, conform
-from shmflink.core.data_types import RowType
-from shmflink.core.typeinfo import RowTypeInfo
+from shmflink.core.types.data_types import RowType
+from shmflink.core.types.typeinfo import RowTypeInfo
 from shmflink.errors import ConfigurationError, TypeMismatchError
 
 __all__ = ["OrcBulkWriter", "OrcBulkWriters", "OrcWriterFactory"]

@@ -15,7 +15,7 @@ from shmflink.connectors.file_system.formats.parquet.opening import BATCH_ROWS, 
 from shmflink.connectors.file_system.reading.columns.schemas import plain_schema
 from shmflink.connectors.file_system.reading.input_format import BulkFormat
 from shmflink.connectors.split_reader import SplitCursor
-from shmflink.core.typeinfo import RowTypeInfo, TypeInformation
+from shmflink.core.types.typeinfo import RowTypeInfo, TypeInformation
 from shmflink.errors import ConfigurationError, DataFormatError
 from shmflink.expressions import Expression
 

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 
 from shmflink.connectors.file_system.formats.parquet.encodings import SAMPLE_ROWS, EncodingChoice, choose_encodings
 from shmflink.connectors.file_system.writing.encoders import BulkWriter, BulkWriterFactory, columns_of, conform
-from shmflink.core.data_types import RowType
-from shmflink.core.typeinfo import RowTypeInfo
+from shmflink.core.types.data_types import RowType
+from shmflink.core.types.typeinfo import RowTypeInfo
 from shmflink.errors import ConfigurationError, TypeMismatchError
 
 __all__ = ["ParquetBulkWriters", "ParquetOptions", "ParquetWriterFactory"]

@@ -23,11 +23,11 @@ from shmflink.connectors.file_system.reading.malformed import MalformedRows, OnE
 from shmflink.connectors.file_system.reading.record_cursor import RecordCursor, TextPart
 from shmflink.connectors.file_system.reading.record_starts import line_start
 from shmflink.connectors.file_system.reading.splits import FileRange, compression_of
-from shmflink.connectors.scalar_rows import scalar_schema
+from shmflink.connectors.formats.scalar_rows import scalar_schema
 from shmflink.connectors.split_reader import SplitCursor
 from shmflink.core.batch import Batch
-from shmflink.core.shapes import VALUE_COLUMN
-from shmflink.core.typeinfo import Types
+from shmflink.core.types.shapes import VALUE_COLUMN
+from shmflink.core.types.typeinfo import Types
 from shmflink.errors import DataFormatError, ResourceError
 
 __all__ = [

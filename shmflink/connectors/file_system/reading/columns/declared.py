@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 
 import pyarrow as pa
 
-from shmflink.core.typeinfo import RowTypeInfo, schema_of
+from shmflink.core.types.typeinfo import RowTypeInfo, schema_of
 from shmflink.errors import ConfigurationError
 
 __all__ = ["DeclaredSchema", "declared_schema", "explain_column", "explain_key"]

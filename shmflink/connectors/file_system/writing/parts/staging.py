@@ -24,7 +24,7 @@ from shmflink.connectors.base import Committer, is_heir
 from shmflink.connectors.file_system.file_systems import FileSystem
 from shmflink.connectors.file_system.writing.parts.publish import publish
 from shmflink.connectors.file_system.writing.replacing import ReplacedFiles, files_before
-from shmflink.core.plain_values import register_plain
+from shmflink.core.serialization.plain_values import register_plain
 from shmflink.errors import ResourceError
 from shmflink.operators.base import OperatorContext
 

@@ -17,7 +17,7 @@ from shmflink.connectors.base import Poll
 from shmflink.connectors.file_system.reading.source import FileSource
 from shmflink.core.batch import Batch
 from shmflink.core.row import Row
-from shmflink.core.typeinfo import ColumnsTypeInfo, Types
+from shmflink.core.types.typeinfo import ColumnsTypeInfo, Types
 from shmflink.errors import ConfigurationError, DataFormatError, JobGraphError, TypeMismatchError
 from shmflink.expressions import col, lit
 

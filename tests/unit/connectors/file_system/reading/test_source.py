@@ -13,7 +13,7 @@ from shmflink.connectors.file_system.reading.source import (
     FileSplitAssignerProvider,
 )
 from shmflink.core.time_units import Duration
-from shmflink.core.typeinfo import Types
+from shmflink.core.types.typeinfo import Types
 from shmflink.errors import ConfigurationError, JobGraphError
 
 LINES = StreamFormat.text_line_format()

@@ -18,7 +18,7 @@ from shmflink.connectors.file_system.writing.rolling import RollingPolicy
 from shmflink.connectors.file_system.writing.sink import FileSink, OutputFileConfig, RowFormatBuilder
 from shmflink.core.batch import Batch
 from shmflink.core.row import Row
-from shmflink.core.typeinfo import Types
+from shmflink.core.types.typeinfo import Types
 from shmflink.errors import ConfigurationError, JobGraphError, ResourceError, TypeMismatchError
 
 UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"

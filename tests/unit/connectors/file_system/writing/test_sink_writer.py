@@ -14,7 +14,7 @@ from shmflink.connectors.file_system.writing.rolling import RollingPolicy
 from shmflink.connectors.file_system.writing.sink import FileSink
 from shmflink.core.batch import Batch
 from shmflink.core.row import Row
-from shmflink.core.typeinfo import Types
+from shmflink.core.types.typeinfo import Types
 from shmflink.errors import ConfigurationError, TypeMismatchError
 
 

@@ -10,9 +10,9 @@ import pytest
 from shmflink.connectors.file_system.formats.csv.bulk_writers import CsvBulkWriters
 from shmflink.connectors.file_system.formats.csv.schema import CsvSchema, CsvSchemaBuilder
 from shmflink.core.batch import Batch
-from shmflink.core.data_types import DataTypes
 from shmflink.core.row import Row
-from shmflink.core.typeinfo import Types
+from shmflink.core.types.data_types import DataTypes
+from shmflink.core.types.typeinfo import Types
 from shmflink.errors import ConfigurationError, DataFormatError
 
 

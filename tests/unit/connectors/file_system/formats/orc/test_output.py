@@ -14,7 +14,7 @@ from pyarrow import orc
 
 from shmflink.core.batch import Batch
 from shmflink.core.row import Row
-from shmflink.core.typeinfo import Types
+from shmflink.core.types.typeinfo import Types
 from shmflink.datastream.formats.orc import OrcBulkWriters
 from shmflink.errors import ConfigurationError, TypeMismatchError
 from shmflink.table import DataTypes

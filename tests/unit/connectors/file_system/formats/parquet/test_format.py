@@ -20,7 +20,7 @@ from shmflink.connectors.file_system.reading.source import FileSource
 from shmflink.connectors.file_system.reading.splits import FileRange
 from shmflink.core.batch import Batch
 from shmflink.core.row import Row
-from shmflink.core.typeinfo import Types
+from shmflink.core.types.typeinfo import Types
 from shmflink.errors import ConfigurationError, DataFormatError, TypeMismatchError
 from shmflink.expressions import col
 

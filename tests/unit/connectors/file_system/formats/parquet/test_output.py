@@ -13,7 +13,7 @@ from shmflink.connectors.file_system.formats.parquet.output import (
     ParquetWriterFactory,
 )
 from shmflink.core.batch import Batch
-from shmflink.core.typeinfo import Types
+from shmflink.core.types.typeinfo import Types
 from shmflink.errors import ConfigurationError, TypeMismatchError
 
 

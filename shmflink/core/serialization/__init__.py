@@ -1,0 +1,1 @@
+"""Values and user code as bytes, and back."""

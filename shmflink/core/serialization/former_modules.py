@@ -1,0 +1,26 @@
+"""Modules that had other names in older releases: savepoints, and the pickles in them, name classes by their path."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+__all__ = ["FORMER_MODULES", "present_module"]
+
+# Of modules whose classes are in states: what checkpoints hold of ours, and what a user's value may hold.
+FORMER_MODULES: Final[Mapping[str, str]] = {
+    "shmflink.connectors.file_system.discovery": "shmflink.connectors.file_system.reading.discovery",
+    "shmflink.connectors.file_system.replacing": "shmflink.connectors.file_system.writing.replacing",
+    "shmflink.connectors.file_system.splits": "shmflink.connectors.file_system.reading.splits",
+    "shmflink.connectors.file_system.staging": "shmflink.connectors.file_system.writing.parts.staging",
+    "shmflink.core.codec": "shmflink.core.serialization.codec",
+    "shmflink.core.data_types": "shmflink.core.types.data_types",
+    "shmflink.core.typeinfo": "shmflink.core.types.typeinfo",
+    "shmflink.expressions.json_options": "shmflink.expressions.sql_json.options",
+    "shmflink.expressions.units": "shmflink.expressions.time.units",
+}
+
+
+def present_module(name: str) -> str:
+    """The module that an older release called `name`; `name` itself where it has not moved."""
+    return FORMER_MODULES.get(name, name)

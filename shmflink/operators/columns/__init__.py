@@ -1,0 +1,1 @@
+"""Operators on columns: expressions, functions of record batches, conversions."""
