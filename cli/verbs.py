@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, Final
 
-from shmflink.client.control_client import RunningJob, find_job, request, running_text, survey
+from shmflink.client.control_client import RunningJob, find_job, request, running_text, survey, wait_reasons
 from shmflink.core.clock import SYSTEM_CLOCK
 from shmflink.errors import RpcError, ShmflinkError
 from shmflink.rpc.control_messages import (
@@ -23,7 +22,7 @@ from shmflink.rpc.control_messages import (
 from shmflink.rpc.runtime_folder import runtime_folders
 from shmflink.rpc.states import JobState
 
-from . import numbers
+from .waiting import waiting
 
 __all__ = ["absolute", "cancel_job", "stop_job", "take_checkpoint", "take_savepoint"]
 
@@ -116,24 +115,8 @@ def _performed(job: str | None, verb: Callable[[RunningJob], None]) -> int:
 
 
 def _asked(found: RunningJob, message: object) -> Any:
-    with _waiting() as tick:
+    with waiting(lambda: wait_reasons(found.socket, found.overview.job_id, SYSTEM_CLOCK)) as tick:
         return request(found.socket, message, SYSTEM_CLOCK, tick)
-
-
-@contextmanager
-def _waiting() -> Iterator[Any]:
-    """A function that shows that we wait: a clock on a terminal, else Flink's line, once."""
-    if not sys.stderr.isatty():
-        _say("Waiting for response...")
-        yield None
-        return
-    from rich.console import Console
-
-    began_ns = SYSTEM_CLOCK.monotonic_ns()
-    with Console(stderr=True).status("Waiting for response...") as status:
-        yield lambda: status.update(
-            f"Waiting for response... {numbers.elapsed((SYSTEM_CLOCK.monotonic_ns() - began_ns) / 1e9)}"
-        )
 
 
 def _savepoint_line(path: str) -> None:

@@ -12,7 +12,7 @@ from, and its tasks' pending commits must not be thrown away by a restart from a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from shmflink.checkpoint.events import (
@@ -122,6 +122,31 @@ class CheckpointCoordinator:
         """What is under way and the latest that are over, the newest first."""
         running = [p.record(CheckpointState.IN_PROGRESS, self._now_ms) for p in self._pending.values()]
         return self._history.records(running)
+
+    def waits_for(self) -> tuple[str, ...]:
+        """Sentences for people: which tasks each checkpoint under way, a drain or the end behind a savepoint needs."""
+        sentences = [self._need_of(pending) for pending in self._pending.values()]
+        if self._stop is None or any(pending.stops for pending in self._pending.values()):
+            return tuple(sentences)
+        if self._is_stop_saved:
+            sentences.append(f"the savepoint is complete; to end: {self._named(set(self._tasks) - self._finished)}")
+        else:
+            reading = set(self._tasks) - self._finished - self._ending - self._leaving
+            sentences.append(f"before the savepoint, the job drains; not at the end of input: {self._named(reading)}")
+        return tuple(sentences)
+
+    def _need_of(self, pending: PendingCheckpoint) -> str:
+        what = f"{'savepoint' if pending.is_savepoint else 'checkpoint'} {pending.checkpoint_id}"
+        if pending.phase is Phase.STORING:
+            return f"all tasks have acknowledged {what}; its metadata file is being written"
+        count = len(pending.waiting)
+        have = f"{count} of {len(self._tasks)} tasks {'has' if count == 1 else 'have'}"
+        return f"{have} not acknowledged {what}: {self._named(pending.waiting)}"
+
+    def _named(self, tasks: Collection[SubtaskId]) -> str:
+        """The first few by their names."""
+        names = ", ".join(map(self._name_of, sorted(tasks)[:_NAMED_MAX]))
+        return names + (f" and {len(tasks) - _NAMED_MAX} more" if len(tasks) > _NAMED_MAX else "")
 
     def next_deadline_ms(self) -> int | None:
         """When a Tick may do something; None when nothing depends on time."""
@@ -362,11 +387,9 @@ class CheckpointCoordinator:
         return effects
 
     def _overdue(self, pending: PendingCheckpoint) -> str:
-        waiting = sorted(pending.waiting)
-        names = ", ".join(map(self._name_of, waiting[:_NAMED_MAX]))
-        more = f" and {len(waiting) - _NAMED_MAX} more" if len(waiting) > _NAMED_MAX else ""
-        have = "1 task has" if len(waiting) == 1 else f"{len(waiting)} tasks have"
-        return f"not complete after {self._settings.timeout_ms} ms; {have} not acknowledged it: {names}{more}"
+        have = "1 task has" if len(pending.waiting) == 1 else f"{len(pending.waiting)} tasks have"
+        names = self._named(pending.waiting)
+        return f"not complete after {self._settings.timeout_ms} ms; {have} not acknowledged it: {names}"
 
     def _acknowledged(self, ack: Acknowledged) -> list[Effect]:
         pending = self._pending.get(ack.checkpoint_id)

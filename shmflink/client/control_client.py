@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from shmflink.core.clock import Clock
+from shmflink.core.ids import JobId
 from shmflink.errors import RequestFailedError, RpcError, UsageError
 from shmflink.rpc.connection import BlockingConnection
-from shmflink.rpc.control_messages import JobList, JobOverview, ListJobs, RequestFailed
+from shmflink.rpc.control_messages import ExplainWait, JobList, JobOverview, ListJobs, RequestFailed, WaitExplained
 from shmflink.rpc.runtime_folder import connect, control_sockets
 
-__all__ = ["RunningJob", "Survey", "find_job", "request", "running_text", "survey"]
+__all__ = ["RunningJob", "Survey", "find_job", "request", "running_text", "survey", "wait_reasons"]
 
 _LIST_TIMEOUT_S: Final = 5.0  # a JobManager that does not answer for so long is stopped, or the machine swaps
 _WAIT_S: Final = 0.2  # how often the caller hears that we still wait
@@ -66,6 +67,15 @@ def request(path: str, message: object, clock: Clock, waiting: Callable[[], None
     if isinstance(answer, RequestFailed):
         raise RequestFailedError(answer.reason)
     return answer
+
+
+def wait_reasons(path: str, job_id: JobId, clock: Clock) -> tuple[str, ...]:
+    """Sentences about what a job waits for; none where its JobManager does not say."""
+    try:
+        answer = _ask(path, ExplainWait(job_id), clock, _LIST_TIMEOUT_S)
+    except RpcError:
+        return ()
+    return answer.reasons if isinstance(answer, WaitExplained) else ()
 
 
 def _ask(

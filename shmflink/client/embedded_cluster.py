@@ -12,6 +12,7 @@ import os
 import select
 import socket
 import subprocess
+import sys
 import threading
 import weakref
 from collections.abc import Mapping
@@ -138,7 +139,7 @@ class EmbeddedCluster:
             if self._lost is not None:
                 raise self._lost
             client = JobClient(graph.job_id, self._request_cancel, self._request_savepoint)
-            submission = SubmitJob(graph, merged, self._wants_progress, self._submitted)
+            submission = SubmitJob(graph, merged, self._wants_progress, self._submitted, tuple(sys.argv[1:]))
             self._submitted += 1
             self._jobs[graph.job_id] = (submission, client)
             admitted = threading.Event()

@@ -24,6 +24,7 @@ from shmflink.rpc.async_connection import AsyncConnection
 from shmflink.rpc.control_messages import (
     CancelRunningJob,
     CheckpointTaken,
+    ExplainWait,
     JobCancelled,
     JobList,
     JobOverview,
@@ -33,6 +34,7 @@ from shmflink.rpc.control_messages import (
     StopJob,
     TakeCheckpoint,
     TriggerSavepoint,
+    WaitExplained,
 )
 from shmflink.rpc.limits import system_error_text
 from shmflink.rpc.messages import Failure
@@ -69,6 +71,12 @@ class JobControl(Protocol):
 
     def cancel(self, job_id: JobId) -> None:
         """Cancels; `ControlSocket.job_ended` tells of the end."""
+        ...
+
+    def waits_for(self, job_id: JobId) -> Sequence[str]:
+        """Sentences that say why a savepoint, a checkpoint or an end of the job takes its time; none where it has
+        nothing to wait for, or is over.
+        """
         ...
 
 
@@ -178,6 +186,9 @@ class ControlSocket:
         message = received.message
         if isinstance(message, ListJobs):
             client.answer(JobList(self._pid, tuple(self._control.jobs())))
+            return
+        if isinstance(message, ExplainWait):
+            client.answer(WaitExplained(message.job_id, tuple(self._control.waits_for(message.job_id))))
             return
         if not isinstance(message, TriggerSavepoint | StopJob | TakeCheckpoint | CancelRunningJob):
             _LOG.warning("control socket: a client said %s", type(message).__name__)

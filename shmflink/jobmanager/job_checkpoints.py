@@ -195,6 +195,10 @@ class JobCheckpoints:
             last.bytes_all,
         )
 
+    def waits_for(self) -> tuple[str, ...]:
+        """A sentence for each checkpoint and savepoint under way."""
+        return self._coordinator.waits_for()
+
     def _ask(self, answer: Answer) -> int:
         self._requests += 1
         request_id = self._requests

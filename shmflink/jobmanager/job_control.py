@@ -46,6 +46,10 @@ class RunControl:
     def cancel(self, job_id: JobId) -> None:
         self._runs[job_id].cancel(force=False)
 
+    def waits_for(self, job_id: JobId) -> Sequence[str]:
+        run = self._runs.get(job_id)
+        return () if run is None else run.waits_for()
+
 
 def _overview(run: JobRun) -> JobOverview:
     graph = run.graph

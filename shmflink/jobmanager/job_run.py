@@ -166,6 +166,10 @@ class JobRun:
         """Sentences about calls of user code that do not return."""
         return tuple(sentence for attempt in self._attempts_running() for sentence in attempt.slow_calls)
 
+    def waits_for(self) -> tuple[str, ...]:
+        """Sentences about what its checkpoints and savepoints, or else its tasks, wait for."""
+        return self._checkpoints.waits_for() or self.slow_calls()
+
     def _attempts_running(self) -> list[AttemptRun]:
         return [region.attempt for region in self._regions if region.attempt is not None]
 

@@ -23,6 +23,7 @@ from shmflink.jobmanager.ha_store import Owner
 from shmflink.jobmanager.job_control import RunControl
 from shmflink.jobmanager.job_run import JobRun
 from shmflink.jobmanager.recovery import Admission, Recovery
+from shmflink.jobmanager.resumption import resumption_text
 from shmflink.jobmanager.slot_queue import waiting_text
 from shmflink.jobmanager.splits import failure_of
 from shmflink.jobmanager.taskmanagers import TaskManager, TaskManagers
@@ -225,6 +226,8 @@ class JobManager:
             self._reject(graph.job_id, failure_of(error))
             return
         self._runs[graph.job_id] = run
+        if text := resumption_text(admission, SYSTEM_CLOCK.processing_time_ms()):
+            self.job_notice(run, text)
         if submission.progress:
             self._progress.add(graph.job_id)
             self._loop.call_later(_PROGRESS_INTERVAL_S, self._report_progress, run)

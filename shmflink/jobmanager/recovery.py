@@ -29,11 +29,14 @@ class Admission:
     """A job that may run: under the id that it had, or under the one that it was submitted with.
 
     `pointers`: the checkpoints, newest first, that its former self left. `ended`: it is over already.
+    `is_kept`: it was in the HA directory, submitted by a program with `arguments_before` (None: not known).
     """
 
     submission: SubmitJob
     pointers: Sequence[str] = ()
     ended: JobEnded | None = None
+    is_kept: bool = False
+    arguments_before: tuple[str, ...] | None = None
 
     @property
     def job_id(self) -> JobId:
@@ -103,8 +106,19 @@ class Recovery:
         if place is None or place.main_file is None:
             store.put_place(Place(submission.place, job_id, graph.name, graph.main_file))
         pointers = store.checkpoints(job_id)
+        arguments = None if place is None else self._arguments_of(job_id)
         store.put_job(submission)
-        return Admission(submission, pointers)
+        return Admission(submission, pointers, None, place is not None, arguments)
+
+    def _arguments_of(self, job_id: JobId) -> tuple[str, ...] | None:
+        """Of the program, when it submitted the job last; None where that is not known."""
+        assert self._store is not None
+        try:
+            before = self._store.job(job_id)
+        except ResourceError as error:  # another release wrote it; what is submitted now takes its place
+            _LOG.info("%s", error)
+            return None
+        return None if before is None else before.arguments
 
     def _place_of(self, submission: SubmitJob) -> Place | None:
         """Where the program's job of this number has run before; None where it is new."""

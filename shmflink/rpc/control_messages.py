@@ -7,6 +7,7 @@ Every request is answered by exactly one message, in any order: by its own answe
     StopJob            SavepointCompleted      when the job has finished, too
     TakeCheckpoint     CheckpointTaken         when it is durable
     CancelRunningJob   JobCancelled            when the job is over
+    ExplainWait        WaitExplained
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from shmflink.rpc.states import JobState
 __all__ = [
     "CancelRunningJob",
     "CheckpointTaken",
+    "ExplainWait",
     "JobCancelled",
     "JobList",
     "JobOverview",
@@ -30,6 +32,7 @@ __all__ = [
     "StopJob",
     "TakeCheckpoint",
     "TriggerSavepoint",
+    "WaitExplained",
 ]
 
 
@@ -92,6 +95,15 @@ class CancelRunningJob:
     job_id: JobId
 
 
+@dataclass(frozen=True, slots=True)
+class ExplainWait:
+    """What does the job wait for, so that another request has no answer yet? A JobManager of an older release closes
+    the connection.
+    """
+
+    job_id: JobId
+
+
 # --- JobManager -> command line ---
 
 
@@ -130,6 +142,14 @@ class JobCancelled:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitExplained:
+    """`reasons`: sentences for people, none where nothing is waited for."""
+
+    job_id: JobId
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RequestFailed:
     """The request had no effect, or none that lasts. `kind`: a class of `shmflink.errors`."""
 
@@ -138,5 +158,5 @@ class RequestFailed:
     reason: str
 
 
-register(JobOverview, ListJobs, TriggerSavepoint, StopJob, TakeCheckpoint, CancelRunningJob)
-register(JobList, SavepointCompleted, CheckpointTaken, JobCancelled, RequestFailed)
+register(JobOverview, ListJobs, TriggerSavepoint, StopJob, TakeCheckpoint, CancelRunningJob, ExplainWait)
+register(JobList, SavepointCompleted, CheckpointTaken, JobCancelled, WaitExplained, RequestFailed)

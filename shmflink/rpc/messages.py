@@ -185,13 +185,15 @@ class SubmitJob:
     """Runs a job. `progress` asks for JobProgress while it runs.
 
     `place`: how many jobs the program has submitted before. With an HA directory a job that the program left there in
-    this place resumes under its former id, and `JobAdmitted` says which one.
+    this place resumes under its former id, and `JobAdmitted` says which one. `arguments`: of the program, without its
+    file; None: an older release kept none.
     """
 
     graph: JobGraph
     configuration: Mapping[str, str]
     progress: bool
     place: int = 0
+    arguments: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

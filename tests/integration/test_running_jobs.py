@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -97,7 +98,8 @@ class Place:
     def shmflink(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([*COMMAND, *words], capture_output=True, text=True, env=self._environment, timeout=WAIT_S)
 
-    def run(self, rows: int, *words: str, ha: bool = False) -> subprocess.Popen[str]:
+    def run(self, rows: int, *words: str, ha: bool = False, more: str = "") -> subprocess.Popen[str]:
+        """`words`: options; `more`: an argument that the job's file does not look at."""
         settings = {
             "execution.checkpointing.interval": "100 ms",
             "execution.checkpointing.dir": f"file://{self.folder}/checkpoints",
@@ -106,8 +108,9 @@ class Place:
         if ha:
             settings |= {"high-availability.type": "filesystem", "high-availability.storageDir": f"{self.folder}/ha"}
         options = [word for key, value in settings.items() for word in ("-D", f"{key}={value}")]
+        program = [str(self.job), str(self.out), str(rows), self._go, more]
         process = subprocess.Popen(
-            [*COMMAND, "run", "--slots", "2", *options, *words, str(self.job), str(self.out), str(rows), self._go],
+            [*COMMAND, "run", "--slots", "2", *options, *words, *program],
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=self._environment,
         )  # fmt: skip
         self._running.append(process)
@@ -233,6 +236,8 @@ def test_a_jobmanager_that_is_killed_again_and_again_is_replaced_and_goes_on(pla
     assert len(ids) == 1, "the job keeps its id"
     assert said.count("was killed by signal 9. A new one") == 3
     assert "Restarted 3 times" in said
+    assert said.count("job 'count numbers': resumes from checkpoint ") == 3
+    assert "arguments" not in said.replace(str(place.folder), "")
     for kept in ("places", "jobs", "checkpoints", "results"):
         assert os.listdir(place.folder / "ha" / "default" / kept) == [], kept
     assert place.sockets() == []
@@ -269,9 +274,13 @@ def test_a_program_that_is_started_again_finds_its_job(place: Place, how: str) -
     before = place.output().total()
     assert 0 < before < ROWS
     place.go()
-    again = place.run(ROWS, ha=True)
+    again = place.run(ROWS, ha=True, more="again")
     assert again.wait(WAIT_S) == 0, again.stderr.read()
-    assert f"JobID {job.overview.job_id}" in again.stderr.read()
+    said = again.stderr.read()
+    assert f"JobID {job.overview.job_id}" in said
+    assert re.search(r"resumes from checkpoint \d+ \(\S+/chk-\d+\), \d+ s old\. The program's arguments were `", said)
+    assert f"{place._go} ''` and are `" in said
+    assert f"{place._go} again`: the job keeps the state" in said
     assert place.output() == expected(ROWS)
 
 

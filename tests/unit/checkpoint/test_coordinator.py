@@ -386,3 +386,44 @@ def test_the_history_is_bounded():
     story.tell(Tick(), 8000)
     assert [record.checkpoint_id for record in story.coordinator.history] == [8, 7, 6, 5]
     assert story.coordinator.counts == CheckpointCounts(triggered=8, in_progress=1, completed=7)
+
+
+def test_who_waits_is_told_which_tasks_have_not_acknowledged():
+    story = Story()
+    assert story.coordinator.waits_for() == ()
+    story.tell(CheckpointRequested(1))
+    assert story.coordinator.waits_for() == ("2 of 2 tasks have not acknowledged checkpoint 1: A, B",)
+    story.tell(SavepointRequested(2, "/s"))
+    story.tell(Acknowledged(A, 2))
+    assert story.coordinator.waits_for()[1:] == ("1 of 2 tasks has not acknowledged savepoint 2: B",)
+    story.tell(Acknowledged(B, 2))
+    assert story.coordinator.waits_for()[1:] == (
+        "all tasks have acknowledged savepoint 2; its metadata file is being written",
+    )
+    story.tell(Stored(2, "/s/1"))
+    assert len(story.coordinator.waits_for()) == 1
+    story.tell(AttemptEnded("the job is FAILING"))
+    assert story.coordinator.waits_for() == ()
+
+
+def test_who_stops_a_job_is_told_of_the_drain_and_of_the_end_behind_the_savepoint():
+    story = Story()
+    story.tell(SavepointRequested(1, "/s", drains=True))
+    assert story.coordinator.waits_for() == ("before the savepoint, the job drains; not at the end of input: A, B",)
+    story.tell(TaskEnding(A))
+    assert story.coordinator.waits_for() == ("before the savepoint, the job drains; not at the end of input: B",)
+    story.tell(TaskEnding(B))
+    assert story.coordinator.waits_for() == ("2 of 2 tasks have not acknowledged savepoint 1: A, B",)
+    story.acknowledge(1)
+    story.tell(Stored(1, "/s/1"))
+    assert story.coordinator.waits_for() == ("the savepoint is complete; to end: A, B",)
+    story.tell(TaskFinished(A))
+    assert story.coordinator.waits_for() == ("the savepoint is complete; to end: B",)
+
+
+def test_of_many_tasks_the_first_are_named():
+    tasks = [SubtaskId(0, number) for number in range(8)]
+    coordinator = CheckpointCoordinator(EVERY_SECOND, tasks, name_of=lambda task: str(task.subtask))
+    coordinator.handle(AttemptStarted(), 0)
+    coordinator.handle(CheckpointRequested(1), 0)
+    assert coordinator.waits_for() == ("8 of 8 tasks have not acknowledged checkpoint 1: 0, 1, 2, 3, 4 and 3 more",)

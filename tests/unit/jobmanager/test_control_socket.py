@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from shmflink.client.control_client import RunningJob, Survey, find_job, request, survey
+from shmflink.client.control_client import RunningJob, Survey, find_job, request, survey, wait_reasons
 from shmflink.core.clock import SYSTEM_CLOCK
 from shmflink.core.ids import JobId
 from shmflink.errors import RequestFailedError, RpcError, UsageError
@@ -69,6 +69,9 @@ class FakeControl:
     def cancel(self, job_id: JobId) -> None:
         self.asked.append((job_id, "cancel"))
         self._end(job_id)
+
+    def waits_for(self, job_id: JobId) -> list[str]:
+        return [f"'{self.all[job_id].name}' waits"] if job_id in self.all else []
 
     def jobs_that_fail(self, *_: Any) -> None:
         raise ZeroDivisionError("a bug")
@@ -129,6 +132,22 @@ def test_a_savepoint_is_answered_with_its_path(served):
         A, "/savepoints/savepoint-1", JobState.RUNNING
     )
     assert served.control.asked == [(A, "/savepoints", False, False)]
+
+
+def test_what_a_request_waits_for_is_told_while_it_waits(served):
+    served.control.result = None
+    connection = connect(served.socket.path)
+    connection.send(TriggerSavepoint(A))
+    assert served.do(wait_reasons, served.socket.path, A, SYSTEM_CLOCK) == ("'alpha' waits",)
+    assert served.do(wait_reasons, served.socket.path, JobId("c" * 32), SYSTEM_CLOCK) == ()
+    assert served.control.asked == [(A, "", False, False)]
+    connection.close()
+
+
+def test_a_jobmanager_that_does_not_know_the_question_has_no_reasons(served):
+    """An older release closes the connection at a message that it does not know."""
+    served.socket._asked = lambda client, _received: served.socket._drop(client)
+    assert served.do(wait_reasons, served.socket.path, A, SYSTEM_CLOCK) == ()
 
 
 def test_what_the_jobmanager_cannot_do_is_told_with_its_reason(served):

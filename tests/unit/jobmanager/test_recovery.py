@@ -61,7 +61,7 @@ def test_a_job_goes_on_from_its_checkpoints_under_its_id_until_it_has_ended(conf
     recovery = opened(configuration)
     assert recovery.jobs() == [SUBMISSION]
     again = run("counts", "/jobs/counts.py")
-    assert recovery.admit(again) == Admission(SUBMISSION, ["/c/chk-2", "/c/chk-1"])
+    assert recovery.admit(again) == Admission(SUBMISSION, ["/c/chk-2", "/c/chk-1"], is_kept=True)
     assert recovery.next_epoch() > first
     recovery.ended(replace(ENDED, state=JobState.SUSPENDED))
     assert recovery.jobs() == [SUBMISSION], "suspended is not over"
@@ -73,6 +73,16 @@ def test_a_job_goes_on_from_its_checkpoints_under_its_id_until_it_has_ended(conf
     recovery.close(is_finished=True)
     recovery = opened(configuration)
     assert recovery.admit(again) == Admission(again, []), "a program that has ended runs anew, as another job"
+    recovery.close(is_finished=True)
+
+
+def test_the_arguments_with_which_a_program_submitted_its_job_last_are_known(configuration):
+    recovery = opened(configuration)
+    assert recovery.admit(replace(SUBMISSION, arguments=("--day", "1"))).arguments_before is None
+    for arguments, before in [(("--day", "2"), ("--day", "1")), ((), ("--day", "2")), (None, ()), (("x",), None)]:
+        again = replace(run("counts", "/jobs/counts.py"), arguments=arguments)
+        admission = recovery.admit(again)
+        assert (admission.is_kept, admission.arguments_before) == (True, before)
     recovery.close(is_finished=True)
 
 
@@ -154,7 +164,7 @@ def test_a_job_that_an_older_release_kept_resumes_under_an_id_of_its_own(configu
     older = older_folder(configuration, is_readable=is_readable)
     recovery = opened(configuration)
     again = run("counts", "/jobs/counts.py")
-    assert recovery.admit(again) == Admission(again, ["/c/chk-7"])
+    assert recovery.admit(again) == Admission(again, ["/c/chk-7"], is_kept=True)
     assert f"resumes from /c/chk-7 with the id {again.graph.job_id}" in caplog.text
     assert recovery.jobs() == [again]
     assert recovery._store.checkpoints(older) == []

@@ -1,0 +1,54 @@
+"""What a person is told when a job that the HA directory kept runs again: from where, how old, and what has changed."""
+
+from __future__ import annotations
+
+import shlex
+
+from shmflink.checkpoint.reading import load_manifest
+from shmflink.errors import CheckpointError
+from shmflink.jobmanager.recovery import Admission
+
+__all__ = ["resumption_text"]
+
+
+def resumption_text(admission: Admission, now_ms: int) -> str:
+    """`resumes from checkpoint 7 (/c/chk-7), 12 s old`; empty for a job that is new. Reads the checkpoint's metadata.
+
+    `now_ms`: wall clock, as the checkpoint's own time is.
+    """
+    if not admission.is_kept:
+        return ""
+    text = _from_where(admission, now_ms)
+    before, now = admission.arguments_before, admission.submission.arguments
+    if before is None or now is None or before == now:
+        return text
+    return (
+        f"{text}. The program's arguments were {_quoted(before)} and are {_quoted(now)}: the job keeps the state that "
+        "it had, and the positions in its sources; for a new job, set another high-availability.cluster-id"
+    )
+
+
+def _from_where(admission: Admission, now_ms: int) -> str:
+    for directory in admission.pointers:
+        try:
+            manifest = load_manifest(directory)
+        except CheckpointError:  # told when the job leaves it out
+            continue
+        age = _age(now_ms, manifest.timestamp_ms)
+        return f"resumes from {manifest.kind} {manifest.checkpoint_id} ({directory}), {age}"
+    if admission.pointers:
+        return "resumes, but none of its checkpoints can be read"
+    return "is in the HA directory without a complete checkpoint: it starts from the beginning"
+
+
+def _age(now_ms: int, then_ms: int) -> str:
+    """One unit, the largest of which there are two or more; a clock that was set back makes it 0."""
+    seconds = max(now_ms - then_ms, 0) // 1000
+    for unit, length in (("days", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length} {unit} old"
+    return f"{seconds} s old"
+
+
+def _quoted(arguments: tuple[str, ...]) -> str:
+    return f"`{shlex.join(arguments)}`" if arguments else "none"
