@@ -10,9 +10,10 @@ import pyarrow as pa
 
 from shmflink.core.keys.groups import key_groups as assign_key_groups
 from shmflink.state.arrow_form import TIMERS, Entries, GroupAssigner, StateForm, entries_to_batches
+from shmflink.state.entries import ABSENT
 from shmflink.state.hashable_keys import keys_of_hashables
+from shmflink.state.heap_table import FrozenEntries
 from shmflink.state.sorted_batches import PIECE_ROWS_MAX
-from shmflink.state.tables import ABSENT, FrozenEntries
 
 __all__ = ["FrozenState"]
 

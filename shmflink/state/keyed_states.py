@@ -13,7 +13,8 @@ from shmflink._core import ValueCell
 from shmflink.core.isolation import IMMUTABLE, isolated
 from shmflink.core.types.parameters import IN, OUT, K, T, TakesTypeParameters, V
 from shmflink.errors import UsageError
-from shmflink.state.tables import ABSENT, StateTable
+from shmflink.state.entries import ABSENT
+from shmflink.state.heap_table import HeapStateTable
 
 __all__ = [
     "NO_KEY",
@@ -55,7 +56,7 @@ class ValueState(ValueCell, TakesTypeParameters, Generic[T]):
 
     __slots__ = ()
 
-    def __new__(cls, table: StateTable, current: CurrentKey) -> Self:
+    def __new__(cls, table: HeapStateTable, current: CurrentKey) -> Self:
         return super().__new__(cls, table, current, ABSENT, IMMUTABLE, isolated)
 
     if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class ListState(TakesTypeParameters, Generic[T]):
 
     __slots__ = ("_current", "_table")
 
-    def __init__(self, table: StateTable, current: CurrentKey) -> None:
+    def __init__(self, table: HeapStateTable, current: CurrentKey) -> None:
         self._table = table
         self._current = current
 
@@ -124,7 +125,7 @@ class MapState(TakesTypeParameters, Generic[K, V]):
 
     __slots__ = ("_current", "_table")
 
-    def __init__(self, table: StateTable, current: CurrentKey) -> None:
+    def __init__(self, table: HeapStateTable, current: CurrentKey) -> None:
         self._table = table
         self._current = current
 

@@ -14,14 +14,14 @@ from shmflink.state.descriptors import (
     StateDescriptor,
     ValueStateDescriptor,
 )
+from shmflink.state.heap_table import HeapStateTable
 from shmflink.state.keyed_states import AggregatingState, CurrentKey, ListState, MapState, ReducingState, ValueState
-from shmflink.state.tables import StateTable
 from shmflink.state.ttl_states import Expiry, TtlListState, TtlMapState, TtlValueState
 
 __all__ = ["expiry_of", "make_state"]
 
 
-def expiry_of(descriptor: StateDescriptor, table: StateTable, clock: Clock) -> Expiry | None:
+def expiry_of(descriptor: StateDescriptor, table: HeapStateTable, clock: Clock) -> Expiry | None:
     """How entries of the table expire; None where they do not."""
     config = descriptor.ttl_config
     if config is None or not config.is_enabled():
@@ -30,7 +30,7 @@ def expiry_of(descriptor: StateDescriptor, table: StateTable, clock: Clock) -> E
     return Expiry(config, clock, table, kinds.get(type(descriptor), "value"))
 
 
-def make_state(descriptor: StateDescriptor, table: StateTable, current: CurrentKey, expiry: Expiry | None) -> Any:
+def make_state(descriptor: StateDescriptor, table: HeapStateTable, current: CurrentKey, expiry: Expiry | None) -> Any:
     """The state object over the table's entries."""
     match descriptor:
         case ValueStateDescriptor():
@@ -47,5 +47,5 @@ def make_state(descriptor: StateDescriptor, table: StateTable, current: CurrentK
     raise InternalError(f"no state for a {type(descriptor).__name__}")
 
 
-def _value_state(table: StateTable, current: CurrentKey, expiry: Expiry | None) -> ValueState | TtlValueState:
+def _value_state(table: HeapStateTable, current: CurrentKey, expiry: Expiry | None) -> ValueState | TtlValueState:
     return ValueState(table, current) if expiry is None else TtlValueState(table, current, expiry)

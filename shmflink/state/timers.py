@@ -14,15 +14,14 @@ import pyarrow as pa
 from shmflink.core.elements import Barrier
 from shmflink.core.keys.groups import key_groups as assign_key_groups
 from shmflink.state.arrow_form import TIMERS, GroupAssigner, StateForm, batch_to_entries
-from shmflink.state.backend import load_entries
+from shmflink.state.entries import ABSENT
 from shmflink.state.frozen import FrozenState
+from shmflink.state.heap_backend import load_entries
+from shmflink.state.heap_table import HeapStateTable
 from shmflink.state.namespaces import NO_NAMESPACES, NamespaceForm
-from shmflink.state.tables import ABSENT, StateTable
+from shmflink.state.protocol import Timer
 
-__all__ = ["Timer", "TimerQueue"]
-
-Timer = tuple[int, Any, Any]
-"""(timestamp in ms, key as `core.keys.columns.decode_keys` gives it, namespace)."""
+__all__ = ["TimerQueue"]
 
 _DELETED_MIN: Final = 1024  # deleted timers in the heap before it is cleaned
 
@@ -36,7 +35,7 @@ class TimerQueue:
 
     def __init__(self, namespaces: NamespaceForm = NO_NAMESPACES) -> None:
         self._heap: list[tuple[int, int, Timer]] = []
-        self._table = StateTable()
+        self._table = HeapStateTable()
         self._count = 0
         self._sequence = 0  # timers of one time fire in the order in which they were registered
         self._form = StateForm(TIMERS, "timers", "i64", namespaces=namespaces)

@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from shmflink.core.clock import Clock
 from shmflink.core.isolation import isolated
+from shmflink.state.entries import ABSENT
+from shmflink.state.heap_table import HeapStateTable
 from shmflink.state.keyed_states import CurrentKey, elements_of
-from shmflink.state.tables import ABSENT, StateTable
 from shmflink.state.ttl import StateTtlConfig
 
 __all__ = ["Expiry", "TtlListState", "TtlMapState", "TtlValueState"]
@@ -25,7 +26,7 @@ Stamped = tuple[int, Any]
 class Expiry:
     """Which entries of one state live. Looks at a few others at every access, so that forgotten ones go."""
 
-    def __init__(self, config: StateTtlConfig, clock: Clock, table: StateTable, kind: str) -> None:
+    def __init__(self, config: StateTtlConfig, clock: Clock, table: HeapStateTable, kind: str) -> None:
         """`kind` of the table's entries: `value`, `list` or `map`."""
         strategies = config.get_cleanup_strategies()
         self.ttl_ms = config.ttl_ms
@@ -83,7 +84,7 @@ class Expiry:
 class TtlValueState:
     """A ValueState whose value expires."""
 
-    def __init__(self, table: StateTable, current: CurrentKey, expiry: Expiry) -> None:
+    def __init__(self, table: HeapStateTable, current: CurrentKey, expiry: Expiry) -> None:
         self._table = table
         self._current = current
         self._expiry = expiry
@@ -116,7 +117,7 @@ class TtlValueState:
 class TtlListState:
     """A ListState whose elements expire one by one."""
 
-    def __init__(self, table: StateTable, current: CurrentKey, expiry: Expiry) -> None:
+    def __init__(self, table: HeapStateTable, current: CurrentKey, expiry: Expiry) -> None:
         self._table = table
         self._current = current
         self._expiry = expiry
@@ -163,7 +164,7 @@ class TtlListState:
 class TtlMapState:
     """A MapState whose entries expire one by one."""
 
-    def __init__(self, table: StateTable, current: CurrentKey, expiry: Expiry) -> None:
+    def __init__(self, table: HeapStateTable, current: CurrentKey, expiry: Expiry) -> None:
         self._table = table
         self._current = current
         self._expiry = expiry

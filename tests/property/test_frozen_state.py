@@ -15,7 +15,6 @@ from shmflink.common import Types
 from shmflink.core.elements import BARRIER_SAVEPOINT, Barrier
 from shmflink.core.keys.columns import decode_keys, encode_keys
 from shmflink.core.keys.groups import range_of
-from shmflink.state.backend import HeapKeyedStateBackend
 from shmflink.state.descriptors import (
     AggregatingStateDescriptor,
     ListStateDescriptor,
@@ -23,6 +22,7 @@ from shmflink.state.descriptors import (
     ReducingStateDescriptor,
     ValueStateDescriptor,
 )
+from shmflink.state.heap_backend import HeapKeyedStateBackend
 from shmflink.state.snapshots import RestoredState, rows_of
 
 GROUPS = 16

@@ -88,6 +88,17 @@ def test_imports_point_down() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_operators_know_state_by_its_protocol() -> None:
+    """`state.factory` chooses the backend: an operator that names one would keep others out."""
+    problems = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()!r} goes around state/protocol.py"
+        for path in (PACKAGE / "operators").rglob("*.py")
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if re.search(r"\bHeap[A-Z]\w*|state\.(heap_\w+|timers)\b|\.(live|below)\b", line)
+    ]
+    assert not problems, "\n".join(problems)
+
+
 def test_the_root_package_imports_next_to_nothing() -> None:
     def imported(file: str) -> set[str | None]:
         nodes = list(ast.walk(tree(PACKAGE / file)))

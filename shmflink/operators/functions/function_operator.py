@@ -10,8 +10,9 @@ from __future__ import annotations
 from shmflink.core.elements import Barrier
 from shmflink.operators.base import Operator, OperatorContext
 from shmflink.operators.functions.user_function import UserFunction
-from shmflink.state.backend import HeapKeyedStateBackend
+from shmflink.state.factory import state_backends
 from shmflink.state.namespaces import PICKLED_NAMESPACES, NamespaceForm
+from shmflink.state.protocol import KeyedStateBackend
 from shmflink.state.snapshots import OperatorSnapshot
 
 __all__ = ["FunctionOperator", "is_incremental", "restored_backend"]
@@ -44,13 +45,13 @@ def is_incremental(context: OperatorContext) -> bool:
     return context.configuration.get(_INCREMENTAL, "true").lower() == "true"
 
 
-def restored_backend(context: OperatorContext, namespaces: NamespaceForm = PICKLED_NAMESPACES) -> HeapKeyedStateBackend:
+def restored_backend(context: OperatorContext, namespaces: NamespaceForm = PICKLED_NAMESPACES) -> KeyedStateBackend:
     """The keyed state of an operator, with what was restored.
 
     Raises:
         StateMismatchError: a value cannot be unpickled.
     """
-    backend = HeapKeyedStateBackend(
+    backend = state_backends(context.configuration).keyed_backend(
         context.max_parallelism,
         context.clock,
         namespaces=namespaces,

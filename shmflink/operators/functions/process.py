@@ -22,9 +22,10 @@ from shmflink.operators.functions.user_function import UserFunction
 from shmflink.operators.keyed_sort import KeyedSort
 from shmflink.operators.slices import slices_of
 from shmflink.operators.time.timer_service import REST, InternalTimerService, NoTimers, TimeDomain, TimerService
-from shmflink.state.backend import HeapKeyedStateBackend
+from shmflink.state.factory import state_backends
 from shmflink.state.keyed_states import NO_KEY
 from shmflink.state.namespaces import NO_NAMESPACES, PICKLED_NAMESPACES, NamespaceForm
+from shmflink.state.protocol import KeyedStateBackend
 from shmflink.state.snapshots import OperatorSnapshot
 
 __all__ = ["KeyedOperator", "KeyedProcessOperator", "ProcessOperator", "RecordOperator"]
@@ -110,12 +111,15 @@ class KeyedOperator(RecordOperator):
         self._max_parallelism = context.max_parallelism
         self._is_incremental = is_incremental(context)
         self._backend = restored_backend(context, self.namespaces or PICKLED_NAMESPACES)
-        self._timers = InternalTimerService(context.processing_time, self._on_timer, self.namespaces or NO_NAMESPACES)
+        backends, namespaces = state_backends(context.configuration), self.namespaces or NO_NAMESPACES
+        self._timers = InternalTimerService(
+            context.processing_time, self._on_timer, backends.timers(namespaces), backends.timers(namespaces)
+        )
         self._timers.restore(context.restored)
         self._sort = KeyedSort() if context.is_batch else None
 
     @property
-    def state(self) -> HeapKeyedStateBackend:
+    def state(self) -> KeyedStateBackend:
         """The keyed state."""
         return self._backend
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
 from typing import Any, Final
 
 from shmflink.core.batch import Batch
 from shmflink.core.changelog import Changelog
 from shmflink.core.elements import MAX_WATERMARK, Barrier, ControlElement, Element
-from shmflink.core.isolation import IMMUTABLE, ISOLATION, isolated
+from shmflink.core.isolation import IMMUTABLE, isolated
 from shmflink.core.keys.columns import decode_keys
 from shmflink.core.row import Row
 from shmflink.core.types.shapes import is_fixed
@@ -22,8 +21,8 @@ from shmflink.operators.functions.function_operator import FunctionOperator, res
 from shmflink.operators.functions.record_outputs import reuses_objects
 from shmflink.operators.functions.user_function import UserFunction
 from shmflink.operators.slices import slices_of
+from shmflink.state.protocol import ABSENT
 from shmflink.state.snapshots import OperatorSnapshot
-from shmflink.state.tables import ABSENT
 
 __all__ = ["FINAL_ROWS_MAX", "ReduceOperator"]
 
@@ -130,8 +129,9 @@ class ReduceOperator(FunctionOperator):
     ) -> list[Any]:
         """Per row: the user's own function. Returns every update that is emitted, in order; what is kept is not it."""
         table, guard = self._table, self.may_mutate
-        values, is_frozen = table.live, bool(table.below)
-        find, find_old = values.get, table.finder()
+        entries = table.loop_entries()
+        values, find_older = entries.recent, entries.find_older
+        find = values.get
         updates: list[Any] = []
         append = _dropped if self._waits else updates.append
         copied = self._copied()
@@ -139,8 +139,8 @@ class ReduceOperator(FunctionOperator):
         try:
             for key, row in zip(keys, iterator, strict=True):
                 old = find(key, ABSENT)
-                if is_frozen and old is ABSENT:
-                    old = find_old(key, ABSENT)
+                if find_older is not None and old is ABSENT:
+                    old = find_older(key, ABSENT)
                     if guard and old is not ABSENT:
                         old = isolated(old)  # a snapshot has the other one
                 if old is ABSENT:
@@ -163,12 +163,7 @@ class ReduceOperator(FunctionOperator):
     def _final_results(self) -> Iterator[Batch]:
         if not self._waits:
             return
-        # In BATCH mode nothing is frozen, so that nothing is copied.
-        is_frozen = bool(self._table.below)
-        results = iter((self._table.entries() if is_frozen else self._table.live).values())
-        while rows := list(islice(results, FINAL_ROWS_MAX)):
-            if is_frozen:
-                rows = ISOLATION.isolated_list(rows)  # a snapshot has the others
+        for rows in self._table.owned_values(FINAL_ROWS_MAX):
             if self._row_type is not None:
                 rows = conform_rows(rows, self._row_type, self._context.operator_name)
             yield Batch.of_rows(rows, self._row_type)

@@ -14,11 +14,9 @@ from shmflink.errors import UsageError
 from shmflink.operators.base import SideOutput
 from shmflink.operators.slices import Pace
 from shmflink.operators.time.processing_time import ProcessingTimeService
-from shmflink.state.backend import TIMER_STATES
 from shmflink.state.frozen import FrozenState
-from shmflink.state.namespaces import NO_NAMESPACES, NamespaceForm
+from shmflink.state.protocol import TIMER_STATES, Timers
 from shmflink.state.snapshots import RestoredState
-from shmflink.state.timers import TimerQueue
 
 TIMERS_AT_ONCE: Final = 1024
 REST: Final = SideOutput("", Batch.of_rows([]))
@@ -47,10 +45,11 @@ class InternalTimerService:
     """
 
     def __init__(
-        self, processing_time: ProcessingTimeService, on_timer: OnTimer, namespaces: NamespaceForm = NO_NAMESPACES
+        self, processing_time: ProcessingTimeService, on_timer: OnTimer, event_timers: Timers, processing_timers: Timers
     ) -> None:
-        self.event_timers = TimerQueue(namespaces)
-        self.processing_timers = TimerQueue(namespaces)
+        """Both kinds of timers are empty."""
+        self.event_timers = event_timers
+        self.processing_timers = processing_timers
         self.watermark_ms = MIN_TIMESTAMP_MS
         self.pace = Pace(TIMERS_AT_ONCE)
         self._processing_time = processing_time

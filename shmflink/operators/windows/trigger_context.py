@@ -11,8 +11,8 @@ from shmflink.operators.windows.assigners import WindowAssignerContext
 from shmflink.operators.windows.triggers import OnMergeContext
 from shmflink.operators.windows.window_functions import Entry
 from shmflink.operators.windows.window_state import merge_entries
-from shmflink.state.backend import HeapKeyedStateBackend
 from shmflink.state.descriptors import StateDescriptor
+from shmflink.state.protocol import KeyedStateBackend
 
 __all__ = ["AssignerContext", "WindowTriggerContext"]
 
@@ -34,7 +34,7 @@ class AssignerContext(WindowAssignerContext):
 class WindowTriggerContext(OnMergeContext):
     """Of a trigger: timers and state of (key, window). One object for all windows: `at` chooses."""
 
-    def __init__(self, timers: InternalTimerService, backend: HeapKeyedStateBackend, context: OperatorContext) -> None:
+    def __init__(self, timers: InternalTimerService, backend: KeyedStateBackend, context: OperatorContext) -> None:
         self._timers = timers
         self._backend = backend
         self._runtime = OperatorRuntimeContext(context)

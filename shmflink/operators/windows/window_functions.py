@@ -8,9 +8,9 @@ from typing import Any
 from shmflink.errors import UsageError
 from shmflink.operators.time.timer_service import InternalTimerService
 from shmflink.operators.windows.window import Window
-from shmflink.state.backend import KeyedStateBackend
 from shmflink.state.descriptors import StateDescriptor
 from shmflink.state.keyed_states import NO_KEY
+from shmflink.state.protocol import KeyedStateBackend
 
 __all__ = ["Entry", "RefusedStateStore", "StateStore", "WindowContext", "WindowFunctionAdapter"]
 

@@ -43,8 +43,8 @@ from shmflink.operators.windows.window_functions import (
 from shmflink.operators.windows.window_namespaces import WINDOW_NAMESPACES
 from shmflink.operators.windows.window_state import WindowContents
 from shmflink.state.descriptors import ListStateDescriptor, StateDescriptor
+from shmflink.state.entries import ABSENT
 from shmflink.state.hashable_keys import key_of_hashable
-from shmflink.state.tables import ABSENT
 
 __all__ = ["WINDOW_STATE_NAME", "WindowOperator", "WindowSpec"]
 
@@ -222,7 +222,8 @@ class WindowOperator(KeyedOperator):
         assert isinstance(self._spec.assigner, MergingWindowAssigner)
         windows = self._merging.own(key)
         if windows is ABSENT:
-            windows = self._merging.live[key] = {}
+            windows = {}
+            self._merging.put(key, windows)
         return MergingWindowSet(self._spec.assigner, windows)
 
     def _retire(self, key: Any, window: Any) -> None:

@@ -6,14 +6,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from shmflink.operators.windows.window_functions import Entry
-from shmflink.state.backend import HeapKeyedStateBackend
 from shmflink.state.descriptors import (
     AggregatingStateDescriptor,
     ListStateDescriptor,
     ReducingStateDescriptor,
     StateDescriptor,
 )
-from shmflink.state.tables import ABSENT, StateTable
+from shmflink.state.protocol import ABSENT, KeyedStateBackend, StateTable
 
 __all__ = ["WindowContents", "merge_entries"]
 
@@ -21,7 +20,7 @@ __all__ = ["WindowContents", "merge_entries"]
 class WindowContents:
     """Contents of the window that `at` chose."""
 
-    def __init__(self, backend: HeapKeyedStateBackend, descriptor: StateDescriptor) -> None:
+    def __init__(self, backend: KeyedStateBackend, descriptor: StateDescriptor) -> None:
         self._entry = Entry()
         self._descriptor = descriptor
         self._is_list = isinstance(descriptor, ListStateDescriptor)
@@ -61,7 +60,7 @@ def merge_entries(table: StateTable, descriptor: StateDescriptor, into: Any, ent
         if other is ABSENT:
             continue
         own = table.own(into)
-        table.live[into] = other if own is ABSENT else _merged(descriptor, own, other)
+        table.put(into, other if own is ABSENT else _merged(descriptor, own, other))
 
 
 def _merged(descriptor: StateDescriptor, own: Any, other: Any) -> Any:

@@ -22,10 +22,10 @@ from shmflink.core.elements import Barrier
 from shmflink.core.keys.columns import decode_keys, encode_keys
 from shmflink.core.keys.groups import range_of
 from shmflink.state.arrow_form import Entries, StateForm, entries_to_batches
-from shmflink.state.backend import HeapKeyedStateBackend
 from shmflink.state.descriptors import MapStateDescriptor
+from shmflink.state.entries import ABSENT
+from shmflink.state.heap_backend import HeapKeyedStateBackend
 from shmflink.state.namespaces import NO_NAMESPACES
-from shmflink.state.tables import ABSENT
 
 COUNTS, PAIRS = "c0" * 16, "fa" * 16
 GROUPS = 16

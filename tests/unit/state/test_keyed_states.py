@@ -12,7 +12,6 @@ from shmflink.core.elements import BARRIER_SAVEPOINT, Barrier
 from shmflink.core.row import Row
 from shmflink.core.types.typeinfo import Types
 from shmflink.errors import TypeMismatchError, UsageError
-from shmflink.state.backend import HeapKeyedStateBackend
 from shmflink.state.descriptors import (
     AggregatingStateDescriptor,
     ListStateDescriptor,
@@ -20,9 +19,10 @@ from shmflink.state.descriptors import (
     ReducingStateDescriptor,
     ValueStateDescriptor,
 )
+from shmflink.state.heap_backend import HeapKeyedStateBackend
+from shmflink.state.heap_table import HeapStateTable
 from shmflink.state.keyed_states import ValueState
 from shmflink.state.snapshots import OperatorSnapshot, restored_from
-from shmflink.state.tables import StateTable
 
 ANY = Types.PICKLED_BYTE_ARRAY()
 
@@ -82,7 +82,7 @@ def test_a_state_goes_with_its_backend() -> None:
         state: ValueState
 
     current = Entry()
-    current.state = ValueState(StateTable(), current)
+    current.state = ValueState(HeapStateTable(), current)
     gone = weakref.ref(current)
     del current
     gc.collect()

@@ -11,7 +11,6 @@ from shmflink.core.elements import Barrier
 from shmflink.core.time_units import Duration, Time
 from shmflink.core.types.typeinfo import Types
 from shmflink.errors import UsageError
-from shmflink.state.backend import HeapKeyedStateBackend
 from shmflink.state.descriptors import (
     ListStateDescriptor,
     MapStateDescriptor,
@@ -19,6 +18,7 @@ from shmflink.state.descriptors import (
     StateDescriptor,
     ValueStateDescriptor,
 )
+from shmflink.state.heap_backend import HeapKeyedStateBackend
 from shmflink.state.snapshots import OperatorSnapshot, restored_from
 from shmflink.state.ttl import StateTtlConfig
 from shmflink.testing.manual_clock import ManualClock

@@ -26,7 +26,7 @@ from shmflink.datastream.state import (
     ValueStateDescriptor,
 )
 from shmflink.errors import CheckpointError, TypeMismatchError, UsageError, UserFunctionError
-from shmflink.state.backend import HeapKeyedStateBackend
+from shmflink.state.heap_backend import HeapKeyedStateBackend
 from shmflink.state_processor import (
     KeyedStateBootstrapFunction,
     OperatorIdentifier,

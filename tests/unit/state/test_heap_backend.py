@@ -15,9 +15,9 @@ from shmflink.core.elements import BARRIER_SAVEPOINT, Barrier
 from shmflink.core.keys.columns import decode_keys, encode_keys
 from shmflink.core.row import Row
 from shmflink.errors import InternalError, StateMismatchError
-from shmflink.state.backend import HeapKeyedStateBackend
 from shmflink.state.descriptors import ListStateDescriptor, ValueStateDescriptor
 from shmflink.state.hashable_keys import keys_of_hashables
+from shmflink.state.heap_backend import HeapKeyedStateBackend
 from shmflink.state.snapshots import OperatorSnapshot, RestoredState, restored_from
 
 _KEYS: list[Any] = [

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from shmflink.state.tables import ABSENT, FrozenEntries, StateTable
+from shmflink.state.entries import ABSENT
+from shmflink.state.heap_table import FrozenEntries, HeapStateTable
 
 
 def written(frozen: FrozenEntries) -> dict[Any, Any]:
@@ -17,20 +18,20 @@ def written(frozen: FrozenEntries) -> dict[Any, Any]:
     return dict(rows)
 
 
-def freeze(table: StateTable, *, is_savepoint: bool = False, is_saved: bool | None = None) -> FrozenEntries:
+def freeze(table: HeapStateTable, *, is_savepoint: bool = False, is_saved: bool | None = None) -> FrozenEntries:
     frozen = table.freeze(is_savepoint=is_savepoint, is_incremental=True)
     if is_saved is not None:
         frozen.is_read = frozen.is_saved = is_saved
     return frozen
 
 
-def tidy(table: StateTable) -> None:
+def tidy(table: HeapStateTable) -> None:
     while table.is_untidy:
         table.tidy()
 
 
 def test_values_of_frozen_layers_are_copied_before_they_change() -> None:
-    table = StateTable()
+    table = HeapStateTable()
     table.live["list"], table.live["map"] = [1], {"x": 1}
     frozen = freeze(table)
     table.own("list").append(2)
@@ -41,7 +42,7 @@ def test_values_of_frozen_layers_are_copied_before_they_change() -> None:
 
 
 def test_removed_entries_stay_removed_when_layers_come_together() -> None:
-    table = StateTable()
+    table = HeapStateTable()
     table.live.update(a=1, b=2, c=None, d=4)
     freeze(table, is_saved=True)
     assert table.take("a") == 1
@@ -58,7 +59,7 @@ def test_removed_entries_stay_removed_when_layers_come_together() -> None:
 
 
 def test_the_base_does_not_change_while_a_snapshot_reads_it() -> None:
-    table = StateTable()
+    table = HeapStateTable()
     table.live.update(dict.fromkeys(range(20), 0))
     full = freeze(table)
     table.live.update(dict.fromkeys(range(5), 1))
@@ -76,7 +77,7 @@ def test_the_base_does_not_change_while_a_snapshot_reads_it() -> None:
 
 
 def test_an_empty_state_that_was_saved_counts_changes_from_nothing() -> None:
-    table = StateTable()
+    table = HeapStateTable()
     assert written(freeze(table, is_saved=True)) == {}
     table.live["a"] = 1
     second = freeze(table, is_saved=True)
@@ -88,7 +89,7 @@ def test_an_empty_state_that_was_saved_counts_changes_from_nothing() -> None:
 
 
 def test_snapshots_without_a_pause_between_them_do_not_pile_up_layers() -> None:
-    table = StateTable()
+    table = HeapStateTable()
     flying: list[FrozenEntries] = []
     for turn in range(40):
         table.live[turn] = turn
@@ -107,7 +108,7 @@ def test_layers_are_a_dict(seed: int) -> None:
     """[C1] Changes that could not be saved are in the next snapshot; the files together are the state."""
     print("seed", seed)
     chance = random.Random(seed)
-    table, model = StateTable(), dict[int, int]()
+    table, model = HeapStateTable(), dict[int, int]()
     file: dict[int, int] = {}  # what all saved snapshots together say
     flying: list[tuple[FrozenEntries, dict[int, int]]] = []
     for step in range(600):

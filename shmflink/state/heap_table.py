@@ -22,29 +22,15 @@ from dataclasses import dataclass
 from itertools import chain, islice, repeat
 from typing import Any, Final
 
-from shmflink.core.isolation import isolated
+from shmflink.core.isolation import ISOLATION, isolated
+from shmflink.state.entries import ABSENT, LoopEntries
 
-__all__ = ["ABSENT", "FrozenEntries", "StateTable"]
+__all__ = ["FrozenEntries", "HeapStateTable"]
 
 _MERGED_AT_ONCE: Final = 4096  # entries of one `tidy`, ...
 _MERGED_FOR_EACH: Final = 4  # ... and so many more for each that was written since the last one: merging keeps up
 _LAYERS_MAX: Final = 8  # beyond, the older frozen layers are brought together at once
 _FREED_AT_ONCE: Final = 1 << 16  # entries of a dict that is let go; more would stop the slot
-
-
-class _Absent:
-    """Stands for an entry that is not there, and in a layer for one that was removed."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "absent"
-
-    def __reduce__(self) -> str:
-        return "ABSENT"  # copies are the same object
-
-
-ABSENT: Final = _Absent()
 
 
 @dataclass(slots=True, eq=False)
@@ -85,7 +71,7 @@ class FrozenEntries:
                     yield some, some_values
 
 
-class StateTable:
+class HeapStateTable:
     """Entries by key, or by (key, namespace). Used by the slot's thread alone.
 
     Hot loops read `live.get(key)` first and ask `old(key)` where that gives None; they write `live[key] = value`.
@@ -136,6 +122,14 @@ class StateTable:
             value = live[key] = _copied(value)
         return value
 
+    def put(self, key: Any, value: Any) -> None:
+        """Adds or replaces an entry."""
+        self.live[key] = value
+
+    def loop_entries(self) -> LoopEntries:
+        """For hot loops: the live layer, and how to find what lies below."""
+        return LoopEntries(self.live, self.finder() if self.below else None)
+
     def remove(self, key: Any) -> None:
         """Takes an entry away, where it is there."""
         if not self.below:
@@ -159,6 +153,14 @@ class StateTable:
     def entries(self) -> dict[Any, Any]:
         """All entries, as they are now."""
         return {key: self.get(key) for key in self.keys()}
+
+    def owned_values(self, rows_max: int) -> Iterator[list[Any]]:
+        """All values, which the caller may change, in lists of at most so many; the table is cleared after that."""
+        is_frozen = bool(self.below)
+        values = iter((self.entries() if is_frozen else self.live).values())
+        while some := list(islice(values, rows_max)):
+            yield ISOLATION.isolated_list(some) if is_frozen else some  # a snapshot has the others
+        self.clear()
 
     def clear(self) -> None:
         """Removes everything. `live` stays the same object where nothing was frozen."""

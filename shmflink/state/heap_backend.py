@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any
 
 import pyarrow as pa
 
@@ -16,75 +16,23 @@ from shmflink.errors import StateMismatchError, TypeMismatchError
 from shmflink.state.arrow_form import Entries, GroupAssigner, StateForm, batch_to_entries
 from shmflink.state.descriptors import StateDescriptor
 from shmflink.state.frozen import FrozenState
+from shmflink.state.heap_table import HeapStateTable
 from shmflink.state.keyed_states import NO_KEY, CurrentKey
 from shmflink.state.namespaces import PICKLED_NAMESPACES, NamespaceForm
+from shmflink.state.protocol import TIMER_STATES
 from shmflink.state.snapshots import RestoredState
 from shmflink.state.state_factory import expiry_of, make_state
-from shmflink.state.tables import StateTable
 from shmflink.state.ttl_columns import with_stamps, without_stamps
 from shmflink.state.ttl_states import Expiry
 
-__all__ = ["TIMER_STATES", "HeapKeyedStateBackend", "KeyedStateBackend", "load_entries"]
-
-TIMER_STATES: Final = ("_event_timers", "_processing_timers")
-"""Names of the timers' snapshots, beside those of states."""
-
-
-class KeyedStateBackend(Protocol):
-    """State of one operator and subtask. Used by the slot's thread alone."""
-
-    entry: Any
-    """What states read and write: the current key (as `core.keys.columns.decode_keys` gives it), or (key, namespace).
-
-    NO_KEY where there is none: states refuse to be used.
-    """
-
-    def value_state(self, name: str, type_info: TypeInformation | None = None) -> StateTable:
-        """The values of a state by key: a table that batch loops use directly.
-
-        Call it again as soon as their type is known.
-        """
-        ...
-
-    def state(
-        self, descriptor: StateDescriptor, *, is_namespaced: bool = False, current: CurrentKey | None = None
-    ) -> Any:
-        """The state object of a descriptor; the same entries whenever it is asked for.
-
-        `current` says which entry is meant, where it is not the backend's `entry`.
-
-        Raises:
-            TypeMismatchError: the name stands for a state of another kind or type.
-            StateMismatchError: what was restored under this name is of another kind or type.
-        """
-        ...
-
-    def freeze(self, barrier: Barrier, key_groups: range) -> list[FrozenState]:
-        """All states at a barrier, which takes no time that depends on their size; written by another thread."""
-        ...
-
-    def restore(self, restored: RestoredState) -> None:
-        """Adds what was restored; before the first use.
-
-        Raises:
-            StateMismatchError: a value cannot be unpickled.
-        """
-        ...
-
-    def tidy(self) -> None:
-        """Work that snapshots left behind; called now and then between two batches."""
-        ...
-
-    def clear(self) -> None:
-        """Forgets everything."""
-        ...
+__all__ = ["HeapKeyedStateBackend", "load_entries"]
 
 
 @dataclass(slots=True)
 class _State:
     """One state: its entries by key or by (key, namespace)."""
 
-    table: StateTable
+    table: HeapStateTable
     is_namespaced: bool
     form: StateForm
     is_restored: bool = False
@@ -93,7 +41,7 @@ class _State:
 
 
 class HeapKeyedStateBackend:
-    """A `StateTable` for each state name."""
+    """A `HeapStateTable` for each state name."""
 
     def __init__(
         self,
@@ -113,7 +61,7 @@ class HeapKeyedStateBackend:
         self._operator = operator
         self._states: dict[str, _State] = {}
 
-    def value_state(self, name: str, type_info: TypeInformation | None = None) -> StateTable:
+    def value_state(self, name: str, type_info: TypeInformation | None = None) -> HeapStateTable:
         state = self._state(name, is_namespaced=False)
         form = StateForm.of_values(type_info)
         if type_info is not None and state.form != form:
@@ -137,8 +85,8 @@ class HeapKeyedStateBackend:
             state.expiry = expiry_of(descriptor, state.table, self._clock)
         return make_state(descriptor, state.table, current or self, state.expiry)
 
-    def table(self, name: str) -> StateTable:
-        """The entries of a state that was asked for, as they lie in memory."""
+    def table(self, name: str) -> HeapStateTable:
+        """As the protocol says."""
         return self._states[name].table
 
     def state_names(self) -> Iterable[str]:
@@ -197,7 +145,7 @@ class HeapKeyedStateBackend:
         if old.has_ttl != form.has_ttl:
             self._switch_ttl(state.table, form)
 
-    def _switch_ttl(self, table: StateTable, form: StateForm) -> None:
+    def _switch_ttl(self, table: HeapStateTable, form: StateForm) -> None:
         """The time to live was turned on or off between two runs: entries count as written now."""
         now_ms = self._clock.processing_time_ms()
         live = table.live  # nothing was frozen yet
@@ -208,7 +156,7 @@ class HeapKeyedStateBackend:
         state = self._states.get(name)
         if state is None:
             form = StateForm("value", namespaces=self._namespaces if is_namespaced else None)
-            state = self._states[name] = _State(StateTable(), is_namespaced, form)
+            state = self._states[name] = _State(HeapStateTable(), is_namespaced, form)
         if state.is_namespaced != is_namespaced:
             if state.is_restored:
                 before, now = ("with", "without") if state.is_namespaced else ("without", "with")
@@ -223,7 +171,7 @@ class HeapKeyedStateBackend:
         return f"operator '{self._operator}': state '{name}'" if self._operator else f"state '{name}'"
 
 
-def load_entries(table: StateTable, entries: Entries) -> None:
+def load_entries(table: HeapStateTable, entries: Entries) -> None:
     """Adds what was restored to a table that was never frozen; removes what was deleted."""
     assert not table.below, "restored after a freeze"
     keys: Iterable[Any] = entries.keys
