@@ -17,6 +17,7 @@ from shmflink.core.batch import Batch
 from shmflink.core.coroutines import refuse_coroutines
 from shmflink.core.rows import codec_of
 from shmflink.core.serialization.codec import dumps_function, loads_trusted
+from shmflink.core.types.shapes import is_fixed
 from shmflink.core.types.typeinfo import ColumnsTypeInfo, TypeInformation
 from shmflink.errors import ConfigurationError, TypeMismatchError, UsageError
 from shmflink.operators.base import OperatorContext
@@ -193,7 +194,9 @@ class _GeneratorCursor(SplitCursor):
         pace: _Pace | None,
         isolation: Isolation | None,
     ) -> None:
-        self._own = _as_it_is if isolation is None else isolation.owned_items
+        # Rows of a declared type that nobody can change in place are values as soon as they conform to it.
+        is_fixed_type = row_type is not None and is_fixed(row_type.shape)
+        self._own = _as_it_is if isolation is None or is_fixed_type else isolation.owned_items
         self._split_id = split.split_id
         self._size = split.size
         self._next, self._stop = split.payload

@@ -66,10 +66,14 @@ class TaskPace:
             self._rows = 0
 
     def _spent_ns(self) -> tuple[int, int]:
-        calls_ns = sum(counters.busy_ns for counters in self._calls)
+        records_ns = calls_ns = 0
+        for counters in self._calls:
+            calls_ns += counters.busy_ns
         if self._task is not None:
             return self._task.busy_ns - calls_ns, calls_ns
-        return sum(counters.busy_ns for counters in self._records), calls_ns
+        for counters in self._records:
+            records_ns += counters.busy_ns
+        return records_ns, calls_ns
 
 
 def _rows_max(nodes: Sequence[ChainNode]) -> int:

@@ -86,9 +86,8 @@ class ReduceOperator(FunctionOperator):
             self._row_type = batch.row_type
             self._backend.value_state(_STATE_NAME, self._row_type)
         iterator = iter(rows)
-        reduce = self._reducer(rows)
         entered = self._entered(keys) if self._has_states else keys
-        updates = self._reduce(entered, rows, iterator, reduce)
+        updates = self._reduce(entered, rows, iterator)
         if self._waits:
             return
         if self._row_type is not None:
@@ -109,31 +108,25 @@ class ReduceOperator(FunctionOperator):
             self._backend.entry = key
             yield key
 
-    def _reducer(self, rows: list[Any]) -> Callable[[Any, Any], Any]:
-        """What combines two values; with a declared form, results are brought into it before they are kept."""
-        call = self._function.call
+    def _combiner(self, rows: list[Any]) -> Callable[[Any, Any], Any]:
+        """What combines two values, of which these rows are examples."""
+        return self._function.call
+
+    def _form(self) -> tuple[type | None, Callable[[Any], Any] | None]:
+        """The class that results of the declared type have, and what brings others into it before they are kept."""
         shape = None if self._row_type is None else self._row_type.shape
         form = _FORM_OF_SHAPE.get(shape[0]) if isinstance(shape, tuple) else None
-        if form is None or self._row_type is None:
-            return call
-        conform = self._row_type.conform
+        return form, None if form is None or self._row_type is None else self._row_type.conform
 
-        def reduce(value1: Any, value2: Any) -> Any:
-            result = call(value1, value2)
-            return result if type(result) is form else conform(result)
-
-        return reduce
-
-    def _reduce(
-        self, keys: Iterable[Any], rows: list[Any], iterator: Iterator[Any], reduce: Callable[[Any, Any], Any]
-    ) -> list[Any]:
+    def _reduce(self, keys: Iterable[Any], rows: list[Any], iterator: Iterator[Any]) -> list[Any]:
         """Per row: the user's own function. Returns every update that is emitted, in order; what is kept is not it."""
         table, guard = self._table, self.may_mutate
         entries = table.loop_entries()
         values, find_older = entries.recent, entries.find_older
         find = values.get
+        combine, (form, conform) = self._combiner(rows), self._form()
         updates: list[Any] = []
-        append = _dropped if self._waits else updates.append
+        append = None if self._waits else updates.append
         copied = self._copied()
         key = None
         try:
@@ -145,10 +138,16 @@ class ReduceOperator(FunctionOperator):
                         old = isolated(old)  # a snapshot has the other one
                 if old is ABSENT:
                     values[key] = row if copied is None or type(row) in IMMUTABLE else copied(row)
-                    append(row)
+                    new = row
                 else:
-                    values[key] = new = reduce(old, row)
-                    append(new if copied is None or type(new) in IMMUTABLE else copied(new))
+                    new = combine(old, row)
+                    if conform is not None and type(new) is not form:
+                        new = conform(new)
+                    values[key] = new
+                    if append is not None and copied is not None and type(new) not in IMMUTABLE:
+                        new = copied(new)
+                if append is not None:
+                    append(new)
         except Exception as error:
             row = rows[len(rows) - iterator.__length_hint__() - 1]  # type: ignore[attr-defined]
             known = table.get(key)
@@ -168,7 +167,3 @@ class ReduceOperator(FunctionOperator):
                 rows = conform_rows(rows, self._row_type, self._context.operator_name)
             yield Batch.of_rows(rows, self._row_type)
         self._backend.clear()
-
-
-def _dropped(_: Any) -> None:
-    """What is done with an update where only final results are emitted."""

@@ -34,8 +34,8 @@ class AggregateOperator(ReduceOperator):
         self._kind = kind
         self._position = position
 
-    def _reducer(self, rows: list[Any]) -> _Combine:
-        combine = super()._reducer(rows)
+    def _combiner(self, rows: list[Any]) -> _Combine:
+        combine = super()._combiner(rows)
         if not rows:
             return combine
         _check_position(rows[0], self._position, f"{self._kind}({self._position!r})")

@@ -222,6 +222,15 @@ impl Isolation {
             || (!object::is_tuple(value) && self.is_rare_atom(value))
     }
 
+    /// True for those, and for tuples of nothing else: what most functions return, decided without a call.
+    #[inline(always)]
+    fn is_fixed(&self, value: Raw) -> bool {
+        if object::is_tuple(value) {
+            return (0..object::tuple_len(value)).all(|index| self.is_atom(object::tuple_item(value, index)));
+        }
+        self.is_atom(value)
+    }
+
     fn is_rare_atom(&self, value: Raw) -> bool {
         if object::is_list(value) || is_dict(value) || self.classes.is_row(value) {
             return false; // the usual containers: no need to look through the list
@@ -233,7 +242,7 @@ impl Isolation {
     /// The value, copied where others reach it; `holders`: references that do not count.
     #[inline(always)]
     pub fn settle<'py>(&self, value: Bound<'py, PyAny>, holders: u32) -> PyResult<Bound<'py, PyAny>> {
-        if self.is_atom(value.as_ptr()) || self.is_owned(value.py(), value.as_ptr(), false, holders)? {
+        if self.is_fixed(value.as_ptr()) || self.is_owned(value.py(), value.as_ptr(), false, holders)? {
             return Ok(value);
         }
         self.copy(&value, 0)
