@@ -35,9 +35,9 @@ import pyarrow as pa
 
 from shmflink.config.checkpoint_options import CHECKPOINT_INTERVAL
 from shmflink.connectors.base import Committer, DeliveryGuarantee, Sink, SinkWriter
-from shmflink.connectors.outbox import Outbox
 from shmflink.core.batch import Batch
 from shmflink.core.changelog import Changelog
+from shmflink.core.outbox import Outbox
 from shmflink.errors import InternalError, PeerError
 from shmflink.operators.base import OperatorContext
 

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from shmflink.connectors.base import Sink, SinkWriter
 from shmflink.connectors.formats.text import join_lines, print_lines
-from shmflink.connectors.outbox import Outbox
 from shmflink.core.batch import Batch
+from shmflink.core.outbox import Outbox
 from shmflink.operators.base import OperatorContext
 
 __all__ = ["PrintSink"]

@@ -12,29 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from shmflink.core.batch import Batch
 from shmflink.core.changelog import Changelog
 from shmflink.core.elements import Barrier, ControlElement, Element
+from shmflink.core.mailbox import Mailbox
 from shmflink.metrics.counters import OperatorCounters
 from shmflink.operators.time.processing_time import ProcessingTimeQueue, ProcessingTimeService
 from shmflink.state.operator_state import OperatorStateStore
 from shmflink.state.snapshots import NOTHING_RESTORED, OperatorSnapshot, RestoredState
 
-__all__ = ["Mailbox", "Operator", "OperatorContext", "SideOutput"]
-
-
-class Mailbox(Protocol):
-    """How another thread reaches the slot's thread."""
-
-    def put(self, action: Any) -> None:
-        """Has the slot call `action()` soon; safe from any thread; rings the slot's doorbell."""
-        ...
-
-    def wake(self) -> None:
-        """Makes the slot look again at what is runnable; safe from any thread."""
-        ...
+__all__ = ["Operator", "OperatorContext", "SideOutput"]
 
 
 def _no_note(_checkpoint_id: int) -> None:

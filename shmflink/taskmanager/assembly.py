@@ -11,6 +11,7 @@ from shmflink.checkpoint.settings import CheckpointSettings
 from shmflink.core.clock import SYSTEM_CLOCK, Clock
 from shmflink.core.ids import SubtaskId
 from shmflink.core.keys.groups import owners, range_of
+from shmflink.core.mailbox import Mailbox
 from shmflink.core.serialization.codec import loads_trusted
 from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.graph.execution_graph import (
@@ -35,7 +36,7 @@ from shmflink.network.local import (
     ShuffleSelector,
     SingleSelector,
 )
-from shmflink.operators.base import Mailbox, Operator, OperatorContext
+from shmflink.operators.base import Operator, OperatorContext
 from shmflink.operators.functions.record_outputs import reuses_objects
 from shmflink.state.snapshots import NOTHING_RESTORED
 from shmflink.taskmanager.chain import ChainNode

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from shmflink.checkpoint.handles import FINAL_CHECKPOINT_ID
 from shmflink.connectors.base import Committer, Sink, SinkWriter
-from shmflink.connectors.outbox import Outbox
 from shmflink.core.batch import Batch
 from shmflink.core.elements import Barrier
+from shmflink.core.outbox import Outbox
 from shmflink.core.serialization.plain_values import register_plain
 from shmflink.operators.base import Operator, OperatorContext
 from shmflink.state.operator_state import OperatorStatePart, Redistribution

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import pickle
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
+
+from oracle.mailboxes import WaitableMailbox
 
 from shmflink.checkpoint.commit_notes import note_commit, noted_commits
 from shmflink.connectors.base import Sink
@@ -22,25 +24,6 @@ from shmflink.taskmanager.sink import SinkOperator
 
 JOB_ID = "a" * 32
 WATCHDOG_SECONDS = 30
-
-
-class WaitableMailbox:
-    """Remembers that it was woken."""
-
-    def __init__(self) -> None:
-        self._woken = threading.Event()
-
-    def put(self, action: Any) -> None:
-        action()
-
-    def wake(self) -> None:
-        self._woken.set()
-
-    def wait_until(self, condition: Callable[[], bool]) -> None:
-        """Looks again whenever it is woken, as a slot does."""
-        while not condition():
-            assert self._woken.wait(WATCHDOG_SECONDS), "nobody woke the slot"
-            self._woken.clear()
 
 
 class Attempt:

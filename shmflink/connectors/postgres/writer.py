@@ -13,11 +13,11 @@ import pyarrow as pa
 from shmflink._core import csv_lines
 from shmflink.connectors.base import Committer, SinkWriter
 from shmflink.connectors.file_system.writing.encoders import BulkWriterFactory, conform
-from shmflink.connectors.outbox import Outbox
 from shmflink.connectors.postgres.columns import StagedColumn, names, plain_columns, quoted, staged_columns
 from shmflink.connectors.postgres.session import Session, SinkId, StagedTable, Target, refused
 from shmflink.core.batch import Batch
 from shmflink.core.clock import Clock
+from shmflink.core.outbox import Outbox
 from shmflink.errors import ConfigurationError, DataFormatError, ResourceError
 from shmflink.operators.base import OperatorContext
 

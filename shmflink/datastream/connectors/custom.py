@@ -19,13 +19,14 @@ from shmflink.connectors.base import (
     Split,
     SplitEnumerator,
 )
-from shmflink.connectors.outbox import Outbox
 from shmflink.connectors.split_queue import SplitQueue, even_ranges
 from shmflink.connectors.split_reader import SplitCursor, SplitReader
 from shmflink.core.batch import Batch
 from shmflink.core.changelog import Changelog
+from shmflink.core.mailbox import Mailbox
+from shmflink.core.outbox import Outbox
 from shmflink.core.types.typeinfo import ColumnsTypeInfo
-from shmflink.operators.base import Mailbox, OperatorContext, SideOutput
+from shmflink.operators.base import OperatorContext, SideOutput
 
 __all__ = [
     "Batch",

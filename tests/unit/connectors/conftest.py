@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
 import pytest
+from oracle.mailboxes import WaitableMailbox
 
 from shmflink.checkpoint.handles import FINAL_CHECKPOINT_ID
 from shmflink.connectors.base import Committer, Poll, Sink, SinkWriter, Source, Split
 from shmflink.core.batch import Batch
 from shmflink.operators.base import OperatorContext
-
-WATCHDOG_SECONDS = 20
 
 
 class SteppedClock:
@@ -28,25 +26,6 @@ class SteppedClock:
 
     def processing_time_ms(self) -> int:
         return self.now_ms
-
-
-class WaitableMailbox:
-    """Remembers that it was woken."""
-
-    def __init__(self) -> None:
-        self._woken = threading.Event()
-
-    def put(self, action: Any) -> None:
-        action()
-
-    def wake(self) -> None:
-        self._woken.set()
-
-    def wait_until(self, condition: Callable[[], bool]) -> None:
-        """Looks again whenever it is woken, as a slot does."""
-        while not condition():
-            assert self._woken.wait(WATCHDOG_SECONDS), "nobody woke the slot"
-            self._woken.clear()
 
 
 class Driver:

@@ -24,9 +24,9 @@ from shmflink.connectors.file_system.writing.parts.staging import (
     tag_of,
 )
 from shmflink.connectors.file_system.writing.replacing import ReplacedFiles, SinkMode, files_before, refuse_files_before
-from shmflink.connectors.outbox import Outbox
 from shmflink.core.batch import Batch
 from shmflink.core.clock import Clock
+from shmflink.core.outbox import Outbox
 from shmflink.errors import ResourceError
 from shmflink.operators.base import OperatorContext
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from typing import Any, Final, TypeVar
 
+from shmflink.core.mailbox import Mailbox
 from shmflink.errors import ResourceError
-from shmflink.operators.base import Mailbox
 
 __all__ = ["JOIN_TIMEOUT_SECONDS", "Outbox"]
 
