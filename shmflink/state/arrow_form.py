@@ -4,7 +4,7 @@
 says how a state lies in columns, `StateForm.from_schema(schema)` how one that was read does. Columns::
 
     key_group        int32, ascending over all batches
-    key              as `core.keys.columns.encode_keys` gives it; canonical bytes are binary, the field's metadata says so
+    key              as `core.keys.columns.encode_keys` gives it; binary where the field's metadata says canonical bytes
     namespace        of states of windows; its type is the NamespaceForm's
     timestamp        int64, only of timers: milliseconds
     value            of the state's declared type; null where the next column has the value

@@ -127,8 +127,8 @@ def made(names: list[str], tree: Any, blobs: tuple[bytes, ...] = ()) -> bytes:
 @pytest.mark.parametrize(
     "name",
     ["os:system", "builtins:eval", "shmflink.core.serialization.codec:pickle",
-     "shmflink.core.serialization.codec:loads_value", "shmflink.nothing:X", "shmflink.__main__:x", "shmflink.core..codec:x", "shmflink.core.row:Row", "", "shmflink.",
-     ":", "subprocess:Popen"],
+     "shmflink.core.serialization.codec:loads_value", "shmflink.nothing:X", "shmflink.__main__:x",
+     "shmflink.core..codec:x", "shmflink.core.row:Row", "", "shmflink.", ":", "subprocess:Popen"],
 )  # fmt: skip
 def test_only_classes_that_are_registered_are_made(name: str) -> None:
     with pytest.raises(PlainValueError):
