@@ -6,16 +6,13 @@ import contextlib
 import itertools
 import logging
 import os
-import queue
 import signal
 import sys
-import threading
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable
 
 import shmflink
+from shmflink.client.cluster_signals import ClusterSignals, handling
 from shmflink.client.embedded_cluster import EmbeddedCluster
 from shmflink.client.executor import use_executor
 from shmflink.core.clock import SYSTEM_CLOCK
@@ -49,7 +46,7 @@ def run_job(invocation: Invocation, summary: str | None, *, verbose: bool) -> in
     cluster = EmbeddedCluster(invocation.configuration, reporter, reporter.streams)
     cluster.start()  # comes up while the job's file is imported
     try:
-        with _signals(cluster, reporter.cluster_says) as signals, use_executor(cluster):
+        with handling(ClusterSignals(cluster, reporter.cluster_says)) as signals, use_executor(cluster):
             code = _exit_code(invocation, lambda: signals.exit_code, is_recovering=cluster.is_recovering)
             record.slots, record.cluster_start_ms = cluster.slots, cluster.start_ms
     finally:
@@ -132,69 +129,6 @@ def _say(text: str) -> None:
     with contextlib.suppress(OSError):
         sys.stderr.write(text + "\n")
         sys.stderr.flush()
-
-
-class _Signals:
-    """Ctrl-C and SIGTERM: the first cancels cleanly (SIGTERM with an HA directory: suspends), a second one kills.
-
-    The handler itself takes no lock and writes to no stream, as the code that it interrupts may be doing just that: a
-    thread does the work.
-    """
-
-    def __init__(self, cluster: EmbeddedCluster, tell: Callable[[str], None]) -> None:
-        self._cluster = cluster
-        self._tell = tell  # in the thread alone
-        self._signals: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._serve, name="shmflink-signals", daemon=True)
-        self._thread.start()
-        self.exit_code = 0
-        self._pid = os.getpid()
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        if os.getpid() != self._pid:  # a process that the job's file forked: the cluster is not its own
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-            return
-        is_again = self.exit_code != 0
-        self.exit_code = 128 + number
-        if is_again:
-            self._cluster.kill()  # at once: the thread may be waiting for a JobManager that hangs
-            with contextlib.suppress(OSError):
-                os.write(2, b"killing the cluster\n")
-        elif not self._cluster.has_jobs:
-            raise KeyboardInterrupt  # it is the job's file that is interrupted
-        elif number == signal.SIGTERM and self._cluster.is_recovering:
-            self._signals.put(self._suspend)
-        else:
-            self._signals.put(self._cancel)
-
-    def _serve(self) -> None:
-        while (action := self._signals.get()) is not None:
-            action()
-
-    def _cancel(self) -> None:
-        self._tell("cancelling; Ctrl-C once more kills")
-        self._cluster.cancel(force=False)
-
-    def _suspend(self) -> None:
-        self._tell("suspending: the jobs are kept in the HA directory")
-        self._cluster.suspend()
-
-    def close(self) -> None:
-        self._signals.put(None)
-        self._thread.join(1.0)  # it may wait for a JobManager that does not read
-
-
-@contextmanager
-def _signals(cluster: EmbeddedCluster, tell: Callable[[str], None]) -> Iterator[_Signals]:
-    handler = _Signals(cluster, tell)
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield handler
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)
-        handler.close()
 
 
 def _write_summary(record: RunRecord, where: str, exit_code: int, total_ms: float) -> None:

@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from typing import Final, Protocol
 
 from shmflink.client.abandoned import ABANDONED
+from shmflink.client.cluster_signals import ending_by_signals, killing_by_signals, without_traceback
 from shmflink.client.embedded_cluster import EmbeddedCluster
 from shmflink.client.job_client import JobClient
 from shmflink.client.observer import TextObserver
 from shmflink.config.options import DEFAULT_PARALLELISM, SLOTS
 from shmflink.graph.job_graph import JobGraph
 
-__all__ = ["Executor", "current_executor", "default_slots", "use_executor"]
+__all__ = ["Executor", "current_executor", "default_slots", "ending_jobs_by_signals", "use_executor"]
 
 
 class Executor(Protocol):
@@ -61,6 +62,16 @@ def default_slots(configuration: Mapping[str, str]) -> int:
     return SLOTS.read(configuration) or len(os.sched_getaffinity(0))
 
 
+@contextmanager
+def ending_jobs_by_signals() -> Iterator[None]:
+    """For `execute()`, in a program that nobody runs for us: Ctrl-C and SIGTERM inside cancel its jobs, then end it."""
+    if current_executor() is not _OWN_CLUSTER:
+        yield
+        return
+    with ending_by_signals(_OWN_CLUSTER, TextObserver().cluster_says):
+        yield
+
+
 class _OwnCluster:
     """`python job.py`: one embedded cluster for all jobs, started at the first, closed at exit.
 
@@ -92,6 +103,7 @@ class _OwnCluster:
                 cluster = EmbeddedCluster(configuration, TextObserver())
                 if not self._clusters:
                     atexit.register(self._close)
+                    without_traceback(TextObserver().cluster_says)
                 self._clusters.append(cluster)
         return cluster.submit(graph, configuration)
 
@@ -100,9 +112,35 @@ class _OwnCluster:
         self._clusters = []
         self._lock = threading.Lock()
 
-    def _close(self) -> None:
+    # --- for signals: of all clusters ---
+
+    @property
+    def has_jobs(self) -> bool:
+        return any(cluster.has_jobs for cluster in self._clusters)
+
+    @property
+    def is_recovering(self) -> bool:
+        return any(cluster.is_recovering for cluster in self._clusters)
+
+    def cancel(self, force: bool = False) -> bool:
+        """Asks for the end of all jobs; False when none runs."""
+        asked = [cluster.cancel(force) for cluster in self._clusters]
+        return any(asked)
+
+    def suspend(self) -> bool:
+        """Ends all processes; what an HA directory keeps resumes from there."""
+        asked = [cluster.suspend() for cluster in self._clusters]
+        return any(asked)
+
+    def kill(self) -> None:
         for cluster in self._clusters:
-            cluster.close()
+            cluster.kill()
+
+    def _close(self) -> None:
+        """At exit. A signal meanwhile does not wait for a clean end."""
+        with killing_by_signals(self):
+            for cluster in self._clusters:
+                cluster.close()
 
 
 _OWN_CLUSTER: Final = _OwnCluster()

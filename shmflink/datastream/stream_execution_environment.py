@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from shmflink.client.abandoned import ABANDONED
-from shmflink.client.executor import current_executor
+from shmflink.client.executor import current_executor, ending_jobs_by_signals
 from shmflink.client.job_client import JobClient
 from shmflink.client.job_execution_result import JobExecutionResult
 from shmflink.config import options
@@ -255,7 +255,8 @@ class StreamExecutionEnvironment(ReadMethods, CheckpointMethods, SaysWhatIsMissi
 
     def execute(self, job_name: str | None = None) -> JobExecutionResult:
         """Runs all that was recorded and waits for its end. Raises JobExecutionError when the job fails."""
-        result: JobExecutionResult = self._submit(job_name).get_job_execution_result().result()
+        with ending_jobs_by_signals():
+            result: JobExecutionResult = self._submit(job_name).get_job_execution_result().result()
         return result
 
     def execute_async(self, job_name: str = _DEFAULT_JOB_NAME) -> JobClient:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -167,13 +168,18 @@ def test_help_teaches():
     assert "--parallelism" in _run("run", "--help").stdout
 
 
+RUN = [*COMMAND, "run", "--slots", "1"]
+BOTH = pytest.mark.parametrize("run", [RUN, [sys.executable]], ids=["shmflink run", "python"])
+
+
+@BOTH
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_one_signal_cancels_cleanly(tmp_path, number, code):
+def test_one_signal_cancels_cleanly(tmp_path, run, number, code):
     """[P18] Also where user code does not return by itself: it is interrupted."""
     fifo = str(tmp_path / "fifo")
     os.mkfifo(fifo)
     process = subprocess.Popen(
-        [*COMMAND, "run", _write(tmp_path / "job.py", BLOCKED.format(fifo=fifo)), "--slots", "1"],
+        [*run, _write(tmp_path / "job.py", BLOCKED.format(fifo=fifo))],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     with open(fifo) as started:
@@ -181,17 +187,80 @@ def test_one_signal_cancels_cleanly(tmp_path, number, code):
     process.send_signal(number)
     _, stderr = process.communicate()
     assert process.returncode == code, stderr
-    assert "cancelling" in stderr
+    assert "cancelling; Ctrl-C once more kills\n" in stderr
+    assert re.search(r"job 'blocked' \(\w+\) was cancelled\n", stderr)
     assert "Traceback" not in stderr
 
 
-def test_the_second_ctrl_c_kills(tmp_path):
+STARTING = """
+    import sys
+    from shmflink.client import embedded_cluster
+    from shmflink.datastream import StreamExecutionEnvironment
+
+    def launch(*arguments):
+        with open(sys.argv[1], "w") as file:
+            file.write("x")
+        return before(*arguments)
+
+    before, embedded_cluster.launch_jobmanager = embedded_cluster.launch_jobmanager, launch
+    env = StreamExecutionEnvironment.get_execution_environment()
+    env.from_collection([1]).map(lambda v: open(sys.argv[1]).read()).print()
+    {end}
+"""
+
+
+@pytest.mark.parametrize("end", ["env.execute('a')", "env.execute_async('a').get_job_execution_result().result()"])
+def test_ctrl_c_while_the_cluster_starts_ends_the_program_without_a_traceback(tmp_path, end):
+    """The job itself would wait for ever."""
+    fifo = str(tmp_path / "fifo")
+    os.mkfifo(fifo)
+    job = _write(tmp_path / "job.py", STARTING.format(end=end))
+    process = subprocess.Popen([sys.executable, job, fifo], stderr=subprocess.PIPE, text=True)
+    with open(fifo) as started:
+        started.read(1)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate()
+    assert process.returncode == 130, stderr
+    assert "Traceback" not in stderr
+
+
+CATCHING = BLOCKED.replace(
+    'env.execute("blocked")',
+    """try:
+        env.execute("blocked")
+    except KeyboardInterrupt as interrupt:
+        print("caught:", interrupt)
+    env.from_collection([2]).print()
+    env.execute("next")
+    """,
+)
+
+
+def test_a_program_may_catch_ctrl_c_and_go_on(tmp_path):
+    fifo = str(tmp_path / "fifo")
+    os.mkfifo(fifo)
+    process = subprocess.Popen(
+        [sys.executable, _write(tmp_path / "job.py", CATCHING.format(fifo=fifo))],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with open(fifo) as started:
+        started.read(1)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate()
+    assert process.returncode == 0, stderr
+    caught, result = stdout.splitlines()
+    assert re.fullmatch(r"caught: job 'blocked' \(\w+\) was cancelled", caught)
+    assert result.endswith("2")
+
+
+@BOTH
+def test_the_second_ctrl_c_kills(tmp_path, run):
     """[P18] Also what cannot be interrupted: a sleep in C."""
     fifo = str(tmp_path / "fifo")
     os.mkfifo(fifo)
     job = BLOCKED.replace("sleep(0.01)", "sleep(1000)").format(fifo=fifo)
     process = subprocess.Popen(
-        [*COMMAND, "run", _write(tmp_path / "job.py", job), "--slots", "1"],
+        [*run, _write(tmp_path / "job.py", job)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     with open(fifo) as started:
