@@ -1,7 +1,7 @@
 """pandas is imported by programs that use it, not by pyarrow for all others.
 
-pyarrow imports pandas, where it is installed, when it makes its first scalar or array of Python values, to know a Series
-where it meets one (pyarrow 26.0.1, `pandas-shim.pxi`). That takes longer than the rest of a process's start.
+pyarrow imports pandas, where it is installed, when it makes its first scalar or array of Python values, to know a
+Series where it meets one (pyarrow 26.0.1, `pandas-shim.pxi`). That takes longer than the rest of a process's start.
 """
 
 from __future__ import annotations
@@ -68,4 +68,4 @@ class _Loader(importlib.abc.Loader):
         if spec is not None:
             spec.loader = module.__loader__ = self._loader  # whoever asks for resources finds the real one
         self._loader.exec_module(module)
-        pa.lib._pandas_api.pd  # noqa: B018 - a property that imports pyarrow's part of pandas
+        pa.Schema.from_pandas(module.DataFrame())

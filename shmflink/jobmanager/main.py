@@ -15,9 +15,9 @@ import socket
 import sys
 from typing import Final
 
+from shmflink.core.pandas_import import keep_pandas_out
 from shmflink.jobmanager.fork_server import TaskManagerMain, set_process_name, start_fork_server
 from shmflink.metrics.log_handler import forward_logs
-from shmflink.core.pandas_import import keep_pandas_out
 from shmflink.rpc.last_words import EXIT_FAILED
 
 __all__ = ["run_jobmanager"]
