@@ -19,7 +19,7 @@ from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.core.types.typeinfo import TupleTypeInfo, TypeInformation, Types
 from shmflink.core.watermark_strategy import WatermarkStrategy
 from shmflink.datastream.aggregates import AggregatingStream, KeyedAggregates, expand_branches
-from shmflink.datastream.argument_checks import check_function, checked_type
+from shmflink.datastream.argument_checks import check_function, checked_type, what_instead
 from shmflink.datastream.collect import CloseableIterator
 from shmflink.datastream.columns import ColumnMethods, named_expressions
 from shmflink.datastream.connected_streams import BroadcastConnectedStream, BroadcastStream, ConnectedStreams
@@ -333,7 +333,7 @@ class DataStream(ColumnMethods, AggregatingStream, Processing, ResultMethods, Up
     def sink_to(self, sink: Sink) -> DataStreamSink:
         """Writes the stream to a sink."""
         if not isinstance(sink, Sink):
-            raise TypeError(f"sink_to() takes a Sink, got {type(sink).__name__}")
+            raise TypeError(f"sink_to() takes a Sink, {what_instead(sink, 'FileSink.parquet({0})')}")
         return self._sink("Writer", sink)
 
     def add_sink(self, sink_func: Sink | SinkFunction) -> DataStreamSink:
@@ -341,7 +341,8 @@ class DataStream(ColumnMethods, AggregatingStream, Processing, ResultMethods, Up
         if isinstance(sink_func, SinkFunction):
             return self._sink("Unnamed", FunctionSink(sink_func))
         if not isinstance(sink_func, Sink):
-            raise TypeError(f"add_sink() takes a Sink or a SinkFunction, got {type(sink_func).__name__}")
+            advice = what_instead(sink_func, "FileSink.parquet({0})")
+            raise TypeError(f"add_sink() takes a Sink or a SinkFunction, {advice}")
         return self._sink("Unnamed", sink_func)
 
     def print(self, sink_identifier: str | None = None) -> DataStreamSink:
