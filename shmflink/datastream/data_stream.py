@@ -341,8 +341,9 @@ class DataStream(ColumnMethods, AggregatingStream, Processing, ResultMethods, Up
         if isinstance(sink_func, SinkFunction):
             return self._sink("Unnamed", FunctionSink(sink_func))
         if not isinstance(sink_func, Sink):
-            advice = what_instead(sink_func, "FileSink.parquet({0})")
-            raise TypeError(f"add_sink() takes a Sink or a SinkFunction, {advice}")
+            raise TypeError(
+                f"add_sink() takes a Sink or a SinkFunction, {what_instead(sink_func, 'FileSink.parquet({0})')}"
+            )
         return self._sink("Unnamed", sink_func)
 
     def print(self, sink_identifier: str | None = None) -> DataStreamSink:
