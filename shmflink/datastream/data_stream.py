@@ -517,16 +517,20 @@ class KeyedStream(KeyedAggregates, KeyedProcessing, DataStream):
         return self._apply("_keyed_stream_values_operator", KeyedValuesOperator(), self._value_type())
 
     def assign_timestamps_and_watermarks(self, watermark_strategy: WatermarkStrategy) -> DataStream:
-        return self.without_keys().assign_timestamps_and_watermarks(watermark_strategy)
+        with self._environment.program.all_or_nothing():
+            return self.without_keys().assign_timestamps_and_watermarks(watermark_strategy)
 
     def sink_to(self, sink: Sink) -> DataStreamSink:
-        return self.without_keys().sink_to(sink)
+        with self._environment.program.all_or_nothing():
+            return self.without_keys().sink_to(sink)
 
     def add_sink(self, sink_func: Sink | SinkFunction) -> DataStreamSink:
-        return self.without_keys().add_sink(sink_func)
+        with self._environment.program.all_or_nothing():
+            return self.without_keys().add_sink(sink_func)
 
     def print(self, sink_identifier: str | None = None) -> DataStreamSink:
-        return self.without_keys().print(sink_identifier)
+        with self._environment.program.all_or_nothing():
+            return self.without_keys().print(sink_identifier)
 
     def shuffle(self) -> DataStream:
         raise JobGraphError(NO_PARTITIONING)

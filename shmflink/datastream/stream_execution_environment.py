@@ -114,8 +114,8 @@ class StreamExecutionEnvironment(ReadMethods, CheckpointMethods, SaysWhatIsMissi
 
     def set_buffer_timeout(self, timeout_millis: int) -> StreamExecutionEnvironment:
         """How long rows may wait for their segment to fill; 0 = ship every batch, -1 = only full segments."""
-        if timeout_millis < -1:
-            raise ConfigurationError(f"set_buffer_timeout(): -1, 0 or a number of ms, got {timeout_millis}")
+        if type(timeout_millis) is not int or timeout_millis < -1:
+            raise ConfigurationError(f"set_buffer_timeout(): -1, 0 or a whole number of ms, got {timeout_millis!r}")
         if timeout_millis >= 0:
             self._set(options.BUFFER_TIMEOUT, timeout_millis)
         return self._set(options.BUFFER_TIMEOUT_ENABLED, timeout_millis >= 0)
