@@ -153,9 +153,9 @@ def _grouped(
 
 def _finished(
     program: Program, last: Transformation, spec: AggregateSpec, results: Mapping[str, Expression]
-) -> Transformation:
+) -> OperatorTransformation:
     """What is made of the aggregates: keys, then results."""
-    pairs = {name: col(name) for name, _ in spec.keys} | results
+    pairs = {**{name: col(name) for name, _ in spec.keys}, **results}
     finish = ColumnsOperator(ColumnsTypeInfo(spec.result_schema), [Project(tuple(pairs.items()))])
     finished = operator_on(program, "Select", last, finish, finish.schema)
     finished.description = f"Select({', '.join(pairs)})"
