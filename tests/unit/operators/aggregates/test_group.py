@@ -366,6 +366,7 @@ def _decimals(unscaled: int, scale: int) -> pa.Array:
         (pa.array([2**64 - 1, 2**64 - 3, None], pa.uint64()), 2**64 - 2),
         (pa.array([2**31 - 1, 1, 2], pa.int32()), (2**31 + 2) / 3),
         (pa.array([1, 2, None], pa.int8()), 1.5),
+        (pa.array([1, 2, 2], pa.int8()), 5 / 3),
         (pa.array([1, 2, 2], pa.decimal128(10, 0)), decimal.Decimal("1.666667")),
     ],
 )

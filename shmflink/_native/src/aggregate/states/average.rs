@@ -64,8 +64,11 @@ impl Divided for i128 {
     }
 }
 
-/// The average as float64, within its values: the whole part is exact.
+/// The average as the nearest float64 where float64 holds the sum, else within its values: the whole part is exact.
 fn as_float(sum: i64, count: i64) -> f64 {
+    if sum.unsigned_abs() <= 1 << f64::MANTISSA_DIGITS {
+        return sum as f64 / count as f64;
+    }
     (sum / count) as f64 + (sum % count) as f64 / count as f64
 }
 
