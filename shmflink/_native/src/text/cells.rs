@@ -220,8 +220,12 @@ impl Column {
         Ok(match array.data_type() {
             DataType::Dictionary(..) => {
                 let array = array.as_any_dictionary();
+                let values = Self::new(array.values())?;
+                if array.values().is_empty() {
+                    return Ok(Values::Null); // every row is, and keys of nothing cannot be normalized
+                }
                 let keys: ScalarBuffer<i64> = array.normalized_keys().iter().map(|key| *key as i64).collect();
-                Values::Dictionary(keys, Box::new(Self::new(array.values())?))
+                Values::Dictionary(keys, Box::new(values))
             }
             DataType::List(_) => {
                 let list = array.as_list::<i32>();

@@ -50,6 +50,17 @@ def test_csv_as_most_readers_want_it() -> None:
     ]
 
 
+def test_dictionaries_of_no_values_hold_nulls() -> None:
+    kind = pa.dictionary(pa.int32(), pa.string())
+    rows = pa.record_batch({"d": pa.nulls(2, kind), "l": pa.array([[None], None], pa.list_(kind)), "n": [1, 2]})
+    assert written(CsvWriterFactory(), rows) == b"d,l,n\n,[null],1\n,,2\n"
+    assert written(JsonLinesWriterFactory(), rows) == b'{"d":null,"l":[null],"n":1}\n{"d":null,"l":null,"n":2}\n'
+    for factory in (CsvWriterFactory(), JsonLinesWriterFactory()):
+        factory.check_columns(rows.schema)
+        with pytest.raises(TypeMismatchError, match='column "d" of type Dictionary'):
+            factory.check_columns(pa.schema({"d": pa.dictionary(pa.int32(), pa.duration("s"))}))
+
+
 def test_csv_in_another_dialect() -> None:
     dialect = CsvStyle(
         delimiter="\t", header=False, quoting="all", quote="'", null_text="NULL", line_end="\r\n", timestamps="iso"
