@@ -15,7 +15,6 @@ from shmflink.connectors.base import Sink, SinkWriter
 from shmflink.connectors.formats.text import join_lines, print_lines
 from shmflink.core.batch import Batch
 from shmflink.core.outbox import Outbox
-from shmflink.errors import ResourceError
 from shmflink.operators.base import OperatorContext
 
 __all__ = ["PrintSink"]
@@ -102,7 +101,7 @@ def _written(piece: memoryview) -> int:
         return os.write(_STDOUT, piece)
     except OSError as error:
         if error.errno not in _UNREAD:
-            raise ResourceError(f"print(): standard output cannot be written: {error.strerror}") from error
+            raise
         return len(piece)
 
 

@@ -1,11 +1,4 @@
-"""One job in this JobManager, over all its attempts: starts them, restarts them after failures, ends with the last.
-
-::
-
-    waits for slots ─▶ attempt 0 ─ fails ─▶ RESTARTING ─ delay, slots ─▶ attempt 1 ─▶ ... ─▶ the end
-
-Each failover region has attempts of its own: what is not connected to the tasks that failed goes on.
-"""
+"""One job in this process: performs what its machine asks for, on the event loop and in threads for the disk."""
 
 from __future__ import annotations
 
@@ -13,51 +6,63 @@ import asyncio
 import logging
 import os
 import random
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
-from shmflink.checkpoint.reading import coordinator_state
 from shmflink.checkpoint.settings import CheckpointSettings
 from shmflink.config.options import SLOTS_PER_TASKMANAGER
 from shmflink.core.clock import Clock
-from shmflink.errors import ShmflinkError
-from shmflink.graph.execution_graph import ExecutionGraph, slots_required, taskmanager_of
+from shmflink.errors import InternalError, ShmflinkError
 from shmflink.graph.job_graph import JobGraph
-from shmflink.graph.regions import part_of, regions_of
-from shmflink.graph.watermark_alignment import AlignmentGroups
-from shmflink.jobmanager.attempt_run import AttemptRun, RestorePoint
-from shmflink.jobmanager.job_checkpoints import JobCheckpoints
+from shmflink.jobmachine import effects as ask
+from shmflink.jobmachine import events
+from shmflink.jobmachine.events import Event, TaskManagerId
+from shmflink.jobmachine.job import JobMachine
+from shmflink.jobmanager.attempt_run import AttemptEffect, AttemptRun
+from shmflink.jobmanager.checkpoint_disk import CheckpointDisk
+from shmflink.jobmanager.disk_calls import DiskCalls, DiskEffect
+from shmflink.jobmanager.enumerators import EnumeratorEffect, Enumerators
 from shmflink.jobmanager.job_loop import JobLoop
-from shmflink.jobmanager.region import Region
-from shmflink.jobmanager.restart_strategy import RestartStrategy
-from shmflink.jobmanager.restore_points import RestorePoints
-from shmflink.jobmanager.splits import SplitServer, failure_of
+from shmflink.jobmanager.job_timers import JobTimers
+from shmflink.jobmanager.splits import failure_of
 from shmflink.jobmanager.taskmanagers import TaskManager
 from shmflink.rpc.limits import system_error_text
 from shmflink.rpc.messages import (
+    CheckpointAborted,
+    CheckpointCompleted,
     CheckpointSummary,
+    DrainSources,
     Failure,
     JobEnded,
     SourceProgress,
-    TaskEnding,
-    TaskStateChanged,
     TaskSummary,
+    TriggerCheckpoint,
 )
-from shmflink.rpc.states import JobState, TaskState
+from shmflink.rpc.states import JobState
 from shmflink.rpc.wire import Received
 
 __all__ = ["JobOwner", "JobRun"]
 
 _LOG: Final = logging.getLogger(__name__)
+_Message = ask.TriggerCheckpoint | ask.SwitchToUnaligned | ask.TellCompleted | ask.TellAborted | ask.DrainSources
 
 
 class JobOwner(Protocol):
     """Who is told of the job's life, and grants TaskManagers."""
 
-    def job_state_entered(self, run: JobRun, state: JobState) -> None: ...
+    def job_state_entered(self, run: JobRun, state: JobState, failure: Failure | None) -> None:
+        """Not of its end. `failure`: why it restarts."""
+        ...
 
-    def job_ended(self, run: JobRun, ended: JobEnded) -> None: ...
+    def job_ended(self, run: JobRun, ended: JobEnded) -> None:
+        """Its TaskManagers are free."""
+        ...
+
+    def job_refused(self, run: JobRun, ended: JobEnded) -> None:
+        """It could not even begin."""
+        ...
 
     def job_notice(self, run: JobRun, text: str) -> None:
         """Something that a person should know of a job that goes on."""
@@ -67,16 +72,12 @@ class JobOwner(Protocol):
         """Answered by `granted` when as many as `missing_taskmanagers` says are free."""
         ...
 
-    def taskmanagers_released(self, run: JobRun) -> None:
-        """The job needs none any more."""
-        ...
-
     def next_epoch(self) -> int:
         """Of an attempt: larger than any before."""
         ...
 
-    def restore_points_changed(self, run: JobRun) -> None:
-        """`run.restore_points` is another."""
+    def restore_points_changed(self, run: JobRun, directories: Sequence[str]) -> None:
+        """What it restarts from is another; durable when this returns."""
         ...
 
 
@@ -96,367 +97,281 @@ class JobRun:
         """`pointers`: checkpoints that an earlier JobManager knew of, newest first. `ha_identity`: of the HA directory.
 
         Raises:
-            ShmflinkError: its checkpoints cannot be written, or the one to start from cannot be used.
+            ConfigurationError: options contradict each other.
         """
         self.graph = graph
         self.configuration = configuration
-        self.restarts = 0
-        self.state = JobState.CREATED
-        self.last_failure: Failure | None = None
         self.started_ms = clock.processing_time_ms()
+        settings = CheckpointSettings.of(configuration)
+        rng = random.Random(graph.job_id.hex)  # noqa: S311 - jitter, not a secret
+        self._machine = JobMachine(graph, configuration, settings, rng)
         self._loop = JobLoop(loop, self._crashed)
+        self._timers = JobTimers(self._loop, self._feed)
         self._clock = clock
         self._owner = owner
         self._ha_identity = ha_identity
-        self._points = RestorePoints(graph, CheckpointSettings.of(configuration), pointers, ha_identity)
-        self._settings = CheckpointSettings.of(configuration)
-        self._strategy = RestartStrategy.of(configuration)
-        self._rng = random.Random(graph.job_id.hex)  # noqa: S311 - jitter, not a secret
-        self._checkpoints = JobCheckpoints(
-            graph, self._settings, self._points, self._loop, clock, lambda: owner.restore_points_changed(self)
-        )
-        self._attempts = 0
-        self._restored_id: int | None = None
-        self._began_ns = clock.monotonic_ns()
-        self._restart: asyncio.TimerHandle | None = None
-        self._restarts_for: Failure | None = None
-        self._per = 1
-        self._taskmanagers: list[TaskManager | None] = []
-        self._regions: tuple[Region, ...] = ()
-        self._splits: SplitServer | None = None
+        self._enumerators = Enumerators(graph, self._feed)
+        disk = CheckpointDisk(graph, settings, pointers, ha_identity)
+        self._disk = DiskCalls(disk, self._loop, clock, self._feed, self._next_epochs)
+        self._began_ms = self._now_ms()
+        self._events: deque[Event] = deque()
+        self._is_feeding = False
+        self._taskmanagers: dict[TaskManagerId, TaskManager] = {}
+        self._attempts: dict[int, AttemptRun] = {}
+        self._answers: dict[int, Callable[[str | Failure], None]] = {}
+        self._requests = 0
         self._over: dict[tuple[int, int], TaskSummary] = {}  # of attempts that have ended
-        self._is_suspending = False
-        self._is_cancelled = False
-        self._is_ending = False  # nothing runs any more
-        self._fatal: Failure | None = None  # the regions that still run are being stopped for it
 
     # --- what others may know ---
 
     @property
-    def slots(self) -> int:
-        """How many it needs."""
-        return slots_required(self.graph)
+    def state(self) -> JobState:
+        return self._machine.state
 
     @property
-    def restore_points(self) -> Sequence[str]:
-        """Folders of the checkpoints that it would restart from, newest first."""
-        return self._points.directories
+    def restarts(self) -> int:
+        return self._machine.restarts
+
+    @property
+    def slots(self) -> int:
+        """How many it needs."""
+        return self._machine.slots
 
     def missing_taskmanagers(self, per: int) -> int:
         """How many it wants, of `per` slots each, besides those that it has."""
-        needed = taskmanager_of(self.slots - 1, per) + 1
-        return needed - sum(taskmanager is not None for taskmanager in self._taskmanagers)
+        return self._machine.missing_taskmanagers(per)
 
     @property
     def duration_ms(self) -> int:
-        return (self._clock.monotonic_ns() - self._began_ns) // 1_000_000
+        return self._now_ms() - self._began_ms
 
     def summaries(self) -> tuple[TaskSummary, ...]:
         """Counters of all subtasks, of the last attempt of each."""
         found = dict(self._over)
-        for attempt in self._attempts_running():
+        for attempt in self._attempts.values():
             found |= {(one.vertex, one.subtask): one for one in attempt.summaries()}
         return tuple(one for _, one in sorted(found.items()))
 
     def source_progress(self) -> tuple[SourceProgress, ...]:
         """Of the sources that know how much there is to read."""
-        return () if self._splits is None else self._splits.progress()
+        return self._enumerators.progress()
 
     def slow_calls(self) -> tuple[str, ...]:
         """Sentences about calls of user code that do not return."""
-        return tuple(sentence for attempt in self._attempts_running() for sentence in attempt.slow_calls)
+        return self._machine.slow_calls(self._now_ms())
 
     def waits_for(self) -> tuple[str, ...]:
         """Sentences about what its checkpoints and savepoints, or else its tasks, wait for."""
-        return self._checkpoints.waits_for() or self.slow_calls()
-
-    def _attempts_running(self) -> list[AttemptRun]:
-        return [region.attempt for region in self._regions if region.attempt is not None]
+        return self._machine.waits_for(self._now_ms())
 
     def checkpoint_summary(self) -> CheckpointSummary | None:
         """None where checkpointing is off."""
-        return self._checkpoints.summary()
+        return self._machine.checkpoint_summary(self._now_ms())
 
-    # --- requests ---
+    def _now_ms(self) -> int:
+        return self._clock.monotonic_ns() // 1_000_000
+
+    # --- what happens to it ---
+
+    def start(self) -> None:
+        """Once, when its owner knows it."""
+        self._feed(events.Submitted())
 
     def savepoint(self, target: str, *, stops: bool, drains: bool, answer: Callable[[str | Failure], None]) -> None:
         """`answer` gets the savepoint's path, or why there is none."""
-        if self.graph.is_batch:
-            answer(Failure("CheckpointError", "a job in BATCH mode has no checkpoints and no savepoints"))
-            return
-        self._checkpoints.savepoint(target, stops=stops, drains=drains, answer=answer)
+        self._feed(events.SavepointWanted(self._ask(answer), target, stops, drains))
 
     def checkpoint(self, answer: Callable[[str | Failure], None]) -> None:
         """`answer` gets the checkpoint's path, or why there is none."""
-        self._checkpoints.checkpoint(answer)
+        self._feed(events.CheckpointWanted(self._ask(answer)))
+
+    def _ask(self, answer: Callable[[str | Failure], None]) -> int:
+        self._requests += 1
+        self._answers[self._requests] = answer
+        return self._requests
 
     def cancel(self, force: bool) -> None:
         """Stops the job; `force` kills its TaskManagers."""
-        self._is_cancelled = True
-        self._stop_restarting()
-        attempts = self._attempts_running()
-        for attempt in attempts:
-            attempt.cancel(force)
-        if not attempts and not self.state.is_terminal:
-            self._end(JobState.CANCELED, None)
+        self._feed(events.CancelRequested(force))
 
     def suspend(self) -> None:
-        """Stops here; what it would restart from is kept for another JobManager."""
-        self._is_suspending = True
-        self.cancel(force=False)
-
-    # --- attempts ---
+        """Stops here, behind one more checkpoint; what it would restart from is kept for another JobManager."""
+        self._feed(events.SuspendRequested())
 
     def granted(self, taskmanagers: Sequence[TaskManager], per: int) -> None:
-        """As many as it wants: every region that does not run begins an attempt."""
-        self._loop.guarded(self._granted, taskmanagers, per)
+        """As many as it wants."""
+        granted = {taskmanager.id: taskmanager for taskmanager in taskmanagers}
+        self._taskmanagers |= granted
+        self._feed(events.SlotsGranted(tuple(granted), per))
 
-    def _granted(self, taskmanagers: Sequence[TaskManager], per: int) -> None:
-        self._restart, self._restarts_for = None, None
-        self._per = per
-        needed = taskmanager_of(self.slots - 1, per) + 1
-        self._taskmanagers += [None] * (needed - len(self._taskmanagers))
-        fresh = iter(taskmanagers)
-        self._taskmanagers = [one if one is not None else next(fresh) for one in self._taskmanagers]
-        if not self._regions:
-            self._regions = self._make_regions()
-        idle = [region for region in self._regions if region.attempt is None and not region.is_finished]
-        try:
-            restore = self._prepare(idle)
-        except Exception as error:
-            self._fail(failure_of(error))
+    def taskmanager_lost(self, taskmanager: TaskManager, failure: Failure) -> None:
+        """One of the job's TaskManagers is gone."""
+        del self._taskmanagers[taskmanager.id]
+        self._feed(events.TaskManagerLost(taskmanager.id, failure))
+
+    def message(self, taskmanager: TaskManager, received: Received) -> None:
+        """What a TaskManager of the job says, to the attempt that it means."""
+        attempt = self._attempts.get(received.message.epoch)
+        if attempt is not None:
+            self._loop.guarded(attempt.message, taskmanager, received)
             return
-        self._attempts += 1
-        for region in idle:
-            if self.state.is_terminal or self._is_cancelled:
-                break
-            region.begin(self._attempt_of(region, restore))
-
-    def _make_regions(self) -> tuple[Region, ...]:
-        execution = ExecutionGraph.build(self.graph, 0, 0, self._per)
-        if AlignmentGroups(self.graph).interval_ms is not None:  # its sources wait for each other, so they are one
-            return (Region(frozenset(task.subtask for task in execution.tasks), self),)
-        return tuple(Region(tasks, self) for tasks in regions_of(execution))
-
-    def _prepare(self, idle: Sequence[Region]) -> RestorePoint | None:
-        """What the regions begin from. Where none runs, files of former attempts and enumerators begin anew, too."""
-        is_all = len(idle) == len(self._regions)
-        if is_all:
-            self._points.begin_attempt()
-        restore = self._points.newest()
-        self._restored_id = None if restore is None else restore.manifest.checkpoint_id
-        if is_all or self._splits is None:
-            if self._splits is not None:
-                self._splits.close()
-            trusts = self._settings.trusts_pickled_state
-            self._splits = SplitServer.of(self.graph, {} if restore is None else _enumerators(restore, trusts))
-            if len(self._regions) > 1 and self._settings.interval_ms is not None:
-                self._splits.remember_assignments()
-        else:
-            for task in sorted(task for region in idle for task in region.tasks):
-                if self.graph.vertices[task.vertex].is_source:
-                    self._splits.reset(task, self._restored_id)
-        return restore
-
-    def _attempt_of(self, region: Region, restore: RestorePoint | None) -> AttemptRun:
-        execution = ExecutionGraph.build(self.graph, self._attempts - 1, self._owner.next_epoch(), self._per)
-        configuration = {**self.configuration, SLOTS_PER_TASKMANAGER.key: str(self._per)}
-        taskmanagers = [one for one in self._taskmanagers if one is not None]
-        assert len(taskmanagers) == len(self._taskmanagers), "an attempt before all TaskManagers were granted"
-        part = part_of(execution, region.tasks)
-        assert self._splits is not None, "an attempt before its enumerators"
-        return AttemptRun(
-            self.graph,
-            part,
-            taskmanagers,
-            configuration,
-            self._loop,
-            region,
-            self._splits,
-            restore,
-            self._ha_identity,
-        )
+        for fd in received.fds:  # of an attempt that is over
+            os.close(fd)
 
     def guarded(self, call: Callable[[JobRun], object]) -> None:
         """Calls it with the run; what it raises is the job's failure."""
         self._loop.guarded(call, self)
 
-    def message(self, taskmanager: TaskManager, received: Received) -> None:
-        """What a TaskManager of the job says, to the attempt that it means."""
-        self._loop.guarded(self._message, taskmanager, received)
+    def _next_epochs(self, count: int) -> tuple[int, ...]:
+        return tuple(self._owner.next_epoch() for _ in range(count))
 
-    def _message(self, taskmanager: TaskManager, received: Received) -> None:
-        epoch = received.message.epoch
-        for attempt in self._attempts_running():
-            if attempt.epoch == epoch:
-                attempt.message(taskmanager, received)
-                return
-        for fd in received.fds:  # of an attempt that is over
-            os.close(fd)
+    # --- the machine ---
 
-    def taskmanager_lost(self, taskmanager: TaskManager, failure: Failure) -> None:
-        """One of the job's TaskManagers is gone."""
-        self._loop.guarded(self._lost, taskmanager, failure)
-
-    def _lost(self, taskmanager: TaskManager, failure: Failure) -> None:
-        self._taskmanagers = [None if one is taskmanager else one for one in self._taskmanagers]
-        for attempt in self._attempts_running():
-            attempt.taskmanager_lost(taskmanager, failure)
-
-    # --- what regions tell ---
-
-    def region_state_entered(self, region: Region, state: JobState) -> None:
-        if state in (JobState.FAILING, JobState.CANCELLING):
-            self._checkpoints.attempt_ended(f"the job is {state.value}")
-        is_whole = len(self._regions) == 1
-        is_news = state is not self.state and (is_whole or state is not JobState.FAILING)
-        if not state.is_terminal and is_news and (state is not JobState.RUNNING or self._restart is None):
-            self._enter(state)
-
-    def region_started(self, region: Region) -> None:
-        """With the last one checkpoints begin; they hear of tasks of the others that are over or wait by then."""
-        if not all(one.is_running for one in self._regions):
+    def _feed(self, event: Event) -> None:
+        """Events that come while one is handled wait for their turn."""
+        self._events.append(event)
+        if self._is_feeding:
             return
-        assert self._splits is not None, "tasks run before their enumerators"
-        self._checkpoints.attempt_started(self._attempts_running(), self._splits, self._restored_id)
-        for one in self._regions:
-            for subtask in sorted(one.tasks if one.is_finished else one.finished):
-                self._checkpoints.message(TaskStateChanged(0, subtask, TaskState.FINISHED))
-            for subtask in sorted(one.ending):
-                self._checkpoints.message(TaskEnding(0, subtask))
+        self._is_feeding = True
+        try:
+            while self._events:
+                self._handle(self._events.popleft())
+        finally:
+            self._is_feeding = False
 
-    def region_message(self, region: Region, message: object) -> None:
-        if all(one.is_running for one in self._regions):
-            self._checkpoints.message(message)
-
-    def region_notice(self, text: str) -> None:
-        self._owner.job_notice(self, text)
-
-    def region_ended(self, region: Region, state: JobState, failure: Failure | None) -> None:
-        """After a failure: a restart, unless it is one too many. It waits for a checkpoint that is being stored."""
-        if state is not JobState.FINISHED:  # what its tasks said of their ends since they were stopped counts no more
-            self._checkpoints.attempt_ended(f"the job is {state.value}")
-        if state is JobState.FAILED and failure is not None and self._fatal is None and not self._is_cancelled:
-            if self._checkpoints.is_storing:
-                self._checkpoints.when_stored(lambda: self._go_on(failure))
-            else:
-                self._go_on(failure)
-        elif not self._attempts_running() and self._restart is None:
-            self._end_with(state)
-
-    def attempt_is_over(self, attempt: AttemptRun) -> None:
-        """Its counters stay to be shown."""
-        self._over |= {(one.vertex, one.subtask): one for one in attempt.summaries()}
-
-    def _go_on(self, failure: Failure) -> None:
-        if self._is_cancelled or self._fatal is not None:
-            if not self._attempts_running():
-                self._end_with(JobState.CANCELED)
+    def _handle(self, event: Event) -> None:
+        try:
+            effects = self._machine.handle(event, self._now_ms())
+        except Exception as error:
+            if isinstance(event, events.Crashed):
+                raise
+            self._crashed(error)
             return
-        if self._restart is not None and failure == self._restarts_for:
-            return  # several regions failed for the same reason: they restart together
-        if failure.kind == "CheckpointCorruptedError" and self._restored_id is not None:
-            if self._points.damaged(failure.message):
-                self._owner.restore_points_changed(self)
-                self._restart_in(0, failure)
-            else:
-                self._fail(failure)
-            return
-        delay_ms = self._strategy.on_failure(self._clock.monotonic_ns() // 1_000_000, failure, self._rng)
-        if delay_ms is None:
-            self._fail(self._strategy.failure or failure)
-        else:
-            self._restart_in(delay_ms, failure)
-
-    def _restart_in(self, delay_ms: int, failure: Failure) -> None:
-        self.last_failure = failure
-        if self._restart is None:
-            self.restarts += 1
-            cause = failure.message.partition("\n")[0]
-            _LOG.debug("job '%s' restarts in %d ms: %s", self.graph.name, delay_ms, cause)
-            self._enter(JobState.RESTARTING)
-        self._stop_restarting()
-        self._restarts_for = failure
-        self._restart = self._loop.call_later(delay_ms / 1000, self._owner.taskmanagers_wanted, self)
-
-    def _stop_restarting(self) -> None:
-        if self._restart is not None:
-            self._restart.cancel()
-            self._restart = None
-
-    def _fail(self, failure: Failure) -> None:
-        """For good: what still runs is stopped."""
-        self._fatal = failure
-        self._stop_restarting()
-        attempts = self._attempts_running()
-        for attempt in attempts:
-            attempt.cancel(force=False)
-        if not attempts:
-            self._end_with(JobState.FAILED)
-
-    def _end_with(self, state: JobState) -> None:
-        """No region runs any more. A cause to fail comes before everything else."""
-        if self._fatal is not None:
-            self._end(JobState.FAILED, self._fatal)
-        elif self._is_cancelled and not all(region.is_finished for region in self._regions):
-            self._end(JobState.CANCELED, None)
-        elif all(region.is_finished for region in self._regions):
-            self._end(JobState.FINISHED, None)
-        else:
-            self._end(state, None)
+        for effect in effects:
+            try:
+                self._perform(effect)
+            except Exception as error:
+                if isinstance(event, events.Crashed):
+                    raise
+                self._crashed(error)
 
     def _crashed(self, error: Exception) -> None:
         """Our code raised while it served this job: the job cannot be trusted any more, the others can."""
         _LOG.error("job '%s': internal error", self.graph.name, exc_info=error)
-        if not self.state.is_terminal and self._fatal is None:
-            self._fail(_internal(error))
+        self._feed(events.Crashed(_internal(error, self._machine.story.lines())))
 
-    def _enter(self, state: JobState) -> None:
-        self.state = state
-        self._owner.job_state_entered(self, state)
+    # --- effects ---
 
-    def _end(self, state: JobState, failure: Failure | None) -> None:
-        """Once. A checkpoint that is being stored comes first: written later, its files would be left behind."""
-        if self._is_ending:
-            return
-        self._is_ending = True
-        self._stop_restarting()
-        if self._checkpoints.is_storing:
-            self._checkpoints.when_stored(lambda: self._close(state, failure))
+    def _perform(self, effect: ask.Effect) -> None:
+        if isinstance(effect, AttemptEffect):
+            self._attempts[effect.epoch].perform(effect)
+        elif isinstance(effect, _Message):
+            self._tell(effect)
+        elif isinstance(effect, DiskEffect):
+            self._disk.perform(effect)
+        elif isinstance(effect, EnumeratorEffect):
+            self._enumerators.perform(effect)
+        elif isinstance(effect, ask.SetTimer | ask.StopTimer):
+            self._timers.perform(effect)
         else:
-            self._close(state, failure)
+            self._perform_other(effect)
 
-    def _close(self, state: JobState, failure: Failure | None) -> None:
-        if self._is_suspending and state is JobState.CANCELED:
-            state = JobState.SUSPENDED
-        self.state = state
-        keeps = {
-            JobState.CANCELED: self._settings.retain_on_cancellation,
-            JobState.FAILED: self._settings.retain_on_failure,
-            JobState.SUSPENDED: True,
-        }
-        self._checkpoints.close()
-        if self._splits is not None:
-            self._splits.close()
-        summary, is_kept = self._checkpoints.summary(), keeps.get(state, False)
-        self._points.close(keeps=is_kept)
-        if summary is not None and not is_kept:
+    def _perform_other(
+        self,
+        effect: ask.StateEntered
+        | ask.WantSlots
+        | ask.Over
+        | ask.Answer
+        | ask.Notice
+        | ask.Log
+        | ask.BeginAttempt
+        | ask.AttemptOver
+        | ask.KeepPointers,
+    ) -> None:
+        match effect:
+            case ask.StateEntered(state, failure):
+                self._owner.job_state_entered(self, state, failure)
+            case ask.WantSlots():
+                self._owner.taskmanagers_wanted(self)
+            case ask.Over():
+                self._end(effect)
+            case ask.Answer(request_id, path, failure):
+                self._answers.pop(request_id)(failure or path or "")
+            case ask.Notice(text):
+                self._owner.job_notice(self, text)
+            case ask.Log(text, level):
+                _LOG.log(logging.getLevelNamesMapping()[level], "%s", text)
+            case ask.BeginAttempt():
+                self._begin(effect)
+            case ask.AttemptOver(epoch):
+                attempt = self._attempts.pop(epoch)
+                self._over |= {(one.vertex, one.subtask): one for one in attempt.summaries()}
+                attempt.close()
+            case ask.KeepPointers(directories):
+                self._owner.restore_points_changed(self, directories)
+                self._feed(events.PointersKept())
+
+    def _begin(self, effect: ask.BeginAttempt) -> None:
+        execution = effect.execution
+        attempt = next(one for one in self._machine.attempts if one.epoch == execution.epoch)
+        run = AttemptRun(
+            self.graph,
+            attempt,
+            effect.restore_path,
+            [self._taskmanagers[one] for one in effect.taskmanagers],
+            {**self.configuration, SLOTS_PER_TASKMANAGER.key: str(execution.slots_per_taskmanager)},
+            self._loop,
+            self._feed,
+            self._enumerators.splits,
+            self._ha_identity,
+        )
+        self._attempts[execution.epoch] = run
+        run.begin()
+
+    def _tell(self, effect: _Message) -> None:
+        """Each attempt with its epoch."""
+        match effect:
+            case ask.TriggerCheckpoint(epochs, barrier, location, stops):
+                if self._enumerators.trigger(barrier.checkpoint_id):
+                    self._tell_each(epochs, lambda epoch: TriggerCheckpoint(epoch, barrier, location, stops))
+            case ask.SwitchToUnaligned(epochs, barrier, location, stops):
+                self._tell_each(epochs, lambda epoch: TriggerCheckpoint(epoch, barrier, location, stops))
+            case ask.TellCompleted(epochs, number, stops):
+                self._tell_each(epochs, lambda epoch: CheckpointCompleted(epoch, number, stops))
+            case ask.TellAborted(epochs, number):
+                self._tell_each(epochs, lambda epoch: CheckpointAborted(epoch, number))
+            case ask.DrainSources(epochs):
+                self._tell_each(epochs, DrainSources)
+
+    def _tell_each(self, epochs: Sequence[int], message_of: Callable[[int], object]) -> None:
+        for epoch in epochs:
+            if epoch in self._attempts:
+                self._attempts[epoch].tell_all(message_of(epoch))
+
+    # --- the end ---
+
+    def _end(self, effect: ask.Over) -> None:
+        self._timers.close()
+        summary = self.checkpoint_summary()
+        if summary is not None and not effect.is_kept:
             summary = replace(summary, last_path="")
-        self._owner.taskmanagers_released(self)
+        job_id, failure = self.graph.job_id, effect.failure
+        if effect.is_refused:
+            self._owner.job_refused(self, JobEnded(job_id, effect.state, 0, failure, ()))
+            return
         tasks = self.summaries()
-        ended = JobEnded(self.graph.job_id, state, self.duration_ms, failure, tasks, summary, self.restarts)
-        self._owner.job_ended(self, ended)
+        self._owner.job_ended(
+            self, JobEnded(job_id, effect.state, self.duration_ms, failure, tasks, summary, self.restarts)
+        )
 
 
-def _internal(error: Exception) -> Failure:
-    if isinstance(error, ShmflinkError):
-        return failure_of(error)
+def _internal(error: Exception, story: Sequence[str]) -> Failure:
+    """An error of ours; where it says nothing to a user, with what the job came by."""
     if isinstance(error, OSError):
         return replace(failure_of(error), kind="ResourceError", message=system_error_text(error))
+    if isinstance(error, ShmflinkError) and not isinstance(error, InternalError):
+        return failure_of(error)
     text = f"the JobManager cannot go on with the job: {type(error).__name__}: {error}"
-    return replace(failure_of(error), kind="InternalError", message=text)
-
-
-def _enumerators(restore: RestorePoint, trusts_pickle: bool) -> dict[str, bytes]:
-    known = [op for op in restore.manifest.operators if op.coordinator is not None]
-    return {op.operator_id: coordinator_state(restore.directory, op, allows_pickle=trusts_pickle) for op in known}
+    told = failure_of(error)
+    lines = "\n".join(["The latest transitions of the job, oldest first:", *story])
+    return replace(told, kind="InternalError", message=text, traceback_text=f"{told.traceback_text}\n{lines}")

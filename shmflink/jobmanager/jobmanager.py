@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, NoReturn
 
@@ -61,7 +61,6 @@ _WAITS_QUIETLY_S: Final = 2.0  # for slots; a job that waits for longer says so,
 _SHUTDOWN_S: Final = 5.0  # from asking the TaskManagers to end to killing them
 _HA_LOCK_S: Final = 10.0  # for the JobManager before us, whose client was killed, to let go of the HA directory
 _HA_RETRY_S: Final = 0.1
-_LAST_CHECKPOINT_S: Final = 10.0  # for the checkpoint that is taken before a job is suspended
 
 
 class JobManager:
@@ -231,7 +230,7 @@ class JobManager:
         if submission.progress:
             self._progress.add(graph.job_id)
             self._loop.call_later(_PROGRESS_INTERVAL_S, self._report_progress, run)
-        self.taskmanagers_wanted(run)
+        run.start()
 
     def _reject(self, job_id: JobId, failure: Failure) -> None:
         self._client.send(JobEnded(job_id, JobState.FAILED, 0, failure, ()))
@@ -286,15 +285,10 @@ class JobManager:
         ahead = self._waiting.index(run)
         self._client.send(JobNotice(run.graph.job_id, waiting_text(run.graph.name, needed, self._slots, held, ahead)))
 
-    def taskmanagers_released(self, run: JobRun) -> None:
-        for taskmanager in [tm for tm, owner in self._run_of.items() if owner is run]:
-            del self._run_of[taskmanager]
-        self._start_waiting()
-
-    def restore_points_changed(self, run: JobRun) -> None:
+    def restore_points_changed(self, run: JobRun, directories: Sequence[str]) -> None:
         assert self._recovery is not None, "a checkpoint before the HA directory is ours"
         try:
-            self._recovery.checkpoints_changed(run.graph.job_id, run.restore_points)
+            self._recovery.checkpoints_changed(run.graph.job_id, directories)
         except ResourceError as error:
             self._give_up(error)
 
@@ -333,17 +327,26 @@ class JobManager:
     def job_notice(self, run: JobRun, text: str) -> None:
         self._client.send(JobNotice(run.graph.job_id, f"job '{run.graph.name}': {text}"))
 
-    def job_state_entered(self, run: JobRun, state: JobState) -> None:
-        if not state.is_terminal:  # the end is told when all is released
-            failure = run.last_failure if state is JobState.RESTARTING else None
-            self._client.send(JobStatusChanged(run.graph.job_id, state, failure))
+    def job_state_entered(self, run: JobRun, state: JobState, failure: Failure | None) -> None:
+        self._client.send(JobStatusChanged(run.graph.job_id, state, failure))
+
+    def job_refused(self, run: JobRun, ended: JobEnded) -> None:
+        assert self._recovery is not None, "a job before the HA directory is ours"
+        self._recovery.refused(ended.job_id)
+        self._forget(run, ended)
 
     def job_ended(self, run: JobRun, ended: JobEnded) -> None:
+        self._remember_end(run, ended)
+        self._forget(run, ended)
+
+    def _forget(self, run: JobRun, ended: JobEnded) -> None:
+        """Its TaskManagers are free for others."""
         self._progress.discard(ended.job_id)
         del self._runs[ended.job_id]
         if run in self._waiting:
             self._waiting.remove(run)
-        self._remember_end(run, ended)
+        for taskmanager in [tm for tm, owner in self._run_of.items() if owner is run]:
+            del self._run_of[taskmanager]
         self._client.send(ended)
         self._start_waiting()
         if self._is_ending and not self._runs:
@@ -439,23 +442,11 @@ class JobManager:
         self._waiting.clear()
         for run in list(self._runs.values()):
             if self._is_suspending:
-                self._suspend(run)
+                run.suspend()
             else:
                 run.cancel(force=False)
         if not self._runs:
             self._stop_taskmanagers()
-
-    def _suspend(self, run: JobRun) -> None:
-        """Behind one more checkpoint, where that can be had: the less there is to be done again."""
-        if run.state is not JobState.RUNNING or run.checkpoint_summary() is None:
-            run.suspend()
-            return
-        self._loop.call_later(_LAST_CHECKPOINT_S, self._suspend_now, run)
-        run.checkpoint(lambda _result: self._suspend_now(run))
-
-    def _suspend_now(self, run: JobRun) -> None:
-        if run.graph.job_id in self._runs:
-            run.suspend()
 
     def _stop_taskmanagers(self) -> None:
         if self._taskmanagers is None:

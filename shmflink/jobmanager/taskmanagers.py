@@ -21,6 +21,7 @@ from shmflink.config.options import (
 )
 from shmflink.core.clock import Clock
 from shmflink.errors import ResourceError
+from shmflink.jobmachine.events import TaskManagerId
 from shmflink.jobmanager.exit_text import describe_exit, taskmanager_lost
 from shmflink.jobmanager.fork_server import kill_group
 from shmflink.jobmanager.oom_kills import oom_kills
@@ -79,6 +80,12 @@ class TaskManager:
     why_killed: str = ""
     failure_kind: str = ""  # the error class, where it said so itself
     forked_ns: int = 0
+    life: int = 0
+
+    @property
+    def id(self) -> TaskManagerId:
+        """As job machines know it."""
+        return TaskManagerId(0, self.index, self.life)
 
     @property
     def is_ready(self) -> bool:
@@ -133,6 +140,7 @@ class TaskManagers:
         self._events = events
         self._oom_kills = oom_kills()
         self._failed_starts = 0
+        self._lives = 0
         self._last_look_ns = clock.monotonic_ns()
         self.is_stopping = False
         self.all: list[TaskManager] = [self._fork(index) for index in range(count)]
@@ -159,7 +167,8 @@ class TaskManagers:
         connection = AsyncConnection(
             ours, self._loop, lambda received: self._message(callbacks[0], received), _ignore_end
         )
-        taskmanager = TaskManager(index, connection)
+        self._lives += 1
+        taskmanager = TaskManager(index, connection, life=self._lives)
         callbacks.append(taskmanager)
         request = ForkTaskManager(index, self.slots_per_taskmanager, self._cpus[index], self._spin_ns, self.interval_ms)
         self._fork_server.send(request, [theirs.fileno()])

@@ -24,6 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("datastream", "common", "table", "state_processor"),
     ("client",),
     ("jobmanager", "taskmanager"),
+    ("jobmachine",),
     ("rpc",),
     ("planner",),
     ("graph",),
@@ -97,6 +98,23 @@ def test_operators_know_state_by_its_protocol() -> None:
         if re.search(r"\bHeap[A-Z]\w*|state\.(heap_\w+|timers)\b|\.(live|below)\b", line)
     ]
     assert not problems, "\n".join(problems)
+
+
+def test_state_machines_import_nothing_that_acts() -> None:
+    """They decide; whoever owns them acts. Time and random numbers are arguments."""
+    acting = {"asyncio", "fcntl", "multiprocessing", "os", "pathlib", "select", "signal", "socket", "subprocess"}
+    acting |= {"tempfile", "threading", "time", "concurrent"}
+    machines = [*(PACKAGE / "jobmachine").glob("*.py"), PACKAGE / "checkpoint" / "coordinator.py"]
+    wrong = []
+    for path in machines:
+        for node in ast.walk(tree(path)):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            found = acting.intersection(name.split(".")[0] for name in names)
+            wrong += [f"{path.relative_to(ROOT)}:{node.lineno}: imports {name}: ask by an effect" for name in found]
+            if isinstance(node, ast.Call) and dotted(node.func) in ("open", "print", "random.Random"):
+                wrong.append(f"{path.relative_to(ROOT)}:{node.lineno}: {dotted(node.func)}(): take it as an argument")
+    assert not wrong, "\n".join(wrong)
 
 
 def test_the_root_package_imports_next_to_nothing() -> None:

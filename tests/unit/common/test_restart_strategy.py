@@ -8,7 +8,7 @@ import pytest
 
 from shmflink.common import RestartStrategies
 from shmflink.errors import ConfigurationError
-from shmflink.jobmanager.restart_strategy import RestartStrategy
+from shmflink.jobmachine.restart_strategy import RestartStrategy
 
 
 def test_what_was_given_comes_back():

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shmflink.errors import ConfigurationError
+from shmflink.jobmachine.restart_strategy import ExponentialDelay, FailureRate, FixedDelay, NoRestart, RestartStrategy
 from shmflink.jobmanager.exit_text import describe_exit
-from shmflink.jobmanager.restart_strategy import ExponentialDelay, FailureRate, FixedDelay, NoRestart, RestartStrategy
 from shmflink.rpc.messages import Failure
 
 FIRST = Failure("UserFunctionError", "ValueError: 7", operator="map", subtask=3)

@@ -1,4 +1,4 @@
-"""The life of one job as a pure state machine: event in, effects out. The first cause of a failure is kept.
+"""The states of one attempt: event in, effects out. The first cause of a failure is kept.
 
 ::
 
@@ -22,6 +22,7 @@ from shmflink.rpc.states import JobState, TaskState
 __all__ = [
     "ArmCancellationTimeout",
     "AttemptFailed",
+    "AttemptState",
     "CancelAll",
     "CancelRequested",
     "CancellationExpired",
@@ -29,7 +30,6 @@ __all__ = [
     "Effect",
     "Ended",
     "Event",
-    "Job",
     "KillTaskManagers",
     "StartAll",
     "StateEntered",
@@ -56,7 +56,7 @@ class TaskChanged:
 
 @dataclass(frozen=True, slots=True)
 class TaskManagerGone:
-    """A TaskManager of the job died."""
+    """A TaskManager of the attempt died."""
 
     taskmanager: int
     failure: Failure
@@ -88,7 +88,7 @@ Event: TypeAlias = Deployed | TaskChanged | TaskManagerGone | AttemptFailed | Ca
 
 @dataclass(frozen=True, slots=True)
 class StateEntered:
-    """The job is in another state now."""
+    """The attempt is in another state now."""
 
     state: JobState
 
@@ -128,8 +128,8 @@ class Ended:
 Effect: TypeAlias = StateEntered | StartAll | CancelAll | ArmCancellationTimeout | KillTaskManagers | Ended
 
 
-class Job:
-    """One attempt of a job. `taskmanager_of` says where each task runs."""
+class AttemptState:
+    """Of one failover region. `taskmanager_of` says where each task runs."""
 
     def __init__(self, taskmanager_of: Mapping[SubtaskId, int]) -> None:
         self.state = JobState.CREATED

@@ -1,4 +1,4 @@
-"""What a job restarts from, and what it need not keep for that."""
+"""What a job finds on the disk to restart from, and what it need not keep for that."""
 
 from __future__ import annotations
 
@@ -11,15 +11,19 @@ from typing import Any
 import pytest
 
 from shmflink.checkpoint import trust
+from shmflink.checkpoint.events import Store
 from shmflink.checkpoint.handles import OperatorSubtaskState, StateFile
-from shmflink.checkpoint.manifest import CHECKPOINT, SAVEPOINT, Manifest, OperatorState
+from shmflink.checkpoint.manifest import SAVEPOINT, Manifest, OperatorState
 from shmflink.checkpoint.settings import CheckpointSettings
 from shmflink.checkpoint.storage import CheckpointStorage, write_manifest
 from shmflink.core.ids import JobId
 from shmflink.core.serialization.codec import dumps_state
 from shmflink.errors import CheckpointError, StateMismatchError
 from shmflink.graph.job_graph import ChainedOperator, JobGraph, JobVertex, NodeKind
-from shmflink.jobmanager.restore_points import RestorePoints
+from shmflink.jobmachine.effects import DiscardClaimed, Effect, StoreCheckpoint
+from shmflink.jobmachine.events import KnownCheckpoint
+from shmflink.jobmachine.restore_points import RestorePoints
+from shmflink.jobmanager.checkpoint_disk import CheckpointDisk
 
 JOB, OTHER_JOB = JobId("a" * 32), JobId("b" * 32)
 GRAPH = JobGraph(JOB, "job", False, (), ())
@@ -42,32 +46,61 @@ def foreign_savepoint(folder: str, checkpoint_id: int) -> str:
     return directory
 
 
-def complete(points: RestorePoints, checkpoint_id: int, target: str | None = None) -> str:
-    """A checkpoint, or in `target` the savepoint that stops the job."""
-    location = points.prepare(checkpoint_id) if target is None else points.prepare_savepoint(target, "stop")
-    manifest = Manifest(checkpoint_id, JOB.hex, "job", 0, CHECKPOINT if target is None else SAVEPOINT)
-    directory = points.complete(location, manifest)
-    points.add(directory, manifest)
-    return directory
+class OnDisk:
+    """A job's restore points and the disk that they lie on, without the machine between them."""
 
+    def __init__(self, graph: JobGraph, settings: CheckpointSettings, pointers: Any = (), owner: str = "") -> None:
+        self.disk = CheckpointDisk(graph, settings, pointers, owner)
+        opened = self.disk.open()
+        self.next_id = opened.next_id
+        self.points = RestorePoints(settings.num_retained, opened)
 
-def newest(points: RestorePoints) -> str:
-    found = points.newest()
-    assert found is not None
-    return found.directory
+    @property
+    def directories(self) -> tuple[str, ...]:
+        return self.points.directories
+
+    def complete(self, checkpoint_id: int, target: str | None = None) -> str:
+        """A checkpoint, or in `target` the savepoint that stops the job."""
+        location = self.disk.make_folder(checkpoint_id, target)
+        store = Store(checkpoint_id, target is not None, target, {}, frozenset())
+        stored = self.disk.store(StoreCheckpoint(store, {}, location, 0, 1))
+        known = KnownCheckpoint(location.directory, checkpoint_id, is_in_folder=target is None)
+        self.effects = self.points.add(known, stored.manifest, stored.shared_files)
+        self.perform(self.effects)
+        return location.directory
+
+    def perform(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            if not isinstance(effect, DiscardClaimed):
+                self.disk.remove(effect)
+
+    def newest(self) -> str:
+        prepared = self.disk.restore(self.directories, is_whole=True)
+        for directory, why in prepared.damaged:
+            self.points.damaged(directory, why)
+        assert prepared.restore is not None
+        return prepared.restore.directory
+
+    def begin_attempt(self) -> None:
+        leftovers = self.disk.restore(self.directories, is_whole=True).leftovers
+        assert leftovers is not None
+        self.perform(self.points.begin_attempt(leftovers))
+
+    def close(self, *, keeps: bool) -> None:
+        self.disk.close(keeps=keeps)
 
 
 def test_a_job_whose_end_fails_goes_on_from_the_savepoint_that_stopped_it(folder: str) -> None:
     """Its sinks may have committed what is in it."""
-    points = RestorePoints(GRAPH, settings(folder))
-    checkpoint, savepoint = complete(points, 1), complete(points, 2, folder)
+    points = OnDisk(GRAPH, settings(folder))
+    checkpoint, savepoint = points.complete(1), points.complete(2, folder)
     assert points.directories == (savepoint, checkpoint)
-    assert newest(points) == savepoint
+    assert points.newest() == savepoint
     points.close(keeps=True)
-    again = RestorePoints(GRAPH, settings(folder), points.directories)
-    assert newest(again) == savepoint
+    again = OnDisk(GRAPH, settings(folder), points.directories)
+    assert again.newest() == savepoint
     assert again.next_id == 3
-    later = complete(again, 3)
+    later = again.complete(3)
     assert again.directories == (later,)
     again.close(keeps=False)
 
@@ -76,22 +109,22 @@ def test_a_job_whose_end_fails_goes_on_from_the_savepoint_that_stopped_it(folder
 def test_a_start_is_left_when_there_are_checkpoints_enough(folder: str, is_recovered: bool) -> None:
     """Else what splits were handed out since would be remembered for ever."""
     start = foreign_savepoint(folder, 30)
-    points = RestorePoints(GRAPH, settings(folder, start, 2), (start,) if is_recovered else ())
-    assert (newest(points), points.next_id, points.oldest_id) == (start, 31, 0)
-    first = complete(points, 31)
-    assert (points.directories, points.oldest_id) == ((first, start), 0)
-    second = complete(points, 32)
-    assert (points.directories, points.oldest_id) == ((second, first), 31)
-    third = complete(points, 33)
-    assert (points.directories, points.oldest_id) == ((third, second), 32)
+    points = OnDisk(GRAPH, settings(folder, start, 2), (start,) if is_recovered else ())
+    assert (points.newest(), points.next_id, points.points.oldest_id) == (start, 31, 0)
+    first = points.complete(31)
+    assert (points.directories, points.points.oldest_id) == ((first, start), 0)
+    second = points.complete(32)
+    assert (points.directories, points.points.oldest_id) == ((second, first), 31)
+    third = points.complete(33)
+    assert (points.directories, points.points.oldest_id) == ((third, second), 32)
     points.close(keeps=False)
 
 
 def test_a_damaged_one_is_left_out(folder: str) -> None:
-    points = RestorePoints(GRAPH, settings(folder, retained=3))
-    first, second = complete(points, 1), complete(points, 2)
+    points = OnDisk(GRAPH, settings(folder, retained=3))
+    first, second = points.complete(1), points.complete(2)
     Path(second, "_metadata").write_text("{", encoding="ascii")
-    assert newest(points) == first
+    assert points.newest() == first
     assert points.directories == (first,)
     points.close(keeps=False)
 
@@ -125,24 +158,24 @@ def test_state_of_another_kind_of_source_is_refused(folder: str, now: str, is_re
         r"a FileSource \(CsvFormat\): .*--allow-non-restored-state"
     )
     with pytest.raises(StateMismatchError, match=says):
-        RestorePoints(graph_of(now, kind), settings(folder, None if is_recovered else path), pointers)
-    assert newest(RestorePoints(graph_of("FileSource (CsvFormat)"), settings(folder, path))) == path
+        OnDisk(graph_of(now, kind), settings(folder, None if is_recovered else path), pointers)
+    assert OnDisk(graph_of("FileSource (CsvFormat)"), settings(folder, path)).newest() == path
 
 
 @pytest.mark.parametrize(("version", "vertex"), [(1, 0), (2, -1)], ids=["older release", "made by a tool"])
 def test_state_that_does_not_say_who_wrote_it_is_taken(folder: str, version: int, vertex: int) -> None:
     path = savepoint_of(folder, "", version=version, vertex=vertex)
-    assert newest(RestorePoints(graph_of("FileSource (CsvFormat)"), settings(folder, path))) == path
+    assert OnDisk(graph_of("FileSource (CsvFormat)"), settings(folder, path)).newest() == path
 
 
 def test_what_an_ha_directory_points_to_fits_the_program(folder: str) -> None:
     """Its source was edited since: state that nobody takes is an error there, too."""
     path = savepoint_of(folder, "FileSource (CsvFormat)")
     with pytest.raises(StateMismatchError, match=r"state of operators that the job does not have: 'Source: files'"):
-        RestorePoints(GRAPH, settings(folder), (path,))
+        OnDisk(GRAPH, settings(folder), (path,))
     lenient = replace(settings(folder), ignores_unclaimed_state=True)
-    points = RestorePoints(GRAPH, lenient, (path,))
-    assert newest(points) == path
+    points = OnDisk(GRAPH, lenient, (path,))
+    assert points.newest() == path
     points.close(keeps=False)
 
 
@@ -158,39 +191,40 @@ def test_pickled_state_of_somebody_else_has_to_be_asked_for(
     monkeypatch.setattr(trust.os, "geteuid", lambda: os.getuid() + 4711)
     if isinstance(value, Mine):
         with pytest.raises(CheckpointError, match=r"'Source: files' is pickled: .* --trust-pickled-state"):
-            RestorePoints(graph_of("FileSource"), settings(folder, path))
+            OnDisk(graph_of("FileSource"), settings(folder, path))
         trusting = replace(settings(folder, path), trusts_pickled_state=True)
-        assert newest(RestorePoints(graph_of("FileSource"), trusting)) == path
+        assert OnDisk(graph_of("FileSource"), trusting).newest() == path
     else:
-        assert newest(RestorePoints(graph_of("FileSource"), settings(folder, path))) == path
+        assert OnDisk(graph_of("FileSource"), settings(folder, path)).newest() == path
 
 
-def test_a_claimed_savepoint_goes_and_files_of_others_stay(folder: str) -> None:
+def test_a_claimed_savepoint_goes_and_files_of_others_stay(folder: str, caplog: pytest.LogCaptureFixture) -> None:
     start = foreign_savepoint(folder, 30)
     Path(start, "README").write_text("why we made it", encoding="ascii")
-    points = RestorePoints(GRAPH, replace(settings(folder, start), claims_recovery_path=True))
-    complete(points, 31)
-    (deletion,) = points.take_deletions()
-    with pytest.raises(CheckpointError, match="files that are not the checkpoint's, such as README"):
-        deletion()
+    points = OnDisk(GRAPH, replace(settings(folder, start), claims_recovery_path=True))
+    points.complete(31)
+    (deletion,) = points.effects
+    assert isinstance(deletion, DiscardClaimed)
+    points.disk.remove(deletion)
+    assert "files that are not the checkpoint's, such as README" in caplog.text
     assert os.listdir(start) == ["README"]
     points.close(keeps=False)
 
 
 def test_a_job_of_a_copied_ha_directory_writes_into_a_folder_of_its_own(folder: str) -> None:
     """What the original has in the job's folder is no leftover."""
-    original = RestorePoints(GRAPH, settings(folder), owner="1" * 16)
-    first = complete(original, 1)
+    original = OnDisk(GRAPH, settings(folder), owner="1" * 16)
+    first = original.complete(1)
     original.close(keeps=True)
-    copy = RestorePoints(GRAPH, settings(folder), (first,), owner="2" * 16)
+    copy = OnDisk(GRAPH, settings(folder), (first,), owner="2" * 16)
     copy.begin_attempt()
-    second = complete(copy, 2)
+    second = copy.complete(2)
     copy.begin_attempt()
     assert (Path(first).parent.name, Path(second).parent.name) == (JOB.hex, f"{JOB.hex}-22222222")
     assert copy.directories == (second,)
     copy.close(keeps=False)
-    again = RestorePoints(GRAPH, settings(folder), (first,), owner="1" * 16)
-    assert newest(again) == first
-    assert Path(complete(again, 2)).parent == Path(first).parent
+    again = OnDisk(GRAPH, settings(folder), (first,), owner="1" * 16)
+    assert again.newest() == first
+    assert Path(again.complete(2)).parent == Path(first).parent
     again.close(keeps=False)
     assert os.listdir(folder) == []

@@ -1,4 +1,4 @@
-"""The life of a job: events in, effects out."""
+"""The states of an attempt: events in, effects out."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shmflink.core.ids import SubtaskId
-from shmflink.jobmanager.job_state import (
+from shmflink.jobmachine.attempt_state import (
     ArmCancellationTimeout,
     AttemptFailed,
+    AttemptState,
     CancelAll,
     CancellationExpired,
     CancelRequested,
     Deployed,
     Ended,
-    Job,
     KillTaskManagers,
     StartAll,
     StateEntered,
@@ -30,11 +30,11 @@ BOOM, LATER = Failure("ValueError", "boom"), Failure("ValueError", "later")
 
 
 @pytest.fixture
-def job() -> Job:
-    return Job({A: 0, B: 1})
+def job() -> AttemptState:
+    return AttemptState({A: 0, B: 1})
 
 
-def _running(job: Job) -> Job:
+def _running(job: AttemptState) -> AttemptState:
     job.handle(Deployed())
     for task in (A, B):
         job.handle(TaskChanged(task, TaskState.INITIALIZING))
@@ -114,7 +114,7 @@ def test_those_who_do_not_stop_are_killed(job):
 def test_force_kills_at_once(job):
     _running(job)
     assert job.handle(CancelRequested(force=True))[-1] == KillTaskManagers((0, 1))
-    again = _running(Job({A: 0, B: 0}))
+    again = _running(AttemptState({A: 0, B: 0}))
     again.handle(CancelRequested())
     assert again.handle(CancelRequested(force=True)) == [KillTaskManagers((0,))]
 
@@ -147,7 +147,7 @@ _EVENTS = st.one_of(
 
 @given(st.lists(_EVENTS, max_size=30))
 def test_whatever_happens_a_job_ends_once_and_stays_ended(events):
-    job = Job({A: 0, B: 1})
+    job = AttemptState({A: 0, B: 1})
     effects = [effect for event in events for effect in job.handle(event)]
     ends = [effect for effect in effects if isinstance(effect, Ended)]
     assert len(ends) <= 1

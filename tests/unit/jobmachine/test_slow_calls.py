@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shmflink.core.ids import SubtaskId
-from shmflink.jobmanager.slow_calls import SlowCalls, sentence_of
+from shmflink.jobmachine.slow_calls import SlowCalls, sentence_of
 from shmflink.rpc.messages import CallUnderWay
 
 TASK = SubtaskId(1, 0)

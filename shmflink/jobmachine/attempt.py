@@ -1,0 +1,236 @@
+"""One attempt of a failover region, from the request for its memory until nothing of it is left.
+
+::
+
+    BeginAttempt ─ memory ready ─▶ Deploy ─ tasks open ─▶ StartTasks ─ tasks over ─▶ ReleaseMemory ─ released ─▶ over
+
+The states of its tasks, and what follows from them, are those of `attempt_state`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from shmflink.core.ids import SubtaskId
+from shmflink.graph.execution_graph import ExecutionGraph, taskmanager_of
+from shmflink.jobmachine import effects as ask
+from shmflink.jobmachine import events
+from shmflink.jobmachine.attempt_state import (
+    ArmCancellationTimeout,
+    AttemptFailed,
+    AttemptState,
+    CancelAll,
+    CancellationExpired,
+    CancelRequested,
+    Deployed,
+    Effect,
+    Ended,
+    KillTaskManagers,
+    StartAll,
+    StateEntered,
+    TaskChanged,
+    TaskManagerGone,
+)
+from shmflink.jobmachine.attempt_state import Event as StateEvent
+from shmflink.jobmachine.events import AttemptEvent, TaskManagerId, Timer, TimerKind
+from shmflink.jobmachine.outlet import Outlet
+from shmflink.jobmachine.slow_calls import SlowCalls, sentence_of
+from shmflink.rpc.messages import Failure
+from shmflink.rpc.states import JobState, TaskState
+
+__all__ = ["Attempt", "AttemptTimes"]
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptTimes:
+    """`cancellation_ms`: from the cancel to the kill; `cancel_again_ms`: between two requests to cancel."""
+
+    cancellation_ms: int
+    cancel_again_ms: int
+
+
+class Attempt:
+    """On the TaskManagers that were granted to it; number i of the execution graph is `taskmanagers[i]`."""
+
+    def __init__(
+        self,
+        execution: ExecutionGraph,
+        taskmanagers: Sequence[TaskManagerId],
+        parallelism: Mapping[int, int],
+        times: AttemptTimes,
+        outlet: Outlet,
+    ) -> None:
+        """`parallelism`: of each vertex of the job."""
+        self.execution = execution
+        self.taskmanagers = tuple(taskmanagers)
+        self.entered: list[JobState] = []
+        """States that its owner has not looked at yet, oldest first."""
+        self.is_running = False
+        """All its tasks run, or are over in good order."""
+        self.end: tuple[JobState, Failure | None] | None = None
+        """Set when nothing of it is left."""
+        self._parallelism = dict(parallelism)
+        self._times = times
+        self._outlet = outlet
+        per = execution.slots_per_taskmanager
+        self._state = AttemptState({task.subtask: taskmanager_of(task.slot, per) for task in execution.tasks})
+        self._unprepared = set(execution.taskmanagers)
+        self._unreleased = set(execution.taskmanagers)
+        self._outcome: tuple[JobState, Failure | None] | None = None
+        self._cancelled: tuple[int, ...] = ()
+        self._calls = SlowCalls()
+
+    @property
+    def epoch(self) -> int:
+        return self.execution.epoch
+
+    @property
+    def state(self) -> JobState:
+        return self._state.state
+
+    @property
+    def tasks(self) -> Mapping[SubtaskId, TaskState]:
+        """The last known state of each."""
+        return self._state.tasks
+
+    def begin(self, restore_path: str) -> None:
+        """Asks every TaskManager for the attempt's memory."""
+        self._outlet.ask(ask.BeginAttempt(self.execution, self.taskmanagers, restore_path))
+
+    # --- events ---
+
+    def handle(self, event: AttemptEvent) -> None:
+        """What came of its effects."""
+        match event:
+            case events.MemoryRefused(_, failure):
+                self._unreleased.clear()
+                self.fail(failure)
+            case events.MemoryReady(_, number, failure):
+                self._memory_ready(number, failure)
+            case events.MemoryReleased(_, number):
+                self._unreleased.discard(number)
+                self._finish_if_released()
+            case events.EnumeratorFailed(_, failure):
+                self.fail(failure)
+
+    def task_reported(self, subtask: SubtaskId, state: TaskState, failure: Failure | None) -> None:
+        """A task has entered a state."""
+        self._advance(TaskChanged(subtask, state, failure))
+        is_up = all(one in (TaskState.RUNNING, TaskState.FINISHED) for one in self.tasks.values())
+        self.is_running = self.is_running or is_up
+
+    def taskmanager_lost(self, taskmanager: TaskManagerId, failure: Failure) -> None:
+        """A TaskManager of the job is gone, perhaps one that came after this attempt, for another region."""
+        if taskmanager not in self.taskmanagers:
+            return
+        number = self.taskmanagers.index(taskmanager)
+        if number not in self.execution.taskmanagers:
+            return
+        self._unreleased.discard(number)
+        if self._unprepared:  # before the tasks are deployed, nothing of them can go on
+            self._unprepared.discard(number)
+            self.fail(failure)
+        self._advance(TaskManagerGone(number, failure))
+        self._finish_if_released()
+
+    def fail(self, failure: Failure) -> None:
+        """For a reason that is no single task's."""
+        self._advance(AttemptFailed(failure))
+
+    def cancel(self, force: bool) -> None:
+        """Stops it; `force` kills its TaskManagers."""
+        self._advance(CancelRequested(force))
+
+    def timer_fired(self, kind: TimerKind) -> None:
+        """One of its own."""
+        if kind is TimerKind.CANCEL_AGAIN:
+            self._cancel_tasks()
+        else:
+            self._cancellation_expired()
+
+    # --- calls of user code ---
+
+    def call_reported(self, event: events.CallReported) -> str:
+        """What a person should be told of it; empty where there is nothing."""
+        call = event.call
+        if not self._calls.heard(call, self._outlet.now_ms / 1000):
+            return ""
+        return f"{sentence_of(call, self._parallelism[call.subtask.vertex])}\n{call.stack.rstrip()}"
+
+    def slow_calls(self, now_ms: int) -> tuple[str, ...]:
+        """Sentences about its tasks that do not come back from a call."""
+        return self._calls.sentences(self._parallelism, now_ms / 1000)
+
+    def slow_call_of(self, subtask: SubtaskId) -> str:
+        """`in one call of user code for 34 s: job.py:12 in slow`; empty where it is in none for long."""
+        return self._calls.of(subtask, self._outlet.now_ms / 1000)
+
+    # --- memory ---
+
+    def _memory_ready(self, number: int, failure: Failure | None) -> None:
+        self._unprepared.discard(number)
+        if failure is not None:
+            self.fail(failure)
+        elif not self._unprepared and self.state is JobState.CREATED:
+            self._outlet.ask(ask.Deploy(self.epoch))
+            self._advance(Deployed())
+
+    def _finish_if_released(self) -> None:
+        if self._outcome is None or self._unreleased or self.end is not None:
+            return
+        self.end = self._outcome
+        for kind in (TimerKind.CANCELLATION, TimerKind.CANCEL_AGAIN):
+            self._outlet.ask(ask.StopTimer(Timer(kind, self.epoch)))
+        self._outlet.ask(ask.AttemptOver(self.epoch))
+
+    # --- what its state machine asks for ---
+
+    def _advance(self, event: StateEvent) -> None:
+        for effect in self._state.handle(event):
+            self._perform(effect)
+
+    def _perform(self, effect: Effect) -> None:
+        match effect:
+            case StateEntered(state):
+                self.entered.append(state)
+            case StartAll():
+                self._outlet.ask(ask.StartTasks(self.epoch))
+            case CancelAll(numbers):
+                self._cancelled = numbers
+                self._cancel_tasks()
+            case ArmCancellationTimeout():
+                self._arm_cancellation()
+            case KillTaskManagers(numbers):
+                why = "".join(f"; {sentence}" for sentence in self.slow_calls(self._outlet.now_ms))
+                text = f"did not stop its tasks in time, so it was killed{why}"
+                self._outlet.ask(ask.KillTaskManagers(self.epoch, numbers, text))
+            case Ended(state, failure):
+                self._release(state, failure)
+
+    def _cancel_tasks(self) -> None:
+        """Asks again and again until all are over."""
+        if self.state.is_terminal:
+            return
+        self._outlet.ask(
+            ask.CancelTasks(self.epoch, self._cancelled),
+            ask.SetTimer(Timer(TimerKind.CANCEL_AGAIN, self.epoch), self._times.cancel_again_ms),
+        )
+
+    def _arm_cancellation(self) -> None:
+        self._outlet.ask(ask.SetTimer(Timer(TimerKind.CANCELLATION, self.epoch), self._times.cancellation_ms))
+
+    def _cancellation_expired(self) -> None:
+        """Also for TaskManagers that do not release: their tasks are over, but user code may still run."""
+        self._advance(CancellationExpired())
+        if self._outcome is not None and self._unreleased:
+            text = "did not release the job's memory in time, so it was killed"
+            self._outlet.ask(ask.KillTaskManagers(self.epoch, tuple(sorted(self._unreleased)), text))
+
+    def _release(self, state: JobState, failure: Failure | None) -> None:
+        self._outcome = state, failure
+        if self._unreleased:
+            if not self._cancelled:  # else the time to cancel holds for the release, too
+                self._arm_cancellation()
+            self._outlet.ask(ask.ReleaseMemory(self.epoch, tuple(sorted(self._unreleased))))
+        self._finish_if_released()

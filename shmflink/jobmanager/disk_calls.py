@@ -1,0 +1,114 @@
+"""What a job machine asks of the disk, in threads of the event loop's pool; what came of it, as events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import TypeVar
+
+from shmflink.core.clock import Clock
+from shmflink.jobmachine import effects as ask
+from shmflink.jobmachine import events
+from shmflink.jobmanager.checkpoint_disk import CheckpointDisk
+from shmflink.jobmanager.job_loop import JobLoop
+from shmflink.jobmanager.splits import failure_of
+
+__all__ = ["DiskCalls", "DiskEffect"]
+
+_Found = TypeVar("_Found")
+DiskEffect = (
+    ask.OpenStorage
+    | ask.PrepareRestore
+    | ask.MakeFolder
+    | ask.StoreCheckpoint
+    | ask.DeleteFiles
+    | ask.DiscardFolder
+    | ask.DiscardClaimed
+    | ask.CloseStorage
+)
+
+
+class DiskCalls:
+    """Of one job. Used by the event loop alone; `feed` is called in it, once for every effect that has an answer."""
+
+    def __init__(
+        self,
+        disk: CheckpointDisk,
+        loop: JobLoop,
+        clock: Clock,
+        feed: Callable[[events.Event], None],
+        next_epochs: Callable[[int], tuple[int, ...]],
+    ) -> None:
+        """`next_epochs` gives so many, for attempts that begin."""
+        self._disk = disk
+        self._loop = loop
+        self._clock = clock
+        self._feed = feed
+        self._next_epochs = next_epochs
+        self._under_way = 0
+        self._close: ask.CloseStorage | None = None  # waits for all that is under way
+
+    def perform(self, effect: DiskEffect) -> None:
+        """Returns at once."""
+        match effect:
+            case ask.OpenStorage():
+                self._call(self._disk.open, self._feed, lambda error: events.StorageRefused(failure_of(error)))
+            case ask.PrepareRestore(directories, is_whole, attempts):
+                self._call(
+                    partial(self._disk.restore, directories, is_whole=is_whole),
+                    lambda found: self._feed(replace(found, epochs=self._next_epochs(attempts))),
+                    lambda error: events.RestoreFailed(failure_of(error)),
+                )
+            case ask.MakeFolder(number, target):
+                self._call(
+                    partial(self._disk.make_folder, number, target),
+                    lambda made: self._feed(events.FolderMade(number, made, self._clock.processing_time_ms())),
+                    lambda error: events.FolderRefused(number, str(error)),
+                )
+            case ask.StoreCheckpoint():
+                number = effect.store.checkpoint_id
+                self._call(
+                    partial(self._disk.store, effect),
+                    self._feed,
+                    lambda error: events.CheckpointNotStored(number, str(error)),
+                )
+            case ask.CloseStorage():
+                self._close = effect
+                self._close_if_idle()
+            case _:
+                self._call(partial(self._disk.remove, effect), _ignore, lambda error: events.Crashed(failure_of(error)))
+
+    def _call(
+        self,
+        work: Callable[[], _Found],
+        then: Callable[[_Found], None],
+        failed: Callable[[BaseException], events.Event],
+    ) -> None:
+        self._under_way += 1
+
+        def done(future: asyncio.Future[_Found]) -> None:
+            self._under_way -= 1
+            error = future.exception()
+            if error is None:
+                then(future.result())
+            else:
+                self._feed(failed(error))
+            self._close_if_idle()
+
+        self._loop.in_thread(work, done)
+
+    def _close_if_idle(self) -> None:
+        if self._close is None or self._under_way:
+            return
+        close, self._close = self._close, None
+        self._call(
+            partial(self._disk.close, keeps=close.keeps),
+            lambda _: self._feed(events.StorageClosed()),
+            lambda error: events.Crashed(failure_of(error)),
+        )
+
+
+def _ignore(_found: object) -> None:
+    return
