@@ -31,6 +31,8 @@ __all__ = [
     "Source",
     "SourceReader",
     "Split",
+    "SplitBatch",
+    "SplitEnd",
     "SplitEnumerator",
     "is_heir",
 ]
@@ -73,6 +75,21 @@ class Split:
     size: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class SplitBatch:
+    """A batch of one of the splits that a reader reads at the same time."""
+
+    split_id: str
+    batch: Batch
+
+
+@dataclass(frozen=True, slots=True)
+class SplitEnd:
+    """One of the splits that a reader reads at the same time has ended: its event time holds nothing back any more."""
+
+    split_id: str
+
+
 class SplitEnumerator(ABC):
     """Hands out splits; lives in the JobManager, single-threaded, never blocks for long."""
 
@@ -108,6 +125,12 @@ class SplitEnumerator(ABC):
 class SourceReader(ABC):
     """Reads splits; used by the slot's thread alone."""
 
+    reads_concurrently: bool = False
+    """True where splits are read at the same time, as the partitions of a topic. `poll` then gives each batch as a
+    `SplitBatch`, and a `SplitEnd` where a split ends; every split has a watermark, an idle timeout and an alignment of
+    its own (Flink: `ReaderOutput.createOutputForSplit`). False: splits are read in the order in which they were added.
+    """
+
     @abstractmethod
     def add_split(self, split: Split) -> None: ...
 
@@ -115,16 +138,22 @@ class SourceReader(ABC):
     def no_more_splits(self) -> None: ...
 
     @abstractmethod
-    def poll(self) -> Batch | SideOutput | Poll:
+    def poll(self) -> Batch | SplitBatch | SplitEnd | SideOutput | Poll:
         """The next batch (bounded in rows and bytes, never blocking for long), or why there is none.
 
-        A `SideOutput` goes to those who read the side output of its tag.
+        A reader of concurrent splits may ask for another split by NEED_SPLIT while it has others; it is polled again
+        when the mailbox is woken. A `SideOutput` goes to those who read the side output of its tag.
         """
 
     @property
     def splits_begun(self) -> int:
-        """How many splits it has begun to read: each has a watermark of its own."""
+        """How many splits it has begun to read, one after the other: each has a watermark of its own."""
         return 0
+
+    def pause_splits(self, paused: frozenset[str]) -> None:  # noqa: B027  for concurrent splits
+        """Watermark alignment: of concurrent splits, these alone are not read until it is said again (Flink:
+        `pauseOrResumeSplits`). A reader without this method stands still when all its splits are ahead.
+        """
 
     def snapshot(self) -> Sequence[Split]:
         """The splits in hand, each carrying its position: behind the last batch that `poll` handed out.

@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from shmflink.connectors.base import Boundedness, Poll, Source, SourceReader, Split, SplitEnumerator
+from shmflink.connectors.base import (
+    Boundedness,
+    Poll,
+    Source,
+    SourceReader,
+    Split,
+    SplitBatch,
+    SplitEnd,
+    SplitEnumerator,
+)
 from shmflink.core.batch import Batch
-from shmflink.errors import ConfigurationError
+from shmflink.errors import ConfigurationError, UsageError
 from shmflink.operators.base import OperatorContext, SideOutput
 
 __all__ = ["HybridSource", "HybridSourceBuilder"]
@@ -171,6 +180,11 @@ class _Reader(SourceReader):
             self._inner.close()
         self._index = index
         self._inner = self._sources[index].create_reader(self._context)
+        if self._inner.reads_concurrently:
+            raise UsageError(
+                f"the source '{self._context.operator_name}': {type(self._sources[index]).__name__} reads its splits "
+                "at the same time; a hybrid source reads them one after the other. Give it a job of its own"
+            )
 
     def poll(self) -> Batch | SideOutput | Poll:
         if self._inner is None:
@@ -179,6 +193,7 @@ class _Reader(SourceReader):
         if found in (Poll.NEED_SPLIT, Poll.END) and self._waiting:
             self._take()
             return Poll.AGAIN
+        assert not isinstance(found, (SplitBatch, SplitEnd)), "of a reader of concurrent splits"
         return found
 
     @property

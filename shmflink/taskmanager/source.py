@@ -8,16 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from shmflink.connectors.base import Poll, Source, SourceReader, Split
+from shmflink.connectors.base import Poll, Source, SourceReader, Split, SplitBatch, SplitEnd
 from shmflink.core.batch import Batch
 from shmflink.core.elements import MAX_WATERMARK, MIN_TIMESTAMP_MS, Barrier, Watermark, WatermarkStatus
 from shmflink.core.watermark_strategy import WatermarkStrategy
-from shmflink.errors import InternalError, StateMismatchError
+from shmflink.errors import InternalError, StateMismatchError, UsageError
 from shmflink.operators.base import Operator, OperatorContext, SideOutput
+from shmflink.operators.time.split_watermarks import SplitWatermarks
 from shmflink.operators.time.timestamps_and_watermarks import watermark_interval_ms
 from shmflink.operators.time.watermark_emitter import TimestampAssignment, WatermarkEmitter
 from shmflink.state.operator_state import OperatorStatePart, Redistribution
 from shmflink.state.snapshots import OperatorSnapshot, RestoredState
+from shmflink.taskmanager.concurrent_splits import ConcurrentSplits
 from shmflink.taskmanager.source_splits import ReaderSplits, SplitProgress
 
 __all__ = ["SPLITS_STATE", "SourceOperator"]
@@ -50,16 +52,26 @@ class SourceOperator(Operator):
         self._time = context.processing_time
         self._name = context.operator_name
         strategy = WatermarkStrategy.no_watermarks() if context.is_batch else self._strategy
-        self._emitter = WatermarkEmitter(strategy, context.clock)
-        self._emitter.restore(self._restored_ms)
         self._interval_ms = watermark_interval_ms(context)
         self._assignment.open(context)
         self._reader = self._source.create_reader(context)
-        self._splits = ReaderSplits(self._reader, self._emitter, self._source.produced_type)
+        self._open_splits(self._reader, strategy, context)
         for progress in _splits_of(context.restored):
             self._add(progress)
         if strategy.makes_watermarks and self._interval_ms > 0:
             self._time.schedule(self._time.now_ms() + self._interval_ms, self._on_interval)
+
+    def _open_splits(self, reader: SourceReader, strategy: WatermarkStrategy, context: OperatorContext) -> None:
+        row_type = self._source.produced_type
+        self._emitter: WatermarkEmitter | SplitWatermarks
+        self._splits: ReaderSplits | ConcurrentSplits
+        if reader.reads_concurrently:
+            self._emitter = SplitWatermarks(strategy, context.clock)
+            self._splits = ConcurrentSplits(reader, self._emitter, row_type)
+        else:
+            self._emitter = WatermarkEmitter(strategy, context.clock)
+            self._splits = ReaderSplits(reader, self._emitter, row_type)
+        self._emitter.restore(self._restored_ms)
 
     def connect(self, request_split: Callable[[], None]) -> None:
         """Says how a split is asked for; the answer comes by `assign`."""
@@ -75,6 +87,11 @@ class SourceOperator(Operator):
     def align(self, limit_ms: int) -> None:
         """Reading stops while the watermark is beyond the limit: others of the group are behind."""
         self._limit_ms = limit_ms
+        self._align_splits()
+
+    def _align_splits(self) -> None:
+        if self._splits.align(self._limit_ms):
+            self.wake()  # splits may be read again
 
     def hold(self, is_held: bool) -> None:
         """Nothing more is read until it is said again: a savepoint stops the job (`TriggerCheckpoint.stops`)."""
@@ -110,7 +127,8 @@ class SourceOperator(Operator):
 
     def wake(self) -> None:
         """Something may have come: look again."""
-        self._is_waiting = self._is_request_pending
+        has_others = self._reader is not None and self._reader.reads_concurrently
+        self._is_waiting = self._is_request_pending and not has_others
 
     def assign(self, split: Split | None, *, exhausted: bool) -> None:
         """The answer to a request: a split, none for now (the enumerator will send one), or none ever again."""
@@ -138,16 +156,37 @@ class SourceOperator(Operator):
         if self._has_ended:
             return Poll.END
         if not self._splits.has_rest:
-            answer = self._reader.poll()
-            self._splits.follow()
-            if not isinstance(answer, Batch):
-                return self._without_batch(answer)
-            self._splits.keep(answer)
+            answer = self._read(self._reader)
+            if answer is not None:
+                return answer
         return self._assignment.stamped(self._splits.take(rows_max))
+
+    def _read(self, reader: SourceReader) -> SideOutput | Poll | None:
+        """None: there is something to take."""
+        answer = reader.poll()
+        splits = self._splits
+        if isinstance(splits, ReaderSplits):
+            splits.follow()
+            if isinstance(answer, Batch):
+                splits.keep(answer)
+                return None
+        elif isinstance(answer, SplitBatch):
+            splits.keep(answer)
+            return None
+        if isinstance(answer, SplitEnd):
+            splits.ended(answer.split_id)
+            return Poll.AGAIN
+        if isinstance(answer, (Batch, SplitBatch)):
+            raise UsageError(
+                f"the source '{self._name}': {type(reader).__name__}.poll() gave a {type(answer).__name__}; a reader "
+                "gives SplitBatch where it says reads_concurrently = True, and Batch where it does not"
+            )
+        return self._without_batch(answer)
 
     def _without_batch(self, answer: SideOutput | Poll) -> SideOutput | Poll:
         if answer is Poll.NEED_SPLIT:
-            self._emitter.release()
+            if isinstance(self._emitter, WatermarkEmitter):
+                self._emitter.release()
             self._is_waiting = True
             if not self._is_request_pending:
                 self._is_request_pending = True
@@ -159,10 +198,10 @@ class SourceOperator(Operator):
 
     def elements(self, batch: Batch) -> Iterator[Batch | Watermark | WatermarkStatus]:
         """The batch that `poll` gave, and the watermarks that come within it and right after it."""
-        yield from self._emitter.through(batch)
-        self._splits.taken()
+        yield from self._splits.elements(batch)
         if self._interval_ms == 0:
-            self._emitter.on_periodic()
+            self._splits.on_periodic()
+        self._align_splits()
         yield from self._emitter.drain()
 
     def _add(self, progress: SplitProgress) -> None:
@@ -177,7 +216,8 @@ class SourceOperator(Operator):
         self._splits.add(progress)
 
     def _on_interval(self, at_ms: int) -> Iterator[Watermark | WatermarkStatus]:
-        self._emitter.on_periodic(is_paused=self._emitter.watermark_ms > self._limit_ms)
+        self._splits.on_periodic(is_paused=self._emitter.watermark_ms > self._limit_ms)
+        self._align_splits()
         self._time.schedule(self._time.now_ms() + self._interval_ms, self._on_interval)
         return self._emitter.drain()
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from shmflink.checkpoint.state_files import dumps_elements, loads_elements
 from shmflink.connectors.base import SourceReader, Split
 from shmflink.core.batch import Batch
-from shmflink.core.elements import MIN_TIMESTAMP_MS
+from shmflink.core.elements import MIN_TIMESTAMP_MS, Watermark, WatermarkStatus
 from shmflink.core.serialization.plain_values import is_plain, register_plain
 from shmflink.core.types.typeinfo import ColumnsTypeInfo, TypeInformation
-from shmflink.errors import StateMismatchError
+from shmflink.errors import InternalError, StateMismatchError
 from shmflink.operators.time.watermark_emitter import WatermarkEmitter
 
-__all__ = ["ReaderSplits", "SplitProgress"]
+__all__ = ["ReaderSplits", "SplitProgress", "loaded_rest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class ReaderSplits:
         if progress.split is not None:
             self._reader.add_split(progress.split)
         if progress.split is not None and self._tells:
-            rest = self._loaded(progress.rest) if progress.rest else None
+            rest = loaded_rest(progress.rest, self._row_type) if progress.rest else None
             self._waiting.append(_Waiting(progress.watermark_ms, rest))
             self._hold()
         elif progress.rest:
@@ -142,21 +143,39 @@ class ReaderSplits:
     def _next_rest(self) -> None:
         """What was read before a restore comes before anything else of its split."""
         if self._orphans:
-            self._rest, self._at = self._loaded(self._orphans.popleft()), 0
+            self._rest, self._at = loaded_rest(self._orphans.popleft(), self._row_type), 0
             return
         self._rest_of = next(one for one in self._waiting if one.rest is not None)
         self._rest, self._at, self._rest_of.rest = self._rest_of.rest, 0, None
         self._emitter.begin(self._rest_of.watermark_ms)
         self._hold()
 
-    def _loaded(self, rest: bytes) -> Batch:
-        (batch,) = loads_elements(rest)
-        assert isinstance(batch, Batch)
-        wanted = self._row_type
-        if isinstance(wanted, ColumnsTypeInfo) and batch.is_columnar:
-            batch = _with_columns(batch, wanted)
-        batch.row_type = wanted
-        return batch
+    def elements(self, batch: Batch) -> Iterator[Batch | Watermark | WatermarkStatus]:
+        """The batch that `take` gave, with its timestamps, and the watermarks within it."""
+        yield from self._emitter.through(batch)
+        self.taken()
+
+    def on_periodic(self, *, is_paused: bool = False) -> None:
+        """The watermark interval is over."""
+        self._emitter.on_periodic(is_paused=is_paused)
+
+    def align(self, limit_ms: int) -> bool:
+        """Splits that are read one after the other wait with their reader: there is nothing to change."""
+        return False
+
+    def ended(self, split_id: str) -> None:
+        """Not told by readers of one split after the other."""
+        raise InternalError(f"the end of the split {split_id!r} was told by a reader that is in one split at a time")
+
+
+def loaded_rest(rest: bytes, wanted: TypeInformation | None) -> Batch:
+    """Rows of a `SplitProgress`, of the type that the source produces now."""
+    (batch,) = loads_elements(rest)
+    assert isinstance(batch, Batch)
+    if isinstance(wanted, ColumnsTypeInfo) and batch.is_columnar:
+        batch = _with_columns(batch, wanted)
+    batch.row_type = wanted
+    return batch
 
 
 def _with_columns(batch: Batch, wanted: ColumnsTypeInfo) -> Batch:

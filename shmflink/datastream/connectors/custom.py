@@ -17,6 +17,8 @@ from shmflink.connectors.base import (
     Source,
     SourceReader,
     Split,
+    SplitBatch,
+    SplitEnd,
     SplitEnumerator,
 )
 from shmflink.connectors.split_queue import SplitQueue, even_ranges
@@ -45,7 +47,9 @@ __all__ = [
     "Source",
     "SourceReader",
     "Split",
+    "SplitBatch",
     "SplitCursor",
+    "SplitEnd",
     "SplitEnumerator",
     "SplitQueue",
     "SplitReader",
