@@ -11,9 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
-import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
@@ -139,6 +137,9 @@ def _installed(file: str, folder: str) -> str:
 
 
 def _unpack(archive: str, target: str) -> None:
+    import tarfile  # here, because few programs have archives and all would pay for the imports
+    import zipfile
+
     os.makedirs(target, exist_ok=True)
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as file:
