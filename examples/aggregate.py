@@ -1,9 +1,9 @@
-"""Aggregates by key: who bought how much in each ten seconds, from Parquet to a table in this process.
+"""Aggregates by key: what each user bought in each ten seconds, from Parquet to a table in this process.
 
     shmflink run examples/aggregate.py --slots 4
     python examples/aggregate.py --input events/
 
-Rows are aggregated where they are read before they travel to the subtask of their key, as long as that pays.
+Each reader pre-aggregates its rows before it sends them to the subtask of their key, as long as that pays.
 """
 
 import argparse

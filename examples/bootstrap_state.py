@@ -1,9 +1,9 @@
-"""Starts a job with state that a table already has: balances out of a Parquet file, before the first payment comes.
+"""Starts a job with state from a table: balances from a Parquet file, before the first payment arrives.
 
     shmflink run examples/bootstrap_state.py --slots 2
     python examples/bootstrap_state.py
 
-Savepoints are plain files: `shmflink state list` and `shmflink state read` show what is in one.
+Savepoints are plain files: `shmflink state list` and `shmflink state read` show the content of one.
 """
 
 import argparse

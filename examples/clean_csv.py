@@ -1,9 +1,9 @@
-"""CSV in, Parquet out; rows that cannot be read go to a folder of their own, with the reason.
+"""Converts CSV to Parquet; unreadable rows go to a separate folder, with the reason.
 
     shmflink run examples/clean_csv.py --slots 4
     python examples/clean_csv.py --input orders/ --output clean/ --bad bad/
 
-What is read but makes no sense (a quantity below one) is left out by a filter.
+A filter drops rows that can be read but make no sense (a quantity below one).
 """
 
 import argparse
@@ -31,7 +31,7 @@ def run(input_path, output_path, bad_path):
 
 
 def write_orders(folder, files=3, orders_per_file=1000):
-    """Made-up orders; of each hundred one has a price that is none and one is cut off."""
+    """Made-up orders; of each hundred, one has a word as its price and one is cut off."""
     os.mkdir(folder)
     for number in range(files):
         with open(os.path.join(folder, f"orders-{number}.csv"), "w") as out:
@@ -50,7 +50,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--input", help="CSV with the columns id, country, quantity and price; else made-up orders")
     parser.add_argument("--output", help="the folder for clean rows")
-    parser.add_argument("--bad", help="the folder for the others")
+    parser.add_argument("--bad", help="the folder for unreadable rows")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="clean-csv-") as scratch:
         if arguments.input is None:

@@ -1,10 +1,10 @@
-"""Rules that change while the job runs: every subtask gets each rule, and judges its own events by those it knows.
+"""Rules that change while the job runs: every subtask receives every rule and judges its own events by the rules so far.
 
     shmflink run examples/dynamic_rules.py --slots 2
     python examples/dynamic_rules.py
 
-In BATCH mode, as here, all rules are there before the first event. A service would read both from somewhere without an
-end, in STREAMING mode.
+In BATCH mode, as here, all rules arrive before the first event. A service would read both from unbounded sources, in
+STREAMING mode.
 """
 
 from shmflink.common import Types

@@ -1,10 +1,10 @@
-"""Parquet in, filter and derive by columns, Parquet out. No Python runs per row.
+"""Reads Parquet, filters and derives columns, writes Parquet. No Python runs per row.
 
     shmflink run examples/etl.py --slots 4
     python examples/etl.py --input orders/ --output paid/
 
-Only the columns that are used and the rows that pass are read: `shmflink info examples/etl.py` shows it.
-Streams of columns are shmflink's own; the rest has PyFlink's names.
+The source reads only the columns that are used and the rows that pass the filter: `shmflink info examples/etl.py`
+shows it. Streams of columns are shmflink only; everything else has PyFlink's names.
 """
 
 import argparse

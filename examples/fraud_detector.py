@@ -1,9 +1,9 @@
-"""Warns of a small payment that is followed by a large one of the same account within a minute.
+"""Warns of a small payment if a large one of the same account follows within a minute.
 
     shmflink run examples/fraud_detector.py --slots 2
     python examples/fraud_detector.py
 
-State remembers the small payment, a timer forgets it.
+State remembers the small payment; a timer clears it after a minute.
 """
 
 from shmflink.common import Types, WatermarkStrategy
@@ -16,7 +16,7 @@ SMALL, LARGE, MINUTE_MS = 1.00, 500.00, 60_000
 PAYMENTS = [  # account, amount, ms
     ("A", 0.50, 1_000),
     ("B", 700.00, 2_000),
-    ("A", 600.00, 30_000),  # 29 s after a small one: warned of
+    ("A", 600.00, 30_000),  # 29 s after a small one: a warning
     ("B", 0.10, 40_000),
     ("B", 20.00, 41_000),
     ("B", 800.00, 42_000),  # another one was in between
@@ -32,7 +32,7 @@ class PaymentTime(TimestampAssigner):
 
 
 class AfterEveryPayment(WatermarkGenerator):
-    """Payments come in order; WatermarkStrategy's own watermarks come every 200 ms, when all of these are read."""
+    """Payments arrive in order. WatermarkStrategy's own watermarks come every 200 ms: too late for so short an input."""
 
     def on_event(self, event, event_timestamp, output):
         output.emit_watermark(event_timestamp)
@@ -73,7 +73,7 @@ def main():
     (
         env.from_collection(PAYMENTS, payment)
         .assign_timestamps_and_watermarks(timed)
-        .set_parallelism(1)  # they come in one order
+        .set_parallelism(1)  # keeps their order
         .key_by(lambda one: one[0], Types.STRING())
         .process(FraudDetector(), Types.STRING())
         .print()

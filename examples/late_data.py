@@ -1,10 +1,10 @@
-"""Readings that come too late for their window go to a side output, so that none is lost without a trace.
+"""Readings that arrive too late for their window go to a side output, so that none is dropped silently.
 
     shmflink run examples/late_data.py --slots 2
     python examples/late_data.py
 
-The watermark follows the readings at two seconds' distance; a window stays open for another second. What is later is
-late: one reading of each sensor here.
+The watermark lags two seconds behind the readings; a window accepts late readings for another second. Here one reading
+of each sensor arrives even later.
 """
 
 from shmflink.common import Time, Types, WatermarkStrategy
@@ -22,7 +22,7 @@ class ReadingTime(TimestampAssigner):
 
 
 class TwoSecondsBehind(WatermarkGenerator):
-    """A watermark after every reading; those of WatermarkStrategy come every 200 ms, when all of these are read."""
+    """A watermark after every reading. WatermarkStrategy's own come every 200 ms: too late for so short an input."""
 
     def on_event(self, event, event_timestamp, output):
         output.emit_watermark(event_timestamp - 2000)
@@ -38,7 +38,7 @@ class Mean(ProcessWindowFunction):
 
 
 def readings():
-    """One reading a second and sensor, in order; but that of second 5 comes after that of second 29."""
+    """One reading per second and sensor, in order, except that the reading of second 5 comes after that of second 29."""
     seconds = [second for second in range(30) if second != 5] + [5]
     return [(sensor, 20 + second / 10, second * 1000) for second in seconds for sensor in ("north", "south")]
 
@@ -49,7 +49,7 @@ def main():
     windows = (
         env.from_collection(readings(), READING)
         .assign_timestamps_and_watermarks(timed)
-        .set_parallelism(1)  # they come in one order
+        .set_parallelism(1)  # keeps their order
         .key_by(lambda reading: reading[0], Types.STRING())
         .window(TumblingEventTimeWindows.of(Time.seconds(10)))
         .allowed_lateness(1000)

@@ -1,4 +1,4 @@
-"""Clicks into sessions: a visit ends when a user has not clicked for thirty seconds.
+"""Groups clicks into sessions: a session ends when its user has not clicked for thirty seconds.
 
 shmflink run examples/sessions.py --slots 2
 python examples/sessions.py
@@ -27,7 +27,7 @@ class ClickTime(TimestampAssigner):
 
 
 class Count(AggregateFunction):
-    """Clicks of a session, as they come: what is kept is one number."""
+    """Counts the clicks of a session incrementally: the state is one number."""
 
     def create_accumulator(self):
         return 0
@@ -39,7 +39,7 @@ class Count(AggregateFunction):
         return accumulator
 
     def merge(self, acc_a, acc_b):
-        return acc_a + acc_b  # a late click may join two sessions
+        return acc_a + acc_b  # a late click may merge two sessions
 
 
 class Session(ProcessWindowFunction):

@@ -1,21 +1,21 @@
-"""A source and a sink of one's own: tables of SQLite, read in parallel and written exactly once.
+"""A custom source and sink: SQLite tables, read in parallel and written exactly once.
 
     shmflink run examples/sqlite_connector.py --slots 2
     python examples/sqlite_connector.py
 
-Orders go from one table to another, with a tenth off; the sum of both is printed at the end.
+The job copies orders from one table to another with a tenth off, and prints the sum of both tables at the end.
 
-The source. `create_enumerator` runs in the JobManager and says what there is to read: ranges of row ids, as splits.
-Each reader asks for one when it has nothing to do. A split that is partly read is its own checkpoint: `remaining()`
-gives the range from the last batch on. A source that learns of new splits while it runs has an enumerator of its own, a
-`SplitEnumerator`, and says `boundedness = Boundedness.CONTINUOUS_UNBOUNDED`; a cursor that waits for rows answers
-`Poll.WAIT`, and `context.mailbox.wake()` calls it again.
+The source: `create_enumerator` runs in the JobManager and divides the input into splits, here ranges of row ids. An idle
+reader asks for a split. A partly read split is its own checkpoint: `remaining()` returns the range after the last
+batch. A source that discovers splits while it runs implements a `SplitEnumerator` and sets
+`boundedness = Boundedness.CONTINUOUS_UNBOUNDED`. A cursor that must wait for rows returns `Poll.WAIT`;
+`context.mailbox.wake()` has it polled again.
 
-The sink, in two phases. `write` gets batches; at a barrier `prepare_commit` hands over what came since the one before
-as committables, which become part of the checkpoint. When the checkpoint is complete, or at the end of a job without
-checkpoints, `commit` makes them visible. It is called again after a failure, so it must find out what is done already:
-here by the committable's id, which is written in the same transaction as its rows. A sink without a committer writes in
-`write`; it is at least once.
+The sink commits in two phases: `write` receives batches. At a barrier, `prepare_commit` returns the rows since the
+previous barrier as committables, which become part of the checkpoint. When the checkpoint is complete, or when a job
+without checkpoints ends, `commit` makes them visible. After a failure `commit` is called again, so it must detect what
+it has already done: here by the committable's id, which it writes in the same transaction as the rows. A sink without
+a committer writes in `write` and is at-least-once.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class SqliteSource(Source):
 
     @property
     def produced_type(self) -> ColumnsTypeInfo:
-        """Columns whose types are known can be worked on by expressions."""
+        """Expressions can use columns whose types are known."""
         return ColumnsTypeInfo(self._schema)
 
     def create_enumerator(self, parallelism: int, state: Any = None) -> SplitQueue:
@@ -79,7 +79,7 @@ class SqliteSource(Source):
         return SplitQueue(Split(f"{start}", (start, stop), stop - start) for start, stop in ranges)
 
     def create_reader(self, context: OperatorContext) -> SplitReader:
-        """Runs in a slot, as all that follows."""
+        """Runs in a slot, as does everything below."""
         return SplitReader(lambda split: SqliteCursor(self._path, self._table, self._schema, split))
 
 
@@ -95,7 +95,7 @@ class SqliteCursor(SplitCursor):
         self._rows = self._connection.execute(query, (self._next, self._stop))
 
     def next_batch(self) -> Batch | None:
-        """None at the end. Bounded, so that barriers do not wait."""
+        """None at the end. Batches are of limited size, so that barriers do not wait long."""
         rows = self._rows.fetchmany(BATCH_ROWS)
         if not rows:
             return None
@@ -104,7 +104,7 @@ class SqliteCursor(SplitCursor):
         return Batch.of_columns(pa.record_batch(arrays, schema=self._schema))
 
     def remaining(self) -> Split:
-        """Behind the last batch: what a restored reader goes on with."""
+        """The range after the last batch: a restored reader resumes there."""
         return Split(self._split.split_id, (self._next, self._stop), self._split.size)
 
     def close(self) -> None:
@@ -113,7 +113,7 @@ class SqliteCursor(SplitCursor):
 
 @dataclass(frozen=True)
 class Rows:
-    """A committable: rows of one subtask between two barriers, under an id of their own."""
+    """A committable: the rows of one subtask between two barriers, under a unique id."""
 
     id: str
     rows: list[tuple[Any, ...]]
@@ -144,7 +144,7 @@ class SqliteWriter(SinkWriter):
         self._rows += zip(*(column.to_pylist() for column in columns), strict=True)
 
     def prepare_commit(self, checkpoint_id: int) -> Callable[[], Sequence[Rows]]:
-        """Short: the slot waits. What is returned is called by another thread, and may take its time."""
+        """Must be short, because the slot waits. Another thread calls the returned function, which may take its time."""
         rows, self._rows = self._rows, []
         return lambda: [Rows(uuid.uuid4().hex, rows)] if rows else []
 
@@ -158,7 +158,7 @@ class SqliteCommitter(Committer):
         self._path, self._table = path, table
 
     def commit(self, committables: Sequence[Rows]) -> None:
-        """Idempotent: what was inserted before the job died is found in `committed`."""
+        """Idempotent: `committed` lists what was inserted before the job died."""
         connection = sqlite3.connect(self._path, timeout=60)
         with connection:  # one transaction
             connection.execute("CREATE TABLE IF NOT EXISTS committed (id TEXT PRIMARY KEY)")

@@ -1,10 +1,10 @@
-"""The top speed of each car over its last ten seconds, told anew every fifty metres (Flink's TopSpeedWindowing).
+"""The top speed of each car over its last ten seconds, emitted every fifty meters (Flink's TopSpeedWindowing).
 
     shmflink run examples/top_speed_windowing.py --slots 2
     python examples/top_speed_windowing.py
 
-All events of a car are in one window that never ends. A trigger fires it when the car has gone fifty metres since the
-last time; an evictor forgets what is older than ten seconds.
+All events of a car are in one window that never ends. A trigger fires the window when the car has driven fifty meters
+since the last firing; an evictor removes events older than ten seconds.
 """
 
 import random
@@ -28,7 +28,7 @@ class TopSpeed(ProcessWindowFunction):
 
 
 def drive():
-    """Events (car, km/h, metres since the start, ms): the speed changes a little every 100 ms, the same every time."""
+    """Events (car, km/h, meters since the start, ms): the speed changes a little every 100 ms, the same in every run."""
     dice = random.Random(1)  # noqa: S311 - not for secrets
     speeds, metres = [50] * CARS, [0.0] * CARS
     for step in range(EVENTS):

@@ -1,10 +1,10 @@
-"""A folder of CSV files is watched; what comes goes to Parquet, a folder for each day.
+"""Watches a folder for CSV files and writes their rows to Parquet, one folder for each day.
 
     shmflink run examples/watch_csv.py --input incoming/ --output readings/ --slots 2
     python examples/watch_csv.py
 
-The job has no end: cancel it with Ctrl-C. Without arguments it shows itself: three files come one after the other, and
-when their rows have arrived the job is cancelled.
+The job never ends: cancel it with Ctrl-C. Without arguments it runs a demonstration: three files arrive one after the
+other, and when all their rows have been written, the job is canceled.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def start(input_path, output_path):
 
 
 def write_readings(folder, number, rows=100):
-    """One more file of made-up readings; it appears whole, under its name, when it is written."""
+    """Adds a file of made-up readings; it appears under its name only when it is complete."""
     unfinished = os.path.join(folder, f".readings-{number}")
     with open(unfinished, "w") as out:
         out.write("time,sensor,celsius\n")
@@ -47,7 +47,7 @@ def write_readings(folder, number, rows=100):
 
 
 def rows_by_day(folder):
-    """What is there now; files appear whole."""
+    """How many rows each day has now; files appear only when they are complete."""
     found = ds.dataset(folder, format="parquet", partitioning="hive") if os.path.isdir(folder) else None
     if found is None or not found.files:
         return {}
@@ -56,7 +56,7 @@ def rows_by_day(folder):
 
 
 def wait_for(days, rows, folder):
-    """Until so many rows of so many days are there."""
+    """Waits until each of `days` days has `rows` rows."""
     end = time.monotonic() + PATIENCE_SECONDS
     while list(rows_by_day(folder).values()) != [rows] * days:
         if time.monotonic() > end:

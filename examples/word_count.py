@@ -1,4 +1,4 @@
-"""Counts the words of a text: per record, with PyFlink's API. Replace `shmflink` by `pyflink` and it runs on Flink.
+"""Counts the words of a text, per record, with PyFlink's API. Replace `shmflink` with `pyflink`, and it runs on Flink.
 
 shmflink run examples/word_count.py --slots 4
 python examples/word_count.py --input book.txt --output counts/
@@ -36,7 +36,7 @@ That makes calamity of so long life.""".splitlines()
 
 def word_count(input_path, output_path):
     env = StreamExecutionEnvironment.get_execution_environment()
-    # a count is emitted once per word, at the end; in STREAMING mode every update would be
+    # BATCH emits one count per word, at the end; STREAMING would emit every update
     env.set_runtime_mode(RuntimeExecutionMode.BATCH)
 
     if input_path is not None:
@@ -71,7 +71,7 @@ def word_count(input_path, output_path):
         print("Printing the counts. Use --output to write them into a folder.")
         counts.print()
 
-    # what the print above left in the buffer comes before what the workers print
+    # flushes the line above before the workers print
     sys.stdout.flush()
     env.execute("word count")
 
