@@ -28,14 +28,14 @@ class TopSpeed(ProcessWindowFunction):
 
 
 def drive():
-    """Events (car, km/h, meters since the start, ms): the speed changes a little every 100 ms, the same in every run."""
+    """Events (car, km/h, meters since the start, ms): the speed changes a little every 100 ms; every run is the same."""
     dice = random.Random(1)  # noqa: S311 - not for secrets
-    speeds, metres = [50] * CARS, [0.0] * CARS
+    speeds, meters = [50] * CARS, [0.0] * CARS
     for step in range(EVENTS):
         for car in range(CARS):
             speeds[car] = min(100, max(0, speeds[car] + dice.choice((-5, 5))))
-            metres[car] += speeds[car] / 3.6 * 0.1
-            yield (car, speeds[car], metres[car], 1_700_000_000_000 + step * 100)
+            meters[car] += speeds[car] / 3.6 * 0.1
+            yield (car, speeds[car], meters[car], 1_700_000_000_000 + step * 100)
 
 
 def main():
