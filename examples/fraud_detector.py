@@ -32,7 +32,7 @@ class PaymentTime(TimestampAssigner):
 
 
 class AfterEveryPayment(WatermarkGenerator):
-    """Payments arrive in order. WatermarkStrategy's own watermarks come every 200 ms: too late for so short an input."""
+    """Payments arrive in order. WatermarkStrategy's own watermarks come every 200 ms: too late for this input."""
 
     def on_event(self, event, event_timestamp, output):
         output.emit_watermark(event_timestamp)

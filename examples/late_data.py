@@ -38,7 +38,7 @@ class Mean(ProcessWindowFunction):
 
 
 def readings():
-    """One reading per second and sensor, in order, except that the reading of second 5 comes after that of second 29."""
+    """One reading per second and sensor, in order, except that second 5 comes after second 29."""
     seconds = [second for second in range(30) if second != 5] + [5]
     return [(sensor, 20 + second / 10, second * 1000) for second in seconds for sensor in ("north", "south")]
 

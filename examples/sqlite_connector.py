@@ -5,7 +5,7 @@
 
 The job copies orders from one table to another with a tenth off, and prints the sum of both tables at the end.
 
-The source: `create_enumerator` runs in the JobManager and divides the input into splits, here ranges of row ids. An idle
+The source: `create_enumerator` runs in the JobManager and divides the input into splits: ranges of row ids. An idle
 reader asks for a split. A partly read split is its own checkpoint: `remaining()` returns the range after the last
 batch. A source that discovers splits while it runs implements a `SplitEnumerator` and sets
 `boundedness = Boundedness.CONTINUOUS_UNBOUNDED`. A cursor that must wait for rows returns `Poll.WAIT`;
@@ -144,7 +144,7 @@ class SqliteWriter(SinkWriter):
         self._rows += zip(*(column.to_pylist() for column in columns), strict=True)
 
     def prepare_commit(self, checkpoint_id: int) -> Callable[[], Sequence[Rows]]:
-        """Must be short, because the slot waits. Another thread calls the returned function, which may take its time."""
+        """Must be short: the slot waits. Another thread calls the returned function, which may take its time."""
         rows, self._rows = self._rows, []
         return lambda: [Rows(uuid.uuid4().hex, rows)] if rows else []
 
