@@ -28,7 +28,7 @@ class TopSpeed(ProcessWindowFunction):
 
 
 def drive():
-    """Events (car, km/h, meters since the start, ms): the speed changes a little every 100 ms; the same in every run."""
+    """Events (car, km/h, meters since the start, ms): speed changes a little every 100 ms, the same in every run."""
     dice = random.Random(1)  # noqa: S311 - not for secrets
     speeds, meters = [50] * CARS, [0.0] * CARS
     for step in range(EVENTS):
