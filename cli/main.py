@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from .invocation import Invocation
 
 __all__ = ["app", "main"]
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 _HELP = """Flink's model for one large Linux host: run stream and batch jobs written in Python on Arrow memory.
 
@@ -421,7 +424,7 @@ def main() -> None:
     try:
         app(args=arranged(sys.argv[1:]))
     finally:
-        _end_quietly()
+        _end_streams(sys.exception())
 
 
 def _begin_with_streams() -> None:
@@ -433,13 +436,39 @@ def _begin_with_streams() -> None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
-def _end_quietly() -> None:
-    """What nobody reads any more is no reason for another exit code than the job's (Python's would be 120)."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (OSError, ValueError):
-            null = os.open(os.devnull, os.O_WRONLY)
-            with contextlib.suppress(OSError, ValueError):
-                os.dup2(null, stream.fileno())
-            os.close(null)
+def _end_streams(ending: BaseException | None) -> None:
+    """What nobody reads any more is no reason for another exit code than the job's (Python's would be 120).
+
+    Raises:
+        SystemExit: standard output could not be written for another reason, a full disk above all, which is said.
+    """
+    refusal = _flush_refusal(sys.stdout)
+    if isinstance(ending, OSError) and ending.filename is None and ending.errno in _FULL:
+        refusal = refusal or _write_refusal()
+    _flush_refusal(sys.stderr)
+    if refusal is not None and isinstance(ending, OSError | SystemExit):
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(f"standard output cannot be written: {refusal.strerror}\n")
+        raise SystemExit(1) from None
+
+
+def _write_refusal() -> OSError | None:
+    """Why nothing can be written to standard output: a write that failed leaves nothing to flush."""
+    try:
+        os.write(1, b"\n")
+    except OSError as error:
+        return error
+    return None
+
+
+def _flush_refusal(stream: TextIO) -> OSError | None:
+    """Why the rest of a stream cannot be written, where somebody could still read it; it is thrown away then."""
+    try:
+        stream.flush()
+    except (OSError, ValueError) as error:
+        null = os.open(os.devnull, os.O_WRONLY)
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(null, stream.fileno())
+        os.close(null)
+        return error if isinstance(error, OSError) and error.errno not in (errno.EPIPE, errno.EIO) else None
+    return None

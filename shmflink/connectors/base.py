@@ -322,6 +322,21 @@ class Sink(ABC):
         """None for a sink whose writers make no committables, in the job that `context` is of."""
         return None
 
+    def create_global_committer(self, context: OperatorContext) -> Committer | None:
+        """One for the whole sink, beside the committers of its subtasks (Flink: `addGlobalCommitter` of a post-commit
+        topology); for targets where what all subtasks wrote becomes visible by one act: a manifest, a table's snapshot.
+
+        Its `commit` is called once for each checkpoint, in order, with what the committers of all subtasks have
+        committed for it: never with a part of that, and with nothing of a checkpoint that did not complete. Called
+        again after a failure, it must find out what was done. It works in a task of its own, of parallelism 1.
+        """
+        return None
+
+    @property
+    def has_global_committer(self) -> bool:
+        """Whether the job gets a task for `create_global_committer`."""
+        return type(self).create_global_committer is not Sink.create_global_committer
+
     def remove_leftovers(self, context: OperatorContext, kept: Sequence[Any]) -> None:  # noqa: B027  see above
         """Frees what earlier attempts of this subtask staged, but for what `kept` stands for: all committables and
         writer states, of all subtasks, in the checkpoint that is restored. Subtask 0 does so for subtasks that are no

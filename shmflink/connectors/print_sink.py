@@ -15,6 +15,7 @@ from shmflink.connectors.base import Sink, SinkWriter
 from shmflink.connectors.formats.text import join_lines, print_lines
 from shmflink.core.batch import Batch
 from shmflink.core.outbox import Outbox
+from shmflink.errors import ResourceError
 from shmflink.operators.base import OperatorContext
 
 __all__ = ["PrintSink"]
@@ -101,7 +102,7 @@ def _written(piece: memoryview) -> int:
         return os.write(_STDOUT, piece)
     except OSError as error:
         if error.errno not in _UNREAD:
-            raise
+            raise ResourceError(f"print(): standard output cannot be written: {error.strerror}") from error
         return len(piece)
 
 

@@ -143,14 +143,23 @@ def _grouped(
     last.description = f"{name}({described_aggregates(keys, named)})"
     last.parallelism = environment.get_parallelism() if keys else 1
     last.is_parallelism_fixed = not keys
-    program.record(last)
-    if [str(result) for result in results.values()] != list(calls):
-        pairs = {name: col(name) for name, _ in keys} | results
-        finish = ColumnsOperator(ColumnsTypeInfo(spec.result_schema), [Project(tuple(pairs.items()))])
-        last = operator_on(program, "Select", last, finish, finish.schema)
-        last.description = f"Select({', '.join(pairs)})"
+    with program.all_or_nothing():
         program.record(last)
+        if [str(result) for result in results.values()] != list(calls):
+            last = _finished(program, last, spec, results)
+            program.record(last)
     return stream.derived(last)
+
+
+def _finished(
+    program: Program, last: Transformation, spec: AggregateSpec, results: Mapping[str, Expression]
+) -> OperatorTransformation:
+    """What is made of the aggregates: keys, then results."""
+    pairs = {**{name: col(name) for name, _ in spec.keys}, **results}
+    finish = ColumnsOperator(ColumnsTypeInfo(spec.result_schema), [Project(tuple(pairs.items()))])
+    finished = operator_on(program, "Select", last, finish, finish.schema)
+    finished.description = f"Select({', '.join(pairs)})"
+    return finished
 
 
 def partitioned_by(program: Program, produced: Transformation, keys: NamedKeys) -> PartitionTransformation:

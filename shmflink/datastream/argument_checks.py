@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from shmflink.core.types.typeinfo import TypeInformation
 from shmflink.datastream.record_functions import Function
 from shmflink.expressions.expression import Expression
 
-__all__ = ["check_function", "checked_type"]
+__all__ = ["check_function", "checked_type", "what_instead"]
 
 
 def check_function(func: Any, kind: type | None, message: str) -> None:
@@ -26,6 +27,18 @@ def check_function(func: Any, kind: type | None, message: str) -> None:
     if isinstance(func, str):
         raise TypeError(f"{message}, got {func!r}: filter() takes an expression, too, such as col('x') > 3")
     raise TypeError(f"{message}, got {func!r}")
+
+
+def what_instead(given: Any, of_path: str) -> str:
+    """What was given in the place of a source or sink, and what to write; `of_path` is how to make one of a path."""
+    if isinstance(given, str | os.PathLike):
+        path = os.fspath(given)
+        return f"got the path {path!r}: write {of_path.format(repr(path))}, or the method of another format"
+    if isinstance(given, type):
+        return f"got the class {given.__name__}: make an object of it"
+    if callable(getattr(given, "build", None)):
+        return f"got {type(given).__name__}: call its build()"
+    return f"got {given!r:.120}"
 
 
 def checked_type(declared: Any) -> TypeInformation | None:

@@ -19,7 +19,7 @@ from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.core.types.typeinfo import TupleTypeInfo, TypeInformation, Types
 from shmflink.core.watermark_strategy import WatermarkStrategy
 from shmflink.datastream.aggregates import AggregatingStream, KeyedAggregates, expand_branches
-from shmflink.datastream.argument_checks import check_function, checked_type
+from shmflink.datastream.argument_checks import check_function, checked_type, what_instead
 from shmflink.datastream.collect import CloseableIterator
 from shmflink.datastream.columns import ColumnMethods, named_expressions
 from shmflink.datastream.connected_streams import BroadcastConnectedStream, BroadcastStream, ConnectedStreams
@@ -333,7 +333,7 @@ class DataStream(ColumnMethods, AggregatingStream, Processing, ResultMethods, Up
     def sink_to(self, sink: Sink) -> DataStreamSink:
         """Writes the stream to a sink."""
         if not isinstance(sink, Sink):
-            raise TypeError(f"sink_to() takes a Sink, got {type(sink).__name__}")
+            raise TypeError(f"sink_to() takes a Sink, {what_instead(sink, 'FileSink.parquet({0})')}")
         return self._sink("Writer", sink)
 
     def add_sink(self, sink_func: Sink | SinkFunction) -> DataStreamSink:
@@ -341,7 +341,9 @@ class DataStream(ColumnMethods, AggregatingStream, Processing, ResultMethods, Up
         if isinstance(sink_func, SinkFunction):
             return self._sink("Unnamed", FunctionSink(sink_func))
         if not isinstance(sink_func, Sink):
-            raise TypeError(f"add_sink() takes a Sink or a SinkFunction, got {type(sink_func).__name__}")
+            raise TypeError(
+                f"add_sink() takes a Sink or a SinkFunction, {what_instead(sink_func, 'FileSink.parquet({0})')}"
+            )
         return self._sink("Unnamed", sink_func)
 
     def print(self, sink_identifier: str | None = None) -> DataStreamSink:
@@ -515,16 +517,20 @@ class KeyedStream(KeyedAggregates, KeyedProcessing, DataStream):
         return self._apply("_keyed_stream_values_operator", KeyedValuesOperator(), self._value_type())
 
     def assign_timestamps_and_watermarks(self, watermark_strategy: WatermarkStrategy) -> DataStream:
-        return self.without_keys().assign_timestamps_and_watermarks(watermark_strategy)
+        with self._environment.program.all_or_nothing():
+            return self.without_keys().assign_timestamps_and_watermarks(watermark_strategy)
 
     def sink_to(self, sink: Sink) -> DataStreamSink:
-        return self.without_keys().sink_to(sink)
+        with self._environment.program.all_or_nothing():
+            return self.without_keys().sink_to(sink)
 
     def add_sink(self, sink_func: Sink | SinkFunction) -> DataStreamSink:
-        return self.without_keys().add_sink(sink_func)
+        with self._environment.program.all_or_nothing():
+            return self.without_keys().add_sink(sink_func)
 
     def print(self, sink_identifier: str | None = None) -> DataStreamSink:
-        return self.without_keys().print(sink_identifier)
+        with self._environment.program.all_or_nothing():
+            return self.without_keys().print(sink_identifier)
 
     def shuffle(self) -> DataStream:
         raise JobGraphError(NO_PARTITIONING)

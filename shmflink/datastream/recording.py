@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from shmflink.core.coroutines import refuse_coroutines
@@ -57,6 +58,16 @@ class Program:
         """Every recorded operator runs, whether a sink follows it or not, as in Flink."""
         self.transformations.append(transformation)
 
+    @contextmanager
+    def all_or_nothing(self) -> Iterator[None]:
+        """Around several steps of one call: where a later one is refused, the earlier ones are not recorded either."""
+        count = len(self.transformations)
+        try:
+            yield
+        except BaseException:
+            del self.transformations[count:]
+            raise
+
 
 class RecordedOperator:
     """The setters of one recorded operator, source or sink."""
@@ -106,8 +117,10 @@ class RecordedOperator:
         self._t.is_parallelism_fixed = True
 
     def set_buffer_timeout(self, timeout_millis: int) -> None:
-        if timeout_millis < _DEFAULT:
-            raise JobGraphError(f"'{self._t.name}': the buffer timeout must be -1 or more, got {timeout_millis}")
+        if type(timeout_millis) is not int or timeout_millis < _DEFAULT:
+            raise JobGraphError(
+                f"'{self._t.name}': the buffer timeout is a whole number of ms, -1 or more, got {timeout_millis!r}"
+            )
         self._t.buffer_timeout_ms = None if timeout_millis == _DEFAULT else timeout_millis
 
     def start_new_chain(self) -> None:

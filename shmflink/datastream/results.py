@@ -56,7 +56,8 @@ class ResultMethods:
         """
         if limit is not None and limit <= 0:
             raise UsageError(f"execute_and_collect(): limit must be greater than 0, got {limit}")
-        iterator = self._environment.collect(self._collected(), job_execution_name)
+        with self._environment.program.all_or_nothing():
+            iterator = self._environment.collect(self._collected(), job_execution_name)
         if limit is None:
             return iterator
         with iterator:
@@ -64,7 +65,8 @@ class ResultMethods:
 
     def iter_batches(self, job_name: str | None = None) -> CloseableIterator:
         """*shmflink only.* Runs the job and hands out `pyarrow.RecordBatch`es as they come; closing cancels it."""
-        return self._environment.collect_batches(self, job_name)  # type: ignore[arg-type]  # a DataStream
+        with self._environment.program.all_or_nothing():
+            return self._environment.collect_batches(self, job_name)  # type: ignore[arg-type]  # a DataStream
 
     def to_arrow(self, job_name: str | None = None) -> pa.Table:
         """*shmflink only.* Runs the job and returns all of the stream as a `pyarrow.Table`, in no certain order."""

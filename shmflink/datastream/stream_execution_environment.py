@@ -25,7 +25,7 @@ from shmflink.connectors.collection import CollectionSource
 from shmflink.core.batch import Batch
 from shmflink.core.types.typeinfo import TypeInformation
 from shmflink.core.watermark_strategy import WatermarkStrategy
-from shmflink.datastream.argument_checks import checked_type
+from shmflink.datastream.argument_checks import checked_type, what_instead
 from shmflink.datastream.checkpoint_methods import CheckpointMethods
 from shmflink.datastream.collect import CloseableIterator
 from shmflink.datastream.data_stream import DataStream
@@ -114,8 +114,8 @@ class StreamExecutionEnvironment(ReadMethods, CheckpointMethods, SaysWhatIsMissi
 
     def set_buffer_timeout(self, timeout_millis: int) -> StreamExecutionEnvironment:
         """How long rows may wait for their segment to fill; 0 = ship every batch, -1 = only full segments."""
-        if timeout_millis < -1:
-            raise ConfigurationError(f"set_buffer_timeout(): -1, 0 or a number of ms, got {timeout_millis}")
+        if type(timeout_millis) is not int or timeout_millis < -1:
+            raise ConfigurationError(f"set_buffer_timeout(): -1, 0 or a whole number of ms, got {timeout_millis!r}")
         if timeout_millis >= 0:
             self._set(options.BUFFER_TIMEOUT, timeout_millis)
         return self._set(options.BUFFER_TIMEOUT_ENABLED, timeout_millis >= 0)
@@ -217,7 +217,7 @@ class StreamExecutionEnvironment(ReadMethods, CheckpointMethods, SaysWhatIsMissi
     ) -> DataStream:
         """The elements of a source. `type_info` only where the source does not know its type."""
         if not isinstance(source, Source):
-            raise TypeError(f"from_source() takes a Source, got {type(source).__name__}")
+            raise TypeError(f"from_source() takes a Source, {what_instead(source, 'FileSource.parquet({0})')}")
         if not isinstance(watermark_strategy, WatermarkStrategy):
             raise TypeError(f"from_source() takes a WatermarkStrategy, got {type(watermark_strategy).__name__}")
         declared = source.produced_type if checked_type(type_info) is None else type_info
@@ -228,7 +228,7 @@ class StreamExecutionEnvironment(ReadMethods, CheckpointMethods, SaysWhatIsMissi
     ) -> DataStream:
         """`from_source` without watermarks."""
         if not isinstance(source_func, Source):
-            raise TypeError(f"add_source() takes a Source, got {type(source_func).__name__}")
+            raise TypeError(f"add_source() takes a Source, {what_instead(source_func, 'FileSource.parquet({0})')}")
         return self.from_source(source_func, WatermarkStrategy.no_watermarks(), source_name, type_info)
 
     def _source(

@@ -18,6 +18,7 @@ class NodeKind(enum.StrEnum):
     SOURCE = "source"  # connectors.base.Source
     OPERATOR = "operator"  # operators.base.Operator
     SINK = "sink"  # connectors.base.Sink
+    GLOBAL_COMMITTER = "global committer"  # connectors.base.Sink, which has one
 
 
 @dataclass(frozen=True, slots=True)

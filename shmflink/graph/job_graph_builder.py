@@ -171,7 +171,7 @@ def _delivery(node: StreamNode, configuration: Mapping[str, str]) -> str:
     """What holds at this end of the job when it was restarted from a checkpoint; empty for operators in between."""
     if isinstance(node.payload, Source):
         return "exactly-once" if node.payload.is_replayable else "at-most-once"
-    return node.payload.delivery_guarantee(configuration).value if isinstance(node.payload, Sink) else ""
+    return node.payload.delivery_guarantee(configuration).value if node.kind is NodeKind.SINK else ""
 
 
 def _connector(payload: Any) -> str:

@@ -15,7 +15,12 @@ from shmflink.graph.stream_graph import StreamEdge, StreamGraph, StreamNode
 __all__ = ["plan_as_dict", "plan_as_json", "plan_as_tree"]
 
 _COLUMN_MAX: Final = 76  # longer rows do not push the notes of all others to the right
-_PACTS: Final = {NodeKind.SOURCE: "Data Source", NodeKind.OPERATOR: "Operator", NodeKind.SINK: "Data Sink"}
+_PACTS: Final = {
+    NodeKind.SOURCE: "Data Source",
+    NodeKind.OPERATOR: "Operator",
+    NodeKind.SINK: "Data Sink",
+    NodeKind.GLOBAL_COMMITTER: "Data Sink",
+}
 
 
 def plan_as_dict(graph: StreamGraph) -> dict[str, Any]:

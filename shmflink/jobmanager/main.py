@@ -15,6 +15,7 @@ import socket
 import sys
 from typing import Final
 
+from shmflink.core.pandas_import import keep_pandas_out
 from shmflink.jobmanager.fork_server import TaskManagerMain, set_process_name, start_fork_server
 from shmflink.metrics.log_handler import forward_logs
 from shmflink.rpc.last_words import EXIT_FAILED
@@ -92,7 +93,7 @@ def _preload() -> None:
         importlib.import_module(module)
     for package in _PRELOAD_PACKAGES:
         _import_all(package)
-    _meet_pandas()
+    keep_pandas_out()
     gc.freeze()  # the collector would touch, and so copy, every shared page in every child
 
 
@@ -110,13 +111,6 @@ def _import_all(package: str) -> None:
             importlib.import_module(found.name)
         elif found.name not in _NOT_PRELOADED:
             _import_all(found.name)
-
-
-def _meet_pandas() -> None:
-    """pyarrow imports pandas, where it is installed, when it makes its first scalar: here once, not in every child."""
-    import pyarrow as pa
-
-    pa.scalar(0)
 
 
 def _raise_descriptor_limit() -> None:

@@ -10,6 +10,7 @@ from shmflink.core.keys.columns import encode_keys
 from shmflink.core.types.typeinfo import TypeInformation
 from shmflink.errors import TypeMismatchError
 from shmflink.operators.base import Operator, OperatorContext
+from shmflink.operators.functions.record_outputs import isolation_of
 from shmflink.operators.functions.user_function import UserFunction, shorten_record
 from shmflink.operators.slices import slices_of
 
@@ -29,6 +30,7 @@ class KeyExtractor(Operator):
 
     def open(self, context: OperatorContext) -> None:
         self._name = context.operator_name
+        self._isolation = isolation_of(context)
         self._selector.open(context)
 
     def process(self, batch: Batch, input_index: int = 0) -> Iterator[Batch]:
@@ -37,10 +39,9 @@ class KeyExtractor(Operator):
 
     def _process(self, batch: Batch) -> Iterator[Batch]:
         rows = batch.rows()
-        call = self._selector.call
         iterator = iter(rows)
         try:
-            keys = [call(row) for row in iterator]  # per row: the user's own function
+            keys = self._keys_of(rows, iterator)
         except Exception as error:
             self._selector.fail_at(error, rows, iterator)
         try:
@@ -48,6 +49,16 @@ class KeyExtractor(Operator):
         except TypeMismatchError as error:
             raise self._bad_key(keys, rows) or TypeMismatchError(f"operator '{self._name}': {error}") from None
         yield batch.with_keys(column)
+
+    def _keys_of(self, rows: list[Any], iterator: Iterator[Any]) -> list[Any]:
+        """Per row: the user's own function. Each key is taken by value before the next call can change it."""
+        call = self._selector.call
+        if self._isolation is None:
+            return [call(row) for row in iterator]
+        keys = self._isolation.owned_results(map(call, iterator), rows)
+        if len(keys) < len(rows):
+            raise RuntimeError("get_key() raised StopIteration")  # which ended the iterator
+        return keys
 
     def _bad_key(self, keys: list[Any], rows: list[Any]) -> TypeMismatchError | None:
         """What to raise: the first key that cannot be one, with its record."""

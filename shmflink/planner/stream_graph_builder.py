@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from shmflink.connectors.base import Boundedness
 from shmflink.core.ship_strategy import ShipStrategy
+from shmflink.core.types.typeinfo import Types
 from shmflink.errors import JobGraphError
 from shmflink.graph.job_graph import NodeKind
 from shmflink.graph.stream_graph import StreamEdge, StreamGraph, StreamNode
-from shmflink.plan.settings import MAX_PARALLELISM_LIMIT
+from shmflink.plan.settings import MAX_PARALLELISM_LIMIT, ChainingStrategy
 from shmflink.planner.changelog import resolve_changelogs
 from shmflink.planner.pushdown import push_down
 from shmflink.planner.transformations import (
@@ -69,7 +70,7 @@ def build_stream_graph(sinks: Sequence[Transformation], name: str, options: Stre
     if options.is_pushdown_enabled:
         resolved = push_down(resolved, is_batch=is_batch)
     order = ancestors_first(resolved)
-    builder = _Builder(options, is_batch, changelogs)
+    builder = _Builder(options, is_batch, changelogs, max((t.id for t in order), default=0) + 1)
     for transformation in order:
         builder.add(transformation)
     return StreamGraph(
@@ -104,11 +105,15 @@ class _Upstream:
 class _Builder:
     """Walks transformations, inputs first; keeps where the rows of each come from."""
 
-    def __init__(self, options: StreamGraphOptions, is_batch: bool, changelogs: Mapping[int, str]) -> None:
+    def __init__(
+        self, options: StreamGraphOptions, is_batch: bool, changelogs: Mapping[int, str], next_id: int
+    ) -> None:
+        """`next_id`: of nodes that stand for no transformation."""
         self.nodes: dict[int, StreamNode] = {}
         self._options = options
         self._is_batch = is_batch
         self._changelogs = changelogs
+        self._next_id = next_id
         self._upstreams: dict[int, tuple[_Upstream, ...]] = {}
 
     def add(self, transformation: Transformation) -> None:
@@ -119,6 +124,8 @@ class _Builder:
                 self._add_node(transformation, NodeKind.OPERATOR, payload, "")
             case SinkTransformation(sink=payload):
                 self._add_node(transformation, NodeKind.SINK, payload, "Sink: ")
+                if payload.has_global_committer:
+                    self._add_global_committer(self.nodes[transformation.id])
             case _:
                 self._upstreams[transformation.id] = self._virtual(transformation)
 
@@ -164,6 +171,24 @@ class _Builder:
             changelog=self._changelogs.get(t.id, ""),
         )
         self._upstreams[t.id] = (_Upstream(t.id, row_type=t.output_type),)
+
+    def _add_global_committer(self, sink: StreamNode) -> None:
+        """A task of its own behind all subtasks of the sink, which tell it what they have committed."""
+        node, self._next_id = self._next_id, self._next_id + 1
+        self.nodes[node] = replace(
+            sink,
+            id=node,
+            name=f"{sink.name}: Global Committer",
+            description=f"{sink.name}: Global Committer",
+            kind=NodeKind.GLOBAL_COMMITTER,
+            parallelism=1,
+            co_location_group=None,
+            chaining_strategy=ChainingStrategy.NEVER,
+            uid=None if sink.uid is None else f"{sink.uid}-global-committer",
+            uid_hash=None,
+            in_edges=(StreamEdge(sink.id, node, 0, ShipStrategy.GLOBAL, row_type=Types.PICKLED_BYTE_ARRAY()),),
+            changelog="",
+        )
 
     def _slot_sharing_group(self, t: Transformation, upstreams: Sequence[_Upstream]) -> str:
         """The group given, else that of all inputs when they agree, else the default one."""

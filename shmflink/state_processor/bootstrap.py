@@ -16,6 +16,7 @@ import pyarrow as pa
 from shmflink.core.batch import Batch
 from shmflink.core.clock import Clock
 from shmflink.core.elements import BARRIER_SAVEPOINT, Barrier
+from shmflink.core.isolation import isolated
 from shmflink.core.keys.columns import encode_keys
 from shmflink.core.types.typeinfo import ColumnsTypeInfo
 from shmflink.errors import UsageError
@@ -76,7 +77,7 @@ class StateBootstrapTransformation:
         batch = Batch.of_columns(columns, ColumnsTypeInfo(columns.schema))
         if callable(self.keys):
             selector = self.keys
-            keys = encode_keys([selector(row) for row in batch.rows()])  # per row: the user's own function
+            keys = encode_keys([isolated(selector(row)) for row in batch.rows()])  # per row: the user's own function
         else:
             keys = key_array([columns.column(name) for name in self.keys])
         stamps = None if self.timestamps is None else columns.column(self.timestamps).cast(pa.int64())

@@ -41,6 +41,7 @@ from shmflink.operators.functions.record_outputs import reuses_objects
 from shmflink.state.snapshots import NOTHING_RESTORED
 from shmflink.taskmanager.chain import ChainNode
 from shmflink.taskmanager.checkpoints import NOT_RESTORED, TaskRestore
+from shmflink.taskmanager.global_commit import GlobalCommitOperator
 from shmflink.taskmanager.listener import TaskListener
 from shmflink.taskmanager.outputs import OutputEnd
 from shmflink.taskmanager.sink import SinkOperator
@@ -165,6 +166,8 @@ def _operator(op: ChainedOperator) -> Operator:
         return SourceOperator(loaded, loads_trusted(op.watermarks) if op.watermarks else None)
     if op.kind is NodeKind.SINK:
         return SinkOperator(loaded)
+    if op.kind is NodeKind.GLOBAL_COMMITTER:
+        return GlobalCommitOperator(loaded)
     assert isinstance(loaded, Operator), f"the payload of '{op.name}' is a {type(loaded).__name__}"
     return loaded
 

@@ -13,8 +13,9 @@ from shmflink.errors import InternalError
 from shmflink.metrics.counters import TaskCounters
 from shmflink.operators.base import SideOutput
 from shmflink.operators.time.processing_time import ProcessingTimeQueue
-from shmflink.taskmanager.chain import ChainNode, ChainOutput, emit, finish
+from shmflink.taskmanager.chain import ChainNode, ChainOutput, emit, finish, nodes_of
 from shmflink.taskmanager.checkpoints import TaskCheckpoints
+from shmflink.taskmanager.committing import CommittingOperator
 from shmflink.taskmanager.pacing import TaskPace
 from shmflink.taskmanager.task_end import TaskEnd
 
@@ -45,8 +46,13 @@ class Feed:
     drives_watermark = False
     """Whether the outputs of the last `next` come of one watermark and of nothing else."""
 
+    have_outputs_ended = False
+    """Whether all that follows on the task's outputs is their end."""
+
     def __init__(self, parts: TaskParts) -> None:
         self._parts = parts
+        self._is_drained = True
+        self._committing = [node for node in nodes_of(parts.head) if _is_told_of_commits(node)]
 
     @property
     def has_input(self) -> bool:
@@ -79,14 +85,37 @@ class Feed:
     # --- the end ---
 
     def finish(self, *, is_drained: bool) -> Outputs:
-        """No input follows: the operators' last outputs, then EndOfData."""
+        """No input follows: the operators' last outputs, then EndOfData, unless readers are still told of commits."""
         parts = self._parts
         parts.end.inputs_ended()
         parts.processing_time.clear()
         parts.checkpoints.inputs_ended()
+        self._is_drained = is_drained
+        if not self._committing:
+            self.have_outputs_ended = True
         yield from self.last_outputs(is_drained=is_drained)
-        for index in range(parts.outputs_count):
-            yield index, EndOfData(is_drained)
+        if not self._committing:
+            yield from self._end_of_data()
+
+    def end_outputs(self) -> Outputs:
+        """The end of a task whose outputs are still open: what comes after the last commit, then EndOfData."""
+        self.have_outputs_ended = True
+        for node in self._committing:
+            assert isinstance(node.operator, CommittingOperator)
+            for output in node.operator.last_outputs():
+                yield from emit(node, output)
+        yield from self._end_of_data()
+
+    def commit_outputs(self) -> Outputs:
+        """What commits have given since it was last asked for."""
+        for node in self._committing:
+            assert isinstance(node.operator, CommittingOperator)
+            for output in node.operator.outputs():
+                yield from emit(node, output)
+
+    def _end_of_data(self) -> Outputs:
+        for index in range(self._parts.outputs_count):
+            yield index, EndOfData(self._is_drained)
 
     def last_outputs(self, *, is_drained: bool) -> Outputs:
         """MAX_WATERMARK where no upstream sent it, then the operators finish; nothing where the job goes on."""
@@ -111,7 +140,7 @@ class Feed:
         """Freezes the operators and passes the barrier on; where the outputs have ended, they need none."""
         self.freezes(barrier.checkpoint_id)
         parts, rest = self._parts, self.rest()
-        passes = not parts.end.is_ending
+        passes = not self.have_outputs_ended
         yield from parts.checkpoints.snapshot(parts.head, barrier, parts.counters.watermark_ms, rest, passes=passes)
         self.frozen()
 
@@ -156,3 +185,8 @@ def restored_end(outputs_count: int) -> Outputs:
     """What a task that was restored as finished hands on: event time has come to its end."""
     for index in range(outputs_count):
         yield index, MAX_WATERMARK
+
+
+def _is_told_of_commits(node: ChainNode) -> bool:
+    """Whether readers of its outputs are."""
+    return isinstance(node.operator, CommittingOperator) and node.operator.ends_outputs

@@ -61,10 +61,10 @@ class GateFeed(Feed):
             aligned = self._parts.checkpoints.effects(self._inputs.barrier(channel, element))
             return None if aligned is None else self.freeze(aligned)
         if isinstance(element, EndOfData):
-            return self._end_of_data(channel, element)
+            return self._channel_ended(channel, element)
         return drive(self._parts.head, element)
 
-    def _end_of_data(self, channel: int, element: EndOfData) -> Outputs:
+    def _channel_ended(self, channel: int, element: EndOfData) -> Outputs:
         parts = self._parts
         parts.end.input_ended(drained=element.drained)
         aligned = parts.checkpoints.effects(self._inputs.end_of_data(channel))
@@ -119,7 +119,11 @@ class FinishedGateFeed(GateFeed):
         taken = self._inputs.poll()
         if taken is None or not isinstance(taken[2], EndOfData):
             return None
-        return self._end_of_data(taken[1], taken[2])
+        return self._channel_ended(taken[1], taken[2])
+
+    def finish(self, *, is_drained: bool) -> Outputs:
+        self._committing = []  # all was committed before it finished
+        return super().finish(is_drained=is_drained)
 
     def last_outputs(self, *, is_drained: bool) -> Outputs:
         return restored_end(self._parts.outputs_count)

@@ -20,6 +20,8 @@ class StagedCommit:
         self._collect: Callable[[], Sequence[Any]] | None = collect
         self._committables: tuple[Any, ...] = ()
         self._error: BaseException | None = None
+        self.is_done = False
+        """Committed, but for those who have to be told."""
         self._lock = threading.Lock()
 
     def committables(self) -> tuple[Any, ...]:
@@ -50,7 +52,9 @@ class StagedCommit:
 class PendingCommits:
     """Grows at barriers, shrinks when their checkpoints are complete and committed. Any thread."""
 
-    def __init__(self, restored: Sequence[Committed] = ()) -> None:
+    def __init__(self, restored: Sequence[Committed] = (), *, tells: bool = False) -> None:
+        """`tells`: somebody is told of commits, after the barrier: what was not told at it is in its checkpoint."""
+        self._tells = tells
         by_checkpoint: dict[int, list[Any]] = {}
         for checkpoint_id, committable in sorted(restored, key=lambda element: element[0]):
             by_checkpoint.setdefault(checkpoint_id, []).append(committable)
@@ -76,10 +80,10 @@ class PendingCommits:
     def due(self, checkpoint_id: int) -> list[StagedCommit]:
         """What this checkpoint makes visible, the oldest first. It stays here until `committed`."""
         with self._lock:
-            return [staged for staged in self._staged if staged.checkpoint_id <= checkpoint_id]
+            return [one for one in self._staged if one.checkpoint_id <= checkpoint_id and not one.is_done]
 
     def committed(self, done: Sequence[StagedCommit]) -> None:
-        """These are visible now."""
+        """These are visible now, and whoever has to know of it does."""
         with self._lock:
             self._staged = [staged for staged in self._staged if staged not in done]
 
@@ -97,7 +101,7 @@ class PendingCommits:
 
     def _elements(self, covered: Sequence[StagedCommit]) -> list[Committed]:
         with self._lock:
-            waiting = set(self._staged)
+            waiting = set(covered if self._tells else self._staged)  # else what was committed meanwhile is left out
         return [
             (staged.checkpoint_id, committable)
             for staged in covered

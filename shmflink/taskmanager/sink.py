@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,13 +11,15 @@ from typing import Any, Final
 from shmflink.checkpoint.handles import FINAL_CHECKPOINT_ID
 from shmflink.connectors.base import Committer, Sink, SinkWriter
 from shmflink.core.batch import Batch
-from shmflink.core.elements import Barrier
+from shmflink.core.elements import Barrier, ControlElement, Element
 from shmflink.core.outbox import Outbox
 from shmflink.core.serialization.plain_values import register_plain
-from shmflink.operators.base import Operator, OperatorContext
+from shmflink.operators.base import OperatorContext, SideOutput
 from shmflink.state.operator_state import OperatorStatePart, Redistribution
 from shmflink.state.snapshots import OperatorSnapshot
-from shmflink.taskmanager.pending_commits import PendingCommits
+from shmflink.taskmanager.commit_messages import AtEnd, Committed, Ended, message
+from shmflink.taskmanager.committing import CommittingOperator
+from shmflink.taskmanager.pending_commits import PendingCommits, StagedCommit
 
 __all__ = ["COMMITTABLES_STATE", "WRITER_STATE", "SinkOperator"]
 
@@ -37,12 +40,14 @@ class _Owned:
     parallelism: int
 
 
-class SinkOperator(Operator):
+class SinkOperator(CommittingOperator):
     """Writes every batch.
 
     A sink with a committer is written in two phases. At a barrier the writer stages what was written since the one
     before; what is staged is part of the checkpoint until it is committed. When the checkpoint is complete, a thread of
     the operator's own commits, in order. A restored operator first commits what its checkpoint holds.
+
+    What was committed is told to the sink's global committer, where there is one. Until then it stays in snapshots.
     """
 
     def __init__(self, sink: Sink) -> None:
@@ -53,6 +58,7 @@ class SinkOperator(Operator):
         self._is_finishing = False
         self._mailbox: Any = None
         self._place = (0, 1)
+        self.ends_outputs = sink.has_global_committer
 
     @property
     def is_users(self) -> bool:
@@ -66,8 +72,10 @@ class SinkOperator(Operator):
         committables, states = (_elements(restored, name) for name in (COMMITTABLES_STATE, WRITER_STATE))
         open_ones = [owned for owned in committables if owned.subtask not in context.restored.committed]
         committer = self._sink.create_committer(context)
+        if committer is None and self.ends_outputs:
+            committer = _Passing()
         if committer is not None:
-            self._commits = _Commits(context, committer, self._mine(open_ones))
+            self._commits = _Commits(context, committer, self._mine(open_ones), tells=self.ends_outputs)
             kept = [owned.element[1] for owned in committables] + [owned.element for owned in states]
             self._commits.run(lambda: self._sink.remove_leftovers(context, kept))
         if states:
@@ -87,7 +95,27 @@ class SinkOperator(Operator):
         assert self._writer is not None, "finish() before open()"
         self._is_finishing = True
         self._writer.finish()
-        return iter(())
+        return iter((message(AtEnd(*self._place)),) if self.ends_outputs else ())
+
+    def process_control(self, element: ControlElement) -> Iterator[Element | SideOutput]:
+        """What was committed is told before a barrier, so that either side has it in its snapshot."""
+        if self.ends_outputs and isinstance(element, Barrier):
+            yield from self.outputs()
+        yield element
+
+    @property
+    def has_outputs(self) -> bool:
+        return self._commits is not None and self._commits.has_untold
+
+    def outputs(self) -> Iterator[Batch]:
+        if self._commits is not None:
+            for checkpoint_id, committables in self._commits.take_untold():
+                yield message(Committed(*self._place, checkpoint_id, tuple(committables)))
+
+    def last_outputs(self) -> Iterator[Batch]:
+        if self.ends_outputs:
+            yield from self.outputs()
+            yield message(Ended(*self._place))
 
     def snapshot_state(self, barrier: Barrier) -> OperatorSnapshot:
         self.raise_failure()
@@ -177,8 +205,13 @@ class SinkOperator(Operator):
 class _Commits:
     """The committer in a thread of its own. What is staged outlives a failed commit: it is in the checkpoint."""
 
-    def __init__(self, context: OperatorContext, committer: Committer, restored: Sequence[tuple[int, Any]]) -> None:
-        self.pending = PendingCommits(restored)
+    def __init__(
+        self, context: OperatorContext, committer: Committer, restored: Sequence[tuple[int, Any]], *, tells: bool
+    ) -> None:
+        """`tells`: what was committed stays pending until somebody takes it by `take_untold`."""
+        self.pending = PendingCommits(restored, tells=tells)
+        self._tells = tells
+        self._untold: deque[tuple[int, list[StagedCommit]]] = deque()
         self._committer = committer
         self._mailbox = context.mailbox
         self._note_commit = context.note_commit
@@ -206,7 +239,7 @@ class _Commits:
         """
         staged = self.pending.due(checkpoint_id)
         self._is_final |= checkpoint_id == FINAL_CHECKPOINT_ID
-        if all(part.is_known_empty for part in staged):
+        if not self._tells and all(part.is_known_empty for part in staged):
             self.pending.committed(staged)
             return
 
@@ -215,11 +248,31 @@ class _Commits:
             committables = [committable for part in staged for committable in part.committables()]
             if committables:
                 self._committer.commit(committables)
-                if is_noted:
+                if is_noted and not self._tells:  # else it has to come again until it is committed globally
                     self._note_commit(checkpoint_id)
-            self.pending.committed(staged)
+            self._committed(checkpoint_id, staged)
 
         self.run(commit)
+
+    def _committed(self, checkpoint_id: int, staged: list[StagedCommit]) -> None:
+        if not self._tells:
+            self.pending.committed(staged)
+            return
+        for part in staged:
+            part.is_done = True
+        self._untold.append((checkpoint_id, staged))
+
+    @property
+    def has_untold(self) -> bool:
+        """Whether `take_untold` has something."""
+        return bool(self._untold)
+
+    def take_untold(self) -> Iterator[tuple[int, list[tuple[int, Any]]]]:
+        """(checkpoint, committables that were committed up to it, each with the checkpoint that staged it)."""
+        while self._untold:
+            checkpoint_id, staged = self._untold.popleft()
+            self.pending.committed(staged)
+            yield checkpoint_id, [(part.checkpoint_id, one) for part in staged for one in part.committables()]
 
     def find_out(self) -> None:
         """Lets the writer say what it staged, even where no checkpoint came to ask."""
@@ -246,6 +299,13 @@ class _Commits:
         with self._lock:
             self._asked -= 1
         self._mailbox.wake()
+
+
+class _Passing(Committer):
+    """Of a sink whose global committer does everything."""
+
+    def commit(self, committables: Sequence[Any]) -> None:
+        """Nothing: it is told to the global committer."""
 
 
 def _known(committables: Callable[[], Sequence[Any]]) -> Sequence[Any]:

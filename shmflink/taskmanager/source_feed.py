@@ -114,5 +114,9 @@ class FinishedSourceFeed(Feed):
     def next(self) -> Outputs:
         return self.finish(is_drained=self._parts.end.is_drained)
 
+    def finish(self, *, is_drained: bool) -> Outputs:
+        self._committing = []  # all was committed before it finished
+        return super().finish(is_drained=is_drained)
+
     def last_outputs(self, *, is_drained: bool) -> Outputs:
         return restored_end(self._parts.outputs_count)

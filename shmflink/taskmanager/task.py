@@ -25,6 +25,7 @@ from shmflink.network.channel import InputGate
 from shmflink.operators.time.processing_time import ProcessingTimeQueue
 from shmflink.taskmanager.chain import ChainNode, ChainOutput, nodes_of
 from shmflink.taskmanager.checkpoints import NOT_RESTORED, TaskCheckpoints, TaskRestore, restored_watermark
+from shmflink.taskmanager.committing import CommittingOperator
 from shmflink.taskmanager.feed import Feed, TaskParts
 from shmflink.taskmanager.gate_feed import FinishedGateFeed, GateFeed
 from shmflink.taskmanager.inputs import TaskInputs
@@ -49,6 +50,7 @@ class _Action(Enum):
     RESUME = auto()  # the output whose partition had no credit
     PULL = auto()  # what is suspended
     CHECKPOINT = auto()  # one that this task begins by itself
+    OUTPUTS = auto()  # what commits have given
     END = auto()  # the next step at the end of the task
     TIMER = auto()
     INPUT = auto()
@@ -83,7 +85,8 @@ class Task:
         self.outputs = TaskOutputs(outputs, counters)
         self._listener = listener
         self._clock = clock
-        self._sinks = [n.operator for n in self._nodes if isinstance(n.operator, SinkOperator)]
+        self._sinks = [n.operator for n in self._nodes if isinstance(n.operator, CommittingOperator)]
+        self._tell_commits = any(sink.ends_outputs for sink in self._sinks)
         self._busy_nodes = [n.operator for n in self._nodes if n.may_be_busy]
         self._restore = restore
         self._places = [(edge.edge, c.producer.subtask) for edge in deployment.inputs for c in edge.channels]
@@ -103,6 +106,8 @@ class Task:
         self._drives_watermark = False  # and nothing else, with what is suspended
         if isinstance(head.operator, SourceOperator):
             head.operator.connect(lambda: listener.split_requested(deployment.subtask))
+        for sink in self._sinks:
+            sink.connect(lambda: listener.task_ending(deployment.subtask))
 
     # --- life cycle ---
 
@@ -248,6 +253,8 @@ class Task:
             return _Action.PULL if has_room else _Action.WAIT
         if self._checkpoints.has_begin:
             return _Action.CHECKPOINT
+        if self._tell_commits and any(sink.has_outputs for sink in self._sinks):
+            return _Action.OUTPUTS
         if self._end.is_ending:
             return _Action.WAIT if self._end_step() is EndStep.WAIT else _Action.END
         if not has_room:
@@ -286,6 +293,9 @@ class Task:
         elif action is _Action.CHECKPOINT:
             self._drives_watermark = False
             self._suspended = self._feed.next_checkpoint()
+        elif action is _Action.OUTPUTS:
+            self._drives_watermark = False
+            self._suspended = self._feed.commit_outputs()
         else:
             self.pace.ended()
             self._drives_watermark = False
@@ -302,14 +312,16 @@ class Task:
 
     def _do_end_step(self) -> None:
         step = self._end_step()
-        if step is EndStep.FINISH:
+        if step is EndStep.FINISH and not self._feed.have_outputs_ended:
+            self._suspended = self._feed.end_outputs()
+        elif step is EndStep.FINISH:
             self._close()
             self._change(TaskState.FAILED if self.error else TaskState.FINISHED, self.error)
-            return
-        self._end.announced()
-        if step is EndStep.ANNOUNCE:
+        elif step is EndStep.ANNOUNCE:
+            self._end.announced()
             self._listener.task_ending(self.deployment.subtask)
         else:
+            self._end.announced()
             self._checkpoints.final_snapshot([n for n in self._nodes if isinstance(n.operator, SinkOperator)])
 
     # --- states ---

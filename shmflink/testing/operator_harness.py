@@ -12,6 +12,7 @@ import pyarrow as pa
 from shmflink.core.batch import Batch
 from shmflink.core.clock import Clock
 from shmflink.core.elements import Barrier, ControlElement, Element, Watermark
+from shmflink.core.isolation import isolated
 from shmflink.core.keys.columns import encode_keys
 from shmflink.core.keys.groups import range_of
 from shmflink.core.types.typeinfo import TypeInformation
@@ -197,7 +198,7 @@ class OperatorHarness:
     ) -> Batch:
         """A batch as `process_rows` makes it."""
         selector = self._key_selectors[input_index]
-        keys = None if selector is None else encode_keys([selector(row) for row in rows])
+        keys = None if selector is None else encode_keys([isolated(selector(row)) for row in rows])
         stamps = None if timestamps is None else pa.array(timestamps, pa.int64())
         return Batch.of_rows(list(rows), row_type, timestamps=stamps, keys=keys)
 

@@ -327,6 +327,15 @@ def test_a_log_that_cannot_be_written_does_not_fail_the_job(tmp_path):
     assert sorted(done.stdout.split()) == [b"2", b"3", b"6"]
 
 
+@pytest.mark.parametrize("command", ["--help", "--version", "info", "options", "options slots"])
+def test_output_that_cannot_be_written_is_said(tmp_path, command):
+    """Standard output goes to a full disk: of what writes at once, and of what Python holds back to the end."""
+    file = [_write(tmp_path / "job.py", JOB)] if command == "info" else []
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([*COMMAND, *command.split(), *file], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (1, "standard output cannot be written: No space left on device\n")
+
+
 def test_on_a_terminal_a_live_line_and_a_table(tmp_path):
     primary, secondary = pty.openpty()
     job = _write(tmp_path / "job.py", JOB)

@@ -199,3 +199,8 @@ def test_a_source_and_a_sink_of_ones_own(way: list[str]) -> None:
     lines = run(way, "sqlite_connector.py")
     cents = sum(100 * n for n in range(100_000))
     assert lines[-2:] == [f"orders 100000 {cents}", f"reduced 100000 {cents * 9 // 10}"]
+
+
+@WAYS
+def test_a_sink_with_a_global_committer(way: list[str]) -> None:
+    assert run(way, "manifest_sink.py")[-1] == "1 manifest, 100000 rows, 100000 numbers"

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import glob
+import json
 import os
+import runpy
 import signal
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from oracle.postgres_server import PostgresServer
 from oracle.two_phases import Poller
@@ -163,3 +166,48 @@ def test_a_table_of_postgresql(numbers: DataStream) -> None:
         assert list(staged_rows(server.url, "numbers")) == []
     finally:
         server.stop()
+
+
+def dying_manifest_sink(folder: Path, kills: Path) -> Any:
+    """The example's. Its process is killed when all files of a checkpoint are committed and their manifest is not, and
+    once more right after that. Local: it travels by value.
+    """
+    example = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "manifest_sink.py"))
+    out, markers = str(folder), str(kills)
+
+    def die_once(when: str) -> None:
+        if not os.path.exists(f"{markers}-{when}"):
+            open(f"{markers}-{when}", "w").close()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    class DyingCommitter(example["ManifestCommitter"]):  # type: ignore[misc]
+        def commit(self, committables: Sequence[Any]) -> None:
+            die_once("before")
+            super().commit(committables)
+            die_once("after")
+
+    class DyingSink(example["ManifestSink"]):  # type: ignore[misc]
+        def create_global_committer(self, context: Any) -> Any:
+            return DyingCommitter(out)
+
+    return DyingSink(out)
+
+
+def test_manifests_of_a_global_committer(numbers: DataStream, tmp_path: Path) -> None:
+    """Killed between the commits of the subtasks and the global one, and after it: each row is listed once."""
+    out = tmp_path / "out"
+    out.mkdir()
+    columns = numbers.map(lambda n: (n,), Types.ROW_NAMED(["n"], [Types.LONG()]))
+    columns.sink_to(dying_manifest_sink(out, tmp_path / "commit"))
+
+    def look() -> None:
+        files = Counter(name for path in out.glob("manifest-*.json") for name in json.loads(path.read_text()))
+        assert max(files.values(), default=1) == 1
+        assert all((out / name).exists() for name in files)  # committed by the subtasks before
+
+    poller = Poller(look)
+    numbers.get_execution_environment().execute("manifests")
+    poller.stop()
+    assert {path.name for path in tmp_path.glob("commit-*")} == {"commit-before", "commit-after"}
+    listed = [name for path in out.glob("manifest-*.json") for name in json.loads(path.read_text())]
+    assert Counter(n for name in listed for n in pq.read_table(out / name)["n"].to_pylist()) == Counter(range(ROWS))

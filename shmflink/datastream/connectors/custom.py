@@ -2,7 +2,8 @@
 
 A source: `Source` makes an enumerator, which hands out `Split`s (`SplitQueue` where all are known at the start), and in
 each subtask a reader, which reads them (`SplitReader`, with a `SplitCursor` for each split). A sink: `Sink` makes a
-`SinkWriter` in each subtask and, for exactly once, a `Committer`. `examples/sqlite_connector.py` has one of each.
+`SinkWriter` in each subtask and, for exactly once, a `Committer`; one more for the whole sink where all becomes visible
+at once. `examples/sqlite_connector.py` has one of each, `examples/manifest_sink.py` both committers.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from shmflink.connectors.base import DeliveryGuarantee
 from shmflink.connectors.print_sink import PrintSink, line_prefix
 from shmflink.core.batch import Batch
 from shmflink.core.types.typeinfo import Types
+from shmflink.errors import ResourceError
 
 
 @pytest.mark.parametrize(
@@ -42,6 +43,21 @@ def unread_stdout() -> Iterator[int]:
         os.dup2(saved, 1)
         os.close(saved)
         os.close(read)
+
+
+def test_a_full_disk_is_said(driver: Any) -> None:
+    saved = os.dup(1)
+    full = os.open("/dev/full", os.O_WRONLY)
+    try:
+        os.dup2(full, 1)
+        writer = driver.writer(PrintSink())
+        writer.write(Batch.of_rows(["x"]))
+        with pytest.raises(ResourceError, match=r"print\(\): standard output cannot be written: No space left on"):
+            driver.finish(writer)
+    finally:
+        os.dup2(saved, 1)
+        os.close(saved)
+        os.close(full)
 
 
 def test_a_blocked_reader_blocks_the_writer_but_loses_nothing(driver: Any) -> None:

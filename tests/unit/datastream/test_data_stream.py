@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from shmflink.connectors.file_system.writing.encoders import Encoder
+from shmflink.connectors.file_system.writing.sink import FileSink
 from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.core.types.typeinfo import Types
 from shmflink.core.watermark_strategy import WatermarkStrategy
@@ -189,8 +192,18 @@ def test_other_wrong_arguments_are_type_errors(env: Any) -> None:
         stream.key_by(Parity()).reduce("text")
     with pytest.raises(TypeError, match="field position must be of int or str type"):
         stream.key_by(Parity()).sum(1.5)
-    with pytest.raises(TypeError, match="takes a Sink, got str"):
-        stream.sink_to("text")
+    with pytest.raises(
+        TypeError, match=r"sink_to\(\) takes a Sink, got the path 'o': write FileSink\.parquet\('o'\), or"
+    ):
+        stream.sink_to("o")
+    with pytest.raises(TypeError, match=r"takes a Sink or a SinkFunction, got the path 'o': write FileSink"):
+        stream.add_sink(Path("o"))
+    with pytest.raises(TypeError, match="takes a Sink, got the class FileSink: make an object of it"):
+        stream.sink_to(FileSink)
+    with pytest.raises(TypeError, match=r"takes a Sink, got _RowFormatBuilder: call its build\(\)"):
+        stream.sink_to(FileSink.for_row_format("o", Encoder.simple_string_encoder()))
+    with pytest.raises(TypeError, match="takes a Sink, got None"):
+        stream.sink_to(None)
     with pytest.raises(TypeError, match=r"Types\.INT\(\); got <class 'int'>"):
         stream.map(Doubled(), int)
     with pytest.raises(UsageError, match="limit must be greater than 0"):

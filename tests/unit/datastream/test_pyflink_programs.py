@@ -122,9 +122,9 @@ def test_sinks_and_sources_of_javas_are_refused_with_what_there_is_instead(env: 
         SinkFunction("org.apache.X")
     with pytest.raises(UsageError, match=r"SourceFunction\('org.apache.X'\): there is no JVM.*from_source"):
         SourceFunction("org.apache.X")
-    with pytest.raises(TypeError, match="add_sink\\(\\) takes a Sink or a SinkFunction, got str"):
+    with pytest.raises(TypeError, match="add_sink\\(\\) takes a Sink or a SinkFunction, got the path"):
         env.from_collection([1]).add_sink("x")
-    with pytest.raises(TypeError, match="add_source\\(\\) takes a Source, got str"):
+    with pytest.raises(TypeError, match="add_source\\(\\) takes a Source, got the path 'x': write FileSource"):
         env.add_source("x")
 
 

@@ -45,3 +45,30 @@ def test_a_selector_that_raises_names_the_record() -> None:
     with OperatorHarness(KeyExtractor(Select())) as harness, pytest.raises(UserFunctionError) as caught:
         harness.process_rows([(1, 2), (3,)])
     assert caught.value.record == "(3,)"
+
+
+class _OneList:
+    """Hands out the same list for every row, changed."""
+
+    def __init__(self) -> None:
+        self._key: list[int] = []
+
+    def get_key(self, value: int) -> list[int]:
+        self._key[:] = [value % 2]
+        return self._key
+
+
+@pytest.mark.parametrize("key_type", [None, Types.LIST(Types.INT())])
+def test_keys_are_what_the_selector_returned_and_not_what_it_made_of_it_later(key_type) -> None:
+    """As where PyFlink serializes a key at once."""
+    with OperatorHarness(KeyExtractor(_OneList(), key_type)) as harness:
+        harness.process_rows([1, 2, 3])
+        assert [list(key) for key in key_values(harness.batches()[0].keys)] == [[1], [0], [1]]
+
+
+def test_a_selector_that_raises_stop_iteration_does_not_end_the_batch() -> None:
+    def select(value: int) -> int:
+        raise StopIteration
+
+    with OperatorHarness(KeyExtractor(select)) as harness, pytest.raises(UserFunctionError, match="StopIteration"):
+        harness.process_rows([1, 2])

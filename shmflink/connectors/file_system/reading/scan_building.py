@@ -76,10 +76,10 @@ def build_scan(file_format: FileFormat, paths: Sequence[str], files: FileSystem,
         file_format.check(sample[0].path)
         file_format.require_columns([info.path for info in found if info.size])
     told = _partition_schema(options.get("partitions", "auto"), found, schema)
-    of_files = _file_schema(
-        file_format, sample, paths, schema, options.get("schema_merge", file_format.schema_merge), told
-    )
     rule = options.get("schema_merge", file_format.schema_merge)
+    of_files = _file_schema(file_format, sample, schema, rule, told)
+    if of_files is None and file_format.produced_type is None:
+        raise JobGraphError(_why_no_columns(paths, found, sample))
     if schema is None and columns is None and of_files is not None and rule != "first":
         names = frozenset((*of_files.names, *told.names))
         file_format = copy.copy(file_format)
@@ -121,27 +121,34 @@ def _partition_schema(partitions: Partitions, found: list[FileInfo], schema: pa.
 def _file_schema(
     file_format: FileFormat,
     sample: list[FileInfo],
-    paths: Sequence[str],
     schema: pa.Schema | None,
     schema_merge: MergeRule,
     partitions: pa.Schema,
 ) -> pa.Schema | None:
+    """None where no file tells columns."""
     told = set(partitions.names)
     if schema is not None:
         return pa.schema([pa.field(field.name, field.type) for field in schema if field.name not in told])
     schemas = []
-    for info in sample[:1] if schema_merge == "first" else sample:
+    for info in sample:
         one = file_format.infer_schema(info.path)
         if one is None:
             return None
         if not len(one):
             continue  # a file of blank lines tells no columns, and has no rows
         schemas.append((info.path, pa.schema([field for field in one if field.name not in told])))
-    if not schemas:
-        if file_format.produced_type is None:
-            raise JobGraphError(f"{paths[0]}: there is no file yet that tells the columns; give schema=")
-        return None
-    return merge_schemas(schemas, schema_merge, of_text=isinstance(file_format, StreamFormat))
+        if schema_merge == "first":
+            break
+    return None if not schemas else merge_schemas(schemas, schema_merge, of_text=isinstance(file_format, StreamFormat))
+
+
+def _why_no_columns(paths: Sequence[str], found: Sequence[FileInfo], sample: Sequence[FileInfo]) -> str:
+    if not found:
+        return f"{paths[0]}: there is no file yet that tells the columns; give schema="
+    first = (sample or found)[0].path
+    nothing = "is blank, or has no columns" if sample else "is empty"
+    others = f", like {len(found) - 1} more" if len(found) > 1 else ""
+    return f"{first}: the file {nothing}{others}: nothing tells what to read; give schema="
 
 
 def _choose(scan: FileScan, columns: Sequence[str]) -> FileScan:

@@ -113,8 +113,9 @@ class FileSource(Source):
     def parquet(paths: Paths, *, batch_rows: int | None = None, **options: Unpack[FileOptions]) -> FileSource:
         """*shmflink only.* Parquet files as columns; `options` are `FileOptions`.
 
-        Encodings and views are plain columns, UUIDs text (bytes where `schema=` says binary), INT96 microseconds;
-        key-value metadata of files are not carried on.
+        Encodings and views are plain columns, UUIDs text (bytes where `schema=` says binary), INT96 microseconds.
+        Key-value metadata of files, such as the `geo` of GeoParquet, are not carried on, as they are not by DuckDB and
+        Polars: they speak of the file, not of the rows. `FileSink.parquet(metadata=...)` writes what you give.
 
         Raises:
             JobGraphError: a path does not exist, cannot be read or holds nothing.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, BinaryIO, Final, Protocol
 
 import pyarrow as pa
@@ -17,7 +18,16 @@ from shmflink.core.types.shapes import PICKLE
 from shmflink.core.types.typeinfo import TypeInformation, schema_of
 from shmflink.errors import TypeMismatchError
 
-__all__ = ["BulkWriter", "BulkWriterFactory", "Encoder", "OutputFormat", "columns_of", "conform"]
+__all__ = [
+    "BulkWriter",
+    "BulkWriterFactory",
+    "Encoder",
+    "OutputFormat",
+    "check_each",
+    "columns_of",
+    "conform",
+    "no_rows",
+]
 
 
 class BulkWriter(Protocol):
@@ -62,6 +72,17 @@ class OutputFormat(ABC):
 
     piece_rows: int | None = None
     """Rows that a bulk format writes in one piece, such as a row group; None where it has no such pieces."""
+
+    declared: pa.Schema | None = None
+    """The columns of the files, where they are told."""
+
+    def check_columns(self, columns: pa.Schema) -> None:  # noqa: B027  most have a form for all types
+        """Where the program runs.
+
+        Raises:
+            TypeMismatchError: such files have no form for a column, which is named.
+            ConfigurationError: an option names a column that is not there.
+        """
 
     @abstractmethod
     def encode(self, batch: Batch) -> Any:
@@ -125,7 +146,7 @@ class BulkWriterFactory(OutputFormat):
     is_bulk = True
 
     def __init__(self, schema: pa.Schema | None = None) -> None:
-        self._schema = schema
+        self.declared = schema
 
     def encode(self, batch: Batch) -> pa.RecordBatch:
         """Raises TypeMismatchError for rows without columns, or with others than the schema's."""
@@ -135,7 +156,27 @@ class BulkWriterFactory(OutputFormat):
                 "before the sink (output_type=Types.ROW_NAMED(...)), or make columns with map_batches"
             )
         columns = batch.columns()
-        return owned(columns if self._schema is None else conform(columns, self._schema))
+        return owned(columns if self.declared is None else conform(columns, self.declared))
+
+
+def no_rows(columns: pa.Schema) -> pa.RecordBatch:
+    """These columns, empty."""
+    return pa.RecordBatch.from_arrays([pa.nulls(0, kind) for kind in columns.types], names=columns.names)
+
+
+def check_each(columns: pa.Schema, write: Callable[[pa.RecordBatch], object], files: str) -> None:
+    """`write` makes a file of no rows; raises TypeMismatchError with the first column that fails by itself."""
+    try:
+        write(no_rows(columns))
+    except pa.ArrowException:
+        for name, kind in zip(columns.names, columns.types, strict=True):
+            try:
+                write(no_rows(pa.schema([(name, kind)])))
+            except pa.ArrowException as error:
+                raise TypeMismatchError(
+                    f"column {name!r} of type {kind}: {files} cannot hold it ({error}); cast it before the sink, or "
+                    f"leave it out"
+                ) from error
 
 
 def columns_of(row_type: RowType | TypeInformation | pa.Schema) -> pa.Schema | None:

@@ -16,7 +16,7 @@ from shmflink.connectors.file_system.file_systems import FileSystem
 from shmflink.connectors.file_system.formats.arrow.output import IpcWriterFactory
 from shmflink.connectors.file_system.formats.parquet.output import ParquetOptions, ParquetWriterFactory
 from shmflink.connectors.file_system.writing.buckets import BucketAssigner, partition_assigner
-from shmflink.connectors.file_system.writing.encoders import BulkWriterFactory, Encoder, OutputFormat
+from shmflink.connectors.file_system.writing.encoders import BulkWriterFactory, Encoder, OutputFormat, no_rows
 from shmflink.connectors.file_system.writing.output_compression import TextCompression
 from shmflink.connectors.file_system.writing.output_file_config import OutputFileConfig
 from shmflink.connectors.file_system.writing.parts.part_writers import PartNames, WriterSettings
@@ -132,6 +132,7 @@ class FileSink(Sink):
         encodings: Literal["plain", "compact"] = "plain",
         statistics: bool | Sequence[str] = True,
         data_page_version: Literal["1.0", "2.0"] = "1.0",
+        metadata: Mapping[str, str] | None = None,
         **layout: Unpack[Layout],
     ) -> FileSink:
         """*shmflink only.* Parquet files below `path`; `ParquetOptions` says what the options do, `Layout` the rest."""
@@ -144,6 +145,7 @@ class FileSink(Sink):
             encodings=encodings,
             statistics=statistics,
             data_page_version=data_page_version,
+            metadata=dict(metadata or {}),
         )
         return _laid_out("parquet", path, ParquetWriterFactory(layout.get("schema"), options=options), layout)
 
@@ -196,10 +198,21 @@ class FileSink(Sink):
         return _laid_out("ipc", path, IpcWriterFactory(layout.get("schema"), compression, compression_level), layout)
 
     def with_input_type(self, declared: Any) -> FileSink:
-        schema = None if self._publishing.no_rows is not None else schema_of(declared)
-        if schema is None or not self._makes_empty_file:
+        schema = schema_of(declared)
+        if schema is None:
+            return self
+        self._check_columns(schema)
+        if self._publishing.no_rows is not None or not self._makes_empty_file:
             return self
         return FileSink(self._settings, replace(self._publishing, no_rows=schema), makes_empty_file=True)
+
+    def _check_columns(self, given: pa.Schema) -> None:
+        """Raises TypeMismatchError or ConfigurationError for columns that the files cannot hold."""
+        settings = self._settings
+        rows = no_rows(settings.output_format.declared or given)
+        if settings.buckets.is_by_value:
+            list(settings.buckets.split(rows))
+        settings.output_format.check_columns(settings.buckets.strip(rows).schema)
 
     def check_target(self, configuration: Mapping[str, str]) -> None:
         """Of a job that may resume only its tasks know whether it begins."""

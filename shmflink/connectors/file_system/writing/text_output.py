@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Final, Literal, TypeAlias
 import pyarrow as pa
 
 from shmflink._core import csv_lines, json_lines
-from shmflink.connectors.file_system.writing.encoders import BulkWriter, BulkWriterFactory, conform
+from shmflink.connectors.file_system.writing.encoders import BulkWriter, BulkWriterFactory, conform, no_rows
 from shmflink.connectors.file_system.writing.output_compression import (
     EXTENSIONS,
     ByteSink,
@@ -83,6 +83,9 @@ class _TextWriterFactory(BulkWriterFactory):
     def head(self, first: pa.RecordBatch) -> bytes:
         """What a file begins with."""
         return b""
+
+    def check_columns(self, columns: pa.Schema) -> None:
+        self.lines(no_rows(columns))
 
     @abstractmethod
     def lines(self, columns: pa.RecordBatch) -> bytes:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from typing import Any, BinaryIO, Final
 
 import pyarrow as pa
 
-from shmflink.connectors.file_system.writing.encoders import BulkWriter, BulkWriterFactory, columns_of, conform
+from shmflink.connectors.file_system.writing.encoders import (
+    BulkWriter,
+    BulkWriterFactory,
+    check_each,
+    columns_of,
+    conform,
+)
 from shmflink.core.types.data_types import RowType
 from shmflink.core.types.typeinfo import RowTypeInfo
 from shmflink.errors import ConfigurationError, TypeMismatchError
@@ -61,6 +68,12 @@ class OrcWriterFactory(BulkWriterFactory):
         self._compression = compression
         self._stripe_size = stripe_size
         self.extension = ".orc"
+
+    def check_columns(self, columns: pa.Schema) -> None:
+        def write(rows: pa.RecordBatch) -> None:
+            self.create(io.BytesIO(), rows).write(rows)
+
+        check_each(columns, write, "ORC files of Arrow's writer")
 
     def create(self, file: BinaryIO, first: pa.RecordBatch) -> BulkWriter:
         try:

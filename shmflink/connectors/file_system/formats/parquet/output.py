@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Final, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shmflink.connectors.file_system.formats.parquet.encodings import SAMPLE_ROWS, EncodingChoice, choose_encodings
-from shmflink.connectors.file_system.writing.encoders import BulkWriter, BulkWriterFactory, columns_of, conform
+from shmflink.connectors.file_system.writing.encoders import (
+    BulkWriter,
+    BulkWriterFactory,
+    check_each,
+    columns_of,
+    conform,
+)
 from shmflink.core.types.data_types import RowType
 from shmflink.core.types.typeinfo import RowTypeInfo
 from shmflink.errors import ConfigurationError, TypeMismatchError
@@ -18,6 +25,7 @@ from shmflink.errors import ConfigurationError, TypeMismatchError
 __all__ = ["ParquetBulkWriters", "ParquetOptions", "ParquetWriterFactory"]
 
 _LEVELS: Final = {"gzip": (1, 9), "brotli": (0, 11), "zstd": (1, 22)}
+_SCHEMA_KEY: Final = "ARROW:schema"
 _COMPRESSIONS: Final = ("none", "snappy", "gzip", "brotli", "zstd", "lz4")
 
 
@@ -30,7 +38,8 @@ class ParquetOptions:
     whose first rows repeat. `encodings`: with `plain`, the encodings of Parquet 1, which every reader knows (Flink's,
     too); with `compact`, integers and times without a dictionary as differences (DELTA_BINARY_PACKED), smaller and
     faster to write, known to DuckDB, Polars, pyarrow, Spark 3.3, Trino and later ones. `statistics`: of all columns,
-    none, or of those named; readers skip row groups by them.
+    none, or of those named; readers skip row groups by them. `metadata`: texts by key in the footer of each file, such
+    as the `geo` of GeoParquet; those of files that were read are not carried on.
     """
 
     compression: str = "snappy"
@@ -44,6 +53,7 @@ class ParquetOptions:
     page_checksum: bool = False
     data_page_version: Literal["1.0", "2.0"] = "1.0"
     data_page_bytes: int = 1 << 20
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.compression not in _COMPRESSIONS:
@@ -66,6 +76,11 @@ class ParquetOptions:
                 raise ConfigurationError(f"Parquet {name} {value!r}: one of {', '.join(choices)}")
         if isinstance(self.dictionary, str) and self.dictionary != "auto":
             raise ConfigurationError(f"Parquet dictionary {self.dictionary!r}: auto, True, False or a list of columns")
+        for key, text in self.metadata.items():
+            if not isinstance(key, str) or not isinstance(text, str):
+                raise ConfigurationError(f"Parquet metadata {{{key!r}: {text!r:.80}}}: keys and values are texts")
+            if key == _SCHEMA_KEY:
+                raise ConfigurationError(f"Parquet metadata: the writer has the key {_SCHEMA_KEY!r} for itself")
 
     def check_columns(self, schema: pa.Schema) -> None:
         """Raises ConfigurationError where `dictionary` or `statistics` name a column that is not there."""
@@ -116,6 +131,10 @@ class ParquetWriterFactory(BulkWriterFactory):
         self.piece_rows = self._options.row_group_rows
         codec = self._options.compression
         self.extension = ".parquet" if codec == "none" else f".{codec}.parquet"
+
+    def check_columns(self, columns: pa.Schema) -> None:
+        self._options.check_columns(columns)
+        check_each(columns, lambda rows: pq.ParquetWriter(io.BytesIO(), rows.schema).close(), "Parquet files")
 
     def create(self, file: BinaryIO, first: pa.RecordBatch) -> BulkWriter:
         self._options.check_columns(first.schema)
@@ -216,6 +235,8 @@ class _ParquetWriter:
                 data_page_version=options.data_page_version,
                 data_page_size=options.data_page_bytes,
             )
+            if options.metadata:
+                self._writer.add_key_value_metadata(dict(options.metadata))
         return self._writer
 
 

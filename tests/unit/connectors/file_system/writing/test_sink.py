@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import pickle
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from shmflink.connectors.file_system.formats.orc.output import OrcWriterFactory
 from shmflink.connectors.file_system.formats.parquet.output import ParquetBulkWriters, ParquetWriterFactory
 from shmflink.connectors.file_system.writing.buckets import BucketAssigner
-from shmflink.connectors.file_system.writing.encoders import Encoder
+from shmflink.connectors.file_system.writing.encoders import BulkWriterFactory, Encoder
 from shmflink.connectors.file_system.writing.parts import part_writers as parts_module
 from shmflink.connectors.file_system.writing.rolling import RollingPolicy
 from shmflink.connectors.file_system.writing.sink import FileSink, OutputFileConfig, RowFormatBuilder
 from shmflink.core.batch import Batch
 from shmflink.core.row import Row
-from shmflink.core.types.typeinfo import Types
+from shmflink.core.types.typeinfo import ColumnsTypeInfo, Types
 from shmflink.errors import ConfigurationError, JobGraphError, ResourceError, TypeMismatchError
 
 UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -45,6 +47,10 @@ def test_lines_of_text_under_flinks_file_names(driver: Any, tmp_path: Path) -> N
     (name,) = os.listdir(tmp_path / "out")
     assert re.fullmatch(f"prefix-{UUID}-0\\.ext", name)
     assert (tmp_path / "out" / name).read_text() == "(a,1)\n(b,null)\n"
+
+
+def bulk(path: str, factory: BulkWriterFactory) -> FileSink:
+    return FileSink.for_bulk_format(path, factory).build()
 
 
 def test_the_default_bucket_is_the_hour(driver: Any, tmp_path: Path) -> None:
@@ -234,6 +240,70 @@ def test_folders_by_processing_time(driver: Any, tmp_path: Path) -> None:
 def test_layouts_that_are_refused(tmp_path: Path, layout: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         FileSink.parquet(str(tmp_path), **layout)
+
+
+DURATION = pa.schema({"n": pa.int64(), "d": pa.duration("s")})
+
+
+@pytest.mark.parametrize(
+    ("make", "columns", "reason"),
+    [
+        (FileSink.csv, DURATION, r'column "d" of type Duration\(s\): .* has no text form; cast it before the sink'),
+        (FileSink.json_lines, DURATION, r'column "d" of type Duration\(s\): .* has no text form; cast it'),
+        (
+            FileSink.json_lines,
+            pa.schema({"l": pa.list_(pa.struct({"d": pa.duration("us")}))}),
+            r'column "l" of type List\(Struct\("d": Duration\(µs\)\)\)',
+        ),
+        (
+            FileSink.parquet,
+            pa.schema({"n": pa.int64(), "i": pa.month_day_nano_interval()}),
+            "column 'i' of type month_day_nano_interval: Parquet files cannot hold it .*; cast it before the sink",
+        ),
+        (
+            partial(bulk, factory=OrcWriterFactory()),
+            pa.schema({"u": pa.uint64()}),
+            "column 'u' of type uint64: ORC files",
+        ),
+        (partial(FileSink.csv, schema=DURATION), pa.schema({"n": pa.int64(), "d": pa.int64()}), 'column "d"'),
+        (partial(FileSink.csv, partition_by=["n"]), DURATION, 'column "d"'),
+    ],
+)
+def test_columns_that_files_cannot_hold_are_refused_where_the_job_is_planned(
+    tmp_path: Path, make: Any, columns: pa.Schema, reason: str
+) -> None:
+    with pytest.raises(TypeMismatchError, match=reason):
+        make(str(tmp_path)).with_input_type(ColumnsTypeInfo(columns))
+
+
+@pytest.mark.parametrize(
+    ("layout", "reason"),
+    [
+        ({"partition_by": "k"}, "the sink partitions by 'k', the rows have n, d"),
+        ({"partition_by": ["n", "d"]}, r"partitions by all columns \(n, d\)"),
+        ({"statistics": ["k"]}, "Parquet statistics: no column 'k'; the file has n, d"),
+        ({"dictionary": ["n"], "partition_by": "n"}, "Parquet dictionary: no column 'n'; the file has d"),
+    ],
+)
+def test_columns_that_are_not_there_are_named_where_the_job_is_planned(
+    tmp_path: Path, layout: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=reason):
+        FileSink.parquet(str(tmp_path), **layout).with_input_type(ColumnsTypeInfo(DURATION))
+
+
+@pytest.mark.parametrize(
+    "sink",
+    [
+        FileSink.parquet("/o"),
+        FileSink.ipc("/o"),
+        FileSink.csv("/o", partition_by="d", schema=pa.schema({"n": pa.int64(), "d": pa.string()})),
+        FileSink.csv("/o", schema=pa.schema({"n": pa.int64(), "d": pa.int64()})),
+        FileSink.for_row_format("/o", Encoder.simple_string_encoder()).build(),
+    ],
+)
+def test_columns_that_files_can_hold_after_all(sink: FileSink) -> None:
+    assert isinstance(sink.with_input_type(ColumnsTypeInfo(DURATION)), FileSink)
 
 
 def test_row_formats_do_not_count(tmp_path: Path) -> None:

@@ -304,12 +304,24 @@ def test_bytes_are_base64(driver: Any, tmp_path: Path) -> None:
 
 def test_blank_lines_tell_no_columns_and_hold_no_rows(driver: Any, tmp_path: Path) -> None:
     written(tmp_path / "0.csv", "\n\n  \n")
-    with pytest.raises(JobGraphError, match="there is no file yet that tells the columns; give schema="):
+    with pytest.raises(
+        JobGraphError, match=r"0\.csv: the file is blank, or has no columns: nothing tells what to read; give schema="
+    ):
         FileSource.csv(str(tmp_path))
     schema = pa.schema({"a": pa.int64(), "b": pa.int64()})
     assert table(driver, FileSource.csv(str(tmp_path), schema=schema)).num_rows == 0
     written(tmp_path / "1.csv", "a,b\n1,2\n")
     assert table(driver, FileSource.csv(str(tmp_path))).to_pylist() == [{"a": 1, "b": 2}]
+    assert table(driver, FileSource.csv(str(tmp_path), schema_merge="first")).to_pylist() == [{"a": 1, "b": 2}]
+
+
+def test_empty_files_alone_tell_no_columns(tmp_path: Path) -> None:
+    written(tmp_path / "0.csv", "")
+    with pytest.raises(JobGraphError, match=r"/0\.csv: the file is empty: nothing tells what to read; give schema="):
+        FileSource.csv(tmp_path)
+    written(tmp_path / "1.csv", "")
+    with pytest.raises(JobGraphError, match=r"/0\.csv: the file is empty, like 1 more: nothing tells what"):
+        FileSource.csv(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,27 @@ def written(options: ParquetOptions, *batches: pa.RecordBatch) -> pq.ParquetFile
     return pq.ParquetFile(io.BytesIO(file.getvalue()))
 
 
+def test_metadata_is_in_the_footer() -> None:
+    file = written(ParquetOptions(metadata={"geo": '{"version": "1.1.0"}', "": "ä"}), numbers(3))
+    kept = file.metadata.metadata
+    assert kept[b"geo"] == b'{"version": "1.1.0"}'
+    assert kept[b""] == "ä".encode()
+    assert file.schema_arrow.names == ["id", "kind"]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "reason"),
+    [
+        ({"geo": {"version": 1}}, r"metadata {'geo': {'version': 1}}: keys and values are texts"),
+        ({1: "x"}, "metadata {1: 'x'}: keys and values are texts"),
+        ({"ARROW:schema": "x"}, "the writer has the key 'ARROW:schema' for itself"),
+    ],
+)
+def test_metadata_that_is_refused(metadata: Any, reason: str) -> None:
+    with pytest.raises(ConfigurationError, match=reason):
+        ParquetOptions(metadata=metadata)
+
+
 def chunk(file: pq.ParquetFile, column: int) -> Any:
     return file.metadata.row_group(0).column(column)
 

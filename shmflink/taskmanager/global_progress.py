@@ -1,0 +1,76 @@
+"""Which checkpoints all subtasks of a sink have committed, and what they committed: a pure state machine.
+
+::
+
+    Committed(0, up to 7) Committed(1, up to 5)    ->  checkpoints up to 5 are whole
+    Ended(1)                                       ->  checkpoints up to 7 are whole
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from shmflink.errors import InternalError
+from shmflink.taskmanager.commit_messages import AtEnd, Committed, Ended
+
+__all__ = ["GlobalProgress"]
+
+_NO_CHECKPOINT: Final = -1
+_ALL_CHECKPOINTS: Final = 2**63
+
+
+class GlobalProgress:
+    """Holds committables until they are committed globally."""
+
+    def __init__(self, restored: Iterable[tuple[int, Any]] = ()) -> None:
+        """`restored`: (checkpoint id, committable), as `held` gave them."""
+        self._held: dict[int, list[Any]] = {}
+        self._committed_to: dict[int, int] = {}
+        self._at_end: set[int] = set()
+        self._subtasks = 0
+        self._add(restored)
+
+    def tell(self, told: Committed | AtEnd | Ended) -> None:
+        """Messages of one subtask come in order."""
+        if self._subtasks not in (0, told.subtasks):
+            raise InternalError(f"subtasks of one sink speak of {self._subtasks} and of {told.subtasks} subtasks")
+        self._subtasks = told.subtasks
+        match told:
+            case Committed(subtask, _, checkpoint_id, committables):
+                self._add(committables)
+                self._committed_to[subtask] = max(checkpoint_id, self._committed_to.get(subtask, _NO_CHECKPOINT))
+            case AtEnd(subtask):
+                self._at_end.add(subtask)
+            case Ended(subtask):
+                self._at_end.add(subtask)
+                self._committed_to[subtask] = _ALL_CHECKPOINTS
+
+    def end(self) -> None:
+        """All subtasks have ended, some before this attempt began."""
+        self._committed_to = dict.fromkeys(range(max(1, self._subtasks)), _ALL_CHECKPOINTS)
+        self._subtasks = max(1, self._subtasks)
+
+    @property
+    def is_at_end(self) -> bool:
+        """Whether nothing but commits follows."""
+        return 0 < self._subtasks == len(self._at_end)
+
+    def whole(self) -> list[tuple[int, list[Any]]]:
+        """(checkpoint id, committables) of what all subtasks have committed, the oldest first. It is held on."""
+        if len(self._committed_to) < max(1, self._subtasks):
+            return []
+        limit = min(self._committed_to.values())
+        return [(number, list(self._held[number])) for number in sorted(self._held) if number <= limit]
+
+    def committed(self, checkpoint_id: int) -> None:
+        """The global committer is done with it."""
+        self._held.pop(checkpoint_id, None)
+
+    def held(self) -> Sequence[tuple[int, Any]]:
+        """(checkpoint id, committable) of what is not committed globally: what a snapshot has to hold."""
+        return [(number, committable) for number, some in sorted(self._held.items()) for committable in some]
+
+    def _add(self, committables: Iterable[tuple[int, Any]]) -> None:
+        for checkpoint_id, committable in committables:
+            self._held.setdefault(checkpoint_id, []).append(committable)

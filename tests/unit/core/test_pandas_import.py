@@ -1,0 +1,37 @@
+"""pyarrow alone imports no pandas; a program that imports it gets what pyarrow gives to such a program."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("pandas")
+
+_BEFORE = """
+import sys
+from shmflink.core.pandas_import import keep_pandas_out
+keep_pandas_out()
+import pyarrow as pa
+pa.scalar(1), pa.array([1, None]), pa.table({"a": ["x"]})
+assert "pandas" not in sys.modules
+"""
+_SERIES = """
+import pandas
+assert pa.array(pandas.Series([1.5, float("nan")])).null_count == 1, "pyarrow takes a Series for a list"
+import importlib.resources
+assert importlib.resources.files("pandas").joinpath("__init__.py").is_file()
+"""
+_TO_PANDAS = """
+assert pa.table({"a": [1, 2]}).to_pandas()["a"].sum() == 3
+"""
+
+
+@pytest.mark.parametrize("program", [_SERIES, _TO_PANDAS, _TO_PANDAS + _SERIES])
+def test_a_program_that_uses_pandas_gets_it(program: str) -> None:
+    subprocess.run([sys.executable, "-c", _BEFORE + program], check=True, timeout=120)
+
+
+def test_nothing_is_hidden_where_pandas_is_imported_already() -> None:
+    subprocess.run([sys.executable, "-c", "import pandas" + _BEFORE.replace("assert", "#") + _SERIES], check=True)
