@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from shmflink.core.types.typeinfo import TypeInformation
+from shmflink.datastream import synonyms
 from shmflink.datastream.functions import KeySelector
+from shmflink.datastream.not_yet import SaysWhatIsMissing
 from shmflink.datastream.process_functions import (
     BroadcastProcessFunction,
     CoFlatMapFunction,
@@ -47,8 +49,10 @@ class BroadcastStream:
         self.descriptors = tuple(descriptors)
 
 
-class ConnectedStreams:
+class ConnectedStreams(SaysWhatIsMissing):
     """Two streams of any types whose functions share state."""
+
+    ADVICE: ClassVar[Mapping[str, str]] = synonyms.CONNECTED
 
     def __init__(self, stream1: DataStream, stream2: DataStream) -> None:
         """Made by `connect()`, not by users."""
@@ -101,8 +105,10 @@ class ConnectedStreams:
         return keyed[0]
 
 
-class BroadcastConnectedStream:
+class BroadcastConnectedStream(SaysWhatIsMissing):
     """A stream, keyed or not, and a broadcast one."""
+
+    ADVICE: ClassVar[Mapping[str, str]] = synonyms.CONNECTED
 
     def __init__(self, non_broadcast_stream: DataStream, broadcast_stream: BroadcastStream) -> None:
         """Made by `connect()`, not by users."""

@@ -18,6 +18,7 @@ from shmflink.connectors.print_sink import PrintSink
 from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.core.types.typeinfo import TupleTypeInfo, TypeInformation, Types
 from shmflink.core.watermark_strategy import WatermarkStrategy
+from shmflink.datastream import synonyms
 from shmflink.datastream.aggregates import AggregatingStream, KeyedAggregates, expand_branches
 from shmflink.datastream.argument_checks import check_function, checked_type, what_instead
 from shmflink.datastream.collect import CloseableIterator
@@ -85,8 +86,6 @@ __all__ = [
 if not TYPE_CHECKING:
     __getattr__ = names_absent(__name__)
 
-_KEYED = "it belongs to keyed streams: call key_by() first; window_all() and aggregate() need no keys"
-
 
 class DataStream(ColumnMethods, AggregatingStream, Processing, ResultMethods, UpdatingMethods, SaysWhatIsMissing):
     """A stream of elements of one type."""
@@ -94,23 +93,7 @@ class DataStream(ColumnMethods, AggregatingStream, Processing, ResultMethods, Up
     MISSING: ClassVar[Mapping[str, str]] = {
         "cache": "write the stream to files and read them",
     }
-    ADVICE: ClassVar[Mapping[str, str]] = {
-        **dict.fromkeys(("reduce", "sum", "min", "max", "min_by", "max_by", "window", "count_window"), _KEYED),
-        **dict.fromkeys(("group_by", "groupby", "groupBy"), "key_by() makes the groups"),
-        **dict.fromkeys(("collect", "take", "head"), "execute_and_collect() runs the job and gives the results"),
-        "where": "filter() keeps rows",
-        **dict.fromkeys(("agg", "count"), "aggregate(n=count()) does, behind key_by() or over all rows"),
-        **dict.fromkeys(("join", "merge", "coGroup"), "joins are not in this version: connect() two keyed streams"),
-        **dict.fromkeys(
-            ("sort", "sort_by", "order_by", "limit"),
-            "a stream has no order: to_arrow() gives a table to sort, top_n() rows",
-        ),
-        "show": "print() writes rows where the job runs, to_arrow() gives them as a table",
-        **dict.fromkeys(
-            ("write_parquet", "write_csv", "write_json", "to_parquet", "to_csv", "write_as_text"),
-            "sink_to(FileSink.parquet(path)) writes files, and so do csv and json_lines",
-        ),
-    }
+    ADVICE: ClassVar[Mapping[str, str]] = synonyms.STREAM
     INTERNAL: ClassVar[frozenset[str]] = frozenset(
         ("collect_into", "columns_type", "derived", "stream_of", "value_type", "without_keys")
     )

@@ -38,7 +38,7 @@ class SaysWhatIsMissing(metaclass=_ShowsPublicNames):
             reason = kind.MISSING.get(name)
             if reason is not None:
                 raise AttributeError(f"{kind.__name__}.{name}() of PyFlink is not in this version: {reason}")
-            advice = kind.ADVICE.get(name) or _alike(name, kind)
+            advice = kind.ADVICE.get(name) or kind.ADVICE.get(_snake(name)) or _alike(name, kind)
             raise AttributeError(f"'{kind.__name__}' has no attribute '{name}'{f': {advice}' if advice else ''}")
 
 
@@ -47,10 +47,13 @@ def _public(names: Iterable[str], kind: type) -> list[str]:
     return [name for name in names if name not in hidden and (not name.startswith("_") or name.startswith("__"))]
 
 
+def _snake(name: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
+
+
 def _alike(name: str, kind: type[SaysWhatIsMissing]) -> str:
     """Also for names as Java writes them: keyBy is key_by."""
     if name.startswith("_"):
         return ""
-    snake = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
-    near = difflib.get_close_matches(snake, [n for n in dir(kind) if not n.startswith("_")], n=1, cutoff=_CLOSE)
+    near = difflib.get_close_matches(_snake(name), [n for n in dir(kind) if not n.startswith("_")], n=1, cutoff=_CLOSE)
     return f"did you mean {near[0]}()?" if near else ""

@@ -25,6 +25,7 @@ from shmflink.connectors.collection import CollectionSource
 from shmflink.core.batch import Batch
 from shmflink.core.types.typeinfo import TypeInformation
 from shmflink.core.watermark_strategy import WatermarkStrategy
+from shmflink.datastream import synonyms
 from shmflink.datastream.argument_checks import checked_type, what_instead
 from shmflink.datastream.checkpoint_methods import CheckpointMethods
 from shmflink.datastream.collect import CloseableIterator
@@ -61,6 +62,7 @@ class StreamExecutionEnvironment(ReadMethods, CheckpointMethods, SaysWhatIsMissi
     MISSING: ClassVar[Mapping[str, str]] = {
         "create_input": "use from_source()",
     }
+    ADVICE: ClassVar[Mapping[str, str]] = synonyms.ENVIRONMENT
     INTERNAL: ClassVar[frozenset[str]] = frozenset(("program",))
 
     def __init__(self, configuration: Configuration) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from shmflink.core.coroutines import refuse_coroutines
 from shmflink.core.types.typeinfo import RowTypeInfo, TypeInformation, Types
+from shmflink.datastream import synonyms
 from shmflink.datastream.functions import ReduceFunction
+from shmflink.datastream.not_yet import SaysWhatIsMissing
 from shmflink.datastream.output_tag import OutputTag
 from shmflink.datastream.time_checks import check_timestamps
 from shmflink.datastream.window_aggregates import WindowSettings, aggregate_expressions, are_expressions
@@ -39,8 +41,10 @@ if TYPE_CHECKING:
 __all__ = ["AllWindowedStream", "WindowedStream"]
 
 
-class _Windowed:
+class _Windowed(SaysWhatIsMissing):
     """What windows of one key and windows of all elements have in common."""
+
+    ADVICE: ClassVar[Mapping[str, str]] = synonyms.WINDOWED
 
     _is_all = False
     _kinds: tuple[type, ...] = ()

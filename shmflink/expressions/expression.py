@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import decimal
 import difflib
+import sys
 from typing import Any, Final, NoReturn
 
 import pyarrow as pa
@@ -67,6 +68,7 @@ _LEFT_OUT: Final = {
     "desc": "streams have no order_by(); top_n() takes the column to order by",
     "as_argument": "functions here have no named arguments",
 }
+_CLOSE: Final = 0.75  # of names that are alike
 _INT32_LIMIT: Final = 2**31
 _INT64_LIMIT: Final = 2**63
 _ELEMENTS_SHOWN_MAX: Final = 10
@@ -142,7 +144,10 @@ class Expression(
             raise _NoSuchFunctionError(f"shmflink's expressions leave out {name}: {reason}")
         if name in SYNONYMS:
             raise _NoSuchFunctionError(f"expressions have no {name}: write {SYNONYMS[name]}")
-        near = difflib.get_close_matches(name, [known for known in dir(type(self)) if known[0] != "_"], 1)
+        if name in (package := sys.modules["shmflink.expressions"]).__all__ and name.islower():
+            raise _NoSuchFunctionError(f"expressions have no {name}: it is a function, {package.__name__}.{name}(...)")
+        known = [known for known in dir(type(self)) if known[0] != "_"]
+        near = difflib.get_close_matches(name, known, 1, _CLOSE)
         hint = f"; did you mean .{near[0]}?" if near else f"; a row's field is .get({name!r})"
         raise _NoSuchFunctionError(f"expressions have no function {name}{hint}")
 

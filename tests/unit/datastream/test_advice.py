@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ import shmflink.common as common
 import shmflink.datastream as datastream
 from shmflink.common import Duration, Time, Types, WatermarkStrategy
 from shmflink.common.watermark_strategy import TimestampAssigner
-from shmflink.datastream import DataStream, KeyedStream, MapFunction, StreamExecutionEnvironment
+from shmflink.datastream import DataStream, KeyedStream, MapFunction, StreamExecutionEnvironment, synonyms
 from shmflink.datastream.state import StateTtlConfig
 from shmflink.datastream.window import GlobalWindows, SlidingEventTimeWindows, TumblingProcessingTimeWindows
 from shmflink.expressions import col
@@ -93,6 +94,29 @@ def test_names_of_others_are_answered_with_ours(name: str, advice: str) -> None:
     with pytest.raises(AttributeError) as caught:
         getattr(stream(), name)
     assert advice in str(caught.value)
+
+
+def connected() -> Any:
+    one = stream()
+    return one.connect(one)
+
+
+OWNERS: dict[str, tuple[Callable[[], Any], Any]] = {
+    "stream": (stream, synonyms.STREAM),
+    "environment": (StreamExecutionEnvironment.get_execution_environment, synonyms.ENVIRONMENT),
+    "connected": (connected, synonyms.CONNECTED),
+    "windowed": (lambda: keyed().count_window(2), synonyms.WINDOWED),
+}
+
+
+@pytest.mark.parametrize("owner", OWNERS)
+def test_every_name_of_others_is_answered_and_none_hides_ours(owner: str) -> None:
+    made, table = OWNERS[owner]
+    for name, advice in table.items():
+        for spelling in (name, re.sub(r"_([a-z])", lambda found: found[1].upper(), name)):
+            with pytest.raises(AttributeError) as caught:
+                getattr(made(), spelling)
+            assert str(caught.value).endswith(f": {advice}")
 
 
 def test_a_name_like_none_of_ours_gets_no_advice() -> None:
