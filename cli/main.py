@@ -431,9 +431,13 @@ def _begin_with_streams() -> None:
     """Where standard output or error is closed, what is written goes nowhere; it must not end in a file of the job."""
     fill_standard_descriptors()
     if sys.stdout is None:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  as long as the process
+        sys.stdout = _nowhere()
     if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+        sys.stderr = _nowhere()
+
+
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8")
 
 
 def _end_streams(ending: BaseException | None) -> None:

@@ -6,13 +6,16 @@ no `take` of a view, no cast of a list of views, no comparison of an extension t
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["cast_array", "plain_array", "plain_batch", "plain_type"]
+__all__ = ["cast_array", "kept", "plain_array", "plain_batch", "plain_type", "taken"]
+
+_Rows = TypeVar("_Rows", pa.Array, pa.RecordBatch)
 
 _DECIMAL_BITS: Final = 128
 _UUID_BYTES: Final = 16
@@ -90,6 +93,32 @@ def cast_array(array: pa.Array, kind: pa.DataType) -> pa.Array:
     if types.is_null(kind) and array.null_count == len(array):
         return pa.nulls(len(array))
     return array.cast(kind)
+
+
+def kept(rows: _Rows, mask: pa.BooleanArray) -> _Rows:
+    """The rows whose mask is true (null is not), in their types."""
+    try:
+        return rows.filter(mask)
+    except pa.ArrowNotImplementedError:
+        return _by_column(rows, lambda column: column.filter(mask))
+
+
+def taken(rows: _Rows, indices: pa.Array) -> _Rows:
+    """The rows at these indices, null where an index is, in their types."""
+    try:
+        return rows.take(indices)
+    except pa.ArrowNotImplementedError:
+        return _by_column(rows, lambda column: column.take(indices))
+
+
+def _by_column(rows: Any, pick: Callable[[pa.Array], pa.Array]) -> Any:
+    """Columns for whose type there is no such kernel go there and back, which costs a copy: only who has them pays."""
+    if isinstance(rows, pa.RecordBatch):
+        return pa.RecordBatch.from_arrays([_by_column(column, pick) for column in rows.columns], schema=rows.schema)
+    try:
+        return pick(rows)
+    except pa.ArrowNotImplementedError:
+        return cast_array(pick(plain_array(rows)), rows.type)
 
 
 _PLAIN: Final[dict[pa.DataType, pa.DataType]] = {

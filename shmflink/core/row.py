@@ -95,7 +95,7 @@ class Row:
         unknown = [name for name in names if name not in fields]
         if unknown:
             # PyFlink raises a bare Exception here, and programs catch what PyFlink raises.
-            raise Exception(f"Field names {unknown} not exist in {fields}.")  # noqa: TRY002
+            raise Exception(f"Field names {unknown} not exist in {fields}.")  # noqa: TRY002 - as PyFlink does
         return [self._values[fields.index(name)] for name in names]
 
     def as_dict(self, recursive: bool = False) -> dict[Any, Any]:

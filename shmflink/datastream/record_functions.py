@@ -11,16 +11,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from shmflink.core.types.parameters import TakesTypeParameters
+from shmflink.datastream.keyed_state_store import KeyedStateStore
 from shmflink.metrics import MetricGroup
 from shmflink.operators.functions.runtime_context import FunctionInitializationContext, OperatorRuntimeContext
-from shmflink.state.descriptors import (
-    AggregatingStateDescriptor,
-    ListStateDescriptor,
-    MapStateDescriptor,
-    ReducingStateDescriptor,
-    ValueStateDescriptor,
-)
-from shmflink.state.keyed_states import AggregatingState, ListState, MapState, ReducingState, ValueState
 
 __all__ = [
     "CheckpointedFunction",
@@ -35,8 +28,8 @@ __all__ = [
 ]
 
 
-class RuntimeContext(ABC):
-    """What a function may know of the subtask it runs in; handed to `open`."""
+class RuntimeContext(KeyedStateStore):
+    """What a function may know of the subtask it runs in, and the state of its current key; handed to `open`."""
 
     @abstractmethod
     def get_task_name(self) -> str:
@@ -69,26 +62,6 @@ class RuntimeContext(ABC):
     @abstractmethod
     def get_metrics_group(self) -> MetricGroup:
         """Counters, gauges, meters and distributions of this operator."""
-
-    @abstractmethod
-    def get_state(self, state_descriptor: ValueStateDescriptor) -> ValueState:
-        """The ValueState of the current key; keyed streams alone have state."""
-
-    @abstractmethod
-    def get_list_state(self, state_descriptor: ListStateDescriptor) -> ListState:
-        """The ListState of the current key."""
-
-    @abstractmethod
-    def get_map_state(self, state_descriptor: MapStateDescriptor) -> MapState:
-        """The MapState of the current key."""
-
-    @abstractmethod
-    def get_reducing_state(self, state_descriptor: ReducingStateDescriptor) -> ReducingState:
-        """The ReducingState of the current key."""
-
-    @abstractmethod
-    def get_aggregating_state(self, state_descriptor: AggregatingStateDescriptor) -> AggregatingState:
-        """The AggregatingState of the current key."""
 
 
 RuntimeContext.register(OperatorRuntimeContext)

@@ -7,16 +7,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Generic
 
 from shmflink.core.types.parameters import IN, KEY, OUT, W2, TakesTypeParameters, W
+from shmflink.datastream.keyed_state_store import KeyedStateStore
 from shmflink.datastream.record_functions import Function
 from shmflink.operators.windows.window_functions import StateStore, WindowContext
-from shmflink.state.descriptors import (
-    AggregatingStateDescriptor,
-    ListStateDescriptor,
-    MapStateDescriptor,
-    ReducingStateDescriptor,
-    ValueStateDescriptor,
-)
-from shmflink.state.keyed_states import AggregatingState, ListState, MapState, ReducingState, ValueState
 
 __all__ = [
     "AggregateFunction",
@@ -46,30 +39,6 @@ class AggregateFunction(Function):
     @abstractmethod
     def merge(self, acc_a: Any, acc_b: Any) -> Any:
         """One accumulator of two; only needed for windows that merge."""
-
-
-class KeyedStateStore(TakesTypeParameters, ABC):
-    """State of a key, or of a key and window."""
-
-    @abstractmethod
-    def get_state(self, state_descriptor: ValueStateDescriptor) -> ValueState:
-        """A ValueState."""
-
-    @abstractmethod
-    def get_list_state(self, state_descriptor: ListStateDescriptor) -> ListState:
-        """A ListState."""
-
-    @abstractmethod
-    def get_map_state(self, state_descriptor: MapStateDescriptor) -> MapState:
-        """A MapState."""
-
-    @abstractmethod
-    def get_reducing_state(self, state_descriptor: ReducingStateDescriptor) -> ReducingState:
-        """A ReducingState."""
-
-    @abstractmethod
-    def get_aggregating_state(self, state_descriptor: AggregatingStateDescriptor) -> AggregatingState:
-        """An AggregatingState."""
 
 
 KeyedStateStore.register(StateStore)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shmflink.core.picking import taken
+from shmflink.core.plain_columns import taken
 from shmflink.errors import DataFormatError, InternalError
 from shmflink.expressions.node import Node
 from shmflink.expressions.registry import ScalarFunction, Values

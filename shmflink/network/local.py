@@ -17,7 +17,7 @@ import pyarrow as pa
 from shmflink.core.batch import Batch
 from shmflink.core.elements import ControlElement, Element, Watermark
 from shmflink.core.keys.columns import key_values
-from shmflink.core.picking import taken
+from shmflink.core.plain_columns import taken
 from shmflink.core.types.typeinfo import TypeInformation
 from shmflink.errors import InternalError, UsageError
 

@@ -10,7 +10,7 @@ from shmflink.core.keys.columns import encode_keys
 from shmflink.core.types.typeinfo import TypeInformation
 from shmflink.errors import TypeMismatchError
 from shmflink.operators.base import Operator, OperatorContext
-from shmflink.operators.functions.record_outputs import isolation_of
+from shmflink.operators.functions.record_outputs import isolation_of, results_of
 from shmflink.operators.functions.user_function import UserFunction, shorten_record
 from shmflink.operators.slices import slices_of
 
@@ -41,7 +41,7 @@ class KeyExtractor(Operator):
         rows = batch.rows()
         iterator = iter(rows)
         try:
-            keys = self._keys_of(rows, iterator)
+            keys = results_of(self._selector.call, rows, iterator, self._isolation, "get_key")
         except Exception as error:
             self._selector.fail_at(error, rows, iterator)
         try:
@@ -49,16 +49,6 @@ class KeyExtractor(Operator):
         except TypeMismatchError as error:
             raise self._bad_key(keys, rows) or TypeMismatchError(f"operator '{self._name}': {error}") from None
         yield batch.with_keys(column)
-
-    def _keys_of(self, rows: list[Any], iterator: Iterator[Any]) -> list[Any]:
-        """Per row: the user's own function. Each key is taken by value before the next call can change it."""
-        call = self._selector.call
-        if self._isolation is None:
-            return [call(row) for row in iterator]
-        keys = self._isolation.owned_results(map(call, iterator), rows)
-        if len(keys) < len(rows):
-            raise RuntimeError("get_key() raised StopIteration")  # which ended the iterator
-        return keys
 
     def _bad_key(self, keys: list[Any], rows: list[Any]) -> TypeMismatchError | None:
         """What to raise: the first key that cannot be one, with its record."""

@@ -18,7 +18,7 @@ from shmflink.core.batch import Batch
 from shmflink.core.elements import MIN_TIMESTAMP_MS
 from shmflink.core.keys.columns import decode_keys
 from shmflink.core.keys.groups import key_groups
-from shmflink.core.picking import taken
+from shmflink.core.plain_columns import taken
 from shmflink.core.types.typeinfo import TypeInformation
 
 __all__ = ["KeyedSort", "owned_batch"]

@@ -25,7 +25,6 @@ def savepoint(tmp_path: Path) -> Path:
     path.mkdir(0o700)
     shutil.copyfile(FOLDER / "_metadata", path / "_metadata")
     (path / "_metadata").chmod(0o600)
-    (tmp_path / "go").touch()
     return path
 
 
@@ -33,7 +32,7 @@ def run(savepoint: Path, job: Path, *words: str) -> subprocess.CompletedProcess[
     runtime = savepoint.parent / "runtime"
     runtime.mkdir(0o700, exist_ok=True)
     return subprocess.run(
-        [*COMMAND, "run", "--slots", "1", "-s", str(savepoint), *words, str(job), str(savepoint.parent / "go")],
+        [*COMMAND, "run", "--slots", "1", "-s", str(savepoint), *words, str(job)],
         capture_output=True,
         text=True,
         env={**os.environ, "XDG_RUNTIME_DIR": str(runtime)},

@@ -16,7 +16,7 @@ WATCHDOG_SECONDS = 120
 LAST, KEYS = 240_000, 97
 
 JOB = '''
-import sys, time
+import hashlib, sys
 
 from shmflink.common import Types, WatermarkStrategy
 from shmflink.datastream import KeyedProcessFunction, StreamExecutionEnvironment
@@ -39,7 +39,7 @@ class Total(KeyedProcessFunction):
 
     def process_element(self, value, ctx):
         if FAILS:
-            time.sleep(0.00002)
+            hashlib.pbkdf2_hmac("sha256", b"value", b"salt", 100)  # some ten microseconds
             if self.is_saved:
                 raise ValueError("planned")
         if self.total.value() is None:
@@ -127,7 +127,7 @@ def test_another_maximum_parallelism_is_refused(job: Path, checkpoint: Path) -> 
 
 
 IN_TIME = '''
-import sys, time
+import hashlib, sys
 
 from shmflink.common import Types, WatermarkStrategy
 from shmflink.datastream import KeyedProcessFunction, StreamExecutionEnvironment
@@ -143,7 +143,7 @@ class Time:
 
     def extract_timestamp(self, value, record_timestamp):
         if value % 1000 == 0:
-            time.sleep(0.01)
+            hashlib.pbkdf2_hmac("sha256", b"value", b"salt", 20_000)  # some ten milliseconds
         return value % (LAST // 3)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shmflink.core.picking import kept, taken
+from shmflink.core.plain_columns import kept, taken
 from shmflink.errors import TypeMismatchError
 from shmflink.expressions import BoundExpressions, Expression, bind
 from shmflink.expressions.node import COLUMN

@@ -9,7 +9,7 @@ from shmflink.core.batch import Batch
 from shmflink.operators.base import OperatorContext
 from shmflink.operators.columns.declared_type import conform_rows
 from shmflink.operators.functions.function_operator import FunctionOperator
-from shmflink.operators.functions.record_outputs import isolation_of
+from shmflink.operators.functions.record_outputs import isolation_of, results_of
 from shmflink.operators.functions.user_function import UserFunction
 from shmflink.operators.slices import slices_of
 
@@ -36,19 +36,9 @@ class MapOperator(FunctionOperator):
         rows = batch.rows()
         iterator = iter(rows)
         try:
-            mapped = self._mapped(rows, iterator)
+            mapped = results_of(self._function.call, rows, iterator, self._isolation, "map")
         except Exception as error:
             self._function.fail_at(error, rows, iterator)
         if self._output_type is not None:
             mapped = conform_rows(mapped, self._output_type, self._name)
         yield Batch.of_rows(mapped, self._output_type, timestamps=batch.timestamps)
-
-    def _mapped(self, rows: list[Any], iterator: Iterator[Any]) -> list[Any]:
-        """Per row: the user's own function. Each result is taken by value before the next call can change it."""
-        call = self._function.call
-        if self._isolation is None:
-            return [call(row) for row in iterator]
-        mapped = self._isolation.owned_results(map(call, iterator), rows)
-        if len(mapped) < len(rows):
-            raise RuntimeError("map() raised StopIteration")  # which ended the iterator
-        return mapped

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import pyarrow as pa
@@ -18,7 +18,7 @@ from shmflink.operators.base import OperatorContext, SideOutput
 from shmflink.operators.columns.declared_type import conform_rows
 from shmflink.operators.functions.moments import Moments
 
-__all__ = ["OUTPUT_ROWS_MAX", "RecordOutputs", "isolation_of", "reuses_objects"]
+__all__ = ["OUTPUT_ROWS_MAX", "RecordOutputs", "isolation_of", "results_of", "reuses_objects"]
 
 OUTPUT_ROWS_MAX: Final = 4096
 """Rows that are gathered before a batch leaves: a function that explodes is suspended between two of them."""
@@ -32,6 +32,21 @@ def reuses_objects(configuration: Mapping[str, str]) -> bool:
 def isolation_of(context: OperatorContext) -> _core.Isolation | None:
     """What copies the rows of an operator that others can still change; None where the job reuses objects."""
     return None if reuses_objects(context.configuration) else ISOLATION
+
+
+def results_of(
+    call: Callable[[Any], Any], rows: list[Any], iterator: Iterator[Any], isolation: _core.Isolation | None, method: str
+) -> list[Any]:
+    """What `call` returns for each row of `iterator`, which goes over `rows` and stops at one that fails.
+
+    Per row: the user's own function. Each result is taken by value before the next call can change it.
+    """
+    if isolation is None:
+        return [call(row) for row in iterator]
+    results = isolation.owned_results(map(call, iterator), rows)
+    if len(results) < len(rows):
+        raise RuntimeError(f"{method}() raised StopIteration")  # which ended the iterator
+    return results
 
 
 class RecordOutputs:

@@ -17,7 +17,7 @@ from shmflink.core.elements import (
     LatencyMarker,
     Watermark,
 )
-from shmflink.core.picking import kept
+from shmflink.core.plain_columns import kept
 from shmflink.errors import UsageError
 from shmflink.operators.aggregates.group import (
     GROUPS_OF_SAMPLE_MAX,

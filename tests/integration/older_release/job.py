@@ -1,9 +1,5 @@
 """The job of `tests/integration/older_release`: run it to its end from the savepoint in there."""
 
-import os
-import sys
-import time
-
 import numpy as np
 import pyarrow as pa
 
@@ -11,8 +7,6 @@ from shmflink.common import Types
 from shmflink.datastream import StreamExecutionEnvironment
 from shmflink.datastream.functions import KeyedProcessFunction
 from shmflink.datastream.state import ValueStateDescriptor
-
-GO = sys.argv[1]
 
 
 class Numbered(KeyedProcessFunction):
@@ -26,8 +20,6 @@ class Numbered(KeyedProcessFunction):
 
 
 def rows(start, stop):
-    if stop > start and not os.path.exists(GO):
-        time.sleep(0.05)
     return pa.record_batch([pa.array(np.arange(start, stop))], names=["n"])
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from shmflink.core.plain_columns import cast_array, plain_array, plain_batch, plain_type
+from shmflink.core.plain_columns import cast_array, kept, plain_array, plain_batch, plain_type, taken
 
 A, B = uuid.UUID("00112233-4455-6677-8899-aabbccddeeff"), uuid.UUID(int=0)
 
@@ -110,3 +110,43 @@ def test_text_with_an_offset_says_its_moment() -> None:
 def test_a_value_that_does_not_fit_is_an_error() -> None:
     with pytest.raises(pa.ArrowInvalid):
         cast_array(pa.array([{"a": 300}]), pa.struct({"a": pa.int8()}))
+
+
+_COLUMNS = {
+    "texts": pa.array(["a", None, "long enough to be beside the view"], pa.string_view()),
+    "bytes": pa.array([b"a", None, b"b"], pa.binary_view()),
+    "words": pa.array(["x", "y", None], pa.string()),
+    "numbers": pa.array([1, 2, 3]),
+}
+
+
+@pytest.mark.parametrize("names", [["texts"], ["bytes", "numbers"], list(_COLUMNS)])
+def test_rows_of_views_are_kept_and_taken(names: list[str]) -> None:
+    rows = pa.record_batch({name: _COLUMNS[name] for name in names})
+    mask, indices = pa.array([True, False, True]), pa.array([2, 0, 0])
+
+    some, chosen = kept(rows, mask), taken(rows, indices)
+
+    assert some.schema == chosen.schema == rows.schema
+    assert some.to_pylist() == [rows.to_pylist()[0], rows.to_pylist()[2]]
+    assert chosen.to_pylist() == [rows.to_pylist()[index] for index in (2, 0, 0)]
+
+
+def test_one_column_by_indices_with_nulls() -> None:
+    assert taken(_COLUMNS["texts"], pa.array([0, None])).to_pylist() == ["a", None]
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([[1], None, [2, 3]], pa.list_view(pa.int8())),
+        pa.array([["a"], None, ["b", "c"]], pa.list_(pa.string_view())),
+        pa.array([{"s": "a"}, None, {"s": "b"}], pa.struct([("s", pa.string_view())])),
+    ],
+)
+def test_rows_of_nested_views_are_kept_and_taken_in_their_types(column: pa.Array) -> None:
+    some, chosen = kept(column, pa.array([True, False, True])), taken(column, pa.array([2, 0]))
+
+    assert some.type == chosen.type == column.type
+    values = column.to_pylist()
+    assert (some.to_pylist(), chosen.to_pylist()) == ([values[0], values[2]], [values[2], values[0]])

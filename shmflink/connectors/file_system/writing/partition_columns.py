@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shmflink.connectors.file_system.writing.time_pattern import TimePattern
-from shmflink.core.picking import taken
+from shmflink.core.plain_columns import taken
 from shmflink.errors import ConfigurationError, TypeMismatchError
 
 __all__ = ["NULL_FOLDER", "Partitions", "TextOfColumn", "TextOfTime", "ValuesOfColumn", "without_columns"]
