@@ -78,7 +78,6 @@ def _storage(table: pa.Table) -> pa.Table:
     from shmflink.core.plain_columns import plain_array
 
     columns = [
-        plain_array(column.combine_chunks()) if isinstance(column.type, pa.BaseExtensionType) else column
-        for column in table.columns
+        plain_array(column.combine_chunks()) if "uuid" in str(column.type) else column for column in table.columns
     ]
     return pa.table(dict(zip(table.schema.names, columns, strict=True)))

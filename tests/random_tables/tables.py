@@ -49,11 +49,20 @@ class Kind:
     def array(self, values: list[Any]) -> pa.Array:
         """The values in this type; UUIDs come as text."""
         if self.name == "uuid":
-            raw = [None if value is None else uuid.UUID(value).bytes for value in values]
-            return pa.ExtensionArray.from_storage(self.type, pa.array(raw, pa.binary(16)))
+            return _uuids(values)
+        if self.name == "struct of uuid":
+            inner = [value or {} for value in values]
+            parts = [_uuids([value.get("u") for value in inner]), pa.array([v.get("w") for v in inner], pa.uint32())]
+            mask = pa.array([value is None for value in values], pa.bool_())
+            return pa.StructArray.from_arrays(parts, fields=list(self.type), mask=mask)
         if pa.types.is_dictionary(self.type):
             return pa.array(values, self.type.value_type).dictionary_encode().cast(self.type)
         return pa.array(values, self.type)
+
+
+def _uuids(values: list[str | None]) -> pa.Array:
+    raw = [None if value is None else uuid.UUID(value).bytes for value in values]
+    return pa.ExtensionArray.from_storage(pa.uuid(), pa.array(raw, pa.binary(16)))
 
 
 def _integer(kind: pa.DataType) -> Kind:
@@ -137,7 +146,22 @@ def _record(rng: random.Random) -> dict[str, Any]:
     return {"x": _maybe(rng, lambda r: r.randint(-5, 5)), "y": _maybe(rng, _word)}
 
 
+def _records(rng: random.Random) -> list[Any]:
+    return [_maybe(rng, _record) for _ in range(rng.randint(0, 3))]
+
+
+def _identified(rng: random.Random) -> dict[str, Any]:
+    return {"u": _maybe(rng, _uuid), "w": _maybe(rng, lambda r: r.choice((0, 2**32 - 1, r.getrandbits(32))))}
+
+
+def _lookup(rng: random.Random) -> list[tuple[str, Any]]:
+    return [
+        (key, _maybe(rng, lambda r: r.randint(-5, 5))) for key in rng.sample(("a", "b", "", "ä"), rng.randint(0, 3))
+    ]
+
+
 _EXACT: Final = Context(prec=60)
+_RECORD: Final = pa.struct({"x": pa.int64(), "y": pa.string()})
 
 KINDS: Final = (
     *map(_integer, (pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64())),
@@ -159,7 +183,12 @@ KINDS: Final = (
     Kind("timestamp[us, UTC]", pa.timestamp("us", "UTC"), _zoned),
     Kind("list<int64>", pa.list_(pa.int64()), _integers, is_ordered=False, is_nested=True),
     Kind("list<string>", pa.list_(pa.string()), _texts, is_ordered=False, is_nested=True),
-    Kind("struct", pa.struct({"x": pa.int64(), "y": pa.string()}), _record, is_ordered=False, is_nested=True),
+    Kind("struct", _RECORD, _record, is_ordered=False, is_nested=True),
+    Kind("list<struct>", pa.list_(_RECORD), _records, is_ordered=False, is_nested=True),
+    Kind(
+        "struct of uuid", pa.struct({"u": pa.uuid(), "w": pa.uint32()}), _identified, is_ordered=False, is_nested=True
+    ),
+    Kind("map<string, int64>", pa.map_(pa.string(), pa.int64()), _lookup, is_ordered=False, is_nested=True),
     Kind("nulls", pa.string(), lambda _: None),
 )
 

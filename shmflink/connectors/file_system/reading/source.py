@@ -174,7 +174,11 @@ class FileSource(Source):
 
     @staticmethod
     def orc(paths: Paths, **options: Unpack[FileOptions]) -> FileSource:
-        """*shmflink only.* ORC files as columns; `options` are `FileOptions`."""
+        """*shmflink only.* ORC files as columns; `options` are `FileOptions`.
+
+        Timestamps lie between 1677 and 2262, because Arrow's reader makes nanoseconds of them; another one is an error
+        that names its column, which `columns=` can leave out. Dates are of any year.
+        """
         from shmflink.connectors.file_system.formats.orc.format import OrcFormat
 
         _check("orc", options)
