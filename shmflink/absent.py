@@ -102,7 +102,7 @@ ABSENT: dict[str, str] = {
     "datastream.connectors.KafkaSource": _KAFKA,
     "datastream.connectors.Semantic": _KAFKA,
     "datastream.connectors.file_system.FileSink.get_transformer": _JVM,
-    "datastream.data_stream.CachedDataStream": "write the stream to files and read them",
+    "datastream.data_stream.CachedDataStream": "write the stream to files by sink_to(), and read them",
     "datastream.formats.avro.AvroInputFormat.get_produced_type": _JVM,
     "datastream.formats.avro.AvroRowDeserializationSchema": _ROW_SCHEMAS,
     "datastream.formats.avro.AvroRowSerializationSchema": _ROW_SCHEMAS,

@@ -12,7 +12,7 @@ from typing import Final
 from shmflink.config.checkpoint_options import CHECKPOINTING_OPTIONS, REFUSED
 from shmflink.config.flink_options import is_of_flink, note_ignored
 from shmflink.config.option import Kind, Option
-from shmflink.config.python_options import PYTHON_OPTIONS
+from shmflink.config.python_options import PYTHON_OPTIONS, PYTHON_REFUSED
 from shmflink.config.restart_options import RESTART_OPTIONS
 from shmflink.errors import ConfigurationError
 
@@ -240,8 +240,11 @@ OPTIONS: Final[Mapping[str, Option]] = {
 }
 
 
+_REFUSED: Final = {**REFUSED, **PYTHON_REFUSED}
+
+
 def _check_not_refused(key: str, text: str, where: str) -> None:
-    harmless, reason = REFUSED.get(key, ((text.lower(),), ""))
+    harmless, reason = _REFUSED.get(key, ((text.lower(),), ""))
     if text.strip().lower() not in harmless:
         raise ConfigurationError(f"{where}: {key} = '{text}' is not possible: {reason}")
 
@@ -262,7 +265,7 @@ def check_keys(keys: Iterable[str], where: str) -> None:
     for key in keys:
         if _known(key) is not None:
             continue
-        if key in REFUSED:  # with a value that asks for nothing, as `validate` has found
+        if key in _REFUSED:  # with a value that asks for nothing, as `validate` has found
             continue
         if is_of_flink(key, OPTIONS):
             ignored.append(key)

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from shmflink.config.option import Kind, Option
 
-__all__ = ["PYTHON_ARCHIVES", "PYTHON_EXECUTABLE", "PYTHON_FILES", "PYTHON_OPTIONS", "PYTHON_REQUIREMENTS"]
+__all__ = [
+    "PYTHON_ARCHIVES",
+    "PYTHON_EXECUTABLE",
+    "PYTHON_FILES",
+    "PYTHON_OPTIONS",
+    "PYTHON_REFUSED",
+    "PYTHON_REQUIREMENTS",
+]
 
 PYTHON_FILES: Final = Option(
     "python.files",
@@ -37,3 +45,13 @@ PYTHON_EXECUTABLE: Final = Option(
 )
 
 PYTHON_OPTIONS: Final = (PYTHON_FILES, PYTHON_REQUIREMENTS, PYTHON_ARCHIVES, PYTHON_EXECUTABLE)
+
+_PATHS: Final = (
+    "functions import what the program imports: add modules and folders with python.files, or set PYTHONPATH where the "
+    "program starts"
+)
+PYTHON_REFUSED: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
+    "python.pythonpath": ((), _PATHS),
+    "python.operator-chaining.enabled": (("true",), "set pipeline.operator-chaining.enabled to false"),
+}
+"""PyFlink's options for what is asked for under another name here, as `checkpoint_options.REFUSED`."""

@@ -91,7 +91,7 @@ class DataStream(ColumnMethods, AggregatingStream, Processing, ResultMethods, Up
     """A stream of elements of one type."""
 
     MISSING: ClassVar[Mapping[str, str]] = {
-        "cache": "write the stream to files and read them",
+        "cache": "write it to files by sink_to(FileSink.parquet(path)), and read them by read_parquet(path)",
     }
     ADVICE: ClassVar[Mapping[str, str]] = synonyms.STREAM
     INTERNAL: ClassVar[frozenset[str]] = frozenset(

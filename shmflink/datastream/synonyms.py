@@ -63,7 +63,7 @@ STREAM: Final[Mapping[str, str]] = {
     "where": "filter() keeps rows",
     "fold": "aggregate(AggregateFunction) of windows, or reduce() behind key_by(), does",
     "iterate": "a job has no cycles: write to what its source reads, or keep state",
-    "persist": "write the stream to files and read them",
+    "persist": "write it to files by sink_to(FileSink.parquet(path)), and read them by read_parquet(path)",
     "show": "print() writes rows where the job runs, to_arrow() gives them as a table",
     "split": "get_side_output(tag) of a process() that yields (tag, value) does",
 }

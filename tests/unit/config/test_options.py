@@ -77,3 +77,19 @@ def test_options_of_flink_for_parts_that_are_not_here_are_noted_once(caplog):
 def test_what_is_not_flinks_or_only_misspelt_is_still_an_error(key):
     with pytest.raises(ConfigurationError, match=f"unknown option '{key}'"):
         validate({key: "1"}, "-D")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "instead"),
+    [
+        ("python.pythonpath", "/modules", "add modules and folders with python.files"),
+        ("python.operator-chaining.enabled", "false", "set pipeline.operator-chaining.enabled to false"),
+    ],
+)
+def test_options_of_pyflink_with_another_name_here_say_which(key, value, instead):
+    with pytest.raises(ConfigurationError, match=f"{key} = '{value}' is not possible: .*{instead}"):
+        validate({key: value}, "-D")
+
+
+def test_chaining_that_is_on_asks_for_nothing():
+    validate({"python.operator-chaining.enabled": "true"}, "-D")

@@ -292,12 +292,16 @@ class _Builder:
         return self
 
     def enable_compact(self, strategy: Any, compactor: Any) -> Self:
-        """Not supported yet.
+        """Not in this version.
 
         Raises:
-            JobGraphError: always.
+            JobGraphError: always; says how files become larger from the start.
         """
-        raise JobGraphError("compaction of output files is not supported in this release; use larger parts instead")
+        raise JobGraphError(
+            "enable_compact(): files are not compacted after they were written, in this version. For fewer and larger "
+            "ones use with_rolling_policy(RollingPolicy.default_rolling_policy(part_size=...)), a longer "
+            "execution.checkpointing.interval where files roll on checkpoints, or a smaller parallelism of the sink"
+        )
 
     def build(self) -> FileSink:
         return FileSink(self._settings, Publishing(False, self._check_interval_ms))
