@@ -6,20 +6,18 @@ makes a fork a TaskManager.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import site
 import socket
 import subprocess
 import sys
-from typing import Final
-
-import pyarrow as pa
+from typing import Final, TypeAlias
 
 import shmflink
 from shmflink.client.standard_streams import STDERR, STDOUT, fill_standard_descriptors, inherited
-from shmflink.metrics.log_handler import LOG_ADDRESS
 
-__all__ = ["launch_jobmanager"]
+__all__ = ["abandon_jobmanager", "begin_jobmanager", "launch_jobmanager"]
 
 # Any thread in the JobManager before it forks its fork server would be a lock that nobody unlocks.
 _ENVIRONMENT: Final = {
@@ -37,15 +35,48 @@ _ENVIRONMENT: Final = {
 _ARROW_POOL: Final = "jemalloc"
 
 
-def launch_jobmanager(
-    log_address: str, streams: tuple[int | None, int | None] = (None, None)
-) -> tuple[subprocess.Popen[bytes], socket.socket]:
+_Process: TypeAlias = "tuple[subprocess.Popen[bytes], socket.socket]"
+_BEGUN: Final[list[_Process]] = []
+
+
+def begin_jobmanager() -> None:
+    """Starts the process that the next `launch_jobmanager` takes, while this one imports what it needs itself.
+
+    It ends when this process ends without taking it; at once with `abandon_jobmanager`.
+    """
+    _BEGUN.append(_start())
+
+
+def abandon_jobmanager() -> None:
+    """Ends the process that was begun and that nobody took: there is no job."""
+    while _BEGUN:
+        process, ours = _BEGUN.pop()
+        process.kill()
+        process.wait()
+        ours.close()
+
+
+def launch_jobmanager(log_address: str, streams: tuple[int | None, int | None] = (None, None)) -> _Process:
     """Starts it and returns at once with our end of the connection; nothing of it has a name on disk.
 
     `log_address`: of the LogServer for what its processes log. `streams`: their standard output and error; None: ours.
 
     It leads a session of its own: Ctrl-C in a terminal reaches us alone, and we decide.
     """
+    from shmflink.rpc.launch import LaunchSettings, send_launch
+
+    process, ours = _BEGUN.pop() if _BEGUN else _start()
+    with open(os.devnull, "wb") as nothing:
+        fds = [
+            fd if fd is not None else nothing.fileno() if inherited(number) else number
+            for number, fd in zip((STDOUT, STDERR), streams, strict=True)
+        ]
+        with contextlib.suppress(OSError):  # it has died: whoever reads from the connection sees its end
+            send_launch(ours, LaunchSettings(log_address, (fds[0], fds[1])))
+    return process, ours
+
+
+def _start() -> _Process:
     fill_standard_descriptors()  # or one of the sockets would be standard output
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     command = [sys.executable, "-P", "-m", __name__, str(theirs.fileno())]
@@ -54,9 +85,9 @@ def launch_jobmanager(
             command,
             pass_fds=(theirs.fileno(),),
             stdin=subprocess.DEVNULL,
-            stdout=inherited(STDOUT) if streams[0] is None else streams[0],
-            stderr=inherited(STDERR) if streams[1] is None else streams[1],
-            env={**_environment(), LOG_ADDRESS: log_address},
+            stdout=inherited(STDOUT),
+            stderr=inherited(STDERR),
+            env=_environment(),
             start_new_session=True,
         )
     return process, ours
@@ -65,13 +96,21 @@ def launch_jobmanager(
 def _environment() -> dict[str, str]:
     """Ours, with threads off; and the folder of shmflink where only `sys.path` leads to it."""
     environment = {**os.environ, **_ENVIRONMENT}
-    if _ARROW_POOL in pa.supported_memory_backends():
+    if _has_arrow_pool():
         environment.setdefault("ARROW_DEFAULT_MEMORY_POOL", _ARROW_POOL)
     root = os.path.dirname(os.path.dirname(os.path.abspath(shmflink.__file__)))
     on_path = any(os.path.abspath(path) == root for path in sys.path)
     if on_path and root not in site.getsitepackages():
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, (environment.get("PYTHONPATH"), root)))
     return environment
+
+
+def _has_arrow_pool() -> bool:
+    """Known for sure where pyarrow is imported; else, pyarrow's builds for glibc have it (its wheels, conda-forge)."""
+    pyarrow = sys.modules.get("pyarrow")
+    if pyarrow is None:
+        return "CS_GNU_LIBC_VERSION" in os.confstr_names
+    return _ARROW_POOL in pyarrow.supported_memory_backends()
 
 
 def _main() -> int:
@@ -82,4 +121,7 @@ def _main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(_main())
+    code = _main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # everything is closed; taking the interpreter apart would only take time

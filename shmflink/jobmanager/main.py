@@ -17,8 +17,9 @@ from typing import Final
 
 from shmflink.core.pandas_import import keep_pandas_out
 from shmflink.jobmanager.fork_server import TaskManagerMain, set_process_name, start_fork_server
-from shmflink.metrics.log_handler import forward_logs
+from shmflink.metrics.log_handler import LOG_ADDRESS, forward_logs
 from shmflink.rpc.last_words import EXIT_FAILED
+from shmflink.rpc.launch import receive_launch
 
 __all__ = ["run_jobmanager"]
 
@@ -49,6 +50,11 @@ def run_jobmanager(client_fd: int, run_taskmanager: TaskManagerMain) -> int:
     _raise_descriptor_limit()
     _preload()
     client = socket.socket(fileno=client_fd)
+    settings = receive_launch(client)
+    if settings is None:
+        return 0  # the client needed no cluster
+    _take_streams(settings.streams)
+    os.environ[LOG_ADDRESS] = settings.log_address
     pid, fork_server = start_fork_server(run_taskmanager, (client_fd,), _preload_later)
     forward_logs(os.environ, "JobManager", _LOG_PATIENCE_S).update_levels()  # after the fork: children have their own
     gc.enable()
@@ -58,6 +64,14 @@ def run_jobmanager(client_fd: int, run_taskmanager: TaskManagerMain) -> int:
         code = runner.run(_serve(client, fork_server, pid))
     _reap(pid)
     return code
+
+
+def _take_streams(streams: tuple[int, int]) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    for number, fd in enumerate(streams, start=1):
+        os.dup2(fd, number)
+        os.close(fd)
 
 
 def _reap(fork_server_pid: int) -> None:

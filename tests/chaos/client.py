@@ -18,7 +18,7 @@ __all__ = ["Client", "Job"]
 
 ROOT: Final = Path(__file__).parents[2]
 _JOBS: Final = Path(__file__).parent / "jobs"
-_MAIN: Final = "from shmflink.cli.main import main; main()"
+_MAIN: Final = "from shmflink.cli.entry import main; main()"
 _SUBMITTED: Final = re.compile(rb"JobID ([0-9a-f]{32})")
 _STOP_S: Final = 60.0
 _TAIL_BYTES: Final = 3000

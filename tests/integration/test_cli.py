@@ -17,7 +17,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-COMMAND = [sys.executable, "-c", "from shmflink.cli.main import main; main()"]
+COMMAND = [sys.executable, "-c", "from shmflink.cli.entry import main; main()"]
 JOB = """
     from shmflink.datastream import StreamExecutionEnvironment
     env = StreamExecutionEnvironment.get_execution_environment()
@@ -357,3 +357,11 @@ def test_on_a_terminal_a_live_line_and_a_table(tmp_path):
     assert b"divide" in shown
     assert b"finished" in shown
     assert b"pressured" in shown
+
+
+@pytest.mark.parametrize("words", [("--slots", "none", "job.py"), ("no-such-file.py",), ("--help",)])
+def test_a_run_without_a_job_leaves_no_jobmanager(words):
+    """One has been starting since the first line; it would hold the pipe open."""
+    done = subprocess.run([*COMMAND, "run", *words], capture_output=True, text=True, timeout=60)
+    assert (done.returncode == 0) == (words == ("--help",))
+    assert "Traceback" not in done.stderr

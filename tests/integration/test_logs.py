@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 PYTHON = [sys.executable]
-SHMFLINK = [sys.executable, "-c", "from shmflink.cli.main import main; main()", "run"]
+SHMFLINK = [sys.executable, "-c", "from shmflink.cli.entry import main; main()", "run"]
 JOB = """
     import logging
     import sys

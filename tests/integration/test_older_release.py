@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-COMMAND = [sys.executable, "-c", "from shmflink.cli.main import main; main()"]
+COMMAND = [sys.executable, "-c", "from shmflink.cli.entry import main; main()"]
 FOLDER = Path(__file__).parent / "older_release"
 WAIT_S = 120
 ROWS, KEYS = 20_000, 7

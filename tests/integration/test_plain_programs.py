@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-SHMFLINK = [sys.executable, "-c", "from shmflink.cli.main import main; main()", "run"]
+SHMFLINK = [sys.executable, "-c", "from shmflink.cli.entry import main; main()", "run"]
 HEAD = """
     from shmflink.common import WatermarkStrategy
     from shmflink.datastream import StreamExecutionEnvironment

@@ -33,7 +33,7 @@ def enriched(number):
 
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
-    program = "from shmflink.cli.main import main; main()"
+    program = "from shmflink.cli.entry import main; main()"
     command = [sys.executable, "-c", program, "run", "--slots", "1", *words]
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False

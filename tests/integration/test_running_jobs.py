@@ -27,7 +27,7 @@ from shmflink.client.control_client import RunningJob, survey
 from shmflink.core.clock import SYSTEM_CLOCK
 from shmflink.rpc.messages import CheckpointSummary
 
-COMMAND = [sys.executable, "-c", "from shmflink.cli.main import main; main()"]
+COMMAND = [sys.executable, "-c", "from shmflink.cli.entry import main; main()"]
 WAIT_S = 120
 KEYS = 7
 ROWS = 60_000

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 WATCHDOG_SECONDS = 240
-COMMAND = [sys.executable, "-c", "from shmflink.cli.main import main; main()"]
+COMMAND = [sys.executable, "-c", "from shmflink.cli.entry import main; main()"]
 
 JOB = '''
 import hashlib

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 PYTHON = f"{sys.executable} "
-SHMFLINK = f"{sys.executable} -c 'from shmflink.cli.main import main; main()' run "
+SHMFLINK = f"{sys.executable} -c 'from shmflink.cli.entry import main; main()' run "
 JOB = """
     import sys
     from shmflink.common import Encoder

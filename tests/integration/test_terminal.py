@@ -15,7 +15,7 @@ import textwrap
 from contextlib import closing
 from pathlib import Path
 
-SHMFLINK = [sys.executable, "-c", "from shmflink.cli.main import main; main()", "run"]
+SHMFLINK = [sys.executable, "-c", "from shmflink.cli.entry import main; main()", "run"]
 COLUMNS = 80
 EXPECTED = {"before", "while it runs", "function 1", "error stream 1", "logged: record 1"}
 JOB = """
