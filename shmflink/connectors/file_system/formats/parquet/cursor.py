@@ -23,7 +23,7 @@ from shmflink.connectors.base import Poll, Split
 from shmflink.connectors.file_system.file_systems import FileSystem
 from shmflink.connectors.file_system.formats.parquet.opening import Group, OpenParquet, ParquetReading
 from shmflink.connectors.file_system.formats.parquet.statistics import prune_groups
-from shmflink.connectors.file_system.formats.parquet.wide_deltas import PolarsFile, delta_columns
+from shmflink.connectors.file_system.formats.parquet.wide_deltas import PolarsFile, delta_columns, elsewhere
 from shmflink.connectors.file_system.reading.columns.schemas import conform, rows_without_columns
 from shmflink.connectors.file_system.reading.splits import FileRange
 from shmflink.connectors.split_reader import SplitCursor
@@ -117,7 +117,7 @@ class ParquetCursor(SplitCursor):
     def _other_reader(self, run: _Run, error: Exception) -> OpenParquet:
         """For row groups that may be sound all the same. Raises DataFormatError where there is none."""
         path = self._range.path
-        if isinstance(self._open, PolarsFile) or not self._files.is_local(path):
+        if isinstance(self._open, PolarsFile):
             raise self._corrupt(run, error) from error
         names = [*self._tested, *self._rest]
         try:
@@ -126,6 +126,8 @@ class ParquetCursor(SplitCursor):
             columns = {}
         if not columns:
             raise self._corrupt(run, error) from error
+        if not self._files.is_local(path):
+            raise elsewhere(path, next(iter(columns)), error) from error
         return PolarsFile(self._open, path, columns)
 
     def _corrupt(self, run: _Run, error: Exception) -> DataFormatError:

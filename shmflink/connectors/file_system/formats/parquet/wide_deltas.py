@@ -19,7 +19,7 @@ from shmflink.connectors.file_system.formats.parquet.statistics import GroupStat
 from shmflink.core.plain_columns import cast_array
 from shmflink.errors import DataFormatError
 
-__all__ = ["PolarsFile", "delta_columns"]
+__all__ = ["PolarsFile", "delta_columns", "elsewhere"]
 
 
 def delta_columns(files: FileSystem, path: str, names: Sequence[str], groups: Sequence[int]) -> dict[str, pa.DataType]:
@@ -40,6 +40,15 @@ def delta_columns(files: FileSystem, path: str, names: Sequence[str], groups: Se
         if found:
             _refuse_intervals(path, next(iter(found)), metadata)
         return found
+
+
+def elsewhere(path: str, column: str, error: Exception) -> DataFormatError:
+    """Why a file that is not on this host, where Polars could try, is not read."""
+    return DataFormatError(
+        f"{path}: column {column!r} cannot be decoded ({error}): the file is corrupt, or holds 32-bit values as "
+        f"DELTA_BINARY_PACKED with differences of more than 32 bits, which are read from files of this host alone; "
+        f"copy the file here, or write it again (DuckDB: parquet_version V1)"
+    )
 
 
 class PolarsFile:

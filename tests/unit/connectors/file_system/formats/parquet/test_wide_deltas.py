@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import fs
 
 from shmflink.connectors.file_system.reading.source import FileSource
 from shmflink.errors import DataFormatError
@@ -101,6 +102,15 @@ def test_wide_differences_in_a_later_row_group(driver: Any, tmp_path: Path) -> N
     inner = [1 if i < 2048 else (i + 1) % 2 * (2**32 - 1) for i in range(6000)]
     expected = [{"w": w, "i": i, "l": [x]} for i, (w, x) in enumerate(zip(wide, inner, strict=True))]
     assert rows_of(driver, FileSource.parquet(path)) == expected
+
+
+def test_files_elsewhere_are_not_simply_called_corrupt(driver: Any, tmp_path: Path) -> None:
+    write(tmp_path / "v2.parquet", f"{WIDE} w, i")
+    inside = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
+    with pytest.raises(DataFormatError, match=r"v2\.parquet: column 'w' cannot be decoded .*; copy the file here, or"):
+        driver.batches(FileSource.parquet("v2.parquet", file_system=inside))
+    others = FileSource.parquet("v2.parquet", file_system=inside, columns=["i"])
+    assert rows_of(driver, others) == [{"i": 0}, {"i": 1}, {"i": 2}]
 
 
 @pytest.mark.parametrize(
