@@ -16,7 +16,7 @@ import pyarrow as pa
 from shmflink.core.types.typeinfo import ColumnsTypeInfo, TypeInformation, schema_of
 from shmflink.errors import TypeMismatchError
 from shmflink.expressions import Expression, bind, col
-from shmflink.expressions.aggregates import AGGREGATE_FUNCTIONS
+from shmflink.expressions.aggregates.methods import AGGREGATE_FUNCTIONS
 from shmflink.expressions.binding import name_of
 from shmflink.expressions.node import ALIAS, COLUMN, place_of_caller
 from shmflink.operators.columns.as_columns import AsColumnsOperator

@@ -1,8 +1,9 @@
 """Expressions over columns, with the names of PyFlink's Table expressions (`pyflink.table.expressions`).
 
-`numbers/`, `text/`, `time/`, `nested/`, `sql_json/`, `logic/` and `types/` hold the families of functions,
-`expression` what users write, `node` the tree, `registry` what functions are called; `binding` checks a tree against a
-schema, `steps` runs it batch by batch.
+`node` is the tree. `numbers/`, `text/`, `time/`, `nested/`, `sql_json/`, `logic/`, `types/` and `aggregates/` hold the
+families: methods, and what computes them, by name in the `registry`. `expression` is what users write, with the methods
+of all families; `functions/` is what they write as functions. `binding` checks a tree against a schema, `steps` runs it
+batch by batch.
 
 Imports `core` and `errors`. Trees are plain picklable data; what a function does is looked up by name in the registry,
 so that a tree travels to workers. Must not know of operators, streams or processes.
@@ -10,19 +11,25 @@ so that a tree travels to workers. Must not know of operators, streams or proces
 
 from __future__ import annotations
 
-from shmflink.expressions.aggregates import AggregateCall, count, split_aggregates
+from shmflink.expressions.aggregates.calls import AggregateCall, split_aggregates
 from shmflink.expressions.binding import BoundExpressions, bind
 from shmflink.expressions.expression import Expression, call_sql, col, lit
-from shmflink.expressions.logic.conditional import coalesce, if_then_else, null_if, null_of, type_of
-from shmflink.expressions.logic.logic import and_, not_, or_
-from shmflink.expressions.nested.arrays import array
-from shmflink.expressions.nested.maps import map_, map_from_arrays
-from shmflink.expressions.nested.rows import object_of, row
-from shmflink.expressions.numbers.arithmetic import negative
-from shmflink.expressions.numbers.maths import atan2, e, greatest, least, log, pi
-from shmflink.expressions.numbers.randoms import rand, rand_integer, uuid
-from shmflink.expressions.predicates import bounds, conjuncts
-from shmflink.expressions.sql_json.building import (
+from shmflink.expressions.functions.aggregates import count
+from shmflink.expressions.functions.logic import and_, coalesce, if_then_else, not_, null_if, null_of, or_, type_of
+from shmflink.expressions.functions.nested import array, map_, map_from_arrays, object_of, row
+from shmflink.expressions.functions.numbers import (
+    atan2,
+    e,
+    greatest,
+    least,
+    log,
+    negative,
+    pi,
+    rand,
+    rand_integer,
+    uuid,
+)
+from shmflink.expressions.functions.sql_json import (
     json,
     json_array,
     json_array_agg,
@@ -30,6 +37,25 @@ from shmflink.expressions.sql_json.building import (
     json_object_agg,
     json_string,
 )
+from shmflink.expressions.functions.text import concat, concat_ws
+from shmflink.expressions.functions.time import (
+    convert_tz,
+    current_date,
+    current_time,
+    current_timestamp,
+    date_format,
+    from_unixtime,
+    local_time,
+    local_timestamp,
+    temporal_overlaps,
+    timestamp_add,
+    timestamp_diff,
+    to_date,
+    to_timestamp,
+    to_timestamp_ltz,
+    unix_timestamp,
+)
+from shmflink.expressions.predicates import bounds, conjuncts
 from shmflink.expressions.sql_json.options import (
     JsonExistsOnError,
     JsonOnNull,
@@ -38,25 +64,7 @@ from shmflink.expressions.sql_json.options import (
     JsonType,
     JsonValueOnEmptyOrError,
 )
-from shmflink.expressions.text.strings import concat, concat_ws
-from shmflink.expressions.time.clocks import (
-    current_date,
-    current_time,
-    current_timestamp,
-    local_time,
-    local_timestamp,
-    using_clock,
-)
-from shmflink.expressions.time.text import (
-    convert_tz,
-    date_format,
-    from_unixtime,
-    to_date,
-    to_timestamp,
-    to_timestamp_ltz,
-    unix_timestamp,
-)
-from shmflink.expressions.time.times import temporal_overlaps, timestamp_add, timestamp_diff
+from shmflink.expressions.time.clocks import using_clock
 from shmflink.expressions.time.units import TimeIntervalUnit, TimePointUnit
 
 __all__ = [

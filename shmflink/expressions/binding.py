@@ -9,7 +9,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from shmflink.errors import TypeMismatchError, UsageError
-from shmflink.expressions.aggregates import AGGREGATE_FUNCTIONS
+from shmflink.expressions.aggregates.methods import AGGREGATE_FUNCTIONS
 from shmflink.expressions.node import ALIAS, COLUMN, LITERAL, Node
 from shmflink.expressions.registry import ScalarFunction, find_function, function_names
 from shmflink.expressions.steps import EXPECTED_ERRORS, BoundExpressions, Step
@@ -131,7 +131,7 @@ class _Binder:
         if self.types[step].equals(kind):
             return step
         below = self.steps[step].node
-        node = type(above)(function, (below,), (kind,), above.place)  # type: ignore[arg-type]  # steps know nodes only
+        node = type(above)(function, (below,), (kind,), above.place)
         identity = (function, str(kind), step)
         if identity not in self._known:
             added = self._applied(node, self._function(node), [step])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import decimal
 import difflib
 import sys
 from typing import Any, Final, NoReturn
@@ -10,7 +9,8 @@ from typing import Any, Final, NoReturn
 import pyarrow as pa
 
 from shmflink.errors import TypeMismatchError, UsageError
-from shmflink.expressions.aggregates import AggregateMethods
+from shmflink.expressions.aggregates.methods import AggregateMethods
+from shmflink.expressions.literals import scalar_of
 from shmflink.expressions.logic.comparison import ComparisonMethods
 from shmflink.expressions.logic.conditional import ConditionalMethods
 from shmflink.expressions.logic.logic import LogicMethods
@@ -36,10 +36,8 @@ from shmflink.expressions.time.intervals import IntervalMethods
 from shmflink.expressions.time.text import TimeTextMethods
 from shmflink.expressions.time.times import TimeMethods
 from shmflink.expressions.types.casts import CastMethods
-from shmflink.expressions.types.names import data_type_of
-from shmflink.expressions.types.rules import DECIMAL_DIGITS_MAX
 
-__all__ = ["Expression", "as_expression", "call_sql", "col", "lit"]
+__all__ = ["Expression", "call_sql", "col", "lit"]
 
 
 _INFIX: Final = {
@@ -69,8 +67,6 @@ _LEFT_OUT: Final = {
     "as_argument": "functions here have no named arguments",
 }
 _CLOSE: Final = 0.75  # of names that are alike
-_INT32_LIMIT: Final = 2**31
-_INT64_LIMIT: Final = 2**63
 _ELEMENTS_SHOWN_MAX: Final = 10
 
 
@@ -201,27 +197,7 @@ def lit(v: Any, data_type: Any = None) -> Expression:
     _c1: [7.0, 7.0]
     _c2: [None, None]
     """
-    kind = None if data_type is None else data_type_of(data_type)
-    if kind is None and type(v) is int and -_INT32_LIMIT <= v < _INT32_LIMIT:
-        kind = pa.int32()
-    if kind is None and type(v) is int:
-        v, kind = _wide(v)
-    try:
-        return Expression(LITERAL, (), (pa.scalar(v, kind),))
-    except (pa.ArrowException, OverflowError, TypeError) as error:
-        raise TypeMismatchError(f"lit({v!r}): this value has no such type: {error}") from None
-
-
-def _wide(value: int) -> tuple[int | decimal.Decimal, pa.DataType | None]:
-    """A whole number, and its type where it needs more than 64 bits with a sign."""
-    if value < -_INT64_LIMIT or value >= 2 * _INT64_LIMIT:
-        return decimal.Decimal(value), pa.decimal128(DECIMAL_DIGITS_MAX, 0)
-    return value, pa.uint64() if value >= _INT64_LIMIT else None
-
-
-def as_expression(value: Any) -> Expression:
-    """An expression as it is; anything else as a constant."""
-    return value if isinstance(value, Expression) else lit(value)
+    return Expression(LITERAL, (), (scalar_of(v, data_type),))
 
 
 def _parameter_text(parameter: Any) -> str:

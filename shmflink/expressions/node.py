@@ -5,16 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Self
 
 import pyarrow as pa
 
 import shmflink
+from shmflink.expressions.literals import scalar_of
 
-if TYPE_CHECKING:
-    from shmflink.expressions.expression import Expression
-
-__all__ = ["ALIAS", "COLUMN", "LITERAL", "Node", "call", "place_of_caller"]
+__all__ = ["ALIAS", "COLUMN", "LITERAL", "Node", "place_of_caller"]
 
 COLUMN: Final = "col"
 LITERAL: Final = "lit"
@@ -34,12 +32,12 @@ class Node:
     __slots__ = ("_identity", "arguments", "function", "parameters", "place")
 
     function: str
-    arguments: tuple[Expression, ...]
+    arguments: tuple[Self, ...]
     parameters: tuple[Any, ...]
     place: str
 
     def __init__(
-        self, function: str, arguments: tuple[Expression, ...] = (), parameters: tuple[Any, ...] = (), place: str = ""
+        self, function: str, arguments: tuple[Self, ...] = (), parameters: tuple[Any, ...] = (), place: str = ""
     ) -> None:
         """Made by `col`, `lit` and the methods of expressions, not by users."""
         self.function = function
@@ -48,7 +46,17 @@ class Node:
         self.place = place or place_of_caller()
         self._identity: tuple[Any, ...] | None = None
 
-    def walk(self) -> Iterator[Node]:
+    @classmethod
+    def call(cls, function: str, *arguments: Any, parameters: tuple[Any, ...] = ()) -> Self:
+        """`function` applied to these arguments; Python values among them become literals."""
+        return cls(function, tuple(map(cls.operand, arguments)), parameters)
+
+    @classmethod
+    def operand(cls, value: Any) -> Self:
+        """An expression as it is; anything else as a constant."""
+        return value if isinstance(value, cls) else cls(LITERAL, (), (scalar_of(value),))
+
+    def walk(self) -> Iterator[Self]:
         """This node and all below it, parents first."""
         yield self
         for argument in self.arguments:
@@ -67,13 +75,6 @@ class Node:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.function, self.arguments, self.parameters, self.place)
-
-
-def call(function: str, *arguments: Any, parameters: tuple[Any, ...] = ()) -> Expression:
-    """`function` applied to these arguments; Python values among them become literals."""
-    from shmflink.expressions.expression import Expression, as_expression
-
-    return Expression(function, tuple(map(as_expression, arguments)), parameters)
 
 
 def _constant_identity(constant: Any) -> tuple[str, ...]:

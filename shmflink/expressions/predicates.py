@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import pyarrow as pa
 
 from shmflink.errors import TypeMismatchError
 from shmflink.expressions.binding import bind
+from shmflink.expressions.expression import Expression
 from shmflink.expressions.node import COLUMN, LITERAL, Node
 from shmflink.expressions.types.rules import is_text, plain_type
-
-if TYPE_CHECKING:
-    from shmflink.expressions.expression import Expression
 
 __all__ = ["Bound", "bounds", "conjuncts"]
 

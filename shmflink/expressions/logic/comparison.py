@@ -3,78 +3,75 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from shmflink.errors import TypeMismatchError
 from shmflink.expressions.nested.equality import same_nested
-from shmflink.expressions.node import LITERAL, Node, call
+from shmflink.expressions.node import LITERAL, Node
 from shmflink.expressions.registry import Kind, Values, function
 from shmflink.expressions.types.rules import are_date_and_timestamp, common_type, is_text
 from shmflink.expressions.vectors import as_double
 
-if TYPE_CHECKING:
-    from shmflink.expressions.expression import Expression
-
 __all__ = ["ComparisonMethods", "comparable_types"]
 
 
-class ComparisonMethods:
+class ComparisonMethods(Node):
     """Operators that compare. A string beside a date, time or timestamp is read as one."""
 
     __slots__ = ()
 
-    def __eq__(self, other: object) -> Expression:  # type: ignore[override]
+    def __eq__(self, other: object) -> Self:  # type: ignore[override]
         """Whether both are equal; null if either is null.
 
         >>> show(col("a") == 1, a=[1, 2, None])
         _c0: [True, False, None]
         """
-        return call("equals", self, other)
+        return self.call("equals", self, other)
 
-    def __ne__(self, other: object) -> Expression:  # type: ignore[override]
+    def __ne__(self, other: object) -> Self:  # type: ignore[override]
         """Whether they differ; null if either is null.
 
         >>> show(col("a") != 1, a=[1, 2, None])
         _c0: [False, True, None]
         """
-        return call("not_equals", self, other)
+        return self.call("not_equals", self, other)
 
-    def __lt__(self, other: Any) -> Expression:
+    def __lt__(self, other: Any) -> Self:
         """Whether it is less; null if either is null.
 
         >>> show(col("a") < 1.5, a=[1, 2, None])
         _c0: [True, False, None]
         """
-        return call("less_than", self, other)
+        return self.call("less_than", self, other)
 
-    def __le__(self, other: Any) -> Expression:
+    def __le__(self, other: Any) -> Self:
         """Whether it is less or equal; null if either is null.
 
         >>> show(col("a") <= "b", a=["a", "b", "c"])
         _c0: [True, True, False]
         """
-        return call("less_than_or_equal", self, other)
+        return self.call("less_than_or_equal", self, other)
 
-    def __gt__(self, other: Any) -> Expression:
+    def __gt__(self, other: Any) -> Self:
         """Whether it is greater; null if either is null.
 
         >>> show(col("a") > col("b"), a=[1, 2], b=[2, 1])
         _c0: [False, True]
         """
-        return call("greater_than", self, other)
+        return self.call("greater_than", self, other)
 
-    def __ge__(self, other: Any) -> Expression:
+    def __ge__(self, other: Any) -> Self:
         """Whether it is greater or equal; null if either is null.
 
         >>> show(col("day") >= "2024-02-01", day=[datetime.date(2024, 1, 31), datetime.date(2024, 2, 1)])
         _c0: [False, True]
         """
-        return call("greater_than_or_equal", self, other)
+        return self.call("greater_than_or_equal", self, other)
 
-    def between(self, lower_bound: Any, upper_bound: Any, *, symmetric: bool = False) -> Expression:
+    def between(self, lower_bound: Any, upper_bound: Any, *, symmetric: bool = False) -> Self:
         """Whether it lies between the bounds, both included.
 
         `symmetric` (*shmflink only*; SQL's BETWEEN SYMMETRIC): whichever of the bounds is the lower one.
@@ -84,39 +81,43 @@ class ComparisonMethods:
         _c1: [False, True, True, False, None]
         """
         if symmetric:
-            return call("or", self.between(lower_bound, upper_bound), self.between(upper_bound, lower_bound))
-        return call(
-            "and", call("greater_than_or_equal", self, lower_bound), call("less_than_or_equal", self, upper_bound)
+            return self.call("or", self.between(lower_bound, upper_bound), self.between(upper_bound, lower_bound))
+        return self.call(
+            "and",
+            self.call("greater_than_or_equal", self, lower_bound),
+            self.call("less_than_or_equal", self, upper_bound),
         )
 
-    def not_between(self, lower_bound: Any, upper_bound: Any, *, symmetric: bool = False) -> Expression:
+    def not_between(self, lower_bound: Any, upper_bound: Any, *, symmetric: bool = False) -> Self:
         """Whether it lies outside of the bounds; `symmetric` as in `between`.
 
         >>> show(col("a").not_between(2, 3), a=[1, 2, 3, 4, None])
         _c0: [True, False, False, True, None]
         """
         if symmetric:
-            return call("and", self.not_between(lower_bound, upper_bound), self.not_between(upper_bound, lower_bound))
-        return call("or", call("less_than", self, lower_bound), call("greater_than", self, upper_bound))
+            return self.call(
+                "and", self.not_between(lower_bound, upper_bound), self.not_between(upper_bound, lower_bound)
+            )
+        return self.call("or", self.call("less_than", self, lower_bound), self.call("greater_than", self, upper_bound))
 
-    def is_distinct_from(self, other: Any) -> Expression:
+    def is_distinct_from(self, other: Any) -> Self:
         """*shmflink only* (SQL's IS DISTINCT FROM). Whether both differ, where null equals null; never null.
 
         >>> show(col("a").is_distinct_from(1), col("a").is_distinct_from(None), a=[1, 2, None])
         _c0: [False, True, True]
         _c1: [True, True, False]
         """
-        return call("not", self.is_not_distinct_from(other))
+        return self.call("not", self.is_not_distinct_from(other))
 
-    def is_not_distinct_from(self, other: Any) -> Expression:
+    def is_not_distinct_from(self, other: Any) -> Self:
         """*shmflink only* (SQL's IS NOT DISTINCT FROM). Whether both are equal or both are null; never null.
 
         >>> show(col("a").is_not_distinct_from(col("b")), a=[1, 2, None], b=[1, None, None])
         _c0: [True, False, True]
         """
-        return call("is_not_distinct", self, other)
+        return self.call("is_not_distinct", self, other)
 
-    def in_(self, first_element: Any, *remaining_elements: Any) -> Expression:
+    def in_(self, first_element: Any, *remaining_elements: Any) -> Self:
         """Whether it equals one of the elements. Null if it is null, or if it is found nowhere but an element is null.
 
         One list, tuple or set of constants may be given instead of single elements (*shmflink only*).
@@ -129,8 +130,8 @@ class ComparisonMethods:
         if not elements:
             raise TypeMismatchError("in_() needs at least one element")
         if all(not isinstance(element, Node) or element.function == LITERAL for element in elements):
-            return call("in", self, parameters=(_constants(elements),))
-        return call("or", *(call("equals", self, element) for element in elements))
+            return self.call("in", self, parameters=(_constants(elements),))
+        return self.call("or", *(self.call("equals", self, element) for element in elements))
 
 
 def _constants(elements: Sequence[Any]) -> pa.Array:

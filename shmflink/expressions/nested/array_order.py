@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -10,22 +10,19 @@ import pyarrow.compute as pc
 
 from shmflink.errors import TypeMismatchError
 from shmflink.expressions.nested.lists import Integers, Lists
-from shmflink.expressions.node import call
+from shmflink.expressions.node import Node
 from shmflink.expressions.registry import Kind, function
 from shmflink.expressions.vectors import columnwise, literal_value, typed
-
-if TYPE_CHECKING:
-    from shmflink.expressions.expression import Expression
 
 __all__ = ["ArrayOrderMethods"]
 
 
-class ArrayOrderMethods:
+class ArrayOrderMethods(Node):
     """Functions of arrays that order items. Null where the array is null."""
 
     __slots__ = ()
 
-    def array_sort(self, ascending_order: Any = None, null_first: Any = None) -> Expression:
+    def array_sort(self, ascending_order: Any = None, null_first: Any = None) -> Self:
         """The items in order, ascending where nothing else is said; nulls first if ascending, else last, or as said.
 
         Both are constants. NaN is above all numbers; Flink leaves an array with NaN in disorder.
@@ -35,9 +32,9 @@ class ArrayOrderMethods:
         _c1: [[3, 2, 1, None]]
         """
         is_ascending = _flag(ascending_order, default=True)
-        return call("array_sort", self, parameters=(is_ascending, _flag(null_first, default=is_ascending)))
+        return self.call("array_sort", self, parameters=(is_ascending, _flag(null_first, default=is_ascending)))
 
-    def array_max(self) -> Expression:
+    def array_max(self) -> Self:
         """The greatest item that is not null; null where there is none.
 
         As in Flink, NaN where it comes first; elsewhere it is passed over.
@@ -45,15 +42,15 @@ class ArrayOrderMethods:
         >>> show(col("a").array_max(), a=[[1, None, 3], []])
         _c0: [3, None]
         """
-        return call("array_max", self)
+        return self.call("array_max", self)
 
-    def array_min(self) -> Expression:
+    def array_min(self) -> Self:
         """The least item that is not null; null where there is none. NaN as in `array_max`.
 
         >>> show(col("a").array_min(), a=[[1, None, 3], []])
         _c0: [1, None]
         """
-        return call("array_min", self)
+        return self.call("array_min", self)
 
 
 def _flag(value: Any, *, default: bool) -> bool:

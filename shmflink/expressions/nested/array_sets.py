@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -11,77 +11,74 @@ import pyarrow.compute as pc
 
 from shmflink.expressions.nested.arrays import list_and_item
 from shmflink.expressions.nested.lists import Integers, Lists, codes_of, first_of_each, interleaved, list_of
-from shmflink.expressions.node import call
+from shmflink.expressions.node import Node
 from shmflink.expressions.registry import Kind, function
 from shmflink.expressions.types.coercions import alike
 from shmflink.expressions.vectors import columnwise, fixed_width, typed, with_validity
 
-if TYPE_CHECKING:
-    from shmflink.expressions.expression import Expression
-
 __all__ = ["ArraySetMethods"]
 
 
-class ArraySetMethods:
+class ArraySetMethods(Node):
     """Functions of arrays that compare items. Null where an array is null; the order of items stays."""
 
     __slots__ = ()
 
-    def array_contains(self, needle: Any) -> Expression:
+    def array_contains(self, needle: Any) -> Self:
         """Whether the item is in the array; a null can be looked for, too. NaN is found nowhere, as in Flink.
 
         >>> show(col("a").array_contains(2), a=[[1, 2], [3], None])
         _c0: [True, False, None]
         """
-        return call("array_contains", self, needle)
+        return self.call("array_contains", self, needle)
 
-    def array_position(self, needle: Any) -> Expression:
+    def array_position(self, needle: Any) -> Self:
         """Position of the first such item, counted from 1; 0 where there is none, null where it is null.
 
         >>> show(col("a").array_position(2), a=[[1, 2, 2], [3]])
         _c0: [2, 0]
         """
-        return call("array_position", self, needle)
+        return self.call("array_position", self, needle)
 
-    def array_remove(self, needle: Any) -> Expression:
+    def array_remove(self, needle: Any) -> Self:
         """The array without all such items; nulls can be removed, too.
 
         >>> show(col("a").array_remove(2), a=[[1, 2, 2], [3]])
         _c0: [[1], [3]]
         """
-        return call("array_remove", self, needle)
+        return self.call("array_remove", self, needle)
 
-    def array_distinct(self) -> Expression:
+    def array_distinct(self) -> Self:
         """The array with each item once, where it is first.
 
         >>> show(col("a").array_distinct(), a=[[2, 1, 2, None, None]])
         _c0: [[2, 1, None]]
         """
-        return call("array_distinct", self)
+        return self.call("array_distinct", self)
 
-    def array_union(self, array: Any) -> Expression:
+    def array_union(self, array: Any) -> Self:
         """The items of both arrays, each once.
 
         >>> show(col("a").array_union(col("b")), a=[[1, 2, 1]], b=[[2, 3]])
         _c0: [[1, 2, 3]]
         """
-        return call("array_union", self, array)
+        return self.call("array_union", self, array)
 
-    def array_except(self, array: Any) -> Expression:
+    def array_except(self, array: Any) -> Self:
         """The items that are not in the other array, each once.
 
         >>> show(col("a").array_except(col("b")), a=[[1, 2, 1]], b=[[2, 3]])
         _c0: [[1]]
         """
-        return call("array_except", self, array)
+        return self.call("array_except", self, array)
 
-    def array_intersect(self, array: Any) -> Expression:
+    def array_intersect(self, array: Any) -> Self:
         """The items that are in both arrays, each once.
 
         >>> show(col("a").array_intersect(col("b")), a=[[1, 2, 2]], b=[[2, 3]])
         _c0: [[2]]
         """
-        return call("array_intersect", self, array)
+        return self.call("array_intersect", self, array)
 
 
 @function("array_contains", Kind.LIST, Kind.ANY, coerce=list_and_item)

@@ -6,98 +6,95 @@ Positions count from 1, as in SQL. Null where the array is null.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from shmflink.expressions.nested.lists import Integers, Lists, interleaved, list_of
-from shmflink.expressions.node import call
+from shmflink.expressions.node import Node
 from shmflink.expressions.registry import Kind, Values, function
 from shmflink.expressions.types.coercions import alike
 from shmflink.expressions.types.rules import common_type, is_text
 from shmflink.expressions.vectors import columnwise, typed, with_validity
 
-if TYPE_CHECKING:
-    from shmflink.expressions.expression import Expression
-
-__all__ = ["ArrayMethods", "array", "list_and_item"]
+__all__ = ["ArrayMethods", "list_and_item"]
 
 
-class ArrayMethods:
+class ArrayMethods(Node):
     """Functions of arrays."""
 
     __slots__ = ()
 
-    def at(self, index: Any) -> Expression:
+    def at(self, index: Any) -> Self:
         """The item at a position of an array, the value of a key of a map; null where there is none.
 
         >>> show(col("a").at(1), map_("x", col("n")).at("x"), a=[[7, 8], []], n=[1, None])
         _c0: [7, None]
         _c1: [1, None]
         """
-        return call("at", self, index)
+        return self.call("at", self, index)
 
-    def __getitem__(self, index: Any) -> Expression:
+    def __getitem__(self, index: Any) -> Self:
         """The same as `at`.
 
         >>> show(col("a")[2], a=[[7, 8], []])
         _c0: [8, None]
         """
-        return call("at", self, index)
+        return self.call("at", self, index)
 
     @property
-    def cardinality(self) -> Expression:
+    def cardinality(self) -> Self:
         """Number of items of an array, of entries of a map, as int32.
 
         >>> show(col("a").cardinality, a=[[7, None], [], None])
         _c0: [2, 0, None]
         """
-        return call("cardinality", self)
+        return self.call("cardinality", self)
 
     @property
-    def element(self) -> Expression:
+    def element(self) -> Self:
         """The one item of an array; null where it is empty, an error where it has more.
 
         >>> show(col("a").element, a=[[7], []])
         _c0: [7, None]
         """
-        return call("element", self)
+        return self.call("element", self)
 
-    def array_append(self, addition: Any) -> Expression:
+    def array_append(self, addition: Any) -> Self:
         """The array with an item at its end; the item may be null.
 
         >>> show(col("a").array_append(9), a=[[7], [], None])
         _c0: [[7, 9], [9], None]
         """
-        return call("array_append", self, addition)
+        return self.call("array_append", self, addition)
 
-    def array_prepend(self, addition: Any) -> Expression:
+    def array_prepend(self, addition: Any) -> Self:
         """The array with an item before the others; the item may be null.
 
         >>> show(col("a").array_prepend(9), a=[[7], None])
         _c0: [[9, 7], None]
         """
-        return call("array_prepend", self, addition)
+        return self.call("array_prepend", self, addition)
 
-    def array_concat(self, *arrays: Any) -> Expression:
+    def array_concat(self, *arrays: Any) -> Self:
         """The arrays one after the other; null where one of them is.
 
         >>> show(col("a").array_concat(col("b"), col("a")), a=[[1], [2]], b=[[5, 6], None])
         _c0: [[1, 5, 6, 1], None]
         """
-        return call("array_concat", self, *arrays)
+        return self.call("array_concat", self, *arrays)
 
-    def array_reverse(self) -> Expression:
+    def array_reverse(self) -> Self:
         """The items from last to first.
 
         >>> show(col("a").array_reverse(), a=[[1, 2, 3], None])
         _c0: [[3, 2, 1], None]
         """
-        return call("array_reverse", self)
+        return self.call("array_reverse", self)
 
-    def array_slice(self, start_offset: Any, end_offset: Any = None) -> Expression:
+    def array_slice(self, start_offset: Any, end_offset: Any = None) -> Self:
         """The items from one position to another, both included; negative ones count from the end, 0 is the first.
 
         Null where a position is null.
@@ -106,25 +103,16 @@ class ArrayMethods:
         _c0: [[2, 3], []]
         _c1: [[2, 3], [4]]
         """
-        return call("array_slice", self, start_offset, *([] if end_offset is None else [end_offset]))
+        return self.call("array_slice", self, start_offset, *([] if end_offset is None else [end_offset]))
 
-    def array_join(self, delimiter: Any, null_replacement: Any = None) -> Expression:
+    def array_join(self, delimiter: Any, null_replacement: Any = None) -> Self:
         """The strings of the array as one, a delimiter between them; nulls left out, or replaced.
 
         >>> show(col("a").array_join("-"), col("a").array_join("-", "?"), a=[["x", None, "y"], []])
         _c0: ['x-y', '']
         _c1: ['x-?-y', '']
         """
-        return call("array_join", self, delimiter, *([] if null_replacement is None else [null_replacement]))
-
-
-def array(head: Any, *tail: Any) -> Expression:
-    """An array of values of one type.
-
-    >>> show(array(col("a"), col("b"), 0), a=[1, 2], b=[3, None])
-    _c0: [[1, 3, 0], [2, None, 0]]
-    """
-    return call("array", head, *tail)
+        return self.call("array_join", self, delimiter, *([] if null_replacement is None else [null_replacement]))
 
 
 def list_and_item(kinds: Sequence[pa.DataType], constants: Sequence[pa.Scalar | None]) -> list[pa.DataType]:

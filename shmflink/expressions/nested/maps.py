@@ -6,7 +6,7 @@ No key is null: Arrow's maps have none, other than Flink's.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 import pyarrow as pa
@@ -14,61 +14,58 @@ import pyarrow as pa
 from shmflink import _core
 from shmflink.errors import TypeMismatchError
 from shmflink.expressions.nested.lists import Integers, Lists, codes_of, interleaved, list_of
-from shmflink.expressions.node import call
+from shmflink.expressions.node import Node
 from shmflink.expressions.registry import Kind, Values, function
 from shmflink.expressions.types.coercions import each
 from shmflink.expressions.types.rules import common_type
 from shmflink.expressions.vectors import columnwise, literal_value, validity_of
 
-if TYPE_CHECKING:
-    from shmflink.expressions.expression import Expression
-
-__all__ = ["MapMethods", "entries_of", "map_", "map_from_arrays", "map_of_entries", "value_of_key"]
+__all__ = ["MapMethods", "entries_of", "map_of_entries", "value_of_key"]
 
 _NOTHING: Final = pa.map_(pa.utf8(), pa.utf8())  # the type of nulls without a type
 
 
-class MapMethods:
+class MapMethods(Node):
     """Functions of maps. Null where the map is null."""
 
     __slots__ = ()
 
     @property
-    def map_keys(self) -> Expression:
+    def map_keys(self) -> Self:
         """The keys as an array.
 
         >>> show(map_("x", col("a"), "y", 2).map_keys, a=[1])
         _c0: [['x', 'y']]
         """
-        return call("map_keys", self)
+        return self.call("map_keys", self)
 
     @property
-    def map_values(self) -> Expression:
+    def map_values(self) -> Self:
         """The values as an array, in the order of `map_keys`.
 
         >>> show(map_("x", col("a"), "y", 2).map_values, a=[1])
         _c0: [[1, 2]]
         """
-        return call("map_values", self)
+        return self.call("map_values", self)
 
     @property
-    def map_entries(self) -> Expression:
+    def map_entries(self) -> Self:
         """The entries as an array of rows with the fields `key` and `value`.
 
         >>> show(map_("x", col("a")).map_entries, a=[1])
         _c0: [[{'key': 'x', 'value': 1}]]
         """
-        return call("map_entries", self)
+        return self.call("map_entries", self)
 
-    def map_union(self, *maps: Any) -> Expression:
+    def map_union(self, *maps: Any) -> Self:
         """The entries of all maps; null where one of them is null. Of equal keys, the later map's value stays.
 
         >>> show(map_("x", col("a"), "y", 2).map_union(map_("y", 9)), a=[1])
         _c0: [[('x', 1), ('y', 9)]]
         """
-        return call("map_union", self, *maps)
+        return self.call("map_union", self, *maps)
 
-    def str_to_map(self, list_delimiter: Any = None, key_value_delimiter: Any = None) -> Expression:
+    def str_to_map(self, list_delimiter: Any = None, key_value_delimiter: Any = None) -> Self:
         """A map of strings from text; `,` and `=` are between, where not both delimiters are given.
 
         Delimiters are constants and regular expressions, as of Java's `String.split`: `|` parts all characters. A pair
@@ -83,27 +80,7 @@ class MapMethods:
             delimiters = literal_value(list_delimiter, "a delimiter"), literal_value(key_value_delimiter, "a delimiter")
         if not all(isinstance(delimiter, str) and delimiter for delimiter in delimiters):
             raise TypeMismatchError(f"str_to_map() takes strings as delimiters, got {delimiters!r}")
-        return call("str_to_map", self, parameters=delimiters)
-
-
-def map_(key: Any, value: Any, *tail: Any) -> Expression:
-    """A map of alternating keys and values; keys of one type, values of one type.
-
-    >>> show(map_("a", col("a"), "b", col("b")), a=[1], b=[None])
-    _c0: [[('a', 1), ('b', None)]]
-    """
-    if len(tail) % 2:
-        raise TypeMismatchError("map_() takes keys and values in turn: the last key has no value")
-    return call("map", key, value, *tail)
-
-
-def map_from_arrays(key: Any, value: Any) -> Expression:
-    """A map from an array of keys and one of as many values; null where an array is null.
-
-    >>> show(map_from_arrays(col("k"), col("v")), k=[["x", "y"]], v=[[1, 2]])
-    _c0: [[('x', 1), ('y', 2)]]
-    """
-    return call("map_from_arrays", key, value)
+        return self.call("str_to_map", self, parameters=delimiters)
 
 
 def entries_of(container: Values) -> Values:

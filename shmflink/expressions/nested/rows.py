@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from shmflink.errors import TypeMismatchError
-from shmflink.expressions.node import call
+from shmflink.expressions.node import Node
 from shmflink.expressions.registry import Kind, Values, function
 from shmflink.expressions.vectors import columnwise, literal_value
 
-if TYPE_CHECKING:
-    from shmflink.expressions.expression import Expression
-
-__all__ = ["RowMethods", "object_of", "row"]
+__all__ = ["RowMethods", "names_and_values"]
 
 
-class RowMethods:
+class RowMethods(Node):
     """Functions of rows inside rows."""
 
     __slots__ = ()
 
-    def get(self, name_or_index: str | int) -> Expression:
+    def get(self, name_or_index: str | int) -> Self:
         """A field of a row, by its name or its index from 0 on; null where the row is null.
 
         >>> show(col("r").get("x"), col("r").get(1), r=[{"x": 1, "y": "a"}, None])
@@ -33,7 +30,7 @@ class RowMethods:
         field = literal_value(name_or_index, "a field's name or index")
         if not isinstance(field, (str, int)):
             raise TypeMismatchError(f"get() takes a field's name or index, got {field!r}")
-        return call("get", self, parameters=(field,))
+        return self.call("get", self, parameters=(field,))
 
     @property
     def flatten(self) -> NoReturn:
@@ -44,39 +41,18 @@ class RowMethods:
         """
         raise TypeMismatchError(f"`{self}`.flatten would be several columns: take each field by .get('name')")
 
-    def object_update(self, *kv: Any) -> Expression:
+    def object_update(self, *kv: Any) -> Self:
         """The row with other values for some of its fields: names (constants) and values in turn.
 
         >>> show(col("r").object_update("x", col("r").get("x") + 1), r=[{"x": 1, "y": "a"}])
         _c0: [{'x': 2, 'y': 'a'}]
         """
-        names, values = _pairs(kv, "object_update")
-        return call("object_update", self, *values, parameters=(names,))
+        names, values = names_and_values(kv, "object_update")
+        return self.call("object_update", self, *values, parameters=(names,))
 
 
-def row(head: Any, *tail: Any) -> Expression:
-    """A row of values, with the fields `f0`, `f1`, ...
-
-    >>> show(row(col("a"), "x"), a=[1])
-    _c0: [{'f0': 1, 'f1': 'x'}]
-    """
-    names = tuple(f"f{index}" for index in range(1 + len(tail)))
-    return call("row", head, *tail, parameters=(names,))
-
-
-def object_of(class_name: str, *args: Any) -> Expression:
-    """A row with names (constants) and values in turn. The name of a class is for portability alone; it is not kept.
-
-    >>> show(object_of("User", "name", col("a"), "age", 30), a=["Alice"])
-    _c0: [{'name': 'Alice', 'age': 30}]
-    """
-    if not isinstance(class_name, str):
-        raise TypeMismatchError(f"object_of() takes the name of a class first, got {class_name!r}")
-    names, values = _pairs(args, "object_of")
-    return call("row", *values, parameters=(names,))
-
-
-def _pairs(given: tuple[Any, ...], name: str) -> tuple[tuple[str, ...], tuple[Any, ...]]:
+def names_and_values(given: tuple[Any, ...], name: str) -> tuple[tuple[str, ...], tuple[Any, ...]]:
+    """Names (constants) and values that a function called `name` was given in turn."""
     if not given or len(given) % 2:
         raise TypeMismatchError(f"{name}() takes names and values in turn, got {len(given)} of them")
     names = tuple(literal_value(field, f"a field's name of {name}()") for field in given[::2])

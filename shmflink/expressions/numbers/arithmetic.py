@@ -7,30 +7,27 @@ FLOAT first, and half of its digits are lost. Remainders of floating-point numbe
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shmflink.expressions.node import call
+from shmflink.expressions.node import Node
 from shmflink.expressions.numbers import decimals
 from shmflink.expressions.registry import Kind, Values, function
 from shmflink.expressions.time import moving
 from shmflink.expressions.time.intervals import is_interval
 from shmflink.expressions.types.rules import beside_unsigned, common_number, is_number, is_text
 
-if TYPE_CHECKING:
-    from shmflink.expressions.expression import Expression
-
-__all__ = ["ArithmeticMethods", "negative"]
+__all__ = ["ArithmeticMethods"]
 
 
-class ArithmeticMethods:
+class ArithmeticMethods(Node):
     """Operators on numbers; `+` and `-` also on times and intervals, `+` on strings."""
 
     __slots__ = ()
 
-    def __add__(self, other: Any) -> Expression:
+    def __add__(self, other: Any) -> Self:
         """Sum; of strings: one after the other; of a time and an interval: the later time. Null if either is null.
 
         Whole numbers wrap around as Java's do.
@@ -39,34 +36,34 @@ class ArithmeticMethods:
         _c0: [2, None]
         _c1: ['x!', 'y!']
         """
-        return call("plus", self, other)
+        return self.call("plus", self, other)
 
-    def __radd__(self, other: Any) -> Expression:
-        return call("plus", other, self)
+    def __radd__(self, other: Any) -> Self:
+        return self.call("plus", other, self)
 
-    def __sub__(self, other: Any) -> Expression:
+    def __sub__(self, other: Any) -> Self:
         """Difference; of two times: the interval between them.
 
         >>> show(10 - col("a"), a=[1, None])
         _c0: [9, None]
         """
-        return call("minus", self, other)
+        return self.call("minus", self, other)
 
-    def __rsub__(self, other: Any) -> Expression:
-        return call("minus", other, self)
+    def __rsub__(self, other: Any) -> Self:
+        return self.call("minus", other, self)
 
-    def __mul__(self, other: Any) -> Expression:
+    def __mul__(self, other: Any) -> Self:
         """Product; whole numbers wrap around as Java's do.
 
         >>> show(col("a") * 2.5, a=[1, 2])
         _c0: [2.5, 5.0]
         """
-        return call("times", self, other)
+        return self.call("times", self, other)
 
-    def __rmul__(self, other: Any) -> Expression:
-        return call("times", other, self)
+    def __rmul__(self, other: Any) -> Self:
+        return self.call("times", other, self)
 
-    def __truediv__(self, other: Any) -> Expression:
+    def __truediv__(self, other: Any) -> Self:
         """Quotient. Whole numbers give a whole number, cut towards zero: cast one of them for a fraction.
 
         A whole number or decimal divided by zero is an error; a float gives infinity or nan.
@@ -75,65 +72,56 @@ class ArithmeticMethods:
         _c0: [3, -3]
         _c1: [3.5, -3.5]
         """
-        return call("divided_by", self, other)
+        return self.call("divided_by", self, other)
 
-    def __rtruediv__(self, other: Any) -> Expression:
-        return call("divided_by", other, self)
+    def __rtruediv__(self, other: Any) -> Self:
+        return self.call("divided_by", other, self)
 
-    def __mod__(self, other: Any) -> Expression:
+    def __mod__(self, other: Any) -> Self:
         """Remainder, with the sign of the dividend; by a whole zero it is an error. It has the divisor's type.
 
         >>> show(col("a") % 3, a=[7, -7])
         _c0: [1, -1]
         """
-        return call("mod", self, other)
+        return self.call("mod", self, other)
 
-    def __rmod__(self, other: Any) -> Expression:
-        return call("mod", other, self)
+    def __rmod__(self, other: Any) -> Self:
+        return self.call("mod", other, self)
 
-    def __pow__(self, other: Any) -> Expression:
+    def __pow__(self, other: Any) -> Self:
         """Power, as float64.
 
         >>> show(col("a") ** 2, a=[3, 4])
         _c0: [9.0, 16.0]
         """
-        return call("power", self, other)
+        return self.call("power", self, other)
 
-    def __rpow__(self, other: Any) -> Expression:
-        return call("power", other, self)
+    def __rpow__(self, other: Any) -> Self:
+        return self.call("power", other, self)
 
-    def __neg__(self) -> Expression:
+    def __neg__(self) -> Self:
         """The number, or interval, with the other sign.
 
         >>> show(-col("a"), a=[3, None])
         _c0: [-3, None]
         """
-        return call("negative", self)
+        return self.call("negative", self)
 
-    def __pos__(self) -> Expression:
+    def __pos__(self) -> Self:
         """The same.
 
         >>> show(+col("a"), a=[3])
         a: [3]
         """
-        return self  # type: ignore[return-value]  # every holder of these methods is an Expression
+        return self
 
-    def __abs__(self) -> Expression:
+    def __abs__(self) -> Self:
         """The number without its sign, like the property `abs`.
 
         >>> show(abs(col("a")), a=[-3, None])
         _c0: [3, None]
         """
-        return call("abs", self)
-
-
-def negative(v: Any) -> Expression:
-    """The number with the other sign.
-
-    >>> show(negative(col("a")), a=[3, None])
-    _c0: [-3, None]
-    """
-    return call("negative", v)
+        return self.call("abs", self)
 
 
 def _coerce_numbers(kinds: Sequence[pa.DataType], constants: Sequence[pa.Scalar | None]) -> list[pa.DataType]:

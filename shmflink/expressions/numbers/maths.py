@@ -4,261 +4,202 @@ from __future__ import annotations
 
 import math
 from functools import reduce
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shmflink.expressions.node import call
+from shmflink.expressions.node import Node
 from shmflink.expressions.registry import Kind, Values, function
 from shmflink.expressions.types.coercions import alike
 from shmflink.expressions.vectors import as_double, typed
 
-if TYPE_CHECKING:
-    from shmflink.expressions.expression import Expression
-
-__all__ = ["MathMethods", "atan2", "e", "greatest", "least", "log", "pi"]
+__all__ = ["MathMethods"]
 
 
-class MathMethods:
+class MathMethods(Node):
     """Functions of numbers. Null where the number is null; floating-point results are float64."""
 
     __slots__ = ()
 
     @property
-    def exp(self) -> Expression:
+    def exp(self) -> Self:
         """e to the power of the number.
 
         >>> show(col("a").exp, a=[0.0])
         _c0: [1.0]
         """
-        return call("exp", self)
+        return self.call("exp", self)
 
     @property
-    def ln(self) -> Expression:
+    def ln(self) -> Self:
         """Natural logarithm: -inf for 0, NaN below.
 
         >>> show(col("a").ln, a=[1.0, 0.0])
         _c0: [0.0, -inf]
         """
-        return call("ln", self)
+        return self.call("ln", self)
 
     @property
-    def log10(self) -> Expression:
+    def log10(self) -> Self:
         """Logarithm to base 10.
 
         >>> show(col("a").log10, a=[1000])
         _c0: [3.0]
         """
-        return call("log10", self)
+        return self.call("log10", self)
 
     @property
-    def log2(self) -> Expression:
+    def log2(self) -> Self:
         """Logarithm to base 2.
 
         >>> show(col("a").log2, a=[8])
         _c0: [3.0]
         """
-        return call("log2", self)
+        return self.call("log2", self)
 
-    def log(self, base: Any = None) -> Expression:
+    def log(self, base: Any = None) -> Self:
         """Logarithm to this base; the natural one where none is given.
 
         >>> show(col("a").log(2), a=[8.0])
         _c0: [3.0]
         """
-        return call("log", self) if base is None else call("log", self, base)
+        return self.call("log", self) if base is None else self.call("log", self, base)
 
     @property
-    def sqrt(self) -> Expression:
+    def sqrt(self) -> Self:
         """Square root; NaN for a negative number.
 
         >>> show(col("a").sqrt, a=[4.0, None])
         _c0: [2.0, None]
         """
-        return call("sqrt", self)
+        return self.call("sqrt", self)
 
     @property
-    def abs(self) -> Expression:
+    def abs(self) -> Self:
         """The number without its sign, in its type. The least integer of a type stays what it is, as in Java.
 
         >>> show(col("a").abs, a=[-3, 3])
         _c0: [3, 3]
         """
-        return call("abs", self)
+        return self.call("abs", self)
 
     @property
-    def sign(self) -> Expression:
+    def sign(self) -> Self:
         """-1, 0 or 1, in the type of the number.
 
         >>> show(col("a").sign, a=[-2.5, 0.0, 7.0])
         _c0: [-1.0, 0.0, 1.0]
         """
-        return call("sign", self)
+        return self.call("sign", self)
 
     @property
-    def degrees(self) -> Expression:
+    def degrees(self) -> Self:
         """Radians as degrees.
 
         >>> show(pi().degrees, a=[0])
         _c0: [180.0]
         """
-        return call("degrees", self)
+        return self.call("degrees", self)
 
     @property
-    def radians(self) -> Expression:
+    def radians(self) -> Self:
         """Degrees as radians.
 
         >>> show(col("a").radians == pi(), a=[180])
         _c0: [True]
         """
-        return call("radians", self)
+        return self.call("radians", self)
 
     @property
-    def sin(self) -> Expression:
+    def sin(self) -> Self:
         """Sine of radians.
 
         >>> show(col("a").sin, a=[0.0])
         _c0: [0.0]
         """
-        return call("sin", self)
+        return self.call("sin", self)
 
     @property
-    def cos(self) -> Expression:
+    def cos(self) -> Self:
         """Cosine of radians.
 
         >>> show(col("a").cos, a=[0.0])
         _c0: [1.0]
         """
-        return call("cos", self)
+        return self.call("cos", self)
 
     @property
-    def tan(self) -> Expression:
+    def tan(self) -> Self:
         """Tangent of radians.
 
         >>> show(col("a").tan, a=[0.0])
         _c0: [0.0]
         """
-        return call("tan", self)
+        return self.call("tan", self)
 
     @property
-    def cot(self) -> Expression:
+    def cot(self) -> Self:
         """Cotangent of radians: inf for 0.
 
         >>> show(col("a").cot, a=[0.0])
         _c0: [inf]
         """
-        return call("cot", self)
+        return self.call("cot", self)
 
     @property
-    def asin(self) -> Expression:
+    def asin(self) -> Self:
         """Arc sine, in radians; NaN outside of -1 to 1.
 
         >>> show(col("a").asin, a=[0.0, 2.0])
         _c0: [0.0, nan]
         """
-        return call("asin", self)
+        return self.call("asin", self)
 
     @property
-    def acos(self) -> Expression:
+    def acos(self) -> Self:
         """Arc cosine, in radians; NaN outside of -1 to 1.
 
         >>> show(col("a").acos, a=[1.0])
         _c0: [0.0]
         """
-        return call("acos", self)
+        return self.call("acos", self)
 
     @property
-    def atan(self) -> Expression:
+    def atan(self) -> Self:
         """Arc tangent, in radians.
 
         >>> show(col("a").atan, a=[0.0])
         _c0: [0.0]
         """
-        return call("atan", self)
+        return self.call("atan", self)
 
     @property
-    def sinh(self) -> Expression:
+    def sinh(self) -> Self:
         """Hyperbolic sine.
 
         >>> show(col("a").sinh, a=[0.0])
         _c0: [0.0]
         """
-        return call("sinh", self)
+        return self.call("sinh", self)
 
     @property
-    def cosh(self) -> Expression:
+    def cosh(self) -> Self:
         """Hyperbolic cosine.
 
         >>> show(col("a").cosh, a=[0.0])
         _c0: [1.0]
         """
-        return call("cosh", self)
+        return self.call("cosh", self)
 
     @property
-    def tanh(self) -> Expression:
+    def tanh(self) -> Self:
         """Hyperbolic tangent.
 
         >>> show(col("a").tanh, a=[0.0])
         _c0: [0.0]
         """
-        return call("tanh", self)
-
-
-def pi() -> Expression:
-    """The number pi.
-
-    >>> show(pi(), a=[0])
-    _c0: [3.141592653589793]
-    """
-    return call("pi")
-
-
-def e() -> Expression:
-    """The base of natural logarithms.
-
-    >>> show(e(), a=[0])
-    _c0: [2.718281828459045]
-    """
-    return call("e")
-
-
-def log(v: Any, base: Any = None) -> Expression:
-    """Logarithm of a number to a base; the natural one where none is given.
-
-    >>> show(log(col("a"), 10), a=[100.0])
-    _c0: [2.0]
-    """
-    return call("log", v) if base is None else call("log", v, base)
-
-
-def atan2(y: Any, x: Any) -> Expression:
-    """Angle of the point (x, y), in radians from -pi to pi.
-
-    >>> show(atan2(col("y"), col("x")), y=[0.0], x=[1.0])
-    _c0: [0.0]
-    """
-    return call("atan2", y, x)
-
-
-def greatest(*values: Any) -> Expression:
-    """*shmflink only* (SQL's GREATEST). The greatest of several values; null where one of them is null.
-
-    NaN is above all numbers.
-
-    >>> show(greatest(col("a"), col("b"), 2), a=[1, 5, None], b=[3, 4, 9])
-    _c0: [3, 5, None]
-    """
-    return call("greatest", *values)
-
-
-def least(*values: Any) -> Expression:
-    """*shmflink only* (SQL's LEAST). The least of several values; null where one of them is null.
-
-    >>> show(least(col("a"), col("b"), 2), a=[1, 5, None], b=[3, 4, 9])
-    _c0: [1, 2, None]
-    """
-    return call("least", *values)
+        return self.call("tanh", self)
 
 
 _OF_DOUBLES = {

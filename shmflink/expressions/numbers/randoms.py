@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import itertools
 import os
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from shmflink.errors import TypeMismatchError
-from shmflink.expressions.node import call
 from shmflink.expressions.registry import Kind, Values, function
 from shmflink.expressions.vectors import as_int64, literal_value, text_columns
 
-if TYPE_CHECKING:
-    from shmflink.expressions.expression import Expression
-
-__all__ = ["rand", "rand_integer", "uuid"]
+__all__ = ["RandomSequence"]
 
 _UUID_BYTES: Final = 16
 _UUID_LETTERS: Final = 36
@@ -40,6 +36,18 @@ class RandomSequence:
         self._token = token
         self._generator: np.random.Generator | None = None
 
+    @classmethod
+    def of(cls, seed: Any = None) -> RandomSequence:
+        """The sequence of a seed, which is a constant; without one, a new sequence.
+
+        Raises:
+            TypeMismatchError: the seed is no whole number.
+        """
+        value = literal_value(seed, "a seed")
+        if value is not None and not isinstance(value, int):
+            raise TypeMismatchError(f"a seed is an integer, got {value!r}")
+        return cls(value, next(_numbers_of_calls) if value is None else 0)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return RandomSequence, (self._seed, self._token)
 
@@ -51,40 +59,6 @@ class RandomSequence:
         if self._generator is None:
             self._generator = np.random.default_rng(self._seed)
         return self._generator.random(rows)
-
-
-def rand(seed: Any = None) -> Expression:
-    """Random float64 from 0 up to, not including, 1. With the same seed, the same sequence in each subtask.
-
-    >>> show(rand(7) == rand(7), a=[0, 0])
-    _c0: [True, True]
-    """
-    return call("rand", parameters=(_sequence(seed),))
-
-
-def rand_integer(bound: Any, seed: Any = None) -> Expression:
-    """Random int64 from 0 up to, not including, the bound; null where the bound is null or below 1.
-
-    >>> show(rand_integer(10, 7) < 10, a=[0, 0])
-    _c0: [True, True]
-    """
-    return call("rand_integer", bound, parameters=(_sequence(seed),))
-
-
-def uuid() -> Expression:
-    """Random UUID (RFC 9562, version 4) as a string, from the system's secure generator.
-
-    >>> show(uuid().char_length, a=[0, 0])
-    _c0: [36, 36]
-    """
-    return call("uuid", parameters=(RandomSequence(None, next(_numbers_of_calls)),))
-
-
-def _sequence(seed: Any) -> RandomSequence:
-    value = literal_value(seed, "a seed")
-    if value is not None and not isinstance(value, int):
-        raise TypeMismatchError(f"a seed is an integer, got {value!r}")
-    return RandomSequence(value, next(_numbers_of_calls) if value is None else 0)
 
 
 @function("rand", needs_rows=True)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shmflink.expressions.node import call
+from shmflink.expressions.node import Node
 from shmflink.expressions.numbers.decimals import fitted
 from shmflink.expressions.registry import Kind, Values, function
 from shmflink.expressions.vectors import columnwise, constant_of, fixed_width, typed, with_validity
-
-if TYPE_CHECKING:
-    from shmflink.expressions.expression import Expression
 
 __all__ = ["RoundingMethods", "rounded_doubles"]
 
@@ -25,12 +22,12 @@ _INT64_DIGITS: Final = 18
 _DECIMAL_DIGITS: Final = 38
 
 
-class RoundingMethods:
+class RoundingMethods(Node):
     """Rounding of numbers to decimal places."""
 
     __slots__ = ()
 
-    def round(self, places: Any = 0) -> Expression:
+    def round(self, places: Any = 0) -> Self:
         """The number with this many decimal places, half away from zero, in its type; negative places round to tens.
 
         Floating-point numbers round as they are written: 2.675 to two places is 2.68, whatever its binary fraction.
@@ -39,15 +36,15 @@ class RoundingMethods:
         >>> show(col("a").round(2), a=[2.675, -2.675, None])
         _c0: [2.68, -2.68, None]
         """
-        return call("round", self, places)
+        return self.call("round", self, places)
 
-    def truncate(self, n: Any = 0) -> Expression:
+    def truncate(self, n: Any = 0) -> Self:
         """The number cut to this many decimal places, towards zero, in its type.
 
         >>> show(col("a").truncate(2), a=[42.345, -42.345])
         _c0: [42.34, -42.34]
         """
-        return call("truncate", self, n)
+        return self.call("truncate", self, n)
 
 
 @function("round", Kind.NUMBER, Kind.INTEGER)

@@ -8,14 +8,14 @@ JSON_VALUE and empty to JSON_QUERY. A document that is malformed anywhere is an 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from shmflink import _core
 from shmflink.errors import TypeMismatchError
-from shmflink.expressions.node import call
+from shmflink.expressions.node import Node
 from shmflink.expressions.registry import Kind, Values, function
 from shmflink.expressions.sql_json.options import (
     JsonExistsOnError,
@@ -27,9 +27,6 @@ from shmflink.expressions.sql_json.options import (
 from shmflink.expressions.types.coercions import each
 from shmflink.expressions.types.names import data_type_of
 from shmflink.expressions.vectors import columnwise, literal_value
-
-if TYPE_CHECKING:
-    from shmflink.expressions.expression import Expression
 
 __all__ = ["JsonMethods"]
 
@@ -55,12 +52,12 @@ _Outcome = tuple[str, Any]
 """What to do: the name of an option, and its default value."""
 
 
-class JsonMethods:
+class JsonMethods(Node):
     """Functions of JSON text."""
 
     __slots__ = ()
 
-    def is_json(self, json_type: JsonType | None = None) -> Expression:
+    def is_json(self, json_type: JsonType | None = None) -> Self:
         """Whether the text is JSON, of this kind; false for null, and for text behind a value, which Flink lets pass.
 
         >>> show(col("a").is_json(), col("a").is_json(JsonType.ARRAY), a=["[1]", "abc", None])
@@ -68,16 +65,16 @@ class JsonMethods:
         _c1: [True, False, False]
         """
         kind = _option(JsonType.VALUE if json_type is None else json_type, JsonType, "is_json")
-        return call("is_json", self, parameters=(kind.name.lower(),))
+        return self.call("is_json", self, parameters=(kind.name.lower(),))
 
-    def json_exists(self, path: Any, on_error: JsonExistsOnError | None = None) -> Expression:
+    def json_exists(self, path: Any, on_error: JsonExistsOnError | None = None) -> Self:
         """Whether the path leads to a value; JSON's null counts as none. False on error where nothing else is said.
 
         >>> show(col("a").json_exists("$.b[0]"), a=['{"b": [1]}', '{"b": []}', None])
         _c0: [True, False, None]
         """
         option = _option(on_error or JsonExistsOnError.FALSE, JsonExistsOnError, "json_exists")
-        return call("json_exists", self, parameters=(_path(path), option.name))
+        return self.call("json_exists", self, parameters=(_path(path), option.name))
 
     def json_value(
         self,
@@ -87,7 +84,7 @@ class JsonMethods:
         default_on_empty: Any = None,
         on_error: JsonValueOnEmptyOrError = JsonValueOnEmptyOrError.NULL,
         default_on_error: Any = None,
-    ) -> Expression:
+    ) -> Self:
         """The scalar that the path leads to, as a string, boolean, int32, int64 or float64.
 
         An object or array is empty (lax) or an error (strict); so is what cannot become the type: an error.
@@ -105,7 +102,7 @@ class JsonMethods:
         error = _option(on_error, JsonValueOnEmptyOrError, "json_value").name, default_on_error
         for outcome in (empty, error):
             _default(outcome, kind)
-        return call("json_value", self, parameters=(_path(path), _VALUE_KINDS[kind], empty, error))
+        return self.call("json_value", self, parameters=(_path(path), _VALUE_KINDS[kind], empty, error))
 
     def json_query(
         self,
@@ -113,7 +110,7 @@ class JsonMethods:
         wrapping_behavior: JsonQueryWrapper = JsonQueryWrapper.WITHOUT_ARRAY,
         on_empty: JsonQueryOnEmptyOrError = JsonQueryOnEmptyOrError.NULL,
         on_error: JsonQueryOnEmptyOrError = JsonQueryOnEmptyOrError.NULL,
-    ) -> Expression:
+    ) -> Self:
         """The JSON text of what the path leads to, without whitespace; a scalar only inside an array around it.
 
         >>> show(col("a").json_query("$.b"), a=['{"b": {"c": 1}}', '{"b": 1}'])
@@ -124,24 +121,24 @@ class JsonMethods:
         wrapper = _WRAPPERS[_option(wrapping_behavior, JsonQueryWrapper, "json_query")]
         empty = _option(on_empty, JsonQueryOnEmptyOrError, "json_query").name
         error = _option(on_error, JsonQueryOnEmptyOrError, "json_query").name
-        return call("json_query", self, parameters=(_path(path), wrapper, empty, error))
+        return self.call("json_query", self, parameters=(_path(path), wrapper, empty, error))
 
-    def json_quote(self) -> Expression:
+    def json_quote(self) -> Self:
         r"""The text as a JSON string; slashes are escaped, too. Letters beyond ASCII stay; what Flink writes for those
         beyond U+FFFF is no JSON.
 
         >>> show(col("a").json_quote(), a=['say "hi"', None])
         _c0: ['"say \\"hi\\""', None]
         """
-        return call("json_quote", self)
+        return self.call("json_quote", self)
 
-    def json_unquote(self) -> Expression:
+    def json_unquote(self) -> Self:
         """What a JSON string says; text without quotes around it stays.
 
         >>> show(col("a").json_unquote(), a=['"a b"', "c"])
         _c0: ['a b', 'c']
         """
-        return call("json_unquote", self)
+        return self.call("json_unquote", self)
 
 
 def _option(value: Any, options: Any, method: str) -> Any:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from shmflink import _core
-from shmflink.expressions.node import call
+from shmflink.expressions.node import Node
 from shmflink.expressions.registry import Kind, Values, function
 from shmflink.expressions.text.natives import TEXT, WHOLE, null_count, same_for_all
 from shmflink.expressions.text.printing import formatted
@@ -17,59 +17,56 @@ from shmflink.expressions.types.coercions import each
 from shmflink.expressions.types.rules import common_type, is_bytes, is_text
 from shmflink.expressions.vectors import columnwise
 
-if TYPE_CHECKING:
-    from shmflink.expressions.expression import Expression
-
 __all__ = ["EncodingMethods"]
 
 _CHARSETS: Final = ("US-ASCII", "ISO-8859-1", "UTF-8", "UTF-16BE", "UTF-16LE", "UTF-16")
 _BYTE_VALUES: Final = 256
 
 
-class EncodingMethods:
+class EncodingMethods(Node):
     """Functions between strings, bytes and numbers. Null if an argument is null."""
 
     __slots__ = ()
 
     @property
-    def ascii(self) -> Expression:
+    def ascii(self) -> Self:
         """Number of the first character's first byte; 0 for an empty string.
 
         >>> show(col("s").ascii, s=["abc", "", None])
         _c0: [97, 0, None]
         """
-        return call("ascii", self)
+        return self.call("ascii", self)
 
     @property
-    def chr(self) -> Expression:
+    def chr(self) -> Self:
         """The character of a number from 0 to 255; a greater one counts modulo 256, a negative one gives "".
 
         >>> show(col("n").chr, n=[97, 321, -1])
         _c0: ['a', 'A', '']
         """
-        return call("chr", self)
+        return self.call("chr", self)
 
     @property
-    def bin(self) -> Expression:
+    def bin(self) -> Self:
         """A whole number in binary digits.
 
         >>> show(col("n").bin, n=[4, 12, 0])
         _c0: ['100', '1100', '0']
         """
-        return call("bin", self)
+        return self.call("bin", self)
 
     @property
-    def hex(self) -> Expression:
+    def hex(self) -> Self:
         """A whole number, or a string's bytes, in upper-case hexadecimal digits.
 
         >>> show(col("n").hex, col("s").hex, n=[20, 100], s=["hi", ""])
         _c0: ['14', '64']
         _c1: ['6869', '']
         """
-        return call("hex", self)
+        return self.call("hex", self)
 
     @property
-    def unhex(self) -> Expression:
+    def unhex(self) -> Self:
         """The bytes of hexadecimal digits; null where there are others.
 
         Of an odd number of digits the first gives way to a zero byte.
@@ -77,51 +74,51 @@ class EncodingMethods:
         >>> show(col("s").unhex, s=["6869", "zz"])
         _c0: [b'hi', None]
         """
-        return call("unhex", self)
+        return self.call("unhex", self)
 
     @property
-    def to_base64(self) -> Expression:
+    def to_base64(self) -> Self:
         """The string's, or the bytes', base64.
 
         >>> show(col("s").to_base64, s=["hello world"])
         _c0: ['aGVsbG8gd29ybGQ=']
         """
-        return call("to_base64", self)
+        return self.call("to_base64", self)
 
     @property
-    def from_base64(self) -> Expression:
+    def from_base64(self) -> Self:
         """The string that base64 holds; what is no base64 fails.
 
         >>> show(col("s").from_base64, s=["aGVsbG8=", None])
         _c0: ['hello', None]
         """
-        return call("from_base64", self)
+        return self.call("from_base64", self)
 
-    def encode(self, charset: Any) -> Expression:
+    def encode(self, charset: Any) -> Self:
         """The bytes in a character set: US-ASCII, ISO-8859-1, UTF-8, UTF-16BE, UTF-16LE or UTF-16.
 
         >>> show(col("s").encode("UTF-8"), s=["é"])
         _c0: [b'\\xc3\\xa9']
         """
-        return call("encode", self, charset)
+        return self.call("encode", self, charset)
 
-    def decode(self, charset: Any) -> Expression:
+    def decode(self, charset: Any) -> Self:
         """The string of bytes in such a character set.
 
         >>> show(col("b").decode("ISO-8859-1"), b=[b"\\xe9"])
         _c0: ['é']
         """
-        return call("decode", self, charset)
+        return self.call("decode", self, charset)
 
-    def elt(self, expr: Any, *exprs: Any) -> Expression:
+    def elt(self, expr: Any, *exprs: Any) -> Self:
         """This number's, from 1, among the expressions; null where there is none.
 
         >>> show(col("n").elt("a", "b"), n=[1, 2, 3])
         _c0: ['a', 'b', None]
         """
-        return call("elt", self, expr, *exprs)
+        return self.call("elt", self, expr, *exprs)
 
-    def printf(self, *obj: Any) -> Expression:
+    def printf(self, *obj: Any) -> Self:
         """The values in a format of C's and Java's: %s %d %5.2f %x %c %e %b %n %%; null where they do not fit it.
 
         Dates and times print as text; Flink prints how it keeps them, such as the days since 1970.
@@ -129,7 +126,7 @@ class EncodingMethods:
         >>> show(lit("%s: %05.1f%%").printf(col("s"), col("x")), s=["a"], x=[2.25])
         _c0: ['a: 002.3%']
         """
-        return call("printf", self, *obj)
+        return self.call("printf", self, *obj)
 
 
 def _values_of(kinds: Sequence[pa.DataType], _: Sequence[pa.Scalar | None]) -> list[pa.DataType]:

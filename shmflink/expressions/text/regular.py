@@ -7,83 +7,80 @@ null (`regexp`: false), as in Flink.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from shmflink import _core
-from shmflink.expressions.node import call
+from shmflink.expressions.node import Node
 from shmflink.expressions.registry import Kind, Values, function
 from shmflink.expressions.text.natives import TEXT, WHOLE, by_rows
 from shmflink.expressions.types.coercions import each
 
-if TYPE_CHECKING:
-    from shmflink.expressions.expression import Expression
-
 __all__ = ["RegexMethods"]
 
 
-class RegexMethods:
+class RegexMethods(Node):
     """Functions that look for what a regular expression describes. Null if an argument is null."""
 
     __slots__ = ()
 
-    def regexp(self, regex: Any) -> Expression:
+    def regexp(self, regex: Any) -> Self:
         """Whether some part of the string matches. False for an empty pattern, and one that is none, as in Flink.
 
         >>> show(col("s").regexp("a+b"), s=["xaab", "b", None])
         _c0: [True, False, None]
         """
-        return call("regexp", self, regex)
+        return self.call("regexp", self, regex)
 
-    def regexp_replace(self, regex: Any, replacement: Any) -> Expression:
+    def regexp_replace(self, regex: Any, replacement: Any) -> Self:
         r"""All parts that match replaced by the text as it is: `$1` is no group, as in Flink.
 
         >>> show(col("s").regexp_replace("[0-9]+", "$1"), s=["a=1, b=22"])
         _c0: ['a=$1, b=$1']
         """
-        return call("regexp_replace", self, regex, replacement)
+        return self.call("regexp_replace", self, regex, replacement)
 
-    def regexp_extract(self, regex: Any, extract_index: Any = None) -> Expression:
+    def regexp_extract(self, regex: Any, extract_index: Any = None) -> Self:
         r"""A group of the first part that matches, 0 (the default) for all of it; null where there is none.
 
         >>> show(col("s").regexp_extract(r"(\d+)-(\d+)", 2), s=["a 10-20", "b"])
         _c0: ['20', None]
         """
-        return call("regexp_extract", self, regex, 0 if extract_index is None else extract_index)
+        return self.call("regexp_extract", self, regex, 0 if extract_index is None else extract_index)
 
-    def regexp_extract_all(self, regex: Any, extract_index: Any = None) -> Expression:
+    def regexp_extract_all(self, regex: Any, extract_index: Any = None) -> Self:
         r"""An array of a group, 1 where none is given, of all parts that match; null for no such group.
 
         >>> show(col("s").regexp_extract_all(r"(\d+)-(\d+)", 2), s=["1-2 3-4", "b"])
         _c0: [['2', '4'], []]
         """
-        return call("regexp_extract_all", self, regex, 1 if extract_index is None else extract_index)
+        return self.call("regexp_extract_all", self, regex, 1 if extract_index is None else extract_index)
 
-    def regexp_count(self, regex: Any) -> Expression:
+    def regexp_count(self, regex: Any) -> Self:
         """How many parts match.
 
         >>> show(col("s").regexp_count("an"), s=["banana", "x"])
         _c0: [2, 0]
         """
-        return call("regexp_count", self, regex)
+        return self.call("regexp_count", self, regex)
 
-    def regexp_instr(self, regex: Any) -> Expression:
+    def regexp_instr(self, regex: Any) -> Self:
         """Position, from 1, of the first part that matches; 0 where there is none.
 
         >>> show(col("s").regexp_instr("[0-9]"), s=["ab1", "x"])
         _c0: [3, 0]
         """
-        return call("regexp_instr", self, regex)
+        return self.call("regexp_instr", self, regex)
 
-    def regexp_substr(self, regex: Any) -> Expression:
+    def regexp_substr(self, regex: Any) -> Self:
         """The first part that matches; null where there is none.
 
         >>> show(col("s").regexp_substr("[0-9]+"), s=["ab12c3", "x"])
         _c0: ['12', None]
         """
-        return call("regexp_extract", self, regex, 0)
+        return self.call("regexp_extract", self, regex, 0)
 
 
 @function("regexp", Kind.STRING, Kind.STRING, coerce=each(TEXT))

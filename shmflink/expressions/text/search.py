@@ -3,96 +3,93 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from shmflink import _core
-from shmflink.expressions.node import call
+from shmflink.expressions.node import Node
 from shmflink.expressions.registry import Kind, Values, function
 from shmflink.expressions.text.natives import TEXT, WHOLE, by_rows, same_for_all
 from shmflink.expressions.text.patterns import like_pattern, similar_pattern
 from shmflink.expressions.types.coercions import each
 from shmflink.expressions.types.rules import is_bytes, is_text
 
-if TYPE_CHECKING:
-    from shmflink.expressions.expression import Expression
-
 __all__ = ["SearchMethods"]
 
 
-class SearchMethods:
+class SearchMethods(Node):
     """Functions that look for strings in strings. Null if an argument is null; positions count characters from 1."""
 
     __slots__ = ()
 
-    def starts_with(self, start_expr: Any) -> Expression:
+    def starts_with(self, start_expr: Any) -> Self:
         """Whether the string starts with another; true for an empty one.
 
         >>> show(col("s").starts_with("ab"), s=["abc", "b", None])
         _c0: [True, False, None]
         """
-        return call("starts_with", self, start_expr)
+        return self.call("starts_with", self, start_expr)
 
-    def ends_with(self, end_expr: Any) -> Expression:
+    def ends_with(self, end_expr: Any) -> Self:
         """Whether the string ends with another; true for an empty one.
 
         >>> show(col("s").ends_with("bc"), s=["abc", "b", None])
         _c0: [True, False, None]
         """
-        return call("ends_with", self, end_expr)
+        return self.call("ends_with", self, end_expr)
 
-    def contains(self, part: Any) -> Expression:
+    def contains(self, part: Any) -> Self:
         """*shmflink only.* Whether the string has another in it; true for an empty one.
 
         >>> show(col("s").contains("b"), s=["abc", "x", None])
         _c0: [True, False, None]
         """
-        return call("contains", self, part)
+        return self.call("contains", self, part)
 
-    def position(self, haystack: Any) -> Expression:
+    def position(self, haystack: Any) -> Self:
         """Where this string first is in `haystack`; 0 where it is not.
 
         >>> show(lit("c").position(col("s")), s=["abc", "x"])
         _c0: [3, 0]
         """
-        return call("locate", haystack, self)
+        return self.call("locate", haystack, self)
 
-    def instr(self, s: Any) -> Expression:
+    def instr(self, s: Any) -> Self:
         """Where `s` first is in this string; 0 where it is not.
 
         >>> show(col("s").instr("c"), s=["abc", "x"])
         _c0: [3, 0]
         """
-        return call("locate", self, s)
+        return self.call("locate", self, s)
 
-    def locate(self, s: Any, pos: Any = None) -> Expression:
+    def locate(self, s: Any, pos: Any = None) -> Self:
         """Where this string first is in `s`, from position `pos` on; 0 where it is not. An empty string is at 1.
 
         >>> show(lit("a").locate(col("s")), lit("a").locate(col("s"), 2), s=["abca"])
         _c0: [1]
         _c1: [4]
         """
-        return call("locate", s, self, *([] if pos is None else [pos]))
+        return self.call("locate", s, self, *([] if pos is None else [pos]))
 
-    def replace(self, search: Any, replacement: Any) -> Expression:
+    def replace(self, search: Any, replacement: Any) -> Self:
         """All occurrences of `search` replaced.
 
         >>> show(col("s").replace("l", "L"), s=["hello"])
         _c0: ['heLLo']
         """
-        return call("replace", self, search, replacement)
+        return self.call("replace", self, search, replacement)
 
-    def translate(self, from_str: Any, to_str: Any) -> Expression:
+    def translate(self, from_str: Any, to_str: Any) -> Self:
         """Each character of `from_str` replaced by the one at its place in `to_str`; those without one go.
 
         >>> show(col("s").translate("abc", "AB"), s=["aabbcc"])
         _c0: ['AABB']
         """
-        return call("translate", self, from_str, to_str)
+        return self.call("translate", self, from_str, to_str)
 
-    def split(self, delimiter: Any = None) -> Expression:
+    def split(self, delimiter: Any = None) -> Self:
         """An array of the parts between delimiters, empty of an empty string; an empty delimiter parts the characters.
 
         Without a delimiter (*shmflink only*): the words between runs of ASCII white space.
@@ -101,17 +98,17 @@ class SearchMethods:
         _c0: [['a', '', 'b c'], None]
         _c1: [['a,,b', 'c'], None]
         """
-        return call("split", self, *([] if delimiter is None else [delimiter]))
+        return self.call("split", self, *([] if delimiter is None else [delimiter]))
 
-    def split_index(self, separator: Any, index: Any) -> Expression:
+    def split_index(self, separator: Any, index: Any) -> Self:
         """The part at an index, from 0, between separators; null where there is none.
 
         >>> show(col("s").split_index(";", 1), s=["a;b;c", "a"])
         _c0: ['b', None]
         """
-        return call("split_index", self, separator, index)
+        return self.call("split_index", self, separator, index)
 
-    def like(self, pattern: Any, escape: Any = None) -> Expression:
+    def like(self, pattern: Any, escape: Any = None) -> Self:
         """Whether the whole string fits a pattern: `%` stands for any characters, `_` for one.
 
         The character after `escape` stands for itself. `%` goes over the ends of lines, `_` is no end of a line.
@@ -120,9 +117,9 @@ class SearchMethods:
         _c0: [True, False]
         _c1: [False, True]
         """
-        return call("like", self, pattern, *([] if escape is None else [escape]))
+        return self.call("like", self, pattern, *([] if escape is None else [escape]))
 
-    def similar(self, pattern: Any, escape: Any = None) -> Expression:
+    def similar(self, pattern: Any, escape: Any = None) -> Self:
         """Whether the whole string fits a pattern of `SIMILAR TO`: `%`, `_`, `|`, `*`, `+`, `?`, `{n}`, `()`, `[]`.
 
         A `.` stands for one character, as `_` does, but for the end of a line.
@@ -130,34 +127,34 @@ class SearchMethods:
         >>> show(col("s").similar("(ab|cd)+%"), s=["abcdx", "x"])
         _c0: [True, False]
         """
-        return call("similar", self, pattern, *([] if escape is None else [escape]))
+        return self.call("similar", self, pattern, *([] if escape is None else [escape]))
 
     @property
-    def is_alpha(self) -> Expression:
+    def is_alpha(self) -> Self:
         """*shmflink only; `IS_ALPHA` of Flink SQL.* Whether there are letters alone; false for "" and null.
 
         >>> show(col("s").is_alpha, s=["abc", "a1", ""])
         _c0: [True, False, False]
         """
-        return call("is_alpha", self)
+        return self.call("is_alpha", self)
 
     @property
-    def is_digit(self) -> Expression:
+    def is_digit(self) -> Self:
         """*shmflink only; `IS_DIGIT` of Flink SQL.* Whether there are digits alone; false for an empty string and null.
 
         >>> show(col("s").is_digit, s=["12", "a1", ""])
         _c0: [True, False, False]
         """
-        return call("is_digit", self)
+        return self.call("is_digit", self)
 
     @property
-    def is_decimal(self) -> Expression:
+    def is_decimal(self) -> Self:
         """*shmflink only; `IS_DECIMAL` of Flink SQL.* Whether it can be read as a number; false for null.
 
         >>> show(col("s").is_decimal, s=["-12.5", "1e3", "12a"])
         _c0: [True, True, False]
         """
-        return call("is_decimal", self)
+        return self.call("is_decimal", self)
 
 
 def _alike(values: Values, other: Values, place: str) -> Values:

@@ -5,76 +5,73 @@ Lengths and positions count characters; Flink counts UTF-16 units in some functi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from shmflink import _core
-from shmflink.expressions.node import call
+from shmflink.expressions.node import Node
 from shmflink.expressions.registry import Kind, Values, function
 from shmflink.expressions.text.natives import TEXT, WHOLE, by_rows, same_for_all
 from shmflink.expressions.types.coercions import each
 
-if TYPE_CHECKING:
-    from shmflink.expressions.expression import Expression
-
-__all__ = ["StringMethods", "concat", "concat_ws"]
+__all__ = ["StringMethods"]
 
 _TO_THE_END: Final = 2**31 - 1  # more characters than a string has
 
 
-class StringMethods:
+class StringMethods(Node):
     """Functions of strings that give strings. Null if an argument is null."""
 
     __slots__ = ()
 
     @property
-    def upper_case(self) -> Expression:
+    def upper_case(self) -> Self:
         """All letters in upper case.
 
         >>> show(col("s").upper_case, s=["straße", None])
         _c0: ['STRASSE', None]
         """
-        return call("upper_case", self)
+        return self.call("upper_case", self)
 
     @property
-    def lower_case(self) -> Expression:
+    def lower_case(self) -> Self:
         """All letters in lower case.
 
         >>> show(col("s").lower_case, s=["FLINK"])
         _c0: ['flink']
         """
-        return call("lower_case", self)
+        return self.call("lower_case", self)
 
     @property
-    def init_cap(self) -> Expression:
+    def init_cap(self) -> Self:
         """The first letter of each word in upper case, the others in lower case. Words are of letters and digits.
 
         >>> show(col("s").init_cap, s=["hELLO wORLD"])
         _c0: ['Hello World']
         """
-        return call("init_cap", self)
+        return self.call("init_cap", self)
 
     @property
-    def char_length(self) -> Expression:
+    def char_length(self) -> Self:
         """Number of characters.
 
         >>> show(col("s").char_length, s=["naïve", "", None])
         _c0: [5, 0, None]
         """
-        return call("char_length", self)
+        return self.call("char_length", self)
 
     @property
-    def reverse(self) -> Expression:
+    def reverse(self) -> Self:
         """The characters from last to first.
 
         >>> show(col("s").reverse, s=["abc"])
         _c0: ['cba']
         """
-        return call("reverse", self)
+        return self.call("reverse", self)
 
-    def substring(self, begin_index: Any, length: Any = None) -> Expression:
+    def substring(self, begin_index: Any, length: Any = None) -> Self:
         """The part from `begin_index` on, of `length` characters or up to the end; from the end for a negative index.
 
         Empty where it begins outside of the string; null for a negative length.
@@ -83,9 +80,9 @@ class StringMethods:
         _c0: ['bcd', '']
         _c1: ['ef', '']
         """
-        return call("substring", self, begin_index, *([] if length is None else [length]))
+        return self.call("substring", self, begin_index, *([] if length is None else [length]))
 
-    def substr(self, begin_index: Any, length: Any = None) -> Expression:
+    def substr(self, begin_index: Any, length: Any = None) -> Self:
         """The same as `substring`.
 
         >>> show(col("s").substr(2), s=["abc"])
@@ -93,48 +90,48 @@ class StringMethods:
         """
         return self.substring(begin_index, length)
 
-    def left(self, length: Any) -> Expression:
+    def left(self, length: Any) -> Self:
         """The first characters; empty for a negative number.
 
         >>> show(col("s").left(2), s=["abc", "x"])
         _c0: ['ab', 'x']
         """
-        return call("left", self, length)
+        return self.call("left", self, length)
 
-    def right(self, length: Any) -> Expression:
+    def right(self, length: Any) -> Self:
         """The last characters; empty for a negative number.
 
         >>> show(col("s").right(2), s=["abc", "x"])
         _c0: ['bc', 'x']
         """
-        return call("right", self, length)
+        return self.call("right", self, length)
 
-    def trim(self, character: Any = None) -> Expression:
+    def trim(self, character: Any = None) -> Self:
         """Without any of these characters, else spaces, at both ends.
 
         >>> show(col("s").trim(), col("s").trim(" a"), s=["  ab a "])
         _c0: ['ab a']
         _c1: ['b']
         """
-        return call("trim", self, " " if character is None else character, parameters=(True, True))
+        return self.call("trim", self, " " if character is None else character, parameters=(True, True))
 
-    def trim_leading(self, character: Any = None) -> Expression:
+    def trim_leading(self, character: Any = None) -> Self:
         """Without any of these characters, else spaces, at the start.
 
         >>> show(col("s").trim_leading(), s=["  ab "])
         _c0: ['ab ']
         """
-        return call("trim", self, " " if character is None else character, parameters=(True, False))
+        return self.call("trim", self, " " if character is None else character, parameters=(True, False))
 
-    def trim_trailing(self, character: Any = None) -> Expression:
+    def trim_trailing(self, character: Any = None) -> Self:
         """Without any of these characters, else spaces, at the end.
 
         >>> show(col("s").trim_trailing("0"), s=["1200"])
         _c0: ['12']
         """
-        return call("trim", self, " " if character is None else character, parameters=(False, True))
+        return self.call("trim", self, " " if character is None else character, parameters=(False, True))
 
-    def btrim(self, trim_str: Any = None) -> Expression:
+    def btrim(self, trim_str: Any = None) -> Self:
         """Without any of these characters, else spaces, at both ends.
 
         >>> show(col("s").btrim("xy"), s=["xyaxbyx"])
@@ -142,7 +139,7 @@ class StringMethods:
         """
         return self.trim(trim_str)
 
-    def ltrim(self, trim_str: Any = None) -> Expression:
+    def ltrim(self, trim_str: Any = None) -> Self:
         """Without any of these characters, else spaces, at the start.
 
         >>> show(col("s").ltrim("0"), s=["0042"])
@@ -150,7 +147,7 @@ class StringMethods:
         """
         return self.trim_leading(trim_str)
 
-    def rtrim(self, trim_str: Any = None) -> Expression:
+    def rtrim(self, trim_str: Any = None) -> Self:
         """Without any of these characters, else spaces, at the end.
 
         >>> show(col("s").rtrim(), s=["ab  "])
@@ -158,31 +155,31 @@ class StringMethods:
         """
         return self.trim_trailing(trim_str)
 
-    def lpad(self, length: Any, pad: Any) -> Expression:
+    def lpad(self, length: Any, pad: Any) -> Self:
         """Filled up from the left to so many characters, or cut to them. Null for a negative length or an empty pad.
 
         >>> show(col("s").lpad(4, "?!"), s=["hi", "hello"])
         _c0: ['?!hi', 'hell']
         """
-        return call("pad", self, length, pad, parameters=(True,))
+        return self.call("pad", self, length, pad, parameters=(True,))
 
-    def rpad(self, length: Any, pad: Any) -> Expression:
+    def rpad(self, length: Any, pad: Any) -> Self:
         """Filled up from the right to so many characters, or cut to them. Null for a negative length or an empty pad.
 
         >>> show(col("s").rpad(5, "?!"), s=["hi", "hello!"])
         _c0: ['hi?!?', 'hello']
         """
-        return call("pad", self, length, pad, parameters=(False,))
+        return self.call("pad", self, length, pad, parameters=(False,))
 
-    def repeat(self, n: Any) -> Expression:
+    def repeat(self, n: Any) -> Self:
         """The string so many times; empty for none or fewer.
 
         >>> show(col("s").repeat(3), s=["ab"])
         _c0: ['ababab']
         """
-        return call("repeat", self, n)
+        return self.call("repeat", self, n)
 
-    def overlay(self, new_string: Any, starting: Any, length: Any = None) -> Expression:
+    def overlay(self, new_string: Any, starting: Any, length: Any = None) -> Self:
         """`length` characters from `starting` replaced, as many as the new string has where no length is given.
 
         The string itself where `starting` lies outside of it. For a length of 0 or less, all that follows is replaced,
@@ -192,33 +189,15 @@ class StringMethods:
         _c0: ['xxxxxxxxx']
         _c1: ['xxxxxxxxxst']
         """
-        return call("overlay", self, new_string, starting, *([] if length is None else [length]))
+        return self.call("overlay", self, new_string, starting, *([] if length is None else [length]))
 
-    def concat(self, *others: Any) -> Expression:
+    def concat(self, *others: Any) -> Self:
         """The strings one after the other; null if one is null.
 
         >>> show(col("s").concat("-", col("t")), s=["a", None], t=["b", "c"])
         _c0: ['a-b', None]
         """
-        return call("concat", self, *others)
-
-
-def concat(first: Any, *others: Any) -> Expression:
-    """The strings one after the other; null if one is null.
-
-    >>> show(concat(col("s"), "-", col("t")), s=["a", None], t=["b", "c"])
-    _c0: ['a-b', None]
-    """
-    return call("concat", first, *others)
-
-
-def concat_ws(separator: Any, first: Any, *others: Any) -> Expression:
-    """The strings that are not null, with a separator between them; null if the separator is.
-
-    >>> show(concat_ws("~", col("s"), col("t"), "c"), s=["a", None], t=["b", "b"])
-    _c0: ['a~b~c', 'b~c']
-    """
-    return call("concat_ws", separator, first, *others)
+        return self.call("concat", self, *others)
 
 
 @function("upper_case", Kind.STRING, coerce=each(TEXT))

@@ -2,47 +2,44 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Self
 
 import pyarrow as pa
 
 from shmflink import _core
 from shmflink.errors import TypeMismatchError
-from shmflink.expressions.node import call
+from shmflink.expressions.node import Node
 from shmflink.expressions.registry import Kind, Values, function
 from shmflink.expressions.types.coercions import each
 from shmflink.expressions.vectors import columnwise, literal_value
-
-if TYPE_CHECKING:
-    from shmflink.expressions.expression import Expression
 
 __all__ = ["WebMethods"]
 
 _PARTS: Final = ("PROTOCOL", "AUTHORITY", "USERINFO", "HOST", "PATH", "FILE", "QUERY", "REF")
 
 
-class WebMethods:
+class WebMethods(Node):
     """Functions of URLs and addresses. Null where the text is null, or is not what the function takes."""
 
     __slots__ = ()
 
-    def url_encode(self) -> Expression:
+    def url_encode(self) -> Self:
         """The text as `application/x-www-form-urlencoded`, in UTF-8.
 
         >>> show(col("a").url_encode(), a=["a b&ä"])
         _c0: ['a+b%26%C3%A4']
         """
-        return call("url_encode", self)
+        return self.call("url_encode", self)
 
-    def url_decode(self) -> Expression:
+    def url_decode(self) -> Self:
         """The reverse of `url_encode`; null where an escape is broken.
 
         >>> show(col("a").url_decode(), a=["a+b%26%C3%A4", "50%"])
         _c0: ['a b&ä', None]
         """
-        return call("url_decode", self)
+        return self.call("url_decode", self)
 
-    def parse_url(self, part_to_extract: Any, key: Any = None) -> Expression:
+    def parse_url(self, part_to_extract: Any, key: Any = None) -> Self:
         """PROTOCOL, AUTHORITY, USERINFO, HOST, PATH, FILE, QUERY or REF of a URL; with a key, its value in the query.
 
         Part and key are constants. Null for another part.
@@ -57,23 +54,23 @@ class WebMethods:
             raise TypeMismatchError(f"parse_url() takes one of {', '.join(_PARTS)}, got {part!r}")
         if name is not None and part != "QUERY":
             raise TypeMismatchError(f"parse_url(): only QUERY has keys, not {part}")
-        return call("parse_url", self, parameters=(part, name))
+        return self.call("parse_url", self, parameters=(part, name))
 
-    def inet_aton(self) -> Expression:
+    def inet_aton(self) -> Self:
         """An IPv4 address as int64; MySQL's short forms too (`127.1`).
 
         >>> show(col("a").inet_aton(), a=["127.0.0.1", "127.1", "1.2.3.4.5"])
         _c0: [2130706433, 2130706433, None]
         """
-        return call("inet_aton", self)
+        return self.call("inet_aton", self)
 
-    def inet_ntoa(self) -> Expression:
+    def inet_ntoa(self) -> Self:
         """A whole number as an IPv4 address; null outside of 0 to 4294967295.
 
         >>> show(col("a").inet_ntoa(), a=[2130706433, -1])
         _c0: ['127.0.0.1', None]
         """
-        return call("inet_ntoa", self)
+        return self.call("inet_ntoa", self)
 
 
 @function("url_encode", Kind.STRING, coerce=each(pa.utf8()))

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final, Self
 
 import numpy as np
 import pyarrow as pa
 
 from shmflink.errors import TypeMismatchError
-from shmflink.expressions.node import call
+from shmflink.expressions.node import Node
 from shmflink.expressions.registry import Kind, Values, function
 from shmflink.expressions.time.intervals import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, MS_PER_SECOND
 from shmflink.expressions.vectors import as_int64, columnwise, fixed_width, int64_view, typed
-
-if TYPE_CHECKING:
-    from shmflink.expressions.expression import Expression
 
 __all__ = ["BucketMethods"]
 
 _PER_SECOND: Final = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 
-class BucketMethods:
+class BucketMethods(Node):
     """Buckets of time."""
 
     __slots__ = ()
@@ -35,7 +32,7 @@ class BucketMethods:
         seconds: int = 0,
         milliseconds: int = 0,
         offset_ms: int = 0,
-    ) -> Expression:
+    ) -> Self:
         """*shmflink only.* Start of the bucket of this size that holds the timestamp, in its type.
 
         Buckets are those of Flink's tumbling windows: they begin at 1970-01-01 UTC plus `offset_ms`. Integers are taken
@@ -48,7 +45,7 @@ class BucketMethods:
         size += milliseconds
         if size <= 0:
             raise TypeMismatchError(f"floor_to() needs a size above 0, as in floor_to(seconds=10); got {size} ms")
-        return call("floor_to", self, parameters=(size, offset_ms))
+        return self.call("floor_to", self, parameters=(size, offset_ms))
 
 
 @function("floor_to", Kind.ANY)

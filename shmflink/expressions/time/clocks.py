@@ -9,19 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from shmflink.core.clock import SYSTEM_CLOCK, Clock
-from shmflink.expressions.node import call
 from shmflink.expressions.registry import Kind, Values, function
 
-if TYPE_CHECKING:
-    from shmflink.expressions.expression import Expression
-
-__all__ = ["current_date", "current_time", "current_timestamp", "local_time", "local_timestamp", "using_clock"]
+__all__ = ["using_clock"]
 
 _clock: Final[ContextVar[Clock]] = ContextVar("clock of expressions", default=SYSTEM_CLOCK)
 
@@ -34,51 +30,6 @@ def using_clock(clock: Clock) -> Iterator[None]:
         yield
     finally:
         _clock.reset(token)
-
-
-def current_timestamp() -> Expression:
-    """The current time as a timestamp in UTC (TIMESTAMP_LTZ), in milliseconds; one for a batch.
-
-    >>> show(current_timestamp() == current_timestamp(), a=[0])
-    _c0: [True]
-    """
-    return call("current_timestamp")
-
-
-def local_timestamp(zone: str = "UTC") -> Expression:
-    """The current time in a zone, as a timestamp without zone (TIMESTAMP).
-
-    >>> show(local_timestamp().floor_to(days=1) <= local_timestamp(), a=[0])
-    _c0: [True]
-    """
-    return call("local_timestamp", current_timestamp(), parameters=(zone,))
-
-
-def current_date(zone: str = "UTC") -> Expression:
-    """The current date in a zone.
-
-    >>> show(current_date() == local_timestamp().to_date, a=[0])
-    _c0: [True]
-    """
-    return call("to_date", local_timestamp(zone))
-
-
-def current_time(zone: str = "UTC") -> Expression:
-    """The current time of day in a zone.
-
-    >>> show(current_time() == local_time(), a=[0])
-    _c0: [True]
-    """
-    return call("to_time", local_timestamp(zone))
-
-
-def local_time(zone: str = "UTC") -> Expression:
-    """The same as `current_time`.
-
-    >>> show(local_time() == local_timestamp().to_time, a=[0])
-    _c0: [True]
-    """
-    return current_time(zone)
 
 
 @function("current_timestamp", is_deterministic=False)

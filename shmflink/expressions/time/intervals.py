@@ -5,7 +5,7 @@ An interval of days, hours, ... is `pa.duration("ms")`; one of months or years i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shmflink import _core
-from shmflink.expressions.node import call
+from shmflink.expressions.node import Node
 from shmflink.expressions.registry import Kind, Values, function
 from shmflink.expressions.vectors import (
     as_int64,
@@ -22,9 +22,6 @@ from shmflink.expressions.vectors import (
     int64_view,
     with_validity,
 )
-
-if TYPE_CHECKING:
-    from shmflink.expressions.expression import Expression
 
 __all__ = ["IntervalMethods", "is_interval", "month_parts", "months_later", "moved"]
 
@@ -42,22 +39,22 @@ _PER_SECOND: Final = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _SECONDS_PER_DAY: Final = 86_400
 
 
-class IntervalMethods:
+class IntervalMethods(Node):
     """Whole numbers as intervals, to add to and subtract from points in time."""
 
     __slots__ = ()
 
     @property
-    def year(self) -> Expression:
+    def year(self) -> Self:
         """An interval of this many years.
 
         >>> show(col("a").to_date + lit(1).year, a=["2024-02-29"])
         _c0: [2025-02-28]
         """
-        return call("interval_of_months", self, parameters=(MONTHS_PER_YEAR,))
+        return self.call("interval_of_months", self, parameters=(MONTHS_PER_YEAR,))
 
     @property
-    def years(self) -> Expression:
+    def years(self) -> Self:
         """The same as `year`.
 
         >>> show(col("a").to_date + lit(4).years, a=["2024-02-29"])
@@ -66,16 +63,16 @@ class IntervalMethods:
         return self.year
 
     @property
-    def quarter(self) -> Expression:
+    def quarter(self) -> Self:
         """An interval of this many quarters.
 
         >>> show(col("a").to_date + lit(1).quarter, a=["2024-11-30"])
         _c0: [2025-02-28]
         """
-        return call("interval_of_months", self, parameters=(MONTHS_PER_QUARTER,))
+        return self.call("interval_of_months", self, parameters=(MONTHS_PER_QUARTER,))
 
     @property
-    def quarters(self) -> Expression:
+    def quarters(self) -> Self:
         """The same as `quarter`.
 
         >>> show(col("a").to_date + lit(2).quarters, a=["2024-01-15"])
@@ -84,16 +81,16 @@ class IntervalMethods:
         return self.quarter
 
     @property
-    def month(self) -> Expression:
+    def month(self) -> Self:
         """An interval of this many months. A day that the new month does not have becomes its last.
 
         >>> show(col("a").to_date + lit(1).month, a=["2024-01-31"])
         _c0: [2024-02-29]
         """
-        return call("interval_of_months", self, parameters=(1,))
+        return self.call("interval_of_months", self, parameters=(1,))
 
     @property
-    def months(self) -> Expression:
+    def months(self) -> Self:
         """The same as `month`.
 
         >>> show(col("a").to_date - lit(2).months, a=["2024-01-31"])
@@ -102,16 +99,16 @@ class IntervalMethods:
         return self.month
 
     @property
-    def week(self) -> Expression:
+    def week(self) -> Self:
         """An interval of this many weeks.
 
         >>> show(col("a").to_date + lit(1).week, a=["2024-02-26"])
         _c0: [2024-03-04]
         """
-        return call("interval_of_ms", self, parameters=(MS_PER_WEEK,))
+        return self.call("interval_of_ms", self, parameters=(MS_PER_WEEK,))
 
     @property
-    def weeks(self) -> Expression:
+    def weeks(self) -> Self:
         """The same as `week`.
 
         >>> show(col("a").to_date + lit(2).weeks, a=["2024-02-26"])
@@ -120,16 +117,16 @@ class IntervalMethods:
         return self.week
 
     @property
-    def day(self) -> Expression:
+    def day(self) -> Self:
         """An interval of this many days.
 
         >>> show(col("a").to_date + lit(1).day, a=["2024-02-29"])
         _c0: [2024-03-01]
         """
-        return call("interval_of_ms", self, parameters=(MS_PER_DAY,))
+        return self.call("interval_of_ms", self, parameters=(MS_PER_DAY,))
 
     @property
-    def days(self) -> Expression:
+    def days(self) -> Self:
         """The same as `day`.
 
         >>> show(col("a").to_date + col("n").days, a=["2024-02-29"], n=[2])
@@ -138,16 +135,16 @@ class IntervalMethods:
         return self.day
 
     @property
-    def hour(self) -> Expression:
+    def hour(self) -> Self:
         """An interval of this many hours.
 
         >>> show(col("a").to_timestamp + lit(1).hour, a=["2024-02-29 23:30:00"])
         _c0: [2024-03-01 00:30:00]
         """
-        return call("interval_of_ms", self, parameters=(MS_PER_HOUR,))
+        return self.call("interval_of_ms", self, parameters=(MS_PER_HOUR,))
 
     @property
-    def hours(self) -> Expression:
+    def hours(self) -> Self:
         """The same as `hour`.
 
         >>> show(col("a").to_time + lit(2).hours, a=["23:30:00"])
@@ -156,16 +153,16 @@ class IntervalMethods:
         return self.hour
 
     @property
-    def minute(self) -> Expression:
+    def minute(self) -> Self:
         """An interval of this many minutes.
 
         >>> show(col("a").to_time + lit(1).minute, a=["10:30:00"])
         _c0: [10:31:00]
         """
-        return call("interval_of_ms", self, parameters=(MS_PER_MINUTE,))
+        return self.call("interval_of_ms", self, parameters=(MS_PER_MINUTE,))
 
     @property
-    def minutes(self) -> Expression:
+    def minutes(self) -> Self:
         """The same as `minute`.
 
         >>> show(col("a").to_time - lit(31).minutes, a=["10:30:00"])
@@ -174,16 +171,16 @@ class IntervalMethods:
         return self.minute
 
     @property
-    def second(self) -> Expression:
+    def second(self) -> Self:
         """An interval of this many seconds.
 
         >>> show(col("a").to_time + lit(1).second, a=["10:30:00"])
         _c0: [10:30:01]
         """
-        return call("interval_of_ms", self, parameters=(MS_PER_SECOND,))
+        return self.call("interval_of_ms", self, parameters=(MS_PER_SECOND,))
 
     @property
-    def seconds(self) -> Expression:
+    def seconds(self) -> Self:
         """The same as `second`.
 
         >>> show(col("a").to_time + lit(90).seconds, a=["10:30:00"])
@@ -192,16 +189,16 @@ class IntervalMethods:
         return self.second
 
     @property
-    def milli(self) -> Expression:
+    def milli(self) -> Self:
         """An interval of this many milliseconds.
 
         >>> show(lit(1).milli, a=[0])
         _c0: [0:00:00.001000]
         """
-        return call("interval_of_ms", self, parameters=(1,))
+        return self.call("interval_of_ms", self, parameters=(1,))
 
     @property
-    def millis(self) -> Expression:
+    def millis(self) -> Self:
         """The same as `milli`.
 
         >>> show(lit(1500).millis, a=[0])

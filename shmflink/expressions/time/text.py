@@ -6,172 +6,65 @@ date is an error. The functions of the same names give null for it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from shmflink import _core
 from shmflink.errors import TypeMismatchError
-from shmflink.expressions.node import call
+from shmflink.expressions.node import Node
 from shmflink.expressions.registry import Kind, Values, function
-from shmflink.expressions.time.clocks import current_timestamp
-from shmflink.expressions.time.zones import from_local, zone_of
+from shmflink.expressions.time.zones import from_local
 from shmflink.expressions.types.rules import is_text
 from shmflink.expressions.vectors import as_double, as_int64, as_strings, columnwise, literal_value, typed
 
-if TYPE_CHECKING:
-    from shmflink.expressions.expression import Expression
-
-__all__ = [
-    "TimeTextMethods",
-    "convert_tz",
-    "date_format",
-    "from_unixtime",
-    "to_date",
-    "to_timestamp",
-    "to_timestamp_ltz",
-    "unix_timestamp",
-]
+__all__ = ["DEFAULT_PATTERN", "DIGITS_MAX", "TimeTextMethods", "pattern_of"]
 
 _PER_SECOND: Final = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
-_DEFAULT_PATTERN: Final = "yyyy-MM-dd HH:mm:ss"
+DEFAULT_PATTERN: Final = "yyyy-MM-dd HH:mm:ss"
 _LOCAL_PATTERN: Final = "yyyy-MM-dd HH:mm:ss[.SSSSSSSSS][.SSSSSSSS][.SSSSSSS][.SSSSSS][.SSSSS][.SSSS][.SSS][.SS][.S]"
 _NO_MOMENT: Final = -(2**63)  # Flink's UNIX_TIMESTAMP of text that is none
 _SECONDS_LIMITS: Final = (-62_135_596_800, 253_402_300_800)  # of the years 1 and 10000
-_DIGITS_MAX: Final = 9
+DIGITS_MAX: Final = 9
 _DIGITS_DEFAULT: Final = 3
 
 
-class TimeTextMethods:
+class TimeTextMethods(Node):
     """Text as points in time. Null where the text is null; text that is none is an error when the job runs."""
 
     __slots__ = ()
 
     @property
-    def to_date(self) -> Expression:
+    def to_date(self) -> Self:
         """A date from text such as `2016-06-15`, or of a timestamp.
 
         >>> show(col("a").to_date, a=["2016-06-15", None])
         _c0: [2016-06-15, None]
         """
-        return call("to_date", self)
+        return self.call("to_date", self)
 
     @property
-    def to_time(self) -> Expression:
+    def to_time(self) -> Self:
         """A time from text such as `3:30:00`, or of a timestamp; in milliseconds, where Flink cuts to seconds.
 
         >>> show(col("a").to_time, a=["3:30:00"])
         _c0: [03:30:00]
         """
-        return call("to_time", self)
+        return self.call("to_time", self)
 
     @property
-    def to_timestamp(self) -> Expression:
+    def to_timestamp(self) -> Self:
         """A timestamp from text such as `2016-06-15 3:30:00.001`, or of a date; in milliseconds, without zone.
 
         >>> show(col("a").to_timestamp, a=["2016-06-15 3:30:00"])
         _c0: [2016-06-15 03:30:00]
         """
-        return call("to_timestamp", self)
+        return self.call("to_timestamp", self)
 
 
-def to_date(date_str: Any, format: Any = None) -> Expression:  # noqa: A002 - PyFlink's name
-    """A date from text, by a pattern (`yyyy-MM-dd` where none is given); null where the text does not fit.
-
-    >>> show(to_date(col("a"), "dd.MM.yyyy"), a=["15.06.2016", "2016", None])
-    _c0: [2016-06-15, None, None]
-    """
-    return call("parse_date", date_str, parameters=(_pattern(format),))
-
-
-def to_timestamp(timestamp_str: Any, format: Any = None) -> Expression:  # noqa: A002 - PyFlink's name
-    """A timestamp without zone from text, by a pattern (ISO 8601 where none is given); null where it does not fit.
-
-    In milliseconds; finer where the pattern has more than three `S`, so that no digit is lost (Flink cuts them off).
-
-    >>> show(to_timestamp(col("a"), "dd/MM/yyyy HH:mm"), a=["15/06/2016 03:30", "today"])
-    _c0: [2016-06-15 03:30:00, None]
-    """
-    return call("parse_timestamp", timestamp_str, parameters=(_pattern(format), None))
-
-
-def to_timestamp_ltz(*args: Any) -> Expression:
-    """A timestamp in UTC from a number or from text.
-
-    `(number)`, `(number, precision)`: units of 10^-precision seconds since 1970, milliseconds where none is given; null
-    outside of the years 1 to 9999.
-    `(text)`, `(text, pattern)`, `(text, pattern, zone)`: local time of the zone; null where the text does not fit.
-
-    >>> show(to_timestamp_ltz(col("a"), 0), a=[1234567890])
-    _c0: [2009-02-13 23:31:30+00:00]
-    >>> show(to_timestamp_ltz(col("a"), "yyyy-MM-dd HH:mm:ss", "Asia/Shanghai"), a=["2023-01-01 00:00:00"])
-    _c0: [2022-12-31 16:00:00+00:00]
-    """
-    if not 1 <= len(args) <= 3:
-        raise TypeMismatchError(f"to_timestamp_ltz() takes 1 to 3 arguments, got {len(args)}")
-    value, *rest = args
-    detail = literal_value(rest[0], "the precision or pattern") if rest else None
-    zone = zone_of(rest[1]) if len(rest) > 1 else "UTC"
-    if isinstance(detail, int):
-        if not 0 <= detail <= _DIGITS_MAX:
-            raise TypeMismatchError(f"to_timestamp_ltz(): a precision is within 0 to 9, got {detail}")
-    else:
-        _pattern(detail)
-    return call("to_timestamp_ltz", value, parameters=(detail, zone))
-
-
-def date_format(timestamp: Any, format: Any) -> Expression:  # noqa: A002 - PyFlink's name
-    """A date, time or timestamp (or text of one) by a pattern of Java's `DateTimeFormatter`, with English names.
-
-    Text is `yyyy-MM-dd HH:mm:ss`, perhaps with a fraction. (Dates and times are accepted, other than in Flink.)
-
-    A timestamp with a zone shows the time of that zone.
-
-    >>> show(date_format(col("a").to_timestamp, "EEE dd MMM yyyy, HH:mm"), a=["2017-05-05 13:30:00", None])
-    _c0: ['Fri 05 May 2017, 13:30', None]
-    """
-    return call("date_format", timestamp, parameters=(_pattern(_DEFAULT_PATTERN if format is None else format),))
-
-
-def from_unixtime(unixtime: Any, format: Any = None) -> Expression:  # noqa: A002 - PyFlink's name
-    """Seconds since 1970 as text, in UTC, by a pattern (`yyyy-MM-dd HH:mm:ss` where none is given).
-
-    Milliseconds of more than 64 bits wrap around, as in Flink.
-
-    >>> show(from_unixtime(col("a")), a=[44, None])
-    _c0: ['1970-01-01 00:00:44', None]
-    """
-    return call("from_unixtime", unixtime, parameters=(_pattern(format) or _DEFAULT_PATTERN,))
-
-
-def unix_timestamp(date_str: Any = None, format: Any = None) -> Expression:  # noqa: A002 - PyFlink's name
-    """Seconds since 1970: of text in UTC, by a pattern; of now (once for each batch) without arguments.
-
-    The pattern is `yyyy-MM-dd HH:mm:ss`, a fraction left out, where none is given. Text that does not fit gives the
-    least number of 64 bits, as in Flink; `null_if` makes it null.
-
-    >>> show(unix_timestamp(col("a")), a=["1970-01-01 00:01:00", "soon", None])
-    _c0: [60, -9223372036854775808, None]
-    """
-    if date_str is None:
-        return call("unix_timestamp", current_timestamp())
-    return call("parse_seconds", date_str, parameters=(_pattern(format),))
-
-
-def convert_tz(date_str: Any, tz_from: Any, tz_to: Any) -> Expression:
-    """Text of a local time in one zone as that of another; null where the text is no `yyyy-MM-dd HH:mm:ss`.
-
-    A fraction of a second is left out. Of a local time that a zone has twice, the later moment is meant.
-
-    >>> show(convert_tz(col("a"), "UTC", "America/Los_Angeles"), a=["1970-01-01 00:00:00"])
-    _c0: ['1969-12-31 16:00:00']
-    """
-    return call("convert_tz", date_str, parameters=(zone_of(tz_from), zone_of(tz_to)))
-
-
-def _pattern(given: Any) -> str | None:
-    """Checked where the program writes it."""
+def pattern_of(given: Any) -> str | None:
+    """A date pattern, checked where the program writes it; None where none is given."""
     pattern = literal_value(given, "a date pattern")
     if pattern is None:
         return None
@@ -277,7 +170,7 @@ def _from_unixtime(seconds: Values, pattern: str) -> Values:
 def _convert_tz(text: Values, zone_from: str, zone_to: str) -> Values:
     moments = from_local(_parsed(text, "s", pattern=_LOCAL_PATTERN), zone_from, is_later=True)
     local = pc.local_timestamp(pc.cast(moments, pa.timestamp("s", zone_to)))
-    return _formatted(pc.cast(local, pa.int64()), 1, _DEFAULT_PATTERN)
+    return _formatted(pc.cast(local, pa.int64()), 1, DEFAULT_PATTERN)
 
 
 @columnwise

@@ -6,7 +6,7 @@ A timestamp without a time zone is SQL's TIMESTAMP; one with a zone is TIMESTAMP
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shmflink.errors import TypeMismatchError
-from shmflink.expressions.node import call
+from shmflink.expressions.node import Node
 from shmflink.expressions.registry import Kind, Values, function
 from shmflink.expressions.time.intervals import (
     MONTHS_PER_YEAR,
@@ -27,14 +27,11 @@ from shmflink.expressions.time.intervals import (
     months_later,
     moved,
 )
-from shmflink.expressions.time.units import TimeIntervalUnit, TimePointUnit
+from shmflink.expressions.time.units import TimeIntervalUnit
 from shmflink.expressions.time.zones import from_local
 from shmflink.expressions.vectors import columnwise, fixed_width, int64_view, typed, with_validity
 
-if TYPE_CHECKING:
-    from shmflink.expressions.expression import Expression
-
-__all__ = ["TimeMethods", "temporal_overlaps", "timestamp_add", "timestamp_diff"]
+__all__ = ["MONTHS_OF_UNITS", "MS_OF_UNITS", "TimeMethods"]
 
 _SIMPLE_UNITS: Final = frozenset(["YEAR", "QUARTER", "MONTH", "WEEK", "DAY", "HOUR", "MINUTE", "SECOND"])
 _PARTS: Final = {
@@ -56,9 +53,9 @@ _MICROSECONDS: Final = {
     "DAY": 86_400_000_000,
     "WEEK": 604_800_000_000,
 }
-_MONTHS: Final = {"MONTH": 1, "QUARTER": 3, "YEAR": 12}
+MONTHS_OF_UNITS: Final = {"MONTH": 1, "QUARTER": 3, "YEAR": 12}
 _HOURS_PER_DAY: Final = 24
-_MILLISECONDS: Final = {
+MS_OF_UNITS: Final = {
     "MILLISECOND": 1,
     "SECOND": MS_PER_SECOND,
     "MINUTE": MS_PER_MINUTE,
@@ -68,20 +65,20 @@ _MILLISECONDS: Final = {
 }
 
 
-class TimeMethods:
+class TimeMethods(Node):
     """Functions of points in time. Null where the point is null."""
 
     __slots__ = ()
 
-    def extract(self, time_interval_unit: TimeIntervalUnit) -> Expression:
+    def extract(self, time_interval_unit: TimeIntervalUnit) -> Self:
         """A part of a date, time, timestamp or interval, as int64. Weeks are ISO 8601's.
 
         >>> show(col("a").to_date.extract(TimeIntervalUnit.DAY), a=["2006-06-05"])
         _c0: [5]
         """
-        return call("extract", self, parameters=(_unit(time_interval_unit, "extract"),))
+        return self.call("extract", self, parameters=(_unit(time_interval_unit, "extract"),))
 
-    def floor(self, time_interval_unit: TimeIntervalUnit | None = None) -> Expression:
+    def floor(self, time_interval_unit: TimeIntervalUnit | None = None) -> Self:
         """Start of the unit that holds a point in time; of a number, the greatest whole number not above it.
 
         The type stays. Weeks start on Sunday, as in Flink.
@@ -92,10 +89,10 @@ class TimeMethods:
         _c0: [-2.0, 2.0, None]
         """
         if time_interval_unit is None:
-            return call("floor", self)
-        return call("floor_to_unit", self, parameters=(_unit(time_interval_unit, "floor"),))
+            return self.call("floor", self)
+        return self.call("floor_to_unit", self, parameters=(_unit(time_interval_unit, "floor"),))
 
-    def ceil(self, time_interval_unit: TimeIntervalUnit | None = None) -> Expression:
+    def ceil(self, time_interval_unit: TimeIntervalUnit | None = None) -> Self:
         """The first start of a unit that is not before a point in time; of a number, the least whole number not below.
 
         As in Flink, the first day of April, July and October is followed by the next quarter.
@@ -106,50 +103,8 @@ class TimeMethods:
         _c0: [-1.0, 2.0, None]
         """
         if time_interval_unit is None:
-            return call("ceil", self)
-        return call("ceil_to_unit", self, parameters=(_unit(time_interval_unit, "ceil"),))
-
-
-def timestamp_diff(time_point_unit: TimePointUnit, time_point1: Any, time_point2: Any) -> Expression:
-    """Whole units from the first point to the second, as int32; negative where the second is earlier.
-
-    Months count as Calcite's: from the last day of a month to the last of a shorter one is a month. Milliseconds and
-    microseconds are int64, other than in Flink, whose INT wraps around after 24 days.
-
-    >>> show(timestamp_diff(TimePointUnit.DAY, col("a").to_date, col("b").to_date), a=["2016-06-15"], b=["2016-06-18"])
-    _c0: [3]
-    """
-    if not isinstance(time_point_unit, TimePointUnit):
-        raise TypeMismatchError(f"timestamp_diff() takes a TimePointUnit first, got {time_point_unit!r}")
-    return call("timestamp_diff", time_point1, time_point2, parameters=(time_point_unit.name,))
-
-
-def timestamp_add(time_point_unit: TimePointUnit, count: Any, time_point: Any) -> Expression:
-    """*shmflink only* (SQL's TIMESTAMPADD). A point in time so many units later, or earlier for a number below 0.
-
-    A month later is the same day of the month, or its last. Not for microseconds.
-
-    >>> show(timestamp_add(TimePointUnit.MONTH, 1, col("a").to_date), a=["2024-01-31"])
-    _c0: [2024-02-29]
-    """
-    unit = getattr(time_point_unit, "name", None)
-    if not isinstance(time_point_unit, TimePointUnit) or unit not in (*_MONTHS, *_MILLISECONDS):
-        raise TypeMismatchError(f"timestamp_add() takes a TimePointUnit first, from YEAR to MILLISECOND, got {unit!r}")
-    if unit in _MONTHS:
-        return call("plus", time_point, call("interval_of_months", count, parameters=(_MONTHS[unit],)))
-    return call("plus", time_point, call("interval_of_ms", count, parameters=(_MILLISECONDS[unit],)))
-
-
-def temporal_overlaps(
-    left_time_point: Any, left_temporal: Any, right_time_point: Any, right_temporal: Any
-) -> Expression:
-    """Whether two spans of time share a moment; each is a point and another point or an interval. Ends count.
-
-    >>> left, right = col("a").to_time, col("b").to_time
-    >>> show(temporal_overlaps(left, lit(1).hours, right, lit(2).hours), a=["2:55:00"], b=["3:30:00"])
-    _c0: [True]
-    """
-    return call("temporal_overlaps", left_time_point, left_temporal, right_time_point, right_temporal)
+            return self.call("ceil", self)
+        return self.call("ceil_to_unit", self, parameters=(_unit(time_interval_unit, "ceil"),))
 
 
 def _unit(unit: TimeIntervalUnit, method: str) -> str:
@@ -175,7 +130,7 @@ def _part_of_months(interval: pa.Array, *, unit: str) -> pa.Array:
     months = month_parts(interval)["months"].astype(np.int64)
     sign = np.sign(months)
     years, rest = np.divmod(np.abs(months), MONTHS_PER_YEAR)
-    parts = {"YEAR": years, "QUARTER": rest // _MONTHS["QUARTER"], "MONTH": rest}
+    parts = {"YEAR": years, "QUARTER": rest // MONTHS_OF_UNITS["QUARTER"], "MONTH": rest}
     if unit not in parts:
         raise TypeError(f"an interval of months has no {unit}")
     return fixed_width(sign * parts[unit], interval, pa.int64())
@@ -210,7 +165,7 @@ def _floored(point: Values, unit: str) -> Values:
 
 def _ceiled(point: Values, unit: str) -> Values:
     later = pc.cast(pc.ceil_temporal(point, unit=unit.lower(), week_starts_monday=False), point.type)
-    if unit not in _MONTHS:
+    if unit not in MONTHS_OF_UNITS:
         return later
     # A quarter's own start counts as its inside, but for January's: as in Flink (Calcite).
     start = _floored(point, "YEAR" if unit == "QUARTER" else unit)
@@ -235,8 +190,8 @@ def _rounded(point: Values, rounding: Callable[[Values], Values], unit: str) -> 
 @columnwise
 def _timestamp_diff(first: pa.Array, second: pa.Array, unit: str) -> pa.Array:
     start, end = _microseconds(first), _microseconds(second)
-    difference = _months_between(start, end) if unit in _MONTHS else end - start
-    size = _MONTHS.get(unit) or _MICROSECONDS[unit]
+    difference = _months_between(start, end) if unit in MONTHS_OF_UNITS else end - start
+    size = MONTHS_OF_UNITS.get(unit) or _MICROSECONDS[unit]
     wholes = np.sign(difference) * (np.abs(difference) // size)
     result = with_validity(fixed_width(wholes, first, pa.int64()), second)
     if unit in ("MILLISECOND", "MICROSECOND"):

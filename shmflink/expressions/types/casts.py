@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from shmflink import _core
 from shmflink.expressions.nested.lists import Lists, list_of
 from shmflink.expressions.nested.maps import entries_of, map_of_entries
-from shmflink.expressions.node import call
+from shmflink.expressions.node import Node
 from shmflink.expressions.numbers.decimals import fitted
 from shmflink.expressions.numbers.rounding import rounded_doubles
 from shmflink.expressions.registry import Kind, Values, function
@@ -22,9 +22,6 @@ from shmflink.expressions.types.names import data_type_of, length_of
 from shmflink.expressions.types.rules import DECIMAL_DIGITS_MAX, is_bytes, is_number, is_text
 from shmflink.expressions.vectors import as_double, columnwise, fixed_width
 
-if TYPE_CHECKING:
-    from shmflink.expressions.expression import Expression
-
 __all__ = ["CastMethods"]
 
 _WIDE_DIGITS: Final = 76
@@ -34,12 +31,12 @@ _FLOAT_DIGITS: Final = 19  # of a float behind its first one, and two to round b
 _FLOORS: Final = {"s": "second", "ms": "millisecond", "us": "microsecond"}
 
 
-class CastMethods:
+class CastMethods(Node):
     """Other types for a value."""
 
     __slots__ = ()
 
-    def cast(self, data_type: Any) -> Expression:
+    def cast(self, data_type: Any) -> Self:
         """The value as another type: an Arrow type, one of `Types`, a name such as "BIGINT", or int, float, str, bool.
 
         A fraction is cut where a whole number is wanted; whole numbers that do not fit wrap around as in Java and
@@ -54,24 +51,24 @@ class CastMethods:
         _c1: ['1.5', '1.0E10']
         _c2: ['1.5 ', '1.0E']
         """
-        return _sized(call("cast", self, parameters=(data_type_of(data_type),)), data_type)
+        return self._cast_to(data_type, "cast")
 
-    def try_cast(self, data_type: Any) -> Expression:
+    def try_cast(self, data_type: Any) -> Self:
         """Like `cast`, with null for a value that cannot be cast.
 
         >>> show(col("s").try_cast("INT"), s=["42", "many", None])
         _c0: [42, None, None]
         """
-        return _sized(call("try_cast", self, parameters=(data_type_of(data_type),)), data_type)
+        return self._cast_to(data_type, "try_cast")
 
-
-def _sized(cast: Expression, data_type: Any) -> Expression:
-    """The cast, cut or filled up to the length of a type such as CHAR(5)."""
-    length = length_of(data_type)
-    if length is None:
-        return cast
-    name, count = length
-    return call("with_length", cast, parameters=(count, not name.startswith("VAR")))
+    def _cast_to(self, data_type: Any, function_name: str) -> Self:
+        """The cast, cut or filled up to the length of a type such as CHAR(5)."""
+        cast = self.call(function_name, self, parameters=(data_type_of(data_type),))
+        length = length_of(data_type)
+        if length is None:
+            return cast
+        name, count = length
+        return self.call("with_length", cast, parameters=(count, not name.startswith("VAR")))
 
 
 @function("cast", Kind.ANY)

@@ -18,7 +18,7 @@ from shmflink.expressions import (
     lit,
     split_aggregates,
 )
-from shmflink.expressions.aggregates import AGGREGATE_FUNCTIONS
+from shmflink.expressions.aggregates.methods import AGGREGATE_FUNCTIONS
 
 A, B = col("a"), col("b")
 

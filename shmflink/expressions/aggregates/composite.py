@@ -6,7 +6,7 @@ An aggregate of this kind is an expression over plain ones: `split_aggregates` f
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,20 +17,19 @@ from shmflink import _core
 from shmflink.errors import TypeMismatchError
 from shmflink.expressions.nested.lists import Lists, list_of, stable_codes_of
 from shmflink.expressions.nested.maps import map_of_entries
-from shmflink.expressions.node import COLUMN, LITERAL, call
+from shmflink.expressions.node import COLUMN, LITERAL, Node
 from shmflink.expressions.registry import Kind, function
 from shmflink.expressions.vectors import columnwise, typed
-
-if TYPE_CHECKING:
-    from shmflink.expressions.expression import Expression
 
 __all__ = ["filtered", "weighted_percentile"]
 
 _KEEPS_NULLS: Final = "array_agg"
 _INT64_MAX: Final = 2**63 - 1
 
+N = TypeVar("N", bound=Node)
 
-def filtered(node: Expression, condition: Any, aggregates: frozenset[str]) -> Expression:
+
+def filtered(node: N, condition: Any, aggregates: frozenset[str]) -> N:
     """The expression with every aggregate in it over those rows for which the condition is true.
 
     Raises:
@@ -44,16 +43,16 @@ def filtered(node: Expression, condition: Any, aggregates: frozenset[str]) -> Ex
     return _filtered(node, condition, aggregates)
 
 
-def _filtered(node: Expression, condition: Any, aggregates: frozenset[str]) -> Expression:
+def _filtered(node: N, condition: Any, aggregates: frozenset[str]) -> N:
     if node.function == _KEEPS_NULLS:
         # Nulls are values of it: rows of one field carry them past the condition.
-        carried = call("if_then_else", condition, call("row", *node.arguments, parameters=(("f0",),)), None)
-        return call("carried", call("collect", carried))
+        carried = node.call("if_then_else", condition, node.call("row", *node.arguments, parameters=(("f0",),)), None)
+        return node.call("carried", node.call("collect", carried))
     if node.function in aggregates:
         first, *others = node.arguments or (1,)
         return type(node)(
             node.function,
-            (call("if_then_else", condition, first, None), *others),
+            (node.call("if_then_else", condition, first, None), *others),
             node.parameters,
             node.place,
         )
@@ -63,14 +62,14 @@ def _filtered(node: Expression, condition: Any, aggregates: frozenset[str]) -> E
     return type(node)(node.function, arguments, node.parameters, node.place)
 
 
-def weighted_percentile(value: Expression, fractions: Any, frequency: Any) -> Expression:
+def weighted_percentile(value: N, fractions: Any, frequency: Any) -> N:
     """The value at a fraction of the sorted values, each as often as its frequency says; null where the sum of the
     frequencies is none of 64 bits, or 0."""
     is_list = isinstance(fractions, (list, tuple))
     wanted = tuple(float(part) for part in (fractions if is_list else [fractions]))
-    values = call("array_agg", call("cast", value, parameters=(pa.float64(),)))
-    counts = call("array_agg", call("cast", frequency, parameters=(pa.int64(),)))
-    return call("weighted_percentile", values, counts, parameters=(wanted, is_list))
+    values = value.call("array_agg", value.call("cast", value, parameters=(pa.float64(),)))
+    counts = value.call("array_agg", value.call("cast", frequency, parameters=(pa.int64(),)))
+    return value.call("weighted_percentile", values, counts, parameters=(wanted, is_list))
 
 
 @function("multiset", Kind.LIST)

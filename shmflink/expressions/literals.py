@@ -1,0 +1,42 @@
+"""Constants: from a Python value to Arrow's, with the type that PyFlink would give it."""
+
+from __future__ import annotations
+
+import decimal
+from typing import Any, Final
+
+import pyarrow as pa
+
+from shmflink.errors import TypeMismatchError
+from shmflink.expressions.types.names import data_type_of
+from shmflink.expressions.types.rules import DECIMAL_DIGITS_MAX
+
+__all__ = ["scalar_of"]
+
+_INT32_LIMIT: Final = 2**31
+_INT64_LIMIT: Final = 2**63
+
+
+def scalar_of(value: Any, data_type: Any = None) -> pa.Scalar:
+    """The constant of this type (as `cast` takes it), or of the type that follows from the value.
+
+    Raises:
+        TypeMismatchError: the value has no such type, or none at all.
+    """
+    kind = None if data_type is None else data_type_of(data_type)
+    exact = value
+    if kind is None and type(value) is int:
+        exact, kind = _sized(value)
+    try:
+        return pa.scalar(exact, kind)
+    except (pa.ArrowException, OverflowError, TypeError) as error:
+        raise TypeMismatchError(f"lit({value!r}): this value has no such type: {error}") from None
+
+
+def _sized(value: int) -> tuple[int | decimal.Decimal, pa.DataType | None]:
+    """A whole number, and its type where it is not the BIGINT that Arrow makes of it."""
+    if -_INT32_LIMIT <= value < _INT32_LIMIT:
+        return value, pa.int32()
+    if value < -_INT64_LIMIT or value >= 2 * _INT64_LIMIT:
+        return decimal.Decimal(value), pa.decimal128(DECIMAL_DIGITS_MAX, 0)
+    return value, pa.uint64() if value >= _INT64_LIMIT else None
