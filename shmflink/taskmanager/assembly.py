@@ -40,13 +40,13 @@ from shmflink.operators.base import Operator, OperatorContext
 from shmflink.operators.functions.record_outputs import reuses_objects
 from shmflink.state.snapshots import NOTHING_RESTORED
 from shmflink.taskmanager.chain import ChainNode
-from shmflink.taskmanager.checkpoints import NOT_RESTORED, TaskRestore
 from shmflink.taskmanager.global_commit import GlobalCommitOperator
 from shmflink.taskmanager.listener import TaskListener
 from shmflink.taskmanager.outputs import OutputEnd
 from shmflink.taskmanager.sink import SinkOperator
 from shmflink.taskmanager.source import SourceOperator
 from shmflink.taskmanager.task import Task
+from shmflink.taskmanager.task_states import NOT_RESTORED, TaskRestore
 
 __all__ = ["LocalChannels", "RemoteEdges", "TaskResources", "build_task", "local_selector"]
 

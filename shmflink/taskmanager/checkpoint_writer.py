@@ -23,7 +23,7 @@ from shmflink.core.ids import SubtaskId
 from shmflink.errors import InternalError
 from shmflink.rpc.messages import CheckpointAcknowledged
 from shmflink.state.snapshots import KeyedSnapshot, OperatorSnapshot
-from shmflink.taskmanager.checkpoints import TaskSnapshot
+from shmflink.taskmanager.task_states import TaskSnapshot
 
 __all__ = ["CheckpointWriter"]
 

@@ -6,8 +6,8 @@ Freezing is done here, in the slot's thread, between two elements; `checkpoint_w
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from shmflink.checkpoint.handles import FINAL_CHECKPOINT_ID
@@ -22,55 +22,15 @@ from shmflink.taskmanager.barriers import AlignmentEffects
 from shmflink.taskmanager.chain import ChainNode, ChainOutput, pass_barrier
 from shmflink.taskmanager.inputs import TaskInputs
 from shmflink.taskmanager.listener import TaskListener
+from shmflink.taskmanager.task_states import TaskSnapshot
 
 __all__ = [
-    "NOT_RESTORED",
     "TaskCheckpoints",
-    "TaskRestore",
-    "TaskSnapshot",
     "restored_watermark",
 ]
 
 WATERMARK_STATE: Final = "_watermark"
 """Operator state of a chain's first operator: how far event time was (a restored job must not take rows as early)."""
-
-
-@dataclass(frozen=True, slots=True)
-class TaskSnapshot:
-    """What a task froze for one barrier: by operator id, and what was under way: (edge, producer, elements)."""
-
-    subtask: SubtaskId
-    barrier: Barrier
-    operators: tuple[tuple[str, OperatorSnapshot], ...]
-    channels: tuple[tuple[int, int, list[Element]], ...] = ()
-    key_groups: range = range(0)
-    sync_ns: int = 0
-    alignment_ns: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class TaskRestore:
-    """What a task goes on from: states by operator id, and what was under way. `is_finished`: it had ended, as had all
-    subtasks of its vertex.
-    """
-
-    states: Mapping[str, RestoredState] = field(default_factory=dict)
-    channels: tuple[tuple[int, int, Sequence[Element]], ...] = ()
-    is_finished: bool = False
-
-    def elements(self, places: Sequence[tuple[int, int]]) -> Iterator[tuple[int, Element]]:
-        """(channel, element); those of a producer that is no more come on another channel of the edge.
-
-        `places`: (edge, producing subtask) of each channel.
-        """
-        for edge, producer, elements in self.channels:
-            of_edge = [channel for channel, place in enumerate(places) if place[0] == edge]
-            channel = next((c for c in of_edge if places[c][1] == producer), of_edge[producer % len(of_edge)])
-            for element in elements:
-                yield channel, element
-
-
-NOT_RESTORED: Final = TaskRestore()
 
 
 class TaskCheckpoints:

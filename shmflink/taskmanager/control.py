@@ -41,9 +41,9 @@ from shmflink.rpc.wire import Received
 from shmflink.taskmanager.attempt import Attempt
 from shmflink.taskmanager.call_watch import Call
 from shmflink.taskmanager.checkpoint_writer import CheckpointWriter
-from shmflink.taskmanager.checkpoints import TaskSnapshot
 from shmflink.taskmanager.failures import failure_of
 from shmflink.taskmanager.output import flush_output
+from shmflink.taskmanager.task_states import TaskSnapshot
 
 __all__ = ["Control", "Listener"]
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from shmflink.connectors.base import Split
 from shmflink.core.ids import SubtaskId
 from shmflink.rpc.states import TaskState
-
-if TYPE_CHECKING:
-    from shmflink.taskmanager.checkpoints import TaskSnapshot
+from shmflink.taskmanager.task_states import TaskSnapshot
 
 __all__ = ["SplitAnswer", "TaskListener", "TaskState"]
 

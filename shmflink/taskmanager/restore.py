@@ -13,7 +13,7 @@ from shmflink.core.keys.groups import range_of
 from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.errors import StateMismatchError
 from shmflink.graph.execution_graph import InputDeployment, TaskDeployment, channel_pairs
-from shmflink.taskmanager.checkpoints import NOT_RESTORED, TaskRestore
+from shmflink.taskmanager.task_states import NOT_RESTORED, TaskRestore
 
 __all__ = ["Restore"]
 

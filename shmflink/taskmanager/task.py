@@ -24,7 +24,7 @@ from shmflink.metrics.counters import TaskCounters
 from shmflink.network.channel import InputGate
 from shmflink.operators.time.processing_time import ProcessingTimeQueue
 from shmflink.taskmanager.chain import ChainNode, ChainOutput, nodes_of
-from shmflink.taskmanager.checkpoints import NOT_RESTORED, TaskCheckpoints, TaskRestore, restored_watermark
+from shmflink.taskmanager.checkpoints import TaskCheckpoints, restored_watermark
 from shmflink.taskmanager.committing import CommittingOperator
 from shmflink.taskmanager.feed import Feed, TaskParts
 from shmflink.taskmanager.gate_feed import FinishedGateFeed, GateFeed
@@ -36,6 +36,7 @@ from shmflink.taskmanager.sink import SinkOperator
 from shmflink.taskmanager.source import SourceOperator
 from shmflink.taskmanager.source_feed import FinishedSourceFeed, SourceFeed
 from shmflink.taskmanager.task_end import EndStep, TaskEnd
+from shmflink.taskmanager.task_states import NOT_RESTORED, TaskRestore
 from shmflink.taskmanager.task_time import TaskTime
 
 __all__ = ["Task"]

@@ -34,11 +34,11 @@ from shmflink.jobmanager.attempt_memory import CONTROL_CAPACITY, attempt_memory
 from shmflink.metrics.counters import TaskCounters
 from shmflink.network.local import CREDITS_DEFAULT, LocalDoorbell
 from shmflink.taskmanager.assembly import LocalChannels, TaskResources, build_task
-from shmflink.taskmanager.checkpoints import TaskSnapshot
 from shmflink.taskmanager.listener import TaskState
 from shmflink.taskmanager.remote_edges import SharedMemoryEdges
 from shmflink.taskmanager.slot import SLEEP_NS_MAX, Slot
 from shmflink.taskmanager.task import Task
+from shmflink.taskmanager.task_states import TaskSnapshot
 
 __all__ = ["Channels", "InlineJob", "MiniCluster"]
 

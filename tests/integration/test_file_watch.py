@@ -15,7 +15,7 @@ from shmflink.client.embedded_cluster import EmbeddedCluster
 from shmflink.client.executor import use_executor
 from shmflink.common.time import Duration
 from shmflink.common.watermark_strategy import WatermarkStrategy
-from shmflink.connectors.file_system.reading.input_format import StreamFormat
+from shmflink.connectors.file_system.formats.text.format import StreamFormat
 from shmflink.connectors.file_system.reading.source import FileSource
 from shmflink.datastream import StreamExecutionEnvironment
 from shmflink.errors import JobExecutionError

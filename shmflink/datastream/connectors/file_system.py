@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from shmflink.connectors.file_system.reading.input_format import BulkFormat, StreamFormat
+from shmflink.connectors.file_system.formats.text.format import StreamFormat
+from shmflink.connectors.file_system.reading.input_format import BulkFormat
 from shmflink.connectors.file_system.reading.source import (
     FileEnumeratorProvider,
     FileSource,

@@ -25,9 +25,9 @@ from shmflink.rpc.messages import (
 from shmflink.rpc.states import TaskState
 from shmflink.taskmanager.assembly import TaskResources, build_task
 from shmflink.taskmanager.checkpoint_writer import CheckpointWriter
-from shmflink.taskmanager.checkpoints import TaskRestore, TaskSnapshot
 from shmflink.taskmanager.control import Listener
 from shmflink.taskmanager.task import Task
+from shmflink.taskmanager.task_states import TaskRestore, TaskSnapshot
 from shmflink.testing.simulation.channels import SimulatedEdges
 
 __all__ = ["SimulatedOutbox", "SimulatedSlot", "SimulatedTaskManager", "SimulatedWriter"]

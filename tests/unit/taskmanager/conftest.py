@@ -18,10 +18,10 @@ from shmflink.network.channel import InputGate
 from shmflink.network.local import LocalChannel, LocalInputGate
 from shmflink.operators.base import Operator, OperatorContext
 from shmflink.taskmanager.chain import ChainNode
-from shmflink.taskmanager.checkpoints import TaskSnapshot
 from shmflink.taskmanager.listener import TaskState
 from shmflink.taskmanager.outputs import OutputEnd
 from shmflink.taskmanager.task import Task
+from shmflink.taskmanager.task_states import TaskSnapshot
 from shmflink.testing import ManualClock
 
 

@@ -18,12 +18,12 @@ from shmflink.core.ids import SubtaskId
 from shmflink.errors import StateMismatchError
 from shmflink.graph.execution_graph import ExecutionGraph
 from shmflink.rpc.messages import CheckpointAcknowledged
-from shmflink.taskmanager.checkpoints import TaskRestore, TaskSnapshot
 from shmflink.taskmanager.listener import TaskState
 from shmflink.taskmanager.outputs import OutputEnd
 from shmflink.taskmanager.restore import Restore
 from shmflink.taskmanager.sink import SinkOperator
 from shmflink.taskmanager.source import SourceOperator
+from shmflink.taskmanager.task_states import TaskRestore, TaskSnapshot
 from shmflink.testing import ManualClock
 from shmflink.testing.simulation.jobs import job_graph
 from shmflink.testing.simulation.operators import SimulatedSink

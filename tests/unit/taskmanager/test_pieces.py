@@ -23,9 +23,9 @@ from shmflink.operators.functions.reduce import ReduceOperator
 from shmflink.operators.key_extractor import KeyExtractor
 from shmflink.operators.slices import PIECE_NS
 from shmflink.operators.time.timestamps_and_watermarks import TimestampsAndWatermarksOperator
-from shmflink.taskmanager.checkpoints import TaskRestore
 from shmflink.taskmanager.outputs import OutputEnd
 from shmflink.taskmanager.sink import SinkOperator
+from shmflink.taskmanager.task_states import TaskRestore
 
 ROWS = 400
 RECORD_MS = 25

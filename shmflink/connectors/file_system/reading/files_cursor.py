@@ -13,7 +13,6 @@ from shmflink.connectors.file_system.reading.changed_files import range_as_it_is
 from shmflink.connectors.file_system.reading.columns.metadata_columns import file_value
 from shmflink.connectors.file_system.reading.columns.partitions import partition_values
 from shmflink.connectors.file_system.reading.columns.schemas import conform, rows_without_columns
-from shmflink.connectors.file_system.reading.input_format import StreamFormat
 from shmflink.connectors.file_system.reading.scan import ReadPlan
 from shmflink.connectors.file_system.reading.splits import FileRange, FileRanges
 from shmflink.connectors.split_reader import SplitCursor
@@ -113,7 +112,7 @@ class FilesCursor(SplitCursor):
     def _begin_range(self, part: FileRange) -> None:
         plan = self._plan
         if plan.is_watchful:
-            part = range_as_it_is(self._files, part, may_grow=isinstance(plan.format, StreamFormat))
+            part = range_as_it_is(self._files, part, may_grow=plan.format.is_text)
         told = {}
         if plan.constants:
             folders = pa.schema([field for kind, field in plan.constants if kind is None])

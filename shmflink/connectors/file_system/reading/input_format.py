@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from shmflink.expressions import Expression
     from shmflink.operators.base import OperatorContext
 
-__all__ = ["BulkFormat", "FileFormat", "StreamFormat"]
+__all__ = ["BulkFormat", "FileFormat"]
 
 
 class FileFormat(ABC):
@@ -38,6 +38,10 @@ class FileFormat(ABC):
 
     is_splittable: bool = True
     """Whether an uncompressed file may be cut at any byte; a format then reads what begins inside its range."""
+
+    is_text: bool = False
+    """Whether a file is records one after the other (Flink: StreamFormat), so that one to which more was added since it
+    was listed is still whole."""
 
     schema_merge: MergeRule = "widen"
     """How schemas of several files become one where the program does not say: inferred types may differ a little."""
@@ -123,17 +127,6 @@ class FileFormat(ABC):
     def produced_type(self) -> Any:
         """The TypeInformation of the rows where the format itself says it; else None: columns of the files."""
         return None
-
-
-class StreamFormat(FileFormat):
-    """Reads records one after the other from a file's bytes, decompressing by the file's name."""
-
-    @staticmethod
-    def text_line_format(charset_name: str = "UTF-8") -> StreamFormat:
-        """Text lines as strings, without their ends (LF, CR LF or CR)."""
-        from shmflink.connectors.file_system.formats.text.format import TextLinesFormat  # it builds on this module
-
-        return TextLinesFormat(charset_name)
 
 
 class BulkFormat(FileFormat):

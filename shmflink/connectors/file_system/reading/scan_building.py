@@ -15,7 +15,7 @@ from shmflink.connectors.file_system.reading.columns.known_columns import KnownC
 from shmflink.connectors.file_system.reading.columns.metadata_columns import metadata_columns
 from shmflink.connectors.file_system.reading.columns.partitions import infer_partitions
 from shmflink.connectors.file_system.reading.columns.schemas import MergeRule, merge_schemas
-from shmflink.connectors.file_system.reading.input_format import FileFormat, StreamFormat
+from shmflink.connectors.file_system.reading.input_format import FileFormat
 from shmflink.connectors.file_system.reading.listing import find_files, require_files
 from shmflink.connectors.file_system.reading.scan import FileScan
 from shmflink.core.time_units import Duration
@@ -139,7 +139,7 @@ def _file_schema(
         schemas.append((info.path, pa.schema([field for field in one if field.name not in told])))
         if schema_merge == "first":
             break
-    return None if not schemas else merge_schemas(schemas, schema_merge, of_text=isinstance(file_format, StreamFormat))
+    return None if not schemas else merge_schemas(schemas, schema_merge, of_text=file_format.is_text)
 
 
 def _why_no_columns(paths: Sequence[str], found: Sequence[FileInfo], sample: Sequence[FileInfo]) -> str:

@@ -6,7 +6,7 @@ import copy
 import inspect
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any, Unpack, cast
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 import pyarrow as pa
 
@@ -16,7 +16,7 @@ from shmflink.connectors.file_system.reading.changed_files import OnChange, on_c
 from shmflink.connectors.file_system.reading.columns.partitions import prune_files
 from shmflink.connectors.file_system.reading.discovery import DiscoveryState, FileDiscovery
 from shmflink.connectors.file_system.reading.files_cursor import FilesCursor
-from shmflink.connectors.file_system.reading.input_format import BulkFormat, FileFormat, StreamFormat
+from shmflink.connectors.file_system.reading.input_format import BulkFormat, FileFormat
 from shmflink.connectors.file_system.reading.listing import find_files
 from shmflink.connectors.file_system.reading.scan import FileScan
 from shmflink.connectors.file_system.reading.scan_building import (
@@ -34,6 +34,9 @@ from shmflink.core.time_units import Duration
 from shmflink.errors import ConfigurationError, JobGraphError
 from shmflink.expressions import Expression
 from shmflink.operators.base import OperatorContext
+
+if TYPE_CHECKING:
+    from shmflink.connectors.file_system.formats.text.format import StreamFormat
 
 __all__ = ["FileEnumeratorProvider", "FileSource", "FileSourceBuilder", "FileSplitAssignerProvider"]
 

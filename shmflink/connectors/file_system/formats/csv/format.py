@@ -20,9 +20,9 @@ from shmflink.connectors.base import Split
 from shmflink.connectors.file_system.formats.csv.dialect import FALSE_VALUES, TRUE_VALUES, CsvDialect, ValueRules
 from shmflink.connectors.file_system.formats.csv.head import CsvHead, read_head
 from shmflink.connectors.file_system.formats.csv.inference import infer_csv_types
+from shmflink.connectors.file_system.formats.text.format import StreamFormat
 from shmflink.connectors.file_system.reading.byte_streams import LineCounter, canonical_charset, open_text
 from shmflink.connectors.file_system.reading.columns.declared import DeclaredSchema, declared_schema, explain_column
-from shmflink.connectors.file_system.reading.input_format import StreamFormat
 from shmflink.connectors.file_system.reading.malformed import MALFORMED_TAG, MalformedRows, OnError, OnErrorPolicy
 from shmflink.connectors.file_system.reading.record_cursor import RecordCursor, TextPart
 from shmflink.connectors.file_system.reading.record_starts import csv_record_start

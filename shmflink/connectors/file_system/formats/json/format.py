@@ -16,6 +16,7 @@ import pyarrow as pa
 from shmflink._core import JsonParser
 from shmflink.connectors.base import Split
 from shmflink.connectors.file_system.formats.json.inference import infer_json_schema
+from shmflink.connectors.file_system.formats.text.format import StreamFormat
 from shmflink.connectors.file_system.reading.byte_streams import LineCounter, canonical_charset, open_text
 from shmflink.connectors.file_system.reading.columns.declared import (
     DeclaredSchema,
@@ -24,7 +25,6 @@ from shmflink.connectors.file_system.reading.columns.declared import (
     explain_key,
 )
 from shmflink.connectors.file_system.reading.columns.wider_types import settled_type
-from shmflink.connectors.file_system.reading.input_format import StreamFormat
 from shmflink.connectors.file_system.reading.malformed import MALFORMED_TAG, MalformedRows, OnError, OnErrorPolicy
 from shmflink.connectors.file_system.reading.record_cursor import RecordCursor, TextPart
 from shmflink.connectors.file_system.reading.record_starts import line_start

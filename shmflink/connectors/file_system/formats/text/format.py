@@ -18,7 +18,7 @@ from shmflink.connectors.file_system.reading.byte_streams import (
     decompressed,
     open_text,
 )
-from shmflink.connectors.file_system.reading.input_format import StreamFormat
+from shmflink.connectors.file_system.reading.input_format import FileFormat
 from shmflink.connectors.file_system.reading.malformed import MalformedRows, OnErrorPolicy
 from shmflink.connectors.file_system.reading.record_cursor import RecordCursor, TextPart
 from shmflink.connectors.file_system.reading.record_starts import line_start
@@ -35,6 +35,7 @@ __all__ = [
     "LINE_BYTES_MAX",
     "RangeCursor",
     "StreamCursor",
+    "StreamFormat",
     "TextLinesFormat",
     "canonical_charset",
     "is_byte_lined",
@@ -55,6 +56,17 @@ _SCHEMA: Final = scalar_schema(_LINE_TYPE)
 def is_byte_lined(charset: str) -> bool:
     """True when the bytes 10 and 13 are always line ends, so that a file can be split."""
     return not charset.startswith(_WIDE_CHARSETS)
+
+
+class StreamFormat(FileFormat):
+    """Reads records one after the other from a file's bytes, decompressing by the file's name."""
+
+    is_text = True
+
+    @staticmethod
+    def text_line_format(charset_name: str = "UTF-8") -> StreamFormat:
+        """Text lines as strings, without their ends (LF, CR LF or CR)."""
+        return TextLinesFormat(charset_name)
 
 
 class TextLinesFormat(StreamFormat):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shmflink.connectors.file_system.reading.input_format import StreamFormat
+from shmflink.connectors.file_system.formats.text.format import StreamFormat
 from shmflink.connectors.file_system.reading.source import (
     FileEnumeratorProvider,
     FileSource,

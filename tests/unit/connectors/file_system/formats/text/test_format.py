@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from shmflink.connectors.base import Poll, Split
 from shmflink.connectors.file_system.formats.text import format as text
+from shmflink.connectors.file_system.formats.text.format import StreamFormat
 from shmflink.connectors.file_system.reading import files_cursor, record_cursor
-from shmflink.connectors.file_system.reading.input_format import StreamFormat
 from shmflink.connectors.file_system.reading.source import FileSource
 from shmflink.connectors.file_system.reading.splits import FileRange
 from shmflink.core.batch import Batch
