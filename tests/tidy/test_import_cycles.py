@@ -69,7 +69,8 @@ def test_no_cycle_of_imports() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["import shmflink.b", "from shmflink import b", "from shmflink.b import x", "def f():\n    from shmflink.b import x",
+    ["import shmflink.b", "from shmflink import b", "from shmflink.b import x",
+     "def f():\n    from shmflink.b import x",
      "if TYPE_CHECKING:\n    from shmflink.b import x", "from . import b", "from .b import x"],
 )  # fmt: skip
 def test_every_form_of_import_is_seen(tmp_path: Path, text: str) -> None:
