@@ -31,17 +31,17 @@ def show_options(words: Sequence[str], *, as_json: bool) -> int:
     return 0
 
 
-def _searched(option: Option) -> str:
+def _searched(option: Option[object]) -> str:
     return f"{option.key} {option.doc}".lower()
 
 
-def _as_text(option: Option) -> str:
+def _as_text(option: Option[object]) -> str:
     head = f"{option.key}\n    {option.kind}{_bounds(option)}, default: {_default(option) or 'none'}\n"
     text = textwrap.fill(_plain(option.doc), _WIDTH, initial_indent="    ", subsequent_indent="    ")
     return f"{head}{text}\n"
 
 
-def _bounds(option: Option) -> str:
+def _bounds(option: Option[object]) -> str:
     if option.choices:
         return f" ({', '.join(option.choices)})"
     least, most = (None if one is None else option.write(one) for one in (option.minimum, option.maximum))
@@ -52,7 +52,7 @@ def _bounds(option: Option) -> str:
     return f" (at most {most})" if most is not None else ""
 
 
-def _default(option: Option) -> str | None:
+def _default(option: Option[object]) -> str | None:
     return None if option.default is None else option.write(option.default)
 
 
@@ -61,7 +61,7 @@ def _plain(doc: str) -> str:
     return " ".join(doc.split()).replace("*shmflink only.*", "shmflink only.")
 
 
-def _as_dict(option: Option) -> dict[str, Any]:
+def _as_dict(option: Option[object]) -> dict[str, Any]:
     return {
         "key": option.key,
         "type": str(option.kind),

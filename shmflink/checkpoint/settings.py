@@ -113,7 +113,7 @@ def _directory(option: str, text: str | None) -> str | None:
 
 
 def _interval(configuration: Mapping[str, str]) -> int | None:
-    interval_ms: int | None = options.CHECKPOINT_INTERVAL.read(configuration)
+    interval_ms = options.CHECKPOINT_INTERVAL.read(configuration)
     if interval_ms is not None and RUNTIME_MODE.read(configuration) == "BATCH":
         _LOG.warning("%s is ignored: a job in BATCH mode starts again from its input", options.CHECKPOINT_INTERVAL.key)
         return None
@@ -131,5 +131,4 @@ def _aligned_timeout(configuration: Mapping[str, str], is_exactly_once: bool, ma
             f"{options.MAX_CONCURRENT_CHECKPOINTS.key} = {max_concurrent} is not possible with {options.UNALIGNED.key}:"
             " use 1, or aligned checkpoints"
         )
-    timeout_ms: int = options.ALIGNED_CHECKPOINT_TIMEOUT.read(configuration)
-    return timeout_ms
+    return options.ALIGNED_CHECKPOINT_TIMEOUT.read(configuration)

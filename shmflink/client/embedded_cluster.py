@@ -85,14 +85,14 @@ class EmbeddedCluster:
         of its processes, None = ours; they stay the caller's, and open until the end.
         """
         validate(configuration, "cluster configuration")
-        self.slots: int = SLOTS.read(configuration) or len(os.sched_getaffinity(0))
+        self.slots = SLOTS.read(configuration) or len(os.sched_getaffinity(0))
         self.configuration: Mapping[str, str] = {DEFAULT_PARALLELISM.key: str(self.slots), **configuration}
         self.start_ms: float | None = None
         self.pids: tuple[int, ...] = ()
         self.fork_server_pid = 0
         self._streams = streams
         self._observer: JobObserver = observer if observer is not None else SilentObserver()
-        self.is_recovering: bool = HA_TYPE.read(configuration) != "NONE"
+        self.is_recovering = HA_TYPE.read(configuration) != "NONE"
         self._wants_progress = self._observer.wants_progress or self.is_recovering
         self._jobs: dict[JobId, tuple[SubmitJob, JobClient]] = {}
         self._unadmitted: dict[JobId, threading.Event] = {}  # the JobManager has not said yet which ids they have
@@ -121,7 +121,7 @@ class EmbeddedCluster:
     @property
     def default_parallelism(self) -> int:
         """Parallelism of programs that set none."""
-        return int(DEFAULT_PARALLELISM.read(self.configuration))
+        return DEFAULT_PARALLELISM.read(self.configuration) or self.slots
 
     def submit(self, graph: JobGraph, configuration: Mapping[str, str]) -> JobClient:
         """Hands a job to the cluster. ConfigurationError for options that are wrong; JobManagerLostError.

@@ -41,7 +41,7 @@ def _as_timedelta(delay: int | timedelta) -> timedelta:
     return timedelta(milliseconds=_ms(delay))
 
 
-def _configured(*pairs: tuple[Option, object]) -> Configuration:
+def _configured(*pairs: tuple[Option[object], object]) -> Configuration:
     configuration = Configuration()
     for option, value in pairs:
         text = option.write(value)

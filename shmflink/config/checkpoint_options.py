@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from shmflink.config.option import Kind, Option
+from shmflink.config import kinds
+from shmflink.config.option import Option
 
 __all__ = [
     "ALIGNED_CHECKPOINT_TIMEOUT",
@@ -43,14 +44,14 @@ __all__ = [
 
 CHECKPOINT_INTERVAL: Final = Option(
     "execution.checkpointing.interval",
-    Kind.DURATION,
+    kinds.DURATION,
     None,
     "How often a checkpoint is triggered. Without it there are no checkpoints, and a failed job does not restart.",
     minimum=10,
 )
 CHECKPOINTING_MODE: Final = Option(
     "execution.checkpointing.mode",
-    Kind.STRING,
+    kinds.STRING,
     "EXACTLY_ONCE",
     "EXACTLY_ONCE: after a recovery the state is as if every record had been seen once. AT_LEAST_ONCE: inputs are not "
     "blocked while barriers arrive, so some records may count twice.",
@@ -58,20 +59,20 @@ CHECKPOINTING_MODE: Final = Option(
 )
 CHECKPOINTING_TIMEOUT: Final = Option(
     "execution.checkpointing.timeout",
-    Kind.DURATION,
+    kinds.DURATION,
     600_000,
     "A checkpoint or savepoint that takes longer is aborted.",
     minimum=10,
 )
 MIN_PAUSE: Final = Option(
     "execution.checkpointing.min-pause",
-    Kind.DURATION,
+    kinds.DURATION,
     0,
     "At least so much time lies between the completion of one checkpoint and the trigger of the next.",
 )
 MAX_CONCURRENT_CHECKPOINTS: Final = Option(
     "execution.checkpointing.max-concurrent-checkpoints",
-    Kind.INT,
+    kinds.INT,
     1,
     "How many checkpoints may be under way at the same time; savepoints do not count.",
     minimum=1,
@@ -79,7 +80,7 @@ MAX_CONCURRENT_CHECKPOINTS: Final = Option(
 )
 TOLERABLE_FAILED_CHECKPOINTS: Final = Option(
     "execution.checkpointing.tolerable-failed-checkpoints",
-    Kind.INT,
+    kinds.INT,
     0,
     "How many checkpoints in a row may fail before the job fails (and restarts).",
     minimum=0,
@@ -87,7 +88,7 @@ TOLERABLE_FAILED_CHECKPOINTS: Final = Option(
 )
 CHECKPOINT_STORAGE: Final = Option(
     "execution.checkpointing.storage",
-    Kind.STRING,
+    kinds.STRING,
     "FILESYSTEM",
     "Accepted for Flink's sake: checkpoints are always files. JOBMANAGER (Flink: in its memory) is the same as no "
     "directory of one's own.",
@@ -96,7 +97,7 @@ CHECKPOINT_STORAGE: Final = Option(
 )
 CHECKPOINT_DIRECTORY: Final = Option(
     "execution.checkpointing.dir",
-    Kind.STRING,
+    kinds.STRING,
     None,
     "Folder of the checkpoints, as <dir>/<job id>/chk-<n>. Default: shmflink/checkpoints in $XDG_STATE_HOME "
     "(~/.local/state).",
@@ -104,14 +105,14 @@ CHECKPOINT_DIRECTORY: Final = Option(
 )
 SAVEPOINT_DIRECTORY: Final = Option(
     "execution.checkpointing.savepoint-dir",
-    Kind.STRING,
+    kinds.STRING,
     None,
     "Folder of savepoints whose request names none.",
     old_keys=("state.savepoints.dir",),
 )
 NUM_RETAINED: Final = Option(
     "execution.checkpointing.num-retained",
-    Kind.INT,
+    kinds.INT,
     1,
     "How many completed checkpoints are kept. With more than one, a corrupted one is survived.",
     minimum=1,
@@ -120,7 +121,7 @@ NUM_RETAINED: Final = Option(
 )
 EXTERNALIZED_RETENTION: Final = Option(
     "execution.checkpointing.externalized-checkpoint-retention",
-    Kind.STRING,
+    kinds.STRING,
     "NO_EXTERNALIZED_CHECKPOINTS",
     "What becomes of the retained checkpoints when the job is cancelled: RETAIN_ON_CANCELLATION keeps them. With "
     "NO_EXTERNALIZED_CHECKPOINTS they go when the job has failed, too; when it has finished they always go.",
@@ -128,14 +129,14 @@ EXTERNALIZED_RETENTION: Final = Option(
 )
 INCREMENTAL: Final = Option(
     "execution.checkpointing.incremental",
-    Kind.BOOL,
+    kinds.BOOL,
     True,
     "Whether checkpoints write only what changed since the one before (Flink's default is false).",
     old_keys=("state.backend.incremental",),
 )
 UNALIGNED: Final = Option(
     "execution.checkpointing.unaligned.enabled",
-    Kind.BOOL,
+    kinds.BOOL,
     False,
     "Whether barriers overtake data, which becomes part of the checkpoint: short checkpoints under back-pressure. "
     "EXACTLY_ONCE with one concurrent checkpoint only.",
@@ -143,20 +144,20 @@ UNALIGNED: Final = Option(
 )
 UNALIGNED_FORCED: Final = Option(
     "execution.checkpointing.unaligned.forced",
-    Kind.BOOL,
+    kinds.BOOL,
     False,
     "Accepted for Flink's sake: unaligned checkpoints work for every graph that can be built.",
 )
 ALIGNED_CHECKPOINT_TIMEOUT: Final = Option(
     "execution.checkpointing.aligned-checkpoint-timeout",
-    Kind.DURATION,
+    kinds.DURATION,
     0,
     "With unaligned checkpoints: each begins aligned and goes on unaligned after so long; 0 = begins unaligned.",
     old_keys=("execution.checkpointing.alignment-timeout",),
 )
 CHECKPOINTS_AFTER_TASKS_FINISH: Final = Option(
     "execution.checkpointing.checkpoints-after-tasks-finish",
-    Kind.BOOL,
+    kinds.BOOL,
     True,
     "Whether there are checkpoints once some tasks have finished. False: none from then on, and sinks commit what "
     "came after the last one when the job ends.",
@@ -164,7 +165,7 @@ CHECKPOINTS_AFTER_TASKS_FINISH: Final = Option(
 )
 DATA_INLINE_THRESHOLD: Final = Option(
     "execution.checkpointing.data-inline-threshold",
-    Kind.BYTES,
+    kinds.BYTES,
     20 * 1024,
     "State files up to this size become part of the checkpoint's metadata file.",
     minimum=0,
@@ -173,13 +174,13 @@ DATA_INLINE_THRESHOLD: Final = Option(
 )
 SNAPSHOT_COMPRESSION: Final = Option(
     "execution.checkpointing.snapshot-compression",
-    Kind.BOOL,
+    kinds.BOOL,
     False,
     "Whether state files are compressed (LZ4 inside Arrow IPC).",
 )
 CHECKPOINTS_HISTORY: Final = Option(
     "web.checkpoints.history",
-    Kind.INT,
+    kinds.INT,
     10,
     "How many checkpoints that are over are remembered for showing them.",
     minimum=0,
@@ -187,14 +188,14 @@ CHECKPOINTS_HISTORY: Final = Option(
 )
 RECOVERY_PATH: Final = Option(
     "execution.state-recovery.path",
-    Kind.STRING,
+    kinds.STRING,
     None,
     "Savepoint or checkpoint that the job starts from (`run -s`).",
     old_keys=("execution.savepoint.path",),
 )
 RECOVERY_CLAIM_MODE: Final = Option(
     "execution.state-recovery.claim-mode",
-    Kind.STRING,
+    kinds.STRING,
     "NO_CLAIM",
     "NO_CLAIM: what the job starts from is left alone, and its first checkpoint needs nothing of it. CLAIM: it "
     "belongs to the job, which deletes it when it is no longer needed.",
@@ -203,21 +204,21 @@ RECOVERY_CLAIM_MODE: Final = Option(
 )
 RECOVERY_IGNORES_UNCLAIMED: Final = Option(
     "execution.state-recovery.ignore-unclaimed-state",
-    Kind.BOOL,
+    kinds.BOOL,
     False,
     "Whether state of operators that the program does not have any more is left out (`run -n`) or an error.",
     old_keys=("execution.savepoint.ignore-unclaimed-state",),
 )
 RECOVERY_TRUSTS_PICKLED: Final = Option(
     "execution.state-recovery.trust-pickled-state",
-    Kind.BOOL,
+    kinds.BOOL,
     False,
     "Whether pickled state is loaded out of a savepoint or checkpoint of another user (`run --trust-pickled-state`): "
     "that runs code of whoever wrote it. Of the user's own it always is.",
 )
 HA_TYPE: Final = Option(
     "high-availability.type",
-    Kind.STRING,
+    kinds.STRING,
     "NONE",
     "FILESYSTEM: jobs and the places of their checkpoints are kept in the folder below; a JobManager that starts "
     "there goes on with them.",
@@ -226,18 +227,18 @@ HA_TYPE: Final = Option(
 )
 HA_STORAGE_DIRECTORY: Final = Option(
     "high-availability.storageDir",
-    Kind.STRING,
+    kinds.STRING,
     None,
     "Folder of what outlives a JobManager. Default: shmflink/ha in $XDG_STATE_HOME (~/.local/state).",
 )
 HA_CLUSTER_ID: Final = Option(
     "high-availability.cluster-id",
-    Kind.STRING,
+    kinds.STRING,
     "default",
     "Folder inside high-availability.storageDir: JobManagers with the same one stand in for each other.",
 )
 
-CHECKPOINTING_OPTIONS: Final[tuple[Option, ...]] = (
+CHECKPOINTING_OPTIONS: Final[tuple[Option[object], ...]] = (
     CHECKPOINT_INTERVAL,
     CHECKPOINTING_MODE,
     CHECKPOINTING_TIMEOUT,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeVar
 
 from shmflink.config import options
 from shmflink.config.checkpoint_options import SNAPSHOT_COMPRESSION
@@ -19,6 +19,8 @@ _FORCE_AVRO: Final = "pipeline.force-avro"
 _FORCE_KRYO: Final = "pipeline.force-kryo"
 _GENERIC_TYPES: Final = "pipeline.generic-types"
 _LATENCY_INTERVAL: Final = "metrics.latency.interval"
+
+T = TypeVar("T")
 
 
 class ExecutionConfig:
@@ -36,7 +38,7 @@ class ExecutionConfig:
 
     def get_parallelism(self) -> int:
         """The default parallelism; -1 = as many as there are slots."""
-        parallelism: int | None = self._get(options.DEFAULT_PARALLELISM)
+        parallelism = self._get(options.DEFAULT_PARALLELISM)
         return -1 if parallelism is None else parallelism
 
     def set_parallelism(self, parallelism: int) -> ExecutionConfig:
@@ -44,42 +46,38 @@ class ExecutionConfig:
 
     def get_max_parallelism(self) -> int:
         """-1 = derived from each operator's parallelism."""
-        max_parallelism: int = self._get(options.MAX_PARALLELISM)
-        return max_parallelism
+        return self._get(options.MAX_PARALLELISM)
 
     def set_max_parallelism(self, max_parallelism: int) -> ExecutionConfig:
         return self._set(options.MAX_PARALLELISM, max_parallelism)
 
     def get_auto_watermark_interval(self) -> int:
         """Milliseconds."""
-        interval_ms: int = self._get(options.AUTO_WATERMARK_INTERVAL)
-        return interval_ms
+        return self._get(options.AUTO_WATERMARK_INTERVAL)
 
     def set_auto_watermark_interval(self, interval: int) -> ExecutionConfig:
         return self._set(options.AUTO_WATERMARK_INTERVAL, interval)
 
     def enable_object_reuse(self) -> ExecutionConfig:
-        """Changes nothing here: rows are never copied inside a chain."""
+        """Functions hand over the objects that they return, without copies: see `pipeline.object-reuse`."""
         return self._set(options.OBJECT_REUSE, True)
 
     def disable_object_reuse(self) -> ExecutionConfig:
         return self._set(options.OBJECT_REUSE, False)
 
     def is_object_reuse_enabled(self) -> bool:
-        return bool(self._get(options.OBJECT_REUSE))
+        return self._get(options.OBJECT_REUSE)
 
     def get_task_cancellation_interval(self) -> int:
         """Milliseconds."""
-        interval_ms: int = self._get(options.CANCELLATION_INTERVAL)
-        return interval_ms
+        return self._get(options.CANCELLATION_INTERVAL)
 
     def set_task_cancellation_interval(self, interval: int) -> ExecutionConfig:
         return self._set(options.CANCELLATION_INTERVAL, interval)
 
     def get_task_cancellation_timeout(self) -> int:
         """Milliseconds."""
-        timeout_ms: int = self._get(options.CANCELLATION_TIMEOUT)
-        return timeout_ms
+        return self._get(options.CANCELLATION_TIMEOUT)
 
     def set_task_cancellation_timeout(self, timeout: int) -> ExecutionConfig:
         return self._set(options.CANCELLATION_TIMEOUT, timeout)
@@ -93,17 +91,18 @@ class ExecutionConfig:
         return self._set(options.AUTO_GENERATE_UIDS, False)
 
     def has_auto_generated_uids_enabled(self) -> bool:
-        return bool(self._get(options.AUTO_GENERATE_UIDS))
+        return self._get(options.AUTO_GENERATE_UIDS)
 
     def set_use_snapshot_compression(self, use_snapshot_compression: bool) -> ExecutionConfig:
         return self._set(SNAPSHOT_COMPRESSION, use_snapshot_compression)
 
     def is_use_snapshot_compression(self) -> bool:
-        return bool(self._get(SNAPSHOT_COMPRESSION))
+        return self._get(SNAPSHOT_COMPRESSION)
 
     def get_global_job_parameters(self) -> dict[str, str]:
         """What every function finds with `RuntimeContext.get_job_parameter`."""
-        return dict(self._get(options.GLOBAL_JOB_PARAMETERS) or {})
+        parameters = self._get(options.GLOBAL_JOB_PARAMETERS)
+        return parameters or {}
 
     def set_global_job_parameters(self, global_job_parameters_dict: Mapping[str, Any]) -> ExecutionConfig:
         """Raises ConfigurationError where a parameter cannot be written as `key:value`."""
@@ -193,10 +192,10 @@ class ExecutionConfig:
     def _kept(self, key: str, default: str) -> str:
         return self._configuration.get_string(key, default)
 
-    def _get(self, option: Option) -> Any:
+    def _get(self, option: Option[T]) -> T:
         return option.read(self._configuration.to_dict())
 
-    def _set(self, option: Option, value: object) -> ExecutionConfig:
+    def _set(self, option: Option[object], value: object) -> ExecutionConfig:
         text = option.write(value)
         option.parse(text)  # says what is wrong with the value
         self._configuration.set_string(option.key, text)

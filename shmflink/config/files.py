@@ -80,7 +80,7 @@ def sample_file() -> str:
     return head + "".join(f"\n{_documented(option)}" for option in OPTIONS.values())
 
 
-def _documented(option: Option) -> str:
+def _documented(option: Option[object]) -> str:
     doc = "\n".join(textwrap.wrap(option.doc, 96, initial_indent="# ", subsequent_indent="# "))
     value = "" if option.default is None else f" {option.write(option.default)}"
     return f"{doc}\n# {option.key}:{value}\n"

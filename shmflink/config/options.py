@@ -9,9 +9,10 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from shmflink.config import kinds
 from shmflink.config.checkpoint_options import CHECKPOINTING_OPTIONS, REFUSED
 from shmflink.config.flink_options import is_of_flink, note_ignored
-from shmflink.config.option import Kind, Option
+from shmflink.config.option import Option
 from shmflink.config.python_options import PYTHON_OPTIONS, PYTHON_REFUSED
 from shmflink.config.restart_options import RESTART_OPTIONS
 from shmflink.errors import ConfigurationError
@@ -47,20 +48,20 @@ __all__ = [
 
 DEFAULT_PARALLELISM: Final = Option(
     "parallelism.default",
-    Kind.INT,
+    kinds.INT,
     None,
     "Parallelism of operators that set none. Default: all slots.",
     minimum=1,
 )
 PIPELINE_NAME: Final = Option(
     "pipeline.name",
-    Kind.STRING,
+    kinds.STRING,
     None,
     "Name of jobs whose execute() gives none. Default: Flink Streaming Job.",
 )
 MAX_PARALLELISM: Final = Option(
     "pipeline.max-parallelism",
-    Kind.INT,
+    kinds.INT,
     -1,
     "Number of key groups, the limit of scaling. -1: derived from the parallelism, at least 128.",
     minimum=-1,
@@ -68,39 +69,39 @@ MAX_PARALLELISM: Final = Option(
 )
 CHAINING_ENABLED: Final = Option(
     "pipeline.operator-chaining.enabled",
-    Kind.BOOL,
+    kinds.BOOL,
     True,
     "Whether operators are chained into one task where nothing needs a channel between them.",
     old_keys=("pipeline.operator-chaining",),
 )
 CHAIN_DIFFERENT_MAX_PARALLELISM: Final = Option(
     "pipeline.operator-chaining.chain-operators-with-different-max-parallelism",
-    Kind.BOOL,
+    kinds.BOOL,
     True,
     "Whether operators with different max parallelism may be chained.",
 )
 PUSHDOWN_ENABLED: Final = Option(
     "pipeline.pushdown.enabled",
-    Kind.BOOL,
+    kinds.BOOL,
     True,
     "*shmflink only.* Whether filters and the choice of columns move into sources that can read less.",
 )
 AUTO_GENERATE_UIDS: Final = Option(
     "pipeline.auto-generate-uids",
-    Kind.BOOL,
+    kinds.BOOL,
     True,
     "Whether operators without a uid have an id made from their place in the program; false: such a program is an "
     "error.",
 )
 AUTO_WATERMARK_INTERVAL: Final = Option(
     "pipeline.auto-watermark-interval",
-    Kind.DURATION,
+    kinds.DURATION,
     200,
     "How often periodic watermarks are emitted; 0 = after every batch.",
 )
 OBJECT_REUSE: Final = Option(
     "pipeline.object-reuse",
-    Kind.BOOL,
+    kinds.BOOL,
     False,
     "Functions hand over the objects that they return, and several readers get the same ones: saves copies of objects "
     "that a function keeps or that have several readers. Set it where no function changes an object that it got or has "
@@ -108,33 +109,33 @@ OBJECT_REUSE: Final = Option(
 )
 GLOBAL_JOB_PARAMETERS: Final = Option(
     "pipeline.global-job-parameters",
-    Kind.MAP,
+    kinds.MAP,
     None,
     "key1:value1,key2:value2 that every function finds in its runtime context.",
 )
 RUNTIME_MODE: Final = Option(
     "execution.runtime-mode",
-    Kind.STRING,
+    kinds.STRING,
     "STREAMING",
     "STREAMING emits every update, BATCH only final results; AUTOMATIC: BATCH if all sources are bounded.",
     choices=("STREAMING", "BATCH", "AUTOMATIC"),
 )
 BUFFER_TIMEOUT_ENABLED: Final = Option(
     "execution.buffer-timeout.enabled",
-    Kind.BOOL,
+    kinds.BOOL,
     True,
     "Whether segments that are not full are shipped after the interval below.",
 )
 BUFFER_TIMEOUT: Final = Option(
     "execution.buffer-timeout.interval",
-    Kind.DURATION,
+    kinds.DURATION,
     100,
     "The longest time that rows wait in a segment that is not full; 0 = ship after every batch.",
     old_keys=("execution.buffer-timeout",),
 )
 SLOTS: Final = Option(
     "cluster.slots",
-    Kind.INT,
+    kinds.INT,
     None,
     "*shmflink only.* Slots of an embedded cluster (`--slots`). Default: usable CPUs, and more where jobs need more.",
     minimum=1,
@@ -142,7 +143,7 @@ SLOTS: Final = Option(
 )
 SLOTS_PER_TASKMANAGER: Final = Option(
     "taskmanager.numberOfTaskSlots",
-    Kind.INT,
+    kinds.INT,
     1,
     "Slots (threads) in each TaskManager process.",
     minimum=1,
@@ -150,13 +151,13 @@ SLOTS_PER_TASKMANAGER: Final = Option(
 )
 CPU_PINNING: Final = Option(
     "taskmanager.cpu-pinning",
-    Kind.BOOL,
+    kinds.BOOL,
     True,
     "*shmflink only.* Whether each TaskManager is pinned to CPUs of its own among the usable ones.",
 )
 SEGMENT_SIZE: Final = Option(
     "taskmanager.memory.segment-size",
-    Kind.BYTES,
+    kinds.BYTES,
     256 * 1024,
     "Size of one segment of shared memory, the unit in which rows travel between subtasks.",
     minimum=4096,
@@ -164,7 +165,7 @@ SEGMENT_SIZE: Final = Option(
 )
 BUFFERS_PER_CHANNEL: Final = Option(
     "taskmanager.network.memory.buffers-per-channel",
-    Kind.INT,
+    kinds.INT,
     2,
     "Segments that every channel may always have in flight (exclusive credits).",
     minimum=1,
@@ -172,7 +173,7 @@ BUFFERS_PER_CHANNEL: Final = Option(
 )
 FLOATING_BUFFERS_PER_GATE: Final = Option(
     "taskmanager.network.memory.floating-buffers-per-gate",
-    Kind.INT,
+    kinds.INT,
     8,
     "Segments that the channels of one input share, by backlog, on top of their exclusive ones.",
     minimum=0,
@@ -180,34 +181,34 @@ FLOATING_BUFFERS_PER_GATE: Final = Option(
 )
 HEARTBEAT_INTERVAL: Final = Option(
     "heartbeat.interval",
-    Kind.DURATION,
+    kinds.DURATION,
     1000,
     "How often a TaskManager's native heartbeat thread beats and the JobManager looks.",
     minimum=10,
 )
 HEARTBEAT_TIMEOUT: Final = Option(
     "heartbeat.timeout",
-    Kind.DURATION,
+    kinds.DURATION,
     10_000,
     "A TaskManager without a heartbeat for so long (stopped, swapped out) is killed and counts as lost.",
     minimum=50,
 )
 CANCELLATION_INTERVAL: Final = Option(
     "task.cancellation.interval",
-    Kind.DURATION,
+    kinds.DURATION,
     1000,
     "After so long, and again and again, tasks that do not stop are interrupted: an exception is raised in user code.",
     minimum=10,
 )
 CANCELLATION_TIMEOUT: Final = Option(
     "task.cancellation.timeout",
-    Kind.DURATION,
+    kinds.DURATION,
     30_000,
     "How long tasks may take to stop after a cancel or a failure before their TaskManager is killed.",
     minimum=100,
 )
 
-OPTIONS: Final[Mapping[str, Option]] = {
+OPTIONS: Final[Mapping[str, Option[object]]] = {
     option.key: option
     for option in (
         SLOTS,
@@ -249,7 +250,7 @@ def _check_not_refused(key: str, text: str, where: str) -> None:
         raise ConfigurationError(f"{where}: {key} = '{text}' is not possible: {reason}")
 
 
-def _known(key: str) -> Option | None:
+def _known(key: str) -> Option[object] | None:
     found = OPTIONS.get(key)
     if found is not None:
         return found

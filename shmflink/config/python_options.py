@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from shmflink.config.option import Kind, Option
+from shmflink.config import kinds
+from shmflink.config.option import Option
 
 __all__ = [
     "PYTHON_ARCHIVES",
@@ -18,27 +19,27 @@ __all__ = [
 
 PYTHON_FILES: Final = Option(
     "python.files",
-    Kind.STRING,
+    kinds.STRING,
     None,
     "Modules, package folders and zip archives that functions import, with commas between them.",
 )
 PYTHON_REQUIREMENTS: Final = Option(
     "python.requirements",
-    Kind.STRING,
+    kinds.STRING,
     None,
     "A requirements file of pip, which is installed when the job is submitted; behind a # perhaps a folder with all "
     "its packages.",
 )
 PYTHON_ARCHIVES: Final = Option(
     "python.archives",
-    Kind.STRING,
+    kinds.STRING,
     None,
     "Zip and tar archives with commas between them, which functions find unpacked in their working directory; behind a "
     "# perhaps under which name.",
 )
 PYTHON_EXECUTABLE: Final = Option(
     "python.executable",
-    Kind.STRING,
+    kinds.STRING,
     None,
     "Accepted for compatibility with Flink: functions run in the Python that runs the program, and another one is an "
     "error.",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from shmflink.config.option import Kind, Option
+from shmflink.config import kinds
+from shmflink.config.option import Option
 
 __all__ = [
     "ATTEMPTS_BEFORE_RESET",
@@ -24,7 +25,7 @@ __all__ = [
 
 RESTART_STRATEGY: Final = Option(
     "restart-strategy.type",
-    Kind.STRING,
+    kinds.STRING,
     None,
     "What happens after a failure: none, fixed-delay, failure-rate or exponential-delay. Default: exponential-delay "
     "with checkpointing, else none.",
@@ -33,7 +34,7 @@ RESTART_STRATEGY: Final = Option(
 )
 FIXED_DELAY_ATTEMPTS: Final = Option(
     "restart-strategy.fixed-delay.attempts",
-    Kind.INT,
+    kinds.INT,
     1,
     "How often the job restarts before it fails for good.",
     minimum=0,
@@ -41,13 +42,13 @@ FIXED_DELAY_ATTEMPTS: Final = Option(
 )
 FIXED_DELAY: Final = Option(
     "restart-strategy.fixed-delay.delay",
-    Kind.DURATION,
+    kinds.DURATION,
     1000,
     "Time between a failure and the restart.",
 )
 FAILURE_RATE_MAX: Final = Option(
     "restart-strategy.failure-rate.max-failures-per-interval",
-    Kind.INT,
+    kinds.INT,
     1,
     "The job fails for good with more failures than this in the interval below.",
     minimum=1,
@@ -55,48 +56,48 @@ FAILURE_RATE_MAX: Final = Option(
 )
 FAILURE_RATE_INTERVAL: Final = Option(
     "restart-strategy.failure-rate.failure-rate-interval",
-    Kind.DURATION,
+    kinds.DURATION,
     60_000,
     "The time over which failures are counted.",
     minimum=1,
 )
 FAILURE_RATE_DELAY: Final = Option(
     "restart-strategy.failure-rate.delay",
-    Kind.DURATION,
+    kinds.DURATION,
     1000,
     "Time between a failure and the restart.",
 )
 INITIAL_BACKOFF: Final = Option(
     "restart-strategy.exponential-delay.initial-backoff",
-    Kind.DURATION,
+    kinds.DURATION,
     100,
     "Time between the first failure and the restart (Flink: 1 s; on one host a restart is cheap).",
     minimum=1,
 )
 MAX_BACKOFF: Final = Option(
     "restart-strategy.exponential-delay.max-backoff",
-    Kind.DURATION,
+    kinds.DURATION,
     30_000,
     "The longest time between a failure and the restart (Flink: 1 min).",
     minimum=1,
 )
 BACKOFF_MULTIPLIER: Final = Option(
     "restart-strategy.exponential-delay.backoff-multiplier",
-    Kind.FLOAT,
+    kinds.FLOAT,
     2.0,
     "By how much the time grows with every failure (Flink: 1.5).",
     minimum=1,
 )
 RESET_BACKOFF_THRESHOLD: Final = Option(
     "restart-strategy.exponential-delay.reset-backoff-threshold",
-    Kind.DURATION,
+    kinds.DURATION,
     600_000,
     "After so long without a failure the time starts anew (Flink: 1 h).",
     minimum=1,
 )
 JITTER_FACTOR: Final = Option(
     "restart-strategy.exponential-delay.jitter-factor",
-    Kind.FLOAT,
+    kinds.FLOAT,
     0.1,
     "Part of the time that is added or taken off at random.",
     minimum=0,
@@ -104,13 +105,13 @@ JITTER_FACTOR: Final = Option(
 )
 ATTEMPTS_BEFORE_RESET: Final = Option(
     "restart-strategy.exponential-delay.attempts-before-reset-backoff",
-    Kind.INT,
+    kinds.INT,
     None,
     "How often the job restarts before it fails for good; counts anew with the time. Default: no limit.",
     minimum=1,
 )
 
-RESTART_OPTIONS: Final[tuple[Option, ...]] = (
+RESTART_OPTIONS: Final[tuple[Option[object], ...]] = (
     RESTART_STRATEGY,
     FIXED_DELAY_ATTEMPTS,
     FIXED_DELAY,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
@@ -12,6 +13,7 @@ from shmflink.errors import ConfigurationError
 __all__ = [
     "format_bytes",
     "format_duration_ms",
+    "format_map",
     "parse_bool",
     "parse_bytes",
     "parse_duration_ms",
@@ -80,6 +82,11 @@ def format_bytes(size: int) -> str:
         if size and size % factor == 0:
             return f"{size // factor} {unit}"
     return f"{size} bytes"
+
+
+def format_map(pairs: Mapping[str, str]) -> str:
+    """`k1:v1,k2:v2`."""
+    return ",".join(f"{key}:{item}" for key, item in pairs.items())
 
 
 def parse_bool(text: str) -> bool:

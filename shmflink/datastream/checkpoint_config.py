@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from shmflink.config import checkpoint_options as options
 from shmflink.config.configuration import Configuration
@@ -17,6 +17,7 @@ __all__ = ["CheckpointConfig"]
 
 _ANY_NUMBER: Final = 2**31 - 1
 E = TypeVar("E", bound=Enum)
+T = TypeVar("T")
 
 
 class CheckpointConfig:
@@ -42,7 +43,7 @@ class CheckpointConfig:
 
     def get_checkpoint_interval(self) -> int:
         """-1 = no periodic checkpoints."""
-        interval_ms: int | None = self._get(options.CHECKPOINT_INTERVAL)
+        interval_ms = self._get(options.CHECKPOINT_INTERVAL)
         return -1 if interval_ms is None else interval_ms
 
     def set_checkpoint_interval(self, checkpoint_interval: int) -> CheckpointConfig:
@@ -50,21 +51,21 @@ class CheckpointConfig:
         return self._set(options.CHECKPOINT_INTERVAL, checkpoint_interval)
 
     def get_checkpoint_timeout(self) -> int:
-        return self._int(options.CHECKPOINTING_TIMEOUT)
+        return self._get(options.CHECKPOINTING_TIMEOUT)
 
     def set_checkpoint_timeout(self, checkpoint_timeout: int) -> CheckpointConfig:
         """At least 10 ms."""
         return self._set(options.CHECKPOINTING_TIMEOUT, checkpoint_timeout)
 
     def get_min_pause_between_checkpoints(self) -> int:
-        return self._int(options.MIN_PAUSE)
+        return self._get(options.MIN_PAUSE)
 
     def set_min_pause_between_checkpoints(self, min_pause_between_checkpoints: int) -> CheckpointConfig:
         """The least time between the completion of one checkpoint and the trigger of the next."""
         return self._set(options.MIN_PAUSE, min_pause_between_checkpoints)
 
     def get_max_concurrent_checkpoints(self) -> int:
-        return self._int(options.MAX_CONCURRENT_CHECKPOINTS)
+        return self._get(options.MAX_CONCURRENT_CHECKPOINTS)
 
     def set_max_concurrent_checkpoints(self, max_concurrent_checkpoints: int) -> CheckpointConfig:
         return self._set(options.MAX_CONCURRENT_CHECKPOINTS, max_concurrent_checkpoints)
@@ -78,7 +79,7 @@ class CheckpointConfig:
         return self.set_tolerable_checkpoint_failure_number(0 if fail_on_checkpointing_errors else _ANY_NUMBER)
 
     def get_tolerable_checkpoint_failure_number(self) -> int:
-        return self._int(options.TOLERABLE_FAILED_CHECKPOINTS)
+        return self._get(options.TOLERABLE_FAILED_CHECKPOINTS)
 
     def set_tolerable_checkpoint_failure_number(self, tolerable_checkpoint_failure_number: int) -> CheckpointConfig:
         """How many in a row may fail before the job fails (and restarts)."""
@@ -100,7 +101,7 @@ class CheckpointConfig:
         return ExternalizedCheckpointRetention[self._get(options.EXTERNALIZED_RETENTION)]
 
     def is_unaligned_checkpoints_enabled(self) -> bool:
-        return bool(self._get(options.UNALIGNED))
+        return self._get(options.UNALIGNED)
 
     def enable_unaligned_checkpoints(self, enabled: bool = True) -> CheckpointConfig:
         """Barriers overtake data, which becomes part of the checkpoint. Needs EXACTLY_ONCE, one at a time."""
@@ -116,7 +117,7 @@ class CheckpointConfig:
         return self._set(options.ALIGNED_CHECKPOINT_TIMEOUT, alignment_timeout.to_millis())
 
     def get_aligned_checkpoint_timeout(self) -> Duration:
-        return Duration.of_millis(self._int(options.ALIGNED_CHECKPOINT_TIMEOUT))
+        return Duration.of_millis(self._get(options.ALIGNED_CHECKPOINT_TIMEOUT))
 
     def set_alignment_timeout(self, alignment_timeout: Duration) -> CheckpointConfig:
         """The older name of `set_aligned_checkpoint_timeout`."""
@@ -131,15 +132,12 @@ class CheckpointConfig:
         return self._set(options.UNALIGNED_FORCED, bool(force_unaligned_checkpoints))
 
     def is_force_unaligned_checkpoints(self) -> bool:
-        return bool(self._get(options.UNALIGNED_FORCED))
+        return self._get(options.UNALIGNED_FORCED)
 
-    def _int(self, option: Option) -> int:
-        return int(self._get(option))
-
-    def _get(self, option: Option) -> Any:
+    def _get(self, option: Option[T]) -> T:
         return option.read(self._configuration.to_dict())
 
-    def _set(self, option: Option, value: object) -> CheckpointConfig:
+    def _set(self, option: Option[object], value: object) -> CheckpointConfig:
         try:
             text = option.write(value)
         except TypeError:

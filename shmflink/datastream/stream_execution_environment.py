@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeVar
 
 from shmflink.client.abandoned import ABANDONED
 from shmflink.client.executor import current_executor, ending_jobs_by_signals
@@ -51,6 +51,8 @@ from shmflink.planner.transformations import SourceTransformation
 __all__ = ["StreamExecutionEnvironment"]
 
 _DEFAULT_JOB_NAME: Final = "Flink Streaming Job"
+
+T = TypeVar("T")
 
 
 class StreamExecutionEnvironment(ReadMethods, CheckpointMethods, SaysWhatIsMissing):
@@ -96,7 +98,7 @@ class StreamExecutionEnvironment(ReadMethods, CheckpointMethods, SaysWhatIsMissi
 
     def get_parallelism(self) -> int:
         """The default parallelism; where none is set: the number of slots."""
-        parallelism: int | None = self._get(options.DEFAULT_PARALLELISM)
+        parallelism = self._get(options.DEFAULT_PARALLELISM)
         return parallelism if parallelism is not None else self.get_default_local_parallelism()
 
     def set_max_parallelism(self, max_parallelism: int) -> StreamExecutionEnvironment:
@@ -105,8 +107,7 @@ class StreamExecutionEnvironment(ReadMethods, CheckpointMethods, SaysWhatIsMissi
 
     def get_max_parallelism(self) -> int:
         """The default max parallelism; -1 = derived from each operator's parallelism."""
-        max_parallelism: int = self._get(options.MAX_PARALLELISM)
-        return max_parallelism
+        return self._get(options.MAX_PARALLELISM)
 
     def set_runtime_mode(self, execution_mode: RuntimeExecutionMode) -> StreamExecutionEnvironment:
         """STREAMING, BATCH or AUTOMATIC."""
@@ -124,7 +125,7 @@ class StreamExecutionEnvironment(ReadMethods, CheckpointMethods, SaysWhatIsMissi
 
     def get_buffer_timeout(self) -> int:
         """Milliseconds; -1 = no timeout."""
-        timeout_ms: int = self._get(options.BUFFER_TIMEOUT)
+        timeout_ms = self._get(options.BUFFER_TIMEOUT)
         return timeout_ms if self._get(options.BUFFER_TIMEOUT_ENABLED) else -1
 
     def disable_operator_chaining(self) -> StreamExecutionEnvironment:
@@ -133,17 +134,17 @@ class StreamExecutionEnvironment(ReadMethods, CheckpointMethods, SaysWhatIsMissi
 
     def is_chaining_enabled(self) -> bool:
         """Whether operators are chained into tasks."""
-        return bool(self._get(options.CHAINING_ENABLED))
+        return self._get(options.CHAINING_ENABLED)
 
     def is_chaining_of_operators_with_different_max_parallelism_enabled(self) -> bool:
         """Whether operators of different max parallelism may be chained."""
-        return bool(self._get(options.CHAIN_DIFFERENT_MAX_PARALLELISM))
+        return self._get(options.CHAIN_DIFFERENT_MAX_PARALLELISM)
 
-    def _set(self, option: Option, value: object) -> StreamExecutionEnvironment:
+    def _set(self, option: Option[object], value: object) -> StreamExecutionEnvironment:
         self._configuration.set_string(option.key, option.write(value))
         return self
 
-    def _get(self, option: Option) -> Any:
+    def _get(self, option: Option[T]) -> T:
         return option.read(self._configuration.to_dict())
 
     def register_slot_sharing_group(self, slot_sharing_group: SlotSharingGroup) -> StreamExecutionEnvironment:

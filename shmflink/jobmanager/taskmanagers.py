@@ -118,9 +118,9 @@ class TaskManagers:
         events: TaskManagerEvents,
     ) -> None:
         """Forks them. ResourceError where this process may not open as many descriptors as they need."""
-        self.slots_per_taskmanager: int = SLOTS_PER_TASKMANAGER.read(configuration)
-        self.interval_ms: int = HEARTBEAT_INTERVAL.read(configuration)
-        self.timeout_ms: int = HEARTBEAT_TIMEOUT.read(configuration)
+        self.slots_per_taskmanager = SLOTS_PER_TASKMANAGER.read(configuration)
+        self.interval_ms = HEARTBEAT_INTERVAL.read(configuration)
+        self.timeout_ms = HEARTBEAT_TIMEOUT.read(configuration)
         count = self._count(slots)
         check_descriptors(count, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         cpus = usable_cpus()

@@ -32,8 +32,8 @@ class SharedMemoryEdges:
         self._taskmanager = taskmanager
         self._per = slots_per_taskmanager
         self._peers = peers
-        self._exclusive: int = BUFFERS_PER_CHANNEL.read(configuration)
-        self._floating: int = FLOATING_BUFFERS_PER_GATE.read(configuration)
+        self._exclusive = BUFFERS_PER_CHANNEL.read(configuration)
+        self._floating = FLOATING_BUFFERS_PER_GATE.read(configuration)
 
     def input_gate(self, deployment: TaskDeployment, edge: InputDeployment) -> InputGate:
         """The consuming end of an edge at one of our tasks."""

@@ -26,7 +26,7 @@ OUTPUT_ROWS_MAX: Final = 4096
 
 def reuses_objects(configuration: Mapping[str, str]) -> bool:
     """Whether the job says that no function changes an object that it got or has handed over."""
-    return bool(OBJECT_REUSE.read(configuration))
+    return OBJECT_REUSE.read(configuration)
 
 
 def isolation_of(context: OperatorContext) -> _core.Isolation | None:

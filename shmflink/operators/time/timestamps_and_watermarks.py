@@ -64,4 +64,4 @@ class TimestampsAndWatermarksOperator(Operator):
 
 def watermark_interval_ms(context: OperatorContext) -> int:
     """`pipeline.auto-watermark-interval` of the job."""
-    return int(AUTO_WATERMARK_INTERVAL.read(context.configuration))
+    return AUTO_WATERMARK_INTERVAL.read(context.configuration)

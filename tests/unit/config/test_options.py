@@ -44,6 +44,18 @@ def test_options_that_contradict_each_other():
         validate({"heartbeat.timeout": "1500 ms"}, "-D")
 
 
+def test_an_option_is_read_as_its_type():
+    """The annotations are what mypy checks: the value's type follows from the option, without a cast."""
+    parallelism: int | None = options.DEFAULT_PARALLELISM.read({"parallelism.default": " 4 "})
+    interval_ms: int = options.AUTO_WATERMARK_INTERVAL.read({"pipeline.auto-watermark-interval": "2 s"})
+    is_reusing: bool = options.OBJECT_REUSE.read({"pipeline.object-reuse": "TRUE"})
+    parameters: dict[str, str] | None = options.GLOBAL_JOB_PARAMETERS.read({"pipeline.global-job-parameters": "a:b"})
+    mode: str = options.RUNTIME_MODE.read({})
+    assert (parallelism, interval_ms, is_reusing, parameters, mode) == (4, 2000, True, {"a": "b"}, "STREAMING")
+    assert options.SEGMENT_SIZE.read({options.SEGMENT_SIZE.key: "64 kb"}) == 64 << 10
+    assert options.GLOBAL_JOB_PARAMETERS.write({"a": "b", "c": "d"}) == "a:b,c:d"
+
+
 def test_choices_in_any_case_and_old_keys():
     assert options.RUNTIME_MODE.read({"execution.runtime-mode": "batch"}) == "BATCH"
     assert options.BUFFER_TIMEOUT.read({"execution.buffer-timeout": "7 ms"}) == 7

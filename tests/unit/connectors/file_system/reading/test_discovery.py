@@ -97,11 +97,13 @@ def test_it_goes_on_from_its_snapshot(folder: Folder, watch: FileDiscovery) -> N
     state = watch.snapshot()
     assert isinstance(state, DiscoveryState)
     assert len(state.seen) == 32
-    again = FileDiscovery(folder.find, cut, 1, state)
+    later = Folder()  # of its own: `watch` still lists the other one
+    later.files = list(folder.files)
+    again = FileDiscovery(later.find, cut, 1, state)
     split = next_of(again)
     assert (first.payload, split.payload) == ("/a", "/b")
-    folder.files.append(FileInfo("/c", 1, 3))
-    assert taken(again, folder) == ["/c"]
+    later.files.append(FileInfo("/c", 1, 3))
+    assert taken(again, later) == ["/c"]
     again.add_splits_back([split])
     assert again.next_split(0) == split
     again.close()
