@@ -15,8 +15,17 @@ from shmflink.datastream.checkpoint_storage import (
     JobManagerCheckpointStorage,
 )
 from shmflink.datastream.checkpointing_mode import CheckpointingMode
-from shmflink.datastream.connected_streams import BroadcastConnectedStream, BroadcastStream, ConnectedStreams
-from shmflink.datastream.data_stream import CloseableIterator, DataStream, DataStreamSink, KeyedStream
+from shmflink.datastream.data_stream import (
+    AllWindowedStream,
+    BroadcastConnectedStream,
+    BroadcastStream,
+    CloseableIterator,
+    ConnectedStreams,
+    DataStream,
+    DataStreamSink,
+    KeyedStream,
+    WindowedStream,
+)
 from shmflink.datastream.execution_mode import RuntimeExecutionMode
 from shmflink.datastream.externalized_checkpoint_retention import ExternalizedCheckpointRetention
 from shmflink.datastream.functions import (
@@ -60,7 +69,6 @@ from shmflink.datastream.window import (
     Window,
     WindowAssigner,
 )
-from shmflink.datastream.windowed_stream import AllWindowedStream, WindowedStream
 
 __all__ = [
     "AggregateFunction",

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
+from shmflink.core.coroutines import refuse_coroutines
 from shmflink.core.types.typeinfo import TypeInformation
-from shmflink.datastream.record_functions import Function
+from shmflink.datastream.record_functions import Function, Partitioner
+from shmflink.errors import JobGraphError
 from shmflink.expressions.expression import Expression
 
-__all__ = ["check_function", "checked_type", "what_instead"]
+__all__ = ["check_function", "check_process_function", "checked_type", "partition_function", "what_instead"]
 
 
 def check_function(func: Any, kind: type | None, message: str) -> None:
@@ -50,3 +53,29 @@ def checked_type(declared: Any) -> TypeInformation | None:
     if declared is not None and not isinstance(declared, TypeInformation):
         raise TypeError(f"declare a type with shmflink.common.Types, for example Types.INT(); got {declared!r}")
     return declared
+
+
+def check_process_function(func: Any, kinds: type | tuple[type, ...], method: str = "process_element") -> None:
+    """Passes objects of these classes, and what has their method.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    if isinstance(func, kinds) or callable(getattr(func, method, None)):
+        return
+    names = " or ".join(kind.__name__ for kind in (kinds if isinstance(kinds, tuple) else (kinds,)))
+    raise TypeError(f"The input must be a {names}, got {func!r}")
+
+
+def partition_function(partitioner: Callable[[Any, int], int] | Partitioner) -> Callable[[Any, int], int]:
+    """What travels with a CUSTOM edge: (key, number of partitions) -> index."""
+    refuse_coroutines(partitioner)
+    if not isinstance(partitioner, Partitioner):
+        return partitioner
+    kind = type(partitioner)
+    if kind.open is not Function.open or kind.close is not Function.close:
+        raise JobGraphError(
+            f"partition_custom(): {kind.__name__} overrides open() or close(), which are not called for a "
+            "partitioner; make what it needs at the first call of partition()"
+        )
+    return partitioner.partition

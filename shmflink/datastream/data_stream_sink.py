@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import Self
 
-from shmflink.datastream.recording import RecordedOperator
+from shmflink.datastream.operator_settings import OperatorSettings
+from shmflink.datastream.recorder import Recorded
 from shmflink.datastream.slot_sharing_group import SlotSharingGroup
-from shmflink.planner.transformations import SinkTransformation
-
-if TYPE_CHECKING:
-    from shmflink.datastream.stream_execution_environment import StreamExecutionEnvironment
 
 __all__ = ["DataStreamSink"]
 
@@ -17,41 +15,41 @@ __all__ = ["DataStreamSink"]
 class DataStreamSink:
     """The end of a stream; returned by `sink_to` and `print`."""
 
-    def __init__(self, transformation: SinkTransformation, environment: StreamExecutionEnvironment) -> None:
+    def __init__(self, recorded: Recorded, default_parallelism: Callable[[], int]) -> None:
         """Made by a stream, not by users."""
-        self._recorded = RecordedOperator(transformation, environment.get_parallelism)
+        self._settings = OperatorSettings(recorded, default_parallelism)
 
-    def name(self, name: str) -> DataStreamSink:
+    def name(self, name: str) -> Self:
         """Name for plans, logs and metrics."""
-        self._recorded.set_name(name)
+        self._settings.set_name(name)
         return self
 
-    def uid(self, uid: str) -> DataStreamSink:
+    def uid(self, uid: str) -> Self:
         """Id by which the sink's state is found when the job starts again; unique in the job."""
-        self._recorded.set_uid(uid)
+        self._settings.set_uid(uid)
         return self
 
-    def set_uid_hash(self, uid_hash: str) -> DataStreamSink:
+    def set_uid_hash(self, uid_hash: str) -> Self:
         """The operator id itself: 32 hexadecimal digits. Prefer `uid`."""
-        self._recorded.set_uid_hash(uid_hash)
+        self._settings.set_uid_hash(uid_hash)
         return self
 
-    def set_parallelism(self, parallelism: int) -> DataStreamSink:
+    def set_parallelism(self, parallelism: int) -> Self:
         """Number of subtasks; -1 = the environment's."""
-        self._recorded.set_parallelism(parallelism)
+        self._settings.set_parallelism(parallelism)
         return self
 
-    def set_description(self, description: str) -> DataStreamSink:
+    def set_description(self, description: str) -> Self:
         """Longer text for plans."""
-        self._recorded.set_description(description)
+        self._settings.set_description(description)
         return self
 
-    def disable_chaining(self) -> DataStreamSink:
+    def disable_chaining(self) -> Self:
         """The sink is a task of its own."""
-        self._recorded.disable_chaining()
+        self._settings.disable_chaining()
         return self
 
-    def slot_sharing_group(self, slot_sharing_group: str | SlotSharingGroup) -> DataStreamSink:
+    def slot_sharing_group(self, slot_sharing_group: str | SlotSharingGroup) -> Self:
         """Operators of one group share slots; those of different groups never do."""
-        self._recorded.set_slot_sharing_group(slot_sharing_group)
+        self._settings.set_slot_sharing_group(slot_sharing_group)
         return self

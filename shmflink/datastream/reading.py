@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from abc import abstractmethod
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Generic, TypeVar
 
 import pyarrow as pa
 
@@ -15,57 +16,64 @@ from shmflink.connectors.file_system.reading.source import FileSource
 from shmflink.connectors.generator import GeneratorSource
 from shmflink.connectors.sockets.text import SocketTextSource
 from shmflink.core.types.typeinfo import TypeInformation
+from shmflink.core.watermark_strategy import WatermarkStrategy
 from shmflink.errors import TypeMismatchError
 
-if TYPE_CHECKING:
-    from shmflink.datastream.data_stream import DataStream
+__all__ = ["ReadMethods", "S"]
 
-__all__ = ["ReadMethods"]
+S = TypeVar("S")
+"""The class of streams: DataStream."""
 
 
-class ReadMethods:
+class ReadMethods(Generic[S]):
     """Part of `StreamExecutionEnvironment`.
 
     `paths` are files, folders, globs or URIs; `options` are those of the method of the same name of `FileSource`.
     """
 
-    if TYPE_CHECKING:
+    @abstractmethod
+    def _source(
+        self,
+        source: Source,
+        name: str,
+        type_info: TypeInformation | None,
+        watermark_strategy: WatermarkStrategy | None = None,
+    ) -> S:
+        """Records a source."""
 
-        def _source(self, source: Source, name: str, type_info: TypeInformation | None) -> DataStream: ...
-
-    def read_parquet(self, paths: Paths, **options: Any) -> DataStream:
+    def read_parquet(self, paths: Paths, **options: Any) -> S:
         """*shmflink only.* Parquet files. Columns that nobody uses and rows that a filter drops are not read."""
         return self._files("Parquet", FileSource.parquet, paths, options)
 
-    def read_csv(self, paths: Paths, **options: Any) -> DataStream:
+    def read_csv(self, paths: Paths, **options: Any) -> S:
         """*shmflink only.* CSV files; the types are those of `schema=`, else inferred from a sample."""
         return self._files("CSV", FileSource.csv, paths, options)
 
-    def read_json_lines(self, paths: Paths, **options: Any) -> DataStream:
+    def read_json_lines(self, paths: Paths, **options: Any) -> S:
         """*shmflink only.* Files with a JSON object in each line; types as for CSV."""
         return self._files("JSON lines", FileSource.json_lines, paths, options)
 
-    def read_text(self, paths: Paths, **options: Any) -> DataStream:
+    def read_text(self, paths: Paths, **options: Any) -> S:
         """*shmflink only.* Text files, a row for each line."""
         return self._files("Text", FileSource.text, paths, options)
 
-    def read_ipc(self, paths: Paths, **options: Any) -> DataStream:
+    def read_ipc(self, paths: Paths, **options: Any) -> S:
         """*shmflink only.* Arrow IPC files and streams (Feather)."""
         return self._files("Arrow IPC", FileSource.ipc, paths, options)
 
-    def read_orc(self, paths: Paths, **options: Any) -> DataStream:
+    def read_orc(self, paths: Paths, **options: Any) -> S:
         """*shmflink only.* ORC files."""
         return self._files("ORC", FileSource.orc, paths, options)
 
-    def from_arrow(self, data: pa.Table | pa.RecordBatch | Iterable[pa.RecordBatch]) -> DataStream:
+    def from_arrow(self, data: pa.Table | pa.RecordBatch | Iterable[pa.RecordBatch]) -> S:
         """*shmflink only.* The rows of a table, a record batch or several. They travel with the job."""
         return self._source_of(ArrowSource(_table(data)), "Arrow table")
 
-    def from_pandas(self, frame: Any) -> DataStream:
+    def from_pandas(self, frame: Any) -> S:
         """*shmflink only.* The rows of a `pandas.DataFrame`, without its index."""
         return self._source_of(ArrowSource(pa.Table.from_pandas(frame, preserve_index=False)), "pandas frame")
 
-    def from_polars(self, frame: Any) -> DataStream:
+    def from_polars(self, frame: Any) -> S:
         """*shmflink only.* The rows of a `polars.DataFrame`.
 
         Views, categories and enumerations are strings; integers of 128 bits are decimals of 38 digits.
@@ -83,7 +91,7 @@ class ReadMethods:
         schema: pa.Schema | TypeInformation | None = None,
         rows_per_second: float | None = None,
         batch_rows: int | None = None,
-    ) -> DataStream:
+    ) -> S:
         """*shmflink only.* Rows that `function(start, stop)` makes: the `start`th to the one before `stop`.
 
         It returns a RecordBatch, or a list, with exactly these rows, and depends on nothing else. Without `rows` it
@@ -92,21 +100,21 @@ class ReadMethods:
         source = GeneratorSource(function, rows, schema, batch_rows=batch_rows, rows_per_second=rows_per_second)
         return self._source_of(source, "Generator")
 
-    def socket_text_stream(self, host: str, port: int, delimiter: str = "\n", max_retries: int = 0) -> DataStream:
+    def socket_text_stream(self, host: str, port: int, delimiter: str = "\n", max_retries: int = 0) -> S:
         """*shmflink only.* Records of text that a TCP server sends, at most once; arguments as of `SocketTextSource`.
 
         Flink's `socketTextStream`, which PyFlink lacks.
         """
         return self._source_of(SocketTextSource(host, port, delimiter, max_retries), "Socket Stream")
 
-    def _files(self, kind: str, make: Callable[..., Source], paths: Paths, options: dict[str, Any]) -> DataStream:
+    def _files(self, kind: str, make: Callable[..., Source], paths: Paths, options: dict[str, Any]) -> S:
         given = paths_of(paths)
         source = make(given, **options)
         shown = os.path.basename(os.fspath(given[0]).rstrip("/"))
         more = f" and {len(given) - 1} more" if len(given) > 1 else ""
         return self._source_of(source, f"{kind} {shown}{more}")
 
-    def _source_of(self, source: Source, name: str) -> DataStream:
+    def _source_of(self, source: Source, name: str) -> S:
         return self._source(source, name, source.produced_type)
 
 

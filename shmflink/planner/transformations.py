@@ -1,8 +1,7 @@
-"""What a user's program records, one object per call: the input of the stream graph.
+"""What a logical plan becomes first: operators one by one, with what lies between them.
 
-Transformations are the only mutable stage: `map()` records one, `.name()`, `.uid()`, `.set_parallelism()`
-still change it. Partitioning, union and side output are transformations without an operator; the stream graph
-turns them into properties of edges.
+Partitioning, union and side output are transformations without an operator; the stream graph turns them into properties
+of edges.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ __all__ = [
 DEFAULT_SLOT_SHARING_GROUP: Final = "default"
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class Transformation:
     """Common part.
 
@@ -59,7 +58,7 @@ class Transformation:
     place: str = ""  # `file:line` of the user's program
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class SourceTransformation(Transformation):
     """Reads a source."""
 
@@ -68,21 +67,21 @@ class SourceTransformation(Transformation):
     chaining_strategy: ChainingStrategy = ChainingStrategy.HEAD
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class OperatorTransformation(Transformation):
     """Applies an operator; input i of the operator is `inputs[i]`."""
 
     operator: Operator = field(kw_only=True)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class SinkTransformation(Transformation):
     """Writes to a sink."""
 
     sink: Sink = field(kw_only=True)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class PartitionTransformation(Transformation):
     """How consumers receive this stream. `partitioner` (CUSTOM): (key, number of partitions) -> index.
 
@@ -94,24 +93,24 @@ class PartitionTransformation(Transformation):
     key_columns: tuple[str, ...] = ()
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class UnionTransformation(Transformation):
     """All inputs as one stream."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class SideOutputTransformation(Transformation):
     """The side output `output_tag` of its input."""
 
     output_tag: str = field(kw_only=True)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class FinalTransformation(Transformation):
     """Its input's final rows, each once. Resolved before the stream graph."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class EveryUpdateTransformation(Transformation):
     """Its input's updates as rows that stand. Resolved before the stream graph."""
 

@@ -34,6 +34,7 @@ from shmflink.datastream.window_functions import (
 from shmflink.errors import UsageError
 from shmflink.operators.base import Operator
 from shmflink.operators.windows.assigners import WindowAssigner
+from shmflink.planner.lowering import lower
 from shmflink.planner.transformations import OperatorTransformation
 from shmflink.state.descriptors import MapStateDescriptor
 
@@ -100,7 +101,7 @@ def operator_of(
         stream = stream.connect(other)
     name = method or _method_of(function, (_TWO_INPUTS, _ONE_INPUT) if window is None else (_WINDOWED,))
     options = {} if name in ("filter", "reduce") else {"output_type": output_type}
-    transformation = getattr(stream, name)(function, **options).get_transformation()
+    [transformation] = lower(getattr(stream, name)(function, **options).recorded.plan())
     if not isinstance(transformation, OperatorTransformation):
         raise UsageError(f"OperatorHarness.of(): {name}() is no operator of its own")
     return transformation.operator

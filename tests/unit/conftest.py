@@ -60,9 +60,8 @@ class Program:
         return SourceTransformation(next(self._ids), name, parallelism=parallelism, **fields)
 
     def operator(self, *inputs: Transformation, name: str = "Map", parallelism: Any = 2, **fields: Any) -> Any:
-        made = OperatorTransformation(
-            next(self._ids), name, inputs, parallelism=parallelism, operator=Operator(), **fields
-        )
+        fields.setdefault("operator", Operator())
+        made = OperatorTransformation(next(self._ids), name, inputs, parallelism=parallelism, **fields)
         self.recorded.append(made)
         return made
 

@@ -43,7 +43,7 @@ def test_a_type_checker_accepts_a_typed_program_and_finds_faults(tmp_path: Path)
     for fault in (
         'Argument 1 to "update" of "ValueState" has incompatible type "str"; expected "int"',
         'has no attribute "timer_servce"',
-        'Argument 1 to "set_parallelism" of "StreamExecutionEnvironment" has incompatible type "str"; expected "int"',
+        'Argument 1 to "set_parallelism" of "Environment" has incompatible type "str"; expected "int"',
     ):
         assert fault in found, found
 

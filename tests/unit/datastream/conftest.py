@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shmflink.datastream import StreamExecutionEnvironment, stream_execution_environment
+from shmflink.datastream import StreamExecutionEnvironment, environment
 from shmflink.graph.job_graph import JobGraph
 
 
@@ -47,7 +47,7 @@ class Recorder:
 @pytest.fixture
 def executor(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     recorder = Recorder()
-    monkeypatch.setattr(stream_execution_environment, "current_executor", lambda: recorder)
+    monkeypatch.setattr(environment, "current_executor", lambda: recorder)
     return recorder
 
 

@@ -132,11 +132,11 @@ def test_completion_shows_what_users_call() -> None:
     for obj in (stream(), keyed(), environment, DataStream, KeyedStream, StreamExecutionEnvironment):
         shown = set(dir(obj))
         assert not [name for name in shown if name.startswith("_") and not name.startswith("__")]
-        assert shown.isdisjoint({"MISSING", "ADVICE", "INTERNAL", "stream_of", "derived", "value_type", "program"})
+        assert shown.isdisjoint({"MISSING", "ADVICE", "INTERNAL", "stream_of", "declared_type", "record", "recorder"})
     assert {"map", "key_by", "execute_and_collect", "with_columns"} <= set(dir(stream()))
     assert {"reduce", "window", "process", "sum"} <= set(dir(keyed()))
     assert {"execute", "from_source", "read_csv"} <= set(dir(environment))
     assert dir(datastream) == sorted(datastream.__all__)
     assert "Types" in dir(common)
     assert "annotations" not in dir(common)
-    assert stream().map(str, Types.STRING()).value_type() == Types.STRING()  # hidden, but there
+    assert stream().map(str, Types.STRING()).declared_type == Types.STRING()  # hidden, but there

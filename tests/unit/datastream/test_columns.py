@@ -10,9 +10,11 @@ import pytest
 
 from shmflink.common import Types
 from shmflink.core.types.typeinfo import ColumnsTypeInfo
-from shmflink.datastream import OutputTag
+from shmflink.datastream import KeyedStream, OutputTag
+from shmflink.datastream.column_stream import ColumnStream
 from shmflink.errors import JobGraphError, TypeMismatchError
 from shmflink.expressions import col, count, lit
+from shmflink.planner.lowering import lower
 from shmflink.planner.transformations import PartitionTransformation
 
 TABLE = pa.table({"user": ["a", "b"], "price": [1.5, 2.5], "tags": pa.array([["x"], []], pa.list_(pa.utf8()))})
@@ -131,11 +133,11 @@ def test_the_plan_shows_what_was_written(table: Any, env: Any, executor: Any) ->
 
 
 def test_keys_of_an_aggregate_travel_as_columns(table: Any) -> None:
-    aggregated = table.key_by(col("price").alias("p"), "user").aggregate(n=count()).get_transformation()
+    [aggregated] = lower(table.key_by(col("price").alias("p"), "user").aggregate(n=count()).recorded.plan())
     partitioned = aggregated.inputs[0]
     assert isinstance(partitioned, PartitionTransformation)
     assert partitioned.key_columns == ("p", "user")
-    assert table.aggregate(n=count()).get_transformation().parallelism == 1
+    assert table.aggregate(n=count()).node.settings.parallelism == 1
 
 
 def test_a_keyed_stream_forbids_what_it_always_did(table: Any) -> None:
@@ -146,15 +148,13 @@ def test_a_keyed_stream_forbids_what_it_always_did(table: Any) -> None:
 
 
 def test_the_examples_of_docstrings_run(table: Any) -> None:
-    from shmflink.datastream.aggregates import AggregatingStream, KeyedAggregates
-    from shmflink.datastream.columns import ColumnMethods
-
-    names = {"ds": table.with_columns(line=col("user")), "col": col, "count": count, "pa": pa}
+    flights = table.select(origin=col("user"), destination=col("user"))
+    names = {"ds": table.with_columns(line=col("user")), "flights": flights, "col": col, "count": count, "pa": pa}
     found = 0
-    for kind in (ColumnMethods, AggregatingStream, KeyedAggregates):
+    for kind in (ColumnStream, KeyedStream):
         for method in vars(kind).values():
             for line in (getattr(method, "__doc__", None) or "").splitlines():
                 if line.strip().startswith(">>> "):
-                    eval(line.strip().removeprefix(">>> "), names)  # the examples are ours
+                    exec(line.strip().removeprefix(">>> "), names)  # the examples are ours
                     found += 1
     assert found >= 3

@@ -159,7 +159,7 @@ def test_a_bad_key_is_named_with_its_record(env: Any) -> None:
 def test_every_operator_has_a_uid_where_none_is_made(env: Any) -> None:
     env.get_config().disable_auto_generated_uids()
     env.from_collection([1]).uid("numbers").key_by(lambda one: one).map(lambda one: one, Types.INT()).print().uid("out")
-    with pytest.raises(UsageError, match=r"auto-generate-uids is false, but no uid is set for 'Map': call"):
+    with pytest.raises(UsageError, match=r"is false, but no uid is set for 'Map' \(.*\.py:\d+\): call"):
         env.execute()
 
 

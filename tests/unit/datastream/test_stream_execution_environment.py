@@ -174,7 +174,7 @@ def test_from_source_checks_its_arguments(env: Any) -> None:
         env.from_source(NumberSequenceSource(1, 2), "none", "a")
     strategy = WatermarkStrategy.for_monotonous_timestamps()
     timed = strategy.with_timestamp_assigner(Never())
-    assert env.from_source(NumberSequenceSource(1, 2), timed, "a").get_transformation().watermark_strategy is timed
+    assert env.from_source(NumberSequenceSource(1, 2), timed, "a").node.call.watermark_strategy is timed
 
 
 def test_close_forgets(env: Any) -> None:

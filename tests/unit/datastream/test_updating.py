@@ -23,6 +23,7 @@ from shmflink.datastream.window import ContinuousEventTimeTrigger, TumblingEvent
 from shmflink.errors import JobGraphError
 from shmflink.expressions import col, count
 from shmflink.graph.plan import plan_as_tree
+from shmflink.planner.lowering import lower
 from shmflink.planner.stream_graph_builder import RuntimeMode, StreamGraphOptions, build_stream_graph
 
 TABLE = pa.table({"user": ["a", "b"], "city": ["x", "y"], "price": pa.array([1, 2], pa.int64())})
@@ -53,7 +54,7 @@ class Program:
 
     def graph(self) -> Any:
         return build_stream_graph(
-            self.env.program.transformations, "job", StreamGraphOptions(parallelism=2, runtime_mode=self.mode)
+            lower(self.env.recorder.plan()), "job", StreamGraphOptions(parallelism=2, runtime_mode=self.mode)
         )
 
     def emits(self) -> dict[str, str]:
@@ -248,7 +249,7 @@ def test_windows_of_functions_that_leave_again_are_records_to_records_alone(trig
     latest.final().print()
     with pytest.raises(JobGraphError, match=r"'final\(\)' takes final rows alone.*calls its function again"):
         program.graph()
-    program.env.program.transformations.clear()
+    program.env.recorder.clear()
     latest.aggregate(n=count()).print()
     with pytest.raises(JobGraphError, match=r"aggregate\(\) would take every update.* emits a window again"):
         program.graph()

@@ -25,6 +25,7 @@ from shmflink.operators.windows.evictors import CountEvictor
 from shmflink.operators.windows.pane_columns import ColumnarLocalWindowAggregate
 from shmflink.operators.windows.pane_operator import GlobalWindowAggregateOperator
 from shmflink.operators.windows.window_operator import WindowOperator
+from shmflink.planner.lowering import lower
 from shmflink.planner.pushdown import push_down
 from shmflink.planner.transformations import OperatorTransformation, PartitionTransformation
 
@@ -71,12 +72,12 @@ def test_keys_then_the_window_then_the_aggregates(table: Any) -> None:
 def test_windows_of_all_elements_run_in_one_subtask(table: Any) -> None:
     result = table.window_all(TUMBLING).aggregate(n=count())
     assert result.schema.names == ["window_start", "window_end", "n"]
-    assert result.get_transformation().parallelism == 1
-    assert table.key_by("user").window(TUMBLING).aggregate(n=count()).get_transformation().parallelism != 1
+    assert result.node.settings.parallelism == 1
+    assert table.key_by("user").window(TUMBLING).aggregate(n=count()).node.settings.parallelism != 1
 
 
 def test_rows_are_aggregated_before_they_are_shuffled_by_key_columns(table: Any) -> None:
-    last = table.key_by("user").window(TUMBLING).aggregate(n=count()).get_transformation()
+    [last] = lower(table.key_by("user").window(TUMBLING).aggregate(n=count()).recorded.plan())
     assert isinstance(last.operator, GlobalWindowAggregateOperator)
     [partitioned] = last.inputs
     assert isinstance(partitioned, PartitionTransformation)
@@ -89,7 +90,8 @@ def test_rows_are_aggregated_before_they_are_shuffled_by_key_columns(table: Any)
 
 def test_only_the_columns_that_are_used_are_read(table: Any) -> None:
     def needed(stream: Any) -> frozenset[str]:
-        [local] = stream.get_transformation().inputs[0].inputs
+        [last] = lower(stream.recorded.plan())
+        [local] = last.inputs[0].inputs
         operator = local.operator
         columns: frozenset[str] = operator.columns_needed(None)
         return columns
@@ -102,7 +104,7 @@ def test_only_the_columns_that_are_used_are_read(table: Any) -> None:
 
 
 def test_the_plan_reads_less_and_stays_the_same(table: Any) -> None:
-    last = table.key_by("user").window(TUMBLING).aggregate(top=col("price").max).get_transformation()
+    [last] = lower(table.key_by("user").window(TUMBLING).aggregate(top=col("price").max).recorded.plan())
     [made] = push_down([last], is_batch=False)
     [local] = made.inputs[0].inputs
     assert isinstance(local, OperatorTransformation)
@@ -112,7 +114,8 @@ def test_the_plan_reads_less_and_stays_the_same(table: Any) -> None:
 
 def test_an_aggregate_function_takes_records(table: Any) -> None:
     result = table.key_by("user").window(TUMBLING).aggregate(Sum(), output_type=Types.LONG())
-    assert isinstance(result.get_transformation().operator, WindowOperator)
+    [made] = lower(result.recorded.plan())
+    assert isinstance(made.operator, WindowOperator)
 
 
 def test_the_default_trigger_may_be_named(table: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -47,16 +48,17 @@ class Table(Source):
         return Table(**{**vars(self), "predicate": predicate}), self.filters == "exact"
 
 
-def table(program: Any, **options: Any) -> Transformation:
+def table(program: Any, watermark_strategy: WatermarkStrategy | None = None, **options: Any) -> Transformation:
     source = Table(**options)
-    made: Transformation = program.source("t", source=source, output_type=source.produced_type)
+    made: Transformation = program.source(
+        "t", source=source, output_type=source.produced_type, watermark_strategy=watermark_strategy
+    )
     return made
 
 
 def columnar(program: Any, before: Transformation, *steps: Step) -> Transformation:
-    made: Transformation = program.operator(before)
-    made.operator = ColumnsOperator(before.output_type, steps)  # type: ignore[attr-defined]
-    made.output_type = made.operator.output_type  # type: ignore[attr-defined]
+    operator = ColumnsOperator(before.output_type, steps)
+    made: Transformation = program.operator(before, operator=operator, output_type=operator.output_type)
     return made
 
 
@@ -162,8 +164,7 @@ def test_branches_of_a_union_come_to_the_same_columns(program: Any) -> None:
     def job(prunes: bool) -> list[list[str]]:
         program.recorded.clear()
         first, second = table(program), table(program, prunes=prunes)
-        union = program.union(first, second)
-        union.output_type = first.output_type
+        union = replace(program.union(first, second), output_type=first.output_type)
         program.sink(columnar(program, union, select("c")))
         found = pushed(program)[1]
         return [names(found[t.id]) for t in (first, second)]
@@ -174,8 +175,8 @@ def test_branches_of_a_union_come_to_the_same_columns(program: Any) -> None:
 
 def test_key_columns_are_needed_on_the_way(program: Any) -> None:
     source = table(program)
-    partitioned = program.partition(source, ShipStrategy.HASH)
-    partitioned.key_columns, partitioned.output_type = ("e",), source.output_type
+    by_hash = program.partition(source, ShipStrategy.HASH)
+    partitioned = replace(by_hash, key_columns=("e",), output_type=source.output_type)
     program.sink(columnar(program, partitioned, select("a")))
     assert pushed(program)[0].names == ["a", "e"]
 
@@ -186,8 +187,7 @@ def test_counting_rows_reads_the_narrowest_column(program: Any) -> None:
 
 
 def test_a_source_that_makes_watermarks_sees_every_row_of_a_streaming_job(program: Any) -> None:
-    source = table(program)
-    source.watermark_strategy = WatermarkStrategy.for_monotonous_timestamps()  # type: ignore[attr-defined]
+    source = table(program, watermark_strategy=WatermarkStrategy.for_monotonous_timestamps())
     program.sink(columnar(program, columnar(program, source, Filter(col("e") > 5)), select("a")))
     assert pushed(program)[0].predicate is None
     assert pushed(program, is_batch=True)[0].predicate is not None

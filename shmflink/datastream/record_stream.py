@@ -1,0 +1,259 @@
+"""What a stream can do with its elements: functions, partitioning, sinks, results in the user's process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import Any, overload
+
+import pyarrow as pa
+
+from shmflink.connectors.base import Sink
+from shmflink.connectors.function_sink import FunctionSink
+from shmflink.connectors.print_sink import PrintSink
+from shmflink.core.ship_strategy import ShipStrategy
+from shmflink.core.types.typeinfo import TypeInformation, schema_of
+from shmflink.core.watermark_strategy import WatermarkStrategy
+from shmflink.datastream.argument_checks import (
+    check_function,
+    check_process_function,
+    checked_type,
+    partition_function,
+    what_instead,
+)
+from shmflink.datastream.collect import CloseableIterator
+from shmflink.datastream.column_stream import ColumnStream
+from shmflink.datastream.data_stream_sink import DataStreamSink
+from shmflink.datastream.functions import (
+    FilterFunction,
+    FlatMapFunction,
+    KeySelector,
+    MapFunction,
+    Partitioner,
+    SinkFunction,
+)
+from shmflink.datastream.output_tag import OutputTag
+from shmflink.datastream.process_functions import KeyedProcessFunction, ProcessFunction
+from shmflink.datastream.recorded_stream import S
+from shmflink.datastream.results import require
+from shmflink.errors import JobGraphError, UsageError
+from shmflink.expressions import Expression
+from shmflink.operators.base import Operator
+from shmflink.plan.calls import (
+    Apply,
+    AssignTimestamps,
+    Filter,
+    FilterColumns,
+    FlatMap,
+    Map,
+    MapBatches,
+    Partition,
+    PartitionCustom,
+    Process,
+    Project,
+    SideOutput,
+    Write,
+)
+
+__all__ = ["RecordStream"]
+
+
+class RecordStream(ColumnStream[S]):
+    """A stream whose elements functions take one by one."""
+
+    # --- functions ---
+
+    def map(self, func: Callable[[Any], Any] | MapFunction, output_type: TypeInformation | None = None) -> S:
+        """One element out for each element in. On a keyed stream a MapFunction may use keyed state."""
+        check_function(func, MapFunction, "The input must be a MapFunction or a callable function")
+        return self.record(Map(func, checked_type(output_type)))
+
+    def flat_map(
+        self,
+        func: Callable[[Any], Iterable[Any] | None] | FlatMapFunction,
+        output_type: TypeInformation | None = None,
+    ) -> S:
+        """Any number of elements out for each element in: yield them, or return an iterable, or None.
+
+        On a keyed stream a FlatMapFunction may use keyed state.
+        """
+        check_function(func, FlatMapFunction, "The input must be a FlatMapFunction or a callable function")
+        return self.record(FlatMap(func, checked_type(output_type)))
+
+    def filter(self, func: Callable[[Any], bool] | FilterFunction | Expression) -> S:
+        """Keeps the elements for which `func` is true. On a keyed stream a FilterFunction may use keyed state.
+
+        An expression over the columns (*shmflink only*) keeps rows for which it is true, not false or null.
+        """
+        if isinstance(func, Expression):
+            return self.record(FilterColumns(func))
+        check_function(func, FilterFunction, "The input must be a FilterFunction or a callable function")
+        return self.record(Filter(func))
+
+    def map_batches(
+        self,
+        fn: Callable[[pa.RecordBatch], pa.RecordBatch | Iterable[pa.RecordBatch] | None],
+        output_type: TypeInformation | None = None,
+    ) -> S:
+        """*shmflink only.* Applies `fn` to whole `pyarrow.RecordBatch`es; it returns one, several or None.
+
+        Batch sizes are the engine's choice and must not matter. Timestamps stay when the number of rows does.
+        """
+        check_function(fn, None, "The input must be a callable function from a pyarrow.RecordBatch")
+        return self.record(MapBatches(fn, checked_type(output_type)))
+
+    def project(self, *field_indexes: int) -> S:
+        """Keeps the fields at these indexes of a stream of tuples, in this order."""
+        return self.record(Project(field_indexes))
+
+    def process(self, func: ProcessFunction | KeyedProcessFunction, output_type: TypeInformation | None = None) -> S:
+        """Calls a ProcessFunction for each element, with its timestamp; it may emit to side outputs."""
+        if isinstance(func, KeyedProcessFunction):
+            raise JobGraphError("process(): a KeyedProcessFunction needs a keyed stream: call key_by() first")
+        check_process_function(func, ProcessFunction)
+        return self.record(Process(func, output_type))
+
+    def assign_timestamps_and_watermarks(self, watermark_strategy: WatermarkStrategy) -> S:
+        """Replaces the timestamps and watermarks of the stream by those of the strategy."""
+        if not isinstance(watermark_strategy, WatermarkStrategy):
+            raise TypeError(f"assign_timestamps_and_watermarks() takes a WatermarkStrategy, got {watermark_strategy!r}")
+        return self.record(AssignTimestamps(watermark_strategy))
+
+    def transform(self, name: str, operator: Operator, output_type: TypeInformation | None) -> S:
+        """*shmflink only.* Applies an operator (`shmflink.operators.base.Operator`)."""
+        return self.record(Apply(name, operator, output_type))
+
+    # --- partitioning, side outputs ---
+
+    def shuffle(self) -> S:
+        """Rows go to random subtasks."""
+        return self.record(Partition(ShipStrategy.SHUFFLE))
+
+    def rebalance(self) -> S:
+        """Rows go to all subtasks in turn."""
+        return self.record(Partition(ShipStrategy.REBALANCE))
+
+    def rescale(self) -> S:
+        """Rows go in turn to the few subtasks that stand opposite this one."""
+        return self.record(Partition(ShipStrategy.RESCALE))
+
+    def forward(self) -> S:
+        """Rows stay in the subtask of the same index; both ends need the same parallelism."""
+        return self.record(Partition(ShipStrategy.FORWARD))
+
+    def partition_custom(
+        self,
+        partitioner: Callable[[Any, int], int] | Partitioner,
+        key_selector: Callable[[Any], Any] | KeySelector,
+    ) -> S:
+        """Rows go where `partitioner(key, number of partitions)` says. The stream is not keyed by it."""
+        message = "Parameter partitioner should be type of Partitioner or a callable function."
+        check_function(partitioner, Partitioner, message)
+        message = "Parameter key_selector should be type of KeySelector or a callable function."
+        check_function(key_selector, KeySelector, message)
+        return self.record(PartitionCustom(partition_function(partitioner), key_selector))
+
+    def get_side_output(self, output_tag: OutputTag) -> S:
+        """What the operator or source behind this stream hands out beside its main output, under this tag."""
+        if not isinstance(output_tag, OutputTag):
+            raise TypeError(f"get_side_output() takes an OutputTag, got {output_tag!r}")
+        self._settings("get_side_output")
+        return self.record(SideOutput(output_tag))
+
+    # --- sinks ---
+
+    def sink_to(self, sink: Sink) -> DataStreamSink:
+        """Writes the stream to a sink."""
+        if not isinstance(sink, Sink):
+            raise TypeError(f"sink_to() takes a Sink, {what_instead(sink, 'FileSink.parquet({0})')}")
+        return self._sink("Writer", sink)
+
+    def add_sink(self, sink_func: Sink | SinkFunction) -> DataStreamSink:
+        """Ends the stream in a Sink, as `sink_to`, or in a SinkFunction of the user's own (*shmflink only*)."""
+        if isinstance(sink_func, SinkFunction):
+            return self._sink("Unnamed", FunctionSink(sink_func))
+        if not isinstance(sink_func, Sink):
+            raise TypeError(
+                f"add_sink() takes a Sink or a SinkFunction, {what_instead(sink_func, 'FileSink.parquet({0})')}"
+            )
+        return self._sink("Unnamed", sink_func)
+
+    def print(self, sink_identifier: str | None = None) -> DataStreamSink:
+        """Writes every element as a line to standard output.
+
+        Updates are shown as they come, each as a line.
+
+        With parallelism above 1 each line begins with the subtask's number, 1-based: `2> `; with an
+        identifier `identifier:2> `.
+        """
+        return self._sink("Print to Std. Out", PrintSink(sink_identifier))
+
+    def _sink(self, title: str, sink: Sink) -> DataStreamSink:
+        recorded = self.environment.recorder.record(Write(sink, title), self.recorded)
+        return DataStreamSink(recorded, self.environment.get_parallelism)
+
+    # --- results; of updates the final rows, each once, when a bounded input has ended, else every update ---
+
+    @overload
+    def execute_and_collect(self, job_execution_name: str | None = None) -> CloseableIterator: ...
+
+    @overload
+    def execute_and_collect(self, job_execution_name: str | None = None, *, limit: int) -> list[Any]: ...
+
+    @overload
+    def execute_and_collect(self, job_execution_name: str | None, limit: int) -> list[Any]: ...
+
+    def execute_and_collect(
+        self, job_execution_name: str | None = None, limit: int | None = None
+    ) -> CloseableIterator | list[Any]:
+        """Runs the job and hands out the elements: an iterator to close, or a list of the first `limit`.
+
+        Of a KeyedStream these are `Row(f0=key, f1=value)`, as in PyFlink, in the order of their source. Of updates
+        (`aggregate()`, `reduce()`, ... in STREAMING mode) the final rows, each once, when a bounded input has ended; of
+        an unbounded input every update as it comes. `updates()` in front gives every update of a bounded one, too.
+        """
+        if limit is not None and limit <= 0:
+            raise UsageError(f"execute_and_collect(): limit must be greater than 0, got {limit}")
+        with self.environment.recorder.all_or_nothing():
+            iterator = self._collect(job_execution_name)
+        if limit is None:
+            return iterator
+        with iterator:
+            return list(islice(iterator, limit))
+
+    def iter_batches(self, job_name: str | None = None) -> CloseableIterator:
+        """*shmflink only.* Runs the job and hands out `pyarrow.RecordBatch`es as they come; closing cancels it."""
+        with self.environment.recorder.all_or_nothing():
+            return self.environment.collect_batches(self._collect_into, self.declared_type, job_name)
+
+    def to_arrow(self, job_name: str | None = None) -> pa.Table:
+        """*shmflink only.* Runs the job and returns all of the stream as a `pyarrow.Table`, in no certain order."""
+        schema = schema_of(self.declared_type)
+        with self.iter_batches(job_name) as batches:
+            found = list(batches)
+        if schema is None:  # rows of types that nobody declared
+            return pa.Table.from_batches(found) if found else pa.table({})
+        return pa.Table.from_batches(found, schema)
+
+    def collect_arrow(self, job_name: str | None = None) -> pa.Table:
+        """*shmflink only.* The same as `to_arrow`."""
+        return self.to_arrow(job_name)
+
+    def to_pandas(self, job_name: str | None = None) -> Any:
+        """*shmflink only.* As `to_arrow`, as a `pandas.DataFrame`. Needs pandas."""
+        require("pandas", "to_pandas()")
+        return self.to_arrow(job_name).to_pandas()
+
+    def to_polars(self, job_name: str | None = None) -> Any:
+        """*shmflink only.* As `to_arrow`, as a `polars.DataFrame`. Needs polars."""
+        polars = require("polars", "to_polars()")
+        return polars.from_arrow(self.to_arrow(job_name))
+
+    def _collect(self, job_name: str | None) -> CloseableIterator:
+        return self.environment.collect(self._collect_into, job_name)
+
+    def _collect_into(self, sink: Sink) -> None:
+        """Ends the stream in a sink that collects, in its last task where it has one."""
+        node = self.node
+        collecting = self._sink("Data stream collect sink", sink)
+        collecting.set_parallelism(node.settings.parallelism or -1 if node.call.is_operator else 1)

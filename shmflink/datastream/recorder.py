@@ -1,0 +1,103 @@
+"""What an environment has recorded: one cell for each call, whose node `.name()` and the like replace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from shmflink.expressions.node import place_of_caller
+from shmflink.plan.calls import Call, Read
+from shmflink.plan.logical_plan import LogicalPlan
+from shmflink.plan.node import Node
+from shmflink.planner.recording import checked_node
+
+__all__ = ["Recorded", "Recorder"]
+
+
+class Recorded:
+    """One recorded call. It keeps alive what is in front of it, and nothing else."""
+
+    __slots__ = ("inputs", "node")
+
+    def __init__(self, node: Node, inputs: tuple[Recorded, ...]) -> None:
+        self.node = node
+        self.inputs = inputs
+
+    def set(self, **changes: Any) -> None:
+        """Replaces fields of the node's settings."""
+        self.node = replace(self.node, settings=replace(self.node.settings, **changes))
+
+    def plan(self) -> LogicalPlan:
+        """The plan that ends here."""
+        return _plan_of([self])
+
+    def source_names(self) -> list[str]:
+        """Names of the sources in front of it."""
+        return [node.name for node in self.plan() if isinstance(node.call, Read)]
+
+
+class Recorder:
+    """Takes calls one after the other; a call that its rule refuses leaves nothing behind."""
+
+    def __init__(self, parallelism: Callable[[], int]) -> None:
+        """`parallelism` of operators that are recorded now."""
+        self._parallelism = parallelism
+        self._ends: list[Recorded] = []
+        self._following = 1
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing would run."""
+        return not self._ends
+
+    def record(self, call: Call, *inputs: Recorded) -> Recorded:
+        """The call behind these inputs; raises what is wrong with it. Numbers go on over the environment's life."""
+        node, following, runs = checked_node(
+            self._following,
+            call,
+            [before.node for before in inputs],
+            parallelism=self._parallelism(),
+            place=place_of_caller(),
+        )
+        recorded = Recorded(node, inputs)
+        self._following = following
+        if runs:  # whether a sink follows it or not, as in Flink
+            self._ends.append(recorded)
+        return recorded
+
+    @contextmanager
+    def all_or_nothing(self) -> Iterator[None]:
+        """Around several calls of one method: where a later one is refused, the earlier ones leave nothing, either."""
+        count, following = len(self._ends), self._following
+        try:
+            yield
+        except BaseException:
+            del self._ends[count:]
+            self._following = following
+            raise
+
+    def plan(self) -> LogicalPlan:
+        """All that was recorded since the last `clear`, as it is now."""
+        return _plan_of(self._ends)
+
+    def clear(self) -> None:
+        """Forgets what would run; streams that the program still has can be used on."""
+        self._ends.clear()
+
+
+def _plan_of(ends: Sequence[Recorded]) -> LogicalPlan:
+    """Everything that `ends` are made of, each once, inputs before consumers, in the program's order."""
+    order: dict[int, Node] = {}
+    for end in ends:
+        stack = [(end, iter(end.inputs))]
+        while stack:
+            recorded, inputs = stack[-1]
+            following = next((i for i in inputs if i.node.id not in order), None)
+            if following is not None:
+                stack.append((following, iter(following.inputs)))
+                continue
+            stack.pop()
+            order.setdefault(recorded.node.id, recorded.node)
+    return LogicalPlan(tuple(order.values()), tuple(end.node.id for end in ends))

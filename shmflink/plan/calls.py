@@ -1,0 +1,340 @@
+"""What a program can ask for: one frozen type for each kind of call.
+
+A call holds what the user wrote (functions, expressions, windows, sources, sinks) and nothing of how it will run.
+`declared` is the `output_type=` of the call. Input types, names and settings are the node's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from shmflink.connectors.base import Sink, Source
+from shmflink.core.output_tag import OutputTag
+from shmflink.core.ship_strategy import ShipStrategy
+from shmflink.core.types.typeinfo import ColumnsTypeInfo, TypeInformation
+from shmflink.core.watermark_strategy import WatermarkStrategy
+from shmflink.expressions import Expression
+from shmflink.operators.base import Operator
+from shmflink.operators.windows.assigners import WindowAssigner
+from shmflink.operators.windows.evictors import Evictor
+from shmflink.operators.windows.triggers import Trigger
+from shmflink.state.descriptors import MapStateDescriptor
+
+__all__ = [
+    "Aggregate",
+    "Apply",
+    "AsColumns",
+    "AssignTimestamps",
+    "BroadcastProcess",
+    "Call",
+    "CoFlatMap",
+    "CoMap",
+    "CoProcess",
+    "Declared",
+    "EveryUpdate",
+    "Explode",
+    "Filter",
+    "FilterColumns",
+    "Final",
+    "FlatMap",
+    "KeyBy",
+    "KeysAndElements",
+    "Map",
+    "MapBatches",
+    "NamedExpressions",
+    "Partition",
+    "PartitionCustom",
+    "Process",
+    "Project",
+    "Read",
+    "Reduce",
+    "RollingAggregate",
+    "Select",
+    "SideOutput",
+    "Union",
+    "Values",
+    "WindowAggregate",
+    "WindowApply",
+    "Windows",
+    "Write",
+]
+
+NamedExpressions = tuple[tuple[str, Expression], ...]
+Declared = TypeInformation | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Call:
+    """Common part. `is_operator`: name, uid, parallelism and the like can be set on it."""
+
+    is_operator: ClassVar[bool] = True
+
+
+# --- ends ---
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Read(Call):
+    """The elements of a source."""
+
+    source: Source
+    title: str
+    declared: Declared = None
+    watermark_strategy: WatermarkStrategy | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Write(Call):
+    """Every element to a sink."""
+
+    sink: Sink
+    title: str
+
+
+# --- functions of records ---
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Map(Call):
+    function: Any
+    declared: Declared = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FlatMap(Call):
+    function: Any
+    declared: Declared = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Filter(Call):
+    function: Any
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MapBatches(Call):
+    function: Any
+    declared: Declared = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Project(Call):
+    """Fields of tuples, by index."""
+
+    fields: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Process(Call):
+    """A ProcessFunction or, behind a key, a KeyedProcessFunction."""
+
+    function: Any
+    declared: Declared = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reduce(Call):
+    function: Any
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RollingAggregate(Call):
+    """`kind`: sum, min, max, min_by, max_by."""
+
+    kind: str
+    field: int | str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AssignTimestamps(Call):
+    strategy: WatermarkStrategy
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Apply(Call):
+    """An operator of the user's own."""
+
+    title: str
+    operator: Operator
+    declared: Declared = None
+
+
+# --- columns ---
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Select(Call):
+    """These columns, and no others. `title` and `text` say how the program called it: `WithColumns(a + 1 AS b)`."""
+
+    columns: NamedExpressions
+    title: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FilterColumns(Call):
+    predicate: Expression
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Explode(Call):
+    name: str
+    array: Expression
+    is_outer: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AsColumns(Call):
+    columns: ColumnsTypeInfo
+
+
+# --- keys, partitioning, several streams ---
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KeyBy(Call):
+    """Elements of one key to one subtask. `key`: a function of the element, or columns by name."""
+
+    key: Any | NamedExpressions
+    key_type: Declared = None
+    is_operator: ClassVar[bool] = False
+
+    @property
+    def columns(self) -> NamedExpressions | None:
+        """The key columns; None where a function makes the keys."""
+        return self.key if isinstance(self.key, tuple) else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Values(Call):
+    """The elements of a keyed stream, where their keys have brought them."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KeysAndElements(Call):
+    """`Row(f0=key, f1=element)` for each element, where the elements are made."""
+
+    key: KeyBy
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Partition(Call):
+    strategy: ShipStrategy
+    is_operator: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PartitionCustom(Call):
+    """`partitioner`: (key, number of partitions) -> index."""
+
+    partitioner: Any
+    key: Any
+    is_operator: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Union(Call):
+    is_operator: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SideOutput(Call):
+    tag: OutputTag
+    is_operator: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Final(Call):
+    """The last row of each key alone."""
+
+    is_operator: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EveryUpdate(Call):
+    """Every update as a row that stands."""
+
+    is_operator: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CoMap(Call):
+    function: Any
+    declared: Declared = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CoFlatMap(Call):
+    function: Any
+    declared: Declared = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CoProcess(Call):
+    function: Any
+    declared: Declared = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BroadcastProcess(Call):
+    """The second input is broadcast; its elements change the states that `states` describe."""
+
+    function: Any
+    states: tuple[MapStateDescriptor, ...]
+    declared: Declared = None
+
+
+# --- aggregates and windows ---
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Aggregate(Call):
+    """One row for each key: the keys, then expressions over aggregates. No keys: one row over all; no results: distinct
+    keys."""
+
+    keys: NamedExpressions
+    results: NamedExpressions
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """How elements are put in windows and when a window fires. No `trigger`: the assigner's own.
+
+    `is_all`: windows of all elements, not of those of a key.
+    """
+
+    assigner: WindowAssigner
+    trigger: Trigger | None = None
+    evictor: Evictor | None = None
+    allowed_lateness_ms: int = 0
+    late_data: OutputTag | None = None
+    is_all: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WindowApply(Call):
+    """Functions over the elements of a window.
+
+    `method`: `reduce` and `aggregate` combine elements with `combine` as they come, `apply` keeps them; `function`, if
+    any, is called with what is there when the window fires. `trigger`: the one given, or the assigner's own.
+    """
+
+    windows: Windows
+    trigger: Trigger
+    method: Literal["reduce", "aggregate", "apply"]
+    combine: Any = None
+    accumulator_type: Declared = None
+    function: Any = None
+    declared: Declared = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WindowAggregate(Call):
+    """One row for each key and window; `start`, `end`: names of the window's columns, None leaves one out."""
+
+    windows: Windows
+    keys: NamedExpressions
+    results: NamedExpressions
+    start: str | None
+    end: str | None

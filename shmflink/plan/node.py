@@ -1,0 +1,36 @@
+"""One step of a logical plan: a call, its schemas, and what the program says about it beside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from shmflink.core.types.typeinfo import TypeInformation
+from shmflink.plan.calls import Call
+from shmflink.plan.settings import Settings
+
+__all__ = ["Node"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Node:
+    """Immutable; `.name()` and the like put another in its place.
+
+    `id` is the number of the first operator that the node becomes, as plans show it; nodes are ordered by it. `inputs`
+    are ids. A type that is None was not declared. `default_parallelism` is the environment's when the method was
+    called, `place` the user's `file:line`. `has_timestamps`: rows may have event times. `branches` and `unions`: how
+    many streams a union unites, and how many unions do that, nested ones included.
+    """
+
+    id: int
+    name: str
+    call: Call
+    inputs: tuple[int, ...] = ()
+    input_types: tuple[TypeInformation | None, ...] = ()
+    output_type: TypeInformation | None = None
+    settings: Settings = field(default_factory=Settings)
+    description: str | None = None
+    default_parallelism: int = 1
+    has_timestamps: bool = False
+    branches: int = 1
+    unions: int = 0
+    place: str = ""

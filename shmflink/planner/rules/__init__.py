@@ -1,0 +1,61 @@
+"""One rule for each kind of call: checks it against its input's types and says which operators it becomes.
+
+`lowered` is the table of all. A rule is a pure function of the call and of the nodes in front of it. It raises what the
+program did wrong (TypeMismatchError, JobGraphError, ...). The recorder asks it, too, so that a program learns that from
+the method that it calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from shmflink.plan import calls
+from shmflink.plan.node import Node
+from shmflink.planner.lowered import Lowered
+from shmflink.planner.rules import aggregates, columns, ends, keys, record_functions, streams, two_inputs, windows
+from shmflink.planner.rules.window_aggregates import window_aggregate
+
+__all__ = ["RULES", "lowered"]
+
+Rule = Callable[[Any, Sequence[Node]], Lowered]
+
+RULES: Final[Mapping[type[calls.Call], Rule]] = {
+    calls.Read: ends.read,
+    calls.Write: ends.write,
+    calls.Map: record_functions.map_elements,
+    calls.FlatMap: record_functions.flat_map,
+    calls.Filter: record_functions.filter_elements,
+    calls.MapBatches: record_functions.map_batches,
+    calls.Project: record_functions.project,
+    calls.Process: record_functions.process,
+    calls.Reduce: record_functions.reduce,
+    calls.RollingAggregate: record_functions.rolling_aggregate,
+    calls.AssignTimestamps: record_functions.assign_timestamps,
+    calls.Apply: record_functions.apply,
+    calls.Select: columns.select,
+    calls.FilterColumns: columns.filter_columns,
+    calls.Explode: columns.explode,
+    calls.AsColumns: columns.as_columns,
+    calls.KeyBy: keys.key_by,
+    calls.Values: keys.values,
+    calls.KeysAndElements: keys.keys_and_elements,
+    calls.Partition: streams.partition,
+    calls.PartitionCustom: keys.partition_custom,
+    calls.Union: streams.union,
+    calls.SideOutput: streams.side_output,
+    calls.Final: streams.final,
+    calls.EveryUpdate: streams.every_update,
+    calls.CoMap: two_inputs.co_map,
+    calls.CoFlatMap: two_inputs.co_flat_map,
+    calls.CoProcess: two_inputs.co_process,
+    calls.BroadcastProcess: two_inputs.broadcast_process,
+    calls.Aggregate: aggregates.aggregate,
+    calls.WindowApply: windows.window_apply,
+    calls.WindowAggregate: window_aggregate,
+}
+
+
+def lowered(call: calls.Call, inputs: Sequence[Node]) -> Lowered:
+    """What `call` becomes behind `inputs`."""
+    return RULES[type(call)](call, inputs)

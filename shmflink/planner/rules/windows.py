@@ -1,0 +1,124 @@
+"""Functions over the elements of windows, and what windows need of the stream in front of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from shmflink.core.types.typeinfo import TypeInformation, Types
+from shmflink.errors import JobGraphError
+from shmflink.operators.functions.user_function import describe_function
+from shmflink.operators.windows.assigners import MergingWindowAssigner, WindowAssigner
+from shmflink.operators.windows.pane_spec import times_of
+from shmflink.operators.windows.triggers import EventTimeTrigger, ProcessingTimeTrigger, Trigger
+from shmflink.operators.windows.window_operator import WINDOW_STATE_NAME, WindowOperator, WindowSpec
+from shmflink.plan.calls import WindowApply, Windows
+from shmflink.plan.node import Node
+from shmflink.planner.lowered import Lowered, Subtasks, one_operator
+from shmflink.state.descriptors import (
+    AggregatingStateDescriptor,
+    ListStateDescriptor,
+    ReducingStateDescriptor,
+    StateDescriptor,
+)
+
+__all__ = ["NEEDS_ELEMENTS", "check_merging", "check_timestamps", "has_default_trigger", "window_apply"]
+
+NEEDS_ELEMENTS = "an evictor needs the elements themselves: use apply() or process()"
+
+
+def window_apply(call: WindowApply, inputs: Sequence[Node]) -> Lowered:
+    """
+    Raises:
+        JobGraphError: an evictor without elements, windows that merge with what does not.
+    """
+    windows = call.windows
+    contents = _contents(call, inputs[0].output_type)
+    if windows.evictor is not None and call.method != "apply":
+        raise JobGraphError(NEEDS_ELEMENTS)
+    check_merging(windows.assigner, call.trigger, contents)
+    spec = WindowSpec(
+        windows.assigner,
+        call.trigger,
+        contents,
+        windows.allowed_lateness_ms,
+        windows.late_data,
+        windows.evictor,
+        windows.is_all,
+    )
+    kind = "AllWindow" if windows.is_all else "Window"
+    return one_operator(
+        type(windows.assigner).__name__,
+        WindowOperator(spec, call.function, call.declared),
+        call.declared,
+        f"per record: {_why(call)}",
+        description=f"{kind}({windows.assigner}, {type(call.trigger).__name__})",
+        subtasks=Subtasks.ONE_FOR_GOOD if windows.is_all else Subtasks.DEFAULT,
+    )
+
+
+def _contents(call: WindowApply, declared: TypeInformation | None) -> StateDescriptor:
+    """What is kept of the elements of a window."""
+    element_type = declared or Types.PICKLED_BYTE_ARRAY()
+    if call.method == "reduce":
+        return ReducingStateDescriptor(WINDOW_STATE_NAME, call.combine, element_type)
+    if call.method == "aggregate":
+        accumulator_type = call.accumulator_type or Types.PICKLED_BYTE_ARRAY()
+        return AggregatingStateDescriptor(WINDOW_STATE_NAME, call.combine, accumulator_type)
+    return ListStateDescriptor(WINDOW_STATE_NAME, element_type)
+
+
+def _why(call: WindowApply) -> str:
+    """What keeps these windows from being native; what can be done about it comes last."""
+    windows = call.windows
+    if windows.evictor is not None:
+        return "the windows have an evictor"
+    if not has_default_trigger(windows):
+        name = type(call.trigger).__name__
+        is_ours = type(call.trigger).__module__.startswith("shmflink.")
+        return f"the trigger is a {name}" if is_ours else f"the trigger is a user's class, {name}"
+    if times_of(windows.assigner) is None:
+        return f"{type(windows.assigner).__name__} makes windows that are not fixed times"
+    function = call.combine if call.combine is not None else call.function
+    return f"calls {describe_function(function)}; aggregate() over expressions would be native"
+
+
+def has_default_trigger(windows: Windows) -> bool:
+    """Whether the windows fire at their end, as native ones do."""
+    default = EventTimeTrigger if windows.assigner.is_event_time() else ProcessingTimeTrigger
+    return windows.trigger is None or type(windows.trigger) is default
+
+
+def check_merging(assigner: WindowAssigner, trigger: Trigger, contents: StateDescriptor | None = None) -> None:
+    """Windows that merge need a trigger and contents that do.
+
+    Raises:
+        JobGraphError: one of them does not.
+    """
+    if not isinstance(assigner, MergingWindowAssigner):
+        return
+    if not trigger.can_merge():
+        raise JobGraphError(
+            f"{trigger} cannot be used with {assigner}, whose windows merge: can_merge() is False. Use "
+            "EventTimeTrigger, ProcessingTimeTrigger, CountTrigger, or define can_merge() and on_merge()"
+        )
+    if isinstance(contents, AggregatingStateDescriptor):
+        function = contents.get_agg_function()
+        if not callable(getattr(function, "merge", None)):
+            name = type(function).__name__
+            raise JobGraphError(f"aggregate(): windows of {assigner} merge, so {name} must define merge(acc_a, acc_b)")
+
+
+def check_timestamps(stream: Node, assigner: WindowAssigner, sources: Callable[[], Iterable[str]]) -> None:
+    """`sources`: names of those in front of `stream`, for the message.
+
+    Raises:
+        JobGraphError: windows by event time over rows none of which has a timestamp.
+    """
+    if not assigner.is_event_time() or stream.has_timestamps:
+        return
+    names = " and ".join(dict.fromkeys(f"'{name}'" for name in sources()))
+    raise JobGraphError(
+        f"window({assigner!r}): windows by event time need timestamps, and the stream of {names} has none: "
+        "call assign_timestamps_and_watermarks() before key_by(), or give from_source() a WatermarkStrategy with "
+        "with_timestamp_column() or with_timestamp_assigner(), or use windows by processing time"
+    )
