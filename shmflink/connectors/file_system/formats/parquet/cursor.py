@@ -32,6 +32,9 @@ from shmflink.errors import DataFormatError
 
 __all__ = ["ParquetCursor"]
 
+_ARRAYS_HINT: Final = (
+    ". DuckDB 2.0 and before write such data for NULLs in ARRAY columns; cast those to lists (x::INTEGER[]) before COPY"
+)
 _ERRORS: Final = (pa.ArrowException, OSError, ValueError)
 _RUN_ROWS_MIN: Final = 1 << 17  # smaller row groups are read several at a time
 _FRUITLESS_BATCHES_MAX: Final = 16  # after so many without a row, the slot's other tasks have a turn
@@ -131,7 +134,8 @@ class ParquetCursor(SplitCursor):
         return PolarsFile(self._open, path, columns)
 
     def _corrupt(self, run: _Run, error: Exception) -> DataFormatError:
-        return DataFormatError(f"{self._range.path}: corrupt Parquet data in {self._place(run)}: {error}")
+        hint = _ARRAYS_HINT if "Length spanned by list offsets" in str(error) else ""
+        return DataFormatError(f"{self._range.path}: corrupt Parquet data in {self._place(run)}: {error}{hint}")
 
     def _read_run(self, run: _Run, done: int) -> Iterator[pa.RecordBatch | Poll]:
         """The rows of a run from `done` on. The filter's columns go first, the others follow where a row passes."""

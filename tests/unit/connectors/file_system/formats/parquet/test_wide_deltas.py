@@ -3,6 +3,7 @@ from __future__ import annotations
 import datetime as dt
 import sys
 import uuid
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow import fs
 
+from shmflink.connectors.base import Split
+from shmflink.connectors.file_system.file_systems import FileSystem
+from shmflink.connectors.file_system.formats.parquet.cursor import ParquetCursor
+from shmflink.connectors.file_system.formats.parquet.opening import ParquetPlan, ParquetReading
 from shmflink.connectors.file_system.reading.source import FileSource
+from shmflink.connectors.file_system.reading.splits import FileRange
+from shmflink.core.batch import Batch
 from shmflink.errors import DataFormatError
 from shmflink.expressions import col
 
@@ -104,13 +111,23 @@ def test_wide_differences_in_a_later_row_group(driver: Any, tmp_path: Path) -> N
     assert rows_of(driver, FileSource.parquet(path)) == expected
 
 
-def test_files_elsewhere_are_not_simply_called_corrupt(driver: Any, tmp_path: Path) -> None:
-    write(tmp_path / "v2.parquet", f"{WIDE} w, i")
-    inside = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
-    with pytest.raises(DataFormatError, match=r"v2\.parquet: column 'w' cannot be decoded .*; copy the file here, or"):
-        driver.batches(FileSource.parquet("v2.parquet", file_system=inside))
-    others = FileSource.parquet("v2.parquet", file_system=inside, columns=["i"])
-    assert rows_of(driver, others) == [{"i": 0}, {"i": 1}, {"i": 2}]
+def test_files_elsewhere_are_not_simply_called_corrupt(tmp_path: Path) -> None:
+    size = Path(write(tmp_path / "v2.parquet", f"{WIDE} w, i")).stat().st_size
+    inside = FileSystem(file_system=fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem()))
+
+    def opened(*names: str) -> ParquetCursor:
+        reading = ParquetReading(ParquetPlan(pa.schema([(name, pa.int64()) for name in names])))
+        return ParquetCursor(Split("0", FileRange("v2.parquet", 0, size)), inside, reading)
+
+    with (
+        closing(opened("w", "i")) as cursor,
+        pytest.raises(DataFormatError, match=r"v2\.parquet: column 'w' cannot be decoded .*; copy the file here"),
+    ):
+        cursor.next_batch()
+    with closing(opened("i")) as cursor:
+        batch = cursor.next_batch()
+    assert isinstance(batch, Batch)
+    assert batch.columns().to_pylist() == [{"i": 0}, {"i": 1}, {"i": 2}]
 
 
 @pytest.mark.parametrize(
@@ -128,6 +145,16 @@ def test_what_polars_cannot_open_is_not_called_corrupt(driver: Any, tmp_path: Pa
         DataFormatError, match=f"v2.parquet: .*column 'w' is not supported, the file is not.*{reason}; wr"
     ):
         driver.batches(FileSource.parquet(path))
+
+
+def test_nulls_in_arrays_of_duckdb_are_known(driver: Any, tmp_path: Path) -> None:
+    path = write(tmp_path / "arrays.parquet", "case when i = 1 then null else [i, i]::int[2] end a, i", version="V1")
+    with pytest.raises(
+        DataFormatError, match=r"corrupt Parquet data in row group 0.*DuckDB.*NULLs in ARRAY columns; cast"
+    ):
+        driver.batches(FileSource.parquet(path))
+    lists = write(tmp_path / "l.parquet", "case when i = 1 then null else [i, i]::int[2] end::int[] a", version="V1")
+    assert rows_of(driver, FileSource.parquet(lists)) == [{"a": [0, 0]}, {"a": None}, {"a": [2, 2]}]
 
 
 def wide_deltas(path: Path) -> str:
