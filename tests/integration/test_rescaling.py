@@ -28,16 +28,19 @@ FAILS = "fails" in sys.argv
 
 
 class Total(KeyedProcessFunction):
-    """Slow, so that rows pile up before it; emits only at the end of all input."""
+    """Slow, so that rows pile up before it; emits only at the end of all input. Fails when its totals are saved: at the
+    end of a checkpoint that began behind rows.
+    """
 
     def open(self, ctx):
         self.total = ctx.get_state(ValueStateDescriptor("total", Types.LONG()))
-        self.is_saved = False
+        self.has_rows = self.began_behind_rows = self.is_saved = False
 
     def notify_checkpoint_complete(self, checkpoint_id):
-        self.is_saved = True
+        self.is_saved, self.began_behind_rows = self.began_behind_rows, self.has_rows
 
     def process_element(self, value, ctx):
+        self.has_rows = True
         if FAILS:
             hashlib.pbkdf2_hmac("sha256", b"value", b"salt", 100)  # some ten microseconds
             if self.is_saved:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import hashlib
 import os
 import signal
 import socket
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -40,7 +40,8 @@ def kill_once(folder: Path, key: Callable[[Any], int]) -> Callable[[Any], str]:
             if glob.glob(f"{checkpoints}/*/chk-*/_metadata"):
                 open(killed, "w").close()
                 os.kill(os.getpid(), signal.SIGKILL)
-            time.sleep(0.002)  # so that there is a checkpoint before the end
+            # Works hard, so that there is a checkpoint before the end.
+            hashlib.pbkdf2_hmac("sha256", b"value", b"salt", 20_000)
         return str(number)
 
     return pass_on

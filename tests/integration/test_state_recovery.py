@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,8 @@ def functions() -> tuple[Any, Any, Any]:
             self.completed += 1
 
         def process_element(self, value: int, ctx: Any) -> None:
-            time.sleep(0.0001)  # so that there are checkpoints in between
+            if self.is_doomed:  # works hard, so that there are checkpoints in between
+                hashlib.pbkdf2_hmac("sha256", b"value", b"salt", 500)
             if self.is_doomed and self.completed >= 3:
                 raise RuntimeError("doomed")
             self.count.update((self.count.value() or 0) + 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import time
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,7 +41,8 @@ def functions() -> tuple[Any, Any]:
             self.completed += 1
 
         def process_element(self, value: int, ctx: Any) -> Iterator[Any]:
-            time.sleep(0.0001)  # so that there are checkpoints in between
+            if self.is_doomed:  # works hard, so that there are checkpoints in between
+                hashlib.pbkdf2_hmac("sha256", b"value", b"salt", 500)
             if self.is_doomed and self.completed >= 3:
                 raise RuntimeError("doomed")
             yield Row(f"k{value % KEYS}", value)
