@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO, Final
 
+from shmflink.connectors.file_system.file_systems import FileSystem
 from shmflink.connectors.file_system.writing.encoders import BulkWriter, BulkWriterFactory
 from shmflink.core.batch import Batch
 from shmflink.core.row import Row
@@ -46,8 +47,15 @@ class AvroSchema:
 
     @staticmethod
     def parse_file(file_path: str) -> AvroSchema:
-        with open(file_path, encoding="utf-8") as file:
-            return AvroSchema(file.read())
+        """The schema in a file, wherever file sources can read.
+
+        Raises:
+            ResourceError: it cannot be read.
+            ConfigurationError: it is no schema.
+        """
+        files = FileSystem()
+        with files.open(files.absolute(file_path)) as file:
+            return AvroSchema(file.read().decode())
 
     def encode(self, record: Any) -> bytes:
         """*shmflink only.* The record's bytes in Avro's binary form.

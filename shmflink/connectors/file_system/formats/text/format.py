@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import codecs
 from dataclasses import replace
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from shmflink._core import LineParser
 from shmflink.connectors.base import Poll, Split
+from shmflink.connectors.file_system.file_systems import FileSystem
 from shmflink.connectors.file_system.reading.byte_streams import (
     DECOMPRESSION_ERRORS,
     LineCounter,
@@ -28,7 +29,7 @@ from shmflink.connectors.split_reader import SplitCursor
 from shmflink.core.batch import Batch
 from shmflink.core.types.shapes import VALUE_COLUMN
 from shmflink.core.types.typeinfo import Types
-from shmflink.errors import DataFormatError, ResourceError
+from shmflink.errors import DataFormatError
 
 __all__ = [
     "CHUNK_BYTES",
@@ -81,7 +82,8 @@ class TextLinesFormat(StreamFormat):
         part: FileRange = split.payload
         if self._charset in ("utf-8", "ascii"):
             return self._open_columns(split, part)
-        return RangeCursor(split, self._charset) if self.may_cut(part.path) else StreamCursor(split, self._charset)
+        cursor = RangeCursor if self.may_cut(part.path) else StreamCursor
+        return cursor(split, self._charset, self.files)
 
     def _open_columns(self, split: Split, part: FileRange) -> SplitCursor:
         """Lines of UTF-8, which the core splits."""
@@ -118,11 +120,11 @@ class RangeCursor(SplitCursor):
     A line belongs to the split in which it begins.
     """
 
-    def __init__(self, split: Split, charset: str) -> None:
+    def __init__(self, split: Split, charset: str, files: FileSystem) -> None:
         self._split = split
         self._range: FileRange = split.payload
         self._charset = charset
-        self._file = _open(self._range.path)
+        self._file = files.open(self._range.path)
         end = self._range.offset + self._range.length
         self._position = line_start(self._file, self._range.offset + self._range.position)
         # A range that starts inside a line which reaches beyond it has no line of its own.
@@ -158,13 +160,13 @@ class StreamCursor(SplitCursor):
     `position` counts lines; going on means reading again and skipping them, as Flink does.
     """
 
-    def __init__(self, split: Split, charset: str) -> None:
+    def __init__(self, split: Split, charset: str, files: FileSystem) -> None:
         self._split = split
         self._path: str = split.payload.path
         self._skip: int = split.payload.position
         self._lines_read = 0
         compression = compression_of(self._path)
-        self._source = _open(self._path)
+        self._source = files.open(self._path)
         self._bytes_read = 0
         self._file: Any = self._source
         if compression is not None:
@@ -216,13 +218,6 @@ class StreamCursor(SplitCursor):
 
 def _explain(_column: int, reason: str) -> str:
     return f"{reason}; name the file's charset in StreamFormat.text_line_format(charset)"
-
-
-def _open(path: str) -> BinaryIO:
-    try:
-        return open(path, "rb", buffering=0)
-    except OSError as error:
-        raise ResourceError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def _complete_lines(data: bytes, path: str) -> bytes:

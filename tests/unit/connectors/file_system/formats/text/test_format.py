@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shmflink.connectors.base import Poll, Split
+from shmflink.connectors.file_system.file_systems import FileSystem
 from shmflink.connectors.file_system.formats.text import format as text
 from shmflink.connectors.file_system.formats.text.format import StreamFormat
 from shmflink.connectors.file_system.reading import files_cursor, record_cursor
@@ -33,14 +34,14 @@ def lines_of(data: bytes) -> list[str]:
     return [line.decode() for line in (lines[:-1] if lines[-1] == b"" else lines)]
 
 
-def source(path: Path, charset: str = "UTF-8") -> FileSource:
+def source(path: Path | str, charset: str = "UTF-8") -> FileSource:
     return FileSource.for_record_stream_format(StreamFormat.text_line_format(charset), str(path)).build()
 
 
 def read_ranges(path: Path, cuts: list[int]) -> list[str]:
     rows: list[str] = []
     for start, stop in pairwise(cuts):
-        cursor = text.RangeCursor(Split("0", FileRange(str(path), start, stop - start)), "utf-8")
+        cursor = text.RangeCursor(Split("0", FileRange(str(path), start, stop - start)), "utf-8", FileSystem())
         while isinstance(batch := cursor.next_batch(), Batch):
             rows += batch.rows()
         cursor.close()
@@ -240,3 +241,18 @@ def test_rows_stay_strings_on_the_wire(driver: Any, tmp_path: Path) -> None:
     path.write_text("a\nb\n")
     (batch,) = driver.batches(source(path))
     assert Batch.from_wire(batch.to_wire()).rows() == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("charset", "suffix"), [("ISO-8859-1", ""), ("UTF-16", ""), ("UTF-16", ".gz"), ("UTF-8", ""), ("cp1252", ".gz")]
+)
+def test_every_charset_is_read_through_the_file_system(driver: Any, charset: str, suffix: str) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    expected = ["Ünïcödé", "", "Größe", "plain"] * 500
+    text = "\n".join(expected).encode(charset)
+    path = f"/charsets/{charset}.txt{suffix}"
+    fsspec.filesystem("memory").pipe(path, gzip.compress(text) if suffix else text)
+    try:
+        assert driver.rows(source(f"memory:/{path}", charset), 2) == expected
+    finally:
+        fsspec.filesystem("memory").rm("/charsets", recursive=True)
