@@ -19,7 +19,7 @@ __all__ = ["PAGES", "main"]
 
 GUIDES: Final = Path(__file__).resolve().parents[2] / "examples" / "guides"
 _AGAIN: Final = "Generated from the code by `python -m tests.tidy.guides`.\n"
-_INTERNAL: Final = frozenset({"arguments", "function", "parameters", "place", "walk", "identity"})
+_INTERNAL: Final = frozenset("arguments call function identity operand parameters place walk".split())
 _OF_FORMATS: Final[dict[str, Callable[..., Any]]] = {"csv": CsvFormat.__init__, "json_lines": JsonLinesFormat.__init__}
 _PYTHON_OPERATORS: Final = (
     ("`+ - * / % **`", "arithmetic; `/` of integers is that of SQL"),
