@@ -29,6 +29,7 @@ from shmflink.datastream.operator_settings import OperatorSettings
 from shmflink.datastream.process_functions import KeyedProcessFunction, ProcessFunction
 from shmflink.datastream.record_stream import RecordStream
 from shmflink.datastream.recorder import Recorded
+from shmflink.datastream.stream_caches import StreamCache
 from shmflink.datastream.window_functions import (
     AllWindowFunction,
     ProcessAllWindowFunction,
@@ -61,6 +62,7 @@ __all__ = [
     "AllWindowedStream",
     "BroadcastConnectedStream",
     "BroadcastStream",
+    "CachedDataStream",
     "CloseableIterator",
     "ConnectedStreams",
     "DataStream",
@@ -89,9 +91,6 @@ class StreamExecutionEnvironment(Environment["DataStream"]):
 class DataStream(RecordStream["DataStream"]):
     """A stream of elements of one type."""
 
-    MISSING: ClassVar[Mapping[str, str]] = {
-        "cache": "write it to files by sink_to(FileSink.parquet(path)), and read them by read_parquet(path)",
-    }
     ADVICE: ClassVar[Mapping[str, str]] = synonyms.STREAM
     INTERNAL: ClassVar[frozenset[str]] = frozenset(("without_keys",))
 
@@ -126,6 +125,14 @@ class DataStream(RecordStream["DataStream"]):
     def without_keys(self) -> DataStream:
         """*shmflink only.* The stream itself; of a KeyedStream its elements, where they are."""
         return self
+
+    def cache(self) -> CachedDataStream:
+        """The first job in BATCH mode that reads the stream keeps its rows; jobs of this program after it read those.
+
+        They lie in a temporary folder until `invalidate()`, `close()` of the environment, or the end of the program. A
+        job that fails keeps none. A job in STREAMING mode keeps none either, and reads what others have kept.
+        """
+        return CachedDataStream(self)
 
     # --- several streams ---
 
@@ -322,6 +329,9 @@ class KeyedStream(DataStream):
 
     # --- what PyFlink forbids ---
 
+    def cache(self) -> NoReturn:
+        raise UsageError("Cache on KeyedStream has not been supported yet. Call cache() before key_by()")
+
     def shuffle(self) -> NoReturn:
         raise JobGraphError(NO_PARTITIONING)
 
@@ -347,6 +357,24 @@ class KeyedStream(DataStream):
     def _settings(self, method: str) -> OperatorSettings:
         """A keyed stream is no operator: everything that sets one up is forbidden, as in PyFlink."""
         raise JobGraphError(KEYED_STREAM_BANS[method])
+
+
+class CachedDataStream(DataStream):
+    """A stream whose rows are kept for later jobs."""
+
+    def __init__(self, stream: DataStream) -> None:
+        """Use `DataStream.cache`."""
+        super().__init__(stream.get_execution_environment(), stream.recorded)
+        self._cache = StreamCache(self.environment.recorder, self.recorded)
+        self.environment.caches.add(self._cache)
+
+    def cache(self) -> CachedDataStream:
+        """Itself."""
+        return self
+
+    def invalidate(self) -> None:
+        """Removes the rows; the next job in BATCH mode makes them again, and keeps them."""
+        self._cache.invalidate()
 
 
 class _Windowed(WindowsOf[DataStream]):

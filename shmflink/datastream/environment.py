@@ -36,6 +36,7 @@ from shmflink.datastream.reading import ReadMethods, S
 from shmflink.datastream.recorder import Recorded, Recorder
 from shmflink.datastream.results import plain_batches
 from shmflink.datastream.slot_sharing_group import SlotSharingGroup
+from shmflink.datastream.stream_caches import StreamCaches
 from shmflink.errors import ConfigurationError, JobGraphError
 from shmflink.graph.job_graph_builder import build_job_graph
 from shmflink.graph.plan import plan_as_json
@@ -56,19 +57,20 @@ T = TypeVar("T")
 class Environment(ReadMethods[S], CheckpointMethods, SaysWhatIsMissing):
     """Records a program and runs it. Every setting is a key of its configuration.
 
-    `S`: the class of its streams. `recorder` is for these.
+    `S`: the class of its streams. `recorder` and `caches` are for these.
     """
 
     MISSING: ClassVar[Mapping[str, str]] = {
         "create_input": "use from_source()",
     }
     ADVICE: ClassVar[Mapping[str, str]] = synonyms.ENVIRONMENT
-    INTERNAL: ClassVar[frozenset[str]] = frozenset(("collect", "collect_batches", "recorder", "stream_of"))
+    INTERNAL: ClassVar[frozenset[str]] = frozenset(("caches", "collect", "collect_batches", "recorder", "stream_of"))
 
     def __init__(self, configuration: Configuration) -> None:
         """Use `get_execution_environment`."""
         self._configuration = configuration
         self.recorder = Recorder(self.get_parallelism)
+        self.caches = StreamCaches()
         self._dependencies = PythonDependencies()
         self._default_local_parallelism: int | None = None
 
@@ -262,20 +264,32 @@ class Environment(ReadMethods[S], CheckpointMethods, SaysWhatIsMissing):
         return plan_as_json(self._stream_graph(self._plan(), None))
 
     def close(self) -> None:
-        """Forgets what was recorded and not executed."""
+        """Forgets what was recorded and not executed, and the rows of cached streams."""
         self.recorder.clear()
+        self.caches.clear()
 
     def _submit(self, job_name: str | None) -> JobClient:
-        plan = self._plan()
         environment = job_environment(self._configuration.to_dict(), self._all_dependencies())
-        job_graph = build_job_graph(self._stream_graph(plan, job_name), environment)
+        with self.recorder.all_or_nothing():
+            plan, graph = self._planned(job_name)
+            caching = self.caches.begin() if graph.is_batch else []
+            if caching:
+                plan, graph = self._planned(job_name)
+            job_graph = build_job_graph(graph, environment)
         self.recorder.clear()  # once the graph is made, as Flink does: a refusal is not the next job's
         configuration = self._configuration.to_dict()
         if not getattr(current_executor(), "only_plans", False):
             check_targets(plan, configuration)
         for text in delivery_warnings(plan, configuration):
             warnings.warn(text, stacklevel=3)
-        return current_executor().submit(job_graph, configuration)
+        client: JobClient = current_executor().submit(job_graph, configuration)
+        for cache, folder in caching:
+            cache.submitted(client, folder)
+        return client
+
+    def _planned(self, job_name: str | None) -> tuple[LogicalPlan, StreamGraph]:
+        plan = self._plan()
+        return plan, self._stream_graph(plan, job_name)
 
     def _all_dependencies(self) -> PythonDependencies:
         """Those of the configuration, and those added here."""
@@ -290,6 +304,7 @@ class Environment(ReadMethods[S], CheckpointMethods, SaysWhatIsMissing):
                 "No operators defined in streaming topology. Cannot execute. "
                 "Call a transformation or a sink, for example print(), on a stream first"
             )
+        self.caches.follow()
         return self.recorder.plan()
 
     def _stream_graph(self, plan: LogicalPlan, job_name: str | None) -> StreamGraph:

@@ -67,6 +67,15 @@ class Recorder:
             self._ends.append(recorded)
         return recorded
 
+    def unrecorded(self, call: Call) -> Node:
+        """The node that a call without inputs would get; nothing is recorded."""
+        node, _, _ = checked_node(self._following, call, [], parallelism=self._parallelism(), place="")
+        return node
+
+    def runs(self, recorded: Recorded) -> bool:
+        """Whether `recorded` is part of what would run."""
+        return any(node.id == recorded.node.id for node in self.plan())
+
     @contextmanager
     def all_or_nothing(self) -> Iterator[None]:
         """Around several calls of one method: where a later one is refused, the earlier ones leave nothing, either."""

@@ -87,10 +87,6 @@ def test_times_are_given_as_time_or_duration() -> None:
         ("collect", "execute_and_collect() runs the job"),
         ("keyBy", "did you mean key_by()?"),
         ("flatMap", "did you mean flat_map()?"),
-        (
-            "cache",
-            "is not in this version: write it to files by sink_to(FileSink.parquet(path))",
-        ),
     ],
 )
 def test_names_of_others_are_answered_with_ours(name: str, advice: str) -> None:

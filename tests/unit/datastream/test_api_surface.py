@@ -213,8 +213,6 @@ SlotSharingGroup.Builder
 """
 
 NOT_IN_THIS_VERSION = """
-DataStream: cache
-KeyedStream: cache
 StreamExecutionEnvironment: create_input
 """
 

@@ -1,0 +1,131 @@
+"""Streams whose rows are kept for the jobs that follow (`DataStream.cache`)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+import weakref
+from dataclasses import replace
+from typing import Final
+
+from shmflink.client.job_client import JobClient
+from shmflink.connectors.cache import CacheSink, CacheSource
+from shmflink.datastream.recorder import Recorded, Recorder
+from shmflink.plan.calls import Read, Write
+
+__all__ = ["StreamCache", "StreamCaches"]
+
+_PREFIX: Final = "shmflink-cache-"
+
+
+class StreamCache:
+    """One stream's rows: none yet, being written by a job, or written. Then the stream's node is a source of them."""
+
+    def __init__(self, recorder: Recorder, recorded: Recorded) -> None:
+        self._recorder = recorder
+        self._recorded = recorded
+        self._origin = (recorded.node, recorded.inputs)
+        self._folder: _Folder | None = None
+        self._writing: tuple[JobClient, _Folder] | None = None
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether the job that is recorded reads the stream, and its rows are not there."""
+        return not self.is_filled and self._recorder.runs(self._recorded)
+
+    @property
+    def is_filled(self) -> bool:
+        """Whether a job has written all the rows, so that they are read from now on."""
+        return self._folder is not None
+
+    def follow(self) -> None:
+        """Looks whether the job that writes the rows has ended."""
+        if self._writing is None:
+            return
+        client, folder = self._writing
+        result = client.get_job_execution_result()
+        if result.done():
+            self._writing = None
+            if result.exception() is None:
+                self._read_from(folder)
+
+    def _read_from(self, folder: _Folder) -> None:
+        node = self._recorded.node
+        self._origin = (node, self._recorded.inputs)
+        source = Read(CacheSource(folder.path, node.output_type), "CacheRead", node.output_type)
+        read = self._recorder.unrecorded(source)
+        settings = replace(
+            read.settings, parallelism=node.settings.parallelism, max_parallelism=node.settings.max_parallelism
+        )
+        self._recorded.node = replace(read, id=node.id, settings=settings, place=node.place)
+        self._recorded.inputs = ()
+        self._folder = folder
+
+    def begin(self) -> _Folder:
+        """Has the job that is recorded write the rows, too."""
+        folder = _Folder()
+        self._recorder.record(Write(CacheSink(folder.path), "CacheWrite"), self._recorded)
+        return folder
+
+    def submitted(self, client: JobClient, folder: _Folder) -> None:
+        """The job writes them."""
+        self._writing = (client, folder)
+
+    def invalidate(self) -> None:
+        """Forgets the rows; the next job makes them again, and keeps them."""
+        if self.is_filled:
+            self._recorded.node, self._recorded.inputs = self._origin
+        self._folder = self._writing = None
+
+
+class StreamCaches:
+    """Those of one environment."""
+
+    def __init__(self) -> None:
+        self._caches: list[StreamCache] = []
+
+    def add(self, cache: StreamCache) -> None:
+        self._caches.append(cache)
+
+    def follow(self) -> None:
+        """Before a plan is made: rows that jobs have written meanwhile are read."""
+        for cache in self._caches:
+            cache.follow()
+
+    def begin(self) -> list[tuple[StreamCache, _Folder]]:
+        """Has the job that is recorded write the rows of its streams that are to be kept and are not kept yet."""
+        wanted = [cache for cache in self._caches if cache.is_wanted]
+        return [(cache, cache.begin()) for cache in wanted]
+
+    def clear(self) -> None:
+        """Forgets all rows."""
+        for cache in self._caches:
+            cache.invalidate()
+
+
+class _Folder:
+    """A temporary folder that goes with this object, at the latest with the process."""
+
+    def __init__(self) -> None:
+        _remove_those_of_dead_processes()
+        self.path = tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-")
+        self._finalizer = weakref.finalize(self, _remove, self.path, os.getpid())
+
+
+def _remove(path: str, pid: int) -> None:
+    if os.getpid() == pid:  # in a fork the folder is the parent's
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _remove_those_of_dead_processes() -> None:
+    """A program that was killed could not."""
+    root = tempfile.gettempdir()
+    for name in os.listdir(root):
+        pid = name.removeprefix(_PREFIX).partition("-")[0]
+        if name.startswith(_PREFIX) and pid.isdigit() and not os.path.exists(f"/proc/{pid}"):
+            path = os.path.join(root, name)
+            with contextlib.suppress(OSError):
+                if os.lstat(path).st_uid == os.getuid():
+                    shutil.rmtree(path, ignore_errors=True)
