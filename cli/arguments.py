@@ -45,7 +45,7 @@ OPTIONS: Final[Mapping[str, Mapping[str, bool | None]]] = {
         "-rm": True,
         "--restoreMode": True,
     },
-    "info": {**_COMMON, "--json": False},
+    "info": {**_COMMON, "--json": False, "--logical": False},
 }
 # Letters that jobs are likely to use themselves: behind the file they are the job's.
 _BEFORE_FILE: Final = frozenset({"-s", "-n", "-cm", "-rm"})

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from typing import NoReturn
 
 import typer
 
-from shmflink.client.executor import use_executor
-from shmflink.client.job_client import JobClient
-from shmflink.errors import ShmflinkError
+from shmflink.client.executor import default_slots, use_executor
+from shmflink.errors import InternalError, ShmflinkError
 from shmflink.graph.job_graph import JobGraph
 from shmflink.graph.plan import plan_as_tree
+from shmflink.graph.stream_graph import StreamGraph
+from shmflink.plan.logical_plan import LogicalPlan
+from shmflink.planner.explain import explain
 
 from .invocation import Invocation
 
@@ -21,36 +24,40 @@ __all__ = ["show_plan"]
 class _Planned(BaseException):
     """Leaves the job's file at its first execute(), as Flink's `info` does; no `except Exception` there stops it."""
 
-    def __init__(self, graph: JobGraph) -> None:
-        super().__init__(graph.name)
+    def __init__(self, plan: LogicalPlan, graph: StreamGraph, job: JobGraph) -> None:
+        super().__init__(job.name)
+        self.plan = plan
         self.graph = graph
+        self.job = job
 
 
 class _PlanningExecutor:
-    """Takes the graph where an executor would run it."""
-
-    only_plans = True  # nothing is looked at that a run would write to
+    """Takes the plan where an executor would run it."""
 
     def __init__(self, configuration: Mapping[str, str]) -> None:
         self.configuration = configuration
 
     @property
     def default_parallelism(self) -> int:
-        from shmflink.client.executor import default_slots
-
         return default_slots(self.configuration)
 
-    def submit(self, graph: JobGraph, configuration: Mapping[str, str]) -> JobClient:
-        raise _Planned(graph)
+    def read_plan(self, plan: LogicalPlan, graph: StreamGraph, job: JobGraph) -> NoReturn:
+        raise _Planned(plan, graph, job)
+
+    def submit(self, graph: JobGraph, configuration: Mapping[str, str]) -> NoReturn:
+        raise InternalError(f"job '{graph.name}' was to run, but its plan alone is wanted")
 
 
-def show_plan(invocation: Invocation, *, as_json: bool) -> int:
+def show_plan(invocation: Invocation, *, as_json: bool, is_logical: bool) -> int:
     """Prints the plan of the first job that the file executes; returns the exit code."""
     try:
         with use_executor(_PlanningExecutor(invocation.configuration)):
             invocation.execute()
     except _Planned as planned:
-        typer.echo(planned.graph.json_plan if as_json else plan_as_tree(planned.graph), nl=as_json)
+        if is_logical:
+            typer.echo(explain(planned.plan, planned.graph), nl=False)
+        else:
+            typer.echo(planned.job.json_plan if as_json else plan_as_tree(planned.job), nl=as_json)
         return 0
     except ShmflinkError as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")

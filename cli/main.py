@@ -258,16 +258,23 @@ def info(
     python_executable: PythonExecutable = None,
     python_client_executable: PythonClientExecutable = None,
     as_json: Annotated[bool, typer.Option("--json", help="Flink's execution plan as JSON instead of a tree.")] = False,
+    is_logical: Annotated[
+        bool,
+        typer.Option("--logical", help="Each call of the program, its columns, the operators it becomes, and why."),
+    ] = False,
 ) -> None:
     """Shows the plan of a job without running it: tasks, chains, how rows travel, slots needed."""
     from .info import show_plan
     from .invocation import python_settings
 
+    if as_json and is_logical:
+        raise typer.BadParameter("--json and --logical are two plans: give one of them")
+
     given = python_settings(
         python_files, python_requirements, python_archives, python_executable or python_client_executable
     )
     invocation = _invocation(context, file, python, module, slots, parallelism, settings, config, given)
-    raise typer.Exit(show_plan(invocation, as_json=as_json))
+    raise typer.Exit(show_plan(invocation, as_json=as_json, is_logical=is_logical))
 
 
 @app.command(name="list")

@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final, Protocol
+from typing import Final, NoReturn, Protocol, runtime_checkable
 
 from shmflink.client.abandoned import ABANDONED
 from shmflink.client.cluster_signals import ending_by_signals, killing_by_signals, without_traceback
@@ -17,8 +17,10 @@ from shmflink.client.job_client import JobClient
 from shmflink.client.observer import TextObserver
 from shmflink.config.options import DEFAULT_PARALLELISM, SLOTS
 from shmflink.graph.job_graph import JobGraph
+from shmflink.graph.stream_graph import StreamGraph
+from shmflink.plan.logical_plan import LogicalPlan
 
-__all__ = ["Executor", "current_executor", "default_slots", "ending_jobs_by_signals", "use_executor"]
+__all__ = ["Executor", "PlanReader", "current_executor", "default_slots", "ending_jobs_by_signals", "use_executor"]
 
 
 class Executor(Protocol):
@@ -36,6 +38,15 @@ class Executor(Protocol):
 
     def submit(self, graph: JobGraph, configuration: Mapping[str, str]) -> JobClient:
         """Starts a job and returns at once."""
+        ...
+
+
+@runtime_checkable
+class PlanReader(Protocol):
+    """An executor that looks at plans and runs nothing."""
+
+    def read_plan(self, plan: LogicalPlan, graph: StreamGraph, job: JobGraph) -> NoReturn:
+        """Takes what the program made; leaves the program by an exception of its own."""
         ...
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final, Self, TypeVar
 
 from shmflink.client.abandoned import ABANDONED
-from shmflink.client.executor import current_executor, ending_jobs_by_signals
+from shmflink.client.executor import PlanReader, current_executor, ending_jobs_by_signals
 from shmflink.client.job_client import JobClient
 from shmflink.client.job_execution_result import JobExecutionResult
 from shmflink.config import options
@@ -277,12 +277,13 @@ class Environment(ReadMethods[S], CheckpointMethods, SaysWhatIsMissing):
                 plan, graph = self._planned(job_name)
             job_graph = build_job_graph(graph, environment)
         self.recorder.clear()  # once the graph is made, as Flink does: a refusal is not the next job's
-        configuration = self._configuration.to_dict()
-        if not getattr(current_executor(), "only_plans", False):
-            check_targets(plan, configuration)
+        configuration, executor = self._configuration.to_dict(), current_executor()
+        if isinstance(executor, PlanReader):  # looks at nothing that a run would write to
+            executor.read_plan(plan, graph, job_graph)
+        check_targets(plan, configuration)
         for text in delivery_warnings(plan, configuration):
             warnings.warn(text, stacklevel=3)
-        client: JobClient = current_executor().submit(job_graph, configuration)
+        client: JobClient = executor.submit(job_graph, configuration)
         for cache, folder in caching:
             cache.submitted(client, folder)
         return client

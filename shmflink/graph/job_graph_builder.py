@@ -13,11 +13,11 @@ from shmflink.core.ids import JobId, OperatorId
 from shmflink.core.serialization.codec import dumps_function
 from shmflink.errors import JobGraphError
 from shmflink.graph.chaining import chain_heads, chain_names
+from shmflink.graph.fusing import Fusing, fuse
 from shmflink.graph.job_graph import ChainedOperator, JobEdge, JobGraph, JobVertex, NodeKind
 from shmflink.graph.operator_ids import operator_ids
 from shmflink.graph.plan import plan_as_json
 from shmflink.graph.stream_graph import StreamEdge, StreamGraph, StreamNode, default_max_parallelism
-from shmflink.operators.base import Operator
 
 __all__ = ["JobEnvironment", "build_job_graph"]
 
@@ -92,16 +92,14 @@ class _Chain:
     def nodes(self) -> list[StreamNode]:
         return [node for link in self.links for node in link.nodes]
 
-    def add(self, node: StreamNode, graph: StreamGraph) -> None:
-        producer = self.position.get(node.in_edges[0].source) if node.in_edges else None
-        fused = None if producer is None else _fused(self.links[producer], node, graph)
-        if producer is not None and fused is not None:
-            self.links[producer].nodes.append(node)
-            self.links[producer].payload = fused
-            self.position[node.id] = producer
-        else:
+    def add(self, node: StreamNode, fusing: Fusing) -> None:
+        leader = fusing.leader[node.id]
+        if leader == node.id:
             self.position[node.id] = len(self.links)
-            self.links.append(_Link([node], node.payload))
+            self.links.append(_Link([node], fusing.payload[leader]))
+        else:
+            self.position[node.id] = self.position[leader]
+            self.links[self.position[leader]].nodes.append(node)
 
     def vertex(self, index: int, dumps: Callable[[Any, str], bytes], configuration: Mapping[str, str]) -> JobVertex:
         head = self.links[0].nodes[0]
@@ -142,17 +140,6 @@ class _Chain:
         )
 
 
-def _fused(link: _Link, node: StreamNode, graph: StreamGraph) -> Operator | None:
-    """One operator for both where they allow it and nobody else reads what goes from one to the other."""
-    before = link.nodes[-1]
-    edges = graph.out_edges(before.id)
-    if len(edges) != 1 or edges[0].target != node.id or edges[0].output_tag is not None:
-        return None
-    if not isinstance(link.payload, Operator) or not isinstance(node.payload, Operator):
-        return None
-    return link.payload.fused_with(node.payload)
-
-
 def _watermarks(node: StreamNode, dumps: Callable[[Any, str], bytes]) -> bytes:
     strategy = node.watermark_strategy
     return b"" if strategy is None else dumps(strategy, f"watermark strategy of {_what(node)}")
@@ -189,12 +176,13 @@ def _chains(graph: StreamGraph) -> dict[int, _Chain]:
     heads = chain_heads(graph)
     ids = operator_ids(graph)
     names = chain_names(graph, heads)
+    fusing = fuse(graph, heads)
     chains: dict[int, _Chain] = {}
     for node in graph.nodes.values():
         head = heads[node.id]
         if head == node.id:
             chains[head] = _Chain(len(chains), names[head], [], ids)
-        chains[head].add(node, graph)
+        chains[head].add(node, fusing)
     return chains
 
 

@@ -13,6 +13,7 @@ from collections import deque
 from shmflink.core.ids import OperatorId
 from shmflink.errors import JobGraphError
 from shmflink.graph.stream_graph import StreamGraph, StreamNode
+from shmflink.plan.place import named
 
 __all__ = ["operator_ids"]
 
@@ -61,6 +62,7 @@ def _check_unique(graph: StreamGraph, ids: dict[int, OperatorId]) -> None:
         if other is not node:
             label = f"uid '{node.uid}'" if node.uid is not None else f"uid hash '{node.uid_hash}'"
             raise JobGraphError(
-                f"{label} is used twice: for '{other.name}' and for '{node.name}'. "
+                f"{label} is used twice: for {named(other.name, other.place)} and for "
+                f"{named(node.name, node.place)}. "
                 "uids must be unique in a job: state is found by them"
             )

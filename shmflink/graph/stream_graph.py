@@ -54,6 +54,8 @@ class StreamNode:
     in_edges: tuple[StreamEdge, ...]
     watermark_strategy: WatermarkStrategy | None = None  # of sources
     changelog: str = ""  # what its rows are where they are not insert-only, in words
+    place: str = ""  # `file:line` of the user's program
+    origin: int = 0  # the node of the logical plan that it comes of; 0: none
 
 
 @dataclass(frozen=True, slots=True)

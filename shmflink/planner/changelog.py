@@ -37,6 +37,7 @@ from shmflink.operators.columns.steps import Explode, Filter, Project, Step, col
 from shmflink.operators.functions.keyed_values import KeyedValuesOperator
 from shmflink.operators.key_extractor import KeyExtractor
 from shmflink.operators.time.timestamps_and_watermarks import TimestampsAndWatermarksOperator
+from shmflink.plan.place import at, named
 from shmflink.planner.transformations import (
     EveryUpdateTransformation,
     FinalTransformation,
@@ -199,14 +200,14 @@ class _Plan:
     def _needs_rows_that_stand(self, t: Transformation, method: str, log: Changelog) -> str:
         what = "the new row of a key whenever it changes" if log.has_final else "a window again whenever it fires"
         return (
-            f"{_at(t.place)}{method} would take every update of {_producer(log)} for a row of its own: in STREAMING "
+            f"{at(t.place)}{method} would take every update of {_producer(log)} for a row of its own: in STREAMING "
             f"mode that emits {what}. {self._remedies(t, log)}"
         )
 
     def _no_final(self, t: Transformation, log: Changelog) -> str:
         reader = self._reader(t)
         return (
-            f"{_at(reader.place)}'{reader.name}' takes final rows alone, each once, but {_producer(log)} calls its "
+            f"{at(reader.place)}'{reader.name}' takes final rows alone, each once, but {_producer(log)} calls its "
             "function again for a window that late elements change, or that its trigger fires before its end. Leave "
             "out allowed_lateness() (late elements: side_output_late_data()) and such triggers, aggregate() the "
             "windows over expressions, or say updates() in front of it, for every firing as a row"
@@ -215,7 +216,7 @@ class _Plan:
     def _no_end(self, t: Transformation, log: Changelog) -> str:
         reader = self._reader(t)
         return (
-            f"{_at(reader.place)}'{reader.name}' takes final rows alone, each once, but {_producer(log)} emits updates "
+            f"{at(reader.place)}'{reader.name}' takes final rows alone, each once, but {_producer(log)} emits updates "
             f"and never ends, because source '{self._endless[t.id]}' is unbounded. Aggregate in windows "
             "(key_by(...).window(...).aggregate(...)), write to a sink that takes updates by key (PostgresSink with "
             "with_key_columns), print(), or say updates() in front of it, for every update as a row"
@@ -340,9 +341,5 @@ def _needs_inserts(operator: Operator, log: Changelog) -> str | None:
     return None
 
 
-def _at(place: str) -> str:
-    return f"{place}: " if place else ""
-
-
 def _producer(log: Changelog) -> str:
-    return f"'{log.made_by}'" + (f" ({log.place})" if log.place else "")
+    return named(log.made_by, log.place)

@@ -8,6 +8,7 @@ from shmflink.config.checkpoint_options import CHECKPOINT_INTERVAL
 from shmflink.errors import JobGraphError
 from shmflink.plan.calls import Read, Values, Write
 from shmflink.plan.logical_plan import LogicalPlan
+from shmflink.plan.place import named
 
 __all__ = ["check_targets", "check_uids", "delivery_warnings"]
 
@@ -19,7 +20,7 @@ def check_uids(plan: LogicalPlan) -> None:
         JobGraphError: names the operators without a uid, with their lines.
     """
     missing = [
-        f"'{node.name}'" + (f" ({node.place})" if node.place else "")
+        named(node.name, node.place)
         for node in plan
         if node.call.is_operator
         and not isinstance(node.call, Values)

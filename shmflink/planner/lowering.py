@@ -62,6 +62,7 @@ class _Placing:
                 (before,),
                 before.output_type,
                 place=self._node.place,
+                origin=self._node.id,
                 strategy=routing.strategy,
                 partitioner=routing.partitioner,
                 key_columns=routing.key_columns,
@@ -94,6 +95,7 @@ class _Placing:
             description=piece.description,
             is_parallelism_fixed=piece.subtasks in (Subtasks.ONE, Subtasks.ONE_FOR_GOOD),
             place=self._node.place,
+            origin=self._node.id,
             operator=piece.operator,
         )
 
@@ -135,4 +137,5 @@ class _Placing:
             "chaining_strategy": settings.chaining,
             "is_parallelism_fixed": settings.is_parallelism_fixed,
             "place": node.place,
+            "origin": node.id,
         }

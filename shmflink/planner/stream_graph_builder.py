@@ -17,6 +17,7 @@ from shmflink.core.types.typeinfo import Types
 from shmflink.errors import JobGraphError
 from shmflink.graph.job_graph import NodeKind
 from shmflink.graph.stream_graph import StreamEdge, StreamGraph, StreamNode
+from shmflink.plan.place import at
 from shmflink.plan.settings import MAX_PARALLELISM_LIMIT, ChainingStrategy
 from shmflink.planner.changelog import resolve_changelogs
 from shmflink.planner.pushdown import push_down
@@ -80,12 +81,12 @@ def build_stream_graph(sinks: Sequence[Transformation], name: str, options: Stre
 
 def _is_batch(order: Sequence[Transformation], mode: RuntimeMode) -> bool:
     unbounded = [
-        t.name for t in order if isinstance(t, SourceTransformation) and t.source.boundedness is not Boundedness.BOUNDED
+        t for t in order if isinstance(t, SourceTransformation) and t.source.boundedness is not Boundedness.BOUNDED
     ]
     if mode is RuntimeMode.BATCH and unbounded:
         raise JobGraphError(
-            f"source '{unbounded[0]}' is unbounded, but 'execution.runtime-mode' is BATCH. "
-            "Set the runtime mode to STREAMING or AUTOMATIC"
+            f"{at(unbounded[0].place)}source '{unbounded[0].name}' is unbounded, but 'execution.runtime-mode' is "
+            "BATCH. Set the runtime mode to STREAMING or AUTOMATIC"
         )
     return mode is RuntimeMode.BATCH or (mode is RuntimeMode.AUTOMATIC and not unbounded)
 
@@ -148,7 +149,7 @@ class _Builder:
         parallelism = t.parallelism or (like.parallelism if like else self._options.parallelism)
         max_parallelism = t.max_parallelism or (like.max_parallelism if like else self._options.max_parallelism)
         name = t.name if t.name.startswith(prefix) else prefix + t.name
-        _check_parallelism(name, parallelism, max_parallelism, payload, t.is_parallelism_fixed)
+        _check_parallelism(t, name, parallelism, max_parallelism, payload)
         job_timeout_ms = like.buffer_timeout_ms if like else self._options.buffer_timeout_ms
         timeout_ms = t.buffer_timeout_ms if t.buffer_timeout_ms is not None else job_timeout_ms
         self.nodes[t.id] = StreamNode(
@@ -166,9 +167,11 @@ class _Builder:
             uid=t.uid,
             uid_hash=t.uid_hash,
             buffer_timeout_ms=-1 if self._is_batch else timeout_ms,  # nobody waits for a row of a batch job
-            in_edges=tuple(self._edge(u, t.id, name, index, parallelism) for index, u in upstreams),
+            in_edges=tuple(self._edge(u, t, name, index, parallelism) for index, u in upstreams),
             watermark_strategy=t.watermark_strategy if isinstance(t, SourceTransformation) else None,
             changelog=self._changelogs.get(t.id, ""),
+            place=t.place,
+            origin=t.origin,
         )
         self._upstreams[t.id] = (_Upstream(t.id, row_type=t.output_type),)
 
@@ -197,28 +200,31 @@ class _Builder:
         groups = {self.nodes[u.node].slot_sharing_group for u in upstreams}
         return groups.pop() if len(groups) == 1 else DEFAULT_SLOT_SHARING_GROUP
 
-    def _edge(self, u: _Upstream, target: int, target_name: str, input_index: int, parallelism: int) -> StreamEdge:
+    def _edge(self, u: _Upstream, t: Transformation, name: str, input_index: int, parallelism: int) -> StreamEdge:
         source = self.nodes[u.node]
         is_same = source.parallelism == parallelism
         strategy = u.strategy or (ShipStrategy.FORWARD if is_same else ShipStrategy.REBALANCE)
         if strategy is ShipStrategy.FORWARD and not is_same:
             raise JobGraphError(
-                f"forward() needs equal parallelism, but '{source.name}' has {source.parallelism} and "
-                f"'{target_name}' has {parallelism}: set the same, or use rescale(), rebalance(), "
+                f"{at(t.place)}forward() needs equal parallelism, but '{source.name}' has {source.parallelism} and "
+                f"'{name}' has {parallelism}: set the same, or use rescale(), rebalance(), "
                 "shuffle() or broadcast()"
             )
-        return StreamEdge(u.node, target, input_index, strategy, u.partitioner, u.output_tag, u.key_columns, u.row_type)
+        return StreamEdge(u.node, t.id, input_index, strategy, u.partitioner, u.output_tag, u.key_columns, u.row_type)
 
 
-def _check_parallelism(name: str, parallelism: int, max_parallelism: int | None, payload: Any, is_fixed: bool) -> None:
+def _check_parallelism(
+    t: Transformation, name: str, parallelism: int, max_parallelism: int | None, payload: Any
+) -> None:
     limit = max_parallelism if max_parallelism is not None else MAX_PARALLELISM_LIMIT
     if parallelism > limit:
         raise JobGraphError(
-            f"'{name}' has parallelism {parallelism}, above its max parallelism {limit}: "
+            f"{at(t.place)}'{name}' has parallelism {parallelism}, above its max parallelism {limit}: "
             "lower set_parallelism() or raise set_max_parallelism()"
         )
-    fixed = 1 if is_fixed else getattr(payload, "fixed_parallelism", None)
+    fixed = 1 if t.is_parallelism_fixed else getattr(payload, "fixed_parallelism", None)
     if fixed is not None and parallelism != fixed:
         raise JobGraphError(
-            f"'{name}' can only run with parallelism {fixed}, but {parallelism} is set: remove set_parallelism() on it"
+            f"{at(t.place)}'{name}' can only run with parallelism {fixed}, but {parallelism} is set: remove "
+            "set_parallelism() on it"
         )

@@ -56,6 +56,7 @@ class Transformation:
     chaining_strategy: ChainingStrategy = ChainingStrategy.ALWAYS
     is_parallelism_fixed: bool = False  # the connector or `force_non_parallel()` allows no other
     place: str = ""  # `file:line` of the user's program
+    origin: int = 0  # the node of the logical plan that it comes of; 0: none
 
 
 @dataclass(frozen=True, slots=True, eq=False)

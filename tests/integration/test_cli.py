@@ -161,6 +161,17 @@ def test_info_shows_the_plan_without_running(tmp_path):
     assert [node["pact"] for node in nodes] == ["Data Source", "Operator", "Data Sink"]
 
 
+def test_info_logical_says_what_becomes_of_each_call_and_why(tmp_path):
+    job = _write(tmp_path / "job.py", JOB)
+    done = _run("info", "--logical", job, "-p", "2")
+    assert done.returncode == 0, done.stderr
+    assert "why      per record: calls __main__.<lambda>" in done.stdout
+    assert "becomes  ─ REBALANCE ▶ Map (2)" in done.stdout
+    both = _run("info", "--logical", "--json", job)
+    assert both.returncode == 2
+    assert "--json and --logical are two plans" in both.stderr
+
+
 def test_help_teaches():
     text = _run("--help").stdout
     assert "shmflink run job.py --slots 32" in text
