@@ -97,6 +97,14 @@ class CheckpointCoordinator:
         return any(pending.phase is Phase.STORING for pending in self._pending.values())
 
     @property
+    def is_stop_irrevocable(self) -> bool:
+        """Tasks end before the end of their input: when some of them fail, the others must begin again, too."""
+        if self._stop is None:
+            return False
+        is_storing = any(p.stops and p.phase is Phase.STORING for p in self._pending.values())
+        return self._stop.drains or self._is_stop_saved or is_storing
+
+    @property
     def counts(self) -> CheckpointCounts:
         return self._history.counts
 
@@ -330,10 +338,12 @@ class CheckpointCoordinator:
         return self._trigger_checkpoint()
 
     def _drained(self, request: SavepointRequested) -> list[Effect]:
+        if any(pending.stops for pending in self._pending.values()):
+            return []  # its tasks may all have finished behind it
         if len(self._finished) == len(self._tasks):
             self._stop = None
             return [RequestDone(request.request_id, reason="the job has finished")]
-        if any(pending.stops for pending in self._pending.values()) or not self._is_over:
+        if not self._is_over:
             return []
         return self._trigger_savepoint(request)
 

@@ -7,12 +7,12 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from shmflink.core.mailbox import Mailbox
 from shmflink.errors import ResourceError
 
-__all__ = ["JOIN_TIMEOUT_SECONDS", "Outbox"]
+__all__ = ["JOIN_TIMEOUT_SECONDS", "Delivery", "Outbox"]
 
 JOIN_TIMEOUT_SECONDS: Final = 5.0
 
@@ -34,6 +34,22 @@ class _Call:
         except BaseException as error:
             self.result.set_exception(error)
             raise
+
+
+class Delivery(Protocol):
+    """What somebody needs who only hands things over, in order."""
+
+    def put(self, item: Any) -> None:
+        """Queues an item."""
+        ...
+
+    def raise_error(self) -> None:
+        """What went wrong with an item before, if anything."""
+        ...
+
+    def close(self) -> bool:
+        """Throws away what is still queued. False where an item is stuck."""
+        ...
 
 
 class Outbox:

@@ -90,6 +90,11 @@ class Attempt:
         return self._state.state
 
     @property
+    def failure(self) -> Failure | None:
+        """Why it fails, or has failed."""
+        return self._state.failure
+
+    @property
     def tasks(self) -> Mapping[SubtaskId, TaskState]:
         """The last known state of each."""
         return self._state.tasks

@@ -73,6 +73,8 @@ class JobCheckpoints:
         self._is_closed = False
         self.failure: Failure | None = None
         """Why the attempts have to fail; whoever reads it sets it to None."""
+        self.must_restart_whole = False
+        """A part of the job failed when it could not be kept from stopping any more; whoever acts on it says False."""
         self.is_suspension_due = False
         """The checkpoint before the job is suspended is complete, or will not be."""
 
@@ -109,7 +111,13 @@ class JobCheckpoints:
 
     def attempt_ended(self, reason: str) -> None:
         """Some tasks fail, are cancelled or are over; said again, what they told of their ends counts no more."""
+        self.must_restart_whole |= self._coordinator.is_stop_irrevocable
+        told = [number for number, one in self._under_way.items() if one.is_told]
         self._handle(coordinator.AttemptEnded(reason))
+        if len(self._epochs) > 1:  # the other regions go on, and must not wait for it
+            for number in told:
+                if number not in self._under_way:
+                    self._outlet.ask(ask.TellAborted(self._epochs, number))
 
     def said(self, event: coordinator.Acknowledged | coordinator.Declined | coordinator.TaskEnding) -> None:
         """What a task of an attempt says."""

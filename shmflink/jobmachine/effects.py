@@ -31,6 +31,7 @@ __all__ = [
     "DrainSources",
     "Effect",
     "ForgetSplits",
+    "KeepEnd",
     "KeepPointers",
     "KillTaskManagers",
     "Log",
@@ -81,6 +82,16 @@ class Over:
     failure: Failure | None
     is_kept: bool
     is_refused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KeepEnd:
+    """The job is over for ever: no other JobManager runs it again. Answered by EndKept when that is durable; its
+    checkpoints go after that, never before.
+    """
+
+    state: JobState
+    failure: Failure | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,6 +353,7 @@ class CloseStorage:
 Effect: TypeAlias = (
     StateEntered
     | WantSlots
+    | KeepEnd
     | Over
     | Answer
     | Notice

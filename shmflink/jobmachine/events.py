@@ -24,6 +24,7 @@ __all__ = [
     "CheckpointStored",
     "CheckpointWanted",
     "Crashed",
+    "EndKept",
     "EnumeratorFailed",
     "EnumeratorsFailed",
     "EnumeratorsOpened",
@@ -357,6 +358,11 @@ class PointersKept:
 
 
 @dataclass(frozen=True, slots=True)
+class EndKept:
+    """Answers `KeepEnd`."""
+
+
+@dataclass(frozen=True, slots=True)
 class StorageClosed:
     """Answers `CloseStorage`."""
 
@@ -376,5 +382,5 @@ BeginningEvent: TypeAlias = (
 CheckpointEvent: TypeAlias = (
     FolderMade | FolderRefused | Triggered | TriggerRefused | CheckpointStored | CheckpointNotStored | PointersKept
 )
-JobEvent: TypeAlias = TaskManagerLost | TimerFired | Crashed | StorageClosed
+JobEvent: TypeAlias = TaskManagerLost | TimerFired | Crashed | EndKept | StorageClosed
 Event: TypeAlias = RequestEvent | TaskEvent | AttemptEvent | BeginningEvent | CheckpointEvent | JobEvent

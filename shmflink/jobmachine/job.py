@@ -150,16 +150,21 @@ class JobMachine:
 
     def _react_to_world(self, event: JobEvent) -> None:
         match event:
-            case events.TaskManagerLost(taskmanager, failure):
-                self._scheduler.slots.lose(taskmanager)
-                for attempt in self.attempts:
-                    attempt.taskmanager_lost(taskmanager, failure)
+            case events.TaskManagerLost():
+                self._taskmanager_lost(event)
             case events.TimerFired(timer):
                 self._timer_fired(timer)
+            case events.EndKept():
+                self._close_storage()
             case events.StorageClosed():
                 self._over()
             case events.Crashed(failure):
                 self._crashed(failure)
+
+    def _taskmanager_lost(self, event: events.TaskManagerLost) -> None:
+        self._scheduler.slots.lose(event.taskmanager)
+        for attempt in self.attempts:
+            attempt.taskmanager_lost(event.taskmanager, event.failure)
 
     def _react_to_beginning(self, event: BeginningEvent) -> None:
         match event:
@@ -317,6 +322,9 @@ class JobMachine:
         news = next((region for region in self._scheduler.regions if region.has_news), None)
         if news is not None:
             self._look_at(news)
+        elif self._checkpoints.must_restart_whole:
+            self._checkpoints.must_restart_whole = False
+            self._restart_whole()
         elif self._checkpoints.failure is not None:
             failure, self._checkpoints.failure = self._checkpoints.failure, None
             for attempt in self.attempts:
@@ -333,6 +341,18 @@ class JobMachine:
         else:
             return False
         return True
+
+    def _restart_whole(self) -> None:
+        """A part of the job failed behind a drain, or behind the savepoint that stops it: the others end early, so that
+        the restart has to take them along (Flink: global failover).
+        """
+        if self._is_cancelled or self._fatal is not None:
+            return
+        causes = [attempt.failure for attempt in self.attempts if attempt.failure is not None]
+        cause = next(iter([*self._failover.failures, *causes]), None)
+        for attempt in self.attempts:
+            attempt.fail(cause or Failure("CheckpointError", "a part of the job failed while it was being stopped"))
+        self._scheduler.revive()
 
     def _fail(self, failure: Failure) -> None:
         """For good: what still runs is stopped."""
@@ -361,8 +381,15 @@ class JobMachine:
             return
         self._is_closing = True
         self._checkpoints.close()
-        keeps = self._keeps and bool(self.restore_points)
-        self._outlet.ask(ask.StopTimer(Timer(TimerKind.SUSPEND)), ask.CloseEnumerators(), ask.CloseStorage(keeps))
+        self._outlet.ask(ask.StopTimer(Timer(TimerKind.SUSPEND)), ask.CloseEnumerators())
+        state, failure = self._outcome
+        if state.is_globally_terminal and not self._is_refused:
+            self._outlet.ask(ask.KeepEnd(state, failure))
+        else:
+            self._close_storage()
+
+    def _close_storage(self) -> None:
+        self._outlet.ask(ask.CloseStorage(self._keeps and bool(self.restore_points)))
 
     def _outcome_now(self) -> tuple[JobState, Failure | None] | None:
         if self._fatal is not None:

@@ -101,6 +101,12 @@ class Scheduler:
         self.step = Step.DELAYED
         self._outlet.ask(ask.SetTimer(_RESTART, delay_ms))
 
+    def revive(self) -> None:
+        """Regions that have finished begin again with the others."""
+        for region in self.regions:
+            if region.is_finished:
+                region.end(is_finished=False)
+
     def stop(self) -> None:
         """Nothing begins any longer."""
         if self.step is Step.DELAYED:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
+from shmflink.checkpoint.handles import CheckpointLocation
 from shmflink.core.clock import Clock
 from shmflink.jobmachine import effects as ask
 from shmflink.jobmachine import events
-from shmflink.jobmanager.checkpoint_disk import CheckpointDisk
 from shmflink.jobmanager.job_loop import JobLoop
 from shmflink.jobmanager.splits import failure_of
 
-__all__ = ["DiskCalls", "DiskEffect"]
+__all__ = ["DiskCalls", "DiskEffect", "JobDisk"]
 
 _Found = TypeVar("_Found")
 DiskEffect = (
@@ -30,12 +30,28 @@ DiskEffect = (
 )
 
 
+class JobDisk(Protocol):
+    """What checkpoints need of a disk; `checkpoint_disk.CheckpointDisk` says what each does. All of it blocks."""
+
+    def open(self) -> events.StorageOpened: ...
+
+    def restore(self, directories: Iterable[str], *, is_whole: bool) -> events.RestorePrepared: ...
+
+    def make_folder(self, checkpoint_id: int, target: str | None) -> CheckpointLocation: ...
+
+    def store(self, effect: ask.StoreCheckpoint) -> events.CheckpointStored: ...
+
+    def remove(self, effect: ask.DeleteFiles | ask.DiscardFolder | ask.DiscardClaimed) -> None: ...
+
+    def close(self, *, keeps: bool) -> None: ...
+
+
 class DiskCalls:
     """Of one job. Used by the event loop alone; `feed` is called in it, once for every effect that has an answer."""
 
     def __init__(
         self,
-        disk: CheckpointDisk,
+        disk: JobDisk,
         loop: JobLoop,
         clock: Clock,
         feed: Callable[[events.Event], None],

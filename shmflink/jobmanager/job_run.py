@@ -21,8 +21,7 @@ from shmflink.jobmachine import events
 from shmflink.jobmachine.events import Event, TaskManagerId
 from shmflink.jobmachine.job import JobMachine
 from shmflink.jobmanager.attempt_run import AttemptEffect, AttemptRun
-from shmflink.jobmanager.checkpoint_disk import CheckpointDisk
-from shmflink.jobmanager.disk_calls import DiskCalls, DiskEffect
+from shmflink.jobmanager.disk_calls import DiskCalls, DiskEffect, JobDisk
 from shmflink.jobmanager.enumerators import EnumeratorEffect, Enumerators
 from shmflink.jobmanager.job_loop import JobLoop
 from shmflink.jobmanager.job_timers import JobTimers
@@ -56,6 +55,10 @@ class JobOwner(Protocol):
         """Not of its end. `failure`: why it restarts."""
         ...
 
+    def job_ending(self, run: JobRun, ended: JobEnded) -> None:
+        """No JobManager must run it again; durable when this returns. Its checkpoints are there yet."""
+        ...
+
     def job_ended(self, run: JobRun, ended: JobEnded) -> None:
         """Its TaskManagers are free."""
         ...
@@ -66,6 +69,10 @@ class JobOwner(Protocol):
 
     def job_notice(self, run: JobRun, text: str) -> None:
         """Something that a person should know of a job that goes on."""
+        ...
+
+    def job_log(self, run: JobRun, text: str, level: str) -> None:
+        """For the log of the process; `level` as `logging` names it."""
         ...
 
     def taskmanagers_wanted(self, run: JobRun) -> None:
@@ -88,13 +95,14 @@ class JobRun:
         self,
         graph: JobGraph,
         configuration: Mapping[str, str],
+        settings: CheckpointSettings,
         loop: asyncio.AbstractEventLoop,
         clock: Clock,
         owner: JobOwner,
-        pointers: Sequence[str] = (),
+        disk: JobDisk,
         ha_identity: str = "",
     ) -> None:
-        """`pointers`: checkpoints that an earlier JobManager knew of, newest first. `ha_identity`: of the HA directory.
+        """`settings` and `disk`: of its checkpoints. `ha_identity`: of the HA directory, where one keeps the job.
 
         Raises:
             ConfigurationError: options contradict each other.
@@ -102,7 +110,6 @@ class JobRun:
         self.graph = graph
         self.configuration = configuration
         self.started_ms = clock.processing_time_ms()
-        settings = CheckpointSettings.of(configuration)
         rng = random.Random(graph.job_id.hex)  # noqa: S311 - jitter, not a secret
         self._machine = JobMachine(graph, configuration, settings, rng)
         self._loop = JobLoop(loop, self._crashed)
@@ -111,7 +118,6 @@ class JobRun:
         self._owner = owner
         self._ha_identity = ha_identity
         self._enumerators = Enumerators(graph, self._feed)
-        disk = CheckpointDisk(graph, settings, pointers, ha_identity)
         self._disk = DiskCalls(disk, self._loop, clock, self._feed, self._next_epochs)
         self._began_ms = self._now_ms()
         self._events: deque[Event] = deque()
@@ -167,6 +173,10 @@ class JobRun:
     def checkpoint_summary(self) -> CheckpointSummary | None:
         """None where checkpointing is off."""
         return self._machine.checkpoint_summary(self._now_ms())
+
+    def story(self) -> tuple[str, ...]:
+        """How it came to its state: the latest events and what followed from each, oldest first."""
+        return self._machine.story.lines()
 
     def _now_ms(self) -> int:
         return self._clock.monotonic_ns() // 1_000_000
@@ -280,6 +290,7 @@ class JobRun:
         self,
         effect: ask.StateEntered
         | ask.WantSlots
+        | ask.KeepEnd
         | ask.Over
         | ask.Answer
         | ask.Notice
@@ -293,6 +304,9 @@ class JobRun:
                 self._owner.job_state_entered(self, state, failure)
             case ask.WantSlots():
                 self._owner.taskmanagers_wanted(self)
+            case ask.KeepEnd(state, failure):
+                self._owner.job_ending(self, JobEnded(self.graph.job_id, state, self.duration_ms, failure, ()))
+                self._feed(events.EndKept())
             case ask.Over():
                 self._end(effect)
             case ask.Answer(request_id, path, failure):
@@ -300,7 +314,7 @@ class JobRun:
             case ask.Notice(text):
                 self._owner.job_notice(self, text)
             case ask.Log(text, level):
-                _LOG.log(logging.getLevelNamesMapping()[level], "%s", text)
+                self._owner.job_log(self, text, level)
             case ask.BeginAttempt():
                 self._begin(effect)
             case ask.AttemptOver(epoch):

@@ -13,10 +13,12 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, NoReturn
 
+from shmflink.checkpoint.settings import CheckpointSettings
 from shmflink.core.clock import SYSTEM_CLOCK
 from shmflink.core.ids import JobId
 from shmflink.errors import DirectoryInUseError, ResourceError, RpcError, ShmflinkError
 from shmflink.graph.execution_graph import check_slots
+from shmflink.jobmanager.checkpoint_disk import CheckpointDisk
 from shmflink.jobmanager.control_socket import ControlSocket
 from shmflink.jobmanager.exit_text import describe_exit
 from shmflink.jobmanager.ha_store import Owner
@@ -211,15 +213,10 @@ class JobManager:
         assert self._recovery is not None, "a job before the HA directory is ours"
         submission, graph = admission.submission, admission.submission.graph
         try:
-            run = JobRun(
-                graph,
-                submission.configuration,
-                self._loop,
-                SYSTEM_CLOCK,
-                self,
-                admission.pointers,
-                self._recovery.identity,
-            )
+            identity = self._recovery.identity
+            settings = CheckpointSettings.of(submission.configuration)
+            disk = CheckpointDisk(graph, settings, admission.pointers, identity)
+            run = JobRun(graph, submission.configuration, settings, self._loop, SYSTEM_CLOCK, self, disk, identity)
         except Exception as error:  # what a job is made of comes from outside
             self._recovery.refused(graph.job_id)
             self._reject(graph.job_id, failure_of(error))
@@ -327,6 +324,9 @@ class JobManager:
     def job_notice(self, run: JobRun, text: str) -> None:
         self._client.send(JobNotice(run.graph.job_id, f"job '{run.graph.name}': {text}"))
 
+    def job_log(self, run: JobRun, text: str, level: str) -> None:
+        _LOG.log(logging.getLevelNamesMapping()[level], "%s", text)
+
     def job_state_entered(self, run: JobRun, state: JobState, failure: Failure | None) -> None:
         self._client.send(JobStatusChanged(run.graph.job_id, state, failure))
 
@@ -335,8 +335,18 @@ class JobManager:
         self._recovery.refused(ended.job_id)
         self._forget(run, ended)
 
+    def job_ending(self, run: JobRun, ended: JobEnded) -> None:
+        """Before the client hears of it, too: a job that it knows to be over must not run again."""
+        assert self._recovery is not None, "a job before the HA directory is ours"
+        try:
+            self._recovery.ended(ended)
+        except ResourceError as error:
+            self._give_up(error)
+
     def job_ended(self, run: JobRun, ended: JobEnded) -> None:
-        self._remember_end(run, ended)
+        self._control.remember(run)
+        if self._control_socket is not None:
+            self._control_socket.job_ended(ended.job_id, ended.state, ended.failure)
         self._forget(run, ended)
 
     def _forget(self, run: JobRun, ended: JobEnded) -> None:
@@ -351,17 +361,6 @@ class JobManager:
         self._start_waiting()
         if self._is_ending and not self._runs:
             self._stop_taskmanagers()
-
-    def _remember_end(self, run: JobRun, ended: JobEnded) -> None:
-        """Before the client hears of it: a job that it knows to be over must not run again."""
-        self._control.remember(run)
-        assert self._recovery is not None, "a job before the HA directory is ours"
-        try:
-            self._recovery.ended(ended)
-        except ResourceError as error:
-            self._give_up(error)
-        if self._control_socket is not None:
-            self._control_socket.job_ended(ended.job_id, ended.state, ended.failure)
 
     # --- TaskManagers ---
 

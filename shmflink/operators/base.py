@@ -18,6 +18,7 @@ from shmflink.core.batch import Batch
 from shmflink.core.changelog import Changelog
 from shmflink.core.elements import Barrier, ControlElement, Element
 from shmflink.core.mailbox import Mailbox
+from shmflink.core.outbox import Delivery, Outbox
 from shmflink.metrics.counters import OperatorCounters
 from shmflink.operators.time.processing_time import ProcessingTimeQueue, ProcessingTimeService
 from shmflink.state.operator_state import OperatorStateStore
@@ -57,6 +58,8 @@ class OperatorContext:
     """Of the HA directory that keeps the job; empty without one. With the job's id it says whose a leftover is."""
     epoch: int = 0
     """Of the job's attempt; grows with every one, also over restarts of the JobManager: what fences zombies off."""
+    open_outbox: Callable[[str, Mailbox, Callable[[Any], None]], Delivery] = Outbox
+    """Makes what blocks run elsewhere: name, mailbox to wake, what is done with each item."""
     note_commit: Callable[[int], None] = _no_note
     """Writes down, in any thread, that all that this subtask has in a checkpoint is committed: `committed` of its
     restored state says so again.

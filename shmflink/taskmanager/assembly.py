@@ -12,6 +12,7 @@ from shmflink.core.clock import SYSTEM_CLOCK, Clock
 from shmflink.core.ids import SubtaskId
 from shmflink.core.keys.groups import owners, range_of
 from shmflink.core.mailbox import Mailbox
+from shmflink.core.outbox import Delivery, Outbox
 from shmflink.core.serialization.codec import loads_trusted
 from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.graph.execution_graph import (
@@ -94,6 +95,7 @@ class TaskResources:
     job_id: str = ""
     ha_identity: str = ""
     epoch: int = 0
+    open_outbox: Callable[[str, Mailbox, Callable[[Any], None]], Delivery] = Outbox
     note_commit: Callable[[str, int, int], None] | None = None
     """(operator id, subtask, checkpoint id)."""
 
@@ -201,6 +203,7 @@ def _context(
         job_id=resources.job_id,
         ha_identity=resources.ha_identity,
         epoch=resources.epoch,
+        open_outbox=resources.open_outbox,
     )
     if resources.note_commit is not None:
         context.note_commit = partial(resources.note_commit, op.operator_id, subtask)

@@ -15,7 +15,6 @@ from shmflink.checkpoint.settings import CheckpointSettings
 from shmflink.config.options import GLOBAL_JOB_PARAMETERS
 from shmflink.connectors.base import Split
 from shmflink.core.ids import SubtaskId
-from shmflink.graph.execution_graph import TaskDeployment
 from shmflink.metrics.counters import BLOCK_WORDS, HEADER_WORDS, blocks_of_task
 from shmflink.rpc.messages import DeployTasks, PrepareAttempt, TriggerCheckpoint
 from shmflink.rpc.states import TaskState
@@ -202,9 +201,10 @@ class Attempt:
         """Hands the answer to a split request to its reader."""
         self._slot_of[subtask].assign_split(subtask, split, exhausted=exhausted)
 
-    def deployment_of(self, subtask: SubtaskId) -> TaskDeployment | None:
-        """The deployment of a task that could be built."""
-        return next((t.deployment for t in self._tasks if t.deployment.subtask == subtask), None)
+    def split_failed(self, subtask: SubtaskId, error: BaseException) -> None:
+        """A split cannot be loaded here: its reader has failed."""
+        assert self._listener is not None, "a split before the deployment"
+        self._listener.task_state_changed(subtask, TaskState.FAILED, error)
 
     def release(self) -> None:
         """Waits for the slots' threads, then lets go of everything. The tasks are over, so this is short.

@@ -10,35 +10,27 @@ from typing import Any, Final
 from shmflink.checkpoint.handles import FINAL_CHECKPOINT_ID
 from shmflink.core.clock import SYSTEM_CLOCK
 from shmflink.core.ids import SubtaskId
-from shmflink.core.serialization import codec
 from shmflink.errors import CheckpointError, RpcError
 from shmflink.graph.execution_graph import TaskDeployment
 from shmflink.rpc.connection import BlockingConnection
 from shmflink.rpc.messages import (
-    AlignSources,
-    AssignSplit,
     AttemptPrepared,
     AttemptReleased,
     CallUnderWay,
-    CancelTasks,
-    CheckpointAborted,
-    CheckpointCompleted,
     CheckpointDeclined,
     ConnectPeers,
     DeployTasks,
-    DrainSources,
     PrepareAttempt,
     ReleaseAttempt,
     Shutdown,
     SplitRequested,
-    StartTasks,
     TaskEnding,
     TaskStateChanged,
-    TriggerCheckpoint,
 )
 from shmflink.rpc.states import TaskState
 from shmflink.rpc.wire import Received
 from shmflink.taskmanager.attempt import Attempt
+from shmflink.taskmanager.attempt_messages import tell
 from shmflink.taskmanager.call_watch import Call
 from shmflink.taskmanager.checkpoint_writer import CheckpointWriter
 from shmflink.taskmanager.failures import failure_of
@@ -123,7 +115,6 @@ class Control:
         self._spin_ns = spin_ns
         self._page = page
         self._attempts: dict[int, Attempt] = {}  # by epoch; one for each failover region
-        self._listeners: dict[int, Listener] = {}
 
     def serve(self) -> None:
         """Returns when the JobManager says Shutdown or is gone."""
@@ -164,22 +155,12 @@ class Control:
                 attempt.connect(taskmanagers, received.fds)
             case DeployTasks():
                 self._deploy(attempt, message)
-            case StartTasks():
-                attempt.start()
-            case CancelTasks():
-                attempt.cancel()
-            case AlignSources(_, limits):
-                for subtask, limit_ms in limits:
-                    attempt.align(subtask, limit_ms)
-            case AssignSplit():
-                self._assign_split(attempt, message)
             case _:
-                _take_part(attempt, message)
+                tell(attempt, message)
 
     def _release(self, epoch: int) -> None:
         """Says so when nothing is left of it, also of one that could not be prepared."""
         attempt = self._attempts.pop(epoch, None)
-        self._listeners.pop(epoch, None)
         if attempt is not None:
             attempt.release()
             del attempt  # its memory goes with the last reference
@@ -201,28 +182,4 @@ class Control:
         sys.argv = [message.main_file or ""]
         self._before_tasks()
         listener = Listener(message.epoch, {deployment.subtask: deployment for deployment in message.tasks}, self._send)
-        self._listeners[message.epoch] = listener
         attempt.deploy(message, listener, listener.writer, listener.call_under_way)
-
-    def _assign_split(self, attempt: Attempt, message: AssignSplit) -> None:
-        try:
-            split = codec.loads_value(message.split) if message.split else None
-        except Exception as error:
-            self._listeners[message.epoch].task_state_changed(message.subtask, TaskState.FAILED, error)
-            return
-        attempt.assign_split(message.subtask, split, exhausted=message.exhausted)
-
-
-def _take_part(attempt: Attempt, message: object) -> None:
-    """What the JobManager says about checkpoints."""
-    match message:
-        case TriggerCheckpoint():
-            attempt.trigger_checkpoint(message)
-        case CheckpointCompleted(_, checkpoint_id, stops):
-            attempt.checkpoint_completed(checkpoint_id, stops=stops)
-        case CheckpointAborted(_, checkpoint_id):
-            attempt.checkpoint_aborted(checkpoint_id)
-        case DrainSources():
-            attempt.drain()
-        case _:
-            raise RpcError(f"the JobManager cannot say {type(message).__name__}")

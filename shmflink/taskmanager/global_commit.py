@@ -9,7 +9,7 @@ from typing import Any, Final
 from shmflink.connectors.base import Sink
 from shmflink.core.batch import Batch
 from shmflink.core.elements import Barrier
-from shmflink.core.outbox import Outbox
+from shmflink.core.outbox import Delivery
 from shmflink.operators.base import OperatorContext
 from shmflink.state.operator_state import OperatorStatePart, Redistribution
 from shmflink.state.snapshots import OperatorSnapshot
@@ -32,7 +32,7 @@ class GlobalCommitOperator(CommittingOperator):
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self._say_ending: Callable[[], None] | None = None
-        self._outbox: Outbox | None = None
+        self._outbox: Delivery | None = None
         self._lock = threading.Lock()
         self._asked: set[int] = set()  # checkpoints that the thread was given
 
@@ -47,7 +47,7 @@ class GlobalCommitOperator(CommittingOperator):
         if committer is None:
             raise TypeError(f"{type(self._sink).__name__}.create_global_committer() gave None")
         self._committer = committer
-        self._outbox = Outbox(f"global commit {context.task_name}", context.mailbox, self._commit)
+        self._outbox = context.open_outbox(f"global commit {context.task_name}", context.mailbox, self._commit)
 
     def process(self, batch: Batch, input_index: int = 0) -> Iterator[Batch]:
         with self._lock:

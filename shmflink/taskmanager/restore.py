@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 
 from shmflink.checkpoint.in_flight import InputRoute, Routing, channel_elements
@@ -21,14 +21,17 @@ __all__ = ["Restore"]
 class Restore:
     """Reads a checkpoint's manifest once for all tasks of a TaskManager; files are read as tasks open."""
 
-    def __init__(self, directory: str, *, allows_pickle: bool = False) -> None:
+    def __init__(
+        self, directory: str, *, allows_pickle: bool = False, load: Callable[[str], Manifest] = load_manifest
+    ) -> None:
         """`directory`: the checkpoint's folder; empty = from nothing. `allows_pickle`: also where it is not our own."""
         self._directory = directory
         self._allows_pickle = allows_pickle
+        self._load = load
 
     @cached_property
     def _manifest(self) -> Manifest:
-        return load_manifest(self._directory)
+        return self._load(self._directory)
 
     def directory_of(self, checkpoint_id: int) -> str:
         """The folder, where it is this checkpoint that is restored; else empty."""

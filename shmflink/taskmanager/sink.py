@@ -12,7 +12,6 @@ from shmflink.checkpoint.handles import FINAL_CHECKPOINT_ID
 from shmflink.connectors.base import Committer, Sink, SinkWriter
 from shmflink.core.batch import Batch
 from shmflink.core.elements import Barrier, ControlElement, Element
-from shmflink.core.outbox import Outbox
 from shmflink.core.serialization.plain_values import register_plain
 from shmflink.operators.base import OperatorContext, SideOutput
 from shmflink.state.operator_state import OperatorStatePart, Redistribution
@@ -218,7 +217,7 @@ class _Commits:
         self._lock = threading.Lock()
         self._asked = 0
         self._is_final = False
-        self._outbox = Outbox(f"commit {context.task_name}", context.mailbox, lambda action: action())
+        self._outbox = context.open_outbox(f"commit {context.task_name}", context.mailbox, lambda action: action())
 
     @property
     def is_busy(self) -> bool:

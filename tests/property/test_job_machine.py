@@ -168,6 +168,8 @@ class Model:
                 return [self.prepared(effect)]
             case ask.OpenEnumerators():
                 return [events.EnumeratorsOpened()]
+            case ask.KeepEnd():
+                return [events.EndKept()]
             case ask.CloseStorage():
                 return [events.StorageClosed()]
             case ask.KeepPointers(directories):

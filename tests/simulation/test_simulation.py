@@ -35,4 +35,8 @@ def test_seeds_reach_all_modes_and_faults():
     assert len({plan.mode for plan in plans}) == 5
     assert {plan.job for plan in plans} == set(JOBS)
     faults = {fault.kind for plan in plans for fault in plan.faults}
-    assert faults == {"task", "taskmanager", "jobmanager", "disk", "metadata", "savepoint", "stop", "drain"}
+    assert faults == {
+        *("task", "taskmanager", "jobmanager", "disk", "metadata", "folder", "memory"),
+        *("suspend", "savepoint", "stop", "drain"),
+    }
+    assert len({plan.strategy["restart-strategy.type"] for plan in plans}) == 4

@@ -29,6 +29,7 @@ from shmflink.planner.transformations import (
 from shmflink.testing.simulation.operators import (
     CountOperator,
     CountProcess,
+    NumberOperator,
     PassOperator,
     RestingProcessOperator,
     SimulatedSink,
@@ -188,6 +189,19 @@ def _chain(b: _Builder, parallelism: int) -> list[Transformation]:
     return [b.sink(b.apply(CountOperator(False), b.keyed(again), parallelism=2), 2)]
 
 
+def _regions(b: _Builder, parallelism: int) -> list[Transformation]:
+    """Pipelines side by side, which fail over alone; some have nothing to read."""
+    numbers = b.apply(NumberOperator(), b.source(_source(0, 3), parallelism))
+    return [b.sink(b.partition(numbers, ShipStrategy.RESCALE), parallelism)]
+
+
+def _islands(b: _Builder, parallelism: int) -> list[Transformation]:
+    """A job of two parts that are not connected: one with an exchange, one that ends at other times."""
+    counted = b.apply(CountOperator(), b.keyed(b.source(_source(0, 1, pauses=2))), parallelism=parallelism)
+    numbers = b.apply(NumberOperator(), b.source(_source(1, 2), parallelism))
+    return [b.sink(counted, parallelism), b.sink(numbers, parallelism)]
+
+
 JOBS: Final[Mapping[str, SimulatedJob]] = {
     "count": SimulatedJob(_map_and_count, _counts(3), is_counted=True),
     "union": SimulatedJob(_union, _counts(3), is_counted=True),
@@ -197,6 +211,8 @@ JOBS: Final[Mapping[str, SimulatedJob]] = {
     "process": SimulatedJob(_process, _windows_expected(), has_windows=True),
     "idle": SimulatedJob(_idle, _counts(2, times=2)),
     "two-stages": SimulatedJob(_two_stages, _counts(2), is_counted=True),
+    "regions": SimulatedJob(_regions, _counts(3), is_counted=True),
+    "islands": SimulatedJob(_islands, _counts(3), is_counted=True),
     "chain": SimulatedJob(_chain, _counts(2), is_counted=True),
 }
 

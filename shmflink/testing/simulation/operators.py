@@ -38,6 +38,7 @@ from shmflink.testing.simulation.world import CommittableId, current_world
 __all__ = [
     "CountOperator",
     "CountProcess",
+    "NumberOperator",
     "PassOperator",
     "RestingProcessOperator",
     "SimulatedSink",
@@ -134,6 +135,14 @@ class PassOperator(Operator):
     def snapshot_state(self, barrier: Barrier) -> OperatorSnapshot:
         current_world().may_fail("snapshot")
         return OperatorSnapshot()
+
+
+class NumberOperator(PassOperator):
+    """Hands on (source, key, ordinal)."""
+
+    def process(self, batch: Batch, input_index: int = 0) -> Iterator[Batch]:
+        current_world().may_fail("map")
+        yield Batch.of_rows([row[:3] for row in batch.rows()], timestamps=batch.timestamps)
 
 
 class _Frozen(KeyedSnapshot):
@@ -287,7 +296,8 @@ class SimulatedSink(Sink):
         return _Committer()
 
     def remove_leftovers(self, context: OperatorContext, kept: Sequence[Any]) -> None:
-        current_world().remove_leftovers(context.operator_id, context.epoch, kept)
+        subtask, parallelism = context.subtask_index, context.parallelism
+        current_world().remove_leftovers(context.operator_id, context.epoch, subtask, parallelism, kept)
 
 
 class _Writer(SinkWriter):

@@ -6,24 +6,30 @@ import random
 import zlib
 from bisect import bisect
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import accumulate
 from typing import Any, Final, NamedTuple
-from unittest import mock
 
 from shmflink.checkpoint.settings import CheckpointSettings
-from shmflink.graph.job_graph import JobGraph
-from shmflink.rpc.states import TaskState
-from shmflink.taskmanager import sink as sink_module
+from shmflink.rpc.messages import DeployTasks, Failure
+from shmflink.rpc.states import JobState, TaskState
+from shmflink.taskmanager.assembly import TaskResources
+from shmflink.taskmanager.control import Listener
 from shmflink.taskmanager.restore import Restore
 from shmflink.testing.manual_clock import ManualClock
 from shmflink.testing.simulation.channels import SimulatedEdges
-from shmflink.testing.simulation.jobmanager import LONG_TIMEOUT_MS, CheckpointStore, SimulatedJobManager
+from shmflink.testing.simulation.disk import SimulatedStore
+from shmflink.testing.simulation.jobmanager import LONG_TIMEOUT_MS, SimulatedJobManager
 from shmflink.testing.simulation.jobs import JOBS, job_graph
-from shmflink.testing.simulation.taskmanager import SimulatedOutbox, SimulatedSlot, SimulatedTaskManager
+from shmflink.testing.simulation.taskmanager import (
+    SimulatedAttempt,
+    SimulatedOutbox,
+    SimulatedSlot,
+    SimulatedTaskManager,
+    Surroundings,
+)
 from shmflink.testing.simulation.world import ViolationError, World, enter_world
 
 __all__ = ["STEPS_MAX", "Fault", "Outcome", "Plan", "Schedule", "run_schedule"]
@@ -34,6 +40,26 @@ _IDLE_MS_MAX: Final = 600_000
 _STEPS_OF_TIME: Final = 4000  # then time stands still while anybody works: short timeouts are kept in the end
 
 _WEIGHTS: Final = {"slot": 3.0, "network": 6.0}
+
+_STRATEGIES: Final[Mapping[str, Mapping[str, str]]] = {
+    "none": {"restart-strategy.type": "none"},
+    "fixed delay": {
+        "restart-strategy.type": "fixed-delay",
+        "restart-strategy.fixed-delay.attempts": "2",
+        "restart-strategy.fixed-delay.delay": "3 ms",
+    },
+    "failure rate": {
+        "restart-strategy.type": "failure-rate",
+        "restart-strategy.failure-rate.max-failures-per-interval": "2",
+        "restart-strategy.failure-rate.failure-rate-interval": "1 s",
+        "restart-strategy.failure-rate.delay": "0 ms",
+    },
+    "exponential delay": {
+        "restart-strategy.type": "exponential-delay",
+        "restart-strategy.exponential-delay.initial-backoff": "1 ms",
+        "restart-strategy.exponential-delay.max-backoff": "50 ms",
+    },
+}
 
 Actor = Callable[[], object]
 
@@ -55,6 +81,7 @@ class Plan:
     mode: str
     parallelisms: tuple[int, ...]
     settings: CheckpointSettings
+    strategy: Mapping[str, str]
     slots_per_taskmanager: int
     credits: int
     controls: int
@@ -78,10 +105,13 @@ class Plan:
             tolerable_failures=rng.choice((0, 3, 1000)) if timeout_ms > 12 else 1000,
             aligned_timeout_ms=aligned_timeout_ms,
             history=0,
+            num_retained=rng.choice((1, 1, 3)),
+            retain_on_failure=True,
         )
         kinds: tuple[str, ...] = ("savepoint", "stop", "drain")
         if mode != "no checkpoints":  # without, what was committed before a failure comes again
-            kinds = ("task", "task", "taskmanager", "taskmanager", "jobmanager", "disk", "metadata", *kinds)
+            kinds = ("task", "task", "taskmanager", "taskmanager", "jobmanager", "disk", *kinds)
+            kinds += ("metadata", "folder", "suspend", "memory")
         count = rng.choice((0, 1, 1, 2, 3, 5))
         faults = [
             Fault(rng.choice((0, 1, 1, 2)), int(rng.expovariate(1 / 60)), rng.choice(kinds)) for _ in range(count)
@@ -92,6 +122,7 @@ class Plan:
             mode=mode,
             parallelisms=tuple(rng.randint(1, 3) for _ in range(rng.choice((1, 1, 3)))),
             settings=settings,
+            strategy=_STRATEGIES[rng.choice(sorted(_STRATEGIES))],
             slots_per_taskmanager=rng.randint(1, 3),
             credits=rng.randint(1, 3),
             controls=rng.choice((1, 2, 8)),
@@ -125,19 +156,20 @@ class Schedule:
         self._clock = ManualClock(1)
         self._world = World(self._may_fail)
         self._world.is_checked = self.plan.settings.is_exactly_once
-        self._store = CheckpointStore()
+        self._store = SimulatedStore(self._world)
         self._faults = list(self.plan.faults)
         self._fails_in = -1  # calls of user code until one raises
         self._steps_to_fault = -1  # -1: it waits for checkpoints
         self._completed_at_fault = 0
-        self._disk_fails = 0
-        self._metadata_fails = 0
+        self._refusals: Counter[str] = Counter()  # how often the disk refuses, and what
         self._actors: list[tuple[str, Actor]] = []
         self._weights: list[float] = []
+        self._are_actors_known = False
+        self._lives = 0
+        self._start = ""  # the savepoint that the job was started from
+        self._is_over = False  # its end was durable when the JobManager died
+        self._edges: dict[int, tuple[SimulatedEdges, list[SimulatedAttempt]]] = {}  # by epoch
         self._jobmanager = self._new_jobmanager()
-        self._taskmanagers: dict[int, SimulatedTaskManager] = {}
-        self._edges: SimulatedEdges | None = None
-        self._may_be_over = False  # something reached the JobManager
 
     # --- one run ---
 
@@ -145,9 +177,9 @@ class Schedule:
         """To the end of the job, or the first violation."""
         enter_world(self._world)
         try:
-            self._begin_attempt()
             while not self._is_finished():
                 self._step()
+            self._check_end()
             self._check_output()
         except ViolationError as violation:
             self.outcome.violation = str(violation)
@@ -159,23 +191,27 @@ class Schedule:
         return self.outcome
 
     def _is_finished(self) -> bool:
-        """The job's end; where an attempt is over and has not come to it, another begins."""
+        """The job's end; where it was only stopped, suspended or has failed, another JobManager resumes it."""
         if self._world.violations:
             raise ViolationError(self._world.violations[0])
-        if not self._may_be_over:
-            return False
-        self._may_be_over = False
         jobmanager = self._jobmanager
-        if not jobmanager.is_over:
-            return False
-        if jobmanager.has_finished and (jobmanager.is_drained or not jobmanager.is_stopped):
-            self._check_end()
+        if jobmanager.ended is None:
+            return self._is_over
+        if jobmanager.ended.state is JobState.FINISHED and not jobmanager.is_stopped:
+            self._check_nothing_is_left()
             return True
-        if jobmanager.has_finished:
-            self._note("the job has stopped with a savepoint; another begins from it")
-            self._jobmanager = self._new_jobmanager()
-        self._begin_attempt()
+        self._note(f"the job is {jobmanager.ended.state.value}; it begins again")
+        for taskmanager in jobmanager.taskmanagers.values():
+            taskmanager.kill()
+        self._resume(jobmanager.ended.state)
         return False
+
+    def _resume(self, state: JobState | None) -> None:
+        """In a new JobManager, after this end; None where there was none."""
+        self._store.result = None
+        if state is JobState.FINISHED:
+            self._start = self._jobmanager.savepoint
+        self._jobmanager = self._new_jobmanager()
 
     def _step(self) -> None:
         self.outcome.steps += 1
@@ -184,6 +220,8 @@ class Schedule:
         if self._faults and self._is_due(self._faults[0]):
             self._inject(self._faults.pop(0).kind)
             return
+        if not self._are_actors_known:
+            self._make_actors()
         if self.outcome.steps % 4 == 0 and self.outcome.steps < _STEPS_OF_TIME:
             self._clock.advance_ns(self._rng.randrange(1_000_000))
         for _ in range(4):
@@ -205,9 +243,9 @@ class Schedule:
         """Nobody has anything to do: time passes until somebody has."""
         dues = [task.next_deadline_ns() for slot in self._slots() for task in slot.running()]
         dues = [due for due in dues if due >= 0]
-        due_ms = self._jobmanager.coordinator.next_deadline_ms()
-        if due_ms is not None:
-            dues.append(due_ms * 1_000_000)
+        due_ns = self._jobmanager.loop.next_due_ns()
+        if due_ns is not None:
+            dues.append(due_ns)
         if not dues or min(dues) > self._clock.monotonic_ns() + _IDLE_MS_MAX * 1_000_000:
             self._stuck("stands still: nobody can do anything, and no time is waited for")
         self._clock.advance_ns(max(min(dues) - self._clock.monotonic_ns(), 0))
@@ -217,81 +255,97 @@ class Schedule:
         self._note(f"time passes to {self._clock.monotonic_ns() // 1_000_000} ms")
 
     def _stuck(self, what: str) -> None:
-        states = {str(k): v.value for tm in self._taskmanagers.values() for k, v in tm.states().items()}
-        raise ViolationError(f"the job {what}: {states}")
+        taskmanagers = self._jobmanager.taskmanagers.values()
+        states = {str(k): v.value for tm in taskmanagers for k, v in tm.states().items()}
+        story = "\n".join(self._jobmanager.run.story())
+        raise ViolationError(f"the job {what}: {self._jobmanager.run.state.value}, {states}\n{story}")
 
-    # --- attempts ---
+    # --- JobManagers, TaskManagers and attempts ---
 
     def _new_jobmanager(self) -> SimulatedJobManager:
-        graph = self._graph()
         plan = self.plan
-        return SimulatedJobManager(graph, plan.settings, self._store, self._clock, plan.slots_per_taskmanager)
+        parallelism = plan.parallelisms[self._lives % len(plan.parallelisms)]
+        graph = job_graph(plan.job, parallelism, plan.watermark_interval_ms)
+        self._lives += 1
+        self._are_actors_known = False
+        return SimulatedJobManager(
+            graph,
+            {**graph.configuration, **plan.strategy},
+            plan.settings,
+            self._store,
+            self._clock,
+            plan.slots_per_taskmanager,
+            self._start,
+            self._new_taskmanager,
+            self._refuses,
+            self._world,
+        )
 
-    def _graph(self) -> JobGraph:
-        parallelisms = self.plan.parallelisms
-        parallelism = parallelisms[self.outcome.attempts % len(parallelisms)]
-        return job_graph(self.plan.job, parallelism, self.plan.watermark_interval_ms)
+    def _new_taskmanager(self, number: int, life: int) -> SimulatedTaskManager:
+        self._are_actors_known = False
+        return SimulatedTaskManager(
+            number, life, self._clock, self._jobmanager.told, self._surroundings, self._refuses, self._has_changed
+        )
 
-    def _begin_attempt(self) -> None:
-        jobmanager = self._jobmanager
-        graph = self._graph()
-        self.outcome.attempts += 1
-        jobmanager.begin_attempt(graph, {})
-        assert jobmanager.execution is not None
-        numbers = range(jobmanager.execution.num_taskmanagers)
-        plan = self.plan
-        self._edges = SimulatedEdges(self._world, plan.credits, plan.controls, plan.segment_rows)
-        # Its manifests lie in memory, and what is in them was pickled by this process.
-        restore = Restore("simulated" if jobmanager.restored is not None else "", allows_pickle=True)
-        restore.__dict__["_manifest"] = jobmanager.restored
+    def _surroundings(self, message: DeployTasks, listener: Listener) -> Surroundings:
+        plan, epoch = self.plan, message.epoch
+        self._are_actors_known = False
+        if epoch not in self._edges:
+            self.outcome.attempts += 1
+            self._note(f"attempt {epoch} from {message.restore_path or 'nothing'}")
+            self._edges[epoch] = SimulatedEdges(self._world, plan.credits, plan.controls, plan.segment_rows), []
         self._world.is_in_time = not self._store.has_drained
-        self._taskmanagers = {
-            number: SimulatedTaskManager(
-                jobmanager.epoch,
-                jobmanager.execution.tasks_of(number),
-                self._edges,
-                graph.configuration,
-                plan.settings,
-                self._clock,
-                restore.of,
-                self._disk_may_fail,
-            )
-            for number in numbers
-        }
-        jobmanager.outboxes = {number: tm.inbox for number, tm in self._taskmanagers.items()}
-        self._note(f"attempt {jobmanager.epoch} from {self._restored_id()}")
-        self._make_actors()
+        edges, attempts = self._edges[epoch]
+        # Manifests lie in memory, and what is in them was pickled by this process.
+        restore = Restore(message.restore_path, allows_pickle=True, load=self._store.load)
+        resources = TaskResources(
+            listener=listener,
+            remote=edges,
+            configuration=message.configuration,
+            clock=self._clock,
+            settings=plan.settings,
+            restore=restore.of,
+            epoch=epoch,
+            open_outbox=SimulatedOutbox,
+        )
+        return Surroundings(edges, resources, attempts)
 
-    def _restored_id(self) -> str:
-        restored = self._jobmanager.restored
-        return "nothing" if restored is None else f"checkpoint {restored.checkpoint_id}"
+    def _has_changed(self) -> None:
+        self._are_actors_known = False
 
     def _slots(self) -> Iterator[SimulatedSlot]:
-        for taskmanager in self._taskmanagers.values():
+        for taskmanager in self._jobmanager.taskmanagers.values():
             if taskmanager.is_alive:
-                yield from taskmanager.slots.values()
+                yield from taskmanager.slots()
 
     def _make_actors(self) -> None:
         """With weights of their own: in some schedules a task, a channel or a disk is a hundred times slower."""
-        assert self._edges is not None
-        rng = self._rng
+        self._are_actors_known = True
+        rng, jobmanager = self._rng, self._jobmanager
         actors: list[tuple[str, Actor]] = []
         spread = rng.choice((1, 1, 10, 100))
-        for channel in self._edges.channels.values():
-            channel.speed = 1 / rng.choice((1, 1, 1, spread))
-        actors.append(("network", partial(self._edges.step, rng)))
-        for number, tm in self._taskmanagers.items():
-            for slot_number, slot in tm.slots.items():
-                actors.append((f"slot {slot_number}", partial(_run_slot, tm, slot, rng)))
-                actors.append((f"committer {slot_number}", partial(_run_committer, tm, slot)))
-            actors.append((f"writer {number}", partial(_run_writer, tm)))
+        epochs: set[int] = set()
+        for number, tm in jobmanager.taskmanagers.items():
+            actors.append((f"from TaskManager {number}", partial(self._deliver_up, tm)))
+            if not tm.is_alive:
+                continue
             actors.append((f"to TaskManager {number}", partial(self._deliver_down, tm)))
-            actors.append((f"from TaskManager {number}", partial(self._deliver_up, number, tm)))
+            for epoch, attempt in tm.attempts.items():
+                epochs.add(epoch)
+                for slot_number, slot in attempt.slots.items():
+                    actors.append((f"slot {slot_number}", partial(slot.step, rng)))
+                    actors.append((f"committer {slot_number}", partial(_commit, slot)))
+                actors.append((f"writer {number}", attempt.writer.step))
+        for epoch in sorted(epochs):
+            for channel in self._edges[epoch][0].channels.values():
+                channel.speed = 1 / rng.choice((1, 1, 1, spread))
+            actors.append(("network", partial(self._edges[epoch][0].step, rng)))
         actors += [
-            ("tick", lambda: self._jobmanager.tick()),
-            ("metadata", self._write_metadata),
-            ("jobmanager", self._do_later),
-            ("splits", lambda: self._jobmanager.answer_splits()),
+            ("timer", jobmanager.loop.fire),
+            ("thread", partial(jobmanager.loop.work, rng)),
+            ("loop", partial(jobmanager.loop.hear, rng)),
+            ("soon", jobmanager.loop.run_soon),
+            ("slots", jobmanager.grant),
         ]
         self._actors = actors
         weights = [_WEIGHTS.get(name.split()[0], 1.0) for name, _ in actors]
@@ -304,33 +358,11 @@ class Schedule:
         taskmanager.handle(message)
         return _summary(message) if self._traces else True
 
-    def _deliver_up(self, number: int, taskmanager: SimulatedTaskManager) -> object:
-        if taskmanager.outbox:
-            message = taskmanager.outbox.popleft()
-            self._may_be_over = True
-            self._jobmanager.handle(message)
-            return _summary(message) if self._traces else True
-        if not taskmanager.is_alive and number in self._jobmanager.outboxes:
-            self._may_be_over = True
-            self._jobmanager.taskmanager_lost(number)
-            return "lost"
-        return False
-
-    def _write_metadata(self) -> object:
-        if not self._jobmanager.to_store:
+    def _deliver_up(self, taskmanager: SimulatedTaskManager) -> object:
+        message = self._jobmanager.hear(taskmanager)
+        if message is None:
             return False
-        self._may_be_over = True
-        fails = self._metadata_fails > 0
-        self._metadata_fails -= fails
-        self._jobmanager.write_next(fails=fails)
-        return "failed" if fails else True
-
-    def _do_later(self) -> object:
-        if not self._jobmanager.later:
-            return False
-        self._may_be_over = True
-        self._jobmanager.later.popleft()()
-        return True
+        return _summary(message) if self._traces else True
 
     # --- faults ---
 
@@ -347,39 +379,48 @@ class Schedule:
         return is_due
 
     def _inject(self, kind: str) -> None:
-        self._may_be_over = True
         self._note(f"fault: {kind}")
         rng, jobmanager = self._rng, self._jobmanager
         match kind:
             case "task":
                 self._fails_in = rng.randrange(12)
             case "taskmanager":
-                alive = [tm for tm in self._taskmanagers.values() if tm.is_alive]
+                alive = [tm for tm in jobmanager.taskmanagers.values() if tm.is_alive]
                 if alive:
                     rng.choice(alive).kill()
             case "jobmanager":
                 self._kill_jobmanager()
             case "disk":
-                self._disk_fails = rng.randint(1, 3)
-            case "metadata":
-                self._metadata_fails = 1
+                self._refusals[kind] = rng.randint(1, 3)
+            case "metadata" | "folder" | "memory":
+                self._refusals[kind] = 1
+            case "suspend":
+                jobmanager.run.suspend()
             case "savepoint" | "stop" | "drain":
-                jobmanager.request_savepoint(stops=kind != "savepoint", drains=kind == "drain")
+                stops, drains = kind != "savepoint", kind == "drain"
+                jobmanager.run.savepoint("savepoints", stops=stops, drains=drains, answer=self._answered)
+
+    def _answered(self, answer: object) -> None:
+        is_stuck = isinstance(answer, Failure) and self._jobmanager.is_stuck(answer.message)
+        self._note(f"answer: {'refused' if isinstance(answer, Failure) else answer}")
+        if is_stuck:
+            self._world.violated(f"a savepoint is stuck: {answer}")
 
     def _kill_jobmanager(self) -> None:
         """All TaskManagers die with it. What it was writing is durable or not."""
         jobmanager = self._jobmanager
-        for store in list(jobmanager.to_store):
-            if self._rng.random() < 0.5:
-                jobmanager.make_durable(store)
-        for taskmanager in self._taskmanagers.values():
+        jobmanager.loop.die(self._rng)
+        for taskmanager in jobmanager.taskmanagers.values():
             for _ in range(self._rng.randrange(20)):  # until they notice
-                for slot in taskmanager.slots.values():
-                    if not _commit(slot):
+                for slot in taskmanager.slots():
+                    if taskmanager.is_alive and not _commit(slot):
                         slot.step(self._rng)
             taskmanager.kill()
-        self._jobmanager = self._new_jobmanager()
-        self._begin_attempt()
+        result = self._store.result
+        if result is JobState.FINISHED and not jobmanager.is_stopped:
+            self._is_over = True
+        else:
+            self._resume(result)
 
     def _may_fail(self, place: str) -> bool:
         if self._fails_in < 0:
@@ -390,22 +431,31 @@ class Schedule:
         self._note(f"user code fails in {place}")
         return True
 
-    def _disk_may_fail(self, place: str) -> bool:
-        fails = self._disk_fails > 0
-        self._disk_fails -= fails
-        return fails
+    def _refuses(self, what: str) -> bool:
+        refuses = self._refusals[what] > 0
+        self._refusals[what] -= refuses
+        return refuses
 
     # --- promises ---
 
     def _check_end(self) -> None:
         """After a normal end nothing is under way any more."""
-        assert self._edges is not None
-        while self._edges.step(self._rng):
-            pass
-        self._edges.check()
-        left = [name for name, channel in self._edges.channels.items() if channel.queue]
+        for edges, attempts in self._edges.values():
+            tasks = [task for attempt in attempts for slot in attempt.slots.values() for task in slot.tasks]
+            if any(task.state is not TaskState.FINISHED for task in tasks):
+                continue
+            while edges.step(self._rng):
+                pass
+            edges.check()
+            left = [name for name, channel in edges.channels.items() if channel.queue]
+            if left:
+                raise ViolationError(f"elements that nobody has read: {left}")
+
+    def _check_nothing_is_left(self) -> None:
+        """Of its checkpoints, on the disk."""
+        left = self._store.numbers()
         if left:
-            raise ViolationError(f"elements that nobody has read: {left}")
+            raise ViolationError(f"checkpoints that are left behind: {sorted(left)}")
 
     def _check_output(self) -> None:
         job = JOBS[self.plan.job]
@@ -445,18 +495,6 @@ def _highest(visible: Counter[Any]) -> dict[Any, int]:
     return highest
 
 
-def _run_slot(taskmanager: SimulatedTaskManager, slot: SimulatedSlot, rng: random.Random) -> object:
-    return taskmanager.is_alive and slot.step(rng)
-
-
-def _run_committer(taskmanager: SimulatedTaskManager, slot: SimulatedSlot) -> object:
-    return taskmanager.is_alive and _commit(slot)
-
-
-def _run_writer(taskmanager: SimulatedTaskManager) -> object:
-    return taskmanager.is_alive and taskmanager.writer.step()
-
-
 def _commit(slot: SimulatedSlot) -> bool:
     return any(outbox.step() for outbox in slot.outboxes)
 
@@ -471,14 +509,6 @@ def _summary(message: object) -> str:
     return text
 
 
-@contextmanager
-def simulated_threads() -> Iterator[None]:
-    """Sinks made inside commit when the schedule says so, in no thread."""
-    with mock.patch.object(sink_module, "Outbox", SimulatedOutbox):
-        yield
-
-
 def run_schedule(seed: int, *, jobs: tuple[str, ...] = tuple(JOBS), traces: bool = False) -> Outcome:
     """The schedule of a seed: always the same."""
-    with simulated_threads():
-        return Schedule(seed, jobs=jobs, traces=traces).run()
+    return Schedule(seed, jobs=jobs, traces=traces).run()

@@ -4,37 +4,48 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from shmflink.checkpoint.settings import CheckpointSettings
 from shmflink.core.clock import Clock
 from shmflink.core.ids import SubtaskId
-from shmflink.core.serialization import codec
 from shmflink.errors import CheckpointError
 from shmflink.graph.execution_graph import TaskDeployment
+from shmflink.jobmachine.events import TaskManagerId
 from shmflink.rpc.messages import (
-    AssignSplit,
-    CancelTasks,
-    CheckpointAborted,
-    CheckpointCompleted,
-    DrainSources,
+    AttemptPrepared,
+    AttemptReleased,
+    ConnectPeers,
+    DeployTasks,
+    Failure,
+    PrepareAttempt,
+    ReleaseAttempt,
     TriggerCheckpoint,
 )
 from shmflink.rpc.states import TaskState
 from shmflink.taskmanager.assembly import TaskResources, build_task
+from shmflink.taskmanager.attempt_messages import tell
 from shmflink.taskmanager.checkpoint_writer import CheckpointWriter
 from shmflink.taskmanager.control import Listener
 from shmflink.taskmanager.task import Task
-from shmflink.taskmanager.task_states import TaskRestore, TaskSnapshot
+from shmflink.taskmanager.task_states import TaskSnapshot
 from shmflink.testing.simulation.channels import SimulatedEdges
+from shmflink.testing.simulation.world import ViolationError
 
-__all__ = ["SimulatedOutbox", "SimulatedSlot", "SimulatedTaskManager", "SimulatedWriter"]
+__all__ = [
+    "SimulatedAttempt",
+    "SimulatedOutbox",
+    "SimulatedSlot",
+    "SimulatedTaskManager",
+    "SimulatedWriter",
+    "Surroundings",
+]
 
 
 class SimulatedOutbox:
-    """Takes the place of `connectors.outbox.Outbox` in sinks: its thread runs when the schedule says so."""
+    """Takes the place of `core.outbox.Outbox` in sinks: its thread runs when the schedule says so."""
 
     def __init__(self, name: str, mailbox: Any, deliver: Callable[[Any], None]) -> None:
         self._mailbox = mailbox
@@ -139,84 +150,166 @@ class SimulatedWriter(CheckpointWriter):
         super()._write(snapshot)
 
 
-class SimulatedTaskManager:
-    """The tasks of one attempt in one TaskManager. `inbox`, `outbox`: the two directions of its connection."""
+class SimulatedAttempt:
+    """The tasks of one attempt in one TaskManager: an `attempt_messages.AttemptTasks`."""
 
     def __init__(
-        self,
-        epoch: int,
-        deployments: tuple[TaskDeployment, ...],
-        edges: SimulatedEdges,
-        configuration: Mapping[str, str],
-        settings: CheckpointSettings,
-        clock: Clock,
-        restore: Callable[[TaskDeployment], TaskRestore],
-        may_fail: Callable[[str], bool],
+        self, deployments: tuple[TaskDeployment, ...], listener: Listener, writer: SimulatedWriter, world: Surroundings
     ) -> None:
-        self.epoch = epoch
-        self.inbox: deque[Any] = deque()
-        self.outbox: deque[Any] = deque()
-        self.is_alive = True
-        by_subtask = {deployment.subtask: deployment for deployment in deployments}
-        listener = Listener(epoch, by_subtask, self.outbox.append)
-        self.writer = SimulatedWriter(
-            epoch, clock, self.outbox.append, listener.write_failed, listener.task_ending, may_fail=may_fail
-        )
-        listener.writer = self.writer
-        resources = TaskResources(
-            listener=listener,
-            remote=edges,
-            configuration=configuration,
-            clock=clock,
-            settings=settings,
-            restore=restore,
-            epoch=epoch,
-        )
+        """Builds the tasks: each reports INITIALIZING."""
+        self.writer = writer
         self.slots: dict[int, SimulatedSlot] = {}
         self._slot_of: dict[SubtaskId, SimulatedSlot] = {}
+        self._listener = listener
+        epoch = world.resources.epoch
         for deployment in deployments:
             slot = self.slots.setdefault(deployment.slot, SimulatedSlot())
-            task = build_task(deployment, resources, slot)
+            task = build_task(deployment, world.resources, slot)
             if epoch % 2:
                 task.pace.limit = 1  # batches in pieces, with barriers, timers and faults between them
             task.pace.is_taken_for_slow = epoch % 3 == 1  # and what waits in front of it in the checkpoint
             slot.tasks.append(task)
-            slot.put(task.open)
             self._slot_of[deployment.subtask] = slot
+            listener.task_state_changed(deployment.subtask, TaskState.INITIALIZING, None)
 
-    @property
-    def is_over(self) -> bool:
-        """All its tasks are, and have said so."""
-        return all(task.is_terminal for slot in self.slots.values() for task in slot.tasks)
+    def start(self) -> None:
+        for slot in self.slots.values():
+            for task in slot.tasks:
+                slot.put(task.open)
 
-    def kill(self) -> None:
-        """SIGKILL: nothing of it runs any more; what it has sent may still arrive."""
-        self.is_alive = False
+    def cancel(self) -> None:
+        self._tell(lambda task: task.cancel())
 
-    def handle(self, message: Any) -> None:
-        """As `Control` does, in the same order."""
-        match message:
-            case TriggerCheckpoint():
-                self.writer.begins(message.barrier.checkpoint_id, message.location)
-                self._tell(lambda task: task.trigger_checkpoint(message.barrier, stops=message.stops))
-            case CheckpointCompleted(_, checkpoint_id, stops):
-                self._tell(lambda task: task.checkpoint_completed(checkpoint_id, stops=stops))
-            case CheckpointAborted(_, checkpoint_id):
-                self.writer.aborted(checkpoint_id)
-                self._tell(lambda task: task.checkpoint_aborted(checkpoint_id))
-            case DrainSources():
-                self._tell(lambda task: task.drain())
-            case CancelTasks():
-                self._tell(lambda task: task.cancel())
-            case AssignSplit(_, subtask, split, exhausted):
-                found = codec.loads_value(split) if split else None
-                slot = self._slot_of[subtask]
-                task = next(task for task in slot.tasks if task.deployment.subtask == subtask)
-                slot.put(lambda: None if task.is_terminal else task.assign_split(found, exhausted=exhausted))
+    def align(self, subtask: SubtaskId, limit_ms: int) -> None:
+        raise ViolationError("no source of a simulated job waits for others")
+
+    def assign_split(self, subtask: SubtaskId, split: Any, *, exhausted: bool) -> None:
+        slot = self._slot_of[subtask]
+        task = next(task for task in slot.tasks if task.deployment.subtask == subtask)
+        slot.put(lambda: None if task.is_terminal else task.assign_split(split, exhausted=exhausted))
+
+    def split_failed(self, subtask: SubtaskId, error: BaseException) -> None:
+        self._listener.task_state_changed(subtask, TaskState.FAILED, error)
+
+    def trigger_checkpoint(self, message: TriggerCheckpoint) -> None:
+        self.writer.begins(message.barrier.checkpoint_id, message.location)
+        self._tell(lambda task: task.trigger_checkpoint(message.barrier, stops=message.stops))
+
+    def checkpoint_completed(self, checkpoint_id: int, *, stops: bool) -> None:
+        self._tell(lambda task: task.checkpoint_completed(checkpoint_id, stops=stops))
+
+    def checkpoint_aborted(self, checkpoint_id: int) -> None:
+        self.writer.aborted(checkpoint_id)
+        self._tell(lambda task: task.checkpoint_aborted(checkpoint_id))
+
+    def drain(self) -> None:
+        self._tell(lambda task: task.drain())
 
     def _tell(self, action: Callable[[Task], None]) -> None:
         for slot in self.slots.values():
             slot.put(partial(slot.tell, action))
 
+
+@dataclass(slots=True)
+class Surroundings:
+    """What the tasks of one attempt share over all TaskManagers, and what they run on."""
+
+    edges: SimulatedEdges
+    resources: TaskResources
+    attempts: list[SimulatedAttempt]
+    """In all TaskManagers."""
+
+
+class _NoPage:
+    """Stands for a status page: nobody counts here."""
+
+    def load(self, _offset: int, count: int) -> list[int]:
+        return [0] * count
+
+
+class SimulatedTaskManager:
+    """One process. To the JobManager's side it is what `jobmanager.taskmanagers.TaskManager` is."""
+
+    page = _NoPage()
+
+    def __init__(
+        self,
+        number: int,
+        life: int,
+        clock: Clock,
+        told: Callable[[object], None],
+        surroundings: Callable[[DeployTasks, Listener], Surroundings],
+        refuses: Callable[[str], bool],
+        has_changed: Callable[[], None],
+    ) -> None:
+        """`told` hears what is sent to it; `surroundings` are those of an attempt that is deployed here; `refuses` says
+        whether the system refuses something; `has_changed`: it has other attempts, or none any longer.
+        """
+        self.index = number
+        self.id = TaskManagerId(0, number, life)
+        self.is_lost = False
+        """The JobManager knows that it is gone."""
+        self.is_alive = True
+        self.inbox: deque[Any] = deque()
+        self.outbox: deque[Any] = deque()
+        self.attempts: dict[int, SimulatedAttempt] = {}
+        self._clock = clock
+        self._surroundings = surroundings
+        self._told = told
+        self._refuses = refuses
+        self._has_changed = has_changed
+
+    # --- the JobManager's side ---
+
+    def send(self, message: object, fds: tuple[int, ...] = ()) -> None:
+        """It is on its way."""
+        self._told(message)
+        self.inbox.append(message)
+
+    def kill(self, why: str = "") -> None:
+        """SIGKILL: nothing of it runs any more; what it has sent may still arrive."""
+        self.is_alive = False
+        self._has_changed()
+        if why:
+            raise ViolationError(f"{self.id} {why}")
+
+    # --- its own side ---
+
+    def handle(self, message: Any) -> None:
+        """As `taskmanager.control.Control` does."""
+        match message:
+            case PrepareAttempt(_, epoch):
+                failure = Failure("ResourceError", "no memory") if self._refuses("memory") else None
+                self.outbox.append(AttemptPrepared(epoch, failure))
+            case ConnectPeers():
+                return  # attempts meet in their edges
+            case DeployTasks():
+                self._deploy(message)
+            case ReleaseAttempt(epoch):
+                self.attempts.pop(epoch, None)
+                self._has_changed()
+                self.outbox.append(AttemptReleased(epoch))
+            case _ if message.epoch in self.attempts:
+                tell(self.attempts[message.epoch], message)
+
+    def _deploy(self, message: DeployTasks) -> None:
+        by_subtask = {deployment.subtask: deployment for deployment in message.tasks}
+        send = self.outbox.append
+        listener = Listener(message.epoch, by_subtask, send)
+        writer = SimulatedWriter(
+            message.epoch, self._clock, send, listener.write_failed, listener.task_ending, may_fail=self._refuses
+        )
+        listener.writer = writer
+        surroundings = self._surroundings(message, listener)
+        attempt = SimulatedAttempt(message.tasks, listener, writer, surroundings)
+        surroundings.attempts.append(attempt)
+        self.attempts[message.epoch] = attempt
+
+    def slots(self) -> Iterator[SimulatedSlot]:
+        """Of all its attempts."""
+        for attempt in self.attempts.values():
+            yield from attempt.slots.values()
+
     def states(self) -> dict[SubtaskId, TaskState]:
-        return {task.deployment.subtask: task.state for slot in self.slots.values() for task in slot.tasks}
+        """Of its tasks."""
+        return {task.deployment.subtask: task.state for slot in self.slots() for task in slot.tasks}

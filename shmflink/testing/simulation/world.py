@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, NoReturn
 
 __all__ = ["CommittableId", "SimulatedUserError", "ViolationError", "World", "current_world", "enter_world"]
 
@@ -42,7 +42,7 @@ class World:
         if self._may_fail(place):
             raise SimulatedUserError(place)
 
-    def violated(self, text: str) -> None:
+    def violated(self, text: str) -> NoReturn:
         """Notes it, and stops the run."""
         self.violations.append(text)
         raise ViolationError(text)
@@ -67,11 +67,14 @@ class World:
         for committable in committables:
             self.staged.pop(committable, None)
 
-    def remove_leftovers(self, sink: str, epoch: int, kept: Iterable[CommittableId]) -> None:
-        """What earlier attempts staged for this sink and nobody will commit."""
+    def remove_leftovers(
+        self, sink: str, epoch: int, subtask: int, parallelism: int, kept: Iterable[CommittableId]
+    ) -> None:
+        """What earlier attempts of a subtask staged and nobody will commit; subtask 0 also of those that are gone."""
         keep = set(kept)
-        for committable in [c for c in self.staged if c.sink == sink and c.epoch < epoch and c not in keep]:
-            del self.staged[committable]
+        for one in [c for c in self.staged if c.sink == sink and c.epoch < epoch and c not in keep]:
+            if one.subtask == subtask or (subtask == 0 and one.subtask >= parallelism):
+                del self.staged[one]
 
     def visible_rows(self) -> Counter[Any]:
         """What a reader of the sink's system sees."""

@@ -341,6 +341,18 @@ def test_stop_with_drain_waits_for_the_ends_of_all_tasks():
     assert story.tell(TaskFinished(B)) == []
 
 
+def test_tasks_that_finish_behind_the_savepoint_of_a_drain_do_not_answer_it_a_second_time():
+    story = Story()
+    story.tell(SavepointRequested(1, "/s", stops=True, drains=True))
+    story.tell(TaskEnding(A))
+    story.tell(TaskEnding(B))
+    for task in (A, B):
+        story.tell(Acknowledged(task, 1))
+    assert story.tell(TaskFinished(A)) == []
+    assert story.tell(TaskFinished(B)) == []
+    assert story.tell(Stored(1, "chk-1")) == [NotifyCompleted(1, stops=True), RequestDone(1, path="chk-1")]
+
+
 def test_a_drain_cannot_be_taken_back_so_the_attempt_fails_with_its_savepoint():
     story = Story()
     story.tell(SavepointRequested(1, stops=True, drains=True))

@@ -143,6 +143,8 @@ class Stage:
                 return [self._prepared(effect)]
             case ask.OpenEnumerators():
                 return [events.EnumeratorsOpened()]
+            case ask.KeepEnd():
+                return [events.EndKept()]
             case ask.CloseStorage():
                 return [events.StorageClosed()]
             case ask.KeepPointers():

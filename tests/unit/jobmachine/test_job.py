@@ -28,7 +28,7 @@ def test_a_job_runs_and_finishes(stage):
     job.report(1, FINISHED)
     assert job.states == [JobState.RUNNING, JobState.FINISHED]
     assert (job.over.failure, job.over.is_kept) == (None, False)
-    assert kinds(job.asked)[-4:] == ["StopTimer", "CloseEnumerators", "CloseStorage", "Over"]
+    assert kinds(job.asked)[-4:] == ["CloseEnumerators", "KeepEnd", "CloseStorage", "Over"]
 
 
 def test_after_a_failure_it_waits_its_delay_and_resumes_from_the_newest_checkpoint(stage):
@@ -323,3 +323,48 @@ def test_it_can_say_how_it_came_to_its_state(stage):
     story = "\n".join(job.machine.story.lines())
     assert "0 ms: Submitted() -> OpenStorage, WantSlots" in story
     assert "boom" in story
+
+
+def test_a_part_that_fails_behind_the_savepoint_of_a_stop_takes_the_others_along(stage):
+    """Those that have ended there would never read the rest of their input, and the job would look finished."""
+    job = stage(3).start()
+    job.feed(events.SavepointWanted(1, "/savepoints", stops=True))
+    job.acknowledge(1, 0, 1, 2)
+    job.report(0, FINISHED)
+    job.report(1, FAILED, BOOM)
+    job.pass_time(100)
+    begun = job.all(ask.BeginAttempt)[3:]
+    assert [one.execution.tasks[0].subtask.subtask for one in begun] == [0, 1, 2]
+    assert {one.restore_path for one in begun} == {"/savepoints/savepoint"}
+    assert job.machine.restarts == 1
+
+
+def test_a_part_that_fails_while_the_job_drains_takes_the_others_along(stage):
+    job = stage(2).start()
+    job.feed(events.SavepointWanted(1, "/savepoints", stops=True, drains=True))
+    job.report(0, FINISHED)
+    job.report(1, FAILED, BOOM)
+    job.pass_time(100)
+    assert len(job.all(ask.BeginAttempt)) == 4
+
+
+def test_the_other_parts_do_not_wait_for_a_savepoint_that_is_given_up(stage):
+    """Their sources read nothing behind its barrier."""
+    job = stage(2).start()
+    job.feed(events.SavepointWanted(1, "/savepoints", stops=True))
+    job.acknowledge(1, 0)
+    job.report(1, FAILED, BOOM)
+    assert [one.checkpoint_id for one in job.all(ask.TellAborted)] == [1]
+    assert job.all(ask.Answer)[0].failure is not None
+    job.pass_time(100)
+    assert len(job.all(ask.BeginAttempt)) == 3
+
+
+def test_the_end_is_durable_before_its_checkpoints_go(stage):
+    """Another JobManager would find pointers to nothing, and fail a job that had finished."""
+    job = stage().start()
+    job.held = {ask.KeepEnd}
+    job.report(0, FINISHED)
+    assert not job.all(ask.CloseStorage)
+    job.release()
+    assert job.over.state is JobState.FINISHED

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
+from shmflink.checkpoint.settings import CheckpointSettings
 from shmflink.core.clock import SYSTEM_CLOCK
 from shmflink.core.ids import JobId
 from shmflink.errors import InternalError, ResourceError
 from shmflink.graph.job_graph import ChainedOperator, JobGraph, JobVertex, NodeKind
 from shmflink.jobmachine.scheduler import Scheduler
+from shmflink.jobmanager.checkpoint_disk import CheckpointDisk
 from shmflink.jobmanager.job_run import JobRun
 from shmflink.rpc.messages import Failure, JobEnded
 from shmflink.rpc.states import JobState
@@ -34,10 +36,16 @@ class Owner:
     def job_ended(self, run: JobRun, ended: JobEnded) -> None:
         self.ended.set_result(("ended", ended))
 
+    def job_ending(self, run: JobRun, ended: JobEnded) -> None:
+        self.states.append(ended.state)
+
     def job_refused(self, run: JobRun, ended: JobEnded) -> None:
         self.ended.set_result(("refused", ended))
 
     def job_notice(self, run: JobRun, text: str) -> None:
+        raise AssertionError(text)
+
+    def job_log(self, run: JobRun, text: str, level: str) -> None:
         raise AssertionError(text)
 
     def taskmanagers_wanted(self, run: JobRun) -> None:
@@ -55,7 +63,9 @@ def ended(configuration: dict[str, str], act: Callable[[JobRun], object]) -> tup
 
     async def run() -> tuple[str, JobEnded]:
         owner = Owner()
-        job = JobRun(GRAPH, configuration, asyncio.get_running_loop(), SYSTEM_CLOCK, owner)
+        settings = CheckpointSettings.of(configuration)
+        disk = CheckpointDisk(GRAPH, settings)
+        job = JobRun(GRAPH, configuration, settings, asyncio.get_running_loop(), SYSTEM_CLOCK, owner, disk)
         job.start()
         act(job)
         return await owner.ended

@@ -1,0 +1,154 @@
+"""The disk of the simulated cluster, which outlives every process: folders, manifests, pointers of the HA directory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final, NoReturn
+
+from shmflink.checkpoint.handles import CheckpointLocation
+from shmflink.checkpoint.manifest import CHECKPOINT, Manifest
+from shmflink.checkpoint.reading import coordinator_state
+from shmflink.errors import CheckpointError
+from shmflink.graph.job_graph import JobGraph
+from shmflink.jobmachine.effects import DeleteFiles, DiscardClaimed, DiscardFolder, StoreCheckpoint
+from shmflink.jobmachine.events import (
+    CheckpointStored,
+    KnownCheckpoint,
+    Leftovers,
+    RestorePoint,
+    RestorePrepared,
+    StorageOpened,
+)
+from shmflink.jobmanager.manifests import operators_of
+from shmflink.rpc.states import JobState
+from shmflink.testing.simulation.world import World
+
+__all__ = ["SimulatedDisk", "SimulatedStore"]
+
+_INLINE_BYTES: Final = 1 << 30  # every state file stays in the manifest: nothing reaches a real disk
+_PREFIX: Final = "chk-"
+
+
+class SimulatedStore:
+    """What is durable."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.folders: set[str] = set()
+        self.manifests: dict[str, Manifest] = {}
+        self.pointers: tuple[str, ...] = ()
+        self.result: JobState | None = None
+        """How the job ended for ever; None while it is to run."""
+        self.completed = 0
+        self.has_drained = False
+        """A manifest is of a drained job: windows have fired that were not over."""
+        self.last_epoch = 0
+
+    def violated(self, text: str) -> NoReturn:
+        """Stops the run."""
+        self._world.violated(text)
+
+    def load(self, directory: str) -> Manifest:
+        """Nothing is ever damaged here: what a pointer names is there."""
+        if directory not in self.manifests:
+            self.violated(f"a pointer to {directory}, which is not there")
+        return self.manifests[directory]
+
+    def numbers(self) -> list[int]:
+        """Of the folders of checkpoints."""
+        return [_number(folder) for folder in self.folders if folder.startswith(_PREFIX)]
+
+    def remove(self, directory: str) -> None:
+        """A folder, with its manifest."""
+        if directory in self.pointers:
+            self.violated(f"{directory} is removed while the job would restart from it")
+        self.folders.discard(directory)
+        self.manifests.pop(directory, None)
+
+
+class SimulatedDisk:
+    """As one JobManager uses it for one job: a `jobmanager.disk_calls.JobDisk`."""
+
+    def __init__(
+        self,
+        graph: JobGraph,
+        store: SimulatedStore,
+        start: str,
+        fails: Callable[[str], bool],
+        is_drained: Callable[[], bool],
+    ) -> None:
+        """`start`: the savepoint to start from, empty for the pointers. `fails(what)`: the disk refuses this time.
+        `is_drained`: whether the job's sources were drained.
+        """
+        self._graph = graph
+        self._store = store
+        self._start = start
+        self._fails = fails
+        self._is_drained = is_drained
+
+    def open(self) -> StorageOpened:
+        store = self._store
+        if self._start and not store.pointers:
+            known = [KnownCheckpoint(self._start, 0)]
+        else:
+            known = [_known(directory, store.load(directory)) for directory in store.pointers]
+        ids = [store.manifests[one.directory].checkpoint_id for one in known]
+        retained = tuple(store.manifests[one.directory] for one in known if one.is_in_folder)
+        return StorageOpened(max([0, *ids, *store.numbers()]) + 1, tuple(known), retained)
+
+    def restore(self, directories: Iterable[str], *, is_whole: bool) -> RestorePrepared:
+        first = next(iter(directories), None)
+        found = None if first is None else RestorePoint(first, self._store.load(first))
+        states = {}
+        if found is not None:
+            known = [op for op in found.manifest.operators if op.coordinator is not None]
+            states = {op.operator_id: coordinator_state("", op) for op in known}
+        leftovers = Leftovers(tuple(self._store.numbers())) if is_whole else None
+        return RestorePrepared(found, (), (), states, leftovers)
+
+    def make_folder(self, checkpoint_id: int, target: str | None) -> CheckpointLocation:
+        if self._fails("folder"):
+            raise CheckpointError("no folder on the simulated disk")
+        directory = f"{_PREFIX}{checkpoint_id}" if target is None else f"savepoint-{checkpoint_id}"
+        if directory in self._store.manifests:
+            self._store.violated(f"{directory} is a complete checkpoint already")
+        self._store.folders.add(directory)
+        return CheckpointLocation(directory, "" if target is not None else "shared", _INLINE_BYTES)
+
+    def store(self, effect: StoreCheckpoint) -> CheckpointStored:
+        if self._fails("metadata"):
+            raise CheckpointError("no space left on the simulated disk")
+        store, directory = effect.store, effect.location.directory
+        if directory not in self._store.folders:
+            self._store.violated(f"{directory} was removed while it was written")
+        operators = operators_of(self._graph, store, effect.enumerators, effect.location, effect.epoch)
+        manifest = Manifest(store.checkpoint_id, self._graph.job_id.hex, "simulated", 0, CHECKPOINT, operators)
+        self._store.manifests[directory] = manifest
+        self._store.completed += 1
+        self._store.has_drained |= store.is_savepoint and self._is_drained()
+        return CheckpointStored(store.checkpoint_id, manifest)
+
+    def remove(self, effect: DeleteFiles | DiscardFolder | DiscardClaimed) -> None:
+        match effect:
+            case DeleteFiles(deletions):
+                for number in deletions.checkpoints:
+                    self._store.remove(f"{_PREFIX}{number}")
+            case DiscardFolder(directory) | DiscardClaimed(directory):
+                self._store.remove(directory)
+
+    def close(self, *, keeps: bool) -> None:
+        if keeps:
+            return
+        if self._store.result is None and self._store.pointers:
+            self._store.violated("its checkpoints go before the end of the job is durable")
+        self._store.pointers = ()
+        for number in self._store.numbers():
+            self._store.remove(f"{_PREFIX}{number}")
+
+
+def _known(directory: str, manifest: Manifest) -> KnownCheckpoint:
+    return KnownCheckpoint(directory, manifest.checkpoint_id, directory.startswith(_PREFIX))
+
+
+def _number(directory: str) -> int:
+    return int(directory.removeprefix(_PREFIX))

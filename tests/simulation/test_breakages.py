@@ -1,0 +1,97 @@
+"""The simulation sees what it is for: each of these, broken on purpose, breaks a promise within 500 seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from shmflink.checkpoint.pending import PendingCheckpoint
+from shmflink.jobmachine.checkpoints import JobCheckpoints
+from shmflink.jobmachine.job import JobMachine
+from shmflink.jobmachine.restore_points import RestorePoints
+from shmflink.jobmanager.enumerators import Enumerators
+from shmflink.jobmanager.splits import SplitServer
+from shmflink.taskmanager import sink, watermarks
+from shmflink.taskmanager.barriers import BarrierAlignment
+from shmflink.taskmanager.checkpoint_writer import CheckpointWriter
+from shmflink.taskmanager.inputs import TaskInputs
+from shmflink.taskmanager.restore import Restore
+from shmflink.taskmanager.task_end import TaskEnd
+from shmflink.testing.simulation import run_schedule
+from shmflink.testing.simulation.jobmanager import SimulatedJobManager
+from shmflink.testing.simulation.world import World
+
+SEEDS = 500
+
+Break = Callable[[pytest.MonkeyPatch], None]
+
+
+def method(owner: Any, name: str, broken: Callable[..., Any]) -> Break:
+    return lambda patch: patch.setattr(owner, name, broken)
+
+
+def around(owner: Any, name: str, broken: Callable[..., Any]) -> Break:
+    """`broken` gets the method as it is, then what that gets."""
+    before = getattr(owner, name)
+    return lambda patch: patch.setattr(owner, name, lambda *arguments, **named: broken(before, *arguments, **named))
+
+
+def acknowledge_one_too_few(before: Any, pending: PendingCheckpoint, *arguments: Any) -> bool:
+    is_new: bool = before(pending, *arguments)
+    if len(pending.waiting) == 1:
+        pending.waiting.clear()
+    return is_new
+
+
+def commit_at_the_barrier(before: Any, world: World, committable: Any, rows: list[Any]) -> None:
+    before(world, committable, rows)
+    world.commit([committable])
+
+
+IN_TASKS: Mapping[str, Break] = {
+    "channels are not blocked": method(BarrierAlignment, "_to_block", lambda *_: ()),
+    "an end does not count": method(BarrierAlignment, "end_of_data", lambda self, _: self.abort(-1)),
+    "in-flight rows are not recorded": method(TaskInputs, "is_recorded", lambda *_: False),
+    "in-flight rows are not restored": method(Restore, "_channels", lambda *_: iter(())),
+    "a commit at the barrier": around(World, "stage", commit_at_the_barrier),
+    "commits are left out": around(
+        sink, "_elements", lambda before, state, name: [] if name == sink.COMMITTABLES_STATE else before(state, name)
+    ),
+    "no wait for the last checkpoint": method(TaskEnd, "_waits", lambda *_: False),
+    "maximum instead of minimum of watermarks": lambda patch: patch.setattr(watermarks, "min", max, raising=False),
+    "an acknowledgement too few": around(PendingCheckpoint, "acknowledge", acknowledge_one_too_few),
+    "FINISHED before the acknowledgement": method(CheckpointWriter, "after_writing", lambda _, __, action: action()),
+}
+IN_THE_JOB_MACHINE: Mapping[str, Break] = {
+    "it resumes from the oldest checkpoint": lambda patch: patch.setattr(
+        RestorePoints, "directories", property(lambda self: tuple(self._points))
+    ),
+    "readers that begin again get no splits back": method(SplitServer, "reset", lambda *_: None),
+    "enumerators begin anew": around(
+        Enumerators, "_open", lambda before, self, _, remembers: before(self, {}, remembers=remembers)
+    ),
+    "checkpoints are numbered from 1 again": around(
+        JobCheckpoints, "opened", lambda before, self, event: before(self, replace(event, next_id=1))
+    ),
+    "the coordinator does not hear of an attempt's end": method(JobCheckpoints, "attempt_ended", lambda *_: None),
+    "the coordinator does not hear of tasks that were over": around(
+        JobCheckpoints,
+        "attempts_started",
+        lambda before, self, epochs, finished, ending, restored_id: before(self, epochs, [], ending, restored_id),
+    ),
+    "attempts do not hear of a lost TaskManager": lambda patch: patch.setattr(
+        JobMachine, "_taskmanager_lost", lambda self, event: self._scheduler.slots.lose(event.taskmanager)
+    ),
+    "checkpoints go before the end is durable": method(SimulatedJobManager, "job_ending", lambda *_: None),
+}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", [*IN_TASKS, *IN_THE_JOB_MACHINE])
+def test_what_is_broken_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    {**IN_TASKS, **IN_THE_JOB_MACHINE}[name](monkeypatch)
+    found = next((seed for seed in range(SEEDS) if run_schedule(seed).violation), None)
+    assert found is not None, f"{name}: no promise was broken in {SEEDS} schedules"
