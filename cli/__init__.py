@@ -1,1 +1,1 @@
-"""The `shmflink` command (installed as `shmflink.cli`): typer commands and what they print."""
+"""The `shmflink` command (installed as `shmflink.cli`): typer commands and their output."""

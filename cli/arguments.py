@@ -1,8 +1,8 @@
-"""Whose argument is whose: sorts the words behind `shmflink run` into ours, the job's file and the job's own; and
-tells values that may be left out from the words behind them. Pure.
+"""Sorts the words after `shmflink run` into our options, the job's file and the job's own arguments, and separates
+optional values from the words after them. Pure.
 
-Our options are recognised on both sides of the file; what we do not know, and everything after `--`, is the job's. An
-option parser alone cannot do that: it would take `-input` for `-i -n -p ut` and then find our `-p` in it.
+Our options are recognized on both sides of the file; unknown ones, and everything after `--`, are the job's. An
+option parser alone cannot do that: it would parse `-input` as `-i -n -p ut` and then find our `-p` in it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 
 __all__ = ["OPTIONS", "arranged"]
 
-# Of each command, the options and whether they take a value; None: `--json` alone or with a file behind it.
+# The options of each command, and whether they take a value; None: `--json` alone or followed by a file.
 _COMMON: Final[Mapping[str, bool | None]] = {
     "-py": True,
     "--python": True,
@@ -47,10 +47,10 @@ OPTIONS: Final[Mapping[str, Mapping[str, bool | None]]] = {
     },
     "info": {**_COMMON, "--json": False, "--logical": False},
 }
-# Letters that jobs are likely to use themselves: behind the file they are the job's.
+# Letters that jobs are likely to use themselves: after the file they belong to the job.
 _BEFORE_FILE: Final = frozenset({"-s", "-n", "-cm", "-rm"})
 _NAMES_THE_JOB: Final = frozenset({"-py", "--python", "-pym", "--pyModule"})
-# Of commands on running jobs, the options whose value may be left out; how such an option is spelt alone.
+# Options with an optional value, of the commands for running jobs; how such an option is written without a value.
 _MAY_BE_ALONE: Final[Mapping[str, frozenset[str]]] = {
     "stop": frozenset({"-p", "--savepointPath", "--savepoint"}),
     "cancel": frozenset({"-s", "--withSavepoint"}),
@@ -59,7 +59,7 @@ _LONG: Final = {"-p": "--savepointPath", "-s": "--withSavepoint"}
 
 
 def arranged(words: Sequence[str]) -> list[str]:
-    """`run OURS... FILE -- THE JOB'S...` for the commands that run a job's file; other commands' words as they are."""
+    """`run OURS... FILE -- THE JOB'S...` for commands that run a job's file; unchanged words for other commands."""
     options = OPTIONS.get(words[0]) if words else None
     if options is None:
         return _with_values(words) if words and words[0] in _MAY_BE_ALONE else list(words)
@@ -86,12 +86,12 @@ def arranged(words: Sequence[str]) -> list[str]:
 
 
 def _own(word: str, rest: list[str], options: Mapping[str, bool | None]) -> list[str]:
-    """The words of our option that begins here, its value taken off `rest`; nothing where it is none of ours."""
+    """The words of our option that begins here, with its value removed from `rest`; empty if it is not our option."""
     name, equals, value = word.partition("=")
     if name in options and equals and name.startswith("--") and options[name] is not False:
         return [f"{name}={value}"]
     if word in options:
-        if options[word] is None:  # only what looks like a summary's file is one: the next word may be the job
+        if options[word] is None:  # only a word that looks like a summary file is one: the next word may be the job
             has_file = bool(rest) and (rest[0] == "-" or rest[0].endswith(".json"))
             return [f"{word}={rest.pop(0) if has_file else '-'}"]
         return [word, *([rest.pop(0)] if options[word] and rest else [])]
@@ -103,9 +103,9 @@ def _own(word: str, rest: list[str], options: Mapping[str, bool | None]) -> list
 
 
 def _with_values(words: Sequence[str]) -> list[str]:
-    """`stop JOB --savepoint` and `stop --savepoint JOB` get an empty value; `stop --savepoint DIR JOB` keeps its own.
+    """`stop JOB --savepoint` and `stop --savepoint JOB` get an empty value; `stop --savepoint DIR JOB` keeps DIR.
 
-    The command takes one word, the job: a word behind the option is its value only where the job is somewhere else.
+    The command takes one word, the job. A word after the option is its value only if another word names the job.
     """
     alone = _MAY_BE_ALONE[words[0]]
     others = [word for word in words[1:] if not word.startswith("-")]

@@ -1,4 +1,4 @@
-"""Which task limits a job's speed, said in one sentence; and whether one subtask gets most of the rows. Pure."""
+"""Says in one sentence which task limits a job's speed, and whether one subtask gets most of the rows. Pure."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from .summary import TaskTotals
 
 __all__ = ["bottleneck", "skews"]
 
-_BUSY_MIN: Final = 0.6  # of its time: less, and a task waits for something else
+_BUSY_MIN: Final = 0.6  # of its time; below, the task waits for something else
 _BACK_PRESSURED_MIN: Final = 0.2
-_SHARE_MIN: Final = 0.5  # of a task's busy time: an operator that explains it
-_SKEW_ROWS_MIN: Final = 100  # fewer rows say nothing
-_SKEW_TIMES_MIN: Final = 2.5  # of the fair share, for one of many subtasks
+_SHARE_MIN: Final = 0.5  # of a task's busy time; an operator above it explains the task
+_SKEW_ROWS_MIN: Final = 100  # fewer rows show nothing
+_SKEW_TIMES_MIN: Final = 2.5  # times the fair share, for one of many subtasks
 
 
 def bottleneck(tasks: Sequence[TaskTotals], upstream: Mapping[int, Sequence[int]]) -> str:
-    """A sentence about `tasks`, whose counters are those of a recent span of time; empty where nothing can be said.
+    """A sentence about `tasks`, whose counters cover a recent time span; empty if there is nothing to say.
 
-    `upstream` gives the vertices that feed each vertex. The bottleneck is the task that is busy while those before it
-    are back-pressured and those behind it wait (Flink: "Monitoring Back Pressure").
+    `upstream` maps each vertex to the vertices that feed it. The bottleneck is a busy task whose upstream tasks are
+    back-pressured and whose downstream tasks wait (Flink: "Monitoring Back Pressure").
     """
     known = [task for task in tasks if _total_ns(task) > 0]
     if not known:
@@ -37,7 +37,7 @@ def bottleneck(tasks: Sequence[TaskTotals], upstream: Mapping[int, Sequence[int]
 
 
 def _of_busy_subtask(known: Sequence[TaskTotals]) -> str:
-    """One subtask has all the work; empty where there is none such."""
+    """A sentence if one subtask does all the work; otherwise empty."""
     for task in known:
         busy_ns, span_ns = max(task.subtask_busy_ns, default=0), _total_ns(task) / task.parallelism
         if task.parallelism > 1 and busy_ns >= _BUSY_MIN * span_ns:
@@ -45,7 +45,7 @@ def _of_busy_subtask(known: Sequence[TaskTotals]) -> str:
             share = min(100.0, 100 * busy_ns / span_ns)
             return (
                 f"The bottleneck: subtask {subtask}/{task.parallelism} of '{task.name}' is busy {share:.0f} % of the "
-                "time, the others less"
+                "time, the other subtasks less"
             )
     return ""
 
@@ -55,7 +55,7 @@ def _of_back_pressured(task: TaskTotals, known: Sequence[TaskTotals], upstream: 
     behind = [one for one in known if task.vertex in upstream.get(one.vertex, ())]
     if not behind:
         return f"{said} by its sink"
-    return f"{said}, and what reads from it is not busy: the slots wait for each other or for a CPU"
+    return f"{said}, but its consumers are not busy: the slots wait for each other or for a CPU"
 
 
 def _of_busy(task: TaskTotals, tasks: Mapping[int, TaskTotals], upstream: Mapping[int, Sequence[int]]) -> str:
@@ -66,12 +66,12 @@ def _of_busy(task: TaskTotals, tasks: Mapping[int, TaskTotals], upstream: Mappin
     if back_pressured:
         return f"The bottleneck: {busy} and back-pressures '{back_pressured[0].name}'"
     return f"The bottleneck: {busy}" + (
-        "; nothing behind it back-pressures it" if not upstream.get(task.vertex) else ""
+        "; nothing downstream back-pressures it" if not upstream.get(task.vertex) else ""
     )
 
 
 def _inside(task: TaskTotals) -> str:
-    """The operator that takes most of the task's time, where one does."""
+    """The operator that takes most of the task's time, if one does."""
     if task.busy_ns and task.operators:
         largest = max(task.operators, key=lambda operator: operator.busy_ns)
         if task.exchange_ns > max(largest.busy_ns, _SHARE_MIN * task.busy_ns):
@@ -94,9 +94,9 @@ def _percent(task: TaskTotals, part_ns: int) -> str:
 
 
 def skews(tasks: Sequence[TaskTotals], keyed: Container[int]) -> list[str]:
-    """A sentence for each task one of whose subtasks gets far more than its share of the rows.
+    """A sentence for each task in which one subtask gets far more than its share of the rows.
 
-    `keyed`: the vertices whose rows come by key; there it is a few keys that have most of the rows.
+    `keyed`: the vertices whose rows are partitioned by key; there a few keys have most of the rows.
     """
     return [text for task in tasks if (text := _skew(task, is_keyed=task.vertex in keyed))]
 

@@ -1,4 +1,4 @@
-"""What a person is told of a job's checkpoints, restarts and delivery guarantee. Pure."""
+"""How the CLI describes a job's checkpoints, restarts and delivery guarantee. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WEAKER: Final = ("exactly-once", "at-least-once", "at-most-once", "none")
 
 
 def checkpoint_text(checkpoints: CheckpointSummary | None) -> str:
-    """`#7 3.20 s ago, took 0.05 s, 1.2 MiB; 2 failed`: what there is to say while the job runs."""
+    """`#7 3.20 s ago, took 0.05 s, 1.2 MiB; 2 failed`: the checkpoints of a running job."""
     if checkpoints is None:
         return "checkpointing is off"
     failed = f"; {checkpoints.failed} failed" if checkpoints.failed else ""
@@ -28,12 +28,12 @@ def checkpoint_text(checkpoints: CheckpointSummary | None) -> str:
 
 
 def restarts_text(restarts: int) -> str:
-    """`restarted once`, `restarted 3 times`; empty where it was not."""
+    """`restarted once`, `restarted 3 times`; empty if it never restarted."""
     return {0: "", 1: "restarted once"}.get(restarts, f"restarted {restarts} times")
 
 
 def end_text(ended: JobEnded) -> str:
-    """`restarted 2 times, 31 checkpoints (1 failed), last at /c/chk-31`; empty where there is nothing to say."""
+    """`restarted 2 times, 31 checkpoints (1 failed), last at /c/chk-31`; empty if there is nothing to say."""
     parts = [restarts_text(ended.restarts)]
     checkpoints = ended.checkpoints
     if checkpoints is not None:
@@ -45,9 +45,9 @@ def end_text(ended: JobEnded) -> str:
 
 
 def delivery_text(graph: JobGraph, configuration: Mapping[str, str]) -> str:
-    """The weakest guarantee among the job's sources and sinks, and whose it is; empty without checkpoints.
+    """The weakest guarantee among the job's sources and sinks, and who gives it; empty without checkpoints.
 
-    `configuration` is the job's own over the cluster's.
+    The job's own `configuration` overrides the cluster's.
     """
     if CHECKPOINT_INTERVAL.read(configuration) is None:
         return ""

@@ -1,4 +1,4 @@
-"""Event time that stands still, and who holds it back. Pure."""
+"""Detects event time that has stopped, and the subtask that holds it back. Pure."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from . import numbers
 
 __all__ = ["EventTime"]
 
-_STILL_NS: Final = 5_000_000_000  # from which on it is told
+_STILL_NS: Final = 5_000_000_000  # reported after this time
 _YEAR_9999_MS: Final = 253_402_300_799_999
 
 
 @dataclass(frozen=True, slots=True)
 class _Holder:
-    """A subtask that is behind all that comes to it."""
+    """A subtask that lags behind all its inputs."""
 
     task: TaskSummary
     parallelism: int
@@ -30,12 +30,12 @@ class _Holder:
 
 
 class EventTime:
-    """Follows the watermarks of one job. Times are monotonic nanoseconds that the caller gives."""
+    """Follows the watermarks of one job. The caller passes times as monotonic nanoseconds."""
 
     def __init__(self, upstream: Mapping[int, Sequence[int]]) -> None:
-        """`upstream` gives the vertices that feed each vertex."""
+        """`upstream` maps each vertex to the vertices that feed it."""
         self._upstream = upstream
-        self._last: dict[int, tuple[int, int, int]] = {}  # by vertex: watermark, since when, rows read then
+        self._last: dict[int, tuple[int, int, int]] = {}  # by vertex: watermark, since when, rows read at that time
         self._text = ""
 
     def seen(self, tasks: Sequence[TaskSummary], now_ns: int) -> None:
@@ -48,7 +48,7 @@ class EventTime:
 
     def text(self) -> str:
         """`The watermark of 'Window' stands at 2026-11-30 12:00:03 for 0:12, held by subtask 2/4 of 'Source: clicks'`;
-        empty where event time goes on, or is not used.
+        empty if event time advances or is not used.
         """
         return self._text
 
@@ -74,11 +74,11 @@ class EventTime:
         age = numbers.elapsed((now_ns - since_ns) / 1e9)
         name = group[0].vertex_name
         if watermark == MIN_TIMESTAMP_MS:
-            return f"'{name}' has had no watermark for {age}: {holder} has given none"
-        return f"The watermark of '{name}' stands at {_time(watermark)} for {age}, held by {holder}"
+            return f"'{name}' has had no watermark for {age}: {holder} has emitted none"
+        return f"The watermark of '{name}' has been at {_time(watermark)} for {age}, held by {holder}"
 
     def _above(self, vertex: int) -> set[int]:
-        """The vertex and all that its rows come from."""
+        """The vertex and everything upstream of it."""
         found, rest = {vertex}, [vertex]
         while rest:
             fresh = set(self._upstream.get(rest.pop(), ())) - found
@@ -87,7 +87,7 @@ class EventTime:
         return found
 
     def _holder(self, vertex: int, subtasks: Mapping[int, Sequence[TaskSummary]]) -> _Holder | None:
-        """Towards the sources, as long as what comes in is as far behind as what goes out."""
+        """Walks toward the sources as long as the input of a vertex lags as much as its output."""
         seen: set[int] = set()
         while vertex not in seen:
             seen.add(vertex)
@@ -108,7 +108,7 @@ def _known(task: TaskSummary) -> bool:
 
 
 def _least(group: Sequence[TaskSummary]) -> int | None:
-    """The watermark of a task: the least of its subtasks that are not idle."""
+    """The watermark of a task: the minimum over its subtasks that are not idle."""
     return min((t.watermark_ms for t in group if t.watermark_ms is not None and not t.is_idle), default=None)
 
 

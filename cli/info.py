@@ -22,7 +22,7 @@ __all__ = ["show_plan"]
 
 
 class _Planned(BaseException):
-    """Leaves the job's file at its first execute(), as Flink's `info` does; no `except Exception` there stops it."""
+    """Ends the job's file at its first execute(), as Flink's `info` does; no `except Exception` there catches it."""
 
     def __init__(self, plan: LogicalPlan, graph: StreamGraph, job: JobGraph) -> None:
         super().__init__(job.name)

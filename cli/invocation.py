@@ -1,4 +1,4 @@
-"""What a command was asked to do: the job file, its own arguments and the configuration."""
+"""What a command is to run: the job file, its arguments and the configuration."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Invocation:
 
     @staticmethod
     def file_of(module: str, settings: Mapping[str, str]) -> str:
-        """The file of a module, found like an import in front of which the `python.files` are.
+        """The file of a module, found like an import, with the `python.files` searched first.
 
-        A module that is not there ends the command (exit code 2).
+        A missing module ends the command (exit code 2).
         """
         sys.path[:0] = _import_paths(settings)
         try:
@@ -39,7 +39,7 @@ class Invocation:
         except ImportError:
             spec = None
         if spec is None or spec.origin is None or not os.path.isfile(spec.origin):
-            raise typer.BadParameter(f"-pym {module}: there is no such module; -pyfs says where to look")
+            raise typer.BadParameter(f"-pym {module}: there is no such module; use -pyfs to add places to search")
         return spec.origin
 
     @staticmethod
@@ -54,7 +54,7 @@ class Invocation:
         overrides: Mapping[str, str] | None = None,
         module: str | None = None,
     ) -> Invocation:
-        """Puts the pieces together. A wrong one ends the command with a message and exit code 2 (usage)."""
+        """Assembles an invocation. An invalid part ends the command with a message and exit code 2 (usage)."""
         arguments = list(rest)
         if python is not None:
             if file is not None:
@@ -63,7 +63,7 @@ class Invocation:
         if file is None:
             raise typer.BadParameter("which job? For example: shmflink run job.py")
         if not os.path.isfile(file):
-            hint = " (options of the job go behind the file)" if file.startswith("-") else ""
+            hint = " (put the job's own options after the file)" if file.startswith("-") else ""
             raise typer.BadParameter(f"there is no file '{file}'{hint}")
         configuration = _configuration(config, settings or ())
         if slots is not None:
@@ -74,7 +74,7 @@ class Invocation:
         return Invocation(os.path.abspath(file), tuple(arguments), configuration, module)
 
     def execute(self) -> None:
-        """Runs the file as `python FILE ARGUMENTS` would, in this process; the job's exceptions pass through."""
+        """Runs the file as `python FILE ARGUMENTS` would, in this process; exceptions of the job propagate."""
         code = self._compiled()
         _collect_garbage_from_here()
         main = ModuleType("__main__")
@@ -97,7 +97,7 @@ class Invocation:
 def recovery_settings(
     path: str | None, ignores_unclaimed: bool, trusts_pickled: bool, claim_mode: str | None
 ) -> dict[str, str]:
-    """The options that `run -s PATH -n --trust-pickled-state -cm MODE` stand for. A wrong one ends the command (exit
+    """The options that `run -s PATH -n --trust-pickled-state -cm MODE` set. An invalid one ends the command (exit
     code 2).
     """
     settings: dict[str, str] = {}
@@ -113,7 +113,7 @@ def recovery_settings(
         settings["execution.state-recovery.claim-mode"] = claim_mode.upper()
     if settings and path is None:
         raise typer.BadParameter(
-            "-n, --trust-pickled-state and --claim-mode are for a job that starts from a savepoint: give -s PATH, too"
+            "-n, --trust-pickled-state and --claim-mode apply to a job that starts from a savepoint: add -s PATH"
         )
     return settings
 
@@ -121,13 +121,13 @@ def recovery_settings(
 def python_settings(
     files: str | None, requirements: str | None, archives: str | None, executable: str | None
 ) -> dict[str, str]:
-    """The options that `-pyfs -pyreq -pyarch -pyexec` stand for."""
+    """The options that `-pyfs -pyreq -pyarch -pyexec` set."""
     keys = ("python.files", "python.requirements", "python.archives", "python.executable")
     return {key: value for key, value in zip(keys, (files, requirements, archives, executable), strict=True) if value}
 
 
 def _import_paths(settings: Mapping[str, str]) -> list[str]:
-    """Where the program finds what `python.files` names."""
+    """Makes the files of `python.files` importable in the program."""
     if "python.files" not in settings:
         return []
     from shmflink.datastream.python_dependencies import PythonDependencies
@@ -140,14 +140,14 @@ def _import_paths(settings: Mapping[str, str]) -> list[str]:
 
 
 def _collect_garbage_from_here() -> None:
-    """What every job imports comes before, without the collector: it took a tenth of the client's CPU seconds."""
+    """Imports what every job imports, with garbage collection off: it took a tenth of the client's CPU time."""
     importlib.import_module("shmflink.datastream")
     gc.freeze()
     gc.enable()
 
 
 def _configured_file() -> str | None:
-    """`shmflink.yaml` in the folder that SHMFLINK_CONF_DIR names; a folder that is named must have one."""
+    """`shmflink.yaml` in the folder of SHMFLINK_CONF_DIR; a folder that is named must contain one."""
     folder = os.environ.get("SHMFLINK_CONF_DIR")
     return os.path.join(folder, "shmflink.yaml") if folder else None
 

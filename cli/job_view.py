@@ -1,4 +1,4 @@
-"""A running job as a picture for the terminal: rows read and written, where the time goes, what limits the job."""
+"""The live view of a running job: rows read and written, where the time goes, what limits the job."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 __all__ = ["JobView"]
 
-_WINDOW_NS: Final = 2_000_000_000  # rates and shares are those of this much time
+_WINDOW_NS: Final = 2_000_000_000  # rates and shares cover this time span
 _BAR_CELLS: Final = 12
 _PROGRESS_CELLS: Final = 28
-_TIME_LEFT_FROM: Final = 0.02  # of the input: before, nothing can be said of the rest
+_TIME_LEFT_FROM: Final = 0.02  # of the input; earlier, the rest cannot be estimated
 _TIME_LINES_MAX: Final = 8
 _WIDE: Final = 110  # columns from which bytes are shown, too
 _TASK_CELLS: Final = (16, 60)
-_COLUMNS: Final = (  # with their widths, so that they stay where they are
+_COLUMNS: Final = (  # with fixed widths, so that they do not move
     ("Par.", 4),
     ("Rows\nread", 6),
     ("Rows\nwritten", 7),
@@ -50,7 +50,7 @@ class _Sample:
 
 
 class JobView:
-    """What is known of one job. Times are monotonic nanoseconds that the caller gives."""
+    """What is known about one job. The caller passes times as monotonic nanoseconds."""
 
     def __init__(self, graph: JobGraph, now_ns: int) -> None:
         self.name = graph.name
@@ -65,12 +65,12 @@ class JobView:
         self._restarts = 0
 
     def progressed(self, progress: JobProgress, now_ns: int) -> None:
-        """Takes new counters; forgets those older than the window."""
+        """Adds new counters; drops those older than the window."""
         self._samples.append(_Sample(now_ns, by_task(progress.tasks)))
         self._event_time.seen(progress.tasks, now_ns)
         while len(self._samples) > 2 and now_ns - self._samples[1].at_ns >= _WINDOW_NS:
             self._samples.popleft()
-        if progress.restarts != self._restarts:  # counters begin anew with the attempt
+        if progress.restarts != self._restarts:  # counters restart with the attempt
             self._samples = deque([self._samples[-1]])
         self._sources = progress.sources
         self._calls = progress.calls
@@ -78,7 +78,7 @@ class JobView:
         self._restarts = progress.restarts
 
     def live(self, now_ns: int, width: int, height: int) -> RenderableType:
-        """The picture while the job runs, in at most `height` lines: tasks alone where operators do not fit."""
+        """The view of the running job in at most `height` lines: only tasks if the operators do not fit."""
         from rich.console import Group
         from rich.text import Text
 
@@ -110,7 +110,7 @@ class JobView:
         return f"{head}  {restarts_text(self._restarts)}" if self._restarts else head
 
     def _ends(self, tasks: Sequence[TaskTotals]) -> tuple[int, int]:
-        """Rows that came into the job and that left it."""
+        """Rows that entered the job and rows that left it."""
         feeding = {vertex for sources in self._upstream.values() for vertex in sources}
         read = sum(task.rows_read for task in tasks if not self._upstream.get(task.vertex))
         return read, sum(task.rows_written for task in tasks if task.vertex not in feeding)
@@ -122,7 +122,7 @@ class JobView:
         return f"{numbers.count(read)} rows read, {numbers.count(written)} written, {rate} rows/s"
 
     def ended(self, ended: JobEnded, width: int) -> RenderableType:
-        """What the job did, and where its time went."""
+        """What the job did and where its time went."""
         from rich.console import Group
         from rich.text import Text
 
@@ -135,7 +135,7 @@ class JobView:
         return Group(*parts)
 
     def _now(self) -> tuple[list[TaskTotals], list[TaskTotals], float]:
-        """Totals, what was added to them lately, and in how many seconds."""
+        """Totals, recent increases, and the seconds that these cover."""
         first, last = self._samples[0], self._samples[-1]
         if first is last:
             return last.tasks, last.tasks, max((last.at_ns - self._began_ns) / 1e9, 1e-3)
@@ -187,9 +187,9 @@ def _difference(now: TaskTotals, before: TaskTotals) -> TaskTotals:
 def _table(
     tasks: Sequence[TaskTotals], recent: Sequence[TaskTotals], span_s: float, width: int, *, with_operators: bool
 ) -> Table:
-    """One line for each task, below it one for each operator of its chain; in `width` columns.
+    """One line per task and, below it, one per operator of its chain; in `width` columns.
 
-    Totals of rows and bytes; rates and shares of `recent`, which is what was added in the last `span_s`.
+    Shows totals of rows and bytes; rates and shares come from `recent`, the increase over the last `span_s`.
     """
     from rich.table import Table
 
@@ -229,7 +229,7 @@ def _task_cells(task: TaskTotals, lately: TaskTotals, span_s: float) -> tuple[st
 def _operator_cells(
     operator: OperatorTotals, lately: OperatorTotals, task: TaskTotals, span_s: float, *, is_last: bool
 ) -> tuple[str, ...]:
-    """Its own share of the task's time stands under "Busy"."""
+    """An operator's own share of the task's time is in the column "Busy"."""
     malformed = f"  {numbers.count(operator.malformed_rows)} malformed" if operator.malformed_rows else ""
     total_ns = task.busy_ns + task.backpressured_ns + task.idle_ns
     return (
@@ -247,7 +247,7 @@ def _size(count: int) -> str:
 
 
 def _progress_line(source: SourceProgress, seconds: float) -> str:
-    """How much of a bounded source is read, and how long the rest takes at this pace."""
+    """How much of a bounded source has been read, and how long the rest takes at this rate."""
     share = min(1.0, source.done / source.total)
     filled = round(_PROGRESS_CELLS * share)
     left = ""
@@ -258,7 +258,7 @@ def _progress_line(source: SourceProgress, seconds: float) -> str:
 
 
 def _time_lines(tasks: Sequence[TaskTotals]) -> list[str]:
-    """Where the slots' time went, largest first."""
+    """Where the slots' time went, largest part first."""
     total_ns = sum(task.busy_ns + task.backpressured_ns + task.idle_ns for task in tasks)
     if not total_ns:
         return []

@@ -1,4 +1,4 @@
-"""`shmflink list`: Flink's lines, or on a terminal a table of what runs."""
+"""`shmflink list`: Flink's lines, or a table of running jobs on a terminal."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ __all__ = ["as_lines", "as_table", "list_jobs"]
 
 _RULER: Final = 62
 _SHORT_ID: Final = 12
-_WIDE: Final = 150  # columns from which ids are shown whole
+_WIDE: Final = 150  # columns from which whole ids are shown
 
 
 def list_jobs(*, running: bool, scheduled: bool, everything: bool, as_json: bool) -> int:
-    """Prints the jobs of all JobManagers of this user; returns the exit code: 1 when one does not answer."""
+    """Prints the jobs of all JobManagers of this user; returns the exit code: 1 if one does not answer."""
     found = survey(runtime_folders(os.environ, os.getuid()), SYSTEM_CLOCK)
     kinds = [kind for kind, wanted in (("running", running), ("scheduled", scheduled)) if wanted]
     shown = ["running", "scheduled", "terminated"] if everything else kinds or ["running", "scheduled"]
@@ -65,7 +65,7 @@ _HEADINGS: Final = {
 
 
 def as_lines(jobs: Sequence[RunningJob], shown: Sequence[str]) -> list[str]:
-    """As Flink's client prints them: a section for each kind, under rulers."""
+    """As Flink's client prints them: one section per kind, each with a ruled heading."""
     lines: list[str] = []
     for kind in shown:
         heading, none = _HEADINGS[kind]
@@ -84,7 +84,7 @@ def _started(started_ms: int) -> str:
 
 
 def as_table(jobs: Sequence[RunningJob], width: int) -> RenderableType:
-    """One line for each job. Ids are shortened where there is no room: their beginning is enough for every command."""
+    """One line per job. Ids are shortened to fit: their beginning is enough for every command."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))

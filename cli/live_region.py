@@ -1,7 +1,8 @@
-"""The lines at the bottom of a terminal that are drawn anew, and everything else that is written: always above them.
+"""A region at the bottom of the terminal that is redrawn in place; all other output appears above it.
 
-What processes of the cluster print comes through pipes, what this process prints through streams that take the place
-of `sys.stdout` and `sys.stderr`; both in whole lines while the region is shown. With one writer nothing is overwritten.
+Output of the cluster's processes comes through pipes. Output of this process comes through streams that replace
+`sys.stdout` and `sys.stderr`. Both are written in whole lines while the region is shown. As there is only one writer,
+nothing overwrites anything else.
 """
 
 from __future__ import annotations
@@ -24,22 +25,22 @@ if TYPE_CHECKING:
 __all__ = ["LiveRegion", "TerminalStreams"]
 
 _READ_BYTES: Final = 1 << 16
-_PARTIAL_BYTES_MAX: Final = 1 << 16  # of a line without an end, while the region is shown
+_PARTIAL_BYTES_MAX: Final = 1 << 16  # of a line without a newline, while the region is shown
 _STDOUT: Final = 1
 _STDERR: Final = 2
 
 
 class LiveRegion:
-    """Draws on the terminal behind descriptor `fd`. From any thread."""
+    """Draws on the terminal of descriptor `fd`. Callable from any thread."""
 
     def __init__(self, console: Console, fd: int = _STDERR) -> None:
         """`console` renders; it writes nothing itself."""
         self._console = console
         self._fd = fd
         self._lock = threading.RLock()
-        self._text = ""  # of the region as it is drawn
-        self._partial: dict[tuple[object, int], bytes] = {}  # by source and descriptor: what has no end of line yet
-        self._is_line_open = False  # above the region, or where it is not shown
+        self._text = ""  # of the region as drawn
+        self._partial: dict[tuple[object, int], bytes] = {}  # by source and descriptor: text without a newline yet
+        self._is_line_open = False  # above the region, or while it is hidden
 
     @property
     def size(self) -> tuple[int, int]:
@@ -47,13 +48,13 @@ class LiveRegion:
         return self._console.width, self._console.height
 
     def rendered(self, *pictures: RenderableType, **options: Any) -> str:
-        """As it is written: with colors, cut to the terminal's width."""
+        """As written to the terminal: with colors, cut to its width."""
         with self._console.capture() as captured:
             self._console.print(*pictures, **options)
         return captured.get()
 
     def show(self, picture: RenderableType) -> None:
-        """Draws it, in place of what was drawn before."""
+        """Draws the region in place of the previous one."""
         lines = self.rendered(picture).splitlines(keepends=True)
         with self._lock:
             first = "\n" if self._is_line_open else ""
@@ -62,7 +63,7 @@ class LiveRegion:
             self._write(self._fd, f"{first}{_erased(drawn)}{self._text}".encode())
 
     def write_above(self, data: bytes, source: object, fd: int = _STDERR) -> None:
-        """Whole lines at once, the rest with its end; what comes while nothing is shown at once."""
+        """Writes whole lines at once, the rest with its newline; while the region is hidden, everything at once."""
         key = (source, fd)
         with self._lock:
             if not self._text:
@@ -81,7 +82,7 @@ class LiveRegion:
                 self._write(self._fd, self._text.encode())
 
     def hide(self) -> None:
-        """Takes the region away; lines without an end are written."""
+        """Removes the region; writes the lines that have no newline yet."""
         with self._lock:
             if self._text:
                 self._write(self._fd, _erased(self._text).encode())
@@ -92,13 +93,13 @@ class LiveRegion:
     @staticmethod
     def _write(fd: int, data: bytes) -> None:
         view = memoryview(data)
-        with contextlib.suppress(OSError):  # the terminal was hung up: the job goes on
+        with contextlib.suppress(OSError):  # the terminal hung up: the job continues
             while view:
                 view = view[os.write(fd, view) :]
 
 
 def _erased(text: str) -> str:
-    """What takes drawn lines away; the cursor is below them."""
+    """The text that erases the drawn lines; the cursor is below them."""
     lines = text.count("\n")
     return f"\x1b[{lines}F\x1b[0J" if lines else ""
 
@@ -127,14 +128,14 @@ class _Above(io.RawIOBase):
 
 
 class TerminalStreams:
-    """Leads what is written to the region's terminal through the region: of this process, and of those that are given
-    `for_processes`. Standard output that goes elsewhere is left alone.
+    """Leads output for the region's terminal through the region: that of this process, and that of the processes that
+    get `for_processes`. Standard output that goes elsewhere is not touched.
     """
 
     def __init__(self, region: LiveRegion) -> None:
         self._region = region
         self._before = (sys.stdout, sys.stderr)
-        self._pipes: dict[int, int] = {}  # by the end that is read: the descriptor that is meant
+        self._pipes: dict[int, int] = {}  # by read end: the descriptor that it stands for
         self._ends: dict[int, int] = {}
         captured = [_STDERR, *([_STDOUT] if _is_same_terminal() else [])]
         for fd in captured:
@@ -151,11 +152,11 @@ class TerminalStreams:
 
     @property
     def for_processes(self) -> tuple[int | None, int | None]:
-        """Descriptors for the standard output and error of other processes; None: they inherit ours."""
+        """Descriptors for the standard output and error of other processes; None: they inherit this process's."""
         return self._ends.get(_STDOUT), self._ends.get(_STDERR)
 
     def drain(self) -> None:
-        """Returns when what was written before the call is above the region."""
+        """Returns when everything written before the call is above the region."""
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
@@ -167,7 +168,7 @@ class TerminalStreams:
                     left -= len(data)
 
     def close(self) -> None:
-        """Gives the process its own streams back."""
+        """Restores the process's own streams."""
         self.drain()
         sys.stdout, sys.stderr = self._before
         os.close(self._wake_write)
@@ -183,7 +184,7 @@ class TerminalStreams:
             self.drain_pipes()
 
     def drain_pipes(self) -> None:
-        """What is there now."""
+        """Reads what is available now."""
         with self._lock:
             for read, fd in self._pipes.items():
                 if _readable_bytes(read):
@@ -196,7 +197,7 @@ def _text_stream(region: LiveRegion, fd: int, before: Any) -> io.TextIOWrapper:
 
 
 def _is_same_terminal() -> bool:
-    """Whether standard output and error are one terminal."""
+    """Whether standard output and error are the same terminal."""
     try:
         output, error = os.fstat(_STDOUT), os.fstat(_STDERR)
     except OSError:

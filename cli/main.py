@@ -1,4 +1,4 @@
-"""`shmflink`: the commands and what they take. What they do is in one file each."""
+"""`shmflink`: the commands and their options. Each command's work is in its own file."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ _HELP = """Flink's model for one large Linux host: run stream and batch jobs wri
 
   shmflink run job.py                  run a job on all usable CPUs
   shmflink run job.py --slots 32       on 32 slots: 32 pinned processes
-  shmflink run job.py --input data/    what shmflink does not know goes to the job's sys.argv
+  shmflink run job.py --input data/    options that shmflink does not know go to the job's sys.argv
   shmflink run -s PATH job.py          start from a savepoint or a checkpoint
   shmflink info job.py                 draw the job's tasks without running it
 
 [bold]Running jobs[/bold] (JOB is an id, the first 4 or more digits of one, or the job's name)
 
-  shmflink list                        which jobs run, and their last checkpoints
-  shmflink savepoint JOB DIR           write the job's state down; it goes on
-  shmflink stop JOB --savepoint DIR    write it down and end the job
-  shmflink cancel JOB                  end the job
-  shmflink state list PATH             what a checkpoint or savepoint holds
+  shmflink list                        list running jobs and their last checkpoints
+  shmflink savepoint JOB DIR           write a savepoint; the job continues
+  shmflink stop JOB --savepoint DIR    write a savepoint and stop the job
+  shmflink cancel JOB                  cancel the job
+  shmflink state list PATH             show the content of a checkpoint or savepoint
 
-[bold]To look things up[/bold]
+[bold]Reference[/bold]
 
   shmflink examples DIR                copy the example programs, a sample of all options and a systemd unit
   shmflink options [WORD]              every option with its type, default and description
@@ -68,7 +68,7 @@ def _root(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Prints the version.")
     ] = False,
 ) -> None:
-    """Options of `shmflink` itself; its help is the app's."""
+    """Options of `shmflink` itself; the app provides the help text."""
 
 
 _JOB_COMMAND = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -102,7 +102,7 @@ Slots = Annotated[
     typer.Option(
         "--slots",
         min=1,
-        help="Slots; each is a process pinned to a CPU.  [default: usable CPUs, more where jobs need more]",
+        help="Slots; each is a process pinned to a CPU.  [default: usable CPUs, more if jobs need more]",
     ),
 ]
 Parallelism = Annotated[
@@ -124,7 +124,7 @@ ConfigFile = Annotated[
 
 Summary = Annotated[
     str | None,
-    typer.Option("--json", metavar="[FILE.json]", help="Writes a summary as JSON: to the file, or to standard error."),
+    typer.Option("--json", metavar="[FILE.json]", help="Writes a JSON summary to the file, or to standard error."),
 ]
 FromSavepoint = Annotated[
     str | None,
@@ -142,14 +142,14 @@ AllowNonRestoredState = Annotated[
         "-n",
         "--allowNonRestoredState",
         "--allow-non-restored-state",
-        help="Leaves out state of operators that the job does not have any more.",
+        help="Drops state of operators that the job no longer has.",
     ),
 ]
 TrustPickledState = Annotated[
     bool,
     typer.Option(
         "--trust-pickled-state",
-        help="Loads pickled state of a savepoint that another user wrote, which runs that user's code.",
+        help="Loads pickled state from another user's savepoint, which runs that user's code.",
     ),
 ]
 ClaimMode = Annotated[
@@ -161,7 +161,7 @@ ClaimMode = Annotated[
         "-rm",
         "--restoreMode",
         metavar="claim|no_claim",
-        help="Who owns what the job starts from; no_claim: it is left alone.  [default: no_claim]",
+        help="Who owns the restored savepoint; with no_claim the job leaves it untouched.  [default: no_claim]",
     ),
 ]
 Job = Annotated[
@@ -169,7 +169,10 @@ Job = Annotated[
     typer.Argument(metavar="JOB", help="Id of the job, its first 4 or more digits, or its name.", show_default=False),
 ]
 SavepointType = Annotated[
-    str, typer.Option("-type", "--type", metavar="canonical|native", help="Accepted for Flink's sake: both are one.")
+    str,
+    typer.Option(
+        "-type", "--type", metavar="canonical|native", help="Accepted for compatibility with Flink: no effect."
+    ),
 ]
 
 
@@ -197,11 +200,11 @@ def run(
 ) -> None:
     """Runs a job and waits for its end.
 
-    Long options are recognised before and after JOB.PY, -s, -n and -cm before it. What shmflink does not know, and
-    everything after --, goes to the job's sys.argv.
+    Long options are recognized before and after JOB.PY; -s, -n and -cm only before it. Unknown options, and everything
+    after --, go to the job's sys.argv.
 
-    Ctrl-C cancels cleanly; a second one kills. Exit code: 0 finished, 1 failed, 130 cancelled by Ctrl-C, 143 by
-    SIGTERM (with an HA directory: suspended), 75 cluster lost, jobs kept in the HA directory.
+    Ctrl-C cancels cleanly; a second one kills. Exit code: 0 finished, 1 failed, 130 canceled by Ctrl-C, 143 by
+    SIGTERM (with an HA directory: suspended), 75 cluster lost (the HA directory keeps the jobs).
 
     Examples:
 
@@ -233,7 +236,7 @@ def _invocation(
     config: Path | None,
     given: dict[str, str],
 ) -> Invocation:
-    """`given`: what options of the command set in the configuration."""
+    """`given`: the configuration that options of the command set."""
     from .invocation import Invocation
 
     if module is not None:
@@ -263,7 +266,7 @@ def info(
         typer.Option("--logical", help="Each call of the program, its columns, the operators it becomes, and why."),
     ] = False,
 ) -> None:
-    """Shows the plan of a job without running it: tasks, chains, how rows travel, slots needed."""
+    """Shows the plan of a job without running it: tasks, chains, partitioning, required slots."""
     from .info import show_plan
     from .invocation import python_settings
 
@@ -279,14 +282,14 @@ def info(
 
 @app.command(name="list")
 def list_(
-    running: Annotated[bool, typer.Option("-r", "--running", help="Only jobs that run or restart.")] = False,
+    running: Annotated[bool, typer.Option("-r", "--running", help="Only running and restarting jobs.")] = False,
     scheduled: Annotated[bool, typer.Option("-s", "--scheduled", help="Only jobs that wait for slots.")] = False,
-    everything: Annotated[bool, typer.Option("-a", "--all", help="Also jobs that are over.")] = False,
+    everything: Annotated[bool, typer.Option("-a", "--all", help="Also jobs that have ended.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, with times in milliseconds.")] = False,
 ) -> None:
     """Lists the jobs of this user on this host, whoever started them.
 
-    On a terminal a table, else Flink's lines. Exit code 1 where a JobManager does not answer.
+    Prints a table on a terminal, otherwise Flink's lines. Exit code 1 if a JobManager does not answer.
     """
     from .listing import list_jobs
 
@@ -300,13 +303,13 @@ def savepoint(
         str | None,
         typer.Argument(
             metavar="[DIR]",
-            help="Folder in which the savepoint gets a folder.  [default: execution.checkpointing.savepoint-dir]",
+            help="Parent folder of the savepoint's folder.  [default: execution.checkpointing.savepoint-dir]",
             show_default=False,
         ),
     ] = None,
     _type: SavepointType = "canonical",
 ) -> None:
-    """Writes a savepoint of a running job, which goes on.
+    """Writes a savepoint of a running job, which continues.
 
     Examples:
 
@@ -329,19 +332,19 @@ def stop(
             "--savepointPath",
             "--savepoint",
             metavar="[DIR]",
-            help="Folder in which the savepoint gets a folder.  [default: execution.checkpointing.savepoint-dir]",
+            help="Parent folder of the savepoint's folder.  [default: execution.checkpointing.savepoint-dir]",
         ),
     ] = None,
     drain: Annotated[
         bool,
-        typer.Option("-d", "--drain", help="Counts the input as ended: all timers and windows fire before."),
+        typer.Option("-d", "--drain", help="Treats the input as ended: first, all timers and windows fire."),
     ] = False,
     _type: SavepointType = "canonical",
 ) -> None:
-    """Ends a running job with a savepoint.
+    """Stops a running job with a savepoint.
 
-    Without --drain a job that starts from the savepoint goes on as if nothing had been. With --drain, open windows
-    are closed early: for a job that will not go on.
+    Without --drain, a job that starts from the savepoint resumes as if it had never stopped. With --drain, open
+    windows close early: use it for a job that will not resume.
 
     Examples:
 
@@ -362,8 +365,8 @@ def cancel(
         typer.Option("-s", "--withSavepoint", metavar="[DIR]", help="Deprecated: use `shmflink stop`."),
     ] = None,
 ) -> None:
-    """Ends a running job without a savepoint. Its sinks commit nothing more; its checkpoints are kept or deleted as
-    execution.checkpointing.externalized-checkpoint-retention says.
+    """Cancels a running job without a savepoint. Its sinks commit nothing further; execution.checkpointing.
+    externalized-checkpoint-retention decides whether its checkpoints are kept.
 
     Example: shmflink cancel 5f0c
     """
@@ -376,7 +379,7 @@ def cancel(
 def checkpoint(
     job: Job = None,
     _full: Annotated[
-        bool, typer.Option("-full", "--full", help="Accepted for Flink's sake: the configured kind is taken.")
+        bool, typer.Option("-full", "--full", help="Accepted for compatibility with Flink; has no effect.")
     ] = False,
 ) -> None:
     """Takes a checkpoint of a running job now.
@@ -392,7 +395,7 @@ def checkpoint(
 def options(
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[WORD]...", help="Only options with these in their key or description."),
+        typer.Argument(metavar="[WORD]...", help="Only options whose key or description contains them."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
@@ -407,9 +410,9 @@ def options(
 
 @app.command()
 def examples(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder for the copies; made where it is missing.")],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder for the copies; created if it is missing.")],
 ) -> None:
-    """Copies the example programs, and with them configs/: a sample of all options and a systemd unit.
+    """Copies the example programs and configs/: a sample of all options and a systemd unit.
 
     Example: shmflink examples shmflink-examples
     """
@@ -427,7 +430,7 @@ def version() -> None:
 def main() -> None:
     """Entry point of the `shmflink` command."""
     _begin_with_streams()
-    gc.disable()  # nothing of what imports make is garbage; `Invocation.execute` enables it again
+    gc.disable()  # imports create no garbage; `Invocation.execute` enables it again
     try:
         app(args=arranged(sys.argv[1:]))
     finally:
@@ -435,7 +438,7 @@ def main() -> None:
 
 
 def _begin_with_streams() -> None:
-    """Where standard output or error is closed, what is written goes nowhere; it must not end in a file of the job."""
+    """Puts the null device in place of closed standard streams: a file of the job could take the number."""
     fill_standard_descriptors()
     if sys.stdout is None:
         sys.stdout = _nowhere()

@@ -1,6 +1,6 @@
-"""Telling systemd that we are ready and alive (sd_notify(3)): its watchdog restarts the service where we are not.
+"""Tells systemd that the job is ready and alive (sd_notify(3)); otherwise systemd's watchdog restarts the service.
 
-Alive means: no job runs, or the JobManager has told of one lately. A JobManager that hangs is so found out, too.
+Alive means: no job runs, or the JobManager has reported one recently. This also detects a JobManager that hangs.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _BEATS: Final = 4  # per watchdog interval
 
 
 class ServiceNotifier:
-    """Passes on what a reporter is told, and beats for it as long as there is something to tell."""
+    """Forwards a reporter's events, and sends beats as long as there are events."""
 
     wants_progress = True
 
     def __init__(self, reporter: PlainReporter | TerminalReporter, address: str, interval_us: int) -> None:
-        """`address` of systemd's socket, `@` for the abstract namespace; `interval_us` 0: no watchdog."""
+        """`address` is systemd's socket, with `@` for the abstract namespace; `interval_us` 0: no watchdog."""
         self._reporter = reporter
         self.streams = reporter.streams
         self._address = "\0" + address[1:] if address.startswith("@") else address
@@ -44,7 +44,7 @@ class ServiceNotifier:
     def where_asked(
         cls, reporter: PlainReporter | TerminalReporter, environment: Mapping[str, str]
     ) -> Self | PlainReporter | TerminalReporter:
-        """The reporter itself where no service manager listens."""
+        """The reporter itself if no service manager listens."""
         address = environment.get("NOTIFY_SOCKET", "")
         if not address:
             return reporter
@@ -83,7 +83,7 @@ class ServiceNotifier:
 
     def _say(self, text: str) -> None:
         with (
-            contextlib.suppress(OSError),  # the service manager is gone, or does not listen any more
+            contextlib.suppress(OSError),  # the service manager is gone or no longer listens
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock,
         ):
             sock.sendto(text.encode(), self._address)

@@ -16,7 +16,7 @@ _WIDTH: Final = 100
 
 
 def show_options(words: Sequence[str], *, as_json: bool) -> int:
-    """Prints the options whose key or description has all of `words`; returns the exit code: 1 where there is none."""
+    """Prints the options whose key or description has all of `words`; returns the exit code: 1 if there is none."""
     shown = [option for option in OPTIONS.values() if all(word.lower() in _searched(option) for word in words)]
     if as_json:
         import orjson
@@ -57,7 +57,7 @@ def _default(option: Option[object]) -> str | None:
 
 
 def _plain(doc: str) -> str:
-    """Without the marks of Markdown that a terminal does not show."""
+    """Without Markdown, which a terminal does not render."""
     return " ".join(doc.split()).replace("*shmflink only.*", "shmflink only.")
 
 

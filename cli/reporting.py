@@ -1,4 +1,4 @@
-"""What `shmflink run` shows of its jobs: Flink's lines, or on a terminal a live picture and a table."""
+"""What `shmflink run` shows of its jobs: Flink's lines, or a live view and a final table on a terminal."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ __all__ = ["PlainReporter", "TerminalReporter", "reporter_for"]
 
 
 class PlainReporter:
-    """The lines of Flink's client, on standard error so that the job's own output stays clean."""
+    """The lines of Flink's client, on standard error, so that standard output has only the job's own output."""
 
     wants_progress = True
     streams: Streams = (None, None)
-    """Processes of the cluster write where we do."""
+    """Processes of the cluster write to this process's streams."""
 
     def __init__(self, record: RunRecord) -> None:
         self._record = record
@@ -40,7 +40,7 @@ class PlainReporter:
             self._line(f"Delivery guarantee: {delivery}")
 
     def job_progressed(self, progress: JobProgress) -> None:
-        """A log file has no use for a line that changes."""
+        """Does nothing: a log file has no use for a line that changes."""
 
     def job_ended(self, ended: JobEnded) -> None:
         self._record.jobs.append((self._names.get(str(ended.job_id), ""), ended))
@@ -56,19 +56,19 @@ class PlainReporter:
         self._line(text)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """There is nothing to release."""
 
     @staticmethod
     def _line(text: str) -> None:
-        with contextlib.suppress(OSError, ValueError):  # the log's disk is full, its reader gone: the job goes on
+        with contextlib.suppress(OSError, ValueError):  # the log's disk is full or its reader gone: the job continues
             sys.stderr.write(text + "\n")
             sys.stderr.flush()
 
 
 class TerminalReporter:
-    """A live picture while a job runs; at its end a table of its tasks and where their time went.
+    """A live view while a job runs; at its end, a table of its tasks and of where their time went.
 
-    What anybody prints meanwhile stands above it.
+    All other output appears above the view.
     """
 
     wants_progress = True
@@ -85,7 +85,7 @@ class TerminalReporter:
 
     @property
     def streams(self) -> Streams:
-        """Where processes of the cluster write to: standard output and error; None: they inherit ours."""
+        """Standard output and error for the cluster's processes; None: they inherit this process's."""
         return self._streams.for_processes
 
     def job_submitted(self, graph: JobGraph) -> None:
@@ -113,7 +113,7 @@ class TerminalReporter:
             view, self._view = self._view, None
             self._record.jobs.append((view.name if view else "", ended))
             if str(ended.state) == "FAILED" or view is None:
-                return  # the error that execute() raises says it all
+                return  # execute() raises an error with all details
             seconds = max(ended.runtime_ms, 1) / 1000
             color = "green" if str(ended.state) == "FINISHED" else "yellow"
             state = str(ended.state).lower()
@@ -124,7 +124,7 @@ class TerminalReporter:
         self._print(text, style="yellow", markup=False)
 
     def close(self) -> None:
-        """Gives the terminal's lines and the process's streams back."""
+        """Restores the terminal and the process's streams."""
         with self._lock:
             self._region.hide()
         self._streams.close()
@@ -137,10 +137,10 @@ class TerminalReporter:
 
 
 def reporter_for(record: RunRecord) -> PlainReporter | TerminalReporter:
-    """By what standard error is."""
+    """Chosen by the kind of standard error."""
     return TerminalReporter(record) if sys.stderr.isatty() else PlainReporter(record)
 
 
 def _plain(name: str) -> str:
-    """A name in which brackets are no markup."""
+    """The name with its brackets escaped, so that they are not markup."""
     return name.replace("[", "\\[")

@@ -1,4 +1,4 @@
-"""`shmflink run`: starts a cluster, runs the job's file against it, reports."""
+"""`shmflink run`: starts a cluster, runs the job's file against it, and reports."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ from .summary import RunRecord
 __all__ = ["run_job"]
 
 FAILED = 1
-LOST = 75  # EX_TEMPFAIL: the jobs are kept in the HA directory; who starts the program again goes on with them
+LOST = 75  # EX_TEMPFAIL: the HA directory keeps the jobs; starting the program again resumes them
 
 
 def run_job(invocation: Invocation, summary: str | None, *, verbose: bool) -> int:
-    """Runs it and returns the exit code. `summary` is a file's path, '-' for standard error."""
+    """Runs the job's file; returns the exit code. `summary` is a file's path, or '-' for standard error."""
     started_ns = SYSTEM_CLOCK.monotonic_ns()
     if verbose:
         _log_everything()
     record = RunRecord(invocation.file)
     reporter = ServiceNotifier.where_asked(reporter_for(record), os.environ)
     cluster = EmbeddedCluster(invocation.configuration, reporter, reporter.streams)
-    cluster.start()  # comes up while the job's file is imported
+    cluster.start()  # starts up while the job's file is imported
     try:
         with handling(ClusterSignals(cluster, reporter.cluster_says)) as signals, use_executor(cluster):
             code = _exit_code(invocation, lambda: signals.exit_code, is_recovering=cluster.is_recovering)
@@ -58,7 +58,7 @@ def run_job(invocation: Invocation, summary: str | None, *, verbose: bool) -> in
 
 
 def _log_everything() -> None:
-    """Without taking the place of what the job's file configures: basicConfig() there has its effect."""
+    """Does not configure the root logger: basicConfig() in the job's file still takes effect."""
     shown = logging.StreamHandler()
     shown.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     logging.lastResort = shown
@@ -67,7 +67,7 @@ def _log_everything() -> None:
 
 
 def _exit_code(invocation: Invocation, signalled: Callable[[], int], *, is_recovering: bool) -> int:
-    """Runs the file; what it raises is printed here and nowhere else."""
+    """Runs the file; prints the exception that it raises, here and nowhere else."""
     try:
         invocation.execute()
     except SystemExit as leave:
@@ -85,7 +85,7 @@ def _exit_code(invocation: Invocation, signalled: Callable[[], int], *, is_recov
         if is_recovering and isinstance(error, JobManagerLostError | DirectoryInUseError) and not signalled():
             _say(str(error))
             return LOST
-        if signalled():  # the cluster was killed under the job, as asked
+        if signalled():  # the cluster was killed under the job, as requested
             return signalled()
         _say(_users_traceback(invocation.file))
         return FAILED
@@ -105,7 +105,7 @@ def _code_of(leave: SystemExit) -> int:
 
 
 def _users_traceback(file: str) -> str:
-    """The traceback from the job's file on, without the frames that ran it."""
+    """The traceback from the job's file on, without the frames that ran the file."""
     kind, error, trace = sys.exc_info()
     while trace is not None and trace.tb_frame.f_code.co_filename != file:
         trace = trace.tb_next
@@ -113,7 +113,7 @@ def _users_traceback(file: str) -> str:
 
 
 def _where_and_what(error: UsageError) -> str:
-    """The user's own lines and the message: our frames and causes would only bury them."""
+    """Only the user's own lines and the message: our frames and causes would bury them."""
     ours = tuple(os.path.dirname(os.path.abspath(path)) + os.sep for path in (shmflink.__file__, __file__))
     frames = itertools.dropwhile(
         lambda frame: frame.filename.startswith(ours), traceback.extract_tb(error.__traceback__)

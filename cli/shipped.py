@@ -1,4 +1,4 @@
-"""`shmflink examples DIR`: copies of the programs, the sample of options and the systemd unit that shmflink ships."""
+"""`shmflink examples DIR`: copies the programs, the sample configuration and the systemd unit that shmflink ships."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _SUFFIXES: Final = (".py", ".md", ".yaml", ".service", ".txt")
 
 
 def copy_examples(directory: Path) -> int:
-    """Copies them; returns the exit code. Files that are there and differ are left, and nothing is copied."""
+    """Copies them; returns the exit code. If a file exists with other content, copies nothing."""
     try:
         pairs = [pair for name, folder in _FOLDERS for pair in _copies(name, directory / folder)]
         if changed := [target for source, target in pairs if target.exists() and not _are_equal(source, target)]:
-            sys.stderr.write(f"{changed[0]} is there and is not the same: give another folder, or remove it\n")
+            sys.stderr.write(f"{changed[0]} exists with other content: name another folder, or remove the file\n")
             return 1
         for source, target in pairs:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -33,14 +33,14 @@ def copy_examples(directory: Path) -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     programs = sorted(target for _, target in pairs if target.suffix == ".py")
-    sys.stdout.write(f"{len(pairs)} files are in {directory}. Run one: shmflink run {programs[-1]}\n")
+    sys.stdout.write(f"{len(pairs)} files are now in {directory}. Run one: shmflink run {programs[-1]}\n")
     return 0
 
 
 def shipped_folder(name: str) -> Path:
-    """A folder that the wheel ships inside the package; beside it in a checkout.
+    """A folder that the wheel ships inside the package; in a checkout, it is beside the package.
 
-    ResourceError where it is in neither.
+    ResourceError if it is in neither place.
     """
     package = Path(os.path.abspath(shmflink.__file__)).parent
     for folder in (package / name, package.parent / name):

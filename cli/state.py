@@ -1,4 +1,4 @@
-"""`shmflink state`: what is in a checkpoint or savepoint. What the commands do is in `state_view`."""
+"""`shmflink state`: shows the content of a checkpoint or savepoint. `state_view` does the work."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import typer
 
 __all__ = ["app"]
 
-_HELP = """Shows what checkpoints and savepoints hold, without the job and without changing anything.
+_HELP = """Shows what checkpoints and savepoints contain, without running the job and without changing anything.
 
-PATH is the folder of a checkpoint (chk-7) or savepoint, or the _metadata in it.
+PATH is the folder of a checkpoint (chk-7) or savepoint, or the _metadata file in it.
 
   shmflink state list /backups/savepoint-5f0c12-8a61d0      operators and their states
   shmflink state read PATH --operator counts --state total  the entries of one state
-  shmflink state verify PATH                                are all files whole and unchanged?
+  shmflink state verify PATH                                check that all files are complete and unchanged
 
-The files are plain Arrow: pyarrow, Polars and DuckDB open them as well. To change state or to write a savepoint from a
+The files are plain Arrow: pyarrow, Polars and DuckDB open them, too. To change state or to write a savepoint from a
 table, use shmflink.state_processor in Python.
 """
 
@@ -44,7 +44,7 @@ def list_(
 ) -> None:
     """Lists operators with their parallelism, and their states with kind, type, rows, bytes and files.
 
-    Rows count changes of incremental checkpoints beside the entries that they change.
+    Rows count changes in incremental checkpoints as well as the entries that they change.
     """
     from .state_view import list_states
 
@@ -56,7 +56,7 @@ def read(
     path: Checkpoint,
     operator: Annotated[
         str,
-        typer.Option("--operator", metavar="UID", help="The operator's uid; or its name, or the beginning of its id."),
+        typer.Option("--operator", metavar="UID", help="The operator's uid or name, or the beginning of its id."),
     ],
     state: Annotated[
         str | None, typer.Option("--state", metavar="NAME", help="The state's name.  [default: the only one]")
@@ -65,13 +65,13 @@ def read(
         Format | None, typer.Option("--format", help="[default: by the ending of --output, else table]")
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Writes to a file.")] = None,
-    limit: Annotated[int | None, typer.Option(min=0, help="At most so many entries.")] = None,
+    limit: Annotated[int | None, typer.Option(min=0, help="The largest number of entries to read.")] = None,
     unpickle: Annotated[
         bool,
         typer.Option("--unpickle", help="Loads pickled values. That runs code: only for checkpoints that you trust."),
     ] = False,
 ) -> None:
-    """Reads the entries of one keyed state; changes of incremental checkpoints are applied.
+    """Reads the entries of one keyed state; applies the changes of incremental checkpoints.
 
     Examples:
 
@@ -88,7 +88,7 @@ def read(
 
 @app.command()
 def verify(path: Checkpoint) -> None:
-    """Reads all files and compares lengths and checksums. Exit code 1, and the bad files by name, where one differs."""
+    """Reads all files and checks lengths and checksums. Lists damaged files; exit code 1 if there are any."""
     from .state_view import verify_files
 
     raise typer.Exit(verify_files(path))

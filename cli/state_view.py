@@ -1,4 +1,4 @@
-"""What `shmflink state` prints."""
+"""The output of `shmflink state`."""
 
 from __future__ import annotations
 
@@ -76,7 +76,9 @@ def read_state(
     except (ShmflinkError, OSError) as error:
         return _refuse(error)
     if hides_pickles:
-        sys.stderr.write("Some values are pickled; --unpickle loads them, which runs code: only where you trust it.\n")
+        sys.stderr.write(
+            "Some values are pickled; --unpickle loads them, which runs code: use it only if you trust it.\n"
+        )
     return 0
 
 
@@ -99,7 +101,7 @@ def verify_files(path: str) -> int:
     if bad:
         sys.stderr.write(f"{bad} of {len(files)} files are damaged\n")
         return 1
-    sys.stdout.write(f"{directory}: all {len(files)} files are whole and unchanged ({total})\n")
+    sys.stdout.write(f"{directory}: all {len(files)} files are complete and unchanged ({total})\n")
     return 0
 
 
@@ -186,9 +188,9 @@ def _operator(manifest: Manifest, wanted: str) -> OperatorState:
             return matches[0]
         if matches:
             ids = ", ".join(op.operator_id[:12] for op in matches)
-            raise UsageError(f"'{wanted}' is the name of {len(matches)} operators: use the beginning of an id: {ids}")
+            raise UsageError(f"{len(matches)} operators are named '{wanted}': give the beginning of an id: {ids}")
     known = ", ".join(f"{op.uid or op.operator_id[:8]} ({op.name})" for op in manifest.operators) or "none"
-    raise UsageError(f"there is no operator '{wanted}'; there are: {known}")
+    raise UsageError(f"there is no operator '{wanted}'; known operators: {known}")
 
 
 def _state(operator: OperatorState, wanted: str | None) -> str:
@@ -217,7 +219,7 @@ def _write(table: pa.Table, kind: str, output: Path | None, total: int) -> None:
         import pyarrow.parquet as pq
 
         if output is None:
-            raise UsageError("Parquet is written to a file: name it with --output FILE")
+            raise UsageError("Parquet needs a file: name it with --output FILE")
         pq.write_table(table, str(output))
     else:
         out = pa.BufferOutputStream()

@@ -1,4 +1,4 @@
-"""What a run did, per task and operator: the numbers behind the live view, the final table and the JSON."""
+"""What a run did, per task and operator: the figures behind the live view, the final table and the JSON."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from shmflink.rpc.messages import JobEnded, OperatorSummary, TaskSummary
 __all__ = ["OperatorTotals", "RunRecord", "TaskTotals", "by_task", "rows_of"]
 
 
-_SOURCE: Final = "Source: "  # how names of sources and sinks begin, as in Flink
+_SOURCE: Final = "Source: "  # how names of sources begin, as in Flink
 _SINK: Final = "Sink: "
 
 
 @dataclass(slots=True)
 class OperatorTotals:
-    """One operator over all subtasks. `busy_ns` is its own time."""
+    """One operator over all subtasks. `busy_ns` is the operator's own time."""
 
     name: str
     records_in: int = 0
@@ -27,12 +27,12 @@ class OperatorTotals:
 
     @property
     def rows_read(self) -> int:
-        """Of a source, from outside."""
+        """Rows that a source read from outside."""
         return self.records_out if self.name.startswith(_SOURCE) else self.records_in
 
     @property
     def rows_written(self) -> int:
-        """Of a sink, to the outside."""
+        """Rows that a sink wrote to the outside."""
         return self.records_in if self.name.startswith(_SINK) else self.records_out
 
     def add(self, operator: OperatorSummary) -> None:
@@ -44,7 +44,7 @@ class OperatorTotals:
 
 @dataclass(slots=True)
 class TaskTotals:
-    """All subtasks of one vertex, summed."""
+    """The sum over all subtasks of one vertex."""
 
     vertex: int
     name: str
@@ -79,25 +79,25 @@ class TaskTotals:
 
     @property
     def rows_read(self) -> int:
-        """From other tasks; of a source, from outside."""
+        """From other tasks; for a source, from outside."""
         return sum(self.subtask_rows)
 
     @property
     def rows_written(self) -> int:
-        """To other tasks; where the task ends in sinks, to the outside."""
+        """To other tasks; for a task that ends in sinks, to the outside."""
         sinks = [operator.records_in for operator in self.operators if operator.name.startswith(_SINK)]
-        # A job in one task counts what it reads as its output, too.
+        # In a job of one task, rows read also count as its output.
         is_job_in_one_task = bool(sinks) and not self.records_in and self.records_out == self.rows_read
         return sum(sinks) + (0 if is_job_in_one_task else self.records_out)
 
     @property
     def exchange_ns(self) -> int:
-        """Busy time that is no operator's own: taking batches, scattering and shipping them."""
+        """Busy time outside the operators: receiving, scattering and shipping batches."""
         return max(0, self.busy_ns - sum(operator.busy_ns for operator in self.operators))
 
 
 def by_task(tasks: Sequence[TaskSummary]) -> list[TaskTotals]:
-    """One entry per vertex, in the order of the graph."""
+    """One entry per vertex, in graph order."""
     totals: dict[int, TaskTotals] = {}
     for task in sorted(tasks, key=lambda one: (one.vertex, one.subtask)):
         totals.setdefault(task.vertex, TaskTotals(task.vertex, task.vertex_name)).add(task)
@@ -105,13 +105,13 @@ def by_task(tasks: Sequence[TaskSummary]) -> list[TaskTotals]:
 
 
 def rows_of(tasks: Sequence[TaskTotals]) -> int:
-    """Rows that the busiest task has taken or made: what a person calls the job's progress."""
+    """Rows that the busiest task has read or written: what people call the job's progress."""
     return max((max(one.records_in, one.records_out) for one in tasks), default=0)
 
 
 @dataclass(slots=True)
 class RunRecord:
-    """A whole `shmflink run`: the jobs it ran and how long the cluster took to come up."""
+    """One `shmflink run`: the jobs it ran and how long the cluster took to start."""
 
     file: str
     slots: int = 0
@@ -119,7 +119,7 @@ class RunRecord:
     jobs: list[tuple[str, JobEnded]] = field(default_factory=list)
 
     def as_dict(self, exit_code: int, total_ms: float) -> dict[str, Any]:
-        """The `--json` summary. Milliseconds, rows, bytes, nanoseconds by the keys' last word."""
+        """The `--json` summary. The last word of each key is the unit: milliseconds, rows, bytes or nanoseconds."""
         return {
             "file": self.file,
             "exit_code": exit_code,

@@ -1,4 +1,4 @@
-"""`shmflink savepoint`, `stop`, `cancel`, `checkpoint`: asked of a running job over its JobManager's control socket."""
+"""`shmflink savepoint`, `stop`, `cancel`, `checkpoint`: requests to a running job over a control socket."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _RESUME: Final = "You can resume your program from this {what} with the run comm
 
 
 def take_savepoint(job: str | None, directory: str | None) -> int:
-    """Writes a savepoint while the job goes on; returns the exit code."""
+    """Writes a savepoint while the job continues; returns the exit code."""
 
     def verb(found: RunningJob) -> None:
         _say(f"Triggering savepoint for job {found.overview.job_id}.")
@@ -44,7 +44,7 @@ def take_savepoint(job: str | None, directory: str | None) -> int:
 
 
 def stop_job(job: str | None, directory: str | None, *, drains: bool) -> int:
-    """Writes a savepoint and ends the job with it."""
+    """Writes a savepoint and stops the job."""
 
     def verb(found: RunningJob) -> None:
         _say(f'Suspending job "{found.overview.job_id}" with a savepoint{" after draining its input" * drains}.')
@@ -56,7 +56,7 @@ def stop_job(job: str | None, directory: str | None, *, drains: bool) -> int:
 
 
 def cancel_job(job: str | None, savepoint_directory: str | None, *, with_savepoint: bool) -> int:
-    """Ends the job; with `with_savepoint`, behind a savepoint (Flink's deprecated `cancel -s`)."""
+    """Cancels the job; `with_savepoint` first writes a savepoint (Flink's deprecated `cancel -s`)."""
 
     def verb(found: RunningJob) -> None:
         job_id = found.overview.job_id
@@ -70,7 +70,7 @@ def cancel_job(job: str | None, savepoint_directory: str | None, *, with_savepoi
         over = _asked(found, CancelRunningJob(job_id))
         assert isinstance(over, JobCancelled)
         if over.state is not JobState.CANCELED:
-            raise RpcError(f"job {job_id} was not cancelled: it is {over.state}")
+            raise RpcError(f"job {job_id} was not canceled: it is {over.state}")
         _say(f"Cancelled job {job_id}." + (f" Savepoint stored in {path}." if path else ""))
 
     return _performed(job, verb)
@@ -90,17 +90,17 @@ def take_checkpoint(job: str | None) -> int:
 
 
 def absolute(directory: str | None) -> str:
-    """The folder as the JobManager, which has another working folder, understands it; empty = as configured there."""
+    """The folder as an absolute path, as the JobManager has another working folder; empty = as configured there."""
     if not directory:
         return ""
     return directory if directory.startswith("file:") else os.path.abspath(directory)
 
 
 def _performed(job: str | None, verb: Callable[[RunningJob], None]) -> int:
-    """Finds the job and does it; what goes wrong is said on standard error."""
+    """Finds the job and runs the action; reports errors on standard error."""
     try:
         found = survey(runtime_folders(os.environ, os.getuid()), SYSTEM_CLOCK)
-        if job is None or not job.strip():  # an empty text: of a script's variable that is not set
+        if job is None or not job.strip():  # an empty text: an unset variable of a script
             sys.stderr.write(f"which job? Give its id or its name.\n{running_text(found.jobs)}\n")
             return USAGE
         verb(find_job(job, found.jobs))
@@ -109,7 +109,7 @@ def _performed(job: str | None, verb: Callable[[RunningJob], None]) -> int:
         sys.stderr.write(f"{error}\n")
         return FAILED
     except KeyboardInterrupt:
-        sys.stderr.write("not waiting any longer; what was asked for goes on in the JobManager\n")
+        sys.stderr.write("stopped waiting; the JobManager continues with the request\n")
         return 130
     return 0
 

@@ -1,4 +1,4 @@
-"""What a person reads while a request to a JobManager has no answer: that we wait, and, before long, what for."""
+"""What the CLI shows while a request to a JobManager is unanswered: first that it waits, then what it waits for."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _QUIET_S: Final = 2.0
 
 
 class Reasons:
-    """Asks for the reasons of a wait after two seconds, then whenever the time has doubled, and tells them."""
+    """Asks for the reasons of a wait after two seconds, then each time the wait has doubled, and reports them."""
 
     def __init__(self, clock: Clock, ask: Callable[[], Sequence[str]], tell: Callable[[str], None]) -> None:
         self._clock = clock
@@ -28,11 +28,11 @@ class Reasons:
 
     @property
     def seconds(self) -> float:
-        """Since the wait began."""
+        """Seconds since the wait began."""
         return (self._clock.monotonic_ns() - self._began_ns) / 1e9
 
     def tick(self) -> None:
-        """To be called now and then."""
+        """Call it from time to time."""
         seconds = self.seconds
         if seconds < self._next_s:
             return
@@ -43,8 +43,8 @@ class Reasons:
 
 @contextmanager
 def waiting(ask: Callable[[], Sequence[str]]) -> Iterator[Callable[[], None]]:
-    """A function to be called while we wait. On a terminal it shows a clock, else Flink's line stands there once.
-    `ask` gives the reasons, which go to standard error.
+    """A function to call while waiting. A terminal shows a clock; otherwise Flink's line is printed once.
+    `ask` returns the reasons, which go to standard error.
     """
     if not sys.stderr.isatty():
         sys.stdout.write("Waiting for response...\n")

@@ -1,8 +1,8 @@
-"""What PyFlink has and this version has not: one table of modules and names, each with what there is instead.
+"""What PyFlink has and this version does not: one table of modules and names, each with its alternative.
 
-Importing such a module, or a name from a module that is there, raises an ImportError that says so. Keys are PyFlink's
-paths without `pyflink.`; a key stands for everything below it. Imports nothing but `sys`, as `import shmflink` pays
-for it.
+Importing such a module, or such a name from an existing module, raises an ImportError that says so. Keys are PyFlink's
+paths without `pyflink.`; a key stands for everything below it. Imports only `sys`, because every `import shmflink`
+pays for it.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 __all__ = ["ABSENT", "names_absent", "why_absent"]
 
 _ASYNC = (
-    "async I/O is not in this version: let map_batches() send the requests of a batch together, or keep a "
+    "async I/O is not in this version: let map_batches() send all requests of a batch together, or keep a "
     "ThreadPoolExecutor in a function's open()"
 )
 _KAFKA = "Kafka: not in this version; read files, sockets or PostgreSQL, or write a Source (shmflink.connectors.base)"
-_CONNECTOR = "not in this version; write to files or PostgreSQL, or write a Sink or a SinkFunction of your own"
+_CONNECTOR = "not in this version; write to files or PostgreSQL, or write your own Sink or SinkFunction"
 _JVM = "there is no JVM here"
-_INTERNAL = "it is internal to PyFlink, and has no counterpart here"
-_TABLE = "Table API and SQL: not in this version; streams of columns have select(), filter(), aggregate(), top_n()"
+_INTERNAL = "it is internal to PyFlink and has no counterpart here"
+_TABLE = "Table API and SQL: not in this version; use select(), filter(), aggregate() and top_n() of streams of columns"
 _ROCKSDB = "state is kept in memory here, and written incrementally to the checkpoint folder"
 _AVRO_FILES = "Avro in Parquet files: not in this version; use ParquetBulkWriters, read_parquet() or FileSink.parquet()"
 _ROW_SCHEMAS = "Avro messages: not in this version; use the JsonRow and CsvRow schemas"
@@ -108,7 +108,7 @@ ABSENT: dict[str, str] = {
     "datastream.formats.avro.AvroRowSerializationSchema": _ROW_SCHEMAS,
     "datastream.formats.parquet.AvroParquetReaders": _AVRO_FILES,
     "datastream.formats.parquet.AvroParquetWriters": _AVRO_FILES,
-    "dataset": "the DataSet API left Flink with release 2; use shmflink.datastream",
+    "dataset": "Flink 2 removed the DataSet API; use shmflink.datastream",
     "find_flink_home": _JVM,
     "fn_execution": _INTERNAL,
     "gen_protos": _INTERNAL,
@@ -126,7 +126,7 @@ ABSENT: dict[str, str] = {
 
 
 def why_absent(path: str) -> str | None:
-    """Why `path`, without `shmflink.`, is not there; None where it is no name of PyFlink's that is absent."""
+    """Why `path`, without `shmflink.`, does not exist; None unless it is a name of PyFlink's that is absent."""
     parts = path.split(".")
     for count in range(len(parts), 0, -1):
         key = ".".join(parts[:count])
@@ -137,26 +137,26 @@ def why_absent(path: str) -> str | None:
 
 
 def names_absent(module: str) -> Callable[[str], Never]:
-    """A `__getattr__` for a module: ImportError for names of PyFlink's that are not there, so that imports say why."""
+    """A `__getattr__` for a module: raises an ImportError with the reason for names of PyFlink's that are absent."""
 
     def lookup(name: str) -> Never:
         reason = None if name.startswith("__") else why_absent(f"{module.partition('.')[2]}.{name}")
         if reason is None:
             raise AttributeError(f"module '{module}' has no attribute '{name}'")
-        raise ImportError(f"{module}.{name} of PyFlink is not here: {reason}", name=module)
+        raise ImportError(f"{module}.{name} of PyFlink is not available here: {reason}", name=module)
 
     return lookup
 
 
 class _Finder:
-    """Asked last, for modules that nobody else has found."""
+    """Asked last, for modules that no other finder has found."""
 
     @staticmethod
     def find_spec(name: str, *_: object) -> None:
         package, _dot, below = name.partition(".")
         reason = why_absent(below) if package == "shmflink" and below else None
         if reason is not None:
-            raise ModuleNotFoundError(f"{name} of PyFlink is not here: {reason}", name=name)
+            raise ModuleNotFoundError(f"{name} of PyFlink is not available here: {reason}", name=name)
 
 
 sys.meta_path.append(_Finder)

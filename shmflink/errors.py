@@ -3,20 +3,20 @@
 ::
 
     ShmflinkError
-    ├── UsageError                 yours: the program, its configuration or its input has to change
+    ├── UsageError                 yours: change the program, its configuration or its input
     │   ├── ConfigurationError     an option: unknown key, wrong type or unit, out of range, conflict
     │   ├── JobGraphError          the graph cannot be built or run as written
     │   │   └── InsufficientSlotsError
-    │   ├── SerializationError     something that must travel cannot be pickled or typed
+    │   ├── SerializationError     something that must be sent cannot be pickled or typed
     │   ├── TypeMismatchError      a value does not fit the type declared for it
     │   ├── DataFormatError        an input file or record is malformed
-    │   ├── StateMismatchError     saved state does not fit the job that is to go on from it
+    │   ├── StateMismatchError     saved state does not fit the job that is to resume from it
     │   └── UserFunctionError      the user's function raised; carries its traceback and the record
     ├── PeerError                  another process of the cluster is gone or does not answer
     │   ├── TaskManagerLostError
     │   ├── JobManagerLostError
     │   └── RpcError
-    │       └── RequestFailedError a running JobManager refused or could not do what it was asked for
+    │       └── RequestFailedError a running JobManager refused a request or could not perform it
     ├── ResourceError              the system: memory, descriptors, disk, permissions
     │   ├── DirectoryInUseError    another JobManager holds the HA directory
     │   └── CheckpointError        a checkpoint or savepoint cannot be written or read
@@ -26,7 +26,7 @@
     └── InternalError              our bug: an impossible state
         └── CorruptChannelError    a descriptor or batch image in shared memory breaks the protocol
 
-A message says which job, operator and subtask, what was expected, what was got and what to do next.
+A message says which job, operator and subtask, what was expected, what was found and what to do next.
 The native core raises these same classes.
 """
 
@@ -64,7 +64,7 @@ class ShmflinkError(Exception):
 
 
 class UsageError(ShmflinkError):
-    """The program, its configuration or its input has to change."""
+    """Change the program, its configuration or its input."""
 
 
 class ConfigurationError(UsageError):
@@ -80,15 +80,15 @@ class InsufficientSlotsError(JobGraphError):
 
 
 class SerializationError(UsageError):
-    """A function or value that must travel to another process cannot be serialised."""
+    """A function or value that must be sent to another process cannot be serialized."""
 
 
 class TypeMismatchError(UsageError):
-    """A value does not fit the type that was declared for it."""
+    """A value does not fit its declared type."""
 
 
 class DataFormatError(UsageError):
-    """An input file or record is malformed; the message names file and place."""
+    """An input file or record is malformed; the message names the file and the place."""
 
 
 class StateMismatchError(UsageError):
@@ -101,7 +101,7 @@ class UserFunctionError(UsageError):
     Attributes:
         operator: the operator's name.
         subtask: the subtask's index, 0-based.
-        record: ``repr`` of the offending record, shortened; ``None`` where there is no single record.
+        record: ``repr`` of the offending record, shortened; ``None`` if there is no single record.
         traceback_text: the user's own traceback as Python prints it.
     """
 
@@ -138,7 +138,7 @@ class RpcError(PeerError):
 
 
 class RequestFailedError(RpcError):
-    """A running JobManager refused or could not do what it was asked for; the message is its reason."""
+    """A running JobManager refused a request or could not perform it; the message is its reason."""
 
 
 class ResourceError(ShmflinkError):
@@ -162,7 +162,7 @@ class JobExecutionError(ShmflinkError):
 
     Attributes:
         job_id: 32 hexadecimal digits.
-        cause_text: the first cause as text: the user's traceback where a user's function raised.
+        cause_text: the first cause as text; if a user's function raised, the user's traceback.
     """
 
     def __init__(self, message: str, *, job_id: str = "", cause_text: str = "") -> None:
@@ -172,7 +172,7 @@ class JobExecutionError(ShmflinkError):
 
 
 class JobCancelledError(JobExecutionError):
-    """The job was cancelled before it finished."""
+    """The job was canceled before it finished."""
 
 
 class InternalError(ShmflinkError):
@@ -180,4 +180,4 @@ class InternalError(ShmflinkError):
 
 
 class CorruptChannelError(InternalError):
-    """A descriptor or batch image in shared memory breaks the protocol; it is refused, never followed."""
+    """A descriptor or batch image in shared memory breaks the protocol; it is refused and never followed."""

@@ -1,4 +1,4 @@
-"""Submits a job graph and follows it; starts an embedded cluster where asked to.
+"""Submits a job graph and follows the job; starts an embedded cluster if there is none.
 
 Imports everything below. Must not know of the user's API (`datastream`, `common`) or of the terminal.
 """

@@ -1,6 +1,6 @@
-"""What is to be done for objects that a program has dropped, in a thread that may take locks and wait.
+"""Cleans up for objects that a program has dropped, in a thread that may take locks and wait.
 
-The garbage collector calls finalizers at any moment, also in a thread that holds the very lock that the clean-up needs.
+The garbage collector may call a finalizer at any moment, even in a thread that holds the lock the clean-up needs.
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ __all__ = ["ABANDONED", "Abandoned"]
 
 
 class Abandoned:
-    """Clean-ups and the thread that works them off. `put` is safe in finalizers; everything else is not."""
+    """Clean-ups and the thread that runs them. Only `put` is safe in finalizers."""
 
     def __init__(self) -> None:
         self.forget()
 
     def forget(self) -> None:
-        """Begins anew; in a fork, where the thread is not and its lock may be held."""
+        """Starts afresh; also in a fork, which has no such thread and whose copy of the lock may be held."""
         self._actions: deque[Callable[[], None]] = deque()
         self._calls: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._working = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def watch(self) -> None:
-        """Before something is handed out that may be dropped: the thread runs from now on."""
+        """Starts the thread. Call it before handing out an object that may be dropped."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._serve, name="shmflink-abandoned", daemon=True)
             self._thread.start()
 
     def put(self, action: Callable[[], None]) -> None:
-        """Has `action` called soon. Takes no lock."""
+        """Schedules `action`. Takes no lock."""
         self._actions.append(action)
         self._calls.put(None)
 
     def work_off(self) -> None:
-        """Returns when all that was put is done."""
+        """Returns when every scheduled action has run."""
         with self._working:
             while self._actions:
                 self._actions.popleft()()
@@ -51,4 +51,4 @@ class Abandoned:
 
 
 ABANDONED: Final = Abandoned()
-"""Of this process: iterators over results that a program has dropped, whose jobs are cancelled."""
+"""For this process: result iterators that a program has dropped, whose jobs are to be canceled."""

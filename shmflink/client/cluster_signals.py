@@ -29,7 +29,7 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 class SignalTarget(Protocol):
-    """Whose jobs a signal ends: a cluster, or all of a process."""
+    """The jobs that a signal ends: those of a cluster, or of a whole process."""
 
     @property
     def has_jobs(self) -> bool:
@@ -38,11 +38,11 @@ class SignalTarget(Protocol):
 
     @property
     def is_recovering(self) -> bool:
-        """Whether jobs are kept in an HA directory."""
+        """Whether an HA directory keeps the jobs."""
         ...
 
     def cancel(self, force: bool = False) -> bool:
-        """Asks for the end of all jobs."""
+        """Requests the end of all jobs."""
         ...
 
     def suspend(self) -> bool:
@@ -55,37 +55,37 @@ class SignalTarget(Protocol):
 
 
 class JobInterruptedError(KeyboardInterrupt):
-    """Ctrl-C ended the job that the program waited for; the text says which. As its base, it is no `Exception`."""
+    """Ctrl-C ended the job that the program waited for; the text names it. Like its base class, not an `Exception`."""
 
 
 class ClusterSignals:
-    """A signal handler: the first signal cancels cleanly (SIGTERM with an HA directory: suspends), a second one kills.
+    """A signal handler: the first signal cancels cleanly (SIGTERM with an HA directory: suspends), the second kills.
 
-    The handler itself takes no lock and writes to no stream, as the code that it interrupts may be doing just that: a
-    thread does the work.
+    The handler itself takes no lock and writes to no stream, as the interrupted code may be doing either;
+    a thread does the work.
     """
 
     def __init__(self, target: SignalTarget, tell: Callable[[str], None]) -> None:
-        """`tell` is called in the thread alone."""
+        """Only the thread calls `tell`."""
         self._target = target
         self._tell = tell
         self._actions: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="shmflink-signals", daemon=True)
         self._thread.start()
-        self.exit_code = 0  # 128 and the number of the last signal
+        self.exit_code = 0  # 128 plus the number of the last signal
         self._pid = os.getpid()
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        if os.getpid() != self._pid:  # a process that the program forked: the cluster is not its own
+        if os.getpid() != self._pid:  # in a process that the program forked: the cluster is not its own
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
             return
         is_again = self.exit_code != 0
         self.exit_code = 128 + number
         if is_again:
-            _kill(self._target)  # at once: the thread may be waiting for a JobManager that hangs
+            _kill(self._target)  # here, because the thread may be waiting for a JobManager that hangs
         elif not self._target.has_jobs:
-            raise KeyboardInterrupt  # it is the program that is interrupted
+            raise KeyboardInterrupt  # interrupts the program
         elif number == signal.SIGTERM and self._target.is_recovering:
             self._actions.put(self._suspend)
         else:
@@ -96,21 +96,21 @@ class ClusterSignals:
             action()
 
     def _cancel(self) -> None:
-        self._tell("cancelling; Ctrl-C once more kills")
+        self._tell("canceling; press Ctrl-C again to kill")
         self._target.cancel(force=False)
 
     def _suspend(self) -> None:
-        self._tell("suspending: the jobs are kept in the HA directory")
+        self._tell("suspending; the HA directory keeps the jobs")
         self._target.suspend()
 
     def close(self) -> None:
         self._actions.put(None)
-        self._thread.join(1.0)  # it may wait for a JobManager that does not read
+        self._thread.join(1.0)  # it may be waiting for a JobManager that does not read
 
 
 @contextmanager
 def handling(handler: ClusterSignals) -> Iterator[ClusterSignals]:
-    """SIGINT and SIGTERM go to `handler` inside. In the main thread."""
+    """Passes SIGINT and SIGTERM to `handler` inside the context. Main thread only."""
     try:
         with _handled_by(handler):
             yield handler
@@ -136,11 +136,11 @@ def _kill(target: SignalTarget) -> None:
 
 @contextmanager
 def ending_by_signals(target: SignalTarget, tell: Callable[[str], None]) -> Iterator[None]:
-    """For a program without a command line of ours, while it waits for a job: what it would raise for a job that a
-    signal has cancelled becomes JobInterruptedError (Ctrl-C) or SystemExit with code 143 (SIGTERM).
+    """For a program without our command line, while it waits for a job: replaces the exception of a job that a
+    signal canceled by JobInterruptedError (Ctrl-C) or SystemExit with code 143 (SIGTERM).
 
-    Does nothing outside the main thread, in notebooks and interactive sessions, and where the program has handlers of
-    its own.
+    Does nothing outside the main thread, in notebooks and interactive sessions, and if the program has its own
+    handlers.
     """
     if not _may_handle():
         yield
@@ -156,7 +156,7 @@ def ending_by_signals(target: SignalTarget, tell: Callable[[str], None]) -> Iter
 
 @contextmanager
 def killing_by_signals(target: SignalTarget) -> Iterator[None]:
-    """While a program ends that is interrupted already, or has nothing more to do: a signal kills at once."""
+    """For a program that ends because it was interrupted or is done: further signals kill at once."""
     if not _may_handle():
         yield
         return
@@ -182,12 +182,12 @@ def _may_handle() -> bool:
 
 
 def is_program() -> bool:
-    """Whether this process runs a file to its end, so that it may end by a signal."""
+    """Whether this process runs a file from start to end, so that a signal may end it."""
     return hasattr(sys.modules.get("__main__"), "__file__") and not sys.flags.interactive and not hasattr(sys, "ps1")
 
 
 def _end(exit_code: int, error: BaseException | None, tell: Callable[[str], None]) -> None:
-    """Raises what the signal means; returns where there was none."""
+    """Raises the exception for the signal, if there was one."""
     text = str(error) if isinstance(error, JobCancelledError) else "interrupted"
     if exit_code == 128 + signal.SIGINT:
         raise JobInterruptedError(text) from None
@@ -197,8 +197,8 @@ def _end(exit_code: int, error: BaseException | None, tell: Callable[[str], None
 
 
 def without_traceback(tell: Callable[[str], None]) -> None:
-    """From now on, a program that Ctrl-C ends says so in a line and exits with code 130. Not where somebody else has
-    taken `sys.excepthook`, or where people type.
+    """From now on, a program ended by Ctrl-C prints one line and exits with code 130. Not if someone else has
+    replaced `sys.excepthook`, and not in an interactive session.
     """
     if sys.excepthook is not sys.__excepthook__ or not is_program():
         return

@@ -1,4 +1,4 @@
-"""A result that comes later (PyFlink: `pyflink.common.completable_future`)."""
+"""A result that arrives later (PyFlink: `pyflink.common.completable_future`)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["CompletableFuture"]
 
 
 class CompletableFuture:
-    """Completed once, by a value or an exception. `result` may be called from any thread, and by many."""
+    """Completes once, with a value or an exception. Any number of threads may call `result`."""
 
     def __init__(self) -> None:
         self._future: Future[Any] = Future()
@@ -21,41 +21,41 @@ class CompletableFuture:
 
     @staticmethod
     def completed(value: Any) -> CompletableFuture:
-        """*shmflink only.* A future that has its value already."""
+        """*shmflink only.* A future that already has its value."""
         future = CompletableFuture()
         future.complete(value)
         return future
 
     @staticmethod
     def failed(error: BaseException) -> CompletableFuture:
-        """*shmflink only.* A future that has its exception already."""
+        """*shmflink only.* A future that already has its exception."""
         future = CompletableFuture()
         future.complete_exceptionally(error)
         return future
 
     def complete(self, value: Any) -> None:
-        """*shmflink only.* Sets the value, unless completed or cancelled before."""
+        """*shmflink only.* Sets the value, unless the future is completed or canceled."""
         if not self._future.done():
             self._future.set_result(value)
 
     def complete_exceptionally(self, error: BaseException) -> None:
-        """*shmflink only.* Sets the exception, unless completed or cancelled before."""
+        """*shmflink only.* Sets the exception, unless the future is completed or canceled."""
         if not self._future.done():
             self._future.set_exception(error)
 
     def cancel(self) -> bool:
-        """Gives the result up (the job itself goes on: `JobClient.cancel`); True when it was not there yet."""
+        """Gives up the result; the job continues (see `JobClient.cancel`). True if the future was not completed."""
         return self._future.cancel()
 
     def cancelled(self) -> bool:
         return self._future.cancelled()
 
     def done(self) -> bool:
-        """True when `result` returns or raises at once."""
+        """True if `result` would return or raise at once."""
         return self._future.done()
 
     def result(self) -> Any:
-        """Waits; returns the value or raises the exception. In a fork, where it never comes, UsageError."""
+        """Waits; returns the value or raises the exception. UsageError in a fork, where no result arrives."""
         if not self._future.done() and os.getpid() != self._pid:
             raise UsageError(
                 f"the job belongs to the process that submitted it (pid {self._pid}); this one (pid {os.getpid()}) was "
@@ -64,13 +64,13 @@ class CompletableFuture:
         return self._future.result()
 
     def exception(self) -> BaseException | None:
-        """The exception where there is one already; None else. Does not wait."""
+        """The exception, if there is one already, otherwise None. Does not wait."""
         if not self._future.done() or self._future.cancelled():
             return None
         return self._future.exception()
 
     def add_done_callback(self, action: Callable[[CompletableFuture], None]) -> None:
-        """*shmflink only.* Has `action` called once it is completed or cancelled; at once where it is already."""
+        """*shmflink only.* Calls `action` once the future is completed or canceled, at once if it already is."""
         self._future.add_done_callback(lambda _: action(self))
 
     def __str__(self) -> str:

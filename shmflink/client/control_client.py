@@ -1,4 +1,4 @@
-"""Finds the running jobs of this user and asks their JobManagers for something, over the control sockets."""
+"""Finds the running jobs of this user and sends requests to their JobManagers over the control sockets."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from shmflink.rpc.runtime_folder import connect, control_sockets
 
 __all__ = ["RunningJob", "Survey", "find_job", "request", "running_text", "survey", "wait_reasons"]
 
-_LIST_TIMEOUT_S: Final = 5.0  # a JobManager that does not answer for so long is stopped, or the machine swaps
-_WAIT_S: Final = 0.2  # how often the caller hears that we still wait
+_LIST_TIMEOUT_S: Final = 5.0  # without an answer for this long, the JobManager is stopped or the machine swaps
+_WAIT_S: Final = 0.2  # interval at which the caller is told that we still wait
 _SHOWN_MAX: Final = 10
-_PREFIX_DIGITS_MIN: Final = 4  # of an id: fewer are a slip, or an empty variable of a script, more often than a choice
+_PREFIX_DIGITS_MIN: Final = 4  # of an id; a shorter one is more likely a typo, or an empty variable of a script
 
 
 @dataclass(frozen=True, slots=True)
 class RunningJob:
-    """A job, and the control socket and process of its JobManager."""
+    """A job, with the control socket and process of its JobManager."""
 
     overview: JobOverview
     socket: str
@@ -34,14 +34,14 @@ class RunningJob:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """All jobs of this user, oldest first; `silent` are sockets whose JobManager does not answer."""
+    """All jobs of this user, oldest first; `silent` lists sockets whose JobManager does not answer."""
 
     jobs: tuple[RunningJob, ...]
     silent: tuple[str, ...]
 
 
 def survey(folders: Sequence[str], clock: Clock) -> Survey:
-    """Asks every JobManager for its jobs. Sockets of dead ones are removed on the way."""
+    """Asks every JobManager for its jobs. Removes the sockets of dead ones."""
     jobs: list[RunningJob] = []
     silent: list[str] = []
     for path in control_sockets(folders):
@@ -57,9 +57,9 @@ def survey(folders: Sequence[str], clock: Clock) -> Survey:
 
 
 def request(path: str, message: object, clock: Clock, waiting: Callable[[], None] | None = None) -> Any:
-    """Sends a request and waits for its answer, however long that takes; `waiting` is called now and then.
+    """Sends a request and waits for the answer without a timeout; calls `waiting` from time to time.
 
-    RequestFailedError where the JobManager says no; RpcError where it dies or closes the connection.
+    RequestFailedError if the JobManager refuses; RpcError if it dies or closes the connection.
     """
     answer = _ask(path, message, clock, None, waiting)
     if answer is None:
@@ -70,7 +70,7 @@ def request(path: str, message: object, clock: Clock, waiting: Callable[[], None
 
 
 def wait_reasons(path: str, job_id: JobId, clock: Clock) -> tuple[str, ...]:
-    """Sentences about what a job waits for; none where its JobManager does not say."""
+    """Sentences that say what a job waits for; none if its JobManager does not say."""
     try:
         answer = _ask(path, ExplainWait(job_id), clock, _LIST_TIMEOUT_S)
     except RpcError:
@@ -81,7 +81,7 @@ def wait_reasons(path: str, job_id: JobId, clock: Clock) -> tuple[str, ...]:
 def _ask(
     path: str, message: object, clock: Clock, timeout_s: float | None, waiting: Callable[[], None] | None = None
 ) -> Any:
-    """The answer; None where nobody listens any more."""
+    """The answer; None if nobody listens any longer."""
     connection = connect(path)
     if connection is None:
         return None
@@ -112,21 +112,21 @@ def _receive(
 
 
 def find_job(text: str, jobs: Sequence[RunningJob]) -> RunningJob:
-    """The job that `text` means: its id, its name, or a beginning of its id, of four digits at least, that no other
-    job has; jobs that are over only where no other fits. UsageError, telling what there is, where it means none or
-    several.
+    """The job with this id, this name, or an id that begins with `text` (at least four digits) and is the only such
+    one; ended jobs only if no other job fits. UsageError, with a list of the jobs, if there is none or more than
+    one.
     """
     if not text.strip():
-        raise UsageError(f"the job is given as an empty text: give its id or its name.\n{running_text(jobs)}")
+        raise UsageError(f"the job argument is empty: give its id or its name.\n{running_text(jobs)}")
     for candidates in ([j for j in jobs if not j.overview.state.is_terminal], list(jobs)):
         found = _matching(text, candidates)
         if len(found) == 1:
             return found[0]
         if found:
-            raise UsageError(f"'{text}' means {len(found)} jobs; give the id of one:\n{_listed(found)}")
+            raise UsageError(f"{len(found)} jobs match '{text}'; give the id of one:\n{_listed(found)}")
     if begun := [job for job in jobs if job.overview.job_id.hex.startswith(text.lower())]:
         raise UsageError(
-            f"'{text}' is too short for the beginning of an id, which takes {_PREFIX_DIGITS_MIN} digits or more:\n"
+            f"'{text}' is too short: the beginning of an id needs at least {_PREFIX_DIGITS_MIN} digits:\n"
             f"{_listed(begun)}"
         )
     running = [job for job in jobs if not job.overview.state.is_terminal]
@@ -137,7 +137,7 @@ def find_job(text: str, jobs: Sequence[RunningJob]) -> RunningJob:
 
 
 def running_text(jobs: Sequence[RunningJob]) -> str:
-    """The jobs that are not over, for an error that asks for one."""
+    """The jobs that have not ended, for an error that asks for one."""
     running = [job for job in jobs if not job.overview.state.is_terminal]
     return f"Running:\n{_listed(running)}" if running else "No job of this user runs on this host."
 

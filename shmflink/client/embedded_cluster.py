@@ -1,8 +1,8 @@
-"""A cluster of this process's own: one JobManager process and what it starts. Ends with us, however we end.
+"""A cluster that belongs to this process: a JobManager process and its children. Ends with this process in any case.
 
-With an HA directory (`high-availability.type: FILESYSTEM`) a JobManager that dies is replaced: the next one goes on
-with the jobs that it finds there, from their latest checkpoints, and we follow them as before. The same program,
-started again, finds its jobs by their place in it: the JobManager says under which id each of them runs.
+With an HA directory (`high-availability.type: FILESYSTEM`), a dead JobManager is replaced: the next one recovers the
+jobs that it finds there from their latest checkpoints, and we continue to follow them. The same program, started
+again, finds its jobs by their place in it: the JobManager says under which id each of them runs.
 """
 
 from __future__ import annotations
@@ -60,19 +60,19 @@ from shmflink.rpc.runtime_folder import remove_dead, runtime_folders
 __all__ = ["EmbeddedCluster"]
 
 _LOG: Final = logging.getLogger(__name__)
-_SILENCE_MIN_MS: Final = 15_000  # a JobManager may wait ten seconds for the HA directory of the one before
-_SLOTS_MAX: Final = 64  # up to which a cluster grows so that jobs need not wait for each other
-_CLOSE_S: Final = 20.0  # for a clean end; the JobManager itself gives up on its workers after ten
+_SILENCE_MIN_MS: Final = 15_000  # a JobManager may wait ten seconds for the HA directory of its predecessor
+_SLOTS_MAX: Final = 64  # limit to which a cluster grows so that jobs need not wait for each other
+_CLOSE_S: Final = 20.0  # for a clean end; the JobManager itself gives up on its workers after ten seconds
 
 
 _OF_THIS_PROCESS: Final[weakref.WeakSet[EmbeddedCluster]] = weakref.WeakSet()
 
 
 class EmbeddedCluster:
-    """An executor. Starts at the first `submit` or at `start`; may run any number of jobs; `close` ends it.
+    """An executor. Starts at the first `submit` or at `start`; runs any number of jobs; `close` ends it.
 
-    Where `cluster.slots` does not fix the number of slots, it has one for each CPU at first and grows with what its
-    jobs need, those that still run included (Flink starts a MiniCluster for each).
+    Unless `cluster.slots` fixes the number of slots, it starts with one per CPU and grows with what its jobs need,
+    including jobs that are still running (Flink starts a MiniCluster for each).
     """
 
     def __init__(
@@ -81,8 +81,8 @@ class EmbeddedCluster:
         observer: JobObserver | None = None,
         streams: tuple[int | None, int | None] = (None, None),
     ) -> None:
-        """`configuration` is validated here; ConfigurationError. `streams`: descriptors for standard output and error
-        of its processes, None = ours; they stay the caller's, and open until the end.
+        """Validates `configuration` (ConfigurationError). `streams`: descriptors for standard output and error of the
+        processes, None = ours; the caller owns them and keeps them open until the end.
         """
         validate(configuration, "cluster configuration")
         self.slots = SLOTS.read(configuration) or len(os.sched_getaffinity(0))
@@ -95,12 +95,12 @@ class EmbeddedCluster:
         self.is_recovering = HA_TYPE.read(configuration) != "NONE"
         self._wants_progress = self._observer.wants_progress or self.is_recovering
         self._jobs: dict[JobId, tuple[SubmitJob, JobClient]] = {}
-        self._unadmitted: dict[JobId, threading.Event] = {}  # the JobManager has not said yet which ids they have
+        self._unadmitted: dict[JobId, threading.Event] = {}  # the JobManager has not told their ids yet
         self._submitted = 0
         self._cancelled: set[JobId] = set()
         self._respawns = RespawnPolicy()
         self._silence_max_ms: int = max(HEARTBEAT_TIMEOUT.read(configuration), _SILENCE_MIN_MS)
-        self._restarts: dict[JobId, int] = {}  # by earlier JobManagers, and with them
+        self._restarts: dict[JobId, int] = {}  # by this and earlier JobManagers
         self._control_socket = ""
         self._closing = threading.Event()
         self._lock = threading.Lock()
@@ -124,14 +124,14 @@ class EmbeddedCluster:
         return DEFAULT_PARALLELISM.read(self.configuration) or self.slots
 
     def submit(self, graph: JobGraph, configuration: Mapping[str, str]) -> JobClient:
-        """Hands a job to the cluster. ConfigurationError for options that are wrong; JobManagerLostError.
+        """Submits a job. ConfigurationError for invalid options; JobManagerLostError.
 
-        With an HA directory, waits until the JobManager holds it and knows which job this is.
+        With an HA directory, waits until the JobManager has stored the job and knows which job it is.
         """
         validate(configuration, f"configuration of job '{graph.name}'")
         merged = {**self.configuration, **configuration}
         if HA_TYPE.read(merged) != HA_TYPE.read(self.configuration):
-            _LOG.warning("%s is set for the job alone: it has to be set where the cluster starts (-D)", HA_TYPE.key)
+            _LOG.warning("%s is set for the job only: set it where the cluster starts (-D)", HA_TYPE.key)
         self.start()
         if SLOTS.read(self.configuration) is None:
             self._make_room_for(graph)
@@ -151,7 +151,7 @@ class EmbeddedCluster:
             self._send_or_wait(submission)
             if self.is_recovering:
                 admitted.wait()
-            if client.get_job_id() in self._cancelled:  # by a signal, before the JobManager knew of it
+            if client.get_job_id() in self._cancelled:  # a signal canceled it before the JobManager knew of it
                 self._request_cancel(client.get_job_id())
         except BaseException:
             with self._lock:
@@ -163,7 +163,7 @@ class EmbeddedCluster:
     # --- life ---
 
     def start(self) -> None:
-        """Starts the processes and returns at once; they come up while the caller goes on. Idempotent."""
+        """Starts the processes and returns at once; they come up in the background. Idempotent."""
         with self._lock:
             if self._lost is not None:
                 raise self._lost
@@ -181,7 +181,7 @@ class EmbeddedCluster:
         self._receiver.start()
 
     def wait_started(self, timeout_s: float) -> bool:
-        """Waits until every TaskManager is up; False when the time is over, or the cluster was lost."""
+        """Waits until every TaskManager is up; False after a timeout or if the cluster was lost."""
         return self._ready.wait(timeout_s) and self._lost is None
 
     @property
@@ -196,11 +196,11 @@ class EmbeddedCluster:
 
     @property
     def has_jobs(self) -> bool:
-        """True while a job was submitted that is not over. Takes no lock."""
+        """True while a submitted job has not ended. Takes no lock."""
         return bool(self._jobs)
 
     def cancel(self, force: bool = False) -> bool:
-        """Asks for the end of all jobs; False when none runs. `force` kills every process of the cluster instead."""
+        """Requests the end of all jobs; False if none runs. `force` instead kills every process of the cluster."""
         with self._lock:
             jobs = list(self._jobs)
         if force:
@@ -211,7 +211,7 @@ class EmbeddedCluster:
         return bool(jobs)
 
     def suspend(self) -> bool:
-        """With an HA directory: ends all processes, but jobs are kept there to go on; False where no job runs."""
+        """With an HA directory: ends all processes and keeps the jobs there for recovery; False if no job runs."""
         with self._lock:
             jobs = list(self._jobs)
         self._closing.set()
@@ -219,17 +219,17 @@ class EmbeddedCluster:
         try:
             self._send(Shutdown(suspends=True))
         except RpcError:
-            _LOG.info("the JobManager was gone before it was asked to suspend its jobs; they are kept")
+            _LOG.info("the JobManager was gone before the request to suspend its jobs; they are kept")
         return bool(jobs)
 
     def kill(self) -> None:
-        """SIGKILL to the JobManager; what it started ends with it. It is not replaced. Takes no lock."""
+        """Sends SIGKILL to the JobManager, which takes its children with it. It is not replaced. Takes no lock."""
         self._is_killed = True
         if self._process is not None:
             self._process.kill()
 
     def close(self) -> None:
-        """Cancels what still runs, ends all processes and waits for them. Idempotent."""
+        """Cancels running jobs, ends all processes and waits for them. Idempotent."""
         self._closing.set()
         with self._lock:
             self._is_closing = True
@@ -239,7 +239,7 @@ class EmbeddedCluster:
         try:
             connection.send(Shutdown())
         except RpcError:
-            _LOG.info("the JobManager was gone before it was asked to end")
+            _LOG.info("the JobManager was gone before the request to end")
         try:
             process.wait(_CLOSE_S)
         except subprocess.TimeoutExpired:
@@ -259,14 +259,15 @@ class EmbeddedCluster:
         self.close()
 
     def leave_to_parent(self) -> None:
-        """In a fork: the cluster is the parent's. Our end of its connection must go, or its JobManager outlives it.
+        """In a fork, where the cluster belongs to the parent. Closes our end of its connection, or its JobManager would
+        outlive the parent.
 
-        Threads that may have held a lock at the fork are not here.
+        Takes no lock: the fork does not have the threads that may have held one.
         """
         self._lock = threading.Lock()
         self._lost = UsageError(
             f"this process (pid {os.getpid()}) was forked from the one that the cluster belongs to (pid {self._pid}) "
-            "and cannot use it: run jobs there, or have multiprocessing 'spawn' its processes"
+            "and cannot use it: run jobs in that process, or have multiprocessing 'spawn' its processes"
         )
         if self._connection is not None:
             self._connection.close()
@@ -278,8 +279,8 @@ class EmbeddedCluster:
     # --- messages ---
 
     def _make_room_for(self, graph: JobGraph) -> None:
-        """Grows, so that a job neither fails for its parallelism nor waits for one that never ends. Jobs that are being
-        cancelled do not count. Slots share CPUs where there are not enough of these.
+        """Grows the cluster, so that a job neither fails because of its parallelism nor waits for one that never ends.
+        Jobs that are being canceled do not count. Slots share CPUs if there are too few.
         """
         ABANDONED.work_off()
         with self._lock:
@@ -294,27 +295,27 @@ class EmbeddedCluster:
     def _send(self, message: object) -> None:
         if self._connection is None:
             assert self._lost is not None, "send before start"
-            raise self._lost  # a fork of the process that the cluster belongs to
+            raise self._lost  # a fork of the process that owns the cluster
         self._connection.send(message)
 
     def _send_or_wait(self, message: object) -> None:
-        """A JobManager that has just died: the next one is told when it is there."""
+        """For a JobManager that has just died: its successor is told when it is ready."""
         try:
             self._send(message)
         except RpcError:
             if not self.is_recovering:
                 raise
-            _LOG.info("the JobManager is gone; the next one gets the job")
+            _LOG.info("the JobManager is gone; its successor gets the job")
 
     def _request_cancel(self, job_id: JobId) -> None:
         self._cancelled.add(job_id)
         try:
             self._send(CancelJob(job_id))
         except RpcError:
-            _LOG.info("the JobManager is gone; the job ends with it, or the next one is asked")
+            _LOG.info("the JobManager is gone; the job ends with it, or its successor is asked")
 
     def _request_savepoint(self, job_id: JobId, target: str, stops: bool, drains: bool) -> CompletableFuture:
-        """Over the control socket, as anybody: the path, or RequestFailedError, comes from a thread of its own."""
+        """Over the control socket, like any client; a separate thread delivers the path or the RequestFailedError."""
         future = CompletableFuture()
         message = StopJob(job_id, target, drains) if stops else TriggerSavepoint(job_id, target)
 
@@ -329,7 +330,7 @@ class EmbeddedCluster:
         return future
 
     def _receive(self) -> None:
-        """The receiving thread: until the JobManager closes the connection or dies, and is not replaced."""
+        """The receiving thread: runs until the JobManager closes the connection, or dies and is not replaced."""
         while True:
             assert self._connection is not None
             try:
@@ -342,13 +343,13 @@ class EmbeddedCluster:
                 return
 
     def _receive_from(self, connection: BlockingConnection) -> None:
-        """Until it ends. A JobManager that says nothing of its jobs for long hangs: where it can be replaced, it is.
+        """Until it ends. A JobManager that long reports nothing about its jobs hangs: it is replaced if possible.
 
-        What counts is how often we waited in vain, so that the time in which we were stopped ourselves does not.
+        Counts fruitless waits instead of time, so that time in which this process was stopped does not count.
         """
         poll = select.poll()
         poll.register(connection.fileno(), select.POLLIN)
-        poll.register(STDOUT, 0)  # its error is told unasked
+        poll.register(STDOUT, 0)  # reports POLLERR without being asked
         silent_s = 0
         while True:
             ready = dict(poll.poll(1000 if self.is_recovering else None))
@@ -400,7 +401,7 @@ class EmbeddedCluster:
 
     def _output_closed(self) -> None:
         if self._jobs and is_unread(STDOUT):
-            self._observer.cluster_says("Nobody reads standard output any more: what jobs print is thrown away")
+            self._observer.cluster_says("Standard output was closed by its reader: what jobs print is discarded")
 
     def _named(self, job_id: JobId) -> str:
         known = self._jobs.get(job_id)
@@ -432,14 +433,14 @@ class EmbeddedCluster:
         self._respawns.progressed(ended.job_id)
         ended = replace(ended, restarts=self._restarts.get(ended.job_id, 0) + ended.restarts)
         if self._logs is not None:
-            self._logs.drain()  # who hears of the end has seen what was logged before it
+            self._logs.drain()  # logged records come before the news of the end
         self._observer.job_ended(ended)
         client.ended(JobStatus[ended.state.value], outcome_of(ended, submission.graph.name))
 
     # --- when the JobManager dies ---
 
     def _reaped(self) -> str:
-        """Waits for the end of the JobManager's process; how it ended."""
+        """Waits for the end of the JobManager's process; says how it ended."""
         assert self._process is not None
         assert self._connection is not None
         try:
@@ -452,13 +453,13 @@ class EmbeddedCluster:
         return f"was killed by signal {-code}" if code < 0 else f"exited with code {code}"
 
     def _is_replaced(self, how: str) -> bool:
-        """Starts another JobManager on the HA directory, unless the end was asked for or none makes any progress."""
+        """Starts another JobManager on the HA directory, unless the cluster is closing or makes no progress."""
         if not self.is_recovering or self._is_closing or self._is_killed or self._lost is not None:
             return False
         delay_s = self._respawns.next_delay_s()
         pid = self.pid
         if delay_s is None:
-            self._observer.cluster_says(f"The JobManager (pid {pid}) {how}, once more without progress: giving up")
+            self._observer.cluster_says(f"The JobManager (pid {pid}) {how}, again without progress: giving up")
             return False
         if self._closing.wait(delay_s):
             return False
@@ -471,7 +472,7 @@ class EmbeddedCluster:
             for job_id in self._jobs:
                 self._restarts[job_id] = self._restarts.get(job_id, 0) + 1
         self._observer.cluster_says(
-            f"The JobManager (pid {pid}) {how}. A new one (pid {self.pid}) goes on with the jobs in the HA directory"
+            f"The JobManager (pid {pid}) {how}. A new one (pid {self.pid}) resumes the jobs in the HA directory"
         )
         try:
             self._send(StartCluster(self.slots, self.configuration, recovers=True))
@@ -480,11 +481,11 @@ class EmbeddedCluster:
         return True
 
     def _was_killed(self) -> bool:
-        """May change at any moment, also while we wait."""
+        """May change at any moment, even while we wait."""
         return self._is_killed
 
     def _submit_again(self, recovered: tuple[JobId, ...]) -> None:
-        """What the dead JobManager had not written down, or had brought to an end without our hearing of it."""
+        """Handles jobs that the dead JobManager had not stored, or had ended without telling us."""
         with self._lock:
             missing = [submission for job_id, (submission, _) in self._jobs.items() if job_id not in recovered]
             cancelled = [job_id for job_id in self._jobs if job_id in self._cancelled]
@@ -495,10 +496,10 @@ class EmbeddedCluster:
                 return  # it died as well
 
     def _end(self, how: str) -> None:
-        """There is no JobManager any more: expected after `close`, else it died."""
+        """There is no JobManager left: expected after `close`, otherwise it died."""
         with self._lock:
             if self._lost is None:
-                kept = "; its jobs are kept in the HA directory" if self.is_recovering else ""
+                kept = "; the HA directory keeps its jobs" if self.is_recovering else ""
                 how = "was closed" if self._is_closing else f"{how}; its TaskManagers died with it{kept}"
                 self._lost = JobManagerLostError(f"the JobManager (pid {self.pid}) {how}")
             jobs, self._jobs = self._jobs, {}

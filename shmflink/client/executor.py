@@ -1,4 +1,4 @@
-"""Where jobs go: the executor in use, or an embedded cluster of this process that starts by itself."""
+"""Where jobs run: on the executor in use, or on an embedded cluster of this process that starts on demand."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class Executor(Protocol):
 
     @property
     def configuration(self) -> Mapping[str, str]:
-        """What programs start from; holds `parallelism.default`."""
+        """The configuration that programs start from; holds `parallelism.default`."""
         ...
 
     @property
     def default_parallelism(self) -> int:
-        """Parallelism of programs that set none."""
+        """Parallelism of programs that do not set their own."""
         ...
 
     def submit(self, graph: JobGraph, configuration: Mapping[str, str]) -> JobClient:
@@ -54,13 +54,13 @@ _IN_USE: Final[contextvars.ContextVar[Executor | None]] = contextvars.ContextVar
 
 
 def current_executor() -> Executor:
-    """The executor of the innermost `use_executor`, else this process's own cluster."""
+    """The executor of the innermost `use_executor`, otherwise this process's own cluster."""
     return _IN_USE.get() or _OWN_CLUSTER
 
 
 @contextmanager
 def use_executor(executor: Executor) -> Iterator[None]:
-    """Jobs of this context go to `executor`."""
+    """Jobs in this context run on `executor`."""
     token = _IN_USE.set(executor)
     try:
         yield
@@ -69,13 +69,13 @@ def use_executor(executor: Executor) -> Iterator[None]:
 
 
 def default_slots(configuration: Mapping[str, str]) -> int:
-    """Slots of a cluster with this configuration: as set, else one per usable CPU."""
+    """Slots of a cluster with this configuration: the configured number, otherwise one per usable CPU."""
     return SLOTS.read(configuration) or len(os.sched_getaffinity(0))
 
 
 @contextmanager
 def ending_jobs_by_signals() -> Iterator[None]:
-    """For `execute()`, in a program that nobody runs for us: Ctrl-C and SIGTERM inside cancel its jobs, then end it."""
+    """For `execute()` in a program without our command line: Ctrl-C and SIGTERM cancel its jobs, then end it."""
     if current_executor() is not _OWN_CLUSTER:
         yield
         return
@@ -86,12 +86,12 @@ def ending_jobs_by_signals() -> Iterator[None]:
 class _OwnCluster:
     """`python job.py`: one embedded cluster for all jobs, started at the first, closed at exit.
 
-    The first job's configuration sizes it; a later job that asks for another number of slots gets a new one, as
-    does one that comes after the cluster was lost.
+    The first job's configuration determines its size. A later job that asks for another number of slots gets a new
+    cluster, as does a job submitted after the cluster was lost.
     """
 
     def __init__(self) -> None:
-        self._clusters: list[EmbeddedCluster] = []  # the last one is in use; jobs may still run on others
+        self._clusters: list[EmbeddedCluster] = []  # the last one is in use; jobs may still be running on others
         self._lock = threading.Lock()
 
     @property
@@ -103,7 +103,7 @@ class _OwnCluster:
         return default_slots({})
 
     def submit(self, graph: JobGraph, configuration: Mapping[str, str]) -> JobClient:
-        """Starts the cluster where there is none, then the job."""
+        """Starts the cluster if there is none, then the job."""
         with self._lock:
             cluster = self._clusters[-1] if self._clusters else None
             if (
@@ -119,11 +119,11 @@ class _OwnCluster:
         return cluster.submit(graph, configuration)
 
     def forget(self) -> None:
-        """In a fork: the clusters are the parent's. The next job starts one of this process's own."""
+        """In a fork, where the clusters belong to the parent. The next job starts a cluster of this process."""
         self._clusters = []
         self._lock = threading.Lock()
 
-    # --- for signals: of all clusters ---
+    # --- for signals: act on all clusters ---
 
     @property
     def has_jobs(self) -> bool:
@@ -134,12 +134,12 @@ class _OwnCluster:
         return any(cluster.is_recovering for cluster in self._clusters)
 
     def cancel(self, force: bool = False) -> bool:
-        """Asks for the end of all jobs; False when none runs."""
+        """Requests the end of all jobs; False if none runs."""
         asked = [cluster.cancel(force) for cluster in self._clusters]
         return any(asked)
 
     def suspend(self) -> bool:
-        """Ends all processes; what an HA directory keeps resumes from there."""
+        """Ends all processes; jobs in an HA directory resume from there."""
         asked = [cluster.suspend() for cluster in self._clusters]
         return any(asked)
 
@@ -148,7 +148,7 @@ class _OwnCluster:
             cluster.kill()
 
     def _close(self) -> None:
-        """At exit. A signal meanwhile does not wait for a clean end."""
+        """At exit. A signal in the meantime does not wait for a clean end."""
         with killing_by_signals(self):
             for cluster in self._clusters:
                 cluster.close()

@@ -14,11 +14,11 @@ __all__ = ["JobClient"]
 
 
 def _no_savepoints(_job_id: JobId, _target: str, _stops: bool, _drains: bool) -> CompletableFuture:
-    return CompletableFuture.failed(UsageError("a job that runs inline takes no savepoints: run it on a cluster"))
+    return CompletableFuture.failed(UsageError("a job that runs inline cannot take savepoints: run it on a cluster"))
 
 
 class JobClient:
-    """Made by an executor. All methods return at once; wait with `result()` of what they return."""
+    """Created by an executor. All methods return at once; call `result()` on what they return to wait."""
 
     def __init__(
         self,
@@ -26,7 +26,7 @@ class JobClient:
         request_cancel: Callable[[JobId], None],
         request_savepoint: Callable[[JobId, str, bool, bool], CompletableFuture] = _no_savepoints,
     ) -> None:
-        """`request_savepoint` takes the folder (empty = as configured), whether the job stops, whether it drains."""
+        """`request_savepoint` takes the folder (empty = as configured), whether to stop, whether to drain."""
         self._job_id = job_id
         self._request_cancel = request_cancel
         self._request_savepoint = request_savepoint
@@ -39,11 +39,11 @@ class JobClient:
         return self._job_id
 
     def get_job_status(self) -> CompletableFuture:
-        """The JobStatus as far as the JobManager has told it."""
+        """The JobStatus that the JobManager reported last."""
         return CompletableFuture.completed(self._status)
 
     def cancel(self) -> CompletableFuture:
-        """Cancels the job; completed with None when the job is over, however it ended."""
+        """Cancels the job; completes with None when the job has ended in any way."""
         if not self._result.done():
             self._request_cancel(self._job_id)
         return self._cancelled
@@ -51,15 +51,15 @@ class JobClient:
     def stop_with_savepoint(
         self, advance_to_end_of_event_time: bool, savepoint_directory: str | None = None
     ) -> CompletableFuture:
-        """Writes a savepoint and ends the job with it; the savepoint's path. `advance_to_end_of_event_time` drains:
-        all timers and windows fire before.
+        """Writes a savepoint and stops the job; gives its path. `advance_to_end_of_event_time` drains the job:
+        all timers and windows fire first.
 
         `savepoint_directory` defaults to `execution.checkpointing.savepoint-dir`.
         """
         return self._request_savepoint(self._job_id, savepoint_directory or "", True, advance_to_end_of_event_time)
 
     def trigger_savepoint(self, savepoint_directory: str | None = None) -> CompletableFuture:
-        """Writes a savepoint while the job goes on; its path. The folder as for `stop_with_savepoint`."""
+        """Writes a savepoint while the job continues; gives its path. The folder is as for `stop_with_savepoint`."""
         return self._request_savepoint(self._job_id, savepoint_directory or "", False, False)
 
     def get_accumulators(self) -> CompletableFuture:
@@ -67,13 +67,13 @@ class JobClient:
         return CompletableFuture.completed({})
 
     def get_job_execution_result(self) -> CompletableFuture:
-        """The JobExecutionResult; raises the job's JobExecutionError where it did not finish."""
+        """The JobExecutionResult; raises the job's JobExecutionError if it did not finish."""
         return self._result
 
     # --- for the executor ---
 
     def admitted(self, job_id: JobId) -> None:
-        """*For executors.* The job runs under this id, whatever it was submitted as."""
+        """*For executors.* The job runs under this id, whichever id it was submitted with."""
         self._job_id = job_id
 
     def status_changed(self, status: JobStatus) -> None:
@@ -81,7 +81,7 @@ class JobClient:
         self._status = status
 
     def ended(self, status: JobStatus, outcome: object) -> None:
-        """*For executors.* The job is over: with its JobExecutionResult, or with the exception to raise."""
+        """*For executors.* The job has ended: with its JobExecutionResult, or with the exception to raise."""
         with self._lock:
             self._status = status
             if isinstance(outcome, BaseException):

@@ -23,11 +23,11 @@ class JobExecutionResult:
         return self._job_id
 
     def get_net_runtime(self) -> int:
-        """Milliseconds from the job's start to its end, without building the graph and starting a cluster."""
+        """Milliseconds from the job's start to its end, without building the graph or starting a cluster."""
         return self._net_runtime_ms
 
     def get_accumulator_result(self, accumulator_name: str) -> Any:
-        """The accumulator's value, None where there is none."""
+        """The accumulator's value, None if there is none."""
         return self.get_all_accumulator_results().get(accumulator_name)
 
     def get_all_accumulator_results(self) -> dict[str, Any]:

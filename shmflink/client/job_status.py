@@ -22,9 +22,9 @@ class JobStatus(Enum):
     RECONCILING = 9
 
     def is_globally_terminal_state(self) -> bool:
-        """True when the job is over everywhere and will not be recovered."""
+        """True when the job has ended everywhere and will not be recovered."""
         return self in (JobStatus.FAILED, JobStatus.CANCELED, JobStatus.FINISHED)
 
     def is_terminal_state(self) -> bool:
-        """True when this JobManager is through with the job."""
+        """True when this JobManager no longer runs the job."""
         return self.is_globally_terminal_state() or self is JobStatus.SUSPENDED

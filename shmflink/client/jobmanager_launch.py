@@ -1,7 +1,7 @@
-"""Starting a JobManager process of one's own, and what it runs (`python -m shmflink.client.jobmanager_launch FD`).
+"""Starts a JobManager process, and is that process's main module (`python -m shmflink.client.jobmanager_launch FD`).
 
-Here, above both, the two kinds of process are tied together: the JobManager's fork server is given the function that
-makes a fork a TaskManager.
+This module is above both kinds of process and connects them: it gives the JobManager's fork server the function that
+turns a fork into a TaskManager.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from shmflink.client.standard_streams import STDERR, STDOUT, fill_standard_descr
 
 __all__ = ["abandon_jobmanager", "begin_jobmanager", "launch_jobmanager"]
 
-# Any thread in the JobManager before it forks its fork server would be a lock that nobody unlocks.
+# A thread in the JobManager before it forks its fork server could hold a lock that nobody would ever unlock.
 _ENVIRONMENT: Final = {
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
-    # Batches are freed and made again all the time: their pages must not go back to the kernel in between, which would
-    # clear them again at every batch (a tenth of the CPU of a columnar job).
+    # Batches are freed and allocated all the time. Their pages must not go back to the kernel in between, which would
+    # clear them again for every batch (a tenth of the CPU of a columnar job).
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
 }
-# For Arrow's own buffers. On Parquet to Parquet, a TaskManager took 80 MiB more with mimalloc (Arrow's choice),
+# For Arrow's own buffers. From Parquet to Parquet, a TaskManager took 80 MiB more with mimalloc (Arrow's default),
 # and a twentieth more CPU, for pages that were cleared again and again.
 _ARROW_POOL: Final = "jemalloc"
 
@@ -59,9 +59,9 @@ def abandon_jobmanager() -> None:
 def launch_jobmanager(log_address: str, streams: tuple[int | None, int | None] = (None, None)) -> _Process:
     """Starts it and returns at once with our end of the connection; nothing of it has a name on disk.
 
-    `log_address`: of the LogServer for what its processes log. `streams`: their standard output and error; None: ours.
+    `log_address`: of the LogServer for the processes' logs. `streams`: their standard output and error; None: ours.
 
-    It leads a session of its own: Ctrl-C in a terminal reaches us alone, and we decide.
+    The process leads its own session: Ctrl-C in a terminal reaches only us, and we decide.
     """
     from shmflink.rpc.launch import LaunchSettings, send_launch
 
@@ -94,7 +94,7 @@ def _start() -> _Process:
 
 
 def _environment() -> dict[str, str]:
-    """Ours, with threads off; and the folder of shmflink where only `sys.path` leads to it."""
+    """Our environment, with threads off, plus the folder of shmflink if only `sys.path` leads to it."""
     environment = {**os.environ, **_ENVIRONMENT}
     if _has_arrow_pool():
         environment.setdefault("ARROW_DEFAULT_MEMORY_POOL", _ARROW_POOL)

@@ -1,4 +1,4 @@
-"""How somebody outside (the command line) follows the jobs that a program submits."""
+"""How an observer (the command line) follows the jobs that a program submits."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["JobObserver", "SilentObserver", "TextObserver"]
 
 
 class JobObserver(Protocol):
-    """Called from the client's receiving thread; must not block. `job_submitted` comes from the thread that submits,
-    where there is no HA directory.
+    """Called from the client's receiving thread; must not block. Without an HA directory, the submitting thread calls
+    `job_submitted`.
     """
 
     wants_progress: bool
-    """Whether `job_progressed` is to be called at all."""
+    """Whether `job_progressed` should be called at all."""
 
     def job_submitted(self, graph: JobGraph) -> None: ...
 
@@ -27,12 +27,12 @@ class JobObserver(Protocol):
     def job_ended(self, ended: JobEnded) -> None: ...
 
     def cluster_says(self, text: str) -> None:
-        """Something happened that a person should know: a job restarts, or waits; the JobManager was replaced."""
+        """A message for people: a job restarts or waits; the JobManager was replaced."""
         ...
 
 
 class TextObserver:
-    """Says what a person should know on standard error; nothing while all is well (`python job.py`)."""
+    """Prints messages for people on standard error; silent while all is well (`python job.py`)."""
 
     wants_progress = False
 
@@ -45,7 +45,7 @@ class TextObserver:
     def cluster_says(self, text: str) -> None:
         if sys.stderr is None:  # it was closed when the program started
             return
-        with contextlib.suppress(OSError, ValueError):  # nobody reads it, or it was closed since: the job goes on
+        with contextlib.suppress(OSError, ValueError):  # nobody reads it, or it was closed since: the job continues
             sys.stderr.write(f"{text}\n")
             sys.stderr.flush()
 

@@ -1,4 +1,4 @@
-"""How a job ended, as what the user's program gets: a result or an exception. Pure."""
+"""How a job's end reaches the user's program: as a result or an exception. Pure."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _QUIET: Final = ("UserFunctionError", "TaskManagerLostError", "JobManagerLostErr
 def outcome_of(ended: JobEnded, name: str) -> JobExecutionResult | ShmflinkError:
     """The value or the exception of `execute()`.
 
-    A job that was refused before anything ran raises the refusal itself (InsufficientSlotsError, ResourceError);
-    one that ran and failed raises JobExecutionError with the first cause.
+    A job that was refused before anything ran raises the refusal itself (InsufficientSlotsError, ResourceError); a job
+    that ran and failed raises JobExecutionError with the first cause.
     """
     job_id = str(ended.job_id)
     if ended.state is JobState.FINISHED:
         return JobExecutionResult(ended.job_id, ended.runtime_ms, ended.tasks)
     if ended.state is JobState.CANCELED:
-        return JobCancelledError(f"job '{name}' ({job_id}) was cancelled", job_id=job_id)
+        return JobCancelledError(f"job '{name}' ({job_id}) was canceled", job_id=job_id)
     if ended.state is JobState.SUSPENDED:
-        text = "started again with the same high-availability.cluster-id, it goes on from its latest checkpoint"
+        text = "started again with the same high-availability.cluster-id, it resumes from its latest checkpoint"
         return JobCancelledError(f"job '{name}' ({job_id}) was suspended: {text}", job_id=job_id)
     failure = ended.failure
     if failure is None:
@@ -46,7 +46,7 @@ def outcome_of(ended: JobEnded, name: str) -> JobExecutionResult | ShmflinkError
 
 
 def cluster_error(failure: Failure) -> ShmflinkError:
-    """What every job of a cluster raises that ended for a failure of its own, such as a limit of the system."""
+    """The exception of every job of a cluster that ended because of its own failure, for example a system limit."""
     kind = _error_class(failure.kind)
     is_system = kind is not None and issubclass(kind, ResourceError)
     return (kind if kind is not None and is_system else JobManagerLostError)(f"the cluster ended: {failure.message}")
@@ -58,12 +58,12 @@ def _error_class(kind: str) -> type[ShmflinkError] | None:
 
 
 def first_line(failure: Failure) -> str:
-    """The cause without record and traceback, for a line of its own."""
+    """The cause without record and traceback, on one line."""
     return failure_text(failure).partition("\n")[0]
 
 
 def failure_text(failure: Failure) -> str:
-    """The cause for a person: what, where, on which record, and the user's own traceback where there is one."""
+    """The cause for a person: what, where, on which record, and the user's own traceback if there is one."""
     where = f"{failure.task_name}: " if failure.task_name else ""
     source = f"source '{failure.operator}': " if failure.operator and not failure.task_name else ""
     if failure.kind in _QUIET:

@@ -1,4 +1,4 @@
-"""How often a dead JobManager is replaced: as long as its jobs make progress. Pure."""
+"""How often a dead JobManager is replaced: as long as its jobs progress. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _DELAY_MAX_S: Final = 8.0
 
 
 class RespawnPolicy:
-    """The first replacement comes at once, each further one without progress in between twice as late."""
+    """The first replacement is immediate; each further one without progress in between waits twice as long."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -20,7 +20,7 @@ class RespawnPolicy:
         self._newest: object = None
 
     def next_delay_s(self) -> float | None:
-        """How long to wait before the next JobManager; None when there shall be no other."""
+        """How long to wait before starting the next JobManager; None if there should be no other."""
         if self._in_vain >= _WITHOUT_PROGRESS_MAX:
             return None
         delay = 0.0 if self._in_vain == 0 else min(_FIRST_DELAY_S * 2 ** (self._in_vain - 1), _DELAY_MAX_S)
@@ -29,7 +29,7 @@ class RespawnPolicy:
         return delay
 
     def progressed(self, checkpoint: object) -> None:
-        """A job has this newest checkpoint, or has ended: another one than before is progress."""
+        """A job has this newest checkpoint, or has ended; a change since the last call is progress."""
         if checkpoint is not None and checkpoint != self._newest:
             self._newest = checkpoint
             self._in_vain = 0

@@ -17,9 +17,9 @@ STDERR: Final = 2
 
 
 def fill_standard_descriptors() -> None:
-    """Puts the null device where 0, 1 or 2 is closed.
+    """Opens the null device wherever 0, 1 or 2 is closed.
 
-    The next file or socket of this process would get the number, and rows that are printed would go into it.
+    Otherwise the next file or socket of this process would get that number and receive rows that are printed.
     """
     for fd in (0, STDOUT, STDERR):
         try:
@@ -27,25 +27,25 @@ def fill_standard_descriptors() -> None:
         except OSError as error:
             if error.errno != errno.EBADF:
                 raise
-            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free, which is this
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
 
 
 def inherited(fd: int) -> int | None:
-    """What `subprocess.Popen` is to be given for our standard output or error.
+    """What to pass to `subprocess.Popen` for our standard output or error.
 
-    Where this process began without it, the number may be a file of the program's own by now.
+    If this process started without the stream, its number may belong to a file of the program by now.
     """
     began = sys.__stdout__ if fd == STDOUT else sys.__stderr__
     return subprocess.DEVNULL if began is None else None
 
 
 def is_unread(fd: int) -> bool:
-    """True where it is a pipe that nobody reads any more."""
+    """True if it is a pipe whose reader has closed it."""
     try:
         if not stat.S_ISFIFO(os.fstat(fd).st_mode):
             return False
     except OSError:
         return False
     poll = select.poll()
-    poll.register(fd, 0)  # POLLERR is told unasked
+    poll.register(fd, 0)  # reports POLLERR without being asked
     return bool(poll.poll(0))

@@ -1,6 +1,6 @@
 """Options of checkpoints, savepoints, recovery and high availability; part of `options.OPTIONS`.
 
-Which of Flink's options are refused, because what they ask for is not there, is written down here as well.
+Also lists the Flink options that are refused because shmflink lacks what they ask for.
 """
 
 from __future__ import annotations
@@ -68,13 +68,13 @@ MIN_PAUSE: Final = Option(
     "execution.checkpointing.min-pause",
     kinds.DURATION,
     0,
-    "At least so much time lies between the completion of one checkpoint and the trigger of the next.",
+    "The least time between the completion of one checkpoint and the trigger of the next.",
 )
 MAX_CONCURRENT_CHECKPOINTS: Final = Option(
     "execution.checkpointing.max-concurrent-checkpoints",
     kinds.INT,
     1,
-    "How many checkpoints may be under way at the same time; savepoints do not count.",
+    "How many checkpoints may be in progress at the same time; savepoints do not count.",
     minimum=1,
     maximum=1000,
 )
@@ -90,8 +90,8 @@ CHECKPOINT_STORAGE: Final = Option(
     "execution.checkpointing.storage",
     kinds.STRING,
     "FILESYSTEM",
-    "Accepted for Flink's sake: checkpoints are always files. JOBMANAGER (Flink: in its memory) is the same as no "
-    "directory of one's own.",
+    "Accepted for compatibility with Flink: checkpoints are always files. JOBMANAGER (in Flink: in its memory) is the "
+    "same as setting no checkpoint directory.",
     choices=("FILESYSTEM", "JOBMANAGER"),
     old_keys=("state.checkpoint-storage",),
 )
@@ -107,14 +107,14 @@ SAVEPOINT_DIRECTORY: Final = Option(
     "execution.checkpointing.savepoint-dir",
     kinds.STRING,
     None,
-    "Folder of savepoints whose request names none.",
+    "Folder for savepoints when the request names none.",
     old_keys=("state.savepoints.dir",),
 )
 NUM_RETAINED: Final = Option(
     "execution.checkpointing.num-retained",
     kinds.INT,
     1,
-    "How many completed checkpoints are kept. With more than one, a corrupted one is survived.",
+    "How many completed checkpoints are retained. With more than one, the job survives a corrupted checkpoint.",
     minimum=1,
     maximum=10_000,
     old_keys=("state.checkpoints.num-retained",),
@@ -123,44 +123,44 @@ EXTERNALIZED_RETENTION: Final = Option(
     "execution.checkpointing.externalized-checkpoint-retention",
     kinds.STRING,
     "NO_EXTERNALIZED_CHECKPOINTS",
-    "What becomes of the retained checkpoints when the job is cancelled: RETAIN_ON_CANCELLATION keeps them. With "
-    "NO_EXTERNALIZED_CHECKPOINTS they go when the job has failed, too; when it has finished they always go.",
+    "What happens to the retained checkpoints when the job is canceled: RETAIN_ON_CANCELLATION keeps them. "
+    "NO_EXTERNALIZED_CHECKPOINTS deletes them when the job fails, too. When the job finishes, they are always deleted.",
     choices=("DELETE_ON_CANCELLATION", "RETAIN_ON_CANCELLATION", "NO_EXTERNALIZED_CHECKPOINTS"),
 )
 INCREMENTAL: Final = Option(
     "execution.checkpointing.incremental",
     kinds.BOOL,
     True,
-    "Whether checkpoints write only what changed since the one before (Flink's default is false).",
+    "Whether a checkpoint writes only what changed since the previous one (Flink's default is false).",
     old_keys=("state.backend.incremental",),
 )
 UNALIGNED: Final = Option(
     "execution.checkpointing.unaligned.enabled",
     kinds.BOOL,
     False,
-    "Whether barriers overtake data, which becomes part of the checkpoint: short checkpoints under back-pressure. "
-    "EXACTLY_ONCE with one concurrent checkpoint only.",
+    "Whether barriers overtake data, which then becomes part of the checkpoint: shortens checkpoints under "
+    "back-pressure. Needs EXACTLY_ONCE and at most one concurrent checkpoint.",
     old_keys=("execution.checkpointing.unaligned",),
 )
 UNALIGNED_FORCED: Final = Option(
     "execution.checkpointing.unaligned.forced",
     kinds.BOOL,
     False,
-    "Accepted for Flink's sake: unaligned checkpoints work for every graph that can be built.",
+    "Accepted for compatibility with Flink; has no effect: unaligned checkpoints work for every job graph.",
 )
 ALIGNED_CHECKPOINT_TIMEOUT: Final = Option(
     "execution.checkpointing.aligned-checkpoint-timeout",
     kinds.DURATION,
     0,
-    "With unaligned checkpoints: each begins aligned and goes on unaligned after so long; 0 = begins unaligned.",
+    "With unaligned checkpoints: each begins aligned and becomes unaligned after this time; 0 = unaligned at once.",
     old_keys=("execution.checkpointing.alignment-timeout",),
 )
 CHECKPOINTS_AFTER_TASKS_FINISH: Final = Option(
     "execution.checkpointing.checkpoints-after-tasks-finish",
     kinds.BOOL,
     True,
-    "Whether there are checkpoints once some tasks have finished. False: none from then on, and sinks commit what "
-    "came after the last one when the job ends.",
+    "Whether checkpoints continue after some tasks have finished. False: no further checkpoints; sinks commit the "
+    "output since the last checkpoint when the job ends.",
     old_keys=("execution.checkpointing.checkpoints-after-tasks-finish.enabled",),
 )
 DATA_INLINE_THRESHOLD: Final = Option(
@@ -182,7 +182,7 @@ CHECKPOINTS_HISTORY: Final = Option(
     "web.checkpoints.history",
     kinds.INT,
     10,
-    "How many checkpoints that are over are remembered for showing them.",
+    "How many past checkpoints are remembered for display.",
     minimum=0,
     maximum=10_000,
 )
@@ -190,15 +190,15 @@ RECOVERY_PATH: Final = Option(
     "execution.state-recovery.path",
     kinds.STRING,
     None,
-    "Savepoint or checkpoint that the job starts from (`run -s`).",
+    "Savepoint or checkpoint from which the job starts (`run -s`).",
     old_keys=("execution.savepoint.path",),
 )
 RECOVERY_CLAIM_MODE: Final = Option(
     "execution.state-recovery.claim-mode",
     kinds.STRING,
     "NO_CLAIM",
-    "NO_CLAIM: what the job starts from is left alone, and its first checkpoint needs nothing of it. CLAIM: it "
-    "belongs to the job, which deletes it when it is no longer needed.",
+    "NO_CLAIM: shmflink leaves the restored checkpoint or savepoint untouched, and the job's first checkpoint does not "
+    "depend on it. CLAIM: the job owns it and deletes it when it is no longer needed.",
     choices=("NO_CLAIM", "CLAIM"),
     old_keys=("execution.savepoint-restore-mode",),
 )
@@ -206,22 +206,22 @@ RECOVERY_IGNORES_UNCLAIMED: Final = Option(
     "execution.state-recovery.ignore-unclaimed-state",
     kinds.BOOL,
     False,
-    "Whether state of operators that the program does not have any more is left out (`run -n`) or an error.",
+    "Whether state of operators that the program no longer has is dropped (`run -n`); otherwise it is an error.",
     old_keys=("execution.savepoint.ignore-unclaimed-state",),
 )
 RECOVERY_TRUSTS_PICKLED: Final = Option(
     "execution.state-recovery.trust-pickled-state",
     kinds.BOOL,
     False,
-    "Whether pickled state is loaded out of a savepoint or checkpoint of another user (`run --trust-pickled-state`): "
-    "that runs code of whoever wrote it. Of the user's own it always is.",
+    "Whether to load pickled state from a savepoint or checkpoint of another user (`run --trust-pickled-state`), which "
+    "runs code of its author. Your own pickled state is always loaded.",
 )
 HA_TYPE: Final = Option(
     "high-availability.type",
     kinds.STRING,
     "NONE",
-    "FILESYSTEM: jobs and the places of their checkpoints are kept in the folder below; a JobManager that starts "
-    "there goes on with them.",
+    "FILESYSTEM: the folder below records jobs and the paths of their checkpoints; a JobManager that starts there "
+    "recovers the jobs.",
     choices=("NONE", "FILESYSTEM"),
     old_keys=("high-availability", "high-availability.mode"),
 )
@@ -229,13 +229,13 @@ HA_STORAGE_DIRECTORY: Final = Option(
     "high-availability.storageDir",
     kinds.STRING,
     None,
-    "Folder of what outlives a JobManager. Default: shmflink/ha in $XDG_STATE_HOME (~/.local/state).",
+    "Folder for what must outlive a JobManager. Default: shmflink/ha in $XDG_STATE_HOME (~/.local/state).",
 )
 HA_CLUSTER_ID: Final = Option(
     "high-availability.cluster-id",
     kinds.STRING,
     "default",
-    "Folder inside high-availability.storageDir: JobManagers with the same one stand in for each other.",
+    "Folder inside high-availability.storageDir: JobManagers with the same id take over each other's jobs.",
 )
 
 CHECKPOINTING_OPTIONS: Final[tuple[Option[object], ...]] = (
@@ -267,12 +267,12 @@ CHECKPOINTING_OPTIONS: Final[tuple[Option[object], ...]] = (
     HA_CLUSTER_ID,
 )
 
-_SUBDIR: Final = "the checkpoints of a job always lie in a folder with its id"
-_LOCAL: Final = "the checkpoint folder is on this host already"
+_SUBDIR: Final = "the checkpoints of a job are always in a folder named by its id"
+_LOCAL: Final = "the checkpoint folder is already on this host"
 REFUSED: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
     "execution.checkpointing.create-subdir": (("true",), _SUBDIR),
     "state.checkpoints.create-subdir": (("true",), _SUBDIR),
-    "execution.checkpointing.interval-during-backlog": ((), "sources do not tell a backlog apart from other input"),
+    "execution.checkpointing.interval-during-backlog": ((), "sources do not distinguish a backlog from other input"),
     "execution.checkpointing.local-backup.enabled": (("false",), _LOCAL),
     "execution.checkpointing.local-backup.dirs": ((), _LOCAL),
     "execution.state-recovery.from-local": (("false",), _LOCAL),
@@ -283,4 +283,4 @@ REFUSED: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
     "state.backend.type": (("hashmap",), "state is kept in memory, written incrementally to the checkpoint folder"),
     "state.backend": (("hashmap",), "state is kept in memory, written incrementally to the checkpoint folder"),
 }
-"""Flink's options for what is not there: the values (lower case) that ask for nothing; what to say to the others."""
+"""Refused options of Flink: the (lower-case) values that request nothing and pass; the reason given for all others."""

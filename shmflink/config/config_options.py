@@ -1,4 +1,4 @@
-"""Options that a program declares for itself (PyFlink: `pyflink.common.config_options`)."""
+"""Options that a program declares itself (PyFlink: `pyflink.common.config_options`)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LONG_BOUND: Final = 2**63
 
 
 def _is_of(kind: type, value: Any) -> bool:
-    """Exactly: True is no int."""
+    """By exact type: True is not an int."""
     return type(value) is kind
 
 
@@ -27,15 +27,15 @@ class ConfigOption(Generic[T]):
 
 
 class ConfigOptions:
-    """Where building an option begins: `ConfigOptions.key("tmp.dir").string_type().default_value("/tmp")`."""
+    """The start of an option: `ConfigOptions.key("tmp.dir").string_type().default_value("/tmp")`."""
 
     @staticmethod
     def key(key: str) -> ConfigOptions.OptionBuilder:
-        """Starts building the option with this key."""
+        """Begins an option with this key."""
         return ConfigOptions.OptionBuilder(key)
 
     class OptionBuilder:
-        """Has a key, needs a type."""
+        """An option with a key, without a type."""
 
         def __init__(self, key: str) -> None:
             self._key = key
@@ -60,7 +60,7 @@ class ConfigOptions:
             return ConfigOptions.TypedConfigOptionBuilder(self._key, str)
 
     class TypedConfigOptionBuilder(Generic[T]):
-        """Has a key and a type, needs a default or none."""
+        """An option with a key and a type, whose default is still open."""
 
         def __init__(self, key: str, value_type: type, bound: int = 0) -> None:
             self._key = key
@@ -68,7 +68,7 @@ class ConfigOptions:
             self._bound = bound
 
         def default_value(self, value: Any) -> ConfigOption[T]:
-            """The option with this default; TypeError where the value is not of the option's type."""
+            """The option with this default; TypeError if the value is not of the option's type."""
             checked: Any = float(value) if self._type is float and type(value) is int else value
             if not _is_of(self._type, checked):
                 raise TypeError(f"{self._key}: default {value!r} is not of type {self._type.__name__}")

@@ -14,10 +14,10 @@ T = TypeVar("T")
 
 
 class Configuration:
-    """A mutable set of key/value pairs. A value keeps the type that it was set with; as text it is what Flink shows.
+    """A mutable set of key/value pairs. A value keeps the type it was set with; its text form is Flink's.
 
-    Any key may be set; keys that nobody knows are refused when a job is submitted. Two configurations are equal, and
-    have one hash, where their pairs are the same as text.
+    Any key may be set; unknown keys are refused when a job is submitted. Two configurations are equal, and have the
+    same hash, if the text forms of their pairs are equal.
     """
 
     def __init__(self, other: Configuration | None = None) -> None:
@@ -35,10 +35,10 @@ class Configuration:
 
     @staticmethod
     def parse_list_value(value: str | None) -> list[Any]:
-        """The elements of `a;b`, `[a, b]` or a YAML list; none of None or an empty text."""
+        """The elements of `a;b`, `[a, b]` or a YAML list; an empty list for None or an empty text."""
         if not value:
             return []
-        import yaml  # 15 ms that only those pay who have a list
+        import yaml  # takes 15 ms: import it only if there is a list
 
         try:
             loaded = yaml.safe_load(value)
@@ -54,32 +54,32 @@ class Configuration:
         return self._put(key, _as_text(value))
 
     def get_integer(self, key: str, default_value: int) -> int:
-        """The value as an integer; ConfigurationError where it is none."""
+        """The value as an integer; ConfigurationError if it is not one."""
         return self._get(key, default_value, lambda text: int(text.strip()), "an integer")
 
     def set_integer(self, key: str, value: int) -> Configuration:
         return self._put(key, int(value))
 
     def get_boolean(self, key: str, default_value: bool) -> bool:
-        """The value as a boolean; ConfigurationError where it is none."""
+        """The value as a boolean; ConfigurationError if it is not one."""
         return self._get(key, default_value, parse_bool, "true or false")
 
     def set_boolean(self, key: str, value: bool) -> Configuration:
         return self._put(key, bool(value))
 
     def get_float(self, key: str, default_value: float) -> float:
-        """The value as a float; ConfigurationError where it is none."""
+        """The value as a float; ConfigurationError if it is not one."""
         return self._get(key, float(default_value), float, "a number")
 
     def set_float(self, key: str, value: float) -> Configuration:
         return self._put(key, float(value))
 
     def get_bytearray(self, key: str, default_value: bytearray) -> bytearray:
-        """The bytes that `set_bytearray` kept, a copy; ConfigurationError where the text is not of digits in pairs."""
+        """A copy of the bytes that `set_bytearray` stored; ConfigurationError unless the text is hex digit pairs."""
         return self._get(key, default_value, bytearray.fromhex, "hexadecimal digits")
 
     def set_bytearray(self, key: str, value: bytearray) -> Configuration:
-        """As text they are hexadecimal digits."""
+        """Their text form is hexadecimal digits."""
         return self._put(key, bytearray(value))
 
     def _put(self, key: str, value: Any) -> Configuration:
@@ -99,11 +99,11 @@ class Configuration:
         return set(self._values)
 
     def add_all_to_dict(self, target_dict: dict[str, Any]) -> None:
-        """Adds all pairs; values have the types they were set with."""
+        """Adds all pairs of `other`; values keep their types."""
         target_dict.update(self._values)
 
     def add_all(self, other: Configuration, prefix: str | None = None) -> Configuration:
-        """Takes over all pairs of `other`, their keys behind `prefix`."""
+        """Adds all pairs of `other` with `prefix` before each key."""
         added: dict[str, Any] = {}
         other.add_all_to_dict(added)
         self._values.update({(prefix or "") + key: value for key, value in added.items()})
@@ -117,7 +117,7 @@ class Configuration:
         return {key: _as_text(value) for key, value in self._values.items()}
 
     def remove_config(self, key: str) -> bool:
-        """Removes a key; whether it was there."""
+        """Removes a key; returns whether it existed."""
         return self._values.pop(key, None) is not None
 
     def __deepcopy__(self, memodict: Any = None) -> Configuration:
@@ -127,7 +127,7 @@ class Configuration:
         return isinstance(other, Configuration) and self.to_dict() == other.to_dict()
 
     def __hash__(self) -> int:
-        """By value, as in Flink: do not change what is a key of a dict."""
+        """By value, as in Flink: do not modify a configuration while it is a key of a dict."""
         return hash(frozenset(self.to_dict().items()))
 
     def __str__(self) -> str:

@@ -24,16 +24,16 @@ T = TypeVar("T")
 
 
 class ExecutionConfig:
-    """Reads and writes the options that PyFlink has setters for; every change is one of the configuration.
+    """Reads and writes the options for which PyFlink has setters; every change goes to the configuration.
 
-    Two are equal where their configurations are.
+    Two are equal if their configurations are equal.
     """
 
     PARALLELISM_DEFAULT: ClassVar = -1
     PARALLELISM_UNKNOWN: ClassVar = -2
 
     def __init__(self, configuration: Configuration) -> None:
-        """Made by an environment, not by users."""
+        """Created by an environment, not by users."""
         self._configuration = configuration
 
     def get_parallelism(self) -> int:
@@ -83,11 +83,11 @@ class ExecutionConfig:
         return self._set(options.CANCELLATION_TIMEOUT, timeout)
 
     def enable_auto_generated_uids(self) -> ExecutionConfig:
-        """The default: an operator without a uid has an id made from its place in the program."""
+        """The default: an operator without a uid gets an id derived from its place in the program."""
         return self._set(options.AUTO_GENERATE_UIDS, True)
 
     def disable_auto_generated_uids(self) -> ExecutionConfig:
-        """Every operator must have a uid: a program with one that has none is refused."""
+        """Every operator must have a uid; a program with an operator without one is refused."""
         return self._set(options.AUTO_GENERATE_UIDS, False)
 
     def has_auto_generated_uids_enabled(self) -> bool:
@@ -105,7 +105,7 @@ class ExecutionConfig:
         return parameters or {}
 
     def set_global_job_parameters(self, global_job_parameters_dict: Mapping[str, Any]) -> ExecutionConfig:
-        """Raises ConfigurationError where a parameter cannot be written as `key:value`."""
+        """Raises ConfigurationError if a parameter cannot be written as `key:value`."""
         wanted = {str(key): str(value) for key, value in global_job_parameters_dict.items()}
         text = options.GLOBAL_JOB_PARAMETERS.write(wanted)
         if wanted and options.GLOBAL_JOB_PARAMETERS.parse(text) != wanted:
@@ -116,7 +116,7 @@ class ExecutionConfig:
         self._configuration.set_string(options.GLOBAL_JOB_PARAMETERS.key, text)
         return self
 
-    # --- the JVM's: kept and given back, of no effect ---
+    # --- options of the JVM: stored and returned, without effect ---
 
     def enable_closure_cleaner(self) -> ExecutionConfig:
         """Accepted for compatibility with Flink; has no effect."""
@@ -168,15 +168,15 @@ class ExecutionConfig:
         return self._kept(_GENERIC_TYPES, "true") == "false"
 
     def get_default_kryo_serializer_classes(self) -> dict[str, str]:
-        """Always empty: Java's classes cannot be registered."""
+        """Always empty: Java classes cannot be registered."""
         return {}
 
     def get_registered_kryo_types(self) -> list[str]:
-        """Always empty: Java's classes cannot be registered."""
+        """Always empty: Java classes cannot be registered."""
         return []
 
     def get_registered_pojo_types(self) -> list[str]:
-        """Always empty: Java's classes cannot be registered."""
+        """Always empty: Java classes cannot be registered."""
         return []
 
     def __eq__(self, other: object) -> bool:
@@ -197,6 +197,6 @@ class ExecutionConfig:
 
     def _set(self, option: Option[object], value: object) -> ExecutionConfig:
         text = option.write(value)
-        option.parse(text)  # says what is wrong with the value
+        option.parse(text)  # raises the error that explains the value
         self._configuration.set_string(option.key, text)
         return self

@@ -1,4 +1,4 @@
-"""Configuration files: YAML, nested or dotted keys alike; and the documented sample of all options."""
+"""Configuration files: YAML with nested or dotted keys; the documented sample of all options."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ FILE_BYTES_MAX: Final = 1 << 20
 
 
 def load_file(path: str) -> dict[str, str]:
-    """The validated settings of a YAML file; ConfigurationError names the file and what is wrong."""
-    import yaml  # 15 ms that only those pay who have a file
+    """The validated settings of a YAML file; a ConfigurationError names the file and the fault."""
+    import yaml  # takes 15 ms: import it only if there is a file
 
     try:
         with open(path, encoding="utf-8") as file:
             text = file.read(FILE_BYTES_MAX + 1)
         if len(text) > FILE_BYTES_MAX:
-            raise ConfigurationError(f"{path}: larger than {FILE_BYTES_MAX} bytes; this is no configuration file")
+            raise ConfigurationError(f"{path}: larger than {FILE_BYTES_MAX} bytes; this is not a configuration file")
         content = yaml.safe_load(text)
     except OSError as error:
         raise ConfigurationError(f"cannot read the configuration file {path}: {error.strerror}") from None
@@ -39,9 +39,9 @@ def load_file(path: str) -> dict[str, str]:
 
 
 def flatten(content: dict[Any, Any], where: str) -> dict[str, str]:
-    """Nested maps as dotted keys and text values; a key given twice is a ConfigurationError.
+    """Flattens nested maps into dotted keys and text values; a duplicate key is a ConfigurationError.
 
-    A map below a key that is itself an option (`pipeline.global-job-parameters`) is that option's value.
+    If a key is itself an option (`pipeline.global-job-parameters`), a map below it is the option's value.
     """
     settings: dict[str, str] = {}
     for key, value in _flat(content, ""):
@@ -71,10 +71,10 @@ def _scalar(value: Any) -> str:
 
 
 def sample_file() -> str:
-    """The text of `configs/shmflink.yaml`: every option with its documentation at its default."""
+    """The text of `configs/shmflink.yaml`: every option at its default, with its documentation."""
     head = (
-        "# Every option of shmflink at its default. Uncomment what you change.\n"
-        "# Read by `shmflink run --config FILE`, or as shmflink.yaml in the folder SHMFLINK_CONF_DIR.\n"
+        "# Every option of shmflink at its default. Uncomment those that you change.\n"
+        "# Read by `shmflink run --config FILE`, or as shmflink.yaml in the folder $SHMFLINK_CONF_DIR.\n"
         "# Keys may be nested or dotted. Durations: 200 ms, 10 s, 3 min. Sizes: 256 kb, 64 mb, 1 gb.\n"
     )
     return head + "".join(f"\n{_documented(option)}" for option in OPTIONS.values())

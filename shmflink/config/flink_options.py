@@ -1,9 +1,9 @@
-"""Options of Flink that name a part of Flink which is not here: accepted with one note, so that programs and
+"""Options of parts of Flink that shmflink does not have: accepted with one note, so that programs and
 configuration files stay portable.
 
-What such an option tunes - the JVM's memory, its jars, ports of its servers, Python's bridge to it - has no counterpart
-to be set, so a job's results do not depend on it. Options that a result or a guarantee would depend on are refused
-instead (`checkpoint_options.REFUSED`).
+Such an option tunes the JVM's memory, its jars, the ports of its servers or Python's bridge to it. None of these exists
+here, so a job's results do not depend on the option. Options that affect a result or a guarantee are refused instead
+(`checkpoint_options.REFUSED`).
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ STATE_CHANGELOG_KEY: Final = "state.changelog.enabled"
 
 _NO_JVM: Final = "there is no JVM"
 _NO_MEMORY_MODEL: Final = (
-    "there is no JVM; taskmanager.memory.segment-size and the buffers per channel say what is shared"
+    "there is no JVM; taskmanager.memory.segment-size and the buffers per channel determine the shared memory"
 )
-_OWN_SERVERS: Final = "the JobManager and its parts find each other by themselves"
-_CHECKPOINTS: Final = "checkpoints are written as changes, by threads of their own"
+_OWN_SERVERS: Final = "the JobManager and its processes find each other by themselves"
+_CHECKPOINTS: Final = "checkpoints write changes, in their own threads"
 _PYTHON: Final = "functions run in the Python that runs the program"
 _ELSEWHERE: Final = "this version starts its own processes on one host"
 
@@ -61,7 +61,7 @@ _FAMILIES: Final[Mapping[str, str]] = {
     "taskmanager.debug.memory.": _NO_MEMORY_MODEL,
     "classloader.": _NO_JVM,
     "env.": _NO_JVM,
-    "io.tmp.dirs": "the environment variable TMPDIR says where temporary files go",
+    "io.tmp.dirs": "the environment variable TMPDIR names the folder for temporary files",
     "pipeline.cached-files": "all processes see this host's files",
     "pipeline.classpaths": _NO_JVM,
     "pipeline.closure-cleaner-level": _NO_JVM,
@@ -70,7 +70,7 @@ _FAMILIES: Final[Mapping[str, str]] = {
     "pipeline.generic-types": _NO_JVM,
     "pipeline.jars": _NO_JVM,
     "pipeline.serialization-config": _NO_JVM,
-    "pipeline.vertex-": "it changes names in logs alone",
+    "pipeline.vertex-": "it only changes names in logs",
     "python.": _PYTHON,
     "python.fn-execution.": f"{_PYTHON}; how long rows wait for a batch is execution.buffer-timeout.interval",
     "python.execution-mode": f"{_PYTHON}, in the processes of their slots: see cluster.slots",
@@ -87,8 +87,8 @@ _FAMILIES: Final[Mapping[str, str]] = {
     "state.backend.latency-track.": _CHECKPOINTS,
     "state.backend.rocksdb.": _CHECKPOINTS,
     "state.latency-track.": _CHECKPOINTS,
-    "metrics.latency.": "latency is not measured by markers",
-    "metrics.scope.": "scopes have Flink's default form",
+    "metrics.latency.": "there are no latency markers",
+    "metrics.scope.": "scopes use Flink's default format",
     "external-resources": _ELSEWHERE,
     "kubernetes.": _ELSEWHERE,
     "yarn.": _ELSEWHERE,
@@ -105,18 +105,18 @@ _noted: set[str] = set()
 
 
 def why_ignored(key: str) -> str | None:
-    """Why an option of Flink has no effect; None for one that is not known to be Flink's."""
+    """Why an option of Flink has no effect; None if it is not known to be Flink's."""
     fitting = [prefix for prefix in _FAMILIES if key.startswith(prefix)]
     return _FAMILIES[max(fitting, key=len)] if fitting else None
 
 
 def is_of_flink(key: str, known: Iterable[str]) -> bool:
-    """Whether `key` is an option that is ignored, and not a known one with a slip of the pen."""
+    """Whether `key` is an ignored option of Flink, and not a misspelled known one."""
     return why_ignored(key) is not None and not difflib.get_close_matches(key, known, n=1, cutoff=_SO_NEAR)
 
 
 def note_ignored(keys: Iterable[str], where: str) -> None:
-    """Says once in a process which options have no effect, and why."""
+    """Logs, once per process, which options have no effect, and why."""
     new = [key for key in keys if key not in _noted]
     _noted.update(new)
     by_reason: dict[str, list[str]] = {}
@@ -124,4 +124,4 @@ def note_ignored(keys: Iterable[str], where: str) -> None:
         by_reason.setdefault(why_ignored(key) or "", []).append(key)
     if new:
         text = "; ".join(f"{', '.join(sorted(names))} ({reason})" for reason, names in by_reason.items())
-        _LOG.warning("%s: options of Flink without effect here: %s", where, text)
+        _LOG.warning("%s: options of Flink that have no effect here: %s", where, text)

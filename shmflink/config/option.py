@@ -18,7 +18,7 @@ T_co = TypeVar("T_co", covariant=True)
 class Option(Generic[T_co]):
     """A declared option, read as a `T_co`. `default` is the parsed value, None where there is none.
 
-    `choices` lists the allowed strings (any case); `minimum` and `maximum` bound numbers.
+    `choices` lists the allowed strings (in any case); `minimum` and `maximum` limit numbers.
     """
 
     key: str

@@ -1,6 +1,6 @@
-"""Every option that something reads, declared once. Keys are Flink's where the meaning is the same.
+"""Every option, declared once. Keys are Flink's wherever the meaning is the same.
 
-Keys that Flink does not have are marked *shmflink only* in their documentation.
+The documentation of keys that Flink does not have says *shmflink only*.
 """
 
 from __future__ import annotations
@@ -50,20 +50,20 @@ DEFAULT_PARALLELISM: Final = Option(
     "parallelism.default",
     kinds.INT,
     None,
-    "Parallelism of operators that set none. Default: all slots.",
+    "Parallelism of operators that do not set their own. Default: all slots.",
     minimum=1,
 )
 PIPELINE_NAME: Final = Option(
     "pipeline.name",
     kinds.STRING,
     None,
-    "Name of jobs whose execute() gives none. Default: Flink Streaming Job.",
+    "Name of jobs whose execute() call gives none. Default: Flink Streaming Job.",
 )
 MAX_PARALLELISM: Final = Option(
     "pipeline.max-parallelism",
     kinds.INT,
     -1,
-    "Number of key groups, the limit of scaling. -1: derived from the parallelism, at least 128.",
+    "Number of key groups, the upper limit of rescaling. -1: derived from the parallelism, at least 128.",
     minimum=-1,
     maximum=32768,
 )
@@ -71,7 +71,7 @@ CHAINING_ENABLED: Final = Option(
     "pipeline.operator-chaining.enabled",
     kinds.BOOL,
     True,
-    "Whether operators are chained into one task where nothing needs a channel between them.",
+    "Whether operators that need no channel between them are chained into one task.",
     old_keys=("pipeline.operator-chaining",),
 )
 CHAIN_DIFFERENT_MAX_PARALLELISM: Final = Option(
@@ -84,14 +84,14 @@ PUSHDOWN_ENABLED: Final = Option(
     "pipeline.pushdown.enabled",
     kinds.BOOL,
     True,
-    "*shmflink only.* Whether filters and the choice of columns move into sources that can read less.",
+    "*shmflink only.* Whether filters and column selection are pushed down into sources that can read less.",
 )
 AUTO_GENERATE_UIDS: Final = Option(
     "pipeline.auto-generate-uids",
     kinds.BOOL,
     True,
-    "Whether operators without a uid have an id made from their place in the program; false: such a program is an "
-    "error.",
+    "Whether operators without a uid get an id derived from their place in the program. False: an operator without a "
+    "uid is an error.",
 )
 AUTO_WATERMARK_INTERVAL: Final = Option(
     "pipeline.auto-watermark-interval",
@@ -103,41 +103,41 @@ OBJECT_REUSE: Final = Option(
     "pipeline.object-reuse",
     kinds.BOOL,
     False,
-    "Functions hand over the objects that they return, and several readers get the same ones: saves copies of objects "
-    "that a function keeps or that have several readers. Set it where no function changes an object that it got or has "
-    "handed over.",
+    "Operators pass objects on without copying them, also to several readers. Set it only if no function modifies an "
+    "object that it has received or emitted. It saves the copies of objects that a function keeps or that several "
+    "readers receive.",
 )
 GLOBAL_JOB_PARAMETERS: Final = Option(
     "pipeline.global-job-parameters",
     kinds.MAP,
     None,
-    "key1:value1,key2:value2 that every function finds in its runtime context.",
+    "Parameters key1:value1,key2:value2 that every function can read from its runtime context.",
 )
 RUNTIME_MODE: Final = Option(
     "execution.runtime-mode",
     kinds.STRING,
     "STREAMING",
-    "STREAMING emits every update, BATCH only final results; AUTOMATIC: BATCH if all sources are bounded.",
+    "STREAMING emits every update, BATCH only final results. AUTOMATIC means BATCH if all sources are bounded.",
     choices=("STREAMING", "BATCH", "AUTOMATIC"),
 )
 BUFFER_TIMEOUT_ENABLED: Final = Option(
     "execution.buffer-timeout.enabled",
     kinds.BOOL,
     True,
-    "Whether segments that are not full are shipped after the interval below.",
+    "Whether partly filled segments are shipped after the interval below.",
 )
 BUFFER_TIMEOUT: Final = Option(
     "execution.buffer-timeout.interval",
     kinds.DURATION,
     100,
-    "The longest time that rows wait in a segment that is not full; 0 = ship after every batch.",
+    "The longest time that rows wait in a partly filled segment; 0 = ship after every batch.",
     old_keys=("execution.buffer-timeout",),
 )
 SLOTS: Final = Option(
     "cluster.slots",
     kinds.INT,
     None,
-    "*shmflink only.* Slots of an embedded cluster (`--slots`). Default: usable CPUs, and more where jobs need more.",
+    "*shmflink only.* Slots of an embedded cluster (`--slots`). Default: usable CPUs; more if the jobs need more.",
     minimum=1,
     maximum=4096,
 )
@@ -153,7 +153,7 @@ CPU_PINNING: Final = Option(
     "taskmanager.cpu-pinning",
     kinds.BOOL,
     True,
-    "*shmflink only.* Whether each TaskManager is pinned to CPUs of its own among the usable ones.",
+    "*shmflink only.* Whether each TaskManager is pinned to its own CPUs among the usable ones.",
 )
 SEGMENT_SIZE: Final = Option(
     "taskmanager.memory.segment-size",
@@ -167,7 +167,7 @@ BUFFERS_PER_CHANNEL: Final = Option(
     "taskmanager.network.memory.buffers-per-channel",
     kinds.INT,
     2,
-    "Segments that every channel may always have in flight (exclusive credits).",
+    "Segments that every channel may always have in flight (its exclusive credits).",
     minimum=1,
     maximum=1024,
 )
@@ -175,7 +175,7 @@ FLOATING_BUFFERS_PER_GATE: Final = Option(
     "taskmanager.network.memory.floating-buffers-per-gate",
     kinds.INT,
     8,
-    "Segments that the channels of one input share, by backlog, on top of their exclusive ones.",
+    "Segments that the channels of one input share, by backlog, in addition to their exclusive ones.",
     minimum=0,
     maximum=4096,
 )
@@ -183,21 +183,21 @@ HEARTBEAT_INTERVAL: Final = Option(
     "heartbeat.interval",
     kinds.DURATION,
     1000,
-    "How often a TaskManager's native heartbeat thread beats and the JobManager looks.",
+    "How often a TaskManager's native heartbeat thread beats and the JobManager checks.",
     minimum=10,
 )
 HEARTBEAT_TIMEOUT: Final = Option(
     "heartbeat.timeout",
     kinds.DURATION,
     10_000,
-    "A TaskManager without a heartbeat for so long (stopped, swapped out) is killed and counts as lost.",
+    "A TaskManager without a heartbeat for this long (stopped, swapped out) is killed and considered lost.",
     minimum=50,
 )
 CANCELLATION_INTERVAL: Final = Option(
     "task.cancellation.interval",
     kinds.DURATION,
     1000,
-    "After so long, and again and again, tasks that do not stop are interrupted: an exception is raised in user code.",
+    "How often tasks that do not stop after a cancel are interrupted: an exception is raised in user code.",
     minimum=10,
 )
 CANCELLATION_TIMEOUT: Final = Option(
@@ -258,9 +258,9 @@ def _known(key: str) -> Option[object] | None:
 
 
 def check_keys(keys: Iterable[str], where: str) -> None:
-    """ConfigurationError for the first unknown key; names the nearest known one and `where` it stands.
+    """ConfigurationError for the first unknown key; names the nearest known key and `where` the key was found.
 
-    Options of Flink for parts that are not here are named in one note.
+    One note names all options for parts of Flink that shmflink does not have.
     """
     ignored = []
     for key in keys:
@@ -278,7 +278,7 @@ def check_keys(keys: Iterable[str], where: str) -> None:
 
 
 def validate(settings: Mapping[str, str], where: str) -> None:
-    """Checks every key, every value and how they go together; ConfigurationError at the first wrong one."""
+    """Checks every key, every value and their combination; ConfigurationError for the first wrong one."""
     for key, text in settings.items():
         _check_not_refused(key, text, where)
     check_keys(settings, where)

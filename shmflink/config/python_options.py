@@ -1,4 +1,4 @@
-"""What a job's functions need beside the program; part of `options.OPTIONS`. Keys and forms are Flink's."""
+"""What a job's functions need besides the program; part of `options.OPTIONS`. Keys and formats are Flink's."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ PYTHON_FILES: Final = Option(
     "python.files",
     kinds.STRING,
     None,
-    "Modules, package folders and zip archives that functions import, with commas between them.",
+    "Modules, package folders and zip archives that functions import, separated by commas.",
 )
 PYTHON_REQUIREMENTS: Final = Option(
     "python.requirements",
     kinds.STRING,
     None,
-    "A requirements file of pip, which is installed when the job is submitted; behind a # perhaps a folder with all "
-    "its packages.",
+    "A pip requirements file, installed when the job is submitted; optionally, after a #, a folder with all its "
+    "packages.",
 )
 PYTHON_ARCHIVES: Final = Option(
     "python.archives",
     kinds.STRING,
     None,
-    "Zip and tar archives with commas between them, which functions find unpacked in their working directory; behind a "
-    "# perhaps under which name.",
+    "Zip and tar archives, separated by commas. Functions find them unpacked in their working directory; a name "
+    "after a # replaces the archive's name there.",
 )
 PYTHON_EXECUTABLE: Final = Option(
     "python.executable",
     kinds.STRING,
     None,
-    "Accepted for compatibility with Flink: functions run in the Python that runs the program, and another one is an "
+    "Accepted for compatibility with Flink: functions run in the Python that runs the program; any other value is an "
     "error.",
 )
 

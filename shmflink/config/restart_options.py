@@ -27,8 +27,8 @@ RESTART_STRATEGY: Final = Option(
     "restart-strategy.type",
     kinds.STRING,
     None,
-    "What happens after a failure: none, fixed-delay, failure-rate or exponential-delay. Default: exponential-delay "
-    "with checkpointing, else none.",
+    "How the job reacts to a failure: none, fixed-delay, failure-rate or exponential-delay. Default: exponential-delay "
+    "with checkpointing, otherwise none.",
     choices=("NONE", "OFF", "DISABLE", "FIXED-DELAY", "FAILURE-RATE", "EXPONENTIAL-DELAY"),
     old_keys=("restart-strategy",),
 )
@@ -50,7 +50,7 @@ FAILURE_RATE_MAX: Final = Option(
     "restart-strategy.failure-rate.max-failures-per-interval",
     kinds.INT,
     1,
-    "The job fails for good with more failures than this in the interval below.",
+    "The job fails for good after more failures than this within the interval below.",
     minimum=1,
     maximum=100_000,
 )
@@ -58,7 +58,7 @@ FAILURE_RATE_INTERVAL: Final = Option(
     "restart-strategy.failure-rate.failure-rate-interval",
     kinds.DURATION,
     60_000,
-    "The time over which failures are counted.",
+    "The interval over which failures are counted.",
     minimum=1,
 )
 FAILURE_RATE_DELAY: Final = Option(
@@ -85,21 +85,21 @@ BACKOFF_MULTIPLIER: Final = Option(
     "restart-strategy.exponential-delay.backoff-multiplier",
     kinds.FLOAT,
     2.0,
-    "By how much the time grows with every failure (Flink: 1.5).",
+    "Factor by which the time grows with every failure (Flink: 1.5).",
     minimum=1,
 )
 RESET_BACKOFF_THRESHOLD: Final = Option(
     "restart-strategy.exponential-delay.reset-backoff-threshold",
     kinds.DURATION,
     600_000,
-    "After so long without a failure the time starts anew (Flink: 1 h).",
+    "After this long without a failure, the time starts again at the initial backoff (Flink: 1 h).",
     minimum=1,
 )
 JITTER_FACTOR: Final = Option(
     "restart-strategy.exponential-delay.jitter-factor",
     kinds.FLOAT,
     0.1,
-    "Part of the time that is added or taken off at random.",
+    "Fraction of the time that is added or subtracted at random.",
     minimum=0,
     maximum=1,
 )
@@ -107,7 +107,7 @@ ATTEMPTS_BEFORE_RESET: Final = Option(
     "restart-strategy.exponential-delay.attempts-before-reset-backoff",
     kinds.INT,
     None,
-    "How often the job restarts before it fails for good; counts anew with the time. Default: no limit.",
+    "How often the job restarts before it fails for good; the count resets with the time. Default: no limit.",
     minimum=1,
 )
 

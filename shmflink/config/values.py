@@ -1,4 +1,4 @@
-"""How option values are written: durations, sizes, booleans, lists, maps."""
+"""The text forms of option values: durations, sizes, booleans, lists, maps."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ _BYTES_PER_UNIT: Final = {
 
 
 def parse_duration_ms(text: str) -> int:
-    """Milliseconds of `10 s`, `3min`, `100` (milliseconds); ValueError otherwise.
+    """Milliseconds of `10 s`, `3min`, `100` (milliseconds); otherwise ValueError.
 
-    A duration above zero and below one millisecond counts as one.
+    A duration above zero and below one millisecond counts as one millisecond.
     """
     amount, unit = _number_and_unit(text, "a duration such as '10 s', '200 ms' or '3 min'")
     if unit not in _MS_PER_UNIT:
@@ -54,7 +54,7 @@ def parse_duration_ms(text: str) -> int:
 
 
 def parse_bytes(text: str) -> int:
-    """Bytes of `64mb`, `256 kb`, `1 gb`, `1024`; powers of 1024 as in Flink; ValueError otherwise."""
+    """Bytes of `64mb`, `256 kb`, `1 gb`, `1024`; units are powers of 1024, as in Flink; otherwise ValueError."""
     amount, unit = _number_and_unit(text, "a size such as '64mb', '256 kb' or '1 gb'")
     if unit not in _BYTES_PER_UNIT:
         raise ValueError(f"unknown unit '{unit}'; use b, kb, mb, gb or tb")
@@ -90,7 +90,7 @@ def format_map(pairs: Mapping[str, str]) -> str:
 
 
 def parse_bool(text: str) -> bool:
-    """`true` or `false` in any case; ValueError otherwise."""
+    """`true` or `false` in any case; otherwise ValueError."""
     lowered = text.strip().lower()
     if lowered not in ("true", "false"):
         raise ValueError("expected true or false")
@@ -98,7 +98,7 @@ def parse_bool(text: str) -> bool:
 
 
 def parse_list(text: str) -> list[str]:
-    """`a;b` as in Flink, or a JSON/YAML flow list `[a, b]`; blanks around elements are dropped."""
+    """`a;b` as in Flink, or a JSON/YAML flow list `[a, b]`; blanks around elements are removed."""
     stripped = text.strip()
     if not stripped:
         return []
@@ -108,7 +108,7 @@ def parse_list(text: str) -> list[str]:
 
 
 def parse_map(text: str) -> dict[str, str]:
-    """`k1:v1,k2:v2` as Flink writes maps, or a JSON object; ValueError otherwise."""
+    """`k1:v1,k2:v2` as Flink writes maps, or a JSON object; otherwise ValueError."""
     stripped = text.strip()
     if stripped.startswith("{"):
         return {str(key): _map_value(value) for key, value in orjson.loads(stripped).items()}
@@ -125,5 +125,5 @@ def _map_value(value: Any) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, (dict, list)):
-        raise ConfigurationError("the values of a map are plain values, not lists or maps")
+        raise ConfigurationError("the values of a map must be plain values, not lists or maps")
     return orjson.dumps(value).decode()

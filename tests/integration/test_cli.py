@@ -198,7 +198,7 @@ def test_one_signal_cancels_cleanly(tmp_path, run, number, code):
     process.send_signal(number)
     _, stderr = process.communicate()
     assert process.returncode == code, stderr
-    assert "cancelling; Ctrl-C once more kills\n" in stderr
+    assert "canceling; press Ctrl-C again to kill\n" in stderr
     assert re.search(r"job 'blocked' \(\w+\) was cancelled\n", stderr)
     assert "Traceback" not in stderr
 

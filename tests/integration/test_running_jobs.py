@@ -270,7 +270,7 @@ def test_a_program_that_is_started_again_finds_its_job(place: Place, how: str) -
         assert process.wait(WAIT_S) == 143
         said = process.stderr.read()
         assert "is SUSPENDED" in said
-        assert "goes on from its latest checkpoint" in said
+        assert "resumes from its latest checkpoint" in said
     before = place.output().total()
     assert 0 < before < ROWS
     place.go()

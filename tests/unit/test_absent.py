@@ -45,7 +45,7 @@ def test_a_name_of_pyflinks_is_here_or_says_why_not(module: str, owner: str, met
         assert why_absent(path), here
         return
     if isinstance(here, ImportError):
-        assert "of PyFlink is not here: " in str(here), here
+        assert "of PyFlink is not available here: " in str(here), here
         assert str(why_absent(path)) in str(here)
         return
     missing = [name for name in methods if not hasattr(here, name) and not name.startswith(JAVA)]
@@ -84,7 +84,7 @@ def test_the_first_import_of_a_program_says_so_too() -> None:
         [sys.executable, "-c", "import shmflink.table.udf"], capture_output=True, text=True, check=False
     )
     assert done.stderr.splitlines()[-1].startswith(
-        "ModuleNotFoundError: shmflink.table.udf of PyFlink is not here: Table"
+        "ModuleNotFoundError: shmflink.table.udf of PyFlink is not available here: Table"
     )
 
 

@@ -43,7 +43,7 @@ def test_a_sink_that_waits_for_its_disk() -> None:
 def test_slots_that_wait_for_each_other() -> None:
     tasks = [task(0, "Source: a", 30, 60, 10, ("Source: a", 30)), task(1, "b", 10, 0, 90, ("b", 10))]
     assert bottleneck(tasks, {1: [0]}).startswith(
-        "'Source: a' is back-pressured 60 % of the time, and what reads from it is not busy"
+        "'Source: a' is back-pressured 60 % of the time, but its consumers are not busy"
     )
 
 
@@ -74,7 +74,7 @@ def subtasks(name: str, rows: list[int], busy: list[int]) -> TaskTotals:
 def test_one_busy_subtask_of_many_is_the_bottleneck() -> None:
     """All together are busy a third of the time: that said nothing."""
     said = bottleneck([subtasks("count", [10, 710, 140, 140], [5, 98, 15, 15])], {2: [0]})
-    assert said == "The bottleneck: subtask 2/4 of 'count' is busy 98 % of the time, the others less"
+    assert said == "The bottleneck: subtask 2/4 of 'count' is busy 98 % of the time, the other subtasks less"
 
 
 def test_skew_is_named_with_the_subtask_and_its_share() -> None:

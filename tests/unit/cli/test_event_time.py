@@ -41,7 +41,7 @@ def test_the_slowest_source_is_named_behind_everything_that_waits_for_it():
 def test_a_subtask_without_any_watermark():
     nothing = MIN_TIMESTAMP_MS
     assert told([0, 0], [nothing, 0], [nothing, nothing], [nothing]) == (
-        "'Sink: w' has had no watermark for 0:10: subtask 1/2 of 'Source: b' has given none"
+        "'Sink: w' has had no watermark for 0:10: subtask 1/2 of 'Source: b' has emitted none"
     )
 
 

@@ -78,7 +78,7 @@ def test_a_file_of_the_users_is_not_overwritten(tmp_path):
     mine = tmp_path / "word_count.py"
     mine.write_text("mine")
     code, _, error = run("examples", str(tmp_path))
-    assert (code, error) == (1, f"{mine} is there and is not the same: give another folder, or remove it\n")
+    assert (code, error) == (1, f"{mine} exists with other content: name another folder, or remove the file\n")
     assert mine.read_text() == "mine"
     assert [path.name for path in tmp_path.iterdir()] == ["word_count.py"], "nothing was copied"
 

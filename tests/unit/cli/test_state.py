@@ -211,7 +211,7 @@ def test_verify_names_every_bad_file(path: str) -> None:
     """[C7] The command beside a restore's own check."""
     code, out, _ = run("verify", path)
     assert code == 0
-    assert "whole and unchanged" in out
+    assert "complete and unchanged" in out
     shared = Path(path).parent / "shared"
     first, second = sorted(shared.iterdir())[:2]
     first.write_bytes(first.read_bytes()[:-1])

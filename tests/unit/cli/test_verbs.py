@@ -176,7 +176,7 @@ def test_cancel(run, peer):
     assert (code, out.splitlines()[-1]) == (0, f"Cancelled job {ID}.")
     peer.answers[CancelRunningJob] = JobCancelled(ID, JobState.FINISHED)
     code, _, error = run("cancel", ID.hex)
-    assert (code, error) == (1, f"job {ID} was not cancelled: it is FINISHED\n")
+    assert (code, error) == (1, f"job {ID} was not canceled: it is FINISHED\n")
 
 
 def test_cancel_with_a_savepoint_cancels_only_behind_it(run, peer):
@@ -221,5 +221,5 @@ def test_an_unknown_job_or_none_is_answered_with_those_that_run(run, peer, verb)
     assert run(verb, "") == (2, "", error), "a script's variable that is not set"
     code, _, error = run(verb, "5f0")
     assert code == 1
-    assert error.startswith("'5f0' is too short for the beginning of an id, which takes 4 digits or more:\n")
+    assert error.startswith("'5f0' is too short: the beginning of an id needs at least 4 digits:\n")
     assert peer.asked == []

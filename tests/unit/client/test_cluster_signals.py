@@ -69,7 +69,7 @@ def test_ctrl_c_cancels_the_job_and_ends_the_wait():
     with pytest.raises(JobInterruptedError, match=text), ending_by_signals(target, told.append):
         waits(target, signal.SIGINT)
     assert target.done == ["cancel"]
-    assert told == ["cancelling; Ctrl-C once more kills"]
+    assert told == ["canceling; press Ctrl-C again to kill"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 

@@ -62,7 +62,7 @@ def test_savepoints_are_asked_for(ask, expected):
 
 
 def test_a_refused_savepoint_raises_its_reason():
-    with pytest.raises(UsageError, match="runs inline takes no savepoints"):
+    with pytest.raises(UsageError, match="runs inline cannot take savepoints"):
         JobClient(JobId("ab"), lambda _: None).trigger_savepoint().result()
     with pytest.raises(RequestFailedError, match="no folder"):
         JobClient(JobId("ab"), lambda _: None, no_savepoint).trigger_savepoint().result()

@@ -80,7 +80,7 @@ def test_options_of_flink_for_parts_that_are_not_here_are_noted_once(caplog):
     validate(settings, "flink-conf.yaml")
     validate(settings, "flink-conf.yaml")
     (note,) = caplog.messages
-    assert note.startswith("flink-conf.yaml: options of Flink without effect here: ")
+    assert note.startswith("flink-conf.yaml: options of Flink that have no effect here: ")
     assert all(key in note for key in settings)
     assert "pipeline.jars (there is no JVM)" in note
 

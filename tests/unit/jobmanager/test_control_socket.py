@@ -336,7 +336,7 @@ def test_a_running_job_goes_before_one_of_its_name_that_is_over():
 
 def test_an_ambiguous_or_unknown_job_is_told_with_what_there_is():
     jobs = found(overview(A, "counts"), overview(JobId("aaaab" + "c" * 27), "counts"))
-    with pytest.raises(UsageError, match=rf"'aaaa' means 2 jobs; give the id of one:\n  {A}  RUNNING  counts"):
+    with pytest.raises(UsageError, match=rf"2 jobs match 'aaaa'; give the id of one:\n  {A}  RUNNING  counts"):
         find_job("aaaa", jobs)
     with pytest.raises(UsageError, match="'counts' means 2 jobs"):
         find_job("counts", jobs)
@@ -349,12 +349,12 @@ def test_an_ambiguous_or_unknown_job_is_told_with_what_there_is():
 @pytest.mark.parametrize("text", ["", " ", "\t\n"])
 def test_an_empty_text_means_no_job_also_where_there_is_but_one(text):
     """What a script gives whose variable is not set."""
-    with pytest.raises(UsageError, match=rf"an empty text: give its id or its name\.\nRunning:\n  {A}"):
+    with pytest.raises(UsageError, match=rf"the job argument is empty: give its id or its name\.\nRunning:\n  {A}"):
         find_job(text, found(overview(A, "alpha")))
 
 
 @pytest.mark.parametrize("text", ["a", "aa", "AAA"])
 def test_fewer_than_four_digits_are_no_beginning_of_an_id(text):
-    with pytest.raises(UsageError, match=rf"'{text}' is too short .* takes 4 digits or more:\n  {A}"):
+    with pytest.raises(UsageError, match=rf"'{text}' is too short: .* needs at least 4 digits:\n  {A}"):
         find_job(text, found(overview(A, "alpha")))
     assert find_job(text, found(overview(A, "alpha"), overview(B, text))).overview.job_id == B, "but may be a name"
