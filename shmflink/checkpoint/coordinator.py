@@ -137,10 +137,15 @@ class CheckpointCoordinator:
         if self._stop is None or any(pending.stops for pending in self._pending.values()):
             return tuple(sentences)
         if self._is_stop_saved:
-            sentences.append(f"the savepoint is complete; to end: {self._named(set(self._tasks) - self._finished)}")
+            sentences.append(
+                f"the savepoint is complete; tasks that have yet to end: "
+                f"{self._named(set(self._tasks) - self._finished)}"
+            )
         else:
             reading = set(self._tasks) - self._finished - self._ending - self._leaving
-            sentences.append(f"before the savepoint, the job drains; not at the end of input: {self._named(reading)}")
+            sentences.append(
+                f"the job drains before the savepoint; tasks not yet at the end of their input: {self._named(reading)}"
+            )
         return tuple(sentences)
 
     def _need_of(self, pending: PendingCheckpoint) -> str:
@@ -411,7 +416,7 @@ class CheckpointCoordinator:
         if pending.phase is not Phase.IN_PROGRESS or pending.waiting:
             return []
         if not pending.states:
-            return self._abort(pending, "all tasks had finished before it")
+            return self._abort(pending, "all tasks had already finished")
         pending.phase = Phase.STORING
         return [
             Store(
@@ -428,7 +433,7 @@ class CheckpointCoordinator:
         if pending is None or pending.phase is not Phase.STORING:
             return []
         if checkpoint_id < self._last_completed_id and not pending.is_savepoint:
-            return self._abort(pending, "a newer one was complete before")
+            return self._abort(pending, "a newer checkpoint completed first")
         del self._pending[checkpoint_id]
         self._history.over(pending.record(CheckpointState.COMPLETED, self._now_ms, path=path), pending.is_restored_from)
         self._failures = 0
@@ -450,7 +455,7 @@ class CheckpointCoordinator:
         for older in list(self._pending.values()):
             is_subsumed = older.phase is Phase.IN_PROGRESS and not older.is_savepoint
             if is_subsumed and older.checkpoint_id < pending.checkpoint_id:
-                effects += self._abort(older, "a newer one was complete before")
+                effects += self._abort(older, "a newer checkpoint completed first")
         return effects
 
     def _failed(self, checkpoint_id: int, reason: str, phase: Phase) -> list[Effect]:

@@ -31,8 +31,8 @@ class DirectoryLock:
             holder = os.read(self._fd, 32).decode(errors="replace").strip() or "unknown"
             os.close(self._fd)
             raise CheckpointError(
-                f"another JobManager (process {holder}) writes the checkpoints in {directory}: two at once would "
-                "damage them. Wait for its end or cancel its job"
+                f"another JobManager (process {holder}) writes checkpoints to {directory}: two writers would damage "
+                "them. Wait for its end or cancel its job"
             ) from error
         with suppress(OSError):  # on a full disk the lock holds all the same, without a name
             os.ftruncate(self._fd, 0)

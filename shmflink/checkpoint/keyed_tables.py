@@ -94,7 +94,7 @@ def keyed_table(directory: str, operator: OperatorState, name: str) -> pa.Table:
     reader = StateReader(directory, operator)
     if name not in reader.keyed_names:
         raise CheckpointError(
-            f"the operator '{operator.name}' has no keyed state '{name}' in {directory}, but "
+            f"operator '{operator.name}' has no keyed state '{name}' in {directory}; it has "
             f"{', '.join(map(repr, reader.keyed_names)) or 'none at all'}"
         )
     batches = list(reader.read_keyed(name))

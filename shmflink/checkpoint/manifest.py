@@ -131,22 +131,24 @@ def manifest_from(text: bytes, path: str) -> Manifest:
     try:
         document = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise CheckpointCorruptedError(f"{path} is truncated or changed: it is no JSON any more ({error})") from error
+        raise CheckpointCorruptedError(
+            f"{path} is truncated or changed: it is no longer valid JSON ({error})"
+        ) from error
     if not isinstance(document, dict) or document.get("format") != _FORMAT:
         raise CheckpointError(f"{path} is not the metadata of a shmflink checkpoint: its `format` is not {_FORMAT!r}")
     version, content = document.get("version"), document.get("content")
     if type(version) is not int or not 1 <= version <= VERSION:
         raise CheckpointError(
-            f"{path} has the version {version!r} of the checkpoint format, this release of shmflink reads versions 1 "
+            f"{path} has version {version!r} of the checkpoint format, but this release of shmflink reads versions 1 "
             f"to {VERSION}: use the release that wrote it, or a newer one"
         )
     if content is None or document.get("crc32") != _checksum(content):
-        raise CheckpointCorruptedError(f"{path} is damaged: its content does not have the checksum that stands in it")
+        raise CheckpointCorruptedError(f"{path} is damaged: its content does not match its checksum")
     try:
         return _manifest_in(JsonFields(content, ""), version)
     except JsonFieldsError as error:
         raise CheckpointError(
-            f"{path} cannot be understood: {error}. A newer release of shmflink, or another program, wrote it: use the "
+            f"{path} cannot be decoded: {error}. A newer release of shmflink or another program wrote it: use the "
             "release that wrote it, or start from another checkpoint or savepoint"
         ) from error
 

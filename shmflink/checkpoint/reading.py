@@ -62,7 +62,7 @@ def checkpoint_directory(path: str) -> str:
     directory = os.path.dirname(local) if os.path.basename(local) == METADATA else local
     if os.path.isfile(os.path.join(directory, METADATA)):
         return directory
-    raise CheckpointError(f"{path} is no checkpoint or savepoint: {_explain_missing(directory)}")
+    raise CheckpointError(f"{path} is not a checkpoint or savepoint: {_explain_missing(directory)}")
 
 
 def open_checkpoint(path: str) -> Manifest:
@@ -181,7 +181,8 @@ def check_max_parallelism(operator: OperatorState, max_parallelism: int) -> None
     if operator.max_parallelism != max_parallelism and any(subtask.keyed for subtask in operator.subtasks):
         raise StateMismatchError(
             f"the keyed state of operator '{operator.name}' ({operator.uid or operator.operator_id}) was written with "
-            f"a maximum parallelism of {operator.max_parallelism}, the job has {max_parallelism}: it cannot change. "
+            f"a maximum parallelism of {operator.max_parallelism}, but the job has {max_parallelism}; it "
+            f"cannot change. "
             f"Use set_max_parallelism({operator.max_parallelism})"
         )
 
@@ -266,7 +267,7 @@ class StateReader:
             except pa.ArrowInvalid as error:
                 # The checksum holds: it was written like this.
                 raise CheckpointCorruptedError(
-                    _damaged(self._directory, file.path, f"is no Arrow file: {error}")
+                    _damaged(self._directory, file.path, f"is not an Arrow file: {error}")
                 ) from error
 
 
@@ -305,13 +306,13 @@ def value_of(directory: str, operator: OperatorState, file: StateFile, *, allows
     except PlainValueError as error:
         raise StateMismatchError(
             f"the state {file.path} of operator '{operator.name}' ({operator.uid or operator.operator_id}) in "
-            f"{directory} cannot be understood: {error}. Use the release that wrote it"
+            f"{directory} cannot be decoded: {error}. Use the release that wrote it"
         ) from error
     except Exception as error:
         raise StateMismatchError(
             f"the state {file.path} of operator '{operator.name}' ({operator.uid or operator.operator_id}) in "
-            f"{directory} cannot be unpickled: {type(error).__name__}: {error}. A class that it holds was moved or "
-            "changed: bring it back under its old name, or start without this state (--allow-non-restored-state)"
+            f"{directory} cannot be unpickled: {type(error).__name__}: {error}. If one of its classes was moved or "
+            "renamed, make it importable under its old name, or start without this state (--allow-non-restored-state)"
         ) from error
 
 
@@ -370,7 +371,7 @@ def _mapped(path: str) -> pa.Buffer:
 
 
 def _damaged(directory: str, path: str, what: str) -> str:
-    return f"the checkpoint {directory} is damaged: {path} {what}. Go on from an older checkpoint or a savepoint"
+    return f"the checkpoint {directory} is damaged: {path} {what}. Restore an older checkpoint or a savepoint"
 
 
 def _explain_missing(directory: str) -> str:

@@ -103,7 +103,7 @@ def local_directory(text: str, option: str) -> str:
     path = rest if separator else text.removeprefix("file:")
     if not os.path.isabs(path):
         raise ConfigurationError(
-            f"{option}: '{text}' is not an absolute path: processes may have other working folders"
+            f"{option}: '{text}' is not an absolute path; it must be, because processes may have other working folders"
         )
     return os.path.normpath(path)
 
@@ -128,7 +128,8 @@ def _aligned_timeout(configuration: Mapping[str, str], is_exactly_once: bool, ma
         return None
     if max_concurrent > 1:
         raise ConfigurationError(
-            f"{options.MAX_CONCURRENT_CHECKPOINTS.key} = {max_concurrent} is not possible with {options.UNALIGNED.key}:"
+            f"{options.MAX_CONCURRENT_CHECKPOINTS.key} = {max_concurrent} cannot be combined with "
+            f"{options.UNALIGNED.key}:"
             " use 1, or aligned checkpoints"
         )
     return options.ALIGNED_CHECKPOINT_TIMEOUT.read(configuration)

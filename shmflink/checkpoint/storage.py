@@ -45,9 +45,9 @@ _REMOVE_TRIES: Final = 4
 """A sink may be noting its commit while the checkpoint goes."""
 _OWNER_BYTES_MAX: Final = 64
 _VOLATILE: Final = {
-    "tmpfs": "lies in memory (tmpfs): checkpoints are gone when the host restarts",
-    "ramfs": "lies in memory (ramfs): checkpoints are gone when the host restarts",
-    "overlay": "belongs to a container's own layer (overlay): checkpoints are gone with the container; mount a volume",
+    "tmpfs": "is in memory (tmpfs): a restart of the host deletes the checkpoints",
+    "ramfs": "is in memory (ramfs): a restart of the host deletes the checkpoints",
+    "overlay": "is in a container's own layer (overlay): checkpoints vanish with the container; mount a volume",
     "nfs": "is on NFS: renames and locks are only as safe as its server; prefer a local disk",
     "nfs4": "is on NFS: renames and locks are only as safe as its server; prefer a local disk",
     "cifs": "is on a Windows share (cifs): fsync and locks may not hold; prefer a local disk",
@@ -110,7 +110,7 @@ class CheckpointStorage:
         """
         path = self.path_of(checkpoint_id)
         if os.path.exists(os.path.join(path, METADATA)):
-            raise CheckpointError(f"{path} is a complete checkpoint already: count on from the newest one")
+            raise CheckpointError(f"{path} is already a complete checkpoint: continue numbering from the newest one")
         try:
             self._remove_folder(path)
             self._mkdir(path)
@@ -176,8 +176,9 @@ class CheckpointStorage:
             raise _failed("the claimed checkpoint", path, "removed", error) from error
         if others:
             raise CheckpointError(
-                f"the claimed checkpoint {path} was removed, but its folder stays: it has files that are not the "
-                f"checkpoint's, such as {others[0]}"
+                f"the claimed checkpoint {path} was removed, but its folder remains: it contains files that do "
+                f"not belong to "
+                f"the checkpoint, for example {others[0]}"
             )
 
     def delete(self, deletions: Deletions, on_problem: Callable[[str], None] = _ignore) -> None:
@@ -344,7 +345,7 @@ def check_writable(directory: str, option: str = "execution.checkpointing.dir") 
             os.unlink(probe)
     except OSError as error:
         raise ConfigurationError(
-            f"{option} is {directory}, but nothing can be written there: {error.strerror or error}. Name a folder that "
+            f"{option} is {directory}, which cannot be written to: {error.strerror or error}. Name a folder that "
             "you own, on a local disk"
         ) from error
 
@@ -362,7 +363,7 @@ def durability_warning(directory: str, mounts: str) -> str:
         if os.path.commonpath((path, mount)) == mount and len(mount) >= len(best):
             best, kind = mount, file_system
     if kind.startswith("fuse."):
-        return f"{directory} is on {kind}: fsync may not reach the disk; prefer a local one"
+        return f"{directory} is on {kind}: fsync may not reach the disk; prefer a local disk"
     return f"{directory} {_VOLATILE[kind]}" if kind in _VOLATILE else ""
 
 

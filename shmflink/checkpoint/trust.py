@@ -39,14 +39,14 @@ def open_file(path: str) -> int:
         fd = os.open(path, _OPEN)
     except OSError as error:
         if os.path.islink(path):
-            raise CheckpointError(f"{path} is a symbolic link: a checkpoint has its own files") from error
+            raise CheckpointError(f"{path} is a symbolic link; a checkpoint contains only its own files") from error
         raise
     found = os.fstat(fd)
     if stat.S_ISREG(found.st_mode) and not found.st_mode & _BY_OTHERS:
         return fd
     os.close(fd)
     if not stat.S_ISREG(found.st_mode):
-        raise CheckpointError(f"{path} is not a regular file: nothing that a checkpoint has")
+        raise CheckpointError(f"{path} is not a regular file; a checkpoint contains only regular files")
     raise CheckpointError(_may_be_written(path, found))
 
 
@@ -54,9 +54,9 @@ def pickle_refused(directory: str, what: str) -> CheckpointError:
     """Of a checkpoint that somebody else wrote: what is pickled, and what to do."""
     owner = os.stat(directory).st_uid
     return CheckpointError(
-        f"{directory} belongs to user {owner}, not to {os.geteuid()} who runs this, and {what} is pickled: loading it "
-        f"runs code of whoever wrote it. Where you trust user {owner}, say so with {TRUST_FLAG} "
-        "(execution.state-recovery.trust-pickled-state: true; trusts_pickle=True in Python); else leave this state out"
+        f"{directory} belongs to user {owner}, but user {os.geteuid()} runs this, and {what} is pickled: loading it "
+        f"runs code of its author. If you trust user {owner}, pass {TRUST_FLAG} "
+        "(execution.state-recovery.trust-pickled-state: true; in Python trusts_pickle=True); otherwise drop this state"
     )
 
 
@@ -64,15 +64,15 @@ def _check_folder(path: str, *, follows: bool) -> None:
     try:
         found = os.stat(path, follow_symlinks=follows)
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be looked at: {error.strerror or error}") from error
+        raise CheckpointError(f"{path} cannot be examined: {error.strerror or error}") from error
     if not stat.S_ISDIR(found.st_mode):
-        raise CheckpointError(f"{path} is no folder: a checkpoint has its own files")
+        raise CheckpointError(f"{path} is not a folder; a checkpoint has its own folder")
     if found.st_mode & _BY_OTHERS:
         raise CheckpointError(_may_be_written(path, found))
 
 
 def _may_be_written(path: str, found: os.stat_result) -> str:
     return (
-        f"{path} (mode {stat.S_IMODE(found.st_mode):04o}, user {found.st_uid}) may be written by others, and state in "
-        "it may run code: chmod go-w it, or copy it into a folder of your own, once you know that it is unchanged"
+        f"{path} (mode {stat.S_IMODE(found.st_mode):04o}, user {found.st_uid}) is writable by others, and state in "
+        "it may run code: run chmod go-w on it, or copy it to your own folder, once you know that it is unchanged"
     )

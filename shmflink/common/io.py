@@ -14,6 +14,6 @@ class InputFormat:
 
     def __init__(self, j_input_format: Any) -> None:
         raise UsageError(
-            f"{type(self).__name__}({j_input_format!r}): there is no JVM, so no input format of Java's; use "
+            f"{type(self).__name__}({j_input_format!r}): there is no JVM, so Java's input formats do not exist; use "
             "env.from_source() with a source of shmflink.datastream.connectors"
         )

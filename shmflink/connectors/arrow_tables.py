@@ -84,8 +84,8 @@ def table_of_polars(frame: Any) -> pa.Table:
             columns[series.name] = _column_of_polars(series)
         except Exception as error:
             raise TypeMismatchError(
-                f"from_polars(): column {series.name!r} of type {series.dtype} has no form in Arrow: {error}; cast it, "
-                f"for instance to pl.Decimal(38, 0), pl.Int64 or pl.String"
+                f"from_polars(): column {series.name!r} of type {series.dtype} has no Arrow type: {error}; cast it, "
+                f"for example to pl.Decimal(38, 0), pl.Int64 or pl.String"
             ) from error
     return pa.table(columns)
 

@@ -229,8 +229,8 @@ class _GeneratorCursor(SplitCursor):
             return Batch.of_rows(codec_of(self._type.shape).conform(made), self._type)
         except TypeMismatchError as error:
             raise TypeMismatchError(
-                f"the generator was asked for rows {self._next} to {self._stop - 1} and returned what is not of its "
-                f"type: {error}"
+                f"the generator was asked for rows {self._next} to {self._stop - 1} and returned rows that do not fit "
+                f"its type: {error}"
             ) from None
 
     def remaining(self) -> Split:

@@ -33,10 +33,14 @@ class HybridSource(Source):
         """Raises ConfigurationError where a source that has no end is followed by another, or types differ."""
         endless = [type(source).__name__ for source in sources[:-1] if source.boundedness is not Boundedness.BOUNDED]
         if endless:
-            raise ConfigurationError(f"HybridSource: {endless[0]} has no end, so nothing can follow it; put it last")
+            raise ConfigurationError(
+                f"HybridSource: {endless[0]} is unbounded, so no source can follow it; put it last"
+            )
         kinds = {str(source.produced_type) for source in sources}
         if len(kinds) > 1:
-            raise ConfigurationError(f"HybridSource: all sources must produce one type, these produce {sorted(kinds)}")
+            raise ConfigurationError(
+                f"HybridSource: all sources must produce the same type; these produce {sorted(kinds)}"
+            )
         self._sources = tuple(sources)
         self.boundedness = sources[-1].boundedness
         self.gives_timestamps = any(source.gives_timestamps for source in sources)
@@ -183,7 +187,7 @@ class _Reader(SourceReader):
         if self._inner.reads_concurrently:
             raise UsageError(
                 f"the source '{self._context.operator_name}': {type(self._sources[index]).__name__} reads its splits "
-                "at the same time; a hybrid source reads them one after the other. Give it a job of its own"
+                "at the same time, but a hybrid source reads them one after another. Read it in a job of its own"
             )
 
     def poll(self) -> Batch | SideOutput | Poll:

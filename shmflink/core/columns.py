@@ -68,7 +68,7 @@ def cast_columns(columns: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
         TypeMismatchError: other names, or a value that does not fit; names column, both types and the reason.
     """
     if columns.schema.names != schema.names:
-        raise TypeMismatchError(f"the columns {schema.names} were expected, a batch has {columns.schema.names}")
+        raise TypeMismatchError(f"expected the columns {schema.names}, but a batch has {columns.schema.names}")
     arrays = [_cast(array, field) for array, field in zip(columns.columns, schema, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
@@ -80,7 +80,7 @@ def _cast(array: pa.Array, field: pa.Field) -> pa.Array:
         return check_finite(array, cast_array(array, field.type))
     except pa.ArrowException as error:  # a value does not fit, or there is no cast between these types
         raise TypeMismatchError(
-            f"column `{field.name}` is declared {field.type}, a batch has {array.type}: {error}"
+            f"column `{field.name}` is declared as {field.type}, but a batch has {array.type}: {error}"
         ) from None
 
 

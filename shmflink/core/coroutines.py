@@ -49,7 +49,8 @@ def _named(function: Any) -> str:
 
 def _message(name: str) -> str:
     return (
-        f"{name} is defined with `async def`: it would return a coroutine that nobody awaits. Define it with `def` and "
-        "call blocking clients in it; or await many requests at once with map_batches() and a function that calls "
+        f"{name} is defined with `async def`: it would return a coroutine that is never awaited. Define it "
+        f"with `def` and "
+        "call blocking clients in it, or await many requests at once with map_batches() and a function that calls "
         "asyncio.run() for each batch"
     )

@@ -72,7 +72,7 @@ class JsonFields:
     def end(self) -> None:
         """Nothing may be left: what this release does not know it must not pass over."""
         if self._left:
-            raise JsonFieldsError(f"{self.place(next(iter(self._left)))} is not known to this release")
+            raise JsonFieldsError(f"{self.place(next(iter(self._left)))} is unknown to this release")
 
     def _take(self, name: str, kind: type, default: Any) -> Any:
         value = self._pop(name, default)

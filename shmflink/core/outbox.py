@@ -205,4 +205,4 @@ def _waited(call: _Call) -> Any:
     try:
         return call.result.result()
     except CancelledError:
-        raise ResourceError("the writer was closed before it had written what this checkpoint holds") from None
+        raise ResourceError("the writer was closed before it had written the rows of this checkpoint") from None

@@ -84,7 +84,7 @@ class RowCodec:
             batch = self.try_encode(self.conform(rows), kinds)
         if batch is None:
             raise TypeMismatchError(
-                f"records of type {describe(self.shape)} have no columns where one is None or no insertion"
+                f"records of type {describe(self.shape)} cannot become columns if one is None or not an insertion"
             )
         return batch
 

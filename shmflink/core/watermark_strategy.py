@@ -140,9 +140,9 @@ class WatermarkStrategy:
 
 
 def _no_assigner(given: Any) -> str:
-    advice = "a column is named by with_timestamp_column('ts')"
+    advice = "to name a column, use with_timestamp_column('ts')"
     if inspect.isclass(given):
-        advice = f"make an object of it: with_timestamp_assigner({given.__name__}())"
+        advice = f"create an object: with_timestamp_assigner({given.__name__}())"
     elif inspect.isroutine(given):
         advice = (
             "write the function as the method extract_timestamp(self, value, record_timestamp) of a class derived from "

@@ -87,7 +87,7 @@ class _Binder:
         if len(indexes) == 1:
             return int(indexes[0])
         if indexes:
-            raise TypeMismatchError(f"{_where(node)}the column `{name}` is there {len(indexes)} times: rename one")
+            raise TypeMismatchError(f"{_where(node)}the column `{name}` occurs {len(indexes)} times: rename one")
         hint = _nearest(name, self._schema.names)
         raise TypeMismatchError(f"{_where(node)}there is no column `{name}`{hint} {_text(self._schema)}")
 
@@ -97,7 +97,7 @@ class _Binder:
             return found
         if node.function in AGGREGATE_FUNCTIONS:
             raise TypeMismatchError(
-                f"{_where(node)}{node.function} is an aggregate of many rows: use it in aggregate(), after key_by() "
+                f"{_where(node)}{node.function} is an aggregate over many rows: use it in aggregate(), after key_by() "
                 "or on the whole stream"
             )
         hint = _nearest(node.function, function_names())

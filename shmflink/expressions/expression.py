@@ -128,7 +128,7 @@ class Expression(
 
     def __call__(self, *_arguments: Any, **_named: Any) -> NoReturn:
         raise TypeMismatchError(
-            f"`{self}` cannot be called: aggregates and many other functions are properties, such as .sum and "
+            f"`{self}` cannot be called: aggregates and many other functions are properties, for example .sum and "
             ".upper_case: write them without ()"
         )
 
@@ -137,7 +137,7 @@ class Expression(
             raise AttributeError(name)
         reason = _LEFT_OUT.get(name, "bitmaps are not supported" if name.startswith("bitmap_") else "")
         if reason:
-            raise _NoSuchFunctionError(f"shmflink's expressions leave out {name}: {reason}")
+            raise _NoSuchFunctionError(f"shmflink's expressions do not have {name}: {reason}")
         if name in SYNONYMS:
             raise _NoSuchFunctionError(f"expressions have no {name}: write {SYNONYMS[name]}")
         if name in (package := sys.modules["shmflink.expressions"]).__all__ and name.islower():
@@ -183,7 +183,7 @@ def call_sql(sql_expression: str) -> NoReturn:
         TypeMismatchError: always; says what to do instead.
     """
     raise TypeMismatchError(
-        f"call_sql({sql_expression!r}): expressions are not read from SQL in this version; write it with col() and the "
+        f"call_sql({sql_expression!r}): this version does not parse SQL expressions; write it with col() and the "
         "functions of shmflink.expressions"
     )
 

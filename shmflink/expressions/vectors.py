@@ -158,7 +158,7 @@ def text_columns(letters: npt.NDArray[np.uint8], like: pa.Array | None = None) -
     """Strings of one width from a matrix of ASCII letters (rows, width); null where `like` is."""
     rows, width = letters.shape
     if rows * width > _STRING_BYTES_MAX:
-        raise ValueError(f"{rows} strings of {width} bytes do not fit one batch: use smaller batches")
+        raise ValueError(f"{rows} strings of {width} bytes do not fit into one batch: use smaller batches")
     offsets = np.arange(0, (rows + 1) * width, width, dtype=np.int32)[: rows + 1]
     validity = None if like is None else validity_of(like)
     data = pa.py_buffer(np.ascontiguousarray(letters))

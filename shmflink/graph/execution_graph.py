@@ -164,8 +164,8 @@ def check_slots(job_graph: JobGraph, available: int) -> None:
     if needed > available:
         groups = ", ".join(f"group '{name}': {count}" for name, count in slots_by_group(job_graph).items())
         raise InsufficientSlotsError(
-            f"job '{job_graph.name}' needs {needed} slots ({groups}), the cluster has {available}: "
-            f"give it {needed} (--slots {needed}, or the option cluster.slots), or lower the parallelism (-p, or "
+            f"job '{job_graph.name}' needs {needed} slots ({groups}), but the cluster has {available}: "
+            f"add slots (--slots {needed}, or the option cluster.slots), or lower the parallelism (-p, or "
             "set_parallelism())"
         )
 

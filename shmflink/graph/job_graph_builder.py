@@ -225,7 +225,7 @@ def _check_co_location(vertices: tuple[JobVertex, ...]) -> None:
         other = first.setdefault(vertex.co_location_group, vertex)
         if other.slot_sharing_group != vertex.slot_sharing_group:
             raise JobGraphError(
-                f"co-location group '{vertex.co_location_group}' holds '{other.name}' (slot sharing group "
+                f"co-location group '{vertex.co_location_group}' contains '{other.name}' (slot sharing group "
                 f"'{other.slot_sharing_group}') and '{vertex.name}' ('{vertex.slot_sharing_group}'): "
                 "put them in one slot sharing group"
             )

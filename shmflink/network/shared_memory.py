@@ -193,8 +193,8 @@ class SharedMemoryInputGate:
     def _warn(self) -> None:
         self._has_warned = True
         _log.warning(
-            "%s keeps received batches in shared memory; new ones are copied so that its producers do not stall. "
-            "A function that keeps a batch, a slice or an array of it after it returned should keep a copy instead",
+            "%s keeps received batches in shared memory; new ones are now copied, so that its producers do not stall. "
+            "A function that keeps a batch, a slice or an array of it after it returns should keep a copy instead",
             self._name,
         )
 

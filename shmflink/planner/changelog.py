@@ -219,18 +219,18 @@ class _Plan:
             f"{at(reader.place)}'{reader.name}' takes final rows alone, each once, but {_producer(log)} emits updates "
             f"and never ends, because source '{self._endless[t.id]}' is unbounded. Aggregate in windows "
             "(key_by(...).window(...).aggregate(...)), write to a sink that takes updates by key (PostgresSink with "
-            "with_key_columns), print(), or say updates() in front of it, for every update as a row"
+            "with_key_columns), print(), or call updates() before it to get every update as a row"
         )
 
     def _remedies(self, t: Transformation, log: Changelog) -> str:
         window = "aggregate in windows (key_by(...).window(...).aggregate(...))"
-        every = "updates() behind it, to take every update as a row"
+        every = "updates() after it, to get every update as a row"
         if not log.has_final:
             return f"Remedies: no allowed_lateness() and no trigger that fires before the window's end; or {every}"
         if t.id in self._endless and log.ends_with_input:
             return f"Remedies: {window}; or {every}"
         batch = "" if t.id in self._endless else "env.set_runtime_mode(RuntimeExecutionMode.BATCH); "
-        return f"Remedies: {batch}final() behind it, for its last rows alone; {window}; or {every}"
+        return f"Remedies: {batch}final() after it, to get only its last rows; {window}; or {every}"
 
     def _reader(self, t: Transformation) -> Transformation:
         """Who asks for final rows of `t`: the sink or final() that comes first."""

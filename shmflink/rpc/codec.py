@@ -86,7 +86,7 @@ def decode(text: bytes, blobs: Sequence[bytes]) -> Any:
     try:
         return _from_tree(orjson.loads(text), blobs)
     except (KeyError, IndexError, TypeError, ValueError, RecursionError) as error:
-        raise RpcError(f"a control message cannot be understood: {type(error).__name__}: {error}") from None
+        raise RpcError(f"a control message cannot be decoded: {type(error).__name__}: {error}") from None
 
 
 def _from_tree(tree: Any, blobs: Sequence[bytes]) -> Any:

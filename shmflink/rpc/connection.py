@@ -35,7 +35,7 @@ def read_messages(sock: socket.socket, decoder: FrameDecoder) -> list[Received] 
     if flags & socket.MSG_CTRUNC:
         for fd in fds:
             os.close(fd)
-        raise RpcError("descriptors were lost on the way: this process may open no more; raise 'ulimit -n'")
+        raise RpcError("file descriptors were lost in transfer: this process may not open more; raise 'ulimit -n'")
     if not data:
         return None
     return list(decoder.feed(data, fds))

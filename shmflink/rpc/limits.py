@@ -26,7 +26,7 @@ def check_descriptors(taskmanagers: int, limit: int) -> None:
     needed = descriptors_needed(taskmanagers)
     if limit != resource.RLIM_INFINITY and needed > limit:
         raise ResourceError(
-            f"too few file descriptors: 'ulimit -n' is {limit}, a cluster of {taskmanagers} TaskManagers needs "
+            f"too few file descriptors: 'ulimit -n' is {limit}, but a cluster of {taskmanagers} TaskManagers needs "
             f"{needed}. Raise the limit ('ulimit -n', LimitNOFILE= of a systemd unit) or use fewer slots"
         )
 
@@ -42,5 +42,5 @@ def system_error_text(error: BaseException) -> str:
         return f"a file would exceed the file size limit: 'ulimit -f' allows {limit} bytes; raise it"
     if number == errno.EAGAIN and getattr(error, "filename", None) is None:
         limit, _ = resource.getrlimit(resource.RLIMIT_NPROC)
-        return f"no more processes or threads: 'ulimit -u' is {limit}, or the cgroup's pids.max is reached"
+        return f"cannot start another process or thread: 'ulimit -u' is {limit}, or the cgroup's pids.max is reached"
     return str(error) if isinstance(error, ShmflinkError) else f"{type(error).__name__}: {error}"

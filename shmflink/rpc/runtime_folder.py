@@ -86,12 +86,12 @@ def _make_ours(folder: str) -> None:
 def _check_ours(folder: str) -> None:
     found = os.lstat(folder)
     if not stat.S_ISDIR(found.st_mode):
-        raise ResourceError(f"{folder} is no folder: remove it")
+        raise ResourceError(f"{folder} is not a folder: remove it")
     if found.st_uid != os.getuid():
         raise ResourceError(f"{folder} belongs to user {found.st_uid}, not to {os.getuid()}: have its owner remove it")
     if found.st_mode & 0o077:
         mode = stat.S_IMODE(found.st_mode)
-        raise ResourceError(f"{folder} is open to other users (mode {mode:04o}): chmod 700 {folder}")
+        raise ResourceError(f"{folder} is accessible to other users (mode {mode:04o}): chmod 700 {folder}")
 
 
 def _bind(folder: str, pid: int) -> tuple[socket.socket, str]:

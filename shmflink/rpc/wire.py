@@ -48,7 +48,7 @@ def frame_of(message: object, fds: Sequence[int] = ()) -> bytes:
     name = type(message).__name__
     if size > FRAME_BYTES_MAX:
         raise RpcError(
-            f"{name} takes {size} bytes, the limit is {FRAME_BYTES_MAX}: "
+            f"{name} takes {size} bytes, but the limit is {FRAME_BYTES_MAX}: "
             "keep large data in files and let a source read them"
         )
     if len(fds) > FDS_MAX or len(blobs) > BLOBS_MAX:

@@ -104,7 +104,7 @@ class StateForm:
         data = orjson.loads((schema.metadata or {}).get(METADATA_KEY, b"{}"))
         if "shape" not in data:
             raise StateMismatchError(
-                f"columns {schema.names} hold no state of keyed functions: {data or 'no metadata'}"
+                f"the columns {schema.names} are not state of keyed functions: {data or 'no metadata'}"
             )
         return StateForm(
             data["kind"],
@@ -314,8 +314,8 @@ def _values(form: StateForm, batch: pa.RecordBatch) -> list[Any]:
         row = next((row for row in range(batch.num_rows) if not _can_load(form, batch.slice(row, 1))), 0)
         raise StateMismatchError(
             f"a value of key group {batch.column('key_group')[row].as_py()} cannot be unpickled: "
-            f"{type(error).__name__}: {error}. Where its class was renamed or moved, make it importable under its old "
-            "name; or leave the state out with the State Processor API"
+            f"{type(error).__name__}: {error}. If its class was renamed or moved, make it importable under its old "
+            "name, or drop the state with the State Processor API"
         ) from error
 
 

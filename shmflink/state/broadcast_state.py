@@ -128,7 +128,7 @@ class BroadcastStateStore:
             )
         if known.identity()[:3] != descriptor.identity()[:3]:
             raise TypeMismatchError(
-                f"operator '{self._operator}': the broadcast state '{descriptor.name}' is asked for as {descriptor}, "
+                f"operator '{self._operator}': the broadcast state '{descriptor.name}' is requested as {descriptor}, "
                 f"but broadcast() was given {known}"
             )
         return self._entries[descriptor.name]

@@ -24,7 +24,7 @@ class StateDescriptor:
 
     def __init__(self, name: str, type_info: TypeInformation) -> None:
         if not isinstance(name, str) or not name:
-            raise UsageError(f"{type(self).__name__}: a state's name is a text that is not empty, got {name!r}")
+            raise UsageError(f"{type(self).__name__}: a state's name must be a non-empty string, got {name!r}")
         if not isinstance(type_info, TypeInformation):
             raise UsageError(
                 f"{type(self).__name__}('{name}'): the type must be a TypeInformation, for example Types.LONG(), "

@@ -77,7 +77,7 @@ class HeapKeyedStateBackend:
             self._bind(descriptor.name, state, StateForm.of(descriptor, self._namespaces if is_namespaced else None))
         elif state.identity[:3] != identity[:3]:
             raise TypeMismatchError(
-                f"the state '{descriptor.name}' is asked for as {descriptor}, but it is a {state.identity[0]} of type "
+                f"the state '{descriptor.name}' is requested as {descriptor}, but it is a {state.identity[0]} of type "
                 f"{state.identity[2]}: give states of different kinds or types different names"
             )
         state.identity = identity
@@ -138,7 +138,8 @@ class HeapKeyedStateBackend:
         state.is_restored = False
         if old.type_text and (old.kind, old.type_text) != (form.kind, form.type_text):
             raise StateMismatchError(
-                f"{self._of(name)} was saved as {old}, the job declares it as {form}: types of state cannot change. "
+                f"{self._of(name)} was saved as {old}, but the job declares it as {form}: the type of a state "
+                f"cannot change. "
                 "Declare it as it was, give the new state another name (the old one is kept until a savepoint without "
                 "it is written), or convert it with the State Processor API"
             )

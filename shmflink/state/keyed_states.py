@@ -274,7 +274,7 @@ def reject_none(value: Any) -> None:
         UsageError: the value is None.
     """
     if value is None:
-        raise UsageError("a list state cannot hold None; leave it out, or keep a value that stands for it")
+        raise UsageError("a list state cannot hold None; omit it, or store another value in its place")
 
 
 def elements_of(values: Iterable[Any]) -> list[Any]:
@@ -284,7 +284,7 @@ def elements_of(values: Iterable[Any]) -> list[Any]:
         UsageError: there are none to iterate over, or one of them is None.
     """
     if values is None:
-        raise UsageError("a list state takes an iterable of values, got None; clear() removes all")
+        raise UsageError("a list state takes an iterable of values, got None; use clear() to remove all")
     elements = [isolated(value) for value in values]
     if any(element is None for element in elements):
         reject_none(None)

@@ -79,5 +79,5 @@ def namespace_form(name: str) -> NamespaceForm:
     """
     form = _FORMS.get(name)
     if form is None:
-        raise StateMismatchError(f"namespaces of the kind '{name}' are not known here, only {sorted(_FORMS)}")
+        raise StateMismatchError(f"unknown kind of namespace '{name}'; known kinds are {sorted(_FORMS)}")
     return form

@@ -103,7 +103,7 @@ class OperatorStateStore:
         if (part.redistribution, part.type_text) != (wanted.redistribution, wanted.type_text):
             kind, was = (StateMismatchError, "was saved as") if self.is_restored else (TypeMismatchError, "is")
             raise kind(
-                f"the operator state '{descriptor.name}' is asked for as {redistribution.value} list of "
+                f"the operator state '{descriptor.name}' is requested as {redistribution.value} list of "
                 f"{wanted.type_text}, but it {was} a {part.redistribution.value} list of {part.type_text}: give the "
                 "new state another name"
             )

@@ -196,7 +196,8 @@ class _Builder:
             UsageError: always.
         """
         raise UsageError(
-            "cleanup_in_rocksdb_compact_filter(): there is no RocksDB here; expired entries go in the background, "
+            "cleanup_in_rocksdb_compact_filter(): there is no RocksDB here; expired entries are removed in the "
+            "background, "
             "or use cleanup_incrementally()"
         )
 

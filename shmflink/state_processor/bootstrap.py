@@ -121,7 +121,7 @@ class OperatorTransformation:
     def transform(self, function: Any) -> StateBootstrapTransformation:
         """`function`: a KeyedStateBootstrapFunction or a KeyedProcessFunction."""
         if not self._keys:
-            raise UsageError("transform(): call key_by() before: keyed state needs keys")
+            raise UsageError("transform(): call key_by() first: keyed state needs keys")
         if not callable(getattr(function, "process_element", None)):
             raise UsageError(f"transform() takes a KeyedStateBootstrapFunction, got {function!r}")
         return StateBootstrapTransformation(self._table, self._keys, self._timestamps, function)
@@ -134,7 +134,7 @@ def as_table(data: Any) -> pa.Table:
     try:
         return pa.table(data)
     except (TypeError, ValueError) as error:
-        raise UsageError(f"a table with Arrow columns was expected, got {type(data).__name__}: {error}") from None
+        raise UsageError(f"expected a table with Arrow columns, got {type(data).__name__}: {error}") from None
 
 
 class _NoMailbox:

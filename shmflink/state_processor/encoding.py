@@ -81,7 +81,9 @@ def _value_names(table: pa.Table, keys: list[str], value: str | Sequence[str] | 
     names = [value] if isinstance(value, str) else list(value or ())
     missing = [name for name in (*keys, *names) if name not in table.column_names]
     if missing or not keys:
-        raise UsageError(f"the table has no column {missing or '(no key column was named)'}, but {table.column_names}")
+        raise UsageError(
+            f"the table has no column {missing or '(no key column was named)'}; it has {table.column_names}"
+        )
     names = names or [name for name in table.column_names if name not in keys]
     if not names:
         raise UsageError(f"the table has no column beside the keys {keys}: the state needs a value")
@@ -119,7 +121,7 @@ def _grouped(
         _values(part, [column], f"{where} {name}") for part, column, name in zip(shape[1:], columns, names, strict=True)
     )
     if map_keys.null_count:
-        raise UsageError(f"{where} {names[0]}: a map's key is never null")
+        raise UsageError(f"{where} {names[0]}: a map's key must not be null")
     return encoded.dictionary, pa.MapArray.from_arrays(offsets, map_keys, items)
 
 
@@ -136,7 +138,7 @@ def _values(shape: Shape, columns: list[pa.Array], where: str) -> pa.Array:
         names = list(field_names(shape))
         if len(columns) != len(names):
             raise TypeMismatchError(
-                f"{where}: the declared type has the fields {names}, there are {len(columns)} columns"
+                f"{where}: the declared type has the fields {names}, but there are {len(columns)} columns"
             )
         parts = [_values(part, [column], where) for part, column in zip(shape[-1], columns, strict=True)]
         return pa.StructArray.from_arrays(parts, fields=list(target))
@@ -154,8 +156,8 @@ def _check_unique(keys: pa.Array, descriptor: StateDescriptor, names: list[str])
     if at >= 0:
         example = key_values(counts.field("values").slice(at, 1))[0]
         raise UsageError(
-            f"state '{descriptor.name}': the key {example!r} stands more than once in {names}, but a key has one "
-            "value: group the table by it before"
+            f"state '{descriptor.name}': the key {example!r} occurs more than once in {names}, but a key has one "
+            "value: group the table by it first"
         )
 
 

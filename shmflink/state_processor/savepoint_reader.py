@@ -81,7 +81,9 @@ class SavepointReader:
         found = found_in(self._manifest, operator)
         parts = self._reader(found).operator_state(0, 1)
         if state not in parts:
-            raise UsageError(f"operator '{found.name}' has no list state '{state}', but: {', '.join(parts) or 'none'}")
+            raise UsageError(
+                f"operator '{found.name}' has no list state '{state}'; it has: {', '.join(parts) or 'none'}"
+            )
         return list(parts[state].elements)
 
     def read_union_state(self, operator: OperatorIdentifier | str, state: str) -> list[Any]:
@@ -94,7 +96,7 @@ class SavepointReader:
         states = self._reader(found).broadcast_state(0)
         if state not in states:
             known = ", ".join(states) or "none"
-            raise UsageError(f"operator '{found.name}' has no broadcast state '{state}', but: {known}")
+            raise UsageError(f"operator '{found.name}' has no broadcast state '{state}'; it has: {known}")
         return dict(states[state])
 
     def _reader(self, operator: OperatorState) -> StateReader:

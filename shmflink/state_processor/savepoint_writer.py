@@ -97,7 +97,7 @@ class SavepointWriter:
     ) -> SavepointWriter:
         """An empty one. The job that starts from it has to have the same maximum parallelism."""
         if not 1 <= max_parallelism <= MAX_PARALLELISM_MAX:
-            raise UsageError(f"max_parallelism is 1 to {MAX_PARALLELISM_MAX}, got {max_parallelism}")
+            raise UsageError(f"max_parallelism must be 1 to {MAX_PARALLELISM_MAX}, got {max_parallelism}")
         return SavepointWriter(max_parallelism, "", None, clock)
 
     @staticmethod
@@ -141,7 +141,7 @@ class SavepointWriter:
         target = self._operator(operator)
         if descriptor.name in target.keyed_names():
             raise UsageError(
-                f"operator with {target.identifier} has a keyed state '{descriptor.name}' already: take it away first "
+                f"operator with {target.identifier} already has a keyed state '{descriptor.name}': remove it first "
                 "with remove_state()"
             )
         now_ms = self._clock.processing_time_ms()
@@ -168,7 +168,7 @@ class SavepointWriter:
         twice = sorted(set(made) & target.keyed_names())
         if twice:
             raise UsageError(
-                f"operator with {target.identifier} has keyed states {twice} already: remove_state() first"
+                f"operator with {target.identifier} already has keyed states {twice}: call remove_state() first"
             )
         target.keyed.update(made)
         return self
@@ -194,7 +194,7 @@ class SavepointWriter:
         target = self._existing(operator)
         if state not in target.keyed_names():
             known = ", ".join(sorted(target.keyed_names())) or "none"
-            raise UsageError(f"operator with {target.identifier} has no keyed state '{state}', but: {known}")
+            raise UsageError(f"operator with {target.identifier} has no keyed state '{state}'; it has: {known}")
         target.keyed.pop(state, None)
         target.removed.add(state)
         return self
@@ -210,7 +210,7 @@ class SavepointWriter:
         """Gives an operator's state to another uid. Raises UsageError where that has state already."""
         moved, identifier = self._existing(source), _identifier(target)
         if identifier.operator_id in self._operators:
-            raise UsageError(f"there is an operator with {identifier} already")
+            raise UsageError(f"there already is an operator with {identifier}")
         del self._operators[moved.identifier.operator_id]
         moved.identifier = identifier
         self._operators[identifier.operator_id] = moved
@@ -228,7 +228,7 @@ class SavepointWriter:
             if not os.path.isdir(directory):
                 os.mkdir(directory, 0o700)
         except OSError as error:
-            raise CheckpointError(f"the savepoint {directory} cannot be made: {error.strerror or error}") from error
+            raise CheckpointError(f"the savepoint {directory} cannot be created: {error.strerror or error}") from error
         if os.listdir(directory):
             raise CheckpointError(f"the folder {directory} is not empty: name a new one for the savepoint")
         try:

@@ -29,7 +29,7 @@ def failure_of(error: BaseException, deployment: TaskDeployment | None = None) -
     if isinstance(error, SystemExit):
         return Failure(
             "UserFunctionError",
-            f"user code called sys.exit({error.code!r}); a task ends by returning, a job by cancel()\n"
+            f"user code called sys.exit({error.code!r}); end a task by returning, a job with cancel()\n"
             f"{user_traceback(error)}",
             subtask=subtask,
             task_name=task_name,

@@ -95,8 +95,8 @@ class Restore:
     def _edges_changed(self, deployment: TaskDeployment) -> StateMismatchError:
         """Rows that were under way have no edge any more: another parallelism makes other chains, say."""
         return StateMismatchError(
-            f"the checkpoint {self._directory} holds rows on their way to '{deployment.vertex_name}', on edges "
-            "that the job does not have any more: start from a savepoint, or with the former parallelism"
+            f"the checkpoint {self._directory} holds in-flight rows for '{deployment.vertex_name}', on edges "
+            "that the job no longer has: start from a savepoint, or with the former parallelism"
         )
 
     def _route(self, edge: InputDeployment, deployment: TaskDeployment) -> InputRoute:

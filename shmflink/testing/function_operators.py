@@ -103,7 +103,7 @@ def operator_of(
     options = {} if name in ("filter", "reduce") else {"output_type": output_type}
     [transformation] = lower(getattr(stream, name)(function, **options).recorded.plan())
     if not isinstance(transformation, OperatorTransformation):
-        raise UsageError(f"OperatorHarness.of(): {name}() is no operator of its own")
+        raise UsageError(f"OperatorHarness.of(): {name}() is not an operator of its own")
     return transformation.operator
 
 

@@ -345,7 +345,7 @@ class InlineJob:
                 f"job '{name}' ({job_id}) failed: {self._error}", job_id=job_id, cause_text=text
             ) from self._error
         if self._is_cancelled:
-            raise JobCancelledError(f"job '{name}' ({job_id}) was cancelled", job_id=job_id)
+            raise JobCancelledError(f"job '{name}' ({job_id}) was canceled", job_id=job_id)
 
 
 @contextlib.contextmanager

@@ -199,7 +199,7 @@ def test_one_signal_cancels_cleanly(tmp_path, run, number, code):
     _, stderr = process.communicate()
     assert process.returncode == code, stderr
     assert "canceling; press Ctrl-C again to kill\n" in stderr
-    assert re.search(r"job 'blocked' \(\w+\) was cancelled\n", stderr)
+    assert re.search(r"job 'blocked' \(\w+\) was canceled\n", stderr)
     assert "Traceback" not in stderr
 
 
@@ -260,7 +260,7 @@ def test_a_program_may_catch_ctrl_c_and_go_on(tmp_path):
     stdout, stderr = process.communicate()
     assert process.returncode == 0, stderr
     caught, result = stdout.splitlines()
-    assert re.fullmatch(r"caught: job 'blocked' \(\w+\) was cancelled", caught)
+    assert re.fullmatch(r"caught: job 'blocked' \(\w+\) was canceled", caught)
     assert result.endswith("2")
 
 

@@ -80,5 +80,5 @@ def test_a_savepoint_that_others_may_write_to_is_refused(savepoint: Path) -> Non
     savepoint.chmod(0o777)
     refused = run(savepoint, FOLDER / "job.py", "--trust-pickled-state")
     assert refused.returncode == 1
-    assert "may be written by others" in refused.stderr
+    assert "is writable by others" in refused.stderr
     assert "chmod go-w" in refused.stderr

@@ -137,7 +137,9 @@ def test_slots_that_the_program_fixes_are_not_exceeded(tmp_path):
         """,
     )
     assert done.returncode == 1
-    assert "needs 3 slots (group 'default': 3), the cluster has 1: give it 3 (--slots 3, or the option" in done.stderr
+    assert (
+        "needs 3 slots (group 'default': 3), but the cluster has 1: add slots (--slots 3, or the option" in done.stderr
+    )
 
 
 FORKED = """

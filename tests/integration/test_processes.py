@@ -283,7 +283,7 @@ def test_user_code_that_does_not_stop_is_killed_in_time(fifo):
         client = _blocking_job(fifo)
         _read(fifo)
         client.cancel().result()
-        with pytest.raises(JobCancelledError, match="was cancelled"):
+        with pytest.raises(JobCancelledError, match="was canceled"):
             client.get_job_execution_result().result()
         _job(lambda v: v).execute()
 

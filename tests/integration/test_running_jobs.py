@@ -208,7 +208,7 @@ def test_cancel_and_what_a_job_says_that_is_not_there(place: Place) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == f"Cancelled job {job.overview.job_id}."
     assert process.wait(WAIT_S) == 1
-    assert "was cancelled" in process.stderr.read()
+    assert "was canceled" in process.stderr.read()
 
 
 def test_stop_with_drain_ends_the_job(place: Place) -> None:

@@ -112,7 +112,7 @@ def test_one_state_name_with_two_types_is_refused_in_open(numbers: Any) -> None:
         message = run(numbers.key_by(same).process(Twice(second)))
         assert "operator 'KEYED PROCESS' (1/2)" in message
         assert "failed in open()" in message
-        assert "the state 'x' is asked for as" in message
+        assert "the state 'x' is requested as" in message
         assert "give states of different kinds or types different names" in message
 
 
@@ -195,5 +195,5 @@ def test_a_key_selector_that_fails_names_its_row(numbers: Any) -> None:
 def test_a_key_without_stable_bytes_is_refused_with_what_may_be_one(numbers: Any) -> None:
     message = run(numbers.key_by(lambda n: {n: n}).process(Nothing()))
     assert "operator 'KeyBy'" in message
-    assert "a key of type dict has no stable bytes" in message
+    assert "a key of type dict has no stable byte form" in message
     assert "Use a number, string" in message

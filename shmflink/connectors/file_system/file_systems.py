@@ -56,7 +56,7 @@ class FileSystem:
         """
         path = os.fspath(path) if isinstance(path, os.PathLike) else path
         if not isinstance(path, str):
-            raise ConfigurationError(f"a path is a str or an os.PathLike, not {path!r:.120}")
+            raise ConfigurationError(f"a path must be a str or an os.PathLike, not {path!r:.120}")
         if self._given is not None:
             return path
         if not path.strip():
@@ -69,7 +69,7 @@ class FileSystem:
         if parts.scheme == "file":
             return os.path.abspath(unquote(parts.path))
         if parts.scheme in _ARROW_SCHEMES and parts.query:
-            raise ConfigurationError(f"{path}: give what follows `?` as storage_options={{...}}")
+            raise ConfigurationError(f"{path}: pass the part after `?` as storage_options={{...}}")
         return path
 
     def is_local(self, path: str) -> bool:
@@ -116,7 +116,7 @@ class FileSystem:
         try:
             info = system.get_file_info([inner])[0]
         except OSError as error:
-            raise ResourceError(f"{path}: cannot be looked at: {_reason(error)}") from error
+            raise ResourceError(f"{path}: cannot be examined: {_reason(error)}") from error
         return _info(info, path) if info.type == arrow_fs.FileType.File else None
 
     def is_folder(self, path: str) -> bool:
@@ -127,7 +127,7 @@ class FileSystem:
         try:
             info = system.get_file_info([inner])[0]
         except OSError as error:
-            raise ResourceError(f"{path}: cannot be looked at: {_reason(error)}") from error
+            raise ResourceError(f"{path}: cannot be examined: {_reason(error)}") from error
         return bool(info.type == arrow_fs.FileType.Directory)
 
     def walk(self, path: str) -> Iterator[FileInfo]:
@@ -304,7 +304,7 @@ def _as_arrow(file_system: Any) -> Any:
     if isinstance(file_system, arrow_fs.FileSystem):
         return file_system
     if not hasattr(file_system, "open") or not hasattr(file_system, "info"):
-        raise ConfigurationError(f"file_system: {file_system!r} is neither a file system of pyarrow nor of fsspec")
+        raise ConfigurationError(f"file_system: {file_system!r} is neither a pyarrow nor an fsspec file system")
     return arrow_fs.PyFileSystem(arrow_fs.FSSpecHandler(file_system))
 
 

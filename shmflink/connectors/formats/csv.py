@@ -42,7 +42,7 @@ class _Builder:
     def __init__(self, type_info: TypeInformation) -> None:
         """Raises ConfigurationError where `type_info` is no row type."""
         if not isinstance(type_info, RowTypeInfo):
-            raise ConfigurationError(f"CSV rows have a type Types.ROW([...]), got {type_info}")
+            raise ConfigurationError(f"CSV rows need a type Types.ROW([...]), got {type_info}")
         self._type = type_info
         self._style = _Style()
 
@@ -105,7 +105,7 @@ class CsvRowSerializationSchema(SerializationSchema):
         def set_line_delimiter(self, delimiter: str) -> Self:
             """What ends a line: LF, CR LF, CR or nothing; LF by default."""
             if delimiter not in ("\n", "\r\n", "\r", ""):
-                raise ConfigurationError(f"CSV line delimiter {delimiter!r}: LF, CR LF, CR or nothing")
+                raise ConfigurationError(f"CSV line delimiter {delimiter!r}: must be LF, CR LF, CR or empty")
             return self._set(line_end=delimiter)
 
         def disable_quote_character(self) -> Self:
@@ -188,7 +188,7 @@ class CsvRowDeserializationSchema(DeserializationSchema):
 
 def _one(what: str, char: str) -> str:
     if len(char) != 1:
-        raise ConfigurationError(f"CSV {what} {char!r}: one character")
+        raise ConfigurationError(f"CSV {what} {char!r}: must be one character")
     return char
 
 

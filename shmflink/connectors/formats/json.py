@@ -60,7 +60,7 @@ class JsonRowDeserializationSchema(DeserializationSchema):
 
     def __init__(self, type_info: TypeInformation, *, fail_on_missing_field: bool, ignore_parse_errors: bool) -> None:
         if fail_on_missing_field and ignore_parse_errors:
-            raise ConfigurationError("JSON rows: fail_on_missing_field() and ignore_parse_errors() do not go together")
+            raise ConfigurationError("JSON rows: fail_on_missing_field() and ignore_parse_errors() cannot be combined")
         self._shape = _row_type(type_info).shape
         self._is_strict = fail_on_missing_field
         self._ignores = ignore_parse_errors
@@ -131,14 +131,14 @@ def type_of_json_schema(text: str) -> TypeInformation:
     try:
         return _of_schema(json.loads(text))
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise ConfigurationError(f"cannot make a type of the JSON schema: {error!r}") from error
+        raise ConfigurationError(f"cannot derive a type from the JSON schema: {error!r}") from error
 
 
 def _of_schema(schema: dict[str, Any]) -> TypeInformation:
     kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     kind, *others = [name for name in kinds if name != "null"]
     if others:
-        raise ConfigurationError(f"cannot make a type of the JSON schema: one of several types {kinds}")
+        raise ConfigurationError(f"cannot derive a type from the JSON schema: it allows several types {kinds}")
     if kind == "object":
         fields = schema["properties"]
         return Types.ROW_NAMED(list(fields), [_of_schema(field) for field in fields.values()])
@@ -165,7 +165,7 @@ _FORMATS: Final[dict[str, Callable[[], TypeInformation]]] = {
 
 def _row_type(type_info: TypeInformation) -> RowTypeInfo:
     if not isinstance(type_info, RowTypeInfo):
-        raise ConfigurationError(f"a JSON row has a type Types.ROW_NAMED([...], [...]), got {type_info}")
+        raise ConfigurationError(f"a JSON row needs a type Types.ROW_NAMED([...], [...]), got {type_info}")
     return type_info
 
 
@@ -242,7 +242,7 @@ def _text(loaded: Any) -> str:
 def _integer(loaded: Any) -> int:
     number = loaded if isinstance(loaded, int) else decimal.Decimal(str(loaded).strip())
     if number != int(number):
-        raise ValueError(f"{loaded!r} is no integer")
+        raise ValueError(f"{loaded!r} is not an integer")
     return int(number)
 
 

@@ -45,13 +45,15 @@ def staged_columns(table: str, found: Mapping[str, str], schema: pa.Schema) -> l
         ConfigurationError: no table, or columns that it has not; the message has a statement that helps.
     """
     if not found:
-        raise ConfigurationError(f"there is no table {table}. One that fits: {create_table(table, schema)}")
+        raise ConfigurationError(
+            f"there is no table {table}. This statement creates one that fits: {create_table(table, schema)}"
+        )
     missing = [field for field in schema if field.name not in found]
     if missing:
         additions = ", ".join(f"ADD COLUMN {quoted(field.name)} {_type_of(field.type)}" for field in missing)
         raise ConfigurationError(
-            f"the table {table} has the columns {', '.join(found)}, the rows have {', '.join(schema.names)} "
-            f"(columns are matched by name). To add what is missing: ALTER TABLE {table} {additions}"
+            f"the table {table} has the columns {', '.join(found)}, but the rows have {', '.join(schema.names)} "
+            f"(columns are matched by name). To add the missing columns: ALTER TABLE {table} {additions}"
         )
     return [_staged(field, found[field.name]) for field in schema]
 

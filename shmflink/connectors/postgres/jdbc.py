@@ -168,14 +168,15 @@ class JdbcSink(Sink):
         options = jdbc_connection_options
         if not options.url.startswith(("jdbc:postgresql:", "postgresql:", "postgres:")):
             raise ConfigurationError(
-                f"JdbcSink: {options.url}: of databases only PostgreSQL is in this version; write files, or derive a "
+                f"JdbcSink: {options.url}: PostgreSQL is the only supported database in this version; write "
+                f"files, or derive a "
                 "class from SinkFunction that uses the database's own client"
             )
         table, names, keys = _parsed(sql)
         count = len(type_info.get_field_types())
         if count != len(names):
             raise ConfigurationError(
-                f"JdbcSink: the statement has {len(names)} columns, the rows have {count} fields: {sql}"
+                f"JdbcSink: the statement has {len(names)} columns, but the rows have {count} fields: {sql}"
             )
         execution = jdbc_execution_options or JdbcExecutionOptions.defaults()
         builder = PostgresSink.builder().with_url(options.url).with_table(table).with_key_columns(*keys)
@@ -237,7 +238,7 @@ def _parsed(sql: str) -> tuple[str, list[str], list[str]]:
     """Table, columns and key columns of an insert."""
     match = _INSERT.fullmatch(sql)
     if match is None:
-        raise ConfigurationError(f"JdbcSink: {sql!r} is none of {_STATEMENTS}; name the columns")
+        raise ConfigurationError(f"JdbcSink: {sql!r} does not have the form {_STATEMENTS}; name the columns")
     names, keys = _names(match["columns"]), _names(match["keys"] or "")
     if match["marks"].count("?") != len(names):
         raise ConfigurationError(f"JdbcSink: {len(names)} columns, {match['marks'].count('?')} `?`: {sql}")
@@ -246,7 +247,8 @@ def _parsed(sql: str) -> tuple[str, list[str], list[str]]:
         updated = {_plain(part[1]) for part in updates if part is not None and _plain(part[1]) == _plain(part[2])}
         if None in updates or updated != set(names) - set(keys):
             raise ConfigurationError(
-                f"JdbcSink: an upsert sets every column but the keys to EXCLUDED's, which is not so in {sql!r}"
+                f"JdbcSink: an upsert must set every column except the keys to EXCLUDED's value; this one does "
+                f"not: {sql!r}"
             )
     return match["table"], names, keys
 

@@ -169,7 +169,7 @@ class Session:
             self.rollback()
             raise ResourceError(
                 f"{self.table}: attempt {sink.epoch} of subtask {sink.subtask} was replaced by attempt "
-                f"{found[0] if found else '?'}; what it still wants to write is refused"
+                f"{found[0] if found else '?'}; its further writes are refused"
             )
 
     def make_visible(self, staged: Sequence[StagedTable]) -> None:
@@ -192,7 +192,7 @@ class Session:
                     continue
                 raise ResourceError(
                     f"{self.table}: the rows of subtask {part.subtask} and checkpoint {part.checkpoint_id} were staged "
-                    f"in {part.stage}, which is gone: they are lost. Restore an older checkpoint or savepoint"
+                    f"in {part.stage}, which no longer exists: they are lost. Restore an older checkpoint or savepoint"
                 )
             self.execute(part.insert)
             self.execute(f"DROP TABLE {part.stage}")
@@ -255,7 +255,7 @@ def refused(target: Target, error: Exception) -> ShmflinkError:
 
 def _check_schema(name: str | None) -> None:
     if name is None:
-        raise ConfigurationError("no schema of the search path exists: name one, as in schema.table")
+        raise ConfigurationError("no schema in the search path exists: name one, as in schema.table")
 
 
 def _connect(target: Target) -> Any:

@@ -126,7 +126,7 @@ class PostgresSinkBuilder:
             ConfigurationError: NONE, which would be no faster.
         """
         if delivery_guarantee is DeliveryGuarantee.NONE:
-            raise ConfigurationError("a PostgreSQL sink is EXACTLY_ONCE or AT_LEAST_ONCE")
+            raise ConfigurationError("a PostgreSQL sink supports EXACTLY_ONCE and AT_LEAST_ONCE")
         self._settings = replace(self._settings, is_exactly_once=delivery_guarantee is DeliveryGuarantee.EXACTLY_ONCE)
         return self
 

@@ -190,7 +190,7 @@ class _Stream:
         columns = staged_columns(session.table, session.columns, schema)
         missing = [key for key in self._settings.keys if key not in schema.names]
         if missing:
-            raise ConfigurationError(f"{session.table}: the rows have no key columns {', '.join(missing)}")
+            raise ConfigurationError(f"{session.table}: the rows lack the key columns {', '.join(missing)}")
         self._stage, self._insert = self._make_stage(session, columns)
         self._schema = schema
         self._rows, self._begun_ms = 0, self._clock.processing_time_ms()

@@ -73,7 +73,7 @@ class SocketStream:
         if error is not None and has_ended and not taken:
             raise ResourceError(
                 f"{self._host}:{self._port}: no connection after {self._max_retries + 1} attempts: {error}. "
-                "Start the server first, or give the source max_retries"
+                "Start the server first, or set max_retries of the source"
             ) from error
         return data, has_broken, has_ended and error is None
 

@@ -145,8 +145,9 @@ def canonical_bytes(key: Any) -> bytes:
     data = object_bytes(key, _of_items, canonical_bytes) if encode is None else encode(key)
     if data is None:
         raise TypeMismatchError(
-            f"a key of type {type(key).__name__} has no stable bytes: {str(key)[:120]}. Use a number, string, bytes, "
-            "date, Decimal, UUID, enum member, or a tuple, list, Row, named tuple or data class of these"
+            f"a key of type {type(key).__name__} has no stable byte form: {str(key)[:120]}. Use a number, "
+            f"string, bytes, "
+            "date, Decimal, UUID, enum member, or a tuple, list, Row, named tuple or dataclass of these"
         )
     return data
 

@@ -115,8 +115,9 @@ def _class_of(name: str) -> Any:
             target = getattr(target, part)
     except (ImportError, AttributeError):
         raise TypeMismatchError(
-            f"a key is of the class {path} of the module {module}, which this process cannot find: move the class to a "
-            "module that the job imports, or use a tuple as the key"
+            f"a key is an instance of the class {path} of the module {module}, which this process cannot "
+            f"find: move the "
+            "class to a module that the job imports, or use a tuple as the key"
         ) from None
     _classes[name] = target
     return target

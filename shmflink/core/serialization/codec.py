@@ -120,7 +120,7 @@ def dumps_function(obj: Any, what: str) -> bytes:
     except Exception as error:
         raise SerializationError(
             f"{what} cannot be sent to the workers: {_explain(obj) or error}. Create it in `open()` on the "
-            f"worker, or leave it out of what the function captures. ({type(error).__name__}: {error})"
+            f"worker, or do not let the function capture it. ({type(error).__name__}: {error})"
         ) from error
 
 
@@ -135,7 +135,7 @@ def loads_trusted(data: bytes | memoryview) -> Any:
     except Exception as error:
         raise SerializationError(
             f"user code could not be loaded here: {type(error).__name__}: {error}. Modules that the job "
-            "imports must lie beside the job file or be installed."
+            "imports must be beside the job file or installed."
         ) from error
 
 

@@ -121,7 +121,7 @@ def _float_out(_: _Encoder, value: float) -> Any:
 
 def _datetime_out(_: _Encoder, value: dt.datetime) -> Any:
     if value.tzinfo not in (None, _UTC):
-        raise PlainValueError("a datetime with another time zone than UTC has no plain form")
+        raise PlainValueError("a datetime in a time zone other than UTC has no plain form")
     return {"datetime": [value.replace(tzinfo=None).isoformat(), value.tzinfo is not None, value.fold]}
 
 
@@ -167,7 +167,7 @@ class _Decoder:
         """Fields that an older release did not have take their defaults."""
         kind = self._classes[content[0]]
         if kind not in _FIELDS or len(content) - 1 > len(_FIELDS[kind]):
-            raise PlainValueError(f"a {kind.__name__} with {len(content) - 1} fields is not known to this release")
+            raise PlainValueError(f"a {kind.__name__} with {len(content) - 1} fields is unknown to this release")
         return kind(*self.values(content[1:]))
 
     def member(self, content: list[Any]) -> Any:
@@ -216,10 +216,10 @@ def _class_of(name: str) -> type:
     name = f"{module}:{qualname}"
     if name not in _REGISTERED:
         if not module.startswith(_PACKAGE) or not all(_is_module(part) for part in module.split(".")):
-            raise PlainValueError(f"{name!r} is no class of shmflink")
+            raise PlainValueError(f"{name!r} is not a class of shmflink")
         importlib.import_module(module)
     if name not in _REGISTERED:
-        raise PlainValueError(f"the class {name!r} is not known to this release")
+        raise PlainValueError(f"the class {name!r} is unknown to this release")
     return _REGISTERED[name]
 
 

@@ -120,7 +120,7 @@ def _length_of(kind: DataType) -> dict[bytes, bytes] | None:
 
 def _timestamp(name: str, info: TypeInformation, precision: int, zone: str | None) -> DataType:
     if not 0 <= precision <= 9:
-        raise TypeMismatchError(f"{name}({precision}): the precision is from 0 to 9 digits")
+        raise TypeMismatchError(f"{name}({precision}): the precision must be from 0 to 9 digits")
     return DataType(f"{name}({precision})", info, pa.timestamp(_UNITS[-(-precision // 3)], zone))
 
 
@@ -190,7 +190,7 @@ class DataTypes:
         """
         if not 1 <= precision <= _PRECISION_MAX or not 0 <= scale <= precision:
             raise TypeMismatchError(
-                f"DECIMAL({precision}, {scale}): 1 to 38 digits, of which up to all behind the point"
+                f"DECIMAL({precision}, {scale}): the precision must be 1 to 38 digits, the scale 0 up to the precision"
             )
         return DataType(f"DECIMAL({precision}, {scale})", Types.BIG_DEC(), pa.decimal128(precision, scale))
 

@@ -388,7 +388,7 @@ class ColumnsTypeInfo(TypeInformation):
         names = schema.names
         if len(set(names)) != len(names):
             twice = sorted(name for name, count in Counter(names).items() if count > 1)
-            raise TypeMismatchError(f"column names must differ, {twice} are there more than once: rename them")
+            raise TypeMismatchError(f"column names must be unique, but {twice} occur more than once: rename them")
         kinds = [plain_type(kind, keeps_dictionaries=True) for kind in schema.types]
         self._schema = pa.schema(list(zip(names, kinds, strict=True)))
         shown = ", ".join(f"{name}: {kind}" for name, kind in zip(names, kinds, strict=True))

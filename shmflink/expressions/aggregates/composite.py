@@ -37,8 +37,8 @@ def filtered(node: N, condition: Any, aggregates: frozenset[str]) -> N:
     """
     if not any(below.function in aggregates for below in node.walk()):
         raise TypeMismatchError(
-            f"{node.place}: filter() of `{node}` is SQL's FILTER of an aggregate, such as col('x').sum.filter(...): "
-            "rows are filtered by ds.filter(condition)"
+            f"{node.place}: filter() of `{node}` is SQL's FILTER of an aggregate, as in col('x').sum.filter(...): "
+            "to filter rows, use ds.filter(condition)"
         )
     return _filtered(node, condition, aggregates)
 
@@ -152,7 +152,7 @@ def _json_object_agg(keys: pa.Array, values: pa.Array, omits_nulls: bool) -> pa.
     labels = _core.json_string(lists.values.cast(pa.utf8()))
     codes = stable_codes_of(labels)
     if len(np.unique(lists.parents * (len(codes) + 1) + codes)) < len(codes):
-        raise ValueError("a key of json_object_agg() is there twice in a group")
+        raise ValueError("a key of json_object_agg() occurs twice in a group")
     members = pc.binary_join_element_wise(labels, pc.fill_null(texts.values, "null"), ":")
     joined = list_of(members, lists.lengths)
     if omits_nulls:

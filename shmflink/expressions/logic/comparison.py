@@ -170,7 +170,7 @@ def _ordered_types(kinds: Sequence[pa.DataType], constants: Sequence[pa.Scalar |
     """As `comparable_types`, of types that have an order."""
     common = comparable_types(kinds, constants)
     if pa.types.is_nested(common[0]):
-        raise TypeError(f"{common[0]} has no order: compare its fields or elements")
+        raise TypeError(f"{common[0]} cannot be ordered: compare its fields or elements")
     return common
 
 

@@ -115,7 +115,7 @@ def _without_nan(lists: Lists) -> Lists:
 def _ranks(values: pa.Array) -> Integers:
     """From 1 on in the order of the values, equal where they are; of nulls undefined."""
     if pa.types.is_nested(values.type):
-        raise TypeError(f"items of type {values.type} have no order")
+        raise TypeError(f"items of type {values.type} cannot be ordered")
     if pa.types.is_null(values.type):
         return np.zeros(len(values), np.int64)
     return np.asarray(pc.rank(values, sort_keys="ascending", tiebreaker="dense")).astype(np.int64)

@@ -120,7 +120,7 @@ def list_and_item(kinds: Sequence[pa.DataType], constants: Sequence[pa.Scalar | 
     items = kinds[1] if pa.types.is_null(kinds[0]) else kinds[0].value_type
     common = common_type([items, kinds[1]])
     if common is None or not (common.equals(items) or is_text(items) or _is_within(constants[1], items)):
-        raise TypeError(f"an array of {items} has no item of type {kinds[1]}: cast() one of them")
+        raise TypeError(f"an array of {items} cannot hold an item of type {kinds[1]}: cast() one of them")
     return [pa.list_(items), items]
 
 
@@ -147,7 +147,7 @@ def _at(container: Values, index: Values) -> Values:
 
         return value_of_key(container, index)
     if not Kind.LIST.accepts(container.type):
-        raise TypeError("it takes an array or a map; the field of a row is .get('name')")
+        raise TypeError("it takes an array or a map; use .get('name') for the field of a row")
     if isinstance(index, pa.Scalar) and index.is_valid and index.as_py() < 1:
         raise TypeError("positions in an array count from 1")
     return _item(typed(container, pa.list_(pa.null())), index)
@@ -177,7 +177,7 @@ def _cardinality(container: Values) -> Values:
 def _element(column: pa.Array) -> pa.Array:
     lists = Lists.of(typed(column, pa.list_(pa.null())))
     if np.any(lists.lengths > 1):
-        raise ValueError(f"element takes arrays of one item, got one of {lists.lengths.max()}")
+        raise ValueError(f"element takes arrays of one item, got one with {lists.lengths.max()}")
     return lists.values.take(pa.array(lists.offsets[:-1], mask=lists.lengths == 0))
 
 

@@ -165,7 +165,7 @@ def _map_from_arrays(keys: pa.Array, values: pa.Array) -> pa.Array:
     left, right = Lists.of(keys), Lists.of(values)
     is_null = np.asarray(keys.is_null()) | np.asarray(values.is_null())
     if np.any((left.lengths != right.lengths) & ~is_null):
-        raise ValueError("the arrays of keys and of values have not the same length")
+        raise ValueError("the arrays of keys and of values do not have the same length")
     left, right = (Lists.of(part.kept(~is_null[part.parents])) if is_null.any() else part for part in (left, right))
     return _map_of(left.values, right.values, left.lengths, keys, values)
 

@@ -39,7 +39,7 @@ class RowMethods(Node):
         Raises:
             TypeMismatchError: always; says what to do instead.
         """
-        raise TypeMismatchError(f"`{self}`.flatten would be several columns: take each field by .get('name')")
+        raise TypeMismatchError(f"`{self}`.flatten would be several columns: take each field with .get('name')")
 
     def object_update(self, *kv: Any) -> Self:
         """The row with other values for some of its fields: names (constants) and values in turn.

@@ -144,7 +144,7 @@ def _coerce_sum(kinds: Sequence[pa.DataType], constants: Sequence[pa.Scalar | No
     if is_text(left) and is_text(right):
         return [left, right] if left.equals(right) else [pa.large_utf8(), pa.large_utf8()]
     if is_text(left) or is_text(right):
-        raise TypeError("a string can be joined to a string only: cast() the other one")
+        raise TypeError("a string can only be joined to a string: cast() the other value")
     return _coerce_numbers(kinds, constants)
 
 

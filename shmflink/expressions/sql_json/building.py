@@ -41,7 +41,7 @@ def split_raw(values: tuple[Any, ...]) -> tuple[list[Any], tuple[bool, ...]]:
 
 @function("json", Kind.STRING)
 def _json(_text: Values) -> Values:
-    raise TypeError("json() can stand inside json_object() and json_array() only")
+    raise TypeError("json() is only allowed inside json_object() and json_array()")
 
 
 @function("json_string", Kind.ANY, coerce=text_where_null)

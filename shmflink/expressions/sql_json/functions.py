@@ -97,7 +97,7 @@ class JsonMethods(Node):
         """
         kind = pa.utf8() if returning_type is None else data_type_of(returning_type)
         if kind not in _VALUE_KINDS:
-            raise TypeMismatchError(f"json_value() gives a string, boolean, int32, int64 or float64, not {kind}")
+            raise TypeMismatchError(f"json_value() returns a string, boolean, int32, int64 or float64, not {kind}")
         empty = _option(on_empty, JsonValueOnEmptyOrError, "json_value").name, default_on_empty
         error = _option(on_error, JsonValueOnEmptyOrError, "json_value").name, default_on_error
         for outcome in (empty, error):
@@ -151,7 +151,7 @@ def _path(path: Any) -> str:
     """Checked where the program writes it."""
     text = literal_value(path, "a JSON path")
     if not isinstance(text, str):
-        raise TypeMismatchError(f"a JSON path is a string such as '$.key', got {text!r}")
+        raise TypeMismatchError(f"a JSON path is a string, for example '$.key', got {text!r}")
     try:
         _core.json_path_check(text)
     except TypeError as error:
@@ -165,7 +165,7 @@ def _default(outcome: _Outcome, kind: pa.DataType) -> pa.Scalar:
     try:
         return pa.scalar(value, kind)
     except (pa.ArrowException, TypeError, ValueError) as error:
-        raise TypeMismatchError(f"json_value(): the default {value!r} is no {kind}: {error}") from None
+        raise TypeMismatchError(f"json_value(): the default {value!r} is not a valid {kind}: {error}") from None
 
 
 @function("is_json", Kind.STRING, coerce=each(pa.utf8()))
@@ -222,6 +222,6 @@ def _replaced(
     rows = pc.equal(statuses, status)
     if option == "ERROR" and rows.true_count:
         text = texts[rows.index(True).as_py()].as_py()
-        what = "leads to nothing in" if status == _EMPTY else "fails in"
+        what = "finds nothing in" if status == _EMPTY else "fails in"
         raise ValueError(f"the JSON path '{path}' {what} {text[:_TEXT_SHOWN_MAX]!r}")
     return pc.if_else(rows, pa.scalar(replacement, values.type), values) if option != "ERROR" else values

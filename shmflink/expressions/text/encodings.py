@@ -185,7 +185,7 @@ def _to_base64(values: Values) -> Values:
 def _from_base64(values: Values) -> Values:
     decoded = same_for_all(_core.decode_bytes, values, "base64")
     if null_count(decoded) != null_count(values):
-        raise ValueError("it is no base64")
+        raise ValueError("it is not valid base64")
     return same_for_all(_core.decode_charset, decoded, "UTF-8")
 
 

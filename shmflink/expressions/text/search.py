@@ -169,7 +169,7 @@ def _short_text(kinds: Sequence[pa.DataType], _constants: Sequence[pa.Scalar | N
 def _ends(values: Values, other: Values, kernel: Any, place: str) -> Values:
     if is_bytes(values.type):
         if not isinstance(other, pa.Scalar):
-            raise TypeError("of bytes it takes a constant")
+            raise TypeError("for bytes it takes a constant")
         return kernel(values, other.as_py())
     return _alike(values, other, place)
 

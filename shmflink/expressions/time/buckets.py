@@ -58,7 +58,7 @@ def _floor_to(points: pa.Array, size_ms: int, offset_ms: int) -> Values:
     elif pa.types.is_timestamp(kind):
         unit = kind.unit
     else:
-        raise TypeError(f"buckets are of timestamps or integers, not of {kind}")
+        raise TypeError(f"buckets need timestamps or integers, not {kind}")
     size, offset = _in_unit(size_ms, unit), _in_unit(offset_ms, unit)
     values = int64_view(points)
     starts = (values - offset if offset else values) // np.int64(size)

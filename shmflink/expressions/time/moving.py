@@ -37,7 +37,7 @@ def sum_types(left: pa.DataType, right: pa.DataType) -> list[pa.DataType]:
         return _both_intervals(left, right)
     if (_is_point(left) and is_interval(right)) or (is_interval(left) and _is_point(right)):
         return [left, right]
-    raise TypeError("a time and an interval can be added, such as col('t') + lit(3).days")
+    raise TypeError("a time and an interval can be added, as in col('t') + lit(3).days")
 
 
 def in_whole_seconds(kinds: list[pa.DataType], constants: Sequence[pa.Scalar | None]) -> list[pa.DataType]:
@@ -65,7 +65,7 @@ def difference_types(left: pa.DataType, right: pa.DataType) -> list[pa.DataType]
         return [left, right]
     common = common_type([left, right]) if _is_point(left) and _is_point(right) else None
     if common is None:
-        raise TypeError("it takes two times of one kind, or a time and an interval such as lit(3).days")
+        raise TypeError("it takes two times of one kind, or a time and an interval, for example lit(3).days")
     return [common, common]
 
 
@@ -116,7 +116,7 @@ def _months_times(interval: pa.Array, number: pa.Array) -> pa.Array:
 def _both_intervals(left: pa.DataType, right: pa.DataType) -> list[pa.DataType]:
     common = common_type([left, right])
     if common is None:
-        raise TypeError("months and shorter intervals do not go together: a month has no fixed length")
+        raise TypeError("months and shorter intervals cannot be combined: a month has no fixed length")
     return [common, common]
 
 

@@ -69,7 +69,7 @@ def pattern_of(given: Any) -> str | None:
     if pattern is None:
         return None
     if not isinstance(pattern, str):
-        raise TypeMismatchError(f"a date pattern is a string such as 'yyyy-MM-dd', got {pattern!r}")
+        raise TypeMismatchError(f"a date pattern is a string, for example 'yyyy-MM-dd', got {pattern!r}")
     try:
         _core.parse_moments(pa.array([], pa.string()), 1, pattern=pattern)
     except TypeError as error:
@@ -154,7 +154,7 @@ def _date_format(value: Values, pattern: str) -> Values:
     if is_text(value.type):
         value = _parsed(value, "ns" if "S" * 4 in pattern else "ms", pattern=_LOCAL_PATTERN)
     if not pa.types.is_temporal(value.type) or pa.types.is_duration(value.type):
-        raise TypeError("it takes a date, time or timestamp, or text of one")
+        raise TypeError("it takes a date, time or timestamp, or its text")
     if pa.types.is_date(value.type):
         value = pc.cast(value, pa.timestamp("ms"))
     value = _local(value)

@@ -199,7 +199,7 @@ def _timestamp_diff(first: pa.Array, second: pa.Array, unit: str) -> pa.Array:
     try:
         return pc.cast(result, pa.int32())
     except pa.ArrowInvalid:
-        raise ValueError("a difference does not fit INT: MILLISECOND gives a BIGINT") from None
+        raise ValueError("the difference does not fit INT: use MILLISECOND, which gives a BIGINT") from None
 
 
 @function("temporal_overlaps", Kind.TEMPORAL, Kind.ANY, Kind.TEMPORAL, Kind.ANY)

@@ -58,7 +58,7 @@ def zone_of(zone: Any) -> str:
     """
     name = literal_value(zone, "a time zone")
     if not isinstance(name, str):
-        raise TypeMismatchError(f"a time zone is a string such as 'Europe/Berlin', got {name!r}")
+        raise TypeMismatchError(f"a time zone is a string, for example 'Europe/Berlin', got {name!r}")
     offset = _OFFSET.fullmatch(name)
     if offset is not None:
         return f"{offset[1]}{int(offset[2]):02d}:{offset[3] or '00'}"
@@ -66,7 +66,7 @@ def zone_of(zone: Any) -> str:
     try:
         pc.assume_timezone(pa.array([0], pa.timestamp("s")), known)
     except pa.ArrowException:
-        raise TypeMismatchError(f"there is no time zone {name!r}: use a name such as 'Europe/Berlin'") from None
+        raise TypeMismatchError(f"there is no time zone {name!r}: use a name like 'Europe/Berlin'") from None
     return known
 
 

@@ -233,7 +233,7 @@ def _to_decimal(values: Values, kind: pa.DataType, *, is_strict: bool) -> Values
     if pa.types.is_floating(given):
         doubles = pc.cast(values, pa.float64())
         if is_strict and pc.any(pc.invert(pc.is_finite(doubles))).as_py():
-            raise ValueError("NaN and infinity are no decimals")
+            raise ValueError("NaN and infinity have no decimal value")
         return _decimals_of_floats(doubles, kind)
     if pa.types.is_integer(given):
         values = pc.cast(values, pa.decimal128(20, 0))

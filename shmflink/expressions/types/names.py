@@ -72,7 +72,7 @@ def data_type_of(declared: Any) -> pa.DataType:
     kind = getattr(declared, "arrow_type", None)
     if isinstance(kind, pa.DataType):
         return kind
-    raise TypeMismatchError(f"{declared!r} is no type: give an Arrow type, one of Types, or a name such as 'BIGINT'")
+    raise TypeMismatchError(f"{declared!r} is not a type: give an Arrow type, one of Types, or a name like 'BIGINT'")
 
 
 def sql_name(kind: pa.DataType) -> str:
@@ -120,7 +120,7 @@ def _named(name: str) -> pa.DataType:
         return pa.type_for_alias(name)
     except ValueError:
         raise TypeMismatchError(
-            f"{name!r} is no type that is known; such as BIGINT, DECIMAL(10, 2), TIMESTAMP(3)"
+            f"unknown type {name!r}; known types include BIGINT, DECIMAL(10, 2) and TIMESTAMP(3)"
         ) from None
 
 
@@ -135,7 +135,7 @@ def _nested(head: str, parts: list[str], name: str) -> pa.DataType:
         item = _named(parts[0])
         return pa.list_(item) if head == "ARRAY" else pa.map_(item, pa.int32())
     raise TypeMismatchError(
-        f"{name!r} is no type: write ARRAY<INT>, MULTISET<INT>, MAP<STRING, INT> or ROW<name STRING, age INT>"
+        f"{name!r} is not a type: write ARRAY<INT>, MULTISET<INT>, MAP<STRING, INT> or ROW<name STRING, age INT>"
     )
 
 

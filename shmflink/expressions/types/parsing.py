@@ -39,7 +39,7 @@ def from_text(values: Values, kind: pa.DataType, *, is_strict: bool, is_iso: boo
     result = _read(values, kind, is_iso=is_iso)
     if is_strict and null_count(result) != null_count(values):
         hint = ": to_timestamp() takes ISO 8601 with T and an offset" if pa.types.is_timestamp(kind) else ""
-        raise ValueError(f"it is no {kind}, or does not fit one{hint}")
+        raise ValueError(f"it is not a valid {kind}{hint}")
     return result
 
 

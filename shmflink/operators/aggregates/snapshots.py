@@ -103,9 +103,10 @@ class TableState:
 
     def _mismatch(self, saved: str) -> StateMismatchError:
         return StateMismatchError(
-            f"operator '{self._context.operator_name}': the checkpoint has {saved}; the job now has {self._kind} of "
-            f"{self._type}. Keys, aggregates (names, arguments' types, order) and windows must be those that were "
-            "saved; to begin anew give the operator another uid and run with --allow-non-restored-state"
+            f"operator '{self._context.operator_name}': the checkpoint has {saved}, but the job now has "
+            f"{self._kind} of "
+            f"{self._type}. Keys, aggregates (names, arguments' types, order) and windows must equal the saved ones; "
+            "to start without the state, give the operator another uid and run with --allow-non-restored-state"
         )
 
 

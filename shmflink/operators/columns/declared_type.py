@@ -39,7 +39,7 @@ def check_columns(columns: pa.RecordBatch, declared: TypeInformation, operator: 
     parts = shape[-1] if isinstance(shape, tuple) and shape[0] in ("tuple", "row") else (shape,)
     if columns.schema.names != names:
         raise TypeMismatchError(
-            f"operator '{operator}': output_type {describe(shape)} has the columns {names}, the batch that "
+            f"operator '{operator}': output_type {describe(shape)} has the columns {names}, but the batch that "
             f"map_batches() returned has {columns.schema.names}"
         )
     arrays = [
@@ -58,6 +58,7 @@ def _cast(array: pa.Array, part: Any, name: str, operator: str) -> pa.Array:
         return check_finite(array, array.cast(wanted, safe=True))
     except (pa.ArrowException, pa.ArrowNotImplementedError) as error:
         raise TypeMismatchError(
-            f"operator '{operator}': column '{name}' is declared {describe(part)} ({wanted}), map_batches() returned "
+            f"operator '{operator}': column '{name}' is declared as {describe(part)} ({wanted}), but "
+            f"map_batches() returned "
             f"{array.type}: {error}"
         ) from None

@@ -90,7 +90,7 @@ class MapBatchesOperator(FunctionOperator):
     def _wrong_result(self, result: Any) -> TypeMismatchError:
         return TypeMismatchError(
             f"operator '{self._name}': map_batches() must return a pyarrow.RecordBatch, a pyarrow.Table, an iterable "
-            f"of them or None, it returned {type(result).__module__}.{type(result).__qualname__}"
+            f"of them or None, but it returned {type(result).__module__}.{type(result).__qualname__}"
         )
 
 

@@ -132,7 +132,8 @@ class Filter(Step):
         kind = bind([self.predicate], schema).fields.types[0]
         if not (pa.types.is_boolean(kind) or pa.types.is_null(kind)):
             raise TypeMismatchError(
-                f"{self.predicate.place}: filter() takes a condition, `{self.predicate}` is {kind}: compare it with "
+                f"{self.predicate.place}: filter() takes a condition, but `{self.predicate}` is {kind}: "
+                f"compare it with "
                 "something"
             )
         if self.kept is None:
@@ -169,7 +170,9 @@ class Explode(Step):
     def output_schema(self, schema: pa.Schema) -> pa.Schema:
         kind = bind([self.expression], schema).fields.types[0]
         if not _is_array(kind):
-            raise TypeMismatchError(f"{self.expression.place}: explode() takes an array, `{self.expression}` is {kind}")
+            raise TypeMismatchError(
+                f"{self.expression.place}: explode() takes an array, but `{self.expression}` is {kind}"
+            )
         element = pa.field(self.name, kind.value_type)
         fields = [element if field.name == self.name else field for field in self._kept_of(schema)]
         return pa.schema(fields if self.name in schema.names else [*fields, element])

@@ -54,7 +54,7 @@ class ProcessContext:
     def time_domain(self) -> TimeDomain:
         """Of the timer that fires; only in `on_timer`."""
         if self.domain is None:
-            raise UsageError("time_domain() is of timers: call it in on_timer() alone")
+            raise UsageError("time_domain() belongs to timers: call it only in on_timer()")
         return self.domain
 
     def current_processing_time(self) -> int:

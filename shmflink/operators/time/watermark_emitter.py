@@ -71,7 +71,7 @@ class TimestampAssignment:
             row = pc.index(pc.is_null(values), True).as_py()
             raise TypeMismatchError(
                 f"operator '{self._name}': row {row} of the batch has no timestamp: `{name}` is null. "
-                "Filter such rows out before"
+                "Filter out such rows first"
             )
         return _millis(values, name, self._name)
 
@@ -90,7 +90,7 @@ class TimestampAssignment:
             index = next(i for i, stamp in enumerate(stamps) if not isinstance(stamp, int))
             raise TypeMismatchError(
                 f"operator '{self._name}': extract_timestamp() must return milliseconds as an int, "
-                f"it returned {stamps[index]!r} for {rows[index]!r:.200}"
+                f"but it returned {stamps[index]!r} for {rows[index]!r:.200}"
             ) from error
 
 
@@ -108,7 +108,7 @@ def _millis(values: pa.Array, name: str, operator: str) -> pa.Int64Array:
             f"operator '{operator}': a timestamp in `{name}` ({kind}) does not fit 64 bits of milliseconds: {error}"
         ) from error
     raise TypeMismatchError(
-        f"operator '{operator}': `{name}` is of type {kind}; timestamps are a timestamp, a date or an integer of "
+        f"operator '{operator}': `{name}` has type {kind}; timestamps must be a timestamp, a date or an integer of "
         "milliseconds since 1970 (UTC)"
     )
 

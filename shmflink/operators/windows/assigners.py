@@ -121,7 +121,8 @@ class _ProcessingTime(WindowAssigner):
 def _checked(timestamp: int) -> int:
     if timestamp == MIN_TIMESTAMP_MS:
         raise UsageError(
-            "the record has no timestamp, which event-time windows need: call assign_timestamps_and_watermarks(), give "
+            "the record has no timestamp, but event-time windows need one: call "
+            "assign_timestamps_and_watermarks(), give "
             "from_source() a WatermarkStrategy with timestamps, or use processing-time windows"
         )
     return timestamp

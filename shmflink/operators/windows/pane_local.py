@@ -132,7 +132,7 @@ def checked_timestamps(batch: Batch, operator: str) -> tuple[pa.Int64Array, int,
         if least_ms != MIN_TIMESTAMP_MS:
             return timestamps, least_ms, most_ms
     raise UsageError(
-        f"operator '{operator}': a record has no timestamp, which event-time windows need: call "
+        f"operator '{operator}': a record has no timestamp, but event-time windows need one: call "
         "assign_timestamps_and_watermarks(), give from_source() a WatermarkStrategy with timestamps, or use "
         "processing-time windows"
     )

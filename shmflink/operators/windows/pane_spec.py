@@ -75,7 +75,7 @@ class SessionTimes:
     is_event_time: bool = True
 
     def __str__(self) -> str:
-        return f"sessions of a gap of {self.gap_ms} ms in {'event time' if self.is_event_time else 'processing time'}"
+        return f"sessions with a gap of {self.gap_ms} ms in {'event time' if self.is_event_time else 'processing time'}"
 
 
 WindowTimes = PaneTimes | SessionTimes
@@ -117,8 +117,9 @@ class WindowAggregateSpec:
         for name in self.names:
             if names.count(name) > 1:
                 raise TypeMismatchError(
-                    f"aggregate(): `{name}` is the window's column, and the name of a key or a result; give the window "
-                    "other names with window_start='...' and window_end='...'"
+                    f"aggregate(): `{name}` is the window's column and also the name of a key or a result; "
+                    f"rename the window's "
+                    "columns with window_start='...' and window_end='...'"
                 )
 
     def over(self, schema: pa.Schema) -> WindowAggregateSpec:

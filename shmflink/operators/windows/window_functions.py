@@ -66,7 +66,7 @@ class RefusedStateStore(StateStore):
     def _state(self, state_descriptor: StateDescriptor) -> Any:
         raise UsageError(
             f"window_state(): '{state_descriptor.name}': windows that merge have no state of their own, as in Flink; "
-            "use global_state(), which is the key's"
+            "use global_state(), which belongs to the key"
         )
 
 

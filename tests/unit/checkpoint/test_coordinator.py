@@ -108,7 +108,7 @@ def test_as_many_at_the_same_time_as_allowed():
     story.tell(Tick(), 1000)
     assert story.tell(Tick(), 2000) == [Trigger(2, BARRIER_ALIGNED)]
     assert story.tell(Tick(), 3000) == []
-    aborted = "a newer one was complete before"
+    aborted = "a newer checkpoint completed first"
     done = story.complete(2)
     assert done == [NotifyCompleted(2), NotifyAborted(1, aborted), Discard(1), Trigger(3, BARRIER_ALIGNED)]
     assert story.tell(Acknowledged(A, 1)) == []
@@ -120,7 +120,7 @@ def test_an_older_one_that_is_stored_later_is_thrown_away():
     story.tell(Tick(), 2000)
     story.acknowledge(1)
     assert story.complete(2) == [NotifyCompleted(2)]
-    reason = "a newer one was complete before"
+    reason = "a newer checkpoint completed first"
     assert story.tell(Stored(1, "chk-1")) == [NotifyAborted(1, reason), Discard(1)]
     assert story.coordinator.last_completed.checkpoint_id == 2
 
@@ -282,7 +282,7 @@ def test_all_tasks_finish_before_they_see_the_barrier():
     story = Story()
     story.tell(Tick(), 1000)
     story.tell(TaskFinished(A))
-    reason = "all tasks had finished before it"
+    reason = "all tasks had already finished"
     assert story.tell(TaskFinished(B)) == [NotifyAborted(1, reason), Discard(1)]
 
 
@@ -421,16 +421,20 @@ def test_who_waits_is_told_which_tasks_have_not_acknowledged():
 def test_who_stops_a_job_is_told_of_the_drain_and_of_the_end_behind_the_savepoint():
     story = Story()
     story.tell(SavepointRequested(1, "/s", drains=True))
-    assert story.coordinator.waits_for() == ("before the savepoint, the job drains; not at the end of input: A, B",)
+    assert story.coordinator.waits_for() == (
+        "the job drains before the savepoint; tasks not yet at the end of their input: A, B",
+    )
     story.tell(TaskEnding(A))
-    assert story.coordinator.waits_for() == ("before the savepoint, the job drains; not at the end of input: B",)
+    assert story.coordinator.waits_for() == (
+        "the job drains before the savepoint; tasks not yet at the end of their input: B",
+    )
     story.tell(TaskEnding(B))
     assert story.coordinator.waits_for() == ("2 of 2 tasks have not acknowledged savepoint 1: A, B",)
     story.acknowledge(1)
     story.tell(Stored(1, "/s/1"))
-    assert story.coordinator.waits_for() == ("the savepoint is complete; to end: A, B",)
+    assert story.coordinator.waits_for() == ("the savepoint is complete; tasks that have yet to end: A, B",)
     story.tell(TaskFinished(A))
-    assert story.coordinator.waits_for() == ("the savepoint is complete; to end: B",)
+    assert story.coordinator.waits_for() == ("the savepoint is complete; tasks that have yet to end: B",)
 
 
 def test_of_many_tasks_the_first_are_named():

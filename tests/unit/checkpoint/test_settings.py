@@ -56,7 +56,7 @@ def test_unaligned_needs_exactly_once_and_one_at_a_time():
     assert CheckpointSettings.of({"execution.checkpointing.unaligned": "true"}).aligned_timeout_ms == 0
     at_least_once = {UNALIGNED: "true", "execution.checkpointing.mode": "AT_LEAST_ONCE"}
     assert CheckpointSettings.of(at_least_once).aligned_timeout_ms is None
-    with pytest.raises(ConfigurationError, match="max-concurrent-checkpoints = 2 is not possible with"):
+    with pytest.raises(ConfigurationError, match="max-concurrent-checkpoints = 2 cannot be combined with"):
         CheckpointSettings.of({UNALIGNED: "true", "execution.checkpointing.max-concurrent-checkpoints": "2"})
 
 

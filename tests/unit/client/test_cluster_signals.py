@@ -60,12 +60,12 @@ def waits(target: Target, *numbers: int) -> None:
     for number in numbers:
         os.kill(os.getpid(), number)
     assert target.over.wait(60)
-    raise JobCancelledError("job 'a' (5f0c) was cancelled", job_id="5f0c")
+    raise JobCancelledError("job 'a' (5f0c) was canceled", job_id="5f0c")
 
 
 def test_ctrl_c_cancels_the_job_and_ends_the_wait():
     target, told = Target(), []
-    text = r"job 'a' \(5f0c\) was cancelled"
+    text = r"job 'a' \(5f0c\) was canceled"
     with pytest.raises(JobInterruptedError, match=text), ending_by_signals(target, told.append):
         waits(target, signal.SIGINT)
     assert target.done == ["cancel"]
@@ -80,7 +80,7 @@ def test_sigterm_exits_with_143(is_recovering, action):
         waits(target, signal.SIGTERM)
     assert leave.value.code == 143
     assert target.done == [action]
-    assert told[-1] == "job 'a' (5f0c) was cancelled"
+    assert told[-1] == "job 'a' (5f0c) was canceled"
 
 
 def test_the_second_ctrl_c_kills():
@@ -146,7 +146,7 @@ def hook(monkeypatch) -> Callable[[BaseException], list[str]]:
 
 
 def test_an_interrupt_that_nobody_catches_is_one_line_and_code_130(hook, capsys):
-    cancelled = "job 'a' was cancelled"
+    cancelled = "job 'a' was canceled"
     for error, line in [(JobInterruptedError(cancelled), cancelled), (KeyboardInterrupt(), "interrupted")]:
         with pytest.raises(SystemExit) as leave:
             hook(error)

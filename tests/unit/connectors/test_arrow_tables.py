@@ -76,5 +76,5 @@ def test_wide_integers_of_polars_are_decimals() -> None:
     table = table_of_polars(frame)
     assert table.column("i").type == pa.decimal128(38, 0)
     assert table.column("i").to_pylist() == [1, -(2**100), None]
-    with pytest.raises(TypeMismatchError, match=r"from_polars\(\): column 'i' of type Int128 has no form in Arrow"):
+    with pytest.raises(TypeMismatchError, match=r"from_polars\(\): column 'i' of type Int128 has no Arrow type"):
         table_of_polars(pl.DataFrame({"i": pl.Series([2**127 - 1], dtype=pl.Int128)}))

@@ -82,9 +82,9 @@ def test_a_source_without_an_end_comes_last(tmp_path: Path) -> None:
     watched = FileSource.for_record_stream_format(StreamFormat.text_line_format(), str(tmp_path))
     endless = NumberSequenceSource(1, 2)
     endless.boundedness = Boundedness.CONTINUOUS_UNBOUNDED
-    with pytest.raises(ConfigurationError, match="NumberSequenceSource has no end, so nothing can follow it"):
+    with pytest.raises(ConfigurationError, match="NumberSequenceSource is unbounded, so no source can follow it"):
         HybridSource.builder(endless).add_source(NumberSequenceSource(1, 2)).build()
-    with pytest.raises(ConfigurationError, match="all sources must produce one type"):
+    with pytest.raises(ConfigurationError, match="all sources must produce the same type"):
         HybridSource.builder(NumberSequenceSource(1, 2)).add_source(watched.build()).build()
     with pytest.raises(TypeError, match="takes Sources, got int"):
         HybridSource.builder(5)  # type: ignore[arg-type]

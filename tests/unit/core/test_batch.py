@@ -123,7 +123,7 @@ def test_rows_of_a_columnar_type_become_columns_of_exactly_these_types() -> None
 
 def test_a_value_that_does_not_fit_its_column_names_it() -> None:
     batch = Batch.of_rows([Row(small=300)], ColumnsTypeInfo(pa.schema([("small", pa.uint8())])))
-    with pytest.raises(TypeMismatchError, match="column `small` is declared uint8"):
+    with pytest.raises(TypeMismatchError, match="column `small` is declared as uint8"):
         batch.columns()
 
 

@@ -158,7 +158,7 @@ def test_encoding_conforms_first() -> None:
 def test_deletions_and_nones_have_no_typed_columns() -> None:
     codec = RowCodec(Types.ROW([Types.INT()]))
     for row in (None, Row.of_kind(RowKind.DELETE, f0=1)):
-        with pytest.raises(TypeMismatchError, match="None or no insertion"):
+        with pytest.raises(TypeMismatchError, match="None or not an insertion"):
             codec.encode([row])
 
 

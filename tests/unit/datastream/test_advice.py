@@ -39,8 +39,8 @@ _STRATEGY: Any = WatermarkStrategy
 @pytest.mark.parametrize(
     ("call", "advice"),
     [
-        (lambda: _PLAIN.with_timestamp_assigner(col("ts")), r"a column is named by with_timestamp_column\('ts'\)"),
-        (lambda: _PLAIN.with_timestamp_assigner("ts"), r"a column is named by with_timestamp_column\('ts'\)"),
+        (lambda: _PLAIN.with_timestamp_assigner(col("ts")), r"to name a column, use with_timestamp_column\('ts'\)"),
+        (lambda: _PLAIN.with_timestamp_assigner("ts"), r"to name a column, use with_timestamp_column\('ts'\)"),
         (lambda: _PLAIN.with_timestamp_assigner(lambda v, t: 1), r"extract_timestamp\(self, value, record_timestamp\)"),
         (lambda: _PLAIN.with_timestamp_assigner(_Assigner), r"with_timestamp_assigner\(_Assigner\(\)\)"),
         (lambda: _PLAIN.with_timestamp_column(col("ts")), "takes the name of a column, for example 'ts'"),

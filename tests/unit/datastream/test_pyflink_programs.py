@@ -152,7 +152,9 @@ def test_a_key_is_what_pyflink_takes_as_one(env: Any) -> None:
 
 def test_a_bad_key_is_named_with_its_record(env: Any) -> None:
     env.from_collection([1, 2, {"a": 3}]).key_by(lambda value: value).print()
-    with pytest.raises(JobExecutionError, match=r"'KeyBy': a key of type dict has no stable bytes[^\n]*\nrecord: {'a'"):
+    with pytest.raises(
+        JobExecutionError, match=r"'KeyBy': a key of type dict has no stable byte form[^\n]*\nrecord: {'a'"
+    ):
         env.execute()
 
 

@@ -32,7 +32,7 @@ def test_the_case_of_a_column_counts_and_is_hinted_at() -> None:
 
 def test_a_column_that_is_there_twice() -> None:
     twice = pa.schema([("a", pa.int64()), ("a", pa.int64())])
-    with pytest.raises(TypeMismatchError, match="`a` is there 2 times"):
+    with pytest.raises(TypeMismatchError, match="`a` occurs 2 times"):
         bind([col("a")], twice)
 
 
@@ -40,14 +40,14 @@ def test_a_column_that_is_there_twice() -> None:
     ("expression", "words"),
     [
         (col("name") * 2, "times cannot be applied to (`name`: string, `2`: int32)"),
-        (col("name") + 2, "cast() the other one"),
+        (col("name") + 2, "cast() the other value"),
         (col("price").upper_case, "upper_case takes a string, got `price` of type double"),
         (col("name") > 1, "string and int32 cannot be compared"),
         (col("day") > "soon", "`'soon'` is no date32[day]"),
         (if_then_else(col("price"), 1, 2), "if_then_else takes a boolean, got `price`"),
         (if_then_else(col("price") > 1, 1, "x"), "all must be of one type"),
         (col("name").regexp("(?=x)"), "the regular expression '(?=x)'"),
-        (col("price").sum, "sum is an aggregate of many rows"),
+        (col("price").sum, "sum is an aggregate over many rows"),
         (col("day") + col("day"), "a time and an interval can be added"),
         (Expression("uper_case", (col("name"),)), "no function uper_case; did you mean `upper_case`?"),
         (Expression("is_null", ()), "is_null takes 1 argument, got 0"),

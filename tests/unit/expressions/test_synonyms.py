@@ -93,7 +93,7 @@ def test_sql_in_expressions_is_refused_with_the_remedy() -> None:
 
 
 def test_filter_of_no_aggregate_names_the_stream() -> None:
-    with pytest.raises(TypeMismatchError, match=re.escape("rows are filtered by ds.filter(condition)")):
+    with pytest.raises(TypeMismatchError, match=re.escape("to filter rows, use ds.filter(condition)")):
         col("x").filter(col("x") > 1)
 
 

@@ -206,7 +206,7 @@ def test_a_claimed_savepoint_goes_and_files_of_others_stay(folder: str, caplog: 
     (deletion,) = points.effects
     assert isinstance(deletion, DiscardClaimed)
     points.disk.remove(deletion)
-    assert "files that are not the checkpoint's, such as README" in caplog.text
+    assert "files that do not belong to the checkpoint, for example README" in caplog.text
     assert os.listdir(start) == ["README"]
     points.close(keeps=False)
 

@@ -114,7 +114,7 @@ def test_a_job_that_cannot_write_its_checkpoints_is_refused(tmp_path: Any) -> No
     how, end = ended(options, lambda job: None)
     assert how == "refused"
     assert end.failure is not None
-    assert "nothing can be written there" in end.failure.message
+    assert "which cannot be written to" in end.failure.message
 
 
 def test_a_job_that_is_cancelled_before_it_has_slots_is_over(tmp_path: Any) -> None:

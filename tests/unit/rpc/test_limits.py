@@ -23,7 +23,7 @@ def test_a_limit_that_is_too_low_is_named_with_what_is_needed():
     [
         (errno.EMFILE, resource.RLIMIT_NOFILE, "too many open files: 'ulimit -n' is "),
         (errno.EFBIG, resource.RLIMIT_FSIZE, "'ulimit -f' allows "),
-        (errno.EAGAIN, resource.RLIMIT_NPROC, "no more processes or threads: 'ulimit -u' is "),
+        (errno.EAGAIN, resource.RLIMIT_NPROC, "cannot start another process or thread: 'ulimit -u' is "),
     ],
 )
 def test_an_error_of_the_system_names_the_limit_behind_it(number, limit, text):

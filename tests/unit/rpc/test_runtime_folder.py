@@ -39,9 +39,9 @@ def test_folder_and_socket_are_the_users_alone(tmp_path):
 
 
 @pytest.mark.parametrize(("prepare", "message"), [
-    (lambda path: (path.mkdir(), path.chmod(0o755)), "open to other users"),
-    (lambda path: path.write_text(""), "is no folder"),
-    (lambda path: path.symlink_to("/tmp"), "is no folder"),
+    (lambda path: (path.mkdir(), path.chmod(0o755)), "accessible to other users"),
+    (lambda path: path.write_text(""), "is not a folder"),
+    (lambda path: path.symlink_to("/tmp"), "is not a folder"),
 ])  # fmt: skip
 def test_a_folder_that_others_may_write_to_is_refused_and_the_next_one_taken(tmp_path, prepare, message):
     """[R13]"""

@@ -73,7 +73,7 @@ def test_a_header_beyond_the_limits_is_refused_before_anything_is_allocated(head
 
 def test_too_large_a_message_is_not_sent(monkeypatch):
     monkeypatch.setattr(wire, "FRAME_BYTES_MAX", 1000)
-    with pytest.raises(RpcError, match=r"AssignSplit takes .* bytes, the limit is 1000: keep large data in files"):
+    with pytest.raises(RpcError, match=r"AssignSplit takes .* bytes, but the limit is 1000: keep large data in files"):
         frame_of(_MESSAGES[1])
 
 

@@ -147,7 +147,7 @@ def test_windows_are_columns_of_their_own() -> None:
 
 
 def test_batches_that_are_no_state_of_functions_are_refused() -> None:
-    with pytest.raises(StateMismatchError, match="no state of keyed functions"):
+    with pytest.raises(StateMismatchError, match="are not state of keyed functions"):
         StateForm.from_schema(pa.schema([("key_group", pa.int32())]))
 
 

@@ -59,7 +59,7 @@ def test_one_name_is_one_kind_of_state() -> None:
     store = OperatorStateStore()
     store.get_list_state(OFFSETS).add(1)
     assert store.get_list_state(OFFSETS).get() == [1]
-    with pytest.raises(TypeMismatchError, match="'offsets' is asked for as union list of Long, but it is a split list"):
+    with pytest.raises(TypeMismatchError, match="'offsets' is requested as union list of Long, but it is a split list"):
         store.get_union_list_state(OFFSETS)
     with pytest.raises(TypeMismatchError, match="of String, but it is a split list of Long"):
         store.get_list_state(ListStateDescriptor("offsets", Types.STRING()))

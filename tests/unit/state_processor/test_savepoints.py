@@ -243,7 +243,7 @@ def test_a_copy_stands_alone_and_can_be_changed(tmp_path: Path) -> None:
 
 def test_what_does_not_fit_is_said(tmp_path: Path) -> None:
     twice = pa.table({"k": ["a", "a"], "v": [1, 2]})
-    with pytest.raises(UsageError, match="key 'a' stands more than once"):
+    with pytest.raises(UsageError, match="key 'a' occurs more than once"):
         writer().with_keyed_state("op", TOTAL, twice, key="k")
     with pytest.raises(UsageError, match=r"no column \['x'\]"):
         writer().with_keyed_state("op", TOTAL, twice, key="x")
@@ -258,12 +258,12 @@ def test_what_does_not_fit_is_said(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="32 hexadecimal digits"):
         OperatorIdentifier.for_uid_hash("xyz")
     one = writer().with_keyed_state("op", TOTAL, twice.slice(0, 1), key="k")
-    with pytest.raises(UsageError, match="already: take it away first"):
+    with pytest.raises(UsageError, match="remove it first"):
         one.with_keyed_state("op", TOTAL, twice.slice(0, 1), key="k")
     for wrong in (lambda: one.remove_operator("none"), lambda: one.remove_state("none", "x")):
         with pytest.raises(UsageError, match="it has: uid 'op'"):
             wrong()
-    with pytest.raises(UsageError, match="no keyed state 'x', but: total"):
+    with pytest.raises(UsageError, match="no keyed state 'x'; it has: total"):
         one.remove_state("op", "x")
     with pytest.raises(UsageError, match="already"):
         one.change_operator_identifier("op", "op")

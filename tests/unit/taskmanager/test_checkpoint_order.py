@@ -155,5 +155,5 @@ def test_rows_on_an_edge_that_is_gone_are_not_dropped_in_silence() -> None:
     known = OperatorState(operator.operator_id, None, operator.name, 1, 1, 8, (state,))
     restore = Restore("chk-1", allows_pickle=True)
     restore.__dict__["_manifest"] = Manifest(1, "", "", 0, CHECKPOINT, (known,))
-    with pytest.raises(StateMismatchError, match="on edges that the job does not have any more"):
+    with pytest.raises(StateMismatchError, match="on edges that the job no longer has"):
         restore.of(deployment)

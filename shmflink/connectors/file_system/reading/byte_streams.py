@@ -34,7 +34,7 @@ def canonical_charset(name: str) -> str:
     try:
         return codecs.lookup(name).name
     except LookupError:
-        raise ConfigurationError(f"unknown charset `{name}`; for instance UTF-8, ISO-8859-1, UTF-16") from None
+        raise ConfigurationError(f"unknown charset `{name}`; for example UTF-8, ISO-8859-1, UTF-16") from None
 
 
 def decompressed(path: str, file: BinaryIO, compression: str) -> Any:
@@ -61,8 +61,8 @@ def _only_member(path: str, file: BinaryIO) -> Any:
         raise DataFormatError(f"{path}: not a readable zip archive: {error}") from error
     held = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
     raise DataFormatError(
-        f"{path}: the zip archive holds {len(names)} files{f' ({held})' if names else ''}, and a reader takes one: "
-        f"extract them, or give each an archive of its own"
+        f"{path}: the zip archive contains {len(names)} files{f' ({held})' if names else ''}, but a reader takes one: "
+        f"extract them, or put each into its own archive"
     )
 
 
@@ -129,7 +129,7 @@ class _Decompressed(ByteStream):
         except DECOMPRESSION_ERRORS as error:
             raise DataFormatError(
                 f"{self._path}: cannot be decompressed after byte {self._bytes_read} of its text, "
-                f"the file is cut short or corrupt: {error}"
+                f"the file is truncated or corrupt: {error}"
             ) from error
         self._bytes_read += len(data)
         view[: len(data)] = data

@@ -19,8 +19,8 @@ __all__ = ["OnChange", "on_change_of", "range_as_it_is", "require_not_cut"]
 OnChange = Literal["fail", "ignore"]
 
 _ADVICE: Final = (
-    "Put the file back as it was; or leave the checkpoint alone and read from the beginning; "
-    "or say on_change='ignore' to read what is there from the place reached"
+    "Restore the file; or discard the checkpoint and read from the beginning; "
+    "or pass on_change='ignore' to read the present content from the place reached"
 )
 
 
@@ -50,7 +50,7 @@ def range_as_it_is(files: FileSystem, part: FileRange, *, may_grow: bool) -> Fil
     if now is None:
         raise ResourceError(
             f"{part.path}: the file is gone; it had {listed.size} bytes when it was listed"
-            f"{', and a part of it was read already' if is_begun else ''}"
+            f"{', and part of it has been read' if is_begun else ''}"
         )
     if (now.size, now.modified_ns) == (listed.size, listed.modified_ns):
         return part
@@ -59,7 +59,7 @@ def range_as_it_is(files: FileSystem, part: FileRange, *, may_grow: bool) -> Fil
     is_same = now.inode == listed.inode
     if is_same and may_grow and now.size > listed.size:
         return part
-    raise DataFormatError(f"{part.path}: {_what_changed(listed, now)}, and a part of it may have been read. {_ADVICE}")
+    raise DataFormatError(f"{part.path}: {_what_changed(listed, now)}, and part of it may have been read. {_ADVICE}")
 
 
 def require_not_cut(files: FileSystem, part: FileRange) -> None:
@@ -79,10 +79,10 @@ def _what_changed(listed: FileInfo, now: FileInfo) -> str:
     before = f"{listed.size} bytes of {_time(listed.modified_ns)} when it was listed"
     after = f"{now.size} bytes of {_time(now.modified_ns)} now"
     if now.inode != listed.inode:
-        return f"another file has taken its place ({before}, inode {listed.inode}; {after}, inode {now.inode})"
+        return f"another file has replaced it ({before}, inode {listed.inode}; {after}, inode {now.inode})"
     if now.size < listed.size:
-        return f"the file was cut short ({before}; {after})"
-    return f"the file was written to ({before}; {after})"
+        return f"the file was truncated ({before}; {after})"
+    return f"the file was modified ({before}; {after})"
 
 
 def _time(modified_ns: int) -> str:

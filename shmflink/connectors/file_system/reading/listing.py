@@ -144,11 +144,12 @@ def _matches(files: FileSystem, pattern: str, base: int) -> Iterator[FileInfo]:
 def _why_nothing(files: FileSystem, path: str) -> str:
     if _fixed_part(files, path) < len(path):
         return (
-            "no visible file matches the pattern (`*`, `?`, `[a-z]`, `**` and `{a,b}` are known; wildcards skip names "
-            "with `.` or `_` in front)"
+            "no visible file matches the pattern (`*`, `?`, `[a-z]`, `**` and `{a,b}` are supported; wildcards "
+            "skip names "
+            "that begin with `.` or `_`)"
         )
     if not files.is_local(path):
         return "no such file, or no visible file under it"
     if os.path.isdir(path):
-        return "the directory holds no visible file to read (names with `.` or `_` in front are skipped)"
+        return "the directory has no visible file to read (names that begin with `.` or `_` are skipped)"
     return "no such file or directory" if not os.path.exists(path) else "neither a file nor a directory"

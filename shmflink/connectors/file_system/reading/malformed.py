@@ -25,7 +25,7 @@ __all__ = ["MALFORMED_SCHEMA", "MALFORMED_TAG", "MalformedRow", "MalformedRows",
 OnError = Literal["fail", "skip", "side_output", "folder"]
 _POLICIES: Final = ("fail", "skip", "side_output", "folder")
 _SHOWN_CHARACTERS: Final = 200
-_ADVICE: Final = ". To go on without such rows say on_error='skip', 'side_output' or 'folder'"
+_ADVICE: Final = ". To continue without such rows, set on_error='skip', 'side_output' or 'folder'"
 
 MALFORMED_TAG: Final = "malformed"
 MALFORMED_SCHEMA: Final = pa.schema(
@@ -148,7 +148,7 @@ class MalformedRows:
             try:
                 os.makedirs(folder, exist_ok=True)
             except OSError as error:
-                raise ResourceError(f"{folder}: the folder for malformed rows cannot be made: {error}") from error
+                raise ResourceError(f"{folder}: the folder for malformed rows cannot be created: {error}") from error
             self._part = PartFile(folder, self._name())
         names = MALFORMED_SCHEMA.names
         # One call per malformed row: they are few, or the input is not what the job takes it for.

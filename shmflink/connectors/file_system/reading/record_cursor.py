@@ -197,7 +197,7 @@ class RecordCursor(SplitCursor):
             place = self._place + self._begin
             raise DataFormatError(
                 f"{self._part.path}: line {self._part.lines.line_of(place)} (byte {place}): "
-                f"a record is longer than {self._part.record_bytes_max} bytes; is the file of this format?"
+                f"a record is longer than {self._part.record_bytes_max} bytes; does the file have this format?"
             )
         return columns, consumed, bad[:1]
 

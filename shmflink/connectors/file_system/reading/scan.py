@@ -99,7 +99,9 @@ class FileScan:
             return
         twice = sorted(name for name, count in Counter(schema.names).items() if count > 1)
         if twice:
-            raise JobGraphError(f"metadata: there is a column {twice[0]!r} already; give {{kind: name of the column}}")
+            raise JobGraphError(
+                f"metadata: there already is a column {twice[0]!r}; rename it with {{kind: name of the column}}"
+            )
 
     def with_columns(self, columns: Sequence[str]) -> FileScan | None:
         """The scan with these columns alone; None where it has no columns to choose from."""

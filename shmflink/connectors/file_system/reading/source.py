@@ -192,7 +192,9 @@ class FileSource(Source):
         """*shmflink only.* Files of any format; `options` are `FileOptions`."""
         unknown = sorted(set(options) - set(FileOptions.__annotations__))
         if unknown:
-            raise ConfigurationError(f"{unknown[0]!r} is no option; there are {', '.join(FileOptions.__annotations__)}")
+            raise ConfigurationError(
+                f"{unknown[0]!r} is not an option; the options are {', '.join(FileOptions.__annotations__)}"
+            )
         interval = options.get("monitor_interval")
         files = FileSystem(options.get("storage_options"), options.get("file_system"))
         given = paths_of(paths)

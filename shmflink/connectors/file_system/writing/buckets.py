@@ -134,6 +134,6 @@ def partition_assigner(
             left_out += step.left_out
         else:
             raise ConfigurationError(
-                f"partition_by: {type(step).__name__.strip('_')} looks at no column, so it must stand alone"
+                f"partition_by: {type(step).__name__.strip('_')} uses no column, so it cannot be combined with others"
             )
     return _ColumnBuckets(texts, left_out)

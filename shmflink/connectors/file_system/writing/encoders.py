@@ -152,7 +152,8 @@ class BulkWriterFactory(OutputFormat):
         """Raises TypeMismatchError for rows without columns, or with others than the schema's."""
         if shape_of_columns(batch.to_wire()) == PICKLE:
             raise TypeMismatchError(
-                f"{type(self).__name__} needs columns, got undeclared objects: declare the output type of the operator "
+                f"{type(self).__name__} needs columns, but got undeclared objects: declare the output type of "
+                f"the operator "
                 "before the sink (output_type=Types.ROW_NAMED(...)), or make columns with map_batches"
             )
         columns = batch.columns()

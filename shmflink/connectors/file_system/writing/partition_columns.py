@@ -118,7 +118,7 @@ def column_of(rows: pa.RecordBatch, name: str) -> pa.Array:
         return rows.column(name)
     near = difflib.get_close_matches(name, rows.schema.names, 1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise ConfigurationError(f"the sink partitions by {name!r}, the rows have {', '.join(rows.schema.names)}{hint}")
+    raise ConfigurationError(f"the sink partitions by {name!r}, but the rows have {', '.join(rows.schema.names)}{hint}")
 
 
 def without_columns(rows: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
@@ -127,7 +127,9 @@ def without_columns(rows: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatc
         return rows
     rest = rows.drop_columns(list(names))
     if rest.num_columns == 0:
-        raise ConfigurationError(f"the sink partitions by all columns ({', '.join(names)}): nothing is left for files")
+        raise ConfigurationError(
+            f"the sink partitions by all columns ({', '.join(names)}): no column is left for the files"
+        )
     return rest
 
 

@@ -49,7 +49,7 @@ class ReplacedFiles:
             if now is None:
                 continue
             if (now.size, now.modified_ns) != (before.size, before.modified_ns):
-                _LOG.warning("%s: was written anew while the job ran; it is not overwritten", before.path)
+                _LOG.warning("%s: was rewritten while the job ran; it is not overwritten", before.path)
                 continue
             try:
                 with contextlib.suppress(FileNotFoundError):
@@ -67,8 +67,8 @@ def check_mode(mode: object, publish: str) -> None:
         raise ConfigurationError(f"mode={mode!r}: one of {', '.join(get_args(SinkMode))}")
     if mode != "append" and publish == "when_rolled":
         raise ConfigurationError(
-            f"mode={mode!r} needs files that appear together: leave out publish='when_rolled' (with checkpoints files "
-            "appear as those are complete, without at the end)"
+            f"mode={mode!r} needs files that appear together: omit publish='when_rolled' (files then appear when a "
+            "checkpoint completes or, without checkpoints, at the end)"
         )
 
 
@@ -92,7 +92,7 @@ def refuse_files_before(files: FileSystem, base_path: str) -> None:
         more = f" and {len(before) - 1} more" if len(before) > 1 else ""
         raise JobGraphError(
             f"{base_path}: is not empty: {os.path.relpath(before[0].path, base_path)}{more}. Write into another "
-            "folder, or say mode='overwrite' or mode='append'"
+            "folder, or pass mode='overwrite' or mode='append'"
         )
 
 

@@ -316,7 +316,7 @@ class _RowFormatBuilder(_Builder):
     def with_rolling_policy(self, rolling_policy: RollingPolicy) -> Self:
         """When a file is full; records of a row format are not counted."""
         if rolling_policy.rows_max is not None:
-            raise ConfigurationError("a row format does not count rows: roll by size or time, or use FileSink.csv()")
+            raise ConfigurationError("a row format cannot count rows: roll by size or time, or use FileSink.csv()")
         return super().with_rolling_policy(rolling_policy)
 
 
@@ -345,7 +345,7 @@ def _laid_out(method: str, path: str, output_format: OutputFormat, layout: Layou
     check_keywords(f"FileSink.{method}()", layout, {*Layout.__annotations__, *taken} - {"path", "layout"})
     publish = layout.get("publish", "at_end")
     if publish not in ("at_end", "when_rolled"):
-        raise ConfigurationError(f"publish={publish!r}: at_end or when_rolled")
+        raise ConfigurationError(f"publish={publish!r}: must be at_end or when_rolled")
     mode = layout.get("mode", "append")
     check_mode(mode, publish)
     limits = {
@@ -382,5 +382,5 @@ def _has_checkpoints(configuration: Mapping[str, str]) -> bool:
 def _output_directory(base_path: str, files: FileSystem) -> str:
     path = files.absolute(base_path)
     if files.is_local(path) and os.path.exists(path) and not os.path.isdir(path):
-        raise JobGraphError(f"{path}: a file sink writes into a directory, this is a file")
+        raise JobGraphError(f"{path}: a file sink needs a directory, but this is a file")
     return path

@@ -48,16 +48,16 @@ class CsvStyle:
         for name, text in (("delimiter", self.delimiter), ("quote", self.quote)):
             if len(text) != 1 or not text.isascii() or text.isalnum() or text in "+-.\r\n\0":
                 raise ConfigurationError(
-                    f"CSV {name} {text!r}: one ASCII character, but no letter, digit, sign, dot or line end"
+                    f"CSV {name} {text!r}: must be one ASCII character, and not a letter, digit, sign, dot or line end"
                 )
         if self.delimiter == self.quote:
             raise ConfigurationError(f"CSV: {self.quote!r} cannot be both delimiter and quote")
         if {self.delimiter, self.quote, "\r", "\n"} & set(self.null_text):
-            raise ConfigurationError(f"CSV null_text {self.null_text!r}: it would need quotes")
+            raise ConfigurationError(f"CSV null_text {self.null_text!r}: it must not need quotes")
         _check_choice("CSV quoting", self.quoting, _QUOTINGS)
         _check_choice("CSV timestamps", self.timestamps, _STANDARDS)
         if self.line_end not in ("\n", "\r\n"):
-            raise ConfigurationError(f"CSV line_end {self.line_end!r}: `\\n` or `\\r\\n`")
+            raise ConfigurationError(f"CSV line_end {self.line_end!r}: must be `\\n` or `\\r\\n`")
 
 
 class _TextWriterFactory(BulkWriterFactory):

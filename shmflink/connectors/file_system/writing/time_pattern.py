@@ -26,8 +26,8 @@ class TimePattern:
             moment = dt.datetime.fromtimestamp(second, tz=dt.UTC).astimezone(self._zone)
         except (ValueError, OverflowError):
             raise DataFormatError(
-                f"a timestamp {second} seconds from 1970 lies outside of the years 1 to 9999 and names no folder; "
-                "is its unit another one?"
+                f"a timestamp {second} seconds from 1970 is outside the years 1 to 9999 and cannot name a folder; "
+                "does it have another unit?"
             ) from None
         return moment.strftime(self._strftime)
 
@@ -85,6 +85,4 @@ def time_zone(timezone_id: str) -> dt.tzinfo:
     try:
         return zoneinfo.ZoneInfo(timezone_id)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError):
-        raise ConfigurationError(
-            f"unknown time zone `{timezone_id}`; for instance Europe/Berlin or GMT-08:00"
-        ) from None
+        raise ConfigurationError(f"unknown time zone `{timezone_id}`; for example Europe/Berlin or GMT-08:00") from None

@@ -52,10 +52,13 @@ def test_an_upsert_has_key_columns() -> None:
     ("sql", "reason"),
     [
         ("insert into t values (?, ?)", "name the columns"),
-        ("delete from t where a = ?", "is none of"),
+        ("delete from t where a = ?", "does not have the form"),
         ("insert into t (a, b) values (?)", "2 columns, 1 `\\?`"),
-        ("insert into t (a) values (?)", "the statement has 1 columns, the rows have 2 fields"),
-        ("insert into t (a, b) values (?, ?) on conflict (a) do update set b = t.b + 1", "an upsert sets every column"),
+        ("insert into t (a) values (?)", "the statement has 1 columns, but the rows have 2 fields"),
+        (
+            "insert into t (a, b) values (?, ?) on conflict (a) do update set b = t.b + 1",
+            "an upsert must set every column",
+        ),
     ],
 )
 def test_another_statement_is_refused(sql: str, reason: str) -> None:
@@ -65,7 +68,7 @@ def test_another_statement_is_refused(sql: str, reason: str) -> None:
 
 def test_another_database_is_refused() -> None:
     with pytest.raises(
-        ConfigurationError, match="jdbc:mysql://host/db: of databases only PostgreSQL is in this version"
+        ConfigurationError, match="jdbc:mysql://host/db: PostgreSQL is the only supported database in this version"
     ):
         JdbcSink.sink("insert into t (a, b) values (?, ?)", PAIR, connection("jdbc:mysql://host/db"))
     with pytest.raises(ConfigurationError, match="with_url"):

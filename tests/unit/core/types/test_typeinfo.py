@@ -166,7 +166,7 @@ def test_a_type_of_columns() -> None:
 def test_columns_are_nullable_and_names_differ() -> None:
     required = pa.schema([pa.field("a", pa.int32(), nullable=False)])
     assert ColumnsTypeInfo(required).schema.field("a").nullable
-    with pytest.raises(TypeMismatchError, match=r"\['a'\] are there more than once"):
+    with pytest.raises(TypeMismatchError, match=r"\['a'\] occur more than once"):
         ColumnsTypeInfo(pa.schema([("a", pa.int32()), ("a", pa.utf8())]))
 
 

@@ -123,7 +123,7 @@ def test_names_do_not_collide() -> None:
         (A, "has no aggregate"),
         (lit(1), "has no aggregate"),
         (A.sum + B, "`b` is not inside an aggregate"),
-        (A.sum.max, "an aggregate inside an aggregate"),
+        (A.sum.max, "an aggregate cannot contain an aggregate"),
     ],
 )
 def test_what_is_no_aggregate(expression: Expression, words: str) -> None:

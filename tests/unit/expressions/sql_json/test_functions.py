@@ -138,7 +138,7 @@ def test_of_a_key_given_twice_the_last_value_counts() -> None:
 def test_errors_that_stop_the_job() -> None:
     with pytest.raises(DataFormatError, match=r"'\$.a' fails in 'oops'"):
         values(A.json_value("$.a", on_error=OnValue.ERROR), ['{"a": 1}', "oops"])
-    with pytest.raises(DataFormatError, match="leads to nothing"):
+    with pytest.raises(DataFormatError, match="finds nothing"):
         values(A.json_value("lax $.a", on_empty=OnValue.ERROR), ["{}"])
     with pytest.raises(DataFormatError, match="fails in"):
         values(A.json_exists("$.a", JsonExistsOnError.ERROR), ["{}"])

@@ -148,7 +148,7 @@ def test_bytes() -> None:
     assert values(S.unhex, s=["f", "F0a", "x0"]) == [b"\x00", b"\x00\x0a", None]
     with pytest.raises(TypeMismatchError, match="the character set must be one of"):
         values(S.encode("EBCDIC"), s=["a"])
-    with pytest.raises(DataFormatError, match=r"`s` = '\?' .*it is no base64"):
+    with pytest.raises(DataFormatError, match=r"`s` = '\?' .*it is not valid base64"):
         values(S.from_base64, s=["?"])
 
 

@@ -136,7 +136,7 @@ def test_buckets_of_integers_and_with_offset() -> None:
 def test_buckets_that_are_none() -> None:
     with pytest.raises(TypeMismatchError, match="a size above 0"):
         A.floor_to()
-    with pytest.raises(TypeMismatchError, match="buckets are of timestamps or integers"):
+    with pytest.raises(TypeMismatchError, match="buckets need timestamps or integers"):
         values(A.floor_to(days=1), a=["x"])
     with pytest.raises(TypeMismatchError, match="10 ms of timestamps in s"):
         values(A.floor_to(milliseconds=10), a=pa.array([1], pa.timestamp("s")))
@@ -194,7 +194,7 @@ def test_months_of_times_of_day() -> None:
 
 def test_a_difference_that_fits_no_int_is_an_error() -> None:
     ends = {"a": [dt.date(1900, 1, 1)], "b": [dt.date(2024, 1, 1)]}
-    with pytest.raises(DataFormatError, match="does not fit INT: MILLISECOND gives a BIGINT"):
+    with pytest.raises(DataFormatError, match="does not fit INT: use MILLISECOND, which gives a BIGINT"):
         values(timestamp_diff(TimePointUnit.SECOND, A, B), **ends)
     assert values(timestamp_diff(TimePointUnit.MILLISECOND, A, B), **ends) == [3_913_056_000_000]
 

@@ -80,7 +80,7 @@ def test_a_value_beyond_its_column_is_an_error_that_names_the_column(value: Any,
     ],
 )
 def test_a_column_that_does_not_fit_its_type_is_an_error(column: pa.Array, kind: pa.DataType) -> None:
-    with pytest.raises(TypeMismatchError, match="column `c` is declared"):
+    with pytest.raises(TypeMismatchError, match="column `c` is declared as"):
         columns_of(Batch.of_columns(pa.record_batch({"c": column})), pa.schema([("c", kind)]))
 
 

@@ -158,9 +158,11 @@ def test_other_columns_than_declared_are_refused_and_fitting_ones_cast() -> None
     with OperatorHarness(operator, name="op") as harness:
         harness.process_batch(Batch.of_columns(pa.record_batch({"a": pa.array([1], pa.int8())})))
         assert harness.elements[-1].columns().schema.types == [pa.int64()]  # type: ignore[union-attr]
-        with pytest.raises(TypeMismatchError, match=r"operator 'op'.*\['a'\] were expected, a batch has \['b'\]"):
+        with pytest.raises(
+            TypeMismatchError, match=r"operator 'op'.*expected the columns \['a'\], but a batch has \['b'\]"
+        ):
             harness.process_batch(Batch.of_columns(pa.record_batch({"b": [1]})))
-        with pytest.raises(TypeMismatchError, match="column `a` is declared int64, a batch has string"):
+        with pytest.raises(TypeMismatchError, match="column `a` is declared as int64, but a batch has string"):
             harness.process_batch(Batch.of_columns(pa.record_batch({"a": ["x"]})))
 
 

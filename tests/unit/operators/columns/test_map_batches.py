@@ -62,7 +62,7 @@ def test_the_result_is_checked_against_the_declared_type() -> None:
     with harness, pytest.raises(TypeMismatchError, match=r"'Derive'.*\['a'\].*\['b'\]"):
         harness.process_batch(_INPUT)
     harness = OperatorHarness(MapBatchesOperator(lambda b: b, Types.ROW_NAMED(["a"], [Types.BYTE()])))
-    with harness, pytest.raises(TypeMismatchError, match="column 'a' is declared BYTE"):
+    with harness, pytest.raises(TypeMismatchError, match="column 'a' is declared as BYTE"):
         harness.process_batch(pa.RecordBatch.from_pydict({"a": [1000]}))
 
 
@@ -76,5 +76,5 @@ def test_an_error_shows_the_batch_by_schema_and_first_row() -> None:
 def test_a_float_that_becomes_infinite_is_an_error() -> None:
     declared = Types.ROW_NAMED(["a"], [Types.FLOAT()])
     harness = OperatorHarness(MapBatchesOperator(lambda b: b, declared), name="Derive")
-    with harness, pytest.raises(TypeMismatchError, match=r"'Derive': column 'a' is declared FLOAT .*1e\+300"):
+    with harness, pytest.raises(TypeMismatchError, match=r"'Derive': column 'a' is declared as FLOAT .*1e\+300"):
         harness.process_batch(pa.RecordBatch.from_pydict({"a": [1.0, 1e300]}))

@@ -420,7 +420,7 @@ def test_other_windows_do_not_take_the_state() -> None:
     text = str(raised.value)
     assert "operator 'Operator'" in text
     assert "windows of 10 ms every 10 ms from 0 ms in event time, key string: n = count(), total = sum(int64)" in text
-    assert "sessions of a gap of 7 ms in event time" in text
+    assert "sessions with a gap of 7 ms in event time" in text
 
 
 def test_changes_alone_are_saved_where_the_configuration_says_so() -> None:

@@ -28,7 +28,9 @@ class IpcWriterFactory(BulkWriterFactory):
         if compression not in _COMPRESSIONS:
             raise ConfigurationError(f"unknown IPC compression `{compression}`; one of {', '.join(_COMPRESSIONS)}")
         if compression_level is not None and compression != "zstd":
-            raise ConfigurationError(f"compression_level={compression_level}: of IPC's codecs only zstd has levels")
+            raise ConfigurationError(
+                f"compression_level={compression_level}: only zstd has levels among the IPC codecs"
+            )
         super().__init__(schema)
         self._compression = compression
         self._level = compression_level

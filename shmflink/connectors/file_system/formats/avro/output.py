@@ -39,7 +39,7 @@ class AvroSchema:
             self.definition: Any = json.loads(text)
             self._encode = _Compiler().encoder(self.definition)
         except (ValueError, KeyError, TypeError) as error:
-            raise ConfigurationError(f"no Avro schema: {error!r}; the text: {text[:200]!r}") from error
+            raise ConfigurationError(f"not an Avro schema: {error!r}; the text: {text[:200]!r}") from error
 
     @staticmethod
     def parse_string(json_schema: str) -> AvroSchema:

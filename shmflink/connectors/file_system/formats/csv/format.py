@@ -248,9 +248,9 @@ class CsvFormat(StreamFormat):
             following = max(head_end, self._record_start(part.path, end))
             if following != position:
                 raise DataFormatError(
-                    f"{part.path}: records around byte {end} are quoted in a way that does not show where they start "
-                    f"(byte {position} or {following}); read the file in one piece (splits_files=False), or say "
-                    f"quoted_newlines=False if no quoted text goes over several lines"
+                    f"{part.path}: the quotes around byte {end} do not show where records start "
+                    f"(byte {position} or {following}); read the file in one piece (splits_files=False), or pass "
+                    f"quoted_newlines=False if no quoted text spans several lines"
                 )
 
         return check

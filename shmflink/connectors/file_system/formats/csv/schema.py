@@ -81,7 +81,7 @@ class CsvSchemaBuilder:
         names = [column.name for column in self._schema.columns]
         twice = sorted(name for name, count in Counter(names).items() if count > 1)
         if twice:
-            raise ConfigurationError(f"CsvSchema: the column {twice[0]!r} is there twice")
+            raise ConfigurationError(f"CsvSchema: the column {twice[0]!r} is declared twice")
         return self._schema
 
     def add_array_column(
@@ -125,8 +125,7 @@ class CsvSchemaBuilder:
             ConfigurationError: always.
         """
         raise ConfigurationError(
-            f"CsvSchema: set_any_property_name({name!r}): rows have no place for columns that are not declared; "
-            "add a column for each"
+            f"CsvSchema: set_any_property_name({name!r}): rows cannot hold undeclared columns; add a column for each"
         )
 
     def disable_array_element_separator(self) -> CsvSchemaBuilder:

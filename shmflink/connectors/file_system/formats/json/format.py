@@ -79,7 +79,9 @@ class JsonLinesFormat(StreamFormat):
             ConfigurationError: options that do not go together.
         """
         if missing_keys not in ("null", "fail") or extra_keys not in (None, "ignore", "fail"):
-            raise ConfigurationError("JSON lines: missing_keys is 'null' or 'fail', extra_keys is 'ignore' or 'fail'")
+            raise ConfigurationError(
+                "JSON lines: missing_keys must be 'null' or 'fail', extra_keys must be 'ignore' or 'fail'"
+            )
         if infer_rows < 1:
             raise ConfigurationError("JSON lines: infer_rows must be positive")
         self._charset = canonical_charset(encoding)

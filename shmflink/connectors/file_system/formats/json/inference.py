@@ -51,7 +51,7 @@ def infer_json_schema(
             reason = f"the first line is malformed: {error}"
             continue
         if not isinstance(record, dict):
-            reason = f"a line holds {line.strip()[:60]!r}, which is no object"
+            reason = f"a line holds {line.strip()[:60]!r}, which is not an object"
             continue
         rows += 1
         for name, value in record.items():
@@ -59,7 +59,7 @@ def infer_json_schema(
             if held is None or not held.equals(kind):
                 kinds[name] = kind if held is None else _join(held, kind)
     if not rows and reason is not None:
-        raise DataFormatError(f"{path}: no columns can be told: {reason}; give a schema")
+        raise DataFormatError(f"{path}: cannot infer the columns: {reason}; give a schema")
     fields = [(name, known.get(name) or changed_type(kind, _counted)) for name, kind in kinds.items()]
     return pa.schema([*fields, *((name, kind) for name, kind in known.items() if name not in kinds)]), rows
 

@@ -105,9 +105,9 @@ class _Stripes(PieceFile):
     def _out_of_range(self, piece: int, error: pa.ArrowInvalid) -> DataFormatError:
         """Of a stripe that is sound, but for Arrow's reader, which knows nanoseconds alone."""
         return DataFormatError(
-            f"{self._path}: column {self._first_out_of_range(piece)!r}: a timestamp before 1677 or after 2262 is not "
-            f"supported, the file is not corrupt: Arrow's reader of ORC makes nanoseconds of 64 bits ({error}). Leave "
-            f"the column out with columns=[...], or convert the file to Parquet"
+            f"{self._path}: column {self._first_out_of_range(piece)!r}: timestamps before 1677 or after 2262 are not "
+            f"supported (the file is not corrupt): Arrow's ORC reader converts to 64-bit nanoseconds ({error}). Omit "
+            f"the column with columns=[...], or convert the file to Parquet"
         )
 
     def _first_out_of_range(self, piece: int) -> str:

@@ -41,7 +41,7 @@ class OrcBulkWriters:
             ConfigurationError: another property, or a `hadoop_config`; there is no Hadoop here.
         """
         if hadoop_config is not None:
-            raise ConfigurationError("OrcBulkWriters.for_row_type(): no Hadoop here; leave hadoop_config out")
+            raise ConfigurationError("OrcBulkWriters.for_row_type(): there is no Hadoop here; omit hadoop_config")
         schema = columns_of(row_type)
         if schema is None:
             raise TypeMismatchError(f"{row_type}: ORC has no columns for undeclared objects")

@@ -58,7 +58,7 @@ class ParquetFormat(BulkFormat):
         held = set(schema.names)
         missing = [name for name in self._columns or () if name not in held]
         if missing:
-            raise DataFormatError(f"{path}: no column {missing[0]!r}; it has {', '.join(schema.names)}")
+            raise DataFormatError(f"{path}: there is no column {missing[0]!r}; the file has {', '.join(schema.names)}")
         return schema if self._columns is None else pa.schema([schema.field(name) for name in self._columns])
 
     def with_schema(self, schema: pa.Schema) -> Self:
@@ -99,9 +99,9 @@ class ParquetColumnarRowInputFormat(ParquetFormat):
     ) -> None:
         """Raises ConfigurationError for names without their case, and for a Hadoop configuration."""
         if hadoop_config is not None:
-            raise ConfigurationError("ParquetColumnarRowInputFormat(): no Hadoop here; leave hadoop_config out")
+            raise ConfigurationError("ParquetColumnarRowInputFormat(): there is no Hadoop here; omit hadoop_config")
         if not is_case_sensitive:
-            raise ConfigurationError("is_case_sensitive=False is not supported; name the columns as the files do")
+            raise ConfigurationError("is_case_sensitive=False is not supported; spell the columns as in the files")
         if batch_size < 1:
             raise ConfigurationError(f"batch_size must be at least 1, got {batch_size}")
         super().__init__(row_type.get_field_names())

@@ -264,7 +264,7 @@ def _group_start(group: pq.RowGroupMetaData) -> int:
     if not starts and not group.num_rows:
         return 4  # it has no pages
     if not starts or min(starts) < 0:
-        raise pa.ArrowInvalid("the footer does not tell where a row group begins")
+        raise pa.ArrowInvalid("the footer does not say where a row group begins")
     return int(min(starts))
 
 

@@ -89,7 +89,7 @@ class ParquetOptions:
             for name in () if isinstance(named, bool | str) else named:
                 if name.split(".")[0] not in schema.names:
                     raise ConfigurationError(
-                        f"Parquet {option}: no column {name!r}; the file has {', '.join(schema.names)}"
+                        f"Parquet {option}: there is no column {name!r}; the file has {', '.join(schema.names)}"
                     )
 
 
@@ -111,7 +111,7 @@ class ParquetBulkWriters:
             ConfigurationError: a `hadoop_config` was given; there is no Hadoop here.
         """
         if hadoop_config is not None:
-            raise ConfigurationError("ParquetBulkWriters.for_row_type(): no Hadoop here; leave hadoop_config out")
+            raise ConfigurationError("ParquetBulkWriters.for_row_type(): there is no Hadoop here; omit hadoop_config")
         schema = columns_of(row_type)
         if schema is None:
             raise TypeMismatchError(f"{row_type}: Parquet has no columns for undeclared objects")

@@ -61,7 +61,7 @@ class PolarsFile:
         except ImportError as error:
             raise DataFormatError(
                 f"{_unsupported(path, next(iter(columns)))}. Install Polars, which reads it "
-                f"(pip install 'shmflink[polars]'), or write the file again (DuckDB: parquet_version V1)"
+                f"(pip install 'shmflink[polars]'), or rewrite the file (DuckDB: parquet_version V1)"
             ) from error
         self._errors: Any = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
         self._scan: Any = pl.scan_parquet(path, glob=False)
@@ -72,7 +72,7 @@ class PolarsFile:
         except self._errors as error:
             raise DataFormatError(
                 f"{_unsupported(path, next(iter(columns)))}. Polars reads such columns, but cannot open this file: "
-                f"{error}; write the file again (DuckDB: parquet_version V1)"
+                f"{error}; rewrite the file (DuckDB: parquet_version V1)"
             ) from error
 
     @property
@@ -165,13 +165,13 @@ def _refuse_intervals(path: str, wide: str, metadata: pq.FileMetaData) -> None:
         column = metadata.schema.column(index)
         if column.converted_type == "INTERVAL":
             raise DataFormatError(
-                f"{_unsupported(path, wide)}. Polars reads such columns, but opens no file with an INTERVAL, as "
-                f"{column.path!r} is; write the file again (DuckDB: parquet_version V1)"
+                f"{_unsupported(path, wide)}. Polars reads such columns, but cannot open a file with an INTERVAL, as "
+                f"{column.path!r} is; rewrite the file (DuckDB: parquet_version V1)"
             )
 
 
 def _unsupported(path: str, column: str) -> str:
     return (
-        f"{path}: the encoding of column {column!r} is not supported, the file is not corrupt: 32-bit values as "
+        f"{path}: the encoding of column {column!r} is not supported (the file is not corrupt): 32-bit values as "
         f"DELTA_BINARY_PACKED with differences of more than 32 bits"
     )

@@ -224,7 +224,7 @@ def _complete_lines(data: bytes, path: str) -> bytes:
     """`data` up to its last line end. A CR at the very end waits: an LF may follow."""
     cut = max(data.rfind(b"\n"), data.rfind(b"\r", 0, len(data) - 1)) + 1
     if cut == 0 and len(data) > LINE_BYTES_MAX:
-        raise DataFormatError(f"{path}: a line is longer than {LINE_BYTES_MAX} bytes; is the file text?")
+        raise DataFormatError(f"{path}: a line is longer than {LINE_BYTES_MAX} bytes; is this a text file?")
     return data[:cut]
 
 

@@ -25,13 +25,15 @@ def declared_schema(schema: DeclaredSchema) -> pa.Schema:
     if isinstance(schema, RowTypeInfo):
         columns = schema_of(schema)
         if columns is None:
-            raise ConfigurationError(f"{schema}: a field has a type that text has no form for")
+            raise ConfigurationError(f"{schema}: a field has a type that cannot be read from text")
         return columns
     if isinstance(schema, Mapping):
         return pa.schema(list(schema.items()))
     if isinstance(schema, pa.Schema):
         return pa.schema(list(zip(schema.names, schema.types, strict=True)))
-    raise ConfigurationError(f"schema: a pyarrow schema, a mapping of names to types, or a row type, not {schema!r}")
+    raise ConfigurationError(
+        f"schema: must be a pyarrow schema, a mapping of names to types, or a row type, not {schema!r}"
+    )
 
 
 def explain_key(reason: str, inferred: Mapping[str, int]) -> str:
@@ -42,7 +44,7 @@ def explain_key(reason: str, inferred: Mapping[str, int]) -> str:
     rows = max(inferred.values())
     return (
         f"{reason}; declare column_types={{{found['name']!r}: ...}} (an inner key: in the object's type), or "
-        f"say extra_keys='ignore' to leave it out, the schema was inferred from the first {rows} rows"
+        f"pass extra_keys='ignore' to drop it; the schema was inferred from the first {rows} rows"
     )
 
 

@@ -32,7 +32,7 @@ class KnownColumns:
         looked_at = f"the {len(self.paths)} files" if len(self.paths) > 1 else "the file"
         if late is not None:
             raise DataFormatError(
-                f"{path}: column {late!r} is not among those of {looked_at} that the schema was made from; give "
+                f"{path}: column {late!r} is not among those of {looked_at}, from which the schema was made; give "
                 f"schema= with it, or columns= with those to read"
             )
         if self.rule != "strict":
@@ -40,6 +40,7 @@ class KnownColumns:
         lacking = self.names.difference(names)
         if lacking:
             raise DataFormatError(
-                f"{path}: there is no column {min(lacking)!r}, which {looked_at} have that the schema was made from; "
+                f"{path}: there is no column {min(lacking)!r}, but {looked_at}, from which the schema was "
+                f"made, have it; "
                 f"give schema=, or schema_merge='widen'"
             )

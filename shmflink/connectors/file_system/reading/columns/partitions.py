@@ -74,5 +74,5 @@ def _scalar(text: str | None, field: pa.Field, path: str) -> pa.Scalar:
         return pa.scalar(text).cast(field.type)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise DataFormatError(
-            f"{path}: the folder says {field.name}={text}, which is no {field.type}: {error}; give partitions= a type"
+            f"{path}: the folder name {field.name}={text} is not a valid {field.type}: {error}; give partitions= a type"
         ) from error

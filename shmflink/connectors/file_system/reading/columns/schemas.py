@@ -136,5 +136,6 @@ def _cast(array: pa.Array, field: pa.Field, path: str) -> pa.Array:
         return cast_array(array, field.type)
     except pa.ArrowException as error:
         raise TypeMismatchError(
-            f"{path}: column {field.name!r} is {array.type}, not of the declared type {field.type}: {error}"
+            f"{path}: column {field.name!r} has type {array.type}, which does not fit the declared type "
+            f"{field.type}: {error}"
         ) from error

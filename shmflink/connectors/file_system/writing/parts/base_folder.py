@@ -35,8 +35,8 @@ class BaseFolder:
                         return
                     os.close(self._fd)
         except OSError as error:
-            raise ResourceError(f"{path}: cannot be made: {error.strerror}") from error
-        raise ResourceError(f"{path}: cannot be made: others remove it again and again")
+            raise ResourceError(f"{path}: cannot be created: {error.strerror}") from error
+        raise ResourceError(f"{path}: cannot be created: another process keeps removing it")
 
     def release(self, *, removes: bool) -> None:
         """`removes`: if nobody else has it, nothing is in it, and it was made here."""
@@ -70,4 +70,4 @@ def _make(path: str) -> bool:
     except FileExistsError:
         if os.path.isdir(path) or not os.path.lexists(path):  # the latter: removed since
             return False
-        raise ResourceError(f"{path}: a file sink writes into a directory, this is a file") from None
+        raise ResourceError(f"{path}: a file sink needs a directory, but this is a file") from None

@@ -133,7 +133,7 @@ class PartFile:
                 os.close(descriptor)
         except OSError as error:
             self._discard_name()
-            raise ResourceError(f"{self._directory}: no file can be made here: {error.strerror or error}") from error
+            raise ResourceError(f"{self._directory}: cannot create a file here: {error.strerror or error}") from error
         return file
 
     def _sync(self) -> None:

@@ -152,14 +152,14 @@ def restored_part(state: StagedFile) -> StagedFile:
             size = os.fstat(file.fileno()).st_size
             if size < state.length:
                 raise ResourceError(
-                    f"{state.hidden}: has {size} bytes, {state.length} were in it at the checkpoint: rows are lost"
+                    f"{state.hidden}: has {size} bytes, but had {state.length} at the checkpoint: rows are lost"
                 )
             file.truncate(state.length)
             os.fsync(file.fileno())
     except OSError as error:
         raise ResourceError(
-            f"{state.hidden}: was in progress at the checkpoint that is restored, and cannot be gone on with: "
-            f"{error.strerror}. Has a later checkpoint of the same job been completed? Then restore that one."
+            f"{state.hidden}: cannot resume the file, which was in progress at the restored checkpoint: "
+            f"{error.strerror}. If a later checkpoint of the same job has completed, restore that one."
         ) from error
     return state
 
@@ -232,10 +232,10 @@ class _Staged:
         is_done = self._files.move(staged.hidden, staged.path) if self.folder is None else _link(staged)
         if not is_done and not self._is_visible() and self._has_rows:
             raise ResourceError(
-                f"{staged.path}: the {staged.length} bytes that were staged for it in {staged.hidden} are gone, and "
-                "nothing beside the checkpoint says that they were committed: their rows are lost. Bring the file back "
-                "under one of these names, or restore an older checkpoint or savepoint. Where it was committed and "
-                "taken away since, give the sink another uid and leave its state out (--allow-non-restored-state)"
+                f"{staged.path}: the {staged.length} bytes staged for it in {staged.hidden} are missing, and "
+                "only the checkpoint says anything about them: their rows are lost. Put the file back "
+                "under one of these names, or restore an older checkpoint or savepoint. If it was committed and "
+                "removed since, give the sink another uid and drop its state (--allow-non-restored-state)"
             )
 
     def discard(self) -> None:
@@ -247,7 +247,8 @@ class _Staged:
             return False
         if found.size != self._staged.length:
             raise ResourceError(
-                f"{self.path}: has {found.size} bytes, {self._staged.length} were staged: somebody else wrote this file"
+                f"{self.path}: has {found.size} bytes, but {self._staged.length} were staged: another program "
+                f"wrote this file"
             )
         return True
 

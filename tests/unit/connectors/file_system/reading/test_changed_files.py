@@ -84,7 +84,7 @@ def test_a_file_that_was_cut_short(driver: Any, reading: Any, path: Path) -> Non
     source = FileSource.text(path)
     _, split = reading(source, 3)
     os.truncate(path, 100)
-    with pytest.raises(DataFormatError, match=rf"{path}: the file was cut short \(22000 bytes of .*; 100 byt"):
+    with pytest.raises(DataFormatError, match=rf"{path}: the file was truncated \(22000 bytes of .*; 100 byt"):
         rest_of(driver, source, split)
 
 
@@ -98,7 +98,7 @@ def test_a_file_that_is_cut_short_while_it_is_read(driver: Any, path: Path) -> N
         reader.no_more_splits()
         assert isinstance(reader.poll(), Batch)
         os.truncate(path, 5000)
-        with pytest.raises(DataFormatError, match=r"the file was cut short .* while it was read"):
+        with pytest.raises(DataFormatError, match=r"the file was truncated .* while it was read"):
             list(iter(reader.poll, Poll.END))
 
 
@@ -110,7 +110,7 @@ def test_a_log_that_was_rotated_by_copying(driver: Any, reading: Any, path: Path
     os.truncate(path, 0)
     path.write_text("other\n" * 1000)
     later(path)
-    with pytest.raises(DataFormatError, match="the file was cut short"):
+    with pytest.raises(DataFormatError, match="the file was truncated"):
         rest_of(driver, source, split)
 
 
@@ -123,7 +123,7 @@ def test_a_file_that_another_took_the_place_of(driver: Any, reading: Any, path: 
     new.write_text("\n".join(LINES)[:length] if length != 2000 else "\n".join(reversed(LINES)) + "\n")
     os.replace(new, path)
     later(path)
-    with pytest.raises(DataFormatError, match=r"another file has taken its place .* inode \d+; .* Put the file back"):
+    with pytest.raises(DataFormatError, match=r"another file has replaced it .* inode \d+; .* Restore the file"):
         rest_of(driver, source, split)
 
 
@@ -133,7 +133,7 @@ def test_a_file_that_was_written_to_in_place(driver: Any, reading: Any, path: Pa
     with path.open("r+") as out:
         out.write("LINE")
     later(path)
-    with pytest.raises(DataFormatError, match="the file was written to"):
+    with pytest.raises(DataFormatError, match="the file was modified"):
         rest_of(driver, source, split)
 
 
@@ -153,7 +153,7 @@ def test_a_file_with_a_footer_cannot_grow(driver: Any, reading: Any, tmp_path: P
     rows, split = reading(source, 3)
     pq.write_table(pa.table({"n": range(2000)}), path, row_group_size=100)
     later(path)
-    with pytest.raises(DataFormatError, match="the file was written to"):
+    with pytest.raises(DataFormatError, match="the file was modified"):
         rest_of(driver, source, split)
     assert len(rows) == 150
 
@@ -178,7 +178,7 @@ def test_a_part_of_a_file_belongs_to_the_file_that_was_cut(
     _, second, *_ = source.create_enumerator(2).snapshot()
     os.replace(shutil.copy(path, path.with_suffix(".new")), path)
     later(path)
-    with pytest.raises(DataFormatError, match="another file has taken its place"):
+    with pytest.raises(DataFormatError, match="another file has replaced it"):
         rest_of(driver, source, second)
 
 
@@ -186,7 +186,7 @@ def test_a_file_that_is_gone(driver: Any, reading: Any, path: Path) -> None:
     source = FileSource.text(path)
     _, split = reading(source, 3)
     path.unlink()
-    with pytest.raises(ResourceError, match=r"the file is gone; it had 22000 bytes .* a part of it was read already"):
+    with pytest.raises(ResourceError, match=r"the file is gone; it had 22000 bytes .* part of it has been read"):
         rest_of(driver, source, split)
 
 

@@ -142,9 +142,9 @@ def test_numbers_in_names_are_in_their_order(tmp_path: Path) -> None:
     [
         ("nothing", "no such file or directory"),
         ("*.csv", "no visible file matches"),
-        ("{x,y}.txt", r"no visible file matches .*`\{a,b}` are known"),
+        ("{x,y}.txt", r"no visible file matches .*`\{a,b}` are supported"),
         ("{a}.txt", "no such file or directory"),
-        ("empty", "holds no visible file"),
+        ("empty", "has no visible file"),
     ],
 )
 def test_a_path_without_a_file_is_an_error(tree: Path, path: str, reason: str) -> None:

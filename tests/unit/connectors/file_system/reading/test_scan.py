@@ -120,7 +120,7 @@ def test_where_rows_come_from(driver: Any, tmp_path: Path) -> None:
     assert rows["row_number"] == [0, 1]
     with pytest.raises(ConfigurationError, match=r"'filename' is not one of .*; did you mean 'file_name'"):
         FileSource.parquet(path, metadata=["filename"])
-    with pytest.raises(JobGraphError, match="there is a column 'n' already"):
+    with pytest.raises(JobGraphError, match="there already is a column 'n'"):
         FileSource.parquet(path, metadata={"row_number": "n"})
 
 
@@ -236,7 +236,7 @@ def test_lines_with_their_file(driver: Any, tmp_path: Path) -> None:
 
 
 def test_a_source_that_is_watched_says_so(tmp_path: Path) -> None:
-    with pytest.raises(JobGraphError, match="no file yet that tells the columns; give schema="):
+    with pytest.raises(JobGraphError, match="no file yet from which to infer the columns; give schema="):
         FileSource.parquet(tmp_path, monitor_interval=1)
     watched = FileSource.parquet(tmp_path, monitor_interval=0.01, schema=pa.schema([("n", pa.int64())]))
     assert watched.boundedness.name == "CONTINUOUS_UNBOUNDED"
@@ -279,7 +279,7 @@ def test_other_file_systems(driver: Any, memory: str) -> None:
         FileSource.parquet("memory://nothing")
     with pytest.raises(ConfigurationError, match="fsspec has no file system `nope:`"):
         FileSource.parquet("nope://x/y")
-    with pytest.raises(ConfigurationError, match="give what follows `\\?` as storage_options"):
+    with pytest.raises(ConfigurationError, match="pass the part after `\\?` as storage_options"):
         FileSource.parquet("s3://bucket/key?region=x")
 
 

@@ -76,7 +76,7 @@ def test_no_path_is_the_current_directory_by_being_empty(reader: str, path: Any)
 
 @pytest.mark.parametrize("path", [None, 5, b"/tmp", [None]])
 def test_what_is_no_path(path: Any) -> None:
-    with pytest.raises(ConfigurationError, match=r"a path is a str or an os\.PathLike, not "):
+    with pytest.raises(ConfigurationError, match=r"a path must be a str or an os\.PathLike, not "):
         FileSource.parquet(path)
 
 

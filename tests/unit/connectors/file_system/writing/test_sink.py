@@ -120,7 +120,7 @@ def test_no_folder_is_the_current_directory_by_being_empty(path: str) -> None:
             make(path)
     with pytest.raises(ConfigurationError, match="is empty"):
         FileSink.for_row_format(path, Encoder.simple_string_encoder())
-    with pytest.raises(ConfigurationError, match=r"a path is a str or an os\.PathLike, not None"):
+    with pytest.raises(ConfigurationError, match=r"a path must be a str or an os\.PathLike, not None"):
         FileSink.parquet(None)
 
 
@@ -234,7 +234,7 @@ def test_folders_by_processing_time(driver: Any, tmp_path: Path) -> None:
         ({"buffered_bytes_max": 0}, "buffered_bytes_max must be at least 1"),
         ({"check_interval_ms": 0}, "check_interval_ms must be at least 1"),
         ({"part_prefix": "a/b"}, "cannot be part of a file name"),
-        ({"partition_by": ["k", BucketAssigner.date_time_bucket_assigner()]}, "looks at no column"),
+        ({"partition_by": ["k", BucketAssigner.date_time_bucket_assigner()]}, "uses no column"),
     ],
 )
 def test_layouts_that_are_refused(tmp_path: Path, layout: dict[str, Any], message: str) -> None:
@@ -307,7 +307,7 @@ def test_columns_that_files_can_hold_after_all(sink: FileSink) -> None:
 
 
 def test_row_formats_do_not_count(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="does not count rows"):
+    with pytest.raises(ConfigurationError, match="cannot count rows"):
         lines(tmp_path).with_rolling_policy(RollingPolicy.limits(part_rows=1))
     with pytest.raises(ConfigurationError, match="needs milliseconds"):
         lines(tmp_path).with_bucket_check_interval(0)

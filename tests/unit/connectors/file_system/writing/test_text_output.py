@@ -188,7 +188,7 @@ def test_compressed_text() -> None:
         ({"delimiter": "ab"}, "CSV delimiter 'ab': one ASCII character"),
         ({"delimiter": "1"}, "CSV delimiter '1'"),
         ({"quote": ","}, "cannot be both delimiter and quote"),
-        ({"null_text": 'a"'}, "it would need quotes"),
+        ({"null_text": 'a"'}, "it must not need quotes"),
         ({"quoting": "some"}, "CSV quoting 'some': one of minimal, all, none"),
         ({"timestamps": "rfc"}, "CSV timestamps 'rfc': one of sql, iso"),
         ({"line_end": "\r"}, "CSV line_end"),

@@ -26,7 +26,7 @@ def test_patterns_of_java(pattern: str, zone: str, text: str, finest_seconds: in
 
 
 def test_years_that_the_calendar_has_not() -> None:
-    with pytest.raises(DataFormatError, match="1700000000000 seconds from 1970 lies outside of the years 1 to 9999"):
+    with pytest.raises(DataFormatError, match="1700000000000 seconds from 1970 is outside the years 1 to 9999"):
         TimePattern("yyyy", "UTC").text(NOW * 1000)
 
 

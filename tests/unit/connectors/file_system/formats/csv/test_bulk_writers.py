@@ -63,7 +63,7 @@ def test_columns_are_collected() -> None:
 
 
 def test_what_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="the column 'id' is there twice"):
+    with pytest.raises(ConfigurationError, match="the column 'id' is declared twice"):
         orders().add_string_column("id").build()
     for method in ("set_column_separator", "set_quote_char", "set_escape_char"):
         with pytest.raises(ValueError, match="must be a single char"):

@@ -89,5 +89,5 @@ def test_decimals_are_rounded_to_their_scale(driver: Any, tmp_path: Path) -> Non
 
 
 def test_columns_of_any_name_have_no_place() -> None:
-    with pytest.raises(ConfigurationError, match="rows have no place for columns that are not declared"):
+    with pytest.raises(ConfigurationError, match="rows cannot hold undeclared columns"):
         CsvSchema.builder().set_any_property_name("rest")

@@ -147,12 +147,12 @@ def test_a_large_file_in_ranges_and_compressed(driver: Any, tmp_path: Path) -> N
 
 
 def test_files_and_options_that_do_not_go(tmp_path: Path) -> None:
-    with pytest.raises(DataFormatError, match="no columns can be told: a line holds '1', which is no object"):
+    with pytest.raises(DataFormatError, match="cannot infer the columns: a line holds '1', which is not an object"):
         FileSource.json_lines(str(written(tmp_path / "a.jsonl", "1\n")))
     with pytest.raises(DataFormatError, match="the first line is malformed"):
         FileSource.json_lines(str(written(tmp_path / "b.jsonl", "{\n")))
     good = str(written(tmp_path / "c.jsonl", '{"a": 1}\n'))
-    with pytest.raises(ConfigurationError, match="missing_keys is 'null' or 'fail'"):
+    with pytest.raises(ConfigurationError, match="missing_keys must be 'null' or 'fail'"):
         FileSource.json_lines(good, missing_keys="maybe")
     with pytest.raises(ConfigurationError, match="keys of a map in JSON are strings"):
         FileSource.json_lines(good, column_types={"a": pa.map_(pa.int64(), pa.int64())})

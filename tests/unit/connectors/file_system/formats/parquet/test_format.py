@@ -122,7 +122,7 @@ def test_rows_of_a_declared_type(driver: Any, numbers: Path) -> None:
     assert batches[0].rows()[0] == Row(s="0", n=0)
     wrong = Types.ROW_NAMED(["s"], [Types.SQL_DATE()])
     files = FileSource.for_bulk_file_format(ParquetColumnarRowInputFormat(wrong), str(numbers)).build()
-    with pytest.raises(TypeMismatchError, match="not of the declared type"):
+    with pytest.raises(TypeMismatchError, match="does not fit the declared type"):
         driver.rows(files)
     with pytest.raises(ConfigurationError, match="is_case_sensitive=False"):
         ParquetColumnarRowInputFormat(row_type, is_case_sensitive=False)

@@ -189,5 +189,5 @@ def test_what_is_refused(options: dict[str, Any], message: str) -> None:
 
 @pytest.mark.parametrize("option", ["dictionary", "statistics"])
 def test_columns_that_are_not_there(option: str) -> None:
-    with pytest.raises(ConfigurationError, match=f"Parquet {option}: no column 'kin'; the file has id, kind"):
+    with pytest.raises(ConfigurationError, match=f"Parquet {option}: there is no column 'kin'; the file has id, kind"):
         written(ParquetOptions(**{option: ["kin"]}), numbers(1))

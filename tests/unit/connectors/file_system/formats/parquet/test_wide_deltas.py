@@ -133,8 +133,8 @@ def test_files_elsewhere_are_not_simply_called_corrupt(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "reason"),
     [
-        (f"{WIDE} w, interval (i) day f", "opens no file with an INTERVAL, as 'f' is"),
-        (f"{WIDE} w, {{'f': interval (i) day}} s", "opens no file with an INTERVAL, as 's.f' is"),
+        (f"{WIDE} w, interval (i) day f", "cannot open a file with an INTERVAL, as 'f' is"),
+        (f"{WIDE} w, {{'f': interval (i) day}} s", "cannot open a file with an INTERVAL, as 's.f' is"),
         (f"{WIDE} w, i::variant f", "cannot open this file: parquet: .*"),
     ],
 )

@@ -116,5 +116,7 @@ def test_a_batch_is_brought_into_a_schema() -> None:
     assert made.schema.types == [I64, F64, TEXT]
     none = conform(batch, pa.schema([]), "/1")
     assert (none.num_rows, none.num_columns) == (3, 0)
-    with pytest.raises(TypeMismatchError, match=r"/1: column 'd' is .*, not of the declared type date32"):
+    with pytest.raises(
+        TypeMismatchError, match=r"/1: column 'd' has type .*, which does not fit the declared type date32"
+    ):
         conform(batch, pa.schema([("d", pa.date32())]), "/1")

@@ -69,5 +69,5 @@ def test_a_name_that_is_taken_is_not_overwritten(part: PartFile, tmp_path: Path)
 
 
 def test_a_folder_that_refuses(tmp_path: Path) -> None:
-    with pytest.raises(ResourceError, match="no file can be made here"):
+    with pytest.raises(ResourceError, match="cannot create a file here"):
         PartFile(str(tmp_path / "nothing"), "part-0")

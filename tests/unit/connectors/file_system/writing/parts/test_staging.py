@@ -330,7 +330,7 @@ def test_a_staged_file_that_is_missing_is_an_error(tmp_path: Path, before: int) 
     for name in hidden(tmp_path):
         (tmp_path / name).unlink()
     second = Attempt(csv(tmp_path), epoch=2, restored=checkpoint)
-    with pytest.raises(ResourceError, match=r"the 4 bytes that were staged for it in .* are gone.*rows are lost"):
+    with pytest.raises(ResourceError, match=r"the 4 bytes staged for it in .* are missing.*rows are lost"):
         second.settle()
     first.close()
     second.close()
