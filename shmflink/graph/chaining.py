@@ -55,7 +55,7 @@ def chain_heads(graph: StreamGraph) -> dict[int, int]:
 
 
 def chain_names(graph: StreamGraph, heads: dict[int, int]) -> dict[int, str]:
-    """Name of each node with all that is chained to it: `Source: a -> (Map, Filter -> Sink: b)`."""
+    """Name of each node with everything chained to it: `Source: a -> (Map, Filter -> Sink: b)`."""
     names: dict[int, str] = {}
     for node in reversed(graph.nodes.values()):  # ends of chains first
         tails = [names[e.target] for e in graph.out_edges(node.id) if heads[e.target] == heads[node.id]]

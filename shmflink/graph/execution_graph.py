@@ -1,4 +1,4 @@
-"""The execution graph: every subtask, its slot and its channels. What TaskManagers are given."""
+"""The execution graph: every subtask, its slot and its channels. TaskManagers receive it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class InputDeployment:
     channels: tuple[ChannelDeployment, ...]
     strategy: ShipStrategy = ShipStrategy.FORWARD
     key_columns: tuple[str, ...] = ()
-    row_type: bytes = b""  # the pickled TypeInformation that is declared for the rows; empty where there is none
+    row_type: bytes = b""  # the pickled TypeInformation declared for the rows; empty if there is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +66,14 @@ class OutputDeployment:
     buffer_timeout_ms: int
     consumer_max_parallelism: int
     channels: tuple[ChannelDeployment, ...]
-    key_columns: tuple[str, ...] = ()  # HASH: the columns that are the key; none = the batches' hidden keys
+    key_columns: tuple[str, ...] = ()  # HASH: the columns that form the key; none = the batches' hidden keys
 
 
 @dataclass(frozen=True, slots=True)
 class TaskDeployment:
     """One attempt of one subtask, ready to run.
 
-    `block` is its place in its TaskManager's status page; the blocks of its operators follow.
+    `block` is the index of its block in its TaskManager's status page; the blocks of its operators follow.
     """
 
     subtask: SubtaskId
@@ -111,15 +111,15 @@ class ExecutionGraph:
     ) -> ExecutionGraph:
         """Places subtask i of every vertex of a slot sharing group into slot i of that group's slots.
 
-        Slots are numbered over the cluster, group after group in order of first appearance. Pure: the caller
-        has checked with `check_slots` that the cluster has so many. Without `allows_local` every edge has rings, also
-        one within a slot.
+        Slots are numbered over the cluster, group after group in order of first appearance. Pure: the caller must
+        have checked with `check_slots` that the cluster has enough slots. Without `allows_local` every edge has rings,
+        even within a slot.
         """
         return _build(job_graph, attempt, epoch, slots_per_taskmanager, allows_local)
 
     @property
     def num_taskmanagers(self) -> int:
-        """TaskManagers that hold at least one task's slot."""
+        """TaskManagers that own the slot of at least one task."""
         return taskmanager_of(self.slots - 1, self.slots_per_taskmanager) + 1
 
     @property
@@ -136,12 +136,12 @@ class ExecutionGraph:
         return sum(c.ring >= 0 for t in self.tasks_of(taskmanager) for i in t.inputs for c in i.channels)
 
     def output_channels_of(self, taskmanager: int) -> int:
-        """Non-local channels that tasks of one TaskManager write to."""
+        """Non-local channels to which tasks of one TaskManager write."""
         return sum(c.ring >= 0 for t in self.tasks_of(taskmanager) for o in t.outputs for c in o.channels)
 
 
 def taskmanager_of(slot: int, slots_per_taskmanager: int) -> int:
-    """The TaskManager that a slot belongs to: slots fill one TaskManager after the other."""
+    """The TaskManager that owns a slot: slots fill one TaskManager after another."""
     return slot // slots_per_taskmanager
 
 
@@ -159,7 +159,7 @@ def slots_required(job_graph: JobGraph) -> int:
 
 
 def check_slots(job_graph: JobGraph, available: int) -> None:
-    """Raises InsufficientSlotsError where the cluster has fewer slots than the job needs."""
+    """Raises InsufficientSlotsError if the cluster has fewer slots than the job needs."""
     needed = slots_required(job_graph)
     if needed > available:
         groups = ", ".join(f"group '{name}': {count}" for name, count in slots_by_group(job_graph).items())
@@ -234,7 +234,7 @@ def _build(
 
 
 def _next(counters: dict[int, int], key: int, step: int = 1) -> int:
-    """Dense numbers per key: 0, then what was stepped over."""
+    """Dense numbers per key: 0, then advanced by each step."""
     number = counters.get(key, 0)
     counters[key] = number + step
     return number

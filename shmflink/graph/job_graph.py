@@ -1,4 +1,4 @@
-"""The job graph: chains of operators and the edges that need channels. What the JobManager is given."""
+"""The job graph: chains of operators and the edges that need channels. The JobManager receives it."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class ChainedOperator:
     payload: bytes
     children: tuple[int, ...] = ()
     input_tag: str | None = None
-    watermarks: bytes = b""  # of sources: the pickled WatermarkStrategy; empty where there is none
+    watermarks: bytes = b""  # of sources: the pickled WatermarkStrategy; empty if there is none
     alignment: tuple[str, int, int] | None = None  # of sources: group, greatest drift and update interval in ms
-    changelog: str = ""  # what its rows are where they are not insert-only, in words: `updates by user`
-    delivery: str = ""  # of sources and sinks: what holds there after a restart: exactly-once, at-least-once, ...
+    changelog: str = ""  # how its rows change, in words, unless they are insert-only: `updates by user`
+    delivery: str = ""  # of sources and sinks: the guarantee after a restart: exactly-once, at-least-once, ...
     connector: str = ""  # of sources and sinks: their `state_kind`
 
 
@@ -74,15 +74,15 @@ class JobEdge:
     partitioner: bytes = b""  # CUSTOM: the pickled callable (key, number of partitions) -> index
     output_tag: str | None = None
     buffer_timeout_ms: int = 100  # 0 = ship after every batch, -1 = only full segments
-    key_columns: tuple[str, ...] = ()  # HASH: the columns that are the key; none = the batches' hidden keys
-    row_type: bytes = b""  # the pickled TypeInformation that is declared for the rows; empty where there is none
+    key_columns: tuple[str, ...] = ()  # HASH: the columns that form the key; none = the batches' hidden keys
+    row_type: bytes = b""  # the pickled TypeInformation declared for the rows; empty if there is none
 
 
 @dataclass(frozen=True, slots=True)
 class JobGraph:
-    """All that a cluster needs to run a job.
+    """Everything that a cluster needs to run a job.
 
-    `configuration` holds Flink's keys; `python_path` what workers import from; `json_plan` the stream graph
+    `configuration` has Flink's keys; `python_path` is where workers import from; `json_plan` is the stream graph
     as Flink's `get_execution_plan` writes it.
     """
 

@@ -1,5 +1,5 @@
-"""Stream graph -> job graph: chains become vertices, what can run as one operator is fused, all that travels is
-serialised.
+"""Stream graph -> job graph: chains become vertices, operators that can run as one are fused, and everything that is
+sent is serialized.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["JobEnvironment", "build_job_graph"]
 
 @dataclass(frozen=True, slots=True)
 class JobEnvironment:
-    """What a job brings along beside its operators."""
+    """What a job needs besides its operators."""
 
     configuration: Mapping[str, str] = field(default_factory=dict)
     python_path: tuple[str, ...] = ()
@@ -41,7 +41,7 @@ def build_job_graph(
 ) -> JobGraph:
     """Job graph of a stream graph; vertices in topological order, inputs first.
 
-    Raises JobGraphError (uids, co-location) and SerializationError naming the operator that cannot travel.
+    Raises JobGraphError (uids, co-location), and a SerializationError that names the operator that cannot be pickled.
     """
     environment = environment or JobEnvironment()
     chains = _chains(graph)
@@ -67,7 +67,7 @@ _ALIGNMENT_INTERVAL_MS: Final = 1000  # Flink: WatermarkStrategyWithAlignment.DE
 
 @dataclass(slots=True)
 class _Link:
-    """Nodes that run as one operator: a node, and those that were fused with it, in order."""
+    """Nodes that run as one operator: a node and those fused with it, in order."""
 
     nodes: list[StreamNode]
     payload: Any
@@ -80,7 +80,7 @@ class _Link:
 
 @dataclass(frozen=True, slots=True)
 class _Chain:
-    """What runs in one vertex, head first; `position` of each node's id among the links."""
+    """The nodes of one vertex, head first; `position` of each node's id among the links."""
 
     index: int
     name: str
@@ -155,19 +155,19 @@ def _alignment(node: StreamNode) -> tuple[str, int, int] | None:
 
 
 def _delivery(node: StreamNode, configuration: Mapping[str, str]) -> str:
-    """What holds at this end of the job when it was restarted from a checkpoint; empty for operators in between."""
+    """The guarantee at this end of the job after a restart from a checkpoint; empty for operators in between."""
     if isinstance(node.payload, Source):
         return "exactly-once" if node.payload.is_replayable else "at-most-once"
     return node.payload.delivery_guarantee(configuration).value if node.kind is NodeKind.SINK else ""
 
 
 def _connector(payload: Any) -> str:
-    """What kind of source or sink it is, for those who look for its state; empty for operators in between."""
+    """The kind of source or sink, for readers of its state; empty for operators in between."""
     return payload.state_kind if isinstance(payload, Source | Sink) else ""
 
 
 def _what(node: StreamNode) -> str:
-    """How an error calls it: `source 'Source: lines'`, `operator 'Map'`."""
+    """How errors name it: `source 'Source: lines'`, `operator 'Map'`."""
     return f"{'operator' if node.kind is NodeKind.OPERATOR else node.kind} '{node.name}'"
 
 
@@ -217,7 +217,7 @@ def _edge(
 
 
 def _check_co_location(vertices: tuple[JobVertex, ...]) -> None:
-    """Subtasks that must share a slot must be allowed to: one slot sharing group."""
+    """Subtasks that must share a slot must be in one slot sharing group."""
     first: dict[str, JobVertex] = {}
     for vertex in vertices:
         if vertex.co_location_group is None:

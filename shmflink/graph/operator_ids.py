@@ -1,8 +1,8 @@
-"""Operator ids: what state is found by when a job starts again.
+"""Operator ids: they identify state when a job starts again.
 
-From the uid where there is one, else from the operator's place in the graph: its position in a breadth-first
-walk from the sources and the ids of its inputs. Names, functions and parallelism do not enter, so they may
-change between runs. Source: Flink's StreamGraphHasherV2; unlike there, chaining does not enter either, so
+An id comes from the uid if there is one, otherwise from the operator's place in the graph: its position in a
+breadth-first walk from the sources and the ids of its inputs. Names, functions and parallelism do not matter, so they
+may change between runs. Source: Flink's StreamGraphHasherV2; unlike there, chaining does not matter either, so
 that turning it off loses no state.
 """
 
@@ -21,14 +21,14 @@ _UID_HASH_DIGITS = 32
 
 
 def operator_ids(graph: StreamGraph) -> dict[int, OperatorId]:
-    """Id of every node. Raises JobGraphError for a uid used twice and for a uid hash that is none."""
+    """Id of every node. Raises JobGraphError for a duplicate uid and for an invalid uid hash."""
     ids: dict[int, OperatorId] = {}
     waiting = deque(node for node in graph.nodes.values() if not node.in_edges)
     queued = {node.id for node in waiting}
     while waiting:
         node = waiting.popleft()
         if any(edge.source not in ids for edge in node.in_edges):
-            queued.discard(node.id)  # comes back with its last input
+            queued.discard(node.id)  # queued again by its last input
             continue
         ids[node.id] = _id_of(node, len(ids), ids)
         for edge in graph.out_edges(node.id):

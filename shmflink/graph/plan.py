@@ -47,14 +47,14 @@ def _node_as_dict(node: StreamNode) -> dict[str, Any]:
 
 
 def _edge_as_dict(edge: StreamEdge) -> dict[str, Any]:
-    # Flink writes "second" for every input: it asks for the array's size after adding to it
+    # Flink writes "second" for every input, because it reads the array's size after adding to it
     return {"id": edge.source, "ship_strategy": str(edge.strategy), "side": "second"}
 
 
 def plan_as_tree(graph: JobGraph) -> str:
     """The job's tasks from the sources down, for a terminal.
 
-    A task stands under the first task that feeds it; its other inputs end in a reference to its number. Each
+    A task is drawn under the first task that feeds it; its other inputs end in a reference to its number. Each
     operator of a chain is named once, in the task's own line.
     """
     lines = [_headline(graph), ""]
@@ -93,7 +93,7 @@ def _root_rows(graph: JobGraph, vertex: JobVertex) -> Iterator[tuple[str, str]]:
 
 
 def _child_rows(graph: JobGraph, vertex: JobVertex, indent: str) -> Iterator[tuple[str, str]]:
-    """One row per edge out of `vertex`, and the subtree of each task that stands here."""
+    """One row per edge out of `vertex`, and the subtree of each task drawn here."""
     edges = [edge for edge in graph.edges if edge.source == vertex.index]
     for edge in edges:
         target = graph.vertices[edge.target]
@@ -109,7 +109,7 @@ def _child_rows(graph: JobGraph, vertex: JobVertex, indent: str) -> Iterator[tup
 
 
 def _detail_rows(graph: JobGraph, vertex: JobVertex, indent: str) -> Iterator[tuple[str, str]]:
-    """What operators do, where they say it: the columns that a source reads, the condition of a filter."""
+    """Details of operators that provide them: the columns that a source reads, the condition of a filter."""
     bar = "│" if any(edge.source == vertex.index for edge in graph.edges) else " "
     for operator in vertex.operators:
         texts = operator.description.split(" -> ") if operator.description != operator.name else []
@@ -120,7 +120,7 @@ def _detail_rows(graph: JobGraph, vertex: JobVertex, indent: str) -> Iterator[tu
 
 
 def _label(vertex: JobVertex, edge: JobEdge) -> str:
-    """Ship strategy, and from where in the task unless that is the end of a plain chain."""
+    """Ship strategy, and its origin within the task unless that is the end of a plain chain."""
     branches = any(len(operator.children) > 1 for operator in vertex.operators)
     origin = vertex.operators[edge.source_operator]
     details = [origin.name] if branches or origin.children else []

@@ -37,7 +37,7 @@ def regions_of(execution: ExecutionGraph) -> tuple[frozenset[SubtaskId], ...]:
 
 
 def part_of(execution: ExecutionGraph, tasks: frozenset[SubtaskId]) -> ExecutionGraph:
-    """The same attempt of these tasks alone, in their slots; rings are numbered anew."""
+    """The same attempt with these tasks only, in their slots; rings are renumbered."""
     chosen = [task for task in execution.tasks if task.subtask in tasks]
     numbers: dict[int, dict[int, int]] = {}
     for task in chosen:

@@ -1,6 +1,6 @@
 """The stream graph: one node per operator, one edge per input; partitioning and unions are properties of edges.
 
-The planner makes it of a logical plan; nothing in it is open but the chains.
+The planner builds it from a logical plan; only the chains are still open.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MAX_PARALLELISM_LOWER: Final = 128
 
 @dataclass(frozen=True, slots=True)
 class StreamEdge:
-    """One input of one node. `input_index` tells several inputs apart; a union shares one."""
+    """One input of one node. `input_index` distinguishes several inputs; a union shares one."""
 
     source: int
     target: int
@@ -35,7 +35,7 @@ class StreamEdge:
 
 @dataclass(frozen=True, slots=True)
 class StreamNode:
-    """One operator, all decided but its chain. `payload` is the Source, Operator or Sink itself."""
+    """One operator, with everything decided except its chain. `payload` is the Source, Operator or Sink itself."""
 
     id: int
     name: str
@@ -83,7 +83,7 @@ class StreamGraph:
 
 
 def default_max_parallelism(parallelism: int) -> int:
-    """Number of key groups where none is given: 1.5 x parallelism, rounded up to a power of two, in [128,
+    """Default number of key groups: 1.5 x parallelism, rounded up to a power of two, in [128,
     32768].
 
     Source: Flink's KeyGroupRangeAssignment.computeDefaultMaxParallelism.

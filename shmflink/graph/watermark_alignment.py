@@ -1,4 +1,4 @@
-"""Sources of one group wait for each other: how far each may run ahead (FLIP-182, FLIP-217). Pure."""
+"""Sources of one group wait for each other: limits how far each may run ahead (FLIP-182, FLIP-217). Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["AlignmentGroups", "SourceTime"]
 
 @dataclass(frozen=True, slots=True)
 class SourceTime:
-    """How far a source's subtask is: its last watermark, MIN_TIMESTAMP_MS before the first."""
+    """The progress of a source's subtask: its last watermark, MIN_TIMESTAMP_MS before the first."""
 
     watermark_ms: int
     is_idle: bool
@@ -27,7 +27,7 @@ class _Group:
 
 
 class AlignmentGroups:
-    """The groups of one job. Vertices whose strategies name the same group are one, with the smallest drift of them."""
+    """The groups of one job. Vertices whose strategies name the same group share it, with their smallest drift."""
 
     def __init__(self, graph: JobGraph) -> None:
         members: dict[str, list[SubtaskId]] = {}
@@ -45,9 +45,10 @@ class AlignmentGroups:
         self.interval_ms = min(intervals) if intervals else None
 
     def limits(self, time_of: Callable[[SubtaskId], SourceTime | None]) -> dict[SubtaskId, int]:
-        """Up to which watermark each subtask may go on reading.
+        """The watermark up to which each subtask may read.
 
-        `time_of` gives None for a subtask that has ended. Who is idle or has no watermark yet holds nobody back.
+        `time_of` returns None for a subtask that has ended. An idle subtask, or one without a watermark, holds nobody
+        back.
         """
         limits: dict[SubtaskId, int] = {}
         for group in self._groups:

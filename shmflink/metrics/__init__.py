@@ -1,4 +1,4 @@
-"""Counters of the data loop and where they are read. The loop only counts; others read and draw.
+"""Counters of the data loop and their readers. The loop only counts; others read and draw.
 
 The metrics of users' functions have PyFlink's names (`pyflink.metrics`).
 

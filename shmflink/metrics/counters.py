@@ -1,4 +1,4 @@
-"""Counters of subtasks and of the operators chained in them: plain integers, stored to the TaskManager's status page.
+"""Counters of subtasks and of their chained operators: plain integers, stored to the TaskManager's status page.
 
 The status page is shared memory that the JobManager maps read-only: reading a metric never disturbs a job.
 
@@ -8,7 +8,7 @@ Layout of a status page, in 64-bit words::
     1 .. 15        reserved
     16 + 16 * i    block i: the words of `TaskCounters.WORDS` or of `OperatorCounters.WORDS`, in that order
 
-A task has one block for itself and, behind it, one for each operator of its chain.
+A task has one block for itself, followed by one for each operator of its chain.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _WORD_MASK: Final = (1 << 64) - 1
 HEADER_WORDS: Final = 16
 BLOCK_WORDS: Final = 16
 BLOCKS_MAX: Final = 4096
-"""Blocks of a status page; pages of memory that no task uses are never touched."""
+"""Blocks of a status page; memory pages that no task uses are never touched."""
 
 
 class Counters:
-    """Words of one block. Rows, bytes, nanoseconds; watermark in milliseconds. Kept by one thread."""
+    """Words of one block: rows, bytes, nanoseconds; watermark in milliseconds. Written by one thread."""
 
     WORDS: ClassVar[tuple[str, ...]] = ()
     __slots__ = ("_offset", "_page")
@@ -54,7 +54,7 @@ class Counters:
         counters = cls()
         values = page.load(HEADER_WORDS + BLOCK_WORDS * block, len(cls.WORDS))
         for word, value in zip(cls.WORDS, values, strict=True):
-            setattr(counters, word, value - (1 << 64) if value >> 63 else value)  # watermarks may lie before 1970
+            setattr(counters, word, value - (1 << 64) if value >> 63 else value)  # watermarks may be before 1970
         return counters
 
     def publish(self) -> None:
@@ -67,7 +67,7 @@ class Counters:
 
 
 class TaskCounters(Counters):
-    """What one subtask has done since it started."""
+    """What one subtask has done since its start."""
 
     WORDS = (
         "records_in",
@@ -102,7 +102,7 @@ class TaskCounters(Counters):
 
 
 class OperatorCounters(Counters):
-    """What one operator of a chain has done. `busy_ns` is its own time, without that of the operators behind it."""
+    """What one operator of a chain has done. `busy_ns` is its own time, without that of downstream operators."""
 
     WORDS = ("records_in", "records_out", "busy_ns", "malformed_rows")
     __slots__ = WORDS
@@ -114,10 +114,10 @@ class OperatorCounters(Counters):
 
 
 def blocks_of_task(operators: int) -> int:
-    """How many blocks a task with so many chained operators has."""
+    """How many blocks a task with this many chained operators has."""
     return 1 + operators
 
 
 def page_words(blocks: int) -> int:
-    """Size of a status page with so many blocks, in words."""
+    """Size of a status page with this many blocks, in words."""
     return HEADER_WORDS + BLOCK_WORDS * blocks

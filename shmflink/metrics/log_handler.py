@@ -13,15 +13,15 @@ from shmflink.metrics.log_records import LogFrames, apply_levels, content_of, fr
 __all__ = ["LOG_ADDRESS", "ForwardingHandler", "forward_logs"]
 
 LOG_ADDRESS: Final = "SHMFLINK_LOG_ADDRESS"
-"""In the environment: where the client receives records."""
+"""Environment variable: the address where the client receives records."""
 
 _LEVELS_S: Final = 2.0  # the client answers at once, unless it is stopped
 
 
 def forward_logs(environment: Mapping[str, str], process: str, patience_s: float | None = None) -> ForwardingHandler:
-    """Has all loggers of this process speak where the client does. `process` is its name in records.
+    """Makes all loggers of this process log to the client. `process` is its name in records.
 
-    `patience_s`: how long a record may wait for a client that does not read; None = as long as it takes.
+    `patience_s`: how long a record may wait for a client that does not read; None = forever.
     """
     root = logging.getLogger()
     for old in [one for one in root.handlers if isinstance(one, ForwardingHandler)]:
@@ -32,7 +32,7 @@ def forward_logs(environment: Mapping[str, str], process: str, patience_s: float
 
 
 class ForwardingHandler(logging.Handler):
-    """Sends records; those that cannot be sent go to standard error, as without any configuration."""
+    """Sends records; those that cannot be sent go to standard error, as without a configuration."""
 
     def __init__(self, address: str, process: str, patience_s: float | None) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class ForwardingHandler(logging.Handler):
         self._levels: dict[str, Any] = {}
 
     def update_levels(self) -> None:
-        """Asks which records are wanted; those of before where nobody answers."""
+        """Asks which records are wanted; keeps the previous answer if there is no reply."""
         self.acquire()
         try:
             levels = self._ask()
@@ -73,7 +73,7 @@ class ForwardingHandler(logging.Handler):
             sock.settimeout(self._patience_s)
             sock.sendall(frame_of(content_of(record, self._process)))
         except OSError:
-            self._disconnect()  # what follows a piece of a frame could not be read
+            self._disconnect()  # the reader could not parse what follows a partial frame
             if logging.lastResort is not None and record.levelno >= logging.lastResort.level:
                 logging.lastResort.handle(record)
         except Exception:

@@ -1,4 +1,4 @@
-"""Log records between processes: what functions log in a TaskManager is handled where the program configured logging.
+"""Log records between processes: the program's logging configuration handles what functions log in TaskManagers.
 
 On a Unix stream socket, both directions::
 
@@ -6,7 +6,7 @@ On a Unix stream socket, both directions::
     TaskManager -> client   a record; or nothing (length 0): which levels apply?
     client -> TaskManager   the levels
 
-Levels travel so that records that nobody wants do not.
+Levels are sent so that unwanted records are not.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["LogFrames", "apply_levels", "content_of", "current_levels", "frame_o
 _HEADER: Final = struct.Struct("<I")
 _RECORD_BYTES_MAX: Final = 1 << 24  # of a frame; a longer message is cut
 _CUT_CHARACTERS: Final = _RECORD_BYTES_MAX // 16  # a character takes at most 12 bytes in JSON
-_HELD_BACK: Final = ("args", "exc_info", "processName", "taskName")  # no JSON, or told otherwise
+_HELD_BACK: Final = ("args", "exc_info", "processName", "taskName")  # not JSON, or sent in another form
 
 
 def frame_of(content: dict[str, Any] | None) -> bytes:
@@ -35,7 +35,7 @@ def frame_of(content: dict[str, Any] | None) -> bytes:
 
 
 def content_of(record: logging.LogRecord, process: str) -> dict[str, Any]:
-    """A record as JSON holds it: message and traceback as text, what the user added (`extra`) as far as JSON goes."""
+    """A record as JSON: message and traceback as text, the user's `extra` as far as JSON can represent it."""
     content = {name: value for name, value in vars(record).items() if name not in _HELD_BACK}
     content["msg"] = content["message"] = _cut(record.getMessage())
     if record.exc_info and not record.exc_text:
@@ -45,7 +45,7 @@ def content_of(record: logging.LogRecord, process: str) -> dict[str, Any]:
 
 
 def record_of(content: dict[str, Any]) -> logging.LogRecord:
-    """The record again."""
+    """Rebuilds the record."""
     return logging.makeLogRecord({**content, "args": None, "exc_info": None})
 
 
@@ -63,7 +63,7 @@ class LogFrames:
         self._data = bytearray()
 
     def feed(self, data: bytes) -> Iterator[dict[str, Any] | None]:
-        """ValueError where it is none of ours."""
+        """ValueError if it is not one of our records."""
         self._data += data
         while len(self._data) >= _HEADER.size:
             (length,) = _HEADER.unpack_from(self._data)
@@ -77,7 +77,7 @@ class LogFrames:
 
 
 def current_levels() -> dict[str, Any]:
-    """What this process logs: of each logger that says so its level, loggers that are off, the level of all."""
+    """What this process logs: the level of each logger that sets one, disabled loggers, the global level."""
     root = logging.getLogger()
     known = {name: one for name, one in root.manager.loggerDict.items() if isinstance(one, logging.Logger)}
     levels = {name: one.level for name, one in known.items() if one.level}
@@ -86,7 +86,7 @@ def current_levels() -> dict[str, Any]:
 
 
 def apply_levels(levels: dict[str, Any], before: dict[str, Any]) -> None:
-    """Has this process log the same; what was applied `before` and is no longer said is taken back."""
+    """Applies the same settings to this process; reverts those that were applied `before` and are no longer set."""
     logging.disable(levels["disable"])
     logging.getLogger().setLevel(levels["root"])
     for name in before.get("levels", {}).keys() - levels["levels"].keys():

@@ -1,4 +1,4 @@
-"""Receives log records of a cluster's processes and hands them to the loggers of this process."""
+"""Receives log records of a cluster's processes and passes them to the loggers of this process."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ __all__ = ["LogServer"]
 
 _CREDENTIALS: Final = struct.Struct("3i")
 _READ_BYTES: Final = 1 << 16
-_ROUNDS_MAX: Final = 10_000  # of one drain: others may log without end
+_ROUNDS_MAX: Final = 10_000  # per drain, because others may log without end
 
 
 class LogServer:
-    """Serves from a thread of its own. Only processes of this user can reach it."""
+    """Serves from its own thread. Only processes of this user can connect."""
 
     def __init__(self) -> None:
         self.address: str = f"shmflink-log-{secrets.token_hex(16)}"
@@ -35,20 +35,20 @@ class LogServer:
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._selector.register(self._wake, selectors.EVENT_READ)
-        self._lock = threading.RLock()  # a handler of the user's may end up here again
+        self._lock = threading.RLock()  # a user's handler may call back into this object
         self._is_closed = False
         self._thread = threading.Thread(target=self._serve, name="shmflink-logs", daemon=True)
         self._thread.start()
 
     def drain(self) -> None:
-        """Returns when what was sent before the call is handled."""
+        """Returns when everything sent before the call has been handled."""
         with self._lock:
             for _ in range(_ROUNDS_MAX):
                 if self._is_closed or not self._handle_ready():
                     return
 
     def close(self) -> None:
-        """Handles what was sent, then ends. Idempotent."""
+        """Handles what was sent, then stops. Idempotent."""
         self.drain()
         with self._lock:
             if self._is_closed:
@@ -60,7 +60,7 @@ class LogServer:
         self._close_all()
 
     def leave_to_parent(self) -> None:
-        """In a fork: processes must see the end of their connections when the parent closes them."""
+        """In a fork: closes the connections, or peers would not see the parent close them."""
         self._is_closed = True
         self._lock = threading.RLock()
         os.close(self._wake_write)
@@ -80,7 +80,7 @@ class LogServer:
                 self._handle_ready()
 
     def _handle_ready(self) -> bool:
-        """One round; False when there was nothing."""
+        """One round; False if there was nothing to do."""
         if self._is_closed:
             return False
         ready = [key for key, _ in self._selector.select(0) if isinstance(key.fileobj, socket.socket)]
@@ -94,7 +94,7 @@ class LogServer:
     def _accept(self) -> None:
         try:
             connection, _ = self._listener.accept()
-        except OSError:  # it left again, or there are no descriptors
+        except OSError:  # the peer has left again, or there are no descriptors
             return
         _, uid, _ = _CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
         if uid != os.getuid():
@@ -121,11 +121,11 @@ class LogServer:
 
 
 def _handle(content: dict[str, Any]) -> None:
-    """As if it had been logged here."""
+    """As if the record had been logged here."""
     record = record_of(content)
     logger = logging.getLogger(record.name)
     try:
         if logger.isEnabledFor(record.levelno):
             logger.handle(record)
-    except Exception:  # a filter or handler of the user's
+    except Exception:  # a filter or handler of the user
         sys.excepthook(*sys.exc_info())

@@ -1,4 +1,4 @@
-"""A user's own metrics of one operator and subtask, with PyFlink's names (`pyflink.metrics`)."""
+"""The user's own metrics of one operator and subtask, with PyFlink's names (`pyflink.metrics`)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Counter:
 
 
 class Meter:
-    """Counts events; whoever reads it divides by the time between two readings."""
+    """Counts events; its reader divides by the time between two readings."""
 
     __slots__ = ("_count", "time_span_in_seconds")
 
@@ -63,7 +63,7 @@ class Distribution:
 
 
 class MetricGroup:
-    """Metrics under one scope. Asking twice for a name gives the same metric."""
+    """Metrics under one scope. Asking again for a name returns the same metric."""
 
     __slots__ = ("_groups", "_metrics", "scope")
 
@@ -81,7 +81,7 @@ class MetricGroup:
         return self._registered(name, Counter())
 
     def gauge(self, name: str, obj: Callable[[], int]) -> None:
-        """`obj()` is asked whenever the metric is read."""
+        """Calls `obj()` whenever the metric is read."""
         self._registered(name, obj)
 
     def meter(self, name: str, time_span_in_seconds: int = 60) -> Meter:

@@ -2,7 +2,7 @@
 
 A *channel* leads from one producing subtask to one consuming subtask, first in first out. The producing task holds a
 `ResultPartition` (all its channels of one edge), the consuming task an `InputGate` (all its channels of one input).
-Neither ever blocks: what cannot go on now returns at once and the slot sleeps on its doorbell.
+Neither end ever blocks: an operation that cannot proceed returns at once, and the slot sleeps on its doorbell.
 One conformance suite (`tests/conformance/`) runs against each mechanism.
 """
 
@@ -18,35 +18,35 @@ __all__ = ["Doorbell", "InputGate", "ResultPartition"]
 
 
 class ResultPartition(Protocol):
-    """Producing end of one edge. Used by the slot's thread alone."""
+    """Producing end of one edge. Only the slot's thread uses it."""
 
     def write(self, batch: Batch) -> bool:
-        """Takes the batch over and hands on what there is credit for.
+        """Takes ownership of the batch and passes on as many rows as there is credit for.
 
-        True: all rows were placed (shipped, or in the open segment of their channel). False: some channel is out of
-        credit; the partition keeps a cursor, and `resume` must return True before the next `write` or `emit`.
+        True: all rows were placed (shipped, or in the open segment of their channel). False: some channel has no
+        credit left; the partition keeps a cursor, and `resume` must return True before the next `write` or `emit`.
         """
         ...
 
     def resume(self) -> bool:
-        """Goes on with a suspended `write` or `emit`; True when nothing is suspended any more."""
+        """Continues a suspended `write` or `emit`; True when nothing is suspended any longer."""
         ...
 
     def flush(self) -> None:
-        """Ships every open segment now; never waits (an open segment already holds its credit)."""
+        """Ships every open segment now; never waits, because an open segment already holds its credit."""
         ...
 
     def emit(self, element: ControlElement) -> bool:
         """Sends a control element to every channel, after the rows written so far and before any later one.
 
         Needs no credit. A watermark that finds a control slot taken replaces the waiting one; other elements may
-        return False like `write`.
+        return False, as `write` does.
         """
         ...
 
     @property
     def is_blocked(self) -> bool:
-        """True while a `write` or `emit` is suspended and could not go on now."""
+        """True while a `write` or `emit` is suspended and cannot proceed yet."""
         ...
 
     @property
@@ -56,19 +56,19 @@ class ResultPartition(Protocol):
 
     @property
     def bytes_out(self) -> int:
-        """Bytes of the segments shipped so far; 0 where batches go by reference."""
+        """Bytes of the segments shipped so far; 0 if batches are passed by reference."""
         ...
 
     def close(self) -> None:
-        """Gives up: frees what this end owns. After `emit(EndOfData)` nothing is lost by it. Idempotent."""
+        """Abandons the edge: frees what this end owns. Loses nothing after `emit(EndOfData)`. Idempotent."""
         ...
 
 
 class InputGate(Protocol):
-    """Consuming end of one input. Used by the slot's thread alone."""
+    """Consuming end of one input. Only the slot's thread uses it."""
 
     def poll(self) -> tuple[int, Element] | None:
-        """The next element and the index of its channel, or None when nothing is there; fair between channels."""
+        """The next element and the index of its channel, or None if there is none; fair between channels."""
         ...
 
     def block(self, channel: int) -> None:
@@ -87,17 +87,17 @@ class InputGate(Protocol):
 
     @property
     def bytes_in(self) -> int:
-        """Bytes of the segments taken so far; 0 where batches come by reference."""
+        """Bytes of the segments received so far; 0 if batches are passed by reference."""
         ...
 
     @property
     def retained_copies(self) -> int:
-        """Batches that were copied because their consumer keeps earlier ones."""
+        """Batches that were copied because their consumer retains earlier ones."""
         ...
 
     @property
     def row_type(self) -> TypeInformation | None:
-        """The declared type of the rows, which batches have that are polled here."""
+        """The declared type of the rows, which the polled batches carry."""
         ...
 
     def close(self) -> None:
@@ -106,23 +106,26 @@ class InputGate(Protocol):
 
 
 class Doorbell(Protocol):
-    """What a slot sleeps on (an eventcount): producers, credit returns, timers and the control thread ring it.
+    """What a slot sleeps on (an eventcount). Producers, credit returns, timers and the control thread ring it.
 
-    The protocol that loses no wake-up: `token = prepare()`, look once more whether anything is runnable,
+    To lose no wake-up: call `token = prepare()`, check again whether anything is runnable, and only then
     `wait(token, ...)`.
     """
 
     def prepare(self) -> int:
-        """Announces the intention to sleep; returns the token of now."""
+        """Announces the intention to sleep; returns the current token."""
         ...
 
     def wait(self, token: int, timeout_ns: int, spin_ns: int) -> bool:
-        """Sleeps until rung after `prepare`, or the timeout (negative = none). True when rung. Releases the GIL.
+        """Sleeps until the doorbell is rung after `prepare`, or until the timeout (negative = none). True when rung.
+        Releases the GIL.
 
         Spins for up to `spin_ns` first: waking a sleeper costs 20 microseconds.
         """
         ...
 
     def ring(self) -> None:
-        """Wakes the sleeper, or makes the next `wait` with an older token return at once. Any thread, any process."""
+        """Wakes the sleeper; if none sleeps, the next `wait` with an older token returns at once. Any thread, any
+        process.
+        """
         ...

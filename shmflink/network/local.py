@@ -1,7 +1,7 @@
 """The in-process mechanism of the channel contract: batches by reference, credits counted in batches.
 
-Both ends live in one slot's thread, so there is nothing to lock and nothing to wake: whoever runs next sees
-it. It is also the naive model that the shared-memory mechanism is compared with.
+Both ends live in one slot's thread, so there is nothing to lock and nothing to wake: the end that runs next sees
+the element. It is also the simple model against which the shared-memory mechanism is tested.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ __all__ = [
 CREDITS_DEFAULT: Final = 2  # batches in flight on one channel
 
 ChannelSelector = Callable[[Batch, int], np.ndarray[Any, Any] | int | None]
-"""(batch, number of channels) -> the channel of each row; an int = all rows to that one; None = all rows to
-all.
+"""(batch, number of channels) -> the channel of each row; an int = all rows to that channel; None = all rows
+to every channel.
 """
 
 
@@ -63,7 +63,7 @@ class LocalChannel:
         return True
 
     def push_control(self, element: ControlElement) -> None:
-        """Takes no credit. A watermark replaces a waiting one that nothing followed, so the queue stays
+        """Needs no credit. A watermark replaces a waiting one that is last in the queue, so the queue stays
         bounded.
         """
         queue = self.queue
@@ -102,7 +102,7 @@ class LocalResultPartition:
         return self.resume()
 
     def resume(self) -> bool:
-        """Places every part that finds credit; the others keep their order."""
+        """Places every part for which there is credit; the others keep their order."""
         if not self._suspended:
             return True
         channels = self._channels
@@ -110,7 +110,7 @@ class LocalResultPartition:
         return not self._suspended
 
     def flush(self) -> None:
-        """Nothing to do: a batch is handed on as soon as it is written."""
+        """Does nothing: a batch is passed on as soon as it is written."""
 
     def emit(self, element: ControlElement) -> bool:
         assert not self._suspended, "emit() while a write is suspended"
@@ -134,7 +134,7 @@ class LocalResultPartition:
         self._suspended.clear()
 
     def _parts(self, batch: Batch) -> list[tuple[int, Batch]]:
-        """The batch cut up by channel, in order of channels; at most one part for each."""
+        """The batch split by channel, in channel order; at most one part per channel."""
         chosen = self._selector(batch, len(self._channels))
         if chosen is None:
             others = [(channel, self._copy(batch)) for channel in range(1, len(self._channels))]
@@ -224,14 +224,14 @@ class SingleSelector:
 
 
 class BroadcastSelector:
-    """Everything to everybody."""
+    """Every row to every channel."""
 
     def __call__(self, batch: Batch, count: int) -> None:
         return None
 
 
 class RoundRobinSelector:
-    """REBALANCE, RESCALE and FORWARD to several: rows in turn, from a start that differs between subtasks."""
+    """REBALANCE, RESCALE, and FORWARD to several channels: rows in turn; each subtask starts at another channel."""
 
     def __init__(self, start: int = 0) -> None:
         self._next = start
@@ -263,7 +263,7 @@ class KeyGroupSelector:
     ) -> None:
         """`assign(key columns, max parallelism, number of channels)` gives the channel of each key.
 
-        `key_columns` name the columns that are the key; without them it is the batch's hidden keys.
+        `key_columns` name the columns that form the key; without them, the key is the batch's hidden keys.
         """
         self._assign = assign
         self._max_parallelism = max_parallelism
@@ -276,7 +276,7 @@ class KeyGroupSelector:
         if self._key_columns:
             columns = batch.columns()
             keys = [columns.column(name) for name in self._key_columns]
-            # A large_binary array stands for canonical key bytes, which a user's column never is.
+            # A large_binary array means canonical key bytes; a user's column never has this type.
             return [key.cast(pa.binary()) if key.type == pa.large_binary() else key for key in keys]
         if batch.keys is None:
             raise InternalError("a batch without keys reached a keyed edge")
@@ -308,7 +308,7 @@ def _same(batch: Batch) -> Batch:
 
 
 def _take(batch: Batch, indices: np.ndarray[Any, Any]) -> Batch:
-    """These rows of a batch, in the form it has."""
+    """These rows of a batch, in its form."""
     picked = pa.array(indices)
     if batch.is_columnar:
         return Batch.from_wire(taken(batch.to_wire(), picked), batch.row_type)

@@ -1,8 +1,8 @@
-"""The shared-memory mechanism of the channel contract: batches in segments, by the native core.
+"""The shared-memory mechanism of the channel contract: batches in segments, written by the native core.
 
-Producer and consumer are threads of any two processes; what they share is described in `_native/src/transport`, how a
-batch lies in it in `_native/src/exchange`. Batches polled here are views of segments: keep them only as long as the
-call lasts. A consumer that keeps them all the same never stalls its producer; it pays with copies and is told once.
+Producer and consumer are threads of any two processes. `_native/src/transport` describes what they share,
+`_native/src/exchange` the layout of a batch. Polled batches are views of segments: do not keep them beyond the call.
+A consumer that does keep them never stalls its producer: further batches are copied, and one warning is logged.
 """
 
 from __future__ import annotations
@@ -52,9 +52,8 @@ _log = logging.getLogger(__name__)
 class SharedMemoryResultPartition:
     """`ResultPartition` over shared-memory channels.
 
-    `strategy` is the name of a `ShipStrategy`. HASH goes by the batch's keys, or by `key_columns` where there are any;
-    CUSTOM by `partitioner`, the user's
-    `(key, number of channels) -> index`, called once per row.
+    `strategy` is the name of a `ShipStrategy`. HASH uses the batch's keys, or `key_columns` if given. CUSTOM calls
+    `partitioner`, the user's `(key, number of channels) -> index`, once per row.
     """
 
     def __init__(
@@ -108,7 +107,7 @@ class SharedMemoryResultPartition:
 
     @property
     def rows_out(self) -> int:
-        """Rows shipped; those of a broadcast count once for each channel."""
+        """Rows shipped; a broadcast row counts once per channel."""
         return self._native.rows_out
 
     @property
@@ -144,7 +143,7 @@ class SharedMemoryInputGate:
         row_type: TypeInformation | None = None,
         name: str = "an input gate",
     ) -> None:
-        """`name` is who reads here, for messages."""
+        """`name` is the reader's name in messages."""
         self._native = _core.InputGate(region, list(channels), exclusive=exclusive, floating=floating)
         self.row_type = row_type
         self._name = name
@@ -184,7 +183,7 @@ class SharedMemoryInputGate:
 
     @property
     def retained_copies(self) -> int:
-        """Batches that were copied because their consumer keeps earlier ones."""
+        """Batches that were copied because their consumer retains earlier ones."""
         return self._native.retained_copies
 
     def close(self) -> None:
@@ -200,7 +199,7 @@ class SharedMemoryInputGate:
 
 
 def control_words(element: ControlElement) -> tuple[int, int, int, int]:
-    """A control element as it travels: kind and three words."""
+    """A control element in transit: kind and three words."""
     match element:
         case Watermark(timestamp_ms):
             return _WATERMARK, timestamp_ms, 0, 0
@@ -218,7 +217,7 @@ def element_of_words(kind: int, a: int, b: int, c: int) -> ControlElement:
     """The inverse of `control_words`.
 
     Raises:
-        CorruptChannelError: no such kind.
+        CorruptChannelError: unknown kind.
     """
     match kind:
         case 1:

@@ -1,18 +1,18 @@
-"""Keyed state as Arrow record batches, and back: what checkpoint files hold and what the State Processor API reads.
+"""Keyed state as Arrow record batches, and back: the content of checkpoint files, which the State Processor API reads.
 
-`entries_to_batches(form, pieces, ...)` and `batch_to_entries(batch)` are the two directions; `StateForm.of(descriptor)`
-says how a state lies in columns, `StateForm.from_schema(schema)` how one that was read does. Columns::
+`entries_to_batches(form, pieces, ...)` and `batch_to_entries(batch)` are the two directions. `StateForm.of(descriptor)`
+is the layout of a state to be written, `StateForm.from_schema(schema)` that of a state that was read. Columns::
 
     key_group        int32, ascending over all batches
-    key              as `core.keys.columns.encode_keys` gives it; binary where the field's metadata says canonical bytes
-    namespace        of states of windows; its type is the NamespaceForm's
-    timestamp        int64, only of timers: milliseconds
+    key              as `core.keys.columns.encode_keys` returns it; binary if the field's metadata says canonical bytes
+    namespace        for states of windows; its type is the NamespaceForm's
+    timestamp        int64, only for timers: milliseconds
     value            of the state's declared type; null where the next column has the value
-    value_pickled    binary, only where values are not of the declared type
-    ttl              int64, or a list of it: when the value, or each of its items, was written or read last
+    value_pickled    binary, only if some values are not of the declared type
+    ttl              int64, or a list of it: time of the last write or read of the value, or of each of its items
     deleted          bool, only in changes
 
-The schema's metadata is described at `KeyedSnapshot`; besides `kind`, `type` and `entry` it has `shape` (of the values,
+`KeyedSnapshot` describes the schema's metadata. Besides `kind`, `type` and `entry` it has `shape` (of the values,
 `core.types.shapes`), `ttl` (whether values have times) and `namespace` (the NamespaceForm's name).
 """
 
@@ -62,9 +62,9 @@ _KINDS: Final[dict[type[StateDescriptor], str]] = {
 
 @dataclass(frozen=True, slots=True)
 class StateForm:
-    """How one state lies in columns.
+    """The column layout of one state.
 
-    `type_text` is empty and `shape` None where no type is declared: the shape is that of the values then.
+    If no type is declared, `type_text` is empty and `shape` is None: the values determine the shape.
     """
 
     kind: str
@@ -75,7 +75,7 @@ class StateForm:
 
     @staticmethod
     def of(descriptor: StateDescriptor, namespaces: NamespaceForm | None = None) -> StateForm:
-        """Of a state that a function declares; `namespaces` None: one entry for each key."""
+        """The form of a state that a function declares; `namespaces` None: one entry per key."""
         kind = _KINDS.get(type(descriptor), "value")
         shape = _columnar(descriptor.type_info.shape)
         config = descriptor.ttl_config
@@ -89,17 +89,17 @@ class StateForm:
 
     @staticmethod
     def of_values(type_info: TypeInformation | None) -> StateForm:
-        """Of one value for each key, for which there is no descriptor."""
+        """The form of one value per key, for which there is no descriptor."""
         if type_info is None:
             return StateForm("value")
         return StateForm("value", repr(type_info), _columnar(type_info.shape))
 
     @staticmethod
     def from_schema(schema: pa.Schema) -> StateForm:
-        """Of batches that were read.
+        """The form of batches that were read.
 
         Raises:
-            StateMismatchError: they are not state of this form: native tables have another.
+            StateMismatchError: the batches do not have this form; native tables have another.
         """
         data = orjson.loads((schema.metadata or {}).get(METADATA_KEY, b"{}"))
         if "shape" not in data:
@@ -116,14 +116,14 @@ class StateForm:
 
     @property
     def entry_columns(self) -> list[str]:
-        """Names of the columns that tell one entry from another."""
+        """Names of the columns that identify an entry."""
         columns = ["key"]
         if self.namespaces is not None and not self.namespaces.is_single:
             columns.append("namespace")
         return [*columns, "timestamp"] if self.kind == TIMERS else columns
 
     def metadata(self, shape: Shape) -> dict[bytes, bytes]:
-        """Of the schema."""
+        """The metadata of the schema."""
         data = {
             "kind": self.kind,
             "type": self.type_text,
@@ -140,11 +140,11 @@ class StateForm:
 
 @dataclass(slots=True)
 class Entries:
-    """Some entries of one state: an item at each position of all lists.
+    """Some entries of one state; position i of every list belongs to entry i.
 
-    `keys` are the user's where they are written, and hashables (`core.keys.columns.decode_keys`) where they were read.
-    Values of states with time to live are (time, value), lists of it, or maps to it. `is_deleted`: None where nothing
-    is deleted; the value does not count there.
+    `keys` are the user's keys when written, and hashables (`core.keys.columns.decode_keys`) when read. Values of
+    states with time to live are (time, value), lists of these, or maps to them. `is_deleted` is None if nothing is
+    deleted; the value of a deleted entry is ignored.
     """
 
     keys: list[Any]
@@ -163,13 +163,13 @@ def entries_to_batches(
     key_groups: range | None = None,
     is_read: Callable[[], None] | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """Batches of all entries, by key group. `is_read` is called when all pieces were taken.
+    """Batches of all entries, by key group. Calls `is_read` when it has taken all pieces.
 
-    All pieces are turned into columns before the first batch is handed out: only then is the order known.
+    Converts all pieces to columns before it yields the first batch, because only then is the order known.
 
     Raises:
-        TypeMismatchError, SerializationError: a key has no stable bytes, a value cannot be pickled.
-        InternalError: a key is not of `key_groups`; it was sent to the wrong subtask.
+        TypeMismatchError, SerializationError: a key has no stable byte form, a value cannot be pickled.
+        InternalError: a key is outside `key_groups`: it was sent to the wrong subtask.
     """
     encoded: list[_Piece] = []
     shape = form.shape
@@ -216,7 +216,7 @@ def batch_to_entries(batch: pa.RecordBatch, form: StateForm | None = None) -> En
 
 @dataclass(slots=True)
 class _Piece:
-    """Columns of some entries, not in order."""
+    """Columns of some entries, in any order."""
 
     groups: np.ndarray[Any, np.dtype[np.int32]]
     keys: pa.Array
@@ -224,7 +224,7 @@ class _Piece:
 
 
 def _shape_of(entries: Entries) -> Shape | None:
-    """What the values are like; None where all entries are deleted."""
+    """The shape of the values; None if all entries are deleted."""
     gone = entries.is_deleted
     values = (
         entries.values if gone is None else [v for v, is_gone in zip(entries.values, gone, strict=True) if not is_gone]
@@ -267,7 +267,7 @@ def _value_columns(form: StateForm, shape: Shape | None, values: list[Any]) -> I
 
 
 def _spread(there: list[int], count: int) -> pa.Array:
-    """Indices that bring what is there to its positions, with nulls in between."""
+    """Indices that move values to their positions, with nulls in between."""
     indices = np.zeros(count, np.int64)
     indices[there] = np.arange(len(there))
     mask = np.ones(count, np.bool_)
@@ -285,7 +285,7 @@ _ORDER: Final = ("namespace", "timestamp", "value", "value_pickled", "ttl", "del
 
 
 def _unified(pieces: list[_Piece], metadata: dict[bytes, bytes]) -> list[pa.RecordBatch]:
-    """All pieces with one schema: key columns of several types become canonical, missing columns null."""
+    """All pieces under one schema: key columns of several types become canonical, missing columns become null."""
     if len({piece.keys.type for piece in pieces}) > 1:
         for piece in pieces:
             piece.keys = canonical_column(piece.keys)
@@ -305,7 +305,7 @@ def _unified(pieces: list[_Piece], metadata: dict[bytes, bytes]) -> list[pa.Reco
 
 def _values(form: StateForm, batch: pa.RecordBatch) -> list[Any]:
     if "value" not in batch.schema.names:
-        return [None] * batch.num_rows  # all are deleted
+        return [None] * batch.num_rows  # all entries are deleted
     pickled = batch.column("value_pickled") if "value_pickled" in batch.schema.names else None
     assert form.shape is not None
     try:
@@ -320,7 +320,7 @@ def _values(form: StateForm, batch: pa.RecordBatch) -> list[Any]:
 
 
 def _can_load(form: StateForm, row: pa.RecordBatch) -> bool:
-    """Whether the value of one row can be unpickled: tried one by one only to tell which one cannot."""
+    """Whether the value of one row can be unpickled; called row by row only to find the one that cannot."""
     assert form.shape is not None
     try:
         names = row.schema.names
@@ -334,7 +334,7 @@ _LOAD_ERRORS: Final = (AttributeError, ImportError, TypeError, ValueError, EOFEr
 
 
 def _columnar(shape: Shape) -> Shape:
-    """The shape, or pickled where columns do not hold all of it."""
+    """The shape, or pickled if columns cannot hold all of it."""
     if isinstance(shape, str):
         return PICKLE if shape in ("arrow", "null") else shape
     parts = shape[1:] if shape[0] in ("list", "map") else shape[-1]

@@ -1,7 +1,7 @@
 """The values of a state as Arrow arrays of their declared type, and back.
 
-Lists and maps are encoded over all their items at once, so that the native codec does the work. What would not come
-back exactly (a value of another type than declared, a number too large for it) is pickled in a column beside.
+Lists and maps are encoded over all their items at once, so that the native codec does the work. A value that would not
+survive the round trip (another type than declared, a number that is too large) is pickled in a second column.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _NATIVE: Final = frozenset({"i8", "i16", "i32", "i64", "f32", "f64", "str", "cha
 
 
 def inferred_shape(values: Sequence[Any]) -> Shape:
-    """The shape that most of these values have who have no declared one; pickled where there is none."""
+    """The most common shape of values without a declared one; pickled if there is none."""
     shape = shape_of_columns(encode([value for value in values if value is not None][:1024]))
     return PICKLE if shape is None or shape == "null" else shape
 
 
 def values_to(shape: Shape, values: list[Any]) -> tuple[pa.Array, pa.Array | None]:
-    """The values as a column of the shape, None as null; and, where not all have that shape, the others pickled."""
+    """The values as a column of the shape, None as null; values without that shape as a second, pickled column."""
     typed = try_array(shape, values)
     if typed is not None:
         return typed, None
@@ -41,7 +41,7 @@ def values_to(shape: Shape, values: list[Any]) -> tuple[pa.Array, pa.Array | Non
 
 
 def values_from(shape: Shape, typed: pa.Array, pickled: pa.Array | None) -> list[Any]:
-    """The inverse of `values_to`. Whatever unpickling raises is passed on."""
+    """The inverse of `values_to`. Exceptions from unpickling propagate."""
     values = _decoded(shape, typed)
     if pickled is not None and pickled.null_count < len(pickled):
         for index, data in enumerate(pickled.to_pylist()):
@@ -51,7 +51,7 @@ def values_from(shape: Shape, typed: pa.Array, pickled: pa.Array | None) -> list
 
 
 def try_array(shape: Shape, values: list[Any]) -> pa.Array | None:
-    """The column of these values; None where one of them would not come back exactly."""
+    """The column of these values; None if one of them would not survive the round trip."""
     if shape == PICKLE:
         return pa.array([None if value is None else dumps_value(value) for value in values], pa.binary())
     if isinstance(shape, str):

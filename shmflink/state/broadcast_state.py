@@ -1,6 +1,6 @@
-"""Broadcast state: maps that every subtask keeps equal (`pyflink.datastream.state`: BroadcastState).
+"""Broadcast state: maps that are equal in every subtask (`pyflink.datastream.state`: BroadcastState).
 
-What comes out and what goes in are values, as in keyed state.
+Reads and writes copy values, as in keyed state.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["BroadcastState", "BroadcastStateStore", "ReadOnlyBroadcastState"]
 
 
 class ReadOnlyBroadcastState:
-    """What the side that is not broadcast sees."""
+    """The view of the side that is not broadcast."""
 
     __slots__ = ("_entries",)
 
@@ -24,7 +24,7 @@ class ReadOnlyBroadcastState:
         self._entries = entries
 
     def get(self, key: Any) -> Any:
-        """The value of a key; None where there is none."""
+        """The value of a key; None if there is none."""
         return isolated(self._entries.get(key))
 
     def contains(self, key: Any) -> bool:
@@ -32,15 +32,15 @@ class ReadOnlyBroadcastState:
         return key in self._entries
 
     def items(self) -> Iterable[tuple[Any, Any]]:
-        """Keys and values, as they are now."""
+        """A copy of the keys and values."""
         return [(key, isolated(value)) for key, value in self._entries.items()]
 
     def keys(self) -> Iterable[Any]:
-        """Keys, as they are now."""
+        """A copy of the keys."""
         return list(self._entries)
 
     def values(self) -> Iterable[Any]:
-        """Values, as they are now."""
+        """A copy of the values."""
         return [isolated(value) for value in self._entries.values()]
 
     def is_empty(self) -> bool:
@@ -66,7 +66,7 @@ class ReadOnlyBroadcastState:
 
 
 class BroadcastState(ReadOnlyBroadcastState):
-    """What the broadcast side sees. All subtasks must change it in the same way."""
+    """The view of the broadcast side. All subtasks must change it in the same way."""
 
     __slots__ = ()
 
@@ -79,7 +79,7 @@ class BroadcastState(ReadOnlyBroadcastState):
         self._entries.update(isolated(dict(dict_value)))
 
     def remove(self, key: Any) -> None:
-        """Removes a key, where it is there."""
+        """Removes a key if it exists."""
         self._entries.pop(key, None)
 
     def clear(self) -> None:
@@ -103,11 +103,11 @@ class BroadcastStateStore:
         self._entries: dict[str, dict[Any, Any]] = {name: {} for name in self._descriptors}
 
     def writable(self, descriptor: MapStateDescriptor) -> BroadcastState:
-        """For the broadcast side."""
+        """The view of the broadcast side."""
         return BroadcastState(self._of(descriptor))
 
     def read_only(self, descriptor: MapStateDescriptor) -> ReadOnlyBroadcastState:
-        """For the other side."""
+        """The view of the other side."""
         return ReadOnlyBroadcastState(self._of(descriptor))
 
     def snapshot(self) -> dict[str, dict[Any, Any]]:
@@ -115,7 +115,7 @@ class BroadcastStateStore:
         return {name: dict(entries) for name, entries in self._entries.items()}
 
     def restore(self, snapshot: Mapping[str, Mapping[Any, Any]]) -> None:
-        """Takes over the entries of any subtask."""
+        """Restores the entries of any subtask."""
         for name, entries in snapshot.items():
             self._entries.setdefault(name, {}).update(entries)
 

@@ -1,4 +1,4 @@
-"""What a function says of its state before it uses it (`pyflink.datastream.state`): a name and types."""
+"""What a function declares about its state before it uses it (`pyflink.datastream.state`): a name and types."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = [
 
 
 class StateDescriptor:
-    """Name and type of a state. The name is unique in its operator, and finds the state again after a restart."""
+    """Name and type of a state. The name is unique in its operator and identifies the state after a restart."""
 
     def __init__(self, name: str, type_info: TypeInformation) -> None:
         if not isinstance(name, str) or not name:
@@ -45,7 +45,7 @@ class StateDescriptor:
         self.ttl_config = ttl_config
 
     def identity(self) -> tuple[Any, ...]:
-        """*shmflink only.* What two descriptors of one name must have in common."""
+        """*shmflink only.* Two descriptors of one name must have this in common."""
         return (type(self).__name__, self.name, repr(self.type_info), self.ttl_config)
 
     def __repr__(self) -> str:
@@ -67,7 +67,7 @@ class ListStateDescriptor(StateDescriptor):
 
 
 class MapStateDescriptor(StateDescriptor):
-    """A map for each key; also what broadcast state is."""
+    """A map for each key; also describes broadcast state."""
 
     def __init__(self, name: str, key_type_info: TypeInformation, value_type_info: TypeInformation) -> None:
         for type_info in (key_type_info, value_type_info):

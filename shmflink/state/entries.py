@@ -1,4 +1,4 @@
-"""Entries of a state as their table gives them: none at all, or many for a loop."""
+"""Entries of a state as their table returns them: ABSENT, or an accessor for loops."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["ABSENT", "LoopEntries"]
 
 
 class _Absent:
-    """Stands for an entry that is not there, and in a layer for one that was removed."""
+    """Marks a missing entry and, in a layer, a removed one."""
 
     __slots__ = ()
 
@@ -26,11 +26,11 @@ ABSENT: Final = _Absent()
 
 @dataclass(frozen=True, slots=True)
 class LoopEntries:
-    """A table's entries for a loop over a batch; good until the table is frozen, tidied or cleared.
+    """A table's entries for a loop over a batch; valid until the table is frozen, tidied or cleared.
 
-    A value of `recent` may be changed in place; one of `find_older(key, absent)`, which is asked for keys that are not
-    in `recent`, may not: a snapshot holds it. None: all entries are in `recent`. What is put into `recent` is in the
-    table.
+    A value of `recent` may be changed in place. A value of `find_older(key, absent)`, to be called for keys that are
+    not in `recent`, must not be changed: a snapshot holds it. None: all entries are in `recent`. An entry put into
+    `recent` is in the table.
     """
 
     recent: MutableMapping[Any, Any]

@@ -1,4 +1,4 @@
-"""Which backend keeps a job's keyed state."""
+"""Chooses the backend for a job's keyed state."""
 
 from __future__ import annotations
 

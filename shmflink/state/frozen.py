@@ -1,4 +1,4 @@
-"""A frozen state as checkpoints write it (`snapshots.KeyedSnapshot`)."""
+"""A frozen state in the form that checkpoints write (`snapshots.KeyedSnapshot`)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["FrozenState"]
 class FrozenState:
     """Entries of one state at a barrier.
 
-    `living` gives an entry without what has expired, None where nothing is left.
+    `living` returns an entry without its expired parts, None if nothing is left.
     """
 
     name: str

@@ -20,7 +20,7 @@ def keys_of_hashables(hashables: Iterable[Any]) -> list[Any]:
 
 
 def key_of_hashable(hashable: Any) -> Any:
-    """The user's key that `decode_keys` gave this value for."""
+    """The user's key from which `decode_keys` made this value."""
     if type(hashable) is not tuple:
         return hashable
     tag, value = hashable

@@ -1,4 +1,4 @@
-"""Keyed state: a table for each state, kept in memory, cut into key groups only when a snapshot is written."""
+"""Keyed state: one table in memory per state, split into key groups only when a snapshot is written."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class HeapKeyedStateBackend:
         is_incremental: bool = True,
         operator: str = "",
     ) -> None:
-        """`namespaces` says how those of all namespaced states are written; `operator` is named in errors."""
+        """`namespaces` is the form of all namespaces; errors name `operator`."""
         self.entry: Any = NO_KEY
         self._max_parallelism = max_parallelism
         self._clock = clock
@@ -90,13 +90,13 @@ class HeapKeyedStateBackend:
         return self._states[name].table
 
     def state_names(self) -> Iterable[str]:
-        """Names of the states that were asked for or restored."""
+        """Names of the states that were requested or restored."""
         return self._states.keys()
 
     def freeze(
         self, barrier: Barrier, key_groups: range, assign: GroupAssigner = assign_key_groups
     ) -> list[FrozenState]:
-        """As the protocol says. Writing raises InternalError where a key lies outside of `key_groups`."""
+        """As the protocol says. Writing raises InternalError if a key is outside `key_groups`."""
         now_ms = self._clock.processing_time_ms()
         frozen = []
         for name, state in self._states.items():
@@ -131,7 +131,7 @@ class HeapKeyedStateBackend:
             load_entries(state.table, entries)
 
     def _bind(self, name: str, state: _State, form: StateForm) -> None:
-        """Gives a state its declared form, which what was restored must have."""
+        """Gives a state its declared form, which restored entries must match."""
         old, state.form = state.form, form
         if not state.is_restored:
             return
@@ -149,7 +149,7 @@ class HeapKeyedStateBackend:
     def _switch_ttl(self, table: HeapStateTable, form: StateForm) -> None:
         """The time to live was turned on or off between two runs: entries count as written now."""
         now_ms = self._clock.processing_time_ms()
-        live = table.live  # nothing was frozen yet
+        live = table.live  # nothing has been frozen yet
         for key, value in live.items():
             live[key] = with_stamps(form.kind, value, now_ms) if form.has_ttl else without_stamps(form.kind, [value])[0]
 
@@ -173,7 +173,7 @@ class HeapKeyedStateBackend:
 
 
 def load_entries(table: HeapStateTable, entries: Entries) -> None:
-    """Adds what was restored to a table that was never frozen; removes what was deleted."""
+    """Adds restored entries to a table that was never frozen; removes deleted ones."""
     assert not table.below, "restored after a freeze"
     keys: Iterable[Any] = entries.keys
     if entries.namespaces is not None:

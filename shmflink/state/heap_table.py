@@ -2,16 +2,16 @@
 
 ::
 
-    live     changes since the last freeze; the only layer that is written, and whose values may be changed in place
+    live     changes since the last freeze; the only layer that is written and whose values may be changed in place
     below    frozen layers, newest first; the last one is the base. A reader takes the first value it finds.
 
-A freeze makes the live dict the newest frozen layer and begins a new one: some references are moved, whatever the size.
-The frozen layer itself is what an incremental snapshot writes, all layers together are a full one. `tidy` brings frozen
-layers into the base afterwards, a few thousand entries at a time, while no snapshot reads the base. A state that was
-never frozen has no layers below, and costs what a dict costs.
+A freeze turns the live dict into the newest frozen layer and starts a new one: it moves some references, whatever the
+size. An incremental snapshot writes the frozen layer, a full one all layers. Afterwards `tidy` merges frozen layers
+into the base, a few thousand entries at a time, while no snapshot reads the base. A state that was never frozen has no
+layers below and costs as much as a dict.
 
-Copying a dict of 10 million entries (int to int) stopped the slot for 0.6 to 1.3 s on a loaded machine, and a copy in
-another thread holds the GIL for as long; freezing moves references only, 0.1 ms.
+Copying a dict of 10 million entries (int to int) stopped the slot for 0.6 to 1.3 s on a loaded machine. A copy in
+another thread holds the GIL for as long. Freezing only moves references: 0.1 ms.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from shmflink.state.entries import ABSENT, LoopEntries
 __all__ = ["FrozenEntries", "HeapStateTable"]
 
 _MERGED_AT_ONCE: Final = 4096  # entries of one `tidy`, ...
-_MERGED_FOR_EACH: Final = 4  # ... and so many more for each that was written since the last one: merging keeps up
-_LAYERS_MAX: Final = 8  # beyond, the older frozen layers are brought together at once
-_FREED_AT_ONCE: Final = 1 << 16  # entries of a dict that is let go; more would stop the slot
+_MERGED_FOR_EACH: Final = 4  # ... plus this many per entry written since the last one, so that merging keeps up
+_LAYERS_MAX: Final = 8  # above this, the older frozen layers are merged at once
+_FREED_AT_ONCE: Final = 1 << 16  # entries freed at once from a discarded dict; more would stop the slot
 
 
 @dataclass(slots=True, eq=False)
 class FrozenEntries:
-    """What a snapshot writes: layers, newest first, whose keys hide those of older ones.
+    """What a snapshot writes: layers, newest first; their keys hide those of older layers.
 
-    The writing thread sets `is_read` when it needs the layers no more, and `is_saved`.
+    The writing thread sets `is_read` when it no longer needs the layers, and `is_saved`.
     """
 
     layers: tuple[dict[Any, Any], ...]
@@ -51,7 +51,7 @@ class FrozenEntries:
         return sum(map(len, self.layers))
 
     def pieces(self, rows: int) -> Iterator[tuple[list[Any], list[Any]]]:
-        """Keys and values, ABSENT for removed ones (only of changes), in pieces of at most so many."""
+        """Keys and values in pieces of limited size; ABSENT for removed entries (only in changes)."""
         base = len(self.layers) - 1
         for index, layer in enumerate(self.layers):
             newer = self.layers[:index]
@@ -72,10 +72,10 @@ class FrozenEntries:
 
 
 class HeapStateTable:
-    """Entries by key, or by (key, namespace). Used by the slot's thread alone.
+    """Entries by key, or by (key, namespace). Only the slot's thread uses it.
 
-    Hot loops read `live.get(key)` first and ask `old(key)` where that gives None; they write `live[key] = value`.
-    Of values in `below` nothing may be changed in place: `own` gives one that may.
+    Hot loops read `live.get(key)` first and call `old(key)` if that returns None; they write `live[key] = value`.
+    Values in `below` must not be changed in place: `own` returns one that may be.
     """
 
     __slots__ = ("_changes", "_flying", "_full", "_merge", "_merged", "_rest", "_seen", "_written", "below", "live")
@@ -83,19 +83,19 @@ class HeapStateTable:
     def __init__(self) -> None:
         self.live: dict[Any, Any] = {}
         self.below: tuple[dict[Any, Any], ...] = ()
-        self._full: FrozenEntries | None = None  # the last full checkpoint, which changes count from
-        self._written = 0  # changes that were saved since then
-        self._changes: list[dict[Any, Any]] = []  # layers that no saved snapshot has, newest first
-        self._flying: list[FrozenEntries] = []  # snapshots of which nobody has said whether they were saved
-        self._merge: Iterator[tuple[Any, Any]] | None = None  # what is left of the layer that goes into the base
+        self._full: FrozenEntries | None = None  # the last full checkpoint, the base of changes
+        self._written = 0  # changes saved since then
+        self._changes: list[dict[Any, Any]] = []  # layers that are in no saved snapshot, newest first
+        self._flying: list[FrozenEntries] = []  # snapshots not yet reported as saved or failed
+        self._merge: Iterator[tuple[Any, Any]] | None = None  # the rest of the layer that is being merged into the base
         self._merged = 0
         self._seen = 0  # entries of `live` at the last `tidy`
-        self._rest: list[dict[Any, Any]] = []  # layers that nobody needs, to be freed bit by bit
+        self._rest: list[dict[Any, Any]] = []  # layers that are no longer needed, to be freed bit by bit
 
     # --- entries ---
 
     def get(self, key: Any) -> Any:
-        """The value, not to be changed in place; ABSENT where there is none."""
+        """The value, not to be changed in place; ABSENT if there is none."""
         value = self.live.get(key, ABSENT)
         if value is ABSENT and self.below and key not in self.live:
             return self.old(key)
@@ -109,11 +109,11 @@ class HeapStateTable:
         return absent
 
     def finder(self) -> Callable[[Any, Any], Any]:
-        """`old` for a loop, as long as nothing is frozen or tidied."""
+        """`old` for a loop; valid as long as nothing is frozen or tidied."""
         return self.below[0].get if len(self.below) == 1 else self.old
 
     def own(self, key: Any) -> Any:
-        """The value, which may be changed in place from now on; ABSENT where there is none."""
+        """The value, which may be changed in place from now on; ABSENT if there is none."""
         live = self.live
         if key in live:
             return live[key]
@@ -131,39 +131,39 @@ class HeapStateTable:
         return LoopEntries(self.live, self.finder() if self.below else None)
 
     def remove(self, key: Any) -> None:
-        """Takes an entry away, where it is there."""
+        """Removes an entry if it exists."""
         if not self.below:
             self.live.pop(key, None)
         elif key in self.live or self.old(key) is not ABSENT:
             self.live[key] = ABSENT
 
     def take(self, key: Any) -> Any:
-        """Takes an entry away; its value may be changed in place. ABSENT where there is none."""
+        """Removes an entry; its value may be changed in place. ABSENT if there is none."""
         value = self.own(key)
         if value is not ABSENT:
             self.remove(key)
         return value
 
     def keys(self) -> list[Any]:
-        """All keys, as they are now."""
+        """A copy of all keys."""
         if not self.below:
             return list(self.live)
         return [key for key in dict.fromkeys(chain(self.live, *self.below)) if self.get(key) is not ABSENT]
 
     def entries(self) -> dict[Any, Any]:
-        """All entries, as they are now."""
+        """A copy of all entries."""
         return {key: self.get(key) for key in self.keys()}
 
     def owned_values(self, rows_max: int) -> Iterator[list[Any]]:
-        """All values, which the caller may change, in lists of at most so many; the table is cleared after that."""
+        """All values, which the caller may change, in lists of limited size; the table is empty afterwards."""
         is_frozen = bool(self.below)
         values = iter((self.entries() if is_frozen else self.live).values())
         while some := list(islice(values, rows_max)):
-            yield ISOLATION.isolated_list(some) if is_frozen else some  # a snapshot has the others
+            yield ISOLATION.isolated_list(some) if is_frozen else some  # a snapshot holds the originals
         self.clear()
 
     def clear(self) -> None:
-        """Removes everything. `live` stays the same object where nothing was frozen."""
+        """Removes everything. `live` stays the same object if nothing was frozen."""
         if not self.below:
             self.live.clear()
         else:
@@ -172,9 +172,9 @@ class HeapStateTable:
     # --- snapshots ---
 
     def freeze(self, *, is_savepoint: bool, is_incremental: bool) -> FrozenEntries:
-        """All entries, or those that changed since the last saved snapshot where that is less than half of them.
+        """All entries, or only those changed since the last saved snapshot if they are less than half of all.
 
-        A savepoint has all entries, and later changes count from the checkpoint before it.
+        A savepoint has all entries; later changes count from the checkpoint before it.
         """
         self._settle()
         has_full = self._full is not None
@@ -191,11 +191,11 @@ class HeapStateTable:
 
     @property
     def is_untidy(self) -> bool:
-        """Whether `tidy` has something to do."""
+        """Whether `tidy` has work to do."""
         return len(self.below) > 1 or bool(self._rest)
 
     def tidy(self) -> None:
-        """Goes on bringing frozen layers into the base; a few thousand entries, or more where many are written."""
+        """Merges more of the frozen layers into the base: a few thousand entries, or more if many are written."""
         if self._rest:
             self._free_some()
         if len(self.below) > 1 and not self._is_base_read():
@@ -204,9 +204,9 @@ class HeapStateTable:
         self._seen = len(self.live)
 
     def _cut(self, *, is_kept: bool) -> None:
-        """The live layer joins those below; `is_kept`: it is among the changes.
+        """Pushes the live layer below; `is_kept`: it counts as a change.
 
-        Where it is the base, too, the changes are more than half of everything, and never written by themselves.
+        If it is also the base, the changes are more than half of all entries, and are never written separately.
         """
         if not self.live:
             return
@@ -218,14 +218,14 @@ class HeapStateTable:
             self._compact()
 
     def _is_delta_enough(self) -> bool:
-        """The full checkpoint is saved, and the changes since then are not more than half of what there is."""
+        """Whether the full checkpoint is saved and the changes since then are at most half of all entries."""
         if self._full is None or not self._full.is_saved:
             return False
         changed = self._written + sum(map(len, self._changes))
         return changed * 2 <= max(map(len, self.below), default=0)
 
     def _settle(self) -> None:
-        """Takes note of what became of the snapshots before."""
+        """Takes the results of earlier snapshots into account."""
         done = [frozen for frozen in self._flying if frozen.is_saved is not None]
         self._flying = [frozen for frozen in self._flying if frozen.is_saved is None]
         for frozen in done:
@@ -256,19 +256,19 @@ class HeapStateTable:
             self._bury([layer])
 
     def _compact(self) -> None:
-        """Brings all frozen layers but the base into a new one; stops the slot, so it is the last resort.
+        """Merges all frozen layers except the base into a new one; stops the slot, so it is the last resort.
 
-        It happens where snapshots of all entries follow each other without a pause, so that the base is always read.
+        Needed when snapshots of all entries follow each other without a pause, so that the base is always being read.
         """
         *layers, base = self.below
         whole: dict[Any, Any] = {}
         for layer in reversed(layers):
             whole.update(layer)
-        self._merge = None  # what went into the base already is also in `whole`
+        self._merge = None  # what has been merged into the base is also in `whole`
         self.below = (whole, base)
 
     def _bury(self, layers: Sequence[dict[Any, Any]]) -> None:
-        """Lets layers go that nobody needs any more: a large dict would take too long at once."""
+        """Frees layers that are no longer needed, bit by bit: a large dict would take too long at once."""
         for layer in layers:
             is_needed = any(layer is other for other in chain(self.below, self._changes))
             is_written = any(layer is other for frozen in self._flying for other in frozen.layers)
@@ -283,7 +283,7 @@ class HeapStateTable:
 
 
 def _copied(value: Any) -> Any:
-    """Items of lists and maps are never changed in place: state takes and gives copies."""
+    """Items of lists and maps are never changed in place: state copies on reads and writes."""
     kind = type(value)
     if kind is list:
         return value.copy()

@@ -1,7 +1,7 @@
 """Keyed state as functions use it: each object reads and writes the entry of the backend's current key.
 
-What comes out of a state and what goes in are values: a list changed after `value()` or `update()` is not the state's
-(`core/isolation.py`). Null means absent everywhere, as in Flink.
+Reads and writes copy: changing a list after `value()` or `update()` does not change the state
+(`core/isolation.py`). None means absent everywhere, as in Flink.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ __all__ = [
 
 
 class CurrentKey(Protocol):
-    """Who knows which entry is meant."""
+    """Knows the current entry."""
 
     entry: Any
 
 
 class _NoKey:
-    """Stands for the current key where there is none: any state that is asked for its entry says so."""
+    """Stands for the current key when there is none: every access to a state then raises an error."""
 
     def __hash__(self) -> int:
         raise UsageError(
@@ -52,7 +52,7 @@ NO_KEY: Final = _NoKey()
 
 
 class ValueState(ValueCell, TakesTypeParameters, Generic[T]):
-    """One value for each key: `value()`, which is None where there is none, `update(value)`, `clear()`."""
+    """One value per key: `value()`, which is None if there is none, `update(value)`, `clear()`."""
 
     __slots__ = ()
 
@@ -76,7 +76,7 @@ class ListState(TakesTypeParameters, Generic[T]):
         self._current = current
 
     def get(self) -> list[T]:
-        """The elements; empty where there are none."""
+        """The elements; empty if there are none."""
         elements = self._table.get(self._current.entry)
         if elements is ABSENT:
             return []
@@ -130,7 +130,7 @@ class MapState(TakesTypeParameters, Generic[K, V]):
         self._current = current
 
     def get(self, key: K) -> V | None:
-        """The value of a map key; None where there is none."""
+        """The value of a map key; None if there is none."""
         value = self._map().get(key)
         return value if type(value) in IMMUTABLE else isolated(value)
 
@@ -155,7 +155,7 @@ class MapState(TakesTypeParameters, Generic[K, V]):
                 entries.update(new)
 
     def remove(self, key: K) -> None:
-        """Removes a map key, where it is there."""
+        """Removes a map key if it exists."""
         if key in self._map():
             entries = self._table.own(self._current.entry)
             del entries[key]
@@ -167,19 +167,19 @@ class MapState(TakesTypeParameters, Generic[K, V]):
         return key in self._map()
 
     def items(self) -> Iterable[tuple[K, V]]:
-        """Map keys and values, as they are now."""
+        """A copy of the map keys and values."""
         return [(key, isolated(value)) for key, value in self._map().items()]
 
     def keys(self) -> Iterable[K]:
-        """Map keys, as they are now."""
+        """A copy of the map keys."""
         return list(self._map())
 
     def values(self) -> Iterable[V]:
-        """Values, as they are now."""
+        """A copy of the values."""
         return [isolated(value) for value in self._map().values()]
 
     def is_empty(self) -> bool:
-        """Whether there is no map key."""
+        """Whether the map is empty."""
         return not self._map()
 
     def clear(self) -> None:
@@ -210,7 +210,7 @@ _NOTHING: dict[Any, Any] = {}
 
 
 class ReducingState(TakesTypeParameters, Generic[T]):
-    """One value for each key, to which every added value is reduced."""
+    """One value per key, into which every added value is reduced."""
 
     __slots__ = ("_cell", "_reduce")
 
@@ -220,7 +220,7 @@ class ReducingState(TakesTypeParameters, Generic[T]):
         self._reduce = reduce
 
     def get(self) -> T | None:
-        """The reduced value; None where nothing was added."""
+        """The reduced value; None if nothing was added."""
         reduced: T | None = self._cell.value()
         return reduced
 
@@ -238,7 +238,7 @@ class ReducingState(TakesTypeParameters, Generic[T]):
 
 
 class AggregatingState(TakesTypeParameters, Generic[IN, OUT]):
-    """One accumulator for each key; `get` gives its result."""
+    """One accumulator per key; `get` returns its result."""
 
     __slots__ = ("_cell", "_function")
 
@@ -248,7 +248,7 @@ class AggregatingState(TakesTypeParameters, Generic[IN, OUT]):
         self._function = function
 
     def get(self) -> OUT | None:
-        """The result; None where nothing was added."""
+        """The result; None if nothing was added."""
         accumulator = self._cell.value()
         return None if accumulator is None else self._function.get_result(accumulator)
 
@@ -268,7 +268,7 @@ class AggregatingState(TakesTypeParameters, Generic[IN, OUT]):
 
 
 def reject_none(value: Any) -> None:
-    """List state holds no None, as in Flink.
+    """List state cannot hold None, as in Flink.
 
     Raises:
         UsageError: the value is None.
@@ -278,10 +278,10 @@ def reject_none(value: Any) -> None:
 
 
 def elements_of(values: Iterable[Any]) -> list[Any]:
-    """What a list state keeps of these values.
+    """The values that a list state stores.
 
     Raises:
-        UsageError: there are none to iterate over, or one of them is None.
+        UsageError: the argument cannot be iterated over, or one of its values is None.
     """
     if values is None:
         raise UsageError("a list state takes an iterable of values, got None; use clear() to remove all")

@@ -1,5 +1,5 @@
-"""How the namespaces of a state (windows, mostly) lie in a column. Each form is registered under a name, by which a
-restore finds it again."""
+"""Column forms for the namespaces of a state, which are mostly windows. Each form is registered under a name, by which
+a restore finds it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class NamespaceForm(Protocol):
 
     @property
     def name(self) -> str:
-        """In the metadata of files."""
+        """The name in the metadata of files."""
         ...
 
     @property
     def is_single(self) -> bool:
-        """There is only one namespace, so that it needs no column."""
+        """Whether there is only one namespace, which needs no column."""
         ...
 
     def encode(self, namespaces: list[Any]) -> pa.Array:
@@ -48,7 +48,7 @@ class _Pickled:
 
 
 class _None:
-    """Of timers of functions, which have no namespace."""
+    """The form for timers of functions, which have no namespace."""
 
     name = "none"
     is_single = True
@@ -66,7 +66,7 @@ _FORMS: Final[dict[str, NamespaceForm]] = {form.name: form for form in (PICKLED_
 
 
 def register_namespaces(form: NamespaceForm) -> NamespaceForm:
-    """Makes a form known under its name; called where its module is imported."""
+    """Registers a form under its name; called when its module is imported."""
     _FORMS[form.name] = form
     return form
 
@@ -75,7 +75,7 @@ def namespace_form(name: str) -> NamespaceForm:
     """The form of this name.
 
     Raises:
-        StateMismatchError: nobody registered it.
+        StateMismatchError: the name is not registered.
     """
     form = _FORMS.get(name)
     if form is None:

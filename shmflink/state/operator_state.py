@@ -1,4 +1,4 @@
-"""State of a subtask that has no key: lists that are dealt out anew when the parallelism changes.
+"""State of a subtask without keys: lists that are redistributed when the parallelism changes.
 
 Source: Flink's OperatorStateStore, RoundRobinOperatorStateRepartitioner. PyFlink's functions have no such state.
 """
@@ -19,7 +19,7 @@ __all__ = ["OperatorListState", "OperatorStatePart", "OperatorStateStore", "Redi
 
 
 class Redistribution(Enum):
-    """Who gets which elements after a restore."""
+    """How elements are distributed after a restore."""
 
     SPLIT_DISTRIBUTE = "split"  # each element goes to one subtask, in turn
     UNION = "union"  # every subtask gets all elements
@@ -35,16 +35,16 @@ class OperatorStatePart:
 
 
 class OperatorListState:
-    """The elements that this subtask has. What comes out and what goes in are values, as in keyed state."""
+    """The elements of this subtask. Reads and writes copy values, as in keyed state."""
 
     __slots__ = ("_elements",)
 
     def __init__(self, elements: list[Any]) -> None:
-        """`elements` are changed in place."""
+        """`elements` is modified in place."""
         self._elements = elements
 
     def get(self) -> list[Any]:
-        """The elements; empty where there are none."""
+        """The elements; empty if there are none."""
         return [isolated(element) for element in self._elements]
 
     def add(self, value: Any) -> None:
@@ -75,11 +75,11 @@ class OperatorStateStore:
         self.is_restored = False
 
     def get_list_state(self, state_descriptor: ListStateDescriptor) -> OperatorListState:
-        """After a restore with another parallelism the elements of all subtasks are dealt out in turn."""
+        """After a restore with another parallelism, the elements of all subtasks are distributed in turn."""
         return self._state(state_descriptor, Redistribution.SPLIT_DISTRIBUTE)
 
     def get_union_list_state(self, state_descriptor: ListStateDescriptor) -> OperatorListState:
-        """After a restore every subtask gets the elements of all subtasks."""
+        """After a restore, every subtask gets the elements of all subtasks."""
         return self._state(state_descriptor, Redistribution.UNION)
 
     def snapshot(self) -> dict[str, OperatorStatePart]:
@@ -90,7 +90,7 @@ class OperatorStateStore:
         }
 
     def restore(self, snapshot: Mapping[str, OperatorStatePart]) -> None:
-        """Takes over what `redistributed` gave this subtask."""
+        """Restores what `redistributed` assigned to this subtask."""
         self._parts = {
             name: OperatorStatePart(part.redistribution, list(part.elements), part.type_text)
             for name, part in snapshot.items()
@@ -113,10 +113,10 @@ class OperatorStateStore:
 def redistributed(
     snapshots: Sequence[dict[str, OperatorStatePart]], parallelism: int
 ) -> list[dict[str, OperatorStatePart]]:
-    """What each of `parallelism` subtasks gets of the snapshots of all subtasks before.
+    """What each of `parallelism` subtasks gets from the snapshots of all former subtasks.
 
-    `snapshots` stand in the order of the subtasks; empty where one had ended. With the same parallelism each subtask
-    keeps what it had: it may be the only one that is restarted. Union states go to everybody all the same.
+    `snapshots` are in subtask order; empty if a subtask had ended. With unchanged parallelism each subtask
+    keeps its own list, because it may be the only one that is restarted. Union states always go to every subtask.
     """
     results: list[dict[str, OperatorStatePart]] = [{} for _ in range(parallelism)]
     names = dict.fromkeys(name for snapshot in snapshots for name in snapshot)

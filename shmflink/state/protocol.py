@@ -1,6 +1,6 @@
-"""What operators know of keyed state: tables, timers, and the backend that makes and freezes them.
+"""What operators know about keyed state: tables, timers, and the backend that creates and freezes them.
 
-Where the entries lie is the backend's business; `factory` chooses it.
+Where the entries live is the backend's business; `factory` chooses it.
 """
 
 from __future__ import annotations
@@ -39,38 +39,38 @@ Timer: TypeAlias = tuple[int, Any, Any]
 
 
 class StateTable(Protocol):
-    """The entries of one state, by key or by (key, namespace). Used by the slot's thread alone."""
+    """The entries of one state, by key or by (key, namespace). Only the slot's thread uses it."""
 
     def get(self, key: Any) -> Any:
-        """The value, not to be changed in place; ABSENT where there is none."""
+        """The value, not to be changed in place; ABSENT if there is none."""
         ...
 
     def own(self, key: Any) -> Any:
-        """The value, which may be changed in place from now on; ABSENT where there is none."""
+        """The value, which may be changed in place from now on; ABSENT if there is none."""
         ...
 
     def put(self, key: Any, value: Any) -> None:
-        """Adds or replaces an entry. The value is the table's from now on."""
+        """Adds or replaces an entry. The table owns the value from now on."""
         ...
 
     def remove(self, key: Any) -> None:
-        """Takes an entry away, where it is there."""
+        """Removes an entry if it exists."""
         ...
 
     def take(self, key: Any) -> Any:
-        """Takes an entry away; its value may be changed in place. ABSENT where there is none."""
+        """Removes an entry; its value may be changed in place. ABSENT if there is none."""
         ...
 
     def keys(self) -> list[Any]:
-        """All keys, as they are now."""
+        """A copy of all keys."""
         ...
 
     def owned_values(self, rows_max: int) -> Iterator[list[Any]]:
-        """All values, which the caller may change, in lists of at most so many; the table is cleared after that."""
+        """All values, which the caller may change, in lists of limited size; the table is empty afterwards."""
         ...
 
     def loop_entries(self) -> LoopEntries:
-        """For hot loops, which would pay for a call of `get` and `put` per row."""
+        """For hot loops, in which a call of `get` and `put` per row would cost too much."""
         ...
 
     def clear(self) -> None:
@@ -79,54 +79,54 @@ class StateTable(Protocol):
 
 
 class CurrentEntry(Protocol):
-    """Who knows which entry is meant."""
+    """Knows the current entry."""
 
     entry: Any
 
 
 class KeyedStateBackend(Protocol):
-    """State of one operator and subtask. Used by the slot's thread alone."""
+    """State of one operator and subtask. Only the slot's thread uses it."""
 
     entry: Any
-    """What states read and write: the current key (as `core.keys.columns.decode_keys` gives it), or (key, namespace).
+    """What states read and write: the current key (as `core.keys.columns.decode_keys` returns it), or (key, namespace).
 
-    NO_KEY where there is none: states refuse to be used.
+    NO_KEY if there is none: states then raise an error.
     """
 
     def value_state(self, name: str, type_info: TypeInformation | None = None) -> StateTable:
         """The values of a state by key: a table that batch loops use directly.
 
-        Call it again as soon as their type is known.
+        Call it again when their type becomes known.
         """
         ...
 
     def state(
         self, descriptor: StateDescriptor, *, is_namespaced: bool = False, current: CurrentEntry | None = None
     ) -> Any:
-        """The state object of a descriptor; the same entries whenever it is asked for.
+        """The state object of a descriptor; every call refers to the same entries.
 
-        `current` says which entry is meant, where it is not the backend's `entry`.
+        `current` determines the entry if it is not the backend's `entry`.
 
         Raises:
-            TypeMismatchError: the name stands for a state of another kind or type.
-            StateMismatchError: what was restored under this name is of another kind or type.
+            TypeMismatchError: the name belongs to a state of another kind or type.
+            StateMismatchError: the restored state of this name has another kind or type.
         """
         ...
 
     def table(self, name: str) -> StateTable:
-        """The entries of a state that was asked for."""
+        """The entries of a state that was requested."""
         ...
 
     def state_names(self) -> Iterable[str]:
-        """Names of the states that were asked for or restored."""
+        """Names of the states that were requested or restored."""
         ...
 
     def freeze(self, barrier: Barrier, key_groups: range) -> list[FrozenState]:
-        """All states at a barrier, which takes no time that depends on their size; written by another thread."""
+        """Freezes all states at a barrier, in a time that does not depend on their size; another thread writes them."""
         ...
 
     def restore(self, restored: RestoredState) -> None:
-        """Adds what was restored; before the first use.
+        """Adds restored state; call it before the first use.
 
         Raises:
             StateMismatchError: a value cannot be unpickled.
@@ -134,11 +134,11 @@ class KeyedStateBackend(Protocol):
         ...
 
     def tidy(self) -> None:
-        """Work that snapshots left behind; called now and then between two batches."""
+        """Does work that snapshots left behind; called from time to time between two batches."""
         ...
 
     def clear(self) -> None:
-        """Forgets everything."""
+        """Drops everything."""
         ...
 
 
@@ -146,24 +146,24 @@ class Timers(Protocol):
     """Timers of one domain (event or processing time) of one operator and subtask."""
 
     def register(self, timestamp_ms: int, key: Any, namespace: Any = None) -> None:
-        """Adds a timer; nothing where it is there already."""
+        """Adds a timer unless it exists."""
         ...
 
     def delete(self, timestamp_ms: int, key: Any, namespace: Any = None) -> None:
-        """Removes a timer, where it is there."""
+        """Removes a timer if it exists."""
         ...
 
     @property
     def next_ms(self) -> int | None:
-        """When the next timer is due; None without timers."""
+        """The time of the next timer; None without timers."""
         ...
 
     def due(self, now_ms: int) -> Iterator[Timer]:
-        """Takes out the timers up to `now_ms` (inclusive), one by one, also those that are registered meanwhile."""
+        """Removes and yields the timers up to `now_ms` (inclusive), including those registered in the meantime."""
         ...
 
     def clear(self) -> None:
-        """Forgets all timers."""
+        """Drops all timers."""
         ...
 
     def __len__(self) -> int: ...
@@ -171,25 +171,25 @@ class Timers(Protocol):
     def freeze(
         self, name: str, barrier: Barrier, max_parallelism: int, key_groups: range, *, is_incremental: bool = True
     ) -> FrozenState:
-        """All timers at a barrier, or those registered, deleted and fired since the one before."""
+        """All timers at a barrier, or those registered, deleted and fired since the previous one."""
         ...
 
     def restore(self, batches: Iterator[pa.RecordBatch]) -> None:
-        """Adds timers; before the first is registered. Those of one time and key keep their order."""
+        """Adds timers; call it before the first is registered. Timers of one time and key keep their order."""
         ...
 
     def tidy(self) -> None:
-        """Work that snapshots left behind; called now and then."""
+        """Does work that snapshots left behind; called from time to time."""
         ...
 
 
 class StateBackendFactory(Protocol):
-    """Makes what keeps the keyed state of one operator and subtask."""
+    """Creates the backend for the keyed state of one operator and subtask."""
 
     def keyed_backend(
         self, max_parallelism: int, clock: Clock, *, namespaces: NamespaceForm, is_incremental: bool, operator: str
     ) -> KeyedStateBackend:
-        """`namespaces` says how those of all namespaced states are written; `operator` is named in errors."""
+        """`namespaces` is the form of all namespaces; errors name `operator`."""
         ...
 
     def timers(self, namespaces: NamespaceForm) -> Timers:

@@ -1,7 +1,7 @@
-"""What an operator hands over at a checkpoint barrier, and what it gets back after a restore.
+"""What an operator hands over at a checkpoint barrier, and what it receives after a restore.
 
-Freezing and writing are apart: `Operator.snapshot_state` freezes in the slot's thread, between two elements; what it
-returns is turned into Arrow and written by another thread, while the operator goes on.
+Freezing and writing are separate: `Operator.snapshot_state` freezes in the slot's thread, between two elements. Another
+thread converts the result to Arrow and writes it, while the operator continues.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ __all__ = [
 KEY_GROUP: Final = "key_group"
 """First column (int32) of every batch of keyed state; rows are in its order."""
 DELETED: Final = "deleted"
-"""Last column (bool) of batches that hold changes: True takes the entry away."""
+"""Last column (bool) of batches of changes: True removes the entry."""
 
 
 class KeyedSnapshot(Protocol):
     """One keyed state of one operator and subtask, frozen.
 
     Its schema's metadata (`b"shmflink"`) is JSON: `kind` (value, list, map, reducing, aggregating, timers, aggregate,
-    windows, ...), `type` (text of the state's type, compared on restore) and `entry` (names of the columns that tell
-    one entry from another: key columns and namespace).
+    windows, ...), `type` (text of the state's type, compared on restore) and `entry` (names of the columns that
+    identify an entry: key columns and namespace).
     """
 
     @property
     def name(self) -> str:
-        """Of the state; unique within the operator."""
+        """Name of the state, unique within the operator."""
         ...
 
     @property
     def is_delta(self) -> bool:
-        """True: only the entries that changed since the snapshot before, which was saved; else all of them."""
+        """True: only entries that changed since the previous snapshot, which was saved; False: all entries."""
         ...
 
     def batches(self) -> Iterator[pa.RecordBatch]:
@@ -55,7 +55,7 @@ class KeyedSnapshot(Protocol):
         ...
 
     def saved(self, is_saved: bool) -> None:
-        """Called once, in another thread: whether the entries are on disk. Where not, the next snapshot has them."""
+        """Called once, in another thread: whether the entries are on disk. If not, the next snapshot includes them."""
         ...
 
 
@@ -67,7 +67,7 @@ class OperatorSnapshot:
     operator_state: Mapping[str, OperatorStatePart] = field(default_factory=dict)
     broadcast_state: Mapping[str, Mapping[Any, Any]] = field(default_factory=dict)
     pending: Callable[[], Mapping[str, OperatorStatePart]] | None = None
-    """More operator state, which another thread waits for: what a sink's writer has to finish first."""
+    """More operator state, for which another thread waits: what a sink's writer must finish first."""
 
 
 def _nothing(_name: str) -> Iterator[pa.RecordBatch]:
@@ -76,10 +76,10 @@ def _nothing(_name: str) -> Iterator[pa.RecordBatch]:
 
 @dataclass(frozen=True, slots=True)
 class RestoredState:
-    """What an operator gets before `open`: its share of the state of all subtasks before.
+    """What an operator receives before `open`: its share of the state of all former subtasks.
 
-    `read_keyed(name)` gives batches as `KeyedSnapshot.batches` gave them, with rows of the subtask's key groups alone:
-    first all entries (of each former subtask), then changes in their order (DELETED is a column of those).
+    `read_keyed(name)` yields batches in the form of `KeyedSnapshot.batches`, with only the rows of the subtask's key
+    groups: first all entries (of each former subtask), then changes in order (these have the column DELETED).
     """
 
     checkpoint_id: int | None = None
@@ -88,11 +88,11 @@ class RestoredState:
     operator_state: Mapping[str, OperatorStatePart] = field(default_factory=dict)
     broadcast_state: Mapping[str, Mapping[Any, Any]] = field(default_factory=dict)
     committed: frozenset[int] = frozenset()
-    """Former subtasks of a sink of which all that the checkpoint holds was committed since."""
+    """Former subtasks of a sink for which everything in the checkpoint has since been committed."""
 
     @property
     def is_restored(self) -> bool:
-        """False at a start without a checkpoint, and for an operator that the checkpoint does not know."""
+        """False at a start without a checkpoint, and for an operator that is not in the checkpoint."""
         return self.checkpoint_id is not None
 
 
@@ -102,7 +102,7 @@ NOTHING_RESTORED: Final = RestoredState()
 def restored_from(
     snapshots: Sequence[OperatorSnapshot], key_groups: range, subtask: int, parallelism: int
 ) -> RestoredState:
-    """What a subtask gets of the frozen snapshots of all former subtasks, without files in between: for tests."""
+    """What a subtask receives from the frozen snapshots of all former subtasks, without files; for tests."""
     tables: dict[str, list[pa.RecordBatch]] = {}
     for snapshot in snapshots:
         for keyed in snapshot.keyed:
@@ -120,7 +120,7 @@ def restored_from(
 
 
 def rows_of(batch: pa.RecordBatch, key_groups: range) -> pa.RecordBatch:
-    """The rows of some key groups, without a copy; `key_groups` has a step of 1."""
+    """The rows of some key groups, without a copy; requires `key_groups.step == 1`."""
     groups = np.asarray(batch.column(0))
     first, last = np.searchsorted(groups, [key_groups.start, key_groups.stop])
     return batch.slice(int(first), int(last - first))

@@ -1,4 +1,4 @@
-"""Record batches of keyed state, brought into the order of key groups."""
+"""Sorts record batches of keyed state by key group."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ PIECE_ROWS_MAX: Final = 1 << 16
 
 
 def in_order_of_groups(batches: list[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The rows of all batches by their first column, the key group; rows of one group keep their order.
+    """The rows of all batches ordered by their first column, the key group; rows of one group keep their order.
 
-    Each batch is sorted by itself. Then ranges of groups are cut that hold about PIECE_ROWS_MAX rows, and each range is
-    put together from slices of all batches: nothing is ever as long as the whole, whose offsets might overflow.
+    Sorts each batch on its own. Then cuts ranges of groups that hold about PIECE_ROWS_MAX rows, and assembles each
+    range from slices of all batches. So no array is ever as long as the whole, whose offsets might overflow.
     """
     batches = [_by_group(batch) for batch in batches]
     if len(batches) == 1:
@@ -43,7 +43,7 @@ def _by_group(batch: pa.RecordBatch) -> pa.RecordBatch:
     groups = np.asarray(batch.column(0))
     if np.all(groups[:-1] <= groups[1:]):
         return batch
-    # 16 bits, for which numpy sorts by radix: there are at most 2**15 groups.
+    # 16 bits: numpy then uses a radix sort. There are at most 2**15 groups.
     return batch.take(pa.array(np.argsort(groups.astype(np.uint16), kind="stable")))
 
 

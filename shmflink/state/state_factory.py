@@ -1,4 +1,4 @@
-"""From a descriptor and a table to the object that a function uses."""
+"""Creates the object that a function uses from a descriptor and a table."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["expiry_of", "make_state"]
 
 
 def expiry_of(descriptor: StateDescriptor, table: HeapStateTable, clock: Clock) -> Expiry | None:
-    """How entries of the table expire; None where they do not."""
+    """How entries of the table expire; None if they do not."""
     config = descriptor.ttl_config
     if config is None or not config.is_enabled():
         return None

@@ -29,19 +29,19 @@ _DELETED_MIN: Final = 1024  # deleted timers in the heap before it is cleaned
 class TimerQueue:
     """Timers of one domain (event or processing time) of one operator and subtask.
 
-    The timers are a state as others are: timer -> a number that grows with each registration. The heap is an index of
-    it, and never saved. An item of the heap stands for a timer where it has the timer's number.
+    The timers are a state like any other: timer -> a number that grows with each registration. The heap is an index
+    of it and is never saved. An item of the heap is valid if it has its timer's number.
     """
 
     def __init__(self, namespaces: NamespaceForm = NO_NAMESPACES) -> None:
         self._heap: list[tuple[int, int, Timer]] = []
         self._table = HeapStateTable()
         self._count = 0
-        self._sequence = 0  # timers of one time fire in the order in which they were registered
+        self._sequence = 0  # timers of one time fire in the order of their registration
         self._form = StateForm(TIMERS, "timers", "i64", namespaces=namespaces)
 
     def register(self, timestamp_ms: int, key: Any, namespace: Any = None) -> None:
-        """Adds a timer; nothing where it is there already."""
+        """Adds a timer unless it exists."""
         timer, table = (timestamp_ms, key, namespace), self._table
         number = table.live.get(timer)
         if number is None and table.below:
@@ -53,7 +53,7 @@ class TimerQueue:
             heapq.heappush(self._heap, (timestamp_ms, number, timer))
 
     def delete(self, timestamp_ms: int, key: Any, namespace: Any = None) -> None:
-        """Removes a timer, where it is there."""
+        """Removes a timer if it exists."""
         timer = (timestamp_ms, key, namespace)
         if self._number(timer):
             self._table.remove(timer)
@@ -63,14 +63,14 @@ class TimerQueue:
 
     @property
     def next_ms(self) -> int | None:
-        """When the next timer is due; None without timers."""
+        """The time of the next timer; None without timers."""
         self._drop_deleted()
         return self._heap[0][0] if self._heap else None
 
     def due(self, now_ms: int) -> Iterator[Timer]:
-        """Takes out the timers up to `now_ms` (inclusive), one by one.
+        """Removes and yields the timers up to `now_ms` (inclusive).
 
-        Timers that are registered meanwhile come in their turn.
+        Timers registered in the meantime take their turn.
         """
         table = self._table
         while self._heap and self._heap[0][0] <= now_ms:
@@ -87,7 +87,7 @@ class TimerQueue:
             yield timer
 
     def clear(self) -> None:
-        """Forgets all timers."""
+        """Drops all timers."""
         self._heap.clear()
         self._table.clear()
         self._count = 0
@@ -105,12 +105,12 @@ class TimerQueue:
         is_incremental: bool = True,
         assign: GroupAssigner = assign_key_groups,
     ) -> FrozenState:
-        """All timers at a barrier, or those registered, deleted and fired since the one before."""
+        """All timers at a barrier, or those registered, deleted and fired since the previous one."""
         entries = self._table.freeze(is_savepoint=barrier.is_savepoint, is_incremental=is_incremental)
         return FrozenState(name, self._form, entries, max_parallelism, key_groups, assign=assign)
 
     def restore(self, batches: Iterator[pa.RecordBatch]) -> None:
-        """Adds timers; before the first is registered. Those of one time and key keep their order."""
+        """Adds timers; call it before the first is registered. Timers of one time and key keep their order."""
         for batch in batches:
             load_entries(self._table, batch_to_entries(batch))
         live = self._table.live
@@ -120,12 +120,12 @@ class TimerQueue:
         self._sequence = self._count = len(live)
 
     def tidy(self) -> None:
-        """Work that snapshots left behind; called now and then."""
+        """Does work that snapshots left behind; called from time to time."""
         if self._table.is_untidy:
             self._table.tidy()
 
     def _number(self, timer: Timer) -> int:
-        """Of its registration, from 1; 0 where the timer is not there."""
+        """The number of its registration, from 1; 0 if the timer does not exist."""
         table = self._table
         number = table.live.get(timer)
         if number is None:
@@ -140,7 +140,7 @@ class TimerQueue:
             heapq.heappop(heap)
 
     def _clean(self) -> None:
-        """Without its deleted timers: functions that move a timer with each element would fill the heap."""
+        """Drops deleted timers: functions that move a timer with each element would fill the heap."""
         self._heap = [item for item in self._heap if self._number(item[2]) == item[1]]
         heapq.heapify(self._heap)
 

@@ -13,7 +13,7 @@ __all__ = ["StateTtlConfig"]
 
 
 class _UpdateType(Enum):
-    """When an entry's time begins anew."""
+    """When the lifetime of an entry starts again."""
 
     Disabled = 0
     OnCreateAndWrite = 1
@@ -21,21 +21,21 @@ class _UpdateType(Enum):
 
 
 class _StateVisibility(Enum):
-    """Whether an expired value that is still there may be returned, once."""
+    """Whether an expired value that still exists may be returned, once."""
 
     ReturnExpiredIfNotCleanedUp = 0
     NeverReturnExpired = 1
 
 
 class _TtlTimeCharacteristic(Enum):
-    """Which time counts."""
+    """The clock that counts."""
 
     ProcessingTime = 0
 
 
 @dataclass(frozen=True, slots=True)
 class _IncrementalCleanup:
-    """Every access looks at so many other entries; perhaps every record does, too."""
+    """Every access checks this many other entries; optionally, so does every record."""
 
     cleanup_size: int
     for_every_record: bool
@@ -49,7 +49,7 @@ class _IncrementalCleanup:
 
 @dataclass(frozen=True, slots=True)
 class _CleanupStrategies:
-    """How expired entries go that nobody reads. `incremental`: (entries looked at, also for every record)."""
+    """How expired entries that nobody reads are removed. `incremental`: (entries checked, also for every record)."""
 
     in_full_snapshot: bool = False
     incremental: tuple[int, bool] | None = None
@@ -58,7 +58,7 @@ class _CleanupStrategies:
     IncrementalCleanupStrategy: ClassVar[Any] = _IncrementalCleanup
 
     def get_incremental_cleanup_strategy(self) -> _IncrementalCleanup | None:
-        """None where it was not chosen."""
+        """None if it was not chosen."""
         return None if self.incremental is None else _IncrementalCleanup(*self.incremental)
 
     def get_rocksdb_compact_filter_cleanup_strategy(self) -> None:
@@ -67,7 +67,7 @@ class _CleanupStrategies:
 
 
 class StateTtlConfig:
-    """For how long state lives after it was written, or read."""
+    """How long state lives after it was written or read."""
 
     UpdateType: ClassVar[type[_UpdateType]] = _UpdateType
     StateVisibility: ClassVar[type[_StateVisibility]] = _StateVisibility
@@ -91,17 +91,19 @@ class StateTtlConfig:
 
     @staticmethod
     def new_builder(ttl: Time | Duration) -> _Builder:
-        """Begins a configuration: time counts from creation and writing, expired values are never returned."""
+        """Begins a configuration: the lifetime starts at creation and at every write; expired values are never
+        returned.
+        """
         return _Builder(ttl)
 
     Builder: ClassVar[Any]
 
     def get_update_type(self) -> _UpdateType:
-        """When an entry's time begins anew."""
+        """When the lifetime of an entry starts again."""
         return self._update_type
 
     def get_state_visibility(self) -> _StateVisibility:
-        """Whether an expired value that is still there may be returned, once."""
+        """Whether an expired value that still exists may be returned, once."""
         return self._state_visibility
 
     def get_ttl(self) -> Time | Duration:
@@ -117,7 +119,7 @@ class StateTtlConfig:
         return self._update_type is not _UpdateType.Disabled
 
     def get_cleanup_strategies(self) -> _CleanupStrategies:
-        """How expired entries go that nobody reads."""
+        """How expired entries that nobody reads are removed."""
         return self._cleanup_strategies
 
     @property
@@ -176,12 +178,12 @@ class _Builder:
         return self.set_ttl_time_characteristic(_TtlTimeCharacteristic.ProcessingTime)
 
     def cleanup_full_snapshot(self) -> _Builder:
-        """Expired entries are left out of full snapshots."""
+        """Omits expired entries from full snapshots."""
         self.cleanup["in_full_snapshot"] = True
         return self
 
     def cleanup_incrementally(self, cleanup_size: int, run_cleanup_for_every_record: bool) -> _Builder:
-        """Every access looks at so many other entries; with the flag every record does, too."""
+        """Every access checks this many other entries; with the flag, so does every record."""
         if cleanup_size < 1:
             raise UsageError(f"cleanup_incrementally(): cleanup_size must be at least 1, got {cleanup_size}")
         self.cleanup["incremental"] = (cleanup_size, run_cleanup_for_every_record)
@@ -197,12 +199,11 @@ class _Builder:
         """
         raise UsageError(
             "cleanup_in_rocksdb_compact_filter(): there is no RocksDB here; expired entries are removed in the "
-            "background, "
-            "or use cleanup_incrementally()"
+            "background, or use cleanup_incrementally()"
         )
 
     def disable_cleanup_in_background(self) -> _Builder:
-        """Expired entries go when they are read, or by a strategy that was chosen."""
+        """Removes expired entries only when they are read, or by a strategy that was chosen."""
         self.cleanup["is_cleanup_in_background"] = False
         return self
 

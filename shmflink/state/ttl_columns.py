@@ -1,4 +1,4 @@
-"""Values with time to live: (time, value), lists of it, maps to it; apart in columns, together in memory."""
+"""Values with time to live: (time, value), lists of these, maps to these; separate in columns, together in memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["stamped", "stamps_of", "with_stamps", "without_stamps"]
 
 
 def stamps_of(kind: str, values: list[Any]) -> pa.Array:
-    """The times, in ms: one for each value, or a list with one for each item of lists and maps."""
+    """The times, in ms: one per value, or, for lists and maps, a list with one per item."""
     if kind not in ("list", "map"):
         return pa.array([stamp for stamp, _ in values], pa.int64())
     parts = [value if kind == "list" else value.values() for value in values]
@@ -31,7 +31,7 @@ def without_stamps(kind: str, values: list[Any]) -> list[Any]:
 
 
 def stamped(kind: str, values: list[Any], stamps: list[Any]) -> list[Any]:
-    """The inverse of both. Of deleted entries both are None."""
+    """The inverse of both. For deleted entries both are None."""
     if kind == "list":
         return [None if v is None else list(zip(s, v, strict=True)) for s, v in zip(stamps, values, strict=True)]
     if kind == "map":
@@ -43,7 +43,7 @@ def stamped(kind: str, values: list[Any], stamps: list[Any]) -> list[Any]:
 
 
 def with_stamps(kind: str, value: Any, now_ms: int) -> Any:
-    """A value that had no time, written now."""
+    """A value without a time, as if written now."""
     if kind == "list":
         return [(now_ms, item) for item in value]
     if kind == "map":

@@ -24,7 +24,7 @@ Stamped = tuple[int, Any]
 
 
 class Expiry:
-    """Which entries of one state live. Looks at a few others at every access, so that forgotten ones go."""
+    """Which entries of one state are alive. Checks a few others at every access, so that unread ones are removed."""
 
     def __init__(self, config: StateTtlConfig, clock: Clock, table: HeapStateTable, kind: str) -> None:
         """`kind` of the table's entries: `value`, `list` or `map`."""
@@ -46,11 +46,11 @@ class Expiry:
         return self._clock.processing_time_ms()
 
     def is_expired(self, stamped: Stamped, now_ms: int) -> bool:
-        """Whether the entry's time has come: expiry counts from the moment itself on."""
+        """Whether the entry has expired; it has at the exact end of its lifetime."""
         return stamped[0] + self.ttl_ms <= now_ms
 
     def clean_some(self) -> None:
-        """Looks at the next few entries of the table."""
+        """Checks the next few entries of the table."""
         for _ in range(self._entries_per_access):
             if not self._left:
                 self._left = self._table.keys()
@@ -62,11 +62,11 @@ class Expiry:
                 self._keep(key, entry, self.living(entry, self.now_ms()))
 
     def living_at(self, now_ms: int) -> Callable[[Any], Any] | None:
-        """For a full snapshot at this time: an entry without what has expired; None where all entries belong in it."""
+        """For a full snapshot at this time: an entry without its expired parts; None if no entry needs filtering."""
         return partial(self.living, now_ms=now_ms) if self.is_left_out_of_snapshots else None
 
     def living(self, entry: Any, now_ms: int) -> Any:
-        """The entry without what has expired; None where nothing is left."""
+        """The entry without its expired parts; None if nothing is left."""
         if self._kind == "value":
             return None if self.is_expired(entry, now_ms) else entry
         if self._kind == "list":
@@ -74,7 +74,7 @@ class Expiry:
         return {key: stamped for key, stamped in entry.items() if not self.is_expired(stamped, now_ms)} or None
 
     def _keep(self, key: Any, entry: Any, living: Any) -> None:
-        """Writes what is left; an entry that stays as it is does not count as changed."""
+        """Writes what is left; an entry that did not change does not count as changed."""
         if living is None:
             self._table.remove(key)
         elif self._kind != "value" and len(living) < len(entry):
@@ -233,7 +233,7 @@ class TtlMapState:
         return iter(self.keys())
 
     def _read(self, key: Any) -> tuple[Any] | None:
-        """The value, which may be None, in a tuple; None where there is none."""
+        """The value, which may be None, in a tuple; None if there is none."""
         stamped = self._map().get(key)
         if stamped is None:
             return None

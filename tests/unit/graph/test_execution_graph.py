@@ -86,7 +86,7 @@ def test_too_few_slots_is_a_clear_error(program: Any) -> None:
         check_slots(graph, 3)
     assert str(error.value) == (
         "job 'Sums' needs 6 slots (group 'default': 4, group 'io': 2), but the cluster has 3: "
-        "give it 6 (--slots 6, or the option cluster.slots), or lower the parallelism (-p, or set_parallelism())"
+        "add slots (--slots 6, or the option cluster.slots), or lower the parallelism (-p, or set_parallelism())"
     )
 
 

@@ -167,7 +167,7 @@ def test_types_by_any_name() -> None:
     assert bind([null_of(Types.INT())], pa.schema([])).fields.types == [pa.int32()]
     with pytest.raises(TypeMismatchError, match="unknown type 'INTT'"):
         data_type_of("INTT")
-    with pytest.raises(TypeMismatchError, match="is no type"):
+    with pytest.raises(TypeMismatchError, match="is not a type"):
         data_type_of(5)
 
 

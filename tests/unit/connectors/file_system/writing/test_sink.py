@@ -109,7 +109,7 @@ def test_a_folder_in_the_way(driver: Any, tmp_path: Path) -> None:
     with pytest.raises(JobGraphError, match="this is a file"):
         lines(tmp_path / "file")
     sink = lines(tmp_path / "file" / "below").build()
-    with pytest.raises(ResourceError, match="cannot be made"):
+    with pytest.raises(ResourceError, match="cannot be created"):
         driver.writer(sink)
 
 
