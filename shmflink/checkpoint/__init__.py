@@ -1,3 +1,3 @@
-"""Checkpoints: the coordinator as a pure state machine, what a checkpoint consists of, its storage."""
+"""Checkpoints: the coordinator as a pure state machine, the parts of a checkpoint, its storage."""
 
 __all__: list[str] = []

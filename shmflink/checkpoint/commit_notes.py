@@ -1,9 +1,9 @@
-"""Notes beside a checkpoint: which subtasks of which sinks have committed what it holds.
+"""Notes in a checkpoint's folder: which subtasks of which sinks have committed the checkpoint's content.
 
-A sink commits when its checkpoint is complete, so the checkpoint itself cannot say whether that was done. Somebody may
-take a committed file away before the checkpoint is restored; the note tells that file from one that was lost. A note is
-an empty file, `<operator>-<subtask>.committed`, in the checkpoint's folder. It is not synced: without it the sink looks
-for what it staged.
+A sink commits after its checkpoint is complete, so the checkpoint itself cannot say whether the sink did. A committed
+file may be moved away before the checkpoint is restored; the note distinguishes it from a lost one. A note is an empty
+file, `<operator>-<subtask>.committed`, in the checkpoint's folder. It is not synced: without it, the sink looks for its
+staged files.
 """
 
 from __future__ import annotations
@@ -20,14 +20,16 @@ NOTE_NAME: Final = re.compile(r"(?P<operator>[0-9a-zA-Z_]+)-(?P<subtask>\d+)\.co
 
 
 def note_commit(directory: str, operator_id: str, subtask: int) -> None:
-    """All that this checkpoint holds of the subtask is visible. A folder that is gone or read-only gets no note."""
+    """Notes that the subtask has committed everything in this checkpoint. Does nothing if the folder is gone or
+    read-only.
+    """
     with suppress(OSError):
         path = os.path.join(directory, f"{operator_id}-{subtask}{_SUFFIX}")
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
 
 
 def noted_commits(directory: str, operator_id: str) -> frozenset[int]:
-    """The subtasks of an operator that have committed what the checkpoint in this folder holds."""
+    """The subtasks of an operator that have committed the content of the checkpoint in this folder."""
     try:
         names = os.listdir(directory)
     except OSError:

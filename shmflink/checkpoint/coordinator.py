@@ -1,13 +1,13 @@
-"""Decides when checkpoints begin, are complete, fail: a pure state machine (Flink's CheckpointCoordinator).
+"""Decides when checkpoints begin, complete and fail: a pure state machine (Flink's CheckpointCoordinator).
 
 ::
 
     Trigger ─▶ all tasks Acknowledged or TaskFinished ─▶ Store ─▶ Stored ─▶ NotifyCompleted
        └─ Declined, timeout, a newer one completed, StoreFailed, AttemptEnded ─▶ NotifyAborted, Discard
 
-It lives as long as the job, over all its attempts; ids only grow. Times are ms of one clock that never goes back.
-A checkpoint that is being stored when its attempt ends is waited for (`is_storing`): it may be the one to restart
-from, and its tasks' pending commits must not be thrown away by a restart from an older one.
+It lives as long as the job, across all attempts; ids only grow. Times are ms of one monotonic clock. When an attempt
+ends while a checkpoint is being stored, a restart waits for it (`is_storing`): it may be the one to restart from, and a
+restart from an older one must not discard the pending commits of its tasks.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _NAMED_MAX: Final = 5  # tasks in a message
 
 
 class CheckpointCoordinator:
-    """One per job. `start_id`: of the first checkpoint, larger than any that the job has ever had."""
+    """One per job. `start_id`: the id of the first checkpoint, larger than any id the job has ever had."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class CheckpointCoordinator:
         start_id: int = 1,
         name_of: Callable[[SubtaskId], str] = str,
     ) -> None:
-        """`name_of` gives the name of a task for people, `'enrich → Writer' (2/2)`."""
+        """`name_of` returns the name of a task for people, `'enrich → Writer' (2/2)`."""
         self._settings = settings
         self._name_of = name_of
         self._tasks = tuple(tasks)
@@ -71,8 +71,8 @@ class CheckpointCoordinator:
         self._may_trigger = False
         self._is_running = False
         self._finished: set[SubtaskId] = set()
-        self._ending: set[SubtaskId] = set()  # wait for a checkpoint
-        self._leaving: set[SubtaskId] = set()  # had it, and finish now
+        self._ending: set[SubtaskId] = set()  # waiting for a checkpoint
+        self._leaving: set[SubtaskId] = set()  # have had their checkpoint and are finishing
         self._is_final_due = False
         self._stop: SavepointRequested | None = None
         self._is_stop_saved = False
@@ -84,11 +84,11 @@ class CheckpointCoordinator:
         self._history = CheckpointHistory(settings.history)
         self._now_ms = 0
 
-    # --- what others may know ---
+    # --- queries ---
 
     @property
     def next_id(self) -> int:
-        """Of the next checkpoint."""
+        """The id of the next checkpoint."""
         return self._next_id
 
     @property
@@ -110,7 +110,7 @@ class CheckpointCoordinator:
 
     @property
     def last_completed(self) -> CheckpointRecord | None:
-        """What the job would restart from."""
+        """The checkpoint from which the job would restart."""
         return self._history.last_completed
 
     @property
@@ -127,12 +127,14 @@ class CheckpointCoordinator:
 
     @property
     def history(self) -> tuple[CheckpointRecord, ...]:
-        """What is under way and the latest that are over, the newest first."""
+        """Checkpoints in progress and the latest finished ones, newest first."""
         running = [p.record(CheckpointState.IN_PROGRESS, self._now_ms) for p in self._pending.values()]
         return self._history.records(running)
 
     def waits_for(self) -> tuple[str, ...]:
-        """Sentences for people: which tasks each checkpoint under way, a drain or the end behind a savepoint needs."""
+        """Sentences for people: the tasks for which each checkpoint in progress, a drain or the end after a
+        savepoint waits.
+        """
         sentences = [self._need_of(pending) for pending in self._pending.values()]
         if self._stop is None or any(pending.stops for pending in self._pending.values()):
             return tuple(sentences)
@@ -157,12 +159,12 @@ class CheckpointCoordinator:
         return f"{have} not acknowledged {what}: {self._named(pending.waiting)}"
 
     def _named(self, tasks: Collection[SubtaskId]) -> str:
-        """The first few by their names."""
+        """The names of the first few."""
         names = ", ".join(map(self._name_of, sorted(tasks)[:_NAMED_MAX]))
         return names + (f" and {len(tasks) - _NAMED_MAX} more" if len(tasks) > _NAMED_MAX else "")
 
     def next_deadline_ms(self) -> int | None:
-        """When a Tick may do something; None when nothing depends on time."""
+        """When a Tick may have an effect; None if nothing depends on time."""
         deadlines = [due for pending in self._pending.values() for due in self._deadlines(pending)]
         periodic = self._periodic_ms()
         return min([*deadlines, *([] if periodic is None else [periodic])], default=None)
@@ -170,7 +172,7 @@ class CheckpointCoordinator:
     # --- events ---
 
     def handle(self, event: Event, now_ms: int) -> list[Effect]:
-        """What has to happen because of `event`, in this order."""
+        """The effects of `event`, to be performed in this order."""
         self._now_ms = max(now_ms, self._now_ms)
         effects = self._react(event)
         effects += self._expire()
@@ -216,7 +218,7 @@ class CheckpointCoordinator:
         if restored_id is not None:
             self._history.restored(restored_id)
         self._is_running = self._may_trigger = True
-        self._is_final_due = self._is_over  # tasks may have come to their end before the last one ran
+        self._is_final_due = self._is_over  # tasks may have reached their end before the last one started
         self._next_ms = self._now_ms + (self._interval_ms or 0)
         return []
 
@@ -251,12 +253,12 @@ class CheckpointCoordinator:
 
     @property
     def _is_over(self) -> bool:
-        """No task has more to read, and some wait for a checkpoint."""
+        """Whether no task has more to read and some wait for a checkpoint."""
         return bool(self._ending) and len(self._finished) + len(self._ending) + len(self._leaving) == len(self._tasks)
 
     @property
     def _waits_for_another(self) -> bool:
-        """Some task that ends is not served by any checkpoint under way."""
+        """Whether some ending task is not covered by any checkpoint in progress."""
         covered = {t for pending in self._pending.values() if pending.is_restored_from for t in pending.covers}
         return not self._ending <= covered
 
@@ -326,7 +328,9 @@ class CheckpointCoordinator:
         return [Trigger(checkpoint_id, kind, target, stops)]
 
     def _stop_or_finish(self) -> list[Effect]:
-        """The savepoint after a drain, the checkpoint that everybody waits for, or the end of a job without any."""
+        """The savepoint after a drain, the checkpoint for which all tasks wait, or the end of a job without
+        checkpoints.
+        """
         if not self._may_trigger:
             return []
         if self._stop is not None and self._stop.drains and not self._is_stop_saved:
@@ -338,7 +342,7 @@ class CheckpointCoordinator:
             self._ending.clear()
             return [NotifyCompleted(FINAL_CHECKPOINT_ID)]
         if not self._is_final_due or not self._has_room or self._stop is not None:
-            return []  # after a savepoint that stops there is none: in it, sources would look as if at their end
+            return []  # none after a savepoint that stops: in it, sources would seem to be at their end
         self._is_final_due = False
         return self._trigger_checkpoint()
 
@@ -364,7 +368,7 @@ class CheckpointCoordinator:
         return self._trigger_checkpoint(requests)
 
     def _periodic_ms(self) -> int | None:
-        """When the next periodic checkpoint is to begin; None while something else has to happen before."""
+        """When the next periodic checkpoint should begin; None while something else must happen first."""
         if self._interval_ms is None or self._obstacle() is not None or not self._has_room:
             return None
         if self._last_completed_ms is None:
@@ -376,7 +380,9 @@ class CheckpointCoordinator:
         if due_ms is None or interval_ms is None or self._now_ms < due_ms:
             return []
         self._next_ms += interval_ms
-        if self._next_ms <= self._now_ms:  # late, by a long pause or a slow checkpoint: one makes up for all
+        if (
+            self._next_ms <= self._now_ms
+        ):  # late, after a long pause or a slow checkpoint: one checkpoint replaces all that were missed
             self._next_ms = self._now_ms + interval_ms
         return self._trigger_checkpoint()
 
@@ -491,6 +497,6 @@ class CheckpointCoordinator:
         return effects
 
     def _fail_job(self, reason: str) -> list[Effect]:
-        """Once in an attempt."""
+        """At most once per attempt."""
         was_running, self._may_trigger = self._may_trigger, False
         return [FailJob(reason)] if was_running else []

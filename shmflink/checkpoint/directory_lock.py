@@ -1,4 +1,4 @@
-"""Who may write a job's checkpoint folder: one process at a time, as long as it lives."""
+"""Which process may write a job's checkpoint folder: one at a time, for as long as it lives."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["DirectoryLock"]
 
 
 class DirectoryLock:
-    """A lock on a file, which the kernel gives up with the process: nothing stale is ever left (M5)."""
+    """A lock on a file, which the kernel releases with the process: it never becomes stale (M5)."""
 
     def __init__(self, directory: str) -> None:
-        """Takes the lock at once.
+        """Takes the lock at once, without waiting.
 
         Raises:
             CheckpointError: another process has it.
@@ -34,12 +34,12 @@ class DirectoryLock:
                 f"another JobManager (process {holder}) writes checkpoints to {directory}: two writers would damage "
                 "them. Wait for its end or cancel its job"
             ) from error
-        with suppress(OSError):  # on a full disk the lock holds all the same, without a name
+        with suppress(OSError):  # on a full disk the lock still holds, without the holder's name
             os.ftruncate(self._fd, 0)
             os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
 
     def release(self, *, keeps_file: bool = True) -> None:
-        """Gives it up; may be called again. `keeps_file`: False where the folder is about to be removed."""
+        """Releases it; may be called again. `keeps_file`: False if the folder is about to be removed."""
         if self._fd < 0:
             return
         if not keeps_file:

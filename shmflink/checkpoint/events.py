@@ -1,4 +1,4 @@
-"""What the checkpoint coordinator is told, and what it asks for."""
+"""Events and effects of the checkpoint coordinator."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class AttemptStarted:
-    """All tasks run. `tasks` where the attempt has others than the one before (another parallelism).
+    """All tasks run. `tasks` is given if the attempt has other tasks than the previous one (another parallelism).
 
-    `restored_id`: the checkpoint whose state they have.
+    `restored_id`: the checkpoint whose state the tasks have.
     """
 
     tasks: tuple[SubtaskId, ...] | None = None
@@ -55,7 +55,7 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
-    """A task's part is durable. A task says so for all its snapshots before it says that it has finished."""
+    """A task's part is durable. A task reports this for all its snapshots before it reports that it has finished."""
 
     subtask: SubtaskId
     checkpoint_id: int
@@ -68,7 +68,7 @@ class Acknowledged:
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """A task's part could not be written; `subtask` is None where the JobManager's own part could not."""
+    """A task's part could not be written; `subtask` is None if it is the JobManager's own part."""
 
     subtask: SubtaskId | None
     checkpoint_id: int
@@ -77,22 +77,22 @@ class Declined:
 
 @dataclass(frozen=True, slots=True)
 class TaskFinished:
-    """A task has ended normally: where it has not acknowledged a checkpoint, it had ended before the barrier."""
+    """A task has ended normally: if it has not acknowledged a checkpoint, it ended before the barrier."""
 
     subtask: SubtaskId
 
 
 @dataclass(frozen=True, slots=True)
 class TaskEnding:
-    """A task has nothing left to do but to commit; it waits for a checkpoint that is triggered after this."""
+    """A task only has to commit; it waits for a checkpoint that is triggered after this event."""
 
     subtask: SubtaskId
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptEnded:
-    """The tasks fail or are cancelled: checkpoints that are not being stored yet are given up. Said again when all
-    tasks are over: what they said of their ends in between counts no more.
+    """The tasks are failing or being canceled: checkpoints that are not being stored yet are aborted. Sent again when
+    all tasks have ended: ends that tasks reported in between no longer count.
     """
 
     reason: str = "the job stopped"
@@ -100,8 +100,8 @@ class AttemptEnded:
 
 @dataclass(frozen=True, slots=True)
 class SavepointRequested:
-    """`target`: folder for it, None = the configured one. `stops`: the job ends with it; `drains`: its input ends
-    before.
+    """`target`: the folder for it, None = the configured one. `stops`: the job ends with it; `drains`: its input ends
+    first.
     """
 
     request_id: int
@@ -112,7 +112,7 @@ class SavepointRequested:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointRequested:
-    """A checkpoint as soon as one may be triggered."""
+    """Requests a checkpoint as soon as one may be triggered."""
 
     request_id: int
 
@@ -127,7 +127,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class StoreFailed:
-    """The metadata file could not be written: nothing of the checkpoint counts."""
+    """The metadata file could not be written: nothing of the checkpoint is valid."""
 
     checkpoint_id: int
     reason: str
@@ -152,9 +152,9 @@ Event: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """Snapshot the enumerators, make the folders, send TriggerCheckpoint to all TaskManagers.
+    """Snapshot the enumerators, create the folders, send TriggerCheckpoint to all TaskManagers.
 
-    `barrier_kind`: `core.elements.BARRIER_*`. `target`: of a savepoint, where one was named.
+    `barrier_kind`: `core.elements.BARRIER_*`. `target`: the folder of a savepoint, if one was named.
     """
 
     checkpoint_id: int
@@ -165,14 +165,16 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True)
 class SwitchToUnaligned:
-    """It was triggered aligned and takes too long: send TriggerCheckpoint again, unaligned, to all."""
+    """An aligned checkpoint takes too long: send TriggerCheckpoint again, unaligned, to all."""
 
     checkpoint_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Write the metadata file; answer with Stored or StoreFailed. `finished`: tasks that had ended before."""
+    """Write the metadata file; answer with Stored or StoreFailed. `finished`: tasks that had ended before the
+    barrier.
+    """
 
     checkpoint_id: int
     is_savepoint: bool
@@ -183,9 +185,9 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class NotifyCompleted:
-    """Send CheckpointCompleted: sinks commit; with `stops` sources end.
+    """Send CheckpointCompleted: sinks commit; with `stops`, sources end.
 
-    It is what the job restarts from, now. A savepoint that does not stop the job is neither told nor restarted from.
+    The job now restarts from it. A savepoint that does not stop the job is neither announced nor restarted from.
     """
 
     checkpoint_id: int
@@ -202,21 +204,21 @@ class NotifyAborted:
 
 @dataclass(frozen=True, slots=True)
 class Discard:
-    """Delete what was written for it; nothing refers to it."""
+    """Delete everything written for it; nothing refers to it."""
 
     checkpoint_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class FailJob:
-    """Too many checkpoints in a row have failed, or a drain could not be finished: the attempt fails."""
+    """Too many checkpoints in a row have failed, or a drain could not finish: the attempt fails."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class RequestDone:
-    """Answers a request: `path` of what was written, else the `reason` why not."""
+    """Answers a request: `path` of the result, or the `reason` for the failure."""
 
     request_id: int
     path: str | None = None
@@ -225,7 +227,7 @@ class RequestDone:
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """Send DrainSources: sources end, every task waits at its end (TaskEnding) for the savepoint."""
+    """Send DrainSources: sources end, and every task waits at its end (TaskEnding) for the savepoint."""
 
 
 Effect: TypeAlias = (

@@ -1,4 +1,4 @@
-"""The system calls by which checkpoints reach the disk, in one place: tests make the n-th of them fail."""
+"""The system calls that write checkpoints to disk, in one place: tests make the n-th of them fail."""
 
 from __future__ import annotations
 
@@ -14,23 +14,25 @@ __all__ = ["FILE_OPS", "TEMPORARY_SUFFIX", "DurableFile", "FileOps"]
 
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 TEMPORARY_SUFFIX: Final = ".part"
-"""Of files that are being written; no reader looks at them."""
+"""Ending of files that are being written; readers ignore them."""
 _BUFFER_BYTES: Final = 1 << 20
 
 
 class FileOps:
-    """Every call raises OSError as the system does. Folders are made 0700, files 0600."""
+    """Every call raises OSError as the system does. Folders are created with mode 0700, files with 0600."""
 
     def create(self, path: str) -> int:
         """A descriptor for writing a file that does not exist yet."""
         return os.open(path, _CREATE, 0o600)
 
     def write(self, fd: int, data: memoryview) -> int:
-        """Writes a beginning of `data`; returns its length."""
+        """Writes a prefix of `data`; returns its length."""
         return os.write(fd, data)
 
     def fsync(self, fd: int) -> None:
-        """Never repeated on one descriptor: after an error the kernel calls the lost pages clean (fsyncgate, 2018)."""
+        """Never repeat it on the same descriptor: after an error the kernel marks the lost pages clean
+        (fsyncgate, 2018).
+        """
         os.fsync(fd)
 
     def close(self, fd: int) -> None:
@@ -61,10 +63,10 @@ FILE_OPS: Final = FileOps()
 
 
 class DurableFile:
-    """A file that appears under its name when it is whole and on the disk; its folder is left to the caller to sync.
+    """A file that appears under its name when it is complete and on disk; the caller syncs its folder.
 
-    What is written is held back until it exceeds `held_bytes`: a caller that finds everything in `held` at the end may
-    leave it at that, and no file was ever made. Raises CheckpointError, after which nothing is left behind.
+    Data is held in memory until it exceeds `held_bytes`. A caller that finds everything in `held` at the end may use
+    that instead; then no file was ever created. After a CheckpointError nothing is left behind.
     """
 
     def __init__(self, path: str, file_ops: FileOps = FILE_OPS, held_bytes: int = 0) -> None:
@@ -79,7 +81,7 @@ class DurableFile:
 
     @property
     def held(self) -> bytes | None:
-        """All that was written, where it is so little that there is no file."""
+        """Everything written, if it is so little that there is no file."""
         return bytes(self._buffer) if self.length <= self._held_bytes and not self._exists else None
 
     def write(self, data: bytes | memoryview) -> None:
@@ -105,7 +107,7 @@ class DurableFile:
             self._exists = False
 
     def abort(self) -> None:
-        """Removes what there is. May be called at any time, also again."""
+        """Removes the file if there is one. May be called at any time, and repeatedly."""
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
             with suppress(OSError):

@@ -1,4 +1,4 @@
-"""What a checkpoint consists of, as plain data: who acknowledged what, and in which files it lies."""
+"""The parts of a checkpoint as plain data: who acknowledged what, and in which files it is."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ __all__ = [
 ]
 
 FINAL_CHECKPOINT_ID: Final = 2**62
-"""Stands for the end of a job without checkpoints: its sinks commit then."""
+"""Stands for the end of a job without checkpoints, when its sinks commit."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckpointLocation:
-    """Where subtasks write a checkpoint. The JobManager makes the folders before it triggers the checkpoint.
+    """Where subtasks write a checkpoint. The JobManager creates the folders before it triggers the checkpoint.
 
-    `directory` is the folder of this checkpoint (absolute; `<job's folder>/chk-<id>`, or a savepoint's);
-    `shared_directory` that of files that several checkpoints refer to, empty where there is none (savepoints). Files up
-    to `inline_bytes` travel in the acknowledgement and end in the manifest.
+    `directory` is the folder of this checkpoint (absolute; `<job's folder>/chk-<id>`, or a savepoint's).
+    `shared_directory` is the folder of files to which several checkpoints refer, empty if there is none (savepoints).
+    Files up to `inline_bytes` are sent in the acknowledgment and end up in the manifest.
     """
 
     directory: str
@@ -35,7 +35,7 @@ class CheckpointLocation:
 
 @dataclass(frozen=True, slots=True)
 class StateFile:
-    """One durable file, or its content itself (`inline`) where it is small.
+    """One durable file, or its content (`inline`) if it is small.
 
     `path` is relative to the checkpoint's folder (`../shared/...` for shared ones). `crc32`: of all bytes (`zlib`).
     """
@@ -62,7 +62,7 @@ class KeyedStateHandle:
 
 @dataclass(frozen=True, slots=True)
 class ChannelState:
-    """What was under way on one channel at an unaligned barrier: of one producing subtask, on one input edge."""
+    """In-flight data of one channel at an unaligned barrier: of one producing subtask, on one input edge."""
 
     edge: int
     producer: int

@@ -1,4 +1,4 @@
-"""What is remembered of a job's checkpoints, for people: `shmflink list`, REST, metrics."""
+"""The record of a job's checkpoints for people: `shmflink list`, REST, metrics."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["CheckpointCounts", "CheckpointHistory", "CheckpointRecord", "Checkpo
 
 
 class CheckpointState(enum.StrEnum):
-    """As Flink's REST API names them."""
+    """Statuses, named as in Flink's REST API."""
 
     IN_PROGRESS = "IN_PROGRESS"
     COMPLETED = "COMPLETED"
@@ -22,8 +22,8 @@ class CheckpointState(enum.StrEnum):
 class CheckpointRecord:
     """One checkpoint or savepoint. Times in ms of the coordinator's clock; `*_max`: of the slowest subtask.
 
-    `bytes_written` for this checkpoint alone, `bytes_all` with the files of older ones that it refers to,
-    `bytes_in_flight`: data on the way between tasks (unaligned). `subtasks` = acknowledged + finished + missing.
+    `bytes_written` is for this checkpoint alone, `bytes_all` includes the files of older ones to which it refers,
+    `bytes_in_flight` is the data between tasks (unaligned). `subtasks` = acknowledged + finished + missing.
     """
 
     checkpoint_id: int
@@ -58,12 +58,12 @@ class CheckpointCounts:
 
 
 class CheckpointHistory:
-    """The latest checkpoints that are over, at most `limit`, and the last of each kind."""
+    """The latest finished checkpoints, at most `limit`, and the last of each kind."""
 
     def __init__(self, limit: int) -> None:
         self._over: deque[CheckpointRecord] = deque(maxlen=limit)
         self.counts = CheckpointCounts()
-        self.last_completed: CheckpointRecord | None = None  # what the job would restart from
+        self.last_completed: CheckpointRecord | None = None  # the job would restart from it
         self.last_savepoint: CheckpointRecord | None = None
         self.last_failed: CheckpointRecord | None = None
         self.last_restored_id: int | None = None
@@ -77,7 +77,7 @@ class CheckpointHistory:
         self.counts = replace(self.counts, restored=self.counts.restored + 1)
 
     def over(self, record: CheckpointRecord, is_restored_from: bool) -> None:
-        """It is complete or has failed."""
+        """The checkpoint has completed or failed."""
         counts = replace(self.counts, in_progress=self.counts.in_progress - 1)
         self._over.appendleft(record)
         if record.state is CheckpointState.FAILED:

@@ -1,9 +1,9 @@
-"""What was under way on the channels at an unaligned barrier, given to the subtasks that go on from there.
+"""In-flight data of the channels at an unaligned barrier, assigned to the subtasks that resume from there.
 
-With another parallelism nothing is where it was: rows of a keyed edge go to the owners of their key groups, those of a
-broadcast edge stay with the subtask whose broadcast state is taken over, all others go to the subtasks in turn. Where
-the parallelism of either side is another one, control elements are left out: a watermark holds for a channel that is no
-more, and its producer sends another one.
+With another parallelism, data moves: rows of a keyed edge go to the owners of their key groups, rows of a broadcast
+edge stay with the subtask whose broadcast state is restored, all others go to the subtasks in turn. If the parallelism
+of either side has changed, control elements are dropped: a watermark is valid for a channel that no longer exists, and
+its producer sends a new one.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ class Routing(Enum):
 
 @dataclass(frozen=True, slots=True)
 class InputRoute:
-    """One input edge of the subtask; `key_columns` as the edge's, empty for hidden keys.
+    """One input edge of the subtask; `key_columns` are the edge's, empty for hidden keys.
 
-    `has_other_producers`: the producing side has another parallelism than before.
+    `has_other_producers`: the parallelism of the producing side has changed.
     """
 
     routing: Routing
@@ -58,7 +58,7 @@ class InputRoute:
 
 @dataclass(frozen=True, slots=True)
 class ChannelElements:
-    """In order. `producer` is the subtask that had sent them, which there need not be any more."""
+    """In order. `producer` is the subtask that had sent them; it may no longer exist."""
 
     edge: int
     producer: int
@@ -77,11 +77,11 @@ def channel_elements(
     *,
     allows_pickle: bool | None = None,
 ) -> list[ChannelElements]:
-    """What one subtask takes in before anything else; `operator_id` is the first of its chain.
+    """What one subtask receives before anything else; `operator_id` is the first of its chain.
 
     Raises:
         CheckpointCorruptedError: a file is damaged.
-        CheckpointError: records are pickled, and must not be loaded (`reading.may_unpickle`).
+        CheckpointError: records are pickled and must not be loaded (`reading.may_unpickle`).
     """
     operator = manifest.operator(operator_id)
     if operator is None:
@@ -109,7 +109,7 @@ def _elements(
     data = memoryview(read_file(directory, channel.file))
     if may_unpickle(directory, allows_pickle):
         return loads_elements(data)
-    refused = pickle_refused(directory, f"a record on its way to operator '{operator.name}'")
+    refused = pickle_refused(directory, f"an in-flight record for operator '{operator.name}'")
     if not is_plain(data):
         raise refused
 
@@ -121,7 +121,7 @@ def _elements(
 
 
 def check_without_pickle(directory: str, manifest: Manifest) -> None:
-    """Reads everything that is not pickled. Raises CheckpointError at the first thing that is."""
+    """Reads everything that is not pickled. Raises CheckpointError at the first pickled item."""
     for operator in manifest.operators:
         coordinator_state(directory, operator, allows_pickle=False)
         reader = StateReader(directory, operator, allows_pickle=False)
@@ -137,7 +137,7 @@ def check_without_pickle(directory: str, manifest: Manifest) -> None:
 
 
 def _takes(operator: OperatorState, route: InputRoute, before: int, subtask: int, parallelism: int) -> bool:
-    """Whether a subtask looks at what a former one had."""
+    """Whether a subtask takes over data of a former one."""
     if operator.parallelism == parallelism:
         return before == subtask
     match route.routing:

@@ -1,7 +1,7 @@
 """The keyed state of an operator as one Arrow table: for people and for the State Processor API.
 
-Works by the generic form of state files alone (`state.snapshots`): whatever wrote them, a later row replaces an earlier
-one with equal entry columns, and DELETED takes an entry away.
+Uses only the generic form of state files (`state.snapshots`): for every writer, a later row replaces an earlier one
+with equal entry columns, and DELETED removes an entry.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _ROW: Final = "__row"
 
 @dataclass(frozen=True, slots=True)
 class KeyedStateInfo:
-    """One keyed state over all subtasks. `rows` counts entries and changes; `kind` is empty where nothing is there."""
+    """One keyed state over all subtasks. `rows` counts entries and changes; `kind` is empty if there is no entry."""
 
     name: str
     kind: str
@@ -74,7 +74,7 @@ def keyed_state_infos(directory: str, operator: OperatorState) -> list[KeyedStat
 
 
 def description_of(schema: pa.Schema | None) -> dict[str, Any]:
-    """What the metadata of a state file says; empty where it says nothing."""
+    """The metadata of a state file; empty if there is none."""
     if schema is None or not schema.metadata or _METADATA not in schema.metadata:
         return {}
     try:
@@ -85,7 +85,7 @@ def description_of(schema: pa.Schema | None) -> dict[str, Any]:
 
 
 def keyed_table(directory: str, operator: OperatorState, name: str) -> pa.Table:
-    """The entries as they stand in the files, changes applied, by key group. Empty where there are none.
+    """The entries in the files, with changes applied, by key group. Empty if there are none.
 
     Raises:
         CheckpointError: the operator has no such state.
@@ -107,9 +107,9 @@ def keyed_table(directory: str, operator: OperatorState, name: str) -> pa.Table:
 
 
 def readable(table: pa.Table, *, unpickle: bool = False) -> pa.Table:
-    """The entries for people: keys as values, without key groups; what is pickled as bytes.
+    """The entries for people: keys as values, without key groups; pickled values as bytes.
 
-    `unpickle` turns that into values, too, and so runs code of whoever wrote the checkpoint.
+    `unpickle` converts those to values, too, and so runs code of the checkpoint's author.
     """
     about = description_of(table.schema)
     table = table.drop_columns([KEY_GROUP])
@@ -127,7 +127,7 @@ def readable(table: pa.Table, *, unpickle: bool = False) -> pa.Table:
 
 
 def is_pickled(table: pa.Table) -> bool:
-    """Whether some values are only there as pickled bytes."""
+    """Whether some values exist only as pickled bytes."""
     shape = description_of(table.schema).get("shape")
     names = table.column_names
     is_mixed = "value_pickled" in names and table["value_pickled"].null_count < table.num_rows
@@ -144,7 +144,7 @@ def _flat(shape: Any) -> Iterator[Any]:
 
 
 def _united(batches: list[pa.RecordBatch]) -> pa.Table:
-    """All batches under one schema: columns that some lack are null there, types that differ become one."""
+    """All batches under one schema: missing columns become null, differing types become one."""
     kinds: dict[str, set[pa.DataType]] = {}
     for batch in batches:
         for field in batch.schema:
@@ -163,7 +163,7 @@ def _united(batches: list[pa.RecordBatch]) -> pa.Table:
 
 
 def _common(name: str, column: pa.ChunkedArray, field: pa.Field) -> tuple[pa.Field, pa.ChunkedArray]:
-    """A column whose type is another one in other files: keys as canonical bytes, values as text."""
+    """A column that has another type in other files: keys become canonical bytes, values become text."""
     if name == _KEY:
         keys = [canonical_column(keys_from_wire(chunk, field.metadata)).cast(pa.binary()) for chunk in column.chunks]
         return pa.field(name, pa.binary(), metadata={_CANONICAL: b"canonical"}), pa.chunked_array(keys, pa.binary())
@@ -172,8 +172,8 @@ def _common(name: str, column: pa.ChunkedArray, field: pa.Field) -> tuple[pa.Fie
 
 
 def _collapsed(table: pa.Table, entry: list[str]) -> pa.Table:
-    """The last row of each entry, where it is not a deletion."""
-    if not entry:  # one entry alone: an aggregate without keys
+    """The last row of each entry, unless it is a deletion."""
+    if not entry:  # a single entry: an aggregate without keys
         last_row = table.slice(table.num_rows - 1)
         return last_row.filter(_stays(last_row)).drop_columns([DELETED])
     numbered = table.select(entry).append_column(_ROW, pa.array(np.arange(table.num_rows)))
@@ -194,7 +194,7 @@ def _by_key_group(table: pa.Table) -> pa.Table:
 
 
 def _plain_keys(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
-    """Keys as the user knows them: canonical bytes become columns again where they are all of one kind, else text."""
+    """Keys as the user knows them: canonical bytes become columns again if they are all of one kind, otherwise text."""
     if not field.metadata or _CANONICAL not in field.metadata:
         return column
     keys = [key for chunk in column.chunks for key in key_values(keys_from_wire(chunk, field.metadata))]

@@ -1,7 +1,7 @@
-"""What a checkpoint consists of, as a small text file that people read too: `_metadata`, JSON.
+"""The parts of a checkpoint as a small text file that people can read: `_metadata`, JSON.
 
-Layout: `format`, `version` and `crc32` in front, the checkpoint's content behind. The checksum is that of the content
-as compact JSON, so that laying the text out anew changes nothing. Small state stands inside, as base64 of its bytes.
+Layout: first `format`, `version` and `crc32`, then the checkpoint's content. The checksum covers the content as
+compact JSON, so that reformatting the text changes nothing. Small state is included, as base64 of its bytes.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ __all__ = [
 ]
 
 VERSION: Final = 2
-"""2: `connector` of operators; values that are not pickled. What a release reads: this version and all before."""
+"""2: `connector` of operators; values that are not pickled. A release reads this version and all earlier ones."""
 CHECKPOINT: Final = "checkpoint"
 SAVEPOINT: Final = "savepoint"
 _FORMAT: Final = "shmflink checkpoint"
 _FILE_NAME: Final = re.compile(r"(?:\.\./shared/)?(?![.])[^/\x00-\x1f\x7f]{1,255}")
-"""In the checkpoint's own folder, or in `shared` beside it: never anywhere else."""
+"""In the checkpoint's own folder, or in `shared` beside it, and nowhere else."""
 _CRC32: Final = re.compile(r"[0-9a-f]{8}")
 
 
@@ -46,9 +46,9 @@ _CRC32: Final = re.compile(r"[0-9a-f]{8}")
 class OperatorState:
     """One operator with all its subtasks.
 
-    `vertex` is the index of its job vertex, -1 where no job wrote it. `coordinator` holds what runs beside the
-    subtasks, a source's enumerator. `connector`: the class of the source or sink that wrote it, by name;
-    empty for others, and where it is not known.
+    `vertex` is the index of its job vertex, -1 if no job wrote it. `coordinator` is the state of what runs beside the
+    subtasks, for example a source's enumerator. `connector`: the class name of the source or sink that wrote it; empty
+    for other operators, and if it is not known.
     """
 
     operator_id: str
@@ -63,12 +63,12 @@ class OperatorState:
 
     @property
     def is_finished(self) -> bool:
-        """All its subtasks had ended before the checkpoint."""
+        """Whether all its subtasks had ended before the checkpoint."""
         return len(self.subtasks) == self.parallelism and all(subtask.is_finished for subtask in self.subtasks)
 
     @property
     def has_state(self) -> bool:
-        """False for an operator that a job may lose without a loss."""
+        """False for an operator that a job can drop without losing anything."""
         return self.coordinator is not None or any(
             s.keyed or s.operator_state or s.broadcast_state or s.channels for s in self.subtasks
         )
@@ -89,16 +89,16 @@ class Manifest:
 
     @property
     def max_parallelisms(self) -> dict[str, int]:
-        """Of each operator, by its id."""
+        """The maximum parallelism of each operator, by its id."""
         return {operator.operator_id: operator.max_parallelism for operator in self.operators}
 
     def operator(self, operator_id: str) -> OperatorState | None:
-        """None where the checkpoint does not know it."""
+        """None if the checkpoint does not have it."""
         return next((operator for operator in self.operators if operator.operator_id == operator_id), None)
 
 
 def files_of(manifest: Manifest) -> Iterator[StateFile]:
-    """Every file that the checkpoint needs, also those inside the manifest."""
+    """Every file that the checkpoint needs, including those inside the manifest."""
     for operator in manifest.operators:
         if operator.coordinator is not None:
             yield operator.coordinator
@@ -122,11 +122,11 @@ def text_of(manifest: Manifest) -> bytes:
 
 
 def manifest_from(text: bytes, path: str) -> Manifest:
-    """The inverse of `text_of`; `path` stands in the errors.
+    """The inverse of `text_of`; errors name `path`.
 
     Raises:
-        CheckpointCorruptedError: the text was cut or changed.
-        CheckpointError: it is none of ours, or of a version that this release does not know.
+        CheckpointCorruptedError: the text was truncated or changed.
+        CheckpointError: it is not a manifest, or of a version that this release does not know.
     """
     try:
         document = orjson.loads(text)
@@ -154,7 +154,7 @@ def manifest_from(text: bytes, path: str) -> Manifest:
 
 
 def _checksum(content: Any) -> str:
-    """Empty where it has none: what `text_of` writes is never nested that deep."""
+    """Empty if it is nested too deeply: `text_of` never writes that."""
     try:
         return f"{zlib.crc32(orjson.dumps(content)):08x}"
     except orjson.JSONEncodeError:

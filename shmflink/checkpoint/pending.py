@@ -1,4 +1,4 @@
-"""A checkpoint under way: who has still to say something, and what the others have said."""
+"""A checkpoint in progress: which tasks have yet to answer, and what the others have answered."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["PendingCheckpoint", "Phase"]
 
 
 class Phase(enum.Enum):
-    """Where a checkpoint is on its way."""
+    """How far a checkpoint has got."""
 
     IN_PROGRESS = "waits for tasks"
     STORING = "waits for its metadata file"
@@ -23,7 +23,7 @@ class Phase(enum.Enum):
 
 @dataclass(slots=True)
 class PendingCheckpoint:
-    """`waiting`: tasks that have neither acknowledged nor finished. `covers`: those that waited for it at their end."""
+    """`waiting`: tasks that have neither acknowledged nor finished. `covers`: tasks that waited for it at their end."""
 
     checkpoint_id: int
     barrier_kind: int
@@ -50,11 +50,11 @@ class PendingCheckpoint:
 
     @property
     def is_restored_from(self) -> bool:
-        """Sinks commit for it, and the job goes on from it; not so for a savepoint beside a running job."""
+        """Whether sinks commit for it and the job restarts from it; not true for a savepoint beside a running job."""
         return self.stops or not self.is_savepoint
 
     def acknowledge(self, ack: Acknowledged, now_ms: int) -> bool:
-        """False for one that says nothing new: late, twice, or of a task that had finished."""
+        """False if the acknowledgment adds nothing: it is late, a duplicate, or from a task that had finished."""
         if self.phase is not Phase.IN_PROGRESS or ack.subtask not in self.waiting:
             return False
         self.waiting.discard(ack.subtask)
@@ -71,13 +71,13 @@ class PendingCheckpoint:
         return True
 
     def finish(self, subtask: SubtaskId) -> None:
-        """The task has ended without having seen the barrier: nothing of it is left to be snapshot."""
+        """The task has ended without seeing the barrier: it has no state left to snapshot."""
         if self.phase is Phase.IN_PROGRESS and subtask in self.waiting:
             self.waiting.discard(subtask)
             self.finished.add(subtask)
 
     def record(self, state: CheckpointState, now_ms: int, path: str = "", reason: str = "") -> CheckpointRecord:
-        """What is told of it."""
+        """The facts to report about it."""
         return CheckpointRecord(
             checkpoint_id=self.checkpoint_id,
             state=state,

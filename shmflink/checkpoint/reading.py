@@ -1,7 +1,7 @@
-"""Reads checkpoints and savepoints: finds them, checks them, hands out what each subtask restores.
+"""Reads checkpoints and savepoints: finds them, checks them, returns what each subtask restores.
 
-Nothing is given out of a file whose length and checksum are not those that the manifest says, and nothing is unpickled
-out of a checkpoint that is somebody else's unless that was asked for (`allows_pickle`; None: only of one's own).
+Returns nothing from a file whose length or checksum differs from the manifest, and unpickles nothing from another
+user's checkpoint unless that was requested (`allows_pickle`; None: only the user's own checkpoints).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _BINARY_KINDS: Final = (
 
 
 def checkpoint_directory(path: str) -> str:
-    """The folder that `path` means: a checkpoint's or savepoint's folder, or its `_metadata`; `file:` is left out.
+    """The folder of a checkpoint or savepoint, given by its path or by its `_metadata`; an initial `file:` is removed.
 
     Raises:
         CheckpointError: there is no checkpoint.
@@ -69,14 +69,14 @@ def open_checkpoint(path: str) -> Manifest:
     """The manifest of a checkpoint or savepoint; `checkpoint_directory` takes the same `path`.
 
     Raises:
-        CheckpointError: there is none, or it is of another version.
+        CheckpointError: there is none, or it has another version.
         CheckpointCorruptedError: its manifest is damaged.
     """
     return load_manifest(checkpoint_directory(path))
 
 
 def load_manifest(directory: str) -> Manifest:
-    """The manifest in a folder that has one. CheckpointError also where others may write there."""
+    """The manifest in a folder that has one. CheckpointError also if others may write to the folder."""
     path = os.path.join(directory, METADATA)
     check_folder(directory)
     try:
@@ -88,7 +88,7 @@ def load_manifest(directory: str) -> Manifest:
 
 
 def verify_checkpoint(directory: str, manifest: Manifest, *, contents: bool = True) -> int:
-    """Checks every file; returns how many bytes they have. Without `contents` only that they are there in full length.
+    """Checks every file; returns their total bytes. Without `contents` checks only that they exist in full length.
 
     Raises:
         CheckpointCorruptedError: names the first bad file.
@@ -104,7 +104,7 @@ def verify_checkpoint(directory: str, manifest: Manifest, *, contents: bool = Tr
 
 
 def read_file(directory: str, file: StateFile) -> pa.Buffer:
-    """The checked content of a file, mapped rather than read.
+    """The checked content of a file, mapped instead of read.
 
     Raises:
         CheckpointCorruptedError: it is missing, has another length or other content.
@@ -127,7 +127,7 @@ def read_file(directory: str, file: StateFile) -> pa.Buffer:
 
 
 def coordinator_state(directory: str, operator: OperatorState, *, allows_pickle: bool | None = None) -> Any:
-    """What the JobManager kept beside the subtasks (a source's enumerator), for `loads_state`; None for nothing."""
+    """What the JobManager saved beside the subtasks (a source's enumerator), for `loads_state`; None if nothing."""
     if operator.coordinator is None:
         return None
     value = value_of(directory, operator, operator.coordinator, allows_pickle=allows_pickle)
@@ -137,7 +137,7 @@ def coordinator_state(directory: str, operator: OperatorState, *, allows_pickle:
 
 
 def may_unpickle(directory: str, allows_pickle: bool | None) -> bool:
-    """Whether what is pickled in this checkpoint may be loaded."""
+    """Whether pickled values of this checkpoint may be loaded."""
     return is_own(directory) if allows_pickle is None else allows_pickle or is_own(directory)
 
 
@@ -152,14 +152,14 @@ def restored_state(
     *,
     allows_pickle: bool | None = None,
 ) -> RestoredState:
-    """What one subtask gets of the state of its operator; NOTHING_RESTORED where the checkpoint does not know it.
+    """One subtask's share of its operator's state; NOTHING_RESTORED if the checkpoint does not have the operator.
 
-    Keyed files are read when `read_keyed` is iterated, and checked then; those without the subtask's key groups are
-    never opened.
+    Reads and checks keyed files only when `read_keyed` is iterated; never opens those without key groups of the
+    subtask.
 
     Raises:
         CheckpointCorruptedError: a file is damaged.
-        StateMismatchError: the maximum parallelism was another one (G4), or a value cannot be unpickled (C22).
+        StateMismatchError: the maximum parallelism has changed (G4), or a value cannot be unpickled (C22).
     """
     operator = manifest.operator(operator_id)
     if operator is None:
@@ -177,18 +177,17 @@ def restored_state(
 
 
 def check_max_parallelism(operator: OperatorState, max_parallelism: int) -> None:
-    """Keys lie in other key groups where it differs. Raises StateMismatchError then, if there is keyed state."""
+    """With another one, keys are in other key groups. Raises StateMismatchError then, if there is keyed state."""
     if operator.max_parallelism != max_parallelism and any(subtask.keyed for subtask in operator.subtasks):
         raise StateMismatchError(
             f"the keyed state of operator '{operator.name}' ({operator.uid or operator.operator_id}) was written with "
-            f"a maximum parallelism of {operator.max_parallelism}, but the job has {max_parallelism}; it "
-            f"cannot change. "
-            f"Use set_max_parallelism({operator.max_parallelism})"
+            f"a maximum parallelism of {operator.max_parallelism}, but the job has {max_parallelism}; "
+            f"it cannot change. Use set_max_parallelism({operator.max_parallelism})"
         )
 
 
 class StateReader:
-    """The state of one operator in a checkpoint, read as it is asked for."""
+    """The state of one operator in a checkpoint, read on demand."""
 
     def __init__(self, directory: str, operator: OperatorState, *, allows_pickle: bool | None = None) -> None:
         self._directory = directory
@@ -201,7 +200,7 @@ class StateReader:
         return tuple(dict.fromkeys(keyed.name for subtask in self._operator.subtasks for keyed in subtask.keyed))
 
     def schema_of(self, file: StateFile) -> pa.Schema:
-        """Of a keyed file, whose rows are neither read nor checked."""
+        """The schema of a keyed file; its rows are neither read nor checked."""
         path = os.path.normpath(os.path.join(self._directory, file.path))
         try:
             if file.inline:
@@ -230,7 +229,7 @@ class StateReader:
         return redistributed([state or {} for state in states], parallelism)[subtask] if any(states) else {}
 
     def broadcast_state(self, subtask: int) -> Mapping[str, Mapping[Any, Any]]:
-        """Every subtask had the same; taken from another one where the subtask's own had ended."""
+        """The same in every subtask; taken from another one if the subtask's own had ended."""
         files = [state.broadcast_state for state in self._operator.subtasks]
         start = subtask % len(files) if files else 0
         file = next((file for file in files[start:] + files[:start] if file is not None), None)
@@ -265,7 +264,7 @@ class StateReader:
                     if rows.num_rows:
                         yield rows
             except pa.ArrowInvalid as error:
-                # The checksum holds: it was written like this.
+                # The checksum matches: the file was written like this.
                 raise CheckpointCorruptedError(
                     _damaged(self._directory, file.path, f"is not an Arrow file: {error}")
                 ) from error
@@ -276,8 +275,8 @@ def _overlaps(keyed: KeyedStateHandle, key_groups: range) -> bool:
 
 
 def may_hold_pickles(batch: pa.RecordBatch) -> bool:
-    """Whether a column holds bytes: keys and values without a type are pickled into such. A user's own bytes look the
-    same.
+    """Whether a column holds bytes, into which keys and values without a type are pickled. The user's own bytes look
+    the same.
     """
     return any(
         _has_binary(field.type) and column.null_count < len(column)
@@ -290,8 +289,8 @@ def value_of(directory: str, operator: OperatorState, file: StateFile, *, allows
 
     Raises:
         CheckpointCorruptedError: the file is damaged.
-        CheckpointError: it is pickled, and that must not be loaded.
-        StateMismatchError: it holds what this program, or this release, does not know.
+        CheckpointError: it is pickled and must not be loaded.
+        StateMismatchError: it contains something that this program or this release does not know.
     """
     data = memoryview(read_file(directory, file))
     if not is_plain(data) and not may_unpickle(directory, allows_pickle):
@@ -328,7 +327,7 @@ def _check_length(directory: str, file: StateFile) -> None:
 
 
 def _check_rows_in(value: Any, refused: CheckpointError) -> None:
-    """Rows that a state holds as `dumps_elements` writes them: theirs may be pickled. Raises `refused` then."""
+    """Rows that a state holds as `dumps_elements` writes them; they may be pickled. Raises `refused` then."""
 
     def check(batch: pa.RecordBatch) -> None:
         if may_hold_pickles(batch):
@@ -337,7 +336,7 @@ def _check_rows_in(value: Any, refused: CheckpointError) -> None:
     if isinstance(value, bytes):
         inner = loads_state(value) if is_plain(value) else None
         if isinstance(inner, list):
-            with suppress(pa.ArrowInvalid):  # bytes, but no rows
+            with suppress(pa.ArrowInvalid):  # bytes, but not rows
                 loads_elements(value, check)
         else:
             _check_rows_in(inner, refused)
@@ -361,7 +360,7 @@ def _has_binary(kind: pa.DataType) -> bool:
 
 
 def _mapped(path: str) -> pa.Buffer:
-    """The content, mapped; the buffer outlives every descriptor. OSError, or CheckpointError for what is no file."""
+    """The content, mapped; the buffer outlives every descriptor. OSError, or CheckpointError if it is not a file."""
     fd = open_file(path)
     try:
         with pa.memory_map(f"/proc/self/fd/{fd}") as mapped:

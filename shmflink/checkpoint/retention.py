@@ -1,9 +1,9 @@
-"""Which checkpoints and shared files may be deleted. Pure: it says so, others delete.
+"""Which checkpoints and shared files may be deleted. Pure: it decides, others delete.
 
-A shared file is referred to by checkpoints, finished and unfinished. A subtask extends its chain of files in order, so
-that once a checkpoint of it left a file out, no later one refers to it again. Hence the rule (Flink's
-SharedStateRegistry): a file is garbage when the newest checkpoint that refers to it is older than the oldest retained
-one. Whatever a checkpoint refers to was written for it or for an older one.
+Checkpoints, finished and unfinished, refer to shared files. A subtask extends its chain of files in order: once one of
+its checkpoints does not refer to a file, no later one refers to it again. Hence the rule (Flink's
+SharedStateRegistry): a file is garbage if the newest checkpoint that refers to it is older than the oldest retained
+one. Every file to which a checkpoint refers was written for that checkpoint or for an older one.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ class Deletions:
 
 
 class Retention:
-    """Keeps the books of one job over all its attempts."""
+    """Keeps track of one job's files across all its attempts."""
 
     def __init__(self, num_retained: int, manifests: Iterable[Manifest] = ()) -> None:
-        """`manifests`: of the checkpoints in the job's folder, in any order: the books are made anew from them."""
+        """`manifests`: of the checkpoints in the job's folder, in any order; the references are rebuilt from them."""
         assert num_retained >= 1, num_retained
         self._num_retained = num_retained
         self._retained = {m.checkpoint_id: _shared_paths(m) for m in sorted(manifests, key=lambda m: m.checkpoint_id)}
@@ -40,19 +40,19 @@ class Retention:
 
     @property
     def retained(self) -> Sequence[int]:
-        """Checkpoints that have to stay, oldest first."""
+        """Checkpoints that must stay, oldest first."""
         return tuple(self._retained)
 
     def acknowledge(self, checkpoint_id: int, states: Iterable[OperatorSubtaskState]) -> None:
-        """A task's part is durable: its shared files stay, whatever becomes of the checkpoint."""
+        """A task's part is durable: its shared files stay, whatever happens to the checkpoint."""
         for state in states:
             self._use((file.path for file in files_of_subtask(state) if is_shared(file.path)), checkpoint_id)
 
     def complete(self, manifest: Manifest, shared_files: Iterable[str] = ()) -> Deletions:
-        """A checkpoint is durable. Its deletions are made after that, never before (C10).
+        """A checkpoint is durable. Its deletions are performed after that, never before (C10).
 
-        `shared_files`: those in the folder, as manifests name them. Among them are some of which no acknowledgement
-        ever came; written for a checkpoint older than the oldest retained one, they follow the rule above as well.
+        `shared_files`: those in the folder, as manifests name them. Some of them may never have been acknowledged: if
+        they were written for a checkpoint older than the oldest retained one, they follow the rule above as well.
         """
         paths = _shared_paths(manifest)
         self._use(paths, manifest.checkpoint_id)
@@ -64,19 +64,19 @@ class Retention:
         return Deletions(subsumed, self._garbage() + unknown)
 
     def abort(self, checkpoint_id: int) -> Deletions:
-        """A checkpoint will never complete. Its shared files stay: the next one may refer to them."""
+        """A checkpoint will never complete. Its shared files stay, because the next one may refer to them."""
         return Deletions((checkpoint_id,))
 
     def forget(self, checkpoint_id: int) -> Deletions:
-        """A retained checkpoint turned out to be damaged and must not be used again."""
+        """A retained checkpoint is damaged and must not be used again."""
         if self._retained.pop(checkpoint_id, None) is None:
             return Deletions()
         return Deletions((checkpoint_id,), self._garbage())
 
     def begin_attempt(self, checkpoints: Iterable[int], shared_files: Iterable[str]) -> Deletions:
-        """What is in the job's folder, but in no retained checkpoint: leftovers of attempts that are no more.
+        """Everything in the job's folder that is in no retained checkpoint: leftovers of past attempts.
 
-        Called when no task of the job runs. `shared_files` as manifests name them.
+        Call it only while no task of the job runs. `shared_files` as manifests name them.
         """
         referred = frozenset[str]().union(*self._retained.values())
         self._last_used = {path: used for path, used in self._last_used.items() if path in referred}
@@ -103,7 +103,7 @@ class Retention:
 
 
 def is_shared(path: str) -> bool:
-    """Whether a manifest's path lies outside the checkpoint's own folder."""
+    """Whether a manifest's path is outside the checkpoint's own folder."""
     return path.startswith("../")
 
 

@@ -1,4 +1,4 @@
-"""What a job's configuration says of its checkpoints, as plain data."""
+"""The checkpoint settings in a job's configuration, as plain data."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _LOG: Final = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class CheckpointSettings:
-    """Validated. Times in ms; `interval_ms` None: no periodic checkpoints (savepoints can be taken all the same).
+    """Validated. Times in ms; `interval_ms` None: no periodic checkpoints (savepoints are still possible).
 
-    `aligned_timeout_ms` is None for aligned checkpoints, 0 for those that begin unaligned, else after so long an
-    aligned one goes on unaligned. `directory` and `savepoint_directory` are local paths, None where none is set:
-    `default_directory` has the one to use.
+    `aligned_timeout_ms` is None for aligned checkpoints, 0 for those that begin unaligned, otherwise the time after
+    which an aligned checkpoint becomes unaligned. `directory` and `savepoint_directory` are local paths, None if not
+    set: then use `default_directory`.
     """
 
     interval_ms: int | None = None
@@ -50,12 +50,12 @@ class CheckpointSettings:
 
     @property
     def has_final_checkpoint(self) -> bool:
-        """Whether tasks that end with something to commit wait for one more checkpoint; else for the job's end."""
+        """Whether tasks that end with committables wait for one more checkpoint; otherwise for the job's end."""
         return self.interval_ms is not None and self.after_tasks_finish
 
     @staticmethod
     def of(configuration: Mapping[str, str]) -> CheckpointSettings:
-        """Raises ConfigurationError where options contradict each other. Warns of what Flink warns of."""
+        """Raises ConfigurationError if options contradict each other. Warns where Flink warns."""
         retention = options.EXTERNALIZED_RETENTION.read(configuration)
         is_exactly_once = options.CHECKPOINTING_MODE.read(configuration) == "EXACTLY_ONCE"
         max_concurrent = options.MAX_CONCURRENT_CHECKPOINTS.read(configuration)
@@ -88,7 +88,7 @@ class CheckpointSettings:
 
 
 def default_directory(environment: Mapping[str, str]) -> str:
-    """Where checkpoints lie when `execution.checkpointing.dir` is not set: in the user's state folder (XDG)."""
+    """The folder of checkpoints if `execution.checkpointing.dir` is not set: in the user's state folder (XDG)."""
     home = environment.get("HOME") or os.path.expanduser("~")
     state = environment.get("XDG_STATE_HOME", "")
     base = state if os.path.isabs(state) else os.path.join(home, ".local", "state")
@@ -129,7 +129,6 @@ def _aligned_timeout(configuration: Mapping[str, str], is_exactly_once: bool, ma
     if max_concurrent > 1:
         raise ConfigurationError(
             f"{options.MAX_CONCURRENT_CHECKPOINTS.key} = {max_concurrent} cannot be combined with "
-            f"{options.UNALIGNED.key}:"
-            " use 1, or aligned checkpoints"
+            f"{options.UNALIGNED.key}: use 1, or aligned checkpoints"
         )
     return options.ALIGNED_CHECKPOINT_TIMEOUT.read(configuration)

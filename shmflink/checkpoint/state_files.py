@@ -1,7 +1,7 @@
 """Writes the state of subtasks to files, in the checkpoint-writer thread of a TaskManager.
 
-A file is written under a temporary name, synced and renamed; its folder is synced once at the end. What is small
-travels in the acknowledgement instead: a thousand operators with a number each are no files at all (C18).
+A file is written under a temporary name, synced and renamed; its folder is synced once at the end. Small state is sent
+in the acknowledgment instead: a thousand operators with a number each need no files (C18).
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _NAME: Final = re.compile(r"(\d+)-(\d+)-[0-9a-zA-Z_]+-\d+-\d+\.\w+")
 
 
 class StateFileWriter:
-    """Writes what one task has to save for one checkpoint. For one thread.
+    """Writes what one task saves for one checkpoint. Not thread-safe.
 
-    Names hold epoch, checkpoint, operator, subtask and a counter: no two attempts, and no two checkpoints, ever write
-    the same one.
+    Names contain epoch, checkpoint, operator, subtask and a counter: no two attempts, and no two checkpoints, ever
+    write the same name.
     """
 
     def __init__(
@@ -44,20 +44,20 @@ class StateFileWriter:
         self._folders: dict[str, None] = {}
         self._written: list[str] = []
         self.bytes_written = 0
-        """Of files and of what is inline."""
+        """Total bytes of files and inline state."""
 
     def write_keyed(self, operator_id: str, subtask: int, snapshot: KeyedSnapshot, is_shared: bool) -> StateFile:
-        """An Arrow IPC file with the batches of one keyed state. `length` is 0 where there is not even a schema.
+        """An Arrow IPC file with the batches of one keyed state. `length` is 0 if there is not even a schema.
 
-        `is_shared`: later checkpoints refer to it. Leaves `snapshot.saved` to the caller.
+        `is_shared`: later checkpoints refer to it. The caller sets `snapshot.saved`.
 
         Raises:
-            CheckpointError: the system refuses; nothing of the file is left. What `snapshot` raises goes through.
+            CheckpointError: the system refuses; nothing of the file is left. Exceptions of `snapshot` propagate.
         """
         return self._write(operator_id, subtask, "arrow", is_shared, lambda file: self._write_arrow(file, snapshot))
 
     def write_value(self, operator_id: str, subtask: int, what: str, value: Any) -> StateFile:
-        """A value as `dumps_state` writes it; `what` it is ends the file's name: `operator`, `broadcast`, ..."""
+        """A value as `dumps_state` writes it; `what` is the end of the file's name: `operator`, `broadcast`, ..."""
 
         def write(file: DurableFile) -> int:
             file.write(dumps_state(value))
@@ -66,7 +66,9 @@ class StateFileWriter:
         return self._write(operator_id, subtask, what, False, write)
 
     def write_batches(self, operator_id: str, subtask: int, elements: Sequence[Element]) -> StateFile:
-        """What was under way on one channel, in order: batches and control elements. `rows` counts the batches'."""
+        """The in-flight data of one channel, in order: batches and control elements. `rows` counts the rows of
+        the batches.
+        """
 
         def write(file: DurableFile) -> int:
             file.write(dumps_elements(elements))
@@ -75,7 +77,7 @@ class StateFileWriter:
         return self._write(operator_id, subtask, "channel", False, write)
 
     def write_bytes(self, operator_id: str, subtask: int, what: str, data: memoryview) -> StateFile:
-        """Bytes as they are: a file of another checkpoint, copied."""
+        """Bytes unchanged: a file of another checkpoint, copied."""
 
         def write(file: DurableFile) -> int:
             file.write(data)
@@ -97,7 +99,7 @@ class StateFileWriter:
         self._folders.clear()
 
     def abandon(self) -> None:
-        """Removes all files of this writer: where one of them failed, and all snapshots count as not saved."""
+        """Removes all files of this writer, if one of them failed; all snapshots count as not saved."""
         for path in self._written:
             with suppress(OSError):
                 self._ops.unlink(path)
@@ -140,7 +142,7 @@ class StateFileWriter:
 
 
 class _Sink:
-    """What pyarrow wants of a file that it writes to."""
+    """The file interface that pyarrow writes to."""
 
     closed = False
 
@@ -155,14 +157,14 @@ class _Sink:
         return self._file.length
 
     def flush(self) -> None:
-        """The file is synced once, when it is whole."""
+        """Does nothing: the file is synced once, when it is complete."""
 
     def close(self) -> None:
-        """`DurableFile.publish` does that."""
+        """Does nothing: `DurableFile.publish` closes it."""
 
 
 def dumps_elements(elements: Sequence[Element]) -> bytes:
-    """Elements of a channel as bytes: a list, in which a batch is an Arrow IPC stream of its own schema."""
+    """Elements of a channel as bytes: a list, in which a batch is an Arrow IPC stream with its own schema."""
     return dumps_state([_stream_of(item.to_wire()) if isinstance(item, Batch) else item for item in elements])
 
 
@@ -172,7 +174,7 @@ def loads_elements(data: bytes | memoryview, check: Callable[[pa.RecordBatch], N
 
 
 def created_at(path: str) -> int | None:
-    """The checkpoint for which a state file was written; None where the name is none of ours."""
+    """The checkpoint for which a state file was written; None if the name is not that of a state file."""
     match = _NAME.fullmatch(os.path.basename(path))
     return int(match[2]) if match else None
 

@@ -4,17 +4,17 @@
 
     <execution.checkpointing.dir>/<job id>/     0700; locked by the JobManager that runs the job
         .lock
-        .owner                                  identity of the HA directory that keeps the job, where there is one
-        chk-7/_metadata                         the manifest: without it there is no checkpoint
-        chk-7/3-7-<operator>-0-1.operator       state of this checkpoint alone
-        chk-7/<operator>-0.committed            since then a sink has committed what is in it: `commit_notes`
-        shared/3-6-<operator>-0-2.arrow         state that several checkpoints refer to
+        .owner                                  identity of the HA directory that keeps the job, if there is one
+        chk-7/_metadata                         the manifest: without it the checkpoint does not exist
+        chk-7/3-7-<operator>-0-1.operator       state of this checkpoint only
+        chk-7/<operator>-0.committed            a sink has since committed its content: `commit_notes`
+        shared/3-6-<operator>-0-2.arrow         state to which several checkpoints refer
 
-A job that finds its folder with another owner (its HA directory is a copy, say) gets one of its own,
-`<job id>-<first digits of the identity>`: nobody removes what is not its own.
+If a job's folder has another owner (for example because its HA directory is a copy), the job gets its own folder,
+`<job id>-<first digits of the identity>`: nobody removes what belongs to another owner.
 
-Order on the disk: files of the subtasks, their folders, the manifest under a temporary name, its new name, its folder.
-Everything here blocks; nothing here is for several threads.
+Order on disk: files of the subtasks, their folders, the manifest under a temporary name, its final name, its folder.
+Everything here blocks; nothing here is thread-safe.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ __all__ = ["CheckpointStorage", "StoredCheckpoint", "check_writable", "durabilit
 _CHECKPOINT: Final = re.compile(r"chk-(\d+)")
 _OWNER: Final = ".owner"
 _REMOVE_TRIES: Final = 4
-"""A sink may be noting its commit while the checkpoint goes."""
+"""A sink may be writing its note while the checkpoint is removed."""
 _OWNER_BYTES_MAX: Final = 64
 _VOLATILE: Final = {
     "tmpfs": "is in memory (tmpfs): a restart of the host deletes the checkpoints",
@@ -56,7 +56,7 @@ _VOLATILE: Final = {
 
 @dataclass(frozen=True, slots=True)
 class StoredCheckpoint:
-    """A checkpoint with a whole manifest."""
+    """A checkpoint with a complete manifest."""
 
     path: str
     manifest: Manifest
@@ -79,10 +79,10 @@ class CheckpointStorage:
         owner: str = "",
         file_ops: FileOps = FILE_OPS,
     ) -> None:
-        """Makes the job's folder and locks it. `owner`: as `job_folder` says.
+        """Creates the job's folder and locks it. `owner`: see `job_folder`.
 
         Raises:
-            CheckpointError: the folder cannot be made, or another process has it.
+            CheckpointError: the folder cannot be created, or another process has it.
         """
         self.directory = job_folder(directory, job_id, owner)
         self._job_id = job_id
@@ -97,16 +97,16 @@ class CheckpointStorage:
             self._ops.fsync_dir(os.path.dirname(self.directory))
             self._ops.fsync_dir(self.directory)
         except OSError as error:
-            raise _failed("the checkpoint folder", self.directory, "made", error) from error
+            raise _failed("the checkpoint folder", self.directory, "created", error) from error
         self._lock = DirectoryLock(self.directory)
         if owner and not os.path.exists(os.path.join(self.directory, _OWNER)):
             self._write_owner(owner)
 
     def prepare(self, checkpoint_id: int) -> CheckpointLocation:
-        """Makes the folder of a checkpoint that is about to be triggered; leftovers in it are removed.
+        """Creates the folder of a checkpoint that is about to be triggered; removes leftovers in it.
 
         Raises:
-            CheckpointError: the system refuses, or there is a checkpoint of this number.
+            CheckpointError: the system refuses, or a checkpoint with this number exists.
         """
         path = self.path_of(checkpoint_id)
         if os.path.exists(os.path.join(path, METADATA)):
@@ -116,11 +116,11 @@ class CheckpointStorage:
             self._mkdir(path)
             self._ops.fsync_dir(self.directory)
         except OSError as error:
-            raise _failed("the folder", path, "made", error) from error
+            raise _failed("the folder", path, "created", error) from error
         return CheckpointLocation(path, self.shared_directory, self._inline_bytes, self._compression)
 
     def prepare_savepoint(self, target: str, suffix: str) -> CheckpointLocation:
-        """Makes the folder `savepoint-<first digits of the job id>-<suffix>` in `target`, as Flink names it.
+        """Creates the folder `savepoint-<first digits of the job id>-<suffix>` in `target`, as Flink names it.
 
         Raises:
             CheckpointError: the system refuses, or the folder exists.
@@ -131,19 +131,19 @@ class CheckpointStorage:
             self._ops.mkdir(path)
             self._ops.fsync_dir(os.path.dirname(path))
         except OSError as error:
-            raise _failed("the savepoint's folder", path, "made", error) from error
+            raise _failed("the savepoint's folder", path, "created", error) from error
         return CheckpointLocation(path, "", self._inline_bytes, self._compression)
 
     def complete(self, location: CheckpointLocation, manifest: Manifest) -> str:
         """Writes the manifest: from then on the checkpoint exists. Returns its folder.
 
         Raises:
-            CheckpointError: the system refuses: the checkpoint must be aborted and discarded.
+            CheckpointError: the system refuses; abort and discard the checkpoint.
         """
         return write_manifest(location.directory, manifest, self._ops)
 
     def discard(self, checkpoint_id: int) -> None:
-        """Removes a checkpoint's folder, its manifest first. Shared files stay: `Retention` knows about those.
+        """Removes a checkpoint's folder, its manifest first. Shared files stay: `Retention` decides about those.
 
         Raises:
             CheckpointError: the system refuses.
@@ -151,17 +151,18 @@ class CheckpointStorage:
         self.discard_folder(self.path_of(checkpoint_id))
 
     def discard_folder(self, path: str) -> None:
-        """The same for a folder of its own: a savepoint that failed."""
+        """The same for a folder of its own: that of a failed savepoint."""
         try:
             self._remove_folder(path)
         except OSError as error:
             raise _failed("the checkpoint", path, "removed", error) from error
 
     def discard_claimed(self, path: str, manifest: Manifest) -> None:
-        """Removes what the job was started from: the files of `manifest` in its folder, and the folder if that is all.
+        """Removes the checkpoint from which the job was started: the files of `manifest`, and the folder if it is then
+        empty.
 
         Raises:
-            CheckpointError: the system refuses, or somebody's files are left in the folder.
+            CheckpointError: the system refuses, or files of others are left in the folder.
         """
         names = {file.path for file in files_of(manifest) if not file.inline and not is_shared(file.path)}
         notes = [name for name in self._names(path) if NOTE_NAME.fullmatch(name)]
@@ -177,12 +178,11 @@ class CheckpointStorage:
         if others:
             raise CheckpointError(
                 f"the claimed checkpoint {path} was removed, but its folder remains: it contains files that do "
-                f"not belong to "
-                f"the checkpoint, for example {others[0]}"
+                f"not belong to the checkpoint, for example {others[0]}"
             )
 
     def delete(self, deletions: Deletions, on_problem: Callable[[str], None] = _ignore) -> None:
-        """Removes what `Retention` gave up. What cannot be removed is reported, and left."""
+        """Removes what `Retention` released. Reports and keeps what cannot be removed."""
         for checkpoint_id in deletions.checkpoints:
             try:
                 self.discard(checkpoint_id)
@@ -197,7 +197,7 @@ class CheckpointStorage:
                 on_problem(str(_failed("the shared file", path, "removed", error)))
 
     def completed(self, on_problem: Callable[[str], None] = _ignore) -> list[StoredCheckpoint]:
-        """All checkpoints with a whole manifest, newest first. Damaged manifests are reported; no manifest is none."""
+        """All checkpoints with a complete manifest, newest first. Reports damaged manifests; skips missing ones."""
         found = []
         for checkpoint_id in sorted(self.checkpoint_ids(), reverse=True):
             path = self.path_of(checkpoint_id)
@@ -210,7 +210,7 @@ class CheckpointStorage:
         return found
 
     def latest(self, on_problem: Callable[[str], None] = _ignore) -> StoredCheckpoint | None:
-        """The newest checkpoint of which all files are there and unchanged; damaged ones are reported (C6 to C8)."""
+        """The newest checkpoint whose files all exist and are unchanged; reports damaged ones (C6 to C8)."""
         for checkpoint in self.completed(on_problem):
             try:
                 verify_checkpoint(checkpoint.path, checkpoint.manifest)
@@ -221,11 +221,11 @@ class CheckpointStorage:
         return None
 
     def checkpoint_ids(self) -> list[int]:
-        """Of all folders, also unfinished ones."""
+        """The ids of all folders, including unfinished ones."""
         return [int(match[1]) for name in self._names(self.directory) if (match := _CHECKPOINT.fullmatch(name))]
 
     def shared_files(self) -> list[str]:
-        """As manifests name them."""
+        """Shared files, as manifests name them."""
         return [f"../shared/{name}" for name in self._names(self.shared_directory)]
 
     def path_of(self, checkpoint_id: int) -> str:
@@ -233,7 +233,7 @@ class CheckpointStorage:
         return os.path.join(self.directory, f"chk-{checkpoint_id}")
 
     def dispose(self) -> None:
-        """Removes everything: a job that ended and whose checkpoints nobody asked to retain."""
+        """Removes everything: for a job that has ended and whose checkpoints are not retained."""
         for checkpoint_id in self.checkpoint_ids():
             with suppress(CheckpointError):
                 self.discard(checkpoint_id)
@@ -246,7 +246,7 @@ class CheckpointStorage:
             self._ops.rmdir(self.directory)
 
     def close(self, *, keeps_file: bool = True) -> None:
-        """Gives the folder free. May be called again."""
+        """Unlocks the folder. May be called again."""
         self._lock.release(keeps_file=keeps_file)
 
     def __enter__(self) -> Self:
@@ -297,7 +297,7 @@ class CheckpointStorage:
 
 
 def job_folder(directory: str, job_id: str, owner: str = "") -> str:
-    """Where a job's checkpoints lie under `directory`. With an `owner`, in a folder of that owner or a new one."""
+    """A job's checkpoint folder under `directory`. With an `owner`: the folder of that owner, or a new one."""
     path = os.path.join(os.path.abspath(directory), job_id)
     if not owner:
         return path
@@ -351,9 +351,9 @@ def check_writable(directory: str, option: str = "execution.checkpointing.dir") 
 
 
 def durability_warning(directory: str, mounts: str) -> str:
-    """What a user should know about the file system of `directory`; empty where it is a local disk (C16).
+    """What a user should know about the file system of `directory`; empty if it is a local disk (C16).
 
-    `mounts` is the text of /proc/self/mounts. Pure but for resolving links.
+    `mounts` is the text of /proc/self/mounts. Pure except for resolving links.
     """
     path = os.path.realpath(directory)
     best, kind = "", ""

@@ -1,7 +1,8 @@
-"""Whose a checkpoint is. What is read out of it becomes state, and pickled state runs code of whoever wrote it.
+"""Who owns a checkpoint. State is read from it, and loading pickled state runs code of its author.
 
-Files are opened without following links, must be regular ones, and must not be writable by others; the folders above
-them neither. Names come from the manifest, which allows none that leads elsewhere. All errors are CheckpointError.
+Files are opened without following links, must be regular files, and must not be writable by others; neither must the
+folders above them. Names come from the manifest, which allows only names inside the checkpoint. All errors are
+CheckpointErrors.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _SHARED: Final = "shared"
 
 
 def check_folder(directory: str) -> None:
-    """Nobody but its owner can change what is in the checkpoint's folder, and in `shared` beside it."""
+    """Checks that only the owner can change the checkpoint's folder, and `shared` beside it."""
     _check_folder(directory, follows=True)
     shared = os.path.join(os.path.dirname(directory), _SHARED)
     if os.path.basename(directory).startswith("chk-") and os.path.lexists(shared):
@@ -29,12 +30,12 @@ def check_folder(directory: str) -> None:
 
 
 def is_own(directory: str) -> bool:
-    """Whether this user wrote the checkpoint. True for what has no folder: it comes from this process."""
+    """Whether this user wrote the checkpoint. True if it has no folder: then it comes from this process."""
     return not directory or os.stat(directory).st_uid == os.geteuid()
 
 
 def open_file(path: str) -> int:
-    """A descriptor for reading. FileNotFoundError and the like as the system raises them."""
+    """A descriptor for reading. FileNotFoundError and similar errors propagate unchanged."""
     try:
         fd = os.open(path, _OPEN)
     except OSError as error:
@@ -51,7 +52,7 @@ def open_file(path: str) -> int:
 
 
 def pickle_refused(directory: str, what: str) -> CheckpointError:
-    """Of a checkpoint that somebody else wrote: what is pickled, and what to do."""
+    """For a checkpoint of another user: what is pickled, and what to do."""
     owner = os.stat(directory).st_uid
     return CheckpointError(
         f"{directory} belongs to user {owner}, but user {os.geteuid()} runs this, and {what} is pickled: loading it "

@@ -1,4 +1,4 @@
-"""A control connection on an event loop, for the JobManager. See `connection` for who owns descriptors."""
+"""A control connection on an event loop, for the JobManager. `connection` says who owns descriptors."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from shmflink.rpc.wire import FrameDecoder, Received, check_peer, frame_of
 
 __all__ = ["AsyncConnection"]
 
-_BACKLOG_BYTES_MAX: Final = 4 << 30  # what may wait for a peer that does not read; more, and it counts as broken
+_BACKLOG_BYTES_MAX: Final = 4 << 30  # bytes that may wait for a slow peer; above this the peer is considered broken
 
 
 class AsyncConnection:
     """A connection on an event loop: messages come by callback, sending never waits.
 
-    `on_message(received)` runs in the loop; `on_closed(reason)` once, when the peer is gone or talks
-    nonsense.
+    `on_message(received)` runs in the loop; `on_closed(reason)` runs once, when the peer is gone or breaks the
+    protocol.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class AsyncConnection:
         loop.add_reader(sock.fileno(), self._readable)
 
     def send(self, message: object, fds: Sequence[int] = ()) -> None:
-        """Queues one message; `fds` are duplicated: OSError where no more can be opened. No effect once closed."""
+        """Queues one message; duplicates `fds`: OSError if no more can be opened. No effect once closed."""
         if self._is_closed:
             return
         frame = memoryview(frame_of(message, fds))
@@ -58,7 +58,7 @@ class AsyncConnection:
             self._loop.add_writer(self._socket.fileno(), self._writable)
 
     def _flush(self) -> bool:
-        """Sends what the socket takes; True when nothing waits any more."""
+        """Sends what the socket accepts; True when nothing is left to send."""
         while self._out:
             frame, fds = self._out[0]
             try:
@@ -66,7 +66,7 @@ class AsyncConnection:
             except (BlockingIOError, InterruptedError):
                 return False
             except OSError:
-                # The peer is gone; the reader will say so, after the messages that it still sent.
+                # The peer is gone; the reader reports it after the messages that the peer still sent.
                 self._drop_output()
                 return True
             for fd in fds:
@@ -113,7 +113,7 @@ class AsyncConnection:
         self._out_bytes = 0
 
     def close(self) -> None:
-        """Closes the socket and drops what was not sent; `on_closed` is not called. Idempotent."""
+        """Closes the socket and drops unsent data; does not call `on_closed`. Idempotent."""
         if self._is_closed:
             return
         self._is_closed = True

@@ -1,13 +1,13 @@
 """Messages as bytes: registered frozen dataclasses as JSON, `bytes` fields as blobs beside it. No pickle.
 
 A value is one of: None, bool, int (64 bits), float, str, bytes, a registered enum member or dataclass, a mapping
-with string keys, or a sequence of these. Sequences come back as tuples, mappings as dicts. A value has the type that
-its field declares, or there is an RpcError::
+with string keys, or a sequence of these. Sequences are decoded as tuples, mappings as dicts. A value must have the type
+that its field declares, otherwise there is an RpcError::
 
     dataclass  {"$": "TypeName", "f": [fields in order]}        bytes  {"b": index of the blob}
     enum       {"e": "TypeName", "v": value}                     map    {"m": {key: value}}
 
-Equal bytes objects (one operator's payload in many deployments) travel once per message.
+Equal bytes objects (one operator's payload in many deployments) are sent once per message.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _FIELDS: Final[dict[type, tuple[str, ...]]] = {}
 
 
 def register(*types: Any) -> None:
-    """Makes dataclasses and enums known to both ends, by their class names; a name stands for one type."""
+    """Registers dataclasses and enums at both ends, by class name; a name stands for one type."""
     for kind in types:
         if issubclass(kind, enum.Enum):
             known: type = _ENUMS.setdefault(kind.__name__, kind)
@@ -43,19 +43,19 @@ def register(*types: Any) -> None:
 
 
 def _needed(kind: Any) -> int:
-    """How many fields have no default. The others may be missing at the end: an older release did not have them."""
+    """How many fields have no default. The others may be missing at the end, because an older release lacks them."""
     missing = dataclasses.MISSING
     return sum(field.default is missing and field.default_factory is missing for field in dataclasses.fields(kind))
 
 
 def encode(message: object) -> tuple[bytes, list[bytes]]:
-    """The JSON text and the blobs of a registered message; RpcError where a value has no form on the wire."""
+    """The JSON text and the blobs of a registered message; RpcError if a value has no wire form."""
     blobs: list[bytes] = []
     seen: dict[int, int] = {}
     tree = _to_tree(message, blobs, seen)
     try:
         return orjson.dumps(tree), blobs
-    except (TypeError, ValueError) as error:  # orjson: too large an integer, a lone surrogate
+    except (TypeError, ValueError) as error:  # orjson: an integer that is too large, a lone surrogate
         raise RpcError(f"cannot send {type(message).__name__}: {error}") from None
 
 
@@ -82,7 +82,7 @@ def _to_tree(value: Any, blobs: list[bytes], seen: dict[int, int]) -> Any:
 
 
 def decode(text: bytes, blobs: Sequence[bytes]) -> Any:
-    """The message; RpcError where the bytes are none that `encode` makes."""
+    """The message; RpcError if `encode` cannot have made the bytes."""
     try:
         return _from_tree(orjson.loads(text), blobs)
     except (KeyError, IndexError, TypeError, ValueError, RecursionError) as error:
@@ -107,13 +107,13 @@ def _read_dataclass(tree: dict[str, Any], blobs: Sequence[bytes]) -> Any:
     values = [_from_tree(item, blobs) for item in tree["f"]]
     if len(values) not in counts:
         raise ValueError(f"{tree['$']} has {counts.stop - 1} fields, got {len(values)}")
-    for value, (name, declared, check) in zip(values, _checks(kind), strict=False):  # the last may have defaults
+    for value, (name, declared, check) in zip(values, _checks(kind), strict=False):  # the last ones may have defaults
         if not check(value):
             raise TypeError(f"{tree['$']}.{name} is a {type(value).__name__}, not {declared}")
     return kind(*values)
 
 
-_checks: Final = functools.cache(checks_of)  # not at `register`: types of later modules are unknown then
+_checks: Final = functools.cache(checks_of)  # lazily, because types of later modules are unknown at `register`
 
 
 def _read_map(tree: dict[str, Any], blobs: Sequence[bytes]) -> Any:

@@ -1,7 +1,7 @@
 """A blocking control connection: for TaskManagers, the fork server, clients.
 
-A connection owns its socket, checks the peer's user, and passes descriptors by SCM_RIGHTS. A descriptor that
-is sent stays the sender's; a received one is the receiver's.
+A connection owns its socket, checks the peer's user, and passes descriptors by SCM_RIGHTS. The sender keeps owning the
+descriptor that it sends; the receiver owns the one that it receives.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ __all__ = ["BlockingConnection", "read_messages"]
 
 _READ_BYTES: Final = 256 * 1024
 _ANCILLARY_BYTES: Final = socket.CMSG_LEN(FDS_MAX * array.array("i").itemsize)
-_BACKLOG_BYTES_MAX: Final = 4 << 30  # what may wait for a peer that does not read; beyond it the peer counts as broken
+_BACKLOG_BYTES_MAX: Final = 4 << 30  # bytes that may wait for a slow peer; above this the peer is considered broken
 
 
 def read_messages(sock: socket.socket, decoder: FrameDecoder) -> list[Received] | None:
     """One `recvmsg`: the messages that it completed, or None at the end of the stream."""
-    # Not `socket.recv_fds`: that ignores its flags, and children of user code would inherit what comes in.
+    # Not `socket.recv_fds`: it ignores its flags, and children of user code would inherit the descriptors.
     data, ancillary, flags, _ = sock.recvmsg(_READ_BYTES, _ANCILLARY_BYTES, socket.MSG_CMSG_CLOEXEC)
     fds = array.array("i")
     for level, kind, content in ancillary:
@@ -61,7 +61,7 @@ class BlockingConnection:
         try:
             with self._send_lock:
                 sent = socket.send_fds(self._socket, [frame], list(fds)) if fds else self._socket.send(frame)
-                if sent < len(frame):  # an empty send would fail when the peer has read all and gone
+                if sent < len(frame):  # an empty send would fail if the peer has read everything and gone
                     self._socket.sendall(frame[sent:])
         except OSError as error:
             raise RpcError(f"cannot send {type(message).__name__}: {error}") from None
@@ -76,7 +76,7 @@ class BlockingConnection:
         return self._ready.popleft()
 
     def read_once(self) -> list[Received] | None:
-        """Reads what is there, waiting only when nothing is; messages, maybe none; None = gone."""
+        """Reads what is available, waits only if nothing is; a list of messages, perhaps empty; None = gone."""
         try:
             return read_messages(self._socket, self._decoder)
         except OSError:
@@ -87,10 +87,10 @@ class BlockingConnection:
         try:
             self._socket.shutdown(socket.SHUT_RDWR)
         except OSError:
-            return  # already gone: the goal is reached
+            return  # already gone: nothing to do
 
     def close(self) -> None:
-        """Closes the socket and descriptors that were not taken. Idempotent."""
+        """Closes the socket and descriptors that no message took. Idempotent."""
         self._decoder.close()
         while self._ready:
             for fd in self._ready.popleft().fds:

@@ -1,12 +1,12 @@
-"""What the command line and a running JobManager say to each other over its control socket.
+"""Messages between the command line and a running JobManager over its control socket.
 
-Every request is answered by exactly one message, in any order: by its own answer or by RequestFailed::
+Every request has exactly one answer, in any order: the one listed here, or RequestFailed::
 
     ListJobs           JobList
     TriggerSavepoint   SavepointCompleted      when it is durable
-    StopJob            SavepointCompleted      when the job has finished, too
+    StopJob            SavepointCompleted      when the job has finished as well
     TakeCheckpoint     CheckpointTaken         when it is durable
-    CancelRunningJob   JobCancelled            when the job is over
+    CancelRunningJob   JobCancelled            when the job has ended
     ExplainWait        WaitExplained
 """
 
@@ -40,7 +40,7 @@ __all__ = [
 class JobOverview:
     """One job of a JobManager. `started_ms`: wall clock, since 1970; `slots`: how many it holds or waits for.
 
-    `checkpoints` is None where checkpointing is off.
+    `checkpoints` is None if checkpointing is off.
     """
 
     job_id: JobId
@@ -59,12 +59,12 @@ class JobOverview:
 
 @dataclass(frozen=True, slots=True)
 class ListJobs:
-    """Which jobs are there?"""
+    """Lists the jobs."""
 
 
 @dataclass(frozen=True, slots=True)
 class TriggerSavepoint:
-    """Writes a savepoint; the job goes on. `target`: absolute folder in which a folder for it is made, empty = the
+    """Writes a savepoint; the job continues. `target`: absolute folder in which its folder is created, empty = the
     job's `execution.checkpointing.savepoint-dir`.
     """
 
@@ -74,7 +74,7 @@ class TriggerSavepoint:
 
 @dataclass(frozen=True, slots=True)
 class StopJob:
-    """Writes a savepoint and ends the job with it. `drains`: the input counts as ended, so all windows fire before."""
+    """Writes a savepoint and ends the job. `drains`: the input is treated as ended, so all windows fire first."""
 
     job_id: JobId
     target: str = ""
@@ -97,7 +97,7 @@ class CancelRunningJob:
 
 @dataclass(frozen=True, slots=True)
 class ExplainWait:
-    """What does the job wait for, so that another request has no answer yet? A JobManager of an older release closes
+    """Asks what the job waits for while another request is unanswered. A JobManager of an older release closes
     the connection.
     """
 
@@ -109,7 +109,7 @@ class ExplainWait:
 
 @dataclass(frozen=True, slots=True)
 class JobList:
-    """All jobs of this JobManager, those that are over included as long as it remembers them."""
+    """All jobs of this JobManager, including ended ones that it still remembers."""
 
     pid: int
     jobs: tuple[JobOverview, ...]
@@ -117,7 +117,7 @@ class JobList:
 
 @dataclass(frozen=True, slots=True)
 class SavepointCompleted:
-    """`path`: its folder. `job_state`: of the job afterwards; FINISHED after StopJob."""
+    """`path`: the savepoint's folder. `job_state`: of the job afterwards; FINISHED after StopJob."""
 
     job_id: JobId
     path: str
@@ -126,7 +126,7 @@ class SavepointCompleted:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointTaken:
-    """It is durable; `path`: its folder."""
+    """The checkpoint is durable; `path`: its folder."""
 
     job_id: JobId
     checkpoint_id: int
@@ -135,7 +135,7 @@ class CheckpointTaken:
 
 @dataclass(frozen=True, slots=True)
 class JobCancelled:
-    """The job is over. `state` is CANCELED, or what it became before the request arrived."""
+    """The job has ended. `state` is CANCELED, or the final state it reached before the request arrived."""
 
     job_id: JobId
     state: JobState
@@ -143,7 +143,7 @@ class JobCancelled:
 
 @dataclass(frozen=True, slots=True)
 class WaitExplained:
-    """`reasons`: sentences for people, none where nothing is waited for."""
+    """`reasons`: sentences for people, none if the job waits for nothing."""
 
     job_id: JobId
     reasons: tuple[str, ...]
@@ -151,7 +151,7 @@ class WaitExplained:
 
 @dataclass(frozen=True, slots=True)
 class RequestFailed:
-    """The request had no effect, or none that lasts. `kind`: a class of `shmflink.errors`."""
+    """The request had no effect, or no lasting one. `kind`: a class of `shmflink.errors`."""
 
     job_id: JobId
     kind: str

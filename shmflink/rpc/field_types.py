@@ -1,7 +1,7 @@
-"""Whether a decoded value is what a message's field declares. Pure.
+"""Checks that a decoded value has the type that the message's field declares. Pure.
 
-A peer may say anything: a number where an id is declared would raise far from here, in whoever uses it. Checked here,
-it is an `RpcError` on the connection that it came from.
+A peer may send anything: a number in place of an id would raise far from here, in the code that uses it. This check
+turns it into an `RpcError` on the connection on which it arrived.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _values(item: _Check) -> _Check:
 
 def _instance(kind: Any) -> _Check:
     if kind is int:
-        return lambda value: type(value) is int  # a bool is an int to isinstance()
+        return lambda value: type(value) is int  # isinstance() takes a bool for an int
     if kind is float:
         return lambda value: type(value) in (int, float)
     return lambda value: isinstance(value, kind)

@@ -1,4 +1,4 @@
-"""What a process of the cluster says when it ends for a failure of its own, so that nobody blames user code for it."""
+"""What a process of the cluster reports when it ends because of its own failure, so that nobody blames user code."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ EXIT_FAILED: Final = 70  # EX_SOFTWARE
 
 @contextlib.contextmanager
 def told(connection: BlockingConnection) -> Iterator[None]:
-    """Sends what the block raises to the JobManager, and raises it again. SystemExit is user code's and passes."""
+    """Reports an exception of the block to the JobManager and raises it again. SystemExit comes from user code
+    and passes.
+    """
     try:
         yield
     except Exception as error:
         text = "".join(traceback.format_exception(error))
-        with contextlib.suppress(RpcError):  # nobody is left to tell
+        with contextlib.suppress(RpcError):  # nobody is left to receive it
             connection.send(ProcessFailed(Failure(type(error).__name__, system_error_text(error), text)))
         raise

@@ -1,4 +1,4 @@
-"""How many descriptors a cluster needs, and what to say where a limit of the process is too low."""
+"""How many descriptors a cluster needs, and the error message if a limit of the process is too low."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from shmflink.errors import ResourceError, ShmflinkError
 
 __all__ = ["check_descriptors", "descriptors_needed", "system_error_text"]
 
-# Seen with `ls /proc/PID/fd`: for each TaskManager the JobManager holds a socket, a pidfd, a status page, and a region
-# and an arena of an attempt; one more is on its way to a peer. A TaskManager holds two for each of its peers.
+# Seen with `ls /proc/PID/fd`: per TaskManager, the JobManager holds a socket, a pidfd, a status page, and the region
+# and the arena of an attempt; one more is in transit to a peer. A TaskManager holds two per peer.
 _PER_TASKMANAGER: Final = 6
 _OF_ITS_OWN: Final = 24
 
 
 def descriptors_needed(taskmanagers: int) -> int:
-    """How many descriptors the JobManager of that many TaskManagers opens; none of its processes needs more."""
+    """How many descriptors the JobManager of this many TaskManagers opens; none of its processes needs more."""
     return _OF_ITS_OWN + _PER_TASKMANAGER * taskmanagers
 
 
 def check_descriptors(taskmanagers: int, limit: int) -> None:
-    """Raises ResourceError, with both numbers, where `limit` (the soft RLIMIT_NOFILE) is too low."""
+    """Raises ResourceError, with both numbers, if `limit` (the soft RLIMIT_NOFILE) is too low."""
     needed = descriptors_needed(taskmanagers)
     if limit != resource.RLIM_INFINITY and needed > limit:
         raise ResourceError(
@@ -32,7 +32,7 @@ def check_descriptors(taskmanagers: int, limit: int) -> None:
 
 
 def system_error_text(error: BaseException) -> str:
-    """An exception as text; where a limit of the process was met, with the limit's name and value."""
+    """An exception as text; if it comes from a limit of the process, with the limit's name and value."""
     number = error.errno if isinstance(error, OSError) else None
     if number == errno.EMFILE:
         limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

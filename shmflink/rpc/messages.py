@@ -87,8 +87,8 @@ __all__ = [
 class Failure:
     """Why something failed, as text that crosses processes.
 
-    `kind` names the class (of `shmflink.errors` where it is one of those); `traceback_text` is the user's own
-    traceback where a user's function raised, else that of our code; `record` the offending record's repr.
+    `kind` names the class (of `shmflink.errors` if it is one of those). `traceback_text` is the user's own traceback
+    if a user's function raised, otherwise that of our code. `record` is the repr of the offending record.
     """
 
     kind: str
@@ -113,7 +113,7 @@ class OperatorSummary:
 
 @dataclass(frozen=True, slots=True)
 class TaskSummary:
-    """One subtask at one moment. Counters are those of `metrics.counters`; `watermark_ms` is None where not known."""
+    """One subtask at one moment. Counters are those of `metrics.counters`; `watermark_ms` is None if unknown."""
 
     vertex: int
     vertex_name: str
@@ -134,7 +134,7 @@ class TaskSummary:
 
 @dataclass(frozen=True, slots=True)
 class SourceProgress:
-    """How much of a source's bounded input is read: `done` of `total` bytes or rows."""
+    """How much of a source's bounded input has been read: `done` of `total` bytes or rows."""
 
     vertex: int
     done: int
@@ -143,7 +143,7 @@ class SourceProgress:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointSummary:
-    """The checkpoints of one job at one moment. `last_*`: of the latest completed one; `last_id` None without any.
+    """The checkpoints of one job at one moment. `last_*`: of the latest completed one; `last_id` is None without one.
 
     `last_age_ms` counts from its completion to the sending of the message.
     """
@@ -165,7 +165,7 @@ class CheckpointSummary:
 class StartCluster:
     """The first message: how large the cluster is. `configuration` is validated.
 
-    `recovers`: jobs that the HA directory holds start at once; else when they are submitted under their ids.
+    `recovers`: jobs in the HA directory start at once; otherwise when they are submitted under their ids.
     """
 
     slots: int
@@ -175,7 +175,7 @@ class StartCluster:
 
 @dataclass(frozen=True, slots=True)
 class GrowCluster:
-    """The cluster is to have so many slots from now on; fewer than it has change nothing."""
+    """The cluster should have this many slots from now on; a smaller number than now changes nothing."""
 
     slots: int
 
@@ -184,9 +184,9 @@ class GrowCluster:
 class SubmitJob:
     """Runs a job. `progress` asks for JobProgress while it runs.
 
-    `place`: how many jobs the program has submitted before. With an HA directory a job that the program left there in
-    this place resumes under its former id, and `JobAdmitted` says which one. `arguments`: of the program, without its
-    file; None: an older release kept none.
+    `place`: how many jobs the program has submitted before. With an HA directory, the job that the program left at
+    this place resumes under its former id, which `JobAdmitted` reports. `arguments`: of the program, without its file;
+    None: an older release stored none.
     """
 
     graph: JobGraph
@@ -198,7 +198,7 @@ class SubmitJob:
 
 @dataclass(frozen=True, slots=True)
 class JobAdmitted:
-    """The job that was submitted as `submitted` has the id `job_id`. Only where there is an HA directory."""
+    """The job that was submitted as `submitted` has the id `job_id`. Sent only with an HA directory."""
 
     submitted: JobId
     job_id: JobId
@@ -206,7 +206,7 @@ class JobAdmitted:
 
 @dataclass(frozen=True, slots=True)
 class CancelJob:
-    """Cancels; `force` kills the job's TaskManagers instead of asking."""
+    """Cancels; `force` kills the job's TaskManagers instead of asking them."""
 
     job_id: JobId
     force: bool = False
@@ -216,7 +216,7 @@ class CancelJob:
 class Shutdown:
     """Ends the receiver: a cluster with its jobs, or one TaskManager.
 
-    `suspends`: where there is an HA directory, jobs stay in it, to go on from their latest checkpoint at the next
+    `suspends`: with an HA directory, jobs stay in it and resume from their latest checkpoints at the next
     start.
     """
 
@@ -228,7 +228,7 @@ class Shutdown:
 
 @dataclass(frozen=True, slots=True)
 class ClusterStarted:
-    """All TaskManagers are up. `pids` in order of their index. `control_socket`: its path, empty where none is."""
+    """All TaskManagers are up. `pids` in index order. `control_socket`: its path, empty if there is none."""
 
     slots: int
     pids: tuple[int, ...]
@@ -238,7 +238,7 @@ class ClusterStarted:
 
 @dataclass(frozen=True, slots=True)
 class ClusterFailed:
-    """The cluster cannot go on; every job of it has failed for this reason."""
+    """The cluster cannot continue; every job of it has failed for this reason."""
 
     failure: Failure
 
@@ -254,7 +254,7 @@ class JobStatusChanged:
 
 @dataclass(frozen=True, slots=True)
 class JobNotice:
-    """Something that a person should know of a job that goes on: it waits for slots, a checkpoint was given up."""
+    """News for people about a job that continues: it waits for slots, a checkpoint was aborted."""
 
     job_id: JobId
     text: str
@@ -262,19 +262,19 @@ class JobNotice:
 
 @dataclass(frozen=True, slots=True)
 class JobProgress:
-    """Counters of all subtasks of a running job, and the progress of the sources that know their end."""
+    """Counters of all subtasks of a running job, and the progress of bounded sources."""
 
     job_id: JobId
     tasks: tuple[TaskSummary, ...]
     sources: tuple[SourceProgress, ...] = ()
     checkpoints: CheckpointSummary | None = None  # None: checkpointing is off
     restarts: int = 0
-    calls: tuple[str, ...] = ()  # sentences about calls of user code that do not return
+    calls: tuple[str, ...] = ()  # sentences about calls of user code that have not returned
 
 
 @dataclass(frozen=True, slots=True)
 class JobEnded:
-    """A job is over and has released all it held."""
+    """A job has ended and has released everything it held."""
 
     job_id: JobId
     state: JobState
@@ -287,8 +287,8 @@ class JobEnded:
 
 @dataclass(frozen=True, slots=True)
 class JobsRecovered:
-    """After StartCluster with `recovers`: the jobs of the HA directory that run again. Others the client submits once
-    more; where the directory holds the result of one, JobEnded is the answer.
+    """After StartCluster with `recovers`: the jobs of the HA directory that run again. The client submits all others
+    again; if the directory holds the result of one, the answer is JobEnded.
     """
 
     job_ids: tuple[JobId, ...]
@@ -299,7 +299,7 @@ class JobsRecovered:
 
 @dataclass(frozen=True, slots=True)
 class ForkTaskManager:
-    """Forks a TaskManager that owns the one descriptor sent along. `cpus` to pin it to; empty = all."""
+    """Forks a TaskManager that owns the one descriptor sent with it. `cpus` to pin it to; empty = all."""
 
     index: int
     slots: int
@@ -310,7 +310,7 @@ class ForkTaskManager:
 
 @dataclass(frozen=True, slots=True)
 class TaskManagerForked:
-    """The process exists; one descriptor comes along: its pidfd."""
+    """The process exists; one descriptor is sent with it: its pidfd."""
 
     index: int
     pid: int
@@ -318,7 +318,7 @@ class TaskManagerForked:
 
 @dataclass(frozen=True, slots=True)
 class TaskManagerExited:
-    """The process is gone and reaped. `wait_status` as `os.waitpid` gives it."""
+    """The process has ended and is reaped. `wait_status` as `os.waitpid` returns it."""
 
     index: int
     pid: int
@@ -327,7 +327,7 @@ class TaskManagerExited:
 
 @dataclass(frozen=True, slots=True)
 class ProcessFailed:
-    """The fork server or a TaskManager ends for a failure of its own; the last that it says."""
+    """The fork server or a TaskManager ends because of its own failure; its last message."""
 
     failure: Failure
 
@@ -337,7 +337,7 @@ class ProcessFailed:
 
 @dataclass(frozen=True, slots=True)
 class PrepareAttempt:
-    """Creates the memory of one attempt: a region with so many rings, an arena with so many segments."""
+    """Creates the memory of one attempt: a region with this many rings, an arena with this many segments."""
 
     job_id: JobId
     epoch: int
@@ -373,7 +373,7 @@ class DeployTasks:
     working_directory: str
     main_file: str
     tasks: tuple[TaskDeployment, ...]
-    restore_path: str = ""  # folder of the checkpoint that the tasks go on from
+    restore_path: str = ""  # folder of the checkpoint from which the tasks resume
     ha_identity: str = ""  # of the HA directory that keeps the job; empty without one
 
 
@@ -386,14 +386,14 @@ class StartTasks:
 
 @dataclass(frozen=True, slots=True)
 class CancelTasks:
-    """Stops all tasks of the attempt; each reports a terminal state. Said again, it interrupts user code."""
+    """Stops all tasks of the attempt; each reports a terminal state. Sent again, it interrupts user code."""
 
     epoch: int
 
 
 @dataclass(frozen=True, slots=True)
 class AssignSplit:
-    """Answers a SplitRequested. `split` is a pickled `Split`, empty where there is none (now)."""
+    """Answers a SplitRequested. `split` is a pickled `Split`, empty if there is none (now)."""
 
     epoch: int
     subtask: SubtaskId
@@ -403,7 +403,7 @@ class AssignSplit:
 
 @dataclass(frozen=True, slots=True)
 class AlignSources:
-    """Source subtasks stop reading while their watermark is beyond their limit, in ms."""
+    """Source subtasks pause while their watermark is beyond their limit, in ms."""
 
     epoch: int
     limits: tuple[tuple[SubtaskId, int], ...]
@@ -411,9 +411,9 @@ class AlignSources:
 
 @dataclass(frozen=True, slots=True)
 class TriggerCheckpoint:
-    """To every TaskManager of the attempt. Aligned: sources start it, and tasks without open inputs take part at once;
-    the others wait for barriers. Unaligned: every task takes part at once. `stops`: sources read nothing more until
-    they hear of its end.
+    """Sent to every TaskManager of the attempt. Aligned: sources start it, tasks without open inputs take part at once,
+    and the others wait for barriers. Unaligned: every task takes part at once. `stops`: sources read nothing further
+    until they learn how it ended.
     """
 
     epoch: int
@@ -433,7 +433,7 @@ class CheckpointCompleted:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointAborted:
-    """It will never complete; sources that it stopped go on."""
+    """It will never complete; sources that it stopped continue."""
 
     epoch: int
     checkpoint_id: int
@@ -441,14 +441,14 @@ class CheckpointAborted:
 
 @dataclass(frozen=True, slots=True)
 class DrainSources:
-    """Sources end as if their input had ended (stop with --drain); every task waits for the savepoint at its end."""
+    """Sources end as if their input had ended (stop with --drain); every task waits at its end for the savepoint."""
 
     epoch: int
 
 
 @dataclass(frozen=True, slots=True)
 class ReleaseAttempt:
-    """Frees all that the attempt holds; its tasks are in terminal states."""
+    """Frees everything that the attempt holds; its tasks are in terminal states."""
 
     epoch: int
 
@@ -458,7 +458,7 @@ class ReleaseAttempt:
 
 @dataclass(frozen=True, slots=True)
 class TaskManagerReady:
-    """Up and waiting; one descriptor comes along: the status page."""
+    """The TaskManager is up and waiting; one descriptor is sent with it: the status page."""
 
     index: int
     pid: int
@@ -466,7 +466,7 @@ class TaskManagerReady:
 
 @dataclass(frozen=True, slots=True)
 class AttemptPrepared:
-    """Two descriptors come along: region, arena. With a `failure` none do."""
+    """Two descriptors are sent with it: region, arena. With a `failure`, none."""
 
     epoch: int
     failure: Failure | None = None
@@ -484,9 +484,9 @@ class TaskStateChanged:
 
 @dataclass(frozen=True, slots=True)
 class CallUnderWay:
-    """A task has not come back from a call for `seconds`. Told again and again until it does.
+    """A task has not returned from a call for `seconds`. Sent repeatedly until it returns.
 
-    `line`: `job.py:12 in slow`; `stack` as Python prints it. `is_users`: the call is of code that is not shmflink's.
+    `line`: `job.py:12 in slow`; `stack` as Python prints it. `is_users`: the called code is not shmflink's.
     """
 
     epoch: int
@@ -508,8 +508,8 @@ class SplitRequested:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointAcknowledged:
-    """A task's part is durable. `sync_ns`: how long its slot stood still for it; `bytes` written, without what older
-    checkpoints wrote.
+    """A task's part is durable. `sync_ns`: how long its slot was stopped for it; `bytes` written, without the bytes of
+    older checkpoints.
     """
 
     epoch: int
@@ -524,7 +524,7 @@ class CheckpointAcknowledged:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointDeclined:
-    """A task could not take part: its state cannot be written, say. The task goes on."""
+    """A task could not take part, for example because its state cannot be written. The task continues."""
 
     epoch: int
     subtask: SubtaskId
@@ -534,7 +534,7 @@ class CheckpointDeclined:
 
 @dataclass(frozen=True, slots=True)
 class TaskEnding:
-    """A task has nothing left to do but to commit: it waits for one more checkpoint."""
+    """A task only has to commit: it waits for one more checkpoint."""
 
     epoch: int
     subtask: SubtaskId

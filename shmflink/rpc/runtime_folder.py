@@ -1,12 +1,12 @@
-"""Where JobManagers of this user put their control sockets, and how others find them.
+"""Where this user's JobManagers create their control sockets, and how other processes find them.
 
 ::
 
-    $XDG_RUNTIME_DIR/shmflink/<pid>.sock      /tmp/shmflink-<uid>/<pid>.sock where that is not set or not there
+    $XDG_RUNTIME_DIR/shmflink/<pid>.sock      /tmp/shmflink-<uid>/<pid>.sock if that is not set or does not exist
 
-The folder is this user's alone (mode 0700, checked), the sockets have mode 0600; who connects is asked for their user
-as well (`wire.check_peer`). A socket is bound under another name and renamed once it listens: one that refuses belongs
-to a JobManager that is dead.
+Only this user can use the folder (mode 0700, checked); the sockets have mode 0600, and the peer's user is checked as
+well (`wire.check_peer`). A socket is bound under another name and renamed once it listens: a socket that refuses a
+connection belongs to a dead JobManager.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 _SUFFIX: Final = ".sock"
-_PATH_BYTES_MAX: Final = 107  # of sockaddr_un, without the final zero
+_PATH_BYTES_MAX: Final = 107  # of sockaddr_un, without the terminating zero
 _FILE_NAME_BYTES_MAX: Final = len("/.4194304.sock.new")
 _BACKLOG: Final = 64
 _CONNECT_S: Final = 5.0
@@ -40,7 +40,7 @@ _CONNECT_S: Final = 5.0
 def runtime_folders(environment: Mapping[str, str], uid: int) -> tuple[str, ...]:
     """Folders that may hold sockets, the preferred one first.
 
-    A service and a shell of the same user may differ in XDG_RUNTIME_DIR: who looks for sockets looks in all.
+    A service and a shell of the same user may have different values of XDG_RUNTIME_DIR, so search all folders.
     """
     folders = [f"/tmp/shmflink-{uid}"]  # noqa: S108  owner and mode are checked before it is used
     given = environment.get("XDG_RUNTIME_DIR") or f"/run/user/{uid}"
@@ -51,9 +51,9 @@ def runtime_folders(environment: Mapping[str, str], uid: int) -> tuple[str, ...]
 
 
 def listen(folders: Sequence[str], pid: int) -> tuple[socket.socket, str]:
-    """A listening socket and its path, in the first folder that can be made ours.
+    """A listening socket and its path, in the first folder that can be made private.
 
-    ResourceError, with the reason for each folder, where none can.
+    ResourceError, with the reason for each folder, if there is none.
     """
     reasons = []
     for folder in folders:
@@ -68,16 +68,16 @@ def listen(folders: Sequence[str], pid: int) -> tuple[socket.socket, str]:
 
 
 def own_folder(folders: Sequence[str]) -> str:
-    """The folder that all processes of this user agree on, whatever their environment: made ours.
+    """The folder on which all processes of this user agree, in any environment; made private.
 
-    ResourceError, OSError where it cannot be.
+    ResourceError or OSError if that is impossible.
     """
     _make_ours(folders[-1])
     return folders[-1]
 
 
 def _make_ours(folder: str) -> None:
-    """Makes the folder with mode 0700; ResourceError where somebody else may write to it."""
+    """Creates the folder with mode 0700; ResourceError if anybody else may write to it."""
     with contextlib.suppress(FileExistsError):
         os.mkdir(folder, 0o700)
     _check_ours(folder)
@@ -97,7 +97,7 @@ def _check_ours(folder: str) -> None:
 def _bind(folder: str, pid: int) -> tuple[socket.socket, str]:
     path = os.path.join(folder, f"{pid}{_SUFFIX}")
     number = 1
-    while os.path.lexists(path) and not _remove_if_dead(path):  # a process of another pid namespace has our number
+    while os.path.lexists(path) and not _remove_if_dead(path):  # a process of another pid namespace has the same number
         number += 1
         path = os.path.join(folder, f"{pid}-{number}{_SUFFIX}")
     fresh = os.path.join(folder, f".{os.path.basename(path)}.new")
@@ -105,7 +105,7 @@ def _bind(folder: str, pid: int) -> tuple[socket.socket, str]:
     try:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(fresh)
-        listener.bind(fresh)  # nobody else can reach it: the folder is ours alone
+        listener.bind(fresh)  # nobody else can reach it: the folder is private
         os.chmod(fresh, 0o600)
         listener.listen(_BACKLOG)
         os.rename(fresh, path)
@@ -116,7 +116,7 @@ def _bind(folder: str, pid: int) -> tuple[socket.socket, str]:
 
 
 def control_sockets(folders: Sequence[str]) -> list[str]:
-    """Paths of the sockets in these folders, dead ones included; folders that are not ours alone are passed over."""
+    """Paths of the sockets in these folders, including dead ones; skips folders that are not private."""
     found = []
     for folder in folders:
         try:
@@ -129,10 +129,10 @@ def control_sockets(folders: Sequence[str]) -> list[str]:
 
 
 def connect(path: str) -> BlockingConnection | None:
-    """A connection to the JobManager behind a socket; None where it is dead, and then its socket is gone, too."""
+    """A connection to the JobManager of a socket; None if it is dead, and then the socket is removed."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
-        sock.settimeout(_CONNECT_S)  # a stopped one, whose queue is full
+        sock.settimeout(_CONNECT_S)  # a stopped JobManager, whose queue is full
         sock.connect(path)
         return BlockingConnection(sock)
     except FileNotFoundError:
@@ -160,7 +160,7 @@ def _remove_if_dead(path: str) -> bool:
 
 
 def remove_dead(folders: Sequence[str], pid: int | None = None) -> None:
-    """Removes sockets of JobManagers that are dead: of one process, or all."""
+    """Removes sockets of dead JobManagers: of one process, or all."""
     for path in control_sockets(folders):
         owner = os.path.basename(path).removesuffix(_SUFFIX).partition("-")[0]
         if pid is None or owner == str(pid):

@@ -12,22 +12,22 @@ class JobState(enum.StrEnum):
 
     CREATED = "CREATED"
     RUNNING = "RUNNING"
-    RESTARTING = "RESTARTING"  # after a failure: waits for its delay and for slots
+    RESTARTING = "RESTARTING"  # after a failure: waiting for the delay and for slots
     FAILING = "FAILING"
     FAILED = "FAILED"
     CANCELLING = "CANCELLING"
     CANCELED = "CANCELED"
     FINISHED = "FINISHED"
-    SUSPENDED = "SUSPENDED"  # stopped here, but kept in the HA directory: a later JobManager goes on with it
+    SUSPENDED = "SUSPENDED"  # stopped here but kept in the HA directory: a later JobManager resumes it
 
     @property
     def is_terminal(self) -> bool:
-        """True when this JobManager is through with the job."""
+        """True when this JobManager no longer runs the job."""
         return self.is_globally_terminal or self is JobState.SUSPENDED
 
     @property
     def is_globally_terminal(self) -> bool:
-        """True when the job is over everywhere and will not be recovered."""
+        """True when the job has ended everywhere and will not be recovered."""
         return self in (JobState.FAILED, JobState.CANCELED, JobState.FINISHED)
 
 

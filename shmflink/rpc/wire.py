@@ -1,4 +1,4 @@
-"""Frames on a Unix stream socket, with descriptors beside them. Pure but for the descriptors' ownership.
+"""Frames on a Unix stream socket, with descriptors. Pure except for owning the descriptors.
 
 ::
 
@@ -24,7 +24,7 @@ from shmflink.rpc.codec import decode, encode
 
 __all__ = ["BLOBS_MAX", "FDS_MAX", "FRAME_BYTES_MAX", "FrameDecoder", "Received", "check_peer", "frame_of"]
 
-FRAME_BYTES_MAX: Final = 1 << 30  # a job graph with its collections fits; nothing else comes near
+FRAME_BYTES_MAX: Final = 1 << 30  # a job graph with its collections fits; nothing else comes close
 BLOBS_MAX: Final = 1 << 20
 FDS_MAX: Final = 250  # the kernel passes at most 253 (SCM_MAX_FD) at once
 
@@ -35,14 +35,14 @@ _PEER_CREDENTIALS: Final = struct.Struct("iII")
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message and the descriptors that came with it; they belong to the receiver."""
+    """A message and the descriptors that came with it; the receiver owns them."""
 
     message: Any
     fds: tuple[int, ...] = ()
 
 
 def frame_of(message: object, fds: Sequence[int] = ()) -> bytes:
-    """The bytes of one frame; RpcError where it would exceed a limit."""
+    """The bytes of one frame; RpcError if it exceeds a limit."""
     text, blobs = encode(message)
     size = _HEADER.size + 8 * len(blobs) + len(text) + sum(map(len, blobs))
     name = type(message).__name__
@@ -65,7 +65,7 @@ class FrameDecoder:
         self._fds: deque[int] = deque()
 
     def feed(self, data: bytes, fds: Sequence[int] = ()) -> Iterator[Received]:
-        """Takes what arrived in one read; yields the messages that are complete. RpcError on nonsense."""
+        """Takes the bytes of one read; yields the messages that are complete. RpcError for an invalid frame."""
         self._data += data
         self._fds.extend(fds)
         while (received := self._next()) is not None:
