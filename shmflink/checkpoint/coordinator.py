@@ -380,9 +380,7 @@ class CheckpointCoordinator:
         if due_ms is None or interval_ms is None or self._now_ms < due_ms:
             return []
         self._next_ms += interval_ms
-        if (
-            self._next_ms <= self._now_ms
-        ):  # late, after a long pause or a slow checkpoint: one checkpoint replaces all that were missed
+        if self._next_ms <= self._now_ms:  # late, after a pause or a slow checkpoint: one replaces all that were missed
             self._next_ms = self._now_ms + interval_ms
         return self._trigger_checkpoint()
 
