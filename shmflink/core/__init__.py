@@ -1,5 +1,5 @@
-"""The words everything else is written in: ids, elements, batches, types, key groups, clocks, limits, mailboxes.
+"""The vocabulary of all other packages: ids, elements, batches, types, key groups, clocks, limits, mailboxes.
 
-Imports nothing of shmflink but `errors` and the native module. Must not know of operators, channels, processes
+Imports nothing of shmflink except `errors` and the native module. Must not know of operators, channels, processes
 or graphs.
 """

@@ -23,12 +23,12 @@ _HIDDEN: Final = frozenset({TIMESTAMP_COLUMN, KEY_COLUMN})
 
 
 class Batch:
-    """Rows of one stream element run: a Python list of rows, an Arrow record batch, or both.
+    """Rows of one run of stream elements: a Python list of rows, an Arrow record batch, or both.
 
-    `timestamps` (int64 milliseconds, `None` = no row has one) and `keys` (the key column of a keyed stream,
-    as `core.keys.columns.encode_keys` makes it) are hidden: they travel with the rows but are no columns of the
-    user's. A batch is immutable; whoever wants other rows makes another batch. Memory of `columns` may be a
-    shared segment: keep it only as long as the call lasts, or copy.
+    `timestamps` (int64 milliseconds, `None` = no row has one) and `keys` (the key column of a keyed stream, in the form
+    of `core.keys.columns.encode_keys`) are hidden: they travel with the rows but are not columns of the user. A batch
+    is immutable; to change rows, make another batch. Memory of `columns` may be a shared segment: do not keep it beyond
+    the call, or copy it.
     """
 
     __slots__ = ("_columns", "_rows", "keys", "num_rows", "row_type", "timestamps")
@@ -75,16 +75,16 @@ class Batch:
 
     @property
     def is_columnar(self) -> bool:
-        """True where the columns are at hand, so that `columns()` costs nothing."""
+        """Whether the columns exist already, so that `columns()` costs nothing."""
         return self._columns is not None
 
     @property
     def is_of_rows(self) -> bool:
-        """True where the elements are Python values: at hand, or in columns that were made of them."""
+        """Whether the elements are Python values: in a list, or in columns made from them."""
         return self._rows is not None or shape_of_columns(self._columns) is not None
 
     def rows(self) -> list[Any]:
-        """The Python rows; the batch keeps the list, so do not change it."""
+        """The Python rows; the batch keeps the list, so do not modify it."""
         if self._rows is None:
             assert self._columns is not None
             self._rows = decode(self._columns, None if self.row_type is None else self.row_type.shape)
@@ -106,7 +106,7 @@ class Batch:
         return columns.replace_schema_metadata(rest or None)
 
     def to_wire(self) -> pa.RecordBatch:
-        """The user's columns and the hidden ones (last), with what `from_wire` needs as schema metadata."""
+        """The user's columns, then the hidden ones, with the schema metadata that `from_wire` needs."""
         columns = self._encoded()
         if self.timestamps is None and self.keys is None:
             return columns
@@ -124,7 +124,7 @@ class Batch:
 
     @classmethod
     def from_wire(cls, wire: pa.RecordBatch, row_type: TypeInformation | None = None) -> Batch:
-        """The batch that `to_wire` was called on; its arrays are views of `wire`."""
+        """The batch on which `to_wire` was called; its arrays are views of `wire`."""
         names = wire.schema.names
         timestamps = keys = None
         count = len(names)
@@ -138,10 +138,10 @@ class Batch:
         return cls(wire.num_rows, None, columns, row_type, timestamps, keys)
 
     def isolated(self) -> Batch:
-        """The same rows for another reader: what one of the two does to a row's value, the other one does not see.
+        """The same rows for another reader: changes that one reader makes to a row's value are invisible to the other.
 
-        A batch that has columns gives a batch of the same columns, whose rows are made anew where they are asked for;
-        of a batch of rows those that can be changed in place are copied.
+        For a batch with columns: a batch of the same columns, whose rows are made again on demand. For a batch of rows:
+        a batch with copies of the mutable rows.
         """
         columns, rows = self._columns, self._rows
         if columns is not None:
@@ -156,12 +156,12 @@ class Batch:
         return Batch(self.num_rows, rows, columns, self.row_type, self.timestamps, self.keys)
 
     def _has_fixed_rows(self, columns: pa.RecordBatch) -> bool:
-        """Whether the rows of these columns are such as nobody can change in place."""
+        """Whether the rows of these columns are immutable."""
         shape = shape_of_columns(columns) or (None if self.row_type is None else self.row_type.shape)
         return shape is not None and is_fixed(shape)
 
     def slice(self, offset: int, length: int) -> Batch:
-        """Rows `offset` to `offset + length`, columns without copying; both forms where both are at hand."""
+        """Rows `offset` to `offset + length`, columns without copying; in both forms if both exist."""
         assert 0 <= offset <= offset + length <= self.num_rows, (offset, length, self.num_rows)
         return Batch(
             length,
@@ -179,7 +179,7 @@ class Batch:
         return Batch(columns.num_rows, None, columns, self.row_type, timestamps, None)
 
     def with_keys(self, keys: pa.Array) -> Batch:
-        """The same rows under these keys, one for each row."""
+        """The same rows with these keys, one per row."""
         assert len(keys) == self.num_rows, (len(keys), self.num_rows)
         return Batch(self.num_rows, self._rows, self._columns, self.row_type, self.timestamps, keys)
 
@@ -199,7 +199,7 @@ class Batch:
         return Batch(self.num_rows, self._rows, self._columns, row_type, self.timestamps, self.keys)
 
     def with_rows(self, rows: list[Any], row_type: TypeInformation | None = None) -> Batch:
-        """Other rows, one for each of these, with the same timestamps and no keys (what `map` makes)."""
+        """Other rows, one for each of these, with the same timestamps and without keys (the output of `map`)."""
         assert len(rows) == self.num_rows, (len(rows), self.num_rows)
         return Batch(self.num_rows, rows, None, row_type, self.timestamps, None)
 

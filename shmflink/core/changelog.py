@@ -1,7 +1,7 @@
-"""What the rows of an edge mean: rows that stand, or updates, each of which replaces the row before it.
+"""The meaning of an edge's rows: final rows, or updates, each of which replaces the previous row.
 
-Flink's changelog modes, as far as they occur here: *insert-only* (no `Changelog`) and *upsert* by a key. There are no
-retractions: nothing says that a row is void without a new one in its place.
+The subset of Flink's changelog modes used here: *insert-only* (no `Changelog`) and *upsert* by a key. There are no
+retractions: no row is ever withdrawn without a replacement.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ __all__ = ["Changelog"]
 
 @dataclass(frozen=True, slots=True)
 class Changelog:
-    """Updates on an edge. `key`: the columns that say which row is replaced; none: there is one row; None: not known.
+    """Updates on an edge. `key`: the columns that identify the replaced row; empty: there is one row; None: unknown.
 
-    `made_by` is the operator's name, `place` the user's `file:line`. `is_per_record`: functions of records made them or
-    have seen them since, for which every update is a record. `of_records`: a function of records made them
-    (`reduce()`, `sum()`, ...). `ends_with_input`: the final rows are known at the end of the input alone. Not
-    `has_final`: nobody knows which rows are final, because a function makes them of a window that leaves again.
+    `made_by` is the operator's name, `place` the user's `file:line`. `is_per_record`: per-record functions made the
+    updates or have processed them since, and treat every update as a record. `of_records`: a per-record function made
+    them (`reduce()`, `sum()`, ...). `ends_with_input`: the final rows are known only at the end of the input. Not
+    `has_final`: the final rows are unknown, because a function computes them from a window that may fire again.
     """
 
     key: tuple[str, ...] | None

@@ -1,4 +1,4 @@
-"""The one door to time. Everything that needs the time takes a `Clock`."""
+"""The only access to time. Everything that needs the time takes a `Clock`."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ __all__ = ["SYSTEM_CLOCK", "Clock", "SystemClock"]
 
 
 class Clock(Protocol):
-    """Source of time; `shmflink.testing.ManualClock` is the other one."""
+    """A source of time; `shmflink.testing.ManualClock` is another."""
 
     def monotonic_ns(self) -> int:
         """For durations and timeouts."""
         ...
 
     def processing_time_ms(self) -> int:
-        """Wall-clock milliseconds since 1970 (UTC), for processing time alone."""
+        """Wall-clock milliseconds since 1970 (UTC); only for processing time."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""One column at a time: Python values <-> an Arrow array, where the native module leaves it to Python."""
+"""One column at a time: Python values <-> an Arrow array, for the cases that the native module leaves to Python."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ _NS: Final = "ns"
 
 
 def array_of(shape: Shape, values: Sequence[Any], kind: pa.DataType | None = None) -> pa.Array:
-    """The Arrow array of these values, which must conform to `shape`. `kind`: its type where the shape does not say it.
+    """The Arrow array of these values, which must conform to `shape`. `kind`: its type if the shape does not determine
+    it.
 
     Raises:
         TypeMismatchError: Arrow cannot hold a value.
@@ -43,14 +44,14 @@ def array_of(shape: Shape, values: Sequence[Any], kind: pa.DataType | None = Non
 def _inferred(values: Sequence[Any], kind: pa.DataType | None) -> pa.Array:
     try:
         return pa.array(values)
-    except OverflowError:  # of an integer beyond 64 bits with a sign, which Arrow does not infer
+    except OverflowError:  # of an integer beyond 64 signed bits, whose type Arrow does not infer
         if kind is None:
             raise
         return pa.array(values, kind)
 
 
 def check_finite(before: pa.Array, after: pa.Array) -> pa.Array:
-    """`after`, a cast of `before`; `pa.ArrowInvalid` where a float has become infinite, which Arrow lets pass."""
+    """`after`, a cast of `before`; `pa.ArrowInvalid` if a float has become infinite, which Arrow does not report."""
     are_floats = pa.types.is_floating(after.type) and pa.types.is_floating(before.type)
     if are_floats and after.type.bit_width < before.type.bit_width:
         is_infinite = pc.is_inf(after.cast(before.type))
@@ -62,10 +63,10 @@ def check_finite(before: pa.Array, after: pa.Array) -> pa.Array:
 
 
 def cast_columns(columns: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """The columns with the types of `schema`, which has the same names; what has them already is not copied.
+    """The columns cast to the types of `schema`, which has the same names; columns that fit are not copied.
 
     Raises:
-        TypeMismatchError: other names, or a value that does not fit; names column, both types and the reason.
+        TypeMismatchError: other names, or a value that does not fit; the message has column, both types and the reason.
     """
     if columns.schema.names != schema.names:
         raise TypeMismatchError(f"expected the columns {schema.names}, but a batch has {columns.schema.names}")
@@ -78,7 +79,7 @@ def _cast(array: pa.Array, field: pa.Field) -> pa.Array:
         return array
     try:
         return check_finite(array, cast_array(array, field.type))
-    except pa.ArrowException as error:  # a value does not fit, or there is no cast between these types
+    except pa.ArrowException as error:  # a value does not fit, or these types cannot be cast
         raise TypeMismatchError(
             f"column `{field.name}` is declared as {field.type}, but a batch has {array.type}: {error}"
         ) from None
@@ -118,7 +119,7 @@ _DECODERS: Final[dict[str, Callable[[Any], Any]]] = {
 
 
 def _encoder(shape: Shape) -> Callable[[Any], Any] | None:
-    """What makes a value palatable for `pa.array`; None where it is already."""
+    """Converts a value to one that `pa.array` accepts; None if it already is one."""
     if isinstance(shape, str):
         return _ENCODERS.get(shape)
     if shape[0] == "list":
@@ -132,7 +133,7 @@ def _encoder(shape: Shape) -> Callable[[Any], Any] | None:
 
 
 def _decoder(shape: Shape) -> Callable[[Any], Any] | None:
-    """What makes a row's value of what `to_pylist` gives; None where it is one already."""
+    """Converts a result of `to_pylist` to a row's value; None if it already is one."""
     if isinstance(shape, str):
         return _DECODERS.get(shape)
     if shape[0] == "list":
@@ -162,14 +163,14 @@ def _same(value: Any) -> Any:
 
 
 def _plain_values(array: pa.Array) -> list[Any]:
-    """Values of a column that came as Arrow: structs as rows, maps as dicts, lists as lists."""
+    """Values of a column that came as Arrow: structs become rows, maps dicts, lists lists."""
     kind = array.type
     if pa.types.is_dictionary(kind):
         return _plain_values(array.dictionary_decode())
     if isinstance(kind, pa.BaseExtensionType):
         return _plain_values(array.storage)
     if _has_nanos(kind):
-        # Python's times end at microseconds.
+        # Python times have microseconds at most.
         array = array.cast(_in_micros(kind), safe=False)
     values = array.to_pylist()
     convert = _plain_decoder(kind)

@@ -1,4 +1,4 @@
-"""Coroutine functions given as functions of records: refused where they are given, as nobody would await them."""
+"""Refuses coroutine functions in place of per-record functions when they are passed, as nobody would await them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["refuse_coroutines"]
 
 
 def refuse_coroutines(function: Any, *methods: str) -> None:
-    """Passes callables and function objects whose methods are plain ones.
+    """Accepts callables, and function objects whose methods are not coroutines.
 
-    What shmflink calls of an object: the object itself, `methods`, and what its classes of shmflink define. Other
-    methods are the user's own and may be coroutines.
+    Checks what shmflink calls: the object itself, `methods`, and the methods that its shmflink base classes define.
+    Other methods are the user's own and may be coroutines.
 
     Raises:
         UsageError: one of them is defined with `async def`.
@@ -50,7 +50,6 @@ def _named(function: Any) -> str:
 def _message(name: str) -> str:
     return (
         f"{name} is defined with `async def`: it would return a coroutine that is never awaited. Define it "
-        f"with `def` and "
-        "call blocking clients in it, or await many requests at once with map_batches() and a function that calls "
-        "asyncio.run() for each batch"
+        "with `def` and call blocking clients in it, or await many requests at once with map_batches() and a "
+        "function that calls asyncio.run() for each batch"
     )

@@ -1,4 +1,4 @@
-"""What flows through a channel: batches and control elements (Flink's StreamElement)."""
+"""The elements of a channel: batches and control elements (Flink's StreamElement)."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ MAX_WATERMARK: Final = Watermark(2**63 - 1)
 
 @dataclass(frozen=True, slots=True)
 class WatermarkStatus:
-    """The channel stops (`idle`) or resumes taking part in its gate's watermark."""
+    """The channel stops (`idle`) or resumes contributing to its gate's watermark."""
 
     idle: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Barrier:
-    """A checkpoint barrier (Chandy-Lamport as Flink does it).
+    """A checkpoint barrier (Chandy-Lamport, as in Flink).
 
     `kind` is 0 = aligned checkpoint, 1 = unaligned checkpoint, 2 = savepoint.
     """
@@ -60,7 +60,7 @@ class Barrier:
 
     @property
     def is_savepoint(self) -> bool:
-        """It stands alone: holds all state, and later checkpoints refer to nothing of it."""
+        """Self-contained: holds all state, and later checkpoints refer to nothing in it."""
         return self.kind == BARRIER_SAVEPOINT
 
 
@@ -73,7 +73,7 @@ class EndOfData:
 
 @dataclass(frozen=True, slots=True)
 class LatencyMarker:
-    """Measures the way from a source to here; may be dropped, is never waited for."""
+    """Measures the latency from a source to here; may be dropped, and nothing waits for it."""
 
     source_id: int
     emitted_ns: int

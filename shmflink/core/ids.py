@@ -30,9 +30,9 @@ class JobId:
 
 @dataclass(frozen=True, slots=True, order=True)
 class OperatorId:
-    """32 hexadecimal digits derived from the operator's uid, else from its place in the graph.
+    """32 hexadecimal digits derived from the operator's uid, otherwise from its place in the graph.
 
-    State is matched by it across restarts (Flink: OperatorID, from `uid` or the graph hash).
+    Restarts match state by it (Flink: OperatorID, from `uid` or the graph hash).
     """
 
     hex: str

@@ -1,7 +1,7 @@
-"""Value semantics: what a function does to an object after it handed it over, or before, is not seen by others.
+"""Value semantics: changes that a function makes to an object it has received or emitted are invisible to others.
 
-Each hand-over of a record and each access to state gives a value. Only what can be changed in place is copied, and only
-where somebody else holds it: an object whose only reference is the one that was handed over needs no copy.
+Passing a record on and accessing state both yield a value. Copies are made only of mutable objects, and only if
+somebody else holds them: an object whose only reference is the one passed on needs no copy.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["IMMUTABLE", "ISOLATION", "isolated"]
 IMMUTABLE: Final[frozenset[type]] = frozenset(
     {int, float, str, bytes, bool, type(None), complex, decimal.Decimal, dt.date, dt.datetime, dt.time, dt.timedelta}
 )
-"""Exact types of values that nobody can change in place."""
+"""Exact types of immutable values."""
 
 _NEVER_CHANGED: Final = (
     *(Enum, np.generic, uuid.UUID, pathlib.PurePath, fractions.Fraction, re.Pattern, range, Instant, dt.tzinfo, type),
@@ -47,7 +47,7 @@ _IS_OPAQUE: Final = 4
 
 
 class _Plain:
-    """A class whose instances have attributes and nothing else."""
+    """A class whose instances have only attributes."""
 
 
 _HEAP_TYPE: Final = 1 << 9  # Py_TPFLAGS_HEAPTYPE
@@ -55,7 +55,7 @@ _OWN_COPYING: Final = ("__reduce_ex__", "__reduce__", "__getstate__", "__new__")
 
 
 def _kind_of(cls: type) -> int:
-    """How instances of a class are looked at and copied."""
+    """How instances of a class are inspected and copied."""
     if issubclass(cls, _NEVER_CHANGED) and not issubclass(cls, np.void):
         return _IS_IMMUTABLE
     if issubclass(cls, tuple):
@@ -67,7 +67,7 @@ def _kind_of(cls: type) -> int:
 
 
 def _is_plain(cls: type) -> bool:
-    """True where `copy` would do no more than copy `__dict__`."""
+    """Whether `copy` would only copy `__dict__`."""
     bases = cls.__mro__[:-1]
     return (
         all(base.__flags__ & _HEAP_TYPE and not base.__dict__.get("__slots__") for base in bases)
@@ -80,7 +80,7 @@ def _is_plain(cls: type) -> bool:
 
 
 def _copied(value: Any) -> Any:
-    """A copy of what is no plain value. What cannot be copied (a lock, an open connection) has no value: it stays."""
+    """A copy of a value that is not plain. An object that cannot be copied (a lock, an open connection) is shared."""
     try:
         return copy.deepcopy(value)
     except (TypeError, ValueError, NotImplementedError, copy.Error):
@@ -88,7 +88,7 @@ def _copied(value: Any) -> Any:
 
 
 ISOLATION: Final = _core.Isolation(Row, RowKind.INSERT, IMMUTABLE, _kind_of, _copied)
-"""Tells values that others reach from those that are the receiver's own, and copies the former."""
+"""Distinguishes values that others can reach from those that only the receiver holds, and copies the former."""
 
 isolated: Final = ISOLATION.isolated
-"""`isolated(value)`: the value itself where nobody can change it in place, else a copy."""
+"""`isolated(value)`: the value itself if it is immutable, otherwise a copy."""

@@ -1,6 +1,6 @@
-"""JSON from outside, taken apart field by field: a missing, mistyped or unknown one is an error that names its place.
+"""Parses JSON from outside field by field: a missing, mistyped or unknown field is an error that names its place.
 
-For files that another release, or anybody, may have written. Pure.
+For files that another release, or anybody else, may have written. Pure.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ _MISSING: Final = object()
 
 
 class JsonFieldsError(ValueError):
-    """The message says where, what is expected and what is there; who reads the file adds its path."""
+    """The message says where, what was expected and what was found; the reader of the file adds its path."""
 
 
 class JsonFields:
-    """The fields of one JSON object. Take each that is known, then call `end`. All methods raise JsonFieldsError."""
+    """The fields of one JSON object. Take each known field, then call `end`. All methods raise JsonFieldsError."""
 
     def __init__(self, value: Any, where: str) -> None:
         """`where` names the object: `operators[2]`; empty for the outermost one."""
@@ -32,21 +32,21 @@ class JsonFields:
         return self._take(name, str, default)  # type: ignore[no-any-return]
 
     def optional_text(self, name: str) -> str | None:
-        """A field that must be there, and may be null."""
+        """A required field, which may be null."""
         return None if self._is_null(name) else self.text(name)
 
     def flag(self, name: str, default: Any = _MISSING) -> bool:
         return self._take(name, bool, default)  # type: ignore[no-any-return]
 
     def integer(self, name: str, default: Any = _MISSING, *, minimum: int = 0) -> int:
-        """At least `minimum`, at most what 64 bits hold."""
+        """An integer of at least `minimum` that fits 64 bits."""
         value = self._pop(name, default)
         if type(value) is not int or not minimum <= value <= _INTEGER_MAX:
             raise JsonFieldsError(f"{self.place(name)} is {_named(value)}, not an integer of at least {minimum}")
         return value
 
     def items(self, name: str, default: Any = _MISSING) -> list[Any]:
-        """A list; of what is for the caller to see."""
+        """A list; the caller checks its items."""
         return self._take(name, list, default)  # type: ignore[no-any-return]
 
     def fields(self, name: str) -> JsonFields:
@@ -54,7 +54,7 @@ class JsonFields:
         return JsonFields(self._pop(name, _MISSING), self.place(name))
 
     def optional_fields(self, name: str) -> JsonFields | None:
-        """An object inside this one; None where it is missing or null."""
+        """An object inside this one; None if it is missing or null."""
         if self._left.get(name) is None:
             self._left.pop(name, None)
             return None
@@ -66,11 +66,11 @@ class JsonFields:
         return [JsonFields(item, f"{where}[{index}]") for index, item in enumerate(self.items(name, default))]
 
     def place(self, name: str) -> str:
-        """How a field is called in messages."""
+        """The name of a field in messages."""
         return f"{self._where}.{name}" if self._where else name
 
     def end(self) -> None:
-        """Nothing may be left: what this release does not know it must not pass over."""
+        """No field may be left: a release must not ignore what it does not know."""
         if self._left:
             raise JsonFieldsError(f"{self.place(next(iter(self._left)))} is unknown to this release")
 

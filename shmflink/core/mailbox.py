@@ -1,4 +1,4 @@
-"""How threads that may block reach the slot that must not: connectors, and operators that wait for answers."""
+"""How threads that may block reach the slot, which must not: connectors, and operators that wait for answers."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ class Mailbox(Protocol):
     """How another thread reaches the slot's thread."""
 
     def put(self, action: Any) -> None:
-        """Has the slot call `action()` soon; safe from any thread; rings the slot's doorbell."""
+        """Schedules `action()` in the slot; safe from any thread; rings the slot's doorbell."""
         ...
 
     def wake(self) -> None:
-        """Makes the slot look again at what is runnable; safe from any thread."""
+        """Makes the slot check again what is runnable; safe from any thread."""
         ...

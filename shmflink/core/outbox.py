@@ -1,4 +1,4 @@
-"""A thread behind a writer, for what may block: a full pipe, a slow disk, a client that does not read."""
+"""A thread behind a writer for calls that may block: a full pipe, a slow disk, a client that does not read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class _Call:
-    """Something to run in its turn, for somebody who waits for the result."""
+    """A call to run in its turn, for a caller that waits for the result."""
 
     def __init__(self, action: Callable[[], Any]) -> None:
         self._action = action
@@ -53,11 +53,11 @@ class Delivery(Protocol):
 
 
 class Outbox:
-    """Hands items to `deliver`, one at a time and in order, in a thread of its own.
+    """Passes items to `deliver`, one at a time and in order, in its own thread.
 
-    The slot's thread puts; it never waits here. When the queue was full or the end is reached, the mailbox is
-    woken. What `deliver` or `complete` raises is raised in the slot's thread by the next call of any method
-    but `close`.
+    The slot's thread puts items; it never waits here. The mailbox is woken when a full queue has room again and at the
+    end. An exception of `deliver` or `complete` is raised in the slot's thread by the next call of any method except
+    `close`.
     """
 
     def __init__(
@@ -71,14 +71,14 @@ class Outbox:
         idle: Callable[[], None] | None = None,
         idle_seconds: float | None = None,
     ) -> None:
-        """`complete` runs in the thread after the last item of a normal end; `idle` after `idle_seconds` without
-        an item, again and again.
+        """`complete` runs in the thread after the last item of a normal end; `idle` runs each time `idle_seconds` pass
+        without an item.
         """
         self._mailbox = mailbox
         self._deliver = deliver
         self._complete = complete
-        # Without a limit of its own: `is_available` is the limit for items, and calls (one for each checkpoint) come
-        # whether there is room or not.
+        # Unbounded: `is_available` limits the items, and calls (one per checkpoint) must be accepted even when there is
+        # no room.
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._items_max = items_max
         self._idle = idle
@@ -86,7 +86,7 @@ class Outbox:
         self._error: BaseException | None = None
         self._is_abandoned = False
         self._is_finished = False
-        self._has_ended = False  # the thread takes nothing any more
+        self._has_ended = False  # the thread takes nothing further
         self._ending = threading.Lock()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -97,9 +97,10 @@ class Outbox:
         self._queue.put(item)
 
     def call(self, action: Callable[[], T]) -> Callable[[], T]:
-        """Has the thread run `action` after all items before, also when the queue is full or the end was reached.
+        """Schedules `action` in the thread after all items so far, even if the queue is full or the end was reached.
 
-        What is returned waits, in any thread, for the result. It raises what `action` raised, or why it was not run.
+        The returned function waits, in any thread, for the result. It raises what `action` raised, or why it did not
+        run.
         """
         self._raise_error()
         call = _Call(action)
@@ -118,7 +119,7 @@ class Outbox:
         return self._queue.qsize() < self._items_max or self._error is not None
 
     def finish(self) -> None:
-        """Nothing follows; `is_finished` tells when everything is delivered and completed."""
+        """Nothing follows; `is_finished` becomes True when everything is delivered and completed."""
         self._raise_error()
         self._queue.put(_END)
 
@@ -128,9 +129,9 @@ class Outbox:
         return self._is_finished
 
     def close(self, timeout_seconds: float = JOIN_TIMEOUT_SECONDS) -> bool:
-        """Throws away what is still queued and ends the thread.
+        """Discards what is still queued and ends the thread.
 
-        False when it is stuck in `deliver`. Idempotent.
+        False if it is stuck in `deliver`. Idempotent.
         """
         self._is_abandoned = True
         self._queue.put(_END)
@@ -139,18 +140,18 @@ class Outbox:
 
     @property
     def error(self) -> BaseException | None:
-        """What went wrong in the thread, if anything did."""
+        """The error of the thread, if there was one."""
         return self._error
 
     def raise_error(self) -> None:
-        """What went wrong in the thread, if anything."""
+        """The error of the thread, if there was one."""
         self._raise_error()
 
     def _run(self) -> None:
         try:
             while (item := self._next()) is not _END and not self._is_abandoned:
                 if self._queue.qsize() >= self._items_max - 1:
-                    self._mailbox.wake()  # it was full: there is room again
+                    self._mailbox.wake()  # it was full and has room again
                 if isinstance(item, _Call):
                     item.run()
                 else:
@@ -165,7 +166,7 @@ class Outbox:
         self._mailbox.wake()
 
     def _end(self) -> None:
-        """Calls that are still queued are run after a normal end, else given up."""
+        """Calls that are still queued run after a normal end, and fail otherwise."""
         with self._ending:
             self._has_ended = True
         with contextlib.suppress(queue.Empty):

@@ -8,7 +8,7 @@ __all__ = ["OutputTag"]
 
 
 class OutputTag:
-    """Names a side output and says of which type its elements are.
+    """Names a side output and declares the type of its elements.
 
     `type_info` is a type, or a list of types for `Row`s; without it elements are any Python objects.
     """
@@ -23,7 +23,7 @@ class OutputTag:
 
     @property
     def type_info(self) -> TypeInformation:
-        """The declared type; `Types.PICKLED_BYTE_ARRAY()` where none was given."""
+        """The declared type; `Types.PICKLED_BYTE_ARRAY()` if none was given."""
         return self._declared if self._declared is not None else Types.PICKLED_BYTE_ARRAY()
 
     @property

@@ -1,7 +1,7 @@
 """Columns in the types that every operator takes: without encodings, views and extension types.
 
-What comes from outside (files, tables at hand) passes here once. Kernels of Arrow for the other forms are few: there is
-no `take` of a view, no cast of a list of views, no comparison of an extension type.
+Everything from outside (files, in-memory tables) passes through here once. Arrow has few kernels for the other forms:
+there is no `take` of a view, no cast of a list of views, no comparison of an extension type.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ _DIGITS: Final = np.frombuffer("".join(f"{byte:02x}" for byte in range(256)).enc
 
 
 def plain_type(kind: pa.DataType, *, keeps_dictionaries: bool = False) -> pa.DataType:
-    """The type that values of `kind` have in a job.
+    """The type that values of `kind` have inside a job.
 
-    Views become strings, binaries and lists; dictionaries (unless they are kept) and runs their values; UUIDs text of
-    36 characters; other extension types their storage; decimals of 32 and 64 bits those of 128. Inner types, too.
+    Views become strings, binaries and lists; dictionaries (unless kept) and runs become their values; UUIDs become text
+    of 36 characters; other extension types become their storage; 32- and 64-bit decimals become 128-bit ones. Inner
+    types, too.
     """
     made = _PLAIN.get(kind)
     if made is not None:
@@ -46,13 +47,13 @@ def plain_type(kind: pa.DataType, *, keeps_dictionaries: bool = False) -> pa.Dat
 
 
 def plain_array(array: pa.Array, *, keeps_dictionaries: bool = False) -> pa.Array:
-    """The values in their plain type; the same array where it has that already."""
+    """The values in their plain type; the same array if it already has that type."""
     kind = plain_type(array.type, keeps_dictionaries=keeps_dictionaries)
     return array if kind.equals(array.type) else cast_array(array, kind)
 
 
 def plain_batch(columns: pa.RecordBatch, *, keeps_dictionaries: bool = False) -> pa.RecordBatch:
-    """All columns of a batch as `plain_array` makes them; names alone are kept of the schema where one changes."""
+    """All columns of a batch in the form of `plain_array`; if one changes, only the names of the schema are kept."""
     kinds = columns.schema.types
     plain = [plain_type(kind, keeps_dictionaries=keeps_dictionaries) for kind in kinds]
     if plain == kinds:
@@ -62,12 +63,12 @@ def plain_batch(columns: pa.RecordBatch, *, keeps_dictionaries: bool = False) ->
 
 
 def cast_array(array: pa.Array, kind: pa.DataType) -> pa.Array:
-    """The values as another type, without loss; fields of structs go by name, and those that are missing are null.
+    """The values cast to another type, without loss; fields of structs are matched by name, missing ones become null.
 
-    A timestamp without zone is the local time of the zone that it gets, and the other way around.
+    A timestamp without a zone is interpreted as local time of its new zone, and vice versa.
 
     Raises:
-        pa.ArrowException: a value does not fit, or there is no cast between the types.
+        pa.ArrowException: a value does not fit, or the types cannot be cast.
     """
     given, types = array.type, pa.types
     if given.equals(kind):
@@ -212,7 +213,7 @@ def _struct(array: pa.StructArray, kind: pa.StructType) -> pa.Array:
 
 
 def _list_of_view(array: pa.Array) -> pa.Array:
-    """A list view whose elements lie in their rows' order."""
+    """A list view whose elements are in row order."""
     lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
     is_large = pa.types.is_large_list_view(array.type)
     ends = np.zeros(len(array) + 1, np.int64 if is_large else np.int32)
@@ -237,7 +238,7 @@ def _list(array: pa.Array, kind: pa.DataType) -> pa.Array:
     offsets = pc.subtract(array.offsets, pa.scalar(first, array.offsets.type)) if first else array.offsets
     make = pa.LargeListArray if is_large else pa.ListArray
     if array.offset and array.null_count:
-        offsets = pa.concat_arrays([offsets])  # a mask and a slice do not go together
+        offsets = pa.concat_arrays([offsets])  # a mask and a slice cannot be combined
     made = make.from_arrays(
         offsets, values, type=pa.large_list(field) if is_large else pa.list_(field), mask=_mask(array)
     )
@@ -267,5 +268,5 @@ def _zoned(array: pa.Array, kind: pa.DataType) -> pa.Array:
     except pa.ArrowInvalid:
         if pa.types.is_timestamp(given):
             raise
-        return array.cast(kind)  # text with an offset says its moment
+        return array.cast(kind)  # text with an offset is an instant
     return pc.assume_timezone(local, kind.tz, ambiguous="earliest", nonexistent="latest")

@@ -1,4 +1,4 @@
-"""`Row` and `RowKind`, with PyFlink's behaviour (`pyflink.common.types`)."""
+"""`Row` and `RowKind`, with PyFlink's behavior (`pyflink.common.types`)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Row", "RowKind"]
 
 
 class RowKind(Enum):
-    """What a row does to a changelog."""
+    """The effect of a row on a changelog."""
 
     INSERT = 0
     UPDATE_BEFORE = 1
@@ -48,7 +48,7 @@ class Row:
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if args and kwargs:
             raise ValueError("Can not use both args and kwargs to create Row")
-        # Past __setattr__, which costs three times as much.
+        # Bypasses __setattr__, which costs three times as much.
         _set(self, "_names", list(kwargs) if kwargs else None)
         _set(self, "_values", list(kwargs.values()) if kwargs else list(args))
         _set(self, "_row_kind", RowKind.INSERT)
@@ -72,7 +72,7 @@ class Row:
         return row
 
     def get_row_kind(self) -> RowKind:
-        """INSERT where nothing else was set."""
+        """INSERT by default."""
         return self._row_kind
 
     def set_row_kind(self, row_kind: RowKind) -> None:
@@ -84,7 +84,7 @@ class Row:
         self._names = field_names
 
     def get_fields_by_names(self, names: list[str]) -> list[Any]:
-        """The values in the order of `names`; all values where the row has no names.
+        """The values in the order of `names`; all values if the row has no names.
 
         Raises:
             Exception: a name is not among the row's.
@@ -147,7 +147,7 @@ class Row:
             raise KeyError(key) from None
 
     def __getattr__(self, item: str) -> Any:
-        # Called only for what is no attribute, an unset `_fields` included.
+        # Called only for missing attributes, including an unset `_fields`.
         if item.startswith("_"):
             raise AttributeError(item)
         try:
@@ -194,7 +194,7 @@ class Row:
 
 
 def create_row(fields: list[Any] | None, values: Sequence[Any], row_kind: RowKind | None = None) -> Row:
-    """A row of these values; it keeps the list `fields`. What a pickled row is rebuilt with."""
+    """A row of these values; it keeps the list `fields`. Unpickling calls it."""
     row = Row(*values)
     if fields is not None:
         row.set_field_names(fields)
@@ -204,7 +204,7 @@ def create_row(fields: list[Any] | None, values: Sequence[Any], row_kind: RowKin
 
 
 def field_names_of(row: Row) -> list[Any] | None:
-    """The row's field names, or None where it has positions only."""
+    """The row's field names, or None if it has only positions."""
     return row._names  # noqa: SLF001  the same module
 
 

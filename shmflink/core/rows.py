@@ -1,10 +1,9 @@
 """Rows <-> columns: what `Batch` calls when it changes form.
 
-A `RowCodec` is compiled once from a declared type's shape. Rows without a declared type get a shape by
-inference, per batch: where all rows are alike (scalars, tuples or rows of scalars) they travel as typed
-columns, else each is pickled. Either way a row comes back exactly as it was. The shape rides in the schema
-metadata `shmflink.rows`; columns without it (read from a file, made by a user's batch function) decode to
-`Row`s.
+A `RowCodec` is compiled once from a declared type's shape. Rows without a declared type get an inferred shape, per
+batch: if all rows are alike (scalars, tuples or rows of scalars) they are encoded as typed columns, otherwise each is
+pickled. In both cases a row is decoded exactly as it was. The shape is in the schema metadata `shmflink.rows`; columns
+without it (read from a file, made by a user's batch function) are decoded to `Row`s.
 """
 
 from __future__ import annotations
@@ -43,15 +42,15 @@ class RowCodec:
         if not self._is_single:
             self._parts = tuple(self.shape[-1])
         self._names = field_names(self.shape)
-        # Which columns Python converts; "arrow" columns are decided by each batch's own type.
+        # Columns that Python converts; for "arrow" columns, each batch's own type decides.
         self._others = [index for index, part in enumerate(self._parts) if not _is_native(part)]
         metadata = {SHAPE_KEY.decode(): to_json(self.shape).decode()}
         self._native = _core.RowCodec(self.shape, list(self._names), metadata, Row, RowKind.INSERT)
 
     def try_encode(self, rows: list[Any], kinds: Sequence[pa.DataType] | None = None) -> pa.RecordBatch | None:
-        """The columns of these rows; None where a row would not come back from them exactly.
+        """The columns of these rows; None if a row would not survive the round trip exactly.
 
-        `kinds`: the columns' types, for those of which the shape does not say it.
+        `kinds`: the types of columns whose type the shape does not determine.
         """
         encoded = self._native.encode(rows)
         if encoded is None:
@@ -74,7 +73,7 @@ class RowCodec:
         return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields, batch.schema.metadata))
 
     def encode(self, rows: list[Any], kinds: Sequence[pa.DataType] | None = None) -> pa.RecordBatch:
-        """The columns of these rows, brought into the declared form first where need be; `kinds` as of `try_encode`.
+        """The columns of these rows, converted to the declared form first if necessary; `kinds` as for `try_encode`.
 
         Raises:
             TypeMismatchError: a row does not fit the declared type.
@@ -89,16 +88,16 @@ class RowCodec:
         return batch
 
     def decode(self, columns: pa.RecordBatch) -> list[Any]:
-        """The rows that `encode` was given.
+        """The rows that were passed to `encode`.
 
         Raises:
-            TypeError: the columns are not of this shape.
+            TypeError: the columns do not have this shape.
         """
         others = {index: values_of(self._parts[index], columns.column(index)) for index in self._others}
         return self._native.decode(columns, others)
 
     def conform(self, rows: list[Any]) -> list[Any]:
-        """The rows in the declared form: floats rounded, tuples made rows; the same list where all fit.
+        """The rows in the declared form: floats rounded, tuples turned into rows; the same list if all fit.
 
         Raises:
             TypeMismatchError: names the row's position, the field, the type, the value and the row.
@@ -110,7 +109,7 @@ class RowCodec:
             raise
 
     def narrow(self, rows: list[Any]) -> list[Any]:
-        """As `conform`, but numbers beyond their type are cast as Java casts: for a program's own collection.
+        """Like `conform`, but casts numbers beyond their type as Java does: for a program's own collection.
 
         Raises:
             TypeMismatchError: names the row's position, the field, the type, the value and the row.
@@ -122,7 +121,7 @@ class RowCodec:
             raise
 
     def _raise_mismatch(self, rows: list[Any], convert: Callable[[Shape, Any], Any]) -> None:
-        """Goes through the rows once more, for the words of the error."""
+        """Goes through the rows again to word the error."""
         for index, row in enumerate(rows):
             try:
                 convert(self.shape, row)
@@ -171,13 +170,13 @@ def encode(
 
 
 def decode(columns: pa.RecordBatch, declared: Shape | None = None) -> list[Any]:
-    """The rows of these columns, by the shape in their metadata, else the declared one, else as `Row`s."""
+    """The rows of these columns: by the shape in their metadata, otherwise the declared one, otherwise as `Row`s."""
     shape = shape_of_columns(columns) or declared or _shape_of_plain(columns.schema)
     return codec_of(shape).decode(columns)
 
 
 def shape_of_columns(columns: pa.RecordBatch) -> Shape | None:
-    """The shape that these columns carry; None for columns that never were rows."""
+    """The shape in these columns' metadata; None for columns that were never rows."""
     metadata = columns.schema.metadata
     data = metadata.get(SHAPE_KEY) if metadata else None
     return None if data is None else from_json(data)
@@ -185,7 +184,7 @@ def shape_of_columns(columns: pa.RecordBatch) -> Shape | None:
 
 _PLAIN: Final[dict[pa.DataType, Shape]] = {
     **dict.fromkeys((pa.int8(), pa.int16(), pa.int32(), pa.int64()), "i64"),
-    # The native decoder goes by the Arrow type, so that "i64" stands for any int, "str" for any text.
+    # The native decoder uses the Arrow type: "i64" stands for any int, "str" for any text.
     **dict.fromkeys((pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()), "i64"),
     **dict.fromkeys((pa.float32(), pa.float64()), "f64"),
     **dict.fromkeys((pa.utf8(), pa.large_utf8(), pa.string_view()), "str"),
@@ -215,9 +214,9 @@ _NESTING_MAX: Final = 4
 
 
 def _infer(values: Sequence[Any], depth: int = 0) -> Shape | None:
-    """The shape of the first value that is not None; None where it has no typed columns.
+    """The shape of the first value that is not None; None if it has no typed columns.
 
-    Whether the others have the same shape shows when they are encoded.
+    Encoding shows whether the other values have the same shape.
     """
     first = next((value for value in values if value is not None), None)
     if first is None:
@@ -260,7 +259,7 @@ _PYTHON_TYPES: Final[dict[str, type]] = {
 
 
 def fits(shape: Shape, value: Any) -> bool:
-    """True where `value` would come back exactly from a column that Python converts."""
+    """True if `value` would survive the round trip through a column that Python converts."""
     if value is None or shape in (PICKLE, "arrow"):
         return True
     if isinstance(shape, str):

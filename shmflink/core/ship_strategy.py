@@ -1,4 +1,4 @@
-"""How rows get from the subtasks of one operator to those of the next."""
+"""How rows are distributed from the subtasks of one operator to those of the next."""
 
 from __future__ import annotations
 
@@ -21,5 +21,5 @@ class ShipStrategy(enum.StrEnum):
 
     @property
     def is_pointwise(self) -> bool:
-        """Each subtask talks to few: not every producer to every consumer."""
+        """Whether each producer connects to few consumers instead of all."""
         return self in (ShipStrategy.FORWARD, ShipStrategy.RESCALE)

@@ -1,4 +1,4 @@
-"""`Duration`, `Instant` and `Time`, with PyFlink's behaviour (`pyflink.common.time`)."""
+"""`Duration`, `Instant` and `Time`, with PyFlink's behavior (`pyflink.common.time`)."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class Time:
 
 
 def milliseconds_of(interval: Any, what: str = "a time of a window") -> int:
-    """Whole milliseconds of a Time or a Duration, which `what` names.
+    """Whole milliseconds of a Time or a Duration; `what` names it in errors.
 
     Raises:
         TypeError: it is neither.
@@ -123,7 +123,7 @@ def milliseconds_of(interval: Any, what: str = "a time of a window") -> int:
 
 
 def duration_of(interval: Any, what: str) -> Duration:
-    """A Duration or Time, which `what` names, as a Duration.
+    """A Duration or Time as a Duration; `what` names it in errors.
 
     Raises:
         TypeError: it is neither.

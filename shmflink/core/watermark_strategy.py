@@ -1,6 +1,6 @@
-"""`WatermarkStrategy` and `TimestampAssigner`, with PyFlink's behaviour (`pyflink.common.watermark_strategy`).
+"""`WatermarkStrategy` and `TimestampAssigner`, with PyFlink's behavior (`pyflink.common.watermark_strategy`).
 
-A strategy is a plain description; who reads a stream's timestamps decides what of it can be honoured.
+A strategy is a plain description; the reader of a stream's timestamps decides which parts of it can be honored.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ __all__ = ["ColumnTimestamps", "TimestampAssigner", "WatermarkGenerator", "Water
 
 
 class TimestampAssigner(ABC):
-    """Takes the event time out of a record."""
+    """Extracts the event time of a record."""
 
     @abstractmethod
     def extract_timestamp(self, value: Any, record_timestamp: int) -> int:
-        """Milliseconds since 1970 (UTC). `record_timestamp` is what the source gave, -1 where it gave none."""
+        """Milliseconds since 1970 (UTC). `record_timestamp` comes from the source, -1 if it gave none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,27 +33,27 @@ class ColumnTimestamps:
 
 
 class WatermarkOutput(ABC):
-    """Where a generator puts watermarks (Flink: WatermarkOutput)."""
+    """Where a generator emits watermarks (Flink: WatermarkOutput)."""
 
     @abstractmethod
     def emit_watermark(self, timestamp_ms: int) -> None:
-        """No record with a timestamp <= `timestamp_ms` follows; what does not grow is dropped."""
+        """No record with a timestamp <= `timestamp_ms` follows; a watermark that does not advance is dropped."""
 
     @abstractmethod
     def mark_idle(self) -> None:
-        """Nothing comes for now: others shall not wait."""
+        """No records are expected for now: others should not wait."""
 
     @abstractmethod
     def mark_active(self) -> None:
-        """The input takes part in event time again."""
+        """The input contributes to event time again."""
 
 
 class WatermarkGenerator(ABC):
-    """*shmflink only.* Tells watermarks from records (Flink: WatermarkGenerator). One for each split or subtask."""
+    """*shmflink only.* Derives watermarks from records (Flink: WatermarkGenerator). One per split or subtask."""
 
     @abstractmethod
     def on_event(self, event: Any, event_timestamp: int, output: WatermarkOutput) -> None:
-        """A record passed."""
+        """Called for every record."""
 
     @abstractmethod
     def on_periodic_emit(self, output: WatermarkOutput) -> None:
@@ -62,10 +62,10 @@ class WatermarkGenerator(ABC):
 
 @dataclass(frozen=True, slots=True)
 class WatermarkStrategy:
-    """How far event time has come, told from the timestamps seen.
+    """How far event time has advanced, derived from the timestamps seen.
 
-    `max_out_of_orderness` None = no watermarks, unless `generator` makes a generator of the user's own.
-    Alignment: (group, greatest drift, update interval). Timestamps that are `max_ahead` of the clock do not count.
+    `max_out_of_orderness` None = no watermarks, unless `generator` makes the user's own generator. Alignment: (group,
+    greatest drift, update interval). Timestamps more than `max_ahead` ahead of the clock do not count.
     """
 
     max_out_of_orderness: Duration | None
@@ -77,7 +77,7 @@ class WatermarkStrategy:
 
     @property
     def makes_watermarks(self) -> bool:
-        """*shmflink only.* False where no watermark but the last ever comes."""
+        """*shmflink only.* False if the last watermark is the only one."""
         return self.max_out_of_orderness is not None or self.generator is not None
 
     @staticmethod
@@ -87,7 +87,7 @@ class WatermarkStrategy:
 
     @staticmethod
     def for_bounded_out_of_orderness(max_out_of_orderness: Duration) -> WatermarkStrategy:
-        """Timestamps go back by at most so much."""
+        """Timestamps go back by at most this much."""
         return WatermarkStrategy(duration_of(max_out_of_orderness, "for_bounded_out_of_orderness(): the time"))
 
     @staticmethod
@@ -97,32 +97,32 @@ class WatermarkStrategy:
 
     @staticmethod
     def for_generator(generator: Callable[[], WatermarkGenerator]) -> WatermarkStrategy:
-        """*shmflink only.* Watermarks of the user's own generator; `generator` makes one for each split or subtask."""
+        """*shmflink only.* Watermarks of the user's own generator; `generator` makes one per split or subtask."""
         refuse_coroutines(generator)
         return WatermarkStrategy(None, generator=generator)
 
     def with_timestamp_assigner(self, timestamp_assigner: TimestampAssigner) -> WatermarkStrategy:
-        """This strategy on the assigner's timestamps."""
+        """This strategy with the assigner's timestamps."""
         refuse_coroutines(timestamp_assigner, "extract_timestamp")
         if not callable(getattr(type(timestamp_assigner), "extract_timestamp", None)):
             raise TypeError(_no_assigner(timestamp_assigner))
         return replace(self, timestamp_assigner=timestamp_assigner)
 
     def with_timestamp_column(self, column: str) -> WatermarkStrategy:
-        """*shmflink only.* This strategy on the timestamps of a column, without a function for each record."""
+        """*shmflink only.* This strategy with the timestamps of a column, without a function per record."""
         if not isinstance(column, str):
             raise TypeError(f"with_timestamp_column() takes the name of a column, for example 'ts'; got {column!r}")
         return replace(self, timestamp_assigner=ColumnTimestamps(column))
 
     def with_idleness(self, idle_timeout: Duration) -> WatermarkStrategy:
-        """Splits that give nothing for so long do not hold event time back."""
+        """Splits without records for this long do not hold event time back."""
         return replace(self, idle_timeout=duration_of(idle_timeout, "with_idleness(): the time"))
 
     def with_max_ahead(self, max_ahead: Duration) -> WatermarkStrategy:
-        """*shmflink only.* A timestamp that is further ahead of this host's clock does not move event time.
+        """*shmflink only.* A timestamp that is further ahead of this host's clock does not advance event time.
 
-        One record of the year 2999 would make all that follow it late. The record itself goes on, and waits in its
-        window. A generator of the user's own is not guarded.
+        Otherwise one record of the year 2999 would make all that follow it late. The record itself is processed, and
+        waits in its window. The user's own generator is not guarded.
         """
         return replace(self, max_ahead=duration_of(max_ahead, "with_max_ahead(): the time"))
 
@@ -132,7 +132,7 @@ class WatermarkStrategy:
         max_allowed_watermark_drift: Duration,
         update_interval: Duration | None = None,
     ) -> WatermarkStrategy:
-        """Sources of one group wait for each other when one runs ahead by more than the drift."""
+        """Sources of one group wait for each other if one runs ahead by more than the drift."""
         what = "with_watermark_alignment(): the drift or interval"
         drift = duration_of(max_allowed_watermark_drift, what)
         interval = None if update_interval is None else duration_of(update_interval, what)

@@ -1,1 +1,1 @@
-"""Keys: as columns, as canonical bytes, and the key groups that they belong to."""
+"""Keys: as columns, as canonical bytes, and their key groups."""

@@ -1,24 +1,24 @@
 """Key columns: the keys of a keyed batch as an Arrow array, and back.
 
-A key column has one of six types. Keys of one simple type lie in a typed column (int64, float64, utf8,
-binary, bool); all others, and mixtures, as *canonical bytes* in a large_binary column, which no user's key
-ever is (on the wire: a binary column with the field metadata `shmflink.key` = `canonical`). A null is the key
-None in either. Canonical bytes are a tag and a payload::
+A key column has one of six types. Keys of one simple type are in a typed column (int64, float64, utf8,
+binary, bool); all other keys, and mixtures, are *canonical bytes* in a large_binary column, a type that no user's key
+has (on the wire: a binary column with the field metadata `shmflink.key` = `canonical`). A null is the key
+None in both. Canonical bytes are a tag and a payload::
 
     n                      None
     t  1 byte              bool
     i  8 bytes LE          int that fits 64 bits          I  digits       any other int
     f  8 bytes LE          float; -0.0 is 0.0, all NaNs are one
     s  UTF-8               str                            b  bytes        bytes
-    D  text                Decimal, normalised            d  4 bytes LE   date, its ordinal
+    D  text                Decimal, normalized            d  4 bytes LE   date, its ordinal
     e  text                datetime, ISO 8601; one with a zone in UTC, with the tag E
     m  text                time, ISO 8601
     T  count (4 LE), then for each item its length (4 LE) and canonical bytes             tuple
     R  as T; first the names as a canonical tuple (None without names), then the values   Row
     other objects: see `core.keys.objects`
 
-Keys of different Python type are different keys (1, 1.0 and True are three). The native key hash uses the
-same tags, so that a key lands in one key group whatever its column's type.
+Keys of different Python types are different keys (1, 1.0 and True are three). The native key hash uses the
+same tags, so a key belongs to the same key group whatever its column's type.
 """
 
 from __future__ import annotations
@@ -61,18 +61,18 @@ _NAN_KEY: Final = ("f", "nan")
 
 
 def encode_keys(keys: Sequence[Any], key_type: TypeInformation | None = None) -> pa.Array:
-    """The key column of these Python keys; with a declared type each key is cast to it first.
+    """The key column of these Python keys; with a declared type, casts each key to it first.
 
     Raises:
-        TypeMismatchError: a key has no stable bytes (dict, set, object of an unknown class), or is not of the declared
-        type.
+        TypeMismatchError: a key has no stable byte form (dict, set, object of an unknown class), or does not have the
+        declared type.
     """
     values = keys if isinstance(keys, list) else list(keys)
     if key_type is not None:
         values = _conformed(key_type, values)
     simple = _SIMPLE.get(type(next((key for key in values if key is not None), None)))
     if simple is not None:
-        # None where the keys are not all of this type, or an int has more than 64 bits.
+        # None if the keys are not all of this type, or an int has more than 64 bits.
         columns = codec_of(simple).try_encode(values)
         if columns is not None:
             return columns.column(0)
@@ -80,17 +80,17 @@ def encode_keys(keys: Sequence[Any], key_type: TypeInformation | None = None) ->
 
 
 def canonical_column(keys: pa.Array) -> pa.Array:
-    """The same keys as canonical bytes: for columns of several types that have to become one."""
+    """The same keys as canonical bytes: for columns of several types that must become one."""
     if keys.type == _CANONICAL:
         return keys
     return _core.canonical_keys(key_values(keys), _canonical_at).column(0)
 
 
 def key_column(array: pa.Array) -> pa.Array:
-    """A key column of a user's Arrow column, which may be of any type that keys can have.
+    """A key column from a user's Arrow column, of any type that keys can have.
 
     Raises:
-        TypeMismatchError: the column's type has no stable bytes (lists, maps).
+        TypeMismatchError: the column's type has no stable byte form (lists, maps).
     """
     kind = array.type
     if pa.types.is_dictionary(kind):
@@ -102,7 +102,7 @@ def key_column(array: pa.Array) -> pa.Array:
 
 
 def decode_keys(keys: pa.Array) -> list[Any]:
-    """One hashable value for each key, for use in a dict: equal exactly where the keys are.
+    """One hashable value per key, for use in a dict: two are equal if and only if the keys are.
 
     Ints, strings, bytes and None stand for themselves; other keys are wrapped in a tuple with their tag.
     """
@@ -124,7 +124,7 @@ def key_values(keys: pa.Array) -> list[Any]:
 
 
 def keys_to_wire(keys: pa.Array) -> tuple[pa.Array, dict[bytes, bytes] | None]:
-    """The key column as it travels and the metadata of its field."""
+    """The key column in its wire form, and the metadata of its field."""
     if keys.type == _CANONICAL:
         return keys.cast(pa.binary()), _MARKER
     return keys, None
@@ -136,24 +136,24 @@ def keys_from_wire(storage: pa.Array, metadata: dict[bytes, bytes] | None) -> pa
 
 
 def canonical_bytes(key: Any) -> bytes:
-    """Bytes that are equal exactly where keys are; the same on every host and in every release.
+    """Bytes that are equal if and only if the keys are; the same on every host and in every release.
 
     Raises:
-        TypeMismatchError: the key's type has no such bytes.
+        TypeMismatchError: the key's type has no byte form.
     """
     encode = _ENCODERS.get(type(key))
     data = object_bytes(key, _of_items, canonical_bytes) if encode is None else encode(key)
     if data is None:
         raise TypeMismatchError(
             f"a key of type {type(key).__name__} has no stable byte form: {str(key)[:120]}. Use a number, "
-            f"string, bytes, "
-            "date, Decimal, UUID, enum member, or a tuple, list, Row, named tuple or dataclass of these"
+            "string, bytes, date, Decimal, UUID, enum member, or a tuple, list, Row, named tuple or dataclass of "
+            "these"
         )
     return data
 
 
 def value_of_canonical(data: bytes) -> Any:
-    """The key that `canonical_bytes` was called on."""
+    """The key on which `canonical_bytes` was called."""
     decode = _DECODERS.get(data[:1])
     if decode is not None:
         return decode(data[1:])
@@ -161,7 +161,7 @@ def value_of_canonical(data: bytes) -> Any:
 
 
 def _python_values(array: pa.Array) -> list[Any]:
-    # The native decoder goes by the Arrow type of a single column, whatever the shape.
+    # The native decoder uses the Arrow type of a single column, whatever the shape.
     return codec_of("bytes").decode(pa.RecordBatch.from_arrays([array], schema=_schema_of(array.type)))
 
 
@@ -186,7 +186,7 @@ def _canonical_at(index: int, key: Any) -> bytes:
 
 
 def _key_type_of(kind: pa.DataType) -> pa.DataType | None:
-    """The typed key column that holds all values of an Arrow type; None where only canonical bytes do."""
+    """The typed key column that holds all values of an Arrow type; None if only canonical bytes can."""
     types = pa.types
     if types.is_integer(kind) and kind != pa.uint64():
         return pa.int64()

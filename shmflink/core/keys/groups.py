@@ -1,7 +1,7 @@
-"""Keys to hashes, hashes to key groups, key groups to subtasks. The functions are fixed: state depends on them.
+"""Keys to hashes, hashes to key groups, key groups to subtasks. The functions are fixed, because state depends on them.
 
-The 64-bit hash is defined in the native core (`exchange/hash.rs`) and frozen by a test; it depends on the key's value
-and Python type alone, never on the process, the host or the column's type. Key groups and owners are Flink's
+The native core defines the 64-bit hash (`exchange/hash.rs`); a test freezes it. It depends only on the key's value and
+Python type, never on the process, the host or the column's type. Key groups and owners are Flink's
 (KeyGroupRangeAssignment).
 """
 
@@ -22,9 +22,9 @@ _CANONICAL: Final = pa.large_binary()
 
 
 def key_hash(columns: Sequence[pa.Array]) -> pa.UInt64Array:
-    """The hash of each row over one or more key columns, as `core.keys.columns.encode_keys` makes them.
+    """The hash of each row over one or more key columns in the form of `core.keys.columns.encode_keys`.
 
-    Other Arrow columns are hashed by their values too; large_binary alone always means canonical bytes.
+    Other Arrow columns are hashed by their values, too; large_binary always means canonical bytes.
 
     Raises:
         TypeMismatchError: a column's type cannot be a key.

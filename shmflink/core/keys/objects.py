@@ -1,18 +1,18 @@
-"""Canonical bytes of keys that are no plain values: lists, enums, UUIDs, named tuples, data classes, NumPy's scalars.
+"""Canonical bytes of keys that are not plain values: lists, enums, UUIDs, named tuples, dataclasses, NumPy scalars.
 
-Tags beside those of `core.keys.columns`::
+Tags in addition to those of `core.keys.columns`::
 
     L  as T                                                  list
     U  16 bytes                                              UUID
     l  three canonical ints as T: days, seconds, µs          timedelta
     N  as T: the class's name, the member's name             enum member
     K  as T: the class's name, then the fields               named tuple
-    C  as T: the class's name, then the names and values     data class
+    C  as T: the class's name, then the names and values     dataclass
 
-Subclasses of str, bytes, int, float and tuple, and NumPy's scalars, are keys as the plain values that they hold. A
-class is named by its module and qualified name, so keys are the same whichever process makes them. To hand a key back
-as an object its class must be found: it was met in this process, a function that runs here knows it
-(`know_classes_of`), or its module can be imported.
+Subclasses of str, bytes, int, float and tuple, and NumPy scalars, are equivalent to the plain values that they hold. A
+class is identified by its module and qualified name, so keys are the same in every process. Turning a key back into an
+object requires its class: this process has seen it, a function that runs here refers to it (`know_classes_of`), or its
+module can be imported.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ _PLAIN: Final[dict[type, Callable[[Any], Any]]] = {
     bytes: bytes,
     bytearray: bytes,
 }
-"""Past what a subclass overrides."""
+"""Bypasses overrides of a subclass."""
 _classes: dict[str, type] = {}
 
 
 def object_bytes(key: Any, items: ItemsOf, plain: Callable[[Any], bytes]) -> bytes | None:
-    """The canonical bytes of `key`; None where it can be no key. `items` and `plain` are those of plain keys."""
+    """The canonical bytes of `key`; None if it cannot be a key. `items` and `plain` encode plain keys."""
     if isinstance(key, enum.Enum):
         return b"N" + items([_name_of(type(key)), key.name])
     if isinstance(key, uuid.UUID):
@@ -63,11 +63,11 @@ def object_bytes(key: Any, items: ItemsOf, plain: Callable[[Any], bytes]) -> byt
 
 
 def _plain_value(key: Any) -> Any:
-    """What a subclass of a plain type, or a scalar of NumPy's, holds; None for others."""
+    """The value of an instance of a subclass of a plain type, or of a NumPy scalar; None for others."""
     numpy = sys.modules.get("numpy")
     if numpy is not None and isinstance(key, numpy.generic):
         value = key.item()
-        # Timestamps in ns have no Python value: item() gives a bare number.
+        # Timestamps in ns have no Python value: item() returns a bare number.
         is_time = isinstance(key, (numpy.datetime64, numpy.timedelta64))
         return None if isinstance(value, numpy.generic) or (is_time and isinstance(value, int)) else value
     plain = next((of for kind, of in _PLAIN.items() if isinstance(key, kind)), None)
@@ -75,7 +75,7 @@ def _plain_value(key: Any) -> Any:
 
 
 def know_classes_of(function: Any) -> None:
-    """Remembers the classes of keys that a function, or the methods of an object, refer to by a global name."""
+    """Remembers classes of keys to which a function, or the methods of an object, refer by a global name."""
     kind = type(function)
     parts = [function, *vars(kind).values()] if not hasattr(function, "__code__") else [function]
     for part in parts:
@@ -116,8 +116,7 @@ def _class_of(name: str) -> Any:
     except (ImportError, AttributeError):
         raise TypeMismatchError(
             f"a key is an instance of the class {path} of the module {module}, which this process cannot "
-            f"find: move the "
-            "class to a module that the job imports, or use a tuple as the key"
+            "find: move the class to a module that the job imports, or use a tuple as the key"
         ) from None
     _classes[name] = target
     return target
@@ -136,7 +135,7 @@ def _dataclass_of(items: Sequence[Any]) -> Any:
     kind = _class_of(name)
     made = kind.__new__(kind)
     for field, value in zip(fields, values, strict=True):
-        object.__setattr__(made, field, value)  # also where it is frozen
+        object.__setattr__(made, field, value)  # works for frozen classes, too
     return made
 
 
@@ -147,4 +146,4 @@ OBJECT_DECODERS: Final[dict[bytes, Callable[[Sequence[Any]], Any]]] = {
     b"C": _dataclass_of,
     b"l": lambda items: dt.timedelta(*items),
 }
-"""From the items behind the tag to the key; a UUID has no items."""
+"""Builds the key from the items after the tag; a UUID has no items."""

@@ -1,9 +1,9 @@
 """Containers that functions capture, shared with a job that runs in the process that builds it.
 
-Functions travel by value, so what a lambda captures is a copy wherever it runs. A test that runs its job inline wants
-to look into the list that its lambda appends to: between `shared_captures()` and its end, lists, dicts, sets, deques
-and queues that functions of the user capture are pickled as what they are. Attributes of function objects
-(`self.buffer`) are copied as ever, because they belong to one subtask.
+Functions are serialized by value, so a lambda's captured objects are copies wherever it runs. A test that runs its job
+inline wants to read the list to which its lambda appends: until `shared_captures()` ends, lists, dicts, sets, deques
+and queues that the user's functions capture are pickled as references to themselves. Attributes of function objects
+(`self.buffer`) are still copied, because they belong to one subtask.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Captures:
         _ALIVE[self._number] = self
 
     def reference(self, obj: Any) -> tuple[int, int] | None:
-        """What is pickled in place of a captured container; notes what `obj` captures where it is a function."""
+        """What is pickled in place of a captured container; records what `obj` captures if it is a function."""
         if isinstance(obj, FunctionType):
             self._note(_captured(obj))
         elif isinstance(obj, BuiltinMethodType):  # `seen.append` itself
@@ -58,7 +58,7 @@ class Captures:
 
 
 def current_captures() -> Captures | None:
-    """Of the innermost `shared_captures()`."""
+    """Those of the innermost `shared_captures()`."""
     return _CURRENT.get()
 
 
@@ -74,7 +74,7 @@ def shared_captures() -> Iterator[Captures]:
 
 
 def shared_object(reference: tuple[int, int]) -> Any:
-    """What `Captures.reference` stands for.
+    """The object for which `Captures.reference` stands.
 
     Raises:
         KeyError: in another process, or after its test.
@@ -84,7 +84,7 @@ def shared_object(reference: tuple[int, int]) -> Any:
 
 
 def _captured(function: FunctionType) -> Iterator[Any]:
-    """Values of a user's function that its code can reach: cells, defaults and globals."""
+    """Values that the code of a user's function can reach: cells, defaults and globals."""
     if (function.__module__ or "").startswith(_OURS):
         return
     for cell in function.__closure__ or ():

@@ -1,9 +1,8 @@
-"""The one door to pickle: user code by cloudpickle, records by pickle protocol 5.
+"""The only access to pickle: user code by cloudpickle, records by pickle protocol 5.
 
-Functions and classes of importable modules travel by reference (workers have the job file's folder on
-`sys.path`), those of the job file itself (`__main__`), lambdas and local ones by value. Only bytes that came
-over the cluster's own control plane or data plane may be given to the `loads_*` functions: unpickling runs
-code.
+Functions and classes of importable modules are pickled by reference (workers have the job file's folder on
+`sys.path`); those of the job file itself (`__main__`), lambdas and local ones by value. Pass to the `loads_*` functions
+only bytes from the cluster's own control plane or data plane: unpickling runs code.
 """
 
 from __future__ import annotations
@@ -56,15 +55,15 @@ def _schema_of(image: bytes) -> pa.Schema:
 
 
 def _reduce_schema(schema: pa.Schema) -> tuple[Any, ...]:
-    # As one image: field by field, ten thousand columns take a second.
+    # As one image: column by column, ten thousand columns take a second.
     return _schema_of, (schema.serialize().to_pybytes(),)
 
 
 class _ByValuePickler(cloudpickle.CloudPickler):  # type: ignore[misc]  # cloudpickle has no types
-    """cloudpickle, with the file name of each code object kept.
+    """cloudpickle that keeps the file name of each code object.
 
-    cloudpickle 3.1.3 and later write `<dynamic-code>` in its place, so that equal functions give equal bytes.
-    Tracebacks, breakpoints and coverage of user functions then lose their file.
+    cloudpickle 3.1.3 and later replace it by `<dynamic-code>`, so that equal functions give equal bytes. Tracebacks,
+    breakpoints and coverage of user functions then lose their file.
     """
 
     dispatch_table: ClassVar[ChainMap[Any, Any]] = ChainMap(
@@ -73,7 +72,7 @@ class _ByValuePickler(cloudpickle.CloudPickler):  # type: ignore[misc]  # cloudp
 
 
 class _SharingPickler(_ByValuePickler):
-    """For a job of this process: captured containers are the user's own."""
+    """For a job in this process: captured containers are the user's own objects."""
 
     def __init__(self, buffer: io.BytesIO, captures: Captures) -> None:
         super().__init__(buffer, protocol=_PROTOCOL)
@@ -84,7 +83,7 @@ class _SharingPickler(_ByValuePickler):
 
 
 class _Unpickler(pickle.Unpickler):
-    """Finds classes where they are now, whatever their modules were called when they were pickled."""
+    """Finds classes at their present place if their modules have been renamed since they were pickled."""
 
     def find_class(self, module: str, name: str) -> Any:
         return super().find_class(present_module(module), name)
@@ -111,7 +110,7 @@ def dumps_function(obj: Any, what: str) -> bytes:
     """Pickles user code (a function, an operator, an enumerator); `what` names it in the error.
 
     Raises:
-        SerializationError: names the captured variable or attribute that cannot be pickled, where it can be
+        SerializationError: names the captured variable or attribute that cannot be pickled, if it can be
         found.
     """
     captures = current_captures()
@@ -125,7 +124,7 @@ def dumps_function(obj: Any, what: str) -> bytes:
 
 
 def loads_trusted(data: bytes | memoryview) -> Any:
-    """Unpickles what `dumps_function` made in a process of this cluster.
+    """Unpickles what `dumps_function` wrote in a process of this cluster.
 
     Raises:
         SerializationError: a module is missing on this side, or the classes differ.
@@ -147,7 +146,7 @@ def dumps_value(value: Any) -> bytes:
     """
     try:
         data = pickle.dumps(value, _PROTOCOL)
-        # By reference to the job file's own module: the receiver's `__main__` is another one.
+        # By reference to the job file's module by name: the receiver's `__main__` is another module.
         if b"__main__" not in data:
             return data
     except _PICKLE_ERRORS:
@@ -163,7 +162,7 @@ def dumps_value(value: Any) -> bytes:
 
 
 def loads_value(data: bytes | memoryview) -> Any:
-    """Unpickles one record that `dumps_value` made in a process of this cluster, or of one of an older release."""
+    """Unpickles one record that `dumps_value` wrote in a process of this cluster, or of an older release's."""
     try:
         return pickle.loads(data)  # noqa: S301  the one door; the caller vouches for the bytes
     except ModuleNotFoundError:
@@ -171,7 +170,7 @@ def loads_value(data: bytes | memoryview) -> Any:
 
 
 def dumps_state(value: Any) -> bytes:
-    """State for a checkpoint: in plain form, where it has one, else pickled.
+    """State for a checkpoint: in plain form if it has one, otherwise pickled.
 
     Raises:
         SerializationError: it holds something that cannot be pickled.
@@ -183,14 +182,14 @@ def dumps_state(value: Any) -> bytes:
 
 
 def loads_state(data: bytes | memoryview) -> Any:
-    """What `dumps_state` made, or `dumps_value` in an older release. The caller vouches for bytes that are pickled:
-    `plain_values.is_plain` says whether they are.
+    """Reads the output of `dumps_state`, or of `dumps_value` in an older release. The caller vouches for bytes that
+    are pickled; `plain_values.is_plain` says whether they are.
     """
     return loads_plain(data) if is_plain(data) else loads_value(data)
 
 
 def dumps_values(values: Iterable[Any]) -> list[bytes]:
-    """Pickles records one by one, so that each can go its own way."""
+    """Pickles records one by one, so that each can be sent separately."""
     return list(map(dumps_value, values))
 
 
@@ -209,7 +208,7 @@ def _shorten(value: Any) -> str:
 
 
 def _explain(obj: Any) -> str:
-    """Which part of `obj` cannot be pickled, as a phrase; empty where it cannot be told."""
+    """Which part of `obj` cannot be pickled, as a phrase; empty if that cannot be determined."""
     names, objects = [""], [obj]
     for _ in range(_SEARCH_DEPTH_MAX):
         part = _failing_part(objects)
@@ -219,7 +218,7 @@ def _explain(obj: Any) -> str:
         objects.append(part[1])
     if len(objects) == 1:
         return ""
-    # Told from the innermost function: that is where the user has to look.
+    # Reported from the innermost function, where the user has to look.
     functions = [i for i, item in enumerate(objects[:-1]) if isinstance(item, (FunctionType, MethodType))]
     holder = functions[-1] if functions else 0
     path = "".join(names[holder + 1 :]).removeprefix(".")
@@ -251,7 +250,7 @@ def _describe(obj: Any) -> str:
 
 
 def _parts(obj: Any) -> Iterator[tuple[str, Any]]:
-    """What pickling `obj` would have to pickle too, with the name by which the user knows it."""
+    """The objects that pickling `obj` would include, with the names by which the user knows them."""
     if isinstance(obj, MethodType):
         yield ".self", obj.__self__
     elif isinstance(obj, FunctionType):

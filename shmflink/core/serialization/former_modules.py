@@ -1,4 +1,4 @@
-"""Modules that had other names in older releases: savepoints, and the pickles in them, name classes by their path."""
+"""Modules that older releases had under other names: savepoints, and the pickles in them, name classes by path."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 __all__ = ["FORMER_MODULES", "present_module"]
 
-# Of modules whose classes are in states: what checkpoints hold of ours, and what a user's value may hold.
+# Modules whose classes occur in state: in our own checkpoint data, and possibly in users' values.
 FORMER_MODULES: Final[Mapping[str, str]] = {
     "shmflink.connectors.file_system.discovery": "shmflink.connectors.file_system.reading.discovery",
     "shmflink.connectors.file_system.replacing": "shmflink.connectors.file_system.writing.replacing",

@@ -1,13 +1,13 @@
-"""Values as bytes without pickle: reading them runs nobody's code, so they may come from anywhere.
+"""Values as bytes without pickle: reading them runs no foreign code, so they may come from anywhere.
 
-For state of ours (splits, what sinks have staged) and for plain data of users. A value is None, a bool, int, float,
+For our own state (splits, staged output of sinks) and for plain data of users. A value is None, a bool, int, float,
 str, bytes, tuple, list, dict, set, frozenset, date, time, datetime, timedelta, Decimal, UUID, or a registered enum
-member or dataclass of shmflink; exactly these types, to any depth that JSON has::
+member or dataclass of shmflink; exactly these types, nested as deep as JSON allows::
 
     0   magic "shmv", format 1      5   bytes of JSON (u64)      13  blobs (u32)
     17  bytes of each blob (u64 each), then the JSON text, then the blobs (all `bytes` values)
 
-The JSON is [names of the classes used, value]. A tuple is a JSON list; all else that JSON has not is an object of one
+The JSON is [names of the classes used, value]. A tuple is a JSON list; everything that JSON lacks is an object with one
 member: {"c": [index of the class, fields...]}, {"l": list}, {"b": index of the blob}, ...
 """
 
@@ -41,11 +41,11 @@ _FIELDS: Final[dict[type, tuple[str, ...]]] = {}
 
 
 class PlainValueError(ValueError):
-    """The value has no such form, or the bytes are none that `dumps_plain` makes."""
+    """The value has no plain form, or `dumps_plain` cannot have made the bytes."""
 
 
 def register_plain(*kinds: Any) -> None:
-    """Makes dataclasses and enums of shmflink known, at the end of the module that defines them."""
+    """Registers dataclasses and enums of shmflink, at the end of the module that defines them."""
     for kind in kinds:
         assert kind.__module__.startswith(_PACKAGE), kind
         _REGISTERED[_name_of(kind)] = kind
@@ -54,17 +54,17 @@ def register_plain(*kinds: Any) -> None:
 
 
 def is_plain(data: bytes | memoryview) -> bool:
-    """Whether these bytes say that they are `dumps_plain`'s."""
+    """Whether these bytes have the magic of `dumps_plain`."""
     return bytes(data[: len(_MAGIC)]) == _MAGIC
 
 
 def dumps_plain(value: Any) -> bytes:
-    """Raises PlainValueError where the value, or a part of it, has no plain form."""
+    """Raises PlainValueError if the value, or a part of it, has no plain form."""
     encoder = _Encoder()
     try:
         tree = encoder.tree(value)
         text = orjson.dumps([list(encoder.classes), tree])
-    except (TypeError, RecursionError) as error:  # orjson: a lone surrogate, too deep
+    except (TypeError, RecursionError) as error:  # orjson: a lone surrogate, nesting too deep
         raise PlainValueError(str(error)) from None
     blobs = encoder.blobs
     lengths = struct.pack(f"<{len(blobs)}Q", *map(len, blobs))
@@ -72,7 +72,7 @@ def dumps_plain(value: Any) -> bytes:
 
 
 def loads_plain(data: bytes | memoryview) -> Any:
-    """Raises PlainValueError for bytes that `dumps_plain` does not make."""
+    """Raises PlainValueError for bytes that `dumps_plain` cannot have made."""
     view = memoryview(data).cast("B")
     try:
         text, blobs = _parts_of(view)
@@ -80,7 +80,7 @@ def loads_plain(data: bytes | memoryview) -> Any:
         return _Decoder([_class_of(name) for name in names], blobs).value(tree)
     except PlainValueError:
         raise
-    except Exception as error:  # whatever anybody has written there
+    except Exception as error:  # the bytes may contain anything
         raise PlainValueError(f"not a value in plain form: {type(error).__name__}: {error}") from None
 
 
@@ -210,7 +210,7 @@ def _name_of(kind: type) -> str:
 
 
 def _class_of(name: str) -> type:
-    """Only what a module of ours has registered: importing one of them is all that a name can bring about."""
+    """Accepts only what a shmflink module has registered: the most that a name can cause is importing such a module."""
     module, _, qualname = name.partition(":")
     module = present_module(module)
     name = f"{module}:{qualname}"
@@ -224,7 +224,7 @@ def _class_of(name: str) -> type:
 
 
 def _is_module(part: str) -> bool:
-    """No `__main__`: importing that would run it."""
+    """Not `__main__`: importing it would run it."""
     return part.isidentifier() and not part.startswith("__")
 
 

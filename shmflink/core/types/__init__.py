@@ -1,1 +1,1 @@
-"""Types: as users declare them, as the Table API does, and the shapes that rows have in columns."""
+"""Types: declared by users, declared by the Table API, and the shapes that rows have in columns."""

@@ -1,9 +1,9 @@
-"""Brings one Python value into the form of its declared shape, as Flink's Java types do.
+"""Converts one Python value to the form of its declared shape, as Flink's Java types do.
 
 FLOAT rounds to 32 bits, lists become tuples, tuples and dicts become rows. A number beyond the declared type is an
-error (`conform_value`), but for elements of a program's collection: there ints wrap and floats become infinite, which
-is Java's narrowing cast, as in Flink (`narrow_value`). This is the slow and complete way; the native module does the
-usual kinds the same way, in bulk, and calls here for the rest.
+error (`conform_value`), except in elements of a program's collection: there ints wrap and floats become infinite, which
+is Java's narrowing cast, as in Flink (`narrow_value`). This is the slow and complete implementation; the native module
+handles the usual kinds in bulk and calls here for the rest.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ __all__ = ["conform_value", "narrow_value"]
 
 
 def conform_value(shape: Shape, value: Any) -> Any:
-    """`value` in the form of `shape`; the same object where it fits already.
+    """`value` in the form of `shape`; the same object if it already fits.
 
     Raises:
-        TypeMismatchError: names the expected type and the value; a number beyond its type is none of its values.
+        TypeMismatchError: names the expected type and the value; also for a number beyond the type.
     """
     return _conformed(shape, value, _SCALARS)
 
 
 def narrow_value(shape: Shape, value: Any) -> Any:
-    """As `conform_value`, but a number beyond its type is cast as Java casts: ints wrap, floats become infinite.
+    """Like `conform_value`, but casts a number beyond its type as Java does: ints wrap, floats become infinite.
 
     Raises:
         TypeMismatchError: names the expected type and the value.
@@ -131,7 +131,7 @@ def _narrowed(shape: str, value: Any) -> float:
 def _bool(shape: str, value: Any) -> bool:
     if isinstance(value, bool):
         return value
-    if type(value).__name__ in ("bool_", "bool"):  # numpy's, without importing numpy
+    if type(value).__name__ in ("bool_", "bool"):  # NumPy's bool, without importing numpy
         return bool(value)
     raise _mismatch(shape, value)
 

@@ -1,6 +1,6 @@
 """Types of columns as the Table API declares them (`pyflink.table.types`): with lengths, precision and scale.
 
-A data type says which Arrow column holds its values, and which `TypeInformation` the values have as records.
+A data type determines the Arrow column for its values, and the `TypeInformation` of the values as records.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class DataType:
         """Characters of a CHAR, bytes of a BINARY; None for types without a fixed length."""
 
     def nullable(self) -> DataType:
-        """The type itself: columns may hold nulls."""
+        """The type itself: all columns may hold nulls."""
         return self
 
     def not_null(self) -> DataType:
@@ -43,7 +43,7 @@ class DataType:
         return self
 
     def bridged_to(self, conversion_cls: str) -> DataType:
-        """The type itself: there are no classes of Java's to convert to."""
+        """The type itself: there are no Java classes to convert to."""
         return self
 
     def __eq__(self, other: object) -> bool:
@@ -81,7 +81,7 @@ class RowType(DataType):
 
     @property
     def schema(self) -> pa.Schema:
-        """*shmflink only.* The columns; those of a fixed number of characters say so in their metadata."""
+        """*shmflink only.* The columns; CHAR and BINARY store their length in the metadata."""
         return pa.schema(
             [
                 pa.field(field.name, kind.arrow_type, metadata=_length_of(kind))
@@ -91,7 +91,7 @@ class RowType(DataType):
 
 
 def fitted(array: pa.Array, field: pa.Field) -> pa.Array:
-    """A column cast to a field's type as Flink does: decimals rounded half up, CHAR and BINARY filled up.
+    """A column cast to a field's type as Flink does: decimals rounded half up, CHAR and BINARY padded.
 
     Raises:
         pa.ArrowException: values that do not fit.
@@ -133,7 +133,7 @@ class DataTypes:
 
     @staticmethod
     def CHAR(length: int) -> DataType:  # noqa: N802  PyFlink's name
-        """Exactly so many characters: shorter text is filled up with blanks when it is written."""
+        """Text of exactly this many characters: shorter text is padded with blanks when it is written."""
         return DataType(f"CHAR({length})", Types.STRING(), pa.string(), length)
 
     @staticmethod
@@ -146,7 +146,7 @@ class DataTypes:
 
     @staticmethod
     def BINARY(length: int) -> DataType:  # noqa: N802  PyFlink's name
-        """Exactly so many bytes: shorter ones are filled up with zeros when they are written."""
+        """Exactly this many bytes: shorter values are padded with zeros when they are written."""
         return DataType(f"BINARY({length})", Types.PRIMITIVE_ARRAY(Types.BYTE()), pa.binary(length), length)
 
     @staticmethod
@@ -183,7 +183,7 @@ class DataTypes:
 
     @staticmethod
     def DECIMAL(precision: int, scale: int) -> DataType:  # noqa: N802  PyFlink's name
-        """`precision` digits, of which `scale` behind the point; values are rounded half up to that.
+        """`precision` digits, of which `scale` follow the point; values are rounded half up to that.
 
         Raises:
             TypeMismatchError: not 1 <= precision <= 38 or not 0 <= scale <= precision.

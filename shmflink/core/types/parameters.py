@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 __all__ = ["ACC", "IN", "KEY", "OUT", "W2", "K", "T", "TakesTypeParameters", "V", "W"]
 
-if TYPE_CHECKING:  # with defaults, so that nobody has to say them; Python has these from 3.13 on
+if TYPE_CHECKING:  # with defaults, so that nobody must give them; Python has these from 3.13 on
     from typing_extensions import TypeVar
 
     T = TypeVar("T", default=Any)
@@ -25,8 +25,8 @@ else:
 
 
 class TakesTypeParameters:
-    """`MapFunction[int, str]` is `MapFunction`: type parameters are for the reader, and for type checkers where a class
-    is generic, too.
+    """`MapFunction[int, str]` is `MapFunction`: type parameters are for readers and, if a class is generic, for type
+    checkers.
     """
 
     __slots__ = ()

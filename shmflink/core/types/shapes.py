@@ -1,4 +1,4 @@
-"""Shapes: how Python rows lie in Arrow columns. Plain data that can be hashed, compared and written as JSON.
+"""Shapes: how Python rows are stored in Arrow columns. Plain data: hashable, comparable, representable as JSON.
 
 A shape is a *kind* (a string) for one value, or a tuple::
 
@@ -7,7 +7,7 @@ A shape is a *kind* (a string) for one value, or a tuple::
     "date" "time" "ts"              datetime.date, .time, .datetime without a zone
     "dec" "big" "inst"              decimal.Decimal, int without limit, Instant
     "pickle"                        anything, as pickled bytes
-    "arrow"                         whatever Arrow type the column has, as Python values
+    "arrow"                         the column's own Arrow type, as Python values
     ("list", item)   ("map", key, value)   ("tuple", (item, ...))   ("row", (name, ...) | None, (item, ...))
 
 None is a value of every shape. A batch of tuples or rows has a column for each field, a batch of anything
@@ -55,7 +55,7 @@ _ARROW: Final[dict[str, pa.DataType]] = {
     "date": pa.date32(),
     "time": pa.time64("us"),
     "ts": pa.timestamp("us"),
-    # Text, because a Decimal keeps its own scale and has no largest value: any decimal type would change it.
+    # Text, because a Decimal keeps its own scale and has no largest value: every decimal type would change it.
     "dec": pa.utf8(),
     "big": pa.utf8(),
     "inst": pa.timestamp("us", tz="UTC"),
@@ -85,7 +85,7 @@ _NAMES: Final = {
 
 
 def arrow_type_of(shape: Shape) -> pa.DataType:
-    """The Arrow type of one value of this shape, e.g. as a field of another."""
+    """The Arrow type of one value of this shape, for example as a field of another."""
     if isinstance(shape, str):
         return _ARROW[shape]
     match shape[0]:
@@ -100,7 +100,7 @@ def arrow_type_of(shape: Shape) -> pa.DataType:
 
 @lru_cache(maxsize=1024)
 def is_fixed(shape: Shape) -> bool:
-    """True where no value of this shape can be changed in place: scalars, and tuples of them."""
+    """Whether all values of this shape are immutable: scalars, and tuples of them."""
     if isinstance(shape, str):
         return shape not in (PICKLE, "arrow")
     return shape[0] == "tuple" and all(map(is_fixed, shape[1]))
@@ -109,7 +109,7 @@ def is_fixed(shape: Shape) -> bool:
 _OF_ARROW: Final[dict[pa.DataType, Shape]] = {
     **{_ARROW[kind]: kind for kind in ("i8", "i16", "i32", "i64", "f32", "f64", "str", "bytes", "bool", "null")},
     **{_ARROW[kind]: kind for kind in ("date", "time", "ts")},
-    # Values fit; whoever makes columns of them again casts.
+    # Values fit; code that makes columns of them again casts.
     **dict.fromkeys((pa.uint8(), pa.uint16(), pa.uint32()), "i64"),
     **dict.fromkeys((pa.large_utf8(), pa.string_view()), "str"),
     **dict.fromkeys((pa.large_binary(), pa.binary_view()), "bytes"),
@@ -117,7 +117,7 @@ _OF_ARROW: Final[dict[pa.DataType, Shape]] = {
 
 
 def shape_of_arrow(kind: pa.DataType) -> Shape:
-    """The shape of the Python values of an Arrow column; "arrow" where no other says all of it."""
+    """The shape of the Python values of an Arrow column; "arrow" if no other shape describes it fully."""
     known = _OF_ARROW.get(kind)
     if known is not None:
         return known
@@ -145,7 +145,7 @@ def field_names(shape: Shape) -> tuple[str, ...]:
 
 
 def describe(shape: Shape) -> str:
-    """The shape in the words of `Types`, for messages."""
+    """The shape in the terms of `Types`, for messages."""
     if isinstance(shape, str):
         return _NAMES.get(shape, shape)
     match shape[0]:

@@ -1,6 +1,6 @@
 """Declared types: `Types` and the `TypeInformation` tree, with PyFlink's names (`pyflink.common.typeinfo`).
 
-Each type knows its `shape` (how rows lie in columns), its Arrow type, and how to bring a Python value into
+Each type knows its `shape` (how rows are stored in columns), its Arrow type, and how to convert a Python value to
 its form as Flink's Java types do (`conform`).
 """
 
@@ -52,7 +52,7 @@ class TypeInformation:
 
     @property
     def shape(self) -> Shape:
-        """How values of this type lie in Arrow columns. *shmflink only.*"""
+        """How values of this type are stored in Arrow columns. *shmflink only.*"""
         return self._shape
 
     @property
@@ -61,7 +61,7 @@ class TypeInformation:
         return arrow_type_of(self._shape)
 
     def conform(self, value: Any) -> Any:
-        """`value` in this type's form: floats rounded, tuples made rows. *shmflink only.*
+        """`value` in this type's form: floats rounded, tuples turned into rows. *shmflink only.*
 
         Raises:
             TypeMismatchError: the value is of another kind, or a number beyond the type.
@@ -69,7 +69,7 @@ class TypeInformation:
         return conform_value(self._shape, value)
 
     def need_conversion(self) -> bool:
-        """False for types whose values are kept as they are."""
+        """False for types whose values are never converted."""
         return self._shape in _KEPT
 
     def to_internal_type(self, obj: Any) -> Any:
@@ -94,7 +94,7 @@ _KEPT: Final = frozenset({"str", "bool", "bytes", "i8", "i16", "i32", "i64", "f3
 
 
 class BasicType(Enum):
-    """Java's boxed types that are one field."""
+    """Java's boxed types, each a single field."""
 
     STRING = "String"
     BYTE = "Byte"
@@ -314,9 +314,9 @@ class PickledBytesTypeInfo(TypeInformation):
 
 
 class RowTypeInfo(TypeInformation):
-    """`Row`; tuples, lists, dicts and objects with these attributes are made rows.
+    """`Row`; tuples, lists, dicts and objects with these attributes are converted to rows.
 
-    As in PyFlink, two row types are equal when their field types are, whatever the names.
+    As in PyFlink, two row types are equal if their field types are, whatever the names.
     """
 
     def __init__(self, field_types: Sequence[TypeInformation], field_names: Sequence[str] | None = None) -> None:
@@ -334,7 +334,7 @@ class RowTypeInfo(TypeInformation):
         self._field_names = names
 
     def get_field_names(self) -> list[str]:
-        """`f0`, `f1`, ... where no names were given."""
+        """`f0`, `f1`, ... if no names were given."""
         return self._field_names
 
     def get_field_index(self, field_name: str) -> int:
@@ -356,7 +356,7 @@ class RowTypeInfo(TypeInformation):
 
 
 class TupleTypeInfo(TypeInformation):
-    """`tuple`; lists and rows are made tuples."""
+    """`tuple`; lists and rows are converted to tuples."""
 
     def __init__(self, field_types: Sequence[TypeInformation]) -> None:
         shapes = tuple(item.shape for item in field_types)
@@ -368,7 +368,7 @@ class TupleTypeInfo(TypeInformation):
 
 
 class ExternalTypeInfo(TypeInformation):
-    """Another type, as the Table API hands it over."""
+    """Another type, as the Table API passes it."""
 
     def __init__(self, type_info: TypeInformation) -> None:
         super().__init__(type_info.shape, f"ExternalTypeInfo<{type_info}>")
@@ -377,11 +377,11 @@ class ExternalTypeInfo(TypeInformation):
 class ColumnsTypeInfo(TypeInformation):
     """Columns of these Arrow types; as records they are `Row`s by field name. Equal by schema. *shmflink only.*
 
-    `schema` has names and plain types alone (`core.plain_columns`; dictionaries stay): every column may hold nulls, and
+    `schema` has only names and plain types (`core.plain_columns`; dictionaries stay): every column may hold nulls, and
     there is no metadata.
 
     Raises:
-        TypeMismatchError: a name is there twice.
+        TypeMismatchError: a name occurs twice.
     """
 
     def __init__(self, schema: pa.Schema) -> None:
@@ -536,9 +536,9 @@ class Types:
 
 
 def schema_of(declared: Any) -> pa.Schema | None:
-    """The columns that batches of a declared type have (`Batch.columns`); None where no Arrow type says all of them.
+    """The columns that batches of a declared type have (`Batch.columns`); None if Arrow types cannot describe them all.
 
-    Decimals and big integers, which travel as text, count as the DECIMAL(38, 18) and DECIMAL(38, 0) of Flink.
+    Decimals and big integers, which are sent as text, count as Flink's DECIMAL(38, 18) and DECIMAL(38, 0).
     """
     if isinstance(declared, ColumnsTypeInfo):
         return declared.schema
