@@ -129,7 +129,7 @@ def test_what_is_not_there(tmp_path: Path) -> None:
     (info,) = keyed_state_infos(str(tmp_path), empty)
     assert (info.name, info.kind, info.rows, info.files) == ("state", "", 0, 0)
     assert not is_pickled(keyed_table(str(tmp_path), empty, "state"))
-    with pytest.raises(CheckpointError, match=r"'other' in .*, but 'state'"):
+    with pytest.raises(CheckpointError, match=r"'other' in .*; it has 'state'"):
         keyed_table(str(tmp_path), empty, "other")
     operator = operator_of(tmp_path, [Written([batch(["k"], key_group=[0], k=["a"])])])
     (tmp_path / operator.subtasks[0].keyed[0].files[0].path).write_bytes(b"ARROW1 no more")

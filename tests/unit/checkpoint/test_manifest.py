@@ -136,7 +136,7 @@ def test_a_missing_or_mistyped_field_is_an_error_that_names_it() -> None:
                 container[key] = {**container[key], "new": 1} if other == "add" else other
             said = refusal(sealed(content))
             if said:
-                assert said.startswith("/cp/_metadata cannot be understood: ")
+                assert said.startswith("/cp/_metadata cannot be decoded: ")
                 assert isinstance(key, int) or other == "add" or str(key) in said
             else:
                 assert other != "add"

@@ -79,7 +79,7 @@ def test_an_operator_that_the_checkpoint_does_not_know_begins_anew(path: str) ->
 
 def test_another_maximum_parallelism_is_refused(path: str) -> None:
     """[G4] Both numbers, and what to set."""
-    with pytest.raises(StateMismatchError, match=r"of 8, the job has 128.*set_max_parallelism\(8\)"):
+    with pytest.raises(StateMismatchError, match=r"of 8, but the job has 128.*set_max_parallelism\(8\)"):
         restored_state(open_checkpoint(path), path, OPERATOR, 0, 1, range(128), 128)
 
 

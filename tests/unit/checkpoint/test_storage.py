@@ -116,7 +116,7 @@ def test_checkpoints_are_found_again_newest_first(directory: str) -> None:
     with CheckpointStorage(directory, JOB_ID) as again:
         assert [found.manifest.checkpoint_id for found in again.completed()] == [10, 2, 1]
         assert sorted(again.checkpoint_ids()) == [1, 2, 10, 11]
-        with pytest.raises(CheckpointError, match="complete checkpoint already"):
+        with pytest.raises(CheckpointError, match="already a complete checkpoint"):
             again.prepare(10)
         again.prepare(11)  # leftovers are no obstacle
 

@@ -249,7 +249,7 @@ def test_claiming_deletes_the_checkpoints_files_and_no_others(path: str, directo
         Path(path, "notes.txt").write_text("mine")
         Path(path, "sub").mkdir()
         Path(path, f"{OPERATOR}-0.committed").touch()
-        with pytest.raises(CheckpointError, match=r"its folder stays: .* such as notes.txt"):
+        with pytest.raises(CheckpointError, match=r"its folder remains: .* for example notes.txt"):
             mine.discard_claimed(path, manifest)
         assert sorted(os.listdir(path)) == ["notes.txt", "sub"]
         shutil.rmtree(path)

@@ -34,7 +34,7 @@ def told(*watermarks_of: list[int | None], idle: tuple[int, ...] = (), has_rows:
 
 def test_the_slowest_source_is_named_behind_everything_that_waits_for_it():
     assert told([0, 0], [7_000, 0], [7_000, 7_000], [7_000]) == (
-        "The watermark of 'Sink: w' stands at 1970-01-01 00:00:07 for 0:10, held by subtask 1/2 of 'Source: b'"
+        "The watermark of 'Sink: w' has been at 1970-01-01 00:00:07 for 0:10, held by subtask 1/2 of 'Source: b'"
     )
 
 

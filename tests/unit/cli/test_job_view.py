@@ -151,5 +151,6 @@ def test_a_watermark_that_stands_still_is_shown_with_who_holds_it() -> None:
         view.progressed(JobProgress(JOB, tuple(seen)), second * SECOND)
     text = " ".join(rendered(view.live(8 * SECOND, 140, 40)).split())
     assert (
-        "The watermark of 'count' stands at 1970-01-01 00:00:05 for 7.00 s, held by subtask 2/2 of 'Source: a'" in text
+        "The watermark of 'count' has been at 1970-01-01 00:00:05 for 7.00 s, held by subtask 2/2 of 'Source: a'"
+        in text
     )

@@ -47,7 +47,9 @@ def test_what_is_staged_in_another_type() -> None:
 
 
 def test_what_is_missing_is_said_in_sql() -> None:
-    with pytest.raises(ConfigurationError, match='One that fits: CREATE TABLE t \\("a""b" integer'):
+    with pytest.raises(
+        ConfigurationError, match='This statement creates one that fits: CREATE TABLE t \\("a""b" integer'
+    ):
         staged_columns("t", {}, SCHEMA)
     with pytest.raises(ConfigurationError, match='ALTER TABLE t ADD COLUMN "bytes" bytea, ADD COLUMN "span" interval'):
         staged_columns("t", {'a"b': "integer", "list": "text[]"}, SCHEMA)

@@ -229,7 +229,7 @@ def test_folders_by_processing_time(driver: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("layout", "message"),
     [
-        ({"publish": "now"}, "publish='now': at_end or when_rolled"),
+        ({"publish": "now"}, "publish='now': must be at_end or when_rolled"),
         ({"open_parts_max": 0}, "open_parts_max must be at least 1"),
         ({"buffered_bytes_max": 0}, "buffered_bytes_max must be at least 1"),
         ({"check_interval_ms": 0}, "check_interval_ms must be at least 1"),

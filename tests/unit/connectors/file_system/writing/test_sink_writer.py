@@ -103,7 +103,7 @@ def test_rows_must_have_columns(driver: Any, tmp_path: Path) -> None:
 def test_an_unknown_partition_column_fails_the_job(driver: Any, tmp_path: Path) -> None:
     writer = driver.writer(FileSink.parquet(str(tmp_path / "out"), partition_by="m"))
     driver.write(writer, rows(1))
-    with pytest.raises(ConfigurationError, match="partitions by 'm', the rows have n"):
+    with pytest.raises(ConfigurationError, match="partitions by 'm', but the rows have n"):
         driver.finish(writer)
     driver.close(writer)
     assert os.listdir(tmp_path) == []

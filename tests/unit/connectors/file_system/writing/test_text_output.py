@@ -185,7 +185,7 @@ def test_compressed_text() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"delimiter": "ab"}, "CSV delimiter 'ab': one ASCII character"),
+        ({"delimiter": "ab"}, "CSV delimiter 'ab': must be one ASCII character"),
         ({"delimiter": "1"}, "CSV delimiter '1'"),
         ({"quote": ","}, "cannot be both delimiter and quote"),
         ({"null_text": 'a"'}, "it must not need quotes"),

@@ -156,5 +156,5 @@ def test_schemas_are_text(tmp_path: Path) -> None:
     schema = AvroSchema.parse_file(str(path))
     assert json.loads(str(schema)) == json.loads(record(("x", "int")))
     assert GenericRecordAvroTypeInfo(schema).shape == "pickle"
-    with pytest.raises(ConfigurationError, match="no Avro schema"):
+    with pytest.raises(ConfigurationError, match="not an Avro schema"):
         AvroSchema.parse_string("{")

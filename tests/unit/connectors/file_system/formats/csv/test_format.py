@@ -165,7 +165,7 @@ def test_a_zip_archive_of_several_files_or_none_says_what_to_do(tmp_path: Path) 
         DataFormatError, match=r"two\.zip: the zip archive contains 2 files \(a\.csv, b\.csv\).*extract"
     ):
         FileSource.csv(zipped(tmp_path / "two.zip", **{"a.csv": "a\n1\n", "b.csv": "a\n2\n"}))
-    with pytest.raises(DataFormatError, match=r"none\.zip: the zip archive contains 0 files, and"):
+    with pytest.raises(DataFormatError, match=r"none\.zip: the zip archive contains 0 files, but"):
         FileSource.csv(zipped(tmp_path / "none.zip"))
     with pytest.raises(DataFormatError, match=r"no\.zip: not a readable zip archive"):
         FileSource.csv(str(written(tmp_path / "no.zip", b"a,b\n")))

@@ -63,7 +63,10 @@ def test_a_column_that_only_a_late_file_has_is_an_error(driver: Any, tmp_path: P
 def test_strict_means_every_file(driver: Any, tmp_path: Path, kind: str) -> None:
     path = folder(kind, tmp_path, {"a": [1]})
     make = getattr(FileSource, kind)
-    with pytest.raises(DataFormatError, match=r"99\.x: there is no column 'b', which the 32 files have .*widen"):
+    with pytest.raises(
+        DataFormatError,
+        match=r"99\.x: there is no column 'b', but the 32 files, from which the schema was made, have .*widen",
+    ):
         rows(driver, make(path, schema_merge="strict"))
     assert rows(driver, make(path, schema_merge="widen")) == FILES_LOOKED_AT + 1
 

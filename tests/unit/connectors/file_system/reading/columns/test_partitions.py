@@ -27,7 +27,7 @@ def test_values_are_typed() -> None:
     values = [[value.as_py() for value in partition_values(path, SCHEMA)] for path in PATHS]
     assert values == [[2024, 1, dt.date(2024, 1, 31), "Aix/en"], [2025, 12, None, "x=y"]]
     assert partition_values("/t/f", pa.schema([("year", pa.int64())]))[0].as_py() is None
-    with pytest.raises(DataFormatError, match="/t/n=a/f: the folder says n=a, which is no int64"):
+    with pytest.raises(DataFormatError, match="/t/n=a/f: the folder name n=a is not a valid int64"):
         partition_values("/t/n=a/f", pa.schema([("n", pa.int64())]))
 
 

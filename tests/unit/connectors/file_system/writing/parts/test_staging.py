@@ -305,7 +305,7 @@ def test_another_file_in_the_way_fails_the_commit_and_keeps_the_staged_one(tmp_p
     FileCommitter(FileSystem()).commit([staged])
     assert visible(tmp_path) == [1]
     Path(staged.path).write_text("longer")
-    with pytest.raises(ResourceError, match="has 6 bytes, 4 were staged"):
+    with pytest.raises(ResourceError, match="has 6 bytes, but 4 were staged"):
         FileCommitter(FileSystem()).commit([staged])
 
 
