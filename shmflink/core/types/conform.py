@@ -83,7 +83,7 @@ def _beyond(shape: str, value: Any, limits: str) -> TypeMismatchError:
         if not isinstance(value, int) or value.bit_length() < 400
         else f"an integer of {value.bit_length()} bits"
     )
-    return TypeMismatchError(f"{shown} does not fit {describe(shape)}, which holds {limits}: {_WIDER[shape]}")
+    return TypeMismatchError(f"{shown} is beyond {describe(shape)}, which holds {limits}: {_WIDER[shape]}")
 
 
 def _int(shape: str, value: Any) -> int:

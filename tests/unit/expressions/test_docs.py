@@ -84,7 +84,7 @@ def test_the_names_of_pyflink_are_there() -> None:
 
 @pytest.mark.parametrize("name", LEFT_OUT)
 def test_what_is_left_out_says_why(name: str) -> None:
-    with pytest.raises(UsageError, match=f"leave out {name}: ..."):
+    with pytest.raises(UsageError, match=f"do not have {name}: ..."):
         getattr(col("a"), name)
 
 

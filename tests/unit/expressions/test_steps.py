@@ -34,7 +34,7 @@ def test_the_message_names_place_function_values_and_row() -> None:
 
 
 def test_a_string_that_is_no_number() -> None:
-    with pytest.raises(DataFormatError, match=r"cast fails where `s` = 'x' \(row 617 .*it is no int32"):
+    with pytest.raises(DataFormatError, match=r"cast fails where `s` = 'x' \(row 617 .*it is not a valid int32"):
         values(col("s").cast("INT"))
     assert values(col("s").try_cast("INT"))[616:618] == [616, None]
 

@@ -14,7 +14,7 @@ from shmflink.rpc.limits import check_descriptors, descriptors_needed, system_er
 def test_a_limit_that_is_too_low_is_named_with_what_is_needed():
     check_descriptors(16, descriptors_needed(16))
     check_descriptors(10_000, resource.RLIM_INFINITY)
-    with pytest.raises(ResourceError, match=r"'ulimit -n' is 40, a cluster of 16 TaskManagers needs 120"):
+    with pytest.raises(ResourceError, match=r"'ulimit -n' is 40, but a cluster of 16 TaskManagers needs 120"):
         check_descriptors(16, 40)
 
 

@@ -142,7 +142,7 @@ def test_windows_are_columns_of_their_own() -> None:
         assert read.namespaces == chosen
         assert [type(window) for window in read.namespaces or ()] == [type(window) for window in chosen]
     assert namespace_form("window") is WINDOW_NAMESPACES
-    with pytest.raises(StateMismatchError, match="not known"):
+    with pytest.raises(StateMismatchError, match="unknown kind of namespace"):
         namespace_form("of nobody")
 
 

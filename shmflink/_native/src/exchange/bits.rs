@@ -5,14 +5,14 @@ fn get(bits: &[u8], at: usize) -> bool {
     bits[at >> 3] >> (at & 7) & 1 == 1
 }
 
-/// Sets or clears one bit; the other bits of the byte stay.
+/// Sets or clears one bit; the other bits of the byte are unchanged.
 #[inline(always)]
 pub fn put(bits: &mut [u8], at: usize, value: bool) {
     let (byte, bit) = (&mut bits[at >> 3], at & 7);
     *byte = *byte & !(1 << bit) | u8::from(value) << bit;
 }
 
-/// The 64 bits from bit `at` on; `bits` reaches at least to the last of them.
+/// The 64 bits from bit `at` on. `bits` must contain the last of them; caller guarantees it.
 #[inline(always)]
 fn load(bits: &[u8], at: usize) -> u64 {
     let (byte, shift) = (at >> 3, at & 7);
@@ -40,7 +40,7 @@ pub fn copy(from: &[u8], mut from_at: usize, to: &mut [u8], mut to_at: usize, co
     }
 }
 
-/// Sets `count` bits from bit 0 on.
+/// Sets `count` bits, starting at bit 0.
 pub fn set_all(bits: &mut [u8], count: usize) {
     bits[..count >> 3].fill(0xff);
     for at in count & !7..count {
@@ -48,7 +48,7 @@ pub fn set_all(bits: &mut [u8], count: usize) {
     }
 }
 
-/// Copies the bits at `rows` (offset by `from_at`); the number of ones.
+/// Copies the bits at `rows` (offset by `from_at`); returns the number of ones.
 pub fn gather(from: &[u8], from_at: usize, rows: &[u32], to: &mut [u8], to_at: usize) -> usize {
     let mut ones = 0;
     for (i, row) in rows.iter().enumerate() {

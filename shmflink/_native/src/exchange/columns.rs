@@ -1,4 +1,4 @@
-//! A column by its memory: what an image writer copies from, whatever its Arrow type.
+//! A column as its memory buffers: what an image writer copies from, for every Arrow type.
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef};
@@ -7,7 +7,7 @@ use arrow_schema::{DataType, Field};
 
 use super::error::ExchangeError;
 
-/// Offsets of a variable-width column, 32 or 64 bits wide, from its row 0 on (the first need not be 0).
+/// Offsets of a variable-width column, 32 or 64 bits wide, starting at its row 0 (the first need not be 0).
 pub struct Offsets {
     pub buffer: Buffer,
     pub wide: bool,
@@ -40,7 +40,7 @@ impl Offsets {
     }
 }
 
-/// All buffers start at row 0 of the column, whatever the array's offset was.
+/// All buffers start at row 0 of the column, whatever the offset of the array was.
 pub enum Values {
     Null,
     Fixed {
@@ -78,7 +78,7 @@ pub enum Values {
 
 pub struct Column {
     pub rows: usize,
-    /// Present only where there is a null.
+    /// Present only if there is a null.
     pub nulls: Option<NullBuffer>,
     pub values: Values,
 }
@@ -97,7 +97,7 @@ impl Column {
     }
 }
 
-/// Bytes of one value of a fixed-width type; None for all others.
+/// Bytes of one value of a fixed-width type; None for all other types.
 pub fn fixed_width(data_type: &DataType) -> Option<usize> {
     match data_type {
         DataType::FixedSizeBinary(width) => Some(*width as usize),
@@ -195,7 +195,7 @@ fn unsupported(data_type: &DataType) -> ExchangeError {
     ))
 }
 
-/// Numbers of nodes (arrays) and buffers that a type takes in an image.
+/// The numbers of nodes (arrays) and buffers of a type in an image.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 pub struct Shape {
     pub nodes: usize,

@@ -1,4 +1,4 @@
-//! What can go wrong in the exchange; `python.rs` maps it to the classes of `shmflink.errors`.
+//! Errors of the exchange; `python.rs` maps them to the classes of `shmflink.errors`.
 
 use arrow_schema::ArrowError;
 
@@ -6,11 +6,11 @@ use crate::transport::error::TransportError;
 
 #[derive(Debug)]
 pub enum ExchangeError {
-    /// A type that cannot travel or cannot be a key, a target out of range. → `TypeMismatchError`
+    /// A type that cannot be sent or cannot be a key, a target out of range. → `TypeMismatchError`
     Unfit(String),
     /// A value that the type of a result cannot hold. → `DataFormatError`
     Value(String),
-    /// Shared memory, the system, or our own misuse. → as the transport's
+    /// Shared memory, the system, or our own misuse. → as for the transport
     Transport(TransportError),
 }
 

@@ -1,6 +1,6 @@
-//! Columns of a batch straight from the C Data Interface struct that pyarrow filled: flat types only, no Arrow object.
+//! Columns of a batch directly from the C Data Interface struct that pyarrow filled: flat types only, no Arrow objects.
 //!
-//! The general way (`arrow_array::ffi`) costs more than the copy of a small batch.
+//! The general way (`arrow_array::ffi`) costs more than copying a small batch.
 
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use arrow_schema::{DataType, Fields};
 
 use super::columns::{fixed_width, Column, Offsets, Values};
 
-/// The columns of an exported record batch, sharing it; the struct comes back where one of them is not that simple.
+/// The columns of an exported record batch, sharing its memory; returns the struct if a column is not flat.
 pub fn flat_columns(batch: FFI_ArrowArray, fields: &Fields) -> Result<Vec<Column>, FFI_ArrowArray> {
     if batch.n_children as usize != fields.len() || batch.offset != 0 || batch.length == 0 {
         return Err(batch);
@@ -47,7 +47,7 @@ impl Source<'_> {
         NonNull::new(pointer.cast_mut().cast::<u8>())
     }
 
-    /// Buffer `index` from byte `from` to byte `to`; a null pointer counts as none where nothing is needed of it.
+    /// Buffer `index` from byte `from` to byte `to`; a null pointer counts as empty if no bytes are needed.
     fn buffer(&self, index: usize, from: usize, to: usize, alignment: usize) -> Option<Buffer> {
         if from == to {
             return Some(Buffer::from(&[]));
@@ -55,7 +55,7 @@ impl Source<'_> {
         let pointer = self
             .pointer(index)
             .filter(|pointer| (pointer.as_ptr() as usize).is_multiple_of(alignment))?;
-        // SAFETY: the exporter promises a buffer that reaches to the last value; `owner` keeps it.
+        // SAFETY: the exporter guarantees that the buffer reaches to the last value; `owner` keeps it alive.
         Some(unsafe { Buffer::from_custom_allocation(pointer.add(from), to - from, self.owner.clone()) })
     }
 
@@ -117,6 +117,6 @@ pub fn array_of(column: &Column, data_type: &DataType) -> Option<ArrayRef> {
         Values::Bytes { offsets, data } => builder.add_buffer(offsets.buffer.clone()).add_buffer(data.clone()),
         _ => return None,
     };
-    // SAFETY: the buffers are those of an array of this type, from its row 0 on, which the exporter vouches for.
+    // SAFETY: the buffers are those of an array of this type, starting at its row 0; the exporter guarantees it.
     Some(make_array(unsafe { builder.align_buffers(true).build_unchecked() }))
 }

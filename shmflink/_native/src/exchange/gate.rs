@@ -1,4 +1,4 @@
-//! The consuming end of one input: elements of all channels in turn, batches as images over their segments.
+//! The consuming end of one input: polls all channels in turn, yields batches as images over their segments.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::wire::{data, flags, SCHEMAS_MAX};
 use crate::transport::channel::{InputChannel, Received, SegmentRef};
 use crate::transport::error::TransportError;
 
-/// Bytes of an image with what keeps them: a segment, or a copy.
+/// The bytes of an image and their owner: a segment, or a copy.
 pub enum Image {
     Segment(Arc<SegmentRef>),
     Copy(Buffer),
@@ -37,7 +37,7 @@ impl Deref for Image {
     }
 }
 
-/// What a gate hands up; schemas are decoded and kept by the caller.
+/// What a gate returns; the caller decodes and keeps schemas.
 pub enum Element {
     /// The message that follows the number of the schema.
     Schema {
@@ -75,7 +75,7 @@ pub struct Gate {
     pub retained_copies: u64,
 }
 
-/// What is reserved for a message that announces its length; it grows as pieces come, so a wrong length costs nothing.
+/// Reserved for a message that announces its length; it grows as pieces arrive, so a wrong length costs nothing.
 const RESERVED_BYTES_MAX: usize = 64 << 20;
 
 impl Gate {
@@ -98,7 +98,7 @@ impl Gate {
         self.inlets.len()
     }
 
-    /// The next element and its channel. Each call begins behind the channel that the last element came from.
+    /// The next element and its channel. Each call starts after the channel of the last element.
     pub fn poll(&mut self) -> Result<Option<(usize, Element)>, TransportError> {
         let count = self.inlets.len();
         for step in 0..count {
@@ -108,7 +108,7 @@ impl Gate {
             }
             self.inlets[index].channel.grant();
             if let Some(element) = self.receive(index)? {
-                // A schema is no turn of its own: its batch follows.
+                // A schema does not count as a turn: its batch follows.
                 self.next = if matches!(element, Element::Schema { .. }) {
                     index
                 } else {
@@ -149,7 +149,7 @@ impl Gate {
             return Err(corrupt("a batch between the pieces of a message".into()));
         }
         let schema = schema_number(Header::read(&segment)?.schema)?;
-        // References that a user keeps must not eat the last credit: then nothing would ever come again.
+        // References that a user retains must not use up the last credit: then nothing would ever arrive again.
         let image = if inlet.channel.outstanding() >= inlet.channel.credit_limit() {
             self.retained_copies += 1;
             Image::Copy(Buffer::from(&*segment))
@@ -163,8 +163,8 @@ impl Gate {
         self.inlets[channel].is_blocked = is_blocked;
     }
 
-    /// True when `poll` would return an element. Also grants credit: a slot that sleeps because nothing is here must
-    /// have answered the backlog first.
+    /// True when `poll` would return an element. Also grants credit: a slot that goes to sleep because nothing is here
+    /// must have answered the backlog first.
     pub fn is_available(&mut self) -> bool {
         self.inlets.iter_mut().any(|inlet| {
             inlet.channel.grant();
@@ -178,7 +178,7 @@ impl Gate {
     }
 }
 
-/// Adds a piece to the message in progress; its bytes with the last one.
+/// Adds a piece to the message in progress; returns the message's bytes with the last piece.
 fn collect(
     partial: &mut Option<Partial>,
     kind: u16,

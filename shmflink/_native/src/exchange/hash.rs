@@ -1,4 +1,4 @@
-//! The key hash: a fixed 64-bit function of a value, the same on every host, in every process and release.
+//! The key hash: a fixed 64-bit function of a value, the same on every host, in every process and in every release.
 //!
 //! ```text
 //! fmix(x)    x ^= x >> 33; x *= 0xff51afd7ed558ccd; x ^= x >> 33; x *= 0xc4ceb9fe1a85ec53; x ^= x >> 33
@@ -12,7 +12,7 @@
 //! float family                    fmix(bits of the float64 ^ SEED_FLOAT); -0.0 as 0.0, one NaN (0x7ff8 << 48)
 //! string, binary                  bytes(p, SEED_STRING), bytes(p, SEED_BYTES)
 //! decimal                         without trailing zeros: bytes(32 bytes LE of the digits, 4 bytes LE of the scale)
-//! timestamp, duration             pair(fmix(seconds ^ SEED), nanoseconds); with a zone another seed than without
+//! timestamp, duration             pair(fmix(seconds ^ SEED), nanoseconds); with a zone, another seed than without
 //! interval                        bytes of its value
 //! null                            fmix(SEED_NULL)
 //! list, map                       h = fmix(length ^ SEED_LIST); for each item h = pair(h, hash of the item)
@@ -23,7 +23,7 @@
 //!
 //! key group = ((hash * 0x9e3779b97f4a7c15) >> 32) % max_parallelism;  owner = group * parallelism / max_parallelism
 //! ```
-//! A dictionary hashes as its values. Words are little endian. `tests/unit/native/test_exchange.py` freezes it.
+//! A dictionary hashes like its values. Words are little endian. `tests/unit/native/test_exchange.py` freezes the hash.
 
 use std::fmt::Write;
 
@@ -38,7 +38,7 @@ pub const P1: u64 = 0xe703_7ed1_a0b4_28db;
 pub const P2: u64 = 0x8ebc_6af0_9c88_c6e3;
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// One per family of types: values of different families never hash alike on purpose.
+/// One per type family, so that values of different families do not hash alike.
 const SEED_NULL: u64 = 0x6e75_6c6c_0000_0001;
 const SEED_INT: u64 = 0x696e_7400_0000_0002;
 const SEED_FLOAT: u64 = 0x666c_6f61_7400_0003;
@@ -369,7 +369,7 @@ fn write_temporal(array: &dyn Array, out: &mut [u64]) -> Result<(), ArrowError> 
     Ok(())
 }
 
-/// The bytes of a native value in memory order, which is little endian on all hosts we run on.
+/// The bytes of a native value in memory order, which is little endian on all supported hosts.
 trait ByteCopy {
     fn to_byte_slice_copy(&self) -> Vec<u8>;
 }
@@ -389,7 +389,8 @@ fn write_nulls(nulls: &NullBuffer, out: &mut [u64]) {
     }
 }
 
-/// Writes the hash of each row of `array`; `out` has its length. Err for types that cannot be keys.
+/// Writes the hash of each row of `array` to `out`; requires `out.len() == array.len()`. Err for types that cannot be
+/// keys.
 pub fn write_column(array: &dyn Array, canonical: bool, out: &mut [u64]) -> Result<(), ArrowError> {
     debug_assert_eq!(array.len(), out.len());
     if canonical {
@@ -404,7 +405,7 @@ pub fn write_column(array: &dyn Array, canonical: bool, out: &mut [u64]) -> Resu
     Ok(())
 }
 
-/// Adds a further key column to hashes that are there.
+/// Combines the hash of a further key column with the existing hashes.
 pub fn combine_column(
     array: &dyn Array,
     canonical: bool,
@@ -417,7 +418,8 @@ pub fn combine_column(
     Ok(())
 }
 
-/// Key group of a hash; the remainder is taken by two multiplications (Lemire, "Faster remainder by direct computation").
+/// Key group of a hash; computes the remainder by two multiplications (Lemire, "Faster remainder by direct
+/// computation").
 #[derive(Clone, Copy, Debug)]
 pub struct KeyGroups {
     count: u32,
@@ -425,7 +427,7 @@ pub struct KeyGroups {
 }
 
 impl KeyGroups {
-    /// `count` is the max parallelism, 1 to 32768.
+    /// `count` is the max parallelism; requires 1 <= count <= 32768.
     pub fn new(count: u32) -> Self {
         assert!(
             (1..=1 << 15).contains(&count),

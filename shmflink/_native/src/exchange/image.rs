@@ -6,8 +6,8 @@
 //!     buffers   in Arrow's order within the array: u64 offset, u64 bytes; 0, 0 = no validity bitmap
 //!     then, each at a multiple of 64, the buffers
 //! ```
-//! Numbers are little endian. The order of nodes and buffers follows from the schema. A view column has one data buffer,
-//! a dictionary is the child of its keys. An image is what lies in a segment, or in several of them when it is larger.
+//! Numbers are little endian. The schema determines the order of nodes and buffers. A view column has one data buffer,
+//! a dictionary is the child of its keys. An image is stored in one segment, or in several if it is larger.
 
 use super::bits;
 use super::columns::{Column, Offsets, Shape, Values};
@@ -22,7 +22,7 @@ pub fn aligned(bytes: usize) -> usize {
     bytes.next_multiple_of(ALIGNMENT)
 }
 
-/// Where the first buffer may lie.
+/// Where the first buffer may begin.
 pub fn body_offset(shape: Shape) -> usize {
     aligned(HEADER_BYTES + shape.nodes * NODE_BYTES + shape.buffers * BUFFER_BYTES)
 }
@@ -58,7 +58,7 @@ pub fn put_buffer(out: &mut [u8], shape: Shape, buffer: usize, offset: usize, by
     put_u64(out, at + 8, bytes as u64);
 }
 
-/// The long value that a view points to: buffer index and range. None for an inline value.
+/// The long value to which a view points: buffer index and range. None for an inline value.
 fn long_view(view: u128) -> Option<(usize, usize, usize)> {
     let bytes = view as u32 as usize;
     let (buffer, offset) = ((view >> 64) as u32 as usize, (view >> 96) as usize);
@@ -69,7 +69,7 @@ fn is_valid(column: &Column, row: usize) -> bool {
     column.nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row))
 }
 
-/// Bytes that rows `start` to `start + rows` take at most, without the header and tables.
+/// The most bytes that rows `start` to `start + rows` can take, without the header and tables.
 pub fn measure(column: &Column, start: usize, rows: usize) -> usize {
     let validity = column.nulls.as_ref().map_or(0, |_| aligned(rows.div_ceil(8)));
     validity
@@ -99,7 +99,7 @@ pub fn measure(column: &Column, start: usize, rows: usize) -> usize {
         }
 }
 
-/// The most rows from `start` on whose image is no larger than `limit` bytes; 0 when not even one fits.
+/// The largest number of rows from `start` on whose image has at most `limit` bytes; 0 if not even one fits.
 pub fn rows_that_fit(columns: &[Column], shape: Shape, start: usize, rows: usize, limit: usize) -> usize {
     let Some(room) = limit.checked_sub(body_offset(shape)) else {
         return 0;
@@ -120,12 +120,13 @@ pub fn rows_that_fit(columns: &[Column], shape: Shape, start: usize, rows: usize
     fitting
 }
 
-/// Bytes of the image of these rows at most.
+/// An upper bound for the bytes of the image of these rows.
 pub fn image_bytes(columns: &[Column], shape: Shape, start: usize, rows: usize) -> usize {
     body_offset(shape) + columns.iter().map(|column| measure(column, start, rows)).sum::<usize>()
 }
 
-/// Writes the image of rows `start` to `start + rows`; its exact length. `out` has at least `image_bytes`.
+/// Writes the image of rows `start` to `start + rows`; returns its exact length. Requires `out.len() >=
+/// image_bytes(..)`.
 pub fn write(out: &mut [u8], schema: u32, columns: &[Column], shape: Shape, start: usize, rows: usize) -> usize {
     let mut writer = Writer {
         out,
@@ -155,7 +156,7 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// Enters the next buffer of `bytes` bytes and returns it, to be written.
+    /// Enters the next buffer of `bytes` bytes in the table and returns it for writing.
     fn next_buffer(&mut self, bytes: usize) -> &mut [u8] {
         let at = self.at;
         put_buffer(self.out, self.shape, self.buffer, at, bytes);
@@ -219,7 +220,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Writes offsets that begin at 0; what they were before.
+    /// Writes offsets rebased to begin at 0; returns the original first and last offset.
     fn offsets(&mut self, offsets: &Offsets, start: usize, rows: usize) -> (usize, usize) {
         let out = self.next_buffer((rows + 1) * offsets.width());
         copy_offsets(offsets, start, rows + 1, 0, out);
@@ -248,7 +249,7 @@ impl Writer<'_> {
     }
 }
 
-/// Copies `count` offsets from entry `start` on so that the first becomes `first`.
+/// Copies `count` offsets from entry `start` on, shifted so that the first becomes `first`.
 pub fn copy_offsets(offsets: &Offsets, start: usize, count: usize, first: usize, out: &mut [u8]) {
     if offsets.wide {
         let from = &offsets.wide_slice()[start..start + count];

@@ -1,8 +1,9 @@
 //! Arrow arrays over an image, without a copy: C Data Interface structs that keep the image's memory alive.
 //!
-//! Everything read is checked before anything points to it: lengths, offsets, alignment, that offsets of variable-width
-//! columns never fall and end within their data, that dictionary keys and views point into what is there. A breach is
-//! `Corrupt`, never undefined behaviour. (UTF-8 is not checked; Arrow's readers do not rely on it for memory safety.)
+//! Everything read is checked before anything points to it: lengths, offsets and alignment; that the offsets of
+//! variable-width columns never decrease and end within their data; that dictionary keys and views point to existing
+//! values. A violation is `Corrupt`, never undefined behavior. (UTF-8 is not checked; Arrow's readers do not rely on it
+//! for memory safety.)
 
 use std::ffi::c_void;
 use std::ptr;
@@ -16,7 +17,7 @@ use super::error::corrupt;
 use super::image::{body_offset, ALIGNMENT, BUFFER_BYTES, HEADER_BYTES, MAGIC, NODE_BYTES};
 use crate::transport::error::TransportError;
 
-/// Memory that an image lies in; dropping the last clone gives a segment back.
+/// Owner of the memory of an image; dropping the last clone returns the segment.
 pub type Keep = Arc<dyn Send + Sync>;
 
 type Checked<T> = Result<T, TransportError>;
@@ -39,7 +40,7 @@ fn u64_at(image: &[u8], at: usize) -> u64 {
 }
 
 impl Header {
-    /// The header of an image of which at least the first bytes are there.
+    /// The header of an image; only its first bytes need to be present.
     pub fn read(image: &[u8]) -> Checked<Self> {
         if image.len() < HEADER_BYTES || u32_at(image, 0) != MAGIC {
             return Err(corrupt(format!("{} bytes that are no batch image", image.len())));
@@ -63,7 +64,8 @@ impl Header {
     }
 }
 
-/// The record batch in `image` as one struct array. `shape` is that of `fields`; `keep` owns the image's memory.
+/// The record batch in `image` as one struct array. Requires that `shape` is that of `fields`; `keep` owns the image's
+/// memory.
 pub fn import(image: &[u8], fields: &Fields, shape: Shape, keep: &Keep) -> Checked<FFI_ArrowArray> {
     let header = Header::read(image)?;
     if header.bytes != image.len() || header.shape != shape || body_offset(shape) > image.len() {
@@ -91,7 +93,7 @@ pub fn import(image: &[u8], fields: &Fields, shape: Shape, keep: &Keep) -> Check
     Ok(finish(header.rows, 0, vec![ptr::null()], children, None, None, keep))
 }
 
-/// What a C struct's private data owns.
+/// Owned by a C struct's private data.
 struct Held {
     _keep: Keep,
     buffers: Vec<*const c_void>,
@@ -101,16 +103,16 @@ struct Held {
 }
 
 unsafe extern "C" fn release(array: *mut FFI_ArrowArray) {
-    // SAFETY: the consumer calls this once, with the struct (perhaps moved) that `finish` made.
+    // SAFETY: the consumer calls this once, with the struct (possibly moved) that `finish` made.
     let array = unsafe { &mut *array };
-    // SAFETY: `private_data` came from `Box::into_raw` in `finish`; release is taken away below.
+    // SAFETY: `private_data` came from `Box::into_raw` in `finish`; `release` is cleared below.
     let held = unsafe { Box::from_raw(array.private_data.cast::<Held>()) };
     for child in held
         .children
         .iter()
         .chain((!held.dictionary.is_null()).then_some(&held.dictionary))
     {
-        // SAFETY: from `Box::into_raw`; dropping releases what the consumer has not moved out of it.
+        // SAFETY: from `Box::into_raw`; dropping it releases the children that the consumer has not moved out.
         drop(unsafe { Box::from_raw(*child) });
     }
     array.release = None;
@@ -157,9 +159,9 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// The next array's rows and nulls. `rows` is what its parent says, None where it may have more.
+    /// The next array's rows and nulls. `rows` is what its parent requires, None if it may have more.
     fn next_node(&mut self, rows: Option<usize>) -> Checked<(usize, usize)> {
-        let at = HEADER_BYTES + self.node * NODE_BYTES; // inside: as many nodes as the schema has
+        let at = HEADER_BYTES + self.node * NODE_BYTES; // in bounds: there are as many nodes as the schema has
         self.node += 1;
         let (own, nulls) = (u64_at(self.image, at) as usize, u64_at(self.image, at + 8) as usize);
         if rows.is_some_and(|rows| rows != own) || nulls > own || i64::try_from(own).is_err() {
@@ -243,7 +245,7 @@ impl<'a> Reader<'a> {
         finish(rows, nulls, buffers, children, None, None, self.keep)
     }
 
-    /// Offsets of `rows` variable-width values; what the last one is. WIDTH is 4 or 8.
+    /// Checked offsets of `rows` variable-width values, and the last offset. WIDTH is 4 or 8.
     fn offsets<const WIDTH: usize>(&mut self, rows: usize) -> Checked<(&'a [u8], usize)> {
         let bytes = rows.checked_add(1).and_then(|count| count.checked_mul(WIDTH));
         let offsets = self.next_buffer(bytes.unwrap_or(usize::MAX))?;
@@ -344,7 +346,7 @@ fn pointer(buffer: Option<&[u8]>) -> *const c_void {
     buffer.map_or(ptr::null(), |bytes| bytes.as_ptr().cast())
 }
 
-/// First and last offset, and whether none is below the one before. No early exit: so it is vectorised.
+/// First and last offset, and whether `offsets[i] <= offsets[i + 1]` for all i. No early exit, so that it vectorizes.
 fn rising(offsets: impl Iterator<Item = i64> + Clone) -> (i64, i64, bool) {
     let first = offsets.clone().next().unwrap_or(0);
     let (last, falls) = offsets.fold((first, false), |(before, falls), offset| {
@@ -429,7 +431,7 @@ mod tests {
         let bytes: Buffer = bytes.into();
         let keep: Keep = Arc::new(bytes.clone());
         let array = import(&bytes, fields, shape, &keep)?;
-        // SAFETY: `import` made it by the C Data Interface; that is what is tested here.
+        // SAFETY: `import` made it according to the C Data Interface; that is what this test checks.
         let data = unsafe { arrow_array::ffi::from_ffi_and_data_type(array, DataType::Struct(fields.clone())) };
         Ok(data.expect("a struct that Arrow takes"))
     }
@@ -448,7 +450,7 @@ mod tests {
         }
     }
 
-    /// Whatever is in shared memory: refused, or arrays that are structurally valid.
+    /// Any bytes in shared memory are refused, or yield arrays that are structurally valid.
     #[test]
     fn corrupt_images_are_refused_never_followed() {
         let batch = varied();

@@ -1,6 +1,6 @@
 //! One channel of a partition: its open segment, and the rows, messages and control elements that wait for credit.
 //!
-//! Order on the channel: message in progress (schema, or an image in pieces) → open rows → rows that wait → control.
+//! Order on the channel: message in progress (schema, or image in pieces) → open rows → waiting rows → control.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,12 +16,12 @@ use super::pieces::Pieces;
 use super::wire::{control, data, flags, SCHEMAS_MAX};
 use crate::transport::channel::{DataHeader, OpenSegment, OutputChannel};
 
-/// A schema as a partition knows it.
+/// A schema as the partition stores it.
 pub struct PlannedSchema {
-    /// Position among the schemas this partition has met; `id % SCHEMAS_MAX` is its number on the wire.
+    /// Index among the schemas that this partition has met; `id % SCHEMAS_MAX` is its number on the wire.
     pub id: usize,
     pub shape: Shape,
-    /// The schema message that travels: u32 number, then an Arrow IPC schema message.
+    /// The schema message that is sent: u32 number, then an Arrow IPC schema message.
     pub message: Buffer,
 }
 
@@ -146,7 +146,7 @@ impl Lane {
         self.bytes_out += bytes as u64;
     }
 
-    /// Ships the open rows; they hold their credit.
+    /// Ships the open rows, whose segment already holds its credit.
     fn ship_pane(&mut self) {
         if let Some((mut pane, schema)) = self.pane.take() {
             let bytes = pane.finish(schema.number());
@@ -154,7 +154,7 @@ impl Lane {
         }
     }
 
-    /// Begins the image of one row that takes several segments.
+    /// Begins sending the image of one row that takes several segments.
     pub fn begin_image(&mut self, schema: &PlannedSchema, columns: &[Column], row: usize) {
         debug_assert!(
             self.message.is_none() && self.pane.is_none(),
@@ -171,7 +171,7 @@ impl Lane {
         });
     }
 
-    /// Begins the schema message unless the consumer has it.
+    /// Begins sending the schema message unless the consumer has it.
     pub fn announce_schema(&mut self, schema: &PlannedSchema) -> bool {
         let sent = &mut self.schemas_sent[schema.number() as usize];
         if *sent == schema.id {
@@ -187,7 +187,7 @@ impl Lane {
         true
     }
 
-    /// Goes on with the message in progress; false without credit.
+    /// Continues the message in progress; false without credit.
     pub fn send_message(&mut self) -> bool {
         while let Some(mut message) = self.message.take() {
             let Some(mut segment) = self.channel.try_open() else {
@@ -209,7 +209,7 @@ impl Lane {
         true
     }
 
-    /// Places rows of a flat batch; how many found room before the credit ended.
+    /// Places rows of a flat batch; returns how many found room before the credit ran out.
     pub fn place(&mut self, plan: &FlatPlan, incoming: &Incoming, pick: Pick<'_>) -> usize {
         let mut rest = pick;
         while !rest.is_empty() {
@@ -227,7 +227,7 @@ impl Lane {
             };
             rest = rest.split(taken).1;
         }
-        self.channel.ring_peer(); // a long batch keeps consumers busy while it is scattered
+        self.channel.ring_peer(); // keeps consumers busy while a long batch is scattered
         pick.len() - rest.len()
     }
 
@@ -254,7 +254,7 @@ impl Lane {
         Room::Open
     }
 
-    /// Goes on as far as credit reaches; true when nothing waits but, perhaps, a watermark.
+    /// Proceeds as far as credit allows; true when nothing waits except, perhaps, a watermark.
     pub fn advance(&mut self, incoming: Option<(&Incoming, Option<&FlatPlan>)>) -> Result<bool, ExchangeError> {
         if let Some((incoming, plan)) = incoming.filter(|_| !self.waiting.is_empty()) {
             self.advance_rows(incoming, plan)?;
@@ -283,7 +283,7 @@ impl Lane {
         Ok(())
     }
 
-    /// Bytes that wait, in segments, so that the consumer lends credits by it.
+    /// Announces the waiting bytes, in segments, so that the consumer can lend credits.
     fn announce_backlog(&mut self, plan: Option<&FlatPlan>) {
         let message = self
             .message
@@ -298,7 +298,7 @@ impl Lane {
         }
     }
 
-    /// Ships what is open; gives floating credits back when nothing waits.
+    /// Ships what is open; returns floating credits when nothing waits.
     pub fn flush(&mut self) -> Result<(), ExchangeError> {
         self.ship_pane();
         let is_shipped = self.ship_pieces(true)?;
@@ -312,7 +312,7 @@ impl Lane {
         Ok(())
     }
 
-    /// Queues a control element behind all rows; a watermark takes the place of one that waits.
+    /// Queues a control element behind all rows; a watermark replaces a waiting watermark.
     pub fn emit(&mut self, kind: u16, a: i64, b: i64, c: i64) -> Result<bool, ExchangeError> {
         self.flush()?;
         let element = Control { kind, a, b, c };
@@ -325,7 +325,7 @@ impl Lane {
         Ok(is_settled)
     }
 
-    /// Sends control elements as far as there are slots; true when at most a watermark is left.
+    /// Sends control elements as long as there are slots; true when at most a watermark is left.
     fn send_controls(&mut self) -> bool {
         while let Some(Control { kind, a, b, c }) = self.controls.front().copied() {
             if !self.channel.try_control(kind, a, b, c) {
@@ -341,7 +341,7 @@ impl Lane {
         self.pane.is_some() || self.pieces.rows() > 0 || !self.controls.is_empty()
     }
 
-    /// True when the lane waits and `advance` would get further now.
+    /// True when the lane waits and `advance` could now make progress.
     pub fn could_go_on(&mut self) -> bool {
         if self.message.is_some() || !self.waiting.is_empty() || self.pieces.waits() {
             return self.channel.can_open();
@@ -351,7 +351,7 @@ impl Lane {
         self.controls.len() < before
     }
 
-    /// Gives up what is open.
+    /// Abandons what is open.
     pub fn close(&mut self) {
         if let Some((pane, _)) = self.pane.take() {
             self.channel.abandon(pane.segment);
@@ -365,7 +365,7 @@ impl Lane {
 
 enum Room {
     Open,
-    /// No credit, or a message goes first.
+    /// No credit, or a message must go first.
     None,
     /// The row takes several segments.
     Large,

@@ -3,11 +3,11 @@
 //! ```text
 //! python.rs       the classes of shmflink._core
 //! partition.rs    producing end of an edge            gate.rs      consuming end of an input
-//! lane.rs         one channel of a partition          import.rs    Arrow arrays over an image, all of it checked
-//! targets.rs      which channel a row goes to         wire.rs      kinds that both ends agree on
+//! lane.rs         one channel of a partition          import.rs    Arrow arrays over an image, fully checked
+//! targets.rs      the channel of each row             wire.rs      kinds known to both ends
 //! pane.rs         open segment of flat columns        pieces.rs    rows of nested columns until a segment is full
 //! hash.rs         the key hash                        image.rs     layout and writer of a batch image
-//! columns.rs      a column by its memory              export.rs    columns from what pyarrow exports
+//! columns.rs      a column as memory buffers          export.rs    columns from what pyarrow exports
 //! bits.rs         bits at any position
 //! ```
 

@@ -1,10 +1,10 @@
-//! An open segment that rows are scattered into, column by column, until it is full (flat columns only).
+//! An open segment into which rows are scattered, column by column, until it is full (flat columns only).
 //!
 //! ```text
 //! header, tables | column 0: validity, values | column 1: validity, offsets, data | ...      each at a multiple of 64
 //! ```
-//! The places are planned when the segment opens, for a number of rows that follows from the widths and, for strings, from
-//! running averages; what is not filled stays a gap. Values are copied once, from the batch to their place.
+//! The regions are planned when the segment opens. The planned number of rows follows from the widths and, for strings,
+//! from running averages; unfilled space stays unused. Values are copied once, from the batch to their region.
 
 use arrow_schema::{DataType, Field};
 
@@ -13,12 +13,12 @@ use super::columns::{fixed_width, Column, Shape, Values};
 use super::image::{aligned, body_offset, copy_offsets, put_buffer, put_header, put_node};
 use crate::transport::channel::OpenSegment;
 
-/// Rows whose values are copied: one after the other, or picked.
+/// Rows whose values are copied: a contiguous range, or a list.
 #[derive(Clone, Copy)]
 pub enum Pick<'a> {
     /// First row and count.
     Range(usize, usize),
-    /// Ascending rows.
+    /// Ascending rows: `rows[i] <= rows[i + 1]` for all i; `Lists::put_all` guarantees it; checked in debug builds.
     List(&'a [u32]),
 }
 
@@ -54,7 +54,7 @@ enum Kind {
     Null,
     Fixed(usize),
     Bits,
-    /// Variable width with offsets of so many bytes.
+    /// Variable width with offsets of this many bytes.
     Bytes(usize),
 }
 
@@ -62,12 +62,12 @@ enum Kind {
 pub struct FlatPlan {
     kinds: Vec<Kind>,
     shape: Shape,
-    /// Running average of a value's bytes, for each column (0 where not of variable width).
+    /// Running average of a value's bytes, per column (0 if not of variable width).
     averages: Vec<f64>,
 }
 
 impl FlatPlan {
-    /// None when a column is nested, a view or a dictionary: such batches travel by `pieces`.
+    /// None if a column is nested, a view or a dictionary: `pieces` sends such batches.
     pub fn of<'a>(fields: impl IntoIterator<Item = &'a Field>, shape: Shape) -> Option<Self> {
         let kinds = fields
             .into_iter()
@@ -80,7 +80,7 @@ impl FlatPlan {
         Some(Self { kinds, shape, averages })
     }
 
-    /// Takes a batch into the running averages.
+    /// Updates the running averages with a batch.
     pub fn observe(&mut self, columns: &[Column]) {
         for (average, column) in self.averages.iter_mut().zip(columns) {
             if let Values::Bytes { offsets, .. } = &column.values {
@@ -90,7 +90,7 @@ impl FlatPlan {
         }
     }
 
-    /// Bytes a row takes on average.
+    /// Average bytes per row.
     pub fn row_bytes(&self) -> f64 {
         let of = |(kind, average): (&Kind, &f64)| match kind {
             Kind::Null => 0.0,
@@ -101,7 +101,7 @@ impl FlatPlan {
         self.kinds.iter().zip(&self.averages).map(of).sum()
     }
 
-    /// Bytes of all buffers but the data of variable-width columns.
+    /// Bytes of all buffers except the data of variable-width columns.
     fn fixed_bytes(&self, rows: usize) -> usize {
         let bitmap = aligned(rows.div_ceil(8));
         let of = |kind: &Kind| match kind {
@@ -113,8 +113,8 @@ impl FlatPlan {
         self.kinds.iter().map(of).sum()
     }
 
-    /// Capacity in rows and the data bytes of each column for a segment of `limit` bytes whose first row has these
-    /// bytes. None when that row alone does not fit.
+    /// Capacity in rows, and the data bytes of each column, for a segment of `limit` bytes whose first row has these
+    /// bytes. None if that row alone does not fit.
     fn fit(&self, limit: usize, first: &[usize]) -> Option<(usize, Vec<usize>)> {
         let room = limit.checked_sub(body_offset(self.shape))?;
         let row_bytes = self.row_bytes();
@@ -131,7 +131,7 @@ impl FlatPlan {
             if rows == 1 {
                 return None;
             }
-            // Alignment costs at most a few lines per column: one step is enough unless the first row is large.
+            // Alignment costs at most a few lines per column: one step suffices unless the first row is large.
             rows -= ((taken - room) as f64 / row_bytes).ceil().clamp(1.0, (rows - 1) as f64) as usize;
         }
     }
@@ -145,7 +145,7 @@ impl FlatPlan {
         self.kinds.iter().zip(&self.averages).zip(first).map(of).collect()
     }
 
-    /// Gives what is left over to the variable-width columns, by their averages.
+    /// Distributes the remaining bytes among the variable-width columns, by their averages.
     fn spread(&self, mut data: Vec<usize>, left: usize) -> Vec<usize> {
         let total: f64 = self.averages.iter().sum();
         for ((bytes, average), kind) in data.iter_mut().zip(&self.averages).zip(&self.kinds) {
@@ -170,7 +170,7 @@ fn kind_of(data_type: &DataType) -> Option<Kind> {
     }
 }
 
-/// Places of one column in an open segment.
+/// The regions of one column in an open segment.
 struct Slot {
     kind: Kind,
     validity_at: usize,
@@ -196,14 +196,14 @@ fn value_bytes(column: &Column, row: usize) -> usize {
     }
 }
 
-/// True when `row` alone fits a segment of `limit` bytes.
+/// True if `row` alone fits into a segment of `limit` bytes.
 pub fn fits_alone(plan: &FlatPlan, columns: &[Column], row: usize, limit: usize) -> bool {
     let first: Vec<usize> = columns.iter().map(|column| value_bytes(column, row)).collect();
     plan.fit(limit, &first).is_some()
 }
 
 impl Pane {
-    /// Plans an open segment so that at least row `first` of these columns fits (`fits_alone` was true).
+    /// Plans an open segment so that at least row `first` of these columns fits. Requires `fits_alone(.., first, ..)`.
     pub fn new(segment: OpenSegment, plan: &FlatPlan, columns: &[Column], first: usize) -> Self {
         let first: Vec<usize> = columns.iter().map(|column| value_bytes(column, first)).collect();
         let (rows_max, data) = plan
@@ -247,7 +247,7 @@ impl Pane {
         }
     }
 
-    /// Copies as many of the rows as fit; how many. Fewer than all: the segment is full.
+    /// Copies as many of the rows as fit and returns their number. Fewer than requested means that the segment is full.
     pub fn append(&mut self, columns: &[Column], pick: Pick<'_>) -> usize {
         let mut count = pick.len().min(self.rows_max - self.rows);
         for (slot, column) in self.slots.iter().zip(columns) {
@@ -298,7 +298,7 @@ impl Pane {
     }
 }
 
-/// How many of the first `count` rows have no more than `room` bytes together.
+/// How many of the first `count` rows have at most `room` bytes together.
 fn rows_within(column: &Column, pick: Pick<'_>, count: usize, room: usize) -> usize {
     let Values::Bytes { offsets, .. } = &column.values else {
         return count;
@@ -335,7 +335,7 @@ fn rows_within(column: &Column, pick: Pick<'_>, count: usize, room: usize) -> us
 }
 
 impl Slot {
-    /// Copies rows that fit; `at` rows are there already.
+    /// Copies rows. Requires that they fit; `at` rows have been copied before.
     fn append(&mut self, out: &mut [u8], at: usize, column: &Column, pick: Pick<'_>) {
         self.append_validity(out, at, column, pick);
         match &column.values {
@@ -362,7 +362,7 @@ impl Slot {
         }
     }
 
-    /// The bitmap is written from the first null of the segment on; before, nothing needs it.
+    /// The bitmap is written from the segment's first null on; before that it is not needed.
     fn append_validity(&mut self, out: &mut [u8], at: usize, column: &Column, pick: Pick<'_>) {
         if self.kind == Kind::Null || (column.nulls.is_none() && self.nulls == 0) {
             return;
@@ -439,7 +439,7 @@ impl Slot {
     }
 }
 
-/// Copies a value; a short one by 16 bytes at once where both sides have them, because a call costs more than the bytes.
+/// Copies a value; a short one as 16 bytes at once if both sides have them, because a call costs more than the bytes.
 #[inline(always)]
 fn copy_short(from: &[u8], from_at: usize, bytes: usize, to: &mut [u8], to_at: usize) {
     if bytes <= 16 && from_at + 16 <= from.len() && to_at + 16 <= to.len() {
@@ -476,7 +476,8 @@ fn gather_words<const WIDTH: usize>(from: &[u8], rows: &[u32], to: &mut [u8]) {
         "rows of the batch"
     );
     for (place, row) in to.iter_mut().zip(rows) {
-        // SAFETY: lists ascend (`Lists::put_all` is what makes them), so none is beyond the last, which was checked.
+        // SAFETY: lists ascend (`Lists::put_all` builds them), so `row <= last` for every row, and `last` was checked
+        // above.
         *place = unsafe { *from.get_unchecked(*row as usize) };
     }
 }

@@ -1,4 +1,4 @@
-//! The producing end of one edge: rows of a batch to the open segments of all channels, resumable anywhere.
+//! The producing end of one edge: places the rows of a batch in the open segments of all channels; resumable anywhere.
 
 use super::error::ExchangeError;
 use super::lane::{Incoming, Lane, Waiting};
@@ -12,9 +12,9 @@ pub struct Partition {
     lanes: Vec<Lane>,
     strategy: Strategy,
     lists: Option<Lists>,
-    /// The batch whose rows still wait, with the plan of its schema.
+    /// The batch whose remaining rows wait, and the plan of its schema.
     incoming: Option<Incoming>,
-    /// By schema number; None where a schema is nested.
+    /// By schema number; None if a schema is nested.
     plans: Vec<Option<FlatPlan>>,
     schemas: usize,
     /// A control element waits on some channel.
@@ -47,7 +47,8 @@ impl Partition {
         self.lanes.len()
     }
 
-    /// Id for the next new schema, which takes the number of the oldest; its plan is `None` where the schema is nested.
+    /// Id for the next new schema, which takes the number of the oldest one; its plan is `None` if the schema is
+    /// nested.
     pub fn add_plan(&mut self, plan: Option<FlatPlan>) -> Result<usize, ExchangeError> {
         self.check_idle()?;
         let id = self.schemas;
@@ -56,7 +57,7 @@ impl Partition {
         Ok(id)
     }
 
-    /// Takes a batch; `keys` are its key columns and `targets` its channels where the strategy needs them. True when all
+    /// Takes a batch; `keys` are its key columns and `targets` its channels, if the strategy needs them. True when all
     /// rows are placed.
     pub fn write(
         &mut self,
@@ -98,7 +99,7 @@ impl Partition {
         self.resume()
     }
 
-    /// Lists rows block by block and places them; what finds no credit waits on its lane, the other lanes go on.
+    /// Lists rows block by block and places them; rows without credit wait on their lane while the other lanes proceed.
     fn scatter(
         &mut self,
         lists: &mut Lists,
@@ -132,7 +133,7 @@ impl Partition {
         Err(TransportError::Internal("a partition was used before `resume` returned True".into()).into())
     }
 
-    /// Goes on on every channel; true when nothing waits any more.
+    /// Continues on every channel; true when nothing waits any longer.
     pub fn resume(&mut self) -> Result<bool, ExchangeError> {
         let incoming = self
             .incoming
@@ -155,7 +156,7 @@ impl Partition {
         self.lanes.iter_mut().try_for_each(Lane::flush)
     }
 
-    /// Sends a control element to all channels behind the rows written so far.
+    /// Sends a control element to all channels, after the rows written so far.
     pub fn emit(&mut self, kind: u16, a: i64, b: i64, c: i64) -> Result<bool, ExchangeError> {
         self.check_idle()?;
         let mut is_settled = true;
@@ -166,7 +167,7 @@ impl Partition {
         Ok(is_settled)
     }
 
-    /// True while something waits and no channel could go on.
+    /// True while something waits and no channel could make progress.
     pub fn is_blocked(&mut self) -> bool {
         let is_suspended = self.incoming.is_some() || self.is_emitting;
         is_suspended && !self.lanes.iter_mut().any(Lane::could_go_on)

@@ -1,7 +1,7 @@
-//! Rows of nested, view and dictionary columns: taken per channel and put together until they fill a segment.
+//! Rows of nested, view and dictionary columns: collected per channel until they fill a segment.
 //!
-//! Exact and slower than `pane`. The rows that are less than a segment wait under an open one, so that `flush` never
-//! waits; they are copies, so that no input memory is held after the write.
+//! Exact, but slower than `pane`. Rows that fill less than a segment are held back under an already open one, so that
+//! `flush` never waits. They are copies, so that no input memory is held after the write.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ pub struct Pieces {
     schema: Option<Arc<PlannedSchema>>,
     pieces: Vec<(Vec<ArrayRef>, usize)>,
     rows: usize,
-    /// Bytes of the image of all, about.
+    /// Approximate bytes of the image of all rows.
     bytes: usize,
     held: Option<OpenSegment>,
     is_borrowed: bool,
@@ -41,7 +41,7 @@ impl Pieces {
         self.bytes
     }
 
-    /// True when rows wait without the segment that `flush` would need.
+    /// True if rows wait without the segment that `flush` would need.
     pub fn waits(&self) -> bool {
         self.rows > 0 && self.held.is_none()
     }
@@ -61,7 +61,7 @@ impl Pieces {
         Ok(())
     }
 
-    /// All pieces as one; the first alone where they cannot be joined (dictionaries whose union has too many values).
+    /// All pieces as one; only the first if they cannot be joined (dictionaries whose union has too many values).
     fn join(&mut self) -> (Vec<ArrayRef>, usize) {
         let whole = match self.pieces.len() {
             1 => None,
@@ -79,7 +79,7 @@ impl Pieces {
         joined
     }
 
-    /// Puts rows back to the front and measures anew.
+    /// Puts rows back at the front and measures again.
     fn put_back(&mut self, arrays: Vec<ArrayRef>, rows: usize) -> Result<(), ExchangeError> {
         let rest = std::mem::take(&mut self.pieces);
         (self.rows, self.bytes) = (0, 0);
@@ -89,7 +89,7 @@ impl Pieces {
         rest.into_iter().try_for_each(|(arrays, rows)| self.push(arrays, rows))
     }
 
-    /// Copies what still lies in the input's memory.
+    /// Copies pieces that are still in the input's memory.
     fn own(&mut self) -> Result<(), ExchangeError> {
         if !std::mem::take(&mut self.is_borrowed) {
             return Ok(());
@@ -113,7 +113,7 @@ fn join_columns(pieces: &[(Vec<ArrayRef>, usize)]) -> Option<Vec<ArrayRef>> {
     (0..columns).map(column).collect()
 }
 
-/// Drops dictionary values that no row uses, where most would travel in vain.
+/// Drops unused dictionary values, if most would be sent in vain.
 fn compact(array: ArrayRef) -> ArrayRef {
     use arrow_array::cast::AsArray;
     if !matches!(array.data_type(), DataType::Dictionary(_, _)) {
@@ -127,7 +127,7 @@ fn compact(array: ArrayRef) -> ArrayRef {
 }
 
 impl Lane {
-    /// Takes rows of a nested batch in; `ship_pieces` sends them.
+    /// Adds rows of a nested batch; `ship_pieces` sends them.
     pub fn take_in(&mut self, incoming: &Incoming, pick: Pick<'_>) -> Result<(), ExchangeError> {
         let arrays = match pick {
             Pick::Range(start, rows) => {
@@ -148,7 +148,7 @@ impl Lane {
         self.pieces.push(arrays.into_iter().map(compact).collect(), pick.len())
     }
 
-    /// Ships full segments, with `all` the rest too; false when credit is missing, also for what stays.
+    /// Ships full segments and, with `all`, the rest; false if credit is missing, even for what is held back.
     pub fn ship_pieces(&mut self, all: bool) -> Result<bool, ExchangeError> {
         loop {
             if !self.send_message() {
@@ -177,7 +177,7 @@ impl Lane {
         }
     }
 
-    /// Ships one segment full from the held one; false when, put together, the rows turn out to be less than one.
+    /// Ships one segment from the held rows; false if, once joined, they turn out to fill less than one.
     fn ship_piece(&mut self, schema: &PlannedSchema, all: bool) -> Result<bool, ExchangeError> {
         let limit = self.channel.segment_bytes();
         let (arrays, rows) = self.pieces.join();

@@ -1,4 +1,4 @@
-//! The exchange's Python classes and functions: pyarrow objects in and out, everything else is in the modules they wrap.
+//! The exchange's Python classes and functions: they convert pyarrow objects; other modules do the work.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -213,7 +213,7 @@ impl PyResultPartition {
 }
 
 impl PyResultPartition {
-    /// The batch's schema among those met; a new one is planned.
+    /// The batch's schema if it is known; otherwise plans it.
     fn schema_of(&self, py: Python<'_>, batch: &Bound<'_, PyAny>) -> PyResult<Arc<KnownSchema>> {
         let schema = batch.getattr(intern!(py, "schema"))?;
         let is_same = |known: &KnownSchema| {
@@ -310,7 +310,7 @@ fn arrays_of(array: FFI_ArrowArray, fields: &Fields) -> Result<Vec<ArrayRef>, Ex
     if fields.is_empty() {
         return Ok(Vec::new());
     }
-    // SAFETY: pyarrow filled the struct by the C Data Interface, with columns of these types.
+    // SAFETY: pyarrow filled the struct according to the C Data Interface, with columns of these types.
     let data = unsafe { from_ffi_and_data_type(array, DataType::Struct(fields.clone())) }?;
     let (_, arrays, _) = StructArray::from(data).into_parts();
     Ok(arrays)
@@ -352,7 +352,7 @@ pub struct PyInputGate {
 
 type ChannelOfGate<'py> = (u32, PyRef<'py, PyArena>, PyRef<'py, PyDoorbell>);
 
-/// Images from so many bytes on are checked without the GIL.
+/// Images of at least this many bytes are checked without the GIL.
 const DETACHED_BYTES: usize = 64 << 10;
 
 #[pymethods]
@@ -490,7 +490,7 @@ impl PyInputGate {
     }
 }
 
-/// Hash of each row over one or more columns; `canonical[i]` says that column i holds canonical key bytes.
+/// Hash of each row over one or more columns; `canonical[i]` says whether column i holds canonical key bytes.
 #[pyfunction]
 #[pyo3(signature = (columns, canonical = None))]
 fn key_hash(py: Python<'_>, columns: Vec<PyArray>, canonical: Option<Vec<bool>>) -> PyResult<Py<PyAny>> {

@@ -1,14 +1,14 @@
-//! Which channel a row goes to.
+//! Chooses the channel of each row.
 
 use arrow_array::ArrayRef;
 
 use super::error::ExchangeError;
 use super::hash::{combine_column, write_column, KeyGroups};
 
-/// Flink's partitioners. `Forward` and `Rescale` are given just their channels.
+/// Flink's partitioners. `Forward` and `Rescale` receive only their own channels.
 #[derive(Clone, Debug)]
 pub enum Strategy {
-    /// Row by row in turn; with one channel, all there.
+    /// One row per channel in turn; with a single channel, all rows go there.
     Cycle {
         next: usize,
     },
@@ -21,13 +21,13 @@ pub enum Strategy {
     },
     Broadcast,
     Global,
-    /// Targets are given with each batch.
+    /// Targets are passed with each batch.
     Custom,
 }
 
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// The next of a sequence that `state` alone decides (Steele, Lea, Flood: SplitMix64).
+/// The next value of a sequence that depends only on `state` (Steele, Lea, Flood: SplitMix64).
 #[inline]
 fn next_random(state: &mut u64) -> u64 {
     *state = state.wrapping_add(GOLDEN);
@@ -38,7 +38,7 @@ fn next_random(state: &mut u64) -> u64 {
 }
 
 impl Strategy {
-    /// By the job graph's name. Unfit for another name.
+    /// By the job graph's name; `Unfit` for an unknown name.
     pub fn of(name: &str, channels: usize, max_parallelism: u32, seed: u64) -> Result<Self, ExchangeError> {
         match name {
             "FORWARD" | "REBALANCE" | "RESCALE" => Ok(Self::Cycle {
@@ -76,8 +76,8 @@ pub struct Lists {
     block: usize,
 }
 
-/// Rows listed at a time: the columns of a block stay in the first-level cache from hash to copy, and a channel still
-/// gets some hundred rows of each.
+/// Rows listed at a time: the columns of a block stay in the first-level cache from hash to copy, and each channel
+/// still gets some hundred rows per block.
 const BLOCK_ROWS: usize = 4096;
 const ROWS_PER_CHANNEL: usize = 64;
 const BLOCK_ROWS_MAX: usize = 1 << 16;
@@ -102,21 +102,21 @@ impl Lists {
         &self.rows[channel * self.block..][..self.counts[channel] as usize]
     }
 
-    /// Lists the rows from `start` on by their channels, of which there are at most a block.
+    /// Lists the rows from `start` on by channel; requires `channels.len() <= self.block`.
     #[inline(always)]
     fn put_all(&mut self, start: usize, channels: impl ExactSizeIterator<Item = usize>) {
         assert!(channels.len() <= self.block, "at most a block of rows at a time");
         for (row, channel) in (start as u32..).zip(channels) {
             let count = &mut self.counts[channel];
-            // SAFETY: `channel` is one of `counts.len()` (checked above), each of which has `block` places in `rows`; its
-            // count was 0 before the first of at most `block` rows.
+            // SAFETY: `channel < counts.len()` (checked above), and each channel has `block` places in `rows`. Its
+            // count was 0 before the first of at most `block` rows, so the place is in bounds.
             unsafe { *self.rows.get_unchecked_mut(channel * self.block + *count as usize) = row };
             *count += 1;
         }
     }
 
-    /// Lists rows `start` to `start + rows` (at most a block). `keys` are the key columns with whether they are canonical;
-    /// `targets`, for Custom, are those of the whole batch.
+    /// Lists rows `start` to `start + rows` (at most a block). `keys`: the key columns, and whether they are canonical;
+    /// `targets`, for Custom: the channels of the whole batch.
     pub fn fill(
         &mut self,
         strategy: &mut Strategy,
@@ -167,7 +167,7 @@ impl Lists {
     }
 }
 
-/// Refuses targets outside the channels.
+/// Refuses targets outside `0..channels`.
 pub fn check_targets(targets: &[i32], rows: usize, channels: usize) -> Result<(), ExchangeError> {
     if targets.len() != rows {
         return Err(ExchangeError::Unfit(format!(

@@ -1,4 +1,4 @@
-//! What the two ends of a channel agree on beyond the image: kinds of data segments and of control elements.
+//! What the two ends of a channel agree on besides the image: kinds of data segments and of control elements.
 
 /// Kinds of data segments (`DataHeader::kind`).
 pub mod data {
@@ -10,7 +10,7 @@ pub mod data {
     pub const SCHEMA_PIECE: u16 = 3;
 }
 
-/// Flags of pieces (`DataHeader::flags`): a message is first, ..., last; one piece may be both.
+/// Flags of pieces (`DataHeader::flags`): first or last piece of a message; one piece may be both.
 pub mod flags {
     pub const FIRST: u16 = 1;
     pub const LAST: u16 = 2;
@@ -25,5 +25,5 @@ pub mod control {
     pub const LATENCY: u16 = 5;
 }
 
-/// Schemas a channel remembers; further ones take the place of the oldest.
+/// Schemas that a channel remembers; a further one replaces the oldest.
 pub const SCHEMAS_MAX: usize = 64;

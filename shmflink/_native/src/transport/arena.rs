@@ -4,11 +4,12 @@
 //!    0 Header (memory.rs): a = segment bytes, b = segments
 //! 4096 segments x segment bytes (a multiple of 64)
 //! ```
-//! Who may touch a segment: free → nobody; leased → the producing thread, through `OpenSegment`; published → readers,
-//! through `SegmentRef`, until the consumer's last reference is gone and the index came back.
+//! Who may access a segment: free → nobody; leased → the producing thread, through `OpenSegment`; published → readers,
+//! through `SegmentRef`, until the consumer has dropped its last reference and returned the index.
 //!
-//! A channel may always have `exclusive` segments out; more only while the shared pool, the segments that no channel
-//! has reserved, is not used up. So one slow consumer can never take the segments that another channel needs to go on.
+//! A channel may always have `exclusive` segments out. It may have more only while the shared pool (segments that no
+//! channel has reserved) lasts. So a slow consumer can never take the segments that another channel needs to make
+//! progress.
 
 use std::os::fd::{OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU32 as PlainAtomicU32, Ordering as PlainOrdering};
@@ -28,40 +29,40 @@ pub struct Arena {
     segment_bytes: usize,
     segments: u32,
     epoch: u64,
-    /// The owner's books; None in a peer's read-only view.
+    /// The owner's accounts; None in a peer's read-only view.
     books: Option<Mutex<Books>>,
 }
 
-/// Who has which segment.
+/// Which account has which segment.
 struct Books {
     free: Vec<u32>,
-    /// Account that has a segment out, or NOBODY.
+    /// The account that has a segment out, or NOBODY.
     holder: Vec<u32>,
-    /// Segments not reserved by any account and not in use as one's surplus.
+    /// Segments that no account has reserved and that no account uses beyond its reservation.
     shared: u32,
     accounts: u32,
 }
 
-/// One channel's standing with the arena.
+/// One channel's account with the arena.
 pub struct Account {
     arena: Arc<Arena>,
     id: u32,
     exclusive: u32,
-    /// Segments out: open or published. Changes under the lock of the books only.
+    /// Segments out: open or published. Written only while the lock of the books is held.
     out: PlainAtomicU32,
-    /// Segments leased and not published.
+    /// Segments leased and not yet published.
     open: PlainAtomicU32,
 }
 
 impl Arena {
-    /// A new arena in a sealed memfd. Raises Resource when memory does not suffice, Internal for an impossible shape.
+    /// A new arena in a sealed memfd. Resource if there is too little memory, Internal for an impossible shape.
     pub fn create(epoch: u64, segment_bytes: usize, segments: usize) -> Result<Self, TransportError> {
         let bytes = size_of_arena(segment_bytes, segments).map_err(TransportError::Internal)?;
         let mapping = Mapping::create("shmflink data memory", bytes, Access::PeersRead)?;
         Ok(Self::initialise(mapping, epoch, segment_bytes, segments))
     }
 
-    /// The same in anonymous memory: both ends in this process.
+    /// The same in anonymous memory: both ends are in this process.
     pub fn anonymous(epoch: u64, segment_bytes: usize, segments: usize) -> Result<Self, TransportError> {
         let bytes = size_of_arena(segment_bytes, segments).map_err(TransportError::Internal)?;
         Ok(Self::initialise(
@@ -72,7 +73,7 @@ impl Arena {
         ))
     }
 
-    /// Maps a peer's arena for reading. Corrupt when the descriptor is not the sealed arena of that epoch.
+    /// Maps a peer's arena for reading. Corrupt if the descriptor is not the sealed arena of that epoch.
     pub fn open(fd: OwnedFd, epoch: u64) -> Result<Self, TransportError> {
         let mapping = Mapping::open(fd, "shmflink data memory", Access::PeersRead)?;
         let header = Header::read(&mapping, KIND_ARENA, epoch, "data memory")?;
@@ -97,7 +98,7 @@ impl Arena {
         let fields = [segment_bytes as u64, segments as u64, 0, 0];
         Header::new(KIND_ARENA, epoch, mapping.bytes(), fields).write(&mapping);
         let books = Books {
-            // The lowest index is taken first and the last returned is reused first: warm in the cache.
+            // Takes the lowest index first and reuses the last returned one first: it is warm in the cache.
             free: (0..segments as u32).rev().collect(),
             holder: vec![NOBODY; segments],
             shared: segments as u32,
@@ -133,12 +134,12 @@ impl Arena {
         self.mapping.fd()
     }
 
-    /// Segments that nobody has out; 0 in a peer's view.
+    /// Segments that no account has out; 0 in a peer's view.
     pub fn free_segments(&self) -> usize {
         self.books.as_ref().map_or(0, |_| self.books().free.len())
     }
 
-    /// Opens an account that may always have `exclusive` segments out. Raises Resource when they are not there.
+    /// Opens an account that may always have `exclusive` segments out. Resource if there are too few.
     pub fn account(self: &Arc<Self>, exclusive: u32) -> Result<Arc<Account>, TransportError> {
         if self.books.is_none() {
             return Err(TransportError::Internal("only its owner writes to an arena".into()));
@@ -169,10 +170,10 @@ impl Arena {
         books.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// First byte of a segment; the index must be in range.
+    /// First byte of a segment. Requires `index < segments`; caller guarantees it.
     pub(super) fn segment_base(&self, index: u32) -> *mut u8 {
         assert!(index < self.segments);
-        // SAFETY: inside the mapping, whose size was checked against the same formula.
+        // SAFETY: inside the mapping, whose size was checked with the same formula.
         unsafe {
             self.mapping
                 .base()
@@ -194,7 +195,7 @@ fn size_of_arena(segment_bytes: usize, segments: usize) -> Result<usize, String>
 }
 
 impl Account {
-    /// Takes a free segment within the account's right; None when there is none now.
+    /// Takes a free segment if the account may; None if there is none now.
     pub fn try_lease(self: &Arc<Self>) -> Option<Lease> {
         let mut books = self.arena.books();
         let out = self.out.load(PlainOrdering::Relaxed);
@@ -219,12 +220,12 @@ impl Account {
         self.out.load(PlainOrdering::Relaxed) < self.exclusive || self.arena.books().shared > 0
     }
 
-    /// Leased segments that are not published yet.
+    /// Leased segments that are not yet published.
     pub fn open(&self) -> u32 {
         self.open.load(PlainOrdering::Relaxed)
     }
 
-    /// Takes a published segment back. Corrupt when this account has not got it out.
+    /// Takes a published segment back. Corrupt if this account does not have it out.
     pub fn give_back(&self, index: u32) -> Result<(), TransportError> {
         let mut books = self.arena.books();
         if books.holder.get(index as usize) != Some(&self.id) {
@@ -245,15 +246,15 @@ impl Account {
 }
 
 impl Drop for Account {
-    /// Frees the unused part of the reservation. Segments still with the consumer stay out: whether they are read no
-    /// more cannot be known, and the arena lives only as long as its attempt.
+    /// Frees the unused part of the reservation. Segments that the consumer still has stay out: it is unknown whether
+    /// they are still read, and the arena lives only as long as its attempt.
     fn drop(&mut self) {
         let out = self.out.load(PlainOrdering::Relaxed);
         self.arena.books().shared += self.exclusive.saturating_sub(out);
     }
 }
 
-/// A segment taken from the free list; dropping it gives it back.
+/// A segment taken from the free list; dropping the lease returns it.
 pub struct Lease {
     account: Arc<Account>,
     index: u32,
@@ -267,24 +268,24 @@ impl Lease {
     /// The segment's bytes.
     pub fn bytes(&self) -> &[u8] {
         let arena = &self.account.arena;
-        // SAFETY: the segment lies inside the mapping, which the account keeps alive; it is neither free nor published,
-        // so only the holder of this lease touches it.
+        // SAFETY: the segment is inside the mapping, which the account keeps alive. It is neither free nor published,
+        // so only the holder of this lease accesses it.
         unsafe { std::slice::from_raw_parts(arena.segment_base(self.index), arena.segment_bytes) }
     }
 
     /// The segment's bytes, to write.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         let arena = &self.account.arena;
-        // SAFETY: as above, and the lease is borrowed exclusively; the owner's mapping is writable.
+        // SAFETY: as above; the lease is borrowed exclusively, and the owner's mapping is writable.
         unsafe { std::slice::from_raw_parts_mut(arena.segment_base(self.index), arena.segment_bytes) }
     }
 
-    /// Ends the lease without giving the segment back: it is about to be published.
+    /// Ends the lease without returning the segment, which is about to be published.
     pub fn publish(self) -> u32 {
         self.account.open.fetch_sub(1, PlainOrdering::Relaxed);
         let index = self.index;
         let mut published = std::mem::ManuallyDrop::new(self);
-        // SAFETY: `published` is never dropped nor used again, so the account reference is dropped exactly once.
+        // SAFETY: `published` is never dropped or used again, so the account reference is dropped exactly once.
         unsafe { std::ptr::drop_in_place(&mut published.account) };
         index
     }

@@ -1,9 +1,9 @@
-//! How much memory the system would still give. Asked before pages are reserved: an anonymous file has no size limit of
-//! its own, so reserving too much would not fail, it would have the kernel kill processes at random.
+//! How much memory the system could still provide. Checked before pages are reserved: an anonymous file has no size
+//! limit of its own, so reserving too much would not fail; the kernel would start to kill processes.
 
 use std::fs::read_to_string;
 
-/// Bytes that can be reserved now: the host's available memory, and no more than a cgroup of ours may have in all.
+/// Bytes that can be reserved now: the host's available memory, at most the limit of our cgroups.
 pub fn available_bytes() -> u64 {
     let host = read_to_string("/proc/meminfo")
         .ok()
@@ -22,12 +22,12 @@ fn parse_meminfo(text: &str) -> Option<u64> {
     Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
 }
 
-/// A cgroup's limit; None for "max" or what cannot be read.
+/// A cgroup's limit; None for "max" or an unreadable value.
 fn parse_limit(text: &str) -> Option<u64> {
     text.trim().parse().ok()
 }
 
-/// The files that may hold a limit, for cgroup v2 and v1, seen from the host and from inside a container.
+/// The files that may hold a limit, for cgroup v2 and v1, as seen from the host and from inside a container.
 fn limit_files(cgroups: &str) -> Vec<String> {
     let mut files = Vec::new();
     for line in cgroups.lines() {

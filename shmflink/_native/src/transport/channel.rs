@@ -1,9 +1,9 @@
-//! Both ends of one channel: what the exchange builds partitions and gates from.
+//! Both ends of one channel: the exchange builds partitions and gates from them.
 //!
-//! Producer: `try_open` a segment against a credit, write, `publish`, once per write `ring_peer`. Consumer: `try_next`,
-//! read the `SegmentRef`; dropping its last clone gives segment and credit back and rings the producer if it waits.
-//! Neither end ever blocks. Everything keeps the mappings it touches alive, so either end may close, or its process
-//! die, in any order.
+//! Producer: `try_open` a segment against a credit, write it, `publish` it; `ring_peer` once per write. Consumer:
+//! `try_next`, read the `SegmentRef`; dropping its last clone returns segment and credit, and rings the producer if it
+//! waits. Neither end ever blocks. Each end keeps the mappings that it accesses alive, so either end may close, or its
+//! process may die, in any order.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering as PlainOrdering};
@@ -19,10 +19,10 @@ use super::ring::{must_ring, Descriptor, ReceiveHalf, ReturnHalf, SendHalf};
 use super::ring::{WAITS_FOR_CONTROL, WAITS_FOR_CREDIT};
 use super::sync::{lock, Mutex};
 
-/// What travels with a data segment; `kind` and `flags` are the exchange's.
+/// Sent with a data segment; the exchange defines `kind` and `flags`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DataHeader {
-    /// Bytes of the segment that are used.
+    /// Used bytes of the segment.
     pub bytes: u32,
     pub rows: u32,
     pub kind: u16,
@@ -66,8 +66,8 @@ pub struct OutputChannel {
 }
 
 impl OutputChannel {
-    /// `arena` is the producer's own, `region` and `peer` the consumer's. Resource when the arena has too few segments,
-    /// Internal when the ring does not exist or is in use.
+    /// `arena` is the producer's own, `region` and `peer` are the consumer's. Resource if the arena has too few
+    /// segments, Internal if the ring does not exist or is in use.
     pub fn new(
         arena: Arc<Arena>,
         region: Arc<Region>,
@@ -92,7 +92,7 @@ impl OutputChannel {
         })
     }
 
-    /// A segment to write, against one credit; None when there is no credit or no segment now. After None the consumer
+    /// A segment to write, against one credit; None if there is no credit or no segment now. After None, the consumer
     /// rings this slot's doorbell as soon as one comes back.
     pub fn try_open(&mut self) -> Option<OpenSegment> {
         let mut lease = self.try_lease();
@@ -105,7 +105,7 @@ impl OutputChannel {
         Some(OpenSegment { lease })
     }
 
-    /// True when `try_open` would succeed; false has the consequence of its None.
+    /// True when `try_open` would succeed; false has the same effect as its None.
     pub fn can_open(&mut self) -> bool {
         let mut can = self.credits() > 0 && self.account.can_lease();
         if !can {
@@ -125,8 +125,8 @@ impl OutputChannel {
         self.account.try_lease()
     }
 
-    /// Free credits. Also takes back what the consumer returned, after reading the grant: so the return ring is empty of
-    /// everything that a visible grant stands on, and can never overflow.
+    /// Free credits. Reads the grant first and then takes back what the consumer returned. Hence the return ring
+    /// contains nothing on which a visible grant is based, and can never overflow.
     fn credits(&mut self) -> u32 {
         let granted = self.ring.granted();
         while let Some(index) = self.ring.take_return() {
@@ -144,23 +144,24 @@ impl OutputChannel {
         }
     }
 
-    /// Gives up what a grant that crossed our last announcement lent too much.
+    /// Relinquishes the credits that a grant lent in excess because it crossed our last announcement.
     fn give_up_surplus(&mut self, unused: u32) -> u32 {
         self.announce(self.credit.backlog(), unused)
     }
 
-    /// Publishes backlog and surplus if either is new; returns the surplus given up.
+    /// Publishes backlog and surplus if either has changed; returns the surplus relinquished.
     fn announce(&mut self, segments: u32, unused: u32) -> u32 {
         let Some((announcement, surplus)) = self.credit.announce(segments, unused) else {
             return 0;
         };
         self.ring.announce(announcement.to_word());
-        // A consumer that keeps all segments it has got sleeps until rung, and only it can lend more credits.
+        // A consumer that retains all the segments it received sleeps until rung, and only it can lend more credits.
         self.unrung.store(true, PlainOrdering::Relaxed);
         surplus
     }
 
-    /// Ships the segment; the consumer sees it after `ring_peer` at the latest. Never fails: the credit is there.
+    /// Ships the segment; the consumer sees it at the latest after `ring_peer`. Never fails: the segment holds a
+    /// credit.
     pub fn publish(&mut self, segment: OpenSegment, header: DataHeader) {
         assert!(
             header.bytes as usize <= self.arena.segment_bytes(),
@@ -178,12 +179,12 @@ impl OutputChannel {
         self.unrung.store(true, PlainOrdering::Relaxed);
     }
 
-    /// Gives segment and credit back unused.
+    /// Returns the segment and its credit unused.
     pub fn abandon(&mut self, segment: OpenSegment) {
         drop(segment);
     }
 
-    /// Sends a control element, without credit; false when all control slots wait for the consumer, who then rings this
+    /// Sends a control element, without credit; false if all control slots wait for the consumer, which then rings this
     /// slot's doorbell as soon as one is free.
     pub fn try_control(&mut self, kind: u16, a: i64, b: i64, c: i64) -> bool {
         let sent = self.ring.try_push_control(kind, a, b, c);
@@ -193,7 +194,7 @@ impl OutputChannel {
         sent
     }
 
-    /// Tells the consumer how many segments wait for credit; it lends floating credits by it. 0 gives unused ones back.
+    /// Tells the consumer how many segments wait for credit, so that it lends floating credits. 0 returns unused ones.
     pub fn announce_backlog(&mut self, segments: u32) {
         let unused = self.credits();
         self.announce(segments, unused);
@@ -203,26 +204,26 @@ impl OutputChannel {
         self.arena.segment_bytes()
     }
 
-    /// Wakes the consumer if anything was sent since the last time; once per write or flush.
+    /// Wakes the consumer if anything was sent since the last call; once per write or flush.
     pub fn ring_peer(&self) {
         if self.unrung.swap(false, PlainOrdering::Relaxed) {
             self.peer.ring();
         }
     }
 
-    /// The protocol violation of the consumer that was met, if any; the channel opens no segment after it.
+    /// The consumer's protocol violation, if there was one; the channel opens no segment after it.
     pub fn check(&self) -> Result<(), TransportError> {
         self.fault.clone().map_or(Ok(()), Err)
     }
 }
 
-/// What a consumer gets.
+/// What a consumer receives.
 pub enum Received {
     Data { header: DataHeader, segment: SegmentRef },
     Control { kind: u16, a: i64, b: i64, c: i64 },
 }
 
-/// A received segment, limited to its used bytes. The last one dropped returns segment and credit; on any thread.
+/// A received segment, limited to its used bytes. Dropping the last clone, on any thread, returns segment and credit.
 pub struct SegmentRef {
     shared: Arc<InputShared>,
     index: u32,
@@ -239,9 +240,9 @@ impl Deref for SegmentRef {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        // SAFETY: index and length were checked on receipt, so the range lies inside the mapping, which `shared` keeps
-        // alive. The producer published the segment before we saw it (acquire of `tail`) and writes it again only after
-        // its index was returned, which happens when this reference is gone.
+        // SAFETY: index and length were checked on receipt, so the range is inside the mapping, which `shared` keeps
+        // alive. The producer published the segment before we saw it (acquire of `tail`). It writes the segment again
+        // only after its index was returned, which happens after this reference is dropped.
         unsafe { std::slice::from_raw_parts(self.shared.arena.segment_base(self.index), self.bytes as usize) }
     }
 }
@@ -252,12 +253,12 @@ impl Drop for SegmentRef {
     }
 }
 
-/// What outlives the input channel for as long as a segment of it is referenced.
+/// Outlives the input channel as long as one of its segments is referenced.
 struct InputShared {
     arena: Arc<Arena>,
     peer: Doorbell,
     pool: Arc<CreditPool>,
-    /// Lock order: nothing else is locked while it is held.
+    /// Lock order: no other lock is taken while it is held.
     account: Mutex<InputAccount>,
 }
 
@@ -274,7 +275,7 @@ impl InputAccount {
         }
     }
 
-    /// Grants what may be granted; true when the producer waits for it.
+    /// Grants as many credits as allowed; true if the producer waits for them.
     fn settle(&mut self, pool: &CreditPool) -> bool {
         let announcement = Announcement::from_word(self.returns.announcement());
         match self.credit.settle(announcement, pool) {
@@ -300,14 +301,14 @@ impl InputShared {
     }
 }
 
-/// Consuming end. Used by one thread at a time; its segments may be dropped on any.
+/// Consuming end. Used by one thread at a time; its segments may be dropped on any thread.
 pub struct InputChannel {
     ring: ReceiveHalf,
     shared: Arc<InputShared>,
 }
 
 impl InputChannel {
-    /// `region` is the consumer's own, `arena` and `peer` the producer's. Grants the exclusive credits. Internal when
+    /// `region` is the consumer's own, `arena` and `peer` are the producer's. Grants the exclusive credits. Internal if
     /// the ring does not exist or is in use.
     pub fn new(
         region: Arc<Region>,
@@ -337,7 +338,7 @@ impl InputChannel {
         Ok(channel)
     }
 
-    /// The next element, or None. Corrupt, again and again, once a descriptor or counter broke the protocol.
+    /// The next element, or None. After a descriptor or counter has broken the protocol, every call returns Corrupt.
     pub fn try_next(&mut self) -> Result<Option<Received>, TransportError> {
         match self.ring.peek()? {
             None => Ok(None),
@@ -406,12 +407,13 @@ impl InputChannel {
         lock(&self.shared.account).credit.in_hand() as usize
     }
 
-    /// Segments that may be in flight now: exclusive plus floating lent. A consumer that keeps as many stalls its producer.
+    /// Segments that may be in flight now: exclusive plus lent floating ones. A consumer that retains this many stalls
+    /// its producer.
     pub fn credit_limit(&self) -> usize {
         lock(&self.shared.account).credit.limit() as usize
     }
 
-    /// Looks at the producer's backlog and grants by it; at each poll, cheap when nothing changed.
+    /// Reads the producer's backlog and grants accordingly; called at each poll, cheap if nothing has changed.
     pub fn grant(&mut self) {
         let wanted = {
             let account = lock(&self.shared.account);
@@ -432,7 +434,8 @@ impl InputChannel {
 }
 
 impl Drop for InputChannel {
-    /// Returns what was not read and grants no more; segments handed out stay valid and return on their own.
+    /// Returns unread segments and grants nothing further; segments handed out stay valid and are returned when
+    /// dropped.
     fn drop(&mut self) {
         lock(&self.shared.account).credit.close(&self.shared.pool);
         while let Ok(Some(_unread)) = self.try_next() {}

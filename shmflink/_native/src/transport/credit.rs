@@ -1,20 +1,20 @@
 //! Credit arithmetic: pure data, no shared memory.
 //!
-//! The consumer counts credits it has ever granted, the producer those it has ever used; both only grow, so reading one
-//! late is always safe. A producer's use is a segment sent, or a credit *relinquished*: a floating credit that it turned
-//! out not to need. The consumer's own books:
+//! The consumer counts the credits it has ever granted, the producer those it has ever used. Both counters only grow,
+//! so a stale read is always safe. The producer uses a credit by sending a segment, or by *relinquishing* it: a
+//! floating credit that it turned out not to need. The consumer keeps:
 //!
 //! ```text
 //! in flight  = granted - released - relinquished      unused at the producer + in the ring + in the consumer's hands
 //! in flight <= exclusive + floating held <= data capacity of the ring
 //! ```
-//! and after every `settle` the first is an equality. So at most `data capacity` data descriptors are ever in the ring:
-//! publishing against a credit never finds it full.
+//! After every `settle` the first `<=` is an equality. So at most `data capacity` data descriptors are ever in the
+//! ring: publishing against a credit never finds it full.
 
 use super::error::TransportError;
 use super::sync::{AtomicU32, Ordering};
 
-/// What the producer announces, in one word so that it is read as one: relinquished so far (mod 2^32) and backlog.
+/// What the producer announces, in one word so that it is read atomically: relinquished so far (mod 2^32) and backlog.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Announcement {
     pub relinquished: u32,
@@ -34,7 +34,7 @@ impl Announcement {
     }
 }
 
-/// The producer's books of one channel.
+/// The producer's credit counters of one channel.
 #[derive(Clone, Debug)]
 pub struct ProducerCredit {
     used: u64,
@@ -44,7 +44,7 @@ pub struct ProducerCredit {
 }
 
 impl ProducerCredit {
-    /// `start`: where the grant counter starts; `capacity`: the most credits that can be in flight.
+    /// `start`: initial value of the grant counter; `capacity`: the most credits that can be in flight.
     pub fn new(start: u64, exclusive: u32, capacity: u32) -> Self {
         Self {
             used: start,
@@ -54,7 +54,7 @@ impl ProducerCredit {
         }
     }
 
-    /// Credits left when the counter reads `granted` and `open` segments already hold one each.
+    /// Credits left if the counter reads `granted` and `open` segments already hold one each.
     pub fn available(&self, granted: u64, open: u32) -> Result<u32, TransportError> {
         let unused = granted.wrapping_sub(self.used);
         if unused > u64::from(self.capacity) || u64::from(open) > unused {
@@ -67,18 +67,18 @@ impl ProducerCredit {
         Ok(unused as u32 - open)
     }
 
-    /// Segments announced last.
+    /// The backlog announced last, in segments.
     pub fn backlog(&self) -> u32 {
         self.announced.backlog
     }
 
-    /// A segment went out against a credit.
+    /// A segment was sent against a credit.
     pub fn use_one(&mut self) {
         self.used = self.used.wrapping_add(1);
     }
 
-    /// What to publish for a backlog of `segments` when `unused` credits are free: those beyond exclusive + backlog are
-    /// given up (second result), so that an idle channel does not sit on floating credits. None when nothing changed.
+    /// What to publish for a backlog of `segments` with `unused` free credits. Credits beyond exclusive + backlog are
+    /// relinquished (second result), so that an idle channel does not retain floating credits. None if nothing changed.
     pub fn announce(&mut self, segments: u32, unused: u32) -> Option<(Announcement, u32)> {
         let surplus = unused.saturating_sub(self.exclusive.saturating_add(segments));
         if segments == self.announced.backlog && surplus == 0 {
@@ -93,8 +93,8 @@ impl ProducerCredit {
 
 /// Floating credits of one gate, shared by its channels in proportion to need.
 ///
-/// A channel may hold no more than its share, total / (channels that have a backlog), so one busy channel can have all
-/// of them and gives them back as others get busy.
+/// A channel may hold at most its share, total / (channels with a backlog): a single busy channel can have all floating
+/// credits, and returns them as others become busy.
 pub struct CreditPool {
     total: u32,
     free: AtomicU32,
@@ -118,7 +118,7 @@ impl CreditPool {
         self.free.load(Ordering::Relaxed)
     }
 
-    // The counters publish nothing but themselves, and each change is one atomic step: relaxed order suffices.
+    // The counters publish only themselves, and each change is one atomic step: relaxed order suffices.
 
     fn take(&self, wanted: u32) -> u32 {
         let mut free = self.free.load(Ordering::Relaxed);
@@ -155,7 +155,7 @@ impl CreditPool {
     }
 }
 
-/// The consumer's books of one channel.
+/// The consumer's credit counters of one channel.
 #[derive(Debug)]
 pub struct ConsumerCredit {
     granted: u64,
@@ -170,7 +170,7 @@ pub struct ConsumerCredit {
 }
 
 impl ConsumerCredit {
-    /// Nothing is granted until the first `settle`.
+    /// Grants nothing until the first `settle`.
     pub fn new(start: u64, exclusive: u32, capacity: u32) -> Self {
         assert!(exclusive >= 1 && exclusive <= capacity);
         Self {
@@ -191,23 +191,23 @@ impl ConsumerCredit {
         self.granted
     }
 
-    /// Most segments that can be in flight now: exclusive plus floating.
+    /// The most segments that can be in flight now: exclusive plus floating.
     pub fn limit(&self) -> u32 {
         self.exclusive + self.floating
     }
 
-    /// Segments received and not released.
+    /// Segments received and not yet released.
     pub fn in_hand(&self) -> u32 {
         self.in_hand
     }
 
-    /// True when `settle` with this announcement might change anything.
+    /// True if `settle` with this announcement might change anything.
     pub fn wants_settling(&self, announcement: Announcement, pool: &CreditPool) -> bool {
         let unserved = self.demanding && self.floating < self.needed(announcement.backlog) && pool.free() > 0;
         announcement != self.seen || unserved
     }
 
-    /// A data segment arrived. Corrupt when the producer had no credit for it.
+    /// A data segment arrived. Corrupt if the producer had no credit for it.
     pub fn receive(&mut self) -> Result<(), TransportError> {
         if self.in_hand >= self.in_flight {
             return Err(TransportError::Corrupt(format!(
@@ -219,14 +219,14 @@ impl ConsumerCredit {
         Ok(())
     }
 
-    /// The last reference to a received segment is gone; `settle` decides whether its credit is granted again.
+    /// The last reference to a received segment was dropped; `settle` decides whether to grant its credit again.
     pub fn release(&mut self) {
         assert!(self.in_hand > 0, "a segment is released once");
         self.in_hand -= 1;
         self.in_flight -= 1;
     }
 
-    /// Takes note of the announcement, moves floating credits and grants all it may. Returns the grant counter.
+    /// Processes the announcement, moves floating credits and grants as many as allowed. Returns the grant counter.
     pub fn settle(&mut self, announcement: Announcement, pool: &CreditPool) -> Result<u64, TransportError> {
         let given_up = announcement.relinquished.wrapping_sub(self.seen.relinquished);
         if given_up > self.in_flight - self.in_hand {
@@ -253,7 +253,7 @@ impl ConsumerCredit {
         Ok(self.granted)
     }
 
-    /// No credit is granted any more; floating ones go back to the pool as they become free.
+    /// No further credit is granted; floating ones go back to the pool as they become free.
     pub fn close(&mut self, pool: &CreditPool) {
         self.closed = true;
         self.move_floating(0, pool);

@@ -3,11 +3,11 @@
 //! ```text
 //! slot of 64 bytes:   0 word u32 (bits 31..4: rings so far, bits 3..0: threads asleep or about to be) | 60 unused
 //! ```
-//! The protocol that loses no wake-up: `token = prepare()`, look once more for work, `wait(token)`. Count of rings and
-//! count of sleepers share one word, so they have one order without fences: a ring either comes before the sleeper
-//! registered, who then sees another ring count and does not sleep, or after, and then it sees the sleeper and wakes.
-//! Only the sleeper itself deregisters, so a ringer killed halfway leaves nothing undone that the next ring would not
-//! do; a sleeper killed asleep costs the next ringers a needless system call, nothing else.
+//! To lose no wake-up: `token = prepare()`, check again for work, then `wait(token)`. The count of rings and the count
+//! of sleepers share one word, so they have a single order without fences. If a ring comes before the sleeper
+//! registers, the sleeper sees another ring count and does not sleep. If it comes after, the ring sees the sleeper and
+//! wakes it. Only the sleeper deregisters itself: a ringer killed halfway leaves nothing undone that the next ring
+//! would not do, and a sleeper killed asleep only costs the next ringers a needless system call.
 
 use std::sync::Arc;
 
@@ -21,7 +21,8 @@ const SLEEPERS: u32 = RING - 1;
 #[repr(C, align(64))]
 #[derive(Default)]
 pub struct DoorbellSlot {
-    /// Publishes, by release, whatever its ringer wrote before to whoever `prepare`s (acquire) and then looks.
+    /// Release by the ringer: publishes everything it wrote before. Acquired by `prepare`, before the sleeper checks
+    /// for work.
     futex: FutexWord,
 }
 
@@ -34,19 +35,19 @@ pub const DOORBELL_BYTES: usize = 64;
 pub enum Wake {
     Rung,
     TimedOut,
-    /// A signal came; call again with the same token to go on.
+    /// A signal arrived; call again with the same token to continue.
     Interrupted,
 }
 
 impl DoorbellSlot {
-    /// Announces the intention to sleep: what is rung from now on ends a wait with this token.
+    /// Announces the intention to sleep: any ring from now on ends a wait with this token.
     pub fn prepare(&self) -> u32 {
         self.futex.word.load(Ordering::Acquire) / RING
     }
 
-    /// Wakes the sleeper, or makes the next `wait` with an older token return at once. Any thread, any process.
+    /// Wakes the sleeper; if none sleeps, the next `wait` with an older token returns at once. Any thread, any process.
     pub fn ring(&self) {
-        // Release: publishes what was written before to the woken. One locked add when nobody sleeps.
+        // Release: publishes everything written before to the woken thread. One locked add if nobody sleeps.
         let before = self.futex.word.fetch_add(RING, Ordering::AcqRel);
         if before & SLEEPERS != 0 {
             self.futex.unpark_all();
@@ -63,7 +64,7 @@ impl DoorbellSlot {
             return Wake::Rung;
         }
         let Some(mut seen) = self.register() else {
-            return Wake::Rung; // more sleepers than the word can count: the caller looks again instead
+            return Wake::Rung; // more sleepers than the word can count: the caller checks again instead
         };
         let wake = loop {
             if seen / RING != token {
@@ -81,7 +82,7 @@ impl DoorbellSlot {
         wake
     }
 
-    /// Counts this thread among the sleepers; returns the word as it is then, or None when the count is full.
+    /// Counts this thread as a sleeper; returns the word at that moment, or None if the count is full.
     fn register(&self) -> Option<u32> {
         let not_full = |word: u32| (word & SLEEPERS != SLEEPERS).then(|| word.wrapping_add(1));
         let before = self
@@ -92,7 +93,7 @@ impl DoorbellSlot {
         Some(before.wrapping_add(1))
     }
 
-    /// True when rung while spinning. The clock is read every 64 looks: reading it costs as much as ten of them.
+    /// True if rung while spinning. Reads the clock at every 64th check: reading it costs as much as ten checks.
     fn spin(&self, token: u32, deadline_ns: Option<u64>, spin_ns: u64) -> bool {
         let until = monotonic_ns()
             .saturating_add(spin_ns)

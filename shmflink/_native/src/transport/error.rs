@@ -1,4 +1,4 @@
-//! What can go wrong in the transport; `python.rs` maps each to a class of `shmflink.errors`.
+//! Errors of the transport; `python.rs` maps each to a class of `shmflink.errors`.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use std::fmt;
 pub enum TransportError {
     /// The system refused memory, descriptors or a call; says how much was needed. → `ResourceError`
     Resource(String),
-    /// Shared memory breaks the protocol; it was refused, not followed. → `CorruptChannelError`
+    /// Shared memory breaks the protocol; it was refused and not followed. → `CorruptChannelError`
     Corrupt(String),
     /// Our own code used the transport wrongly. → `InternalError`
     Internal(String),
@@ -23,7 +23,7 @@ impl fmt::Display for TransportError {
 impl std::error::Error for TransportError {}
 
 impl TransportError {
-    /// The error of the system call that just failed, with what was being done.
+    /// The error of the system call that just failed, and what it was for.
     pub fn from_os(doing: &str) -> Self {
         Self::Resource(format!("{doing}: {}", std::io::Error::last_os_error()))
     }

@@ -1,7 +1,7 @@
 //! Shared mappings: sealed memfds, and anonymous memory of the same shape for tests.
 //!
 //! Owner: `create` → fallocate everything → map → seal → pass the descriptor. Peer: `open` → check seals and size →
-//! map. There is no name anywhere: the memory is gone with its last mapping and descriptor, also after SIGKILL.
+//! map. There is no name: the memory vanishes with its last mapping and descriptor, even after SIGKILL.
 
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
@@ -12,12 +12,12 @@ use super::error::TransportError;
 
 const F_SEAL_FUTURE_WRITE: libc::c_int = 0x0010; // Linux 5.1; not in every libc crate
 
-/// Which mappings peers may have.
+/// How peers may map it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// Control memory: peers write their side of the rings.
     PeersWrite,
-    /// Data memory: after the owner has mapped it, only read-only mappings can be made.
+    /// Data memory: once the owner has mapped it, only read-only mappings can be made.
     PeersRead,
 }
 
@@ -29,14 +29,14 @@ pub struct Mapping {
     fd: Option<OwnedFd>,
 }
 
-// SAFETY: a `Mapping` is an address range and a descriptor; it hands out raw pointers only. What is done through them
-// is justified where it is done (atomics in `ring`/`doorbell`, ownership of segments in `arena`).
+// SAFETY: a `Mapping` is an address range and a descriptor; it only hands out raw pointers. Each use has its own
+// justification (atomics in `ring`/`doorbell`, ownership of segments in `arena`).
 unsafe impl Send for Mapping {}
 // SAFETY: as above; no method mutates the mapping.
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    /// A new sealed memfd of `bytes` bytes, zeroed, every page reserved. Raises Resource when memory does not suffice.
+    /// A new sealed memfd of `bytes` zeroed bytes, with every page reserved. Resource if there is too little memory.
     pub fn create(name: &str, bytes: usize, access: Access) -> Result<Self, TransportError> {
         let fd = create_memfd(name)?;
         reserve(&fd, name, bytes)?;
@@ -62,7 +62,7 @@ impl Mapping {
         })
     }
 
-    /// Maps a received descriptor, which must be a sealed memfd. The descriptor is closed: the mapping needs it no more.
+    /// Maps a received descriptor, which must be a sealed memfd. Closes the descriptor: the mapping does not need it.
     pub fn open(fd: OwnedFd, name: &str, access: Access) -> Result<Self, TransportError> {
         check_seals(&fd, name)?;
         let bytes = size_of_fd(&fd, name)?;
@@ -83,8 +83,8 @@ impl Mapping {
             .expect("created mappings keep their descriptor")
             .as_raw_fd();
         if access == Access::PeersRead {
-            // SAFETY: fcntl on a descriptor we own. EINVAL on kernels before 5.1: peers then keep to reading by
-            // convention (`open` maps read-only), which is no worse than the control memory.
+            // SAFETY: fcntl on a descriptor we own. EINVAL on kernels before 5.1: there, peers are read-only by convention
+            // (`open` maps read-only), which is no worse than for the control memory.
             unsafe { libc::fcntl(fd, libc::F_ADD_SEALS, F_SEAL_FUTURE_WRITE) };
         }
         let seals = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
@@ -117,7 +117,7 @@ impl Drop for Mapping {
     fn drop(&mut self) {
         let start = self.base.as_ptr() as usize;
         mapped().retain(|&(base, _)| base != start);
-        // SAFETY: exactly the range that `map` returned; whoever holds a pointer into it also holds an `Arc` of the
+        // SAFETY: exactly the range that `map` returned; every holder of a pointer into it also holds an `Arc` of the
         // structure that owns this mapping.
         unsafe { libc::munmap(self.base.as_ptr().cast(), self.bytes) };
     }
@@ -134,10 +134,10 @@ fn create_memfd(name: &str) -> Result<OwnedFd, TransportError> {
     Ok(unsafe { OwnedFd::from_raw_fd(raw) })
 }
 
-/// Reserved at once; between two chunks the system is asked again, for others reserve at the same time.
+/// Reserved at once. The available memory is checked again between two chunks, because others reserve at the same time.
 const CHUNK_BYTES: usize = 256 << 20;
 
-/// Gives the file its size and all its pages now: later a missing page would be a SIGBUS in the middle of a job.
+/// Gives the file its size and all its pages now: a page missing later would be a SIGBUS in the middle of a job.
 fn reserve(fd: &OwnedFd, name: &str, bytes: usize) -> Result<(), TransportError> {
     if bytes as u64 > available_bytes() {
         return Err(too_little_memory(name, bytes));
@@ -169,7 +169,7 @@ fn allocate(fd: &OwnedFd, start: usize, bytes: usize) -> std::io::Result<()> {
     }
 }
 
-/// Shared memory is a file to the kernel, so `ulimit -f` holds for it, too.
+/// To the kernel, shared memory is a file, so `ulimit -f` applies to it, too.
 fn above_file_size_limit(name: &str, bytes: usize) -> TransportError {
     let mut limit = libc::rlimit {
         rlim_cur: 0,
@@ -205,7 +205,7 @@ fn map(fd: Option<&OwnedFd>, bytes: usize, writable: bool, name: &str) -> Result
         Some(fd) => (fd.as_raw_fd(), libc::MAP_SHARED | populate),
         None => (-1, libc::MAP_SHARED | libc::MAP_ANONYMOUS),
     };
-    // SAFETY: a new mapping at an address of the kernel's choice touches no existing memory.
+    // SAFETY: a new mapping at an address that the kernel chooses; no existing memory is affected.
     let address = unsafe { libc::mmap(std::ptr::null_mut(), bytes, protection, kind, raw_fd, 0) };
     if address == libc::MAP_FAILED {
         return Err(TransportError::from_os(&format!(
@@ -223,7 +223,7 @@ fn mapped() -> MutexGuard<'static, Vec<(usize, usize)>> {
     MAPPED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether one of the addresses lies in a shared mapping: such memory is somebody else's to take back.
+/// Whether one of the addresses is in a shared mapping: somebody else may reuse such memory.
 pub fn is_any_shared(addresses: &[usize]) -> bool {
     let mapped = mapped();
     let is_shared = |address: usize| {
@@ -234,7 +234,7 @@ pub fn is_any_shared(addresses: &[usize]) -> bool {
     addresses.iter().any(|&address| is_shared(address))
 }
 
-/// Refuses a descriptor that its owner could shrink under us: an access beyond its end would be a SIGBUS.
+/// Refuses a descriptor that its owner could shrink while we use it: an access beyond its end would be a SIGBUS.
 fn check_seals(fd: &OwnedFd, name: &str) -> Result<(), TransportError> {
     // SAFETY: fcntl on a descriptor we own.
     let seals = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GET_SEALS) };
@@ -264,7 +264,7 @@ fn size_of_fd(fd: &OwnedFd, name: &str) -> Result<usize, TransportError> {
     Ok(status.st_size as usize)
 }
 
-/// First bytes of every shared mapping; constant after creation, checked once on opening and never read again.
+/// First bytes of every shared mapping; constant after creation, checked once when it is opened and never read again.
 ///
 /// ```text
 ///  0 magic u64 | 8 abi u32 | 12 kind u32 | 16 epoch u64 | 24 bytes u64
@@ -305,7 +305,7 @@ impl Header {
 
     pub fn write(&self, mapping: &Mapping) {
         assert!(mapping.is_writable() && mapping.bytes() >= HEADER_BYTES);
-        // SAFETY: the mapping is page-aligned, writable, long enough, and no peer has its descriptor yet.
+        // SAFETY: the mapping is page-aligned, writable and long enough, and no peer has its descriptor yet.
         unsafe { mapping.base().cast::<Header>().write(*self) };
     }
 

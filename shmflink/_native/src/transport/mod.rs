@@ -1,4 +1,4 @@
-//! Shared-memory transport: segments, rings, credits, doorbells. No Arrow in it, and Python only in `python.rs`.
+//! Shared-memory transport: segments, rings, credits, doorbells. Knows nothing of Arrow; Python only in `python.rs`.
 //!
 //! ```text
 //! python.rs    the classes of shmflink._core                channel.rs   both ends of a channel
@@ -6,7 +6,7 @@
 //! process.rs   parent-death signal                          ring.rs      descriptors and returns, shared words
 //! region.rs    control memory of one attempt                doorbell.rs  eventcount on a futex word
 //! arena.rs     data memory of one attempt                   memory.rs    sealed mappings, header
-//! available.rs memory the system would still give            sync.rs      atomics, or loom's
+//! available.rs memory the system could provide            sync.rs      atomics, or loom's
 //! ```
 
 pub mod arena;

@@ -1,4 +1,4 @@
-//! The transport's Python classes. Thin: checks and waits are in the modules they wrap.
+//! The transport's Python classes. Thin: the modules that they wrap check and wait.
 
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,13 +30,13 @@ impl From<TransportError> for PyErr {
     }
 }
 
-/// Takes ownership of a descriptor number that Python gave away.
+/// Takes ownership of a descriptor number from Python.
 fn own(fd: RawFd) -> Result<OwnedFd, TransportError> {
     // SAFETY: F_GETFD only asks whether the number is a descriptor.
     if fd < 0 || unsafe { libc::fcntl(fd, libc::F_GETFD) } < 0 {
         return Err(TransportError::Internal(format!("{fd} is not an open descriptor")));
     }
-    // SAFETY: open, and by contract the caller's no longer.
+    // SAFETY: it is open, and by contract the caller no longer owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
@@ -134,7 +134,7 @@ impl PyArena {
 impl PyArena {
     #[staticmethod]
     fn create(py: Python<'_>, epoch: u64, segment_bytes: usize, segments: usize) -> PyResult<Self> {
-        let arena = py.detach(|| Arena::create(epoch, segment_bytes, segments))?; // zeroing pages takes its time
+        let arena = py.detach(|| Arena::create(epoch, segment_bytes, segments))?; // zeroing pages takes time
         Ok(Self::new(arena))
     }
 
@@ -174,7 +174,7 @@ impl PyArena {
 
     fn close(&self, py: Python<'_>) {
         let arena = self.inner.lock().unwrap_or_else(PoisonError::into_inner).take();
-        py.detach(|| drop(arena)); // unmapping the last reference takes its time
+        py.detach(|| drop(arena)); // unmapping the last reference takes time
     }
 }
 
@@ -274,7 +274,7 @@ fn set_parent_death_signal(signal: i32, expected_parent_pid: i32) -> PyResult<bo
     Ok(process::set_parent_death_signal(signal, expected_parent_pid)?)
 }
 
-/// Whether one of the addresses lies in a segment.
+/// Whether one of the addresses is in a segment.
 #[pyfunction]
 fn is_any_shared(addresses: Vec<usize>) -> bool {
     memory::is_any_shared(&addresses)

@@ -5,7 +5,7 @@
 //!  64 doorbells x 64 bytes   (doorbell.rs)
 //!     rings x stride bytes   (ring.rs)
 //! ```
-//! Created by the consumer's TaskManager, mapped read-write by the producers' ones.
+//! The consumer's TaskManager creates it; the producers' TaskManagers map it read-write.
 
 use std::os::fd::{OwnedFd, RawFd};
 use std::sync::Arc;
@@ -18,12 +18,12 @@ use super::ring::{Entry, RingControl, RingShape};
 use super::ring::{CONTROL_BYTES, ENTRY_BYTES};
 use super::sync::AtomicU32;
 
-/// Limits that keep every size far from overflow; real clusters use a fraction.
+/// Limits that keep every size far below overflow; real clusters use a fraction.
 const DOORBELLS_MAX: u32 = 4096;
 const RINGS_MAX: u32 = 1 << 20;
 const CAPACITY_MAX: u32 = 1 << 16;
 
-/// What a region holds.
+/// The content of a region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RegionShape {
     pub doorbells: u32,
@@ -99,7 +99,7 @@ pub struct Region {
     model: Model,
 }
 
-/// The same words on the heap: loom's atomics do not fit into mapped memory. All else is the code that is shipped.
+/// The same words on the heap: loom's atomics do not fit into mapped memory. All other code is the shipped code.
 #[cfg(loom)]
 struct Model {
     bells: Vec<DoorbellSlot>,
@@ -127,7 +127,7 @@ impl Model {
 }
 
 impl Region {
-    /// A new region in a sealed memfd. Raises Resource when memory does not suffice, Internal for an impossible shape.
+    /// A new region in a sealed memfd. Resource if there is too little memory, Internal for an impossible shape.
     pub fn create(epoch: u64, shape: RegionShape) -> Result<Self, TransportError> {
         shape.check().map_err(TransportError::Internal)?;
         Self::initialise(
@@ -137,13 +137,13 @@ impl Region {
         )
     }
 
-    /// The same in anonymous memory: both ends in this process.
+    /// The same in anonymous memory: both ends are in this process.
     pub fn anonymous(epoch: u64, shape: RegionShape) -> Result<Self, TransportError> {
         shape.check().map_err(TransportError::Internal)?;
         Self::initialise(Mapping::anonymous(shape.bytes())?, epoch, shape)
     }
 
-    /// Maps a peer's region. Corrupt when the descriptor is not the sealed region of that epoch.
+    /// Maps a peer's region. Corrupt if the descriptor is not the sealed region of that epoch.
     pub fn open(fd: OwnedFd, epoch: u64) -> Result<Self, TransportError> {
         let mapping = Mapping::open(fd, "shmflink control memory", Access::PeersWrite)?;
         let header = Header::read(&mapping, KIND_REGION, epoch, "control memory")?;
@@ -195,7 +195,7 @@ impl Region {
         self.mapping.fd()
     }
 
-    /// The doorbell of a slot. Internal when there is no such slot.
+    /// The doorbell of a slot. Internal if there is no such slot.
     pub fn doorbell(self: &Arc<Self>, slot: u32) -> Result<Doorbell, TransportError> {
         if slot >= self.shape.doorbells {
             return Err(TransportError::Internal(format!(
@@ -206,7 +206,7 @@ impl Region {
         Ok(Doorbell::new(self.clone(), slot))
     }
 
-    /// The words of a ring. Internal when there is no such ring.
+    /// The words of a ring. Internal if there is no such ring.
     pub fn ring(self: &Arc<Self>, index: u32) -> Result<RegionRing, TransportError> {
         if index >= self.shape.rings {
             return Err(TransportError::Internal(format!(
@@ -224,9 +224,9 @@ impl Region {
         assert!(slot < self.shape.doorbells);
         #[cfg(loom)]
         return &self.model.bells[slot as usize];
-        // SAFETY: `shape.bytes()` equals the mapping's size, so the slot lies inside it; the mapping is page-aligned and
-        // the offset a multiple of 64; the type consists of atomics, so concurrent writes by peers are no data races;
-        // zeroed memory is a valid value; the borrow ends before the mapping does.
+        // SAFETY: `shape.bytes()` equals the mapping's size, so the slot is inside it. The mapping is page-aligned and
+        // the offset is a multiple of 64. The type consists of atomics, so concurrent writes by peers are not data
+        // races. Zeroed memory is a valid value. The borrow ends before the mapping does.
         #[cfg(not(loom))]
         unsafe {
             &*self
@@ -237,12 +237,12 @@ impl Region {
         }
     }
 
-    /// First byte of a ring plus `offset`, which is within its stride.
+    /// First byte of a ring plus `offset`. Requires `offset <= stride`; caller guarantees it.
     #[cfg(not(loom))]
     fn ring_base(&self, index: u32, offset: usize) -> *mut u8 {
         assert!(index < self.shape.rings && offset < self.shape.ring.stride());
         let start = self.shape.rings_offset() + index as usize * self.shape.ring.stride();
-        // SAFETY: inside the mapping, as its size equals `shape.bytes()`.
+        // SAFETY: inside the mapping, because its size equals `shape.bytes()`.
         unsafe { self.mapping.base().add(start + offset) }
     }
 
@@ -259,7 +259,7 @@ impl Region {
     fn ring_entries(&self, index: u32) -> &[Entry] {
         #[cfg(loom)]
         return &self.model.rings[index as usize].1;
-        // SAFETY: as in `doorbell_slot`; `stride` counts these entries after the control words.
+        // SAFETY: as in `doorbell_slot`; `stride` includes these entries after the control words.
         #[cfg(not(loom))]
         unsafe {
             std::slice::from_raw_parts(
@@ -272,7 +272,7 @@ impl Region {
     fn ring_returns(&self, index: u32) -> &[AtomicU32] {
         #[cfg(loom)]
         return &self.model.rings[index as usize].2;
-        // SAFETY: as in `doorbell_slot`; `stride` counts these words after the entries.
+        // SAFETY: as in `doorbell_slot`; `stride` includes these words after the entries.
         #[cfg(not(loom))]
         unsafe {
             let offset = CONTROL_BYTES + self.shape.ring.entry_count() * ENTRY_BYTES;

@@ -1,10 +1,10 @@
 //! One channel's shared words: descriptors producer → consumer, segment indices consumer → producer.
 //!
 //! ```text
-//! RingControl, 192 bytes, one cache line per writer and rhythm
+//! RingControl, 192 bytes, one cache line per writer and frequency of writes
 //!   0 line written by the producer:  tail u64 | announcement u64 | return_head u64 | unused
 //!  64 line written by the consumer:  head u64 | granted u64 | return_tail u64 | unused
-//! 128 line written by the producer, seldom: waiting u32 | unused
+//! 128 line written by the producer, rarely: waiting u32 | unused
 //! 192 entries: `entry_count` (power of two) x 32 bytes
 //!     returns: `return_count` (power of two) x 4 bytes, padded to 64
 //!
@@ -15,10 +15,10 @@
 //!  24 data: 0                          control: c i64
 //! ```
 //! Positions are 64-bit counters that never go back; a slot is position % count; all comparisons wrap. Entry words are
-//! atomics stored and loaded relaxed: they are ordered by `tail`, and a peer that breaks the protocol can make us read
-//! nonsense, which is refused, but not undefined behaviour.
+//! atomics, stored and loaded relaxed: `tail` orders them. A peer that breaks the protocol can make us read garbage,
+//! which is refused; it cannot cause undefined behavior.
 //!
-//! The same code is model-checked under loom (`loom_tests.rs`), with the words on the heap.
+//! loom model-checks the same code (`loom_tests.rs`), with the words on the heap.
 
 use std::collections::VecDeque;
 
@@ -42,22 +42,25 @@ pub struct RingControl {
 #[repr(C)]
 #[derive(Default)]
 struct ProducerWords {
-    /// Release by the producer: entries before it are written. Acquired by the consumer.
+    /// Release by the producer: all entries before it are written. Acquired by the consumer.
     tail: AtomicU64,
-    /// Release by the producer: backlog and relinquished credits. Acquired by the consumer, publishes only itself.
+    /// Release by the producer: backlog and relinquished credits. Acquired by the consumer; publishes only itself.
     announcement: AtomicU64,
-    /// Release by the producer: return slots before it are read. Acquired by the consumer, who checks for room.
+    /// Release by the producer: all return slots before it have been read. Acquired by the consumer, which checks for
+    /// room.
     return_head: AtomicU64,
 }
 
 #[repr(C)]
 #[derive(Default)]
 struct ConsumerWords {
-    /// Release by the consumer: entries before it are copied out. Acquired by the producer before it reuses a slot.
+    /// Release by the consumer: all entries before it have been copied out. Acquired by the producer before it reuses a
+    /// slot.
     head: AtomicU64,
-    /// Release by the consumer: credits ever granted, and with them the returns that were pushed before.
+    /// Release by the consumer: credits ever granted, and the returns pushed before the grant. Acquired by the
+    /// producer.
     granted: AtomicU64,
-    /// Release by the consumer: return slots before it are written, and reading of those segments is over.
+    /// Release by the consumer: all return slots before it are written, and those segments are no longer read.
     return_tail: AtomicU64,
 }
 
@@ -77,19 +80,19 @@ const _: () = assert!(
         && std::mem::size_of::<Entry>() == ENTRY_BYTES
 );
 
-/// Bits of `RingControl::waiting`: what the producer would like to be rung for.
+/// Bits of `RingControl::waiting`: what the producer wants to be rung for.
 pub const WAITS_FOR_CREDIT: u32 = 1;
 pub const WAITS_FOR_CONTROL: u32 = 2;
 
 const TAG_DATA: u64 = 0xD1;
 const TAG_CONTROL: u64 = 0xC2;
 
-/// How many of what a ring holds; the same for all rings of a region.
+/// Capacities of a ring; the same for all rings of a region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RingShape {
     pub data_capacity: u32,
     pub control_capacity: u32,
-    /// Where every counter starts; not 0 only in tests of wrap-around.
+    /// Initial value of every counter; not 0 only in tests of wrap-around.
     pub start: u64,
 }
 
@@ -109,7 +112,7 @@ impl RingShape {
 }
 
 impl RingControl {
-    /// Puts all counters at the start position; before the memory is shared.
+    /// Sets all counters to the start position; call it before the memory is shared.
     pub fn initialise(&self, start: u64) {
         let counters = [
             &self.producer.0.tail,
@@ -128,7 +131,7 @@ fn slot_of(position: u64, count: usize) -> usize {
     (position & (count as u64 - 1)) as usize
 }
 
-/// What a descriptor says.
+/// The content of a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Descriptor {
     Data {
@@ -198,13 +201,13 @@ pub struct SendHalf {
     memory: RegionRing,
     tail: u64,
     return_head: u64,
-    /// Positions of control entries that the consumer has not taken yet; at most `control_capacity`.
+    /// Positions of control entries that the consumer has not taken; at most `control_capacity`.
     controls: VecDeque<u64>,
     waiting: u32,
 }
 
 impl SendHalf {
-    /// Internal when the ring already has a producer.
+    /// Internal if the ring already has a producer.
     pub fn attach(memory: RegionRing) -> Result<Self, TransportError> {
         let start = memory.shape().start;
         if memory.control().producer.0.tail.load(Ordering::Relaxed) != start {
@@ -222,12 +225,12 @@ impl SendHalf {
         })
     }
 
-    /// The consumer's grant counter. Acquire: the returns pushed before the grant are seen by `take_return` after it.
+    /// The consumer's grant counter. Acquire: a `take_return` after it sees the returns pushed before the grant.
     pub fn granted(&self) -> u64 {
         self.memory.control().consumer.0.granted.load(Ordering::Acquire)
     }
 
-    /// Publishes a data descriptor. The caller has a credit for it, so there is room.
+    /// Publishes a data descriptor. Requires a credit, which guarantees room; caller holds it.
     pub fn push_data(&mut self, segment: u32, bytes: u32, rows: u32, kind: u16, flags: u16) {
         self.push(Descriptor::Data {
             segment,
@@ -238,7 +241,7 @@ impl SendHalf {
         });
     }
 
-    /// Publishes a control element; false when all control slots wait for the consumer.
+    /// Publishes a control element; false if all control slots wait for the consumer.
     pub fn try_push_control(&mut self, kind: u16, a: i64, b: i64, c: i64) -> bool {
         if !self.has_control_slot() {
             self.wait_for(WAITS_FOR_CONTROL);
@@ -253,7 +256,7 @@ impl SendHalf {
     }
 
     fn has_control_slot(&mut self) -> bool {
-        // Acquire: a slot is reused only after the consumer has copied it out.
+        // Acquire: a slot is reused only after the consumer has copied its content.
         let head = self.memory.control().consumer.0.head.load(Ordering::Acquire);
         while self
             .controls
@@ -276,7 +279,7 @@ impl SendHalf {
             slot.store(word, Ordering::Relaxed);
         }
         self.tail = self.tail.wrapping_add(1);
-        // Release: publishes the entry, and the segment's bytes that were written before, to the consumer.
+        // Release: publishes the entry, and the segment's bytes written before it, to the consumer.
         self.memory
             .control()
             .producer
@@ -285,10 +288,10 @@ impl SendHalf {
             .store(self.tail, Ordering::Release);
     }
 
-    /// The next segment index that the consumer gave back, unchecked.
+    /// The next segment index that the consumer returned, unchecked.
     pub fn take_return(&mut self) -> Option<u32> {
         let control = self.memory.control();
-        // Acquire: the consumer has read the segment for the last time before.
+        // Acquire: the consumer's last read of the segment happened before.
         let tail = control.consumer.0.return_tail.load(Ordering::Acquire);
         if tail == self.return_head {
             return None;
@@ -314,8 +317,8 @@ impl SendHalf {
             .store(word, Ordering::Release);
     }
 
-    /// Asks to be rung when credit, a segment or a control slot comes back. The caller must look once more afterwards:
-    /// the fence here and the one in `must_ring` make sure that one of the two sides sees the other.
+    /// Asks to be rung when a credit, a segment or a control slot comes back. The caller must check again afterwards:
+    /// the fence here and the one in `must_ring` guarantee that at least one of the two sides sees the other.
     pub fn wait_for(&mut self, what: u32) {
         if self.waiting & what == 0 {
             self.waiting |= what;
@@ -332,7 +335,7 @@ impl SendHalf {
     }
 }
 
-/// True when the producer asked for it; called by the consumer after publishing what the producer may wait for.
+/// True if the producer asked for it. The consumer calls it after publishing what the producer may wait for.
 pub fn must_ring(memory: &RegionRing, what: u32) -> bool {
     fence(Ordering::SeqCst); // pairs with `wait_for`
     memory.control().waiting.0.load(Ordering::Relaxed) & what != 0
@@ -345,7 +348,7 @@ pub struct ReceiveHalf {
 }
 
 impl ReceiveHalf {
-    /// Internal when the ring already has a consumer.
+    /// Internal if the ring already has a consumer.
     pub fn attach(memory: RegionRing) -> Result<Self, TransportError> {
         let start = memory.shape().start;
         let words = &memory.control().consumer.0;
@@ -366,7 +369,7 @@ impl ReceiveHalf {
         self.memory.control().producer.0.tail.load(Ordering::Acquire) != self.head
     }
 
-    /// The next descriptor, decoded but not taken.
+    /// The next descriptor, decoded but not consumed.
     pub fn peek(&self) -> Result<Option<Descriptor>, TransportError> {
         let tail = self.memory.control().producer.0.tail.load(Ordering::Acquire);
         let entries = self.memory.entries();
@@ -387,7 +390,7 @@ impl ReceiveHalf {
         Descriptor::decode(words, self.head).map(Some)
     }
 
-    /// Gives the slot that `peek` showed back to the producer.
+    /// Returns the slot that `peek` read to the producer.
     pub fn advance(&mut self) {
         self.head = self.head.wrapping_add(1);
         self.memory
@@ -399,7 +402,7 @@ impl ReceiveHalf {
     }
 }
 
-/// The consumer's end of returns and grants; its owner serialises it with a lock, since releases come from any thread.
+/// The consumer's end of returns and grants. Its owner must serialize access by a lock, because any thread may release.
 pub struct ReturnHalf {
     memory: RegionRing,
     return_tail: u64,
@@ -418,12 +421,12 @@ impl ReturnHalf {
         &self.memory
     }
 
-    /// What the producer announced last.
+    /// The producer's last announcement.
     pub fn announcement(&self) -> u64 {
         self.memory.control().producer.0.announcement.load(Ordering::Acquire)
     }
 
-    /// Gives a segment back. There is room as long as the producer empties the returns before it uses a new credit.
+    /// Returns a segment. There is room as long as the producer empties the returns before it uses a new credit.
     pub fn push_return(&mut self, segment: u32) -> Result<(), TransportError> {
         let control = self.memory.control();
         let returns = self.memory.returns();
@@ -438,7 +441,7 @@ impl ReturnHalf {
         }
         returns[slot_of(self.return_tail, returns.len())].store(segment, Ordering::Relaxed);
         self.return_tail = self.return_tail.wrapping_add(1);
-        // Release: our reads of the segment come before whatever the producer writes into it next.
+        // Release: our reads of the segment happen before the producer writes to it again.
         control
             .consumer
             .0
@@ -447,7 +450,7 @@ impl ReturnHalf {
         Ok(())
     }
 
-    /// Publishes the grant counter, after the returns it stands on.
+    /// Publishes the grant counter, after the returns on which it is based.
     pub fn grant(&self, granted: u64) {
         self.memory
             .control()

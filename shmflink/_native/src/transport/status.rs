@@ -1,10 +1,10 @@
-//! Status page: counters that a process publishes and its supervisor reads without asking, and the heartbeat in it.
+//! Status page: counters that a process publishes and its supervisor reads without asking, and the process's heartbeat.
 //!
 //! ```text
 //!  0 Header (memory.rs): a = words
 //! 64 words x u64
 //! ```
-//! Words are independent statistics: relaxed atomics, each whole in itself, no order between them.
+//! Words are independent statistics: relaxed atomics, each consistent in itself, with no order between them.
 
 use std::os::fd::{OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -61,7 +61,7 @@ impl StatusPage {
     }
 
     fn cells(&self) -> &[AtomicU64] {
-        // SAFETY: the mapping has exactly header + words * 8 bytes, is aligned, and the cells are atomics.
+        // SAFETY: the mapping has exactly header + words * 8 bytes and is aligned, and the cells are atomics.
         unsafe { std::slice::from_raw_parts(self.mapping.base().add(HEADER_BYTES).cast(), self.words) }
     }
 
@@ -90,14 +90,15 @@ impl StatusPage {
     }
 }
 
-/// A thread that stores CLOCK_MONOTONIC in a word of a page, whatever Python does. Start it only after the last fork.
+/// A thread that stores CLOCK_MONOTONIC in a word of a page, independently of Python. Start it only after the last
+/// fork.
 pub struct Heartbeat {
     stop: Arc<(Mutex<bool>, Condvar)>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Heartbeat {
-    /// The first beat is stored before this returns.
+    /// Stores the first beat before it returns.
     pub fn start(page: Arc<StatusPage>, word: usize, interval: Duration) -> Result<Self, TransportError> {
         page.store(word, &[monotonic_ns()])?;
         let stop = Arc::new((Mutex::new(false), Condvar::new()));
@@ -118,7 +119,7 @@ impl Heartbeat {
         *self.stop.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.stop.1.notify_all();
         if let Some(thread) = self.thread.take() {
-            // A panic in `beat` is impossible: it stores to a word that was checked and waits.
+            // `beat` cannot panic: it stores to a word that was checked, and waits.
             let _ = thread.join();
         }
     }

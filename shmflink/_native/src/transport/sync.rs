@@ -1,8 +1,8 @@
-//! The atomics, locks and parking that the protocol runs on: the machine's own, or loom's under `--cfg loom`.
+//! The atomics, locks and parking that the protocol uses: the machine's own, or loom's under `--cfg loom`.
 //!
-//! Everything whose order matters goes through this file, so that the code which is model-checked is the code which
-//! is shipped. Under loom the shared structures live on the heap (loom's atomics have no fixed size); layouts are
-//! asserted only without it.
+//! Everything whose order matters goes through this file, so that the model-checked code is the shipped code. Under
+//! loom the shared structures are on the heap (loom's atomics have no fixed size); layouts are asserted only without
+//! loom.
 
 #[cfg(loom)]
 pub use loom::sync::atomic::{fence, AtomicU32, AtomicU64, Ordering};
@@ -14,7 +14,7 @@ pub use std::sync::atomic::{fence, AtomicU32, AtomicU64, Ordering};
 #[cfg(not(loom))]
 pub use std::sync::{Mutex, MutexGuard};
 
-/// Locks, also after a panic of another holder: every critical section of the transport leaves valid state at each step.
+/// Locks even after another holder panicked: every critical section of the transport leaves valid state at each step.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     match mutex.lock() {
         Ok(guard) => guard,
@@ -25,7 +25,7 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Why a sleep on a futex word ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Park {
-    /// Woken, or the word had already changed; the caller looks again either way.
+    /// Woken, or the word had already changed; the caller checks again in both cases.
     Woken,
     TimedOut,
     /// A signal arrived; the caller may have to run its handler.
@@ -46,7 +46,7 @@ pub fn monotonic_ns() -> u64 {
     0
 }
 
-/// A 32-bit word that threads of any process that maps it can sleep on.
+/// A 32-bit word on which threads of any process that maps it can sleep.
 #[repr(C)]
 pub struct FutexWord {
     pub word: AtomicU32,
@@ -79,9 +79,9 @@ impl FutexWord {
         let deadline_pointer = deadline
             .as_ref()
             .map_or(std::ptr::null(), |at| at as *const libc::timespec);
-        // SAFETY: the word lies in memory that `self` borrows for the whole call, the deadline is null or points to a
+        // SAFETY: the word is in memory that `self` borrows for the whole call; the deadline is null or points to a
         // live local. No FUTEX_PRIVATE_FLAG: the waker may be another process. WAIT_BITSET takes an absolute time, so
-        // an interrupted sleep is resumed without arithmetic.
+        // an interrupted sleep resumes without arithmetic.
         let result = unsafe {
             libc::syscall(
                 libc::SYS_futex,
@@ -105,12 +105,12 @@ impl FutexWord {
 
     /// Wakes everything asleep on the word, in any process.
     pub fn unpark_all(&self) {
-        // SAFETY: FUTEX_WAKE reads no memory of ours; the address only names the queue.
+        // SAFETY: FUTEX_WAKE reads none of our memory; the address only identifies the queue.
         unsafe { libc::syscall(libc::SYS_futex, self.word.as_ptr(), libc::FUTEX_WAKE, i32::MAX) };
     }
 }
 
-/// The kernel's promise, modelled: comparing the word and going to sleep are one step for whoever wakes.
+/// The kernel's guarantee, modeled: for a waker, comparing the word and going to sleep are one step.
 #[cfg(loom)]
 impl FutexWord {
     pub fn new(value: u32) -> Self {

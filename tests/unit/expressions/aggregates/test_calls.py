@@ -120,8 +120,8 @@ def test_names_do_not_collide() -> None:
 @pytest.mark.parametrize(
     ("expression", "words"),
     [
-        (A, "has no aggregate"),
-        (lit(1), "has no aggregate"),
+        (A, "is not an aggregate"),
+        (lit(1), "is not an aggregate"),
         (A.sum + B, "`b` is not inside an aggregate"),
         (A.sum.max, "an aggregate cannot contain an aggregate"),
     ],

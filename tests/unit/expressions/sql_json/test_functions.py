@@ -169,7 +169,7 @@ def test_queries_and_wrappers() -> None:
 def test_options_of_the_wrong_kind() -> None:
     with pytest.raises(TypeMismatchError, match="takes a JsonValueOnEmptyOrError"):
         A.json_value("$.a", "INT", OnQuery.NULL)  # type: ignore[arg-type]  # the mistake under test
-    with pytest.raises(TypeMismatchError, match="default 'x' is no int32"):
+    with pytest.raises(TypeMismatchError, match="default 'x' is not a valid int32"):
         A.json_value("$.a", "INT", OnValue.DEFAULT, "x")
     with pytest.raises(TypeMismatchError, match="not date32"):
         A.json_value("$.a", "DATE")

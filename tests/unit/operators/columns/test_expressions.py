@@ -168,7 +168,7 @@ def test_other_columns_than_declared_are_refused_and_fitting_ones_cast() -> None
 
 def test_conditions_and_arrays_are_checked_when_the_operator_is_made() -> None:
     declared = ColumnsTypeInfo(TABLE.schema)
-    with pytest.raises(TypeMismatchError, match=r"takes a condition, `a` is int64"):
+    with pytest.raises(TypeMismatchError, match=r"takes a condition, but `a` is int64"):
         ColumnsOperator(declared, [Filter(col("a"))])
     with pytest.raises(TypeMismatchError, match=r"explode\(\) takes an array, `s` is string"):
         ColumnsOperator(declared, [Explode("s", col("s"))])
