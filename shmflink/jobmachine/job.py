@@ -51,15 +51,27 @@ class JobMachine:
         configuration: Mapping[str, str],
         settings: CheckpointSettings,
         rng: random.Random,
+        *,
+        allows_local: bool = True,
     ) -> None:
-        """`settings` are those of `configuration`. ConfigurationError where options contradict each other."""
+        """`settings` are those of `configuration`. Without `allows_local` edges within a slot have rings, too.
+
+        Raises:
+            ConfigurationError: options contradict each other.
+        """
         self.graph = graph
         self.state = JobState.CREATED
         self.story = Story()
         self._settings = settings
         self._outlet = Outlet()
         self._checkpoints = JobCheckpoints(graph, settings, self._slow_call_of, self._outlet)
-        self._scheduler = Scheduler(graph, dict(configuration), settings.interval_ms is not None, self._outlet)
+        self._scheduler = Scheduler(
+            graph,
+            configuration,
+            self._outlet,
+            remembers_splits=settings.interval_ms is not None,
+            allows_local=allows_local,
+        )
         strategy = RestartStrategy.of(configuration)
         self._failover = Failover(strategy, self._scheduler, self._checkpoints, rng, self._outlet)
         self._fatal: Failure | None = None  # what still runs is being stopped for it

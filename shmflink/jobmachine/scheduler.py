@@ -12,7 +12,7 @@ Each failover region has attempts of its own: what is not connected to the tasks
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from shmflink.config.options import CANCELLATION_INTERVAL, CANCELLATION_TIMEOUT
 from shmflink.graph.execution_graph import ExecutionGraph, slots_required
@@ -43,8 +43,18 @@ class Step(enum.Enum):
 class Scheduler:
     """One per job."""
 
-    def __init__(self, graph: JobGraph, configuration: dict[str, str], remembers_splits: bool, outlet: Outlet) -> None:
-        """`remembers_splits`: where regions fail over alone, what readers are handed out is kept from the start."""
+    def __init__(
+        self,
+        graph: JobGraph,
+        configuration: Mapping[str, str],
+        outlet: Outlet,
+        *,
+        remembers_splits: bool,
+        allows_local: bool,
+    ) -> None:
+        """`remembers_splits`: where regions fail over alone, what readers are handed out is kept from the start.
+        `allows_local`: edges within a slot need no rings.
+        """
         self.step = Step.NOTHING
         self.slots = Slots(slots_required(graph))
         self.regions: tuple[Region, ...] = ()
@@ -52,6 +62,7 @@ class Scheduler:
         self.is_storage_open = False
         self._graph = graph
         self._times = AttemptTimes(CANCELLATION_TIMEOUT.read(configuration), CANCELLATION_INTERVAL.read(configuration))
+        self._allows_local = allows_local
         self._remembers_splits = remembers_splits
         self._outlet = outlet
         self._is_asked = False  # for slots
@@ -125,8 +136,11 @@ class Scheduler:
         if not self.regions:
             self.regions = self._make_regions()
 
+    def _execution(self, attempt: int, epoch: int) -> ExecutionGraph:
+        return ExecutionGraph.build(self._graph, attempt, epoch, self.slots.per, allows_local=self._allows_local)
+
     def _make_regions(self) -> tuple[Region, ...]:
-        execution = ExecutionGraph.build(self._graph, 0, 0, self.slots.per)
+        execution = self._execution(0, 0)
         if AlignmentGroups(self._graph).interval_ms is not None:  # its sources wait for each other, so they are one
             return (Region(frozenset(task.subtask for task in execution.tasks)),)
         return tuple(Region(tasks) for tasks in regions_of(execution))
@@ -170,7 +184,7 @@ class Scheduler:
         parallelism = {vertex.index: vertex.parallelism for vertex in self._graph.vertices}
         path = "" if self.restored is None else self.restored.directory
         for region, epoch in zip(self._beginning, self._epochs, strict=True):
-            execution = ExecutionGraph.build(self._graph, self._attempts - 1, epoch, self.slots.per)
+            execution = self._execution(self._attempts - 1, epoch)
             part = part_of(execution, region.tasks)
             attempt = Attempt(part, self.slots.taskmanagers, parallelism, self._times, self._outlet)
             region.begin(attempt)
