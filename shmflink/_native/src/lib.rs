@@ -5,20 +5,23 @@
 //! exchange/   key hash, scatter of columns into open segments, record batches over segments, gates, partitions
 //! parse/      CSV and JSON lines -> columns
 //! rows/       rows (Python objects) <-> columns, keys
-//! aggregate/  grouped aggregation: key index, states, partial and final results
+//! keyed/      tables by key: key words, index, rows, what changed since a checkpoint
+//! aggregate/  grouped aggregation: states, partial and final results
 //! windows/    aggregates by key and window: panes, sliding windows, sessions
 //! parquet_files/ the usual Parquet files -> columns
 //! text/       columns -> lines of CSV and JSON
 //! state.rs    keyed state, one value for each key
 //! functions/  kernels of expressions: strings, dates as text, digests, URLs, JSON
 //! ```
-//! `transport` knows nothing of the others; `exchange` stands on it; `aggregate` shares the hash of bytes and the errors of
-//! `exchange`, `windows` its tables; `functions` shares the JSON values of `text`; `parquet_files`, `parse`, `rows`,
-//! `state` and `text` stand alone.
+//! `transport` knows nothing of the others; `exchange` stands on it; `keyed` takes the hash of keys from `exchange`;
+//! `aggregate` stands on `keyed`, `windows` on both; their errors are `error.rs`; `functions` shares the JSON values of
+//! `text`; `parquet_files`, `parse`, `rows`, `state` and `text` stand alone.
 
 pub mod aggregate;
+pub mod error;
 pub mod exchange;
 pub mod functions;
+pub(crate) mod keyed;
 pub mod parquet_files;
 pub mod parse;
 pub mod rows;

@@ -6,12 +6,8 @@ use arrow_data::ArrayData;
 use arrow_schema::DataType;
 use half::f16;
 
-use crate::exchange::error::ExchangeError;
-
-/// Bytes of one value of a type whose values lie in one buffer; None for all others, and for bits.
-pub fn fixed_bytes(data_type: &DataType) -> Option<usize> {
-    data_type.primitive_width()
-}
+use crate::error::TableError;
+use crate::keyed::plain::plain;
 
 /// How values of a fixed width lie in memory and how they compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +64,7 @@ pub struct Argument {
 
 impl Argument {
     /// Dictionaries are decoded.
-    pub fn new(array: &ArrayRef) -> Result<Self, ExchangeError> {
+    pub fn new(array: &ArrayRef) -> Result<Self, TableError> {
         let array = plain(array)?;
         Ok(Self {
             nulls: array.logical_nulls().filter(|nulls| nulls.null_count() > 0),
@@ -77,7 +73,7 @@ impl Argument {
         })
     }
 
-    pub fn all(arrays: &[ArrayRef]) -> Result<Vec<Self>, ExchangeError> {
+    pub fn all(arrays: &[ArrayRef]) -> Result<Vec<Self>, TableError> {
         arrays.iter().map(Self::new).collect()
     }
 
@@ -85,24 +81,6 @@ impl Argument {
     #[inline]
     pub fn values<T: ArrowNativeType>(&self, start: usize, len: usize) -> &[T] {
         &self.data.buffer::<T>(0)[start..start + len]
-    }
-}
-
-/// The values of a dictionary, row by row; any other array as it is.
-pub fn plain(array: &ArrayRef) -> Result<ArrayRef, ExchangeError> {
-    use arrow_array::cast::AsArray;
-    if !matches!(array.data_type(), DataType::Dictionary(_, _)) {
-        return Ok(array.clone());
-    }
-    let dictionary = array.as_any_dictionary();
-    Ok(arrow_select::take::take(dictionary.values(), dictionary.keys(), None)?)
-}
-
-/// The type of the values where it is a dictionary.
-pub fn plain_type(data_type: &DataType) -> &DataType {
-    match data_type {
-        DataType::Dictionary(_, values) => values,
-        other => other,
     }
 }
 

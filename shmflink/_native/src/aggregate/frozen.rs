@@ -8,14 +8,13 @@ use arrow_array::{ArrayRef, UInt32Array};
 use arrow_select::concat::concat;
 use arrow_select::take::take;
 
-use super::index::prefetch;
-use super::keys::Keys;
-use super::marks::Marks;
-use super::memory::Pages;
-use super::shadow::Shadow;
 use super::state::{Groups, State};
 use super::table::Table;
-use crate::exchange::error::ExchangeError;
+use crate::error::TableError;
+use crate::keyed::index::prefetch;
+use crate::keyed::keys::Keys;
+use crate::keyed::marks::Marks;
+use crate::keyed::shadow::Shadow;
 
 /// Tables of so many groups are columns at once; a mapping and its pages cost more.
 const SMALL_GROUPS: usize = 4 << 10;
@@ -68,7 +67,7 @@ impl Frozen {
     }
 
     /// Comes before groups are read, in the thread that reads them.
-    pub fn finish(&mut self) -> Result<(), ExchangeError> {
+    pub fn finish(&mut self) -> Result<(), TableError> {
         if let Self::Joined(table, parts) = self {
             for part in parts {
                 for places in pieces(part.len(), CACHED_GROUPS) {
@@ -91,7 +90,7 @@ impl Frozen {
     }
 
     /// The key columns of groups.
-    pub fn keys(&self, places: &[u32]) -> Result<Vec<ArrayRef>, ExchangeError> {
+    pub fn keys(&self, places: &[u32]) -> Result<Vec<ArrayRef>, TableError> {
         match self {
             Self::Columns { columns, keys, .. } => taken(&columns[..*keys], places),
             Self::Rows(rows) => rows.key_columns(&rows.groups_at(places)),
@@ -100,7 +99,7 @@ impl Frozen {
     }
 
     /// All other columns.
-    pub fn partials(&self, places: &[u32]) -> Result<Vec<ArrayRef>, ExchangeError> {
+    pub fn partials(&self, places: &[u32]) -> Result<Vec<ArrayRef>, TableError> {
         match self {
             Self::Columns { columns, keys, .. } => taken(&columns[*keys..], places),
             Self::Rows(rows) => rows.partials(&rows.groups_at(places)),
@@ -109,7 +108,7 @@ impl Frozen {
     }
 }
 
-fn taken(columns: &[ArrayRef], places: &[u32]) -> Result<Vec<ArrayRef>, ExchangeError> {
+fn taken(columns: &[ArrayRef], places: &[u32]) -> Result<Vec<ArrayRef>, TableError> {
     let places = UInt32Array::from(places.to_vec());
     let columns = columns.iter().map(|column| take(column, &places, None));
     Ok(columns.collect::<Result<_, _>>()?)
@@ -138,7 +137,7 @@ impl FrozenRows {
         }
     }
 
-    fn key_columns(&self, groups: &[u32]) -> Result<Vec<ArrayRef>, ExchangeError> {
+    fn key_columns(&self, groups: &[u32]) -> Result<Vec<ArrayRef>, TableError> {
         let (base, stride, words) = (self.shadow.rows(), self.stride, self.keys.words);
         // SAFETY: the shadow holds the row of each group, which begins with its key's words.
         self.keys.arrays(groups, |group| unsafe {
@@ -146,7 +145,7 @@ impl FrozenRows {
         })
     }
 
-    fn partials(&self, groups: &[u32]) -> Result<Vec<ArrayRef>, ExchangeError> {
+    fn partials(&self, groups: &[u32]) -> Result<Vec<ArrayRef>, TableError> {
         let groups = Groups {
             ids: groups,
             rows: self.shadow.rows(),
@@ -162,17 +161,20 @@ impl FrozenRows {
 
 impl Table {
     /// Freezes all groups, or those that are marked.
-    pub fn freeze(&mut self, marks: Option<&Marks>) -> Result<Frozen, ExchangeError> {
-        let count = marks.map_or(self.groups, Marks::count);
-        let is_few = marks.is_some() && count <= CHOSEN_GROUPS_MAX && count * GROUPS_PER_CHOSEN <= self.groups;
+    pub fn freeze(&mut self, marks: Option<&Marks>) -> Result<Frozen, TableError> {
+        let count = marks.map_or(self.keyed.groups, Marks::count);
+        let is_few = marks.is_some() && count <= CHOSEN_GROUPS_MAX && count * GROUPS_PER_CHOSEN <= self.keyed.groups;
         if count <= SMALL_GROUPS || is_few {
             let groups = marks.map_or_else(|| (0..count as u32).collect(), Marks::groups);
             return self.columns_of(&groups);
         }
         Ok(Frozen::Rows(Box::new(FrozenRows {
-            shadow: self.history.shadow(&self.rows, self.groups, self.stride())?,
-            stride: self.stride(),
-            keys: self.keys.frozen(),
+            shadow: self
+                .keyed
+                .history
+                .shadow(&self.keyed.rows, self.keyed.groups, self.keyed.stride())?,
+            stride: self.keyed.stride(),
+            keys: self.keyed.keys.frozen(),
             states: self
                 .aggregates
                 .iter()
@@ -184,7 +186,7 @@ impl Table {
     }
 
     /// These groups, as columns.
-    fn columns_of(&self, groups: &[u32]) -> Result<Frozen, ExchangeError> {
+    fn columns_of(&self, groups: &[u32]) -> Result<Frozen, TableError> {
         let empty = [self.partials_of(&[])?];
         let batches = groups.chunks(CACHED_GROUPS).map(|groups| self.partials_of(groups));
         let batches = batches.collect::<Result<Vec<_>, _>>()?;
@@ -195,7 +197,7 @@ impl Table {
         };
         Ok(Frozen::Columns {
             columns: (0..batches[0].num_columns()).map(column_of).collect::<Result<_, _>>()?,
-            keys: self.keys.len(),
+            keys: self.keyed.keys.len(),
             len: groups.len(),
         })
     }
@@ -203,27 +205,22 @@ impl Table {
     /// A table with the same groups, whose keys alone are read.
     pub fn keys_alone(&self) -> Self {
         debug_assert!(self.aggregates.is_empty());
-        let mut rows = Pages::new();
-        let bytes = self.groups * self.stride();
-        rows.grow(bytes).expect("memory for a copy of the keys");
-        // SAFETY: both hold so many bytes.
-        unsafe { std::ptr::copy_nonoverlapping(self.rows.address(), rows.address(), bytes) };
-        self.with(self.keys.frozen(), rows)
+        self.with(self.keyed.keys_alone())
     }
 
     /// Remembers from now on which groups change; what it remembered so far.
     pub fn track_changes_anew(&mut self) -> Marks {
-        self.history.marks.replace(Marks::default()).unwrap_or_default()
+        self.keyed.history.marks.replace(Marks::default()).unwrap_or_default()
     }
 
     /// Groups that changed.
     pub fn marks(&self) -> Option<&Marks> {
-        self.history.marks.as_ref()
+        self.keyed.history.marks.as_ref()
     }
 
     /// These groups changed, too.
     pub fn mark(&mut self, marks: &Marks) {
-        if let Some(kept) = &mut self.history.marks {
+        if let Some(kept) = &mut self.keyed.history.marks {
             kept.join(marks);
         }
     }

@@ -9,21 +9,21 @@ use arrow_schema::{DataType, Field};
 
 use super::argument::Argument;
 use super::state::Slots;
-use crate::exchange::error::ExchangeError;
+use crate::error::TableError;
 
 pub fn list_type(items: &DataType) -> DataType {
     DataType::List(Arc::new(Field::new("item", items.clone(), true)))
 }
 
 /// A list for each group; `ends[i]..ends[i + 1]` are the values of group i.
-pub fn list_array(values: ArrayRef, ends: &[usize], nulls: Option<NullBuffer>) -> Result<ArrayRef, ExchangeError> {
+pub fn list_array(values: ArrayRef, ends: &[usize], nulls: Option<NullBuffer>) -> Result<ArrayRef, TableError> {
     if i32::try_from(values.len()).is_err() {
         let message = format!(
             "{} values in the lists of one batch; a batch holds {}",
             values.len(),
             i32::MAX
         );
-        return Err(ExchangeError::Unfit(message));
+        return Err(TableError::Unfit(message));
     }
     let ends: ScalarBuffer<i32> = ends.iter().map(|end| *end as i32).collect();
     let field = Arc::new(Field::new("item", values.data_type().clone(), true));

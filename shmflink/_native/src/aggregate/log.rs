@@ -10,8 +10,7 @@ use arrow_select::interleave::interleave;
 use arrow_select::take::take;
 use std::sync::Arc;
 
-use crate::exchange::error::ExchangeError;
-use crate::transport::error::TransportError;
+use crate::error::TableError;
 
 /// The number of no value.
 pub const NONE: u32 = u32::MAX;
@@ -54,7 +53,7 @@ impl Log {
     }
 
     /// Appends a copy of these rows of `array`; they are numbered from `len` on.
-    pub fn append(&mut self, array: &dyn Array, rows: Vec<u32>) -> Result<(), ExchangeError> {
+    pub fn append(&mut self, array: &dyn Array, rows: Vec<u32>) -> Result<(), TableError> {
         if rows.is_empty() {
             return Ok(());
         }
@@ -65,12 +64,14 @@ impl Log {
             _ => copied,
         };
         if self.len + copied.len() >= NONE as usize {
-            return Err(TransportError::Resource(format!("an aggregate that keeps more than {NONE} values")).into());
+            return Err(TableError::Resource(format!(
+                "an aggregate that keeps more than {NONE} values"
+            )));
         }
         self.push(copied)
     }
 
-    fn push(&mut self, mut chunk: ArrayRef) -> Result<(), ExchangeError> {
+    fn push(&mut self, mut chunk: ArrayRef) -> Result<(), TableError> {
         self.len += chunk.len();
         while let Some(last) = self.chunks.last().filter(|last| last.len() <= chunk.len()) {
             self.bytes -= last.get_array_memory_size();
@@ -85,7 +86,7 @@ impl Log {
     }
 
     /// The values of these numbers, null for `NONE`.
-    pub fn take(&self, numbers: &[u32]) -> Result<ArrayRef, ExchangeError> {
+    pub fn take(&self, numbers: &[u32]) -> Result<ArrayRef, TableError> {
         let nothing = new_null_array(&self.data_type, 1);
         let mut chunks: Vec<&dyn Array> = self.chunks.iter().map(AsRef::as_ref).collect();
         chunks.push(nothing.as_ref());
@@ -103,7 +104,7 @@ impl Log {
     }
 
     /// Keeps these values alone; they are numbered 0, 1, ...
-    pub fn retain(&mut self, numbers: &[u32]) -> Result<(), ExchangeError> {
+    pub fn retain(&mut self, numbers: &[u32]) -> Result<(), TableError> {
         let kept = self.take(numbers)?;
         self.clear();
         if kept.is_empty() {

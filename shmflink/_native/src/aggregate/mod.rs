@@ -2,20 +2,13 @@
 //!
 //! ```text
 //! python.rs     the class GroupTable of shmflink._core
-//! table.rs      a table: batches in, groups out
-//! keys.rs       the keys of a table, as words                 index.rs    from hash to group
-//! encode.rs     key columns of a batch to words and hashes
+//! table.rs      a table: batches in, groups out (its keys and rows: `keyed/`)
 //! state.rs      what a table keeps for an aggregate           states/     the functions, one file per kind
-//! argument.rs   arguments by their physical type              memory.rs   growable huge pages
-//! chunks.rs     what is only appended to
-//! probe.rs      from rows to groups                           changed.rs  which groups changed
-//! log.rs        values of any type, by number                 lists.rs    lists as columns
-//! order.rs      values of any type, by their order
+//! argument.rs   arguments by their physical type              lists.rs    lists as columns
+//! log.rs        values of any type, by number                 order.rs    values of any type, by their order
 //! addressed.rs  groups by their number, without a key; tables added to tables
-//!
-//! shadow.rs     rows as they were, while the table goes on    marks.rs   groups that changed since a checkpoint
-//! frozen.rs     groups as they were               snapshot.rs   their batches, by key group
-//! ledger.rs     which changes were saved          restore.rs    batches back into tables
+//! frozen.rs     groups as they were                           snapshot.rs their batches, by key group
+//! restore.rs    batches back into tables
 //! ```
 //! ```text
 //! a row of the table    key words | words of aggregate 1 | words of aggregate 2 | ...     (8 bytes each)
@@ -26,30 +19,18 @@
 
 mod addressed;
 mod argument;
-mod changed;
-mod chunks;
-mod encode;
 mod frozen;
-mod index;
-mod keys;
-mod ledger;
 mod lists;
 mod log;
-mod marks;
-mod memory;
 mod order;
-mod probe;
 mod python;
 mod restore;
-mod shadow;
 mod snapshot;
 mod state;
 mod states;
 mod table;
 
 pub(crate) use frozen::Frozen;
-pub(crate) use ledger::{Ledger, Outcome};
-pub(crate) use marks::Marks;
 pub(crate) use python::{barrier, call_specs, PyCall, PyFrozenTable};
 pub(crate) use restore::{Collapse, Restored};
 pub(crate) use snapshot::{Barrier, Freeze, Part, Snapshot, Times};

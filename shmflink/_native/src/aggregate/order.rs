@@ -8,7 +8,7 @@ use half::f16;
 
 use super::argument::{Argument, Physical};
 use super::log::NONE;
-use crate::exchange::error::ExchangeError;
+use crate::error::TableError;
 
 /// Garbage beyond which a heap is written anew, if it is more than half.
 const GARBAGE_BYTES: usize = 1 << 20;
@@ -44,7 +44,7 @@ impl Order {
         matches!(self, Self::Words(_) | Self::Bits)
     }
 
-    pub fn ranks(&self, argument: &Argument) -> Result<Ranks, ExchangeError> {
+    pub fn ranks(&self, argument: &Argument) -> Result<Ranks, TableError> {
         let rows = argument.array.len();
         macro_rules! words {
             ($kind:ty, $of:expr) => {

@@ -8,14 +8,29 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3_arrow::{PyRecordBatch, PySchema};
 
-use super::ledger::{Ledger, Outcome};
-use super::marks::Marks;
 use super::restore::{Collapse, Restored};
 use super::snapshot::{Barrier, Freeze, Part, Snapshot, Times};
 use super::states::Parameter;
 use super::table::{CallSpec, Table};
-use crate::exchange::error::ExchangeError;
-use crate::transport::error::TransportError;
+use crate::error::TableError;
+use crate::keyed::ledger::{Ledger, Outcome};
+use crate::keyed::marks::Marks;
+
+pyo3::import_exception!(shmflink.errors, DataFormatError);
+pyo3::import_exception!(shmflink.errors, InternalError);
+pyo3::import_exception!(shmflink.errors, ResourceError);
+pyo3::import_exception!(shmflink.errors, TypeMismatchError);
+
+impl From<TableError> for PyErr {
+    fn from(error: TableError) -> Self {
+        match error {
+            TableError::Unfit(message) => TypeMismatchError::new_err(message),
+            TableError::Value(message) => DataFormatError::new_err(message),
+            TableError::Resource(message) => ResourceError::new_err(message),
+            TableError::Internal(message) => InternalError::new_err(message),
+        }
+    }
+}
 
 impl<'a, 'py> FromPyObject<'a, 'py> for Parameter {
     type Error = PyErr;
@@ -55,7 +70,7 @@ impl PyGroupTable {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn frozen(&self, max_parallelism: u32, barrier: Barrier) -> Result<Snapshot, ExchangeError> {
+    fn frozen(&self, max_parallelism: u32, barrier: Barrier) -> Result<Snapshot, TableError> {
         let (mut table, mut ledger) = (self.locked(), self.ledger());
         let freeze = freeze(&mut table, &mut ledger, barrier)?;
         let (keys, partials) = table.partial_schema().fields().split_at(table.key_count());
@@ -64,7 +79,7 @@ impl PyGroupTable {
     }
 
     /// Takes rows at once, where they replace what is there, or in the end.
-    fn take_restored(&self, batch: &RecordBatch) -> Result<(), ExchangeError> {
+    fn take_restored(&self, batch: &RecordBatch) -> Result<(), TableError> {
         let mut table = self.locked();
         let batch = Restored::new(batch, table.partial_schema().fields().len())?;
         match &batch.deleted {
@@ -72,7 +87,7 @@ impl PyGroupTable {
             Some(deleted) if table.can_replace() => {
                 if deleted.true_count() > 0 {
                     let message = "groups that were taken away, in the changes of a table where groups stay";
-                    return Err(TransportError::Internal(message.into()).into());
+                    return Err(TableError::Internal(message.into()));
                 }
                 table.replace(&batch.columns, batch.rows)
             }
@@ -86,7 +101,7 @@ impl PyGroupTable {
     fn batch<'py>(
         &self,
         py: Python<'py>,
-        take: impl FnOnce(&mut Table) -> Result<Option<RecordBatch>, ExchangeError> + Send,
+        take: impl FnOnce(&mut Table) -> Result<Option<RecordBatch>, TableError> + Send,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let batch = py.detach(|| take(&mut self.locked()))?;
         batch
@@ -167,7 +182,7 @@ impl PyGroupTable {
             let mut collapse = self.restored.lock().unwrap_or_else(PoisonError::into_inner);
             collapse.each(keys, |columns, rows| table.merge(columns, rows))?;
             table.end_restore();
-            Ok::<_, ExchangeError>(())
+            Ok::<_, TableError>(())
         });
         Ok(ended?)
     }
@@ -210,7 +225,7 @@ pub(crate) fn barrier(max_parallelism: u32, is_incremental: bool, is_savepoint: 
     })
 }
 
-fn freeze(table: &mut Table, ledger: &mut Ledger<Arc<Marks>>, barrier: Barrier) -> Result<Freeze, ExchangeError> {
+fn freeze(table: &mut Table, ledger: &mut Ledger<Arc<Marks>>, barrier: Barrier) -> Result<Freeze, TableError> {
     let part = |groups| {
         vec![Part {
             groups,
@@ -294,13 +309,13 @@ impl PyFrozenTable {
 }
 
 /// The calls of a table of so many arguments.
-pub(crate) fn call_specs(calls: Vec<PyCall>, arguments: usize) -> Result<Vec<CallSpec>, ExchangeError> {
+pub(crate) fn call_specs(calls: Vec<PyCall>, arguments: usize) -> Result<Vec<CallSpec>, TableError> {
     let specs = calls
         .into_iter()
         .map(|(name, function, indices, parameters, is_distinct)| {
             if let Some(index) = indices.iter().find(|index| **index >= arguments) {
                 let message = format!("call {name} has argument {index} of {arguments}");
-                return Err(ExchangeError::Unfit(message));
+                return Err(TableError::Unfit(message));
             }
             Ok(CallSpec {
                 name,

@@ -4,10 +4,9 @@ use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt32Array};
 use arrow_schema::{Field, Schema};
 use arrow_select::take::take;
 
-use super::argument::plain_type;
 use super::table::Table;
-use crate::exchange::error::ExchangeError;
-use crate::transport::error::TransportError;
+use crate::error::TableError;
+use crate::keyed::plain::plain_type;
 
 /// The columns of a batch of a snapshot, without its key groups.
 pub struct Restored {
@@ -19,7 +18,7 @@ pub struct Restored {
 
 impl Restored {
     /// `width`: the columns of a row, without key group and deletion.
-    pub fn new(batch: &RecordBatch, width: usize) -> Result<Self, ExchangeError> {
+    pub fn new(batch: &RecordBatch, width: usize) -> Result<Self, TableError> {
         let columns = batch.columns();
         let deleted = columns
             .get(width + 1)
@@ -29,7 +28,7 @@ impl Restored {
             (Some(2), Some(Some(_))) => {}
             _ => {
                 let message = format!("{} columns of a snapshot for {width}", columns.len());
-                return Err(TransportError::Internal(message).into());
+                return Err(TableError::Internal(message));
             }
         }
         Ok(Self {
@@ -55,8 +54,8 @@ impl Collapse {
     pub fn each(
         &mut self,
         entry: usize,
-        mut take: impl FnMut(&[ArrayRef], usize) -> Result<(), ExchangeError>,
-    ) -> Result<(), ExchangeError> {
+        mut take: impl FnMut(&[ArrayRef], usize) -> Result<(), TableError>,
+    ) -> Result<(), TableError> {
         let mut batches = std::mem::take(&mut self.batches);
         if batches.iter().all(|batch| batch.deleted.is_none()) {
             return batches.iter().try_for_each(|batch| take(&batch.columns, batch.rows));
@@ -74,12 +73,12 @@ impl Collapse {
     }
 }
 
-fn take_rows(column: &ArrayRef, rows: &UInt32Array) -> Result<ArrayRef, ExchangeError> {
+fn take_rows(column: &ArrayRef, rows: &UInt32Array) -> Result<ArrayRef, TableError> {
     Ok(take(column, rows, None)?)
 }
 
 /// Rows whose entry is not known yet, and is not taken away.
-fn last_of_each(batch: &Restored, entry: usize, known: &mut Table) -> Result<Vec<u32>, ExchangeError> {
+fn last_of_each(batch: &Restored, entry: usize, known: &mut Table) -> Result<Vec<u32>, TableError> {
     let before = known.groups();
     let groups = known.groups_of_keys(&batch.columns[..entry], batch.rows)?;
     let mut is_new = vec![true; known.groups() - before];
@@ -97,26 +96,30 @@ fn last_of_each(batch: &Restored, entry: usize, known: &mut Table) -> Result<Vec
 
 impl Table {
     /// Takes partial rows that replace what is there of their keys. A key has one row at most.
-    pub fn replace(&mut self, columns: &[ArrayRef], rows: usize) -> Result<(), ExchangeError> {
-        let groups = self.lookup(&columns[..self.keys.len()], rows)?;
-        self.history.touch(&groups, self.groups);
-        let (words, stride) = (self.keys.words, self.stride());
+    pub fn replace(&mut self, columns: &[ArrayRef], rows: usize) -> Result<(), TableError> {
+        let groups = self.lookup(&columns[..self.keyed.keys.len()], rows)?;
+        self.keyed.history.touch(&groups, self.keyed.groups);
+        let (words, stride) = (self.keyed.keys.words, self.keyed.stride());
         for group in &groups {
-            let row = self.rows.address().wrapping_add(*group as usize * stride + words * 8);
-            let initial = &self.template[words..];
+            let row = self
+                .keyed
+                .rows
+                .address()
+                .wrapping_add(*group as usize * stride + words * 8);
+            let initial = &self.keyed.template[words..];
             // SAFETY: the words of states in the row of a group, which is there.
             unsafe { std::ptr::copy_nonoverlapping(initial.as_ptr(), row.cast::<u64>(), initial.len()) };
         }
         self.aggregates
             .iter_mut()
-            .for_each(|aggregate| aggregate.state.forget(&groups, self.groups));
+            .for_each(|aggregate| aggregate.state.forget(&groups, self.keyed.groups));
         self.merge(columns, rows)
     }
 
     /// Comes after all rows of snapshots.
     pub fn end_restore(&mut self) {
         self.forget_changes(); // results of these groups were given before
-        let groups = self.groups;
+        let groups = self.keyed.groups;
         self.aggregates
             .iter_mut()
             .for_each(|aggregate| aggregate.state.end_restore(groups));

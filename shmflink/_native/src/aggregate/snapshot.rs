@@ -14,9 +14,9 @@ use arrow_select::concat::concat;
 use arrow_select::interleave::interleave;
 
 use super::frozen::{pieces, Frozen, CACHED_GROUPS};
-use super::ledger::Outcome;
-use crate::exchange::error::ExchangeError;
+use crate::error::TableError;
 use crate::exchange::hash::{combine_column, write_column, KeyGroups};
+use crate::keyed::ledger::Outcome;
 
 /// Rows of a batch.
 const PIECE_ROWS: usize = 1 << 16;
@@ -90,7 +90,7 @@ impl Part {
         self.groups.len()
     }
 
-    fn keys(&self, places: &[u32]) -> Result<Vec<ArrayRef>, ExchangeError> {
+    fn keys(&self, places: &[u32]) -> Result<Vec<ArrayRef>, TableError> {
         match &self.keys {
             None => self.groups.keys(places),
             Some((table, of)) => table.keys(&places.iter().map(|place| of[*place as usize]).collect::<Vec<_>>()),
@@ -98,7 +98,7 @@ impl Part {
     }
 
     /// Some rows at a time, so that each is fetched once for all columns.
-    fn columns(&self, places: &[u32], partials: &Fields) -> Result<Vec<ArrayRef>, ExchangeError> {
+    fn columns(&self, places: &[u32], partials: &Fields) -> Result<Vec<ArrayRef>, TableError> {
         let pieces = places.chunks(CACHED_GROUPS).map(|places| {
             self.groups.prefetch(places);
             self.piece(places, partials)
@@ -106,7 +106,7 @@ impl Part {
         joined(&pieces.collect::<Result<Vec<_>, _>>()?)
     }
 
-    fn piece(&self, places: &[u32], partials: &Fields) -> Result<Vec<ArrayRef>, ExchangeError> {
+    fn piece(&self, places: &[u32], partials: &Fields) -> Result<Vec<ArrayRef>, TableError> {
         let mut columns = self.keys(places)?;
         let each = |times: &[i64]| -> ArrayRef {
             Arc::new(Int64Array::from_iter_values(
@@ -127,7 +127,7 @@ impl Part {
         Ok(columns)
     }
 
-    fn order(&self, key_groups: KeyGroups) -> Result<Order, ExchangeError> {
+    fn order(&self, key_groups: KeyGroups) -> Result<Order, TableError> {
         let groups = match &self.keys {
             None => groups_of(&self.groups, key_groups)?,
             Some((table, of)) => {
@@ -149,7 +149,7 @@ impl Part {
 }
 
 /// The key group of each key; without a key column it is the first.
-fn groups_of(frozen: &Frozen, key_groups: KeyGroups) -> Result<Vec<u16>, ExchangeError> {
+fn groups_of(frozen: &Frozen, key_groups: KeyGroups) -> Result<Vec<u16>, TableError> {
     let mut groups = Vec::with_capacity(frozen.len());
     let (mut hashes, mut scratch) = (Vec::new(), Vec::new());
     for places in pieces(frozen.len(), HASHED_ROWS) {
@@ -211,7 +211,7 @@ impl Snapshot {
         self.parts.iter().map(Part::len).sum()
     }
 
-    pub fn next_batch(&mut self) -> Result<Option<RecordBatch>, ExchangeError> {
+    pub fn next_batch(&mut self) -> Result<Option<RecordBatch>, TableError> {
         if self.orders.is_empty() {
             for part in &mut self.parts {
                 part.groups.finish()?;
@@ -257,7 +257,7 @@ impl Snapshot {
         runs
     }
 
-    fn batch(&self, runs: &[RunOfRows]) -> Result<RecordBatch, ExchangeError> {
+    fn batch(&self, runs: &[RunOfRows]) -> Result<RecordBatch, TableError> {
         let mut groups = Vec::with_capacity(PIECE_ROWS);
         let mut deleted = BooleanBufferBuilder::new(PIECE_ROWS);
         // Of each part its places, which are made columns together.
@@ -276,7 +276,7 @@ impl Snapshot {
     }
 
     /// The columns of all runs, in order; `wanted`: the places of each part.
-    fn columns(&self, runs: &[RunOfRows], wanted: &[Vec<u32>]) -> Result<Vec<ArrayRef>, ExchangeError> {
+    fn columns(&self, runs: &[RunOfRows], wanted: &[Vec<u32>]) -> Result<Vec<ArrayRef>, TableError> {
         let used: Vec<usize> = (0..wanted.len()).filter(|part| !wanted[*part].is_empty()).collect();
         let columns = used
             .iter()
@@ -318,7 +318,7 @@ impl Snapshot {
 }
 
 /// Columns one behind the other.
-fn joined(pieces: &[Vec<ArrayRef>]) -> Result<Vec<ArrayRef>, ExchangeError> {
+fn joined(pieces: &[Vec<ArrayRef>]) -> Result<Vec<ArrayRef>, TableError> {
     if let [piece] = pieces {
         return Ok(piece.clone());
     }

@@ -9,7 +9,7 @@ use arrow_buffer::{BooleanBuffer, NullBuffer};
 use arrow_schema::DataType;
 
 use super::argument::Argument;
-use crate::exchange::error::ExchangeError;
+use crate::error::TableError;
 
 /// The groups of some input rows, in their order. Kernels copy it, so that its pointers stay in registers.
 #[derive(Clone, Copy)]
@@ -118,11 +118,11 @@ pub trait State: Send {
     fn result_type(&self) -> DataType;
 
     /// Takes the rows `start` and following of the arguments, one for each slot.
-    fn update(&mut self, slots: &Slots<'_>, arguments: &[&Argument], start: usize) -> Result<(), ExchangeError>;
+    fn update(&mut self, slots: &Slots<'_>, arguments: &[&Argument], start: usize) -> Result<(), TableError>;
     /// Takes partial columns, as `update`.
-    fn merge(&mut self, slots: &Slots<'_>, partials: &[&Argument], start: usize) -> Result<(), ExchangeError>;
-    fn partials(&self, groups: &Groups<'_>) -> Result<Vec<ArrayRef>, ExchangeError>;
-    fn result(&self, groups: &Groups<'_>) -> Result<ArrayRef, ExchangeError>;
+    fn merge(&mut self, slots: &Slots<'_>, partials: &[&Argument], start: usize) -> Result<(), TableError>;
+    fn partials(&self, groups: &Groups<'_>) -> Result<Vec<ArrayRef>, TableError>;
+    fn result(&self, groups: &Groups<'_>) -> Result<ArrayRef, TableError>;
 
     /// True while the whole state lies in the rows, so that copied rows are copied groups.
     fn is_in_rows(&self) -> bool {
@@ -130,7 +130,7 @@ pub trait State: Send {
     }
 
     /// Adds the states of other rows, one for each slot. Both tables have all of this state in their rows.
-    fn merge_rows(&mut self, _slots: &Slots<'_>, _rows: &FromRows) -> Result<(), ExchangeError> {
+    fn merge_rows(&mut self, _slots: &Slots<'_>, _rows: &FromRows) -> Result<(), TableError> {
         unreachable!("a state that is not in rows");
     }
 

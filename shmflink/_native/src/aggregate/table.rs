@@ -4,18 +4,14 @@ use arrow_array::{new_null_array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{Field, FieldRef, Schema, SchemaRef};
 use std::sync::Arc;
 
-use super::argument::{plain, plain_type, Argument};
-use super::changed::Changed;
-use super::encode::Run;
-use super::index::Index;
-use super::keys::Keys;
-use super::memory::Pages;
-use super::probe::RUN_ROWS;
-use super::shadow::History;
+use super::argument::Argument;
 use super::state::{Groups, Slots, State};
 use super::states::{self, Parameter};
-use crate::exchange::error::ExchangeError;
-use crate::transport::error::TransportError;
+use crate::error::TableError;
+use crate::keyed::changed::Changed;
+use crate::keyed::keys::Keys;
+use crate::keyed::plain::{plain, plain_type};
+use crate::keyed::rows::{KeyedRows, RUN_ROWS};
 
 /// Rows beyond this are given back when the table is emptied.
 const KEPT_BYTES: usize = 64 << 20;
@@ -40,28 +36,16 @@ pub(super) struct Aggregate {
 }
 
 pub struct Table {
-    pub(super) keys: Keys,
-    pub(super) index: Index,
-    /// Ends before the rows do.
-    pub(super) history: History,
-    pub(super) rows: Pages,
-    pub(super) template: Vec<u64>,
-    pub(super) groups: usize,
+    pub(super) keyed: KeyedRows,
     pub(super) aggregates: Vec<Aggregate>,
     input: SchemaRef,
     partial: SchemaRef,
     result: SchemaRef,
-    pub(super) run: Run,
-    pub(super) ids: Vec<u32>,
-    pub(super) addresses: Vec<*mut u8>,
     /// Groups that changed since they were last asked for, where that is wanted.
     changed: Option<Changed>,
     /// How far a drain has come.
     drained: usize,
 }
-
-// SAFETY: the addresses are into `rows`, and used only while a call fills them.
-unsafe impl Send for Table {}
 
 impl Table {
     pub fn new(
@@ -69,7 +53,7 @@ impl Table {
         arguments: &Schema,
         calls: &[CallSpec],
         tracks_changes: bool,
-    ) -> Result<Self, ExchangeError> {
+    ) -> Result<Self, TableError> {
         let key_types: Vec<_> = keys
             .fields()
             .iter()
@@ -80,14 +64,13 @@ impl Table {
             .iter()
             .map(|f| plain_type(f.data_type()).clone())
             .collect();
-        let encoded = Keys::new(key_types.iter().copied())?;
+        let mut keyed = KeyedRows::new(Keys::new(key_types.iter().copied())?);
         let key_fields = keys
             .fields()
             .iter()
             .map(|field| Field::new(field.name(), plain_type(field.data_type()).clone(), true));
         let mut partial: Vec<Field> = key_fields.collect();
         let mut result = partial.clone();
-        let mut template = vec![0; encoded.words];
         let mut aggregates = Vec::new();
         for call in calls {
             let types: Vec<_> = call
@@ -103,8 +86,8 @@ impl Table {
                 has_flink_types: false,
                 label: &label_of(call, arguments),
             })?;
-            state.place(template.len() * 8);
-            template.extend(state.initial());
+            state.place(keyed.stride());
+            keyed.template.extend(state.initial());
             let first = partial.len();
             partial.extend(state.partial_fields().into_iter().map(|(part, data_type)| {
                 let name = if part.is_empty() {
@@ -128,40 +111,24 @@ impl Table {
             .cloned()
             .collect::<Vec<_>>();
         Ok(Self {
-            keys: encoded,
-            index: Index::new(),
-            history: History::default(),
-            rows: Pages::new(),
-            template,
-            groups: 0,
+            keyed,
             aggregates,
             input: Arc::new(Schema::new(inputs)),
             partial: Arc::new(Schema::new(partial)),
             result: Arc::new(Schema::new(result)),
-            run: Run::default(),
-            ids: Vec::new(),
-            addresses: Vec::new(),
             changed: tracks_changes.then(Changed::default),
             drained: 0,
         })
     }
 
-    /// One with the same groups and other keys and rows, which is not changed any more.
-    pub(super) fn with(&self, keys: Keys, rows: Pages) -> Self {
+    /// One with the same groups, which is not changed any more.
+    pub(super) fn with(&self, keyed: KeyedRows) -> Self {
         Self {
-            keys,
-            index: Index::new(),
-            history: History::default(),
-            rows,
-            template: self.template.clone(),
-            groups: self.groups,
+            keyed,
             aggregates: Vec::new(),
             input: self.input.clone(),
             partial: self.partial.clone(),
             result: self.result.clone(),
-            run: Run::default(),
-            ids: Vec::new(),
-            addresses: Vec::new(),
             changed: None,
             drained: 0,
         }
@@ -180,22 +147,21 @@ impl Table {
     }
 
     pub fn key_count(&self) -> usize {
-        self.keys.len()
+        self.keyed.keys.len()
     }
 
     pub fn groups(&self) -> usize {
-        self.groups
+        self.keyed.groups
     }
 
     /// Memory of all groups.
     pub fn bytes(&self) -> usize {
-        let rows = self.groups * self.stride();
         let states: usize = self.aggregates.iter().map(|aggregate| aggregate.state.bytes()).sum();
-        rows + self.index.bytes() + self.keys.bytes() + states
+        self.keyed.bytes() + states
     }
 
     /// Takes rows of the input schema: key columns, then argument columns.
-    pub fn update(&mut self, columns: &[ArrayRef], rows: usize) -> Result<(), ExchangeError> {
+    pub fn update(&mut self, columns: &[ArrayRef], rows: usize) -> Result<(), TableError> {
         self.take(
             columns,
             rows,
@@ -206,8 +172,8 @@ impl Table {
     }
 
     /// Takes rows of the partial schema.
-    pub fn merge(&mut self, columns: &[ArrayRef], rows: usize) -> Result<(), ExchangeError> {
-        let keys = self.keys.len();
+    pub fn merge(&mut self, columns: &[ArrayRef], rows: usize) -> Result<(), TableError> {
+        let keys = self.keyed.keys.len();
         self.take(
             columns,
             rows,
@@ -218,8 +184,8 @@ impl Table {
     }
 
     /// One group without rows, where there is no key and no row came.
-    pub fn ensure_group(&mut self) -> Result<(), ExchangeError> {
-        if self.groups > 0 || self.keys.len() > 0 {
+    pub fn ensure_group(&mut self) -> Result<(), TableError> {
+        if self.keyed.groups > 0 || self.keyed.keys.len() > 0 {
             return Ok(());
         }
         let nothing: Vec<_> = self
@@ -236,16 +202,17 @@ impl Table {
         columns: &[ArrayRef],
         rows: usize,
         expected: &Schema,
-        mut kernel: impl FnMut(&mut Aggregate, &Slots<'_>, &[&Argument], usize) -> Result<(), ExchangeError>,
+        mut kernel: impl FnMut(&mut Aggregate, &Slots<'_>, &[&Argument], usize) -> Result<(), TableError>,
         inputs_of: impl Fn(&Aggregate) -> Vec<usize>,
-    ) -> Result<(), ExchangeError> {
+    ) -> Result<(), TableError> {
         if self.drained > 0 {
             let message = format!("rows for a table with {} groups drained", self.drained);
-            return Err(TransportError::Internal(message).into());
+            return Err(TableError::Internal(message));
         }
         check_columns(columns, expected)?;
-        let (keys, arguments) = columns.split_at(self.keys.len());
+        let (keys, arguments) = columns.split_at(self.keyed.keys.len());
         let keys = self
+            .keyed
             .keys
             .batch(&keys.iter().map(plain).collect::<Result<Vec<_>, _>>()?)?;
         let arguments = Argument::all(arguments)?;
@@ -254,21 +221,21 @@ impl Table {
             .iter()
             .map(|aggregate| inputs_of(aggregate).iter().map(|index| &arguments[*index]).collect())
             .collect();
-        let groups_before = self.groups;
+        let groups_before = self.keyed.groups;
         let needs_all = self.changed.is_some() || self.aggregates.iter().any(|a| a.state.takes_whole_batches());
         let mut all = Vec::with_capacity(if needs_all { rows } else { 0 });
         for start in (0..rows).step_by(RUN_ROWS) {
             let len = RUN_ROWS.min(rows - start);
-            let before = self.groups;
-            self.find(&keys, start, len)?;
+            let before = self.keyed.groups;
+            self.keyed.find(&keys, start, len)?;
             self.touch_found(before);
             let slots = Slots {
-                rows: &self.addresses,
-                groups: &self.ids,
+                rows: &self.keyed.addresses,
+                groups: &self.keyed.ids,
                 groups_before: before,
-                groups_now: self.groups,
-                base: self.rows.address(),
-                stride: self.stride(),
+                groups_now: self.keyed.groups,
+                base: self.keyed.rows.address(),
+                stride: self.keyed.stride(),
             };
             for (aggregate, inputs) in self.aggregates.iter_mut().zip(&inputs) {
                 if !aggregate.state.takes_whole_batches() {
@@ -276,7 +243,7 @@ impl Table {
                 }
             }
             if needs_all {
-                all.extend_from_slice(&self.ids);
+                all.extend_from_slice(&self.keyed.ids);
             }
         }
         if !needs_all {
@@ -287,15 +254,15 @@ impl Table {
                 // Nothing of a key can change: a new one is all there is to tell (DISTINCT).
                 all.retain(|id| *id as usize >= groups_before);
             }
-            changed.mark(&all, self.groups);
+            changed.mark(&all, self.keyed.groups);
         }
-        let (base, stride) = (self.rows.address(), self.stride());
+        let (base, stride) = (self.keyed.rows.address(), self.keyed.stride());
         let addresses: Vec<_> = all.iter().map(|id| base.wrapping_add(*id as usize * stride)).collect();
         let slots = Slots {
             rows: &addresses,
             groups: &all,
             groups_before,
-            groups_now: self.groups,
+            groups_now: self.keyed.groups,
             base,
             stride,
         };
@@ -312,31 +279,26 @@ impl Table {
     pub(super) fn touch_found(&mut self, groups_before: usize) {
         if self.aggregates.is_empty() {
             // Nothing of a key can change.
-            if let Some(marks) = &mut self.history.marks {
-                marks.mark_range(groups_before..self.groups);
+            if let Some(marks) = &mut self.keyed.history.marks {
+                marks.mark_range(groups_before..self.keyed.groups);
             }
             return;
         }
-        self.history.touch(&self.ids, self.groups);
-    }
-
-    #[inline(always)]
-    pub(super) fn stride(&self) -> usize {
-        self.template.len() * 8
+        self.keyed.history.touch(&self.keyed.ids, self.keyed.groups);
     }
 
     /// The next partial rows and at most `rows_max` of them; None when all were given, and the table is empty then.
-    pub fn drain_partials(&mut self, rows_max: usize) -> Result<Option<RecordBatch>, ExchangeError> {
+    pub fn drain_partials(&mut self, rows_max: usize) -> Result<Option<RecordBatch>, TableError> {
         self.drain(rows_max, true)
     }
 
     /// As `drain_partials`, with results.
-    pub fn drain_results(&mut self, rows_max: usize) -> Result<Option<RecordBatch>, ExchangeError> {
+    pub fn drain_results(&mut self, rows_max: usize) -> Result<Option<RecordBatch>, TableError> {
         self.drain(rows_max, false)
     }
 
-    fn drain(&mut self, rows_max: usize, is_partial: bool) -> Result<Option<RecordBatch>, ExchangeError> {
-        let end = (self.drained + rows_max.max(1)).min(self.groups);
+    fn drain(&mut self, rows_max: usize, is_partial: bool) -> Result<Option<RecordBatch>, TableError> {
+        let end = (self.drained + rows_max.max(1)).min(self.keyed.groups);
         if self.drained == end {
             self.clear();
             return Ok(None);
@@ -352,9 +314,9 @@ impl Table {
     }
 
     /// Results of at most `rows_max` groups that changed since they were given by this; None when there is none.
-    pub fn take_changed(&mut self, rows_max: usize) -> Result<Option<RecordBatch>, ExchangeError> {
+    pub fn take_changed(&mut self, rows_max: usize) -> Result<Option<RecordBatch>, TableError> {
         let Some(changed) = &mut self.changed else {
-            return Err(TransportError::Internal("a table that does not track changes".into()).into());
+            return Err(TableError::Internal("a table that does not track changes".into()));
         };
         let ids = changed.take(rows_max.max(1));
         if ids.is_empty() {
@@ -372,27 +334,24 @@ impl Table {
 
     /// Forgets all groups; keeps memory that is not large.
     pub fn clear(&mut self) {
-        self.history.end();
-        self.rows.clear(0, KEPT_BYTES); // a new group writes all of its row
-        self.index.clear();
-        self.keys.clear();
+        self.keyed.clear(KEPT_BYTES);
         self.aggregates.iter_mut().for_each(|aggregate| aggregate.state.clear());
         self.forget_changes();
-        (self.groups, self.drained) = (0, 0);
+        self.drained = 0;
     }
 
-    pub fn partials_of(&self, ids: &[u32]) -> Result<RecordBatch, ExchangeError> {
+    pub fn partials_of(&self, ids: &[u32]) -> Result<RecordBatch, TableError> {
         let groups = self.groups_of(ids);
-        let mut columns = self.key_columns(&groups)?;
+        let mut columns = self.keyed.key_columns(ids)?;
         for aggregate in &self.aggregates {
             columns.extend(aggregate.state.partials(&groups)?);
         }
         batch_of(&self.partial, columns, ids.len())
     }
 
-    pub fn results_of(&self, ids: &[u32]) -> Result<RecordBatch, ExchangeError> {
+    pub fn results_of(&self, ids: &[u32]) -> Result<RecordBatch, TableError> {
         let groups = self.groups_of(ids);
-        let mut columns = self.key_columns(&groups)?;
+        let mut columns = self.keyed.key_columns(ids)?;
         for aggregate in &self.aggregates {
             columns.push(aggregate.state.result(&groups)?);
         }
@@ -402,22 +361,14 @@ impl Table {
     pub(super) fn groups_of<'a>(&self, ids: &'a [u32]) -> Groups<'a> {
         Groups {
             ids,
-            rows: self.rows.address(),
-            stride: self.stride(),
+            rows: self.keyed.rows.address(),
+            stride: self.keyed.stride(),
         }
     }
 
     /// The key columns of these groups.
-    pub fn key_columns_of(&self, ids: &[u32]) -> Result<Vec<ArrayRef>, ExchangeError> {
-        self.key_columns(&self.groups_of(ids))
-    }
-
-    fn key_columns(&self, groups: &Groups<'_>) -> Result<Vec<ArrayRef>, ExchangeError> {
-        let (base, stride, words) = (self.rows.address(), self.stride(), self.keys.words);
-        // SAFETY: the row of each group begins with its key's words.
-        self.keys.arrays(groups.ids, |group| unsafe {
-            std::slice::from_raw_parts(base.add(group as usize * stride).cast::<u64>(), words)
-        })
+    pub fn key_columns_of(&self, ids: &[u32]) -> Result<Vec<ArrayRef>, TableError> {
+        self.keyed.key_columns(ids)
     }
 }
 
@@ -433,7 +384,7 @@ fn label_of(call: &CallSpec, arguments: &Schema) -> String {
 }
 
 /// Kernels read values by the types that the table was made with.
-fn check_columns(columns: &[ArrayRef], expected: &Schema) -> Result<(), ExchangeError> {
+fn check_columns(columns: &[ArrayRef], expected: &Schema) -> Result<(), TableError> {
     let fields = expected.fields();
     let is_same = |(array, field): (&ArrayRef, &FieldRef)| {
         plain_type(array.data_type()).equals_datatype(plain_type(field.data_type()))
@@ -444,10 +395,10 @@ fn check_columns(columns: &[ArrayRef], expected: &Schema) -> Result<(), Exchange
     let types: Vec<_> = columns.iter().map(|array| array.data_type().to_string()).collect();
     let wanted: Vec<_> = fields.iter().map(|field| field.to_string()).collect();
     let message = format!("columns of {} for a table of {}", types.join(", "), wanted.join(", "));
-    Err(TransportError::Internal(message).into())
+    Err(TableError::Internal(message))
 }
 
-fn batch_of(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch, ExchangeError> {
+fn batch_of(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch, TableError> {
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     Ok(RecordBatch::try_new_with_options(schema.clone(), columns, &options)?)
 }

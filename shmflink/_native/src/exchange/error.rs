@@ -8,8 +8,6 @@ use crate::transport::error::TransportError;
 pub enum ExchangeError {
     /// A type that cannot be sent or cannot be a key, a target out of range. → `TypeMismatchError`
     Unfit(String),
-    /// A value that the type of a result cannot hold. → `DataFormatError`
-    Value(String),
     /// Shared memory, the system, or our own misuse. → as for the transport
     Transport(TransportError),
 }

@@ -5,45 +5,23 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use arrow_array::ArrayRef;
 use arrow_buffer::Buffer;
 
-use super::columns::{Column, Shape};
+use super::ascending::{Ascending, AscendingList};
+use super::columns::Column;
 use super::error::ExchangeError;
 use super::image;
-use super::pane::{fits_alone, FlatPlan, Pane, Pick};
+use super::incoming::{Incoming, PlannedSchema};
+use super::open_rows::{fits_alone, FlatPlan, OpenRows, Pick};
 use super::pieces::Pieces;
 use super::wire::{control, data, flags, SCHEMAS_MAX};
 use crate::transport::channel::{DataHeader, OpenSegment, OutputChannel};
-
-/// A schema as the partition stores it.
-pub struct PlannedSchema {
-    /// Index among the schemas that this partition has met; `id % SCHEMAS_MAX` is its number on the wire.
-    pub id: usize,
-    pub shape: Shape,
-    /// The schema message that is sent: u32 number, then an Arrow IPC schema message.
-    pub message: Buffer,
-}
-
-impl PlannedSchema {
-    pub fn number(&self) -> u32 {
-        (self.id % SCHEMAS_MAX) as u32
-    }
-}
-
-/// A batch being written, held until all its rows are placed.
-pub struct Incoming {
-    pub schema: Arc<PlannedSchema>,
-    pub arrays: Vec<ArrayRef>,
-    pub columns: Vec<Column>,
-    pub rows: usize,
-}
 
 /// Rows of the incoming batch that wait for credit on one channel.
 #[derive(Default)]
 pub struct Waiting {
     range: (usize, usize),
-    list: Vec<u32>,
+    list: AscendingList,
     list_at: usize,
 }
 
@@ -55,15 +33,15 @@ impl Waiting {
         }
     }
 
-    pub fn extend(&mut self, rows: &[u32]) {
-        self.list.extend_from_slice(rows);
+    pub fn extend(&mut self, rows: Ascending<'_>) {
+        self.list.extend(rows);
     }
 
     pub fn pick(&self) -> Pick<'_> {
         if self.range.1 > 0 {
             Pick::Range(self.range.0, self.range.1)
         } else {
-            Pick::List(&self.list[self.list_at..])
+            Pick::List(self.list.from(self.list_at))
         }
     }
 
@@ -106,7 +84,7 @@ struct Control {
 
 pub struct Lane {
     pub channel: OutputChannel,
-    pane: Option<(Pane, Arc<PlannedSchema>)>,
+    open: Option<(OpenRows, Arc<PlannedSchema>)>,
     pub pieces: Pieces,
     message: Option<Message>,
     pub waiting: Waiting,
@@ -122,7 +100,7 @@ impl Lane {
     pub fn new(channel: OutputChannel) -> Self {
         Self {
             channel,
-            pane: None,
+            open: None,
             pieces: Pieces::default(),
             message: None,
             waiting: Waiting::default(),
@@ -134,7 +112,7 @@ impl Lane {
         }
     }
 
-    pub fn publish(&mut self, segment: OpenSegment, bytes: usize, rows: usize, kind: u16, flags: u16) {
+    fn publish(&mut self, segment: OpenSegment, bytes: usize, rows: usize, kind: u16, flags: u16) {
         let header = DataHeader {
             bytes: bytes as u32,
             rows: rows as u32,
@@ -147,17 +125,17 @@ impl Lane {
     }
 
     /// Ships the open rows, whose segment already holds its credit.
-    fn ship_pane(&mut self) {
-        if let Some((mut pane, schema)) = self.pane.take() {
-            let bytes = pane.finish(schema.number());
-            self.publish(pane.segment, bytes, pane.rows, data::IMAGE, 0);
+    fn ship_open(&mut self) {
+        if let Some((mut open, schema)) = self.open.take() {
+            let bytes = open.finish(schema.number());
+            self.publish(open.segment, bytes, open.rows, data::IMAGE, 0);
         }
     }
 
     /// Begins sending the image of one row that takes several segments.
-    pub fn begin_image(&mut self, schema: &PlannedSchema, columns: &[Column], row: usize) {
+    fn begin_image(&mut self, schema: &PlannedSchema, columns: &[Column], row: usize) {
         debug_assert!(
-            self.message.is_none() && self.pane.is_none(),
+            self.message.is_none() && self.open.is_none(),
             "one message at a time, behind the open rows"
         );
         let mut bytes = vec![0; image::image_bytes(columns, schema.shape, row, 1)];
@@ -172,7 +150,7 @@ impl Lane {
     }
 
     /// Begins sending the schema message unless the consumer has it.
-    pub fn announce_schema(&mut self, schema: &PlannedSchema) -> bool {
+    fn announce_schema(&mut self, schema: &PlannedSchema) -> bool {
         let sent = &mut self.schemas_sent[schema.number() as usize];
         if *sent == schema.id {
             return false;
@@ -188,7 +166,7 @@ impl Lane {
     }
 
     /// Continues the message in progress; false without credit.
-    pub fn send_message(&mut self) -> bool {
+    fn send_message(&mut self) -> bool {
         while let Some(mut message) = self.message.take() {
             let Some(mut segment) = self.channel.try_open() else {
                 self.message = Some(message);
@@ -217,10 +195,10 @@ impl Lane {
                 Room::None => break,
                 Room::Large => 1, // turned into a message, which the next round sends before anything else
                 Room::Open => {
-                    let Some((pane, _)) = &mut self.pane else { break };
-                    let taken = pane.append(&incoming.columns, rest);
+                    let Some((open, _)) = &mut self.open else { break };
+                    let taken = open.append(&incoming.columns, rest);
                     if taken < rest.len() {
-                        self.ship_pane();
+                        self.ship_open();
                     }
                     taken
                 }
@@ -233,10 +211,10 @@ impl Lane {
 
     fn make_room(&mut self, plan: &FlatPlan, incoming: &Incoming, row: usize) -> Room {
         let schema = &incoming.schema;
-        if self.pane.as_ref().is_some_and(|(_, open)| open.id != schema.id) {
-            self.ship_pane();
+        if self.open.as_ref().is_some_and(|(_, open)| open.id != schema.id) {
+            self.ship_open();
         }
-        if self.pane.is_some() {
+        if self.open.is_some() {
             return Room::Open;
         }
         if !self.send_message() || (self.announce_schema(schema) && !self.send_message()) {
@@ -249,9 +227,62 @@ impl Lane {
         let Some(segment) = self.channel.try_open() else {
             return Room::None;
         };
-        let pane = Pane::new(segment, plan, &incoming.columns, row);
-        self.pane = Some((pane, schema.clone()));
+        let open = OpenRows::new(segment, plan, &incoming.columns, row);
+        self.open = Some((open, schema.clone()));
         Room::Open
+    }
+
+    /// Ships full segments and, with `all`, the rest; false if credit is missing, even for what is held back.
+    fn ship_pieces(&mut self, all: bool) -> Result<bool, ExchangeError> {
+        loop {
+            if !self.send_message() {
+                return Ok(false);
+            }
+            let Some(schema) = self.pieces.waiting_schema() else {
+                return Ok(true);
+            };
+            if self.announce_schema(&schema) {
+                continue;
+            }
+            if !self.pieces.hold(|| self.channel.try_open()) {
+                return Ok(false);
+            }
+            if !all && self.pieces.bytes() < self.channel.segment_bytes() {
+                self.pieces.own()?;
+                return Ok(true);
+            }
+            if !self.ship_piece(&schema, all)? {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Ships one segment from the held rows; false if, once joined, they turn out to fill less than one.
+    fn ship_piece(&mut self, schema: &PlannedSchema, all: bool) -> Result<bool, ExchangeError> {
+        let limit = self.channel.segment_bytes();
+        let (arrays, rows) = self.pieces.join();
+        let columns = Column::of_all(&arrays)?;
+        let taken = image::rows_that_fit(&columns, schema.shape, 0, rows, limit);
+        let is_rest = taken == rows && self.pieces.rows() == 0;
+        if is_rest && !all && image::image_bytes(&columns, schema.shape, 0, rows) < limit {
+            self.pieces.put_back(arrays, rows)?;
+            self.pieces.own()?;
+            return Ok(false);
+        }
+        let Some(mut segment) = self.pieces.take_held() else {
+            return Ok(false);
+        };
+        if taken == 0 {
+            self.channel.abandon(segment);
+            self.begin_image(schema, &columns, 0);
+        } else {
+            let bytes = image::write(&mut segment, schema.number(), &columns, schema.shape, 0, taken);
+            self.publish(segment, bytes, taken, data::IMAGE, 0);
+        }
+        let sent = taken.max(1);
+        let rest = arrays.iter().map(|array| array.slice(sent, rows - sent)).collect();
+        self.pieces.put_back(rest, rows - sent)?;
+        Ok(true)
     }
 
     /// Proceeds as far as credit allows; true when nothing waits except, perhaps, a watermark.
@@ -272,8 +303,8 @@ impl Lane {
         let taken = match plan {
             Some(plan) if self.ship_pieces(true)? => self.place(plan, incoming, waiting.pick()),
             None if self.pieces.is_of(&incoming.schema) || self.ship_pieces(true)? => {
-                self.ship_pane();
-                self.take_in(incoming, waiting.pick())?;
+                self.ship_open();
+                self.pieces.take_in(incoming, waiting.pick())?;
                 waiting.len()
             }
             _ => 0,
@@ -300,7 +331,7 @@ impl Lane {
 
     /// Ships what is open; returns floating credits when nothing waits.
     pub fn flush(&mut self) -> Result<(), ExchangeError> {
-        self.ship_pane();
+        self.ship_open();
         let is_shipped = self.ship_pieces(true)?;
         if is_shipped && self.waiting.is_empty() {
             self.send_controls();
@@ -338,7 +369,7 @@ impl Lane {
 
     /// True when `flush` would ship something.
     pub fn has_pending(&self) -> bool {
-        self.pane.is_some() || self.pieces.rows() > 0 || !self.controls.is_empty()
+        self.open.is_some() || self.pieces.rows() > 0 || !self.controls.is_empty()
     }
 
     /// True when the lane waits and `advance` could now make progress.
@@ -353,8 +384,8 @@ impl Lane {
 
     /// Abandons what is open.
     pub fn close(&mut self) {
-        if let Some((pane, _)) = self.pane.take() {
-            self.channel.abandon(pane.segment);
+        if let Some((open, _)) = self.open.take() {
+            self.channel.abandon(open.segment);
         }
         self.pieces = Pieces::default();
         self.message = None;

@@ -5,12 +5,13 @@
 //! partition.rs    producing end of an edge            gate.rs      consuming end of an input
 //! lane.rs         one channel of a partition          import.rs    Arrow arrays over an image, fully checked
 //! targets.rs      the channel of each row             wire.rs      kinds known to both ends
-//! pane.rs         open segment of flat columns        pieces.rs    rows of nested columns until a segment is full
+//! open_rows.rs      open segment of flat columns        pieces.rs    rows of nested columns until a segment is full
 //! hash.rs         the key hash                        image.rs     layout and writer of a batch image
 //! columns.rs      a column as memory buffers          export.rs    columns from what pyarrow exports
 //! bits.rs         bits at any position
 //! ```
 
+mod ascending;
 pub mod bits;
 pub mod columns;
 pub mod error;
@@ -19,8 +20,9 @@ pub mod gate;
 pub mod hash;
 pub mod image;
 pub mod import;
+pub mod incoming;
 pub mod lane;
-pub mod pane;
+pub mod open_rows;
 pub mod partition;
 pub mod pieces;
 pub mod python;

@@ -1,8 +1,9 @@
 //! The producing end of one edge: places the rows of a batch in the open segments of all channels; resumable anywhere.
 
 use super::error::ExchangeError;
-use super::lane::{Incoming, Lane, Waiting};
-use super::pane::{FlatPlan, Pick};
+use super::incoming::Incoming;
+use super::lane::{Lane, Waiting};
+use super::open_rows::{FlatPlan, Pick};
 use super::targets::{check_targets, Lists, Strategy};
 use super::wire::SCHEMAS_MAX;
 use crate::transport::channel::OutputChannel;
@@ -119,7 +120,7 @@ impl Partition {
                     Some(plan) if is_free && !list.is_empty() => lane.place(plan, incoming, Pick::List(list)),
                     _ => 0,
                 };
-                lane.waiting.extend(&list[placed..]);
+                lane.waiting.extend(list.split(placed).1);
             }
             start += rows;
         }

@@ -1,7 +1,7 @@
 //! Rows of nested, view and dictionary columns: collected per channel until they fill a segment.
 //!
-//! Exact, but slower than `pane`. Rows that fill less than a segment are held back under an already open one, so that
-//! `flush` never waits. They are copies, so that no input memory is held after the write.
+//! Exact and slower than `open_rows`. The rows that are less than a segment wait under an open one, so that `flush` never
+//! waits; they are copies, so that no input memory is held after the write.
 
 use std::sync::Arc;
 
@@ -15,9 +15,8 @@ use arrow_select::take::take;
 use super::columns::{Column, Shape};
 use super::error::ExchangeError;
 use super::image;
-use super::lane::{Incoming, Lane, PlannedSchema};
-use super::pane::Pick;
-use super::wire::data;
+use super::incoming::{Incoming, PlannedSchema};
+use super::open_rows::Pick;
 use crate::transport::channel::OpenSegment;
 
 /// Rows of one schema that wait to fill a segment.
@@ -54,6 +53,48 @@ impl Pieces {
         self.schema.as_ref().map_or_else(Shape::default, |schema| schema.shape)
     }
 
+    /// Takes rows of a nested batch in; the lane ships them.
+    pub fn take_in(&mut self, incoming: &Incoming, pick: Pick<'_>) -> Result<(), ExchangeError> {
+        let arrays = match pick {
+            Pick::Range(start, rows) => {
+                self.is_borrowed = true;
+                incoming
+                    .arrays
+                    .iter()
+                    .map(|array| array.slice(start, rows))
+                    .collect::<Vec<_>>()
+            }
+            Pick::List(rows) => {
+                let rows = UInt32Array::new(ScalarBuffer::from(rows.rows().to_vec()), None);
+                let taken = incoming.arrays.iter().map(|array| take(array, &rows, None));
+                taken.collect::<Result<Vec<_>, _>>()?
+            }
+        };
+        self.schema = Some(incoming.schema.clone());
+        self.push(arrays.into_iter().map(compact).collect(), pick.len())
+    }
+
+    /// The schema of the rows that wait; None, and without the segment that was held for them, where none does.
+    pub fn waiting_schema(&mut self) -> Option<Arc<PlannedSchema>> {
+        let schema = self.schema.clone().filter(|_| self.rows > 0);
+        if schema.is_none() {
+            self.held = None;
+        }
+        schema
+    }
+
+    /// Holds a segment for the rows that wait; false without credit.
+    pub fn hold(&mut self, open: impl FnOnce() -> Option<OpenSegment>) -> bool {
+        if self.held.is_none() {
+            self.held = open();
+        }
+        self.held.is_some()
+    }
+
+    pub fn take_held(&mut self) -> Option<OpenSegment> {
+        self.held.take()
+    }
+
     fn push(&mut self, arrays: Vec<ArrayRef>, rows: usize) -> Result<(), ExchangeError> {
         self.bytes += image::image_bytes(&Column::of_all(&arrays)?, self.shape(), 0, rows);
         self.rows += rows;
@@ -62,7 +103,7 @@ impl Pieces {
     }
 
     /// All pieces as one; only the first if they cannot be joined (dictionaries whose union has too many values).
-    fn join(&mut self) -> (Vec<ArrayRef>, usize) {
+    pub fn join(&mut self) -> (Vec<ArrayRef>, usize) {
         let whole = match self.pieces.len() {
             1 => None,
             _ => join_columns(&self.pieces),
@@ -80,7 +121,7 @@ impl Pieces {
     }
 
     /// Puts rows back at the front and measures again.
-    fn put_back(&mut self, arrays: Vec<ArrayRef>, rows: usize) -> Result<(), ExchangeError> {
+    pub fn put_back(&mut self, arrays: Vec<ArrayRef>, rows: usize) -> Result<(), ExchangeError> {
         let rest = std::mem::take(&mut self.pieces);
         (self.rows, self.bytes) = (0, 0);
         if rows > 0 {
@@ -90,7 +131,7 @@ impl Pieces {
     }
 
     /// Copies pieces that are still in the input's memory.
-    fn own(&mut self) -> Result<(), ExchangeError> {
+    pub fn own(&mut self) -> Result<(), ExchangeError> {
         if !std::mem::take(&mut self.is_borrowed) {
             return Ok(());
         }
@@ -124,84 +165,4 @@ fn compact(array: ArrayRef) -> ArrayRef {
         return array;
     }
     garbage_collect_any_dictionary(dictionary).unwrap_or(array)
-}
-
-impl Lane {
-    /// Adds rows of a nested batch; `ship_pieces` sends them.
-    pub fn take_in(&mut self, incoming: &Incoming, pick: Pick<'_>) -> Result<(), ExchangeError> {
-        let arrays = match pick {
-            Pick::Range(start, rows) => {
-                self.pieces.is_borrowed = true;
-                incoming
-                    .arrays
-                    .iter()
-                    .map(|array| array.slice(start, rows))
-                    .collect::<Vec<_>>()
-            }
-            Pick::List(rows) => {
-                let rows = UInt32Array::new(ScalarBuffer::from(rows.to_vec()), None);
-                let taken = incoming.arrays.iter().map(|array| take(array, &rows, None));
-                taken.collect::<Result<Vec<_>, _>>()?
-            }
-        };
-        self.pieces.schema = Some(incoming.schema.clone());
-        self.pieces.push(arrays.into_iter().map(compact).collect(), pick.len())
-    }
-
-    /// Ships full segments and, with `all`, the rest; false if credit is missing, even for what is held back.
-    pub fn ship_pieces(&mut self, all: bool) -> Result<bool, ExchangeError> {
-        loop {
-            if !self.send_message() {
-                return Ok(false);
-            }
-            let Some(schema) = self.pieces.schema.clone().filter(|_| self.pieces.rows > 0) else {
-                self.pieces.held = None;
-                return Ok(true);
-            };
-            if self.announce_schema(&schema) {
-                continue;
-            }
-            if self.pieces.held.is_none() {
-                self.pieces.held = self.channel.try_open();
-            }
-            if self.pieces.held.is_none() {
-                return Ok(false);
-            }
-            if !all && self.pieces.bytes < self.channel.segment_bytes() {
-                self.pieces.own()?;
-                return Ok(true);
-            }
-            if !self.ship_piece(&schema, all)? {
-                return Ok(true);
-            }
-        }
-    }
-
-    /// Ships one segment from the held rows; false if, once joined, they turn out to fill less than one.
-    fn ship_piece(&mut self, schema: &PlannedSchema, all: bool) -> Result<bool, ExchangeError> {
-        let limit = self.channel.segment_bytes();
-        let (arrays, rows) = self.pieces.join();
-        let columns = Column::of_all(&arrays)?;
-        let taken = image::rows_that_fit(&columns, schema.shape, 0, rows, limit);
-        let is_rest = taken == rows && self.pieces.rows == 0;
-        if is_rest && !all && image::image_bytes(&columns, schema.shape, 0, rows) < limit {
-            self.pieces.put_back(arrays, rows)?;
-            self.pieces.own()?;
-            return Ok(false);
-        }
-        let Some(mut segment) = self.pieces.held.take() else {
-            return Ok(false);
-        };
-        if taken == 0 {
-            self.channel.abandon(segment);
-            self.begin_image(schema, &columns, 0);
-        } else {
-            let bytes = image::write(&mut segment, schema.number(), &columns, schema.shape, 0, taken);
-            self.publish(segment, bytes, taken, data::IMAGE, 0);
-        }
-        let sent = taken.max(1);
-        let rest = arrays.iter().map(|array| array.slice(sent, rows - sent)).collect();
-        self.pieces.put_back(rest, rows - sent)?;
-        Ok(true)
-    }
 }

@@ -19,8 +19,9 @@ use super::export::{array_of, flat_columns};
 use super::gate::{Element, Gate, Image};
 use super::hash::{combine_column, write_column, KeyGroups};
 use super::import::import;
-use super::lane::{Incoming, PlannedSchema};
-use super::pane::FlatPlan;
+use super::incoming::{Incoming, PlannedSchema};
+
+use super::open_rows::FlatPlan;
 use super::partition::Partition;
 use super::targets::Strategy;
 use super::wire::SCHEMAS_MAX;
@@ -28,14 +29,12 @@ use crate::transport::channel::{CreditPool, InputChannel, OutputChannel};
 use crate::transport::error::TransportError;
 use crate::transport::python::{PyArena, PyDoorbell, PyRegion};
 
-pyo3::import_exception!(shmflink.errors, DataFormatError);
 pyo3::import_exception!(shmflink.errors, TypeMismatchError);
 
 impl From<ExchangeError> for PyErr {
     fn from(error: ExchangeError) -> Self {
         match error {
             ExchangeError::Unfit(message) => TypeMismatchError::new_err(message),
-            ExchangeError::Value(message) => DataFormatError::new_err(message),
             ExchangeError::Transport(error) => error.into(),
         }
     }

@@ -2,6 +2,7 @@
 
 use arrow_array::ArrayRef;
 
+use super::ascending::{Ascending, ChannelRows};
 use super::error::ExchangeError;
 use super::hash::{combine_column, write_column, KeyGroups};
 
@@ -69,11 +70,9 @@ impl Strategy {
 
 /// Rows of one block, listed by channel.
 pub struct Lists {
-    rows: Vec<u32>,
-    counts: Vec<u32>,
+    rows: ChannelRows,
     hashes: Vec<u64>,
     scratch: Vec<u64>,
-    block: usize,
 }
 
 /// Rows listed at a time: the columns of a block stay in the first-level cache from hash to copy, and each channel
@@ -86,33 +85,18 @@ impl Lists {
     pub fn new(channels: usize) -> Self {
         let block = (channels * ROWS_PER_CHANNEL).clamp(BLOCK_ROWS, BLOCK_ROWS_MAX);
         Self {
-            rows: vec![0; block * channels],
-            counts: vec![0; channels],
+            rows: ChannelRows::new(channels, block),
             hashes: Vec::new(),
             scratch: Vec::new(),
-            block,
         }
     }
 
     pub fn block_rows(&self) -> usize {
-        self.block
+        self.rows.block()
     }
 
-    pub fn of(&self, channel: usize) -> &[u32] {
-        &self.rows[channel * self.block..][..self.counts[channel] as usize]
-    }
-
-    /// Lists the rows from `start` on by channel; requires `channels.len() <= self.block`.
-    #[inline(always)]
-    fn put_all(&mut self, start: usize, channels: impl ExactSizeIterator<Item = usize>) {
-        assert!(channels.len() <= self.block, "at most a block of rows at a time");
-        for (row, channel) in (start as u32..).zip(channels) {
-            let count = &mut self.counts[channel];
-            // SAFETY: `channel < counts.len()` (checked above), and each channel has `block` places in `rows`. Its
-            // count was 0 before the first of at most `block` rows, so the place is in bounds.
-            unsafe { *self.rows.get_unchecked_mut(channel * self.block + *count as usize) = row };
-            *count += 1;
-        }
+    pub fn of(&self, channel: usize) -> Ascending<'_> {
+        self.rows.of(channel)
     }
 
     /// Lists rows `start` to `start + rows` (at most a block). `keys`: the key columns, and whether they are canonical;
@@ -125,28 +109,27 @@ impl Lists {
         start: usize,
         rows: usize,
     ) -> Result<(), ExchangeError> {
-        self.counts.fill(0);
-        let channels = self.counts.len();
+        let channels = self.rows.channels();
         match strategy {
             Strategy::Cycle { next } => {
                 let first = *next;
-                self.put_all(start, (0..rows).map(|row| (first + row) % channels));
+                self.rows.fill(start, (0..rows).map(|row| (first + row) % channels));
                 *next = (first + rows) % channels;
             }
             Strategy::Shuffle { state } => {
                 let next = |_| ((u128::from(next_random(state)) * channels as u128) >> 64) as usize;
-                self.put_all(start, (0..rows).map(next));
+                self.rows.fill(start, (0..rows).map(next));
             }
             Strategy::Hash { groups, owners } => {
                 self.hash(keys, start, rows)?;
                 let hashes = std::mem::take(&mut self.hashes);
                 let owner = |hash: &u64| usize::from(owners[groups.of(*hash) as usize]);
-                self.put_all(start, hashes.iter().map(owner));
+                self.rows.fill(start, hashes.iter().map(owner));
                 self.hashes = hashes;
             }
             Strategy::Custom => {
                 let targets = &targets[start..start + rows];
-                self.put_all(start, targets.iter().map(|target| *target as usize));
+                self.rows.fill(start, targets.iter().map(|target| *target as usize));
             }
             Strategy::Broadcast | Strategy::Global => unreachable!("whole batches need no lists"),
         }

@@ -47,10 +47,12 @@ trait Block {
 struct Avx2;
 #[cfg(target_arch = "x86_64")]
 impl Block for Avx2 {
+    /// # Safety
+    /// 64 bytes are readable at `at` (no alignment is needed), and the CPU has AVX2: `has_avx2` was true.
     #[inline(always)]
     unsafe fn masks(at: *const u8, delimiter: u8, quote: u8) -> Masks {
         use std::arch::x86_64::{_mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_set1_epi8};
-        // SAFETY: the caller's.
+        // SAFETY: two unaligned loads of 32 bytes each, from the 64 that the caller guarantees; the instructions exist.
         unsafe {
             let low = _mm256_loadu_si256(at.cast());
             let high = _mm256_loadu_si256(at.add(32).cast());
@@ -73,6 +75,8 @@ impl Block for Avx2 {
 /// Any machine: eight bytes in a word.
 struct Portable;
 impl Block for Portable {
+    /// # Safety
+    /// 64 bytes are readable at `at` (no alignment is needed).
     #[inline(always)]
     unsafe fn masks(at: *const u8, delimiter: u8, quote: u8) -> Masks {
         let mut masks = Masks {
@@ -82,7 +86,7 @@ impl Block for Portable {
             carriage: 0,
         };
         for word in 0..8 {
-            // SAFETY: the caller's.
+            // SAFETY: `word * 8 + 8 <= 64`, within what the caller guarantees; the read needs no alignment.
             let bytes = u64::from_le(unsafe { at.add(word * 8).cast::<u64>().read_unaligned() });
             let shift = word * 8;
             masks.delimiter |= equal_bytes(bytes, delimiter) << shift;
@@ -122,7 +126,7 @@ pub fn scan(text: &[u8], marks: Marks, ends: &mut Vec<u32>) -> Seen {
     assert!(text.len() < u32::MAX as usize, "a window of text is less than 4 GiB");
     #[cfg(target_arch = "x86_64")]
     if has_avx2() {
-        // SAFETY: all of the instructions exist.
+        // SAFETY: `has_avx2` asked for each of the features that the function is compiled with.
         return unsafe { scan_avx2(text, marks, ends) };
     }
     scan_blocks::<Portable>(text, marks, ends)
@@ -134,6 +138,8 @@ fn has_avx2() -> bool {
     has!("avx2") && has!("bmi1") && has!("bmi2") && has!("popcnt") && has!("lzcnt")
 }
 
+/// # Safety
+/// The CPU has AVX2, BMI1, BMI2, POPCNT and LZCNT: `has_avx2` was true.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,bmi1,bmi2,popcnt,lzcnt")]
 unsafe fn scan_avx2(text: &[u8], marks: Marks, ends: &mut Vec<u32>) -> Seen {

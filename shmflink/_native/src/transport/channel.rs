@@ -12,11 +12,10 @@ use std::sync::Arc;
 use super::arena::{Account, Arena, Lease};
 pub use super::credit::CreditPool;
 use super::credit::{Announcement, ConsumerCredit, ProducerCredit};
-use super::doorbell::Doorbell;
 pub use super::error::TransportError;
-use super::region::Region;
+use super::region::{Doorbell, Region};
 use super::ring::{must_ring, Descriptor, ReceiveHalf, ReturnHalf, SendHalf};
-use super::ring::{WAITS_FOR_CONTROL, WAITS_FOR_CREDIT};
+use super::ring_words::{WAITS_FOR_CONTROL, WAITS_FOR_CREDIT};
 use super::sync::{lock, Mutex};
 
 /// Sent with a data segment; the exchange defines `kind` and `flags`.

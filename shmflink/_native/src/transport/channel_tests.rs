@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::arena::Arena;
 use super::channel::{CreditPool, DataHeader, InputChannel, OutputChannel, Received, SegmentRef, TransportError};
-use super::doorbell::{Doorbell, Wake};
-use super::region::{Region, RegionShape};
-use super::ring::RingShape;
+use super::doorbell::Wake;
+use super::region::{Doorbell, Region, RegionShape};
+use super::ring_words::RingShape;
 use super::sync::{monotonic_ns, AtomicU64, Ordering};
 
 const EPOCH: u64 = 3;

@@ -9,9 +9,6 @@
 //! wakes it. Only the sleeper deregisters itself: a ringer killed halfway leaves nothing undone that the next ring
 //! would not do, and a sleeper killed asleep only costs the next ringers a needless system call.
 
-use std::sync::Arc;
-
-use super::region::Region;
 use super::sync::{monotonic_ns, FutexWord, Ordering, Park};
 
 const RING: u32 = 16;
@@ -109,38 +106,5 @@ impl DoorbellSlot {
                 return false;
             }
         }
-    }
-}
-
-/// One doorbell of a region; keeps the region mapped.
-#[derive(Clone)]
-pub struct Doorbell {
-    region: Arc<Region>,
-    slot: u32,
-}
-
-impl Doorbell {
-    /// `slot` was checked by `Region::doorbell`.
-    pub(super) fn new(region: Arc<Region>, slot: u32) -> Self {
-        Self { region, slot }
-    }
-
-    fn shared(&self) -> &DoorbellSlot {
-        self.region.doorbell_slot(self.slot)
-    }
-
-    /// See `DoorbellSlot::prepare`.
-    pub fn prepare(&self) -> u32 {
-        self.shared().prepare()
-    }
-
-    /// See `DoorbellSlot::ring`.
-    pub fn ring(&self) {
-        self.shared().ring();
-    }
-
-    /// See `DoorbellSlot::wait`.
-    pub fn wait(&self, token: u32, deadline_ns: Option<u64>, spin_ns: u64) -> Wake {
-        self.shared().wait(token, deadline_ns, spin_ns)
     }
 }

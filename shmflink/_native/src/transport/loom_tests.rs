@@ -10,9 +10,8 @@ use loom::thread;
 
 use super::arena::Arena;
 use super::channel::{CreditPool, DataHeader, InputChannel, OutputChannel, Received, SegmentRef};
-use super::doorbell::Doorbell;
-use super::region::{Region, RegionShape};
-use super::ring::RingShape;
+use super::region::{Doorbell, Region, RegionShape};
+use super::ring_words::RingShape;
 use super::sync::{AtomicU32, Ordering};
 
 const PRODUCER: u32 = 0;

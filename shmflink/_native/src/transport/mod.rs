@@ -3,7 +3,8 @@
 //! ```text
 //! python.rs    the classes of shmflink._core                channel.rs   both ends of a channel
 //! status.rs    status page, heartbeat                       credit.rs    credit arithmetic, pure
-//! process.rs   parent-death signal                          ring.rs      descriptors and returns, shared words
+//! process.rs   parent-death signal                          ring.rs      descriptors and returns
+//! ring_words.rs shared words of a ring
 //! region.rs    control memory of one attempt                doorbell.rs  eventcount on a futex word
 //! arena.rs     data memory of one attempt                   memory.rs    sealed mappings, header
 //! available.rs memory the system could provide            sync.rs      atomics, or loom's
@@ -20,6 +21,7 @@ pub mod process;
 pub mod python;
 pub mod region;
 pub mod ring;
+pub mod ring_words;
 pub mod status;
 pub mod sync;
 

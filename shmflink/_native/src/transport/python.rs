@@ -7,12 +7,12 @@ use std::time::Duration;
 use pyo3::prelude::*;
 
 use super::arena::Arena;
-use super::doorbell::{Doorbell, Wake};
+use super::doorbell::Wake;
 use super::error::TransportError;
 use super::memory;
 use super::process;
-use super::region::{Region, RegionShape};
-use super::ring::RingShape;
+use super::region::{Doorbell, Region, RegionShape};
+use super::ring_words::RingShape;
 use super::status::{Heartbeat, StatusPage};
 use super::sync::monotonic_ns;
 

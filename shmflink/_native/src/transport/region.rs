@@ -10,12 +10,12 @@
 use std::os::fd::{OwnedFd, RawFd};
 use std::sync::Arc;
 
-use super::doorbell::{Doorbell, DoorbellSlot, DOORBELL_BYTES};
+use super::doorbell::{DoorbellSlot, Wake, DOORBELL_BYTES};
 use super::error::TransportError;
 use super::memory::{Access, Header, Mapping, HEADER_BYTES, KIND_REGION};
-use super::ring::{Entry, RingControl, RingShape};
+use super::ring_words::{Entry, RingControl, RingShape};
 #[cfg(not(loom))]
-use super::ring::{CONTROL_BYTES, ENTRY_BYTES};
+use super::ring_words::{CONTROL_BYTES, ENTRY_BYTES};
 use super::sync::AtomicU32;
 
 /// Limits that keep every size far below overflow; real clusters use a fraction.
@@ -203,7 +203,10 @@ impl Region {
                 self.shape.doorbells
             )));
         }
-        Ok(Doorbell::new(self.clone(), slot))
+        Ok(Doorbell {
+            region: self.clone(),
+            slot,
+        })
     }
 
     /// The words of a ring. Internal if there is no such ring.
@@ -220,7 +223,7 @@ impl Region {
         })
     }
 
-    pub(super) fn doorbell_slot(&self, slot: u32) -> &DoorbellSlot {
+    fn doorbell_slot(&self, slot: u32) -> &DoorbellSlot {
         assert!(slot < self.shape.doorbells);
         #[cfg(loom)]
         return &self.model.bells[slot as usize];
@@ -303,5 +306,33 @@ impl RegionRing {
 
     pub fn returns(&self) -> &[AtomicU32] {
         self.region.ring_returns(self.index)
+    }
+}
+
+/// One doorbell of a region; keeps the region mapped.
+#[derive(Clone)]
+pub struct Doorbell {
+    region: Arc<Region>,
+    slot: u32,
+}
+
+impl Doorbell {
+    fn shared(&self) -> &DoorbellSlot {
+        self.region.doorbell_slot(self.slot)
+    }
+
+    /// See `DoorbellSlot::prepare`.
+    pub fn prepare(&self) -> u32 {
+        self.shared().prepare()
+    }
+
+    /// See `DoorbellSlot::ring`.
+    pub fn ring(&self) {
+        self.shared().ring();
+    }
+
+    /// See `DoorbellSlot::wait`.
+    pub fn wait(&self, token: u32, deadline_ns: Option<u64>, spin_ns: u64) -> Wake {
+        self.shared().wait(token, deadline_ns, spin_ns)
     }
 }

@@ -7,7 +7,7 @@ use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
 use arrow_select::concat::concat_batches;
 
 use crate::aggregate::{Barrier, CallSpec, Freeze, Frozen, Part, Table, Times};
-use crate::exchange::error::ExchangeError;
+use crate::error::TableError;
 
 /// The hidden column of timestamps (`core/batch.py`), which comes last.
 const TIMESTAMP_COLUMN: &str = "__timestamp";
@@ -22,15 +22,15 @@ pub const PIECE_ROWS: usize = 1 << 16;
 /// Windows of one kind, of all keys.
 pub trait Windows: Send {
     /// Takes rows of the input schema, or partial rows; `stamps` are their timestamps. Numbers of those that are too late.
-    fn update(&mut self, columns: &[ArrayRef], stamps: &[i64], is_partial: bool) -> Result<Vec<i64>, ExchangeError>;
+    fn update(&mut self, columns: &[ArrayRef], stamps: &[i64], is_partial: bool) -> Result<Vec<i64>, TableError>;
     /// The watermark passes; windows are due by it.
     fn advance(&mut self, watermark: i64);
     /// The next results and at most `rows_max` of them: of windows that are due, or that late rows changed.
-    fn take(&mut self, rows_max: usize) -> Result<Option<RecordBatch>, ExchangeError>;
+    fn take(&mut self, rows_max: usize) -> Result<Option<RecordBatch>, TableError>;
     /// Freezes what is kept, or what of it changed: partial rows with the windows that they are part of.
-    fn freeze(&mut self, barrier: Barrier) -> Result<Freeze, ExchangeError>;
+    fn freeze(&mut self, barrier: Barrier) -> Result<Freeze, TableError>;
     /// Takes rows of a snapshot, before any other.
-    fn restore(&mut self, columns: &[ArrayRef], starts: &[i64], ends: &[i64]) -> Result<(), ExchangeError>;
+    fn restore(&mut self, columns: &[ArrayRef], starts: &[i64], ends: &[i64]) -> Result<(), TableError>;
     /// Comes after them: windows that the watermark has passed up to `fired` have left, and rows are late at `watermark`.
     fn resume(&mut self, fired: i64, watermark: i64);
     fn fields(&self) -> SnapshotFields;
@@ -84,7 +84,7 @@ impl Maker {
         arguments: SchemaRef,
         calls: Vec<CallSpec>,
         names: (&str, &str),
-    ) -> Result<Self, ExchangeError> {
+    ) -> Result<Self, TableError> {
         let table = Table::new(&keys, &arguments, &calls, false)?;
         let fields = table.result_schema().fields();
         let moment = |name: &str| Arc::new(Field::new(name, DataType::Timestamp(TimeUnit::Millisecond, None), true));
@@ -114,7 +114,7 @@ impl Maker {
     }
 
     /// An empty table.
-    pub fn table(&mut self) -> Result<Table, ExchangeError> {
+    pub fn table(&mut self) -> Result<Table, TableError> {
         match self.spare.pop() {
             Some(table) => Ok(table),
             None => Table::new(&self.keys, &self.arguments, &self.calls, false),
@@ -122,12 +122,12 @@ impl Maker {
     }
 
     /// An empty table of keys alone.
-    pub fn key_table(&self) -> Result<Table, ExchangeError> {
+    pub fn key_table(&self) -> Result<Table, TableError> {
         Table::new(&self.keys, &Schema::empty(), &[], false)
     }
 
     /// An empty table whose groups are known by number alone.
-    pub fn state_table(&self) -> Result<Table, ExchangeError> {
+    pub fn state_table(&self) -> Result<Table, TableError> {
         Table::new(&Schema::empty(), &self.arguments, &self.calls, false)
     }
 
@@ -159,7 +159,7 @@ impl Maker {
         calls: &[ArrayRef],
         starts: Vec<i64>,
         ends: Vec<i64>,
-    ) -> Result<RecordBatch, ExchangeError> {
+    ) -> Result<RecordBatch, TableError> {
         let stamps: Int64Array = ends.iter().map(|end| end - 1).collect();
         let mut columns = keys.to_vec();
         columns.push(Arc::new(TimestampMillisecondArray::from(starts)));
@@ -174,7 +174,7 @@ impl Maker {
     }
 
     /// One batch of several.
-    pub fn joined(&self, mut pieces: Vec<RecordBatch>) -> Result<Option<RecordBatch>, ExchangeError> {
+    pub fn joined(&self, mut pieces: Vec<RecordBatch>) -> Result<Option<RecordBatch>, TableError> {
         Ok(match pieces.len() {
             0 => None,
             1 => pieces.pop(),

@@ -4,6 +4,7 @@
 //! python.rs    the class WindowTable of shmflink._core
 //! kept.rs      what windows of all kinds have in common: how tables are made, what leaves
 //! slices.rs    the arithmetic of panes and windows       split.rs    rows of a batch by pane
+//! pane.rs      the rows of one stretch of time
 //! panes.rs     tumbling and sliding windows              stacks.rs   merged panes of windows that overlap
 //! sessions.rs  sessions of a fixed gap                   chains.rs   the open sessions of each key
 //! ```
@@ -16,6 +17,7 @@
 
 mod chains;
 mod kept;
+mod pane;
 mod panes;
 mod python;
 mod sessions;

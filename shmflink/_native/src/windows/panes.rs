@@ -6,39 +6,14 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, RecordBatch};
 
 use super::kept::{pieces, Gone, Maker, SnapshotFields, Windows, PIECE_ROWS};
+use super::pane::Pane;
 use super::slices::Slices;
 use super::split::{split, Split, Stretch};
 use super::stacks::Stacks;
-use crate::aggregate::{Barrier, Freeze, Frozen, Ledger, Marks, Outcome, Part, Table, Times};
-use crate::exchange::error::ExchangeError;
-
-/// Rows of one stretch of time.
-pub struct Pane {
-    pub table: Table,
-    /// Rows that came after the table had been merged into the stacks.
-    pub late: Option<Table>,
-    pub is_merged: bool,
-    /// Checkpoints have rows of it.
-    is_saved: bool,
-}
-
-impl Pane {
-    pub fn tables(&self) -> impl Iterator<Item = &Table> {
-        std::iter::once(&self.table).chain(&self.late)
-    }
-
-    fn groups(&self) -> usize {
-        self.tables().map(Table::groups).sum()
-    }
-
-    /// Rows that a snapshot of changes has of it. With late rows it is the whole pane, because it is added up anew.
-    fn changed(&self) -> usize {
-        match (&self.late, self.table.marks()) {
-            (None, Some(marks)) => marks.count(),
-            _ => self.groups(),
-        }
-    }
-}
+use crate::aggregate::{Barrier, Freeze, Frozen, Part, Table, Times};
+use crate::error::TableError;
+use crate::keyed::ledger::{Ledger, Outcome};
+use crate::keyed::marks::Marks;
 
 /// What changed between two checkpoints.
 struct Changes {
@@ -92,7 +67,7 @@ impl PaneWindows {
         }
     }
 
-    fn add(&mut self, stretch: &Stretch, columns: &[ArrayRef], is_partial: bool) -> Result<(), ExchangeError> {
+    fn add(&mut self, stretch: &Stretch, columns: &[ArrayRef], is_partial: bool) -> Result<(), TableError> {
         if !self.panes.contains_key(&stretch.pane) {
             let mut table = self.maker.table()?;
             if self.is_tracking {
@@ -124,7 +99,7 @@ impl PaneWindows {
     }
 
     /// Windows of this pane that have left already, and are still kept, leave again with the keys of these rows.
-    fn note_changed(&mut self, stretch: &Stretch, columns: &[ArrayRef]) -> Result<(), ExchangeError> {
+    fn note_changed(&mut self, stretch: &Stretch, columns: &[ArrayRef]) -> Result<(), TableError> {
         let mut window = self.slices.first_window_after(stretch.pane);
         while window <= stretch.pane && self.slices.max_timestamp(window) <= self.fired {
             if !self.slices.is_late(window, self.watermark) {
@@ -143,7 +118,7 @@ impl PaneWindows {
     }
 
     /// The next window to leave, if one is due.
-    fn begin(&mut self) -> Result<bool, ExchangeError> {
+    fn begin(&mut self) -> Result<bool, TableError> {
         if let Some((window, keys)) = self.changed.pop_front() {
             let table = self.contents_of(window, &keys)?;
             self.firing = Some(Firing {
@@ -189,13 +164,13 @@ impl PaneWindows {
         self.panes.values().flat_map(Pane::tables).chain(self.stacks.tables())
     }
 
-    fn end_of_due(&mut self, window: i64) -> Result<(), ExchangeError> {
+    fn end_of_due(&mut self, window: i64) -> Result<(), TableError> {
         self.next = None;
         self.forget_before(window)
     }
 
     /// Panes of windows before `window` that are late go.
-    fn forget_before(&mut self, window: i64) -> Result<(), ExchangeError> {
+    fn forget_before(&mut self, window: i64) -> Result<(), TableError> {
         let until = self.slices.late_before(self.watermark).min(window);
         while let Some(entry) = self.panes.first_entry() {
             if *entry.key() >= until {
@@ -210,7 +185,7 @@ impl PaneWindows {
     }
 
     /// Keeps the keys of a pane that checkpoints have, until they know that it is there no more.
-    fn note_gone(&mut self, start: i64, pane: &Pane) -> Result<(), ExchangeError> {
+    fn note_gone(&mut self, start: i64, pane: &Pane) -> Result<(), TableError> {
         if !self.is_tracking || !pane.is_saved {
             return Ok(());
         }
@@ -226,7 +201,7 @@ impl PaneWindows {
     }
 
     /// Freezes panes, whole or, given marks, what changed of them.
-    fn parts(&mut self, marks: Option<&[(i64, Marks)]>) -> Result<Vec<Part>, ExchangeError> {
+    fn parts(&mut self, marks: Option<&[(i64, Marks)]>) -> Result<Vec<Part>, TableError> {
         let mut parts = Vec::with_capacity(self.panes.len());
         for (number, (start, pane)) in self.panes.iter_mut().enumerate() {
             let groups = match &mut pane.late {
@@ -258,7 +233,7 @@ impl PaneWindows {
     }
 
     /// What a window holds of some keys.
-    fn contents_of(&mut self, window: i64, keys: &Table) -> Result<Table, ExchangeError> {
+    fn contents_of(&mut self, window: i64, keys: &Table) -> Result<Table, TableError> {
         let mut table = self.maker.table()?;
         let end = window.saturating_add(self.slices.size);
         for ids in pieces(keys.groups(), PIECE_ROWS) {
@@ -273,7 +248,7 @@ impl PaneWindows {
         Ok(table)
     }
 
-    fn piece(&mut self, rows_max: usize) -> Result<Option<RecordBatch>, ExchangeError> {
+    fn piece(&mut self, rows_max: usize) -> Result<Option<RecordBatch>, TableError> {
         let Some(firing) = &mut self.firing else {
             return Ok(None);
         };
@@ -299,7 +274,7 @@ impl PaneWindows {
 }
 
 impl Windows for PaneWindows {
-    fn update(&mut self, columns: &[ArrayRef], stamps: &[i64], is_partial: bool) -> Result<Vec<i64>, ExchangeError> {
+    fn update(&mut self, columns: &[ArrayRef], stamps: &[i64], is_partial: bool) -> Result<Vec<i64>, TableError> {
         let Split {
             columns,
             stretches,
@@ -333,7 +308,7 @@ impl Windows for PaneWindows {
         self.fired = self.fired.max(watermark);
     }
 
-    fn take(&mut self, rows_max: usize) -> Result<Option<RecordBatch>, ExchangeError> {
+    fn take(&mut self, rows_max: usize) -> Result<Option<RecordBatch>, TableError> {
         let rows_max = rows_max.max(1);
         let (mut taken, mut rows) = (Vec::new(), 0);
         while rows < rows_max {
@@ -348,7 +323,7 @@ impl Windows for PaneWindows {
         self.maker.joined(taken)
     }
 
-    fn freeze(&mut self, barrier: Barrier) -> Result<Freeze, ExchangeError> {
+    fn freeze(&mut self, barrier: Barrier) -> Result<Freeze, TableError> {
         if barrier.is_savepoint {
             return Ok(Freeze {
                 parts: self.parts(None)?,
@@ -385,7 +360,7 @@ impl Windows for PaneWindows {
         })
     }
 
-    fn restore(&mut self, columns: &[ArrayRef], starts: &[i64], _ends: &[i64]) -> Result<(), ExchangeError> {
+    fn restore(&mut self, columns: &[ArrayRef], starts: &[i64], _ends: &[i64]) -> Result<(), TableError> {
         debug_assert_eq!((self.watermark, self.fired), (i64::MIN, i64::MIN));
         self.update(columns, starts, true).map(drop)
     }

@@ -13,7 +13,7 @@ use super::panes::PaneWindows;
 use super::sessions::SessionWindows;
 use super::slices::Slices;
 use crate::aggregate::{barrier, call_specs, Collapse, PyCall, PyFrozenTable, Restored, Snapshot};
-use crate::exchange::error::ExchangeError;
+use crate::error::TableError;
 
 #[pyclass(frozen, name = "WindowTable", module = "shmflink._core")]
 pub struct PyWindowTable {
@@ -59,11 +59,11 @@ impl PyWindowTable {
     }
 }
 
-fn int64(array: PyArray, what: &str) -> Result<Int64Array, ExchangeError> {
+fn int64(array: PyArray, what: &str) -> Result<Int64Array, TableError> {
     let (array, _) = array.into_inner();
     match array.as_primitive_opt::<Int64Type>() {
         Some(values) if values.null_count() == 0 => Ok(values.clone()),
-        _ => Err(ExchangeError::Unfit(format!(
+        _ => Err(TableError::Unfit(format!(
             "{what} are int64 without nulls, got {} with {}",
             array.data_type(),
             array.null_count()
@@ -71,14 +71,11 @@ fn int64(array: PyArray, what: &str) -> Result<Int64Array, ExchangeError> {
     }
 }
 
-fn check_len(batch: &RecordBatch, len: usize) -> Result<(), ExchangeError> {
+fn check_len(batch: &RecordBatch, len: usize) -> Result<(), TableError> {
     if batch.num_rows() == len {
         return Ok(());
     }
-    Err(ExchangeError::Unfit(format!(
-        "{len} times for {} rows",
-        batch.num_rows()
-    )))
+    Err(TableError::Unfit(format!("{len} times for {} rows", batch.num_rows())))
 }
 
 fn maker(
@@ -86,17 +83,17 @@ fn maker(
     arguments: PySchema,
     calls: Vec<PyCall>,
     (start, end): (String, String),
-) -> Result<Maker, ExchangeError> {
+) -> Result<Maker, TableError> {
     let arguments = arguments.into_inner();
     let calls = call_specs(calls, arguments.fields().len())?;
     Maker::new(keys.into_inner(), arguments, calls, (&start, &end))
 }
 
-fn check_positive(what: &str, value: i64) -> Result<(), ExchangeError> {
+fn check_positive(what: &str, value: i64) -> Result<(), TableError> {
     if value > 0 {
         return Ok(());
     }
-    Err(ExchangeError::Unfit(format!(
+    Err(TableError::Unfit(format!(
         "a window's {what} is more than 0 ms, got {value}"
     )))
 }
@@ -172,7 +169,7 @@ impl PyWindowTable {
             let mut windows = self.locked();
             let (fields, partials) = windows.fields();
             let freeze = windows.freeze(barrier)?;
-            Ok::<_, ExchangeError>(Snapshot::new(freeze, fields, partials, max_parallelism))
+            Ok::<_, TableError>(Snapshot::new(freeze, fields, partials, max_parallelism))
         })?;
         Ok(PyFrozenTable::new(snapshot))
     }
@@ -183,7 +180,7 @@ impl PyWindowTable {
             let (fields, partials) = self.locked().fields();
             self.collapse()
                 .push(Restored::new(&batch, fields.len() + partials.len())?);
-            Ok::<_, ExchangeError>(())
+            Ok::<_, TableError>(())
         });
         Ok(restored?)
     }
@@ -196,13 +193,13 @@ impl PyWindowTable {
             self.collapse().each(end_of_keys + 1, |columns, _| {
                 let times = |at: usize| columns[end_of_keys + at].as_primitive_opt::<Int64Type>();
                 let (Some(starts), Some(ends)) = (times(0), times(1)) else {
-                    return Err(ExchangeError::Unfit("hidden columns of a snapshot are int64".into()));
+                    return Err(TableError::Unfit("hidden columns of a snapshot are int64".into()));
                 };
                 let (keys, rest) = columns.split_at(end_of_keys);
                 windows.restore(&[keys, &rest[2..]].concat(), starts.values(), ends.values())
             })?;
             windows.resume(fired_until, watermark);
-            Ok::<_, ExchangeError>(())
+            Ok::<_, TableError>(())
         });
         Ok(ended?)
     }

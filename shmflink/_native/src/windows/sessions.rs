@@ -11,8 +11,10 @@ use arrow_select::take::take;
 
 use super::chains::{Chains, Joined};
 use super::kept::{Gone, Maker, SnapshotFields, Windows, PIECE_ROWS};
-use crate::aggregate::{Barrier, Freeze, Frozen, Ledger, Marks, Outcome, Part, Table, Times};
-use crate::exchange::error::ExchangeError;
+use crate::aggregate::{Barrier, Freeze, Frozen, Part, Table, Times};
+use crate::error::TableError;
+use crate::keyed::ledger::{Ledger, Outcome};
+use crate::keyed::marks::Marks;
 
 /// So many closed sessions are no reason to tidy up.
 const CLOSED_MIN: usize = 1 << 16;
@@ -44,7 +46,7 @@ pub struct SessionWindows {
 }
 
 impl SessionWindows {
-    pub fn new(maker: Maker, gap: i64, lateness: i64) -> Result<Self, ExchangeError> {
+    pub fn new(maker: Maker, gap: i64, lateness: i64) -> Result<Self, TableError> {
         Ok(Self {
             keys: maker.key_table()?,
             states: maker.state_table()?,
@@ -74,7 +76,7 @@ impl SessionWindows {
         starts: &[i64],
         end_of: impl Fn(usize) -> i64,
         is_partial: bool,
-    ) -> Result<Vec<i64>, ExchangeError> {
+    ) -> Result<Vec<i64>, TableError> {
         let (keys, others) = columns.split_at(self.maker.keys());
         let keys = self.keys.groups_of_keys(keys, starts.len())?;
         self.chains.set_keys(self.keys.groups());
@@ -119,7 +121,7 @@ impl SessionWindows {
     }
 
     /// States of sessions that are part of others now. Those of this batch have none yet.
-    fn merge_states(&mut self, merged: &[(u32, u32)], before: usize) -> Result<(), ExchangeError> {
+    fn merge_states(&mut self, merged: &[(u32, u32)], before: usize) -> Result<(), TableError> {
         let old = merged.iter().filter(|(from, _)| (*from as usize) < before);
         let (from, into): (Vec<u32>, Vec<u32>) = old.map(|(from, into)| (*from, self.chains.root(*into))).unzip();
         if from.is_empty() {
@@ -165,7 +167,7 @@ impl SessionWindows {
         self.leaving.extend(due);
     }
 
-    fn tidy(&mut self) -> Result<(), ExchangeError> {
+    fn tidy(&mut self) -> Result<(), TableError> {
         let closed = self.chains.sessions.len() - self.chains.open;
         if closed < CLOSED_MIN.max(2 * self.chains.open) {
             return Ok(());
@@ -196,7 +198,7 @@ impl SessionWindows {
     }
 
     /// Takes the keys of sessions that have gone before keys get other numbers.
-    fn collect_gone(&mut self) -> Result<(), ExchangeError> {
+    fn collect_gone(&mut self) -> Result<(), TableError> {
         let (keys, starts): (Vec<u32>, Vec<i64>) = std::mem::take(&mut self.chains.gone).into_iter().unzip();
         for (keys, starts) in keys.chunks(PIECE_ROWS).zip(starts.chunks(PIECE_ROWS)) {
             self.gone.push(Gone {
@@ -216,7 +218,7 @@ impl SessionWindows {
     }
 
     /// Freezes the open sessions, or those that are marked.
-    fn part(&mut self, marks: Option<&Marks>) -> Result<Part, ExchangeError> {
+    fn part(&mut self, marks: Option<&Marks>) -> Result<Part, TableError> {
         let sessions = &self.chains.sessions;
         let is_open = |number: &u32| sessions[*number as usize].is_open;
         let numbers: Vec<u32> = match marks {
@@ -243,7 +245,7 @@ impl SessionWindows {
         })
     }
 
-    fn results(&self, numbers: &[u32]) -> Result<RecordBatch, ExchangeError> {
+    fn results(&self, numbers: &[u32]) -> Result<RecordBatch, TableError> {
         let sessions = || numbers.iter().map(|number| &self.chains.sessions[*number as usize]);
         let keys: Vec<u32> = sessions().map(|session| session.key).collect();
         let starts = sessions().map(|session| session.start).collect();
@@ -255,7 +257,7 @@ impl SessionWindows {
 }
 
 impl Windows for SessionWindows {
-    fn update(&mut self, columns: &[ArrayRef], stamps: &[i64], is_partial: bool) -> Result<Vec<i64>, ExchangeError> {
+    fn update(&mut self, columns: &[ArrayRef], stamps: &[i64], is_partial: bool) -> Result<Vec<i64>, TableError> {
         let gap = self.gap;
         self.take_rows(columns, stamps, |row| stamps[row].saturating_add(gap), is_partial)
     }
@@ -268,7 +270,7 @@ impl Windows for SessionWindows {
         }
     }
 
-    fn take(&mut self, rows_max: usize) -> Result<Option<RecordBatch>, ExchangeError> {
+    fn take(&mut self, rows_max: usize) -> Result<Option<RecordBatch>, TableError> {
         if self.is_due {
             self.collect_due();
         }
@@ -284,7 +286,7 @@ impl Windows for SessionWindows {
         Ok(Some(results))
     }
 
-    fn freeze(&mut self, barrier: Barrier) -> Result<Freeze, ExchangeError> {
+    fn freeze(&mut self, barrier: Barrier) -> Result<Freeze, TableError> {
         if barrier.is_savepoint {
             return Ok(Freeze {
                 parts: vec![self.part(None)?],
@@ -317,7 +319,7 @@ impl Windows for SessionWindows {
         })
     }
 
-    fn restore(&mut self, columns: &[ArrayRef], starts: &[i64], ends: &[i64]) -> Result<(), ExchangeError> {
+    fn restore(&mut self, columns: &[ArrayRef], starts: &[i64], ends: &[i64]) -> Result<(), TableError> {
         self.take_rows(columns, starts, |row| ends[row], true).map(drop)
     }
 
@@ -351,7 +353,7 @@ impl Windows for SessionWindows {
 }
 
 /// The columns without some rows, whose numbers are in order.
-fn without(columns: &[ArrayRef], rows: &[i64], len: usize) -> Result<Vec<ArrayRef>, ExchangeError> {
+fn without(columns: &[ArrayRef], rows: &[i64], len: usize) -> Result<Vec<ArrayRef>, TableError> {
     if rows.is_empty() {
         return Ok(columns.to_vec());
     }

@@ -4,7 +4,7 @@ use arrow_array::{ArrayRef, UInt32Array};
 use arrow_select::take::take;
 
 use super::slices::Slices;
-use crate::exchange::error::ExchangeError;
+use crate::error::TableError;
 
 /// So many stretches of rows of one pane each are cut out; more are brought into order first.
 const STRETCHES_MAX: usize = 16;
@@ -29,7 +29,7 @@ pub struct Split {
 }
 
 /// Splits the rows. Those that are late at `watermark` are told, those in no window are left out.
-pub fn split(columns: &[ArrayRef], stamps: &[i64], slices: &Slices, watermark: i64) -> Result<Split, ExchangeError> {
+pub fn split(columns: &[ArrayRef], stamps: &[i64], slices: &Slices, watermark: i64) -> Result<Split, TableError> {
     let late_before = slices.late_before(watermark);
     let (least, most) = stamps.iter().fold((i64::MAX, i64::MIN), |(least, most), at| {
         (least.min(*at), most.max(*at))
@@ -81,7 +81,7 @@ fn taken(
     order: &UInt32Array,
     stretches: Vec<Stretch>,
     late: Vec<i64>,
-) -> Result<Split, ExchangeError> {
+) -> Result<Split, TableError> {
     let columns = columns.iter().map(|column| take(column, order, None));
     Ok(Split {
         columns: columns.collect::<Result<_, _>>()?,

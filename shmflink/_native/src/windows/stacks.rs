@@ -15,10 +15,10 @@
 use std::collections::BTreeMap;
 
 use super::kept::Maker;
-use super::panes::Pane;
+use super::pane::Pane;
 use super::slices::Slices;
 use crate::aggregate::Table;
-use crate::exchange::error::ExchangeError;
+use crate::error::TableError;
 
 /// Groups of the front per group of the panes beyond which windows are merged one by one.
 const FRONT_GROUPS_MAX: usize = 3;
@@ -64,7 +64,7 @@ impl Stacks {
         window: i64,
         panes: &mut BTreeMap<i64, Pane>,
         maker: &mut Maker,
-    ) -> Result<Table, ExchangeError> {
+    ) -> Result<Table, TableError> {
         let end = window.saturating_add(self.slices.size);
         while self.front.last().is_some_and(|(start, _)| *start < window) {
             self.front
@@ -95,7 +95,7 @@ impl Stacks {
     }
 
     /// Forgets what was merged; the panes have it all.
-    fn leave(&mut self, panes: &mut BTreeMap<i64, Pane>, maker: &mut Maker) -> Result<(), ExchangeError> {
+    fn leave(&mut self, panes: &mut BTreeMap<i64, Pane>, maker: &mut Maker) -> Result<(), TableError> {
         self.front.drain(..).for_each(|(_, table)| maker.give_back(table));
         self.back.take().into_iter().for_each(|table| maker.give_back(table));
         for (_, pane) in panes.range_mut(..self.merged_until) {
@@ -124,7 +124,7 @@ impl Stacks {
         end: i64,
         panes: &BTreeMap<i64, Pane>,
         maker: &mut Maker,
-    ) -> Result<Table, ExchangeError> {
+    ) -> Result<Table, TableError> {
         let mut table = maker.table()?;
         for (_, pane) in panes.range(window..end) {
             table.absorb(&pane.table)?;
@@ -140,7 +140,7 @@ impl Stacks {
         end: i64,
         panes: &mut BTreeMap<i64, Pane>,
         maker: &mut Maker,
-    ) -> Result<(), ExchangeError> {
+    ) -> Result<(), TableError> {
         let mut start = self.slices.last_window(end - 1);
         let mut until = end;
         while start >= window {
@@ -161,7 +161,7 @@ impl Stacks {
     }
 
     /// Merges panes behind the turn.
-    fn extend(&mut self, end: i64, panes: &mut BTreeMap<i64, Pane>, maker: &mut Maker) -> Result<(), ExchangeError> {
+    fn extend(&mut self, end: i64, panes: &mut BTreeMap<i64, Pane>, maker: &mut Maker) -> Result<(), TableError> {
         for (_, pane) in panes.range_mut(self.merged_until..end) {
             if self.back.is_none() {
                 self.back = Some(maker.table()?);

@@ -11,12 +11,13 @@ use arrow_array::{ArrayRef, Int64Array};
 use arrow_buffer::{i256, BooleanBuffer, NullBuffer};
 use arrow_schema::DataType;
 
-use super::fold::{sum_type, Kept, DECIMAL128_DIGITS, DECIMAL256_DIGITS};
+use super::fold::sum_type;
 use super::limit::Limit;
+use super::words::{Kept, DECIMAL128_DIGITS, DECIMAL256_DIGITS};
 use super::Call;
 use crate::aggregate::argument::{Argument, Wide};
 use crate::aggregate::state::{FromRows, Groups, Slots, State};
-use crate::exchange::error::ExchangeError;
+use crate::error::TableError;
 
 const SCALE_MIN: i8 = 6;
 
@@ -107,7 +108,7 @@ fn types_of(argument: &DataType) -> Option<(DataType, DataType, i8)> {
     })
 }
 
-pub fn make(call: &Call<'_>) -> Result<Box<dyn State>, ExchangeError> {
+pub fn make(call: &Call<'_>) -> Result<Box<dyn State>, TableError> {
     let argument = call.argument(0)?;
     let (sum_type, result_type, digits) = types_of(argument).ok_or_else(|| call.takes("numbers"))?;
     macro_rules! of {
@@ -187,7 +188,7 @@ impl<W: Divided + 'static> State for Average<W> {
         self.result_type.clone()
     }
 
-    fn update(&mut self, slots: &Slots<'_>, arguments: &[&Argument], start: usize) -> Result<(), ExchangeError> {
+    fn update(&mut self, slots: &Slots<'_>, arguments: &[&Argument], start: usize) -> Result<(), TableError> {
         let may_pass = self.limit.may_pass(arguments[0], start, slots.len());
         let (slots, count_at) = (*slots, self.count_at);
         let count = move |at: usize| slots.write(at, count_at, slots.read::<i64>(at, count_at) + 1);
@@ -195,7 +196,7 @@ impl<W: Divided + 'static> State for Average<W> {
         self.limit.check(over, &self.sum_type)
     }
 
-    fn merge(&mut self, slots: &Slots<'_>, partials: &[&Argument], start: usize) -> Result<(), ExchangeError> {
+    fn merge(&mut self, slots: &Slots<'_>, partials: &[&Argument], start: usize) -> Result<(), TableError> {
         let may_pass = self.limit.may_pass(partials[0], start, slots.len());
         let over = self.add(slots, partials[0], start, may_pass, |_| ());
         let (slots, count_at) = (*slots, self.count_at);
@@ -205,7 +206,7 @@ impl<W: Divided + 'static> State for Average<W> {
         self.limit.check(over, &self.sum_type)
     }
 
-    fn partials(&self, groups: &Groups<'_>) -> Result<Vec<ArrayRef>, ExchangeError> {
+    fn partials(&self, groups: &Groups<'_>) -> Result<Vec<ArrayRef>, TableError> {
         let counts: Vec<i64> = groups.values(self.count_at).collect();
         Ok(vec![
             W::array(groups.values(self.sum_at).collect(), &self.sum_type, None),
@@ -213,7 +214,7 @@ impl<W: Divided + 'static> State for Average<W> {
         ])
     }
 
-    fn result(&self, groups: &Groups<'_>) -> Result<ArrayRef, ExchangeError> {
+    fn result(&self, groups: &Groups<'_>) -> Result<ArrayRef, TableError> {
         let counts: Vec<i64> = groups.values(self.count_at).collect();
         let nulls = NullBuffer::new(counts.iter().map(|count| *count != 0).collect::<BooleanBuffer>());
         let nulls = Some(nulls).filter(|nulls| nulls.null_count() > 0);
@@ -239,7 +240,7 @@ impl<W: Divided + 'static> State for Average<W> {
         true
     }
 
-    fn merge_rows(&mut self, slots: &Slots<'_>, rows: &FromRows) -> Result<(), ExchangeError> {
+    fn merge_rows(&mut self, slots: &Slots<'_>, rows: &FromRows) -> Result<(), TableError> {
         self.limit.always(); // of what came so, nobody knows how large it is
         let (sum_at, count_at, mut over) = (self.sum_at, self.count_at, false);
         for at in 0..slots.len() {

@@ -9,13 +9,13 @@ use arrow_schema::DataType;
 use super::Call;
 use crate::aggregate::argument::Argument;
 use crate::aggregate::state::{FromRows, Groups, Slots, State};
-use crate::exchange::error::ExchangeError;
+use crate::error::TableError;
 
 struct Count {
     offset: usize,
 }
 
-pub fn make(_call: &Call<'_>) -> Result<Box<dyn State>, ExchangeError> {
+pub fn make(_call: &Call<'_>) -> Result<Box<dyn State>, TableError> {
     Ok(Box::new(Count { offset: 0 }))
 }
 
@@ -36,7 +36,7 @@ impl State for Count {
         DataType::Int64
     }
 
-    fn update(&mut self, slots: &Slots<'_>, arguments: &[&Argument], start: usize) -> Result<(), ExchangeError> {
+    fn update(&mut self, slots: &Slots<'_>, arguments: &[&Argument], start: usize) -> Result<(), TableError> {
         let mut nulls = arguments.iter().map(|argument| argument.nulls.as_ref());
         let joined = match arguments {
             [_, _, ..] => nulls.fold(None, |all, nulls| NullBuffer::union(all.as_ref(), nulls)),
@@ -51,7 +51,7 @@ impl State for Count {
         Ok(())
     }
 
-    fn merge(&mut self, slots: &Slots<'_>, partials: &[&Argument], start: usize) -> Result<(), ExchangeError> {
+    fn merge(&mut self, slots: &Slots<'_>, partials: &[&Argument], start: usize) -> Result<(), TableError> {
         let (counts, nulls) = (partials[0].values::<i64>(start, slots.len()), &partials[0].nulls);
         for (at, count) in counts.iter().enumerate() {
             if nulls.as_ref().is_none_or(|nulls| nulls.is_valid(start + at)) {
@@ -61,11 +61,11 @@ impl State for Count {
         Ok(())
     }
 
-    fn partials(&self, groups: &Groups<'_>) -> Result<Vec<ArrayRef>, ExchangeError> {
+    fn partials(&self, groups: &Groups<'_>) -> Result<Vec<ArrayRef>, TableError> {
         Ok(vec![self.result(groups)?])
     }
 
-    fn result(&self, groups: &Groups<'_>) -> Result<ArrayRef, ExchangeError> {
+    fn result(&self, groups: &Groups<'_>) -> Result<ArrayRef, TableError> {
         let counts: Vec<i64> = groups.values(self.offset).collect();
         Ok(Arc::new(Int64Array::from(counts)))
     }
@@ -74,7 +74,7 @@ impl State for Count {
         true
     }
 
-    fn merge_rows(&mut self, slots: &Slots<'_>, rows: &FromRows) -> Result<(), ExchangeError> {
+    fn merge_rows(&mut self, slots: &Slots<'_>, rows: &FromRows) -> Result<(), TableError> {
         for at in 0..slots.len() {
             let count = slots.read::<i64>(at, self.offset) + rows.read::<i64>(at, self.offset);
             slots.write(at, self.offset, count);

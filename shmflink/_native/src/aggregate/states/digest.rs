@@ -17,7 +17,7 @@ use super::Call;
 use crate::aggregate::argument::Argument;
 use crate::aggregate::lists::{exploded, list_array, list_type};
 use crate::aggregate::state::{Groups, Slots, State};
-use crate::exchange::error::ExchangeError;
+use crate::error::TableError;
 
 const COMPRESSION: f64 = 100.0;
 const BUFFERED_MAX: usize = 500;
@@ -124,7 +124,7 @@ struct ApproximateQuantile {
     digests: Vec<Digest>,
 }
 
-pub fn make(call: &Call<'_>) -> Result<Box<dyn State>, ExchangeError> {
+pub fn make(call: &Call<'_>) -> Result<Box<dyn State>, TableError> {
     Ok(Box::new(ApproximateQuantile {
         quantiles: Quantiles::of(call)?,
         digests: Vec::new(),
@@ -167,7 +167,7 @@ impl State for ApproximateQuantile {
         self.quantiles.result_type()
     }
 
-    fn update(&mut self, slots: &Slots<'_>, arguments: &[&Argument], _start: usize) -> Result<(), ExchangeError> {
+    fn update(&mut self, slots: &Slots<'_>, arguments: &[&Argument], _start: usize) -> Result<(), TableError> {
         self.make_room(slots);
         let digests = &mut self.digests;
         each_float(arguments[0], 0, slots.len(), |at, value| {
@@ -176,7 +176,7 @@ impl State for ApproximateQuantile {
         Ok(())
     }
 
-    fn merge(&mut self, slots: &Slots<'_>, partials: &[&Argument], _start: usize) -> Result<(), ExchangeError> {
+    fn merge(&mut self, slots: &Slots<'_>, partials: &[&Argument], _start: usize) -> Result<(), TableError> {
         self.make_room(slots);
         let (groups, means) = exploded(partials[0], slots);
         let (_, weights) = exploded(partials[1], slots);
@@ -196,7 +196,7 @@ impl State for ApproximateQuantile {
         Ok(())
     }
 
-    fn partials(&self, groups: &Groups<'_>) -> Result<Vec<ArrayRef>, ExchangeError> {
+    fn partials(&self, groups: &Groups<'_>) -> Result<Vec<ArrayRef>, TableError> {
         let digests = self.compressed(groups);
         let mut ends = vec![0];
         ends.extend(digests.iter().scan(0, |end, digest| {
@@ -220,7 +220,7 @@ impl State for ApproximateQuantile {
         ])
     }
 
-    fn result(&self, groups: &Groups<'_>) -> Result<ArrayRef, ExchangeError> {
+    fn result(&self, groups: &Groups<'_>) -> Result<ArrayRef, TableError> {
         self.quantiles.array(self.compressed(groups), Digest::quantile)
     }
 

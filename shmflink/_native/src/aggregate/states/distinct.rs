@@ -11,7 +11,7 @@ use crate::aggregate::lists::{exploded, list_array, list_type};
 use crate::aggregate::log::Links;
 use crate::aggregate::state::{Groups, Slots, State};
 use crate::aggregate::table::Table;
-use crate::exchange::error::ExchangeError;
+use crate::error::TableError;
 
 /// The value columns of a partial state, by number; a call has few arguments.
 const COLUMN_NAMES: [&str; 4] = ["values", "values2", "values3", "values4"];
@@ -25,7 +25,7 @@ struct Distinct {
 }
 
 /// `inner` is the state of the same call without distinct.
-pub fn make(call: &Call<'_>, mut inner: Box<dyn State>) -> Result<Box<dyn State>, ExchangeError> {
+pub fn make(call: &Call<'_>, mut inner: Box<dyn State>) -> Result<Box<dyn State>, TableError> {
     if call.arguments.is_empty() || call.arguments.len() > COLUMN_NAMES.len() {
         return Err(call.takes("one to four arguments where it is distinct"));
     }
@@ -43,7 +43,7 @@ pub fn make(call: &Call<'_>, mut inner: Box<dyn State>) -> Result<Box<dyn State>
 }
 
 impl Distinct {
-    fn add(&mut self, slots: &Slots<'_>, groups: &[u32], values: &[ArrayRef]) -> Result<(), ExchangeError> {
+    fn add(&mut self, slots: &Slots<'_>, groups: &[u32], values: &[ArrayRef]) -> Result<(), TableError> {
         let mut columns: Vec<ArrayRef> = vec![Arc::new(UInt32Array::from(groups.to_vec()))];
         columns.extend_from_slice(values);
         let before = self.pairs.groups() as u32;
@@ -89,25 +89,25 @@ impl State for Distinct {
         self.inner.result_type()
     }
 
-    fn update(&mut self, slots: &Slots<'_>, arguments: &[&Argument], _start: usize) -> Result<(), ExchangeError> {
+    fn update(&mut self, slots: &Slots<'_>, arguments: &[&Argument], _start: usize) -> Result<(), TableError> {
         let values: Vec<_> = arguments.iter().map(|argument| argument.array.clone()).collect();
         self.add(slots, slots.groups, &values)
     }
 
-    fn merge(&mut self, slots: &Slots<'_>, partials: &[&Argument], _start: usize) -> Result<(), ExchangeError> {
+    fn merge(&mut self, slots: &Slots<'_>, partials: &[&Argument], _start: usize) -> Result<(), TableError> {
         let columns = partials.iter().map(|lists| exploded(lists, slots));
         let (mut groups, values): (Vec<_>, Vec<_>) = columns.unzip();
         self.add(slots, &groups.swap_remove(0), &values)
     }
 
-    fn partials(&self, groups: &Groups<'_>) -> Result<Vec<ArrayRef>, ExchangeError> {
+    fn partials(&self, groups: &Groups<'_>) -> Result<Vec<ArrayRef>, TableError> {
         let (pairs, ends) = self.links.of_all(groups.ids);
         let columns = self.pairs.key_columns_of(&pairs)?;
         let values = columns.into_iter().skip(1);
         values.map(|column| list_array(column, &ends, None)).collect()
     }
 
-    fn result(&self, groups: &Groups<'_>) -> Result<ArrayRef, ExchangeError> {
+    fn result(&self, groups: &Groups<'_>) -> Result<ArrayRef, TableError> {
         self.inner.result(groups)
     }
 

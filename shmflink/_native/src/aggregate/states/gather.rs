@@ -17,7 +17,7 @@ use crate::aggregate::argument::Argument;
 use crate::aggregate::lists::{exploded, list_array, list_type};
 use crate::aggregate::log::{Links, Log};
 use crate::aggregate::state::{Groups, Slots, State};
-use crate::exchange::error::ExchangeError;
+use crate::error::TableError;
 
 /// What the result is made of.
 enum Form {
@@ -34,7 +34,7 @@ pub struct Quantiles {
 }
 
 impl Quantiles {
-    pub fn of(call: &Call<'_>) -> Result<Self, ExchangeError> {
+    pub fn of(call: &Call<'_>) -> Result<Self, TableError> {
         let (fractions, is_list) = match call.parameters.first() {
             None if call.function == "median" => (vec![0.5], false),
             Some(Parameter::Float(fraction)) => (vec![*fraction], false),
@@ -60,11 +60,7 @@ impl Quantiles {
     }
 
     /// `groups`: for each the quantile at a fraction, None for a group without values.
-    pub fn array<G>(
-        &self,
-        groups: Vec<G>,
-        quantile: impl Fn(&G, f64) -> Option<f64>,
-    ) -> Result<ArrayRef, ExchangeError> {
+    pub fn array<G>(&self, groups: Vec<G>, quantile: impl Fn(&G, f64) -> Option<f64>) -> Result<ArrayRef, TableError> {
         let of = |group: &G| {
             self.fractions
                 .iter()
@@ -93,7 +89,7 @@ struct Gather {
     links: Links,
 }
 
-pub fn make(call: &Call<'_>) -> Result<Box<dyn State>, ExchangeError> {
+pub fn make(call: &Call<'_>) -> Result<Box<dyn State>, TableError> {
     let argument = call.argument(0)?;
     let mut kept = argument.clone();
     let form = match call.function {
@@ -124,7 +120,7 @@ pub fn make(call: &Call<'_>) -> Result<Box<dyn State>, ExchangeError> {
 
 impl Gather {
     /// Appends the values of `array`, whose groups these are; without nulls where they do not count.
-    fn append(&mut self, array: &dyn Array, groups: &[u32]) -> Result<(), ExchangeError> {
+    fn append(&mut self, array: &dyn Array, groups: &[u32]) -> Result<(), TableError> {
         let with_nulls = matches!(self.form, Form::List { with_nulls: true });
         let nulls = array
             .logical_nulls()
@@ -135,7 +131,7 @@ impl Gather {
         self.log.append(array, rows)
     }
 
-    fn lists(&self, groups: &Groups<'_>) -> Result<(ArrayRef, Vec<usize>), ExchangeError> {
+    fn lists(&self, groups: &Groups<'_>) -> Result<(ArrayRef, Vec<usize>), TableError> {
         let (numbers, ends) = self.links.of_all(groups.ids);
         Ok((self.log.take(&numbers)?, ends))
     }
@@ -158,7 +154,7 @@ impl State for Gather {
         }
     }
 
-    fn update(&mut self, slots: &Slots<'_>, arguments: &[&Argument], _start: usize) -> Result<(), ExchangeError> {
+    fn update(&mut self, slots: &Slots<'_>, arguments: &[&Argument], _start: usize) -> Result<(), TableError> {
         if !matches!(self.form, Form::Quantiles(_)) {
             return self.append(arguments[0].array.as_ref(), slots.groups);
         }
@@ -171,17 +167,17 @@ impl State for Gather {
         self.append(&Float64Array::from(values), &groups)
     }
 
-    fn merge(&mut self, slots: &Slots<'_>, partials: &[&Argument], _start: usize) -> Result<(), ExchangeError> {
+    fn merge(&mut self, slots: &Slots<'_>, partials: &[&Argument], _start: usize) -> Result<(), TableError> {
         let (groups, items) = exploded(partials[0], slots);
         self.append(items.as_ref(), &groups)
     }
 
-    fn partials(&self, groups: &Groups<'_>) -> Result<Vec<ArrayRef>, ExchangeError> {
+    fn partials(&self, groups: &Groups<'_>) -> Result<Vec<ArrayRef>, TableError> {
         let (values, ends) = self.lists(groups)?;
         Ok(vec![list_array(values, &ends, None)?])
     }
 
-    fn result(&self, groups: &Groups<'_>) -> Result<ArrayRef, ExchangeError> {
+    fn result(&self, groups: &Groups<'_>) -> Result<ArrayRef, TableError> {
         let (values, ends) = self.lists(groups)?;
         match &self.form {
             Form::List { with_nulls: false } => list_array(values, &ends, None),

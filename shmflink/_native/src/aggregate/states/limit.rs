@@ -3,10 +3,10 @@
 use arrow_buffer::{i256, BooleanBuffer, NullBuffer};
 use arrow_schema::DataType;
 
-use super::fold::Kept;
+use super::words::Kept;
 use super::Call;
 use crate::aggregate::argument::{Argument, Physical};
-use crate::exchange::error::ExchangeError;
+use crate::error::TableError;
 
 /// What is done about it, and how the aggregate is called in a message: "sum of `price`".
 ///
@@ -62,7 +62,7 @@ impl Limit {
 
     /// An error where 64 bits were too few.
     #[inline]
-    pub fn check(&self, over: bool, data_type: &DataType) -> Result<(), ExchangeError> {
+    pub fn check(&self, over: bool, data_type: &DataType) -> Result<(), TableError> {
         if over && !self.is_lenient {
             return Err(self.error(data_type));
         }
@@ -75,7 +75,7 @@ impl Limit {
         mut values: Vec<W>,
         nulls: Option<NullBuffer>,
         data_type: &DataType,
-    ) -> Result<(Vec<W>, Option<NullBuffer>), ExchangeError> {
+    ) -> Result<(Vec<W>, Option<NullBuffer>), TableError> {
         let bound = match bound_of(data_type) {
             Some(bound) if !self.is_needless => bound,
             _ => return Ok((values, nulls)),
@@ -99,12 +99,12 @@ impl Limit {
         Ok((values, both))
     }
 
-    fn error(&self, data_type: &DataType) -> ExchangeError {
+    fn error(&self, data_type: &DataType) -> TableError {
         let remedy = match data_type {
             DataType::Decimal128(_, _) | DataType::Decimal256(_, _) => "cast the column to DOUBLE, or to fewer digits",
             _ => "cast the column to DECIMAL(38, 0) or DOUBLE",
         };
-        ExchangeError::Value(format!(
+        TableError::Value(format!(
             "the {} of a group does not fit {}: {remedy} before it is added up",
             self.label,
             shown(data_type)

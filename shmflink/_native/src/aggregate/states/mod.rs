@@ -3,7 +3,7 @@
 use arrow_schema::DataType;
 
 use super::state::State;
-use crate::exchange::error::ExchangeError;
+use crate::error::TableError;
 
 mod average;
 mod count;
@@ -18,6 +18,7 @@ mod numbers;
 mod pick;
 mod registers;
 mod top;
+mod words;
 
 /// A constant of a call: a percentage, a separator, a limit.
 #[derive(Clone, Debug)]
@@ -44,7 +45,7 @@ pub struct Call<'a> {
 pub const FLINK: &str = "flink.";
 
 impl Call<'_> {
-    fn argument(&self, index: usize) -> Result<&DataType, ExchangeError> {
+    fn argument(&self, index: usize) -> Result<&DataType, TableError> {
         self.arguments.get(index).ok_or_else(|| {
             let message = format!(
                 "{} takes {} arguments, got {}",
@@ -52,22 +53,22 @@ impl Call<'_> {
                 index + 1,
                 self.arguments.len()
             );
-            ExchangeError::Unfit(message)
+            TableError::Unfit(message)
         })
     }
 
-    fn takes(&self, what: &str) -> ExchangeError {
+    fn takes(&self, what: &str) -> TableError {
         let types: Vec<_> = self.arguments.iter().map(ToString::to_string).collect();
-        ExchangeError::Unfit(format!("{} takes {what}, got {}", self.function, types.join(", ")))
+        TableError::Unfit(format!("{} takes {what}, got {}", self.function, types.join(", ")))
     }
 
-    fn needs(&self, what: &str) -> ExchangeError {
-        ExchangeError::Unfit(format!("{} needs {what}, got {:?}", self.function, self.parameters))
+    fn needs(&self, what: &str) -> TableError {
+        TableError::Unfit(format!("{} needs {what}, got {:?}", self.function, self.parameters))
     }
 }
 
 /// The state of a call, or why there is none.
-pub fn make(call: &Call<'_>) -> Result<Box<dyn State>, ExchangeError> {
+pub fn make(call: &Call<'_>) -> Result<Box<dyn State>, TableError> {
     if let Some(function) = call.function.strip_prefix(FLINK) {
         let call = Call {
             function,
@@ -89,7 +90,7 @@ pub fn make(call: &Call<'_>) -> Result<Box<dyn State>, ExchangeError> {
         "approx_quantile" => digest::make(call)?,
         "approx_count_distinct" => registers::make(call)?,
         "top_n" => top::make(call)?,
-        other => return Err(ExchangeError::Unfit(format!("no aggregate function {other}"))),
+        other => return Err(TableError::Unfit(format!("no aggregate function {other}"))),
     };
     let limit = match call.function {
         "arg_min" | "arg_max" | "top_n" => 2,

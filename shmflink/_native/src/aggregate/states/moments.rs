@@ -7,12 +7,12 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, Float64Array, Int64Array};
 use arrow_schema::DataType;
 
-use super::fold::Kept;
 use super::numbers::each_float;
+use super::words::Kept;
 use super::Call;
 use crate::aggregate::argument::Argument;
 use crate::aggregate::state::{Groups, Slots, State};
-use crate::exchange::error::ExchangeError;
+use crate::error::TableError;
 
 struct Moments {
     offset: usize,
@@ -20,7 +20,7 @@ struct Moments {
     is_root: bool,
 }
 
-pub fn make(call: &Call<'_>) -> Result<Box<dyn State>, ExchangeError> {
+pub fn make(call: &Call<'_>) -> Result<Box<dyn State>, TableError> {
     if !call.argument(0)?.is_numeric() {
         return Err(call.takes("numbers"));
     }
@@ -72,7 +72,7 @@ impl State for Moments {
         DataType::Float64
     }
 
-    fn update(&mut self, slots: &Slots<'_>, arguments: &[&Argument], start: usize) -> Result<(), ExchangeError> {
+    fn update(&mut self, slots: &Slots<'_>, arguments: &[&Argument], start: usize) -> Result<(), TableError> {
         each_float(arguments[0], start, slots.len(), |at, value| {
             let (count, mean, squares) = self.read(slots, at);
             let (count, difference) = (count + 1, value - mean);
@@ -82,7 +82,7 @@ impl State for Moments {
         Ok(())
     }
 
-    fn merge(&mut self, slots: &Slots<'_>, partials: &[&Argument], start: usize) -> Result<(), ExchangeError> {
+    fn merge(&mut self, slots: &Slots<'_>, partials: &[&Argument], start: usize) -> Result<(), TableError> {
         let means = partials[1].values::<f64>(start, slots.len());
         let squares = partials[2].values::<f64>(start, slots.len());
         i64::each(partials[0], start, slots.len(), |at, count| {
@@ -109,7 +109,7 @@ impl State for Moments {
         Ok(())
     }
 
-    fn partials(&self, groups: &Groups<'_>) -> Result<Vec<ArrayRef>, ExchangeError> {
+    fn partials(&self, groups: &Groups<'_>) -> Result<Vec<ArrayRef>, TableError> {
         let counts: Vec<i64> = groups.values(self.offset).collect();
         let means: Vec<f64> = groups.values(self.offset + 8).collect();
         let squares: Vec<f64> = groups.values(self.offset + 16).collect();
@@ -120,7 +120,7 @@ impl State for Moments {
         ])
     }
 
-    fn result(&self, groups: &Groups<'_>) -> Result<ArrayRef, ExchangeError> {
+    fn result(&self, groups: &Groups<'_>) -> Result<ArrayRef, TableError> {
         let states = groups
             .values::<i64>(self.offset)
             .zip(groups.values::<f64>(self.offset + 16));

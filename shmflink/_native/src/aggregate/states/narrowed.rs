@@ -8,11 +8,11 @@ use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef, Decimal128Array};
 use arrow_schema::DataType;
 
-use super::fold::{Kept, DECIMAL128_DIGITS};
+use super::words::{Kept, DECIMAL128_DIGITS};
 use super::Call;
 use crate::aggregate::argument::{Argument, Physical};
 use crate::aggregate::state::{FromRows, Groups, Slots, State};
-use crate::exchange::error::ExchangeError;
+use crate::error::TableError;
 
 const SCALE_MIN: i8 = 6;
 
@@ -22,7 +22,7 @@ struct Narrowed {
 }
 
 /// `inner` is the state of the same call with its own types; kept where they are Flink's.
-pub fn make(call: &Call<'_>, inner: Box<dyn State>) -> Result<Box<dyn State>, ExchangeError> {
+pub fn make(call: &Call<'_>, inner: Box<dyn State>) -> Result<Box<dyn State>, TableError> {
     if !matches!(call.function, "sum" | "sum0" | "avg")
         && !call.function.starts_with("var_")
         && !call.function.starts_with("stddev_")
@@ -66,19 +66,19 @@ impl State for Narrowed {
         self.result_type.clone()
     }
 
-    fn update(&mut self, slots: &Slots<'_>, arguments: &[&Argument], start: usize) -> Result<(), ExchangeError> {
+    fn update(&mut self, slots: &Slots<'_>, arguments: &[&Argument], start: usize) -> Result<(), TableError> {
         self.inner.update(slots, arguments, start)
     }
 
-    fn merge(&mut self, slots: &Slots<'_>, partials: &[&Argument], start: usize) -> Result<(), ExchangeError> {
+    fn merge(&mut self, slots: &Slots<'_>, partials: &[&Argument], start: usize) -> Result<(), TableError> {
         self.inner.merge(slots, partials, start)
     }
 
-    fn partials(&self, groups: &Groups<'_>) -> Result<Vec<ArrayRef>, ExchangeError> {
+    fn partials(&self, groups: &Groups<'_>) -> Result<Vec<ArrayRef>, TableError> {
         self.inner.partials(groups)
     }
 
-    fn result(&self, groups: &Groups<'_>) -> Result<ArrayRef, ExchangeError> {
+    fn result(&self, groups: &Groups<'_>) -> Result<ArrayRef, TableError> {
         Ok(narrowed(self.inner.result(groups)?, &self.result_type))
     }
 
@@ -86,7 +86,7 @@ impl State for Narrowed {
         self.inner.is_in_rows()
     }
 
-    fn merge_rows(&mut self, slots: &Slots<'_>, rows: &FromRows) -> Result<(), ExchangeError> {
+    fn merge_rows(&mut self, slots: &Slots<'_>, rows: &FromRows) -> Result<(), TableError> {
         self.inner.merge_rows(slots, rows)
     }
 

@@ -2,7 +2,7 @@
 
 use arrow_schema::DataType;
 
-use super::fold::Kept;
+use super::words::Kept;
 use crate::aggregate::argument::Argument;
 
 /// Calls `take(row, value)` for each value that is not null; decimals with their scale.

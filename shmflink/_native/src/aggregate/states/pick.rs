@@ -11,7 +11,7 @@ use crate::aggregate::argument::Argument;
 use crate::aggregate::log::{Log, NONE};
 use crate::aggregate::order::{KeptRanks, Order};
 use crate::aggregate::state::{Groups, Slots, State};
-use crate::exchange::error::ExchangeError;
+use crate::error::TableError;
 
 /// Values kept for nobody beyond which a log is written anew, if they are more than half.
 const GARBAGE_VALUES: usize = 1 << 16;
@@ -35,7 +35,7 @@ struct Pick {
 }
 
 /// `first_value`, `last_value`.
-pub fn make_first_or_last(call: &Call<'_>) -> Result<Box<dyn State>, ExchangeError> {
+pub fn make_first_or_last(call: &Call<'_>) -> Result<Box<dyn State>, TableError> {
     let rule = if call.function == "first_value" {
         Rule::First
     } else {
@@ -45,7 +45,7 @@ pub fn make_first_or_last(call: &Call<'_>) -> Result<Box<dyn State>, ExchangeErr
 }
 
 /// `arg_min`, `arg_max`; `min`, `max`.
-pub fn make_ranked(call: &Call<'_>) -> Result<Box<dyn State>, ExchangeError> {
+pub fn make_ranked(call: &Call<'_>) -> Result<Box<dyn State>, TableError> {
     let is_arg = call.function.starts_with("arg");
     let ranked = call.argument(usize::from(is_arg))?;
     let order = Order::of(ranked).ok_or_else(|| call.takes("values that can be ordered"))?;
@@ -67,7 +67,7 @@ fn boxed(rule: Rule, types: &[&DataType]) -> Box<dyn State> {
 }
 
 impl Pick {
-    fn compact(&mut self) -> Result<(), ExchangeError> {
+    fn compact(&mut self) -> Result<(), TableError> {
         let kept: Vec<u32> = self.numbers.iter().copied().filter(|number| *number != NONE).collect();
         if self.logs[0].len() < 2 * kept.len() + GARBAGE_VALUES {
             return Ok(());
@@ -106,7 +106,7 @@ impl State for Pick {
         self.logs[0].data_type().clone()
     }
 
-    fn update(&mut self, slots: &Slots<'_>, arguments: &[&Argument], _start: usize) -> Result<(), ExchangeError> {
+    fn update(&mut self, slots: &Slots<'_>, arguments: &[&Argument], _start: usize) -> Result<(), TableError> {
         self.numbers.resize(slots.groups_now.max(self.numbers.len()), NONE);
         let ranked = arguments[self.logs.len() - 1];
         let ranks = match &self.rule {
@@ -143,16 +143,16 @@ impl State for Pick {
         self.compact()
     }
 
-    fn merge(&mut self, slots: &Slots<'_>, partials: &[&Argument], start: usize) -> Result<(), ExchangeError> {
+    fn merge(&mut self, slots: &Slots<'_>, partials: &[&Argument], start: usize) -> Result<(), TableError> {
         self.update(slots, partials, start)
     }
 
-    fn partials(&self, groups: &Groups<'_>) -> Result<Vec<ArrayRef>, ExchangeError> {
+    fn partials(&self, groups: &Groups<'_>) -> Result<Vec<ArrayRef>, TableError> {
         let numbers = self.numbers_of(groups);
         self.logs.iter().map(|log| log.take(&numbers)).collect()
     }
 
-    fn result(&self, groups: &Groups<'_>) -> Result<ArrayRef, ExchangeError> {
+    fn result(&self, groups: &Groups<'_>) -> Result<ArrayRef, TableError> {
         self.logs[0].take(&self.numbers_of(groups))
     }
 

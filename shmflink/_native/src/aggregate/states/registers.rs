@@ -17,9 +17,8 @@ use arrow_schema::DataType;
 use super::Call;
 use crate::aggregate::argument::Argument;
 use crate::aggregate::state::{Groups, Slots, State};
-use crate::exchange::error::ExchangeError;
+use crate::error::TableError;
 use crate::exchange::hash::write_column;
-use crate::transport::error::TransportError;
 
 const BITS: u32 = 14;
 const REGISTERS: usize = 1 << BITS;
@@ -196,7 +195,7 @@ struct ApproximateCount {
     sketches: Vec<Sketch>,
 }
 
-pub fn make(call: &Call<'_>) -> Result<Box<dyn State>, ExchangeError> {
+pub fn make(call: &Call<'_>) -> Result<Box<dyn State>, TableError> {
     let nothing = arrow_array::new_empty_array(call.argument(0)?);
     write_column(nothing.as_ref(), false, &mut []).map_err(|_| call.takes("values that can be keys"))?;
     Ok(Box::new(ApproximateCount { sketches: Vec::new() }))
@@ -222,7 +221,7 @@ impl State for ApproximateCount {
         DataType::Int64
     }
 
-    fn update(&mut self, slots: &Slots<'_>, arguments: &[&Argument], _start: usize) -> Result<(), ExchangeError> {
+    fn update(&mut self, slots: &Slots<'_>, arguments: &[&Argument], _start: usize) -> Result<(), TableError> {
         self.make_room(slots);
         let argument = arguments[0];
         let mut hashes = vec![0; slots.len()];
@@ -235,7 +234,7 @@ impl State for ApproximateCount {
         Ok(())
     }
 
-    fn merge(&mut self, slots: &Slots<'_>, partials: &[&Argument], _start: usize) -> Result<(), ExchangeError> {
+    fn merge(&mut self, slots: &Slots<'_>, partials: &[&Argument], _start: usize) -> Result<(), TableError> {
         self.make_room(slots);
         let sketches = partials[0].array.as_binary::<i32>();
         for (row, group) in slots
@@ -245,12 +244,12 @@ impl State for ApproximateCount {
             .filter(|(row, _)| sketches.is_valid(*row))
         {
             let merged = self.sketches[*group as usize].merge(sketches.value(row));
-            merged.ok_or_else(|| TransportError::Internal("a sketch of approx_count_distinct that is none".into()))?;
+            merged.ok_or_else(|| TableError::Internal("a sketch of approx_count_distinct that is none".into()))?;
         }
         Ok(())
     }
 
-    fn partials(&self, groups: &Groups<'_>) -> Result<Vec<ArrayRef>, ExchangeError> {
+    fn partials(&self, groups: &Groups<'_>) -> Result<Vec<ArrayRef>, TableError> {
         let mut bytes = Vec::new();
         let sketches = groups.ids.iter().map(|group| {
             bytes.clear();
@@ -260,7 +259,7 @@ impl State for ApproximateCount {
         Ok(vec![Arc::new(sketches.collect::<BinaryArray>())])
     }
 
-    fn result(&self, groups: &Groups<'_>) -> Result<ArrayRef, ExchangeError> {
+    fn result(&self, groups: &Groups<'_>) -> Result<ArrayRef, TableError> {
         let counts = groups.ids.iter().map(|group| self.sketches[*group as usize].estimate());
         Ok(Arc::new(Int64Array::from_iter_values(counts)))
     }

@@ -11,7 +11,7 @@ use crate::aggregate::lists::{exploded, list_array, list_type};
 use crate::aggregate::log::Log;
 use crate::aggregate::order::{Order, Ranks};
 use crate::aggregate::state::{Groups, Slots, State};
-use crate::exchange::error::ExchangeError;
+use crate::error::TableError;
 
 /// Values kept for nobody beyond which the logs are written anew, if they are more than half.
 const GARBAGE_VALUES: usize = 1 << 16;
@@ -32,7 +32,7 @@ struct Top {
     total: usize,
 }
 
-pub fn make(call: &Call<'_>) -> Result<Box<dyn State>, ExchangeError> {
+pub fn make(call: &Call<'_>) -> Result<Box<dyn State>, TableError> {
     let count = match call.parameters.first() {
         Some(Parameter::Int(count)) if *count > 0 => *count as usize,
         _ => return Err(call.needs("a positive number of values")),
@@ -49,7 +49,7 @@ pub fn make(call: &Call<'_>) -> Result<Box<dyn State>, ExchangeError> {
 }
 
 impl Top {
-    fn add(&mut self, groups: &[u32], columns: &[&Argument]) -> Result<(), ExchangeError> {
+    fn add(&mut self, groups: &[u32], columns: &[&Argument]) -> Result<(), TableError> {
         let ranked = columns[self.logs.len() - 1];
         let ranks = self.order.ranks(ranked)?;
         let (first_new, mut winners) = (self.logs[0].len() as u32, Vec::new());
@@ -111,25 +111,25 @@ impl State for Top {
         list_type(self.logs[0].data_type())
     }
 
-    fn update(&mut self, slots: &Slots<'_>, arguments: &[&Argument], _start: usize) -> Result<(), ExchangeError> {
+    fn update(&mut self, slots: &Slots<'_>, arguments: &[&Argument], _start: usize) -> Result<(), TableError> {
         self.kept.resize_with(slots.groups_now.max(self.kept.len()), Vec::new);
         self.add(slots.groups, arguments)
     }
 
-    fn merge(&mut self, slots: &Slots<'_>, partials: &[&Argument], _start: usize) -> Result<(), ExchangeError> {
+    fn merge(&mut self, slots: &Slots<'_>, partials: &[&Argument], _start: usize) -> Result<(), TableError> {
         self.kept.resize_with(slots.groups_now.max(self.kept.len()), Vec::new);
         let (mut groups, items): (Vec<_>, Vec<_>) = partials.iter().map(|lists| exploded(lists, slots)).unzip();
         let items = Argument::all(&items)?;
         self.add(&groups.swap_remove(0), &items.iter().collect::<Vec<_>>())
     }
 
-    fn partials(&self, groups: &Groups<'_>) -> Result<Vec<ArrayRef>, ExchangeError> {
+    fn partials(&self, groups: &Groups<'_>) -> Result<Vec<ArrayRef>, TableError> {
         let (numbers, ends) = self.numbers_of(groups);
         let columns = self.logs.iter().map(|log| list_array(log.take(&numbers)?, &ends, None));
         columns.collect()
     }
 
-    fn result(&self, groups: &Groups<'_>) -> Result<ArrayRef, ExchangeError> {
+    fn result(&self, groups: &Groups<'_>) -> Result<ArrayRef, TableError> {
         let (numbers, ends) = self.numbers_of(groups);
         let valid: BooleanBuffer = ends.windows(2).map(|ends| ends[0] < ends[1]).collect();
         let nulls = Some(NullBuffer::new(valid)).filter(|nulls| nulls.null_count() > 0);

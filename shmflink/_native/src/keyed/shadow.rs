@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::marks::Marks;
 use super::memory::Pages;
-use crate::transport::error::TransportError;
+use crate::error::TableError;
 
 /// Bytes of a chunk, at most: what a write to one row may have to copy.
 const CHUNK_BYTES: usize = 4 << 10;
@@ -40,7 +40,7 @@ unsafe impl Send for Copying {}
 
 impl Shadow {
     /// Of the first `groups` rows at `live`.
-    pub fn new(live: *const u8, groups: usize, stride: usize) -> Result<Self, TransportError> {
+    pub fn new(live: *const u8, groups: usize, stride: usize) -> Result<Self, TableError> {
         let shift = (CHUNK_BYTES / stride.max(1)).max(1).ilog2();
         let chunks = groups.div_ceil(1 << shift);
         let mut rows = Pages::new();
@@ -136,14 +136,14 @@ impl History {
             .retain(|shadow| Arc::strong_count(shadow) > 1 && !shadow.keep(groups));
     }
 
-    pub fn shadow(&mut self, rows: &Pages, groups: usize, stride: usize) -> Result<Arc<Shadow>, TransportError> {
+    pub fn shadow(&mut self, rows: &Pages, groups: usize, stride: usize) -> Result<Arc<Shadow>, TableError> {
         let shadow = Arc::new(Shadow::new(rows.address(), groups, stride)?);
         self.shadows.push(shadow.clone());
         Ok(shadow)
     }
 
     /// Has the rows moved to where there are more bytes for them.
-    pub fn grow(&mut self, rows: &mut Pages, bytes: usize) -> Result<(), TransportError> {
+    pub fn grow(&mut self, rows: &mut Pages, bytes: usize) -> Result<(), TableError> {
         let mut shadows: Vec<_> = self.shadows.iter().map(|shadow| shadow.locked()).collect();
         let grown = rows.grow(bytes);
         shadows.iter_mut().for_each(|copying| copying.live = rows.address());

@@ -9,7 +9,7 @@
 //! groups.
 
 use super::memory::Pages;
-use crate::transport::error::TransportError;
+use crate::error::TableError;
 
 /// Entries for each group, at least: 8 / 5. A miss then looks at 4 entries on average, which lie in one cache line.
 const ROOM: (usize, usize) = (8, 5);
@@ -103,7 +103,7 @@ impl Index {
     }
 
     /// Makes room for `more` groups, so that none of as many `claim`s has to grow it.
-    pub fn reserve(&mut self, more: usize) -> Result<(), TransportError> {
+    pub fn reserve(&mut self, more: usize) -> Result<(), TableError> {
         let groups = self.groups + more;
         let needed = match groups * ROOM_IN_CACHE {
             entries if entries <= CACHED_ENTRIES => entries,
@@ -131,7 +131,7 @@ impl Index {
     }
 
     /// Makes an empty index a copy of another one.
-    pub fn copy_from(&mut self, other: &Self) -> Result<(), TransportError> {
+    pub fn copy_from(&mut self, other: &Self) -> Result<(), TableError> {
         debug_assert_eq!(self.groups, 0);
         let bytes = if other.bits == 0 { 0 } else { 8 << other.bits };
         self.pages.grow(bytes)?;

@@ -5,7 +5,7 @@
 
 use std::ptr;
 
-use crate::transport::error::TransportError;
+use crate::error::TableError;
 
 const PAGE_BYTES: usize = 4 << 10;
 const HUGE_PAGE_BYTES: usize = 2 << 20;
@@ -38,7 +38,7 @@ impl Pages {
     }
 
     /// Makes it hold at least `bytes`; what is new reads as zero. The address changes.
-    pub fn grow(&mut self, bytes: usize) -> Result<(), TransportError> {
+    pub fn grow(&mut self, bytes: usize) -> Result<(), TableError> {
         if bytes <= self.bytes {
             return Ok(());
         }
@@ -46,7 +46,7 @@ impl Pages {
         let granule = if is_huge { HUGE_PAGE_BYTES } else { PAGE_BYTES };
         let bytes = bytes
             .checked_next_multiple_of(granule)
-            .ok_or_else(|| TransportError::Resource(format!("a table of {bytes} bytes")))?;
+            .ok_or_else(|| TableError::Resource(format!("a table of {bytes} bytes")))?;
         let target = reserve(bytes, granule)?;
         if self.bytes > 0 {
             // SAFETY: the old range is ours whole; the target was reserved for this and holds nothing.
@@ -95,7 +95,7 @@ impl Drop for Pages {
 }
 
 /// Addresses for `bytes`, aligned to `granule`, without memory behind them.
-fn reserve(bytes: usize, granule: usize) -> Result<*mut u8, TransportError> {
+fn reserve(bytes: usize, granule: usize) -> Result<*mut u8, TableError> {
     let slack = if granule > PAGE_BYTES { granule } else { 0 };
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
     // SAFETY: a new mapping where the kernel likes; nothing of ours is there.
@@ -111,7 +111,7 @@ fn reserve(bytes: usize, granule: usize) -> Result<*mut u8, TransportError> {
     Ok(target)
 }
 
-fn map_over(target: *mut u8, bytes: usize) -> Result<(), TransportError> {
+fn map_over(target: *mut u8, bytes: usize) -> Result<(), TableError> {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
     // SAFETY: the range was reserved by us and holds nothing.
     let mapped = unsafe { libc::mmap(target.cast(), bytes, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
@@ -130,8 +130,8 @@ fn unmap(address: *mut u8, bytes: usize) {
     }
 }
 
-fn refused(bytes: usize) -> TransportError {
-    TransportError::from_os(&format!("growing a table of groups to {bytes} bytes"))
+fn refused(bytes: usize) -> TableError {
+    TableError::from_os(&format!("growing a table of groups to {bytes} bytes"))
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use arrow_schema::DataType;
 
 use super::chunks::{Chunks, Heap};
 use super::encode::{write_column, Incoming, KeyBatch, Kind, Out, Run, LENGTH_MASK, LONG};
-use crate::exchange::error::ExchangeError;
+use crate::error::TableError;
 
 /// One bit of the null mask each.
 pub const COLUMNS_MAX: usize = 64;
@@ -57,7 +57,7 @@ pub struct Keys {
 }
 
 impl Keys {
-    pub fn new<'a>(types: impl Iterator<Item = &'a DataType>) -> Result<Self, ExchangeError> {
+    pub fn new<'a>(types: impl Iterator<Item = &'a DataType>) -> Result<Self, TableError> {
         let (mut columns, mut words) = (Vec::new(), 0);
         for data_type in types {
             let kind = Kind::of(data_type)?;
@@ -72,7 +72,7 @@ impl Keys {
             });
         }
         if columns.len() > COLUMNS_MAX {
-            return Err(ExchangeError::Unfit(format!(
+            return Err(TableError::Unfit(format!(
                 "{} key columns; an aggregate takes {COLUMNS_MAX}",
                 columns.len()
             )));
@@ -125,11 +125,11 @@ impl Keys {
         !self.has_nulls && !self.has_long
     }
 
-    pub fn batch(&self, arrays: &[ArrayRef]) -> Result<KeyBatch, ExchangeError> {
+    pub fn batch(&self, arrays: &[ArrayRef]) -> Result<KeyBatch, TableError> {
         let columns = self.columns.iter().zip(arrays);
         let columns = columns.map(|(column, array)| Incoming::new(&column.kind, array));
         Ok(KeyBatch {
-            columns: columns.collect::<Result<_, ExchangeError>>()?,
+            columns: columns.collect::<Result<_, TableError>>()?,
         })
     }
 
@@ -219,7 +219,7 @@ impl Keys {
         &self,
         groups: &[u32],
         words_of: impl Fn(u32) -> &'a [u64] + Copy,
-    ) -> Result<Vec<ArrayRef>, ExchangeError> {
+    ) -> Result<Vec<ArrayRef>, TableError> {
         let columns = self.columns.iter().enumerate();
         columns
             .map(|(index, column)| {
@@ -247,7 +247,7 @@ impl Keys {
         groups: &[u32],
         nulls: Option<NullBuffer>,
         words_of: impl Fn(u32) -> &'a [u64],
-    ) -> Result<ArrayRef, ExchangeError> {
+    ) -> Result<ArrayRef, TableError> {
         let fixed = |bytes: Buffer| {
             let builder = ArrayDataBuilder::new(column.data_type.clone());
             let builder = builder.len(groups.len()).add_buffer(bytes).nulls(nulls.clone());
@@ -291,7 +291,7 @@ fn bytes_array<'a>(
     groups: &[u32],
     nulls: Option<NullBuffer>,
     words_of: impl Fn(u32) -> &'a [u64],
-) -> Result<ArrayRef, ExchangeError> {
+) -> Result<ArrayRef, TableError> {
     let (mut data, mut ends) = (
         Vec::with_capacity(groups.len() * 16),
         Vec::with_capacity(groups.len() + 1),
@@ -309,8 +309,8 @@ fn bytes_array<'a>(
         }
         ends.push(data.len() as i64);
     }
-    let narrow = || -> Result<OffsetBuffer<i32>, ExchangeError> {
-        i32::try_from(data.len()).map_err(|_| ExchangeError::Unfit("more than 2 GiB of keys in one batch".into()))?;
+    let narrow = || -> Result<OffsetBuffer<i32>, TableError> {
+        i32::try_from(data.len()).map_err(|_| TableError::Unfit("more than 2 GiB of keys in one batch".into()))?;
         Ok(OffsetBuffer::new(
             ends.iter().map(|end| *end as i32).collect::<ScalarBuffer<_>>(),
         ))

@@ -7,9 +7,8 @@ use arrow_data::ArrayData;
 use arrow_row::{RowConverter, Rows, SortField};
 use arrow_schema::{DataType, IntervalUnit};
 
-use super::argument::fixed_bytes;
 use super::index::HASH_BIT;
-use crate::exchange::error::ExchangeError;
+use crate::error::TableError;
 use crate::exchange::hash::{fold, hash_bytes, P0, P1, P2};
 
 const INLINE_BYTES: usize = 15;
@@ -42,7 +41,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub fn of(data_type: &DataType) -> Result<Self, ExchangeError> {
+    pub fn of(data_type: &DataType) -> Result<Self, TableError> {
         Ok(match data_type {
             DataType::Null => Self::Nothing,
             DataType::Boolean => Self::Bits,
@@ -54,13 +53,13 @@ impl Kind {
             DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
                 Self::Bytes
             }
-            other => match fixed_bytes(other) {
+            other => match other.primitive_width() {
                 Some(bytes) if bytes <= 8 => Self::Word(bytes),
                 Some(bytes) => Self::Words(bytes / 8),
                 None => {
                     let field = SortField::new(other.clone());
                     let converter = RowConverter::new(vec![field]).map_err(|_| {
-                        ExchangeError::Unfit(format!("a column of type {other} cannot be a key of an aggregate"))
+                        TableError::Unfit(format!("a column of type {other} cannot be a key of an aggregate"))
                     })?;
                     Self::Encoded(converter)
                 }
@@ -92,7 +91,7 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    pub fn new(kind: &Kind, array: &ArrayRef) -> Result<Self, ExchangeError> {
+    pub fn new(kind: &Kind, array: &ArrayRef) -> Result<Self, TableError> {
         let rows = match kind {
             Kind::Encoded(converter) => Some(converter.convert_columns(std::slice::from_ref(array))?),
             _ => None,

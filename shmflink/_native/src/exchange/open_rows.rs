@@ -8,6 +8,7 @@
 
 use arrow_schema::{DataType, Field};
 
+use super::ascending::Ascending;
 use super::bits;
 use super::columns::{fixed_width, Column, Shape, Values};
 use super::image::{aligned, body_offset, copy_offsets, put_buffer, put_header, put_node};
@@ -18,8 +19,7 @@ use crate::transport::channel::OpenSegment;
 pub enum Pick<'a> {
     /// First row and count.
     Range(usize, usize),
-    /// Ascending rows: `rows[i] <= rows[i + 1]` for all i; `Lists::put_all` guarantees it; checked in debug builds.
-    List(&'a [u32]),
+    List(Ascending<'a>),
 }
 
 impl<'a> Pick<'a> {
@@ -37,14 +37,17 @@ impl<'a> Pick<'a> {
     pub fn first(self) -> usize {
         match self {
             Self::Range(start, _) => start,
-            Self::List(rows) => rows[0] as usize,
+            Self::List(rows) => rows.rows()[0] as usize,
         }
     }
 
     pub fn split(self, at: usize) -> (Self, Self) {
         match self {
             Self::Range(start, rows) => (Self::Range(start, at), Self::Range(start + at, rows - at)),
-            Self::List(rows) => (Self::List(&rows[..at]), Self::List(&rows[at..])),
+            Self::List(rows) => {
+                let (before, behind) = rows.split(at);
+                (Self::List(before), Self::List(behind))
+            }
         }
     }
 }
@@ -181,7 +184,7 @@ struct Slot {
     nulls: usize,
 }
 
-pub struct Pane {
+pub struct OpenRows {
     pub segment: OpenSegment,
     pub rows: usize,
     rows_max: usize,
@@ -202,7 +205,7 @@ pub fn fits_alone(plan: &FlatPlan, columns: &[Column], row: usize, limit: usize)
     plan.fit(limit, &first).is_some()
 }
 
-impl Pane {
+impl OpenRows {
     /// Plans an open segment so that at least row `first` of these columns fits. Requires `fits_alone(.., first, ..)`.
     pub fn new(segment: OpenSegment, plan: &FlatPlan, columns: &[Column], first: usize) -> Self {
         let first: Vec<usize> = columns.iter().map(|column| value_bytes(column, first)).collect();
@@ -322,7 +325,7 @@ fn rows_within(column: &Column, pick: Pick<'_>, count: usize, room: usize) -> us
         }
         Pick::List(rows) => {
             let mut left = room;
-            for (i, row) in rows[..count].iter().enumerate() {
+            for (i, row) in rows.rows()[..count].iter().enumerate() {
                 let bytes = value_bytes(column, *row as usize);
                 if bytes > left {
                     return i;
@@ -353,7 +356,7 @@ impl Slot {
                         bits::copy(values.values(), values.offset() + start, to, at, rows);
                     }
                     Pick::List(rows) => {
-                        bits::gather(values.values(), values.offset(), rows, to, at);
+                        bits::gather(values.values(), values.offset(), rows.rows(), to, at);
                     }
                 }
             }
@@ -380,7 +383,7 @@ impl Slot {
                 bits::copy(nulls.validity(), nulls.offset() + start, bitmap, at, rows);
                 nulls.slice(start, rows).null_count()
             }
-            Pick::List(rows) => rows.len() - bits::gather(nulls.validity(), nulls.offset(), rows, bitmap, at),
+            Pick::List(rows) => rows.len() - bits::gather(nulls.validity(), nulls.offset(), rows.rows(), bitmap, at),
         };
     }
 
@@ -404,6 +407,7 @@ impl Slot {
             return;
         }
         let Pick::List(rows) = pick else { return };
+        let rows = rows.rows();
         if offsets.wide {
             let ends = offsets.wide_slice();
             self.gather_bytes::<8>(out, at, rows, data, |row| (ends[row] as usize, ends[row + 1] as usize));
@@ -449,7 +453,7 @@ fn copy_short(from: &[u8], from_at: usize, bytes: usize, to: &mut [u8], to_at: u
     }
 }
 
-fn gather(from: &[u8], width: usize, rows: &[u32], to: &mut [u8]) {
+fn gather(from: &[u8], width: usize, rows: Ascending<'_>, to: &mut [u8]) {
     match width {
         1 => gather_words::<1>(from, rows, to),
         2 => gather_words::<2>(from, rows, to),
@@ -460,7 +464,7 @@ fn gather(from: &[u8], width: usize, rows: &[u32], to: &mut [u8]) {
         32 => gather_words::<32>(from, rows, to),
         0 => {}
         _ => {
-            for (place, row) in to.chunks_exact_mut(width).zip(rows) {
+            for (place, row) in to.chunks_exact_mut(width).zip(rows.rows()) {
                 place.copy_from_slice(&from[*row as usize * width..][..width]);
             }
         }
@@ -468,16 +472,6 @@ fn gather(from: &[u8], width: usize, rows: &[u32], to: &mut [u8]) {
 }
 
 #[inline(always)]
-fn gather_words<const WIDTH: usize>(from: &[u8], rows: &[u32], to: &mut [u8]) {
-    let (from, to) = (from.as_chunks::<WIDTH>().0, to.as_chunks_mut::<WIDTH>().0);
-    debug_assert!(rows.is_sorted(), "a list of rows ascends");
-    assert!(
-        rows.last().is_none_or(|last| (*last as usize) < from.len()),
-        "rows of the batch"
-    );
-    for (place, row) in to.iter_mut().zip(rows) {
-        // SAFETY: lists ascend (`Lists::put_all` builds them), so `row <= last` for every row, and `last` was checked
-        // above.
-        *place = unsafe { *from.get_unchecked(*row as usize) };
-    }
+fn gather_words<const WIDTH: usize>(from: &[u8], rows: Ascending<'_>, to: &mut [u8]) {
+    rows.gather(from.as_chunks::<WIDTH>().0, to.as_chunks_mut::<WIDTH>().0);
 }

@@ -1,0 +1,23 @@
+//! Tables by key: what aggregates and windows, and whoever else keeps rows of state for keys, have in common.
+//!
+//! ```text
+//! rows.rs       groups with a row of words each: from rows of a batch to groups
+//! keys.rs       the keys of a table, as words                 index.rs    from hash to group
+//! encode.rs     key columns of a batch to words and hashes    plain.rs    columns without dictionaries
+//! memory.rs     growable huge pages                           chunks.rs   what is only appended to
+//! shadow.rs     rows as they were, while the table goes on    marks.rs    groups that changed since a checkpoint
+//! ledger.rs     which changes were saved                      changed.rs  groups that changed since they were asked for
+//! ```
+//! Knows nothing of aggregates: the words behind those of a key are its user's.
+
+pub mod changed;
+pub mod chunks;
+pub mod encode;
+pub mod index;
+pub mod keys;
+pub mod ledger;
+pub mod marks;
+pub mod memory;
+pub mod plain;
+pub mod rows;
+pub mod shadow;
