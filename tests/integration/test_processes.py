@@ -307,5 +307,6 @@ def test_too_few_slots_is_said_before_anything_starts(cluster):
 
 def test_a_wrong_option_of_a_job_is_refused(cluster):
     env = _job(lambda v: v)
+    env._configuration.set_string("heartbeat.timeou", "1 s")
     with pytest.raises(ConfigurationError, match=r"did you mean 'heartbeat\.timeout'"):
-        cluster.submit(env._job_graph("job"), {"heartbeat.timeou": "1 s"})
+        env.execute()
