@@ -1,7 +1,7 @@
-"""The operator contract: resumable, batch at a time.
+"""The operator contract: resumable, one batch at a time.
 
-Nothing may block inside a slot, so handling an input *yields* its outputs lazily; the task pulls the next one only
-while its result partitions have room. An operator buffers at most the output it is about to yield.
+Nothing may block inside a slot, so handling an input *yields* its outputs lazily; the task pulls the next output only
+while its result partitions have room. An operator buffers at most the output that it yields next.
 
 Life cycle (Flink's StreamOperator): unpickled once per subtask, `open` (which restores state), then `process` /
 `process_control` in order of arrival, `snapshot_state` between two of them, `finish` at the normal end of all inputs,
@@ -33,7 +33,7 @@ def _no_note(_checkpoint_id: int) -> None:
 
 @dataclass(slots=True)
 class OperatorContext:
-    """What an operator may know of its surroundings. One per operator and subtask."""
+    """What an operator may know about its environment. One per operator and subtask."""
 
     operator_name: str
     operator_id: str
@@ -55,20 +55,22 @@ class OperatorContext:
     restored: RestoredState = NOTHING_RESTORED
     job_id: str = ""
     ha_identity: str = ""
-    """Of the HA directory that keeps the job; empty without one. With the job's id it says whose a leftover is."""
+    """Identity of the HA directory that keeps the job; empty without one. With the job's id, it identifies
+    leftovers.
+    """
     epoch: int = 0
-    """Of the job's attempt; grows with every one, also over restarts of the JobManager: what fences zombies off."""
+    """Epoch of the job's attempt; grows with every attempt, also across restarts of the JobManager: fences zombies."""
     open_outbox: Callable[[str, Mailbox, Callable[[Any], None]], Delivery] = Outbox
-    """Makes what blocks run elsewhere: name, mailbox to wake, what is done with each item."""
+    """Creates an outbox for blocking calls: name, mailbox to wake, what to do with each item."""
     note_commit: Callable[[int], None] = _no_note
-    """Writes down, in any thread, that all that this subtask has in a checkpoint is committed: `committed` of its
-    restored state says so again.
+    """Notes, from any thread, that everything this subtask has in a checkpoint is committed; `committed` of its
+    restored state reports it.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class SideOutput:
-    """What an operator yields for those who read its side output `tag`; dropped when nobody does."""
+    """Output for the readers of side output `tag`; dropped if there are none."""
 
     tag: str
     batch: Batch
@@ -82,40 +84,40 @@ class Operator:
     """
 
     is_per_record: bool = False
-    """True where user code is called for each record: the task gives it as many at once as take a moment."""
+    """Whether user code is called for each record: the task then limits batches to what takes a moment."""
     is_slow_at_timers: bool = False
-    """True where what its timers did last took more than a moment: a barrier would wait for those that are due."""
+    """Whether its last timers took more than a moment: a barrier would have to wait for those that are due."""
     keeps_batches: bool = False
-    """True where the batches themselves are what user code is called with: they are not cut."""
+    """Whether user code receives the batches themselves: they are then not split."""
 
     def open(self, context: OperatorContext) -> None:
         """Called once before any input."""
 
     def process(self, batch: Batch, input_index: int = 0) -> Iterator[Batch | SideOutput]:
-        """Yields what comes of `batch`. Must not keep `batch` (or views of it) beyond the generator's end."""
+        """Yields the results of `batch`. Must not keep `batch` (or views of it) beyond the generator's end."""
         raise NotImplementedError(f"{type(self).__name__} does not define process()")
 
     def process_control(self, element: ControlElement) -> Iterator[Element | SideOutput]:
         """A watermark, barrier, status or latency marker; the gate has already combined it over its channels.
 
-        Yield batches that it causes (windows that fire) first, the element itself last.
+        First yield the batches that it causes (windows that fire), then the element itself.
         """
         yield element
 
     def finish(self) -> Iterator[Batch | SideOutput]:
-        """End of all inputs: yields what is still held back."""
+        """End of all inputs: yields what is still buffered."""
         return iter(())
 
     def snapshot_state(self, barrier: Barrier) -> OperatorSnapshot:
-        """Freezes all state, between two elements; short, because the slot waits. What comes back is written later.
+        """Freezes all state, between two elements; must be short, because the slot waits. The result is written later.
 
-        A savepoint's snapshot holds everything and leaves alone what the next checkpoint's changes count from. State is
-        restored in `open`, from `OperatorContext.restored`.
+        A savepoint's snapshot holds everything and does not change the base of the next checkpoint's changes. `open`
+        restores state, from `OperatorContext.restored`.
         """
         return OperatorSnapshot()
 
     def checkpoint_completed(self, checkpoint_id: int) -> None:
-        """The checkpoint, and so all older ones, is durable everywhere. Not called for every one."""
+        """The checkpoint, and so every older one, is durable everywhere. Not called for every checkpoint."""
 
     def checkpoint_aborted(self, checkpoint_id: int) -> None:
         """The checkpoint will never complete."""
@@ -125,26 +127,28 @@ class Operator:
 
     @property
     def insert_only_method(self) -> str | None:
-        """How the user's program calls an operator whose input must be rows that stand; None: it takes updates, too."""
+        """What the user's program calls an operator whose input must be final rows; None: it accepts updates."""
         return None
 
     @property
     def changelog(self) -> Changelog | None:
-        """What its rows are in STREAMING mode where each replaces an earlier one; None: they are what comes in is."""
+        """The changelog of its rows in STREAMING mode if each replaces an earlier one; None: the same as its
+        input's.
+        """
         return None
 
     def with_final_results(self) -> Operator:
-        """The same operator with final rows alone, each once; for those that have a `changelog`."""
+        """The same operator emitting only final rows, each once; for operators with a `changelog`."""
         raise NotImplementedError(f"{type(self).__name__} has no updates")
 
     def fused_with(self, following: Operator) -> Operator | None:
-        """One operator that does what this one and then `following` do; None where they stay two.
+        """One operator that does the work of this one and then of `following`; None if they must stay separate.
 
-        Asked when the job graph is built, for operators that are chained and have nobody else in between.
+        Called when the job graph is built, for chained operators with nobody else in between.
         """
         return None
 
     @property
     def is_available(self) -> bool:
-        """False while the operator could not take a batch now (a blocking client behind a mailbox is busy)."""
+        """False while the operator cannot take a batch (a blocking client behind a mailbox is busy)."""
         return True

@@ -1,4 +1,4 @@
-"""Takes the keys out of the rows, in the task that produces them."""
+"""Extracts the keys of rows, in the task that produces them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["KeyExtractor"]
 
 
 class KeyExtractor(Operator):
-    """Sets `Batch.keys` from `selector`; rows, columns and timestamps stay. With `key_type` keys are cast to
+    """Sets `Batch.keys` from `selector`; rows, columns and timestamps stay. With `key_type`, casts keys to
     it.
     """
 
@@ -51,7 +51,7 @@ class KeyExtractor(Operator):
         yield batch.with_keys(column)
 
     def _bad_key(self, keys: list[Any], rows: list[Any]) -> TypeMismatchError | None:
-        """What to raise: the first key that cannot be one, with its record."""
+        """The error to raise: the first value that cannot be a key, with its record."""
         for key, row in zip(keys, rows, strict=True):
             try:
                 encode_keys([key], self._key_type)

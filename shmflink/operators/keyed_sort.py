@@ -1,7 +1,7 @@
-"""The input of a keyed operator in batch mode: all of it, one key after another, each key's rows in order of time.
+"""The complete input of a keyed operator in batch mode: one key after another, each key's rows in order of time.
 
-Source: Flink's MultiInputSortingDataInput. Rows are kept as columns in memory; beyond a limit they go to unnamed files,
-one for each part of the key groups, and come back part by part.
+Source: Flink's MultiInputSortingDataInput. Rows are kept as columns in memory; beyond a limit they spill to unnamed
+files, one per part of the key groups, and are read back part by part.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _Kept = tuple[int, Batch]
 
 
 class KeyedSort:
-    """Takes batches of several inputs; hands out (key, [(input, batch of that key), ...]) when all are there."""
+    """Takes batches of several inputs; yields (key, [(input, batch of that key), ...]) when all have arrived."""
 
     def __init__(self, memory_bytes_max: int = MEMORY_BYTES_MAX) -> None:
         self._memory_bytes_max = memory_bytes_max
@@ -41,7 +41,7 @@ class KeyedSort:
         self._types: dict[int, TypeInformation | None] = {}
 
     def add(self, batch: Batch, input_index: int = 0) -> None:
-        """Keeps a copy of the rows."""
+        """Stores a copy of the rows."""
         assert batch.keys is not None, "a keyed operator got a batch without keys"
         self._types[input_index] = batch.row_type
         owned = owned_batch(batch)
@@ -51,7 +51,7 @@ class KeyedSort:
             self._spill()
 
     def groups(self) -> Iterator[tuple[Any, list[_Kept]]]:
-        """Every key with its rows, which are sorted by timestamp, those of equal times in order of arrival."""
+        """Every key with its rows, sorted by timestamp, then by arrival."""
         if not self._parts:
             yield from _by_key(self._kept)
             return
@@ -85,7 +85,7 @@ class KeyedSort:
 
 
 def owned_batch(batch: Batch) -> Batch:
-    """A copy: the batch may lie in a shared segment, which has to go back."""
+    """A copy, because the batch may be in a shared segment, which must be returned."""
     with pa.ipc.open_stream(_bytes_of(batch.to_wire())) as stream:
         return Batch.from_wire(stream.read_next_batch(), batch.row_type)
 
@@ -115,14 +115,14 @@ def _by_key(kept: list[_Kept]) -> Iterator[tuple[Any, list[_Kept]]]:
     stamps = np.concatenate([_stamps(batch) for _, batch in kept])
     owner = np.repeat(np.arange(len(kept)), [batch.num_rows for _, batch in kept])
     row = np.concatenate([np.arange(batch.num_rows) for _, batch in kept])
-    order = np.lexsort((stamps, number_of))  # stable: arrival decides between equal times
+    order = np.lexsort((stamps, number_of))  # stable: rows of equal times stay in order of arrival
     starts = np.flatnonzero(np.diff(number_of[order], prepend=-1))
     for key, indices in zip(numbers, np.split(order, starts[1:]), strict=True):
         yield key, list(_runs(kept, owner[indices], row[indices]))
 
 
 def _runs(kept: list[_Kept], owner: Any, row: Any) -> Iterator[_Kept]:
-    """Neighbours of one batch as one batch."""
+    """Merges adjacent rows of one batch into one batch."""
     borders = np.flatnonzero(np.diff(owner)) + 1
     for owners, rows in zip(np.split(owner, borders), np.split(row, borders), strict=True):
         input_index, batch = kept[int(owners[0])]

@@ -1,1 +1,1 @@
-"""Aggregates of columns: the local and the global step, and what a checkpoint holds of them."""
+"""Aggregates over columns: the local and the global step, and their state in checkpoints."""

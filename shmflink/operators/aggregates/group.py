@@ -1,11 +1,11 @@
-"""Grouped aggregation over columns: before the shuffle what pays, after it the rest.
+"""Grouped aggregation over columns: as much as pays before the shuffle, the rest after it.
 
 ::
 
-    input ▸ LocalAggregate ──HASH on the key columns──▸ GlobalAggregate ▸ one row a key
+    input ▸ LocalAggregate ──HASH on the key columns──▸ GlobalAggregate ▸ one row per key
 
-The local step sends partial rows where its table makes few of many, and else the rows as they came (keys and arguments
-only), which costs no hashing at all. The global step takes both, told apart by their columns.
+The local step sends partial rows if its table reduces the number of rows, otherwise the unchanged rows (keys and
+arguments only), which costs no hashing. The global step accepts both and distinguishes them by their columns.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ from shmflink.state.snapshots import OperatorSnapshot
 __all__ = ["OUTPUT_ROWS_MAX", "AggregateSpec", "GlobalAggregateOperator", "LocalAggregateOperator"]
 
 _FINAL: Final = "final rows given"
-"""Operator state: the input has ended, and the row of an aggregate without keys has left."""
+"""Operator state: the input has ended, and the row of an aggregate without keys has been emitted."""
 
 OUTPUT_ROWS_MAX: Final = 1 << 16  # rows of one batch of partial or final results
 
-TABLE_BYTES_MAX: Final = 16 << 20  # of a local table: beyond, its cache misses cost what the shuffle does
-SAMPLE_ROWS: Final = 1 << 16  # after so many rows in an empty table its reduction is judged for the first time
-GROUPS_OF_SAMPLE_MAX: Final = 0.95  # groups per row of the sample beyond which the keys do not repeat
-REDUCTION_MIN: Final = 1.5  # rows per group, of a table that is to be sent, below which aggregating does not pay
-PASSED_ROWS_MIN: Final = 1 << 21  # rows passed on as they are before the next try ...
-PASSED_ROWS_MAX: Final = 1 << 26  # ... doubled with each try in vain, up to this
+TABLE_BYTES_MAX: Final = 16 << 20  # of a local table; above this its cache misses cost as much as the shuffle
+SAMPLE_ROWS: Final = 1 << 16  # rows in an empty table before its reduction is first judged
+GROUPS_OF_SAMPLE_MAX: Final = 0.95  # groups per row of the sample; above this the keys do not repeat
+REDUCTION_MIN: Final = 1.5  # rows per group of a full table; below this aggregating does not pay
+PASSED_ROWS_MIN: Final = 1 << 21  # rows passed on unchanged before the next attempt ...
+PASSED_ROWS_MAX: Final = 1 << 26  # ... doubled after each fruitless attempt, up to this
 
 
 class LocalAggregateOperator(Operator):
-    """Aggregates what comes to one subtask before it is shuffled, while that pays.
+    """Aggregates the input of one subtask before it is shuffled, as long as that pays.
 
-    BATCH: groups are kept until the table is full, or the end. STREAMING: until the end of each input batch, so that
-    nothing is held back. Nothing is kept over a barrier: there is no state to save.
-    Key and argument expressions are evaluated here. Rows come without timestamps.
+    BATCH: keeps groups until the table is full, or until the end. STREAMING: until the end of each input batch, so that
+    nothing is held back. Nothing is kept across a barrier, so there is no state to save. Key and argument expressions
+    are evaluated here. Rows are emitted without timestamps.
     """
 
     def __init__(self, spec: AggregateSpec) -> None:
@@ -58,7 +58,7 @@ class LocalAggregateOperator(Operator):
         self._is_batch = context.is_batch
         self._table = self._spec.table()
         self._rows_in_table = 0
-        self._pass_rows = 0  # rows still to be passed on as they are
+        self._pass_rows = 0  # rows that are still to be passed on unchanged
         self._pass_rows_next = PASSED_ROWS_MIN
 
     def process(self, batch: Batch, input_index: int = 0) -> Iterator[Batch]:
@@ -82,7 +82,7 @@ class LocalAggregateOperator(Operator):
         yield from self._drain()
 
     def _is_worth_it(self, *, is_full: bool) -> bool:
-        """False, and rows are passed on from now on, where the table does not make few rows of many."""
+        """False if the table does not reduce the number of rows; from then on rows are passed on unchanged."""
         rows, groups = self._rows_in_table, self._table.num_groups
         if is_full:
             is_in_vain = groups * REDUCTION_MIN > rows
@@ -102,11 +102,11 @@ class LocalAggregateOperator(Operator):
 
 
 class GlobalAggregateOperator(Operator):
-    """Merges what local steps sent and gives the results.
+    """Merges the output of local steps and emits the results.
 
-    BATCH, or `is_final`: one row for each key, when all input has come; without keys one row even of no input. Else
-    STREAMING: after each input batch the new result of every key that changed (an upsert). `takes_input`: it stands
-    alone, without a local step, and evaluates keys and arguments itself.
+    BATCH, or `is_final`: one row per key at the end of the input; without keys, one row even for empty input.
+    STREAMING otherwise: after each input batch, the new result of every key that changed (an upsert). `takes_input`:
+    the operator has no local step and evaluates keys and arguments itself.
     """
 
     def __init__(self, spec: AggregateSpec, *, takes_input: bool = False, is_final: bool = False) -> None:
@@ -120,7 +120,7 @@ class GlobalAggregateOperator(Operator):
 
     @property
     def changelog(self) -> Changelog | None:
-        """Without calls (`distinct`) each key comes once."""
+        """Without calls (`distinct`), each key is emitted once."""
         return Changelog(tuple(self._spec.key_names)) if self._spec.calls and not self._is_final else None
 
     def with_final_results(self) -> GlobalAggregateOperator:
@@ -161,10 +161,10 @@ class GlobalAggregateOperator(Operator):
             self._table.ensure_group()
         while (results := self._table.drain_results(OUTPUT_ROWS_MAX)) is not None:
             yield self._results(results)
-        self._table.clear()  # the next snapshot says that nothing is left, instead of no changes
+        self._table.clear()  # the next snapshot says that nothing is left, instead of that nothing changed
 
     def snapshot_state(self, barrier: Barrier) -> OperatorSnapshot:
-        """What was given is no longer state: a job that is restored behind it does not give it again."""
+        """What was emitted is no longer state: a job restored from a later checkpoint does not emit it again."""
         keyed = (self._state.frozen(self._table, barrier),)
         if not (self._is_finished or self._has_given):
             return OperatorSnapshot(keyed)

@@ -12,7 +12,7 @@ __all__ = ["ColumnarLocalAggregate"]
 
 
 class ColumnarLocalAggregate(LocalAggregateOperator, ColumnarOperator):
-    """Reads what keys and arguments of calls read; makes all of the partial schema, whatever is needed of it."""
+    """Reads the columns of keys and arguments; always emits the whole partial schema, whatever is needed of it."""
 
     def __init__(self, spec: AggregateSpec) -> None:
         super().__init__(spec)

@@ -1,8 +1,8 @@
-"""State of native tables at checkpoints: what is frozen, and what is restored only where it fits.
+"""State of native tables in checkpoints: what is frozen, and the check that it fits before it is restored.
 
 ::
 
-    key_group | key columns | __start, __end of windows | columns of calls' states | deleted, of changes alone
+    key_group | key columns | __start, __end of windows | columns of calls' states | deleted, only in changes
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ class TableSnapshot:
         self._key_groups = key_groups
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """In pieces; each is made when it is asked for.
+        """In pieces, each created on demand.
 
         Raises:
-            InternalError: a key lies outside of the subtask's key groups; it was sent to the wrong one.
+            InternalError: a key is outside the subtask's key groups: it was sent to the wrong subtask.
         """
         while (batch := self._frozen.next_batch()) is not None:
             groups = batch.column(0)
@@ -52,15 +52,15 @@ class TableSnapshot:
             yield batch.replace_schema_metadata(self._metadata)
 
     def saved(self, is_saved: bool) -> None:
-        """Where not, the next snapshot has these changes, too."""
+        """If not saved, the next snapshot includes these changes."""
         self._frozen.saved(is_saved)
 
 
 class TableState:
-    """The state of one operator, which is one table: `name` and `kind` are the same."""
+    """The state of one operator with a single table: `name` and `kind` are the same."""
 
     def __init__(self, context: OperatorContext, kind: str, spec: AggregateSpec, windows: str = "") -> None:
-        """`windows`: in words, where the table is one of windows."""
+        """`windows`: their description, if the table is one of windows."""
         self._context = context
         self._kind = kind
         self._type = windows + type_text(spec)
@@ -71,7 +71,7 @@ class TableState:
         self._is_incremental = incremental.lower() == "true"
 
     def frozen(self, table: _core.GroupTable | _core.WindowTable, barrier: Barrier) -> TableSnapshot:
-        """What a table holds at this moment."""
+        """The table's content at this moment."""
         frozen = table.freeze(
             self._context.max_parallelism,
             is_incremental=self._is_incremental,
@@ -80,10 +80,10 @@ class TableState:
         return TableSnapshot(self._kind, frozen, self._metadata, self._context.key_groups)
 
     def restored(self) -> Iterator[pa.RecordBatch]:
-        """What `restore` of the table takes.
+        """The input of the table's `restore`.
 
         Raises:
-            StateMismatchError: the state that was saved is another one.
+            StateMismatchError: the saved state has another type.
         """
         restored = self._context.restored
         if restored.keyed_names and self._kind not in restored.keyed_names:
@@ -95,7 +95,7 @@ class TableState:
             yield self._in_todays_types(batch)
 
     def _in_todays_types(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Sums inside of averages of 64-bit integers had 64 bits once, and have 128 now."""
+        """Sums inside averages of 64-bit integers used to have 64 bits, and now have 128."""
         fields = [self._partial.get(field.name, field) for field in batch.schema]
         if all(new.type == old.type for new, old in zip(fields, batch.schema, strict=True)):
             return batch
@@ -111,7 +111,7 @@ class TableState:
 
 
 def type_text(spec: AggregateSpec) -> str:
-    """What of a grouped aggregation must stay the same for its state to fit, in words.
+    """Describes everything about a grouped aggregation that must stay the same for its state to fit.
 
     >>> from shmflink.expressions import AggregateCall, col
     >>> schema = pa.schema([("key", pa.string()), ("value", pa.int32())])

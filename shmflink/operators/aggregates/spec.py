@@ -1,4 +1,4 @@
-"""What a grouped aggregation computes: keys, calls, and the schemas between its two steps."""
+"""What a grouped aggregation computes: keys, calls, and the schemas of its two steps."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from shmflink.expressions.node import LITERAL
 __all__ = ["AggregateSpec"]
 
 _EXPRESSION_KEY: Final = "expression"  # read by the native table
-_FLINK_TYPES: Final = "flink."  # before the name of a function of the native table
+_FLINK_TYPES: Final = "flink."  # prefix of a function's name in the native table
 _ARGUMENT_NAME: Final = "__argument{}"
-# Functions whose constants may have been written as arguments: list_agg(x, ',') as well as parameters=(',',).
+# Functions whose constants may be written as arguments: list_agg(x, ',') as well as parameters=(',',).
 _WITH_CONSTANTS: Final = frozenset({"list_agg", "quantile", "approx_quantile", "top_n"})
 
 _NativeCall = tuple[str, str, list[int], list[Any], bool]
@@ -30,11 +30,11 @@ class AggregateSpec:
     ::
 
         input_schema     keys, then the distinct arguments of the calls (`__argument0`, ...): rows not aggregated yet
-        partial_schema   keys, then the state of each call (`name`, or `name.part` where it has several columns)
+        partial_schema   keys, then the state of each call (`name`, or `name.part` if it has several columns)
         result_schema    keys, then the result of each call
 
-    Null is a key as any other, NaN is one key. -0.0 is the key 0.0, because `==` says so: Flink groups by bits, and
-    tells them apart. Raises TypeMismatchError where a call does not take the types of its arguments. Pickled as its
+    Null is a key like any other, NaN is one key. -0.0 and 0.0 are one key, because `==` says so; Flink compares bits
+    and distinguishes them. Raises TypeMismatchError if a call does not take the types of its arguments. Pickled as its
     three parts.
     """
 
@@ -74,7 +74,7 @@ class AggregateSpec:
 
     @property
     def columns(self) -> frozenset[str]:
-        """The input columns that are used."""
+        """The input columns that are read."""
         return self._bound.columns
 
     @property
@@ -96,7 +96,9 @@ class AggregateSpec:
 
     @property
     def native_calls(self) -> list[_NativeCall]:
-        """As native tables take them: name, function, indices of the arguments, constants, whether distinct."""
+        """In the form that native tables take: name, function, indices of the arguments, constants, whether
+        distinct.
+        """
         return self._native_calls
 
     def table(self, *, tracks_changes: bool = False) -> _core.GroupTable:
@@ -115,7 +117,7 @@ class AggregateSpec:
         object.__setattr__(self, name, value)
 
     def _check(self, name: str, call: AggregateCall, native: _NativeCall) -> None:
-        """Raises with the user's expression and line where the native table would refuse the call."""
+        """Raises, with the user's expression and line, if the native table would refuse the call."""
         try:
             _core.GroupTable(pa.schema([]), pa.schema(list(self.input_schema)[len(self.keys) :]), [native])
         except TypeMismatchError as error:

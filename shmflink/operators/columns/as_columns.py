@@ -1,4 +1,4 @@
-"""Elements of any kind as columns of a given schema."""
+"""Converts elements of any kind to columns of a given schema."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["AsColumnsOperator"]
 
 
 class AsColumnsOperator(Operator):
-    """Record batches are taken by column name; tuples and rows without names by position; rows and dicts by name."""
+    """Matches record batches by column name, tuples and rows without names by position, rows and dicts by name."""
 
     def __init__(self, declared: ColumnsTypeInfo) -> None:
         self._declared = declared
@@ -30,7 +30,7 @@ class AsColumnsOperator(Operator):
     def process(self, batch: Batch, input_index: int = 0) -> Iterator[Batch]:
         try:
             made = self._of_rows(batch.rows()) if batch.is_of_rows else self._of_columns(batch.columns())
-            columns = made.columns()  # here, so that what does not fit is told by this operator
+            columns = made.columns()  # here, so that this operator reports values that do not fit
         except TypeMismatchError as error:
             raise TypeMismatchError(f"operator '{self._name}': {error}") from None
         yield Batch.of_columns(columns, self._declared, timestamps=batch.timestamps)

@@ -1,4 +1,4 @@
-"""Output rows and columns against the type that the user declared for them."""
+"""Checks output rows and columns against their declared type."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["check_columns", "conform_rows"]
 
 
 def conform_rows(rows: list[Any], declared: TypeInformation, operator: str) -> list[Any]:
-    """The rows in the declared form; the same list where all fit.
+    """The rows in the declared form; the same list if all fit.
 
     Raises:
         TypeMismatchError: names operator, record, declared type and value.
@@ -28,11 +28,11 @@ def conform_rows(rows: list[Any], declared: TypeInformation, operator: str) -> l
 
 
 def check_columns(columns: pa.RecordBatch, declared: TypeInformation, operator: str) -> pa.RecordBatch:
-    """The columns with the declared types; Arrow types that only differ in width are cast where no value is
+    """The columns with the declared types; Arrow types that differ only in width are cast if no value is
     lost.
 
     Raises:
-        TypeMismatchError: other column names, or a type that does not become the declared one without loss.
+        TypeMismatchError: other column names, or a type that cannot be cast to the declared one without loss.
     """
     shape = declared.shape
     names = list(field_names(shape))

@@ -1,6 +1,6 @@
 """Expressions over columns: select, with_columns, drop, rename, filter and explode, any number of them in one operator.
 
-Rows become columns once, where they come in; behind that nothing is converted.
+Rows become columns once, on arrival; after that nothing is converted.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ __all__ = ["ColumnarOperator", "ColumnsOperator", "IncomingColumns", "narrowest"
 
 
 class ColumnarOperator(Operator):
-    """An operator that knows when the graph is built which columns it reads and makes."""
+    """An operator that knows which columns it reads and emits when the graph is built."""
 
     @property
     @abstractmethod
     def output_type(self) -> TypeInformation:
-        """Of the rows that come out."""
+        """The schema of the emitted rows."""
 
     @abstractmethod
     def columns_needed(self, needed: frozenset[str] | None) -> frozenset[str]:
-        """The columns that must come in so that the columns `needed` (None = all) can come out; at least one."""
+        """The input columns required to emit the columns `needed` (None = all); at least one."""
 
     @abstractmethod
     def narrowed(self, declared: TypeInformation, needed: frozenset[str] | None) -> ColumnarOperator:
-        """The same operator for input of type `declared`, which may have fewer columns, giving `needed` alone."""
+        """The same operator for input of type `declared`, which may have fewer columns, emitting only `needed`."""
 
 
 class ColumnsOperator(ColumnarOperator):
-    """Takes each batch through `steps`. Timestamps stay with their rows, keys do not."""
+    """Applies `steps` to each batch. Timestamps stay with their rows, keys do not."""
 
     def __init__(self, declared: TypeInformation, steps: Sequence[Step]) -> None:
-        """`declared` is the type of the rows that come in.
+        """`declared` is the type of the incoming rows.
 
         Raises:
             TypeMismatchError: a step does not fit its columns, or `declared` has none.
@@ -53,7 +53,7 @@ class ColumnsOperator(ColumnarOperator):
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """What is done, in order."""
+        """The steps, in order."""
         return self._steps
 
     @property
@@ -64,12 +64,12 @@ class ColumnsOperator(ColumnarOperator):
 
     @property
     def schema(self) -> pa.Schema:
-        """The columns that come out."""
+        """The emitted columns."""
         return self._schemas[-1]
 
     @property
     def _keeps_form(self) -> bool:
-        """Whether rows come out as they came in: tuples as tuples, strings as strings."""
+        """Whether rows are emitted in their original form: tuples as tuples, strings as strings."""
         return all(isinstance(step, Filter) and step.kept is None for step in self._steps)
 
     def fused_with(self, following: Operator) -> Operator | None:
@@ -92,7 +92,7 @@ class ColumnsOperator(ColumnarOperator):
         return made
 
     def without_filters(self, positions: frozenset[int]) -> ColumnsOperator:
-        """The operator without the steps at these positions, which somebody else does already."""
+        """The operator without the steps at these positions, which another operator already performs."""
         return ColumnsOperator(self._declared, [step for i, step in enumerate(self._steps) if i not in positions])
 
     def open(self, context: OperatorContext) -> None:
@@ -103,7 +103,7 @@ class ColumnsOperator(ColumnarOperator):
         needed = self._needed_by_step(None)
         schema = self._schemas[0]
         for step, behind in zip(self._steps, needed[1:], strict=True):
-            # What only an earlier step needs is left out as soon as that one is done.
+            # A column that only an earlier step needs is dropped as soon as that step is done.
             narrow = step if self._masks else step.narrowed(behind)
             self._bound.append(narrow.bind(schema))
             schema = narrow.output_schema(schema)
@@ -116,7 +116,7 @@ class ColumnsOperator(ColumnarOperator):
     def _run(self, first: int, columns: pa.RecordBatch, timestamps: pa.Int64Array | None) -> Iterator[Batch]:
         for position in range(first, len(self._bound)):
             results = self._bound[position].run(columns, timestamps)
-            if not isinstance(results, tuple):  # any number, made one at a time
+            if not isinstance(results, tuple):  # any number, created one at a time
                 for made in results:
                     yield from self._run(position + 1, *made)
                 return
@@ -135,12 +135,12 @@ class ColumnsOperator(ColumnarOperator):
         yield batch.without_keys()
 
     def _needed_by_step(self, needed: frozenset[str] | None) -> list[frozenset[str]]:
-        """The columns needed in front of each step, and at last those that come out."""
+        """The columns needed before each step, and finally the emitted ones."""
         last = self._schemas[-1]
         behind = frozenset(last.names) if needed is None else frozenset(needed)
         found = [behind or frozenset([narrowest(last)])]
         for step, schema in zip(reversed(self._steps), reversed(self._schemas[:-1]), strict=True):
-            # A record batch without columns would not know its number of rows.
+            # A record batch without columns has no number of rows.
             found.append(step.inputs_of(found[-1]) or frozenset([narrowest(schema)]))
         return found[::-1]
 
@@ -165,7 +165,7 @@ class IncomingColumns:
         if columns.schema.equals(self._fitting):
             return columns
         if columns.schema.names == self.schema.names and columns.schema.types == self.schema.types:
-            self._fitting = columns.schema  # differs in what does not matter: metadata, whether nulls are possible
+            self._fitting = columns.schema  # may differ in metadata and nullability, which do not matter
             return columns
         try:
             return cast_columns(columns, self.schema)
@@ -174,7 +174,7 @@ class IncomingColumns:
 
 
 def narrowest(schema: pa.Schema) -> str:
-    """The column that costs least to carry along."""
+    """The column that is cheapest to carry along."""
 
     def width(name: str) -> tuple[int, int]:
         index = schema.get_field_index(name)
@@ -188,7 +188,7 @@ def narrowest(schema: pa.Schema) -> str:
 
 
 def _schemas(declared: TypeInformation, steps: Sequence[Step]) -> list[pa.Schema]:
-    """The columns in front of each step and behind the last."""
+    """The columns before each step and after the last."""
     schema = schema_of(declared)
     if schema is None:
         raise TypeMismatchError(f"a stream of type {declared} has no columns")

@@ -39,7 +39,7 @@ class ColumnKeys:
 
 
 class ColumnKeyExtractor(Operator):
-    """Sets `Batch.keys`: the values of one column, tuples of the values of several. All else stays."""
+    """Sets `Batch.keys`: the values of one column, or tuples of the values of several. Everything else is unchanged."""
 
     def __init__(self, keys: ColumnKeys) -> None:
         self._keys = keys
@@ -59,7 +59,7 @@ class ColumnKeyExtractor(Operator):
 
 
 class KeyAndRowOperator(Operator):
-    """`Row(f0=key, f1=row)`: what collecting a keyed stream hands out."""
+    """`Row(f0=key, f1=row)`: the form in which a keyed stream is collected."""
 
     def open(self, context: OperatorContext) -> None:
         self._name = context.operator_name
@@ -75,5 +75,5 @@ class KeyAndRowOperator(Operator):
 
 
 def _tuples(columns: list[pa.Array]) -> pa.Array:
-    """One key column of the tuples of several; made for operators that work on Python records anyway."""
+    """One key column with tuples of several columns' values; used for operators that work on Python records anyway."""
     return encode_keys(list(zip(*map(key_values, columns), strict=True)))

@@ -23,9 +23,9 @@ _END: Final = object()
 class MapBatchesOperator(FunctionOperator):
     """`function(pa.RecordBatch)` returns one `pa.RecordBatch` or `pa.Table`, an iterable of them, or None.
 
-    Timestamps stay when one batch with the same number of rows comes back; else the rows have none. What the
-    function keeps beyond the call it has to copy. Its batches are as the operator before made them: they are not cut,
-    so a barrier waits for a whole one. A function that yields its results lets them, and a cancellation, through.
+    Timestamps are kept if one batch with the same number of rows is returned; otherwise the rows have none. The
+    function must copy whatever it keeps beyond the call. Its input batches are not split, so a barrier waits for a
+    whole one. A function that yields its results lets barriers and cancellation through between them.
     """
 
     is_per_record = False
@@ -82,7 +82,7 @@ class MapBatchesOperator(FunctionOperator):
                 raise self._wrong_result(part)
 
     def _batch(self, columns: pa.RecordBatch, timestamps: Any) -> Batch:
-        columns = plain_batch(columns, keeps_dictionaries=True)  # most kernels take no views
+        columns = plain_batch(columns, keeps_dictionaries=True)  # most kernels do not accept views
         if self._output_type is not None:
             columns = check_columns(columns, self._output_type, self._name)
         return Batch.of_columns(columns, self._output_type, timestamps=timestamps)

@@ -1,4 +1,4 @@
-"""Keeps some fields of tuples."""
+"""Selects fields of tuples."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ProjectOperator(Operator):
         rows = batch.rows()
         iterator = iter(rows)
         try:
-            if len(self._indexes) == 1:  # itemgetter of one index gives no tuple
+            if len(self._indexes) == 1:  # itemgetter with one index does not return a tuple
                 only = self._indexes[0]
                 projected = [(row[only],) for row in iterator]  # per row, over Python rows
             else:

@@ -1,7 +1,7 @@
-"""What can be done to columns, one step each: described by expressions, then bound to a schema, then run on batches.
+"""Operations on columns, one per step: described by expressions, bound to a schema, then run on batches.
 
-A *step* is a plain picklable description over column names. `bind` compiles it against the schema that comes in and the
-columns that somebody still needs behind it; a bound step turns one record batch into others.
+A *step* is a plain picklable description over column names. `bind` compiles it for the input schema and the columns
+that are still needed after it; a bound step converts one record batch to others.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from shmflink.expressions.node import COLUMN
 
 __all__ = ["EXPLODED_ROWS_MAX", "BoundFilter", "BoundStep", "Explode", "Filter", "Project", "Step", "columns_of"]
 
-_PLACE: Final = "the plan"  # of columns that pass, which cannot fail any more
-EXPLODED_ROWS_MAX: Final = 1 << 16  # rows of one batch that comes of exploding
+_PLACE: Final = "the plan"  # the place of columns that pass unchanged, which cannot fail any longer
+EXPLODED_ROWS_MAX: Final = 1 << 16  # rows of one batch of exploded elements
 
 Columns: TypeAlias = tuple[pa.RecordBatch, pa.Int64Array | None]
 """Columns and the timestamps of their rows."""
@@ -36,15 +36,15 @@ class BoundStep(ABC):
 
     @abstractmethod
     def run(self, columns: pa.RecordBatch, timestamps: pa.Int64Array | None) -> Iterable[Columns]:
-        """What comes of these columns; nothing where no row is left."""
+        """The resulting columns; nothing if no row is left."""
 
 
 class Step(ABC):
-    """One thing done to columns."""
+    """One operation on columns."""
 
     @abstractmethod
     def output_schema(self, schema: pa.Schema) -> pa.Schema:
-        """The columns that come of these.
+        """The resulting columns.
 
         Raises:
             TypeMismatchError: an expression does not fit them.
@@ -52,11 +52,11 @@ class Step(ABC):
 
     @abstractmethod
     def inputs_of(self, needed: frozenset[str]) -> frozenset[str]:
-        """The columns that must come in so that the columns `needed` can come out."""
+        """The input columns required to produce the columns `needed`."""
 
     @abstractmethod
     def narrowed(self, needed: frozenset[str]) -> Step:
-        """The step without what only makes columns that nobody needs."""
+        """The step without the parts that only produce columns that are not needed."""
 
     @abstractmethod
     def bind(self, schema: pa.Schema) -> BoundStep:
@@ -84,7 +84,7 @@ class Project(Step):
         return frozenset(found)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Columns that pass travel by name: pickling an expression costs ten times as much as a string.
+        # Columns that pass unchanged are sent by name: pickling an expression costs ten times as much as a string.
         named = [(name, e.parameters[0] if e.function == COLUMN else e) for name, e in self.named]
         return _project_of, (named,)
 
@@ -95,14 +95,14 @@ class Project(Step):
         return _BoundProject(*self._bound(schema))
 
     def _bound(self, schema: pa.Schema) -> tuple[BoundExpressions, pa.Schema, list[int]]:
-        """What is computed, the columns that come out, and for each its place among those that come in, or -1.
+        """The computed expressions, the output columns, and for each its index in the input, or -1.
 
-        Most columns of wide tables pass as they are: those are not bound, an index each is enough.
+        Most columns of wide tables pass unchanged: those are not bound, an index suffices.
         """
         names, kinds = schema.names, schema.types
         places = dict(zip(names, range(len(names)), strict=True))
         if len(places) < len(names):
-            places = {}  # the binder says which name is there twice
+            places = {}  # the binder reports which name is ambiguous
         passed = [places.get(e.parameters[0], -1) if e.function == COLUMN else -1 for _, e in self.named]
         computed = [e for (_, e), place in zip(self.named, passed, strict=True) if place < 0]
         bound = bind(computed, schema)
@@ -115,7 +115,7 @@ class Project(Step):
 
 
 def _project_of(named: Iterable[tuple[str, Expression | str]]) -> Project:
-    """What `Project.__reduce__` took apart."""
+    """The inverse of `Project.__reduce__`."""
     return Project(
         tuple((name, Expression(COLUMN, (), (e,), _PLACE) if isinstance(e, str) else e) for name, e in named)
     )
@@ -123,7 +123,9 @@ def _project_of(named: Iterable[tuple[str, Expression | str]]) -> Project:
 
 @dataclass(frozen=True, slots=True)
 class Filter(Step):
-    """Keeps the rows for which `predicate` is true, not false or null; of these the columns `kept` (None = all)."""
+    """Keeps the rows for which `predicate` is true (not false or null), and of these the columns `kept` (None =
+    all).
+    """
 
     predicate: Expression
     kept: tuple[str, ...] | None = None
@@ -156,10 +158,10 @@ class Filter(Step):
 
 @dataclass(frozen=True, slots=True)
 class Explode(Step):
-    """A row for each element of the array `expression`, as column `name`; the other columns are repeated.
+    """One row per element of the array `expression`, as column `name`; the other columns are repeated.
 
-    A row whose array is null or empty gives none, with `outer` one whose element is null (SQL: UNNEST, and LEFT JOIN
-    UNNEST ... ON TRUE). `kept` are the other columns that stay, None = all but `name`.
+    A row with a null or empty array yields no row, or with `outer` one row with a null element (SQL: UNNEST, and LEFT
+    JOIN UNNEST ... ON TRUE). `kept` are the other columns to keep, None = all except `name`.
     """
 
     name: str
@@ -187,7 +189,7 @@ class Explode(Step):
         return _BoundExplode(self, schema, self.output_schema(schema))
 
     def _kept_of(self, schema: pa.Schema) -> list[pa.Field]:
-        """Columns of the input that have a place in the output, the one that is replaced among them."""
+        """Input columns that have a place in the output, including the one that is replaced."""
         kept = None if self.kept is None else {*self.kept, self.name}
         return [field for field in schema if kept is None or field.name in kept]
 
@@ -258,7 +260,7 @@ class _BoundExplode(BoundStep):
             elements, counts = _with_nulls(elements, counts)
         if self._others or timestamps is not None:
             rows = pa.array(np.repeat(np.arange(start, start + len(counts)), counts))
-        for offset in range(0, len(elements), EXPLODED_ROWS_MAX):  # more than one round: a row with a long array
+        for offset in range(0, len(elements), EXPLODED_ROWS_MAX):  # more than one round: a row has a long array
             part = elements.slice(offset, EXPLODED_ROWS_MAX)
             picked = None if rows is None else rows.slice(offset, EXPLODED_ROWS_MAX)
             repeated = [taken(columns.column(index), picked) for index in self._others]
@@ -268,7 +270,7 @@ class _BoundExplode(BoundStep):
 
 
 def _pieces(ends: _Counts) -> Iterator[tuple[int, int]]:
-    """Runs of rows that give at most EXPLODED_ROWS_MAX rows, at least one row each. `ends`: rows given so far."""
+    """Runs of rows that yield at most EXPLODED_ROWS_MAX rows, at least one row each. `ends`: rows yielded so far."""
     start, given = 0, 0
     while start < len(ends):
         stop = max(int(np.searchsorted(ends, given + EXPLODED_ROWS_MAX, side="right")), start + 1)
@@ -278,7 +280,7 @@ def _pieces(ends: _Counts) -> Iterator[tuple[int, int]]:
 
 
 def _with_nulls(elements: pa.Array, counts: _Counts) -> tuple[pa.Array, _Counts]:
-    """The elements with a null for each row that has none, and how many each row has then."""
+    """The elements, with a null for each row without any, and the resulting number of elements per row."""
     filled = np.maximum(counts, 1)
     is_null = np.repeat(counts == 0, filled)
     indexes = np.cumsum(~is_null) - 1

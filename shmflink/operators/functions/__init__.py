@@ -1,1 +1,1 @@
-"""Operators that call a user's function for each record, and what the function is told and may emit."""
+"""Operators that call a user's function for each record; the function's contexts and outputs."""

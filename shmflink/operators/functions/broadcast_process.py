@@ -31,24 +31,24 @@ _METHODS = ("process_element", "process_broadcast_element")
 
 
 class _ReadOnlyContext(ProcessContext):
-    """Of `process_element` and `on_timer`."""
+    """Context of `process_element` and `on_timer`."""
 
     __slots__ = ("store",)
     store: BroadcastStateStore
 
     def get_broadcast_state(self, state_descriptor: MapStateDescriptor) -> ReadOnlyBroadcastState:
-        """The state, which may only be read here."""
+        """The state, read-only here."""
         return self.store.read_only(state_descriptor)
 
 
 class _BroadcastContext(ProcessContext):
-    """Of `process_broadcast_element`: no key, no timers, state that may be changed."""
+    """Context of `process_broadcast_element`: no key, no timers, writable state."""
 
     __slots__ = ("store",)
     store: BroadcastStateStore
 
     def get_broadcast_state(self, state_descriptor: MapStateDescriptor) -> BroadcastState:
-        """The state, to be changed by all subtasks in the same way."""
+        """The state, which all subtasks must change in the same way."""
         return self.store.writable(state_descriptor)
 
 
@@ -97,7 +97,7 @@ class BroadcastProcessOperator(ProcessOperator):
         yield from self._rest()
 
     def _rest(self) -> Outputs:
-        """BATCH mode: the other input, after the broadcast one."""
+        """BATCH mode: the other input follows the broadcast one."""
         while self._kept:
             yield from super().process(self._kept.pop(0), 0)
 
@@ -129,7 +129,7 @@ class KeyedBroadcastProcessOperator(KeyedProcessOperator):
         if input_index != _BROADCAST_INPUT:
             yield from super().process(batch, 0)
             return
-        self._backend.entry = NO_KEY  # keyed state refuses to be used
+        self._backend.entry = NO_KEY  # keyed state then raises an error
         call = self._record_calls[_BROADCAST_INPUT]
         for piece in slices_of(batch):
             yield from self._run(call, piece, repeat(NO_KEY), self._broadcast_context, self._broadcast_context.current)

@@ -1,6 +1,6 @@
 """Operators with two inputs: CoProcessFunction, KeyedCoProcessFunction, CoMapFunction, CoFlatMapFunction.
 
-The order between the inputs is not defined; in BATCH mode a keyed operator sees both sorted by key and time.
+The order between the inputs is undefined; in BATCH mode a keyed operator receives both sorted by key and time.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class KeyedCoProcessOperator(KeyedProcessOperator):
 
 
 def _as_list(call: Any) -> Call:
-    """A function of the record alone whose one result is emitted; None is nothing, as in PyFlink."""
+    """A function of only the record whose single result is emitted; None emits nothing, as in PyFlink."""
 
     def one(row: Any, _: Any) -> tuple[Any, ...] | None:
         result = call(row)
@@ -42,7 +42,7 @@ def _as_list(call: Any) -> Call:
 
 
 def _as_iterable(call: Any) -> Call:
-    """A function of the record alone that returns an iterable or None."""
+    """A function of only the record that returns an iterable or None."""
     return lambda row, _: call(row)
 
 

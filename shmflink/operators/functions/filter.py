@@ -48,10 +48,12 @@ class FilterOperator(FunctionOperator):
             yield Batch.of_rows(kept, batch.row_type, timestamps=timestamps)
 
     def _kept(self, rows: list[Any], iterator: Iterator[Any]) -> tuple[list[Any], list[bool]]:
-        """Per row: the user's own function. What it keeps is taken by value before the next call can change it."""
+        """Per row: the user's own function. A row that it keeps is taken by value before the next call can
+        change it.
+        """
         call = self._function.call
         if self._isolation is None:
-            # `not not` also runs a result's __bool__ where an error is the function's.
+            # `not not` also calls a result's __bool__ here, where an error counts as the function's.
             keep = [not not call(row) for row in iterator]  # noqa: SIM208 - half the time of bool()
             return list(compress(rows, keep)), keep
         kept, keep = self._isolation.kept_rows(map(call, iterator), rows)

@@ -1,4 +1,4 @@
-"""Any number of rows out for each row in; suspended between two output batches when it explodes."""
+"""Any number of output rows per input row; suspended between two output batches if there are many."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from shmflink.operators.slices import SLICE_ROWS_MAX
 
 __all__ = ["OUTPUT_ROWS_MAX", "FlatMapOperator"]
 
-OUTPUT_ROWS_MAX: Final = SLICE_ROWS_MAX  # rows of one output batch; what an exploding function holds at once
+OUTPUT_ROWS_MAX: Final = SLICE_ROWS_MAX  # rows of one output batch; the most that a function's output occupies at once
 
 
 class FlatMapOperator(FunctionOperator):
-    """Applies `function`, which yields or returns an iterable, or None for nothing.
+    """Applies `function`, which yields, or returns an iterable, or None for nothing.
 
-    Every output row has the timestamp of its input row. At most OUTPUT_ROWS_MAX rows are held: a generator
-    that explodes stands still while its output waits for credit.
+    Every output row has the timestamp of its input row. At most OUTPUT_ROWS_MAX rows are held: a generator with many
+    results is suspended while its output waits for credit.
     """
 
     def __init__(self, function: Any, output_type: Any = None) -> None:
@@ -64,7 +64,9 @@ class FlatMapOperator(FunctionOperator):
 
 
 def _explained(error: Exception) -> Exception:
-    """Says what flat_map() has to return where the result was not iterable: then no frame is the user's."""
+    """Explains what flat_map() must return if the result was not iterable: the traceback then has no frame of
+    the user.
+    """
     if not isinstance(error, TypeError) or has_user_frame(error):
         return error
     return TypeError(f"{error}; flat_map() must yield rows, or return an iterable or None").with_traceback(

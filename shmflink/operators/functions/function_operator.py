@@ -1,8 +1,9 @@
-"""What operators with a user's function do at checkpoints: Flink's CheckpointedFunction and CheckpointListener.
+"""Checkpoint hooks of operators with a user's function: Flink's CheckpointedFunction and CheckpointListener.
 
 A function may have `initialize_state(context)`, called before `open`, and `snapshot_state(context)`, called at each
-barrier; list states of the subtask come from the former's operator state store. It is told of the end of checkpoints by
-`notify_checkpoint_complete(checkpoint_id)` and `notify_checkpoint_aborted(checkpoint_id)`. PyFlink has none of these.
+barrier; list states of the subtask come from the former's operator state store.
+`notify_checkpoint_complete(checkpoint_id)` and `notify_checkpoint_aborted(checkpoint_id)` tell it how checkpoints end.
+PyFlink has none of these.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _INCREMENTAL = "execution.checkpointing.incremental"
 
 
 class FunctionOperator(Operator):
-    """An operator with one user's function, which it opens."""
+    """An operator with one user function, which it opens."""
 
     is_per_record = True
 
@@ -41,12 +42,12 @@ class FunctionOperator(Operator):
 
 
 def is_incremental(context: OperatorContext) -> bool:
-    """Whether checkpoints hold changes alone where they can."""
+    """Whether checkpoints hold only changes where possible."""
     return context.configuration.get(_INCREMENTAL, "true").lower() == "true"
 
 
 def restored_backend(context: OperatorContext, namespaces: NamespaceForm = PICKLED_NAMESPACES) -> KeyedStateBackend:
-    """The keyed state of an operator, with what was restored.
+    """The keyed state of an operator, with the restored entries.
 
     Raises:
         StateMismatchError: a value cannot be unpickled.

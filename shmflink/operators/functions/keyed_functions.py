@@ -10,7 +10,7 @@ __all__ = ["KeyedFilterOperator", "KeyedFlatMapOperator", "KeyedMapOperator"]
 
 
 class KeyedMapOperator(KeyedProcessOperator):
-    """One element out for each."""
+    """One output element per input element."""
 
     methods = ("map",)
 
@@ -20,7 +20,7 @@ class KeyedMapOperator(KeyedProcessOperator):
 
 
 class KeyedFlatMapOperator(KeyedProcessOperator):
-    """Any number of elements out for each."""
+    """Any number of output elements per input element."""
 
     methods = ("flat_map",)
 

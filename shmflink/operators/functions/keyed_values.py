@@ -1,4 +1,4 @@
-"""The rows of a keyed stream for who does not work by key (PyFlink: `_keyed_stream_values_operator`)."""
+"""The rows of a keyed stream for operators that do not work by key (PyFlink: `_keyed_stream_values_operator`)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["KeyedValuesOperator"]
 
 
 class KeyedValuesOperator(Operator):
-    """Hands batches on, without their keys; rows, columns and timestamps stay."""
+    """Passes batches on without their keys; rows, columns and timestamps stay."""
 
     def process(self, batch: Batch, input_index: int = 0) -> Iterator[Batch]:
         yield batch.without_keys()

@@ -1,4 +1,4 @@
-"""One row out for each row in."""
+"""One output row per input row."""
 
 from __future__ import annotations
 

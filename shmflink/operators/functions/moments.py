@@ -1,4 +1,4 @@
-"""What a function yields slowly leaves bit by bit: nobody waits for the end of its generator."""
+"""Emits a slow function's results bit by bit: nothing waits for the end of its generator."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from shmflink.operators.slices import PIECE_NS
 __all__ = ["Extend", "Moments"]
 
 Extend: TypeAlias = Callable[[Iterable[Any] | None, int], Iterable[Any] | None]
-"""(what a function returned, timestamp) -> what is left of it, after what was gathered has left; as `RecordBuffer`."""
+"""(what a function returned, timestamp) -> its remainder, after the gathered rows have been emitted; as
+`RecordBuffer`.
+"""
 
-_FAST_NS: Final = 100_000  # a row: below, a moment is longer than a full buffer takes
+_FAST_NS: Final = 100_000  # per row; below this, a moment is longer than filling a buffer takes
 
 
 class Moments:
-    """Chooses how an operator gathers rows: at full speed, or, where rows take their time, looking at the clock."""
+    """Chooses how an operator gathers rows: at full speed or, if rows are slow, while checking the clock."""
 
     def __init__(self, extend: Extend, clock: Clock) -> None:
         self._extend = extend
@@ -26,12 +28,12 @@ class Moments:
         self._began_ns = 0
 
     def begin(self) -> Extend:
-        """A piece of a batch begins: what to gather its rows with."""
+        """Begins a piece of a batch; returns the buffer for its rows."""
         self._began_ns = self._clock.monotonic_ns()
         return self._extend if self._is_fast else self._extend_for_a_moment
 
     def end(self, rows: int) -> None:
-        """So many rows were taken in or given out, whichever are more."""
+        """This many rows were read or emitted, whichever number is larger."""
         self._is_fast = self._clock.monotonic_ns() - self._began_ns < rows * _FAST_NS
 
     def _extend_for_a_moment(self, emitted: Iterable[Any] | None, stamp: int) -> Iterable[Any] | None:
@@ -44,7 +46,7 @@ class Moments:
 
 
 class _Moment:
-    """An iterator that pauses when its time is over, behind at least one row."""
+    """An iterator that pauses when its time is up, after at least one row."""
 
     __slots__ = ("_clock", "_iterator", "_until_ns", "is_over")
 

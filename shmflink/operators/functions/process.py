@@ -1,6 +1,6 @@
 """`process()` with one input: ProcessFunction, KeyedProcessFunction.
 
-The keyed form is the model of all operators with keyed state and timers; `co_process.py` adds a second input.
+The keyed form is the pattern for all operators with keyed state and timers; `co_process.py` adds a second input.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Call = Callable[[Any, Any], Any]
 
 
 class RecordOperator(FunctionOperator):
-    """What operators have in common that call a user's function for each record and gather what it emits.
+    """The common part of operators that call a user's function for each record and gather what it emits.
 
     `methods` are the function's methods for records, one for each input.
     """
@@ -55,7 +55,7 @@ class RecordOperator(FunctionOperator):
         return [getattr(self._function.function, method) for method in self.methods]
 
     def _run(self, call: Call, batch: Batch, keys: Any, context: ProcessContext, current: Any) -> Outputs:
-        """Per record: the user's own function. Everything it emits has the record's timestamp."""
+        """Per record: the user's own function. Everything that it emits has the record's timestamp."""
         rows = batch.rows()
         stamps: Any = repeat(MIN_TIMESTAMP_MS) if batch.timestamps is None else batch.timestamps.to_pylist()
         outputs = self._outputs
@@ -98,12 +98,12 @@ class ProcessOperator(RecordOperator):
 
 
 class KeyedOperator(RecordOperator):
-    """What operators with keyed state and timers have in common.
+    """The common part of operators with keyed state and timers.
 
-    BATCH mode: the input is sorted by key and time first; at the end of a key its timers fire and its state goes.
+    BATCH mode: first sorts the input by key and time; at the end of a key its timers fire and its state is cleared.
     """
 
-    namespaces: NamespaceForm | None = None  # of its namespaced states and its timers, as they are saved
+    namespaces: NamespaceForm | None = None  # form of its namespaced states and its timers in checkpoints
 
     def open(self, context: OperatorContext) -> None:
         self._open_outputs(context)
@@ -139,11 +139,11 @@ class KeyedOperator(RecordOperator):
         return OperatorSnapshot((*self._backend.freeze(barrier, groups), *timers), operator_state)
 
     def _run_piece(self, batch: Batch, keys: Any, input_index: int) -> Outputs:
-        """All that comes of a small batch whose keys these are."""
+        """Yields the results of a small batch with these keys."""
         raise NotImplementedError(f"{type(self).__name__} does not define _run_piece()")
 
     def _on_timer(self, domain: TimeDomain, timestamp_ms: int, key: Any, namespace: Any) -> Outputs:
-        """All that comes of a timer."""
+        """Yields the results of a timer."""
         raise NotImplementedError(f"{type(self).__name__} does not define _on_timer()")
 
     def process(self, batch: Batch, input_index: int = 0) -> Outputs:
@@ -161,7 +161,7 @@ class KeyedOperator(RecordOperator):
             if self._sort is not None and element == MAX_WATERMARK:
                 yield from self._all_keys()
             for output in self._timers.advance_watermark(element.timestamp_ms):
-                if output is REST:  # a barrier may pass: nothing is held back that no state has
+                if output is REST:  # a barrier may pass: every buffered row is in some state
                     yield from self._outputs.take()
                 yield output
             yield from self._outputs.take()
@@ -169,7 +169,7 @@ class KeyedOperator(RecordOperator):
         yield element
 
     def _tidy(self) -> None:
-        """What snapshots left behind."""
+        """Does work that snapshots left behind."""
         self._backend.tidy()
         self._timers.tidy()
 
@@ -227,6 +227,6 @@ class KeyedProcessOperator(KeyedOperator):
 
 
 class _NoKey:
-    """Stands for the current key where there are none."""
+    """Stands for the current key where there is none."""
 
     entry: Any = NO_KEY

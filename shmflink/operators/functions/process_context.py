@@ -1,4 +1,4 @@
-"""What `process_element` and `on_timer` are told of the record: its time, its key, timers (PyFlink's contexts)."""
+"""Contexts of `process_element` and `on_timer`: the record's time and key, and timers (PyFlink's contexts)."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class ProcessContext:
 
     @property
     def current(self) -> _Current:
-        """*shmflink only.* Who knows the current key."""
+        """*shmflink only.* Knows the current key."""
         return self._current
 
     def timestamp(self) -> int | None:
-        """Timestamp of the record or of the timer, in ms; None where the record has none."""
+        """Timestamp of the record or of the timer, in ms; None if the record has none."""
         return None if self.stamp == MIN_TIMESTAMP_MS else self.stamp
 
     def timer_service(self) -> Any:
@@ -45,14 +45,14 @@ class ProcessContext:
         """The record's or the timer's key.
 
         Raises:
-            UsageError: there is none: the stream is not keyed, or the element was broadcast.
+            UsageError: there is no key: the stream is not keyed, or the element was broadcast.
         """
         if self._current.entry is NO_KEY:
             raise UsageError("get_current_key(): the element has no key: its stream is not keyed, or is broadcast")
         return key_of_hashable(self._current.entry)
 
     def time_domain(self) -> TimeDomain:
-        """Of the timer that fires; only in `on_timer`."""
+        """The domain of the timer that fires; only in `on_timer`."""
         if self.domain is None:
             raise UsageError("time_domain() belongs to timers: call it only in on_timer()")
         return self.domain

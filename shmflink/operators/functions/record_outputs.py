@@ -1,4 +1,4 @@
-"""What a process function emits for each record: rows of the main output, rows of side outputs, all with timestamps."""
+"""Output of a process function for each record: rows of the main output and of side outputs, all with timestamps."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from shmflink.operators.functions.moments import Moments
 __all__ = ["OUTPUT_ROWS_MAX", "RecordOutputs", "isolation_of", "results_of", "reuses_objects"]
 
 OUTPUT_ROWS_MAX: Final = 4096
-"""Rows that are gathered before a batch leaves: a function that explodes is suspended between two of them."""
+"""Rows gathered into one batch: a function with many results is suspended between two batches."""
 
 
 def reuses_objects(configuration: Mapping[str, str]) -> bool:
-    """Whether the job says that no function changes an object that it got or has handed over."""
+    """Whether the job declares that no function modifies an object that it has received or emitted."""
     return OBJECT_REUSE.read(configuration)
 
 
 def isolation_of(context: OperatorContext) -> _core.Isolation | None:
-    """What copies the rows of an operator that others can still change; None where the job reuses objects."""
+    """Copies the rows of an operator that others can still change; None if the job reuses objects."""
     return None if reuses_objects(context.configuration) else ISOLATION
 
 
 def results_of(
     call: Callable[[Any], Any], rows: list[Any], iterator: Iterator[Any], isolation: _core.Isolation | None, method: str
 ) -> list[Any]:
-    """What `call` returns for each row of `iterator`, which goes over `rows` and stops at one that fails.
+    """The results of `call` for each row of `iterator`, which iterates over `rows`; stops at a row that fails.
 
     Per row: the user's own function. Each result is taken by value before the next call can change it.
     """
@@ -50,7 +50,7 @@ def results_of(
 
 
 class RecordOutputs:
-    """Gathers rows and their timestamps by value; `take` makes batches of them.
+    """Gathers rows and their timestamps by value; `take` turns them into batches.
 
     Hot loops call `extend(emitted, timestamp)` as `RecordBuffer` describes it.
     """
@@ -65,11 +65,11 @@ class RecordOutputs:
 
     @property
     def is_full(self) -> bool:
-        """True where a batch should leave before more rows are gathered."""
+        """Whether a batch should be emitted before more rows are gathered."""
         return len(self._buffer) >= OUTPUT_ROWS_MAX
 
     def gather(self, emitted: Iterable[Any] | None, timestamp_ms: int) -> Iterator[Batch | SideOutput]:
-        """Takes what a function returned or yields; batches leave where they are full.
+        """Takes what a function returned or yields; emits batches when they are full.
 
         `(tag, value)` with an OutputTag goes to a side output, as in PyFlink.
         """
@@ -79,7 +79,7 @@ class RecordOutputs:
             rest = self.extend(rest, timestamp_ms)
 
     def put_aside(self, tag: OutputTag, value: Any, timestamp_ms: int) -> None:
-        """A row of a side output, which nobody else holds."""
+        """A row of a side output, held by nobody else."""
         if tag.tag_id not in self._sides:
             self._sides[tag.tag_id] = (tag, [], [])
         _, rows, stamps = self._sides[tag.tag_id]
@@ -87,11 +87,11 @@ class RecordOutputs:
         stamps.append(timestamp_ms)
 
     def take(self) -> Iterator[Batch | SideOutput]:
-        """All that was gathered since the last call."""
+        """Everything gathered since the last call."""
         if self._sides:
             yield from self._take_sides()
         if len(self._buffer):
-            # Rows of one call have timestamps or have none, but for those of streams that were united.
+            # Rows of one call all have timestamps, or none has, except in streams that were united.
             rows, stamps = self._buffer.take(MIN_TIMESTAMP_MS)
             yield self._batch(rows, stamps, self._output_type)
 

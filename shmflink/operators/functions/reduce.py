@@ -33,12 +33,12 @@ _FORM_OF_SHAPE: Final = {"tuple": tuple, "row": Row, "list": list, "map": dict}
 
 
 class ReduceOperator(FunctionOperator):
-    """Keeps for each key what its rows were reduced to.
+    """Keeps the reduced value of each key.
 
-    STREAMING: every row gives an update, with the row's timestamp. BATCH, or `is_final`: one final result per key, in
-    the order in which the keys came, when the watermark reaches its maximum (or at `finish`). A function that changes
-    its first argument in place and returns it is safe: what was emitted is never changed afterwards.
-    A function may ask in `open` for keyed states of its own (Flink: RichReduceFunction).
+    STREAMING: every row yields an update, with the row's timestamp. BATCH, or `is_final`: one final result per key, in
+    order of the keys' first rows, when the watermark reaches its maximum (or at `finish`). A function may change its
+    first argument in place and return it: an emitted value is never changed afterwards. A function may request its own
+    keyed states in `open` (Flink: RichReduceFunction).
     """
 
     may_mutate = True  # whether `function` may change its first argument in place, which a snapshot may hold
@@ -103,23 +103,23 @@ class ReduceOperator(FunctionOperator):
         yield from self._final_results()
 
     def _entered(self, keys: list[Any]) -> Iterator[Any]:
-        """The keys; each is the one that the function's own states are of while its row is reduced."""
+        """The keys; while a key's row is reduced, the function's own states refer to that key."""
         for key in keys:
             self._backend.entry = key
             yield key
 
     def _combiner(self, rows: list[Any]) -> Callable[[Any, Any], Any]:
-        """What combines two values, of which these rows are examples."""
+        """The function that combines two values like these rows."""
         return self._function.call
 
     def _form(self) -> tuple[type | None, Callable[[Any], Any] | None]:
-        """The class that results of the declared type have, and what brings others into it before they are kept."""
+        """The class of results of the declared type, and the conversion of other values before they are stored."""
         shape = None if self._row_type is None else self._row_type.shape
         form = _FORM_OF_SHAPE.get(shape[0]) if isinstance(shape, tuple) else None
         return form, None if form is None or self._row_type is None else self._row_type.conform
 
     def _reduce(self, keys: Iterable[Any], rows: list[Any], iterator: Iterator[Any]) -> list[Any]:
-        """Per row: the user's own function. Returns every update that is emitted, in order; what is kept is not it."""
+        """Per row: the user's own function. Returns every emitted update, in order; none is the stored object."""
         table, guard = self._table, self.may_mutate
         entries = table.loop_entries()
         values, find_older = entries.recent, entries.find_older
@@ -135,7 +135,7 @@ class ReduceOperator(FunctionOperator):
                 if find_older is not None and old is ABSENT:
                     old = find_older(key, ABSENT)
                     if guard and old is not ABSENT:
-                        old = isolated(old)  # a snapshot has the other one
+                        old = isolated(old)  # a snapshot holds the original
                 if old is ABSENT:
                     values[key] = row if copied is None or type(row) in IMMUTABLE else copied(row)
                     new = row
@@ -155,7 +155,7 @@ class ReduceOperator(FunctionOperator):
         return updates
 
     def _copied(self) -> Callable[[Any], Any] | None:
-        """What makes an update of the value that is kept, which the next call may change in place; None = itself."""
+        """Makes an update from the stored value, which the next call may change in place; None = the value itself."""
         is_declared_fixed = self._row_type is not None and is_fixed(self._row_type.shape)
         return None if self._waits or self._reuses_objects or is_declared_fixed else isolated
 

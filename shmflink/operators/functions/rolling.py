@@ -22,7 +22,7 @@ class AggregateOperator(ReduceOperator):
     """`sum`, `min`, `max` replace one field of the key's first row; `min_by`, `max_by` keep a whole row.
 
     Rows, tuples and lists are read at `position` (index, or field name of a Row); any other value is its own
-    field 0. Of equals the first is kept. Unlike PyFlink's, no row that was emitted or stored is changed.
+    field 0. The first of equal values is kept. Unlike in PyFlink, no emitted or stored row is ever changed.
     """
 
     may_mutate = False
@@ -48,7 +48,7 @@ class AggregateOperator(ReduceOperator):
                 try:
                     return fast(first, second)
                 except TypeError:
-                    pass  # `combine` says what does not fit
+                    pass  # `combine` reports what does not fit
             return combine(first, second)
 
         return reduce
@@ -90,7 +90,7 @@ def _combiner(kind: str, position: int | str) -> _Combine:
     return _Combiner(kind, position)
 
 
-# `min` and `max` keep the first of equals.
+# `min` and `max` keep the first of equal values.
 _PICKS: Final[dict[str, Callable[..., Any]]] = {
     "sum": lambda first, second: first + second,
     "min": min,
@@ -101,7 +101,7 @@ _PICKS: Final[dict[str, Callable[..., Any]]] = {
 
 
 def _of_tuples(kind: str, position: int | str) -> _Combine | None:
-    """The same for plain tuples and a position from the front, where the time goes."""
+    """The same for plain tuples and a non-negative position, the time-critical case."""
     if not isinstance(position, int) or position < 0:
         return None
     if kind == "sum":
@@ -133,7 +133,7 @@ def _tuple_like(row: tuple[Any, ...], fields: list[Any]) -> tuple[Any, ...]:
 
 
 def _check_position(row: Any, position: int | str, call: str) -> None:
-    """Raises TypeMismatchError where `row` has no field at `position`."""
+    """Raises TypeMismatchError if `row` has no field at `position`."""
     if not isinstance(row, (tuple, list, Row)):
         if position != 0:
             raise TypeMismatchError(

@@ -1,4 +1,4 @@
-"""What a user's function may know of the subtask it runs in (PyFlink's RuntimeContext)."""
+"""What a user's function can learn about its subtask (PyFlink's RuntimeContext)."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ __all__ = ["FunctionInitializationContext", "FunctionSnapshotContext", "Operator
 
 
 class StateProvider(Protocol):
-    """Where the states of descriptors come from."""
+    """Creates the states of descriptors."""
 
     def state(self, descriptor: StateDescriptor) -> Any: ...
 
 
 class OperatorRuntimeContext:
-    """Handed to `open` of a user's function; has the methods of `shmflink.datastream.RuntimeContext`."""
+    """Passed to `open` of a user's function; has the methods of `shmflink.datastream.RuntimeContext`."""
 
     __slots__ = ("_context", "_keyed_state", "_metrics")
 
@@ -55,7 +55,7 @@ class OperatorRuntimeContext:
         return self._context.subtask_index
 
     def get_attempt_number(self) -> int:
-        """0 at first; one more after each restart."""
+        """0 at first; increases with each restart."""
         return self._context.attempt
 
     def get_task_name_with_subtasks(self) -> str:
@@ -102,7 +102,7 @@ class OperatorRuntimeContext:
 
 
 class FunctionInitializationContext:
-    """Handed to `initialize_state` of a user's function, before `open` (Flink: FunctionInitializationContext)."""
+    """Passed to `initialize_state` of a user's function, before `open` (Flink: FunctionInitializationContext)."""
 
     __slots__ = ("_context", "_keyed_state")
 
@@ -124,7 +124,7 @@ class FunctionInitializationContext:
 
 
 class FunctionSnapshotContext:
-    """Handed to `snapshot_state` of a user's function at a barrier (Flink: FunctionSnapshotContext)."""
+    """Passed to `snapshot_state` of a user's function at a barrier (Flink: FunctionSnapshotContext)."""
 
     __slots__ = ("_barrier",)
 
@@ -136,5 +136,5 @@ class FunctionSnapshotContext:
         return self._barrier.checkpoint_id
 
     def get_checkpoint_timestamp(self) -> int:
-        """When it was triggered, in ms since 1970 (UTC)."""
+        """The time of its trigger, in ms since 1970 (UTC)."""
         return self._barrier.timestamp_ms

@@ -1,4 +1,4 @@
-"""A user's function inside an operator: the one place that adapts it and that tells where it failed."""
+"""A user's function inside an operator: the only place that adapts it and that reports where it failed."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _PACKAGE_FOLDER: Final = os.path.dirname(os.path.abspath(shmflink.__file__)) + o
 
 
 class UserFunction:
-    """A callable, or an object with `method` and perhaps `open(runtime_context)` and `close()`, as PyFlink
-    takes them.
+    """A callable, or an object with `method` and optionally `open(runtime_context)` and `close()`, as in
+    PyFlink.
 
     Pickled with its operator. `call` is set by `open`.
     """
@@ -39,7 +39,7 @@ class UserFunction:
     __slots__ = ("_context", "_is_open", "call", "function", "method")
 
     def __init__(self, function: Any, method: str) -> None:
-        """Raises TypeError when `function` is neither callable nor has `method`, UsageError when it is a coroutine
+        """Raises TypeError if `function` is neither callable nor has `method`, UsageError if it is a coroutine
         function.
         """
         if not callable(getattr(function, method, None)) and not callable(function):
@@ -58,9 +58,9 @@ class UserFunction:
         self.__init__(*state)  # type: ignore[misc]
 
     def open(self, context: OperatorContext, keyed_state: StateProvider | None = None) -> None:
-        """Calls the function's own `initialize_state`, after a restore with what it had, and `open`.
+        """Calls the function's own `initialize_state`, with its restored state, then `open`.
 
-        `keyed_state` is what its runtime context hands out, None = refused.
+        `keyed_state` is what its runtime context provides, None = refused.
         """
         self._context = context
         self._is_open = True
@@ -83,14 +83,14 @@ class UserFunction:
                 self.fail(error, in_method="open()")
 
     def snapshot(self, barrier: Barrier) -> Mapping[str, OperatorStatePart]:
-        """Calls the function's own `snapshot_state`; returns the operator state that it has then."""
+        """Calls the function's own `snapshot_state`; returns its operator state."""
         context = self._context
         assert context is not None, "a snapshot before open()"
         self.notify("snapshot_state", FunctionSnapshotContext(barrier))
         return context.operator_state.snapshot()
 
     def notify(self, name: str, argument: Any) -> None:
-        """Calls a method of the function that it may have, or not."""
+        """Calls an optional method of the function."""
         method = getattr(self.function, name, None)
         if not callable(method) or not callable(getattr(self.function, self.method, None)):
             return
@@ -100,7 +100,7 @@ class UserFunction:
             self.fail(error, in_method=f"{name}()")
 
     def close(self) -> None:
-        """Calls the function's own `close`; also when its `open` failed, never when `open` was not reached."""
+        """Calls the function's own `close`, even if its `open` failed, but not if `open` was never reached."""
         if not self._is_open:
             return
         self._is_open = False
@@ -132,18 +132,18 @@ class UserFunction:
         ) from error
 
     def fail_at(self, error: BaseException, rows: list[Any], iterator: Iterator[Any]) -> NoReturn:
-        """As `fail`, for the row that `iterator` over `rows` gave last."""
+        """Like `fail`, for the last row that `iterator` over `rows` returned."""
         self.fail(error, rows[row_index(rows, iterator)])
 
 
 def row_index(rows: list[Any], iterator: Iterator[Any]) -> int:
-    """Index of the row that a list iterator handed out last: it knows how many are left."""
+    """Index of the last row that a list iterator returned: it knows how many are left."""
     remaining: int = iterator.__length_hint__()  # type: ignore[attr-defined]
     return len(rows) - remaining - 1
 
 
 def shorten_record(record: Any) -> str:
-    """`repr` of a record, cut to RECORD_TEXT_MAX; a record whose repr fails is named by its type."""
+    """`repr` of a record, truncated to RECORD_TEXT_MAX; a record whose repr fails is described by its type."""
     try:
         text = repr(record)
     except Exception as error:
@@ -152,7 +152,7 @@ def shorten_record(record: Any) -> str:
 
 
 def user_traceback(error: BaseException) -> str:
-    """What Python prints for `error`, from the first frame outside of shmflink on."""
+    """Python's text for `error`, from the first frame outside shmflink on."""
     start = _first_user_frame(error)
     if isinstance(error, ShmflinkError) and start is None:
         return f"{type(error).__name__}: {error}\n"
@@ -160,12 +160,12 @@ def user_traceback(error: BaseException) -> str:
 
 
 def has_user_frame(error: BaseException) -> bool:
-    """False where `error` was raised by our own code or by a builtin that it called."""
+    """False if `error` was raised by our own code or by a builtin that it called."""
     return _first_user_frame(error) is not None
 
 
 def describe_function(function: Any) -> str:
-    """`module.name (file:line)`: where the user finds it."""
+    """`module.name (file:line)`, where the user finds it."""
     target = function if hasattr(function, "__code__") else type(function)
     name = getattr(function, "__qualname__", None) or type(function).__qualname__
     module = getattr(target, "__module__", None)

@@ -1,4 +1,4 @@
-"""Processing time inside a task: callbacks that are due at a moment, run between two elements."""
+"""Processing time inside a task: callbacks due at a given time, run between two elements."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from shmflink.core.clock import SYSTEM_CLOCK, Clock
 __all__ = ["ProcessingTimeQueue", "ProcessingTimeService", "TimerCallback"]
 
 TimerCallback: TypeAlias = Callable[[int], Iterator[Any]]
-"""Gets the time it was scheduled for, in ms; what it yields leaves its operator like any output."""
+"""Receives the time it was scheduled for, in ms; what it yields is emitted like any output of its operator."""
 
 
 class ProcessingTimeQueue:
-    """The scheduled callbacks of all operators of one task. Used by the slot's thread alone."""
+    """The scheduled callbacks of all operators of one task. Only the slot's thread uses it."""
 
     def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
         self._clock = clock
@@ -23,7 +23,7 @@ class ProcessingTimeQueue:
         self._sequence = 0
 
     def service(self, operator: int) -> ProcessingTimeService:
-        """What the operator at this place of the chain schedules with."""
+        """The scheduler of the operator at this position of the chain."""
         return ProcessingTimeService(self, operator)
 
     def now_ms(self) -> int:
@@ -33,22 +33,22 @@ class ProcessingTimeQueue:
         return self._clock.monotonic_ns()
 
     def schedule(self, operator: int, at_ms: int, callback: TimerCallback) -> None:
-        """Those of one moment run in the order in which they were scheduled."""
+        """Callbacks of the same time run in the order in which they were scheduled."""
         self._sequence += 1
         heapq.heappush(self._heap, (at_ms, self._sequence, operator, callback))
 
     @property
     def next_ms(self) -> int | None:
-        """When the first callback is due; None without one."""
+        """When the first callback is due; None if there is none."""
         return self._heap[0][0] if self._heap else None
 
     @property
     def is_due(self) -> bool:
-        """Whether a callback waits to be run now."""
+        """Whether a callback is due now."""
         return bool(self._heap) and self._heap[0][0] <= self._clock.processing_time_ms()
 
     def take(self) -> tuple[int, Iterator[Any]]:
-        """The operator of the first callback, which `is_due`, and what it yields."""
+        """The operator of the first callback, which must be due (`is_due`), and what the callback yields."""
         at_ms, _, operator, callback = heapq.heappop(self._heap)
         return operator, callback(at_ms)
 
@@ -60,7 +60,7 @@ class ProcessingTimeQueue:
         return self._clock.monotonic_ns() + left_ms * 1_000_000
 
     def clear(self) -> None:
-        """Drops what is scheduled: at the end of input nothing waits for processing time."""
+        """Drops all callbacks: at the end of input nothing waits for processing time."""
         self._heap.clear()
 
 
@@ -82,8 +82,8 @@ class ProcessingTimeService:
         return self._queue.monotonic_ns()
 
     def schedule(self, at_ms: int, callback: TimerCallback) -> None:
-        """Has `callback(at_ms)` run as soon as processing time has reached `at_ms` and no element is in progress.
+        """Schedules `callback(at_ms)` for when processing time has reached `at_ms` and no element is in progress.
 
-        It cannot be taken back: a callback that is not wanted any more yields nothing.
+        It cannot be canceled: a callback that is no longer wanted should yield nothing.
         """
         self._queue.schedule(self._operator, at_ms, callback)

@@ -1,4 +1,4 @@
-"""Event time of splits that are read at the same time.
+"""Event time of splits that are read concurrently.
 
 Source: Flink's WatermarkOutputMultiplexer, and SourceOutputWithWatermarks.createOutputForSplit.
 """
@@ -17,10 +17,10 @@ __all__ = ["SplitWatermarks"]
 
 
 class SplitWatermarks:
-    """The watermark is the minimum over all splits that are not idle; it never goes back. Idle: all splits are.
+    """The watermark is the minimum over all splits that are not idle; it never goes back. Idle if all splits are.
 
-    A split that was added holds event time where it is until its own has come so far. Without any split the idle
-    timeout alone counts.
+    A new split holds event time back until its own has caught up. Without any split, only the idle timeout
+    counts.
     """
 
     def __init__(self, strategy: WatermarkStrategy, clock: Clock) -> None:
@@ -39,25 +39,25 @@ class SplitWatermarks:
         return self._emitted_ms
 
     def restore(self, watermark_ms: int) -> None:
-        """Goes on from a checkpoint: nothing up to its watermark is emitted again."""
+        """Resumes from a checkpoint: nothing up to its watermark is emitted again."""
         self._emitted_ms = watermark_ms
 
     # --- splits ---
 
     def add(self, split_id: str, watermark_ms: int) -> None:
-        """A split is read from now on; its event time was here, MIN_TIMESTAMP_MS where that is not known."""
+        """Starts a split at this event time, MIN_TIMESTAMP_MS if unknown."""
         emitter = self._splits[split_id] = WatermarkEmitter(self._strategy, self._clock)
         emitter.begin(watermark_ms)
         self._take(split_id)
 
     def end(self, split_id: str) -> None:
-        """The split holds nothing back any more."""
+        """The split no longer holds event time back."""
         self._splits.pop(split_id, None)
         self._idle.discard(split_id)
         self._advance()
 
     def split_ms(self, split_id: str) -> int:
-        """How far a split is: what `add` can be told to go on from here."""
+        """A split's progress: the value with which `add` resumes."""
         emitter = self._splits.get(split_id)
         return MIN_TIMESTAMP_MS if emitter is None else emitter.split_watermark_ms
 
@@ -68,7 +68,7 @@ class SplitWatermarks:
     # --- elements ---
 
     def through(self, split_id: str, batch: Batch) -> Iterator[Batch | Watermark | WatermarkStatus]:
-        """A batch of the split, cut where a generator of the user's moves the minimum between two rows."""
+        """A batch of the split, cut where the user's own generator advances the minimum between two rows."""
         for element in self._splits[split_id].through(batch):
             if isinstance(element, Batch):
                 yield element
@@ -78,7 +78,9 @@ class SplitWatermarks:
         self._take(split_id)
 
     def on_periodic(self, paused: frozenset[str] = frozenset(), *, is_paused: bool = False) -> None:
-        """The interval is over. A split that is paused to let others catch up is not idle, nor is any where all are."""
+        """The interval has passed. A split that is paused so that others catch up is not idle, nor is any if
+        all are paused.
+        """
         if not self._splits:
             self._without_splits.on_periodic(is_paused=is_paused)
             for element in self._without_splits.drain():
@@ -89,7 +91,7 @@ class SplitWatermarks:
             self._take(name)
 
     def drain(self) -> Iterator[Watermark | WatermarkStatus]:
-        """What has to be emitted now, in order."""
+        """What must be emitted now, in order."""
         out, self._out = self._out, []
         return iter(out)
 

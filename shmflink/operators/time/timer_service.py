@@ -1,4 +1,4 @@
-"""Timers and the current time as a function sees them, and how they fire."""
+"""Timers and the current time as functions see them; how timers fire."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from shmflink.state.snapshots import RestoredState
 
 TIMERS_AT_ONCE: Final = 1024
 REST: Final = SideOutput("", Batch.of_rows([]))
-"""Output that nobody reads: here its task may turn to others, and a barrier may pass. The operator holds nothing back,
-and what is left to do for a watermark would be done for the same watermark after a restore.
+"""Output for nobody: here the task may turn to others, and a barrier may pass. The operator buffers nothing, and after
+a restore the rest of the work for a watermark is done when the same watermark comes again.
 """
 
 __all__ = ["REST", "TIMERS_AT_ONCE", "InternalTimerService", "NoTimers", "OnTimer", "TimeDomain", "TimerService"]
 
 
 class TimeDomain(Enum):
-    """Which time a timer waits for (`pyflink.datastream.time_domain`)."""
+    """The kind of time that a timer waits for (`pyflink.datastream.time_domain`)."""
 
     EVENT_TIME = 0
     PROCESSING_TIME = 1
@@ -39,9 +39,9 @@ OnTimer: TypeAlias = Callable[[TimeDomain, int, Any, Any], Iterator[Any]]
 
 
 class InternalTimerService:
-    """Timers of one operator, by key and namespace. `on_timer` is called for each that fires, in order of time.
+    """Timers of one operator, by key and namespace. Calls `on_timer` for each that fires, in order of time.
 
-    However many are due, the slot is free for others after TIMERS_AT_ONCE of them, and after fewer of a slow function.
+    However many are due, it yields the slot after TIMERS_AT_ONCE of them, and earlier if the function is slow.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class InternalTimerService:
         return self._processing_time.now_ms()
 
     def register_event_timer(self, timestamp_ms: int, key: Any, namespace: Any = None) -> None:
-        """Fires when the watermark reaches the timestamp; at its next advance where it has already."""
+        """Fires when the watermark reaches the timestamp; if it already has, at the watermark's next advance."""
         if self._is_quiesced:
             return
         self.event_timers.register(timestamp_ms, key, namespace)
@@ -71,7 +71,7 @@ class InternalTimerService:
         self.event_timers.delete(timestamp_ms, key, namespace)
 
     def register_processing_timer(self, timestamp_ms: int, key: Any, namespace: Any = None) -> None:
-        """Fires when processing time reaches the timestamp; as soon as possible where it has already."""
+        """Fires when processing time reaches the timestamp; if it already has, as soon as possible."""
         if self._is_quiesced:
             return
         self.processing_timers.register(timestamp_ms, key, namespace)
@@ -81,7 +81,7 @@ class InternalTimerService:
         self.processing_timers.delete(timestamp_ms, key, namespace)
 
     def advance_watermark(self, watermark_ms: int) -> Iterator[Any]:
-        """Fires what is due; the caller forwards the watermark after that."""
+        """Fires what is due; the caller forwards the watermark afterwards."""
         self.watermark_ms = watermark_ms
         monotonic_ns = self._processing_time.monotonic_ns
         count, began_ns = 0, monotonic_ns()
@@ -94,9 +94,9 @@ class InternalTimerService:
                 count, began_ns = 0, monotonic_ns()
 
     def end_key(self) -> Iterator[Any]:
-        """BATCH mode: all timers of the key fire, those of processing time last; then event time begins anew.
+        """BATCH mode: fires all timers of the key, those of processing time last; then event time starts again.
 
-        Timers that are registered meanwhile never fire, as in Flink: one that sets itself again would never end.
+        Timers registered in the meantime never fire, as in Flink: one that registers itself again would never end.
         """
         self._is_quiesced = True
         yield from self.advance_watermark(MAX_WATERMARK.timestamp_ms)
@@ -116,19 +116,19 @@ class InternalTimerService:
         )
 
     def restore(self, restored: RestoredState) -> None:
-        """Adds the timers that were saved; those of processing time that came due meanwhile fire at once."""
+        """Restores saved timers; processing-time timers that came due in the meantime fire at once."""
         for name, queue in zip(TIMER_STATES, (self.event_timers, self.processing_timers), strict=True):
             if name in restored.keyed_names:
                 queue.restore(restored.read_keyed(name))
         self._schedule()
 
     def tidy(self) -> None:
-        """Work that snapshots left behind; called now and then."""
+        """Does work that snapshots left behind; called from time to time."""
         self.event_timers.tidy()
         self.processing_timers.tidy()
 
     def _schedule(self) -> None:
-        """A timer fires a millisecond after its time, as Flink's: at `t` elements of time `t` may still come."""
+        """A timer fires a millisecond after its time, as in Flink: at `t`, elements of time `t` may still arrive."""
         next_ms = self.processing_timers.next_ms
         if next_ms is not None and (self._scheduled_ms is None or next_ms + 1 < self._scheduled_ms):
             self._scheduled_ms = next_ms + 1
@@ -144,11 +144,11 @@ class InternalTimerService:
             count += 1
         if count:
             self.pace.observe(count, self._processing_time.monotonic_ns() - began_ns)
-        self._schedule()  # the rest of them in another turn, after whoever waits
+        self._schedule()  # the rest in another turn, after others that wait
 
 
 class CurrentKeyed(Protocol):
-    """Who knows the current key, as `core.keys.columns.decode_keys` gives it."""
+    """Knows the current key, in the form of `core.keys.columns.decode_keys`."""
 
     entry: Any
 
@@ -179,16 +179,16 @@ class TimerService:
         self._internal.register_processing_timer(_checked(timestamp), self._current.entry)
 
     def delete_event_time_timer(self, timestamp: int) -> None:
-        """Removes the timer of exactly this time, where it is there."""
+        """Removes the timer with exactly this time, if it exists."""
         self._internal.delete_event_timer(_checked(timestamp), self._current.entry)
 
     def delete_processing_time_timer(self, timestamp: int) -> None:
-        """Removes the timer of exactly this time, where it is there."""
+        """Removes the timer with exactly this time, if it exists."""
         self._internal.delete_processing_timer(_checked(timestamp), self._current.entry)
 
 
 class NoTimers:
-    """The timer service of a stream without keys: it tells the time and refuses timers."""
+    """The timer service of a stream without keys: provides the time and refuses timers."""
 
     __slots__ = ("_operator", "_processing_time", "watermark_ms")
 

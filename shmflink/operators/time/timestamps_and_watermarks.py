@@ -1,4 +1,4 @@
-"""`assign_timestamps_and_watermarks`: replaces the timestamps and watermarks of a stream by those of a strategy."""
+"""`assign_timestamps_and_watermarks`: replaces a stream's timestamps and watermarks by those of a strategy."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["TimestampsAndWatermarksOperator", "watermark_interval_ms"]
 
 
 class TimestampsAndWatermarksOperator(Operator):
-    """Watermarks that come in are dropped but for the one that ends the input; so are statuses, as in Flink.
+    """Drops incoming watermarks except the one that ends the input, and watermark statuses, as in Flink.
 
-    Watermarks leave every `pipeline.auto-watermark-interval`, 0 = after every batch. BATCH mode has none of them.
+    Emits watermarks every `pipeline.auto-watermark-interval`, 0 = after every batch; none in BATCH mode.
     """
 
     def __init__(self, strategy: WatermarkStrategy) -> None:
@@ -30,7 +30,7 @@ class TimestampsAndWatermarksOperator(Operator):
 
     @property
     def assigns(self) -> bool:
-        """Whether it sets timestamps; else records keep theirs."""
+        """Whether it sets timestamps; otherwise records keep theirs."""
         return self._strategy.timestamp_assigner is not None
 
     def open(self, context: OperatorContext) -> None:

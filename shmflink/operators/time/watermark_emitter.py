@@ -1,4 +1,4 @@
-"""Event time of one input: timestamps taken out of batches, watermarks told from them.
+"""Event time of one input: extracts timestamps from batches and derives watermarks from them.
 
 Source: Flink's TimestampsAndWatermarksOperator, BoundedOutOfOrdernessWatermarks, WatermarksWithIdleness.
 """
@@ -22,21 +22,21 @@ from shmflink.operators.functions.user_function import UserFunction
 
 __all__ = ["TimestampAssignment", "WatermarkEmitter"]
 
-_NO_TIMESTAMP: Final = -1  # what an assigner is told where the record has none, as in PyFlink
+_NO_TIMESTAMP: Final = -1  # passed to an assigner if the record has no timestamp, as in PyFlink
 
 
 class TimestampAssignment:
-    """Gives batches their timestamps, by a column or by the user's function."""
+    """Assigns timestamps to batches, from a column or by the user's function."""
 
     def __init__(self, assigner: Any) -> None:
-        """`assigner`: a TimestampAssigner, a ColumnTimestamps, or None to keep the timestamps that are there."""
+        """`assigner`: a TimestampAssigner, a ColumnTimestamps, or None to keep existing timestamps."""
         self._column = assigner if isinstance(assigner, ColumnTimestamps) else None
         is_function = assigner is not None and self._column is None
         self._function = UserFunction(assigner, "extract_timestamp") if is_function else None
 
     @property
     def is_per_record(self) -> bool:
-        """Whether a function of the user's is called."""
+        """Whether it calls a function of the user."""
         return self._function is not None
 
     def open(self, context: OperatorContext) -> None:
@@ -52,7 +52,7 @@ class TimestampAssignment:
         """The batch with its timestamps.
 
         Raises:
-            TypeMismatchError: a timestamp is missing or no number of milliseconds.
+            TypeMismatchError: a timestamp is missing or not a number of milliseconds.
             UserFunctionError: the assigner failed on a record.
         """
         if self._column is not None:
@@ -117,17 +117,17 @@ _UNITS_OF_MS: Final = {"us": 1_000, "ns": 1_000_000}
 
 
 def _millis_of_timestamps(values: pa.Array) -> pa.Int64Array:
-    """The millisecond that each is in. Raises pa.ArrowInvalid where there is none in 64 bits."""
+    """The millisecond that contains each timestamp. Raises pa.ArrowInvalid if it does not fit 64 bits."""
     unit = values.type.unit
     if unit in _UNITS_OF_MS and len(values) and pc.min(values.cast(pa.int64())).as_py() < 0:
-        # Arrow cuts digits off towards 1970, which would be the next millisecond, and maybe the next window.
+        # Arrow truncates toward 1970, which would be the next millisecond before 1970, and perhaps the next window.
         return pa.array(np.floor_divide(values.cast(pa.int64()), _UNITS_OF_MS[unit]))
-    # Seconds can be too large, and that has to be noticed.
+    # Seconds may be too large, which must be detected.
     return values.cast(pa.timestamp("ms", values.type.tz), safe=unit == "s").cast(pa.int64())
 
 
 class _BatchGenerator(Protocol):
-    """A watermark generator that is told of whole batches."""
+    """A watermark generator that processes whole batches."""
 
     def on_batch(self, batch: Batch) -> None: ...
 
@@ -135,10 +135,10 @@ class _BatchGenerator(Protocol):
 
 
 class _BoundedOutOfOrderness:
-    """max timestamp - bound - 1; of timestamps up to `max_ahead_ms` beyond the clock, where that is given."""
+    """max timestamp - bound - 1; if `max_ahead_ms` is set, only over timestamps at most that far ahead of the clock."""
 
     def __init__(self, bound_ms: int, max_ahead_ms: int | None, clock: Clock, start_ms: int) -> None:
-        """`start_ms`: the watermark that it goes on from."""
+        """`start_ms`: the watermark from which it resumes."""
         self._bound_ms = bound_ms
         self._max_ahead_ms = max_ahead_ms
         self._clock = clock
@@ -166,20 +166,20 @@ class _BoundedOutOfOrderness:
 
 class _NoWatermarks:
     def on_batch(self, batch: Batch) -> None:
-        """Nothing is told."""
+        """Does nothing."""
 
     def on_periodic_emit(self, output: WatermarkOutput) -> None:
-        """Nothing is told."""
+        """Does nothing."""
 
 
 class _UserGenerator:
-    """The user's own, told of every record."""
+    """The user's own generator, called for every record."""
 
     def __init__(self, generator: WatermarkGenerator) -> None:
         self._generator = generator
 
     def rows(self, batch: Batch, output: WatermarkOutput) -> Iterator[int]:
-        """Tells the generator of each row; after each, how many rows it was told of."""
+        """Calls the generator for each row; yields, after each, the number of rows processed."""
         stamps = [MIN_TIMESTAMP_MS] * batch.num_rows if batch.timestamps is None else batch.timestamps.to_pylist()
         on_event = self._generator.on_event
         for told, (row, stamp) in enumerate(zip(batch.rows(), stamps, strict=True), start=1):
@@ -191,11 +191,11 @@ class _UserGenerator:
 
 
 class WatermarkEmitter(WatermarkOutput):
-    """Watermarks and idleness of one stream; `drain` hands out what has to follow the batches so far.
+    """Watermarks and idleness of one stream; `drain` yields what must follow the batches so far.
 
-    A source's stream is read from splits, one after the other (Flink: WatermarkOutputMultiplexer). The watermark is the
-    minimum over the split that is read and all that wait to be read, each from where it was before (`begin`, `hold`).
-    The split that is read can be idle; one that waits cannot, because nobody has looked. What was emitted never goes
+    A source's stream is read from splits, one after another (Flink: WatermarkOutputMultiplexer). The watermark is the
+    minimum over the current split and all splits that wait to be read, each at its former position (`begin`, `hold`).
+    The current split can be idle; a waiting one cannot, because nobody has looked. An emitted watermark never goes
     back.
     """
 
@@ -206,13 +206,13 @@ class WatermarkEmitter(WatermarkOutput):
         self._idle_timeout_ns = -1 if timeout is None else timeout.to_millis() * 1_000_000
         self._inactive_since_ns = -1
         self._had_activity = False
-        self._is_idle = False  # what was said last
+        self._is_idle = False  # the status announced last
         self._emitted_ms = MIN_TIMESTAMP_MS
         self._out: list[Watermark | WatermarkStatus] = []
         self._split_ms = MIN_TIMESTAMP_MS  # of the split whose rows came last
         self._silent_ms: int | None = None  # of the split that has begun, before its first row
         self._split_is_idle = False
-        self._waiting_ms: int | None = None  # the least of the splits that wait; None where none does
+        self._waiting_ms: int | None = None  # the minimum over the waiting splits; None if there are none
         self._generator = _generator_of(strategy, clock, MIN_TIMESTAMP_MS)
 
     @property
@@ -222,7 +222,7 @@ class WatermarkEmitter(WatermarkOutput):
 
     @property
     def split_watermark_ms(self) -> int:
-        """How far the split is that is read: what `begin` can be told to go on from here."""
+        """The progress of the current split: the value with which `begin` resumes."""
         if self._silent_ms is not None:
             return self._silent_ms
         generator = self._generator
@@ -230,28 +230,28 @@ class WatermarkEmitter(WatermarkOutput):
         return max(self._split_ms, known_ms)
 
     def restore(self, watermark_ms: int) -> None:
-        """Goes on from a checkpoint: nothing up to its watermark is emitted again (the task says that one itself)."""
+        """Resumes from a checkpoint: nothing up to its watermark is emitted again (the task emits that one itself)."""
         self._emitted_ms = watermark_ms
 
     def begin(self, watermark_ms: int) -> None:
-        """Another split is read from now on; its event time was here, MIN_TIMESTAMP_MS where that is not known."""
+        """Starts another split at this event time, MIN_TIMESTAMP_MS if unknown."""
         self._silent_ms = watermark_ms
         self._split_is_idle = False
         self._had_activity = True
         self._advance()
 
     def release(self) -> None:
-        """Nothing is read. A split that had no rows does not hold event time back any more."""
+        """Nothing is being read. A split without rows no longer holds event time back."""
         self._silent_ms = None
 
     def hold(self, waiting_ms: int | None) -> None:
-        """The least watermark of the splits that wait to be read; None where none does."""
+        """The minimum watermark of the splits that wait to be read; None if there are none."""
         if waiting_ms != self._waiting_ms:
             self._waiting_ms = waiting_ms
             self._advance()
 
     def through(self, batch: Batch) -> Iterator[Batch | Watermark | WatermarkStatus]:
-        """The batch with its timestamps, cut where a generator of the user's puts a watermark between two rows."""
+        """The batch with its timestamps, cut where the user's own generator emits a watermark between two rows."""
         if not batch.num_rows:
             return
         self._had_activity = True
@@ -272,7 +272,7 @@ class WatermarkEmitter(WatermarkOutput):
             yield batch.slice(start, batch.num_rows - start)
 
     def on_periodic(self, *, is_paused: bool = False) -> None:
-        """The interval is over. A source that is paused to let others catch up is not idle."""
+        """The interval has passed. A source that is paused so that others catch up is not idle."""
         self._had_activity |= is_paused
         if self._check_idle():
             self.mark_idle()
@@ -280,7 +280,7 @@ class WatermarkEmitter(WatermarkOutput):
             self._generator.on_periodic_emit(self)
 
     def emit_watermark(self, timestamp_ms: int) -> None:
-        """A generator says how far event time has come; what does not grow is dropped."""
+        """A generator reports how far event time has advanced; a value that does not grow is dropped."""
         if timestamp_ms <= self._split_ms:
             return
         self._split_ms = timestamp_ms
@@ -288,22 +288,22 @@ class WatermarkEmitter(WatermarkOutput):
         self._advance()
 
     def mark_idle(self) -> None:
-        """A generator of the user's says that nothing comes for now."""
+        """The user's own generator reports that no records are expected for now."""
         self._split_is_idle = True
         self._advance()
 
     def mark_active(self) -> None:
-        """The stream takes part in event time again."""
+        """The stream contributes to event time again."""
         self._split_is_idle = False
         self._advance()
 
     def drain(self) -> Iterator[Watermark | WatermarkStatus]:
-        """What has to be emitted now, in order."""
+        """What must be emitted now, in order."""
         out, self._out = self._out, []
         return iter(out)
 
     def _advance(self) -> None:
-        """Says what has changed of the minimum, and whether there is anything to take it of."""
+        """Emits changes of the minimum, and of whether there is anything to take it over."""
         split_ms = self._split_ms if self._silent_ms is None else self._silent_ms
         taken = [] if self._split_is_idle else [split_ms]
         if self._waiting_ms is not None:

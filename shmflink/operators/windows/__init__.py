@@ -1,4 +1,4 @@
-"""Windows: what they are, which ones an element belongs to, when they fire, and the operator that keeps them.
+"""Windows: what they are, how elements are assigned to them, when they fire, and the operator that stores them.
 
 Imports what `operators` may. The names are PyFlink's (`pyflink.datastream.window`).
 """

@@ -1,4 +1,4 @@
-"""Which windows an element belongs to (PyFlink: WindowAssigner)."""
+"""Assigns elements to windows (PyFlink: WindowAssigner)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ __all__ = [
 
 
 class WindowAssignerContext(TakesTypeParameters, ABC):
-    """What an assigner may use."""
+    """The context of an assigner."""
 
     @abstractmethod
     def get_current_processing_time(self) -> int:
@@ -58,7 +58,7 @@ _Context: TypeAlias = WindowAssignerContext  # the class below has an attribute 
 
 
 class WindowAssigner(TakesTypeParameters, ABC, Generic[T, W]):
-    """Says which windows an element belongs to."""
+    """Assigns elements to windows."""
 
     WindowAssignerContext: TypeAlias = _Context
 
@@ -68,10 +68,10 @@ class WindowAssigner(TakesTypeParameters, ABC, Generic[T, W]):
 
     @abstractmethod
     def get_default_trigger(self, env: Any) -> Trigger[T, W]:
-        """The trigger where none was given."""
+        """The trigger if none was given."""
 
     def get_window_serializer(self) -> Any:
-        """PyFlink's coders have no use here: windows travel pickled. None."""
+        """None: PyFlink's coders have no use here, because windows are sent pickled."""
         return None
 
     @abstractmethod
@@ -80,10 +80,10 @@ class WindowAssigner(TakesTypeParameters, ABC, Generic[T, W]):
 
 
 class MergingWindowAssigner(WindowAssigner[T, W]):
-    """Its windows grow together, as sessions do."""
+    """For windows that grow by merging, such as sessions."""
 
     class MergeCallback(TakesTypeParameters, ABC, Generic[W2]):
-        """Is told which windows become one."""
+        """Receives the windows to be merged."""
 
         @abstractmethod
         def merge(self, to_be_merged: Iterable[W2], merge_result: W2) -> None:
@@ -91,11 +91,11 @@ class MergingWindowAssigner(WindowAssigner[T, W]):
 
     @abstractmethod
     def merge_windows(self, windows: Iterable[W], callback: Any) -> None:
-        """Calls `callback.merge(windows, result)` for each set of windows that become one."""
+        """Calls `callback.merge(windows, result)` for each set of windows that merge."""
 
 
 class SessionWindowTimeGapExtractor(TakesTypeParameters, ABC):
-    """The gap that follows an element."""
+    """The gap after an element."""
 
     @abstractmethod
     def extract(self, element: Any) -> int:
@@ -146,7 +146,7 @@ class _Tumbling(WindowAssigner):
 
 
 class TumblingEventTimeWindows(_Tumbling, _EventTime):
-    """Windows of one size, one after the other, by event time."""
+    """Consecutive windows of one size, by event time."""
 
     @staticmethod
     def of(size: Time, offset: Time | None = None) -> TumblingEventTimeWindows:
@@ -157,7 +157,7 @@ class TumblingEventTimeWindows(_Tumbling, _EventTime):
 
 
 class TumblingProcessingTimeWindows(_Tumbling, _ProcessingTime):
-    """Windows of one size, one after the other, by processing time."""
+    """Consecutive windows of one size, by processing time."""
 
     @staticmethod
     def of(size: Time, offset: Time | None = None) -> TumblingProcessingTimeWindows:
@@ -240,7 +240,7 @@ class _DynamicGap(_Sessions):
 
 
 class EventTimeSessionWindows(_FixedGap, _EventTime):
-    """Elements that follow each other within the gap are one session, by event time."""
+    """Elements within the gap of each other form a session, by event time."""
 
     @staticmethod
     def with_gap(size: Time) -> EventTimeSessionWindows:
@@ -256,7 +256,7 @@ class EventTimeSessionWindows(_FixedGap, _EventTime):
 
 
 class ProcessingTimeSessionWindows(_FixedGap, _ProcessingTime):
-    """Elements that follow each other within the gap are one session, by processing time."""
+    """Elements within the gap of each other form a session, by processing time."""
 
     @staticmethod
     def with_gap(size: Time) -> ProcessingTimeSessionWindows:
@@ -338,7 +338,7 @@ class _Counting(WindowAssigner):
 
 
 class CountTumblingWindowAssigner(_Counting):
-    """Every `window_size` elements of a key are a window; one that is not full never fires."""
+    """Every `window_size` elements of a key form a window; one that is not full never fires."""
 
     def __init__(self, window_size: int) -> None:
         super().__init__(window_size, "tumble-count-assigner")
@@ -355,7 +355,7 @@ class CountTumblingWindowAssigner(_Counting):
 
 
 class CountSlidingWindowAssigner(_Counting):
-    """Windows of `window_size` elements that begin every `window_slide` elements of a key."""
+    """Windows of `window_size` elements that begin after every `window_slide` elements of a key."""
 
     def __init__(self, window_size: int, window_slide: int) -> None:
         super().__init__(window_size, "slide-count-assigner")

@@ -1,4 +1,4 @@
-"""Which elements of a window its function does not get to see (Flink: Evictor). *shmflink only*: PyFlink has none."""
+"""Removes elements of a window that its function should not see (Flink: Evictor). *shmflink only*: PyFlink has none."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ Elements: TypeAlias = list[TimestampedValue]
 
 
 class Evictor(ABC):
-    """Takes elements out of a window that fires, before its function sees them or after."""
+    """Removes elements from a window that fires, before or after its function sees them."""
 
     @abstractmethod
     def evict_before(self, elements: Elements, size: int, window: Window, context: Any) -> Elements:
-        """The elements, in order of arrival, that the function gets."""
+        """The elements, in order of arrival, that the function receives."""
 
     @abstractmethod
     def evict_after(self, elements: Elements, size: int, window: Window, context: Any) -> Elements:
-        """The elements that stay in the window."""
+        """The elements that remain in the window."""
 
 
 class _Once(Evictor):
@@ -64,7 +64,7 @@ class CountEvictor(_Once):
 
 
 class TimeEvictor(_Once):
-    """Keeps the elements that are not older than the newest one by more than `window_size`."""
+    """Keeps the elements that are at most `window_size` older than the newest one."""
 
     def __init__(self, window_size: int, do_evict_after: bool = False) -> None:
         super().__init__(do_evict_after)

@@ -1,4 +1,4 @@
-"""Windows that grow together: which windows a key has and under which one its state lies (Flink: MergingWindowSet)."""
+"""Windows that merge: the windows of a key, and under which of them its state is stored (Flink: MergingWindowSet)."""
 
 from __future__ import annotations
 
@@ -10,44 +10,44 @@ from shmflink.operators.windows.assigners import MergingWindowAssigner
 __all__ = ["MergeFunction", "MergingWindowSet"]
 
 MergeFunction = Callable[[Any, list[Any], Any, list[Any]], None]
-"""(result, merged windows, window under which the result's state lies, windows whose state goes into it)."""
+"""(result, merged windows, window that stores the result's state, windows whose state moves there)."""
 
 
 class MergingWindowSet:
-    """The windows of one key. `mapping`, window -> window under which its state lies, is state itself.
+    """The windows of one key. `mapping`, window -> window that stores its state, is itself state.
 
-    State stays where the first of the merged windows had it: merging moves as little as possible.
+    The state stays where the first of the merged windows stored it: merging moves as little as possible.
     """
 
     def __init__(self, assigner: MergingWindowAssigner, mapping: dict[Any, Any]) -> None:
-        """`mapping` is changed in place."""
+        """Modifies `mapping` in place."""
         self._assigner = assigner
         self._mapping = mapping
 
     def state_window(self, window: Any) -> Any:
-        """Where the state of a window that `add` returned lies."""
+        """The window that stores the state of a window returned by `add`."""
         return self._mapping[window]
 
     def retire(self, window: Any) -> None:
-        """The window is over."""
+        """Removes a window that has ended."""
         del self._mapping[window]
 
     def add(self, new: Any, merge_function: MergeFunction) -> Any:
-        """Adds a window, merges what has to be merged, and returns the window that `new` is now part of."""
+        """Adds a window, performs the necessary merges, and returns the window that now contains `new`."""
         merges: list[tuple[Any, list[Any]]] = []
         self._assigner.merge_windows([*self._mapping, new], _Collect(merges))
         result, was_merged = new, False
         for merged_into, merged in merges:
             if new in merged:
                 result, was_merged = merged_into, True
-            # Oldest first, so that elements of merged windows come in the same order everywhere.
+            # Oldest first, so that elements of merged windows are in the same order everywhere.
             taken = set(merged)
             members = [window for window in self._mapping if window in taken]
             if not members:
                 continue
             state_window, *state_windows = [self._mapping.pop(window) for window in members]
             self._mapping[merged_into] = state_window
-            if members != [merged_into]:  # else the new window lies within an old one: nothing moves
+            if members != [merged_into]:  # otherwise the new window is inside an old one: nothing moves
                 merge_function(merged_into, members, state_window, state_windows)
         if not was_merged:
             self._mapping.setdefault(new, new)

@@ -1,4 +1,4 @@
-"""The local step of a vectorised window, as an operator whose input can be narrowed when the graph is built."""
+"""The local step of a vectorized window, as an operator whose input can be narrowed when the graph is built."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["ColumnarLocalWindowAggregate"]
 
 
 class ColumnarLocalWindowAggregate(LocalWindowAggregateOperator, ColumnarOperator):
-    """Reads what keys and arguments of calls read, or all columns where late rows are wanted back."""
+    """Reads the columns of keys and arguments, or all columns if late rows are needed."""
 
     def __init__(self, spec: WindowAggregateSpec) -> None:
         super().__init__(spec)

@@ -1,4 +1,4 @@
-"""The step of a vectorised window before the shuffle."""
+"""The step of a vectorized window before the shuffle."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ from shmflink.operators.windows.pane_spec import ROW_COLUMN, PaneTimes, WindowAg
 
 __all__ = ["LocalWindowAggregateOperator", "checked_timestamps", "inputs_of"]
 
-_JUDGED_ROWS_MIN: Final = 1 << 12  # fewer rows between two watermarks say nothing
+_JUDGED_ROWS_MIN: Final = 1 << 12  # fewer rows between two watermarks show nothing
 
 
 class LocalWindowAggregateOperator(Operator):
-    """Aggregates rows by pane and key while that pays; nothing is held back over a watermark or barrier.
+    """Aggregates rows by pane and key as long as that pays; nothing is held back across a watermark or barrier.
 
     ::
 
         partial rows     keys, states; their timestamp is the start of their pane
-        rows             keys, arguments; of sessions, of processing time, where aggregating does not pay, and those
-                         that are late as far as is known here: the next step decides, and counts them
-        rows wanted back keys, arguments, `__row`: where late rows go to a side output
+        rows             keys, arguments; of sessions, of processing time, if aggregating does not pay, and those that
+            seem late here: the next step decides, and counts them
+        rows to return   keys, arguments, `__row`: if late rows go to a side output
 
-    Watermarks here are never behind those of the next step, but for a source that was idle: its partial rows may be
-    late there, and count as one each.
+    Watermarks here are never behind those of the next step, except for a source that was idle: its partial rows may be
+    late there, and count as one late row each.
     """
 
     def __init__(self, spec: WindowAggregateSpec) -> None:
@@ -62,7 +62,7 @@ class LocalWindowAggregateOperator(Operator):
         self._is_batch = context.is_batch
         self._late_before_ms = MIN_TIMESTAMP_MS
         self._partials = PartialAggregates(self._spec) if self._spec.has_local_step else None
-        self._pass_rows = 0  # rows still to be passed on as they are
+        self._pass_rows = 0  # rows that are still to be passed on unchanged
         self._pass_rows_next = PASSED_ROWS_MIN
 
     def process(self, batch: Batch, input_index: int = 0) -> Iterator[Batch]:
@@ -106,7 +106,7 @@ class LocalWindowAggregateOperator(Operator):
         return partials.rows >= SAMPLE_ROWS and partials.groups > partials.rows * GROUPS_OF_SAMPLE_MAX
 
     def _drain(self) -> Iterator[Batch]:
-        """Partial rows leave, after a look at how few they are."""
+        """Emits partial rows, and first measures how few they are."""
         partials = self._partials
         if partials is None or partials.rows == 0:
             return
@@ -120,7 +120,7 @@ class LocalWindowAggregateOperator(Operator):
 
 
 def checked_timestamps(batch: Batch, operator: str) -> tuple[pa.Int64Array, int, int]:
-    """The timestamps of all rows, the first and the last of them. The batch has rows.
+    """The timestamps of all rows, and the first and last of them. The batch must have rows.
 
     Raises:
         UsageError: one has no timestamp.
@@ -139,7 +139,7 @@ def checked_timestamps(batch: Batch, operator: str) -> tuple[pa.Int64Array, int,
 
 
 def inputs_of(spec: WindowAggregateSpec, batch: Batch) -> Batch:
-    """Keys and arguments, and the whole rows where they may be wanted back."""
+    """Keys and arguments, and the whole rows if late ones may have to be returned."""
     columns = batch.columns()
     inputs = spec.aggregate.inputs(columns)
     if spec.late_data is not None:

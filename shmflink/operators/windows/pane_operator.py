@@ -1,12 +1,12 @@
-"""Windows of built-in aggregates, a pane at a time: the step behind the shuffle.
+"""Windows of built-in aggregates, pane by pane: the step after the shuffle.
 
 ::
 
-    input ▸ LocalWindowAggregate ──HASH on the key columns──▸ GlobalWindowAggregate ▸ one row for each key and window
+    input ▸ LocalWindowAggregate ──HASH on the key columns──▸ GlobalWindowAggregate ▸ one row per key and window
 
-The same results as `window_operator.py` gives with the same functions and the default trigger, which fires when time
-has passed a window; rows that come later, and not too late, fire it again: once for each batch, with the keys of these
-rows. What a row costs does not depend on how many windows it is in.
+Gives the same results as `window_operator.py` with the same functions and the default trigger: a window fires when time
+has passed its end. Rows that arrive later, but not too late, fire it again: once per batch, for the keys of these rows.
+The cost of a row does not depend on how many windows contain it.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ __all__ = ["GlobalWindowAggregateOperator", "LocalWindowAggregateOperator", "Win
 Outputs = Iterator[Batch | SideOutput]
 
 _FIRED: Final = "fired windows"
-"""Operator state: of which key groups, from and to, windows have left, and up to which greatest timestamp."""
+"""Operator state: the range of key groups whose windows have fired, and up to which timestamp."""
 
 
 class GlobalWindowAggregateOperator(Operator):
-    """Keeps what local steps sent by window, and gives results when time has passed the window.
+    """Stores the output of local steps by window, and emits results when time has passed the window.
 
-    Event time: by watermarks; in BATCH mode only by the one that ends the input. Processing time: by the clock; what is
-    open at the end of the input is dropped, in BATCH mode it leaves. `takes_input`: it stands alone, without a local
-    step. `is_final`: a window with allowed lateness leaves once, when no row can change it any more: as one without
-    lateness under a watermark that is so much earlier.
+    Event time: by watermarks; in BATCH mode only by the one that ends the input. Processing time: by the clock; windows
+    still open at the end of the input are dropped, in BATCH mode emitted. `takes_input`: the operator has no local
+    step. `is_final`: a window with allowed lateness is emitted once, when no row can change it any longer: like a
+    window without lateness under a watermark that is earlier by the allowed lateness.
     """
 
     def __init__(self, spec: WindowAggregateSpec, *, takes_input: bool = False, is_final: bool = False) -> None:
@@ -63,7 +63,7 @@ class GlobalWindowAggregateOperator(Operator):
 
     @property
     def changelog(self) -> Changelog | None:
-        """Late rows make windows leave again. Sessions that they merge leave under another start."""
+        """Late rows make windows fire again. Sessions that late rows merge are emitted with another start."""
         spec = self._spec
         if not (spec.allowed_lateness_ms and spec.times.is_event_time):
             return None
@@ -117,13 +117,13 @@ class GlobalWindowAggregateOperator(Operator):
             if element == MAX_WATERMARK and self._is_batch:
                 yield from self.finish()
             elif self._is_event_time and not self._is_batch:
-                element = self._delayed(element)  # what follows must not take the windows for late
+                element = self._delayed(element)  # so that what follows does not consider the windows late
                 self._table.advance(element.timestamp_ms)
                 yield from self._results()
         yield element
 
     def _delayed(self, watermark: Watermark) -> Watermark:
-        """Up to when no row can change a window any more."""
+        """The time up to which no row can change a window any longer."""
         if watermark == MAX_WATERMARK or not self._delay_ms:
             return watermark
         return Watermark(max(watermark.timestamp_ms - self._delay_ms, MIN_TIMESTAMP_MS))
@@ -146,7 +146,7 @@ class GlobalWindowAggregateOperator(Operator):
         )
 
     def _restore(self, restored: RestoredState) -> None:
-        """Windows that had left do not leave again, and rows that were late are late again."""
+        """Windows that have fired do not fire again after a restore, and rows that were late are late again."""
         for batch in self._state.restored():
             self._table.restore(batch)
         part, mine = restored.operator_state.get(_FIRED), self._key_groups
@@ -184,7 +184,7 @@ class GlobalWindowAggregateOperator(Operator):
     # --- processing time ---
 
     def _schedule(self) -> None:
-        """A window leaves a millisecond after its greatest timestamp, as with the timers of `timer_service.py`."""
+        """A window fires a millisecond after its greatest timestamp, as with the timers of `timer_service.py`."""
         due_ms = self._table.next_due
         if due_ms is not None and (self._scheduled_ms is None or due_ms + 1 < self._scheduled_ms):
             self._scheduled_ms = due_ms + 1

@@ -15,17 +15,17 @@ from shmflink.operators.windows.pane_spec import PaneTimes, WindowAggregateSpec
 __all__ = ["OUTPUT_ROWS_MAX", "PartialAggregates"]
 
 OUTPUT_ROWS_MAX: Final = 1 << 14
-"""Rows of one batch of partial rows or results: its columns come from memory that malloc has at hand; with four times
-as many they are mapped and unmapped each time, which costs three times as much as making them."""
+"""Rows of one batch of partial rows or results: memory for its columns comes from malloc's pools. Columns four times
+as large would be mapped and unmapped each time, which costs three times as much as computing them."""
 
-_PANES_MAX: Final = 16  # with a table of their own
+_PANES_MAX: Final = 16  # that have their own table
 
 
 class PartialAggregates:
     """Groups of some panes.
 
-    A batch whose rows are all in one pane, as most are, goes to that pane's own table by key alone. The others go to a
-    table by pane and key. So a key may have two rows for a pane.
+    A batch whose rows are all in one pane, the usual case, goes to that pane's own table by key. Other batches go to a
+    table by pane and key. So a key may have two rows per pane.
     """
 
     def __init__(self, spec: WindowAggregateSpec) -> None:
@@ -39,7 +39,7 @@ class PartialAggregates:
 
     @property
     def groups(self) -> int:
-        """Rows that a drain would give."""
+        """The number of rows that a drain would return."""
         return self._mixed.num_groups + sum(table.num_groups for table in self._by_pane.values())
 
     @property
@@ -48,7 +48,7 @@ class PartialAggregates:
         return self._mixed.bytes + sum(table.bytes for table in self._by_pane.values())
 
     def update(self, inputs: pa.RecordBatch, timestamps: pa.Int64Array, least_ms: int, most_ms: int) -> None:
-        """Takes keys and arguments. `least_ms` and `most_ms` are the first and the last timestamp."""
+        """Adds keys and arguments. `least_ms` and `most_ms` are the first and the last timestamp."""
         self.rows += inputs.num_rows
         pane_ms = self._times.pane_of(least_ms)
         if pane_ms != self._times.pane_of(most_ms) or (
@@ -61,7 +61,7 @@ class PartialAggregates:
         self._by_pane[pane_ms].update(inputs)
 
     def drain(self) -> Iterator[Batch]:
-        """All groups as partial rows, whose timestamps are the starts of their panes; nothing is left."""
+        """All groups as partial rows, whose timestamps are the starts of their panes; empties the tables."""
         self.rows = 0
         tables, self._by_pane = self._by_pane, {}
         for pane_ms, table in tables.items():

@@ -1,4 +1,4 @@
-"""What a vectorised window computes: windows, keys, aggregates, and the columns between its two steps."""
+"""What a vectorized window computes: windows, keys, aggregates, and the columns of its two steps."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from shmflink.operators.windows.assigners import (
 __all__ = ["ROW_COLUMN", "PaneTimes", "SessionTimes", "WindowAggregateSpec", "WindowTimes", "times_of"]
 
 ROW_COLUMN: Final = "__row"
-"""A struct of all input columns, beside keys and arguments, where rows that come too late are wanted."""
+"""A struct of all input columns, besides keys and arguments, if late rows are needed."""
 
 _PANE_COLUMN: Final = "__pane"
 _WINDOW_TYPE: Final = pa.timestamp("ms")
@@ -44,16 +44,16 @@ class PaneTimes:
     is_event_time: bool = True
 
     def panes(self, timestamps: pa.Int64Array) -> pa.Int64Array:
-        """The start of the pane that each timestamp lies in."""
+        """The start of the pane that contains each timestamp."""
         return _core.window_panes(timestamps, self.size_ms, self.slide_ms, self.offset_ms)
 
     def pane_of(self, timestamp_ms: int) -> int:
-        """The start of the pane that a timestamp lies in. Panes here have no gaps between them."""
+        """The start of the pane that contains a timestamp. Panes here have no gaps between them."""
         slice_ms = math.gcd(self.size_ms, self.slide_ms)
         return timestamp_ms - (timestamp_ms - self.offset_ms) % slice_ms
 
     def late_before_ms(self, watermark_ms: int, lateness_ms: int) -> int:
-        """Timestamps before this are in windows only that are late at this watermark."""
+        """Timestamps before this are only in windows that are late at this watermark."""
         after_ms = watermark_ms - lateness_ms + 1 - self.size_ms
         return after_ms - (after_ms - self.offset_ms) % self.slide_ms + self.slide_ms
 
@@ -63,13 +63,13 @@ class PaneTimes:
 
     @property
     def has_gaps(self) -> bool:
-        """Whether some moments are in no window."""
+        """Whether some times are in no window."""
         return self.size_ms < self.slide_ms
 
 
 @dataclass(frozen=True, slots=True)
 class SessionTimes:
-    """Rows of a key that follow each other within `gap_ms`."""
+    """Rows of a key within `gap_ms` of each other."""
 
     gap_ms: int
     is_event_time: bool = True
@@ -82,7 +82,7 @@ WindowTimes = PaneTimes | SessionTimes
 
 
 def times_of(assigner: WindowAssigner) -> WindowTimes | None:
-    """The windows of an assigner; None where they are not made by time and constants alone."""
+    """The windows of an assigner; None if they are not determined by time and constants alone."""
     is_event_time = assigner.is_event_time()
     kind = type(assigner)
     if kind in (TumblingEventTimeWindows, TumblingProcessingTimeWindows):
@@ -98,11 +98,11 @@ def times_of(assigner: WindowAssigner) -> WindowTimes | None:
 class WindowAggregateSpec:
     """Computes `aggregate` in each window of each key.
 
-    `names`: of the columns for a window's start and end (timestamp[ms]), which stand between keys and results.
-    `columns`: what is made of all of them in the end, by name; none: they leave as they are.
+    `names`: of the columns for a window's start and end (timestamp[ms]), which come between keys and results.
+    `columns`: the final output computed from all of them, by name; empty: they are emitted unchanged.
 
     Raises:
-        TypeMismatchError: a name is there twice.
+        TypeMismatchError: a name occurs twice.
     """
 
     aggregate: AggregateSpec
@@ -128,14 +128,14 @@ class WindowAggregateSpec:
 
     @cached_property
     def bound_columns(self) -> BoundExpressions | None:
-        """What is made of the table's columns; None where nothing is."""
+        """The output computed from the table's columns; None if they are emitted unchanged."""
         if not self.columns:
             return None
         return bind([expression for _, expression in self.columns], self.table_schema)
 
     @property
     def result_schema(self) -> pa.Schema:
-        """The columns that leave."""
+        """The emitted columns."""
         bound = self.bound_columns
         if bound is None:
             return self.table_schema
@@ -151,7 +151,7 @@ class WindowAggregateSpec:
 
     @property
     def has_local_step(self) -> bool:
-        """Whether rows can be aggregated before the shuffle: their pane must be known, and no row be wanted back."""
+        """Whether rows can be aggregated before the shuffle: their pane must be known, and no row must be returned."""
         times = self.times
         return isinstance(times, PaneTimes) and times.is_event_time and not times.has_gaps and self.late_data is None
 
@@ -162,7 +162,7 @@ class WindowAggregateSpec:
         return _core.GroupTable(keys, spec.argument_schema, spec.native_calls)
 
     def with_panes(self, inputs: pa.RecordBatch, timestamps: pa.Int64Array) -> pa.RecordBatch:
-        """Keys and arguments, behind their panes."""
+        """Keys and arguments, after their panes."""
         assert isinstance(self.times, PaneTimes)
         fields = [pa.field(_PANE_COLUMN, pa.int64()), *inputs.schema]
         return pa.RecordBatch.from_arrays([self.times.panes(timestamps), *inputs.columns], schema=pa.schema(fields))

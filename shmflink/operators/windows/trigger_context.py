@@ -1,4 +1,4 @@
-"""What triggers and assigners are given by the window operator."""
+"""The contexts that the window operator passes to triggers and assigners."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["AssignerContext", "WindowTriggerContext"]
 
 
 class AssignerContext(WindowAssignerContext):
-    """Of an assigner; state is that of the element's key."""
+    """Context of an assigner; state belongs to the element's key."""
 
     def __init__(self, timers: InternalTimerService, runtime: OperatorRuntimeContext) -> None:
         self._timers = timers
@@ -32,7 +32,7 @@ class AssignerContext(WindowAssignerContext):
 
 
 class WindowTriggerContext(OnMergeContext):
-    """Of a trigger: timers and state of (key, window). One object for all windows: `at` chooses."""
+    """Context of a trigger: timers and state of (key, window). One object for all windows: `at` selects the window."""
 
     def __init__(self, timers: InternalTimerService, backend: KeyedStateBackend, context: OperatorContext) -> None:
         self._timers = timers
@@ -42,12 +42,12 @@ class WindowTriggerContext(OnMergeContext):
         self._merged: list[Any] = []
 
     def at(self, key: Any, window: Any) -> WindowTriggerContext:
-        """For this window."""
+        """Selects this window."""
         self._entry.entry = (key, window)
         return self
 
     def merging(self, key: Any, result: Any, merged: list[Any]) -> WindowTriggerContext:
-        """For the result of a merge of these windows."""
+        """Selects the result of a merge of these windows."""
         self._merged = [window for window in merged if window != result]
         return self.at(key, result)
 

@@ -1,4 +1,4 @@
-"""When a window fires (PyFlink: Trigger)."""
+"""Decides when a window fires (PyFlink: Trigger)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = [
 
 
 class TriggerResult(Enum):
-    """(fire, purge): whether results leave, and whether the window's contents go."""
+    """(fire, purge): whether results are emitted, and whether the window's contents are cleared."""
 
     CONTINUE = (False, False)
     FIRE_AND_PURGE = (True, True)
@@ -38,16 +38,16 @@ class TriggerResult(Enum):
     PURGE = (False, True)
 
     def is_fire(self) -> bool:
-        """Whether results leave."""
+        """Whether results are emitted."""
         return self.value[0]
 
     def is_purge(self) -> bool:
-        """Whether the window's contents go."""
+        """Whether the window's contents are cleared."""
         return self.value[1]
 
 
 class TriggerContext(TakesTypeParameters, ABC):
-    """What a trigger may use: times, timers and state of its key and window."""
+    """The context of a trigger: times, timers and state of its key and window."""
 
     @abstractmethod
     def get_current_processing_time(self) -> int:
@@ -63,19 +63,19 @@ class TriggerContext(TakesTypeParameters, ABC):
 
     @abstractmethod
     def register_processing_time_timer(self, time: int) -> None:
-        """`on_processing_time` is called then."""
+        """Registers a call of `on_processing_time` at this time."""
 
     @abstractmethod
     def register_event_time_timer(self, time: int) -> None:
-        """`on_event_time` is called when the watermark is there."""
+        """Registers a call of `on_event_time` for when the watermark reaches this time."""
 
     @abstractmethod
     def delete_processing_time_timer(self, time: int) -> None:
-        """Takes a timer back."""
+        """Deletes a timer."""
 
     @abstractmethod
     def delete_event_time_timer(self, time: int) -> None:
-        """Takes a timer back."""
+        """Deletes a timer."""
 
     @abstractmethod
     def get_partitioned_state(self, state_descriptor: StateDescriptor) -> Any:
@@ -83,11 +83,11 @@ class TriggerContext(TakesTypeParameters, ABC):
 
 
 class OnMergeContext(TriggerContext):
-    """Also brings the state of merged windows together."""
+    """The context of a trigger while windows merge: can also merge their state."""
 
     @abstractmethod
     def merge_partitioned_state(self, state_descriptor: StateDescriptor) -> None:
-        """The state of the merged windows becomes that of the result."""
+        """Merges the state of the merged windows into that of the result."""
 
 
 _Context: TypeAlias = TriggerContext  # the class below has attributes of these names
@@ -102,7 +102,7 @@ class Trigger(TakesTypeParameters, ABC, Generic[T, W]):
 
     @abstractmethod
     def on_element(self, element: T, timestamp: int, window: W, ctx: _Context) -> TriggerResult:
-        """An element came into the window."""
+        """An element was added to the window."""
 
     @abstractmethod
     def on_processing_time(self, time: int, window: W, ctx: _Context) -> TriggerResult:
@@ -113,7 +113,7 @@ class Trigger(TakesTypeParameters, ABC, Generic[T, W]):
         """An event-time timer of the window fired."""
 
     def can_merge(self) -> bool:
-        """Whether it may be used with windows that merge."""
+        """Whether it can be used with windows that merge."""
         return False
 
     @abstractmethod
@@ -122,14 +122,14 @@ class Trigger(TakesTypeParameters, ABC, Generic[T, W]):
 
     @abstractmethod
     def clear(self, window: W, ctx: _Context) -> None:
-        """The window goes: state and timers with it."""
+        """The window ends: clear its state and timers."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
 
 
 class _QuietTrigger(Trigger):
-    """Does nothing unless it is told otherwise."""
+    """Every method does nothing by default."""
 
     def on_element(self, element: Any, timestamp: int, window: Window, ctx: _Context) -> TriggerResult:
         return TriggerResult.CONTINUE
@@ -141,10 +141,10 @@ class _QuietTrigger(Trigger):
         return TriggerResult.CONTINUE
 
     def on_merge(self, window: Window, ctx: _MergeContext) -> None:
-        """Nothing to bring together."""
+        """There is nothing to merge."""
 
     def clear(self, window: Window, ctx: _Context) -> None:
-        """Nothing is kept."""
+        """There is nothing to clear."""
 
 
 class EventTimeTrigger(_QuietTrigger):
@@ -200,7 +200,7 @@ class ProcessingTimeTrigger(_QuietTrigger):
 
 
 class _ContinuousTrigger(_QuietTrigger):
-    """Fires at every interval. The time of the next firing is state: one timer for each window."""
+    """Fires at every interval. The time of the next firing is state: one timer per window."""
 
     def __init__(self, interval: int) -> None:
         self.interval = interval
@@ -216,12 +216,12 @@ class _ContinuousTrigger(_QuietTrigger):
         raise NotImplementedError(f"{type(self).__name__} does not define _delete()")
 
     def _begin(self, time: int, window: Window, ctx: _Context) -> None:
-        """The first timer of a window, at the interval's next border after `time`."""
+        """The first timer of a window, at the next boundary of the interval after `time`."""
         if ctx.get_partitioned_state(self._next).get() is None:
             self._go_on(time - time % self.interval, window, ctx)
 
     def _fires(self, time: int, window: Window, ctx: _Context) -> bool:
-        """Whether a timer is the one that was waited for; then the next one is registered."""
+        """Whether a timer is the expected one; if so, registers the next one."""
         state = ctx.get_partitioned_state(self._next)
         if state.get() != time:
             return False
@@ -295,7 +295,7 @@ class ContinuousProcessingTimeTrigger(_ContinuousTrigger):
 
 
 class CountTrigger(_QuietTrigger):
-    """Fires after every so many elements of a window; they stay in it."""
+    """Fires after every `window_size` elements of a window, which remain in it."""
 
     def __init__(self, window_size: int) -> None:
         self._window_size = window_size
@@ -352,11 +352,11 @@ class DeltaTrigger(_QuietTrigger):
 
 
 class NeverTrigger(_QuietTrigger):
-    """Never fires: global windows need a trigger of the user's."""
+    """Never fires: global windows need a trigger from the user."""
 
 
 class PurgingTrigger(Trigger):
-    """Whenever the nested trigger fires, the contents go, too."""
+    """When the nested trigger fires, also clears the contents."""
 
     def __init__(self, nested_trigger: Trigger) -> None:
         self.nested_trigger = nested_trigger

@@ -11,7 +11,7 @@ MAX_TIMESTAMP_MS: Final = 2**63 - 1
 
 
 class Window:
-    """A bucket of elements. Windows are equal where they stand for the same bucket, and hashable."""
+    """A bucket of elements. Windows are equal if they stand for the same bucket, and are hashable."""
 
     __slots__ = ()
 
@@ -54,7 +54,7 @@ class TimeWindow(Window, tuple[int, int]):
 
     @staticmethod
     def get_window_start_with_offset(timestamp: int, offset: int, window_size: int) -> int:
-        """Start of the window that holds a timestamp; also right for times before 1970."""
+        """Start of the window that contains a timestamp; also correct for times before 1970."""
         return timestamp - (timestamp - offset) % window_size
 
     @staticmethod
@@ -79,7 +79,7 @@ class TimeWindow(Window, tuple[int, int]):
 
 
 class CountWindow(Window):
-    """Every so many elements of a key."""
+    """A fixed number of elements of a key."""
 
     __slots__ = ("id",)
 
@@ -106,7 +106,7 @@ class GlobalWindow(Window):
 
     @staticmethod
     def get() -> GlobalWindow:
-        """The one there is."""
+        """The only instance."""
         return _GLOBAL
 
     def max_timestamp(self) -> int:

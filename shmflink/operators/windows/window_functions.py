@@ -1,4 +1,4 @@
-"""The user's function of a window, and what it may use (PyFlink: WindowFunction, ProcessWindowFunction)."""
+"""The user's window function and its context (PyFlink: WindowFunction, ProcessWindowFunction)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Entry", "RefusedStateStore", "StateStore", "WindowContext", "WindowF
 
 
 class Entry:
-    """Which entry of a table is meant: a key, or (key, window)."""
+    """Knows the current entry of a table: a key, or (key, window)."""
 
     __slots__ = ("entry",)
 
@@ -59,7 +59,7 @@ class StateStore:
 
 
 class RefusedStateStore(StateStore):
-    """Stands for the state of windows that merge: windows come and go, so that there is nothing to keep it under."""
+    """Stands for the state of merging windows, which have none: windows come and go, so it could not be kept."""
 
     __slots__ = ()
 
@@ -71,7 +71,7 @@ class RefusedStateStore(StateStore):
 
 
 class WindowContext:
-    """What `process` of a window function is told. One object for all windows of a subtask."""
+    """The context of a window function's `process`. One object for all windows of a subtask."""
 
     __slots__ = ("_global", "_timers", "_window", "_windows")
 
@@ -108,10 +108,10 @@ class WindowContext:
 
 
 class WindowFunctionAdapter:
-    """Calls a window function in the form it has: (key, context, elements), (key, window, elements) or no function."""
+    """Calls a window function in its own form: (key, context, elements), (key, window, elements) or no function."""
 
     def __init__(self, function: Any, *, is_all: bool) -> None:
-        """`is_all`: of `window_all`, whose functions are given no key. `function` None passes elements on."""
+        """`is_all`: for `window_all`, whose functions receive no key. `function` None passes elements on."""
         self.function = function
         self._is_all = is_all
 
@@ -131,7 +131,7 @@ class WindowFunctionAdapter:
         return lambda key, window, elements: apply(key, window, elements)
 
     def clearing(self, context: WindowContext) -> Callable[[Window], Any] | None:
-        """What is called when a window goes; None where the function has no `clear`."""
+        """Called when a window ends; None if the function has no `clear`."""
         if not callable(getattr(self.function, "process", None)):
             return None
         clear = getattr(self.function, "clear", None)
