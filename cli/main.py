@@ -451,7 +451,7 @@ def _nowhere() -> TextIO:
 
 
 def _end_streams(ending: BaseException | None) -> None:
-    """What nobody reads any more is no reason for another exit code than the job's (Python's would be 120).
+    """A reader that closed the pipe must not change the job's exit code (Python's would be 120).
 
     Raises:
         SystemExit: standard output could not be written for another reason, a full disk above all, which is said.
@@ -476,7 +476,7 @@ def _write_refusal() -> OSError | None:
 
 
 def _flush_refusal(stream: TextIO) -> OSError | None:
-    """Why the rest of a stream cannot be written, where somebody could still read it; it is thrown away then."""
+    """Why the rest of a stream cannot be written although somebody could still read it; the rest is then discarded."""
     try:
         stream.flush()
     except (OSError, ValueError) as error:

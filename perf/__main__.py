@@ -1,4 +1,4 @@
-"""`python -m perf CASE... [--peers] [--json] [--smoke]`: measures shmflink on this machine, and others beside it.
+"""`python -m perf CASE... [--peers] [--json] [--smoke]`: measures shmflink and other engines on this machine.
 
 Other uses: `python -m perf --list`, `python -m perf clean` (removes the data), `python -m perf setup-flink`.
 """
@@ -50,7 +50,7 @@ def main() -> int:
 
 
 def _measured(name: str, case: Case, options: Options) -> Iterator[Mapping[str, Any]]:
-    """A case's measurements; one that says what was wrong where a process of it failed. The next case goes on."""
+    """A case's measurements, or one that reports the error if a process of the case failed. The next case continues."""
     try:
         yield from case(options)
     except RuntimeError as error:

@@ -51,7 +51,7 @@ AGGREGATED_STRINGS: Final = AGGREGATED.set(0, pa.field("key", pa.string()))
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Ours must be at least so many times as fast: as the best of the engines in our class, or as one engine."""
+    """Ours must be at least this many times as fast: as the best of the engines in our class, or as one engine."""
 
     at_least: float
     against: str = "best"
@@ -144,7 +144,7 @@ def _run(comparison: Comparison, engine: str, result: _Runs, inputs: Path, optio
 
 
 def _compare_rows(results: dict[str, _Runs]) -> None:
-    """The first engine's rows are the measure; whoever's differ has a problem."""
+    """The first engine's rows are the reference; engines with other rows have a problem."""
     expected = next((result.checksum for result in results.values() if result.checksum is not None), None)
     for result in results.values():
         if expected is not None and result.checksum is not None:

@@ -46,7 +46,7 @@ WIDE_PIECE_ROWS: Final = 200_000
 WORDS_PER_LINE: Final = 10
 VOCABULARY: Final = 50_000
 FREE_FACTOR: Final = 1.5
-"""So many times a data set's estimated size must be free on the disk, for it and for what the engines write."""
+"""This many times a data set's estimated size must be free on the disk, for it and for the engines' output."""
 
 Piece = Callable[["Dataset", int, int, int], pa.Table]
 
@@ -211,7 +211,7 @@ def _random(dataset: Dataset, first: int) -> np.random.Generator:
 
 
 def _events(dataset: Dataset, first: int, count: int, total: int) -> pa.Table:
-    """id, ts, key, price, quantity, name: in the order of time but for half a second."""
+    """id, ts, key, price, quantity, name: ordered by time within half a second."""
     random = _random(dataset, first)
     ids = np.arange(first, first + count, dtype=np.int64)
     jitter = random.integers(0, JITTER_MS, count)

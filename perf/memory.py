@@ -20,7 +20,7 @@ __all__ = ["CASES"]
 DATA: Final = ("events_100k", "events_100m")
 LIMIT_MB: Final = 200.0
 SAME: Final = 1.15
-"""Five times the rows may take so many times the memory: the kernel and the allocators are not exact."""
+"""The factor by which memory may grow for five times the rows: the kernel and the allocators are not exact."""
 
 
 def memory(options: Options) -> Iterable[dict[str, Any]]:

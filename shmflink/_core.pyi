@@ -354,7 +354,7 @@ class Isolation:
         """
 
     def isolated(self, value: Any) -> Any:
-        """The value itself where nobody can change it in place, else a copy."""
+        """The value itself if it is immutable or held by nobody else, otherwise a copy."""
 
     def isolated_list(self, values: list[Any]) -> list[Any]:
         """The values, those that can be changed in place copied; the same list where there are none."""
@@ -489,7 +489,7 @@ class FrozenTable:
 
         key_group (int32) | key columns | __start, __end (int64) of windows | columns of calls' states | deleted (bool)
 
-    `deleted` is there only in changes. A window's entry is told by its key and `__start`; `__end` is exclusive.
+    `deleted` exists only in changes. Key and `__start` identify a window's entry; `__end` is exclusive.
     """
 
     def next_batch(self) -> pa.RecordBatch | None:
@@ -792,7 +792,7 @@ def format_moments(moments: pa.Array, per_second: int, pattern: str) -> pa.Array
     """Ticks since 1970 (int64), `per_second` of them, by a pattern of Java's `DateTimeFormatter`."""
 
 def months_later(days: pa.Array, months: pa.Array) -> pa.Array:
-    """Days since 1970, so many months later: the same day of the month or its last. All int64; nulls are ignored."""
+    """Days since 1970, this many months later: the same day of the month or its last. All int64; nulls are ignored."""
 
 def parse_moments(
     texts: pa.Array,
@@ -816,7 +816,7 @@ def url_encode(texts: pa.Array) -> pa.Array:
     """As `application/x-www-form-urlencoded`, of UTF-8."""
 
 def url_decode(texts: pa.Array) -> pa.Array:
-    """The reverse of `url_encode`; null for a broken escape or what is no UTF-8."""
+    """The reverse of `url_encode`; null for a broken escape or invalid UTF-8."""
 
 def parse_url(texts: pa.Array, part: str, key: str | None = None) -> pa.Array:
     """PROTOCOL, AUTHORITY, USERINFO, HOST, PATH, FILE, QUERY (or one key's value) or REF; null where there is none."""
@@ -886,7 +886,7 @@ def pad_text(texts: pa.Array, length: pa.Array, padding: pa.Array, is_left: bool
 def overlay_text(
     texts: pa.Array, replacement: pa.Array, start: pa.Array, length: pa.Array | None, rows: int
 ) -> pa.StringArray:
-    """`length` code points from `start` replaced; as many as the replacement has where there is no length."""
+    """`length` code points from `start` replaced; without a length, as many as the replacement has."""
 
 def text_matches(texts: pa.Array, others: pa.Array, place: str, rows: int) -> pa.BooleanArray:
     """Whether each string has another at its `start`, its `end` or `anywhere`."""

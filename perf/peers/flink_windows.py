@@ -46,7 +46,7 @@ def window_csv(inputs: str, output: str) -> float:
 
 
 def window_generated(inputs: str, output: str) -> float:
-    """Windows over generated rows; results are thrown away."""
+    """Windows over generated rows; results are discarded."""
     del output
     windows, keys, rows, seconds = os.path.basename(inputs).split("-")
     tables = _streaming()

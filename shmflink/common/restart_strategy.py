@@ -69,7 +69,7 @@ class RestartStrategies:
 
     @dataclass(frozen=True)
     class FixedDelayRestartStrategyConfiguration(RestartStrategyConfiguration):
-        """So many restarts, each after the same time."""
+        """A fixed number of restarts, each after the same delay."""
 
         restart_attempts: int
         delay_between_attempts_interval: int | timedelta
@@ -134,7 +134,7 @@ class RestartStrategies:
     def fixed_delay_restart(
         restart_attempts: int, delay_between_attempts: int | timedelta
     ) -> FixedDelayRestartStrategyConfiguration:
-        """So many restarts, each after the same time."""
+        """A fixed number of restarts, each after the same delay."""
         _ms(delay_between_attempts)
         return RestartStrategies.FixedDelayRestartStrategyConfiguration(restart_attempts, delay_between_attempts)
 

@@ -1,4 +1,4 @@
-"""Serializers of single values (`pyflink.common.serializer`), for window assigners of one's own."""
+"""Serializers of single values (`pyflink.common.serializer`), for custom window assigners."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ class SplitBatch:
 
 @dataclass(frozen=True, slots=True)
 class SplitEnd:
-    """One of the splits that a reader reads at the same time has ended: its event time holds nothing back any more."""
+    """One of the concurrently read splits has ended: its event time no longer holds anything back."""
 
     split_id: str
 
@@ -113,7 +113,7 @@ class SplitEnumerator(ABC):
 
     @abstractmethod
     def snapshot(self) -> Any:
-        """Picklable state from which `Source.create_enumerator(..., state)` goes on, at any parallelism.
+        """Picklable state from which `Source.create_enumerator(..., state)` resumes, at any parallelism.
 
         Holds what has not been handed out: the rest is in the readers' snapshots. Not None: that means no state.
         """
@@ -158,7 +158,7 @@ class SourceReader(ABC):
     def snapshot(self) -> Sequence[Split]:
         """The splits in hand, each carrying its position: behind the last batch that `poll` handed out.
 
-        Called at a barrier, between two polls, and short. `add_split` of these, in this or another reader, goes on
+        Called at a barrier, between two polls; must be short. `add_split` of these, in this or another reader, resumes
         from there.
         """
         return ()
@@ -167,7 +167,7 @@ class SourceReader(ABC):
         """A snapshot is durable: what came before it will never be asked for again. Not called for every one."""
 
     def stop(self, *, drained: bool) -> None:  # noqa: B027  many have nothing to end
-        """Nothing more will be polled, although there may be more; `drained`: and nobody will go on from here."""
+        """Nothing more will be polled, although there may be more; `drained`: and nobody will resume from here."""
 
     def close(self) -> None:  # noqa: B027  many have nothing to free
         """Frees files and threads; called exactly once."""
@@ -252,9 +252,10 @@ class SinkWriter(ABC):
         return tuple
 
     def snapshot(self) -> Callable[[], Sequence[Any]]:
-        """Called after `prepare_commit`, as it is; gives picklable states of the writer, dealt out anew on a restore.
+        """Called after `prepare_commit`, in the same way; returns picklable states of the writer, redistributed on a
+        restore.
 
-        Not called at a savepoint, from which several jobs may go on: see `prepare_savepoint`.
+        Not called at a savepoint, from which several jobs may resume: see `prepare_savepoint`.
         """
         return tuple
 
@@ -273,7 +274,7 @@ class SinkWriter(ABC):
         return True
 
     def finish(self) -> None:  # noqa: B027  many have nothing to finish
-        """Normal end: where there is no committer, makes what was written visible. `is_finished` tells when that is
+        """Normal end: without a committer, makes what was written visible. `is_finished` says when that is
         done. `prepare_commit` may follow.
         """
 
@@ -282,7 +283,7 @@ class SinkWriter(ABC):
         return True
 
     def close(self) -> None:  # noqa: B027  many have nothing to free
-        """Frees resources; what was not finished is thrown away. Called exactly once."""
+        """Frees resources; discards what was not finished. Called exactly once."""
 
 
 class Committer(ABC):
@@ -292,7 +293,7 @@ class Committer(ABC):
     def commit(self, committables: Sequence[Any]) -> None:
         """All of them, in order. Idempotent: after a failure it is called again with those that were done already.
 
-        Whatever it raises fails the task; after the restart the same committables come again.
+        Whatever it raises fails the task; after the restart it gets the same committables again.
         """
 
     def abandon(self, committables: Sequence[Any]) -> None:  # noqa: B027  many leave it to `remove_leftovers`
@@ -315,7 +316,7 @@ class Sink(ABC):
         """A writer for one subtask, without state."""
 
     def restore_writer(self, context: OperatorContext, states: Sequence[Any]) -> SinkWriter:
-        """A writer that goes on from what writers' `snapshot` gave."""
+        """A writer that resumes from the states that writers' `snapshot` returned."""
         return self.create_writer(context)
 
     def create_committer(self, context: OperatorContext) -> Committer | None:
@@ -323,8 +324,9 @@ class Sink(ABC):
         return None
 
     def create_global_committer(self, context: OperatorContext) -> Committer | None:
-        """One for the whole sink, beside the committers of its subtasks (Flink: `addGlobalCommitter` of a post-commit
-        topology); for targets where what all subtasks wrote becomes visible by one act: a manifest, a table's snapshot.
+        """One for the whole sink, in addition to the committers of its subtasks (Flink: `addGlobalCommitter` of a
+        post-commit topology); for targets where what all subtasks wrote becomes visible by one act: a manifest, a
+        table's snapshot.
 
         Its `commit` is called once for each checkpoint, in order, with what the committers of all subtasks have
         committed for it: never with a part of that, and with nothing of a checkpoint that did not complete. Called
@@ -338,8 +340,8 @@ class Sink(ABC):
         return type(self).create_global_committer is not Sink.create_global_committer
 
     def remove_leftovers(self, context: OperatorContext, kept: Sequence[Any]) -> None:  # noqa: B027  see above
-        """Frees what earlier attempts of this subtask staged, but for what `kept` stands for: all committables and
-        writer states, of all subtasks, in the checkpoint that is restored. Subtask 0 does so for subtasks that are no
+        """Removes what earlier attempts of this subtask staged, except what `kept` stands for: all committables and
+        writer states, of all subtasks, in the restored checkpoint. Subtask 0 also does so for subtasks that no
         more. Others may be running, in an older attempt, as far as failures restart a part of the job alone.
 
         Called in a thread that may block.

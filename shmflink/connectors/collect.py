@@ -323,7 +323,7 @@ class _CollectCommitter(Committer):
 
 
 class _Connection:
-    """To the server; what is sent after it has gone is thrown away."""
+    """Sends to the server; after the server has gone, output is discarded."""
 
     def __init__(self, address: str) -> None:
         self._is_unwanted = False

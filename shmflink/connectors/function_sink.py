@@ -16,7 +16,7 @@ __all__ = ["FunctionSink", "SinkContext"]
 
 
 class SinkContext:
-    """What `invoke` is told beside the record."""
+    """What `invoke` receives besides the record."""
 
     __slots__ = ("_clock", "stamp")
 

@@ -194,7 +194,7 @@ class _GeneratorCursor(SplitCursor):
         pace: _Pace | None,
         isolation: Isolation | None,
     ) -> None:
-        # Rows of a declared type that nobody can change in place are values as soon as they conform to it.
+        # Immutable rows of a declared type are values as soon as they conform to it.
         is_fixed_type = row_type is not None and is_fixed(row_type.shape)
         self._own = _as_it_is if isolation is None or is_fixed_type else isolation.owned_items
         self._split_id = split.split_id

@@ -1,4 +1,4 @@
-"""One source after the other (FLIP-150; PyFlink: HybridSource): files first, then what goes on from there."""
+"""One source after another (FLIP-150; PyFlink: HybridSource): first files, then the source that continues them."""
 
 from __future__ import annotations
 

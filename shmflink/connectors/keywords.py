@@ -1,4 +1,4 @@
-"""Options by keyword: those that nobody knows are errors that name the nearest one."""
+"""Options by keyword: an unknown one is an error that names the nearest known one."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ class _PrintWriter(SinkWriter):
 
 
 def _written(piece: memoryview) -> int:
-    """Bytes that went, or that nobody wants."""
+    """Bytes that were written, or that have no reader."""
     try:
         return os.write(_STDOUT, piece)
     except OSError as error:

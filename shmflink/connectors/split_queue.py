@@ -1,4 +1,4 @@
-"""The one enumerator that sources share: a queue of splits, handed out in order to whoever asks first."""
+"""The enumerator that sources share: a queue of splits, assigned in order to the readers that ask."""
 
 from __future__ import annotations
 

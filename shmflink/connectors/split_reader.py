@@ -22,7 +22,7 @@ class SplitCursor(ABC):
 
     @abstractmethod
     def remaining(self) -> Split:
-        """The split from here on: what a reader needs to go on after the last batch handed out."""
+        """The rest of the split: what a reader needs to resume after the last emitted batch."""
 
     def close(self) -> None:  # noqa: B027  many have nothing to free
         """Frees files. Called once."""
@@ -39,7 +39,7 @@ class SplitReader(SourceReader):
         before_snapshot: Callable[[], None] | None = None,
     ) -> None:
         """`finish` is called once after the last split was read (or where reading stops), `close` once at the end,
-        whatever happened.
+        in any case.
         """
         self._before_snapshot = before_snapshot
         self._open_split = open_split

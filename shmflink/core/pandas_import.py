@@ -66,6 +66,6 @@ class _Loader(importlib.abc.Loader):
     def exec_module(self, module: ModuleType) -> None:
         spec = module.__spec__
         if spec is not None:
-            spec.loader = module.__loader__ = self._loader  # whoever asks for resources finds the real one
+            spec.loader = module.__loader__ = self._loader  # code that asks for resources finds the real loader
         self._loader.exec_module(module)
         pa.Schema.from_pandas(module.DataFrame())

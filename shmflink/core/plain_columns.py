@@ -113,7 +113,7 @@ def taken(rows: _Rows, indices: pa.Array) -> _Rows:
 
 
 def _by_column(rows: Any, pick: Callable[[pa.Array], pa.Array]) -> Any:
-    """Columns for whose type there is no such kernel go there and back, which costs a copy: only who has them pays."""
+    """Columns whose type has no such kernel are converted there and back, a copy that only those columns cost."""
     if isinstance(rows, pa.RecordBatch):
         return pa.RecordBatch.from_arrays([_by_column(column, pick) for column in rows.columns], schema=rows.schema)
     try:

@@ -1,4 +1,4 @@
-"""The tree: what every expression is made of, whatever methods it has."""
+"""The tree that every expression consists of, whatever its methods."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _constant_identity(constant: Any) -> tuple[str, ...]:
 
 
 def place_of_caller() -> str:
-    """`file:line` of the user's code that is building an expression; empty where there is none."""
+    """`file:line` of the user's code that is building an expression; empty if there is none."""
     frame = sys._getframe(1)  # noqa: SLF001 - the only way to learn the user's line without building a traceback
     for _ in range(_FRAMES_MAX):
         if not frame.f_code.co_filename.startswith(_PACKAGE_FOLDER):

@@ -105,7 +105,7 @@ class Arity:
         return self.kinds[min(index, len(self.kinds) - 1)]
 
     def accepts(self, count: int) -> bool:
-        """Whether so many arguments may be given."""
+        """Whether this number of arguments is allowed."""
         return count >= self.at_least and (self.at_most is None or count <= self.at_most)
 
     def __str__(self) -> str:

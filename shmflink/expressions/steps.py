@@ -40,7 +40,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
-    """Stands for the values of a step that raised, until somebody needs them or nobody does.
+    """Stands for the values of a step that raised, in case nobody needs them.
 
     `positions` are the rows of the batch that `inputs` belong to; None = all of them.
     """
@@ -71,7 +71,7 @@ class BoundExpressions:
         self._outputs = outputs
         self._schema = schema
         self.fields = fields
-        names = schema.names  # a list made anew by every look
+        names = schema.names  # a list that is created again by every access
         self.columns = frozenset(names[step.column] for step in steps if step.column is not None)
 
     @property

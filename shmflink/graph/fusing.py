@@ -41,7 +41,7 @@ def fuse(graph: StreamGraph, heads: Mapping[int, int]) -> Fusing:
 
 
 def _fused(payload: Any, before: StreamNode, node: StreamNode, graph: StreamGraph) -> Operator | None:
-    """One operator for both where they allow it and nobody else reads what goes from one to the other."""
+    """One operator for both, if they allow it and nobody else reads the rows between them."""
     edges = graph.out_edges(before.id)
     if len(edges) != 1 or edges[0].target != node.id or edges[0].output_tag is not None:
         return None

@@ -1,4 +1,4 @@
-"""What a JobManager process is told first, on the connection to its client: it has been starting before that is known.
+"""What a JobManager process receives first, on the connection to its client: it has been starting before that is known.
 
 ::
 
@@ -22,7 +22,7 @@ _STREAMS: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class LaunchSettings:
-    """`streams`: descriptors, owned by whoever received them."""
+    """`streams`: descriptors, owned by their receiver."""
 
     log_address: str
     streams: tuple[int, int]

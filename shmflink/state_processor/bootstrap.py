@@ -94,7 +94,9 @@ class OperatorTransformation:
 
     @staticmethod
     def bootstrap_with(table: Any) -> OperatorTransformation:
-        """`table`: of pyarrow, or whatever has Arrow columns. A row is a Row, as in a job that reads these columns."""
+        """`table`: of pyarrow, or any object with Arrow columns. A row is a Row, as in a job that reads these
+        columns.
+        """
         return OperatorTransformation(as_table(table))
 
     def key_by(self, *keys: str | Callable[[Any], Any]) -> OperatorTransformation:
@@ -138,7 +140,7 @@ def as_table(data: Any) -> pa.Table:
 
 
 class _NoMailbox:
-    """Nobody is there to be called back."""
+    """Nobody can be called back here."""
 
     def put(self, action: Any) -> None:
         raise UsageError("a bootstrap function must not call back from other threads")

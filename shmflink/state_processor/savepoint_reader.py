@@ -32,7 +32,7 @@ class SavepointReader:
     """A savepoint or checkpoint, opened. Every file is checked before anything is given out of it.
 
     Broadcast and list state with a user's own objects are pickled, and so is keyed state without a declared type:
-    reading those runs code of whoever wrote the savepoint. Where that is another user, it has to be asked for.
+    reading those runs code of the savepoint's author. If that is another user, it must be requested explicitly.
     """
 
     def __init__(self, directory: str, manifest: Manifest, *, trusts_pickle: bool = False) -> None:

@@ -49,7 +49,7 @@ class _Part:
         yield from [part for part in parts if part.num_rows] or parts[:1]
 
     def saved(self, is_saved: bool) -> None:
-        """Nobody counts changes from it."""
+        """Does nothing: no changes are counted from it."""
 
 
 @dataclass(slots=True)
@@ -129,8 +129,8 @@ class SavepointWriter:
         """Gives an operator a keyed state, out of the columns of a table.
 
         `operator`: a text is its uid. `descriptor`: as the job's function declares the state. `table`: a pyarrow table
-        or batch, or whatever has Arrow columns (Polars, DuckDB). `key`: the column or columns of the key, as the job's
-        key_by makes it: several are a tuple. `value`: the column or columns of the value, else all others.
+        or batch, or any object with Arrow columns (Polars, DuckDB). `key`: the column or columns of the key, as the
+        job's key_by makes it: several are a tuple. `value`: the column or columns of the value, else all others.
 
         One row for each key; of ListState also one row for each item, and of MapState one for each pair (two value
         columns). With time to live the entries count as written now. Rows with a null value are left out.
@@ -286,7 +286,7 @@ class SavepointWriter:
     def _with_lists(
         self, writer: StateFileWriter, operator: _Operator, subtask: OperatorSubtaskState, parallelism: int
     ) -> OperatorSubtaskState:
-        """New elements are dealt out beside a subtask's own: a restore with this parallelism moves none."""
+        """New elements are distributed in addition to a subtask's own: a restore with this parallelism moves none."""
         number = subtask.subtask
         before = None if operator.kept is None else operator.kept.subtasks[number].operator_state
         states: dict[str, OperatorStatePart] = {}

@@ -31,20 +31,20 @@ __all__ = ["Attempt"]
 
 
 class _Interrupted(BaseException):
-    """Raised in a slot's thread to get user code to let go; no `except Exception` there stops it."""
+    """Raised in a slot's thread to interrupt user code; no `except Exception` there catches it."""
 
 
 def _interrupt(thread: threading.Thread) -> None:
-    """Has `_Interrupted` raised at the thread's next bytecode; no effect on one that is over or sleeps in C."""
+    """Has `_Interrupted` raised at the thread's next bytecode; no effect on a thread that has ended or sleeps in C."""
     if thread.is_alive() and thread.ident is not None:
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(_Interrupted))
 
 
 class Attempt:
-    """Used by the control thread; the tasks run in one thread per slot that has any."""
+    """Used by the control thread; the tasks run in one thread per slot with tasks."""
 
     def __init__(self, message: PrepareAttempt, slots: int, spin_ns: int, page: Any) -> None:
-        """Creates region and arena. ResourceError where memory does not suffice."""
+        """Creates region and arena. ResourceError if there is too little memory."""
         self.epoch = message.epoch
         self._page = page
         self._region = Region.create(
@@ -64,11 +64,11 @@ class Attempt:
 
     @property
     def memory_fds(self) -> tuple[int, int]:
-        """Region and arena, to lend to the sender of a message."""
+        """Region and arena, lent to the sender of a message."""
         return self._region.fileno(), self._arena.fileno()
 
     def connect(self, taskmanagers: Sequence[int], fds: Sequence[int]) -> None:
-        """Maps the memory of peers; takes the descriptors over."""
+        """Maps the memory of peers; takes ownership of the descriptors."""
         for index, taskmanager in enumerate(taskmanagers):
             region = Region.open(fds[2 * index], self.epoch)
             self._peers[taskmanager] = (region, Arena.open(fds[2 * index + 1], self.epoch))
@@ -80,9 +80,9 @@ class Attempt:
         writer: CheckpointWriter,
         tell_of_call: Callable[[Call], None],
     ) -> None:
-        """Builds the tasks: user code is loaded, nothing of it runs yet. Each reports INITIALIZING or FAILED.
+        """Builds the tasks: loads user code, without running any of it. Each reports INITIALIZING or FAILED.
 
-        `tell_of_call` is told of calls that do not return, by a thread of its own.
+        A separate thread passes calls that do not return to `tell_of_call`.
         """
         self._listener = listener
         self._writer = writer
@@ -122,7 +122,7 @@ class Attempt:
         )
 
     def _note_commit(self, restore: Restore, operator_id: str, subtask: int, checkpoint_id: int) -> None:
-        """Beside the checkpoint, be it one of this attempt or the one that it began from."""
+        """Writes a note into the checkpoint's folder, be it of this attempt or the one from which it began."""
         assert self._writer is not None, "a commit before the deployment"
         directory = self._writer.directory_of(checkpoint_id) or restore.directory_of(checkpoint_id)
         if directory:
@@ -144,7 +144,7 @@ class Attempt:
             self._watch.start()
 
     def _run(self, slot: Slot) -> None:
-        """A slot's thread. What escapes (sys.exit in user code) fails the tasks of the slot."""
+        """A slot's thread. An escaping exception (sys.exit in user code) fails the tasks of the slot."""
         try:
             slot.run()
         except _Interrupted:
@@ -156,7 +156,7 @@ class Attempt:
                 self._listener.task_state_changed(task.deployment.subtask, TaskState.FAILED, error)
 
     def cancel(self) -> None:
-        """Every task that is not over reports CANCELED soon. Called again, it interrupts user code."""
+        """Every unfinished task reports CANCELED soon. Called again, it interrupts user code."""
         if self._threads and self._is_cancelled:
             for thread in self._threads:
                 _interrupt(thread)
@@ -170,17 +170,17 @@ class Attempt:
             task.cancel()
 
     def trigger_checkpoint(self, message: TriggerCheckpoint) -> None:
-        """Every task that runs hears of it."""
+        """Notifies every running task."""
         assert self._writer is not None, "a checkpoint before the tasks were deployed"
         self._writer.begins(message.barrier.checkpoint_id, message.location)
         self._tell(lambda task: task.trigger_checkpoint(message.barrier, stops=message.stops))
 
     def checkpoint_completed(self, checkpoint_id: int, *, stops: bool) -> None:
-        """Every task that runs hears of it."""
+        """Notifies every running task."""
         self._tell(lambda task: task.checkpoint_completed(checkpoint_id, stops=stops))
 
     def checkpoint_aborted(self, checkpoint_id: int) -> None:
-        """Every task that runs hears of it."""
+        """Notifies every running task."""
         if self._writer is not None:
             self._writer.aborted(checkpoint_id)
         self._tell(lambda task: task.checkpoint_aborted(checkpoint_id))
@@ -202,14 +202,14 @@ class Attempt:
         self._slot_of[subtask].assign_split(subtask, split, exhausted=exhausted)
 
     def split_failed(self, subtask: SubtaskId, error: BaseException) -> None:
-        """A split cannot be loaded here: its reader has failed."""
+        """Fails the reader of a split that cannot be loaded here."""
         assert self._listener is not None, "a split before the deployment"
         self._listener.task_state_changed(subtask, TaskState.FAILED, error)
 
     def release(self) -> None:
-        """Waits for the slots' threads, then lets go of everything. The tasks are over, so this is short.
+        """Waits for the slots' threads, then releases everything. The tasks have ended, so this is short.
 
-        A thread that user code keeps is not waited for for ever: the JobManager kills the process in time.
+        It does not wait forever for a thread that user code blocks: the JobManager kills the process in time.
         """
         self._end_threads()
         arenas = [self._arena, *(arena for _, arena in self._peers.values())]
@@ -219,7 +219,7 @@ class Attempt:
             arena.close()
 
     def _end_threads(self) -> None:
-        """In a frame of its own: a slot that a variable still names would outlive the collection, and hold memory."""
+        """In its own frame: a slot to which a variable still refers would survive the collection and hold memory."""
         for slot in self._slots:
             slot.shutdown()
         for thread in self._threads:

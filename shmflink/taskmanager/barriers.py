@@ -1,9 +1,9 @@
 """Barriers of checkpoints over the channels of a task (Flink: CheckpointBarrierHandler). Pure.
 
-Aligned: barrier n has arrived on a channel: that channel is blocked until n has arrived on all others, so that what is
-before the barrier on every channel, and nothing else, is in the state that is snapshot. At-least-once: no channel is
-blocked. Unaligned (Chandy and Lamport, 1985): the snapshot is taken at the first sign of the checkpoint; what then
-comes on a channel before its barrier is recorded, and is part of the checkpoint.
+Aligned: when barrier n has arrived on a channel, that channel is blocked until n has arrived on all others. So the
+snapshot contains exactly what is before the barrier on every channel. At-least-once: no channel is blocked. Unaligned
+(Chandy and Lamport, 1985): the snapshot is taken at the first sign of the checkpoint; elements that then arrive on a
+channel before its barrier are recorded and become part of the checkpoint.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ __all__ = ["AlignmentEffects", "BarrierAlignment"]
 
 @dataclass(frozen=True, slots=True)
 class AlignmentEffects:
-    """What has to be done: channels to block, channels to unblock, the barrier whose snapshot is to be taken now (and
-    which is passed on after that), the checkpoint whose record is whole, one that a newer one overtook.
+    """Effects: channels to block, channels to unblock, the barrier whose snapshot is due now (and which is passed on
+    afterwards), the checkpoint whose record is complete, a checkpoint that a newer one overtook.
     """
 
     block: tuple[int, ...] = ()
@@ -36,7 +36,7 @@ class BarrierAlignment:
     """One checkpoint at a time. Ids grow; a barrier of an older or an aborted one is ignored."""
 
     def __init__(self, channels: Iterable[int], *, blocks: bool = True) -> None:
-        """`blocks`: exactly once."""
+        """`blocks`: exactly-once."""
         self._open = set(channels)
         self._blocks = blocks
         self._arrived: set[int] = set()
@@ -48,7 +48,7 @@ class BarrierAlignment:
 
     @property
     def recording_id(self) -> int | None:
-        """The checkpoint that is recorded for."""
+        """The checkpoint for which elements are recorded."""
         return self._recording_id
 
     @property
@@ -57,7 +57,7 @@ class BarrierAlignment:
         return None if self._barrier is None else self._barrier.checkpoint_id
 
     def barrier(self, channel: int, barrier: Barrier) -> AlignmentEffects:
-        """A barrier came on a channel, which therefore is neither blocked nor at its end."""
+        """A barrier arrived on a channel, which therefore is neither blocked nor at its end."""
         assert channel in self._open, f"a barrier on channel {channel}, which has ended"
         current = self._barrier
         if barrier.checkpoint_id == self._recording_id:
@@ -78,7 +78,7 @@ class BarrierAlignment:
         return self._completed(aborted) or AlignmentEffects(self._to_block(channel), unblock, aborted_id=aborted)
 
     def start(self, barrier: Barrier) -> AlignmentEffects:
-        """The task is told to take part now: unaligned, or because none of its channels will deliver the barrier."""
+        """The task must take part now: unaligned, or because none of its channels will deliver the barrier."""
         current = self._barrier
         if barrier.checkpoint_id <= self._last_id and (
             current is None or current.checkpoint_id != barrier.checkpoint_id
@@ -129,7 +129,7 @@ class BarrierAlignment:
         return AlignmentEffects(recorded_id=recorded)
 
     def _give_up(self) -> tuple[int | None, tuple[int, ...]]:
-        """Ends what is under way: the id of its checkpoint, the channels to unblock."""
+        """Ends the current checkpoint: its id, and the channels to unblock."""
         aborted = self.aligning_id if self._recording_id is None else self._recording_id
         unblock = tuple(sorted(self._arrived)) if self._blocks else ()
         self._barrier, self._arrived = None, set()

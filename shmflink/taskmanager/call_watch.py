@@ -1,4 +1,4 @@
-"""Notices calls that do not return, and says where they are: operator, file, line, function and stack."""
+"""Detects calls that do not return and says where they are: operator, file, line, function and stack."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from shmflink.taskmanager.slot import Slot
 __all__ = ["Call", "CallWatch", "Place", "place_of"]
 
 _EVERY_S: Final = 1.0
-_LONG_NS: Final = 3_000_000_000  # a call is told of from here on, again and again until it returns
+_LONG_NS: Final = 3_000_000_000  # a call is reported from this duration on, repeatedly until it returns
 
 _PACKAGE: Final = os.path.dirname(os.path.abspath(shmflink.__file__)) + os.sep
 _LIBRARIES: Final = tuple(
@@ -41,7 +41,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A task that has not come back from a call for so long."""
+    """A task that has not returned from a call for a long time."""
 
     subtask: SubtaskId
     seconds: float
@@ -49,15 +49,15 @@ class Call:
 
 
 class CallWatch:
-    """Looks at the slots of an attempt now and then, in a thread of its own. Reading a stack costs the slot nothing.
+    """Checks the slots of an attempt periodically, in its own thread. Reading a stack costs the slot nothing.
 
-    Time counts from the look that saw the call first, so it is short by up to a second; the slots read no clock for it.
+    Time counts from the check that first saw the call, so it is up to a second short; the slots read no clock for it.
     """
 
     def __init__(self, slots: Sequence[tuple[Slot, threading.Thread]], tell: Callable[[Call], None]) -> None:
         self._slots = slots
         self._tell = tell
-        self._seen: dict[int, tuple[int, int]] = {}  # by slot: the turn that was seen, and when it was seen first
+        self._seen: dict[int, tuple[int, int]] = {}  # by slot: the turn that was seen, and when it was first seen
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="call-watch", daemon=True)
 
@@ -65,12 +65,12 @@ class CallWatch:
         self._thread.start()
 
     def stop(self) -> None:
-        """Nothing is told of after this."""
+        """Nothing is reported after this."""
         self._is_over.set()
         self._thread.join()
 
     def look(self, clock: Clock = SYSTEM_CLOCK) -> list[Call]:
-        """The calls that have been going on for long."""
+        """The calls that have lasted long."""
         now_ns = clock.monotonic_ns()
         calls = []
         for slot, thread in self._slots:
@@ -95,7 +95,7 @@ class CallWatch:
 
 
 def place_of(frame: FrameType, task_name: str) -> Place:
-    """Where this innermost frame of a slot's thread is: in the user's code, else in a library or in ours."""
+    """The innermost relevant frame of a slot's thread: in the user's code, otherwise in a library or in ours."""
     frames = [at for at, _ in traceback.walk_stack(frame)][::-1]  # outermost first
     first = next((n for n, at in enumerate(frames) if _is_ours(at)), 0)
     inside = frames[first:]
@@ -110,7 +110,7 @@ def place_of(frame: FrameType, task_name: str) -> Place:
 
 
 def _operator_of(frames: Sequence[FrameType]) -> str:
-    """The operator whose turn it is; empty where none is at work."""
+    """The operator whose turn it is; empty if none is working."""
     for frame in reversed(frames):
         if _is_ours(frame):
             for name in ("node", "context"):

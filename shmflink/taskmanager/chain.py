@@ -1,7 +1,7 @@
 """An operator chain: a tree of operators through which an element is driven lazily.
 
-`drive` is a generator: it does nothing before it is pulled and stands still between two outputs, so the task
-decides after each one whether to go on. Nothing in the chain holds more than the output it is about to yield.
+`drive` is a generator: it does nothing until it is pulled and is suspended between two outputs, so the task
+decides after each one whether to continue. The chain holds nothing but the output that it yields next.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from shmflink.operators.time.timer_service import REST
 __all__ = ["AT_REST", "PAUSE", "ChainNode", "ChainOutput", "drive", "emit", "finish", "nodes_of", "pass_barrier"]
 
 PAUSE: Final = -1
-"""Partition index of an output that is none: a place where the task may stop."""
+"""Partition index of an output that is only a pause: the task may stop here."""
 AT_REST: Final = -2
-"""As PAUSE, and nothing is on its way within the chain but the element that is driven: a barrier may pass here where
-that is a watermark, which comes again after a restore."""
+"""Like PAUSE, and nothing is in flight within the chain except the element being driven: if that is a watermark, a
+barrier may pass here, because the watermark comes again after a restore."""
 
 ChainOutput: TypeAlias = tuple[int, Element | None]
 """(partition index, element), or (PAUSE, None)."""
@@ -32,10 +32,10 @@ _AT_REST: Final[ChainOutput] = (AT_REST, None)
 
 @dataclass(slots=True)
 class ChainNode:
-    """One operator, what follows it in the chain, and the result partitions of its main output.
+    """One operator, its successors in the chain, and the result partitions of its main output.
 
     `side_children` and `side_partitions` are those of its side outputs, by tag. `keeping` are the partitions that keep
-    a batch's rows (local channels); others have turned them into bytes when they are given the next batch.
+    a batch's rows (local channels); the others have serialized them before they receive the next batch.
     """
 
     operator: Operator
@@ -61,7 +61,7 @@ class ChainNode:
 
 
 def drive(node: ChainNode, element: Element, input_index: int = 0) -> Iterator[ChainOutput]:
-    """Takes one element through `node` and everything behind it. Pauses in front of an operator that is busy."""
+    """Drives one element through `node` and everything behind it. Pauses before an operator that is busy."""
     operator = node.operator
     is_batch = isinstance(element, Batch)
     if is_batch and node.may_be_busy:
@@ -80,7 +80,7 @@ def drive(node: ChainNode, element: Element, input_index: int = 0) -> Iterator[C
 
 
 def emit(node: ChainNode, output: Element | SideOutput) -> Iterator[ChainOutput]:
-    """Hands one output of `node` to its readers. Control elements also go to readers of side outputs."""
+    """Passes one output of `node` to its readers. Control elements also go to readers of side outputs."""
     if isinstance(output, SideOutput):
         children: list[ChainNode] = node.side_children.get(output.tag, [])
         partitions: list[int] = node.side_partitions.get(output.tag, [])
@@ -104,7 +104,7 @@ def _emit_values(
 ) -> Iterator[ChainOutput]:
     """A batch for several readers, each of which may change its rows: the last one gets the batch, the others copies.
 
-    Partitions that turn rows into bytes come first and need no copy.
+    Partitions that serialize rows come first and need no copy.
     """
     keeping = [partition for partition in partitions if partition in node.keeping]
     for partition in partitions:
@@ -130,7 +130,7 @@ def finish(node: ChainNode) -> Iterator[ChainOutput]:
 
 
 def pass_barrier(node: ChainNode, barrier: Barrier, freeze: Callable[[ChainNode], None]) -> Iterator[ChainOutput]:
-    """Takes a barrier through the chain: what operators hold back for it leaves first, then their state is frozen."""
+    """Passes a barrier through the chain: operators first emit what they have buffered, then their state is frozen."""
     for output in node.operator.process_control(barrier):
         if not isinstance(output, Barrier):
             yield from emit(node, output)
@@ -149,9 +149,9 @@ def nodes_of(node: ChainNode) -> Iterator[ChainNode]:
 
 
 def _emit_all(node: ChainNode, outputs: Iterator[Element | SideOutput]) -> Iterator[ChainOutput]:
-    """Pauses between two outputs of one operator: one that explodes must not keep the slot.
+    """Pauses between two outputs of one operator, so that one with many outputs does not keep the slot.
 
-    Counts the time that the operator takes for itself: what is behind it runs between two of its outputs.
+    Counts the operator's own time: downstream operators run between two of its outputs.
     """
     counters, monotonic_ns = node.context.counters, node.context.clock.monotonic_ns
     is_first = True

@@ -1,4 +1,4 @@
-"""The thread of an attempt that writes what tasks froze, and acknowledges it."""
+"""The thread of an attempt that writes frozen state and acknowledges it."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ _LOCATIONS_MAX: Final = 64
 class CheckpointWriter:
     """`put`, `begins`, `aborted` may be called from any thread; `close` by its owner.
 
-    Files of one keyed state form a chain: one with all entries, then one for each set of changes. A file that was
-    saved stays in its chain, also when its checkpoint is given up by others.
+    Files of one keyed state form a chain: one with all entries, then one per set of changes. A saved file
+    stays in its chain, even if its checkpoint is aborted by others.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class CheckpointWriter:
         self._failed = failed
         self._ending = ending
         self._locations: dict[int, CheckpointLocation] = {}
-        self._early: list[TaskSnapshot] = []  # of checkpoints that the JobManager has not told us of yet
+        self._early: list[TaskSnapshot] = []  # of checkpoints that the JobManager has not announced yet
         self._unwritten: Counter[SubtaskId] = Counter()
         self._afterwards: dict[SubtaskId, Callable[[], None]] = {}
         self._aborted: set[int] = set()
@@ -61,7 +61,7 @@ class CheckpointWriter:
         self._thread: threading.Thread | None = None
 
     def begins(self, checkpoint_id: int, location: CheckpointLocation) -> None:
-        """Says where a checkpoint is written to; a barrier may have been faster than this."""
+        """Announces where a checkpoint is written; its barrier may have come first."""
         with self._lock:
             self._locations[checkpoint_id] = location
             while len(self._locations) > _LOCATIONS_MAX:
@@ -72,13 +72,13 @@ class CheckpointWriter:
             self._enqueue(one)
 
     def directory_of(self, checkpoint_id: int) -> str:
-        """Where a checkpoint that has begun is written to; empty where that is not known any more. Any thread."""
+        """Where a checkpoint that has begun is written; empty if that is no longer known. Any thread."""
         with self._lock:
             location = self._locations.get(checkpoint_id)
         return "" if location is None else location.directory
 
     def put(self, snapshot: TaskSnapshot) -> None:
-        """Writes it soon, one after the other."""
+        """Queues it to be written, in order."""
         checkpoint_id = snapshot.barrier.checkpoint_id
         with self._lock:
             self._unwritten[snapshot.subtask] += 1
@@ -100,8 +100,8 @@ class CheckpointWriter:
             self._is_done_with(one.subtask)
 
     def after_writing(self, subtask: SubtaskId, action: Callable[[], None]) -> None:
-        """Calls `action`, in any thread, when nothing of the task waits to be written: so that what a task says of its
-        end comes after its acknowledgements. Who has ended without acknowledging a checkpoint has no state in it.
+        """Calls `action`, in any thread, when nothing of the task is left to be written, so that a task reports its
+        end after its acknowledgments. A task that has ended without acknowledging a checkpoint has no state in it.
         """
         with self._lock:
             if self._unwritten[subtask]:
@@ -110,7 +110,7 @@ class CheckpointWriter:
         action()
 
     def close(self) -> None:
-        """Ends the thread after what it is at; whatever still waits is not written."""
+        """Ends the thread after its current item; what is still queued is not written."""
         if self._thread is not None:
             while True:
                 with suppress(queue.Empty):
@@ -197,11 +197,11 @@ class _Files:
 
     @property
     def bytes_written(self) -> int:
-        """Of this checkpoint alone."""
+        """Of only this checkpoint."""
         return self._writer.bytes_written
 
     def write(self) -> tuple[OperatorSubtaskState, ...]:
-        """Everything durable; what it raises has left no file, and changes count as not saved."""
+        """Makes everything durable; if it raises, no file is left and changes count as not saved."""
         try:
             states = tuple(self._operator(*operator) for operator in self._snapshot.operators)
             if self._snapshot.channels:

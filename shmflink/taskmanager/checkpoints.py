@@ -1,4 +1,4 @@
-"""A task's part in checkpoints: when its state is frozen, what is recorded of its channels, what it hands on.
+"""A task's part in checkpoints: when its state is frozen, what is recorded on its channels, what it passes on.
 
 Freezing is done here, in the slot's thread, between two elements; `checkpoint_writer` does the rest.
 """
@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 WATERMARK_STATE: Final = "_watermark"
-"""Operator state of a chain's first operator: how far event time was (a restored job must not take rows as early)."""
+"""Operator state of a chain's first operator: its event time (a restored job must not consider late rows early)."""
 
 
 class TaskCheckpoints:
@@ -47,7 +47,7 @@ class TaskCheckpoints:
     ) -> None:
         """`places`: (edge, producing subtask) of each channel of `inputs`. `nodes`: upstream first."""
         self.stops_id: int | None = None
-        """The savepoint after which nothing more is read."""
+        """The savepoint after which nothing further is read."""
         self._subtask = subtask
         self._nodes = nodes
         self._inputs = inputs
@@ -69,8 +69,8 @@ class TaskCheckpoints:
     def trigger(self, barrier: Barrier, *, stops: bool, is_slow: bool = False) -> None:
         """The JobManager begins a checkpoint. Sources, unaligned tasks and those without open inputs take part now.
 
-        So does a slow task, before which rows wait that would hold the barrier up: what it has not processed is part of
-        the checkpoint, as in an unaligned one. Savepoints stay aligned: whoever goes on from one may have other edges.
+        So does a slow task with many rows before the barrier: unprocessed rows become part of the checkpoint, as in an
+        unaligned one. Savepoints stay aligned: a job that resumes from one may have other edges.
         """
         if stops:
             self.stops_id = barrier.checkpoint_id
@@ -83,26 +83,26 @@ class TaskCheckpoints:
             self._announced[barrier.checkpoint_id] = barrier
 
     def inputs_ended(self) -> None:
-        """No barrier will come any more: checkpoints that were waited for begin now."""
+        """No further barrier will come: checkpoints that were waited for begin now."""
         self._to_begin += [b for n, b in sorted(self._announced.items()) if n > self._last_id]
         self._announced.clear()
 
     @property
     def has_begin(self) -> bool:
-        """True when a checkpoint is to begin as soon as nothing is suspended."""
+        """True if a checkpoint should begin as soon as nothing is suspended."""
         return bool(self._to_begin)
 
     @property
     def last_begin_id(self) -> int | None:
-        """The latest checkpoint that is to begin; None where there is none."""
+        """The latest checkpoint that should begin; None if there is none."""
         return self._to_begin[-1].checkpoint_id if self._to_begin else None
 
     def is_to_begin(self, checkpoint_id: int) -> bool:
-        """Whether the task has still to begin this one."""
+        """Whether the task has yet to begin this one."""
         return any(barrier.checkpoint_id == checkpoint_id for barrier in self._to_begin)
 
     def next_begin(self) -> Barrier | None:
-        """The barrier with which the task begins by itself; None where it has taken part in all of them already."""
+        """The barrier with which the task begins by itself; None if it has already taken part in all of them."""
         while self._to_begin:
             barrier = self._to_begin.popleft()
             if barrier.checkpoint_id <= self._last_id:
@@ -144,9 +144,9 @@ class TaskCheckpoints:
         *,
         passes: bool,
     ) -> Iterator[ChainOutput]:
-        """Freezes every operator; `passes` the barrier on where the outputs have not ended yet.
+        """Freezes every operator; `passes` the barrier on if the outputs have not ended yet.
 
-        `rest`: rows that the task has taken from a channel and not processed, as if they were still on their way.
+        `rest`: rows that the task has received from a channel and not processed; they are saved as if still in flight.
         """
         self._last_id = barrier.checkpoint_id
         self._announced.pop(barrier.checkpoint_id, None)
@@ -181,7 +181,7 @@ class TaskCheckpoints:
             self._listener.snapshot_taken(frozen)
 
     def final_snapshot(self, sinks: Sequence[ChainNode]) -> None:
-        """At the end of a task without checkpoints: what its sinks still have to commit is made ready."""
+        """At the end of a task without checkpoints: prepares what its sinks still have to commit."""
         barrier = Barrier(FINAL_CHECKPOINT_ID, 0)
         operators = tuple((node.context.operator_id, node.operator.snapshot_state(barrier)) for node in sinks)
         self._listener.snapshot_taken(TaskSnapshot(self._subtask, barrier, operators))
@@ -198,14 +198,16 @@ class TaskCheckpoints:
     # --- recording ---
 
     def record(self, channel: int, element: Element) -> Element:
-        """Keeps a copy of an element that came after the snapshot and before the barrier of its channel; returns it."""
+        """Records a copy of an element that came after the snapshot and before its channel's barrier; returns
+        the copy.
+        """
         copy = _owned(element)
         self._record.setdefault(channel, []).append(copy)
         return copy
 
     def take_ahead(self, inputs: TaskInputs) -> None:
-        """An unaligned checkpoint waits for what is on its way to this task: that is copied now and processed later, so
-        that barriers do not wait for the functions, and producers have credit to send theirs.
+        """An unaligned checkpoint needs the in-flight elements of this task: they are copied now and processed later,
+        so that barriers do not wait for functions, and producers have the credit to send theirs.
         """
         while (taken := inputs.take_ahead()) is not None:
             channel, element = taken
@@ -249,7 +251,7 @@ class TaskCheckpoints:
 
 
 def _owned(element: Element) -> Element:
-    """A copy that keeps no segment."""
+    """A copy that holds no segment."""
     (copy,) = loads_elements(dumps_elements([element]))
     if isinstance(copy, Batch) and isinstance(element, Batch):
         copy.row_type = element.row_type
@@ -257,6 +259,6 @@ def _owned(element: Element) -> Element:
 
 
 def restored_watermark(restored: RestoredState) -> int:
-    """How far event time was in the subtask that was furthest behind."""
+    """The event time of the subtask that was furthest behind."""
     part = restored.operator_state.get(WATERMARK_STATE)
     return min(part.elements) if part is not None and part.elements else MIN_TIMESTAMP_MS

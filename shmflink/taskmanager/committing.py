@@ -1,4 +1,4 @@
-"""What tasks know of operators that commit in threads of their own: sinks, and their global committers."""
+"""What tasks know about operators that commit in their own threads: sinks and their global committers."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ __all__ = ["CommittingOperator"]
 
 
 class CommittingOperator(Operator):
-    """A task does not end before all its committing operators have."""
+    """A task does not end before all its committing operators have ended."""
 
     ends_outputs = False
     """Whether readers of its outputs wait for commits: the task's outputs then end as late as the task."""
 
     def connect(self, say_ending: Callable[[], None]) -> None:
-        """`say_ending` tells the JobManager that only commits are waited for, although inputs are open."""
+        """`say_ending` tells the JobManager that the task waits only for commits although inputs are open."""
 
     @property
     def is_finished(self) -> bool:
-        """True when nothing is under way any more."""
+        """True when nothing is in progress any longer."""
         return True
 
     @property
     def needs_commit(self) -> bool:
-        """True while something waits for a checkpoint to be committed."""
+        """True while a checkpoint must complete before something can be committed."""
         return False
 
     @property
     def has_outputs(self) -> bool:
-        """Whether `outputs` has something, which no input caused."""
+        """Whether `outputs` has something that was not caused by an input."""
         return False
 
     def outputs(self) -> Iterator[Batch]:
-        """What commits have given since it was last asked for."""
+        """The output of commits since the last call."""
         return iter(())
 
     def last_outputs(self) -> Iterator[Batch]:
-        """What comes after the last commit."""
+        """The output after the last commit."""
         return iter(())
 
     def raise_failure(self) -> None:
-        """What went wrong in a thread of this operator."""
+        """The error of a thread of this operator."""

@@ -1,4 +1,4 @@
-"""The splits of a reader that reads them at the same time: rests of their batches, and their event time."""
+"""The splits of a reader that reads them concurrently: the rest of their batches, and their event time."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ __all__ = ["ConcurrentSplits"]
 
 
 class ConcurrentSplits:
-    """Takes batches in pieces, each of one split; what is left of a batch is part of a snapshot."""
+    """Takes batches in pieces, each of one split; the rest of a batch is part of a snapshot."""
 
     def __init__(self, reader: SourceReader, watermarks: SplitWatermarks, row_type: TypeInformation | None) -> None:
         self._reader = reader
         self._watermarks = watermarks
         self._row_type = row_type
-        self._rests: deque[SplitBatch] = deque()  # the first one is handed on
-        self._at = 0  # rows of it that were handed on
-        self._ends: set[str] = set()  # rests of these are all that is left of their splits
+        self._rests: deque[SplitBatch] = deque()  # the first one is being passed on
+        self._at = 0  # rows of it already passed on
+        self._ends: set[str] = set()  # of these splits only such rests are left
         self._taken = ""
         self._paused: frozenset[str] = frozenset()
         self._pauses = type(reader).pause_splits is not SourceReader.pause_splits
@@ -42,7 +42,7 @@ class ConcurrentSplits:
             self._rests.append(SplitBatch(name, loaded_rest(progress.rest, self._row_type)))
 
     def ended(self, split_id: str) -> None:
-        """The reader has come to its end; all its batches were handed on."""
+        """The reader has reached its end; all its batches have been passed on."""
         self._watermarks.end(split_id)
 
     @property
@@ -51,12 +51,12 @@ class ConcurrentSplits:
         return bool(self._rests)
 
     def keep(self, batch: SplitBatch) -> None:
-        """A batch, to be taken in pieces. There is no rest."""
+        """Sets a batch, to be taken in pieces. There must be no rest."""
         assert not self._rests, "a batch was read before the one before was handed on"
         self._rests.append(batch)
 
     def take(self, rows: int) -> Batch:
-        """The next rows of what was read, at most so many. There is a rest."""
+        """The next rows of the batch, at most this many. There must be a rest."""
         first, at = self._rests[0], self._at
         self._taken = first.split_id
         if first.batch.num_rows - at <= rows:
@@ -67,20 +67,20 @@ class ConcurrentSplits:
         return first.batch.slice(at, rows)
 
     def elements(self, batch: Batch) -> Iterator[Batch | Watermark | WatermarkStatus]:
-        """The batch that `take` gave, with its timestamps, and the watermarks within it."""
+        """The batch that `take` returned, with its timestamps, and the watermarks within it."""
         split_id = self._taken
-        yield from self._watermarks.drain()  # of splits that have come or ended meanwhile
+        yield from self._watermarks.drain()  # of splits that were added or ended in the meantime
         yield from self._watermarks.through(split_id, batch)
         if split_id in self._ends and all(rest.split_id != split_id for rest in self._rests):
             self._ends.discard(split_id)
             self._watermarks.end(split_id)
 
     def on_periodic(self, *, is_paused: bool = False) -> None:
-        """The watermark interval is over."""
+        """The watermark interval has passed."""
         self._watermarks.on_periodic(self._paused, is_paused=is_paused)
 
     def align(self, limit_ms: int) -> bool:
-        """Has the reader pause splits beyond the limit and resume others; True when that changed anything."""
+        """Makes the reader pause splits beyond the limit and resume others; True if that changed anything."""
         ahead = self._watermarks.ahead_of(limit_ms) if self._pauses else frozenset()
         if ahead == self._paused:
             return False
@@ -89,7 +89,7 @@ class ConcurrentSplits:
         return True
 
     def progress(self) -> list[SplitProgress]:
-        """What is left of each split."""
+        """The rest of each split."""
         rests = {rest.split_id: self._open(rest) for rest in self._rests}
         told = []
         for split in self._reader.snapshot():

@@ -1,4 +1,4 @@
-"""What a TaskManager does on the JobManager's messages. Runs in the process's main thread."""
+"""How a TaskManager reacts to the JobManager's messages. Runs in the process's main thread."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _EXIT_NO_JOBMANAGER: Final = 4
 
 
 class Listener:
-    """Tells the JobManager what tasks report; called from the slots' threads."""
+    """Forwards the tasks' reports to the JobManager; called from the slots' threads."""
 
     def __init__(
         self, epoch: int, deployments: dict[SubtaskId, TaskDeployment], send: Callable[[object], None]
@@ -56,7 +56,7 @@ class Listener:
     def task_state_changed(self, subtask: SubtaskId, state: TaskState, error: BaseException | None) -> None:
         failure = None if error is None else failure_of(error, self._deployments[subtask])
         if state.is_terminal:
-            flush_output()  # what the task printed is out before anybody hears of its end
+            flush_output()  # what the task printed appears before its end is reported
         changed = TaskStateChanged(self._epoch, subtask, state, failure)
         if state is TaskState.FINISHED:
             self.writer.after_writing(subtask, lambda: self._send(changed))
@@ -86,7 +86,7 @@ class Listener:
         self._send(TaskEnding(self._epoch, subtask))
 
     def write_failed(self, subtask: SubtaskId, checkpoint_id: int, error: BaseException) -> None:
-        """A checkpoint is declined and the task goes on; without its last one it has failed."""
+        """Declines a checkpoint; the task continues, unless it was the last one: then the task has failed."""
         if checkpoint_id == FINAL_CHECKPOINT_ID:
             self._send(
                 TaskStateChanged(self._epoch, subtask, TaskState.FAILED, failure_of(error, self._deployments[subtask]))
@@ -126,7 +126,7 @@ class Control:
     def _send(self, message: object, fds: tuple[int, ...] = ()) -> None:
         try:
             self._connection.send(message, fds)
-        except RpcError:  # without a JobManager nothing that we do counts
+        except RpcError:  # without a JobManager nothing that we do matters
             os._exit(_EXIT_NO_JOBMANAGER)
 
     def _handle(self, received: Received) -> None:
@@ -144,7 +144,7 @@ class Control:
             self._perform(attempt, received)
 
     def _refuse(self, received: Received) -> None:
-        """A message of an attempt that could not be prepared, or is over."""
+        """Handles a message of an attempt that could not be prepared, or has ended."""
         for fd in received.fds:
             os.close(fd)
 
@@ -159,11 +159,11 @@ class Control:
                 tell(attempt, message)
 
     def _release(self, epoch: int) -> None:
-        """Says so when nothing is left of it, also of one that could not be prepared."""
+        """Reports when nothing is left of it, also for one that could not be prepared."""
         attempt = self._attempts.pop(epoch, None)
         if attempt is not None:
             attempt.release()
-            del attempt  # its memory goes with the last reference
+            del attempt  # its memory is freed with the last reference
         self._send(AttemptReleased(epoch))
 
     def _prepare(self, message: PrepareAttempt) -> None:
@@ -176,7 +176,7 @@ class Control:
         self._send(AttemptPrepared(message.epoch), attempt.memory_fds)
 
     def _deploy(self, attempt: Attempt, message: DeployTasks) -> None:
-        sys.path[:0] = [path for path in message.python_path if path not in sys.path]  # in front, as in the program
+        sys.path[:0] = [path for path in message.python_path if path not in sys.path]  # first, as in the program
         if message.working_directory:
             os.chdir(message.working_directory)  # relative paths mean the user's folder
         sys.argv = [message.main_file or ""]

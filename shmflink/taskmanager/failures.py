@@ -1,4 +1,4 @@
-"""An exception of a task as the Failure that the user will read."""
+"""Turns an exception of a task into the Failure that the user reads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["failure_of"]
 
 
 def failure_of(error: BaseException, deployment: TaskDeployment | None = None) -> Failure:
-    """`error` with its traceback: the user's own where a user's function raised."""
+    """`error` with its traceback: the user's own if a user's function raised."""
     task_name = deployment.task_name if deployment is not None else ""
     subtask = deployment.subtask.subtask if deployment is not None else -1
     if isinstance(error, UserFunctionError):

@@ -1,4 +1,4 @@
-"""What a task takes its elements from: a source, or its input gates."""
+"""Where a task takes its elements from: a source, or its input gates."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ class TaskParts:
 
 
 class Feed:
-    """Used by the slot's thread alone. What concerns sources alone does nothing in other feeds.
+    """Used only by the slot's thread. Methods for sources do nothing in other feeds.
 
-    A generator that a method gives does nothing before it is pulled.
+    A generator that a method returns does nothing until it is pulled.
     """
 
     drives_watermark = False
-    """Whether the outputs of the last `next` come of one watermark and of nothing else."""
+    """Whether the outputs of the last `next` are caused by a single watermark and nothing else."""
 
     have_outputs_ended = False
-    """Whether all that follows on the task's outputs is their end."""
+    """Whether only the end follows on the task's outputs."""
 
     def __init__(self, parts: TaskParts) -> None:
         self._parts = parts
@@ -60,19 +60,19 @@ class Feed:
         raise NotImplementedError(f"{type(self).__name__} does not define has_input")
 
     def next(self) -> Outputs | None:
-        """What comes of the next element or piece of a batch; None when that has no outputs."""
+        """The outputs of the next element or piece of a batch; None if it has no outputs."""
         raise NotImplementedError(f"{type(self).__name__} does not define next")
 
     def restore(self, watermark_ms: int, elements: Sequence[tuple[int, Element]]) -> None:
-        """Takes up event time, and (channel, element) that were under way at a checkpoint."""
+        """Restores event time, and (channel, element) that were in flight at a checkpoint."""
         raise NotImplementedError(f"{type(self).__name__} does not define restore")
 
     def drive(self, element: Element) -> Outputs:
-        """Takes an element that came from nowhere through the chain, as if this feed had given it."""
+        """Drives an element of no input through the chain, as if this feed had delivered it."""
         raise NotImplementedError(f"{type(self).__name__} does not define drive")
 
     def timer_outputs(self, node: ChainNode, outputs: Iterator[Element | SideOutput]) -> Outputs:
-        """What a timer of `node` gives, handed to its readers."""
+        """Passes the output of a timer of `node` to its readers."""
         for output in outputs:
             yield from emit(node, output)
 
@@ -80,7 +80,7 @@ class Feed:
         """Writes what this feed has counted by itself."""
 
     def close(self) -> None:
-        """Nothing is taken any more."""
+        """Nothing further is taken."""
 
     # --- the end ---
 
@@ -118,7 +118,7 @@ class Feed:
             yield index, EndOfData(self._is_drained)
 
     def last_outputs(self, *, is_drained: bool) -> Outputs:
-        """MAX_WATERMARK where no upstream sent it, then the operators finish; nothing where the job goes on."""
+        """MAX_WATERMARK if no upstream sent it, then the operators finish; nothing if the job continues."""
         counters = self._parts.counters
         if is_drained:
             if counters.watermark_ms != MAX_WATERMARK.timestamp_ms:
@@ -148,7 +148,7 @@ class Feed:
         """A snapshot for this checkpoint begins."""
 
     def frozen(self) -> None:
-        """A snapshot was taken, or will not be: what waited for it can go on."""
+        """A snapshot was taken, or will not be: what waited for it can continue."""
 
     def aborted(self, checkpoint_id: int) -> None:
         """The checkpoint will not complete."""

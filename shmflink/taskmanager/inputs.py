@@ -1,4 +1,4 @@
-"""All input gates of one task as one: channels numbered through, watermarks combined, barriers aligned."""
+"""All input gates of one task as one: channels numbered consecutively, watermarks combined, barriers aligned."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shmflink.taskmanager.watermarks import InputWatermarks, WatermarkValve
 
 __all__ = ["TaskInputs"]
 
-_AHEAD_MAX: Final = 4096  # elements that are taken out of the gates before their turn
+_AHEAD_MAX: Final = 4096  # elements taken out of the gates before their turn
 
 
 class TaskInputs:
@@ -23,7 +23,7 @@ class TaskInputs:
     """
 
     def __init__(self, gates: Sequence[tuple[int, InputGate]], *, blocks: bool = True) -> None:
-        """`blocks`: channels wait for each other at barriers (exactly once)."""
+        """`blocks`: channels wait for each other at barriers (exactly-once)."""
         assert gates, "a task without a source has at least one gate"
         self._gates = [gate for _, gate in gates]
         self._input_of_gate = [index for index, _ in gates]
@@ -38,9 +38,9 @@ class TaskInputs:
         self._alignment = BarrierAlignment(self._open, blocks=blocks)
         self._ahead: deque[tuple[int, Element]] = deque()  # restored, or taken before their turn: they come first
         self._waits_for_ahead = False  # a barrier of another checkpoint is among them
-        self._passed: list[int] = []  # channels that nothing more is taken of before its turn
+        self._passed: list[int] = []  # channels from which nothing further is taken before its turn
         self.was_ahead = False
-        """Whether `poll` gave what had been restored or taken before its turn, and recorded then."""
+        """Whether `poll` returned an element that was restored, or taken before its turn and recorded then."""
         self._make_valves()
 
     @property
@@ -53,7 +53,7 @@ class TaskInputs:
         return not self._open
 
     def poll(self) -> tuple[int, int, Element] | None:
-        """(input index, channel, element); what was under way at a checkpoint first, then fair between gates."""
+        """(input index, channel, element); first what was in flight at a checkpoint, then fair between gates."""
         self.was_ahead = bool(self._ahead)
         if not self._ahead:
             return self._poll_gates()
@@ -67,12 +67,12 @@ class TaskInputs:
 
     @property
     def ahead(self) -> tuple[tuple[int, Element], ...]:
-        """(channel, element) that `poll` will give before anything else."""
+        """(channel, element) that `poll` will return before anything else."""
         return tuple(self._ahead)
 
     @property
     def can_take_ahead(self) -> bool:
-        """Whether a checkpoint waits for elements that are here and have not had their turn."""
+        """Whether a checkpoint waits for elements that have arrived and have not had their turn."""
         is_wanted = self._alignment.recording_id is not None and not self._waits_for_ahead
         return is_wanted and len(self._ahead) < _AHEAD_MAX and any(gate.is_available for gate in self._gates)
 
@@ -89,12 +89,12 @@ class TaskInputs:
         return channel, element
 
     def put_ahead(self, channel: int, element: Element) -> None:
-        """Its turn comes after all that was put here before. `element` keeps no segment."""
+        """Queues it behind everything queued here before. `element` must hold no segment."""
         self._ahead.append((channel, element))
         self._waits_for_ahead |= isinstance(element, Barrier)
 
     def pass_ahead(self, channel: int) -> None:
-        """The checkpoint has what it wants of this channel: the rest keeps its turn."""
+        """The checkpoint has all it needs from this channel: the rest keeps its turn."""
         if self._alignment.recording_id is not None:
             gate, place = self._place[channel]
             self._gates[gate].block(place)
@@ -130,7 +130,7 @@ class TaskInputs:
         return [output for part in passed for output in self._feed(self._combined, valve, part)]
 
     def restore(self, watermark_ms: int, elements: Iterable[tuple[int, Element]]) -> None:
-        """Goes on from a checkpoint: its watermark, and (channel, element) that were under way."""
+        """Resumes from a checkpoint: its watermark, and (channel, element) that were in flight."""
         for valve in self._valves:
             valve.restore(watermark_ms)
         if self._combined is not None:
@@ -138,29 +138,29 @@ class TaskInputs:
         self._ahead.extend(elements)
 
     def barrier(self, channel: int, barrier: Barrier) -> AlignmentEffects:
-        """A barrier came; its effects on channels are done."""
+        """A barrier arrived; applies its effects to channels."""
         return self._apply(self._alignment.barrier(channel, barrier))
 
     def start_checkpoint(self, barrier: Barrier) -> AlignmentEffects:
-        """The task is told of a checkpoint that it begins by itself; its effects on channels are done."""
+        """The task begins a checkpoint by itself; applies the effects to channels."""
         return self._apply(self._alignment.start(barrier))
 
     def abort_checkpoint(self, checkpoint_id: int) -> None:
-        """The checkpoint will not complete: nothing waits for it any more."""
+        """The checkpoint will not complete: nothing waits for it any longer."""
         self._apply(self._alignment.abort(checkpoint_id))
 
     def end_of_data(self, channel: int) -> AlignmentEffects:
-        """A channel has ended, which counts as aligned; effects on channels are done."""
+        """A channel has ended, which counts as aligned; applies the effects to channels."""
         self._open.discard(channel)
         return self._apply(self._alignment.end_of_data(channel))
 
     def is_recorded(self, channel: int) -> bool:
-        """Whether an element of this channel belongs to the checkpoint that is under way."""
+        """Whether an element of this channel belongs to the checkpoint in progress."""
         return channel in self._alignment.recording
 
     @property
     def recording_id(self) -> int | None:
-        """The checkpoint that is recorded for."""
+        """The checkpoint for which elements are recorded."""
         return self._alignment.recording_id
 
     @property

@@ -1,4 +1,4 @@
-"""What a task tells the outside. The TaskManager process answers by RPC, the inline mini-cluster by a direct call."""
+"""What a task reports. The TaskManager process forwards it by RPC, the inline mini-cluster by a direct call."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Standard output and error of a TaskManager, for what user code prints.
+"""Standard output and error of a TaskManager, for the output of user code.
 
-Lines leave at once and whole, so that those of several TaskManagers do not mix and none waits for the end of a task.
-What nobody reads any more is thrown away, as in Flink: `shmflink run job.py | head` must not fail the job.
+Lines are written at once and whole, so that those of several TaskManagers do not mix and none waits for the end of a
+task. After the reader has closed the pipe, output is discarded, as in Flink: `shmflink run job.py | head` must not fail
+the job.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any, Final, TextIO
 
 __all__ = ["UNREAD", "flush_output", "take_standard_streams"]
 
-UNREAD: Final = (errno.EPIPE, errno.EIO)  # the pipe's reader is gone; the terminal was hung up
+UNREAD: Final = (errno.EPIPE, errno.EIO)  # the pipe's reader is gone; the terminal hung up
 
 
 class _Output(io.FileIO):
@@ -43,9 +44,9 @@ def _text_stream(fd: int, before: TextIO | None, errors: str) -> TextIO:
 
 
 def flush_output() -> None:
-    """Has all that was printed written; what cannot be is no error of the job."""
+    """Flushes everything that was printed; a failure to write is not an error of the job."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except (OSError, ValueError, AttributeError):  # its disk is full; user code closed or replaced it
+        except (OSError, ValueError, AttributeError):  # the disk is full; user code closed or replaced the stream
             continue

@@ -1,4 +1,4 @@
-"""The ends of a task's output edges, and when what waits in their open segments is shipped."""
+"""The ends of a task's output edges, and when their open segments are shipped."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class OutputEnd:
     pending_since_ns: int = -1
 
     def flush(self) -> None:
-        """Ships what waits, except where only full segments are shipped."""
+        """Ships what waits, unless only full segments are shipped."""
         if self.buffer_timeout_ns >= 0 and self.partition.has_pending:
             self.partition.flush()
             self.pending_since_ns = -1
@@ -45,7 +45,7 @@ class Pulled(Enum):
 
     DONE = auto()  # nothing is left
     PAUSED = auto()  # the chain lets others have a turn
-    AT_REST = auto()  # as PAUSED; a barrier may pass before the rest where that is a watermark
+    AT_REST = auto()  # like PAUSED; if the rest is that of a watermark, a barrier may pass before it
     BLOCKED = auto()  # a partition has no credit for all of the last output
 
 
@@ -59,7 +59,7 @@ class TaskOutputs:
         self._counters = counters
 
     def pull(self, outputs: Iterator[ChainOutput]) -> Pulled:
-        """Hands outputs on until they end, one does not go through, or the chain pauses."""
+        """Passes outputs on until they end, one is blocked, or the chain pauses."""
         counters = self._counters
         for index, element in outputs:
             if index < 0:
@@ -78,17 +78,17 @@ class TaskOutputs:
         return Pulled.DONE
 
     def resume(self) -> bool:
-        """Goes on with the output that was suspended; True when all of it has gone through."""
+        """Continues with the suspended output; True when all of it has been sent."""
         assert self.blocked is not None, "resume() without a suspended output"
         if self.blocked.resume():
             self.blocked = None
         return self.blocked is None
 
     def flush(self) -> None:
-        """Ships what waits in open segments when the task is out of input, except where only full ones are shipped.
+        """Ships open segments when the task is out of input, unless only full ones are shipped.
 
-        A task that is held up by one channel has more to put into the others' segments: shipping those half full
-        would cost their consumers a batch each. The buffer timeout ships them if it lasts.
+        A task that one channel blocks has more rows for the others' segments: shipping those half full would cost their
+        consumers a batch each. If the blockage lasts, the buffer timeout ships them.
         """
         if self.blocked is None:
             for end in self.ends:

@@ -1,4 +1,4 @@
-"""How many rows a task takes at once, by what its chain's user code has cost."""
+"""How many rows a task takes at once, based on the cost of its chain's user code."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ __all__ = ["ALL_ROWS", "TaskPace"]
 
 ALL_ROWS: Final = 2**63
 _ASSIGNERS: Final = (SourceOperator, TimestampsAndWatermarksOperator)  # of timestamps: batches stay what they are
-_MIXED_ROWS_MAX: Final = 8192  # where work on columns comes first, which small pieces would slow down
+_MIXED_ROWS_MAX: Final = 8192  # if columnar work comes first, which small pieces would slow down
 
 
 class TaskPace:
-    """Measures the pieces of one task. Chains without user code, and those whose batches a user's function is called
-    with, take batches whole.
+    """Measures the pieces of one task. Chains without user code, and those that pass whole batches to a user's
+    function, take batches whole.
     """
 
     def __init__(self, nodes: Sequence[ChainNode], counters: TaskCounters, *, has_partitioner: bool = False) -> None:
-        """`nodes`: upstream first. `has_partitioner`: a function of the user's chooses channels."""
+        """`nodes`: upstream first. `has_partitioner`: a function of the user chooses channels."""
         self._nodes = nodes
         self._task = counters if has_partitioner else None
         self._records = [node.context.counters for node in nodes if node.operator.is_per_record]
@@ -36,18 +36,18 @@ class TaskPace:
         self._before_ns = (0, 0)
 
         self.limit = ALL_ROWS
-        """Rows of a piece at most, whatever they cost; for tests."""
+        """The most rows of a piece, whatever they cost; for tests."""
         self.is_taken_for_slow = False
-        """Whatever was measured; for tests."""
+        """A fixed pace, whatever was measured; for tests."""
 
     @property
     def rows_max(self) -> int:
-        """Rows of the next piece at most."""
+        """The most rows of the next piece."""
         return self.limit if self._pace is None else min(self.limit, self._pace.rows)
 
     @property
     def is_slow(self) -> bool:
-        """Whether a barrier had to wait for long behind the rows that its channels hold."""
+        """Whether a barrier had to wait long behind the rows in its channels."""
         if self.is_taken_for_slow or (self._pace is not None and self._pace.is_slow):
             return True
         return any(node.operator.is_slow_at_timers for node in self._nodes)
@@ -82,7 +82,7 @@ def _rows_max(nodes: Sequence[ChainNode]) -> int:
 
 
 def _keeps_batches(nodes: Sequence[ChainNode]) -> bool:
-    """Whether a function that is called with batches gets them as they come into the task."""
+    """Whether a function that takes batches receives them as they enter the task."""
     operators = (node.operator for node in nodes if not isinstance(node.operator, _ASSIGNERS))
     first = next((operator for operator in operators if operator.is_per_record or operator.keeps_batches), None)
     return first is not None and first.keeps_batches

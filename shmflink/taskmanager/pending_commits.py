@@ -1,4 +1,4 @@
-"""What a sink has staged and not committed yet, checkpoint by checkpoint (Flink: CommittableCollector)."""
+"""What a sink has staged and not yet committed, by checkpoint (Flink: CommittableCollector)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Committed: TypeAlias = tuple[int, Any]
 
 
 class StagedCommit:
-    """The committables of one checkpoint; found out once, in whatever thread asks first."""
+    """The committables of one checkpoint; computed once, in the first thread that asks."""
 
     def __init__(self, checkpoint_id: int, collect: Callable[[], Sequence[Any]]) -> None:
         self.checkpoint_id = checkpoint_id
@@ -21,11 +21,11 @@ class StagedCommit:
         self._committables: tuple[Any, ...] = ()
         self._error: BaseException | None = None
         self.is_done = False
-        """Committed, but for those who have to be told."""
+        """Committed, except for those who have yet to be told."""
         self._lock = threading.Lock()
 
     def committables(self) -> tuple[Any, ...]:
-        """Waits for them. Raises what the writer raised, to everybody who asks."""
+        """Waits for them. Raises the writer's exception to every caller."""
         with self._lock:
             if self._error is not None:
                 raise self._error
@@ -40,12 +40,12 @@ class StagedCommit:
 
     @property
     def is_known(self) -> bool:
-        """True when `committables` does not wait."""
+        """True if `committables` does not wait."""
         return self._collect is None
 
     @property
     def is_known_empty(self) -> bool:
-        """True when there is nothing to commit, as far as is known without waiting."""
+        """True if there is nothing to commit, as far as is known without waiting."""
         return self.is_known and not self._committables
 
 
@@ -53,7 +53,9 @@ class PendingCommits:
     """Grows at barriers, shrinks when their checkpoints are complete and committed. Any thread."""
 
     def __init__(self, restored: Sequence[Committed] = (), *, tells: bool = False) -> None:
-        """`tells`: somebody is told of commits, after the barrier: what was not told at it is in its checkpoint."""
+        """`tells`: somebody is told of commits, after the barrier: what was not yet told at the barrier is in
+        its checkpoint.
+        """
         self._tells = tells
         by_checkpoint: dict[int, list[Any]] = {}
         for checkpoint_id, committable in sorted(restored, key=lambda element: element[0]):
@@ -65,10 +67,10 @@ class PendingCommits:
         self._lock = threading.Lock()
 
     def stage(self, checkpoint_id: int, collect: Callable[[], Sequence[Any]]) -> Callable[[], list[Committed]]:
-        """At a barrier. What is returned waits for all that is to be in this checkpoint.
+        """At a barrier. The returned function waits for everything that must be in this checkpoint.
 
-        That includes committables of checkpoints before it, complete or aborted, which are not committed by then, and
-        what was staged at the end of a job without checkpoints: all of it is due when this checkpoint is complete.
+        That includes committables of earlier checkpoints, complete or aborted, that are not committed by then, and
+        what was staged at the end of a job without checkpoints: all of it is due when this checkpoint completes.
         """
         with self._lock:
             for staged in self._staged:
@@ -78,12 +80,12 @@ class PendingCommits:
         return lambda: self._elements(covered)
 
     def due(self, checkpoint_id: int) -> list[StagedCommit]:
-        """What this checkpoint makes visible, the oldest first. It stays here until `committed`."""
+        """What this checkpoint makes visible, oldest first. It stays here until `committed`."""
         with self._lock:
             return [one for one in self._staged if one.checkpoint_id <= checkpoint_id and not one.is_done]
 
     def committed(self, done: Sequence[StagedCommit]) -> None:
-        """These are visible now, and whoever has to know of it does."""
+        """These are visible now, and everybody who must know has been told."""
         with self._lock:
             self._staged = [staged for staged in self._staged if staged not in done]
 
@@ -95,7 +97,7 @@ class PendingCommits:
 
     @property
     def is_empty(self) -> bool:
-        """True when there is nothing to commit; what the writer is still finding out counts as something."""
+        """True if there is nothing to commit; what the writer is still computing counts as something."""
         with self._lock:
             return all(staged.is_known_empty for staged in self._staged)
 

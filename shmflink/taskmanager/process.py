@@ -27,7 +27,7 @@ _OOM_SCORE_ADJ: Final = 500  # when memory runs out, the kernel shall take a wor
 
 
 def run_taskmanager(request: ForkTaskManager, end: socket.socket) -> None:
-    """Serves the JobManager at `end` until it says Shutdown or is gone. Call in the main thread of a fresh
+    """Serves the JobManager at `end` until it says Shutdown or is gone. Call it in the main thread of a new
     fork.
     """
     connection = BlockingConnection(end)
@@ -42,7 +42,7 @@ def run_taskmanager(request: ForkTaskManager, end: socket.socket) -> None:
 
 
 def _settle(request: ForkTaskManager) -> None:
-    """Makes the process what a worker is: quiet on Ctrl-C, pinned, first to go when memory runs out."""
+    """Turns the process into a worker: ignores Ctrl-C, is pinned, is the first to be killed when memory runs out."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     take_standard_streams()
     faulthandler.enable()

@@ -1,4 +1,4 @@
-"""What the tasks of an attempt go on from: each its share of a checkpoint."""
+"""From where the tasks of an attempt resume: each with its share of a checkpoint."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ class Restore:
     def __init__(
         self, directory: str, *, allows_pickle: bool = False, load: Callable[[str], Manifest] = load_manifest
     ) -> None:
-        """`directory`: the checkpoint's folder; empty = from nothing. `allows_pickle`: also where it is not our own."""
+        """`directory`: the checkpoint's folder; empty = start without one. `allows_pickle`: also if it belongs
+        to another user.
+        """
         self._directory = directory
         self._allows_pickle = allows_pickle
         self._load = load
@@ -34,7 +36,7 @@ class Restore:
         return self._load(self._directory)
 
     def directory_of(self, checkpoint_id: int) -> str:
-        """The folder, where it is this checkpoint that is restored; else empty."""
+        """The folder, if this checkpoint is being restored; otherwise empty."""
         is_this = bool(self._directory) and self._manifest.checkpoint_id == checkpoint_id
         return self._directory if is_this else ""
 
@@ -70,7 +72,7 @@ class Restore:
         return all(one is not None and one.subtasks and all(s.is_finished for s in one.subtasks) for one in known)
 
     def _channels(self, deployment: TaskDeployment, mine: range) -> Iterator[tuple[int, int, Sequence[Element]]]:
-        """What was under way to the subtasks whose place this one takes."""
+        """In-flight elements for the subtasks that this one replaces."""
         routes = {edge.edge: self._route(edge, deployment) for edge in deployment.inputs}
         restored = channel_elements(
             self._manifest,
@@ -93,7 +95,7 @@ class Restore:
                 raise self._edges_changed(deployment)
 
     def _edges_changed(self, deployment: TaskDeployment) -> StateMismatchError:
-        """Rows that were under way have no edge any more: another parallelism makes other chains, say."""
+        """In-flight rows have no edge any longer, for example because another parallelism makes other chains."""
         return StateMismatchError(
             f"the checkpoint {self._directory} holds in-flight rows for '{deployment.vertex_name}', on edges "
             "that the job no longer has: start from a savepoint, or with the former parallelism"
@@ -110,7 +112,7 @@ class Restore:
         return InputRoute(routing, edge.key_columns, self._has_other_producers(edge, deployment))
 
     def _has_other_producers(self, edge: InputDeployment, deployment: TaskDeployment) -> bool:
-        """A watermark of one of fewer producers says nothing of one of more: its rows come from several of them."""
+        """A watermark from one of fewer producers is not valid for one of more: its rows come from several of them."""
         vertex = edge.channels[0].producer.vertex
         former = next((op.parallelism for op in self._manifest.operators if op.vertex == vertex), 0)
         pairs = channel_pairs(edge.strategy, former, deployment.parallelism)

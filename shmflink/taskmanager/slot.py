@@ -1,4 +1,4 @@
-"""A slot: one thread that runs its tasks cooperatively and sleeps on its doorbell when none can go on."""
+"""A slot: one thread that runs its tasks cooperatively and sleeps on its doorbell when none is runnable."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from shmflink.taskmanager.task import Task
 
 __all__ = ["SLEEP_NS_MAX", "Slot"]
 
-SLEEP_NS_MAX: Final = 500_000_000  # so that idle time shows up in the counters of a job that stands still
+SLEEP_NS_MAX: Final = 500_000_000  # so that idle time appears in the counters of a job that stands still
 
 
 class Slot:
-    """Runs tasks by turns: each sweep gives every runnable task one quantum, downstream tasks first.
+    """Runs tasks in turn: each sweep gives every runnable task one quantum, downstream tasks first.
 
     `put`, `wake`, `add_task`, `assign_split`, `cancel` and `shutdown` may be called from any thread;
-    everything else belongs to the thread in `run`. A failing task reports FAILED and ends; its siblings go on
+    everything else belongs to the thread in `run`. A failing task reports FAILED and ends; its siblings continue
     until `cancel`.
     """
 
@@ -36,21 +36,21 @@ class Slot:
         self._mail: deque[Callable[[], Any]] = deque()
         self._tasks: list[Task] = []
         self.turn = 0
-        """Counts what the slot's thread was given to do."""
+        """Counts the actions given to the slot's thread."""
         self.at_work: Task | None = None
-        """Whose code may run now: for a look from another thread."""
+        """Whose code may be running now; read from other threads."""
         self._had_tasks = False
         self._is_shut_down = False
 
     # --- from any thread ---
 
     def put(self, action: Callable[[], Any]) -> None:
-        """Has the slot's thread call `action()` soon."""
+        """Schedules `action()` in the slot's thread."""
         self._mail.append(action)
         self._doorbell.ring()
 
     def wake(self) -> None:
-        """Has the slot look again at what is runnable."""
+        """Makes the slot check again what is runnable."""
         self.put(self._wake_tasks)
 
     def add_task(self, task: Task) -> None:
@@ -58,15 +58,15 @@ class Slot:
         self.put(lambda: self._open(task))
 
     def assign_split(self, subtask: SubtaskId, split: Split | None, *, exhausted: bool) -> None:
-        """The answer to a split request; dropped when the task has ended meanwhile."""
+        """The answer to a split request; dropped if the task has ended in the meantime."""
         self.put(lambda: self._assign(subtask, split, exhausted))
 
     def align(self, subtask: SubtaskId, limit_ms: int) -> None:
-        """How far a source may run ahead; dropped when its task has ended meanwhile."""
+        """How far a source may run ahead; dropped if its task has ended in the meantime."""
         self.put(lambda: self._align(subtask, limit_ms))
 
     def tell(self, action: Callable[[Task], None]) -> None:
-        """Has `action` called for each task that has not ended then."""
+        """Calls `action` for each task that has not ended by then."""
         self.put(lambda: self._tell(action))
 
     def cancel(self) -> None:
@@ -74,13 +74,13 @@ class Slot:
         self.put(self._cancel_all)
 
     def shutdown(self) -> None:
-        """Cancels what still runs and ends `run`, also when the slot never had a task."""
+        """Cancels running tasks and ends `run`, even if the slot never had a task."""
         self.put(self._shut_down)
 
     # --- the slot's thread ---
 
     def run(self) -> None:
-        """Until all tasks that were added are terminal, or `shutdown`."""
+        """Runs until all added tasks are terminal, or until `shutdown`."""
         while not self.is_done:
             if not self.run_once():
                 self.sleep()
@@ -114,7 +114,7 @@ class Slot:
         return has_run or has_ended
 
     def flush(self) -> None:
-        """Ships what waits in open segments: there is nothing to fill them with."""
+        """Ships open segments: there is nothing to fill them with."""
         for task in self._tasks:
             task.outputs.flush()
 
@@ -127,7 +127,7 @@ class Slot:
         """Waits until the doorbell rings or a timeout is due; returns at once when something is runnable."""
         self.flush()
         token = self._doorbell.prepare()
-        # Once more after `prepare`: what became runnable before it rang for nobody.
+        # Check again after `prepare`: what became runnable before it has rung for nobody.
         if self._mail or self.is_done or any(task.is_runnable() for task in self._tasks):
             return
         for task in self._tasks:
@@ -150,7 +150,7 @@ class Slot:
             task.cancel()
             return
         self._tasks.append(task)
-        # Downstream first: what is on its way leaves before more comes in.
+        # Downstream first: in-flight elements leave before more come in.
         self._tasks.sort(key=lambda t: -t.deployment.subtask.vertex)
         self._at_work(task, task.open)
 

@@ -13,11 +13,11 @@ _Output = list[Watermark | WatermarkStatus]
 
 
 class WatermarkValve:
-    """The minimum over the channels that are active and have caught up; passed on only when it grows.
+    """The minimum over the channels that are active and have caught up; emitted only when it grows.
 
-    Every call returns what has to be forwarded, in order. A channel that turns active again with an older
-    watermark stays out of the minimum until it has caught up. When all channels are idle the valve is idle
-    too, after the largest watermark was flushed if the last active channel stood at the output's level.
+    Every call returns what must be forwarded, in order. A channel that becomes active again with an older
+    watermark stays out of the minimum until it has caught up. When all channels are idle, so is the valve; if the last
+    active channel was at the output's level, the largest watermark is flushed first.
     """
 
     def __init__(self, num_channels: int) -> None:
@@ -38,11 +38,11 @@ class WatermarkValve:
         return not self._output_is_active
 
     def restore(self, watermark_ms: int) -> None:
-        """Takes up where a checkpoint was: nothing below is passed on again."""
+        """Resumes from a checkpoint: nothing below is emitted again."""
         self._output = watermark_ms
 
     def watermark(self, channel: int, watermark: Watermark) -> _Output:
-        """A watermark came. The one that ends the input also counts on an idle channel."""
+        """A watermark arrived. The one that ends the input counts even on an idle channel."""
         output: _Output = []
         if not self._is_active[channel]:
             if watermark != MAX_WATERMARK:
@@ -57,7 +57,7 @@ class WatermarkValve:
         return output + self._advance_to_minimum()
 
     def status(self, channel: int, status: WatermarkStatus) -> _Output:
-        """The channel says that it is idle, or active again."""
+        """The channel reports that it is idle, or active again."""
         if status.idle == (not self._is_active[channel]):
             return []
         return self._turn_idle(channel) if status.idle else self._turn_active(channel)
@@ -94,8 +94,8 @@ class WatermarkValve:
 class InputWatermarks:
     """The minimum over the inputs of one operator that are not idle (connect).
 
-    Unlike a channel, an input that is active again holds the others back at once, and nothing is flushed when all are
-    idle: the operator is idle then, too.
+    Unlike a channel, an input that becomes active again holds the others back at once, and nothing is flushed when all
+    are idle: the operator is then idle, too.
     """
 
     def __init__(self, num_inputs: int) -> None:
@@ -104,17 +104,17 @@ class InputWatermarks:
         self._output = MIN_TIMESTAMP_MS
 
     def restore(self, watermark_ms: int) -> None:
-        """Takes up where a checkpoint was: nothing below is passed on again."""
+        """Resumes from a checkpoint: nothing below is emitted again."""
         self._output = watermark_ms
 
     def watermark(self, index: int, watermark: Watermark) -> _Output:
-        """A watermark came, which also says that the input is active."""
+        """A watermark arrived, which also means that the input is active."""
         output = self.status(index, WatermarkStatus(idle=False))
         self._watermarks[index] = max(self._watermarks[index], watermark.timestamp_ms)
         return output + self._advance()
 
     def status(self, index: int, status: WatermarkStatus) -> _Output:
-        """The input says that it is idle, or active again."""
+        """The input reports that it is idle, or active again."""
         was_idle = all(self._is_idle)
         self._is_idle[index] = status.idle
         output = self._advance()

@@ -57,7 +57,9 @@ class OperatorHarness:
         restored: RestoredState = NOTHING_RESTORED,
         key_groups: range | None = None,
     ) -> None:
-        """`restored`: what it goes on from, as `restored_from` makes it of snapshots. `key_groups`: the subtask's."""
+        """`restored`: the state to resume from, which `restored_from` makes from snapshots. `key_groups`: the
+        subtask's.
+        """
         self.operator = operator
         self.clock = clock if clock is not None else ManualClock()
         self.elements: list[Element | SideOutput] = []
@@ -148,7 +150,7 @@ class OperatorHarness:
         self.process_batch(self.batch(rows, row_type, timestamps, input_index), input_index)
 
     def process_batch(self, batch: Batch | pa.RecordBatch, input_index: int = 0) -> None:
-        """One batch; everything that comes of it is collected."""
+        """Processes one batch; collects everything that it causes."""
         self._collect(self.outputs_of(batch, input_index))
 
     def process_watermark(self, timestamp_ms: int) -> None:
@@ -184,7 +186,7 @@ class OperatorHarness:
         self.elements.extend(output for output in outputs if output is not REST)
 
     def outputs_of(self, batch: Batch | pa.RecordBatch, input_index: int = 0) -> Iterator[Batch | SideOutput]:
-        """Lazily what comes of a batch, as a task pulls it; not collected."""
+        """Yields the outputs of a batch lazily, as a task pulls them; they are not collected."""
         if isinstance(batch, pa.RecordBatch):
             batch = Batch.of_columns(batch)
         return iter(self.operator.process(batch, input_index))

@@ -131,7 +131,7 @@ class FileSystem:
         return bool(info.type == arrow_fs.FileType.Directory)
 
     def walk(self, path: str) -> Iterator[FileInfo]:
-        """All files under a directory, hidden ones too, in no particular order; none where it is no directory.
+        """All files under a directory, including hidden ones, in no particular order; none if it is not a directory.
 
         Raises:
             ResourceError: it cannot be listed.
@@ -191,7 +191,7 @@ class FileSystem:
     def move(self, source: str, path: str) -> bool:
         """Gives a file elsewhere another path, at which it appears whole; makes the folders on the way.
 
-        False where there is no such source. An object store copies, and then removes the source.
+        False if the source does not exist. An object store copies, and then removes the source.
 
         Raises:
             ResourceError: the path exists already (and the source, too), or the file system refuses.
@@ -221,7 +221,7 @@ class FileSystem:
         system.delete_file(inner)
 
     def list_folder(self, path: str) -> list[FileInfo]:
-        """The files directly in a directory, hidden ones too; none where there is no such directory.
+        """The files directly in a directory, including hidden ones; none if it is not a directory.
 
         Raises:
             ResourceError: it cannot be listed.

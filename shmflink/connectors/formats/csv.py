@@ -40,7 +40,7 @@ class _Builder:
     """What both builders have in common."""
 
     def __init__(self, type_info: TypeInformation) -> None:
-        """Raises ConfigurationError where `type_info` is no row type."""
+        """Raises ConfigurationError if `type_info` is not a row type."""
         if not isinstance(type_info, RowTypeInfo):
             raise ConfigurationError(f"CSV rows need a type Types.ROW([...]), got {type_info}")
         self._type = type_info

@@ -74,7 +74,7 @@ class JsonRowDeserializationSchema(DeserializationSchema):
         """None for a message that cannot be read, where those are ignored.
 
         Raises:
-            DataFormatError: the message is no JSON object of the declared fields.
+            DataFormatError: the message is not a JSON object with the declared fields.
         """
         try:
             # orjson makes floats of numbers that have a fraction.
@@ -126,7 +126,7 @@ def type_of_json_schema(text: str) -> TypeInformation:
     """The type of the values that a JSON schema describes: integers and numbers of any size.
 
     Raises:
-        ConfigurationError: the schema is no object, or has something that no type says.
+        ConfigurationError: the schema is not an object, or has something for which there is no type.
     """
     try:
         return _of_schema(json.loads(text))
@@ -210,7 +210,7 @@ _WRITERS: Final[dict[str, Callable[[Any], Any]]] = {
 
 
 def _value(shape: Any, loaded: Any, is_strict: bool) -> Any:
-    """The value of this shape that JSON stands for; ValueError and the like where it is none."""
+    """The value of this shape that the JSON stands for; ValueError or a similar error if there is none."""
     if loaded is None:
         return None
     if not isinstance(shape, tuple):

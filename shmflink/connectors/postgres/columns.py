@@ -28,7 +28,7 @@ class StagedColumn:
 
 
 def quoted(name: str) -> str:
-    """An identifier, whatever is in it."""
+    """A quoted identifier, whatever characters it has."""
     return '"' + name.replace('"', '""') + '"'
 
 
@@ -39,7 +39,7 @@ def create_table(table: str, schema: pa.Schema) -> str:
 
 
 def staged_columns(table: str, found: Mapping[str, str], schema: pa.Schema) -> list[StagedColumn]:
-    """`found`: the table's columns and their types; empty where there is no such table.
+    """`found`: the table's columns and their types; empty if the table does not exist.
 
     Raises:
         ConfigurationError: no table, or columns that it has not; the message has a statement that helps.

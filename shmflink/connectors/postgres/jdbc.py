@@ -163,7 +163,7 @@ class JdbcSink(Sink):
         """A sink for rows of `type_info`, whose fields are the statement's `?` in order.
 
         Raises:
-            ConfigurationError: another database than PostgreSQL, or a statement that is no such insert.
+            ConfigurationError: a database other than PostgreSQL, or a statement that is not such an insert.
         """
         options = jdbc_connection_options
         if not options.url.startswith(("jdbc:postgresql:", "postgresql:", "postgres:")):

@@ -91,7 +91,7 @@ class StagedTable:
 
 
 class Session:
-    """Used by one thread at a time. Raises ResourceError for whatever the server refuses."""
+    """Used by one thread at a time. Raises ResourceError if the server refuses something."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
@@ -159,7 +159,7 @@ class Session:
         """Inside a transaction, which a newer attempt then waits for.
 
         Raises:
-            ResourceError: there is a newer attempt: whoever asks was thought dead, and must not write.
+            ResourceError: there is a newer attempt: the caller was considered dead and must not write.
         """
         found = self.execute(
             f"SELECT epoch FROM {self.schema}.shmflink_sinks WHERE sink = %s AND subtask = %s FOR SHARE",

@@ -24,8 +24,8 @@ class PostgresSink(Sink):
 
     Exactly once, the default: at each checkpoint the rows since the one before are in a staging table, committed; when
     the checkpoint is complete, one transaction moves them into the table and notes that it did. Readers see whole
-    checkpoints of a subtask. The staging tables survive crashes of the job and of the server, on whatever host the job
-    goes on; the price is that rows are written twice. A job without checkpoints moves all rows at its end.
+    checkpoints of a subtask. The staging tables survive crashes of the job and of the server, on whichever host the job
+    resumes; the price is that rows are written twice. A job without checkpoints moves all rows at its end.
 
     At least once: rows are visible soon, and some twice after a restart.
 
@@ -131,12 +131,12 @@ class PostgresSinkBuilder:
         return self
 
     def with_batch_size(self, size: int) -> PostgresSinkBuilder:
-        """At least once: rows are visible after so many; 100,000 by default."""
+        """At least once: rows become visible after this many; 100,000 by default."""
         self._settings = replace(self._settings, flush_rows=_at_least_1("with_batch_size", size))
         return self
 
     def with_batch_interval_ms(self, interval_ms: int) -> PostgresSinkBuilder:
-        """At least once: rows are visible after so long; a second by default."""
+        """At least once: rows become visible after this time; a second by default."""
         self._settings = replace(self._settings, flush_interval_ms=_at_least_1("with_batch_interval_ms", interval_ms))
         return self
 

@@ -37,7 +37,7 @@ class SocketStream:
     def __init__(self, host: str, port: int, max_retries: int, wake: Callable[[], None]) -> None:
         """Begins to connect. `max_retries`: attempts after one that failed or ended, negative = without end.
 
-        A connection that gave something makes the count begin anew.
+        A connection that delivered something resets the count.
         """
         self._host = host
         self._port = port
@@ -57,7 +57,7 @@ class SocketStream:
         """What has come since, up to the end of its connection; never waits.
 
         Raises:
-            ResourceError: no connection could be made, and there are no retries left.
+            ResourceError: no connection was possible, and there are no retries left.
         """
         taken = []
         has_broken = False

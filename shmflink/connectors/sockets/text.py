@@ -30,8 +30,8 @@ _SCHEMA: Final = scalar_schema(_TYPE)
 class SocketTextSource(Source):
     """*shmflink only.* Records of text from a TCP server, by one reader; for trying things out.
 
-    At most once: nobody can ask a socket for what it sent before, so what was received and not yet in a completed
-    checkpoint is lost when the job fails, whatever checkpoints do. For more, write to files or to a log, and read
+    At-most-once: a socket cannot be asked to send again, so what was received and is not yet in a completed
+    checkpoint is lost when the job fails, with or without checkpoints. For more, write to files or to a log, and read
     those.
     """
 
@@ -44,7 +44,7 @@ class SocketTextSource(Source):
 
         `max_retries`: how often to connect again, half a second later, after a connection that could not be made or
         has ended; negative = always, 0 = the job's input ends when the server closes. The rest of a connection that
-        ends within a record is a record. Bytes that are no UTF-8 become U+FFFD.
+        ends within a record is a record. Invalid UTF-8 becomes U+FFFD.
         """
         if not host or not 0 < port <= _PORT_MAX or not delimiter:
             raise ConfigurationError(

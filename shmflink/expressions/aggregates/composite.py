@@ -33,7 +33,7 @@ def filtered(node: N, condition: Any, aggregates: frozenset[str]) -> N:
     """The expression with every aggregate in it over those rows for which the condition is true.
 
     Raises:
-        TypeMismatchError: there is no aggregate in it.
+        TypeMismatchError: it contains no aggregate.
     """
     if not any(below.function in aggregates for below in node.walk()):
         raise TypeMismatchError(
@@ -99,7 +99,7 @@ def _carried(column: pa.Array) -> pa.Array:
 @function("weighted_percentile", Kind.LIST, Kind.LIST)
 @columnwise
 def _weighted_percentile(values: pa.Array, counts: pa.Array, fractions: Sequence[float], is_list: bool) -> pa.Array:
-    # Group by group: each is sorted as a whole, and groups are few beside their rows.
+    # Group by group: each is sorted as a whole, and there are few groups compared with their rows.
     pairs = zip(_per_group(values, np.float64), _per_group(counts, np.int64), strict=True)
     found = [_percentiles(*value_and_valid, *count_and_valid, fractions) for value_and_valid, count_and_valid in pairs]
     if is_list:

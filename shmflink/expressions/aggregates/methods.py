@@ -142,7 +142,7 @@ class AggregateMethods(Node):
         return self.last_value
 
     def list_agg(self, separator: str | None = None) -> Self:
-        """The strings of a group joined by a separator, "," where none is given; null where there is no string.
+        """The strings of a group joined by a separator, "," by default; null if there is no string.
 
         >>> col("name").list_agg("; ")
         <Expression list_agg(name, '; ')>
@@ -207,7 +207,7 @@ class AggregateMethods(Node):
     def collect(self) -> Self:
         """The values as a multiset: a map from each value to how often it is there.
 
-        Nulls do not count; empty where there is no value.
+        Nulls do not count; empty if there is no value.
 
         >>> col("price").collect
         <Expression multiset(collect(price))>

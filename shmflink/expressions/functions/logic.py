@@ -49,7 +49,7 @@ def type_of(value: Any) -> Expression:
 
 
 def null_of(data_type: Any) -> Expression:
-    """A null of this type (an Arrow type, a type of `Types`, or a name such as "BIGINT").
+    """A null of this type (an Arrow type, a type of `Types`, or a name like "BIGINT").
 
     >>> show(null_of("STRING"), a=[1, 2])
     _c0: [None, None]

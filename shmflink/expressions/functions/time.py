@@ -162,7 +162,7 @@ def unix_timestamp(date_str: Any = None, format: Any = None) -> Expression:  # n
 
 
 def convert_tz(date_str: Any, tz_from: Any, tz_to: Any) -> Expression:
-    """Text of a local time in one zone as that of another; null where the text is no `yyyy-MM-dd HH:mm:ss`.
+    """Text of a local time in one zone as that of another; null if the text is not of the form `yyyy-MM-dd HH:mm:ss`.
 
     A fraction of a second is left out. Of a local time that a zone has twice, the later moment is meant.
 
@@ -187,7 +187,7 @@ def timestamp_diff(time_point_unit: TimePointUnit, time_point1: Any, time_point2
 
 
 def timestamp_add(time_point_unit: TimePointUnit, count: Any, time_point: Any) -> Expression:
-    """*shmflink only* (SQL's TIMESTAMPADD). A point in time so many units later, or earlier for a number below 0.
+    """*shmflink only* (SQL's TIMESTAMPADD). A point in time this many units later, or earlier for a negative number.
 
     A month later is the same day of the month, or its last. Not for microseconds.
 

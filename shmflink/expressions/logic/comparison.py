@@ -19,7 +19,7 @@ __all__ = ["ComparisonMethods", "comparable_types"]
 
 
 class ComparisonMethods(Node):
-    """Operators that compare. A string beside a date, time or timestamp is read as one."""
+    """Comparison operators. A string compared with a date, time or timestamp is parsed as one."""
 
     __slots__ = ()
 
@@ -257,7 +257,7 @@ def _in(values: Values, elements: pa.Array) -> Values:
 
 def _element_types(kind: pa.DataType, elements: pa.DataType) -> list[pa.DataType]:
     if pa.types.is_date(kind) != pa.types.is_date(elements):
-        common = common_type([kind, elements])  # constants of dates may stand beside timestamps
+        common = common_type([kind, elements])  # constants of dates may be compared with timestamps
         if common is not None:
             return [common, common]
     return comparable_types([kind, elements], [None, None])

@@ -102,7 +102,9 @@ def _extreme(column: pa.Array, better: np.ufunc) -> pa.Array:
 
 
 def _without_nan(lists: Lists) -> Lists:
-    """NaN goes, but for the first item: nothing is greater or less than it, and so all others go there."""
+    """Removes NaN, except as the first item: nothing is greater or less than it, so all others are sorted
+    against it.
+    """
     is_nan = np.asarray(pc.is_nan(lists.values))
     if not is_nan.any():
         return lists

@@ -26,7 +26,7 @@ _EXACT: Final = decimal.Context(prec=160, rounding=decimal.ROUND_HALF_UP)
 
 
 def operand_types(left: pa.DataType, right: pa.DataType) -> list[pa.DataType]:
-    """Integers beside a decimal become decimals."""
+    """Integers combined with a decimal become decimals."""
     return [decimal_of(left), decimal_of(right)]
 
 

@@ -24,7 +24,7 @@ _numbers_of_calls = itertools.count()
 
 
 class RandomSequence:
-    """Where a call of `rand` draws from. Copies in other processes start anew: from the seed, or from the system.
+    """The source of a call of `rand`. Copies in other processes start again: from the seed, or from the system.
 
     One with a seed is the same as any other with this seed; without one, each is only itself.
     """
@@ -41,7 +41,7 @@ class RandomSequence:
         """The sequence of a seed, which is a constant; without one, a new sequence.
 
         Raises:
-            TypeMismatchError: the seed is no whole number.
+            TypeMismatchError: the seed is not a whole number.
         """
         value = literal_value(seed, "a seed")
         if value is not None and not isinstance(value, int):

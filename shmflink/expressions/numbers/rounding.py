@@ -17,7 +17,7 @@ from shmflink.expressions.vectors import columnwise, constant_of, fixed_width, t
 __all__ = ["RoundingMethods", "rounded_doubles"]
 
 _DOUBLE_WHOLE_FROM: Final = 2.0**52  # above, every float64 is a whole number
-_PLACES_MAX: Final = 308  # beyond, a power of ten is no float64
+_PLACES_MAX: Final = 308  # above this, a power of ten does not fit float64
 _INT64_DIGITS: Final = 18
 _DECIMAL_DIGITS: Final = 38
 

@@ -125,7 +125,7 @@ class JsonMethods(Node):
 
     def json_quote(self) -> Self:
         r"""The text as a JSON string; slashes are escaped, too. Letters beyond ASCII stay; what Flink writes for those
-        beyond U+FFFF is no JSON.
+        beyond U+FFFF is not JSON.
 
         >>> show(col("a").json_quote(), a=['say "hi"', None])
         _c0: ['"say \\"hi\\""', None]

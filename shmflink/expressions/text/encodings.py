@@ -87,7 +87,7 @@ class EncodingMethods(Node):
 
     @property
     def from_base64(self) -> Self:
-        """The string that base64 holds; what is no base64 fails.
+        """The string encoded as base64; invalid base64 is an error.
 
         >>> show(col("s").from_base64, s=["aGVsbG8=", None])
         _c0: ['hello', None]
@@ -121,7 +121,7 @@ class EncodingMethods(Node):
     def printf(self, *obj: Any) -> Self:
         """The values in a format of C's and Java's: %s %d %5.2f %x %c %e %b %n %%; null where they do not fit it.
 
-        Dates and times print as text; Flink prints how it keeps them, such as the days since 1970.
+        Dates and times are printed as text; Flink prints its internal form, for example the days since 1970.
 
         >>> show(lit("%s: %05.1f%%").printf(col("s"), col("x")), s=["a"], x=[2.25])
         _c0: ['a: 002.3%']
@@ -145,7 +145,7 @@ def _ascii(values: Values) -> Values:
 @columnwise
 def _first_byte(values: pa.Array) -> pa.Array:
     first = pc.binary_slice(values, 0, 1)
-    # Bytes to numbers by a table of all bytes: there is no kernel for it.
+    # Maps bytes to numbers by a table of all bytes: there is no kernel for it.
     table = pa.array([b"", *(bytes([byte]) for byte in range(_BYTE_VALUES))], pa.binary())
     place = pc.index_in(first, value_set=table)
     return pc.max_element_wise(pc.subtract(place, pa.scalar(1, pa.int32())), pa.scalar(0, pa.int32()), skip_nulls=False)

@@ -36,9 +36,9 @@ class LikePattern:
 
 
 def like_pattern(pattern: str, escape: str | None) -> LikePattern:
-    """What a pattern of LIKE looks for. Raises `ValueError` for an escape that is no single character, or ends it.
+    """What a LIKE pattern matches. Raises `ValueError` for an escape that is not a single character, or ends it.
 
-    As in Flink (Calcite), `%` goes over the ends of lines and `_` is no end of a line.
+    As in Flink (Calcite), `%` matches across line ends and `_` does not match a line end.
     """
     tokens = [(text, not is_escaped and text in (_ANY, _ONE)) for text, is_escaped in _tokens(pattern, escape)]
     parts = [_WILDCARDS[text] if is_special else re.escape(text) for text, is_special in tokens]

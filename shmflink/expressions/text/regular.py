@@ -35,7 +35,7 @@ class RegexMethods(Node):
         return self.call("regexp", self, regex)
 
     def regexp_replace(self, regex: Any, replacement: Any) -> Self:
-        r"""All parts that match replaced by the text as it is: `$1` is no group, as in Flink.
+        r"""All matching parts replaced by the literal text: `$1` is not a group, as in Flink.
 
         >>> show(col("s").regexp_replace("[0-9]+", "$1"), s=["a=1, b=22"])
         _c0: ['a=$1, b=$1']

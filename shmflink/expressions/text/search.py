@@ -111,7 +111,7 @@ class SearchMethods(Node):
     def like(self, pattern: Any, escape: Any = None) -> Self:
         """Whether the whole string fits a pattern: `%` stands for any characters, `_` for one.
 
-        The character after `escape` stands for itself. `%` goes over the ends of lines, `_` is no end of a line.
+        The character after `escape` stands for itself. `%` matches across line ends, `_` does not match a line end.
 
         >>> show(col("s").like("a%"), col("s").like("1!%", "!"), s=["abc", "1%"])
         _c0: [True, False]
@@ -122,7 +122,7 @@ class SearchMethods(Node):
     def similar(self, pattern: Any, escape: Any = None) -> Self:
         """Whether the whole string fits a pattern of `SIMILAR TO`: `%`, `_`, `|`, `*`, `+`, `?`, `{n}`, `()`, `[]`.
 
-        A `.` stands for one character, as `_` does, but for the end of a line.
+        A `.` stands for one character, like `_`, except for a line end.
 
         >>> show(col("s").similar("(ab|cd)+%"), s=["abcdx", "x"])
         _c0: [True, False]
@@ -252,7 +252,7 @@ def _each(pattern: Values, escape: Values, convert: Any) -> Values:
     by = None if escape is None else escape.as_py()
     if isinstance(pattern, pa.Scalar):
         return pa.scalar(None if not pattern.is_valid else convert(pattern.as_py(), by), pa.utf8())
-    # In Python, but for distinct patterns: a column of patterns has few.
+    # In Python, once per distinct pattern: a column of patterns has few.
     encoded = pattern.dictionary_encode()
     converted = [convert(text, by) for text in encoded.dictionary.to_pylist()]
     return pa.array(converted, pa.utf8()).take(encoded.indices)

@@ -156,7 +156,7 @@ class StringMethods(Node):
         return self.trim_trailing(trim_str)
 
     def lpad(self, length: Any, pad: Any) -> Self:
-        """Filled up from the left to so many characters, or cut to them. Null for a negative length or an empty pad.
+        """Padded on the left to this many characters, or truncated to them. Null for a negative length or an empty pad.
 
         >>> show(col("s").lpad(4, "?!"), s=["hi", "hello"])
         _c0: ['?!hi', 'hell']
@@ -164,7 +164,8 @@ class StringMethods(Node):
         return self.call("pad", self, length, pad, parameters=(True,))
 
     def rpad(self, length: Any, pad: Any) -> Self:
-        """Filled up from the right to so many characters, or cut to them. Null for a negative length or an empty pad.
+        """Padded on the right to this many characters, or truncated to them. Null for a negative length or an empty
+        pad.
 
         >>> show(col("s").rpad(5, "?!"), s=["hi", "hello!"])
         _c0: ['hi?!?', 'hello']
@@ -172,7 +173,7 @@ class StringMethods(Node):
         return self.call("pad", self, length, pad, parameters=(False,))
 
     def repeat(self, n: Any) -> Self:
-        """The string so many times; empty for none or fewer.
+        """The string repeated this many times; empty for zero or fewer.
 
         >>> show(col("s").repeat(3), s=["ab"])
         _c0: ['ababab']

@@ -41,7 +41,9 @@ def sum_types(left: pa.DataType, right: pa.DataType) -> list[pa.DataType]:
 
 
 def in_whole_seconds(kinds: list[pa.DataType], constants: Sequence[pa.Scalar | None]) -> list[pa.DataType]:
-    """Beside timestamps in seconds, a constant interval of whole seconds is one in seconds: the timestamps stay it."""
+    """A constant interval of whole seconds becomes one in seconds beside timestamps in seconds, which keep
+    their unit.
+    """
     if not any(pa.types.is_timestamp(kind) and kind.unit == "s" for kind in kinds):
         return kinds
     return [
@@ -89,7 +91,7 @@ def time_difference(left: Values, right: Values) -> Values:
 
 
 def interval_product(left: Values, right: Values) -> Values:
-    """An interval so many times."""
+    """An interval multiplied by a number."""
     interval, number = (left, right) if is_interval(left.type) else (right, left)
     if pa.types.is_duration(interval.type):
         return pc.multiply(interval, number)

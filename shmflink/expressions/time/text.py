@@ -37,7 +37,7 @@ class TimeTextMethods(Node):
 
     @property
     def to_date(self) -> Self:
-        """A date from text such as `2016-06-15`, or of a timestamp.
+        """A date from text like `2016-06-15`, or of a timestamp.
 
         >>> show(col("a").to_date, a=["2016-06-15", None])
         _c0: [2016-06-15, None]
@@ -46,7 +46,7 @@ class TimeTextMethods(Node):
 
     @property
     def to_time(self) -> Self:
-        """A time from text such as `3:30:00`, or of a timestamp; in milliseconds, where Flink cuts to seconds.
+        """A time from text like `3:30:00`, or of a timestamp; in milliseconds, whereas Flink truncates to seconds.
 
         >>> show(col("a").to_time, a=["3:30:00"])
         _c0: [03:30:00]
@@ -55,7 +55,7 @@ class TimeTextMethods(Node):
 
     @property
     def to_timestamp(self) -> Self:
-        """A timestamp from text such as `2016-06-15 3:30:00.001`, or of a date; in milliseconds, without zone.
+        """A timestamp from text like `2016-06-15 3:30:00.001`, or of a date; in milliseconds, without zone.
 
         >>> show(col("a").to_timestamp, a=["2016-06-15 3:30:00"])
         _c0: [2016-06-15 03:30:00]

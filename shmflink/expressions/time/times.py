@@ -167,7 +167,7 @@ def _ceiled(point: Values, unit: str) -> Values:
     later = pc.cast(pc.ceil_temporal(point, unit=unit.lower(), week_starts_monday=False), point.type)
     if unit not in MONTHS_OF_UNITS:
         return later
-    # A quarter's own start counts as its inside, but for January's: as in Flink (Calcite).
+    # The start of a quarter counts as inside it, except for January's: as in Flink (Calcite).
     start = _floored(point, "YEAR" if unit == "QUARTER" else unit)
     return pc.if_else(pc.equal(start, point), point, later)  # Arrow's ceil of a first day of a month is the next one
 

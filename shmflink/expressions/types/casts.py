@@ -37,7 +37,7 @@ class CastMethods(Node):
     __slots__ = ()
 
     def cast(self, data_type: Any) -> Self:
-        """The value as another type: an Arrow type, one of `Types`, a name such as "BIGINT", or int, float, str, bool.
+        """The value as another type: an Arrow type, one of `Types`, a name like "BIGINT", or int, float, str, bool.
 
         A fraction is cut where a whole number is wanted; whole numbers that do not fit wrap around as in Java and
         Flink (from and to uint64, which they do not have, it is an error); a number with too many digits for a decimal
@@ -62,7 +62,7 @@ class CastMethods(Node):
         return self._cast_to(data_type, "try_cast")
 
     def _cast_to(self, data_type: Any, function_name: str) -> Self:
-        """The cast, cut or filled up to the length of a type such as CHAR(5)."""
+        """The cast, truncated or padded to the length of a type like CHAR(5)."""
         cast = self.call(function_name, self, parameters=(data_type_of(data_type),))
         length = length_of(data_type)
         if length is None:
@@ -138,7 +138,7 @@ def _cast(values: Values, kind: pa.DataType, *, is_strict: bool, is_iso: bool = 
 
 @columnwise
 def _nested(column: pa.Array, kind: pa.DataType, *, is_strict: bool) -> pa.Array:
-    """Arrays item by item, maps by keys and values, rows field by field, whatever the fields are called."""
+    """Arrays item by item, maps by keys and values, rows field by field, whatever the field names."""
     given, types = column.type, pa.types
     if types.is_map(given) and types.is_map(kind):
         lists = Lists.of(entries_of(column))

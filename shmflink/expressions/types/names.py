@@ -57,8 +57,8 @@ _FIELD: Final = re.compile(r"(`[^`]+`|\w+)\s+(.+)")
 
 
 def data_type_of(declared: Any) -> pa.DataType:
-    """The Arrow type that is meant: itself, that of a `Types` type, a name such as "DECIMAL(10, 2)" or "int64", or one
-    of Python's bool, int (64 bits), float, str, bytes.
+    """The Arrow type of the argument: an Arrow type itself, that of a `Types` type, a name like "DECIMAL(10, 2)" or
+    "int64", or one of Python's bool, int (64 bits), float, str, bytes.
 
     Raises:
         TypeMismatchError: there is no such type.
@@ -97,7 +97,7 @@ def sql_name(kind: pa.DataType) -> str:
 
 
 def length_of(declared: Any) -> tuple[str, int] | None:
-    """The name and the length of a type such as "CHAR(5)", which Arrow's types do not have; None of all others."""
+    """The name and the length of a type like "CHAR(5)", which Arrow does not have; None for all other types."""
     parts = _WITH_DIGITS.fullmatch(" ".join(declared.upper().split())) if isinstance(declared, str) else None
     if parts is None or parts[1] not in ("CHAR", "VARCHAR", "BINARY", "VARBINARY"):
         return None

@@ -109,8 +109,8 @@ def _boolean(values: Values) -> Values:
 
 
 def _decimal(values: Values, kind: pa.DataType) -> Values:
-    """Digits beyond the scale are rounded; null for too many before the point, and for what is no number (in Flink, a
-    single letter is 0)."""
+    """Digits beyond the scale are rounded; null for too many before the point, and for text that is not a number (in
+    Flink, a single letter is 0)."""
     plain = pc.match_substring_regex(values, _DECIMAL)
     numbers = same_for_all(_core.parse_floats, values)
     limit = 10.0 ** (kind.precision - kind.scale)

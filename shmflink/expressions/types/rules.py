@@ -58,7 +58,7 @@ def common_number(left: pa.DataType, right: pa.DataType) -> pa.DataType:
 
 
 def beside_unsigned(kinds: Sequence[pa.DataType], constants: Sequence[pa.Scalar | None]) -> list[pa.DataType]:
-    """The types, where a constant integer beside uint64 columns alone counts as uint64, if its value is one."""
+    """The types, with a constant integer counted as uint64 if all columns are uint64 and its value fits."""
     columns = [kind for kind, constant in zip(kinds, constants, strict=True) if constant is None]
     if not columns or not all(pa.types.is_uint64(kind) for kind in columns):
         return list(kinds)
@@ -80,7 +80,9 @@ def decimal_of(kind: pa.DataType) -> pa.DataType:
 
 
 def capped_decimal(precision: int, scale: int) -> pa.DataType:
-    """A decimal of so many digits; beyond 38 digits after the point go first, down to 6 of them (as Flink)."""
+    """A decimal with this many digits; above 38, digits after the point are dropped first, down to 6 of them
+    (as Flink).
+    """
     if precision <= DECIMAL_DIGITS_MAX:
         return pa.decimal128(max(precision, 1), scale)
     whole = precision - scale

@@ -25,7 +25,7 @@ class SeenFiles:
     def __init__(self, packed: bytes = b"") -> None:
         step = _DIGEST_BYTES
         self._digests = {packed[at : at + step] for at in range(0, len(packed), step)}
-        self._packed = bytearray(packed)  # kept beside the set, because every checkpoint asks for it
+        self._packed = bytearray(packed)  # kept in addition to the set, because every checkpoint asks for it
 
     def add(self, path: str) -> bool:
         """True where the path is new."""
@@ -59,7 +59,7 @@ def new_files(found: Sequence[FileInfo], seen: SeenFiles, *, is_watching: bool) 
 
 @dataclass(frozen=True, slots=True)
 class DiscoveryState:
-    """What a `FileDiscovery` goes on from. `is_listed`: it has looked at least once."""
+    """The state from which a `FileDiscovery` resumes. `is_listed`: it has listed files at least once."""
 
     waiting: PackedSplits
     seen: bytes

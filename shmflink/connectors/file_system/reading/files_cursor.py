@@ -23,7 +23,7 @@ from shmflink.operators.base import SideOutput
 __all__ = ["FilesCursor"]
 
 _ROWS_WANTED: Final = 1 << 15  # small batches are joined up to here
-_ROWS_ALONE: Final = 1 << 14  # joining copies: a batch of so many rows goes alone
+_ROWS_ALONE: Final = 1 << 14  # joining copies: a batch with this many rows is not joined
 _BYTES_WANTED: Final = 4 << 20
 _LOOKS_MAX: Final = 128  # batches and files looked at before others have their turn
 

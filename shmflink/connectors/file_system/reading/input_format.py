@@ -50,7 +50,7 @@ class FileFormat(ABC):
     """The largest number of rows of a batch where the program has said it; else the source joins small ones."""
 
     known: KnownColumns | None = None
-    """What files that nobody looked at are compared with as they are opened; None: columns were declared or chosen."""
+    """The columns with which files not read before are compared when opened; None: columns were declared or chosen."""
 
     files: FileSystem = FileSystem()
     """The only door to files: `self.files.open(path)`. The source puts its own here."""
@@ -74,7 +74,7 @@ class FileFormat(ABC):
         """The columns of one file: from its footer, or inferred from a bounded sample of its beginning.
 
         Columns whose every value in the sample is null have the type `pa.null()`; the source settles them when it
-        merges files. None where rows of this format are no columns. Raises DataFormatError.
+        merges files. None if rows of this format are not columns. Raises DataFormatError.
         """
         return None
 
@@ -97,8 +97,8 @@ class FileFormat(ABC):
     def with_row_numbers(self, name: str) -> Self | None:
         """The same format with one more, last column: int64, the index of the row in its file, from 0.
 
-        It counts the file's rows whatever is filtered and wherever the file is cut. None where that cannot be known:
-        the source then does not cut files, and counts the rows that the format hands out.
+        It counts the file's rows, independently of filters and of where the file is split. None if that cannot be
+        known: the source then does not cut files, and counts the rows that the format hands out.
         """
         return None
 
@@ -113,7 +113,7 @@ class FileFormat(ABC):
         """A checkpoint begins: what was held back for the reader's end must not be lost with the reader."""
 
     def close_reader(self) -> None:  # noqa: B027  most have nothing to free
-        """Frees what `for_reader` made. Called once, whatever happened."""
+        """Frees what `for_reader` created. Called once, in any case."""
 
     def side_output_type(self, tag: str) -> Any:
         """The TypeInformation of what cursors hand out as the side output `tag`; None where it is not known."""

@@ -104,7 +104,7 @@ class MalformedRows:
         return self.policy.on_error != "skip"
 
     def skip(self, count: int) -> None:
-        """Counts rows that nobody wants to see."""
+        """Counts rows that need not be shown."""
         self.count += count
         if self._context is not None:
             self._context.counters.malformed_rows += count

@@ -55,7 +55,7 @@ class RecordRange(FileRange):
 class TextPart:
     """The part of a file's text that a cursor reads: records that start in [start, end). `end` None: to the end.
 
-    `stream` is at `start`, where a record starts. `check_end` is told where the last record ended. A record that is
+    `stream` is at `start`, where a record starts. `check_end` receives the end of the last record. A record that is
     longer than `record_bytes_max` is malformed.
     """
 

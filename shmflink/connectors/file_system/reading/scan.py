@@ -44,7 +44,7 @@ class ReadPlan:
 class FileScan:
     """Columns of the files, of their folders and about the files; of them `columns`, where `predicate` is true.
 
-    `file_schema` is None where rows of the format are no columns. Picklable.
+    `file_schema` is None if rows of the format are not columns. Picklable.
     """
 
     files: FileSystem

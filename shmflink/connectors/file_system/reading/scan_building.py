@@ -27,7 +27,7 @@ Paths: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 Partitions: TypeAlias = Literal["auto"] | pa.Schema | Mapping[str, pa.DataType] | None
 
 _SCHEMA_FILES_MAX: Final = 32
-"""So many files are looked at for the schema; later ones are brought into it as they are read."""
+"""Files read for the schema; later ones are converted to it as they are read."""
 
 
 class FileOptions(TypedDict, total=False):

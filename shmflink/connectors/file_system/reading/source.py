@@ -62,7 +62,7 @@ class FileEnumeratorProvider:
 
 
 class FileSplitAssignerProvider:
-    """Which reader gets which split: whoever asks first gets the next one, in path order."""
+    """Assigns splits to readers: the first reader to ask gets the next one, in path order."""
 
     @staticmethod
     def locality_aware_split_assigner() -> FileSplitAssignerProvider:
@@ -101,7 +101,7 @@ class FileSource(Source):
 
     @staticmethod
     def for_record_stream_format(stream_format: StreamFormat, *paths: str) -> FileSourceBuilder:
-        """A source of records read one after the other, such as text lines.
+        """A source of records read one after another, for example text lines.
 
         `paths` name files, directories or globs.
         """
@@ -109,7 +109,7 @@ class FileSource(Source):
 
     @staticmethod
     def for_bulk_file_format(bulk_format: BulkFormat, *paths: str) -> FileSourceBuilder:
-        """A source of records read in batches, such as Parquet; `paths` name files, directories or globs."""
+        """A source of records read in batches, for example Parquet; `paths` name files, directories or globs."""
         return FileSourceBuilder(bulk_format, paths)
 
     @staticmethod
@@ -122,7 +122,7 @@ class FileSource(Source):
 
         Raises:
             JobGraphError: a path does not exist, cannot be read or holds nothing.
-            DataFormatError: the first file is no Parquet file, or files do not go together.
+            DataFormatError: the first file is not a Parquet file, or the files' schemas do not match.
         """
         from shmflink.connectors.file_system.formats.parquet.format import (
             ParquetFormat,  # formats are loaded where used
@@ -211,7 +211,7 @@ class FileSource(Source):
 
     @property
     def schema(self) -> pa.Schema | None:
-        """*shmflink only.* The columns handed out; None where the records are no columns."""
+        """*shmflink only.* The columns that are emitted; None if the records are not columns."""
         return self._scan.produced_schema
 
     def create_enumerator(self, parallelism: int, state: Any = None) -> SplitEnumerator:
@@ -252,7 +252,7 @@ class FileSource(Source):
         return self._with(self._scan.with_columns(columns))
 
     def with_filter(self, predicate: Expression) -> tuple[FileSource, bool] | None:
-        """Always exact: folders, row groups and rows are left out by whoever can tell first."""
+        """Always exact: folders, row groups and rows are skipped at the first place that can tell."""
         filtered = self._with(self._scan.with_filter(predicate))
         return None if filtered is None else (filtered, True)
 
@@ -323,7 +323,7 @@ class FileSourceBuilder:
 
 
 def _check(method: str, options: Iterable[str], *of_format: str) -> None:
-    """Raises ConfigurationError for an option that nobody knows."""
+    """Raises ConfigurationError for an unknown option."""
     check_keywords(f"FileSource.{method}()", options, {*FileOptions.__annotations__, *of_format})
 
 

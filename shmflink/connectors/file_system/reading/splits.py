@@ -30,7 +30,7 @@ COMPRESSIONS: Final = {
 _SPLIT_BYTES_MIN: Final = 1 << 20
 _SPLIT_BYTES_MAX: Final = 32 << 20
 _SPLITS_PER_READER: Final = 4
-_OPEN_COST_BYTES: Final = 16 << 10  # opening a file takes about as long as reading so much of it
+_OPEN_COST_BYTES: Final = 16 << 10  # opening a file takes about as long as reading this many bytes of it
 _FILES_OF_SPLIT_MAX: Final = 512
 
 
@@ -39,7 +39,7 @@ class FileRange:
     """Bytes [offset, offset + length) of a file: what a format opens.
 
     `position` is how far its format has read. What it counts is the format's own: bytes, lines or rows from the start
-    of the range. `listed`: the file when it was listed; None where nobody looks whether it has changed.
+    of the range. `listed`: the file when it was listed; None if changes are not detected.
     """
 
     path: str

@@ -71,10 +71,12 @@ class OutputFormat(ABC):
     """True where `encode` makes a record batch, which may be sliced before it is written."""
 
     piece_rows: int | None = None
-    """Rows that a bulk format writes in one piece, such as a row group; None where it has no such pieces."""
+    """The number of rows that a bulk format writes in one piece, for example a row group; None if it has no
+    such pieces.
+    """
 
     declared: pa.Schema | None = None
-    """The columns of the files, where they are told."""
+    """The columns of the files, if they are known."""
 
     def check_columns(self, columns: pa.Schema) -> None:  # noqa: B027  most have a form for all types
         """Where the program runs.

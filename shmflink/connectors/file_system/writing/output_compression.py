@@ -36,7 +36,7 @@ class ByteSink(Protocol):
 
 
 def check_compression(compression: str, level: int | None) -> None:
-    """Raises ConfigurationError where there is no such codec or level."""
+    """Raises ConfigurationError for an unknown codec or level."""
     if compression not in EXTENSIONS:
         raise ConfigurationError(f"unknown compression `{compression}` of text files; one of {', '.join(EXTENSIONS)}")
     if level is None:

@@ -51,7 +51,7 @@ class RollingPolicy:
 
     @property
     def rolls_on_checkpoint(self) -> bool:
-        """Whether every checkpoint ends all parts, also those of formats that could go on after a restart."""
+        """Whether every checkpoint ends all parts, even those of formats that could resume after a restart."""
         return False
 
     def should_roll(self, size_bytes: int, opened_ms: int, written_ms: int, now_ms: int) -> bool:

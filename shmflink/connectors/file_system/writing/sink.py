@@ -51,7 +51,7 @@ _CHECK_INTERVAL_MS: Final = 60_000
 class Layout(TypedDict, total=False):
     """*shmflink only.* Where the files of a sink go and when they end. All are optional.
 
-    `partition_by`: columns, or assigners such as `BucketAssigner.timestamp_bucket_assigner`, for folders in folders.
+    `partition_by`: columns, or assigners like `BucketAssigner.timestamp_bucket_assigner`, for nested folders.
     `keep_partition_columns`: the files have those columns, too. `rolling`: when a file is full; never by default.
     `publish`: files appear `at_end`, when all rows are written, or `when_rolled`, which a job without an end and
     without checkpoints needs; with checkpoints they appear as those are complete. `part_prefix`: what file names begin
@@ -92,7 +92,7 @@ class FileSink(Sink):
     nothing. In a job with checkpoints it is when the checkpoint is complete that holds its rows, and each row is in one
     file exactly once, however often the job is restarted.
 
-    A checkpoint ends all files, but for those of uncompressed text with a rolling policy by size or time: after a
+    A checkpoint ends all files, except those of uncompressed text with a rolling policy by size or time: after a
     restart they are cut to what the restored checkpoint holds. A savepoint ends those, too. Where the path is not one
     of this host's, files are uploaded under hidden names and then moved; an object store copies them for that.
 
@@ -112,12 +112,12 @@ class FileSink(Sink):
 
     @staticmethod
     def for_row_format(base_path: str, encoder: Encoder) -> _RowFormatBuilder:
-        """Records one after the other, such as lines of text."""
+        """Records one after another, for example lines of text."""
         return _RowFormatBuilder(base_path, encoder)
 
     @staticmethod
     def for_bulk_format(base_path: str, writer_factory: BulkWriterFactory) -> _BulkFormatBuilder:
-        """Records in batches, such as Parquet."""
+        """Records in batches, for example Parquet."""
         return _BulkFormatBuilder(base_path, writer_factory)
 
     @staticmethod
@@ -241,7 +241,7 @@ class FileSink(Sink):
         return changelog.of_records
 
     def delivery_guarantee(self, configuration: Mapping[str, str]) -> DeliveryGuarantee:
-        """Exactly once, but for a job without checkpoints that publishes when files are full, and is restarted."""
+        """Exactly-once, except for a job without checkpoints that publishes when files are full and is restarted."""
         if self._publishing.when_rolled and not _has_checkpoints(configuration):
             return DeliveryGuarantee.AT_LEAST_ONCE
         return DeliveryGuarantee.EXACTLY_ONCE

@@ -48,14 +48,14 @@ class Publishing:
     check_interval_ms: int
     mode: SinkMode = "append"
     no_rows: pa.Schema | None = None
-    """The columns of the one file that stands where there is no row; None: no such file."""
+    """The columns of the file that is written if there are no rows; None: no such file."""
 
 
 class FileSinkWriter(SinkWriter):
     """Makes batches independent of the slot's memory; a thread of its own splits, encodes and waits for the disk.
 
     At a barrier that thread ends the parts, or, where the format can be cut and the rolling policy does not ask for it,
-    notes how long they are; whoever waits for the committables makes them durable.
+    notes how long they are; the thread that waits for the committables makes them durable.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class FileSinkWriter(SinkWriter):
         return self._prepare(keeps_open=keeps_open)
 
     def prepare_savepoint(self, checkpoint_id: int) -> Callable[[], Sequence[Any]]:
-        """Ends every part: two jobs that start from the savepoint cannot both go on with one file."""
+        """Ends every part: two jobs that start from the savepoint cannot both resume one file."""
         self._has_uncommitted = False
         return self._prepare(keeps_open=False)
 
@@ -176,7 +176,7 @@ class _Prepared:
 
 
 class _Staging:
-    """From whole parts to staged ones, in another thread; not any more once the writer was closed."""
+    """Turns complete parts into staged ones, in another thread; stops once the writer is closed."""
 
     def __init__(self, prepared: Callable[[], _Prepared], folder: str | None) -> None:
         """`folder` of this host, to be synced."""
@@ -198,7 +198,7 @@ class _Staging:
         return staged
 
     def abandon(self) -> None:
-        """Throws away what was not staged. The outbox was closed: nobody waits here."""
+        """Discards what was not staged. The outbox is closed: nobody waits here."""
         with self._lock:
             self._is_abandoned = True
             if self.is_done:

@@ -22,10 +22,10 @@ class StreamingFileSink:
 
     @staticmethod
     def for_row_format(base_path: str, encoder: Encoder) -> RowFormatBuilder:
-        """Records one after the other, such as lines of text."""
+        """Records one after another, for example lines of text."""
         return FileSink.for_row_format(base_path, encoder)
 
     @staticmethod
     def for_bulk_format(base_path: str, writer_factory: BulkWriterFactory) -> BulkFormatBuilder:
-        """Records in batches, such as Parquet."""
+        """Records in batches, for example Parquet."""
         return FileSink.for_bulk_format(base_path, writer_factory)

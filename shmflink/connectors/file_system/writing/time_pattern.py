@@ -77,7 +77,7 @@ def _parsed(pattern: str) -> tuple[str, int]:
 
 
 def time_zone(timezone_id: str) -> dt.tzinfo:
-    """A zone of the tz database, or an offset such as `GMT-08:00`; ConfigurationError for anything else."""
+    """A zone of the tz database, or an offset like `GMT-08:00`; ConfigurationError for anything else."""
     offset = re.fullmatch(r"(?:GMT|UTC|UT)?([+-])(\d{1,2})(?::?(\d\d))?", timezone_id)
     if offset is not None:
         minutes = int(offset[2]) * 60 + int(offset[3] or 0)

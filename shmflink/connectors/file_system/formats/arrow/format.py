@@ -49,7 +49,7 @@ class ArrowIpcFormat(BulkFormat):
         return PiecesCursor(split, file, pieces, schema, self._row_numbers)
 
     def check(self, path: str) -> None:
-        """Raises DataFormatError where the first file is no Arrow IPC file."""
+        """Raises DataFormatError if the first file is not an Arrow IPC file."""
         self.infer_schema(path)
 
     def infer_schema(self, path: str) -> pa.Schema:

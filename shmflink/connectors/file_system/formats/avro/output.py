@@ -34,7 +34,7 @@ class AvroSchema:
     """A schema of Avro's. Made by `parse_string` and `parse_file`."""
 
     def __init__(self, text: str) -> None:
-        """Raises ConfigurationError where the text is no schema."""
+        """Raises ConfigurationError if the text is not a schema."""
         try:
             self.definition: Any = json.loads(text)
             self._encode = _Compiler().encoder(self.definition)
@@ -51,7 +51,7 @@ class AvroSchema:
 
         Raises:
             ResourceError: it cannot be read.
-            ConfigurationError: it is no schema.
+            ConfigurationError: it is not a schema.
         """
         files = FileSystem()
         with files.open(files.absolute(file_path)) as file:

@@ -71,7 +71,7 @@ class CsvDialect:
         return self.quote is not None and self.double_quotes and self.escape is None and self.comment is None
 
     def parser(self, schema: pa.Schema, sources: Sequence[int], fields: int, rules: ValueRules) -> CsvParser:
-        """A parser for records of so many fields; `sources` as `CsvParser` wants them.
+        """A parser for records with this many fields; `sources` as for `CsvParser`.
 
         Raises:
             ConfigurationError: a type that CSV has no values of, a timestamp format that is not understood.

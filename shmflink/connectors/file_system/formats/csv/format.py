@@ -223,7 +223,9 @@ class CsvFormat(StreamFormat):
         return self._dialect.parser(self._parsed(schema), sources, len(names) or 1, self._rules)
 
     def _is_whole(self, part: FileRange) -> bool:
-        """Whether ranges of this file are the whole of it, whatever they say: sizes of compressed files mislead."""
+        """Whether ranges of this file always cover the whole file, whatever they say: sizes of compressed files
+        mislead.
+        """
         return compression_of(part.path) is not None or self._charset not in ("utf-8", "ascii")
 
     def _start(self, part: FileRange, head_end: int) -> int:

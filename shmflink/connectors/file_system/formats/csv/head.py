@@ -76,7 +76,7 @@ def read_records(head: FileHead, parser: CsvParser) -> tuple[bytes, bool]:
 
 
 def read_sample(files: FileSystem, path: str, charset: str, size: int, start: int = 0) -> bytes:
-    """So many bytes of the text from `start` on, fewer only at its end."""
+    """This many bytes of the text from `start` on, fewer only at its end."""
     stream = open_text(files, path, charset, start)
     try:
         piece = bytearray(size)

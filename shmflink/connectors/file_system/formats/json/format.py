@@ -63,7 +63,7 @@ class JsonLinesFormat(StreamFormat):
             schema: the columns and their types; else both come from the first lines.
             column_types: types of some columns, instead of those inferred.
             missing_keys: a key that a line lacks is `null`, or makes the line malformed (`fail`).
-            extra_keys: a key that is no column is passed over (`ignore`, the default where columns are declared or
+            extra_keys: a key that is not a column is skipped (`ignore`, the default where columns are declared or
                 chosen), or makes the line malformed (`fail`, the default where they are inferred, so that a key that
                 appears late is not lost in silence).
             timestamp_formats: of `strptime`, tried in this order before ISO 8601. Text without an offset is local time

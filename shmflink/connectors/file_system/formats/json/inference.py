@@ -125,7 +125,7 @@ def _join_all(kinds: Iterable[pa.DataType]) -> pa.DataType:
 
 
 def _join(left: pa.DataType, right: pa.DataType) -> pa.DataType:
-    """A type for values of both; a string, which takes any, where there is no other."""
+    """A type for values of both; if there is no other, string, which holds any value."""
     joined = wider_type(left, right, of_text=True, otherwise=pa.string())
     assert joined is not None, (left, right)
     return joined

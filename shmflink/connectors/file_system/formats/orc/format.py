@@ -42,7 +42,7 @@ class OrcFormat(BulkFormat):
             raise
 
     def check(self, path: str) -> None:
-        """Raises DataFormatError where the first file is no ORC file."""
+        """Raises DataFormatError if the first file is not an ORC file."""
         self.infer_schema(path)
 
     def infer_schema(self, path: str) -> pa.Schema:
@@ -103,7 +103,7 @@ class _Stripes(PieceFile):
         self._source.close()
 
     def _out_of_range(self, piece: int, error: pa.ArrowInvalid) -> DataFormatError:
-        """Of a stripe that is sound, but for Arrow's reader, which knows nanoseconds alone."""
+        """For a valid stripe that Arrow's reader cannot read, because it only supports nanoseconds."""
         return DataFormatError(
             f"{self._path}: column {self._first_out_of_range(piece)!r}: timestamps before 1677 or after 2262 are not "
             f"supported (the file is not corrupt): Arrow's ORC reader converts to 64-bit nanoseconds ({error}). Omit "

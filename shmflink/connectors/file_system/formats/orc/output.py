@@ -102,4 +102,4 @@ class _OrcWriter:
         self._writer.close()
 
     def abandon(self) -> None:
-        """Nothing to give up: what was not closed is no file."""
+        """Does nothing: an unclosed file is not valid anyway."""

@@ -37,7 +37,7 @@ _ARRAYS_HINT: Final = (
 )
 _ERRORS: Final = (pa.ArrowException, OSError, ValueError)
 _RUN_ROWS_MIN: Final = 1 << 17  # smaller row groups are read several at a time
-_FRUITLESS_BATCHES_MAX: Final = 16  # after so many without a row, the slot's other tasks have a turn
+_FRUITLESS_BATCHES_MAX: Final = 16  # after this many without a row, the slot's other tasks get a turn
 
 
 @dataclass(frozen=True, slots=True)

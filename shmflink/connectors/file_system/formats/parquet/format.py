@@ -48,7 +48,7 @@ class ParquetFormat(BulkFormat):
         return cursor
 
     def check(self, path: str) -> None:
-        """Raises DataFormatError where the first file is no Parquet file or lacks a column."""
+        """Raises DataFormatError if the first file is not a Parquet file or lacks a column."""
         self.infer_schema(path)
 
     def infer_schema(self, path: str) -> pa.Schema:

@@ -33,7 +33,7 @@ BATCH_ROWS: Final = 1 << 16
 """Rows of a batch where the program does not say."""
 
 BATCH_BYTES: Final = 8 << 20
-"""About so many bytes a batch has at most; wide rows make shorter batches."""
+"""The approximate maximum of a batch's bytes; wide rows make shorter batches."""
 
 _BATCH_ROWS_MIN: Final = 1024
 _PAGE_BUFFER_BYTES: Final = 64 << 10

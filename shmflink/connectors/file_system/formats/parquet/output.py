@@ -105,7 +105,7 @@ class ParquetBulkWriters:
         """Parquet files with the columns of `row_type`: `DataTypes.ROW(...)`; *shmflink only:* a row type of
         `Types`, or an Arrow schema.
 
-        Timestamps are written as they are, with their zone if they have one, whatever `utc_timestamp` says.
+        Timestamps are written unchanged, with their zone if they have one, whatever `utc_timestamp` says.
 
         Raises:
             ConfigurationError: a `hadoop_config` was given; there is no Hadoop here.

@@ -37,7 +37,9 @@ def declared_schema(schema: DeclaredSchema) -> pa.Schema:
 
 
 def explain_key(reason: str, inferred: Mapping[str, int]) -> str:
-    """Why a line with a key that is no column is malformed, where the keys were inferred; other reasons as they are."""
+    """Why a line with a key that is not a column is malformed, if the keys were inferred; other reasons are
+    unchanged.
+    """
     found = _EXTRA_KEY.fullmatch(reason)
     if found is None or not inferred:
         return reason

@@ -1,4 +1,4 @@
-"""Columns of files that nobody has looked at when the schema was settled."""
+"""Columns of files that were not read when the schema was determined."""
 
 from __future__ import annotations
 

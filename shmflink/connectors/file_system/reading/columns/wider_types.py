@@ -41,7 +41,7 @@ def wider_type(
 
 
 def same_type(left: pa.DataType, right: pa.DataType) -> pa.DataType | None:
-    """The type of both where they differ in what is no matter of values: nulls only, the width of offsets."""
+    """The type of both if they differ only in what does not affect values: nulls only, the width of offsets."""
 
     def join(a: pa.DataType, b: pa.DataType) -> pa.DataType | None:
         made = _same(a, b)
@@ -58,7 +58,7 @@ def settled_type(kind: pa.DataType) -> pa.DataType:
 
 
 def changed_type(kind: pa.DataType, change: Callable[[pa.DataType], pa.DataType]) -> pa.DataType:
-    """The type with `change` applied to what is no list and no struct of some fields."""
+    """The type with `change` applied to everything that is not a list or a struct with fields."""
     types = pa.types
     if types.is_struct(kind) and kind.num_fields:
         return pa.struct([field.with_type(changed_type(field.type, change)) for field in kind])

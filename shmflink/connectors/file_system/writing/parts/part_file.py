@@ -95,7 +95,7 @@ class PartFile:
         """All at once for one file: makes the folders on the way, makes the file durable and visible as `path`.
 
         Raises:
-            ResourceError: the path exists already, or the disk refuses; then the file is thrown away.
+            ResourceError: the path exists already, or the disk refuses; the file is then discarded.
         """
         publish([FinishedPart(self, path, 0)])
 
@@ -189,7 +189,7 @@ class NamelessFiles:
         return made
 
     def close(self) -> None:
-        """Frees those that nobody took."""
+        """Frees those that were not taken."""
         while self._ahead:
             ahead = self._ahead.popleft()
             if not ahead.cancel() and ahead.exception() is None:
@@ -222,7 +222,7 @@ class PartStore(Protocol):
 
 
 class FinishedPart:
-    """A whole file that nobody sees yet: `publish` or `discard` ends it."""
+    """A complete file that is not visible yet: `publish` or `discard` ends it."""
 
     def __init__(self, file: PartStore, path: str, rows: int) -> None:
         """`rows` are counted for bulk formats only."""

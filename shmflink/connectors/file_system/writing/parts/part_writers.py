@@ -23,7 +23,7 @@ from shmflink.errors import ResourceError
 __all__ = ["PartNames", "PartWriters", "WriterSettings"]
 
 _WAITING_DESCRIPTORS_MAX: Final = 128
-"""So many full parts wait in open descriptors; then they become durable together, and wait under hidden names.
+"""This many full parts wait in open descriptors; then they become durable together, and wait under hidden names.
 
 Together, because a file system makes what several wait for durable in one go; and not while others are begun, because
 files cannot be made while it does so.
@@ -120,7 +120,7 @@ class PartWriters:
     def keep_open(self, now_ms: int) -> list[StagedFile]:
         """At a barrier, for a format that can be cut after any write: the open parts with what is in them so far.
 
-        They are durable once `staging.sync_kept` was called for them; writing goes on.
+        They are durable once `staging.sync_kept` has been called for them; writing continues.
         """
         self._split(now_ms)
         kept = []
@@ -174,7 +174,7 @@ class PartWriters:
             start += room
 
     def _rows_at_once(self, columns: pa.RecordBatch) -> int:
-        """After so many rows at the latest the size of a part is looked at."""
+        """The number of rows after which, at the latest, the size of a part is checked."""
         bytes_max = self._settings.rolling.bytes_max
         rows: int = columns.num_rows
         if bytes_max is None:

@@ -19,7 +19,7 @@ _Result = TypeVar("_Result")
 
 
 class Publishable(Protocol):
-    """A whole file that nobody sees yet."""
+    """A complete file that is not visible yet."""
 
     @property
     def path(self) -> str:
@@ -48,7 +48,7 @@ def publish(parts: Sequence[Publishable]) -> None:
     """Contents to disk first, then names in their order, then the names to disk. Makes the folders on the way.
 
     Raises:
-        ResourceError: a path exists already, or the disk refuses. What is not visible by then is thrown away.
+        ResourceError: a path exists already, or the disk refuses. What is not visible by then is discarded.
     """
     done = 0
     try:

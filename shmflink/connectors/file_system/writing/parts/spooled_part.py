@@ -21,7 +21,7 @@ class SpooledPart:
     """
 
     def __init__(self, files: FileSystem, name: str, directory: str = "", tag: str = "") -> None:
-        """Staged in `directory`. Raises ResourceError where there is no temporary directory to write in."""
+        """Staged in `directory`. Raises ResourceError if there is no writable temporary directory."""
         self._files = files
         self._hidden = os.path.join(directory, hidden_name(name, tag or secrets.token_hex(4)))
         self._local = PartFile(tempfile.gettempdir(), name)

@@ -58,7 +58,9 @@ class StagedFile:
 
 @dataclass(frozen=True, slots=True)
 class EmptyFile:
-    """A staged file with columns and no rows: visible only where no other file is, but for those `gone` that go."""
+    """A staged file with columns but no rows: becomes visible only if there is no other file except the removed
+    `gone`.
+    """
 
     staged: StagedFile
     gone: frozenset[str]
@@ -194,9 +196,10 @@ def leftovers(base_path: str, files: FileSystem | None = None) -> Iterator[Lefto
 
 
 def remove_leftovers(base_path: str, files: FileSystem, context: OperatorContext, kept: Collection[str]) -> None:
-    """What earlier attempts of this subtask left, but for the paths in `kept`. Nothing of other jobs and sinks.
+    """Files that earlier attempts of this subtask left, except the paths in `kept`. Never files of other jobs and
+    sinks.
 
-    Subtask 0 removes what was left by subtasks that are no more.
+    Subtask 0 also removes files left by subtasks that no longer exist.
     """
     for leftover in list(leftovers(base_path, files)):
         job = leftover.job_id, leftover.ha_identity
