@@ -46,7 +46,7 @@ def split_aggregates(
     for name, expression in named.items():
         if not any(node.function in AGGREGATE_FUNCTIONS for node in expression.walk()):
             raise TypeMismatchError(
-                f"{expression.place}: `{name}` = `{expression}` has no aggregate: add .sum, .max, .first_value, ..."
+                f"{expression.place}: `{name}` = `{expression}` is not an aggregate: add .sum, .max, .first_value, ..."
             )
         wanted = name if name not in calls else ""
         results[name] = _replaced(expression, wanted, set(named), calls, known)
@@ -104,7 +104,7 @@ def _call_of(node: Expression) -> AggregateCall:
     aggregate = node.arguments[0] if is_distinct else node
     below = [inner for argument in aggregate.arguments for inner in argument.walk()]
     if any(inner.function in AGGREGATE_FUNCTIONS for inner in below):
-        raise TypeMismatchError(f"{node.place}: `{node}`: an aggregate inside an aggregate; aggregate twice")
+        raise TypeMismatchError(f"{node.place}: `{node}`: an aggregate cannot contain an aggregate; aggregate twice")
     return AggregateCall(aggregate.function, aggregate.arguments, aggregate.parameters, is_distinct)
 
 

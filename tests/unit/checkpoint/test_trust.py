@@ -97,7 +97,7 @@ def test_state_without_pickle_is_read_whoever_wrote_it(path: str) -> None:
 def test_a_value_that_is_pickled_runs_nothing_unless_asked_for(path: str, what: str) -> None:
     RAN.clear()
     manifest = with_first_subtask(path, **{what: inline(pickle.dumps({"x": {1: Code()}}))})
-    says = r"belongs to user \d+, not to \d+ .* state of operator 'Count' is pickled.*--trust-pickled-state"
+    says = r"belongs to user \d+, but user \d+ runs this.* state of operator 'Count' is pickled.*--trust-pickled-state"
     with pytest.raises(CheckpointError, match=says):
         restore(path)
     with pytest.raises(CheckpointError, match=says):

@@ -194,7 +194,7 @@ def test_pickled_values_are_loaded_only_when_asked(path: str) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("--operator", "nobody"), "there are: counts (Count words), fafafafa (Pairs), sink (sink)"),
+        (("--operator", "nobody"), "known operators: counts (Count words), fafafafa (Pairs), sink (sink)"),
         (("--operator", "counts"), "choose one with --state"),
         (("--operator", "counts", "--state", "none"), "has no keyed state 'none'"),
         (("--operator", "sink"), "has no keyed state"),

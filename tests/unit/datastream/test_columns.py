@@ -96,7 +96,7 @@ def test_an_unknown_column_names_the_line_the_nearest_one_and_the_schema(table: 
         (lambda s: s.drop("usr"), "there is no column `usr`"),
         (lambda s: s.drop(*s.schema.names), "no column would be left"),
         (lambda s: s.rename(usr="u"), "there is no column `usr`"),
-        (lambda s: s.rename(user="price"), "must differ"),
+        (lambda s: s.rename(user="price"), "must be unique"),
         (lambda s: s.explode("user"), "takes an array"),
         (lambda s: s.key_by("usr"), "there is no column `usr`"),
         (lambda s: s.key_by("user").aggregate(col("price")), "no aggregate"),

@@ -45,7 +45,7 @@ _TRIED = """
 
 @pytest.mark.parametrize("name", _TRIED.split())
 def test_what_users_of_other_tools_try_first_is_answered(name: str) -> None:
-    with pytest.raises(UsageError, match=r": write .|: it is a function, shmflink\.expressions\.|leave out .*: "):
+    with pytest.raises(UsageError, match=r": write .|: it is a function, shmflink\.expressions\.|do not have .*: "):
         getattr(col("x"), name)
 
 

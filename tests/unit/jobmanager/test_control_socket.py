@@ -338,7 +338,7 @@ def test_an_ambiguous_or_unknown_job_is_told_with_what_there_is():
     jobs = found(overview(A, "counts"), overview(JobId("aaaab" + "c" * 27), "counts"))
     with pytest.raises(UsageError, match=rf"2 jobs match 'aaaa'; give the id of one:\n  {A}  RUNNING  counts"):
         find_job("aaaa", jobs)
-    with pytest.raises(UsageError, match="'counts' means 2 jobs"):
+    with pytest.raises(UsageError, match="2 jobs match 'counts'"):
         find_job("counts", jobs)
     with pytest.raises(UsageError, match=r"there is no job 'count'; did you mean 'counts'\?\nRunning:\n"):
         find_job("count", jobs)

@@ -108,7 +108,7 @@ def test_default_max_parallelism(parallelism: int, expected: int) -> None:
 
 def test_parallelism_above_max_parallelism_is_an_error(program: Any) -> None:
     program.operator(program.source(), name="Parse", parallelism=5, max_parallelism=4)
-    with pytest.raises(JobGraphError, match="'Parse' has parallelism 5, which exceeds its max parallelism 4"):
+    with pytest.raises(JobGraphError, match="'Parse' has parallelism 5, above its max parallelism 4"):
         program.stream_graph()
 
 

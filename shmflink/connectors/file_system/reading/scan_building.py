@@ -144,7 +144,7 @@ def _file_schema(
 
 def _why_no_columns(paths: Sequence[str], found: Sequence[FileInfo], sample: Sequence[FileInfo]) -> str:
     if not found:
-        return f"{paths[0]}: there is no file yet that tells the columns; give schema="
+        return f"{paths[0]}: there is no file yet from which to infer the columns; give schema="
     first = (sample or found)[0].path
     nothing = "is blank, or has no columns" if sample else "is empty"
     others = f", like {len(found) - 1} more" if len(found) > 1 else ""

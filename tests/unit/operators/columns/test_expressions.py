@@ -170,7 +170,7 @@ def test_conditions_and_arrays_are_checked_when_the_operator_is_made() -> None:
     declared = ColumnsTypeInfo(TABLE.schema)
     with pytest.raises(TypeMismatchError, match=r"takes a condition, but `a` is int64"):
         ColumnsOperator(declared, [Filter(col("a"))])
-    with pytest.raises(TypeMismatchError, match=r"explode\(\) takes an array, `s` is string"):
+    with pytest.raises(TypeMismatchError, match=r"explode\(\) takes an array, but `s` is string"):
         ColumnsOperator(declared, [Explode("s", col("s"))])
     with pytest.raises(TypeMismatchError, match="there is no column `b`"):
         ColumnsOperator(declared, [select("a"), Filter(col("b") > 1)])

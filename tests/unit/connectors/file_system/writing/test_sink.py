@@ -279,10 +279,10 @@ def test_columns_that_files_cannot_hold_are_refused_where_the_job_is_planned(
 @pytest.mark.parametrize(
     ("layout", "reason"),
     [
-        ({"partition_by": "k"}, "the sink partitions by 'k', the rows have n, d"),
+        ({"partition_by": "k"}, "the sink partitions by 'k', but the rows have n, d"),
         ({"partition_by": ["n", "d"]}, r"partitions by all columns \(n, d\)"),
-        ({"statistics": ["k"]}, "Parquet statistics: no column 'k'; the file has n, d"),
-        ({"dictionary": ["n"], "partition_by": "n"}, "Parquet dictionary: no column 'n'; the file has d"),
+        ({"statistics": ["k"]}, "Parquet statistics: there is no column 'k'; the file has n, d"),
+        ({"dictionary": ["n"], "partition_by": "n"}, "Parquet dictionary: there is no column 'n'; the file has d"),
     ],
 )
 def test_columns_that_are_not_there_are_named_where_the_job_is_planned(

@@ -76,5 +76,5 @@ def test_what_is_refused() -> None:
         OrcBulkWriters.for_row_type(ROW_TYPE, {"orc.compress": "LZO"})
     with pytest.raises(TypeMismatchError, match="ORC has no columns for undeclared objects"):
         OrcBulkWriters.for_row_type(Types.PICKLED_BYTE_ARRAY())
-    with pytest.raises(TypeMismatchError, match=r"DECIMAL\(50, 0\): 1 to 38 digits"):
+    with pytest.raises(TypeMismatchError, match=r"DECIMAL\(50, 0\): the precision must be 1 to 38 digits"):
         DataTypes.DECIMAL(50, 0)

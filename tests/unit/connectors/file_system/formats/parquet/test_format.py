@@ -52,7 +52,7 @@ def test_batches_are_bounded_columns(driver: Any, numbers: Path) -> None:
 def test_chosen_columns_in_their_order(driver: Any, numbers: Path) -> None:
     batch = driver.batches(source(numbers, columns=["s", "n"]))[0]
     assert batch.columns().schema.names == ["s", "n"]
-    with pytest.raises(DataFormatError, match="no column 'x'; it has n, s"):
+    with pytest.raises(DataFormatError, match="there is no column 'x'; the file has n, s"):
         source(numbers, columns=["x"])
 
 
