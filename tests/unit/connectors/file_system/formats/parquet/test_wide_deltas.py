@@ -181,5 +181,5 @@ def test_differences_of_33_bits_are_not_called_corrupt(
 ) -> None:
     path = wide_deltas(tmp_path / "v2.parquet")
     monkeypatch.setitem(sys.modules, "polars", None)
-    with pytest.raises(DataFormatError, match="encoding of column 'a' is not supported \(the file is not corrupt\)"):
+    with pytest.raises(DataFormatError, match=r"encoding of column 'a' is not supported \(the file is not corrupt\)"):
         driver.batches(FileSource.parquet(path))
