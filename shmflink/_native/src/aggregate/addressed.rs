@@ -1,4 +1,4 @@
-//! Groups by their number: rows whose group is known, tables added to tables, keys that are looked up and not made.
+//! Groups by number: rows whose group is known, adding tables to tables, looking keys up without creating groups.
 //!
 //! Windows use tables in these ways; see `windows/`.
 
@@ -20,12 +20,13 @@ impl Table {
         self.keyed.capacity_bytes()
     }
 
-    /// Groups without a key, for a table that has no key columns and is used by number alone. The first one's number.
+    /// Creates groups without keys, for a table that has no key columns and is used by number only. Returns the first
+    /// number.
     pub fn add_groups(&mut self, count: usize) -> Result<usize, TableError> {
         self.keyed.add_groups(count)
     }
 
-    /// The group of each key; new ones are made.
+    /// The group of each key; creates missing groups.
     pub fn groups_of_keys(&mut self, keys: &[ArrayRef], rows: usize) -> Result<Vec<u32>, TableError> {
         self.keyed.groups_of_keys(keys, rows)
     }
@@ -35,7 +36,7 @@ impl Table {
         self.keyed.lookup(keys, rows)
     }
 
-    /// Takes arguments, one row for each of these groups; those from `groups_before` on have had none so far.
+    /// Takes arguments, one row for each of these groups; groups from `groups_before` on are new.
     pub fn update_at(
         &mut self,
         groups: &[u32],
@@ -50,7 +51,7 @@ impl Table {
         )
     }
 
-    /// Takes partial columns, without those of keys, as `update_at`.
+    /// Like `update_at`, for partial columns without the key columns.
     pub fn merge_at(&mut self, groups: &[u32], groups_before: usize, partials: &[ArrayRef]) -> Result<(), TableError> {
         let keys = self.keyed.keys.len();
         self.take_at(
@@ -117,7 +118,7 @@ impl Table {
         Ok(())
     }
 
-    /// True while rows and index are all there is of the groups.
+    /// True while rows and index contain everything about the groups.
     fn is_in_rows(&self) -> bool {
         self.keyed.keys.is_plain() && self.aggregates.iter().all(|aggregate| aggregate.state.is_in_rows())
     }
@@ -131,7 +132,7 @@ impl Table {
         Ok(())
     }
 
-    /// Adds all groups of a table, row by row; both are in rows.
+    /// Adds all groups of a table, row by row; requires that both tables are entirely in rows.
     fn absorb_rows(&mut self, other: &Self) -> Result<(), TableError> {
         let (words, stride) = (self.keyed.keys.words, self.keyed.stride());
         let nothing = KeyBatch::default();

@@ -9,7 +9,7 @@ use half::f16;
 use crate::error::TableError;
 use crate::keyed::plain::plain;
 
-/// How values of a fixed width lie in memory and how they compare.
+/// The memory format of fixed-width values, and how they compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Physical {
     I8,
@@ -28,7 +28,7 @@ pub enum Physical {
 }
 
 impl Physical {
-    /// None where values are no numbers of a fixed width: strings, bits, intervals, nested types.
+    /// None if values are not fixed-width numbers: strings, bits, intervals, nested types.
     pub fn of(data_type: &DataType) -> Option<Self> {
         Some(match data_type {
             DataType::Int8 => Self::I8,
@@ -54,10 +54,10 @@ impl Physical {
     }
 }
 
-/// A column of a batch, looked at once.
+/// A column of a batch, classified once.
 pub struct Argument {
     pub array: ArrayRef,
-    /// Only where a row is null.
+    /// Only if a row is null.
     pub nulls: Option<NullBuffer>,
     data: ArrayData,
 }
@@ -84,15 +84,15 @@ impl Argument {
     }
 }
 
-/// What a state keeps: one type for all narrower ones.
+/// The type in which a state keeps values: one for all narrower types.
 pub trait Wide: ArrowNativeType + PartialOrd {
     const LEAST: Self;
     const GREATEST: Self;
     /// Integers wrap around.
     fn plus(self, other: Self) -> Self;
-    /// Integers of 64 bits wrap around, and say so in `over`; wider ones become `LEAST`, and stay it.
+    /// 64-bit integers wrap around and report it in `over`; wider ones become `LEAST` and stay it.
     fn plus_checked(self, other: Self, over: &mut bool) -> Self;
-    /// NaN is above all numbers, as in a sort.
+    /// NaN is greater than all numbers, as in a sort.
     fn is_below(self, other: Self) -> bool;
 }
 

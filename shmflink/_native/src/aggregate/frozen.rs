@@ -1,6 +1,7 @@
 //! Groups of a table as they were at one moment, read in another thread.
 //!
-//! Of few groups the columns are made at once. Of many the rows are frozen (`shadow.rs`), and columns made of them later.
+//! For few groups, columns are created at once. For many, the rows are frozen (`shadow.rs`) and converted to columns
+//! later.
 
 use std::sync::Arc;
 
@@ -16,16 +17,16 @@ use crate::keyed::keys::Keys;
 use crate::keyed::marks::Marks;
 use crate::keyed::shadow::Shadow;
 
-/// Tables of so many groups are columns at once; a mapping and its pages cost more.
+/// Tables with at most this many groups become columns at once; a mapping and its pages would cost more.
 const SMALL_GROUPS: usize = 4 << 10;
-/// Groups of a large table that are columns at once; more would keep the table waiting for some milliseconds.
+/// Groups of a large table that become columns at once; more would stop the table for some milliseconds.
 const CHOSEN_GROUPS_MAX: usize = 1 << 18;
-/// Of so many groups of a table one was chosen, at least: for more of them it pays to copy all rows.
+/// Choose single groups only while fewer than one group in this many is chosen; otherwise copying all rows is cheaper.
 const GROUPS_PER_CHOSEN: usize = 16;
-/// Groups whose rows stay in the cache while columns are made of them.
+/// Groups whose rows stay in the cache while columns are created from them.
 pub const CACHED_GROUPS: usize = 2 << 10;
 
-/// Groups by their place: 0 to `len` - 1.
+/// Groups by position: 0 to `len` - 1.
 pub enum Frozen {
     Columns {
         columns: Vec<ArrayRef>,
@@ -33,7 +34,7 @@ pub enum Frozen {
         len: usize,
     },
     Rows(Box<FrozenRows>),
-    /// Groups of several tables, which are added up in this one, empty as yet, before they are read.
+    /// Groups of several tables, which are merged into this (initially empty) table before they are read.
     Joined(Box<Table>, Vec<Frozen>),
 }
 
@@ -42,13 +43,13 @@ pub struct FrozenRows {
     stride: usize,
     keys: Keys,
     states: Vec<Box<dyn State>>,
-    /// The groups that are meant; none: all.
+    /// The chosen groups; none: all.
     chosen: Option<Vec<u32>>,
     len: usize,
 }
 
 impl Frozen {
-    /// Key columns of groups that are there no more.
+    /// Key columns of groups that no longer exist.
     pub fn of_keys(columns: Vec<ArrayRef>, len: usize) -> Self {
         Self::Columns {
             keys: columns.len(),
@@ -57,7 +58,7 @@ impl Frozen {
         }
     }
 
-    /// Of `Joined` an upper bound, until `finish`.
+    /// For `Joined` an upper bound, until `finish`.
     pub fn len(&self) -> usize {
         match self {
             Self::Columns { len, .. } => *len,
@@ -66,7 +67,7 @@ impl Frozen {
         }
     }
 
-    /// Comes before groups are read, in the thread that reads them.
+    /// Must be called before groups are read, in the thread that reads them.
     pub fn finish(&mut self) -> Result<(), TableError> {
         if let Self::Joined(table, parts) = self {
             for part in parts {
@@ -82,7 +83,7 @@ impl Frozen {
         Ok(())
     }
 
-    /// Has the rows of some groups fetched, which are far apart, before they are read column by column.
+    /// Prefetches the rows of some groups, which are far apart, before they are read column by column.
     pub fn prefetch(&self, places: &[u32]) {
         if let Self::Rows(rows) = self {
             rows.prefetch(places);
@@ -114,7 +115,7 @@ fn taken(columns: &[ArrayRef], places: &[u32]) -> Result<Vec<ArrayRef>, TableErr
     Ok(columns.collect::<Result<_, _>>()?)
 }
 
-/// The numbers below `len`, piece by piece.
+/// The numbers below `len`, in pieces.
 pub fn pieces(len: usize, rows_max: usize) -> impl Iterator<Item = Vec<u32>> {
     let starts = (0..len).step_by(rows_max);
     starts.map(move |start| (start as u32..(start + rows_max).min(len) as u32).collect())
@@ -139,7 +140,7 @@ impl FrozenRows {
 
     fn key_columns(&self, groups: &[u32]) -> Result<Vec<ArrayRef>, TableError> {
         let (base, stride, words) = (self.shadow.rows(), self.stride, self.keys.words);
-        // SAFETY: the shadow holds the row of each group, which begins with its key's words.
+        // SAFETY: the shadow holds the row of each group, which begins with the words of its key.
         self.keys.arrays(groups, |group| unsafe {
             std::slice::from_raw_parts(base.add(group as usize * stride).cast::<u64>(), words)
         })
@@ -160,7 +161,7 @@ impl FrozenRows {
 }
 
 impl Table {
-    /// Freezes all groups, or those that are marked.
+    /// Freezes all groups, or the marked ones.
     pub fn freeze(&mut self, marks: Option<&Marks>) -> Result<Frozen, TableError> {
         let count = marks.map_or(self.keyed.groups, Marks::count);
         let is_few = marks.is_some() && count <= CHOSEN_GROUPS_MAX && count * GROUPS_PER_CHOSEN <= self.keyed.groups;
@@ -202,23 +203,23 @@ impl Table {
         })
     }
 
-    /// A table with the same groups, whose keys alone are read.
+    /// A table with the same groups, of which only the keys are read.
     pub fn keys_alone(&self) -> Self {
         debug_assert!(self.aggregates.is_empty());
         self.with(self.keyed.keys_alone())
     }
 
-    /// Remembers from now on which groups change; what it remembered so far.
+    /// From now on, remembers which groups change; returns what it has remembered so far.
     pub fn track_changes_anew(&mut self) -> Marks {
         self.keyed.history.marks.replace(Marks::default()).unwrap_or_default()
     }
 
-    /// Groups that changed.
+    /// The changed groups.
     pub fn marks(&self) -> Option<&Marks> {
         self.keyed.history.marks.as_ref()
     }
 
-    /// These groups changed, too.
+    /// Marks these groups as changed, too.
     pub fn mark(&mut self, marks: &Marks) {
         if let Some(kept) = &mut self.keyed.history.marks {
             kept.join(marks);

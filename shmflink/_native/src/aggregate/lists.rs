@@ -1,4 +1,4 @@
-//! Lists of values as columns: what states with many values for a group send and give.
+//! Lists of values as columns, for states with many values per group.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ pub fn list_type(items: &DataType) -> DataType {
     DataType::List(Arc::new(Field::new("item", items.clone(), true)))
 }
 
-/// A list for each group; `ends[i]..ends[i + 1]` are the values of group i.
+/// One list per group; `ends[i]..ends[i + 1]` are the values of group i.
 pub fn list_array(values: ArrayRef, ends: &[usize], nulls: Option<NullBuffer>) -> Result<ArrayRef, TableError> {
     if i32::try_from(values.len()).is_err() {
         let message = format!(
@@ -30,13 +30,13 @@ pub fn list_array(values: ArrayRef, ends: &[usize], nulls: Option<NullBuffer>) -
     Ok(Arc::new(ListArray::new(field, OffsetBuffer::new(ends), values, nulls)))
 }
 
-/// The items of lists, one after the other, and the group of each.
+/// The items of lists, consecutively, and the group of each.
 pub fn exploded(lists: &Argument, slots: &Slots<'_>) -> (Vec<u32>, ArrayRef) {
     let list = lists.array.as_list::<i32>();
     let offsets = list.value_offsets();
     let mut groups = Vec::with_capacity(list.values().len());
     let mut first = None;
-    let mut parts = true; // whether the items lie one after the other
+    let mut parts = true; // whether the items are consecutive
     let mut rows = Vec::with_capacity(list.values().len());
     for (row, group) in slots.groups.iter().enumerate() {
         if list.is_null(row) {

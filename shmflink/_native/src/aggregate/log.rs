@@ -12,10 +12,11 @@ use std::sync::Arc;
 
 use crate::error::TableError;
 
-/// The number of no value.
+/// The number that stands for no value.
 pub const NONE: u32 = u32::MAX;
 
-/// Chunks do not change, so that a clone is cheap. They are joined as soon as one is not larger than the one behind it, so that there are few of them.
+/// Chunks are immutable, so a clone is cheap. A chunk is merged with the next one once it is no larger: so there are
+/// few.
 #[derive(Clone)]
 pub struct Log {
     data_type: DataType,
@@ -52,7 +53,7 @@ impl Log {
         *self = Self::new(&self.data_type);
     }
 
-    /// Appends a copy of these rows of `array`; they are numbered from `len` on.
+    /// Appends a copy of these rows of `array`, numbered from `len` on.
     pub fn append(&mut self, array: &dyn Array, rows: Vec<u32>) -> Result<(), TableError> {
         if rows.is_empty() {
             return Ok(());
@@ -85,7 +86,7 @@ impl Log {
         Ok(())
     }
 
-    /// The values of these numbers, null for `NONE`.
+    /// The values with these numbers, null for `NONE`.
     pub fn take(&self, numbers: &[u32]) -> Result<ArrayRef, TableError> {
         let nothing = new_null_array(&self.data_type, 1);
         let mut chunks: Vec<&dyn Array> = self.chunks.iter().map(AsRef::as_ref).collect();
@@ -93,7 +94,7 @@ impl Log {
         let place = |number: &u32| match *number {
             NONE => (self.chunks.len(), 0),
             number => {
-                // Counted, not searched: there are few, and no branch is mispredicted.
+                // Counted instead of searched: there are few, and no branch is mispredicted.
                 let begun = self.starts.iter().map(|start| usize::from(*start <= number as usize));
                 let chunk = begun.sum::<usize>() - 1;
                 (chunk, number as usize - self.starts[chunk])
@@ -103,7 +104,7 @@ impl Log {
         Ok(interleave(&chunks, &places)?)
     }
 
-    /// Keeps these values alone; they are numbered 0, 1, ...
+    /// Keeps only these values, renumbered 0, 1, ...
     pub fn retain(&mut self, numbers: &[u32]) -> Result<(), TableError> {
         let kept = self.take(numbers)?;
         self.clear();
@@ -114,7 +115,7 @@ impl Log {
     }
 }
 
-/// Which values belong to a group, in the order in which they came.
+/// Which values belong to each group, in order of arrival.
 #[derive(Clone, Default)]
 pub struct Links {
     groups: Vec<Linked>,
@@ -135,7 +136,7 @@ const UNLINKED: Linked = Linked {
     count: 0,
 };
 
-/// Groups whose links are followed at the same time, so that their cache misses overlap.
+/// Groups whose links are followed concurrently, so that their cache misses overlap.
 const LANES: usize = 16;
 
 impl Links {
@@ -162,7 +163,7 @@ impl Links {
         linked.count += 1;
     }
 
-    /// The values of all these groups, one after the other, and where those of each end.
+    /// The values of all these groups, consecutively, and where those of each end.
     pub fn of_all(&self, groups: &[u32]) -> (Vec<u32>, Vec<usize>) {
         let linked = |group: &u32| self.groups.get(*group as usize).copied().unwrap_or(UNLINKED);
         let linked: Vec<Linked> = groups.iter().map(linked).collect();

@@ -1,4 +1,4 @@
-//! Values of any type by their order: as words where they are narrow, else as bytes that compare as the values do.
+//! Values of any type by their order: as words if they are narrow, otherwise as bytes that compare like the values.
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef};
@@ -10,10 +10,10 @@ use super::argument::{Argument, Physical};
 use super::log::NONE;
 use crate::error::TableError;
 
-/// Garbage beyond which a heap is written anew, if it is more than half.
+/// Garbage above which a heap is rewritten, if it is more than half.
 const GARBAGE_BYTES: usize = 1 << 20;
 
-/// How the values of a type are ordered: numbers by value, NaN above all, false below true, strings by their bytes.
+/// How the values of a type are ordered: numbers by value, NaN greatest, false before true, strings by their bytes.
 pub enum Order {
     Words(Physical),
     Bits,
@@ -78,7 +78,7 @@ impl Order {
 }
 
 impl Ranks {
-    /// The bytes of a row's rank, where ranks are bytes.
+    /// The bytes of a row's rank, if ranks are bytes.
     pub fn bytes(&self, row: usize) -> &[u8] {
         match self {
             Self::Words(_) => &[],
@@ -88,7 +88,7 @@ impl Ranks {
     }
 }
 
-/// The bytes of a value of a string or binary column.
+/// The bytes of a value in a string or binary column.
 pub fn bytes_at(array: &dyn Array, row: usize) -> &[u8] {
     match array.data_type() {
         DataType::Utf8 => array.as_string::<i32>().value(row).as_bytes(),
@@ -112,11 +112,11 @@ fn rank_of_float(value: f64) -> u64 {
     }
 }
 
-/// Bytes by group, replaced now and then.
+/// Bytes by group, occasionally replaced.
 #[derive(Default)]
 pub struct ByteSlots {
     heap: Vec<u8>,
-    /// Start, length, room; start `usize::MAX`: nothing.
+    /// Start, length, capacity; start `usize::MAX`: none.
     slots: Vec<(usize, u32, u32)>,
     garbage: usize,
 }
@@ -182,7 +182,7 @@ impl KeptRanks {
         }
     }
 
-    /// Keeps the rank of a row if the group has none (`number` is `NONE`) or one that it beats.
+    /// Keeps the rank of a row if the group has none (`number` is `NONE`) or the row's rank beats it.
     pub fn beats(&mut self, ranks: &Ranks, row: usize, group: u32, number: u32, is_least: bool) -> bool {
         match (self, ranks) {
             (Self::Words(kept), Ranks::Words(words)) => {

@@ -1,4 +1,4 @@
-//! `GroupTable`: the table as Python sees it.
+//! `GroupTable`: the table's Python class.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -55,9 +55,9 @@ pub(crate) type PyCall = (String, String, Vec<usize>, Vec<Parameter>, bool);
 #[pyclass(frozen, name = "GroupTable", module = "shmflink._core")]
 pub struct PyGroupTable {
     table: Mutex<Table>,
-    /// What checkpoints have of it: changed groups.
+    /// For checkpoints: the changed groups.
     ledger: Mutex<Ledger<Arc<Marks>>>,
-    /// Batches of snapshots that are taken when all are there.
+    /// Batches of snapshots, restored when all have arrived.
     restored: Mutex<Collapse>,
 }
 
@@ -78,7 +78,7 @@ impl PyGroupTable {
         Ok(Snapshot::new(freeze, keys, partials.into(), max_parallelism))
     }
 
-    /// Takes rows at once, where they replace what is there, or in the end.
+    /// Restores rows at once if they replace existing ones, otherwise at the end.
     fn take_restored(&self, batch: &RecordBatch) -> Result<(), TableError> {
         let mut table = self.locked();
         let batch = Restored::new(batch, table.partial_schema().fields().len())?;
@@ -213,7 +213,7 @@ impl PyGroupTable {
     }
 }
 
-/// What a barrier asks for.
+/// What a barrier requests.
 pub(crate) fn barrier(max_parallelism: u32, is_incremental: bool, is_savepoint: bool) -> PyResult<Barrier> {
     if !(1..=1 << 15).contains(&max_parallelism) {
         let message = format!("max_parallelism {max_parallelism} not within 1 to 32768");
@@ -261,7 +261,7 @@ fn freeze(table: &mut Table, ledger: &mut Ledger<Arc<Marks>>, barrier: Barrier) 
     })
 }
 
-/// What was frozen of a table, for the thread that writes it.
+/// The frozen content of a table, for the thread that writes it.
 #[pyclass(frozen, name = "FrozenTable", module = "shmflink._core")]
 pub struct PyFrozenTable {
     snapshot: Mutex<Snapshot>,
@@ -308,7 +308,7 @@ impl PyFrozenTable {
     }
 }
 
-/// The calls of a table of so many arguments.
+/// The calls of a table with this many arguments.
 pub(crate) fn call_specs(calls: Vec<PyCall>, arguments: usize) -> Result<Vec<CallSpec>, TableError> {
     let specs = calls
         .into_iter()

@@ -1,4 +1,4 @@
-//! Rows of snapshots back into tables.
+//! Restores rows of snapshots into tables.
 
 use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt32Array};
 use arrow_schema::{Field, Schema};
@@ -8,11 +8,11 @@ use super::table::Table;
 use crate::error::TableError;
 use crate::keyed::plain::plain_type;
 
-/// The columns of a batch of a snapshot, without its key groups.
+/// The columns of a snapshot batch, without the key group.
 pub struct Restored {
     pub columns: Vec<ArrayRef>,
     pub rows: usize,
-    /// Of a batch of changes: which entries were taken away.
+    /// In a batch of changes: which entries were removed.
     pub deleted: Option<BooleanArray>,
 }
 
@@ -39,7 +39,7 @@ impl Restored {
     }
 }
 
-/// Snapshots and the changes that followed them, to be taken as one: a later row replaces an earlier one.
+/// Snapshots and the changes that followed them, restored together: a later row replaces an earlier one.
 #[derive(Default)]
 pub struct Collapse {
     batches: Vec<Restored>,
@@ -50,7 +50,7 @@ impl Collapse {
         self.batches.push(batch);
     }
 
-    /// Calls `take` with rows that were not replaced; `entry`: columns, from the first on, that tell one from another.
+    /// Calls `take` with rows that were not replaced; `entry`: the number of leading columns that identify an entry.
     pub fn each(
         &mut self,
         entry: usize,
@@ -63,7 +63,7 @@ impl Collapse {
         let columns = batches[0].columns[..entry].iter().enumerate();
         let fields = columns.map(|(index, c)| Field::new(index.to_string(), plain_type(c.data_type()).clone(), true));
         let mut known = Table::new(&Schema::new(fields.collect::<Vec<_>>()), &Schema::empty(), &[], false)?;
-        // From the last on, so that the first that comes is the one that counts.
+        // Backward from the last row, so that the first row found for an entry is the valid one.
         while let Some(batch) = batches.pop() {
             let kept = UInt32Array::from(last_of_each(&batch, entry, &mut known)?);
             let columns = batch.columns.iter().map(|column| take_rows(column, &kept));
@@ -77,7 +77,7 @@ fn take_rows(column: &ArrayRef, rows: &UInt32Array) -> Result<ArrayRef, TableErr
     Ok(take(column, rows, None)?)
 }
 
-/// Rows whose entry is not known yet, and is not taken away.
+/// Rows whose entry has not been seen and is not removed.
 fn last_of_each(batch: &Restored, entry: usize, known: &mut Table) -> Result<Vec<u32>, TableError> {
     let before = known.groups();
     let groups = known.groups_of_keys(&batch.columns[..entry], batch.rows)?;
@@ -95,7 +95,7 @@ fn last_of_each(batch: &Restored, entry: usize, known: &mut Table) -> Result<Vec
 }
 
 impl Table {
-    /// Takes partial rows that replace what is there of their keys. A key has one row at most.
+    /// Restores partial rows, which replace the existing state of their keys. A key must have at most one row.
     pub fn replace(&mut self, columns: &[ArrayRef], rows: usize) -> Result<(), TableError> {
         let groups = self.lookup(&columns[..self.keyed.keys.len()], rows)?;
         self.keyed.history.touch(&groups, self.keyed.groups);
@@ -107,7 +107,7 @@ impl Table {
                 .address()
                 .wrapping_add(*group as usize * stride + words * 8);
             let initial = &self.keyed.template[words..];
-            // SAFETY: the words of states in the row of a group, which is there.
+            // SAFETY: the words of states in the row of an existing group.
             unsafe { std::ptr::copy_nonoverlapping(initial.as_ptr(), row.cast::<u64>(), initial.len()) };
         }
         self.aggregates
@@ -116,16 +116,16 @@ impl Table {
         self.merge(columns, rows)
     }
 
-    /// Comes after all rows of snapshots.
+    /// Must be called after all rows of snapshots.
     pub fn end_restore(&mut self) {
-        self.forget_changes(); // results of these groups were given before
+        self.forget_changes(); // results of these groups were emitted before
         let groups = self.keyed.groups;
         self.aggregates
             .iter_mut()
             .for_each(|aggregate| aggregate.state.end_restore(groups));
     }
 
-    /// True where `replace` may be used.
+    /// Whether `replace` may be used.
     pub fn can_replace(&self) -> bool {
         self.aggregates
             .iter()

@@ -1,9 +1,9 @@
-//! Frozen groups as batches in the order of their key groups.
+//! Frozen groups as batches ordered by key group.
 //!
 //! ```text
-//! key_group | key columns | __start, __end of windows | partial columns | deleted, where there are only changes
+//! key_group | key columns | __start, __end of windows | partial columns | deleted, only in changes
 //! ```
-//! Made piece by piece in the thread that writes them: key groups of all keys, a counting sort of each part, columns.
+//! Created piece by piece in the writing thread: key groups of all keys, a counting sort of each part, columns.
 
 use std::sync::Arc;
 
@@ -20,18 +20,19 @@ use crate::keyed::ledger::Outcome;
 
 /// Rows of a batch.
 const PIECE_ROWS: usize = 1 << 16;
-/// Keys that are hashed at a time.
+/// Keys hashed at a time.
 const HASHED_ROWS: usize = 1 << 13;
 
-/// Runs of so many rows on average are cut out and joined; shorter ones are picked row by row.
+/// If runs have at least this many rows on average, they are sliced and concatenated; shorter ones are taken row by
+/// row.
 const SLICED_ROWS: usize = 32;
 
-/// What is asked for at a barrier.
+/// What a barrier requests.
 #[derive(Clone, Copy)]
 pub struct Barrier {
-    /// Changes alone may be given, and are remembered from now on.
+    /// May consist of changes only; changes are remembered from now on.
     pub is_incremental: bool,
-    /// All is given, and what is remembered stays as it is.
+    /// Contains everything, and leaves the remembered changes as they are.
     pub is_savepoint: bool,
 }
 
@@ -45,19 +46,19 @@ pub enum Times {
 /// Groups of one table.
 pub struct Part {
     pub groups: Frozen,
-    /// Where keys lie in a table of their own: that table, and the place in it of each group's key.
+    /// If keys are in their own table: that table, and the position in it of each group's key.
     pub keys: Option<(Frozen, Vec<u32>)>,
     pub times: Times,
     pub is_deleted: bool,
 }
 
-/// The places of a part by key group; those of group g lie between `ends[g]` and `ends[g + 1]`.
+/// The positions of a part by key group; those of group g are `ends[g]..ends[g + 1]`.
 struct Order {
     places: Vec<u32>,
     ends: Vec<usize>,
 }
 
-/// Rows of one key group in one part, by their places in its order.
+/// Rows of one key group in one part, as positions in its order.
 struct RunOfRows {
     group: usize,
     part: usize,
@@ -69,16 +70,16 @@ pub struct Snapshot {
     parts: Vec<Part>,
     orders: Vec<Order>,
     schema: SchemaRef,
-    /// The columns behind those of keys and times.
+    /// The columns after the key and time columns.
     partials: Fields,
     key_groups: KeyGroups,
     outcome: Outcome,
     is_delta: bool,
-    /// What comes next: a key group, a part, and how many of its places there were given.
+    /// What comes next: a key group, a part, and how many of its positions have been emitted.
     next: (usize, usize, usize),
 }
 
-/// What is frozen of a table: its parts, whether they are changes alone, and where to say that they were saved.
+/// The frozen content of a table: its parts, whether they are only changes, and where to report that they were saved.
 pub struct Freeze {
     pub parts: Vec<Part>,
     pub is_delta: bool,
@@ -148,7 +149,7 @@ impl Part {
     }
 }
 
-/// The key group of each key; without a key column it is the first.
+/// The key group of each key; the first group if there is no key column.
 fn groups_of(frozen: &Frozen, key_groups: KeyGroups) -> Result<Vec<u16>, TableError> {
     let mut groups = Vec::with_capacity(frozen.len());
     let (mut hashes, mut scratch) = (Vec::new(), Vec::new());
@@ -174,7 +175,7 @@ fn groups_of(frozen: &Frozen, key_groups: KeyGroups) -> Result<Vec<u16>, TableEr
 }
 
 impl Snapshot {
-    /// `fields`: of keys and times; `partials`: those behind them.
+    /// `fields`: of key and time columns; `partials`: those after them.
     pub fn new(frozen: Freeze, fields: Vec<Field>, partials: Fields, max_parallelism: u32) -> Self {
         let mut all = vec![Arc::new(Field::new("key_group", DataType::Int32, false))];
         all.extend(fields.into_iter().map(Arc::new));
@@ -206,7 +207,7 @@ impl Snapshot {
         &self.schema
     }
 
-    /// Rows that come, at most.
+    /// An upper bound for the remaining rows.
     pub fn rows(&self) -> usize {
         self.parts.iter().map(Part::len).sum()
     }
@@ -260,7 +261,7 @@ impl Snapshot {
     fn batch(&self, runs: &[RunOfRows]) -> Result<RecordBatch, TableError> {
         let mut groups = Vec::with_capacity(PIECE_ROWS);
         let mut deleted = BooleanBufferBuilder::new(PIECE_ROWS);
-        // Of each part its places, which are made columns together.
+        // For each part, its positions that become columns together.
         let mut wanted = vec![Vec::new(); self.parts.len()];
         for run in runs {
             groups.resize(groups.len() + run.len, run.group as i32);
@@ -317,7 +318,7 @@ impl Snapshot {
     }
 }
 
-/// Columns one behind the other.
+/// Concatenates columns.
 fn joined(pieces: &[Vec<ArrayRef>]) -> Result<Vec<ArrayRef>, TableError> {
     if let [piece] = pieces {
         return Ok(piece.clone());

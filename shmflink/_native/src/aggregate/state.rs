@@ -1,8 +1,8 @@
-//! What a table keeps for each group and aggregate.
+//! A table's state for each group and aggregate.
 //!
-//! A state of fixed width lies in the row of its group, beside the key: a group costs one or two cache lines however many
-//! such aggregates it has. Other states keep vectors by group. Kernels run over some rows at once: `update` over raw
-//! arguments, `merge` over the columns that `partials` made.
+//! A fixed-width state is in the row of its group, beside the key: a group costs one or two cache lines, however many
+//! such aggregates it has. Other states keep vectors by group. Kernels process some rows at once: `update` reads raw
+//! arguments, `merge` the columns that `partials` returned.
 
 use arrow_array::ArrayRef;
 use arrow_buffer::{BooleanBuffer, NullBuffer};
@@ -11,16 +11,16 @@ use arrow_schema::DataType;
 use super::argument::Argument;
 use crate::error::TableError;
 
-/// The groups of some input rows, in their order. Kernels copy it, so that its pointers stay in registers.
+/// The groups of some input rows, in row order. Kernels copy it, so that its pointers stay in registers.
 #[derive(Clone, Copy)]
 pub struct Slots<'a> {
-    /// The row of each group; valid until the table makes a new group.
+    /// The row of each group; valid until the table creates a group.
     pub rows: &'a [*mut u8],
     pub groups: &'a [u32],
-    /// Groups of the table before these rows, and now.
+    /// The number of groups in the table before these rows, and now.
     pub groups_before: usize,
     pub groups_now: usize,
-    /// Where the rows of the table begin, and how far they are apart.
+    /// Where the rows of the table begin, and their stride.
     pub base: *mut u8,
     pub stride: usize,
 }
@@ -38,14 +38,14 @@ impl Slots<'_> {
     #[inline(always)]
     pub fn read<W: Copy>(&self, at: usize, offset: usize) -> W {
         debug_assert!(at < self.rows.len());
-        // SAFETY: kernels ask for their slots only; a state's words lie in each row at its offset (`State::place`).
+        // SAFETY: kernels access only their own slots; a state's words are in each row at its offset (`State::place`).
         unsafe { self.rows.get_unchecked(at).add(offset).cast::<W>().read_unaligned() }
     }
 
     #[inline(always)]
     pub fn write<W: Copy>(&self, at: usize, offset: usize, value: W) {
         debug_assert!(at < self.rows.len());
-        // SAFETY: as `read`; the table that owns the rows is borrowed mutably for the call.
+        // SAFETY: as in `read`; the table that owns the rows is borrowed mutably for the call.
         unsafe {
             self.rows
                 .get_unchecked(at)
@@ -67,7 +67,7 @@ pub struct Groups<'a> {
 impl<'a> Groups<'a> {
     #[inline(always)]
     pub fn read<W: Copy>(&self, group: u32, offset: usize) -> W {
-        // SAFETY: groups exist, and a state's words lie in each row at its offset.
+        // SAFETY: the groups exist, and a state's words are in each row at its offset.
         unsafe {
             self.rows
                 .add(group as usize * self.stride + offset)
@@ -81,7 +81,7 @@ impl<'a> Groups<'a> {
     }
 }
 
-/// Some rows next to each other of another table.
+/// Some consecutive rows of another table.
 pub struct FromRows {
     pub rows: *const u8,
     pub stride: usize,
@@ -97,64 +97,64 @@ impl FromRows {
 
 /// One aggregate of a table.
 pub trait State: Send {
-    /// The words of each group in its row, as they are in a new group; empty for a state that keeps vectors.
+    /// The words of each group in its row, with their initial values; empty for a state that keeps vectors.
     fn initial(&self) -> Vec<u64> {
         Vec::new()
     }
 
-    /// Says at which byte of a row the words lie.
+    /// Sets the byte of a row at which the words begin.
     fn place(&mut self, _offset: usize) {}
 
-    /// Says that it will not get every row of its groups.
+    /// Announces that the state will not receive every row of its groups.
     fn skips_rows(&mut self) {}
 
-    /// True where the kernels are called for all rows of a batch at once, instead of for those that fit the cache.
+    /// Whether kernels are called for all rows of a batch at once, instead of for those that fit the cache.
     fn takes_whole_batches(&self) -> bool {
         false
     }
 
-    /// Names and types of the columns that hold the whole state of a group.
+    /// Names and types of the columns that hold a group's whole state.
     fn partial_fields(&self) -> Vec<(&'static str, DataType)>;
     fn result_type(&self) -> DataType;
 
-    /// Takes the rows `start` and following of the arguments, one for each slot.
+    /// Processes the argument rows from `start` on, one for each slot.
     fn update(&mut self, slots: &Slots<'_>, arguments: &[&Argument], start: usize) -> Result<(), TableError>;
-    /// Takes partial columns, as `update`.
+    /// Processes partial columns, like `update`.
     fn merge(&mut self, slots: &Slots<'_>, partials: &[&Argument], start: usize) -> Result<(), TableError>;
     fn partials(&self, groups: &Groups<'_>) -> Result<Vec<ArrayRef>, TableError>;
     fn result(&self, groups: &Groups<'_>) -> Result<ArrayRef, TableError>;
 
-    /// True while the whole state lies in the rows, so that copied rows are copied groups.
+    /// True while the whole state is in the rows, so that copying rows copies groups.
     fn is_in_rows(&self) -> bool {
         false
     }
 
-    /// Adds the states of other rows, one for each slot. Both tables have all of this state in their rows.
+    /// Adds the states of other rows, one for each slot. Requires that both tables have this whole state in their rows.
     fn merge_rows(&mut self, _slots: &Slots<'_>, _rows: &FromRows) -> Result<(), TableError> {
         unreachable!("a state that is not in rows");
     }
 
-    /// The rows became a copy of those of another table.
+    /// The rows have become a copy of those of another table.
     fn copy_rows(&mut self) {}
 
-    /// Comes before rows that replace all that these groups had; their words are as in a new group.
+    /// Must be called before rows that replace the whole state of these groups; their words have initial values.
     fn forget(&mut self, _groups: &[u32], _groups_now: usize) {
         debug_assert!(!self.takes_whole_batches());
     }
 
-    /// All rows that replace others have come.
+    /// All replacing rows have been processed.
     fn end_restore(&mut self, _groups_now: usize) {}
 
-    /// Another one that gives the same `partials`, in another thread, while this one goes on; of rows that were copied.
+    /// A state that returns the same `partials`, in another thread, while this one is updated; for copied rows.
     fn frozen(&self) -> Box<dyn State>;
 
-    /// Forgets all groups.
+    /// Drops all groups.
     fn clear(&mut self);
-    /// Memory beside the rows.
+    /// Memory in addition to the rows.
     fn bytes(&self) -> usize;
 }
 
-/// Which groups have met a value that is not null; counts from the first null on, all groups before have.
+/// Which groups have seen a non-null value; kept from the first null on, before that all groups have.
 #[derive(Clone)]
 pub struct Seen {
     flags: Option<Vec<u8>>,
@@ -169,12 +169,12 @@ impl Seen {
         }
     }
 
-    /// For a state that does not get every row of its groups.
+    /// For a state that does not receive every row of its groups.
     pub fn always(&mut self) {
         self.is_always = true;
     }
 
-    /// Comes before the values of `slots`; then `mark` the rows that are not null, if it returns true.
+    /// Must be called before the values of `slots`; if it returns true, then `mark` the rows that are not null.
     #[inline]
     pub fn prepare(&mut self, slots: &Slots<'_>, has_nulls: bool) -> bool {
         if self.flags.is_none() && (has_nulls || self.is_always) {
@@ -196,14 +196,14 @@ impl Seen {
         }
     }
 
-    /// These groups, of all before `groups_now`, have met none.
+    /// Of all groups before `groups_now`, these have seen none.
     pub fn forget(&mut self, groups: &[u32], groups_now: usize) {
         let flags = self.flags.get_or_insert_with(|| vec![1; groups_now]);
         flags.resize(groups_now.max(flags.len()), 0);
         groups.iter().for_each(|group| flags[*group as usize] = 0);
     }
 
-    /// Gives the flags up where all groups have met a value.
+    /// Drops the flags if all groups have seen a value.
     pub fn tidy(&mut self, groups_now: usize) {
         self.flags
             .take_if(|flags| flags.len() >= groups_now && flags.iter().all(|flag| *flag == 1));
@@ -221,7 +221,7 @@ impl Seen {
         }
     }
 
-    /// The validity of a column with a value for each group.
+    /// The validity of a column with one value per group.
     pub fn nulls(&self, groups: &[u32]) -> Option<NullBuffer> {
         if self.flags.is_none() && !self.is_always {
             return None;

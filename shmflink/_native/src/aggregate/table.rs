@@ -13,13 +13,13 @@ use crate::keyed::keys::Keys;
 use crate::keyed::plain::{plain, plain_type};
 use crate::keyed::rows::{KeyedRows, RUN_ROWS};
 
-/// Rows beyond this are given back when the table is emptied.
+/// A larger row area is released when the table is emptied.
 const KEPT_BYTES: usize = 64 << 20;
 
 /// Metadata of an argument's field: the expression that the user wrote.
 const EXPRESSION_KEY: &str = "expression";
 
-/// A call as the table is made with it.
+/// The description of a call, from which the table is made.
 #[derive(Clone)]
 pub struct CallSpec {
     pub name: String,
@@ -41,9 +41,9 @@ pub struct Table {
     input: SchemaRef,
     partial: SchemaRef,
     result: SchemaRef,
-    /// Groups that changed since they were last asked for, where that is wanted.
+    /// Groups that changed since they were last requested, if that is wanted.
     changed: Option<Changed>,
-    /// How far a drain has come.
+    /// How far a drain has got.
     drained: usize,
 }
 
@@ -160,7 +160,7 @@ impl Table {
         self.keyed.bytes() + states
     }
 
-    /// Takes rows of the input schema: key columns, then argument columns.
+    /// Processes rows of the input schema: key columns, then argument columns.
     pub fn update(&mut self, columns: &[ArrayRef], rows: usize) -> Result<(), TableError> {
         self.take(
             columns,
@@ -171,7 +171,7 @@ impl Table {
         )
     }
 
-    /// Takes rows of the partial schema.
+    /// Processes rows of the partial schema.
     pub fn merge(&mut self, columns: &[ArrayRef], rows: usize) -> Result<(), TableError> {
         let keys = self.keyed.keys.len();
         self.take(
@@ -183,7 +183,7 @@ impl Table {
         )
     }
 
-    /// One group without rows, where there is no key and no row came.
+    /// Creates one group without rows, if there is no key and there were no rows.
     pub fn ensure_group(&mut self) -> Result<(), TableError> {
         if self.keyed.groups > 0 || self.keyed.keys.len() > 0 {
             return Ok(());
@@ -251,7 +251,7 @@ impl Table {
         }
         if let Some(changed) = &mut self.changed {
             if self.aggregates.is_empty() {
-                // Nothing of a key can change: a new one is all there is to tell (DISTINCT).
+                // The state of a key cannot change: only new keys are to be reported (DISTINCT).
                 all.retain(|id| *id as usize >= groups_before);
             }
             changed.mark(&all, self.keyed.groups);
@@ -274,11 +274,11 @@ impl Table {
         Ok(())
     }
 
-    /// Comes before kernels write to the rows that were found.
+    /// Must be called before kernels write to the rows that were found.
     #[inline]
     pub(super) fn touch_found(&mut self, groups_before: usize) {
         if self.aggregates.is_empty() {
-            // Nothing of a key can change.
+            // The state of a key cannot change.
             if let Some(marks) = &mut self.keyed.history.marks {
                 marks.mark_range(groups_before..self.keyed.groups);
             }
@@ -287,12 +287,12 @@ impl Table {
         self.keyed.history.touch(&self.keyed.ids, self.keyed.groups);
     }
 
-    /// The next partial rows and at most `rows_max` of them; None when all were given, and the table is empty then.
+    /// The next at most `rows_max` partial rows; None when all have been returned, and the table is then empty.
     pub fn drain_partials(&mut self, rows_max: usize) -> Result<Option<RecordBatch>, TableError> {
         self.drain(rows_max, true)
     }
 
-    /// As `drain_partials`, with results.
+    /// Like `drain_partials`, with results.
     pub fn drain_results(&mut self, rows_max: usize) -> Result<Option<RecordBatch>, TableError> {
         self.drain(rows_max, false)
     }
@@ -313,7 +313,7 @@ impl Table {
         Ok(Some(batch?))
     }
 
-    /// Results of at most `rows_max` groups that changed since they were given by this; None when there is none.
+    /// Results of at most `rows_max` groups that changed since this last returned them; None if there are none.
     pub fn take_changed(&mut self, rows_max: usize) -> Result<Option<RecordBatch>, TableError> {
         let Some(changed) = &mut self.changed else {
             return Err(TableError::Internal("a table that does not track changes".into()));
@@ -325,14 +325,14 @@ impl Table {
         Ok(Some(self.results_of(&ids)?))
     }
 
-    /// What changed so far is nothing to tell.
+    /// Changes so far need not be reported.
     pub(super) fn forget_changes(&mut self) {
         if let Some(changed) = &mut self.changed {
             *changed = Changed::default();
         }
     }
 
-    /// Forgets all groups; keeps memory that is not large.
+    /// Drops all groups; keeps memory up to a limit.
     pub fn clear(&mut self) {
         self.keyed.clear(KEPT_BYTES);
         self.aggregates.iter_mut().for_each(|aggregate| aggregate.state.clear());
@@ -372,7 +372,7 @@ impl Table {
     }
 }
 
-/// What an aggregate is of, for messages: the text of its first argument where the schema has it.
+/// What messages call an aggregate's argument: the text of its first argument if the schema has it.
 fn label_of(call: &CallSpec, arguments: &Schema) -> String {
     let field = call.arguments.first().map(|index| arguments.field(*index));
     let text = field.and_then(|field| field.metadata().get(EXPRESSION_KEY).or(Some(field.name())));
@@ -383,7 +383,7 @@ fn label_of(call: &CallSpec, arguments: &Schema) -> String {
     )
 }
 
-/// Kernels read values by the types that the table was made with.
+/// Kernels read values by the types with which the table was made.
 fn check_columns(columns: &[ArrayRef], expected: &Schema) -> Result<(), TableError> {
     let fields = expected.fields();
     let is_same = |(array, field): (&ArrayRef, &FieldRef)| {

@@ -1,4 +1,4 @@
-//! Which groups changed since somebody asked.
+//! Which groups have changed since the last request.
 
 #[derive(Default)]
 pub struct Changed {
@@ -8,7 +8,7 @@ pub struct Changed {
 }
 
 impl Changed {
-    /// `groups_now`: of the table, with those of `ids`.
+    /// `groups_now`: the table's number of groups, including those of `ids`.
     pub fn mark(&mut self, ids: &[u32], groups_now: usize) {
         self.is_changed.resize(groups_now, false);
         for id in ids {
@@ -18,7 +18,7 @@ impl Changed {
         }
     }
 
-    /// At most `rows_max` of them, in the order in which they changed first; empty when all were taken.
+    /// At most `rows_max` of them, in order of their first change; empty when all have been taken.
     pub fn take(&mut self, rows_max: usize) -> Vec<u32> {
         let end = (self.taken + rows_max).min(self.groups.len());
         let ids = self.groups[self.taken..end].to_vec();

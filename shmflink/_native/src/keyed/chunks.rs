@@ -1,4 +1,4 @@
-//! What a table only appends to, in chunks: a copy shares all chunks but the last one.
+//! Append-only data of a table, in chunks: a copy shares all chunks except the last one.
 
 use std::mem::{size_of, take};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ impl<T: Copy + Default> Chunks<T> {
         chunk.get(index % CHUNK_ITEMS).copied().filter(|_| index < self.len())
     }
 
-    /// Appends an item at `index`, and default ones before it.
+    /// Stores an item at `index`, filling the gap before it with default items.
     pub fn push_at(&mut self, index: usize, item: T) {
         while self.len() < index {
             self.push(T::default());
@@ -49,7 +49,7 @@ impl<T: Copy + Default> Chunks<T> {
     }
 }
 
-/// Strings of bytes by the place where they were put.
+/// Byte strings, by the position at which they were stored.
 #[derive(Clone, Default)]
 pub struct Heap {
     full: Vec<Arc<Vec<u8>>>,
@@ -58,7 +58,7 @@ pub struct Heap {
 }
 
 impl Heap {
-    /// The place of a copy of these bytes.
+    /// Stores a copy of these bytes; returns its position.
     pub fn push(&mut self, bytes: &[u8]) -> u64 {
         if !self.last.is_empty() && self.last.len() + bytes.len() > BLOCK_BYTES {
             self.full_bytes += self.last.capacity();

@@ -2,24 +2,23 @@
 //!
 //! ```text
 //! entry (8 bytes)   0 = free, else  upper half of the hash << 32 | group
-//! place             the uppermost bits of the hash, so of the entry
+//! place             the highest bits of the hash, and so of the entry
 //! ```
-//! Because the place is a prefix of the hash, entries lie in the order of their hashes: doubling goes through the index
-//! from back to front and moves each entry to about twice its place, within the same memory and without a look at the
-//! groups.
+//! Because the place is a prefix of the hash, entries are in hash order: doubling goes through the index from back to
+//! front and moves each entry to about twice its place, within the same memory and without accessing the groups.
 
 use super::memory::Pages;
 use crate::error::TableError;
 
-/// Entries for each group, at least: 8 / 5. A miss then looks at 4 entries on average, which lie in one cache line.
+/// At least this many entries per group: 8 / 5. A miss then reads 4 entries on average, which are in one cache line.
 const ROOM: (usize, usize) = (8, 5);
-/// As long as the index fits the cache: what a search costs there are mispredicted branches, so most end at the first entry.
+/// While the index fits the cache. A search there costs mispredicted branches, so most should end at the first entry.
 const ROOM_IN_CACHE: usize = 4;
 const CACHED_ENTRIES: usize = 64 << 10;
-/// Set in every hash, so that no entry has the tag 0.
+/// Set in every hash, so that no entry has tag 0.
 pub const HASH_BIT: u64 = 1 << 32;
 const CAPACITY_BITS_MIN: u32 = 10;
-/// A larger index than this is given back when the table is emptied.
+/// A larger index is released when the table is emptied.
 const KEPT_BYTES: usize = 64 << 20;
 
 pub struct Index {
@@ -28,7 +27,7 @@ pub struct Index {
     groups: usize,
 }
 
-/// The entries as they lie in memory, for a search that writes nothing. Valid until the index grows.
+/// The entries in memory, for a search that writes nothing. Valid until the index grows.
 #[derive(Clone, Copy)]
 pub struct Entries {
     entries: *mut u64,
@@ -48,7 +47,7 @@ impl Entries {
         (hash >> self.shift) as usize
     }
 
-    /// From `place` on, the next group with the tag of `hash`, or None and the free place where the search ends.
+    /// From `place` on, the next group with the tag of `hash`; or None, and the free place at which the search ends.
     #[inline(always)]
     pub fn next(self, place: &mut usize, hash: u64) -> Option<u32> {
         loop {
@@ -71,7 +70,7 @@ impl Entries {
     #[inline(always)]
     fn entry(self, place: usize) -> u64 {
         debug_assert!(place <= self.mask);
-        // SAFETY: places are below the capacity, which is what the pages hold.
+        // SAFETY: `place < capacity`, and the pages hold `capacity` entries.
         unsafe { self.entries.add(place).read() }
     }
 
@@ -84,7 +83,7 @@ impl Entries {
     #[inline(always)]
     fn write(self, place: usize, entry: u64) {
         debug_assert!(place <= self.mask && self.entry(place) == 0);
-        // SAFETY: as `entry`; the index is borrowed mutably by who calls this.
+        // SAFETY: as in `entry`; the caller borrows the index mutably.
         unsafe { self.entries.add(place).write(entry) };
     }
 }
@@ -102,7 +101,7 @@ impl Index {
         self.pages.bytes()
     }
 
-    /// Makes room for `more` groups, so that none of as many `claim`s has to grow it.
+    /// Makes room for `more` groups: the next `more` calls of `claim` do not grow the index.
     pub fn reserve(&mut self, more: usize) -> Result<(), TableError> {
         let groups = self.groups + more;
         let needed = match groups * ROOM_IN_CACHE {
@@ -135,13 +134,14 @@ impl Index {
         debug_assert_eq!(self.groups, 0);
         let bytes = if other.bits == 0 { 0 } else { 8 << other.bits };
         self.pages.grow(bytes)?;
-        // SAFETY: both hold so many bytes; what is behind them here is zero, as in an index that never was larger.
+        // SAFETY: both hold at least this many bytes; the bytes after them are zero, as in an index that was never
+        // larger.
         unsafe { std::ptr::copy_nonoverlapping(other.pages.address(), self.pages.address(), bytes) };
         (self.bits, self.groups) = (other.bits, other.groups);
         Ok(())
     }
 
-    /// Comes after `reserve`.
+    /// Must be called after `reserve`.
     #[inline(always)]
     pub fn entries(&self) -> Entries {
         debug_assert!(self.bits > 0, "reserve comes first");
@@ -160,9 +160,9 @@ impl Index {
     }
 }
 
-/// Brings the entries of the lower half, which were the whole index, to their places in the index of twice the size.
+/// Moves the entries of the lower half, which were the whole index, to their places in an index of twice the size.
 ///
-/// From back to front each goes to about twice its place, where nothing is any more; those for which that is not so, at the
+/// From back to front, each moves to about twice its place, which is free by then. Entries for which it is not, at the
 /// front and across the end, wait until the others are done.
 fn spread(entries: Entries) {
     let mut late = Vec::new();
@@ -192,7 +192,7 @@ fn spread(entries: Entries) {
     }
 }
 
-/// Has the cache line of `address` fetched; any address will do.
+/// Prefetches the cache line of `address`; every address is allowed.
 #[inline(always)]
 pub fn prefetch(address: *const u8) {
     #[cfg(target_arch = "x86_64")]

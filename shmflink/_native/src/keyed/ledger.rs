@@ -1,23 +1,23 @@
-//! Which of its changes a table has handed to checkpoints, and whether the next one needs all of it.
+//! Which of its changes a table has passed to checkpoints, and whether the next checkpoint needs the whole table.
 //!
 //! ```text
-//! full ── delta ── delta ── delta ── full ──          deltas count from the snapshot before, which was saved
-//!                    └ not saved (yet): the next one has its changes, too; of a full one: the next is full
+//! full ── delta ── delta ── delta ── full ──          deltas count from the previous snapshot, which was saved
+//!                    └ not saved (yet): the next one includes its changes; if it was a full one, the next is full
 //! ```
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
-/// Files of changes that are read one after the other at a restore.
+/// Files of changes that a restore reads one after another.
 const DELTAS_MAX: usize = 64;
 
-/// Whether a snapshot was saved; set by the thread that writes it, read by the table. False as long as it is not known.
+/// Whether a snapshot was saved; the writing thread sets it, the table reads it. False while unknown.
 #[derive(Clone, Default)]
 pub struct Outcome(Arc<AtomicBool>);
 
 impl Outcome {
     pub fn set(&self, is_saved: bool) {
-        // Relaxed: it publishes nothing but itself.
+        // Relaxed: it publishes only itself.
         self.0.store(is_saved, Ordering::Relaxed);
     }
 
@@ -26,7 +26,7 @@ impl Outcome {
     }
 }
 
-/// `T`: changes, so that they can be put back.
+/// `T`: changes that can be put back.
 pub struct Ledger<T> {
     has_full: bool,
     /// Rows of changes since then.
@@ -47,7 +47,7 @@ impl<T> Default for Ledger<T> {
 }
 
 impl<T> Ledger<T> {
-    /// Comes before each snapshot: changes of those that were not saved, as far as is known, are put back.
+    /// Must be called before each snapshot: puts back the changes of snapshots known not to be saved.
     pub fn settle(&mut self, mut put_back: impl FnMut(T)) {
         for (_, changes) in self.pending.drain(..).filter(|(outcome, _)| !outcome.is_saved()) {
             match changes {
@@ -57,7 +57,7 @@ impl<T> Ledger<T> {
         }
     }
 
-    /// Whether a snapshot of `changed` rows instead of `all` is allowed, and pays.
+    /// Whether a snapshot of `changed` rows instead of `all` is allowed and pays.
     pub fn allows_delta(&self, changed: usize, all: usize) -> bool {
         self.has_full && self.deltas < DELTAS_MAX && 2 * (self.written + changed) <= all
     }
@@ -79,7 +79,7 @@ impl<T> Ledger<T> {
         outcome
     }
 
-    /// The table is another one now.
+    /// The table has been replaced by another one.
     pub fn forget(&mut self) {
         *self = Self::default();
     }

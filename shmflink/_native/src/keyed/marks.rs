@@ -1,4 +1,4 @@
-//! Which groups of a table changed: a bit each.
+//! Which groups of a table have changed: one bit per group.
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Marks {
@@ -6,7 +6,7 @@ pub struct Marks {
 }
 
 impl Marks {
-    /// `groups_now`: of the table, with those that are marked.
+    /// `groups_now`: the table's number of groups, including the marked ones.
     #[inline]
     pub fn mark(&mut self, groups: &[u32], groups_now: usize) {
         self.make_room(groups_now);

@@ -1,11 +1,12 @@
-//! The rows of a table as they were at one moment, while the table goes on writing to them.
+//! The rows of a table as they were at one moment, while the table is written to.
 //!
 //! ```text
-//! live     |chunk|chunk|chunk|chunk|     what kernels write to; before the first write to a chunk it is copied
-//! shadow   |copy |     |copy |     |     the others are copied by whoever reads the shadow, in another thread
+//! live     |chunk|chunk|chunk|chunk|     kernels write here; a chunk is copied before the first write to it
+//! shadow   |copy |     |copy |     |     the reader of the shadow, another thread, copies the others
 //! ```
-//! Freezing costs an empty mapping and a flag for each chunk. A chunk that was not copied yet is never written to, so both
-//! threads may read it; which chunks were copied is looked at under a lock, that the table takes once for some hundred rows.
+//! Freezing costs an empty mapping and a flag per chunk. A chunk that has not been copied is never written to, so both
+//! threads may read it. Whether a chunk has been copied is checked under a lock, which the table takes once per some
+//! hundred rows.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,7 +14,7 @@ use super::marks::Marks;
 use super::memory::Pages;
 use crate::error::TableError;
 
-/// Bytes of a chunk, at most: what a write to one row may have to copy.
+/// The most bytes of a chunk: what a write to one row may have to copy.
 const CHUNK_BYTES: usize = 4 << 10;
 /// Chunks that are copied while the table has to wait.
 const CHUNKS_AT_ONCE: usize = 64;
@@ -22,7 +23,7 @@ pub struct Shadow {
     copying: Mutex<Copying>,
     groups: usize,
     stride: usize,
-    /// Rows of a chunk, as a power of two.
+    /// Rows per chunk, as a power of two.
     shift: u32,
 }
 
@@ -31,11 +32,11 @@ struct Copying {
     rows: Pages,
     is_copied: Vec<bool>,
     left: usize,
-    /// All chunks before this are copied.
+    /// All chunks before this one have been copied.
     next: usize,
 }
 
-// SAFETY: `live` is read under the lock only, and says where the table's rows are as long as chunks are left to be copied.
+// SAFETY: `live` is read only under the lock, and points to the table's rows as long as chunks are left to be copied.
 unsafe impl Send for Copying {}
 
 impl Shadow {
@@ -70,15 +71,15 @@ impl Shadow {
         }
         let start = (chunk << self.shift) * self.stride;
         let end = ((chunk + 1) << self.shift).min(self.groups) * self.stride;
-        // SAFETY: `live` has all rows of these groups, the copy has room for them, and nobody writes to a chunk that was
-        // not copied.
+        // SAFETY: `live` has all rows of these groups, the copy has room for them, and nobody writes to a chunk that
+        // has not been copied.
         unsafe {
             std::ptr::copy_nonoverlapping(copying.live.add(start), copying.rows.address().add(start), end - start);
         }
         copying.left -= 1;
     }
 
-    /// Comes before writes to the rows of `groups`. True where nothing is left to be copied.
+    /// Must be called before writes to the rows of `groups`. True if nothing is left to be copied.
     fn keep(&self, groups: &[u32]) -> bool {
         let mut copying = self.locked();
         for group in groups.iter().map(|group| *group as usize) {
@@ -94,7 +95,7 @@ impl Shadow {
         (0..copying.is_copied.len()).for_each(|chunk| self.copy(&mut copying, chunk));
     }
 
-    /// The rows, all of them copied; the table is made to wait for some chunks at most.
+    /// The rows, all copied; makes the table wait for a few chunks at most.
     pub fn rows(&self) -> *const u8 {
         loop {
             let mut copying = self.locked();
@@ -110,16 +111,16 @@ impl Shadow {
     }
 }
 
-/// What a table remembers of its past: shadows that are not complete, and which groups changed.
+/// What a table remembers of its past: incomplete shadows, and which groups have changed.
 #[derive(Default)]
 pub struct History {
     shadows: Vec<Arc<Shadow>>,
-    /// Groups that changed since a checkpoint; none while nobody wants to know.
+    /// Groups that changed since a checkpoint; None if nobody needs them.
     pub marks: Option<Marks>,
 }
 
 impl History {
-    /// Comes before kernels write to the rows of these groups of a table of `groups_now`.
+    /// Must be called before kernels write to the rows of these groups, in a table of `groups_now`.
     #[inline]
     pub fn touch(&mut self, groups: &[u32], groups_now: usize) {
         if let Some(marks) = &mut self.marks {
@@ -142,7 +143,7 @@ impl History {
         Ok(shadow)
     }
 
-    /// Has the rows moved to where there are more bytes for them.
+    /// Moves the rows to a larger area.
     pub fn grow(&mut self, rows: &mut Pages, bytes: usize) -> Result<(), TableError> {
         let mut shadows: Vec<_> = self.shadows.iter().map(|shadow| shadow.locked()).collect();
         let grown = rows.grow(bytes);
@@ -150,7 +151,7 @@ impl History {
         grown
     }
 
-    /// Comes before all rows go.
+    /// Must be called before all rows are dropped.
     pub fn end(&mut self) {
         for shadow in self.shadows.drain(..).filter(|shadow| Arc::strong_count(shadow) > 1) {
             shadow.keep_all();

@@ -1,11 +1,11 @@
-//! The sessions of each key, in order of time, and when they are due.
+//! The sessions of each key, in time order, and when they are due.
 //!
 //! ```text
-//! heads[key] -> latest session -> the one before -> ...      sessions of a key neither overlap nor touch
-//! due        time in steps of a granule -> sessions that have to be looked at then
+//! heads[key] -> latest session -> previous one -> ...        sessions of a key neither overlap nor touch
+//! due        time in steps of a granule -> sessions to be checked then
 //! ```
-//! A session is in `due` once: at the time at which it was due when it was put there. One that has grown since then is put
-//! at its new time when it is looked at, so that growing costs nothing. A session's number is the number of its state.
+//! A session is in `due` once: at the time at which it was due when it was added. If it has grown since, it moves to
+//! its new time when it is checked, so that growing costs nothing. A session's number is the number of its state.
 
 use std::collections::BTreeMap;
 
@@ -17,15 +17,15 @@ pub struct Session {
     /// Exclusive: the last row's time and the gap.
     pub end: i64,
     pub key: u32,
-    /// The session before it.
+    /// The previous session.
     next: u32,
     /// Where it is in `due`.
     granule: i64,
     pub has_fired: bool,
     pub is_open: bool,
-    /// Checkpoints have a row with its key and start.
+    /// Whether checkpoints have a row with its key and start.
     pub is_saved: bool,
-    /// Where it went when it became one with another.
+    /// The session into which it was merged.
     merged_into: u32,
 }
 
@@ -36,15 +36,15 @@ pub struct Chains {
     due: BTreeMap<i64, Vec<u32>>,
     granule_ms: i64,
     pub open: usize,
-    /// Key and start of sessions that were saved and have gone, or begin earlier, since.
+    /// Key and start of saved sessions that have since ended or now begin earlier.
     pub gone: Vec<(u32, i64)>,
 }
 
-/// Where a stretch of time went.
+/// The result of adding a time range.
 pub enum Joined {
-    /// A session that it touched, which has grown.
+    /// It touches a session, which has grown.
     Session(u32),
-    /// Nothing that is open is touched; behind this session of the key (NONE: at the head) is its place.
+    /// It touches no open session; its place is behind this session of the key (NONE: at the head).
     Nothing { behind: u32 },
 }
 
@@ -65,8 +65,8 @@ impl Chains {
         self.heads.resize(keys, NONE);
     }
 
-    /// The session of `key` that `[start, end)` overlaps or touches grows by it; others that it touches then become one
-    /// with it and are put into `merged` as (session, what it went into).
+    /// Grows the session of `key` that `[start, end)` overlaps or touches. Further sessions that it touches are then
+    /// merged into it, and added to `merged` as (session, the session into which it was merged).
     #[inline]
     pub fn join(&mut self, key: u32, start: i64, end: i64, merged: &mut Vec<(u32, u32)>) -> Joined {
         let (mut behind, mut at) = (NONE, self.heads[key as usize]);
@@ -98,7 +98,7 @@ impl Chains {
         Joined::Session(at)
     }
 
-    /// Has a session begin where one begins that it is one with now, if that is earlier.
+    /// Moves a session's start to that of a session merged into it, if that is earlier.
     fn begin_as(&mut self, number: u32, older: &Session) {
         let session = &mut self.sessions[number as usize];
         let (is_earlier, is_same) = (older.start < session.start, older.start == session.start);
@@ -113,7 +113,7 @@ impl Chains {
         }
     }
 
-    /// A new session at the place that `join` found. `look_at`: when it has to be looked at.
+    /// A new session at the place that `join` found. `look_at`: when it must be checked.
     pub fn open(&mut self, key: u32, start: i64, end: i64, behind: u32, look_at: i64) -> u32 {
         let number = self.sessions.len() as u32;
         let link = match behind {
@@ -137,14 +137,14 @@ impl Chains {
         number
     }
 
-    /// Has `number` looked at when the watermark has come to `time`.
+    /// Schedules a check of `number` for when the watermark reaches `time`.
     pub fn look_at(&mut self, number: u32, time: i64) {
         let granule = time.div_euclid(self.granule_ms);
         self.sessions[number as usize].granule = granule;
         self.due.entry(granule).or_default().push(number);
     }
 
-    /// Calls back for open sessions that may be due at `watermark`; the caller puts them back where they are not.
+    /// Calls back for open sessions that may be due at `watermark`; the caller puts back those that are not.
     pub fn take_due(&mut self, watermark: i64) -> Vec<u32> {
         let last = watermark.div_euclid(self.granule_ms);
         let later = match last.checked_add(1) {
@@ -163,7 +163,7 @@ impl Chains {
         valid.collect()
     }
 
-    /// When the first session has to be looked at.
+    /// When the first session must be checked.
     pub fn next_due(&self) -> Option<i64> {
         let is_valid = |granule: i64, session: &Session| session.is_open && session.granule == granule;
         self.due.iter().find_map(|(granule, numbers)| {
@@ -175,7 +175,7 @@ impl Chains {
         })
     }
 
-    /// Forgets an open session.
+    /// Removes an open session.
     pub fn close(&mut self, number: u32) {
         let session = self.sessions[number as usize];
         debug_assert!(session.is_open);
@@ -195,7 +195,7 @@ impl Chains {
         }
     }
 
-    /// The session that `number` is part of.
+    /// The session that `number` has been merged into.
     pub fn root(&self, mut number: u32) -> u32 {
         while self.sessions[number as usize].merged_into != NONE {
             number = self.sessions[number as usize].merged_into;
@@ -203,7 +203,7 @@ impl Chains {
         number
     }
 
-    /// Gives the open sessions new numbers without holes, and their keys; the old numbers of sessions and keys, in the
+    /// Renumbers the open sessions and their keys without gaps; returns the old numbers of sessions and keys, in the
     /// order of the new ones.
     pub fn compact(&mut self) -> (Vec<u32>, Vec<u32>) {
         let old = std::mem::take(&mut self.sessions);

@@ -1,4 +1,4 @@
-//! What windows of all kinds have in common.
+//! The common part of all kinds of windows.
 
 use std::sync::Arc;
 
@@ -9,33 +9,34 @@ use arrow_select::concat::concat_batches;
 use crate::aggregate::{Barrier, CallSpec, Freeze, Frozen, Part, Table, Times};
 use crate::error::TableError;
 
-/// The hidden column of timestamps (`core/batch.py`), which comes last.
+/// The hidden timestamp column (`core/batch.py`), which comes last.
 const TIMESTAMP_COLUMN: &str = "__timestamp";
-/// Hidden columns of snapshots: the pane or session that a partial row is part of.
+/// Hidden columns of snapshots: the pane or session to which a partial row belongs.
 const START_COLUMN: &str = "__start";
 const END_COLUMN: &str = "__end";
-/// Emptied tables that wait for another pane need not ask for their memory again: so much of it at least.
+/// Memory that emptied tables keep for the next pane, at least.
 const SPARE_BYTES: usize = 64 << 20;
-/// Groups whose columns are made at once.
+/// Groups that become columns at once.
 pub const PIECE_ROWS: usize = 1 << 16;
 
 /// Windows of one kind, of all keys.
 pub trait Windows: Send {
-    /// Takes rows of the input schema, or partial rows; `stamps` are their timestamps. Numbers of those that are too late.
+    /// Processes rows of the input schema, or partial rows; `stamps` are their timestamps. Returns the numbers of late
+    /// rows.
     fn update(&mut self, columns: &[ArrayRef], stamps: &[i64], is_partial: bool) -> Result<Vec<i64>, TableError>;
-    /// The watermark passes; windows are due by it.
+    /// Advances the watermark, which makes windows due.
     fn advance(&mut self, watermark: i64);
-    /// The next results and at most `rows_max` of them: of windows that are due, or that late rows changed.
+    /// The next at most `rows_max` results: of windows that are due, or that late rows changed.
     fn take(&mut self, rows_max: usize) -> Result<Option<RecordBatch>, TableError>;
-    /// Freezes what is kept, or what of it changed: partial rows with the windows that they are part of.
+    /// Freezes everything, or the changes: partial rows with the windows to which they belong.
     fn freeze(&mut self, barrier: Barrier) -> Result<Freeze, TableError>;
-    /// Takes rows of a snapshot, before any other.
+    /// Restores rows of a snapshot; must precede all other rows.
     fn restore(&mut self, columns: &[ArrayRef], starts: &[i64], ends: &[i64]) -> Result<(), TableError>;
-    /// Comes after them: windows that the watermark has passed up to `fired` have left, and rows are late at `watermark`.
+    /// Must follow them: windows up to `fired` have already fired, and rows are late at `watermark`.
     fn resume(&mut self, fired: i64, watermark: i64);
     fn fields(&self) -> SnapshotFields;
     fn fired(&self) -> i64;
-    /// The timestamp of the next window that is due, if any is open; one that only has to be looked at may come earlier.
+    /// A lower bound for the timestamp of the next due window, if any is open: a mere check may come earlier.
     fn next_due(&self) -> Option<i64>;
     fn groups(&self) -> usize;
     fn bytes(&self) -> usize;
@@ -44,7 +45,7 @@ pub trait Windows: Send {
 /// The columns of snapshots: keys and times, then partial columns.
 pub type SnapshotFields = (Vec<Field>, Fields);
 
-/// Windows or sessions that were in a snapshot and are there no more.
+/// Windows or sessions that were in a snapshot and no longer exist.
 #[derive(Clone)]
 pub struct Gone {
     pub keys: Vec<ArrayRef>,
@@ -66,7 +67,7 @@ impl Gone {
     }
 }
 
-/// Makes tables, and what leaves of them.
+/// Creates tables, and the output made from them.
 pub struct Maker {
     keys: SchemaRef,
     arguments: SchemaRef,
@@ -121,17 +122,17 @@ impl Maker {
         }
     }
 
-    /// An empty table of keys alone.
+    /// An empty table of only keys.
     pub fn key_table(&self) -> Result<Table, TableError> {
         Table::new(&self.keys, &Schema::empty(), &[], false)
     }
 
-    /// An empty table whose groups are known by number alone.
+    /// An empty table whose groups are identified only by number.
     pub fn state_table(&self) -> Result<Table, TableError> {
         Table::new(&Schema::empty(), &self.arguments, &self.calls, false)
     }
 
-    /// Takes back a table that is not needed any more.
+    /// Takes back a table that is no longer needed.
     pub fn give_back(&mut self, mut table: Table) {
         if self.spare_bytes() + table.capacity_bytes() <= self.spare_bytes_max {
             table.clear();
@@ -139,8 +140,8 @@ impl Maker {
         }
     }
 
-    /// How much to keep in reserve, and `SPARE_BYTES` at least: windows that share panes need many tables at once, and
-    /// give them back one by one.
+    /// How much memory to keep in reserve, at least `SPARE_BYTES`: windows that share panes need many tables at once,
+    /// and return them one by one.
     pub fn keep_spare(&mut self, bytes: usize) {
         self.spare_bytes_max = bytes.max(SPARE_BYTES);
         while self.spare_bytes() > self.spare_bytes_max {
@@ -173,7 +174,7 @@ impl Maker {
         self.snapshot.clone()
     }
 
-    /// One batch of several.
+    /// Concatenates batches.
     pub fn joined(&self, mut pieces: Vec<RecordBatch>) -> Result<Option<RecordBatch>, TableError> {
         Ok(match pieces.len() {
             0 => None,
@@ -183,7 +184,7 @@ impl Maker {
     }
 }
 
-/// The numbers of a table's groups, piece by piece.
+/// The numbers of a table's groups, in pieces.
 pub fn pieces(groups: usize, rows_max: usize) -> impl Iterator<Item = Vec<u32>> {
     let rows_max = rows_max.max(1);
     let starts = (0..groups).step_by(rows_max);

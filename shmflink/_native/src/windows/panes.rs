@@ -1,4 +1,4 @@
-//! Tumbling and sliding windows: a table for each pane.
+//! Tumbling and sliding windows: one table per pane.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -21,10 +21,10 @@ struct Changes {
     gone: Vec<Gone>,
 }
 
-/// A window whose results are leaving.
+/// A window whose results are being emitted.
 struct Firing {
     window: i64,
-    /// None: the window is one pane, which stays.
+    /// None: the window consists of one pane, which stays.
     table: Option<Table>,
     taken: usize,
 }
@@ -35,17 +35,17 @@ pub struct PaneWindows {
     panes: BTreeMap<i64, Pane>,
     stacks: Stacks,
     watermark: i64,
-    /// Windows with max_timestamp up to this have left.
+    /// Windows with max_timestamp up to this have fired.
     fired: i64,
     /// While windows are due: the first one that may be.
     next: Option<i64>,
     firing: Option<Firing>,
-    /// Windows that late rows changed, with their keys.
+    /// Windows that late rows changed, with the keys of these rows.
     changed: VecDeque<(i64, Table)>,
     ledger: Ledger<Arc<Changes>>,
-    /// Whether checkpoints want to know what changed.
+    /// Whether checkpoints need to know what changed.
     is_tracking: bool,
-    /// Panes that were saved and have gone since.
+    /// Saved panes that have since been dropped.
     gone: Vec<Gone>,
 }
 
@@ -98,7 +98,7 @@ impl PaneWindows {
         self.note_changed(stretch, columns)
     }
 
-    /// Windows of this pane that have left already, and are still kept, leave again with the keys of these rows.
+    /// Windows of this pane that have fired and are still kept fire again, with the keys of these rows.
     fn note_changed(&mut self, stretch: &Stretch, columns: &[ArrayRef]) -> Result<(), TableError> {
         let mut window = self.slices.first_window_after(stretch.pane);
         while window <= stretch.pane && self.slices.max_timestamp(window) <= self.fired {
@@ -117,7 +117,7 @@ impl PaneWindows {
         Ok(())
     }
 
-    /// The next window to leave, if one is due.
+    /// The next window to emit, if one is due.
     fn begin(&mut self) -> Result<bool, TableError> {
         if let Some((window, keys)) = self.changed.pop_front() {
             let table = self.contents_of(window, &keys)?;
@@ -169,7 +169,7 @@ impl PaneWindows {
         self.forget_before(window)
     }
 
-    /// Panes of windows before `window` that are late go.
+    /// Drops late panes of windows before `window`.
     fn forget_before(&mut self, window: i64) -> Result<(), TableError> {
         let until = self.slices.late_before(self.watermark).min(window);
         while let Some(entry) = self.panes.first_entry() {
@@ -184,7 +184,7 @@ impl PaneWindows {
         Ok(())
     }
 
-    /// Keeps the keys of a pane that checkpoints have, until they know that it is there no more.
+    /// Keeps the keys of a saved pane until checkpoints have recorded that it no longer exists.
     fn note_gone(&mut self, start: i64, pane: &Pane) -> Result<(), TableError> {
         if !self.is_tracking || !pane.is_saved {
             return Ok(());
@@ -200,7 +200,7 @@ impl PaneWindows {
         Ok(())
     }
 
-    /// Freezes panes, whole or, given marks, what changed of them.
+    /// Freezes panes: whole or, given marks, only their changes.
     fn parts(&mut self, marks: Option<&[(i64, Marks)]>) -> Result<Vec<Part>, TableError> {
         let mut parts = Vec::with_capacity(self.panes.len());
         for (number, (start, pane)) in self.panes.iter_mut().enumerate() {
@@ -232,7 +232,7 @@ impl PaneWindows {
         self.gone.extend_from_slice(&changes.gone);
     }
 
-    /// What a window holds of some keys.
+    /// A window's content for some keys.
     fn contents_of(&mut self, window: i64, keys: &Table) -> Result<Table, TableError> {
         let mut table = self.maker.table()?;
         let end = window.saturating_add(self.slices.size);
@@ -301,7 +301,7 @@ impl Windows for PaneWindows {
                 let first = self.panes.keys().next();
                 first.map_or(i64::MIN, |pane| self.slices.first_window_after(*pane))
             } else {
-                // The first window with a greater max_timestamp than those that have left.
+                // The first window with a greater max_timestamp than those that have fired.
                 self.slices.first_window_after(self.fired.saturating_add(1))
             });
         }
@@ -344,7 +344,7 @@ impl Windows for PaneWindows {
             changes.marks.push((*start, pane.table.track_changes_anew()));
             pane.is_saved = true;
         }
-        // What is gone comes first: of equal entries the last one counts.
+        // Removed entries come first: of equal entries the last one counts.
         let mut parts: Vec<Part> = changes.gone.iter().filter(|_| is_delta).map(Gone::part).collect();
         parts.extend(self.parts(is_delta.then_some(&changes.marks))?);
         let outcome = if is_delta {

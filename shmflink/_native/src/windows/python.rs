@@ -1,4 +1,4 @@
-//! `WindowTable`: windows as Python sees them.
+//! `WindowTable`: the Python class of windows.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -189,7 +189,7 @@ impl PyWindowTable {
         let ended = py.detach(|| {
             let mut windows = self.locked();
             let end_of_keys = windows.fields().0.len() - 2;
-            // A pane or session is told by its key and start.
+            // A pane or session is identified by its key and start.
             self.collapse().each(end_of_keys + 1, |columns, _| {
                 let times = |at: usize| columns[end_of_keys + at].as_primitive_opt::<Int64Type>();
                 let (Some(starts), Some(ends)) = (times(0), times(1)) else {

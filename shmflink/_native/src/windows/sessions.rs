@@ -1,8 +1,8 @@
-//! Session windows of a fixed gap: rows of a key that follow each other within the gap are one window.
+//! Session windows with a fixed gap: rows of a key within the gap of each other form one window.
 //!
-//! Keys have numbers (a table without aggregates), sessions have numbers (`chains.rs`), and the states lie in a table
-//! without keys, by the session's number. Numbers of sessions that are over are not used again; when they are most of
-//! all, those that are open get new ones.
+//! Keys have numbers (a table without aggregates), sessions have numbers (`chains.rs`), and the states are in a table
+//! without keys, by session number. Numbers of closed sessions are not reused; when most sessions are closed, the open
+//! ones are renumbered.
 
 use std::sync::Arc;
 
@@ -16,9 +16,9 @@ use crate::error::TableError;
 use crate::keyed::ledger::{Ledger, Outcome};
 use crate::keyed::marks::Marks;
 
-/// So many closed sessions are no reason to tidy up.
+/// Closed sessions up to this number do not trigger a cleanup.
 const CLOSED_MIN: usize = 1 << 16;
-/// Of so many keys one is wanted, at least: for more of them all are frozen.
+/// Freeze only the changed keys while fewer than one key in this many has changed; otherwise freeze all.
 const KEYS_PER_CHOSEN: usize = 16;
 
 /// What changed between two checkpoints.
@@ -37,11 +37,11 @@ pub struct SessionWindows {
     watermark: i64,
     fired: i64,
     is_due: bool,
-    /// Sessions whose results have to leave, and how many have.
+    /// Sessions whose results must be emitted, and how many have been.
     leaving: Vec<u32>,
     left: usize,
     ledger: Ledger<Arc<Changes>>,
-    /// Sessions that were saved and have gone since, besides those that `chains` knows.
+    /// Saved sessions that have since ended, in addition to those that `chains` knows.
     gone: Vec<Gone>,
 }
 
@@ -64,12 +64,12 @@ impl SessionWindows {
         })
     }
 
-    /// When a session is given up.
+    /// When a session is dropped.
     fn cleanup(&self, end: i64) -> i64 {
         (end - 1).saturating_add(self.lateness)
     }
 
-    /// Takes rows that each cover `[start, end)`.
+    /// Processes rows, each of which covers `[start, end)`.
     fn take_rows(
         &mut self,
         columns: &[ArrayRef],
@@ -120,7 +120,7 @@ impl SessionWindows {
         Ok(late)
     }
 
-    /// States of sessions that are part of others now. Those of this batch have none yet.
+    /// Merges the states of sessions that have become part of others. Sessions of this batch have no state yet.
     fn merge_states(&mut self, merged: &[(u32, u32)], before: usize) -> Result<(), TableError> {
         let old = merged.iter().filter(|(from, _)| (*from as usize) < before);
         let (from, into): (Vec<u32>, Vec<u32>) = old.map(|(from, into)| (*from, self.chains.root(*into))).unzip();
@@ -131,7 +131,7 @@ impl SessionWindows {
         self.states.merge_at(&into, before, partials.columns())
     }
 
-    /// Sessions that the watermark has passed leave as soon as they change.
+    /// Sessions that the watermark has passed fire as soon as they change.
     fn leave_again(&mut self, mut changed: Vec<u32>) {
         changed.sort_unstable();
         changed.dedup();
@@ -144,7 +144,7 @@ impl SessionWindows {
         }
     }
 
-    /// Finds the sessions that are due; gives up those that are late.
+    /// Finds the sessions that are due; drops those that are late.
     fn collect_due(&mut self) {
         self.is_due = false;
         let mut due = Vec::new();
@@ -197,7 +197,7 @@ impl SessionWindows {
         Ok(())
     }
 
-    /// Takes the keys of sessions that have gone before keys get other numbers.
+    /// Saves the keys of ended sessions before keys are renumbered.
     fn collect_gone(&mut self) -> Result<(), TableError> {
         let (keys, starts): (Vec<u32>, Vec<i64>) = std::mem::take(&mut self.chains.gone).into_iter().unzip();
         for (keys, starts) in keys.chunks(PIECE_ROWS).zip(starts.chunks(PIECE_ROWS)) {
@@ -217,7 +217,7 @@ impl SessionWindows {
         });
     }
 
-    /// Freezes the open sessions, or those that are marked.
+    /// Freezes the open sessions, or the marked ones.
     fn part(&mut self, marks: Option<&Marks>) -> Result<Part, TableError> {
         let sessions = &self.chains.sessions;
         let is_open = |number: &u32| sessions[*number as usize].is_open;
@@ -305,7 +305,7 @@ impl Windows for SessionWindows {
             let sessions = self.chains.sessions.iter_mut();
             sessions.for_each(|session| session.is_saved = session.is_open);
         }
-        // What is gone comes first: of equal entries the last one counts.
+        // Removed entries come first: of equal entries the last one counts.
         let mut parts: Vec<Part> = gone.iter().filter(|_| is_delta).map(Gone::part).collect();
         parts.push(self.part(is_delta.then_some(&marks))?);
         Ok(Freeze {
@@ -323,7 +323,7 @@ impl Windows for SessionWindows {
         self.take_rows(columns, starts, |row| ends[row], true).map(drop)
     }
 
-    /// Sessions that were restored and had left do not leave again.
+    /// Restored sessions that had fired do not fire again.
     fn resume(&mut self, fired: i64, watermark: i64) {
         (self.fired, self.watermark) = (fired, watermark);
         for session in &mut self.chains.sessions {
@@ -352,7 +352,7 @@ impl Windows for SessionWindows {
     }
 }
 
-/// The columns without some rows, whose numbers are in order.
+/// The columns without some rows, whose numbers are ascending.
 fn without(columns: &[ArrayRef], rows: &[i64], len: usize) -> Result<Vec<ArrayRef>, TableError> {
     if rows.is_empty() {
         return Ok(columns.to_vec());

@@ -1,4 +1,4 @@
-//! Which pane a moment lies in, which windows a pane belongs to, and when they are late. Milliseconds.
+//! Which pane contains a time, which windows contain a pane, and when they are late. Milliseconds.
 
 /// Windows `[start, start + size)` with `start = offset + n * slide`.
 #[derive(Clone, Copy, Debug)]
@@ -6,7 +6,7 @@ pub struct Slices {
     pub size: i64,
     pub slide: i64,
     offset: i64,
-    /// Length of a pane. Windows that do not overlap have one pane each, which reaches to the next window.
+    /// Length of a pane. Windows that do not overlap have one pane each, which extends to the next window.
     pub slice: i64,
     lateness: i64,
 }
@@ -31,13 +31,13 @@ impl Slices {
         at.saturating_sub(at.wrapping_sub(self.offset).rem_euclid(step))
     }
 
-    /// Start of the pane that `at` lies in.
+    /// Start of the pane that contains `at`.
     #[inline]
     pub fn pane(&self, at: i64) -> i64 {
         self.floor(at, self.slice)
     }
 
-    /// The panes of many moments, which mostly lie close together.
+    /// The panes of many times, which are mostly close together.
     pub fn panes(&self, stamps: &[i64]) -> Vec<i64> {
         let least = stamps.iter().copied().min().unwrap_or(0);
         let most = stamps.iter().copied().max().unwrap_or(0);
@@ -45,8 +45,8 @@ impl Slices {
         match (u32::try_from(most.abs_diff(base)), u32::try_from(self.slice)) {
             (Ok(span), Ok(slice)) if span < slice => vec![base; stamps.len()],
             (Ok(span), Ok(slice)) if span < i32::MAX as u32 && slice < i32::MAX as u32 => {
-                // Half a millisecond more is as far from the next pane as rounding never comes; conversions and a
-                // product are done several at a time, divisions are not.
+                // Half a millisecond more keeps the result farther from the next pane than rounding errors reach.
+                // Conversions and a product are vectorized, divisions are not.
                 let (share, slice) = (1.0 / f64::from(slice), slice as i32);
                 let number = |at: &i64| ((f64::from((at - base) as i32) + 0.5) * share) as i32;
                 stamps.iter().map(|at| base + i64::from(number(at) * slice)).collect()
@@ -55,17 +55,17 @@ impl Slices {
         }
     }
 
-    /// True where a window is one pane.
+    /// True if a window is one pane.
     pub fn is_one_pane(&self) -> bool {
         self.size <= self.slide
     }
 
-    /// True where moments between two windows are in none.
+    /// True if times between two windows are in no window.
     pub fn has_gaps(&self) -> bool {
         self.size < self.slide
     }
 
-    /// Whether a moment is in its pane's window, where windows have one pane.
+    /// Whether a time is in its pane's window, if windows have one pane.
     #[inline]
     pub fn is_in_gap(&self, at: i64) -> bool {
         at.wrapping_sub(self.offset).rem_euclid(self.slide) >= self.size
@@ -87,12 +87,12 @@ impl Slices {
         window.saturating_add(self.size - 1)
     }
 
-    /// Whether the window's contents are given up at this watermark.
+    /// Whether the window's contents are dropped at this watermark.
     pub fn is_late(&self, window: i64, watermark: i64) -> bool {
         self.max_timestamp(window).saturating_add(self.lateness) <= watermark
     }
 
-    /// Rows before this moment are in late windows only; so are panes. The least moment of all where none is.
+    /// Rows before this time are only in late windows; the same holds for panes. The minimum time if nothing is late.
     pub fn late_before(&self, watermark: i64) -> i64 {
         if watermark == i64::MIN {
             return i64::MIN;
@@ -101,7 +101,7 @@ impl Slices {
         self.first_window_after(watermark.saturating_sub(self.lateness).saturating_add(1))
     }
 
-    /// Rows in no window are late before this moment: when the watermark has passed them themselves.
+    /// Rows in no window are late before this time: when the watermark has passed the rows themselves.
     pub fn gap_late_before(&self, watermark: i64) -> i64 {
         watermark
             .saturating_sub(self.lateness)

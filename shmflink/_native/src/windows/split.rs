@@ -6,12 +6,12 @@ use arrow_select::take::take;
 use super::slices::Slices;
 use crate::error::TableError;
 
-/// So many stretches of rows of one pane each are cut out; more are brought into order first.
+/// Up to this many runs of rows of one pane are sliced; with more, the rows are reordered first.
 const STRETCHES_MAX: usize = 16;
-/// Panes of one batch that are counted; more are sorted.
+/// Panes of one batch that are counted; with more, rows are sorted.
 const COUNTED_PANES_MAX: usize = 1 << 12;
 
-/// Rows of one pane, next to each other in the columns.
+/// Consecutive rows of one pane.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Stretch {
     pub pane: i64,
@@ -19,16 +19,16 @@ pub struct Stretch {
     pub len: usize,
 }
 
-/// What came of a batch.
+/// The result of splitting a batch.
 pub struct Split {
-    /// The columns, in another order and without some rows, where that was necessary.
+    /// The columns, reordered and without some rows if that was necessary.
     pub columns: Vec<ArrayRef>,
     pub stretches: Vec<Stretch>,
-    /// Numbers of the rows that come too late.
+    /// Numbers of the rows that are too late.
     pub late: Vec<i64>,
 }
 
-/// Splits the rows. Those that are late at `watermark` are told, those in no window are left out.
+/// Splits the rows. Reports those that are late at `watermark`, and drops those in no window.
 pub fn split(columns: &[ArrayRef], stamps: &[i64], slices: &Slices, watermark: i64) -> Result<Split, TableError> {
     let late_before = slices.late_before(watermark);
     let (least, most) = stamps.iter().fold((i64::MAX, i64::MIN), |(least, most), at| {
@@ -90,7 +90,7 @@ fn taken(
     })
 }
 
-/// Stretches of a batch that is nearly in order.
+/// Runs in a batch that is nearly in order.
 fn stretches_of(stamps: &[i64], slices: &Slices) -> Option<Vec<Stretch>> {
     let mut stretches: Vec<Stretch> = Vec::new();
     let mut row = 0;
@@ -111,7 +111,7 @@ fn stretches_of(stamps: &[i64], slices: &Slices) -> Option<Vec<Stretch>> {
     Some(stretches)
 }
 
-/// The order of the rows by pane, and its stretches. `kept`: of all rows, these.
+/// The order of the rows by pane, and its runs. `kept`: only these rows.
 fn ordered(
     stamps: &[i64],
     kept: Option<Vec<u32>>,
@@ -185,7 +185,7 @@ mod tests {
     use arrow_array::{ArrayRef, Int64Array};
     use std::sync::Arc;
 
-    /// (pane, its rows) of a split, in order of panes.
+    /// (pane, its rows) of a split, in pane order.
     fn panes_of(stamps: &[i64], slices: &Slices, watermark: i64) -> (Vec<(i64, Vec<i64>)>, Vec<i64>) {
         let column: ArrayRef = Arc::new(Int64Array::from(stamps.to_vec()));
         let done = split(&[column], stamps, slices, watermark).expect("fits");

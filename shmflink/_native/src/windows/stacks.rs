@@ -1,16 +1,16 @@
-//! Panes merged once instead of once for each window that they are in (two stacks).
+//! Merges panes once instead of once per window that contains them (two stacks).
 //!
 //! ```text
-//! panes        0   1   2   3 | 4   5        windows of 4 panes; 4 and 5 came after the turn
-//! front        [0..3] [1..3] [2..3] [3]     one table for each window that begins before the turn
+//! panes        0   1   2   3 | 4   5        windows of 4 panes; 4 and 5 arrived after the turn
+//! front        [0..3] [1..3] [2..3] [3]     one table per window that begins before the turn
 //! back                         [4..5]       one table
-//! window 2..5  front[2..3] + back           and rows that came late for these panes
+//! window 2..5  front[2..3] + back           plus rows that arrived late for these panes
 //! ```
-//! At a turn the front is used up, and made anew of all panes of the next window, from the last pane to the first; each
+//! At a turn, the front is used up and rebuilt from all panes of the next window, from the last pane to the first; each
 //! entry of the front is used for one window. So a group is merged into other tables about four times, however many
-//! windows it is in. The front takes the memory of as many tables as a window has panes; where keys of different panes
-//! are mostly different, that is far more than the panes themselves, and merging them for each window costs little: then
-//! that is done.
+//! windows contain it. The front needs the memory of as many tables as a window has panes. If keys of different panes
+//! mostly differ, that is far more than the panes themselves, and merging them per window is cheap: then windows are
+//! merged one by one.
 
 use std::collections::BTreeMap;
 
@@ -20,9 +20,9 @@ use super::slices::Slices;
 use crate::aggregate::Table;
 use crate::error::TableError;
 
-/// Groups of the front per group of the panes beyond which windows are merged one by one.
+/// Groups of the front per group of the panes above which windows are merged one by one.
 const FRONT_GROUPS_MAX: usize = 3;
-/// Fewer groups than this are no matter.
+/// Below this number of groups it does not matter.
 const SMALL_GROUPS: usize = 1 << 14;
 
 pub struct Stacks {
@@ -30,10 +30,10 @@ pub struct Stacks {
     /// (window, panes from its start to the turn), the next window last.
     front: Vec<(i64, Table)>,
     back: Option<Table>,
-    /// Panes before this are merged into front or back; those of windows that have left are forgotten.
+    /// Panes before this one are merged into front or back; those of windows that have fired are dropped.
     merged_until: i64,
     merged_from: i64,
-    /// Groups of the last window.
+    /// The number of groups of the last window.
     groups: usize,
 }
 
@@ -53,12 +53,12 @@ impl Stacks {
         self.front.iter().map(|(_, table)| table).chain(&self.back)
     }
 
-    /// True where a new pane would have been merged already.
+    /// True if a new pane would already have been merged.
     pub fn has_merged(&self, pane: i64) -> bool {
         !self.front.is_empty() && self.merged_from <= pane && pane < self.merged_until
     }
 
-    /// The contents of a window. Windows come in order; panes before it are there no more, or not looked at.
+    /// The contents of a window. Windows must come in order; panes before it no longer exist or are not read.
     pub fn window(
         &mut self,
         window: i64,
@@ -94,7 +94,7 @@ impl Stacks {
         Ok(table)
     }
 
-    /// Forgets what was merged; the panes have it all.
+    /// Drops the merged tables; the panes hold everything.
     fn leave(&mut self, panes: &mut BTreeMap<i64, Pane>, maker: &mut Maker) -> Result<(), TableError> {
         self.front.drain(..).for_each(|(_, table)| maker.give_back(table));
         self.back.take().into_iter().for_each(|table| maker.give_back(table));
@@ -133,7 +133,7 @@ impl Stacks {
         Ok(table)
     }
 
-    /// Makes the front of all panes of this window.
+    /// Builds the front from all panes of this window.
     fn turn(
         &mut self,
         window: i64,
@@ -160,7 +160,7 @@ impl Stacks {
         Ok(())
     }
 
-    /// Merges panes behind the turn.
+    /// Merges panes after the turn.
     fn extend(&mut self, end: i64, panes: &mut BTreeMap<i64, Pane>, maker: &mut Maker) -> Result<(), TableError> {
         for (_, pane) in panes.range_mut(self.merged_until..end) {
             if self.back.is_none() {

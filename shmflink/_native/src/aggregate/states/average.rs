@@ -1,8 +1,9 @@
 //! `avg`: sum and count.
 //!
-//! Of integers of up to 32 bits and floats it is a float64 (of float32 a float32); of 64-bit integers, which float64 cannot
-//! hold, a whole number of their type, cut off towards zero, from a sum in 128 bits; of DECIMAL(p, s) it is DECIMAL(38,
-//! max(s, 6)), rounded half up. With Flink's types integers of any width have an average of their own type.
+//! For integers of up to 32 bits and floats, the result is a float64 (for float32 a float32). For 64-bit integers,
+//! which float64 cannot represent, it is a whole number of their type, truncated toward zero, from a 128-bit sum. For
+//! DECIMAL(p, s) it is DECIMAL(38, max(s, 6)), rounded half up. With Flink's types, integer averages have the input's
+//! type.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ const SCALE_MIN: i8 = 6;
 
 /// How a sum is divided.
 trait Divided: Kept {
-    /// `digits`: how many more decimal digits the result has than the sum; `LEAST` where it does not fit.
+    /// `digits`: how many more decimal digits the result has than the sum; `LEAST` if it does not fit.
     fn divided(self, count: i64, digits: u32) -> Self;
 }
 
@@ -65,7 +66,7 @@ impl Divided for i128 {
     }
 }
 
-/// The average as the nearest float64 where float64 holds the sum, else within its values: the whole part is exact.
+/// The average as the nearest float64 if float64 holds the sum, otherwise within its values: the whole part is exact.
 fn as_float(sum: i64, count: i64) -> f64 {
     if sum.unsigned_abs() <= 1 << f64::MANTISSA_DIGITS {
         return sum as f64 / count as f64;
@@ -133,7 +134,7 @@ pub fn make(call: &Call<'_>) -> Result<Box<dyn State>, TableError> {
 }
 
 impl<W: Divided + 'static> Average<W> {
-    /// Adds up, and calls `then` with each row of a value; gives whether 64 bits were too few.
+    /// Adds up and calls `then` with each row of a value; returns whether 64 bits were too few.
     #[inline(always)]
     fn add(
         &self,
@@ -241,7 +242,7 @@ impl<W: Divided + 'static> State for Average<W> {
     }
 
     fn merge_rows(&mut self, slots: &Slots<'_>, rows: &FromRows) -> Result<(), TableError> {
-        self.limit.always(); // of what came so, nobody knows how large it is
+        self.limit.always(); // the size of a merged sum is unknown
         let (sum_at, count_at, mut over) = (self.sum_at, self.count_at, false);
         for at in 0..slots.len() {
             let sum = slots

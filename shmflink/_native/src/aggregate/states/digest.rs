@@ -1,7 +1,7 @@
-//! `approx_quantile(x, fraction)`: a merging t-digest (Dunning 2019) of at most some hundred centroids a group.
+//! `approx_quantile(x, fraction)`: a merging t-digest (Dunning 2019) of at most some hundred centroids per group.
 //!
-//! The error is a share of the rank that shrinks towards both ends: about 1 % in the middle, 0.1 % at the 99th
-//! percentile. Smallest and largest value are exact. NaN is ignored.
+//! The error is a fraction of the rank that shrinks toward both ends: about 1 % in the middle, 0.1 % at the 99th
+//! percentile. The smallest and the largest value are exact. NaN is ignored.
 
 use std::f64::consts::PI;
 use std::sync::Arc;
@@ -52,7 +52,7 @@ impl Digest {
         }
     }
 
-    /// Joins neighbours whose ranks lie within one unit of the scale function k(q) = d / 2 pi * asin(2 q - 1).
+    /// Merges neighbors whose ranks are within one unit of the scale function k(q) = d / 2 pi * asin(2 q - 1).
     fn compress(&mut self) {
         self.centroids.sort_unstable_by(|a, b| a.mean.total_cmp(&b.mean));
         let total: f64 = self.centroids.iter().map(|centroid| centroid.weight).sum();
@@ -84,11 +84,11 @@ impl Digest {
         self.centroids = joined;
     }
 
-    /// Interpolates between the middles of neighbouring centroids; None of no value.
+    /// Interpolates between the middles of neighboring centroids; None without values.
     fn quantile(&self, fraction: f64) -> Option<f64> {
         let (first, last) = (self.centroids.first()?, self.centroids.last()?);
         let total: f64 = self.centroids.iter().map(|centroid| centroid.weight).sum();
-        // The rank of a value counts from 0 to total - 1, as for exact quantiles.
+        // Ranks count from 0 to total - 1, as for exact quantiles.
         let rank = fraction * (total - 1.0);
         let middle = |before: f64, centroid: &Centroid| before + (centroid.weight - 1.0) / 2.0;
         let between = |from: (f64, f64), to: (f64, f64)| {

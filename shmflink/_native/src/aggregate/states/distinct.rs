@@ -1,4 +1,4 @@
-//! Any aggregate over the distinct values of a group: a table of (group, value) passes on what it has not seen.
+//! Any aggregate over the distinct values of a group: a table of (group, value) forwards what it has not seen.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ const COLUMN_NAMES: [&str; 4] = ["values", "values2", "values3", "values4"];
 struct Distinct {
     inner: Box<dyn State>,
     arguments: Vec<DataType>,
-    /// Its groups are the pairs of a group and a value, in the order in which they came.
+    /// Its groups are the pairs of a group and a value, in order of arrival.
     pairs: Table,
     links: Links,
 }

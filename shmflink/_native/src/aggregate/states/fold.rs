@@ -1,8 +1,8 @@
 //! `sum`, `sum0`, `min`, `max` of numbers, times and booleans: the value so far, in the row.
 //!
-//! Integers add up in 64 bits; floats in float64, in the order in which they come; decimals of up to 38 digits in 128
-//! bits. A sum that does not fit is an error; with Flink's types integers wrap around as in Java, and decimals are null.
-//! Partial columns have the type that values are widened to, so merging is updating.
+//! Integers are summed in 64 bits, floats in float64 in order of arrival, decimals of up to 38 digits in 128 bits. A
+//! sum that does not fit is an error; with Flink's types, integers wrap around as in Java, and decimals become null.
+//! Partial columns have the type to which values are widened, so merging is updating.
 
 use std::marker::PhantomData;
 
@@ -17,11 +17,11 @@ use crate::aggregate::argument::{Argument, Physical, Wide};
 use crate::aggregate::state::{FromRows, Groups, Seen, Slots, State};
 use crate::error::TableError;
 
-/// How a value joins the one kept.
+/// How a value is combined with the stored one.
 pub trait Join<W>: Send {
     fn initial() -> W;
     fn join(kept: W, value: W) -> W;
-    /// `over`: set where the type of the values cannot hold what comes out.
+    /// `over`: set if the type of the values cannot hold the result.
     #[inline(always)]
     fn join_checked(kept: W, value: W, _over: &mut bool) -> W {
         Self::join(kept, value)
@@ -78,7 +78,7 @@ struct Fold<W, J> {
     offset: usize,
     data_type: DataType,
     seen: Seen,
-    /// Nothing seen is the initial value, not null.
+    /// Without input, the initial value, not null.
     is_never_null: bool,
     limit: Limit,
     kind: PhantomData<fn() -> (W, J)>,
@@ -179,7 +179,7 @@ impl<W: Kept + 'static, J: Join<W> + 'static> State for Fold<W, J> {
     }
 
     fn merge_rows(&mut self, slots: &Slots<'_>, rows: &FromRows) -> Result<(), TableError> {
-        self.limit.always(); // of what came so, nobody knows how large it is
+        self.limit.always(); // the size of a merged sum is unknown
         let (offset, mut over) = (self.offset, false);
         for at in 0..slots.len() {
             let joined = J::join_checked(slots.read(at, offset), rows.read(at, offset), &mut over);
@@ -246,12 +246,12 @@ pub fn make_sum(call: &Call<'_>) -> Result<Box<dyn State>, TableError> {
     })
 }
 
-/// Whether `min` and `max` of a type are kept in the row.
+/// Whether `min` and `max` of a type are stored in the row.
 pub fn fits_words(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Boolean) || Physical::of(data_type).is_some()
 }
 
-/// `min`, `max`; of booleans also `bool_and`, `bool_or`.
+/// `min`, `max`; for booleans also `bool_and`, `bool_or`.
 pub fn make_extreme(call: &Call<'_>) -> Result<Box<dyn State>, TableError> {
     let data_type = call.argument(0)?;
     let is_bool = matches!(data_type, DataType::Boolean);

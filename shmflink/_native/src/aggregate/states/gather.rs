@@ -1,7 +1,8 @@
-//! All values of a group: `collect` (without nulls; an empty list of none), `array_agg` (with nulls; null of no row),
-//! `list_agg(x, separator)` (joined text; null of none), exact `median` and `quantile(x, fraction)`.
+//! All values of a group: `collect` (without nulls; an empty list if there are none), `array_agg` (with nulls; null
+//! without rows), `list_agg(x, separator)` (joined text; null if there is none), exact `median` and `quantile(x,
+//! fraction)`.
 //!
-//! Quantiles interpolate linearly between neighbours, as Flink's PERCENTILE; NaN sorts above all.
+//! Quantiles interpolate linearly between neighbors, like Flink's PERCENTILE; NaN sorts last.
 
 use std::sync::Arc;
 
@@ -19,14 +20,14 @@ use crate::aggregate::log::{Links, Log};
 use crate::aggregate::state::{Groups, Slots, State};
 use crate::error::TableError;
 
-/// What the result is made of.
+/// What the result is computed from.
 enum Form {
     List { with_nulls: bool },
     Text { separator: String },
     Quantiles(Quantiles),
 }
 
-/// Fractions between 0 and 1, and whether they were given as a list (then the result is one, too).
+/// Fractions between 0 and 1, and whether they were given as a list (then the result is a list).
 #[derive(Clone)]
 pub struct Quantiles {
     pub fractions: Vec<f64>,
@@ -59,7 +60,7 @@ impl Quantiles {
         }
     }
 
-    /// `groups`: for each the quantile at a fraction, None for a group without values.
+    /// `groups`: for each, the quantile at a fraction; None for a group without values.
     pub fn array<G>(&self, groups: Vec<G>, quantile: impl Fn(&G, f64) -> Option<f64>) -> Result<ArrayRef, TableError> {
         let of = |group: &G| {
             self.fractions
@@ -119,7 +120,7 @@ pub fn make(call: &Call<'_>) -> Result<Box<dyn State>, TableError> {
 }
 
 impl Gather {
-    /// Appends the values of `array`, whose groups these are; without nulls where they do not count.
+    /// Appends the values of `array`, which belong to these groups; without nulls if they do not count.
     fn append(&mut self, array: &dyn Array, groups: &[u32]) -> Result<(), TableError> {
         let with_nulls = matches!(self.form, Form::List { with_nulls: true });
         let nulls = array

@@ -1,4 +1,4 @@
-//! What comes of a sum or an average that its type cannot hold: never a wrong number.
+//! Handles a sum or an average that its type cannot hold: the result is never a wrong number.
 
 use arrow_buffer::{i256, BooleanBuffer, NullBuffer};
 use arrow_schema::DataType;
@@ -8,19 +8,19 @@ use super::Call;
 use crate::aggregate::argument::{Argument, Physical};
 use crate::error::TableError;
 
-/// What is done about it, and how the aggregate is called in a message: "sum of `price`".
+/// How an overflow is handled, and what messages call the aggregate: "sum of `price`".
 ///
-/// It bounds what the sum of any group can have reached: while that fits, additions are not checked one by one.
+/// Keeps an upper bound for the sum of every group: while the bound fits, additions are not checked one by one.
 #[derive(Clone)]
 pub struct Limit {
     label: Box<str>,
-    /// Flink's ways: integers wrap around, decimals are null.
+    /// As in Flink: integers wrap around, decimals become null.
     is_lenient: bool,
-    /// The least and the greatest of values always fit.
+    /// The minimum and the maximum of values always fit.
     is_needless: bool,
     /// No sum is greater than this, or less than its negative.
     reached: u128,
-    /// What the sum's type has room for.
+    /// What the sum's type can hold.
     room: u128,
 }
 
@@ -40,7 +40,7 @@ impl Limit {
         }
     }
 
-    /// Whether a sum may leave its type with these rows more.
+    /// Whether a sum may exceed its type after these rows.
     #[inline]
     pub fn may_pass(&mut self, argument: &Argument, start: usize, len: usize) -> bool {
         if self.is_needless {
@@ -51,7 +51,7 @@ impl Limit {
         self.reached >= self.room
     }
 
-    /// For sums that came by another way than as arguments.
+    /// For sums that were not computed from arguments.
     pub fn always(&mut self) {
         self.reached = u128::MAX;
     }
@@ -60,7 +60,7 @@ impl Limit {
         self.reached = 0;
     }
 
-    /// An error where 64 bits were too few.
+    /// An error if 64 bits were too few.
     #[inline]
     pub fn check(&self, over: bool, data_type: &DataType) -> Result<(), TableError> {
         if over && !self.is_lenient {
@@ -69,7 +69,7 @@ impl Limit {
         Ok(())
     }
 
-    /// Decimals that have too many digits are null where that is Flink's way, and else an error.
+    /// Decimals with too many digits become null as in Flink, or are an error.
     pub fn fitted<W: Kept>(
         &self,
         mut values: Vec<W>,
@@ -112,9 +112,9 @@ impl Limit {
     }
 }
 
-/// No value of these rows is greater than this, or less than its negative; what stands at nulls counts, too.
+/// No value of these rows is greater than this, or less than its negative; values at nulls count, too.
 fn greatest_of(argument: &Argument, start: usize, len: usize) -> u128 {
-    // In v ^ (v << 1) the highest bit that is set is the one where the sign begins.
+    // The highest set bit of v ^ (v << 1) is where the sign begins.
     match Physical::of(argument.array.data_type()) {
         Some(Physical::I8 | Physical::U8) => 1 << 8,
         Some(Physical::I16 | Physical::U16) => 1 << 16,
@@ -134,11 +134,11 @@ fn greatest_of(argument: &Argument, start: usize, len: usize) -> u128 {
             1_u128.checked_shl(128 - bits.leading_zeros()).unwrap_or(u128::MAX)
         }
         Some(Physical::I256) => u128::MAX,
-        _ => 0, // floats go to infinity
+        _ => 0, // floats overflow to infinity
     }
 }
 
-/// The least number with too many digits, of a decimal type.
+/// The smallest number with too many digits, for a decimal type.
 fn bound_of(data_type: &DataType) -> Option<i256> {
     match data_type {
         DataType::Decimal128(digits, _) | DataType::Decimal256(digits, _) => {

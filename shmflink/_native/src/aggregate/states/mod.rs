@@ -29,7 +29,7 @@ pub enum Parameter {
     Floats(Vec<f64>),
 }
 
-/// What a call of an aggregate says.
+/// The specification of an aggregate call.
 pub struct Call<'a> {
     pub function: &'a str,
     pub arguments: &'a [DataType],
@@ -41,7 +41,7 @@ pub struct Call<'a> {
     pub label: &'a str,
 }
 
-/// Comes before the name of a function that is to have Flink's types: `flink.sum`.
+/// Prefix of a function's name that requests Flink's types: `flink.sum`.
 pub const FLINK: &str = "flink.";
 
 impl Call<'_> {
@@ -67,7 +67,7 @@ impl Call<'_> {
     }
 }
 
-/// The state of a call, or why there is none.
+/// The state of a call, or why it has none.
 pub fn make(call: &Call<'_>) -> Result<Box<dyn State>, TableError> {
     if let Some(function) = call.function.strip_prefix(FLINK) {
         let call = Call {
@@ -106,7 +106,7 @@ pub fn make(call: &Call<'_>) -> Result<Box<dyn State>, TableError> {
     Ok(state)
 }
 
-/// Functions whose result does not change where a value comes again.
+/// Functions whose result does not change when a value is repeated.
 const IGNORES_REPEATS: [&str; 8] = [
     "min",
     "max",

@@ -1,6 +1,6 @@
 //! `var_pop`, `var_samp`, `stddev_pop`, `stddev_samp`: count, mean and sum of squared differences from it.
 //!
-//! Welford's update and Chan's merge (Chan, Golub, LeVeque 1983), which do not cancel where values are large and close.
+//! Welford's update and Chan's merge (Chan, Golub, LeVeque 1983), which do not cancel for large, close values.
 
 use std::sync::Arc;
 

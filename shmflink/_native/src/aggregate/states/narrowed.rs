@@ -1,5 +1,5 @@
-//! Aggregates with the types of Flink SQL: sums, averages and variances have the type of their argument (of decimals more
-//! digits); floats become integers as Java casts them.
+//! Aggregates with the types of Flink SQL: sums, averages and variances have the type of their argument (decimals with
+//! more digits); floats become integers by Java's casts.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ struct Narrowed {
     result_type: DataType,
 }
 
-/// `inner` is the state of the same call with its own types; kept where they are Flink's.
+/// `inner` is the state of the same call with its own types; kept if those are Flink's.
 pub fn make(call: &Call<'_>, inner: Box<dyn State>) -> Result<Box<dyn State>, TableError> {
     if !matches!(call.function, "sum" | "sum0" | "avg")
         && !call.function.starts_with("var_")
@@ -115,7 +115,7 @@ impl State for Narrowed {
     }
 }
 
-/// A column in another type, as Java's casts give it.
+/// A column converted to another type by Java's casts.
 fn narrowed(array: ArrayRef, wanted: &DataType) -> ArrayRef {
     let nulls = array.nulls().cloned();
     match (array.data_type(), wanted) {
@@ -142,7 +142,7 @@ fn narrowed(array: ArrayRef, wanted: &DataType) -> ArrayRef {
     }
 }
 
-/// Java's cast: towards zero, NaN to 0, what is too large to the nearest; of narrow integers by way of an int.
+/// Java's cast: truncates toward zero, NaN becomes 0, out-of-range values the nearest limit; narrow integers via int.
 fn whole(value: f64, wanted: &DataType) -> i64 {
     match Physical::of(wanted) {
         Some(Physical::I64 | Physical::U32) => value as i64,
@@ -151,7 +151,7 @@ fn whole(value: f64, wanted: &DataType) -> i64 {
     }
 }
 
-/// Rounded half away from zero; None where it has too many digits.
+/// Rounded half away from zero; None if it has too many digits.
 fn decimal(value: f64, digits: u8, scale: i8) -> Option<i128> {
     let scaled = (value * 10_f64.powi(i32::from(scale))).round();
     (scaled.abs() < 10_f64.powi(i32::from(digits))).then_some(scaled as i128)

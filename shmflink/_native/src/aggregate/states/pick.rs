@@ -1,7 +1,7 @@
-//! One row's value for each group: `first_value`, `last_value` (nulls ignored, as Flink does), `arg_min(x, y)`,
-//! `arg_max(x, y)` (rows without y ignored; of equals the first), and `min`, `max` of types that fit no word.
+//! One row's value per group: `first_value`, `last_value` (ignoring nulls, as in Flink), `arg_min(x, y)`,
+//! `arg_max(x, y)` (ignoring rows without y; the first of equals), and `min`, `max` of types that do not fit a word.
 //!
-//! First and last are those that came first and last; with several producers that is not the order of the input.
+//! First and last refer to the order of arrival; with several producers that is not the order of the input.
 
 use arrow_array::ArrayRef;
 use arrow_schema::DataType;
@@ -13,7 +13,7 @@ use crate::aggregate::order::{KeptRanks, Order};
 use crate::aggregate::state::{Groups, Slots, State};
 use crate::error::TableError;
 
-/// Values kept for nobody beyond which a log is written anew, if they are more than half.
+/// Unused values above which a log is rewritten, if they are more than half.
 const GARBAGE_VALUES: usize = 1 << 16;
 
 enum Rule {
@@ -28,7 +28,7 @@ enum Rule {
 
 struct Pick {
     rule: Rule,
-    /// The values and, for `arg_min` and `arg_max`, what they are ranked by.
+    /// The values and, for `arg_min` and `arg_max`, their ranks.
     logs: Vec<Log>,
     /// By group: the number of its value in the logs.
     numbers: Vec<u32>,

@@ -1,8 +1,9 @@
 //! `approx_count_distinct`: HyperLogLog with 2^14 registers; the standard error is 1.04 / sqrt(2^14) = 0.8 %.
 //!
-//! Registers are fed with the fixed key hash, so that sketches of different processes merge. A group starts with a sorted
-//! list of (register, rank) and gets all registers when the list would be larger. The estimate is Ertl's (New cardinality
-//! estimation algorithms for HyperLogLog sketches, 2017), which needs no correction for small or large counts.
+//! Registers are filled from the fixed key hash, so that sketches of different processes can be merged. A group starts
+//! with a sorted list of (register, rank) and switches to all registers when the list would be larger. The estimate is
+//! Ertl's (New cardinality estimation algorithms for HyperLogLog sketches, 2017), which needs no correction for small
+//! or large counts.
 //!
 //! ```text
 //! partial (binary)   0, then entries of 4 bytes LE: register << 8 | rank        1, then 2^14 bytes: a rank each
@@ -31,7 +32,7 @@ const ALL: u8 = 1;
 
 #[derive(Clone)]
 enum Sketch {
-    /// Sorted: register << 8 | rank; the entries behind `sorted` are not yet.
+    /// Sorted: register << 8 | rank; the entries after `sorted` are not sorted yet.
     List {
         entries: Vec<u32>,
         sorted: usize,
@@ -140,7 +141,7 @@ impl Sketch {
     }
 }
 
-/// Sorts the entries and leaves the largest rank of each register; their number.
+/// Sorts the entries and keeps the largest rank of each register; returns their number.
 fn tidy(entries: &mut Vec<u32>) -> usize {
     entries.sort_unstable_by(|a, b| b.cmp(a));
     entries.dedup_by_key(|entry| *entry >> 8);

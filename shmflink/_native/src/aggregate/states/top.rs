@@ -1,5 +1,5 @@
-//! `top_n(y, n)`: the n largest values as a list, largest first; `top_n(x, y, n)`: the x of the rows with the n largest y.
-//! Rows without y are ignored, of equals the first stay. Null of no row.
+//! `top_n(y, n)`: the n largest values as a list, largest first; `top_n(x, y, n)`: the x of the rows with the n largest
+//! y. Rows without y are ignored; the first of equals stays. Null without rows.
 
 use arrow_array::ArrayRef;
 use arrow_buffer::{BooleanBuffer, NullBuffer};
@@ -13,7 +13,7 @@ use crate::aggregate::order::{Order, Ranks};
 use crate::aggregate::state::{Groups, Slots, State};
 use crate::error::TableError;
 
-/// Values kept for nobody beyond which the logs are written anew, if they are more than half.
+/// Unused values above which the logs are rewritten, if they are more than half.
 const GARBAGE_VALUES: usize = 1 << 16;
 
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,7 +25,7 @@ enum Rank {
 struct Top {
     count: usize,
     order: Order,
-    /// The values and, where they are ranked by another column, what they are ranked by.
+    /// The values and, if they are ranked by another column, their ranks.
     logs: Vec<Log>,
     /// By group: rank and number in the logs, largest first.
     kept: Vec<Vec<(Rank, u32)>>,
