@@ -1,4 +1,4 @@
-//! Key columns of a batch as words, null masks and hashes, some rows at a time. What the words are: `keys.rs`.
+//! Key columns of a batch as words, null masks and hashes, some rows at a time. `keys.rs` describes the words.
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef};
@@ -16,7 +16,7 @@ pub const LONG: u64 = 0xff << 56;
 pub const LENGTH_MASK: u64 = (1 << 56) - 1;
 const SEED_LONG: u64 = 0x6c6f_6e67_0000_0001;
 
-/// Which bits of two words a string of each length fills.
+/// Which bits of the two words a string of each length fills.
 const INLINE_MASKS: [[u64; 2]; INLINE_BYTES + 1] = {
     let mut masks = [[0; 2]; INLINE_BYTES + 1];
     let mut bytes = 1;
@@ -34,7 +34,7 @@ pub enum Kind {
     /// A value of 1, 2, 4 or 8 bytes.
     Word(usize),
     Float(usize),
-    /// A value of so many words.
+    /// A value of this many words.
     Words(usize),
     Bytes,
     Encoded(RowConverter),
@@ -104,7 +104,7 @@ impl Incoming {
         })
     }
 
-    /// The bytes of a value of a column of strings, binary or encoded values.
+    /// The bytes of a value in a column of strings, binary or encoded values.
     pub fn bytes_at(&self, row: usize) -> &[u8] {
         if let Some(rows) = &self.rows {
             return rows.row(row).data();
@@ -121,7 +121,7 @@ impl Incoming {
     }
 }
 
-/// Some rows of a batch, their keys in the form of this module.
+/// Some rows of a batch, with their keys in the form of this module.
 #[derive(Default)]
 pub struct Run {
     pub words: Vec<u64>,
@@ -133,7 +133,7 @@ pub struct Run {
     pub len: usize,
 }
 
-/// Where the words of a column go: from `offset` on, `step` words a row.
+/// The destination of a column's words: from `offset` on, `step` words per row.
 pub struct Out<'a> {
     pub words: &'a mut [u64],
     pub offset: usize,
@@ -141,7 +141,7 @@ pub struct Out<'a> {
 }
 
 impl Out<'_> {
-    /// Writes a word for each value, in order of the rows.
+    /// Writes one word per value, in row order.
     #[inline(always)]
     fn fill(self, values: impl Iterator<Item = u64>) {
         match (self.step, self.offset) {
@@ -173,7 +173,7 @@ impl Out<'_> {
     }
 }
 
-/// Writes the words of some rows; true where one of them is long. Nulls are not looked at.
+/// Writes the words of some rows; true if one of them is long. Nulls are ignored.
 pub fn write_column(kind: &Kind, incoming: &Incoming, start: usize, len: usize, out: Out<'_>) -> bool {
     macro_rules! slice {
         ($kind:ty) => {
@@ -256,7 +256,7 @@ fn words_of_bytes(data: &[u8], start: usize, end: usize) -> (u64, u64) {
     if start + 16 > data.len() {
         return words_at_the_end(&data[start..end]);
     }
-    // SAFETY: 16 bytes from `start` on are inside, as was just looked at.
+    // SAFETY: the 16 bytes from `start` on are in bounds, as checked above.
     let bytes = unsafe { data.as_ptr().add(start).cast::<[u64; 2]>().read_unaligned() };
     let mask = &INLINE_MASKS[len];
     let (low, high) = (u64::from_le(bytes[0]), u64::from_le(bytes[1]));
@@ -279,14 +279,15 @@ fn words_at_the_end(bytes: &[u8]) -> (u64, u64) {
 }
 
 impl Run {
-    /// The hash of a row's key; its upper half is as good as the whole. `WORDS`: of a key, 0 for as many as it has.
+    /// The hash of a row's key; its upper half is as good as the whole. `WORDS`: words of a key, 0 if known only at run
+    /// time.
     ///
-    /// Row by row where it is needed: a loop over all rows is vectorised, and slower for it.
+    /// Computed per row, on demand: a loop over all rows would be vectorized, and slower for it.
     #[inline(always)]
     pub fn hash<const WORDS: usize>(&self, row: usize) -> u64 {
         let words = if WORDS == 0 { self.words_of_key } else { WORDS };
         debug_assert!((row + 1) * words <= self.words.len());
-        // SAFETY: a run has so many words for each of its rows.
+        // SAFETY: a run has this many words for each of its rows.
         let word = |at: usize| unsafe { *self.words.get_unchecked(row * words + at) };
         let next = |hash: u64, word: u64| fold(hash ^ word, P2 | 1);
         let hash = match words {

@@ -1,15 +1,15 @@
-//! Key columns as words of 64 bits: what is compared, hashed and kept in the row of a group.
+//! Key columns as 64-bit words: compared, hashed, and stored in the row of a group.
 //!
 //! ```text
 //! bool, ints, dates, times, ...   1 word: the value, zero-extended
 //! floats                          1 word: the bits; -0.0 as 0.0, one NaN
 //! decimal128 | decimal256         2 | 4 words;  month-day-nano interval 2
-//! strings, binary                 2 words: up to 15 bytes inline, the length in the uppermost byte;
-//!                                 longer: hash, then 0xff << 56 | length; the bytes lie in the column's heap
+//! strings, binary                 2 words: up to 15 bytes inline, with the length in the highest byte;
+//!                                 longer: hash, then 0xff << 56 | length; the bytes are in the column's heap
 //! lists, structs                  as binary, in the comparable form of `arrow-row`
 //! null                            zeros, and the column's bit in the null mask of the group
 //! ```
-//! The masks are kept beside the rows and only from the first null on, so that columns without nulls cost nothing.
+//! The masks are stored beside the rows, and only from the first null on, so that columns without nulls cost nothing.
 
 use std::sync::Arc;
 
@@ -23,16 +23,16 @@ use super::chunks::{Chunks, Heap};
 use super::encode::{write_column, Incoming, KeyBatch, Kind, Out, Run, LENGTH_MASK, LONG};
 use crate::error::TableError;
 
-/// One bit of the null mask each.
+/// One bit of the null mask per column.
 pub const COLUMNS_MAX: usize = 64;
 
-/// One key column of a table: how it lies in the rows, and the bytes of long keys.
+/// One key column of a table: its layout in the rows, and the bytes of long keys.
 struct KeyColumn {
     data_type: DataType,
     kind: Kind,
     offset: usize,
     heap: Heap,
-    /// Where in the heap the bytes of a group are; grown by the first long key of a group.
+    /// Where in the heap the bytes of a group are; extended when a group first has a long key.
     places: Chunks<u64>,
 }
 
@@ -86,7 +86,7 @@ impl Keys {
         })
     }
 
-    /// A copy that gives the same columns.
+    /// A copy that returns the same columns.
     pub fn frozen(&self) -> Self {
         let columns = self.columns.iter().map(|column| KeyColumn {
             data_type: column.data_type.clone(),
@@ -120,7 +120,7 @@ impl Keys {
         }
     }
 
-    /// True while equal words are equal keys: neither null nor long key so far.
+    /// True while equal words mean equal keys: there has been neither a null nor a long key.
     pub fn is_plain(&self) -> bool {
         !self.has_nulls && !self.has_long
     }
@@ -140,7 +140,7 @@ impl Keys {
         self.has_long |= run.has_long;
     }
 
-    /// As `encode`, of rows that do not become groups.
+    /// Like `encode`, for rows that do not become groups.
     pub fn encode_only(&self, batch: &KeyBatch, start: usize, len: usize, run: &mut Run) {
         (run.start, run.len, run.words_of_key) = (start, len, self.words);
         run.words.resize(len * self.words, 0);
@@ -174,7 +174,7 @@ impl Keys {
         }
     }
 
-    /// Keeps what the row of a new group does not hold itself. Groups come in order.
+    /// Stores what the row of a new group does not hold itself. Groups must be stored in order.
     #[inline]
     pub fn keep(&mut self, batch: &KeyBatch, run: &Run, row: usize, group: usize) {
         if self.has_nulls {
@@ -194,7 +194,7 @@ impl Keys {
         }
     }
 
-    /// Whether a group whose words equal those of a row has its nulls and its long keys, too.
+    /// Whether a group whose words equal a row's also has the same nulls and long keys.
     pub fn is_same(&self, batch: &KeyBatch, run: &Run, row: usize, group: usize) -> bool {
         let kept = self.masks.get(group).unwrap_or(0);
         let mask = if run.has_nulls { run.masks[row] } else { 0 };
@@ -214,7 +214,7 @@ impl Keys {
         })
     }
 
-    /// The key columns of these groups; `words_of(group)` are the first words of its row.
+    /// The key columns of these groups; `words_of(group)` returns the first words of its row.
     pub fn arrays<'a>(
         &self,
         groups: &[u32],

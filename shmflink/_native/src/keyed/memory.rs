@@ -1,7 +1,7 @@
 //! Growable anonymous memory that starts as zeros: the index and the rows of a table.
 //!
-//! Growing moves page tables, not bytes (`mremap`); from 2 MiB on the memory is aligned to huge pages and asks for them:
-//! a table of some hundred MB would otherwise miss the TLB with every row.
+//! Growing moves page tables, not bytes (`mremap`). From 2 MiB on, the memory is aligned to huge pages and requests
+//! them: otherwise every row of a table of some hundred MB would miss the TLB.
 
 use std::ptr;
 
@@ -10,19 +10,19 @@ use crate::error::TableError;
 const PAGE_BYTES: usize = 4 << 10;
 const HUGE_PAGE_BYTES: usize = 2 << 20;
 
-/// Zeroed memory of a whole number of pages; none while empty.
+/// Zeroed memory of a whole number of pages; no memory while empty.
 pub struct Pages {
     address: *mut u8,
     bytes: usize,
 }
 
-// SAFETY: the memory belongs to this value alone.
+// SAFETY: only this value owns the memory.
 unsafe impl Send for Pages {}
 
 impl Pages {
     pub const fn new() -> Self {
         Self {
-            // Aligned and not null, because slices of no words are made of it, too.
+            // Aligned and not null, because empty slices are made of it, too.
             address: ptr::dangling_mut::<u64>().cast(),
             bytes: 0,
         }
@@ -37,7 +37,7 @@ impl Pages {
         self.bytes
     }
 
-    /// Makes it hold at least `bytes`; what is new reads as zero. The address changes.
+    /// Grows to at least `bytes`; new bytes read as zero. The address changes.
     pub fn grow(&mut self, bytes: usize) -> Result<(), TableError> {
         if bytes <= self.bytes {
             return Ok(());
@@ -49,7 +49,7 @@ impl Pages {
             .ok_or_else(|| TableError::Resource(format!("a table of {bytes} bytes")))?;
         let target = reserve(bytes, granule)?;
         if self.bytes > 0 {
-            // SAFETY: the old range is ours whole; the target was reserved for this and holds nothing.
+            // SAFETY: we own the whole old range; the target was reserved for this and holds nothing.
             let moved = unsafe {
                 libc::mremap(
                     self.address.cast(),
@@ -75,7 +75,7 @@ impl Pages {
         Ok(())
     }
 
-    /// Back to zeros and, where it held more than `keep` bytes, to nothing.
+    /// Resets to zeros and, if it held more than `keep` bytes, releases the memory.
     pub fn clear(&mut self, used: usize, keep: usize) {
         if self.bytes > keep {
             *self = Self::new();
@@ -94,11 +94,11 @@ impl Drop for Pages {
     }
 }
 
-/// Addresses for `bytes`, aligned to `granule`, without memory behind them.
+/// Reserves addresses for `bytes`, aligned to `granule`, without memory behind them.
 fn reserve(bytes: usize, granule: usize) -> Result<*mut u8, TableError> {
     let slack = if granule > PAGE_BYTES { granule } else { 0 };
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-    // SAFETY: a new mapping where the kernel likes; nothing of ours is there.
+    // SAFETY: a new mapping at an address that the kernel chooses; it holds nothing of ours.
     let start = unsafe { libc::mmap(ptr::null_mut(), bytes + slack, libc::PROT_NONE, flags, -1, 0) };
     if start == libc::MAP_FAILED {
         return Err(refused(bytes));
@@ -113,7 +113,7 @@ fn reserve(bytes: usize, granule: usize) -> Result<*mut u8, TableError> {
 
 fn map_over(target: *mut u8, bytes: usize) -> Result<(), TableError> {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
-    // SAFETY: the range was reserved by us and holds nothing.
+    // SAFETY: we reserved the range, and it holds nothing.
     let mapped = unsafe { libc::mmap(target.cast(), bytes, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
     if mapped == libc::MAP_FAILED {
         let error = refused(bytes);
@@ -125,7 +125,7 @@ fn map_over(target: *mut u8, bytes: usize) -> Result<(), TableError> {
 
 fn unmap(address: *mut u8, bytes: usize) {
     if bytes > 0 {
-        // SAFETY: a range that only its owner, who calls this, knows.
+        // SAFETY: only the owner, which calls this, knows the range.
         unsafe { libc::munmap(address.cast(), bytes) };
     }
 }
@@ -143,7 +143,7 @@ mod tests {
         let mut pages = Pages::new();
         pages.grow(100).expect("memory");
         let sizes = [10_000_usize, 1 << 20, 5 << 20, 64 << 20];
-        // SAFETY: inside the bytes that `grow` made.
+        // SAFETY: within the bytes that `grow` mapped.
         unsafe { pages.address().add(99).write(7) };
         for bytes in sizes {
             let before = pages.bytes();
