@@ -1,7 +1,7 @@
-//! The rows of a table by key: from rows of a batch to groups, some rows at a time, so that cache misses overlap.
+//! The rows of a table by key: maps rows of a batch to groups, some rows at a time, so that cache misses overlap.
 //!
 //! ```text
-//! a row of the table    key words | words of whoever uses the table
+//! a row of the table    key words | words of the table's user
 //! ```
 
 use arrow_array::ArrayRef;
@@ -14,13 +14,13 @@ use super::plain::plain;
 use super::shadow::History;
 use crate::error::TableError;
 
-/// Rows whose keys, entries and groups are looked at together: what the first-level cache holds of them.
+/// Rows whose keys, entries and groups are processed together: as many as the first-level cache holds.
 pub const RUN_ROWS: usize = 512;
-/// From this size of index and rows on, their cache lines are asked for in advance.
+/// From this size of index and rows on, their cache lines are prefetched.
 const PREFETCH_BYTES: usize = 512 << 10;
 const GROUPS_MAX: usize = u32::MAX as usize - 1;
 
-/// Groups with a row of words for each, the first of which are those of its key.
+/// Groups, each with a row of words that begins with the words of its key.
 pub struct KeyedRows {
     pub keys: Keys,
     pub index: Index,
@@ -36,17 +36,17 @@ pub struct KeyedRows {
     pub addresses: Vec<*mut u8>,
 }
 
-// SAFETY: the addresses are into `rows`, and used only while a call fills them.
+// SAFETY: the addresses point into `rows`, and are used only while a call fills them.
 unsafe impl Send for KeyedRows {}
 
 impl KeyedRows {
-    /// Without groups. `template` is completed by whoever uses the table, before the first group.
+    /// Without groups. The table's user completes `template` before the first group.
     pub fn new(keys: Keys) -> Self {
         let template = vec![0; keys.words];
         Self::of(keys, Pages::new(), template, 0)
     }
 
-    /// The same groups with other keys and rows, which are not looked up or changed any more.
+    /// The same groups with other keys and rows, which are no longer looked up or modified.
     pub fn with(&self, keys: Keys, rows: Pages) -> Self {
         Self::of(keys, rows, self.template.clone(), self.groups)
     }
@@ -70,27 +70,27 @@ impl KeyedRows {
         self.groups * self.stride() + self.index.bytes() + self.keys.bytes()
     }
 
-    /// Memory that is at hand for groups, whether or not there are any.
+    /// Memory available for groups, used or not.
     pub fn capacity_bytes(&self) -> usize {
         self.rows.bytes() + self.index.bytes()
     }
 
-    /// Forgets all groups; keeps so many bytes of rows.
+    /// Drops all groups; keeps this many bytes of rows.
     pub fn clear(&mut self, kept_bytes: usize) {
         self.history.end();
-        self.rows.clear(0, kept_bytes); // a new group writes all of its row
+        self.rows.clear(0, kept_bytes); // a new group writes its whole row
         self.index.clear();
         self.keys.clear();
         self.groups = 0;
     }
 
-    /// Makes empty rows a copy of others of the same template, whose keys are in their words alone.
+    /// Makes empty rows a copy of others with the same template. Requires that their keys consist of their words only.
     pub fn copy_from(&mut self, other: &Self) -> Result<(), TableError> {
         let bytes = other.groups * other.stride();
         if bytes > self.rows.bytes() {
             self.history.grow(&mut self.rows, bytes.next_power_of_two())?;
         }
-        // SAFETY: both hold so many bytes of rows.
+        // SAFETY: both row areas hold at least this many bytes.
         unsafe { std::ptr::copy_nonoverlapping(other.rows.address(), self.rows.address(), bytes) };
         self.index.copy_from(&other.index)?;
         self.groups = other.groups;
@@ -100,12 +100,12 @@ impl KeyedRows {
         Ok(())
     }
 
-    /// The same groups, whose keys alone are read.
+    /// The same groups, of which only the keys are read.
     pub fn keys_alone(&self) -> Self {
         let mut rows = Pages::new();
         let bytes = self.groups * self.stride();
         rows.grow(bytes).expect("memory for a copy of the keys");
-        // SAFETY: both hold so many bytes.
+        // SAFETY: both row areas hold at least this many bytes.
         unsafe { std::ptr::copy_nonoverlapping(self.rows.address(), rows.address(), bytes) };
         self.with(self.keys.frozen(), rows)
     }
@@ -115,7 +115,8 @@ impl KeyedRows {
         self.template.len() * 8
     }
 
-    /// Groups without a key, for a table that has no key columns and is used by number alone. The first one's number.
+    /// Creates groups without keys, for a table that has no key columns and is used by number only. Returns the first
+    /// number.
     pub fn add_groups(&mut self, count: usize) -> Result<usize, TableError> {
         debug_assert_eq!(self.keys.len(), 0);
         let (first, stride) = (self.groups, self.stride());
@@ -132,7 +133,7 @@ impl KeyedRows {
         Ok(first)
     }
 
-    /// The group of each key; new ones are made.
+    /// The group of each key; creates missing groups.
     pub fn groups_of_keys(&mut self, keys: &[ArrayRef], rows: usize) -> Result<Vec<u32>, TableError> {
         let batch = self.key_batch(keys)?;
         let mut all = Vec::with_capacity(rows);
@@ -152,7 +153,7 @@ impl KeyedRows {
         let batch = self.key_batch(keys)?;
         let mut run = Run::default();
         for start in (0..rows).step_by(RUN_ROWS) {
-            // Nulls and long keys that no group has must not change how this table compares its own.
+            // Nulls and long keys without a group must not change how this table compares its own keys.
             self.keys
                 .encode_only(&batch, start, RUN_ROWS.min(rows - start), &mut run);
             found.extend((0..run.len).filter_map(|row| self.lookup_row(&batch, &run, row)));
@@ -180,13 +181,13 @@ impl KeyedRows {
     /// The key columns of these groups.
     pub fn key_columns(&self, groups: &[u32]) -> Result<Vec<ArrayRef>, TableError> {
         let (base, stride, words) = (self.rows.address(), self.stride(), self.keys.words);
-        // SAFETY: the row of each group begins with its key's words.
+        // SAFETY: the row of each group begins with the words of its key.
         self.keys.arrays(groups, |group| unsafe {
             std::slice::from_raw_parts(base.add(group as usize * stride).cast::<u64>(), words)
         })
     }
 
-    /// Fills `ids` and `addresses` with the groups of some rows, and makes those that are new.
+    /// Fills `ids` and `addresses` with the groups of some rows; creates new groups.
     pub fn find(&mut self, batch: &KeyBatch, start: usize, len: usize) -> Result<(), TableError> {
         if self.keys.len() == 0 && self.groups == 1 {
             (self.ids, self.addresses) = (vec![0; len], vec![self.rows.address(); len]);
@@ -204,7 +205,7 @@ impl KeyedRows {
         room
     }
 
-    /// As `find`, for keys that were encoded, where room was made.
+    /// Like `find`, for encoded keys. Requires that room was made.
     pub fn find_encoded(&mut self, batch: &KeyBatch, run: &Run) {
         let is_large = self.index.bytes() + self.groups * self.stride() > PREFETCH_BYTES;
         match (self.keys.words, is_large) {
@@ -231,9 +232,9 @@ impl KeyedRows {
         Ok(())
     }
 
-    /// `WORDS`: of a key, 0 where that is known only at run time.
+    /// `WORDS`: words of a key, 0 if known only at run time.
     fn find_run<const WORDS: usize, const IS_LARGE: bool>(&mut self, batch: &KeyBatch, run: &Run) {
-        // In locals, because the compiler must think that writing ids may change fields.
+        // In locals, because the compiler must assume that writing ids may change fields.
         let (entries, rows, stride) = (self.index.entries(), self.rows.address(), self.stride());
         let mut ids = std::mem::take(&mut self.ids);
         let mut addresses = std::mem::take(&mut self.addresses);
@@ -285,7 +286,7 @@ impl KeyedRows {
         self.has_words::<WORDS>(address, run, row) && (is_plain || self.keys.is_same(batch, run, row, id as usize))
     }
 
-    /// For a row whose first candidate was another key with the same upper half of the hash.
+    /// For a row whose first candidate has another key with the same upper half of the hash.
     #[cold]
     #[inline(never)]
     fn find_row<const WORDS: usize>(&mut self, batch: &KeyBatch, run: &Run, row: usize) -> u32 {
@@ -320,12 +321,12 @@ impl KeyedRows {
         }
     }
 
-    /// A new group for the key of this row, entered at the free place where the search for it ended.
+    /// Creates a group for the key of this row, at the free place where the search ended.
     #[inline(never)]
     fn add<const WORDS: usize>(&mut self, batch: &KeyBatch, run: &Run, row: usize, place: usize, hash: u64) -> u32 {
         let id = self.groups as u32;
         let words = if WORDS == 0 { self.keys.words } else { WORDS };
-        // SAFETY: `make_room` made the row.
+        // SAFETY: `make_room` created the row.
         let kept = unsafe { std::slice::from_raw_parts_mut(self.address(id).cast::<u64>(), self.template.len()) };
         kept[..words].copy_from_slice(&run.words[row * words..(row + 1) * words]);
         kept[words..].copy_from_slice(&self.template[words..]);

@@ -1,4 +1,4 @@
-//! Columns that grow value by value, nested ones too, and can give back their last rows.
+//! Columns, including nested ones, that grow value by value and can remove their last rows.
 
 use std::sync::Arc;
 
@@ -94,7 +94,7 @@ impl<O: Copy + Default + TryFrom<usize>> Text<O> {
         if length <= 32 && start + 32 <= text.len() {
             self.bytes.reserve(32);
             let filled = self.bytes.len();
-            // SAFETY: 32 bytes are readable at `start` and reserved behind `filled`; `length <= 32` of them count.
+            // SAFETY: 32 bytes are readable at `start` and reserved after `filled`; only `length <= 32` of them count.
             unsafe {
                 let to = self.bytes.as_mut_ptr().add(filled).cast::<[u8; 32]>();
                 to.write_unaligned(text.as_ptr().add(start).cast::<[u8; 32]>().read_unaligned());
@@ -167,7 +167,7 @@ impl Column {
         );
     }
 
-    /// Takes the rows from `length` on back, complete or not.
+    /// Removes the rows from `length` on, complete or not.
     pub fn truncate(&mut self, length: usize) {
         self.nulls.truncate(length);
         for_numbers!(&mut self.data, values => values.truncate(length),
@@ -189,7 +189,7 @@ impl Column {
         );
     }
 
-    /// The finished array. Strings must be valid UTF-8: whoever pushed them has seen to it.
+    /// The finished array. Requires that strings are valid UTF-8; the code that pushed them guarantees it.
     pub fn finish(mut self) -> ArrayRef {
         let length = self.len();
         let nulls = if matches!(self.data, Data::Null) {
@@ -220,7 +220,7 @@ impl Column {
     }
 }
 
-/// How many of a unit a second has.
+/// The number of these units in a second.
 pub fn per_second(unit: TimeUnit) -> i64 {
     match unit {
         TimeUnit::Second => 1,

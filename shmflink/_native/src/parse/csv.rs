@@ -1,7 +1,7 @@
 //! CSV text to record batches: windows of text are cut into fields, then each column reads its fields of the window.
 //!
-//! A window (64 KiB, so that its text and its index stay in the second-level cache) starts at the start of a record. The fast
-//! way knows its fields from the index alone, as long as every record has as many as the schema; whatever is
+//! A window (64 KiB, so that its text and its index stay in the second-level cache) starts at the start of a record.
+//! The fast path finds its fields by the index alone, as long as every record has as many as the schema; everything
 //! irregular goes through `records.rs`, in runs of regular records.
 
 use std::borrow::Cow;
@@ -24,15 +24,15 @@ const WINDOW_BYTES: usize = 64 << 10;
 pub struct Bad {
     pub start: usize,
     pub end: usize,
-    /// The column of the schema, where one is to blame.
+    /// The column of the schema that is malformed, if it is a single one.
     pub column: Option<usize>,
     pub reason: String,
 }
 
-/// What `Csv::parse` made of a text.
+/// The result of `Csv::parse`.
 pub struct Parsed {
     pub batch: RecordBatch,
-    /// Bytes of complete records; the rest has to come again, with more behind it.
+    /// Bytes of complete records; pass the rest again, followed by more text.
     pub consumed: usize,
     pub bad: Vec<Bad>,
 }
@@ -40,7 +40,7 @@ pub struct Parsed {
 /// Where a text ends.
 #[derive(Clone, Copy)]
 pub struct Bounds {
-    /// Records that start here or later are left alone.
+    /// Records that start here or later are not read.
     pub limit: usize,
     /// Nothing follows the text.
     pub is_last: bool,
@@ -51,7 +51,7 @@ pub struct Csv {
     pub dialect: Dialect,
     pub rules: Rules,
     pub schema: Arc<Schema>,
-    /// For each column of the schema: which field of a record, or None where the file has no such column.
+    /// For each column of the schema: its field in a record, or None if the file has no such column.
     pub sources: Vec<Option<usize>>,
     /// Fields of a record.
     pub fields: usize,
@@ -75,7 +75,7 @@ impl Csv {
         Ok(Parsed { batch, consumed, bad })
     }
 
-    /// The fields of the first record that is not blank, and where the next one starts; None where it is not complete.
+    /// The fields of the first record that is not blank, and the start of the next one; None if it is not complete.
     pub fn first_record(&self, text: &[u8], is_last: bool) -> Option<(Vec<Vec<u8>>, usize)> {
         let mut at = 0;
         while at < text.len() {
@@ -144,7 +144,7 @@ impl Work<'_> {
         at
     }
 
-    /// Reads the complete records of one window; how many bytes they took.
+    /// Reads the complete records of one window; returns how many bytes they took.
     fn window(&mut self, at: usize, end: usize, is_last: bool, limit: usize, max_rows: usize) -> usize {
         let window = &self.text[at..end];
         self.ends.clear();
@@ -177,7 +177,7 @@ impl Work<'_> {
         }
         let mut rows = (complete / fields).min(max_rows - self.rows);
         if at + window.len() > limit {
-            // Record r starts behind the end of record r - 1.
+            // Record r starts after the end of record r - 1.
             let starts_inside = |row: usize| row == 0 || at + self.ends[row * fields - 1] as usize + 1 < limit;
             rows = (0..rows).take_while(|&row| starts_inside(row)).count();
         }
@@ -189,7 +189,7 @@ impl Work<'_> {
         used
     }
 
-    /// Reads byte by byte what parity cannot.
+    /// Reads byte by byte what parity cannot handle.
     fn odd_window(&mut self, at: usize, window: &[u8], is_last: bool, limit: usize, max_rows: usize) -> usize {
         self.records.clear();
         let mut records = std::mem::take(&mut self.records);
@@ -207,7 +207,7 @@ impl Work<'_> {
         used
     }
 
-    /// Well quoted, but some records have another number of fields, or none.
+    /// Correctly quoted, but some records have another number of fields, or none.
     fn irregular_window(
         &mut self,
         at: usize,
@@ -239,7 +239,7 @@ impl Work<'_> {
         used
     }
 
-    /// Reads the regular records in runs, passes over blank lines, and notes the others as bad.
+    /// Reads the regular records in runs, skips blank lines, and records the others as bad.
     fn runs(&mut self, at: usize, records: &[Record], used: usize, seen: Seen, limit: usize, max_rows: usize) -> usize {
         let fields = self.csv.fields;
         let mut index = 0;
@@ -350,7 +350,7 @@ impl Work<'_> {
             self.bad_rows.iter().for_each(|&row| keep[row] = false);
             batch = filter_record_batch(&batch, &BooleanArray::from(keep)).map_err(|error| error.to_string())?;
         }
-        // In the order of the text, one for each record: the first column that is to blame.
+        // In text order, one per record: the first malformed column.
         self.bad.sort_by_key(|bad| (bad.start, bad.column));
         self.bad.dedup_by_key(|bad| bad.start);
         Ok((batch, self.bad))

@@ -28,7 +28,7 @@ pub struct Run<'a> {
     pub is_utf8: bool,
 }
 
-/// Why a field is no value of its column's type.
+/// Why a field is not a value of its column's type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Misfit {
     Type,
@@ -36,7 +36,7 @@ pub enum Misfit {
     TextAfterQuote,
 }
 
-/// A field that is malformed: `row` counts from the start of the run.
+/// A malformed field: `row` counts from the start of the run.
 pub struct BadField {
     pub row: usize,
     pub start: usize,
@@ -67,7 +67,7 @@ impl Run<'_> {
     }
 }
 
-/// What is inside a quoted or escaped field; None: text follows the closing quote.
+/// The content of a quoted or escaped field; None if text follows the closing quote.
 pub fn unquoted<'a>(field: &'a [u8], dialect: &Dialect, escapes: bool) -> Option<Cow<'a, [u8]>> {
     let quote = dialect.quote.filter(|&quote| field.first() == Some(&quote));
     let inner = match quote {
@@ -99,7 +99,7 @@ pub struct Appender<'a> {
 }
 
 impl Appender<'_> {
-    /// Appends field `source` of each record; what is malformed becomes null and goes to `bad`.
+    /// Appends field `source` of each record; malformed ones become null and are added to `bad`.
     pub fn append(&mut self, source: usize, column: &mut Column) {
         let Column { data, data_type, nulls } = column;
         let rules = self.rules;
@@ -175,7 +175,7 @@ impl Appender<'_> {
         nulls.append_n_non_nulls(clean);
     }
 
-    /// A field that is not simply a value: null, quoted, with spaces around it, or malformed.
+    /// A field that is not a plain value: null, quoted, surrounded by spaces, or malformed.
     #[cold]
     fn second_look<T>(
         &mut self,
@@ -239,7 +239,7 @@ impl Appender<'_> {
                     continue;
                 }
             } else if let Some(plain) = unquoted(field, self.dialect, run.escapes) {
-                // Quotes say that it is text, even where it looks like a null.
+                // Quotes mean that it is text, even if it looks like a null.
                 if is_quoted || !self.rules.nulls.has(field) {
                     match plain {
                         Cow::Borrowed(plain) => {
@@ -310,6 +310,6 @@ fn float32(rules: &Rules, text: &[u8], start: usize, end: usize) -> Option<f32> 
     if rules.point != b'.' {
         return rules.float(text, start, end).map(|value| value as f32);
     }
-    // Not by way of a double: rounding twice can be off by one unit.
+    // Not via a double: rounding twice can be off by one unit.
     std::str::from_utf8(&text[start..end]).ok()?.parse().ok()
 }

@@ -1,4 +1,4 @@
-//! Which types the columns of a CSV text have: one look at each field of its first records.
+//! Infers the types of a CSV text's columns: reads each field of its first records once.
 
 use super::csv::Csv;
 use super::fields::unquoted;
@@ -8,7 +8,7 @@ use super::values::parse_i64;
 
 const EXACT_DIGITS_MAX: usize = 38; // of a decimal of 128 bits
 
-/// What the fields of a column can all be, as far as they were seen.
+/// The types that all fields of a column seen so far could have.
 #[derive(Clone, Debug)]
 struct Guess {
     is_null: bool,
@@ -80,7 +80,7 @@ impl Guess {
         self.truth = self.truth && rules.is_true(field).is_some();
     }
 
-    /// The first type that takes them all.
+    /// The first type that fits all of them.
     fn name(&self) -> &'static str {
         match self {
             Self { is_null: true, .. } => "null",

@@ -1,7 +1,7 @@
 //! JSON lines to record batches: each line is one object, read once from left to right into the columns of a schema.
 //!
-//! Objects of a file have mostly the same keys in the same order: each object's plan remembers the order that it saw
-//! last, and compares the next key with what it expects there before it looks it up.
+//! Objects of a file mostly have the same keys in the same order: each object's plan remembers the order that it saw
+//! last, and compares the next key with the expected one before looking it up.
 
 use std::sync::Arc;
 
@@ -22,12 +22,12 @@ pub struct Json {
     pub schema: Arc<Schema>,
     pub missing_fails: bool,
     pub extra_fails: bool,
-    /// Keys of the lines that are not extra, though the schema may lack them.
+    /// Keys of the lines that are not considered extra, although the schema may lack them.
     pub known_keys: Vec<String>,
 }
 
 impl Json {
-    /// Says which column has a type that JSON has no values of.
+    /// Reports the column whose type has no JSON values.
     pub fn check(&self) -> Result<(), String> {
         for field in self.schema.fields() {
             let of_column = |reason| format!("column `{}`: {reason}", field.name());
@@ -106,7 +106,7 @@ fn line_end(text: &[u8], at: usize) -> Option<usize> {
     memchr::memchr(b'\n', &text[at..]).map(|place| at + place)
 }
 
-/// A value's text where it is not a string that has to be unescaped first.
+/// A value's text, unless it is a string that must be unescaped first.
 enum Token {
     Range(usize, usize),
     Owned(Vec<u8>),
@@ -182,7 +182,7 @@ impl Line<'_> {
         self.complete(object, columns, rows)
     }
 
-    /// A key that was not expected at this place of the order: it comes later there, or is looked up and remembered.
+    /// A key that was not expected at this position: it comes later in the order, or is looked up and remembered.
     #[cold]
     fn key(&mut self, object: &mut Object, place: &mut usize) -> Read<Option<usize>> {
         let (text, at) = (self.cursor.text, self.cursor.at + 1);
@@ -220,7 +220,7 @@ impl Line<'_> {
         object.is_root && self.json.known_keys.iter().any(|known| known.as_bytes() == name)
     }
 
-    /// Keys that an object lacks are null.
+    /// Keys that an object lacks become null.
     fn complete(&mut self, object: &Object, columns: &mut [Column], rows: usize) -> Read<()> {
         for (index, column) in columns.iter_mut().enumerate() {
             if column.len() > rows {
@@ -339,7 +339,7 @@ impl Line<'_> {
         value.map_or_else(|| fault(""), Ok)
     }
 
-    /// The text of a number, a bare word such as `NaN`, or of a string.
+    /// The text of a number, of a bare word like `NaN`, or of a string.
     fn token(&mut self) -> Read<Token> {
         if self.cursor.peek() == b'"' {
             let quoted = self.cursor.string()?;
@@ -358,7 +358,7 @@ impl Line<'_> {
         Ok(Token::Range(start, self.cursor.at))
     }
 
-    /// A string; anything else as the JSON that it is.
+    /// A string; any other value as its JSON text.
     #[inline(always)]
     fn text(&mut self, bytes: &mut Vec<u8>, data_type: &DataType) -> Read<()> {
         if self.cursor.peek() != b'"' {

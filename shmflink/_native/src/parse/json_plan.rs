@@ -1,4 +1,4 @@
-//! What is known of an object before it is read: its columns, and the order of keys that was seen last.
+//! What is known about an object before it is read: its columns, and the order of keys seen last.
 
 use std::collections::HashMap;
 

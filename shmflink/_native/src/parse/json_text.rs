@@ -1,4 +1,4 @@
-//! One line of JSON: a cursor over its tokens. Strings, numbers and what can be passed over.
+//! One line of JSON: a cursor over its tokens. Strings, numbers, and skipping other values.
 
 /// Why a line is malformed; `path` is filled from the inside out.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub fn fault<T>(reason: impl Into<String>) -> Read<T> {
 
 const DEPTH_MAX: usize = 1000;
 
-/// A place in a line: `text[at..end]` is not read yet.
+/// A position in a line: `text[at..end]` has not been read yet.
 pub struct Cursor<'a> {
     pub text: &'a [u8],
     pub at: usize,
@@ -45,7 +45,7 @@ impl Cursor<'_> {
         }
     }
 
-    /// The next byte that is no space.
+    /// The next byte that is not a space.
     #[inline(always)]
     pub fn skip_spaces(&mut self) -> u8 {
         loop {
@@ -112,7 +112,7 @@ impl Cursor<'_> {
         })
     }
 
-    /// Where the number ends that the cursor is at; the cursor goes there.
+    /// The end of the number at the cursor; the cursor moves there.
     #[inline(always)]
     pub fn number(&mut self) -> (usize, usize) {
         let start = self.at;
@@ -127,7 +127,7 @@ impl Cursor<'_> {
         (start, at)
     }
 
-    /// Passes over a value of any kind. What is inside objects and arrays is not checked.
+    /// Skips a value of any kind. The content of objects and arrays is not checked.
     pub fn skip_value(&mut self) -> Read<()> {
         match self.skip_spaces() {
             b'"' => self.string().map(|_| ()),
@@ -147,7 +147,7 @@ impl Cursor<'_> {
         }
     }
 
-    /// Passes over a plain number; what only begins like one is left where it is.
+    /// Skips a plain number; does not move for text that only begins like one.
     #[inline(always)]
     fn skip_number(&mut self) -> bool {
         let (start, end) = self.number();
@@ -189,7 +189,7 @@ fn is_scalar(word: &[u8]) -> bool {
             && std::str::from_utf8(word).is_ok_and(|word| word.parse::<f64>().is_ok()))
 }
 
-/// The first quote, backslash or control character in `text[at..end]`, else `end`.
+/// The first quote, backslash or control character in `text[at..end]`, otherwise `end`.
 #[inline(always)]
 fn special(text: &[u8], mut at: usize, end: usize) -> usize {
     #[cfg(target_arch = "x86_64")]
@@ -217,7 +217,7 @@ fn special(text: &[u8], mut at: usize, end: usize) -> usize {
     at.min(end)
 }
 
-/// The first byte in `text[at..end]` that is no digit, else `end`.
+/// The first byte in `text[at..end]` that is not a digit, otherwise `end`.
 #[inline(always)]
 fn digits_end(text: &[u8], mut at: usize, end: usize) -> usize {
     const HIGH: u64 = 0x8080_8080_8080_8080;
@@ -235,7 +235,7 @@ fn digits_end(text: &[u8], mut at: usize, end: usize) -> usize {
     at.min(end)
 }
 
-/// Appends what a string with escapes means.
+/// Appends the unescaped content of a string.
 #[cold]
 pub fn unescape(written: &[u8], to: &mut Vec<u8>) -> Read<()> {
     let mut rest = written;

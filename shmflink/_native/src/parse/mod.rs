@@ -1,8 +1,8 @@
-//! Text to columns: CSV, JSON lines, and lines as they are.
+//! Text to columns: CSV, JSON lines, and plain lines.
 //!
 //! ```text
 //! scan.rs     delimiters and line ends outside quotes, 64 bytes at a time
-//! records.rs  the same, byte by byte, for text that quotes' parity cannot read
+//! records.rs  the same, byte by byte, for text that cannot be read by the parity of quotes
 //! values.rs   numbers; times.rs  dates and times; zones.rs  local times; rules.rs  what is null, true, false
 //! column.rs   columns that grow
 //! fields.rs   the fields of a run of CSV records into columns
@@ -12,8 +12,8 @@
 //! lines.rs    lines of text
 //! python.rs   the Python classes
 //! ```
-//! A parser keeps nothing between two calls: it takes text that starts at the start of a record and says how much of it
-//! it has read. What is malformed is left out of the batch and described; nothing here fails because of its input.
+//! A parser keeps nothing between two calls: it takes text that begins at the start of a record and returns how much of
+//! it it has read. Malformed input is omitted from the batch and described; no call fails because of its input.
 
 mod column;
 mod csv;

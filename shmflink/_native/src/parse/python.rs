@@ -277,15 +277,15 @@ pub fn compile(formats: &[String]) -> PyResult<Vec<Format>> {
     compiled.collect()
 }
 
-/// The bytes of a buffer that the caller does not change during the call.
+/// The bytes of a buffer. The caller must not change it during the call.
 pub fn slice_of(text: &PyBuffer<u8>, start: usize, end: usize) -> PyResult<&[u8]> {
     if !text.is_c_contiguous() || start > end || end > text.len_bytes() || end - start > i32::MAX as usize {
         return Err(PyValueError::new_err(
             "text must be less than 2 GiB inside a contiguous buffer",
         ));
     }
-    // SAFETY: the buffer is held while `text` lives, so that it is neither moved nor freed; readers own theirs and
-    // write into them only between two calls (contract in `_core.pyi`).
+    // SAFETY: the buffer is held while `text` lives, so it is neither moved nor freed. Readers own their buffers and
+    // write to them only between two calls (contract in `_core.pyi`).
     Ok(unsafe { std::slice::from_raw_parts(text.buf_ptr().cast::<u8>().add(start), end - start) })
 }
 

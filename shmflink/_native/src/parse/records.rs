@@ -1,4 +1,4 @@
-//! Where records and their fields are, read byte by byte: the full rules of a dialect, for text that parity cannot read.
+//! Finds records and their fields byte by byte: the full rules of a dialect, for text that parity cannot handle.
 
 use super::scan::Marks;
 
@@ -15,7 +15,7 @@ pub struct Dialect {
 }
 
 impl Dialect {
-    /// True where quotes pair by parity, so that `scan` can read well-formed text.
+    /// True if quotes pair by parity, so that `scan` can read well-formed text.
     pub fn is_plain(&self) -> bool {
         self.escape.is_none() && self.comment.is_none() && (self.quote.is_none() || self.double_quotes)
     }
@@ -58,7 +58,7 @@ pub struct Record {
 
 /// The complete records of `text`, which starts at the start of one; `is_last`: nothing follows `text`.
 ///
-/// Returns how many bytes they take, comments between them included.
+/// Returns the number of bytes that they take, including comments between them.
 pub fn read_records(
     text: &[u8],
     dialect: &Dialect,
@@ -117,7 +117,7 @@ enum Stop {
 }
 
 impl Reader<'_> {
-    /// Pushes the ends of the record's fields and returns the last, or None where it is not complete.
+    /// Pushes the ends of the record's fields and returns the last one, or None if the record is not complete.
     fn record(&mut self, start: usize, ends: &mut Vec<u32>) -> Option<usize> {
         let first = ends.len();
         let mut at = start;
@@ -135,7 +135,7 @@ impl Reader<'_> {
                     if !self.is_last {
                         return None;
                     }
-                    // Quotes that nothing closes cost this line, not all that follows.
+                    // An unclosed quote affects only this line, not everything after it.
                     self.fault = Some(Fault::UnclosedQuote);
                     let end = self.line_end(start)?;
                     ends.truncate(first);
@@ -178,7 +178,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Behind the closing quote; the text from `at` on is inside quotes.
+    /// After the closing quote; the text from `at` on is inside quotes.
     fn quoted(&mut self, mut at: usize) -> Result<usize, Stop> {
         let quote = self.dialect.quote;
         while at < self.text.len() {
@@ -210,7 +210,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Where the line that `start` is in ends, whatever quotes say.
+    /// The end of the line that contains `start`, ignoring quotes.
     fn line_end(&self, start: usize) -> Option<usize> {
         let rest = &self.text[start..];
         match rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {

@@ -1,4 +1,4 @@
-//! How text becomes values of a type: what is null, true, false, a time. Shared by CSV and JSON.
+//! How text becomes values of a type: nulls, true, false, times. Shared by CSV and JSON.
 
 use arrow_schema::{DataType, TimeUnit};
 
@@ -7,7 +7,7 @@ use super::times::{parse_clock, parse_date, parse_instant, Format, Instant};
 use super::values::{parse_decimal, parse_digits, parse_f64, parse_i64};
 use super::zones::Zones;
 
-/// A few words that fields are compared with; most fields are ruled out by their length alone.
+/// A few words to compare fields with; their lengths alone rule out most fields.
 #[derive(Clone, Debug, Default)]
 pub struct Words {
     lengths: u64,
@@ -37,14 +37,14 @@ pub struct Rules {
     pub zones: Zones,
 }
 
-/// Why a row is no text, if it is none.
+/// Why a row is not text, if it is not.
 #[cold]
 pub fn utf8_fault(row: &[u8]) -> Option<String> {
     let error = std::str::from_utf8(row).err()?;
     Some(format!("byte {} of the row is not valid UTF-8", error.valid_up_to()))
 }
 
-/// Takes the spaces around `text[start..end]` away.
+/// Strips spaces around `text[start..end]`.
 #[inline]
 pub fn trim(text: &[u8], mut start: usize, mut end: usize) -> (usize, usize) {
     while start < end && matches!(text[start], b' ' | b'\t') {
@@ -84,7 +84,7 @@ impl Rules {
             .or_else(|| parse_instant(field))
     }
 
-    /// A whole number; also one with an empty fraction, or an exponent, as tools write that know only doubles.
+    /// A whole number; also one with an empty fraction or an exponent, written by tools that only have doubles.
     #[inline(always)]
     pub fn i64(&self, text: &[u8], start: usize, end: usize) -> Option<i64> {
         parse_i64(text, start, end).or_else(|| self.exact(&text[start..end])?.try_into().ok())
@@ -101,8 +101,8 @@ impl Rules {
         parse_decimal(field, 38, 0, self.point)
     }
 
-    /// Of a unit since 1970; what is finer than the unit is cut off, as Flink does. Text without an offset is local time
-    /// of `zone`, where there is one.
+    /// In a unit since 1970; finer digits are truncated, as in Flink. Text without an offset is local time of `zone`,
+    /// if there is one.
     #[inline]
     pub fn timestamp(&self, field: &[u8], unit: TimeUnit, zone: Option<&str>) -> Option<i64> {
         let mut instant = self.instant(field)?;
@@ -122,7 +122,7 @@ impl Rules {
         }
     }
 
-    /// Values that lie in an i64 and are no plain number: timestamps, times, dates in milliseconds.
+    /// Values stored in an i64 that are not plain numbers: timestamps, times, dates in milliseconds.
     #[inline]
     pub fn special_i64(&self, data_type: &DataType, text: &[u8], start: usize, end: usize) -> Option<i64> {
         let field = &text[start..end];
@@ -134,7 +134,7 @@ impl Rules {
         }
     }
 
-    /// Values that lie in an i32 and are no plain number: dates, times.
+    /// Values stored in an i32 that are not plain numbers: dates, times.
     #[inline]
     pub fn special_i32(&self, data_type: &DataType, text: &[u8], start: usize, end: usize) -> Option<i32> {
         let field = &text[start..end];

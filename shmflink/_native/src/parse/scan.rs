@@ -1,8 +1,8 @@
 //! Finds delimiters and line ends outside quotes, 64 bytes at a time.
 //!
-//! Quotes are paired by parity (a prefix xor over the quote bits, as simdjson does): exact for text whose quotes open
-//! at the start of a field and are doubled inside. Whatever else the text has (a quote inside an unquoted field, a
-//! lone CR, escapes, comments) is only *noticed* here (`Seen::is_odd`), and `records.rs` reads it byte by byte.
+//! Quotes are paired by parity (a prefix xor over the quote bits, as in simdjson): exact for text whose quotes open
+//! at the start of a field and are doubled inside. Anything else (a quote inside an unquoted field, a lone CR, escapes,
+//! comments) is only *detected* here (`Seen::is_odd`), and `records.rs` reads it byte by byte.
 
 /// One bit per byte of a 64-byte block.
 #[derive(Clone, Copy)]
@@ -13,21 +13,21 @@ pub struct Masks {
     pub carriage: u64,
 }
 
-/// What a window of text has in it.
+/// What a window of text contains.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 pub struct Seen {
     pub quotes: bool,
-    /// Two quotes side by side: an escaped quote, or an empty quoted field.
+    /// Two adjacent quotes: an escaped quote, or an empty quoted field.
     pub doubled: bool,
     pub carriages: bool,
     /// The text ends inside quotes.
     pub is_open: bool,
-    /// Parity is not enough to read this text.
+    /// Parity does not suffice to read this text.
     pub is_odd: bool,
 }
 
 impl Seen {
-    /// What is to be expected of text that was not looked at.
+    /// The assumption about text that has not been examined.
     pub const ALL: Self = Self {
         quotes: true,
         doubled: true,
@@ -39,7 +39,7 @@ impl Seen {
 
 trait Block {
     /// # Safety
-    /// 64 bytes are readable at `at`, and the instructions of the implementation exist.
+    /// `at` must be readable for 64 bytes, and the CPU must have the instructions of the implementation.
     unsafe fn masks(at: *const u8, delimiter: u8, quote: u8) -> Masks;
 }
 
@@ -48,11 +48,13 @@ struct Avx2;
 #[cfg(target_arch = "x86_64")]
 impl Block for Avx2 {
     /// # Safety
-    /// 64 bytes are readable at `at` (no alignment is needed), and the CPU has AVX2: `has_avx2` was true.
+    /// `at` must be readable for 64 bytes (no alignment is needed), and the CPU must have AVX2: `has_avx2` returned
+    /// true.
     #[inline(always)]
     unsafe fn masks(at: *const u8, delimiter: u8, quote: u8) -> Masks {
         use std::arch::x86_64::{_mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_set1_epi8};
-        // SAFETY: two unaligned loads of 32 bytes each, from the 64 that the caller guarantees; the instructions exist.
+        // SAFETY: two unaligned loads of 32 bytes each, within the 64 bytes that the caller guarantees; the CPU has
+        // AVX2.
         unsafe {
             let low = _mm256_loadu_si256(at.cast());
             let high = _mm256_loadu_si256(at.add(32).cast());
@@ -72,11 +74,11 @@ impl Block for Avx2 {
     }
 }
 
-/// Any machine: eight bytes in a word.
+/// For any machine: eight bytes per word.
 struct Portable;
 impl Block for Portable {
     /// # Safety
-    /// 64 bytes are readable at `at` (no alignment is needed).
+    /// `at` must be readable for 64 bytes (no alignment is needed).
     #[inline(always)]
     unsafe fn masks(at: *const u8, delimiter: u8, quote: u8) -> Masks {
         let mut masks = Masks {
@@ -86,7 +88,7 @@ impl Block for Portable {
             carriage: 0,
         };
         for word in 0..8 {
-            // SAFETY: `word * 8 + 8 <= 64`, within what the caller guarantees; the read needs no alignment.
+            // SAFETY: `word * 8 + 8 <= 64`, within the bytes that the caller guarantees; the read needs no alignment.
             let bytes = u64::from_le(unsafe { at.add(word * 8).cast::<u64>().read_unaligned() });
             let shift = word * 8;
             masks.delimiter |= equal_bytes(bytes, delimiter) << shift;
@@ -98,19 +100,19 @@ impl Block for Portable {
     }
 }
 
-/// One bit for each byte of `word` that is `byte`.
+/// One bit for each byte of `word` that equals `byte`.
 #[inline(always)]
 fn equal_bytes(word: u64, byte: u8) -> u64 {
     const LOW: u64 = 0x0101_0101_0101_0101;
     const SEVEN: u64 = 0x7F7F_7F7F_7F7F_7F7F;
     let differs = word ^ (LOW * u64::from(byte));
-    // Exact, without borrow between bytes: the high bit is set where the byte is not zero.
+    // Exact, without borrows between bytes: the high bit is set if the byte is not zero.
     let nonzero = ((differs & SEVEN) + SEVEN) | differs;
     let zero = !nonzero & (LOW << 7);
     (zero >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
 }
 
-/// What the scanner has to know of a dialect. `quote` is None where quotes mean nothing.
+/// What the scanner must know about a dialect. `quote` is None if quotes have no meaning.
 #[derive(Clone, Copy)]
 pub struct Marks {
     pub delimiter: u8,
@@ -119,14 +121,14 @@ pub struct Marks {
     pub quoted_newlines: bool,
 }
 
-/// Appends to `ends` the places (from the start of `text`) of all delimiters and line ends outside quotes.
+/// Appends to `ends` the positions (from the start of `text`) of all delimiters and line ends outside quotes.
 ///
-/// `text` starts at the start of a record, and is shorter than 4 GiB.
+/// `text` must begin at the start of a record and be shorter than 4 GiB.
 pub fn scan(text: &[u8], marks: Marks, ends: &mut Vec<u32>) -> Seen {
     assert!(text.len() < u32::MAX as usize, "a window of text is less than 4 GiB");
     #[cfg(target_arch = "x86_64")]
     if has_avx2() {
-        // SAFETY: `has_avx2` asked for each of the features that the function is compiled with.
+        // SAFETY: `has_avx2` checked for each of the features with which the function is compiled.
         return unsafe { scan_avx2(text, marks, ends) };
     }
     scan_blocks::<Portable>(text, marks, ends)
@@ -139,7 +141,7 @@ fn has_avx2() -> bool {
 }
 
 /// # Safety
-/// The CPU has AVX2, BMI1, BMI2, POPCNT and LZCNT: `has_avx2` was true.
+/// The CPU must have AVX2, BMI1, BMI2, POPCNT and LZCNT: `has_avx2` returned true.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,bmi1,bmi2,popcnt,lzcnt")]
 unsafe fn scan_avx2(text: &[u8], marks: Marks, ends: &mut Vec<u32>) -> Seen {
@@ -207,7 +209,7 @@ impl Scanner {
         let mut borders = masks.delimiter | masks.newline;
         let mut outside = u64::MAX;
         if self.has_quote && (masks.quote | self.inside) != 0 {
-            let within = prefix_xor(masks.quote) ^ self.inside; // the opening quote is within, the closing is not
+            let within = prefix_xor(masks.quote) ^ self.inside; // the opening quote is inside, the closing quote is not
             outside = !within;
             self.inside = ((within as i64) >> 63) as u64;
             let opening = masks.quote & within;
@@ -231,7 +233,7 @@ impl Scanner {
     }
 }
 
-/// Bit i of the answer: whether an odd number of the bits 0..=i is set.
+/// Bit i of the result: whether an odd number of the bits 0..=i is set.
 #[inline(always)]
 fn prefix_xor(mut bits: u64) -> u64 {
     for shift in [1, 2, 4, 8, 16, 32] {
@@ -240,13 +242,13 @@ fn prefix_xor(mut bits: u64) -> u64 {
     bits
 }
 
-/// Appends `start + i` for each set bit i. Writes eight at a time, whether they are there or not: fewer branches.
+/// Appends `start + i` for each set bit i. Always writes eight at a time: fewer branches.
 #[inline(always)]
 fn push_bits(mut bits: u64, start: u32, ends: &mut Vec<u32>) {
     let count = bits.count_ones() as usize;
     ends.reserve(64);
     let length = ends.len();
-    // SAFETY: room for 64 was reserved; exactly `count` are set before the length says so.
+    // SAFETY: room for 64 was reserved; exactly `count` are initialized before the length is set.
     unsafe {
         let mut at = ends.as_mut_ptr().add(length);
         let mut left = count;

@@ -1,6 +1,7 @@
-//! Numbers and truth values from text. A field is `text[start..end]`: what lies before it may be loaded, not believed.
+//! Numbers and truth values from text. A field is `text[start..end]`: the bytes before it may be loaded, but are
+//! ignored.
 
-/// The digits of `text[start..end]` as a number; None for anything else, nothing, or more than 2^64 - 1.
+/// The digits of `text[start..end]` as a number; None for anything else, for empty text, or above 2^64 - 1.
 #[inline(always)]
 pub fn parse_digits(text: &[u8], start: usize, end: usize) -> Option<u64> {
     let length = end - start;
@@ -24,7 +25,7 @@ fn load(text: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(text[at..at + 8].try_into().expect("eight bytes"))
 }
 
-/// The at most eight bytes of `text[start..end]`, behind as many `0` as are missing.
+/// The at most eight bytes of `text[start..end]`, preceded by as many `0` as are missing.
 #[inline(always)]
 fn load_right(text: &[u8], start: usize, end: usize) -> u64 {
     const ZEROS: u64 = 0x3030_3030_3030_3030;
@@ -106,7 +107,7 @@ fn short_decimal(text: &[u8], start: usize, end: usize, point: u8) -> Option<f64
     if length == 1 {
         return None;
     }
-    // Close the gap: what is left of the point moves right by one.
+    // Close the gap: the part left of the point moves right by one.
     let below = (1_u64 << (place * 8)) - 1;
     let above = u64::MAX.checked_shl((place + 1) * 8).unwrap_or(0);
     let digits = (word & above) | ((word & below) << 8) | 0x30;
@@ -153,7 +154,7 @@ fn long_decimal(field: &[u8], point: u8) -> Option<f64> {
     std::str::from_utf8(&text).ok()?.parse().ok()
 }
 
-/// A decimal number as an unscaled integer of this scale; None where it has more digits than that, or is none.
+/// A decimal number as an unscaled integer of this scale; None if it has more digits, or is not a number.
 pub fn parse_decimal(field: &[u8], precision: u8, scale: i8, point: u8) -> Option<i128> {
     let (is_negative, digits) = match field.first()? {
         b'-' => (true, &field[1..]),

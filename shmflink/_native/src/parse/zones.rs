@@ -6,10 +6,10 @@ use arrow_array::timezone::Tz;
 use arrow_schema::{DataType, Schema};
 use chrono::{DateTime, Duration, MappedLocalTime, Offset, TimeZone};
 
-/// Longer than any gap that a zone has had.
+/// Longer than any gap of a zone so far.
 const BEFORE_A_GAP_HOURS: i64 = 25;
 
-/// The zones of all columns, but for UTC.
+/// The zones of all columns, except UTC.
 #[derive(Clone, Debug, Default)]
 pub struct Zones {
     known: Vec<(Arc<str>, Tz)>,
@@ -45,10 +45,10 @@ impl Zones {
             .map(|(_, zone)| *zone)
     }
 
-    /// Seconds since 1970 in UTC of a local time, told as if it were UTC.
+    /// Seconds since 1970 in UTC of a local time, which is given as if it were UTC.
     ///
-    /// A time that the zone has twice is the earlier; one that it skips moves on by the length of the gap (as
-    /// `java.time.LocalDateTime.atZone` has it).
+    /// An ambiguous time is the earlier one; a skipped time moves forward by the length of the gap (as in
+    /// `java.time.LocalDateTime.atZone`).
     #[cold]
     pub fn utc_of_local(&self, seconds: i64, name: &str) -> Option<i64> {
         let Some(zone) = self.named(name) else {

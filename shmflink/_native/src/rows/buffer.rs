@@ -1,4 +1,4 @@
-//! Rows that a user's function emits, gathered with their timestamps.
+//! Gathers the rows that a user's function emits, with their timestamps.
 
 use super::isolate::{next, references, Isolation};
 use super::object::{self, Raw};
@@ -11,15 +11,15 @@ use pyo3::types::{PyList, PyTuple};
 use pyo3_arrow::PyRecordBatch;
 use std::sync::Arc;
 
-/// The rows of one output until they leave as a batch. Used by the slot's thread alone.
+/// The rows of one output until they are emitted as a batch. Only the slot's thread uses it.
 #[pyclass(module = "shmflink._core")]
 pub struct RecordBuffer {
     rows: Py<PyList>,
     stamps: Vec<i64>,
     limit: usize,
-    /// None where functions promise that they leave alone what they handed over.
+    /// None if functions promise not to modify rows that they have emitted.
     isolation: Option<Py<Isolation>>,
-    /// The class of tags, and `put_aside(tag, row, timestamp)`; None where there are no side outputs.
+    /// The class of tags, and `put_aside(tag, row, timestamp)`; None if there are no side outputs.
     sides: Option<(Py<PyAny>, Py<PyAny>)>,
 }
 
@@ -48,10 +48,10 @@ impl RecordBuffer {
         self.stamps.len()
     }
 
-    /// Takes what a function returned: None, or an iterable of rows and of `(tag, row)`. Pass it as a temporary: a list
-    /// or tuple with another reference shares its items.
+    /// Adds what a function returned: None, or an iterable of rows and of `(tag, row)`. Pass it as a temporary:
+    /// otherwise the items of a list or tuple count as shared, because another reference to it exists.
     ///
-    /// Returns what is left of it where the buffer is full: to be given again when its rows are taken.
+    /// Returns the remainder if the buffer is full: pass it again after its rows have been taken.
     fn extend<'py>(&mut self, emitted: &Bound<'py, PyAny>, stamp: i64) -> PyResult<Option<Bound<'py, PyAny>>> {
         if emitted.is_none() {
             return Ok(None);
@@ -125,7 +125,7 @@ impl RecordBuffer {
         Ok(None)
     }
 
-    /// `holders`: references to the row that do not count; `is_shared`: others reach it in another way.
+    /// `holders`: references to the row that do not count; `is_shared`: others can reach it in another way.
     #[inline(always)]
     fn put(&mut self, row: Bound<'_, PyAny>, stamp: i64, holders: u32, is_shared: bool) -> PyResult<()> {
         let py = row.py();
@@ -186,7 +186,7 @@ fn settled<'py>(
     isolation.copy(&row, 0)
 }
 
-/// An item of a list or tuple, owned; None behind the last one.
+/// An item of a list or tuple, owned; None after the last one.
 #[inline(always)]
 fn item<'py>(items: &Bound<'py, PyAny>, index: usize) -> Option<Bound<'py, PyAny>> {
     let raw = items.as_ptr();

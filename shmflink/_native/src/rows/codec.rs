@@ -14,7 +14,7 @@ use pyo3_arrow::PyRecordBatch;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Converts rows of one shape. Calls neither change it nor overlap (the GIL is held throughout).
+/// Converts rows of one shape. Calls neither modify it nor overlap (the GIL is held throughout).
 #[pyclass(frozen, module = "shmflink._core")]
 pub struct RowCodec {
     node: Node,
@@ -118,8 +118,8 @@ impl RowCodec {
         rows_of(py, &self.node, &self.classes, &readers, batch.num_rows())
     }
 
-    /// The rows in their declared form, the same list where all are; `convert` is `core.conform.conform_value`, or
-    /// `narrow_value` where `narrows`.
+    /// The rows in their declared form, the same list if all are; `convert` is `core.conform.conform_value`, or
+    /// `narrow_value` if `narrows`.
     fn conform<'py>(
         &self,
         py: Python<'py>,

@@ -1,6 +1,6 @@
-//! Brings rows into their declared form. What fits costs a look at each field; the rest is converted here for the
-//! usual kinds, by `core/conform.py` for the others, which also words the errors: a number beyond its type is one,
-//! unless it is narrowed as Java casts.
+//! Converts rows to their declared form. Values that fit cost one check per field. The usual kinds are converted here,
+//! the others by `core/conform.py`, which also words the errors: a number beyond its type is an error, unless it is
+//! narrowed by Java's casts.
 
 use super::encode::{exact_f32, is_one_char};
 use super::object::{self, Raw, RowClass};
@@ -9,7 +9,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
-/// True where the value is in its declared form already. Runs no Python code.
+/// Whether the value already has its declared form. Runs no Python code.
 #[inline(always)]
 fn fits(node: &Node, classes: &RowClass, value: Raw) -> bool {
     match &node.kind {
@@ -77,7 +77,7 @@ pub struct Conformer<'a, 'py> {
 }
 
 impl<'py> Conformer<'_, 'py> {
-    /// The same list where all rows fit, else another one.
+    /// The same list if all rows fit, otherwise another one.
     pub fn conform(&self, node: &Node, rows: &Bound<'py, PyList>) -> PyResult<Bound<'py, PyList>> {
         let len = rows.len();
         let first = (0..len).find(|index| !fits(node, self.classes, object::list_item(rows.as_ptr(), *index)));

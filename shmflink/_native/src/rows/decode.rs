@@ -11,8 +11,8 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
-/// Makes the Python value of any row of one column. The Arrow type says how, so that any width and layout of a kind
-/// is read; the shape says what composites become.
+/// Creates the Python value of any row of one column. The Arrow type determines how, so every width and layout of a
+/// kind can be read; the shape determines what composites become.
 pub enum Reader<'a> {
     Int8(&'a Int8Array),
     Int16(&'a Int16Array),
@@ -41,7 +41,7 @@ pub enum Reader<'a> {
         parts: Vec<Reader<'a>>,
         names: SharedNames,
     },
-    /// Values that Python made.
+    /// Values that Python created.
     List(Raw),
 }
 
@@ -63,7 +63,7 @@ impl Drop for SharedNames {
 }
 
 impl<'a> Reader<'a> {
-    /// Raises TypeError where the column does not fit the shape.
+    /// Raises TypeError if the column does not fit the shape.
     pub fn new(node: &Node, array: &'a dyn Array) -> PyResult<Self> {
         if let (Some(items), DataType::Struct(fields)) = (node.items(), array.data_type()) {
             if items.len() != fields.len() {
@@ -111,10 +111,10 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// A new reference; null with an exception set when memory is short.
+    /// A new reference; null with an exception set if memory is short.
     #[inline(always)]
     pub fn get(&self, classes: &RowClass, row: usize) -> Raw {
-        // The array types' `value` panics when out of range; every caller iterates below the batch's row count.
+        // The array types' `value` panics if out of range; every caller iterates below the batch's row count.
         macro_rules! read {
             ($array:expr, $make:expr) => {
                 if $array.is_null(row) {

@@ -1,5 +1,5 @@
-//! Rows -> columns, strictly: a row that would not come back exactly as it is makes the whole batch a misfit, and
-//! the caller conforms it or pickles it. Column by column, so that each loop knows its type.
+//! Rows -> columns, strictly: if a row would not survive the round trip exactly, the whole batch is a misfit, and the
+//! caller conforms it or pickles it. Column by column, so that each loop knows its type.
 
 use super::object::{self, Raw, RowClass};
 use super::shape::{Kind, Names, Node};
@@ -61,7 +61,7 @@ impl<'a> Column<'a> {
             .copied()
     }
 
-    /// A Python list of the values, for the columns that Python converts.
+    /// A Python list of the values, for columns that Python converts.
     pub fn to_list<'py>(self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let mut values = self.iter();
         let list = object::new_list(self.len, |_| {
@@ -78,8 +78,8 @@ pub fn pointers(rows: &Bound<'_, PyList>) -> Vec<Raw> {
         .collect()
 }
 
-/// The values of tuples or rows as a row-major table. A None row is a misfit without `nulls`; with it, its validity
-/// is noted and its fields are None.
+/// The values of tuples or rows as a row-major table. A None row is a misfit without `nulls`; with `nulls`, its
+/// validity is recorded and its fields are None.
 pub fn flatten(node: &Node, classes: &RowClass, rows: Column<'_>, nulls: Option<&mut Validity>) -> Option<Vec<Raw>> {
     match &node.kind {
         Kind::Tuple(items) => flatten_tuples(items.len(), rows, nulls),
@@ -123,7 +123,7 @@ fn flatten_rows(
         }
         let row_names = classes.names(row)?;
         if row_names != names_seen {
-            // Rows of one source share their list of names, so that this runs about once per batch.
+            // Rows of one source share their list of names, so this runs about once per batch.
             match names {
                 Some(names) if !names.equals(row_names) => return None,
                 None if !object::is_none(row_names) => return None,
@@ -139,7 +139,7 @@ fn flatten_rows(
     Some(table)
 }
 
-/// Which values are not None; nothing is built while none is.
+/// Which values are not None; nothing is built as long as all are.
 pub struct Validity {
     bits: Option<BooleanBufferBuilder>,
     len: usize,
@@ -186,7 +186,7 @@ pub fn array_of(py: Python<'_>, node: &Node, classes: &RowClass, column: Column<
     })
 }
 
-/// `value` as a 32-bit float, where nothing is lost.
+/// `value` as a 32-bit float, if that is lossless.
 pub fn exact_f32(value: f64) -> Option<f32> {
     let narrow = value as f32;
     (f64::from(narrow).to_bits() == value.to_bits()).then_some(narrow)
@@ -269,7 +269,7 @@ fn variable<'a>(column: Column<'_>, read: impl Fn(Raw) -> Option<&'a [u8]>) -> F
 #[inline(always)]
 fn strings<'a>(column: Column<'_>, read: impl Fn(Raw) -> Option<&'a [u8]>) -> Fit<ArrayRef> {
     let (offsets, values, validity) = fit!(variable(column, read)?);
-    // SAFETY: every value is the UTF-8 that Python made of a str.
+    // SAFETY: every value is the UTF-8 that Python produced from a str.
     Ok(Some(Arc::new(unsafe {
         StringArray::new_unchecked(offsets, values, validity)
     })))

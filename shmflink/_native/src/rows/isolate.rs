@@ -1,8 +1,8 @@
-//! Value semantics: whether anybody else can change a value in place, and copies of the values that somebody can.
+//! Value semantics: detects values that somebody else can modify in place, and copies them.
 //!
-//! A value that was just handed over is *owned* where every container in it has one reference: nobody but its receiver
-//! can reach it, so nobody can change it, and no copy is needed. Whatever has more references, or is of a class whose
-//! inside cannot be seen, is copied.
+//! A value that was just passed on is *owned* if every container in it has a single reference: only its receiver can
+//! reach it, so nobody else can modify it, and no copy is needed. A value with more references, or of a class whose
+//! content cannot be inspected, is copied.
 
 use super::object::{self, Raw, RowClass};
 use pyo3::exceptions::PyValueError;
@@ -16,17 +16,17 @@ use std::sync::{Mutex, PoisonError};
 /// Deeper values, and those with cycles, are left to Python's `copy`.
 const DEPTH_MAX: usize = 24;
 
-/// Classes that are remembered; more than a job has.
+/// Classes that are remembered; more than any job has.
 const KINDS_MAX: usize = 1 << 16;
 
-/// What the instances of a class are. Python's `kind_of` says it, once for each class.
+/// What the instances of a class are. Python's `kind_of` says it, once per class.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// Cannot be changed in place.
+    /// Cannot be modified in place.
     Immutable,
     /// A subclass of `tuple` without attributes.
     Tuple,
-    /// Attributes in a `__dict__` and nothing else.
+    /// Only attributes in a `__dict__`.
     Instance,
     /// The same, and its attributes cannot be set.
     Frozen,
@@ -47,11 +47,11 @@ impl Kind {
     }
 }
 
-/// Whether somebody else can change a value in place.
+/// Whether somebody else can modify a value in place.
 enum Verdict {
     Owned,
     Shared,
-    /// A class was met that nobody has classified.
+    /// An unclassified class was met.
     Unknown(*mut ffi::PyTypeObject),
 }
 
@@ -67,7 +67,7 @@ fn is_dict(value: Raw) -> bool {
     object::type_of(value) == std::ptr::addr_of_mut!(ffi::PyDict_Type)
 }
 
-/// Tells owned values from shared ones, and copies. Shared by all threads.
+/// Distinguishes owned values from shared ones, and copies the latter. Shared by all threads.
 #[pyclass(frozen, module = "shmflink._core")]
 pub struct Isolation {
     classes: RowClass,
@@ -101,12 +101,12 @@ impl Isolation {
         })
     }
 
-    /// The value itself where nobody can change it in place, else a copy.
+    /// The value itself if it is immutable or nobody else can reach it, otherwise a copy.
     fn isolated<'py>(&self, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         self.copy(value, 0)
     }
 
-    /// The values, those that can be changed in place copied; the same list where there are none.
+    /// The values, with mutable ones copied; the same list if there are none.
     fn isolated_list<'py>(&self, values: &Bound<'py, PyList>) -> PyResult<Bound<'py, PyList>> {
         let mut result: Option<Bound<'py, PyList>> = None;
         for index in 0..values.len() {
@@ -123,8 +123,8 @@ impl Isolation {
         Ok(result.unwrap_or_else(|| values.clone()))
     }
 
-    /// A list's items, in the same list, those that others reach copied. Pass the list as a temporary: a list with
-    /// another reference shares its items. Anything but a list comes back as it is.
+    /// A list's items, in the same list, with those that others can reach copied. Pass the list as a temporary:
+    /// otherwise its items count as shared. Anything except a list is returned unchanged.
     fn owned_items<'py>(&self, values: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let Ok(list) = values.cast_exact::<PyList>() else {
             return Ok(values.clone());
@@ -142,10 +142,10 @@ impl Isolation {
         Ok(values.clone())
     }
 
-    /// What `results` yields, each copied at once where others reach it. A result that is the row of its place in `rows`
-    /// is held by that list, too.
+    /// The results of `results`, each copied at once if others can reach it. A result that is the row at its position
+    /// in `rows` is held by that list, too.
     ///
-    /// Ends where `results` does: the caller compares lengths, because a StopIteration of the user's function ends it.
+    /// Ends when `results` ends: the caller compares lengths, because a StopIteration of the user's function ends it.
     fn owned_results<'py>(
         &self,
         results: &Bound<'py, PyAny>,
@@ -167,7 +167,7 @@ impl Isolation {
 
     /// The rows whose result is true, and for each row whether it is; a row that the function still holds is copied.
     ///
-    /// Ends where `results` does, as `owned_results`.
+    /// Ends when `results` ends, like `owned_results`.
     fn kept_rows<'py>(
         &self,
         results: &Bound<'py, PyAny>,
@@ -192,15 +192,15 @@ impl Isolation {
     }
 }
 
-/// The next item of an iterator, in a reference of its own.
+/// The next item of an iterator, as an owned reference.
 #[inline(always)]
 pub fn next<'py>(iterator: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
     let py = iterator.py();
-    // SAFETY: `iterator` is an iterator; what comes back is a new reference, or null with or without an exception.
+    // SAFETY: `iterator` is an iterator; the result is a new reference, or null with or without an exception.
     unsafe {
         let item = ffi::PyIter_Next(iterator.as_ptr());
         if item.is_null() {
-            // Most ends are no errors, and fetching one that is not there costs more than looking.
+            // Most ends are not errors, and fetching an exception that does not exist costs more than checking.
             return if ffi::PyErr_Occurred().is_null() {
                 Ok(None)
             } else {
@@ -212,7 +212,7 @@ pub fn next<'py>(iterator: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyA
 }
 
 impl Isolation {
-    /// True for values of the usual types that cannot be changed in place.
+    /// True for values of the usual immutable types.
     #[inline(always)]
     pub fn is_atom(&self, value: Raw) -> bool {
         object::is_int(value)
@@ -222,7 +222,7 @@ impl Isolation {
             || (!object::is_tuple(value) && self.is_rare_atom(value))
     }
 
-    /// True for those, and for tuples of nothing else: what most functions return, decided without a call.
+    /// True for those, and for tuples of them: what most functions return, decided without a call.
     #[inline(always)]
     fn is_fixed(&self, value: Raw) -> bool {
         if object::is_tuple(value) {
@@ -239,7 +239,7 @@ impl Isolation {
         self.immutable.iter().any(|one| one.as_ptr().cast() == kind)
     }
 
-    /// The value, copied where others reach it; `holders`: references that do not count.
+    /// The value, copied if others can reach it; `holders`: references that do not count.
     #[inline(always)]
     pub fn settle<'py>(&self, value: Bound<'py, PyAny>, holders: u32) -> PyResult<Bound<'py, PyAny>> {
         if self.is_fixed(value.as_ptr()) || self.is_owned(value.py(), value.as_ptr(), false, holders)? {
@@ -248,15 +248,16 @@ impl Isolation {
         self.copy(&value, 0)
     }
 
-    /// Whether nobody else can change the value. `is_shared`: others reach it in a way that its references do not tell.
+    /// Whether nobody else can modify the value. `is_shared`: others can reach it in a way that its references do not
+    /// show.
     pub fn is_owned(&self, py: Python<'_>, value: Raw, is_shared: bool, holders: u32) -> PyResult<bool> {
         loop {
             match self.verdict(value, is_shared || references(value) > holders, 0) {
                 Verdict::Owned => return Ok(true),
                 Verdict::Shared => return Ok(false),
                 Verdict::Unknown(class) => {
-                    // SAFETY: the class of a live object, owned before Python runs. Nothing borrowed is used after it:
-                    // the value, which the caller owns, is looked at from the start.
+                    // SAFETY: the class of a live object, owned before Python runs. Nothing borrowed is used
+                    // afterwards: the value, which the caller owns, is examined from the start.
                     let class = unsafe { Bound::from_borrowed_ptr(py, class.cast()) };
                     self.learn(&class.cast_into::<PyType>()?)?;
                 }
@@ -312,7 +313,7 @@ impl Isolation {
         Verdict::Owned
     }
 
-    /// Of a list, dict or row that nobody else reaches.
+    /// For a list, dict or row that nobody else can reach.
     fn contents(&self, value: Raw, depth: usize) -> Verdict {
         if is_dict(value) {
             return self.all(DictValues::of(value), false, depth);
@@ -331,8 +332,8 @@ impl Isolation {
 
     /// Of an instance with a `__dict__`.
     fn attributes(&self, value: Raw, is_shared: bool, depth: usize) -> Verdict {
-        // SAFETY: gives a new reference to the dict of a plain object, or null with an exception, which is cleared. The
-        // object keeps its dict alive when this reference is gone.
+        // SAFETY: returns a new reference to the dict of a plain object, or null with an exception, which is cleared.
+        // The object keeps its dict alive after this reference is dropped.
         unsafe {
             let dict = ffi::PyObject_GenericGetDict(value, std::ptr::null_mut());
             if dict.is_null() {
@@ -362,11 +363,12 @@ impl Isolation {
             }
             kinds.insert(class.as_ptr() as usize, (class.clone().unbind(), kind));
         }
-        drop(forgotten); // behind the lock: a class that goes may run Python code, which may ask for a kind
+        drop(forgotten); // after the lock: dropping a class may run Python code, which may ask for a kind
         Ok(kind)
     }
 
-    /// The value itself where nobody can change it in place, else a copy. May run Python code: everything is owned.
+    /// The value itself if it is immutable or nobody else can reach it, otherwise a copy. May run Python code:
+    /// everything is owned.
     pub fn copy<'py>(&self, value: &Bound<'py, PyAny>, depth: usize) -> PyResult<Bound<'py, PyAny>> {
         if self.is_atom(value.as_ptr()) {
             return Ok(value.clone());
@@ -427,7 +429,7 @@ impl Isolation {
         Ok(new)
     }
 
-    /// Keys are hashable, so they stay.
+    /// Keys are hashable, so they are not copied.
     fn copy_dict<'py>(&self, dict: &Bound<'py, PyDict>, depth: usize) -> PyResult<Bound<'py, PyDict>> {
         let new = dict.copy()?;
         if DictValues::of(new.as_ptr()).all(|value| self.is_atom(value)) {
@@ -486,7 +488,7 @@ impl Isolation {
     }
 }
 
-/// The values of a dict, borrowed; no Python code may run while they are gone through.
+/// The values of a dict, borrowed; no Python code may run during the iteration.
 struct DictValues {
     dict: Raw,
     position: ffi::Py_ssize_t,
@@ -504,7 +506,7 @@ impl Iterator for DictValues {
 
     fn next(&mut self) -> Option<Raw> {
         let mut value: Raw = std::ptr::null_mut();
-        // SAFETY: `dict` is a dict that is not changed meanwhile (contract of the type).
+        // SAFETY: `dict` is a dict that is not modified in the meantime (contract of the type).
         let has_more = unsafe { ffi::PyDict_Next(self.dict, &mut self.position, std::ptr::null_mut(), &mut value) };
         (has_more != 0).then_some(value)
     }
