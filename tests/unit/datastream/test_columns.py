@@ -99,7 +99,7 @@ def test_an_unknown_column_names_the_line_the_nearest_one_and_the_schema(table: 
         (lambda s: s.rename(user="price"), "must be unique"),
         (lambda s: s.explode("user"), "takes an array"),
         (lambda s: s.key_by("usr"), "there is no column `usr`"),
-        (lambda s: s.key_by("user").aggregate(col("price")), "no aggregate"),
+        (lambda s: s.key_by("user").aggregate(col("price")), "is not an aggregate"),
         (lambda s: s.key_by("user").aggregate(user=count()), "`user` is a key"),
         (lambda s: s.key_by("user").aggregate(x=col("user").avg), "avg takes numbers"),
         (lambda s: s.key_by(lambda row: row.user).aggregate(n=count()), "keys that are columns"),
