@@ -86,7 +86,7 @@ class StateFileWriter:
         return self._write(operator_id, subtask, what, False, write)
 
     def sync_folders(self) -> None:
-        """Makes the names durable: once, before the acknowledgement.
+        """Makes the names durable: once, before the acknowledgment.
 
         Raises:
             CheckpointError: the system refuses; the checkpoint must not be acknowledged.

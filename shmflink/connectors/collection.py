@@ -27,7 +27,7 @@ SLICE_ROWS: Final = 8192
 class CollectionSource(Source):
     """The elements of a collection, in order, by one reader.
 
-    The elements are serialised here, in the program: in slices, as columns where their type is declared
+    The elements are serialized here, in the program: in slices, as columns where their type is declared
     (which also brings them into the type's form; ints wrap to its width, as in Flink), else pickled, so that they
     come out exactly as they went in.
     """

@@ -97,7 +97,7 @@ class AggregateMethods(Node):
         """Mean of the values; null where there is none.
 
         A DOUBLE of integers of up to 32 bits. Of 64-bit integers, which a DOUBLE cannot hold, a whole number of their
-        type, cut towards zero: cast them to DOUBLE, or to a decimal, for a fraction. Of decimals a
+        type, cut toward zero: cast them to DOUBLE, or to a decimal, for a fraction. Of decimals a
         DECIMAL(38, max(s, 6)). It never lies outside of the values: 64-bit integers add up in 128 bits.
 
         >>> col("price").avg

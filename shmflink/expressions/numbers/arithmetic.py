@@ -64,7 +64,7 @@ class ArithmeticMethods(Node):
         return self.call("times", other, self)
 
     def __truediv__(self, other: Any) -> Self:
-        """Quotient. Whole numbers give a whole number, cut towards zero: cast one of them for a fraction.
+        """Quotient. Whole numbers give a whole number, cut toward zero: cast one of them for a fraction.
 
         A whole number or decimal divided by zero is an error; a float gives infinity or nan.
 

@@ -39,7 +39,7 @@ class RoundingMethods(Node):
         return self.call("round", self, places)
 
     def truncate(self, n: Any = 0) -> Self:
-        """The number cut to this many decimal places, towards zero, in its type.
+        """The number cut to this many decimal places, toward zero, in its type.
 
         >>> show(col("a").truncate(2), a=[42.345, -42.345])
         _c0: [42.34, -42.34]

@@ -212,7 +212,7 @@ def _hint(kind: pa.DataType) -> str:
 
 
 def _cut(values: Values, kind: pa.DataType) -> Values:
-    """Floats as whole numbers, as Java casts them: towards zero, nan to 0, what is too large to the nearest one."""
+    """Floats as whole numbers, as Java casts them: toward zero, nan to 0, what is too large to the nearest one."""
     whole = pc.trunc(values)
     try:
         return pc.cast(whole, kind)
@@ -280,5 +280,5 @@ def _from_temporal(values: Values, kind: pa.DataType) -> Values:
     if pa.types.is_timestamp(given) and pa.types.is_date(kind):
         return pc.cast(pc.floor_temporal(values, unit="day"), kind)
     if pa.types.is_timestamp(given) and pa.types.is_timestamp(kind) and kind.unit in _FLOORS:
-        values = pc.floor_temporal(values, unit=_FLOORS[kind.unit])  # Arrow's cast goes towards 1970
+        values = pc.floor_temporal(values, unit=_FLOORS[kind.unit])  # Arrow's cast goes toward 1970
     return pc.cast(values, kind, safe=False)

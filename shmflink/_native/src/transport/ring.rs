@@ -2,7 +2,7 @@
 //! are in `ring_words.rs`.
 //!
 //! Positions are 64-bit counters that never go back; a slot is position % count; all comparisons wrap. A peer that breaks
-//! the protocol can make us read nonsense, which is refused, but not undefined behaviour. Model-checked under loom
+//! the protocol can make us read garbage, which is refused, but not undefined behavior. Model-checked under loom
 //! (`loom_tests.rs`).
 
 use std::collections::VecDeque;

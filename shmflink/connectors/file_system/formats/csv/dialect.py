@@ -67,7 +67,7 @@ class CsvDialect:
 
     @property
     def pairs_quotes(self) -> bool:
-        """True where a quote's neighbours tell whether it opens or closes, wherever one looks."""
+        """True where a quote's neighbors tell whether it opens or closes, wherever one looks."""
         return self.quote is not None and self.double_quotes and self.escape is None and self.comment is None
 
     def parser(self, schema: pa.Schema, sources: Sequence[int], fields: int, rules: ValueRules) -> CsvParser:
