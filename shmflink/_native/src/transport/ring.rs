@@ -1,9 +1,9 @@
-//! The ends of one channel's ring: descriptors producer → consumer, segment indices consumer → producer. Its shared words
-//! are in `ring_words.rs`.
+//! The ends of one channel's ring: descriptors producer → consumer, segment indices consumer → producer. Its shared
+//! words are in `ring_words.rs`.
 //!
-//! Positions are 64-bit counters that never go back; a slot is position % count; all comparisons wrap. A peer that breaks
-//! the protocol can make us read garbage, which is refused, but not undefined behavior. Model-checked under loom
-//! (`loom_tests.rs`).
+//! Positions are 64-bit counters that never go back; a slot is position % count; all comparisons wrap. A peer that
+//! breaks the protocol can make us read garbage, which is refused; it cannot cause undefined behavior. Model-checked
+//! under loom (`loom_tests.rs`).
 
 use std::collections::VecDeque;
 
