@@ -36,8 +36,9 @@ from shmflink.datastream.reading import ReadMethods, S
 from shmflink.datastream.recorder import Recorded, Recorder
 from shmflink.datastream.results import plain_batches
 from shmflink.datastream.slot_sharing_group import SlotSharingGroup
-from shmflink.datastream.stream_caches import StreamCaches
+from shmflink.datastream.stream_caches import Caching, StreamCaches
 from shmflink.errors import ConfigurationError, JobGraphError
+from shmflink.graph.job_graph import JobGraph
 from shmflink.graph.job_graph_builder import build_job_graph
 from shmflink.graph.plan import plan_as_json
 from shmflink.graph.stream_graph import StreamGraph
@@ -269,14 +270,10 @@ class Environment(ReadMethods[S], CheckpointMethods, SaysWhatIsMissing):
         self.caches.clear()
 
     def _submit(self, job_name: str | None) -> JobClient:
-        environment = job_environment(self._configuration.to_dict(), self._all_dependencies())
-        with self.recorder.all_or_nothing():
-            plan, graph = self._planned(job_name)
-            caching = self.caches.begin() if graph.is_batch else []
-            if caching:
-                plan, graph = self._planned(job_name)
-            job_graph = build_job_graph(graph, environment)
-        self.recorder.clear()  # once the graph is made, as Flink does: a refusal is not the next job's
+        try:
+            plan, graph, job_graph, caching = self._graphs(job_name)
+        finally:
+            self.recorder.clear()  # refused or not, the program is over: the next job would be refused for its sake
         configuration, executor = self._configuration.to_dict(), current_executor()
         if isinstance(executor, PlanReader):  # looks at nothing that a run would write to
             executor.read_plan(plan, graph, job_graph)
@@ -287,6 +284,15 @@ class Environment(ReadMethods[S], CheckpointMethods, SaysWhatIsMissing):
         for cache, folder in caching:
             cache.submitted(client, folder)
         return client
+
+    def _graphs(self, job_name: str | None) -> tuple[LogicalPlan, StreamGraph, JobGraph, list[Caching]]:
+        environment = job_environment(self._configuration.to_dict(), self._all_dependencies())
+        with self.recorder.all_or_nothing():
+            plan, graph = self._planned(job_name)
+            caching = self.caches.begin() if graph.is_batch else []
+            if caching:
+                plan, graph = self._planned(job_name)
+            return plan, graph, build_job_graph(graph, environment), caching
 
     def _planned(self, job_name: str | None) -> tuple[LogicalPlan, StreamGraph]:
         plan = self._plan()

@@ -8,14 +8,14 @@ import shutil
 import tempfile
 import weakref
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeAlias
 
 from shmflink.client.job_client import JobClient
 from shmflink.connectors.cache import CacheSink, CacheSource
 from shmflink.datastream.recorder import Recorded, Recorder
 from shmflink.plan.calls import Read, Write
 
-__all__ = ["StreamCache", "StreamCaches"]
+__all__ = ["Caching", "StreamCache", "StreamCaches"]
 
 _PREFIX: Final = "shmflink-cache-"
 
@@ -94,7 +94,7 @@ class StreamCaches:
         for cache in self._caches:
             cache.follow()
 
-    def begin(self) -> list[tuple[StreamCache, _Folder]]:
+    def begin(self) -> list[Caching]:
         """Has the job that is recorded write the rows of its streams that are to be kept and are not kept yet."""
         wanted = [cache for cache in self._caches if cache.is_wanted]
         return [(cache, cache.begin()) for cache in wanted]
@@ -129,3 +129,6 @@ def _remove_those_of_dead_processes() -> None:
             with contextlib.suppress(OSError):
                 if os.lstat(path).st_uid == os.getuid():
                     shutil.rmtree(path, ignore_errors=True)
+
+
+Caching: TypeAlias = tuple[StreamCache, _Folder]  # a stream, and where the job that is being made writes its rows
