@@ -55,14 +55,14 @@ class DiskCalls:
         loop: JobLoop,
         clock: Clock,
         feed: Callable[[events.Event], None],
-        next_epochs: Callable[[int], tuple[int, ...]],
+        epochs: Callable[[int, Callable[[tuple[int, ...]], None]], None],
     ) -> None:
-        """`next_epochs` gives so many, for attempts that begin."""
+        """`epochs` grants so many, for attempts that begin."""
         self._disk = disk
         self._loop = loop
         self._clock = clock
         self._feed = feed
-        self._next_epochs = next_epochs
+        self._epochs = epochs
         self._under_way = 0
         self._close: ask.CloseStorage | None = None  # waits for all that is under way
 
@@ -74,7 +74,7 @@ class DiskCalls:
             case ask.PrepareRestore(directories, is_whole, attempts):
                 self._call(
                     partial(self._disk.restore, directories, is_whole=is_whole),
-                    lambda found: self._feed(replace(found, epochs=self._next_epochs(attempts))),
+                    lambda found: self._with_epochs(found, attempts),
                     lambda error: events.RestoreFailed(failure_of(error)),
                 )
             case ask.MakeFolder(number, target):
@@ -95,6 +95,12 @@ class DiskCalls:
                 self._close_if_idle()
             case _:
                 self._call(partial(self._disk.remove, effect), _ignore, lambda error: events.Crashed(failure_of(error)))
+
+    def _with_epochs(self, found: events.RestorePrepared, attempts: int) -> None:
+        def granted(epochs: tuple[int, ...]) -> None:
+            self._loop.guarded(self._feed, replace(found, epochs=epochs))
+
+        self._epochs(attempts, granted)
 
     def _call(
         self,

@@ -9,6 +9,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final, Protocol
 
 from shmflink.checkpoint.settings import CheckpointSettings
@@ -55,8 +56,8 @@ class JobOwner(Protocol):
         """Not of its end. `failure`: why it restarts."""
         ...
 
-    def job_ending(self, run: JobRun, ended: JobEnded) -> None:
-        """No JobManager must run it again; durable when this returns. Its checkpoints are there yet."""
+    def job_ending(self, run: JobRun, ended: JobEnded, kept: Callable[[], None]) -> None:
+        """No JobManager must run it again; `kept` is called when that is durable. Its checkpoints are there yet."""
         ...
 
     def job_ended(self, run: JobRun, ended: JobEnded) -> None:
@@ -79,12 +80,12 @@ class JobOwner(Protocol):
         """Answered by `granted` when as many as `missing_taskmanagers` says are free."""
         ...
 
-    def next_epoch(self) -> int:
-        """Of an attempt: larger than any before."""
+    def epochs(self, count: int, granted: Callable[[tuple[int, ...]], None]) -> None:
+        """`granted` gets so many for attempts, each larger than any before."""
         ...
 
-    def restore_points_changed(self, run: JobRun, directories: Sequence[str]) -> None:
-        """What it restarts from is another; durable when this returns."""
+    def restore_points_changed(self, run: JobRun, directories: Sequence[str], kept: Callable[[], None]) -> None:
+        """What it restarts from is another; `kept` is called when that is durable, in the order of the calls."""
         ...
 
 
@@ -118,7 +119,7 @@ class JobRun:
         self._owner = owner
         self._ha_identity = ha_identity
         self._enumerators = Enumerators(graph, self._feed)
-        self._disk = DiskCalls(disk, self._loop, clock, self._feed, self._next_epochs)
+        self._disk = DiskCalls(disk, self._loop, clock, self._feed, owner.epochs)
         self._began_ms = self._now_ms()
         self._events: deque[Event] = deque()
         self._is_feeding = False
@@ -232,9 +233,6 @@ class JobRun:
         """Calls it with the run; what it raises is the job's failure."""
         self._loop.guarded(call, self)
 
-    def _next_epochs(self, count: int) -> tuple[int, ...]:
-        return tuple(self._owner.next_epoch() for _ in range(count))
-
     # --- the machine ---
 
     def _feed(self, event: Event) -> None:
@@ -305,8 +303,8 @@ class JobRun:
             case ask.WantSlots():
                 self._owner.taskmanagers_wanted(self)
             case ask.KeepEnd(state, failure):
-                self._owner.job_ending(self, JobEnded(self.graph.job_id, state, self.duration_ms, failure, ()))
-                self._feed(events.EndKept())
+                ended = JobEnded(self.graph.job_id, state, self.duration_ms, failure, ())
+                self._owner.job_ending(self, ended, partial(self._loop.guarded, self._feed, events.EndKept()))
             case ask.Over():
                 self._end(effect)
             case ask.Answer(request_id, path, failure):
@@ -322,8 +320,8 @@ class JobRun:
                 self._over |= {(one.vertex, one.subtask): one for one in attempt.summaries()}
                 attempt.close()
             case ask.KeepPointers(directories):
-                self._owner.restore_points_changed(self, directories)
-                self._feed(events.PointersKept())
+                kept = partial(self._loop.guarded, self._feed, events.PointersKept())
+                self._owner.restore_points_changed(self, directories, kept)
 
     def _begin(self, effect: ask.BeginAttempt) -> None:
         execution = effect.execution

@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, NoReturn
 
@@ -21,6 +21,7 @@ from shmflink.graph.execution_graph import check_slots
 from shmflink.jobmanager.checkpoint_disk import CheckpointDisk
 from shmflink.jobmanager.control_socket import ControlSocket
 from shmflink.jobmanager.exit_text import describe_exit
+from shmflink.jobmanager.ha_calls import HaCalls
 from shmflink.jobmanager.ha_store import Owner
 from shmflink.jobmanager.job_control import RunControl
 from shmflink.jobmanager.job_run import JobRun
@@ -93,6 +94,7 @@ class JobManager:
         self._progress: set[JobId] = set()
         self._recovery: Recovery | None = None  # until the HA directory is ours
         self._held: list[Received] = []  # what the client says until then
+        self._ha = HaCalls(loop, self._give_up)
         self._control = RunControl(self._runs)
         self._control_socket: ControlSocket | None = None
         self._is_ending = False
@@ -253,12 +255,14 @@ class JobManager:
             self._run_of.update(dict.fromkeys(free[:needed], run))
             run.granted(free[:needed], per)
 
-    def next_epoch(self) -> int:
+    def epochs(self, count: int, granted: Callable[[tuple[int, ...]], None]) -> None:
+        recovery = self._its_recovery
+        self._ha.call(lambda: tuple(recovery.next_epoch() for _ in range(count)), granted, blocks=recovery.is_on)
+
+    @property
+    def _its_recovery(self) -> Recovery:
         assert self._recovery is not None, "a job before the HA directory is ours"
-        try:
-            return self._recovery.next_epoch()
-        except ResourceError as error:
-            self._give_up(error)
+        return self._recovery
 
     def taskmanagers_wanted(self, run: JobRun) -> None:
         """One that restarts comes before those that have never run."""
@@ -282,12 +286,11 @@ class JobManager:
         ahead = self._waiting.index(run)
         self._client.send(JobNotice(run.graph.job_id, waiting_text(run.graph.name, needed, self._slots, held, ahead)))
 
-    def restore_points_changed(self, run: JobRun, directories: Sequence[str]) -> None:
-        assert self._recovery is not None, "a checkpoint before the HA directory is ours"
-        try:
-            self._recovery.checkpoints_changed(run.graph.job_id, directories)
-        except ResourceError as error:
-            self._give_up(error)
+    def restore_points_changed(self, run: JobRun, directories: Sequence[str], kept: Callable[[], None]) -> None:
+        recovery, job_id = self._its_recovery, run.graph.job_id
+        self._ha.call(
+            lambda: recovery.checkpoints_changed(job_id, directories), lambda _: kept(), blocks=recovery.is_on
+        )
 
     def _give_up(self, error: ResourceError) -> NoReturn:
         """The HA directory is lost, or another JobManager's. Not one commit more: the tasks must not hear anything."""
@@ -335,13 +338,10 @@ class JobManager:
         self._recovery.refused(ended.job_id)
         self._forget(run, ended)
 
-    def job_ending(self, run: JobRun, ended: JobEnded) -> None:
+    def job_ending(self, run: JobRun, ended: JobEnded, kept: Callable[[], None]) -> None:
         """Before the client hears of it, too: a job that it knows to be over must not run again."""
-        assert self._recovery is not None, "a job before the HA directory is ours"
-        try:
-            self._recovery.ended(ended)
-        except ResourceError as error:
-            self._give_up(error)
+        recovery = self._its_recovery
+        self._ha.call(lambda: recovery.ended(ended), lambda _: kept(), blocks=recovery.is_on)
 
     def job_ended(self, run: JobRun, ended: JobEnded) -> None:
         self._control.remember(run)
@@ -468,6 +468,7 @@ class JobManager:
         """Closes the connections: the client and the fork server see the end."""
         if self._control_socket is not None:
             self._control_socket.close()
+        self._ha.close()
         if self._recovery is not None:
             self._recovery.close(is_finished=self._is_ending and not self._is_suspending)
         self._client.close()

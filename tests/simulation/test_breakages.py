@@ -85,7 +85,7 @@ IN_THE_JOB_MACHINE: Mapping[str, Break] = {
     "attempts do not hear of a lost TaskManager": lambda patch: patch.setattr(
         JobMachine, "_taskmanager_lost", lambda self, event: self._scheduler.slots.lose(event.taskmanager)
     ),
-    "checkpoints go before the end is durable": method(SimulatedJobManager, "job_ending", lambda *_: None),
+    "checkpoints go before the end is durable": method(SimulatedJobManager, "_keep_end", lambda *_: None),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
@@ -64,6 +65,8 @@ class SimulatedJobManager:
         self._new_taskmanager = new_taskmanager
         self._lives = 0
         self._wants = False
+        self._ha_calls: deque[tuple[Callable[[], None], Callable[[], None]]] = deque()
+        self._ha_done: deque[Callable[[], None]] = deque()
         disk = SimulatedDisk(graph, store, start, disk_fails, lambda: self.is_drained)
         self.run = JobRun(graph, configuration, settings, cast("Any", self.loop), clock, self, cast("Any", disk))
         self.run.start()
@@ -125,8 +128,11 @@ class SimulatedJobManager:
         if failure is not None:
             self._check(failure, "the job")
 
-    def job_ending(self, run: JobRun, ended: JobEnded) -> None:
-        self._store.result = ended.state
+    def job_ending(self, run: JobRun, ended: JobEnded, kept: Callable[[], None]) -> None:
+        self._ha(lambda: self._keep_end(ended.state), kept)
+
+    def _keep_end(self, state: JobState) -> None:
+        self._store.result = state
 
     def job_ended(self, run: JobRun, ended: JobEnded) -> None:
         if ended.failure is not None:
@@ -142,14 +148,33 @@ class SimulatedJobManager:
     def taskmanagers_wanted(self, run: JobRun) -> None:
         self._wants = True
 
-    def next_epoch(self) -> int:
-        self._store.last_epoch += 1
-        return self._store.last_epoch
+    def epochs(self, count: int, granted: Callable[[tuple[int, ...]], None]) -> None:
+        first, self._store.last_epoch = self._store.last_epoch + 1, self._store.last_epoch + count
+        granted(tuple(range(first, first + count)))
 
-    def restore_points_changed(self, run: JobRun, directories: Sequence[str]) -> None:
+    def restore_points_changed(self, run: JobRun, directories: Sequence[str], kept: Callable[[], None]) -> None:
+        self._ha(lambda: self._keep_pointers(tuple(directories)), kept)
+
+    def _keep_pointers(self, directories: tuple[str, ...]) -> None:
         for directory in directories:
             self._store.load(directory)
-        self._store.pointers = tuple(directories)
+        self._store.pointers = directories
+
+    def _ha(self, work: Callable[[], None], kept: Callable[[], None]) -> None:
+        """One after the other, in a thread of the HA directory."""
+        self._ha_calls.append((work, kept))
+
+    def step_ha(self) -> bool:
+        """The oldest call of the HA directory is durable, then heard of."""
+        if self._ha_done:
+            self._ha_done.popleft()()
+            return True
+        if not self._ha_calls:
+            return False
+        work, kept = self._ha_calls.popleft()
+        work()
+        self._ha_done.append(kept)
+        return True
 
     def job_log(self, run: JobRun, text: str, level: str) -> None:
         if self.is_stuck(text):

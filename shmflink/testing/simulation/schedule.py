@@ -346,6 +346,7 @@ class Schedule:
             ("loop", partial(jobmanager.loop.hear, rng)),
             ("soon", jobmanager.loop.run_soon),
             ("slots", jobmanager.grant),
+            ("HA directory", jobmanager.step_ha),
         ]
         self._actors = actors
         weights = [_WEIGHTS.get(name.split()[0], 1.0) for name, _ in actors]

@@ -36,8 +36,9 @@ class Owner:
     def job_ended(self, run: JobRun, ended: JobEnded) -> None:
         self.ended.set_result(("ended", ended))
 
-    def job_ending(self, run: JobRun, ended: JobEnded) -> None:
+    def job_ending(self, run: JobRun, ended: JobEnded, kept: Callable[[], None]) -> None:
         self.states.append(ended.state)
+        kept()
 
     def job_refused(self, run: JobRun, ended: JobEnded) -> None:
         self.ended.set_result(("refused", ended))
@@ -51,10 +52,10 @@ class Owner:
     def taskmanagers_wanted(self, run: JobRun) -> None:
         return
 
-    def next_epoch(self) -> int:
-        return 1
+    def epochs(self, count: int, granted: Callable[[tuple[int, ...]], None]) -> None:
+        granted(tuple(range(1, count + 1)))
 
-    def restore_points_changed(self, run: JobRun, directories: Sequence[str]) -> None:
+    def restore_points_changed(self, run: JobRun, directories: Sequence[str], kept: Callable[[], None]) -> None:
         raise AssertionError("without checkpoints")
 
 
