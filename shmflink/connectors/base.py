@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from shmflink.core.batch import Batch
 from shmflink.core.changelog import Changelog
 from shmflink.core.serialization.plain_values import register_plain
+from shmflink.core.types.typeinfo import TypeInformation
 from shmflink.operators.base import OperatorContext, SideOutput
 
 if TYPE_CHECKING:
@@ -197,7 +198,7 @@ class Source(ABC):
     def create_reader(self, context: OperatorContext) -> SourceReader: ...
 
     @property
-    def produced_type(self) -> Any:
+    def produced_type(self) -> TypeInformation | None:
         """The TypeInformation of the rows, or None where it is not known."""
         return None
 
@@ -222,7 +223,7 @@ class Source(ABC):
         """
         return None
 
-    def side_output_type(self, tag: str) -> Any:
+    def side_output_type(self, tag: str) -> TypeInformation | None:
         """The TypeInformation of what readers hand out as the side output `tag`; None where it is not known."""
         return None
 

@@ -16,6 +16,7 @@ from shmflink.connectors.base import (
     SplitEnumerator,
 )
 from shmflink.core.batch import Batch
+from shmflink.core.types.typeinfo import TypeInformation
 from shmflink.errors import ConfigurationError, UsageError
 from shmflink.operators.base import OperatorContext, SideOutput
 
@@ -52,14 +53,14 @@ class HybridSource(Source):
         return HybridSourceBuilder(first_source)
 
     @property
-    def produced_type(self) -> Any:
+    def produced_type(self) -> TypeInformation | None:
         return self._sources[0].produced_type
 
     @property
     def fixed_parallelism(self) -> int | None:
         return 1 if any(source.fixed_parallelism == 1 for source in self._sources) else None
 
-    def side_output_type(self, tag: str) -> Any:
+    def side_output_type(self, tag: str) -> TypeInformation | None:
         found = (source.side_output_type(tag) for source in self._sources)
         return next((kind for kind in found if kind is not None), None)
 

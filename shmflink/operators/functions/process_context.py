@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from shmflink.core.elements import MIN_TIMESTAMP_MS
 from shmflink.errors import UsageError
-from shmflink.operators.time.timer_service import TimeDomain
+from shmflink.operators.time.timer_service import NoTimers, TimeDomain, TimerService
 from shmflink.state.hashable_keys import key_of_hashable
 from shmflink.state.keyed_states import NO_KEY
 
@@ -22,7 +22,7 @@ class ProcessContext:
 
     __slots__ = ("_current", "_timers", "domain", "stamp")
 
-    def __init__(self, current: _Current, timers: Any) -> None:
+    def __init__(self, current: _Current, timers: TimerService | NoTimers) -> None:
         self._current = current
         self._timers = timers
         self.stamp = MIN_TIMESTAMP_MS
@@ -37,7 +37,7 @@ class ProcessContext:
         """Timestamp of the record or of the timer, in ms; None if the record has none."""
         return None if self.stamp == MIN_TIMESTAMP_MS else self.stamp
 
-    def timer_service(self) -> Any:
+    def timer_service(self) -> TimerService | NoTimers:
         """Timers of the current key, and the current times."""
         return self._timers
 

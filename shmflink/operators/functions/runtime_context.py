@@ -16,6 +16,7 @@ from shmflink.state.descriptors import (
     StateDescriptor,
     ValueStateDescriptor,
 )
+from shmflink.state.keyed_states import AggregatingState, ListState, MapState, ReducingState, ValueState
 from shmflink.state.operator_state import OperatorStateStore
 
 __all__ = ["FunctionInitializationContext", "FunctionSnapshotContext", "OperatorRuntimeContext", "StateProvider"]
@@ -70,25 +71,32 @@ class OperatorRuntimeContext:
         """Counters, gauges, meters and distributions of this operator."""
         return self._metrics
 
-    def get_state(self, state_descriptor: ValueStateDescriptor) -> Any:
+    def get_state(self, state_descriptor: ValueStateDescriptor) -> ValueState[Any]:
         """The ValueState of the current key."""
-        return self._state(state_descriptor, ValueStateDescriptor, "get_state")
+        state: ValueState[Any] = self._state(state_descriptor, ValueStateDescriptor, "get_state")
+        return state
 
-    def get_list_state(self, state_descriptor: ListStateDescriptor) -> Any:
+    def get_list_state(self, state_descriptor: ListStateDescriptor) -> ListState[Any]:
         """The ListState of the current key."""
-        return self._state(state_descriptor, ListStateDescriptor, "get_list_state")
+        state: ListState[Any] = self._state(state_descriptor, ListStateDescriptor, "get_list_state")
+        return state
 
-    def get_map_state(self, state_descriptor: MapStateDescriptor) -> Any:
+    def get_map_state(self, state_descriptor: MapStateDescriptor) -> MapState[Any, Any]:
         """The MapState of the current key."""
-        return self._state(state_descriptor, MapStateDescriptor, "get_map_state")
+        state: MapState[Any, Any] = self._state(state_descriptor, MapStateDescriptor, "get_map_state")
+        return state
 
-    def get_reducing_state(self, state_descriptor: ReducingStateDescriptor) -> Any:
+    def get_reducing_state(self, state_descriptor: ReducingStateDescriptor) -> ReducingState[Any]:
         """The ReducingState of the current key."""
-        return self._state(state_descriptor, ReducingStateDescriptor, "get_reducing_state")
+        state: ReducingState[Any] = self._state(state_descriptor, ReducingStateDescriptor, "get_reducing_state")
+        return state
 
-    def get_aggregating_state(self, state_descriptor: AggregatingStateDescriptor) -> Any:
+    def get_aggregating_state(self, state_descriptor: AggregatingStateDescriptor) -> AggregatingState[Any]:
         """The AggregatingState of the current key."""
-        return self._state(state_descriptor, AggregatingStateDescriptor, "get_aggregating_state")
+        state: AggregatingState[Any] = self._state(
+            state_descriptor, AggregatingStateDescriptor, "get_aggregating_state"
+        )
+        return state
 
     def _state(self, descriptor: StateDescriptor, kind: type[StateDescriptor], method: str) -> Any:
         if not isinstance(descriptor, kind):

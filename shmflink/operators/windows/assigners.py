@@ -12,6 +12,7 @@ from shmflink.core.time_units import Time, milliseconds_of
 from shmflink.core.types.parameters import W2, T, TakesTypeParameters, W
 from shmflink.core.types.typeinfo import Types
 from shmflink.errors import JobGraphError, UsageError
+from shmflink.operators.functions.runtime_context import OperatorRuntimeContext
 from shmflink.operators.windows.triggers import (
     CountTrigger,
     EventTimeTrigger,
@@ -50,7 +51,7 @@ class WindowAssignerContext(TakesTypeParameters, ABC):
         """Milliseconds since 1970 (UTC)."""
 
     @abstractmethod
-    def get_runtime_context(self) -> Any:
+    def get_runtime_context(self) -> OperatorRuntimeContext:
         """State of the key, metrics, parameters."""
 
 

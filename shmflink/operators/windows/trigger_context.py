@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from shmflink.metrics.metric_group import MetricGroup
 from shmflink.operators.base import OperatorContext
 from shmflink.operators.functions.runtime_context import OperatorRuntimeContext
 from shmflink.operators.time.timer_service import InternalTimerService
@@ -54,7 +55,7 @@ class WindowTriggerContext(OnMergeContext):
     def get_current_processing_time(self) -> int:
         return self._timers.now_ms()
 
-    def get_metric_group(self) -> Any:
+    def get_metric_group(self) -> MetricGroup:
         return self._runtime.get_metrics_group()
 
     def get_current_watermark(self) -> int:

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeAlias
 from shmflink.core.time_units import Time, milliseconds_of
 from shmflink.core.types.parameters import T, TakesTypeParameters, W
 from shmflink.core.types.typeinfo import Types
+from shmflink.metrics.metric_group import MetricGroup
 from shmflink.operators.windows.window import Window
 from shmflink.state.descriptors import ReducingStateDescriptor, StateDescriptor, ValueStateDescriptor
 
@@ -54,7 +55,7 @@ class TriggerContext(TakesTypeParameters, ABC):
         """Milliseconds since 1970 (UTC)."""
 
     @abstractmethod
-    def get_metric_group(self) -> Any:
+    def get_metric_group(self) -> MetricGroup:
         """Metrics of the operator."""
 
     @abstractmethod

@@ -9,7 +9,7 @@ from shmflink.errors import UsageError
 from shmflink.operators.time.timer_service import InternalTimerService
 from shmflink.operators.windows.window import Window
 from shmflink.state.descriptors import StateDescriptor
-from shmflink.state.keyed_states import NO_KEY
+from shmflink.state.keyed_states import NO_KEY, AggregatingState, ListState, MapState, ReducingState, ValueState
 from shmflink.state.protocol import KeyedStateBackend
 
 __all__ = ["Entry", "RefusedStateStore", "StateStore", "WindowContext", "WindowFunctionAdapter"]
@@ -34,28 +34,33 @@ class StateStore:
         self._current = current
         self._is_namespaced = is_namespaced
 
-    def get_state(self, state_descriptor: StateDescriptor) -> Any:
+    def get_state(self, state_descriptor: StateDescriptor) -> ValueState[Any]:
         """A ValueState."""
-        return self._state(state_descriptor)
+        state: ValueState[Any] = self._state(state_descriptor)
+        return state
 
     def _state(self, state_descriptor: StateDescriptor) -> Any:
         return self._backend.state(state_descriptor, is_namespaced=self._is_namespaced, current=self._current)
 
-    def get_list_state(self, state_descriptor: StateDescriptor) -> Any:
+    def get_list_state(self, state_descriptor: StateDescriptor) -> ListState[Any]:
         """A ListState."""
-        return self._state(state_descriptor)
+        state: ListState[Any] = self._state(state_descriptor)
+        return state
 
-    def get_map_state(self, state_descriptor: StateDescriptor) -> Any:
+    def get_map_state(self, state_descriptor: StateDescriptor) -> MapState[Any, Any]:
         """A MapState."""
-        return self._state(state_descriptor)
+        state: MapState[Any, Any] = self._state(state_descriptor)
+        return state
 
-    def get_reducing_state(self, state_descriptor: StateDescriptor) -> Any:
+    def get_reducing_state(self, state_descriptor: StateDescriptor) -> ReducingState[Any]:
         """A ReducingState."""
-        return self._state(state_descriptor)
+        state: ReducingState[Any] = self._state(state_descriptor)
+        return state
 
-    def get_aggregating_state(self, state_descriptor: StateDescriptor) -> Any:
+    def get_aggregating_state(self, state_descriptor: StateDescriptor) -> AggregatingState[Any]:
         """An AggregatingState."""
-        return self._state(state_descriptor)
+        state: AggregatingState[Any] = self._state(state_descriptor)
+        return state
 
 
 class RefusedStateStore(StateStore):
@@ -86,7 +91,7 @@ class WindowContext:
         self._window = window
         return self
 
-    def window(self) -> Any:
+    def window(self) -> Window | None:
         """The window that is evaluated."""
         return self._window
 

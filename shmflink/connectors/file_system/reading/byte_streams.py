@@ -7,7 +7,7 @@ import lzma
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
-from typing import Any, BinaryIO, Final
+from typing import IO, BinaryIO, Final
 
 import pyarrow as pa
 
@@ -37,7 +37,7 @@ def canonical_charset(name: str) -> str:
         raise ConfigurationError(f"unknown charset `{name}`; for example UTF-8, ISO-8859-1, UTF-16") from None
 
 
-def decompressed(path: str, file: BinaryIO, compression: str) -> Any:
+def decompressed(path: str, file: BinaryIO, compression: str) -> IO[bytes]:
     """The text of a compressed file, to read from front to back.
 
     Raises:
@@ -47,10 +47,11 @@ def decompressed(path: str, file: BinaryIO, compression: str) -> Any:
         return lzma.open(file)  # Arrow has no xz
     if compression == "zip":
         return _only_member(path, file)
-    return pa.CompressedInputStream(pa.PythonFile(file, mode="r"), compression)
+    stream: IO[bytes] = pa.CompressedInputStream(pa.PythonFile(file, mode="r"), compression)
+    return stream
 
 
-def _only_member(path: str, file: BinaryIO) -> Any:
+def _only_member(path: str, file: BinaryIO) -> IO[bytes]:
     """The one file of a zip archive; folders, and what an operating system adds under hidden names, do not count."""
     try:
         archive = zipfile.ZipFile(file)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from shmflink.connectors.base import Split
 from shmflink.connectors.file_system.file_systems import FileSystem
@@ -19,6 +19,7 @@ from shmflink.connectors.file_system.reading.columns.known_columns import KnownC
 from shmflink.connectors.file_system.reading.columns.schemas import MergeRule
 from shmflink.connectors.file_system.reading.splits import compression_of
 from shmflink.connectors.split_reader import SplitCursor
+from shmflink.core.types.typeinfo import TypeInformation
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -115,7 +116,7 @@ class FileFormat(ABC):
     def close_reader(self) -> None:  # noqa: B027  most have nothing to free
         """Frees what `for_reader` created. Called once, in any case."""
 
-    def side_output_type(self, tag: str) -> Any:
+    def side_output_type(self, tag: str) -> TypeInformation | None:
         """The TypeInformation of what cursors hand out as the side output `tag`; None where it is not known."""
         return None
 
@@ -124,7 +125,7 @@ class FileFormat(ABC):
         return self.is_splittable and compression_of(path) is None
 
     @property
-    def produced_type(self) -> Any:
+    def produced_type(self) -> TypeInformation | None:
         """The TypeInformation of the rows where the format itself says it; else None: columns of the files."""
         return None
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 from shmflink.connectors.file_system.file_systems import FileSystem
 from shmflink.connectors.file_system.reading.columns.metadata_columns import METADATA_TYPES, ROW_NUMBER
 from shmflink.connectors.file_system.reading.input_format import FileFormat
-from shmflink.core.types.typeinfo import ColumnsTypeInfo, RowTypeInfo
+from shmflink.core.types.typeinfo import ColumnsTypeInfo, RowTypeInfo, TypeInformation
 from shmflink.errors import JobGraphError
 from shmflink.expressions import Expression, bind, conjuncts
 
@@ -74,7 +74,7 @@ class FileScan:
         return pa.schema([fields[name] for name in self.columns])
 
     @property
-    def produced_type(self) -> Any:
+    def produced_type(self) -> TypeInformation | None:
         """The format's own type where there is one and nothing was added; else the columns."""
         declared = self.format.produced_type
         if declared is not None and not self.partitions and not self.metadata:

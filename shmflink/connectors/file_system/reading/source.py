@@ -31,6 +31,7 @@ from shmflink.connectors.keywords import check_keywords
 from shmflink.connectors.split_queue import SplitQueue
 from shmflink.connectors.split_reader import SplitReader
 from shmflink.core.time_units import Duration
+from shmflink.core.types.typeinfo import TypeInformation
 from shmflink.errors import ConfigurationError, JobGraphError
 from shmflink.expressions import Expression
 from shmflink.operators.base import OperatorContext
@@ -256,11 +257,11 @@ class FileSource(Source):
         filtered = self._with(self._scan.with_filter(predicate))
         return None if filtered is None else (filtered, True)
 
-    def side_output_type(self, tag: str) -> Any:
+    def side_output_type(self, tag: str) -> TypeInformation | None:
         return self._scan.format.side_output_type(tag)
 
     @property
-    def produced_type(self) -> Any:
+    def produced_type(self) -> TypeInformation | None:
         return self._scan.produced_type
 
     def _may_cut(self, path: str) -> bool:

@@ -28,7 +28,7 @@ from shmflink.connectors.file_system.reading.record_cursor import RecordCursor, 
 from shmflink.connectors.file_system.reading.record_starts import csv_record_start
 from shmflink.connectors.file_system.reading.splits import FileRange, compression_of
 from shmflink.connectors.split_reader import SplitCursor
-from shmflink.core.types.typeinfo import RowTypeInfo
+from shmflink.core.types.typeinfo import RowTypeInfo, TypeInformation
 from shmflink.errors import ConfigurationError, DataFormatError
 from shmflink.operators.base import OperatorContext
 
@@ -191,7 +191,7 @@ class CsvFormat(StreamFormat):
     def close_reader(self) -> None:
         self._malformed.close()
 
-    def side_output_type(self, tag: str) -> Any:
+    def side_output_type(self, tag: str) -> TypeInformation | None:
         return self._policy.side_output_type(tag)
 
     @property
@@ -200,7 +200,7 @@ class CsvFormat(StreamFormat):
         return self._declared
 
     @property
-    def produced_type(self) -> Any:
+    def produced_type(self) -> TypeInformation | None:
         return self._row_type
 
     def names_of(self, path: str) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import pyarrow as pa
 
@@ -30,7 +30,7 @@ from shmflink.connectors.file_system.reading.record_cursor import RecordCursor, 
 from shmflink.connectors.file_system.reading.record_starts import line_start
 from shmflink.connectors.file_system.reading.splits import FileRange, compression_of
 from shmflink.connectors.split_reader import SplitCursor
-from shmflink.core.types.typeinfo import RowTypeInfo
+from shmflink.core.types.typeinfo import RowTypeInfo, TypeInformation
 from shmflink.errors import ConfigurationError
 from shmflink.operators.base import OperatorContext
 
@@ -147,7 +147,7 @@ class JsonLinesFormat(StreamFormat):
     def close_reader(self) -> None:
         self._malformed.close()
 
-    def side_output_type(self, tag: str) -> Any:
+    def side_output_type(self, tag: str) -> TypeInformation | None:
         return self._policy.side_output_type(tag)
 
     @property
@@ -156,7 +156,7 @@ class JsonLinesFormat(StreamFormat):
         return self._declared
 
     @property
-    def produced_type(self) -> Any:
+    def produced_type(self) -> TypeInformation | None:
         return self._row_type
 
     def _start(self, part: FileRange) -> int:

@@ -28,7 +28,7 @@ from shmflink.connectors.formats.scalar_rows import scalar_schema
 from shmflink.connectors.split_reader import SplitCursor
 from shmflink.core.batch import Batch
 from shmflink.core.types.shapes import VALUE_COLUMN
-from shmflink.core.types.typeinfo import Types
+from shmflink.core.types.typeinfo import TypeInformation, Types
 from shmflink.errors import DataFormatError
 
 __all__ = [
@@ -110,7 +110,7 @@ class TextLinesFormat(StreamFormat):
         return pa.schema([(VALUE_COLUMN, pa.string())])
 
     @property
-    def produced_type(self) -> Any:
+    def produced_type(self) -> TypeInformation | None:
         return _LINE_TYPE
 
 
