@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
 from collections.abc import Callable, Iterator
@@ -18,6 +19,14 @@ from shmflink.expressions.expression import Expression
 __all__ = ["PAGES", "main"]
 
 GUIDES: Final = Path(__file__).resolve().parents[2] / "examples" / "guides"
+PYFLINK_NAMES: Final = Path(__file__).resolve().parents[1] / "unit" / "pyflink_names.txt"
+_PACKAGES: Final = tuple(
+    f"shmflink.{name}"
+    for name in (
+        "common datastream datastream.connectors datastream.connectors.custom errors expressions state_processor "
+        "table testing"
+    ).split()
+)
 _AGAIN: Final = "Generated from the code by `python -m tests.tidy.guides`.\n"
 _INTERNAL: Final = frozenset("arguments call function identity operand parameters place walk".split())
 _OF_FORMATS: Final[dict[str, Callable[..., Any]]] = {"csv": CsvFormat.__init__, "json_lines": JsonLinesFormat.__init__}
@@ -60,6 +69,31 @@ def connectors_page() -> str:
         texts = [inspect.getdoc(described_class), inspect.getdoc(_OF_FORMATS.get(_method_of(name), None))]
         lines += [f"### {name}", "", *(text for text in texts if text and "See help(type(self))" not in text), ""]
     return "\n".join(lines)
+
+
+def names_page() -> str:
+    """Every public name, by the module that programs import it from, with the first sentence of its documentation."""
+    lines = ["# Public names", "", _AGAIN]
+    lines += ["What a program may import, and from where. Everything else may change in any release.", ""]
+    for module in map(importlib.import_module, public_modules()):
+        lines += [f"## `{module.__name__}`", "", "| | |", "|---|---|"]
+        lines += [_row(name, getattr(module, name)) for name in sorted(module.__all__)]
+        lines += [""]
+    return "\n".join(lines)
+
+
+def public_modules() -> list[str]:
+    """PyFlink's, those of its modules that are here, and what only shmflink has."""
+    listed = {line.split()[0] for line in PYFLINK_NAMES.read_text().splitlines() if line.strip()}
+    here = {name for name in (f"shmflink.{module}" for module in listed) if _is_here(name)}
+    return sorted({*here, *_PACKAGES})
+
+
+def _is_here(module: str) -> bool:
+    try:
+        return hasattr(importlib.import_module(module), "__all__")
+    except ImportError:
+        return False
 
 
 def _method_of(format_name: str) -> str:
@@ -112,6 +146,8 @@ def _row(call: str, member: Any) -> str:
 
 
 def _paragraphs(member: Any) -> list[str]:
+    if not (inspect.isroutine(member) or inspect.isclass(member) or isinstance(member, property)):
+        return []  # a constant's documentation would be that of its type
     document = inspect.getdoc(member.fget if isinstance(member, property) else member) or ""
     first = document.split("\n\n")[0].replace("*shmflink only.*", "")
     return [" ".join(first.split())] if first.strip() else []
@@ -146,7 +182,7 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-PAGES: Final = {"functions.md": functions_page, "files.md": connectors_page}
+PAGES: Final = {"functions.md": functions_page, "files.md": connectors_page, "names.md": names_page}
 
 
 def main() -> None:

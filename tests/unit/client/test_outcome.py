@@ -7,7 +7,13 @@ import pytest
 from shmflink.client.job_execution_result import JobExecutionResult
 from shmflink.client.outcome import failure_text, outcome_of
 from shmflink.core.ids import JobId
-from shmflink.errors import InsufficientSlotsError, InternalError, JobCancelledError, JobExecutionError
+from shmflink.errors import (
+    InsufficientSlotsError,
+    InternalError,
+    JobCancelledError,
+    JobExecutionError,
+    TaskManagerLostError,
+)
 from shmflink.rpc.messages import Failure, JobEnded, TaskSummary
 from shmflink.rpc.states import JobState, TaskState
 
@@ -38,6 +44,12 @@ def test_failed_with_a_users_exception():
 
 def test_cancelled():
     assert isinstance(outcome_of(_ended(JobState.CANCELED), "job"), JobCancelledError)
+
+
+def test_a_taskmanager_lost_before_anything_ran():
+    failure = Failure("TaskManagerLostError", "TaskManager 1 (pid 7) died")
+    with pytest.raises(TaskManagerLostError, match=r"TaskManager 1 \(pid 7\) died"):
+        raise outcome_of(_ended(JobState.FAILED, failure, ()), "job")
 
 
 def test_refused_before_anything_ran():
