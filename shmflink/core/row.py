@@ -157,7 +157,11 @@ class Row:
 
     def __setattr__(self, key: str, value: Any) -> None:
         if key not in _ATTRIBUTES:
-            raise AttributeError(key)
+            names = self._names
+            how = "its fields have no names: set them by position, row[0] = ..."
+            if names is not None:
+                how = f"write row[{key!r}] = ..." if key in names else f"its fields are {names}"
+            raise AttributeError(f"{key}: a Row has no attributes to set (PyFlink's has none, either); {how}")
         object.__setattr__(self, key, value)
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -31,8 +31,12 @@ def test_fields_are_set_by_name_and_position_only() -> None:
     row["a"] = 10
     row[1] = 20
     assert list(row) == [10, 20]
-    with pytest.raises(AttributeError):
+    with pytest.raises(AttributeError, match=r"a: a Row has no attributes to set .*; write row\['a'\] = \.\.\."):
         row.a = 3
+    with pytest.raises(AttributeError, match=r"c: .*; its fields are \['a', 'b'\]"):
+        row.c = 3
+    with pytest.raises(AttributeError, match=r"a: .*set them by position, row\[0\] = \.\.\."):
+        Row(1).a = 3
     with pytest.raises(KeyError):
         Row(1)["a"] = 2
 
