@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import Any
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 
 from shmflink.core.coroutines import refuse_coroutines
 from shmflink.core.types.typeinfo import TypeInformation
+from shmflink.datastream.not_yet import SaysWhatIsMissing
 from shmflink.datastream.record_functions import Function, Partitioner
 from shmflink.errors import JobGraphError
 from shmflink.expressions.expression import Expression
 
-__all__ = ["check_function", "check_process_function", "checked_type", "partition_function", "what_instead"]
+__all__ = [
+    "check_data",
+    "check_frame",
+    "check_function",
+    "check_process_function",
+    "checked_type",
+    "partition_function",
+    "what_instead",
+]
+
+_METHODS: Final = {
+    ("pandas", "DataFrame"): "from_pandas",
+    ("polars", "DataFrame"): "from_polars",
+    ("pyarrow", "Table"): "from_arrow",
+    ("pyarrow", "RecordBatch"): "from_arrow",
+}
 
 
 def check_function(func: Any, kind: type | None, message: str) -> None:
@@ -79,3 +96,34 @@ def partition_function(partitioner: Callable[[Any, int], int] | Partitioner) -> 
             "partitioner; make what it needs at the first call of partition()"
         )
     return partitioner.partition
+
+
+def check_data(data: Any, method: str) -> None:
+    """Passes what can be iterated over, except a stream, whose rows a job makes, and a table that iterates by column.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    kind = type(data)
+    if isinstance(data, SaysWhatIsMissing):
+        raise TypeError(f"{method}() takes data, got a {kind.__name__}: continue with its own methods")
+    package = kind.__module__.partition(".")[0]
+    instead = _METHODS.get((package, kind.__name__))
+    if instead is not None and instead != method:
+        raise TypeError(f"{method}() would take the columns for elements of this {kind.__name__}: write {instead}()")
+    if not isinstance(data, Iterable):
+        raise TypeError(f"{method}() takes data, {what_instead(data, 'env.read_parquet({0})')}")
+
+
+def check_frame(frame: Any, package: str, method: str) -> None:
+    """Passes a DataFrame of this package.
+
+    Raises:
+        TypeError: it is something else, for example a lazy frame.
+    """
+    module = sys.modules.get(package)  # who has a frame has imported its package
+    if module is not None and isinstance(frame, module.DataFrame):
+        return
+    kind = type(frame)
+    how = f": write {method}(frame.collect())" if kind.__name__ == "LazyFrame" else ""
+    raise TypeError(f"{method}() takes a {package}.DataFrame, got {kind.__module__}.{kind.__qualname__}{how}")

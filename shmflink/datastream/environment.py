@@ -24,7 +24,7 @@ from shmflink.core.batch import Batch
 from shmflink.core.types.typeinfo import TypeInformation
 from shmflink.core.watermark_strategy import WatermarkStrategy
 from shmflink.datastream import synonyms
-from shmflink.datastream.argument_checks import checked_type, what_instead
+from shmflink.datastream.argument_checks import check_data, checked_type, what_instead
 from shmflink.datastream.checkpoint_methods import CheckpointMethods
 from shmflink.datastream.collect import CloseableIterator
 from shmflink.datastream.execution_mode import RuntimeExecutionMode
@@ -78,6 +78,7 @@ class Environment(ReadMethods[S], CheckpointMethods, SaysWhatIsMissing):
     @classmethod
     def _of_this_program(cls, configuration: Configuration | None) -> Self:
         """With the cluster's configuration, and `configuration` on top."""
+        telling_errors_briefly()
         merged = Configuration.from_dict(dict(current_executor().configuration))
         if configuration is not None:
             merged.add_all(configuration)
@@ -213,6 +214,7 @@ class Environment(ReadMethods[S], CheckpointMethods, SaysWhatIsMissing):
 
     def from_collection(self, collection: list[Any], type_info: TypeInformation | None = None) -> S:
         """A bounded stream of these elements, read by one subtask."""
+        check_data(collection, "from_collection")
         items = list(collection)
         return self._source(CollectionSource(items, checked_type(type_info)), "Collection Source", type_info)
 

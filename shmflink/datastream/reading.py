@@ -17,6 +17,7 @@ from shmflink.connectors.generator import GeneratorSource
 from shmflink.connectors.sockets.text import SocketTextSource
 from shmflink.core.types.typeinfo import TypeInformation
 from shmflink.core.watermark_strategy import WatermarkStrategy
+from shmflink.datastream.argument_checks import check_data, check_frame
 from shmflink.errors import TypeMismatchError
 
 __all__ = ["ReadMethods", "S"]
@@ -71,6 +72,7 @@ class ReadMethods(Generic[S]):
 
     def from_pandas(self, frame: Any) -> S:
         """*shmflink only.* The rows of a `pandas.DataFrame`, without its index."""
+        check_frame(frame, "pandas", "from_pandas")
         return self._source_of(ArrowSource(pa.Table.from_pandas(frame, preserve_index=False)), "pandas frame")
 
     def from_polars(self, frame: Any) -> S:
@@ -81,6 +83,7 @@ class ReadMethods(Generic[S]):
         Raises:
             TypeMismatchError: a column has a type that Arrow lacks, or an integer more digits; names the column.
         """
+        check_frame(frame, "polars", "from_polars")
         return self._source_of(ArrowSource(table_of_polars(frame)), "Polars frame")
 
     def generate(
@@ -121,7 +124,10 @@ class ReadMethods(Generic[S]):
 def _table(data: Any) -> pa.Table:
     if isinstance(data, pa.Table):
         return data
-    batches = [data] if isinstance(data, pa.RecordBatch) else list(data)
+    if isinstance(data, pa.RecordBatch):
+        return pa.Table.from_batches([data])
+    check_data(data, "from_arrow")
+    batches = list(data)
     if not batches or not all(isinstance(batch, pa.RecordBatch) for batch in batches):
         raise TypeMismatchError(f"from_arrow() takes a Table, or at least one RecordBatch, got {data!r:.120}")
     return pa.Table.from_batches(batches)

@@ -77,3 +77,25 @@ def test_generated_columns(env: Any) -> None:
         lambda start, stop: [(n,) for n in range(start, stop)], 10, schema=TABLE.select(["n"]).schema
     )
     assert declared.schema == made.schema
+
+
+@pytest.mark.parametrize("method", ["from_collection", "from_arrow", "from_pandas", "from_polars"])
+def test_a_stream_is_no_data_and_starts_no_job(env: Any, executor: Any, method: str) -> None:
+    stream = env.from_arrow(TABLE)
+    with pytest.raises(TypeError, match=rf"{method}\(\) takes .*DataStream"):
+        getattr(env, method)(stream)
+    with pytest.raises(TypeError, match=rf"{method}\(\) takes .*(int|7)"):
+        getattr(env, method)(7)
+    assert not executor.submitted
+
+
+def test_tables_are_not_taken_for_collections_of_their_columns(env: Any) -> None:
+    with pytest.raises(TypeError, match=r"write from_arrow\(\)"):
+        env.from_collection(TABLE)
+    polars = pytest.importorskip("polars")
+    with pytest.raises(TypeError, match=r"write from_polars\(\)"):
+        env.from_collection(polars.from_arrow(TABLE))
+    with pytest.raises(TypeError, match=r"LazyFrame: write from_polars\(frame.collect\(\)\)"):
+        env.from_polars(polars.from_arrow(TABLE).lazy())
+    with pytest.raises(TypeError, match=r"takes a pandas\.DataFrame, got polars"):
+        env.from_pandas(polars.from_arrow(TABLE))
