@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Mapping
 from typing import NoReturn
@@ -9,7 +10,7 @@ from typing import NoReturn
 import typer
 
 from shmflink.client.executor import default_slots, use_executor
-from shmflink.errors import InternalError, ShmflinkError
+from shmflink.errors import InternalError
 from shmflink.graph.job_graph import JobGraph
 from shmflink.graph.plan import plan_as_tree
 from shmflink.graph.stream_graph import StreamGraph
@@ -17,6 +18,7 @@ from shmflink.plan.logical_plan import LogicalPlan
 from shmflink.planner.explain import explain
 
 from .invocation import Invocation
+from .program_errors import FAILED, code_of, say_error
 
 __all__ = ["show_plan"]
 
@@ -59,8 +61,12 @@ def show_plan(invocation: Invocation, *, as_json: bool, is_logical: bool) -> int
         else:
             typer.echo(planned.job.json_plan if as_json else plan_as_tree(planned.job), nl=as_json)
         return 0
-    except ShmflinkError as error:
-        sys.stderr.write(f"{type(error).__name__}: {error}\n")
-        return 1
+    except SystemExit as leave:
+        return code_of(leave)
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except BaseException as error:
+        say_error(error, invocation.file)
+        return FAILED
     sys.stderr.write(f"{invocation.file} executes no job: call env.execute() in it\n")
     return 1

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import logging
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Callable
 
-import shmflink
 from shmflink.client.cluster_signals import ClusterSignals, handling
 from shmflink.client.embedded_cluster import EmbeddedCluster
 from shmflink.client.executor import use_executor
@@ -27,12 +24,12 @@ from shmflink.errors import (
 
 from .invocation import Invocation
 from .notify import ServiceNotifier
+from .program_errors import FAILED, code_of, say, say_error
 from .reporting import reporter_for
 from .summary import RunRecord
 
 __all__ = ["run_job"]
 
-FAILED = 1
 LOST = 75  # EX_TEMPFAIL: the HA directory keeps the jobs; starting the program again resumes them
 
 
@@ -71,64 +68,27 @@ def _exit_code(invocation: Invocation, signalled: Callable[[], int], *, is_recov
     try:
         invocation.execute()
     except SystemExit as leave:
-        return _code_of(leave)
+        return code_of(leave)
     except JobCancelledError as error:
-        _say(str(error))
+        say(str(error))
         return signalled() or FAILED
     except JobExecutionError as error:
-        _say(str(error))
-        return FAILED
-    except UsageError as error:
-        _say(_where_and_what(error))
+        say(str(error))
         return FAILED
     except ShmflinkError as error:
         if is_recovering and isinstance(error, JobManagerLostError | DirectoryInUseError) and not signalled():
-            _say(str(error))
+            say(str(error))
             return LOST
-        if signalled():  # the cluster was killed under the job, as requested
+        if signalled() and not isinstance(error, UsageError):  # the cluster was killed under the job, as requested
             return signalled()
-        _say(_users_traceback(invocation.file))
+        say_error(error, invocation.file)
         return FAILED
     except KeyboardInterrupt:
         return signalled() or 128 + signal.SIGINT
-    except BaseException:
-        _say(_users_traceback(invocation.file))
+    except BaseException as error:
+        say_error(error, invocation.file)
         return FAILED
     return signalled()
-
-
-def _code_of(leave: SystemExit) -> int:
-    if leave.code is None or isinstance(leave.code, int):
-        return leave.code or 0
-    _say(str(leave.code))
-    return FAILED
-
-
-def _users_traceback(file: str) -> str:
-    """The traceback from the job's file on, without the frames that ran the file."""
-    kind, error, trace = sys.exc_info()
-    while trace is not None and trace.tb_frame.f_code.co_filename != file:
-        trace = trace.tb_next
-    return "".join(traceback.format_exception(kind, error, trace)).rstrip()
-
-
-def _where_and_what(error: UsageError) -> str:
-    """Only the user's own lines and the message: our frames and causes would bury them."""
-    ours = tuple(os.path.dirname(os.path.abspath(path)) + os.sep for path in (shmflink.__file__, __file__))
-    frames = itertools.dropwhile(
-        lambda frame: frame.filename.startswith(ours), traceback.extract_tb(error.__traceback__)
-    )
-    users = list(itertools.takewhile(lambda frame: not frame.filename.startswith(ours), frames))
-    lines = ["Traceback (most recent call last):\n", *traceback.format_list(users)] if users else []
-    return "".join([*lines, *traceback.format_exception_only(type(error), error)]).rstrip()
-
-
-def _say(text: str) -> None:
-    with contextlib.suppress(OSError):  # nobody reads it, or its disk is full: no reason to fail
-        sys.stdout.flush()
-    with contextlib.suppress(OSError):
-        sys.stderr.write(text + "\n")
-        sys.stderr.flush()
 
 
 def _write_summary(record: RunRecord, where: str, exit_code: int, total_ms: float) -> None:

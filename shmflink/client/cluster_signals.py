@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Final, Protocol
 
+from shmflink.client.tracebacks import excepthook
 from shmflink.errors import JobCancelledError, ShmflinkError
 
 __all__ = [
@@ -200,12 +201,12 @@ def without_traceback(tell: Callable[[str], None]) -> None:
     """From now on, a program ended by Ctrl-C prints one line and exits with code 130. Not if someone else has
     replaced `sys.excepthook`, and not in an interactive session.
     """
-    if sys.excepthook is not sys.__excepthook__ or not is_program():
+    if sys.excepthook not in (sys.__excepthook__, excepthook) or not is_program():
         return
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         if not isinstance(error, KeyboardInterrupt):
-            sys.__excepthook__(kind, error, trace)
+            excepthook(kind, error, trace)
             return
         tell(str(error) or "interrupted")
         raise SystemExit(128 + signal.SIGINT)

@@ -5,22 +5,32 @@ from __future__ import annotations
 import atexit
 import contextvars
 import os
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final, NoReturn, Protocol, runtime_checkable
 
 from shmflink.client.abandoned import ABANDONED
-from shmflink.client.cluster_signals import ending_by_signals, killing_by_signals, without_traceback
+from shmflink.client.cluster_signals import ending_by_signals, is_program, killing_by_signals, without_traceback
 from shmflink.client.embedded_cluster import EmbeddedCluster
 from shmflink.client.job_client import JobClient
 from shmflink.client.observer import TextObserver
+from shmflink.client.tracebacks import excepthook
 from shmflink.config.options import DEFAULT_PARALLELISM, SLOTS
 from shmflink.graph.job_graph import JobGraph
 from shmflink.graph.stream_graph import StreamGraph
 from shmflink.plan.logical_plan import LogicalPlan
 
-__all__ = ["Executor", "PlanReader", "current_executor", "default_slots", "ending_jobs_by_signals", "use_executor"]
+__all__ = [
+    "Executor",
+    "PlanReader",
+    "current_executor",
+    "default_slots",
+    "ending_jobs_by_signals",
+    "telling_errors_briefly",
+    "use_executor",
+]
 
 
 class Executor(Protocol):
@@ -71,6 +81,12 @@ def use_executor(executor: Executor) -> Iterator[None]:
 def default_slots(configuration: Mapping[str, str]) -> int:
     """Slots of a cluster with this configuration: the configured number, otherwise one per usable CPU."""
     return SLOTS.read(configuration) or len(os.sched_getaffinity(0))
+
+
+def telling_errors_briefly() -> None:
+    """In a program without our command line: an error of ours that ends it is printed without our frames."""
+    if current_executor() is _OWN_CLUSTER and sys.excepthook is sys.__excepthook__ and is_program():
+        sys.excepthook = excepthook
 
 
 @contextmanager

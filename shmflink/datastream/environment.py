@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final, Self, TypeVar
 
 from shmflink.client.abandoned import ABANDONED
-from shmflink.client.executor import PlanReader, current_executor, ending_jobs_by_signals
+from shmflink.client.executor import PlanReader, current_executor, ending_jobs_by_signals, telling_errors_briefly
 from shmflink.client.job_client import JobClient
 from shmflink.client.job_execution_result import JobExecutionResult
 from shmflink.config import options

@@ -101,6 +101,24 @@ def test_a_jobs_own_exception_and_exit_code(tmp_path):
     assert _run("run", _write(tmp_path / "exit.py", "import sys; sys.exit(7)")).returncode == 7
 
 
+@pytest.mark.parametrize("command", ["run", "info"])
+def test_a_program_that_fails_before_its_job_fails_alike(tmp_path, command):
+    path = _write(tmp_path / "job.py", "import sys\nrows = int(sys.argv[1])")
+    done = _run(command, path)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[:2] == [
+        "Traceback (most recent call last):",
+        f'  File "{path}", line 2, in <module>',
+    ]
+    assert done.stderr.splitlines()[-1] == "IndexError: list index out of range"
+    refused = _run(
+        command, _write(tmp_path / "job.py", JOB.replace("env.from", "env.set_parallelism(0)\n    env.from"))
+    )
+    assert refused.stderr.count('File "') == 1
+    assert "set_parallelism(0)" in refused.stderr
+    assert _run(command, _write(tmp_path / "exit.py", "import sys; sys.exit(7)")).returncode == 7
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

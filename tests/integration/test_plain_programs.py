@@ -250,4 +250,34 @@ def test_a_coroutine_function_is_refused_before_anything_runs(tmp_path):
     )
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("shmflink.errors.UsageError: look_up() (")
-    assert "never awaited" not in done.stderr
+    assert "was never awaited" not in done.stderr
+
+
+@BOTH
+def test_our_errors_show_the_program_s_lines_and_the_message_alone(tmp_path, command):
+    nowhere = """
+        from shmflink.common import Configuration
+        env = environment()
+        env.configure(Configuration().set_string("execution.state-recovery.path", "/nowhere"))
+        env.from_collection([1]).print()
+        def submit():
+            env.execute()
+        submit()
+    """
+    done = _run(command, tmp_path, nowhere)
+    assert done.returncode == 1
+    lines = done.stderr.splitlines()
+    shown = lines[lines.index("Traceback (most recent call last):") :]
+    assert [line.strip() for line in shown if not line.strip().startswith(("File", "~", "^"))] == [
+        "Traceback (most recent call last):",
+        "submit()",
+        "env.execute()",
+        "shmflink.errors.CheckpointError: /nowhere is not a checkpoint or savepoint: it does not exist",
+    ]
+
+
+def test_a_refusal_before_any_job_is_told_as_briefly(tmp_path):
+    done = _python(tmp_path, "environment().set_parallelism(0)")
+    assert "shmflink/datastream" not in done.stderr
+    assert "environment().set_parallelism(0)" in done.stderr
+    assert done.stderr.count("Error: ") == 1
