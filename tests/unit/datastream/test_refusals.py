@@ -94,13 +94,12 @@ def test_the_next_job_has_nothing_of_a_refused_call():
 
 def test_results_of_a_program_that_cannot_be_a_job_are_not_asked_for_in_the_next():
     env = StreamExecutionEnvironment.get_execution_environment()
-    env.from_collection([1]).map(lambda n: n).uid("twice").map(lambda n: n).uid("twice").print()
-    before = env.recorder.plan().ends
     stream = env.from_collection([2])
     for run in (stream.execute_and_collect, stream.iter_batches, stream.key_by(lambda n: n).execute_and_collect):
+        env.from_collection([1]).map(lambda n: n).uid("twice").map(lambda n: n).uid("twice").print()
         with pytest.raises(JobGraphError, match="twice"):
             run()
-        assert env.recorder.plan().ends == before
+        assert env.recorder.is_empty
 
 
 @pytest.mark.parametrize("timeout", [2.5, "5", None, True, -2])
