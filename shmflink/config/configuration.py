@@ -16,8 +16,8 @@ T = TypeVar("T")
 class Configuration:
     """A mutable set of key/value pairs. A value keeps the type it was set with; its text form is Flink's.
 
-    Any key may be set; unknown keys are refused when a job is submitted. Two configurations are equal, and have the
-    same hash, if the text forms of their pairs are equal.
+    Any key may be set; unknown keys are refused when an environment takes the configuration over. Two configurations
+    are equal, and have the same hash, if the text forms of their pairs are equal.
     """
 
     def __init__(self, other: Configuration | None = None) -> None:

@@ -43,6 +43,7 @@ __all__ = [
     "SLOTS",
     "SLOTS_PER_TASKMANAGER",
     "check_keys",
+    "refuse_unknown",
     "validate",
 ]
 
@@ -258,9 +259,14 @@ def _known(key: str) -> Option[object] | None:
 
 
 def check_keys(keys: Iterable[str], where: str) -> None:
+    """`refuse_unknown`; one note names all options for parts of Flink that shmflink does not have."""
+    note_ignored(refuse_unknown(keys, where), where)
+
+
+def refuse_unknown(keys: Iterable[str], where: str) -> list[str]:
     """ConfigurationError for the first unknown key; names the nearest known key and `where` the key was found.
 
-    One note names all options for parts of Flink that shmflink does not have.
+    Returns the options for parts of Flink that shmflink does not have.
     """
     ignored = []
     for key in keys:
@@ -274,7 +280,7 @@ def check_keys(keys: Iterable[str], where: str) -> None:
         near = difflib.get_close_matches(key, OPTIONS, n=1, cutoff=0.5)
         advice = f"did you mean '{near[0]}'?" if near else "configs/shmflink.yaml lists all options"
         raise ConfigurationError(f"{where}: unknown option '{key}'; {advice}")
-    note_ignored(ignored, where)
+    return ignored
 
 
 def validate(settings: Mapping[str, str], where: str) -> None:

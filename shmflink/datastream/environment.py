@@ -81,6 +81,7 @@ class Environment(ReadMethods[S], CheckpointMethods, SaysWhatIsMissing):
         telling_errors_briefly()
         merged = Configuration.from_dict(dict(current_executor().configuration))
         if configuration is not None:
+            options.refuse_unknown(configuration.key_set(), "get_execution_environment()")
             merged.add_all(configuration)
         return cls(merged)
 
@@ -95,7 +96,12 @@ class Environment(ReadMethods[S], CheckpointMethods, SaysWhatIsMissing):
         return ExecutionConfig(self._configuration)
 
     def configure(self, configuration: Configuration) -> None:
-        """Takes over every key of `configuration`."""
+        """Takes over every key of `configuration`.
+
+        Raises:
+            ConfigurationError: a key is unknown; then it takes over none.
+        """
+        options.refuse_unknown(configuration.key_set(), "configure()")
         self._configuration.add_all(configuration)
 
     def set_parallelism(self, parallelism: int) -> Self:

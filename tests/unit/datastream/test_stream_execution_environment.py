@@ -182,3 +182,13 @@ def test_close_forgets(env: Any) -> None:
     env.close()
     with pytest.raises(JobGraphError, match="No operators defined"):
         env.execute()
+
+
+def test_unknown_options_are_refused_where_an_environment_takes_them_over(env: StreamExecutionEnvironment) -> None:
+    wrong = Configuration().set_string("parallelism.default", "3").set_string("paralelism.default", "7")
+    with pytest.raises(ConfigurationError, match=r"get_execution_environment\(\): .*mean 'parallelism\.default'"):
+        StreamExecutionEnvironment.get_execution_environment(wrong)
+    with pytest.raises(ConfigurationError, match=r"configure\(\): unknown option 'paralelism\.default'; did you mean"):
+        env.configure(wrong)
+    assert env.get_parallelism() == 4
+    env.configure(Configuration().set_string("taskmanager.memory.process.size", "4g"))  # of Flink, without effect here
