@@ -67,8 +67,11 @@ class ResultPartition(Protocol):
 class InputGate(Protocol):
     """Consuming end of one input. Only the slot's thread uses it."""
 
-    def poll(self) -> tuple[int, Element] | None:
-        """The next element and the index of its channel, or None if there is none; fair between channels."""
+    def poll(self, *, is_ahead: bool = False) -> tuple[int, Element] | None:
+        """The next element and the index of its channel, or None if there is none; fair between channels.
+
+        `is_ahead`: the caller takes it before its turn, while a batch before it is still being processed.
+        """
         ...
 
     def block(self, channel: int) -> None:

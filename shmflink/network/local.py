@@ -157,7 +157,7 @@ class LocalInputGate:
         self._blocked = [False] * len(self._channels)
         self._next = 0
 
-    def poll(self) -> tuple[int, Element] | None:
+    def poll(self, *, is_ahead: bool = False) -> tuple[int, Element] | None:
         count = len(self._channels)
         for step in range(count):
             index = (self._next + step) % count

@@ -148,13 +148,17 @@ class SharedMemoryInputGate:
         self.row_type = row_type
         self._name = name
         self._has_warned = False
+        self._copies_ahead = 0  # made because of the batch that is being processed, which nobody retains
 
-    def poll(self) -> tuple[int, Element] | None:
+    def poll(self, *, is_ahead: bool = False) -> tuple[int, Element] | None:
+        copies = self._native.retained_copies if is_ahead else 0
         polled = self._native.poll()
+        if is_ahead:
+            self._copies_ahead += self._native.retained_copies - copies
         if polled is None:
             return None
         if len(polled) == 2:
-            if not self._has_warned and self._native.retained_copies:
+            if not self._has_warned and self._native.retained_copies > self._copies_ahead:
                 self._warn()
             return polled[0], Batch.from_wire(polled[1], self.row_type)
         return polled[0], element_of_words(*polled[1:])
@@ -184,7 +188,7 @@ class SharedMemoryInputGate:
     @property
     def retained_copies(self) -> int:
         """Batches that were copied because their consumer retains earlier ones."""
-        return self._native.retained_copies
+        return self._native.retained_copies - self._copies_ahead
 
     def close(self) -> None:
         self._native.close()

@@ -210,21 +210,24 @@ class TaskCheckpoints:
         so that barriers do not wait for functions, and producers have the credit to send theirs.
         """
         while (taken := inputs.take_ahead()) is not None:
-            channel, element = taken
-            if isinstance(element, Barrier) and element.checkpoint_id == inputs.recording_id:
-                self.effects(inputs.barrier(channel, element))
-                inputs.pass_ahead(channel)
-                continue
-            if isinstance(element, EndOfData):
-                self.effects(inputs.ended_ahead(channel))
-            elif isinstance(element, Barrier):
-                pass  # of another checkpoint: it has its turn
-            elif inputs.is_recorded(channel):
-                element = self.record(channel, element)
-            else:
-                element = _owned(element)
-                inputs.pass_ahead(channel)
-            inputs.put_ahead(channel, element)
+            self._taken_ahead(inputs, *taken)
+            taken = None  # its segment is credit for the next
+
+    def _taken_ahead(self, inputs: TaskInputs, channel: int, element: Element) -> None:
+        if isinstance(element, Barrier) and element.checkpoint_id == inputs.recording_id:
+            self.effects(inputs.barrier(channel, element))
+            inputs.pass_ahead(channel)
+            return
+        if isinstance(element, EndOfData):
+            self.effects(inputs.ended_ahead(channel))
+        elif isinstance(element, Barrier):
+            pass  # of another checkpoint: it has its turn
+        elif inputs.is_recorded(channel):
+            element = self.record(channel, element)
+        else:
+            element = _owned(element)
+            inputs.pass_ahead(channel)
+        inputs.put_ahead(channel, element)
 
     def _recorded(self) -> None:
         waiting, self._waiting = self._waiting, None

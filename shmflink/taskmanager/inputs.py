@@ -80,7 +80,7 @@ class TaskInputs:
         """(channel, element) out of a gate before its turn; whoever takes it gives a copy of it to `put_ahead`, or does
         with it what is to be done.
         """
-        taken = self._poll_gates() if self.can_take_ahead else None
+        taken = self._poll_gates(is_ahead=True) if self.can_take_ahead else None
         if taken is None:
             if not self._ahead:
                 self._pass_no_more()
@@ -111,11 +111,11 @@ class TaskInputs:
             self._gates[gate].unblock(place)
         self._passed.clear()
 
-    def _poll_gates(self) -> tuple[int, int, Element] | None:
+    def _poll_gates(self, *, is_ahead: bool = False) -> tuple[int, int, Element] | None:
         count = len(self._gates)
         for step in range(count):
             number = (self._next_gate + step) % count
-            taken = self._gates[number].poll()
+            taken = self._gates[number].poll(is_ahead=is_ahead)
             if taken is not None:
                 self._next_gate = number + 1
                 return self._input_of_gate[number], self._first_channel[number] + taken[0], taken[1]

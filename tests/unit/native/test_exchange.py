@@ -197,6 +197,27 @@ def test_the_gate_warns_once_about_kept_batches(caplog: pytest.LogCaptureFixture
     assert gate.bytes_in == partition.bytes_out > 0
 
 
+def test_what_is_taken_before_its_turn_is_no_retention(caplog: pytest.LogCaptureFixture) -> None:
+    """A task copies what a checkpoint waits for while a batch before it is still being processed."""
+    region, producer = _core.Region.create(1, 1, 1, 16, 4), _core.Region.create(1, 1, 0, 16, 4)
+    arena = _core.Arena.create(1, SEGMENT_BYTES, 2)
+    partition = SharedMemoryResultPartition(arena, [(region, 0, region.doorbell(0))], strategy="FORWARD")
+    gate = SharedMemoryInputGate(region, [(0, arena, producer.doorbell(0))], floating=0, name="Windows (1/2)")
+    rows, processed = [], None
+    with caplog.at_level(logging.WARNING):
+        for step in range(6):
+            assert partition.write(Batch.of_rows([step]))
+            partition.flush()
+            polled = gate.poll(is_ahead=step > 0)
+            assert polled is not None
+            processed = processed or polled
+            rows += polled[1].rows()
+            del polled
+    assert rows == [0, 1, 2, 3, 4, 5]
+    assert (gate.retained_copies, caplog.text) == (0, "")
+    assert gate.rows_in == 6
+
+
 def test_floating_credits_follow_the_backlog() -> None:
     pair = Pair(exclusive=2, floating=4)
     batch = numbers(SEGMENT_BYTES // 8 * 5)
