@@ -76,6 +76,7 @@ class CheckpointCoordinator:
         self._is_final_due = False
         self._stop: SavepointRequested | None = None
         self._is_stop_saved = False
+        self._waiting_savepoints: list[SavepointRequested] = []
         self._waiting_requests: list[int] = []
         self._next_ms = 0
         self._last_completed_ms: int | None = None
@@ -136,7 +137,10 @@ class CheckpointCoordinator:
         savepoint waits.
         """
         sentences = [self._need_of(pending) for pending in self._pending.values()]
-        if self._stop is None or any(pending.stops for pending in self._pending.values()):
+        if self._waiting_savepoints:
+            sentences.append("a savepoint was asked for; it begins when the checkpoint under way is over")
+        is_triggered = any(pending.stops for pending in self._pending.values())
+        if self._stop is None or is_triggered or self._stop in self._waiting_savepoints:
             return tuple(sentences)
         if self._is_stop_saved:
             sentences.append(
@@ -186,9 +190,9 @@ class CheckpointCoordinator:
                 return []
             case Acknowledged():
                 return self._acknowledged(event)
-            case Declined(subtask, checkpoint_id, reason):
+            case Declined(subtask, checkpoint_id, reason, counts):
                 text = reason if subtask is None else f"{self._name_of(subtask)}: {reason}"
-                return self._failed(checkpoint_id, text, Phase.IN_PROGRESS)
+                return self._failed(checkpoint_id, text, Phase.IN_PROGRESS, counts=counts)
             case TaskFinished(subtask):
                 return self._task_finished(subtask)
             case TaskEnding(subtask):
@@ -232,11 +236,13 @@ class CheckpointCoordinator:
         for pending in [p for p in self._pending.values() if p.phase is Phase.IN_PROGRESS]:
             effects += self._abort(pending, reason)
         is_stored = self._is_stop_saved or any(pending.stops for pending in self._pending.values())
-        if self._stop is not None and not is_stored:  # it was draining
+        if self._stop is not None and not is_stored and self._stop not in self._waiting_savepoints:  # it was draining
             effects.append(RequestDone(self._stop.request_id, reason=reason))
         self._stop = None
         self._is_stop_saved = False
-        effects += [RequestDone(request, reason=reason) for request in self._waiting_requests]
+        waiting = [*(savepoint.request_id for savepoint in self._waiting_savepoints), *self._waiting_requests]
+        effects += [RequestDone(request, reason=reason) for request in waiting]
+        self._waiting_savepoints.clear()
         self._waiting_requests.clear()
         return effects
 
@@ -271,15 +277,28 @@ class CheckpointCoordinator:
 
     @property
     def _has_room(self) -> bool:
-        under_way = sum(not pending.is_savepoint for pending in self._pending.values())
-        return under_way < self._settings.max_concurrent
+        """Whether a checkpoint may begin. Savepoints under way take room, too: a checkpoint might overtake them."""
+        return len(self._pending) < self._settings.max_concurrent
+
+    @property
+    def _has_room_for_savepoint(self) -> bool:
+        """Savepoints are aligned. They go beside aligned checkpoints, and overtake one that records its channels: that
+        may be where one checkpoint at a time is allowed, and until all tasks have acknowledged it.
+        """
+        if self._settings.max_concurrent > 1:
+            return True
+        return all(p.is_savepoint or p.phase is Phase.STORING for p in self._pending.values())
 
     def _obstacle(self) -> str | None:
-        """Why no checkpoint or savepoint may begin."""
+        """Why no request for a checkpoint or savepoint is taken."""
+        if self._may_trigger and self._stop is not None:
+            return "the job is being stopped"
+        return self._obstacle_to_all()
+
+    def _obstacle_to_all(self) -> str | None:
+        """Why nothing may begin, not even what was asked for before."""
         if not self._may_trigger:
             return "the job is not running"
-        if self._stop is not None:
-            return "the job is being stopped"
         if len(self._finished) == len(self._tasks):
             return "the job has finished"
         if self._finished and not self._settings.after_tasks_finish:
@@ -299,7 +318,10 @@ class CheckpointCoordinator:
             return [RequestDone(request.request_id, reason=obstacle)]
         if request.stops or request.drains:
             self._stop = request
-        return [Drain()] if request.drains else self._trigger_savepoint(request)
+        if request.drains:
+            return [Drain()]
+        self._waiting_savepoints.append(request)
+        return []
 
     def _trigger_savepoint(self, request: SavepointRequested) -> list[Effect]:
         stops = request.stops or request.drains
@@ -357,8 +379,22 @@ class CheckpointCoordinator:
         return self._trigger_savepoint(request)
 
     def _serve_requests(self) -> list[Effect]:
-        if not self._waiting_requests:
+        """Savepoints first."""
+        effects = self._serve_savepoints() if self._waiting_savepoints else []
+        return effects + (self._serve_checkpoints() if self._waiting_requests else [])
+
+    def _serve_savepoints(self) -> list[Effect]:
+        obstacle = self._obstacle_to_all()
+        if obstacle is None and not self._has_room_for_savepoint:
             return []
+        requests, self._waiting_savepoints = self._waiting_savepoints, []
+        if obstacle is None:
+            return [effect for request in requests for effect in self._trigger_savepoint(request)]
+        if self._stop in requests:
+            self._stop = None
+        return [RequestDone(request.request_id, reason=obstacle) for request in requests]
+
+    def _serve_checkpoints(self) -> list[Effect]:
         obstacle = self._obstacle()
         if obstacle is None and not self._has_room:
             return []
@@ -462,13 +498,16 @@ class CheckpointCoordinator:
                 effects += self._abort(older, "a newer checkpoint completed first")
         return effects
 
-    def _failed(self, checkpoint_id: int, reason: str, phase: Phase) -> list[Effect]:
-        """A failure that counts, unless it is a savepoint's."""
+    def _failed(self, checkpoint_id: int, reason: str, phase: Phase, *, counts: bool = True) -> list[Effect]:
+        """A failure that `counts`, unless it is a savepoint's, or a newer checkpoint is complete (Flink:
+        CheckpointFailureManager).
+        """
         pending = self._pending.get(checkpoint_id)
         if pending is None or pending.phase is not phase:
             return []
         effects = self._abort(pending, reason)
-        if pending.is_savepoint or not self._may_trigger:
+        is_old = checkpoint_id < self._last_completed_id
+        if pending.is_savepoint or is_old or not counts or not self._may_trigger:
             return effects
         self._failures += 1
         tolerable = self._settings.tolerable_failures

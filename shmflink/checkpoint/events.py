@@ -68,11 +68,15 @@ class Acknowledged:
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """A task's part could not be written; `subtask` is None if it is the JobManager's own part."""
+    """A task's part could not be written; `subtask` is None if it is the JobManager's own part.
+
+    `counts` is False where nothing has failed: a newer checkpoint overtook it.
+    """
 
     subtask: SubtaskId | None
     checkpoint_id: int
     reason: str
+    counts: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -221,8 +221,8 @@ class JobCheckpoints:
                 under_way = self._under_way.get(number)
                 if under_way is not None:  # else it was given up meanwhile
                     under_way.enumerators = enumerators
-            case events.TriggerRefused(number, reason):
-                self._handle(coordinator.Declined(None, number, reason))
+            case events.TriggerRefused(number, reason, counts):
+                self._handle(coordinator.Declined(None, number, reason, counts))
             case events.CheckpointStored():
                 self._stored(event)
             case events.CheckpointNotStored(number, reason):

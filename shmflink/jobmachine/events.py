@@ -329,10 +329,13 @@ class Triggered:
 
 @dataclass(frozen=True, slots=True)
 class TriggerRefused:
-    """An enumerator could not be snapshot; no task was told of the checkpoint."""
+    """An enumerator could not be snapshot; no task was told of the checkpoint. `counts`: writing failed, not the
+    user's code (Flink counts no other failure to trigger).
+    """
 
     checkpoint_id: int
     reason: str
+    counts: bool = True
 
 
 @dataclass(frozen=True, slots=True)

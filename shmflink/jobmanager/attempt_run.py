@@ -176,8 +176,8 @@ class AttemptRun:
             case CheckpointAcknowledged(epoch, subtask, number, states, sync_ns, async_ns, alignment_ns, size):
                 acknowledged = Acknowledged(subtask, number, states, sync_ns, async_ns, alignment_ns, size)
                 self._feed(TaskSaid(epoch, acknowledged))
-            case CheckpointDeclined(epoch, subtask, number, failure):
-                self._feed(TaskSaid(epoch, Declined(subtask, number, failure.message)))
+            case CheckpointDeclined(epoch, subtask, number, failure, counts):
+                self._feed(TaskSaid(epoch, Declined(subtask, number, failure.message, counts)))
             case TaskEnding(epoch, subtask):
                 self._feed(TaskSaid(epoch, TaskIsEnding(subtask)))
             case SplitRequested(_, subtask):

@@ -53,7 +53,8 @@ class Enumerators:
             states = self.splits.snapshot(checkpoint_id)
         except Exception as error:  # an enumerator is user code
             reason = str(error) if isinstance(error, CheckpointError) else f"{type(error).__name__}: {error}"
-            self._feed(events.TriggerRefused(checkpoint_id, reason))
+            counts = isinstance(error, (CheckpointError, OSError))
+            self._feed(events.TriggerRefused(checkpoint_id, reason, counts))
             return False
         self._feed(events.Triggered(checkpoint_id, states))
         return True

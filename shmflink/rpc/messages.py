@@ -524,12 +524,16 @@ class CheckpointAcknowledged:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointDeclined:
-    """A task could not take part, for example because its state cannot be written. The task continues."""
+    """A task could not take part, for example because its state cannot be written. The task continues.
+
+    `counts`: it is a failure, of which few are tolerated; False where a newer checkpoint overtook it.
+    """
 
     epoch: int
     subtask: SubtaskId
     checkpoint_id: int
     failure: Failure
+    counts: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ class Listener:
 
     def snapshot_given_up(self, subtask: SubtaskId, checkpoint_id: int, reason: str) -> None:
         failure = failure_of(CheckpointError(reason), self._deployments[subtask])
-        self._send(CheckpointDeclined(self._epoch, subtask, checkpoint_id, failure))
+        self._send(CheckpointDeclined(self._epoch, subtask, checkpoint_id, failure, counts=False))
 
     def task_ending(self, subtask: SubtaskId) -> None:
         self._send(TaskEnding(self._epoch, subtask))

@@ -93,6 +93,7 @@ class Task:
         self._places = [(edge.edge, c.producer.subtask) for edge in deployment.inputs for c in edge.channels]
         inputs = TaskInputs(gates, blocks=settings.is_exactly_once) if gates else None
         self._checkpoints = TaskCheckpoints(deployment.subtask, self._nodes, inputs, self._places, listener, clock)
+        self._may_overtake = settings.max_concurrent == 1  # it records for one checkpoint at a time
         self._end = TaskEnd(
             is_restored_as_finished=restore.is_finished,
             has_checkpoints=settings.has_final_checkpoint and not deployment.is_batch,
@@ -160,7 +161,7 @@ class Task:
     def trigger_checkpoint(self, barrier: Barrier, *, stops: bool) -> None:
         """The JobManager begins a checkpoint; after one that `stops` a source reads nothing more until it is over."""
         if self.state is TaskState.RUNNING and not self._restore.is_finished:
-            self._checkpoints.trigger(barrier, stops=stops, is_slow=self.pace.is_slow)
+            self._checkpoints.trigger(barrier, stops=stops, is_slow=self._may_overtake and self.pace.is_slow)
 
     def checkpoint_completed(self, checkpoint_id: int, *, stops: bool) -> None:
         """It is durable everywhere. With `stops` the job ends here, without draining: what a task writes after it comes

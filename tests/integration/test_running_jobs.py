@@ -71,6 +71,23 @@ JOB = """
     counted.sink_to(sink).uid("sink")
     env.execute("count numbers")
 """
+SLOW_JOB = """
+    import time
+    from shmflink.common import Types, WatermarkStrategy
+    from shmflink.datastream import StreamExecutionEnvironment
+    from shmflink.datastream.connectors.number_seq import NumberSequenceSource
+
+    def slow(number):
+        time.sleep(0.004)
+        return number
+
+    env = StreamExecutionEnvironment.get_execution_environment()
+    source = NumberSequenceSource(1, 1_000_000)
+    numbers = env.from_source(source, WatermarkStrategy.no_watermarks(), "numbers", Types.LONG())
+    sums = numbers.map(slow, Types.LONG()).key_by(lambda n: n % 7).reduce(lambda a, b: a + b)
+    sums.map(slow, Types.LONG()).filter(lambda n: False).print()
+    env.execute("slow sums")
+"""
 
 
 def wait(condition: Callable[[], Any], what: str) -> Any:
@@ -195,6 +212,22 @@ def test_list_checkpoint_savepoint_and_stop_and_on_from_there(place: Place) -> N
     assert second.wait(WAIT_S) == 0, second.stderr.read()
     assert place.output() == expected(ROWS)
     assert place.sockets() == []
+
+
+def test_savepoints_while_checkpoints_wait_for_slow_functions(place: Place) -> None:
+    """[P16] A slow task records what waits before it; no savepoint overtakes that, and none is overtaken."""
+    place.job.write_text(textwrap.dedent(SLOW_JOB))
+    process = place.run(ROWS)
+    job_id = str(place.job_after(0).overview.job_id)
+    for _ in range(5):
+        saved = place.shmflink("savepoint", job_id)
+        assert saved.returncode == 0, saved.stderr
+    stopped = place.shmflink("stop", job_id, "--savepoint")
+    assert stopped.returncode == 0, stopped.stderr
+    assert process.wait(WAIT_S) == 0
+    said = process.stderr.read()
+    assert "overtook" not in said
+    assert "Restarted" not in said
 
 
 def test_cancel_and_what_a_job_says_that_is_not_there(place: Place) -> None:

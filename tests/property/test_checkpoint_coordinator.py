@@ -221,11 +221,18 @@ class Coordinator(RuleBasedStateMachine):
         assert {r.checkpoint_id for r in records if r.state.value == "IN_PROGRESS"} == mine
         checkpoints = [number for number in mine if self.kinds[number] != BARRIER_SAVEPOINT]
         assert len(checkpoints) <= self.settings.max_concurrent
+        if self.settings.max_concurrent == 1:  # one may record its channels: nothing else may have barriers under way
+            unanswered = mine - self.storing
+            assert not self.are_overtaking(unanswered), f"{sorted(unanswered)} overtake each other"
         assert self.coordinator.is_storing == bool(self.storing)
         counts = self.coordinator.counts
         assert counts.triggered == len(self.ids) == counts.completed + counts.failed + counts.in_progress
         for number in mine - self.storing:
             assert self.now_ms < self.triggered_ms[number] + self.settings.timeout_ms
+
+    def are_overtaking(self, unanswered):
+        kinds = [self.kinds[number] for number in unanswered]
+        return len(kinds) > 1 and any(kind != BARRIER_SAVEPOINT for kind in kinds)
 
     @invariant()
     def deadlines_are_ahead(self):

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from shmflink.checkpoint.coordinator import CheckpointCoordinator
 from shmflink.checkpoint.pending import PendingCheckpoint
 from shmflink.jobmachine.checkpoints import JobCheckpoints
 from shmflink.jobmachine.job import JobMachine
@@ -73,6 +74,8 @@ IN_THE_JOB_MACHINE: Mapping[str, Break] = {
     "enumerators begin anew": around(
         Enumerators, "_open", lambda before, self, _, remembers: before(self, {}, remembers=remembers)
     ),
+    "savepoints do not wait for checkpoints": method(CheckpointCoordinator, "_has_room_for_savepoint", True),
+    "checkpoints do not wait for savepoints": method(CheckpointCoordinator, "_has_room", True),
     "checkpoints are numbered from 1 again": around(
         JobCheckpoints, "opened", lambda before, self, event: before(self, replace(event, next_id=1))
     ),

@@ -181,8 +181,9 @@ class SimulatedJobManager:
             self._world.violated(text)
 
     def is_stuck(self, text: str) -> bool:
-        """Says of a checkpoint that waits for something that never comes."""
-        return "not complete after" in text and self._settings.timeout_ms >= LONG_TIMEOUT_MS
+        """Says of a checkpoint that waits for something that never comes, or that gave way to one that has to wait."""
+        is_overtaken = "a newer checkpoint overtook it" in text
+        return is_overtaken or ("not complete after" in text and self._settings.timeout_ms >= LONG_TIMEOUT_MS)
 
     def _check(self, failure: Failure, who: str) -> None:
         if failure.kind in _BUGS or self.is_stuck(failure.message):

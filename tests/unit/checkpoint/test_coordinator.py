@@ -288,7 +288,7 @@ def test_all_tasks_finish_before_they_see_the_barrier():
 
 def test_savepoints_are_beside_the_checkpoints():
     """Not limited by max-concurrent, told to no sink, not restarted from, no failure of theirs counts."""
-    story = Story()
+    story = Story(replace(EVERY_SECOND, max_concurrent=2))
     story.tell(Tick(), 1000)
     assert story.tell(SavepointRequested(7, "/s")) == [Trigger(2, BARRIER_SAVEPOINT, "/s")]
     assert story.tell(SavepointRequested(8)) == [Trigger(3, BARRIER_SAVEPOINT)]
@@ -299,6 +299,74 @@ def test_savepoints_are_beside_the_checkpoints():
     failed = story.tell(Declined(A, 3, "no space"))
     assert failed == [NotifyAborted(3, "A: no space"), Discard(3), RequestDone(8, reason="A: no space")]
     assert story.complete(1) == [NotifyCompleted(1)]
+
+
+def test_a_savepoint_waits_for_the_one_checkpoint_that_it_might_overtake():
+    """Until all tasks have acknowledged it; before anybody's checkpoint, and whatever became of the one before."""
+    story = Story()
+    story.tell(Tick(), 1000)
+    assert story.tell(CheckpointRequested(6)) == []
+    assert story.tell(SavepointRequested(7, "/s")) == []
+    assert "a savepoint was asked for; it begins when the checkpoint under way is over" in story.coordinator.waits_for()
+    assert story.tell(Acknowledged(A, 1)) == []
+    store, *others = story.tell(Acknowledged(B, 1))
+    assert isinstance(store, Store)
+    assert others == [Trigger(2, BARRIER_SAVEPOINT, "/s")]
+    assert story.tell(Stored(1, "chk-1")) == [NotifyCompleted(1)]
+    story.acknowledge(2)
+    assert story.tell(Stored(2, "/s/x")) == [RequestDone(7, path="/s/x"), Trigger(3, BARRIER_ALIGNED)]
+    assert story.tell(SavepointRequested(8, "/s")) == []
+    assert story.tell(Declined(A, 3, "overtaken", counts=False))[-1] == Trigger(4, BARRIER_SAVEPOINT, "/s")
+
+
+def test_no_checkpoint_begins_while_a_savepoint_is_under_way():
+    story = Story()
+    assert story.tell(SavepointRequested(1, "/s"), 900) == [Trigger(1, BARRIER_SAVEPOINT, "/s")]
+    assert story.tell(Tick(), 1000) == []
+    story.acknowledge(1, 1500)
+    assert story.tell(Stored(1, "/s/x")) == [RequestDone(1, path="/s/x"), Trigger(2, BARRIER_ALIGNED)]
+
+
+def test_a_stop_that_waits_for_a_checkpoint_ends_with_whatever_ends_the_attempt():
+    """A savepoint that was asked for before is taken before; each request is answered once."""
+    story = Story()
+    story.tell(Tick(), 1000)
+    assert story.tell(SavepointRequested(1, "/s")) == []
+    assert story.tell(SavepointRequested(2, "/s", stops=True)) == []
+    _, *begun = (*story.tell(Acknowledged(A, 1)), *story.tell(Acknowledged(B, 1)))
+    assert begun == [Trigger(2, BARRIER_SAVEPOINT, "/s"), Trigger(3, BARRIER_SAVEPOINT, "/s", True)]
+
+    story = Story()
+    story.tell(Tick(), 1000)
+    story.tell(SavepointRequested(2, "/s", stops=True))
+    aborted, discarded, failed, answered = story.tell(Declined(A, 1, "no space"))
+    assert isinstance(failed, FailJob)
+    assert answered == RequestDone(2, reason="the job is not running")
+
+    story = Story()
+    story.tell(Tick(), 1000)
+    story.tell(SavepointRequested(2, "/s", stops=True))
+    assert story.tell(AttemptEnded("a task failed")) == [Discard(1), RequestDone(2, reason="a task failed")]
+
+
+def test_a_checkpoint_that_a_newer_one_overtook_has_not_failed():
+    story = Story(replace(EVERY_SECOND, max_concurrent=2))
+    story.tell(Tick(), 1000)
+    story.tell(Tick(), 2000)
+    assert story.tell(Declined(A, 1, "a newer checkpoint overtook it", counts=False)) == [
+        NotifyAborted(1, "A: a newer checkpoint overtook it"),
+        Discard(1),
+    ]
+
+
+def test_a_savepoint_that_fails_when_a_newer_checkpoint_is_complete_fails_nothing():
+    """What is older than the last success counts for nothing."""
+    story = Story(replace(EVERY_SECOND, max_concurrent=2))
+    story.tell(Tick(), 1000)
+    story.tell(Tick(), 2000)
+    story.acknowledge(1)
+    story.complete(2)
+    assert not any(isinstance(effect, FailJob) for effect in story.tell(StoreFailed(1, "no space")))
 
 
 def test_a_checkpoint_on_request_waits_for_room_and_serves_all_who_asked():
@@ -401,7 +469,7 @@ def test_the_history_is_bounded():
 
 
 def test_who_waits_is_told_which_tasks_have_not_acknowledged():
-    story = Story()
+    story = Story(replace(EVERY_SECOND, max_concurrent=2))
     assert story.coordinator.waits_for() == ()
     story.tell(CheckpointRequested(1))
     assert story.coordinator.waits_for() == ("2 of 2 tasks have not acknowledged checkpoint 1: A, B",)
