@@ -146,7 +146,12 @@ class ResourceError(ShmflinkError):
 
 
 class DirectoryInUseError(ResourceError):
-    """Another JobManager holds the HA directory; the message names it."""
+    """Another JobManager holds the HA directory; the message names it.
+
+    `holder`: its process id, and since when it runs, as text; None where its note cannot be read.
+    """
+
+    holder: tuple[int, str] | None = None
 
 
 class CheckpointError(ResourceError):

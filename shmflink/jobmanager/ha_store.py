@@ -43,7 +43,7 @@ from shmflink.rpc.messages import SubmitJob
 from shmflink.rpc.states import JobState
 from shmflink.rpc.wire import FrameDecoder, frame_of
 
-__all__ = ["HaStore", "JobResult", "Owner", "Place", "cluster_folder"]
+__all__ = ["HaStore", "JobResult", "Owner", "Place", "cluster_folder", "job_names"]
 
 _VERSION: Final = 1
 _HEADER: Final = re.compile(rb"shmflink (\w+) version (\d+) length (\d+) crc32 ([0-9a-f]{8})\n")
@@ -85,6 +85,15 @@ class JobResult:
     failure_message: str = ""
 
 
+def job_names(storage_dir: str, cluster_id: str) -> list[str]:
+    """Of the jobs that another JobManager keeps in its directory; those of them that can be read."""
+    store = HaStore(cluster_folder(storage_dir, cluster_id), -1, FILE_OPS)
+    try:
+        return [place.name for place in store.places()]
+    except (ResourceError, OSError):  # it writes them meanwhile
+        return []
+
+
 def cluster_folder(storage_dir: str, cluster_id: str) -> str:
     """The folder of a cluster; `storage_dir` is a path or a file: URI."""
     path = storage_dir.removeprefix("file://").removeprefix("file:")
@@ -103,6 +112,7 @@ class HaStore:
         self._ops = file_ops
         self._next_epoch = 0
         self._last_epoch = -1
+        self._owner = Owner(0, "", "")
 
     @staticmethod
     def open(storage_dir: str, cluster_id: str, owner: Owner, file_ops: FileOps = FILE_OPS) -> HaStore:
@@ -137,6 +147,7 @@ class HaStore:
         self._last_epoch = self._reserved()
         self._next_epoch = self._last_epoch + 1
         self._reserve()
+        self._owner = owner
         self._write("", "owner", orjson.dumps({"pid": owner.pid, "host": owner.host, "since": owner.since}))
 
     def _identified(self) -> str:
@@ -306,6 +317,21 @@ class HaStore:
         """Forgets how a job ended."""
         self._remove(_RESULTS, job_id)
 
+    def leave_note(self, note: bytes) -> None:
+        """For programs that wait for the directory, which get it from `take_note`: what became of the jobs."""
+        self._write("", "note", b"%d %s\n%s" % (self._owner.pid, self._owner.since.encode(), note))
+
+    def take_note(self, holder: tuple[int, str] | None) -> bytes | None:
+        """The note of the JobManager that held the directory while we waited, `holder`; it is removed, as is any other
+        one's, which means nobody any more.
+        """
+        content = self._read("", "note")
+        if content is None:
+            return None
+        self._unlink("", "note")
+        whose, _, note = content.partition(b"\n")
+        return note if holder is not None and whose == b"%d %s" % (holder[0], holder[1].encode()) else None
+
     def forget_results(self) -> None:
         """The cluster ends in good order: who starts it again means new runs of its jobs."""
         places = {place.job_id.hex: place for place in self.places()}
@@ -398,20 +424,25 @@ def _lock(lock_fd: int, folder: str) -> None:
     try:
         fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise DirectoryInUseError(
-            f"the HA directory {folder} is in use by {_owner_text(folder)}. Two jobs need two ids: "
-            "-D high-availability.cluster-id=NAME"
-        ) from None
+        owner = _owner(folder)
+        who = "another JobManager"
+        if owner is not None:
+            who = f"the JobManager with pid {owner.pid} on {owner.host}, running since {owner.since}"
+        error = DirectoryInUseError(
+            f"the HA directory {folder} is in use by {who}. Two jobs need two ids: -D high-availability.cluster-id=NAME"
+        )
+        error.holder = None if owner is None else (owner.pid, owner.since)
+        raise error from None
 
 
-def _owner_text(folder: str) -> str:
+def _owner(folder: str) -> Owner | None:
+    """None where its file is not there, or not whole."""
     try:
         with open(os.path.join(folder, "owner"), "rb") as file:
             owner = JsonFields(_json(_checked(file.read(), folder, "owner"), folder), "")
-        pid, host, since = owner.integer("pid"), owner.text("host"), owner.text("since")
-        return f"the JobManager with pid {pid} on {host}, running since {since}"
+        return Owner(owner.integer("pid"), owner.text("host"), owner.text("since"))
     except (OSError, ResourceError, JsonFieldsError):
-        return "another JobManager"
+        return None
 
 
 def _checked(data: bytes, path: str, kind: str) -> bytes:

@@ -64,6 +64,7 @@ _WAITS_QUIETLY_S: Final = 2.0  # for slots; a job that waits for longer says so,
 _SHUTDOWN_S: Final = 5.0  # from asking the TaskManagers to end to killing them
 _HA_LOCK_S: Final = 10.0  # for the JobManager before us, whose client was killed, to let go of the HA directory
 _HA_RETRY_S: Final = 0.1
+_HA_QUIET_S: Final = 1.0  # that long it waits without a word
 
 
 class JobManager:
@@ -93,6 +94,8 @@ class JobManager:
         self._run_of: dict[TaskManager, JobRun] = {}
         self._progress: set[JobId] = set()
         self._recovery: Recovery | None = None  # until the HA directory is ours
+        self._waited_for: tuple[int, str] | None = None
+        self._has_told_of_waiting = False
         self._held: list[Received] = []  # what the client says until then
         self._ha = HaCalls(loop, self._give_up)
         self._control = RunControl(self._runs)
@@ -173,10 +176,11 @@ class JobManager:
         since = datetime.fromtimestamp(now_ms / 1000, tz=UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
         try:
             owner = Owner(os.getpid(), socket.gethostname(), since)
-            recovery = Recovery.open(request.configuration, self._environment, owner)
+            recovery = Recovery.open(request.configuration, self._environment, owner, self._waited_for)
         except ShmflinkError as error:
-            is_early = SYSTEM_CLOCK.monotonic_ns() - since_ns < _HA_LOCK_S * 1e9
-            if isinstance(error, DirectoryInUseError) and is_early:
+            waited_ns = SYSTEM_CLOCK.monotonic_ns() - since_ns
+            if isinstance(error, DirectoryInUseError) and waited_ns < _HA_LOCK_S * 1e9:
+                self._waits_for(error, request, waited_ns)
                 self._loop.call_later(_HA_RETRY_S, self._recover, request, since_ns)
             else:
                 self._fail(failure_of(error))
@@ -190,6 +194,19 @@ class JobManager:
         held, self._held = self._held, []
         for received in held:
             self._client_says(received)
+
+    def _waits_for(self, error: DirectoryInUseError, request: StartCluster, waited_ns: int) -> None:
+        self._waited_for = error.holder
+        if error.holder is None or self._has_told_of_waiting or waited_ns < _HA_QUIET_S * 1e9:
+            return
+        self._has_told_of_waiting = True
+        names = Recovery.jobs_of_other(request.configuration, self._environment)
+        jobs = f", which runs {', '.join(map(repr, names))}," if names else ""
+        _LOG.warning(
+            "waits up to %d s for the JobManager with pid %d%s to let go of the HA directory: takes its jobs over if "
+            "it dies, and their results if they end",
+            _HA_LOCK_S, error.holder[0], jobs,
+        )  # fmt: skip
 
     def _submit(self, submission: SubmitJob) -> None:
         assert self._recovery is not None, "a job before the HA directory is ours"
@@ -207,6 +224,10 @@ class JobManager:
             return
         self._client.send(JobStatusChanged(admission.job_id, JobState.CREATED))
         if admission.ended is not None:
+            if admission.ended_under is not None:
+                how = f"has {admission.ended.state.value.lower()} under JobManager pid {admission.ended_under}"
+                text = f"job '{submission.graph.name}' {how}: nothing is run again"
+                self._client.send(JobNotice(admission.job_id, text))
             self._client.send(admission.ended)
             return
         self._run(admission)

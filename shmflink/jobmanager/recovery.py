@@ -13,7 +13,8 @@ from shmflink.checkpoint.settings import local_directory
 from shmflink.config.checkpoint_options import HA_CLUSTER_ID, HA_STORAGE_DIRECTORY, HA_TYPE
 from shmflink.core.ids import JobId
 from shmflink.errors import CheckpointError, ResourceError, UsageError
-from shmflink.jobmanager.ha_store import HaStore, JobResult, Owner, Place
+from shmflink.jobmanager.ha_store import HaStore, JobResult, Owner, Place, job_names
+from shmflink.jobmanager.result_note import EndedJob, dump_note, load_note
 from shmflink.rpc.messages import Failure, JobEnded, SubmitJob
 from shmflink.rpc.states import JobState
 
@@ -28,7 +29,8 @@ _FIRST_EPOCH_MASK: Final = (1 << 30) - 1
 class Admission:
     """A job that may run: under the id that it had, or under the one that it was submitted with.
 
-    `pointers`: the checkpoints, newest first, that its former self left. `ended`: it is over already.
+    `pointers`: the checkpoints, newest first, that its former self left. `ended`: it is over already; `ended_under`:
+    the process id of the JobManager that this program waited for, if it was over under that one.
     `is_kept`: it was in the HA directory, submitted by a program with `arguments_before` (None: not known).
     """
 
@@ -37,6 +39,7 @@ class Admission:
     ended: JobEnded | None = None
     is_kept: bool = False
     arguments_before: tuple[str, ...] | None = None
+    ended_under: int | None = None
 
     @property
     def job_id(self) -> JobId:
@@ -50,16 +53,39 @@ class Recovery:
         self._store = store
         self._cluster_id = cluster_id
         self._epoch = int.from_bytes(os.urandom(4), "little") & _FIRST_EPOCH_MASK
+        self._admitted: dict[JobId, SubmitJob] = {}
+        self._ended: list[EndedJob] = []
+        self._ended_under: int | None = None
+        self._ended_before: tuple[EndedJob, ...] = ()
 
     @staticmethod
-    def open(configuration: Mapping[str, str], environment: Mapping[str, str], owner: Owner) -> Recovery:
-        """Takes hold of the HA directory where the configuration names one."""
+    def open(
+        configuration: Mapping[str, str],
+        environment: Mapping[str, str],
+        owner: Owner,
+        waited_for: tuple[int, str] | None = None,
+    ) -> Recovery:
+        """Takes hold of the HA directory where the configuration names one. `waited_for`: who held it when that was
+        tried before (`DirectoryInUseError.holder`).
+        """
         if HA_TYPE.read(configuration) == "NONE":
             return Recovery(None)
-        text = HA_STORAGE_DIRECTORY.read(configuration) or _default_directory(environment)
-        directory = local_directory(text, HA_STORAGE_DIRECTORY.key)
         cluster_id = HA_CLUSTER_ID.read(configuration)
-        return Recovery(HaStore.open(directory, cluster_id, owner), cluster_id)
+        store = HaStore.open(_storage_directory(configuration, environment), cluster_id, owner)
+        recovery = Recovery(store, cluster_id)
+        recovery._take_note(waited_for)
+        return recovery
+
+    @staticmethod
+    def jobs_of_other(configuration: Mapping[str, str], environment: Mapping[str, str]) -> list[str]:
+        """The names of the jobs that the JobManager runs which holds our HA directory."""
+        return job_names(_storage_directory(configuration, environment), HA_CLUSTER_ID.read(configuration))
+
+    def _take_note(self, waited_for: tuple[int, str] | None) -> None:
+        assert self._store is not None
+        note = self._store.take_note(waited_for)
+        if note is not None and waited_for is not None:
+            self._ended_under, self._ended_before = waited_for[0], load_note(note)
 
     @property
     def is_on(self) -> bool:
@@ -95,6 +121,10 @@ class Recovery:
         """
         if self._store is None:
             return Admission(submission)
+        over = next((job for job in self._ended_before if job.is_of(submission)), None)
+        if over is not None:
+            submission = replace(submission, graph=replace(submission.graph, job_id=over.ended.job_id))
+            return Admission(submission, ended=over.ended, ended_under=self._ended_under)
         store, graph = self._store, submission.graph
         place = self._place_of(submission)
         if place is not None:
@@ -108,6 +138,7 @@ class Recovery:
         pointers = store.checkpoints(job_id)
         arguments = None if place is None else self._arguments_of(job_id)
         store.put_job(submission)
+        self._admitted[job_id] = submission
         return Admission(submission, pointers, None, place is not None, arguments)
 
     def _arguments_of(self, job_id: JobId) -> tuple[str, ...] | None:
@@ -223,11 +254,14 @@ class Recovery:
         failure = ended.failure or Failure("", "")
         result = JobResult(ended.job_id, ended.state, ended.runtime_ms, failure.kind, failure.message)
         self._store.put_result(result)
+        if (submission := self._admitted.get(ended.job_id)) is not None:
+            self._ended.append(EndedJob.of(submission, ended))
 
     def close(self, *, is_finished: bool) -> None:
         """`is_finished`: nobody will ask for the results again, the program is over."""
         if self._store is not None:
             if is_finished:
+                self._store.leave_note(dump_note(self._ended))
                 self._store.forget_results()
             self._store.close()
 
@@ -240,6 +274,11 @@ def _job_name(pointers: Sequence[str]) -> str:
         except CheckpointError:  # told when it is needed
             continue
     return ""
+
+
+def _storage_directory(configuration: Mapping[str, str], environment: Mapping[str, str]) -> str:
+    text = HA_STORAGE_DIRECTORY.read(configuration) or _default_directory(environment)
+    return local_directory(text, HA_STORAGE_DIRECTORY.key)
 
 
 def _default_directory(environment: Mapping[str, str]) -> str:

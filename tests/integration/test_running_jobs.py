@@ -374,3 +374,20 @@ def test_a_second_program_on_one_ha_directory_is_refused_and_told_of_the_first(p
     assert "high-availability.cluster-id" in said
     third = place.run(10, "-D", "high-availability.cluster-id=third", ha=True)
     assert third.wait(WAIT_S) == 0, third.stderr.read()
+
+
+def test_a_program_that_stands_by_takes_the_result_of_the_one_that_it_waited_for(place: Place) -> None:
+    """[P8] A new start, when both have ended, is a new run."""
+    first = place.run(ROWS, ha=True)
+    job = place.job_after(0)
+    second = place.run(ROWS, ha=True)
+    line = next(line for line in second.stderr if "waits up to" in line)
+    assert f"the JobManager with pid {job.pid}, which runs 'count numbers'," in line
+    place.go()
+    assert first.wait(WAIT_S) == 0, first.stderr.read()
+    assert second.wait(WAIT_S) == 0, second.stderr.read()
+    assert f"job 'count numbers' has finished under JobManager pid {job.pid}" in second.stderr.read()
+    assert place.output() == expected(ROWS)
+    third = place.run(ROWS, ha=True)
+    assert third.wait(WAIT_S) == 0, third.stderr.read()
+    assert place.output().total() == 2 * ROWS

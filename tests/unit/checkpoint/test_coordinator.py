@@ -339,7 +339,7 @@ def test_a_stop_that_waits_for_a_checkpoint_ends_with_whatever_ends_the_attempt(
     story = Story()
     story.tell(Tick(), 1000)
     story.tell(SavepointRequested(2, "/s", stops=True))
-    aborted, discarded, failed, answered = story.tell(Declined(A, 1, "no space"))
+    _, _, failed, answered = story.tell(Declined(A, 1, "no space"))
     assert isinstance(failed, FailJob)
     assert answered == RequestDone(2, reason="the job is not running")
 

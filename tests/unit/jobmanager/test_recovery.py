@@ -199,3 +199,37 @@ def test_the_default_directory_is_in_the_users_state_folder(tmp_path):
     assert os.listdir(tmp_path / "shmflink" / "ha") == ["default"]
     with pytest.raises(ConfigurationError, match="not an absolute path"):
         opened({"high-availability.type": "FILESYSTEM", "high-availability.storageDir": "ha"})
+
+
+def test_who_waited_for_the_directory_gets_the_results_of_the_same_command(configuration):
+    """Flink's job result store. Another start, other arguments or the program's next job are new runs."""
+    first = Recovery.open(configuration, {}, Owner(11, "here", "before"))
+    with pytest.raises(DirectoryInUseError) as waits:
+        opened(configuration)
+    submission = replace(run("counts", "/jobs/counts.py"), arguments=("a", "b"))
+    first.admit(submission)
+    assert Recovery.jobs_of_other(configuration, {}) == ["counts"]
+    ended = JobEnded(submission.graph.job_id, JobState.FAILED, 12, Failure("ValueError", "no"), ())
+    first.ended(ended)
+    first.close(is_finished=True)
+
+    second = Recovery.open(configuration, {}, OWNER, waits.value.holder)
+    again = replace(run("counts", "/jobs/counts.py"), arguments=("a", "b"))
+    admission = second.admit(again)
+    assert (admission.ended, admission.ended_under) == (ended, 11)
+    assert admission.job_id == submission.graph.job_id
+    assert second.admit(replace(again, place=1)).ended is None
+    assert second.admit(replace(again, arguments=("a",))).ended is None
+    second.close(is_finished=True)
+
+
+@pytest.mark.parametrize("is_finished", [True, False])
+def test_who_did_not_wait_for_it_runs_anew(configuration, is_finished):
+    first = Recovery.open(configuration, {}, Owner(11, "here", "before"))
+    first.admit(SUBMISSION)
+    first.ended(ENDED)
+    first.close(is_finished=True)
+    opened(configuration).close(is_finished=is_finished)
+    late = Recovery.open(configuration, {}, OWNER, (11, "before"))
+    assert late.admit(SUBMISSION).ended is None
+    late.close(is_finished=False)
