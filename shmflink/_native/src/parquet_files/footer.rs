@@ -17,7 +17,7 @@ use super::local_file::LocalFile;
 
 const TAIL_BYTES: usize = 8; // length of the footer and magic
 
-/// A value of a text may have so many bytes, for want of knowing.
+/// The assumed size of a text value, in bytes, because the footer does not tell.
 const TEXT_BYTES: f64 = 16.0;
 const VALUE_BYTES: f64 = 8.0;
 

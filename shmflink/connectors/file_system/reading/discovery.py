@@ -1,4 +1,4 @@
-"""The enumerator of files that come, or that take long to list."""
+"""The enumerator of files that appear later, or that take long to list."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DIGEST_BYTES: Final = 16
 
 
 class SeenFiles:
-    """Paths that were taken once, 16 bytes each. A path seen stays seen, even where the file has changed or gone."""
+    """Paths that have been taken, 16 bytes each. A path stays in the set even if the file has changed or vanished."""
 
     def __init__(self, packed: bytes = b"") -> None:
         step = _DIGEST_BYTES
@@ -28,7 +28,7 @@ class SeenFiles:
         self._packed = bytearray(packed)  # kept in addition to the set, because every checkpoint asks for it
 
     def add(self, path: str) -> bool:
-        """True where the path is new."""
+        """True if the path is new."""
         digest = hashlib.blake2b(path.encode(), digest_size=_DIGEST_BYTES).digest()
         if digest in self._digests:
             return False
@@ -45,7 +45,7 @@ class SeenFiles:
 
 
 def new_files(found: Sequence[FileInfo], seen: SeenFiles, *, is_watching: bool) -> list[FileInfo]:
-    """The files that were not seen; they count as seen from now on.
+    """The files that have not been seen; they count as seen from now on.
 
     Where a folder is watched, those that are complete as far as one can see, and not empty, in the order of their last
     change; else all, as they were found.
