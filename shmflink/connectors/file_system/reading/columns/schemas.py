@@ -35,10 +35,11 @@ def merge_schemas(schemas: Iterable[tuple[str, pa.Schema]], rule: MergeRule, *, 
     """One schema for files with these (path, schema), columns in order of first appearance.
 
     - `strict`: all files have the same columns and types, in any order; an all-null column fits any type, and strings
-    are strings whatever the width of their offsets. - `widen`: columns that a file lacks are null; two types become one
-    that holds both (`wider_type`), including text with zones and text without. - `widen_to_string`: like `widen`, and
-    types that have nothing in common become strings. - `first`: the schema of the first file; other columns of other
-    files are not read.
+      are strings whatever the width of their offsets.
+    - `widen`: columns that a file lacks are null; two types become one that holds both (`wider_type`), including text
+      with zones and text without.
+    - `widen_to_string`: like `widen`, and types that have nothing in common become strings.
+    - `first`: the schema of the first file; other columns of other files are not read.
 
     A column that is null everywhere becomes a string.
 
