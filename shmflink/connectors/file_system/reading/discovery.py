@@ -68,10 +68,10 @@ class DiscoveryState:
 
 
 class FileDiscovery(SplitEnumerator):
-    """Hands out files as they appear, forever; or, without an interval, those that are there at the start.
+    """Assigns files as they appear, forever; without an interval, only those that exist at the start.
 
-    A thread of its own lists the folders, so that a slow file system does not hold up the JobManager; what it finds is
-    cut and queued when the JobManager asks. A listing that fails ends the job with its own error.
+    Its own thread lists the folders, so that a slow file system does not block the JobManager; found files are split
+    and queued when the JobManager asks. A listing that fails ends the job with its own error.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class FileDiscovery(SplitEnumerator):
         interval_ms: int | None,
         state: DiscoveryState | None = None,
     ) -> None:
-        """`find` lists all files; `cut` makes splits of some, numbered from its second argument on."""
+        """`find` lists all files; `cut` makes splits of some of them, numbered from its second argument on."""
         self._find = find
         self._cut = cut
         self._interval_ms = interval_ms
@@ -125,7 +125,7 @@ class FileDiscovery(SplitEnumerator):
         return DiscoveryState(self._waiting.pack(), self._seen.pack(), self._next_number, self._is_listed)
 
     def close(self) -> None:
-        """Ends the thread; it is not waited for, because a listing may take its time."""
+        """Ends the thread without waiting for it, because a listing may take long."""
         self._is_closed.set()
 
     def _take_listing(self) -> None:
@@ -152,7 +152,7 @@ class FileDiscovery(SplitEnumerator):
                     self._error = error
                 return
             with self._lock:
-                self._listing = found  # it holds all that an older one does
+                self._listing = found  # it includes everything in an older one
             if self._interval_ms is None:
                 return
             self._is_closed.wait(self._interval_ms / 1000)

@@ -12,7 +12,7 @@ __all__ = ["OutputFileConfig", "OutputFileConfigBuilder"]
 
 @dataclass(frozen=True, slots=True)
 class OutputFileConfig:
-    """What stands before and after the unique part of a file's name."""
+    """What comes before and after the unique part of a file's name."""
 
     part_prefix: str = "part"
     part_suffix: str = ""
@@ -24,11 +24,11 @@ class OutputFileConfig:
         return _Builder()
 
     def get_part_prefix(self) -> str:
-        """What a file's name begins with."""
+        """The beginning of a file's name."""
         return self.part_prefix
 
     def get_part_suffix(self) -> str:
-        """What a file's name ends with."""
+        """The end of a file's name."""
         return self.part_suffix
 
 
