@@ -36,15 +36,17 @@ class FileOptions(TypedDict, total=False):
     - `columns`: names of the columns to emit, in this order.
     - `schema`: the columns and types of the files, instead of reading them from the files.
     - `schema_merge`: how schemas of several files are merged: `strict` (the default if files contain their types),
-      `widen` (the default if types are inferred), `widen_to_string`, `first`. The first 32 files are read for this; a
+      `widen` (the default if types are inferred), `widen_to_string`, `first`. The first 32 files are read for this. A
       column that later files lack is null (an error under `strict`); a column that only they have, or a value that does
-      not fit, is an error. - `partitions`: columns from folders named `key=value`: `"auto"` (the default), their types,
-      or None. - `metadata`: columns about the file (`file_path`, `file_name`, `file_size`, `file_modified`,
-      `row_number`), or a mapping from these to the columns' names. - `monitor_interval`: how often to look for new
-      files (a Duration, or seconds). - `on_change`: what happens if a file has changed since it was listed and part of
-      it may have been read, especially after a restore: `fail` (the default), or `ignore`, for files that are modified
-      in place. - `splits_files`: whether several readers may read one file (the default). - `storage_options`: for the
-      file system of a URI; `file_system`: one of pyarrow or fsspec.
+      not fit, is an error.
+    - `partitions`: columns from folders named `key=value`: `"auto"` (the default), their types, or None.
+    - `metadata`: columns about the file (`file_path`, `file_name`, `file_size`, `file_modified`, `row_number`), or a
+      mapping from these to the columns' names.
+    - `monitor_interval`: how often to look for new files (a Duration, or seconds).
+    - `on_change`: what happens if a file has changed since it was listed and part of it may have been read, especially
+      after a restore: `fail` (the default), or `ignore`, for files that are modified in place.
+    - `splits_files`: whether several readers may read one file (the default).
+    - `storage_options`: for the file system of a URI; `file_system`: one of pyarrow or fsspec.
     """
 
     columns: Sequence[str] | None
