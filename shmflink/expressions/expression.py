@@ -177,7 +177,7 @@ def col(name: str) -> Expression:
 
 
 def call_sql(sql_expression: str) -> NoReturn:
-    """Not there: expressions are not read from SQL in this version.
+    """Not supported: this version does not parse SQL expressions.
 
     Raises:
         TypeMismatchError: always; says what to do instead.
