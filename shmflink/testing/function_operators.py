@@ -1,4 +1,4 @@
-"""The operator that a program would run for a user's function."""
+"""Creates the operator that a program would run for a user's function."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def operator_of(
     """`method` of the stream, by default as the function's class has it; `key_selectors` of both inputs.
 
     Raises:
-        UsageError: nothing tells how the function is applied.
+        UsageError: the way in which the function is applied is ambiguous.
     """
     first, second = key_selectors
     environment = StreamExecutionEnvironment.get_execution_environment()
