@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from itertools import permutations
+from typing import Any, Final, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,6 +17,8 @@ from shmflink.expressions.types.rules import are_date_and_timestamp, common_type
 from shmflink.expressions.vectors import as_double
 
 __all__ = ["ComparisonMethods", "comparable_types"]
+
+_DIGITS: Final = {"s": 0, "ms": 3, "us": 6, "ns": 9}
 
 
 class ComparisonMethods(Node):
@@ -162,8 +165,31 @@ def comparable_types(kinds: Sequence[pa.DataType], constants: Sequence[pa.Scalar
             return [other, other]
     common = None if are_date_and_timestamp(kinds, constants) else common_type(kinds)
     if common is None:
-        raise TypeError(f"{left} and {right} cannot be compared: cast() one of them")
+        raise TypeError(f"{left} and {right} cannot be compared: {_remedy(kinds, constants)}")
     return [common, common]
+
+
+def _remedy(kinds: Sequence[pa.DataType], constants: Sequence[pa.Scalar | None]) -> str:
+    """What to write where two types do not compare: the constant in the other's type, or the cast."""
+    for (mine, constant), (other, others) in permutations(zip(kinds, constants, strict=True)):
+        name = _cast_name(other)
+        if is_text(mine) and name is not None:
+            if constant is not None:
+                return f"write the constant as a value of {name}, without quotes"
+            if others is not None:
+                return f"write the constant as the string '{others.as_py()}', or cast the string, .cast('{name}')"
+            return f"cast the string, .cast('{name}')"
+        if pa.types.is_date(mine) and pa.types.is_timestamp(other):
+            return f"cast the date, .cast('{name}')"
+    return "cast() one of them"
+
+
+def _cast_name(kind: pa.DataType) -> str | None:
+    """The name with which `cast` makes a value of about this kind; None where that depends."""
+    if pa.types.is_timestamp(kind):
+        return f"{'TIMESTAMP' if kind.tz is None else 'TIMESTAMP_LTZ'}({_DIGITS[kind.unit]})"
+    names = ((pa.types.is_integer, "BIGINT"), (pa.types.is_floating, "DOUBLE"), (pa.types.is_boolean, "BOOLEAN"))
+    return next((name for is_kind, name in names if is_kind(kind)), None)
 
 
 def _ordered_types(kinds: Sequence[pa.DataType], constants: Sequence[pa.Scalar | None]) -> list[pa.DataType]:

@@ -33,8 +33,25 @@ def test_strings_are_read_as_the_dates_beside_them() -> None:
     assert values(A >= "2024-01-02", a=[date(2024, 1, 1), date(2024, 1, 2), None]) == [False, True, None]
     assert values(A > "2024-01-01 12:00", a=[datetime(2024, 1, 1, 13)]) == [True]
     assert values(date(2024, 1, 1) <= A, a=[datetime(2024, 1, 1)]) == [True]
-    with pytest.raises(TypeMismatchError, match=r"cannot be compared: cast\(\) one of them"):
+    with pytest.raises(TypeMismatchError, match=r"cannot be compared: cast the date, \.cast\('TIMESTAMP\(6\)'\)"):
         values(A == B, a=[date(2024, 1, 1)], b=[datetime(2024, 1, 1)])
+    assert values(A.cast("TIMESTAMP(6)") == B, a=[date(2024, 1, 1)], b=[datetime(2024, 1, 1)]) == [True]
+
+
+def test_types_that_do_not_compare_are_refused_with_what_to_write() -> None:
+    numbers = {"a": [1, 2], "b": ["1", "3"]}
+    for refused, remedy, instead in [
+        (A == "1", "write the constant as a value of BIGINT, without quotes", A == 1),
+        (B == 1, r"write the constant as the string '1', or cast the string, \.cast\('BIGINT'\)", B == "1"),
+        (A == B, r"cast the string, \.cast\('BIGINT'\)", B.cast("BIGINT") == A),
+    ]:
+        with pytest.raises(TypeMismatchError, match=f"cannot be compared: {remedy}"):
+            values(refused, **numbers)
+        assert values(instead, **numbers) == [True, False]
+    with pytest.raises(TypeMismatchError, match=r"value of BOOLEAN, without quotes"):
+        values(A == "true", a=[True])
+    with pytest.raises(TypeMismatchError, match=r"cannot be compared: cast\(\) one of them"):
+        values(A == B, a=[True], b=[1])
 
 
 def test_null_is_equal_to_nothing() -> None:
