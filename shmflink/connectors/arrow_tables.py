@@ -1,4 +1,4 @@
-"""A table of the program as a source."""
+"""A table that the program has at hand, as a source."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SPLITS_PER_READER: Final = 4
 
 
 class ArrowSource(Source):
-    """*shmflink only.* The rows of a table. They are sent with the job, so write large tables to a file instead.
+    """*shmflink only.* The rows of a table. They travel with the job, so write large tables to a file instead.
 
     Views, UUIDs and other extension types become plain columns (`core.plain_columns`).
     """
@@ -41,7 +41,7 @@ class ArrowSource(Source):
         self._table = table.cast(schema) if table.schema != schema else table.replace_schema_metadata(None)
 
     def __getstate__(self) -> bytes:
-        # As IPC, because a pickled slice of an array includes all of its buffers.
+        # As IPC, because a pickled slice of an array takes all of its buffers along.
         out = pa.BufferOutputStream()
         with pa.ipc.new_stream(out, self._table.schema) as stream:
             stream.write_table(self._table, TABLE_BATCH_ROWS)
@@ -73,11 +73,11 @@ class ArrowSource(Source):
 
 
 def table_of_polars(frame: Any) -> pa.Table:
-    """A `polars.DataFrame` as a table. Raises TypeMismatchError for a column for which Arrow has no type."""
+    """A `polars.DataFrame` as a table. Raises TypeMismatchError, naming a column that Arrow has no type for."""
     try:
         return frame.to_arrow()
     except pa.ArrowException:
-        pass  # converting column by column tells which one
+        pass  # one column at a time says which
     columns = {}
     for series in frame.get_columns():
         try:
@@ -93,7 +93,7 @@ def table_of_polars(frame: Any) -> pa.Table:
 def _column_of_polars(series: Any) -> Any:
     if str(series.dtype) not in ("Int128", "UInt128"):
         return series.to_arrow()
-    import polars as pl  # the frame is a Polars object, so it is installed
+    import polars as pl  # the frame is one of its
 
     return series.cast(pl.Decimal(38, 0)).to_arrow()
 

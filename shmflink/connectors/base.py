@@ -1,7 +1,7 @@
 """The contracts of sources (FLIP-27) and sinks (FLIP-143).
 
-A `Source` is a plain picklable description. Its *enumerator* lives in the JobManager and assigns splits to readers that
-ask; its *readers* live in slots, one per subtask. A `Sink` is a plain picklable description; its
+A `Source` is a plain picklable description. Its *enumerator* lives in the JobManager and hands out splits as
+readers ask; its *readers* live in slots, one per subtask. A `Sink` is a plain picklable description; its
 *writers* live in slots.
 """
 
@@ -40,14 +40,14 @@ __all__ = [
 
 
 class Boundedness(enum.Enum):
-    """Whether a source ends."""
+    """Whether a source ends by itself."""
 
     BOUNDED = "BOUNDED"
     CONTINUOUS_UNBOUNDED = "CONTINUOUS_UNBOUNDED"
 
 
 class DeliveryGuarantee(enum.Enum):
-    """How often a record is visible at its destination if the job was restarted in between (PyFlink's)."""
+    """How often a record is visible at its destination when the job was restarted on the way (PyFlink's)."""
 
     EXACTLY_ONCE = "exactly-once"
     AT_LEAST_ONCE = "at-least-once"
@@ -55,11 +55,11 @@ class DeliveryGuarantee(enum.Enum):
 
 
 class Poll(enum.Enum):
-    """What `SourceReader.poll` returns if it has no batch."""
+    """What `SourceReader.poll` says when it has no batch."""
 
     WAIT = "wait"  # nothing now: the mailbox will wake the slot
     NEED_SPLIT = "need_split"  # ready for another split
-    AGAIN = "again"  # nothing yet, but there is more to check: poll again after others have had their turn
+    AGAIN = "again"  # nothing yet, but there is more to look at: poll again when others have had their turn
     END = "end"  # no more data, ever
 
 
@@ -67,8 +67,8 @@ class Poll(enum.Enum):
 class Split:
     """A piece of input that one reader reads.
 
-    `payload` is the connector's own picklable value; `size` is its share of the whole input, in bytes or rows, for
-    showing progress.
+    `payload` is the connector's own picklable value; `size` tells how much of the whole input it is, in bytes or rows,
+    for showing progress.
     """
 
     split_id: str
@@ -78,7 +78,7 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class SplitBatch:
-    """A batch of one of the concurrently read splits."""
+    """A batch of one of the splits that a reader reads at the same time."""
 
     split_id: str
     batch: Batch
@@ -92,44 +92,44 @@ class SplitEnd:
 
 
 class SplitEnumerator(ABC):
-    """Assigns splits; lives in the JobManager, single-threaded, never blocks for long."""
+    """Hands out splits; lives in the JobManager, single-threaded, never blocks for long."""
 
     @abstractmethod
     def next_split(self, subtask: int) -> Split | None:
-        """The next split for this subtask; None if there is none now."""
+        """The next split for this subtask; None when there is none now."""
 
     @property
     @abstractmethod
     def is_exhausted(self) -> bool:
-        """True if `next_split` will never return a split again."""
+        """True when `next_split` will never return a split again."""
 
     @property
     def progress(self) -> tuple[int, int] | None:
-        """(assigned, total) of the whole input, in bytes or rows; None if the end is not known."""
+        """(handed out, total) of the whole input, in bytes or rows; None where the end is not known."""
         return None
 
     @abstractmethod
     def add_splits_back(self, splits: Sequence[Split]) -> None:
-        """Takes back splits of a failed reader: they are assigned again, before those that still wait."""
+        """Takes back splits of a failed reader: they are handed out again, before what still waits."""
 
     @abstractmethod
     def snapshot(self) -> Any:
         """Picklable state from which `Source.create_enumerator(..., state)` resumes, at any parallelism.
 
-        Contains what has not been assigned: the readers' snapshots contain the rest. Not None, which means no state.
+        Holds what has not been handed out: the rest is in the readers' snapshots. Not None: that means no state.
         """
 
     def close(self) -> None:  # noqa: B027  many have nothing to free
-        """Ends threads; called once, when the job has ended."""
+        """Ends threads; called once, when the job is over."""
 
 
 class SourceReader(ABC):
-    """Reads splits; only the slot's thread uses it."""
+    """Reads splits; used by the slot's thread alone."""
 
     reads_concurrently: bool = False
-    """True if splits are read concurrently, like the partitions of a topic. `poll` then returns each batch as a
-    `SplitBatch`, and a `SplitEnd` when a split ends; every split has its own watermark, idle timeout and alignment
-    (Flink: `ReaderOutput.createOutputForSplit`). False: splits are read in the order in which they were added.
+    """True where splits are read at the same time, as the partitions of a topic. `poll` then gives each batch as a
+    `SplitBatch`, and a `SplitEnd` where a split ends; every split has a watermark, an idle timeout and an alignment of
+    its own (Flink: `ReaderOutput.createOutputForSplit`). False: splits are read in the order in which they were added.
     """
 
     @abstractmethod
@@ -142,22 +142,22 @@ class SourceReader(ABC):
     def poll(self) -> Batch | SplitBatch | SplitEnd | SideOutput | Poll:
         """The next batch (bounded in rows and bytes, never blocking for long), or why there is none.
 
-        A reader of concurrent splits may return NEED_SPLIT to ask for another split while it has others; it is polled
-        again when the mailbox is woken. A `SideOutput` goes to the readers of its tag's side output.
+        A reader of concurrent splits may ask for another split by NEED_SPLIT while it has others; it is polled again
+        when the mailbox is woken. A `SideOutput` goes to those who read the side output of its tag.
         """
 
     @property
     def splits_begun(self) -> int:
-        """How many splits it has begun to read, one after another: each has its own watermark."""
+        """How many splits it has begun to read, one after the other: each has a watermark of its own."""
         return 0
 
     def pause_splits(self, paused: frozenset[str]) -> None:  # noqa: B027  for concurrent splits
-        """Watermark alignment: exactly these concurrent splits are paused until the next call (Flink:
-        `pauseOrResumeSplits`). A reader without this method pauses when all its splits are ahead.
+        """Watermark alignment: of concurrent splits, these alone are not read until it is said again (Flink:
+        `pauseOrResumeSplits`). A reader without this method stands still when all its splits are ahead.
         """
 
     def snapshot(self) -> Sequence[Split]:
-        """The current splits, each with its position: after the last batch that `poll` returned.
+        """The splits in hand, each carrying its position: behind the last batch that `poll` handed out.
 
         Called at a barrier, between two polls; must be short. `add_split` of these, in this or another reader, resumes
         from there.
@@ -165,7 +165,7 @@ class SourceReader(ABC):
         return ()
 
     def checkpoint_completed(self, checkpoint_id: int) -> None:  # noqa: B027  files and numbers need not be told
-        """A snapshot is durable: nothing before it will be requested again. Not called for every snapshot."""
+        """A snapshot is durable: what came before it will never be asked for again. Not called for every one."""
 
     def stop(self, *, drained: bool) -> None:  # noqa: B027  many have nothing to end
         """Nothing more will be polled, although there may be more; `drained`: and nobody will resume from here."""
@@ -179,16 +179,16 @@ class Source(ABC):
 
     boundedness: Boundedness = Boundedness.BOUNDED
     gives_timestamps: bool = True
-    """False if batches never have timestamps, so that event time needs a timestamp assigner or column."""
+    """False where batches never have timestamps, so that event time needs a timestamp assigner or column."""
     is_replayable: bool = True
-    """False if records cannot be read again: a failure loses them, so each arrives at most once."""
+    """False where records cannot be read again: after a failure they are lost, so that each comes at most once."""
 
     split_payloads: tuple[type, ...] = ()
-    """The type of its splits' payloads; empty: unknown. Others come from a checkpoint of another kind of source."""
+    """What payloads of its splits are; empty: not told. Others come from a checkpoint of another kind of source."""
 
     @property
     def state_kind(self) -> str:
-        """Stored in checkpoints: only a source of the same kind resumes from this one's state."""
+        """Stands in checkpoints: only a source of the same kind resumes from this one's state."""
         return type(self).__name__
 
     @abstractmethod
@@ -204,21 +204,22 @@ class Source(ABC):
 
     @property
     def fixed_parallelism(self) -> int | None:
-        """1 for a source that cannot be read in parallel, otherwise None."""
+        """1 for a source that cannot be read in parallel, else None."""
         return None
 
     def with_columns(self, columns: Sequence[str]) -> Source | None:
-        """The same source with only these columns, in this order; None if it cannot omit any.
+        """The same source with these of its columns alone, in this order; None where it cannot leave any out.
 
         Called while the graph is built; `columns` are names of `produced_type`, at least one.
         """
         return None
 
     def with_filter(self, predicate: Expression) -> tuple[Source, bool] | None:
-        """The same source without rows for which `predicate`, over its columns, is not true; None if it cannot filter.
+        """The same source without rows for which `predicate`, over its columns, is not true; None where it cannot.
 
-        The flag: True if every such row is omitted, False if some may still be emitted (files or row groups are only
-        skipped by their statistics). Called before `with_columns`: the predicate's columns need not be among those.
+        The flag: True where every such row is left out, False where some may be handed out all the same (files or row
+        groups are skipped by their statistics alone). Called before `with_columns`: the predicate's columns need not
+        be among those.
         """
         return None
 
@@ -234,19 +235,18 @@ def is_heir(context: OperatorContext, subtask: int) -> bool:
 
 
 class SinkWriter(ABC):
-    """Writes the batches of one subtask; only the slot's thread uses it.
+    """Writes the batches of one subtask; used by the slot's thread alone.
 
-    Two-phase commit (FLIP-143): at a barrier, `prepare_commit` makes everything written so far durable but not visible,
-    as committables. The sink's `Committer` makes them visible once the checkpoint is complete. `finish` is followed by
-    one last `prepare_commit`, even in jobs without checkpoints.
+    Two-phase commit (FLIP-143): at a barrier `prepare_commit` makes what was written so far durable, but not visible,
+    as committables; the sink's `Committer` makes them visible once the checkpoint is complete. `finish` is followed by
+    one last `prepare_commit`, also in jobs without checkpoints.
     """
 
     @abstractmethod
     def write(self, batch: Batch) -> None: ...
 
     def prepare_commit(self, checkpoint_id: int) -> Callable[[], Sequence[Any]]:
-        """Called at a barrier; must be short. The returned function may block: another thread calls it for the
-        committables.
+        """Called at a barrier, short. What it returns may block: another thread calls it for the committables.
 
         Committables are picklable values, kept in the checkpoint until they are committed.
         """
@@ -261,17 +261,17 @@ class SinkWriter(ABC):
         return tuple
 
     def prepare_savepoint(self, checkpoint_id: int) -> Callable[[], Sequence[Any]]:
-        """Like `prepare_commit`, and everything written so far becomes a committable."""
+        """As `prepare_commit`, and everything written so far becomes a committable."""
         return self.prepare_commit(checkpoint_id)
 
     @property
     def has_uncommitted(self) -> bool:
-        """True while written rows are in no committable yet."""
+        """True while rows were written that are in no committable yet."""
         return False
 
     @property
     def is_available(self) -> bool:
-        """False while a batch could not be accepted now; the writer wakes the mailbox when that changes."""
+        """False while a batch could not be taken now; the writer wakes the mailbox when that changes."""
         return True
 
     def finish(self) -> None:  # noqa: B027  many have nothing to finish
@@ -288,18 +288,17 @@ class SinkWriter(ABC):
 
 
 class Committer(ABC):
-    """Makes committables visible; only one dedicated thread uses it, so it may block."""
+    """Makes committables visible; used by one thread of its own, so it may block."""
 
     @abstractmethod
     def commit(self, committables: Sequence[Any]) -> None:
-        """Commits all of them, in order. Must be idempotent: after a failure it is called again, including committed
-        ones.
+        """All of them, in order. Idempotent: after a failure it is called again with those that were done already.
 
         Whatever it raises fails the task; after the restart it gets the same committables again.
         """
 
     def abandon(self, committables: Sequence[Any]) -> None:  # noqa: B027  many leave it to `remove_leftovers`
-        """Frees what they stand for: the job failed, and no checkpoint has them. Must not raise."""
+        """Frees what they stand for: the job failed, and no checkpoint knows them. Must not raise."""
 
     def close(self) -> None:  # noqa: B027  many have nothing to free
         """Frees connections. Called once."""
@@ -310,7 +309,7 @@ class Sink(ABC):
 
     @property
     def state_kind(self) -> str:
-        """Stored in checkpoints: only a sink of the same kind commits what this one has staged."""
+        """Stands in checkpoints: only a sink of the same kind commits what this one has staged."""
         return type(self).__name__
 
     @abstractmethod
@@ -322,17 +321,17 @@ class Sink(ABC):
         return self.create_writer(context)
 
     def create_committer(self, context: OperatorContext) -> Committer | None:
-        """None if the sink's writers make no committables in the job of `context`."""
+        """None for a sink whose writers make no committables, in the job that `context` is of."""
         return None
 
     def create_global_committer(self, context: OperatorContext) -> Committer | None:
         """One for the whole sink, in addition to the committers of its subtasks (Flink: `addGlobalCommitter` of a
-        post-commit topology); for targets where one operation makes everything visible that all subtasks wrote: a
-        manifest, a table's snapshot.
+        post-commit topology); for targets where what all subtasks wrote becomes visible by one act: a manifest, a
+        table's snapshot.
 
-        Its `commit` is called once per checkpoint, in order, with everything that the committers of all subtasks have
-        committed for it: never with a part, and never for a checkpoint that did not complete. When it is called again
-        after a failure, it must detect what it has already done. It runs in its own task, with parallelism 1.
+        Its `commit` is called once for each checkpoint, in order, with what the committers of all subtasks have
+        committed for it: never with a part of that, and with nothing of a checkpoint that did not complete. Called
+        again after a failure, it must find out what was done. It works in a task of its own, of parallelism 1.
         """
         return None
 
@@ -343,38 +342,38 @@ class Sink(ABC):
 
     def remove_leftovers(self, context: OperatorContext, kept: Sequence[Any]) -> None:  # noqa: B027  see above
         """Removes what earlier attempts of this subtask staged, except what `kept` stands for: all committables and
-        writer states, of all subtasks, in the restored checkpoint. Subtask 0 also does so for subtasks that no longer
-        exist. Others may be running, in an older attempt, if failures restart only a part of the job.
+        writer states, of all subtasks, in the restored checkpoint. Subtask 0 also does so for subtasks that no
+        more. Others may be running, in an older attempt, as far as failures restart a part of the job alone.
 
         Called in a thread that may block.
         """
 
     def with_input_type(self, declared: Any) -> Sink:
-        """The same sink for a stream of this TypeInformation (None: not declared)."""
+        """The same sink for a stream of this TypeInformation (None: not declared), which is to end in it."""
         return self
 
     def check_target(self, configuration: Mapping[str, str]) -> None:  # noqa: B027  many have nothing to check
-        """Checks the target, in the program's process, before the job is submitted.
+        """Looks at what it would write to, where the program runs, before the job is submitted.
 
         Raises:
             JobGraphError: the job must not start.
         """
 
     def takes_updates(self, changelog: Changelog) -> bool:
-        """Whether it accepts updates, which are rows that replace earlier ones, in jobs that are not BATCH.
+        """Whether updates may come in, rows that replace earlier ones, in jobs that are not BATCH.
 
-        If not, the sink receives only final rows, at the end of a bounded input; with an unbounded input the job is
-        refused. A sink that accepts updates by `changelog.key` receives those of one key through one subtask.
+        Where not, the sink gets final rows alone, at the end of a bounded input; with an unbounded one the job is
+        refused. A sink that takes updates by `changelog.key` gets those of one key through one subtask.
         """
         return True
 
     def delivery_guarantee(self, configuration: Mapping[str, str]) -> DeliveryGuarantee:
-        """The guarantee for this sink's records in a job with this configuration, if its sources can be rewound."""
+        """What holds for this sink's records in a job with this configuration, when its sources can go back."""
         return DeliveryGuarantee.AT_LEAST_ONCE
 
     @property
     def fixed_parallelism(self) -> int | None:
-        """1 for a sink that must have one writer, otherwise None."""
+        """1 for a sink that must have one writer, else None."""
         return None
 
 

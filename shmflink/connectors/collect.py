@@ -1,4 +1,4 @@
-"""Sends results of a job to the user's process, over a Unix socket that only this user can reach.
+"""Results of a job back into the user's process, over a Unix socket that only this user can reach.
 
 The *server* is in the user's process, the *writers* in slots; each has a connection. Frames::
 
@@ -7,15 +7,15 @@ The *server* is in the user's process, the *writers* in slots; each has a connec
     kind 1  BATCH: an Arrow IPC stream of one batch
     kind 2  END: nothing
     kind 3  OPEN: writer, 16 bytes          in jobs with checkpoints, instead of HELLO and END
-    kind 4  MARK: checkpoint u64            what this writer sent since its previous mark belongs to this checkpoint
+    kind 4  MARK: checkpoint u64            what this writer sent since its mark before is of this checkpoint
     kind 5  COMMIT: (writer, checkpoint)*   from a committer: these are complete
 
-There is no queue in between: what the iterator has not requested waits in the sockets, then in the writers' outboxes,
-then as back-pressure in the job.
+There is no queue in between: what the iterator has not asked for waits in the sockets, then in the writers'
+outboxes, then as back-pressure in the job.
 
-In jobs with checkpoints, batches wait in the server until their checkpoint is complete, as in Flink, so that none is
-repeated when the job restarts. A mark is in the socket, which outlives its writer, before its checkpoint can complete.
-An iterator that is not advanced also blocks checkpoints.
+In jobs with checkpoints batches wait in the server until their checkpoint is complete, as in Flink, so that none comes
+twice when the job restarts. A mark is in the socket, which outlives its writer, before its checkpoint can be complete.
+An iterator that is not asked holds up checkpoints, too.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _PENDING_CONNECTIONS_MAX: Final = 4096
 
 
 class CollectServer:
-    """Receives what the writers of one CollectSink send. Only one thread uses it, except for `end` and `close`."""
+    """Receives what the writers of one CollectSink send. Used by one thread, except `end` and `close`."""
 
     def __init__(self) -> None:
         name = f"shmflink-collect-{secrets.token_hex(16)}"
@@ -77,11 +77,11 @@ class CollectServer:
         _OF_THIS_PROCESS.add(self)
 
     def batches(self) -> Iterator[Batch]:
-        """Batches as they arrive; those of one subtask keep their order.
+        """Batches as they come, those of one subtask in its order.
 
         Ends when all writers have ended or `end` was called.
 
-        If a writer's connection breaks without an end (its job failed), only that connection ends.
+        A writer that breaks off without an end (its job failed) only ends its connection.
         """
         while not self._was_closed() and self._writers_left != 0:
             ready = [key.fileobj for key, _ in self._selector.select(0 if self._is_ending else None)]
@@ -96,7 +96,7 @@ class CollectServer:
                         return
 
     def end(self) -> None:
-        """The job has ended: the iterator returns what has arrived and then ends.
+        """The job has ended: the iterator hands out what has arrived and then ends.
 
         Any thread; idempotent.
         """
@@ -107,8 +107,8 @@ class CollectServer:
                     os.write(self._wake_write, b"x")
 
     def close(self) -> None:
-        """Ends everything now; writers that still send discard their rows. Idempotent."""
-        with self._lock:  # `end` must not write to a descriptor that belongs to somebody else by then
+        """Ends everything now; writers that still send throw their rows away. Idempotent."""
+        with self._lock:  # `end` must not write to a descriptor that is somebody else's by then
             if self._is_closed:
                 return
             self._is_closed = True
@@ -120,7 +120,7 @@ class CollectServer:
         os.close(self._wake_read)
 
     def leave_to_parent(self) -> None:
-        """In a fork: closes the connections, or writers would not see the parent close them."""
+        """In a fork: writers must see the end of their connections when the parent closes them."""
         self._lock = threading.Lock()
         self.close()
 
@@ -132,7 +132,7 @@ class CollectServer:
         connection, _ = self._listener.accept()
         _, uid, _ = _CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
         if uid != os.getuid():
-            connection.close()  # batches may contain pickles: accept them only from this user
+            connection.close()  # batches may hold pickles: only from ourselves
             return
         connection.setblocking(True)
         self._selector.register(connection, selectors.EVENT_READ)
@@ -184,8 +184,8 @@ os.register_at_fork(after_in_child=_leave_to_parent)
 class _HeldBatches:
     """Payloads of batches by writer and checkpoint, until the checkpoint is complete.
 
-    Those of a writer that is gone are kept: its successor may commit them. Without limit, like the results between two
-    checkpoints.
+    Those of a writer that is gone stay: its successor may commit them. Without limit, as the results between two
+    checkpoints are.
     """
 
     def __init__(self) -> None:
@@ -199,14 +199,14 @@ class _HeldBatches:
         self._unmarked[connection] = []
 
     def hold(self, connection: socket.socket, payload: bytearray) -> bool:
-        """False if the writer's batches need not wait."""
+        """False where the writer's batches need not wait."""
         if connection not in self._writers:
             return False
         self._unmarked[connection].append(payload)
         return True
 
     def mark(self, connection: socket.socket, checkpoint_id: int) -> list[bytearray]:
-        """The payloads that may now be returned."""
+        """The payloads that are to be handed out by that."""
         key = (self._writers[connection], checkpoint_id)
         self._marked[key], self._unmarked[connection] = self._unmarked[connection], []
         if key not in self._early:
@@ -215,14 +215,14 @@ class _HeldBatches:
         return self._marked.pop(key)
 
     def commit(self, writer: bytes, checkpoint_id: int) -> list[bytearray]:
-        """The payloads that may now be returned; none if they already were."""
+        """The payloads that are to be handed out; none where they were before."""
         key = (writer, checkpoint_id)
         if key not in self._marked and writer in self._writers.values():
             self._early.add(key)
         return self._marked.pop(key, [])
 
     def drop(self, connection: socket.socket) -> None:
-        """What it sent after its last mark belongs to no checkpoint."""
+        """What it sent after its last mark is in no checkpoint."""
         self._writers.pop(connection, None)
         self._unmarked.pop(connection, None)
 
@@ -231,14 +231,12 @@ class CollectSink(Sink):
     """Sends every batch to the CollectServer at `address`."""
 
     def __init__(self, address: str, *, is_table: bool = False) -> None:
-        """`is_table`: the rows form one table, as for `to_arrow()`, instead of records in order of arrival."""
+        """`is_table`: the rows are one, as `to_arrow()` gives it, instead of records as they come."""
         self._address = address
         self._is_table = is_table
 
     def takes_updates(self, changelog: Changelog) -> bool:
-        """Whether it accepts updates: records do, as in Flink. An unbounded input has no final rows: there
-        every sink does.
-        """
+        """Records, and those of functions of records, as in Flink. An endless input has no final rows: there any."""
         return changelog.of_records and not self._is_table
 
     def create_writer(self, context: OperatorContext) -> SinkWriter:
@@ -339,7 +337,7 @@ class _Connection:
             raise PeerError(f"the program that collects the results cannot be reached: {error}") from error
 
     def shut_down(self) -> None:
-        """Makes a blocked `send` return. Any thread."""
+        """A `send` that is blocked returns. Any thread."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
@@ -355,7 +353,7 @@ class _Connection:
             self._socket.sendall(_HEADER.pack(kind, len(payload)))
             self._socket.sendall(payload)
         except OSError:
-            # The reader, who is canceling the job, closed it: not an error of the job.
+            # Closed by the reader, who is cancelling the job: not an error of the job.
             self._is_unwanted = True
 
 
@@ -369,7 +367,7 @@ def _batch(payload: bytearray) -> Batch:
 
 
 def _read_exactly(connection: socket.socket, length: int) -> bytearray | None:
-    """None if the peer closed first."""
+    """None where the peer closed first."""
     data = bytearray(length)
     view = memoryview(data)
     while view:

@@ -1,6 +1,6 @@
 """`print()`: records as lines on the standard output of the TaskManager, as Flink prints them.
 
-Lines are discarded after the reader has closed the pipe (`| head`), and the job continues, as in Flink.
+Lines that nobody reads any more (`| head`) are thrown away, and the job goes on, as in Flink.
 """
 
 from __future__ import annotations

@@ -177,7 +177,7 @@ def col(name: str) -> Expression:
 
 
 def call_sql(sql_expression: str) -> NoReturn:
-    """Not supported: this version does not parse SQL expressions.
+    """Not there: expressions are not read from SQL in this version.
 
     Raises:
         TypeMismatchError: always; says what to do instead.

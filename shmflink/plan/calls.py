@@ -28,6 +28,7 @@ __all__ = [
     "AssignTimestamps",
     "BroadcastProcess",
     "Call",
+    "CallOfFunction",
     "CoFlatMap",
     "CoMap",
     "CoProcess",
@@ -64,7 +65,7 @@ NamedExpressions = tuple[tuple[str, Expression], ...]
 Declared = TypeInformation | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Call:
     """Common part. `is_operator`: name, uid, parallelism and the like can be set on it."""
 
@@ -96,26 +97,35 @@ class Write(Call):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Map(Call):
+class CallOfFunction(Call):
+    """Calls a function of the user's. Its kinds add no fields, so they are no dataclasses, which take time to make."""
+
     function: Any
     declared: Declared = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class FlatMap(Call):
-    function: Any
-    declared: Declared = None
+class Map(CallOfFunction):
+    """One element for each."""
+
+    __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Filter(Call):
-    function: Any
+class FlatMap(CallOfFunction):
+    """Any number of elements for each."""
+
+    __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class MapBatches(Call):
-    function: Any
-    declared: Declared = None
+class Filter(CallOfFunction):
+    """The elements for which the function is true."""
+
+    __slots__ = ()
+
+
+class MapBatches(CallOfFunction):
+    """Record batches for each."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,17 +135,16 @@ class Project(Call):
     fields: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Process(Call):
+class Process(CallOfFunction):
     """A ProcessFunction or, behind a key, a KeyedProcessFunction."""
 
-    function: Any
-    declared: Declared = None
+    __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Reduce(Call):
-    function: Any
+class Reduce(CallOfFunction):
+    """The elements of a key, combined two by two."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -206,9 +215,10 @@ class KeyBy(Call):
         return self.key if isinstance(self.key, tuple) else None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Values(Call):
     """The elements of a keyed stream, where their keys have brought them."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -233,8 +243,10 @@ class PartitionCustom(Call):
     is_operator: ClassVar[bool] = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Union(Call):
+    """All elements of streams of one type."""
+
+    __slots__ = ()
     is_operator: ClassVar[bool] = False
 
 
@@ -244,36 +256,36 @@ class SideOutput(Call):
     is_operator: ClassVar[bool] = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Final(Call):
     """The last row of each key alone."""
 
+    __slots__ = ()
     is_operator: ClassVar[bool] = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class EveryUpdate(Call):
     """Every update as a row that stands."""
 
+    __slots__ = ()
     is_operator: ClassVar[bool] = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class CoMap(Call):
-    function: Any
-    declared: Declared = None
+class CoMap(CallOfFunction):
+    """One element for each of both inputs."""
+
+    __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class CoFlatMap(Call):
-    function: Any
-    declared: Declared = None
+class CoFlatMap(CallOfFunction):
+    """Any number of elements for each of both inputs."""
+
+    __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class CoProcess(Call):
-    function: Any
-    declared: Declared = None
+class CoProcess(CallOfFunction):
+    """A CoProcessFunction or, behind keys, a KeyedCoProcessFunction."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -94,9 +94,10 @@ class PartitionTransformation(Transformation):
     key_columns: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class UnionTransformation(Transformation):
     """All inputs as one stream."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,14 +107,16 @@ class SideOutputTransformation(Transformation):
     output_tag: str = field(kw_only=True)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class FinalTransformation(Transformation):
     """Its input's final rows, each once. Resolved before the stream graph."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True, eq=False)
+
 class EveryUpdateTransformation(Transformation):
     """Its input's updates as rows that stand. Resolved before the stream graph."""
+
+    __slots__ = ()
 
 
 def ancestors_first(sinks: Sequence[Transformation]) -> list[Transformation]:

@@ -8,7 +8,7 @@
         pyarrow.parquet.read_table("totals.parquet"), key="word", value="count",
     ).write("/backups/bootstrapped")          # then: shmflink run -s /backups/bootstrapped job.py
 
-Uses `checkpoint`, `state` and `operators`; knows no cluster.
+Stands on `checkpoint`, `state` and `operators`; knows no cluster.
 """
 
 from shmflink.state_processor.bootstrap import (

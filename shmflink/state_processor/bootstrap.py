@@ -1,6 +1,6 @@
-"""Keyed state created by a user's function, row by row (`org.apache.flink.state.api.OperatorTransformation`).
+"""Keyed state made by a user's function, row by row (`org.apache.flink.state.api.OperatorTransformation`).
 
-For what columns cannot express: timers, several states at once, a function that combines many rows into one entry.
+The way for what columns cannot say: timers, several states at once, a function that folds many rows into one entry.
 `SavepointWriter.with_keyed_state` is the fast way for everything else.
 """
 
@@ -32,9 +32,9 @@ _ROWS: Final = 1 << 16
 
 
 class KeyedStateBootstrapFunction(ABC):
-    """Writes rows into the state of their key.
+    """Puts rows into the state of their key.
 
-    A job's own KeyedProcessFunction works as well; its output is dropped.
+    A job's own KeyedProcessFunction serves as well; what it emits is dropped.
     """
 
     def open(self, runtime_context: Any) -> None:  # noqa: B027  many have nothing to open
@@ -45,7 +45,7 @@ class KeyedStateBootstrapFunction(ABC):
         """One row of the table. `ctx` has `timestamp()`, `get_current_key()`, and `timer_service()` for timers."""
 
     def close(self) -> None:  # noqa: B027  many have nothing to free
-        """Called once, at the end."""
+        """Called once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class StateBootstrapTransformation:
         try:
             for batch in self.table.to_batches(max_chunksize=_ROWS):
                 for _ in operator.process(self._keyed(batch)):
-                    pass  # drops the output of a job's own function
+                    pass  # what a job's own function emits
             return operator.snapshot_state(Barrier(1, clock.processing_time_ms(), BARRIER_SAVEPOINT)).keyed
         finally:
             operator.close()
@@ -100,7 +100,7 @@ class OperatorTransformation:
         return OperatorTransformation(as_table(table))
 
     def key_by(self, *keys: str | Callable[[Any], Any]) -> OperatorTransformation:
-        """Columns (several form a tuple), or one function of a row: as in the job."""
+        """Columns, several of which are a tuple; or one function of a row. As the job does it."""
         if len(keys) == 1 and callable(keys[0]):
             return replace(self, _keys=keys[0])
         names = tuple(key for key in keys if isinstance(key, str))
@@ -110,7 +110,7 @@ class OperatorTransformation:
         return replace(self, _keys=names)
 
     def assign_timestamps(self, column: str) -> OperatorTransformation:
-        """*shmflink only.* The column with the rows' event time: a timestamp, or milliseconds."""
+        """*shmflink only.* The column of the rows' event time: a timestamp, or milliseconds."""
         if column not in self._table.column_names:
             raise UsageError(f"assign_timestamps() takes one of {self._table.column_names}, got {column!r}")
         kind = self._table.schema.field(column).type
@@ -130,7 +130,7 @@ class OperatorTransformation:
 
 
 def as_table(data: Any) -> pa.Table:
-    """Raises UsageError if `data` has no Arrow columns."""
+    """Raises UsageError where `data` has no Arrow columns."""
     if isinstance(data, pa.Table):
         return data
     try:
@@ -146,7 +146,7 @@ class _NoMailbox:
         raise UsageError("a bootstrap function must not call back from other threads")
 
     def wake(self) -> None:
-        """Does nothing: nothing sleeps."""
+        """Nothing sleeps."""
 
 
 def _context(name: str, max_parallelism: int, clock: Clock) -> OperatorContext:

@@ -1,4 +1,4 @@
-"""Converts a user's table to entries of a keyed state, in the form of state files. Columns at a time."""
+"""A user's table as entries of a keyed state, in the form of state files. Columns at a time."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def encoded_state(
     max_parallelism: int,
     now_ms: int,
 ) -> list[pa.RecordBatch]:
-    """Batches in the form of `KeyedSnapshot.batches`; drops rows whose value is null.
+    """Batches as `KeyedSnapshot.batches` gives them; rows whose value is null are left out.
 
     Raises:
-        UsageError: a column does not exist, or a key occurs twice although it has one value.
+        UsageError: a column is not there, or a key stands twice where it has one value.
         TypeMismatchError: a column does not fit the declared type.
     """
     key_names = [key] if isinstance(key, str) else list(key)
@@ -58,7 +58,7 @@ def encoded_state(
 
 
 def key_array(arrays: Sequence[pa.Array]) -> pa.Array:
-    """Keys in the form of the job's key_by: the values of one column, or tuples of several."""
+    """Keys as the job's key_by makes them: the values of one column, tuples of several."""
     columns = [key_column(array) for array in arrays]
     if len(columns) == 1:
         return columns[0]
@@ -96,7 +96,7 @@ def _one(table: pa.Table, name: str) -> pa.Array:
 
 
 def _is_one_row_each(kind: str, table: pa.Table, names: list[str]) -> bool:
-    """Whether each row is one item of a list or map, instead of a whole list or map."""
+    """Whether each row is one item of a list or map, rather than a whole one."""
     if kind == "map":
         return len(names) == 2
     kind_of = table.schema.field(names[0]).type
@@ -106,7 +106,7 @@ def _is_one_row_each(kind: str, table: pa.Table, names: list[str]) -> bool:
 def _grouped(
     form: StateForm, table: pa.Table, keys: pa.Array, names: list[str], where: str
 ) -> tuple[pa.Array, pa.Array]:
-    """The items of each key together, in row order."""
+    """The items of each key together, in the order of their rows."""
     shape: Any = form.shape
     encoded = keys.dictionary_encode(null_encoding="encode")
     indices = encoded.indices.to_numpy(zero_copy_only=False)

@@ -1,4 +1,4 @@
-"""Identifies an operator: by its uid, or by the hash derived from it."""
+"""Which operator is meant: by its uid, or by the hash that stands for it."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ __all__ = ["OperatorIdentifier"]
 
 @dataclass(frozen=True, slots=True)
 class OperatorIdentifier:
-    """Created by `for_uid` or `for_uid_hash`."""
+    """Made by `for_uid` or `for_uid_hash`."""
 
     operator_id: str
     uid: str | None = None
 
     @staticmethod
     def for_uid(uid: str) -> OperatorIdentifier:
-        """The argument of the job's `.uid("...")`."""
+        """What the job gives with `.uid("...")`."""
         if not isinstance(uid, str) or not uid:
             raise UsageError(f"OperatorIdentifier.for_uid() takes the text that the job gives to uid(), got {uid!r}")
         return OperatorIdentifier(OperatorId.of(f"uid:{uid}").hex, uid)
 
     @staticmethod
     def for_uid_hash(uid_hash: str) -> OperatorIdentifier:
-        """32 hexadecimal digits, as `shmflink state list --json` shows them, for an operator without uid."""
+        """32 hexadecimal digits, as `shmflink state list --json` shows them, of an operator without uid."""
         lowered = uid_hash.lower()
         if len(lowered) != 32 or any(digit not in "0123456789abcdef" for digit in lowered):
             raise UsageError(f"OperatorIdentifier.for_uid_hash() takes 32 hexadecimal digits, got {uid_hash!r}")
@@ -38,7 +38,7 @@ class OperatorIdentifier:
 
 
 def found_in(manifest: Manifest, operator: OperatorIdentifier | str) -> OperatorState:
-    """The operator's state; a text is a uid. Raises UsageError, with the known operators, if there is none."""
+    """The operator's state; a text is a uid. Raises UsageError where there is none, with those there are."""
     identifier = OperatorIdentifier.for_uid(operator) if isinstance(operator, str) else operator
     found = manifest.operator(identifier.operator_id)
     if found is None:

@@ -29,7 +29,7 @@ class OperatorInfo:
 
 
 class SavepointReader:
-    """An opened savepoint or checkpoint. Every file is checked before its content is returned.
+    """A savepoint or checkpoint, opened. Every file is checked before anything is given out of it.
 
     Broadcast and list state with a user's own objects are pickled, and so is keyed state without a declared type:
     reading those runs code of the savepoint's author. If that is another user, it must be requested explicitly.
@@ -43,7 +43,7 @@ class SavepointReader:
 
     @staticmethod
     def read(path: str, *, trusts_pickle: bool = False) -> SavepointReader:
-        """Opens a folder with `_metadata`. `trusts_pickle`: also load pickled state that another user wrote.
+        """Opens a folder with `_metadata`. `trusts_pickle`: pickled state is loaded also where another user wrote it.
 
         Raises:
             CheckpointError: there is none, it is damaged, or others may write to it.
@@ -52,7 +52,7 @@ class SavepointReader:
         return SavepointReader(directory, load_manifest(directory), trusts_pickle=trusts_pickle)
 
     def operators(self) -> Sequence[OperatorInfo]:
-        """*shmflink only.* The states that can be read."""
+        """*shmflink only.* What there is to read."""
         return tuple(
             OperatorInfo(
                 OperatorIdentifier(op.operator_id, op.uid),
@@ -65,9 +65,9 @@ class SavepointReader:
         )
 
     def read_keyed_state(self, operator: OperatorIdentifier | str, state: str, *, unpickle: bool = False) -> pa.Table:
-        """The entries of a keyed state: `key`, `value`, and `namespace`, `timestamp` or `ttl` if it has them.
+        """The entries of a keyed state: `key`, `value`, and `namespace`, `timestamp` or `ttl` where it has them.
 
-        A text is the operator's uid. `unpickle` converts pickled values to columns, or to text if they do not fit one.
+        A text is the operator's uid. `unpickle` turns pickled values into columns, or into text where they fit none.
 
         Raises:
             UsageError: there is no such operator.
@@ -91,7 +91,7 @@ class SavepointReader:
         return self.read_list_state(operator, state)
 
     def read_broadcast_state(self, operator: OperatorIdentifier | str, state: str) -> dict[Any, Any]:
-        """A broadcast state, which is the same in every subtask."""
+        """A broadcast state; every subtask has the same."""
         found = found_in(self._manifest, operator)
         states = self._reader(found).broadcast_state(0)
         if state not in states:

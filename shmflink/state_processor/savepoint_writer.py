@@ -1,4 +1,4 @@
-"""Writes savepoints: new ones, and modified copies of others (`org.apache.flink.state.api.SavepointWriter`)."""
+"""Writes savepoints: new ones, and changed copies of others (`org.apache.flink.state.api.SavepointWriter`)."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ __all__ = ["SavepointWriter"]
 _ROWS_OF_A_SUBTASK: Final = 1 << 20
 _SUBTASKS_MAX: Final = 64
 _INLINE_BYTES: Final = 20 * 1024
-_DEFAULT_MAX_PARALLELISM: Final = 128  # the default of a job
+_DEFAULT_MAX_PARALLELISM: Final = 128  # as a job has that sets nothing
 
 
 @dataclass(slots=True)
 class _Part:
-    """One subtask's part of a keyed state, for `StateFileWriter`."""
+    """One subtask's part of a keyed state, as `StateFileWriter` wants it."""
 
     name: str
     whole: Sequence[pa.RecordBatch]
@@ -44,7 +44,7 @@ class _Part:
     is_delta: bool = False
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """The rows of its key groups; an empty batch, for the schema, if there are none."""
+        """The rows of its key groups; an empty batch, for the schema, where there are none."""
         parts = [rows_of(batch, self.key_groups) for batch in self.whole]
         yield from [part for part in parts if part.num_rows] or parts[:1]
 
@@ -54,7 +54,7 @@ class _Part:
 
 @dataclass(slots=True)
 class _Operator:
-    """An operator of the new savepoint: what is kept of the existing one, and what is new."""
+    """An operator of the savepoint to be: what is kept of the existing one, and what is new."""
 
     identifier: OperatorIdentifier
     kept: OperatorState | None = None
@@ -69,9 +69,7 @@ class _Operator:
 
 
 class SavepointWriter:
-    """The content of the new savepoint; nothing is written before `write`. Every `with_...` returns the writer
-    itself.
-    """
+    """What the savepoint will hold; nothing is written before `write`. Every `with_...` returns the writer itself."""
 
     def __init__(
         self,
@@ -97,7 +95,7 @@ class SavepointWriter:
     def new_savepoint(
         max_parallelism: int = _DEFAULT_MAX_PARALLELISM, *, clock: Clock = SYSTEM_CLOCK
     ) -> SavepointWriter:
-        """An empty savepoint. The job that starts from it must have the same maximum parallelism."""
+        """An empty one. The job that starts from it has to have the same maximum parallelism."""
         if not 1 <= max_parallelism <= MAX_PARALLELISM_MAX:
             raise UsageError(f"max_parallelism must be 1 to {MAX_PARALLELISM_MAX}, got {max_parallelism}")
         return SavepointWriter(max_parallelism, "", None, clock)
@@ -106,9 +104,9 @@ class SavepointWriter:
     def from_existing_savepoint(
         path: str, *, trusts_pickle: bool = False, clock: Clock = SYSTEM_CLOCK
     ) -> SavepointWriter:
-        """A copy of a savepoint or checkpoint, to be modified; the original is not changed.
+        """A copy of a savepoint or checkpoint, to be changed; the original stays as it is.
 
-        `trusts_pickle`: also load pickled state that is to be modified if another user wrote it, which runs
+        `trusts_pickle`: pickled state that is to be changed is loaded also where another user wrote it, which runs
         that user's code.
 
         Raises:
@@ -128,17 +126,17 @@ class SavepointWriter:
         key: str | Sequence[str],
         value: str | Sequence[str] | None = None,
     ) -> SavepointWriter:
-        """Adds a keyed state to an operator, from the columns of a table.
+        """Gives an operator a keyed state, out of the columns of a table.
 
         `operator`: a text is its uid. `descriptor`: as the job's function declares the state. `table`: a pyarrow table
         or batch, or any object with Arrow columns (Polars, DuckDB). `key`: the column or columns of the key, as the
-        job's key_by makes it: several form a tuple. `value`: the column or columns of the value, by default all others.
+        job's key_by makes it: several are a tuple. `value`: the column or columns of the value, else all others.
 
-        One row per key; for ListState also one row per item, and for MapState one per pair (two value columns). With
-        time to live, the entries count as written now. Rows with a null value are dropped.
+        One row for each key; of ListState also one row for each item, and of MapState one for each pair (two value
+        columns). With time to live the entries count as written now. Rows with a null value are left out.
 
         Raises:
-            UsageError, TypeMismatchError: columns do not fit; the operator already has such a state.
+            UsageError, TypeMismatchError: columns do not fit; the operator has such a state already.
         """
         target = self._operator(operator)
         if descriptor.name in target.keyed_names():
@@ -154,10 +152,10 @@ class SavepointWriter:
     def with_operator(
         self, operator: OperatorIdentifier | str, transformation: StateBootstrapTransformation
     ) -> SavepointWriter:
-        """Adds the states, and timers, that a function creates from the rows of a table; the function runs at once.
+        """Gives an operator the states, and timers, that a function makes of the rows of a table; it runs at once.
 
         Raises:
-            UsageError: the operator already has one of these states.
+            UsageError: the operator has one of these states already.
             UserFunctionError: the function failed.
         """
         target = self._operator(operator)
@@ -178,7 +176,7 @@ class SavepointWriter:
     def with_list_state(
         self, operator: OperatorIdentifier | str, descriptor: ListStateDescriptor, elements: Iterable[Any]
     ) -> SavepointWriter:
-        """Adds a list state without key, whose elements are distributed among the operator's subtasks."""
+        """Gives an operator a list state without key, whose elements are dealt out among its subtasks."""
         target = self._operator(operator)
         part = OperatorStatePart(Redistribution.SPLIT_DISTRIBUTE, list(elements), repr(descriptor.type_info))
         target.lists[descriptor.name] = part
@@ -187,12 +185,12 @@ class SavepointWriter:
     def with_broadcast_state(
         self, operator: OperatorIdentifier | str, descriptor: MapStateDescriptor, entries: Mapping[Any, Any]
     ) -> SavepointWriter:
-        """Adds a broadcast state; it replaces all broadcast state that an existing operator has."""
+        """Gives an operator a broadcast state; it replaces all broadcast state that an existing operator has."""
         self._operator(operator).broadcast[descriptor.name] = dict(entries)
         return self
 
     def remove_state(self, operator: OperatorIdentifier | str, state: str) -> SavepointWriter:
-        """*shmflink only.* Removes one keyed state of an operator. Raises UsageError if there is none."""
+        """*shmflink only.* Leaves out one keyed state of an operator. Raises UsageError where there is none."""
         target = self._existing(operator)
         if state not in target.keyed_names():
             known = ", ".join(sorted(target.keyed_names())) or "none"
@@ -202,14 +200,14 @@ class SavepointWriter:
         return self
 
     def remove_operator(self, operator: OperatorIdentifier | str) -> SavepointWriter:
-        """Removes an operator with all its state. Raises UsageError if there is none."""
+        """Leaves out an operator with all its state. Raises UsageError where there is none."""
         del self._operators[self._existing(operator).identifier.operator_id]
         return self
 
     def change_operator_identifier(
         self, source: OperatorIdentifier | str, target: OperatorIdentifier | str
     ) -> SavepointWriter:
-        """Moves an operator's state to another uid. Raises UsageError if that has state already."""
+        """Gives an operator's state to another uid. Raises UsageError where that has state already."""
         moved, identifier = self._existing(source), _identifier(target)
         if identifier.operator_id in self._operators:
             raise UsageError(f"there already is an operator with {identifier}")
@@ -219,7 +217,7 @@ class SavepointWriter:
         return self
 
     def write(self, path: str) -> str:
-        """Writes the savepoint to the folder `path`, which is created; returns it: `shmflink run -s` takes it.
+        """Writes the savepoint into the folder `path`, which is made; returns it: `shmflink run -s` takes it.
 
         Raises:
             CheckpointError: the folder exists and is not empty, or the system refuses; nothing is left behind.
@@ -301,7 +299,7 @@ class SavepointWriter:
         return replace(subtask, operator_state=file)
 
     def _new_operator(self, operator: _Operator) -> OperatorState:
-        """As many subtasks as its rows fill: each is read only by those that take over its key groups."""
+        """As many subtasks as its rows fill: each is read by those alone that take over its key groups."""
         rows = max((sum(batch.num_rows for batch in batches) for batches in operator.keyed.values()), default=0)
         parallelism = min(1 + rows // _ROWS_OF_A_SUBTASK, _SUBTASKS_MAX, self._max_parallelism)
         identifier = operator.identifier
@@ -337,7 +335,7 @@ class SavepointWriter:
         )
 
     def _copy(self, writer: StateFileWriter, identifier: OperatorIdentifier, number: int, file: StateFile) -> StateFile:
-        """The same content under a name of this savepoint; checked while it is copied."""
+        """The same content under a name of this savepoint; checked on the way."""
         if not file.length:
             return file
         data = read_file(self._directory, file)

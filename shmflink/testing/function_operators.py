@@ -1,4 +1,4 @@
-"""Creates the operator that a program would run for a user's function."""
+"""The operator that a program would run for a user's function."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def operator_of(
     """`method` of the stream, by default as the function's class has it; `key_selectors` of both inputs.
 
     Raises:
-        UsageError: the way in which the function is applied is ambiguous.
+        UsageError: nothing tells how the function is applied.
     """
     first, second = key_selectors
     environment = StreamExecutionEnvironment.get_execution_environment()

@@ -1,4 +1,4 @@
-"""A job in the caller's process and thread: performs the effects of its job machine, and runs its tasks in turn."""
+"""A job in the caller's process and thread: performs what its job machine asks for, and runs its tasks in turns."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from shmflink.taskmanager.task_states import TaskSnapshot
 
 __all__ = ["InlineJob"]
 
-_SPLIT_RETRY_NS: Final = 5_000_000  # how soon an enumerator that has no split now is asked again
+_SPLIT_RETRY_NS: Final = 5_000_000  # how soon an enumerator without a split now is asked again
 _FENCE: Final = 1  # the epoch of all tasks: nothing restarts here
 _WITHOUT_RESTARTS: Final = {"restart-strategy.type": "none"}
 
@@ -46,8 +46,8 @@ _WITHOUT_RESTARTS: Final = {"restart-strategy.type": "none"}
 class InlineJob:
     """One run of a job graph; the listener of its tasks and the owner of its enumerators.
 
-    It ignores effects that only processes need: timers, states for a client, requested memory. There are no checkpoints
-    and no restarts.
+    Of the effects of its machine it leaves out what only processes need: timers, states for a client, memory that is
+    asked for. There are no checkpoints and no restarts.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class InlineJob:
         *,
         is_local: bool,
     ) -> None:
-        """Builds the tasks; exceptions of user code propagate. `is_local`: batches are passed by reference."""
+        """Builds the tasks; whatever user code raises on the way comes out. `is_local`: batches go by reference."""
         self._graph = graph
         self._configuration = configuration
         self._doorbell = LocalDoorbell()
@@ -67,7 +67,7 @@ class InlineJob:
         self._alignment = AlignmentGroups(graph)
         self._aligned_ns = 0
         self._runtime_ns = 0
-        self._is_cancelled = False  # the machine knows it
+        self._is_cancelled = False  # the machine knows of it
         self._wants_cancel = False
         self._error: BaseException | None = None
         self._states: dict[SubtaskId, TaskState] = {}
@@ -91,7 +91,7 @@ class InlineJob:
             self._slot_of[subtask].add_task(self._tasks[subtask])
 
     def run(self) -> None:
-        """Runs until all tasks have ended.
+        """Until all tasks have ended.
 
         Raises:
             JobExecutionError: a task failed; JobCancelledError after `cancel`.
@@ -145,7 +145,7 @@ class InlineJob:
     # --- the job machine ---
 
     def _feed(self, event: events.Event) -> None:
-        """Events that arrive while one is being handled wait for their turn."""
+        """Events that come while one is handled wait for their turn."""
         self._events.append(event)
         if len(self._events) > 1:
             return
@@ -178,7 +178,7 @@ class InlineJob:
                 self._answer(effect)
 
     def _answer(self, effect: ask.Effect) -> None:
-        """Effects that need nothing here."""
+        """Of what there is nothing to do for here."""
         match effect:
             case ask.OpenStorage():
                 self._feed(events.StorageOpened())
@@ -218,7 +218,7 @@ class InlineJob:
         if self._epoch_of[task.deployment.subtask] == epoch:
             task.cancel()
 
-    # --- reports of tasks ---
+    # --- what tasks tell ---
 
     def task_state_changed(self, subtask: SubtaskId, state: TaskState, error: BaseException | None) -> None:
         """The first failure ends the job; later ones follow from it."""
@@ -230,7 +230,7 @@ class InlineJob:
         self._feed(events.TaskReported(self._epoch_of[subtask], subtask, state, failure))
 
     def split_requested(self, subtask: SubtaskId) -> None:
-        """Asks the enumerator at once; a request without an answer is repeated while nothing else runs."""
+        """Asks the enumerator at once; a request without an answer is asked again while nothing else runs."""
         enumerator = self._enumerators[subtask.vertex]
         split = enumerator.next_split(subtask.subtask)
         exhausted = split is None and enumerator.is_exhausted
@@ -240,7 +240,7 @@ class InlineJob:
             self._slot_of[subtask].assign_split(subtask, split, exhausted=exhausted)
 
     def snapshot_taken(self, snapshot: TaskSnapshot) -> None:
-        """Jobs have no checkpoints here: this is a task's last commit, of what its sinks still have staged."""
+        """Jobs have no checkpoints here: this is a task's last, of what its sinks still have to commit."""
         assert snapshot.barrier.checkpoint_id == FINAL_CHECKPOINT_ID, "a checkpoint without a JobManager"
         for _, operator in snapshot.operators:
             if operator.pending is not None:
@@ -251,7 +251,7 @@ class InlineJob:
         """Cannot happen without checkpoints."""
 
     def task_ending(self, subtask: SubtaskId) -> None:
-        """When nothing else is left to do, everybody commits."""
+        """When nobody has anything else to do, everybody commits."""
         self._feed(events.TaskSaid(self._epoch_of[subtask], TaskEnding(subtask)))
 
     # --- one turn ---
@@ -279,7 +279,7 @@ class InlineJob:
         return min(max(until_ns, 0), SLEEP_NS_MAX)
 
     def _align_sources(self) -> None:
-        """Once per interval: tells sources that wait for others how far those have come."""
+        """Once an interval: sources that wait for others are told how far these have come."""
         interval_ms, now_ns = self._alignment.interval_ms, self._clock.monotonic_ns()
         if interval_ms is None or now_ns < self._aligned_ns + interval_ms * 1_000_000:
             return
@@ -323,7 +323,7 @@ class InlineJob:
 
 @contextlib.contextmanager
 def _where_the_job_is(graph: JobGraph) -> Iterator[None]:
-    """Functions find the job's modules and its working directory, as in a TaskManager."""
+    """Functions find the modules that the job brings along, and its working directory, as in a TaskManager."""
     added = [path for path in graph.python_path if path not in sys.path]
     before = os.getcwd()
     sys.path[:0] = added
@@ -346,5 +346,5 @@ class _Memory:
         self.edges = SharedMemoryEdges(0, execution.slots_per_taskmanager, {0: (region, self._arena)}, configuration)
 
     def release(self) -> None:
-        """The memory is freed with the last batch that uses it."""
+        """The memory goes with the last batch over it."""
         self._arena.close()

@@ -6,7 +6,7 @@ __all__ = ["ManualClock"]
 
 
 class ManualClock:
-    """Stands still until `advance_ms`; replaces the machine's clocks.
+    """Stands still until `advance_ms`; takes the place of the machine's clocks.
 
     >>> clock = ManualClock(processing_time_ms=1000)
     >>> clock.advance_ms(5)
@@ -19,18 +19,18 @@ class ManualClock:
         self._start_ms = processing_time_ms
 
     def monotonic_ns(self) -> int:
-        """Nanoseconds since the clock was created."""
+        """Nanoseconds since the clock was made."""
         return self._ns
 
     def processing_time_ms(self) -> int:
-        """Wall-clock milliseconds: the start plus the amount by which the clock was advanced."""
+        """Wall-clock milliseconds: the start plus what the clock was advanced by."""
         return self._start_ms + self._ns // 1_000_000
 
     def advance_ms(self, milliseconds: int) -> None:
-        """Advances both clocks."""
+        """Moves both clocks on."""
         self.advance_ns(milliseconds * 1_000_000)
 
     def advance_ns(self, nanoseconds: int) -> None:
-        """Advances both clocks; time never goes back."""
+        """Moves both clocks on; time never goes back."""
         assert nanoseconds >= 0, nanoseconds
         self._ns += nanoseconds

@@ -1,6 +1,6 @@
 """A whole cluster in the caller's process and thread: the same graph, tasks and operators.
 
-The channels between tasks are local ones, or those of processes.
+Between tasks there are local channels, or those of processes.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ __all__ = ["Channels", "InlineJob", "MiniCluster"]
 
 
 class Channels(enum.StrEnum):
-    """The channels between the tasks of a `MiniCluster`."""
+    """What lies between the tasks of a `MiniCluster`."""
 
     LOCAL = "local"
-    """Queues that pass batches by reference: the fastest."""
+    """Queues, through which batches go by reference: the fastest."""
     SHARED_MEMORY = "shared-memory"
-    """The channels used between processes, on every edge: records become columns and are rows again after it."""
+    """The channels that lie between processes, on every edge: records become columns and are rows again behind it."""
 
 
 class MiniCluster:
@@ -48,11 +48,11 @@ class MiniCluster:
             env.from_collection([1, 2, 3]).map(lambda x: x + 1).print()
             env.execute()
 
-    Between tasks, batches are passed by reference, unless `channels` selects shared memory, as between the processes of
-    a cluster: a test that passes with both does not depend on how operators are chained or placed.
+    Between tasks batches go by reference, unless `channels` says that they go through shared memory, as they do between
+    the processes of a cluster: a test that passes with both does not depend on how operators are chained or placed.
 
-    Containers that a function captures are the test's own, so that it can examine what they collected; what a function
-    object holds (`self.seen`) is a copy per subtask, as on a cluster::
+    Containers that a function captures are the test's own, so that it can look at what came by; what a function object
+    holds (`self.seen`) is a copy for each subtask, as on a cluster::
 
         seen = []
         with MiniCluster():
@@ -84,7 +84,7 @@ class MiniCluster:
 
     @property
     def configuration(self) -> Mapping[str, str]:
-        """The configuration that jobs start from, with Flink's keys."""
+        """What jobs start from, with Flink's keys."""
         return {"parallelism.default": str(self._slots), **self._configuration}
 
     @property
@@ -104,7 +104,7 @@ class MiniCluster:
         self._registration.__exit__(kind, error, traceback)
 
     def submit(self, graph: JobGraph, configuration: Mapping[str, str] | None = None) -> JobClient:
-        """Runs the job to its end and returns its client, which has the result.
+        """Runs the job to its end and returns its client, from which the result is taken.
 
         Raises:
             InsufficientSlotsError: the job needs more slots than there are.
@@ -151,7 +151,7 @@ def _follow(client: JobClient, job: InlineJob) -> None:
 
 
 def _collects(graph: JobGraph) -> bool:
-    """True if a sink passes its rows to the caller, who must read them while the job runs."""
+    """True where a sink hands its rows to the caller, who has to read them while the job runs."""
     return any(
         op.kind is NodeKind.SINK and isinstance(loads_trusted(op.payload), CollectSink)
         for vertex in graph.vertices

@@ -1,4 +1,4 @@
-"""Tests one operator: push rows, batches and watermarks in, examine what comes out."""
+"""One operator on a bench: push rows, batches and watermarks in, look at what comes out."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class OperatorHarness:
     ...     harness.rows()
     ['TO', 'BE']
 
-    A keyed function needs a `key_selector`; a test may examine one output at a time with `outputs_of`. To test your own
-    operator, pass it instead of a function: `OperatorHarness(MyOperator())`.
+    A keyed function needs a `key_selector`; a test may look at one output at a time with `outputs_of`. Those who write
+    operators of their own give one in place of a function: `OperatorHarness(MyOperator())`.
     """
 
     def __init__(
@@ -99,12 +99,11 @@ class OperatorHarness:
         output_type: TypeInformation | None = None,
         **options: Any,
     ) -> Self:
-        """The operator that a stream creates for `function`: a function object (not a copy), or a callable.
+        """The operator that a stream has for `function`: a function object (not a copy), or a callable.
 
         A callable is mapped unless `method` names another method of the stream ("flat_map", "filter", "reduce").
-        `key_selector` makes the stream keyed, `key_selector2` the second stream of a function of two streams. `window`:
-        for a window function. `broadcast_states`: for a function with a broadcast stream. `options`: as for the
-        harness.
+        `key_selector` makes the stream keyed, `key_selector2` the second one of a function of two streams. `window`:
+        for a window function. `broadcast_states`: for one with a broadcast stream. `options`: as for the harness.
         """
         selectors = (key_selector, key_selector2)
         operator = operator_of(function, method, selectors, window, broadcast_states, output_type)
@@ -147,7 +146,7 @@ class OperatorHarness:
         timestamps: Sequence[int] | None = None,
         input_index: int = 0,
     ) -> None:
-        """One batch of Python rows, keyed by the key selector if there is one; 1 is the second of two inputs."""
+        """One batch of Python rows, keyed by the key selector where there is one; 1 is the second of two inputs."""
         self.process_batch(self.batch(rows, row_type, timestamps, input_index), input_index)
 
     def process_batch(self, batch: Batch | pa.RecordBatch, input_index: int = 0) -> None:
@@ -155,7 +154,7 @@ class OperatorHarness:
         self._collect(self.outputs_of(batch, input_index))
 
     def process_watermark(self, timestamp_ms: int) -> None:
-        """A watermark; collects what it causes, then the watermark itself."""
+        """A watermark; what it causes is collected, the watermark itself last."""
         self.process_control(Watermark(timestamp_ms))
 
     def process_control(self, element: ControlElement) -> None:
@@ -163,7 +162,7 @@ class OperatorHarness:
         self._collect(self.operator.process_control(element))
 
     def advance_processing_time_ms(self, milliseconds: int) -> None:
-        """Advances the clock, which must be a ManualClock; timers that come due run in order."""
+        """Moves the clock, which must be a ManualClock; timers that come due run in their order."""
         assert isinstance(self.clock, ManualClock), "a harness with a clock of its own"
         until_ms = self.clock.processing_time_ms() + milliseconds
         while (next_ms := self._processing_time.next_ms) is not None and next_ms <= until_ms:
@@ -183,7 +182,7 @@ class OperatorHarness:
         self._collect(self.operator.finish())
 
     def _collect(self, outputs: Iterable[Element | SideOutput]) -> None:
-        """`REST` is for the slot only: it is not an output."""
+        """`REST` is for the slot alone: nothing comes out there."""
         self.elements.extend(output for output in outputs if output is not REST)
 
     def outputs_of(self, batch: Batch | pa.RecordBatch, input_index: int = 0) -> Iterator[Batch | SideOutput]:
@@ -199,7 +198,7 @@ class OperatorHarness:
         timestamps: Sequence[int] | None = None,
         input_index: int = 0,
     ) -> Batch:
-        """A batch in the form that `process_rows` creates."""
+        """A batch as `process_rows` makes it."""
         selector = self._key_selectors[input_index]
         keys = None if selector is None else encode_keys([isolated(selector(row)) for row in rows])
         stamps = None if timestamps is None else pa.array(timestamps, pa.int64())
@@ -224,7 +223,7 @@ class OperatorHarness:
         ]
 
     def watermarks(self) -> list[int]:
-        """The watermarks emitted so far, in milliseconds."""
+        """The watermarks passed on so far, in milliseconds."""
         return [element.timestamp_ms for element in self.elements if isinstance(element, Watermark)]
 
     def side_output(self, tag: str) -> list[Any]:
@@ -237,7 +236,7 @@ class OperatorHarness:
         ]
 
     def clear(self) -> None:
-        """Drops the outputs so far."""
+        """Forgets the outputs so far."""
         self.elements.clear()
 
     # --- the mailbox that the operator sees ---
@@ -250,7 +249,7 @@ class OperatorHarness:
         """Nothing sleeps here."""
 
     def run_mail(self) -> None:
-        """Runs the actions that other threads have queued."""
+        """Runs what other threads have put."""
         while self._mail:
             self._mail.popleft()()
 

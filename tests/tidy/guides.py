@@ -31,9 +31,9 @@ _AGAIN: Final = "Generated from the code by `python -m tests.tidy.guides`.\n"
 _INTERNAL: Final = frozenset("arguments call function identity operand parameters place walk".split())
 _OF_FORMATS: Final[dict[str, Callable[..., Any]]] = {"csv": CsvFormat.__init__, "json_lines": JsonLinesFormat.__init__}
 _PYTHON_OPERATORS: Final = (
-    ("`+ - * / % **`", "arithmetic; `/` of integers as in SQL"),
-    ("`== != < <= > >=`", "comparison; null if a side is null"),
-    ("`& | ~`", "and, or, not; parenthesize comparisons. `~` of null is true, as in PyFlink; `not_()` is as in SQL"),
+    ("`+ - * / % **`", "arithmetic; `/` of integers is that of SQL"),
+    ("`== != < <= > >=`", "comparison; null where a side is null"),
+    ("`& | ~`", "and, or, not; put comparisons in parentheses. `~` of null is true, as PyFlink's; `not_()` is SQL's"),
 )
 
 

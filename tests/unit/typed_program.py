@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from typing import assert_type
+from typing import Any, assert_type
 
 from shmflink.common import Configuration, Duration, Row, Time, Types, WatermarkStrategy
 from shmflink.common.watermark_strategy import TimestampAssigner
 from shmflink.datastream import (
     AggregateFunction,
+    AllWindowedStream,
+    BroadcastConnectedStream,
     BroadcastProcessFunction,
+    BroadcastStream,
     CoMapFunction,
+    ConnectedStreams,
     DataStream,
+    DataStreamSink,
     FilterFunction,
     FlatMapFunction,
     KeyedProcessFunction,
@@ -24,6 +29,7 @@ from shmflink.datastream import (
     ReduceFunction,
     RuntimeContext,
     StreamExecutionEnvironment,
+    WindowedStream,
 )
 from shmflink.datastream.state import (
     AggregatingState,
@@ -37,7 +43,7 @@ from shmflink.datastream.state import (
     ValueState,
     ValueStateDescriptor,
 )
-from shmflink.datastream.window import TimeWindow, Trigger, TriggerResult, TumblingEventTimeWindows
+from shmflink.datastream.window import GlobalWindows, TimeWindow, Trigger, TriggerResult, TumblingEventTimeWindows
 from shmflink.testing import MiniCluster, OperatorHarness
 
 Reading = tuple[str, int, float]  # sensor, time in ms, value
@@ -194,6 +200,27 @@ def words(env: StreamExecutionEnvironment) -> list[str]:
     merged = longest.connect(env.from_collection([1])).map(Merge(), Types.STRING())
     merged.process(Tag()).print()
     return [str(word) for word in merged.execute_and_collect(limit=10)]
+
+
+def stream_types(env: StreamExecutionEnvironment) -> None:
+    """What a type checker knows of streams."""
+    numbers = env.from_collection([1, 2])
+    keyed = numbers.key_by(lambda number: number)
+    assert_type(numbers.get_execution_environment(), StreamExecutionEnvironment)
+    assert_type(env.set_parallelism(1), StreamExecutionEnvironment)
+    assert_type(numbers.map(str).name("texts").uid("texts"), DataStream)
+    assert_type(keyed, KeyedStream)
+    assert_type(keyed.map(str), DataStream)
+    assert_type(numbers.broadcast(), DataStream)
+    assert_type(numbers.broadcast(RULES), BroadcastStream)
+    assert_type(numbers.connect(numbers), ConnectedStreams)
+    assert_type(keyed.connect(numbers.broadcast(RULES)), BroadcastConnectedStream)
+    assert_type(numbers.connect(numbers).map(Merge()), DataStream)
+    assert_type(keyed.count_window(2), WindowedStream)
+    assert_type(keyed.count_window(2).reduce(max), DataStream)
+    assert_type(numbers.window_all(GlobalWindows.create()), AllWindowedStream)
+    assert_type(numbers.print().name("out"), DataStreamSink)
+    assert_type(numbers.execute_and_collect(limit=1), list[Any])
 
 
 def state_types(context: RuntimeContext, averages: AggregatingState[Reading, float]) -> None:

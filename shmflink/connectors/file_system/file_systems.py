@@ -1,7 +1,7 @@
-"""The only access to files: opening, listing and examining them, on every file system.
+"""The one door to files: opening, listing and looking at them, wherever they are.
 
-Local paths are handled directly. `s3://`, `gs://`, `abfs://` and `hdfs://` go through pyarrow's file systems, every
-other scheme (`memory://`, `https://`, `sftp://`, ...) through fsspec, if it is installed.
+Local paths take a way of their own. `s3://`, `gs://`, `abfs://` and `hdfs://` go through pyarrow's file systems, every
+other scheme (`memory://`, `https://`, `sftp://`, ...) through fsspec, where that is installed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["FileInfo", "FileSystem"]
 
 @dataclass(frozen=True, slots=True)
 class FileInfo:
-    """A file as listed. `modified_ns` and `inode` are 0 if the file system does not provide them."""
+    """A file as a listing shows it. `modified_ns` and `inode` are 0 where the file system does not say."""
 
     path: str
     size: int
@@ -34,7 +34,7 @@ class FileInfo:
 
 
 class FileSystem:
-    """Files by path or URI. Picklable; connections are opened where they are used, and kept."""
+    """Files by path or URI. Picklable; connections are made where they are used, and kept."""
 
     def __init__(self, storage_options: Mapping[str, Any] | None = None, file_system: Any = None) -> None:
         """`storage_options` go to the file system behind the scheme (S3FileSystem(**options), fsspec's options).
@@ -49,10 +49,10 @@ class FileSystem:
         return {**self.__dict__, "_connections": {}}
 
     def absolute(self, path: str | os.PathLike[str]) -> str:
-        """The path in a form that workers, which run elsewhere, understand: absolute, or a URI.
+        """The path as workers, which run elsewhere, understand it: absolute, or a URI.
 
         Raises:
-            ConfigurationError: not a path, an empty one, a URI with options in it.
+            ConfigurationError: no path at all, an empty one, a URI with options in it.
         """
         path = os.fspath(path) if isinstance(path, os.PathLike) else path
         if not isinstance(path, str):
@@ -73,7 +73,7 @@ class FileSystem:
         return path
 
     def is_local(self, path: str) -> bool:
-        """Whether the path is on this host."""
+        """Whether the path is one of this host's."""
         return self._given is None and "://" not in path
 
     def open(self, path: str) -> BinaryIO:
@@ -90,7 +90,7 @@ class FileSystem:
             raise ResourceError(f"{path}: cannot be read: {error.strerror}") from error
 
     def open_arrow(self, path: str, *, is_mapped: bool = False) -> pa.NativeFile:
-        """A seekable file for pyarrow's readers; mapped into memory if it is local and `is_mapped`.
+        """A seekable file for pyarrow's readers; mapped into memory where it is local and `is_mapped`.
 
         Raises:
             ResourceError: it does not exist or cannot be read.
@@ -104,7 +104,7 @@ class FileSystem:
             raise ResourceError(f"{path}: cannot be read: {_reason(error)}") from error
 
     def stat(self, path: str) -> FileInfo | None:
-        """The file at a path; None if there is none, or a directory."""
+        """The file at a path; None where there is none, or a directory."""
         if self.is_local(path):
             try:
                 found = os.stat(path)
@@ -150,7 +150,7 @@ class FileSystem:
             raise ResourceError(f"{path}: cannot be listed: {_reason(error)}") from error
 
     def upload(self, local_path: str, path: str) -> None:
-        """Copies a file of this host to a path elsewhere, where it appears only when complete; creates missing folders.
+        """Copies a file of this host to a path elsewhere, where it appears whole; makes the folders on the way.
 
         Raises:
             ResourceError: the path exists already, or the file system refuses.
@@ -173,7 +173,7 @@ class FileSystem:
             raise ResourceError(f"{path}: cannot be written: {_reason(error)}") from error
 
     def put(self, local_path: str, path: str) -> None:
-        """Copies a file of this host to a path elsewhere, where it may be visible while it grows: for hidden names.
+        """Copies a file of this host to a path elsewhere, where it may be seen while it grows: for hidden names.
 
         Raises:
             ResourceError: the file system refuses.
@@ -189,7 +189,7 @@ class FileSystem:
             raise ResourceError(f"{path}: cannot be written: {_reason(error)}") from error
 
     def move(self, source: str, path: str) -> bool:
-        """Moves a file elsewhere to another path, at which it appears only when complete; creates missing folders.
+        """Gives a file elsewhere another path, at which it appears whole; makes the folders on the way.
 
         False if the source does not exist. An object store copies, and then removes the source.
 
@@ -241,7 +241,7 @@ class FileSystem:
         ]
 
     def _locate(self, path: str) -> tuple[Any, str]:
-        """The file system of a path, and the path in it."""
+        """The file system behind a path, and the path in it."""
         if self._given is not None:
             return self._given, path
         parts = urlsplit(path)
@@ -252,7 +252,7 @@ class FileSystem:
         return system, prefix + path[len(key) :]
 
     def _connect(self, scheme: str, path: str) -> tuple[Any, str]:
-        """The file system for `scheme://authority`, and the root path in it."""
+        """The file system, and what stands in it for `scheme://authority`."""
         if scheme in _ARROW_SCHEMES:
             try:
                 return _connect_arrow(scheme, path, self._options)
@@ -313,7 +313,7 @@ def _info(info: arrow_fs.FileInfo, path: str) -> FileInfo:
 
 
 def _is_copy(system: Any, source: arrow_fs.FileInfo, copy: arrow_fs.FileInfo) -> bool:
-    """In an object store, after a move that was interrupted before it removed the source."""
+    """In an object store, of a move that was interrupted before it had removed the source."""
     return any(kind in system.type_name for kind in _OBJECT_STORES) and source.size == copy.size
 
 
@@ -331,7 +331,7 @@ def _walk_local(path: str, *, is_recursive: bool = True) -> Iterator[FileInfo]:
             try:
                 found = entry.stat()
             except FileNotFoundError:
-                continue  # it vanished during the listing
+                continue  # it went while we looked
             yield FileInfo(entry.path, found.st_size, found.st_mtime_ns, found.st_ino)
 
 

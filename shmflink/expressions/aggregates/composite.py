@@ -63,7 +63,7 @@ def _filtered(node: N, condition: Any, aggregates: frozenset[str]) -> N:
 
 
 def weighted_percentile(value: N, fractions: Any, frequency: Any) -> N:
-    """The value at a fraction of the sorted values, each as often as its frequency says; null if the sum of the
+    """The value at a fraction of the sorted values, each as often as its frequency says; null where the sum of the
     frequencies is none of 64 bits, or 0."""
     is_list = isinstance(fractions, (list, tuple))
     wanted = tuple(float(part) for part in (fractions if is_list else [fractions]))
@@ -89,7 +89,7 @@ def _multiset(column: pa.Array) -> pa.Array:
 @function("carried", Kind.LIST)
 @columnwise
 def _carried(column: pa.Array) -> pa.Array:
-    """The only field of the rows in each array; null if there is none."""
+    """The only field of the rows in each array; null where there is none."""
     lists = Lists.of(column)
     fields = lists.values.field(0) if len(lists.values) else pa.array([], column.type.value_type.field(0).type)
     items = list_of(fields, lists.lengths)

@@ -48,7 +48,7 @@ class AggregateMethods(Node):
 
     @property
     def sum(self) -> Self:
-        """Sum of the values; null if there is none. Of integers a BIGINT (uint64 of uint64), of decimals a
+        """Sum of the values; null where there is none. Of integers a BIGINT (uint64 of uint64), of decimals a
         DECIMAL(38, s), of floats a DOUBLE; a sum that does not fit is an error that names the column.
 
         >>> col("price").sum
@@ -58,7 +58,7 @@ class AggregateMethods(Node):
 
     @property
     def sum0(self) -> Self:
-        """Sum of the values; 0 if there is none.
+        """Sum of the values; 0 where there is none.
 
         >>> col("price").sum0
         <Expression sum0(price)>
@@ -67,7 +67,7 @@ class AggregateMethods(Node):
 
     @property
     def min(self) -> Self:
-        """Least value; null if there is none.
+        """Least value; null where there is none.
 
         >>> col("price").min
         <Expression min(price)>
@@ -76,7 +76,7 @@ class AggregateMethods(Node):
 
     @property
     def max(self) -> Self:
-        """Greatest value; null if there is none.
+        """Greatest value; null where there is none.
 
         >>> col("price").max - col("price").min
         <Expression (max(price) - min(price))>
@@ -94,7 +94,7 @@ class AggregateMethods(Node):
 
     @property
     def avg(self) -> Self:
-        """Mean of the values; null if there is none.
+        """Mean of the values; null where there is none.
 
         A DOUBLE of integers of up to 32 bits. Of 64-bit integers, which a DOUBLE cannot hold, a whole number of their
         type, cut toward zero: cast them to DOUBLE, or to a decimal, for a fraction. Of decimals a
@@ -107,7 +107,7 @@ class AggregateMethods(Node):
 
     @property
     def first_value(self) -> Self:
-        """The first value in the order of arrival; null if there is none.
+        """The first value in the order of arrival; null where there is none.
 
         >>> col("price").first_value
         <Expression first_value(price)>
@@ -116,7 +116,7 @@ class AggregateMethods(Node):
 
     @property
     def last_value(self) -> Self:
-        """The last value in the order of arrival; null if there is none.
+        """The last value in the order of arrival; null where there is none.
 
         >>> col("price").last_value
         <Expression last_value(price)>
@@ -328,7 +328,7 @@ class AggregateMethods(Node):
 
     @property
     def bool_and(self) -> Self:
-        """*shmflink only.* Whether all values are true; null if there is none.
+        """*shmflink only.* Whether all values are true; null where there is none.
 
         >>> (col("price") > 0).bool_and
         <Expression bool_and((price > 0))>
@@ -337,7 +337,7 @@ class AggregateMethods(Node):
 
     @property
     def bool_or(self) -> Self:
-        """*shmflink only.* Whether some value is true; null if there is none.
+        """*shmflink only.* Whether some value is true; null where there is none.
 
         >>> (col("price") > 9).bool_or
         <Expression bool_or((price > 9))>

@@ -21,7 +21,7 @@ def if_then_else(condition: Any, if_true: Any, if_false: Any) -> Expression:
 
 
 def coalesce(*args: Any) -> Expression:
-    """The first that is not null; null if all are.
+    """The first that is not null; null where all are.
 
     >>> show(coalesce(col("a"), col("b"), 0), a=[1, None, None], b=[5, 6, None])
     _c0: [1, 6, 0]
@@ -30,7 +30,7 @@ def coalesce(*args: Any) -> Expression:
 
 
 def null_if(value: Any, other: Any) -> Expression:
-    """*shmflink only* (SQL's NULLIF). The value, and null if it equals the other one.
+    """*shmflink only* (SQL's NULLIF). The value, and null where it equals the other one.
 
     >>> show(null_if(col("a"), 0), a=[0, 1, None])
     _c0: [None, 1, None]

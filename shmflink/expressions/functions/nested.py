@@ -32,7 +32,7 @@ def map_(key: Any, value: Any, *tail: Any) -> Expression:
 
 
 def map_from_arrays(key: Any, value: Any) -> Expression:
-    """A map from an array of keys and one of as many values; null if an array is null.
+    """A map from an array of keys and one of as many values; null where an array is null.
 
     >>> show(map_from_arrays(col("k"), col("v")), k=[["x", "y"]], v=[[1, 2]])
     _c0: [[('x', 1), ('y', 2)]]

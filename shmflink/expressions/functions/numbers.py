@@ -38,7 +38,7 @@ def e() -> Expression:
 
 
 def log(v: Any, base: Any = None) -> Expression:
-    """Logarithm of a number to a base; the natural one by default.
+    """Logarithm of a number to a base; the natural one where none is given.
 
     >>> show(log(col("a"), 10), a=[100.0])
     _c0: [2.0]
@@ -56,7 +56,7 @@ def atan2(y: Any, x: Any) -> Expression:
 
 
 def greatest(*values: Any) -> Expression:
-    """*shmflink only* (SQL's GREATEST). The greatest of several values; null if one of them is null.
+    """*shmflink only* (SQL's GREATEST). The greatest of several values; null where one of them is null.
 
     NaN is above all numbers.
 
@@ -67,7 +67,7 @@ def greatest(*values: Any) -> Expression:
 
 
 def least(*values: Any) -> Expression:
-    """*shmflink only* (SQL's LEAST). The least of several values; null if one of them is null.
+    """*shmflink only* (SQL's LEAST). The least of several values; null where one of them is null.
 
     >>> show(least(col("a"), col("b"), 2), a=[1, 5, None], b=[3, 4, 9])
     _c0: [1, 2, None]
@@ -85,7 +85,7 @@ def rand(seed: Any = None) -> Expression:
 
 
 def rand_integer(bound: Any, seed: Any = None) -> Expression:
-    """Random int64 from 0 up to, not including, the bound; null if the bound is null or below 1.
+    """Random int64 from 0 up to, not including, the bound; null where the bound is null or below 1.
 
     >>> show(rand_integer(10, 7) < 10, a=[0, 0])
     _c0: [True, True]

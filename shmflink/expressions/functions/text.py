@@ -10,7 +10,7 @@ __all__ = ["concat", "concat_ws"]
 
 
 def concat(first: Any, *others: Any) -> Expression:
-    """The concatenated strings; null if one is null.
+    """The strings one after the other; null if one is null.
 
     >>> show(concat(col("s"), "-", col("t")), s=["a", None], t=["b", "c"])
     _c0: ['a-b', None]

@@ -77,7 +77,7 @@ def local_time(zone: str = "UTC") -> Expression:
 
 
 def to_date(date_str: Any, format: Any = None) -> Expression:  # noqa: A002 - PyFlink's name
-    """A date from text, by a pattern (`yyyy-MM-dd` by default); null if the text does not fit.
+    """A date from text, by a pattern (`yyyy-MM-dd` where none is given); null where the text does not fit.
 
     >>> show(to_date(col("a"), "dd.MM.yyyy"), a=["15.06.2016", "2016", None])
     _c0: [2016-06-15, None, None]
@@ -86,7 +86,7 @@ def to_date(date_str: Any, format: Any = None) -> Expression:  # noqa: A002 - Py
 
 
 def to_timestamp(timestamp_str: Any, format: Any = None) -> Expression:  # noqa: A002 - PyFlink's name
-    """A timestamp without zone from text, by a pattern (ISO 8601 by default); null if it does not fit.
+    """A timestamp without zone from text, by a pattern (ISO 8601 where none is given); null where it does not fit.
 
     In milliseconds; finer where the pattern has more than three `S`, so that no digit is lost (Flink cuts them off).
 
@@ -101,7 +101,7 @@ def to_timestamp_ltz(*args: Any) -> Expression:
 
     `(number)`, `(number, precision)`: units of 10^-precision seconds since 1970, milliseconds where none is given; null
     outside of the years 1 to 9999.
-    `(text)`, `(text, pattern)`, `(text, pattern, zone)`: local time of the zone; null if the text does not fit.
+    `(text)`, `(text, pattern)`, `(text, pattern, zone)`: local time of the zone; null where the text does not fit.
 
     >>> show(to_timestamp_ltz(col("a"), 0), a=[1234567890])
     _c0: [2009-02-13 23:31:30+00:00]
@@ -137,7 +137,7 @@ def date_format(timestamp: Any, format: Any) -> Expression:  # noqa: A002 - PyFl
 
 
 def from_unixtime(unixtime: Any, format: Any = None) -> Expression:  # noqa: A002 - PyFlink's name
-    """Seconds since 1970 as text, in UTC, by a pattern (`yyyy-MM-dd HH:mm:ss` by default).
+    """Seconds since 1970 as text, in UTC, by a pattern (`yyyy-MM-dd HH:mm:ss` where none is given).
 
     Milliseconds of more than 64 bits wrap around, as in Flink.
 
@@ -173,7 +173,7 @@ def convert_tz(date_str: Any, tz_from: Any, tz_to: Any) -> Expression:
 
 
 def timestamp_diff(time_point_unit: TimePointUnit, time_point1: Any, time_point2: Any) -> Expression:
-    """Whole units from the first point to the second, as int32; negative if the second is earlier.
+    """Whole units from the first point to the second, as int32; negative where the second is earlier.
 
     Months count as Calcite's: from the last day of a month to the last of a shorter one is a month. Milliseconds and
     microseconds are int64, other than in Flink, whose INT wraps around after 24 days.

@@ -23,7 +23,7 @@ class ArrayOrderMethods(Node):
     __slots__ = ()
 
     def array_sort(self, ascending_order: Any = None, null_first: Any = None) -> Self:
-        """The items in order, ascending by default; by default nulls first if ascending, otherwise last.
+        """The items in order, ascending where nothing else is said; nulls first if ascending, else last, or as said.
 
         Both are constants. NaN is above all numbers; Flink leaves an array with NaN in disorder.
 
@@ -35,7 +35,7 @@ class ArrayOrderMethods(Node):
         return self.call("array_sort", self, parameters=(is_ascending, _flag(null_first, default=is_ascending)))
 
     def array_max(self) -> Self:
-        """The greatest item that is not null; null if there is none.
+        """The greatest item that is not null; null where there is none.
 
         As in Flink, NaN where it comes first; elsewhere it is passed over.
 
@@ -45,7 +45,7 @@ class ArrayOrderMethods(Node):
         return self.call("array_max", self)
 
     def array_min(self) -> Self:
-        """The least item that is not null; null if there is none. NaN as in `array_max`.
+        """The least item that is not null; null where there is none. NaN as in `array_max`.
 
         >>> show(col("a").array_min(), a=[[1, None, 3], []])
         _c0: [1, None]

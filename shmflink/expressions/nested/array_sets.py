@@ -33,7 +33,7 @@ class ArraySetMethods(Node):
         return self.call("array_contains", self, needle)
 
     def array_position(self, needle: Any) -> Self:
-        """Position of the first such item, counted from 1; 0 if there is none, null if it is null.
+        """Position of the first such item, counted from 1; 0 where there is none, null where it is null.
 
         >>> show(col("a").array_position(2), a=[[1, 2, 2], [3]])
         _c0: [2, 0]

@@ -28,7 +28,7 @@ class ArrayMethods(Node):
     __slots__ = ()
 
     def at(self, index: Any) -> Self:
-        """The item at a position of an array, the value of a key of a map; null if there is none.
+        """The item at a position of an array, the value of a key of a map; null where there is none.
 
         >>> show(col("a").at(1), map_("x", col("n")).at("x"), a=[[7, 8], []], n=[1, None])
         _c0: [7, None]
@@ -55,7 +55,7 @@ class ArrayMethods(Node):
 
     @property
     def element(self) -> Self:
-        """The one item of an array; null if it is empty, an error where it has more.
+        """The one item of an array; null where it is empty, an error where it has more.
 
         >>> show(col("a").element, a=[[7], []])
         _c0: [7, None]
@@ -79,7 +79,7 @@ class ArrayMethods(Node):
         return self.call("array_prepend", self, addition)
 
     def array_concat(self, *arrays: Any) -> Self:
-        """The concatenated arrays; null if one of them is null.
+        """The arrays one after the other; null where one of them is.
 
         >>> show(col("a").array_concat(col("b"), col("a")), a=[[1], [2]], b=[[5, 6], None])
         _c0: [[1, 5, 6, 1], None]

@@ -58,7 +58,7 @@ class MapMethods(Node):
         return self.call("map_entries", self)
 
     def map_union(self, *maps: Any) -> Self:
-        """The entries of all maps; null if one of them is null. Of equal keys, the later map's value stays.
+        """The entries of all maps; null where one of them is null. Of equal keys, the later map's value stays.
 
         >>> show(map_("x", col("a"), "y", 2).map_union(map_("y", 9)), a=[1])
         _c0: [[('x', 1), ('y', 9)]]
@@ -92,7 +92,7 @@ def entries_of(container: Values) -> Values:
 
 @columnwise
 def value_of_key(container: pa.Array, key: pa.Array) -> pa.Array:
-    """For each row, the value of its key in its map; null if there is none."""
+    """For each row, the value of its key in its map; null where there is none."""
     lists = Lists.of(_entries(container))
     keys, values = _parts(lists.values)
     codes, wanted = codes_of(keys, key)

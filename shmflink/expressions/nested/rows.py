@@ -21,7 +21,7 @@ class RowMethods(Node):
     __slots__ = ()
 
     def get(self, name_or_index: str | int) -> Self:
-        """A field of a row, by its name or its index from 0 on; null if the row is null.
+        """A field of a row, by its name or its index from 0 on; null where the row is null.
 
         >>> show(col("r").get("x"), col("r").get(1), r=[{"x": 1, "y": "a"}, None])
         _c0: [1, None]
@@ -34,7 +34,7 @@ class RowMethods(Node):
 
     @property
     def flatten(self) -> NoReturn:
-        """Not supported: an expression is one column.
+        """Not there: an expression is one column.
 
         Raises:
             TypeMismatchError: always; says what to do instead.

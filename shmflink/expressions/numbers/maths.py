@@ -59,7 +59,7 @@ class MathMethods(Node):
         return self.call("log2", self)
 
     def log(self, base: Any = None) -> Self:
-        """Logarithm to this base; the natural one by default.
+        """Logarithm to this base; the natural one where none is given.
 
         >>> show(col("a").log(2), a=[8.0])
         _c0: [3.0]
@@ -77,7 +77,7 @@ class MathMethods(Node):
 
     @property
     def abs(self) -> Self:
-        """The number without its sign, in its type. The minimum of an integer type stays unchanged, as in Java.
+        """The number without its sign, in its type. The least integer of a type stays what it is, as in Java.
 
         >>> show(col("a").abs, a=[-3, 3])
         _c0: [3, 3]

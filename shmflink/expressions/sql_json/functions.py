@@ -68,7 +68,7 @@ class JsonMethods(Node):
         return self.call("is_json", self, parameters=(kind.name.lower(),))
 
     def json_exists(self, path: Any, on_error: JsonExistsOnError | None = None) -> Self:
-        """Whether the path leads to a value; JSON's null counts as none. False on error by default.
+        """Whether the path leads to a value; JSON's null counts as none. False on error where nothing else is said.
 
         >>> show(col("a").json_exists("$.b[0]"), a=['{"b": [1]}', '{"b": []}', None])
         _c0: [True, False, None]

@@ -67,7 +67,7 @@ class EncodingMethods(Node):
 
     @property
     def unhex(self) -> Self:
-        """The bytes of hexadecimal digits; null if there are others.
+        """The bytes of hexadecimal digits; null where there are others.
 
         Of an odd number of digits the first gives way to a zero byte.
 
@@ -111,7 +111,7 @@ class EncodingMethods(Node):
         return self.call("decode", self, charset)
 
     def elt(self, expr: Any, *exprs: Any) -> Self:
-        """This number's, from 1, among the expressions; null if there is none.
+        """This number's, from 1, among the expressions; null where there is none.
 
         >>> show(col("n").elt("a", "b"), n=[1, 2, 3])
         _c0: ['a', 'b', None]
@@ -119,7 +119,7 @@ class EncodingMethods(Node):
         return self.call("elt", self, expr, *exprs)
 
     def printf(self, *obj: Any) -> Self:
-        """The values in a format of C's and Java's: %s %d %5.2f %x %c %e %b %n %%; null if they do not fit it.
+        """The values in a format of C's and Java's: %s %d %5.2f %x %c %e %b %n %%; null where they do not fit it.
 
         Dates and times are printed as text; Flink prints its internal form, for example the days since 1970.
 

@@ -43,7 +43,7 @@ class RegexMethods(Node):
         return self.call("regexp_replace", self, regex, replacement)
 
     def regexp_extract(self, regex: Any, extract_index: Any = None) -> Self:
-        r"""A group of the first part that matches, 0 (the default) for all of it; null if there is none.
+        r"""A group of the first part that matches, 0 (the default) for all of it; null where there is none.
 
         >>> show(col("s").regexp_extract(r"(\d+)-(\d+)", 2), s=["a 10-20", "b"])
         _c0: ['20', None]
@@ -51,7 +51,7 @@ class RegexMethods(Node):
         return self.call("regexp_extract", self, regex, 0 if extract_index is None else extract_index)
 
     def regexp_extract_all(self, regex: Any, extract_index: Any = None) -> Self:
-        r"""An array of a group, 1 by default, of all parts that match; null for no such group.
+        r"""An array of a group, 1 where none is given, of all parts that match; null for no such group.
 
         >>> show(col("s").regexp_extract_all(r"(\d+)-(\d+)", 2), s=["1-2 3-4", "b"])
         _c0: [['2', '4'], []]
@@ -67,7 +67,7 @@ class RegexMethods(Node):
         return self.call("regexp_count", self, regex)
 
     def regexp_instr(self, regex: Any) -> Self:
-        """Position, from 1, of the first part that matches; 0 if there is none.
+        """Position, from 1, of the first part that matches; 0 where there is none.
 
         >>> show(col("s").regexp_instr("[0-9]"), s=["ab1", "x"])
         _c0: [3, 0]
@@ -75,7 +75,7 @@ class RegexMethods(Node):
         return self.call("regexp_instr", self, regex)
 
     def regexp_substr(self, regex: Any) -> Self:
-        """The first part that matches; null if there is none.
+        """The first part that matches; null where there is none.
 
         >>> show(col("s").regexp_substr("[0-9]+"), s=["ab12c3", "x"])
         _c0: ['12', None]

@@ -49,7 +49,7 @@ class SearchMethods(Node):
         return self.call("contains", self, part)
 
     def position(self, haystack: Any) -> Self:
-        """Where this string first is in `haystack`; 0 if it is not.
+        """Where this string first is in `haystack`; 0 where it is not.
 
         >>> show(lit("c").position(col("s")), s=["abc", "x"])
         _c0: [3, 0]
@@ -57,7 +57,7 @@ class SearchMethods(Node):
         return self.call("locate", haystack, self)
 
     def instr(self, s: Any) -> Self:
-        """Where `s` first is in this string; 0 if it is not.
+        """Where `s` first is in this string; 0 where it is not.
 
         >>> show(col("s").instr("c"), s=["abc", "x"])
         _c0: [3, 0]
@@ -65,7 +65,7 @@ class SearchMethods(Node):
         return self.call("locate", self, s)
 
     def locate(self, s: Any, pos: Any = None) -> Self:
-        """Where this string first is in `s`, from position `pos` on; 0 if it is not. An empty string is at 1.
+        """Where this string first is in `s`, from position `pos` on; 0 where it is not. An empty string is at 1.
 
         >>> show(lit("a").locate(col("s")), lit("a").locate(col("s"), 2), s=["abca"])
         _c0: [1]
@@ -82,7 +82,7 @@ class SearchMethods(Node):
         return self.call("replace", self, search, replacement)
 
     def translate(self, from_str: Any, to_str: Any) -> Self:
-        """Each character of `from_str` replaced by the one at its place in `to_str`; others are removed.
+        """Each character of `from_str` replaced by the one at its place in `to_str`; those without one go.
 
         >>> show(col("s").translate("abc", "AB"), s=["aabbcc"])
         _c0: ['AABB']
@@ -90,7 +90,7 @@ class SearchMethods(Node):
         return self.call("translate", self, from_str, to_str)
 
     def split(self, delimiter: Any = None) -> Self:
-        """An array of the parts between delimiters, empty for an empty string; an empty delimiter splits characters.
+        """An array of the parts between delimiters, empty of an empty string; an empty delimiter parts the characters.
 
         Without a delimiter (*shmflink only*): the words between runs of ASCII white space.
 
@@ -101,7 +101,7 @@ class SearchMethods(Node):
         return self.call("split", self, *([] if delimiter is None else [delimiter]))
 
     def split_index(self, separator: Any, index: Any) -> Self:
-        """The part at an index, from 0, between separators; null if there is none.
+        """The part at an index, from 0, between separators; null where there is none.
 
         >>> show(col("s").split_index(";", 1), s=["a;b;c", "a"])
         _c0: ['b', None]
@@ -131,7 +131,7 @@ class SearchMethods(Node):
 
     @property
     def is_alpha(self) -> Self:
-        """*shmflink only; `IS_ALPHA` of Flink SQL.* Whether it consists of letters only; false for "" and null.
+        """*shmflink only; `IS_ALPHA` of Flink SQL.* Whether there are letters alone; false for "" and null.
 
         >>> show(col("s").is_alpha, s=["abc", "a1", ""])
         _c0: [True, False, False]
@@ -140,7 +140,7 @@ class SearchMethods(Node):
 
     @property
     def is_digit(self) -> Self:
-        """*shmflink only; `IS_DIGIT` of Flink SQL.* Whether it consists of digits only; false for "" and null.
+        """*shmflink only; `IS_DIGIT` of Flink SQL.* Whether there are digits alone; false for an empty string and null.
 
         >>> show(col("s").is_digit, s=["12", "a1", ""])
         _c0: [True, False, False]

@@ -107,7 +107,7 @@ class StringMethods(Node):
         return self.call("right", self, length)
 
     def trim(self, character: Any = None) -> Self:
-        """Without these characters (spaces by default) at both ends.
+        """Without any of these characters, else spaces, at both ends.
 
         >>> show(col("s").trim(), col("s").trim(" a"), s=["  ab a "])
         _c0: ['ab a']
@@ -116,7 +116,7 @@ class StringMethods(Node):
         return self.call("trim", self, " " if character is None else character, parameters=(True, True))
 
     def trim_leading(self, character: Any = None) -> Self:
-        """Without these characters (spaces by default) at the start.
+        """Without any of these characters, else spaces, at the start.
 
         >>> show(col("s").trim_leading(), s=["  ab "])
         _c0: ['ab ']
@@ -124,7 +124,7 @@ class StringMethods(Node):
         return self.call("trim", self, " " if character is None else character, parameters=(True, False))
 
     def trim_trailing(self, character: Any = None) -> Self:
-        """Without these characters (spaces by default) at the end.
+        """Without any of these characters, else spaces, at the end.
 
         >>> show(col("s").trim_trailing("0"), s=["1200"])
         _c0: ['12']
@@ -132,7 +132,7 @@ class StringMethods(Node):
         return self.call("trim", self, " " if character is None else character, parameters=(False, True))
 
     def btrim(self, trim_str: Any = None) -> Self:
-        """Without these characters (spaces by default) at both ends.
+        """Without any of these characters, else spaces, at both ends.
 
         >>> show(col("s").btrim("xy"), s=["xyaxbyx"])
         _c0: ['axb']
@@ -140,7 +140,7 @@ class StringMethods(Node):
         return self.trim(trim_str)
 
     def ltrim(self, trim_str: Any = None) -> Self:
-        """Without these characters (spaces by default) at the start.
+        """Without any of these characters, else spaces, at the start.
 
         >>> show(col("s").ltrim("0"), s=["0042"])
         _c0: ['42']
@@ -148,7 +148,7 @@ class StringMethods(Node):
         return self.trim_leading(trim_str)
 
     def rtrim(self, trim_str: Any = None) -> Self:
-        """Without these characters (spaces by default) at the end.
+        """Without any of these characters, else spaces, at the end.
 
         >>> show(col("s").rtrim(), s=["ab  "])
         _c0: ['ab']
@@ -193,7 +193,7 @@ class StringMethods(Node):
         return self.call("overlay", self, new_string, starting, *([] if length is None else [length]))
 
     def concat(self, *others: Any) -> Self:
-        """The concatenated strings; null if one is null.
+        """The strings one after the other; null if one is null.
 
         >>> show(col("s").concat("-", col("t")), s=["a", None], t=["b", "c"])
         _c0: ['a-b', None]

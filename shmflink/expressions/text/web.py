@@ -32,7 +32,7 @@ class WebMethods(Node):
         return self.call("url_encode", self)
 
     def url_decode(self) -> Self:
-        """The reverse of `url_encode`; null if an escape is broken.
+        """The reverse of `url_encode`; null where an escape is broken.
 
         >>> show(col("a").url_decode(), a=["a+b%26%C3%A4", "50%"])
         _c0: ['a b&ä', None]

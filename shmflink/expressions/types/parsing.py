@@ -86,7 +86,7 @@ def _read(values: Values, kind: pa.DataType, *, is_iso: bool) -> Values:
 
 
 def _within(numbers: Values, kind: pa.DataType) -> Values:
-    """int64 as a narrower type, null if it does not fit."""
+    """int64 as a narrower type, null where it does not fit."""
     if pa.types.is_int64(kind):
         return numbers
     if pa.types.is_uint64(kind):

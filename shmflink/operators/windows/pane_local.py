@@ -42,8 +42,8 @@ class LocalWindowAggregateOperator(Operator):
     ::
 
         partial rows     keys, states; their timestamp is the start of their pane
-        rows             keys, arguments; of sessions, of processing time, if aggregating does not pay, and those
-                         that seem late here: the next step decides, and counts them
+        rows             keys, arguments; of sessions, of processing time, if aggregating does not pay, and those that
+            seem late here: the next step decides, and counts them
         rows to return   keys, arguments, `__row`: if late rows go to a side output
 
     Watermarks here are never behind those of the next step, except for a source that was idle: its partial rows may be

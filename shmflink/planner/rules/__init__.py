@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
+from shmflink.core.types.typeinfo import TypeInformation
 from shmflink.plan import calls
 from shmflink.plan.node import Node
 from shmflink.planner.lowered import Lowered
@@ -56,6 +58,21 @@ RULES: Final[Mapping[type[calls.Call], Rule]] = {
 }
 
 
+Facts = tuple[tuple[calls.Call, TypeInformation | None], ...]
+"""What rules look at in front of a call."""
+
+_KNOWN: Final[WeakKeyDictionary[calls.Call, tuple[Facts, Lowered]]] = WeakKeyDictionary()
+
+
 def lowered(call: calls.Call, inputs: Sequence[Node]) -> Lowered:
-    """What `call` becomes behind `inputs`."""
-    return RULES[type(call)](call, inputs)
+    """What `call` becomes behind `inputs`.
+
+    A rule is asked once: binding expressions costs milliseconds, and the recorder has asked before the plan is lowered.
+    """
+    facts: Facts = tuple((node.call, node.output_type) for node in inputs)
+    known = _KNOWN.get(call)
+    if known is not None and all(a is c and b is d for (a, b), (c, d) in zip(known[0], facts, strict=True)):
+        return known[1]
+    made = RULES[type(call)](call, inputs)
+    _KNOWN[call] = facts, made
+    return made

@@ -57,7 +57,7 @@ _SCHEMA: Final = pa.schema(
 class SimulatedSource(Source):
     """Rows of `sources` sources, `rows` each; source i is a split of its own, read in batches of up to 3 rows.
 
-    `pauses`: after this many rows there is nothing for a moment. Event time grows by one second for every row.
+    `pauses`: every so many rows there is nothing for a moment. Event time grows by one second for every row.
     """
 
     def __init__(self, first: int, sources: int, rows: int, keys: int, pauses: int = 0) -> None:

@@ -65,7 +65,7 @@ Actor = Callable[[], object]
 
 
 class Fault(NamedTuple):
-    """Strikes this many steps after this many further checkpoints have become durable since the previous fault."""
+    """Comes so many steps after so many more checkpoints have become durable since the fault before."""
 
     checkpoints: int
     steps: int
@@ -440,7 +440,7 @@ class Schedule:
     # --- promises ---
 
     def _check_end(self) -> None:
-        """After a normal end nothing is in flight."""
+        """After a normal end nothing is under way any more."""
         for edges, attempts in self._edges.values():
             tasks = [task for attempt in attempts for slot in attempt.slots.values() for task in slot.tasks]
             if any(task.state is not TaskState.FINISHED for task in tasks):

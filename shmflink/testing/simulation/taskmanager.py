@@ -267,7 +267,7 @@ class SimulatedTaskManager:
         self.inbox.append(message)
 
     def kill(self, why: str = "") -> None:
-        """SIGKILL: nothing of it runs any longer; what it has sent may still arrive."""
+        """SIGKILL: nothing of it runs any more; what it has sent may still arrive."""
         self.is_alive = False
         self._has_changed()
         if why:

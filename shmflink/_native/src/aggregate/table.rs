@@ -121,7 +121,7 @@ impl Table {
         })
     }
 
-    /// One with the same groups, which is no longer modified.
+    /// One with the same groups, which is not changed any more.
     pub(super) fn with(&self, keyed: KeyedRows) -> Self {
         Self {
             keyed,

@@ -17,7 +17,7 @@ use super::local_file::LocalFile;
 
 const TAIL_BYTES: usize = 8; // length of the footer and magic
 
-/// The assumed size of a text value, in bytes, because the footer does not tell.
+/// A value of a text may have so many bytes, for want of knowing.
 const TEXT_BYTES: f64 = 16.0;
 const VALUE_BYTES: f64 = 8.0;
 

@@ -1,6 +1,6 @@
-"""Reads files: which files, how they are split, who reads which split; what all input formats share.
+"""Files in: which files, cut into which splits, read by whom; what all input formats have in common.
 
-Users hold a `source`; `scan` says what it reads and how the work is divided, `scan_building` determines this in the
-program's process. `listing` finds files, `discovery` continues to find them, `splits` divides them. `input_format` is
-the contract of formats, `files_cursor` does what they share, with `columns/`.
+`source` is the end that users hold, `scan` what it reads and how the work is shared out, `scan_building` how that is
+settled where the program runs. `listing` finds files, `discovery` goes on finding them, `splits` cuts them.
+`input_format` is the contract of the kinds of files, `files_cursor` does what they have in common, with `columns/`.
 """

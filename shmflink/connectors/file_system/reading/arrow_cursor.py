@@ -1,4 +1,4 @@
-"""What Arrow IPC and ORC share: files of numbered pieces (batches, stripes) that are read one at a time."""
+"""What Arrow IPC and ORC have in common: files of numbered pieces (batches, stripes) that are read one at a time."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ class PieceFile(ABC):
 
 
 def pieces_of_range(file: PieceFile, part: FileRange) -> range:
-    """The pieces that belong to a byte range: a proportional share, so that ranges together cover every piece."""
+    """The pieces that belong to a byte range: its share of all, so that ranges share out every piece."""
     first = -(-part.offset * file.num_pieces // max(1, file.size))
     after = -(-(part.offset + part.length) * file.num_pieces // max(1, file.size))
     return range(first, min(after, file.num_pieces))
 
 
 class PiecesCursor(SplitCursor):
-    """The pieces of a byte range, as batches of the requested schema. `position` counts emitted rows."""
+    """The pieces of a byte range, as batches of the wanted schema. `position` counts rows handed out."""
 
     def __init__(
         self, split: Split, file: PieceFile, pieces: range, schema: pa.Schema | None, row_numbers: str | None

@@ -1,4 +1,4 @@
-"""A file's text as bytes from some position on: plain, decompressed, or converted to UTF-8."""
+"""A file's text as bytes from some place on: plain, decompressed, or brought into UTF-8."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from shmflink.errors import ConfigurationError, DataFormatError
 __all__ = ["DECOMPRESSION_ERRORS", "ByteStream", "LineCounter", "canonical_charset", "decompressed", "open_text"]
 
 DECOMPRESSION_ERRORS: Final = (OSError, EOFError, ValueError, lzma.LZMAError, zipfile.BadZipFile, zlib.error)
-"""What reading a file from `decompressed` raises if the file is truncated or corrupt."""
+"""What reading of a file that `decompressed` made raises where the file is cut short or corrupt."""
 
 _PIECE_BYTES: Final = 256 << 10
 _UTF8: Final = ("utf-8", "ascii")
@@ -41,7 +41,7 @@ def decompressed(path: str, file: BinaryIO, compression: str) -> IO[bytes]:
     """The text of a compressed file, to read from front to back.
 
     Raises:
-        DataFormatError: a zip archive that is corrupt, or that does not contain exactly one file.
+        DataFormatError: a zip archive that is corrupt, or that holds another number of files than one.
     """
     if compression == "xz":
         return lzma.open(file)  # Arrow has no xz
@@ -75,7 +75,7 @@ class ByteStream(ABC):
         """Fills at least a part of `view`; 0 at the end.
 
         Raises:
-            DataFormatError: the file is truncated or corrupt.
+            DataFormatError: the file is cut short or corrupt.
         """
 
     @abstractmethod
@@ -85,7 +85,7 @@ class ByteStream(ABC):
 def open_text(files: FileSystem, path: str, charset: str, start: int = 0) -> ByteStream:
     """The text of a file as UTF-8 from byte `start` of that text on.
 
-    For plain UTF-8 files `start` is a position in the file; otherwise everything before it is read, too.
+    For plain UTF-8 files `start` is a place in the file; else everything before it is read, too.
     """
     compression = compression_of(path)
     if compression is None and charset in _UTF8:
@@ -177,7 +177,7 @@ class _Recoded(ByteStream):
 
 
 class LineCounter:
-    """Determines the line of a byte in a file's text. Reads the file only on demand, and each part once."""
+    """Says in which line a byte of a file's text is. Reads the file only once it is asked, and each part once."""
 
     def __init__(self, files: FileSystem, path: str, charset: str) -> None:
         self._files = files
@@ -189,7 +189,7 @@ class LineCounter:
         self._lines = 0
 
     def line_of(self, place: int) -> int:
-        """The line (from 1) of a byte; positions must not go back."""
+        """The line (from 1) of a byte; places must not go back."""
         if self._stream is None:
             self._stream = open_text(self._files, self._path, self._charset)
             self._piece = bytearray(_PIECE_BYTES)

@@ -1,7 +1,7 @@
-"""Detects files that changed between listing and reading.
+"""Files that changed between the moment when they were listed and the moment when they are read.
 
-A split says which bytes of which file to read, and how far they have been read. After a restore, perhaps days later,
-the file may be another one: continuing would repeat rows, or read halves of rows, unnoticed.
+A split says which bytes of which file are to be read, and how far they were. After a restore that may be days later,
+and the file another one: reading on would give rows twice, or halves of rows, without anybody noticing.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ def on_change_of(text: str) -> OnChange:
 
 
 def range_as_it_is(files: FileSystem, part: FileRange, *, may_grow: bool) -> FileRange:
-    """The range, about to be read: checks that the file is what it was when it was listed.
+    """The range, about to be read: the file is what it was when it was listed.
 
-    A file that is read as one range and was not begun may have been replaced: then the new one is read. One that was
-    partly read may have grown (`may_grow`, for formats without a footer): the appended part is not read. An equal size
-    and time count as unchanged despite another inode, as after a copy to another disk.
+    A file that is read as one range and was not begun may have become another one: then that is read. One of which a
+    part was read may have grown (`may_grow`, for formats without a footer): what was appended is not read. An equal
+    size and time count as unchanged in spite of another inode, as after a copy to another disk.
 
     Raises:
-        DataFormatError: it was truncated, replaced or modified; the message names the change.
+        DataFormatError: it was cut short, replaced or written to; names what changed.
         ResourceError: it is gone.
     """
     listed = part.listed
@@ -63,7 +63,7 @@ def range_as_it_is(files: FileSystem, part: FileRange, *, may_grow: bool) -> Fil
 
 
 def require_not_cut(files: FileSystem, part: FileRange) -> None:
-    """The range was read to its end: checks that the file was not truncated meanwhile, which looks like its end.
+    """The range was read to its end: the file was not cut short meanwhile, which looks like its end.
 
     Raises:
         DataFormatError: it was.

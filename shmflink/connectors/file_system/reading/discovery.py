@@ -1,4 +1,4 @@
-"""The enumerator of files that appear later, or that take long to list."""
+"""The enumerator of files that come, or that take long to list."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DIGEST_BYTES: Final = 16
 
 
 class SeenFiles:
-    """Paths that have been taken, 16 bytes each. A path stays in the set even if the file has changed or vanished."""
+    """Paths that were taken once, 16 bytes each. A path seen stays seen, even where the file has changed or gone."""
 
     def __init__(self, packed: bytes = b"") -> None:
         step = _DIGEST_BYTES
@@ -28,7 +28,7 @@ class SeenFiles:
         self._packed = bytearray(packed)  # kept in addition to the set, because every checkpoint asks for it
 
     def add(self, path: str) -> bool:
-        """True if the path is new."""
+        """True where the path is new."""
         digest = hashlib.blake2b(path.encode(), digest_size=_DIGEST_BYTES).digest()
         if digest in self._digests:
             return False
@@ -45,7 +45,7 @@ class SeenFiles:
 
 
 def new_files(found: Sequence[FileInfo], seen: SeenFiles, *, is_watching: bool) -> list[FileInfo]:
-    """The files that have not been seen; they count as seen from now on.
+    """The files that were not seen; they count as seen from now on.
 
     Where a folder is watched, those that are complete as far as one can see, and not empty, in the order of their last
     change; else all, as they were found.
@@ -68,10 +68,10 @@ class DiscoveryState:
 
 
 class FileDiscovery(SplitEnumerator):
-    """Assigns files as they appear, forever; without an interval, only those that exist at the start.
+    """Hands out files as they appear, forever; or, without an interval, those that are there at the start.
 
-    Its own thread lists the folders, so that a slow file system does not block the JobManager; found files are split
-    and queued when the JobManager asks. A listing that fails ends the job with its own error.
+    A thread of its own lists the folders, so that a slow file system does not hold up the JobManager; what it finds is
+    cut and queued when the JobManager asks. A listing that fails ends the job with its own error.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class FileDiscovery(SplitEnumerator):
         interval_ms: int | None,
         state: DiscoveryState | None = None,
     ) -> None:
-        """`find` lists all files; `cut` makes splits of some of them, numbered from its second argument on."""
+        """`find` lists all files; `cut` makes splits of some, numbered from its second argument on."""
         self._find = find
         self._cut = cut
         self._interval_ms = interval_ms
@@ -125,7 +125,7 @@ class FileDiscovery(SplitEnumerator):
         return DiscoveryState(self._waiting.pack(), self._seen.pack(), self._next_number, self._is_listed)
 
     def close(self) -> None:
-        """Ends the thread without waiting for it, because a listing may take long."""
+        """Ends the thread; it is not waited for, because a listing may take its time."""
         self._is_closed.set()
 
     def _take_listing(self) -> None:
@@ -152,7 +152,7 @@ class FileDiscovery(SplitEnumerator):
                     self._error = error
                 return
             with self._lock:
-                self._listing = found  # it includes everything in an older one
+                self._listing = found  # it holds all that an older one does
             if self._interval_ms is None:
                 return
             self._is_closed.wait(self._interval_ms / 1000)

@@ -1,4 +1,4 @@
-"""Reads a split of one or several file ranges: what all formats share."""
+"""Reading a split of one or several file ranges: what all formats have in common."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from shmflink.operators.base import SideOutput
 
 __all__ = ["FilesCursor"]
 
-_ROWS_WANTED: Final = 1 << 15  # small batches are joined up to this size
+_ROWS_WANTED: Final = 1 << 15  # small batches are joined up to here
 _ROWS_ALONE: Final = 1 << 14  # joining copies: a batch with this many rows is not joined
 _BYTES_WANTED: Final = 4 << 20
-_LOOKS_MAX: Final = 128  # batches and files examined before other tasks get their turn
+_LOOKS_MAX: Final = 128  # batches and files looked at before others have their turn
 
-_Place: TypeAlias = tuple[FileRange | None, int, int]  # the rest of the current range, ranges begun, rows counted
+_Place: TypeAlias = tuple[FileRange | None, int, int]  # the rest of the range in hand, ranges begun, rows counted
 
 
 class FilesCursor(SplitCursor):
-    """Reads the ranges of a `FileRanges` one after another through the format.
+    """Reads the ranges of a `FileRanges` one after the other through the format.
 
-    Adds columns of folders and metadata, applies filters that the format could not, and joins small batches.
+    Adds the columns that folders and files tell, filters what the format could not, and joins small batches.
     """
 
     def __init__(self, split: Split, files: FileSystem, plan: ReadPlan) -> None:
@@ -68,7 +68,7 @@ class FilesCursor(SplitCursor):
             if columns is None:
                 if not joined:
                     return found
-                self._held = (found, before)  # after what was joined so far
+                self._held = (found, before)  # after what was joined until here
                 return self._join(joined)
             if not columns.num_rows:
                 continue
@@ -93,7 +93,7 @@ class FilesCursor(SplitCursor):
         return (None if self._cursor is None else self._cursor.remaining().payload, self._taken, self._row)
 
     def _next(self) -> Batch | SideOutput | Poll | None:
-        """The format's next batch; AGAIN between two ranges, None after the last."""
+        """What the format says next; AGAIN between two ranges, None after the last."""
         if self._cursor is None:
             if self._taken == len(self._ranges):
                 return None
@@ -130,7 +130,7 @@ class FilesCursor(SplitCursor):
             cursor.close()
 
     def _finish(self, batch: Batch) -> pa.RecordBatch | None:
-        """The requested columns of the rows that pass; None if rows are emitted as the format made them."""
+        """The wanted columns of the rows that pass; None where rows are to be handed out as the format made them."""
         plan = self._plan
         if plan.schema is None:
             return batch.to_wire() if batch.is_columnar and batch.timestamps is None else None

@@ -1,9 +1,9 @@
 """The contract of input formats: how the bytes of a file become batches (PyFlink: StreamFormat, BulkFormat).
 
-One folder per format in `formats/`: `parquet`, `arrow`, `orc`, `csv`, `json`, `text`. A `FileSource` finds and splits
-the files, asks a format for their schema, tells it which columns and rows are needed, and passes it one range of one
-file at a time. The source does what formats share: partition columns, file names, merging of schemas, small files, and
-filtering if a format cannot do it.
+One folder per kind in `formats/`: `parquet`, `arrow`, `orc`, `csv`, `json`, `text`. A `FileSource` finds and cuts the
+files, asks a format for their schema, tells it which columns and rows are wanted, and gives it one range of one file
+at a time. What formats have in common is the source's business: partition columns, file names, merging of schemas,
+small files, and filtering where a format cannot do it itself.
 """
 
 from __future__ import annotations
@@ -31,30 +31,30 @@ __all__ = ["BulkFormat", "FileFormat"]
 
 
 class FileFormat(ABC):
-    """What stream and bulk formats share. Picklable and immutable: `with_x` returns a copy.
+    """What stream and bulk formats have in common. Picklable, and never changed: `with_x` returns a copy.
 
-    Life cycle: the program calls `check` and `infer_schema` for some files, then `with_schema` (and `with_filter`,
-    `with_row_numbers`); workers call `open_split`, for several files in turn on one instance.
+    Life: the program asks `check` and `infer_schema` of some files, then `with_schema` (and `with_filter`,
+    `with_row_numbers`); workers call `open_split`, several files one after the other on one instance.
     """
 
     is_splittable: bool = True
-    """Whether an uncompressed file may be split at any byte; a format then reads what begins inside its range."""
+    """Whether an uncompressed file may be cut at any byte; a format then reads what begins inside its range."""
 
     is_text: bool = False
-    """Whether a file consists of consecutive records (Flink: StreamFormat), so that a file to which more was appended
-    since it was listed is still valid."""
+    """Whether a file is records one after the other (Flink: StreamFormat), so that one to which more was added since it
+    was listed is still whole."""
 
     schema_merge: MergeRule = "widen"
-    """How schemas of several files are merged if the program does not say: inferred types may differ a little."""
+    """How schemas of several files become one where the program does not say: inferred types may differ a little."""
 
     batch_rows_max: int | None = None
-    """The largest number of rows of a batch, if the program set it; otherwise the source joins small ones."""
+    """The largest number of rows of a batch where the program has said it; else the source joins small ones."""
 
     known: KnownColumns | None = None
     """The columns with which files not read before are compared when opened; None: columns were declared or chosen."""
 
     files: FileSystem = FileSystem()
-    """The only access to files: `self.files.open(path)`. The source sets its own here."""
+    """The only door to files: `self.files.open(path)`. The source puts its own here."""
 
     @abstractmethod
     def open_split(self, split: Split) -> SplitCursor:
@@ -62,19 +62,19 @@ class FileFormat(ABC):
 
         Raises:
             ResourceError: the file cannot be opened.
-            DataFormatError: it does not have this format; the message names file and place. So does `next_batch`.
+            DataFormatError: it is not of this format; the message names file and place. So does `next_batch`.
         """
 
     def check(self, path: str) -> None:  # noqa: B027  not every format can tell
-        """Checks, in the program's process, whether the first file can have this format (otherwise DataFormatError)."""
+        """Looks, where the program runs, whether the first file can be of this format (else DataFormatError)."""
 
     def require_columns(self, paths: Sequence[str]) -> None:  # noqa: B027  most tell it by `infer_schema`
-        """Checks whether declared columns are in at least one of some files (otherwise DataFormatError)."""
+        """Looks whether declared columns are in at least one of some files (else DataFormatError)."""
 
     def infer_schema(self, path: str) -> pa.Schema | None:
         """The columns of one file: from its footer, or inferred from a bounded sample of its beginning.
 
-        Columns whose every value in the sample is null have the type `pa.null()`; the source resolves them when it
+        Columns whose every value in the sample is null have the type `pa.null()`; the source settles them when it
         merges files. None if rows of this format are not columns. Raises DataFormatError.
         """
         return None
@@ -84,12 +84,12 @@ class FileFormat(ABC):
 
         Serves declared and merged schemas as well as column pruning: columns not named are not decoded, columns
         that a file lacks are null, a column of another type is cast, and a value that does not fit is malformed.
-        `schema` may be empty: then batches have rows but no columns. None if the format has no columns.
+        `schema` may be empty: then batches have no columns, but rows. None where the format has no columns.
         """
         return None
 
     def with_filter(self, predicate: Expression) -> Self | None:
-        """The same format without rows for which the predicate is not true; None: the source filters.
+        """The same format that leaves out every row for which the predicate is not true; None: the source does it.
 
         `predicate` uses columns of the files, which need not be among those of `with_schema`.
         """
@@ -104,14 +104,14 @@ class FileFormat(ABC):
         return None
 
     def for_reader(self, context: OperatorContext) -> Self:
-        """The copy with which one reader opens its splits; `context` has the counters and the mailbox."""
+        """The copy that one reader opens its splits with; `context` has the counters and the mailbox."""
         return copy.copy(self)
 
     def finish_reader(self) -> None:  # noqa: B027  most hold nothing back
-        """The reader's normal end: what was held back until then (malformed rows in files) becomes visible."""
+        """The reader's normal end: what was held back for it (malformed rows in files) becomes visible."""
 
     def snapshot_reader(self) -> None:  # noqa: B027  most hold nothing back
-        """A checkpoint begins: what is held back until the reader's end must not be lost with the reader."""
+        """A checkpoint begins: what was held back for the reader's end must not be lost with the reader."""
 
     def close_reader(self) -> None:  # noqa: B027  most have nothing to free
         """Frees what `for_reader` created. Called once, in any case."""

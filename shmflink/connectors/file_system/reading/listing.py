@@ -21,9 +21,9 @@ _IN_PROGRESS: Final = (".tmp", ".inprogress", "._COPYING_")
 def find_files(files: FileSystem, paths: Sequence[str]) -> list[FileInfo]:
     """All visible files under the paths, each once, in the order of the paths, then by name in natural order.
 
-    Directories are walked recursively. Names that begin with `.` or `_` are skipped there and by wildcards (`globs`),
-    but not if a path names such a file itself. Pattern characters are literal in a path, or in the first folders of a
-    path, that exists under this name. `part-9` comes before `part-10`.
+    Directories are walked recursively. Names that begin with `.` or `_` are skipped in them and by wildcards (`globs`),
+    but not where a path names such a file itself. Characters of patterns are meant as they are in a path, or in the
+    first folders of one, that exists under this name. `part-9` comes before `part-10`.
 
     Raises:
         ResourceError: a directory cannot be listed.
@@ -36,7 +36,7 @@ def find_files(files: FileSystem, paths: Sequence[str]) -> list[FileInfo]:
 
 
 def require_files(files: FileSystem, paths: Sequence[str]) -> list[FileInfo]:
-    """`find_files`, checked in the program's process.
+    """`find_files`, looked at where the program runs.
 
     Raises:
         JobGraphError: a path does not exist, cannot be read, or holds no visible file.
@@ -54,12 +54,12 @@ def require_files(files: FileSystem, paths: Sequence[str]) -> list[FileInfo]:
 
 
 def natural_key(path: str) -> list[list[str | int]]:
-    """Sorts folder by folder, and digits as numbers: unpadded times in names stay in order."""
+    """Sorts folder by folder, and digits as numbers: times in names that are not padded stay in order."""
     return [_natural(name) for name in path.split("/")]
 
 
 def is_in_progress(path: str) -> bool:
-    """Whether the name says that the file is still being written."""
+    """Whether the name says that somebody is still writing the file."""
     name = os.path.basename(path)
     return name.endswith(_IN_PROGRESS) or ".inprogress" in name
 
@@ -68,7 +68,7 @@ _DIGITS: Final = re.compile(r"([0-9]+)")
 
 
 def _natural(name: str) -> list[str | int]:
-    """Text (perhaps empty) and number alternately, so that like is compared with like."""
+    """Text (maybe empty) and number in turns, so that like is compared with like."""
     parts: list[str | int] = [*_DIGITS.split(name)]
     parts[1::2] = map(int, parts[1::2])
     return parts
@@ -87,7 +87,7 @@ def _find(files: FileSystem, path: str) -> list[FileInfo]:
 
 
 def _fixed_part(files: FileSystem, path: str) -> int:
-    """How many characters of the path are literal: all before the first name that is a pattern."""
+    """How many characters of the path are meant as they are: all before the first name that is a pattern."""
     at = wildcard_at(path)
     while at >= 0:
         end = path.find("/", at)
@@ -124,7 +124,7 @@ def _local_matches(files: FileSystem, pattern: str, base: int) -> Iterator[FileI
     for match in itertools.chain.from_iterable(glob.iglob(name, recursive=True) for name in names):
         known = wanted.fullmatch(match)
         if known is None or has_hidden_name(known["below"] or ""):
-            continue  # a hidden name that Python's wildcards match
+            continue  # a hidden name that Python's wildcards take
         if os.path.isdir(match):
             if not match.endswith(os.sep):  # `**` names every folder on its way, too
                 yield from _visible(files.walk(match), len(match))
@@ -133,7 +133,7 @@ def _local_matches(files: FileSystem, pattern: str, base: int) -> Iterator[FileI
 
 
 def _matches(files: FileSystem, pattern: str, base: int) -> Iterator[FileInfo]:
-    """Like the local glob, over a listing of everything below the fixed part of the pattern."""
+    """As the local glob, over a listing of all that is below the fixed part of the pattern."""
     wanted = matcher(pattern, base)
     for info in files.walk(pattern[: max(0, base - 1)]):
         match = wanted.fullmatch(info.path)
@@ -145,7 +145,8 @@ def _why_nothing(files: FileSystem, path: str) -> str:
     if _fixed_part(files, path) < len(path):
         return (
             "no visible file matches the pattern (`*`, `?`, `[a-z]`, `**` and `{a,b}` are supported; wildcards "
-            "skip names that begin with `.` or `_`)"
+            "skip names "
+            "that begin with `.` or `_`)"
         )
     if not files.is_local(path):
         return "no such file, or no visible file under it"

@@ -1,6 +1,6 @@
-"""Handles unreadable rows: the job fails, or they are skipped, or passed on with their reason.
+"""What happens to rows that cannot be read: the job fails, or they are skipped, or handed on with their reason.
 
-Every row that is not emitted normally is counted (`malformed_rows` of the source's operator).
+Every row that is not handed out as it should be is counted (`malformed_rows` of the source's operator).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _MALFORMED_TYPE: Final = ColumnsTypeInfo(MALFORMED_SCHEMA)
 
 @dataclass(frozen=True, slots=True)
 class MalformedRow:
-    """A row as written in its file, and why it cannot be read."""
+    """A row as it is written in its file, and why it cannot be read."""
 
     file: str
     line: int
@@ -53,7 +53,7 @@ class MalformedRow:
     reason: str
 
     def message(self, advice: str) -> str:
-        """The text for the exception of a job that stops here."""
+        """For the exception of a job that stops here."""
         text = self.text
         shown = text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 3] + "..."
         return f"{self.file}: line {self.line} (byte {self.byte_offset}): {self.reason}. The row: {shown!r}{advice}"
@@ -61,7 +61,7 @@ class MalformedRow:
 
 @dataclass(frozen=True, slots=True)
 class OnErrorPolicy:
-    """The user's choice.
+    """What the user chose, if there is a choice.
 
     `tag` is that of the side output; `folder` is an absolute local path.
     """
@@ -89,7 +89,7 @@ class OnErrorPolicy:
 
 
 class MalformedRows:
-    """Takes the malformed rows of one reader. Only the slot's thread uses it."""
+    """Takes the malformed rows of one reader. Used by the slot's thread alone."""
 
     def __init__(self, policy: OnErrorPolicy, context: OperatorContext | None = None) -> None:
         """Without a context rows are counted only here."""
@@ -100,7 +100,7 @@ class MalformedRows:
 
     @property
     def needs_rows(self) -> bool:
-        """False if counting is enough."""
+        """False where counting is enough."""
         return self.policy.on_error != "skip"
 
     def skip(self, count: int) -> None:
@@ -110,7 +110,7 @@ class MalformedRows:
             self._context.counters.malformed_rows += count
 
     def take(self, rows: Sequence[MalformedRow]) -> SideOutput | None:
-        """Handles at least one row according to the policy.
+        """Deals with at least one row as the policy says.
 
         Raises:
             DataFormatError: the policy is to fail; names the first row.
@@ -126,7 +126,7 @@ class MalformedRows:
         return SideOutput(self.policy.tag, Batch.of_columns(columns, _MALFORMED_TYPE))
 
     def finish(self) -> None:
-        """The normal end of the reader, or a checkpoint: the file of malformed rows, if there are any, becomes visible.
+        """The normal end of the reader, or a checkpoint: the file of malformed rows, if there are any, appears whole.
 
         At least once: what appeared with a checkpoint that did not complete is written again.
         """
@@ -136,7 +136,7 @@ class MalformedRows:
             part.publish(os.path.join(self.policy.folder, self._name()))
 
     def close(self) -> None:
-        """Discards what `finish` did not make visible."""
+        """Throws away what `finish` did not make visible."""
         part, self._part = self._part, None
         if part is not None:
             part.discard()
@@ -151,11 +151,11 @@ class MalformedRows:
                 raise ResourceError(f"{folder}: the folder for malformed rows cannot be created: {error}") from error
             self._part = PartFile(folder, self._name())
         names = MALFORMED_SCHEMA.names
-        # One call per malformed row: there are few, or the input is not what the job expects.
+        # One call per malformed row: they are few, or the input is not what the job takes it for.
         lines = (json.dumps({name: getattr(row, name) for name in names}, ensure_ascii=False) + "\n" for row in rows)
         self._part.file.write("".join(lines).encode("utf-8", "surrogatepass"))
 
     def _name(self) -> str:
-        """One file per reader and run; the random part distinguishes runs."""
+        """One file per reader and run; the random part keeps those of several runs apart."""
         subtask = 0 if self._context is None else self._context.subtask_index
         return f"malformed-{subtask}-{secrets.token_hex(4)}.jsonl"

@@ -1,4 +1,4 @@
-"""The cursor of formats whose records the core parses from blocks of text: CSV and JSON lines."""
+"""The cursor of formats whose records the core parses out of blocks of text: CSV and JSON lines."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ BLOCK_BYTES: Final = 4 << 20
 """Text in memory at a time, unless one record is longer."""
 
 BATCH_ROWS: Final = 1 << 16
-"""The most rows of a batch."""
+"""Rows of a batch at most."""
 
 RECORD_BYTES_MAX: Final = 64 << 20
-"""A longer record is malformed, unless the format sets another limit."""
+"""A longer record is malformed, where the format does not say otherwise."""
 
 _TAIL_BYTES: Final = 64 << 10  # read beyond the end of a range at first, for its last record
 
@@ -46,7 +46,7 @@ class RecordParser(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RecordRange(FileRange):
-    """A range whose malformed rows before byte `reported` of the text have already been reported."""
+    """A range whose malformed rows before byte `reported` of the text were handed out already."""
 
     reported: int = 0
 
@@ -69,10 +69,9 @@ class TextPart:
 
 
 class RecordCursor(SplitCursor):
-    """Reads blocks of text, has them parsed, and handles what is malformed.
+    """Reads blocks of text, has them parsed, and deals with what is malformed.
 
-    `explain` words the reason from (column, reason); columns are those of the batches, -1 if no single one is
-    malformed.
+    `explain` makes the reason of (column, reason); columns are those of the batches, -1 where none is to blame.
     """
 
     def __init__(
@@ -98,7 +97,7 @@ class RecordCursor(SplitCursor):
         self._wanted = len(self._buffer)
         self._reported = getattr(split.payload, "reported", 0)
         self._held: deque[tuple[Batch | None, int]] = deque()
-        self._position = part.start  # after what was emitted
+        self._position = part.start  # behind what was handed out
 
     def next_batch(self) -> Batch | SideOutput | Poll | None:
         if self._held:
@@ -133,7 +132,7 @@ class RecordCursor(SplitCursor):
         return self._is_at_end and self._begin == self._filled
 
     def _fill(self) -> None:
-        """Reads more if less than half a block is left; a record that does not fit enlarges the buffer."""
+        """Reads on where less than half a block is left; a record that does not fit makes the buffer larger."""
         left = self._filled - self._begin
         if self._is_at_end or left > self._wanted // 2:
             return
@@ -154,7 +153,7 @@ class RecordCursor(SplitCursor):
             self._begin = len(codecs.BOM_UTF8)
 
     def _target(self) -> int:
-        """How full the buffer should be: not much fuller than the range needs."""
+        """How full the buffer shall be: not much fuller than the range needs."""
         end = self._part.end
         if end is None:
             return self._wanted
@@ -192,7 +191,7 @@ class RecordCursor(SplitCursor):
         )
 
     def _give_up_record(self) -> tuple[pa.RecordBatch, int, list[BadRecord]]:
-        """A record that does not end: if an open quote is the cause, only its first line is malformed."""
+        """A record that does not end: where an open quote is to blame, its first line is malformed, the rest is not."""
         columns, consumed, bad = self._read_records(1, is_last=True)
         if columns.num_rows or not bad or consumed >= self._filled - self._begin:
             place = self._place + self._begin

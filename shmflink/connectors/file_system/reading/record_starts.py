@@ -1,4 +1,4 @@
-"""Finds the start of the first record after any byte of a file, to split files into ranges."""
+"""Where the first record behind any byte of a file starts: what cutting a file into ranges needs."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ __all__ = ["csv_record_start", "line_start"]
 
 _PIECE_BYTES: Final = 4 << 10
 _WINDOW_BYTES_MAX: Final = 1 << 20
-_RECORD_BYTES_MAX: Final = 64 << 20  # the same limit as readers have
+_RECORD_BYTES_MAX: Final = 64 << 20  # as readers have it
 _LINE_END: Final = re.compile(rb"\r\n?|\n")
 _LF: Final = re.compile(rb"\n")
 
 
 def line_start(file: BinaryIO, position: int, *, only_lf: bool = False) -> int:
-    """Where the first line that begins at or after `position` begins; the file's size if there is none.
+    """Where the first line that begins at or after `position` begins; the file's size where there is none.
 
     Lines end with LF, CR LF or CR, as in Java's `BufferedReader`, or `only_lf`.
     """
@@ -37,13 +37,13 @@ def line_start(file: BinaryIO, position: int, *, only_lf: bool = False) -> int:
 
 
 def csv_record_start(file: BinaryIO, position: int, dialect: CsvDialect) -> int:
-    """Like `line_start`, for records whose quoted fields may span several lines.
+    """As `line_start`, for records whose quoted fields may go over several lines.
 
-    Examines the quotes after `position`: a quote with a delimiter before and text after it opens, one with text before
-    and a delimiter after it closes, two together are text; each tells whether `position` is inside quotes. If nothing
-    within 1 MiB tells, the quotes before `position` do, in a file that begins with quotes; 64 MiB without any count as
-    outside, as in other files. Badly quoted text can mislead this. Therefore readers compare: the position found here
-    must be where the previous record ended.
+    Looks at the quotes behind `position`: a quote with a delimiter before and text behind it opens, one with text
+    before and a delimiter behind it closes, two together are text; each tells whether `position` is inside quotes.
+    Where nothing in 1 MiB tells, the quotes before `position` do, in a file that begins with quotes; 64 MiB without any
+    are outside, as they are in other files. A text that is badly quoted can mislead this, which is why
+    readers compare: the place found here is where the record before must have ended.
     """
     if position == 0 or dialect.is_line_based:
         return line_start(file, position)
@@ -96,9 +96,9 @@ def _read(file: BinaryIO, count: int) -> bytes:
 
 
 def _is_inside(window: bytes, quote: bytes, delimiter: bytes, *, is_first: bool, is_whole: bool) -> bool | None:
-    """Whether the start of `window` is inside quotes, by the majority of conclusive quotes; None if there are none."""
+    """Whether the start of `window` is inside quotes, by the majority of the quotes that tell; None where none does."""
     borders = frozenset((*delimiter, 10, 13))
-    before_text = 0 if is_first else 1  # nothing is known about what precedes the first byte
+    before_text = 0 if is_first else 1  # nothing is known about what is before the first byte
     votes = {True: 0, False: 0}
     quotes_before = 0
     if quote not in window:
@@ -128,10 +128,10 @@ def _state_before(count: int, *, opens: bool, closes: bool) -> bool | None:
 
 
 def _first_start(file: BinaryIO, start: int, window: bytes, skip: int, quote: bytes, *, is_inside: bool) -> int:
-    """After the first line end outside quotes that is at `skip` or later."""
+    """Behind the first line end outside quotes that is at `skip` or later."""
     at = start
     search = re.compile(re.escape(quote) + rb"|\r\n?|\n")
-    carry = False  # a CR ended the previous piece
+    carry = False  # a CR ended the piece before
     while window:
         for found in search.finditer(window):
             token = found.group()

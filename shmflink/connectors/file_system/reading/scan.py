@@ -1,4 +1,4 @@
-"""What a file source reads: which columns and rows, and how the work is divided between the format and the source."""
+"""What a file source reads: which columns and rows, and how the work is shared between the format and the source."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ __all__ = ["FileScan", "ReadPlan"]
 
 @dataclass(frozen=True, slots=True)
 class ReadPlan:
-    """How readers perform a scan. `schema` is None if the format's batches are emitted unchanged.
+    """How readers go about a scan. `schema` is None where the format's batches are handed out as they are.
 
-    `constants` are the partition and metadata columns to add, as (kind of metadata or None, field); `row_numbers` is
-    the column that the source itself must count; `predicate`, over `working`, is the remaining filter. `is_watchful`: a
+    `constants` are the partition and metadata columns to add, as (kind of metadata or None, field); `row_numbers` the
+    column that the source itself has to count; `predicate`, over `working`, what is left to filter. `is_watchful`: a
     file that has changed since it was listed is an error.
     """
 
@@ -42,7 +42,7 @@ class ReadPlan:
 
 @dataclass(frozen=True, slots=True)
 class FileScan:
-    """Columns of the files, of their folders and about the files; of these, `columns`, where `predicate` is true.
+    """Columns of the files, of their folders and about the files; of them `columns`, where `predicate` is true.
 
     `file_schema` is None if rows of the format are not columns. Picklable.
     """
@@ -57,7 +57,7 @@ class FileScan:
 
     @property
     def schema(self) -> pa.Schema | None:
-        """All available columns; partition columns replace columns of the same name in the files."""
+        """All columns there are; partition columns take the place of columns of the same name in the files."""
         if self.file_schema is None:
             return None
         told = set(self.partitions.names)
@@ -66,7 +66,7 @@ class FileScan:
 
     @property
     def produced_schema(self) -> pa.Schema | None:
-        """The emitted columns."""
+        """The columns handed out."""
         schema = self.schema
         if schema is None or self.columns is None:
             return schema
@@ -88,12 +88,12 @@ class FileScan:
 
     @property
     def needs_whole_files(self) -> bool:
-        """True if rows must be counted from the start of a file."""
+        """True where rows have to be counted from the start of a file."""
         name = self._row_number_name()
         return name is not None and self.format.with_row_numbers(name) is None
 
     def check_names(self) -> None:
-        """Raises JobGraphError if two columns would have the same name."""
+        """Raises JobGraphError where two columns would have one name."""
         schema = self.schema
         if schema is None:
             return
@@ -104,26 +104,26 @@ class FileScan:
             )
 
     def with_columns(self, columns: Sequence[str]) -> FileScan | None:
-        """The scan with only these columns; None if it has no columns to select."""
+        """The scan with these columns alone; None where it has no columns to choose from."""
         if self.schema is None or (self._is_as_is and self.format.with_schema(self.file_schema) is None):
             return None
         return replace(self, columns=tuple(columns))
 
     def with_filter(self, predicate: Expression) -> FileScan | None:
-        """The scan without the rows for which the predicate is not true; None if it has no columns to check."""
+        """The scan without the rows for which the predicate is not true; None where it has no columns to look at."""
         schema = self.schema
         if schema is None or (self._is_as_is and self.format.with_schema(self.file_schema) is None):
             return None
-        bind([predicate], schema)  # raises if it does not fit
+        bind([predicate], schema)  # raises where it does not fit
         both = predicate if self.predicate is None else self.predicate & predicate
         return replace(self, predicate=both)
 
     def partition_predicate(self) -> Expression | None:
-        """The parts of the predicate that only need folders."""
+        """The parts of the predicate that folders alone decide."""
         return self._part(lambda columns: bool(columns) and columns <= set(self.partitions.names))
 
     def read_plan(self) -> ReadPlan:
-        """Divides the work between the format and the source."""
+        """Shares the work out between the format and the source."""
         schema, produced = self.schema, self.produced_schema
         read = self.format if self.file_schema is None else self.format.with_schema(self.file_schema)
         if schema is None or produced is None or (read is None and self._is_as_is):
@@ -180,7 +180,7 @@ class FileScan:
         return tuple((kind, field) for kind, field in [*folders, *about] if field.name in needed)
 
     def _part(self, is_wanted: Any) -> Expression | None:
-        """The parts of the predicate whose columns pass `is_wanted`, combined again."""
+        """The parts of the predicate whose columns pass `is_wanted`, joined again."""
         if self.predicate is None:
             return None
         schema = self.schema

@@ -1,4 +1,4 @@
-"""Builds a `FileScan` from the program's options: lists files, reads the first ones, determines the schema."""
+"""From what the program says about its files to a `FileScan`: lists them, looks at the first, settles the schema."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ _SCHEMA_FILES_MAX: Final = 32
 
 
 class FileOptions(TypedDict, total=False):
-    """Options of the constructors of all formats.
+    """What the constructors of all formats take.
 
-    - `columns`: names of the columns to emit, in this order.
-    - `schema`: the columns and types of the files, instead of reading them from the files.
-    - `schema_merge`: how schemas of several files are merged: `strict` (the default if files contain their types),
-      `widen` (the default if types are inferred), `widen_to_string`, `first`. The first 32 files are read for this. A
-      column that later files lack is null (an error under `strict`); a column that only they have, or a value that does
-      not fit, is an error.
-    - `partitions`: columns from folders named `key=value`: `"auto"` (the default), their types, or None.
+    - `columns`: names of the columns to hand out, in this order.
+    - `schema`: the columns and types of the files, instead of looking at them.
+    - `schema_merge`: how schemas of several files become one: `strict` (the default where files tell their types),
+      `widen` (the default where types are inferred), `widen_to_string`, `first`. The first 32 files are looked at; what
+      later ones lack is null (an error under `strict`); a column that only they have, or a value that does not
+      fit, is an error.
+    - `partitions`: columns that folders named `key=value` tell: `"auto"` (the default), their types, or None.
     - `metadata`: columns about the file (`file_path`, `file_name`, `file_size`, `file_modified`, `row_number`), or a
       mapping from these to the columns' names.
-    - `monitor_interval`: how often to look for new files (a Duration, or seconds).
-    - `on_change`: what happens if a file has changed since it was listed and part of it may have been read, especially
-      after a restore: `fail` (the default), or `ignore`, for files that are modified in place.
-    - `splits_files`: whether several readers may read one file (the default).
-    - `storage_options`: for the file system of a URI; `file_system`: one of pyarrow or fsspec.
+    - `monitor_interval`: keep looking for new files, so often (a Duration, or seconds).
+    - `on_change`: what happens where a file has changed since it was listed, and a part of it may have been read, after
+      a restore above all: `fail` (the default), or `ignore`, for files that are written to in place.
+    - `splits_files`: whether a file may be read by several readers (the default).
+    - `storage_options`: for the file system behind a URI; `file_system`: one of pyarrow or fsspec.
     """
 
     columns: Sequence[str] | None
@@ -65,8 +65,8 @@ def build_scan(file_format: FileFormat, paths: Sequence[str], files: FileSystem,
     """The scan of files under absolute `paths`.
 
     Raises:
-        JobGraphError: a path does not exist, cannot be read or holds nothing; a requested column does not exist.
-        DataFormatError: the first file cannot have this format, or the files' schemas do not match.
+        JobGraphError: a path does not exist, cannot be read or holds nothing; a column that is asked for is not there.
+        DataFormatError: the first file cannot be of this format, or files do not go together.
     """
     is_watched = options.get("monitor_interval") is not None
     schema, columns = options.get("schema"), options.get("columns")
@@ -90,7 +90,7 @@ def build_scan(file_format: FileFormat, paths: Sequence[str], files: FileSystem,
 
 
 def paths_of(paths: Paths) -> list[str | os.PathLike[str]]:
-    """One path or several as a list; an argument that is neither is in it, for `FileSystem.absolute` to refuse."""
+    """One path or several as a list; what is neither is in it, for `FileSystem.absolute` to refuse."""
     given: Any = paths
     is_one = isinstance(given, str | bytes | os.PathLike) or not isinstance(given, Iterable)
     return [given] if is_one else list(given)
@@ -125,7 +125,7 @@ def _file_schema(
     schema_merge: MergeRule,
     partitions: pa.Schema,
 ) -> pa.Schema | None:
-    """None if no file has columns."""
+    """None where no file tells columns."""
     told = set(partitions.names)
     if schema is not None:
         return pa.schema([pa.field(field.name, field.type) for field in schema if field.name not in told])
@@ -135,7 +135,7 @@ def _file_schema(
         if one is None:
             return None
         if not len(one):
-            continue  # a file of blank lines has no columns and no rows
+            continue  # a file of blank lines tells no columns, and has no rows
         schemas.append((info.path, pa.schema([field for field in one if field.name not in told])))
         if schema_merge == "first":
             break

@@ -43,7 +43,7 @@ __all__ = ["FileEnumeratorProvider", "FileSource", "FileSourceBuilder", "FileSpl
 
 
 class FileEnumeratorProvider:
-    """Whether files may be split.
+    """Whether files may be cut into several splits.
 
     Both enumerators walk directories and skip hidden names.
     """
@@ -53,7 +53,7 @@ class FileEnumeratorProvider:
 
     @staticmethod
     def default_splittable_file_enumerator() -> FileEnumeratorProvider:
-        """Splits large files, except compressed ones."""
+        """Cuts large files, except compressed ones."""
         return FileEnumeratorProvider(splits_files=True)
 
     @staticmethod
@@ -67,7 +67,7 @@ class FileSplitAssignerProvider:
 
     @staticmethod
     def locality_aware_split_assigner() -> FileSplitAssignerProvider:
-        """The default. On one host, every split is local."""
+        """The default. On one host every split is local."""
         return FileSplitAssignerProvider()
 
 
@@ -117,9 +117,9 @@ class FileSource(Source):
     def parquet(paths: Paths, *, batch_rows: int | None = None, **options: Unpack[FileOptions]) -> FileSource:
         """*shmflink only.* Parquet files as columns; `options` are `FileOptions`.
 
-        Encodings and views become plain columns, UUIDs text (bytes if `schema=` says binary), INT96 microseconds.
-        Key-value metadata of files, for example the `geo` of GeoParquet, is dropped, as in DuckDB and Polars: it
-        describes the file, not the rows. `FileSink.parquet(metadata=...)` writes the metadata that you give.
+        Encodings and views are plain columns, UUIDs text (bytes where `schema=` says binary), INT96 microseconds.
+        Key-value metadata of files, such as the `geo` of GeoParquet, are not carried on, as they are not by DuckDB and
+        Polars: they speak of the file, not of the rows. `FileSink.parquet(metadata=...)` writes what you give.
 
         Raises:
             JobGraphError: a path does not exist, cannot be read or holds nothing.
@@ -159,7 +159,7 @@ class FileSource(Source):
 
     @staticmethod
     def text(paths: Paths, *, charset: str = "UTF-8", **options: Unpack[FileOptions]) -> FileSource:
-        """*shmflink only.* Lines of text as strings; as a column `value` if columns of folders or metadata are added.
+        """*shmflink only.* Lines of text as strings; as a column `value` where columns of folders or metadata join.
 
         `options` are `FileOptions`.
         """
@@ -180,8 +180,8 @@ class FileSource(Source):
     def orc(paths: Paths, **options: Unpack[FileOptions]) -> FileSource:
         """*shmflink only.* ORC files as columns; `options` are `FileOptions`.
 
-        Timestamps must be between 1677 and 2262, because Arrow's reader converts them to nanoseconds; any other one is
-        an error that names its column, which `columns=` can omit. Dates may be of any year.
+        Timestamps lie between 1677 and 2262, because Arrow's reader makes nanoseconds of them; another one is an error
+        that names its column, which `columns=` can leave out. Dates are of any year.
         """
         from shmflink.connectors.file_system.formats.orc.format import OrcFormat
 
@@ -246,7 +246,7 @@ class FileSource(Source):
 
     @property
     def state_kind(self) -> str:
-        """Positions in files have another meaning in every format."""
+        """Positions in files mean something else to every format."""
         return f"FileSource ({type(self._scan.format).__name__})"
 
     def with_columns(self, columns: Sequence[str]) -> FileSource | None:
@@ -288,21 +288,21 @@ class FileSourceBuilder:
         self._interval_ms: int | None = None
 
     def process_static_file_set(self) -> FileSourceBuilder:
-        """The default: reads the files that exist when the job starts, then ends."""
+        """The default: reads the files that are there when the job starts, then ends."""
         self._interval_ms = None
         return self
 
     def monitor_continuously(self, discovery_interval: Duration) -> FileSourceBuilder:
         """Looks for new files under the paths in this interval, and reads each once; the job does not end.
 
-        A file must appear complete (renamed into place, as FileSink does). Hidden and empty files, and names that end
-        in `.tmp` or contain `.inprogress`, are ignored. A file that is changed later is not read again.
+        A file must appear whole (renamed into place, as FileSink does); hidden and empty ones, and names that end in
+        `.tmp` or hold `.inprogress`, are left alone. A file that is changed later is not read again.
         """
         self._interval_ms = interval_ms_of(discovery_interval)
         return self
 
     def set_file_enumerator(self, file_enumerator: FileEnumeratorProvider) -> FileSourceBuilder:
-        """Sets whether files may be split."""
+        """Says whether files may be cut into several splits."""
         self._splits_files = file_enumerator.splits_files
         return self
 
@@ -335,7 +335,7 @@ def _share(options: dict[str, Any]) -> tuple[FileOptions, dict[str, Any]]:
 
 
 def _through(file_format: FileFormat, files: FileSystem) -> FileFormat:
-    """The format, opening its files through this file system."""
+    """The format, opening its files through this door."""
     changed = copy.copy(file_format)
     changed.files = files
     return changed

@@ -1,4 +1,4 @@
-"""Splits large input files, and combines small ones."""
+"""How input files are cut into splits, and small ones put together."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COMPRESSIONS: Final = {
     ".lz4": "lz4",
     ".zip": "zip",
 }
-"""The compression of a file by the end of its name, in upper or lower case. Such a file is one split."""
+"""How a file's name tells its compression, in upper or lower case. Such a file is one split."""
 
 _SPLIT_BYTES_MIN: Final = 1 << 20
 _SPLIT_BYTES_MAX: Final = 32 << 20
@@ -38,7 +38,7 @@ _FILES_OF_SPLIT_MAX: Final = 512
 class FileRange:
     """Bytes [offset, offset + length) of a file: what a format opens.
 
-    `position` is how far its format has read, in the format's own unit: bytes, lines or rows from the start
+    `position` is how far its format has read. What it counts is the format's own: bytes, lines or rows from the start
     of the range. `listed`: the file when it was listed; None if changes are not detected.
     """
 
@@ -51,9 +51,9 @@ class FileRange:
 
 @dataclass(frozen=True, slots=True)
 class FileRanges:
-    """A split's payload: ranges of one or of several small files, read one after another.
+    """A split's payload: ranges of one or of several small files, read one after the other.
 
-    `rows` counts the rows read of the first of them, if the source numbers rows.
+    `rows` counts what was read of the first of them, where the source numbers rows.
     """
 
     ranges: tuple[FileRange, ...]
@@ -61,14 +61,14 @@ class FileRanges:
 
 
 def compression_of(path: str) -> str | None:
-    """The compression that a file's name indicates."""
+    """The compression that a file's name tells."""
     return COMPRESSIONS.get(os.path.splitext(path)[1].lower())
 
 
 def local_path(path: str) -> str:
-    """The absolute local path of a path or `file:` URI.
+    """The absolute local path behind a path or `file:` URI.
 
-    Computed in the program's process, before anything is sent.
+    Made where the program runs, before anything travels.
 
     Raises:
         ConfigurationError: another file system's scheme.
@@ -84,11 +84,11 @@ def local_path(path: str) -> str:
 def cut_files(
     files: Sequence[FileInfo], parallelism: int, may_cut: Callable[[str], bool], first_number: int = 0
 ) -> Iterator[Split]:
-    """Splits of the files, in the files' order: small enough that all readers have work, and large enough that small
-    files do not cost a request each. Their payload is a `FileRanges`, their size is in bytes.
+    """Splits of the files, in the files' order, small enough that all readers have work, and large enough that small
+    files do not cost a request each. Their payload is a `FileRanges`, their size counts bytes.
 
-    Range borders are independent of records: a format reads what begins inside its range. A file for which `may_cut` is
-    false stays whole. Empty files are left out.
+    Range borders say nothing about records: a format reads what begins inside its range. A file that `may_cut` denies
+    stays whole. Empty files are left out.
     """
     total = sum(info.size + _OPEN_COST_BYTES for info in files)
     wanted = total // max(1, parallelism * _SPLITS_PER_READER)

@@ -1,4 +1,4 @@
-"""The folder under the base path for a record (PyFlink: BucketAssigner)."""
+"""In which folder under the base path a record is written (PyFlink: BucketAssigner)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["BucketAssigner", "partition_assigner"]
 
 
 class BucketAssigner:
-    """Names the bucket of a record. The base path is the bucket with the empty name. Picklable."""
+    """Names the bucket of what is written. The base path is the bucket with the empty name. Picklable."""
 
     @staticmethod
     def base_path_bucket_assigner() -> BucketAssigner:
@@ -34,7 +34,7 @@ class BucketAssigner:
         `format_str` is a pattern of Java's DateTimeFormatter.
 
         Raises:
-            ConfigurationError: unknown pattern letter or time zone.
+            ConfigurationError: a pattern letter or time zone that is not known.
         """
         return _DateTimeBuckets(format_str, timezone_id)
 
@@ -42,7 +42,7 @@ class BucketAssigner:
     def column_bucket_assigner(*columns: str, keep_columns: bool = False) -> BucketAssigner:
         """*shmflink only.* One folder per combination of values, Hive style: ``country=DE/day=2024-02-29``.
 
-        Special characters are percent-encoded, null is ``__HIVE_DEFAULT_PARTITION__``. The columns are omitted from
+        Special characters are percent-encoded, null is ``__HIVE_DEFAULT_PARTITION__``. The columns are left out of
         the files unless `keep_columns`.
         """
         if not columns:
@@ -56,16 +56,16 @@ class BucketAssigner:
         """*shmflink only.* One folder per hour (by default) of a column of timestamps or dates.
 
         With a `name`, Hive style: ``name=2024-02-29--12``. Null is ``__HIVE_DEFAULT_PARTITION__``. Timestamps without a
-        zone are used unchanged.
+        zone are taken as they stand.
 
         Raises:
-            ConfigurationError: unknown pattern letter or time zone.
+            ConfigurationError: a pattern letter or time zone that is not known.
         """
         return _ColumnBuckets([TextOfTime(column, format_str, timezone_id, name)], ())
 
     @property
     def is_by_value(self) -> bool:
-        """True if rows of one batch may go to several buckets; then `split` assigns them, otherwise `bucket_of`."""
+        """True where rows of one batch may go into several buckets; then `split` tells, else `bucket_of`."""
         return False
 
     def bucket_of(self, now_ms: int) -> str:
@@ -73,11 +73,11 @@ class BucketAssigner:
         return ""
 
     def split(self, rows: pa.RecordBatch) -> Iterator[tuple[str, pa.RecordBatch]]:
-        """The rows by bucket, each bucket once, its rows in order and in their own memory."""
+        """The rows by bucket, each bucket once, its rows in their order and in memory of their own."""
         yield "", rows
 
     def strip(self, rows: pa.RecordBatch) -> pa.RecordBatch:
-        """Without the columns that are in the folders' names."""
+        """Without the columns that stand in the folders' names."""
         return rows
 
 
@@ -113,10 +113,10 @@ class _ColumnBuckets(BucketAssigner):
 def partition_assigner(
     partition_by: str | BucketAssigner | Sequence[str | BucketAssigner], *, keep_columns: bool
 ) -> BucketAssigner:
-    """One assigner for nested folders: columns by name, and assigners by a column's value.
+    """One assigner for folders in folders: columns by name, and assigners by a column's value.
 
     Raises:
-        ConfigurationError: an assigner that uses no column, among others.
+        ConfigurationError: an assigner that does not look at columns, among others.
     """
     steps = [partition_by] if isinstance(partition_by, str | BucketAssigner) else list(partition_by)
     if not steps:

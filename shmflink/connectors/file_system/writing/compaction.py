@@ -1,4 +1,4 @@
-"""PyFlink's names for compacting small part files; `FileSink` writes larger parts instead, and refuses them."""
+"""PyFlink's names for putting small part files together; `FileSink` writes larger parts instead, and refuses them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["FileCompactStrategy", "FileCompactStrategyBuilder", "FileCompactor"]
 
 @dataclass(frozen=True, slots=True)
 class FileCompactStrategy:
-    """When files would be compacted. Made by `builder()`."""
+    """When files would be put together. Made by `builder()`."""
 
     checkpoints: int | None = None
     size_threshold: int | None = None
@@ -46,7 +46,7 @@ class FileCompactStrategyBuilder:
         return self
 
     def build(self) -> FileCompactStrategy:
-        """Raises ConfigurationError if no condition is set."""
+        """Raises ConfigurationError where nothing says when to compact."""
         if self._strategy.checkpoints is None and self._strategy.size_threshold is None:
             raise ConfigurationError("FileCompactStrategy: give a number of checkpoints, a size, or both")
         return self._strategy
@@ -57,17 +57,17 @@ FileCompactStrategy.Builder = FileCompactStrategyBuilder
 
 @dataclass(frozen=True, slots=True)
 class FileCompactor:
-    """How files would be compacted."""
+    """How files would be put together."""
 
     kind: str
     delimiter: bytes | None = None
 
     @staticmethod
     def concat_file_compactor(file_delimiter: bytes | None = None) -> FileCompactor:
-        """Concatenates files, with these bytes between them."""
+        """One behind the other, with these bytes between them."""
         return FileCompactor("concat", file_delimiter)
 
     @staticmethod
     def identical_file_compactor() -> FileCompactor:
-        """Leaves files unchanged."""
+        """Files as they are."""
         return FileCompactor("identical")

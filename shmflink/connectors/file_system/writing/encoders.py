@@ -1,4 +1,4 @@
-"""What row and bulk formats of output files share (PyFlink: Encoder, BulkWriterFactory)."""
+"""What row and bulk formats of output files have in common (PyFlink: Encoder, BulkWriterFactory)."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ __all__ = [
 
 
 class BulkWriter(Protocol):
-    """Writes the output of `OutputFormat.encode` to one part file. Only the sink's thread uses it."""
+    """Writes what `OutputFormat.encode` made into one part file. Used by the sink's thread alone."""
 
     @property
     def buffered_bytes(self) -> int:
-        """Bytes of accepted memory that are not in the file yet."""
+        """Bytes of memory taken over that are not in the file yet."""
         ...
 
     @property
     def expected_bytes(self) -> int:
-        """Estimate of what those bytes will add to the file."""
+        """What those will add to the file, as far as one can tell."""
         ...
 
     def write(self, encoded: Any) -> None: ...
 
     def flush(self) -> None:
-        """Reduces `buffered_bytes` to about zero, at the price of smaller pieces in the file."""
+        """Brings `buffered_bytes` to about nothing, at the price of smaller pieces in the file."""
         ...
 
     def close(self) -> None:
@@ -54,21 +54,21 @@ class BulkWriter(Protocol):
         ...
 
     def abandon(self) -> None:
-        """Discards what is not complete; nothing is called afterwards."""
+        """Gives up what is not complete; nothing is called after."""
         ...
 
 
 class OutputFormat(ABC):
-    """What row and bulk formats share. Picklable."""
+    """What row and bulk formats have in common. Picklable."""
 
     extension: str = ""
-    """The usual ending of names of such files."""
+    """What the names of such files usually end with."""
 
     is_resumable: bool = False
-    """Whether a file truncated after a whole `write` is as valid as one that was ended there."""
+    """True where a file that is cut after a whole `write` is as good as one that was ended there."""
 
     is_bulk: bool = False
-    """Whether `encode` makes a record batch, which may be sliced before it is written."""
+    """True where `encode` makes a record batch, which may be sliced before it is written."""
 
     piece_rows: int | None = None
     """The number of rows that a bulk format writes in one piece, for example a row group; None if it has no
@@ -79,11 +79,11 @@ class OutputFormat(ABC):
     """The columns of the files, if they are known."""
 
     def check_columns(self, columns: pa.Schema) -> None:  # noqa: B027  most have a form for all types
-        """Called in the program's process.
+        """Where the program runs.
 
         Raises:
-            TypeMismatchError: such files cannot hold a column, which the message names.
-            ConfigurationError: an option names a column that does not exist.
+            TypeMismatchError: such files have no form for a column, which is named.
+            ConfigurationError: an option names a column that is not there.
         """
 
     @abstractmethod
@@ -96,7 +96,7 @@ class OutputFormat(ABC):
 
 
 class Encoder(OutputFormat):
-    """Converts each record to bytes on its own."""
+    """Turns each record into bytes by itself."""
 
     @staticmethod
     def simple_string_encoder(charset_name: str = "UTF-8") -> Encoder:
@@ -129,7 +129,7 @@ class _ByteWriter:
         self._file.write(encoded)
 
     def flush(self) -> None:
-        """Does nothing: nothing is buffered."""
+        """Nothing is held back."""
 
     def close(self) -> None:
         """Nothing to complete."""
@@ -139,10 +139,10 @@ class _ByteWriter:
 
 
 class BulkWriterFactory(OutputFormat):
-    """Writes records in batches to files with their own structure.
+    """Writes records in batches into files that have a structure of their own.
 
-    The columns are those of `schema`, matched by name if the names are the same, otherwise by position; without a
-    schema those of the batches.
+    The columns are those of `schema`, by name where the names are the same, else by position; without a schema
+    those of the batches.
     """
 
     is_bulk = True
@@ -151,7 +151,7 @@ class BulkWriterFactory(OutputFormat):
         self.declared = schema
 
     def encode(self, batch: Batch) -> pa.RecordBatch:
-        """Raises TypeMismatchError for rows without columns, or with columns other than the schema's."""
+        """Raises TypeMismatchError for rows without columns, or with others than the schema's."""
         if shape_of_columns(batch.to_wire()) == PICKLE:
             raise TypeMismatchError(
                 f"{type(self).__name__} needs columns, but got undeclared objects: declare the output type of "
@@ -168,7 +168,7 @@ def no_rows(columns: pa.Schema) -> pa.RecordBatch:
 
 
 def check_each(columns: pa.Schema, write: Callable[[pa.RecordBatch], object], files: str) -> None:
-    """Writes a file without rows; raises TypeMismatchError for the first column that fails on its own."""
+    """`write` makes a file of no rows; raises TypeMismatchError with the first column that fails by itself."""
     try:
         write(no_rows(columns))
     except pa.ArrowException:
@@ -190,7 +190,7 @@ def columns_of(row_type: RowType | TypeInformation | pa.Schema) -> pa.Schema | N
 
 
 def conform(columns: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """The columns in the schema's types and order; matched by name if the names are the same, otherwise by position.
+    """The columns in the schema's types and order; by name where the names are the same, else by position.
 
     Raises:
         TypeMismatchError: another number of columns, or values that do not fit.

@@ -1,4 +1,4 @@
-"""Compression of whole text files that are written."""
+"""Outer compression of text files that are written."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["EXTENSIONS", "ByteSink", "TextCompression", "check_compression", "co
 TextCompression: TypeAlias = Literal["none", "gzip", "zstd", "bz2"]
 
 EXTENSIONS: Final = {"none": "", "gzip": ".gz", "zstd": ".zst", "bz2": ".bz2"}
-"""The end of a file's name, by which the source finds the codec."""
+"""What stands at the end of a file's name; the source finds the codec by it."""
 
 _LEVELS: Final = {"gzip": (1, 9), "zstd": (1, 22), "bz2": (1, 9)}
 _GZIP_LEVEL: Final = 6
@@ -26,7 +26,7 @@ _FRAME_BYTES: Final = 4 << 20
 
 
 class ByteSink(Protocol):
-    """Compresses the bytes of a file in order."""
+    """Takes the bytes of a file one after the other."""
 
     def write(self, data: Any) -> object: ...
 
@@ -101,7 +101,7 @@ class _Stream:
 
 
 class _Frames:
-    """Consecutive frames, which every reader of zstd accepts as one compressed file."""
+    """One frame after the other, which is one compressed file to every reader of zstd."""
 
     def __init__(self, file: BinaryIO, codec: pa.Codec) -> None:
         self._file = file
@@ -122,7 +122,7 @@ class _Frames:
 
 
 class _KeptOpen:
-    """A stream closes its underlying file, too; ours stays open until it is published."""
+    """A stream closes the file below it with itself; ours stays open until it is published."""
 
     closed: Final = False
 

@@ -12,7 +12,7 @@ __all__ = ["OutputFileConfig", "OutputFileConfigBuilder"]
 
 @dataclass(frozen=True, slots=True)
 class OutputFileConfig:
-    """What comes before and after the unique part of a file's name."""
+    """What stands before and after the unique part of a file's name."""
 
     part_prefix: str = "part"
     part_suffix: str = ""
@@ -24,11 +24,11 @@ class OutputFileConfig:
         return _Builder()
 
     def get_part_prefix(self) -> str:
-        """The beginning of a file's name."""
+        """What a file's name begins with."""
         return self.part_prefix
 
     def get_part_suffix(self) -> str:
-        """The end of a file's name."""
+        """What a file's name ends with."""
         return self.part_suffix
 
 

@@ -1,4 +1,4 @@
-"""Makes columns own their memory, so that a sink may keep them."""
+"""Columns whose memory is their own, so that a sink may keep them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ __all__ = ["owned"]
 
 
 def owned(columns: pa.RecordBatch) -> pa.RecordBatch:
-    """The same rows; copies columns that are in a channel's segment, which the sender needs back.
+    """The same rows; a column that lies in a segment of a channel, which its sender wants back, is copied.
 
-    All other memory is shared: references keep it alive.
+    All other memory stays where it is: its references keep it.
     """
     arrays = columns.columns
     if not _core.is_any_shared([address for array in arrays for address in _foreign(array)]):
@@ -33,5 +33,5 @@ def _copy(array: pa.Array) -> pa.Array:
     if isinstance(array, pa.DictionaryArray):
         indices, values = _copy(array.indices), _copy(array.dictionary)
         return pa.DictionaryArray.from_arrays(indices, values, ordered=array.type.ordered)
-    # A single array alone would be returned unchanged.
+    # One array alone would be handed back as it is.
     return pa.concat_arrays([array, array.slice(0, 0)])

@@ -51,24 +51,19 @@ _CHECK_INTERVAL_MS: Final = 60_000
 class Layout(TypedDict, total=False):
     """*shmflink only.* Where the files of a sink go and when they end. All are optional.
 
-    - `partition_by`: columns, or assigners like `BucketAssigner.timestamp_bucket_assigner`, for nested folders.
-    - `keep_partition_columns`: the files contain those columns, too.
-    - `rolling`: when a file is full; never by default.
-    - `publish`: files appear `at_end`, when all rows are written, or `when_rolled`, which an unbounded job without
-      checkpoints needs. With checkpoints, files appear when their checkpoint completes.
-    - `part_prefix`: the beginning of file names.
-    - `schema`: the columns and their types; by default those of the rows.
-    - `open_parts_max`: the most files that a subtask writes at a time; to open another one, it closes the file that
-      has not been written to for the longest time.
-    - `buffered_bytes_max`: the most memory that all of them together may use.
-    - `check_interval_ms`: how often to check for files that are full by age.
-    - `storage_options`, `file_system`: as for `FileSource`, for paths on other file systems; files wait in the
-      temporary directory until they are uploaded.
-    - `mode`: what happens to visible files that exist when the job begins. `append` keeps them; with `error` the job
-      does not start; with `overwrite` the first commit removes them, but no file that was added since. A job that
-      resumes from a checkpoint or savepoint does not begin again.
-    - `empty_file`: in BATCH mode, a result without rows makes one file, with the columns, unless there are files
-      already. Not with `partition_by`, whose folders come from rows.
+    `partition_by`: columns, or assigners like `BucketAssigner.timestamp_bucket_assigner`, for nested folders.
+    `keep_partition_columns`: the files have those columns, too. `rolling`: when a file is full; never by default.
+    `publish`: files appear `at_end`, when all rows are written, or `when_rolled`, which a job without an end and
+    without checkpoints needs; with checkpoints they appear as those are complete. `part_prefix`: what file names begin
+    with. `schema`: the columns and their types; else those
+    of the rows. `open_parts_max`: the most files a subtask writes at a time; to open another one it closes the one
+    that was not written for longest. `buffered_bytes_max`: what they all together hold in memory.
+    `check_interval_ms`: how often files are looked at that may be full by their age. `storage_options`, `file_system`:
+    for paths that are not this host's, as `FileSource` takes them; files wait in the temporary directory until they are
+    uploaded. `mode`: what becomes of visible files that are there when the job begins: with `append` they stay, with
+    `error` it does not start, with `overwrite` the first commit removes them, and nothing that has come since. A job
+    that resumes from a checkpoint or savepoint does not begin again. `empty_file`: in BATCH mode no rows make one file,
+    with the columns, unless there are files already; not with `partition_by`, whose folders come of rows.
     """
 
     partition_by: str | BucketAssigner | Sequence[str | BucketAssigner]

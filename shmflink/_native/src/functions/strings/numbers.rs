@@ -153,7 +153,7 @@ fn written<T: Copy + Into<f64> + std::fmt::LowerExp>(
     Ok(writer.finish())
 }
 
-/// int64 in digits of this many bits each, two's complement, in upper case.
+/// int64 in digits of so many bits, two's complement, in upper case.
 #[pyfunction]
 fn format_integers(py: Python<'_>, numbers: PyArray, digit_bits: u32) -> PyResult<Py<PyAny>> {
     let array = numbers.array().clone();

@@ -38,17 +38,17 @@ __all__ = ["CsvFormat"]
 class CsvFormat(StreamFormat):
     """*shmflink only.* CSV files as columns.
 
-    - `schema`: the columns and their types; by default both come from the files.
-    - `delimiter`: one ASCII character, like `quote`, `escape` and `comment` (which starts lines to skip).
-    - `quote`: None if quotes have no meaning.
-    - `escape`: makes the next character literal.
+    - `schema`: the columns and their types; else both come from the files.
+    - `delimiter`: one ASCII character, like `quote`, `escape` and `comment` (what starts lines to pass over).
+    - `quote`: None where quotes mean nothing.
+    - `escape`: takes the meaning from the character behind it.
     - `double_quotes`: a quote inside quotes is written twice.
-    - `quoted_newlines`: quoted text may span several lines.
+    - `quoted_newlines`: text in quotes may go over several lines.
     - `header`: the first record names the columns.
-    - `column_names`: the names, in the files' order; a header is skipped. Without both: `f0`, `f1`, ...
+    - `column_names`: the names, in the files' order; a header is passed over. Without both: `f0`, `f1`, ...
     - `column_types`: types of some columns, instead of those inferred.
-    - `skip_rows`: lines to skip at the start of each file.
-    - `skip_data_rows`: records to skip after the header of each file.
+    - `skip_rows`: lines at the start of each file to pass over.
+    - `skip_data_rows`: records behind the header of each file to pass over.
     - `null_values`: fields that are null.
     - `true_values`: fields that are true, for boolean columns.
     - `false_values`: fields that are false.
@@ -56,11 +56,11 @@ class CsvFormat(StreamFormat):
       the column's zone (`pa.timestamp("us", "Europe/Berlin")`), as in a cast; columns inferred from text with offsets
       are in UTC.
     - `decimal_point`: `.` or `,`.
-    - `encoding`: of the files. Files that are not UTF-8 are not split.
-    - `infer_rows`: how many rows at the start of a file are used to infer types, at most 1 MiB: int64, bool, uint64, a
+    - `encoding`: of the files. Files that are not UTF-8 are not cut into ranges.
+    - `infer_rows`: how many rows at the start of a file types are inferred from, 1 MiB at most: int64, bool, uint64, a
       decimal of 38 digits for whole numbers beyond these (longer ones are strings), double, date, timestamp, string.
-    - `on_error`: `fail` stops the job at a malformed row; `skip` drops it; `side_output` sends it to the side
-      output `malformed_tag`; `folder` writes it to `malformed_folder`, as JSON lines.
+    - `on_error`: `fail` stops the job at a malformed row; `skip` leaves it out; `side_output` hands it to the side
+      output `malformed_tag`; `folder` writes it into `malformed_folder`, as JSON lines.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class CsvFormat(StreamFormat):
         malformed_folder: str | None = None,
         malformed_tag: str = MALFORMED_TAG,
     ) -> None:
-        """Raises ConfigurationError for conflicting options."""
+        """Raises ConfigurationError for options that do not go together."""
         if skip_rows < 0 or skip_data_rows < 0 or infer_rows < 1:
             raise ConfigurationError("CSV: skip_rows must not be negative and infer_rows must be positive")
         self._dialect = CsvDialect(delimiter, quote, escape, double_quotes, comment, quoted_newlines)

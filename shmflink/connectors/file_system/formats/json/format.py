@@ -57,26 +57,26 @@ class JsonLinesFormat(StreamFormat):
         malformed_folder: str | None = None,
         malformed_tag: str = MALFORMED_TAG,
     ) -> None:
-        """Options for the lines.
+        """What is wanted of the lines.
 
         Args:
-            schema: the columns and their types; by default both come from the first lines.
+            schema: the columns and their types; else both come from the first lines.
             column_types: types of some columns, instead of those inferred.
             missing_keys: a key that a line lacks is `null`, or makes the line malformed (`fail`).
-            extra_keys: a key that is not a column is skipped (`ignore`, the default if columns are declared or
-                chosen), or makes the line malformed (`fail`, the default if they are inferred, so that a key that
-                appears late is not lost silently).
+            extra_keys: a key that is not a column is skipped (`ignore`, the default where columns are declared or
+                chosen), or makes the line malformed (`fail`, the default where they are inferred, so that a key that
+                appears late is not lost in silence).
             timestamp_formats: of `strptime`, tried in this order before ISO 8601. Text without an offset is local time
                 of the column's zone, as in a cast; keys inferred from text with offsets are in UTC.
-            encoding: of the files. Files that are not UTF-8 are not split.
-            infer_rows: how many lines at the start of a file are used to infer types, at most 1 MiB. Whole numbers
+            encoding: of the files. Files that are not UTF-8 are not cut into ranges.
+            infer_rows: how many lines at the start of a file types are inferred from, 1 MiB at most. Whole numbers
                 beyond int64 are uint64, decimals of 38 digits, or strings.
             on_error: as in `CsvFormat`.
             malformed_folder: for `on_error="folder"`.
             malformed_tag: for `on_error="side_output"`.
 
         Raises:
-            ConfigurationError: conflicting options.
+            ConfigurationError: options that do not go together.
         """
         if missing_keys not in ("null", "fail") or extra_keys not in (None, "ignore", "fail"):
             raise ConfigurationError(

@@ -1,1 +1,1 @@
-"""The columns of files: merged, declared, or derived from folders or the files themselves."""
+"""The columns of files that are read: merged, declared, told by folders or by the files themselves."""

@@ -1,4 +1,4 @@
-"""Columns that the program declares, and messages about inferred ones."""
+"""Columns that the program declares, and what to say of those that were inferred."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def declared_schema(schema: DeclaredSchema) -> pa.Schema:
     """The columns of a schema in any of its forms.
 
     Raises:
-        ConfigurationError: it has none of these forms.
+        ConfigurationError: none of them.
     """
     if isinstance(schema, RowTypeInfo):
         columns = schema_of(schema)
@@ -51,7 +51,7 @@ def explain_key(reason: str, inferred: Mapping[str, int]) -> str:
 
 
 def explain_column(name: str, reason: str, inferred: Mapping[str, int]) -> str:
-    """Why a value of this column is malformed; `inferred` has the number of rows from which types were inferred."""
+    """Why a value of this column is malformed; `inferred` has the rows that columns' types were inferred from."""
     rows = inferred.get(name)
     found = _MISFIT.fullmatch(reason)
     if rows is None or found is None:  # the type is not to blame
@@ -70,7 +70,7 @@ _NUMBER: Final = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?"
 
 
 def _type_for(value: str) -> str:
-    """The type to declare, as the program writes it, for a value that does not have the inferred one."""
+    """A type, as the program writes it, for a value that is not of the inferred one."""
     if _WHOLE.fullmatch(value):
         return "pa.decimal128(38, 0)"
     return "pa.float64()" if _NUMBER.fullmatch(value) else "pa.string()"

@@ -1,4 +1,4 @@
-"""Columns that say where a row comes from."""
+"""Columns that tell where a row comes from."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ METADATA_TYPES: Final[dict[str, pa.DataType]] = {
     "file_modified": pa.timestamp("ms", "UTC"),
     ROW_NUMBER: pa.int64(),
 }
-"""The available metadata: the file's path or URI, its last part, its bytes, its modification time; the row's index in
-its file, from 0."""
+"""What can be asked for: the file's path or URI, its last part, its bytes, when it was changed; the row's index in its
+file, from 0."""
 
 
 def metadata_columns(wanted: Sequence[str] | Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """(kind, column's name) for names of `METADATA_TYPES`, or a mapping from them to the columns' names.
 
     Raises:
-        ConfigurationError: there is no such metadata; the message names the nearest.
+        ConfigurationError: there is no such metadata; names the nearest.
     """
     named = dict(wanted) if isinstance(wanted, Mapping) else {kind: kind for kind in wanted}
     for kind in named:
@@ -43,7 +43,7 @@ def metadata_columns(wanted: Sequence[str] | Mapping[str, str]) -> tuple[tuple[s
 
 
 def file_value(kind: str, path: str, files: FileSystem) -> pa.Scalar:
-    """The metadata of a file, except the row number."""
+    """What metadata other than the row number is for a file."""
     if kind == "file_path":
         return pa.scalar(path)
     if kind == "file_name":

@@ -1,4 +1,4 @@
-"""Columns derived from folders: `year=2024/month=01/part-0.parquet` (Hive partitioning)."""
+"""Columns that folders tell: `year=2024/month=01/part-0.parquet` (Hive partitioning)."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def infer_partitions(paths: Iterable[str]) -> pa.Schema:
-    """The columns in the names of these files' folders, in the order of the folders.
+    """The columns that the folders of these files tell, in the order of the folders.
 
-    A column is int64 if all its values are integers, date32 if they are dates, otherwise string.
+    A column whose every value is an integer is int64, a date date32, anything else a string.
     """
     values: dict[str, set[str]] = {}
     for folder in dict.fromkeys(path.rpartition("/")[0] for path in paths):
@@ -34,7 +34,7 @@ def infer_partitions(paths: Iterable[str]) -> pa.Schema:
 
 
 def partition_values(path: str, partitions: pa.Schema) -> list[pa.Scalar]:
-    """The values in the names of a file's folders; null if there is none.
+    """The values that the folders of a file tell; null where none says.
 
     Raises:
         DataFormatError: a value is not of its column's type.
@@ -44,7 +44,7 @@ def partition_values(path: str, partitions: pa.Schema) -> list[pa.Scalar]:
 
 
 def prune_files(files: Sequence[FileInfo], partitions: pa.Schema, predicate: Expression | None) -> list[FileInfo]:
-    """The files for whose folders the predicate, which uses only partition columns, is true."""
+    """The files for whose folders the predicate, over partition columns alone, is true."""
     if predicate is None or not files:
         return list(files)
     rows = [partition_values(info.path, partitions) for info in files]

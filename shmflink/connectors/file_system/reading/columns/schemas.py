@@ -1,4 +1,4 @@
-"""Schemas of files: merges those of several files, and converts a batch to the merged schema."""
+"""Schemas of files: merging those of several files, and bringing a batch into the schema that was agreed on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MERGE_RULES: Final = ("strict", "widen", "widen_to_string", "first")
 
 
 def plain_schema(schema: pa.Schema, path: str) -> pa.Schema:
-    """Only names and plain types (`core.plain_columns`): metadata, nullability and encodings differ from file to file.
+    """Names and plain types (`core.plain_columns`) alone: metadata, nullability and encodings differ from file to file.
 
     Raises:
         DataFormatError: two columns have the same name.
@@ -32,16 +32,16 @@ def plain_schema(schema: pa.Schema, path: str) -> pa.Schema:
 
 
 def merge_schemas(schemas: Iterable[tuple[str, pa.Schema]], rule: MergeRule, *, of_text: bool = False) -> pa.Schema:
-    """One schema for files with these (path, schema), columns in order of first appearance.
+    """One schema for files with these (path, schema), columns in the order in which they appear first.
 
-    - `strict`: all files have the same columns and types, in any order; an all-null column fits any type, and strings
-      are strings whatever the width of their offsets.
-    - `widen`: columns that a file lacks are null; two types become one that holds both (`wider_type`), including text
-      with zones and text without.
-    - `widen_to_string`: like `widen`, and types that have nothing in common become strings.
-    - `first`: the schema of the first file; other columns of other files are not read.
+    - `strict`: all files have the same columns and types, in any order; nulls only fit any type, and strings are
+      strings whatever the width of their offsets.
+    - `widen`: columns that a file lacks are null; two types become one that holds both (`wider_type`), of text that has
+      zones and text that has none, too.
+    - `widen_to_string`: as `widen`, and types that have nothing in common become strings.
+    - `first`: what the first file says; other files' other columns are not read.
 
-    A column that is null everywhere becomes a string.
+    What is null everywhere becomes a string.
 
     Raises:
         DataFormatError: names both files, the column and both types.
@@ -62,10 +62,10 @@ def merge_schemas(schemas: Iterable[tuple[str, pa.Schema]], rule: MergeRule, *, 
 
 
 def conform(columns: pa.RecordBatch, schema: pa.Schema, path: str) -> pa.RecordBatch:
-    """`columns` in this schema: selected and ordered by name, missing ones null, others cast without loss.
+    """`columns` in this schema: chosen and ordered by name, missing ones null, others cast without loss.
 
     Raises:
-        TypeMismatchError: a column cannot be converted to its type; the message names the file.
+        TypeMismatchError: a column cannot be brought into its type; names the file.
     """
     if columns.schema.equals(schema):
         return columns
@@ -87,7 +87,7 @@ _OTHERWISE: Final = {"widen_to_string": pa.string()}
 
 
 def rows_without_columns(rows: int) -> pa.RecordBatch:
-    """A batch that has rows and no columns: what a count needs."""
+    """A batch that has rows and no column: what a count needs."""
     return pa.record_batch([pa.nulls(rows)], names=["_"]).select([])
 
 

@@ -1,4 +1,4 @@
-"""Merges two types of a column: in the files of a folder, in the lines of a file."""
+"""Two types of a column that become one: in the files of a folder, in the lines of a file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _Join = Callable[[pa.DataType, pa.DataType], pa.DataType | None]
 def wider_type(
     left: pa.DataType, right: pa.DataType, *, of_text: bool = False, otherwise: pa.DataType | None = None
 ) -> pa.DataType | None:
-    """The type that holds the values of both; `otherwise` if there is none, also inside lists and structs.
+    """The type that holds the values of both; `otherwise` where there is none, inside lists and structs, too.
 
     Null and T: T. Two integers: the wider, signed if one is, and a decimal beside 64 bits without a sign. A decimal and
     an integer: a decimal of enough digits. A number and a floating one: double. Dates and timestamps: the finer
@@ -53,7 +53,7 @@ def same_type(left: pa.DataType, right: pa.DataType) -> pa.DataType | None:
 
 
 def settled_type(kind: pa.DataType) -> pa.DataType:
-    """Replaces nulls, and objects without fields, by strings, which hold anything."""
+    """Without nulls, and without objects of no fields: strings, which take what comes."""
     return changed_type(kind, _settled)
 
 
@@ -116,7 +116,7 @@ def _wider_number(left: pa.DataType, right: pa.DataType) -> pa.DataType | None:
 
 
 def _digits(kind: pa.DataType) -> tuple[int, int]:
-    """Digits of an integer or a decimal before and after the point."""
+    """Of an integer or a decimal, before and behind the point."""
     if pa.types.is_decimal(kind):
         return kind.precision - kind.scale, kind.scale
     return _DIGITS_OF_BITS[kind.bit_width], 0
