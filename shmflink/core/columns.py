@@ -99,11 +99,12 @@ def _instant_to_micros(value: Instant) -> int:
 
 
 def _instant_of(value: Any) -> Instant:
-    micros = round((value.replace(tzinfo=None) - _EPOCH).total_seconds() * 1_000_000)
+    micros = (value.replace(tzinfo=None) - _EPOCH) // _MICROSECOND
     return Instant(micros // 1_000_000, micros % 1_000_000 * 1000)
 
 
 _EPOCH: Final = dt.datetime(1970, 1, 1)  # noqa: DTZ001  without a zone, as columns of instants are
+_MICROSECOND: Final = dt.timedelta(microseconds=1)
 _ENCODERS: Final[dict[str, Callable[[Any], Any]]] = {
     "dec": str,
     "big": str,

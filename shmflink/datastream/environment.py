@@ -219,7 +219,12 @@ class Environment(ReadMethods[S], CheckpointMethods, SaysWhatIsMissing):
     # --- sources ---
 
     def from_collection(self, collection: list[Any], type_info: TypeInformation | None = None) -> S:
-        """A bounded stream of these elements, read by one subtask."""
+        """A bounded stream of these elements, read by one subtask.
+
+        Numbers take the form of `type_info` as Java casts them, as in Flink: an int beyond BYTE, SHORT, INT or LONG
+        wraps around (300 as BYTE is 44), a float beyond FLOAT becomes infinite. What a function returns is checked
+        instead: there a number beyond the declared type is an error.
+        """
         check_data(collection, "from_collection")
         items = list(collection)
         return self._source(CollectionSource(items, checked_type(type_info)), "Collection Source", type_info)

@@ -29,8 +29,8 @@ from shmflink.expressions.functions.numbers import (
     rand_integer,
     uuid,
 )
+from shmflink.expressions.functions.sql_json import json as json  # not in __all__: `import *` must not hide a module
 from shmflink.expressions.functions.sql_json import (
-    json,
     json_array,
     json_array_agg,
     json_object,
@@ -100,7 +100,6 @@ __all__ = [
     "from_unixtime",
     "greatest",
     "if_then_else",
-    "json",
     "json_array",
     "json_array_agg",
     "json_object",

@@ -28,7 +28,7 @@ from shmflink.expressions.types.names import data_type_of, sql_name
 
 FOLDER = Path(__file__).parent / "recorded"
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
-_SCOPE = {name: getattr(expressions, name) for name in expressions.__all__}
+_SCOPE = {name: getattr(expressions, name) for name in (*expressions.__all__, "json")}
 _SCOPE |= {"pa": pa, "Decimal": decimal.Decimal, "datetime": dt}
 
 

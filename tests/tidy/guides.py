@@ -107,7 +107,7 @@ def _methods() -> Iterator[tuple[str, Any]]:
 
 
 def _module_functions() -> Iterator[tuple[str, Any]]:
-    for name in functions.__all__:
+    for name in sorted({*functions.__all__, "json"}):
         member = getattr(functions, name)
         if inspect.isfunction(member) and inspect.getdoc(member) and name not in {"bind", "bounds", "conjuncts"}:
             yield name, member

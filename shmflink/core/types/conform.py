@@ -169,6 +169,11 @@ def _time(shape: str, value: Any) -> dt.time:
 def _timestamp(shape: str, value: Any) -> dt.datetime:
     if not isinstance(value, dt.datetime):
         raise _mismatch(shape, value)
+    if getattr(value, "nanosecond", 0):  # of pandas.Timestamp
+        raise TypeMismatchError(
+            f"{value} has a fraction of a microsecond, which {describe(shape)} does not hold: round it with "
+            "`.floor('us')`"
+        )
     if value.tzinfo is not None:
         value = value.astimezone().replace(tzinfo=None)
     stamp: dt.datetime = value
@@ -183,10 +188,23 @@ def _decimal(shape: str, value: Any) -> decimal.Decimal:
     return value
 
 
+_SECONDS_MIN: Final = -62_135_596_800  # 0001-01-01 00:00:00 UTC
+_SECONDS_MAX: Final = 253_402_300_799  # 9999-12-31 23:59:59 UTC
+
+
 def _instant(shape: str, value: Any) -> Instant:
     if not isinstance(value, Instant):
         raise _mismatch(shape, value)
-    return Instant.of_epoch_milli(value.to_epoch_milli())
+    if value.nanos % 1000:
+        raise TypeMismatchError(
+            f"{value} has a fraction of a microsecond, which {describe(shape)} does not hold: round its nanos to "
+            "thousands, or declare PICKLED_BYTE_ARRAY"
+        )
+    if not _SECONDS_MIN <= value.seconds <= _SECONDS_MAX:
+        raise TypeMismatchError(
+            f"{value} is beyond {describe(shape)}, which holds the years 1 to 9999: declare PICKLED_BYTE_ARRAY"
+        )
+    return value
 
 
 def _null(shape: str, value: Any) -> Any:

@@ -12,6 +12,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shmflink.core.types.decimals import rounded
 from shmflink.core.types.typeinfo import TypeInformation, Types
 from shmflink.errors import TypeMismatchError
 
@@ -98,7 +99,8 @@ def fitted(array: pa.Array, field: pa.Field) -> pa.Array:
     """
     kind = field.type
     if pa.types.is_decimal128(kind) and not pa.types.is_integer(array.type):
-        array = pc.round(array.cast(_WIDE), kind.scale, "half_towards_infinity")
+        array = array if pa.types.is_decimal(array.type) else array.cast(_WIDE)
+        array = rounded(array, kind.scale) if array.type.scale > kind.scale else array.cast(_WIDE)
     elif pa.types.is_fixed_size_binary(kind) and not pa.types.is_fixed_size_binary(array.type):
         width = kind.byte_width
         array = pc.binary_replace_slice(pc.binary_join_element_wise(array, b"\0" * width, b""), width, 2**31 - 1, b"")

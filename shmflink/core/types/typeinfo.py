@@ -183,7 +183,7 @@ class BasicTypeInfo(TypeInformation):
 
 
 class InstantTypeInfo(BasicTypeInfo):
-    """A point in time; kept to the millisecond, as PyFlink keeps it."""
+    """A point in time of the years 1 to 9999, to the microsecond; others are an error."""
 
 
 class SqlTimeTypeInfo(TypeInformation):

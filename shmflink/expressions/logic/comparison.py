@@ -123,10 +123,15 @@ class ComparisonMethods(Node):
     def in_(self, first_element: Any, *remaining_elements: Any) -> Self:
         """Whether it equals one of the elements. Null if it is null, or if it is found nowhere but an element is null.
 
-        One list, tuple or set of constants may be given instead of single elements (*shmflink only*).
+        One list, tuple or set of constants may be given instead of single elements (*shmflink only*). Among constants
+        -0.0 is not 0.0, although `==` says so: as in Flink, which looks them up in a set. Columns are compared by `==`.
 
         >>> show(col("a").in_(1, 3), a=[1, 2, None])
         _c0: [True, False, None]
+        >>> show(col("a") == 0.0, col("a").in_(0.0), col("a").in_(0.0, -0.0), a=[0.0, -0.0])
+        _c0: [True, True]
+        _c1: [True, False]
+        _c2: [True, True]
         """
         is_collection = isinstance(first_element, (list, tuple, set, frozenset)) and not remaining_elements
         elements = list(first_element) if is_collection else [first_element, *remaining_elements]

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shmflink.core.types.decimals import rounded
 from shmflink.expressions.registry import Values
 from shmflink.expressions.types.rules import DECIMAL_DIGITS_MAX, capped_decimal, decimal_of
 from shmflink.expressions.vectors import columnwise
@@ -22,6 +23,7 @@ __all__ = ["add", "divide", "fitted", "multiply", "operand_types", "remainder", 
 _DIVISION_SCALE_MIN: Final = 6
 _WIDE_DIGITS_MAX: Final = 76
 _DOUBLE_ERROR: Final = 1e-12  # more than a decimal's double is off, of 1
+_ZERO: Final = decimal.Decimal(0)
 _EXACT: Final = decimal.Context(prec=160, rounding=decimal.ROUND_HALF_UP)
 
 
@@ -79,14 +81,29 @@ def remainder(left: Values, right: Values) -> Values:
 def fitted(values: Values, kind: pa.DataType) -> Values:
     """Decimals in this decimal type: rounded half away from zero, null where digits do not fit."""
     if values.type.scale > kind.scale:
-        if values.type.precision - values.type.scale + 1 > DECIMAL_DIGITS_MAX - values.type.scale:
-            values = pc.cast(values, pa.decimal256(_WIDE_DIGITS_MAX, values.type.scale))  # room for a carry
-        values = pc.round(values, ndigits=kind.scale, round_mode="half_towards_infinity")
+        values = rounded(values, kind.scale)
+    elif values.type.scale < kind.scale:
+        values = _with_places(values, kind)
     try:
         return pc.cast(values, kind)
     except pa.ArrowInvalid:
-        fits = _fits(values, limit=decimal.Decimal(10) ** (kind.precision - kind.scale))
-        return pc.cast(pc.if_else(fits, values, pa.scalar(None, values.type)), kind)
+        return pc.cast(_fitting(values, kind), kind)
+
+
+def _with_places(values: Values, kind: pa.DataType) -> Values:
+    """With the places of `kind`, in a type for all digits: Arrow (26.0) multiplies in 128 bits, and wraps around."""
+    digits = values.type.precision + kind.scale - values.type.scale
+    if digits <= DECIMAL_DIGITS_MAX:
+        return values
+    if digits > _WIDE_DIGITS_MAX:
+        values, digits = _fitting(values, kind), _WIDE_DIGITS_MAX
+    return pc.cast(values, pa.decimal256(digits, kind.scale))
+
+
+def _fitting(values: Values, kind: pa.DataType) -> Values:
+    """Null instead of numbers with more digits before the point than `kind` has."""
+    fits = _fits(values, limit=decimal.Decimal(10) ** (kind.precision - kind.scale))
+    return pc.if_else(fits, values, pa.scalar(None, values.type))
 
 
 @columnwise
@@ -95,7 +112,7 @@ def _fits(values: pa.Array, *, limit: decimal.Decimal) -> pa.Array:
     sizes = np.abs(np.asarray(pc.cast(values, pa.float64()).fill_null(0)))
     fits = sizes < float(limit)
     for row in np.flatnonzero(np.abs(sizes - float(limit)) <= float(limit) * _DOUBLE_ERROR):
-        fits[row] = abs(values[int(row)].as_py() or 0) < limit
+        fits[row] = (values[int(row)].as_py() or _ZERO).copy_abs() < limit  # abs() would round
     return pa.array(fits)
 
 
@@ -112,7 +129,7 @@ def one_by_one(
     results: list[decimal.Decimal | None] = []
     for a, b in zip(left.to_pylist(), right.to_pylist(), strict=True):
         value = None if a is None or b is None else operation(a, b).quantize(unit, context=_EXACT)
-        results.append(value if value is not None and abs(value) < limit else None)
+        results.append(value if value is not None and value.copy_abs() < limit else None)
     return pa.array(results, kind)
 
 

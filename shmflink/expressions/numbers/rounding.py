@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final, Self
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shmflink.core.types.decimals import rounded, with_room
 from shmflink.expressions.node import Node
 from shmflink.expressions.numbers.decimals import fitted
 from shmflink.expressions.registry import Kind, Values, function
@@ -51,7 +53,7 @@ class RoundingMethods(Node):
 def _round(value: Values, places: Values) -> Values:
     value = typed(value, pa.float64())
     if pa.types.is_decimal(value.type):
-        return _decimals(value, constant_of(places, "the number of places of a decimal"), "half_towards_infinity")
+        return _decimals(value, constant_of(places, "the number of places of a decimal"), rounded)
     return (
         _integers(value, places, is_half_up=True)
         if pa.types.is_integer(value.type)
@@ -63,7 +65,7 @@ def _round(value: Values, places: Values) -> Values:
 def _truncate(value: Values, places: Values) -> Values:
     value = typed(value, pa.float64())
     if pa.types.is_decimal(value.type):
-        return _decimals(value, constant_of(places, "the number of places of a decimal"), "towards_zero")
+        return _decimals(value, constant_of(places, "the number of places of a decimal"), _cut_to)
     return (
         _integers(value, places, is_half_up=False)
         if pa.types.is_integer(value.type)
@@ -81,12 +83,12 @@ def _ceil(value: Values) -> Values:
     return _whole(typed(value, pa.float64()), pc.ceil)
 
 
-def _whole(value: Values, rounded: Any) -> Values:
+def _whole(value: Values, cut: Any) -> Values:
     if pa.types.is_integer(value.type):
         return value
     if pa.types.is_decimal(value.type):
-        return fitted(rounded(_with_carry(value)), pa.decimal128(value.type.precision, 0))
-    return rounded(value)
+        return fitted(cut(with_room(value)), pa.decimal128(value.type.precision, 0))
+    return cut(value)
 
 
 def _whole_digits(kind: pa.Decimal128Type) -> int:
@@ -94,20 +96,20 @@ def _whole_digits(kind: pa.Decimal128Type) -> int:
     return int(min(_DECIMAL_DIGITS, kind.precision - kind.scale + 1))
 
 
-def _with_carry(value: Values) -> Values:
-    """With room for one digit more: 9.99 rounds to 10.0."""
-    return pc.cast(value, pa.decimal256(value.type.precision + 1, value.type.scale))
+def _cut_to(value: Values, places: int) -> Values:
+    return pc.round(with_room(value, places), places, "towards_zero")
 
 
-def _decimals(value: Values, places: int | None, mode: str) -> Values:
+def _decimals(value: Values, places: int | None, cut: Callable[[Values, int], Values]) -> Values:
     kind = value.type
     if places is None:
         return pa.scalar(None, kind)
     if places >= kind.scale:
         return value
     scale = max(places, 0)
+    places = max(places, kind.scale - kind.precision - 1)  # beyond, all are 0
     result = pa.decimal128(min(_DECIMAL_DIGITS, _whole_digits(kind) + scale), scale)
-    return fitted(pc.round(_with_carry(value), places, mode), result)
+    return fitted(cut(value, places), result)
 
 
 @columnwise

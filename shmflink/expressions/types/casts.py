@@ -232,8 +232,11 @@ def _to_decimal(values: Values, kind: pa.DataType, *, is_strict: bool) -> Values
     given = values.type
     if pa.types.is_floating(given):
         doubles = pc.cast(values, pa.float64())
-        if is_strict and pc.any(pc.invert(pc.is_finite(doubles))).as_py():
-            raise ValueError("NaN and infinity have no decimal value")
+        is_finite = pc.is_finite(doubles)
+        if pc.all(is_finite).as_py() is False:
+            if is_strict:
+                raise ValueError("NaN and infinity have no decimal value")
+            doubles = pc.if_else(is_finite, doubles, pa.scalar(None, pa.float64()))
         return _decimals_of_floats(doubles, kind)
     if pa.types.is_integer(given):
         values = pc.cast(values, pa.decimal128(20, 0))
@@ -241,7 +244,7 @@ def _to_decimal(values: Values, kind: pa.DataType, *, is_strict: bool) -> Values
 
 
 def _decimals_of_floats(values: Values, kind: pa.DataType) -> Values:
-    """By the digits that Java writes: 0.1 is 0.1, however many digits are wanted. NaN and infinity are null."""
+    """By the digits that Java writes: 0.1 is 0.1, however many digits are wanted. All are finite."""
     size = pc.abs(values)
     largest = pc.max(size).as_py() if isinstance(size, pa.Array) else size.as_py()
     if largest is not None and largest * 10.0**kind.scale < _DOUBLE_WHOLE_FROM:

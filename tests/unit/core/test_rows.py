@@ -80,7 +80,7 @@ DECLARED: list[tuple[TypeInformation, list[Any]]] = [
     (Types.SHORT(), [1, None, -(2**15)]),
     (Types.FLOAT(), [0.5, math.inf]),
     (Types.BIG_INT(), [2**100, -1]),
-    (Types.INSTANT(), [Instant(5, 7_000_000), Instant(-5, 0)]),
+    (Types.INSTANT(), [Instant(5, 7_000), Instant(-5, 0), Instant(253_402_300_799, 999_999_000), None]),
     (Types.LIST(Types.BIG_DEC()), [[Decimal("1.10"), None], None, []]),
     (Types.MAP(Types.STRING(), Types.LIST(Types.INT())), [{"a": [1], "b": None}, {}]),
     (Types.TUPLE([Types.INT(), Types.LIST(Types.SQL_DATE())]), [(1, [dt.date(2020, 1, 1)]), (2, None)]),

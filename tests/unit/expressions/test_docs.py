@@ -54,7 +54,8 @@ def methods() -> dict[str, str]:
 
 
 def functions() -> dict[str, str]:
-    exported = {name: getattr(package, name) for name in package.__all__ if name not in NOT_FUNCTIONS_OF_COLUMNS}
+    names = set(package.__all__) | {"json"}
+    exported = {name: getattr(package, name) for name in sorted(names - NOT_FUNCTIONS_OF_COLUMNS)}
     return {name: inspect.getdoc(value) or "" for name, value in exported.items() if inspect.isfunction(value)}
 
 
@@ -67,7 +68,7 @@ def test_the_example_gives_what_it_says(name: str, text: str) -> None:
     if text.startswith("Not there"):
         return  # it only says what to do instead
     assert ">>>" in text, f"{name}: add an example to its docstring"
-    scope = {name: getattr(package, name) for name in package.__all__}
+    scope = {name: getattr(package, name) for name in (*package.__all__, "json")}
     scope |= {"show": show, "datetime": datetime, "decimal": decimal, "date": datetime.date, "Decimal": decimal.Decimal}
     test = doctest.DocTestParser().get_doctest(text, scope, name, None, None)
     report: list[str] = []
@@ -93,3 +94,8 @@ def test_a_mistyped_function_names_the_nearest() -> None:
         col("a").upper_cse  # noqa: B018
     with pytest.raises(AttributeError, match=r"a row's field is .get\('zzz'\)"):
         col("a").zzz  # noqa: B018
+
+
+def test_importing_all_names_does_not_hide_the_json_module() -> None:
+    assert "json" not in package.__all__
+    assert callable(package.json)

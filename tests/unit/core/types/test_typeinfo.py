@@ -16,6 +16,12 @@ from shmflink.core.types.typeinfo import ColumnsTypeInfo, LocalTimeTypeInfo, Typ
 from shmflink.errors import TypeMismatchError
 
 
+class _Nanoseconds(dt.datetime):
+    """As `pandas.Timestamp` is one."""
+
+    nanosecond = 7
+
+
 @pytest.mark.parametrize(
     ("type_info", "text", "arrow"),
     [
@@ -67,7 +73,10 @@ def test_equality_is_by_content() -> None:
         (Types.BIG_INT(), 2**100, 2**100),
         (Types.BIG_DEC(), 5, Decimal(5)),
         (Types.SQL_DATE(), dt.datetime(2020, 1, 2, 3), dt.date(2020, 1, 2)),
-        (Types.INSTANT(), Instant(1, 1_234_567), Instant(1, 1_000_000)),
+        (Types.INSTANT(), Instant(1, 1_234_000), Instant(1, 1_234_000)),
+        (Types.INSTANT(), Instant(253_402_300_799, 999_999_000), Instant(253_402_300_799, 999_999_000)),
+        (Types.SQL_TIMESTAMP(), dt.datetime(2020, 1, 2, 3, 4, 5, 123456), dt.datetime(2020, 1, 2, 3, 4, 5, 123456)),
+        (Types.SQL_TIME(), dt.time(1, 2, 3, 123456), dt.time(1, 2, 3, 123456)),
         (Types.PRIMITIVE_ARRAY(Types.BYTE()), bytearray(b"x"), b"x"),
         (Types.LIST(Types.BYTE()), (1, 100), [1, 100]),
         (Types.MAP(Types.STRING(), Types.DOUBLE()), {"a": 200}, {"a": 200.0}),
@@ -107,6 +116,11 @@ def test_values_are_brought_into_form(type_info: TypeInformation, value: Any, ex
         (Types.LONG(), 10**1000, r"an integer of 3322 bits is beyond LONG"),
         (Types.FLOAT(), 1e300, r"1e\+300 is beyond FLOAT, which holds .*: declare DOUBLE"),
         (Types.FLOAT(), -(10**40), r"is beyond FLOAT"),
+        (Types.INSTANT(), Instant(1, 1_234_567), r"Instant<1, 1234567> has a fraction of a microsecond.*: round its"),
+        (Types.INSTANT(), Instant(253_402_300_800, 0), r"is beyond INSTANT, which holds the years 1 to 9999"),
+        (Types.INSTANT(), Instant(-62_135_596_801, 0), r"is beyond INSTANT"),
+        (Types.TUPLE([Types.INSTANT()]), (Instant(0, 1),), r"field 0 \(f0\): Instant<0, 1> has a fraction"),
+        (Types.SQL_TIMESTAMP(), _Nanoseconds(2020, 1, 1), r"has a fraction of a microsecond, which SQL_TIMESTAMP"),
         (Types.BASIC_ARRAY(Types.INT()), [1, 2**31], r"item 1: 2147483648 is beyond INT"),
         (Types.PRIMITIVE_ARRAY(Types.FLOAT()), [1e300], r"item 0: 1e\+300 is beyond FLOAT"),
         (Types.MAP(Types.STRING(), Types.BYTE()), {"a": 200}, r"item 'a': 200 is beyond BYTE"),

@@ -110,3 +110,21 @@ def test_uuids() -> None:
     ids = values(uuid(), [0] * 100)
     assert len(set(ids)) == 100
     assert all(re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", one) for one in ids)
+
+
+@pytest.mark.parametrize(
+    ("number", "digits", "places", "rounded", "cut"),
+    [
+        ("9.99", (3, 2), 1, "10.0", "9.9"),
+        ("-99.99", (4, 2), 0, "-100", "-99"),
+        ("0.55", (2, 2), 0, "1", "0"),
+        ("55.5", (3, 1), -2, "100", "0"),
+        ("0.999", (3, 3), -1, "0", "0"),
+        ("9" * 37 + ".9", (38, 1), 0, "1" + "0" * 37, "9" * 37),
+    ],
+)
+def test_decimals_round_with_a_carry(number: str, digits: tuple[int, int], places: int, rounded: str, cut: str) -> None:
+    column = pa.array([Decimal(number), Decimal(0), None], pa.decimal128(*digits))
+
+    assert values(A.round(places), column) == [Decimal(rounded), Decimal(0), None]
+    assert values(A.truncate(places), column) == [Decimal(cut), Decimal(0), None]

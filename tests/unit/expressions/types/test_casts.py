@@ -97,6 +97,44 @@ def test_numbers_as_numbers() -> None:
     assert cast([NAN, INF, 1.0], "DECIMAL(3, 0)", is_lenient=True) == [None, None, Decimal(1)]
 
 
+@pytest.mark.parametrize("kind", ["DECIMAL(3, 0)", "DECIMAL(38, 0)", "DECIMAL(5, 2)"])
+def test_nan_is_null_beside_small_numbers(kind: str) -> None:
+    assert cast([NAN, 1.0], kind, is_lenient=True) == [None, Decimal(1)]
+
+
+@pytest.mark.parametrize("is_lenient", [False, True])
+@pytest.mark.parametrize(
+    ("values", "given", "kind", "expected"),
+    [
+        (["99.99", "-99.99", "1.11", None], pa.decimal128(4, 2), "DECIMAL(10, 1)", ["100.0", "-100.0", "1.1", None]),
+        (["99.99", "99.49"], pa.decimal128(4, 2), "DECIMAL(20, 0)", ["100", "99"]),
+        (["9.99", "9.94"], pa.decimal128(3, 2), "DECIMAL(2, 1)", [None, "9.9"]),
+        (["9.5", "-9.5", "9.4"], pa.decimal128(2, 1), "DECIMAL(1, 0)", [None, None, "9"]),
+        (["9" * 37 + ".9", "1.5"], pa.decimal128(38, 1), "DECIMAL(38, 0)", ["1" + "0" * 37, "2"]),
+        (["9" * 38 + ".9", "9" * 37 + ".9"], pa.decimal256(39, 1), "DECIMAL(38, 0)", [None, "1" + "0" * 37]),
+        (["9" * 38 + "." + "9" * 38, "-1.5"], pa.decimal256(76, 38), "DECIMAL(38, 0)", [None, "-2"]),
+        (["99.99", "0.01"], pa.decimal128(4, 2), "DECIMAL(38, 36)", ["99.99", "0.01"]),
+        (["123456789", "0.5"], pa.decimal128(38, 24), "DECIMAL(38, 30)", [None, "0.5"]),
+        (["1" * 38, "9" * 38], pa.decimal128(38, 0), "DECIMAL(38, 0)", ["1" * 38, "9" * 38]),
+        (
+            ["-" + "9" * 30 + "." + "9" * 16, "1.005"],
+            pa.decimal256(47, 16),
+            "DECIMAL(38, 2)",
+            ["-1" + "0" * 30, "1.01"],
+        ),
+        (["." + "5" * 76, "." + "4" * 76], pa.decimal256(76, 76), "DECIMAL(38, 0)", ["1", "0"]),
+        (["9." + "9" * 75, "1.25", None], pa.decimal256(76, 75), "DECIMAL(38, 1)", ["10.0", "1.3", None]),
+    ],
+)
+def test_rounding_a_decimal_may_carry_into_one_digit_more(
+    values: list[str | None], given: pa.DataType, kind: str, expected: list[str | None], is_lenient: bool
+) -> None:
+    def decimals(texts: list[str | None]) -> list[Decimal | None]:
+        return [None if text is None else Decimal(text) for text in texts]
+
+    assert cast(pa.array(decimals(values), given), kind, is_lenient=is_lenient) == decimals(expected)
+
+
 def _sized(values: list[Any], kind: str) -> list[Any]:
     batch = pa.record_batch({"a": pa.array(values)})
     return list(bind([col("a").cast(kind)], batch.schema).evaluate(batch)[0].to_pylist())
