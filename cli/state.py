@@ -16,7 +16,7 @@ PATH is the folder of a checkpoint (chk-7) or savepoint, or the _metadata file i
 
   shmflink state list /backups/savepoint-5f0c12-8a61d0      operators and their states
   shmflink state read PATH --operator counts --state total  the entries of one state
-  shmflink state verify PATH                                check that all files are complete and unchanged
+  shmflink state verify PATH                                check all files, and those that sinks have staged
 
 The files are plain Arrow: pyarrow, Polars and DuckDB open them, too. To change state or to write a savepoint from a
 table, use shmflink.state_processor in Python.
@@ -88,7 +88,10 @@ def read(
 
 @app.command()
 def verify(path: Checkpoint) -> None:
-    """Reads all files and checks lengths and checksums. Lists damaged files; exit code 1 if there are any."""
+    """Reads all files and checks lengths and checksums; looks for the files that sinks have staged and not committed.
+
+    Lists what is damaged or missing; exit code 1 if anything is.
+    """
     from .state_view import verify_files
 
     raise typer.Exit(verify_files(path))

@@ -83,7 +83,9 @@ def read_state(
 
 
 def verify_files(path: str) -> int:
-    """Checks all files and prints every bad one; returns the exit code."""
+    """Checks all files, and those that sinks have staged, and prints every bad one; returns the exit code."""
+    from .staged_files import lost_files
+
     try:
         directory = checkpoint_directory(path)
         manifest = load_manifest(directory)
@@ -98,8 +100,13 @@ def verify_files(path: str) -> int:
             bad += 1
             sys.stderr.write(f"{error}\n")
     total = size(sum(file.length for file in files))
+    lost = lost_files(directory, manifest)
+    sys.stderr.writelines(f"{text}\n" for text in lost)
     if bad:
         sys.stderr.write(f"{bad} of {len(files)} files are damaged\n")
+    if lost:
+        sys.stderr.write(f"{len(lost)} files that sinks have staged are missing: the job cannot resume from here\n")
+    if bad or lost:
         return 1
     sys.stdout.write(f"{directory}: all {len(files)} files are complete and unchanged ({total})\n")
     return 0

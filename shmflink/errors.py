@@ -19,8 +19,10 @@
     │       └── RequestFailedError a running JobManager refused a request or could not perform it
     ├── ResourceError              the system: memory, descriptors, disk, permissions
     │   ├── DirectoryInUseError    another JobManager holds the HA directory
+    │   ├── StagedDataLostError    what a sink staged for a checkpoint is gone
     │   └── CheckpointError        a checkpoint or savepoint cannot be written or read
-    │       └── CheckpointCorruptedError
+    │       ├── CheckpointCorruptedError
+    │       └── CheckpointRefusedError
     ├── JobExecutionError          what `execute()` raises when a job fails; carries the first cause
     │   └── JobCancelledError
     └── InternalError              our bug: an impossible state
@@ -35,6 +37,7 @@ from __future__ import annotations
 __all__ = [
     "CheckpointCorruptedError",
     "CheckpointError",
+    "CheckpointRefusedError",
     "ConfigurationError",
     "CorruptChannelError",
     "DataFormatError",
@@ -51,6 +54,7 @@ __all__ = [
     "RpcError",
     "SerializationError",
     "ShmflinkError",
+    "StagedDataLostError",
     "StateMismatchError",
     "TaskManagerLostError",
     "TypeMismatchError",
@@ -160,6 +164,14 @@ class CheckpointError(ResourceError):
 
 class CheckpointCorruptedError(CheckpointError):
     """A file of a checkpoint is missing, truncated or changed; the message names checkpoint and file."""
+
+
+class CheckpointRefusedError(CheckpointError):
+    """Another user wrote the checkpoint, and what it has pickled is not loaded; the message says how to trust it."""
+
+
+class StagedDataLostError(ResourceError):
+    """A sink cannot commit: what it staged for a checkpoint is gone or has been changed; the message names it."""
 
 
 class JobExecutionError(ShmflinkError):

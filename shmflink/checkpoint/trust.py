@@ -11,7 +11,7 @@ import os
 import stat
 from typing import Final
 
-from shmflink.errors import CheckpointError
+from shmflink.errors import CheckpointError, CheckpointRefusedError
 
 __all__ = ["TRUST_FLAG", "check_folder", "is_own", "open_file", "pickle_refused"]
 
@@ -54,7 +54,7 @@ def open_file(path: str) -> int:
 def pickle_refused(directory: str, what: str) -> CheckpointError:
     """For a checkpoint of another user: what is pickled, and what to do."""
     owner = os.stat(directory).st_uid
-    return CheckpointError(
+    return CheckpointRefusedError(
         f"{directory} belongs to user {owner}, but user {os.geteuid()} runs this, and {what} is pickled: loading it "
         f"runs code of its author. If you trust user {owner}, pass {TRUST_FLAG} "
         "(execution.state-recovery.trust-pickled-state: true; in Python trusts_pickle=True); otherwise drop this state"

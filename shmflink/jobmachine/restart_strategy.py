@@ -1,7 +1,7 @@
 """Whether and when a job restarts after a failure: Flink's strategies, without clock and randomness of their own.
 
-What a user has to change (options, the graph) is not tried again. A job that the kernel kills for memory is not
-either, after three times in ten minutes: it would take the host down with it, again and again.
+What a user has to change (options, the graph, the state to start from) is not tried again. A job that the kernel kills
+for memory is not either, after three times in ten minutes: it would take the host down with it, again and again.
 """
 
 from __future__ import annotations
@@ -31,7 +31,15 @@ __all__ = [
 OOM_KILLS_MAX: Final = 3
 OOM_KILLS_WITHIN_MS: Final = 600_000
 _IN_VAIN: Final = frozenset(
-    {"ConfigurationError", "InsufficientSlotsError", "JobGraphError", "SerializationError", "StateMismatchError"}
+    {
+        "CheckpointRefusedError",
+        "ConfigurationError",
+        "InsufficientSlotsError",
+        "JobGraphError",
+        "SerializationError",
+        "StagedDataLostError",
+        "StateMismatchError",
+    }
 )
 _OOM_TEXT: Final = "by the kernel, out of memory"  # as `exit_text.describe_exit` says it
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 
-from shmflink.errors import UsageError, UserFunctionError
+from shmflink.errors import CheckpointError, StateMismatchError, UsageError, UserFunctionError
 from shmflink.graph.execution_graph import TaskDeployment
 from shmflink.operators.functions.user_function import has_user_frame, user_traceback
 from shmflink.rpc.messages import Failure
@@ -18,7 +18,7 @@ def failure_of(error: BaseException, deployment: TaskDeployment | None = None) -
     subtask = deployment.subtask.subtask if deployment is not None else -1
     if isinstance(error, UserFunctionError):
         return Failure(
-            type(error).__name__,
+            _kind(error),
             str(error),
             traceback_text=error.traceback_text,
             operator=error.operator,
@@ -43,3 +43,11 @@ def failure_of(error: BaseException, deployment: TaskDeployment | None = None) -
         subtask=subtask,
         task_name=task_name,
     )
+
+
+def _kind(error: UserFunctionError) -> str:
+    """State of another type, or files of it that are damaged, are found where user code asks for its state: that error
+    decides whether the job can ever run.
+    """
+    cause = error.__cause__
+    return type(cause if isinstance(cause, (StateMismatchError, CheckpointError)) else error).__name__

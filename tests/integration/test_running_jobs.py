@@ -317,6 +317,34 @@ def test_a_program_that_is_started_again_finds_its_job(place: Place, how: str) -
     assert place.output() == expected(ROWS)
 
 
+def test_a_job_that_can_never_resume_fails_at_once(place: Place) -> None:
+    """The savepoint does not know that its output was committed, and the output is gone; then: a state's other type."""
+    place.run(ROWS, "-D", "execution.checkpointing.interval=1 h")
+    wait((place.folder / "go.begun").exists, "nothing is written that the savepoint could hold")
+    stopped = place.shmflink("stop", "count numbers", "--savepoint", str(place.folder / "savepoints"))
+    assert stopped.returncode == 0, stopped.stderr
+    (savepoint,) = (place.folder / "savepoints").iterdir()
+    assert place.shmflink("state", "verify", str(savepoint)).returncode == 0
+    for note in savepoint.glob("*.committed"):
+        note.unlink()
+    assert place.shmflink("state", "verify", str(savepoint)).returncode == 0, "its output is there"
+    shutil.rmtree(place.out)
+    checked = place.shmflink("state", "verify", str(savepoint))
+    assert checked.returncode == 1
+    assert "files that sinks have staged are missing" in checked.stderr
+    failed = place.run(ROWS, "-s", str(savepoint))
+    assert failed.wait(WAIT_S) == 1
+    said = failed.stderr.read()
+    assert "StagedDataLostError" in said
+    assert "restarts" not in said
+    place.job.write_text(textwrap.dedent(JOB).replace('"count", Types.LONG()', '"count", Types.STRING()'))
+    failed = place.run(ROWS, "-s", str(savepoint))
+    assert failed.wait(WAIT_S) == 1
+    said = failed.stderr.read()
+    assert "was saved as value of Long, but the job declares it as value of String" in said
+    assert "restarts" not in said
+
+
 def test_output_that_was_taken_away_since_the_savepoint_is_not_missed(place: Place) -> None:
     """[E3] Whoever collects files may be faster than the next start. The savepoint knows that they were committed."""
     place.run(ROWS, "-D", "execution.checkpointing.interval=1 h")

@@ -24,7 +24,7 @@ from typing import Any, Final
 
 from shmflink.connectors.postgres.columns import quoted
 from shmflink.core.serialization.plain_values import register_plain
-from shmflink.errors import ConfigurationError, ResourceError, ShmflinkError
+from shmflink.errors import ConfigurationError, ResourceError, ShmflinkError, StagedDataLostError
 
 __all__ = ["Session", "SinkId", "Stage", "StagedTable", "Target", "refused"]
 
@@ -176,7 +176,7 @@ class Session:
         """In the open transaction. What is visible already is left alone.
 
         Raises:
-            ResourceError: a staging table is gone, and its rows never came into the target.
+            StagedDataLostError: a staging table is gone, and its rows never came into the target.
         """
         for part in staged:
             schema = part.stage.rpartition(".")[0]
@@ -190,7 +190,7 @@ class Session:
             if not exists:
                 if done >= part.checkpoint_id:
                     continue
-                raise ResourceError(
+                raise StagedDataLostError(
                     f"{self.table}: the rows of subtask {part.subtask} and checkpoint {part.checkpoint_id} were staged "
                     f"in {part.stage}, which no longer exists: they are lost. Restore an older checkpoint or savepoint"
                 )

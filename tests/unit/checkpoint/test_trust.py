@@ -26,7 +26,7 @@ from shmflink.connectors.file_system.reading.discovery import DiscoveryState
 from shmflink.connectors.split_queue import PackedSplits
 from shmflink.core.batch import Batch
 from shmflink.core.serialization.codec import dumps_state, loads_state
-from shmflink.errors import CheckpointCorruptedError, CheckpointError, StateMismatchError
+from shmflink.errors import CheckpointCorruptedError, CheckpointError, CheckpointRefusedError, StateMismatchError
 from shmflink.state.operator_state import OperatorStatePart, Redistribution
 
 from .conftest import GROUPS, JOB_ID, OPERATOR, Keyed, SmallJob, everything_in, expected_of
@@ -145,11 +145,11 @@ def test_rows_that_may_be_pickled_are_refused(directory: str, where: str, monkey
         data = dumps_elements([mixed]) if where == "channel" else pickle.dumps([Code()])
         with_first_subtask(path, channels=(replace(channel, file=inline(data)),))
     RAN.clear()
-    with pytest.raises(CheckpointError, match="is pickled: loading it runs code"):
+    with pytest.raises(CheckpointRefusedError, match="is pickled: loading it runs code"):
         check_without_pickle(path, load_manifest(path))
     assert RAN == []
     if where == "keyed":
-        with pytest.raises(CheckpointError, match="keyed state of operator 'Count' is pickled"):
+        with pytest.raises(CheckpointRefusedError, match="keyed state of operator 'Count' is pickled"):
             restore(path)
         assert len(restore(path, allows_pickle=True)[1]) == 2
 
@@ -163,7 +163,7 @@ def test_rows_within_a_value_are_looked_at(path: str, is_pickled: bool) -> None:
     with_first_subtask(path, operator_state=inline(dumps_state(state)))
     RAN.clear()
     if is_pickled:
-        with pytest.raises(CheckpointError, match="a row in the state of operator 'Count' is pickled"):
+        with pytest.raises(CheckpointRefusedError, match="a row in the state of operator 'Count' is pickled"):
             restore(path)
     else:
         restore(path)

@@ -121,9 +121,12 @@ def test_what_was_long_ago_is_not_the_cause():
     assert strategy.failure == OTHER
 
 
-def test_what_the_user_has_to_change_is_not_tried_again():
+@pytest.mark.parametrize(
+    "kind", ["ConfigurationError", "StateMismatchError", "StagedDataLostError", "CheckpointRefusedError"]
+)
+def test_what_the_user_has_to_change_is_not_tried_again(kind):
     strategy = RestartStrategy.of({"execution.checkpointing.interval": "1 s"})
-    assert delays(strategy, 0, failure=Failure("ConfigurationError", "no such folder")) == [None]
+    assert delays(strategy, 0, failure=Failure(kind, "no such folder")) == [None]
 
 
 def test_three_kills_for_memory_in_ten_minutes_are_enough():

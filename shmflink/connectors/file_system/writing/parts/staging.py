@@ -25,7 +25,7 @@ from shmflink.connectors.file_system.file_systems import FileSystem
 from shmflink.connectors.file_system.writing.parts.publish import publish
 from shmflink.connectors.file_system.writing.replacing import ReplacedFiles, files_before
 from shmflink.core.serialization.plain_values import register_plain
-from shmflink.errors import ResourceError
+from shmflink.errors import ResourceError, StagedDataLostError
 from shmflink.operators.base import OperatorContext
 
 __all__ = [
@@ -147,19 +147,21 @@ def restored_part(state: StagedFile) -> StagedFile:
     """A file that was in progress at the checkpoint: cut to what the checkpoint holds, and whole by that.
 
     Raises:
-        ResourceError: it is not there, or shorter.
+        StagedDataLostError: it is not there, or shorter.
+        ResourceError: the system refuses.
     """
     try:
         with open(state.hidden, "r+b", buffering=0) as file:
             size = os.fstat(file.fileno()).st_size
             if size < state.length:
-                raise ResourceError(
+                raise StagedDataLostError(
                     f"{state.hidden}: has {size} bytes, but had {state.length} at the checkpoint: rows are lost"
                 )
             file.truncate(state.length)
             os.fsync(file.fileno())
     except OSError as error:
-        raise ResourceError(
+        kind = StagedDataLostError if isinstance(error, FileNotFoundError) else ResourceError
+        raise kind(
             f"{state.hidden}: cannot resume the file, which was in progress at the restored checkpoint: "
             f"{error.strerror}. If a later checkpoint of the same job has completed, restore that one."
         ) from error
@@ -234,7 +236,7 @@ class _Staged:
         staged = self._staged
         is_done = self._files.move(staged.hidden, staged.path) if self.folder is None else _link(staged)
         if not is_done and not self._is_visible() and self._has_rows:
-            raise ResourceError(
+            raise StagedDataLostError(
                 f"{staged.path}: the {staged.length} bytes staged for it in {staged.hidden} are missing, and "
                 "only the checkpoint says anything about them: their rows are lost. Put the file back "
                 "under one of these names, or restore an older checkpoint or savepoint. If it was committed and "
@@ -249,7 +251,7 @@ class _Staged:
         if found is None:
             return False
         if found.size != self._staged.length:
-            raise ResourceError(
+            raise StagedDataLostError(
                 f"{self.path}: has {found.size} bytes, but {self._staged.length} were staged: another program "
                 f"wrote this file"
             )

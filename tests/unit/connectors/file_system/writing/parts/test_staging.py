@@ -21,7 +21,7 @@ from shmflink.connectors.file_system.writing.rolling import RollingPolicy
 from shmflink.connectors.file_system.writing.sink import FileSink
 from shmflink.connectors.print_sink import PrintSink
 from shmflink.core.batch import Batch
-from shmflink.errors import ResourceError
+from shmflink.errors import ResourceError, StagedDataLostError
 from shmflink.taskmanager.sink import COMMITTABLES_STATE, WRITER_STATE
 
 BY_SIZE = RollingPolicy.limits(part_bytes=1 << 20)
@@ -305,7 +305,7 @@ def test_another_file_in_the_way_fails_the_commit_and_keeps_the_staged_one(tmp_p
     FileCommitter(FileSystem()).commit([staged])
     assert visible(tmp_path) == [1]
     Path(staged.path).write_text("longer")
-    with pytest.raises(ResourceError, match="has 6 bytes, but 4 were staged"):
+    with pytest.raises(StagedDataLostError, match="has 6 bytes, but 4 were staged"):
         FileCommitter(FileSystem()).commit([staged])
 
 
@@ -330,7 +330,7 @@ def test_a_staged_file_that_is_missing_is_an_error(tmp_path: Path, before: int) 
     for name in hidden(tmp_path):
         (tmp_path / name).unlink()
     second = Attempt(csv(tmp_path), epoch=2, restored=checkpoint)
-    with pytest.raises(ResourceError, match=r"the 4 bytes staged for it in .* are missing.*rows are lost"):
+    with pytest.raises(StagedDataLostError, match=r"the 4 bytes staged for it in .* are missing.*rows are lost"):
         second.settle()
     first.close()
     second.close()
