@@ -279,6 +279,11 @@ class CheckpointStorage:
             self._ops.mkdir(path)
 
     def _remove_folder(self, path: str) -> None:
+        """Also where it goes meanwhile: an ended attempt discards what the next one finds left over."""
+        with suppress(FileNotFoundError):
+            self._remove_existing(path)
+
+    def _remove_existing(self, path: str) -> None:
         if not os.path.isdir(path):
             return
         with suppress(FileNotFoundError):

@@ -170,3 +170,21 @@ def test_the_lock_holds_on_a_full_disk(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "pwrite", full)
     with CheckpointStorage(str(tmp_path), "job"), pytest.raises(CheckpointError, match="another JobManager"):
         CheckpointStorage(str(tmp_path), "job")
+
+
+def test_what_is_removed_twice_at_a_time_is_removed(directory: str) -> None:
+    """An ended attempt discards a checkpoint while the next attempt removes what it finds left over."""
+
+    class RemovedBetween(FailingFileOps):
+        def rmdir(self, path: str) -> None:
+            os.rmdir(path)
+            super().rmdir(path)
+
+    with CheckpointStorage(directory, JOB_ID) as storage:
+        location = storage.prepare(12)
+        storage._ops = RemovedBetween()
+        problems: list[str] = []
+        storage.delete(Deletions((12,)), problems.append)
+        storage.discard_folder(location.directory)
+        assert problems == []
+        assert storage.checkpoint_ids() == []
