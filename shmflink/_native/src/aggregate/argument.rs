@@ -192,6 +192,13 @@ impl Narrow<f64> for f16 {
     }
 }
 
+impl Narrow<i256> for i128 {
+    #[inline(always)]
+    fn widen(self) -> i256 {
+        i256::from_i128(self)
+    }
+}
+
 impl Narrow<i256> for i256 {
     #[inline(always)]
     fn widen(self) -> i256 {

@@ -12,7 +12,7 @@ use arrow_array::{ArrayRef, Int64Array};
 use arrow_buffer::{i256, BooleanBuffer, NullBuffer};
 use arrow_schema::DataType;
 
-use super::fold::sum_type;
+use super::fold::{intermediate_sum_type, sum_type};
 use super::limit::Limit;
 use super::words::{Kept, DECIMAL128_DIGITS, DECIMAL256_DIGITS};
 use super::Call;
@@ -112,6 +112,7 @@ fn types_of(argument: &DataType) -> Option<(DataType, DataType, i8)> {
 pub fn make(call: &Call<'_>) -> Result<Box<dyn State>, TableError> {
     let argument = call.argument(0)?;
     let (sum_type, result_type, digits) = types_of(argument).ok_or_else(|| call.takes("numbers"))?;
+    let sum_type = intermediate_sum_type(call, &sum_type)?;
     macro_rules! of {
         ($kind:ty) => {
             Box::new(Average::<$kind> {

@@ -1,7 +1,8 @@
 //! `sum`, `sum0`, `min`, `max` of numbers, times and booleans: the value so far, in the row.
 //!
-//! Integers are summed in 64 bits, floats in float64 in order of arrival, decimals of up to 38 digits in 128 bits. A
-//! sum that does not fit is an error; with Flink's types, integers wrap around as in Java, and decimals become null.
+//! Integers are summed in 64 bits (64-bit integers: see `whole_sum`), floats in float64 in order of arrival, decimals in
+//! 128 bits, or in 256 if they have many digits: no intermediate sum overflows. A sum that does not fit is an error;
+//! with Flink's types, integers wrap around as in Java, and decimals become null.
 //! Partial columns have the type to which values are widened, so merging is updating.
 
 use std::marker::PhantomData;
@@ -12,10 +13,13 @@ use arrow_schema::DataType;
 
 use super::limit::Limit;
 use super::words::{Kept, DECIMAL128_DIGITS, DECIMAL256_DIGITS};
-use super::Call;
+use super::{whole_sum, Call};
 use crate::aggregate::argument::{Argument, Physical, Wide};
 use crate::aggregate::state::{FromRows, Groups, Seen, Slots, State};
 use crate::error::TableError;
+
+/// 128 bits hold the sum of 10^10 decimals of so many digits.
+const DIGITS_MAX_OF_128_BITS: u8 = 28;
 
 /// How a value is combined with the stored one.
 pub trait Join<W>: Send {
@@ -76,7 +80,9 @@ impl<W: Wide> Join<W> for Greater {
 
 struct Fold<W, J> {
     offset: usize,
+    /// Of partial columns.
     data_type: DataType,
+    result_type: DataType,
     seen: Seen,
     /// Without input, the initial value, not null.
     is_never_null: bool,
@@ -86,9 +92,15 @@ struct Fold<W, J> {
 
 impl<W: Kept + 'static, J: Join<W> + 'static> Fold<W, J> {
     fn boxed(data_type: &DataType, call: &Call<'_>) -> Box<dyn State> {
+        Self::wider(data_type, data_type, call)
+    }
+
+    /// The state has a type that holds more than the result's.
+    fn wider(data_type: &DataType, result_type: &DataType, call: &Call<'_>) -> Box<dyn State> {
         Box::new(Self {
             offset: 0,
             data_type: data_type.clone(),
+            result_type: result_type.clone(),
             seen: Seen::new(),
             is_never_null: call.function == "sum0",
             limit: Limit::of(call, data_type),
@@ -129,7 +141,7 @@ impl<W: Kept + 'static, J: Join<W> + 'static> State for Fold<W, J> {
     }
 
     fn result_type(&self) -> DataType {
-        self.data_type.clone()
+        self.result_type.clone()
     }
 
     fn update(&mut self, slots: &Slots<'_>, arguments: &[&Argument], start: usize) -> Result<(), TableError> {
@@ -166,8 +178,8 @@ impl<W: Kept + 'static, J: Join<W> + 'static> State for Fold<W, J> {
         };
         let (values, nulls) = self
             .limit
-            .fitted(groups.values(self.offset).collect(), nulls, &self.data_type)?;
-        Ok(W::array(values, &self.data_type, nulls))
+            .fitted(groups.values(self.offset).collect(), nulls, &self.result_type)?;
+        Ok(W::array(values, &self.result_type, nulls))
     }
 
     fn skips_rows(&mut self) {
@@ -191,6 +203,7 @@ impl<W: Kept + 'static, J: Join<W> + 'static> State for Fold<W, J> {
     fn frozen(&self) -> Box<dyn State> {
         Box::new(Self {
             data_type: self.data_type.clone(),
+            result_type: self.result_type.clone(),
             seen: self.seen.clone(),
             limit: self.limit.clone(),
             ..*self
@@ -237,12 +250,30 @@ pub fn sum_type(data_type: &DataType) -> Option<DataType> {
 
 pub fn make_sum(call: &Call<'_>) -> Result<Box<dyn State>, TableError> {
     let data_type = sum_type(call.argument(0)?).ok_or_else(|| call.takes("numbers"))?;
+    let intermediate = intermediate_sum_type(call, &data_type)?;
+    let is_exact = !call.has_flink_types;
     Ok(match data_type {
+        DataType::Int64 if is_exact && call.argument(0)?.primitive_width() == Some(8) => {
+            whole_sum::make::<i64>(call, &data_type)
+        }
+        DataType::UInt64 if is_exact => whole_sum::make::<u64>(call, &data_type),
         DataType::UInt64 => Fold::<u64, Adding>::boxed(&data_type, call),
         DataType::Int64 => Fold::<i64, Adding>::boxed(&data_type, call),
         DataType::Float64 => Fold::<f64, Adding>::boxed(&data_type, call),
-        DataType::Decimal128(_, _) => Fold::<i128, Adding>::boxed(&data_type, call),
-        _ => Fold::<i256, Adding>::boxed(&data_type, call),
+        DataType::Decimal128(_, _) if intermediate == data_type => Fold::<i128, Adding>::boxed(&data_type, call),
+        _ => Fold::<i256, Adding>::wider(&intermediate, &data_type, call),
+    })
+}
+
+/// The type of a sum of decimals until it is complete; of other types, and with Flink's types, that of the sum.
+pub fn intermediate_sum_type(call: &Call<'_>, sum: &DataType) -> Result<DataType, TableError> {
+    Ok(match (call.argument(0)?, sum) {
+        (DataType::Decimal128(digits, _), DataType::Decimal128(_, scale))
+            if *digits > DIGITS_MAX_OF_128_BITS && !call.has_flink_types =>
+        {
+            DataType::Decimal256(DECIMAL256_DIGITS, *scale)
+        }
+        (_, sum) => sum.clone(),
     })
 }
 

@@ -18,6 +18,7 @@ mod numbers;
 mod pick;
 mod registers;
 mod top;
+mod whole_sum;
 mod words;
 
 /// A constant of a call: a percentage, a separator, a limit.

@@ -193,11 +193,19 @@ impl Kept for i256 {
     }
 
     fn array(values: Vec<Self>, data_type: &DataType, nulls: Option<NullBuffer>) -> ArrayRef {
-        fixed_array(data_type, values.len(), Buffer::from_vec(values), nulls)
+        let len = values.len();
+        let buffer = match data_type {
+            DataType::Decimal128(_, _) => Buffer::from_vec(values.into_iter().map(i256::as_i128).collect::<Vec<_>>()),
+            _ => Buffer::from_vec(values),
+        };
+        fixed_array(data_type, len, buffer, nulls)
     }
 
     #[inline(always)]
     fn each(argument: &Argument, start: usize, len: usize, fold: impl FnMut(usize, Self)) {
-        values_of::<i256, i256>(argument, start, len, fold);
+        match Physical::of(argument.array.data_type()) {
+            Some(Physical::I128) => values_of::<i128, i256>(argument, start, len, fold),
+            _ => values_of::<i256, i256>(argument, start, len, fold),
+        }
     }
 }
