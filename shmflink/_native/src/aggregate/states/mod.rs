@@ -1,6 +1,6 @@
 //! The aggregate functions, one file per kind of state.
 
-use arrow_schema::DataType;
+use arrow_schema::{DataType, TimeUnit};
 
 use super::state::State;
 use crate::error::TableError;
@@ -59,12 +59,55 @@ impl Call<'_> {
     }
 
     fn takes(&self, what: &str) -> TableError {
-        let types: Vec<_> = self.arguments.iter().map(ToString::to_string).collect();
+        let types: Vec<_> = self.arguments.iter().map(shown_type).collect();
         TableError::Unfit(format!("{} takes {what}, got {}", self.function, types.join(", ")))
     }
 
     fn needs(&self, what: &str) -> TableError {
         TableError::Unfit(format!("{} needs {what}, got {:?}", self.function, self.parameters))
+    }
+}
+
+/// A type as pyarrow writes it.
+fn shown_type(data_type: &DataType) -> String {
+    match data_type {
+        DataType::Utf8 | DataType::Utf8View => "string".to_owned(),
+        DataType::LargeUtf8 => "large_string".to_owned(),
+        DataType::LargeBinary => "large_binary".to_owned(),
+        DataType::Boolean => "bool".to_owned(),
+        DataType::Float16 => "halffloat".to_owned(),
+        DataType::Float32 => "float".to_owned(),
+        DataType::Float64 => "double".to_owned(),
+        DataType::Duration(unit) => format!("duration[{}]", unit_name(*unit)),
+        DataType::Time32(unit) => format!("time32[{}]", unit_name(*unit)),
+        DataType::Time64(unit) => format!("time64[{}]", unit_name(*unit)),
+        DataType::Timestamp(unit, None) => format!("timestamp[{}]", unit_name(*unit)),
+        DataType::Timestamp(unit, Some(zone)) => format!("timestamp[{}, tz={zone}]", unit_name(*unit)),
+        DataType::List(item) => format!("list<{}>", shown_type(item.data_type())),
+        DataType::Struct(fields) => {
+            let shown = fields
+                .iter()
+                .map(|field| format!("{}: {}", field.name(), shown_type(field.data_type())));
+            format!("struct<{}>", shown.collect::<Vec<_>>().join(", "))
+        }
+        DataType::Map(entries, _) => match entries.data_type() {
+            DataType::Struct(fields) if fields.len() == 2 => format!(
+                "map<{}, {}>",
+                shown_type(fields[0].data_type()),
+                shown_type(fields[1].data_type())
+            ),
+            _ => "map".to_owned(),
+        },
+        other => other.to_string().to_lowercase(),
+    }
+}
+
+fn unit_name(unit: TimeUnit) -> &'static str {
+    match unit {
+        TimeUnit::Second => "s",
+        TimeUnit::Millisecond => "ms",
+        TimeUnit::Microsecond => "us",
+        TimeUnit::Nanosecond => "ns",
     }
 }
 
