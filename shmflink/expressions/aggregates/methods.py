@@ -49,7 +49,8 @@ class AggregateMethods(Node):
     @property
     def sum(self) -> Self:
         """Sum of the values; null where there is none. Of integers a BIGINT (uint64 of uint64), of decimals a
-        DECIMAL(38, s), of floats a DOUBLE; a sum that does not fit is an error that names the column.
+        DECIMAL(38, s), of floats a DOUBLE; a sum that does not fit is an error that names the column, whatever the
+        order of the rows.
 
         >>> col("price").sum
         <Expression sum(price)>

@@ -95,7 +95,7 @@ class TableState:
             yield self._in_todays_types(batch)
 
     def _in_todays_types(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Sums inside averages of 64-bit integers used to have 64 bits, and now have 128."""
+        """Sums of 64-bit integers used to have 64 bits, and now have 128; those of long decimals 128, and now 256."""
         fields = [self._partial.get(field.name, field) for field in batch.schema]
         if all(new.type == old.type for new, old in zip(fields, batch.schema, strict=True)):
             return batch

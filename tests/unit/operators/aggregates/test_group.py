@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import decimal
+import itertools
 import math
 import pickle
 from collections.abc import Iterable, Iterator
@@ -63,7 +64,7 @@ def test_equal_arguments_are_evaluated_once() -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (_call("sum", col("user")), "sum takes numbers, got Utf8"),
+        (_call("sum", col("user")), "sum takes numbers, got string"),
         (_call("bool_and", col("n")), "bool_and takes booleans"),
         (_call("quantile", col("n"), parameters=(1.5,)), "fractions between 0 and 1"),
         (_call("top_n", col("n"), parameters=(0,)), "a positive number"),
@@ -415,3 +416,100 @@ def test_sums_of_an_older_average_are_restored() -> None:
     older = pa.record_batch({"key_group": [0], "user": ["ann"], "mean.sum": [7], "mean.count": [2]})
 
     assert state._in_todays_types(older).schema.field("mean.sum").type == pa.decimal128(38, 0)
+
+
+_LONG = 2**63 - 1
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 3])
+@pytest.mark.parametrize("function", ["sum", "sum0"])
+@pytest.mark.parametrize(
+    ("values", "total"),
+    [
+        (pa.array([_LONG, 1, -5]), _LONG - 4),
+        (pa.array([-_LONG, -2, 5]), -_LONG + 3),
+        (pa.array([_LONG, None, _LONG, -_LONG]), _LONG),
+        (pa.array([2**64 - 1, 0, None], pa.uint64()), 2**64 - 1),
+        (pa.array([_NINES, _NINES, -_NINES], pa.decimal128(38, 0)), decimal.Decimal(_NINES)),
+        (pa.array([-_NINES, -_NINES, _NINES], pa.decimal128(38, 0)), decimal.Decimal(-_NINES)),
+    ],
+)
+def test_a_sum_that_fits_does_not_depend_on_the_order_of_rows(
+    function: str, values: pa.Array, total: Any, pieces: int
+) -> None:
+    for order in itertools.permutations(range(len(values))):
+        rows = values.take(pa.array(order))
+        assert _aggregated(rows, pieces=pieces, total=_call(function, col("x"))) == {"total": total}
+
+
+def test_an_average_of_decimals_fits_where_their_sum_does_not() -> None:
+    mean = decimal.Context(prec=38).scaleb(decimal.Decimal(_NINES), -10)
+
+    assert _aggregated(_decimals(_NINES, 10), mean=_call("avg", col("x"))) == {"mean": mean}
+
+
+def test_only_the_group_whose_sum_does_not_fit_is_an_error() -> None:
+    schema = pa.schema([("k", pa.string()), ("x", pa.int64())])
+    spec = AggregateSpec(schema, (("k", col("k")),), (("total", _call("sum", col("x"))),))
+    rows = [("a", _LONG), ("b", 1), ("a", 1), ("b", 2), ("c", _LONG)]
+    table = spec.table()
+    table.update(spec.inputs(pa.RecordBatch.from_pylist([{"k": k, "x": x} for k, x in rows], schema)))
+    partials = table.drain_partials(10)
+    assert partials is not None
+    assert partials.column("total").to_pylist() == [decimal.Decimal(2**63), decimal.Decimal(3), decimal.Decimal(_LONG)]
+
+    merged = spec.table()
+    merged.merge(partials)
+    with pytest.raises(DataFormatError, match="the sum of `x` of a group does not fit BIGINT"):
+        merged.drain_results(10)
+    merged = spec.table()
+    merged.merge(partials)
+    merged.update(spec.inputs(pa.RecordBatch.from_pylist([{"k": "a", "x": -7}], schema)))
+    assert merged.drain_results(10).to_pydict() == {"k": ["a", "b", "c"], "total": [_LONG - 6, 3, _LONG]}
+
+
+@pytest.mark.parametrize("more", [None, -7])
+def test_a_sum_beyond_its_type_is_saved_and_restored(more: int | None) -> None:
+    spec = _spec(schema=_STATE_SCHEMA, total=_call("sum", col("n")))
+    final = GlobalAggregateOperator(spec, takes_input=True).with_final_results()
+
+    def rows(*numbers: int) -> Batch:
+        names = ["ann"] * len(numbers)
+        return Batch.of_columns(pa.RecordBatch.from_arrays([pa.array(names), pa.array(numbers)], schema=_STATE_SCHEMA))
+
+    with OperatorHarness(final) as before:
+        before.process_batch(rows(_LONG, 1))
+        saved = before.snapshot()
+        before.process_batch(rows(-1))
+    with OperatorHarness(final, restored=restored_from([saved], range(128), 0, 1)) as after:
+        if more is None:
+            with pytest.raises(DataFormatError, match="does not fit BIGINT"):
+                after.finish()
+        else:
+            after.process_batch(rows(more))
+            after.finish()
+            assert [row["total"] for row in _rows(after)] == [_LONG - 6]
+
+
+@pytest.mark.parametrize(
+    ("kind", "function", "older", "column", "today"),
+    [
+        (pa.int64(), "sum", pa.int64(), "mean", pa.decimal128(38, 0)),
+        (pa.uint64(), "sum0", pa.uint64(), "mean", pa.decimal128(38, 0)),
+        (pa.decimal128(38, 2), "sum", pa.decimal128(38, 2), "mean", pa.decimal256(76, 2)),
+        (pa.decimal128(30, 2), "avg", pa.decimal128(38, 2), "mean.sum", pa.decimal256(76, 2)),
+        (pa.decimal128(28, 2), "sum", pa.decimal128(38, 2), "mean", pa.decimal128(38, 2)),
+    ],
+)
+def test_sums_of_older_releases_are_widened(
+    kind: pa.DataType, function: str, older: pa.DataType, column: str, today: pa.DataType
+) -> None:
+    schema = pa.schema([("user", pa.string()), ("n", kind)])
+    spec = _spec(schema=schema, mean=_call(function, col("n")))
+    state = TableState(OperatorHarness(GlobalAggregateOperator(spec)).context, AGGREGATE, spec)
+    saved = pa.record_batch({"key_group": [0], "user": ["ann"], column: pa.array([7], older)})
+
+    widened = state._in_todays_types(saved)
+
+    assert widened.schema.field(column).type == today
+    assert widened.column(column).to_pylist() == [7]

@@ -101,6 +101,20 @@ def test_a_sliding_window_begins_before_the_first_row() -> None:
         assert results(bench) == [("a", -5, 5, 1, 1), ("a", 0, 10, 2, 3), ("a", 5, 15, 1, 2)]
 
 
+def test_sums_of_panes_beyond_their_type_make_windows_that_fit() -> None:
+    long = 2**63 - 1
+    rows = [("a", -5, 0), ("a", long, 6), ("a", 3, 7), ("a", -10, 11)]
+    with bench_of(spec_of(SLIDING)) as bench:
+        bench.process_batch(batch_of(rows))
+        bench.process_control(MAX_WATERMARK)
+        assert results(bench) == [
+            ("a", -5, 5, 1, -5),
+            ("a", 0, 10, 3, long - 2),
+            ("a", 10, 20, 1, -10),
+            ("a", 5, 15, 3, long - 7),
+        ]
+
+
 def test_a_row_that_is_late_for_some_windows_is_in_the_others() -> None:
     with bench_of(spec_of(SLIDING, late_data=LATE)) as bench:
         bench.process_batch(batch_of([("a", 1, 6)]))
