@@ -12,7 +12,7 @@ from shmflink.connectors.base import Sink
 from shmflink.connectors.function_sink import FunctionSink
 from shmflink.connectors.print_sink import PrintSink
 from shmflink.core.ship_strategy import ShipStrategy
-from shmflink.core.types.typeinfo import TypeInformation, schema_of
+from shmflink.core.types.typeinfo import ColumnsTypeInfo, TypeInformation, schema_of
 from shmflink.core.watermark_strategy import WatermarkStrategy
 from shmflink.datastream.argument_checks import (
     check_function,
@@ -93,14 +93,17 @@ class RecordStream(ColumnStream[S]):
     def map_batches(
         self,
         fn: Callable[[pa.RecordBatch], pa.RecordBatch | Iterable[pa.RecordBatch] | None],
-        output_type: TypeInformation | None = None,
+        output_type: TypeInformation | pa.Schema | None = None,
     ) -> S:
         """*shmflink only.* Applies `fn` to whole `pyarrow.RecordBatch`es; it returns one, several or None.
 
         Batch sizes are the engine's choice and must not matter. Timestamps stay when the number of rows does.
+        `output_type` says which columns come back, as one of `Types` or as a `pyarrow.Schema`; without it the columns
+        behind are not known, and `key_by("name")`, `select()` and the like refuse the stream.
         """
         check_function(fn, None, "The input must be a callable function from a pyarrow.RecordBatch")
-        return self.record(MapBatches(fn, checked_type(output_type)))
+        declared = ColumnsTypeInfo(output_type) if isinstance(output_type, pa.Schema) else checked_type(output_type)
+        return self.record(MapBatches(fn, declared))
 
     def project(self, *field_indexes: int) -> S:
         """Keeps the fields at these indexes of a stream of tuples, in this order."""

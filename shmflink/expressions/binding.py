@@ -15,9 +15,9 @@ from shmflink.expressions.registry import ScalarFunction, find_function, functio
 from shmflink.expressions.steps import EXPECTED_ERRORS, BoundExpressions, Step
 from shmflink.expressions.types.rules import plain_type
 
-__all__ = ["BoundExpressions", "bind", "name_of"]
+__all__ = ["BoundExpressions", "bind", "columns_text", "name_of"]
 
-_COLUMNS_SHOWN_MAX: Final = 40  # columns of a schema that a message lists
+_COLUMNS_SHOWN_MAX: Final = 10  # columns of a schema that a message lists
 _CAST: Final = "convert"
 _PLAIN: Final = "plain"
 
@@ -89,7 +89,7 @@ class _Binder:
         if indexes:
             raise TypeMismatchError(f"{_where(node)}the column `{name}` occurs {len(indexes)} times: rename one")
         hint = _nearest(name, self._schema.names)
-        raise TypeMismatchError(f"{_where(node)}there is no column `{name}`{hint} {_text(self._schema)}")
+        raise TypeMismatchError(f"{_where(node)}there is no column `{name}`{hint} {columns_text(self._schema)}")
 
     def _function(self, node: Node) -> ScalarFunction:
         found = find_function(node.function)
@@ -111,7 +111,7 @@ class _Binder:
             if not kind.accepts(self.types[step]):
                 raise TypeMismatchError(
                     f"{_where(node)}{node.function} takes {kind.value}, got `{node.arguments[index]}` of type "
-                    f"{self.types[step]}; use cast() or another function. {_text(self._schema)}"
+                    f"{self.types[step]}; use cast() or another function. {columns_text(self._schema)}"
                 )
 
     def _coerced(self, node: Node, found: ScalarFunction, inputs: list[int]) -> list[int]:
@@ -136,7 +136,7 @@ class _Binder:
         if identity not in self._known:
             added = self._applied(node, self._function(node), [step])
             if self.steps[step].constant is not None and added[0].constant is None:
-                raise TypeMismatchError(f"{_where(above)}`{below}` is no {kind}. {_text(self._schema)}")
+                raise TypeMismatchError(f"{_where(above)}`{below}` is no {kind}. {columns_text(self._schema)}")
             self.steps.append(added[0])
             self.types.append(added[1])
             self._known[identity] = len(self.steps) - 1
@@ -172,7 +172,7 @@ class _Binder:
     def _misfit(self, node: Node, kinds: list[pa.DataType], error: Exception) -> TypeMismatchError:
         shown = ", ".join(f"`{argument}`: {kind}" for argument, kind in zip(node.arguments, kinds, strict=True))
         return TypeMismatchError(
-            f"{_where(node)}{node.function} cannot be applied to ({shown}): {error}. {_text(self._schema)}"
+            f"{_where(node)}{node.function} cannot be applied to ({shown}): {error}. {columns_text(self._schema)}"
         )
 
 
@@ -186,7 +186,8 @@ def _where(node: Node) -> str:
     return f"{node.place}: in `{node}`: " if node.place else f"in `{node}`: "
 
 
-def _text(schema: pa.Schema) -> str:
+def columns_text(schema: pa.Schema) -> str:
+    """The columns, for a message: the first ten, and how many more there are."""
     shown = [f"{field.name}: {field.type}" for field in schema][:_COLUMNS_SHOWN_MAX]
     more = len(schema) - len(shown)
-    return "The columns are " + ", ".join(shown) + (f" and {more} more" if more else "")
+    return "The columns are " + ", ".join(shown) + (f", … and {more} more" if more else "")

@@ -10,6 +10,7 @@ import pyarrow as pa
 from shmflink import _core
 from shmflink.errors import TypeMismatchError
 from shmflink.expressions import AggregateCall, BoundExpressions, Expression, bind
+from shmflink.expressions.binding import columns_text
 from shmflink.expressions.node import LITERAL
 
 __all__ = ["AggregateSpec"]
@@ -124,10 +125,9 @@ class AggregateSpec:
             places = [argument.place for argument in call.arguments if argument.place]
             where = f"{places[0]}: " if places else ""
             shown = ", ".join(f"`{argument}`" for argument in call.arguments)
-            columns = ", ".join(f"{each.name}: {each.type}" for each in self.schema)
             raise TypeMismatchError(
                 f"{where}aggregate `{name}` = {call.function}({shown}): {error}; use cast() or another function. "
-                f"The columns are {columns}"
+                f"{columns_text(self.schema)}"
             ) from None
 
 

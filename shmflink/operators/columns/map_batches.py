@@ -64,7 +64,7 @@ class MapBatchesOperator(FunctionOperator):
         if isinstance(result, pa.Table):
             yield from result.to_batches()
             return
-        if not hasattr(result, "__iter__"):
+        if not hasattr(result, "__iter__") or _remedy(result):
             raise self._wrong_result(result)
         iterator = iter(result)
         while True:
@@ -88,10 +88,25 @@ class MapBatchesOperator(FunctionOperator):
         return Batch.of_columns(columns, self._output_type, timestamps=timestamps)
 
     def _wrong_result(self, result: Any) -> TypeMismatchError:
+        remedy = _remedy(result)
+        if remedy:
+            return TypeMismatchError(
+                f"operator '{self._name}': map_batches() returned a {type(result).__module__.partition('.')[0]} "
+                f"{type(result).__name__}: return a pyarrow.RecordBatch or pyarrow.Table, e.g. {remedy}"
+            )
         return TypeMismatchError(
             f"operator '{self._name}': map_batches() must return a pyarrow.RecordBatch, a pyarrow.Table, an iterable "
             f"of them or None, but it returned {type(result).__module__}.{type(result).__qualname__}"
         )
+
+
+def _remedy(result: Any) -> str:
+    """How a data frame becomes columns; empty for anything else."""
+    if type(result).__name__ != "DataFrame":
+        return ""
+    return {"pandas": "pa.RecordBatch.from_pandas(df, preserve_index=False)", "polars": "df.to_arrow()"}.get(
+        type(result).__module__.partition(".")[0], ""
+    )
 
 
 class _Described:

@@ -41,7 +41,8 @@ def columns_type(declared: TypeInformation | None, method: str) -> TypeInformati
         reason = "no type was declared" if declared is None else f"its type is {declared}"
         raise TypeMismatchError(
             f"{method}: the columns of this stream are not known ({reason}): declare output_type= where "
-            "a function makes its elements, for example Types.ROW_NAMED([...], [...]), or put "
+            "a function makes its elements, for example Types.ROW_NAMED([...], [...]), or a pyarrow.Schema in "
+            "map_batches(function, output_type=schema); or put "
             ".as_columns(pyarrow.schema([...])) in front"
         )
     return declared

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from shmflink.connectors.file_system.writing.encoders import Encoder
@@ -326,3 +327,12 @@ def test_the_plan_is_flinks(env: Any) -> None:
         (3, "Sink: Print to Std. Out", "Data Sink", 4),
     ]
     assert nodes[1]["predecessors"] == [{"id": 1, "ship_strategy": "REBALANCE", "side": "second"}]
+
+
+def test_map_batches_says_its_columns_by_an_arrow_schema(env: Any) -> None:
+    schema = pa.schema({"k": pa.string(), "n": pa.int64()})
+    columns = numbers(env).map_batches(lambda batch: batch, output_type=schema)
+
+    assert columns.schema == schema
+    with pytest.raises(TypeMismatchError, match=r"or a pyarrow.Schema in map_batches\(function, output_type=schema\)"):
+        columns.map_batches(lambda batch: batch).key_by("k")

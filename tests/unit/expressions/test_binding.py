@@ -127,3 +127,10 @@ def test_long_chains_stay_flat() -> None:
         deep = deep + 1
     with pytest.raises(TypeMismatchError, match="nested too deeply"):
         bind([deep], SCHEMA)
+
+
+def test_a_message_lists_ten_columns_and_counts_the_others() -> None:
+    schema = pa.schema([(f"c{index}", pa.int64()) for index in range(13)])
+
+    with pytest.raises(TypeMismatchError, match=r"c8: int64, c9: int64, … and 3 more$"):
+        bind([col("nowhere")], schema)

@@ -6,7 +6,7 @@ import inspect
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Final, Literal, Self, TypedDict, Unpack
+from typing import Any, ClassVar, Final, Literal, NoReturn, Self, TypedDict, Unpack
 
 import pyarrow as pa
 
@@ -14,6 +14,7 @@ from shmflink.config.checkpoint_options import CHECKPOINT_INTERVAL, HA_TYPE, REC
 from shmflink.connectors.base import Committer, DeliveryGuarantee, Sink, SinkWriter
 from shmflink.connectors.file_system.file_systems import FileSystem
 from shmflink.connectors.file_system.formats.arrow.output import IpcWriterFactory
+from shmflink.connectors.file_system.formats.orc.output import OrcWriterFactory
 from shmflink.connectors.file_system.formats.parquet.output import ParquetOptions, ParquetWriterFactory
 from shmflink.connectors.file_system.writing.buckets import BucketAssigner, partition_assigner
 from shmflink.connectors.file_system.writing.encoders import BulkWriterFactory, Encoder, OutputFormat, no_rows
@@ -38,7 +39,7 @@ from shmflink.connectors.file_system.writing.text_output import (
 from shmflink.connectors.keywords import check_keywords
 from shmflink.core.changelog import Changelog
 from shmflink.core.types.typeinfo import schema_of
-from shmflink.errors import ConfigurationError, JobGraphError
+from shmflink.errors import ConfigurationError, JobGraphError, UsageError
 from shmflink.operators.base import OperatorContext
 
 __all__ = ["BulkFormatBuilder", "FileSink", "Layout", "OutputFileConfig", "RowFormatBuilder"]
@@ -84,7 +85,7 @@ class Layout(TypedDict, total=False):
 class FileSink(Sink):
     """Writes part files into bucket folders under a base path.
 
-    Made by `parquet`, `csv`, `json_lines`, `ipc` (*shmflink only*), or built as in Flink by `for_row_format` or
+    Made by `parquet`, `csv`, `json_lines`, `ipc`, `orc` (*shmflink only*), or built as in Flink by `for_row_format` or
     `for_bulk_format`; those have the hour as the default bucket, as in Flink.
 
     A file is named ``<prefix>-<id of the subtask>-<number><suffix>``, and appears whole or not at all. In a job without
@@ -196,6 +197,30 @@ class FileSink(Sink):
     ) -> FileSink:
         """*shmflink only.* Arrow IPC files below `path`; `Layout` says the rest."""
         return _laid_out("ipc", path, IpcWriterFactory(layout.get("schema"), compression, compression_level), layout)
+
+    @staticmethod
+    def orc(
+        path: str,
+        *,
+        compression: Literal["none", "snappy", "zlib", "lz4", "zstd"] = "zlib",
+        stripe_bytes: int = 64 << 20,
+        **layout: Unpack[Layout],
+    ) -> FileSink:
+        """*shmflink only.* ORC files below `path`, in stripes of about `stripe_bytes`; `Layout` says the rest."""
+        return _laid_out("orc", path, OrcWriterFactory(layout.get("schema"), compression, stripe_bytes), layout)
+
+    @staticmethod
+    def avro(path: str, *_arguments: Any, **_options: Any) -> NoReturn:
+        """Not there: Avro files are written with a schema of their own, as in Flink.
+
+        Raises:
+            UsageError: always; it says how.
+        """
+        raise UsageError(
+            f"FileSink.avro(): Avro files need an Avro schema: FileSink.for_bulk_format({path!r}, "
+            "AvroBulkWriters.for_generic_record(AvroSchema.parse_string(...))).build(); both names are in "
+            "shmflink.datastream.formats.avro"
+        )
 
     def with_input_type(self, declared: Any) -> FileSink:
         schema = schema_of(declared)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -78,3 +78,23 @@ def test_a_float_that_becomes_infinite_is_an_error() -> None:
     harness = OperatorHarness(MapBatchesOperator(lambda b: b, declared), name="Derive")
     with harness, pytest.raises(TypeMismatchError, match=r"'Derive': column 'a' is declared as FLOAT .*1e\+300"):
         harness.process_batch(pa.RecordBatch.from_pydict({"a": [1.0, 1e300]}))
+
+
+class _Frame:
+    """As a data frame of pandas or Polars."""
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(["name"])
+
+
+@pytest.mark.parametrize(
+    ("module", "remedy"),
+    [("pandas.core.frame", "pa.RecordBatch.from_pandas"), ("polars.dataframe.frame", r"df.to_arrow\(\)")],
+)
+def test_a_data_frame_is_an_error_that_says_how_to_return_it(module: str, remedy: str) -> None:
+    kind = type("DataFrame", (_Frame,), {"__module__": module})
+    with (
+        OperatorHarness(MapBatchesOperator(lambda _batch: kind())) as bench,
+        pytest.raises(TypeMismatchError, match=rf"returned a {module.split('.', maxsplit=1)[0]} DataFrame: .*{remedy}"),
+    ):
+        bench.process_batch(_INPUT)

@@ -21,7 +21,7 @@ from shmflink.connectors.file_system.writing.sink import FileSink, OutputFileCon
 from shmflink.core.batch import Batch
 from shmflink.core.row import Row
 from shmflink.core.types.typeinfo import ColumnsTypeInfo, Types
-from shmflink.errors import ConfigurationError, JobGraphError, ResourceError, TypeMismatchError
+from shmflink.errors import ConfigurationError, JobGraphError, ResourceError, TypeMismatchError, UsageError
 
 UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
@@ -297,6 +297,7 @@ def test_columns_that_are_not_there_are_named_where_the_job_is_planned(
     [
         FileSink.parquet("/o"),
         FileSink.ipc("/o"),
+        FileSink.orc("/o", compression="none", schema=pa.schema({"n": pa.int64(), "d": pa.int64()})),
         FileSink.csv("/o", partition_by="d", schema=pa.schema({"n": pa.int64(), "d": pa.string()})),
         FileSink.csv("/o", schema=pa.schema({"n": pa.int64(), "d": pa.int64()})),
         FileSink.for_row_format("/o", Encoder.simple_string_encoder()).build(),
@@ -311,3 +312,15 @@ def test_row_formats_do_not_count(tmp_path: Path) -> None:
         lines(tmp_path).with_rolling_policy(RollingPolicy.limits(part_rows=1))
     with pytest.raises(ConfigurationError, match="needs milliseconds"):
         lines(tmp_path).with_bucket_check_interval(0)
+
+
+def test_avro_files_need_a_schema_of_their_own() -> None:
+    with pytest.raises(UsageError, match=r"for_bulk_format\('/o', AvroBulkWriters.for_generic_record\(AvroSchema"):
+        FileSink.avro("/o")
+
+
+def test_unknown_options_of_orc_files_are_named() -> None:
+    with pytest.raises(ConfigurationError, match="unknown ORC compression 'brotli'"):
+        FileSink.orc("/o", compression="brotli")  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="stripe_size"):
+        FileSink.orc("/o", stripe_size=1)  # type: ignore[call-arg]
