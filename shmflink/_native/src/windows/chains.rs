@@ -4,12 +4,16 @@
 //! heads[key] -> latest session -> previous one -> ...        sessions of a key neither overlap nor touch
 //! due        time in steps of a granule -> sessions to be checked then
 //! ```
-//! A session is in `due` once: at the time at which it was due when it was added. If it has grown since, it moves to
-//! its new time when it is checked, so that growing costs nothing. A session's number is the number of its state.
+//! A session is in `due` at the time at which it was due when it was added. If it has grown since, it moves to its new
+//! time when it is checked, so that growing costs nothing. Late rows can put it there again; its own granule says which
+//! entry counts. A session's number is the number of its state.
 
 use std::collections::BTreeMap;
 
 pub const NONE: u32 = u32::MAX;
+
+/// The granule of a session that was taken and not put back.
+const NEVER: i64 = i64::MIN;
 
 #[derive(Clone, Copy, Debug)]
 pub struct Session {
@@ -144,7 +148,7 @@ impl Chains {
         self.due.entry(granule).or_default().push(number);
     }
 
-    /// Calls back for open sessions that may be due at `watermark`; the caller puts back those that are not.
+    /// The open sessions that may be due at `watermark`, each once; the caller puts back those that are not.
     pub fn take_due(&mut self, watermark: i64) -> Vec<u32> {
         let last = watermark.div_euclid(self.granule_ms);
         let later = match last.checked_add(1) {
@@ -152,15 +156,17 @@ impl Chains {
             None => BTreeMap::new(),
         };
         let taken = std::mem::replace(&mut self.due, later);
-        let sessions = &self.sessions;
-        let valid = taken.into_iter().flat_map(|(granule, numbers)| {
-            let is_valid = move |number: &u32| {
-                let session = &sessions[*number as usize];
-                session.is_open && session.granule == granule
-            };
-            numbers.into_iter().filter(is_valid)
-        });
-        valid.collect()
+        let mut found = Vec::new();
+        for (granule, numbers) in taken {
+            for number in numbers {
+                let session = &mut self.sessions[number as usize];
+                if session.is_open && session.granule == granule {
+                    session.granule = NEVER; // it may be listed twice under one granule
+                    found.push(number);
+                }
+            }
+        }
+        found
     }
 
     /// When the first session must be checked.
