@@ -1,4 +1,4 @@
-"""Identities: small frozen types, never bare integers."""
+"""Identities: small frozen types where two could be taken for one another. Positions in a list stay integers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import secrets
 from dataclasses import dataclass
 
-__all__ = ["JobId", "OperatorId", "SubtaskId", "VertexId"]
+__all__ = ["JobId", "OperatorId", "SubtaskId"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -43,13 +43,6 @@ class OperatorId:
 
     def __str__(self) -> str:
         return self.hex
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class VertexId:
-    """Position of a job vertex in its job graph."""
-
-    index: int
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -4,18 +4,11 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from shmflink.connectors.base import Split
 from shmflink.core.ids import SubtaskId
 from shmflink.rpc.states import TaskState
 from shmflink.taskmanager.task_states import TaskSnapshot
 
-__all__ = ["SplitAnswer", "TaskListener", "TaskState"]
-
-
-class SplitAnswer(Protocol):
-    """Takes the answer to a split request; called in the slot's thread through its mailbox."""
-
-    def __call__(self, split: Split | None, *, exhausted: bool) -> None: ...
+__all__ = ["TaskListener", "TaskState"]
 
 
 class TaskListener(Protocol):

@@ -25,7 +25,7 @@ from shmflink.operators.windows.assigners import (
     WindowAssigner,
 )
 from shmflink.operators.windows.pane_operator import GlobalWindowAggregateOperator, LocalWindowAggregateOperator
-from shmflink.operators.windows.pane_spec import WindowAggregateSpec, times_of
+from shmflink.operators.windows.pane_spec import WindowAggregateSpec
 from shmflink.operators.windows.window_operator import WINDOW_STATE_NAME, WindowOperator, WindowSpec
 from shmflink.state.descriptors import ListStateDescriptor
 from shmflink.state.snapshots import restored_from
@@ -90,7 +90,7 @@ def record_bench(assigner: WindowAssigner, lateness_ms: int) -> OperatorHarness:
 
 def spec_of(assigner: WindowAssigner, lateness_ms: int, late: OutputTag | None = LATE) -> WindowAggregateSpec:
     keys: tuple[tuple[str, Expression], ...] = (("key", col("key")),)
-    times = times_of(assigner)
+    times = assigner.fixed_times()
     assert times is not None
     return WindowAggregateSpec(AggregateSpec(SCHEMA, keys, CALLS), times, ("start", "end"), lateness_ms, late)
 

@@ -22,6 +22,7 @@ from shmflink.operators.windows.triggers import (
     Trigger,
 )
 from shmflink.operators.windows.window import CountWindow, GlobalWindow, TimeWindow, Window
+from shmflink.operators.windows.window_times import PaneTimes, SessionTimes, WindowTimes
 from shmflink.state.descriptors import ValueStateDescriptor
 
 __all__ = [
@@ -70,6 +71,10 @@ class WindowAssigner(TakesTypeParameters, ABC, Generic[T, W]):
     @abstractmethod
     def get_default_trigger(self, env: Any) -> Trigger[T, W]:
         """The trigger if none was given."""
+
+    def fixed_times(self) -> WindowTimes | None:
+        """*shmflink only.* The windows where time and constants alone make them, else None; also for subclasses."""
+        return None
 
     def get_window_serializer(self) -> Any:
         """None: PyFlink's coders have no use here, because windows are sent pickled."""
@@ -145,6 +150,11 @@ class _Tumbling(WindowAssigner):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.size}, {self.offset})"
 
+    def fixed_times(self) -> WindowTimes | None:
+        if type(self) not in (TumblingEventTimeWindows, TumblingProcessingTimeWindows):
+            return None
+        return PaneTimes(self.size, self.size, self.offset, self.is_event_time())
+
 
 class TumblingEventTimeWindows(_Tumbling, _EventTime):
     """Consecutive windows of one size, by event time."""
@@ -186,6 +196,11 @@ class _Sliding(WindowAssigner):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.size}, {self.slide}, {self.offset})"
 
+    def fixed_times(self) -> WindowTimes | None:
+        if type(self) not in (SlidingEventTimeWindows, SlidingProcessingTimeWindows):
+            return None
+        return PaneTimes(self.size, self.slide, self.offset, self.is_event_time())
+
 
 class SlidingEventTimeWindows(_Sliding, _EventTime):
     """Windows of one size that begin every slide, by event time."""
@@ -222,6 +237,11 @@ class _FixedGap(_Sessions):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.session_gap})"
+
+    def fixed_times(self) -> WindowTimes | None:
+        if type(self) not in (EventTimeSessionWindows, ProcessingTimeSessionWindows):
+            return None
+        return SessionTimes(self.session_gap, self.is_event_time())
 
 
 class _DynamicGap(_Sessions):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -15,83 +14,15 @@ from shmflink.core.output_tag import OutputTag
 from shmflink.errors import TypeMismatchError
 from shmflink.expressions import BoundExpressions, Expression, bind
 from shmflink.operators.aggregates.spec import AggregateSpec
-from shmflink.operators.windows.assigners import (
-    EventTimeSessionWindows,
-    ProcessingTimeSessionWindows,
-    SlidingEventTimeWindows,
-    SlidingProcessingTimeWindows,
-    TumblingEventTimeWindows,
-    TumblingProcessingTimeWindows,
-    WindowAssigner,
-)
+from shmflink.operators.windows.window_times import PaneTimes, SessionTimes, WindowTimes
 
-__all__ = ["ROW_COLUMN", "PaneTimes", "SessionTimes", "WindowAggregateSpec", "WindowTimes", "times_of"]
+__all__ = ["ROW_COLUMN", "PaneTimes", "SessionTimes", "WindowAggregateSpec", "WindowTimes"]
 
 ROW_COLUMN: Final = "__row"
 """A struct of all input columns, besides keys and arguments, if late rows are needed."""
 
 _PANE_COLUMN: Final = "__pane"
 _WINDOW_TYPE: Final = pa.timestamp("ms")
-
-
-@dataclass(frozen=True, slots=True)
-class PaneTimes:
-    """Windows of `size_ms` that begin every `slide_ms`; tumbling where both are equal."""
-
-    size_ms: int
-    slide_ms: int
-    offset_ms: int = 0
-    is_event_time: bool = True
-
-    def panes(self, timestamps: pa.Int64Array) -> pa.Int64Array:
-        """The start of the pane that contains each timestamp."""
-        return _core.window_panes(timestamps, self.size_ms, self.slide_ms, self.offset_ms)
-
-    def pane_of(self, timestamp_ms: int) -> int:
-        """The start of the pane that contains a timestamp. Panes here have no gaps between them."""
-        slice_ms = math.gcd(self.size_ms, self.slide_ms)
-        return timestamp_ms - (timestamp_ms - self.offset_ms) % slice_ms
-
-    def late_before_ms(self, watermark_ms: int, lateness_ms: int) -> int:
-        """Timestamps before this are only in windows that are late at this watermark."""
-        after_ms = watermark_ms - lateness_ms + 1 - self.size_ms
-        return after_ms - (after_ms - self.offset_ms) % self.slide_ms + self.slide_ms
-
-    def __str__(self) -> str:
-        kind = "event time" if self.is_event_time else "processing time"
-        return f"windows of {self.size_ms} ms every {self.slide_ms} ms from {self.offset_ms} ms in {kind}"
-
-    @property
-    def has_gaps(self) -> bool:
-        """Whether some times are in no window."""
-        return self.size_ms < self.slide_ms
-
-
-@dataclass(frozen=True, slots=True)
-class SessionTimes:
-    """Rows of a key within `gap_ms` of each other."""
-
-    gap_ms: int
-    is_event_time: bool = True
-
-    def __str__(self) -> str:
-        return f"sessions with a gap of {self.gap_ms} ms in {'event time' if self.is_event_time else 'processing time'}"
-
-
-WindowTimes = PaneTimes | SessionTimes
-
-
-def times_of(assigner: WindowAssigner) -> WindowTimes | None:
-    """The windows of an assigner; None if they are not determined by time and constants alone."""
-    is_event_time = assigner.is_event_time()
-    kind = type(assigner)
-    if kind in (TumblingEventTimeWindows, TumblingProcessingTimeWindows):
-        return PaneTimes(assigner.size, assigner.size, assigner.offset, is_event_time)  # type: ignore[attr-defined]
-    if kind in (SlidingEventTimeWindows, SlidingProcessingTimeWindows):
-        return PaneTimes(assigner.size, assigner.slide, assigner.offset, is_event_time)  # type: ignore[attr-defined]
-    if kind in (EventTimeSessionWindows, ProcessingTimeSessionWindows):
-        return SessionTimes(assigner.session_gap, is_event_time)  # type: ignore[attr-defined]
-    return None
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from shmflink.expressions import Expression, col, split_aggregates
 from shmflink.operators.aggregates.spec import AggregateSpec
 from shmflink.operators.windows.pane_columns import ColumnarLocalWindowAggregate
 from shmflink.operators.windows.pane_operator import GlobalWindowAggregateOperator
-from shmflink.operators.windows.pane_spec import WindowAggregateSpec, WindowTimes, times_of
+from shmflink.operators.windows.pane_spec import WindowAggregateSpec, WindowTimes
 from shmflink.plan.calls import NamedExpressions, WindowAggregate, Windows
 from shmflink.plan.node import Node
 from shmflink.planner.lowered import Lowered, Piece, Subtasks
@@ -79,7 +79,7 @@ def native_times(windows: Windows) -> WindowTimes:
         JobGraphError: they need a function that is called for each record.
     """
     way_out = "give aggregate() an AggregateFunction, or use reduce(), apply() or process()"
-    times = times_of(windows.assigner)
+    times = windows.assigner.fixed_times()
     if times is None:
         raise JobGraphError(
             f"aggregate() over expressions works with tumbling and sliding windows and sessions of a fixed gap, not "

@@ -8,7 +8,6 @@ from shmflink.core.types.typeinfo import TypeInformation, Types
 from shmflink.errors import JobGraphError
 from shmflink.operators.functions.user_function import describe_function
 from shmflink.operators.windows.assigners import MergingWindowAssigner, WindowAssigner
-from shmflink.operators.windows.pane_spec import times_of
 from shmflink.operators.windows.triggers import EventTimeTrigger, ProcessingTimeTrigger, Trigger
 from shmflink.operators.windows.window_operator import WINDOW_STATE_NAME, WindowOperator, WindowSpec
 from shmflink.plan.calls import WindowApply, Windows
@@ -76,7 +75,7 @@ def _why(call: WindowApply) -> str:
         name = type(call.trigger).__name__
         is_ours = type(call.trigger).__module__.startswith("shmflink.")
         return f"the trigger is a {name}" if is_ours else f"the trigger is a user's class, {name}"
-    if times_of(windows.assigner) is None:
+    if windows.assigner.fixed_times() is None:
         return f"{type(windows.assigner).__name__} makes windows that are not fixed times"
     function = call.combine if call.combine is not None else call.function
     return f"calls {describe_function(function)}; aggregate() over expressions would be native"

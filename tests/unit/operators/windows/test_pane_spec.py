@@ -22,7 +22,7 @@ from shmflink.operators.windows.assigners import (
     TumblingProcessingTimeWindows,
     WindowAssigner,
 )
-from shmflink.operators.windows.pane_spec import PaneTimes, SessionTimes, WindowAggregateSpec, WindowTimes, times_of
+from shmflink.operators.windows.pane_spec import PaneTimes, SessionTimes, WindowAggregateSpec, WindowTimes
 
 SCHEMA = pa.schema([("key", pa.string()), ("value", pa.int64())])
 AGGREGATE = AggregateSpec(SCHEMA, (("key", col("key")),), (("n", AggregateCall("count")),))
@@ -53,7 +53,7 @@ class Own(TumblingEventTimeWindows):
     ],
 )
 def test_windows_made_by_time_and_constants_are_known(assigner: WindowAssigner, times: WindowTimes | None) -> None:
-    assert times_of(assigner) == times
+    assert assigner.fixed_times() == times
 
 
 @pytest.mark.parametrize("times", [PaneTimes(10, 10), PaneTimes(10, 4, 1), PaneTimes(4, 10)])
