@@ -150,14 +150,18 @@ class BulkWriterFactory(OutputFormat):
     def __init__(self, schema: pa.Schema | None = None) -> None:
         self.declared = schema
 
+    def without_columns(self) -> TypeMismatchError:
+        """The error for records that are no columns."""
+        return TypeMismatchError(
+            f"{type(self).__name__} needs columns, but got undeclared objects: declare the output type of the operator "
+            "before the sink (output_type=Types.ROW_NAMED(...)), or put .as_columns(pyarrow.schema([...])) in "
+            "front, which takes dicts, too"
+        )
+
     def encode(self, batch: Batch) -> pa.RecordBatch:
         """Raises TypeMismatchError for rows without columns, or with others than the schema's."""
         if shape_of_columns(batch.to_wire()) == PICKLE:
-            raise TypeMismatchError(
-                f"{type(self).__name__} needs columns, but got undeclared objects: declare the output type of "
-                f"the operator "
-                "before the sink (output_type=Types.ROW_NAMED(...)), or make columns with map_batches"
-            )
+            raise self.without_columns()
         columns = batch.columns()
         return owned(columns if self.declared is None else conform(columns, self.declared))
 

@@ -38,7 +38,7 @@ from shmflink.connectors.file_system.writing.text_output import (
 )
 from shmflink.connectors.keywords import check_keywords
 from shmflink.core.changelog import Changelog
-from shmflink.core.types.typeinfo import schema_of
+from shmflink.core.types.typeinfo import PickledBytesTypeInfo, schema_of
 from shmflink.errors import ConfigurationError, JobGraphError, UsageError
 from shmflink.operators.base import OperatorContext
 
@@ -225,6 +225,13 @@ class FileSink(Sink):
     def with_input_type(self, declared: Any) -> FileSink:
         schema = schema_of(declared)
         if schema is None:
+            output_format = self._settings.output_format
+            if (
+                isinstance(declared, PickledBytesTypeInfo)
+                and output_format.is_bulk
+                and isinstance(output_format, BulkWriterFactory)
+            ):
+                raise output_format.without_columns()
             return self
         self._check_columns(schema)
         if self._publishing.no_rows is not None or not self._makes_empty_file:

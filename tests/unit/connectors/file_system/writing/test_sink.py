@@ -324,3 +324,10 @@ def test_unknown_options_of_orc_files_are_named() -> None:
         FileSink.orc("/o", compression="brotli")  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="stripe_size"):
         FileSink.orc("/o", stripe_size=1)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("make", [FileSink.json_lines, FileSink.parquet, FileSink.csv])
+def test_records_declared_without_columns_are_refused_where_the_job_is_planned(make: Any) -> None:
+    with pytest.raises(TypeMismatchError, match=r"needs columns, .* put .as_columns\(pyarrow.schema"):
+        make("/o").with_input_type(Types.PICKLED_BYTE_ARRAY())
+    assert isinstance(make("/o").with_input_type(None), FileSink)
