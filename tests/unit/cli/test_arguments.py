@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import typer
+
 from shmflink.cli.arguments import OPTIONS, arranged
 from shmflink.cli.main import app
 

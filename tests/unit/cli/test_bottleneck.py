@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from shmflink.cli.bottleneck import bottleneck, skews
 from shmflink.cli.summary import OperatorTotals, TaskTotals
 

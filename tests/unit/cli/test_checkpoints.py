@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from shmflink.cli.checkpoints import checkpoint_text, delivery_text, end_text
 
+from shmflink.cli.checkpoints import checkpoint_text, delivery_text, end_text
 from shmflink.core.ids import JobId
 from shmflink.graph.job_graph import ChainedOperator, JobGraph, JobVertex, NodeKind
 from shmflink.rpc.messages import CheckpointSummary, JobEnded

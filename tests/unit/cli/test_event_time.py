@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from shmflink.cli.event_time import EventTime
-
 from shmflink.core.elements import MAX_WATERMARK, MIN_TIMESTAMP_MS
 from shmflink.rpc.messages import TaskSummary
 from shmflink.rpc.states import TaskState

@@ -6,8 +6,8 @@ from io import StringIO
 from typing import Any
 
 from rich.console import Console
-from shmflink.cli.job_view import JobView
 
+from shmflink.cli.job_view import JobView
 from shmflink.core.ids import JobId
 from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.graph.job_graph import JobEdge, JobGraph, JobVertex

@@ -10,6 +10,7 @@ from typing import TextIO
 import pytest
 from rich.console import Console
 from rich.text import Text
+
 from shmflink.cli.live_region import LiveRegion
 
 _ESCAPE = re.compile(r"\x1b\[(\d*)([A-Za-z])")

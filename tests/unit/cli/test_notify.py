@@ -6,10 +6,10 @@ import socket
 from pathlib import Path
 
 import pytest
+
 from shmflink.cli.notify import ServiceNotifier
 from shmflink.cli.reporting import PlainReporter
 from shmflink.cli.summary import RunRecord
-
 from shmflink.core.ids import JobId
 from shmflink.graph.job_graph import JobGraph
 from shmflink.rpc.messages import JobEnded, JobProgress

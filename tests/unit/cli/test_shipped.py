@@ -6,11 +6,11 @@ from pathlib import Path
 
 import orjson
 import pytest
-from shmflink.cli.main import app
-from shmflink.cli.shipped import shipped_folder
 from typer.testing import CliRunner
 
 from shmflink import __version__
+from shmflink.cli.main import app
+from shmflink.cli.shipped import shipped_folder
 from shmflink.config.options import OPTIONS
 
 ROOT = Path(__file__).resolve().parents[3]

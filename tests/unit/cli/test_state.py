@@ -10,13 +10,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from shmflink.cli.main import app
 from typer.testing import CliRunner
 
 from shmflink.checkpoint.handles import CheckpointLocation, KeyedStateHandle, OperatorSubtaskState, StateFile
 from shmflink.checkpoint.manifest import CHECKPOINT, Manifest, OperatorState
 from shmflink.checkpoint.state_files import StateFileWriter
 from shmflink.checkpoint.storage import write_manifest
+from shmflink.cli.main import app
 from shmflink.common import Types
 from shmflink.core.elements import Barrier
 from shmflink.core.keys.columns import decode_keys, encode_keys

@@ -9,11 +9,11 @@ from typing import Any
 import orjson
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
+
 from shmflink.cli import listing, verbs
 from shmflink.cli.listing import as_table
 from shmflink.cli.main import app
-from typer.testing import CliRunner
-
 from shmflink.client.control_client import RunningJob
 from shmflink.core.ids import JobId
 from shmflink.rpc.connection import BlockingConnection

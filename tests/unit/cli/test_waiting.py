@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from shmflink.cli.waiting import Reasons
-
 from shmflink.testing import ManualClock
 
 
