@@ -61,6 +61,8 @@ class LogServer:
 
     def leave_to_parent(self) -> None:
         """In a fork: closes the connections, or peers would not see the parent close them."""
+        if self._is_closed:
+            return  # the numbers of its descriptors may be those of others by now
         self._is_closed = True
         self._lock = threading.RLock()
         os.close(self._wake_write)

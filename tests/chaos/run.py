@@ -29,7 +29,7 @@ _HEARTBEAT_TIMEOUT_S: Final = 0.5
 _DISK_BYTES: Final = 96 << 20
 _BEGUN_AGAIN_MAX: Final = 20
 _DESCRIPTORS_MORE_MAX: Final = 12  # of a JobManager, between two checkpoints of a job that restarts
-_OF_THE_CLUSTER: Final = ("epoch", "identity", "owner")  # of the HA directory, which stays
+_OF_THE_CLUSTER: Final = ("epoch", "identity", "note", "owner")  # of the HA directory, which stays
 
 _BASE: Final = {
     "heartbeat.interval": "50 ms",

@@ -295,7 +295,7 @@ def test_the_second_ctrl_c_kills(tmp_path, run):
     with open(fifo) as started:
         started.read(1)
     process.send_signal(signal.SIGINT)
-    assert any("cancelling" in line for line in iter(process.stderr.readline, ""))
+    assert any("canceling" in line for line in iter(process.stderr.readline, ""))
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate()
     assert process.returncode == 130
@@ -319,7 +319,7 @@ def test_ctrl_c_on_a_terminal_reaches_us_and_not_the_workers(tmp_path, presses):
     with open(fifo) as started:
         started.read(1)
     os.write(primary, b"\x03")
-    assert any("cancelling" in line for line in iter(process.stderr.readline, ""))
+    assert any("canceling" in line for line in iter(process.stderr.readline, ""))
     if presses == 2:
         os.write(primary, b"\x03")
     _, stderr = process.communicate()
@@ -341,7 +341,7 @@ def test_output_that_nobody_reads_holds_the_job_up_and_nothing_else(tmp_path):
     assert poll.poll(60_000), "it never wrote"
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 130
-    assert "cancelling" in process.stderr.read()
+    assert "canceling" in process.stderr.read()
     process.stdout.close()
     process.stderr.close()
 

@@ -133,7 +133,7 @@ def test_an_enumerator_that_ends_the_process_fails_its_job_and_no_other(cluster)
 @pytest.mark.parametrize(
     ("limit", "value", "message"),
     [
-        (resource.RLIMIT_NOFILE, 40, "ResourceError: .*'ulimit -n' is 40, a cluster of 16 TaskManagers needs 120"),
+        (resource.RLIMIT_NOFILE, 40, "ResourceError: .*'ulimit -n' is 40, but a cluster of 16 TaskManagers needs 120"),
         (resource.RLIMIT_FSIZE, 10_240, r"ResourceError: .*\('ulimit -f'.*\) allows 10240"),
     ],
 )

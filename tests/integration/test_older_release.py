@@ -68,7 +68,7 @@ def test_pickled_state_of_another_user_has_to_be_asked_for(savepoint: Path) -> N
     os.chown(savepoint / "_metadata", 4711, 4711)
     refused = run(savepoint, FOLDER / "job.py")
     assert refused.returncode == 1
-    assert "belongs to user 4711, not to 0 who runs this" in refused.stderr
+    assert "belongs to user 4711, but user 0 runs this" in refused.stderr
     assert "--trust-pickled-state" in refused.stderr
     assert refused.stdout == ""
     done = run(savepoint, FOLDER / "job.py", "--trust-pickled-state")

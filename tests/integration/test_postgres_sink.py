@@ -438,7 +438,7 @@ def test_every_type_arrives_as_it_was(server: PostgresServer, table: str) -> Non
     with pytest.raises(ConfigurationError, match="there is no table everything") as caught:
         attempt.checkpoint(1)
     attempt.close()
-    _, _, statement = str(caught.value).partition("One that fits: ")
+    _, _, statement = str(caught.value).partition("This statement creates one that fits: ")
     server.rows(statement)
     attempt = Attempt(PostgresSink.for_table(server.url, "everything"), epoch=2)
     attempt.write(Batch.of_columns(batch))

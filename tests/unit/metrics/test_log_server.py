@@ -158,3 +158,13 @@ def test_frames_in_pieces():
     assert record_of(found[1]).getMessage() == "seen x"
     with pytest.raises(ValueError, match="a log record of 4294967295 bytes"):
         list(LogFrames().feed(b"\xff" * 4))
+
+
+def test_a_server_that_was_closed_closes_nothing_in_a_fork() -> None:
+    """The numbers of its descriptors may be those of a pipe to the new process by then."""
+    server = LogServer()
+    server.close()
+    fds = [fd for _ in range(8) for fd in os.pipe()]
+    server.leave_to_parent()
+    for fd in fds:
+        os.close(fd)  # OSError where it is closed
