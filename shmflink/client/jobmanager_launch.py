@@ -109,7 +109,10 @@ def _has_arrow_pool() -> bool:
     """Known for sure where pyarrow is imported; else, pyarrow's builds for glibc have it (its wheels, conda-forge)."""
     pyarrow = sys.modules.get("pyarrow")
     if pyarrow is None:
-        return "CS_GNU_LIBC_VERSION" in os.confstr_names
+        try:
+            return (os.confstr("CS_GNU_LIBC_VERSION") or "").startswith("glibc")
+        except (OSError, ValueError):
+            return False  # musl knows no such name, or no value of it
     return _ARROW_POOL in pyarrow.supported_memory_backends()
 
 

@@ -53,7 +53,7 @@ class StreamCache:
 
     def _read_from(self, folder: _Folder) -> None:
         node = self._recorded.node
-        self._origin = (node, self._recorded.inputs)
+        self._origin = (node, self._recorded.inputs)  # as it is now: a uid may have been set since
         source = Read(CacheSource(folder.path, node.output_type), "CacheRead", node.output_type)
         read = self._recorder.unrecorded(source)
         settings = replace(

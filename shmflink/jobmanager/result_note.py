@@ -44,10 +44,10 @@ def dump_note(jobs: Sequence[EndedJob]) -> bytes:
 
 
 def load_note(note: bytes) -> tuple[EndedJob, ...]:
-    """Of another release's note nothing is read: its jobs run again."""
+    """Empty for a note that is damaged or of another release: its jobs run again."""
     try:
         return tuple(_job(fields) for fields in orjson.loads(note))
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, LookupError):
         return ()
 
 
