@@ -8,7 +8,7 @@ from typing import Final
 from shmflink.core.types.typeinfo import TypeInformation, schema_of
 from shmflink.errors import TypeMismatchError
 from shmflink.expressions import Expression
-from shmflink.expressions.node import ALIAS, COLUMN
+from shmflink.expressions.node import ALIAS
 from shmflink.operators.columns.as_columns import AsColumnsOperator
 from shmflink.operators.columns.expressions import ColumnsOperator
 from shmflink.operators.columns.steps import Explode as ExplodeStep
@@ -57,7 +57,7 @@ def filter_columns(call: FilterColumns, inputs: Sequence[Node]) -> Lowered:
 
 
 def explode(call: Explode, inputs: Sequence[Node]) -> Lowered:
-    shown = f"{call.array} AS {call.name}" if call.array.function != COLUMN else call.name
+    shown = described({call.name: call.array})
     step = ExplodeStep(call.name, call.array, call.is_outer)
     return _columnar("Explode", step, shown + (", outer" if call.is_outer else ""), inputs)
 
