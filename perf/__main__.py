@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from perf import flink_setup, report
+from perf import flink_setup, quiet, report
 from perf.data import cache_folder, clean
 from perf.engines import ENGINES, OURS
 from perf.runner import REPEATS, Case, Options, collect_cases, failed, print_json, print_table
+from perf.shapes import command as shapes
 
 
 def main() -> int:
@@ -28,21 +29,43 @@ def main() -> int:
     if arguments.case == ["clean"]:
         print(f"{clean(arguments.data) / 1e9:.1f} GB removed from {arguments.data}")
         return 0
+    try:
+        return _shapes(arguments) if arguments.shapes else _cases(arguments, cases)
+    except quiet.BusyMachineError as error:
+        print(f"python -m perf: {error}", file=sys.stderr)
+        return 2
+
+
+def _shapes(arguments: argparse.Namespace) -> int:
+    others = quiet.look() if arguments.readme else quiet.Others()
+    options = _options(arguments, is_small=arguments.quick)
+    try:
+        cells, passed = shapes.run(arguments.only, options, is_json=arguments.json)
+    except ValueError as error:
+        print(f"python -m perf --shapes: {error}", file=sys.stderr)
+        return 2
+    if arguments.readme:
+        others.require_quiet()
+        shapes.write_readme(cells, others.share())
+    return 0 if passed else 1
+
+
+def _options(arguments: argparse.Namespace, *, is_small: bool) -> Options:
+    has_peers = arguments.peers or is_small
+    without = tuple(arguments.without)
+    return Options(is_small, has_peers, arguments.scale, arguments.repeats, without, arguments.data)
+
+
+def _cases(arguments: argparse.Namespace, cases: dict[str, Case]) -> int:
     unknown = [name for name in arguments.case if name not in cases]
     if unknown:
         _parser(cases).error(f"no case {unknown[0]!r}; there are {', '.join(sorted(cases))}")
-    options = Options(
-        arguments.smoke,
-        arguments.peers or arguments.smoke,
-        arguments.scale,
-        arguments.repeats,
-        tuple(arguments.without),
-        arguments.data,
-    )
+    others = quiet.look() if arguments.readme else quiet.Others()
+    options = _options(arguments, is_small=arguments.smoke)
     chosen = arguments.case or sorted(cases)
     measurements = (measured for name in chosen for measured in _measured(name, cases[name], options))
     if arguments.readme:
-        measurements = report.kept(measurements)
+        measurements = report.kept(measurements, others)
     passed = (print_json if arguments.json else print_table)(measurements)
     if arguments.readme:
         report.write_readme()
@@ -70,7 +93,18 @@ def _parser(cases: dict[str, Case]) -> argparse.ArgumentParser:
     add("--repeats", type=int, default=REPEATS, metavar="N", help="the best of N runs counts (%(default)s)")
     add("--without", action="append", default=[], choices=(*ENGINES, OURS), help="leave an engine out")
     add("--data", type=Path, default=cache_folder(), metavar="FOLDER", help="where data sets are kept (%(default)s)")
-    add("--readme", action="store_true", help="write what is measured into perf/README.md")
+    add(
+        "--readme",
+        action="store_true",
+        help="write what is measured into perf/README.md, if nothing else uses the CPUs",
+    )
+    add("--shapes", action="store_true", help="six queries over files of many shapes instead, beside DuckDB and Polars")
+    add(
+        "--quick",
+        action="store_true",
+        help="of shapes: 20,000 rows, once; without it 4 M rows, fewer where rows are long",
+    )
+    add("--only", nargs="+", default=[], metavar="NAME", help="of shapes: these shapes, queries, or SHAPE/QUERY")
     add("--list", action="store_true", help="name the cases and end")
     return parser
 

@@ -106,6 +106,10 @@ def _row_hashes(batch: pa.RecordBatch) -> np.ndarray[Any, np.dtype[np.uint64]]:
 def _column_hashes(column: pa.Array) -> np.ndarray[Any, np.dtype[np.uint64]]:
     if pa.types.is_string(column.type):
         hashes = _string_hashes(column)
+    elif pa.types.is_decimal(column.type):
+        hashes = _string_hashes(column.cast(pa.string()))
+    elif pa.types.is_list(column.type):
+        hashes = _list_hashes(column)
     else:
         hashes = np.asarray(pc.fill_null(column.cast(pa.int64()), 0)).view(np.uint64)
     if column.null_count:
@@ -126,6 +130,16 @@ def _string_hashes(column: pa.Array) -> np.ndarray[Any, np.dtype[np.uint64]]:
     ends = np.concatenate(([np.uint64(0)], np.cumsum(data, dtype=np.uint64)))
     hashes = ends[offsets[1:] - offsets[0]] - ends[offsets[:-1] - offsets[0]]
     return hashes + lengths.astype(np.uint64)
+
+
+def _list_hashes(column: pa.Array) -> np.ndarray[Any, np.dtype[np.uint64]]:
+    """The sum of the elements' hashes, each mixed with its place in the list."""
+    lengths = np.asarray(pc.fill_null(pc.list_value_length(column), 0)).astype(np.int64)
+    ends = np.concatenate(([0], np.cumsum(lengths)))
+    elements = _column_hashes(column.flatten())
+    places = (np.arange(len(elements)) - np.repeat(ends[:-1], lengths)).astype(np.uint64)
+    sums = np.concatenate(([np.uint64(0)], np.cumsum(_mixed(elements + places), dtype=np.uint64)))
+    return sums[ends[1:]] - sums[ends[:-1]] + lengths.astype(np.uint64)
 
 
 def _mixed(values: np.ndarray[Any, np.dtype[np.uint64]]) -> np.ndarray[Any, np.dtype[np.uint64]]:

@@ -31,7 +31,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-__all__ = ["DATASETS", "Dataset", "cache_folder", "clean", "ensure", "warm"]
+__all__ = ["DATASETS", "Dataset", "cache_folder", "clean", "ensure", "made", "warm"]
 
 VERSION: Final = 1
 """Part of every folder's name: raise it where the rows change."""
@@ -96,18 +96,31 @@ def ensure(name: str, cache: Path, scale: float, smoke: bool) -> Path:
     """
     dataset = DATASETS[name]
     rows = dataset.rows_at(scale, smoke)
-    folder = cache / f"{name}-{rows}-v{VERSION}"
+    size = 0 if dataset.links else rows * dataset.row_bytes
+
+    def write(folder: Path) -> None:
+        if dataset.links is None:
+            _write(dataset, folder, rows, dataset.files_at(smoke))
+        else:
+            _link(dataset.links, folder, cache, scale, smoke)
+
+    return made(cache / f"{name}-{rows}-v{VERSION}", size, write)
+
+
+def made(folder: Path, size: int, write: Callable[[Path], None]) -> Path:
+    """The folder, written now where it is missing: whole or not there. `size` is about what it takes, in bytes.
+
+    Raises:
+        OSError: not enough space on the disk; the message says how much there would have to be.
+    """
     if folder.is_dir():
         return folder
-    unfinished = cache / f".{folder.name}.{os.getpid()}"
+    unfinished = folder.with_name(f".{folder.name}.{os.getpid()}")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     try:
-        if dataset.links is None:
-            _require_space(cache, rows * dataset.row_bytes, name)
-            _write(dataset, unfinished, rows, dataset.files_at(smoke))
-        else:
-            _link(dataset.links, unfinished, cache, scale, smoke)
+        _require_space(folder, size)
+        write(unfinished)
         unfinished.rename(folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -124,7 +137,8 @@ def warm(folder: Path) -> int:
     return size
 
 
-def _require_space(cache: Path, size: int, name: str) -> None:
+def _require_space(folder: Path, size: int) -> None:
+    cache, name = folder.parent, folder.name.rpartition("-v")[0].rpartition("-")[0]
     free = shutil.disk_usage(cache).free
     wanted = int(size * FREE_FACTOR)
     if free < wanted:

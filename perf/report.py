@@ -12,9 +12,10 @@ from typing import Any, Final
 
 from perf.comparisons import COMPARISONS, Comparison
 from perf.engines import ENGINES, OURS
+from perf.quiet import Others
 from perf.runner import Case
 
-__all__ = ["describe", "kept", "machine", "tables", "write_readme"]
+__all__ = ["FOLDER", "describe", "kept", "machine", "tables", "write_readme"]
 
 FOLDER: Final = Path(__file__).parent
 BEGIN: Final = "<!-- figures: written by `python -m perf --peers --readme` -->"
@@ -39,8 +40,12 @@ def machine() -> str:
     return f"{len(os.sched_getaffinity(0))} cores ({models[0] if models else 'unknown processor'}), {gib:.0f} GiB"
 
 
-def kept(measurements: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    """Passes measurements on and replaces, case by case, those that are kept."""
+def kept(measurements: Iterable[Mapping[str, Any]], others: Others) -> Iterator[Mapping[str, Any]]:
+    """Passes measurements on and replaces, case by case, those that are kept.
+
+    Raises:
+        BusyMachineError: at the end, if others used the CPUs meanwhile; nothing is kept.
+    """
     figures = _load()
     command = "python -m perf " + " ".join(sys.argv[1:])
     seen: set[str] = set()
@@ -51,6 +56,7 @@ def kept(measurements: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any
             seen.add(name)
         figures["cases"][name]["measured"].append(dict(measured))
         yield measured
+    others.require_quiet()
     (FOLDER / "figures.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
 
 

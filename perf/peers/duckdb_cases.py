@@ -6,7 +6,7 @@ import duckdb
 
 from perf.peers.queries import BUCKET_MS, MIN_PRICE, MIN_WIDE, THREADS, WIDE_USED
 
-__all__ = ["CASES", "version"]
+__all__ = ["CASES", "copy_to", "version"]
 
 COLUMN_TYPES = {
     "id": "BIGINT",
@@ -49,25 +49,25 @@ def word_count(inputs: str, output: str) -> None:
         "delim='\\x01', quote='', escape='')"
     )
     words = f"SELECT unnest(string_split(line, ' ')) AS word FROM {lines}"
-    _copy(f"SELECT word, count(*) AS n FROM ({words}) GROUP BY word", output)
+    copy_to(f"SELECT word, count(*) AS n FROM ({words}) GROUP BY word", output)
 
 
 def distinct(inputs: str, output: str) -> None:
-    _copy(f"SELECT DISTINCT key FROM {_parquet(inputs)}", output)
+    copy_to(f"SELECT DISTINCT key FROM {_parquet(inputs)}", output)
 
 
 def wide(inputs: str, output: str) -> None:
-    _copy(f"SELECT {', '.join(WIDE_USED)} FROM {_parquet(inputs)} WHERE {WIDE_USED[1]} >= {MIN_WIDE}", output)
+    copy_to(f"SELECT {', '.join(WIDE_USED)} FROM {_parquet(inputs)} WHERE {WIDE_USED[1]} >= {MIN_WIDE}", output)
 
 
 def _etl(table: str, output: str) -> None:
     derived = "id, ts, key, upper(name) AS name, quantity, price * quantity AS total"
-    _copy(f"SELECT {derived} FROM {table} WHERE price > {MIN_PRICE}", output)
+    copy_to(f"SELECT {derived} FROM {table} WHERE price > {MIN_PRICE}", output)
 
 
 def _aggregate(table: str, output: str) -> None:
     aggregates = "count(*) AS n, sum(price) AS total, max(price) AS top"
-    _copy(f"SELECT key, {BUCKET} AS bucket, {aggregates} FROM {table} GROUP BY key, bucket", output)
+    copy_to(f"SELECT key, {BUCKET} AS bucket, {aggregates} FROM {table} GROUP BY key, bucket", output)
 
 
 def _parquet(inputs: str) -> str:
@@ -78,7 +78,8 @@ def _csv(inputs: str) -> str:
     return f"read_csv('{inputs}/*.csv', columns={COLUMN_TYPES}, header=false, auto_detect=false)"
 
 
-def _copy(query: str, output: str) -> None:
+def copy_to(query: str, output: str) -> None:
+    """Runs a query on the threads that a case has, into Parquet files."""
     with duckdb.connect() as connection:
         connection.execute(f"SET threads={THREADS}")
         connection.execute("SET preserve_insertion_order=false")

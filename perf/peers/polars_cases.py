@@ -10,7 +10,7 @@ os.environ["POLARS_MAX_THREADS"] = str(THREADS)  # read once, when Polars is imp
 
 import polars as pl
 
-__all__ = ["CASES", "version"]
+__all__ = ["CASES", "pl", "sink", "version"]
 
 SCHEMA = {
     "id": pl.Int64,
@@ -49,15 +49,15 @@ def aggregate_csv(inputs: str, output: str) -> None:
 
 def word_count(inputs: str, output: str) -> None:
     words = pl.scan_lines(f"{inputs}/*.txt", name="line").select(pl.col("line").str.split(" ").alias("word"))
-    _sink(words.explode("word").group_by("word").agg(pl.len().cast(pl.Int64).alias("n")), output)
+    sink(words.explode("word").group_by("word").agg(pl.len().cast(pl.Int64).alias("n")), output)
 
 
 def distinct(inputs: str, output: str) -> None:
-    _sink(_parquet(inputs).select("key").unique(), output)
+    sink(_parquet(inputs).select("key").unique(), output)
 
 
 def wide(inputs: str, output: str) -> None:
-    _sink(_parquet(inputs).filter(pl.col(WIDE_USED[1]) >= MIN_WIDE).select(WIDE_USED), output)
+    sink(_parquet(inputs).filter(pl.col(WIDE_USED[1]) >= MIN_WIDE).select(WIDE_USED), output)
 
 
 def _etl(frame: pl.LazyFrame, output: str) -> None:
@@ -69,14 +69,14 @@ def _etl(frame: pl.LazyFrame, output: str) -> None:
         "quantity",
         (pl.col("price") * pl.col("quantity")).alias("total"),
     )
-    _sink(derived, output)
+    sink(derived, output)
 
 
 def _aggregate(frame: pl.LazyFrame, output: str) -> None:
     bucket = pl.col("ts").dt.truncate(f"{BUCKET_MS}ms").alias("bucket")
     price = pl.col("price")
     grouped = frame.group_by("key", bucket)
-    _sink(grouped.agg(n=pl.len().cast(pl.Int64), total=price.sum(), top=price.max()), output)
+    sink(grouped.agg(n=pl.len().cast(pl.Int64), total=price.sum(), top=price.max()), output)
 
 
 def _parquet(inputs: str) -> pl.LazyFrame:
@@ -91,7 +91,8 @@ def _with_time(frame: pl.LazyFrame) -> pl.LazyFrame:
     return frame.with_columns(pl.col("ts").str.to_datetime("%Y-%m-%d %H:%M:%S%.3f", time_unit="ms", strict=True))
 
 
-def _sink(frame: pl.LazyFrame, output: str) -> None:
+def sink(frame: pl.LazyFrame, output: str) -> None:
+    """Runs a frame, into a Parquet file."""
     path = os.path.join(output, "part.parquet")
     frame.sink_parquet(path, compression="snappy", maintain_order=False, mkdir=True, engine="streaming")
 

@@ -12,19 +12,24 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
+from types import ModuleType
 from typing import Any
 
 Query = Callable[[str, str], float | None]
+SHAPE_MARK = "@"
+"""Between a query's name and a shape's."""
 
 
 def run(engine: str, case: str, inputs: str, output: str, is_warm: bool) -> dict[str, Any]:
     """Runs the case and says what it took."""
     started = time.perf_counter()
-    module = importlib.import_module(f"perf.peers.{engine}_cases")
+    kind = "shapes" if SHAPE_MARK in case else "cases"
+    module = importlib.import_module(f"perf.peers.{engine}_{kind}")
     if hasattr(module, "prepare"):
         module.prepare()
     ready = time.perf_counter()
-    query: Query = module.CASES[case]
+    query = _query(module, case)
     cpu_s = time.process_time()
     seconds = _timed(query, inputs, output)
     cpu_s = time.process_time() - cpu_s
@@ -35,6 +40,12 @@ def run(engine: str, case: str, inputs: str, output: str, is_warm: bool) -> dict
     if is_warm:
         measured["warm_s"] = _timed(query, inputs, f"{output}-warm")
     return measured
+
+
+def _query(module: ModuleType, case: str) -> Query:
+    name, mark, shape = case.partition(SHAPE_MARK)
+    query: Query = partial(module.run, name, shape) if mark else module.CASES[name]
+    return query
 
 
 def _timed(query: Query, inputs: str, output: str) -> float:

@@ -9,7 +9,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from perf.checksum import checksum_of, difference
+from perf.checksum import Checksum, checksum_of, difference
 
 SCHEMA = pa.schema(
     [("key", pa.int64()), ("ts", pa.timestamp("ms")), ("name", pa.string()), ("total", pa.float64())],
@@ -84,3 +84,23 @@ def test_a_missing_row_is_told(tmp_path: Path) -> None:
 def test_sums_in_another_order_are_equal(tmp_path: Path) -> None:
     nearly = ROWS.set_column(3, "total", pa.array([0.1 + 1e-12, 0.2, 0.3, 1e6]))
     assert what_differs(tmp_path, nearly) is None
+
+
+def test_decimals_and_lists_are_hashed(tmp_path: Path) -> None:
+    schema = pa.schema([("price", pa.decimal128(12, 2)), ("tags", pa.list_(pa.string()))])
+
+    def of(name: str, prices: list[str], tags: list[list[str] | None]) -> Checksum:
+        (tmp_path / name).mkdir()
+        columns = [pa.array(prices).cast(schema.field(0).type), pa.array(tags, schema.field(1).type)]
+        pq.write_table(pa.table(columns, schema=schema), tmp_path / name / "rows.parquet")
+        return checksum_of(tmp_path / name, schema)
+
+    expected = of("one", ["1.50", "2.25"], [["a", "b"], None])
+    assert difference(expected, of("order", ["2.25", "1.50"], [None, ["a", "b"]])) is None
+    for name, prices, tags in (
+        ("price", ["1.51", "2.25"], [["a", "b"], None]),
+        ("order of a list", ["1.50", "2.25"], [["b", "a"], None]),
+        ("empty", ["1.50", "2.25"], [["a", "b"], []]),
+        ("moved", ["1.50", "2.25"], [["a"], ["b"]]),
+    ):
+        assert difference(expected, of(name, prices, tags)) is not None
