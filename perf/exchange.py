@@ -77,29 +77,29 @@ def _best(name: str, smoke: bool, *arguments: str, key: Callable[[dict[str, Any]
 
 @dataclass
 class Ends:
-    """Memory of two slots, made before the fork: each has a region with one doorbell and one ring, and an arena."""
+    """Memory of two slots, made before the fork: each has a ring memory (one doorbell, one ring) and an arena."""
 
-    regions: list[_core.Region]
+    ring_memories: list[_core.RingMemory]
     arenas: list[_core.Arena]
 
     @classmethod
     def create(cls, segment_bytes: int) -> Ends:
         segments = EXCLUSIVE + FLOATING
         return cls(
-            [_core.Region.create(1, 1, 1, segments, 8) for _ in range(2)],
+            [_core.RingMemory.create(1, 1, 1, segments, 8) for _ in range(2)],
             [_core.Arena.create(1, segment_bytes, segments) for _ in range(2)],
         )
 
     def partition(self, me: int) -> _core.ResultPartition:
-        peer = self.regions[1 - me]
+        peer = self.ring_memories[1 - me]
         return _core.ResultPartition(
             self.arenas[me], [(peer, 0, peer.doorbell(0))], strategy="FORWARD", exclusive=EXCLUSIVE
         )
 
     def gate(self, me: int) -> _core.InputGate:
         arena = _core.Arena.open(os.dup(self.arenas[1 - me].fileno()), 1)  # a consumer maps it for reading
-        channel = (0, arena, self.regions[1 - me].doorbell(0))
-        return _core.InputGate(self.regions[me], [channel], exclusive=EXCLUSIVE, floating=FLOATING)
+        channel = (0, arena, self.ring_memories[1 - me].doorbell(0))
+        return _core.InputGate(self.ring_memories[me], [channel], exclusive=EXCLUSIVE, floating=FLOATING)
 
 
 def _wait_until(bell: _core.Doorbell, is_ready: Callable[[], bool]) -> None:
@@ -156,7 +156,7 @@ def _throughput(smoke: bool, batch_bytes: int) -> dict[str, Any]:
     answer, answer_in_child = os.pipe()
 
     def consume() -> None:
-        gate, bell, total = ends.gate(1), ends.regions[1].doorbell(0), 0.0
+        gate, bell, total = ends.gate(1), ends.ring_memories[1].doorbell(0), 0.0
         while True:
             polled = gate.poll()
             if polled is None:
@@ -169,7 +169,7 @@ def _throughput(smoke: bool, batch_bytes: int) -> dict[str, Any]:
         os.write(answer_in_child, json.dumps([total, gate.retained_copies]).encode())
 
     child = _in_child(consume)
-    partition, bell = ends.partition(0), ends.regions[0].doorbell(0)
+    partition, bell = ends.partition(0), ends.ring_memories[0].doorbell(0)
     started = time.perf_counter()
     for _ in range(rounds):
         for batch in batches:
@@ -221,13 +221,13 @@ def _round_trip(smoke: bool) -> dict[str, Any]:
         return polled[1]
 
     def echo() -> None:
-        gate, partition, bell = ends.gate(1), ends.partition(1), ends.regions[1].doorbell(0)
+        gate, partition, bell = ends.gate(1), ends.partition(1), ends.ring_memories[1].doorbell(0)
         for _ in range(trips):
             _write(partition, bell, take(gate, bell))
             partition.flush()
 
     child = _in_child(echo)
-    gate, partition, bell = ends.gate(0), ends.partition(0), ends.regions[0].doorbell(0)
+    gate, partition, bell = ends.gate(0), ends.partition(0), ends.ring_memories[0].doorbell(0)
     taken = []
     started = time.perf_counter()
     for _ in range(trips):
@@ -275,19 +275,19 @@ def _scatter(smoke: bool) -> dict[str, Any]:
     rows, slice_rows = (1 << 17 if smoke else 1 << 22), 1 << 16
     random = np.random.default_rng(7)
     whole = pa.record_batch({"key": random.integers(0, 1 << 40, rows), "a": random.random(rows), "b": np.arange(rows)})
-    regions = [_core.Region.create(1, 1, 1, EXCLUSIVE + FLOATING, 8) for _ in range(CHANNELS)]
-    producer = _core.Region.create(1, 1, 0, EXCLUSIVE + FLOATING, 8)
+    ring_memories = [_core.RingMemory.create(1, 1, 1, EXCLUSIVE + FLOATING, 8) for _ in range(CHANNELS)]
+    producer = _core.RingMemory.create(1, 1, 0, EXCLUSIVE + FLOATING, 8)
     arena = _core.Arena.create(1, SEGMENT_BYTES, CHANNELS * (EXCLUSIVE + FLOATING))
     partition = _core.ResultPartition(
         arena,
-        [(region, 0, region.doorbell(0)) for region in regions],
+        [(ring_memory, 0, ring_memory.doorbell(0)) for ring_memory in ring_memories],
         strategy="HASH",
         exclusive=EXCLUSIVE,
         key_columns=["key"],
     )
     gates = [
-        _core.InputGate(region, [(0, arena, producer.doorbell(0))], exclusive=EXCLUSIVE, floating=FLOATING)
-        for region in regions
+        _core.InputGate(ring_memory, [(0, arena, producer.doorbell(0))], exclusive=EXCLUSIVE, floating=FLOATING)
+        for ring_memory in ring_memories
     ]
     received, best = 0, float("inf")
     for _ in range(2 if smoke else 5):

@@ -26,8 +26,8 @@ __all__ = [
     "ParquetRange",
     "ParquetReader",
     "RecordBuffer",
-    "Region",
     "ResultPartition",
+    "RingMemory",
     "RowCodec",
     "StatusPage",
     "ValueCell",
@@ -97,7 +97,7 @@ __all__ = [
 # CorruptChannelError for memory that is not what it should be, InternalError for wrong use.
 
 @final
-class Region:
+class RingMemory:
     """Control memory of one TaskManager attempt: a doorbell per slot, a descriptor ring per input channel.
 
     Peers that produce for it map it read-write. A sealed memfd: freed with its last mapping.
@@ -112,18 +112,18 @@ class Region:
         control_capacity: int,
         *,
         start_position: int = 0,
-    ) -> Region:
-        """A new region. Capacities are per ring: data segments in flight, and slots for control elements.
+    ) -> RingMemory:
+        """A new ring memory. Capacities are per ring: data segments in flight, and slots for control elements.
 
         `start_position` sets where the rings' 64-bit counters start; for tests of wrap-around.
         """
 
     @staticmethod
-    def open(fd: int, epoch: int) -> Region:
-        """Maps a peer's region; the descriptor is closed. Another epoch is refused."""
+    def open(fd: int, epoch: int) -> RingMemory:
+        """Maps a peer's ring memory; the descriptor is closed. Another epoch is refused."""
 
     def fileno(self) -> int:
-        """The descriptor to pass to peers; InternalError for an opened region."""
+        """The descriptor to pass to peers; InternalError for an opened ring memory."""
 
     def doorbell(self, index: int) -> Doorbell: ...
     @property
@@ -170,7 +170,7 @@ class Arena:
 
 @final
 class Doorbell:
-    """What a slot sleeps on; see `shmflink.network.channel.Doorbell`. Keeps its region mapped."""
+    """What a slot sleeps on; see `shmflink.network.channel.Doorbell`. Keeps its ring memory mapped."""
 
     def prepare(self) -> int:
         """Announces the intention to sleep; returns the token of now."""
@@ -231,7 +231,7 @@ def set_parent_death_signal(signal: int, expected_parent_pid: int) -> bool:
 class ResultPartition:
     """Producing end of one edge: rows of record batches to the open segments of its channels. Never blocks.
 
-    `channels` are (the consumer's region, ring in it, doorbell of the consumer's slot). `strategy` is FORWARD,
+    `channels` are (the consumer's ring memory, ring in it, doorbell of the consumer's slot). `strategy` is FORWARD,
     REBALANCE, RESCALE (each: rows in turn over the channels given, from channel `seed` on), SHUFFLE, HASH (by
     `key_columns`, default `__key`), BROADCAST, GLOBAL or CUSTOM (by `targets`).
     """
@@ -239,7 +239,7 @@ class ResultPartition:
     def __new__(
         cls,
         arena: Arena,
-        channels: Sequence[tuple[Region, int, Doorbell]],
+        channels: Sequence[tuple[RingMemory, int, Doorbell]],
         *,
         strategy: str,
         exclusive: int = 2,
@@ -270,14 +270,14 @@ class ResultPartition:
 
 @final
 class InputGate:
-    """Consuming end of one input. `channels` are (ring in `region`, the producer's arena, doorbell of its slot).
+    """Consuming end of one input. `channels` are (ring in `ring_memory`, the producer's arena, doorbell of its slot).
 
     Each channel has `exclusive` credits; all share `floating` ones.
     """
 
     def __new__(
         cls,
-        region: Region,
+        ring_memory: RingMemory,
         channels: Sequence[tuple[int, Arena, Doorbell]],
         *,
         exclusive: int = 2,

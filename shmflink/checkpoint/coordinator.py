@@ -2,7 +2,7 @@
 
 ::
 
-    Trigger ─▶ all tasks Acknowledged or TaskFinished ─▶ Store ─▶ Stored ─▶ NotifyCompleted
+    StartCheckpoint ─▶ all tasks Acknowledged or TaskFinished ─▶ Store ─▶ Stored ─▶ NotifyCompleted
        └─ Declined, timeout, a newer one completed, StoreFailed, AttemptEnded ─▶ NotifyAborted, Discard
 
 It lives as long as the job, across all attempts; ids only grow. Times are ms of one monotonic clock. When an attempt
@@ -30,18 +30,18 @@ from shmflink.checkpoint.events import (
     NotifyCompleted,
     RequestDone,
     SavepointRequested,
+    StartCheckpoint,
     Store,
     Stored,
     StoreFailed,
     SwitchToUnaligned,
-    TaskEnding,
     TaskFinished,
+    TaskReachedEnd,
     Tick,
-    Trigger,
 )
 from shmflink.checkpoint.handles import FINAL_CHECKPOINT_ID
 from shmflink.checkpoint.history import CheckpointCounts, CheckpointHistory, CheckpointRecord, CheckpointState
-from shmflink.checkpoint.pending import PendingCheckpoint, Phase
+from shmflink.checkpoint.pending import CheckpointPhase, PendingCheckpoint
 from shmflink.checkpoint.settings import CheckpointSettings
 from shmflink.core.elements import BARRIER_ALIGNED, BARRIER_SAVEPOINT, BARRIER_UNALIGNED
 from shmflink.core.ids import SubtaskId
@@ -95,14 +95,14 @@ class CheckpointCoordinator:
     @property
     def is_storing(self) -> bool:
         """A metadata file is being written: a restart waits for Stored or StoreFailed."""
-        return any(pending.phase is Phase.STORING for pending in self._pending.values())
+        return any(pending.phase is CheckpointPhase.STORING for pending in self._pending.values())
 
     @property
     def is_stop_irrevocable(self) -> bool:
         """Tasks end before the end of their input: when some of them fail, the others must begin again, too."""
         if self._stop is None:
             return False
-        is_storing = any(p.stops and p.phase is Phase.STORING for p in self._pending.values())
+        is_storing = any(p.stops and p.phase is CheckpointPhase.STORING for p in self._pending.values())
         return self._stop.drains or self._is_stop_saved or is_storing
 
     @property
@@ -156,7 +156,7 @@ class CheckpointCoordinator:
 
     def _need_of(self, pending: PendingCheckpoint) -> str:
         what = f"{'savepoint' if pending.is_savepoint else 'checkpoint'} {pending.checkpoint_id}"
-        if pending.phase is Phase.STORING:
+        if pending.phase is CheckpointPhase.STORING:
             return f"all tasks have acknowledged {what}; its metadata file is being written"
         count = len(pending.waiting)
         have = f"{count} of {len(self._tasks)} tasks {'has' if count == 1 else 'have'}"
@@ -192,10 +192,10 @@ class CheckpointCoordinator:
                 return self._acknowledged(event)
             case Declined(subtask, checkpoint_id, reason, counts):
                 text = reason if subtask is None else f"{self._name_of(subtask)}: {reason}"
-                return self._failed(checkpoint_id, text, Phase.IN_PROGRESS, counts=counts)
+                return self._failed(checkpoint_id, text, CheckpointPhase.IN_PROGRESS, counts=counts)
             case TaskFinished(subtask):
                 return self._task_finished(subtask)
-            case TaskEnding(subtask):
+            case TaskReachedEnd(subtask):
                 self._ending.add(subtask)
                 self._is_final_due = self._is_over and self._waits_for_another
                 return []
@@ -210,7 +210,7 @@ class CheckpointCoordinator:
             case Stored(checkpoint_id, path):
                 return self._stored(checkpoint_id, path)
             case StoreFailed(checkpoint_id, reason):
-                return self._failed(checkpoint_id, f"its metadata file: {reason}", Phase.STORING)
+                return self._failed(checkpoint_id, f"its metadata file: {reason}", CheckpointPhase.STORING)
 
     # --- attempts and tasks ---
 
@@ -233,7 +233,7 @@ class CheckpointCoordinator:
         self._leaving.clear()
         self._is_final_due = False
         effects: list[Effect] = []
-        for pending in [p for p in self._pending.values() if p.phase is Phase.IN_PROGRESS]:
+        for pending in [p for p in self._pending.values() if p.phase is CheckpointPhase.IN_PROGRESS]:
             effects += self._abort(pending, reason)
         is_stored = self._is_stop_saved or any(pending.stops for pending in self._pending.values())
         if self._stop is not None and not is_stored and self._stop not in self._waiting_savepoints:  # it was draining
@@ -287,7 +287,7 @@ class CheckpointCoordinator:
         """
         if self._settings.max_concurrent > 1:
             return True
-        return all(p.is_savepoint or p.phase is Phase.STORING for p in self._pending.values())
+        return all(p.is_savepoint or p.phase is CheckpointPhase.STORING for p in self._pending.values())
 
     def _obstacle(self) -> str | None:
         """Why no request for a checkpoint or savepoint is taken."""
@@ -347,7 +347,7 @@ class CheckpointCoordinator:
             stops=stops,
         )
         self._history.triggered()
-        return [Trigger(checkpoint_id, kind, target, stops)]
+        return [StartCheckpoint(checkpoint_id, kind, target, stops)]
 
     def _stop_or_finish(self) -> list[Effect]:
         """The savepoint after a drain, the checkpoint for which all tasks wait, or the end of a job without
@@ -423,7 +423,7 @@ class CheckpointCoordinator:
     # --- the life of one checkpoint ---
 
     def _deadlines(self, pending: PendingCheckpoint) -> list[int]:
-        if pending.phase is not Phase.IN_PROGRESS:
+        if pending.phase is not CheckpointPhase.IN_PROGRESS:
             return []
         aligned_ms = self._settings.aligned_timeout_ms
         may_switch = aligned_ms is not None and pending.barrier_kind == BARRIER_ALIGNED
@@ -435,7 +435,7 @@ class CheckpointCoordinator:
         for pending in list(self._pending.values()):
             expiry, *switch = self._deadlines(pending) or [self._now_ms + 1]
             if self._now_ms >= expiry:
-                effects += self._failed(pending.checkpoint_id, self._overdue(pending), Phase.IN_PROGRESS)
+                effects += self._failed(pending.checkpoint_id, self._overdue(pending), CheckpointPhase.IN_PROGRESS)
             elif switch and self._now_ms >= switch[0]:
                 pending.barrier_kind = BARRIER_UNALIGNED
                 effects.append(SwitchToUnaligned(pending.checkpoint_id))
@@ -453,11 +453,11 @@ class CheckpointCoordinator:
         return self._store_if_whole(pending)
 
     def _store_if_whole(self, pending: PendingCheckpoint) -> list[Effect]:
-        if pending.phase is not Phase.IN_PROGRESS or pending.waiting:
+        if pending.phase is not CheckpointPhase.IN_PROGRESS or pending.waiting:
             return []
         if not pending.states:
             return self._abort(pending, "all tasks had already finished")
-        pending.phase = Phase.STORING
+        pending.phase = CheckpointPhase.STORING
         return [
             Store(
                 pending.checkpoint_id,
@@ -470,7 +470,7 @@ class CheckpointCoordinator:
 
     def _stored(self, checkpoint_id: int, path: str) -> list[Effect]:
         pending = self._pending.get(checkpoint_id)
-        if pending is None or pending.phase is not Phase.STORING:
+        if pending is None or pending.phase is not CheckpointPhase.STORING:
             return []
         if checkpoint_id < self._last_completed_id and not pending.is_savepoint:
             return self._abort(pending, "a newer checkpoint completed first")
@@ -493,12 +493,12 @@ class CheckpointCoordinator:
         self._is_stop_saved = self._is_stop_saved or pending.stops
         effects: list[Effect] = [NotifyCompleted(pending.checkpoint_id, pending.stops)]
         for older in list(self._pending.values()):
-            is_subsumed = older.phase is Phase.IN_PROGRESS and not older.is_savepoint
+            is_subsumed = older.phase is CheckpointPhase.IN_PROGRESS and not older.is_savepoint
             if is_subsumed and older.checkpoint_id < pending.checkpoint_id:
                 effects += self._abort(older, "a newer checkpoint completed first")
         return effects
 
-    def _failed(self, checkpoint_id: int, reason: str, phase: Phase, *, counts: bool = True) -> list[Effect]:
+    def _failed(self, checkpoint_id: int, reason: str, phase: CheckpointPhase, *, counts: bool = True) -> list[Effect]:
         """A failure that `counts`, unless it is a savepoint's, or a newer checkpoint is complete (Flink:
         CheckpointFailureManager).
         """

@@ -24,14 +24,14 @@ __all__ = [
     "NotifyCompleted",
     "RequestDone",
     "SavepointRequested",
+    "StartCheckpoint",
     "Store",
     "StoreFailed",
     "Stored",
     "SwitchToUnaligned",
-    "TaskEnding",
     "TaskFinished",
+    "TaskReachedEnd",
     "Tick",
-    "Trigger",
 ]
 
 # --- events ---
@@ -87,7 +87,7 @@ class TaskFinished:
 
 
 @dataclass(frozen=True, slots=True)
-class TaskEnding:
+class TaskReachedEnd:
     """A task only has to commit; it waits for a checkpoint that is triggered after this event."""
 
     subtask: SubtaskId
@@ -143,7 +143,7 @@ Event: TypeAlias = (
     | Acknowledged
     | Declined
     | TaskFinished
-    | TaskEnding
+    | TaskReachedEnd
     | AttemptEnded
     | SavepointRequested
     | CheckpointRequested
@@ -155,7 +155,7 @@ Event: TypeAlias = (
 
 
 @dataclass(frozen=True, slots=True)
-class Trigger:
+class StartCheckpoint:
     """Snapshot the enumerators, create the folders, send TriggerCheckpoint to all TaskManagers.
 
     `barrier_kind`: `core.elements.BARRIER_*`. `target`: the folder of a savepoint, if one was named.
@@ -231,9 +231,17 @@ class RequestDone:
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """Send DrainSources: sources end, and every task waits at its end (TaskEnding) for the savepoint."""
+    """Send DrainSources: sources end, and every task waits at its end (TaskReachedEnd) for the savepoint."""
 
 
 Effect: TypeAlias = (
-    Trigger | SwitchToUnaligned | Store | NotifyCompleted | NotifyAborted | Discard | FailJob | RequestDone | Drain
+    StartCheckpoint
+    | SwitchToUnaligned
+    | Store
+    | NotifyCompleted
+    | NotifyAborted
+    | Discard
+    | FailJob
+    | RequestDone
+    | Drain
 )

@@ -33,10 +33,10 @@ from shmflink.core.keys.groups import key_groups as groups_of
 from shmflink.core.serialization.plain_values import is_plain
 from shmflink.network.local import KeyGroupSelector
 
-__all__ = ["ChannelElements", "InputRoute", "Routing", "channel_elements", "check_without_pickle"]
+__all__ = ["ChannelElements", "ChannelRouting", "InputRoute", "channel_elements", "check_without_pickle"]
 
 
-class Routing(Enum):
+class ChannelRouting(Enum):
     """How an input edge distributes rows."""
 
     KEYED = "keyed"  # HASH
@@ -51,7 +51,7 @@ class InputRoute:
     `has_other_producers`: the parallelism of the producing side has changed.
     """
 
-    routing: Routing
+    routing: ChannelRouting
     key_columns: tuple[str, ...] = ()
     has_other_producers: bool = False
 
@@ -89,14 +89,14 @@ def channel_elements(
     results = []
     for state in operator.subtasks:
         for channel in state.channels:
-            route = routes.get(channel.edge, InputRoute(Routing.OTHER))
+            route = routes.get(channel.edge, InputRoute(ChannelRouting.OTHER))
             if not _takes(operator, route, state.subtask, subtask, parallelism):
                 continue
             elements = _elements(directory, operator, channel, allows_pickle)
             is_rescaled = operator.parallelism != parallelism
             if is_rescaled or route.has_other_producers:
                 elements = [element for element in elements if isinstance(element, Batch)]
-                if is_rescaled and route.routing is Routing.KEYED:
+                if is_rescaled and route.routing is ChannelRouting.KEYED:
                     elements = _of_groups(elements, route, key_groups, max_parallelism)
             if elements:
                 results.append(ChannelElements(channel.edge, channel.producer, elements))
@@ -141,11 +141,11 @@ def _takes(operator: OperatorState, route: InputRoute, before: int, subtask: int
     if operator.parallelism == parallelism:
         return before == subtask
     match route.routing:
-        case Routing.KEYED:
+        case ChannelRouting.KEYED:
             return True
-        case Routing.BROADCAST:
+        case ChannelRouting.BROADCAST:
             return before == subtask % operator.parallelism
-        case Routing.OTHER:
+        case ChannelRouting.OTHER:
             return before % parallelism == subtask
 
 

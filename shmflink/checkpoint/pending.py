@@ -11,10 +11,10 @@ from shmflink.checkpoint.history import CheckpointRecord, CheckpointState
 from shmflink.core.elements import BARRIER_SAVEPOINT, BARRIER_UNALIGNED
 from shmflink.core.ids import SubtaskId
 
-__all__ = ["PendingCheckpoint", "Phase"]
+__all__ = ["CheckpointPhase", "PendingCheckpoint"]
 
 
-class Phase(enum.Enum):
+class CheckpointPhase(enum.Enum):
     """How far a checkpoint has got."""
 
     IN_PROGRESS = "waits for tasks"
@@ -34,7 +34,7 @@ class PendingCheckpoint:
     requests: tuple[int, ...] = ()
     target: str | None = None
     stops: bool = False
-    phase: Phase = Phase.IN_PROGRESS
+    phase: CheckpointPhase = CheckpointPhase.IN_PROGRESS
     states: dict[SubtaskId, tuple[OperatorSubtaskState, ...]] = field(default_factory=dict)
     latest_ack_ms: int | None = None
     bytes_written: int = 0
@@ -55,7 +55,7 @@ class PendingCheckpoint:
 
     def acknowledge(self, ack: Acknowledged, now_ms: int) -> bool:
         """False if the acknowledgment adds nothing: it is late, a duplicate, or from a task that had finished."""
-        if self.phase is not Phase.IN_PROGRESS or ack.subtask not in self.waiting:
+        if self.phase is not CheckpointPhase.IN_PROGRESS or ack.subtask not in self.waiting:
             return False
         self.waiting.discard(ack.subtask)
         self.states[ack.subtask] = ack.states
@@ -72,7 +72,7 @@ class PendingCheckpoint:
 
     def finish(self, subtask: SubtaskId) -> None:
         """The task has ended without seeing the barrier: it has no state left to snapshot."""
-        if self.phase is Phase.IN_PROGRESS and subtask in self.waiting:
+        if self.phase is CheckpointPhase.IN_PROGRESS and subtask in self.waiting:
             self.waiting.discard(subtask)
             self.finished.add(subtask)
 

@@ -106,7 +106,7 @@ class CheckpointStorage:
         """Creates the folder of a checkpoint that is about to be triggered; removes leftovers in it.
 
         Raises:
-            CheckpointError: the system refuses, or a checkpoint with this number exists.
+            CheckpointError: the system refuses, or a checkpoint with this id exists.
         """
         path = self.path_of(checkpoint_id)
         if os.path.exists(os.path.join(path, METADATA)):

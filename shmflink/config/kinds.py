@@ -1,4 +1,4 @@
-"""The types that an option's value may have: how each is written, and read back."""
+"""The types of options: how the text of a value is parsed, and how a value is written as text."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any, Final, Generic, TypeVar
 
 from shmflink.config import values
 
-__all__ = ["BOOL", "BYTES", "DURATION", "FLOAT", "INT", "MAP", "STRING", "Kind"]
+__all__ = ["BOOL", "BYTES", "DURATION", "FLOAT", "INT", "MAP", "STRING", "OptionType"]
 
 T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Kind(Generic[T_co]):
-    """What `name` stands for in documentation and messages. `parse` raises ValueError; `write` gives what it reads."""
+class OptionType(Generic[T_co]):
+    """`name` appears in documentation and messages. `parse` raises ValueError; `parse(write(value)) == value`."""
 
     name: str
     parse: Callable[[str], T_co]
@@ -41,12 +41,12 @@ def _write_bool(value: object) -> str:
     return "true" if value else "false"
 
 
-INT: Final[Kind[int]] = Kind("integer", _whole)
-FLOAT: Final[Kind[float]] = Kind("number", _finite)
-BOOL: Final[Kind[bool]] = Kind("boolean", values.parse_bool, _write_bool)
-STRING: Final[Kind[str]] = Kind("string", str)
-DURATION: Final[Kind[int]] = Kind("duration", values.parse_duration_ms, values.format_duration_ms)
+INT: Final[OptionType[int]] = OptionType("integer", _whole)
+FLOAT: Final[OptionType[float]] = OptionType("number", _finite)
+BOOL: Final[OptionType[bool]] = OptionType("boolean", values.parse_bool, _write_bool)
+STRING: Final[OptionType[str]] = OptionType("string", str)
+DURATION: Final[OptionType[int]] = OptionType("duration", values.parse_duration_ms, values.format_duration_ms)
 """As milliseconds."""
-BYTES: Final[Kind[int]] = Kind("size", values.parse_bytes, values.format_bytes)
+BYTES: Final[OptionType[int]] = OptionType("size", values.parse_bytes, values.format_bytes)
 """As bytes."""
-MAP: Final[Kind[dict[str, str]]] = Kind("map", values.parse_map, values.format_map)
+MAP: Final[OptionType[dict[str, str]]] = OptionType("map", values.parse_map, values.format_map)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from shmflink.config.kinds import Kind
+from shmflink.config.kinds import OptionType
 from shmflink.errors import ConfigurationError
 
 __all__ = ["Option"]
@@ -22,7 +22,7 @@ class Option(Generic[T_co]):
     """
 
     key: str
-    kind: Kind[T_co]
+    kind: OptionType[T_co]
     default: T_co
     doc: str
     minimum: int | None = None

@@ -12,7 +12,7 @@ from shmflink.errors import TypeMismatchError, UsageError
 from shmflink.expressions.aggregates.methods import AGGREGATE_FUNCTIONS
 from shmflink.expressions.node import ALIAS, COLUMN, LITERAL, Node
 from shmflink.expressions.registry import ScalarFunction, find_function, function_names
-from shmflink.expressions.steps import EXPECTED_ERRORS, BoundExpressions, Step
+from shmflink.expressions.steps import EXPECTED_ERRORS, BoundExpressions, BoundNode
 from shmflink.expressions.types.rules import plain_type
 
 __all__ = ["BoundExpressions", "bind", "columns_text", "name_of"]
@@ -52,7 +52,7 @@ class _Binder:
     """Collects the distinct nodes below expressions as steps, inputs before what uses them."""
 
     def __init__(self, schema: pa.Schema) -> None:
-        self.steps: list[Step] = []
+        self.steps: list[BoundNode] = []
         self.types: list[pa.DataType] = []
         self._schema = schema
         self._known: dict[tuple[Any, ...], int] = {}
@@ -69,13 +69,13 @@ class _Binder:
             self._known[identity] = len(self.steps) - 1
         return self._known[identity]
 
-    def _step(self, node: Node) -> tuple[Step, pa.DataType]:
+    def _step(self, node: Node) -> tuple[BoundNode, pa.DataType]:
         if node.function == COLUMN:
             index = self._column(node)
-            return Step(node, self._schema.field(index).type, column=index), self._schema.field(index).type
+            return BoundNode(node, self._schema.field(index).type, column=index), self._schema.field(index).type
         if node.function == LITERAL:
             constant = node.parameters[0]
-            return Step(node, constant.type, constant=constant), constant.type
+            return BoundNode(node, constant.type, constant=constant), constant.type
         found = self._function(node)
         inputs = [self.add(argument) for argument in node.arguments]
         self._check(node, found, inputs)
@@ -142,7 +142,7 @@ class _Binder:
             self._known[identity] = len(self.steps) - 1
         return self._known[identity]
 
-    def _applied(self, node: Node, found: ScalarFunction, inputs: list[int]) -> tuple[Step, pa.DataType]:
+    def _applied(self, node: Node, found: ScalarFunction, inputs: list[int]) -> tuple[BoundNode, pa.DataType]:
         """The step that applies the function; a constant where all its inputs are."""
         constants = [self.steps[step].constant for step in inputs]
         empty = [pa.array([], self.types[step]) for step in inputs]
@@ -159,7 +159,7 @@ class _Binder:
         except UsageError as error:
             raise type(error)(f"{_where(node)}{error}") from error
         constant = result if is_constant and isinstance(result, pa.Scalar) else None
-        return Step(node, result.type, found, tuple(inputs), constant=constant), result.type
+        return BoundNode(node, result.type, found, tuple(inputs), constant=constant), result.type
 
     def _on_no_rows(self, node: Node, found: ScalarFunction, empty: list[pa.Array], error: Exception) -> Any:
         if isinstance(error, (TypeError, pa.ArrowNotImplementedError)):

@@ -15,9 +15,9 @@ from shmflink.expressions.types.rules import is_bytes, is_number, is_text, plain
 __all__ = [
     "Arity",
     "Coercion",
-    "Kind",
     "ScalarFunction",
     "Selection",
+    "TypeFamily",
     "Values",
     "find_function",
     "function",
@@ -28,7 +28,7 @@ Values: TypeAlias = Any
 """What a function gets and gives: an array with one value for each row, or a scalar that stands for all rows."""
 
 
-class Kind(enum.Enum):
+class TypeFamily(enum.Enum):
     """Families of argument types, for checks when the graph is built and for messages."""
 
     ANY = "any type"
@@ -64,22 +64,22 @@ def _is_comparable(kind: pa.DataType) -> bool:
     return not (pa.types.is_nested(kind) or pa.types.is_union(kind))
 
 
-_ACCEPTS: Final[dict[Kind, Callable[[pa.DataType], bool]]] = {
-    Kind.ANY: lambda _: True,
-    Kind.NUMBER: is_number,
-    Kind.INTEGER: pa.types.is_integer,
-    Kind.STRING: is_text,
-    Kind.BYTES: is_bytes,
-    Kind.BOOLEAN: pa.types.is_boolean,
-    Kind.DATE: pa.types.is_date,
-    Kind.TIME: pa.types.is_time,
-    Kind.TIMESTAMP: pa.types.is_timestamp,
-    Kind.TEMPORAL: _is_temporal,
-    Kind.INTERVAL: lambda kind: pa.types.is_duration(kind) or pa.types.is_interval(kind),
-    Kind.LIST: _is_list,
-    Kind.MAP: pa.types.is_map,
-    Kind.STRUCT: pa.types.is_struct,
-    Kind.COMPARABLE: _is_comparable,
+_ACCEPTS: Final[dict[TypeFamily, Callable[[pa.DataType], bool]]] = {
+    TypeFamily.ANY: lambda _: True,
+    TypeFamily.NUMBER: is_number,
+    TypeFamily.INTEGER: pa.types.is_integer,
+    TypeFamily.STRING: is_text,
+    TypeFamily.BYTES: is_bytes,
+    TypeFamily.BOOLEAN: pa.types.is_boolean,
+    TypeFamily.DATE: pa.types.is_date,
+    TypeFamily.TIME: pa.types.is_time,
+    TypeFamily.TIMESTAMP: pa.types.is_timestamp,
+    TypeFamily.TEMPORAL: _is_temporal,
+    TypeFamily.INTERVAL: lambda kind: pa.types.is_duration(kind) or pa.types.is_interval(kind),
+    TypeFamily.LIST: _is_list,
+    TypeFamily.MAP: pa.types.is_map,
+    TypeFamily.STRUCT: pa.types.is_struct,
+    TypeFamily.COMPARABLE: _is_comparable,
 }
 
 
@@ -96,11 +96,11 @@ array or scalar, true in the rows whose value counts."""
 class Arity:
     """How many arguments, and of which kinds; the last kind repeats up to `at_most` (None = any number)."""
 
-    kinds: tuple[Kind, ...]
+    kinds: tuple[TypeFamily, ...]
     at_least: int
     at_most: int | None
 
-    def kind(self, index: int) -> Kind:
+    def kind(self, index: int) -> TypeFamily:
         """What argument `index` may be."""
         return self.kinds[min(index, len(self.kinds) - 1)]
 
@@ -151,7 +151,7 @@ _FUNCTIONS: Final[dict[str, ScalarFunction]] = {}
 
 def function(
     name: str,
-    *kinds: Kind,
+    *kinds: TypeFamily,
     optional: int = 0,
     variadic: bool = False,
     needs_rows: bool = False,
@@ -164,7 +164,7 @@ def function(
     def register(compute: Callable[..., Values]) -> Callable[..., Values]:
         if name in _FUNCTIONS:
             raise InternalError(f"the function {name} is registered twice")
-        arity = Arity(kinds or (Kind.ANY,), len(kinds) - optional, None if variadic else len(kinds))
+        arity = Arity(kinds or (TypeFamily.ANY,), len(kinds) - optional, None if variadic else len(kinds))
         _FUNCTIONS[name] = ScalarFunction(name, arity, compute, needs_rows, coerce, selection, is_deterministic)
         return compute
 

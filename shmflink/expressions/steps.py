@@ -17,7 +17,7 @@ from shmflink.expressions.node import Node
 from shmflink.expressions.registry import ScalarFunction, Values
 from shmflink.expressions.vectors import repeated
 
-__all__ = ["EXPECTED_ERRORS", "BoundExpressions", "Step"]
+__all__ = ["EXPECTED_ERRORS", "BoundExpressions", "BoundNode"]
 
 EXPECTED_ERRORS: Final = (pa.ArrowException, ValueError, TypeError, ArithmeticError)
 """What functions raise for values and types that they cannot take."""
@@ -27,7 +27,7 @@ _VALUE_SHOWN_MAX: Final = 80  # characters of an offending value in a message
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class BoundNode:
     """One distinct node: a column, a constant, or a function of earlier steps."""
 
     node: Node
@@ -45,7 +45,7 @@ class _Failure:
     `positions` are the rows of the batch that `inputs` belong to; None = all of them.
     """
 
-    step: Step
+    step: BoundNode
     error: Exception
     inputs: list[Values]
     rows: int
@@ -65,7 +65,7 @@ class BoundExpressions:
         columns: the names of the input columns that are looked at.
     """
 
-    def __init__(self, steps: list[Step], outputs: list[int], schema: pa.Schema, fields: pa.Schema) -> None:
+    def __init__(self, steps: list[BoundNode], outputs: list[int], schema: pa.Schema, fields: pa.Schema) -> None:
         """Made by `bind`."""
         self._steps = steps
         self._outputs = outputs
@@ -128,7 +128,7 @@ class BoundExpressions:
         return values
 
     def _recovered(
-        self, step: Step, inputs: list[Values], columns: _Columns, rows: int
+        self, step: BoundNode, inputs: list[Values], columns: _Columns, rows: int
     ) -> tuple[list[Values], _Failure | None]:
         """The inputs again, those that failed computed on the rows that count; or the failure that remains."""
         selection = step.function.selection if step.function is not None else None

@@ -28,7 +28,7 @@ __all__ = [
 @dataclass(frozen=True, slots=True)
 class ChannelDeployment:
     """One channel. Slots are numbered over the whole cluster; `ring` indexes the consumer TaskManager's
-    region.
+    ring memory.
 
     `ring` is -1 on a local edge (both ends in one slot).
     """
@@ -132,7 +132,7 @@ class ExecutionGraph:
         return tuple(t for t in self.tasks if taskmanager_of(t.slot, self.slots_per_taskmanager) == taskmanager)
 
     def rings_of(self, taskmanager: int) -> int:
-        """How many descriptor rings the region of one TaskManager needs: one per non-local input channel."""
+        """How many descriptor rings the ring memory of one TaskManager needs: one per non-local input channel."""
         return sum(c.ring >= 0 for t in self.tasks_of(taskmanager) for i in t.inputs for c in i.channels)
 
     def output_channels_of(self, taskmanager: int) -> int:

@@ -18,17 +18,17 @@ from shmflink.jobmachine import effects as ask
 from shmflink.jobmachine import events
 from shmflink.jobmachine.attempt_state import (
     ArmCancellationTimeout,
+    AttemptCancelRequested,
+    AttemptEnded,
     AttemptFailed,
     AttemptState,
+    AttemptStateEntered,
     CancelAll,
     CancellationExpired,
-    CancelRequested,
     Deployed,
     Effect,
-    Ended,
-    KillTaskManagers,
+    KillAll,
     StartAll,
-    StateEntered,
     TaskChanged,
     TaskManagerGone,
 )
@@ -51,7 +51,7 @@ class AttemptTimes:
 
 
 class Attempt:
-    """On the TaskManagers that were granted to it; number i of the execution graph is `taskmanagers[i]`."""
+    """On the TaskManagers that were granted to it; index i of the execution graph is `taskmanagers[i]`."""
 
     def __init__(
         self,
@@ -111,10 +111,10 @@ class Attempt:
             case events.MemoryRefused(_, failure):
                 self._unreleased.clear()
                 self.fail(failure)
-            case events.MemoryReady(_, number, failure):
-                self._memory_ready(number, failure)
-            case events.MemoryReleased(_, number):
-                self._unreleased.discard(number)
+            case events.MemoryReady(_, taskmanager, failure):
+                self._memory_ready(taskmanager, failure)
+            case events.MemoryReleased(_, taskmanager):
+                self._unreleased.discard(taskmanager)
                 self._finish_if_released()
             case events.EnumeratorFailed(_, failure):
                 self.fail(failure)
@@ -129,14 +129,14 @@ class Attempt:
         """A TaskManager of the job is gone, perhaps one that came after this attempt, for another region."""
         if taskmanager not in self.taskmanagers:
             return
-        number = self.taskmanagers.index(taskmanager)
-        if number not in self.execution.taskmanagers:
+        index = self.taskmanagers.index(taskmanager)
+        if index not in self.execution.taskmanagers:
             return
-        self._unreleased.discard(number)
+        self._unreleased.discard(index)
         if self._unprepared:  # before the tasks are deployed, nothing of them can go on
-            self._unprepared.discard(number)
+            self._unprepared.discard(index)
             self.fail(failure)
-        self._advance(TaskManagerGone(number, failure))
+        self._advance(TaskManagerGone(index, failure))
         self._finish_if_released()
 
     def fail(self, failure: Failure) -> None:
@@ -145,7 +145,7 @@ class Attempt:
 
     def cancel(self, force: bool) -> None:
         """Stops it; `force` kills its TaskManagers."""
-        self._advance(CancelRequested(force))
+        self._advance(AttemptCancelRequested(force))
 
     def timer_fired(self, kind: TimerKind) -> None:
         """One of its own."""
@@ -173,8 +173,8 @@ class Attempt:
 
     # --- memory ---
 
-    def _memory_ready(self, number: int, failure: Failure | None) -> None:
-        self._unprepared.discard(number)
+    def _memory_ready(self, taskmanager: int, failure: Failure | None) -> None:
+        self._unprepared.discard(taskmanager)
         if failure is not None:
             self.fail(failure)
         elif not self._unprepared and self.state is JobState.CREATED:
@@ -197,20 +197,20 @@ class Attempt:
 
     def _perform(self, effect: Effect) -> None:
         match effect:
-            case StateEntered(state):
+            case AttemptStateEntered(state):
                 self.entered.append(state)
             case StartAll():
                 self._outlet.ask(ask.StartTasks(self.epoch))
-            case CancelAll(numbers):
-                self._cancelled = numbers
+            case CancelAll(taskmanagers):
+                self._cancelled = taskmanagers
                 self._cancel_tasks()
             case ArmCancellationTimeout():
                 self._arm_cancellation()
-            case KillTaskManagers(numbers):
+            case KillAll(taskmanagers):
                 why = "".join(f"; {sentence}" for sentence in self.slow_calls(self._outlet.now_ms))
                 text = f"did not stop its tasks in time, so it was killed{why}"
-                self._outlet.ask(ask.KillTaskManagers(self.epoch, numbers, text))
-            case Ended(state, failure):
+                self._outlet.ask(ask.KillTaskManagers(self.epoch, taskmanagers, text))
+            case AttemptEnded(state, failure):
                 self._release(state, failure)
 
     def _cancel_tasks(self) -> None:

@@ -4,7 +4,7 @@
 
     CREATED ── Deployed ─▶ RUNNING ── all tasks FINISHED ─▶ FINISHED
        │                     ├─ a task or TaskManager fails ─▶ FAILING ─ all tasks over ─▶ FAILED
-       └─ CancelRequested ───┴───────────────▶ CANCELLING ─ all tasks over ─▶ CANCELED
+       └─ cancel requested ──┴───────────────▶ CANCELLING ─ all tasks over ─▶ CANCELED
 
 A cancel that comes while FAILING changes nothing: the cause stays the failure.
 """
@@ -21,18 +21,18 @@ from shmflink.rpc.states import JobState, TaskState
 
 __all__ = [
     "ArmCancellationTimeout",
+    "AttemptCancelRequested",
+    "AttemptEnded",
     "AttemptFailed",
     "AttemptState",
+    "AttemptStateEntered",
     "CancelAll",
-    "CancelRequested",
     "CancellationExpired",
     "Deployed",
     "Effect",
-    "Ended",
     "Event",
-    "KillTaskManagers",
+    "KillAll",
     "StartAll",
-    "StateEntered",
     "TaskChanged",
     "TaskManagerGone",
 ]
@@ -70,7 +70,7 @@ class AttemptFailed:
 
 
 @dataclass(frozen=True, slots=True)
-class CancelRequested:
+class AttemptCancelRequested:
     """The user cancels; `force` does not ask the tasks."""
 
     force: bool = False
@@ -81,13 +81,15 @@ class CancellationExpired:
     """The time to stop in good order is over."""
 
 
-Event: TypeAlias = Deployed | TaskChanged | TaskManagerGone | AttemptFailed | CancelRequested | CancellationExpired
+Event: TypeAlias = (
+    Deployed | TaskChanged | TaskManagerGone | AttemptFailed | AttemptCancelRequested | CancellationExpired
+)
 
 # --- effects ---
 
 
 @dataclass(frozen=True, slots=True)
-class StateEntered:
+class AttemptStateEntered:
     """The attempt is in another state now."""
 
     state: JobState
@@ -111,21 +113,21 @@ class ArmCancellationTimeout:
 
 
 @dataclass(frozen=True, slots=True)
-class KillTaskManagers:
+class KillAll:
     """These do not stop by themselves."""
 
     taskmanagers: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class AttemptEnded:
     """Every task is in a terminal state."""
 
     state: JobState
     failure: Failure | None
 
 
-Effect: TypeAlias = StateEntered | StartAll | CancelAll | ArmCancellationTimeout | KillTaskManagers | Ended
+Effect: TypeAlias = AttemptStateEntered | StartAll | CancelAll | ArmCancellationTimeout | KillAll | AttemptEnded
 
 
 class AttemptState:
@@ -151,10 +153,10 @@ class AttemptState:
                 effects = self._taskmanager_gone(taskmanager, failure)
             case AttemptFailed(failure):
                 effects = self._fail(failure)
-            case CancelRequested(force):
+            case AttemptCancelRequested(force):
                 effects = self._cancel(force)
             case CancellationExpired():
-                effects = [KillTaskManagers(self._busy_taskmanagers())]
+                effects = [KillAll(self._busy_taskmanagers())]
         return effects + self._end_if_over()
 
     def _deployed(self) -> list[Effect]:
@@ -199,7 +201,7 @@ class AttemptState:
         if self.state not in (JobState.FAILING, JobState.CANCELLING):
             effects = [self._enter(JobState.CANCELLING), *self._stop()]
         if force:
-            effects.append(KillTaskManagers(self._busy_taskmanagers()))
+            effects.append(KillAll(self._busy_taskmanagers()))
         return effects
 
     def _stop(self) -> list[Effect]:
@@ -222,8 +224,8 @@ class AttemptState:
             JobState.CANCELLING: JobState.CANCELED,
         }
         entered = self._enter(ends[self.state])
-        return [entered, Ended(self.state, self.failure)]
+        return [entered, AttemptEnded(self.state, self.failure)]
 
     def _enter(self, state: JobState) -> Effect:
         self.state = state
-        return StateEntered(state)
+        return AttemptStateEntered(state)

@@ -31,7 +31,7 @@ from shmflink.rpc.messages import CheckpointSummary, Failure
 __all__ = ["SUSPENSION", "JobCheckpoints"]
 
 SUSPENSION = 0
-"""The request of the job itself, before it is suspended; those of others have larger numbers."""
+"""The request of the job itself, before it is suspended; those of others have larger ids."""
 _TICK = Timer(TimerKind.CHECKPOINTS)
 
 
@@ -107,19 +107,19 @@ class JobCheckpoints:
         for subtask in finished:
             self._handle(coordinator.TaskFinished(subtask))
         for subtask in ending:
-            self._handle(coordinator.TaskEnding(subtask))
+            self._handle(coordinator.TaskReachedEnd(subtask))
 
     def attempt_ended(self, reason: str) -> None:
         """Some tasks fail, are cancelled or are over; said again, what they told of their ends counts no more."""
         self.must_restart_whole |= self._coordinator.is_stop_irrevocable
-        told = [number for number, one in self._under_way.items() if one.is_told]
+        told = [checkpoint_id for checkpoint_id, one in self._under_way.items() if one.is_told]
         self._handle(coordinator.AttemptEnded(reason))
         if len(self._epochs) > 1:  # the other regions go on, and must not wait for it
-            for number in told:
-                if number not in self._under_way:
-                    self._outlet.ask(ask.TellAborted(self._epochs, number))
+            for checkpoint_id in told:
+                if checkpoint_id not in self._under_way:
+                    self._outlet.ask(ask.TellAborted(self._epochs, checkpoint_id))
 
-    def said(self, event: coordinator.Acknowledged | coordinator.Declined | coordinator.TaskEnding) -> None:
+    def said(self, event: coordinator.Acknowledged | coordinator.Declined | coordinator.TaskReachedEnd) -> None:
         """What a task of an attempt says."""
         if isinstance(event, coordinator.Acknowledged):
             self.points.acknowledge(event.checkpoint_id, event.states)
@@ -212,22 +212,22 @@ class JobCheckpoints:
         match event:
             case events.FolderMade():
                 self._folder_made(event)
-            case events.FolderRefused(number, reason):
-                is_abandoned = self._under_way.pop(number).is_abandoned
+            case events.FolderRefused(checkpoint_id, reason):
+                is_abandoned = self._under_way.pop(checkpoint_id).is_abandoned
                 if not is_abandoned:
-                    self._handle(coordinator.Declined(None, number, reason))
+                    self._handle(coordinator.Declined(None, checkpoint_id, reason))
                 self._trigger_ready()
-            case events.Triggered(number, enumerators):
-                under_way = self._under_way.get(number)
+            case events.Triggered(checkpoint_id, enumerators):
+                under_way = self._under_way.get(checkpoint_id)
                 if under_way is not None:  # else it was given up meanwhile
                     under_way.enumerators = enumerators
-            case events.TriggerRefused(number, reason, counts):
-                self._handle(coordinator.Declined(None, number, reason, counts))
+            case events.TriggerRefused(checkpoint_id, reason, counts):
+                self._handle(coordinator.Declined(None, checkpoint_id, reason, counts))
             case events.CheckpointStored():
                 self._stored(event)
-            case events.CheckpointNotStored(number, reason):
-                self._storing.discard(number)
-                self._handle(coordinator.StoreFailed(number, reason))
+            case events.CheckpointNotStored(checkpoint_id, reason):
+                self._storing.discard(checkpoint_id)
+                self._handle(coordinator.StoreFailed(checkpoint_id, reason))
             case events.PointersKept():
                 self._kept()
 
@@ -240,29 +240,29 @@ class JobCheckpoints:
         self._trigger_ready()
 
     def _trigger_ready(self) -> None:
-        """Barriers come in the order of their numbers."""
+        """Barriers come in the order of their ids."""
         while self._to_trigger:
-            number = self._to_trigger[0]
-            under_way = self._under_way.get(number)
+            checkpoint_id = self._to_trigger[0]
+            under_way = self._under_way.get(checkpoint_id)
             if under_way is not None and not under_way.is_abandoned:
                 if under_way.location is None:
                     return
-                barrier = Barrier(number, under_way.timestamp_ms, under_way.kind)
+                barrier = Barrier(checkpoint_id, under_way.timestamp_ms, under_way.kind)
                 under_way.is_told, under_way.epoch = True, max(self._epochs)
                 self._outlet.ask(ask.TriggerCheckpoint(self._epochs, barrier, under_way.location, under_way.stops))
             self._to_trigger.popleft()
 
     def _stored(self, event: events.CheckpointStored) -> None:
-        number, under_way = event.checkpoint_id, self._under_way[event.checkpoint_id]
-        self._storing.discard(number)
+        checkpoint_id, under_way = event.checkpoint_id, self._under_way[event.checkpoint_id]
+        self._storing.discard(checkpoint_id)
         assert under_way.location is not None, "stored before its folder was made"
         directory = under_way.location.directory
-        stored = coordinator.Stored(number, directory)
+        stored = coordinator.Stored(checkpoint_id, directory)
         is_savepoint = under_way.kind == BARRIER_SAVEPOINT
         if is_savepoint and not under_way.stops:
             self._finish(stored)
             return
-        known = KnownCheckpoint(directory, number, is_in_folder=not is_savepoint)
+        known = KnownCheckpoint(directory, checkpoint_id, is_in_folder=not is_savepoint)
         deletions = self.points.add(known, event.manifest, event.shared_files)
         under_way.is_kept = True
         self._completed_ms = self._outlet.now_ms
@@ -309,8 +309,8 @@ class JobCheckpoints:
             return
         for effect in effects:
             if isinstance(effect, coordinator.NotifyAborted):
-                number, name = effect.checkpoint_id, self._graph.name
-                self._outlet.ask(ask.Log(f"checkpoint {number} of job '{name}' failed: {effect.reason}"))
+                checkpoint_id, name = effect.checkpoint_id, self._graph.name
+                self._outlet.ask(ask.Log(f"checkpoint {checkpoint_id} of job '{name}' failed: {effect.reason}"))
 
     def _arm(self) -> None:
         due_ms = self._coordinator.next_deadline_ms()
@@ -324,23 +324,23 @@ class JobCheckpoints:
 
     def _perform(self, effect: coordinator.Effect) -> None:
         match effect:
-            case coordinator.Trigger(number, kind, target, stops):
-                self._under_way[number] = _UnderWay(kind, stops)
-                self._to_trigger.append(number)
-                self._outlet.ask(ask.MakeFolder(number, (target or "") if kind == BARRIER_SAVEPOINT else None))
-            case coordinator.SwitchToUnaligned(number):
-                self._switch(number)
+            case coordinator.StartCheckpoint(checkpoint_id, kind, target, stops):
+                self._under_way[checkpoint_id] = _UnderWay(kind, stops)
+                self._to_trigger.append(checkpoint_id)
+                self._outlet.ask(ask.MakeFolder(checkpoint_id, (target or "") if kind == BARRIER_SAVEPOINT else None))
+            case coordinator.SwitchToUnaligned(checkpoint_id):
+                self._switch(checkpoint_id)
             case coordinator.Store():
                 self._store(effect)
-            case coordinator.NotifyCompleted(number, stops):
-                self._outlet.ask(ask.TellCompleted(self._epochs, number, stops))
-                if number != FINAL_CHECKPOINT_ID:
+            case coordinator.NotifyCompleted(checkpoint_id, stops):
+                self._outlet.ask(ask.TellCompleted(self._epochs, checkpoint_id, stops))
+                if checkpoint_id != FINAL_CHECKPOINT_ID:
                     self._outlet.ask(ask.ForgetSplits(self.points.oldest_id))
-            case coordinator.NotifyAborted(number, reason):
-                text = f"checkpoint {number} of job {self._graph.name} is given up: {reason}"
-                self._outlet.ask(ask.Log(text, "INFO"), ask.TellAborted(self._epochs, number))
-            case coordinator.Discard(number):
-                self._discard(number)
+            case coordinator.NotifyAborted(checkpoint_id, reason):
+                text = f"checkpoint {checkpoint_id} of job {self._graph.name} is given up: {reason}"
+                self._outlet.ask(ask.Log(text, "INFO"), ask.TellAborted(self._epochs, checkpoint_id))
+            case coordinator.Discard(checkpoint_id):
+                self._discard(checkpoint_id)
             case coordinator.FailJob(reason):
                 self.failure = Failure("CheckpointError", reason)
             case coordinator.RequestDone(request_id, path, reason):
@@ -348,11 +348,11 @@ class JobCheckpoints:
             case coordinator.Drain():
                 self._outlet.ask(ask.DrainSources(self._epochs))
 
-    def _switch(self, number: int) -> None:
-        under_way = self._under_way[number]
+    def _switch(self, checkpoint_id: int) -> None:
+        under_way = self._under_way[checkpoint_id]
         under_way.kind = BARRIER_UNALIGNED
         if under_way.is_told and under_way.location is not None:
-            barrier = Barrier(number, under_way.timestamp_ms, BARRIER_UNALIGNED)
+            barrier = Barrier(checkpoint_id, under_way.timestamp_ms, BARRIER_UNALIGNED)
             self._outlet.ask(ask.SwitchToUnaligned(self._epochs, barrier, under_way.location, under_way.stops))
 
     def _store(self, store: coordinator.Store) -> None:
@@ -365,14 +365,14 @@ class JobCheckpoints:
             )
         )
 
-    def _discard(self, number: int) -> None:
-        under_way = self._under_way.get(number)
+    def _discard(self, checkpoint_id: int) -> None:
+        under_way = self._under_way.get(checkpoint_id)
         if under_way is None:
             return
         if under_way.location is None:  # removed when it is made
             under_way.is_abandoned = True
             return
-        del self._under_way[number]
+        del self._under_way[checkpoint_id]
         discard = ask.DiscardFolder(under_way.location.directory)
         if under_way.is_kept:
             self.points.forget(under_way.location.directory)

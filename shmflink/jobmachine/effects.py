@@ -138,7 +138,7 @@ class StopTimer:
 
 @dataclass(frozen=True, slots=True)
 class BeginAttempt:
-    """Ask the attempt's TaskManagers for memory; number i of `execution` is `taskmanagers[i]`.
+    """Ask the attempt's TaskManagers for memory; index i of `execution` is `taskmanagers[i]`.
 
     Answered by MemoryRefused, or by a MemoryReady from each of them.
     """
@@ -167,7 +167,7 @@ class CancelTasks:
     """Ask these TaskManagers to cancel what still runs. One that is asked twice interrupts user code."""
 
     epoch: int
-    numbers: tuple[int, ...]
+    taskmanagers: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +175,7 @@ class KillTaskManagers:
     """These do not stop by themselves; `why` completes "TaskManager 2 (pid 77) ..."."""
 
     epoch: int
-    numbers: tuple[int, ...]
+    taskmanagers: tuple[int, ...]
     why: str
 
 
@@ -184,7 +184,7 @@ class ReleaseMemory:
     """The attempt's tasks are over. Answered by MemoryReleased or TaskManagerLost of each."""
 
     epoch: int
-    numbers: tuple[int, ...]
+    taskmanagers: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
-from shmflink.checkpoint.events import Acknowledged, Declined, TaskEnding
+from shmflink.checkpoint.events import Acknowledged, Declined, TaskReachedEnd
 from shmflink.checkpoint.handles import CheckpointLocation
 from shmflink.checkpoint.manifest import Manifest
 from shmflink.core.ids import SubtaskId
@@ -62,15 +62,16 @@ __all__ = [
 ]
 
 
-class TaskManagerId(NamedTuple):
-    """One TaskManager process: the `life`-th in place `number` of a host."""
+@dataclass(frozen=True, slots=True, order=True)
+class TaskManagerId:
+    """One TaskManager process: the `life`-th that runs at `index` of its host."""
 
     host: int
-    number: int
+    index: int
     life: int
 
     def __str__(self) -> str:
-        return f"TaskManager {self.number}"
+        return f"TaskManager {self.index}"
 
 
 class TimerKind(enum.StrEnum):
@@ -162,19 +163,19 @@ class Crashed:
 
 @dataclass(frozen=True, slots=True)
 class MemoryReady:
-    """TaskManager `number` of the attempt has its memory, or could not get it."""
+    """The TaskManager with this index in the execution graph has the attempt's memory, or could not get it."""
 
     epoch: int
-    number: int
+    taskmanager: int
     failure: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryReleased:
-    """Nothing of the attempt is left in its TaskManager `number`."""
+    """The TaskManager with this index in the execution graph has nothing of the attempt left."""
 
     epoch: int
-    number: int
+    taskmanager: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +193,7 @@ class TaskSaid:
     """What a task says of checkpoints."""
 
     epoch: int
-    event: Acknowledged | Declined | TaskEnding
+    event: Acknowledged | Declined | TaskReachedEnd
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,12 +247,14 @@ class RestorePoint:
 
 @dataclass(frozen=True, slots=True)
 class KnownCheckpoint:
-    """A checkpoint that the job can restart from. `number` is 0 where another job wrote it; `is_in_folder`: it lies in
-    the job's own folder, so that retention counts it.
+    """A checkpoint that the job can restart from.
+
+    `checkpoint_id` is 0 if another job wrote it. `is_in_folder`: it is in the job's own folder, so that retention
+    counts it.
     """
 
     directory: str
-    number: int
+    checkpoint_id: int
     is_in_folder: bool = False
 
 

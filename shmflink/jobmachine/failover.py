@@ -9,7 +9,7 @@ from shmflink.jobmachine import effects as ask
 from shmflink.jobmachine.checkpoints import JobCheckpoints
 from shmflink.jobmachine.outlet import Outlet
 from shmflink.jobmachine.restart_strategy import RestartStrategy
-from shmflink.jobmachine.scheduler import Scheduler, Step
+from shmflink.jobmachine.scheduler import Scheduler, SchedulerState
 from shmflink.rpc.messages import Failure
 
 __all__ = ["Failover"]
@@ -49,7 +49,7 @@ class Failover:
     @property
     def _may_go_on(self) -> bool:
         """What is being stored may be what the next attempts resume from."""
-        return not self._checkpoints.is_storing and self._scheduler.step is not Step.PREPARING
+        return not self._checkpoints.is_storing and self._scheduler.state is not SchedulerState.PREPARING
 
     @property
     def is_due(self) -> bool:
@@ -64,7 +64,7 @@ class Failover:
     def go_on(self) -> Failure | None:
         """After the oldest failure: a restart, or the returned failure is the job's."""
         failure = self.failures.popleft()
-        if self._scheduler.step is not Step.NOTHING and failure == self._restarts_for:
+        if self._scheduler.state is not SchedulerState.NOTHING and failure == self._restarts_for:
             return None  # several regions failed for the same reason: they restart together
         if failure.kind == "CheckpointCorruptedError" and self._scheduler.restored is not None:
             return self._leave_damaged(self._scheduler.restored.directory, failure)
@@ -86,7 +86,7 @@ class Failover:
         return None
 
     def _restart_in(self, delay_ms: int, failure: Failure) -> None:
-        if self._scheduler.step is Step.NOTHING:
+        if self._scheduler.state is SchedulerState.NOTHING:
             self.restarts += 1
             self.restarting = failure
         self._restarts_for = failure

@@ -9,7 +9,7 @@ import random
 from collections.abc import Mapping
 from typing import Final
 
-from shmflink.checkpoint.events import TaskEnding
+from shmflink.checkpoint.events import TaskReachedEnd
 from shmflink.checkpoint.settings import CheckpointSettings
 from shmflink.core.ids import SubtaskId
 from shmflink.graph.job_graph import JobGraph
@@ -30,9 +30,9 @@ from shmflink.jobmachine.events import (
 )
 from shmflink.jobmachine.failover import Failover
 from shmflink.jobmachine.outlet import Outlet, Story
-from shmflink.jobmachine.region import Region
+from shmflink.jobmachine.pipelined_region import PipelinedRegion
 from shmflink.jobmachine.restart_strategy import RestartStrategy
-from shmflink.jobmachine.scheduler import Scheduler, Step
+from shmflink.jobmachine.scheduler import Scheduler, SchedulerState
 from shmflink.rpc.messages import CheckpointSummary, Failure
 from shmflink.rpc.states import JobState, TaskState
 
@@ -193,7 +193,7 @@ class JobMachine:
             case events.RestorePrepared():
                 self._prepared(event)
             case events.EnumeratorsOpened():
-                if self._scheduler.step is Step.PREPARING:
+                if self._scheduler.state is SchedulerState.PREPARING:
                     self._scheduler.begin()
             case events.RestoreFailed(failure) | events.EnumeratorsFailed(failure):
                 self._fail(failure)
@@ -234,7 +234,7 @@ class JobMachine:
                 text = region.attempt.call_reported(event)
                 self._outlet.ask(*([ask.Notice(text)] if text else []))
             case events.TaskSaid(_, said):
-                if isinstance(said, TaskEnding):
+                if isinstance(said, TaskReachedEnd):
                     region.task_ending(said.subtask)
                 if self._scheduler.are_all_running:
                     self._checkpoints.said(said)
@@ -251,7 +251,7 @@ class JobMachine:
         points = self._checkpoints.points
         if event.restore is None and points.damage:
             self._fail(Failure("CheckpointCorruptedError", f"no checkpoint is left to go on from: {points.damage}"))
-        elif self._scheduler.step is Step.PREPARING:
+        elif self._scheduler.state is SchedulerState.PREPARING:
             if event.leftovers is not None:
                 self._outlet.ask(*points.begin_attempt(event.leftovers))
             self._scheduler.prepared(event)
@@ -280,7 +280,7 @@ class JobMachine:
 
     # --- regions ---
 
-    def _look_at(self, region: Region) -> None:
+    def _look_at(self, region: PipelinedRegion) -> None:
         """What has become of its attempt."""
         attempt = region.attempt
         assert attempt is not None, "a look at no attempt"
@@ -298,7 +298,7 @@ class JobMachine:
             self._checkpoints.attempt_ended(f"the job is {state.value}")
         is_whole = len(self._scheduler.regions) == 1
         is_news = state is not self.state and (is_whole or state is not JobState.FAILING)
-        is_restarting = self._scheduler.step in (Step.DELAYED, Step.WANTED)
+        is_restarting = self._scheduler.state in (SchedulerState.DELAYED, SchedulerState.WANTED)
         if not state.is_terminal and is_news and (state is not JobState.RUNNING or not is_restarting):
             self._enter(state)
 
@@ -312,7 +312,7 @@ class JobMachine:
         epochs = [attempt.epoch for attempt in self.attempts]
         self._checkpoints.attempts_started(epochs, finished, ending, self._scheduler.restored_id)
 
-    def _region_ended(self, region: Region, state: JobState, failure: Failure | None) -> None:
+    def _region_ended(self, region: PipelinedRegion, state: JobState, failure: Failure | None) -> None:
         """After a failure: a restart, unless it is one too many."""
         region.end(state is JobState.FINISHED)
         if state is not JobState.FINISHED:  # what its tasks said of their ends since they were stopped counts no more
@@ -385,7 +385,7 @@ class JobMachine:
 
     def _end_if_over(self) -> None:
         """A cause to fail comes before everything else. What is being written comes before the end."""
-        is_idle = not self.attempts and self._scheduler.step is Step.NOTHING and not self._failover.failures
+        is_idle = not self.attempts and self._scheduler.state is SchedulerState.NOTHING and not self._failover.failures
         if self._outcome is None and is_idle:
             self._outcome = self._outcome_now()
         is_busy = self._checkpoints.is_busy or self._is_opening

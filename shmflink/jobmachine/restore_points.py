@@ -19,7 +19,7 @@ __all__ = ["RestorePoints"]
 
 @dataclass(frozen=True, slots=True)
 class _Point:
-    number: int
+    checkpoint_id: int
     is_in_folder: bool
 
 
@@ -28,7 +28,7 @@ class RestorePoints:
 
     def __init__(self, num_retained: int, opened: StorageOpened) -> None:
         self._num_retained = num_retained
-        self._points = {one.directory: _Point(one.number, one.is_in_folder) for one in reversed(opened.known)}
+        self._points = {one.directory: _Point(one.checkpoint_id, one.is_in_folder) for one in reversed(opened.known)}
         self._retention = Retention(num_retained, opened.retained)
         self._claimed: RestorePoint | None = opened.claimed
         self.damage = ""
@@ -42,7 +42,7 @@ class RestorePoints:
     @property
     def oldest_id(self) -> int:
         """Of the oldest checkpoint that could be restored; 0 where that is one that the job was started from."""
-        return min((point.number for point in self._points.values()), default=0)
+        return min((point.checkpoint_id for point in self._points.values()), default=0)
 
     def damaged(self, directory: str, why: str) -> None:
         """It cannot be used. Its folder stays, for people to look at, until the next attempt of the whole job."""
@@ -53,7 +53,7 @@ class RestorePoints:
         """It is not restarted from."""
         point = self._points.pop(directory, None)
         if point is not None and point.is_in_folder:
-            self._retention.forget(point.number)
+            self._retention.forget(point.checkpoint_id)
 
     def begin_attempt(self, leftovers: Leftovers) -> list[Effect]:
         """No task of the job runs: what attempts that are no more left behind goes."""
@@ -65,14 +65,14 @@ class RestorePoints:
 
     def add(self, known: KnownCheckpoint, manifest: Manifest, shared_files: Sequence[str] = ()) -> list[Effect]:
         """A checkpoint, or the savepoint that stops the job, is durable: what retained ones follow may go."""
-        self._points[known.directory] = _Point(known.number, known.is_in_folder)
-        self._points = dict(sorted(self._points.items(), key=lambda item: item[1].number))
+        self._points[known.directory] = _Point(known.checkpoint_id, known.is_in_folder)
+        self._points = dict(sorted(self._points.items(), key=lambda item: item[1].checkpoint_id))
         if not known.is_in_folder:
             return []
         effects = _deletions(self._retention.complete(manifest, shared_files))
         retained = self._retention.retained
         if len(retained) >= self._num_retained:
-            self._points = {one: point for one, point in self._points.items() if point.number >= retained[0]}
+            self._points = {one: point for one, point in self._points.items() if point.checkpoint_id >= retained[0]}
             effects += self._leave_claimed()
         return effects
 

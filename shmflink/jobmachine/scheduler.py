@@ -23,15 +23,15 @@ from shmflink.jobmachine import effects as ask
 from shmflink.jobmachine.attempt import Attempt, AttemptTimes
 from shmflink.jobmachine.events import RestorePoint, RestorePrepared, SlotsGranted, Timer, TimerKind
 from shmflink.jobmachine.outlet import Outlet
-from shmflink.jobmachine.region import Region
+from shmflink.jobmachine.pipelined_region import PipelinedRegion
 from shmflink.jobmachine.slots import Slots
 
-__all__ = ["Scheduler", "Step"]
+__all__ = ["Scheduler", "SchedulerState"]
 
 _RESTART = Timer(TimerKind.RESTART)
 
 
-class Step(enum.Enum):
+class SchedulerState(enum.Enum):
     """On the way to the next attempts."""
 
     NOTHING = "nothing is to begin"
@@ -55,9 +55,9 @@ class Scheduler:
         """`remembers_splits`: where regions fail over alone, what readers are handed out is kept from the start.
         `allows_local`: edges within a slot need no rings.
         """
-        self.step = Step.NOTHING
+        self.state = SchedulerState.NOTHING
         self.slots = Slots(slots_required(graph))
-        self.regions: tuple[Region, ...] = ()
+        self.regions: tuple[PipelinedRegion, ...] = ()
         self.restored: RestorePoint | None = None
         self.is_storage_open = False
         self._graph = graph
@@ -68,7 +68,7 @@ class Scheduler:
         self._is_asked = False  # for slots
         self._are_enumerators_open = False
         self._attempts = 0
-        self._beginning: tuple[Region, ...] = ()
+        self._beginning: tuple[PipelinedRegion, ...] = ()
         self._epochs: tuple[int, ...] = ()
 
     # --- what others may know ---
@@ -91,7 +91,7 @@ class Scheduler:
     def are_all_finished(self) -> bool:
         return bool(self.regions) and all(region.is_finished for region in self.regions)
 
-    def region_of(self, epoch: int) -> Region | None:
+    def region_of(self, epoch: int) -> PipelinedRegion | None:
         """The one whose attempt has this epoch; None where that is over."""
         for region in self.regions:
             if region.attempt is not None and region.attempt.epoch == epoch:
@@ -102,14 +102,14 @@ class Scheduler:
 
     def want(self) -> None:
         """The regions that are idle begin as soon as there are slots."""
-        self.step = Step.WANTED
+        self.state = SchedulerState.WANTED
         if not self.slots.are_complete and not self._is_asked:
             self._is_asked = True
             self._outlet.ask(ask.WantSlots())
 
     def restart_in(self, delay_ms: int) -> None:
         """In place of a delay that has begun."""
-        self.step = Step.DELAYED
+        self.state = SchedulerState.DELAYED
         self._outlet.ask(ask.SetTimer(_RESTART, delay_ms))
 
     def revive(self) -> None:
@@ -120,13 +120,13 @@ class Scheduler:
 
     def stop(self) -> None:
         """Nothing begins any longer."""
-        if self.step is Step.DELAYED:
+        if self.state is SchedulerState.DELAYED:
             self._outlet.ask(ask.StopTimer(_RESTART))
-        self.step = Step.NOTHING
+        self.state = SchedulerState.NOTHING
 
     def delay_is_over(self) -> None:
         """The timer of `restart_in` has fired."""
-        if self.step is Step.DELAYED:
+        if self.state is SchedulerState.DELAYED:
             self.want()
 
     def granted(self, event: SlotsGranted) -> None:
@@ -139,20 +139,20 @@ class Scheduler:
     def _execution(self, attempt: int, epoch: int) -> ExecutionGraph:
         return ExecutionGraph.build(self._graph, attempt, epoch, self.slots.per, allows_local=self._allows_local)
 
-    def _make_regions(self) -> tuple[Region, ...]:
+    def _make_regions(self) -> tuple[PipelinedRegion, ...]:
         execution = self._execution(0, 0)
         if AlignmentGroups(self._graph).interval_ms is not None:  # its sources wait for each other, so they are one
-            return (Region(frozenset(task.subtask for task in execution.tasks)),)
-        return tuple(Region(tasks) for tasks in regions_of(execution))
+            return (PipelinedRegion(frozenset(task.subtask for task in execution.tasks)),)
+        return tuple(PipelinedRegion(tasks) for tasks in regions_of(execution))
 
     def prepare_if_ready(self, directories: Sequence[str]) -> None:
         """`directories`: of checkpoints to restart from, newest first."""
-        if self.step is not Step.WANTED or not self.is_storage_open:
+        if self.state is not SchedulerState.WANTED or not self.is_storage_open:
             return
         if not self.slots.are_complete:
             self.want()
             return
-        self.step = Step.PREPARING
+        self.state = SchedulerState.PREPARING
         self._beginning = tuple(region for region in self.regions if region.is_idle)
         self._outlet.ask(ask.PrepareRestore(tuple(directories), self._is_whole, len(self._beginning)))
 
@@ -179,7 +179,7 @@ class Scheduler:
         if not self.slots.are_complete:  # one was lost meanwhile
             self.want()
             return
-        self.step = Step.NOTHING
+        self.state = SchedulerState.NOTHING
         self._attempts += 1
         parallelism = {vertex.index: vertex.parallelism for vertex in self._graph.vertices}
         path = "" if self.restored is None else self.restored.directory

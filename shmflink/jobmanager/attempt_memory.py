@@ -19,7 +19,7 @@ _RESERVED_SHARE: Final = 0.9  # of the available memory; the rest is for the pro
 
 @dataclass(frozen=True, slots=True)
 class AttemptMemory:
-    """What one TaskManager creates: `rings` in its region, `segments` in its arena."""
+    """What one TaskManager creates: `rings` in its ring memory, `segments` in its arena."""
 
     rings: int
     data_capacity: int
@@ -32,7 +32,7 @@ class AttemptMemory:
 
 
 def attempt_memory(graph: ExecutionGraph, configuration: Mapping[str, str]) -> dict[int, AttemptMemory]:
-    """By the number of each TaskManager of the attempt.
+    """By the index of each TaskManager in the execution graph.
 
     Segments = exclusive x output channels, so that a channel may always have those, plus a pool that all outputs
     share. A ring takes as many data descriptors as its channel can ever have credits.

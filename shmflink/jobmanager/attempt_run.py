@@ -10,8 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from shmflink.checkpoint.events import Acknowledged, Declined
-from shmflink.checkpoint.events import TaskEnding as TaskIsEnding
+from shmflink.checkpoint.events import Acknowledged, Declined, TaskReachedEnd
 from shmflink.core.ids import SubtaskId
 from shmflink.errors import JobGraphError, RpcError
 from shmflink.graph.execution_graph import ExecutionGraph, TaskDeployment, taskmanager_of
@@ -65,7 +64,7 @@ AttemptEffect = ask.Deploy | ask.StartTasks | ask.CancelTasks | ask.KillTaskMana
 
 
 class AttemptRun:
-    """An attempt on the TaskManagers that were granted to it; number i of the execution graph is `taskmanagers[i]`."""
+    """An attempt on the TaskManagers that were granted to it; index i of the execution graph is `taskmanagers[i]`."""
 
     def __init__(
         self,
@@ -97,13 +96,13 @@ class AttemptRun:
     def epoch(self) -> int:
         return self._execution.epoch
 
-    def _number(self, task: TaskDeployment) -> int:
+    def _index(self, task: TaskDeployment) -> int:
         return taskmanager_of(task.slot, self._execution.slots_per_taskmanager)
 
     def tell_all(self, message: object) -> None:
         """To every TaskManager of the attempt."""
-        for number in self._execution.taskmanagers:
-            self._taskmanagers[number].send(message)
+        for index in self._execution.taskmanagers:
+            self._taskmanagers[index].send(message)
 
     # --- effects ---
 
@@ -116,8 +115,8 @@ class AttemptRun:
         except Exception as error:
             self._feed(MemoryRefused(self.epoch, failure_of(error)))
             return
-        for number, need in memory.items():
-            self._taskmanagers[number].send(
+        for index, need in memory.items():
+            self._taskmanagers[index].send(
                 PrepareAttempt(
                     self._graph.job_id,
                     self.epoch,
@@ -145,16 +144,16 @@ class AttemptRun:
             case ask.StartTasks():
                 self.tell_all(StartTasks(self.epoch))
                 self._loop.call_soon(self._align_sources)
-            case ask.CancelTasks(_, numbers):
-                for number in numbers:
-                    self._taskmanagers[number].send(CancelTasks(self.epoch))
-            case ask.KillTaskManagers(_, numbers, why):
-                for number in numbers:
-                    self._taskmanagers[number].kill(why)
-            case ask.ReleaseMemory(_, numbers):
+            case ask.CancelTasks(_, taskmanagers):
+                for index in taskmanagers:
+                    self._taskmanagers[index].send(CancelTasks(self.epoch))
+            case ask.KillTaskManagers(_, taskmanagers, why):
+                for index in taskmanagers:
+                    self._taskmanagers[index].kill(why)
+            case ask.ReleaseMemory(_, taskmanagers):
                 self._close_memory_fds()
-                for number in numbers:
-                    self._taskmanagers[number].send(ReleaseAttempt(self.epoch))
+                for index in taskmanagers:
+                    self._taskmanagers[index].send(ReleaseAttempt(self.epoch))
 
     def close(self) -> None:
         """It is over."""
@@ -167,19 +166,19 @@ class AttemptRun:
         message = received.message
         match message:
             case AttemptPrepared(epoch, failure):
-                number = self._taskmanagers.index(taskmanager)
+                index = self._taskmanagers.index(taskmanager)
                 if failure is None:
-                    self._memory_fds[number] = received.fds
-                self._feed(MemoryReady(epoch, number, failure))
+                    self._memory_fds[index] = received.fds
+                self._feed(MemoryReady(epoch, index, failure))
             case TaskStateChanged(epoch, subtask, state, failure):
                 self._feed(TaskReported(epoch, subtask, state, failure))
-            case CheckpointAcknowledged(epoch, subtask, number, states, sync_ns, async_ns, alignment_ns, size):
-                acknowledged = Acknowledged(subtask, number, states, sync_ns, async_ns, alignment_ns, size)
+            case CheckpointAcknowledged(epoch, subtask, checkpoint_id, states, sync_ns, async_ns, alignment_ns, size):
+                acknowledged = Acknowledged(subtask, checkpoint_id, states, sync_ns, async_ns, alignment_ns, size)
                 self._feed(TaskSaid(epoch, acknowledged))
-            case CheckpointDeclined(epoch, subtask, number, failure, counts):
-                self._feed(TaskSaid(epoch, Declined(subtask, number, failure.message, counts)))
+            case CheckpointDeclined(epoch, subtask, checkpoint_id, failure, counts):
+                self._feed(TaskSaid(epoch, Declined(subtask, checkpoint_id, failure.message, counts)))
             case TaskEnding(epoch, subtask):
-                self._feed(TaskSaid(epoch, TaskIsEnding(subtask)))
+                self._feed(TaskSaid(epoch, TaskReachedEnd(subtask)))
             case SplitRequested(_, subtask):
                 self._answer_split(taskmanager, subtask)
             case CallUnderWay():
@@ -207,24 +206,24 @@ class AttemptRun:
     # --- deployment ---
 
     def _deploy(self) -> None:
-        for number in self._execution.taskmanagers:
-            taskmanager = self._taskmanagers[number]
-            tasks = self._execution.tasks_of(number)
-            peers = self._peers_of(number, tasks)
+        for index in self._execution.taskmanagers:
+            taskmanager = self._taskmanagers[index]
+            tasks = self._execution.tasks_of(index)
+            peers = self._peers_of(index, tasks)
             for first in range(0, len(peers), _PEERS_PER_MESSAGE):
                 some = tuple(peers[first : first + _PEERS_PER_MESSAGE])
                 fds = tuple(fd for peer in some for fd in self._memory_fds[peer])
                 taskmanager.send(ConnectPeers(self.epoch, some), fds)
-            taskmanager.send(self._deployment(number, tasks))
+            taskmanager.send(self._deployment(index, tasks))
         self._close_memory_fds()
 
-    def _deployment(self, number: int, tasks: tuple[TaskDeployment, ...]) -> DeployTasks:
+    def _deployment(self, index: int, tasks: tuple[TaskDeployment, ...]) -> DeployTasks:
         graph = self._graph
         return DeployTasks(
             epoch=self._execution.epoch,
             job_id=graph.job_id,
             job_name=graph.name,
-            taskmanager=number,
+            taskmanager=index,
             slots_per_taskmanager=self._execution.slots_per_taskmanager,
             configuration=self._configuration,
             python_path=graph.python_path,
@@ -235,12 +234,12 @@ class AttemptRun:
             ha_identity=self._ha_identity,
         )
 
-    def _peers_of(self, number: int, tasks: Sequence[TaskDeployment]) -> list[int]:
+    def _peers_of(self, index: int, tasks: Sequence[TaskDeployment]) -> list[int]:
         """TaskManagers at the other ends of this one's channels."""
         per = self._execution.slots_per_taskmanager
         channels = [c for t in tasks for side in (t.inputs, t.outputs) for edge in side for c in edge.channels]
         slots = {c.producer_slot for c in channels} | {c.consumer_slot for c in channels}
-        return sorted({taskmanager_of(slot, per) for slot in slots} - {number})
+        return sorted({taskmanager_of(slot, per) for slot in slots} - {index})
 
     def _close_memory_fds(self) -> None:
         """The TaskManagers have theirs: once they let go, the kernel frees the memory."""
@@ -257,17 +256,17 @@ class AttemptRun:
         if interval_ms is None or self._attempt.state is not JobState.RUNNING:
             return
         limits = self._alignment.limits(self._source_time)
-        numbers = {task.subtask: self._number(task) for task in self._execution.tasks if task.subtask in limits}
-        for number in sorted(set(numbers.values())):
-            mine = tuple((subtask, limits[subtask]) for subtask, owner in numbers.items() if owner == number)
-            self._taskmanagers[number].send(AlignSources(self.epoch, mine))
+        owners = {task.subtask: self._index(task) for task in self._execution.tasks if task.subtask in limits}
+        for index in sorted(set(owners.values())):
+            mine = tuple((subtask, limits[subtask]) for subtask, owner in owners.items() if owner == index)
+            self._taskmanagers[index].send(AlignSources(self.epoch, mine))
         self._loop.call_later(interval_ms / 1000, self._align_sources)
 
     def _source_time(self, subtask: SubtaskId) -> SourceTime | None:
         if self._attempt.tasks[subtask] is not TaskState.RUNNING:
             return None
         task = next(task for task in self._execution.tasks if task.subtask == subtask)
-        counters = TaskCounters.read(self._taskmanagers[self._number(task)].page, task.block)
+        counters = TaskCounters.read(self._taskmanagers[self._index(task)].page, task.block)
         return SourceTime(counters.watermark_ms, bool(counters.is_idle))
 
     # --- counters ---
@@ -277,9 +276,9 @@ class AttemptRun:
         return tuple(self._summary(task) for task in self._execution.tasks)
 
     def _summary(self, task: TaskDeployment) -> TaskSummary:
-        number = self._number(task)
+        index = self._index(task)
         state = self._attempt.tasks[task.subtask]
-        page = self._taskmanagers[number].page
+        page = self._taskmanagers[index].page
         is_fresh = state not in (
             TaskState.CREATED,
             TaskState.DEPLOYING,
@@ -290,7 +289,7 @@ class AttemptRun:
             vertex_name=task.vertex_name,
             subtask=task.subtask.subtask,
             state=state,
-            taskmanager=self._taskmanagers[number].index,
+            taskmanager=self._taskmanagers[index].index,
             records_in=counters.records_in,
             records_out=counters.records_out,
             bytes_in=counters.bytes_in,

@@ -75,9 +75,9 @@ class CheckpointDisk:
         retained: list[Manifest] = []
         if settings.interval_ms is not None or self._pointers:
             storage = self._open_storage()
-            folders = {storage.path_of(number): number for number in storage.checkpoint_ids()}
+            folders = {storage.path_of(checkpoint_id): checkpoint_id for checkpoint_id in storage.checkpoint_ids()}
             ids += folders.values()
-            known = [KnownCheckpoint(one.directory, one.number, one.directory in folders) for one in known]
+            known = [KnownCheckpoint(one.directory, one.checkpoint_id, one.directory in folders) for one in known]
             mine = {one.directory for one in known}
             retained = [one.manifest for one in storage.completed(_LOG.warning) if one.path in mine]
         return StorageOpened(max(ids) + 1, tuple(known), tuple(retained), claimed)
@@ -210,13 +210,13 @@ class CheckpointDisk:
         try:
             manifest = load_manifest(directory)
         except CheckpointError:  # told when it is needed
-            return _number(directory), True
+            return _checkpoint_id_of(directory), True
         if is_newest:
             self._check(directory, manifest)
         return manifest.checkpoint_id, manifest.job_id == self._graph.job_id.hex
 
 
-def _number(directory: str) -> int:
+def _checkpoint_id_of(directory: str) -> int:
     """Of a checkpoint's folder; 0 of others."""
     name = os.path.basename(directory)
     return int(name.removeprefix("chk-")) if name.startswith("chk-") and name[4:].isdigit() else 0

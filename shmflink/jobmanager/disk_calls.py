@@ -77,18 +77,18 @@ class DiskCalls:
                     lambda found: self._with_epochs(found, attempts),
                     lambda error: events.RestoreFailed(failure_of(error)),
                 )
-            case ask.MakeFolder(number, target):
+            case ask.MakeFolder(checkpoint_id, target):
                 self._call(
-                    partial(self._disk.make_folder, number, target),
-                    lambda made: self._feed(events.FolderMade(number, made, self._clock.processing_time_ms())),
-                    lambda error: events.FolderRefused(number, str(error)),
+                    partial(self._disk.make_folder, checkpoint_id, target),
+                    lambda made: self._feed(events.FolderMade(checkpoint_id, made, self._clock.processing_time_ms())),
+                    lambda error: events.FolderRefused(checkpoint_id, str(error)),
                 )
             case ask.StoreCheckpoint():
-                number = effect.store.checkpoint_id
+                checkpoint_id = effect.store.checkpoint_id
                 self._call(
                     partial(self._disk.store, effect),
                     self._feed,
-                    lambda error: events.CheckpointNotStored(number, str(error)),
+                    lambda error: events.CheckpointNotStored(checkpoint_id, str(error)),
                 )
             case ask.CloseStorage():
                 self._close = effect

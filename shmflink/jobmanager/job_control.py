@@ -39,7 +39,9 @@ class RunControl:
 
     def checkpoint(self, job_id: JobId, callback: Callable[[CheckpointTaken | Failure], None]) -> None:
         def answer(result: str | Failure) -> None:
-            callback(result if isinstance(result, Failure) else CheckpointTaken(job_id, _number(result), result))
+            callback(
+                result if isinstance(result, Failure) else CheckpointTaken(job_id, _checkpoint_id_of(result), result)
+            )
 
         self._runs[job_id].checkpoint(answer)
 
@@ -66,7 +68,7 @@ def _overview(run: JobRun) -> JobOverview:
     )
 
 
-def _number(directory: str) -> int:
+def _checkpoint_id_of(directory: str) -> int:
     """Of a checkpoint's folder, `chk-7`."""
     text = os.path.basename(directory).removeprefix("chk-")
     return int(text) if text.isdigit() else 0

@@ -348,10 +348,10 @@ class JobRun:
                     self._tell_each(epochs, lambda epoch: TriggerCheckpoint(epoch, barrier, location, stops))
             case ask.SwitchToUnaligned(epochs, barrier, location, stops):
                 self._tell_each(epochs, lambda epoch: TriggerCheckpoint(epoch, barrier, location, stops))
-            case ask.TellCompleted(epochs, number, stops):
-                self._tell_each(epochs, lambda epoch: CheckpointCompleted(epoch, number, stops))
-            case ask.TellAborted(epochs, number):
-                self._tell_each(epochs, lambda epoch: CheckpointAborted(epoch, number))
+            case ask.TellCompleted(epochs, checkpoint_id, stops):
+                self._tell_each(epochs, lambda epoch: CheckpointCompleted(epoch, checkpoint_id, stops))
+            case ask.TellAborted(epochs, checkpoint_id):
+                self._tell_each(epochs, lambda epoch: CheckpointAborted(epoch, checkpoint_id))
             case ask.DrainSources(epochs):
                 self._tell_each(epochs, DrainSources)
 

@@ -59,7 +59,7 @@ class SharedMemoryResultPartition:
     def __init__(
         self,
         arena: _core.Arena,
-        channels: Sequence[tuple[_core.Region, int, _core.Doorbell]],
+        channels: Sequence[tuple[_core.RingMemory, int, _core.Doorbell]],
         *,
         strategy: str,
         exclusive: int = EXCLUSIVE_DEFAULT,
@@ -131,11 +131,11 @@ class SharedMemoryResultPartition:
 
 
 class SharedMemoryInputGate:
-    """`InputGate` over shared-memory channels: (ring of `region`, the producer's arena, its slot's doorbell)."""
+    """`InputGate` over shared-memory channels: (ring of `ring_memory`, the producer's arena, its slot's doorbell)."""
 
     def __init__(
         self,
-        region: _core.Region,
+        ring_memory: _core.RingMemory,
         channels: Sequence[tuple[int, _core.Arena, _core.Doorbell]],
         *,
         exclusive: int = EXCLUSIVE_DEFAULT,
@@ -144,7 +144,7 @@ class SharedMemoryInputGate:
         name: str = "an input gate",
     ) -> None:
         """`name` is the reader's name in messages."""
-        self._native = _core.InputGate(region, list(channels), exclusive=exclusive, floating=floating)
+        self._native = _core.InputGate(ring_memory, list(channels), exclusive=exclusive, floating=floating)
         self.row_type = row_type
         self._name = name
         self._has_warned = False

@@ -33,7 +33,7 @@ from shmflink.operators.base import Operator
 from shmflink.operators.columns.as_columns import AsColumnsOperator
 from shmflink.operators.columns.expressions import ColumnarOperator, ColumnsOperator
 from shmflink.operators.columns.keys import ColumnKeyExtractor
-from shmflink.operators.columns.steps import Explode, Filter, Project, Step, columns_of
+from shmflink.operators.columns.steps import ColumnStep, Explode, Filter, Project, columns_of
 from shmflink.operators.functions.keyed_values import KeyedValuesOperator
 from shmflink.operators.key_extractor import KeyExtractor
 from shmflink.operators.time.timestamps_and_watermarks import TimestampsAndWatermarksOperator
@@ -307,7 +307,7 @@ def _origins(t: Transformation) -> tuple[Transformation, ...]:
     return t.inputs[0].inputs if isinstance(t, SideOutputTransformation) else t.inputs
 
 
-def _key_behind(key: tuple[str, ...] | None, step: Step) -> tuple[str, ...] | None:
+def _key_behind(key: tuple[str, ...] | None, step: ColumnStep) -> tuple[str, ...] | None:
     """The columns of the key behind this step; None where one is left out or computed."""
     if key is None or isinstance(step, Explode):
         return None

@@ -10,8 +10,8 @@ from shmflink.errors import ResourceError, ShmflinkError
 
 __all__ = ["check_descriptors", "descriptors_needed", "system_error_text"]
 
-# Seen with `ls /proc/PID/fd`: per TaskManager, the JobManager holds a socket, a pidfd, a status page, and the region
-# and the arena of an attempt; one more is in transit to a peer. A TaskManager holds two per peer.
+# Seen with `ls /proc/PID/fd`: per TaskManager, the JobManager holds a socket, a pidfd, a status page, and the ring
+# memory and arena of an attempt; one more is in transit to a peer. A TaskManager holds two per peer.
 _PER_TASKMANAGER: Final = 6
 _OF_ITS_OWN: Final = 24
 

@@ -5,8 +5,9 @@ A job's life on the wire::
     client -> JM   StartCluster, GrowCluster, SubmitJob        JM -> client   ClusterStarted, JobAdmitted, ...
     JM -> fork server   ForkTaskManager + socket               fork server -> JM   TaskManagerForked + pidfd
     TM -> JM   TaskManagerReady + status page
-    JM -> TM   PrepareAttempt                                  TM -> JM   AttemptPrepared + region, arena
-    JM -> TM   ConnectPeers + regions, arenas; DeployTasks     TM -> JM   TaskStateChanged (INITIALIZING)
+    JM -> TM   PrepareAttempt                                  TM -> JM   AttemptPrepared + ring memory, arena
+    JM -> TM   ConnectPeers + ring memories, arenas            TM -> JM   TaskStateChanged (INITIALIZING)
+    JM -> TM   DeployTasks
     JM -> TM   StartTasks, AssignSplit                         TM -> JM   SplitRequested, TaskStateChanged
     JM -> TM   TriggerCheckpoint, CheckpointCompleted, ...     TM -> JM   CheckpointAcknowledged, TaskEnding, ...
     JM -> TM   ReleaseAttempt                                  TM -> JM   AttemptReleased
@@ -337,7 +338,7 @@ class ProcessFailed:
 
 @dataclass(frozen=True, slots=True)
 class PrepareAttempt:
-    """Creates the memory of one attempt: a region with this many rings, an arena with this many segments."""
+    """Creates the memory of one attempt: a ring memory with this many rings, an arena with this many segments."""
 
     job_id: JobId
     epoch: int
@@ -350,9 +351,9 @@ class PrepareAttempt:
 
 @dataclass(frozen=True, slots=True)
 class ConnectPeers:
-    """Memory of other TaskManagers of the attempt; two descriptors each: region, arena.
+    """Memory of other TaskManagers of the attempt; two descriptors each: ring memory, arena.
 
-    `taskmanagers` are numbered as in the execution graph: slot // slots per TaskManager.
+    `taskmanagers` are indices in the execution graph: slot // slots per TaskManager.
     """
 
     epoch: int
@@ -361,7 +362,7 @@ class ConnectPeers:
 
 @dataclass(frozen=True, slots=True)
 class DeployTasks:
-    """Builds and opens tasks. `taskmanager` is the receiver's number in the execution graph."""
+    """Builds and opens tasks. `taskmanager` is the receiver's index in the execution graph."""
 
     epoch: int
     job_id: JobId
@@ -466,7 +467,7 @@ class TaskManagerReady:
 
 @dataclass(frozen=True, slots=True)
 class AttemptPrepared:
-    """Two descriptors are sent with it: region, arena. With a `failure`, none."""
+    """Two descriptors are sent with it: ring memory, arena. With a `failure`, none."""
 
     epoch: int
     failure: Failure | None = None

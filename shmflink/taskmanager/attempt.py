@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from shmflink._core import Arena, Region
+from shmflink._core import Arena, RingMemory
 from shmflink.checkpoint.commit_notes import note_commit
 from shmflink.checkpoint.settings import CheckpointSettings
 from shmflink.config.options import GLOBAL_JOB_PARAMETERS
@@ -19,7 +19,7 @@ from shmflink.metrics.counters import BLOCK_WORDS, HEADER_WORDS, blocks_of_task
 from shmflink.rpc.messages import DeployTasks, PrepareAttempt, TriggerCheckpoint
 from shmflink.rpc.states import TaskState
 from shmflink.taskmanager.assembly import TaskResources, build_task
-from shmflink.taskmanager.call_watch import Call, CallWatch
+from shmflink.taskmanager.call_watch import CallWatch, SlowCall
 from shmflink.taskmanager.checkpoint_writer import CheckpointWriter
 from shmflink.taskmanager.listener import TaskListener
 from shmflink.taskmanager.remote_edges import SharedMemoryEdges
@@ -44,41 +44,41 @@ class Attempt:
     """Used by the control thread; the tasks run in one thread per slot with tasks."""
 
     def __init__(self, message: PrepareAttempt, slots: int, spin_ns: int, page: Any) -> None:
-        """Creates region and arena. ResourceError if there is too little memory."""
+        """Creates ring memory and arena. ResourceError if there is too little memory."""
         self.epoch = message.epoch
         self._page = page
-        self._region = Region.create(
+        self._ring_memory = RingMemory.create(
             message.epoch, slots, message.rings, message.data_capacity, message.control_capacity
         )
         self._arena = Arena.create(message.epoch, message.segment_bytes, message.segments)
-        self._peers: dict[int, tuple[Region, Arena]] = {}
-        self._slots = [Slot(i, self._region.doorbell(i), spin_ns=spin_ns) for i in range(slots)]
+        self._peers: dict[int, tuple[RingMemory, Arena]] = {}
+        self._slots = [Slot(i, self._ring_memory.doorbell(i), spin_ns=spin_ns) for i in range(slots)]
         self._tasks: list[Task] = []
         self._slot_of: dict[SubtaskId, Slot] = {}
         self._threads: list[threading.Thread] = []
         self._is_cancelled = False
         self._listener: TaskListener | None = None
         self._writer: CheckpointWriter | None = None
-        self._tell_of_call: Callable[[Call], None] | None = None
+        self._tell_of_call: Callable[[SlowCall], None] | None = None
         self._watch: CallWatch | None = None
 
     @property
     def memory_fds(self) -> tuple[int, int]:
-        """Region and arena, lent to the sender of a message."""
-        return self._region.fileno(), self._arena.fileno()
+        """Ring memory and arena, lent to the sender of a message."""
+        return self._ring_memory.fileno(), self._arena.fileno()
 
     def connect(self, taskmanagers: Sequence[int], fds: Sequence[int]) -> None:
         """Maps the memory of peers; takes ownership of the descriptors."""
         for index, taskmanager in enumerate(taskmanagers):
-            region = Region.open(fds[2 * index], self.epoch)
-            self._peers[taskmanager] = (region, Arena.open(fds[2 * index + 1], self.epoch))
+            ring_memory = RingMemory.open(fds[2 * index], self.epoch)
+            self._peers[taskmanager] = (ring_memory, Arena.open(fds[2 * index + 1], self.epoch))
 
     def deploy(
         self,
         message: DeployTasks,
         listener: TaskListener,
         writer: CheckpointWriter,
-        tell_of_call: Callable[[Call], None],
+        tell_of_call: Callable[[SlowCall], None],
     ) -> None:
         """Builds the tasks: loads user code, without running any of it. Each reports INITIALIZING or FAILED.
 
@@ -90,7 +90,7 @@ class Attempt:
         for one in message.tasks:
             words = BLOCK_WORDS * blocks_of_task(len(one.operators))
             self._page.store(HEADER_WORDS + BLOCK_WORDS * one.block, [0] * words)
-        self._peers[message.taskmanager] = (self._region, self._arena)
+        self._peers[message.taskmanager] = (self._ring_memory, self._arena)
         resources = self._resources(message, listener)
         for deployment in message.tasks:
             slot = self._slots[deployment.slot % message.slots_per_taskmanager]

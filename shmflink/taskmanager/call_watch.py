@@ -19,7 +19,7 @@ from shmflink.operators.base import OperatorContext
 from shmflink.taskmanager.chain import ChainNode
 from shmflink.taskmanager.slot import Slot
 
-__all__ = ["Call", "CallWatch", "Place", "place_of"]
+__all__ = ["CallSite", "CallWatch", "SlowCall", "place_of"]
 
 _EVERY_S: Final = 1.0
 _LONG_NS: Final = 3_000_000_000  # a call is reported from this duration on, repeatedly until it returns
@@ -30,7 +30,7 @@ _LIBRARIES: Final = tuple(
 )
 
 
-class Place(NamedTuple):
+class CallSite(NamedTuple):
     """Where a thread is. `is_users`: in code that is not ours; `line`: `job.py:12 in slow`."""
 
     operator: str
@@ -40,12 +40,12 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class SlowCall:
     """A task that has not returned from a call for a long time."""
 
     subtask: SubtaskId
     seconds: float
-    place: Place
+    place: CallSite
 
 
 class CallWatch:
@@ -54,7 +54,7 @@ class CallWatch:
     Time counts from the check that first saw the call, so it is up to a second short; the slots read no clock for it.
     """
 
-    def __init__(self, slots: Sequence[tuple[Slot, threading.Thread]], tell: Callable[[Call], None]) -> None:
+    def __init__(self, slots: Sequence[tuple[Slot, threading.Thread]], tell: Callable[[SlowCall], None]) -> None:
         self._slots = slots
         self._tell = tell
         self._seen: dict[int, tuple[int, int]] = {}  # by slot: the turn that was seen, and when it was first seen
@@ -69,7 +69,7 @@ class CallWatch:
         self._is_over.set()
         self._thread.join()
 
-    def look(self, clock: Clock = SYSTEM_CLOCK) -> list[Call]:
+    def look(self, clock: Clock = SYSTEM_CLOCK) -> list[SlowCall]:
         """The calls that have lasted long."""
         now_ns = clock.monotonic_ns()
         calls = []
@@ -85,7 +85,7 @@ class CallWatch:
                 frame = sys._current_frames().get(thread.ident)  # noqa: SLF001 - the one way to it
                 if frame is not None and slot.turn == turn:
                     place = place_of(frame, task.deployment.vertex_name)
-                    calls.append(Call(task.deployment.subtask, (now_ns - seen[1]) / 1e9, place))
+                    calls.append(SlowCall(task.deployment.subtask, (now_ns - seen[1]) / 1e9, place))
         return calls
 
     def _run(self) -> None:
@@ -94,7 +94,7 @@ class CallWatch:
                 self._tell(call)
 
 
-def place_of(frame: FrameType, task_name: str) -> Place:
+def place_of(frame: FrameType, task_name: str) -> CallSite:
     """The innermost relevant frame of a slot's thread: in the user's code, otherwise in a library or in ours."""
     frames = [at for at, _ in traceback.walk_stack(frame)][::-1]  # outermost first
     first = next((n for n, at in enumerate(frames) if _is_ours(at)), 0)
@@ -106,7 +106,7 @@ def place_of(frame: FrameType, task_name: str) -> Place:
     stack = "".join(traceback.format_list(traceback.StackSummary.extract((at, at.f_lineno) for at in inside[start:])))
     file = os.path.basename(shown.f_code.co_filename)
     line = f"{file}:{shown.f_lineno} in {shown.f_code.co_name}"
-    return Place(_operator_of(inside[: start + 1]) or task_name, line, bool(foreign), stack)
+    return CallSite(_operator_of(inside[: start + 1]) or task_name, line, bool(foreign), stack)
 
 
 def _operator_of(frames: Sequence[FrameType]) -> str:

@@ -31,7 +31,7 @@ from shmflink.rpc.states import TaskState
 from shmflink.rpc.wire import Received
 from shmflink.taskmanager.attempt import Attempt
 from shmflink.taskmanager.attempt_messages import tell
-from shmflink.taskmanager.call_watch import Call
+from shmflink.taskmanager.call_watch import SlowCall
 from shmflink.taskmanager.checkpoint_writer import CheckpointWriter
 from shmflink.taskmanager.failures import failure_of
 from shmflink.taskmanager.output import flush_output
@@ -66,7 +66,7 @@ class Listener:
     def split_requested(self, subtask: SubtaskId) -> None:
         self._send(SplitRequested(self._epoch, subtask))
 
-    def call_under_way(self, call: Call) -> None:
+    def call_under_way(self, call: SlowCall) -> None:
         """From the thread that watches the slots."""
         place = call.place
         self._send(

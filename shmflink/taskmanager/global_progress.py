@@ -61,7 +61,11 @@ class GlobalProgress:
         if len(self._committed_to) < max(1, self._subtasks):
             return []
         limit = min(self._committed_to.values())
-        return [(number, list(self._held[number])) for number in sorted(self._held) if number <= limit]
+        return [
+            (checkpoint_id, list(self._held[checkpoint_id]))
+            for checkpoint_id in sorted(self._held)
+            if checkpoint_id <= limit
+        ]
 
     def committed(self, checkpoint_id: int) -> None:
         """The global committer is done with it."""
@@ -69,7 +73,9 @@ class GlobalProgress:
 
     def held(self) -> Sequence[tuple[int, Any]]:
         """(checkpoint id, committable) of what is not committed globally: what a snapshot has to hold."""
-        return [(number, committable) for number, some in sorted(self._held.items()) for committable in some]
+        return [
+            (checkpoint_id, committable) for checkpoint_id, some in sorted(self._held.items()) for committable in some
+        ]
 
     def _add(self, committables: Iterable[tuple[int, Any]]) -> None:
         for checkpoint_id, committable in committables:

@@ -29,9 +29,9 @@ class TaskInputs:
         self._input_of_gate = [index for index, _ in gates]
         self._first_channel: list[int] = []
         self._place: list[tuple[int, int]] = []  # channel -> (gate, channel of the gate)
-        for number, gate in enumerate(self._gates):
+        for index, gate in enumerate(self._gates):
             self._first_channel.append(len(self._place))
-            self._place += [(number, channel) for channel in range(gate.num_channels)]
+            self._place += [(index, channel) for channel in range(gate.num_channels)]
         self._next_gate = 0
         self._open = set(range(len(self._place)))
         self.blocks = blocks
@@ -114,11 +114,11 @@ class TaskInputs:
     def _poll_gates(self, *, is_ahead: bool = False) -> tuple[int, int, Element] | None:
         count = len(self._gates)
         for step in range(count):
-            number = (self._next_gate + step) % count
-            taken = self._gates[number].poll(is_ahead=is_ahead)
+            index = (self._next_gate + step) % count
+            taken = self._gates[index].poll(is_ahead=is_ahead)
             if taken is not None:
-                self._next_gate = number + 1
-                return self._input_of_gate[number], self._first_channel[number] + taken[0], taken[1]
+                self._next_gate = index + 1
+                return self._input_of_gate[index], self._first_channel[index] + taken[0], taken[1]
         return None
 
     def combine(self, channel: int, element: Watermark | WatermarkStatus) -> list[Watermark | WatermarkStatus]:
@@ -186,8 +186,8 @@ class TaskInputs:
         inputs = sorted(set(self._input_of_gate))
         places: list[int] = [0] * len(inputs)
         self._valve_of_channel: list[tuple[int, int]] = []
-        for number, gate in enumerate(self._gates):
-            valve = inputs.index(self._input_of_gate[number])
+        for index, gate in enumerate(self._gates):
+            valve = inputs.index(self._input_of_gate[index])
             for _ in range(gate.num_channels):
                 self._valve_of_channel.append((valve, places[valve]))
                 places[valve] += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from shmflink._core import Arena, Region
+from shmflink._core import Arena, RingMemory
 from shmflink.config.options import BUFFERS_PER_CHANNEL, FLOATING_BUFFERS_PER_GATE
 from shmflink.core.serialization.codec import loads_trusted
 from shmflink.core.ship_strategy import ShipStrategy
@@ -16,17 +16,18 @@ __all__ = ["SharedMemoryEdges"]
 
 
 class SharedMemoryEdges:
-    """One attempt's; `peers` holds region and arena of every TaskManager that ours has a channel with, and our own.
+    """The edges of one attempt whose two ends are in different slots.
 
-    TaskManagers are numbered as in the execution graph. A ring lies in its consumer's region; its segments lie in its
-    producer's arena; each end rings the other's doorbell.
+    `peers` holds the ring memory and arena of this TaskManager and of every TaskManager that it shares a channel with,
+    by the TaskManager's index in the execution graph. A ring lies in its consumer's ring memory; its segments lie in
+    its producer's arena; each end rings the other's doorbell.
     """
 
     def __init__(
         self,
         taskmanager: int,
         slots_per_taskmanager: int,
-        peers: Mapping[int, tuple[Region, Arena]],
+        peers: Mapping[int, tuple[RingMemory, Arena]],
         configuration: Mapping[str, str],
     ) -> None:
         self._taskmanager = taskmanager
@@ -37,14 +38,14 @@ class SharedMemoryEdges:
 
     def input_gate(self, deployment: TaskDeployment, edge: InputDeployment) -> InputGate:
         """The consuming end of an edge at one of our tasks."""
-        region, _ = self._peers[self._taskmanager]
+        ring_memory, _ = self._peers[self._taskmanager]
         channels = []
         for channel in edge.channels:
             peer_region, peer_arena = self._peers[taskmanager_of(channel.producer_slot, self._per)]
             doorbell = peer_region.doorbell(channel.producer_slot % self._per)
             channels.append((channel.ring, peer_arena, doorbell))
         return SharedMemoryInputGate(
-            region,
+            ring_memory,
             channels,
             exclusive=self._exclusive,
             floating=self._floating,

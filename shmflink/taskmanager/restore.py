@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 
-from shmflink.checkpoint.in_flight import InputRoute, Routing, channel_elements
+from shmflink.checkpoint.in_flight import ChannelRouting, InputRoute, channel_elements
 from shmflink.checkpoint.manifest import Manifest
 from shmflink.checkpoint.reading import load_manifest, restored_state
 from shmflink.core.elements import Element
@@ -104,11 +104,11 @@ class Restore:
     def _route(self, edge: InputDeployment, deployment: TaskDeployment) -> InputRoute:
         match edge.strategy:
             case ShipStrategy.HASH:
-                routing = Routing.KEYED
+                routing = ChannelRouting.KEYED
             case ShipStrategy.BROADCAST:
-                routing = Routing.BROADCAST
+                routing = ChannelRouting.BROADCAST
             case _:
-                routing = Routing.OTHER
+                routing = ChannelRouting.OTHER
         return InputRoute(routing, edge.key_columns, self._has_other_producers(edge, deployment))
 
     def _has_other_producers(self, edge: InputDeployment, deployment: TaskDeployment) -> bool:

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from enum import Enum, auto
 
-__all__ = ["Duty", "EndStep", "Phase", "TaskEnd"]
+__all__ = ["Duty", "EndPhase", "EndStep", "TaskEnd"]
 
 
-class Phase(Enum):
+class EndPhase(Enum):
     """How far the end has come."""
 
     READING = auto()
@@ -47,7 +47,7 @@ class TaskEnd:
 
     def __init__(self, *, is_restored_as_finished: bool = False, has_checkpoints: bool = True) -> None:
         """`has_checkpoints`: the job takes one more checkpoint for tasks that wait at their end."""
-        self.phase = Phase.READING
+        self.phase = EndPhase.READING
         if is_restored_as_finished:
             self.duty = Duty.NONE
         else:
@@ -62,15 +62,15 @@ class TaskEnd:
 
     def inputs_ended(self) -> None:
         """No input follows."""
-        if self.phase is Phase.READING:
-            self.phase = Phase.ENDING
+        if self.phase is EndPhase.READING:
+            self.phase = EndPhase.ENDING
 
     def drain(self) -> bool:
         """The job ends as if this were all its input; False where that changes nothing.
 
         A task that has announced its end gets the next checkpoint anyway, or has had it.
         """
-        if self.phase is Phase.ANNOUNCED or self.duty in (Duty.NONE, Duty.SAVED):
+        if self.phase is EndPhase.ANNOUNCED or self.duty in (Duty.NONE, Duty.SAVED):
             return False
         self.duty = Duty.CHECKPOINT
         return True
@@ -81,15 +81,15 @@ class TaskEnd:
 
     def announced(self) -> None:
         """The task has done the step PREPARE or ANNOUNCE."""
-        assert self.phase is Phase.ENDING, f"announced the end in the phase {self.phase.name}"
-        self.phase = Phase.ANNOUNCED
+        assert self.phase is EndPhase.ENDING, f"announced the end in the phase {self.phase.name}"
+        self.phase = EndPhase.ANNOUNCED
 
     # --- questions ---
 
     @property
     def is_ending(self) -> bool:
         """Whether all inputs have ended."""
-        return self.phase is not Phase.READING
+        return self.phase is not EndPhase.READING
 
     @property
     def is_drained(self) -> bool:
@@ -100,7 +100,7 @@ class TaskEnd:
         """`has_staged`: a sink has something to commit. `has_written`: no sink has anything under way."""
         assert self.is_ending, "asked for the end of a task that reads"
         if self._waits(has_staged):
-            if self.phase is Phase.ANNOUNCED:
+            if self.phase is EndPhase.ANNOUNCED:
                 return EndStep.WAIT
             return EndStep.PREPARE if self.duty is Duty.COMMIT_AT_END else EndStep.ANNOUNCE
         return EndStep.FINISH if has_written else EndStep.WAIT

@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from shmflink._core import Arena, Region
-from shmflink.checkpoint.events import TaskEnding
+from shmflink._core import Arena, RingMemory
+from shmflink.checkpoint.events import TaskReachedEnd
 from shmflink.checkpoint.handles import FINAL_CHECKPOINT_ID
 from shmflink.checkpoint.settings import CheckpointSettings
 from shmflink.connectors.base import SplitEnumerator
@@ -186,9 +186,9 @@ class InlineJob:
                 self._feed(events.SlotsGranted((events.TaskManagerId(0, 0, 1),), self._per))
             case ask.PrepareRestore(_, _, attempts):
                 self._feed(events.RestorePrepared(None, tuple(range(1, attempts + 1))))
-            case ask.ReleaseMemory(epoch, numbers):
-                for number in numbers:
-                    self._feed(events.MemoryReleased(epoch, number))
+            case ask.ReleaseMemory(epoch, taskmanagers):
+                for taskmanager in taskmanagers:
+                    self._feed(events.MemoryReleased(epoch, taskmanager))
             case ask.KeepEnd():
                 self._feed(events.EndKept())
             case ask.CloseStorage():
@@ -252,7 +252,7 @@ class InlineJob:
 
     def task_ending(self, subtask: SubtaskId) -> None:
         """When nobody has anything else to do, everybody commits."""
-        self._feed(events.TaskSaid(self._epoch_of[subtask], TaskEnding(subtask)))
+        self._feed(events.TaskSaid(self._epoch_of[subtask], TaskReachedEnd(subtask)))
 
     # --- one turn ---
 
@@ -341,9 +341,13 @@ class _Memory:
 
     def __init__(self, execution: ExecutionGraph, configuration: Mapping[str, str]) -> None:
         need = attempt_memory(execution, configuration)[0]
-        region = Region.create(execution.epoch, execution.slots, need.rings, need.data_capacity, CONTROL_CAPACITY)
+        ring_memory = RingMemory.create(
+            execution.epoch, execution.slots, need.rings, need.data_capacity, CONTROL_CAPACITY
+        )
         self._arena = Arena.create(execution.epoch, need.segment_bytes, need.segments)
-        self.edges = SharedMemoryEdges(0, execution.slots_per_taskmanager, {0: (region, self._arena)}, configuration)
+        self.edges = SharedMemoryEdges(
+            0, execution.slots_per_taskmanager, {0: (ring_memory, self._arena)}, configuration
+        )
 
     def release(self) -> None:
         """The memory goes with the last batch over it."""

@@ -84,13 +84,13 @@ def shared_memory_edge(
     partitioner: Callable[[Any, int], int] | None = None,
     key_columns: Sequence[str] = (),
 ) -> tuple[Sequence[ResultPartition], Sequence[InputGate]]:
-    regions = [_core.Region.create(1, 1, producers, 16, 4) for _ in range(consumers)]
-    producer = _core.Region.create(1, producers, 0, 16, 4)
+    ring_memories = [_core.RingMemory.create(1, 1, producers, 16, 4) for _ in range(consumers)]
+    producer = _core.RingMemory.create(1, producers, 0, 16, 4)
     arenas = [_core.Arena.create(1, 4096, CREDITS * consumers) for _ in range(producers)]
     partitions = [
         SharedMemoryResultPartition(
             arena,
-            [(region, ring, region.doorbell(0)) for region in regions],
+            [(ring_memory, ring, ring_memory.doorbell(0)) for ring_memory in ring_memories],
             strategy=strategy,
             exclusive=CREDITS,
             max_parallelism=MAX_PARALLELISM,
@@ -101,12 +101,12 @@ def shared_memory_edge(
     ]
     gates = [
         SharedMemoryInputGate(
-            region,
+            ring_memory,
             [(ring, arena, producer.doorbell(ring)) for ring, arena in enumerate(arenas)],
             exclusive=CREDITS,
             floating=0,
         )
-        for region in regions
+        for ring_memory in ring_memories
     ]
     return partitions, gates
 

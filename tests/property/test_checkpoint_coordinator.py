@@ -20,14 +20,14 @@ from shmflink.checkpoint.events import (
     NotifyCompleted,
     RequestDone,
     SavepointRequested,
+    StartCheckpoint,
     Store,
     Stored,
     StoreFailed,
     SwitchToUnaligned,
-    TaskEnding,
     TaskFinished,
+    TaskReachedEnd,
     Tick,
-    Trigger,
 )
 from shmflink.checkpoint.handles import FINAL_CHECKPOINT_ID
 from shmflink.checkpoint.settings import CheckpointSettings
@@ -134,7 +134,7 @@ class Coordinator(RuleBasedStateMachine):
     def end(self, task):
         if task not in self.finished and task not in self.ending:
             self.ending.add(task)
-            self.tell(TaskEnding(task))
+            self.tell(TaskReachedEnd(task))
 
     @rule(stops=st.booleans(), drains=st.booleans())
     def savepoint(self, stops, drains):
@@ -168,7 +168,7 @@ class Coordinator(RuleBasedStateMachine):
 
     def check(self, effect):
         match effect:
-            case Trigger(number, kind, _, _):
+            case StartCheckpoint(number, kind, _, _):
                 self.check_trigger(number, kind)
             case SwitchToUnaligned(number):
                 assert self.settings.aligned_timeout_ms is not None

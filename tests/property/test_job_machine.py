@@ -11,7 +11,7 @@ from collections import deque
 
 import pytest
 
-from shmflink.checkpoint.events import Acknowledged, Declined, TaskEnding
+from shmflink.checkpoint.events import Acknowledged, Declined, TaskReachedEnd
 from shmflink.checkpoint.handles import CheckpointLocation
 from shmflink.checkpoint.manifest import Manifest
 from shmflink.checkpoint.settings import CheckpointSettings
@@ -91,10 +91,10 @@ class Model:
                 assert not any(isinstance(one, ask.StoreCheckpoint) for one in self.open), "begins while one is stored"
                 assert effect.restore_path in ("", *self.durable), "from what is not durable"
                 assert len(set(effect.taskmanagers)) == len(effect.taskmanagers)
-            case ask.TellCompleted(_, number) if number in self.folders:
-                assert self.folders[number] in self.pointed, "a commit before its pointer is durable"
+            case ask.TellCompleted(_, checkpoint_id) if checkpoint_id in self.folders:
+                assert self.folders[checkpoint_id] in self.pointed, "a commit before its pointer is durable"
             case ask.DeleteFiles(deletions):
-                gone = {self.folders.get(number) for number in deletions.checkpoints}
+                gone = {self.folders.get(checkpoint_id) for checkpoint_id in deletions.checkpoints}
                 assert not gone & set(self.pointed), "a pointer into nothing"
             case ask.DiscardFolder(directory):
                 assert directory not in self.pointed, "a pointer into nothing"
@@ -120,13 +120,13 @@ class Model:
             case ask.AttemptOver(epoch):
                 del self.attempts[epoch]
             case ask.TriggerCheckpoint(epochs, barrier):
-                number = barrier.checkpoint_id
+                checkpoint_id = barrier.checkpoint_id
                 tasks = {task for task in self.tasks if task[0] in epochs}
-                self.triggered[number] = tasks
+                self.triggered[checkpoint_id] = tasks
                 if self.rng.random() < 0.05:
-                    self._events.append(events.TriggerRefused(number, "the enumerator raised"))
+                    self._events.append(events.TriggerRefused(checkpoint_id, "the enumerator raised"))
                 else:
-                    self._events.append(events.Triggered(number, {}))
+                    self._events.append(events.Triggered(checkpoint_id, {}))
             case ask.BeginAttempt(execution):
                 self.attempts[execution.epoch] = effect
                 self.open.append(effect)
@@ -176,11 +176,11 @@ class Model:
                 assert set(directories) <= set(self.durable), "a pointer to what is not durable"
                 self.pointed = directories
                 return [events.PointersKept()]
-            case ask.MakeFolder(number, target):
-                folder = f"/chk-{number}" if target is None else f"{target}/savepoint-{number}"
+            case ask.MakeFolder(checkpoint_id, target):
+                folder = f"/chk-{checkpoint_id}" if target is None else f"{target}/savepoint-{checkpoint_id}"
                 if fails:
-                    return [events.FolderRefused(number, "no space")]
-                return [events.FolderMade(number, CheckpointLocation(folder, "", 0), 0)]
+                    return [events.FolderRefused(checkpoint_id, "no space")]
+                return [events.FolderMade(checkpoint_id, CheckpointLocation(folder, "", 0), 0)]
             case ask.StoreCheckpoint(store, _, location):
                 if fails:
                     return [events.CheckpointNotStored(store.checkpoint_id, "no space")]
@@ -196,7 +196,7 @@ class Model:
             case ask.BeginAttempt(execution):
                 if fails:
                     return [events.MemoryRefused(execution.epoch, Failure("ResourceError", "too much"))]
-                return [events.MemoryReady(execution.epoch, number) for number in execution.taskmanagers]
+                return [events.MemoryReady(execution.epoch, index) for index in execution.taskmanagers]
             case ask.Deploy(epoch) if epoch in self.attempts:
                 for task in self.attempts[epoch].execution.tasks:
                     self.tasks[epoch, task.subtask] = TaskState.DEPLOYING
@@ -207,10 +207,10 @@ class Model:
                 for task in alive:
                     del self.tasks[task]
                 return [events.TaskReported(*task, TaskState.CANCELED) for task in alive]
-            case ask.ReleaseMemory(epoch, numbers):
-                return [events.MemoryReleased(epoch, number) for number in numbers]
-            case ask.KillTaskManagers(epoch, numbers) if epoch in self.attempts:
-                return [self.lost(self.attempts[epoch].taskmanagers[number]) for number in numbers]
+            case ask.ReleaseMemory(epoch, taskmanagers):
+                return [events.MemoryReleased(epoch, index) for index in taskmanagers]
+            case ask.KillTaskManagers(epoch, taskmanagers) if epoch in self.attempts:
+                return [self.lost(self.attempts[epoch].taskmanagers[index]) for index in taskmanagers]
         return []
 
     def move(self, epoch: int, before: TaskState, after: TaskState) -> None:
@@ -238,9 +238,9 @@ class Model:
     def lost(self, taskmanager: events.TaskManagerId) -> events.TaskManagerLost:
         for epoch, begun in self.attempts.items():
             if taskmanager in begun.taskmanagers:
-                number = begun.taskmanagers.index(taskmanager)
+                index = begun.taskmanagers.index(taskmanager)
                 for task in begun.execution.tasks:
-                    if task.slot == number:
+                    if task.slot == index:
                         self.tasks.pop((epoch, task.subtask), None)
         return events.TaskManagerLost(taskmanager, Failure("TaskManagerLostError", str(taskmanager)))
 
@@ -265,21 +265,21 @@ class Model:
             del self.tasks[epoch, subtask]
             self.feed(events.TaskReported(epoch, subtask, TaskState.FINISHED))
         elif chance < 0.04:
-            self.feed(events.TaskSaid(epoch, TaskEnding(subtask)))
+            self.feed(events.TaskSaid(epoch, TaskReachedEnd(subtask)))
         else:
             self.feed(events.TaskReported(epoch, subtask, TaskState.RUNNING))
 
     def acknowledge(self) -> None:
-        waiting = [(number, task) for number, tasks in self.triggered.items() for task in sorted(tasks)]
+        waiting = [(checkpoint_id, task) for checkpoint_id, tasks in self.triggered.items() for task in sorted(tasks)]
         if not waiting:
             return
-        number, task = self.rng.choice(waiting)
-        self.triggered[number].discard(task)
+        checkpoint_id, task = self.rng.choice(waiting)
+        self.triggered[checkpoint_id].discard(task)
         epoch, subtask = task
         if self.rng.random() < 0.03:
-            self.feed(events.TaskSaid(epoch, Declined(subtask, number, "no space")))
+            self.feed(events.TaskSaid(epoch, Declined(subtask, checkpoint_id, "no space")))
         else:
-            self.feed(events.TaskSaid(epoch, Acknowledged(subtask, number)))
+            self.feed(events.TaskSaid(epoch, Acknowledged(subtask, checkpoint_id)))
 
     def pass_time(self) -> None:
         self.now_ms += self.rng.choice((1, 5, 20, 1000))

@@ -40,21 +40,23 @@ class Wire:
         start_position: int = 0,
         **options: Any,
     ) -> Wire:
-        regions = [_core.Region.create(1, 1, 1, 64, 4, start_position=start_position) for _ in range(channels)]
-        producer = _core.Region.create(1, 1, 0, 64, 4)
+        ring_memories = [
+            _core.RingMemory.create(1, 1, 1, 64, 4, start_position=start_position) for _ in range(channels)
+        ]
+        producer = _core.RingMemory.create(1, 1, 0, 64, 4)
         arena = _core.Arena.create(1, segment_bytes, exclusive * channels + floating)
         partition = _core.ResultPartition(
             arena,
-            [(region, 0, region.doorbell(0)) for region in regions],
+            [(ring_memory, 0, ring_memory.doorbell(0)) for ring_memory in ring_memories],
             strategy=strategy,
             exclusive=exclusive,
             **options,
         )
         gates = [
             _core.InputGate(r, [(0, arena, producer.doorbell(0))], exclusive=exclusive, floating=floating)
-            for r in regions
+            for r in ring_memories
         ]
-        return cls(partition, gates, [[] for _ in regions], arena)
+        return cls(partition, gates, [[] for _ in ring_memories], arena)
 
     def receive(self) -> None:
         """Takes what is there; copies, so that credit returns."""

@@ -18,7 +18,7 @@ from shmflink.errors import TypeMismatchError
 from shmflink.expressions.nested.lists import Lists, list_of, stable_codes_of
 from shmflink.expressions.nested.maps import map_of_entries
 from shmflink.expressions.node import COLUMN, LITERAL, Node
-from shmflink.expressions.registry import Kind, function
+from shmflink.expressions.registry import TypeFamily, function
 from shmflink.expressions.vectors import columnwise, typed
 
 __all__ = ["filtered", "weighted_percentile"]
@@ -72,7 +72,7 @@ def weighted_percentile(value: N, fractions: Any, frequency: Any) -> N:
     return value.call("weighted_percentile", values, counts, parameters=(wanted, is_list))
 
 
-@function("multiset", Kind.LIST)
+@function("multiset", TypeFamily.LIST)
 @columnwise
 def _multiset(column: pa.Array) -> pa.Array:
     """A map from each item to how often it is there; -0.0 and 0.0 are two items, NaN is one."""
@@ -86,7 +86,7 @@ def _multiset(column: pa.Array) -> pa.Array:
     return map_of_entries(keys, pa.array(counts[order].astype(np.int32)), lengths, column)
 
 
-@function("carried", Kind.LIST)
+@function("carried", TypeFamily.LIST)
 @columnwise
 def _carried(column: pa.Array) -> pa.Array:
     """The only field of the rows in each array; null where there is none."""
@@ -96,7 +96,7 @@ def _carried(column: pa.Array) -> pa.Array:
     return pc.if_else(pa.array(lists.lengths > 0), items, pa.scalar(None, items.type))
 
 
-@function("weighted_percentile", Kind.LIST, Kind.LIST)
+@function("weighted_percentile", TypeFamily.LIST, TypeFamily.LIST)
 @columnwise
 def _weighted_percentile(values: pa.Array, counts: pa.Array, fractions: Sequence[float], is_list: bool) -> pa.Array:
     # Group by group: each is sorted as a whole, and there are few groups compared with their rows.
@@ -143,7 +143,7 @@ def _percentiles(
     return found
 
 
-@function("json_object_agg", Kind.LIST, Kind.LIST)
+@function("json_object_agg", TypeFamily.LIST, TypeFamily.LIST)
 @columnwise
 def _json_object_agg(keys: pa.Array, values: pa.Array, omits_nulls: bool) -> pa.Array:
     lists, texts = Lists.of(typed(keys, pa.list_(pa.utf8()))), Lists.of(typed(values, pa.list_(pa.utf8())))
@@ -160,7 +160,7 @@ def _json_object_agg(keys: pa.Array, values: pa.Array, omits_nulls: bool) -> pa.
     return pc.binary_join_element_wise("{", pc.binary_join(joined, ","), "}", "")
 
 
-@function("json_array_agg", Kind.LIST)
+@function("json_array_agg", TypeFamily.LIST)
 @columnwise
 def _json_array_agg(texts: pa.Array) -> pa.Array:
     lists = Lists.of(typed(texts, pa.list_(pa.utf8())))

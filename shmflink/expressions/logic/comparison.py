@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from shmflink.errors import TypeMismatchError
 from shmflink.expressions.nested.equality import same_nested
 from shmflink.expressions.node import LITERAL, Node
-from shmflink.expressions.registry import Kind, Values, function
+from shmflink.expressions.registry import TypeFamily, Values, function
 from shmflink.expressions.types.rules import are_date_and_timestamp, common_type, is_text
 from shmflink.expressions.vectors import as_double
 
@@ -221,20 +221,20 @@ def _fits(constant: pa.Scalar, kind: pa.DataType) -> bool:
     return True
 
 
-@function("equals", Kind.ANY, Kind.ANY, coerce=comparable_types)
+@function("equals", TypeFamily.ANY, TypeFamily.ANY, coerce=comparable_types)
 def _equals(left: Values, right: Values) -> Values:
     if pa.types.is_nested(left.type):
         return same_nested(left, right)
     return pc.equal(left, right)
 
 
-@function("is_not_distinct", Kind.ANY, Kind.ANY, coerce=comparable_types)
+@function("is_not_distinct", TypeFamily.ANY, TypeFamily.ANY, coerce=comparable_types)
 def _is_not_distinct(left: Values, right: Values) -> Values:
     both_null = pc.and_(pc.is_null(left), pc.is_null(right))
     return pc.or_(both_null, pc.fill_null(_equals(left, right), False))
 
 
-@function("null_if", Kind.ANY, Kind.ANY)
+@function("null_if", TypeFamily.ANY, TypeFamily.ANY)
 def _null_if(value: Values, other: Values) -> Values:
     left, right = (_as(each, kind) for each, kind in zip((value, other), _types_of(value, other), strict=True))
     is_equal = pc.fill_null(_equals(left, right), False)
@@ -245,34 +245,34 @@ def _types_of(*values: Values) -> list[pa.DataType]:
     return comparable_types([value.type for value in values], [None] * len(values))
 
 
-@function("not_equals", Kind.ANY, Kind.ANY, coerce=comparable_types)
+@function("not_equals", TypeFamily.ANY, TypeFamily.ANY, coerce=comparable_types)
 def _not_equals(left: Values, right: Values) -> Values:
     if pa.types.is_nested(left.type):
         return pc.invert(same_nested(left, right))
     return pc.not_equal(left, right)
 
 
-@function("less_than", Kind.COMPARABLE, Kind.COMPARABLE, coerce=_ordered_types)
+@function("less_than", TypeFamily.COMPARABLE, TypeFamily.COMPARABLE, coerce=_ordered_types)
 def _less_than(left: Values, right: Values) -> Values:
     return pc.less(left, right)
 
 
-@function("less_than_or_equal", Kind.COMPARABLE, Kind.COMPARABLE, coerce=_ordered_types)
+@function("less_than_or_equal", TypeFamily.COMPARABLE, TypeFamily.COMPARABLE, coerce=_ordered_types)
 def _less_than_or_equal(left: Values, right: Values) -> Values:
     return pc.less_equal(left, right)
 
 
-@function("greater_than", Kind.COMPARABLE, Kind.COMPARABLE, coerce=_ordered_types)
+@function("greater_than", TypeFamily.COMPARABLE, TypeFamily.COMPARABLE, coerce=_ordered_types)
 def _greater_than(left: Values, right: Values) -> Values:
     return pc.greater(left, right)
 
 
-@function("greater_than_or_equal", Kind.COMPARABLE, Kind.COMPARABLE, coerce=_ordered_types)
+@function("greater_than_or_equal", TypeFamily.COMPARABLE, TypeFamily.COMPARABLE, coerce=_ordered_types)
 def _greater_than_or_equal(left: Values, right: Values) -> Values:
     return pc.greater_equal(left, right)
 
 
-@function("in", Kind.COMPARABLE)
+@function("in", TypeFamily.COMPARABLE)
 def _in(values: Values, elements: pa.Array) -> Values:
     kind, wanted = _element_types(values.type, elements.type)
     are_integers = pa.types.is_integer(values.type) and pa.types.is_integer(elements.type)

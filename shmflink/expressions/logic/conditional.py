@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shmflink.expressions.node import Node
-from shmflink.expressions.registry import Kind, Values, function
+from shmflink.expressions.registry import TypeFamily, Values, function
 from shmflink.expressions.types.coercions import alike
 from shmflink.expressions.types.names import sql_name
 
@@ -70,26 +70,26 @@ def _missing_before(_index: int, values: Sequence[Values]) -> Values:
     return reduce(pc.and_, [pc.is_null(value) for value in values])
 
 
-@function("if_then_else", Kind.BOOLEAN, Kind.ANY, Kind.ANY, coerce=_branches, selection=_chosen)
+@function("if_then_else", TypeFamily.BOOLEAN, TypeFamily.ANY, TypeFamily.ANY, coerce=_branches, selection=_chosen)
 def _if_then_else(condition: Values, if_true: Values, if_false: Values) -> Values:
     return pc.if_else(pc.fill_null(condition, False), if_true, if_false)
 
 
-@function("coalesce", Kind.ANY, variadic=True, coerce=alike, selection=_missing_before)
+@function("coalesce", TypeFamily.ANY, variadic=True, coerce=alike, selection=_missing_before)
 def _coalesce(*values: Values) -> Values:
     return pc.coalesce(*values)
 
 
-@function("type_of", Kind.ANY)
+@function("type_of", TypeFamily.ANY)
 def _type_of(value: Values) -> Values:
     return pa.scalar(sql_name(value.type), pa.utf8())
 
 
-@function("is_null", Kind.ANY)
+@function("is_null", TypeFamily.ANY)
 def _is_null(values: Values) -> Values:
     return pc.is_null(values)
 
 
-@function("is_not_null", Kind.ANY)
+@function("is_not_null", TypeFamily.ANY)
 def _is_not_null(values: Values) -> Values:
     return pc.is_valid(values)

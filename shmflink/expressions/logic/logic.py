@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shmflink.expressions.node import Node
-from shmflink.expressions.registry import Kind, Selection, Values, function
+from shmflink.expressions.registry import Selection, TypeFamily, Values, function
 
 __all__ = ["LogicMethods", "joined"]
 
@@ -112,37 +112,37 @@ def _undecided(decisive: bool) -> Selection:
     return selection
 
 
-@function("and", Kind.BOOLEAN, variadic=True, selection=_undecided(decisive=False))
+@function("and", TypeFamily.BOOLEAN, variadic=True, selection=_undecided(decisive=False))
 def _and(*values: Values) -> Values:
     return reduce(pc.and_kleene, map(_booleans, values))
 
 
-@function("or", Kind.BOOLEAN, variadic=True, selection=_undecided(decisive=True))
+@function("or", TypeFamily.BOOLEAN, variadic=True, selection=_undecided(decisive=True))
 def _or(*values: Values) -> Values:
     return reduce(pc.or_kleene, map(_booleans, values))
 
 
-@function("not", Kind.BOOLEAN)
+@function("not", TypeFamily.BOOLEAN)
 def _not(values: Values) -> Values:
     return pc.invert(_booleans(values))
 
 
-@function("is_true", Kind.BOOLEAN)
+@function("is_true", TypeFamily.BOOLEAN)
 def _is_true(values: Values) -> Values:
     return pc.fill_null(_booleans(values), False)
 
 
-@function("is_false", Kind.BOOLEAN)
+@function("is_false", TypeFamily.BOOLEAN)
 def _is_false(values: Values) -> Values:
     return pc.fill_null(pc.invert(_booleans(values)), False)
 
 
-@function("is_not_true", Kind.BOOLEAN)
+@function("is_not_true", TypeFamily.BOOLEAN)
 def _is_not_true(values: Values) -> Values:
     return pc.fill_null(pc.invert(_booleans(values)), True)
 
 
-@function("is_not_false", Kind.BOOLEAN)
+@function("is_not_false", TypeFamily.BOOLEAN)
 def _is_not_false(values: Values) -> Values:
     return pc.fill_null(_booleans(values), True)
 

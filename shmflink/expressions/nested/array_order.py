@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from shmflink.errors import TypeMismatchError
 from shmflink.expressions.nested.lists import Integers, Lists
 from shmflink.expressions.node import Node
-from shmflink.expressions.registry import Kind, function
+from shmflink.expressions.registry import TypeFamily, function
 from shmflink.expressions.vectors import columnwise, literal_value, typed
 
 __all__ = ["ArrayOrderMethods"]
@@ -60,7 +60,7 @@ def _flag(value: Any, *, default: bool) -> bool:
     return default if flag is None else flag
 
 
-@function("array_sort", Kind.LIST)
+@function("array_sort", TypeFamily.LIST)
 @columnwise
 def _array_sort(column: pa.Array, is_ascending: bool, is_null_first: bool) -> pa.Array:
     lists = Lists.of(typed(column, pa.list_(pa.null())))
@@ -73,13 +73,13 @@ def _array_sort(column: pa.Array, is_ascending: bool, is_null_first: bool) -> pa
     return lists.taken(np.argsort(lists.parents * (count + 3) + ranks, kind="stable"))
 
 
-@function("array_max", Kind.LIST)
+@function("array_max", TypeFamily.LIST)
 @columnwise
 def _array_max(column: pa.Array) -> pa.Array:
     return _extreme(column, np.maximum)
 
 
-@function("array_min", Kind.LIST)
+@function("array_min", TypeFamily.LIST)
 @columnwise
 def _array_min(column: pa.Array) -> pa.Array:
     return _extreme(column, np.minimum)

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from shmflink.expressions.nested.arrays import list_and_item
 from shmflink.expressions.nested.lists import Integers, Lists, codes_of, first_of_each, interleaved, list_of
 from shmflink.expressions.node import Node
-from shmflink.expressions.registry import Kind, function
+from shmflink.expressions.registry import TypeFamily, function
 from shmflink.expressions.types.coercions import alike
 from shmflink.expressions.vectors import columnwise, fixed_width, typed, with_validity
 
@@ -81,14 +81,14 @@ class ArraySetMethods(Node):
         return self.call("array_intersect", self, array)
 
 
-@function("array_contains", Kind.LIST, Kind.ANY, coerce=list_and_item)
+@function("array_contains", TypeFamily.LIST, TypeFamily.ANY, coerce=list_and_item)
 @columnwise
 def _array_contains(column: pa.Array, needle: pa.Array) -> pa.Array:
     lists = Lists.of(column)
     return with_validity(pa.array(lists.counted(_matches(lists, needle)) > 0), column)
 
 
-@function("array_position", Kind.LIST, Kind.ANY, coerce=list_and_item)
+@function("array_position", TypeFamily.LIST, TypeFamily.ANY, coerce=list_and_item)
 @columnwise
 def _array_position(column: pa.Array, needle: pa.Array) -> pa.Array:
     lists = Lists.of(column)
@@ -99,20 +99,20 @@ def _array_position(column: pa.Array, needle: pa.Array) -> pa.Array:
     return with_validity(fixed_width(positions, column, pa.int32()), needle)
 
 
-@function("array_remove", Kind.LIST, Kind.ANY, coerce=list_and_item)
+@function("array_remove", TypeFamily.LIST, TypeFamily.ANY, coerce=list_and_item)
 @columnwise
 def _array_remove(column: pa.Array, needle: pa.Array) -> pa.Array:
     lists = Lists.of(column)
     return lists.kept(~_matches(lists, needle))
 
 
-@function("array_distinct", Kind.LIST)
+@function("array_distinct", TypeFamily.LIST)
 @columnwise
 def _array_distinct(column: pa.Array) -> pa.Array:
     return _distinct(Lists.of(typed(column, pa.list_(pa.null()))))
 
 
-@function("array_union", Kind.LIST, Kind.LIST, coerce=alike)
+@function("array_union", TypeFamily.LIST, TypeFamily.LIST, coerce=alike)
 @columnwise
 def _array_union(left: pa.Array, right: pa.Array) -> pa.Array:
     left, right = _typed_pair(left, right)
@@ -120,13 +120,13 @@ def _array_union(left: pa.Array, right: pa.Array) -> pa.Array:
     return _distinct(Lists.of(together))
 
 
-@function("array_except", Kind.LIST, Kind.LIST, coerce=alike)
+@function("array_except", TypeFamily.LIST, TypeFamily.LIST, coerce=alike)
 @columnwise
 def _array_except(left: pa.Array, right: pa.Array) -> pa.Array:
     return _chosen(left, right, is_in_both=False)
 
 
-@function("array_intersect", Kind.LIST, Kind.LIST, coerce=alike)
+@function("array_intersect", TypeFamily.LIST, TypeFamily.LIST, coerce=alike)
 @columnwise
 def _array_intersect(left: pa.Array, right: pa.Array) -> pa.Array:
     return _chosen(left, right, is_in_both=True)

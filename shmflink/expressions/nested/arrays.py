@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from shmflink.expressions.nested.lists import Integers, Lists, interleaved, list_of
 from shmflink.expressions.node import Node
-from shmflink.expressions.registry import Kind, Values, function
+from shmflink.expressions.registry import TypeFamily, Values, function
 from shmflink.expressions.types.coercions import alike
 from shmflink.expressions.types.rules import common_type, is_text
 from shmflink.expressions.vectors import columnwise, typed, with_validity
@@ -140,13 +140,13 @@ def _at_types(kinds: Sequence[pa.DataType], _constants: Sequence[pa.Scalar | Non
     return [kinds[0], pa.int64()]
 
 
-@function("at", Kind.ANY, Kind.ANY, coerce=_at_types)
+@function("at", TypeFamily.ANY, TypeFamily.ANY, coerce=_at_types)
 def _at(container: Values, index: Values) -> Values:
     if pa.types.is_map(container.type):
         from shmflink.expressions.nested.maps import value_of_key
 
         return value_of_key(container, index)
-    if not Kind.LIST.accepts(container.type):
+    if not TypeFamily.LIST.accepts(container.type):
         raise TypeError("it takes an array or a map; use .get('name') for the field of a row")
     if isinstance(index, pa.Scalar) and index.is_valid and index.as_py() < 1:
         raise TypeError("positions in an array count from 1")
@@ -161,18 +161,18 @@ def _item(container: pa.Array, index: pa.Array) -> pa.Array:
     return lists.values.take(pa.array(lists.offsets[:-1] + places, mask=~is_there))
 
 
-@function("cardinality", Kind.ANY)
+@function("cardinality", TypeFamily.ANY)
 def _cardinality(container: Values) -> Values:
     if pa.types.is_map(container.type):
         from shmflink.expressions.nested.maps import entries_of
 
         container = entries_of(container)
-    elif not Kind.LIST.accepts(container.type):
+    elif not TypeFamily.LIST.accepts(container.type):
         raise TypeError("it takes an array or a map")
     return pc.cast(pc.list_value_length(typed(container, pa.list_(pa.null()))), pa.int32())
 
 
-@function("element", Kind.LIST)
+@function("element", TypeFamily.LIST)
 @columnwise
 def _element(column: pa.Array) -> pa.Array:
     lists = Lists.of(typed(column, pa.list_(pa.null())))
@@ -181,7 +181,7 @@ def _element(column: pa.Array) -> pa.Array:
     return lists.values.take(pa.array(lists.offsets[:-1], mask=lists.lengths == 0))
 
 
-@function("array", Kind.ANY, variadic=True, coerce=alike)
+@function("array", TypeFamily.ANY, variadic=True, coerce=alike)
 @columnwise
 def _array(*columns: pa.Array) -> pa.Array:
     rows = len(columns[0])
@@ -189,13 +189,13 @@ def _array(*columns: pa.Array) -> pa.Array:
     return list_of(pa.concat_arrays(columns).take(pa.array(order.ravel())), np.full(rows, len(columns)))
 
 
-@function("array_append", Kind.LIST, Kind.ANY, coerce=list_and_item)
+@function("array_append", TypeFamily.LIST, TypeFamily.ANY, coerce=list_and_item)
 @columnwise
 def _array_append(column: pa.Array, addition: pa.Array) -> pa.Array:
     return list_of(*interleaved([Lists.of(column), _ones(addition)]), column)
 
 
-@function("array_prepend", Kind.LIST, Kind.ANY, coerce=list_and_item)
+@function("array_prepend", TypeFamily.LIST, TypeFamily.ANY, coerce=list_and_item)
 @columnwise
 def _array_prepend(column: pa.Array, addition: pa.Array) -> pa.Array:
     return list_of(*interleaved([_ones(addition), Lists.of(column)]), column)
@@ -207,21 +207,21 @@ def _ones(items: pa.Array) -> Lists:
     return Lists(items, np.ones(rows, np.int64), np.arange(rows + 1), items)
 
 
-@function("array_concat", Kind.LIST, variadic=True, coerce=alike)
+@function("array_concat", TypeFamily.LIST, variadic=True, coerce=alike)
 @columnwise
 def _array_concat(*columns: pa.Array) -> pa.Array:
     columns = tuple(typed(column, pa.list_(pa.null())) for column in columns)
     return list_of(*interleaved([Lists.of(column) for column in columns]), *columns)
 
 
-@function("array_reverse", Kind.LIST)
+@function("array_reverse", TypeFamily.LIST)
 @columnwise
 def _array_reverse(column: pa.Array) -> pa.Array:
     lists = Lists.of(typed(column, pa.list_(pa.null())))
     return lists.taken(np.repeat(lists.offsets[1:] - 1, lists.lengths) - lists.places)
 
 
-@function("array_slice", Kind.LIST, Kind.INTEGER, Kind.INTEGER, optional=1)
+@function("array_slice", TypeFamily.LIST, TypeFamily.INTEGER, TypeFamily.INTEGER, optional=1)
 @columnwise
 def _array_slice(column: pa.Array, start: pa.Array, end: pa.Array | None = None) -> pa.Array:
     lists = Lists.of(typed(column, pa.list_(pa.null())))
@@ -240,12 +240,16 @@ def _from_zero(positions: pa.Array, lengths: Integers) -> Integers:
 
 
 def _join_types(kinds: Sequence[pa.DataType], _constants: Sequence[pa.Scalar | None]) -> list[pa.DataType]:
-    if Kind.LIST.accepts(kinds[0]) and not pa.types.is_null(kinds[0]) and not Kind.STRING.accepts(kinds[0].value_type):
+    if (
+        TypeFamily.LIST.accepts(kinds[0])
+        and not pa.types.is_null(kinds[0])
+        and not TypeFamily.STRING.accepts(kinds[0].value_type)
+    ):
         raise TypeError(f"it takes an array of strings, not of {kinds[0].value_type}")
     return [pa.list_(pa.utf8())] + [pa.utf8()] * (len(kinds) - 1)
 
 
-@function("array_join", Kind.LIST, Kind.STRING, Kind.STRING, optional=1, coerce=_join_types)
+@function("array_join", TypeFamily.LIST, TypeFamily.STRING, TypeFamily.STRING, optional=1, coerce=_join_types)
 @columnwise
 def _array_join(column: pa.Array, delimiter: pa.Array, replacement: pa.Array | None = None) -> pa.Array:
     lists = Lists.of(column)

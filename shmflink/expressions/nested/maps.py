@@ -15,7 +15,7 @@ from shmflink import _core
 from shmflink.errors import TypeMismatchError
 from shmflink.expressions.nested.lists import Integers, Lists, codes_of, interleaved, list_of
 from shmflink.expressions.node import Node
-from shmflink.expressions.registry import Kind, Values, function
+from shmflink.expressions.registry import TypeFamily, Values, function
 from shmflink.expressions.types.coercions import each
 from shmflink.expressions.types.rules import common_type
 from shmflink.expressions.vectors import columnwise, literal_value, validity_of
@@ -147,7 +147,7 @@ def _pair_types(kinds: Sequence[pa.DataType], _constants: Sequence[pa.Scalar | N
     return [kind for kind in common if kind is not None] * (len(kinds) // 2)
 
 
-@function("map", Kind.ANY, Kind.ANY, variadic=True, coerce=_pair_types)
+@function("map", TypeFamily.ANY, TypeFamily.ANY, variadic=True, coerce=_pair_types)
 @columnwise
 def _map(*columns: pa.Array) -> pa.Array:
     pairs, rows = len(columns) // 2, len(columns[0])
@@ -156,7 +156,7 @@ def _map(*columns: pa.Array) -> pa.Array:
     return _map_of(keys, values, np.full(rows, pairs))
 
 
-@function("map_from_arrays", Kind.LIST, Kind.LIST)
+@function("map_from_arrays", TypeFamily.LIST, TypeFamily.LIST)
 @columnwise
 def _map_from_arrays(keys: pa.Array, values: pa.Array) -> pa.Array:
     keys, values = (
@@ -170,21 +170,21 @@ def _map_from_arrays(keys: pa.Array, values: pa.Array) -> pa.Array:
     return _map_of(left.values, right.values, left.lengths, keys, values)
 
 
-@function("map_keys", Kind.MAP)
+@function("map_keys", TypeFamily.MAP)
 @columnwise
 def _map_keys(column: pa.Array) -> pa.Array:
     lists = Lists.of(_entries(column))
     return list_of(_parts(lists.values)[0], lists.lengths, column)
 
 
-@function("map_values", Kind.MAP)
+@function("map_values", TypeFamily.MAP)
 @columnwise
 def _map_values(column: pa.Array) -> pa.Array:
     lists = Lists.of(_entries(column))
     return list_of(_parts(lists.values)[1], lists.lengths, column)
 
 
-@function("map_entries", Kind.MAP)
+@function("map_entries", TypeFamily.MAP)
 @columnwise
 def _map_entries(column: pa.Array) -> pa.Array:
     return _entries(column)
@@ -200,7 +200,7 @@ def _union_types(kinds: Sequence[pa.DataType], _constants: Sequence[pa.Scalar | 
     return [pa.map_(keys, values)] * len(kinds)
 
 
-@function("map_union", Kind.MAP, variadic=True, coerce=_union_types)
+@function("map_union", TypeFamily.MAP, variadic=True, coerce=_union_types)
 @columnwise
 def _map_union(*columns: pa.Array) -> pa.Array:
     entries, lengths = interleaved([Lists.of(_entries(column)) for column in columns])
@@ -213,7 +213,7 @@ def _map_union(*columns: pa.Array) -> pa.Array:
     return _map_of(keys, values, lengths, *columns)
 
 
-@function("str_to_map", Kind.STRING, coerce=each(pa.utf8()))
+@function("str_to_map", TypeFamily.STRING, coerce=each(pa.utf8()))
 @columnwise
 def _str_to_map(texts: pa.Array, list_delimiter: str, key_value_delimiter: str) -> pa.Array:
     pairs = Lists.of(_parts_of(texts, list_delimiter, limit=0))

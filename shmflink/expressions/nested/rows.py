@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from shmflink.errors import TypeMismatchError
 from shmflink.expressions.node import Node
-from shmflink.expressions.registry import Kind, Values, function
+from shmflink.expressions.registry import TypeFamily, Values, function
 from shmflink.expressions.vectors import columnwise, literal_value
 
 __all__ = ["RowMethods", "names_and_values"]
@@ -61,7 +61,7 @@ def names_and_values(given: tuple[Any, ...], name: str) -> tuple[tuple[str, ...]
     return names, given[1::2]
 
 
-@function("get", Kind.STRUCT)
+@function("get", TypeFamily.STRUCT)
 def _get(container: Values, field: str | int) -> Values:
     kind = container.type
     if pa.types.is_null(kind):
@@ -73,14 +73,14 @@ def _get(container: Values, field: str | int) -> Values:
     return pc.struct_field(container, index)
 
 
-@function("row", Kind.ANY, variadic=True)
+@function("row", TypeFamily.ANY, variadic=True)
 @columnwise
 def _row(*given: Any) -> pa.Array:
     *columns, names = given
     return pa.StructArray.from_arrays(columns, names=list(names))
 
 
-@function("object_update", Kind.STRUCT, Kind.ANY, variadic=True)
+@function("object_update", TypeFamily.STRUCT, TypeFamily.ANY, variadic=True)
 @columnwise
 def _object_update(container: pa.Array, *given: Any) -> pa.Array:
     *values, names = given

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from shmflink.expressions.node import Node
 from shmflink.expressions.numbers import decimals
-from shmflink.expressions.registry import Kind, Values, function
+from shmflink.expressions.registry import TypeFamily, Values, function
 from shmflink.expressions.time import moving
 from shmflink.expressions.time.intervals import is_interval
 from shmflink.expressions.types.rules import beside_unsigned, common_number, is_number, is_text
@@ -176,7 +176,7 @@ def _beside(other: pa.DataType, beside_time: pa.DataType) -> pa.DataType:
     return beside_time if pa.types.is_temporal(other) else other
 
 
-@function("plus", Kind.ANY, Kind.ANY, coerce=_coerce_sum)
+@function("plus", TypeFamily.ANY, TypeFamily.ANY, coerce=_coerce_sum)
 def _plus(left: Values, right: Values) -> Values:
     kind = left.type
     if is_number(kind):
@@ -186,14 +186,14 @@ def _plus(left: Values, right: Values) -> Values:
     return moving.later(left, right)
 
 
-@function("minus", Kind.ANY, Kind.ANY, coerce=_coerce_difference)
+@function("minus", TypeFamily.ANY, TypeFamily.ANY, coerce=_coerce_difference)
 def _minus(left: Values, right: Values) -> Values:
     if is_number(left.type):
         return decimals.subtract(left, right) if pa.types.is_decimal(left.type) else pc.subtract(left, right)
     return moving.time_difference(left, right)
 
 
-@function("times", Kind.ANY, Kind.ANY, coerce=_coerce_product)
+@function("times", TypeFamily.ANY, TypeFamily.ANY, coerce=_coerce_product)
 def _times(left: Values, right: Values) -> Values:
     if is_interval(left.type) or is_interval(right.type):
         return moving.interval_product(left, right)
@@ -210,7 +210,7 @@ def _coerce_quotient(kinds: Sequence[pa.DataType], constants: Sequence[pa.Scalar
     return wanted
 
 
-@function("divided_by", Kind.NUMBER, Kind.NUMBER, coerce=_coerce_quotient)
+@function("divided_by", TypeFamily.NUMBER, TypeFamily.NUMBER, coerce=_coerce_quotient)
 def _divided_by(left: Values, right: Values) -> Values:
     if pa.types.is_floating(left.type):
         return pc.divide(left, right)
@@ -226,7 +226,7 @@ def _coerce_remainder(kinds: Sequence[pa.DataType], constants: Sequence[pa.Scala
     return _coerce_numbers(kinds, constants)
 
 
-@function("mod", Kind.NUMBER, Kind.NUMBER, coerce=_coerce_remainder)
+@function("mod", TypeFamily.NUMBER, TypeFamily.NUMBER, coerce=_coerce_remainder)
 def _mod(left: Values, right: Values) -> Values:
     if pa.types.is_floating(left.type):
         return _remainder(left, right)
@@ -261,12 +261,12 @@ def _remainder(left: Values, right: Values) -> Values:
     return pc.subtract(left, pc.multiply(whole, right))
 
 
-@function("power", Kind.NUMBER, Kind.NUMBER, coerce=lambda kinds, _: [pa.float64()] * len(kinds))
+@function("power", TypeFamily.NUMBER, TypeFamily.NUMBER, coerce=lambda kinds, _: [pa.float64()] * len(kinds))
 def _power(left: Values, right: Values) -> Values:
     return pc.power(left, right)
 
 
-@function("negative", Kind.ANY)
+@function("negative", TypeFamily.ANY)
 def _negative(values: Values) -> Values:
     if is_interval(values.type):
         return moving.negated_interval(values)

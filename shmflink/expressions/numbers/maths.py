@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shmflink.expressions.node import Node
-from shmflink.expressions.registry import Kind, Values, function
+from shmflink.expressions.registry import TypeFamily, Values, function
 from shmflink.expressions.types.coercions import alike
 from shmflink.expressions.vectors import as_double, typed
 
@@ -225,30 +225,30 @@ _OF_DOUBLES = {
 
 def _register_functions_of_doubles() -> None:
     for name, compute in _OF_DOUBLES.items():
-        function(name, Kind.NUMBER)(lambda value, compute=compute: compute(as_double(value)))
+        function(name, TypeFamily.NUMBER)(lambda value, compute=compute: compute(as_double(value)))
 
 
 _register_functions_of_doubles()
 
 
-@function("log", Kind.NUMBER, Kind.NUMBER, optional=1)
+@function("log", TypeFamily.NUMBER, TypeFamily.NUMBER, optional=1)
 def _log(value: Values, base: Values | None = None) -> Values:
     if base is None:
         return pc.ln(as_double(value))
     return pc.logb(as_double(value), as_double(base))
 
 
-@function("atan2", Kind.NUMBER, Kind.NUMBER)
+@function("atan2", TypeFamily.NUMBER, TypeFamily.NUMBER)
 def _atan2(y: Values, x: Values) -> Values:
     return pc.atan2(as_double(y), as_double(x))
 
 
-@function("abs", Kind.NUMBER)
+@function("abs", TypeFamily.NUMBER)
 def _abs(value: Values) -> Values:
     return pc.abs(typed(value, pa.int64()))
 
 
-@function("sign", Kind.NUMBER)
+@function("sign", TypeFamily.NUMBER)
 def _sign(value: Values) -> Values:
     value = typed(value, pa.int64())
     if pa.types.is_decimal(value.type):
@@ -263,7 +263,7 @@ def _decimal_sign(value: Values) -> Values:
     return pc.cast(wide, pa.decimal128(max(value.type.precision, min(38, scale + 1)), scale))
 
 
-@function("greatest", Kind.COMPARABLE, variadic=True, coerce=alike)
+@function("greatest", TypeFamily.COMPARABLE, variadic=True, coerce=alike)
 def _greatest(*values: Values) -> Values:
     result = pc.max_element_wise(*values, skip_nulls=False)
     if not pa.types.is_floating(result.type):
@@ -272,7 +272,7 @@ def _greatest(*values: Values) -> Values:
     return pc.if_else(is_nan, pa.scalar(math.nan, result.type), result)
 
 
-@function("least", Kind.COMPARABLE, variadic=True, coerce=alike)
+@function("least", TypeFamily.COMPARABLE, variadic=True, coerce=alike)
 def _least(*values: Values) -> Values:
     return pc.min_element_wise(*values, skip_nulls=False)
 

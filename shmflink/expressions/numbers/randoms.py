@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shmflink.errors import TypeMismatchError
-from shmflink.expressions.registry import Kind, Values, function
+from shmflink.expressions.registry import TypeFamily, Values, function
 from shmflink.expressions.vectors import as_int64, literal_value, text_columns
 
 __all__ = ["RandomSequence"]
@@ -66,7 +66,7 @@ def _rand(sequence: RandomSequence, rows: int) -> Values:
     return pa.array(sequence.draw(rows))
 
 
-@function("rand_integer", Kind.INTEGER, needs_rows=True)
+@function("rand_integer", TypeFamily.INTEGER, needs_rows=True)
 def _rand_integer(bound: Values, sequence: RandomSequence, rows: int) -> Values:
     limit = as_int64(bound)
     numbers = pc.floor(pc.multiply(pa.array(sequence.draw(rows)), pc.cast(limit, pa.float64(), safe=False)))

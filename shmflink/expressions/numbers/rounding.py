@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from shmflink.core.types.decimals import rounded, with_room
 from shmflink.expressions.node import Node
 from shmflink.expressions.numbers.decimals import fitted
-from shmflink.expressions.registry import Kind, Values, function
+from shmflink.expressions.registry import TypeFamily, Values, function
 from shmflink.expressions.vectors import columnwise, constant_of, fixed_width, typed, with_validity
 
 __all__ = ["RoundingMethods", "rounded_doubles"]
@@ -49,7 +49,7 @@ class RoundingMethods(Node):
         return self.call("truncate", self, n)
 
 
-@function("round", Kind.NUMBER, Kind.INTEGER)
+@function("round", TypeFamily.NUMBER, TypeFamily.INTEGER)
 def _round(value: Values, places: Values) -> Values:
     value = typed(value, pa.float64())
     if pa.types.is_decimal(value.type):
@@ -61,7 +61,7 @@ def _round(value: Values, places: Values) -> Values:
     )
 
 
-@function("truncate", Kind.NUMBER, Kind.INTEGER)
+@function("truncate", TypeFamily.NUMBER, TypeFamily.INTEGER)
 def _truncate(value: Values, places: Values) -> Values:
     value = typed(value, pa.float64())
     if pa.types.is_decimal(value.type):
@@ -73,12 +73,12 @@ def _truncate(value: Values, places: Values) -> Values:
     )
 
 
-@function("floor", Kind.NUMBER)
+@function("floor", TypeFamily.NUMBER)
 def _floor(value: Values) -> Values:
     return _whole(typed(value, pa.float64()), pc.floor)
 
 
-@function("ceil", Kind.NUMBER)
+@function("ceil", TypeFamily.NUMBER)
 def _ceil(value: Values) -> Values:
     return _whole(typed(value, pa.float64()), pc.ceil)
 

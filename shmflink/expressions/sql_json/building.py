@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from shmflink import _core
 from shmflink.errors import TypeMismatchError
 from shmflink.expressions.node import ALIAS
-from shmflink.expressions.registry import Kind, Values, function
+from shmflink.expressions.registry import TypeFamily, Values, function
 from shmflink.expressions.sql_json.options import JsonOnNull
 from shmflink.expressions.types.coercions import text_where_null
 from shmflink.expressions.types.rules import is_text
@@ -39,25 +39,25 @@ def split_raw(values: tuple[Any, ...]) -> tuple[list[Any], tuple[bool, ...]]:
     return plain, tuple(raw)
 
 
-@function("json", Kind.STRING)
+@function("json", TypeFamily.STRING)
 def _json(_text: Values) -> Values:
     raise TypeError("json() is only allowed inside json_object() and json_array()")
 
 
-@function("json_string", Kind.ANY, coerce=text_where_null)
-@function("json_text", Kind.ANY, coerce=text_where_null)
+@function("json_string", TypeFamily.ANY, coerce=text_where_null)
+@function("json_text", TypeFamily.ANY, coerce=text_where_null)
 @columnwise
 def _json_string(values: pa.Array) -> Values:
     return _core.json_string(values)
 
 
-@function("raw_json", Kind.STRING, coerce=text_where_null)
+@function("raw_json", TypeFamily.STRING, coerce=text_where_null)
 def _raw_json(texts: Values) -> Values:
     """JSON text as it is; empty text is null."""
     return pc.if_else(pc.equal(pc.utf8_trim_whitespace(texts), ""), pa.scalar(None, texts.type), texts)
 
 
-@function("json_object", Kind.ANY, variadic=True, optional=1, coerce=text_where_null)
+@function("json_object", TypeFamily.ANY, variadic=True, optional=1, coerce=text_where_null)
 def _json_object(*given: Any) -> Values:
     *values, keys, raw, omits_nulls = given
     _check_raw(values, raw)
@@ -66,7 +66,7 @@ def _json_object(*given: Any) -> Values:
     return _objects(*values, keys=list(keys), raw=list(raw), omits_nulls=omits_nulls)
 
 
-@function("json_array", Kind.ANY, variadic=True, optional=1, coerce=text_where_null)
+@function("json_array", TypeFamily.ANY, variadic=True, optional=1, coerce=text_where_null)
 def _json_array(*given: Any) -> Values:
     *values, raw, omits_nulls = given
     _check_raw(values, raw)

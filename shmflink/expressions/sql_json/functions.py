@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from shmflink import _core
 from shmflink.errors import TypeMismatchError
 from shmflink.expressions.node import Node
-from shmflink.expressions.registry import Kind, Values, function
+from shmflink.expressions.registry import TypeFamily, Values, function
 from shmflink.expressions.sql_json.options import (
     JsonExistsOnError,
     JsonQueryOnEmptyOrError,
@@ -168,13 +168,13 @@ def _default(outcome: _Outcome, kind: pa.DataType) -> pa.Scalar:
         raise TypeMismatchError(f"json_value(): the default {value!r} is not a valid {kind}: {error}") from None
 
 
-@function("is_json", Kind.STRING, coerce=each(pa.utf8()))
+@function("is_json", TypeFamily.STRING, coerce=each(pa.utf8()))
 @columnwise
 def _is_json(texts: pa.Array, kind: str) -> Values:
     return _core.is_json(texts, kind)
 
 
-@function("json_exists", Kind.STRING, coerce=each(pa.utf8()))
+@function("json_exists", TypeFamily.STRING, coerce=each(pa.utf8()))
 @columnwise
 def _json_exists(texts: pa.Array, path: str, on_error: str) -> Values:
     answers, statuses = _core.json_exists(texts, path)
@@ -182,7 +182,7 @@ def _json_exists(texts: pa.Array, path: str, on_error: str) -> Values:
     return _replaced(answers, statuses, _ERROR, on_error, _EXISTS.get(on_error), texts, path)
 
 
-@function("json_value", Kind.STRING, coerce=each(pa.utf8()))
+@function("json_value", TypeFamily.STRING, coerce=each(pa.utf8()))
 @columnwise
 def _json_value(texts: pa.Array, path: str, kind: str, on_empty: _Outcome, on_error: _Outcome) -> Values:
     values, statuses = _core.json_value(texts, path, kind)
@@ -193,7 +193,7 @@ def _json_value(texts: pa.Array, path: str, kind: str, on_empty: _Outcome, on_er
     return values
 
 
-@function("json_query", Kind.STRING, coerce=each(pa.utf8()))
+@function("json_query", TypeFamily.STRING, coerce=each(pa.utf8()))
 @columnwise
 def _json_query(texts: pa.Array, path: str, wrapper: str, on_empty: str, on_error: str) -> Values:
     values, statuses = _core.json_query(texts, path, wrapper)
@@ -203,13 +203,13 @@ def _json_query(texts: pa.Array, path: str, wrapper: str, on_empty: str, on_erro
     return values
 
 
-@function("json_quote", Kind.STRING, coerce=each(pa.utf8()))
+@function("json_quote", TypeFamily.STRING, coerce=each(pa.utf8()))
 @columnwise
 def _json_quote(texts: pa.Array) -> Values:
     return _core.json_quote(texts)
 
 
-@function("json_unquote", Kind.STRING, coerce=each(pa.utf8()))
+@function("json_unquote", TypeFamily.STRING, coerce=each(pa.utf8()))
 @columnwise
 def _json_unquote(texts: pa.Array) -> Values:
     return _core.json_unquote(texts)

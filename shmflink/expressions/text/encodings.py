@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from shmflink import _core
 from shmflink.expressions.node import Node
-from shmflink.expressions.registry import Kind, Values, function
+from shmflink.expressions.registry import TypeFamily, Values, function
 from shmflink.expressions.text.natives import TEXT, WHOLE, null_count, same_for_all
 from shmflink.expressions.text.printing import formatted
 from shmflink.expressions.types.coercions import each
@@ -136,7 +136,7 @@ def _values_of(kinds: Sequence[pa.DataType], _: Sequence[pa.Scalar | None]) -> l
     return [WHOLE, *[common] * (len(kinds) - 1)]
 
 
-@function("ascii", Kind.STRING, coerce=each(TEXT))
+@function("ascii", TypeFamily.STRING, coerce=each(TEXT))
 def _ascii(values: Values) -> Values:
     first = same_for_all(_core.encode_charset, values, "UTF-8")
     return _first_byte(first)
@@ -151,7 +151,7 @@ def _first_byte(values: pa.Array) -> pa.Array:
     return pc.max_element_wise(pc.subtract(place, pa.scalar(1, pa.int32())), pa.scalar(0, pa.int32()), skip_nulls=False)
 
 
-@function("chr", Kind.INTEGER, coerce=each(WHOLE))
+@function("chr", TypeFamily.INTEGER, coerce=each(WHOLE))
 @columnwise
 def _chr(values: pa.Array) -> pa.Array:
     table = pa.array(["", *map(chr, range(_BYTE_VALUES))])
@@ -159,29 +159,29 @@ def _chr(values: pa.Array) -> pa.Array:
     return table.take(pc.if_else(pc.less(values, 0), 0, pc.add(low, 1)))
 
 
-@function("bin", Kind.INTEGER, coerce=each(WHOLE))
+@function("bin", TypeFamily.INTEGER, coerce=each(WHOLE))
 def _bin(values: Values) -> Values:
     return same_for_all(_core.format_integers, values, 1)
 
 
-@function("hex", Kind.ANY)
+@function("hex", TypeFamily.ANY)
 def _hex(values: Values) -> Values:
     if pa.types.is_integer(values.type):
         return same_for_all(_core.format_integers, values.cast(WHOLE), 4)
     return same_for_all(_core.encode_bytes, _as_bytes(values), "hex")
 
 
-@function("unhex", Kind.STRING, coerce=each(TEXT))
+@function("unhex", TypeFamily.STRING, coerce=each(TEXT))
 def _unhex(values: Values) -> Values:
     return same_for_all(_core.decode_bytes, values, "hex")
 
 
-@function("to_base64", Kind.ANY)
+@function("to_base64", TypeFamily.ANY)
 def _to_base64(values: Values) -> Values:
     return same_for_all(_core.encode_bytes, _as_bytes(values), "base64")
 
 
-@function("from_base64", Kind.STRING, coerce=each(TEXT))
+@function("from_base64", TypeFamily.STRING, coerce=each(TEXT))
 def _from_base64(values: Values) -> Values:
     decoded = same_for_all(_core.decode_bytes, values, "base64")
     if null_count(decoded) != null_count(values):
@@ -197,12 +197,12 @@ def _as_bytes(values: Values) -> Values:
     raise TypeError("it takes a string or bytes")
 
 
-@function("encode", Kind.STRING, Kind.STRING, coerce=each(TEXT))
+@function("encode", TypeFamily.STRING, TypeFamily.STRING, coerce=each(TEXT))
 def _encode(values: Values, charset: Values) -> Values:
     return same_for_all(_core.encode_charset, values, _charset(charset))
 
 
-@function("decode", Kind.BYTES, Kind.STRING, coerce=each(pa.binary(), TEXT))
+@function("decode", TypeFamily.BYTES, TypeFamily.STRING, coerce=each(pa.binary(), TEXT))
 def _decode(values: Values, charset: Values) -> Values:
     return same_for_all(_core.decode_charset, values, _charset(charset))
 
@@ -214,7 +214,7 @@ def _charset(charset: Values) -> str:
     return name.upper()
 
 
-@function("elt", Kind.INTEGER, Kind.ANY, variadic=True, coerce=_values_of)
+@function("elt", TypeFamily.INTEGER, TypeFamily.ANY, variadic=True, coerce=_values_of)
 @columnwise
 def _elt(index: pa.Array, *values: pa.Array) -> pa.Array:
     is_inside = pc.and_(pc.greater_equal(index, 1), pc.less_equal(index, len(values)))
@@ -222,7 +222,7 @@ def _elt(index: pa.Array, *values: pa.Array) -> pa.Array:
     return pc.choose(pc.fill_null(place, len(values)), *values, pa.nulls(len(index), values[0].type))
 
 
-@function("printf", Kind.STRING, Kind.ANY, variadic=True, coerce=lambda kinds, _: [TEXT, *kinds[1:]])
+@function("printf", TypeFamily.STRING, TypeFamily.ANY, variadic=True, coerce=lambda kinds, _: [TEXT, *kinds[1:]])
 @columnwise
 def _printf(pattern: pa.Array, *values: pa.Array) -> pa.Array:
     return formatted(pattern, values)

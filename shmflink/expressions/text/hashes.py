@@ -9,7 +9,7 @@ import pyarrow as pa
 from shmflink import _core
 from shmflink.errors import TypeMismatchError
 from shmflink.expressions.node import Node
-from shmflink.expressions.registry import Kind, Values, function
+from shmflink.expressions.registry import TypeFamily, Values, function
 from shmflink.expressions.types.coercions import text_where_null
 from shmflink.expressions.types.rules import is_bytes
 from shmflink.expressions.vectors import as_strings, columnwise, literal_value
@@ -92,12 +92,12 @@ class HashMethods(Node):
         return self.call("hex_digest", self, parameters=(f"sha{bits}",))
 
 
-@function("no_digest", Kind.ANY)
+@function("no_digest", TypeFamily.ANY)
 def _no_digest(_values: Values) -> Values:
     return pa.scalar(None, pa.utf8())
 
 
-@function("hex_digest", Kind.ANY, coerce=text_where_null)
+@function("hex_digest", TypeFamily.ANY, coerce=text_where_null)
 @columnwise
 def _hex_digest(values: pa.Array, algorithm: str) -> Values:
     if is_bytes(values.type):

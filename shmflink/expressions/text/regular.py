@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from shmflink import _core
 from shmflink.expressions.node import Node
-from shmflink.expressions.registry import Kind, Values, function
+from shmflink.expressions.registry import TypeFamily, Values, function
 from shmflink.expressions.text.natives import TEXT, WHOLE, by_rows
 from shmflink.expressions.types.coercions import each
 
@@ -83,7 +83,7 @@ class RegexMethods(Node):
         return self.call("regexp_extract", self, regex, 0)
 
 
-@function("regexp", Kind.STRING, Kind.STRING, coerce=each(TEXT))
+@function("regexp", TypeFamily.STRING, TypeFamily.STRING, coerce=each(TEXT))
 def _regexp(values: Values, pattern: Values) -> Values:
     found = by_rows(_core.regex_test, values, pattern)
     is_known = pc.and_kleene(pc.is_valid(values), pc.is_valid(pattern))
@@ -91,26 +91,28 @@ def _regexp(values: Values, pattern: Values) -> Values:
     return pc.and_(found, pc.not_equal(pattern, ""))
 
 
-@function("regexp_replace", Kind.STRING, Kind.STRING, Kind.STRING, coerce=each(TEXT))
+@function("regexp_replace", TypeFamily.STRING, TypeFamily.STRING, TypeFamily.STRING, coerce=each(TEXT))
 def _regexp_replace(values: Values, pattern: Values, replacement: Values) -> Values:
     return by_rows(_core.regex_replace, values, pattern, replacement)
 
 
-@function("regexp_extract", Kind.STRING, Kind.STRING, Kind.INTEGER, coerce=each(TEXT, TEXT, WHOLE))
+@function("regexp_extract", TypeFamily.STRING, TypeFamily.STRING, TypeFamily.INTEGER, coerce=each(TEXT, TEXT, WHOLE))
 def _regexp_extract(values: Values, pattern: Values, group: Values) -> Values:
     return by_rows(_core.regex_extract, values, pattern, group)
 
 
-@function("regexp_extract_all", Kind.STRING, Kind.STRING, Kind.INTEGER, coerce=each(TEXT, TEXT, WHOLE))
+@function(
+    "regexp_extract_all", TypeFamily.STRING, TypeFamily.STRING, TypeFamily.INTEGER, coerce=each(TEXT, TEXT, WHOLE)
+)
 def _regexp_extract_all(values: Values, pattern: Values, group: Values) -> Values:
     return by_rows(_core.regex_extract_all, values, pattern, group)
 
 
-@function("regexp_count", Kind.STRING, Kind.STRING, coerce=each(TEXT))
+@function("regexp_count", TypeFamily.STRING, TypeFamily.STRING, coerce=each(TEXT))
 def _regexp_count(values: Values, pattern: Values) -> Values:
     return by_rows(_core.regex_count, values, pattern)
 
 
-@function("regexp_instr", Kind.STRING, Kind.STRING, coerce=each(TEXT))
+@function("regexp_instr", TypeFamily.STRING, TypeFamily.STRING, coerce=each(TEXT))
 def _regexp_instr(values: Values, pattern: Values) -> Values:
     return by_rows(_core.regex_position, values, pattern)

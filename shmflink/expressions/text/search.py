@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from shmflink import _core
 from shmflink.expressions.node import Node
-from shmflink.expressions.registry import Kind, Values, function
+from shmflink.expressions.registry import TypeFamily, Values, function
 from shmflink.expressions.text.natives import TEXT, WHOLE, by_rows, same_for_all
 from shmflink.expressions.text.patterns import like_pattern, similar_pattern
 from shmflink.expressions.types.coercions import each
@@ -174,22 +174,24 @@ def _ends(values: Values, other: Values, kernel: Any, place: str) -> Values:
     return _alike(values, other, place)
 
 
-@function("starts_with", Kind.ANY, Kind.ANY, coerce=_short_text)
+@function("starts_with", TypeFamily.ANY, TypeFamily.ANY, coerce=_short_text)
 def _starts_with(values: Values, start: Values) -> Values:
     return _ends(values, start, pc.starts_with, "start")
 
 
-@function("ends_with", Kind.ANY, Kind.ANY, coerce=_short_text)
+@function("ends_with", TypeFamily.ANY, TypeFamily.ANY, coerce=_short_text)
 def _ends_with(values: Values, end: Values) -> Values:
     return _ends(values, end, pc.ends_with, "end")
 
 
-@function("contains", Kind.STRING, Kind.STRING, coerce=each(TEXT))
+@function("contains", TypeFamily.STRING, TypeFamily.STRING, coerce=each(TEXT))
 def _contains(values: Values, part: Values) -> Values:
     return _alike(values, part, "anywhere")
 
 
-@function("locate", Kind.STRING, Kind.STRING, Kind.INTEGER, optional=1, coerce=each(TEXT, TEXT, WHOLE))
+@function(
+    "locate", TypeFamily.STRING, TypeFamily.STRING, TypeFamily.INTEGER, optional=1, coerce=each(TEXT, TEXT, WHOLE)
+)
 def _locate(values: Values, needle: Values, start: Values = None) -> Values:
     if start is None:
         return by_rows(_core.text_position, values, needle, pa.scalar(1, WHOLE))
@@ -198,17 +200,17 @@ def _locate(values: Values, needle: Values, start: Values = None) -> Values:
     return pc.if_else(pc.and_(pc.is_valid(found), pc.equal(needle, "")), pa.scalar(1, pa.int32()), found)
 
 
-@function("replace", Kind.STRING, Kind.STRING, Kind.STRING, coerce=each(TEXT))
+@function("replace", TypeFamily.STRING, TypeFamily.STRING, TypeFamily.STRING, coerce=each(TEXT))
 def _replace(values: Values, old: Values, new: Values) -> Values:
     return by_rows(_core.replace_text, values, old, new)
 
 
-@function("translate", Kind.STRING, Kind.STRING, Kind.STRING, coerce=each(TEXT))
+@function("translate", TypeFamily.STRING, TypeFamily.STRING, TypeFamily.STRING, coerce=each(TEXT))
 def _translate(values: Values, from_str: Values, to_str: Values) -> Values:
     return by_rows(_core.translate_text, values, from_str, to_str)
 
 
-@function("split", Kind.STRING, Kind.STRING, optional=1, coerce=each(TEXT))
+@function("split", TypeFamily.STRING, TypeFamily.STRING, optional=1, coerce=each(TEXT))
 def _split(values: Values, delimiter: Values = None) -> Values:
     if delimiter is None:
         return same_for_all(_core.split_text, values)
@@ -221,12 +223,12 @@ def _split(values: Values, delimiter: Values = None) -> Values:
     return pc.if_else(is_empty, pa.scalar([], parts.type), parts) if pc.any(is_empty).as_py() else parts
 
 
-@function("split_index", Kind.STRING, Kind.STRING, Kind.INTEGER, coerce=each(TEXT, TEXT, WHOLE))
+@function("split_index", TypeFamily.STRING, TypeFamily.STRING, TypeFamily.INTEGER, coerce=each(TEXT, TEXT, WHOLE))
 def _split_index(values: Values, separator: Values, index: Values) -> Values:
     return by_rows(_core.split_part, values, separator, index)
 
 
-@function("like", Kind.STRING, Kind.STRING, Kind.STRING, optional=1, coerce=each(TEXT))
+@function("like", TypeFamily.STRING, TypeFamily.STRING, TypeFamily.STRING, optional=1, coerce=each(TEXT))
 def _like(values: Values, pattern: Values, escape: Values = None) -> Values:
     if not isinstance(pattern, pa.Scalar):
         return by_rows(_core.regex_test, values, _each(pattern, escape, lambda text, by: like_pattern(text, by).regex))
@@ -242,7 +244,7 @@ def _like(values: Values, pattern: Values, escape: Values = None) -> Values:
     return by_rows(_core.regex_test, values, pa.scalar(wanted.regex, pa.utf8()))
 
 
-@function("similar", Kind.STRING, Kind.STRING, Kind.STRING, optional=1, coerce=each(TEXT))
+@function("similar", TypeFamily.STRING, TypeFamily.STRING, TypeFamily.STRING, optional=1, coerce=each(TEXT))
 def _similar(values: Values, pattern: Values, escape: Values = None) -> Values:
     return by_rows(_core.regex_test, values, _each(pattern, escape, similar_pattern))
 
@@ -258,16 +260,16 @@ def _each(pattern: Values, escape: Values, convert: Any) -> Values:
     return pa.array(converted, pa.utf8()).take(encoded.indices)
 
 
-@function("is_alpha", Kind.STRING, coerce=each(TEXT))
+@function("is_alpha", TypeFamily.STRING, coerce=each(TEXT))
 def _is_alpha(values: Values) -> Values:
     return pc.fill_null(pc.utf8_is_alpha(values), False)
 
 
-@function("is_digit", Kind.STRING, coerce=each(TEXT))
+@function("is_digit", TypeFamily.STRING, coerce=each(TEXT))
 def _is_digit(values: Values) -> Values:
     return pc.fill_null(pc.utf8_is_digit(values), False)
 
 
-@function("is_decimal", Kind.STRING, coerce=each(TEXT))
+@function("is_decimal", TypeFamily.STRING, coerce=each(TEXT))
 def _is_decimal(values: Values) -> Values:
     return pc.is_valid(same_for_all(_core.parse_floats, values))

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from shmflink import _core
 from shmflink.expressions.node import Node
-from shmflink.expressions.registry import Kind, Values, function
+from shmflink.expressions.registry import TypeFamily, Values, function
 from shmflink.expressions.text.natives import TEXT, WHOLE, by_rows, same_for_all
 from shmflink.expressions.types.coercions import each
 
@@ -201,65 +201,73 @@ class StringMethods(Node):
         return self.call("concat", self, *others)
 
 
-@function("upper_case", Kind.STRING, coerce=each(TEXT))
+@function("upper_case", TypeFamily.STRING, coerce=each(TEXT))
 def _upper_case(values: Values) -> Values:
     return same_for_all(_core.change_case, values, True)
 
 
-@function("lower_case", Kind.STRING, coerce=each(TEXT))
+@function("lower_case", TypeFamily.STRING, coerce=each(TEXT))
 def _lower_case(values: Values) -> Values:
     return same_for_all(_core.change_case, values, False)
 
 
-@function("init_cap", Kind.STRING, coerce=each(TEXT))
+@function("init_cap", TypeFamily.STRING, coerce=each(TEXT))
 def _init_cap(values: Values) -> Values:
     return same_for_all(_core.capitalize_words, values)
 
 
-@function("char_length", Kind.STRING, coerce=each(TEXT))
+@function("char_length", TypeFamily.STRING, coerce=each(TEXT))
 def _char_length(values: Values) -> Values:
     return pc.utf8_length(values)
 
 
-@function("reverse", Kind.STRING, coerce=each(TEXT))
+@function("reverse", TypeFamily.STRING, coerce=each(TEXT))
 def _reverse(values: Values) -> Values:
     return pc.utf8_reverse(values)
 
 
-@function("substring", Kind.STRING, Kind.INTEGER, Kind.INTEGER, optional=1, coerce=each(TEXT, WHOLE, WHOLE))
+@function(
+    "substring", TypeFamily.STRING, TypeFamily.INTEGER, TypeFamily.INTEGER, optional=1, coerce=each(TEXT, WHOLE, WHOLE)
+)
 def _substring(values: Values, begin: Values, length: Values = None) -> Values:
     if length is None:
         return by_rows(lambda texts, begins, rows: _core.substring(texts, begins, None, rows), values, begin)
     return by_rows(_core.substring, values, begin, length)
 
 
-@function("left", Kind.STRING, Kind.INTEGER, coerce=each(TEXT, WHOLE))
+@function("left", TypeFamily.STRING, TypeFamily.INTEGER, coerce=each(TEXT, WHOLE))
 def _left(values: Values, length: Values) -> Values:
     return by_rows(_core.text_end, values, length, is_left=True)
 
 
-@function("right", Kind.STRING, Kind.INTEGER, coerce=each(TEXT, WHOLE))
+@function("right", TypeFamily.STRING, TypeFamily.INTEGER, coerce=each(TEXT, WHOLE))
 def _right(values: Values, length: Values) -> Values:
     return by_rows(_core.text_end, values, length, is_left=False)
 
 
-@function("trim", Kind.STRING, Kind.STRING, coerce=each(TEXT))
+@function("trim", TypeFamily.STRING, TypeFamily.STRING, coerce=each(TEXT))
 def _trim(values: Values, letters: Values, is_leading: bool, is_trailing: bool) -> Values:
     return by_rows(_core.trim_text, values, letters, is_leading=is_leading, is_trailing=is_trailing)
 
 
-@function("pad", Kind.STRING, Kind.INTEGER, Kind.STRING, coerce=each(TEXT, WHOLE, TEXT))
+@function("pad", TypeFamily.STRING, TypeFamily.INTEGER, TypeFamily.STRING, coerce=each(TEXT, WHOLE, TEXT))
 def _pad(values: Values, length: Values, padding: Values, is_left: bool) -> Values:
     return by_rows(_core.pad_text, values, length, padding, is_left=is_left)
 
 
-@function("repeat", Kind.STRING, Kind.INTEGER, coerce=each(TEXT, WHOLE))
+@function("repeat", TypeFamily.STRING, TypeFamily.INTEGER, coerce=each(TEXT, WHOLE))
 def _repeat(values: Values, count: Values) -> Values:
     return _with_data(pc.binary_repeat(values, pc.max_element_wise(count, pa.scalar(0, pa.int64()), skip_nulls=False)))
 
 
 @function(
-    "overlay", Kind.STRING, Kind.STRING, Kind.INTEGER, Kind.INTEGER, optional=1, coerce=each(TEXT, TEXT, WHOLE, WHOLE)
+    "overlay",
+    TypeFamily.STRING,
+    TypeFamily.STRING,
+    TypeFamily.INTEGER,
+    TypeFamily.INTEGER,
+    optional=1,
+    coerce=each(TEXT, TEXT, WHOLE, WHOLE),
 )
 def _overlay(values: Values, new: Values, starting: Values, length: Values = None) -> Values:
     if length is None:
@@ -270,12 +278,12 @@ def _overlay(values: Values, new: Values, starting: Values, length: Values = Non
     return by_rows(_core.overlay_text, values, new, starting, to_the_end)
 
 
-@function("concat", Kind.STRING, variadic=True, coerce=each(TEXT))
+@function("concat", TypeFamily.STRING, variadic=True, coerce=each(TEXT))
 def _concat(*values: Values) -> Values:
     return _with_data(pc.binary_join_element_wise(*values, ""))
 
 
-@function("concat_ws", Kind.STRING, Kind.STRING, variadic=True, coerce=each(TEXT))
+@function("concat_ws", TypeFamily.STRING, TypeFamily.STRING, variadic=True, coerce=each(TEXT))
 def _concat_ws(separator: Values, *values: Values) -> Values:
     # Arrow's kernel that skips nulls loses rows where all values are.
     return by_rows(lambda by, *texts, rows: _core.join_text(by, texts, rows), separator, *values)

@@ -9,7 +9,7 @@ import pyarrow as pa
 from shmflink import _core
 from shmflink.errors import TypeMismatchError
 from shmflink.expressions.node import Node
-from shmflink.expressions.registry import Kind, Values, function
+from shmflink.expressions.registry import TypeFamily, Values, function
 from shmflink.expressions.types.coercions import each
 from shmflink.expressions.vectors import columnwise, literal_value
 
@@ -73,31 +73,31 @@ class WebMethods(Node):
         return self.call("inet_ntoa", self)
 
 
-@function("url_encode", Kind.STRING, coerce=each(pa.utf8()))
+@function("url_encode", TypeFamily.STRING, coerce=each(pa.utf8()))
 @columnwise
 def _url_encode(texts: pa.Array) -> Values:
     return _core.url_encode(texts)
 
 
-@function("url_decode", Kind.STRING, coerce=each(pa.utf8()))
+@function("url_decode", TypeFamily.STRING, coerce=each(pa.utf8()))
 @columnwise
 def _url_decode(texts: pa.Array) -> Values:
     return _core.url_decode(texts)
 
 
-@function("parse_url", Kind.STRING, coerce=each(pa.utf8()))
+@function("parse_url", TypeFamily.STRING, coerce=each(pa.utf8()))
 @columnwise
 def _parse_url(texts: pa.Array, part: str, key: str | None) -> Values:
     return _core.parse_url(texts, part, key) if part in _PARTS else pa.nulls(len(texts), pa.utf8())
 
 
-@function("inet_aton", Kind.STRING, coerce=each(pa.utf8()))
+@function("inet_aton", TypeFamily.STRING, coerce=each(pa.utf8()))
 @columnwise
 def _inet_aton(texts: pa.Array) -> Values:
     return _core.inet_aton(texts)
 
 
-@function("inet_ntoa", Kind.INTEGER, coerce=each(pa.int64()))
+@function("inet_ntoa", TypeFamily.INTEGER, coerce=each(pa.int64()))
 @columnwise
 def _inet_ntoa(numbers: pa.Array) -> Values:
     return _core.inet_ntoa(numbers)

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from shmflink.errors import TypeMismatchError
 from shmflink.expressions.node import Node
-from shmflink.expressions.registry import Kind, Values, function
+from shmflink.expressions.registry import TypeFamily, Values, function
 from shmflink.expressions.time.intervals import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, MS_PER_SECOND
 from shmflink.expressions.vectors import as_int64, columnwise, fixed_width, int64_view, typed
 
@@ -48,7 +48,7 @@ class BucketMethods(Node):
         return self.call("floor_to", self, parameters=(size, offset_ms))
 
 
-@function("floor_to", Kind.ANY)
+@function("floor_to", TypeFamily.ANY)
 @columnwise
 def _floor_to(points: pa.Array, size_ms: int, offset_ms: int) -> Values:
     points = typed(points, pa.timestamp("ms"))

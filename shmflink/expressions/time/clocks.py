@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shmflink.core.clock import SYSTEM_CLOCK, Clock
-from shmflink.expressions.registry import Kind, Values, function
+from shmflink.expressions.registry import TypeFamily, Values, function
 
 __all__ = ["using_clock"]
 
@@ -37,6 +37,6 @@ def _current_timestamp() -> Values:
     return pa.scalar(_clock.get().processing_time_ms(), pa.timestamp("ms", "UTC"))
 
 
-@function("local_timestamp", Kind.TIMESTAMP)
+@function("local_timestamp", TypeFamily.TIMESTAMP)
 def _local_timestamp(moment: Values, zone: str) -> Values:
     return pc.local_timestamp(pc.cast(moment, pa.timestamp("ms", zone)))

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from shmflink import _core
 from shmflink.expressions.node import Node
-from shmflink.expressions.registry import Kind, Values, function
+from shmflink.expressions.registry import TypeFamily, Values, function
 from shmflink.expressions.vectors import (
     as_int64,
     columnwise,
@@ -241,12 +241,12 @@ def month_parts(array: pa.Array) -> npt.NDArray[Any]:
     return np.frombuffer(data, _MONTH_LAYOUT, len(array), array.offset * _MONTH_LAYOUT.itemsize)
 
 
-@function("interval_of_ms", Kind.INTEGER)
+@function("interval_of_ms", TypeFamily.INTEGER)
 def _interval_of_ms(number: Values, milliseconds: int) -> Values:
     return pc.cast(pc.multiply_checked(as_int64(number), milliseconds), pa.duration("ms"))
 
 
-@function("interval_of_months", Kind.INTEGER)
+@function("interval_of_months", TypeFamily.INTEGER)
 @columnwise
 def _interval_of_months(number: pa.Array, months: int) -> pa.Array:
     parts = np.zeros(len(number), _MONTH_LAYOUT)

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from shmflink import _core
 from shmflink.errors import TypeMismatchError
 from shmflink.expressions.node import Node
-from shmflink.expressions.registry import Kind, Values, function
+from shmflink.expressions.registry import TypeFamily, Values, function
 from shmflink.expressions.time.zones import from_local
 from shmflink.expressions.types.rules import is_text
 from shmflink.expressions.vectors import as_double, as_int64, as_strings, columnwise, literal_value, typed
@@ -77,7 +77,7 @@ def pattern_of(given: Any) -> str | None:
     return pattern
 
 
-@function("to_date", Kind.ANY)
+@function("to_date", TypeFamily.ANY)
 def _to_date(value: Values) -> Values:
     value = typed(value, pa.date32())
     if is_text(value.type):
@@ -85,7 +85,7 @@ def _to_date(value: Values) -> Values:
     return pc.cast(_local(value), pa.date32())
 
 
-@function("to_time", Kind.ANY)
+@function("to_time", TypeFamily.ANY)
 def _to_time(value: Values) -> Values:
     value = typed(value, pa.time32("ms"))
     if is_text(value.type):
@@ -95,7 +95,7 @@ def _to_time(value: Values) -> Values:
     return pc.cast(value, pa.time32("ms"), safe=False)
 
 
-@function("to_timestamp", Kind.ANY)
+@function("to_timestamp", TypeFamily.ANY)
 def _to_timestamp(value: Values) -> Values:
     value = typed(value, pa.timestamp("ms"))
     if is_text(value.type):
@@ -103,29 +103,29 @@ def _to_timestamp(value: Values) -> Values:
     return pc.cast(_local(value), pa.timestamp("ms"), safe=False)
 
 
-@function("parse_date", Kind.STRING)
+@function("parse_date", TypeFamily.STRING)
 def _parse_date(text: Values, pattern: str | None) -> Values:
     return pc.cast(_parsed(text, "ms", pattern=pattern), pa.date32())
 
 
-@function("parse_timestamp", Kind.STRING)
+@function("parse_timestamp", TypeFamily.STRING)
 def _parse_timestamp(text: Values, pattern: str | None, zone: str | None) -> Values:
     local = _parsed(text, _unit_of(pattern), pattern=pattern)
     return local if zone is None else from_local(local, zone)
 
 
-@function("parse_seconds", Kind.STRING)
+@function("parse_seconds", TypeFamily.STRING)
 def _parse_seconds(text: Values, pattern: str | None) -> Values:
     seconds = pc.cast(_parsed(text, "s", pattern=pattern or _LOCAL_PATTERN), pa.int64())
     return pc.if_else(pc.is_valid(text), pc.fill_null(seconds, _NO_MOMENT), pa.scalar(None, pa.int64()))
 
 
-@function("unix_timestamp", Kind.TIMESTAMP)
+@function("unix_timestamp", TypeFamily.TIMESTAMP)
 def _unix_timestamp(moment: Values) -> Values:
     return pc.divide(pc.cast(moment, pa.int64()), _PER_SECOND["ms"])
 
 
-@function("to_timestamp_ltz", Kind.ANY)
+@function("to_timestamp_ltz", TypeFamily.ANY)
 def _to_timestamp_ltz(value: Values, detail: int | str | None, zone: str) -> Values:
     value = typed(value, pa.int64())
     if is_text(value.type):
@@ -148,7 +148,7 @@ def _to_timestamp_ltz(value: Values, detail: int | str | None, zone: str) -> Val
     return pc.cast(whole, pa.timestamp(unit, "UTC"))
 
 
-@function("date_format", Kind.ANY)
+@function("date_format", TypeFamily.ANY)
 def _date_format(value: Values, pattern: str) -> Values:
     value = typed(value, pa.timestamp("ms"))
     if is_text(value.type):
@@ -161,12 +161,12 @@ def _date_format(value: Values, pattern: str) -> Values:
     return _formatted(pc.cast(value, _integer_type(value.type)), _PER_SECOND[value.type.unit], pattern)
 
 
-@function("from_unixtime", Kind.INTEGER)
+@function("from_unixtime", TypeFamily.INTEGER)
 def _from_unixtime(seconds: Values, pattern: str) -> Values:
     return _formatted(pc.multiply(as_int64(seconds), _PER_SECOND["ms"]), _PER_SECOND["ms"], pattern)
 
 
-@function("convert_tz", Kind.STRING)
+@function("convert_tz", TypeFamily.STRING)
 def _convert_tz(text: Values, zone_from: str, zone_to: str) -> Values:
     moments = from_local(_parsed(text, "s", pattern=_LOCAL_PATTERN), zone_from, is_later=True)
     local = pc.local_timestamp(pc.cast(moments, pa.timestamp("s", zone_to)))

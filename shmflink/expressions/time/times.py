@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from shmflink.errors import TypeMismatchError
 from shmflink.expressions.node import Node
-from shmflink.expressions.registry import Kind, Values, function
+from shmflink.expressions.registry import TypeFamily, Values, function
 from shmflink.expressions.time.intervals import (
     MONTHS_PER_YEAR,
     MS_PER_DAY,
@@ -113,7 +113,7 @@ def _unit(unit: TimeIntervalUnit, method: str) -> str:
     return unit.name
 
 
-@function("extract", Kind.ANY)
+@function("extract", TypeFamily.ANY)
 def _extract(point: Values, unit: str) -> Values:
     point = typed(point, pa.timestamp("ms"))
     if pa.types.is_interval(point.type):
@@ -149,12 +149,12 @@ def _part_of_duration(interval: pa.Array, *, unit: str) -> pa.Array:
     return fixed_width(np.sign(microseconds) * wholes, interval, pa.int64())
 
 
-@function("floor_to_unit", Kind.TEMPORAL)
+@function("floor_to_unit", TypeFamily.TEMPORAL)
 def _floor_to_unit(point: Values, unit: str) -> Values:
     return _rounded(typed(point, pa.timestamp("ms")), lambda local: _floored(local, unit), unit)
 
 
-@function("ceil_to_unit", Kind.TEMPORAL)
+@function("ceil_to_unit", TypeFamily.TEMPORAL)
 def _ceil_to_unit(point: Values, unit: str) -> Values:
     return _rounded(typed(point, pa.timestamp("ms")), lambda local: _ceiled(local, unit), unit)
 
@@ -186,7 +186,7 @@ def _rounded(point: Values, rounding: Callable[[Values], Values], unit: str) -> 
     return pc.cast(moments, point.type)
 
 
-@function("timestamp_diff", Kind.TEMPORAL, Kind.TEMPORAL)
+@function("timestamp_diff", TypeFamily.TEMPORAL, TypeFamily.TEMPORAL)
 @columnwise
 def _timestamp_diff(first: pa.Array, second: pa.Array, unit: str) -> pa.Array:
     start, end = _microseconds(first), _microseconds(second)
@@ -202,7 +202,7 @@ def _timestamp_diff(first: pa.Array, second: pa.Array, unit: str) -> pa.Array:
         raise ValueError("the difference does not fit INT: use MILLISECOND, which gives a BIGINT") from None
 
 
-@function("temporal_overlaps", Kind.TEMPORAL, Kind.ANY, Kind.TEMPORAL, Kind.ANY)
+@function("temporal_overlaps", TypeFamily.TEMPORAL, TypeFamily.ANY, TypeFamily.TEMPORAL, TypeFamily.ANY)
 def _temporal_overlaps(left: Values, left_to: Values, right: Values, right_to: Values) -> Values:
     left_end = moved(left, left_to, 1) if is_interval(left_to.type) else left_to
     right_end = moved(right, right_to, 1) if is_interval(right_to.type) else right_to

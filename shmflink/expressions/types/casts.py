@@ -14,7 +14,7 @@ from shmflink.expressions.nested.maps import entries_of, map_of_entries
 from shmflink.expressions.node import Node
 from shmflink.expressions.numbers.decimals import fitted
 from shmflink.expressions.numbers.rounding import rounded_doubles
-from shmflink.expressions.registry import Kind, Values, function
+from shmflink.expressions.registry import TypeFamily, Values, function
 from shmflink.expressions.text.natives import same_for_all
 from shmflink.expressions.time.zones import from_local
 from shmflink.expressions.types import parsing
@@ -71,23 +71,23 @@ class CastMethods(Node):
         return self.call("with_length", cast, parameters=(count, not name.startswith("VAR")))
 
 
-@function("cast", Kind.ANY)
+@function("cast", TypeFamily.ANY)
 def _cast_strictly(values: Values, kind: pa.DataType) -> Values:
     return _cast(values, kind, is_strict=True)
 
 
-@function("try_cast", Kind.ANY)
+@function("try_cast", TypeFamily.ANY)
 def _try_cast(values: Values, kind: pa.DataType) -> Values:
     return _cast(values, kind, is_strict=False)
 
 
-@function("convert", Kind.ANY)
+@function("convert", TypeFamily.ANY)
 def _convert(values: Values, kind: pa.DataType) -> Values:
     """What the binder puts before a function that wants another type: reads moments in ISO 8601, too."""
     return _cast(values, kind, is_strict=True, is_iso=True)
 
 
-@function("with_length", Kind.ANY)
+@function("with_length", TypeFamily.ANY)
 def _with_length(values: Values, count: int, is_filled: bool) -> Values:
     if is_text(values.type):
         cut = pc.utf8_slice_codeunits(values, 0, count)
@@ -103,7 +103,7 @@ def _filled(values: pa.Array, count: int) -> pa.Array:
     return filled.cast(pa.binary(count))
 
 
-@function("plain", Kind.ANY)
+@function("plain", TypeFamily.ANY)
 def _plain(values: Values, kind: pa.DataType) -> Values:
     """An encoded column (dictionary, runs, views) as one of its values' type."""
     if pa.types.is_run_end_encoded(values.type):
@@ -151,7 +151,7 @@ def _nested(column: pa.Array, kind: pa.DataType, *, is_strict: bool) -> pa.Array
         ]
         mask = column.is_null() if column.null_count else None
         return pa.StructArray.from_arrays(fields, fields=list(kind), mask=mask)
-    if Kind.LIST.accepts(given) and types.is_list(kind):
+    if TypeFamily.LIST.accepts(given) and types.is_list(kind):
         lists = Lists.of(column)
         return list_of(_cast(lists.values, kind.value_type, is_strict=is_strict), lists.lengths, column).cast(kind)
     return pc.cast(column, kind)

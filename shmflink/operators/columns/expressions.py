@@ -16,7 +16,7 @@ from shmflink.core.types.typeinfo import ColumnsTypeInfo, TypeInformation, schem
 from shmflink.errors import TypeMismatchError
 from shmflink.expressions import col
 from shmflink.operators.base import Operator, OperatorContext
-from shmflink.operators.columns.steps import BoundFilter, BoundStep, Filter, Project, Step
+from shmflink.operators.columns.steps import BoundFilter, BoundStep, ColumnStep, Filter, Project
 
 __all__ = ["ColumnarOperator", "ColumnsOperator", "IncomingColumns", "narrowest"]
 
@@ -41,7 +41,7 @@ class ColumnarOperator(Operator):
 class ColumnsOperator(ColumnarOperator):
     """Applies `steps` to each batch. Timestamps stay with their rows, keys do not."""
 
-    def __init__(self, declared: TypeInformation, steps: Sequence[Step]) -> None:
+    def __init__(self, declared: TypeInformation, steps: Sequence[ColumnStep]) -> None:
         """`declared` is the type of the incoming rows.
 
         Raises:
@@ -52,7 +52,7 @@ class ColumnsOperator(ColumnarOperator):
         self._schemas = _schemas(declared, self._steps)
 
     @property
-    def steps(self) -> tuple[Step, ...]:
+    def steps(self) -> tuple[ColumnStep, ...]:
         """The steps, in order."""
         return self._steps
 
@@ -187,7 +187,7 @@ def narrowest(schema: pa.Schema) -> str:
     return min(names, key=width)
 
 
-def _schemas(declared: TypeInformation, steps: Sequence[Step]) -> list[pa.Schema]:
+def _schemas(declared: TypeInformation, steps: Sequence[ColumnStep]) -> list[pa.Schema]:
     """The columns before each step and after the last."""
     schema = schema_of(declared)
     if schema is None:

@@ -20,7 +20,7 @@ from shmflink.errors import TypeMismatchError
 from shmflink.expressions import BoundExpressions, Expression, bind
 from shmflink.expressions.node import COLUMN
 
-__all__ = ["EXPLODED_ROWS_MAX", "BoundFilter", "BoundStep", "Explode", "Filter", "Project", "Step", "columns_of"]
+__all__ = ["EXPLODED_ROWS_MAX", "BoundFilter", "BoundStep", "ColumnStep", "Explode", "Filter", "Project", "columns_of"]
 
 _PLACE: Final = "the plan"  # the place of columns that pass unchanged, which cannot fail any longer
 EXPLODED_ROWS_MAX: Final = 1 << 16  # rows of one batch of exploded elements
@@ -39,7 +39,7 @@ class BoundStep(ABC):
         """The resulting columns; nothing if no row is left."""
 
 
-class Step(ABC):
+class ColumnStep(ABC):
     """One operation on columns."""
 
     @abstractmethod
@@ -55,7 +55,7 @@ class Step(ABC):
         """The input columns required to produce the columns `needed`."""
 
     @abstractmethod
-    def narrowed(self, needed: frozenset[str]) -> Step:
+    def narrowed(self, needed: frozenset[str]) -> ColumnStep:
         """The step without the parts that only produce columns that are not needed."""
 
     @abstractmethod
@@ -64,7 +64,7 @@ class Step(ABC):
 
 
 @dataclass(frozen=True, slots=True)
-class Project(Step):
+class Project(ColumnStep):
     """Other columns, each an expression over the old ones: `select`, `with_columns`, `drop`, `rename`."""
 
     named: tuple[tuple[str, Expression], ...]
@@ -122,7 +122,7 @@ def _project_of(named: Iterable[tuple[str, Expression | str]]) -> Project:
 
 
 @dataclass(frozen=True, slots=True)
-class Filter(Step):
+class Filter(ColumnStep):
     """Keeps the rows for which `predicate` is true (not false or null), and of these the columns `kept` (None =
     all).
     """
@@ -157,7 +157,7 @@ class Filter(Step):
 
 
 @dataclass(frozen=True, slots=True)
-class Explode(Step):
+class Explode(ColumnStep):
     """One row per element of the array `expression`, as column `name`; the other columns are repeated.
 
     A row with a null or empty array yields no row, or with `outer` one row with a null element (SQL: UNNEST, and LEFT

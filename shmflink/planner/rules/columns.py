@@ -11,8 +11,8 @@ from shmflink.expressions import Expression
 from shmflink.expressions.node import ALIAS
 from shmflink.operators.columns.as_columns import AsColumnsOperator
 from shmflink.operators.columns.expressions import ColumnsOperator
+from shmflink.operators.columns.steps import ColumnStep, Filter, Project
 from shmflink.operators.columns.steps import Explode as ExplodeStep
-from shmflink.operators.columns.steps import Filter, Project, Step
 from shmflink.plan.calls import AsColumns, Explode, FilterColumns, Select
 from shmflink.plan.node import Node
 from shmflink.planner.lowered import Lowered, one_operator
@@ -67,7 +67,7 @@ def as_columns(call: AsColumns, _inputs: Sequence[Node]) -> Lowered:
     return one_operator("AsColumns", operator, call.columns, "rows become columns, checked and cast")
 
 
-def _columnar(name: str, step: Step, text: str, inputs: Sequence[Node]) -> Lowered:
+def _columnar(name: str, step: ColumnStep, text: str, inputs: Sequence[Node]) -> Lowered:
     operator = ColumnsOperator(columns_type(inputs[0].output_type, name), [step])
     return one_operator(name, operator, operator.output_type, "on columns", description=f"{name}({text})")
 

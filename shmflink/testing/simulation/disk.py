@@ -54,9 +54,9 @@ class SimulatedStore:
             self.violated(f"a pointer to {directory}, which is not there")
         return self.manifests[directory]
 
-    def numbers(self) -> list[int]:
+    def checkpoint_ids(self) -> list[int]:
         """Of the folders of checkpoints."""
-        return [_number(folder) for folder in self.folders if folder.startswith(_PREFIX)]
+        return [_checkpoint_id_of(folder) for folder in self.folders if folder.startswith(_PREFIX)]
 
     def remove(self, directory: str) -> None:
         """A folder, with its manifest."""
@@ -94,7 +94,7 @@ class SimulatedDisk:
             known = [_known(directory, store.load(directory)) for directory in store.pointers]
         ids = [store.manifests[one.directory].checkpoint_id for one in known]
         retained = tuple(store.manifests[one.directory] for one in known if one.is_in_folder)
-        return StorageOpened(max([0, *ids, *store.numbers()]) + 1, tuple(known), retained)
+        return StorageOpened(max([0, *ids, *store.checkpoint_ids()]) + 1, tuple(known), retained)
 
     def restore(self, directories: Iterable[str], *, is_whole: bool) -> RestorePrepared:
         first = next(iter(directories), None)
@@ -103,7 +103,7 @@ class SimulatedDisk:
         if found is not None:
             known = [op for op in found.manifest.operators if op.coordinator is not None]
             states = {op.operator_id: coordinator_state("", op) for op in known}
-        leftovers = Leftovers(tuple(self._store.numbers())) if is_whole else None
+        leftovers = Leftovers(tuple(self._store.checkpoint_ids())) if is_whole else None
         return RestorePrepared(found, (), (), states, leftovers)
 
     def make_folder(self, checkpoint_id: int, target: str | None) -> CheckpointLocation:
@@ -131,8 +131,8 @@ class SimulatedDisk:
     def remove(self, effect: DeleteFiles | DiscardFolder | DiscardClaimed) -> None:
         match effect:
             case DeleteFiles(deletions):
-                for number in deletions.checkpoints:
-                    self._store.remove(f"{_PREFIX}{number}")
+                for checkpoint_id in deletions.checkpoints:
+                    self._store.remove(f"{_PREFIX}{checkpoint_id}")
             case DiscardFolder(directory) | DiscardClaimed(directory):
                 self._store.remove(directory)
 
@@ -142,13 +142,13 @@ class SimulatedDisk:
         if self._store.result is None and self._store.pointers:
             self._store.violated("its checkpoints go before the end of the job is durable")
         self._store.pointers = ()
-        for number in self._store.numbers():
-            self._store.remove(f"{_PREFIX}{number}")
+        for checkpoint_id in self._store.checkpoint_ids():
+            self._store.remove(f"{_PREFIX}{checkpoint_id}")
 
 
 def _known(directory: str, manifest: Manifest) -> KnownCheckpoint:
     return KnownCheckpoint(directory, manifest.checkpoint_id, directory.startswith(_PREFIX))
 
 
-def _number(directory: str) -> int:
+def _checkpoint_id_of(directory: str) -> int:
     return int(directory.removeprefix(_PREFIX))

@@ -49,10 +49,10 @@ class SimulatedJobManager:
         disk_fails: Callable[[str], bool],
         world: World,
     ) -> None:
-        """`start`: the savepoint to start from; empty for what the store points to. `new_taskmanager(number, life)`."""
+        """`start`: the savepoint to start from; empty for what the store points to. `new_taskmanager(index, life)`."""
         self.loop = SimulatedLoop(clock)
         self.taskmanagers: dict[int, SimulatedTaskManager] = {}
-        """Processes by their number; the dead ones too, until the job has heard of it."""
+        """Processes by their index; the dead ones too, until the job has heard of it."""
         self.ended: JobEnded | None = None
         self.is_drained = False
         """The attempts that there are end before the end of their input."""
@@ -84,15 +84,15 @@ class SimulatedJobManager:
             return False
         self._wants = False
         missing = self.run.missing_taskmanagers(self._per)
-        free = [number for number in range(missing + len(self.taskmanagers)) if number not in self.taskmanagers]
-        fresh = [self._fork(number) for number in free[:missing]]
+        free = [index for index in range(missing + len(self.taskmanagers)) if index not in self.taskmanagers]
+        fresh = [self._fork(index) for index in free[:missing]]
         self.run.granted(cast("Any", fresh), self._per)
         return True
 
-    def _fork(self, number: int) -> SimulatedTaskManager:
+    def _fork(self, index: int) -> SimulatedTaskManager:
         self._lives += 1
-        taskmanager = self._new_taskmanager(number, self._lives)
-        self.taskmanagers[number] = taskmanager
+        taskmanager = self._new_taskmanager(index, self._lives)
+        self.taskmanagers[index] = taskmanager
         return taskmanager
 
     def hear(self, taskmanager: SimulatedTaskManager) -> object:
@@ -116,8 +116,8 @@ class SimulatedJobManager:
         match message:
             case DrainSources():
                 self.is_drained = True
-            case CheckpointCompleted(_, number, stops) if stops:
-                self.savepoint = f"savepoint-{number}"
+            case CheckpointCompleted(_, checkpoint_id, stops) if stops:
+                self.savepoint = f"savepoint-{checkpoint_id}"
             case DeployTasks():  # what was stopped begins again
                 self.is_drained = False
                 self.savepoint = ""

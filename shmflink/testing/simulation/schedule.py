@@ -281,10 +281,10 @@ class Schedule:
             self._world,
         )
 
-    def _new_taskmanager(self, number: int, life: int) -> SimulatedTaskManager:
+    def _new_taskmanager(self, index: int, life: int) -> SimulatedTaskManager:
         self._are_actors_known = False
         return SimulatedTaskManager(
-            number, life, self._clock, self._jobmanager.told, self._surroundings, self._refuses, self._has_changed
+            index, life, self._clock, self._jobmanager.told, self._surroundings, self._refuses, self._has_changed
         )
 
     def _surroundings(self, message: DeployTasks, listener: Listener) -> Surroundings:
@@ -325,17 +325,17 @@ class Schedule:
         actors: list[tuple[str, Actor]] = []
         spread = rng.choice((1, 1, 10, 100))
         epochs: set[int] = set()
-        for number, tm in jobmanager.taskmanagers.items():
-            actors.append((f"from TaskManager {number}", partial(self._deliver_up, tm)))
+        for index, tm in jobmanager.taskmanagers.items():
+            actors.append((f"from TaskManager {index}", partial(self._deliver_up, tm)))
             if not tm.is_alive:
                 continue
-            actors.append((f"to TaskManager {number}", partial(self._deliver_down, tm)))
+            actors.append((f"to TaskManager {index}", partial(self._deliver_down, tm)))
             for epoch, attempt in tm.attempts.items():
                 epochs.add(epoch)
                 for slot_number, slot in attempt.slots.items():
                     actors.append((f"slot {slot_number}", partial(slot.step, rng)))
                     actors.append((f"committer {slot_number}", partial(_commit, slot)))
-                actors.append((f"writer {number}", attempt.writer.step))
+                actors.append((f"writer {index}", attempt.writer.step))
         for epoch in sorted(epochs):
             for channel in self._edges[epoch][0].channels.values():
                 channel.speed = 1 / rng.choice((1, 1, 1, spread))
@@ -454,7 +454,7 @@ class Schedule:
 
     def _check_nothing_is_left(self) -> None:
         """Of its checkpoints, on the disk."""
-        left = self._store.numbers()
+        left = self._store.checkpoint_ids()
         if left:
             raise ViolationError(f"checkpoints that are left behind: {sorted(left)}")
 

@@ -234,7 +234,7 @@ class SimulatedTaskManager:
 
     def __init__(
         self,
-        number: int,
+        index: int,
         life: int,
         clock: Clock,
         told: Callable[[object], None],
@@ -245,8 +245,8 @@ class SimulatedTaskManager:
         """`told` hears what is sent to it; `surroundings` are those of an attempt that is deployed here; `refuses` says
         whether the system refuses something; `has_changed`: it has other attempts, or none any longer.
         """
-        self.index = number
-        self.id = TaskManagerId(0, number, life)
+        self.index = index
+        self.id = TaskManagerId(0, index, life)
         self.is_lost = False
         """The JobManager knows that it is gone."""
         self.is_alive = True

@@ -20,14 +20,14 @@ from shmflink.checkpoint.events import (
     NotifyCompleted,
     RequestDone,
     SavepointRequested,
+    StartCheckpoint,
     Store,
     Stored,
     StoreFailed,
     SwitchToUnaligned,
-    TaskEnding,
     TaskFinished,
+    TaskReachedEnd,
     Tick,
-    Trigger,
 )
 from shmflink.checkpoint.handles import FINAL_CHECKPOINT_ID, KeyedStateHandle, OperatorSubtaskState, StateFile
 from shmflink.checkpoint.history import CheckpointCounts, CheckpointState
@@ -68,7 +68,7 @@ def test_from_trigger_to_completion():
     story = Story()
     assert story.coordinator.next_deadline_ms() == 1000
     assert story.tell(Tick(), 999) == []
-    assert story.tell(Tick(), 1000) == [Trigger(1, BARRIER_ALIGNED)]
+    assert story.tell(Tick(), 1000) == [StartCheckpoint(1, BARRIER_ALIGNED)]
     assert story.tell(Tick(), 1001) == []
     file = StateFile("a", length=100, crc32=0)
     state = OperatorSubtaskState("x", 0, (KeyedStateHandle("k", 0, 127, (file, file)),), operator_state=file)
@@ -88,10 +88,10 @@ def test_from_trigger_to_completion():
 
 def test_one_checkpoint_makes_up_for_a_long_pause():
     story = Story()
-    assert story.tell(Tick(), 7777) == [Trigger(1, BARRIER_ALIGNED)]
+    assert story.tell(Tick(), 7777) == [StartCheckpoint(1, BARRIER_ALIGNED)]
     story.complete(1)
     assert story.tell(Tick(), 8776) == []
-    assert story.tell(Tick(), 8777) == [Trigger(2, BARRIER_ALIGNED)]
+    assert story.tell(Tick(), 8777) == [StartCheckpoint(2, BARRIER_ALIGNED)]
 
 
 def test_a_slow_checkpoint_delays_the_next():
@@ -100,17 +100,17 @@ def test_a_slow_checkpoint_delays_the_next():
     story.tell(Tick(), 1000)
     assert story.tell(Tick(), 3500) == []
     assert story.coordinator.next_deadline_ms() == 6000
-    assert story.complete(1) == [NotifyCompleted(1), Trigger(2, BARRIER_ALIGNED)]
+    assert story.complete(1) == [NotifyCompleted(1), StartCheckpoint(2, BARRIER_ALIGNED)]
 
 
 def test_as_many_at_the_same_time_as_allowed():
     story = Story(replace(EVERY_SECOND, max_concurrent=2))
     story.tell(Tick(), 1000)
-    assert story.tell(Tick(), 2000) == [Trigger(2, BARRIER_ALIGNED)]
+    assert story.tell(Tick(), 2000) == [StartCheckpoint(2, BARRIER_ALIGNED)]
     assert story.tell(Tick(), 3000) == []
     aborted = "a newer checkpoint completed first"
     done = story.complete(2)
-    assert done == [NotifyCompleted(2), NotifyAborted(1, aborted), Discard(1), Trigger(3, BARRIER_ALIGNED)]
+    assert done == [NotifyCompleted(2), NotifyAborted(1, aborted), Discard(1), StartCheckpoint(3, BARRIER_ALIGNED)]
     assert story.tell(Acknowledged(A, 1)) == []
 
 
@@ -131,7 +131,7 @@ def test_the_pause_counts_from_the_completion():
     story.complete(1, 1800)
     assert story.coordinator.next_deadline_ms() == 2700
     assert story.tell(Tick(), 2699) == []
-    assert story.tell(Tick(), 2700) == [Trigger(2, BARRIER_ALIGNED)]
+    assert story.tell(Tick(), 2700) == [StartCheckpoint(2, BARRIER_ALIGNED)]
 
 
 def test_a_checkpoint_that_takes_too_long_is_aborted_and_counts():
@@ -140,7 +140,7 @@ def test_a_checkpoint_that_takes_too_long_is_aborted_and_counts():
     story.tell(Tick(), 1000)
     story.tell(Acknowledged(B, 1))
     reason = "not complete after 5000 ms; 1 task has not acknowledged it: A"
-    assert story.tell(Tick(), 6000) == [NotifyAborted(1, reason), Discard(1), Trigger(2, BARRIER_ALIGNED)]
+    assert story.tell(Tick(), 6000) == [NotifyAborted(1, reason), Discard(1), StartCheckpoint(2, BARRIER_ALIGNED)]
     assert story.tell(Acknowledged(A, 1)) == []
     story.complete(2)
     assert story.coordinator.last_failed.reason == reason
@@ -154,7 +154,7 @@ def test_what_is_being_stored_does_not_expire():
     story.acknowledge(1)
     assert story.tell(Tick(), 60_000) == []
     assert story.coordinator.next_deadline_ms() is None
-    assert story.tell(Stored(1, "p")) == [NotifyCompleted(1), Trigger(2, BARRIER_ALIGNED)]
+    assert story.tell(Stored(1, "p")) == [NotifyCompleted(1), StartCheckpoint(2, BARRIER_ALIGNED)]
 
 
 def test_more_failures_in_a_row_than_tolerated_fail_the_job():
@@ -182,7 +182,7 @@ def test_an_attempt_ends_and_another_goes_on_with_new_ids():
     assert story.coordinator.next_deadline_ms() is None
     assert story.tell(AttemptStarted(restored_id=None), 5000) == []
     assert story.tell(Acknowledged(B, 1)) == []
-    assert story.tell(Tick(), 6000) == [Trigger(2, BARRIER_ALIGNED)]
+    assert story.tell(Tick(), 6000) == [StartCheckpoint(2, BARRIER_ALIGNED)]
 
 
 def test_a_restart_waits_for_what_is_being_stored():
@@ -201,9 +201,9 @@ def test_a_restart_waits_for_what_is_being_stored():
 
 def test_unaligned_from_the_beginning_or_after_a_while():
     story = Story(replace(EVERY_SECOND, aligned_timeout_ms=0))
-    assert story.tell(Tick(), 1000) == [Trigger(1, BARRIER_UNALIGNED)]
+    assert story.tell(Tick(), 1000) == [StartCheckpoint(1, BARRIER_UNALIGNED)]
     story = Story(replace(EVERY_SECOND, aligned_timeout_ms=300))
-    assert story.tell(Tick(), 1000) == [Trigger(1, BARRIER_ALIGNED)]
+    assert story.tell(Tick(), 1000) == [StartCheckpoint(1, BARRIER_ALIGNED)]
     assert story.coordinator.next_deadline_ms() == 1300
     assert story.tell(Tick(), 1300) == [SwitchToUnaligned(1)]
     assert story.tell(Tick(), 1400) == []
@@ -217,7 +217,7 @@ def test_tasks_that_finish_take_part_as_finished():
     story.tell(Acknowledged(B, 1))
     assert story.tell(TaskFinished(A)) == [Store(1, False, None, {B: ()}, frozenset({A}))]
     story.tell(Stored(1, "p"))
-    assert story.tell(Tick(), 2000) == [Trigger(2, BARRIER_ALIGNED)]
+    assert story.tell(Tick(), 2000) == [StartCheckpoint(2, BARRIER_ALIGNED)]
     assert story.tell(Acknowledged(B, 2)) == [Store(2, False, None, {B: ()}, frozenset({A}))]
 
 
@@ -228,14 +228,14 @@ def test_no_checkpoints_after_tasks_have_finished_where_that_is_set():
     assert story.tell(Tick(), 5000) == []
     (answer,) = story.tell(SavepointRequested(1))
     assert "some tasks have finished" in answer.reason
-    assert story.tell(TaskEnding(B)) == [NotifyCompleted(FINAL_CHECKPOINT_ID)]
+    assert story.tell(TaskReachedEnd(B)) == [NotifyCompleted(FINAL_CHECKPOINT_ID)]
 
 
 def test_a_task_with_something_to_commit_gets_a_checkpoint_at_the_end():
     """[C15] At once when nobody has more to do; one that began before it ended does not count."""
     story = Story()
-    assert story.tell(TaskEnding(B), 100) == []
-    assert story.tell(TaskFinished(A), 200) == [Trigger(1, BARRIER_ALIGNED)]
+    assert story.tell(TaskReachedEnd(B), 100) == []
+    assert story.tell(TaskFinished(A), 200) == [StartCheckpoint(1, BARRIER_ALIGNED)]
     assert story.tell(Acknowledged(B, 1)) == [Store(1, False, None, {B: ()}, frozenset({A}))]
     assert story.tell(Stored(1, "p")) == [NotifyCompleted(1)]
     assert story.tell(TaskFinished(B)) == []
@@ -246,9 +246,9 @@ def test_a_checkpoint_that_began_before_the_end_is_followed_by_another():
     story = Story()
     story.tell(Tick(), 1000)
     assert story.tell(TaskFinished(A), 1100) == []
-    assert story.tell(TaskEnding(B)) == []
+    assert story.tell(TaskReachedEnd(B)) == []
     story.tell(Acknowledged(B, 1))
-    assert story.tell(Stored(1, "p")) == [NotifyCompleted(1), Trigger(2, BARRIER_ALIGNED)]
+    assert story.tell(Stored(1, "p")) == [NotifyCompleted(1), StartCheckpoint(2, BARRIER_ALIGNED)]
     story.tell(Acknowledged(B, 2))
     assert story.tell(Stored(2, "p")) == [NotifyCompleted(2)]
 
@@ -256,15 +256,15 @@ def test_a_checkpoint_that_began_before_the_end_is_followed_by_another():
 def test_a_last_checkpoint_that_fails_is_tried_again():
     story = Story(replace(EVERY_SECOND, tolerable_failures=9))
     story.tell(TaskFinished(A))
-    assert story.tell(TaskEnding(B)) == [Trigger(1, BARRIER_ALIGNED)]
+    assert story.tell(TaskReachedEnd(B)) == [StartCheckpoint(1, BARRIER_ALIGNED)]
     story.tell(Declined(B, 1, "no space"))
-    assert story.tell(Tick(), 1000) == [Trigger(2, BARRIER_ALIGNED)]
+    assert story.tell(Tick(), 1000) == [StartCheckpoint(2, BARRIER_ALIGNED)]
 
 
 def test_without_checkpoints_all_commit_when_all_are_at_their_end():
     story = Story(CheckpointSettings())
     assert story.coordinator.next_deadline_ms() is None
-    assert story.tell(TaskEnding(B)) == []
+    assert story.tell(TaskReachedEnd(B)) == []
     assert story.tell(TaskFinished(A)) == [NotifyCompleted(FINAL_CHECKPOINT_ID)]
     assert story.tell(Tick(), 10**9) == []
 
@@ -273,9 +273,9 @@ def test_without_checkpoints_all_commit_when_all_are_at_their_end():
 def test_tasks_that_come_to_their_end_before_the_last_one_runs(settings):
     coordinator = CheckpointCoordinator(settings, [A, B])
     assert coordinator.handle(TaskFinished(A), 0) == []
-    assert coordinator.handle(TaskEnding(B), 0) == []
+    assert coordinator.handle(TaskReachedEnd(B), 0) == []
     (effect,) = coordinator.handle(AttemptStarted(), 5)
-    assert effect in (Trigger(1, BARRIER_ALIGNED), NotifyCompleted(FINAL_CHECKPOINT_ID))
+    assert effect in (StartCheckpoint(1, BARRIER_ALIGNED), NotifyCompleted(FINAL_CHECKPOINT_ID))
 
 
 def test_all_tasks_finish_before_they_see_the_barrier():
@@ -290,8 +290,8 @@ def test_savepoints_are_beside_the_checkpoints():
     """Not limited by max-concurrent, told to no sink, not restarted from, no failure of theirs counts."""
     story = Story(replace(EVERY_SECOND, max_concurrent=2))
     story.tell(Tick(), 1000)
-    assert story.tell(SavepointRequested(7, "/s")) == [Trigger(2, BARRIER_SAVEPOINT, "/s")]
-    assert story.tell(SavepointRequested(8)) == [Trigger(3, BARRIER_SAVEPOINT)]
+    assert story.tell(SavepointRequested(7, "/s")) == [StartCheckpoint(2, BARRIER_SAVEPOINT, "/s")]
+    assert story.tell(SavepointRequested(8)) == [StartCheckpoint(3, BARRIER_SAVEPOINT)]
     assert story.acknowledge(2) == Store(2, True, "/s", {A: (), B: ()}, frozenset())
     assert story.tell(Stored(2, "/s/x")) == [RequestDone(7, path="/s/x")]
     assert story.coordinator.last_completed is None
@@ -311,20 +311,20 @@ def test_a_savepoint_waits_for_the_one_checkpoint_that_it_might_overtake():
     assert story.tell(Acknowledged(A, 1)) == []
     store, *others = story.tell(Acknowledged(B, 1))
     assert isinstance(store, Store)
-    assert others == [Trigger(2, BARRIER_SAVEPOINT, "/s")]
+    assert others == [StartCheckpoint(2, BARRIER_SAVEPOINT, "/s")]
     assert story.tell(Stored(1, "chk-1")) == [NotifyCompleted(1)]
     story.acknowledge(2)
-    assert story.tell(Stored(2, "/s/x")) == [RequestDone(7, path="/s/x"), Trigger(3, BARRIER_ALIGNED)]
+    assert story.tell(Stored(2, "/s/x")) == [RequestDone(7, path="/s/x"), StartCheckpoint(3, BARRIER_ALIGNED)]
     assert story.tell(SavepointRequested(8, "/s")) == []
-    assert story.tell(Declined(A, 3, "overtaken", counts=False))[-1] == Trigger(4, BARRIER_SAVEPOINT, "/s")
+    assert story.tell(Declined(A, 3, "overtaken", counts=False))[-1] == StartCheckpoint(4, BARRIER_SAVEPOINT, "/s")
 
 
 def test_no_checkpoint_begins_while_a_savepoint_is_under_way():
     story = Story()
-    assert story.tell(SavepointRequested(1, "/s"), 900) == [Trigger(1, BARRIER_SAVEPOINT, "/s")]
+    assert story.tell(SavepointRequested(1, "/s"), 900) == [StartCheckpoint(1, BARRIER_SAVEPOINT, "/s")]
     assert story.tell(Tick(), 1000) == []
     story.acknowledge(1, 1500)
-    assert story.tell(Stored(1, "/s/x")) == [RequestDone(1, path="/s/x"), Trigger(2, BARRIER_ALIGNED)]
+    assert story.tell(Stored(1, "/s/x")) == [RequestDone(1, path="/s/x"), StartCheckpoint(2, BARRIER_ALIGNED)]
 
 
 def test_a_stop_that_waits_for_a_checkpoint_ends_with_whatever_ends_the_attempt():
@@ -334,7 +334,7 @@ def test_a_stop_that_waits_for_a_checkpoint_ends_with_whatever_ends_the_attempt(
     assert story.tell(SavepointRequested(1, "/s")) == []
     assert story.tell(SavepointRequested(2, "/s", stops=True)) == []
     _, *begun = (*story.tell(Acknowledged(A, 1)), *story.tell(Acknowledged(B, 1)))
-    assert begun == [Trigger(2, BARRIER_SAVEPOINT, "/s"), Trigger(3, BARRIER_SAVEPOINT, "/s", True)]
+    assert begun == [StartCheckpoint(2, BARRIER_SAVEPOINT, "/s"), StartCheckpoint(3, BARRIER_SAVEPOINT, "/s", True)]
 
     story = Story()
     story.tell(Tick(), 1000)
@@ -371,17 +371,17 @@ def test_a_savepoint_that_fails_when_a_newer_checkpoint_is_complete_fails_nothin
 
 def test_a_checkpoint_on_request_waits_for_room_and_serves_all_who_asked():
     story = Story()
-    assert story.tell(CheckpointRequested(1), 100) == [Trigger(1, BARRIER_ALIGNED)]
+    assert story.tell(CheckpointRequested(1), 100) == [StartCheckpoint(1, BARRIER_ALIGNED)]
     assert story.tell(CheckpointRequested(2), 200) == []
     assert story.tell(CheckpointRequested(3), 300) == []
-    assert story.complete(1) == [NotifyCompleted(1), RequestDone(1, path="chk-1"), Trigger(2, BARRIER_ALIGNED)]
+    assert story.complete(1) == [NotifyCompleted(1), RequestDone(1, path="chk-1"), StartCheckpoint(2, BARRIER_ALIGNED)]
     assert story.complete(2) == [NotifyCompleted(2), RequestDone(2, path="chk-2"), RequestDone(3, path="chk-2")]
 
 
 def test_stop_with_a_savepoint():
     """Nothing else is triggered; the sources end when it is durable, and the job could restart from it."""
     story = Story()
-    assert story.tell(SavepointRequested(1, "/s", stops=True)) == [Trigger(1, BARRIER_SAVEPOINT, "/s", True)]
+    assert story.tell(SavepointRequested(1, "/s", stops=True)) == [StartCheckpoint(1, BARRIER_SAVEPOINT, "/s", True)]
     assert story.coordinator.next_deadline_ms() == 5000
     (refused,) = story.tell(SavepointRequested(2))
     assert refused.reason == "the job is being stopped"
@@ -395,15 +395,15 @@ def test_a_stop_that_fails_lets_the_job_go_on():
     story.tell(SavepointRequested(1, stops=True), 500)
     effects = story.tell(Declined(A, 1, "no space"))
     assert effects == [NotifyAborted(1, "A: no space"), Discard(1), RequestDone(1, reason="A: no space")]
-    assert story.tell(Tick(), 1500) == [Trigger(2, BARRIER_ALIGNED)]
+    assert story.tell(Tick(), 1500) == [StartCheckpoint(2, BARRIER_ALIGNED)]
 
 
 def test_stop_with_drain_waits_for_the_ends_of_all_tasks():
     story = Story()
     assert story.tell(SavepointRequested(1, "/s", stops=True, drains=True)) == [Drain()]
     assert story.tell(Tick(), 1000) == []
-    assert story.tell(TaskEnding(A)) == []
-    assert story.tell(TaskEnding(B)) == [Trigger(1, BARRIER_SAVEPOINT, "/s", True)]
+    assert story.tell(TaskReachedEnd(A)) == []
+    assert story.tell(TaskReachedEnd(B)) == [StartCheckpoint(1, BARRIER_SAVEPOINT, "/s", True)]
     assert story.complete(1) == [NotifyCompleted(1, stops=True), RequestDone(1, path="chk-1")]
     assert story.tell(TaskFinished(A)) == []
     assert story.tell(TaskFinished(B)) == []
@@ -412,8 +412,8 @@ def test_stop_with_drain_waits_for_the_ends_of_all_tasks():
 def test_tasks_that_finish_behind_the_savepoint_of_a_drain_do_not_answer_it_a_second_time():
     story = Story()
     story.tell(SavepointRequested(1, "/s", stops=True, drains=True))
-    story.tell(TaskEnding(A))
-    story.tell(TaskEnding(B))
+    story.tell(TaskReachedEnd(A))
+    story.tell(TaskReachedEnd(B))
     for task in (A, B):
         story.tell(Acknowledged(task, 1))
     assert story.tell(TaskFinished(A)) == []
@@ -424,8 +424,8 @@ def test_tasks_that_finish_behind_the_savepoint_of_a_drain_do_not_answer_it_a_se
 def test_a_drain_cannot_be_taken_back_so_the_attempt_fails_with_its_savepoint():
     story = Story()
     story.tell(SavepointRequested(1, stops=True, drains=True))
-    story.tell(TaskEnding(A))
-    story.tell(TaskEnding(B))
+    story.tell(TaskReachedEnd(A))
+    story.tell(TaskReachedEnd(B))
     assert story.tell(StoreFailed(1, "no space")) == [], "it is not being stored"
     effects = story.tell(Declined(A, 1, "no space"))
     assert isinstance(effects[-1], FailJob)
@@ -492,11 +492,11 @@ def test_who_stops_a_job_is_told_of_the_drain_and_of_the_end_behind_the_savepoin
     assert story.coordinator.waits_for() == (
         "the job drains before the savepoint; tasks not yet at the end of their input: A, B",
     )
-    story.tell(TaskEnding(A))
+    story.tell(TaskReachedEnd(A))
     assert story.coordinator.waits_for() == (
         "the job drains before the savepoint; tasks not yet at the end of their input: B",
     )
-    story.tell(TaskEnding(B))
+    story.tell(TaskReachedEnd(B))
     assert story.coordinator.waits_for() == ("2 of 2 tasks have not acknowledged savepoint 1: A, B",)
     story.acknowledge(1)
     story.tell(Stored(1, "/s/1"))

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from shmflink.checkpoint.handles import ChannelState, CheckpointLocation, OperatorSubtaskState, StateFile
-from shmflink.checkpoint.in_flight import InputRoute, Routing, channel_elements
+from shmflink.checkpoint.in_flight import ChannelRouting, InputRoute, channel_elements
 from shmflink.checkpoint.manifest import CHECKPOINT, Manifest, OperatorState
 from shmflink.checkpoint.reading import checkpoint_directory, open_checkpoint, read_file, restored_state
 from shmflink.checkpoint.state_files import StateFileWriter, created_at, dumps_elements, loads_elements
@@ -178,7 +178,7 @@ def test_rows_under_way_go_to_the_owners_of_their_keys(tmp_path: Path, by_column
         else:
             batches.append(Batch.of_rows(part, keys=encode_keys(part)))
     manifest, path = in_flight(tmp_path, [[batches[0], Watermark(1)], [batches[1]]])
-    routes = {4: InputRoute(Routing.KEYED, ("n",) if by_column else ())}
+    routes = {4: InputRoute(ChannelRouting.KEYED, ("n",) if by_column else ())}
     found = []
     for subtask in range(parallelism):
         groups = range_of(subtask, GROUPS, parallelism)
@@ -194,7 +194,7 @@ def test_rows_under_way_go_to_the_owners_of_their_keys(tmp_path: Path, by_column
 
 def test_broadcast_rows_under_way_go_along_with_the_broadcast_state(tmp_path: Path) -> None:
     manifest, path = in_flight(tmp_path, [[Batch.of_rows(["x", "y"])], [Batch.of_rows(["y"])]])
-    routes = {4: InputRoute(Routing.BROADCAST)}
+    routes = {4: InputRoute(ChannelRouting.BROADCAST)}
     got = [
         [
             e.rows()
@@ -225,6 +225,6 @@ def test_control_elements_of_other_producers_are_left_out(tmp_path: Path) -> Non
     """[T8] A watermark of a channel that is no more must not make rows late that come on its successor."""
     manifest, path = in_flight(tmp_path, [[Batch.of_rows([1]), Watermark(9)]])
     for has_others, count in ((False, 2), (True, 1)):
-        routes = {4: InputRoute(Routing.KEYED, (), has_others)}
+        routes = {4: InputRoute(ChannelRouting.KEYED, (), has_others)}
         channels = channel_elements(manifest, path, OPERATOR, 0, 1, range(GROUPS), GROUPS, routes)
         assert [len(channel.elements) for channel in channels] == [count]

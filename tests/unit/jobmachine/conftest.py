@@ -149,9 +149,9 @@ class Stage:
                 return [events.StorageClosed()]
             case ask.KeepPointers():
                 return [events.PointersKept()]
-            case ask.MakeFolder(number, target):
-                folder = f"/chk-{number}" if target is None else f"{target}/savepoint"
-                return [events.FolderMade(number, CheckpointLocation(folder, "", 0), 0)]
+            case ask.MakeFolder(checkpoint_id, target):
+                folder = f"/chk-{checkpoint_id}" if target is None else f"{target}/savepoint"
+                return [events.FolderMade(checkpoint_id, CheckpointLocation(folder, "", 0), 0)]
             case ask.TriggerCheckpoint(_, barrier):
                 return [events.Triggered(barrier.checkpoint_id, {})]
             case ask.StoreCheckpoint(store, _, location):
@@ -165,15 +165,15 @@ class Stage:
         match effect:
             case ask.BeginAttempt(execution):
                 self._attempts[execution.epoch] = effect
-                return [events.MemoryReady(execution.epoch, number) for number in execution.taskmanagers]
+                return [events.MemoryReady(execution.epoch, index) for index in execution.taskmanagers]
             case ask.Deploy(epoch):
                 return self._all(epoch, TaskState.INITIALIZING)
             case ask.StartTasks(epoch):
                 return self._all(epoch, TaskState.RUNNING)
             case ask.CancelTasks(epoch):
                 return self._all(epoch, TaskState.CANCELED)
-            case ask.ReleaseMemory(epoch, numbers):
-                return [events.MemoryReleased(epoch, number) for number in numbers]
+            case ask.ReleaseMemory(epoch, taskmanagers):
+                return [events.MemoryReleased(epoch, index) for index in taskmanagers]
             case _:
                 return []
 

@@ -9,16 +9,16 @@ from hypothesis import strategies as st
 from shmflink.core.ids import SubtaskId
 from shmflink.jobmachine.attempt_state import (
     ArmCancellationTimeout,
+    AttemptCancelRequested,
+    AttemptEnded,
     AttemptFailed,
     AttemptState,
+    AttemptStateEntered,
     CancelAll,
     CancellationExpired,
-    CancelRequested,
     Deployed,
-    Ended,
-    KillTaskManagers,
+    KillAll,
     StartAll,
-    StateEntered,
     TaskChanged,
     TaskManagerGone,
 )
@@ -43,7 +43,7 @@ def _running(job: AttemptState) -> AttemptState:
 
 
 def test_starts_when_every_task_is_open(job):
-    assert job.handle(Deployed()) == [StateEntered(JobState.RUNNING)]
+    assert job.handle(Deployed()) == [AttemptStateEntered(JobState.RUNNING)]
     assert job.handle(TaskChanged(A, TaskState.INITIALIZING)) == []
     assert job.handle(TaskChanged(B, TaskState.INITIALIZING)) == [StartAll()]
     assert job.handle(TaskChanged(B, TaskState.RUNNING)) == []
@@ -53,77 +53,77 @@ def test_finishes_when_every_task_has(job):
     _running(job)
     assert job.handle(TaskChanged(A, TaskState.FINISHED)) == []
     assert job.handle(TaskChanged(B, TaskState.FINISHED)) == [
-        StateEntered(JobState.FINISHED),
-        Ended(JobState.FINISHED, None),
+        AttemptStateEntered(JobState.FINISHED),
+        AttemptEnded(JobState.FINISHED, None),
     ]
 
 
 def test_the_first_cause_is_kept(job):
     _running(job)
     assert job.handle(TaskChanged(A, TaskState.FAILED, BOOM)) == [
-        StateEntered(JobState.FAILING),
+        AttemptStateEntered(JobState.FAILING),
         CancelAll((1,)),
         ArmCancellationTimeout(),
     ]
     assert job.handle(TaskChanged(B, TaskState.FAILED, LATER)) == [
-        StateEntered(JobState.FAILED),
-        Ended(JobState.FAILED, BOOM),
+        AttemptStateEntered(JobState.FAILED),
+        AttemptEnded(JobState.FAILED, BOOM),
     ]
 
 
 def test_a_lost_taskmanager_fails_the_job(job):
     _running(job)
-    assert job.handle(TaskManagerGone(0, BOOM))[:2] == [StateEntered(JobState.FAILING), CancelAll((1,))]
-    assert job.handle(TaskChanged(B, TaskState.CANCELED))[-1] == Ended(JobState.FAILED, BOOM)
+    assert job.handle(TaskManagerGone(0, BOOM))[:2] == [AttemptStateEntered(JobState.FAILING), CancelAll((1,))]
+    assert job.handle(TaskChanged(B, TaskState.CANCELED))[-1] == AttemptEnded(JobState.FAILED, BOOM)
 
 
 def test_a_taskmanager_whose_tasks_are_over_may_die(job):
     _running(job)
     job.handle(TaskChanged(A, TaskState.FINISHED))
     assert job.handle(TaskManagerGone(0, BOOM)) == []
-    assert job.handle(TaskChanged(B, TaskState.FINISHED))[-1] == Ended(JobState.FINISHED, None)
+    assert job.handle(TaskChanged(B, TaskState.FINISHED))[-1] == AttemptEnded(JobState.FINISHED, None)
 
 
 def test_cancel(job):
     _running(job)
-    assert job.handle(CancelRequested()) == [
-        StateEntered(JobState.CANCELLING),
+    assert job.handle(AttemptCancelRequested()) == [
+        AttemptStateEntered(JobState.CANCELLING),
         CancelAll((0, 1)),
         ArmCancellationTimeout(),
     ]
     assert job.handle(TaskChanged(A, TaskState.CANCELED)) == []
-    assert job.handle(TaskChanged(B, TaskState.FINISHED))[-1] == Ended(JobState.CANCELED, None)
+    assert job.handle(TaskChanged(B, TaskState.FINISHED))[-1] == AttemptEnded(JobState.CANCELED, None)
 
 
 def test_cancel_before_anything_was_deployed(job):
-    assert job.handle(CancelRequested())[-1] == Ended(JobState.CANCELED, None)
+    assert job.handle(AttemptCancelRequested())[-1] == AttemptEnded(JobState.CANCELED, None)
 
 
 def test_a_failure_before_anything_was_deployed(job):
-    assert job.handle(AttemptFailed(BOOM))[-1] == Ended(JobState.FAILED, BOOM)
+    assert job.handle(AttemptFailed(BOOM))[-1] == AttemptEnded(JobState.FAILED, BOOM)
 
 
 def test_those_who_do_not_stop_are_killed(job):
     _running(job)
-    job.handle(CancelRequested())
+    job.handle(AttemptCancelRequested())
     job.handle(TaskChanged(A, TaskState.CANCELED))
-    assert job.handle(CancellationExpired()) == [KillTaskManagers((1,))]
-    assert job.handle(TaskManagerGone(1, BOOM))[-1] == Ended(JobState.CANCELED, None)
+    assert job.handle(CancellationExpired()) == [KillAll((1,))]
+    assert job.handle(TaskManagerGone(1, BOOM))[-1] == AttemptEnded(JobState.CANCELED, None)
 
 
 def test_force_kills_at_once(job):
     _running(job)
-    assert job.handle(CancelRequested(force=True))[-1] == KillTaskManagers((0, 1))
+    assert job.handle(AttemptCancelRequested(force=True))[-1] == KillAll((0, 1))
     again = _running(AttemptState({A: 0, B: 0}))
-    again.handle(CancelRequested())
-    assert again.handle(CancelRequested(force=True)) == [KillTaskManagers((0,))]
+    again.handle(AttemptCancelRequested())
+    assert again.handle(AttemptCancelRequested(force=True)) == [KillAll((0,))]
 
 
 def test_a_cancel_while_failing_does_not_hide_the_cause(job):
     _running(job)
     job.handle(TaskChanged(A, TaskState.FAILED, BOOM))
-    assert job.handle(CancelRequested()) == []
-    assert job.handle(TaskChanged(B, TaskState.CANCELED))[-1] == Ended(JobState.FAILED, BOOM)
+    assert job.handle(AttemptCancelRequested()) == []
+    assert job.handle(TaskChanged(B, TaskState.CANCELED))[-1] == AttemptEnded(JobState.FAILED, BOOM)
 
 
 def test_a_task_that_cancels_itself_is_our_bug(job):
@@ -139,7 +139,7 @@ _EVENTS = st.one_of(
         TaskChanged, st.sampled_from([A, B]), st.sampled_from(list(TaskState)), st.sampled_from([None, BOOM, LATER])
     ),
     st.builds(TaskManagerGone, st.integers(0, 1), st.just(LATER)),
-    st.builds(CancelRequested, st.booleans()),
+    st.builds(AttemptCancelRequested, st.booleans()),
     st.just(CancellationExpired()),
     st.just(AttemptFailed(BOOM)),
 )
@@ -149,11 +149,11 @@ _EVENTS = st.one_of(
 def test_whatever_happens_a_job_ends_once_and_stays_ended(events):
     job = AttemptState({A: 0, B: 1})
     effects = [effect for event in events for effect in job.handle(event)]
-    ends = [effect for effect in effects if isinstance(effect, Ended)]
+    ends = [effect for effect in effects if isinstance(effect, AttemptEnded)]
     assert len(ends) <= 1
     if ends:
         assert job.state.is_terminal
         assert all(state.is_terminal for state in job.tasks.values())
-        assert isinstance(effects[-1], Ended)
+        assert isinstance(effects[-1], AttemptEnded)
         assert (ends[0].failure is not None) == (job.state is JobState.FAILED)
     assert effects.count(StartAll()) <= 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shmflink.checkpoint.events import TaskEnding
+from shmflink.checkpoint.events import TaskReachedEnd
 from shmflink.core.ids import SubtaskId
 from shmflink.jobmachine import effects as ask
 from shmflink.jobmachine import events
@@ -299,7 +299,7 @@ def test_too_many_failed_checkpoints_fail_the_attempt(stage):
 def test_tasks_at_their_end_wait_for_one_more_checkpoint(stage):
     job = stage(2).start()
     for subtask in (0, 1):
-        job.feed(events.TaskSaid(job.epoch_of(subtask), TaskEnding(SubtaskId(0, subtask))))
+        job.feed(events.TaskSaid(job.epoch_of(subtask), TaskReachedEnd(SubtaskId(0, subtask))))
     job.acknowledge(1, 0, 1)
     assert [one.checkpoint_id for one in job.all(ask.TellCompleted)] == [1]
 

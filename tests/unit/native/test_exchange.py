@@ -71,14 +71,18 @@ class Pair:
     """A partition and a gate over one channel."""
 
     def __init__(self, *, exclusive: int = 2, floating: int = 0, strategy: str = "FORWARD", **options: Any) -> None:
-        self.region = _core.Region.create(1, 1, 1, 16, 4)
-        self.producer = _core.Region.create(1, 1, 0, 16, 4)
+        self.ring_memory = _core.RingMemory.create(1, 1, 1, 16, 4)
+        self.producer = _core.RingMemory.create(1, 1, 0, 16, 4)
         self.arena = _core.Arena.create(1, SEGMENT_BYTES, exclusive + floating)
         self.partition = _core.ResultPartition(
-            self.arena, [(self.region, 0, self.region.doorbell(0))], strategy=strategy, exclusive=exclusive, **options
+            self.arena,
+            [(self.ring_memory, 0, self.ring_memory.doorbell(0))],
+            strategy=strategy,
+            exclusive=exclusive,
+            **options,
         )
         self.gate = _core.InputGate(
-            self.region, [(0, self.arena, self.producer.doorbell(0))], exclusive=exclusive, floating=floating
+            self.ring_memory, [(0, self.arena, self.producer.doorbell(0))], exclusive=exclusive, floating=floating
         )
 
     def write(self, batch: pa.RecordBatch) -> None:
@@ -180,10 +184,10 @@ def test_kept_batches_never_take_the_last_credit() -> None:
 
 def test_the_gate_warns_once_about_kept_batches(caplog: pytest.LogCaptureFixture) -> None:
     """[M13]"""
-    region, producer = _core.Region.create(1, 1, 1, 16, 4), _core.Region.create(1, 1, 0, 16, 4)
+    ring_memory, producer = _core.RingMemory.create(1, 1, 1, 16, 4), _core.RingMemory.create(1, 1, 0, 16, 4)
     arena = _core.Arena.create(1, SEGMENT_BYTES, 2)
-    partition = SharedMemoryResultPartition(arena, [(region, 0, region.doorbell(0))], strategy="FORWARD")
-    gate = SharedMemoryInputGate(region, [(0, arena, producer.doorbell(0))], floating=0, name="Map (1/2)")
+    partition = SharedMemoryResultPartition(arena, [(ring_memory, 0, ring_memory.doorbell(0))], strategy="FORWARD")
+    gate = SharedMemoryInputGate(ring_memory, [(0, arena, producer.doorbell(0))], floating=0, name="Map (1/2)")
     kept = []
     with caplog.at_level(logging.WARNING):
         for step in range(6):
@@ -199,10 +203,10 @@ def test_the_gate_warns_once_about_kept_batches(caplog: pytest.LogCaptureFixture
 
 def test_what_is_taken_before_its_turn_is_no_retention(caplog: pytest.LogCaptureFixture) -> None:
     """A task copies what a checkpoint waits for while a batch before it is still being processed."""
-    region, producer = _core.Region.create(1, 1, 1, 16, 4), _core.Region.create(1, 1, 0, 16, 4)
+    ring_memory, producer = _core.RingMemory.create(1, 1, 1, 16, 4), _core.RingMemory.create(1, 1, 0, 16, 4)
     arena = _core.Arena.create(1, SEGMENT_BYTES, 2)
-    partition = SharedMemoryResultPartition(arena, [(region, 0, region.doorbell(0))], strategy="FORWARD")
-    gate = SharedMemoryInputGate(region, [(0, arena, producer.doorbell(0))], floating=0, name="Windows (1/2)")
+    partition = SharedMemoryResultPartition(arena, [(ring_memory, 0, ring_memory.doorbell(0))], strategy="FORWARD")
+    gate = SharedMemoryInputGate(ring_memory, [(0, arena, producer.doorbell(0))], floating=0, name="Windows (1/2)")
     rows, processed = [], None
     with caplog.at_level(logging.WARNING):
         for step in range(6):
@@ -303,10 +307,10 @@ def test_canonical_and_typed_key_columns_meet() -> None:
 
 def _owners(batch: pa.RecordBatch) -> list[int]:
     """The channel that each row of a batch goes to, one at a time."""
-    regions = [_core.Region.create(1, 1, 1, 16, 4) for _ in range(4)]
-    producer, arena = _core.Region.create(1, 1, 0, 16, 4), _core.Arena.create(1, SEGMENT_BYTES, 8)
-    partition = _core.ResultPartition(arena, [(r, 0, r.doorbell(0)) for r in regions], strategy="HASH")
-    gates = [_core.InputGate(r, [(0, arena, producer.doorbell(0))]) for r in regions]
+    ring_memories = [_core.RingMemory.create(1, 1, 1, 16, 4) for _ in range(4)]
+    producer, arena = _core.RingMemory.create(1, 1, 0, 16, 4), _core.Arena.create(1, SEGMENT_BYTES, 8)
+    partition = _core.ResultPartition(arena, [(r, 0, r.doorbell(0)) for r in ring_memories], strategy="HASH")
+    gates = [_core.InputGate(r, [(0, arena, producer.doorbell(0))]) for r in ring_memories]
     where = []
     for row in range(batch.num_rows):
         assert partition.write(batch.slice(row, 1))

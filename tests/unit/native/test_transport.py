@@ -1,4 +1,4 @@
-"""Regions, arenas, doorbells and the status page as Python sees them, across real processes."""
+"""Ring memories, arenas, doorbells and the status page as Python sees them, across real processes."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ SECOND_NS = 1_000_000_000
 WATCHDOG_NS = 20 * SECOND_NS
 
 
-def region(epoch: int = 7, doorbells: int = 2) -> _core.Region:
-    return _core.Region.create(epoch, doorbells, 1, 4, 4)
+def ring_memory(epoch: int = 7, doorbells: int = 2) -> _core.RingMemory:
+    return _core.RingMemory.create(epoch, doorbells, 1, 4, 4)
 
 
 def in_child(body: Callable[[], None]) -> int:
@@ -68,8 +68,8 @@ def wait_until(condition: Callable[[], bool]) -> None:
 # ---- memory
 
 
-@pytest.mark.parametrize("owner", [region(), _core.Arena.create(7, 4096, 4), _core.StatusPage.create(4)])
-def test_size_and_seals_are_fixed(owner: _core.Region | _core.Arena | _core.StatusPage) -> None:
+@pytest.mark.parametrize("owner", [ring_memory(), _core.Arena.create(7, 4096, 4), _core.StatusPage.create(4)])
+def test_size_and_seals_are_fixed(owner: _core.RingMemory | _core.Arena | _core.StatusPage) -> None:
     """[M15]"""
     for size in (0, 1 << 20):
         with pytest.raises(PermissionError) as refused:
@@ -91,13 +91,13 @@ def test_peers_cannot_map_data_memory_for_writing() -> None:
 
 def test_opening_takes_the_descriptor_and_checks_the_epoch() -> None:
     """[M4]"""
-    owner, arena = region(epoch=7), _core.Arena.create(7, 4096, 4)
+    owner, arena = ring_memory(epoch=7), _core.Arena.create(7, 4096, 4)
     fd = os.dup(owner.fileno())
-    assert _core.Region.open(fd, 7).bytes == owner.bytes
+    assert _core.RingMemory.open(fd, 7).bytes == owner.bytes
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(fd)
     with pytest.raises(CorruptChannelError, match="epoch 7"):
-        _core.Region.open(os.dup(owner.fileno()), 8)
+        _core.RingMemory.open(os.dup(owner.fileno()), 8)
     with pytest.raises(CorruptChannelError, match="epoch 7"):
         _core.Arena.open(os.dup(arena.fileno()), 8)
     with pytest.raises(CorruptChannelError, match="kind"):
@@ -138,11 +138,11 @@ def test_impossible_arenas(segment_bytes: int, segments: int) -> None:
 
 def test_impossible_regions() -> None:
     with pytest.raises(InternalError, match="doorbells"):
-        _core.Region.create(7, 0, 1, 4, 4)
+        _core.RingMemory.create(7, 0, 1, 4, 4)
     with pytest.raises(InternalError, match="data_capacity"):
-        _core.Region.create(7, 1, 1, 0, 4)
+        _core.RingMemory.create(7, 1, 1, 0, 4)
     with pytest.raises(InternalError, match="doorbell 2 of 2"):
-        region().doorbell(2)
+        ring_memory().doorbell(2)
 
 
 def test_a_closed_arena_says_so() -> None:
@@ -163,9 +163,9 @@ def test_nothing_is_left_behind() -> None:
             return len(os.listdir("/proc/self/fd")), sum("memfd:shmflink" in line for line in maps)
 
     before = uses()
-    owner, arena, page = region(), _core.Arena.create(7, 4096, 4), _core.StatusPage.create(4)
+    owner, arena, page = ring_memory(), _core.Arena.create(7, 4096, 4), _core.StatusPage.create(4)
     bell = owner.doorbell(0)
-    peers = [_core.Region.open(os.dup(owner.fileno()), 7), _core.Arena.open(os.dup(arena.fileno()), 7)]
+    peers = [_core.RingMemory.open(os.dup(owner.fileno()), 7), _core.Arena.open(os.dup(arena.fileno()), 7)]
     assert uses()[1] == before[1] + 5
     bell.ring()
     del owner, arena, page, bell, peers
@@ -177,7 +177,7 @@ def test_nothing_is_left_behind() -> None:
 
 def test_ring_before_wait_is_not_lost() -> None:
     """[M18]"""
-    bell = region().doorbell(0)
+    bell = ring_memory().doorbell(0)
     token = bell.prepare()
     assert not bell.wait(token, 1000, 0)
     bell.ring()
@@ -187,14 +187,14 @@ def test_ring_before_wait_is_not_lost() -> None:
 
 
 def test_doorbells_of_a_region_are_apart() -> None:
-    owner = region(doorbells=2)
+    owner = ring_memory(doorbells=2)
     tokens = [owner.doorbell(index).prepare() for index in range(2)]
     owner.doorbell(0).ring()
     assert [owner.doorbell(index).wait(tokens[index], 0, 0) for index in range(2)] == [True, False]
 
 
 def test_a_wait_lets_other_threads_run() -> None:
-    bell = region().doorbell(0)
+    bell = ring_memory().doorbell(0)
     token = bell.prepare()
     threading.Thread(target=bell.ring).start()
     assert bell.wait(token, WATCHDOG_NS, 0)
@@ -202,11 +202,11 @@ def test_a_wait_lets_other_threads_run() -> None:
 
 def test_every_wake_up_of_a_ping_pong_between_processes_arrives() -> None:
     """[M18]"""
-    owner = region()
+    owner = ring_memory()
     rounds = 2000
 
     def pong() -> None:
-        peer = _core.Region.open(os.dup(owner.fileno()), 7)
+        peer = _core.RingMemory.open(os.dup(owner.fileno()), 7)
         ping_bell, pong_bell = peer.doorbell(0), peer.doorbell(1)
         token = 0
         for number in range(rounds):
@@ -225,7 +225,7 @@ def test_every_wake_up_of_a_ping_pong_between_processes_arrives() -> None:
 
 def test_a_sleeper_that_was_killed_harms_nobody() -> None:
     """[M12]"""
-    owner = region()
+    owner = ring_memory()
     bell, answer = owner.doorbell(0), owner.doorbell(1)
     victim = in_child(lambda: assert_rung(bell))
     wait_until(lambda: is_asleep(victim))
@@ -249,7 +249,7 @@ def assert_rung(bell: _core.Doorbell) -> None:
 
 
 def test_a_signal_handler_runs_during_a_wait() -> None:
-    bell = region().doorbell(0)
+    bell = ring_memory().doorbell(0)
 
     def sleep() -> None:
         def handler(number: int, frame: object) -> None:
@@ -296,14 +296,14 @@ def test_the_heartbeat_needs_no_gil_and_stops() -> None:
     heart.stop()
     heart.stop()
     last = page.load(1, 1)[0]
-    region().doorbell(0).wait(0, 5_000_000, 0)  # five intervals
+    ring_memory().doorbell(0).wait(0, 5_000_000, 0)  # five intervals
     assert page.load(1, 1)[0] == last
     with pytest.raises(InternalError):
         _core.Heartbeat(page, 2, 1)
 
 
 def test_a_frozen_process_shows_in_its_heartbeat() -> None:
-    page, bell = _core.StatusPage.create(1), region().doorbell(0)
+    page, bell = _core.StatusPage.create(1), ring_memory().doorbell(0)
 
     def beat() -> None:
         ticket = bell.prepare()  # before the parent may ring
@@ -325,7 +325,7 @@ def test_a_frozen_process_shows_in_its_heartbeat() -> None:
 
 def test_a_child_dies_with_its_parent() -> None:
     """[P9]"""
-    owner = region()
+    owner = ring_memory()
     reader, writer = os.pipe()
 
     def parent() -> None:

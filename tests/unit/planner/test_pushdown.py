@@ -15,7 +15,7 @@ from shmflink.core.types.typeinfo import ColumnsTypeInfo, schema_of
 from shmflink.core.watermark_strategy import WatermarkStrategy
 from shmflink.expressions import Expression, col, lit
 from shmflink.operators.columns.expressions import ColumnsOperator
-from shmflink.operators.columns.steps import Explode, Filter, Project, Step
+from shmflink.operators.columns.steps import ColumnStep, Explode, Filter, Project
 from shmflink.planner.pushdown import push_down
 from shmflink.planner.transformations import OperatorTransformation, SourceTransformation, Transformation
 
@@ -56,7 +56,7 @@ def table(program: Any, watermark_strategy: WatermarkStrategy | None = None, **o
     return made
 
 
-def columnar(program: Any, before: Transformation, *steps: Step) -> Transformation:
+def columnar(program: Any, before: Transformation, *steps: ColumnStep) -> Transformation:
     operator = ColumnsOperator(before.output_type, steps)
     made: Transformation = program.operator(before, operator=operator, output_type=operator.output_type)
     return made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shmflink.taskmanager.task_end import Duty, EndStep, Phase, TaskEnd
+from shmflink.taskmanager.task_end import Duty, EndPhase, EndStep, TaskEnd
 
 
 def _ended(*, restored_as_finished: bool = False, has_checkpoints: bool = True) -> TaskEnd:
@@ -81,7 +81,7 @@ def test_a_second_end_of_inputs_takes_back_no_announcement() -> None:
     end = _ended()
     end.announced()
     end.inputs_ended()
-    assert end.phase is Phase.ANNOUNCED
+    assert end.phase is EndPhase.ANNOUNCED
 
 
 def test_an_end_is_neither_announced_nor_asked_for_while_the_task_reads() -> None:

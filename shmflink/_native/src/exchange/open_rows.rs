@@ -3,8 +3,8 @@
 //! ```text
 //! header, tables | column 0: validity, values | column 1: validity, offsets, data | ...      each at a multiple of 64
 //! ```
-//! The regions are planned when the segment opens. The planned number of rows follows from the widths and, for strings,
-//! from running averages; unfilled space stays unused. Values are copied once, from the batch to their region.
+//! The buffers are planned when the segment opens. The planned number of rows follows from the widths and, for strings,
+//! from running averages; unfilled space stays unused. Values are copied once, from the batch to their buffer.
 
 use arrow_schema::{DataType, Field};
 
@@ -53,7 +53,7 @@ impl<'a> Pick<'a> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum ColumnLayout {
     Null,
     Fixed(usize),
     Bits,
@@ -63,7 +63,7 @@ enum Kind {
 
 /// The flat columns of a schema.
 pub struct FlatPlan {
-    kinds: Vec<Kind>,
+    kinds: Vec<ColumnLayout>,
     shape: Shape,
     /// Running average of a value's bytes, per column (0 if not of variable width).
     averages: Vec<f64>,
@@ -78,7 +78,13 @@ impl FlatPlan {
             .collect::<Option<Vec<_>>>()?;
         let averages = kinds
             .iter()
-            .map(|kind| if matches!(kind, Kind::Bytes(_)) { 16.0 } else { 0.0 })
+            .map(|kind| {
+                if matches!(kind, ColumnLayout::Bytes(_)) {
+                    16.0
+                } else {
+                    0.0
+                }
+            })
             .collect();
         Some(Self { kinds, shape, averages })
     }
@@ -95,11 +101,11 @@ impl FlatPlan {
 
     /// Average bytes per row.
     pub fn row_bytes(&self) -> f64 {
-        let of = |(kind, average): (&Kind, &f64)| match kind {
-            Kind::Null => 0.0,
-            Kind::Fixed(width) => *width as f64 + 0.125,
-            Kind::Bits => 0.25,
-            Kind::Bytes(offset) => *offset as f64 + 0.125 + average,
+        let of = |(kind, average): (&ColumnLayout, &f64)| match kind {
+            ColumnLayout::Null => 0.0,
+            ColumnLayout::Fixed(width) => *width as f64 + 0.125,
+            ColumnLayout::Bits => 0.25,
+            ColumnLayout::Bytes(offset) => *offset as f64 + 0.125 + average,
         };
         self.kinds.iter().zip(&self.averages).map(of).sum()
     }
@@ -107,11 +113,11 @@ impl FlatPlan {
     /// Bytes of all buffers except the data of variable-width columns.
     fn fixed_bytes(&self, rows: usize) -> usize {
         let bitmap = aligned(rows.div_ceil(8));
-        let of = |kind: &Kind| match kind {
-            Kind::Null => 0,
-            Kind::Fixed(width) => bitmap + aligned(rows * width),
-            Kind::Bits => 2 * bitmap,
-            Kind::Bytes(offset) => bitmap + aligned((rows + 1) * offset),
+        let of = |kind: &ColumnLayout| match kind {
+            ColumnLayout::Null => 0,
+            ColumnLayout::Fixed(width) => bitmap + aligned(rows * width),
+            ColumnLayout::Bits => 2 * bitmap,
+            ColumnLayout::Bytes(offset) => bitmap + aligned((rows + 1) * offset),
         };
         self.kinds.iter().map(of).sum()
     }
@@ -141,8 +147,8 @@ impl FlatPlan {
 
     fn data_bytes(&self, rows: usize, first: &[usize]) -> Vec<usize> {
         let rest = |average: f64| ((rows - 1) as f64 * average) as usize;
-        let of = |((kind, average), first): ((&Kind, &f64), &usize)| match kind {
-            Kind::Bytes(_) => aligned(first + rest(*average)),
+        let of = |((kind, average), first): ((&ColumnLayout, &f64), &usize)| match kind {
+            ColumnLayout::Bytes(_) => aligned(first + rest(*average)),
             _ => 0,
         };
         self.kinds.iter().zip(&self.averages).zip(first).map(of).collect()
@@ -155,7 +161,7 @@ impl FlatPlan {
             if *average > 0.0 {
                 *bytes += (left as f64 * average / total) as usize / 64 * 64;
             }
-            if *kind == Kind::Bytes(4) {
+            if *kind == ColumnLayout::Bytes(4) {
                 *bytes = (*bytes).min(i32::MAX as usize);
             }
         }
@@ -163,19 +169,19 @@ impl FlatPlan {
     }
 }
 
-fn kind_of(data_type: &DataType) -> Option<Kind> {
+fn kind_of(data_type: &DataType) -> Option<ColumnLayout> {
     match data_type {
-        DataType::Null => Some(Kind::Null),
-        DataType::Boolean => Some(Kind::Bits),
-        DataType::Utf8 | DataType::Binary => Some(Kind::Bytes(4)),
-        DataType::LargeUtf8 | DataType::LargeBinary => Some(Kind::Bytes(8)),
-        other => fixed_width(other).map(Kind::Fixed),
+        DataType::Null => Some(ColumnLayout::Null),
+        DataType::Boolean => Some(ColumnLayout::Bits),
+        DataType::Utf8 | DataType::Binary => Some(ColumnLayout::Bytes(4)),
+        DataType::LargeUtf8 | DataType::LargeBinary => Some(ColumnLayout::Bytes(8)),
+        other => fixed_width(other).map(ColumnLayout::Fixed),
     }
 }
 
-/// The regions of one column in an open segment.
+/// The buffers of one column in an open segment.
 struct Slot {
-    kind: Kind,
+    kind: ColumnLayout,
     validity_at: usize,
     values_at: usize,
     data_at: usize,
@@ -224,10 +230,10 @@ impl OpenRows {
         };
         let slots = plan.kinds.iter().zip(data).map(|(kind, data_max)| {
             let (validity, values) = match kind {
-                Kind::Null => (0, 0),
-                Kind::Fixed(width) => (bitmap, aligned(rows_max * width)),
-                Kind::Bits => (bitmap, bitmap),
-                Kind::Bytes(offset) => (bitmap, aligned((rows_max + 1) * offset)),
+                ColumnLayout::Null => (0, 0),
+                ColumnLayout::Fixed(width) => (bitmap, aligned(rows_max * width)),
+                ColumnLayout::Bits => (bitmap, bitmap),
+                ColumnLayout::Bytes(offset) => (bitmap, aligned((rows_max + 1) * offset)),
             };
             Slot {
                 kind: *kind,
@@ -279,20 +285,29 @@ impl OpenRows {
             end = end.max(offset + bytes);
         };
         for (node, slot) in self.slots.iter().enumerate() {
-            put_node(out, node, rows, if slot.kind == Kind::Null { rows } else { slot.nulls });
+            put_node(
+                out,
+                node,
+                rows,
+                if slot.kind == ColumnLayout::Null {
+                    rows
+                } else {
+                    slot.nulls
+                },
+            );
             let bitmap = rows.div_ceil(8);
-            if slot.kind == Kind::Null {
+            if slot.kind == ColumnLayout::Null {
                 continue;
             }
             enter(out, slot.validity_at, if slot.nulls > 0 { bitmap } else { 0 });
             match slot.kind {
-                Kind::Fixed(width) => enter(out, slot.values_at, rows * width),
-                Kind::Bits => enter(out, slot.values_at, bitmap),
-                Kind::Bytes(offset) => {
+                ColumnLayout::Fixed(width) => enter(out, slot.values_at, rows * width),
+                ColumnLayout::Bits => enter(out, slot.values_at, bitmap),
+                ColumnLayout::Bytes(offset) => {
                     enter(out, slot.values_at, (rows + 1) * offset);
                     enter(out, slot.data_at, slot.data_used);
                 }
-                Kind::Null => {}
+                ColumnLayout::Null => {}
             }
         }
         let bytes = aligned(end).min(out.len());
@@ -361,13 +376,13 @@ impl Slot {
                 }
             }
             Values::Bytes { .. } => self.append_bytes(out, at, column, pick),
-            _ => debug_assert!(self.kind == Kind::Null, "only flat columns come here"),
+            _ => debug_assert!(self.kind == ColumnLayout::Null, "only flat columns come here"),
         }
     }
 
     /// The bitmap is written from the segment's first null on; before that it is not needed.
     fn append_validity(&mut self, out: &mut [u8], at: usize, column: &Column, pick: Pick<'_>) {
-        if self.kind == Kind::Null || (column.nulls.is_none() && self.nulls == 0) {
+        if self.kind == ColumnLayout::Null || (column.nulls.is_none() && self.nulls == 0) {
             return;
         }
         let bitmap = &mut out[self.validity_at..];
@@ -388,7 +403,7 @@ impl Slot {
     }
 
     fn append_bytes(&mut self, out: &mut [u8], at: usize, column: &Column, pick: Pick<'_>) {
-        let (Values::Bytes { offsets, data }, Kind::Bytes(width)) = (&column.values, self.kind) else {
+        let (Values::Bytes { offsets, data }, ColumnLayout::Bytes(width)) = (&column.values, self.kind) else {
             unreachable!("a variable-width slot takes a variable-width column");
         };
         if let Pick::Range(start, rows) = pick {

@@ -27,7 +27,7 @@ use super::targets::Strategy;
 use super::wire::SCHEMAS_MAX;
 use crate::transport::channel::{CreditPool, InputChannel, OutputChannel};
 use crate::transport::error::TransportError;
-use crate::transport::python::{PyArena, PyDoorbell, PyRegion};
+use crate::transport::python::{PyArena, PyDoorbell, PyRingMemory};
 
 pyo3::import_exception!(shmflink.errors, TypeMismatchError);
 
@@ -120,7 +120,7 @@ pub struct PyResultPartition {
     key_columns: Vec<String>,
 }
 
-type ChannelOfPartition<'py> = (PyRef<'py, PyRegion>, u32, PyRef<'py, PyDoorbell>);
+type ChannelOfPartition<'py> = (PyRef<'py, PyRingMemory>, u32, PyRef<'py, PyDoorbell>);
 
 #[pymethods]
 impl PyResultPartition {
@@ -140,10 +140,10 @@ impl PyResultPartition {
         }
         let strategy = Strategy::of(strategy, channels.len(), max_parallelism, seed)?;
         let arena = arena.get()?;
-        let open = |(region, ring, doorbell): &ChannelOfPartition<'_>| {
+        let open = |(ring_memory, ring, doorbell): &ChannelOfPartition<'_>| {
             OutputChannel::new(
                 arena.clone(),
-                region.inner.clone(),
+                ring_memory.inner.clone(),
                 *ring,
                 doorbell.inner.clone(),
                 exclusive,
@@ -357,19 +357,19 @@ const DETACHED_BYTES: usize = 64 << 10;
 #[pymethods]
 impl PyInputGate {
     #[new]
-    #[pyo3(signature = (region, channels, *, exclusive = 2, floating = 0))]
+    #[pyo3(signature = (ring_memory, channels, *, exclusive = 2, floating = 0))]
     fn new(
         py: Python<'_>,
-        region: &PyRegion,
+        ring_memory: &PyRingMemory,
         channels: Vec<ChannelOfGate<'_>>,
         exclusive: u32,
         floating: u32,
     ) -> PyResult<Self> {
         let pool = Arc::new(CreditPool::new(floating));
         let open = |(ring, arena, doorbell): &ChannelOfGate<'_>| -> PyResult<InputChannel> {
-            let (region, pool) = (region.inner.clone(), pool.clone());
+            let (ring_memory, pool) = (ring_memory.inner.clone(), pool.clone());
             Ok(InputChannel::new(
-                region,
+                ring_memory,
                 *ring,
                 arena.get()?,
                 doorbell.inner.clone(),

@@ -28,7 +28,7 @@ const INLINE_MASKS: [[u64; 2]; INLINE_BYTES + 1] = {
     masks
 };
 
-pub enum Kind {
+pub enum KeyEncoding {
     Nothing,
     Bits,
     /// A value of 1, 2, 4 or 8 bytes.
@@ -40,7 +40,7 @@ pub enum Kind {
     Encoded(RowConverter),
 }
 
-impl Kind {
+impl KeyEncoding {
     pub fn of(data_type: &DataType) -> Result<Self, TableError> {
         Ok(match data_type {
             DataType::Null => Self::Nothing,
@@ -91,9 +91,9 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    pub fn new(kind: &Kind, array: &ArrayRef) -> Result<Self, TableError> {
+    pub fn new(kind: &KeyEncoding, array: &ArrayRef) -> Result<Self, TableError> {
         let rows = match kind {
-            Kind::Encoded(converter) => Some(converter.convert_columns(std::slice::from_ref(array))?),
+            KeyEncoding::Encoded(converter) => Some(converter.convert_columns(std::slice::from_ref(array))?),
             _ => None,
         };
         Ok(Self {
@@ -174,26 +174,26 @@ impl Out<'_> {
 }
 
 /// Writes the words of some rows; true if one of them is long. Nulls are ignored.
-pub fn write_column(kind: &Kind, incoming: &Incoming, start: usize, len: usize, out: Out<'_>) -> bool {
+pub fn write_column(kind: &KeyEncoding, incoming: &Incoming, start: usize, len: usize, out: Out<'_>) -> bool {
     macro_rules! slice {
         ($kind:ty) => {
             incoming.data.buffer::<$kind>(0)[start..start + len].iter()
         };
     }
     match kind {
-        Kind::Nothing => {}
-        Kind::Bits => {
+        KeyEncoding::Nothing => {}
+        KeyEncoding::Bits => {
             let bits = incoming.array.as_boolean().values().slice(start, len);
             out.fill(bits.iter().map(u64::from));
         }
-        Kind::Word(1) => out.fill(slice!(u8).map(|v| u64::from(*v))),
-        Kind::Word(2) => out.fill(slice!(u16).map(|v| u64::from(*v))),
-        Kind::Word(4) => out.fill(slice!(u32).map(|v| u64::from(*v))),
-        Kind::Word(_) => out.fill(slice!(u64).copied()),
-        Kind::Float(2) => out.fill(slice!(u16).map(|v| u64::from(plain_half(*v)))),
-        Kind::Float(4) => out.fill(slice!(f32).map(|v| u64::from(plain_f32(*v)))),
-        Kind::Float(_) => out.fill(slice!(f64).map(|v| plain_f64(*v))),
-        Kind::Words(count) => {
+        KeyEncoding::Word(1) => out.fill(slice!(u8).map(|v| u64::from(*v))),
+        KeyEncoding::Word(2) => out.fill(slice!(u16).map(|v| u64::from(*v))),
+        KeyEncoding::Word(4) => out.fill(slice!(u32).map(|v| u64::from(*v))),
+        KeyEncoding::Word(_) => out.fill(slice!(u64).copied()),
+        KeyEncoding::Float(2) => out.fill(slice!(u16).map(|v| u64::from(plain_half(*v)))),
+        KeyEncoding::Float(4) => out.fill(slice!(f32).map(|v| u64::from(plain_f32(*v)))),
+        KeyEncoding::Float(_) => out.fill(slice!(f64).map(|v| plain_f64(*v))),
+        KeyEncoding::Words(count) => {
             let bytes = &incoming.data.buffers()[0].as_slice()[incoming.data.offset() * count * 8..];
             let values = bytes[start * count * 8..].chunks_exact(count * 8);
             for (words, value) in out.words.chunks_exact_mut(out.step).zip(values) {
@@ -203,7 +203,7 @@ pub fn write_column(kind: &Kind, incoming: &Incoming, start: usize, len: usize, 
                     .for_each(|(word, bytes)| *word = u64::from_le_bytes(*bytes));
             }
         }
-        Kind::Bytes | Kind::Encoded(_) => return write_bytes(incoming, start, len, out),
+        KeyEncoding::Bytes | KeyEncoding::Encoded(_) => return write_bytes(incoming, start, len, out),
     }
     false
 }

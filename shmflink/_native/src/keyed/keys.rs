@@ -20,7 +20,7 @@ use arrow_data::ArrayDataBuilder;
 use arrow_schema::DataType;
 
 use super::chunks::{Chunks, Heap};
-use super::encode::{write_column, Incoming, KeyBatch, Kind, Out, Run, LENGTH_MASK, LONG};
+use super::encode::{write_column, Incoming, KeyBatch, KeyEncoding, Out, Run, LENGTH_MASK, LONG};
 use crate::error::TableError;
 
 /// One bit of the null mask per column.
@@ -29,7 +29,7 @@ pub const COLUMNS_MAX: usize = 64;
 /// One key column of a table: its layout in the rows, and the bytes of long keys.
 struct KeyColumn {
     data_type: DataType,
-    kind: Kind,
+    kind: KeyEncoding,
     offset: usize,
     heap: Heap,
     /// Where in the heap the bytes of a group are; extended when a group first has a long key.
@@ -60,7 +60,7 @@ impl Keys {
     pub fn new<'a>(types: impl Iterator<Item = &'a DataType>) -> Result<Self, TableError> {
         let (mut columns, mut words) = (Vec::new(), 0);
         for data_type in types {
-            let kind = Kind::of(data_type)?;
+            let kind = KeyEncoding::of(data_type)?;
             let offset = words;
             words += kind.words();
             columns.push(KeyColumn {
@@ -90,7 +90,7 @@ impl Keys {
     pub fn frozen(&self) -> Self {
         let columns = self.columns.iter().map(|column| KeyColumn {
             data_type: column.data_type.clone(),
-            kind: Kind::of(&column.data_type).expect("a type that was a key before"),
+            kind: KeyEncoding::of(&column.data_type).expect("a type that was a key before"),
             heap: column.heap.clone(),
             places: column.places.clone(),
             ..*column
@@ -184,7 +184,7 @@ impl Keys {
         if run.has_long {
             for (column, incoming) in self.columns.iter_mut().zip(&batch.columns) {
                 let at = row * self.words + column.offset;
-                if column.kind.words() == 2 && matches!(column.kind, Kind::Bytes | Kind::Encoded(_)) {
+                if column.kind.words() == 2 && matches!(column.kind, KeyEncoding::Bytes | KeyEncoding::Encoded(_)) {
                     let words = &run.words[at..at + 2];
                     if words[1] & LONG == LONG {
                         column.keep(incoming.bytes_at(run.start + row), group);
@@ -205,7 +205,7 @@ impl Keys {
             return true;
         }
         self.columns.iter().zip(&batch.columns).all(|(column, incoming)| {
-            if !matches!(column.kind, Kind::Bytes | Kind::Encoded(_)) {
+            if !matches!(column.kind, KeyEncoding::Bytes | KeyEncoding::Encoded(_)) {
                 return true;
             }
             let at = row * self.words + column.offset;
@@ -265,23 +265,23 @@ impl Keys {
             };
         }
         Ok(match &column.kind {
-            Kind::Nothing => new_null_array(&DataType::Null, groups.len()),
-            Kind::Bits => {
+            KeyEncoding::Nothing => new_null_array(&DataType::Null, groups.len()),
+            KeyEncoding::Bits => {
                 let bits: BooleanBuffer = groups.iter().map(|group| words_of(*group)[0] != 0).collect();
                 fixed(bits.into_inner())
             }
-            Kind::Word(1) | Kind::Float(1) => narrow!(u8),
-            Kind::Word(2) | Kind::Float(2) => narrow!(u16),
-            Kind::Word(4) | Kind::Float(4) => narrow!(u32),
-            Kind::Word(_) | Kind::Float(_) => narrow!(u64),
-            Kind::Words(count) => {
+            KeyEncoding::Word(1) | KeyEncoding::Float(1) => narrow!(u8),
+            KeyEncoding::Word(2) | KeyEncoding::Float(2) => narrow!(u16),
+            KeyEncoding::Word(4) | KeyEncoding::Float(4) => narrow!(u32),
+            KeyEncoding::Word(_) | KeyEncoding::Float(_) => narrow!(u64),
+            KeyEncoding::Words(count) => {
                 let words: Vec<u64> = groups
                     .iter()
                     .flat_map(|group| words_of(*group)[..*count].iter().copied())
                     .collect();
                 fixed(Buffer::from_vec(words))
             }
-            Kind::Bytes | Kind::Encoded(_) => bytes_array(column, groups, nulls, words_of)?,
+            KeyEncoding::Bytes | KeyEncoding::Encoded(_) => bytes_array(column, groups, nulls, words_of)?,
         })
     }
 }
@@ -343,7 +343,7 @@ fn bytes_array<'a>(
         other => {
             let array = LargeBinaryArray::new(wide(), Buffer::from_vec(data), nulls);
             return match (&column.kind, other) {
-                (Kind::Encoded(converter), _) => {
+                (KeyEncoding::Encoded(converter), _) => {
                     let parser = converter.parser();
                     let null = converter.convert_columns(&[new_null_array(other, 1)])?;
                     let row_of = |i| {

@@ -4,7 +4,7 @@ use super::conform::Conformer;
 use super::decode::{rows_of, Reader};
 use super::encode::{array_of, field_of, flatten, pointers, Column};
 use super::object::RowClass;
-use super::shape::{Kind, Node};
+use super::shape::{Node, ShapeKind};
 use arrow_array::{Array, RecordBatch, RecordBatchOptions};
 use arrow_schema::Schema;
 use pyo3::exceptions::PyTypeError;
@@ -68,7 +68,7 @@ impl RowCodec {
         let others = PyDict::new(py);
         let (mut fields, mut arrays) = (Vec::new(), Vec::new());
         for (index, (item, column)) in items.iter().zip(columns).enumerate() {
-            if matches!(item.kind, Kind::Object { .. }) {
+            if matches!(item.kind, ShapeKind::Object { .. }) {
                 others.set_item(index, column.to_list(py)?)?;
                 continue;
             }

@@ -4,7 +4,7 @@
 
 use super::encode::{exact_f32, is_one_char};
 use super::object::{self, Raw, RowClass};
-use super::shape::{Kind, Node};
+use super::shape::{Node, ShapeKind};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
@@ -13,24 +13,24 @@ use pyo3::types::PyList;
 #[inline(always)]
 fn fits(node: &Node, classes: &RowClass, value: Raw) -> bool {
     match &node.kind {
-        Kind::Int64 => object::as_i64(value).is_some() || object::is_none(value),
-        Kind::Int32 => in_range::<i32>(value) || object::is_none(value),
-        Kind::Str => (object::is_str(value) && object::as_utf8(value).is_some()) || object::is_none(value),
-        Kind::Float64 => object::is_float(value) || object::is_none(value),
+        ShapeKind::Int64 => object::as_i64(value).is_some() || object::is_none(value),
+        ShapeKind::Int32 => in_range::<i32>(value) || object::is_none(value),
+        ShapeKind::Str => (object::is_str(value) && object::as_utf8(value).is_some()) || object::is_none(value),
+        ShapeKind::Float64 => object::is_float(value) || object::is_none(value),
         _ => object::is_none(value) || fits_rarely(node, classes, value),
     }
 }
 
 fn fits_rarely(node: &Node, classes: &RowClass, value: Raw) -> bool {
     match &node.kind {
-        Kind::Int8 => in_range::<i8>(value),
-        Kind::Int16 => in_range::<i16>(value),
-        Kind::Float32 => object::as_f64(value).is_some_and(|number| exact_f32(number).is_some()),
-        Kind::Bool => object::as_bool(value).is_some(),
-        Kind::Char => object::as_utf8(value).is_some_and(is_one_char),
-        Kind::Bytes => object::is_bytes(value),
-        Kind::Object { any } => *any,
-        Kind::Tuple(items) => {
+        ShapeKind::Int8 => in_range::<i8>(value),
+        ShapeKind::Int16 => in_range::<i16>(value),
+        ShapeKind::Float32 => object::as_f64(value).is_some_and(|number| exact_f32(number).is_some()),
+        ShapeKind::Bool => object::as_bool(value).is_some(),
+        ShapeKind::Char => object::as_utf8(value).is_some_and(is_one_char),
+        ShapeKind::Bytes => object::is_bytes(value),
+        ShapeKind::Object { any } => *any,
+        ShapeKind::Tuple(items) => {
             object::is_tuple(value)
                 && object::tuple_len(value) == items.len()
                 && items
@@ -38,7 +38,7 @@ fn fits_rarely(node: &Node, classes: &RowClass, value: Raw) -> bool {
                     .enumerate()
                     .all(|(i, item)| fits(item, classes, object::tuple_item(value, i)))
         }
-        Kind::Row { names, items } => row_fits(names.as_ref(), items, classes, value),
+        ShapeKind::Row { names, items } => row_fits(names.as_ref(), items, classes, value),
         _ => false,
     }
 }
@@ -102,14 +102,14 @@ impl<'py> Conformer<'_, 'py> {
         if self.narrows && object::is_int(value.as_ptr()) {
             let bits = object::low_bits(value.as_ptr());
             match node.kind {
-                Kind::Int8 => return Ok(self.int(i64::from(bits as i8))),
-                Kind::Int16 => return Ok(self.int(i64::from(bits as i16))),
-                Kind::Int32 => return Ok(self.int(i64::from(bits as i32))),
-                Kind::Int64 => return Ok(self.int(bits)),
+                ShapeKind::Int8 => return Ok(self.int(i64::from(bits as i8))),
+                ShapeKind::Int16 => return Ok(self.int(i64::from(bits as i16))),
+                ShapeKind::Int32 => return Ok(self.int(i64::from(bits as i32))),
+                ShapeKind::Int64 => return Ok(self.int(bits)),
                 _ => {}
             }
         }
-        if let (Kind::Float32, Some(number)) = (&node.kind, object::as_f64(value.as_ptr())) {
+        if let (ShapeKind::Float32, Some(number)) = (&node.kind, object::as_f64(value.as_ptr())) {
             let rounded = number as f32;
             if self.narrows || rounded.is_finite() || !number.is_finite() {
                 return Ok(f64::from(rounded).into_pyobject(self.py)?.into_any());
@@ -141,7 +141,7 @@ impl<'py> Conformer<'_, 'py> {
             let row_names = self.classes.names(raw)?;
             let in_order = object::is_none(row_names)
                 || match &node.kind {
-                    Kind::Row { names, .. } => names.as_ref().is_none_or(|names| names.equals(row_names)),
+                    ShapeKind::Row { names, .. } => names.as_ref().is_none_or(|names| names.equals(row_names)),
                     _ => true,
                 };
             if !in_order {
@@ -187,7 +187,7 @@ impl<'py> Conformer<'_, 'py> {
             .map(|(item, part)| self.value(item, part))
             .collect::<PyResult<Vec<_>>>()?;
         let new = |index: usize| object::new_ref(converted[index].as_ptr());
-        let Kind::Row { names, .. } = &node.kind else {
+        let ShapeKind::Row { names, .. } = &node.kind else {
             let is_same = object::is_tuple(value.as_ptr()) && converted.iter().zip(parts).all(|(a, b)| a.is(b));
             if is_same {
                 return Ok(value.clone());

@@ -1,7 +1,7 @@
 //! Columns -> rows.
 
 use super::object::{self, Raw, RowClass};
-use super::shape::{Kind, Names, Node};
+use super::shape::{Names, Node, ShapeKind};
 use arrow_array::cast::AsArray;
 use arrow_array::types::*;
 use arrow_array::*;
@@ -76,7 +76,7 @@ impl<'a> Reader<'a> {
                 .map(|(item, column)| Reader::new(item, column.as_ref()))
                 .collect::<PyResult<Vec<_>>>()?;
             return Ok(match &node.kind {
-                Kind::Row { names, .. } => Self::Row {
+                ShapeKind::Row { names, .. } => Self::Row {
                     array,
                     parts,
                     names: SharedNames::new(names.as_ref()),
@@ -184,8 +184,8 @@ pub fn rows_of<'py>(
 ) -> PyResult<Bound<'py, PyList>> {
     let _pause = object::GcPause::new(py);
     let list = match &node.kind {
-        Kind::Tuple(_) => object::new_list(num_rows, |row| new_tuple_of(columns, classes, row)),
-        Kind::Row { names, .. } => {
+        ShapeKind::Tuple(_) => object::new_list(num_rows, |row| new_tuple_of(columns, classes, row)),
+        ShapeKind::Row { names, .. } => {
             let names = SharedNames::new(names.as_ref());
             object::new_list(num_rows, |row| new_row_of(columns, &names, classes, row))
         }

@@ -2,7 +2,7 @@
 //! caller conforms it or pickles it. Column by column, so that each loop knows its type.
 
 use super::object::{self, Raw, RowClass};
-use super::shape::{Kind, Names, Node};
+use super::shape::{Names, Node, ShapeKind};
 use arrow_array::types::*;
 use arrow_array::{ArrayRef, BinaryArray, BooleanArray, NullArray, PrimitiveArray, StringArray, StructArray};
 use arrow_buffer::{BooleanBufferBuilder, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
@@ -82,8 +82,8 @@ pub fn pointers(rows: &Bound<'_, PyList>) -> Vec<Raw> {
 /// validity is recorded and its fields are None.
 pub fn flatten(node: &Node, classes: &RowClass, rows: Column<'_>, nulls: Option<&mut Validity>) -> Option<Vec<Raw>> {
     match &node.kind {
-        Kind::Tuple(items) => flatten_tuples(items.len(), rows, nulls),
-        Kind::Row { names, items } => flatten_rows(items.len(), names.as_ref(), classes, rows, nulls),
+        ShapeKind::Tuple(items) => flatten_tuples(items.len(), rows, nulls),
+        ShapeKind::Row { names, items } => flatten_rows(items.len(), names.as_ref(), classes, rows, nulls),
         _ => None,
     }
 }
@@ -170,19 +170,19 @@ impl Validity {
 /// The Arrow array of one column.
 pub fn array_of(py: Python<'_>, node: &Node, classes: &RowClass, column: Column<'_>) -> Fit<ArrayRef> {
     Ok(match &node.kind {
-        Kind::Int8 => primitive::<Int8Type>(column, |v| object::as_i64(v)?.try_into().ok()),
-        Kind::Int16 => primitive::<Int16Type>(column, |v| object::as_i64(v)?.try_into().ok()),
-        Kind::Int32 => primitive::<Int32Type>(column, |v| object::as_i64(v)?.try_into().ok()),
-        Kind::Int64 => primitive::<Int64Type>(column, object::as_i64),
-        Kind::Float32 => primitive::<Float32Type>(column, |v| exact_f32(object::as_f64(v)?)),
-        Kind::Float64 => primitive::<Float64Type>(column, object::as_f64),
-        Kind::Bool => booleans(column),
-        Kind::Null => nulls(column),
-        Kind::Str => return strings(column, object::as_utf8),
-        Kind::Char => return strings(column, |v| object::as_utf8(v).filter(|text| is_one_char(text))),
-        Kind::Bytes => return bytes(column),
-        Kind::Tuple(items) | Kind::Row { items, .. } => return structs(py, node, items, classes, column),
-        Kind::Object { .. } => None,
+        ShapeKind::Int8 => primitive::<Int8Type>(column, |v| object::as_i64(v)?.try_into().ok()),
+        ShapeKind::Int16 => primitive::<Int16Type>(column, |v| object::as_i64(v)?.try_into().ok()),
+        ShapeKind::Int32 => primitive::<Int32Type>(column, |v| object::as_i64(v)?.try_into().ok()),
+        ShapeKind::Int64 => primitive::<Int64Type>(column, object::as_i64),
+        ShapeKind::Float32 => primitive::<Float32Type>(column, |v| exact_f32(object::as_f64(v)?)),
+        ShapeKind::Float64 => primitive::<Float64Type>(column, object::as_f64),
+        ShapeKind::Bool => booleans(column),
+        ShapeKind::Null => nulls(column),
+        ShapeKind::Str => return strings(column, object::as_utf8),
+        ShapeKind::Char => return strings(column, |v| object::as_utf8(v).filter(|text| is_one_char(text))),
+        ShapeKind::Bytes => return bytes(column),
+        ShapeKind::Tuple(items) | ShapeKind::Row { items, .. } => return structs(py, node, items, classes, column),
+        ShapeKind::Object { .. } => None,
     })
 }
 

@@ -21,7 +21,7 @@ const KINDS_MAX: usize = 1 << 16;
 
 /// What the instances of a class are. Python's `kind_of` says it, once per class.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum Mutability {
     /// Cannot be modified in place.
     Immutable,
     /// A subclass of `tuple` without attributes.
@@ -34,7 +34,7 @@ enum Kind {
     Opaque,
 }
 
-impl Kind {
+impl Mutability {
     fn of(number: u8) -> PyResult<Self> {
         Ok(match number {
             0 => Self::Immutable,
@@ -72,7 +72,7 @@ fn is_dict(value: Raw) -> bool {
 pub struct Isolation {
     classes: RowClass,
     immutable: Vec<Py<PyType>>,
-    kinds: Mutex<HashMap<usize, (Py<PyType>, Kind)>>,
+    kinds: Mutex<HashMap<usize, (Py<PyType>, Mutability)>>,
     kind_of: Py<PyAny>,
     copied: Py<PyAny>,
     new_object: Py<PyAny>,
@@ -80,7 +80,7 @@ pub struct Isolation {
 
 #[pymethods]
 impl Isolation {
-    /// `immutable`: exact types. `kind_of(class)`: the number of a `Kind`. `copied(value)`: a copy of anything else.
+    /// `immutable`: exact types. `kind_of(class)`: the number of a `Mutability`. `copied(value)`: a copy of anything else.
     #[new]
     fn new(
         py: Python<'_>,
@@ -286,17 +286,17 @@ impl Isolation {
         }
         match self.known(value) {
             None => Verdict::Unknown(object::type_of(value)),
-            Some(Kind::Immutable) => Verdict::Owned,
-            Some(Kind::Opaque) => Verdict::Shared,
-            Some(Kind::Tuple) => {
+            Some(Mutability::Immutable) => Verdict::Owned,
+            Some(Mutability::Opaque) => Verdict::Shared,
+            Some(Mutability::Tuple) => {
                 // SAFETY: an instance of a subclass of tuple, to which these calls apply.
                 let len = unsafe { ffi::PyTuple_Size(value) };
                 // SAFETY: as above, and the index is within it.
                 let items = (0..len).map(|index| unsafe { ffi::PyTuple_GetItem(value, index) });
                 self.all(items, is_shared, depth)
             }
-            Some(Kind::Instance) if is_shared => Verdict::Shared,
-            Some(Kind::Instance | Kind::Frozen) => self.attributes(value, is_shared, depth),
+            Some(Mutability::Instance) if is_shared => Verdict::Shared,
+            Some(Mutability::Instance | Mutability::Frozen) => self.attributes(value, is_shared, depth),
         }
     }
 
@@ -348,13 +348,13 @@ impl Isolation {
         }
     }
 
-    fn known(&self, value: Raw) -> Option<Kind> {
+    fn known(&self, value: Raw) -> Option<Mutability> {
         let kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
         kinds.get(&(object::type_of(value) as usize)).map(|(_, kind)| *kind)
     }
 
-    fn learn(&self, class: &Bound<'_, PyType>) -> PyResult<Kind> {
-        let kind = Kind::of(self.kind_of.bind(class.py()).call1((class,))?.extract()?)?;
+    fn learn(&self, class: &Bound<'_, PyType>) -> PyResult<Mutability> {
+        let kind = Mutability::of(self.kind_of.bind(class.py()).call1((class,))?.extract()?)?;
         let mut forgotten = HashMap::new();
         {
             let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
@@ -393,10 +393,10 @@ impl Isolation {
             None => self.learn(&value.get_type())?,
         };
         match kind {
-            Kind::Immutable => Ok(value.clone()),
-            Kind::Instance | Kind::Frozen => self.copy_instance(value, kind == Kind::Frozen, depth),
-            Kind::Tuple | Kind::Opaque => match value.cast::<PyTuple>() {
-                Ok(tuple) if kind == Kind::Tuple && self.are_atoms(tuple) => Ok(value.clone()),
+            Mutability::Immutable => Ok(value.clone()),
+            Mutability::Instance | Mutability::Frozen => self.copy_instance(value, kind == Mutability::Frozen, depth),
+            Mutability::Tuple | Mutability::Opaque => match value.cast::<PyTuple>() {
+                Ok(tuple) if kind == Mutability::Tuple && self.are_atoms(tuple) => Ok(value.clone()),
                 _ => self.copied.bind(value.py()).call1((value,)),
             },
         }

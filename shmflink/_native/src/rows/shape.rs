@@ -5,7 +5,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString, PyTuple};
 
-pub enum Kind {
+pub enum ShapeKind {
     Int8,
     Int16,
     Int32,
@@ -29,7 +29,7 @@ pub enum Kind {
 }
 
 pub struct Node {
-    pub kind: Kind,
+    pub kind: ShapeKind,
     /// The Python tuple or string it was compiled from.
     pub shape: Py<PyAny>,
 }
@@ -50,29 +50,29 @@ impl Node {
         })
     }
 
-    fn leaf(name: &str) -> Kind {
+    fn leaf(name: &str) -> ShapeKind {
         match name {
-            "i8" => Kind::Int8,
-            "i16" => Kind::Int16,
-            "i32" => Kind::Int32,
-            "i64" => Kind::Int64,
-            "f32" => Kind::Float32,
-            "f64" => Kind::Float64,
-            "str" => Kind::Str,
-            "char" => Kind::Char,
-            "bytes" => Kind::Bytes,
-            "bool" => Kind::Bool,
-            "null" => Kind::Null,
-            other => Kind::Object {
+            "i8" => ShapeKind::Int8,
+            "i16" => ShapeKind::Int16,
+            "i32" => ShapeKind::Int32,
+            "i64" => ShapeKind::Int64,
+            "f32" => ShapeKind::Float32,
+            "f64" => ShapeKind::Float64,
+            "str" => ShapeKind::Str,
+            "char" => ShapeKind::Char,
+            "bytes" => ShapeKind::Bytes,
+            "bool" => ShapeKind::Bool,
+            "null" => ShapeKind::Null,
+            other => ShapeKind::Object {
                 any: other == "pickle" || other == "arrow",
             },
         }
     }
 
-    fn composite(parts: &Bound<'_, PyTuple>, is_top: bool) -> PyResult<Kind> {
+    fn composite(parts: &Bound<'_, PyTuple>, is_top: bool) -> PyResult<ShapeKind> {
         let name: String = parts.get_item(0)?.extract()?;
         if name != "tuple" && name != "row" {
-            return Ok(Kind::Object { any: false });
+            return Ok(ShapeKind::Object { any: false });
         }
         let items = parts
             .get_item(parts.len() - 1)?
@@ -81,11 +81,11 @@ impl Node {
             .map(|item| Self::compile(&item, false))
             .collect::<PyResult<Vec<_>>>()?;
         // A nested value with a part that only Python can convert is converted by Python as a whole.
-        if !is_top && items.iter().any(|item| matches!(item.kind, Kind::Object { .. })) {
-            return Ok(Kind::Object { any: false });
+        if !is_top && items.iter().any(|item| matches!(item.kind, ShapeKind::Object { .. })) {
+            return Ok(ShapeKind::Object { any: false });
         }
         if name == "tuple" {
-            return Ok(Kind::Tuple(items));
+            return Ok(ShapeKind::Tuple(items));
         }
         let names = parts.get_item(1)?;
         let names = if names.is_none() {
@@ -96,13 +96,13 @@ impl Node {
         if names.as_ref().is_some_and(|names| names.len() != items.len()) {
             return Err(PyValueError::new_err("a row shape needs a name for each field"));
         }
-        Ok(Kind::Row { names, items })
+        Ok(ShapeKind::Row { names, items })
     }
 
     /// The fields of a tuple or row.
     pub fn items(&self) -> Option<&[Node]> {
         match &self.kind {
-            Kind::Tuple(items) | Kind::Row { items, .. } => Some(items),
+            ShapeKind::Tuple(items) | ShapeKind::Row { items, .. } => Some(items),
             _ => None,
         }
     }
@@ -110,7 +110,7 @@ impl Node {
     /// What the column of field `index` is called.
     pub fn field_name(&self, py: Python<'_>, index: usize) -> PyResult<String> {
         match &self.kind {
-            Kind::Row { names: Some(names), .. } => names.list(py).get_item(index)?.extract(),
+            ShapeKind::Row { names: Some(names), .. } => names.list(py).get_item(index)?.extract(),
             _ => Ok(format!("f{index}")),
         }
     }

@@ -10,7 +10,7 @@ use super::times::{push_date, push_time, push_timestamp, Standard};
 
 /// How a value looks to a format.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
+pub enum CellKind {
     /// Digits, signs and letters that need no quotes anywhere.
     Bare,
     /// Text without quotes, backslashes or control characters.
@@ -24,7 +24,7 @@ pub enum Kind {
 pub struct Column {
     nulls: Option<NullBuffer>,
     pub values: Values,
-    pub kind: Kind,
+    pub kind: CellKind,
 }
 
 pub enum Values {
@@ -82,15 +82,17 @@ impl Column {
     pub fn new(array: &dyn Array) -> Result<Self, String> {
         let values = Self::values(array)?;
         let kind = match &values {
-            Values::Utf8(_) | Values::LargeUtf8(_) | Values::Utf8View(_) => Kind::Text,
-            Values::Binary(_) | Values::LargeBinary(_) | Values::BinaryView(_) | Values::FixedBinary(_) => Kind::Plain,
-            Values::Date32(_) | Values::Date64(_) | Values::Time32(..) | Values::Time64(..) => Kind::Plain,
-            Values::Timestamp(..) => Kind::Plain,
+            Values::Utf8(_) | Values::LargeUtf8(_) | Values::Utf8View(_) => CellKind::Text,
+            Values::Binary(_) | Values::LargeBinary(_) | Values::BinaryView(_) | Values::FixedBinary(_) => {
+                CellKind::Plain
+            }
+            Values::Date32(_) | Values::Date64(_) | Values::Time32(..) | Values::Time64(..) => CellKind::Plain,
+            Values::Timestamp(..) => CellKind::Plain,
             Values::Dictionary(_, dictionary) => dictionary.kind,
             Values::List(..) | Values::LargeList(..) | Values::FixedList(..) | Values::Map(..) | Values::Struct(_) => {
-                Kind::Nested
+                CellKind::Nested
             }
-            _ => Kind::Bare,
+            _ => CellKind::Bare,
         };
         Ok(Self {
             nulls: array.nulls().cloned(),

@@ -1,6 +1,6 @@
 //! CSV (RFC 4180) in the dialects that readers know.
 
-use super::cells::{Column, Kind};
+use super::cells::{CellKind, Column};
 use super::json;
 use super::times::Standard;
 
@@ -85,17 +85,17 @@ pub fn lines(columns: &[Column], rows: usize, style: &Style) -> Result<Vec<u8>, 
                 continue;
             }
             let text = match column.kind {
-                Kind::Bare if style.quoting != Quoting::All => {
+                CellKind::Bare if style.quoting != Quoting::All => {
                     column.push(row, style.standard, &mut out);
                     continue;
                 }
-                Kind::Text => column.text(row).as_bytes(),
-                Kind::Bare | Kind::Plain => {
+                CellKind::Text => column.text(row).as_bytes(),
+                CellKind::Bare | CellKind::Plain => {
                     scratch.clear();
                     column.push(row, style.standard, &mut scratch);
                     scratch.as_slice()
                 }
-                Kind::Nested => {
+                CellKind::Nested => {
                     scratch.clear();
                     json::push_value(column, row, json, &mut scratch);
                     scratch.as_slice()

@@ -1,6 +1,6 @@
 //! JSON lines (one object per row), RFC 8259 without spaces.
 
-use super::cells::{Column, Kind, Values};
+use super::cells::{CellKind, Column, Values};
 use super::times::Standard;
 
 #[derive(Clone, Copy)]
@@ -55,14 +55,14 @@ pub fn push_value(column: &Column, row: usize, style: Style, out: &mut Vec<u8>) 
         return;
     }
     match column.kind {
-        Kind::Bare if style.has_java_floats && column.float(row).is_some() => {
+        CellKind::Bare if style.has_java_floats && column.float(row).is_some() => {
             push_java_float(column.float(row).expect("looked at above"), out);
         }
-        Kind::Bare if column.is_not_finite(row) => out.extend_from_slice(b"null"),
-        Kind::Bare => column.push(row, style.standard, out),
-        Kind::Plain => push_quoted(column, row, style, out),
-        Kind::Text => push_string(column.text(row), out),
-        Kind::Nested => push_nested(&column.values, row, style, out),
+        CellKind::Bare if column.is_not_finite(row) => out.extend_from_slice(b"null"),
+        CellKind::Bare => column.push(row, style.standard, out),
+        CellKind::Plain => push_quoted(column, row, style, out),
+        CellKind::Text => push_string(column.text(row), out),
+        CellKind::Nested => push_nested(&column.values, row, style, out),
     }
 }
 
@@ -162,9 +162,9 @@ fn push_list(items: &Column, start: usize, end: usize, style: Style, out: &mut V
 /// Names in an object are strings, whatever the map's keys are.
 fn push_key(keys: &Column, row: usize, style: Style, out: &mut Vec<u8>) {
     match keys.kind {
-        Kind::Text => push_string(keys.text(row), out),
-        Kind::Bare | Kind::Plain => push_quoted(keys, row, style, out),
-        Kind::Nested => {
+        CellKind::Text => push_string(keys.text(row), out),
+        CellKind::Bare | CellKind::Plain => push_quoted(keys, row, style, out),
+        CellKind::Nested => {
             let mut text = Vec::new();
             push_value(keys, row, style, &mut text);
             push_string(&String::from_utf8_lossy(&text), out);

@@ -13,8 +13,8 @@ use super::arena::{Account, Arena, Lease};
 pub use super::credit::CreditPool;
 use super::credit::{Announcement, ConsumerCredit, ProducerCredit};
 pub use super::error::TransportError;
-use super::region::{Doorbell, Region};
 use super::ring::{must_ring, Descriptor, ReceiveHalf, ReturnHalf, SendHalf};
+use super::ring_memory::{Doorbell, RingMemory};
 use super::ring_words::{WAITS_FOR_CONTROL, WAITS_FOR_CREDIT};
 use super::sync::{lock, Mutex};
 
@@ -65,16 +65,16 @@ pub struct OutputChannel {
 }
 
 impl OutputChannel {
-    /// `arena` is the producer's own, `region` and `peer` are the consumer's. Resource if the arena has too few
+    /// `arena` is the producer's own, `ring_memory` and `peer` are the consumer's. Resource if the arena has too few
     /// segments, Internal if the ring does not exist or is in use.
     pub fn new(
         arena: Arc<Arena>,
-        region: Arc<Region>,
+        ring_memory: Arc<RingMemory>,
         ring: u32,
         peer: Doorbell,
         exclusive: u32,
     ) -> Result<Self, TransportError> {
-        let memory = region.ring(ring)?;
+        let memory = ring_memory.ring(ring)?;
         let shape = memory.shape();
         check_exclusive(exclusive, shape.data_capacity)?;
         let credit = ProducerCredit::new(shape.start, exclusive, shape.data_capacity);
@@ -307,17 +307,17 @@ pub struct InputChannel {
 }
 
 impl InputChannel {
-    /// `region` is the consumer's own, `arena` and `peer` are the producer's. Grants the exclusive credits. Internal if
+    /// `ring_memory` is the consumer's own, `arena` and `peer` are the producer's. Grants the exclusive credits. Internal if
     /// the ring does not exist or is in use.
     pub fn new(
-        region: Arc<Region>,
+        ring_memory: Arc<RingMemory>,
         ring: u32,
         arena: Arc<Arena>,
         peer: Doorbell,
         exclusive: u32,
         pool: Arc<CreditPool>,
     ) -> Result<Self, TransportError> {
-        let memory = region.ring(ring)?;
+        let memory = ring_memory.ring(ring)?;
         let shape = memory.shape();
         check_exclusive(exclusive, shape.data_capacity)?;
         let receive = ReceiveHalf::attach(memory.clone())?;

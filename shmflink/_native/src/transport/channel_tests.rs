@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::arena::Arena;
 use super::channel::{CreditPool, DataHeader, InputChannel, OutputChannel, Received, SegmentRef, TransportError};
 use super::doorbell::Wake;
-use super::region::{Doorbell, Region, RegionShape};
+use super::ring_memory::{Doorbell, RingMemory, RingMemoryShape};
 use super::ring_words::RingShape;
 use super::sync::{monotonic_ns, AtomicU64, Ordering};
 
@@ -16,8 +16,8 @@ const WATCHDOG_NS: u64 = 20_000_000_000;
 
 /// Memory of two TaskManagers, each with its own mapping of the other's.
 struct Host {
-    region: Arc<Region>,
-    peer_region: Arc<Region>,
+    ring_memory: Arc<RingMemory>,
+    peer_ring_memory: Arc<RingMemory>,
     arena: Arc<Arena>,
     peer_arena: Arc<Arena>,
     pool: Arc<CreditPool>,
@@ -37,9 +37,9 @@ impl Host {
             control_capacity: 3,
             start,
         };
-        let region = Region::create(
+        let ring_memory = RingMemory::create(
             EPOCH,
-            RegionShape {
+            RingMemoryShape {
                 doorbells: 2,
                 rings: 2,
                 ring,
@@ -48,27 +48,35 @@ impl Host {
         .unwrap();
         let arena = Arena::create(EPOCH, SEGMENT_BYTES, segments).unwrap();
         Self {
-            peer_region: Arc::new(Region::open(duplicate(region.fd()), EPOCH).unwrap()),
+            peer_ring_memory: Arc::new(RingMemory::open(duplicate(ring_memory.fd()), EPOCH).unwrap()),
             peer_arena: Arc::new(Arena::open(duplicate(arena.fd()), EPOCH).unwrap()),
-            region: Arc::new(region),
+            ring_memory: Arc::new(ring_memory),
             arena: Arc::new(arena),
             pool: Arc::new(CreditPool::new(floating)),
         }
     }
 
     fn output(&self, ring: u32, exclusive: u32) -> OutputChannel {
-        let bell = self.peer_region.doorbell(1).unwrap();
-        OutputChannel::new(self.arena.clone(), self.peer_region.clone(), ring, bell, exclusive).unwrap()
+        let bell = self.peer_ring_memory.doorbell(1).unwrap();
+        OutputChannel::new(self.arena.clone(), self.peer_ring_memory.clone(), ring, bell, exclusive).unwrap()
     }
 
     fn input(&self, ring: u32, exclusive: u32) -> InputChannel {
-        let (region, arena, pool) = (self.region.clone(), self.peer_arena.clone(), self.pool.clone());
-        InputChannel::new(region, ring, arena, self.region.doorbell(0).unwrap(), exclusive, pool).unwrap()
+        let (ring_memory, arena, pool) = (self.ring_memory.clone(), self.peer_arena.clone(), self.pool.clone());
+        InputChannel::new(
+            ring_memory,
+            ring,
+            arena,
+            self.ring_memory.doorbell(0).unwrap(),
+            exclusive,
+            pool,
+        )
+        .unwrap()
     }
 
     /// A word of ring 0 as a hostile peer would write it.
     fn word(&self, offset: usize) -> &AtomicU64 {
-        let ring = self.region.ring(0).unwrap();
+        let ring = self.ring_memory.ring(0).unwrap();
         let control: *const u8 = std::ptr::from_ref(ring.control()).cast();
         assert!(offset.is_multiple_of(8) && offset < ring.shape().stride());
         // SAFETY: aligned and inside the ring; all its words are atomics.
@@ -209,11 +217,11 @@ fn a_slow_channel_leaves_the_others_their_exclusive_segments() {
 fn an_arena_too_small_for_its_channels_says_so() {
     let host = Host::new(0, 3, 0);
     let first = host.output(0, 2);
-    let bell = host.peer_region.doorbell(1).unwrap();
-    let second = OutputChannel::new(host.arena.clone(), host.peer_region.clone(), 1, bell.clone(), 2);
+    let bell = host.peer_ring_memory.doorbell(1).unwrap();
+    let second = OutputChannel::new(host.arena.clone(), host.peer_ring_memory.clone(), 1, bell.clone(), 2);
     assert!(matches!(second.err(), Some(TransportError::Resource(message)) if message.contains("1 of 3 unreserved")));
     drop(first);
-    assert!(OutputChannel::new(host.arena.clone(), host.peer_region.clone(), 1, bell, 2).is_ok());
+    assert!(OutputChannel::new(host.arena.clone(), host.peer_ring_memory.clone(), 1, bell, 2).is_ok());
 }
 
 #[test]
@@ -221,9 +229,9 @@ fn wrong_use_is_refused() {
     let host = Host::new(0, 8, 0);
     let (mut output, _input) = (host.output(0, 1), host.input(0, 1));
     assert!(send(&mut output, 1));
-    let bell = || host.region.doorbell(1).unwrap();
+    let bell = || host.ring_memory.doorbell(1).unwrap();
     let attach = |arena: &Arc<Arena>, ring, exclusive| {
-        OutputChannel::new(arena.clone(), host.peer_region.clone(), ring, bell(), exclusive).err()
+        OutputChannel::new(arena.clone(), host.peer_ring_memory.clone(), ring, bell(), exclusive).err()
     };
     let refused = [
         attach(&host.arena, 0, 1),
@@ -232,7 +240,7 @@ fn wrong_use_is_refused() {
         attach(&host.arena, 1, 6),
         attach(&host.peer_arena, 1, 1),
         InputChannel::new(
-            host.region.clone(),
+            host.ring_memory.clone(),
             0,
             host.peer_arena.clone(),
             bell(),
@@ -345,7 +353,10 @@ fn a_closed_consumer_returns_what_it_had_and_grants_no_more() {
 fn the_producer_is_rung_only_when_it_waits() {
     let host = Host::new(0, 4, 0);
     let (mut output, mut input) = (host.output(0, 2), host.input(0, 2));
-    let (producer, consumer) = (host.region.doorbell(0).unwrap(), host.region.doorbell(1).unwrap());
+    let (producer, consumer) = (
+        host.ring_memory.doorbell(0).unwrap(),
+        host.ring_memory.doorbell(1).unwrap(),
+    );
     let rung = |bell: &Doorbell, token| bell.wait(token, Some(monotonic_ns()), 0) == Wake::Rung;
     let tokens = (producer.prepare(), consumer.prepare());
     assert!(send(&mut output, 1));
@@ -375,7 +386,10 @@ fn wait_for<T>(bell: &Doorbell, mut attempt: impl FnMut() -> Option<T>) -> T {
 fn two_threads_exchange_more_than_the_ring_holds() {
     let host = Host::new(u64::MAX - 1000, 6, 2);
     let (mut output, mut input) = (host.output(0, 2), host.input(0, 2));
-    let (producer, consumer) = (host.region.doorbell(0).unwrap(), host.region.doorbell(1).unwrap());
+    let (producer, consumer) = (
+        host.ring_memory.doorbell(0).unwrap(),
+        host.ring_memory.doorbell(1).unwrap(),
+    );
     let sender = std::thread::spawn(move || {
         for number in 0..20_000u32 {
             output.announce_backlog(number % 4);
@@ -431,7 +445,10 @@ fn kill_and_wait(pid: libc::pid_t) {
 fn a_killed_producer_leaves_its_segments_readable() {
     let host = Host::new(0, 6, 0);
     let (mut output, mut input) = (host.output(0, 2), host.input(0, 2));
-    let (producer, consumer) = (host.region.doorbell(0).unwrap(), host.region.doorbell(1).unwrap());
+    let (producer, consumer) = (
+        host.ring_memory.doorbell(0).unwrap(),
+        host.ring_memory.doorbell(1).unwrap(),
+    );
     let child = fork(|| loop {
         while send(&mut output, 4) {}
         let token = producer.prepare();
@@ -450,7 +467,7 @@ fn a_killed_producer_leaves_its_segments_readable() {
     assert_eq!((*kept).len(), 3);
     drop(kept);
     let token = consumer.prepare();
-    host.peer_region.doorbell(1).unwrap().ring();
+    host.peer_ring_memory.doorbell(1).unwrap().ring();
     assert_eq!(consumer.wait(token, None, 0), Wake::Rung);
 }
 
@@ -458,7 +475,10 @@ fn a_killed_producer_leaves_its_segments_readable() {
 fn a_killed_consumer_leaves_its_producer_blocked_but_alive() {
     let host = Host::new(0, 6, 0);
     let (mut output, mut input) = (host.output(0, 2), host.input(0, 2));
-    let (producer, consumer) = (host.region.doorbell(0).unwrap(), host.region.doorbell(1).unwrap());
+    let (producer, consumer) = (
+        host.ring_memory.doorbell(0).unwrap(),
+        host.ring_memory.doorbell(1).unwrap(),
+    );
     let child = fork(|| loop {
         let token = consumer.prepare();
         if receive(&mut input).is_none() {
@@ -474,6 +494,6 @@ fn a_killed_consumer_leaves_its_producer_blocked_but_alive() {
     while output.try_control(1, 0, 0, 0) {}
     output.ring_peer();
     let token = producer.prepare();
-    host.region.doorbell(0).unwrap().ring();
+    host.ring_memory.doorbell(0).unwrap().ring();
     assert_eq!(producer.wait(token, None, 0), Wake::Rung);
 }

@@ -10,7 +10,7 @@ use loom::thread;
 
 use super::arena::Arena;
 use super::channel::{CreditPool, DataHeader, InputChannel, OutputChannel, Received, SegmentRef};
-use super::region::{Doorbell, Region, RegionShape};
+use super::ring_memory::{Doorbell, RingMemory, RingMemoryShape};
 use super::ring_words::RingShape;
 use super::sync::{AtomicU32, Ordering};
 
@@ -48,10 +48,10 @@ fn fixture(data_capacity: u32, control_capacity: u32, exclusive: u32, floating: 
         control_capacity,
         start: u64::MAX,
     };
-    let region = Arc::new(
-        Region::anonymous(
+    let ring_memory = Arc::new(
+        RingMemory::anonymous(
             1,
-            RegionShape {
+            RingMemoryShape {
                 doorbells: 2,
                 rings: 1,
                 ring,
@@ -60,11 +60,11 @@ fn fixture(data_capacity: u32, control_capacity: u32, exclusive: u32, floating: 
         .unwrap(),
     );
     let arena = Arc::new(Arena::anonymous(1, 64, data_capacity as usize).unwrap());
-    let bells = [PRODUCER, CONSUMER].map(|slot| region.doorbell(slot).unwrap());
+    let bells = [PRODUCER, CONSUMER].map(|slot| ring_memory.doorbell(slot).unwrap());
     let [producer, consumer] = bells;
     let pool = Arc::new(CreditPool::new(floating));
-    let output = OutputChannel::new(arena.clone(), region.clone(), 0, consumer.clone(), exclusive).unwrap();
-    let input = InputChannel::new(region, 0, arena, producer.clone(), exclusive, pool.clone()).unwrap();
+    let output = OutputChannel::new(arena.clone(), ring_memory.clone(), 0, consumer.clone(), exclusive).unwrap();
+    let input = InputChannel::new(ring_memory, 0, arena, producer.clone(), exclusive, pool.clone()).unwrap();
     let payload = Arc::new(Payload((0..data_capacity).map(|_| UnsafeCell::new(0)).collect()));
     Fixture {
         output,

@@ -287,7 +287,7 @@ const _: () = assert!(HEADER_BYTES == 64);
 const MAGIC: u64 = u64::from_le_bytes(*b"shmflink");
 const ABI_VERSION: u32 = 1;
 
-pub const KIND_REGION: u32 = 1;
+pub const KIND_RING_MEMORY: u32 = 1;
 pub const KIND_ARENA: u32 = 2;
 pub const KIND_STATUS: u32 = 3;
 

@@ -11,7 +11,7 @@ use super::doorbell::Wake;
 use super::error::TransportError;
 use super::memory;
 use super::process;
-use super::region::{Doorbell, Region, RegionShape};
+use super::ring_memory::{Doorbell, RingMemory, RingMemoryShape};
 use super::ring_words::RingShape;
 use super::status::{Heartbeat, StatusPage};
 use super::sync::monotonic_ns;
@@ -44,13 +44,13 @@ fn given_fd(fd: Option<RawFd>, what: &str) -> PyResult<RawFd> {
     Ok(fd.ok_or_else(|| TransportError::Internal(format!("only the creator of a {what} has its descriptor")))?)
 }
 
-#[pyclass(frozen, name = "Region", module = "shmflink._core")]
-pub struct PyRegion {
-    pub inner: Arc<Region>,
+#[pyclass(frozen, name = "RingMemory", module = "shmflink._core")]
+pub struct PyRingMemory {
+    pub inner: Arc<RingMemory>,
 }
 
 #[pymethods]
-impl PyRegion {
+impl PyRingMemory {
     #[staticmethod]
     #[pyo3(signature = (epoch, doorbells, rings, data_capacity, control_capacity, *, start_position = 0))]
     fn create(
@@ -67,19 +67,19 @@ impl PyRegion {
             start: start_position,
         };
         Ok(Self {
-            inner: Arc::new(Region::create(epoch, RegionShape { doorbells, rings, ring })?),
+            inner: Arc::new(RingMemory::create(epoch, RingMemoryShape { doorbells, rings, ring })?),
         })
     }
 
     #[staticmethod]
     fn open(fd: RawFd, epoch: u64) -> PyResult<Self> {
         Ok(Self {
-            inner: Arc::new(Region::open(own(fd)?, epoch)?),
+            inner: Arc::new(RingMemory::open(own(fd)?, epoch)?),
         })
     }
 
     fn fileno(&self) -> PyResult<RawFd> {
-        given_fd(self.inner.fd(), "region")
+        given_fd(self.inner.fd(), "ring memory")
     }
 
     fn doorbell(&self, index: u32) -> PyResult<PyDoorbell> {
@@ -281,7 +281,7 @@ fn is_any_shared(addresses: Vec<usize>) -> bool {
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<PyRegion>()?;
+    module.add_class::<PyRingMemory>()?;
     module.add_class::<PyArena>()?;
     module.add_class::<PyDoorbell>()?;
     module.add_class::<PyStatusPage>()?;

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 
 use super::error::TransportError;
-use super::region::RegionRing;
+use super::ring_memory::MappedRing;
 use super::ring_words::WAITS_FOR_CONTROL;
 use super::sync::{fence, Ordering};
 
@@ -86,7 +86,7 @@ impl Descriptor {
 
 /// The producer's end. One thread at a time.
 pub struct SendHalf {
-    memory: RegionRing,
+    memory: MappedRing,
     tail: u64,
     return_head: u64,
     /// Positions of control entries that the consumer has not taken; at most `control_capacity`.
@@ -96,7 +96,7 @@ pub struct SendHalf {
 
 impl SendHalf {
     /// Internal if the ring already has a producer.
-    pub fn attach(memory: RegionRing) -> Result<Self, TransportError> {
+    pub fn attach(memory: MappedRing) -> Result<Self, TransportError> {
         let start = memory.shape().start;
         if memory.control().producer.0.tail.load(Ordering::Relaxed) != start {
             return Err(TransportError::Internal(
@@ -224,20 +224,20 @@ impl SendHalf {
 }
 
 /// True if the producer asked for it. The consumer calls it after publishing what the producer may wait for.
-pub fn must_ring(memory: &RegionRing, what: u32) -> bool {
+pub fn must_ring(memory: &MappedRing, what: u32) -> bool {
     fence(Ordering::SeqCst); // pairs with `wait_for`
     memory.control().waiting.0.load(Ordering::Relaxed) & what != 0
 }
 
 /// The consumer's end of the descriptors. One thread at a time.
 pub struct ReceiveHalf {
-    memory: RegionRing,
+    memory: MappedRing,
     head: u64,
 }
 
 impl ReceiveHalf {
     /// Internal if the ring already has a consumer.
-    pub fn attach(memory: RegionRing) -> Result<Self, TransportError> {
+    pub fn attach(memory: MappedRing) -> Result<Self, TransportError> {
         let start = memory.shape().start;
         let words = &memory.control().consumer.0;
         if words.head.load(Ordering::Relaxed) != start || words.granted.load(Ordering::Relaxed) != start {
@@ -248,7 +248,7 @@ impl ReceiveHalf {
         Ok(Self { memory, head: start })
     }
 
-    pub fn memory(&self) -> &RegionRing {
+    pub fn memory(&self) -> &MappedRing {
         &self.memory
     }
 
@@ -292,12 +292,12 @@ impl ReceiveHalf {
 
 /// The consumer's end of returns and grants. Its owner must serialize access by a lock, because any thread may release.
 pub struct ReturnHalf {
-    memory: RegionRing,
+    memory: MappedRing,
     return_tail: u64,
 }
 
 impl ReturnHalf {
-    pub fn attach(memory: RegionRing) -> Self {
+    pub fn attach(memory: MappedRing) -> Self {
         let start = memory.shape().start;
         Self {
             memory,
@@ -305,7 +305,7 @@ impl ReturnHalf {
         }
     }
 
-    pub fn memory(&self) -> &RegionRing {
+    pub fn memory(&self) -> &MappedRing {
         &self.memory
     }
 

@@ -80,7 +80,7 @@ const _: () = assert!(
 pub const WAITS_FOR_CREDIT: u32 = 1;
 pub const WAITS_FOR_CONTROL: u32 = 2;
 
-/// Capacities of a ring; the same for all rings of a region.
+/// Capacities of a ring; the same for all rings of a ring memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RingShape {
     pub data_capacity: u32,
@@ -98,7 +98,7 @@ impl RingShape {
         (self.data_capacity as usize).next_power_of_two()
     }
 
-    /// Bytes of one ring in a region, a multiple of 64.
+    /// Bytes of one ring in a ring memory, a multiple of 64.
     pub fn stride(&self) -> usize {
         (CONTROL_BYTES + self.entry_count() * ENTRY_BYTES + self.return_count() * 4).next_multiple_of(64)
     }

@@ -13,7 +13,7 @@ from shmflink.core.types.typeinfo import ColumnsTypeInfo, TypeInformation, Types
 from shmflink.errors import TypeMismatchError
 from shmflink.expressions import Expression, col, lit
 from shmflink.operators.columns.expressions import ColumnsOperator, narrowest
-from shmflink.operators.columns.steps import EXPLODED_ROWS_MAX, Explode, Filter, Project, Step
+from shmflink.operators.columns.steps import EXPLODED_ROWS_MAX, ColumnStep, Explode, Filter, Project
 from shmflink.testing import OperatorHarness
 
 TABLE = pa.record_batch(
@@ -30,14 +30,14 @@ def select(*names: str, **named: Expression) -> Project:
     return Project(tuple({**{name: col(name) for name in names}, **named}.items()))
 
 
-def run(batch: Batch, *steps: Step, declared: TypeInformation | None = None) -> list[Batch]:
+def run(batch: Batch, *steps: ColumnStep, declared: TypeInformation | None = None) -> list[Batch]:
     operator = ColumnsOperator(declared or ColumnsTypeInfo(batch.columns().schema), steps)
     with OperatorHarness(pickle.loads(pickle.dumps(operator)), name="op") as harness:
         harness.process_batch(batch)
         return [element for element in harness.elements if isinstance(element, Batch)]
 
 
-def rows(*steps: Step) -> list[dict[str, Any]]:
+def rows(*steps: ColumnStep) -> list[dict[str, Any]]:
     made = run(Batch.of_columns(TABLE), *steps)
     return [row for batch in made for row in batch.columns().to_pylist()]
 

@@ -4,7 +4,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3_arrow::PyArray;
 
-use super::scan::{unescape, write_compact, Kind, Scanner};
+use super::scan::{unescape, write_compact, JsonType, Scanner};
 use crate::functions::texts::{map_strings, Writer};
 use crate::text::cells::Column;
 use crate::text::json::{push_string, push_value, Style};
@@ -44,7 +44,7 @@ fn json_unquote(py: Python<'_>, texts: PyArray) -> PyResult<Py<PyAny>> {
             return Ok(true);
         }
         match Scanner::document(text.as_bytes()) {
-            Ok(value) if value.kind == Kind::String => unescape(&text.as_bytes()[1..text.len() - 1], out),
+            Ok(value) if value.kind == JsonType::String => unescape(&text.as_bytes()[1..text.len() - 1], out),
             _ => return Err(PyValueError::new_err(format!("{text} is no JSON string"))),
         }
         Ok(true)

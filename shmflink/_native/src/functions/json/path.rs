@@ -1,10 +1,10 @@
 //! Paths into JSON: `$`, `.key`, `['key']`, `[n]` (from the end where negative), `[*]`, `.*` and `..key`, after `lax` or
 //! `strict`. A path without `$` begins with a key.
 
-use super::scan::{unescape, Kind, Malformed, Scanner, Value};
+use super::scan::{unescape, JsonType, Malformed, Scanner, Value};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Step {
+enum PathStep {
     Key(Vec<u8>),
     Index(i64),
     All,
@@ -14,7 +14,7 @@ enum Step {
 
 #[derive(Debug)]
 pub struct Path {
-    steps: Vec<Step>,
+    steps: Vec<PathStep>,
     has_star: bool,
     /// In lax mode, what is not there is empty; in strict mode, as without a word, it is an error.
     pub is_lax: bool,
@@ -53,7 +53,9 @@ impl Path {
             rest = after;
         }
         Ok(Self {
-            has_star: steps.iter().any(|step| matches!(step, Step::All | Step::Below(_))),
+            has_star: steps
+                .iter()
+                .any(|step| matches!(step, PathStep::All | PathStep::Below(_))),
             steps,
             is_lax,
         })
@@ -91,16 +93,16 @@ impl Path {
 }
 
 /// Reads the next value to its end; what a step without `*` leads to.
-fn lead<'a>(scanner: &mut Scanner<'a>, step: &Step, scratch: &mut Vec<u8>) -> Result<Option<Value<'a>>, Malformed> {
+fn lead<'a>(scanner: &mut Scanner<'a>, step: &PathStep, scratch: &mut Vec<u8>) -> Result<Option<Value<'a>>, Malformed> {
     let mut found = None;
     match (scanner.next_kind()?, step) {
         // Of a key that is there twice, the last counts.
-        (Kind::Object, Step::Key(wanted)) => scanner.members(0, |key, member| {
+        (JsonType::Object, PathStep::Key(wanted)) => scanner.members(0, |key, member| {
             if is_key(key, wanted, scratch) {
                 found = Some(member);
             }
         })?,
-        (Kind::Array, Step::Index(index)) if *index >= 0 => {
+        (JsonType::Array, PathStep::Index(index)) if *index >= 0 => {
             let mut at = 0;
             scanner.items(0, |item| {
                 if at == *index {
@@ -109,7 +111,7 @@ fn lead<'a>(scanner: &mut Scanner<'a>, step: &Step, scratch: &mut Vec<u8>) -> Re
                 at += 1;
             })?;
         }
-        (Kind::Array, Step::Index(index)) => {
+        (JsonType::Array, PathStep::Index(index)) => {
             let mut items = Vec::new();
             scanner.items(0, |item| items.push(item))?;
             let at = items.len() as i64 + index;
@@ -123,14 +125,14 @@ fn lead<'a>(scanner: &mut Scanner<'a>, step: &Step, scratch: &mut Vec<u8>) -> Re
 /// Reads the next value to its end; what the step leads to goes to `out`.
 fn follow<'a>(
     scanner: &mut Scanner<'a>,
-    step: &Step,
+    step: &PathStep,
     scratch: &mut Vec<u8>,
     out: &mut Vec<Value<'a>>,
 ) -> Result<(), Malformed> {
     match (scanner.next_kind()?, step) {
-        (Kind::Object, Step::All) => scanner.members(0, |_, member| out.push(member))?,
-        (Kind::Array, Step::All) => scanner.items(0, |item| out.push(item))?,
-        (_, Step::Below(wanted)) => {
+        (JsonType::Object, PathStep::All) => scanner.members(0, |_, member| out.push(member))?,
+        (JsonType::Array, PathStep::All) => scanner.items(0, |item| out.push(item))?,
+        (_, PathStep::Below(wanted)) => {
             let value = scanner.value(0)?;
             below(value, wanted, scratch, out)?;
         }
@@ -149,13 +151,13 @@ fn below<'a>(
     let mut inner = Vec::new();
     let mut scanner = Scanner::new(value.text);
     match value.kind {
-        Kind::Object => scanner.members(0, |key, member| {
+        JsonType::Object => scanner.members(0, |key, member| {
             if is_key(key, wanted, scratch) {
                 out.push(member);
             }
             inner.push(member);
         })?,
-        Kind::Array => scanner.items(0, |item| inner.push(item))?,
+        JsonType::Array => scanner.items(0, |item| inner.push(item))?,
         _ => return Ok(()),
     }
     inner
@@ -174,11 +176,11 @@ fn is_key(key: &[u8], wanted: &[u8], scratch: &mut Vec<u8>) -> bool {
 }
 
 /// The first step of a path without its `$`, and what follows.
-fn next_step(path: &str) -> Option<(Step, &str)> {
+fn next_step(path: &str) -> Option<(PathStep, &str)> {
     if let Some(after) = path.strip_prefix("..") {
         let end = after.find(['.', '[']).unwrap_or(after.len());
         return (end > 0 && !after.starts_with('*'))
-            .then(|| (Step::Below(after.as_bytes()[..end].to_vec()), &after[end..]));
+            .then(|| (PathStep::Below(after.as_bytes()[..end].to_vec()), &after[end..]));
     }
     if let Some(after) = path.strip_prefix('.') {
         if after.starts_with('[') {
@@ -187,20 +189,20 @@ fn next_step(path: &str) -> Option<(Step, &str)> {
         let end = after.find(['.', '[']).unwrap_or(after.len());
         let step = match &after[..end] {
             "" => return None,
-            "*" => Step::All,
-            key => Step::Key(key.as_bytes().to_vec()),
+            "*" => PathStep::All,
+            key => PathStep::Key(key.as_bytes().to_vec()),
         };
         return Some((step, &after[end..]));
     }
     let inside = path.strip_prefix('[')?.trim_start();
     if let Some(quote) = inside.chars().next().filter(|first| "'\"".contains(*first)) {
         let (key, after) = quoted(&inside[1..], quote)?;
-        return Some((Step::Key(key.into_bytes()), after.trim_start().strip_prefix(']')?));
+        return Some((PathStep::Key(key.into_bytes()), after.trim_start().strip_prefix(']')?));
     }
     let (index, after) = inside.split_once(']')?;
     let step = match index.trim() {
-        "*" => Step::All,
-        index => Step::Index(index.parse().ok()?),
+        "*" => PathStep::All,
+        index => PathStep::Index(index.parse().ok()?),
     };
     Some((step, after))
 }

@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3_arrow::PyArray;
 
 use super::path::{Found, Path};
-use super::scan::{unescape, write_sorted, Kind, Scanner, Value};
+use super::scan::{unescape, write_sorted, JsonType, Scanner, Value};
 use crate::functions::texts::{strings, to_pyarrow, Writer};
 
 /// What became of a row.
@@ -46,11 +46,11 @@ fn json_path_check(path: &str) -> PyResult<()> {
 /// Whether each text is JSON, of the kind `value`, `scalar`, `array` or `object`. A null is not.
 #[pyfunction]
 fn is_json(py: Python<'_>, texts: PyArray, kind: &str) -> PyResult<Py<PyAny>> {
-    let wanted: fn(Kind) -> bool = match kind {
+    let wanted: fn(JsonType) -> bool = match kind {
         "value" => |_| true,
-        "scalar" => Kind::is_scalar,
-        "array" => |kind| kind == Kind::Array,
-        "object" => |kind| kind == Kind::Object,
+        "scalar" => JsonType::is_scalar,
+        "array" => |kind| kind == JsonType::Array,
+        "object" => |kind| kind == JsonType::Object,
         other => return Err(PyValueError::new_err(format!("no kind of JSON: {other}"))),
     };
     let texts = strings(&texts)?;
@@ -75,7 +75,7 @@ fn json_exists(py: Python<'_>, texts: PyArray, path: &str) -> PyResult<Answer> {
                 _ => Status::Fine,
             };
             values.append_option(found.map(|found| match found {
-                Found::One(value) => value.kind != Kind::Null,
+                Found::One(value) => value.kind != JsonType::Null,
                 Found::Many(items) => !items.is_empty(),
                 Found::Nothing => false,
             }));
@@ -166,7 +166,7 @@ fn each<'a>(
 /// The scalar of a result, or what its absence is. JSON's null is null, and no absence.
 fn scalar<'a>(found: Option<Found<'a>>, path: &Path) -> Result<Value<'a>, Status> {
     match found {
-        Some(Found::One(value)) if value.kind == Kind::Null => Err(Status::Fine),
+        Some(Found::One(value)) if value.kind == JsonType::Null => Err(Status::Fine),
         Some(Found::One(value)) if value.kind.is_scalar() => Ok(value),
         Some(_) if path.is_lax => Err(Status::Empty),
         _ => Err(Status::Error),
@@ -192,7 +192,7 @@ fn string_values(texts: &StringArray, path: &Path) -> PyResult<(ArrayRef, Vec<u8
     let statuses = each(texts, path, |found| {
         let value = scalar(found, path);
         match value {
-            Ok(value) if value.kind == Kind::String => unescape(inside(value.text), &mut out.bytes),
+            Ok(value) if value.kind == JsonType::String => unescape(inside(value.text), &mut out.bytes),
             Ok(value) => out.bytes.extend_from_slice(value.text),
             Err(_) => {}
         }
@@ -208,8 +208,8 @@ fn inside(quoted: &[u8]) -> &[u8] {
 
 fn boolean(value: Value<'_>) -> Option<bool> {
     match value.kind {
-        Kind::True => Some(true),
-        Kind::False => Some(false),
+        JsonType::True => Some(true),
+        JsonType::False => Some(false),
         _ => None,
     }
 }
@@ -217,8 +217,8 @@ fn boolean(value: Value<'_>) -> Option<bool> {
 /// A number, or a string of one.
 fn parsed<T: std::str::FromStr>(value: Value<'_>) -> Option<T> {
     let text = match value.kind {
-        Kind::Number => value.text,
-        Kind::String => inside(value.text),
+        JsonType::Number => value.text,
+        JsonType::String => inside(value.text),
         _ => return None,
     };
     std::str::from_utf8(text).ok()?.parse().ok()
@@ -228,9 +228,9 @@ fn write_found(found: &Found<'_>, path: &Path, wrapper: &str, out: &mut Vec<u8>)
     let missing = if path.is_lax { Status::Empty } else { Status::Error };
     let is_wrapped = match (wrapper, found) {
         (_, Found::Nothing) => return missing,
-        (_, Found::One(value)) if value.kind == Kind::Null => return Status::Empty,
+        (_, Found::One(value)) if value.kind == JsonType::Null => return Status::Empty,
         ("unconditional", _) => true,
-        ("conditional", Found::One(value)) => value.kind != Kind::Array,
+        ("conditional", Found::One(value)) => value.kind != JsonType::Array,
         (_, Found::One(value)) if value.kind.is_scalar() => return missing,
         _ => false,
     };

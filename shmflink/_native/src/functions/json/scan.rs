@@ -6,7 +6,7 @@
 const DEPTH_MAX: usize = 512; // of nested arrays and objects; bounds the stack
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum JsonType {
     Object,
     Array,
     String,
@@ -16,16 +16,16 @@ pub enum Kind {
     Null,
 }
 
-impl Kind {
+impl JsonType {
     pub fn is_scalar(self) -> bool {
-        !matches!(self, Kind::Object | Kind::Array)
+        !matches!(self, JsonType::Object | JsonType::Array)
     }
 }
 
 /// A value of a document: its text without surrounding whitespace.
 #[derive(Debug, Clone, Copy)]
 pub struct Value<'a> {
-    pub kind: Kind,
+    pub kind: JsonType,
     pub text: &'a [u8],
 }
 
@@ -46,16 +46,16 @@ impl<'a> Scanner<'a> {
     }
 
     /// What kind of value is next; only its first byte has been looked at.
-    pub fn next_kind(&mut self) -> Scanned<Kind> {
+    pub fn next_kind(&mut self) -> Scanned<JsonType> {
         self.skip_space();
         Ok(match self.peek()? {
-            b'{' => Kind::Object,
-            b'[' => Kind::Array,
-            b'"' => Kind::String,
-            b't' => Kind::True,
-            b'f' => Kind::False,
-            b'n' => Kind::Null,
-            _ => Kind::Number,
+            b'{' => JsonType::Object,
+            b'[' => JsonType::Array,
+            b'"' => JsonType::String,
+            b't' => JsonType::True,
+            b'f' => JsonType::False,
+            b'n' => JsonType::Null,
+            _ => JsonType::Number,
         })
     }
 
@@ -101,13 +101,13 @@ impl<'a> Scanner<'a> {
         let kind = self.next_kind()?;
         let start = self.at;
         match kind {
-            Kind::Object => self.members(depth, |_, _| ())?,
-            Kind::Array => self.items(depth, |_| ())?,
-            Kind::String => self.string().map(drop)?,
-            Kind::True => self.word(b"true")?,
-            Kind::False => self.word(b"false")?,
-            Kind::Null => self.word(b"null")?,
-            Kind::Number => self.number()?,
+            JsonType::Object => self.members(depth, |_, _| ())?,
+            JsonType::Array => self.items(depth, |_| ())?,
+            JsonType::String => self.string().map(drop)?,
+            JsonType::True => self.word(b"true")?,
+            JsonType::False => self.word(b"false")?,
+            JsonType::Null => self.word(b"null")?,
+            JsonType::Number => self.number()?,
         }
         Ok(Value {
             kind,
@@ -335,7 +335,7 @@ pub fn write_compact(text: &[u8], out: &mut Vec<u8>) {
 pub fn write_sorted(value: Value<'_>, out: &mut Vec<u8>) {
     let mut scanner = Scanner::new(value.text);
     match value.kind {
-        Kind::Object => {
+        JsonType::Object => {
             let mut members = Vec::new();
             let collected = scanner.members(0, |key, member| {
                 let mut name = Vec::with_capacity(key.len());
@@ -360,7 +360,7 @@ pub fn write_sorted(value: Value<'_>, out: &mut Vec<u8>) {
             }
             out.push(b'}');
         }
-        Kind::Array => {
+        JsonType::Array => {
             out.push(b'[');
             let mut at = 0;
             let _ = scanner.items(0, |item| {

@@ -47,10 +47,12 @@ def _lies_in_a_segment(rows: pa.RecordBatch) -> bool:
 
 
 def _through_a_channel(rows: pa.RecordBatch) -> pa.RecordBatch:
-    region, producer = _core.Region.create(1, 1, 1, 16, 4), _core.Region.create(1, 1, 0, 16, 4)
+    ring_memory, producer = _core.RingMemory.create(1, 1, 1, 16, 4), _core.RingMemory.create(1, 1, 0, 16, 4)
     arena = _core.Arena.create(1, 4096, 2)
-    partition = _core.ResultPartition(arena, [(region, 0, region.doorbell(0))], strategy="FORWARD", exclusive=2)
-    gate = _core.InputGate(region, [(0, arena, producer.doorbell(0))], exclusive=2, floating=0)
+    partition = _core.ResultPartition(
+        arena, [(ring_memory, 0, ring_memory.doorbell(0))], strategy="FORWARD", exclusive=2
+    )
+    gate = _core.InputGate(ring_memory, [(0, arena, producer.doorbell(0))], exclusive=2, floating=0)
     assert partition.write(rows)
     partition.flush()
     polled = gate.poll()

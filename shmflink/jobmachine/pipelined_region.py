@@ -5,10 +5,10 @@ from __future__ import annotations
 from shmflink.core.ids import SubtaskId
 from shmflink.jobmachine.attempt import Attempt
 
-__all__ = ["Region"]
+__all__ = ["PipelinedRegion"]
 
 
-class Region:
+class PipelinedRegion:
     """Its attempts come one after the other; between two of them it is idle."""
 
     def __init__(self, tasks: frozenset[SubtaskId]) -> None:

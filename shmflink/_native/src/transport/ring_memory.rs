@@ -1,4 +1,5 @@
-//! Region: the control memory of one TaskManager attempt. Doorbells of its slots, rings of its input channels.
+//! Ring memory: the control memory of one TaskManager attempt. It holds the doorbells of its slots and the rings of its input
+//! channels.
 //!
 //! ```text
 //!   0 Header (memory.rs): a = doorbells | rings << 32, b = data capacity | control capacity << 32, c = start position
@@ -12,7 +13,7 @@ use std::sync::Arc;
 
 use super::doorbell::{DoorbellSlot, Wake, DOORBELL_BYTES};
 use super::error::TransportError;
-use super::memory::{Access, Header, Mapping, HEADER_BYTES, KIND_REGION};
+use super::memory::{Access, Header, Mapping, HEADER_BYTES, KIND_RING_MEMORY};
 use super::ring_words::{Entry, RingControl, RingShape};
 #[cfg(not(loom))]
 use super::ring_words::{CONTROL_BYTES, ENTRY_BYTES};
@@ -23,15 +24,15 @@ const DOORBELLS_MAX: u32 = 4096;
 const RINGS_MAX: u32 = 1 << 20;
 const CAPACITY_MAX: u32 = 1 << 16;
 
-/// The content of a region.
+/// The content of a ring memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RegionShape {
+pub struct RingMemoryShape {
     pub doorbells: u32,
     pub rings: u32,
     pub ring: RingShape,
 }
 
-impl RegionShape {
+impl RingMemoryShape {
     fn check(&self) -> Result<(), String> {
         let RingShape {
             data_capacity,
@@ -46,7 +47,7 @@ impl RegionShape {
         ];
         for (name, value, least, most) in limits {
             if value < least || value > most {
-                return Err(format!("a region has {least} to {most} {name}, not {value}"));
+                return Err(format!("a ring memory has {least} to {most} {name}, not {value}"));
             }
         }
         Ok(())
@@ -91,9 +92,9 @@ impl RegionShape {
     }
 }
 
-pub struct Region {
+pub struct RingMemory {
     mapping: Mapping,
-    shape: RegionShape,
+    shape: RingMemoryShape,
     epoch: u64,
     #[cfg(loom)]
     model: Model,
@@ -108,7 +109,7 @@ struct Model {
 
 #[cfg(loom)]
 impl Model {
-    fn new(shape: RegionShape) -> Self {
+    fn new(shape: RingMemoryShape) -> Self {
         fn many<T: Default>(count: usize) -> Vec<T> {
             (0..count).map(|_| T::default()).collect()
         }
@@ -126,9 +127,9 @@ impl Model {
     }
 }
 
-impl Region {
-    /// A new region in a sealed memfd. Resource if there is too little memory, Internal for an impossible shape.
-    pub fn create(epoch: u64, shape: RegionShape) -> Result<Self, TransportError> {
+impl RingMemory {
+    /// A new ring memory in a sealed memfd. Resource if there is too little memory, Internal for an impossible shape.
+    pub fn create(epoch: u64, shape: RingMemoryShape) -> Result<Self, TransportError> {
         shape.check().map_err(TransportError::Internal)?;
         Self::initialise(
             Mapping::create("shmflink control memory", shape.bytes(), Access::PeersWrite)?,
@@ -138,16 +139,16 @@ impl Region {
     }
 
     /// The same in anonymous memory: both ends are in this process.
-    pub fn anonymous(epoch: u64, shape: RegionShape) -> Result<Self, TransportError> {
+    pub fn anonymous(epoch: u64, shape: RingMemoryShape) -> Result<Self, TransportError> {
         shape.check().map_err(TransportError::Internal)?;
         Self::initialise(Mapping::anonymous(shape.bytes())?, epoch, shape)
     }
 
-    /// Maps a peer's region. Corrupt if the descriptor is not the sealed region of that epoch.
+    /// Maps a peer's ring memory. Corrupt if the descriptor is not the sealed ring memory of that epoch.
     pub fn open(fd: OwnedFd, epoch: u64) -> Result<Self, TransportError> {
         let mapping = Mapping::open(fd, "shmflink control memory", Access::PeersWrite)?;
-        let header = Header::read(&mapping, KIND_REGION, epoch, "control memory")?;
-        let shape = RegionShape::from_fields(header.fields);
+        let header = Header::read(&mapping, KIND_RING_MEMORY, epoch, "control memory")?;
+        let shape = RingMemoryShape::from_fields(header.fields);
         shape.check().map_err(TransportError::Corrupt)?;
         if shape.bytes() != mapping.bytes() {
             return Err(TransportError::Corrupt(format!(
@@ -159,7 +160,7 @@ impl Region {
         Ok(Self::over(mapping, epoch, shape))
     }
 
-    fn over(mapping: Mapping, epoch: u64, shape: RegionShape) -> Self {
+    fn over(mapping: Mapping, epoch: u64, shape: RingMemoryShape) -> Self {
         Self {
             mapping,
             shape,
@@ -169,16 +170,16 @@ impl Region {
         }
     }
 
-    fn initialise(mapping: Mapping, epoch: u64, shape: RegionShape) -> Result<Self, TransportError> {
-        let region = Self::over(mapping, epoch, shape);
+    fn initialise(mapping: Mapping, epoch: u64, shape: RingMemoryShape) -> Result<Self, TransportError> {
+        let ring_memory = Self::over(mapping, epoch, shape);
         for ring in 0..shape.rings {
-            region.ring_control(ring).initialise(shape.ring.start);
+            ring_memory.ring_control(ring).initialise(shape.ring.start);
         }
-        Header::new(KIND_REGION, epoch, region.bytes(), shape.to_fields()).write(&region.mapping);
-        Ok(region)
+        Header::new(KIND_RING_MEMORY, epoch, ring_memory.bytes(), shape.to_fields()).write(&ring_memory.mapping);
+        Ok(ring_memory)
     }
 
-    pub fn shape(&self) -> RegionShape {
+    pub fn shape(&self) -> RingMemoryShape {
         self.shape
     }
 
@@ -190,7 +191,7 @@ impl Region {
         self.mapping.bytes()
     }
 
-    /// The descriptor to pass to peers; None for opened and anonymous regions.
+    /// The descriptor to pass to peers; None for opened and anonymous ring memories.
     pub fn fd(&self) -> Option<RawFd> {
         self.mapping.fd()
     }
@@ -204,21 +205,21 @@ impl Region {
             )));
         }
         Ok(Doorbell {
-            region: self.clone(),
+            ring_memory: self.clone(),
             slot,
         })
     }
 
     /// The words of a ring. Internal if there is no such ring.
-    pub fn ring(self: &Arc<Self>, index: u32) -> Result<RegionRing, TransportError> {
+    pub fn ring(self: &Arc<Self>, index: u32) -> Result<MappedRing, TransportError> {
         if index >= self.shape.rings {
             return Err(TransportError::Internal(format!(
                 "ring {index} of {}",
                 self.shape.rings
             )));
         }
-        Ok(RegionRing {
-            region: self.clone(),
+        Ok(MappedRing {
+            ring_memory: self.clone(),
             index,
         })
     }
@@ -284,41 +285,41 @@ impl Region {
     }
 }
 
-/// One ring of a region; keeps the region mapped.
+/// One ring; keeps its ring memory mapped.
 #[derive(Clone)]
-pub struct RegionRing {
-    region: Arc<Region>,
+pub struct MappedRing {
+    ring_memory: Arc<RingMemory>,
     index: u32,
 }
 
-impl RegionRing {
+impl MappedRing {
     pub fn shape(&self) -> RingShape {
-        self.region.shape.ring
+        self.ring_memory.shape.ring
     }
 
     pub fn control(&self) -> &RingControl {
-        self.region.ring_control(self.index)
+        self.ring_memory.ring_control(self.index)
     }
 
     pub fn entries(&self) -> &[Entry] {
-        self.region.ring_entries(self.index)
+        self.ring_memory.ring_entries(self.index)
     }
 
     pub fn returns(&self) -> &[AtomicU32] {
-        self.region.ring_returns(self.index)
+        self.ring_memory.ring_returns(self.index)
     }
 }
 
-/// One doorbell of a region; keeps the region mapped.
+/// One doorbell; keeps its ring memory mapped.
 #[derive(Clone)]
 pub struct Doorbell {
-    region: Arc<Region>,
+    ring_memory: Arc<RingMemory>,
     slot: u32,
 }
 
 impl Doorbell {
     fn shared(&self) -> &DoorbellSlot {
-        self.region.doorbell_slot(self.slot)
+        self.ring_memory.doorbell_slot(self.slot)
     }
 
     /// See `DoorbellSlot::prepare`.
