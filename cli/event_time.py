@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 from shmflink.core.elements import MAX_WATERMARK, MIN_TIMESTAMP_MS
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.rpc.messages import TaskSummary
 
 from . import numbers

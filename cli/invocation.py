@@ -8,12 +8,13 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
 import typer
+
+from shmflink.core.lazy_dataclass import dataclass
 
 __all__ = ["Invocation", "python_settings", "recovery_settings"]
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from typing import Any, Final
 
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.rpc.messages import JobEnded, OperatorSummary, TaskSummary
 
 __all__ = ["OperatorTotals", "RunRecord", "TaskTotals", "by_task", "rows_of"]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from shmflink.checkpoint.handles import OperatorSubtaskState
 from shmflink.core.ids import SubtaskId
+from shmflink.core.lazy_dataclass import dataclass
 
 __all__ = [
     "Acknowledged",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from shmflink.core.lazy_dataclass import dataclass
 
 __all__ = [
     "FINAL_CHECKPOINT_ID",

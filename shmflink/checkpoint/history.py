@@ -5,7 +5,9 @@ from __future__ import annotations
 import enum
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+from shmflink.core.lazy_dataclass import dataclass
 
 __all__ = ["CheckpointCounts", "CheckpointHistory", "CheckpointRecord", "CheckpointState"]
 

@@ -9,7 +9,6 @@ its producer sends a new one.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
@@ -30,6 +29,7 @@ from shmflink.checkpoint.trust import pickle_refused
 from shmflink.core.batch import Batch
 from shmflink.core.elements import Element
 from shmflink.core.keys.groups import key_groups as groups_of
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.serialization.plain_values import is_plain
 from shmflink.network.local import KeyGroupSelector
 

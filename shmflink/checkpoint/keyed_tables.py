@@ -7,7 +7,6 @@ with equal entry columns, and DELETED removes an entry.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -19,6 +18,7 @@ from shmflink.checkpoint.handles import KeyedStateHandle
 from shmflink.checkpoint.manifest import OperatorState
 from shmflink.checkpoint.reading import StateReader
 from shmflink.core.keys.columns import canonical_column, key_values, keys_from_wire
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.types.shapes import PICKLE, from_json
 from shmflink.errors import CheckpointError
 from shmflink.state.arrow_values import inferred_shape, try_array, values_from

@@ -11,13 +11,13 @@ import binascii
 import re
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 
 from shmflink.checkpoint.handles import ChannelState, KeyedStateHandle, OperatorSubtaskState, StateFile
 from shmflink.core.json_fields import JsonFields, JsonFieldsError
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.errors import CheckpointCorruptedError, CheckpointError
 
 __all__ = [

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from shmflink.checkpoint.events import Acknowledged
 from shmflink.checkpoint.handles import OperatorSubtaskState, StateFile
 from shmflink.checkpoint.history import CheckpointRecord, CheckpointState
 from shmflink.core.elements import BARRIER_SAVEPOINT, BARRIER_UNALIGNED
 from shmflink.core.ids import SubtaskId
+from shmflink.core.lazy_dataclass import dataclass
 
 __all__ = ["CheckpointPhase", "PendingCheckpoint"]
 

@@ -9,11 +9,11 @@ one. Every file to which a checkpoint refers was written for that checkpoint or 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from shmflink.checkpoint.handles import OperatorSubtaskState
 from shmflink.checkpoint.manifest import Manifest, files_of, files_of_subtask
 from shmflink.checkpoint.state_files import created_at
+from shmflink.core.lazy_dataclass import dataclass
 
 __all__ = ["Deletions", "Retention", "is_shared"]
 

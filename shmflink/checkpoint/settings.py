@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from shmflink.config import checkpoint_options as options
 from shmflink.config.options import RUNTIME_MODE
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.errors import ConfigurationError
 
 __all__ = ["CheckpointSettings", "default_directory", "local_directory"]

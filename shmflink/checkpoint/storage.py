@@ -24,7 +24,6 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
@@ -35,6 +34,7 @@ from shmflink.checkpoint.handles import CheckpointLocation
 from shmflink.checkpoint.manifest import Manifest, files_of, text_of
 from shmflink.checkpoint.reading import METADATA, load_manifest, verify_checkpoint
 from shmflink.checkpoint.retention import Deletions, is_shared
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.errors import CheckpointError, ConfigurationError
 
 __all__ = ["CheckpointStorage", "StoredCheckpoint", "check_writable", "durability_warning", "job_folder"]

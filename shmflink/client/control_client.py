@@ -5,11 +5,11 @@ from __future__ import annotations
 import difflib
 import select
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from shmflink.core.clock import Clock
 from shmflink.core.ids import JobId
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.errors import RequestFailedError, RpcError, UsageError
 from shmflink.rpc.connection import BlockingConnection
 from shmflink.rpc.control_messages import ExplainWait, JobList, JobOverview, ListJobs, RequestFailed, WaitExplained

@@ -6,12 +6,12 @@ them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 
 from shmflink.config import restart_options as options
 from shmflink.config.configuration import Configuration
 from shmflink.config.option import Option
+from shmflink.core.lazy_dataclass import dataclass
 
 __all__ = ["RestartStrategies", "RestartStrategyConfiguration"]
 

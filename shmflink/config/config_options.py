@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
+
+from shmflink.core.lazy_dataclass import dataclass
 
 __all__ = ["ConfigOption", "ConfigOptions"]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 from shmflink.config import values
+from shmflink.core.lazy_dataclass import dataclass
 
 __all__ = ["BOOL", "BYTES", "DURATION", "FLOAT", "INT", "MAP", "STRING", "OptionType"]
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from shmflink.config.kinds import OptionType
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.errors import ConfigurationError
 
 __all__ = ["Option"]

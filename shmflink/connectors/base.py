@@ -10,11 +10,11 @@ from __future__ import annotations
 import enum
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from shmflink.core.batch import Batch
 from shmflink.core.changelog import Changelog
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.serialization.plain_values import register_plain
 from shmflink.core.types.typeinfo import TypeInformation
 from shmflink.operators.base import OperatorContext, SideOutput

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
 import pyarrow as pa
@@ -27,6 +26,7 @@ from shmflink.connectors.base import (
 from shmflink.connectors.split_queue import SplitQueue
 from shmflink.connectors.split_reader import SplitCursor, SplitReader
 from shmflink.core.batch import Batch
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.types.typeinfo import TypeInformation
 from shmflink.errors import DataFormatError
 from shmflink.operators.base import OperatorContext

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from typing import Final
 
 from shmflink.connectors.base import Split, SplitEnumerator
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.serialization.codec import dumps_state, loads_state
 from shmflink.core.serialization.plain_values import is_plain, register_plain
 

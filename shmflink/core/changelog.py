@@ -6,7 +6,7 @@ retractions: no row is ever withdrawn without a replacement.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from shmflink.core.lazy_dataclass import dataclass
 
 __all__ = ["Changelog"]
 

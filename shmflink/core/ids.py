@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from dataclasses import dataclass
+
+from shmflink.core.lazy_dataclass import dataclass
 
 __all__ = ["JobId", "OperatorId", "SubtaskId"]
 

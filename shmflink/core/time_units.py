@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+from shmflink.core.lazy_dataclass import dataclass
 
 __all__ = ["Duration", "Instant", "Time", "duration_of", "milliseconds_of"]
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from shmflink.core.coroutines import refuse_coroutines
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.time_units import Duration, duration_of
 
 __all__ = ["ColumnTimestamps", "TimestampAssigner", "WatermarkGenerator", "WatermarkOutput", "WatermarkStrategy"]

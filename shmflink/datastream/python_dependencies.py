@@ -13,8 +13,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.errors import ConfigurationError
 
 __all__ = ["PythonDependencies", "check_executable", "import_root"]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import total_ordering
 from typing import Any, Final
 
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.errors import ConfigurationError
 
 __all__ = ["MemorySize", "SlotSharingGroup"]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 import pyarrow as pa
 
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.errors import InternalError
 from shmflink.expressions.types.rules import is_bytes, is_number, is_text, plain_type
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.plain_columns import taken
 from shmflink.errors import DataFormatError, InternalError
 from shmflink.expressions.node import Node

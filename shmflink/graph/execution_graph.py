@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from shmflink.core.ids import SubtaskId
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.errors import InsufficientSlotsError
 from shmflink.graph.job_graph import ChainedOperator, JobEdge, JobGraph, JobVertex

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.graph.stream_graph import StreamGraph, StreamNode
 from shmflink.operators.base import Operator
 

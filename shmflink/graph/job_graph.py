@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from shmflink.core.ids import JobId
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.ship_strategy import ShipStrategy
 
 __all__ = ["ChainedOperator", "JobEdge", "JobGraph", "JobVertex", "NodeKind"]

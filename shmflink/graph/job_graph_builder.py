@@ -5,11 +5,12 @@ sent is serialized.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 from shmflink.connectors.base import Sink, Source
 from shmflink.core.ids import JobId, OperatorId
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.serialization.codec import dumps_function
 from shmflink.errors import JobGraphError
 from shmflink.graph.chaining import chain_heads, chain_names

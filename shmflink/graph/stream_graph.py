@@ -6,9 +6,10 @@ The planner builds it from a logical plan; only the chains are still open.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.core.watermark_strategy import WatermarkStrategy
 from shmflink.graph.job_graph import NodeKind

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from shmflink.core.elements import MAX_WATERMARK, MIN_TIMESTAMP_MS
 from shmflink.core.ids import SubtaskId
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.graph.job_graph import JobGraph
 
 __all__ = ["AlignmentGroups", "SourceTime"]

@@ -10,9 +10,9 @@ The states of its tasks, and what follows from them, are those of `attempt_state
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from shmflink.core.ids import SubtaskId
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.graph.execution_graph import ExecutionGraph, taskmanager_of
 from shmflink.jobmachine import effects as ask
 from shmflink.jobmachine import events

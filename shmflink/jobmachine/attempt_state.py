@@ -12,10 +12,10 @@ A cancel that comes while FAILING changes nothing: the cause stays the failure.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from shmflink.core.ids import SubtaskId
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.rpc.messages import Failure
 from shmflink.rpc.states import JobState, TaskState
 

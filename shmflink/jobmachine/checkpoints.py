@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from shmflink.checkpoint import events as coordinator
 from shmflink.checkpoint.coordinator import CheckpointCoordinator
@@ -20,6 +20,7 @@ from shmflink.checkpoint.handles import FINAL_CHECKPOINT_ID, CheckpointLocation
 from shmflink.checkpoint.settings import CheckpointSettings
 from shmflink.core.elements import BARRIER_SAVEPOINT, BARRIER_UNALIGNED, Barrier
 from shmflink.core.ids import SubtaskId
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.graph.job_graph import JobGraph
 from shmflink.jobmachine import effects as ask
 from shmflink.jobmachine import events

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from shmflink.checkpoint.events import Store
@@ -12,6 +11,7 @@ from shmflink.checkpoint.manifest import Manifest
 from shmflink.checkpoint.retention import Deletions
 from shmflink.core.elements import Barrier
 from shmflink.core.ids import SubtaskId
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.graph.execution_graph import ExecutionGraph
 from shmflink.jobmachine.events import TaskManagerId, Timer
 from shmflink.rpc.messages import Failure

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from shmflink.checkpoint.events import Acknowledged, Declined, TaskReachedEnd
 from shmflink.checkpoint.handles import CheckpointLocation
 from shmflink.checkpoint.manifest import Manifest
 from shmflink.core.ids import SubtaskId
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.rpc.messages import CallUnderWay, Failure
 from shmflink.rpc.states import TaskState
 

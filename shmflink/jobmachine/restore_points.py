@@ -6,11 +6,11 @@ It says what can be deleted; others delete, after what is restarted from instead
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from shmflink.checkpoint.handles import OperatorSubtaskState
 from shmflink.checkpoint.manifest import Manifest
 from shmflink.checkpoint.retention import Deletions, Retention
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.jobmachine.effects import DeleteFiles, DiscardClaimed, Effect
 from shmflink.jobmachine.events import KnownCheckpoint, Leftovers, RestorePoint, StorageOpened
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from shmflink.config.options import BUFFERS_PER_CHANNEL, FLOATING_BUFFERS_PER_GATE, SEGMENT_SIZE
 from shmflink.config.values import format_bytes
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.errors import ResourceError
 from shmflink.graph.execution_graph import ExecutionGraph
 

@@ -15,10 +15,10 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 from shmflink.core.ids import JobId
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.errors import RpcError
 from shmflink.rpc.async_connection import AsyncConnection
 from shmflink.rpc.control_messages import (

@@ -19,12 +19,12 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from types import FrameType
 from typing import Final, NoReturn
 
 from shmflink._core import set_parent_death_signal
 from shmflink.core.clock import SYSTEM_CLOCK
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.errors import InternalError, RpcError
 from shmflink.rpc.connection import BlockingConnection
 from shmflink.rpc.last_words import EXIT_FAILED, told

@@ -28,7 +28,6 @@ import secrets
 import stat
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -37,6 +36,7 @@ import orjson
 from shmflink.checkpoint.file_ops import FILE_OPS, TEMPORARY_SUFFIX, DurableFile, FileOps
 from shmflink.core.ids import JobId
 from shmflink.core.json_fields import JsonFields, JsonFieldsError
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.errors import CheckpointError, DirectoryInUseError, ResourceError, RpcError
 from shmflink.graph.job_graph import JobGraph, JobVertex
 from shmflink.rpc.messages import SubmitJob

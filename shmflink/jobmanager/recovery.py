@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from shmflink.checkpoint.reading import load_manifest
 from shmflink.checkpoint.settings import local_directory
 from shmflink.config.checkpoint_options import HA_CLUSTER_ID, HA_STORAGE_DIRECTORY, HA_TYPE
 from shmflink.core.ids import JobId
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.errors import CheckpointError, ResourceError, UsageError
 from shmflink.jobmanager.ha_store import HaStore, JobResult, Owner, Place, job_names
 from shmflink.jobmanager.result_note import EndedJob, dump_note, load_note

@@ -7,11 +7,11 @@ later means a new run, and finds the note of a JobManager that it has not waited
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import orjson
 
 from shmflink.core.ids import JobId
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.rpc.messages import Failure, JobEnded, SubmitJob
 from shmflink.rpc.states import JobState
 

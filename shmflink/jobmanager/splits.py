@@ -7,11 +7,11 @@ import sys
 import traceback
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from shmflink.connectors.base import Source, Split, SplitEnumerator
 from shmflink.core.ids import SubtaskId
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.serialization import codec
 from shmflink.core.serialization.plain_values import register_plain
 from shmflink.errors import JobGraphError, ShmflinkError, StateMismatchError

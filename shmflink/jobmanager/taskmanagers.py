@@ -9,7 +9,6 @@ import resource
 import signal
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from shmflink._core import StatusPage
@@ -20,6 +19,7 @@ from shmflink.config.options import (
     SLOTS_PER_TASKMANAGER,
 )
 from shmflink.core.clock import Clock
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.errors import ResourceError
 from shmflink.jobmachine.events import TaskManagerId
 from shmflink.jobmanager.exit_text import describe_exit, taskmanager_lost

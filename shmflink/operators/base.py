@@ -11,12 +11,13 @@ Life cycle (Flink's StreamOperator): unpickled once per subtask, `open` (which r
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from shmflink.core.batch import Batch
 from shmflink.core.changelog import Changelog
 from shmflink.core.elements import Barrier, ControlElement, Element
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.mailbox import Mailbox
 from shmflink.core.outbox import Delivery, Outbox
 from shmflink.metrics.counters import OperatorCounters

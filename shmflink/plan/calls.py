@@ -6,10 +6,10 @@ A call holds what the user wrote (functions, expressions, windows, sources, sink
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from shmflink.connectors.base import Sink, Source
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.output_tag import OutputTag
 from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.core.types.typeinfo import ColumnsTypeInfo, TypeInformation

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.plan.node import Node
 
 __all__ = ["LogicalPlan"]

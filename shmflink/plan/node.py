@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.types.typeinfo import TypeInformation
 from shmflink.plan.calls import Call
 from shmflink.plan.settings import Settings

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import Final
+
+from shmflink.core.lazy_dataclass import dataclass
 
 __all__ = ["MAX_PARALLELISM_LIMIT", "ChainingStrategy", "Settings"]
 

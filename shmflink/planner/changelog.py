@@ -17,13 +17,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import reduce
 from typing import Any, Final
 
 from shmflink.connectors.base import Boundedness
 from shmflink.connectors.collect import CollectSink
 from shmflink.core.changelog import Changelog
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.errors import JobGraphError
 from shmflink.expressions import Expression

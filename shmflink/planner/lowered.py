@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import Any
 
 from shmflink.connectors.base import Sink
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.core.types.typeinfo import TypeInformation
 from shmflink.operators.base import Operator

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import reduce
 from typing import Any, Final
 
 import pyarrow as pa
 
 from shmflink.connectors.base import Source
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.types.typeinfo import ColumnsTypeInfo, schema_of
 from shmflink.core.watermark_strategy import ColumnTimestamps
 from shmflink.expressions import Expression

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from shmflink.connectors.base import Boundedness
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.core.types.typeinfo import Types
 from shmflink.errors import JobGraphError

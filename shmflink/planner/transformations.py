@@ -7,10 +7,11 @@ of edges.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 from shmflink.connectors.base import Sink, Source
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.core.watermark_strategy import WatermarkStrategy
 from shmflink.operators.base import Operator

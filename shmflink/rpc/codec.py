@@ -25,9 +25,8 @@ from shmflink.rpc.field_types import checks_of
 
 __all__ = ["decode", "encode", "register"]
 
-_DATACLASSES: Final[dict[str, tuple[type, range]]] = {}
+_DATACLASSES: Final[dict[str, Any]] = {}
 _ENUMS: Final[dict[str, type[enum.Enum]]] = {}
-_FIELDS: Final[dict[type, tuple[str, ...]]] = {}
 
 
 def register(*types: Any) -> None:
@@ -36,16 +35,22 @@ def register(*types: Any) -> None:
         if issubclass(kind, enum.Enum):
             known: type = _ENUMS.setdefault(kind.__name__, kind)
         else:
-            fields = tuple(field.name for field in dataclasses.fields(kind))
-            _FIELDS[kind] = fields
-            known = _DATACLASSES.setdefault(kind.__name__, (kind, range(_needed(kind), len(fields) + 1)))[0]
+            known = _DATACLASSES.setdefault(kind.__name__, kind)
         assert known is kind, f"two message types are called {kind.__name__}"
 
 
-def _needed(kind: Any) -> int:
-    """How many fields have no default. The others may be missing at the end, because an older release lacks them."""
+@functools.cache
+def _fields(kind: Any) -> tuple[str, ...]:
+    """Not at `register`: a process uses few of the messages that it knows."""
+    return tuple(field.name for field in dataclasses.fields(kind))
+
+
+@functools.cache
+def _counts(kind: Any) -> range:
+    """How many fields may come. Those with a default may be missing at the end, because an older release lacks them."""
     missing = dataclasses.MISSING
-    return sum(field.default is missing and field.default_factory is missing for field in dataclasses.fields(kind))
+    needed = sum(field.default is missing and field.default_factory is missing for field in dataclasses.fields(kind))
+    return range(needed, len(_fields(kind)) + 1)
 
 
 def encode(message: object) -> tuple[bytes, list[bytes]]:
@@ -63,9 +68,8 @@ def _to_tree(value: Any, blobs: list[bytes], seen: dict[int, int]) -> Any:
     kind = type(value)
     if value is None or kind in (bool, int, float, str):
         return value
-    fields = _FIELDS.get(kind)
-    if fields is not None:
-        return {"$": kind.__name__, "f": [_to_tree(getattr(value, name), blobs, seen) for name in fields]}
+    if _DATACLASSES.get(kind.__name__) is kind:
+        return {"$": kind.__name__, "f": [_to_tree(getattr(value, name), blobs, seen) for name in _fields(kind)]}
     if kind is bytes:
         index = seen.get(id(value))
         if index is None:
@@ -103,7 +107,8 @@ def _from_tree(tree: Any, blobs: Sequence[bytes]) -> Any:
 
 
 def _read_dataclass(tree: dict[str, Any], blobs: Sequence[bytes]) -> Any:
-    kind, counts = _DATACLASSES[tree["$"]]
+    kind = _DATACLASSES[tree["$"]]
+    counts = _counts(kind)
     values = [_from_tree(item, blobs) for item in tree["f"]]
     if len(values) not in counts:
         raise ValueError(f"{tree['$']} has {counts.stop - 1} fields, got {len(values)}")

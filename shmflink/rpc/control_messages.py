@@ -12,9 +12,8 @@ Every request has exactly one answer, in any order: the one listed here, or Requ
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from shmflink.core.ids import JobId
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.rpc.codec import register
 from shmflink.rpc.messages import CheckpointSummary
 from shmflink.rpc.states import JobState

@@ -10,9 +10,9 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
 from typing import Final
 
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.errors import RpcError
 
 __all__ = ["LaunchSettings", "receive_launch", "send_launch"]

@@ -17,7 +17,6 @@ A job's life on the wire::
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from shmflink.checkpoint.handles import (
     ChannelState,
@@ -28,6 +27,7 @@ from shmflink.checkpoint.handles import (
 )
 from shmflink.core.elements import Barrier
 from shmflink.core.ids import JobId, SubtaskId
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.graph.execution_graph import (
     ChannelDeployment,

@@ -16,9 +16,9 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.errors import RpcError
 from shmflink.rpc.codec import decode, encode
 

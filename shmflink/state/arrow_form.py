@@ -19,7 +19,6 @@ is the layout of a state to be written, `StateForm.from_schema(schema)` that of 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pickle import UnpicklingError
 from typing import Any, Final
 
@@ -29,6 +28,7 @@ import pyarrow as pa
 
 from shmflink.core.keys.columns import canonical_column, decode_keys, encode_keys, keys_from_wire, keys_to_wire
 from shmflink.core.keys.groups import key_groups as assign_key_groups
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.types.shapes import PICKLE, Shape, from_json, to_json
 from shmflink.core.types.typeinfo import TypeInformation
 from shmflink.errors import InternalError, StateMismatchError

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+from shmflink.core.lazy_dataclass import dataclass
 
 __all__ = ["ABSENT", "LoopEntries"]
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
 
 from shmflink.core.keys.groups import key_groups as assign_key_groups
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.state.arrow_form import TIMERS, Entries, GroupAssigner, StateForm, entries_to_batches
 from shmflink.state.entries import ABSENT
 from shmflink.state.hashable_keys import keys_of_hashables

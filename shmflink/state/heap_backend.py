@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -11,6 +10,7 @@ import pyarrow as pa
 from shmflink.core.clock import SYSTEM_CLOCK, Clock
 from shmflink.core.elements import Barrier
 from shmflink.core.keys.groups import key_groups as assign_key_groups
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.types.typeinfo import TypeInformation
 from shmflink.errors import StateMismatchError, TypeMismatchError
 from shmflink.state.arrow_form import Entries, GroupAssigner, StateForm, batch_to_entries

@@ -18,11 +18,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain, islice, repeat
 from typing import Any, Final
 
 from shmflink.core.isolation import ISOLATION, isolated
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.state.entries import ABSENT, LoopEntries
 
 __all__ = ["FrozenEntries", "HeapStateTable"]

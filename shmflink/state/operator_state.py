@@ -6,11 +6,11 @@ Source: Flink's OperatorStateStore, RoundRobinOperatorStateRepartitioner. PyFlin
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 from shmflink.core.isolation import isolated
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.serialization.plain_values import register_plain
 from shmflink.errors import StateMismatchError, TypeMismatchError
 from shmflink.state.descriptors import ListStateDescriptor

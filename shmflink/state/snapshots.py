@@ -7,12 +7,13 @@ thread converts the result to Arrow and writes it, while the operator continues.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final, Protocol
 
 import numpy as np
 import pyarrow as pa
 
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.state.operator_state import OperatorStatePart, redistributed
 
 __all__ = [

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import Any, ClassVar
 
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.time_units import Duration, Time, milliseconds_of
 from shmflink.errors import UsageError
 

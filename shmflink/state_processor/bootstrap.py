@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 import pyarrow as pa
@@ -18,6 +18,7 @@ from shmflink.core.clock import Clock
 from shmflink.core.elements import BARRIER_SAVEPOINT, Barrier
 from shmflink.core.isolation import isolated
 from shmflink.core.keys.columns import encode_keys
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.types.typeinfo import ColumnsTypeInfo
 from shmflink.errors import UsageError
 from shmflink.operators.base import OperatorContext

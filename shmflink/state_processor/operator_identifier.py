@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from shmflink.checkpoint.manifest import Manifest, OperatorState
 from shmflink.core.ids import OperatorId
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.errors import UsageError
 
 __all__ = ["OperatorIdentifier"]

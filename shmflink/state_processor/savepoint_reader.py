@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -11,6 +10,7 @@ import pyarrow as pa
 from shmflink.checkpoint.keyed_tables import KeyedStateInfo, keyed_state_infos, keyed_table, readable
 from shmflink.checkpoint.manifest import Manifest, OperatorState
 from shmflink.checkpoint.reading import StateReader, checkpoint_directory, load_manifest
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.errors import UsageError
 from shmflink.state_processor.operator_identifier import OperatorIdentifier, found_in
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Final
 
 import pyarrow as pa
@@ -18,6 +18,7 @@ from shmflink.checkpoint.storage import write_manifest
 from shmflink.core.clock import SYSTEM_CLOCK, Clock
 from shmflink.core.ids import JobId
 from shmflink.core.keys.groups import MAX_PARALLELISM_MAX, range_of
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.errors import CheckpointError, UsageError
 from shmflink.state.descriptors import ListStateDescriptor, MapStateDescriptor, StateDescriptor
 from shmflink.state.operator_state import OperatorStatePart, Redistribution

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import Any, Protocol
 
@@ -11,6 +11,7 @@ from shmflink.checkpoint.settings import CheckpointSettings
 from shmflink.core.clock import SYSTEM_CLOCK, Clock
 from shmflink.core.ids import SubtaskId
 from shmflink.core.keys.groups import owners, range_of
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.mailbox import Mailbox
 from shmflink.core.outbox import Delivery, Outbox
 from shmflink.core.serialization.codec import loads_trusted

@@ -9,9 +9,9 @@ channel before its barrier are recorded and become part of the checkpoint.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from shmflink.core.elements import BARRIER_UNALIGNED, Barrier
+from shmflink.core.lazy_dataclass import dataclass
 
 __all__ = ["AlignmentEffects", "BarrierAlignment"]
 

@@ -8,13 +8,13 @@ import sysconfig
 import threading
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from types import FrameType
 from typing import Final, NamedTuple
 
 import shmflink
 from shmflink.core.clock import SYSTEM_CLOCK, Clock
 from shmflink.core.ids import SubtaskId
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.operators.base import OperatorContext
 from shmflink.taskmanager.chain import ChainNode
 from shmflink.taskmanager.slot import Slot

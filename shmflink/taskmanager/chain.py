@@ -7,11 +7,12 @@ decides after each one whether to continue. The chain holds nothing but the outp
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, TypeAlias
 
 from shmflink.core.batch import Batch
 from shmflink.core.elements import Barrier, Element
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.operators.base import Operator, OperatorContext, SideOutput
 from shmflink.operators.time.timer_service import REST
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from shmflink.connectors.base import Split
 from shmflink.core.batch import Batch
 from shmflink.core.elements import MAX_WATERMARK, Barrier, Element, EndOfData
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.errors import InternalError
 from shmflink.metrics.counters import TaskCounters
 from shmflink.operators.base import SideOutput

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 
 from shmflink.core.batch import Batch
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.metrics.counters import TaskCounters
 from shmflink.network.channel import ResultPartition
 from shmflink.taskmanager.chain import AT_REST, ChainOutput

@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from shmflink.checkpoint.handles import FINAL_CHECKPOINT_ID
 from shmflink.connectors.base import Committer, Sink, SinkWriter
 from shmflink.core.batch import Batch
 from shmflink.core.elements import Barrier, ControlElement, Element
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.serialization.plain_values import register_plain
 from shmflink.operators.base import OperatorContext, SideOutput
 from shmflink.state.operator_state import OperatorStatePart, Redistribution

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from shmflink.checkpoint.state_files import dumps_elements, loads_elements
 from shmflink.connectors.base import SourceReader, Split
 from shmflink.core.batch import Batch
 from shmflink.core.elements import MIN_TIMESTAMP_MS, Watermark, WatermarkStatus
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.serialization.plain_values import is_plain, register_plain
 from shmflink.core.types.typeinfo import ColumnsTypeInfo, TypeInformation
 from shmflink.errors import InternalError, StateMismatchError

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from shmflink.core.elements import Barrier, Element
 from shmflink.core.ids import SubtaskId
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.state.snapshots import OperatorSnapshot, RestoredState
 
 __all__ = ["NOT_RESTORED", "TaskRestore", "TaskSnapshot"]

@@ -10,13 +10,13 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, BinaryIO, Final, cast
 from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 from pyarrow import fs as arrow_fs
 
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.serialization.plain_values import register_plain
 from shmflink.errors import ConfigurationError, ResourceError
 

@@ -7,12 +7,13 @@ import csv
 import datetime as dt
 import decimal
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final, Self
 
 from shmflink.connectors.file_system.formats.csv.jackson import JacksonStyle
 from shmflink.connectors.formats.serialization import DeserializationSchema, SerializationSchema
 from shmflink.connectors.formats.text import java_text
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.row import create_row
 from shmflink.core.types.typeinfo import RowTypeInfo, TypeInformation
 from shmflink.errors import ConfigurationError, DataFormatError

@@ -8,11 +8,11 @@ in another type and converted on the way into the table.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.types as pt
 
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.errors import ConfigurationError
 
 __all__ = ["StagedColumn", "create_table", "names", "plain_columns", "quoted", "staged_columns"]

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, ClassVar, Final
 
 from shmflink.connectors.base import Committer, DeliveryGuarantee, Sink, SinkWriter
 from shmflink.connectors.postgres.sink import PostgresSink
 from shmflink.core.batch import Batch
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.types.typeinfo import RowTypeInfo
 from shmflink.errors import ConfigurationError
 from shmflink.operators.base import OperatorContext

@@ -19,10 +19,10 @@ import contextlib
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from shmflink.connectors.postgres.columns import quoted
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.serialization.plain_values import register_plain
 from shmflink.errors import ConfigurationError, ResourceError, ShmflinkError, StagedDataLostError
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from shmflink.connectors.base import Committer, DeliveryGuarantee, Sink, SinkWriter, is_heir
 from shmflink.connectors.postgres.session import Session, StagedTable, Target
 from shmflink.connectors.postgres.writer import PostgresCommitter, PostgresWriter, WriteSettings, sink_id
 from shmflink.core.changelog import Changelog
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.errors import ConfigurationError
 from shmflink.operators.base import OperatorContext
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import pyarrow as pa
@@ -17,6 +16,7 @@ from shmflink.connectors.postgres.columns import StagedColumn, names, plain_colu
 from shmflink.connectors.postgres.session import Session, SinkId, StagedTable, Target, refused
 from shmflink.core.batch import Batch
 from shmflink.core.clock import Clock
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.outbox import Outbox
 from shmflink.errors import ConfigurationError, DataFormatError, ResourceError
 from shmflink.operators.base import OperatorContext

@@ -6,12 +6,12 @@ A data type determines the Arrow column for its values, and the `TypeInformation
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.types.decimals import rounded
 from shmflink.core.types.typeinfo import TypeInformation, Types
 from shmflink.errors import TypeMismatchError

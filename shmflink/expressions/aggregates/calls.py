@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.errors import TypeMismatchError
 from shmflink.expressions.aggregates.methods import AGGREGATE_FUNCTIONS, DISTINCT
 from shmflink.expressions.expression import Expression

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -12,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shmflink import _core
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.expressions.vectors import validity_of
 
 __all__ = ["Integers", "Lists", "codes_of", "first_of_each", "interleaved", "list_of", "stable_codes_of"]

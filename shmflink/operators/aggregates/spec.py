@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 import pyarrow as pa
 
 from shmflink import _core
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.errors import TypeMismatchError
 from shmflink.expressions import AggregateCall, BoundExpressions, Expression, bind
 from shmflink.expressions.binding import columns_text

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 import pyarrow as pa
 
 from shmflink.core.batch import Batch
 from shmflink.core.keys.columns import encode_keys, key_column, key_values
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.row import create_row
 from shmflink.core.types.typeinfo import TypeInformation, schema_of
 from shmflink.errors import InternalError, TypeMismatchError

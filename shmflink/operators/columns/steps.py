@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.plain_columns import kept, taken
 from shmflink.errors import TypeMismatchError
 from shmflink.expressions import BoundExpressions, Expression, bind

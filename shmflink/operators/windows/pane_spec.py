@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
 import pyarrow as pa
 
 from shmflink import _core
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.output_tag import OutputTag
 from shmflink.errors import TypeMismatchError
 from shmflink.expressions import BoundExpressions, Expression, bind

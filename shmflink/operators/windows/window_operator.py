@@ -7,13 +7,13 @@ under the first of them (`merging.py`).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import repeat
 from typing import Any, Final, NoReturn
 
 from shmflink.core.batch import Batch
 from shmflink.core.changelog import Changelog
 from shmflink.core.elements import MIN_TIMESTAMP_MS
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.output_tag import OutputTag
 from shmflink.core.types.typeinfo import TypeInformation, Types
 from shmflink.errors import UsageError

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import pyarrow as pa
 
 from shmflink import _core
+from shmflink.core.lazy_dataclass import dataclass
 
 __all__ = ["PaneTimes", "SessionTimes", "WindowTimes"]
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import pyarrow as pa
 
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.types.typeinfo import ColumnsTypeInfo, schema_of
 from shmflink.errors import JobGraphError, TypeMismatchError
 from shmflink.expressions import Expression, col, split_aggregates

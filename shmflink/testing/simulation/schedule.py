@@ -7,12 +7,13 @@ import zlib
 from bisect import bisect
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from itertools import accumulate
 from typing import Any, Final, NamedTuple
 
 from shmflink.checkpoint.settings import CheckpointSettings
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.rpc.messages import DeployTasks, Failure
 from shmflink.rpc.states import JobState, TaskState
 from shmflink.taskmanager.assembly import TaskResources

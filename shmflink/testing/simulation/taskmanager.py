@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from shmflink.core.clock import Clock
 from shmflink.core.ids import SubtaskId
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.errors import CheckpointError
 from shmflink.graph.execution_graph import TaskDeployment
 from shmflink.jobmachine.events import TaskManagerId

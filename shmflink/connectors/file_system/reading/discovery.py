@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from shmflink.connectors.base import Split, SplitEnumerator
 from shmflink.connectors.file_system.file_systems import FileInfo
 from shmflink.connectors.file_system.reading.listing import is_in_progress, natural_key
 from shmflink.connectors.split_queue import PackedSplits, WaitingSplits
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.serialization.plain_values import register_plain
 
 __all__ = ["DiscoveryState", "FileDiscovery", "SeenFiles", "new_files"]

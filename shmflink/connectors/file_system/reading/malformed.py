@@ -9,13 +9,13 @@ import json
 import os
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, Literal
 
 import pyarrow as pa
 
 from shmflink.connectors.file_system.writing.parts.part_file import PartFile
 from shmflink.core.batch import Batch
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.types.typeinfo import ColumnsTypeInfo
 from shmflink.errors import ConfigurationError, DataFormatError, ResourceError
 from shmflink.operators.base import OperatorContext, SideOutput

@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import pyarrow as pa
@@ -16,6 +15,7 @@ from shmflink.connectors.file_system.reading.malformed import MalformedRow, Malf
 from shmflink.connectors.file_system.reading.splits import FileRange
 from shmflink.connectors.split_reader import SplitCursor
 from shmflink.core.batch import Batch
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.errors import DataFormatError, InternalError
 from shmflink.operators.base import SideOutput
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import reduce
 from typing import Any
 
@@ -14,6 +14,7 @@ import pyarrow as pa
 from shmflink.connectors.file_system.file_systems import FileSystem
 from shmflink.connectors.file_system.reading.columns.metadata_columns import METADATA_TYPES, ROW_NUMBER
 from shmflink.connectors.file_system.reading.input_format import FileFormat
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.types.typeinfo import ColumnsTypeInfo, RowTypeInfo, TypeInformation
 from shmflink.errors import JobGraphError
 from shmflink.expressions import Expression, bind, conjuncts

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from shmflink.connectors.base import Split
 from shmflink.connectors.file_system.file_systems import FileInfo
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.serialization.plain_values import register_plain
 from shmflink.errors import ConfigurationError
 

@@ -17,11 +17,11 @@ import contextlib
 import logging
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, get_args
 
 from shmflink.connectors.file_system.file_systems import FileInfo, FileSystem
 from shmflink.connectors.file_system.globs import has_hidden_name
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.serialization.plain_values import register_plain
 from shmflink.errors import ConfigurationError, JobGraphError, ResourceError
 

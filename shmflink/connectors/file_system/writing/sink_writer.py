@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -26,6 +26,7 @@ from shmflink.connectors.file_system.writing.parts.staging import (
 from shmflink.connectors.file_system.writing.replacing import ReplacedFiles, SinkMode, files_before, refuse_files_before
 from shmflink.core.batch import Batch
 from shmflink.core.clock import Clock
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.outbox import Outbox
 from shmflink.errors import ResourceError
 from shmflink.operators.base import OperatorContext

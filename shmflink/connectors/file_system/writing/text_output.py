@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
 from typing import Any, BinaryIO, Final, Literal, TypeAlias
 
 import pyarrow as pa
@@ -17,6 +16,7 @@ from shmflink.connectors.file_system.writing.output_compression import (
     check_compression,
     compressed,
 )
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.errors import ConfigurationError
 
 __all__ = ["CsvStyle", "CsvWriterFactory", "JsonLinesWriterFactory", "Timestamps"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-from dataclasses import dataclass
 from typing import Final
 
 import pyarrow as pa
@@ -12,6 +11,7 @@ from shmflink._core import CsvParser
 from shmflink.connectors.file_system.file_systems import FileSystem
 from shmflink.connectors.file_system.formats.csv.dialect import CsvDialect, ValueRules
 from shmflink.connectors.file_system.reading.byte_streams import open_text
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.errors import DataFormatError
 
 __all__ = ["SAMPLE_BYTES", "CsvHead", "FileHead", "read_head", "read_records", "read_sample"]

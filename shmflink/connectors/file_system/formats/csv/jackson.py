@@ -9,7 +9,6 @@ that needs quotes where there are none is an error.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any, Final
 
 import pyarrow as pa
@@ -17,6 +16,7 @@ import pyarrow.compute as pc
 
 from shmflink._core import csv_lines
 from shmflink.connectors.formats.text import java_text
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.errors import DataFormatError
 
 __all__ = ["JacksonStyle", "java_numbers"]

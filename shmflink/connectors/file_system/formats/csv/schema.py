@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Final
 
 import pyarrow as pa
 
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.types.data_types import DataType, DataTypes
 from shmflink.core.types.typeinfo import TypeInformation, Types
 from shmflink.errors import ConfigurationError

@@ -12,7 +12,7 @@ Measured with pyarrow 26 on files of 6 columns, 2 of them strings (`process_time
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -28,6 +28,7 @@ from shmflink.connectors.file_system.reading.columns.schemas import conform, row
 from shmflink.connectors.file_system.reading.splits import FileRange
 from shmflink.connectors.split_reader import SplitCursor
 from shmflink.core.batch import Batch
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.errors import DataFormatError
 
 __all__ = ["ParquetCursor"]

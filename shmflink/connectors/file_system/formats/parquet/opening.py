@@ -8,7 +8,6 @@ nested columns, files whose columns are to be cast or are missing, other file sy
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -24,6 +23,7 @@ from shmflink.connectors.file_system.formats.parquet.statistics import (
 )
 from shmflink.connectors.file_system.reading.columns.schemas import plain_schema
 from shmflink.connectors.file_system.reading.splits import FileRange
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.errors import DataFormatError
 from shmflink.expressions import BoundExpressions, Expression, bind, bounds
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, BinaryIO, Final, Literal
 
 import pyarrow as pa
@@ -18,6 +18,7 @@ from shmflink.connectors.file_system.writing.encoders import (
     columns_of,
     conform,
 )
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.types.data_types import RowType
 from shmflink.core.types.typeinfo import RowTypeInfo
 from shmflink.errors import ConfigurationError, TypeMismatchError

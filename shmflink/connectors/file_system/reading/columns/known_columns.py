@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from shmflink.connectors.file_system.reading.columns.schemas import MergeRule
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.errors import DataFormatError
 
 __all__ = ["KnownColumns"]

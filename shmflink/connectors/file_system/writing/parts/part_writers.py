@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, Final
 
 import pyarrow as pa
@@ -18,6 +17,7 @@ from shmflink.connectors.file_system.writing.parts.publish import in_threads
 from shmflink.connectors.file_system.writing.parts.spooled_part import SpooledPart
 from shmflink.connectors.file_system.writing.parts.staging import StagedFile
 from shmflink.connectors.file_system.writing.rolling import RollingPolicy
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.errors import ResourceError
 
 __all__ = ["PartNames", "PartWriters", "WriterSettings"]

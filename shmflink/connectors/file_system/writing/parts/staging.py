@@ -17,13 +17,13 @@ import contextlib
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from shmflink.connectors.base import Committer, is_heir
 from shmflink.connectors.file_system.file_systems import FileSystem
 from shmflink.connectors.file_system.writing.parts.publish import publish
 from shmflink.connectors.file_system.writing.replacing import ReplacedFiles, files_before
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.serialization.plain_values import register_plain
 from shmflink.errors import ResourceError, StagedDataLostError
 from shmflink.operators.base import OperatorContext

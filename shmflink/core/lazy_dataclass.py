@@ -1,0 +1,217 @@
+"""`dataclass`, as in `dataclasses`, whose methods are compiled when they are first used, not when the class is made.
+
+The standard library compiles about six methods for each class at import, which takes a third of a millisecond, and a
+program imports hundreds of kinds of messages, nodes and options to use a few. Here, a class with `slots=True` gets its
+slots at once and a placeholder for everything that is compiled. `__init__` and the fields have one of their own, since
+most classes never compare or print anything; the standard library makes the rest, all at the first use of any of it.
+From then on the class is what `dataclasses.dataclass` makes, and as fast. Type checkers see `dataclasses.dataclass`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import sys
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+__all__ = ["dataclass"]
+
+_ORDER: Final = ("__lt__", "__le__", "__gt__", "__ge__")
+_OF_FIELDS: Final = ("__dataclass_fields__", "__match_args__")
+_OF_EVERY_CLASS: Final = ("__dict__", "__weakref__")
+_UNLIKE_FIELDS: Final = ("InitVar", "dataclasses.InitVar", "KW_ONLY", "dataclasses.KW_ONLY")
+_CLASS_VARIABLES: Final = ("ClassVar", "typing.ClassVar")
+_HAS_REPLACE: Final = sys.version_info >= (3, 13)  # `__replace__`, for copy.replace()
+
+
+class _Made:
+    """The default of a parameter whose value a factory makes."""
+
+    def __repr__(self) -> str:
+        return "<factory>"
+
+
+if TYPE_CHECKING:
+    from dataclasses import dataclass
+else:
+
+    def dataclass(cls=None, /, **options):
+        """As `dataclasses.dataclass`, but what is wrong with the fields is told at the first use of the class."""
+        if cls is None:
+            return lambda made: dataclass(made, **options)
+        if not options.get("slots") or not _is_plain(cls):
+            return dataclasses.dataclass(cls, **options)
+        return _Recipe(cls, options).cls
+
+
+def _is_plain(cls: type) -> bool:
+    """Whether the fields can be told from the texts of their annotations, each by itself."""
+    texts = inspect.get_annotations(cls).values()
+    return all(isinstance(text, str) and not text.startswith(_UNLIKE_FIELDS) for text in texts)
+
+
+class _Recipe:
+    """How to complete one class. `cls` is what the decorator returns; `names` are those of its fields, in order."""
+
+    __slots__ = ("_inherits", "_namespace", "_options", "cls", "names")
+
+    def __init__(self, plain: type, options: dict[str, Any]) -> None:
+        self._options = options
+        self._namespace = {name: value for name, value in plain.__dict__.items() if name not in _OF_EVERY_CLASS}
+        texts = inspect.get_annotations(plain)
+        below = [name for base in plain.__mro__[-2:0:-1] for name in _field_names(base)]
+        own = [name for name, text in texts.items() if not text.startswith(_CLASS_VARIABLES)]
+        self._inherits = any("__dataclass_fields__" in base.__dict__ for base in plain.__mro__[1:])
+        self.names = tuple(dict.fromkeys([*below, *own]))
+        self.cls = type(plain)(plain.__name__, plain.__bases__, self._slotted(plain))
+        self.cls.__qualname__ = plain.__qualname__
+        if options.get("frozen"):
+            _freeze(self.cls, self.names, self._namespace)
+
+    def _slotted(self, plain: type) -> dict[str, Any]:
+        """The namespace of the class: its slots, and a placeholder for everything that is compiled later."""
+        options = self._options
+        found = {name: value for name, value in self._namespace.items() if name not in self.names}
+        inherited = {name for base in plain.__mro__[1:-1] for name in _slots_of(base)}
+        slots = (*self.names, "__weakref__") if options.get("weakref_slot") else self.names
+        found["__slots__"] = tuple(name for name in slots if name not in inherited)
+        found.update((name, _Placeholder(self, name)) for name in self._compiled())
+        if options.get("eq", True) and not options.get("frozen"):
+            found.setdefault("__hash__", None)
+        return found
+
+    def _compiled(self) -> list[str]:
+        """What the standard library adds to the class, apart from what protects and pickles its fields."""
+        namespace, options = self._namespace, self._options
+        has_eq = options.get("eq", True)
+        names = ["__init__", "__repr__", "__match_args__"]
+        names += ["__eq__"] if has_eq else []
+        names += ["__replace__"] if _HAS_REPLACE else []
+        names = [name for name in names if name not in namespace and options.get(name.strip("_"), True)]
+        has_hash = namespace.get("__hash__") is not None or ("__hash__" in namespace and "__eq__" not in namespace)
+        names += ["__hash__"] if has_eq and options.get("frozen") and not has_hash else []
+        names += _ORDER if options.get("order") else []
+        names += [] if namespace.get("__doc__") else ["__doc__"]
+        return [*names, "__dataclass_fields__", "__dataclass_params__"]
+
+    def attribute(self, name: str) -> Any:
+        """Puts it in place with what belongs to it. Takes no lock: threads that do so at once put the same there."""
+        if name in _OF_FIELDS and not self._inherits:  # nothing is compiled
+            return self._put(_OF_FIELDS, dataclasses.dataclass(init=False, repr=False, eq=False)(self._template()))[
+                name
+            ]
+        if name == "__init__" and not self._inherits:
+            made = _init_of(self.cls, is_frozen=self._options.get("frozen", False))
+            self.cls.__init__ = made  # type: ignore[misc]  # nothing has inherited another yet
+            return made
+        return self._put(self._compiled(), dataclasses.dataclass(**self._options)(self._template()))[name]
+
+    def _template(self) -> type:
+        """The class as it was written."""
+        template = type(self.cls)(self.cls.__name__, self.cls.__bases__, dict(self._namespace))
+        template.__qualname__ = self.cls.__qualname__
+        return template
+
+    def _put(self, names: Iterable[str], made: type) -> Mapping[str, Any]:
+        for name in names:
+            if name not in self._namespace:
+                setattr(self.cls, name, made.__dict__[name])
+        return made.__dict__
+
+
+class _Placeholder:
+    """Stands for an attribute of a class until something reads it from the class or from an instance."""
+
+    __slots__ = ("_name", "recipe")
+
+    def __init__(self, recipe: _Recipe, name: str) -> None:
+        self.recipe = recipe
+        self._name = name
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        value = self.recipe.attribute(self._name)
+        bind = getattr(type(value), "__get__", None)
+        return value if bind is None else bind(value, instance, owner)
+
+
+def _init_of(cls: type, *, is_frozen: bool) -> Any:
+    """The standard library's `__init__`, compiled alone, for a class that inherits no fields."""
+    fields = dataclasses.fields(cls)
+    scope: dict[str, Any] = {"_set": object.__setattr__, "_made": _Made()}
+    own = "self" if all(field.name != "self" for field in fields) else "_self"
+    assign = "_set({}, {!r}, {})" if is_frozen else "{}.{} = {}"
+    values = {field.name: _value(field, scope) for field in fields}
+    lines = [assign.format(own, name, value) for name, value in values.items() if value is not None]
+    if hasattr(cls, "__post_init__"):
+        lines.append(f"{own}.__post_init__()")
+    positional = [_parameter(field) for field in fields if field.init and not field.kw_only]
+    named = [_parameter(field) for field in fields if field.init and field.kw_only]
+    parameters = ", ".join([own, *positional, *(["*", *named] if named else [])])
+    exec(f"def __init__({parameters}):\n " + "\n ".join(lines or ["pass"]), scope)  # noqa: S102 - as dataclasses does
+    made = scope["__init__"]
+    made.__qualname__ = f"{cls.__qualname__}.__init__"
+    made.__module__ = cls.__module__
+    made.__annotations__ = {**{field.name: field.type for field in fields if field.init}, "return": None}
+    return made
+
+
+def _parameter(field: dataclasses.Field[Any]) -> str:
+    """Its default is in the scope of the function, if it has one."""
+    if field.default is not dataclasses.MISSING:
+        return f"{field.name}=_default_{field.name}"
+    return field.name if field.default_factory is dataclasses.MISSING else f"{field.name}=_made"
+
+
+def _value(field: dataclasses.Field[Any], scope: dict[str, Any]) -> str | None:
+    """What `__init__` sets the field to; None if it leaves that to `__post_init__`."""
+    if field.default is not dataclasses.MISSING:
+        scope[f"_default_{field.name}"] = field.default
+        return field.name if field.init else f"_default_{field.name}"
+    if field.default_factory is not dataclasses.MISSING:
+        scope[f"_make_{field.name}"] = field.default_factory
+        made = f"_make_{field.name}()"
+        return f"{made} if {field.name} is _made else {field.name}" if field.init else made
+    return field.name if field.init else None
+
+
+def _freeze(cls: Any, names: tuple[str, ...], namespace: Mapping[str, Any]) -> None:
+    """What the standard library compiles for `frozen=True`, and what it adds to pickle such a class with slots."""
+
+    def refuse_set(self: object, name: str, value: object) -> None:
+        if type(self) is cls or name in names:
+            raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
+        super(cls, self).__setattr__(name, value)
+
+    def refuse_delete(self: object, name: str) -> None:
+        if type(self) is cls or name in names:
+            raise dataclasses.FrozenInstanceError(f"cannot delete field {name!r}")
+        super(cls, self).__delattr__(name)
+
+    for name, method in {"__setattr__": refuse_set, "__delattr__": refuse_delete}.items():
+        if name in namespace:
+            raise TypeError(f"Cannot overwrite attribute {name} in class {cls.__name__}")
+        setattr(cls, name, method)
+    for name, method in {"__getstate__": _state_of, "__setstate__": _set_state}.items():
+        if name not in namespace:
+            setattr(cls, name, method)
+
+
+def _state_of(self: Any) -> list[Any]:
+    return [getattr(self, field.name) for field in dataclasses.fields(self)]
+
+
+def _set_state(self: Any, state: list[Any]) -> None:
+    for field, value in zip(dataclasses.fields(self), state, strict=False):  # an older release's may have fewer
+        object.__setattr__(self, field.name, value)
+
+
+def _field_names(base: type) -> tuple[str, ...]:
+    """Of a base class, without completing it."""
+    fields = base.__dict__.get("__dataclass_fields__", ())
+    return fields.recipe.names if isinstance(fields, _Placeholder) else tuple(fields)
+
+
+def _slots_of(base: type) -> tuple[str, ...]:
+    slots = base.__dict__.get("__slots__", ())
+    return (slots,) if isinstance(slots, str) else tuple(slots)
