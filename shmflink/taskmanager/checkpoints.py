@@ -58,6 +58,7 @@ class TaskCheckpoints:
         self._announced: dict[int, Barrier] = {}
         self._overtaken: Barrier | None = None  # the last one that this slow task began by itself, as others see it
         self._last_id = -1
+        self._aborted: set[int] = set()  # newer than `_last_id`
         self._frozen: list[tuple[str, OperatorSnapshot]] = []
         self._sync_ns = 0
         self._aligning_since_ns = -1
@@ -79,12 +80,12 @@ class TaskCheckpoints:
         elif is_slow and self._inputs.blocks and not (barrier.is_savepoint or stops):
             self._to_begin.append(replace(barrier, kind=BARRIER_UNALIGNED))
             self._overtaken = barrier
-        elif barrier.checkpoint_id > self._last_id:
+        elif not self._is_past(barrier.checkpoint_id):
             self._announced[barrier.checkpoint_id] = barrier
 
     def inputs_ended(self) -> None:
         """No further barrier will come: checkpoints that were waited for begin now."""
-        self._to_begin += [b for n, b in sorted(self._announced.items()) if n > self._last_id]
+        self._to_begin += [b for n, b in sorted(self._announced.items()) if not self._is_past(n)]
         self._announced.clear()
 
     @property
@@ -105,7 +106,7 @@ class TaskCheckpoints:
         """The barrier with which the task begins by itself; None if it has already taken part in all of them."""
         while self._to_begin:
             barrier = self._to_begin.popleft()
-            if barrier.checkpoint_id <= self._last_id:
+            if self._is_past(barrier.checkpoint_id):
                 continue
             begun = barrier if self._inputs is None else self.effects(self._inputs.start_checkpoint(barrier))
             if begun is not None:
@@ -120,18 +121,24 @@ class TaskCheckpoints:
             self._recorded()
         if effects.block and self._aligning_since_ns < 0:
             self._aligning_since_ns = self._clock.monotonic_ns()
+        self._to_begin += effects.aligned_next
         return effects.aligned
 
     def abort(self, checkpoint_id: int) -> None:
         """The checkpoint will not complete."""
         self._announced.pop(checkpoint_id, None)
         self._to_begin = deque(b for b in self._to_begin if b.checkpoint_id != checkpoint_id)
-        self._last_id = max(self._last_id, checkpoint_id)
+        if checkpoint_id > self._last_id:
+            self._aborted.add(checkpoint_id)  # and only that: an older one may have yet to begin here
         if self._inputs is not None:
             self._inputs.abort_checkpoint(checkpoint_id)
         if self._waiting is not None and self._waiting.barrier.checkpoint_id == checkpoint_id:
             self._drop_waiting()
         self._aligning_since_ns = -1
+
+    def _is_past(self, checkpoint_id: int) -> bool:
+        """The task has frozen its state for it or for a newer one, or it was aborted."""
+        return checkpoint_id <= self._last_id or checkpoint_id in self._aborted
 
     # --- freezing ---
 
@@ -149,6 +156,7 @@ class TaskCheckpoints:
         `rest`: rows that the task has received from a channel and not processed; they are saved as if still in flight.
         """
         self._last_id = barrier.checkpoint_id
+        self._aborted = {number for number in self._aborted if number > barrier.checkpoint_id}
         self._announced.pop(barrier.checkpoint_id, None)
         aligned_ns = self._clock.monotonic_ns()
         alignment_ns = aligned_ns - self._aligning_since_ns if self._aligning_since_ns >= 0 else 0

@@ -9,7 +9,7 @@ from typing import Final
 from shmflink.core.batch import Batch
 from shmflink.core.elements import Barrier, Element, Watermark, WatermarkStatus
 from shmflink.network.channel import InputGate
-from shmflink.taskmanager.barriers import AlignmentEffects, BarrierAlignment
+from shmflink.taskmanager.barriers import AlignmentEffects, BarrierAlignment, BarrierTracker, InputBarriers
 from shmflink.taskmanager.watermarks import InputWatermarks, WatermarkValve
 
 __all__ = ["TaskInputs"]
@@ -35,7 +35,7 @@ class TaskInputs:
         self._next_gate = 0
         self._open = set(range(len(self._place)))
         self.blocks = blocks
-        self._alignment = BarrierAlignment(self._open, blocks=blocks)
+        self._alignment: InputBarriers = BarrierAlignment(self._open) if blocks else BarrierTracker(self._open)
         self._ahead: deque[tuple[int, Element]] = deque()  # restored, or taken before their turn: they come first
         self._waits_for_ahead = False  # a barrier of another checkpoint is among them
         self._passed: list[int] = []  # channels from which nothing further is taken before its turn
@@ -162,11 +162,6 @@ class TaskInputs:
     def recording_id(self) -> int | None:
         """The checkpoint for which elements are recorded."""
         return self._alignment.recording_id
-
-    @property
-    def aligning_id(self) -> int | None:
-        """The checkpoint whose barrier has arrived on some channels."""
-        return self._alignment.aligning_id
 
     @property
     def bytes_in(self) -> int:

@@ -108,6 +108,18 @@ def test_a_split_is_handed_over_where_a_trigger_is_said_twice(
     assert splits == [Split("s", None)]
 
 
+def test_a_checkpoint_begins_although_a_newer_one_was_aborted_before(
+    bench: Any, make_source: Any, make_partition: Any
+) -> None:
+    task, _ = _splits_source(bench, make_source, make_partition)
+    task.trigger_checkpoint(Barrier(1, 0), stops=False)
+    task.trigger_checkpoint(Barrier(2, 0), stops=False)
+    task.checkpoint_aborted(2)
+    task.run_quantum()
+    task.run_quantum()
+    assert [snapshot.barrier.checkpoint_id for snapshot in bench.listener.snapshots] == [1]
+
+
 def test_a_drain_ends_no_source_that_was_restored_as_finished(
     bench: Any, make_source: Any, make_partition: Any, drain: Any
 ) -> None:
