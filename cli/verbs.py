@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
-from shmflink.client.control_client import RunningJob, find_job, request, running_text, survey, wait_reasons
+from shmflink.client.control_client import Answer, RunningJob, find_job, request, running_text, survey, wait_reasons
 from shmflink.core.clock import SYSTEM_CLOCK
 from shmflink.errors import RpcError, ShmflinkError
 from shmflink.rpc.control_messages import (
@@ -36,8 +36,7 @@ def take_savepoint(job: str | None, directory: str | None) -> int:
 
     def verb(found: RunningJob) -> None:
         _say(f"Triggering savepoint for job {found.overview.job_id}.")
-        done = _asked(found, TriggerSavepoint(found.overview.job_id, absolute(directory)))
-        assert isinstance(done, SavepointCompleted)
+        done = _asked(found, TriggerSavepoint(found.overview.job_id, absolute(directory)), SavepointCompleted)
         _savepoint_line(done.path)
 
     return _performed(job, verb)
@@ -48,8 +47,7 @@ def stop_job(job: str | None, directory: str | None, *, drains: bool) -> int:
 
     def verb(found: RunningJob) -> None:
         _say(f'Suspending job "{found.overview.job_id}" with a savepoint{" after draining its input" * drains}.')
-        done = _asked(found, StopJob(found.overview.job_id, absolute(directory), drains))
-        assert isinstance(done, SavepointCompleted)
+        done = _asked(found, StopJob(found.overview.job_id, absolute(directory), drains), SavepointCompleted)
         _savepoint_line(done.path)
 
     return _performed(job, verb)
@@ -63,12 +61,10 @@ def cancel_job(job: str | None, savepoint_directory: str | None, *, with_savepoi
         path = ""
         if with_savepoint:
             _say('DEPRECATION WARNING: Cancelling a job with savepoint is deprecated. Use "stop" instead.')
-            done = _asked(found, TriggerSavepoint(job_id, absolute(savepoint_directory)))
-            assert isinstance(done, SavepointCompleted)
+            done = _asked(found, TriggerSavepoint(job_id, absolute(savepoint_directory)), SavepointCompleted)
             path = done.path
         _say(f"Cancelling job {job_id}.")
-        over = _asked(found, CancelRunningJob(job_id))
-        assert isinstance(over, JobCancelled)
+        over = _asked(found, CancelRunningJob(job_id), JobCancelled)
         if over.state is not JobState.CANCELED:
             raise RpcError(f"job {job_id} was not canceled: it is {over.state}")
         _say(f"Cancelled job {job_id}." + (f" Savepoint stored in {path}." if path else ""))
@@ -81,8 +77,7 @@ def take_checkpoint(job: str | None) -> int:
 
     def verb(found: RunningJob) -> None:
         _say(f"Triggering checkpoint for job {found.overview.job_id}.")
-        done = _asked(found, TakeCheckpoint(found.overview.job_id))
-        assert isinstance(done, CheckpointTaken)
+        done = _asked(found, TakeCheckpoint(found.overview.job_id), CheckpointTaken)
         _say(f"Checkpoint(CONFIGURED) {done.checkpoint_id} for job {found.overview.job_id} completed.")
         _say(_RESUME.format(what="checkpoint", path=done.path))
 
@@ -114,9 +109,9 @@ def _performed(job: str | None, verb: Callable[[RunningJob], None]) -> int:
     return 0
 
 
-def _asked(found: RunningJob, message: object) -> Any:
+def _asked(found: RunningJob, message: object, kind: type[Answer]) -> Answer:
     with waiting(lambda: wait_reasons(found.socket, found.overview.job_id, SYSTEM_CLOCK)) as tick:
-        return request(found.socket, message, SYSTEM_CLOCK, tick)
+        return request(found.socket, message, kind, SYSTEM_CLOCK, tick)
 
 
 def _savepoint_line(path: str) -> None:

@@ -126,12 +126,12 @@ def read_file(directory: str, file: StateFile) -> pa.Buffer:
     return data
 
 
-def coordinator_state(directory: str, operator: OperatorState, *, allows_pickle: bool | None = None) -> Any:
+def coordinator_state(directory: str, operator: OperatorState, *, allows_pickle: bool | None = None) -> bytes | None:
     """What the JobManager saved beside the subtasks (a source's enumerator), for `loads_state`; None if nothing."""
     if operator.coordinator is None:
         return None
-    value = value_of(directory, operator, operator.coordinator, allows_pickle=allows_pickle)
-    if isinstance(value, bytes) and not is_plain(value) and not may_unpickle(directory, allows_pickle):
+    value: bytes = value_of(directory, operator, operator.coordinator, allows_pickle=allows_pickle)
+    if not is_plain(value) and not may_unpickle(directory, allows_pickle):
         raise pickle_refused(directory, f"the state of the source '{operator.name}'")
     return value
 

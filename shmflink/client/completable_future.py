@@ -5,35 +5,36 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
-from typing import Any
+from typing import Generic
 
+from shmflink.core.types.parameters import T, TakesTypeParameters
 from shmflink.errors import UsageError
 
 __all__ = ["CompletableFuture"]
 
 
-class CompletableFuture:
+class CompletableFuture(TakesTypeParameters, Generic[T]):
     """Completes once, with a value or an exception. Any number of threads may call `result`."""
 
     def __init__(self) -> None:
-        self._future: Future[Any] = Future()
+        self._future: Future[T] = Future()
         self._pid = os.getpid()
 
     @staticmethod
-    def completed(value: Any) -> CompletableFuture:
+    def completed(value: T) -> CompletableFuture[T]:
         """*shmflink only.* A future that already has its value."""
-        future = CompletableFuture()
+        future: CompletableFuture[T] = CompletableFuture()
         future.complete(value)
         return future
 
     @staticmethod
-    def failed(error: BaseException) -> CompletableFuture:
+    def failed(error: BaseException) -> CompletableFuture[T]:
         """*shmflink only.* A future that already has its exception."""
-        future = CompletableFuture()
+        future: CompletableFuture[T] = CompletableFuture()
         future.complete_exceptionally(error)
         return future
 
-    def complete(self, value: Any) -> None:
+    def complete(self, value: T) -> None:
         """*shmflink only.* Sets the value, unless the future is completed or canceled."""
         if not self._future.done():
             self._future.set_result(value)
@@ -54,7 +55,7 @@ class CompletableFuture:
         """True if `result` would return or raise at once."""
         return self._future.done()
 
-    def result(self) -> Any:
+    def result(self) -> T:
         """Waits; returns the value or raises the exception. UsageError in a fork, where no result arrives."""
         if not self._future.done() and os.getpid() != self._pid:
             raise UsageError(
@@ -69,7 +70,7 @@ class CompletableFuture:
             return None
         return self._future.exception()
 
-    def add_done_callback(self, action: Callable[[CompletableFuture], None]) -> None:
+    def add_done_callback(self, action: Callable[[CompletableFuture[T]], None]) -> None:
         """*shmflink only.* Calls `action` once the future is completed or canceled, at once if it already is."""
         self._future.add_done_callback(lambda _: action(self))
 

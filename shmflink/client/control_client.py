@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import select
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final, TypeVar
 
 from shmflink.core.clock import Clock
 from shmflink.core.ids import JobId
@@ -15,12 +15,14 @@ from shmflink.rpc.connection import BlockingConnection
 from shmflink.rpc.control_messages import ExplainWait, JobList, JobOverview, ListJobs, RequestFailed, WaitExplained
 from shmflink.rpc.runtime_folder import connect, control_sockets
 
-__all__ = ["RunningJob", "Survey", "find_job", "request", "running_text", "survey", "wait_reasons"]
+__all__ = ["Answer", "RunningJob", "Survey", "find_job", "request", "running_text", "survey", "wait_reasons"]
 
 _LIST_TIMEOUT_S: Final = 5.0  # without an answer for this long, the JobManager is stopped or the machine swaps
 _WAIT_S: Final = 0.2  # interval at which the caller is told that we still wait
 _SHOWN_MAX: Final = 10
 _PREFIX_DIGITS_MIN: Final = 4  # of an id; a shorter one is more likely a typo, or an empty variable of a script
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +58,20 @@ def survey(folders: Sequence[str], clock: Clock) -> Survey:
     return Survey(tuple(jobs), tuple(silent))
 
 
-def request(path: str, message: object, clock: Clock, waiting: Callable[[], None] | None = None) -> Any:
-    """Sends a request and waits for the answer without a timeout; calls `waiting` from time to time.
+def request(
+    path: str, message: object, kind: type[Answer], clock: Clock, waiting: Callable[[], None] | None = None
+) -> Answer:
+    """Sends a request and waits for the answer, of this kind, without a timeout; calls `waiting` from time to time.
 
-    RequestFailedError if the JobManager refuses; RpcError if it dies or closes the connection.
+    RequestFailedError if the JobManager refuses; RpcError if it dies, closes the connection or answers something else.
     """
     answer = _ask(path, message, clock, None, waiting)
     if answer is None:
         raise RpcError("the JobManager is gone")
     if isinstance(answer, RequestFailed):
         raise RequestFailedError(answer.reason)
+    if not isinstance(answer, kind):
+        raise RpcError(f"the JobManager answered a {type(message).__name__} with a {type(answer).__name__}")
     return answer
 
 
@@ -80,7 +86,7 @@ def wait_reasons(path: str, job_id: JobId, clock: Clock) -> tuple[str, ...]:
 
 def _ask(
     path: str, message: object, clock: Clock, timeout_s: float | None, waiting: Callable[[], None] | None = None
-) -> Any:
+) -> object:
     """The answer; None if nobody listens any longer."""
     connection = connect(path)
     if connection is None:
@@ -94,7 +100,7 @@ def _ask(
 
 def _receive(
     connection: BlockingConnection, clock: Clock, timeout_s: float | None, waiting: Callable[[], None] | None
-) -> Any:
+) -> object:
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLIN)
     end_ns = None if timeout_s is None else clock.monotonic_ns() + int(timeout_s * 1e9)

@@ -39,7 +39,7 @@ from shmflink.graph.execution_graph import slots_required
 from shmflink.graph.job_graph import JobGraph
 from shmflink.metrics.log_server import LogServer
 from shmflink.rpc.connection import BlockingConnection
-from shmflink.rpc.control_messages import StopJob, TriggerSavepoint
+from shmflink.rpc.control_messages import SavepointCompleted, StopJob, TriggerSavepoint
 from shmflink.rpc.messages import (
     CancelJob,
     ClusterFailed,
@@ -314,15 +314,16 @@ class EmbeddedCluster:
         except RpcError:
             _LOG.info("the JobManager is gone; the job ends with it, or its successor is asked")
 
-    def _request_savepoint(self, job_id: JobId, target: str, stops: bool, drains: bool) -> CompletableFuture:
+    def _request_savepoint(self, job_id: JobId, target: str, stops: bool, drains: bool) -> CompletableFuture[str]:
         """Over the control socket, like any client; a separate thread delivers the path or the RequestFailedError."""
-        future = CompletableFuture()
+        future: CompletableFuture[str] = CompletableFuture()
         message = StopJob(job_id, target, drains) if stops else TriggerSavepoint(job_id, target)
 
         def ask() -> None:
             try:
                 self._ready.wait()
-                future.complete(request(self._control_socket, message, SYSTEM_CLOCK).path)
+                done = request(self._control_socket, message, SavepointCompleted, SYSTEM_CLOCK)
+                future.complete(done.path)
             except ShmflinkError as error:
                 future.complete_exceptionally(error)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from shmflink.core.ids import JobId
 from shmflink.rpc.messages import TaskSummary
@@ -26,11 +25,11 @@ class JobExecutionResult:
         """Milliseconds from the job's start to its end, without building the graph or starting a cluster."""
         return self._net_runtime_ms
 
-    def get_accumulator_result(self, accumulator_name: str) -> Any:
+    def get_accumulator_result(self, accumulator_name: str) -> object:
         """The accumulator's value, None if there is none."""
         return self.get_all_accumulator_results().get(accumulator_name)
 
-    def get_all_accumulator_results(self) -> dict[str, Any]:
+    def get_all_accumulator_results(self) -> dict[str, object]:
         """Always empty: PyFlink gives Python functions no way to register accumulators."""
         return {}
 

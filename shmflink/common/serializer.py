@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from io import BytesIO
-from typing import Any
+from typing import Generic
 
-from shmflink.core.types.parameters import TakesTypeParameters
+from shmflink.core.types.parameters import T, TakesTypeParameters
 
 __all__ = ["TypeSerializer", "VoidNamespaceSerializer"]
 
 
-class TypeSerializer(TakesTypeParameters, ABC):
+class TypeSerializer(TakesTypeParameters, ABC, Generic[T]):
     """Writes a value to a stream of bytes and reads it back. Equal by class.
 
     PyFlink asks window assigners for that of their windows; here windows are kept without one, so it is not called.
     """
 
     @abstractmethod
-    def serialize(self, element: Any, stream: BytesIO) -> None:
+    def serialize(self, element: T, stream: BytesIO) -> None:
         """Appends the element."""
 
     @abstractmethod
-    def deserialize(self, stream: BytesIO) -> Any:
+    def deserialize(self, stream: BytesIO) -> T:
         """The next element."""
 
     def __eq__(self, other: object) -> bool:
@@ -35,10 +35,10 @@ class TypeSerializer(TakesTypeParameters, ABC):
         return type(self).__name__
 
 
-class VoidNamespaceSerializer(TypeSerializer):
+class VoidNamespaceSerializer(TypeSerializer[bytes]):
     """Of no value at all."""
 
-    def serialize(self, element: Any, stream: BytesIO) -> None:
+    def serialize(self, element: object, stream: BytesIO) -> None:
         """Writes nothing."""
 
     def deserialize(self, stream: BytesIO) -> bytes:

@@ -113,7 +113,7 @@ class SplitEnumerator(ABC):
         """Takes back splits of a failed reader: they are handed out again, before what still waits."""
 
     @abstractmethod
-    def snapshot(self) -> Any:
+    def snapshot(self) -> object:
         """Picklable state from which `Source.create_enumerator(..., state)` resumes, at any parallelism.
 
         Holds what has not been handed out: the rest is in the readers' snapshots. Not None: that means no state.

@@ -6,14 +6,15 @@ import os
 import weakref
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
+from shmflink.core.types.parameters import T, TakesTypeParameters
 from shmflink.errors import UsageError
 
 __all__ = ["CloseableIterator"]
 
 
-class CloseableIterator(Iterator[Any]):
+class CloseableIterator(TakesTypeParameters, Iterator[T]):
     """Elements of a running job (`pyflink.datastream.data_stream.CloseableIterator`).
 
     Close it, or use it in a `with`: closing before the end cancels the job. *shmflink only:* so does dropping it, as
@@ -22,7 +23,7 @@ class CloseableIterator(Iterator[Any]):
     """
 
     def __init__(
-        self, elements: Iterator[Any], on_close: Callable[[], None], on_drop: Callable[[], None] | None = None
+        self, elements: Iterator[T], on_close: Callable[[], None], on_drop: Callable[[], None] | None = None
     ) -> None:
         """`on_close` is called once, at the end of `elements` or at `close`, whichever comes first; `on_drop` instead
         where the iterator is garbage before. The latter takes no lock and does not refer to the iterator.
@@ -37,10 +38,10 @@ class CloseableIterator(Iterator[Any]):
     def __iter__(self) -> Self:
         return self
 
-    def __next__(self) -> Any:
+    def __next__(self) -> T:
         return self.next()
 
-    def next(self) -> Any:
+    def next(self) -> T:
         """The next element; StopIteration at the end."""
         if self._is_closed:
             raise StopIteration("No more data.")

@@ -304,7 +304,7 @@ class KeyedStream(DataStream):
         """*shmflink only.* The elements, where their keys have brought them."""
         return self.record(Values())
 
-    def _collect(self, job_name: str | None) -> CloseableIterator:
+    def _collect(self, job_name: str | None) -> CloseableIterator[Any]:
         """Keys and elements, before they go to where their keys are."""
         pairs = self._origin.record(KeysAndElements(self._key))
         if parallelism := self._origin.node.settings.parallelism:

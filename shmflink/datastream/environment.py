@@ -8,6 +8,8 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final, Self, TypeVar
 
+import pyarrow as pa
+
 from shmflink.client.abandoned import ABANDONED
 from shmflink.client.executor import PlanReader, current_executor, ending_jobs_by_signals, telling_errors_briefly
 from shmflink.client.job_client import JobClient
@@ -266,8 +268,7 @@ class Environment(ReadMethods[S], CheckpointMethods, SaysWhatIsMissing):
     def execute(self, job_name: str | None = None) -> JobExecutionResult:
         """Runs all that was recorded and waits for its end. Raises JobExecutionError when the job fails."""
         with ending_jobs_by_signals():
-            result: JobExecutionResult = self._submit(job_name).get_job_execution_result().result()
-        return result
+            return self._submit(job_name).get_job_execution_result().result()
 
     def execute_async(self, job_name: str = _DEFAULT_JOB_NAME) -> JobClient:
         """Starts all that was recorded; the JobClient follows it."""
@@ -345,7 +346,7 @@ class Environment(ReadMethods[S], CheckpointMethods, SaysWhatIsMissing):
             is_pushdown_enabled=self._get(options.PUSHDOWN_ENABLED),
         )
 
-    def collect(self, end: Callable[[Sink], None], job_name: str | None) -> CloseableIterator:
+    def collect(self, end: Callable[[Sink], None], job_name: str | None) -> CloseableIterator[Any]:
         """*shmflink only.* Runs all that was recorded; the iterator hands out the elements that come to the sink.
 
         `end` is given the sink, to end a stream in it.
@@ -356,7 +357,7 @@ class Environment(ReadMethods[S], CheckpointMethods, SaysWhatIsMissing):
 
     def collect_batches(
         self, end: Callable[[Sink], None], declared: TypeInformation | None, job_name: str | None
-    ) -> CloseableIterator:
+    ) -> CloseableIterator[pa.RecordBatch]:
         """*shmflink only.* As `collect`; the iterator hands out record batches of elements of the type `declared`."""
         server, client = self._collecting(end, job_name, is_table=True)
         batches = plain_batches((batch.columns() for batch in _batches(server, client)), declared)
@@ -381,7 +382,7 @@ def _batches(server: CollectServer, client: JobClient) -> Iterator[Batch]:
     client.get_job_execution_result().result()
 
 
-def _iterator(elements: Iterator[Any], server: CollectServer, client: JobClient) -> CloseableIterator:
+def _iterator(elements: Iterator[T], server: CollectServer, client: JobClient) -> CloseableIterator[T]:
     ABANDONED.watch()
     pid = os.getpid()
 

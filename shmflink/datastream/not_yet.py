@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NoReturn
 
 __all__ = ["SaysWhatIsMissing"]
 
@@ -33,7 +33,7 @@ class SaysWhatIsMissing(metaclass=_ShowsPublicNames):
 
     if not TYPE_CHECKING:  # to a type checker an unknown attribute stays unknown
 
-        def __getattr__(self, name: str) -> Any:
+        def __getattr__(self, name: str) -> NoReturn:
             kind = type(self)
             reason = kind.MISSING.get(name)
             if reason is not None:

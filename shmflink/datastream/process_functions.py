@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any, TypeAlias
+from typing import Any, Generic, TypeAlias
 
-from shmflink.core.types.parameters import TakesTypeParameters
+from shmflink.core.types.parameters import IN, IN2, OUT, TakesTypeParameters
 from shmflink.datastream.record_functions import Function
 from shmflink.operators.functions.process_context import ProcessContext
 from shmflink.operators.time.timer_service import NoTimers, TimeDomain, TimerService
@@ -90,15 +90,15 @@ class KeyedProcessFunction(Function):
         return None
 
 
-class CoMapFunction(Function):
+class CoMapFunction(Function, Generic[IN, IN2, OUT]):
     """One value out for each of two inputs."""
 
     @abstractmethod
-    def map1(self, value: Any) -> Any:
+    def map1(self, value: IN) -> OUT:
         """For an element of the first input."""
 
     @abstractmethod
-    def map2(self, value: Any) -> Any:
+    def map2(self, value: IN2) -> OUT:
         """For an element of the second input."""
 
 

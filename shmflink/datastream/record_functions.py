@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Generic
 
-from shmflink.core.types.parameters import TakesTypeParameters
+from shmflink.core.types.parameters import IN, KEY, OUT, T, TakesTypeParameters
 from shmflink.datastream.keyed_state_store import KeyedStateStore
 from shmflink.metrics import MetricGroup
 from shmflink.operators.functions.runtime_context import FunctionInitializationContext, OperatorRuntimeContext
@@ -92,43 +92,43 @@ class CheckpointedFunction(ABC):
         """A checkpoint is about to be taken: brings the states up to date."""
 
 
-class MapFunction(Function):
+class MapFunction(Function, Generic[IN, OUT]):
     """One value in, one value out."""
 
     @abstractmethod
-    def map(self, value: Any) -> Any:
+    def map(self, value: IN) -> OUT:
         """The value that replaces `value`."""
 
 
-class FlatMapFunction(Function):
+class FlatMapFunction(Function, Generic[IN, OUT]):
     """One value in, any number out."""
 
     @abstractmethod
-    def flat_map(self, value: Any) -> Iterable[Any] | None:
+    def flat_map(self, value: IN) -> Iterable[OUT] | None:
         """Yields, or returns an iterable of what replaces `value`; None for nothing."""
 
 
-class FilterFunction(Function):
+class FilterFunction(Function, Generic[IN]):
     """Keeps values or drops them."""
 
     @abstractmethod
-    def filter(self, value: Any) -> bool:
+    def filter(self, value: IN) -> bool:
         """True for the values to keep."""
 
 
-class ReduceFunction(Function):
+class ReduceFunction(Function, Generic[T]):
     """Combines two values of one key into one of the same type."""
 
     @abstractmethod
-    def reduce(self, value1: Any, value2: Any) -> Any:
+    def reduce(self, value1: T, value2: T) -> T:
         """`value1` is what was reduced so far, `value2` the new value."""
 
 
-class KeySelector(Function):
+class KeySelector(Function, Generic[IN, KEY]):
     """Takes the key out of a value."""
 
     @abstractmethod
-    def get_key(self, value: Any) -> Any:
+    def get_key(self, value: IN) -> KEY:
         """Must be deterministic: equal values give equal keys."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from itertools import islice
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import pyarrow as pa
 
@@ -54,6 +54,10 @@ from shmflink.plan.calls import (
     SideOutput,
     Write,
 )
+
+if TYPE_CHECKING:  # optional, and slow to import
+    import pandas as pd
+    import polars as pl
 
 __all__ = ["RecordStream"]
 
@@ -198,7 +202,7 @@ class RecordStream(ColumnStream[S]):
     # --- results; of updates the final rows, each once, when a bounded input has ended, else every update ---
 
     @overload
-    def execute_and_collect(self, job_execution_name: str | None = None) -> CloseableIterator: ...
+    def execute_and_collect(self, job_execution_name: str | None = None) -> CloseableIterator[Any]: ...
 
     @overload
     def execute_and_collect(self, job_execution_name: str | None = None, *, limit: int) -> list[Any]: ...
@@ -208,7 +212,7 @@ class RecordStream(ColumnStream[S]):
 
     def execute_and_collect(
         self, job_execution_name: str | None = None, limit: int | None = None
-    ) -> CloseableIterator | list[Any]:
+    ) -> CloseableIterator[Any] | list[Any]:
         """Runs the job and hands out the elements: an iterator to close, or a list of the first `limit`.
 
         Of a KeyedStream these are `Row(f0=key, f1=value)`, as in PyFlink, in the order of their source. Of updates
@@ -224,7 +228,7 @@ class RecordStream(ColumnStream[S]):
         with iterator:
             return list(islice(iterator, limit))
 
-    def iter_batches(self, job_name: str | None = None) -> CloseableIterator:
+    def iter_batches(self, job_name: str | None = None) -> CloseableIterator[pa.RecordBatch]:
         """*shmflink only.* Runs the job and hands out `pyarrow.RecordBatch`es as they come; closing cancels it."""
         with self.environment.recorder.all_or_nothing():
             return self.environment.collect_batches(self._collect_into, self.declared_type, job_name)
@@ -242,17 +246,18 @@ class RecordStream(ColumnStream[S]):
         """*shmflink only.* The same as `to_arrow`."""
         return self.to_arrow(job_name)
 
-    def to_pandas(self, job_name: str | None = None) -> Any:
+    def to_pandas(self, job_name: str | None = None) -> pd.DataFrame:
         """*shmflink only.* As `to_arrow`, as a `pandas.DataFrame`. Needs pandas."""
         require("pandas", "to_pandas()")
-        return self.to_arrow(job_name).to_pandas()
+        frame: pd.DataFrame = self.to_arrow(job_name).to_pandas()
+        return frame
 
-    def to_polars(self, job_name: str | None = None) -> Any:
+    def to_polars(self, job_name: str | None = None) -> pl.DataFrame:
         """*shmflink only.* As `to_arrow`, as a `polars.DataFrame`. Needs polars."""
-        polars = require("polars", "to_polars()")
-        return polars.from_arrow(self.to_arrow(job_name))
+        frame: pl.DataFrame = require("polars", "to_polars()").from_arrow(self.to_arrow(job_name))
+        return frame
 
-    def _collect(self, job_name: str | None) -> CloseableIterator:
+    def _collect(self, job_name: str | None) -> CloseableIterator[Any]:
         return self.environment.collect(self._collect_into, job_name)
 
     def _collect_into(self, sink: Sink) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
-from typing import Any
+from types import ModuleType
 
 import pyarrow as pa
 
@@ -24,7 +24,7 @@ def plain_batches(batches: Iterator[pa.RecordBatch], declared: TypeInformation |
             yield batch if batch.schema.equals(schema, check_metadata=True) else batch.cast(schema)
 
 
-def require(module: str, method: str) -> Any:
+def require(module: str, method: str) -> ModuleType:
     """Raises ConfigurationError, saying what to install, where an optional package is missing."""
     try:
         return importlib.import_module(module)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Generic
 
 from shmflink.absent import names_absent
-from shmflink.core.types.parameters import TakesTypeParameters
+from shmflink.core.types.parameters import IN, OUT, TakesTypeParameters
 from shmflink.state.broadcast_state import BroadcastState, ReadOnlyBroadcastState
 from shmflink.state.descriptors import (
     AggregatingStateDescriptor,
@@ -53,19 +53,19 @@ class State(ABC):
         """Removes what the key has."""
 
 
-class AppendingState(TakesTypeParameters, State):
+class AppendingState(TakesTypeParameters, State, Generic[IN, OUT]):
     """States that elements are added to."""
 
     @abstractmethod
-    def get(self) -> Any:
+    def get(self) -> OUT | None:
         """What the elements make."""
 
     @abstractmethod
-    def add(self, value: Any) -> None:
+    def add(self, value: IN) -> None:
         """One more element."""
 
 
-class MergingState(AppendingState):
+class MergingState(AppendingState[IN, OUT]):
     """States that can be made one, as windows merge."""
 
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Generic
 
-from shmflink.core.types.parameters import IN, KEY, OUT, W2, TakesTypeParameters, W
+from shmflink.core.types.parameters import ACC, IN, KEY, OUT, W2, TakesTypeParameters, W
 from shmflink.datastream.keyed_state_store import KeyedStateStore
 from shmflink.datastream.record_functions import Function
 from shmflink.operators.windows.window_functions import StateStore, WindowContext
@@ -21,23 +21,23 @@ __all__ = [
 ]
 
 
-class AggregateFunction(Function):
+class AggregateFunction(Function, Generic[IN, ACC, OUT]):
     """Many values into one accumulator, and its result."""
 
     @abstractmethod
-    def create_accumulator(self) -> Any:
+    def create_accumulator(self) -> ACC:
         """A new accumulator, of no value yet."""
 
     @abstractmethod
-    def add(self, value: Any, accumulator: Any) -> Any:
+    def add(self, value: IN, accumulator: ACC) -> ACC:
         """The accumulator with one more value; it may be the same object."""
 
     @abstractmethod
-    def get_result(self, accumulator: Any) -> Any:
+    def get_result(self, accumulator: ACC) -> OUT:
         """The result of an accumulator."""
 
     @abstractmethod
-    def merge(self, acc_a: Any, acc_b: Any) -> Any:
+    def merge(self, acc_a: ACC, acc_b: ACC) -> ACC:
         """One accumulator of two; only needed for windows that merge."""
 
 

@@ -101,8 +101,11 @@ class CheckpointDisk:
 
     def _enumerators(self, restore: RestorePoint) -> Mapping[str, bytes]:
         trusts = self._settings.trusts_pickled_state
-        known = [op for op in restore.manifest.operators if op.coordinator is not None]
-        return {op.operator_id: coordinator_state(restore.directory, op, allows_pickle=trusts) for op in known}
+        return {
+            op.operator_id: state
+            for op in restore.manifest.operators
+            if (state := coordinator_state(restore.directory, op, allows_pickle=trusts)) is not None
+        }
 
     def _leftovers(self) -> Leftovers | None:
         storage = self._storage

@@ -85,7 +85,7 @@ def _to_tree(value: Any, blobs: list[bytes], seen: dict[int, int]) -> Any:
     raise RpcError(f"a {kind.__module__}.{kind.__qualname__} cannot be part of a message")
 
 
-def decode(text: bytes, blobs: Sequence[bytes]) -> Any:
+def decode(text: bytes, blobs: Sequence[bytes]) -> object:
     """The message; RpcError if `encode` cannot have made the bytes."""
     try:
         return _from_tree(orjson.loads(text), blobs)

@@ -6,16 +6,17 @@ Reads and writes copy values, as in keyed state.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Generic
 
 from shmflink.core.isolation import isolated
+from shmflink.core.types.parameters import K, TakesTypeParameters, V
 from shmflink.errors import TypeMismatchError, UsageError
 from shmflink.state.descriptors import MapStateDescriptor
 
 __all__ = ["BroadcastState", "BroadcastStateStore", "ReadOnlyBroadcastState"]
 
 
-class ReadOnlyBroadcastState:
+class ReadOnlyBroadcastState(TakesTypeParameters, Generic[K, V]):
     """The view of the side that is not broadcast."""
 
     __slots__ = ("_entries",)
@@ -23,23 +24,24 @@ class ReadOnlyBroadcastState:
     def __init__(self, entries: dict[Any, Any]) -> None:
         self._entries = entries
 
-    def get(self, key: Any) -> Any:
+    def get(self, key: K) -> V | None:
         """The value of a key; None if there is none."""
-        return isolated(self._entries.get(key))
+        value: V | None = isolated(self._entries.get(key))
+        return value
 
-    def contains(self, key: Any) -> bool:
+    def contains(self, key: K) -> bool:
         """Whether the key is there."""
         return key in self._entries
 
-    def items(self) -> Iterable[tuple[Any, Any]]:
+    def items(self) -> Iterable[tuple[K, V]]:
         """A copy of the keys and values."""
         return [(key, isolated(value)) for key, value in self._entries.items()]
 
-    def keys(self) -> Iterable[Any]:
+    def keys(self) -> Iterable[K]:
         """A copy of the keys."""
         return list(self._entries)
 
-    def values(self) -> Iterable[Any]:
+    def values(self) -> Iterable[V]:
         """A copy of the values."""
         return [isolated(value) for value in self._entries.values()]
 
@@ -55,30 +57,30 @@ class ReadOnlyBroadcastState:
         """
         raise UsageError("broadcast state can only be changed in process_broadcast_element()")
 
-    def __getitem__(self, key: Any) -> Any:
+    def __getitem__(self, key: K) -> V | None:
         return self.get(key)
 
-    def __contains__(self, key: Any) -> bool:
+    def __contains__(self, key: K) -> bool:
         return self.contains(key)
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[K]:
         return iter(self.keys())
 
 
-class BroadcastState(ReadOnlyBroadcastState):
+class BroadcastState(ReadOnlyBroadcastState[K, V]):
     """The view of the broadcast side. All subtasks must change it in the same way."""
 
     __slots__ = ()
 
-    def put(self, key: Any, value: Any) -> None:
+    def put(self, key: K, value: V) -> None:
         """Sets the value of a key."""
         self._entries[isolated(key)] = isolated(value)
 
-    def put_all(self, dict_value: Mapping[Any, Any]) -> None:
+    def put_all(self, dict_value: Mapping[K, V]) -> None:
         """Sets the values of several keys."""
         self._entries.update(isolated(dict(dict_value)))
 
-    def remove(self, key: Any) -> None:
+    def remove(self, key: K) -> None:
         """Removes a key if it exists."""
         self._entries.pop(key, None)
 
@@ -86,10 +88,10 @@ class BroadcastState(ReadOnlyBroadcastState):
         """Removes all keys."""
         self._entries.clear()
 
-    def __setitem__(self, key: Any, value: Any) -> None:
+    def __setitem__(self, key: K, value: V) -> None:
         self.put(key, value)
 
-    def __delitem__(self, key: Any) -> None:
+    def __delitem__(self, key: K) -> None:
         self.remove(key)
 
 

@@ -11,6 +11,7 @@ from shmflink.core.clock import SYSTEM_CLOCK, Clock
 from shmflink.core.elements import Barrier
 from shmflink.core.keys.groups import key_groups as assign_key_groups
 from shmflink.core.lazy_dataclass import dataclass
+from shmflink.core.types.parameters import T
 from shmflink.core.types.typeinfo import TypeInformation
 from shmflink.errors import StateMismatchError, TypeMismatchError
 from shmflink.state.arrow_form import Entries, GroupAssigner, StateForm, batch_to_entries
@@ -69,8 +70,8 @@ class HeapKeyedStateBackend:
         return state.table
 
     def state(
-        self, descriptor: StateDescriptor, *, is_namespaced: bool = False, current: CurrentKey | None = None
-    ) -> Any:
+        self, descriptor: StateDescriptor[T], *, is_namespaced: bool = False, current: CurrentKey | None = None
+    ) -> T:
         state = self._state(descriptor.name, is_namespaced=is_namespaced)
         identity = descriptor.identity()
         if state.identity is None:

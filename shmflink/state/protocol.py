@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from shmflink.core.clock import Clock
 from shmflink.core.elements import Barrier
+from shmflink.core.types.parameters import T
 from shmflink.core.types.typeinfo import TypeInformation
 from shmflink.state.descriptors import StateDescriptor
 from shmflink.state.entries import ABSENT, LoopEntries
@@ -101,8 +102,8 @@ class KeyedStateBackend(Protocol):
         ...
 
     def state(
-        self, descriptor: StateDescriptor, *, is_namespaced: bool = False, current: CurrentEntry | None = None
-    ) -> Any:
+        self, descriptor: StateDescriptor[T], *, is_namespaced: bool = False, current: CurrentEntry | None = None
+    ) -> T:
         """The state object of a descriptor; every call refers to the same entries.
 
         `current` determines the entry if it is not the backend's `entry`.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import cast
 
 from shmflink.core.clock import Clock
+from shmflink.core.types.parameters import T
 from shmflink.errors import InternalError
 from shmflink.state.descriptors import (
     AggregatingStateDescriptor,
@@ -30,8 +31,12 @@ def expiry_of(descriptor: StateDescriptor, table: HeapStateTable, clock: Clock) 
     return Expiry(config, clock, table, kinds.get(type(descriptor), "value"))
 
 
-def make_state(descriptor: StateDescriptor, table: HeapStateTable, current: CurrentKey, expiry: Expiry | None) -> Any:
-    """The state object over the table's entries."""
+def make_state(descriptor: StateDescriptor[T], table: HeapStateTable, current: CurrentKey, expiry: Expiry | None) -> T:
+    """The state object over the table's entries; one that expires has the methods of the class that it stands for."""
+    return cast("T", _state_of(descriptor, table, current, expiry))
+
+
+def _state_of(descriptor: StateDescriptor, table: HeapStateTable, current: CurrentKey, expiry: Expiry | None) -> object:
     match descriptor:
         case ValueStateDescriptor():
             return _value_state(table, current, expiry)
@@ -40,8 +45,7 @@ def make_state(descriptor: StateDescriptor, table: HeapStateTable, current: Curr
         case MapStateDescriptor():
             return MapState(table, current) if expiry is None else TtlMapState(table, current, expiry)
         case ReducingStateDescriptor():
-            function = descriptor.get_reduce_function()
-            return ReducingState(_value_state(table, current, expiry), getattr(function, "reduce", function))
+            return ReducingState(_value_state(table, current, expiry), descriptor.as_callable())
         case AggregatingStateDescriptor():
             return AggregatingState(_value_state(table, current, expiry), descriptor.get_agg_function())
     raise InternalError(f"no state for a {type(descriptor).__name__}")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from itertools import chain
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
-__all__ = ["stamped", "stamps_of", "with_stamps", "without_stamps"]
+__all__ = ["Stamped", "stamped", "stamps_of", "with_stamps", "without_stamps"]
+
+
+Stamped: TypeAlias = tuple[int, Any]
+"""(last access in ms, value)."""
 
 
 def stamps_of(kind: str, values: list[Any]) -> pa.Array:
@@ -42,7 +46,7 @@ def stamped(kind: str, values: list[Any], stamps: list[Any]) -> list[Any]:
     return list(zip(stamps, values, strict=True))
 
 
-def with_stamps(kind: str, value: Any, now_ms: int) -> Any:
+def with_stamps(kind: str, value: Any, now_ms: int) -> Stamped | list[Stamped] | dict[Any, Stamped]:
     """A value without a time, as if written now."""
     if kind == "list":
         return [(now_ms, item) for item in value]

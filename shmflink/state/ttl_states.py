@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Generic
 
 from shmflink.core.clock import Clock
 from shmflink.core.isolation import isolated
+from shmflink.core.types.parameters import K, T, TakesTypeParameters, V
 from shmflink.state.entries import ABSENT
 from shmflink.state.heap_table import HeapStateTable
 from shmflink.state.keyed_states import CurrentKey, elements_of
@@ -81,7 +82,7 @@ class Expiry:
             self._table.live[key] = living
 
 
-class TtlValueState:
+class TtlValueState(TakesTypeParameters, Generic[T]):
     """A ValueState whose value expires."""
 
     def __init__(self, table: HeapStateTable, current: CurrentKey, expiry: Expiry) -> None:
@@ -89,7 +90,7 @@ class TtlValueState:
         self._current = current
         self._expiry = expiry
 
-    def value(self) -> Any:
+    def value(self) -> T | None:
         self._expiry.clean_some()
         key = self._current.entry
         stamped = self._table.get(key)
@@ -98,12 +99,14 @@ class TtlValueState:
         now_ms = self._expiry.now_ms()
         if self._expiry.is_expired(stamped, now_ms):
             self._table.remove(key)
-            return isolated(stamped[1]) if self._expiry.returns_expired else None
+            expired: T | None = isolated(stamped[1]) if self._expiry.returns_expired else None
+            return expired
         if self._expiry.is_renewed_by_reading:
             self._table.live[key] = (now_ms, stamped[1])
-        return isolated(stamped[1])
+        living: T = isolated(stamped[1])
+        return living
 
-    def update(self, value: Any) -> None:
+    def update(self, value: T) -> None:
         self._expiry.clean_some()
         if value is None:
             self.clear()
@@ -114,7 +117,7 @@ class TtlValueState:
         self._table.remove(self._current.entry)
 
 
-class TtlListState:
+class TtlListState(TakesTypeParameters, Generic[T]):
     """A ListState whose elements expire one by one."""
 
     def __init__(self, table: HeapStateTable, current: CurrentKey, expiry: Expiry) -> None:
@@ -122,7 +125,7 @@ class TtlListState:
         self._current = current
         self._expiry = expiry
 
-    def get(self) -> list[Any]:
+    def get(self) -> list[T]:
         self._expiry.clean_some()
         key = self._current.entry
         found = self._table.get(key)
@@ -135,15 +138,15 @@ class TtlListState:
             self._table.live[key] = [(now_ms, value) for _, value in living]
         return [isolated(value) for _, value in (elements if self._expiry.returns_expired else living)]
 
-    def add(self, value: Any) -> None:
+    def add(self, value: T) -> None:
         self.add_all([value])
 
-    def update(self, values: Iterable[Any]) -> None:
+    def update(self, values: Iterable[T]) -> None:
         elements = elements_of(values)
         self.clear()
         self.add_all(elements)
 
-    def add_all(self, values: Iterable[Any]) -> None:
+    def add_all(self, values: Iterable[T]) -> None:
         self._expiry.clean_some()
         now_ms = self._expiry.now_ms()
         stamped = [(now_ms, value) for value in elements_of(values)]
@@ -157,11 +160,11 @@ class TtlListState:
     def clear(self) -> None:
         self._table.remove(self._current.entry)
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[T]:
         return iter(self.get())
 
 
-class TtlMapState:
+class TtlMapState(TakesTypeParameters, Generic[K, V]):
     """A MapState whose entries expire one by one."""
 
     def __init__(self, table: HeapStateTable, current: CurrentKey, expiry: Expiry) -> None:
@@ -169,15 +172,15 @@ class TtlMapState:
         self._current = current
         self._expiry = expiry
 
-    def get(self, key: Any) -> Any:
+    def get(self, key: K) -> V | None:
         self._expiry.clean_some()
         read = self._read(key)
         return None if read is None else read[0]
 
-    def put(self, key: Any, value: Any) -> None:
+    def put(self, key: K, value: V) -> None:
         self.put_all({key: value})
 
-    def put_all(self, dict_value: dict[Any, Any]) -> None:
+    def put_all(self, dict_value: dict[K, V]) -> None:
         self._expiry.clean_some()
         now_ms = self._expiry.now_ms()
         if dict_value:
@@ -188,27 +191,27 @@ class TtlMapState:
             else:
                 entries.update(new)
 
-    def remove(self, key: Any) -> None:
+    def remove(self, key: K) -> None:
         if key in self._map():
             entries = self._table.own(self._current.entry)
             del entries[key]
             if not entries:
                 self.clear()
 
-    def contains(self, key: Any) -> bool:
+    def contains(self, key: K) -> bool:
         self._expiry.clean_some()
         return self._read(key) is not None
 
-    def items(self) -> Iterable[tuple[Any, Any]]:
+    def items(self) -> Iterable[tuple[K, V]]:
         self._expiry.clean_some()
         keys = list(self._map())
         read = [(key, self._read(key)) for key in keys]
         return [(key, found[0]) for key, found in read if found is not None]
 
-    def keys(self) -> Iterable[Any]:
+    def keys(self) -> Iterable[K]:
         return [key for key, _ in self.items()]
 
-    def values(self) -> Iterable[Any]:
+    def values(self) -> Iterable[V]:
         return [value for _, value in self.items()]
 
     def is_empty(self) -> bool:
@@ -217,22 +220,22 @@ class TtlMapState:
     def clear(self) -> None:
         self._table.remove(self._current.entry)
 
-    def __getitem__(self, key: Any) -> Any:
+    def __getitem__(self, key: K) -> V | None:
         return self.get(key)
 
-    def __setitem__(self, key: Any, value: Any) -> None:
+    def __setitem__(self, key: K, value: V) -> None:
         self.put(key, value)
 
-    def __delitem__(self, key: Any) -> None:
+    def __delitem__(self, key: K) -> None:
         self.remove(key)
 
-    def __contains__(self, key: Any) -> bool:
+    def __contains__(self, key: K) -> bool:
         return self.contains(key)
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[K]:
         return iter(self.keys())
 
-    def _read(self, key: Any) -> tuple[Any] | None:
+    def _read(self, key: K) -> tuple[V] | None:
         """The value, which may be None, in a tuple; None if there is none."""
         stamped = self._map().get(key)
         if stamped is None:

@@ -6,7 +6,21 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, assert_type
 
-from shmflink.common import Configuration, Duration, Row, Time, Types, WatermarkStrategy
+import polars as pl
+
+from shmflink.common import (
+    CompletableFuture,
+    Configuration,
+    Duration,
+    JobClient,
+    JobExecutionResult,
+    JobStatus,
+    Row,
+    SimpleStringSchema,
+    Time,
+    Types,
+    WatermarkStrategy,
+)
 from shmflink.common.watermark_strategy import TimestampAssigner
 from shmflink.datastream import (
     AggregateFunction,
@@ -33,6 +47,7 @@ from shmflink.datastream import (
 )
 from shmflink.datastream.state import (
     AggregatingState,
+    BroadcastState,
     ListState,
     ListStateDescriptor,
     MapState,
@@ -221,6 +236,20 @@ def stream_types(env: StreamExecutionEnvironment) -> None:
     assert_type(numbers.window_all(GlobalWindows.create()), AllWindowedStream)
     assert_type(numbers.print().name("out"), DataStreamSink)
     assert_type(numbers.execute_and_collect(limit=1), list[Any])
+    assert_type(numbers.to_polars(), pl.DataFrame)
+
+
+def result_types(env: StreamExecutionEnvironment, client: JobClient) -> None:
+    """What a type checker knows of results."""
+    assert_type(env.execute(), JobExecutionResult)
+    assert_type(client.get_job_execution_result(), CompletableFuture[JobExecutionResult])
+    assert_type(client.get_job_execution_result().result(), JobExecutionResult)
+    assert_type(client.get_job_status().result(), JobStatus)
+    assert_type(client.trigger_savepoint().result(), str)
+    assert_type(client.cancel().result(), None)
+    assert_type(CompletableFuture.completed(1).result(), int)
+    with env.from_collection([1]).execute_and_collect() as rows:
+        assert_type(next(rows), Any)
 
 
 def state_types(context: RuntimeContext, averages: AggregatingState[Reading, float]) -> None:
@@ -229,6 +258,25 @@ def state_types(context: RuntimeContext, averages: AggregatingState[Reading, flo
     assert_type(last.value(), int | None)
     assert_type(averages.get(), float | None)
     last.update(1)
+    reducing = ReducingStateDescriptor("highest", max, Types.INT())
+    assert_type(context.get_reducing_state(reducing), ReducingState[Any])
+    assert_type(context.get_map_state(MapStateDescriptor("m", Types.INT(), Types.INT())), MapState[Any, Any])
+
+
+def trigger_states(ctx: Trigger.TriggerContext, rules: BroadcastState[str, float]) -> None:
+    """The class of a state comes of its descriptor."""
+    assert_type(ctx.get_partitioned_state(ValueStateDescriptor("n", Types.INT())), ValueState[Any])
+    assert_type(ctx.get_partitioned_state(ListStateDescriptor("l", Types.INT())), ListState[Any])
+    assert_type(rules.get("limit"), float | None)
+    rules.put("limit", 1.0)
+
+
+def function_types(shout: MapFunction[str, int], average: AggregateFunction[Reading, tuple[int, float], float]) -> None:
+    """Functions may name their types, as in PyFlink."""
+    assert_type(shout.map("a"), int)
+    assert_type(average.get_result(average.create_accumulator()), float)
+    assert_type(Average().merge((1, 1.0), (1, 1.0)), tuple[int, float])
+    assert_type(SimpleStringSchema().deserialize(b""), str)
 
 
 def main() -> int:

@@ -14,7 +14,7 @@ from shmflink.connectors.file_system.formats.csv.jackson import JacksonStyle
 from shmflink.connectors.formats.serialization import DeserializationSchema, SerializationSchema
 from shmflink.connectors.formats.text import java_text
 from shmflink.core.lazy_dataclass import dataclass
-from shmflink.core.row import create_row
+from shmflink.core.row import Row, create_row
 from shmflink.core.types.typeinfo import RowTypeInfo, TypeInformation
 from shmflink.errors import ConfigurationError, DataFormatError
 
@@ -117,7 +117,7 @@ class CsvRowSerializationSchema(SerializationSchema):
             return CsvRowSerializationSchema(self._type, self._style)
 
 
-class CsvRowDeserializationSchema(DeserializationSchema):
+class CsvRowDeserializationSchema(DeserializationSchema[Row]):
     """A line of CSV as a row with the fields' names. Made by `Builder(type_info)`."""
 
     def __init__(self, type_info: RowTypeInfo, style: Any) -> None:
@@ -125,7 +125,7 @@ class CsvRowDeserializationSchema(DeserializationSchema):
         self._shapes = [field.shape for field in type_info.get_field_types()]
         self._style: _Style = style
 
-    def deserialize(self, message: bytes) -> Any:
+    def deserialize(self, message: bytes) -> Row | None:
         """None for a comment, and for a line that cannot be read, where those are ignored.
 
         Raises:

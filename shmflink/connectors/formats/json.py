@@ -17,7 +17,7 @@ from typing import Any, Final, Self
 import orjson
 
 from shmflink.connectors.formats.serialization import DeserializationSchema, SerializationSchema
-from shmflink.core.row import create_row
+from shmflink.core.row import Row, create_row
 from shmflink.core.types.typeinfo import RowTypeInfo, TypeInformation, Types
 from shmflink.errors import ConfigurationError, DataFormatError
 
@@ -55,7 +55,7 @@ class JsonRowSerializationSchema(SerializationSchema):
             return JsonRowSerializationSchema(self._type)
 
 
-class JsonRowDeserializationSchema(DeserializationSchema):
+class JsonRowDeserializationSchema(DeserializationSchema[Row]):
     """A JSON object as a row with the fields' names. Made by `builder()`."""
 
     def __init__(self, type_info: TypeInformation, *, fail_on_missing_field: bool, ignore_parse_errors: bool) -> None:
@@ -70,7 +70,7 @@ class JsonRowDeserializationSchema(DeserializationSchema):
     def builder() -> Builder:
         return JsonRowDeserializationSchema.Builder()
 
-    def deserialize(self, message: bytes) -> Any:
+    def deserialize(self, message: bytes) -> Row | None:
         """None for a message that cannot be read, where those are ignored.
 
         Raises:
@@ -79,7 +79,8 @@ class JsonRowDeserializationSchema(DeserializationSchema):
         try:
             # orjson makes floats of numbers that have a fraction.
             loaded = json.loads(message, parse_float=decimal.Decimal) if self._is_exact else orjson.loads(message)
-            return _value(self._shape, loaded, self._is_strict)
+            row: Row | None = _value(self._shape, loaded, self._is_strict)
+            return row
         except (ValueError, TypeError, ArithmeticError, LookupError) as error:
             if self._ignores:
                 return None

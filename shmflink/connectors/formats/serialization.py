@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, Generic
 
+from shmflink.core.types.parameters import OUT, TakesTypeParameters
 from shmflink.errors import TypeMismatchError
 
 __all__ = [
@@ -27,18 +28,18 @@ class SerializationSchema(ABC):
         """The record's bytes. *shmflink only*: in PyFlink the JVM does this."""
 
 
-class DeserializationSchema(ABC):
+class DeserializationSchema(TakesTypeParameters, ABC, Generic[OUT]):
     """Turns bytes into a record."""
 
-    def open(self, context: Any) -> None:  # noqa: B027  many have nothing to set up
+    def open(self, context: Any) -> None:
         """Called before the first record."""
 
     @abstractmethod
-    def deserialize(self, message: bytes) -> Any:
+    def deserialize(self, message: bytes) -> OUT | None:
         """The record; None for a message that stands for none. *shmflink only*: in PyFlink the JVM does this."""
 
 
-class SimpleStringSchema(SerializationSchema, DeserializationSchema):
+class SimpleStringSchema(SerializationSchema, DeserializationSchema[str]):
     """Strings in a character set."""
 
     def __init__(self, charset: str = "UTF-8") -> None:
@@ -55,7 +56,7 @@ class SimpleStringSchema(SerializationSchema, DeserializationSchema):
         return message.decode(self._charset)
 
 
-class ByteArraySchema(SerializationSchema, DeserializationSchema):
+class ByteArraySchema(SerializationSchema, DeserializationSchema[bytes]):
     """Bytes as they are."""
 
     def serialize(self, element: Any) -> bytes:

@@ -19,12 +19,15 @@ import contextlib
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from shmflink.connectors.postgres.columns import quoted
 from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.serialization.plain_values import register_plain
 from shmflink.errors import ConfigurationError, ResourceError, ShmflinkError, StagedDataLostError
+
+if TYPE_CHECKING:  # an optional package
+    from psycopg import Cursor
 
 __all__ = ["Session", "SinkId", "Stage", "StagedTable", "Target", "refused"]
 
@@ -104,7 +107,7 @@ class Session:
                 "c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass(%s)",
                 [target.table],
             ).fetchone()
-            schema = self.execute("SELECT quote_ident(current_schema()), current_schema()").fetchone()
+            schema = self._only_row("SELECT quote_ident(current_schema()), current_schema()")
             own = (quoted(target.stage_schema), target.stage_schema) if target.stage_schema else (row or schema)[:2]
             _check_schema(own[0])
             self.schema: str = own[0]
@@ -116,12 +119,18 @@ class Session:
             self.close()
             raise
 
-    def execute(self, statement: str, values: Sequence[Any] | None = None) -> Any:
+    def execute(self, statement: str, values: Sequence[Any] | None = None) -> Cursor[Any]:
         """In the open transaction, or one that it begins. The cursor."""
         try:
-            return self.connection.execute(statement, values)
+            cursor: Cursor[Any] = self.connection.execute(statement, values)
         except Exception as error:
             raise refused(self._target, error) from error
+        return cursor
+
+    def _only_row(self, statement: str, values: Sequence[Any] | None = None) -> tuple[Any, ...]:
+        """Of a statement that has exactly one."""
+        (row,) = self.execute(statement, values).fetchall()
+        return tuple(row)
 
     def commit(self) -> None:
         """Durable, all of it."""
@@ -183,10 +192,10 @@ class Session:
             key = [part.sink, part.subtask]
             self.execute(f"INSERT INTO {schema}.shmflink_commits VALUES (%s, %s, -1) ON CONFLICT DO NOTHING", key)
             # From here on two that commit the same wait for each other.
-            (done,) = self.execute(
+            (done,) = self._only_row(
                 f"SELECT checkpoint_id FROM {schema}.shmflink_commits WHERE sink = %s AND subtask = %s FOR UPDATE", key
-            ).fetchone()
-            (exists,) = self.execute("SELECT to_regclass(%s) IS NOT NULL", [part.stage]).fetchone()
+            )
+            (exists,) = self._only_row("SELECT to_regclass(%s) IS NOT NULL", [part.stage])
             if not exists:
                 if done >= part.checkpoint_id:
                     continue

@@ -46,7 +46,7 @@ class Captures:
         index = self._index_of.get(id(obj))
         return None if index is None else (self._number, index)
 
-    def container(self, index: int) -> Any:
+    def container(self, index: int) -> object:
         """The object of a reference."""
         return self._containers[index]
 
@@ -73,7 +73,7 @@ def shared_captures() -> Iterator[Captures]:
         _CURRENT.reset(token)
 
 
-def shared_object(reference: tuple[int, int]) -> Any:
+def shared_object(reference: tuple[int, int]) -> object:
     """The object for which `Captures.reference` stands.
 
     Raises:

@@ -18,7 +18,7 @@ _ROUNDED_DIGITS_MAX: Final = (
 _EXACT: Final = decimal.Context(prec=160, rounding=decimal.ROUND_HALF_UP)
 
 
-def rounded(values: Any, places: int) -> Any:
+def rounded(values: pa.Array | pa.Scalar, places: int) -> pa.Array | pa.Scalar:
     """A decimal array or scalar with this many places, half away from zero, in a type with room for what comes out.
 
     `places` may be negative, down to one place more than the type has digits before the point.
@@ -37,7 +37,7 @@ def rounded(values: Any, places: int) -> Any:
     return result
 
 
-def with_room(values: Any, places: int = 0) -> Any:
+def with_room(values: pa.Array | pa.Scalar, places: int = 0) -> pa.Array | pa.Scalar:
     """Decimals in a type that has one digit more, and digits for these places before the point.
 
     Arrow (26.0) rounds inside of the type: where a digit is missing for 9.99 to become 10.0, it fails if that is the

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-__all__ = ["ACC", "IN", "KEY", "OUT", "W2", "K", "T", "TakesTypeParameters", "V", "W"]
+__all__ = ["ACC", "IN", "IN2", "KEY", "OUT", "W2", "K", "T", "TakesTypeParameters", "V", "W"]
 
 if TYPE_CHECKING:  # with defaults, so that nobody must give them; Python has these from 3.13 on
     from typing_extensions import TypeVar
@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # with defaults, so that nobody must give them; Python has th
     K = TypeVar("K", default=Any)
     V = TypeVar("V", default=Any)
     IN = TypeVar("IN", default=Any)
+    IN2 = TypeVar("IN2", default=Any)
     ACC = TypeVar("ACC", default=Any)
     OUT = TypeVar("OUT", default=Any)
     KEY = TypeVar("KEY", default=Any)
@@ -21,7 +22,7 @@ if TYPE_CHECKING:  # with defaults, so that nobody must give them; Python has th
 else:
     from typing import TypeVar
 
-    T, K, V, IN, ACC, OUT, KEY, W, W2 = map(TypeVar, ("T", "K", "V", "IN", "ACC", "OUT", "KEY", "W", "W2"))
+    T, K, V, IN, IN2, ACC, OUT, KEY, W, W2 = map(TypeVar, ("T", "K", "V", "IN", "IN2", "ACC", "OUT", "KEY", "W", "W2"))
 
 
 class TakesTypeParameters:

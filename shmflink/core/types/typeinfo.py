@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from shmflink.core.plain_columns import plain_type
 from shmflink.core.types.conform import conform_value
+from shmflink.core.types.parameters import T
 from shmflink.core.types.shapes import Shape, arrow_type_of, field_names, shape_of_arrow
 from shmflink.errors import TypeMismatchError
 
@@ -76,7 +77,7 @@ class TypeInformation:
         """The value in this type's form (PyFlink's name for `conform`)."""
         return self.conform(obj)
 
-    def from_internal_type(self, obj: Any) -> Any:
+    def from_internal_type(self, obj: T) -> T:
         """The value as the user sees it, which is the internal form too."""
         return obj
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from shmflink.core.elements import Barrier
+from shmflink.core.types.parameters import T
 from shmflink.errors import UsageError
 from shmflink.metrics.metric_group import MetricGroup
 from shmflink.operators.base import OperatorContext
@@ -25,7 +26,7 @@ __all__ = ["FunctionInitializationContext", "FunctionSnapshotContext", "Operator
 class StateProvider(Protocol):
     """Creates the states of descriptors."""
 
-    def state(self, descriptor: StateDescriptor) -> Any: ...
+    def state(self, descriptor: StateDescriptor[T]) -> T: ...
 
 
 class OperatorRuntimeContext:
@@ -73,32 +74,25 @@ class OperatorRuntimeContext:
 
     def get_state(self, state_descriptor: ValueStateDescriptor) -> ValueState[Any]:
         """The ValueState of the current key."""
-        state: ValueState[Any] = self._state(state_descriptor, ValueStateDescriptor, "get_state")
-        return state
+        return self._state(state_descriptor, ValueStateDescriptor, "get_state")
 
     def get_list_state(self, state_descriptor: ListStateDescriptor) -> ListState[Any]:
         """The ListState of the current key."""
-        state: ListState[Any] = self._state(state_descriptor, ListStateDescriptor, "get_list_state")
-        return state
+        return self._state(state_descriptor, ListStateDescriptor, "get_list_state")
 
     def get_map_state(self, state_descriptor: MapStateDescriptor) -> MapState[Any, Any]:
         """The MapState of the current key."""
-        state: MapState[Any, Any] = self._state(state_descriptor, MapStateDescriptor, "get_map_state")
-        return state
+        return self._state(state_descriptor, MapStateDescriptor, "get_map_state")
 
     def get_reducing_state(self, state_descriptor: ReducingStateDescriptor) -> ReducingState[Any]:
         """The ReducingState of the current key."""
-        state: ReducingState[Any] = self._state(state_descriptor, ReducingStateDescriptor, "get_reducing_state")
-        return state
+        return self._state(state_descriptor, ReducingStateDescriptor, "get_reducing_state")
 
-    def get_aggregating_state(self, state_descriptor: AggregatingStateDescriptor) -> AggregatingState[Any]:
+    def get_aggregating_state(self, state_descriptor: AggregatingStateDescriptor) -> AggregatingState[Any, Any]:
         """The AggregatingState of the current key."""
-        state: AggregatingState[Any] = self._state(
-            state_descriptor, AggregatingStateDescriptor, "get_aggregating_state"
-        )
-        return state
+        return self._state(state_descriptor, AggregatingStateDescriptor, "get_aggregating_state")
 
-    def _state(self, descriptor: StateDescriptor, kind: type[StateDescriptor], method: str) -> Any:
+    def _state(self, descriptor: StateDescriptor[T], kind: type[StateDescriptor], method: str) -> T:
         if not isinstance(descriptor, kind):
             raise UsageError(f"{method}() takes a {kind.__name__}, got {descriptor!r}")
         if self._keyed_state is None:

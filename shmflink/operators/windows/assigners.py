@@ -76,7 +76,7 @@ class WindowAssigner(TakesTypeParameters, ABC, Generic[T, W]):
         """*shmflink only.* The windows where time and constants alone make them, else None; also for subclasses."""
         return None
 
-    def get_window_serializer(self) -> Any:
+    def get_window_serializer(self) -> object:
         """None: PyFlink's coders have no use here, because windows are sent pickled."""
         return None
 

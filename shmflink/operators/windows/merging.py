@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from shmflink.operators.windows.assigners import MergingWindowAssigner
+from shmflink.operators.windows.window import Window
 
 __all__ = ["MergeFunction", "MergingWindowSet"]
 
-MergeFunction = Callable[[Any, list[Any], Any, list[Any]], None]
+MergeFunction = Callable[[Window, list[Window], Window, list[Window]], None]
 """(result, merged windows, window that stores the result's state, windows whose state moves there)."""
 
 
@@ -19,22 +19,22 @@ class MergingWindowSet:
     The state stays where the first of the merged windows stored it: merging moves as little as possible.
     """
 
-    def __init__(self, assigner: MergingWindowAssigner, mapping: dict[Any, Any]) -> None:
+    def __init__(self, assigner: MergingWindowAssigner, mapping: dict[Window, Window]) -> None:
         """Modifies `mapping` in place."""
         self._assigner = assigner
         self._mapping = mapping
 
-    def state_window(self, window: Any) -> Any:
+    def state_window(self, window: Window) -> Window:
         """The window that stores the state of a window returned by `add`."""
         return self._mapping[window]
 
-    def retire(self, window: Any) -> None:
+    def retire(self, window: Window) -> None:
         """Removes a window that has ended."""
         del self._mapping[window]
 
-    def add(self, new: Any, merge_function: MergeFunction) -> Any:
+    def add(self, new: Window, merge_function: MergeFunction) -> Window:
         """Adds a window, performs the necessary merges, and returns the window that now contains `new`."""
-        merges: list[tuple[Any, list[Any]]] = []
+        merges: list[tuple[Window, list[Window]]] = []
         self._assigner.merge_windows([*self._mapping, new], _Collect(merges))
         result, was_merged = new, False
         for merged_into, merged in merges:
@@ -55,8 +55,8 @@ class MergingWindowSet:
 
 
 class _Collect(MergingWindowAssigner.MergeCallback):
-    def __init__(self, merges: list[tuple[Any, list[Any]]]) -> None:
+    def __init__(self, merges: list[tuple[Window, list[Window]]]) -> None:
         self._merges = merges
 
-    def merge(self, to_be_merged: Iterable[Any], merge_result: Any) -> None:
+    def merge(self, to_be_merged: Iterable[Window], merge_result: Window) -> None:
         self._merges.append((merge_result, list(to_be_merged)))

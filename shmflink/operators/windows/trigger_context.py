@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from shmflink.core.types.parameters import T
 from shmflink.metrics.metric_group import MetricGroup
 from shmflink.operators.base import OperatorContext
 from shmflink.operators.functions.runtime_context import OperatorRuntimeContext
@@ -73,7 +74,7 @@ class WindowTriggerContext(OnMergeContext):
     def delete_event_time_timer(self, time: int) -> None:
         self._timers.delete_event_timer(time, *self._entry.entry)
 
-    def get_partitioned_state(self, state_descriptor: StateDescriptor) -> Any:
+    def get_partitioned_state(self, state_descriptor: StateDescriptor[T]) -> T:
         return self._backend.state(state_descriptor, is_namespaced=True, current=self._entry)
 
     def merge_partitioned_state(self, state_descriptor: StateDescriptor) -> None:

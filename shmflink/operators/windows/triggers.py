@@ -79,7 +79,7 @@ class TriggerContext(TakesTypeParameters, ABC):
         """Deletes a timer."""
 
     @abstractmethod
-    def get_partitioned_state(self, state_descriptor: StateDescriptor) -> Any:
+    def get_partitioned_state(self, state_descriptor: StateDescriptor[T]) -> T:
         """State of the key and window."""
 
 
@@ -309,7 +309,7 @@ class CountTrigger(_QuietTrigger):
     def on_element(self, element: Any, timestamp: int, window: Window, ctx: _Context) -> TriggerResult:
         count = ctx.get_partitioned_state(self._count)
         count.add(1)
-        if count.get() < self._window_size:
+        if (count.get() or 0) < self._window_size:
             return TriggerResult.CONTINUE
         count.clear()
         return TriggerResult.FIRE

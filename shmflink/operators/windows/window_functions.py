@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from shmflink.core.types.parameters import T
 from shmflink.errors import UsageError
 from shmflink.operators.time.timer_service import InternalTimerService
 from shmflink.operators.windows.window import Window
-from shmflink.state.descriptors import StateDescriptor
+from shmflink.state.descriptors import (
+    AggregatingStateDescriptor,
+    ListStateDescriptor,
+    MapStateDescriptor,
+    ReducingStateDescriptor,
+    StateDescriptor,
+    ValueStateDescriptor,
+)
 from shmflink.state.keyed_states import NO_KEY, AggregatingState, ListState, MapState, ReducingState, ValueState
 from shmflink.state.protocol import KeyedStateBackend
 
@@ -34,33 +42,28 @@ class StateStore:
         self._current = current
         self._is_namespaced = is_namespaced
 
-    def get_state(self, state_descriptor: StateDescriptor) -> ValueState[Any]:
+    def get_state(self, state_descriptor: ValueStateDescriptor) -> ValueState[Any]:
         """A ValueState."""
-        state: ValueState[Any] = self._state(state_descriptor)
-        return state
+        return self._state(state_descriptor)
 
-    def _state(self, state_descriptor: StateDescriptor) -> Any:
+    def _state(self, state_descriptor: StateDescriptor[T]) -> T:
         return self._backend.state(state_descriptor, is_namespaced=self._is_namespaced, current=self._current)
 
-    def get_list_state(self, state_descriptor: StateDescriptor) -> ListState[Any]:
+    def get_list_state(self, state_descriptor: ListStateDescriptor) -> ListState[Any]:
         """A ListState."""
-        state: ListState[Any] = self._state(state_descriptor)
-        return state
+        return self._state(state_descriptor)
 
-    def get_map_state(self, state_descriptor: StateDescriptor) -> MapState[Any, Any]:
+    def get_map_state(self, state_descriptor: MapStateDescriptor) -> MapState[Any, Any]:
         """A MapState."""
-        state: MapState[Any, Any] = self._state(state_descriptor)
-        return state
+        return self._state(state_descriptor)
 
-    def get_reducing_state(self, state_descriptor: StateDescriptor) -> ReducingState[Any]:
+    def get_reducing_state(self, state_descriptor: ReducingStateDescriptor) -> ReducingState[Any]:
         """A ReducingState."""
-        state: ReducingState[Any] = self._state(state_descriptor)
-        return state
+        return self._state(state_descriptor)
 
-    def get_aggregating_state(self, state_descriptor: StateDescriptor) -> AggregatingState[Any]:
+    def get_aggregating_state(self, state_descriptor: AggregatingStateDescriptor) -> AggregatingState[Any, Any]:
         """An AggregatingState."""
-        state: AggregatingState[Any] = self._state(state_descriptor)
-        return state
+        return self._state(state_descriptor)
 
 
 class RefusedStateStore(StateStore):
@@ -68,7 +71,7 @@ class RefusedStateStore(StateStore):
 
     __slots__ = ()
 
-    def _state(self, state_descriptor: StateDescriptor) -> Any:
+    def _state(self, state_descriptor: StateDescriptor[T]) -> T:
         raise UsageError(
             f"window_state(): '{state_descriptor.name}': windows that merge have no state of their own, as in Flink; "
             "use global_state(), which belongs to the key"

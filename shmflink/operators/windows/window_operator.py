@@ -15,6 +15,7 @@ from shmflink.core.changelog import Changelog
 from shmflink.core.elements import MIN_TIMESTAMP_MS
 from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.output_tag import OutputTag
+from shmflink.core.types.parameters import T
 from shmflink.core.types.typeinfo import TypeInformation, Types
 from shmflink.errors import UsageError
 from shmflink.operators.base import OperatorContext
@@ -45,6 +46,7 @@ from shmflink.operators.windows.window_state import WindowContents
 from shmflink.state.descriptors import ListStateDescriptor, StateDescriptor
 from shmflink.state.entries import ABSENT
 from shmflink.state.hashable_keys import key_of_hashable
+from shmflink.state.protocol import KeyedStateBackend
 
 __all__ = ["WINDOW_STATE_NAME", "WindowOperator", "WindowSpec"]
 
@@ -285,11 +287,11 @@ class WindowOperator(KeyedOperator):
 class _KeyState:
     """The backend as functions of the key alone see it."""
 
-    def __init__(self, backend: Any, entry: Entry) -> None:
+    def __init__(self, backend: KeyedStateBackend, entry: Entry) -> None:
         self._backend = backend
         self._entry = entry
 
-    def state(self, descriptor: StateDescriptor) -> Any:
+    def state(self, descriptor: StateDescriptor[T]) -> T:
         return self._backend.state(descriptor, current=self._entry)
 
 

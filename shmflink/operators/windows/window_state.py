@@ -68,8 +68,7 @@ def _merged(descriptor: StateDescriptor, own: Any, other: Any) -> Any:
         case ListStateDescriptor():
             return [*own, *other]
         case ReducingStateDescriptor():
-            function = descriptor.get_reduce_function()
-            return getattr(function, "reduce", function)(own, other)
+            return descriptor.as_callable()(own, other)
         case AggregatingStateDescriptor():
             return descriptor.get_agg_function().merge(own, other)
     raise TypeError(f"the state {descriptor} cannot be merged")

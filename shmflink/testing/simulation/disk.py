@@ -99,10 +99,8 @@ class SimulatedDisk:
     def restore(self, directories: Iterable[str], *, is_whole: bool) -> RestorePrepared:
         first = next(iter(directories), None)
         found = None if first is None else RestorePoint(first, self._store.load(first))
-        states = {}
-        if found is not None:
-            known = [op for op in found.manifest.operators if op.coordinator is not None]
-            states = {op.operator_id: coordinator_state("", op) for op in known}
+        known = () if found is None else found.manifest.operators
+        states = {op.operator_id: state for op in known if (state := coordinator_state("", op)) is not None}
         leftovers = Leftovers(tuple(self._store.checkpoint_ids())) if is_whole else None
         return RestorePrepared(found, (), (), states, leftovers)
 

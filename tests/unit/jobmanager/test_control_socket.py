@@ -101,7 +101,7 @@ class Served:
         return self.loop.run_until_complete(asyncio.wait_for(awaited(), 60))
 
     def ask(self, message: object) -> Any:
-        return self.do(request, self.socket.path, message, SYSTEM_CLOCK)
+        return self.do(request, self.socket.path, message, object, SYSTEM_CLOCK)
 
     def survey(self) -> Survey:
         found = self.do(survey, self.folders, SYSTEM_CLOCK)
