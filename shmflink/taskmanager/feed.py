@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
-from shmflink.connectors.base import Split
 from shmflink.core.batch import Batch
 from shmflink.core.elements import MAX_WATERMARK, Barrier, Element, EndOfData
 from shmflink.core.lazy_dataclass import dataclass
-from shmflink.errors import InternalError
 from shmflink.metrics.counters import TaskCounters
 from shmflink.operators.base import SideOutput
 from shmflink.operators.time.processing_time import ProcessingTimeQueue
@@ -19,7 +18,7 @@ from shmflink.taskmanager.committing import CommittingOperator
 from shmflink.taskmanager.pacing import TaskPace
 from shmflink.taskmanager.task_end import TaskEnd
 
-__all__ = ["Feed", "Outputs", "TaskParts", "restored_end"]
+__all__ = ["Feed", "Outputs", "RunningFeed", "TaskParts"]
 
 Outputs: TypeAlias = Iterator[ChainOutput]
 
@@ -37,8 +36,8 @@ class TaskParts:
     outputs_count: int
 
 
-class Feed:
-    """Used only by the slot's thread. Methods for sources do nothing in other feeds.
+class Feed(ABC):
+    """What a task takes its elements from. Used only by the slot's thread.
 
     A generator that a method returns does nothing until it is pulled.
     """
@@ -55,31 +54,23 @@ class Feed:
         self._committing = [node for node in nodes_of(parts.head) if _is_told_of_commits(node)]
 
     @property
+    @abstractmethod
     def has_input(self) -> bool:
         """False while `next` can only find nothing."""
-        raise NotImplementedError(f"{type(self).__name__} does not define has_input")
 
+    @abstractmethod
     def next(self) -> Outputs | None:
         """The outputs of the next element or piece of a batch; None if it has no outputs."""
-        raise NotImplementedError(f"{type(self).__name__} does not define next")
-
-    def restore(self, watermark_ms: int, elements: Sequence[tuple[int, Element]]) -> None:
-        """Restores event time, and (channel, element) that were in flight at a checkpoint."""
-        raise NotImplementedError(f"{type(self).__name__} does not define restore")
-
-    def drive(self, element: Element) -> Outputs:
-        """Drives an element of no input through the chain, as if this feed had delivered it."""
-        raise NotImplementedError(f"{type(self).__name__} does not define drive")
 
     def timer_outputs(self, node: ChainNode, outputs: Iterator[Element | SideOutput]) -> Outputs:
         """Passes the output of a timer of `node` to its readers."""
         for output in outputs:
             yield from emit(node, output)
 
-    def count(self, counters: TaskCounters) -> None:
+    def count(self, counters: TaskCounters) -> None:  # noqa: B027  not every feed counts
         """Writes what this feed has counted by itself."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027  a source is closed with its operator
         """Nothing further is taken."""
 
     # --- the end ---
@@ -117,14 +108,9 @@ class Feed:
         for index in range(self._parts.outputs_count):
             yield index, EndOfData(self._is_drained)
 
+    @abstractmethod
     def last_outputs(self, *, is_drained: bool) -> Outputs:
-        """MAX_WATERMARK if no upstream sent it, then the operators finish; nothing if the job continues."""
-        counters = self._parts.counters
-        if is_drained:
-            if counters.watermark_ms != MAX_WATERMARK.timestamp_ms:
-                counters.watermark_ms = MAX_WATERMARK.timestamp_ms
-                yield from self.drive(MAX_WATERMARK)
-            yield from finish(self._parts.head)
+        """What comes before EndOfData."""
 
     # --- checkpoints ---
 
@@ -144,13 +130,13 @@ class Feed:
         yield from parts.checkpoints.snapshot(parts.head, barrier, parts.counters.watermark_ms, rest, passes=passes)
         self.frozen()
 
-    def freezes(self, checkpoint_id: int) -> None:
+    def freezes(self, checkpoint_id: int) -> None:  # noqa: B027  for sources
         """A snapshot for this checkpoint begins."""
 
-    def frozen(self) -> None:
+    def frozen(self) -> None:  # noqa: B027  for sources
         """A snapshot was taken, or will not be: what waited for it can continue."""
 
-    def aborted(self, checkpoint_id: int) -> None:
+    def aborted(self, checkpoint_id: int) -> None:  # noqa: B027  for sources
         """The checkpoint will not complete."""
 
     def rest(self) -> tuple[int, Batch] | None:
@@ -162,29 +148,29 @@ class Feed:
         """Whether a checkpoint waits for elements that are here and have not had their turn."""
         return False
 
-    def take_ahead(self) -> None:
+    def take_ahead(self) -> None:  # noqa: B027  for gates
         """Takes these elements."""
 
-    # --- sources ---
 
-    def wake(self) -> None:
-        """Something outside may have changed."""
+class RunningFeed(Feed):
+    """The feed of a task whose operators are open: it drives elements through their chain."""
 
-    def assign(self, split: Split | None, *, exhausted: bool) -> None:
-        """The answer to a split request."""
-        raise InternalError(f"{self._parts.head.context.task_name} asked for no split")
+    @abstractmethod
+    def restore(self, watermark_ms: int, elements: Sequence[tuple[int, Element]]) -> None:
+        """Restores event time, and (channel, element) that were in flight at a checkpoint."""
 
-    def align(self, limit_ms: int) -> None:
-        """Reading stops while the watermark is beyond the limit."""
+    @abstractmethod
+    def drive(self, element: Element) -> Outputs:
+        """Drives an element through the chain, as if this feed had delivered it."""
 
-    def end(self, *, drained: bool) -> None:
-        """The input ends here, although there may be more."""
-
-
-def restored_end(outputs_count: int) -> Outputs:
-    """What a task that was restored as finished hands on: event time has come to its end."""
-    for index in range(outputs_count):
-        yield index, MAX_WATERMARK
+    def last_outputs(self, *, is_drained: bool) -> Outputs:
+        """MAX_WATERMARK if no upstream sent it, then the operators finish; nothing if the job continues."""
+        counters = self._parts.counters
+        if is_drained:
+            if counters.watermark_ms != MAX_WATERMARK.timestamp_ms:
+                counters.watermark_ms = MAX_WATERMARK.timestamp_ms
+                yield from self.drive(MAX_WATERMARK)
+            yield from finish(self._parts.head)
 
 
 def _is_told_of_commits(node: ChainNode) -> bool:

@@ -9,13 +9,13 @@ from shmflink.core.batch import Batch
 from shmflink.core.elements import Barrier, ControlElement, Element, EndOfData, Watermark, WatermarkStatus
 from shmflink.metrics.counters import TaskCounters
 from shmflink.taskmanager.chain import drive
-from shmflink.taskmanager.feed import Feed, Outputs, TaskParts, restored_end
+from shmflink.taskmanager.feed import Outputs, RunningFeed, TaskParts
 from shmflink.taskmanager.inputs import TaskInputs
 
-__all__ = ["FinishedGateFeed", "GateFeed"]
+__all__ = ["GateFeed"]
 
 
-class GateFeed(Feed):
+class GateFeed(RunningFeed):
     """Combines watermarks, aligns barriers and records channels for unaligned checkpoints."""
 
     def __init__(self, parts: TaskParts, inputs: TaskInputs) -> None:
@@ -89,8 +89,8 @@ class GateFeed(Feed):
         return drive(self._parts.head, element)
 
     def count(self, counters: TaskCounters) -> None:
-        counters.bytes_in = self._inputs.bytes_in
-        counters.retained_copies = self._inputs.retained_copies
+        counters.bytes_in = self._inputs.gates.bytes_in
+        counters.retained_copies = self._inputs.gates.retained_copies
 
     def close(self) -> None:
         self._rest = None
@@ -110,20 +110,3 @@ class GateFeed(Feed):
             return None
         _, channel, batch, start = self._rest
         return channel, batch.slice(start, batch.num_rows - start)
-
-
-class FinishedGateFeed(GateFeed):
-    """Of a task that was restored as finished: of all that comes, only the ends count."""
-
-    def next(self) -> Outputs | None:
-        taken = self._inputs.poll()
-        if taken is None or not isinstance(taken[2], EndOfData):
-            return None
-        return self._channel_ended(taken[1], taken[2])
-
-    def finish(self, *, is_drained: bool) -> Outputs:
-        self._committing = []  # all was committed before it finished
-        return super().finish(is_drained=is_drained)
-
-    def last_outputs(self, *, is_drained: bool) -> Outputs:
-        return restored_end(self._parts.outputs_count)

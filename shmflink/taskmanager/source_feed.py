@@ -10,13 +10,13 @@ from shmflink.core.batch import Batch
 from shmflink.core.elements import Element, Watermark, WatermarkStatus
 from shmflink.operators.base import SideOutput
 from shmflink.taskmanager.chain import ChainNode, emit
-from shmflink.taskmanager.feed import Feed, Outputs, TaskParts, restored_end
+from shmflink.taskmanager.feed import Outputs, RunningFeed, TaskParts
 from shmflink.taskmanager.source import SourceOperator
 
-__all__ = ["FinishedSourceFeed", "SourceFeed"]
+__all__ = ["SourceFeed"]
 
 
-class SourceFeed(Feed):
+class SourceFeed(RunningFeed):
     """Takes batches out of a `SourceOperator`, in pieces."""
 
     def __init__(self, parts: TaskParts, source: SourceOperator, *, is_whole_job: bool) -> None:
@@ -102,21 +102,3 @@ class SourceFeed(Feed):
     def end(self, *, drained: bool) -> None:
         if not self._parts.end.is_ending:
             self._source.end(drained=drained)
-
-
-class FinishedSourceFeed(Feed):
-    """Of a source that was restored as finished: its end comes at once."""
-
-    @property
-    def has_input(self) -> bool:
-        return True
-
-    def next(self) -> Outputs:
-        return self.finish(is_drained=self._parts.end.is_drained)
-
-    def finish(self, *, is_drained: bool) -> Outputs:
-        self._committing = []  # all was committed before it finished
-        return super().finish(is_drained=is_drained)
-
-    def last_outputs(self, *, is_drained: bool) -> Outputs:
-        return restored_end(self._parts.outputs_count)

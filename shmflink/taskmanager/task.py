@@ -19,6 +19,7 @@ from shmflink.connectors.base import Split
 from shmflink.core.clock import SYSTEM_CLOCK, Clock
 from shmflink.core.elements import MIN_TIMESTAMP_MS, Barrier, Watermark
 from shmflink.core.ship_strategy import ShipStrategy
+from shmflink.errors import InternalError
 from shmflink.graph.execution_graph import TaskDeployment
 from shmflink.metrics.counters import TaskCounters
 from shmflink.network.channel import InputGate
@@ -26,15 +27,16 @@ from shmflink.operators.time.processing_time import ProcessingTimeQueue
 from shmflink.taskmanager.chain import ChainNode, ChainOutput, nodes_of
 from shmflink.taskmanager.checkpoints import TaskCheckpoints, restored_watermark
 from shmflink.taskmanager.committing import CommittingOperator
-from shmflink.taskmanager.feed import Feed, TaskParts
-from shmflink.taskmanager.gate_feed import FinishedGateFeed, GateFeed
+from shmflink.taskmanager.feed import Feed, RunningFeed, TaskParts
+from shmflink.taskmanager.finished_feed import FinishedGateFeed, FinishedSourceFeed
+from shmflink.taskmanager.gate_feed import GateFeed
 from shmflink.taskmanager.inputs import TaskInputs
 from shmflink.taskmanager.listener import TaskListener, TaskState
 from shmflink.taskmanager.outputs import OutputEnd, Pulled, TaskOutputs
 from shmflink.taskmanager.pacing import TaskPace
 from shmflink.taskmanager.sink import SinkOperator
 from shmflink.taskmanager.source import SourceOperator
-from shmflink.taskmanager.source_feed import FinishedSourceFeed, SourceFeed
+from shmflink.taskmanager.source_feed import SourceFeed
 from shmflink.taskmanager.task_end import EndStep, TaskEnd
 from shmflink.taskmanager.task_states import NOT_RESTORED, TaskRestore
 from shmflink.taskmanager.task_time import TaskTime
@@ -102,6 +104,7 @@ class Task:
         self.pace = TaskPace(self._nodes, counters, has_partitioner=has_partitioner)
         parts = TaskParts(head, counters, self.pace, self._checkpoints, self._end, self._processing_time, len(outputs))
         self._feed = _feed_of(parts, inputs, restore, is_whole_job=not outputs)
+        self._source = self._feed if isinstance(self._feed, SourceFeed) else None
         self._time = TaskTime(counters, self._nodes, self._feed, self.outputs)
         self._suspended: Iterator[ChainOutput] | None = None
         self._is_at_rest = False
@@ -117,7 +120,7 @@ class Task:
         """INITIALIZING, opens the operators, RUNNING. A failure makes the task FAILED; it is not raised."""
         self._change(TaskState.INITIALIZING)
         try:
-            if not self._restore.is_finished:
+            if isinstance(self._feed, RunningFeed):
                 # Downstream first, as in Flink: whoever emits finds its followers open.
                 for node in reversed(self._nodes):
                     node.operator.open(node.context)
@@ -146,17 +149,26 @@ class Task:
 
     def wake(self) -> None:
         """Something outside may have changed (a mailbox was woken)."""
-        self._feed.wake()
+        if self._source is not None:
+            self._source.wake()
         for sink in self._sinks:
             self._try(sink.raise_failure)
 
     def assign_split(self, split: Split | None, *, exhausted: bool) -> None:
         """The answer to a split request."""
-        self._try(lambda: self._feed.assign(split, exhausted=exhausted))
+
+        def assign() -> None:
+            if self._source is None:
+                raise InternalError(f"{self._head.context.task_name} asked for no split")
+            self._source.assign(split, exhausted=exhausted)
+
+        self._try(assign)
 
     def align(self, limit_ms: int) -> None:
-        """The source shall not read on while its watermark is beyond this."""
-        self._try(lambda: self._feed.align(limit_ms))
+        """The source reads nothing while its watermark is beyond the limit."""
+        source = self._source
+        if source is not None:
+            self._try(lambda: source.align(limit_ms))
 
     def trigger_checkpoint(self, barrier: Barrier, *, stops: bool) -> None:
         """The JobManager begins a checkpoint; after one that `stops` a source reads nothing more until it is over."""
@@ -173,7 +185,9 @@ class Task:
             self._try(lambda node=node: node.operator.checkpoint_completed(checkpoint_id))  # type: ignore[misc]
         if stops and self.state is TaskState.RUNNING:
             self._end.stop()
-            self._try(lambda: self._feed.end(drained=False))
+            source = self._source
+            if source is not None:
+                self._try(lambda: source.end(drained=False))
 
     def checkpoint_aborted(self, checkpoint_id: int) -> None:
         """It will never complete."""
@@ -188,8 +202,8 @@ class Task:
         that have said that they are there: the next one is theirs, or they had theirs already. One that was restored
         as finished has neither input nor anything to commit.
         """
-        if self.state is TaskState.RUNNING and self._end.drain():
-            self._feed.end(drained=True)
+        if self.state is TaskState.RUNNING and self._end.drain() and self._source is not None:
+            self._source.end(drained=True)
 
     # --- scheduling ---
 

@@ -5,9 +5,11 @@ Source: Flink's StatusWatermarkValve and CombinedWatermarkStatus.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from shmflink.core.elements import MAX_WATERMARK, MIN_TIMESTAMP_MS, Watermark, WatermarkStatus
 
-__all__ = ["InputWatermarks", "WatermarkValve"]
+__all__ = ["InputWatermarks", "TaskWatermarks", "WatermarkValve"]
 
 _Output = list[Watermark | WatermarkStatus]
 
@@ -128,3 +130,42 @@ class InputWatermarks:
             return []
         self._output = min(active)
         return [Watermark(self._output)]
+
+
+class TaskWatermarks:
+    """One valve per input, over the input's channels; the inputs of an operator with several (connect) are combined."""
+
+    def __init__(self, input_of_channel: Sequence[int]) -> None:
+        """`input_of_channel`: the input index of each channel of the task."""
+        inputs = sorted(set(input_of_channel))
+        counts = [0] * len(inputs)
+        self._place: list[tuple[int, int]] = []  # channel -> (valve, channel of the valve)
+        for input_index in input_of_channel:
+            valve = inputs.index(input_index)
+            self._place.append((valve, counts[valve]))
+            counts[valve] += 1
+        self._valves = [WatermarkValve(count) for count in counts]
+        self._combined = InputWatermarks(len(inputs)) if len(inputs) > 1 else None
+
+    def combine(self, channel: int, element: Watermark | WatermarkStatus) -> _Output:
+        """What the task passes on when a channel delivers a watermark or a status."""
+        valve, place = self._place[channel]
+        passed = _delivered(self._valves[valve], place, element)
+        if self._combined is None:
+            return passed
+        return [output for part in passed for output in _delivered(self._combined, valve, part)]
+
+    def restore(self, watermark_ms: int) -> None:
+        """Resumes from a checkpoint: nothing below is emitted again."""
+        for valve in self._valves:
+            valve.restore(watermark_ms)
+        if self._combined is not None:
+            self._combined.restore(watermark_ms)
+
+
+def _delivered(
+    combination: WatermarkValve | InputWatermarks, place: int, element: Watermark | WatermarkStatus
+) -> _Output:
+    if isinstance(element, Watermark):
+        return combination.watermark(place, element)
+    return combination.status(place, element)

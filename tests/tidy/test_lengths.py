@@ -10,7 +10,6 @@ LARGE_CLASSES = frozenset(  # may only shrink
     {
         "shmflink/checkpoint/coordinator.py:CheckpointCoordinator",
         "shmflink/client/embedded_cluster.py:EmbeddedCluster",
-        "shmflink/taskmanager/inputs.py:TaskInputs",
     }
 )
 LARGE_YET = ("shmflink/jobmachine/", "shmflink/jobmanager/", "shmflink/testing/")  # the job machine and its performers
