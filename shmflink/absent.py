@@ -16,10 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ABSENT", "names_absent", "why_absent"]
 
-_ASYNC = (
-    "async I/O is not in this version: let map_batches() send all requests of a batch together, or keep a "
-    "ThreadPoolExecutor in a function's open()"
-)
 _KAFKA = "Kafka: not in this version; read files, sockets or PostgreSQL, or write a Source (shmflink.connectors.base)"
 _CONNECTOR = "not in this version; write to files or PostgreSQL, or write your own Sink or SinkFunction"
 _JVM = "there is no JVM here"
@@ -38,18 +34,7 @@ ABSENT: dict[str, str] = {
     "common.constants": _INTERNAL,
     "common.AvroRowDeserializationSchema": _ROW_SCHEMAS,
     "common.AvroRowSerializationSchema": _ROW_SCHEMAS,
-    "datastream.AsyncDataStream": _ASYNC,
-    "datastream.AsyncFunction": _ASYNC,
-    "datastream.AsyncRetryPredicate": _ASYNC,
-    "datastream.AsyncRetryStrategy": _ASYNC,
-    "datastream.async_data_stream": _ASYNC,
-    "datastream.async_retry_predicates": _ASYNC,
-    "datastream.async_retry_strategies": _ASYNC,
-    "datastream.functions.AsyncFunction": _ASYNC,
-    "datastream.functions.AsyncFunctionDescriptor": _ASYNC,
-    "datastream.functions.AsyncRetryPredicate": _ASYNC,
-    "datastream.functions.AsyncRetryStrategy": _ASYNC,
-    "datastream.functions.AsyncBatchFunction": _ASYNC,
+    "datastream.functions.AsyncFunctionDescriptor": _INTERNAL,
     "datastream.functions.FunctionWrapper": _INTERNAL,
     "datastream.functions.InternalIterableAllWindowFunction": _INTERNAL,
     "datastream.functions.InternalIterableProcessAllWindowFunction": _INTERNAL,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import partial
 from typing import Any
 
@@ -12,11 +12,11 @@ from shmflink.errors import UsageError
 __all__ = ["refuse_coroutines"]
 
 
-def refuse_coroutines(function: Any, *methods: str) -> None:
+def refuse_coroutines(function: Any, *methods: str, accepted: Collection[str] = ()) -> None:
     """Accepts callables, and function objects whose methods are not coroutines.
 
     Checks what shmflink calls: the object itself, `methods`, and the methods that its shmflink base classes define.
-    Other methods are the user's own and may be coroutines.
+    Other methods are the user's own and may be coroutines, as may those that are `accepted`.
 
     Raises:
         UsageError: one of them is defined with `async def`.
@@ -28,7 +28,7 @@ def refuse_coroutines(function: Any, *methods: str) -> None:
         raise UsageError(_message(_named(plain)))
     kind = type(plain)
     for name in ("__call__", *methods, *_inherited(kind)):
-        if _is_coroutine(getattr(kind, name, None)):
+        if name not in accepted and _is_coroutine(getattr(kind, name, None)):
             raise UsageError(_message(f"{kind.__qualname__}.{name}()"))
 
 
@@ -50,6 +50,5 @@ def _named(function: Any) -> str:
 def _message(name: str) -> str:
     return (
         f"{name} is defined with `async def`: it would return a coroutine that is never awaited. Define it "
-        "with `def` and call blocking clients in it, or await many requests at once with map_batches() and a "
-        "function that calls asyncio.run() for each batch"
+        "with `def`, or give an AsyncFunction to AsyncDataStream.unordered_wait()"
     )

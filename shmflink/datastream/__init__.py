@@ -8,6 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shmflink.absent import names_absent
+from shmflink.datastream.async_data_stream import AsyncDataStream
+from shmflink.datastream.async_functions import AsyncBatchFunction, AsyncFunction
+from shmflink.datastream.async_retry_strategies import AsyncRetryPredicate, AsyncRetryStrategy
 from shmflink.datastream.checkpoint_config import CheckpointConfig
 from shmflink.datastream.checkpoint_storage import (
     CheckpointStorage,
@@ -74,6 +77,11 @@ __all__ = [
     "AggregateFunction",
     "AllWindowFunction",
     "AllWindowedStream",
+    "AsyncBatchFunction",
+    "AsyncDataStream",
+    "AsyncFunction",
+    "AsyncRetryPredicate",
+    "AsyncRetryStrategy",
     "BroadcastConnectedStream",
     "BroadcastProcessFunction",
     "BroadcastStream",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shmflink.absent import names_absent
+from shmflink.datastream.async_functions import AsyncBatchFunction, AsyncFunction
+from shmflink.datastream.async_retry_strategies import AsyncRetryPredicate, AsyncRetryStrategy
 from shmflink.datastream.process_functions import (
     BaseBroadcastProcessFunction,
     BroadcastProcessFunction,
@@ -40,6 +42,10 @@ from shmflink.datastream.window_functions import (
 __all__ = [
     "AggregateFunction",
     "AllWindowFunction",
+    "AsyncBatchFunction",
+    "AsyncFunction",
+    "AsyncRetryPredicate",
+    "AsyncRetryStrategy",
     "BaseBroadcastProcessFunction",
     "BroadcastProcessFunction",
     "CheckpointedFunction",

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import field
-from typing import Any
+from typing import Any, Final
 
 from shmflink.core.batch import Batch
 from shmflink.core.changelog import Changelog
@@ -25,7 +25,7 @@ from shmflink.operators.time.processing_time import ProcessingTimeQueue, Process
 from shmflink.state.operator_state import OperatorStateStore
 from shmflink.state.snapshots import NOTHING_RESTORED, OperatorSnapshot, RestoredState
 
-__all__ = ["Operator", "OperatorContext", "SideOutput"]
+__all__ = ["PAUSE", "Operator", "OperatorContext", "SideOutput"]
 
 
 def _no_note(_checkpoint_id: int) -> None:
@@ -77,6 +77,10 @@ class SideOutput:
     batch: Batch
 
 
+PAUSE: Final = SideOutput("", Batch.of_rows([]))
+"""Output for nobody: the operator waits for something outside. It is not `is_available` until it can continue."""
+
+
 class Operator:
     """One step of a chain. Subclasses override what they need; the defaults pass everything on.
 
@@ -86,8 +90,10 @@ class Operator:
 
     is_per_record: bool = False
     """Whether user code is called for each record: the task then limits batches to what takes a moment."""
-    is_slow_at_timers: bool = False
-    """Whether its last timers took more than a moment: a barrier would have to wait for those that are due."""
+    is_slow: bool = False
+    """Whether a barrier would have to wait long: its last timers took more than a moment, or all of its calls are in
+    flight.
+    """
     keeps_batches: bool = False
     """Whether user code receives the batches themselves: they are then not split."""
 
@@ -153,3 +159,17 @@ class Operator:
     def is_available(self) -> bool:
         """False while the operator cannot take a batch (a blocking client behind a mailbox is busy)."""
         return True
+
+    @property
+    def room(self) -> int | None:
+        """The most rows that it should be given at once; None: any number."""
+        return None
+
+    @property
+    def has_outputs(self) -> bool:
+        """Whether `outputs` has something that no input has caused: results of calls, of commits."""
+        return False
+
+    def outputs(self) -> Iterator[Element | SideOutput]:
+        """The outputs since the last call that no input has caused. Who adds to them wakes the mailbox."""
+        return iter(())

@@ -15,6 +15,7 @@ from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.core.types.typeinfo import ColumnsTypeInfo, TypeInformation
 from shmflink.core.watermark_strategy import WatermarkStrategy
 from shmflink.expressions import Expression
+from shmflink.operators.asynchronous.retry import RetryStrategy
 from shmflink.operators.base import Operator
 from shmflink.operators.windows.assigners import WindowAssigner
 from shmflink.operators.windows.evictors import Evictor
@@ -26,6 +27,7 @@ __all__ = [
     "Apply",
     "AsColumns",
     "AssignTimestamps",
+    "AsyncWait",
     "BroadcastProcess",
     "Call",
     "CallOfFunction",
@@ -126,6 +128,20 @@ class MapBatches(CallOfFunction):
     """Record batches for each."""
 
     __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class AsyncWait(CallOfFunction):
+    """Calls of a coroutine for each element, or for each batch, `capacity` of them at a time.
+
+    `timeout_ms`: for all attempts of a call; 0 = no limit.
+    """
+
+    is_ordered: bool
+    timeout_ms: int
+    capacity: int
+    is_of_batches: bool = False
+    retry: RetryStrategy | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

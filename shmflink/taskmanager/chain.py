@@ -13,10 +13,22 @@ from typing import Final, TypeAlias
 from shmflink.core.batch import Batch
 from shmflink.core.elements import Barrier, Element
 from shmflink.core.lazy_dataclass import dataclass
+from shmflink.operators.base import PAUSE as WAITS
 from shmflink.operators.base import Operator, OperatorContext, SideOutput
 from shmflink.operators.time.timer_service import REST
 
-__all__ = ["AT_REST", "PAUSE", "ChainNode", "ChainOutput", "drive", "emit", "finish", "nodes_of", "pass_barrier"]
+__all__ = [
+    "AT_REST",
+    "PAUSE",
+    "ChainNode",
+    "ChainOutput",
+    "drive",
+    "emit",
+    "emit_all",
+    "finish",
+    "nodes_of",
+    "pass_barrier",
+]
 
 PAUSE: Final = -1
 """Partition index of an output that is only a pause: the task may stop here."""
@@ -46,11 +58,14 @@ class ChainNode:
     side_children: dict[str, list[ChainNode]] = field(default_factory=dict)
     side_partitions: dict[str, list[int]] = field(default_factory=dict)
     may_be_busy: bool = False
+    emits_by_itself: bool = False
     keeping: frozenset[int] = frozenset()
     reuses_objects: bool = False
 
     def __post_init__(self) -> None:
         self.may_be_busy = type(self.operator).is_available is not Operator.is_available
+        has_outputs = type(self.operator).has_outputs is not Operator.has_outputs
+        self.emits_by_itself = has_outputs and getattr(self.operator, "ends_outputs", True)
 
     def all_children(self) -> list[ChainNode]:
         """Those of all outputs: control elements go to each of them."""
@@ -77,7 +92,7 @@ def drive(node: ChainNode, element: Element, input_index: int = 0) -> Iterator[C
         counters.busy_ns += clock.monotonic_ns() - began_ns  # sinks do their work in the call itself
     else:
         outputs = operator.process_control(element)  # type: ignore[arg-type]
-    yield from _emit_all(node, outputs)
+    yield from emit_all(node, outputs)
 
 
 def emit(node: ChainNode, output: Element | SideOutput) -> Iterator[ChainOutput]:
@@ -125,7 +140,7 @@ def finish(node: ChainNode) -> Iterator[ChainOutput]:
     if node.may_be_busy:
         while not node.operator.is_available:
             yield _PAUSED
-    yield from _emit_all(node, node.operator.finish())
+    yield from emit_all(node, node.operator.finish())
     for child in node.all_children():
         yield from finish(child)
 
@@ -149,8 +164,9 @@ def nodes_of(node: ChainNode) -> Iterator[ChainNode]:
         yield from nodes_of(child)
 
 
-def _emit_all(node: ChainNode, outputs: Iterator[Element | SideOutput]) -> Iterator[ChainOutput]:
-    """Pauses between two outputs of one operator, so that one with many outputs does not keep the slot.
+def emit_all(node: ChainNode, outputs: Iterator[Element | SideOutput]) -> Iterator[ChainOutput]:
+    """Passes all outputs of `node` to their readers, with a pause between two of them, so that an operator with many
+    does not keep the slot.
 
     Counts the operator's own time: downstream operators run between two of its outputs.
     """
@@ -164,6 +180,9 @@ def _emit_all(node: ChainNode, outputs: Iterator[Element | SideOutput]) -> Itera
             return
         if output is REST:
             yield _AT_REST
+            continue
+        if output is WAITS:
+            yield _PAUSED
             continue
         if not is_first:
             yield _PAUSED

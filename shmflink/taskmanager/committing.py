@@ -29,15 +29,6 @@ class CommittingOperator(Operator):
         """True while a checkpoint must complete before something can be committed."""
         return False
 
-    @property
-    def has_outputs(self) -> bool:
-        """Whether `outputs` has something that was not caused by an input."""
-        return False
-
-    def outputs(self) -> Iterator[Batch]:
-        """The output of commits since the last call."""
-        return iter(())
-
     def last_outputs(self) -> Iterator[Batch]:
         """The output after the last commit."""
         return iter(())

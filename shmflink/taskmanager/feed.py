@@ -12,7 +12,7 @@ from shmflink.core.lazy_dataclass import dataclass
 from shmflink.metrics.counters import TaskCounters
 from shmflink.operators.base import SideOutput
 from shmflink.operators.time.processing_time import ProcessingTimeQueue
-from shmflink.taskmanager.chain import ChainNode, ChainOutput, emit, finish, nodes_of
+from shmflink.taskmanager.chain import ChainNode, ChainOutput, emit, emit_all, finish, nodes_of
 from shmflink.taskmanager.checkpoints import TaskCheckpoints
 from shmflink.taskmanager.committing import CommittingOperator
 from shmflink.taskmanager.pacing import TaskPace
@@ -52,6 +52,7 @@ class Feed(ABC):
         self._parts = parts
         self._is_drained = True
         self._committing = [node for node in nodes_of(parts.head) if _is_told_of_commits(node)]
+        self._emitting = [node for node in nodes_of(parts.head) if node.emits_by_itself]
 
     @property
     @abstractmethod
@@ -97,12 +98,10 @@ class Feed(ABC):
                 yield from emit(node, output)
         yield from self._end_of_data()
 
-    def commit_outputs(self) -> Outputs:
-        """What commits have given since it was last asked for."""
-        for node in self._committing:
-            assert isinstance(node.operator, CommittingOperator)
-            for output in node.operator.outputs():
-                yield from emit(node, output)
+    def own_outputs(self) -> Outputs:
+        """What operators have to emit that no input has caused."""
+        for node in self._emitting:
+            yield from emit_all(node, node.operator.outputs())
 
     def _end_of_data(self) -> Outputs:
         for index in range(self._parts.outputs_count):

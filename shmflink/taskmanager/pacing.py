@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from shmflink.metrics.counters import TaskCounters
+from shmflink.operators.base import Operator
 from shmflink.operators.slices import SLICE_ROWS_MAX, Pace
 from shmflink.operators.time.timestamps_and_watermarks import TimestampsAndWatermarksOperator
 from shmflink.taskmanager.chain import ChainNode
@@ -32,6 +33,7 @@ class TaskPace:
         self._calls = [node.context.counters for node in nodes if _is_users_sink(node)]
         is_measured = bool(self._records or self._calls or has_partitioner)
         self._pace = Pace(_rows_max(nodes)) if is_measured and not _keeps_batches(nodes) else None
+        self._bounded = [node.operator for node in nodes if type(node.operator).room is not Operator.room]
         self._rows = 0
         self._before_ns = (0, 0)
 
@@ -43,14 +45,19 @@ class TaskPace:
     @property
     def rows_max(self) -> int:
         """The most rows of the next piece."""
-        return self.limit if self._pace is None else min(self.limit, self._pace.rows)
+        if self._pace is None:
+            return self.limit
+        rows = min(self.limit, self._pace.rows)
+        for operator in self._bounded:
+            rows = min(rows, operator.room or rows)
+        return rows
 
     @property
     def is_slow(self) -> bool:
         """Whether a barrier had to wait long behind the rows in its channels."""
         if self.is_taken_for_slow or (self._pace is not None and self._pace.is_slow):
             return True
-        return any(node.operator.is_slow_at_timers for node in self._nodes)
+        return any(node.operator.is_slow for node in self._nodes)
 
     def begins(self, rows: int) -> None:
         """A piece is given to the chain."""

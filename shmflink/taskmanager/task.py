@@ -53,7 +53,7 @@ class _Action(Enum):
     RESUME = auto()  # the output whose partition had no credit
     PULL = auto()  # what is suspended
     CHECKPOINT = auto()  # one that this task begins by itself
-    OUTPUTS = auto()  # what commits have given
+    OUTPUTS = auto()  # what operators emit by themselves: results of calls and of commits
     END = auto()  # the next step at the end of the task
     TIMER = auto()
     INPUT = auto()
@@ -89,7 +89,7 @@ class Task:
         self._listener = listener
         self._clock = clock
         self._sinks = [n.operator for n in self._nodes if isinstance(n.operator, CommittingOperator)]
-        self._tell_commits = any(sink.ends_outputs for sink in self._sinks)
+        self._emitting = [n.operator for n in self._nodes if n.emits_by_itself]
         self._busy_nodes = [n.operator for n in self._nodes if n.may_be_busy]
         self._restore = restore
         self._places = [(edge.edge, c.producer.subtask) for edge in deployment.inputs for c in edge.channels]
@@ -269,7 +269,7 @@ class Task:
             return _Action.PULL if has_room else _Action.WAIT
         if self._checkpoints.has_begin:
             return _Action.CHECKPOINT
-        if self._tell_commits and any(sink.has_outputs for sink in self._sinks):
+        if self._emitting and any(operator.has_outputs for operator in self._emitting):
             return _Action.OUTPUTS
         if self._end.is_ending:
             return _Action.WAIT if self._end_step() is EndStep.WAIT else _Action.END
@@ -311,7 +311,7 @@ class Task:
             self._suspended = self._feed.next_checkpoint()
         elif action is _Action.OUTPUTS:
             self._drives_watermark = False
-            self._suspended = self._feed.commit_outputs()
+            self._suspended = self._feed.own_outputs()
         else:
             self.pace.ended()
             self._drives_watermark = False

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import pyarrow as pa
 
@@ -16,7 +17,7 @@ from shmflink.core.isolation import isolated
 from shmflink.core.keys.columns import encode_keys
 from shmflink.core.keys.groups import range_of
 from shmflink.core.types.typeinfo import TypeInformation
-from shmflink.operators.base import Operator, OperatorContext, SideOutput
+from shmflink.operators.base import PAUSE, Operator, OperatorContext, SideOutput
 from shmflink.operators.time.processing_time import ProcessingTimeQueue
 from shmflink.operators.time.timer_service import REST
 from shmflink.operators.windows.assigners import WindowAssigner
@@ -26,6 +27,8 @@ from shmflink.testing.function_operators import operator_of
 from shmflink.testing.manual_clock import ManualClock
 
 __all__ = ["OperatorHarness"]
+
+WAIT_SECONDS_MAX: Final = 30.0  # for results of other threads
 
 
 class OperatorHarness:
@@ -66,6 +69,7 @@ class OperatorHarness:
         self._key_selectors = (key_selector, key_selector2)
         self._processing_time = ProcessingTimeQueue(self.clock)
         self._mail: deque[Callable[[], Any]] = deque()
+        self._woken = threading.Event()
         self._is_open = False
         self._barriers = 0
         self.context = OperatorContext(
@@ -177,13 +181,31 @@ class OperatorHarness:
             barrier = Barrier(self._barriers, self.clock.processing_time_ms())
         return self.operator.snapshot_state(barrier)
 
+    def wait_for_rows(self, count: int) -> list[Any]:
+        """Collects what comes by itself (results of calls in other threads) until there are so many rows; all rows."""
+        while len(self.rows()) < count:
+            if not self.operator.has_outputs:
+                assert self._woken.wait(WAIT_SECONDS_MAX), f"{self.rows()}, and nothing comes"
+                self._woken.clear()
+            self._collect(self.operator.outputs())
+        return self.rows()
+
     def finish(self) -> None:
         """The normal end of the input."""
         self._collect(self.operator.finish())
 
     def _collect(self, outputs: Iterable[Element | SideOutput]) -> None:
-        """`REST` is for the slot alone: nothing comes out there."""
-        self.elements.extend(output for output in outputs if output is not REST)
+        """`REST` is for the slot alone: nothing comes out there. At a `PAUSE` the harness waits as a task does."""
+        for output in outputs:
+            if output is PAUSE:
+                self._wait()
+            elif output is not REST:
+                self.elements.append(output)
+
+    def _wait(self) -> None:
+        while not self.operator.is_available:
+            assert self._woken.wait(WAIT_SECONDS_MAX), "the operator waits, and nobody wakes it"
+            self._woken.clear()
 
     def outputs_of(self, batch: Batch | pa.RecordBatch, input_index: int = 0) -> Iterator[Batch | SideOutput]:
         """Yields the outputs of a batch lazily, as a task pulls them; they are not collected."""
@@ -246,7 +268,8 @@ class OperatorHarness:
         self._mail.append(action)
 
     def wake(self) -> None:
-        """Nothing sleeps here."""
+        """Ends a wait for results of other threads."""
+        self._woken.set()
 
     def run_mail(self) -> None:
         """Runs what other threads have put."""

@@ -51,6 +51,7 @@ JOBS: Final = {
         Job("two_sinks", 60_000, 4_000),
         Job("regions", 60_000, 4_000),
         Job("broadcast", 30_000, 2_000),
+        Job("lookups", 20_000, 1_500),
         Job("late_windows", 30_000, 2_000),
         Job("ttl_counts", 30_000, 2_000),
         Job("partitioned", 60_000, 4_000),

@@ -186,6 +186,17 @@ def test_a_job_goes_on_from_a_tables_state(way: list[str], tmp_path: Path) -> No
 
 
 @WAYS
+def test_enrich(way: list[str]) -> None:
+    assert sorted(line.split("> ")[-1] for line in run(way, "enrich.py")) == [
+        "anna of Austria spent 5",
+        "ben of Belgium spent 2",
+        "ben of Belgium spent 7",
+        "chloe of Canada spent 1",
+        "dora of nowhere spent 4",
+    ]
+
+
+@WAYS
 def test_dynamic_rules(way: list[str]) -> None:
     assert sorted(line.split("> ")[-1] for line in run(way, "dynamic_rules.py")) == [
         "boiler: 2.5 bar is above 2.0 (alarm 1)",

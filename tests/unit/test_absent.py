@@ -60,8 +60,6 @@ def test_a_name_of_pyflinks_is_here_or_says_why_not(module: str, owner: str, met
         ("from shmflink.datastream.connectors import FlinkKafkaConsumer", "Kafka: not in this version; read files"),
         ("import shmflink.table.expressions", "Table API and SQL: not in this version"),
         ("from shmflink.table import StreamTableEnvironment", "Table API and SQL: not in this version"),
-        ("from shmflink.datastream import AsyncDataStream", "async I/O is not in this version"),
-        ("from shmflink.datastream.functions import AsyncFunction", "async I/O is not in this version"),
         ("from shmflink.datastream.connectors.elasticsearch import ElasticsearchSink", "Elasticsearch: not in this"),
         ("from shmflink.java_gateway import get_gateway", "there is no JVM here"),
     ],

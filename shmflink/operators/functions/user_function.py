@@ -6,7 +6,7 @@ import os
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
-from typing import Any, Final, NoReturn
+from typing import Any, ClassVar, Final, NoReturn
 
 import shmflink
 from shmflink.core.coroutines import refuse_coroutines
@@ -36,6 +36,9 @@ class UserFunction:
     Pickled with its operator. `call` is set by `open`.
     """
 
+    coroutines: ClassVar[frozenset[str]] = frozenset()
+    """Methods that may be coroutines."""
+
     __slots__ = ("_context", "_is_open", "call", "function", "method")
 
     def __init__(self, function: Any, method: str) -> None:
@@ -44,7 +47,7 @@ class UserFunction:
         """
         if not callable(getattr(function, method, None)) and not callable(function):
             raise TypeError(f"expected a callable or an object with a method {method}(), got {function!r}")
-        refuse_coroutines(function, method, "open", "close")
+        refuse_coroutines(function, method, "open", "close", accepted=self.coroutines)
         self.function = function
         self.method = method
         self.call: Callable[..., Any] = _not_open

@@ -29,6 +29,7 @@ RULES: Final[Mapping[type[calls.Call], Rule]] = {
     calls.FlatMap: record_functions.flat_map,
     calls.Filter: record_functions.filter_elements,
     calls.MapBatches: record_functions.map_batches,
+    calls.AsyncWait: record_functions.async_wait,
     calls.Project: record_functions.project,
     calls.Process: record_functions.process,
     calls.Reduce: record_functions.reduce,

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from shmflink.core.types.typeinfo import TupleTypeInfo, TypeInformation, Types
 from shmflink.errors import JobGraphError, TypeMismatchError
+from shmflink.operators.asynchronous.operator import AsyncBatchWaitOperator, AsyncWaitOperator
 from shmflink.operators.columns.map_batches import MapBatchesOperator
 from shmflink.operators.columns.project import ProjectOperator
 from shmflink.operators.functions.filter import FilterOperator
@@ -21,6 +22,7 @@ from shmflink.operators.time.timestamps_and_watermarks import TimestampsAndWater
 from shmflink.plan.calls import (
     Apply,
     AssignTimestamps,
+    AsyncWait,
     Filter,
     FlatMap,
     KeyBy,
@@ -37,6 +39,7 @@ from shmflink.planner.lowered import Lowered, one_operator
 __all__ = [
     "apply",
     "assign_timestamps",
+    "async_wait",
     "filter_elements",
     "flat_map",
     "is_keyed",
@@ -86,6 +89,21 @@ def filter_elements(call: Filter, inputs: Sequence[Node]) -> Lowered:
 def map_batches(call: MapBatches, _inputs: Sequence[Node]) -> Lowered:
     operator = MapBatchesOperator(call.function, call.declared)
     return one_operator("MapBatches", operator, call.declared, f"per batch: calls {describe_function(call.function)}")
+
+
+def async_wait(call: AsyncWait, _inputs: Sequence[Node]) -> Lowered:
+    make = AsyncBatchWaitOperator if call.is_of_batches else AsyncWaitOperator
+    operator = make(
+        call.function,
+        call.declared,
+        is_ordered=call.is_ordered,
+        timeout_ms=call.timeout_ms,
+        capacity=call.capacity,
+        retry=call.retry,
+    )
+    unit = "batch" if call.is_of_batches else "record"
+    why = f"per {unit}: {call.capacity} calls in flight of {describe_function(call.function)}"
+    return one_operator("async wait operator", operator, call.declared, why)
 
 
 def project(call: Project, inputs: Sequence[Node]) -> Lowered:

@@ -1,0 +1,1 @@
+"""Calls of a user's coroutines beside the slot: what `AsyncDataStream` becomes."""
