@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from typing import Final
 
 from shmflink.core.lazy_dataclass import dataclass
 
-__all__ = ["JobId", "OperatorId", "SubtaskId"]
+__all__ = ["LOCAL_HOST", "JobId", "OperatorId", "SubtaskId", "TaskManagerId"]
+
+LOCAL_HOST: Final = "local"
+"""The host of the JobManager, as TaskManagers know it."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -55,3 +59,16 @@ class SubtaskId:
 
     def __str__(self) -> str:
         return f"{self.vertex}/{self.subtask}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class TaskManagerId:
+    """One TaskManager process: the `life`-th that runs at `index` of its host. Never used twice."""
+
+    host: str
+    index: int
+    life: int = 1
+
+    def __str__(self) -> str:
+        where = "" if self.host == LOCAL_HOST else f" on {self.host}"
+        return f"TaskManager {self.index}{where}"

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from shmflink.core.ids import SubtaskId
+from shmflink.core.ids import SubtaskId, TaskManagerId
 from shmflink.core.lazy_dataclass import dataclass
 from shmflink.graph.execution_graph import ExecutionGraph, taskmanager_of
 from shmflink.jobmachine import effects as ask
@@ -33,7 +33,7 @@ from shmflink.jobmachine.attempt_state import (
     TaskManagerGone,
 )
 from shmflink.jobmachine.attempt_state import Event as StateEvent
-from shmflink.jobmachine.events import AttemptEvent, TaskManagerId, Timer, TimerKind
+from shmflink.jobmachine.events import AttemptEvent, Timer, TimerKind
 from shmflink.jobmachine.outlet import Outlet
 from shmflink.jobmachine.slow_calls import SlowCalls, sentence_of
 from shmflink.rpc.messages import Failure

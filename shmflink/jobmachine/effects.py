@@ -10,10 +10,10 @@ from shmflink.checkpoint.handles import CheckpointLocation
 from shmflink.checkpoint.manifest import Manifest
 from shmflink.checkpoint.retention import Deletions
 from shmflink.core.elements import Barrier
-from shmflink.core.ids import SubtaskId
+from shmflink.core.ids import SubtaskId, TaskManagerId
 from shmflink.core.lazy_dataclass import dataclass
 from shmflink.graph.execution_graph import ExecutionGraph
-from shmflink.jobmachine.events import TaskManagerId, Timer
+from shmflink.jobmachine.events import Timer
 from shmflink.rpc.messages import Failure
 from shmflink.rpc.states import JobState
 

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 from shmflink.checkpoint.events import Acknowledged, Declined, TaskReachedEnd
 from shmflink.checkpoint.handles import CheckpointLocation
 from shmflink.checkpoint.manifest import Manifest
-from shmflink.core.ids import SubtaskId
+from shmflink.core.ids import SubtaskId, TaskManagerId
 from shmflink.core.lazy_dataclass import dataclass
 from shmflink.rpc.messages import CallUnderWay, Failure
 from shmflink.rpc.states import TaskState
@@ -50,7 +50,6 @@ __all__ = [
     "Submitted",
     "SuspendRequested",
     "TaskEvent",
-    "TaskManagerId",
     "TaskManagerLost",
     "TaskReported",
     "TaskSaid",
@@ -60,18 +59,6 @@ __all__ = [
     "TriggerRefused",
     "Triggered",
 ]
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class TaskManagerId:
-    """One TaskManager process: the `life`-th that runs at `index` of its host."""
-
-    host: int
-    index: int
-    life: int
-
-    def __str__(self) -> str:
-        return f"TaskManager {self.index}"
 
 
 class TimerKind(enum.StrEnum):

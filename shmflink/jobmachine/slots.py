@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from shmflink.core.ids import TaskManagerId
 from shmflink.graph.execution_graph import taskmanager_of
-from shmflink.jobmachine.events import TaskManagerId
 
 __all__ = ["Slots"]
 

@@ -6,9 +6,8 @@ The steps of an attempt, each when all TaskManagers have answered the one before
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from shmflink.checkpoint.events import Acknowledged, Declined, TaskReachedEnd
 from shmflink.core.ids import SubtaskId
@@ -31,8 +30,8 @@ from shmflink.jobmachine.events import (
 from shmflink.jobmanager.attempt_memory import CONTROL_CAPACITY, attempt_memory, check_memory
 from shmflink.jobmanager.job_loop import JobLoop
 from shmflink.jobmanager.splits import SplitServer, failure_of
-from shmflink.jobmanager.taskmanagers import TaskManager
-from shmflink.metrics.counters import BLOCKS_MAX, OperatorCounters, TaskCounters, blocks_of_task
+from shmflink.jobmanager.taskmanager_gateway import TaskManagerGateway
+from shmflink.metrics.counters import BLOCKS_MAX, TaskCounters, blocks_of_task
 from shmflink.rpc.messages import (
     AlignSources,
     AttemptPrepared,
@@ -41,7 +40,6 @@ from shmflink.rpc.messages import (
     CancelTasks,
     CheckpointAcknowledged,
     CheckpointDeclined,
-    ConnectPeers,
     DeployTasks,
     OperatorSummary,
     PrepareAttempt,
@@ -53,12 +51,10 @@ from shmflink.rpc.messages import (
     TaskSummary,
 )
 from shmflink.rpc.states import JobState, TaskState
-from shmflink.rpc.wire import FDS_MAX, Received
 
 __all__ = ["AttemptEffect", "AttemptRun", "available_memory"]
 
 _SPLIT_RETRY_S: Final = 0.2  # an enumerator that waits for new files is asked so often
-_PEERS_PER_MESSAGE: Final = FDS_MAX // 2
 
 AttemptEffect = ask.Deploy | ask.StartTasks | ask.CancelTasks | ask.KillTaskManagers | ask.ReleaseMemory
 
@@ -71,7 +67,7 @@ class AttemptRun:
         graph: JobGraph,
         attempt: Attempt,
         restore_path: str,
-        taskmanagers: Sequence[TaskManager],
+        taskmanagers: Sequence[TaskManagerGateway],
         configuration: Mapping[str, str],
         loop: JobLoop,
         feed: Callable[[Event], None],
@@ -89,7 +85,6 @@ class AttemptRun:
         self._feed = feed
         self._splits = splits
         self._ha_identity = ha_identity
-        self._memory_fds: dict[int, tuple[int, ...]] = {}
         self._alignment = AlignmentGroups(graph)
 
     @property
@@ -151,25 +146,21 @@ class AttemptRun:
                 for index in taskmanagers:
                     self._taskmanagers[index].kill(why)
             case ask.ReleaseMemory(_, taskmanagers):
-                self._close_memory_fds()
+                self._release_memory()
                 for index in taskmanagers:
                     self._taskmanagers[index].send(ReleaseAttempt(self.epoch))
 
     def close(self) -> None:
         """It is over."""
-        self._close_memory_fds()
+        self._release_memory()
 
     # --- what TaskManagers say ---
 
-    def message(self, taskmanager: TaskManager, received: Received) -> None:
+    def message(self, taskmanager: TaskManagerGateway, message: object) -> None:
         """One of the attempt's TaskManagers, with the attempt's epoch."""
-        message = received.message
         match message:
             case AttemptPrepared(epoch, failure):
-                index = self._taskmanagers.index(taskmanager)
-                if failure is None:
-                    self._memory_fds[index] = received.fds
-                self._feed(MemoryReady(epoch, index, failure))
+                self._feed(MemoryReady(epoch, self._taskmanagers.index(taskmanager), failure))
             case TaskStateChanged(epoch, subtask, state, failure):
                 self._feed(TaskReported(epoch, subtask, state, failure))
             case CheckpointAcknowledged(epoch, subtask, checkpoint_id, states, sync_ns, async_ns, alignment_ns, size):
@@ -188,7 +179,7 @@ class AttemptRun:
             case _:
                 raise RpcError(f"a TaskManager cannot say {type(message).__name__}")
 
-    def _answer_split(self, taskmanager: TaskManager, subtask: SubtaskId) -> None:
+    def _answer_split(self, taskmanager: TaskManagerGateway, subtask: SubtaskId) -> None:
         """Asks the enumerator; again and again where it has nothing now (new files may come)."""
         if self._attempt.tasks[subtask].is_terminal or taskmanager.is_lost:
             return
@@ -210,12 +201,10 @@ class AttemptRun:
             taskmanager = self._taskmanagers[index]
             tasks = self._execution.tasks_of(index)
             peers = self._peers_of(index, tasks)
-            for first in range(0, len(peers), _PEERS_PER_MESSAGE):
-                some = tuple(peers[first : first + _PEERS_PER_MESSAGE])
-                fds = tuple(fd for peer in some for fd in self._memory_fds[peer])
-                taskmanager.send(ConnectPeers(self.epoch, some), fds)
+            if peers:
+                taskmanager.connect_peers(self.epoch, {peer: self._taskmanagers[peer].id for peer in peers})
             taskmanager.send(self._deployment(index, tasks))
-        self._close_memory_fds()
+        self._release_memory()
 
     def _deployment(self, index: int, tasks: tuple[TaskDeployment, ...]) -> DeployTasks:
         graph = self._graph
@@ -241,12 +230,10 @@ class AttemptRun:
         slots = {c.producer_slot for c in channels} | {c.consumer_slot for c in channels}
         return sorted({taskmanager_of(slot, per) for slot in slots} - {index})
 
-    def _close_memory_fds(self) -> None:
-        """The TaskManagers have theirs: once they let go, the kernel frees the memory."""
-        for fds in self._memory_fds.values():
-            for fd in fds:
-                os.close(fd)
-        self._memory_fds.clear()
+    def _release_memory(self) -> None:
+        """The TaskManagers have their descriptors: once they let go, the kernel frees the memory."""
+        for index in self._execution.taskmanagers:
+            self._taskmanagers[index].release_memory(self.epoch)
 
     # --- sources that wait for each other ---
 
@@ -266,7 +253,7 @@ class AttemptRun:
         if self._attempt.tasks[subtask] is not TaskState.RUNNING:
             return None
         task = next(task for task in self._execution.tasks if task.subtask == subtask)
-        counters = TaskCounters.read(self._taskmanagers[self._index(task)].page, task.block)
+        counters = self._taskmanagers[self._index(task)].task_counters(task.block)
         return SourceTime(counters.watermark_ms, bool(counters.is_idle))
 
     # --- counters ---
@@ -276,20 +263,19 @@ class AttemptRun:
         return tuple(self._summary(task) for task in self._execution.tasks)
 
     def _summary(self, task: TaskDeployment) -> TaskSummary:
-        index = self._index(task)
+        taskmanager = self._taskmanagers[self._index(task)]
         state = self._attempt.tasks[task.subtask]
-        page = self._taskmanagers[index].page
         is_fresh = state not in (
             TaskState.CREATED,
             TaskState.DEPLOYING,
         )  # before, the block is an older job's
-        counters = TaskCounters.read(page, task.block) if is_fresh else TaskCounters()
+        counters = taskmanager.task_counters(task.block) if is_fresh else TaskCounters()
         return TaskSummary(
             vertex=task.subtask.vertex,
             vertex_name=task.vertex_name,
             subtask=task.subtask.subtask,
             state=state,
-            taskmanager=self._taskmanagers[index].index,
+            taskmanager=taskmanager.id.index,
             records_in=counters.records_in,
             records_out=counters.records_out,
             bytes_in=counters.bytes_in,
@@ -297,15 +283,15 @@ class AttemptRun:
             busy_ns=counters.busy_ns,
             backpressured_ns=counters.backpressured_ns,
             idle_ns=counters.idle_ns,
-            operators=tuple(_operator_summaries(page, task)) if is_fresh else (),
+            operators=tuple(_operator_summaries(taskmanager, task)) if is_fresh else (),
             watermark_ms=counters.watermark_ms if is_fresh else None,
             is_idle=bool(counters.is_idle),
         )
 
 
-def _operator_summaries(page: Any, task: TaskDeployment) -> Iterator[OperatorSummary]:
+def _operator_summaries(taskmanager: TaskManagerGateway, task: TaskDeployment) -> Iterator[OperatorSummary]:
     for index, operator in enumerate(task.operators):
-        counters = OperatorCounters.read(page, task.block + 1 + index)
+        counters = taskmanager.operator_counters(task.block + 1 + index)
         yield OperatorSummary(operator.name, **counters.as_dict())
 
 

@@ -42,7 +42,7 @@ from shmflink.rpc.runtime_folder import listen, remove_dead
 from shmflink.rpc.states import JobState
 from shmflink.rpc.wire import Received
 
-__all__ = ["ControlSocket", "JobControl"]
+__all__ = ["BoundSocket", "ControlSocket", "JobControl", "bind_control_socket"]
 
 _LOG: Final = logging.getLogger(__name__)
 _CLIENTS_MAX: Final = 64
@@ -104,19 +104,36 @@ class _Ending:
     path: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class BoundSocket:
+    """A socket that listens at `path`; `inode` tells it from another one that has taken the name."""
+
+    listener: socket.socket
+    path: str
+    pid: int
+    inode: int
+
+
+def bind_control_socket(folders: Sequence[str], pid: int) -> BoundSocket:
+    """Listens for the JobManager with this pid, and removes the sockets of dead JobManagers. Blocks.
+
+    ResourceError if no folder can hold the socket.
+    """
+    remove_dead(folders)
+    listener, path = listen(folders, pid)
+    return BoundSocket(listener, path, pid, os.stat(path).st_ino)
+
+
 class ControlSocket:
     """Serves any number of clients of this user, up to a limit, from the JobManager's event loop."""
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, control: JobControl, folders: Sequence[str], pid: int | None = None
-    ) -> None:
-        """Listens from now on. ResourceError where no folder can hold the socket. Dead ones around it are removed."""
+    def __init__(self, loop: asyncio.AbstractEventLoop, control: JobControl, bound: BoundSocket) -> None:
+        """Serves from now on those who connect."""
         self._loop = loop
         self._control = control
-        self._pid = pid if pid is not None else os.getpid()
-        remove_dead(folders)
-        self._listener, self.path = listen(folders, self._pid)
-        self._inode = os.stat(self.path).st_ino
+        self.path = bound.path
+        self._bound = bound
+        self._listener = bound.listener
         self._clients: dict[_Client, None] = {}  # those who were heard of last come last
         self._endings: list[_Ending] = []
         self._listener.setblocking(False)
@@ -185,7 +202,7 @@ class ControlSocket:
             os.close(fd)
         message = received.message
         if isinstance(message, ListJobs):
-            client.answer(JobList(self._pid, tuple(self._control.jobs())))
+            client.answer(JobList(self._bound.pid, tuple(self._control.jobs())))
             return
         if isinstance(message, ExplainWait):
             client.answer(WaitExplained(message.job_id, tuple(self._control.waits_for(message.job_id))))
@@ -264,16 +281,19 @@ class ControlSocket:
             client.idle.cancel()
 
     def close(self) -> None:
-        """Ends all connections and removes the socket. Idempotent."""
+        """Ends all connections; `remove` comes next. Idempotent."""
         if self._listener.fileno() < 0:
             return
         self._loop.remove_reader(self._listener.fileno())
         self._listener.close()
-        with contextlib.suppress(OSError):
-            if os.stat(self.path).st_ino == self._inode:  # else somebody took us for dead, and the name
-                os.unlink(self.path)
         for client in list(self._clients):
             self._drop(client)
+
+    def remove(self) -> None:
+        """Removes the name of the socket. Blocks. Idempotent."""
+        with contextlib.suppress(OSError):
+            if os.stat(self.path).st_ino == self._bound.inode:  # else another JobManager took us for dead, and the name
+                os.unlink(self.path)
 
 
 def _refusal(message: TriggerSavepoint | StopJob | TakeCheckpoint | CancelRunningJob, job: JobOverview | None) -> str:

@@ -1,6 +1,4 @@
-"""Calls of the HA directory while jobs run: one after the other in a thread of their own, so that no job waits for the
-disk of another.
-"""
+"""Calls that touch the disk, one after the other in a thread of their own: the event loop never waits for it."""
 
 from __future__ import annotations
 
@@ -17,16 +15,16 @@ _Found = TypeVar("_Found")
 
 
 class HaCalls:
-    """Used by the event loop alone. What came of each call reaches the loop in their order."""
+    """Used by the event loop alone. Results reach the loop in the order of the calls."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, gives_up: Callable[[ResourceError], None]) -> None:
-        """`gives_up` is called where the directory is lost, or another JobManager's."""
+        """`gives_up` is called when a call finds that the HA directory is lost, or another JobManager's."""
         self._loop = loop
         self._gives_up = gives_up
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ha")
 
     def call(self, work: Callable[[], _Found], then: Callable[[_Found], None], *, blocks: bool) -> None:
-        """`then`, in the loop, gets what `work` gives; at once where the work does not block."""
+        """`then`, in the loop, gets the result of `work`; at once if the work does not block."""
         if not blocks:
             then(work())
             return
@@ -39,6 +37,10 @@ class HaCalls:
                 then(future.result())
 
         self._loop.run_in_executor(self._thread, work).add_done_callback(done)
+
+    async def wait(self, work: Callable[[], _Found]) -> _Found:
+        """The result of `work`, which runs after all calls before it."""
+        return await self._loop.run_in_executor(self._thread, work)
 
     def close(self) -> None:
         """Waits for what is under way."""

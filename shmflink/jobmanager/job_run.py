@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import random
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from shmflink.checkpoint.settings import CheckpointSettings
 from shmflink.config.options import SLOTS_PER_TASKMANAGER
 from shmflink.core.clock import Clock
+from shmflink.core.ids import TaskManagerId
 from shmflink.errors import InternalError, ShmflinkError
 from shmflink.graph.job_graph import JobGraph
 from shmflink.jobmachine import effects as ask
 from shmflink.jobmachine import events
-from shmflink.jobmachine.events import Event, TaskManagerId
+from shmflink.jobmachine.events import Event
 from shmflink.jobmachine.job import JobMachine
 from shmflink.jobmanager.attempt_run import AttemptEffect, AttemptRun
 from shmflink.jobmanager.disk_calls import DiskCalls, DiskEffect, JobDisk
@@ -27,7 +27,7 @@ from shmflink.jobmanager.enumerators import EnumeratorEffect, Enumerators
 from shmflink.jobmanager.job_loop import JobLoop
 from shmflink.jobmanager.job_timers import JobTimers
 from shmflink.jobmanager.splits import failure_of
-from shmflink.jobmanager.taskmanagers import TaskManager
+from shmflink.jobmanager.taskmanager_gateway import TaskManagerGateway
 from shmflink.rpc.limits import system_error_text
 from shmflink.rpc.messages import (
     CheckpointAborted,
@@ -41,7 +41,6 @@ from shmflink.rpc.messages import (
     TriggerCheckpoint,
 )
 from shmflink.rpc.states import JobState
-from shmflink.rpc.wire import Received
 
 __all__ = ["JobOwner", "JobRun"]
 
@@ -123,7 +122,7 @@ class JobRun:
         self._began_ms = self._now_ms()
         self._events: deque[Event] = deque()
         self._is_feeding = False
-        self._taskmanagers: dict[TaskManagerId, TaskManager] = {}
+        self._taskmanagers: dict[TaskManagerId, TaskManagerGateway] = {}
         self._attempts: dict[int, AttemptRun] = {}
         self._answers: dict[int, Callable[[str | Failure], None]] = {}
         self._requests = 0
@@ -209,25 +208,22 @@ class JobRun:
         """Stops here, behind one more checkpoint; what it would restart from is kept for another JobManager."""
         self._feed(events.SuspendRequested())
 
-    def granted(self, taskmanagers: Sequence[TaskManager], per: int) -> None:
+    def granted(self, taskmanagers: Sequence[TaskManagerGateway], per: int) -> None:
         """As many as it wants."""
         granted = {taskmanager.id: taskmanager for taskmanager in taskmanagers}
         self._taskmanagers |= granted
         self._feed(events.SlotsGranted(tuple(granted), per))
 
-    def taskmanager_lost(self, taskmanager: TaskManager, failure: Failure) -> None:
+    def taskmanager_lost(self, taskmanager: TaskManagerGateway, failure: Failure) -> None:
         """One of the job's TaskManagers is gone."""
         del self._taskmanagers[taskmanager.id]
         self._feed(events.TaskManagerLost(taskmanager.id, failure))
 
-    def message(self, taskmanager: TaskManager, received: Received) -> None:
-        """What a TaskManager of the job says, to the attempt that it means."""
-        attempt = self._attempts.get(received.message.epoch)
+    def message(self, taskmanager: TaskManagerGateway, message: Any) -> None:
+        """What a TaskManager of the job says, to the attempt that it means; nothing if that is over."""
+        attempt = self._attempts.get(message.epoch)
         if attempt is not None:
-            self._loop.guarded(attempt.message, taskmanager, received)
-            return
-        for fd in received.fds:  # of an attempt that is over
-            os.close(fd)
+            self._loop.guarded(attempt.message, taskmanager, message)
 
     def guarded(self, call: Callable[[JobRun], object]) -> None:
         """Calls it with the run; what it raises is the job's failure."""

@@ -89,7 +89,7 @@ async def _serve(client: socket.socket, fork_server: socket.socket, fork_server_
     loop.set_exception_handler(_end_loudly)
     jobmanager = JobManager(loop, client, fork_server, fork_server_pid, os.environ)
     code = await jobmanager.stopped
-    jobmanager.close()
+    await jobmanager.close()
     return code
 
 

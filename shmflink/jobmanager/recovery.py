@@ -12,39 +12,18 @@ from shmflink.checkpoint.reading import load_manifest
 from shmflink.checkpoint.settings import local_directory
 from shmflink.config.checkpoint_options import HA_CLUSTER_ID, HA_STORAGE_DIRECTORY, HA_TYPE
 from shmflink.core.ids import JobId
-from shmflink.core.lazy_dataclass import dataclass
 from shmflink.errors import CheckpointError, ResourceError, UsageError
+from shmflink.jobmanager.admission import Admission
 from shmflink.jobmanager.ha_store import HaStore, JobResult, Owner, Place, job_names
 from shmflink.jobmanager.result_note import EndedJob, dump_note, load_note
 from shmflink.rpc.messages import Failure, JobEnded, SubmitJob
 from shmflink.rpc.states import JobState
 
-__all__ = ["Admission", "Recovery"]
+__all__ = ["Recovery"]
 
 _LOG: Final = logging.getLogger(__name__)
 _FIRST_EPOCH_MASK: Final = (1 << 30) - 1
 """Leaves as many for attempts: one that comes later must never have a lower one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """A job that may run: under the id that it had, or under the one that it was submitted with.
-
-    `pointers`: the checkpoints, newest first, that its former self left. `ended`: it is over already; `ended_under`:
-    the process id of the JobManager that this program waited for, if it was over under that one.
-    `is_kept`: it was in the HA directory, submitted by a program with `arguments_before` (None: not known).
-    """
-
-    submission: SubmitJob
-    pointers: Sequence[str] = ()
-    ended: JobEnded | None = None
-    is_kept: bool = False
-    arguments_before: tuple[str, ...] | None = None
-    ended_under: int | None = None
-
-    @property
-    def job_id(self) -> JobId:
-        return self.submission.graph.job_id
 
 
 class Recovery:

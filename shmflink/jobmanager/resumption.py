@@ -6,7 +6,7 @@ import shlex
 
 from shmflink.checkpoint.reading import load_manifest
 from shmflink.errors import CheckpointError
-from shmflink.jobmanager.recovery import Admission
+from shmflink.jobmanager.admission import Admission
 
 __all__ = ["resumption_text"]
 

@@ -12,24 +12,23 @@ from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
 from shmflink._core import StatusPage
-from shmflink.config.options import (
-    CPU_PINNING,
-    HEARTBEAT_INTERVAL,
-    HEARTBEAT_TIMEOUT,
-    SLOTS_PER_TASKMANAGER,
-)
+from shmflink.config.options import HEARTBEAT_INTERVAL, HEARTBEAT_TIMEOUT, SLOTS_PER_TASKMANAGER
 from shmflink.core.clock import Clock
+from shmflink.core.ids import LOCAL_HOST, TaskManagerId
 from shmflink.core.lazy_dataclass import dataclass
-from shmflink.errors import ResourceError
-from shmflink.jobmachine.events import TaskManagerId
 from shmflink.jobmanager.exit_text import describe_exit, taskmanager_lost
 from shmflink.jobmanager.fork_server import kill_group
+from shmflink.jobmanager.host_cpus import HostCpus, taskmanager_count
+from shmflink.jobmanager.host_memory import HostMemory
 from shmflink.jobmanager.oom_kills import oom_kills
-from shmflink.jobmanager.placement import CpuClaims, placed, usable_cpus
-from shmflink.metrics.counters import HEARTBEAT_WORD
+from shmflink.jobmanager.placement import usable_cpus
+from shmflink.metrics.counters import HEARTBEAT_WORD, OperatorCounters, TaskCounters
 from shmflink.rpc.async_connection import AsyncConnection
 from shmflink.rpc.limits import check_descriptors, system_error_text
 from shmflink.rpc.messages import (
+    AttemptPrepared,
+    AttemptReleased,
+    ConnectPeers,
     Failure,
     ForkTaskManager,
     ProcessFailed,
@@ -38,16 +37,14 @@ from shmflink.rpc.messages import (
     TaskManagerForked,
     TaskManagerReady,
 )
-from shmflink.rpc.runtime_folder import own_folder, runtime_folders
-from shmflink.rpc.wire import Received
+from shmflink.rpc.wire import FDS_MAX, Received
 
-__all__ = ["SPIN_NS", "TaskManager", "TaskManagerEvents", "TaskManagers"]
+__all__ = ["TaskManager", "TaskManagerEvents", "TaskManagers"]
 
 _LOG: Final = logging.getLogger(__name__)
-SPIN_NS: Final = 50_000  # waking a sleeper costs 20 us; longer spins burn the CPU for nothing
 _START_MS: Final = 10_000  # from its fork to its word that it is ready, which takes 20 ms on an idle machine
 _STARTS_MAX: Final = 5  # of TaskManagers that end before they are ready, in a row: the next ones would, too
-_UNPINNED: Final = "TaskManagers for which none is left run unpinned"
+_PEERS_PER_MESSAGE: Final = FDS_MAX // 2
 _EXIT_REPORT_S: Final = 1.0  # from the pidfd's event to the fork server's report with the exit status
 
 
@@ -56,7 +53,7 @@ class TaskManagerEvents(Protocol):
 
     def taskmanager_ready(self, taskmanager: TaskManager) -> None: ...
 
-    def taskmanager_message(self, taskmanager: TaskManager, received: Received) -> None: ...
+    def taskmanager_message(self, taskmanager: TaskManager, message: Any) -> None: ...
 
     def taskmanager_lost(self, taskmanager: TaskManager, failure: Failure) -> None:
         """It is replaced already."""
@@ -69,10 +66,11 @@ class TaskManagerEvents(Protocol):
 
 @dataclass(slots=True, eq=False)
 class TaskManager:
-    """One TaskManager process, from the request to fork it until it is reaped."""
+    """One TaskManager process, from the request to fork it until it is reaped. To jobs, a `TaskManagerGateway`."""
 
     index: int
     connection: AsyncConnection
+    memory: HostMemory
     pid: int = 0
     pidfd: int = -1
     page: Any = None
@@ -85,15 +83,32 @@ class TaskManager:
     @property
     def id(self) -> TaskManagerId:
         """As job machines know it."""
-        return TaskManagerId(0, self.index, self.life)
+        return TaskManagerId(LOCAL_HOST, self.index, self.life)
 
     @property
     def is_ready(self) -> bool:
         """It said so, and the fork server told its pidfd: the two come over different sockets, in any order."""
         return self.page is not None and self.pidfd >= 0 and not self.is_lost
 
-    def send(self, message: object, fds: tuple[int, ...] = ()) -> None:
-        self.connection.send(message, fds)
+    def send(self, message: object) -> None:
+        self.connection.send(message)
+
+    def connect_peers(self, epoch: int, peers: Mapping[int, TaskManagerId]) -> None:
+        """With two descriptors of each: its region and its arena."""
+        numbers = sorted(peers)
+        for first in range(0, len(numbers), _PEERS_PER_MESSAGE):
+            some = tuple(numbers[first : first + _PEERS_PER_MESSAGE])
+            fds = tuple(fd for number in some for fd in self.memory.of(peers[number], epoch))
+            self.connection.send(ConnectPeers(epoch, some), fds)
+
+    def release_memory(self, epoch: int) -> None:
+        self.memory.release(self.id, epoch)
+
+    def task_counters(self, block: int) -> TaskCounters:
+        return TaskCounters.read(self.page, block)
+
+    def operator_counters(self, block: int) -> OperatorCounters:
+        return OperatorCounters.read(self.page, block)
 
     def kill(self, why: str) -> None:
         """SIGKILL; `why` completes "TaskManager 2 (pid 77) ..." in the error."""
@@ -112,28 +127,24 @@ class TaskManagers:
         self,
         slots: int,
         configuration: Mapping[str, str],
+        cpus: HostCpus,
         fork_server: AsyncConnection,
         loop: asyncio.AbstractEventLoop,
         clock: Clock,
         events: TaskManagerEvents,
     ) -> None:
         """Forks them. ResourceError where this process may not open as many descriptors as they need."""
+        self._configuration = configuration
         self.slots_per_taskmanager = SLOTS_PER_TASKMANAGER.read(configuration)
         self.interval_ms = HEARTBEAT_INTERVAL.read(configuration)
         self.timeout_ms = HEARTBEAT_TIMEOUT.read(configuration)
-        count = self._count(slots)
+        count = taskmanager_count(slots, configuration)
         check_descriptors(count, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-        cpus = usable_cpus()
-        self.is_sharing_cpus = slots > len(cpus)
-        self._spin_ns = 0 if self.is_sharing_cpus else SPIN_NS
-        self._cpus: list[tuple[int, ...]] = [()] * count
-        self._claims = _claims() if CPU_PINNING.read(configuration) else None
-        if self._claims is not None:
-            claimed = self._claims.claim(cpus, slots)
-            self._cpus = placed(cpus, claimed, count, self.slots_per_taskmanager)
-            if len(claimed) < min(slots, len(cpus)):  # others spin on them
-                _LOG.info("%d of %d CPUs are another cluster's: %s", len(cpus) - len(claimed), len(cpus), _UNPINNED)
-                self._spin_ns = 0
+        self.is_sharing_cpus = cpus.are_shared
+        self._cpus = list(cpus.pinned)
+        self._spin_ns = cpus.spin_ns
+        self._claims = cpus.claims  # as long as the TaskManagers run
+        self._memory = HostMemory()
         self._fork_server = fork_server
         self._loop = loop
         self._clock = clock
@@ -148,14 +159,12 @@ class TaskManagers:
 
     def grow(self, slots: int) -> None:
         """Starts what is missing. These run on whatever CPU is free at the moment: who is pinned stays where it is."""
-        check_descriptors(self._count(slots), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        count = taskmanager_count(slots, self._configuration)
+        check_descriptors(count, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         self.is_sharing_cpus |= slots > len(usable_cpus())
-        while len(self.all) < self._count(slots):
+        while len(self.all) < count:
             self._cpus.append(())
             self.all.append(self._fork(len(self.all)))
-
-    def _count(self, slots: int) -> int:
-        return -(-slots // self.slots_per_taskmanager)
 
     @property
     def are_ready(self) -> bool:
@@ -168,7 +177,7 @@ class TaskManagers:
             ours, self._loop, lambda received: self._message(callbacks[0], received), _ignore_end
         )
         self._lives += 1
-        taskmanager = TaskManager(index, connection, life=self._lives)
+        taskmanager = TaskManager(index, connection, self._memory, life=self._lives)
         callbacks.append(taskmanager)
         request = ForkTaskManager(index, self.slots_per_taskmanager, self._cpus[index], self._spin_ns, self.interval_ms)
         self._fork_server.send(request, [theirs.fileno()])
@@ -205,6 +214,7 @@ class TaskManagers:
         self._loop.remove_reader(taskmanager.pidfd)
         os.close(taskmanager.pidfd)
         taskmanager.connection.close()
+        self._memory.lose(taskmanager.id)
         kills = oom_kills()
         what = taskmanager.why_killed or describe_exit(wait_status, oom_killed=kills > self._oom_kills)
         self._oom_kills = kills
@@ -228,16 +238,22 @@ class TaskManagers:
     # --- what TaskManagers say ---
 
     def _message(self, taskmanager: TaskManager, received: Received) -> None:
-        if isinstance(received.message, TaskManagerReady):
-            taskmanager.page = StatusPage.open(received.fds[0])
-            self._failed_starts = 0
-            if taskmanager.is_ready:
-                self._events.taskmanager_ready(taskmanager)
-        elif isinstance(received.message, ProcessFailed):
-            taskmanager.why_killed = f"failed: {received.message.failure.message}"
-            taskmanager.failure_kind = received.message.failure.kind
-        else:
-            self._events.taskmanager_message(taskmanager, received)
+        match received.message:
+            case TaskManagerReady():
+                taskmanager.page = StatusPage.open(received.fds[0])
+                self._failed_starts = 0
+                if taskmanager.is_ready:
+                    self._events.taskmanager_ready(taskmanager)
+                return
+            case ProcessFailed(failure):
+                taskmanager.why_killed = f"failed: {failure.message}"
+                taskmanager.failure_kind = failure.kind
+                return
+            case AttemptPrepared(epoch, None):
+                self._memory.keep(taskmanager.id, epoch, received.fds)
+            case AttemptReleased(epoch):
+                taskmanager.release_memory(epoch)
+        self._events.taskmanager_message(taskmanager, received.message)
 
     # --- heartbeats ---
 
@@ -296,12 +312,3 @@ class TaskManagers:
 
 def _ignore_end(_reason: str) -> None:
     """The end of a connection says less than the end of the process, which follows."""
-
-
-def _claims() -> CpuClaims | None:
-    """None where this user has no folder for them: every TaskManager runs unpinned."""
-    try:
-        return CpuClaims(own_folder(runtime_folders(os.environ, os.getuid())))
-    except (OSError, ResourceError) as error:
-        _LOG.warning("TaskManagers run unpinned: %s", error)
-        return None

@@ -187,7 +187,7 @@ class SubmitJob:
 
     `place`: how many jobs the program has submitted before. With an HA directory, the job that the program left at
     this place resumes under its former id, which `JobAdmitted` reports. `arguments`: of the program, without its file;
-    None: an older release stored none.
+    None: an older release stored none. `detached`: the job outlives the connection.
     """
 
     graph: JobGraph
@@ -195,6 +195,7 @@ class SubmitJob:
     progress: bool
     place: int = 0
     arguments: tuple[str, ...] | None = None
+    detached: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from shmflink.checkpoint.handles import FINAL_CHECKPOINT_ID
 from shmflink.checkpoint.settings import CheckpointSettings
 from shmflink.connectors.base import SplitEnumerator
 from shmflink.core.clock import Clock
-from shmflink.core.ids import JobId, SubtaskId
+from shmflink.core.ids import LOCAL_HOST, JobId, SubtaskId, TaskManagerId
 from shmflink.core.serialization.codec import loads_trusted
 from shmflink.errors import InternalError, JobCancelledError, JobExecutionError, UserFunctionError
 from shmflink.graph.execution_graph import ExecutionGraph, slots_required
@@ -183,7 +183,7 @@ class InlineJob:
             case ask.OpenStorage():
                 self._feed(events.StorageOpened())
             case ask.WantSlots():
-                self._feed(events.SlotsGranted((events.TaskManagerId(0, 0, 1),), self._per))
+                self._feed(events.SlotsGranted((TaskManagerId(LOCAL_HOST, 0, 1),), self._per))
             case ask.PrepareRestore(_, _, attempts):
                 self._feed(events.RestorePrepared(None, tuple(range(1, attempts + 1))))
             case ask.ReleaseMemory(epoch, taskmanagers):

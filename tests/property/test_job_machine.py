@@ -15,7 +15,7 @@ from shmflink.checkpoint.events import Acknowledged, Declined, TaskReachedEnd
 from shmflink.checkpoint.handles import CheckpointLocation
 from shmflink.checkpoint.manifest import Manifest
 from shmflink.checkpoint.settings import CheckpointSettings
-from shmflink.core.ids import JobId, SubtaskId
+from shmflink.core.ids import LOCAL_HOST, JobId, SubtaskId, TaskManagerId
 from shmflink.graph.job_graph import ChainedOperator, JobEdge, JobGraph, JobVertex, NodeKind, ShipStrategy
 from shmflink.jobmachine import effects as ask
 from shmflink.jobmachine import events
@@ -221,7 +221,7 @@ class Model:
     def granted(self) -> events.SlotsGranted:
         missing = self.machine.missing_taskmanagers(1)
         self._life += missing
-        ids = [events.TaskManagerId(0, n, self._life - n) for n in range(missing)]
+        ids = [TaskManagerId(LOCAL_HOST, n, self._life - n) for n in range(missing)]
         return events.SlotsGranted(tuple(ids), 1)
 
     def prepared(self, effect: ask.PrepareRestore) -> events.RestorePrepared:
@@ -235,7 +235,7 @@ class Model:
         leftovers = events.Leftovers() if effect.is_whole else None
         return events.RestorePrepared(restore, epochs, damaged, {}, leftovers)
 
-    def lost(self, taskmanager: events.TaskManagerId) -> events.TaskManagerLost:
+    def lost(self, taskmanager: TaskManagerId) -> events.TaskManagerLost:
         for epoch, begun in self.attempts.items():
             if taskmanager in begun.taskmanagers:
                 index = begun.taskmanagers.index(taskmanager)

@@ -19,7 +19,6 @@ from shmflink.rpc.messages import (
     TaskStateChanged,
 )
 from shmflink.rpc.states import JobState
-from shmflink.rpc.wire import Received
 from shmflink.testing.simulation.disk import SimulatedDisk, SimulatedStore
 from shmflink.testing.simulation.loop import SimulatedLoop
 from shmflink.testing.simulation.taskmanager import SimulatedTaskManager
@@ -86,7 +85,7 @@ class SimulatedJobManager:
         missing = self.run.missing_taskmanagers(self._per)
         free = [index for index in range(missing + len(self.taskmanagers)) if index not in self.taskmanagers]
         fresh = [self._fork(index) for index in free[:missing]]
-        self.run.granted(cast("Any", fresh), self._per)
+        self.run.granted(fresh, self._per)
         return True
 
     def _fork(self, index: int) -> SimulatedTaskManager:
@@ -101,14 +100,14 @@ class SimulatedJobManager:
             message = taskmanager.outbox.popleft()
             if isinstance(message, TaskStateChanged) and message.failure is not None:
                 self._check(message.failure, str(message.subtask))
-            self.run.message(cast("Any", taskmanager), Received(message))
+            self.run.message(taskmanager, message)
             return message
         if taskmanager.is_alive or taskmanager.is_lost:
             return None
         taskmanager.is_lost = True
         del self.taskmanagers[taskmanager.index]
         failure = Failure("TaskManagerLostError", f"{taskmanager.id} was killed")
-        self.run.taskmanager_lost(cast("Any", taskmanager), failure)
+        self.run.taskmanager_lost(taskmanager, failure)
         return "lost"
 
     def told(self, message: object) -> None:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
 from shmflink.core.clock import Clock
-from shmflink.core.ids import SubtaskId
+from shmflink.core.ids import LOCAL_HOST, SubtaskId, TaskManagerId
 from shmflink.core.lazy_dataclass import dataclass
 from shmflink.errors import CheckpointError
 from shmflink.graph.execution_graph import TaskDeployment
-from shmflink.jobmachine.events import TaskManagerId
+from shmflink.metrics.counters import OperatorCounters, TaskCounters
 from shmflink.rpc.messages import (
     AttemptPrepared,
     AttemptReleased,
-    ConnectPeers,
     DeployTasks,
     Failure,
     PrepareAttempt,
@@ -220,17 +219,8 @@ class Surroundings:
     """In all TaskManagers."""
 
 
-class _NoPage:
-    """Stands for a status page: nobody counts here."""
-
-    def load(self, _offset: int, count: int) -> list[int]:
-        return [0] * count
-
-
 class SimulatedTaskManager:
-    """One process. To the JobManager's side it is what `jobmanager.taskmanagers.TaskManager` is."""
-
-    page = _NoPage()
+    """One process. To jobs, a `jobmanager.taskmanager_gateway.TaskManagerGateway`."""
 
     def __init__(
         self,
@@ -246,7 +236,7 @@ class SimulatedTaskManager:
         whether the system refuses something; `has_changed`: it has other attempts, or none any longer.
         """
         self.index = index
-        self.id = TaskManagerId(0, index, life)
+        self.id = TaskManagerId(LOCAL_HOST, index, life)
         self.is_lost = False
         """The JobManager knows that it is gone."""
         self.is_alive = True
@@ -261,10 +251,24 @@ class SimulatedTaskManager:
 
     # --- the JobManager's side ---
 
-    def send(self, message: object, fds: tuple[int, ...] = ()) -> None:
+    def send(self, message: object) -> None:
         """It is on its way."""
         self._told(message)
         self.inbox.append(message)
+
+    def connect_peers(self, epoch: int, peers: Mapping[int, TaskManagerId]) -> None:
+        """Attempts meet in their edges."""
+
+    def release_memory(self, epoch: int) -> None:
+        """There is none."""
+
+    def task_counters(self, block: int) -> TaskCounters:
+        """Nobody counts here."""
+        return TaskCounters()
+
+    def operator_counters(self, block: int) -> OperatorCounters:
+        """Nobody counts here."""
+        return OperatorCounters()
 
     def kill(self, why: str = "") -> None:
         """SIGKILL: nothing of it runs any more; what it has sent may still arrive."""
@@ -281,8 +285,6 @@ class SimulatedTaskManager:
             case PrepareAttempt(_, epoch):
                 failure = Failure("ResourceError", "no memory") if self._refuses("memory") else None
                 self.outbox.append(AttemptPrepared(epoch, failure))
-            case ConnectPeers():
-                return  # attempts meet in their edges
             case DeployTasks():
                 self._deploy(message)
             case ReleaseAttempt(epoch):

@@ -14,7 +14,7 @@ from shmflink.checkpoint.events import Acknowledged
 from shmflink.checkpoint.handles import CheckpointLocation
 from shmflink.checkpoint.manifest import Manifest
 from shmflink.checkpoint.settings import CheckpointSettings
-from shmflink.core.ids import JobId, SubtaskId
+from shmflink.core.ids import LOCAL_HOST, JobId, SubtaskId, TaskManagerId
 from shmflink.graph.job_graph import ChainedOperator, JobGraph, JobVertex, NodeKind
 from shmflink.jobmachine import effects as ask
 from shmflink.jobmachine import events
@@ -138,7 +138,9 @@ class Stage:
             case ask.WantSlots():
                 missing = self.machine.missing_taskmanagers(1)
                 lives = [self._life() for _ in range(missing)]
-                return [events.SlotsGranted(tuple(events.TaskManagerId(0, n, life) for n, life in enumerate(lives)), 1)]
+                return [
+                    events.SlotsGranted(tuple(TaskManagerId(LOCAL_HOST, n, life) for n, life in enumerate(lives)), 1)
+                ]
             case ask.PrepareRestore():
                 return [self._prepared(effect)]
             case ask.OpenEnumerators():

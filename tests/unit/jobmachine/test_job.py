@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shmflink.checkpoint.events import TaskReachedEnd
-from shmflink.core.ids import SubtaskId
+from shmflink.core.ids import LOCAL_HOST, SubtaskId, TaskManagerId
 from shmflink.jobmachine import effects as ask
 from shmflink.jobmachine import events
 from shmflink.rpc.messages import Failure
@@ -200,7 +200,7 @@ def test_a_taskmanager_that_is_lost_before_the_attempt_begins_is_asked_for_again
     job = stage(2)
     job.held = {ask.OpenEnumerators}
     job.start()
-    job.feed(events.TaskManagerLost(events.TaskManagerId(0, 1, 2), LOST))
+    job.feed(events.TaskManagerLost(TaskManagerId(LOCAL_HOST, 1, 2), LOST))
     job.release()
     assert len(job.all(ask.WantSlots)) == 2
     job.release()
@@ -313,7 +313,7 @@ def test_a_job_that_does_not_stop_is_asked_again_and_its_taskmanagers_are_killed
     job.pass_time(150_000)
     (kill,) = job.all(ask.KillTaskManagers)
     assert kill.why == "did not stop its tasks in time, so it was killed"
-    job.feed(events.TaskManagerLost(events.TaskManagerId(0, 0, 1), LOST))
+    job.feed(events.TaskManagerLost(TaskManagerId(LOCAL_HOST, 0, 1), LOST))
     assert job.over.state is JobState.CANCELED
 
 

@@ -17,7 +17,7 @@ from shmflink.client.control_client import RunningJob, Survey, find_job, request
 from shmflink.core.clock import SYSTEM_CLOCK
 from shmflink.core.ids import JobId
 from shmflink.errors import RequestFailedError, RpcError, UsageError
-from shmflink.jobmanager.control_socket import ControlSocket
+from shmflink.jobmanager.control_socket import ControlSocket, bind_control_socket
 from shmflink.rpc.control_messages import (
     CancelRunningJob,
     CheckpointTaken,
@@ -91,7 +91,7 @@ class Served:
         self.folders = [str(folder)]
         self.loop = asyncio.new_event_loop()
         self.control = FakeControl()
-        self.socket = ControlSocket(self.loop, self.control, self.folders, 77)
+        self.socket = ControlSocket(self.loop, self.control, bind_control_socket(self.folders, 77))
         self.control.socket = self.socket
 
     def do(self, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -114,6 +114,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
     served = Served(tmp_path / "shmflink")
     yield served
     served.socket.close()
+    served.socket.remove()
     served.loop.run_until_complete(served.loop.shutdown_default_executor())
     served.loop.close()
 
@@ -312,6 +313,7 @@ def test_an_idle_connection_is_closed_after_a_while(served, monkeypatch):
 
 def test_the_socket_goes_with_the_jobmanager(served):
     served.socket.close()
+    served.socket.remove()
     assert os.listdir(served.folders[0]) == []
     assert served.survey() == Survey((), ())
     with pytest.raises(RpcError, match="is gone"):

@@ -10,7 +10,7 @@ from shmflink.checkpoint.manifest import CHECKPOINT, Manifest
 from shmflink.checkpoint.storage import CheckpointStorage
 from shmflink.core.ids import JobId
 from shmflink.graph.job_graph import JobGraph
-from shmflink.jobmanager.recovery import Admission
+from shmflink.jobmanager.admission import Admission
 from shmflink.jobmanager.resumption import resumption_text
 from shmflink.rpc.messages import SubmitJob
 

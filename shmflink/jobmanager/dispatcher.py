@@ -1,0 +1,322 @@
+"""The jobs of a JobManager, and the clients that follow them. Pure: each method takes an event and returns effects.
+
+::
+
+    submit ─ Admit ─▶ admitting ─ admitted ─ Run ─▶ running ─ ended ─▶ remembered, for clients that ask later
+                          └─ refused ─▶ told                 (the job machine knows whether it waits, runs, restarts)
+
+The dispatcher owns the jobs. Clients come and go: a job tells the clients that are attached to it, and runs on without
+them. One rule binds a cluster to a client, `Lifetime`; nothing else asks who started what.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import field
+from typing import Final
+
+from shmflink.core.ids import JobId
+from shmflink.core.lazy_dataclass import dataclass
+from shmflink.jobmanager.admission import Admission
+from shmflink.jobmanager.dispatcher_effects import (
+    Admit,
+    Cancel,
+    ClientId,
+    Effect,
+    ReportProgress,
+    Run,
+    Stop,
+    Suspend,
+    Tell,
+    Withdraw,
+)
+from shmflink.rpc.control_messages import RequestFailed
+from shmflink.rpc.messages import (
+    ClusterFailed,
+    Failure,
+    JobAdmitted,
+    JobEnded,
+    JobNotice,
+    JobProgress,
+    JobsRecovered,
+    JobStatusChanged,
+    SubmitJob,
+)
+from shmflink.rpc.states import JobState
+
+__all__ = ["Dispatcher", "Lifetime"]
+
+_REMEMBERED_MAX: Final = 50
+
+
+class Lifetime(enum.Enum):
+    """When a cluster ends by itself.
+
+    CLIENT (an embedded cluster): with the client that started it, unless that client left detached jobs: then with the
+    last of those. SERVICE (a session cluster): only when it is told to.
+    """
+
+    CLIENT = "client"
+    SERVICE = "service"
+
+
+# --- state ---
+
+
+@dataclass(slots=True)
+class _Submitted:
+    """A job that is being admitted. `is_canceled`: it is canceled as soon as it runs."""
+
+    client: ClientId
+    submission: SubmitJob
+    is_canceled: bool = False
+
+
+@dataclass(slots=True)
+class _Job:
+    """A job that has not ended. `clients`: who is attached, and whether they want its progress."""
+
+    is_detached: bool
+    state: JobState = JobState.CREATED
+    clients: dict[ClientId, bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What a client said before jobs could be admitted."""
+
+    client: ClientId
+    request: SubmitJob | JobId
+    force: bool = False
+
+
+class Dispatcher:
+    """One per JobManager."""
+
+    def __init__(self) -> None:
+        self.is_ending = False
+        """No job begins any longer."""
+        self.is_suspending = False
+        """The jobs that had not ended are kept for another JobManager."""
+        self._lifetime = Lifetime.CLIENT
+        self._owner: ClientId | None = None  # who started the cluster
+        self._clients: set[ClientId] = set()
+        self._is_open = False
+        self._keeps_jobs = False
+        self._is_left = False  # by its owner, with detached jobs
+        self._has_stopped = False
+        self._held: list[_Held] = []
+        self._admitting: dict[JobId, _Submitted] = {}  # by the id that the client gave
+        self._jobs: dict[JobId, _Job] = {}
+        self._ended: dict[JobId, JobEnded] = {}  # the latest last
+
+    # --- what others may know ---
+
+    @property
+    def clients(self) -> tuple[ClientId, ...]:
+        """Who is connected, in the order of their ids."""
+        return tuple(sorted(self._clients, key=lambda client: client.number))
+
+    def wants_progress(self, job_id: JobId) -> bool:
+        """Whether a client that is attached to the job asked for it."""
+        job = self._jobs.get(job_id)
+        return job is not None and any(job.clients.values())
+
+    # --- clients ---
+
+    def connected(self, client: ClientId) -> None:
+        """It may submit jobs and attach to them."""
+        self._clients.add(client)
+
+    def started(self, client: ClientId, lifetime: Lifetime) -> None:
+        """The client that started the cluster says when it ends by itself."""
+        self._owner, self._lifetime = client, lifetime
+
+    def disconnected(self, client: ClientId) -> list[Effect]:
+        """Its jobs run on, unless the cluster's lifetime is the client's."""
+        self._clients.discard(client)
+        for job in self._jobs.values():
+            job.clients.pop(client, None)
+        if self._lifetime is Lifetime.SERVICE or self._owner not in (client, None):
+            return []
+        coming = self._admitting.values()
+        if not any((*(job.is_detached for job in self._jobs.values()), *(one.submission.detached for one in coming))):
+            return self.shut_down(suspends=True)
+        self._is_left = True
+        for one in coming:
+            one.is_canceled |= not one.submission.detached
+        return [Cancel(job_id, force=False) for job_id, job in self._jobs.items() if not job.is_detached]
+
+    def attach(self, client: ClientId, job_id: JobId, *, progress: bool) -> list[Effect]:
+        """From now on the client hears of the job: its state now, what becomes of it, its end."""
+        if job_id in self._ended:
+            return [Tell(client, self._ended[job_id])]
+        job = self._jobs.get(job_id)
+        if job is None:
+            return [Tell(client, RequestFailed(job_id, "UsageError", f"the JobManager has no job {job_id}"))]
+        reported = any(job.clients.values())
+        job.clients[client] = progress
+        effects: list[Effect] = [Tell(client, JobStatusChanged(job_id, job.state))]
+        return [*effects, ReportProgress(job_id)] if progress and not reported else effects
+
+    def detach(self, client: ClientId, job_id: JobId) -> None:
+        """The client hears of the job no longer; the job outlives the client."""
+        job = self._jobs.get(job_id)
+        if job is not None:
+            job.clients.pop(client, None)
+            job.is_detached = True
+
+    # --- requests ---
+
+    def opened(self, *, keeps_jobs: bool, recovered: Sequence[SubmitJob] | None) -> list[Effect]:
+        """Jobs can be admitted. `keeps_jobs`: they outlive this JobManager. `recovered`: those that run again; None:
+        a job runs when its program submits it.
+        """
+        self._is_open, self._keeps_jobs = True, keeps_jobs
+        effects: list[Effect] = []
+        if recovered is not None and self._owner is not None:
+            for submission in recovered:
+                effects += self.submit(self._owner, submission)
+            found = tuple(submission.graph.job_id for submission in recovered)
+            effects.append(Tell(self._owner, JobsRecovered(found)))
+        held, self._held = self._held, []
+        for one in held:
+            if isinstance(one.request, SubmitJob):
+                effects += self.submit(one.client, one.request)
+            else:
+                effects += self.cancel(one.client, one.request, force=one.force)
+        return effects
+
+    def submit(self, client: ClientId, submission: SubmitJob) -> list[Effect]:
+        """The job is known from now on. Submitting it again has no effect."""
+        job_id = submission.graph.job_id
+        if not self._is_open:
+            self._held.append(_Held(client, submission))
+            return []
+        if job_id in self._jobs or job_id in self._admitting or self.is_ending:
+            return []
+        self._admitting[job_id] = _Submitted(client, submission)
+        return [Admit(submission)]
+
+    def cancel(self, client: ClientId, job_id: JobId, *, force: bool) -> list[Effect]:
+        """A job that is not known has ended: there is nothing to cancel."""
+        if not self._is_open:
+            self._held.append(_Held(client, job_id, force))
+        elif job_id in self._admitting:
+            self._admitting[job_id].is_canceled = True
+        elif job_id in self._jobs:
+            return [Cancel(job_id, force)]
+        return []
+
+    def shut_down(self, *, suspends: bool) -> list[Effect]:
+        """Ends the cluster: suspends its jobs if that is wanted and another JobManager can find them, else cancels
+        them.
+        """
+        if self.is_ending:
+            return []
+        self.is_ending = True
+        self.is_suspending = suspends and self._keeps_jobs
+        self._held = []
+        effects: list[Effect] = [
+            Suspend(job_id) if self.is_suspending else Cancel(job_id, force=False) for job_id in self._jobs
+        ]
+        return effects + self._stop_if_idle()
+
+    # --- what comes of effects ---
+
+    def admitted(self, submitted: JobId, admission: Admission, resumption: str) -> list[Effect]:
+        """Answers `Admit`. `resumption` says from where a job resumes that was kept; empty for a new one."""
+        before = self._admitting.pop(submitted)
+        client, job_id, name = before.client, admission.job_id, admission.submission.graph.name
+        effects: list[Effect] = [Tell(client, JobAdmitted(submitted, job_id))] if self._keeps_jobs else []
+        if job_id in self._jobs:  # the client had not heard of its id when the JobManager before us died
+            return effects + self.attach(client, job_id, progress=before.submission.progress)
+        effects.append(Tell(client, JobStatusChanged(job_id, JobState.CREATED)))
+        if admission.ended is not None:
+            self._remember(admission.ended)
+            return effects + _ended_before(client, admission, admission.ended) + self._stop_if_idle()
+        if self.is_ending:
+            return effects + _not_run(client, job_id, is_kept=self.is_suspending) + self._stop_if_idle()
+        is_connected = client in self._clients
+        job = _Job(before.submission.detached)
+        self._jobs[job_id] = job
+        if is_connected:
+            job.clients[client] = before.submission.progress
+        if resumption:
+            effects += self.notice(job_id, f"job '{name}': {resumption}")
+        effects.append(Run(admission))
+        if before.submission.progress and is_connected:
+            effects.append(ReportProgress(job_id))
+        if before.is_canceled:
+            effects.append(Cancel(job_id, force=False))
+        return effects
+
+    def refused(self, submitted: JobId, failure: Failure) -> list[Effect]:
+        """Answers `Admit`: the job cannot run here."""
+        client = self._admitting.pop(submitted).client
+        ended = JobEnded(submitted, JobState.FAILED, 0, failure, ())
+        return [Tell(client, ended), *self._stop_if_idle()]
+
+    # --- what jobs tell ---
+
+    def entered(self, job_id: JobId, state: JobState, failure: Failure | None) -> list[Effect]:
+        """A job is in another state. `failure`: why it restarts."""
+        self._jobs[job_id].state = state
+        return self._tell(job_id, JobStatusChanged(job_id, state, failure))
+
+    def notice(self, job_id: JobId, text: str) -> list[Effect]:
+        """News for people about a job that continues; names the job."""
+        return self._tell(job_id, JobNotice(job_id, text))
+
+    def progressed(self, progress: JobProgress) -> list[Effect]:
+        """Counters of a job that runs."""
+        job = self._jobs[progress.job_id]
+        return [Tell(client, progress) for client, wanted in job.clients.items() if wanted]
+
+    def ended(self, ended: JobEnded) -> list[Effect]:
+        """A job has ended and has released everything it held."""
+        effects = self._tell(ended.job_id, ended)
+        del self._jobs[ended.job_id]
+        self._remember(ended)
+        return effects + self._stop_if_idle()
+
+    def failed(self, failure: Failure, ends: Sequence[JobEnded]) -> list[Effect]:
+        """The cluster cannot continue. `ends`: of the jobs that had not ended."""
+        effects = [effect for ended in ends for effect in self._tell(ended.job_id, ended)]
+        return effects + [Tell(client, ClusterFailed(failure)) for client in self.clients]
+
+    # --- inside ---
+
+    def _tell(self, job_id: JobId, message: object) -> list[Effect]:
+        return [Tell(client, message) for client in self._jobs[job_id].clients]
+
+    def _remember(self, ended: JobEnded) -> None:
+        self._ended.pop(ended.job_id, None)
+        self._ended[ended.job_id] = ended
+        if len(self._ended) > _REMEMBERED_MAX:
+            del self._ended[next(iter(self._ended))]
+
+    def _stop_if_idle(self) -> list[Effect]:
+        if self._jobs or self._admitting or self._has_stopped:
+            return []
+        if self._is_left and not self.is_ending:
+            return self.shut_down(suspends=False)
+        self._has_stopped = self.is_ending
+        return [Stop()] if self.is_ending else []
+
+
+def _ended_before(client: ClientId, admission: Admission, ended: JobEnded) -> list[Effect]:
+    """The job is not run again."""
+    if admission.ended_under is None:
+        return [Tell(client, ended)]
+    how = f"has {ended.state.value.lower()} under JobManager pid {admission.ended_under}"
+    text = f"job '{admission.submission.graph.name}' {how}: nothing is run again"
+    return [Tell(client, JobNotice(admission.job_id, text)), Tell(client, ended)]
+
+
+def _not_run(client: ClientId, job_id: JobId, *, is_kept: bool) -> list[Effect]:
+    """The cluster ended while the job was admitted."""
+    state = JobState.SUSPENDED if is_kept else JobState.CANCELED
+    told = Tell(client, JobEnded(job_id, state, 0, None, ()))
+    return [told] if is_kept else [Withdraw(job_id), told]

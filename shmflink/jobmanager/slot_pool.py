@@ -1,0 +1,146 @@
+"""The slots of all TaskManagers, and the jobs that hold them or wait for them. Pure.
+
+::
+
+    offer ──▶ free ── the oldest request that they complete ──▶ allocated ── release ──▶ free
+                └─────────────────── lose ────────────────────────┘
+
+A TaskManager serves one job at a time: user code of one job that crashes, leaks or runs away harms no other job. So
+all slots of a TaskManager are allocated together, to one attempt of one job, which keeps them over its restarts.
+
+Requests are served in their order. Free slots are reserved for the first request until they complete it, so that a
+large job does not starve behind small ones. A job that restarts comes before those that have never run: it has state,
+and its other TaskManagers wait for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Generic, TypeVar
+
+from shmflink.core.ids import JobId
+from shmflink.core.lazy_dataclass import dataclass
+
+__all__ = ["Allocation", "Grant", "SlotPool", "SlotRequest"]
+
+_TaskManager = TypeVar("_TaskManager")
+
+
+@dataclass(frozen=True, slots=True)
+class SlotRequest:
+    """A job needs `slots` more slots for its attempt number `attempt`, from 0."""
+
+    job_id: JobId
+    attempt: int
+    slots: int
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """Whose the slots of a TaskManager are, and since which attempt of the job."""
+
+    job_id: JobId
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Grant(Generic[_TaskManager]):
+    """A request that is served: from now on the slots of these TaskManagers are the job's."""
+
+    request: SlotRequest
+    taskmanagers: tuple[_TaskManager, ...]
+
+
+class SlotPool(Generic[_TaskManager]):
+    """Of one cluster. TaskManagers are known by an id that is hashable and never used twice."""
+
+    def __init__(self, slots_per_taskmanager: int) -> None:
+        self.slots_per_taskmanager = slots_per_taskmanager
+        self._offered: dict[_TaskManager, Allocation | None] = {}  # in the order of their offers; None: free
+        self._waiting: list[SlotRequest] = []
+
+    # --- what others may know ---
+
+    @property
+    def free(self) -> int:
+        """Slots that no job holds."""
+        return sum(owner is None for owner in self._offered.values()) * self.slots_per_taskmanager
+
+    @property
+    def waiting(self) -> Sequence[SlotRequest]:
+        """In the order in which they will be served."""
+        return tuple(self._waiting)
+
+    def allocation(self, taskmanager: _TaskManager) -> Allocation | None:
+        """None where its slots are free or not in the pool."""
+        return self._offered.get(taskmanager)
+
+    def slots_of(self, job_id: JobId) -> int:
+        """How many slots the job holds."""
+        return len(self._held_by(job_id)) * self.slots_per_taskmanager
+
+    def request_of(self, job_id: JobId) -> SlotRequest | None:
+        """What the job waits for."""
+        return next((request for request in self._waiting if request.job_id == job_id), None)
+
+    # --- TaskManagers ---
+
+    def offer(self, taskmanager: _TaskManager) -> None:
+        """Its slots are free. Offering it again changes nothing."""
+        self._offered.setdefault(taskmanager, None)
+
+    def lose(self, taskmanager: _TaskManager) -> JobId | None:
+        """It is gone; the job that held its slots. Where that job waits for slots, it needs these in addition."""
+        allocation = self._offered.pop(taskmanager, None)
+        if allocation is None:
+            return None
+        self._waiting = [
+            replace(request, slots=request.slots + self.slots_per_taskmanager)
+            if request.job_id == allocation.job_id
+            else request
+            for request in self._waiting
+        ]
+        return allocation.job_id
+
+    # --- jobs ---
+
+    def request(self, request: SlotRequest) -> None:
+        """Queues it. A job has one request at a time: another one takes the place of the first."""
+        for index, before in enumerate(self._waiting):
+            if before.job_id == request.job_id:
+                self._waiting[index] = request
+                return
+        place = len(self._waiting)
+        if request.attempt > 0:
+            place = next((index for index, one in enumerate(self._waiting) if one.attempt == 0), place)
+        self._waiting.insert(place, request)
+
+    def grants(self) -> list[Grant[_TaskManager]]:
+        """Allocates what the free slots suffice for, oldest request first, up to the first that has to wait."""
+        granted = []
+        while self._waiting:
+            request = self._waiting[0]
+            needed = -(-request.slots // self.slots_per_taskmanager)
+            free = [taskmanager for taskmanager, owner in self._offered.items() if owner is None]
+            if len(free) < needed:
+                break
+            del self._waiting[0]
+            chosen = tuple(free[:needed])
+            self._offered.update(dict.fromkeys(chosen, Allocation(request.job_id, request.attempt)))
+            granted.append(Grant(request, chosen))
+        return granted
+
+    def release(self, job_id: JobId) -> tuple[_TaskManager, ...]:
+        """The job is over: it waits for nothing, and its slots are free. The TaskManagers that it held."""
+        held = self._held_by(job_id)
+        self._offered.update(dict.fromkeys(held))
+        self._waiting = [request for request in self._waiting if request.job_id != job_id]
+        return held
+
+    def stop(self) -> None:
+        """The cluster ends: nobody gets slots any longer."""
+        self._waiting = []
+
+    def _held_by(self, job_id: JobId) -> tuple[_TaskManager, ...]:
+        return tuple(one for one, owner in self._offered.items() if owner is not None and owner.job_id == job_id)
