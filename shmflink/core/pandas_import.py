@@ -10,6 +10,7 @@ import importlib.abc
 import importlib.util
 import sys
 from collections.abc import Sequence
+from functools import cache
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Final
@@ -21,11 +22,13 @@ __all__ = ["keep_pandas_out"]
 _PANDAS: Final = "pandas"
 
 
+@cache
 def keep_pandas_out() -> None:
     """Has pyarrow take pandas for absent until somebody imports it; from then on pyarrow knows its classes as ever.
 
-    What asks pyarrow for pandas by name (`to_pandas`, `from_pandas`) imports it then. Does nothing where pandas is
-    imported already.
+    Called by every process before it makes values: by programs where they get their environment, by the JobManager for
+    all TaskManagers. Only the first call of a process has an effect. What asks pyarrow for pandas by name (`to_pandas`,
+    `from_pandas`) imports it then. Does nothing where pandas is imported already.
     """
     if _PANDAS in sys.modules:
         return

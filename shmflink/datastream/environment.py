@@ -23,6 +23,7 @@ from shmflink.connectors.base import Sink, Source
 from shmflink.connectors.collect import CollectServer, CollectSink
 from shmflink.connectors.collection import CollectionSource
 from shmflink.core.batch import Batch
+from shmflink.core.pandas_import import keep_pandas_out
 from shmflink.core.types.typeinfo import TypeInformation
 from shmflink.core.watermark_strategy import WatermarkStrategy
 from shmflink.datastream import synonyms
@@ -81,6 +82,7 @@ class Environment(ReadMethods[S], CheckpointMethods, SaysWhatIsMissing):
     def _of_this_program(cls, configuration: Configuration | None) -> Self:
         """With the cluster's configuration, and `configuration` on top."""
         telling_errors_briefly()
+        keep_pandas_out()
         merged = Configuration.from_dict(dict(current_executor().configuration))
         if configuration is not None:
             options.refuse_unknown(configuration.key_set(), "get_execution_environment()")
