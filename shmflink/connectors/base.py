@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING, Any
 from shmflink.core.batch import Batch
 from shmflink.core.changelog import Changelog
 from shmflink.core.lazy_dataclass import dataclass
+from shmflink.core.schema_metadata import NO_METADATA
 from shmflink.core.serialization.plain_values import register_plain
-from shmflink.core.types.typeinfo import TypeInformation
+from shmflink.core.types.typeinfo import ColumnsTypeInfo, TypeInformation
 from shmflink.operators.base import OperatorContext, SideOutput
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from shmflink.expressions import Expression
 
 __all__ = [
@@ -203,6 +206,12 @@ class Source(ABC):
         return None
 
     @property
+    def produced_metadata(self) -> pa.Schema:
+        """The key-value metadata of the rows and their columns, as an annotated schema (`core.schema_metadata`)."""
+        declared = self.produced_type
+        return declared.annotations if isinstance(declared, ColumnsTypeInfo) else NO_METADATA
+
+    @property
     def fixed_parallelism(self) -> int | None:
         """1 for a source that cannot be read in parallel, else None."""
         return None
@@ -350,6 +359,10 @@ class Sink(ABC):
 
     def with_input_type(self, declared: Any) -> Sink:
         """The same sink for a stream of this TypeInformation (None: not declared), which is to end in it."""
+        return self
+
+    def with_input_metadata(self, rows: pa.Schema) -> Sink:
+        """The same sink for rows with the metadata of this annotated schema (`core.schema_metadata`)."""
         return self
 
     def check_target(self, configuration: Mapping[str, str]) -> None:  # noqa: B027  many have nothing to check

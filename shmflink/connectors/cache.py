@@ -27,6 +27,7 @@ from shmflink.connectors.split_queue import SplitQueue
 from shmflink.connectors.split_reader import SplitCursor, SplitReader
 from shmflink.core.batch import Batch
 from shmflink.core.lazy_dataclass import dataclass
+from shmflink.core.schema_metadata import NO_METADATA
 from shmflink.core.types.typeinfo import TypeInformation
 from shmflink.errors import DataFormatError
 from shmflink.operators.base import OperatorContext
@@ -83,6 +84,7 @@ class CacheSource(Source):
 
     folder: str
     row_type: TypeInformation | None = None
+    annotations: pa.Schema = NO_METADATA
     gives_timestamps = True
     split_payloads = (tuple,)
 
@@ -102,6 +104,10 @@ class CacheSource(Source):
     @property
     def produced_type(self) -> TypeInformation | None:
         return self.row_type
+
+    @property
+    def produced_metadata(self) -> pa.Schema:
+        return self.annotations
 
 
 class _CacheCursor(SplitCursor):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import pyarrow as pa
+
 from shmflink.connectors.base import (
     Boundedness,
     Poll,
@@ -16,6 +18,7 @@ from shmflink.connectors.base import (
     SplitEnumerator,
 )
 from shmflink.core.batch import Batch
+from shmflink.core.schema_metadata import merged_metadata
 from shmflink.core.types.typeinfo import TypeInformation
 from shmflink.errors import ConfigurationError, UsageError
 from shmflink.operators.base import OperatorContext, SideOutput
@@ -55,6 +58,10 @@ class HybridSource(Source):
     @property
     def produced_type(self) -> TypeInformation | None:
         return self._sources[0].produced_type
+
+    @property
+    def produced_metadata(self) -> pa.Schema:
+        return merged_metadata([source.produced_metadata for source in self._sources])
 
     @property
     def fixed_parallelism(self) -> int | None:

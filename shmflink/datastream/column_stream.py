@@ -102,7 +102,7 @@ class ColumnStream(RecordedStream[S]):
         columns = schema_of(declared)
         if columns is None:
             raise TypeMismatchError(f"as_columns(): {declared} has no columns; give a pyarrow.Schema")
-        return self.record(AsColumns(ColumnsTypeInfo(columns)))
+        return self.record(AsColumns(declared if isinstance(declared, ColumnsTypeInfo) else ColumnsTypeInfo(columns)))
 
     # --- aggregates, and what is made of their updates ---
 

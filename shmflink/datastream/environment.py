@@ -358,11 +358,16 @@ class Environment(ReadMethods[S], CheckpointMethods, SaysWhatIsMissing):
         return _iterator(rows, server, client)
 
     def collect_batches(
-        self, end: Callable[[Sink], None], declared: TypeInformation | None, job_name: str | None
+        self,
+        end: Callable[[Sink], None],
+        declared: TypeInformation | None,
+        job_name: str | None,
+        annotations: pa.Schema,
     ) -> CloseableIterator[pa.RecordBatch]:
-        """*shmflink only.* As `collect`; the iterator hands out record batches of elements of the type `declared`."""
+        """*shmflink only.* As `collect`; the iterator hands out record batches of elements of the type `declared`, with
+        the metadata of the annotated schema."""
         server, client = self._collecting(end, job_name, is_table=True)
-        batches = plain_batches((batch.columns() for batch in _batches(server, client)), declared)
+        batches = plain_batches((batch.columns() for batch in _batches(server, client)), declared, annotations)
         return _iterator(batches, server, client)
 
     def _collecting(

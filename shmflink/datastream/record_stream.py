@@ -11,6 +11,7 @@ import pyarrow as pa
 from shmflink.connectors.base import Sink
 from shmflink.connectors.function_sink import FunctionSink
 from shmflink.connectors.print_sink import PrintSink
+from shmflink.core.schema_metadata import NO_METADATA, described
 from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.core.types.typeinfo import ColumnsTypeInfo, TypeInformation, schema_of
 from shmflink.core.watermark_strategy import WatermarkStrategy
@@ -54,6 +55,7 @@ from shmflink.plan.calls import (
     SideOutput,
     Write,
 )
+from shmflink.planner.carrying import carried_metadata
 
 if TYPE_CHECKING:  # optional, and slow to import
     import pandas as pd
@@ -229,18 +231,18 @@ class RecordStream(ColumnStream[S]):
             return list(islice(iterator, limit))
 
     def iter_batches(self, job_name: str | None = None) -> CloseableIterator[pa.RecordBatch]:
-        """*shmflink only.* Runs the job and hands out `pyarrow.RecordBatch`es as they come; closing cancels it."""
-        with self.environment.recorder.all_or_nothing():
-            return self.environment.collect_batches(self._collect_into, self.declared_type, job_name)
+        """*shmflink only.* Runs the job and hands out `pyarrow.RecordBatch`es as they come; closing cancels it.
+
+        They have the key-value metadata of their source as far as these are still true; see `FileSource.parquet`.
+        """
+        return self._batches(job_name, carried_metadata(self.recorded.plan())[self.node.id])
 
     def to_arrow(self, job_name: str | None = None) -> pa.Table:
-        """*shmflink only.* Runs the job and returns all of the stream as a `pyarrow.Table`, in no certain order."""
-        schema = schema_of(self.declared_type)
-        with self.iter_batches(job_name) as batches:
-            found = list(batches)
-        if schema is None:  # rows of types that nobody declared
-            return pa.Table.from_batches(found) if found else pa.table({})
-        return pa.Table.from_batches(found, schema)
+        """*shmflink only.* Runs the job and returns all of the stream as a `pyarrow.Table`, in no certain order.
+
+        It has the key-value metadata of its source as far as these are still true; see `FileSource.parquet`.
+        """
+        return self._table(job_name, carried_metadata(self.recorded.plan())[self.node.id])
 
     def collect_arrow(self, job_name: str | None = None) -> pa.Table:
         """*shmflink only.* The same as `to_arrow`."""
@@ -249,13 +251,26 @@ class RecordStream(ColumnStream[S]):
     def to_pandas(self, job_name: str | None = None) -> pd.DataFrame:
         """*shmflink only.* As `to_arrow`, as a `pandas.DataFrame`. Needs pandas."""
         require("pandas", "to_pandas()")
-        frame: pd.DataFrame = self.to_arrow(job_name).to_pandas()
+        frame: pd.DataFrame = self._table(job_name).to_pandas()
         return frame
 
     def to_polars(self, job_name: str | None = None) -> pl.DataFrame:
         """*shmflink only.* As `to_arrow`, as a `polars.DataFrame`. Needs polars."""
-        frame: pl.DataFrame = require("polars", "to_polars()").from_arrow(self.to_arrow(job_name))
+        frame: pl.DataFrame = require("polars", "to_polars()").from_arrow(self._table(job_name))
         return frame
+
+    def _batches(self, job_name: str | None, annotations: pa.Schema) -> CloseableIterator[pa.RecordBatch]:
+        environment, declared = self.environment, self.declared_type
+        with environment.recorder.all_or_nothing():
+            return environment.collect_batches(self._collect_into, declared, job_name, annotations)
+
+    def _table(self, job_name: str | None, annotations: pa.Schema = NO_METADATA) -> pa.Table:
+        schema = schema_of(self.declared_type)
+        with self._batches(job_name, annotations) as batches:
+            found = list(batches)
+        if schema is None:  # rows of types that nobody declared
+            return pa.Table.from_batches(found) if found else pa.table({})
+        return pa.Table.from_batches(found, described(schema, annotations))
 
     def _collect(self, job_name: str | None) -> CloseableIterator[Any]:
         return self.environment.collect(self._collect_into, job_name)

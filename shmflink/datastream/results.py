@@ -8,15 +8,19 @@ from types import ModuleType
 
 import pyarrow as pa
 
+from shmflink.core.schema_metadata import NO_METADATA, described
 from shmflink.core.types.typeinfo import TypeInformation, schema_of
 from shmflink.errors import ConfigurationError
 
 __all__ = ["plain_batches", "require"]
 
 
-def plain_batches(batches: Iterator[pa.RecordBatch], declared: TypeInformation | None) -> Iterator[pa.RecordBatch]:
-    """The batches without metadata and, where their types are declared, with exactly these."""
+def plain_batches(
+    batches: Iterator[pa.RecordBatch], declared: TypeInformation | None, annotations: pa.Schema = NO_METADATA
+) -> Iterator[pa.RecordBatch]:
+    """The batches; where their types are declared, with exactly these and the metadata of the annotated schema."""
     schema = schema_of(declared)
+    schema = None if schema is None else described(schema, annotations)
     for batch in batches:
         if schema is None:
             yield batch.replace_schema_metadata(None)

@@ -14,6 +14,7 @@ from shmflink.client.job_client import JobClient
 from shmflink.connectors.cache import CacheSink, CacheSource
 from shmflink.datastream.recorder import Recorded, Recorder
 from shmflink.plan.calls import Read, Write
+from shmflink.planner.carrying import carried_metadata
 
 __all__ = ["Caching", "StreamCache", "StreamCaches"]
 
@@ -54,7 +55,8 @@ class StreamCache:
     def _read_from(self, folder: _Folder) -> None:
         node = self._recorded.node
         self._origin = (node, self._recorded.inputs)  # as it is now: a uid may have been set since
-        source = Read(CacheSource(folder.path, node.output_type), "CacheRead", node.output_type)
+        annotations = carried_metadata(self._recorded.plan())[node.id]
+        source = Read(CacheSource(folder.path, node.output_type, annotations), "CacheRead", node.output_type)
         read = self._recorder.unrecorded(source)
         settings = replace(
             read.settings, parallelism=node.settings.parallelism, max_parallelism=node.settings.max_parallelism

@@ -3,6 +3,7 @@
 ::
 
     rules                   one for each kind of call: type check; local and global halves; native or per record
+    carrying                which key-value metadata of files and columns the rows have
     lowering                the operators of all rules, put together
     changelog               who gets updates, who gets final rows
     pushdown                filters and the choice of columns move into the sources

@@ -10,6 +10,7 @@ from shmflink.errors import InternalError
 from shmflink.plan.calls import EveryUpdate, Final, Read, SideOutput, Union, Write
 from shmflink.plan.logical_plan import LogicalPlan
 from shmflink.plan.node import Node
+from shmflink.planner.carrying import carried_metadata, with_metadata
 from shmflink.planner.lowered import Lowered, Piece, Subtasks
 from shmflink.planner.rules import lowered
 from shmflink.planner.transformations import (
@@ -34,10 +35,14 @@ def lower(plan: LogicalPlan) -> list[Transformation]:
     environment says.
     """
     made: dict[int, Transformation] = {}
+    carried = carried_metadata(plan)
     for node in plan:
         inputs = plan.inputs_of(node)
         before = tuple(made[each.id] for each in inputs)
-        made[node.id] = _Placing(node, before).last(lowered(node.call, inputs))
+        operators = lowered(node.call, inputs)
+        if isinstance(node.call, Write):
+            operators = with_metadata(operators, carried[inputs[0].id])
+        made[node.id] = _Placing(node, before).last(operators)
     return [made[end] for end in plan.ends]
 
 

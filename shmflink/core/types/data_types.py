@@ -91,6 +91,11 @@ class RowType(DataType):
         )
 
 
+def has_length(field: pa.Field) -> bool:
+    """Whether values are padded or cut to the length in the metadata (CHAR)."""
+    return bool(field.metadata) and _LENGTH in field.metadata
+
+
 def fitted(array: pa.Array, field: pa.Field) -> pa.Array:
     """A column cast to a field's type as Flink does: decimals rounded half up, CHAR and BINARY padded.
 
@@ -104,7 +109,8 @@ def fitted(array: pa.Array, field: pa.Field) -> pa.Array:
     elif pa.types.is_fixed_size_binary(kind) and not pa.types.is_fixed_size_binary(array.type):
         width = kind.byte_width
         array = pc.binary_replace_slice(pc.binary_join_element_wise(array, b"\0" * width, b""), width, 2**31 - 1, b"")
-    elif field.metadata and (length := field.metadata.get(_LENGTH)):
+    elif has_length(field):
+        length = field.metadata[_LENGTH]
         return pc.utf8_slice_codeunits(pc.utf8_rpad(array.cast(kind), int(length)), 0, int(length))
     return array if array.type == kind else array.cast(kind)
 

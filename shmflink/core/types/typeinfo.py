@@ -14,6 +14,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from shmflink.core.plain_columns import plain_type
+from shmflink.core.schema_metadata import annotated
 from shmflink.core.types.conform import conform_value
 from shmflink.core.types.parameters import T
 from shmflink.core.types.shapes import Shape, arrow_type_of, field_names, shape_of_arrow
@@ -379,7 +380,7 @@ class ColumnsTypeInfo(TypeInformation):
     """Columns of these Arrow types; as records they are `Row`s by field name. Equal by schema. *shmflink only.*
 
     `schema` has only names and plain types (`core.plain_columns`; dictionaries stay): every column may hold nulls, and
-    there is no metadata.
+    there is no metadata. `annotations` has what the given schema says beside.
 
     Raises:
         TypeMismatchError: a name occurs twice.
@@ -390,6 +391,7 @@ class ColumnsTypeInfo(TypeInformation):
         if len(set(names)) != len(names):
             twice = sorted(name for name, count in Counter(names).items() if count > 1)
             raise TypeMismatchError(f"column names must be unique, but {twice} occur more than once: rename them")
+        self._given = schema
         kinds = [plain_type(kind, keeps_dictionaries=True) for kind in schema.types]
         self._schema = pa.schema(list(zip(names, kinds, strict=True)))
         shown = ", ".join(f"{name}: {kind}" for name, kind in zip(names, kinds, strict=True))
@@ -402,6 +404,11 @@ class ColumnsTypeInfo(TypeInformation):
     def schema(self) -> pa.Schema:
         """The columns."""
         return self._schema
+
+    @property
+    def annotations(self) -> pa.Schema:
+        """The annotated schema (`core.schema_metadata`) of what was declared; it does not travel with the type."""
+        return annotated(self._given)
 
     @property
     def arrow_type(self) -> pa.DataType:

@@ -15,6 +15,7 @@ from shmflink.connectors.file_system.file_systems import FileSystem
 from shmflink.connectors.file_system.reading.columns.metadata_columns import METADATA_TYPES, ROW_NUMBER
 from shmflink.connectors.file_system.reading.input_format import FileFormat
 from shmflink.core.lazy_dataclass import dataclass
+from shmflink.core.schema_metadata import NO_METADATA, is_empty, metadata_of_columns, metadata_of_fewer_rows
 from shmflink.core.types.typeinfo import ColumnsTypeInfo, RowTypeInfo, TypeInformation
 from shmflink.errors import JobGraphError
 from shmflink.expressions import Expression, bind, conjuncts
@@ -45,7 +46,8 @@ class ReadPlan:
 class FileScan:
     """Columns of the files, of their folders and about the files; of them `columns`, where `predicate` is true.
 
-    `file_schema` is None if rows of the format are not columns. Picklable.
+    `file_schema` is None if rows of the format are not columns; `annotations` is what the files say of their columns
+    beside (`core.schema_metadata`). Picklable.
     """
 
     files: FileSystem
@@ -54,6 +56,7 @@ class FileScan:
     partitions: pa.Schema
     metadata: tuple[tuple[str, str], ...] = ()
     columns: tuple[str, ...] | None = None
+    annotations: pa.Schema = NO_METADATA
     predicate: Expression | None = None
 
     @property
@@ -73,6 +76,16 @@ class FileScan:
             return schema
         fields = dict(zip(schema.names, schema, strict=True))
         return pa.schema([fields[name] for name in self.columns])
+
+    @property
+    def produced_annotations(self) -> pa.Schema:
+        """What the files say of the columns handed out."""
+        produced = self.produced_schema
+        if produced is None or is_empty(self.annotations):
+            return NO_METADATA
+        held = set(self.annotations.names)
+        made = metadata_of_columns(self.annotations, {n: n if n in held else None for n in produced.names})
+        return made if self.predicate is None else metadata_of_fewer_rows(made)
 
     @property
     def produced_type(self) -> TypeInformation | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, Literal, TypeAlias, TypedDict
 
 import pyarrow as pa
@@ -18,6 +19,7 @@ from shmflink.connectors.file_system.reading.columns.schemas import MergeRule, m
 from shmflink.connectors.file_system.reading.input_format import FileFormat
 from shmflink.connectors.file_system.reading.listing import find_files, require_files
 from shmflink.connectors.file_system.reading.scan import FileScan
+from shmflink.core.schema_metadata import NO_METADATA, annotated, merged_metadata, metadata_of_more_rows
 from shmflink.core.time_units import Duration
 from shmflink.errors import ConfigurationError, JobGraphError
 
@@ -77,7 +79,9 @@ def build_scan(file_format: FileFormat, paths: Sequence[str], files: FileSystem,
         file_format.require_columns([info.path for info in found if info.size])
     told = _partition_schema(options.get("partitions", "auto"), found, schema)
     rule = options.get("schema_merge", file_format.schema_merge)
-    of_files = _file_schema(file_format, sample, schema, rule, told)
+    of_files, annotations = _file_schema(file_format, sample, schema, rule, told)
+    if is_watched or len(sample) < sum(1 for info in found if info.size) or (rule == "first" and len(sample) > 1):
+        annotations = metadata_of_more_rows(annotations)
     if of_files is None and file_format.produced_type is None:
         raise JobGraphError(_why_no_columns(paths, found, sample))
     if schema is None and columns is None and of_files is not None and rule != "first":
@@ -85,6 +89,7 @@ def build_scan(file_format: FileFormat, paths: Sequence[str], files: FileSystem,
         file_format = copy.copy(file_format)
         file_format.known = KnownColumns(names, rule, frozenset(info.path for info in sample))
     scan = FileScan(files, file_format, of_files, told, metadata_columns(options.get("metadata", ())))
+    scan = replace(scan, annotations=annotations)
     scan.check_names()
     return scan if columns is None else _choose(scan, columns)
 
@@ -124,22 +129,27 @@ def _file_schema(
     schema: pa.Schema | None,
     schema_merge: MergeRule,
     partitions: pa.Schema,
-) -> pa.Schema | None:
-    """None where no file tells columns."""
+) -> tuple[pa.Schema | None, pa.Schema]:
+    """The columns, None where no file tells them, and the annotated schema."""
     told = set(partitions.names)
     if schema is not None:
-        return pa.schema([pa.field(field.name, field.type) for field in schema if field.name not in told])
+        untold = [field for field in schema if field.name not in told]
+        plain = pa.schema([pa.field(field.name, field.type) for field in untold])
+        return plain, annotated(pa.schema(untold, schema.metadata))
     schemas = []
     for info in sample:
         one = file_format.infer_schema(info.path)
         if one is None:
-            return None
+            return None, NO_METADATA
         if not len(one):
             continue  # a file of blank lines tells no columns, and has no rows
-        schemas.append((info.path, pa.schema([field for field in one if field.name not in told])))
+        schemas.append((info.path, pa.schema([field for field in one if field.name not in told], one.metadata)))
         if schema_merge == "first":
             break
-    return None if not schemas else merge_schemas(schemas, schema_merge, of_text=file_format.is_text)
+    if not schemas:
+        return None, NO_METADATA
+    merged = merge_schemas(schemas, schema_merge, of_text=file_format.is_text)
+    return merged, merged_metadata([annotated(one) for _, one in schemas])
 
 
 def _why_no_columns(paths: Sequence[str], found: Sequence[FileInfo], sample: Sequence[FileInfo]) -> str:

@@ -118,8 +118,12 @@ class FileSource(Source):
         """*shmflink only.* Parquet files as columns; `options` are `FileOptions`.
 
         Encodings and views are plain columns, UUIDs text (bytes where `schema=` says binary), INT96 microseconds.
-        Key-value metadata of files, such as the `geo` of GeoParquet, are not carried on, as they are not by DuckDB and
-        Polars: they speak of the file, not of the rows. `FileSink.parquet(metadata=...)` writes what you give.
+        Key-value metadata of files, such as the `geo` of GeoParquet, and of columns, such as field ids, go with the
+        rows and columns through filters, projections, renaming, unions and exchanges, up to file sinks and
+        `to_arrow()`; `FileSink.parquet(metadata=...)` wins. What is no longer true is dropped: entries of `geo` whose
+        column is gone, bounding boxes of fewer rows, `pandas` where its columns changed. Of several files, and of
+        unions, what all of them say holds, of `geo` what does not contradict. With `schema=` it is the metadata of
+        that schema that goes on.
 
         Raises:
             JobGraphError: a path does not exist, cannot be read or holds nothing.
@@ -259,6 +263,10 @@ class FileSource(Source):
 
     def side_output_type(self, tag: str) -> TypeInformation | None:
         return self._scan.format.side_output_type(tag)
+
+    @property
+    def produced_metadata(self) -> pa.Schema:
+        return self._scan.produced_annotations
 
     @property
     def produced_type(self) -> TypeInformation | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, BinaryIO, Final, Protocol
+from typing import Any, BinaryIO, Final, Protocol, Self
 
 import pyarrow as pa
 
@@ -13,7 +14,8 @@ from shmflink.connectors.file_system.writing.owned_columns import owned
 from shmflink.connectors.formats.text import java_lines, join_lines
 from shmflink.core.batch import Batch
 from shmflink.core.rows import shape_of_columns
-from shmflink.core.types.data_types import RowType, fitted
+from shmflink.core.schema_metadata import NO_METADATA, annotated, described
+from shmflink.core.types.data_types import RowType, fitted, has_length
 from shmflink.core.types.shapes import PICKLE
 from shmflink.core.types.typeinfo import TypeInformation, schema_of
 from shmflink.errors import TypeMismatchError
@@ -149,6 +151,18 @@ class BulkWriterFactory(OutputFormat):
 
     def __init__(self, schema: pa.Schema | None = None) -> None:
         self.declared = schema
+        self._annotations = NO_METADATA
+
+    def with_metadata(self, rows: pa.Schema) -> Self:
+        """The same format for rows with the metadata of this annotated schema (`core.schema_metadata`)."""
+        changed = copy.copy(self)
+        vars(changed).update(_annotations=rows)
+        return changed
+
+    def described(self, columns: pa.Schema) -> pa.Schema:
+        """The columns of a file with their metadata; those of the declared schema win."""
+        declared = NO_METADATA if self.declared is None else annotated(self.declared)
+        return described(described(columns, declared), self._annotations)
 
     def without_columns(self) -> TypeMismatchError:
         """The error for records that are no columns."""
@@ -199,7 +213,7 @@ def conform(columns: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     Raises:
         TypeMismatchError: another number of columns, or values that do not fit.
     """
-    has_lengths = any(field.metadata for field in schema)  # of CHAR columns
+    has_lengths = any(has_length(field) for field in schema)
     if columns.schema.equals(schema) and not has_lengths:
         return columns
     if len(columns.schema.names) != len(schema.names):

@@ -38,6 +38,7 @@ from shmflink.connectors.file_system.writing.text_output import (
 )
 from shmflink.connectors.keywords import check_keywords
 from shmflink.core.changelog import Changelog
+from shmflink.core.schema_metadata import metadata_of_fewer_rows
 from shmflink.core.types.typeinfo import PickledBytesTypeInfo, schema_of
 from shmflink.errors import ConfigurationError, JobGraphError, UsageError
 from shmflink.operators.base import OperatorContext
@@ -237,6 +238,14 @@ class FileSink(Sink):
         if self._publishing.no_rows is not None or not self._makes_empty_file:
             return self
         return FileSink(self._settings, replace(self._publishing, no_rows=schema), makes_empty_file=True)
+
+    def with_input_metadata(self, rows: pa.Schema) -> FileSink:
+        """Parquet and Arrow IPC files, and columns of ORC files, have it. The rows of each file are a part of them."""
+        output_format = self._settings.output_format
+        if not isinstance(output_format, BulkWriterFactory):
+            return self
+        settings = replace(self._settings, output_format=output_format.with_metadata(metadata_of_fewer_rows(rows)))
+        return FileSink(settings, self._publishing, makes_empty_file=self._makes_empty_file)
 
     def _check_columns(self, given: pa.Schema) -> None:
         """Raises TypeMismatchError or ConfigurationError for columns that the files cannot hold."""

@@ -12,7 +12,7 @@ import pyarrow as pa
 from shmflink.connectors.base import Split
 from shmflink.connectors.file_system.file_systems import FileSystem
 from shmflink.connectors.file_system.reading.arrow_cursor import PieceFile, PiecesCursor, pieces_of_range
-from shmflink.connectors.file_system.reading.columns.schemas import plain_schema
+from shmflink.connectors.file_system.reading.columns.schemas import described_schema, plain_schema
 from shmflink.connectors.file_system.reading.input_format import BulkFormat
 from shmflink.connectors.split_reader import SplitCursor
 from shmflink.errors import DataFormatError
@@ -56,7 +56,7 @@ class ArrowIpcFormat(BulkFormat):
         """The columns that the file or stream begins or ends with."""
         file = _open(self.files, path, None)
         try:
-            return plain_schema(file.schema, path)
+            return described_schema(file.schema, path)
         finally:
             file.close()
 

@@ -38,7 +38,8 @@ class IpcWriterFactory(BulkWriterFactory):
     def create(self, file: BinaryIO, first: pa.RecordBatch) -> BulkWriter:
         codec = None if self._compression == "none" else pa.Codec(self._compression, self._level)
         options = pa.ipc.IpcWriteOptions(compression=codec, use_threads=False, unify_dictionaries=True)
-        return _IpcWriter(pa.ipc.new_file(file, first.schema, options=options), first.schema)
+        schema = self.described(first.schema)
+        return _IpcWriter(pa.ipc.new_file(file, schema, options=options), schema)
 
 
 class _IpcWriter:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from shmflink.connectors.base import Split
 from shmflink.connectors.file_system.file_systems import FileSystem
 from shmflink.connectors.file_system.reading.arrow_cursor import PieceFile, PiecesCursor, pieces_of_range
-from shmflink.connectors.file_system.reading.columns.schemas import plain_schema
+from shmflink.connectors.file_system.reading.columns.schemas import described_schema, plain_schema
 from shmflink.connectors.file_system.reading.input_format import BulkFormat
 from shmflink.connectors.split_reader import SplitCursor
 from shmflink.errors import ConfigurationError, DataFormatError
@@ -49,7 +49,7 @@ class OrcFormat(BulkFormat):
         """The columns in the file's footer."""
         file = _Stripes(self.files, path)
         try:
-            return plain_schema(file.schema, path)
+            return described_schema(file.schema, path)
         finally:
             file.close()
 

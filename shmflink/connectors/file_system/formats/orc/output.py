@@ -81,7 +81,7 @@ class OrcWriterFactory(BulkWriterFactory):
         except ImportError as error:
             raise ConfigurationError(f"this pyarrow was built without ORC: {error}") from error
         writer = orc.ORCWriter(file, compression=self._compression, stripe_size=self._stripe_size)
-        return _OrcWriter(writer, first.schema)
+        return _OrcWriter(writer, self.described(first.schema))
 
 
 class _OrcWriter:
@@ -93,7 +93,7 @@ class _OrcWriter:
         self._schema = schema
 
     def write(self, columns: pa.RecordBatch) -> None:
-        self._writer.write(pa.Table.from_batches([conform(columns, self._schema)]))
+        self._writer.write(pa.Table.from_batches([conform(columns, self._schema)], self._schema))
 
     def flush(self) -> None:
         """The writer ends a stripe by itself."""

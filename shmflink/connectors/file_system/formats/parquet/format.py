@@ -12,9 +12,10 @@ import pyarrow as pa
 from shmflink.connectors.base import Split
 from shmflink.connectors.file_system.formats.parquet.cursor import ParquetCursor
 from shmflink.connectors.file_system.formats.parquet.opening import BATCH_ROWS, ParquetPlan, ParquetReading
-from shmflink.connectors.file_system.reading.columns.schemas import plain_schema
+from shmflink.connectors.file_system.reading.columns.schemas import described_schema
 from shmflink.connectors.file_system.reading.input_format import BulkFormat
 from shmflink.connectors.split_reader import SplitCursor
+from shmflink.core.schema_metadata import annotated, described
 from shmflink.core.types.typeinfo import RowTypeInfo, TypeInformation
 from shmflink.errors import ConfigurationError, DataFormatError
 from shmflink.expressions import Expression
@@ -54,12 +55,16 @@ class ParquetFormat(BulkFormat):
     def infer_schema(self, path: str) -> pa.Schema:
         """The columns in the footer, or the chosen ones of them."""
         with self._reading.open_whole(self.files, path) as file:
-            schema = plain_schema(file.schema_arrow, path)
+            # An Arrow schema in the footer hides what was added to the footer beside it.
+            metadata = {**(file.metadata.metadata or {}), **(file.schema_arrow.metadata or {})}
+            schema = described_schema(file.schema_arrow.with_metadata(metadata or None), path)
         held = set(schema.names)
         missing = [name for name in self._columns or () if name not in held]
         if missing:
             raise DataFormatError(f"{path}: there is no column {missing[0]!r}; the file has {', '.join(schema.names)}")
-        return schema if self._columns is None else pa.schema([schema.field(name) for name in self._columns])
+        if self._columns is None:
+            return schema
+        return pa.schema([schema.field(name) for name in self._columns], schema.metadata)
 
     def with_schema(self, schema: pa.Schema) -> Self:
         return self._with(schema=schema)
@@ -111,8 +116,7 @@ class ParquetColumnarRowInputFormat(ParquetFormat):
 
     def infer_schema(self, path: str) -> pa.Schema:
         """The declared columns, which the file must have."""
-        super().infer_schema(path)
-        return self._declared
+        return described(self._declared, annotated(super().infer_schema(path)))
 
     @property
     def produced_type(self) -> TypeInformation:

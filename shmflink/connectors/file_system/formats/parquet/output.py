@@ -39,8 +39,8 @@ class ParquetOptions:
     whose first rows repeat. `encodings`: with `plain`, the encodings of Parquet 1, which every reader knows (Flink's,
     too); with `compact`, integers and times without a dictionary as differences (DELTA_BINARY_PACKED), smaller and
     faster to write, known to DuckDB, Polars, pyarrow, Spark 3.3, Trino and later ones. `statistics`: of all columns,
-    none, or of those named; readers skip row groups by them. `metadata`: texts by key in the footer of each file, such
-    as the `geo` of GeoParquet; those of files that were read are not carried on.
+    none, or of those named; readers skip row groups by them. `metadata`: texts by key in the footer of each file; they
+    take the place of those that the rows bring along from their source, such as the `geo` of GeoParquet.
     """
 
     compression: str = "snappy"
@@ -139,7 +139,11 @@ class ParquetWriterFactory(BulkWriterFactory):
 
     def create(self, file: BinaryIO, first: pa.RecordBatch) -> BulkWriter:
         self._options.check_columns(first.schema)
-        return _ParquetWriter(file, first.schema, self._options, self._choose)
+        schema = self.described(first.schema)
+        if self._options.metadata:
+            given = {key.encode(): text.encode() for key, text in self._options.metadata.items()}
+            schema = schema.with_metadata({**(schema.metadata or {}), **given})
+        return _ParquetWriter(file, schema, self._options, self._choose)
 
     def _choose(self, first: pa.Table) -> EncodingChoice:
         """What enough rows of one file have shown holds for the next ones."""
@@ -236,8 +240,6 @@ class _ParquetWriter:
                 data_page_version=options.data_page_version,
                 data_page_size=options.data_page_bytes,
             )
-            if options.metadata:
-                self._writer.add_key_value_metadata(dict(options.metadata))
         return self._writer
 
 

@@ -10,9 +10,18 @@ import pyarrow as pa
 
 from shmflink.connectors.file_system.reading.columns.wider_types import same_type, settled_type, wider_type
 from shmflink.core.plain_columns import cast_array, plain_type
+from shmflink.core.schema_metadata import annotated, described
 from shmflink.errors import ConfigurationError, DataFormatError, TypeMismatchError
 
-__all__ = ["MERGE_RULES", "MergeRule", "conform", "merge_schemas", "plain_schema", "rows_without_columns"]
+__all__ = [
+    "MERGE_RULES",
+    "MergeRule",
+    "conform",
+    "described_schema",
+    "merge_schemas",
+    "plain_schema",
+    "rows_without_columns",
+]
 
 MergeRule = Literal["strict", "widen", "widen_to_string", "first"]
 MERGE_RULES: Final = ("strict", "widen", "widen_to_string", "first")
@@ -29,6 +38,11 @@ def plain_schema(schema: pa.Schema, path: str) -> pa.Schema:
         twice = Counter(names).most_common(1)[0][0]
         raise DataFormatError(f"{path}: two columns are named {twice!r}; rename one of them")
     return pa.schema([(name, plain_type(kind)) for name, kind in zip(names, schema.types, strict=True)])
+
+
+def described_schema(schema: pa.Schema, path: str) -> pa.Schema:
+    """As `plain_schema`, with the metadata that may travel (`core.schema_metadata`)."""
+    return described(plain_schema(schema, path), annotated(schema))
 
 
 def merge_schemas(schemas: Iterable[tuple[str, pa.Schema]], rule: MergeRule, *, of_text: bool = False) -> pa.Schema:

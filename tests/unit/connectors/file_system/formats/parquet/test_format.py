@@ -184,3 +184,48 @@ def test_encodings_of_strings_and_uuids_are_plain_columns(driver: Any, tmp_path:
     assert found == [{"s": "x", "u": str(one)}] * 3
     as_bytes = FileSource.parquet(str(tmp_path), schema=pa.schema({"u": pa.binary()}))
     assert driver.batches(as_bytes)[0].columns().column(0)[0].as_py() == one.bytes
+
+
+def test_metadata_of_the_footer_with_and_without_an_arrow_schema(tmp_path: Path) -> None:
+    plain, added = tmp_path / "plain.parquet", tmp_path / "added.parquet"
+    schema = pa.schema([pa.field("n", pa.int64(), metadata={"PARQUET:field_id": "3"})], {"owner": "me"})
+    for path, has_schema in ((plain, False), (added, True)):
+        with pq.ParquetWriter(path, schema, store_schema=has_schema) as writer:
+            writer.write_table(schema.empty_table())
+            writer.add_key_value_metadata({"license": "CC0"})
+    kept = [ParquetFormat().infer_schema(str(path)) for path in (plain, added)]
+    assert [one.metadata for one in kept] == [{b"license": b"CC0"}, {b"owner": b"me", b"license": b"CC0"}]
+    assert {one.field("n").metadata[b"PARQUET:field_id"] for one in kept} == {b"3"}
+
+
+@pytest.mark.parametrize("options", [{}, {"columns": ["s", "n"]}])
+def test_metadata_of_columns_that_were_chosen(tmp_path: Path, options: dict[str, Any]) -> None:
+    fields = [pa.field("n", pa.int64(), metadata={"comment": "c"}), pa.field("s", pa.string())]
+    pq.write_table(pa.schema(fields, {"owner": "me"}).empty_table(), tmp_path / "a.parquet")
+    told = [
+        FileSource.parquet(str(tmp_path), **options).produced_metadata,
+        source(tmp_path / "a.parquet", **options).produced_metadata,
+    ]
+    assert [one.metadata for one in told] == [{b"owner": b"me"}] * 2
+    assert [one.field("n").metadata for one in told] == [{b"comment": b"c"}] * 2
+
+
+def test_a_row_type_takes_the_metadata_of_its_columns(tmp_path: Path) -> None:
+    fields = [pa.field("n", pa.int64(), metadata={"comment": "c"}), pa.field("s", pa.string())]
+    pq.write_table(pa.schema(fields, {"owner": "me"}).empty_table(), tmp_path / "a.parquet")
+    declared = ParquetColumnarRowInputFormat(Types.ROW_NAMED(["n"], [Types.LONG()]))
+    told = FileSource.for_bulk_file_format(declared, str(tmp_path)).build().produced_metadata
+    assert (told.metadata, told.names, told.field("n").metadata) == ({b"owner": b"me"}, ["n"], {b"comment": b"c"})
+
+
+def test_a_declared_schema_says_the_metadata_itself(tmp_path: Path) -> None:
+    pq.write_table(pa.schema([("n", pa.int64())], {"owner": "me"}).empty_table(), tmp_path / "a.parquet")
+    declared = pa.schema([("n", pa.int64())], {"owner": "you"})
+    assert FileSource.parquet(str(tmp_path), schema=declared).produced_metadata.metadata == {b"owner": b"you"}
+
+
+def test_files_that_say_different_things(tmp_path: Path) -> None:
+    for name, owner in (("a", "me"), ("b", "you")):
+        schema = pa.schema([("n", pa.int64())], {"owner": owner, "license": "CC0"})
+        pq.write_table(schema.empty_table(), tmp_path / f"{name}.parquet")
+    assert FileSource.parquet(str(tmp_path)).produced_metadata.metadata == {b"license": b"CC0"}

@@ -191,3 +191,22 @@ def test_what_is_refused(options: dict[str, Any], message: str) -> None:
 def test_columns_that_are_not_there(option: str) -> None:
     with pytest.raises(ConfigurationError, match=f"Parquet {option}: there is no column 'kin'; the file has id, kind"):
         written(ParquetOptions(**{option: ["kin"]}), numbers(1))
+
+
+def test_metadata_of_the_rows_of_the_declared_columns_and_of_the_options() -> None:
+    rows = pa.schema(
+        [pa.field("id", pa.int64(), metadata={"comment": "of rows"})], {"a": "rows", "b": "rows", "c": "rows"}
+    )
+    declared = pa.schema(
+        [pa.field("id", pa.int64(), metadata={"more": "x"}), ("kind", pa.string())], {"b": "declared", "c": "declared"}
+    )
+    factory = ParquetWriterFactory(declared, options=ParquetOptions(metadata={"c": "options"})).with_metadata(rows)
+    file = io.BytesIO()
+    batch = factory.encode(Batch.of_columns(numbers(3)))
+    writer = factory.create(file, batch)
+    writer.write(batch)
+    writer.close()
+    schema = pq.read_schema(io.BytesIO(file.getvalue()))
+    assert schema.metadata == {b"a": b"rows", b"b": b"declared", b"c": b"options"}
+    assert schema.field("id").metadata == {b"comment": b"of rows", b"more": b"x"}
+    assert pq.read_table(io.BytesIO(file.getvalue())).to_pylist() == numbers(3).to_pylist()
