@@ -10,7 +10,7 @@ from typing import Any, Final
 from shmflink.core.coroutines import refuse_coroutines
 from shmflink.core.types.typeinfo import TypeInformation
 from shmflink.datastream.not_yet import SaysWhatIsMissing
-from shmflink.datastream.record_functions import Function, Partitioner
+from shmflink.datastream.record_functions import Function, KeySelector, Partitioner
 from shmflink.errors import JobGraphError
 from shmflink.expressions.expression import Expression
 
@@ -18,6 +18,7 @@ __all__ = [
     "check_data",
     "check_frame",
     "check_function",
+    "check_key_selector",
     "check_process_function",
     "checked_type",
     "partition_function",
@@ -47,6 +48,13 @@ def check_function(func: Any, kind: type | None, message: str) -> None:
     if isinstance(func, str):
         raise TypeError(f"{message}, got {func!r}: filter() takes an expression, too, such as col('x') > 3")
     raise TypeError(f"{message}, got {func!r}")
+
+
+def check_key_selector(key_selector: Any) -> None:
+    """Passes callables and KeySelectors; raises TypeError."""
+    check_function(
+        key_selector, KeySelector, "Parameter key_selector should be type of KeySelector or a callable function."
+    )
 
 
 def what_instead(given: Any, of_path: str) -> str:

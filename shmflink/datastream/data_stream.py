@@ -17,7 +17,7 @@ from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.core.types.typeinfo import TypeInformation, Types
 from shmflink.core.watermark_strategy import WatermarkStrategy
 from shmflink.datastream import synonyms
-from shmflink.datastream.argument_checks import check_function, check_process_function, checked_type
+from shmflink.datastream.argument_checks import check_function, check_key_selector, check_process_function, checked_type
 from shmflink.datastream.collect import CloseableIterator
 from shmflink.datastream.connected_streams import BroadcastConnected, Connected
 from shmflink.datastream.data_stream_sink import DataStreamSink
@@ -118,8 +118,7 @@ class DataStream(RecordStream["DataStream"]):
             given = (key_selector, *(() if key_type is None else (key_type,)), *more_columns)
             named = named_expressions("key_by", given, {})
             return KeyedStream(self, KeyBy(tuple(named.items())))
-        message = "Parameter key_selector should be type of KeySelector or a callable function."
-        check_function(key_selector, KeySelector, message)
+        check_key_selector(key_selector)
         return KeyedStream(self, KeyBy(key_selector, checked_type(key_type)))
 
     def without_keys(self) -> DataStream:

@@ -17,6 +17,7 @@ from shmflink.core.types.typeinfo import ColumnsTypeInfo, TypeInformation, schem
 from shmflink.core.watermark_strategy import WatermarkStrategy
 from shmflink.datastream.argument_checks import (
     check_function,
+    check_key_selector,
     check_process_function,
     checked_type,
     partition_function,
@@ -158,8 +159,7 @@ class RecordStream(ColumnStream[S]):
         """Rows go where `partitioner(key, number of partitions)` says. The stream is not keyed by it."""
         message = "Parameter partitioner should be type of Partitioner or a callable function."
         check_function(partitioner, Partitioner, message)
-        message = "Parameter key_selector should be type of KeySelector or a callable function."
-        check_function(key_selector, KeySelector, message)
+        check_key_selector(key_selector)
         return self.record(PartitionCustom(partition_function(partitioner), key_selector))
 
     def get_side_output(self, output_tag: OutputTag) -> S:

@@ -13,6 +13,7 @@ from shmflink.errors import TypeMismatchError
 from shmflink.expressions import Expression, bind, col, split_aggregates
 from shmflink.operators.aggregates.group import AggregateSpec, GlobalAggregateOperator
 from shmflink.operators.aggregates.local import ColumnarLocalAggregate
+from shmflink.operators.base import Operator
 from shmflink.operators.columns.expressions import ColumnsOperator
 from shmflink.operators.columns.steps import Project
 from shmflink.plan.calls import Aggregate, NamedExpressions
@@ -20,7 +21,17 @@ from shmflink.plan.node import Node
 from shmflink.planner.lowered import Lowered, Piece, Routing, Subtasks
 from shmflink.planner.rules.columns import columns_type, described
 
-__all__ = ["aggregate", "as_columns", "by_keys", "check_keys", "described_aggregates", "subtasks_of"]
+__all__ = [
+    "aggregate",
+    "as_columns",
+    "by_keys",
+    "check_keys",
+    "described_aggregates",
+    "in_two_halves",
+    "local_half",
+    "subtasks_of",
+    "taken_apart",
+]
 
 
 def aggregate(call: Aggregate, inputs: Sequence[Node]) -> Lowered:
@@ -30,31 +41,44 @@ def aggregate(call: Aggregate, inputs: Sequence[Node]) -> Lowered:
             without a stable hash.
     """
     declared = columns_type(inputs[0].output_type, "aggregate" if call.results else "distinct")
-    schema: pa.Schema = schema_of(declared)
     results = dict(call.results)
-    check_keys(call.keys, results, schema)
-    aggregates, finished = split_aggregates(results)
-    spec = AggregateSpec(schema, call.keys, tuple(aggregates.items()))
+    spec, finished = taken_apart(schema_of(declared), call.keys, results)
     name = "Aggregate" if results else "Distinct"
     text = f"{name}({described_aggregates(call.keys, results)})"
     made = ColumnsTypeInfo(spec.result_schema)
     operators = [Piece(name, GlobalAggregateOperator(spec), made, text, subtasks_of(call.keys))]
-    if [str(result) for result in finished.values()] != list(aggregates):
+    if finished:
         operators.append(_finish(made, {name: col(name) for name, _ in call.keys} | finished))
-    local = Piece(
-        "LocalAggregate",
-        ColumnarLocalAggregate(spec),
-        ColumnsTypeInfo(spec.partial_schema),
-        subtasks=Subtasks.LIKE_INPUT,
-    )
-    return Lowered(
-        operators[-1].name,
-        operators[-1].output_type,
-        "native: aggregated where the rows are made, then once more for each key",
-        local=(*as_columns(declared), local),
-        routing=by_keys(call.keys),
-        operators=tuple(operators),
-    )
+    local = local_half("LocalAggregate", ColumnarLocalAggregate(spec), spec)
+    why = "native: aggregated where the rows are made, then once more for each key"
+    return in_two_halves(declared, call.keys, local, tuple(operators), why)
+
+
+def taken_apart(
+    schema: pa.Schema, keys: NamedExpressions, results: Mapping[str, Expression]
+) -> tuple[AggregateSpec, dict[str, Expression]]:
+    """What is aggregated, and expressions over it; none of these where the aggregates leave as they are.
+
+    Raises:
+        TypeMismatchError: see `aggregate`.
+    """
+    check_keys(keys, results, schema)
+    aggregates, finished = split_aggregates(results)
+    is_plain = [str(result) for result in finished.values()] == list(aggregates)
+    return AggregateSpec(schema, keys, tuple(aggregates.items())), {} if is_plain else finished
+
+
+def local_half(name: str, operator: Operator, spec: AggregateSpec) -> Piece:
+    """What aggregates the rows of one task, and emits partial rows."""
+    return Piece(name, operator, ColumnsTypeInfo(spec.partial_schema), subtasks=Subtasks.LIKE_INPUT)
+
+
+def in_two_halves(
+    declared: TypeInformation, keys: NamedExpressions, local: Piece, operators: tuple[Piece, ...], why: str
+) -> Lowered:
+    """Rows of the type `declared` -> columns -> `local`, in each branch of a union -> by key -> `operators`."""
+    last = operators[-1]
+    return Lowered(last.name, last.output_type, why, (*as_columns(declared), local), by_keys(keys), operators)
 
 
 def as_columns(declared: TypeInformation) -> tuple[Piece, ...]:

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import pyarrow as pa
-
 from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.types.typeinfo import ColumnsTypeInfo, schema_of
 from shmflink.errors import JobGraphError, TypeMismatchError
-from shmflink.expressions import Expression, col, split_aggregates
+from shmflink.expressions import Expression, col
 from shmflink.operators.aggregates.spec import AggregateSpec
 from shmflink.operators.windows.pane_columns import ColumnarLocalWindowAggregate
 from shmflink.operators.windows.pane_operator import GlobalWindowAggregateOperator
 from shmflink.operators.windows.pane_spec import WindowAggregateSpec, WindowTimes
 from shmflink.plan.calls import NamedExpressions, WindowAggregate, Windows
 from shmflink.plan.node import Node
-from shmflink.planner.lowered import Lowered, Piece, Subtasks
-from shmflink.planner.rules.aggregates import as_columns, by_keys, check_keys, described_aggregates, subtasks_of
+from shmflink.planner.lowered import Lowered, Piece
+from shmflink.planner.rules.aggregates import described_aggregates, in_two_halves, local_half, subtasks_of, taken_apart
 from shmflink.planner.rules.columns import columns_type
 from shmflink.planner.rules.windows import NEEDS_ELEMENTS, has_default_trigger
 
@@ -50,26 +48,22 @@ def window_aggregate(call: WindowAggregate, inputs: Sequence[Node]) -> Lowered:
     times = native_times(call.windows)
     declared = columns_type(inputs[0].output_type, "aggregate")
     results, shown = dict(call.results), _Shown(call.start, call.end)
-    spec = _spec_of(schema_of(declared), call.keys, results, shown)
+    spec, finished = taken_apart(schema_of(declared), call.keys, results)
+    _check_names(shown, [*spec.key_names, *results])
     windows = WindowAggregateSpec(
         spec,
         times,
         shown.names,
         call.windows.allowed_lateness_ms,
         call.windows.late_data,
-        _columns_of(spec, results, shown),
+        _columns_of(spec, finished, shown),
     )
-    local = Piece(
-        "LocalWindowAggregate",
-        ColumnarLocalWindowAggregate(windows),
-        ColumnsTypeInfo(spec.partial_schema),
-        subtasks=Subtasks.LIKE_INPUT,
-    )
+    local = local_half("LocalWindowAggregate", ColumnarLocalWindowAggregate(windows), spec)
     made = ColumnsTypeInfo(windows.result_schema)
     text = f"WindowAggregate({call.windows.assigner}; {described_aggregates(call.keys, results)})"
     last = Piece("WindowAggregate", GlobalWindowAggregateOperator(windows), made, text, subtasks_of(call.keys))
     why = "native: aggregated by window where the rows are made, then once more for each key and window"
-    return Lowered(last.name, made, why, (*as_columns(declared), local), by_keys(call.keys), (last,))
+    return in_two_halves(declared, call.keys, local, (last,), why)
 
 
 def native_times(windows: Windows) -> WindowTimes:
@@ -95,25 +89,20 @@ def native_times(windows: Windows) -> WindowTimes:
     return times
 
 
-def _spec_of(
-    schema: pa.Schema, keys: NamedExpressions, results: Mapping[str, Expression], shown: _Shown
-) -> AggregateSpec:
-    check_keys(keys, results, schema)
+def _check_names(shown: _Shown, others: Sequence[str]) -> None:
+    """`others`: keys and results."""
     for name in shown.columns:
-        if name in results or any(name == key for key, _ in keys) or shown.columns.count(name) > 1:
+        if name in others or shown.columns.count(name) > 1:
             raise TypeMismatchError(
                 f"aggregate(): `{name}` is the window's column, and the name of a key or a result; give the window "
                 "other names: window_start='...', window_end='...'"
             )
-    aggregates, _ = split_aggregates(results)
-    return AggregateSpec(schema, keys, tuple(aggregates.items()))
 
 
-def _columns_of(spec: AggregateSpec, results: Mapping[str, Expression], shown: _Shown) -> NamedExpressions:
-    """What is made of keys, window and calls; nothing where they leave as they are."""
-    _, finished = split_aggregates(results)
-    is_plain = [str(result) for result in finished.values()] == [name for name, _ in spec.calls]
-    if is_plain and shown.columns == shown.names:
+def _columns_of(spec: AggregateSpec, finished: Mapping[str, Expression], shown: _Shown) -> NamedExpressions:
+    """What is made of keys, window and aggregates; nothing where they leave as they are."""
+    if not finished and shown.columns == shown.names:
         return ()
     names = [*spec.key_names, *shown.columns]
-    return tuple(({name: col(name) for name in names} | finished).items())
+    columns = {name: col(name) for name in names}
+    return tuple((columns | (dict(finished) or {name: col(name) for name, _ in spec.calls})).items())

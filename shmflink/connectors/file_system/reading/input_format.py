@@ -11,7 +11,8 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Self
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Self
 
 from shmflink.connectors.base import Split
 from shmflink.connectors.file_system.file_systems import FileSystem
@@ -19,6 +20,7 @@ from shmflink.connectors.file_system.reading.columns.known_columns import KnownC
 from shmflink.connectors.file_system.reading.columns.schemas import MergeRule
 from shmflink.connectors.file_system.reading.splits import compression_of
 from shmflink.connectors.split_reader import SplitCursor
+from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.types.typeinfo import TypeInformation
 
 if TYPE_CHECKING:
@@ -27,7 +29,20 @@ if TYPE_CHECKING:
     from shmflink.expressions import Expression
     from shmflink.operators.base import OperatorContext
 
-__all__ = ["BulkFormat", "FileFormat"]
+__all__ = ["BulkFormat", "FileFormat", "Wanted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the source asks of a format.
+
+    `schema`: exactly the columns of its batches; None: those of each file. `all_columns`: the first such schema, before
+    columns were left out. `row_numbers`: the name of the column with the index of each row in its file.
+    """
+
+    schema: pa.Schema | None = None
+    all_columns: pa.Schema | None = None
+    row_numbers: str | None = None
 
 
 class FileFormat(ABC):
@@ -52,6 +67,9 @@ class FileFormat(ABC):
 
     known: KnownColumns | None = None
     """The columns with which files not read before are compared when opened; None: columns were declared or chosen."""
+
+    wanted: Wanted = Wanted()
+    """What `with_schema` and `with_row_numbers` were given, of the formats that keep it here (`wanting`)."""
 
     files: FileSystem = FileSystem()
     """The only door to files: `self.files.open(path)`. The source puts its own here."""
@@ -102,6 +120,12 @@ class FileFormat(ABC):
         known: the source then does not cut files, and counts the rows that the format hands out.
         """
         return None
+
+    def wanting(self, **changes: Any) -> Self:
+        """A copy of which something else is `wanted`: for `with_schema` and the like of a format."""
+        changed = copy.copy(self)
+        changed.wanted = replace(self.wanted, **changes)
+        return changed
 
     def for_reader(self, context: OperatorContext) -> Self:
         """The copy that one reader opens its splits with; `context` has the counters and the mailbox."""

@@ -96,7 +96,7 @@ class FileSource(Source):
         self._paths = tuple(paths)
         self._splits_files = splits_files
         self._interval_ms = monitor_interval_ms
-        self._is_watchful = on_change == "fail"
+        self._on_change: OnChange = on_change
         if monitor_interval_ms is not None:
             self.boundedness = Boundedness.CONTINUOUS_UNBOUNDED
 
@@ -237,7 +237,7 @@ class FileSource(Source):
 
     def create_reader(self, context: OperatorContext) -> SourceReader:
         plan = self._scan.read_plan()
-        plan = replace(plan, format=plan.format.for_reader(context), is_watchful=self._is_watchful)
+        plan = replace(plan, format=plan.format.for_reader(context), is_watchful=self._on_change == "fail")
         files = self._scan.files
         return SplitReader(
             lambda split: FilesCursor(split, files, plan),
@@ -278,9 +278,13 @@ class FileSource(Source):
     def _with(self, scan: FileScan | None) -> FileSource | None:
         if scan is None:
             return None
-        changed = copy.copy(self)
-        vars(changed).update(_scan=scan)
-        return changed
+        return FileSource(
+            scan,
+            self._paths,
+            splits_files=self._splits_files,
+            monitor_interval_ms=self._interval_ms,
+            on_change=self._on_change,
+        )
 
 
 class FileSourceBuilder:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator
 from typing import Any, Final, Self
 
@@ -30,12 +29,8 @@ class ArrowIpcFormat(BulkFormat):
     into their record batches; streams, which have no footer to find them by, are read whole.
     """
 
-    def __init__(self) -> None:
-        self._schema: pa.Schema | None = None
-        self._row_numbers: str | None = None
-
     def open_split(self, split: Split) -> SplitCursor:
-        columns = None if self._schema is None else self._schema.names
+        columns = None if self.wanted.schema is None else self.wanted.schema.names
         path = split.payload.path
         file = _open(self.files, path, columns)
         whole = isinstance(file, _StreamPieces)
@@ -45,8 +40,8 @@ class ArrowIpcFormat(BulkFormat):
             pieces = range(1) if whole else pieces_of_range(file, split.payload)
         if self.known is not None:
             self.known.check(path, file.names)
-        schema = plain_schema(file.schema, path) if self._schema is None else self._schema
-        return PiecesCursor(split, file, pieces, schema, self._row_numbers)
+        schema = plain_schema(file.schema, path) if self.wanted.schema is None else self.wanted.schema
+        return PiecesCursor(split, file, pieces, schema, self.wanted.row_numbers)
 
     def check(self, path: str) -> None:
         """Raises DataFormatError if the first file is not an Arrow IPC file."""
@@ -61,15 +56,10 @@ class ArrowIpcFormat(BulkFormat):
             file.close()
 
     def with_schema(self, schema: pa.Schema) -> Self:
-        return self._with(_schema=schema)
+        return self.wanting(schema=schema)
 
     def with_row_numbers(self, name: str) -> Self:
-        return self._with(_row_numbers=name)
-
-    def _with(self, **changes: Any) -> Self:
-        changed = copy.copy(self)
-        vars(changed).update(changes)
-        return changed
+        return self.wanting(row_numbers=name)
 
 
 class _FilePieces(PieceFile):

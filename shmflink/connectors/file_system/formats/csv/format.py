@@ -7,7 +7,6 @@ number, a time or a truth value is wanted, or where text is not in quotes.
 
 from __future__ import annotations
 
-import copy
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -20,22 +19,20 @@ from shmflink.connectors.base import Split
 from shmflink.connectors.file_system.formats.csv.dialect import FALSE_VALUES, TRUE_VALUES, CsvDialect, ValueRules
 from shmflink.connectors.file_system.formats.csv.head import CsvHead, read_head
 from shmflink.connectors.file_system.formats.csv.inference import infer_csv_types
-from shmflink.connectors.file_system.formats.text.format import StreamFormat
+from shmflink.connectors.file_system.formats.text.parsed_records import ParsedRecordsFormat
 from shmflink.connectors.file_system.reading.byte_streams import LineCounter, canonical_charset, open_text
-from shmflink.connectors.file_system.reading.columns.declared import DeclaredSchema, declared_schema, explain_column
-from shmflink.connectors.file_system.reading.malformed import MALFORMED_TAG, MalformedRows, OnError, OnErrorPolicy
+from shmflink.connectors.file_system.reading.columns.declared import DeclaredSchema, explain_column
+from shmflink.connectors.file_system.reading.malformed import MALFORMED_TAG, OnError, OnErrorPolicy
 from shmflink.connectors.file_system.reading.record_cursor import RecordCursor, TextPart
 from shmflink.connectors.file_system.reading.record_starts import csv_record_start
 from shmflink.connectors.file_system.reading.splits import FileRange, compression_of
 from shmflink.connectors.split_reader import SplitCursor
-from shmflink.core.types.typeinfo import RowTypeInfo, TypeInformation
 from shmflink.errors import ConfigurationError, DataFormatError
-from shmflink.operators.base import OperatorContext
 
 __all__ = ["CsvFormat"]
 
 
-class CsvFormat(StreamFormat):
+class CsvFormat(ParsedRecordsFormat):
     """*shmflink only.* CSV files as columns.
 
     - `schema`: the columns and their types; else both come from the files.
@@ -97,17 +94,12 @@ class CsvFormat(StreamFormat):
             tuple(null_values), tuple(true_values), tuple(false_values), tuple(timestamp_formats), decimal_point
         )
         self._charset = canonical_charset(encoding)
-        self._policy = OnErrorPolicy.chosen(on_error, malformed_tag, malformed_folder)
-        self._declared: pa.Schema | None = None if schema is None else declared_schema(schema)
-        self._row_type = schema if isinstance(schema, RowTypeInfo) else None
+        super().__init__(schema, OnErrorPolicy.chosen(on_error, malformed_tag, malformed_folder))
         self._head = CsvHead(header, None if column_names is None else tuple(column_names), skip_rows, skip_data_rows)
         if column_names is None and not header and self._declared is not None:
             self._head = replace(self._head, names=tuple(self._declared.names))
         self._types = dict(column_types or {})
         self._infer_rows = infer_rows
-        self._schema: pa.Schema | None = None
-        self._inferred: dict[str, int] = {}  # rows that a column's type was inferred from; copies share it
-        self._malformed = MalformedRows(self._policy)
         self.is_splittable = self._charset in ("utf-8", "ascii") and (
             self._dialect.is_line_based or self._dialect.pairs_quotes
         )
@@ -116,7 +108,7 @@ class CsvFormat(StreamFormat):
     def open_split(self, split: Split) -> SplitCursor:
         part: FileRange = split.payload
         head = read_head(self.files, part.path, self._charset, self._head, self._dialect)
-        schema = self._schema if self._schema is not None else self.infer_schema(part.path)
+        schema = self.wanted.schema if self.wanted.schema is not None else self.infer_schema(part.path)
         _require_once(part.path, head.names, schema.names)
         if self.known is not None and head.names:
             self.known.check(part.path, head.names)
@@ -173,35 +165,7 @@ class CsvFormat(StreamFormat):
 
     def with_schema(self, schema: pa.Schema) -> Self:
         self._parser(schema, ())  # raises where CSV has no values of a type
-        changed = copy.copy(self)
-        vars(changed).update(_schema=schema)
-        return changed
-
-    def for_reader(self, context: OperatorContext) -> Self:
-        changed = copy.copy(self)
-        vars(changed).update(_malformed=MalformedRows(self._policy, context))
-        return changed
-
-    def finish_reader(self) -> None:
-        self._malformed.finish()
-
-    def snapshot_reader(self) -> None:
-        self._malformed.finish()
-
-    def close_reader(self) -> None:
-        self._malformed.close()
-
-    def side_output_type(self, tag: str) -> TypeInformation | None:
-        return self._policy.side_output_type(tag)
-
-    @property
-    def declared(self) -> pa.Schema | None:
-        """The columns that were declared."""
-        return self._declared
-
-    @property
-    def produced_type(self) -> TypeInformation | None:
-        return self._row_type
+        return self.wanting(schema=schema)
 
     def names_of(self, path: str) -> tuple[str, ...]:
         """The names of a file's columns, in its order."""
@@ -209,7 +173,7 @@ class CsvFormat(StreamFormat):
 
     def _wanted(self) -> pa.Schema:
         """The columns of batches."""
-        schema = self._schema if self._schema is not None else self._declared
+        schema = self.wanted.schema if self.wanted.schema is not None else self._declared
         assert schema is not None, "with_schema() comes first where nothing was declared"
         return schema
 
@@ -264,9 +228,6 @@ class CsvFormat(StreamFormat):
             return reason if column < 0 else explain_column(schema.field(column).name, reason, inferred)
 
         return explain
-
-    def _batch_type(self, schema: pa.Schema) -> Any:
-        return self._row_type if self._row_type is not None and schema.equals(self._declared) else None
 
 
 def _require_once(path: str, names: Sequence[str], wanted: Sequence[str]) -> None:

@@ -7,7 +7,6 @@ kind, as their JSON. Blank lines are passed over, and values of columns that are
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, Self
 
@@ -16,23 +15,20 @@ import pyarrow as pa
 from shmflink._core import JsonParser
 from shmflink.connectors.base import Split
 from shmflink.connectors.file_system.formats.json.inference import infer_json_schema
-from shmflink.connectors.file_system.formats.text.format import StreamFormat
+from shmflink.connectors.file_system.formats.text.parsed_records import ParsedRecordsFormat
 from shmflink.connectors.file_system.reading.byte_streams import LineCounter, canonical_charset, open_text
 from shmflink.connectors.file_system.reading.columns.declared import (
     DeclaredSchema,
-    declared_schema,
     explain_column,
     explain_key,
 )
 from shmflink.connectors.file_system.reading.columns.wider_types import settled_type
-from shmflink.connectors.file_system.reading.malformed import MALFORMED_TAG, MalformedRows, OnError, OnErrorPolicy
+from shmflink.connectors.file_system.reading.malformed import MALFORMED_TAG, OnError, OnErrorPolicy
 from shmflink.connectors.file_system.reading.record_cursor import RecordCursor, TextPart
 from shmflink.connectors.file_system.reading.record_starts import line_start
 from shmflink.connectors.file_system.reading.splits import FileRange, compression_of
 from shmflink.connectors.split_reader import SplitCursor
-from shmflink.core.types.typeinfo import RowTypeInfo, TypeInformation
 from shmflink.errors import ConfigurationError
-from shmflink.operators.base import OperatorContext
 
 __all__ = ["JsonLinesFormat"]
 
@@ -40,7 +36,7 @@ MissingKeys = Literal["null", "fail"]
 ExtraKeys = Literal["ignore", "fail"]
 
 
-class JsonLinesFormat(StreamFormat):
+class JsonLinesFormat(ParsedRecordsFormat):
     """*shmflink only.* A JSON object in each line, as columns."""
 
     def __init__(
@@ -85,24 +81,18 @@ class JsonLinesFormat(StreamFormat):
         if infer_rows < 1:
             raise ConfigurationError("JSON lines: infer_rows must be positive")
         self._charset = canonical_charset(encoding)
-        self._policy = OnErrorPolicy.chosen(on_error, malformed_tag, malformed_folder)
-        self._declared: pa.Schema | None = None if schema is None else declared_schema(schema)
-        self._row_type = schema if isinstance(schema, RowTypeInfo) else None
+        super().__init__(schema, OnErrorPolicy.chosen(on_error, malformed_tag, malformed_folder))
         self._types = dict(column_types or {})
         self._missing_fails = missing_keys == "fail"
         self._extra_keys = extra_keys
         self._timestamp_formats = tuple(timestamp_formats)
         self._infer_rows = infer_rows
-        self._schema: pa.Schema | None = None
-        self._known: pa.Schema | None = self._declared  # all keys, where some columns are not wanted
-        self._inferred: dict[str, int] = {}  # rows that a column's type was inferred from; copies share it
-        self._malformed = MalformedRows(self._policy)
         self.is_splittable = self._charset in ("utf-8", "ascii")
         self._parser(self._declared or pa.schema([]))
 
     def open_split(self, split: Split) -> SplitCursor:
         part: FileRange = split.payload
-        schema = self._schema
+        schema = self.wanted.schema
         if schema is None:
             inferred = self.infer_schema(part.path)
             schema = pa.schema([field.with_type(settled_type(field.type)) for field in inferred])
@@ -115,8 +105,8 @@ class JsonLinesFormat(StreamFormat):
             None if is_whole else part.offset + part.length,
             LineCounter(self.files, part.path, self._charset),
         )
-        row_type = self._row_type if self._row_type is not None and schema.equals(self._declared) else None
-        return RecordCursor(split, text, self._parser(schema), self._malformed, self._explainer(schema), row_type)
+        parser = self._parser(schema)
+        return RecordCursor(split, text, parser, self._malformed, self._explainer(schema), self._batch_type(schema))
 
     def infer_schema(self, path: str) -> pa.Schema:
         """The declared columns, or the keys of the first lines and the types of their values."""
@@ -129,35 +119,7 @@ class JsonLinesFormat(StreamFormat):
 
     def with_schema(self, schema: pa.Schema) -> Self:
         self._parser(schema)  # raises where JSON has no values of a type
-        changed = copy.copy(self)
-        vars(changed).update(_schema=schema, _known=self._known or schema)
-        return changed
-
-    def for_reader(self, context: OperatorContext) -> Self:
-        changed = copy.copy(self)
-        vars(changed).update(_malformed=MalformedRows(self._policy, context))
-        return changed
-
-    def finish_reader(self) -> None:
-        self._malformed.finish()
-
-    def snapshot_reader(self) -> None:
-        self._malformed.finish()
-
-    def close_reader(self) -> None:
-        self._malformed.close()
-
-    def side_output_type(self, tag: str) -> TypeInformation | None:
-        return self._policy.side_output_type(tag)
-
-    @property
-    def declared(self) -> pa.Schema | None:
-        """The columns that were declared."""
-        return self._declared
-
-    @property
-    def produced_type(self) -> TypeInformation | None:
-        return self._row_type
+        return self.wanting(schema=schema, all_columns=self.wanted.all_columns or schema)
 
     def _start(self, part: FileRange) -> int:
         """Where the first line of a range starts."""
@@ -171,7 +133,7 @@ class JsonLinesFormat(StreamFormat):
 
     def _parser(self, schema: pa.Schema) -> JsonParser:
         fails = self._extra_keys == "fail" or (self._extra_keys is None and self.known is not None)
-        known = list((self._known or schema).names) if fails else []
+        known = list((self._declared or self.wanted.all_columns or schema).names) if fails else []
         known += self.known.names if fails and self.known is not None else []
         try:
             return JsonParser(

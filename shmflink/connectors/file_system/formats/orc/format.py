@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
-from typing import Any, Self
+from typing import Self
 
 import pyarrow as pa
 
@@ -22,21 +21,17 @@ __all__ = ["OrcFormat"]
 class OrcFormat(BulkFormat):
     """*shmflink only.* ORC files as rows of the files' own types; a stripe is decoded at a time."""
 
-    def __init__(self) -> None:
-        self._schema: pa.Schema | None = None
-        self._row_numbers: str | None = None
-
     def open_split(self, split: Split) -> SplitCursor:
         path = split.payload.path
         file = _Stripes(self.files, path)
         try:
             if self.known is not None:
                 self.known.check(path, file.schema.names)
-            schema = plain_schema(file.schema, path) if self._schema is None else self._schema
+            schema = plain_schema(file.schema, path) if self.wanted.schema is None else self.wanted.schema
             wanted = set(schema.names)
             file.columns = [name for name in file.schema.names if name in wanted]
             pieces = pieces_of_range(file, split.payload)
-            return PiecesCursor(split, file, pieces, schema, self._row_numbers)
+            return PiecesCursor(split, file, pieces, schema, self.wanted.row_numbers)
         except BaseException:
             file.close()
             raise
@@ -54,15 +49,10 @@ class OrcFormat(BulkFormat):
             file.close()
 
     def with_schema(self, schema: pa.Schema) -> Self:
-        return self._with(_schema=schema)
+        return self.wanting(schema=schema)
 
     def with_row_numbers(self, name: str) -> Self:
-        return self._with(_row_numbers=name)
-
-    def _with(self, **changes: Any) -> Self:
-        changed = copy.copy(self)
-        vars(changed).update(changes)
-        return changed
+        return self.wanting(row_numbers=name)
 
 
 class _Stripes(PieceFile):

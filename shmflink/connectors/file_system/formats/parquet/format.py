@@ -83,7 +83,7 @@ class ParquetFormat(BulkFormat):
 
     def _with(self, **changes: Any) -> Self:
         changed = copy.copy(self)
-        vars(changed).update(_reading=ParquetReading(replace(self._reading.plan, **changes)))
+        changed._reading = ParquetReading(replace(self._reading.plan, **changes))  # noqa: SLF001 - of this class
         return changed
 
 
