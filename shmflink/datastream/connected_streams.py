@@ -7,7 +7,7 @@ from typing import ClassVar, Generic
 
 from shmflink.core.types.typeinfo import TypeInformation
 from shmflink.datastream import synonyms
-from shmflink.datastream.argument_checks import check_process_function
+from shmflink.datastream.argument_checks import check_process_function, checked_type
 from shmflink.datastream.not_yet import SaysWhatIsMissing
 from shmflink.datastream.process_functions import (
     BroadcastProcessFunction,
@@ -39,12 +39,12 @@ class Connected(SaysWhatIsMissing, Generic[S]):
     def map(self, func: CoMapFunction, output_type: TypeInformation | None = None) -> S:
         """One element out for each of both streams."""
         check_process_function(func, CoMapFunction, "map1")
-        return self._first.record(CoMap(func, output_type), self._second.recorded)
+        return self._first.record(CoMap(func, checked_type(output_type)), self._second.recorded)
 
     def flat_map(self, func: CoFlatMapFunction, output_type: TypeInformation | None = None) -> S:
         """Any number of elements out for each of both streams."""
         check_process_function(func, CoFlatMapFunction, "flat_map1")
-        return self._first.record(CoFlatMap(func, output_type), self._second.recorded)
+        return self._first.record(CoFlatMap(func, checked_type(output_type)), self._second.recorded)
 
     def process(
         self, func: CoProcessFunction | KeyedCoProcessFunction, output_type: TypeInformation | None = None
@@ -54,7 +54,7 @@ class Connected(SaysWhatIsMissing, Generic[S]):
         are_keyed = is_keyed(self._first.node) or is_keyed(self._second.node)
         if not are_keyed and isinstance(func, KeyedCoProcessFunction):
             raise JobGraphError("process(): a KeyedCoProcessFunction needs keyed streams: call key_by() on both first")
-        return self._first.record(CoProcess(func, output_type), self._second.recorded)
+        return self._first.record(CoProcess(func, checked_type(output_type)), self._second.recorded)
 
 
 class BroadcastConnected(SaysWhatIsMissing, Generic[S]):
@@ -81,7 +81,9 @@ class BroadcastConnected(SaysWhatIsMissing, Generic[S]):
         if not isinstance(func, wanted):
             kind = "keyed" if are_keys else "not keyed"
             raise TypeError(f"process(): the stream is {kind}, which takes a {wanted.__name__}, got {func!r}")
-        return self._stream.record(BroadcastProcess(func, self._states, output_type), self._broadcast.recorded)
+        return self._stream.record(
+            BroadcastProcess(func, self._states, checked_type(output_type)), self._broadcast.recorded
+        )
 
 
 def _check_same_environment(first: RecordedStream[S], second: RecordedStream[S]) -> None:

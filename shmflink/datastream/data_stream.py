@@ -188,7 +188,7 @@ class DataStream(RecordStream["DataStream"]):
 
     def window_all(self, window_assigner: WindowAssigner) -> AllWindowedStream:
         """Windows over all elements of the stream, in one subtask."""
-        return AllWindowedStream(self.key_by(_one_key), window_assigner)
+        return AllWindowedStream(self, window_assigner)
 
 
 class KeyedStream(DataStream):
@@ -224,7 +224,7 @@ class KeyedStream(DataStream):
     ) -> DataStream:
         """Calls a KeyedProcessFunction for each element, with state of its key and timers."""
         check_process_function(func, (KeyedProcessFunction, ProcessFunction))
-        return self.record(Process(func, output_type))
+        return self.record(Process(func, checked_type(output_type)))
 
     def reduce(self, func: Callable[[Any, Any], Any] | ReduceFunction) -> DataStream:
         """Reduces the elements of each key: every update in STREAMING mode, the last one in BATCH mode.
@@ -277,6 +277,10 @@ class KeyedStream(DataStream):
     def window(self, window_assigner: WindowAssigner) -> WindowedStream:
         """Windows over the elements of each key."""
         return WindowedStream(self, window_assigner)
+
+    def window_all(self, window_assigner: WindowAssigner) -> AllWindowedStream:
+        """Windows over all elements of the stream that was keyed, in one subtask."""
+        return self._origin.window_all(window_assigner)
 
     def count_window(self, size: int, slide: int = 0) -> WindowedStream:
         """Windows of `size` elements of a key; with `slide` a new one begins every so many elements."""
@@ -377,19 +381,20 @@ class CachedDataStream(DataStream):
 
 
 class _Windowed(WindowsOf[DataStream]):
-    """Windows of the keys of a stream."""
+    """Windows of a stream."""
 
-    def __init__(self, stream: KeyedStream, window_assigner: WindowAssigner) -> None:
-        """Made by `window()` and `window_all()`, not by users."""
-        is_all = self._is_all
-        super().__init__(
-            stream, window_assigner, lambda: (stream.origin, () if is_all else stream.key_columns("aggregate"))
-        )
-        self._keyed = stream
+    def __init__(
+        self,
+        stream: DataStream,
+        window_assigner: WindowAssigner,
+        columns: Callable[[], tuple[DataStream, NamedExpressions]],
+    ) -> None:
+        super().__init__(stream, window_assigner, columns)
+        self._own_environment = stream.get_execution_environment()
 
     def get_execution_environment(self) -> StreamExecutionEnvironment:
         """The environment of the stream."""
-        return self._keyed.get_execution_environment()
+        return self._own_environment
 
 
 class WindowedStream(_Windowed):
@@ -397,12 +402,20 @@ class WindowedStream(_Windowed):
 
     _kinds = (WindowFunction, ProcessWindowFunction)
 
+    def __init__(self, stream: KeyedStream, window_assigner: WindowAssigner) -> None:
+        """Made by `window()`, not by users."""
+        super().__init__(stream, window_assigner, lambda: (stream.origin, stream.key_columns("aggregate")))
+
 
 class AllWindowedStream(_Windowed):
     """A stream whose elements are in windows, all in one subtask."""
 
     _is_all = True
     _kinds = (AllWindowFunction, ProcessAllWindowFunction)
+
+    def __init__(self, stream: DataStream, window_assigner: WindowAssigner) -> None:
+        """Made by `window_all()`, not by users."""
+        super().__init__(stream, window_assigner, lambda: (stream, ()))
 
 
 class ConnectedStreams(Connected[DataStream]):
@@ -443,7 +456,3 @@ class BroadcastConnectedStream(BroadcastConnected[DataStream]):
         super().__init__(non_broadcast_stream, broadcast_stream.input_stream, broadcast_stream.descriptors)
         self.non_broadcast_stream = non_broadcast_stream
         self.broadcast_stream = broadcast_stream
-
-
-def _one_key(_: Any) -> int:
-    return 0

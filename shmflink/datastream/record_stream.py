@@ -121,7 +121,7 @@ class RecordStream(ColumnStream[S]):
         if isinstance(func, KeyedProcessFunction):
             raise JobGraphError("process(): a KeyedProcessFunction needs a keyed stream: call key_by() first")
         check_process_function(func, ProcessFunction)
-        return self.record(Process(func, output_type))
+        return self.record(Process(func, checked_type(output_type)))
 
     def assign_timestamps_and_watermarks(self, watermark_strategy: WatermarkStrategy) -> S:
         """Replaces the timestamps and watermarks of the stream by those of the strategy."""
@@ -131,7 +131,7 @@ class RecordStream(ColumnStream[S]):
 
     def transform(self, name: str, operator: Operator, output_type: TypeInformation | None) -> S:
         """*shmflink only.* Applies an operator (`shmflink.operators.base.Operator`)."""
-        return self.record(Apply(name, operator, output_type))
+        return self.record(Apply(name, operator, checked_type(output_type)))
 
     # --- partitioning, side outputs ---
 

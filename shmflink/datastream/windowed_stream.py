@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Generic, Self
 from shmflink.core.coroutines import refuse_coroutines
 from shmflink.core.types.typeinfo import RowTypeInfo, TypeInformation, Types
 from shmflink.datastream import synonyms
+from shmflink.datastream.argument_checks import checked_type
 from shmflink.datastream.expression_arguments import are_expressions, named_expressions
 from shmflink.datastream.functions import ReduceFunction
 from shmflink.datastream.not_yet import SaysWhatIsMissing
@@ -49,8 +50,8 @@ class WindowsOf(SaysWhatIsMissing, Generic[S]):
         window_assigner: WindowAssigner,
         columns: Callable[[], tuple[RecordedStream[S], NamedExpressions]],
     ) -> None:
-        """`stream` is keyed. `columns()`: the stream in front of the keys, and those; it raises where keys are no
-        columns.
+        """`stream` is keyed, unless the windows are of all elements. `columns()`: the stream without keys, and the
+        keys; it raises where those are no columns.
         """
         if not isinstance(window_assigner, WindowAssigner):
             raise TypeError(f"a window is given by a WindowAssigner, got {window_assigner!r}")
@@ -99,17 +100,27 @@ class WindowsOf(SaysWhatIsMissing, Generic[S]):
     ) -> S:
         """Reduces the elements of a window as they come; the window function, if any, sees the one value."""
         self._check_function(window_function, is_optional=True)
-        if window_function is None and output_type is None:
+        if window_function is None and checked_type(output_type) is None:
             output_type = self._stream.declared_type
         return self._stream.record(
-            WindowApply(self._windows, self._trigger(), "reduce", reduce_function, None, window_function, output_type)
+            WindowApply(
+                self._windows,
+                self._trigger(),
+                "reduce",
+                reduce_function,
+                None,
+                window_function,
+                checked_type(output_type),
+            )
         )
 
     def apply(self, window_function: AnyWindowFunction, output_type: TypeInformation | None = None) -> S:
         """Calls the function with all elements of a window."""
         self._check_function(window_function)
         return self._stream.record(
-            WindowApply(self._windows, self._trigger(), "apply", function=window_function, declared=output_type)
+            WindowApply(
+                self._windows, self._trigger(), "apply", function=window_function, declared=checked_type(output_type)
+            )
         )
 
     def process(self, process_window_function: AnyWindowFunction, output_type: TypeInformation | None = None) -> S:
@@ -145,7 +156,13 @@ class WindowsOf(SaysWhatIsMissing, Generic[S]):
         kind = RowTypeInfo(accumulator_type) if isinstance(accumulator_type, list) else accumulator_type
         return self._stream.record(
             WindowApply(
-                self._windows, self._trigger(), "aggregate", aggregate_function, kind, window_function, output_type
+                self._windows,
+                self._trigger(),
+                "aggregate",
+                aggregate_function,
+                checked_type(kind),
+                window_function,
+                checked_type(output_type),
             )
         )
 

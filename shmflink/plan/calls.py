@@ -342,7 +342,7 @@ class Windows:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WindowApply(Call):
-    """Functions over the elements of a window.
+    """Functions over the elements of a window. The input is keyed, unless the windows are of all elements.
 
     `method`: `reduce` and `aggregate` combine elements with `combine` as they come, `apply` keeps them; `function`, if
     any, is called with what is there when the window fires. `trigger`: the one given, or the assigner's own.

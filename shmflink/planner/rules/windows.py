@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
+from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.core.types.typeinfo import TypeInformation, Types
 from shmflink.errors import JobGraphError
 from shmflink.operators.functions.user_function import describe_function
+from shmflink.operators.key_extractor import KeyExtractor
 from shmflink.operators.windows.assigners import MergingWindowAssigner, WindowAssigner
 from shmflink.operators.windows.triggers import EventTimeTrigger, ProcessingTimeTrigger, Trigger
 from shmflink.operators.windows.window_operator import WINDOW_STATE_NAME, WindowOperator, WindowSpec
 from shmflink.plan.calls import WindowApply, Windows
 from shmflink.plan.node import Node
-from shmflink.planner.lowered import Lowered, Subtasks, one_operator
+from shmflink.planner.lowered import Lowered, Piece, Routing, Subtasks
 from shmflink.state.descriptors import (
     AggregatingStateDescriptor,
     ListStateDescriptor,
@@ -45,14 +48,23 @@ def window_apply(call: WindowApply, inputs: Sequence[Node]) -> Lowered:
         windows.is_all,
     )
     kind = "AllWindow" if windows.is_all else "Window"
-    return one_operator(
+    piece = Piece(
         type(windows.assigner).__name__,
         WindowOperator(spec, call.function, call.declared),
         call.declared,
-        f"per record: {_why(call)}",
-        description=f"{kind}({windows.assigner}, {type(call.trigger).__name__})",
-        subtasks=Subtasks.ONE_FOR_GOOD if windows.is_all else Subtasks.DEFAULT,
+        f"{kind}({windows.assigner}, {type(call.trigger).__name__})",
+        Subtasks.ONE_FOR_GOOD if windows.is_all else Subtasks.DEFAULT,
     )
+    why = f"per record: {_why(call)}"
+    if not windows.is_all:
+        return Lowered(piece.name, call.declared, why, operators=(piece,))
+    one_key = Piece("KeyBy", KeyExtractor(_one_key), inputs[0].output_type, subtasks=Subtasks.LIKE_INPUT)
+    return Lowered(piece.name, call.declared, why, (one_key,), Routing(ShipStrategy.HASH), (piece,))
+
+
+def _one_key(_element: Any) -> int:
+    """Window operators keep their state by key; windows of all elements have a single one (as in Flink)."""
+    return 0
 
 
 def _contents(call: WindowApply, declared: TypeInformation | None) -> StateDescriptor:

@@ -17,7 +17,7 @@ from shmflink.operators.windows.assigners import (
 )
 from shmflink.operators.windows.evictors import CountEvictor
 from shmflink.operators.windows.triggers import CountTrigger, DeltaTrigger, EventTimeTrigger
-from shmflink.plan.calls import AssignTimestamps, KeyBy, WindowAggregate, WindowApply, Windows
+from shmflink.plan.calls import AssignTimestamps, WindowAggregate, WindowApply, Windows
 from shmflink.plan.node import Node
 from shmflink.planner.lowered import Subtasks
 from shmflink.planner.rules import lowered
@@ -49,11 +49,14 @@ def timed(writer: Any) -> Node:
 
 
 def test_windows_of_all_elements_run_in_one_subtask_for_good(writer: Any) -> None:
-    keyed = writer.call(KeyBy(len), timed(writer))
     call = WindowApply(Windows(SECONDS, is_all=True), EventTimeTrigger(), "reduce", min)
-    made = lowered(call, [keyed])
+    windows = writer.call(call, timed(writer))
+    made = lowered(call, [timed(writer)])
     assert made.operators[0].subtasks is Subtasks.ONE_FOR_GOOD
-    assert made.operators[0].description == "AllWindow(TumblingEventTimeWindows(1000, 0), EventTimeTrigger)"
+    assert writer.block(windows)[0] == (
+        "WindowApply AllWindow(TumblingEventTimeWindows(1000, 0), EventTimeTrigger) ◀ [2] job.py:3"
+    )
+    assert writer.block(windows)[-1] == "becomes KeyBy (4) ─ HASH ▶ TumblingEventTimeWindows (1)"
 
 
 @pytest.mark.parametrize(
