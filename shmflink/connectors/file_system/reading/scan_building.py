@@ -137,12 +137,16 @@ def _file_schema(
         plain = pa.schema([pa.field(field.name, field.type) for field in untold])
         return plain, annotated(pa.schema(untold, schema.metadata))
     schemas = []
+    last = pa.schema([])
     for info in sample:
         one = file_format.infer_schema(info.path)
         if one is None:
             return None, NO_METADATA
         if not len(one):
             continue  # a file of blank lines tells no columns, and has no rows
+        if one.equals(last, check_metadata=True):
+            continue  # it adds nothing; files of hundreds of columns are many fields to merge
+        last = one
         schemas.append((info.path, pa.schema([field for field in one if field.name not in told], one.metadata)))
         if schema_merge == "first":
             break

@@ -12,7 +12,6 @@ import pyarrow as pa
 from shmflink.connectors.base import Split
 from shmflink.connectors.file_system.formats.parquet.cursor import ParquetCursor
 from shmflink.connectors.file_system.formats.parquet.opening import BATCH_ROWS, ParquetPlan, ParquetReading
-from shmflink.connectors.file_system.reading.columns.schemas import described_schema
 from shmflink.connectors.file_system.reading.input_format import BulkFormat
 from shmflink.connectors.split_reader import SplitCursor
 from shmflink.core.schema_metadata import annotated, described
@@ -55,9 +54,10 @@ class ParquetFormat(BulkFormat):
     def infer_schema(self, path: str) -> pa.Schema:
         """The columns in the footer, or the chosen ones of them."""
         with self._reading.open_whole(self.files, path) as file:
+            told = file.schema_arrow
             # An Arrow schema in the footer hides what was added to the footer beside it.
-            metadata = {**(file.metadata.metadata or {}), **(file.schema_arrow.metadata or {})}
-            schema = described_schema(file.schema_arrow.with_metadata(metadata or None), path)
+            metadata = {**(file.metadata.metadata or {}), **(told.metadata or {})}
+        schema = self._reading.described(told.with_metadata(metadata or None), path)
         held = set(schema.names)
         missing = [name for name in self._columns or () if name not in held]
         if missing:

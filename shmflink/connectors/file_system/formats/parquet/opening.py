@@ -21,7 +21,7 @@ from shmflink.connectors.file_system.formats.parquet.statistics import (
     arrow_statistics,
     core_statistics,
 )
-from shmflink.connectors.file_system.reading.columns.schemas import plain_schema
+from shmflink.connectors.file_system.reading.columns.schemas import described_schema, plain_schema
 from shmflink.connectors.file_system.reading.splits import FileRange
 from shmflink.core.lazy_dataclass import dataclass
 from shmflink.errors import DataFormatError
@@ -117,9 +117,16 @@ class ParquetReading:
     def __init__(self, plan: ParquetPlan) -> None:
         self.plan = plan
         self._kept: dict[str, pq.FileMetaData] = {}
+        self._described: tuple[pa.Schema, pa.Schema] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"plan": self.plan, "_kept": {}}
+        return {"plan": self.plan, "_kept": {}, "_described": None}
+
+    def described(self, schema: pa.Schema, path: str) -> pa.Schema:
+        """As `described_schema`; for files that say the same one after another, once."""
+        if self._described is None or not schema.equals(self._described[0], check_metadata=True):
+            self._described = schema, described_schema(schema, path)
+        return self._described[1]
 
     def open(self, files: FileSystem, part: FileRange) -> tuple[OpenParquet, Wanted]:
         """Raises ResourceError or DataFormatError, naming the file."""
