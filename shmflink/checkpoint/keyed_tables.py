@@ -12,13 +12,13 @@ from typing import Any, Final
 import numpy as np
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from shmflink.checkpoint.handles import KeyedStateHandle
 from shmflink.checkpoint.manifest import OperatorState
 from shmflink.checkpoint.reading import StateReader
 from shmflink.core.keys.columns import canonical_column, key_values, keys_from_wire
 from shmflink.core.lazy_dataclass import dataclass
+from shmflink.core.lazy_imports import pc
 from shmflink.core.types.shapes import PICKLE, from_json
 from shmflink.errors import CheckpointError
 from shmflink.state.arrow_values import inferred_shape, try_array, values_from

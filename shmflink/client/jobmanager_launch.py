@@ -12,10 +12,14 @@ import site
 import socket
 import subprocess
 import sys
-from typing import Final, TypeAlias
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import shmflink
 from shmflink.client.standard_streams import STDERR, STDOUT, fill_standard_descriptors, inherited
+
+if TYPE_CHECKING:
+    from shmflink.rpc.messages import ForkTaskManager
 
 __all__ = ["abandon_jobmanager", "begin_jobmanager", "launch_jobmanager"]
 
@@ -118,9 +122,14 @@ def _has_arrow_pool() -> bool:
 
 def _main() -> int:
     from shmflink.jobmanager.main import run_jobmanager
+
+    return run_jobmanager(int(sys.argv[1]), _load_taskmanager)
+
+
+def _load_taskmanager() -> Callable[[ForkTaskManager, socket.socket], None]:
     from shmflink.taskmanager.process import run_taskmanager
 
-    return run_jobmanager(int(sys.argv[1]), run_taskmanager)
+    return run_taskmanager
 
 
 if __name__ == "__main__":

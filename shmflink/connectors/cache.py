@@ -7,7 +7,6 @@ length (8 bytes, little endian) and an Arrow IPC stream of its own: batches of u
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Mapping
 from typing import Any, BinaryIO, Final
 
@@ -55,7 +54,7 @@ class CacheSink(Sink):
 class _CacheWriter(SinkWriter):
     def __init__(self, path: str) -> None:
         self._path = path
-        self._unfinished = f"{path}.{secrets.token_hex(4)}"  # an attempt that was given up may still write
+        self._unfinished = f"{path}.{os.urandom(4).hex()}"  # an attempt that was given up may still write
         self._file: BinaryIO | None = open(self._unfinished, "wb")  # noqa: SIM115  closed by finish() or close()
 
     def write(self, batch: Batch) -> None:

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import selectors
 import socket
 import struct
@@ -58,7 +57,7 @@ class CollectServer:
     """Receives what the writers of one CollectSink send. Used by one thread, except `end` and `close`."""
 
     def __init__(self) -> None:
-        name = f"shmflink-collect-{secrets.token_hex(16)}"
+        name = f"shmflink-collect-{os.urandom(16).hex()}"
         # The abstract namespace: no file that could be left behind.
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         self._listener.bind(f"\0{name}")
@@ -255,7 +254,7 @@ class _CollectWriter(SinkWriter):
 
     def __init__(self, address: str, context: OperatorContext, *, waits: bool) -> None:
         self._waits = waits
-        self._id = secrets.token_bytes(16)
+        self._id = os.urandom(16)
         self._has_uncommitted = False
         self._connection = _Connection(address)
         self._outbox = Outbox(f"collect {context.task_name}", context.mailbox, self._connection.send, self._send_end)

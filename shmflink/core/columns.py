@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from shmflink.core.lazy_imports import pc
 from shmflink.core.plain_columns import cast_array
 from shmflink.core.row import Row, RowKind, create_row
 from shmflink.core.serialization.codec import dumps_value, dumps_values, loads_value

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import secrets
+import os
 from typing import Final
 
 from shmflink.core.lazy_dataclass import dataclass
@@ -22,12 +21,12 @@ class JobId:
 
     @staticmethod
     def random() -> JobId:
-        return JobId(secrets.token_hex(16))
+        return JobId(os.urandom(16).hex())
 
     @staticmethod
     def of(text: str) -> JobId:
         """The same id for the same text, in every process."""
-        return JobId(hashlib.blake2b(text.encode(), digest_size=16).hexdigest())
+        return JobId(_digest(text))
 
     def __str__(self) -> str:
         return self.hex
@@ -44,7 +43,7 @@ class OperatorId:
 
     @staticmethod
     def of(text: str) -> OperatorId:
-        return OperatorId(hashlib.blake2b(text.encode(), digest_size=16).hexdigest())
+        return OperatorId(_digest(text))
 
     def __str__(self) -> str:
         return self.hex
@@ -72,3 +71,9 @@ class TaskManagerId:
     def __str__(self) -> str:
         where = "" if self.host == LOCAL_HOST else f" on {self.host}"
         return f"TaskManager {self.index}{where}"
+
+
+def _digest(text: str) -> str:
+    import hashlib  # which takes longer than the rest of this module
+
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

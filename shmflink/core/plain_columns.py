@@ -11,7 +11,8 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+
+from shmflink.core.lazy_imports import pc
 
 __all__ = ["cast_array", "kept", "plain_array", "plain_batch", "plain_type", "taken"]
 

@@ -12,7 +12,7 @@ from shmflink.core.types.typeinfo import TypeInformation
 from shmflink.datastream.not_yet import SaysWhatIsMissing
 from shmflink.datastream.record_functions import Function, KeySelector, Partitioner
 from shmflink.errors import JobGraphError
-from shmflink.expressions.expression import Expression
+from shmflink.expressions.node import Node
 
 __all__ = [
     "check_data",
@@ -41,7 +41,7 @@ def check_function(func: Any, kind: type | None, message: str) -> None:
     """
     if isinstance(func, type) and issubclass(func, Function):
         raise TypeError(f"{message}, got the class {func.__name__}: make an object of it, {func.__name__}()")
-    if isinstance(func, Expression):
+    if isinstance(func, Node):
         raise TypeError(f"{message}; `{func}` is an expression: filter(), select() and with_columns() take those")
     if callable(func) or (kind is not None and isinstance(func, kind)):
         return

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from shmflink.config import checkpoint_options as options
-from shmflink.config.configuration import Configuration
-from shmflink.config.option import Option
 from shmflink.core.time_units import Duration
 from shmflink.datastream.checkpointing_mode import CheckpointingMode
 from shmflink.datastream.externalized_checkpoint_retention import ExternalizedCheckpointRetention
 from shmflink.errors import TypeMismatchError
+
+if TYPE_CHECKING:
+    from shmflink.config.configuration import Configuration
+    from shmflink.config.option import Option
 
 __all__ = ["CheckpointConfig"]
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shmflink.config.checkpoint_options import SAVEPOINT_DIRECTORY
-from shmflink.config.configuration import Configuration
 from shmflink.config.flink_options import STATE_CHANGELOG_KEY
 from shmflink.datastream.checkpoint_config import CheckpointConfig
-from shmflink.datastream.checkpointing_mode import CheckpointingMode
 
 if TYPE_CHECKING:
     from typing import Self
+
+    from shmflink.config.configuration import Configuration
+    from shmflink.datastream.checkpointing_mode import CheckpointingMode
 
 __all__ = ["CheckpointMethods"]
 

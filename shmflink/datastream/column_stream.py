@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from shmflink import expressions as ex
 from shmflink.core.types.typeinfo import ColumnsTypeInfo, TypeInformation, schema_of
 from shmflink.datastream.expression_arguments import columns_as_they_are, named_expressions
 from shmflink.datastream.recorded_stream import RecordedStream, S
 from shmflink.errors import TypeMismatchError
-from shmflink.expressions import Expression, bind, col
 from shmflink.plan.calls import Aggregate, AsColumns, EveryUpdate, Explode, Final, Select
 from shmflink.planner.rules.columns import columns_type, described
+
+if TYPE_CHECKING:
+    from shmflink.expressions import Expression
 
 __all__ = ["ColumnStream"]
 
@@ -150,4 +153,4 @@ class ColumnStream(RecordedStream[S]):
 
     def _check_columns(self, names: tuple[str, ...]) -> None:
         """Raises TypeMismatchError where there is no such column."""
-        bind([col(name) for name in names], self.schema)
+        ex.bind([ex.col(name) for name in names], self.schema)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Generic
+from typing import TYPE_CHECKING, ClassVar, Generic
 
-from shmflink.core.types.typeinfo import TypeInformation
 from shmflink.datastream import synonyms
 from shmflink.datastream.argument_checks import check_process_function, checked_type
 from shmflink.datastream.not_yet import SaysWhatIsMissing
@@ -21,7 +20,10 @@ from shmflink.datastream.recorded_stream import RecordedStream, S
 from shmflink.errors import JobGraphError
 from shmflink.plan.calls import BroadcastProcess, CoFlatMap, CoMap, CoProcess
 from shmflink.planner.rules.record_functions import is_keyed
-from shmflink.state.descriptors import MapStateDescriptor
+
+if TYPE_CHECKING:
+    from shmflink.core.types.typeinfo import TypeInformation
+    from shmflink.state.descriptors import MapStateDescriptor
 
 __all__ = ["BroadcastConnected", "Connected"]
 

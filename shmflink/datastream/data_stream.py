@@ -11,11 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, overload
 
 from shmflink.absent import names_absent
-from shmflink.config.configuration import Configuration
-from shmflink.connectors.base import Sink
 from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.core.types.typeinfo import TypeInformation, Types
-from shmflink.core.watermark_strategy import WatermarkStrategy
 from shmflink.datastream import synonyms
 from shmflink.datastream.argument_checks import check_function, check_key_selector, check_process_function, checked_type
 from shmflink.datastream.collect import CloseableIterator
@@ -25,10 +22,8 @@ from shmflink.datastream.environment import Environment
 from shmflink.datastream.expression_arguments import named_expressions
 from shmflink.datastream.functions import KeySelector, Partitioner, ReduceFunction, SinkFunction
 from shmflink.datastream.keyed_stream_bans import KEYED_STREAM_BANS, NO_PARTITIONING
-from shmflink.datastream.operator_settings import OperatorSettings
 from shmflink.datastream.process_functions import KeyedProcessFunction, ProcessFunction
 from shmflink.datastream.record_stream import RecordStream
-from shmflink.datastream.recorder import Recorded
 from shmflink.datastream.stream_caches import StreamCache
 from shmflink.datastream.window_functions import (
     AllWindowFunction,
@@ -38,7 +33,7 @@ from shmflink.datastream.window_functions import (
 )
 from shmflink.datastream.windowed_stream import WindowsOf
 from shmflink.errors import JobGraphError, TypeMismatchError, UsageError
-from shmflink.expressions import Expression
+from shmflink.expressions.node import Node
 from shmflink.operators.windows.assigners import (
     CountSlidingWindowAssigner,
     CountTumblingWindowAssigner,
@@ -57,6 +52,14 @@ from shmflink.plan.calls import (
     Values,
 )
 from shmflink.state.descriptors import MapStateDescriptor
+
+if TYPE_CHECKING:
+    from shmflink.config.configuration import Configuration
+    from shmflink.connectors.base import Sink
+    from shmflink.core.watermark_strategy import WatermarkStrategy
+    from shmflink.datastream.operator_settings import OperatorSettings
+    from shmflink.datastream.recorder import Recorded
+    from shmflink.expressions import Expression
 
 __all__ = [
     "AllWindowedStream",
@@ -114,7 +117,7 @@ class DataStream(RecordStream["DataStream"]):
         *shmflink only:* by columns, named or computed: `key_by("user")`, `key_by("a", "b")`,
         `key_by(col("name").lower_case.alias("name"))`. The key of several columns is a tuple.
         """
-        if isinstance(key_selector, (str, Expression)):
+        if isinstance(key_selector, (str, Node)):
             given = (key_selector, *(() if key_type is None else (key_type,)), *more_columns)
             named = named_expressions("key_by", given, {})
             return KeyedStream(self, KeyBy(tuple(named.items())))

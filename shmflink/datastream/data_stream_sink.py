@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from shmflink.datastream.operator_settings import OperatorSettings
-from shmflink.datastream.recorder import Recorded
-from shmflink.datastream.slot_sharing_group import SlotSharingGroup
+
+if TYPE_CHECKING:
+    from shmflink.datastream.recorder import Recorded
+    from shmflink.datastream.slot_sharing_group import SlotSharingGroup
 
 __all__ = ["DataStreamSink"]
 

@@ -6,25 +6,20 @@ import os
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeVar
 
 import pyarrow as pa
 
 from shmflink.client.abandoned import ABANDONED
 from shmflink.client.executor import PlanReader, current_executor, ending_jobs_by_signals, telling_errors_briefly
-from shmflink.client.job_client import JobClient
-from shmflink.client.job_execution_result import JobExecutionResult
 from shmflink.config import options
 from shmflink.config.configuration import Configuration
 from shmflink.config.execution_config import ExecutionConfig
-from shmflink.config.option import Option
 from shmflink.config.python_options import PYTHON_ARCHIVES, PYTHON_EXECUTABLE, PYTHON_FILES, PYTHON_REQUIREMENTS
 from shmflink.connectors.base import Sink, Source
 from shmflink.connectors.collect import CollectServer, CollectSink
 from shmflink.connectors.collection import CollectionSource
-from shmflink.core.batch import Batch
 from shmflink.core.pandas_import import keep_pandas_out
-from shmflink.core.types.typeinfo import TypeInformation
 from shmflink.core.watermark_strategy import WatermarkStrategy
 from shmflink.datastream import synonyms
 from shmflink.datastream.argument_checks import check_data, checked_type, what_instead
@@ -38,18 +33,25 @@ from shmflink.datastream.python_dependencies import PythonDependencies, check_ex
 from shmflink.datastream.reading import ReadMethods, S
 from shmflink.datastream.recorder import Recorded, Recorder
 from shmflink.datastream.results import plain_batches
-from shmflink.datastream.slot_sharing_group import SlotSharingGroup
 from shmflink.datastream.stream_caches import Caching, StreamCaches
 from shmflink.errors import ConfigurationError, JobGraphError
-from shmflink.graph.job_graph import JobGraph
 from shmflink.graph.job_graph_builder import build_job_graph
 from shmflink.graph.plan import plan_as_json
-from shmflink.graph.stream_graph import StreamGraph
 from shmflink.plan.calls import Read
-from shmflink.plan.logical_plan import LogicalPlan
 from shmflink.planner.checks import check_targets, check_uids, delivery_warnings
 from shmflink.planner.lowering import lower
 from shmflink.planner.stream_graph_builder import RuntimeMode, StreamGraphOptions, build_stream_graph
+
+if TYPE_CHECKING:
+    from shmflink.client.job_client import JobClient
+    from shmflink.client.job_execution_result import JobExecutionResult
+    from shmflink.config.option import Option
+    from shmflink.core.batch import Batch
+    from shmflink.core.types.typeinfo import TypeInformation
+    from shmflink.datastream.slot_sharing_group import SlotSharingGroup
+    from shmflink.graph.job_graph import JobGraph
+    from shmflink.graph.stream_graph import StreamGraph
+    from shmflink.plan.logical_plan import LogicalPlan
 
 __all__ = ["Environment"]
 

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from shmflink import expressions as ex
 from shmflink.errors import TypeMismatchError
-from shmflink.expressions import Expression, col
 from shmflink.expressions.aggregates.methods import AGGREGATE_FUNCTIONS
 from shmflink.expressions.binding import name_of
-from shmflink.expressions.node import ALIAS, COLUMN, place_of_caller
+from shmflink.expressions.node import ALIAS, COLUMN, Node, place_of_caller
 from shmflink.planner.rules.columns import without_alias
+
+if TYPE_CHECKING:
+    from shmflink.expressions import Expression
 
 __all__ = ["are_expressions", "columns_as_they_are", "named_expressions"]
 
 
 def are_expressions(positional: tuple[Any, ...], named: Mapping[str, Any]) -> bool:
     """Whether `aggregate()` was called with expressions, not with a function of the user's."""
-    return bool(named) or any(isinstance(each, Expression) for each in positional)
+    return bool(named) or any(isinstance(each, Node) for each in positional)
 
 
 def columns_as_they_are(names: Sequence[str]) -> dict[str, Expression]:
     """Each column as it is; the user's line is looked up once for all of them."""
     place = place_of_caller()
-    return {name: Expression(COLUMN, (), (name,), place) for name in names}
+    return {name: ex.Expression(COLUMN, (), (name,), place) for name in names}
 
 
 def named_expressions(
@@ -61,10 +64,10 @@ def named_expressions(
 
 
 def _expression(method: str, item: Any, *, is_named: bool) -> Expression:
-    if isinstance(item, Expression):
+    if isinstance(item, ex.Expression):
         return item
     if isinstance(item, str) and not is_named:
-        return col(item)
+        return ex.col(item)
     if callable(item):
         hint = f"call it: {getattr(item, '__name__', 'it')}()"
     else:

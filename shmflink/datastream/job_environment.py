@@ -7,9 +7,12 @@ import site
 import sys
 import sysconfig
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from shmflink.datastream.python_dependencies import PythonDependencies
 from shmflink.graph.job_graph_builder import JobEnvironment
+
+if TYPE_CHECKING:
+    from shmflink.datastream.python_dependencies import PythonDependencies
 
 __all__ = ["job_environment", "main_file"]
 

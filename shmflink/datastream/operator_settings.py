@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from shmflink.datastream.recorder import Recorded
 from shmflink.datastream.slot_sharing_group import SlotSharingGroup
 from shmflink.errors import JobGraphError
 from shmflink.plan.settings import MAX_PARALLELISM_LIMIT, ChainingStrategy
+
+if TYPE_CHECKING:
+    from shmflink.datastream.recorder import Recorded
 
 __all__ = ["OperatorSettings", "checked_max_parallelism", "checked_parallelism"]
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any, Generic, TypeAlias
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias
 
 from shmflink.core.types.parameters import IN, IN2, OUT, TakesTypeParameters
 from shmflink.datastream.record_functions import Function
 from shmflink.operators.functions.process_context import ProcessContext
-from shmflink.operators.time.timer_service import NoTimers, TimeDomain, TimerService
-from shmflink.state.broadcast_state import BroadcastState
-from shmflink.state.descriptors import MapStateDescriptor
+
+if TYPE_CHECKING:
+    from shmflink.operators.time.timer_service import NoTimers, TimeDomain, TimerService
+    from shmflink.state.broadcast_state import BroadcastState
+    from shmflink.state.descriptors import MapStateDescriptor
 
 __all__ = [
     "BaseBroadcastProcessFunction",

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any, Generic
+from typing import TYPE_CHECKING, Any, Generic
 
 from shmflink.core.types.parameters import IN, KEY, OUT, T, TakesTypeParameters
 from shmflink.datastream.keyed_state_store import KeyedStateStore
-from shmflink.metrics import MetricGroup
 from shmflink.operators.functions.runtime_context import FunctionInitializationContext, OperatorRuntimeContext
+
+if TYPE_CHECKING:
+    from shmflink.metrics import MetricGroup
 
 __all__ = [
     "CheckpointedFunction",

@@ -23,7 +23,6 @@ from shmflink.datastream.argument_checks import (
     partition_function,
     what_instead,
 )
-from shmflink.datastream.collect import CloseableIterator
 from shmflink.datastream.column_stream import ColumnStream
 from shmflink.datastream.data_stream_sink import DataStreamSink
 from shmflink.datastream.functions import (
@@ -39,8 +38,7 @@ from shmflink.datastream.process_functions import KeyedProcessFunction, ProcessF
 from shmflink.datastream.recorded_stream import S
 from shmflink.datastream.results import require
 from shmflink.errors import JobGraphError, UsageError
-from shmflink.expressions import Expression
-from shmflink.operators.base import Operator
+from shmflink.expressions.node import Node
 from shmflink.plan.calls import (
     Apply,
     AssignTimestamps,
@@ -61,6 +59,12 @@ from shmflink.planner.carrying import carried_metadata
 if TYPE_CHECKING:  # optional, and slow to import
     import pandas as pd
     import polars as pl
+
+    from shmflink.datastream.collect import CloseableIterator
+    from shmflink.operators.base import Operator
+
+if TYPE_CHECKING:
+    from shmflink.expressions import Expression
 
 __all__ = ["RecordStream"]
 
@@ -92,7 +96,7 @@ class RecordStream(ColumnStream[S]):
 
         An expression over the columns (*shmflink only*) keeps rows for which it is true, not false or null.
         """
-        if isinstance(func, Expression):
+        if isinstance(func, Node):
             return self.record(FilterColumns(func))
         check_function(func, FilterFunction, "The input must be a FilterFunction or a callable function")
         return self.record(Filter(func))

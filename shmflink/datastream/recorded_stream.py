@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar, Generic, Self
+from typing import TYPE_CHECKING, ClassVar, Generic, Self
 
-from shmflink.config.execution_config import ExecutionConfig
 from shmflink.core.types.typeinfo import TypeInformation, Types
-from shmflink.datastream.environment import Environment
 from shmflink.datastream.not_yet import SaysWhatIsMissing
 from shmflink.datastream.operator_settings import OperatorSettings
 from shmflink.datastream.reading import S
-from shmflink.datastream.recorder import Recorded
-from shmflink.datastream.slot_sharing_group import SlotSharingGroup
 from shmflink.errors import UsageError
-from shmflink.plan.calls import Call
-from shmflink.plan.node import Node
+
+if TYPE_CHECKING:
+    from shmflink.config.execution_config import ExecutionConfig
+    from shmflink.datastream.environment import Environment
+    from shmflink.datastream.recorder import Recorded
+    from shmflink.datastream.slot_sharing_group import SlotSharingGroup
+    from shmflink.plan.calls import Call
+    from shmflink.plan.node import Node
 
 __all__ = ["RecordedStream", "S"]
 

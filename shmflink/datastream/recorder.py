@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shmflink.expressions.node import place_of_caller
 from shmflink.plan.calls import Call, Read
 from shmflink.plan.logical_plan import LogicalPlan
-from shmflink.plan.node import Node
 from shmflink.planner.recording import checked_node
+
+if TYPE_CHECKING:
+    from shmflink.plan.node import Node
 
 __all__ = ["Recorded", "Recorder"]
 

@@ -8,13 +8,15 @@ import shutil
 import tempfile
 import weakref
 from dataclasses import replace
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-from shmflink.client.job_client import JobClient
 from shmflink.connectors.cache import CacheSink, CacheSource
-from shmflink.datastream.recorder import Recorded, Recorder
 from shmflink.plan.calls import Read, Write
 from shmflink.planner.carrying import carried_metadata
+
+if TYPE_CHECKING:
+    from shmflink.client.job_client import JobClient
+    from shmflink.datastream.recorder import Recorded, Recorder
 
 __all__ = ["Caching", "StreamCache", "StreamCaches"]
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, ClassVar, Generic, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self
 
 from shmflink.core.coroutines import refuse_coroutines
 from shmflink.core.types.typeinfo import RowTypeInfo, TypeInformation, Types
 from shmflink.datastream import synonyms
 from shmflink.datastream.argument_checks import checked_type
 from shmflink.datastream.expression_arguments import are_expressions, named_expressions
-from shmflink.datastream.functions import ReduceFunction
 from shmflink.datastream.not_yet import SaysWhatIsMissing
-from shmflink.datastream.output_tag import OutputTag
 from shmflink.datastream.recorded_stream import RecordedStream, S
 from shmflink.datastream.window_functions import (
     AggregateFunction,
@@ -23,13 +21,15 @@ from shmflink.datastream.window_functions import (
     WindowFunction,
 )
 from shmflink.errors import JobGraphError
-from shmflink.expressions import Expression
-from shmflink.operators.windows.assigners import WindowAssigner
-from shmflink.operators.windows.evictors import Evictor
-from shmflink.operators.windows.triggers import Trigger
 from shmflink.plan.calls import NamedExpressions, WindowAggregate, WindowApply, Windows
-from shmflink.planner.rules.window_aggregates import native_times
-from shmflink.planner.rules.windows import check_merging, check_timestamps
+
+if TYPE_CHECKING:
+    from shmflink.datastream.functions import ReduceFunction
+    from shmflink.datastream.output_tag import OutputTag
+    from shmflink.expressions import Expression
+    from shmflink.operators.windows.assigners import WindowAssigner
+    from shmflink.operators.windows.evictors import Evictor
+    from shmflink.operators.windows.triggers import Trigger
 
 __all__ = ["WindowsOf"]
 
@@ -53,6 +53,9 @@ class WindowsOf(SaysWhatIsMissing, Generic[S]):
         """`stream` is keyed, unless the windows are of all elements. `columns()`: the stream without keys, and the
         keys; it raises where those are no columns.
         """
+        from shmflink.operators.windows.assigners import WindowAssigner
+        from shmflink.planner.rules.windows import check_timestamps
+
         if not isinstance(window_assigner, WindowAssigner):
             raise TypeError(f"a window is given by a WindowAssigner, got {window_assigner!r}")
         refuse_coroutines(window_assigner)
@@ -67,6 +70,9 @@ class WindowsOf(SaysWhatIsMissing, Generic[S]):
 
     def trigger(self, trigger: Trigger) -> Self:
         """Says when a window fires, instead of the assigner's own trigger."""
+        from shmflink.operators.windows.triggers import Trigger
+        from shmflink.planner.rules.windows import check_merging
+
         if not isinstance(trigger, Trigger):
             raise TypeError(f"trigger() takes a Trigger, got {trigger!r}")
         refuse_coroutines(trigger)
@@ -169,6 +175,8 @@ class WindowsOf(SaysWhatIsMissing, Generic[S]):
     def _aggregate_expressions(
         self, positional: tuple[Any, ...], named: dict[str, Expression], window: tuple[str | None, str | None]
     ) -> S:
+        from shmflink.planner.rules.window_aggregates import native_times
+
         pairs = named_expressions("aggregate", positional, named, aggregates=True)
         native_times(self._windows)
         origin, keys = self._columns()

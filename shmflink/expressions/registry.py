@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import importlib
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
@@ -147,6 +148,16 @@ class ScalarFunction:
 
 
 _FUNCTIONS: Final[dict[str, ScalarFunction]] = {}
+_FAMILIES: Final = (  # modules that register functions, or import what does; by name, because they are above this one
+    "expression",
+    "time.clocks",
+    "functions.logic",
+    "functions.nested",
+    "functions.numbers",
+    "functions.sql_json",
+    "functions.text",
+    "functions.time",
+)
 
 
 def function(
@@ -173,9 +184,18 @@ def function(
 
 def find_function(name: str) -> ScalarFunction | None:
     """The function of this name; None where there is none."""
+    if name not in _FUNCTIONS:
+        _load_families()
     return _FUNCTIONS.get(name)
 
 
 def function_names() -> frozenset[str]:
     """The names of all functions."""
+    _load_families()
     return frozenset(_FUNCTIONS)
+
+
+def _load_families() -> None:
+    """A process that received a tree has imported no more of them than the tree needed to be built."""
+    for family in _FAMILIES:
+        importlib.import_module(f"shmflink.expressions.{family}")

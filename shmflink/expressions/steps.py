@@ -8,9 +8,9 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from shmflink.core.lazy_dataclass import dataclass
+from shmflink.core.lazy_imports import pc
 from shmflink.core.plain_columns import taken
 from shmflink.errors import DataFormatError, InternalError
 from shmflink.expressions.node import Node

@@ -9,8 +9,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from shmflink.core.lazy_imports import pc
 from shmflink.errors import TypeMismatchError
 from shmflink.expressions.node import LITERAL, Node
 from shmflink.expressions.registry import Values

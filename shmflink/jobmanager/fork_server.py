@@ -68,10 +68,14 @@ def die_with(parent_pid: int) -> None:
 
 
 def start_fork_server(
-    run_taskmanager: TaskManagerMain, close_in_child: tuple[int, ...], warm_up: Callable[[], None] = lambda: None
+    begin: Callable[[socket.socket], TaskManagerMain | None],
+    close_in_child: tuple[int, ...],
+    warm_up: Callable[[], None] = lambda: None,
 ) -> tuple[int, socket.socket]:
     """Forks the fork server; returns its pid and the JobManager's end of the connection.
 
+    `begin` is called there, with its end of the connection: it imports what TaskManagers need, while the JobManager
+    imports what it needs itself, and returns what they run; None where there is nothing to serve.
     `warm_up` is called once, when there is nothing to do for a while after the first forks: what it imports, the
     TaskManagers that replace lost ones need not. It must not start threads.
 
@@ -85,13 +89,13 @@ def start_fork_server(
     sys.stderr.flush()
     pid = os.fork()
     if pid == 0:
-        _run_fork_server(run_taskmanager, ours, theirs, close_in_child, warm_up)
+        _run_fork_server(begin, ours, theirs, close_in_child, warm_up)
     theirs.close()
     return pid, ours
 
 
 def _run_fork_server(
-    run_taskmanager: TaskManagerMain,
+    begin: Callable[[socket.socket], TaskManagerMain | None],
     ours: socket.socket,
     theirs: socket.socket,
     close_in_child: tuple[int, ...],
@@ -105,7 +109,9 @@ def _run_fork_server(
             for fd in close_in_child:
                 os.close(fd)
             set_process_name("shmflink-fork")
-            ForkServer(connection, run_taskmanager, warm_up).serve()
+            run_taskmanager = begin(theirs)
+            if run_taskmanager is not None:
+                ForkServer(connection, run_taskmanager, warm_up).serve()
         code = 0
     except BaseException:
         sys.excepthook(*sys.exc_info())

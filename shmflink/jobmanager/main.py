@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import faulthandler
 import gc
@@ -13,24 +12,43 @@ import resource
 import signal
 import socket
 import sys
-from typing import Final
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Final
 
 from shmflink.core.pandas_import import keep_pandas_out
 from shmflink.jobmanager.fork_server import TaskManagerMain, set_process_name, start_fork_server
 from shmflink.metrics.log_handler import LOG_ADDRESS, forward_logs
 from shmflink.rpc.last_words import EXIT_FAILED
-from shmflink.rpc.launch import receive_launch
+from shmflink.rpc.launch import receive_launch, send_launch
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["run_jobmanager"]
 
 _LOG_PATIENCE_S: Final = 1.0  # a client that is stopped must not stop the JobManager
 
-# What tasks are likely to need: imported once here, shared by all TaskManagers as copy-on-write pages. Imported
-# there instead, each of them would pay for it at the start of its first job.
-_PRELOAD: Final = ("numpy", "pyarrow", "pyarrow.compute", "pyarrow.parquet", "shmflink._core")
-# What almost every job's code imports: too long for a start, too long for a recovery as well (a tenth of a second).
-_PRELOAD_LATER: Final = ("shmflink.datastream", "shmflink.common", "shmflink.expressions")
-_PRELOAD_PACKAGES: Final = ("shmflink.operators", "shmflink.connectors")
+# What the JobManager and every task need: imported once here, shared by all processes as copy-on-write pages.
+_SHARED: Final = (
+    "numpy",
+    "pyarrow",
+    "shmflink._core",
+    "shmflink.connectors.base",
+    "shmflink.checkpoint.storage",
+    "shmflink.checkpoint.settings",
+    "shmflink.network.shared_memory",
+)
+_OWN: Final = ("asyncio", "uvloop", "shmflink.jobmanager.jobmanager")
+# What almost every job's code imports: too long for a start, too long for a recovery as well. TaskManagers that replace
+# lost ones, and those by which a cluster grows, have it.
+_LATER: Final = ("pyarrow.compute", "pyarrow.parquet")
+_LATER_PACKAGES: Final = (
+    "shmflink.operators",
+    "shmflink.connectors",
+    "shmflink.datastream",
+    "shmflink.common",
+    "shmflink.expressions",
+)
 # Few jobs need what is in these: the job that does imports it.
 _NOT_PRELOADED: Final = frozenset(
     {
@@ -42,27 +60,62 @@ _NOT_PRELOADED: Final = frozenset(
 )
 
 
-def run_jobmanager(client_fd: int, run_taskmanager: TaskManagerMain) -> int:
-    """Serves the client at `client_fd`; returns the exit code. Call in a fresh process, from its main thread."""
+def run_jobmanager(client_fd: int, load_taskmanager: Callable[[], TaskManagerMain]) -> int:
+    """Serves the client at `client_fd`; returns the exit code. Call in a fresh process, from its main thread.
+
+    `load_taskmanager` imports what TaskManagers run; it is called in the fork server.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the client's to decide
     faulthandler.enable()
     set_process_name("shmflink-jm")
     _raise_descriptor_limit()
-    _preload()
+    gc.disable()  # nothing of what imports make is garbage; who serves enables it again
+    _import(_SHARED)
+    keep_pandas_out()
+    gc.freeze()  # the collector would touch, and so copy, every shared page in every child
+    pid, fork_server = start_fork_server(
+        lambda connection: _begin_fork_server(connection, load_taskmanager), (client_fd,), _preload_later
+    )
+    _import(_OWN)  # after the fork: the children need no event loop
     client = socket.socket(fileno=client_fd)
     settings = receive_launch(client)
     if settings is None:
+        fork_server.close()
+        _reap(pid)
         return 0  # the client needed no cluster
+    with contextlib.suppress(OSError):  # it has died: the event loop sees the end of its connection
+        send_launch(fork_server, settings)
     _take_streams(settings.streams)
     os.environ[LOG_ADDRESS] = settings.log_address
-    pid, fork_server = start_fork_server(run_taskmanager, (client_fd,), _preload_later)
-    forward_logs(os.environ, "JobManager", _LOG_PATIENCE_S).update_levels()  # after the fork: children have their own
-    gc.enable()
-    import uvloop  # after the fork: the children need no event loop
+    return _run(client, fork_server, pid)
 
+
+def _begin_fork_server(
+    connection: socket.socket, load_taskmanager: Callable[[], TaskManagerMain]
+) -> TaskManagerMain | None:
+    """In the fork server, while the JobManager imports what it needs itself."""
+    run_taskmanager = load_taskmanager()
+    settings = receive_launch(connection)
+    if settings is None:
+        return None
+    _take_streams(settings.streams)
+    os.environ[LOG_ADDRESS] = settings.log_address
+    _import(settings.modules)
+    gc.freeze()
+    return run_taskmanager
+
+
+def _run(client: socket.socket, fork_server: socket.socket, fork_server_pid: int) -> int:
+    import asyncio
+
+    import uvloop
+
+    forward_logs(os.environ, "JobManager", _LOG_PATIENCE_S).update_levels()
+    gc.freeze()
+    gc.enable()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        code = runner.run(_serve(client, fork_server, pid))
-    _reap(pid)
+        code = runner.run(_serve(client, fork_server, fork_server_pid))
+    _reap(fork_server_pid)
     return code
 
 
@@ -83,6 +136,8 @@ def _reap(fork_server_pid: int) -> None:
 
 
 async def _serve(client: socket.socket, fork_server: socket.socket, fork_server_pid: int) -> int:
+    import asyncio
+
     from shmflink.jobmanager.jobmanager import JobManager
 
     loop = asyncio.get_running_loop()
@@ -101,20 +156,16 @@ def _end_loudly(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> 
     os._exit(EXIT_FAILED)
 
 
-def _preload() -> None:
-    gc.disable()  # nothing of what imports make is garbage; the children enable it again
-    for module in _PRELOAD:
+def _import(modules: Iterable[str]) -> None:
+    for module in modules:
         importlib.import_module(module)
-    for package in _PRELOAD_PACKAGES:
-        _import_all(package)
-    keep_pandas_out()
-    gc.freeze()  # the collector would touch, and so copy, every shared page in every child
 
 
 def _preload_later() -> None:
     """In the fork server, while nobody waits for it."""
-    for name in _PRELOAD_LATER:
-        _import_all(name)
+    _import(_LATER)
+    for package in _LATER_PACKAGES:
+        _import_all(package)
     gc.freeze()
 
 

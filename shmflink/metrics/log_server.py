@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
 import selectors
 import socket
 import struct
@@ -25,7 +24,7 @@ class LogServer:
     """Serves from its own thread. Only processes of this user can connect."""
 
     def __init__(self) -> None:
-        self.address: str = f"shmflink-log-{secrets.token_hex(16)}"
+        self.address: str = f"shmflink-log-{os.urandom(16).hex()}"
         # The abstract namespace: no file that could be left behind.
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         self._listener.bind(f"\0{self.address}")

@@ -6,18 +6,17 @@ files, one per part of the key groups, and are read back part by part.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from typing import IO, Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from shmflink.core.batch import Batch
 from shmflink.core.elements import MIN_TIMESTAMP_MS
 from shmflink.core.keys.columns import decode_keys
 from shmflink.core.keys.groups import key_groups
+from shmflink.core.lazy_imports import pc
 from shmflink.core.plain_columns import taken
 from shmflink.core.types.typeinfo import TypeInformation
 
@@ -68,6 +67,8 @@ class KeyedSort:
 
     def _spill(self) -> None:
         if not self._parts:
+            import tempfile
+
             self._parts = [tempfile.TemporaryFile() for _ in range(_PARTS)]  # noqa: SIM115 - closed by close()
         kept, self._kept, self._bytes = self._kept, [], 0
         for input_index, batch in kept:

@@ -6,21 +6,23 @@ A call holds what the user wrote (functions, expressions, windows, sources, sink
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
-from shmflink.connectors.base import Sink, Source
 from shmflink.core.lazy_dataclass import dataclass
-from shmflink.core.output_tag import OutputTag
-from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.core.types.typeinfo import ColumnsTypeInfo, TypeInformation
-from shmflink.core.watermark_strategy import WatermarkStrategy
-from shmflink.expressions import Expression
-from shmflink.operators.asynchronous.retry import RetryStrategy
-from shmflink.operators.base import Operator
-from shmflink.operators.windows.assigners import WindowAssigner
-from shmflink.operators.windows.evictors import Evictor
-from shmflink.operators.windows.triggers import Trigger
-from shmflink.state.descriptors import MapStateDescriptor
+
+if TYPE_CHECKING:
+    from shmflink.connectors.base import Sink, Source
+    from shmflink.core.output_tag import OutputTag
+    from shmflink.core.ship_strategy import ShipStrategy
+    from shmflink.core.watermark_strategy import WatermarkStrategy
+    from shmflink.expressions import Expression
+    from shmflink.operators.asynchronous.retry import RetryStrategy
+    from shmflink.operators.base import Operator
+    from shmflink.operators.windows.assigners import WindowAssigner
+    from shmflink.operators.windows.evictors import Evictor
+    from shmflink.operators.windows.triggers import Trigger
+    from shmflink.state.descriptors import MapStateDescriptor
 
 __all__ = [
     "Aggregate",
@@ -63,7 +65,7 @@ __all__ = [
     "Write",
 ]
 
-NamedExpressions = tuple[tuple[str, Expression], ...]
+NamedExpressions: TypeAlias = "tuple[tuple[str, Expression], ...]"
 Declared = TypeInformation | None
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import field
+from typing import TYPE_CHECKING
 
 from shmflink.core.lazy_dataclass import dataclass
-from shmflink.plan.node import Node
+
+if TYPE_CHECKING:
+    from shmflink.plan.node import Node
 
 __all__ = ["LogicalPlan"]
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import field
+from typing import TYPE_CHECKING
 
 from shmflink.core.lazy_dataclass import dataclass
-from shmflink.core.types.typeinfo import TypeInformation
-from shmflink.plan.calls import Call
 from shmflink.plan.settings import Settings
+
+if TYPE_CHECKING:
+    from shmflink.core.types.typeinfo import TypeInformation
+    from shmflink.plan.calls import Call
 
 __all__ = ["Node"]
 

@@ -19,7 +19,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import field
 from functools import reduce
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from shmflink.connectors.base import Boundedness
 from shmflink.connectors.collect import CollectSink
@@ -27,10 +27,8 @@ from shmflink.core.changelog import Changelog
 from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.errors import JobGraphError
-from shmflink.expressions import Expression
 from shmflink.expressions.node import ALIAS, COLUMN
 from shmflink.operators.aggregates.group import GlobalAggregateOperator
-from shmflink.operators.base import Operator
 from shmflink.operators.columns.as_columns import AsColumnsOperator
 from shmflink.operators.columns.expressions import ColumnarOperator, ColumnsOperator
 from shmflink.operators.columns.keys import ColumnKeyExtractor
@@ -51,6 +49,10 @@ from shmflink.planner.transformations import (
     UnionTransformation,
     ancestors_first,
 )
+
+if TYPE_CHECKING:
+    from shmflink.expressions import Expression
+    from shmflink.operators.base import Operator
 
 __all__ = ["FINAL_ROWS", "resolve_changelogs"]
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from shmflink.config.checkpoint_options import CHECKPOINT_INTERVAL
 from shmflink.errors import JobGraphError
 from shmflink.plan.calls import Read, Values, Write
-from shmflink.plan.logical_plan import LogicalPlan
 from shmflink.plan.place import named
+
+if TYPE_CHECKING:
+    from shmflink.plan.logical_plan import LogicalPlan
 
 __all__ = ["check_targets", "check_uids", "delivery_warnings"]
 

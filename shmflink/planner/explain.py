@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.core.types.typeinfo import TypeInformation, schema_of
 from shmflink.graph.chaining import chain_heads
 from shmflink.graph.fusing import Fusing, fuse
-from shmflink.graph.stream_graph import StreamEdge, StreamGraph, StreamNode
 from shmflink.operators.columns.expressions import ColumnsOperator
 from shmflink.operators.columns.steps import Filter
 from shmflink.plan.calls import FilterColumns, Read
-from shmflink.plan.logical_plan import LogicalPlan
-from shmflink.plan.node import Node
-from shmflink.planner.lowered import Lowered
 from shmflink.planner.rules import lowered
+
+if TYPE_CHECKING:
+    from shmflink.graph.stream_graph import StreamEdge, StreamGraph, StreamNode
+    from shmflink.plan.logical_plan import LogicalPlan
+    from shmflink.plan.node import Node
+    from shmflink.planner.lowered import Lowered
 
 __all__ = ["explain"]
 

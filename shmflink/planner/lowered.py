@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from shmflink.connectors.base import Sink
 from shmflink.core.lazy_dataclass import dataclass
-from shmflink.core.ship_strategy import ShipStrategy
-from shmflink.core.types.typeinfo import TypeInformation
-from shmflink.operators.base import Operator
+
+if TYPE_CHECKING:
+    from shmflink.connectors.base import Sink
+    from shmflink.core.ship_strategy import ShipStrategy
+    from shmflink.core.types.typeinfo import TypeInformation
+    from shmflink.operators.base import Operator
 
 __all__ = ["Lowered", "Piece", "Routing", "Subtasks", "one_operator"]
 

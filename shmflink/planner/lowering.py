@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shmflink.errors import InternalError
 from shmflink.plan.calls import EveryUpdate, Final, Read, SideOutput, Union, Write
-from shmflink.plan.logical_plan import LogicalPlan
-from shmflink.plan.node import Node
 from shmflink.planner.carrying import carried_metadata, with_metadata
 from shmflink.planner.lowered import Lowered, Piece, Subtasks
 from shmflink.planner.rules import lowered
@@ -24,6 +22,10 @@ from shmflink.planner.transformations import (
     Transformation,
     UnionTransformation,
 )
+
+if TYPE_CHECKING:
+    from shmflink.plan.logical_plan import LogicalPlan
+    from shmflink.plan.node import Node
 
 __all__ = ["lower"]
 

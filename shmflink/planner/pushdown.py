@@ -11,15 +11,14 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 from functools import reduce
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
-from shmflink.connectors.base import Source
+from shmflink import expressions as ex
 from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.types.typeinfo import ColumnsTypeInfo, schema_of
 from shmflink.core.watermark_strategy import ColumnTimestamps
-from shmflink.expressions import Expression
 from shmflink.expressions.node import ALIAS, COLUMN, LITERAL
 from shmflink.expressions.registry import find_function
 from shmflink.operators.columns.expressions import ColumnarOperator, ColumnsOperator, narrowest
@@ -33,6 +32,10 @@ from shmflink.planner.transformations import (
     UnionTransformation,
     ancestors_first,
 )
+
+if TYPE_CHECKING:
+    from shmflink.connectors.base import Source
+    from shmflink.expressions import Expression
 
 __all__ = ["push_down"]
 
@@ -136,7 +139,7 @@ def _filters_behind(source: SourceTransformation, changed: _Rewriting) -> list[_
     schema = schema_of(source.output_type)
     if schema is None:
         return []
-    columns = {name: Expression(COLUMN, (), (name,), _PLACE) for name in schema.names}
+    columns = {name: ex.Expression(COLUMN, (), (name,), _PLACE) for name in schema.names}
     found: list[_Found] = []
     reader = changed.only_consumer(source)
     while isinstance(reader, OperatorTransformation) and isinstance(reader.operator, ColumnsOperator):
@@ -162,7 +165,7 @@ def _substituted(expression: Expression, columns: Mapping[str, Expression]) -> E
     if not expression.arguments:
         return expression
     arguments = tuple(_substituted(argument, columns) for argument in expression.arguments)
-    return Expression(expression.function, arguments, expression.parameters, expression.place)
+    return ex.Expression(expression.function, arguments, expression.parameters, expression.place)
 
 
 def _is_pure(predicate: Expression) -> bool:

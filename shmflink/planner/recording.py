@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from shmflink.operators.base import Operator
 from shmflink.operators.functions.process import KeyedOperator
 from shmflink.operators.time.timestamps_and_watermarks import TimestampsAndWatermarksOperator
 from shmflink.plan.calls import Call, Read, Union, Write
@@ -12,6 +12,9 @@ from shmflink.plan.node import Node
 from shmflink.plan.settings import ChainingStrategy, Settings
 from shmflink.planner.lowered import Lowered, Subtasks
 from shmflink.planner.rules import lowered
+
+if TYPE_CHECKING:
+    from shmflink.operators.base import Operator
 
 __all__ = ["checked_node"]
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from shmflink.connectors.base import Sink, Source
 from shmflink.core.lazy_dataclass import dataclass
-from shmflink.core.ship_strategy import ShipStrategy
-from shmflink.core.watermark_strategy import WatermarkStrategy
-from shmflink.operators.base import Operator
 from shmflink.plan.settings import ChainingStrategy
+
+if TYPE_CHECKING:
+    from shmflink.connectors.base import Sink, Source
+    from shmflink.core.ship_strategy import ShipStrategy
+    from shmflink.core.watermark_strategy import WatermarkStrategy
+    from shmflink.operators.base import Operator
 
 __all__ = [
     "DEFAULT_SLOT_SHARING_GROUP",

@@ -7,10 +7,10 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from shmflink.core.keys.columns import encode_keys, key_column, key_values, keys_to_wire
 from shmflink.core.keys.groups import key_groups
+from shmflink.core.lazy_imports import pc
 from shmflink.core.types.shapes import PICKLE, Shape, arrow_type_of, field_names
 from shmflink.errors import TypeMismatchError, UsageError
 from shmflink.state.arrow_form import StateForm

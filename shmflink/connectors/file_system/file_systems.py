@@ -14,9 +14,9 @@ from typing import Any, BinaryIO, Final, cast
 from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
-from pyarrow import fs as arrow_fs
 
 from shmflink.core.lazy_dataclass import dataclass
+from shmflink.core.lazy_imports import arrow_fs
 from shmflink.core.serialization.plain_values import register_plain
 from shmflink.errors import ConfigurationError, ResourceError
 

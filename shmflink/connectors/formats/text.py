@@ -13,9 +13,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
-import pyarrow.compute as pc
 
 from shmflink.core.batch import Batch
+from shmflink.core.lazy_imports import pc
 from shmflink.core.row import Row
 from shmflink.core.rows import shape_of_columns
 from shmflink.core.types.shapes import PICKLE, Shape

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from shmflink.connectors.base import Boundedness, Poll, Source, SourceReader, Split, SplitEnumerator
 from shmflink.connectors.formats.scalar_rows import scalar_schema
@@ -13,6 +12,7 @@ from shmflink.connectors.sockets.stream import SocketStream
 from shmflink.connectors.split_queue import SplitQueue
 from shmflink.connectors.split_reader import SplitCursor, SplitReader
 from shmflink.core.batch import Batch
+from shmflink.core.lazy_imports import pc
 from shmflink.core.types.typeinfo import TypeInformation, Types
 from shmflink.errors import ConfigurationError, DataFormatError
 from shmflink.operators.base import OperatorContext

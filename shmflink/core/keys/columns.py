@@ -33,10 +33,10 @@ from functools import lru_cache
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from shmflink import _core
 from shmflink.core.keys.objects import OBJECT_DECODERS, object_bytes
+from shmflink.core.lazy_imports import pc
 from shmflink.core.row import Row, create_row, field_names_of
 from shmflink.core.rows import codec_of
 from shmflink.core.types.typeinfo import TypeInformation

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from shmflink.core.lazy_dataclass import dataclass
+from shmflink.core.lazy_imports import pc
 from shmflink.core.types.decimals import rounded
 from shmflink.core.types.typeinfo import TypeInformation, Types
 from shmflink.errors import TypeMismatchError

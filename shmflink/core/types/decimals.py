@@ -6,7 +6,8 @@ import decimal
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
+
+from shmflink.core.lazy_imports import pc
 
 __all__ = ["rounded", "with_room"]
 

@@ -7,8 +7,8 @@ from itertools import permutations
 from typing import Any, Final, Self
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from shmflink.core.lazy_imports import pc
 from shmflink.errors import TypeMismatchError
 from shmflink.expressions.nested.equality import same_nested
 from shmflink.expressions.node import LITERAL, Node

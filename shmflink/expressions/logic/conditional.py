@@ -7,8 +7,8 @@ from functools import reduce
 from typing import Any, Self
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from shmflink.core.lazy_imports import pc
 from shmflink.expressions.node import Node
 from shmflink.expressions.registry import TypeFamily, Values, function
 from shmflink.expressions.types.coercions import alike

@@ -6,8 +6,8 @@ from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from shmflink.core.lazy_imports import pc
 from shmflink.errors import TypeMismatchError
 from shmflink.expressions.nested.lists import Integers, Lists
 from shmflink.expressions.node import Node

@@ -7,8 +7,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from shmflink.core.lazy_imports import pc
 from shmflink.expressions.nested.arrays import list_and_item
 from shmflink.expressions.nested.lists import Integers, Lists, codes_of, first_of_each, interleaved, list_of
 from shmflink.expressions.node import Node

@@ -10,8 +10,8 @@ from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from shmflink.core.lazy_imports import pc
 from shmflink.expressions.nested.lists import Integers, Lists, interleaved, list_of
 from shmflink.expressions.node import Node
 from shmflink.expressions.registry import TypeFamily, Values, function

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from shmflink.core.lazy_imports import pc
 from shmflink.expressions.nested.lists import Lists, codes_of, list_of
 from shmflink.expressions.nested.maps import entries_of
 from shmflink.expressions.vectors import columnwise, with_validity

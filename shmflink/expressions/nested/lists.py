@@ -8,10 +8,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from shmflink import _core
 from shmflink.core.lazy_dataclass import dataclass
+from shmflink.core.lazy_imports import pc
 from shmflink.expressions.vectors import validity_of
 
 __all__ = ["Integers", "Lists", "codes_of", "first_of_each", "interleaved", "list_of", "stable_codes_of"]

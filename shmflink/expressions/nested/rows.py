@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, NoReturn, Self
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from shmflink.core.lazy_imports import pc
 from shmflink.errors import TypeMismatchError
 from shmflink.expressions.node import Node
 from shmflink.expressions.registry import TypeFamily, Values, function

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from shmflink.core.lazy_imports import pc
 from shmflink.expressions.nested.lists import Lists, list_of
 from shmflink.expressions.nested.maps import entries_of
 from shmflink.expressions.registry import Values

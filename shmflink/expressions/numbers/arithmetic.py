@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from shmflink.core.lazy_imports import pc
 from shmflink.expressions.node import Node
 from shmflink.expressions.numbers import decimals
 from shmflink.expressions.registry import TypeFamily, Values, function

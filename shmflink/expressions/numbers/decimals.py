@@ -11,8 +11,8 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from shmflink.core.lazy_imports import pc
 from shmflink.core.types.decimals import rounded
 from shmflink.expressions.registry import Values
 from shmflink.expressions.types.rules import DECIMAL_DIGITS_MAX, capped_decimal, decimal_of

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from functools import reduce
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from shmflink.core.lazy_imports import pc
 from shmflink.expressions.node import Node
 from shmflink.expressions.registry import TypeFamily, Values, function
 from shmflink.expressions.types.coercions import alike
@@ -202,28 +202,32 @@ class MathMethods(Node):
         return self.call("tanh", self)
 
 
-_OF_DOUBLES = {
-    "exp": pc.exp,
-    "ln": pc.ln,
-    "log10": pc.log10,
-    "log2": pc.log2,
-    "sqrt": pc.sqrt,
-    "sin": pc.sin,
-    "cos": pc.cos,
-    "tan": pc.tan,
+_OF_ARROW: Final = (
+    "exp",
+    "ln",
+    "log10",
+    "log2",
+    "sqrt",
+    "sin",
+    "cos",
+    "tan",
+    "asin",
+    "acos",
+    "atan",
+    "sinh",
+    "cosh",
+    "tanh",
+)
+_OF_DOUBLES: Final = {
     "cot": lambda radians: pc.divide(1.0, pc.tan(radians)),
-    "asin": pc.asin,
-    "acos": pc.acos,
-    "atan": pc.atan,
-    "sinh": pc.sinh,
-    "cosh": pc.cosh,
-    "tanh": pc.tanh,
     "degrees": lambda radians: pc.multiply(radians, 180.0 / math.pi),
     "radians": lambda degrees: pc.multiply(degrees, math.pi / 180.0),
 }
 
 
 def _register_functions_of_doubles() -> None:
+    for name in _OF_ARROW:
+        function(name, TypeFamily.NUMBER)(lambda value, name=name: getattr(pc, name)(as_double(value)))
     for name, compute in _OF_DOUBLES.items():
         function(name, TypeFamily.NUMBER)(lambda value, compute=compute: compute(as_double(value)))
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from shmflink.core.lazy_imports import pc
 from shmflink.errors import TypeMismatchError
 from shmflink.expressions.registry import TypeFamily, Values, function
 from shmflink.expressions.vectors import as_int64, literal_value, text_columns

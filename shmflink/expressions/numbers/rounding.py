@@ -8,8 +8,8 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from shmflink.core.lazy_imports import pc
 from shmflink.core.types.decimals import rounded, with_room
 from shmflink.expressions.node import Node
 from shmflink.expressions.numbers.decimals import fitted

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from shmflink import _core
+from shmflink.core.lazy_imports import pc
 from shmflink.errors import TypeMismatchError
 from shmflink.expressions.node import ALIAS
 from shmflink.expressions.registry import TypeFamily, Values, function

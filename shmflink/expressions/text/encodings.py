@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any, Final, Self
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from shmflink import _core
+from shmflink.core.lazy_imports import pc
 from shmflink.expressions.node import Node
 from shmflink.expressions.registry import TypeFamily, Values, function
 from shmflink.expressions.text.natives import TEXT, WHOLE, null_count, same_for_all

@@ -12,9 +12,9 @@ from contextvars import ContextVar
 from typing import Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from shmflink.core.clock import SYSTEM_CLOCK, Clock
+from shmflink.core.lazy_imports import pc
 from shmflink.expressions.registry import TypeFamily, Values, function
 
 __all__ = ["using_clock"]

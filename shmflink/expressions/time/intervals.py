@@ -10,9 +10,9 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from shmflink import _core
+from shmflink.core.lazy_imports import pc
 from shmflink.expressions.node import Node
 from shmflink.expressions.registry import TypeFamily, Values, function
 from shmflink.expressions.vectors import (

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from shmflink.core.lazy_imports import pc
 from shmflink.expressions.registry import Values
 from shmflink.expressions.time.intervals import is_interval, month_parts, moved
 from shmflink.expressions.types.rules import common_type

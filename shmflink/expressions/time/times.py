@@ -11,8 +11,8 @@ from typing import Final, Self
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from shmflink.core.lazy_imports import pc
 from shmflink.errors import TypeMismatchError
 from shmflink.expressions.node import Node
 from shmflink.expressions.registry import TypeFamily, Values, function
@@ -34,15 +34,15 @@ from shmflink.expressions.vectors import columnwise, fixed_width, int64_view, ty
 __all__ = ["MONTHS_OF_UNITS", "MS_OF_UNITS", "TimeMethods"]
 
 _SIMPLE_UNITS: Final = frozenset(["YEAR", "QUARTER", "MONTH", "WEEK", "DAY", "HOUR", "MINUTE", "SECOND"])
-_PARTS: Final = {
-    "YEAR": pc.year,
-    "QUARTER": pc.quarter,
-    "MONTH": pc.month,
-    "WEEK": pc.iso_week,
-    "DAY": pc.day,
-    "HOUR": pc.hour,
-    "MINUTE": pc.minute,
-    "SECOND": pc.second,
+_PARTS: Final = {  # functions of pyarrow.compute
+    "YEAR": "year",
+    "QUARTER": "quarter",
+    "MONTH": "month",
+    "WEEK": "iso_week",
+    "DAY": "day",
+    "HOUR": "hour",
+    "MINUTE": "minute",
+    "SECOND": "second",
 }
 _MICROSECONDS: Final = {
     "MICROSECOND": 1,
@@ -122,7 +122,7 @@ def _extract(point: Values, unit: str) -> Values:
         return _part_of_duration(point, unit=unit)
     if pa.types.is_date(point.type):
         point = pc.cast(point, pa.timestamp("ms"))
-    return pc.cast(_PARTS[unit](point), pa.int64())
+    return pc.cast(getattr(pc, _PARTS[unit])(point), pa.int64())
 
 
 @columnwise

@@ -6,9 +6,9 @@ from typing import Any, Final, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from shmflink import _core
+from shmflink.core.lazy_imports import pc
 from shmflink.expressions.nested.lists import Lists, list_of
 from shmflink.expressions.nested.maps import entries_of, map_of_entries
 from shmflink.expressions.node import Node

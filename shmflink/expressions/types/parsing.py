@@ -6,9 +6,9 @@ import functools
 from typing import Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from shmflink import _core
+from shmflink.core.lazy_imports import pc
 from shmflink.expressions.nested.text import nested_text
 from shmflink.expressions.numbers.decimals import fitted
 from shmflink.expressions.registry import Values

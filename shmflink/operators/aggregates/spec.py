@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
 from shmflink import _core
+from shmflink import expressions as ex
 from shmflink.core.lazy_dataclass import dataclass
 from shmflink.errors import TypeMismatchError
-from shmflink.expressions import AggregateCall, BoundExpressions, Expression, bind
-from shmflink.expressions.binding import columns_text
 from shmflink.expressions.node import LITERAL
+
+if TYPE_CHECKING:
+    from shmflink.expressions import AggregateCall, BoundExpressions, Expression
 
 __all__ = ["AggregateSpec"]
 
@@ -53,7 +55,7 @@ class AggregateSpec:
     def __post_init__(self) -> None:
         arguments = _Arguments()
         native = [_native_call(name, call, arguments) for name, call in self.calls]
-        bound = bind([key for _, key in self.keys] + arguments.expressions, self.schema)
+        bound = ex.bind([key for _, key in self.keys] + arguments.expressions, self.schema)
         types = [each.type for each in bound.fields]
         names = [name for name, _ in self.keys] + arguments.names
         self._set("input_schema", pa.schema(zip(names, types, strict=True)))
@@ -123,6 +125,8 @@ class AggregateSpec:
         try:
             _core.GroupTable(pa.schema([]), pa.schema(list(self.input_schema)[len(self.keys) :]), [native])
         except TypeMismatchError as error:
+            from shmflink.expressions.binding import columns_text
+
             places = [argument.place for argument in call.arguments if argument.place]
             where = f"{places[0]}: " if places else ""
             shown = ", ".join(f"`{argument}`" for argument in call.arguments)

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
+from shmflink import expressions as ex
 from shmflink.core.batch import Batch
 from shmflink.core.columns import cast_columns
 from shmflink.core.types.typeinfo import ColumnsTypeInfo, TypeInformation, schema_of
 from shmflink.errors import TypeMismatchError
-from shmflink.expressions import col
 from shmflink.operators.base import Operator, OperatorContext
 from shmflink.operators.columns.steps import BoundFilter, BoundStep, ColumnStep, Filter, Project
 
@@ -88,7 +88,7 @@ class ColumnsOperator(ColumnarOperator):
         made = ColumnsOperator(declared, steps)
         wanted = [name for name in self._schemas[-1].names if name in before[-1]]
         if made.schema.names != wanted:
-            made = ColumnsOperator(declared, [*steps, Project(tuple((name, col(name)) for name in wanted))])
+            made = ColumnsOperator(declared, [*steps, Project(tuple((name, ex.col(name)) for name in wanted))])
         return made
 
     def without_filters(self, positions: frozenset[int]) -> ColumnsOperator:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
+from shmflink import expressions as ex
 from shmflink.core.batch import Batch
 from shmflink.core.keys.columns import encode_keys, key_column, key_values
 from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.row import create_row
 from shmflink.core.types.typeinfo import TypeInformation, schema_of
 from shmflink.errors import InternalError, TypeMismatchError
-from shmflink.expressions import Expression, bind
 from shmflink.operators.base import Operator, OperatorContext
 from shmflink.operators.columns.expressions import IncomingColumns
 from shmflink.operators.slices import slices_of
+
+if TYPE_CHECKING:
+    from shmflink.expressions import Expression
 
 __all__ = ["ColumnKeyExtractor", "ColumnKeys", "KeyAndRowOperator"]
 
@@ -35,7 +38,7 @@ class ColumnKeys:
     named: tuple[tuple[str, Expression], ...]
 
     def __post_init__(self) -> None:
-        bind([expression for _, expression in self.named], schema_of(self.declared))
+        ex.bind([expression for _, expression in self.named], schema_of(self.declared))
 
 
 class ColumnKeyExtractor(Operator):
@@ -47,7 +50,7 @@ class ColumnKeyExtractor(Operator):
     def open(self, context: OperatorContext) -> None:
         self._name = context.operator_name
         self._incoming = IncomingColumns(self._keys.declared, context.operator_name)
-        self._bound = bind([expression for _, expression in self._keys.named], self._incoming.schema)
+        self._bound = ex.bind([expression for _, expression in self._keys.named], self._incoming.schema)
 
     def process(self, batch: Batch, input_index: int = 0) -> Iterator[Batch]:
         arrays = self._bound.evaluate(self._incoming.columns(batch))

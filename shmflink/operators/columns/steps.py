@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from shmflink import expressions as ex
 from shmflink.core.lazy_dataclass import dataclass
+from shmflink.core.lazy_imports import pc
 from shmflink.core.plain_columns import kept, taken
 from shmflink.errors import TypeMismatchError
-from shmflink.expressions import BoundExpressions, Expression, bind
 from shmflink.expressions.node import COLUMN
+
+if TYPE_CHECKING:
+    from shmflink.expressions import BoundExpressions, Expression
 
 __all__ = ["EXPLODED_ROWS_MAX", "BoundFilter", "BoundStep", "ColumnStep", "Explode", "Filter", "Project", "columns_of"]
 
@@ -105,7 +108,7 @@ class Project(ColumnStep):
             places = {}  # the binder reports which name is ambiguous
         passed = [places.get(e.parameters[0], -1) if e.function == COLUMN else -1 for _, e in self.named]
         computed = [e for (_, e), place in zip(self.named, passed, strict=True) if place < 0]
-        bound = bind(computed, schema)
+        bound = ex.bind(computed, schema)
         rest = iter(bound.fields.types)
         fields = [
             (name, kinds[place] if place >= 0 else next(rest))
@@ -117,7 +120,7 @@ class Project(ColumnStep):
 def _project_of(named: Iterable[tuple[str, Expression | str]]) -> Project:
     """The inverse of `Project.__reduce__`."""
     return Project(
-        tuple((name, Expression(COLUMN, (), (e,), _PLACE) if isinstance(e, str) else e) for name, e in named)
+        tuple((name, ex.Expression(COLUMN, (), (e,), _PLACE) if isinstance(e, str) else e) for name, e in named)
     )
 
 
@@ -131,7 +134,7 @@ class Filter(ColumnStep):
     kept: tuple[str, ...] | None = None
 
     def output_schema(self, schema: pa.Schema) -> pa.Schema:
-        kind = bind([self.predicate], schema).fields.types[0]
+        kind = ex.bind([self.predicate], schema).fields.types[0]
         if not (pa.types.is_boolean(kind) or pa.types.is_null(kind)):
             raise TypeMismatchError(
                 f"{self.predicate.place}: filter() takes a condition, but `{self.predicate}` is {kind}: "
@@ -153,7 +156,7 @@ class Filter(ColumnStep):
         wanted = set(self.kept or ())
         kept = None if self.kept is None else [i for i, name in enumerate(schema.names) if name in wanted]
         kept = None if kept is None or len(kept) == len(schema) else kept
-        return BoundFilter(bind([self.predicate], schema), kept)
+        return BoundFilter(ex.bind([self.predicate], schema), kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +173,7 @@ class Explode(ColumnStep):
     kept: tuple[str, ...] | None = None
 
     def output_schema(self, schema: pa.Schema) -> pa.Schema:
-        kind = bind([self.expression], schema).fields.types[0]
+        kind = ex.bind([self.expression], schema).fields.types[0]
         if not _is_array(kind):
             raise TypeMismatchError(
                 f"{self.expression.place}: explode() takes an array, but `{self.expression}` is {kind}"
@@ -238,7 +241,7 @@ class BoundFilter(BoundStep):
 
 class _BoundExplode(BoundStep):
     def __init__(self, step: Explode, schema: pa.Schema, output: pa.Schema) -> None:
-        self._bound = bind([step.expression], schema)
+        self._bound = ex.bind([step.expression], schema)
         self._outer = step.outer
         self._output = output
         self._element = output.get_field_index(step.name)

@@ -10,11 +10,11 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from shmflink.core.batch import Batch
 from shmflink.core.clock import Clock
 from shmflink.core.elements import MIN_TIMESTAMP_MS, Watermark, WatermarkStatus
+from shmflink.core.lazy_imports import pc
 from shmflink.core.watermark_strategy import ColumnTimestamps, WatermarkGenerator, WatermarkOutput, WatermarkStrategy
 from shmflink.errors import TypeMismatchError
 from shmflink.operators.base import OperatorContext

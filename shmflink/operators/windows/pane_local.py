@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from shmflink.core.batch import Batch
 from shmflink.core.elements import (
@@ -17,6 +16,7 @@ from shmflink.core.elements import (
     LatencyMarker,
     Watermark,
 )
+from shmflink.core.lazy_imports import pc
 from shmflink.core.plain_columns import kept
 from shmflink.errors import UsageError
 from shmflink.operators.aggregates.group import (

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from functools import cached_property
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
 from shmflink import _core
+from shmflink import expressions as ex
 from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.output_tag import OutputTag
 from shmflink.errors import TypeMismatchError
-from shmflink.expressions import BoundExpressions, Expression, bind
 from shmflink.operators.aggregates.spec import AggregateSpec
 from shmflink.operators.windows.window_times import PaneTimes, SessionTimes, WindowTimes
+
+if TYPE_CHECKING:
+    from shmflink.expressions import BoundExpressions, Expression
 
 __all__ = ["ROW_COLUMN", "PaneTimes", "SessionTimes", "WindowAggregateSpec", "WindowTimes"]
 
@@ -62,7 +65,7 @@ class WindowAggregateSpec:
         """The output computed from the table's columns; None if they are emitted unchanged."""
         if not self.columns:
             return None
-        return bind([expression for _, expression in self.columns], self.table_schema)
+        return ex.bind([expression for _, expression in self.columns], self.table_schema)
 
     @property
     def result_schema(self) -> pa.Schema:

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from shmflink import expressions as ex
 from shmflink.core.keys.groups import key_hash
 from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.core.types.typeinfo import ColumnsTypeInfo, TypeInformation, schema_of
 from shmflink.errors import TypeMismatchError
-from shmflink.expressions import Expression, bind, col, split_aggregates
 from shmflink.operators.aggregates.group import AggregateSpec, GlobalAggregateOperator
 from shmflink.operators.aggregates.local import ColumnarLocalAggregate
-from shmflink.operators.base import Operator
 from shmflink.operators.columns.expressions import ColumnsOperator
 from shmflink.operators.columns.steps import Project
-from shmflink.plan.calls import Aggregate, NamedExpressions
-from shmflink.plan.node import Node
 from shmflink.planner.lowered import Lowered, Piece, Routing, Subtasks
 from shmflink.planner.rules.columns import columns_type, described
+
+if TYPE_CHECKING:
+    from shmflink.expressions import Expression
+    from shmflink.operators.base import Operator
+    from shmflink.plan.calls import Aggregate, NamedExpressions
+    from shmflink.plan.node import Node
 
 __all__ = [
     "aggregate",
@@ -48,7 +52,7 @@ def aggregate(call: Aggregate, inputs: Sequence[Node]) -> Lowered:
     made = ColumnsTypeInfo(spec.result_schema)
     operators = [Piece(name, GlobalAggregateOperator(spec), made, text, subtasks_of(call.keys))]
     if finished:
-        operators.append(_finish(made, {name: col(name) for name, _ in call.keys} | finished))
+        operators.append(_finish(made, {name: ex.col(name) for name, _ in call.keys} | finished))
     local = local_half("LocalAggregate", ColumnarLocalAggregate(spec), spec)
     why = "native: aggregated where the rows are made, then once more for each key"
     return in_two_halves(declared, call.keys, local, tuple(operators), why)
@@ -63,7 +67,7 @@ def taken_apart(
         TypeMismatchError: see `aggregate`.
     """
     check_keys(keys, results, schema)
-    aggregates, finished = split_aggregates(results)
+    aggregates, finished = ex.split_aggregates(results)
     is_plain = [str(result) for result in finished.values()] == list(aggregates)
     return AggregateSpec(schema, keys, tuple(aggregates.items())), {} if is_plain else finished
 
@@ -86,7 +90,7 @@ def as_columns(declared: TypeInformation) -> tuple[Piece, ...]:
     if isinstance(declared, ColumnsTypeInfo):
         return ()
     schema: pa.Schema = schema_of(declared)
-    operator = ColumnsOperator(declared, [Project(tuple((name, col(name)) for name in schema.names))])
+    operator = ColumnsOperator(declared, [Project(tuple((name, ex.col(name)) for name in schema.names))])
     return (Piece("Select", operator, ColumnsTypeInfo(schema), subtasks=Subtasks.LIKE_INPUT),)
 
 
@@ -106,7 +110,7 @@ def check_keys(keys: NamedExpressions, results: Mapping[str, Expression], schema
             raise TypeMismatchError(
                 f"{results[name].place}: aggregate(): `{name}` is a key; give the result another name"
             )
-        kind = bind([expression], schema).fields.types[0]
+        kind = ex.bind([expression], schema).fields.types[0]
         try:
             key_hash([pa.array([], kind)])
         except TypeMismatchError as error:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from shmflink.core.types.typeinfo import TypeInformation, schema_of
 from shmflink.errors import TypeMismatchError
-from shmflink.expressions import Expression
 from shmflink.expressions.node import ALIAS
 from shmflink.operators.columns.as_columns import AsColumnsOperator
 from shmflink.operators.columns.expressions import ColumnsOperator
 from shmflink.operators.columns.steps import ColumnStep, Filter, Project
 from shmflink.operators.columns.steps import Explode as ExplodeStep
-from shmflink.plan.calls import AsColumns, Explode, FilterColumns, Select
-from shmflink.plan.node import Node
 from shmflink.planner.lowered import Lowered, one_operator
+
+if TYPE_CHECKING:
+    from shmflink.expressions import Expression
+    from shmflink.plan.calls import AsColumns, Explode, FilterColumns, Select
+    from shmflink.plan.node import Node
 
 __all__ = [
     "as_columns",

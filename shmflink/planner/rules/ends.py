@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from shmflink.plan.calls import Read, Write
-from shmflink.plan.node import Node
 from shmflink.planner.lowered import Lowered
+
+if TYPE_CHECKING:
+    from shmflink.plan.calls import Read, Write
+    from shmflink.plan.node import Node
 
 __all__ = ["read", "write"]
 

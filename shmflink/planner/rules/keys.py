@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shmflink.core.ship_strategy import ShipStrategy
-from shmflink.core.types.typeinfo import TypeInformation
-from shmflink.operators.base import Operator
 from shmflink.operators.columns.keys import ColumnKeyExtractor, ColumnKeys, KeyAndRowOperator
 from shmflink.operators.functions.keyed_values import KeyedValuesOperator
 from shmflink.operators.functions.user_function import describe_function
 from shmflink.operators.key_extractor import KeyExtractor
 from shmflink.plan.calls import KeyBy, KeysAndElements, PartitionCustom, Values
-from shmflink.plan.node import Node
 from shmflink.planner.lowered import Lowered, Piece, Routing, Subtasks
 from shmflink.planner.rules.columns import columns_type, described
+
+if TYPE_CHECKING:
+    from shmflink.core.types.typeinfo import TypeInformation
+    from shmflink.operators.base import Operator
+    from shmflink.plan.node import Node
 
 __all__ = ["key_by", "keys_and_elements", "partition_custom", "values"]
 

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from shmflink.core.types.typeinfo import TupleTypeInfo, TypeInformation, Types
 from shmflink.errors import JobGraphError, TypeMismatchError
-from shmflink.operators.asynchronous.operator import AsyncBatchWaitOperator, AsyncWaitOperator
-from shmflink.operators.columns.map_batches import MapBatchesOperator
-from shmflink.operators.columns.project import ProjectOperator
 from shmflink.operators.functions.filter import FilterOperator
 from shmflink.operators.functions.flat_map import FlatMapOperator
 from shmflink.operators.functions.keyed_functions import KeyedFilterOperator, KeyedFlatMapOperator, KeyedMapOperator
 from shmflink.operators.functions.map import MapOperator
-from shmflink.operators.functions.process import KeyedProcessOperator, ProcessOperator
-from shmflink.operators.functions.reduce import ReduceOperator
-from shmflink.operators.functions.rolling import AggregateOperator
 from shmflink.operators.functions.user_function import describe_function
-from shmflink.operators.time.timestamps_and_watermarks import TimestampsAndWatermarksOperator
 from shmflink.plan.calls import (
     Apply,
     AssignTimestamps,
@@ -33,8 +26,11 @@ from shmflink.plan.calls import (
     Reduce,
     RollingAggregate,
 )
-from shmflink.plan.node import Node
 from shmflink.planner.lowered import Lowered, one_operator
+
+if TYPE_CHECKING:
+    from shmflink.operators.functions.process import KeyedProcessOperator
+    from shmflink.plan.node import Node
 
 __all__ = [
     "apply",
@@ -87,11 +83,15 @@ def filter_elements(call: Filter, inputs: Sequence[Node]) -> Lowered:
 
 
 def map_batches(call: MapBatches, _inputs: Sequence[Node]) -> Lowered:
+    from shmflink.operators.columns.map_batches import MapBatchesOperator
+
     operator = MapBatchesOperator(call.function, call.declared)
     return one_operator("MapBatches", operator, call.declared, f"per batch: calls {describe_function(call.function)}")
 
 
 def async_wait(call: AsyncWait, _inputs: Sequence[Node]) -> Lowered:
+    from shmflink.operators.asynchronous.operator import AsyncBatchWaitOperator, AsyncWaitOperator
+
     make = AsyncBatchWaitOperator if call.is_of_batches else AsyncWaitOperator
     operator = make(
         call.function,
@@ -111,6 +111,8 @@ def project(call: Project, inputs: Sequence[Node]) -> Lowered:
     Raises:
         TypeMismatchError: the elements are no tuples, or have no such field.
     """
+    from shmflink.operators.columns.project import ProjectOperator
+
     declared = inputs[0].output_type
     if not isinstance(declared, TupleTypeInfo):
         raise TypeMismatchError(f"Only Tuple DataStreams can be projected. This one has type {declared}")
@@ -122,6 +124,8 @@ def project(call: Project, inputs: Sequence[Node]) -> Lowered:
 
 
 def process(call: Process, inputs: Sequence[Node]) -> Lowered:
+    from shmflink.operators.functions.process import KeyedProcessOperator, ProcessOperator
+
     if is_keyed(inputs[0]):
         operator = KeyedProcessOperator(call.function, call.declared)
         return _keyed("KEYED PROCESS", operator, call.function, call.declared)
@@ -130,12 +134,16 @@ def process(call: Process, inputs: Sequence[Node]) -> Lowered:
 
 
 def reduce(call: Reduce, inputs: Sequence[Node]) -> Lowered:
+    from shmflink.operators.functions.reduce import ReduceOperator
+
     declared = inputs[0].output_type
     operator = ReduceOperator(call.function, declared)
     return one_operator("Reduce", operator, declared, per_record(call.function, has_state=True))
 
 
 def rolling_aggregate(call: RollingAggregate, inputs: Sequence[Node]) -> Lowered:
+    from shmflink.operators.functions.rolling import AggregateOperator
+
     declared = inputs[0].output_type
     operator = AggregateOperator(call.kind, call.field, declared)
     why = f"per record: emits the {call.kind} so far after each element; aggregate() over expressions is native"
@@ -147,6 +155,8 @@ def assign_timestamps(call: AssignTimestamps, inputs: Sequence[Node]) -> Lowered
     Raises:
         JobGraphError: the strategy aligns sources.
     """
+    from shmflink.operators.time.timestamps_and_watermarks import TimestampsAndWatermarksOperator
+
     if call.strategy.alignment is not None:
         raise JobGraphError(
             "assign_timestamps_and_watermarks(): watermark alignment holds sources back, so it belongs to "

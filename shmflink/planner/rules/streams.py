@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from shmflink.errors import TypeMismatchError
 from shmflink.plan.calls import EveryUpdate, Final, Partition, Read, SideOutput, Union
-from shmflink.plan.node import Node
 from shmflink.planner.lowered import Lowered, Routing
+
+if TYPE_CHECKING:
+    from shmflink.plan.node import Node
 
 __all__ = ["every_update", "final", "partition", "side_output", "union"]
 

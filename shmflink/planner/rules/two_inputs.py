@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from shmflink.errors import JobGraphError
-from shmflink.operators.base import Operator
 from shmflink.operators.functions.broadcast_process import BroadcastProcessOperator, KeyedBroadcastProcessOperator
 from shmflink.operators.functions.co_process import (
     CoFlatMapOperator,
@@ -15,10 +15,13 @@ from shmflink.operators.functions.co_process import (
     KeyedCoMapOperator,
     KeyedCoProcessOperator,
 )
-from shmflink.plan.calls import BroadcastProcess, CoFlatMap, CoMap, CoProcess
-from shmflink.plan.node import Node
 from shmflink.planner.lowered import Lowered, one_operator
 from shmflink.planner.rules.record_functions import is_keyed, per_record
+
+if TYPE_CHECKING:
+    from shmflink.operators.base import Operator
+    from shmflink.plan.calls import BroadcastProcess, CoFlatMap, CoMap, CoProcess
+    from shmflink.plan.node import Node
 
 __all__ = ["broadcast_process", "co_flat_map", "co_map", "co_process"]
 

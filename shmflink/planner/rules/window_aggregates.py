@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
+from shmflink import expressions as ex
 from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.types.typeinfo import ColumnsTypeInfo, schema_of
 from shmflink.errors import JobGraphError, TypeMismatchError
-from shmflink.expressions import Expression, col
-from shmflink.operators.aggregates.spec import AggregateSpec
 from shmflink.operators.windows.pane_columns import ColumnarLocalWindowAggregate
 from shmflink.operators.windows.pane_operator import GlobalWindowAggregateOperator
 from shmflink.operators.windows.pane_spec import WindowAggregateSpec, WindowTimes
-from shmflink.plan.calls import NamedExpressions, WindowAggregate, Windows
-from shmflink.plan.node import Node
 from shmflink.planner.lowered import Lowered, Piece
 from shmflink.planner.rules.aggregates import described_aggregates, in_two_halves, local_half, subtasks_of, taken_apart
 from shmflink.planner.rules.columns import columns_type
 from shmflink.planner.rules.windows import NEEDS_ELEMENTS, has_default_trigger
+
+if TYPE_CHECKING:
+    from shmflink.expressions import Expression
+    from shmflink.operators.aggregates.spec import AggregateSpec
+    from shmflink.plan.calls import NamedExpressions, WindowAggregate, Windows
+    from shmflink.plan.node import Node
 
 __all__ = ["native_times", "window_aggregate"]
 
@@ -104,5 +108,5 @@ def _columns_of(spec: AggregateSpec, finished: Mapping[str, Expression], shown: 
     if not finished and shown.columns == shown.names:
         return ()
     names = [*spec.key_names, *shown.columns]
-    columns = {name: col(name) for name in names}
-    return tuple((columns | (dict(finished) or {name: col(name) for name, _ in spec.calls})).items())
+    columns = {name: ex.col(name) for name in names}
+    return tuple((columns | (dict(finished) or {name: ex.col(name) for name, _ in spec.calls})).items())

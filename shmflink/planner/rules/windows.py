@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.core.types.typeinfo import TypeInformation, Types
@@ -13,8 +13,6 @@ from shmflink.operators.key_extractor import KeyExtractor
 from shmflink.operators.windows.assigners import MergingWindowAssigner, WindowAssigner
 from shmflink.operators.windows.triggers import EventTimeTrigger, ProcessingTimeTrigger, Trigger
 from shmflink.operators.windows.window_operator import WINDOW_STATE_NAME, WindowOperator, WindowSpec
-from shmflink.plan.calls import WindowApply, Windows
-from shmflink.plan.node import Node
 from shmflink.planner.lowered import Lowered, Piece, Routing, Subtasks
 from shmflink.state.descriptors import (
     AggregatingStateDescriptor,
@@ -22,6 +20,10 @@ from shmflink.state.descriptors import (
     ReducingStateDescriptor,
     StateDescriptor,
 )
+
+if TYPE_CHECKING:
+    from shmflink.plan.calls import WindowApply, Windows
+    from shmflink.plan.node import Node
 
 __all__ = ["NEEDS_ELEMENTS", "check_merging", "check_timestamps", "has_default_trigger", "window_apply"]
 

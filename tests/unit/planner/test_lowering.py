@@ -10,7 +10,7 @@ from shmflink.core.output_tag import OutputTag
 from shmflink.expressions import col, count
 from shmflink.plan import calls
 from shmflink.plan.calls import Aggregate, Final, KeyBy, Map, PartitionCustom, SideOutput, Union, Values, Write
-from shmflink.planner.rules import RULES
+from shmflink.planner.rules import RULES, rule_at
 from shmflink.planner.transformations import SourceTransformation
 
 USER = (("user", col("user")),)
@@ -20,6 +20,7 @@ def test_every_kind_of_call_has_a_rule() -> None:
     kinds = {getattr(calls, name) for name in calls.__all__}
     wanted = {kind for kind in kinds if isinstance(kind, type) and issubclass(kind, calls.Call)}
     assert wanted - {calls.Call, calls.CallOfFunction} == set(RULES)
+    assert all(callable(rule_at(where)) for where in RULES.values())
 
 
 def test_numbers_follow_the_order_of_calls_whatever_becomes_of_them(writer: Any) -> None:

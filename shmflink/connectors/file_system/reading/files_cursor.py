@@ -7,6 +7,7 @@ from typing import Final, TypeAlias
 import numpy as np
 import pyarrow as pa
 
+from shmflink import expressions as ex
 from shmflink.connectors.base import Poll, Split
 from shmflink.connectors.file_system.file_systems import FileSystem
 from shmflink.connectors.file_system.reading.changed_files import range_as_it_is, require_not_cut
@@ -17,7 +18,6 @@ from shmflink.connectors.file_system.reading.scan import ReadPlan
 from shmflink.connectors.file_system.reading.splits import FileRange, FileRanges
 from shmflink.connectors.split_reader import SplitCursor
 from shmflink.core.batch import Batch
-from shmflink.expressions import bind
 from shmflink.operators.base import SideOutput
 
 __all__ = ["FilesCursor"]
@@ -42,7 +42,7 @@ class FilesCursor(SplitCursor):
         self._files = files
         self._plan = plan
         self._rows_wanted = _ROWS_WANTED if plan.format.batch_rows_max is None else 1
-        self._predicate = None if plan.predicate is None else bind([plan.predicate], plan.working)
+        self._predicate = None if plan.predicate is None else ex.bind([plan.predicate], plan.working)
         self._ranges = payload.ranges
         self._taken = 0  # ranges begun
         self._row = payload.rows

@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from shmflink import expressions as ex
 from shmflink.connectors.file_system.file_systems import FileSystem
 from shmflink.connectors.file_system.reading.columns.metadata_columns import METADATA_TYPES, ROW_NUMBER
 from shmflink.connectors.file_system.reading.input_format import FileFormat
@@ -18,7 +19,9 @@ from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.schema_metadata import NO_METADATA, is_empty, metadata_of_columns, metadata_of_fewer_rows
 from shmflink.core.types.typeinfo import ColumnsTypeInfo, RowTypeInfo, TypeInformation
 from shmflink.errors import JobGraphError
-from shmflink.expressions import Expression, bind, conjuncts
+
+if TYPE_CHECKING:
+    from shmflink.expressions import Expression
 
 __all__ = ["FileScan", "ReadPlan"]
 
@@ -128,7 +131,7 @@ class FileScan:
         schema = self.schema
         if schema is None or (self._is_as_is and self.format.with_schema(self.file_schema) is None):
             return None
-        bind([predicate], schema)  # raises where it does not fit
+        ex.bind([predicate], schema)  # raises where it does not fit
         both = predicate if self.predicate is None else self.predicate & predicate
         return replace(self, predicate=both)
 
@@ -163,7 +166,7 @@ class FileScan:
         )
         needed = set(produced.names)
         if predicate is not None:
-            needed |= bind([predicate], schema).columns
+            needed |= ex.bind([predicate], schema).columns
         working = pa.schema([field for field in schema if field.name in needed])
         if has_plain_columns:
             narrowed = reading.with_schema(pa.schema([field for field in working if field.name in own]))
@@ -199,5 +202,5 @@ class FileScan:
             return None
         schema = self.schema
         assert schema is not None
-        parts = [part for part in conjuncts(self.predicate) if is_wanted(bind([part], schema).columns)]
+        parts = [part for part in ex.conjuncts(self.predicate) if is_wanted(ex.bind([part], schema).columns)]
         return reduce(operator.and_, parts) if parts else None

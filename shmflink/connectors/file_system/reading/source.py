@@ -33,11 +33,11 @@ from shmflink.connectors.split_reader import SplitReader
 from shmflink.core.time_units import Duration
 from shmflink.core.types.typeinfo import TypeInformation
 from shmflink.errors import ConfigurationError, JobGraphError
-from shmflink.expressions import Expression
 from shmflink.operators.base import OperatorContext
 
 if TYPE_CHECKING:
     from shmflink.connectors.file_system.formats.text.format import StreamFormat
+    from shmflink.expressions import Expression
 
 __all__ = ["FileEnumeratorProvider", "FileSource", "FileSourceBuilder", "FileSplitAssignerProvider"]
 

@@ -16,9 +16,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from shmflink.connectors.file_system.writing.time_pattern import TimePattern
+from shmflink.core.lazy_imports import pc
 from shmflink.core.plain_columns import taken
 from shmflink.errors import ConfigurationError, TypeMismatchError
 

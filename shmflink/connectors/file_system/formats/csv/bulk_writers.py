@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from shmflink.connectors.file_system.formats.csv.jackson import JacksonStyle, java_numbers
 from shmflink.connectors.file_system.formats.csv.schema import CsvSchema
 from shmflink.connectors.file_system.writing.encoders import BulkWriterFactory
 from shmflink.connectors.file_system.writing.text_output import CsvWriterFactory
+from shmflink.core.lazy_imports import pc
 
 __all__ = ["CsvBulkWriters"]
 

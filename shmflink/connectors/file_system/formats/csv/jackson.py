@@ -12,11 +12,11 @@ import re
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from shmflink._core import csv_lines
 from shmflink.connectors.formats.text import java_text
 from shmflink.core.lazy_dataclass import dataclass
+from shmflink.core.lazy_imports import pc
 from shmflink.errors import DataFormatError
 
 __all__ = ["JacksonStyle", "java_numbers"]

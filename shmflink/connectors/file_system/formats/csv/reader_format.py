@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from shmflink.connectors.base import Poll, Split
 from shmflink.connectors.file_system.formats.csv.format import CsvFormat
 from shmflink.connectors.file_system.formats.csv.schema import CsvSchema
 from shmflink.connectors.split_reader import SplitCursor
 from shmflink.core.batch import Batch
+from shmflink.core.lazy_imports import pc
 from shmflink.core.types.data_types import fitted
 from shmflink.errors import DataFormatError
 from shmflink.operators.base import SideOutput

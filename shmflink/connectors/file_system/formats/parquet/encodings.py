@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final, TypeAlias
 
 import pyarrow as pa
-import pyarrow.compute as pc
+
+from shmflink.core.lazy_imports import pc
 
 __all__ = ["SAMPLE_ROWS", "EncodingChoice", "choose_encodings"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 
@@ -17,7 +17,9 @@ from shmflink.connectors.split_reader import SplitCursor
 from shmflink.core.schema_metadata import annotated, described
 from shmflink.core.types.typeinfo import RowTypeInfo, TypeInformation
 from shmflink.errors import ConfigurationError, DataFormatError
-from shmflink.expressions import Expression
+
+if TYPE_CHECKING:
+    from shmflink.expressions import Expression
 
 __all__ = ["ParquetColumnarRowInputFormat", "ParquetFormat"]
 

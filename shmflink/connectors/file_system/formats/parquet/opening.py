@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
-from typing import Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from shmflink import _core
+from shmflink import expressions as ex
 from shmflink.connectors.file_system.file_systems import FileSystem
 from shmflink.connectors.file_system.formats.parquet.statistics import (
     GroupStatistics,
@@ -24,8 +24,11 @@ from shmflink.connectors.file_system.formats.parquet.statistics import (
 from shmflink.connectors.file_system.reading.columns.schemas import described_schema, plain_schema
 from shmflink.connectors.file_system.reading.splits import FileRange
 from shmflink.core.lazy_dataclass import dataclass
+from shmflink.core.lazy_imports import pq
 from shmflink.errors import DataFormatError
-from shmflink.expressions import BoundExpressions, Expression, bind, bounds
+
+if TYPE_CHECKING:
+    from shmflink.expressions import BoundExpressions, Expression
 
 __all__ = ["BATCH_ROWS", "CoreFile", "Group", "OpenParquet", "ParquetPlan", "ParquetReading", "Wanted"]
 
@@ -70,10 +73,10 @@ class Wanted:
         if plan.predicate is None:
             return Wanted(schema, pa.schema([]), None, ())
         told = plan.predicate_schema or schema
-        names = bind([plan.predicate], told).columns
+        names = ex.bind([plan.predicate], told).columns
         # Bound to its own columns alone: the others are decoded later, if at all.
         tested = pa.schema([field for field in told if field.name in names])
-        return Wanted(schema, tested, bind([plan.predicate], tested), tuple(bounds(plan.predicate)))
+        return Wanted(schema, tested, ex.bind([plan.predicate], tested), tuple(ex.bounds(plan.predicate)))
 
 
 class Group(NamedTuple):

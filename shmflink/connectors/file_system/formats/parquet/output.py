@@ -8,7 +8,6 @@ from dataclasses import field
 from typing import Any, BinaryIO, Final, Literal
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from shmflink.connectors.file_system.formats.parquet.encodings import SAMPLE_ROWS, EncodingChoice, choose_encodings
 from shmflink.connectors.file_system.writing.encoders import (
@@ -19,6 +18,7 @@ from shmflink.connectors.file_system.writing.encoders import (
     conform,
 )
 from shmflink.core.lazy_dataclass import dataclass
+from shmflink.core.lazy_imports import pq
 from shmflink.core.types.data_types import RowType
 from shmflink.core.types.typeinfo import RowTypeInfo
 from shmflink.errors import ConfigurationError, TypeMismatchError

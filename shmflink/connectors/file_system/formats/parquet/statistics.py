@@ -12,7 +12,8 @@ from decimal import Decimal
 from typing import Any, Final, NamedTuple, Protocol
 
 import pyarrow as pa
-import pyarrow.parquet as pq
+
+from shmflink.core.lazy_imports import pq
 
 __all__ = ["Bound", "GroupStatistics", "HasStatistics", "arrow_statistics", "core_statistics", "prune_groups"]
 

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from shmflink.connectors.file_system.file_systems import FileSystem
 from shmflink.connectors.file_system.formats.parquet.opening import Group, OpenParquet
 from shmflink.connectors.file_system.formats.parquet.statistics import GroupStatistics
+from shmflink.core.lazy_imports import pq
 from shmflink.core.plain_columns import cast_array
 from shmflink.errors import DataFormatError
 

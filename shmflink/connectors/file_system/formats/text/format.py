@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from shmflink._core import LineParser
 from shmflink.connectors.base import Poll, Split
@@ -27,6 +26,7 @@ from shmflink.connectors.file_system.reading.splits import FileRange, compressio
 from shmflink.connectors.formats.scalar_rows import scalar_schema
 from shmflink.connectors.split_reader import SplitCursor
 from shmflink.core.batch import Batch
+from shmflink.core.lazy_imports import pc
 from shmflink.core.types.shapes import VALUE_COLUMN
 from shmflink.core.types.typeinfo import TypeInformation, Types
 from shmflink.errors import DataFormatError

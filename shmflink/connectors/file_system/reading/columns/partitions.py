@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 import pyarrow as pa
 
+from shmflink import expressions as ex
 from shmflink.connectors.file_system.file_systems import FileInfo
 from shmflink.errors import DataFormatError
-from shmflink.expressions import Expression, bind
+
+if TYPE_CHECKING:
+    from shmflink.expressions import Expression
 
 __all__ = ["infer_partitions", "partition_values", "prune_files"]
 
@@ -50,7 +53,7 @@ def prune_files(files: Sequence[FileInfo], partitions: pa.Schema, predicate: Exp
     rows = [partition_values(info.path, partitions) for info in files]
     columns = [pa.array([row[index].as_py() for row in rows], field.type) for index, field in enumerate(partitions)]
     batch = pa.RecordBatch.from_arrays(columns, schema=partitions)
-    (mask,) = bind([predicate], partitions).evaluate(batch)
+    (mask,) = ex.bind([predicate], partitions).evaluate(batch)
     return [info for info, is_kept in zip(files, mask.to_pylist(), strict=True) if is_kept]
 
 
