@@ -70,6 +70,11 @@ class HostSupervisor:
         self._taskmanagers.grow(slots)
 
     @property
+    def is_started(self) -> bool:
+        """Whether TaskManagers were forked."""
+        return self._taskmanagers is not None
+
+    @property
     def is_sharing_cpus(self) -> bool:
         return self._taskmanagers is not None and self._taskmanagers.is_sharing_cpus
 

@@ -86,6 +86,7 @@ class JobManager:
         self._runs: JobRuns | None = None  # until a client says how large the cluster is
         self._feed = JobFeed(self._dispatcher, self._perform)
         self._was_started = False
+        self._slots_wanted = 0
         self._connect(client)
         loop.add_signal_handler(signal.SIGTERM, self._shut_down)
 
@@ -147,6 +148,7 @@ class JobManager:
             return
         if cpus.are_shared:
             _warn_of_sharing(request.slots)
+        self._grow(self._slots_wanted)
         if isinstance(bound, BoundSocket):
             self._feed.socket = ControlSocket(self._loop, self._feed.control, bound)
         else:  # the jobs run without, only nobody else can reach them
@@ -160,6 +162,9 @@ class JobManager:
     def _grow(self, slots: int) -> None:
         runs = self._started_runs
         if slots <= runs.slots_total or self._dispatcher.is_ending:
+            return
+        if not self._host.is_started:
+            self._slots_wanted = max(self._slots_wanted, slots)  # until it is prepared
             return
         was_sharing = self._host.is_sharing_cpus
         try:
