@@ -5,47 +5,38 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final, Protocol
 
 from shmflink.checkpoint.settings import CheckpointSettings
-from shmflink.config.options import SLOTS_PER_TASKMANAGER
 from shmflink.core.clock import Clock
-from shmflink.core.ids import TaskManagerId
-from shmflink.errors import InternalError, ShmflinkError
 from shmflink.graph.job_graph import JobGraph
 from shmflink.jobmachine import effects as ask
 from shmflink.jobmachine import events
-from shmflink.jobmachine.events import Event
 from shmflink.jobmachine.job import JobMachine
-from shmflink.jobmanager.attempt_run import AttemptEffect, AttemptRun
+from shmflink.jobmanager.attempt_run import AttemptEffect
 from shmflink.jobmanager.disk_calls import DiskCalls, DiskEffect, JobDisk
 from shmflink.jobmanager.enumerators import EnumeratorEffect, Enumerators
+from shmflink.jobmanager.job_attempts import AttemptMessage, JobAttempts
 from shmflink.jobmanager.job_loop import JobLoop
+from shmflink.jobmanager.job_requests import JobRequests
 from shmflink.jobmanager.job_timers import JobTimers
-from shmflink.jobmanager.splits import failure_of
+from shmflink.jobmanager.machine_events import MachineEvents
 from shmflink.jobmanager.taskmanager_gateway import TaskManagerGateway
-from shmflink.rpc.limits import system_error_text
 from shmflink.rpc.messages import (
-    CheckpointAborted,
-    CheckpointCompleted,
     CheckpointSummary,
-    DrainSources,
     Failure,
     JobEnded,
     SourceProgress,
     TaskSummary,
-    TriggerCheckpoint,
 )
 from shmflink.rpc.states import JobState
 
 __all__ = ["JobOwner", "JobRun"]
 
 _LOG: Final = logging.getLogger(__name__)
-_Message = ask.TriggerCheckpoint | ask.SwitchToUnaligned | ask.TellCompleted | ask.TellAborted | ask.DrainSources
 
 
 class JobOwner(Protocol):
@@ -112,21 +103,19 @@ class JobRun:
         self.started_ms = clock.processing_time_ms()
         rng = random.Random(graph.job_id.hex)  # noqa: S311 - jitter, not a secret
         self._machine = JobMachine(graph, configuration, settings, rng)
-        self._loop = JobLoop(loop, self._crashed)
+        machine_events = MachineEvents(self._machine, graph.name, clock, self._perform)
+        self._feed = machine_events.feed
+        self._loop = JobLoop(loop, machine_events.crashed)
         self._timers = JobTimers(self._loop, self._feed)
         self._clock = clock
         self._owner = owner
-        self._ha_identity = ha_identity
         self._enumerators = Enumerators(graph, self._feed)
+        self._attempts = JobAttempts(
+            graph, configuration, self._machine, self._enumerators, self._loop, self._feed, ha_identity
+        )
         self._disk = DiskCalls(disk, self._loop, clock, self._feed, owner.epochs)
         self._began_ms = self._now_ms()
-        self._events: deque[Event] = deque()
-        self._is_feeding = False
-        self._taskmanagers: dict[TaskManagerId, TaskManagerGateway] = {}
-        self._attempts: dict[int, AttemptRun] = {}
-        self._answers: dict[int, Callable[[str | Failure], None]] = {}
-        self._requests = 0
-        self._over: dict[tuple[int, int], TaskSummary] = {}  # of attempts that have ended
+        self._requests = JobRequests()
 
     # --- what others may know ---
 
@@ -153,10 +142,7 @@ class JobRun:
 
     def summaries(self) -> tuple[TaskSummary, ...]:
         """Counters of all subtasks, of the last attempt of each."""
-        found = dict(self._over)
-        for attempt in self._attempts.values():
-            found |= {(one.vertex, one.subtask): one for one in attempt.summaries()}
-        return tuple(one for _, one in sorted(found.items()))
+        return self._attempts.summaries()
 
     def source_progress(self) -> tuple[SourceProgress, ...]:
         """Of the sources that know how much there is to read."""
@@ -189,16 +175,11 @@ class JobRun:
 
     def savepoint(self, target: str, *, stops: bool, drains: bool, answer: Callable[[str | Failure], None]) -> None:
         """`answer` gets the savepoint's path, or why there is none."""
-        self._feed(events.SavepointWanted(self._ask(answer), target, stops, drains))
+        self._feed(events.SavepointWanted(self._requests.ask(answer), target, stops, drains))
 
     def checkpoint(self, answer: Callable[[str | Failure], None]) -> None:
         """`answer` gets the checkpoint's path, or why there is none."""
-        self._feed(events.CheckpointWanted(self._ask(answer)))
-
-    def _ask(self, answer: Callable[[str | Failure], None]) -> int:
-        self._requests += 1
-        self._answers[self._requests] = answer
-        return self._requests
+        self._feed(events.CheckpointWanted(self._requests.ask(answer)))
 
     def cancel(self, force: bool) -> None:
         """Stops the job; `force` kills its TaskManagers."""
@@ -210,67 +191,28 @@ class JobRun:
 
     def granted(self, taskmanagers: Sequence[TaskManagerGateway], per: int) -> None:
         """As many as it wants."""
-        granted = {taskmanager.id: taskmanager for taskmanager in taskmanagers}
-        self._taskmanagers |= granted
-        self._feed(events.SlotsGranted(tuple(granted), per))
+        self._feed(events.SlotsGranted(self._attempts.granted(taskmanagers), per))
 
     def taskmanager_lost(self, taskmanager: TaskManagerGateway, failure: Failure) -> None:
         """One of the job's TaskManagers is gone."""
-        del self._taskmanagers[taskmanager.id]
+        self._attempts.lost(taskmanager.id)
         self._feed(events.TaskManagerLost(taskmanager.id, failure))
 
     def message(self, taskmanager: TaskManagerGateway, message: Any) -> None:
         """What a TaskManager of the job says, to the attempt that it means; nothing if that is over."""
-        attempt = self._attempts.get(message.epoch)
-        if attempt is not None:
-            self._loop.guarded(attempt.message, taskmanager, message)
+        self._loop.guarded(self._attempts.message, taskmanager, message)
 
     def guarded(self, call: Callable[[JobRun], object]) -> None:
         """Calls it with the run; what it raises is the job's failure."""
         self._loop.guarded(call, self)
 
-    # --- the machine ---
-
-    def _feed(self, event: Event) -> None:
-        """Events that come while one is handled wait for their turn."""
-        self._events.append(event)
-        if self._is_feeding:
-            return
-        self._is_feeding = True
-        try:
-            while self._events:
-                self._handle(self._events.popleft())
-        finally:
-            self._is_feeding = False
-
-    def _handle(self, event: Event) -> None:
-        try:
-            effects = self._machine.handle(event, self._now_ms())
-        except Exception as error:
-            if isinstance(event, events.Crashed):
-                raise
-            self._crashed(error)
-            return
-        for effect in effects:
-            try:
-                self._perform(effect)
-            except Exception as error:
-                if isinstance(event, events.Crashed):
-                    raise
-                self._crashed(error)
-
-    def _crashed(self, error: Exception) -> None:
-        """Our code raised while it served this job: the job cannot be trusted any more, the others can."""
-        _LOG.error("job '%s': internal error", self.graph.name, exc_info=error)
-        self._feed(events.Crashed(_internal(error, self._machine.story.lines())))
-
     # --- effects ---
 
     def _perform(self, effect: ask.Effect) -> None:
         if isinstance(effect, AttemptEffect):
-            self._attempts[effect.epoch].perform(effect)
-        elif isinstance(effect, _Message):
-            self._tell(effect)
+            self._attempts.perform(effect)
+        elif isinstance(effect, AttemptMessage):
+            self._attempts.tell(effect)
         elif isinstance(effect, DiskEffect):
             self._disk.perform(effect)
         elif isinstance(effect, EnumeratorEffect):
@@ -304,57 +246,18 @@ class JobRun:
             case ask.Over():
                 self._end(effect)
             case ask.Answer(request_id, path, failure):
-                self._answers.pop(request_id)(failure or path or "")
+                self._requests.answer(request_id, failure or path or "")
             case ask.Notice(text):
                 self._owner.job_notice(self, text)
             case ask.Log(text, level):
                 self._owner.job_log(self, text, level)
             case ask.BeginAttempt():
-                self._begin(effect)
+                self._attempts.begin(effect)
             case ask.AttemptOver(epoch):
-                attempt = self._attempts.pop(epoch)
-                self._over |= {(one.vertex, one.subtask): one for one in attempt.summaries()}
-                attempt.close()
+                self._attempts.over(epoch)
             case ask.KeepPointers(directories):
                 kept = partial(self._loop.guarded, self._feed, events.PointersKept())
                 self._owner.restore_points_changed(self, directories, kept)
-
-    def _begin(self, effect: ask.BeginAttempt) -> None:
-        execution = effect.execution
-        attempt = next(one for one in self._machine.attempts if one.epoch == execution.epoch)
-        run = AttemptRun(
-            self.graph,
-            attempt,
-            effect.restore_path,
-            [self._taskmanagers[one] for one in effect.taskmanagers],
-            {**self.configuration, SLOTS_PER_TASKMANAGER.key: str(execution.slots_per_taskmanager)},
-            self._loop,
-            self._feed,
-            self._enumerators.splits,
-            self._ha_identity,
-        )
-        self._attempts[execution.epoch] = run
-        run.begin()
-
-    def _tell(self, effect: _Message) -> None:
-        """Each attempt with its epoch."""
-        match effect:
-            case ask.TriggerCheckpoint(epochs, barrier, location, stops):
-                if self._enumerators.trigger(barrier.checkpoint_id):
-                    self._tell_each(epochs, lambda epoch: TriggerCheckpoint(epoch, barrier, location, stops))
-            case ask.SwitchToUnaligned(epochs, barrier, location, stops):
-                self._tell_each(epochs, lambda epoch: TriggerCheckpoint(epoch, barrier, location, stops))
-            case ask.TellCompleted(epochs, checkpoint_id, stops):
-                self._tell_each(epochs, lambda epoch: CheckpointCompleted(epoch, checkpoint_id, stops))
-            case ask.TellAborted(epochs, checkpoint_id):
-                self._tell_each(epochs, lambda epoch: CheckpointAborted(epoch, checkpoint_id))
-            case ask.DrainSources(epochs):
-                self._tell_each(epochs, DrainSources)
-
-    def _tell_each(self, epochs: Sequence[int], message_of: Callable[[int], object]) -> None:
-        for epoch in epochs:
-            if epoch in self._attempts:
-                self._attempts[epoch].tell_all(message_of(epoch))
 
     # --- the end ---
 
@@ -371,15 +274,3 @@ class JobRun:
         self._owner.job_ended(
             self, JobEnded(job_id, effect.state, self.duration_ms, failure, tasks, summary, self.restarts)
         )
-
-
-def _internal(error: Exception, story: Sequence[str]) -> Failure:
-    """An error of ours; where it says nothing to a user, with what the job came by."""
-    if isinstance(error, OSError):
-        return replace(failure_of(error), kind="ResourceError", message=system_error_text(error))
-    if isinstance(error, ShmflinkError) and not isinstance(error, InternalError):
-        return failure_of(error)
-    text = f"the JobManager cannot go on with the job: {type(error).__name__}: {error}"
-    told = failure_of(error)
-    lines = "\n".join(["The latest transitions of the job, oldest first:", *story])
-    return replace(told, kind="InternalError", message=text, traceback_text=f"{told.traceback_text}\n{lines}")

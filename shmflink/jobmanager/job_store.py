@@ -22,7 +22,7 @@ from shmflink.core.ids import JobId
 from shmflink.errors import DirectoryInUseError, ResourceError, ShmflinkError
 from shmflink.jobmanager.admission import Admission
 from shmflink.jobmanager.ha_calls import HaCalls
-from shmflink.jobmanager.ha_store import Owner
+from shmflink.jobmanager.ha_folder import Owner
 from shmflink.jobmanager.recovery import Recovery
 from shmflink.jobmanager.resumption import resumption_text
 from shmflink.rpc.messages import JobEnded, StartCluster, SubmitJob

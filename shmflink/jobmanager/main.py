@@ -24,6 +24,8 @@ from shmflink.rpc.launch import receive_launch, send_launch
 if TYPE_CHECKING:
     import asyncio
 
+    from shmflink.jobmanager.jobmanager import JobManager
+
 __all__ = ["run_jobmanager"]
 
 _LOG_PATIENCE_S: Final = 1.0  # a client that is stopped must not stop the JobManager
@@ -110,11 +112,13 @@ def _run(client: socket.socket, fork_server: socket.socket, fork_server_pid: int
 
     import uvloop
 
+    from shmflink.jobmanager.jobmanager import JobManager  # before the loop, which waits for no file
+
     forward_logs(os.environ, "JobManager", _LOG_PATIENCE_S).update_levels()
     gc.freeze()
     gc.enable()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        code = runner.run(_serve(client, fork_server, fork_server_pid))
+        code = runner.run(_serve(JobManager, client, fork_server, fork_server_pid))
     _reap(fork_server_pid)
     return code
 
@@ -135,14 +139,14 @@ def _reap(fork_server_pid: int) -> None:
         return  # it died before and was reaped then
 
 
-async def _serve(client: socket.socket, fork_server: socket.socket, fork_server_pid: int) -> int:
+async def _serve(
+    kind: type[JobManager], client: socket.socket, fork_server: socket.socket, fork_server_pid: int
+) -> int:
     import asyncio
-
-    from shmflink.jobmanager.jobmanager import JobManager
 
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_end_loudly)
-    jobmanager = JobManager(loop, client, fork_server, fork_server_pid, os.environ)
+    jobmanager = kind(loop, client, fork_server, fork_server_pid, os.environ)
     code = await jobmanager.stopped
     await jobmanager.close()
     return code

@@ -14,7 +14,8 @@ from shmflink.config.checkpoint_options import HA_CLUSTER_ID, HA_STORAGE_DIRECTO
 from shmflink.core.ids import JobId
 from shmflink.errors import CheckpointError, ResourceError, UsageError
 from shmflink.jobmanager.admission import Admission
-from shmflink.jobmanager.ha_store import HaStore, JobResult, Owner, Place, job_names
+from shmflink.jobmanager.ha_folder import Owner
+from shmflink.jobmanager.ha_store import HaStore, JobResult, Place, job_names
 from shmflink.jobmanager.result_note import EndedJob, dump_note, load_note
 from shmflink.rpc.messages import Failure, JobEnded, SubmitJob
 from shmflink.rpc.states import JobState

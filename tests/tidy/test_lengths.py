@@ -12,7 +12,7 @@ LARGE_CLASSES = frozenset(  # may only shrink
         "shmflink/client/embedded_cluster.py:EmbeddedCluster",
     }
 )
-LARGE_YET = ("shmflink/jobmachine/", "shmflink/jobmanager/", "shmflink/testing/")  # the job machine and its performers
+LARGE_YET = ("shmflink/jobmachine/", "shmflink/testing/")  # the job machine and its performers
 
 
 def test_most_functions_are_short() -> None:

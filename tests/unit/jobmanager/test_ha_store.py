@@ -18,7 +18,8 @@ from shmflink.checkpoint.file_ops import FileOps
 from shmflink.core.ids import JobId
 from shmflink.errors import DirectoryInUseError, ResourceError
 from shmflink.graph.job_graph import JobGraph
-from shmflink.jobmanager.ha_store import HaStore, JobResult, Owner, Place, cluster_folder
+from shmflink.jobmanager.ha_folder import HaFolder, Owner, cluster_folder
+from shmflink.jobmanager.ha_store import HaStore, JobResult, Place
 from shmflink.rpc.messages import SubmitJob
 from shmflink.rpc.states import JobState
 
@@ -163,7 +164,7 @@ def test_a_second_jobmanager_is_refused_and_told_of_the_first(store, tmp_path):
 def test_the_lock_goes_with_the_process_and_not_with_a_file(tmp_path):
     """[M5] [P8] Killed: free at once. Whoever removes every file in the folder has not removed the lock."""
     script = (
-        "import sys; from shmflink.jobmanager.ha_store import *; "
+        "import sys; from shmflink.jobmanager.ha_store import *; from shmflink.jobmanager.ha_folder import *; "
         "HaStore.open(sys.argv[1], 'words', Owner(1, 'h', 's')); print('held', flush=True); sys.stdin.read()"
     )
     process = subprocess.Popen(
@@ -194,8 +195,8 @@ def test_one_whose_folder_was_taken_away_cannot_write_any_more(store, tmp_path):
 
 def test_one_whose_epochs_were_overtaken_gets_no_more(store, tmp_path):
     """[P8] A copy of a lock, a file system that does not lock: the epochs tell."""
-    other = HaStore(store.folder, os.dup(store._lock_fd), FileOps())
-    other._settle(OWNER)
+    other = HaStore(HaFolder(store.folder, os.dup(store._folder._lock_fd), FileOps()))
+    other._folder._settle((), OWNER)
     for _ in range(1000):
         store.next_epoch()
     with pytest.raises(ResourceError, match="another JobManager has taken over"):
@@ -335,7 +336,7 @@ def test_whichever_call_fails_the_old_or_the_new_is_found(tmp_path, change, erro
         folder = tmp_path / str(nth)
         store = before(folder)
         failing = _Failing(nth, error)
-        store._ops = failing
+        store._folder._ops = failing
         try:
             CHANGES[change](store)
             is_through = True

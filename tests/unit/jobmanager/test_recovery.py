@@ -14,7 +14,7 @@ from shmflink.core.ids import JobId
 from shmflink.errors import ConfigurationError, DirectoryInUseError, JobExecutionError, UsageError
 from shmflink.graph.job_graph import JobGraph
 from shmflink.jobmanager.admission import Admission
-from shmflink.jobmanager.ha_store import Owner
+from shmflink.jobmanager.ha_folder import Owner
 from shmflink.jobmanager.recovery import Recovery
 from shmflink.rpc.messages import Failure, JobEnded, SubmitJob
 from shmflink.rpc.states import JobState
