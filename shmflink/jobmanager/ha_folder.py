@@ -15,7 +15,7 @@ import secrets
 import stat
 import zlib
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 import orjson
@@ -268,7 +268,7 @@ _REMEDY: Final = (
 )
 
 
-def parsed(content: bytes, path: str) -> Any:
+def parsed(content: bytes, path: str) -> object:
     """The JSON of a file; ResourceError where it is none."""
     try:
         return orjson.loads(content)
