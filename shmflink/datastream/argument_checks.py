@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Final
 
 from shmflink.core.coroutines import refuse_coroutines
@@ -19,9 +19,9 @@ __all__ = [
     "check_frame",
     "check_function",
     "check_key_selector",
+    "check_partitioner",
     "check_process_function",
     "checked_type",
-    "partition_function",
     "what_instead",
 ]
 
@@ -92,18 +92,22 @@ def check_process_function(func: Any, kinds: type | tuple[type, ...], method: st
     raise TypeError(f"The input must be a {names}, got {func!r}")
 
 
-def partition_function(partitioner: Callable[[Any, int], int] | Partitioner) -> Callable[[Any, int], int]:
-    """What travels with a CUSTOM edge: (key, number of partitions) -> index."""
+def check_partitioner(partitioner: Any) -> None:
+    """Passes callables and Partitioners.
+
+    Raises:
+        TypeError: it is something else.
+        JobGraphError: it wants to be opened or closed.
+    """
+    message = "Parameter partitioner should be type of Partitioner or a callable function."
+    check_function(partitioner, Partitioner, message)
     refuse_coroutines(partitioner)
-    if not isinstance(partitioner, Partitioner):
-        return partitioner
     kind = type(partitioner)
-    if kind.open is not Function.open or kind.close is not Function.close:
+    if isinstance(partitioner, Partitioner) and (kind.open is not Function.open or kind.close is not Function.close):
         raise JobGraphError(
             f"partition_custom(): {kind.__name__} overrides open() or close(), which are not called for a "
             "partitioner; make what it needs at the first call of partition()"
         )
-    return partitioner.partition
 
 
 def check_data(data: Any, method: str) -> None:

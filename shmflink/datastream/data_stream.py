@@ -48,6 +48,7 @@ from shmflink.plan.calls import (
     Process,
     Reduce,
     RollingAggregate,
+    RollingKind,
     Union,
     Values,
 )
@@ -257,7 +258,7 @@ class KeyedStream(DataStream):
         """The element with the greatest field so far, per key; the first of equals."""
         return self._rolling("max_by", position_to_max_by)
 
-    def _rolling(self, kind: str, position: int | str) -> DataStream:
+    def _rolling(self, kind: RollingKind, position: int | str) -> DataStream:
         if not isinstance(position, (int, str)):
             raise TypeError(
                 "The field position must be of int or str type to locate the value to calculate for min, "

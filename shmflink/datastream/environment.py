@@ -6,6 +6,7 @@ import os
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeVar
 
 import pyarrow as pa
@@ -280,7 +281,7 @@ class Environment(ReadMethods[S], CheckpointMethods, SaysWhatIsMissing):
 
     def get_execution_plan(self) -> str:
         """The plan as Flink's JSON: nodes with id, type, pact, contents, parallelism, predecessors."""
-        return plan_as_json(self._stream_graph(self._plan(), None))
+        return plan_as_json(self._planned(None)[1])
 
     def close(self) -> None:
         """Forgets what was recorded and not executed, and the rows of cached streams."""
@@ -313,8 +314,11 @@ class Environment(ReadMethods[S], CheckpointMethods, SaysWhatIsMissing):
             return plan, graph, build_job_graph(graph, environment), caching
 
     def _planned(self, job_name: str | None) -> tuple[LogicalPlan, StreamGraph]:
-        plan = self._plan()
-        return plan, self._stream_graph(plan, job_name)
+        name = job_name or self._get(options.PIPELINE_NAME) or _DEFAULT_JOB_NAME
+        plan = replace(self._plan(), name=name, configuration=self._configuration.to_dict())
+        if not self._get(options.AUTO_GENERATE_UIDS):
+            check_uids(plan)
+        return plan, build_stream_graph(lower(plan), name, self._options())
 
     def _all_dependencies(self) -> PythonDependencies:
         """Those of the configuration, and those added here."""
@@ -331,12 +335,6 @@ class Environment(ReadMethods[S], CheckpointMethods, SaysWhatIsMissing):
             )
         self.caches.follow()
         return self.recorder.plan()
-
-    def _stream_graph(self, plan: LogicalPlan, job_name: str | None) -> StreamGraph:
-        if not self._get(options.AUTO_GENERATE_UIDS):
-            check_uids(plan)
-        name = job_name or self._get(options.PIPELINE_NAME) or _DEFAULT_JOB_NAME
-        return build_stream_graph(lower(plan), name, self._options())
 
     def _options(self) -> StreamGraphOptions:
         max_parallelism = self.get_max_parallelism()

@@ -18,9 +18,9 @@ from shmflink.core.watermark_strategy import WatermarkStrategy
 from shmflink.datastream.argument_checks import (
     check_function,
     check_key_selector,
+    check_partitioner,
     check_process_function,
     checked_type,
-    partition_function,
     what_instead,
 )
 from shmflink.datastream.column_stream import ColumnStream
@@ -161,10 +161,9 @@ class RecordStream(ColumnStream[S]):
         key_selector: Callable[[Any], Any] | KeySelector,
     ) -> S:
         """Rows go where `partitioner(key, number of partitions)` says. The stream is not keyed by it."""
-        message = "Parameter partitioner should be type of Partitioner or a callable function."
-        check_function(partitioner, Partitioner, message)
+        check_partitioner(partitioner)
         check_key_selector(key_selector)
-        return self.record(PartitionCustom(partition_function(partitioner), key_selector))
+        return self.record(PartitionCustom(partitioner, key_selector))
 
     def get_side_output(self, output_tag: OutputTag) -> S:
         """What the operator or source behind this stream hands out beside its main output, under this tag."""

@@ -55,6 +55,7 @@ __all__ = [
     "Read",
     "Reduce",
     "RollingAggregate",
+    "RollingKind",
     "Select",
     "SideOutput",
     "Union",
@@ -67,6 +68,7 @@ __all__ = [
 
 NamedExpressions: TypeAlias = "tuple[tuple[str, Expression], ...]"
 Declared = TypeInformation | None
+RollingKind = Literal["sum", "min", "max", "min_by", "max_by"]
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -167,9 +169,9 @@ class Reduce(CallOfFunction):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RollingAggregate(Call):
-    """`kind`: sum, min, max, min_by, max_by."""
+    """The sum, minimum, ... of a field so far, for each element. `field`: its position or name."""
 
-    kind: str
+    kind: RollingKind
     field: int | str
 
 
@@ -254,7 +256,7 @@ class Partition(Call):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PartitionCustom(Call):
-    """`partitioner`: (key, number of partitions) -> index."""
+    """`partitioner`: a Partitioner, or (key, number of partitions) -> index; `key`: a function of the element."""
 
     partitioner: Any
     key: Any

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING
 
@@ -16,10 +16,17 @@ __all__ = ["LogicalPlan"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LogicalPlan:
-    """`nodes`: inputs before consumers, in the program's order; `ends`: ids of what runs whoever reads it."""
+    """All that a program asked for.
+
+    `nodes`: inputs before consumers, in the program's order; `ends`: ids of what runs whoever reads it. `name` of the
+    job. `configuration`: settings of the whole job by their keys, from the program, the command line and the files;
+    runtime mode, checkpoints and restarts are there.
+    """
 
     nodes: tuple[Node, ...]
     ends: tuple[int, ...]
+    name: str = ""
+    configuration: Mapping[str, str] = field(default_factory=dict)
     _by_id: dict[int, Node] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

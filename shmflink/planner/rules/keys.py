@@ -44,7 +44,7 @@ def keys_and_elements(call: KeysAndElements, inputs: Sequence[Node]) -> Lowered:
 def partition_custom(call: PartitionCustom, inputs: Sequence[Node]) -> Lowered:
     declared = inputs[0].output_type
     extractor = _extractor("PartitionCustom", KeyBy(call.key), declared)
-    routing = Routing(ShipStrategy.CUSTOM, call.partitioner)
+    routing = Routing(ShipStrategy.CUSTOM, getattr(call.partitioner, "partition", call.partitioner))
     return Lowered(routing.name, declared, _by(call.key), local=(extractor,), routing=routing)
 
 
