@@ -1,4 +1,4 @@
-"""What methods of streams take: told where it is given, with what to write in its place."""
+"""Checks arguments of stream methods where they are given; errors say what to write instead."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def check_key_selector(key_selector: Any) -> None:
 
 
 def what_instead(given: Any, of_path: str) -> str:
-    """What was given in the place of a source or sink, and what to write; `of_path` is how to make one of a path."""
+    """What was given instead of a source or sink, and what to write; `of_path` says how to make one from a path."""
     if isinstance(given, str | os.PathLike):
         path = os.fspath(given)
         return f"got the path {path!r}: write {of_path.format(repr(path))}, or the method of another format"
@@ -122,7 +122,7 @@ def check_data(data: Any, method: str) -> None:
     package = kind.__module__.partition(".")[0]
     instead = _METHODS.get((package, kind.__name__))
     if instead is not None and instead != method:
-        raise TypeError(f"{method}() would take the columns for elements of this {kind.__name__}: write {instead}()")
+        raise TypeError(f"{method}() would use the columns of this {kind.__name__} as elements: write {instead}()")
     if not isinstance(data, Iterable):
         raise TypeError(f"{method}() takes data, {what_instead(data, 'env.read_parquet({0})')}")
 

@@ -90,7 +90,7 @@ class CheckpointConfig:
     def set_externalized_checkpoint_retention(
         self, retention_mode: ExternalizedCheckpointRetention
     ) -> CheckpointConfig:
-        """What becomes of the checkpoints when the job is cancelled or has failed."""
+        """What happens to the checkpoints when the job is canceled or has failed."""
         checked = _member(ExternalizedCheckpointRetention, retention_mode, "set_externalized_checkpoint_retention")
         return self._set(options.EXTERNALIZED_RETENTION, checked.name)
 

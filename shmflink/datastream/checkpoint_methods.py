@@ -60,7 +60,7 @@ class CheckpointMethods:
         return directory
 
     def enable_changelog_state_backend(self, enabled: bool) -> Self:
-        """Accepted for compatibility with Flink; has no effect: checkpoints hold the changes alone in any case."""
+        """Accepted for compatibility with Flink; has no effect: checkpoints always hold only the changes."""
         self._configuration.set_boolean(STATE_CHANGELOG_KEY, enabled)
         return self
 

@@ -17,16 +17,16 @@ __all__ = ["CloseableIterator"]
 class CloseableIterator(TakesTypeParameters, Iterator[T]):
     """Elements of a running job (`pyflink.datastream.data_stream.CloseableIterator`).
 
-    Close it, or use it in a `with`: closing before the end cancels the job. *shmflink only:* so does dropping it, as
-    nobody can read the rest. When the job fails, `next` raises its JobExecutionError after the elements that came
-    before.
+    Close it, or use it in a `with`: closing before the end cancels the job. *shmflink only:* so does dropping it,
+    because nobody can read the rest. When the job fails, `next` raises its JobExecutionError after the elements that
+    came before.
     """
 
     def __init__(
         self, elements: Iterator[T], on_close: Callable[[], None], on_drop: Callable[[], None] | None = None
     ) -> None:
-        """`on_close` is called once, at the end of `elements` or at `close`, whichever comes first; `on_drop` instead
-        where the iterator is garbage before. The latter takes no lock and does not refer to the iterator.
+        """`on_close` is called once, at the end of `elements` or at `close`, whichever comes first. If the iterator is
+        garbage-collected before, `on_drop` is called instead; it must take no lock and not refer to the iterator.
         """
         self._elements = elements
         self._on_close = on_close

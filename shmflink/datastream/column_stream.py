@@ -1,4 +1,4 @@
-"""What a stream can do with its columns, as a whole and by name. All of it *shmflink only*.
+"""Methods of streams that work on whole columns. All of it *shmflink only*.
 
 Types are known when the program is built, so every method checks its expressions at once and says which line of the
 program does not fit. Nothing here converts rows: a per-record function in between gets `Row`s, and what it returns
@@ -45,7 +45,7 @@ class ColumnStream(RecordedStream[S]):
         sys.stdout.write("\n".join(lines) + "\n")
 
     def select(self, *columns: str | Expression, **named: Expression) -> S:
-        """*shmflink only.* These columns alone: names, expressions (`.alias()` names them), `name=expression`.
+        """*shmflink only.* Only these columns: names, expressions (`.alias()` names them), `name=expression`.
 
         >>> ds.select("user", col("price").cast(pa.int32()).alias("whole"), big=col("price") > 100)
         """
@@ -72,7 +72,7 @@ class ColumnStream(RecordedStream[S]):
         dropped = set(names)
         kept = [name for name in schema.names if name not in dropped]
         if not kept:
-            raise TypeMismatchError("drop(): no column would be left; leave one, or do not make the stream")
+            raise TypeMismatchError("drop(): no column would be left; keep at least one")
         return self._select("Drop", columns_as_they_are(kept), ", ".join(names))
 
     def rename(self, names: Mapping[str, str] | None = None, **new_names: str) -> S:
@@ -96,7 +96,7 @@ class ColumnStream(RecordedStream[S]):
         return self.record(Explode(name, expression, outer))
 
     def as_columns(self, schema: pa.Schema | TypeInformation) -> S:
-        """*shmflink only.* Says which columns the elements have, for streams whose type nobody declared.
+        """*shmflink only.* Declares the columns of the elements of a stream that has no declared type.
 
         Elements are `Row`s, tuples, dicts or record batches; a scalar is the one column of a schema of one. Values are
         checked and cast while the job runs; one that does not fit stops it.
@@ -107,31 +107,31 @@ class ColumnStream(RecordedStream[S]):
             raise TypeMismatchError(f"as_columns(): {declared} has no columns; give a pyarrow.Schema")
         return self.record(AsColumns(declared if isinstance(declared, ColumnsTypeInfo) else ColumnsTypeInfo(columns)))
 
-    # --- aggregates, and what is made of their updates ---
+    # --- aggregates and their updates ---
 
     def aggregate(self, *aggregates: Expression, **named: Expression) -> S:
         """*shmflink only.* One row over all rows of the stream, e.g. `ds.aggregate(n=count(), top=col("price").max)`.
 
-        BATCH: one row at the end, also where nothing came. STREAMING: the new row after each batch, an update.
+        BATCH: one row at the end, also of an empty input. STREAMING: the new row after each batch, an update.
         """
         pairs = named_expressions("aggregate", aggregates, named, aggregates=True)
         return self.record(Aggregate((), tuple(pairs.items())))
 
     def distinct(self, *columns: str | Expression) -> S:
-        """*shmflink only.* Each combination of these columns once (of all columns where none is given), and no others.
+        """*shmflink only.* Each combination of these columns once, without the other columns. Default: all columns.
 
-        STREAMING: as soon as it comes. BATCH: at the end.
+        STREAMING: as soon as it occurs. BATCH: at the end.
         """
         schema = self._schema_for("distinct")
         keys = named_expressions("distinct", columns or tuple(schema.names), {})
         return self.record(Aggregate(tuple(keys.items()), ()))
 
     def final(self) -> S:
-        """*shmflink only.* The last row of each key alone, in STREAMING mode, too: when the input has ended.
+        """*shmflink only.* Only the last row of each key, when the input has ended; in STREAMING mode, too.
 
-        For what cannot take updates, such as a second `aggregate()`. The aggregates in front of it hold their rows back
-        until the end of their input, which must be bounded; windows with allowed lateness until no row can change them.
-        In BATCH mode rows are final anyway.
+        For what does not accept updates, such as a second `aggregate()`. The aggregates in front of it hold their rows
+        back until the end of their input, which must be bounded; windows with allowed lateness until no row can change
+        them. In BATCH mode, rows are always final.
 
         >>> routes = flights.key_by("origin", "destination").aggregate(n=count()).final()
         >>> busiest = routes.key_by("origin").aggregate(top=col("destination").top_n(3, col("n")))
@@ -139,9 +139,9 @@ class ColumnStream(RecordedStream[S]):
         return self.record(Final())
 
     def updates(self) -> S:
-        """*shmflink only.* Every update as a row that stands: a log of changes.
+        """*shmflink only.* Every update as a row of its own: a log of changes.
 
-        In BATCH mode there are final rows alone.
+        In BATCH mode, there are only final rows.
         """
         return self.record(EveryUpdate())
 

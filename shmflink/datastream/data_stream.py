@@ -1,8 +1,8 @@
 """Streams and what can be done with them (`pyflink.datastream.data_stream`).
 
-A call records a node of the logical plan with its environment and returns the stream that comes of it; nothing runs
+A call records a node of the logical plan with its environment and returns the resulting stream; nothing runs
 before `execute()`. What is marked *shmflink only* does not exist in PyFlink. The classes that return each other are
-here; what else a stream can do is in the classes that they derive from.
+in this module, other methods in their base classes.
 """
 
 from __future__ import annotations
@@ -132,8 +132,9 @@ class DataStream(RecordStream["DataStream"]):
     def cache(self) -> CachedDataStream:
         """The first job in BATCH mode that reads the stream keeps its rows; jobs of this program after it read those.
 
-        They lie in a temporary folder until `invalidate()`, `close()` of the environment, or the end of the program. A
-        job that fails keeps none. A job in STREAMING mode keeps none either, and reads what others have kept.
+        They are stored in a temporary folder until `invalidate()`, `close()` of the environment, or the end of the
+        program. A job that fails keeps none. A job in STREAMING mode keeps none either, and reads what others have
+        kept.
         """
         return CachedDataStream(self)
 
@@ -165,7 +166,7 @@ class DataStream(RecordStream["DataStream"]):
         broadcast_state_descriptor: MapStateDescriptor | None = None,
         *other_broadcast_state_descriptors: MapStateDescriptor,
     ) -> DataStream | BroadcastStream:
-        """Every subtask gets every row. With MapStateDescriptors a BroadcastStream, to `connect()` to another."""
+        """Every subtask gets every row. With MapStateDescriptors: a BroadcastStream, for `connect()`."""
         given = [d for d in (broadcast_state_descriptor, *other_broadcast_state_descriptors) if d is not None]
         for descriptor in given:
             if not isinstance(descriptor, MapStateDescriptor):
@@ -233,7 +234,7 @@ class KeyedStream(DataStream):
     def reduce(self, func: Callable[[Any, Any], Any] | ReduceFunction) -> DataStream:
         """Reduces the elements of each key: every update in STREAMING mode, the last one in BATCH mode.
 
-        To functions of records and to sinks every update is a record, as in Flink; `final()` keeps the last one alone.
+        To functions of records and to sinks every update is a record, as in Flink; `final()` keeps only the last one.
         """
         check_function(func, ReduceFunction, "The input must be a ReduceFunction or a callable function")
         return self.record(Reduce(func))
@@ -270,7 +271,7 @@ class KeyedStream(DataStream):
         """*shmflink only.* One row for each key: the key columns, then `name=expression over aggregates`.
 
         BATCH: at the end. STREAMING: after each batch the new rows of the keys that it changed: updates. `print()` and
-        functions of records see each of them; `final()` and `updates()` say what others are to see. Nulls are keys.
+        functions of records see each of them; `final()` and `updates()` say what other consumers see. Null is a key.
 
         >>> ds.key_by("user").aggregate(n=count(), mean=col("price").sum / col("price").count)
         """
@@ -287,7 +288,7 @@ class KeyedStream(DataStream):
         return self._origin.window_all(window_assigner)
 
     def count_window(self, size: int, slide: int = 0) -> WindowedStream:
-        """Windows of `size` elements of a key; with `slide` a new one begins every so many elements."""
+        """Windows of `size` elements of a key; with `slide`, a new one begins every `slide` elements."""
         assigner: WindowAssigner = CountTumblingWindowAssigner(size)
         if slide:
             assigner = CountSlidingWindowAssigner(size, slide)
@@ -299,11 +300,11 @@ class KeyedStream(DataStream):
         key_type: TypeInformation | str | Expression | None = None,
         *more_columns: str | Expression,
     ) -> KeyedStream:
-        """Keys the original stream anew."""
+        """Keys the original stream by another key instead."""
         return self._origin.key_by(key_selector, key_type, *more_columns)
 
     def get_type(self) -> TypeInformation:
-        """`Types.ROW([key type, element type])`, as in PyFlink; functions get the element alone."""
+        """`Types.ROW([key type, element type])`, as in PyFlink; functions get only the element."""
         key_type = self._key.key_type if self._key.key_type is not None else Types.PICKLED_BYTE_ARRAY()
         return Types.ROW([key_type, super().get_type()])
 
@@ -380,7 +381,7 @@ class CachedDataStream(DataStream):
         return self
 
     def invalidate(self) -> None:
-        """Removes the rows; the next job in BATCH mode makes them again, and keeps them."""
+        """Removes the rows; the next job in BATCH mode computes and keeps them again."""
         self._cache.invalidate()
 
 
@@ -444,7 +445,7 @@ class ConnectedStreams(Connected[DataStream]):
 
 
 class BroadcastStream:
-    """A stream whose elements every subtask gets, with the states that they change; made by `broadcast()`."""
+    """A stream of which every subtask gets every element, with the states that these change; see `broadcast()`."""
 
     def __init__(self, input_stream: DataStream, descriptors: list[MapStateDescriptor]) -> None:
         """`input_stream` is partitioned for broadcasting already."""

@@ -186,15 +186,15 @@ class Environment(ReadMethods[S], CheckpointMethods, SaysWhatIsMissing):
 
     def set_python_requirements(self, requirements_file_path: str, requirements_cache_dir: str | None = None) -> None:
         """Packages that functions import: pip installs them, once for each content of the file, when the job is
-        submitted; from the packages in `requirements_cache_dir` alone, where that is given.
+        submitted; if `requirements_cache_dir` is given, only from the packages in it.
 
-        They go before what is installed, but not before what shmflink itself has imported.
+        They take precedence over installed packages, but not over what shmflink itself has imported.
         """
         self._dependencies = self._dependencies.with_requirements(requirements_file_path, requirements_cache_dir or "")
 
     def add_python_archive(self, archive_path: str, target_dir: str | None = None) -> None:
         """A zip or tar archive that functions find unpacked in their working directory: as `target_dir/...`, or under
-        the archive's own name. With an archive that is not the program's directory; they may read there alone.
+        the archive's own name. That directory, which is not the program's, is read-only.
         """
         self._dependencies = self._dependencies.with_archive(archive_path, target_dir or "")
 
@@ -292,7 +292,7 @@ class Environment(ReadMethods[S], CheckpointMethods, SaysWhatIsMissing):
         try:
             plan, graph, job_graph, caching = self._graphs(job_name)
         finally:
-            self.recorder.clear()  # refused or not, the program is over: the next job would be refused for its sake
+            self.recorder.clear()  # also if refused: otherwise the next job would be refused because of this one
         configuration, executor = self._configuration.to_dict(), current_executor()
         if isinstance(executor, PlanReader):  # looks at nothing that a run would write to
             executor.read_plan(plan, graph, job_graph)
@@ -349,9 +349,9 @@ class Environment(ReadMethods[S], CheckpointMethods, SaysWhatIsMissing):
         )
 
     def collect(self, end: Callable[[Sink], None], job_name: str | None) -> CloseableIterator[Any]:
-        """*shmflink only.* Runs all that was recorded; the iterator hands out the elements that come to the sink.
+        """*shmflink only.* Runs all that was recorded; the iterator hands out the elements that reach the sink.
 
-        `end` is given the sink, to end a stream in it.
+        `end` receives the sink and ends a stream in it.
         """
         server, client = self._collecting(end, job_name, is_table=False)
         rows = (row for batch in _batches(server, client) for row in batch.rows())

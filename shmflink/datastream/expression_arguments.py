@@ -1,4 +1,4 @@
-"""Expressions as methods of streams take them: checked, and by the name of the column that each makes."""
+"""Expressions as arguments of stream methods: checked, and named by the column that each makes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def are_expressions(positional: tuple[Any, ...], named: Mapping[str, Any]) -> bo
 
 
 def columns_as_they_are(names: Sequence[str]) -> dict[str, Expression]:
-    """Each column as it is; the user's line is looked up once for all of them."""
+    """Each column unchanged. The user's line is looked up once for all of them."""
     place = place_of_caller()
     return {name: ex.Expression(COLUMN, (), (name,), place) for name in names}
 
@@ -40,8 +40,8 @@ def named_expressions(
     """What a method was given, by the name of the column that it makes; expressions without one are `_c0`, `_c1`, ...
 
     Raises:
-        TypeMismatchError: nothing given, a name twice or missing, something that is no expression, an aggregate where
-        none can be (or no expression where one must be).
+        TypeMismatchError: nothing given, a name twice or missing, something that is not an expression, an aggregate
+        where none is allowed.
     """
     found: dict[str, Expression] = {}
     given = [(None, item) for item in positional] + list(named.items())
@@ -56,7 +56,7 @@ def named_expressions(
                 )
             name = name_of(expression, index)
         if name in found:
-            raise TypeMismatchError(f"{expression.place}: {method}(): the column `{name}` is there twice")
+            raise TypeMismatchError(f"{expression.place}: {method}(): the column `{name}` appears twice")
         if not aggregates:
             _check_no_aggregate(method, expression)
         found[name] = without_alias(expression)
@@ -79,6 +79,6 @@ def _check_no_aggregate(method: str, expression: Expression) -> None:
     for node in expression.walk():
         if node.function in AGGREGATE_FUNCTIONS:
             raise TypeMismatchError(
-                f"{expression.place}: {method}(): `{expression}` is over many rows: use key_by(...).aggregate(...), or "
-                "aggregate(...) for one result over all rows"
+                f"{expression.place}: {method}(): `{expression}` aggregates many rows: use key_by(...).aggregate(...), "
+                "or aggregate(...) for one result over all rows"
             )

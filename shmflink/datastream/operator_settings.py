@@ -55,13 +55,13 @@ class OperatorSettings:
 
     def set_uid(self, uid: str) -> None:
         if not uid or not isinstance(uid, str):
-            raise JobGraphError(f"'{self.name}': a uid is a text that is not empty, got {uid!r}")
+            raise JobGraphError(f"'{self.name}': a uid must be a non-empty string, got {uid!r}")
         self._recorded.set(uid=uid)
 
     def set_uid_hash(self, uid_hash: str) -> None:
         digits = set(str(uid_hash).lower())
         if len(str(uid_hash)) != 32 or not digits <= set("0123456789abcdef"):
-            raise JobGraphError(f"'{self.name}': a uid hash has 32 hexadecimal digits, got {uid_hash!r}")
+            raise JobGraphError(f"'{self.name}': a uid hash must have 32 hexadecimal digits, got {uid_hash!r}")
         self._recorded.set(uid_hash=uid_hash)
 
     def set_parallelism(self, parallelism: int) -> None:
@@ -85,7 +85,7 @@ class OperatorSettings:
     def set_buffer_timeout(self, timeout_millis: int) -> None:
         if type(timeout_millis) is not int or timeout_millis < _DEFAULT:
             raise JobGraphError(
-                f"'{self.name}': the buffer timeout is a whole number of ms, -1 or more, got {timeout_millis!r}"
+                f"'{self.name}': the buffer timeout must be a whole number of ms, at least -1, got {timeout_millis!r}"
             )
         self._recorded.set(buffer_timeout_ms=None if timeout_millis == _DEFAULT else timeout_millis)
 
@@ -98,5 +98,7 @@ class OperatorSettings:
     def set_slot_sharing_group(self, group: str | SlotSharingGroup) -> None:
         name = group.usable_name() if isinstance(group, SlotSharingGroup) else group
         if not name or not isinstance(name, str):
-            raise JobGraphError(f"'{self.name}': a slot sharing group is named by a text, got {group!r}")
+            raise JobGraphError(
+                f"'{self.name}': the name of a slot sharing group must be a non-empty string, got {group!r}"
+            )
         self._recorded.set(slot_sharing_group=name)

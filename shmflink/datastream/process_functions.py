@@ -74,7 +74,7 @@ class ProcessFunction(Function):
 
     @abstractmethod
     def process_element(self, value: Any, ctx: Any) -> Emitted:
-        """Yields what comes of the element."""
+        """Yields what the element results in."""
 
 
 class KeyedProcessFunction(Function):
@@ -85,10 +85,10 @@ class KeyedProcessFunction(Function):
 
     @abstractmethod
     def process_element(self, value: Any, ctx: Any) -> Emitted:
-        """Yields what comes of the element."""
+        """Yields what the element results in."""
 
     def on_timer(self, timestamp: int, ctx: Any) -> Emitted:
-        """Yields what comes of a timer."""
+        """Yields what the timer results in."""
         return None
 
 
@@ -145,7 +145,7 @@ class KeyedCoProcessFunction(Function):
         """For an element of the second input."""
 
     def on_timer(self, timestamp: int, ctx: Any) -> Emitted:
-        """Yields what comes of a timer."""
+        """Yields what the timer results in."""
         return None
 
 
@@ -154,7 +154,7 @@ class _Broadcast(TakesTypeParameters, ABC):
 
     @abstractmethod
     def get_broadcast_state(self, state_descriptor: MapStateDescriptor) -> BroadcastState:
-        """The broadcast state; it can be changed on the broadcast side alone."""
+        """The broadcast state; only the broadcast side can change it."""
 
     @abstractmethod
     def timestamp(self) -> int:
@@ -231,5 +231,5 @@ class KeyedBroadcastProcessFunction(BaseBroadcastProcessFunction):
         """For an element of the broadcast stream; every subtask must change the state in the same way."""
 
     def on_timer(self, timestamp: int, ctx: Any) -> Emitted:
-        """Yields what comes of a timer."""
+        """Yields what the timer results in."""
         return None

@@ -50,7 +50,7 @@ class PythonDependencies:
         return replace(self, files=(*self.files, _there(path, "python file")))
 
     def with_requirements(self, file: str, folder: str) -> PythonDependencies:
-        """Installed with pip; from the packages in `folder` alone, where that is given."""
+        """Installed with pip; if `folder` is given, only from the packages in it."""
         return replace(self, requirements=(_there(file, "requirements file"), folder and _there(folder, "folder")))
 
     def with_archive(self, archive: str, target: str) -> PythonDependencies:
@@ -76,7 +76,7 @@ class PythonDependencies:
         return [*found, *map(import_root, self.files)]
 
     def working_directory(self) -> str | None:
-        """A folder with the archives in it, to be read alone; None where there are none.
+        """A read-only folder with the archives in it; None without archives.
 
         Raises:
             ConfigurationError: a file is neither a zip nor a tar archive.

@@ -1,4 +1,4 @@
-"""What a stream can do with its elements: functions, partitioning, sinks, results in the user's process."""
+"""Methods of streams that work on elements: functions, partitioning, sinks, results in the user's process."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ class RecordStream(ColumnStream[S]):
         return self.record(Partition(ShipStrategy.REBALANCE))
 
     def rescale(self) -> S:
-        """Rows go in turn to the few subtasks that stand opposite this one."""
+        """Rows go in turn to a fixed subset of the next operator's subtasks."""
         return self.record(Partition(ShipStrategy.RESCALE))
 
     def forward(self) -> S:
@@ -166,7 +166,7 @@ class RecordStream(ColumnStream[S]):
         return self.record(PartitionCustom(partitioner, key_selector))
 
     def get_side_output(self, output_tag: OutputTag) -> S:
-        """What the operator or source behind this stream hands out beside its main output, under this tag."""
+        """The side output with this tag of the operator or source that made this stream."""
         if not isinstance(output_tag, OutputTag):
             raise TypeError(f"get_side_output() takes an OutputTag, got {output_tag!r}")
         self._settings("get_side_output")
@@ -193,10 +193,8 @@ class RecordStream(ColumnStream[S]):
     def print(self, sink_identifier: str | None = None) -> DataStreamSink:
         """Writes every element as a line to standard output.
 
-        Updates are shown as they come, each as a line.
-
-        With parallelism above 1 each line begins with the subtask's number, 1-based: `2> `; with an
-        identifier `identifier:2> `.
+        Each update is a line of its own. With parallelism above 1, each line begins with the subtask's number, 1-based:
+        `2> `; with an identifier, `identifier:2> `.
         """
         return self._sink("Print to Std. Out", PrintSink(sink_identifier))
 
@@ -204,7 +202,7 @@ class RecordStream(ColumnStream[S]):
         recorded = self.environment.recorder.record(Write(sink, title), self.recorded)
         return DataStreamSink(recorded, self.environment.get_parallelism)
 
-    # --- results; of updates the final rows, each once, when a bounded input has ended, else every update ---
+    # --- results; for updates: the final rows, when a bounded input has ended; of an unbounded input, every update ---
 
     @overload
     def execute_and_collect(self, job_execution_name: str | None = None) -> CloseableIterator[Any]: ...

@@ -36,7 +36,7 @@ class RecordedStream(SaysWhatIsMissing, Generic[S]):
 
     @property
     def node(self) -> Node:
-        """*shmflink only.* What the logical plan has of this stream, as it is now."""
+        """*shmflink only.* The node of the logical plan that stands for this stream, as it is now."""
         return self.recorded.node
 
     @property
@@ -125,7 +125,7 @@ class RecordedStream(SaysWhatIsMissing, Generic[S]):
         """Access to the operator behind this stream; partitioned and united streams have none."""
         if not self.node.call.is_operator:
             raise UsageError(
-                f"{method}() must follow an operator, but this stream comes of {self.node.name}: "
+                f"{method}() must follow an operator, but this stream is the result of {self.node.name}: "
                 f"call {method}() before it, or on the operator after it"
             )
         return OperatorSettings(self.recorded, self.environment.get_parallelism)

@@ -1,4 +1,4 @@
-"""What an environment has recorded: one cell for each call, whose node `.name()` and the like replace."""
+"""What an environment has recorded: one `Recorded` for each call, whose node `.name()` and other setters replace."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Recorded:
 
 
 class Recorder:
-    """Takes calls one after the other; a call that its rule refuses leaves nothing behind."""
+    """Records calls in order; a call that its rule refuses is not recorded."""
 
     def __init__(self, parallelism: Callable[[], int]) -> None:
         """`parallelism` of operators that are recorded now."""
@@ -55,7 +55,7 @@ class Recorder:
         return not self._ends
 
     def record(self, call: Call, *inputs: Recorded) -> Recorded:
-        """The call behind these inputs; raises what is wrong with it. Numbers go on over the environment's life."""
+        """Records a call behind these inputs; raises what its rule refuses. Numbers never restart in an environment."""
         node, following, runs = checked_node(
             self._following,
             call,
@@ -80,7 +80,7 @@ class Recorder:
 
     @contextmanager
     def all_or_nothing(self) -> Iterator[None]:
-        """Around several calls of one method: where a later one is refused, the earlier ones leave nothing, either."""
+        """For a method that records several calls: if one of them is refused, none of them stays recorded."""
         count, following = len(self._ends), self._following
         try:
             yield
@@ -94,7 +94,7 @@ class Recorder:
         return _plan_of(self._ends)
 
     def clear(self) -> None:
-        """Forgets what would run; streams that the program still has can be used on."""
+        """Forgets what would run. The program may continue to use its streams."""
         self._ends.clear()
 
 

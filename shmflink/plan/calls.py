@@ -73,7 +73,7 @@ RollingKind = Literal["sum", "min", "max", "min_by", "max_by"]
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Call:
-    """Common part. `is_operator`: name, uid, parallelism and the like can be set on it."""
+    """Base class. `is_operator`: whether name, uid, parallelism and other settings can be set on it."""
 
     is_operator: ClassVar[bool] = True
 
@@ -182,7 +182,7 @@ class AssignTimestamps(Call):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Apply(Call):
-    """An operator of the user's own."""
+    """An operator that the user wrote."""
 
     title: str
     operator: Operator
@@ -277,14 +277,14 @@ class SideOutput(Call):
 
 
 class Final(Call):
-    """The last row of each key alone."""
+    """Only the last row of each key."""
 
     __slots__ = ()
     is_operator: ClassVar[bool] = False
 
 
 class EveryUpdate(Call):
-    """Every update as a row that stands."""
+    """Every update as a row of its own."""
 
     __slots__ = ()
     is_operator: ClassVar[bool] = False

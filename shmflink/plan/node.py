@@ -1,4 +1,4 @@
-"""One step of a logical plan: a call, its schemas, and what the program says about it beside."""
+"""One step of a logical plan: a call, its schemas and its settings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Node"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Node:
-    """Immutable; `.name()` and the like put another in its place.
+    """Immutable; `.name()` and other setters replace it by another.
 
     `id` is the number of the first operator that the node becomes, as plans show it; nodes are ordered by it. `inputs`
     are ids. A type that is None was not declared. `default_parallelism` is the environment's when the method was

@@ -1,4 +1,4 @@
-"""What a program sets on an operator, beside what the operator does."""
+"""What a program sets on an operator, besides what the operator does."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_PARALLELISM_LIMIT: Final = 1 << 15  # Flink: Transformation.UPPER_BOUND_MAX_
 
 
 class ChainingStrategy(enum.StrEnum):
-    """Whether an operator lets itself be chained (Flink: ChainingStrategy)."""
+    """Whether an operator may be chained (Flink: ChainingStrategy)."""
 
     ALWAYS = "ALWAYS"
     HEAD = "HEAD"  # never to its input; what follows may be chained to it

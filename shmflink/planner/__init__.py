@@ -1,4 +1,4 @@
-"""Logical plan -> stream graph, in rules, each a module that is tested alone.
+"""Logical plan -> stream graph, in rules, each a module with tests of its own.
 
 ::
 

@@ -1,16 +1,16 @@
 """Which edges carry updates, and what gets final rows instead (Flink's planner: changelog mode inference).
 
 A pure pass over transformations in front of the stream graph. In STREAMING mode an aggregate emits the new row of a key
-whenever it changes. Who reads such a stream has to know:
+whenever it changes. What its consumers get:
 
 ::
 
-    print(), functions of records, sinks by the same key      every update is a row
-    aggregate(), distinct(), map_batches(), filter(), ...     rows that stand: final rows, or the job is refused
-    to_arrow(), to_pandas(), file sinks, ...                  final rows; of an endless input the job is refused
+    print(), functions of records, sinks by the same key      every update, as a row
+    aggregate(), distinct(), map_batches(), filter(), ...     final rows, if all readers want these; else it is refused
+    to_arrow(), to_pandas(), file sinks, ...                  final rows; of an endless input, the job is refused
 
 Final rows are made where the updates would be made: the operator itself waits for the end of its input, so that nothing
-is held twice. Where somebody else reads its updates, too, there are two of it: one for each.
+is held twice. If another consumer reads its updates, the operator exists twice, once for each.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 __all__ = ["FINAL_ROWS", "resolve_changelogs"]
 
 FINAL_ROWS: Final = "final rows"
-"""How the plan calls what an operator emits that waits for its input's end."""
+"""What plans say of an operator that emits nothing before the end of its input."""
 
 _SAME_ROWS: Final = (
     AsColumnsOperator,
@@ -72,11 +72,11 @@ _IN_ORDER: Final = (ShipStrategy.FORWARD, ShipStrategy.HASH, ShipStrategy.GLOBAL
 def resolve_changelogs(
     sinks: Sequence[Transformation], *, is_batch: bool
 ) -> tuple[list[Transformation], dict[int, str]]:
-    """What takes the place of `sinks`, without marks; and what operators emit that is not insert-only, by id.
+    """What replaces `sinks`, without marks; and, by id, what operators emit that is not insert-only.
 
     Raises:
-        JobGraphError: updates where rows must stand, or the final rows of an endless input; with the lines of the
-        user's program and what to do.
+        JobGraphError: a consumer would mistake updates for rows, or wants the final rows of an endless input; with
+        the lines of the user's program and what to do.
     """
     plan = _Plan(ancestors_first(sinks), is_batch)
     plan.set_demands()
@@ -126,12 +126,12 @@ class _Plan:
         return made is not None and (not made.has_final or (made.ends_with_input and t.id in self._endless))
 
     def _made_by(self, t: Transformation) -> Changelog | None:
-        """The updates that an operator makes of rows that stand."""
+        """The updates that an operator makes from insert-only rows."""
         log = t.operator.changelog if isinstance(t, OperatorTransformation) and not self.is_batch else None
         return None if log is None else dataclasses.replace(log, made_by=t.name, place=t.place)
 
     def _passed_on(self, t: Transformation, origins: Sequence[Transformation]) -> Changelog | None:
-        """The updates that leave `t`, which makes none itself, when updates come in."""
+        """The updates that leave `t`, which makes none itself, if its input has updates."""
         logs = [log for i in origins if (log := self._logs[i.id]) is not None]
         if not logs or (isinstance(t, OperatorTransformation) and t.operator.insert_only_method is not None):
             return None
@@ -164,7 +164,7 @@ class _Plan:
                         self._demands.setdefault(before.id, set()).add(self._asked(t, is_final))
 
     def _asks(self, t: Transformation, before: Transformation) -> bool:
-        """Late rows and the like are beside an operator's rows, and come of either form of it."""
+        """Late rows and other side outputs are the same in both forms of an operator."""
         return not isinstance(t, SideOutputTransformation) or self._depends[t.id]
 
     def _asked(self, t: Transformation, is_final: bool) -> bool:
@@ -176,7 +176,7 @@ class _Plan:
         return is_final
 
     def _own_demand(self, t: Transformation) -> bool:
-        """Of a transformation that nobody asked."""
+        """The demand of a transformation that no consumer asks."""
         if isinstance(t, SinkTransformation):
             log = self._logs[t.inputs[0].id]
             if log is None and not self._depends[t.id]:
@@ -186,7 +186,7 @@ class _Plan:
         is_of_columns = isinstance(t, OperatorTransformation) and isinstance(t.operator, ColumnarOperator)
         return is_of_columns and self._has_final[t.id]
 
-    # --- what cannot be ---
+    # --- refusals ---
 
     def _check(self, t: Transformation, is_final: bool) -> None:
         made = self._made_by(t)
@@ -203,23 +203,23 @@ class _Plan:
     def _needs_rows_that_stand(self, t: Transformation, method: str, log: Changelog) -> str:
         what = "the new row of a key whenever it changes" if log.has_final else "a window again whenever it fires"
         return (
-            f"{at(t.place)}{method} would take every update of {_producer(log)} for a row of its own: in STREAMING "
-            f"mode that emits {what}. {self._remedies(t, log)}"
+            f"{at(t.place)}{method} would treat every update of {_producer(log)} as a new row: in STREAMING mode, "
+            f"that emits {what}. {self._remedies(t, log)}"
         )
 
     def _no_final(self, t: Transformation, log: Changelog) -> str:
         reader = self._reader(t)
         return (
-            f"{at(reader.place)}'{reader.name}' takes final rows alone, each once, but {_producer(log)} calls its "
-            "function again for a window that late elements change, or that its trigger fires before its end. Leave "
-            "out allowed_lateness() (late elements: side_output_late_data()) and such triggers, aggregate() the "
-            "windows over expressions, or say updates() in front of it, for every firing as a row"
+            f"{at(reader.place)}'{reader.name}' accepts only final rows, each once, but {_producer(log)} calls its "
+            "function again for a window that late elements change, or that its trigger fires before its end. Remove "
+            "allowed_lateness() (side_output_late_data() takes late elements) and such triggers, aggregate() the "
+            "windows over expressions, or call updates() before it to get every firing as a row"
         )
 
     def _no_end(self, t: Transformation, log: Changelog) -> str:
         reader = self._reader(t)
         return (
-            f"{at(reader.place)}'{reader.name}' takes final rows alone, each once, but {_producer(log)} emits updates "
+            f"{at(reader.place)}'{reader.name}' accepts only final rows, each once, but {_producer(log)} emits updates "
             f"and never ends, because source '{self._endless[t.id]}' is unbounded. Aggregate in windows "
             "(key_by(...).window(...).aggregate(...)), write to a sink that takes updates by key (PostgresSink with "
             "with_key_columns), print(), or call updates() before it to get every update as a row"
@@ -236,7 +236,7 @@ class _Plan:
         return f"Remedies: {batch}final() after it, to get only its last rows; {window}; or {every}"
 
     def _reader(self, t: Transformation) -> Transformation:
-        """Who asks for final rows of `t`: the sink or final() that comes first."""
+        """Who asks for the final rows of `t`: the first sink or final() behind it."""
         stack = list(self._consumers.get(t.id, ()))
         while stack:
             consumer = stack.pop(0)
@@ -250,7 +250,7 @@ class _Plan:
     # --- the new program ---
 
     def rebuilt(self, sinks: Sequence[Transformation]) -> list[Transformation]:
-        """`sinks` with what stands in for them; unchanged where there is nothing to change."""
+        """What replaces `sinks`; themselves where nothing changes."""
         following = max((t.id for t in self.order), default=0) + 1
         for t in self.order:
             for is_final in sorted(self._demands[t.id]):
@@ -306,7 +306,7 @@ class _Plan:
 
 
 def _origins(t: Transformation) -> tuple[Transformation, ...]:
-    """Where the rows of `t` come from. What an operator hands out beside its rows comes of its input."""
+    """Where the rows of `t` come from. Those of a side output come from the input of its operator."""
     return t.inputs[0].inputs if isinstance(t, SideOutputTransformation) else t.inputs
 
 
@@ -328,9 +328,9 @@ def _plain(expression: Expression) -> str | None:
 
 
 def _needs_inserts(operator: Operator, log: Changelog) -> str | None:
-    """How the program calls an operator that must not take these updates; None where it may.
+    """The method by which the program made an operator that must not get these updates; None if it may get them.
 
-    A filter would keep a row of before whose update it drops; but not a filter of the key's columns.
+    A filter would drop an update and leave the row before it standing, unless it reads only the key's columns.
     """
     if not isinstance(operator, ColumnsOperator):
         return operator.insert_only_method

@@ -1,4 +1,4 @@
-"""What nobody needs is not read: filters and the choice of columns move into the sources.
+"""Filters and the choice of columns move into the sources, so that they read only what is needed.
 
 A pure pass over transformations in front of the stream graph: the same transformations by id, some with another source
 or operator, so that plan, names and operator ids stay. Filters go first, because their columns need not be read into
@@ -92,7 +92,7 @@ class _Rewriting:
         return self.operators.get(t.id, t.operator)
 
     def only_consumer(self, t: Transformation) -> Transformation | None:
-        """Who alone reads the main output."""
+        """The consumer of the main output, if there is exactly one."""
         readers = [c for c in self.consumers.get(t.id, ()) if not isinstance(c, SideOutputTransformation)]
         return readers[0] if len(readers) == 1 else None
 
@@ -169,7 +169,7 @@ def _substituted(expression: Expression, columns: Mapping[str, Expression]) -> E
 
 
 def _is_pure(predicate: Expression) -> bool:
-    """Whether it depends on the row alone, wherever and how often it is computed."""
+    """Whether it depends only on the row, wherever and however often it is computed."""
     functions = [find_function(n.function) for n in predicate.walk() if n.function not in (COLUMN, LITERAL)]
     return all(f is not None and f.is_deterministic and not f.needs_rows for f in functions)
 

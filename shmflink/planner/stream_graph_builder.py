@@ -64,7 +64,8 @@ def build_stream_graph(sinks: Sequence[Transformation], name: str, options: Stre
     """Stream graph of everything that was recorded.
 
     Raises JobGraphError for a forward edge between different parallelisms, parallelism above max parallelism,
-    an unbounded source in BATCH mode, a fixed parallelism that was overridden, updates where rows must stand.
+    an unbounded source in BATCH mode, a fixed parallelism that was overridden, a consumer that would mistake updates
+    for rows.
     """
     order = ancestors_first(sinks)
     is_batch = _is_batch(order, options.runtime_mode)

@@ -1,4 +1,4 @@
-"""What a logical plan becomes first: operators one by one, with what lies between them.
+"""The first form of a lowered plan: one transformation for each operator, and for what lies between operators.
 
 Partitioning, union and side output are transformations without an operator; the stream graph turns them into properties
 of edges.
@@ -59,7 +59,7 @@ class Transformation:
     chaining_strategy: ChainingStrategy = ChainingStrategy.ALWAYS
     is_parallelism_fixed: bool = False  # the connector or `force_non_parallel()` allows no other
     place: str = ""  # `file:line` of the user's program
-    origin: int = 0  # the node of the logical plan that it comes of; 0: none
+    origin: int = 0  # the node of the logical plan that it was made from; 0: none
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,13 +117,13 @@ class FinalTransformation(Transformation):
 
 
 class EveryUpdateTransformation(Transformation):
-    """Its input's updates as rows that stand. Resolved before the stream graph."""
+    """Its input's updates as rows of their own. Resolved before the stream graph."""
 
     __slots__ = ()
 
 
 def ancestors_first(sinks: Sequence[Transformation]) -> list[Transformation]:
-    """Everything that `sinks` are made of, each once, inputs before consumers, in the program's order."""
+    """`sinks` and everything in front of them, each once, inputs before consumers, in the program's order."""
     order: dict[int, Transformation] = {}
     for sink in sinks:
         stack = [(sink, iter(sink.inputs))]

@@ -71,7 +71,7 @@ def test_windows_by_event_time_over_a_stream_without_timestamps_are_refused_when
     without = numbers.map(same, Types.LONG())
     for make in (lambda: without.key_by(same).window(assigner), lambda: without.window_all(assigner)):
         with pytest.raises(
-            JobGraphError, match=r"need timestamps, and the stream of 'Collection Source' has none: call"
+            JobGraphError, match=r"need timestamps, but the stream of 'Collection Source' has none: call"
         ):
             make()
     no_timestamps = WatermarkStrategy.for_monotonous_timestamps()

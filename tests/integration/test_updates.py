@@ -71,7 +71,7 @@ def test_updates_are_rows_where_the_program_says_so(flights: Any) -> None:
     assert changes.num_rows > len(ROUTES)
     assert {(r["origin"], r["destination"]): r["n"] for r in changes.sort_by("n").to_pylist()} == ROUTES
     routes(flights).filter(col("n") > 1).print()
-    with pytest.raises(JobGraphError, match=r"test_updates\.py:\d+: filter\(\) would take every update"):
+    with pytest.raises(JobGraphError, match=r"test_updates\.py:\d+: filter\(\) would treat every update"):
         flights.get_execution_environment().execute()
 
 

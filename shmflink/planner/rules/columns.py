@@ -81,7 +81,7 @@ def without_alias(expression: Expression) -> Expression:
 
 
 def without_parentheses(expression: Expression) -> str:
-    """An expression as text where it stands alone."""
+    """An expression as text, without the parentheses around the whole."""
     text = str(expression)
     if not (text.startswith("(") and text.endswith(")")):
         return text

@@ -46,7 +46,7 @@ def window_aggregate(call: WindowAggregate, inputs: Sequence[Node]) -> Lowered:
     """Local aggregates where the rows are, their partial rows by key, windows of them.
 
     Raises:
-        TypeMismatchError: an expression does not fit the columns, a name is there twice.
+        TypeMismatchError: an expression does not fit the columns, a name appears twice.
         JobGraphError: windows, triggers and evictors that need a function.
     """
     times = native_times(call.windows)

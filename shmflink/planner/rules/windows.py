@@ -81,7 +81,7 @@ def _contents(call: WindowApply, declared: TypeInformation | None) -> StateDescr
 
 
 def _why(call: WindowApply) -> str:
-    """What keeps these windows from being native; what can be done about it comes last."""
+    """Why these windows are not native, and what would make them so."""
     windows = call.windows
     if windows.evictor is not None:
         return "the windows have an evictor"
@@ -131,7 +131,7 @@ def check_timestamps(stream: Node, assigner: WindowAssigner, sources: Callable[[
         return
     names = " and ".join(dict.fromkeys(f"'{name}'" for name in sources()))
     raise JobGraphError(
-        f"window({assigner!r}): windows by event time need timestamps, and the stream of {names} has none: "
+        f"window({assigner!r}): windows by event time need timestamps, but the stream of {names} has none: "
         "call assign_timestamps_and_watermarks() before key_by(), or give from_source() a WatermarkStrategy with "
         "with_timestamp_column() or with_timestamp_assigner(), or use windows by processing time"
     )

@@ -277,10 +277,10 @@ def test_minus_one_means_the_default(env: Any, executor: Any) -> None:
         (lambda s: s.set_parallelism("2"), "at least 1, got '2'"),
         (lambda s: s.set_max_parallelism(0), "from 1 to 32768, got 0"),
         (lambda s: s.set_max_parallelism(32769), "from 1 to 32768, got 32769"),
-        (lambda s: s.set_buffer_timeout(-2), "-1 or more, got -2"),
-        (lambda s: s.uid(""), "not empty"),
+        (lambda s: s.set_buffer_timeout(-2), "at least -1, got -2"),
+        (lambda s: s.uid(""), "must be a non-empty string"),
         (lambda s: s.set_uid_hash("abc"), "32 hexadecimal digits, got 'abc'"),
-        (lambda s: s.slot_sharing_group(""), "named by a text"),
+        (lambda s: s.slot_sharing_group(""), "must be a non-empty string"),
         (lambda s: s.force_non_parallel().set_parallelism(2), "non parallel operator is 1, got 2"),
     ],
 )

@@ -140,7 +140,7 @@ def test_running_results_of_records_follow_the_same_rule_where_columns_read_them
     assert set(program.emits().values()) == {"updates"}
     program = Program()
     program.running().aggregate(total=col("price").sum).print()
-    with pytest.raises(JobGraphError, match=r"aggregate\(\) would take every update of 'Sum'"):
+    with pytest.raises(JobGraphError, match=r"aggregate\(\) would treat every update of 'Sum'"):
         program.graph()
 
 
@@ -154,14 +154,14 @@ def test_a_sink_of_rows_that_stand_gets_final_rows_of_a_bounded_input_and_refuse
     with pytest.raises(JobGraphError) as raised:
         program.graph()
     assert "test_updating.py" in str(raised.value)
-    assert "'Writer' takes final rows alone, each once, but 'Aggregate'" in str(raised.value)
+    assert "'Writer' accepts only final rows, each once, but 'Aggregate'" in str(raised.value)
     assert "source 'Generator' is unbounded" in str(raised.value)
 
 
 def test_final_of_an_endless_input_is_refused() -> None:
     program = Program(is_endless=True)
     program.counts().final().print()
-    with pytest.raises(JobGraphError, match=r"'final\(\)' takes final rows alone.*source 'Generator' is unbounded"):
+    with pytest.raises(JobGraphError, match=r"'final\(\)' accepts only final rows.*source 'Generator' is unbounded"):
         program.graph()
 
 
@@ -174,7 +174,7 @@ def test_an_upsert_sink_by_the_same_key_takes_updates_those_of_a_key_through_one
     assert sink.in_edges[0].key_columns == ("user", "city")
     other = Program(is_endless=True)
     other.counts().sink_to(PostgresSink.for_table("dbname=x", "t", key_columns=["user"]))
-    with pytest.raises(JobGraphError, match="takes final rows alone"):
+    with pytest.raises(JobGraphError, match="accepts only final rows"):
         other.graph()
 
 
@@ -212,7 +212,7 @@ def test_late_rows_beside_a_stream_are_no_updates() -> None:
     counts.print()
     assert program.emits()["WindowAggregate"] == "updates by user, window_start"
     counts.filter(col("n") > 1).print()
-    with pytest.raises(JobGraphError, match=r"filter\(\) would take every update of 'WindowAggregate'"):
+    with pytest.raises(JobGraphError, match=r"filter\(\) would treat every update of 'WindowAggregate'"):
         program.graph()
 
 
@@ -247,9 +247,9 @@ def test_windows_of_functions_that_leave_again_are_records_to_records_alone(trig
     latest.updates().aggregate(n=count()).print()
     program.graph()
     latest.final().print()
-    with pytest.raises(JobGraphError, match=r"'final\(\)' takes final rows alone.*calls its function again"):
+    with pytest.raises(JobGraphError, match=r"'final\(\)' accepts only final rows.*calls its function again"):
         program.graph()
     program.env.recorder.clear()
     latest.aggregate(n=count()).print()
-    with pytest.raises(JobGraphError, match=r"aggregate\(\) would take every update.* emits a window again"):
+    with pytest.raises(JobGraphError, match=r"aggregate\(\) would treat every update.* emits a window again"):
         program.graph()
