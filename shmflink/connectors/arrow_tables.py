@@ -77,7 +77,7 @@ def table_of_polars(frame: Any) -> pa.Table:
     try:
         return frame.to_arrow()
     except pa.ArrowException:
-        pass  # one column at a time says which
+        pass  # converting one column at a time finds the column
     columns = {}
     for series in frame.get_columns():
         try:

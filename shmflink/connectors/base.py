@@ -1,8 +1,8 @@
 """The contracts of sources (FLIP-27) and sinks (FLIP-143).
 
-A `Source` is a plain picklable description. Its *enumerator* lives in the JobManager and hands out splits as
-readers ask; its *readers* live in slots, one per subtask. A `Sink` is a plain picklable description; its
-*writers* live in slots.
+A `Source` is a plain picklable description. Its *enumerator* lives in the JobManager and assigns splits to readers on
+request; its *readers* live in slots, one per subtask. A `Sink` is a plain picklable description; its *writers* live in
+slots.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class DeliveryGuarantee(enum.Enum):
 
 
 class Poll(enum.Enum):
-    """What `SourceReader.poll` says when it has no batch."""
+    """The result of `SourceReader.poll` if there is no batch."""
 
     WAIT = "wait"  # nothing now: the mailbox will wake the slot
     NEED_SPLIT = "need_split"  # ready for another split
@@ -70,8 +70,8 @@ class Poll(enum.Enum):
 class Split:
     """A piece of input that one reader reads.
 
-    `payload` is the connector's own picklable value; `size` tells how much of the whole input it is, in bytes or rows,
-    for showing progress.
+    `payload` is the connector's own picklable value; `size` is its share of the whole input, in bytes or rows, for
+    progress reports.
     """
 
     split_id: str
@@ -99,7 +99,7 @@ class SplitEnumerator(ABC):
 
     @abstractmethod
     def next_split(self, subtask: int) -> Split | None:
-        """The next split for this subtask; None when there is none now."""
+        """The next split for this subtask; None if there is none now."""
 
     @property
     @abstractmethod
@@ -108,22 +108,23 @@ class SplitEnumerator(ABC):
 
     @property
     def progress(self) -> tuple[int, int] | None:
-        """(handed out, total) of the whole input, in bytes or rows; None where the end is not known."""
+        """(assigned, total) of the whole input, in bytes or rows; None if the total is not known."""
         return None
 
     @abstractmethod
     def add_splits_back(self, splits: Sequence[Split]) -> None:
-        """Takes back splits of a failed reader: they are handed out again, before what still waits."""
+        """Takes back the splits of a failed reader: they are assigned again, before the splits that still wait."""
 
     @abstractmethod
     def snapshot(self) -> object:
         """Picklable state from which `Source.create_enumerator(..., state)` resumes, at any parallelism.
 
-        Holds what has not been handed out: the rest is in the readers' snapshots. Not None: that means no state.
+        Holds the splits that have not been assigned; the others are in the readers' snapshots. Must not be None, which
+        means no state.
         """
 
     def close(self) -> None:  # noqa: B027  many have nothing to free
-        """Ends threads; called once, when the job is over."""
+        """Ends threads; called once, when the job has ended."""
 
 
 class SourceReader(ABC):
@@ -146,7 +147,7 @@ class SourceReader(ABC):
         """The next batch (bounded in rows and bytes, never blocking for long), or why there is none.
 
         A reader of concurrent splits may ask for another split by NEED_SPLIT while it has others; it is polled again
-        when the mailbox is woken. A `SideOutput` goes to those who read the side output of its tag.
+        when the mailbox is woken. A `SideOutput` goes to the readers of the side output with its tag.
         """
 
     @property
@@ -155,15 +156,15 @@ class SourceReader(ABC):
         return 0
 
     def pause_splits(self, paused: frozenset[str]) -> None:  # noqa: B027  for concurrent splits
-        """Watermark alignment: of concurrent splits, these alone are not read until it is said again (Flink:
-        `pauseOrResumeSplits`). A reader without this method stands still when all its splits are ahead.
+        """Watermark alignment: until the next call, exactly these of the concurrent splits are not read (Flink:
+        `pauseOrResumeSplits`). A reader without this method is paused when all its splits are ahead.
         """
 
     def snapshot(self) -> Sequence[Split]:
-        """The splits in hand, each carrying its position: behind the last batch that `poll` handed out.
+        """The unfinished splits, each with its position: directly after the last batch that `poll` returned.
 
-        Called at a barrier, between two polls; must be short. `add_split` of these, in this or another reader, resumes
-        from there.
+        Called at a barrier, between two polls; must be short. `add_split` with one of them, in this or another reader,
+        resumes there.
         """
         return ()
 
@@ -171,7 +172,9 @@ class SourceReader(ABC):
         """A snapshot is durable: what came before it will never be asked for again. Not called for every one."""
 
     def stop(self, *, drained: bool) -> None:  # noqa: B027  many have nothing to end
-        """Nothing more will be polled, although there may be more; `drained`: and nobody will resume from here."""
+        """`poll` will not be called again, although there may be more input. `drained`: the job will not resume from
+        here.
+        """
 
     def close(self) -> None:  # noqa: B027  many have nothing to free
         """Frees files and threads; called exactly once."""
@@ -187,7 +190,9 @@ class Source(ABC):
     """False where records cannot be read again: after a failure they are lost, so that each comes at most once."""
 
     split_payloads: tuple[type, ...] = ()
-    """What payloads of its splits are; empty: not told. Others come from a checkpoint of another kind of source."""
+    """The classes of its splits' payloads; empty if not declared. Any other class comes from a checkpoint of another
+    kind of source.
+    """
 
     @property
     def state_kind(self) -> str:
@@ -224,16 +229,17 @@ class Source(ABC):
         return None
 
     def with_filter(self, predicate: Expression) -> tuple[Source, bool] | None:
-        """The same source without rows for which `predicate`, over its columns, is not true; None where it cannot.
+        """The same source without the rows for which `predicate`, over its columns, is not true; None if it cannot
+        filter.
 
-        The flag: True where every such row is left out, False where some may be handed out all the same (files or row
-        groups are skipped by their statistics alone). Called before `with_columns`: the predicate's columns need not
-        be among those.
+        The flag is True if every such row is left out, and False if some may still be returned (files or row groups are
+        skipped by their statistics alone). Called before `with_columns`: the predicate's columns need not be among
+        those.
         """
         return None
 
     def side_output_type(self, tag: str) -> TypeInformation | None:
-        """The TypeInformation of what readers hand out as the side output `tag`; None where it is not known."""
+        """The TypeInformation of the readers' side output `tag`; None if it is not known."""
         return None
 
 
@@ -270,7 +276,7 @@ class SinkWriter(ABC):
         return tuple
 
     def prepare_savepoint(self, checkpoint_id: int) -> Callable[[], Sequence[Any]]:
-        """As `prepare_commit`, and everything written so far becomes a committable."""
+        """Like `prepare_commit`, but everything written so far becomes a committable."""
         return self.prepare_commit(checkpoint_id)
 
     @property
@@ -284,7 +290,7 @@ class SinkWriter(ABC):
         return True
 
     def finish(self) -> None:  # noqa: B027  many have nothing to finish
-        """Normal end: without a committer, makes what was written visible. `is_finished` says when that is
+        """Normal end: without a committer, makes what was written visible. `is_finished` becomes True when that is
         done. `prepare_commit` may follow.
         """
 
@@ -301,13 +307,14 @@ class Committer(ABC):
 
     @abstractmethod
     def commit(self, committables: Sequence[Any]) -> None:
-        """All of them, in order. Idempotent: after a failure it is called again with those that were done already.
+        """Commits all of them, in order. Must be idempotent: after a failure it is called again, also with committables
+        that it has already committed.
 
-        Whatever it raises fails the task; after the restart it gets the same committables again.
+        An exception fails the task; after the restart the same committables are passed again.
         """
 
     def abandon(self, committables: Sequence[Any]) -> None:  # noqa: B027  many leave it to `remove_leftovers`
-        """Frees what they stand for: the job failed, and no checkpoint knows them. Must not raise."""
+        """Frees what the committables refer to: the job has failed, and no checkpoint holds them. Must not raise."""
 
     def close(self) -> None:  # noqa: B027  many have nothing to free
         """Frees connections. Called once."""
@@ -350,9 +357,9 @@ class Sink(ABC):
         return type(self).create_global_committer is not Sink.create_global_committer
 
     def remove_leftovers(self, context: OperatorContext, kept: Sequence[Any]) -> None:  # noqa: B027  see above
-        """Removes what earlier attempts of this subtask staged, except what `kept` stands for: all committables and
-        writer states, of all subtasks, in the restored checkpoint. Subtask 0 also does so for subtasks that no
-        more. Others may be running, in an older attempt, as far as failures restart a part of the job alone.
+        """Removes what earlier attempts of this subtask staged, except what `kept` refers to: all committables and
+        writer states, of all subtasks, in the restored checkpoint. Subtask 0 also does so for subtasks that no longer
+        exist. Other subtasks may be running in an older attempt, because a failure may restart only a part of the job.
 
         Called in a thread that may block.
         """

@@ -10,12 +10,12 @@ The *server* is in the user's process, the *writers* in slots; each has a connec
     kind 4  MARK: checkpoint u64            what this writer sent since its mark before is of this checkpoint
     kind 5  COMMIT: (writer, checkpoint)*   from a committer: these are complete
 
-There is no queue in between: what the iterator has not asked for waits in the sockets, then in the writers'
-outboxes, then as back-pressure in the job.
+There is no queue in between: rows that the iterator has not requested wait in the sockets, then in the writers'
+outboxes, and finally back-pressure the job.
 
-In jobs with checkpoints batches wait in the server until their checkpoint is complete, as in Flink, so that none comes
-twice when the job restarts. A mark is in the socket, which outlives its writer, before its checkpoint can be complete.
-An iterator that is not asked holds up checkpoints, too.
+In jobs with checkpoints batches wait in the server until their checkpoint is complete, as in Flink, so that no row is
+returned twice when the job restarts. A mark is in the socket, which outlives its writer, before its checkpoint can be
+complete. An iterator that is not read therefore delays checkpoints as well.
 """
 
 from __future__ import annotations
@@ -205,7 +205,7 @@ class _HeldBatches:
         return True
 
     def mark(self, connection: socket.socket, checkpoint_id: int) -> list[bytearray]:
-        """The payloads that are to be handed out by that."""
+        """The payloads that may now be returned."""
         key = (self._writers[connection], checkpoint_id)
         self._marked[key], self._unmarked[connection] = self._unmarked[connection], []
         if key not in self._early:
@@ -214,7 +214,7 @@ class _HeldBatches:
         return self._marked.pop(key)
 
     def commit(self, writer: bytes, checkpoint_id: int) -> list[bytearray]:
-        """The payloads that are to be handed out; none where they were before."""
+        """The payloads that may now be returned; none if they were returned before."""
         key = (writer, checkpoint_id)
         if key not in self._marked and writer in self._writers.values():
             self._early.add(key)

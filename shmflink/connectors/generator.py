@@ -31,7 +31,7 @@ COLUMNS_BATCH_ROWS: Final = 1 << 16  # where the function makes columns
 _SPLITS_PER_READER: Final = 4
 _CATCH_UP_NS: Final = 50_000_000
 _BATCHES_PER_SPLIT: Final = 16  # of a generator without end
-_BATCHES_PER_SECOND: Final = 20  # of one that is slowed down, at least
+_BATCHES_PER_SECOND: Final = 20  # the smallest batch of a generator with a limited rate
 
 Generate = Callable[[int, int], pa.RecordBatch | list[Any]]
 
@@ -39,10 +39,10 @@ Generate = Callable[[int, int], pa.RecordBatch | list[Any]]
 class GeneratorSource(Source):
     """*shmflink only.* Rows 0 to `rows` - 1, each batch made by `function(start, stop)`.
 
-    The function returns a RecordBatch or a list with exactly the rows [start, stop). It must depend on them
-    alone: which reader makes which rows is not fixed, and after a failure rows are made again. Without `rows` there
-    is no end. Where no type is declared, the function is asked for the rows [0, 0) at once: a RecordBatch without
-    rows says which columns there are.
+    The function returns a RecordBatch or a list with exactly the rows [start, stop). It must depend on `start` and
+    `stop` alone: which reader makes which rows is not fixed, and after a failure rows are made again. Without `rows`
+    the source is unbounded. If no type is declared, the function is called for the rows [0, 0) immediately: a
+    RecordBatch without rows declares the columns.
     """
 
     gives_timestamps = False
@@ -110,7 +110,7 @@ def _type_of_nothing(function: Generate) -> TypeInformation | None:
     try:
         made = function(0, 0)
     except Exception:
-        return None  # it will be told where it is asked for rows that there are
+        return None  # the error is raised when existing rows are requested
     return ColumnsTypeInfo(made.schema) if isinstance(made, pa.RecordBatch) else None
 
 
@@ -162,7 +162,7 @@ class _Pace:
         return True
 
     def count(self, rows: int) -> None:
-        """Rows were handed out. A little delay, as waking takes, is made up for; what was lost before is not."""
+        """Rows were emitted. A short delay, such as that of waking up, is compensated; time lost before that is not."""
         now = self._context.clock.monotonic_ns()
         self._due_ns = max(self._due_ns, now - _CATCH_UP_NS) + int(rows * self._ns_per_row)
 

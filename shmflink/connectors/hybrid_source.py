@@ -27,10 +27,10 @@ __all__ = ["HybridSource", "HybridSourceBuilder"]
 
 
 class HybridSource(Source):
-    """Reads sources one after the other: the next one begins when all readers are through with the one before.
+    """Reads sources one after the other: the next source begins when all readers have finished the previous one.
 
-    All but the last must be bounded, and all must produce one type. Positions carry over a restart: a split says of
-    which source it is. Made by `builder(first)`.
+    All but the last must be bounded, and all must produce one type. Positions survive a restart: a split records its
+    source. Made by `builder(first)`.
     """
 
     def __init__(self, sources: Sequence[Source]) -> None:
@@ -101,9 +101,11 @@ def _checked(source: Source) -> Source:
 
 
 class _Enumerator(SplitEnumerator):
-    """Hands out the splits of one source; of the next one when every reader that got some has asked again.
+    """Assigns the splits of one source, then those of the next one once every reader that got splits has requested
+    again.
 
-    A reader asks for a split when it has none in hand, so that a request of each says that a source is read.
+    A reader requests a split when it has none left. So one request from each reader means that the source has been
+    read.
     """
 
     def __init__(self, sources: Sequence[Source], parallelism: int, state: Any) -> None:
@@ -182,7 +184,7 @@ class _Reader(SourceReader):
             self._inner.add_split(split)
             del self._waiting[0]
             if type(self._inner).splits_begun is SourceReader.splits_begun:
-                self._begun += 1  # by a reader that does not tell
+                self._begun += 1  # by a reader that does not report it
         if self._ends and self._inner is not None:
             self._inner.no_more_splits()
 

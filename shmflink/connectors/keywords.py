@@ -51,7 +51,7 @@ _SYNONYMS: Final[Mapping[str, tuple[str, ...]]] = {
 def check_keywords(method: str, given: Iterable[str], known: Iterable[str]) -> None:
     """
     Raises:
-        ConfigurationError: one that is given is not known.
+        ConfigurationError: an option is unknown.
 
     >>> check_keywords("FileSink.csv()", ["compresion"], ["compression", "delimiter"])
     Traceback (most recent call last):

@@ -64,7 +64,7 @@ class _RangeCursor(SplitCursor):
         count = min(BATCH_ROWS, self._stop - self._next)
         if count == 0:
             return None
-        # The first number is added afterwards: `arange` cannot say the end of a range up to 2**63 - 1.
+        # The first number is added afterwards: `arange` cannot express the end of a range up to 2**63 - 1.
         numbers = np.arange(count, dtype=np.int64) + np.int64(self._next)
         self._next += count
         return Batch.of_columns(pa.record_batch([pa.array(numbers)], schema=_SCHEMA), _TYPE)

@@ -1,6 +1,6 @@
 """`print()`: records as lines on the standard output of the TaskManager, as Flink prints them.
 
-Lines that nobody reads any more (`| head`) are thrown away, and the job goes on, as in Flink.
+Once the reader of standard output is gone (`| head`), lines are discarded and the job continues, as in Flink.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _ATOMIC_BYTES: Final = 4096
 
 
 class PrintSink(Sink):
-    """Lines on standard output. In front of each stands ``identifier:subtask> ``, ``subtask> `` (1-based),
-    ``identifier> `` where there is one subtask, or nothing.
+    """Lines on standard output. Each has the prefix ``identifier:subtask> ``, ``subtask> `` (1-based), ``identifier> ``
+    if there is one subtask, or none.
     """
 
     def __init__(self, identifier: str | None = None) -> None:
@@ -40,7 +40,7 @@ class PrintSink(Sink):
 
 
 def line_prefix(identifier: str, subtask_index: int, parallelism: int) -> str:
-    """What stands in front of a line (Flink: PrintSinkOutputWriter)."""
+    """The prefix of a line (Flink: PrintSinkOutputWriter)."""
     subtask = str(subtask_index + 1) if parallelism > 1 else ""
     prefix = ":".join(part for part in (identifier, subtask) if part)
     return f"{prefix}> " if prefix else ""

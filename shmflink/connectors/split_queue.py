@@ -21,9 +21,9 @@ _BLOCK_SPLITS: Final = 1024
 @dataclass(frozen=True, slots=True)
 class PackedSplits:
     """Waiting splits in a snapshot; iterating gives them in order. Most of them are bytes already, in blocks of plain
-    form: `PickledSplits` are those that have none.
+    form; `PickledSplits` are those without a plain form.
 
-    `size_before`: of the splits that were handed out before, for showing progress.
+    `size_before`: the size of the splits that were assigned before, for progress reports.
     """
 
     first: tuple[Split, ...]
@@ -88,7 +88,7 @@ class WaitingSplits:
         self._first.extendleft(reversed(splits))
 
     def take(self) -> Split | None:
-        """The first; None where there is none."""
+        """The first split, or None."""
         if not self._first:
             if self._blocks:
                 self._first.extend(self._blocks.popleft().splits)
@@ -130,7 +130,7 @@ class SplitQueue(SplitEnumerator):
         return not self._waiting
 
     def add_splits_back(self, splits: Sequence[Split]) -> None:
-        """Puts them in front, in their order: they were handed out before what still waits."""
+        """Puts them in front, in their order: they were assigned before the splits that still wait."""
         self._waiting.put_back(splits)
         self._size_handed_out -= sum(split.size for split in splits)
 

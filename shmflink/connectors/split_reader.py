@@ -18,7 +18,7 @@ class SplitCursor(ABC):
 
     @abstractmethod
     def next_batch(self) -> Batch | SideOutput | Poll | None:
-        """The next batch (or side output), `Poll.WAIT` or `Poll.AGAIN` when there is none yet, None at the end."""
+        """The next batch (or side output), `Poll.WAIT` or `Poll.AGAIN` if there is none yet, None at the end."""
 
     @abstractmethod
     def remaining(self) -> Split:

@@ -62,7 +62,7 @@ class RemoteEdges(Protocol):
 
 
 class LocalChannels:
-    """The local channels of one attempt; whichever end is built first makes the channel."""
+    """The local channels of one attempt. The end that is built first creates the channel."""
 
     def __init__(self, credits: int = CREDITS_DEFAULT) -> None:  # noqa: A002 - the field's word
         self._credits = credits

@@ -1,4 +1,4 @@
-"""What the JobManager says to the tasks of an attempt, as calls: the same for every kind of TaskManager."""
+"""Messages of the JobManager to the tasks of an attempt, as calls: the same for every kind of TaskManager."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class AttemptTasks(Protocol):
 
 
 def tell(attempt: AttemptTasks, message: object) -> None:
-    """RpcError for what the JobManager cannot say."""
+    """RpcError if the JobManager does not send such messages."""
     match message:
         case StartTasks():
             attempt.start()
@@ -66,7 +66,7 @@ def tell(attempt: AttemptTasks, message: object) -> None:
         case DrainSources():
             attempt.drain()
         case _:
-            raise RpcError(f"the JobManager cannot say {type(message).__name__}")
+            raise RpcError(f"unexpected message from the JobManager: {type(message).__name__}")
 
 
 def _assign_split(attempt: AttemptTasks, message: AssignSplit) -> None:

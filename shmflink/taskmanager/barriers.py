@@ -68,8 +68,8 @@ class InputBarriers:
         raise NotImplementedError
 
     def abort(self, checkpoint_id: int) -> AlignmentEffects:
-        """The checkpoint will not complete: its barriers are ignored from now on, and only its: an older checkpoint may
-        still be under way.
+        """The checkpoint will not complete: its barriers are ignored from now on. An older checkpoint may still be in
+        progress.
         """
         raise NotImplementedError
 
@@ -77,7 +77,7 @@ class InputBarriers:
         return checkpoint_id <= self._last_id or checkpoint_id in self._aborted
 
     def _begin(self, checkpoint_id: int) -> None:
-        """It has begun here: barriers of older ones that have not are ignored."""
+        """The checkpoint has begun here: barriers of older checkpoints that have not begun are ignored."""
         self._last_id = checkpoint_id
         self._aborted = {number for number in self._aborted if number > checkpoint_id}
 

@@ -118,7 +118,8 @@ def emit(node: ChainNode, output: Element | SideOutput) -> Iterator[ChainOutput]
 def _emit_values(
     node: ChainNode, batch: Batch, children: list[ChainNode], partitions: list[int]
 ) -> Iterator[ChainOutput]:
-    """A batch for several readers, each of which may change its rows: the last one gets the batch, the others copies.
+    """A batch for several readers, each of which may change its rows: the last reader gets the batch, the others get
+    copies.
 
     Partitions that serialize rows come first and need no copy.
     """

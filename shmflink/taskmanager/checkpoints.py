@@ -56,7 +56,9 @@ class TaskCheckpoints:
         self._clock = clock
         self._to_begin: deque[Barrier] = deque()
         self._announced: dict[int, Barrier] = {}
-        self._overtaken: Barrier | None = None  # the last one that this slow task began by itself, as others see it
+        self._overtaken: Barrier | None = (
+            None  # the last checkpoint that this slow task began by itself, with the barrier that other tasks see
+        )
         self._last_id = -1
         self._aborted: set[int] = set()  # newer than `_last_id`
         self._frozen: list[tuple[str, OperatorSnapshot]] = []
@@ -95,7 +97,7 @@ class TaskCheckpoints:
 
     @property
     def last_begin_id(self) -> int | None:
-        """The latest checkpoint that should begin; None if there is none."""
+        """The latest checkpoint that should begin, or None."""
         return self._to_begin[-1].checkpoint_id if self._to_begin else None
 
     def is_to_begin(self, checkpoint_id: int) -> bool:
@@ -214,8 +216,8 @@ class TaskCheckpoints:
         return copy
 
     def take_ahead(self, inputs: TaskInputs) -> None:
-        """An unaligned checkpoint needs the in-flight elements of this task: they are copied now and processed later,
-        so that barriers do not wait for functions, and producers have the credit to send theirs.
+        """Copies the in-flight elements that an unaligned checkpoint needs; the task processes them later. Barriers
+        then do not wait for functions, and producers have the credit to send their own elements.
         """
         while (taken := inputs.take_ahead()) is not None:
             self._taken_ahead(inputs, *taken)

@@ -1,4 +1,4 @@
-"""What the subtasks of a sink tell its global committer (Flink: CommittableMessage)."""
+"""Messages of the subtasks of a sink to its global committer (Flink: CommittableMessage)."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ __all__ = ["AtEnd", "Committed", "Ended", "message"]
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """A subtask has committed all that it staged for checkpoints up to this one; `committables`: (checkpoint id,
-    committable) of those that it did not tell before.
+    """A subtask has committed all that it staged for checkpoints up to this one; `committables`: the (checkpoint id,
+    committable) that it has not reported before.
     """
 
     subtask: int

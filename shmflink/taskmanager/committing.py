@@ -17,7 +17,7 @@ class CommittingOperator(Operator):
     """Whether readers of its outputs wait for commits: the task's outputs then end as late as the task."""
 
     def connect(self, say_ending: Callable[[], None]) -> None:
-        """`say_ending` tells the JobManager that the task waits only for commits although inputs are open."""
+        """`say_ending` reports to the JobManager that the task waits only for commits although inputs are open."""
 
     @property
     def is_finished(self) -> bool:

@@ -117,7 +117,7 @@ class Control:
         self._attempts: dict[int, Attempt] = {}  # by epoch; one for each failover region
 
     def serve(self) -> None:
-        """Returns when the JobManager says Shutdown or is gone."""
+        """Returns when the JobManager sends Shutdown or is gone."""
         while (received := self._connection.receive()) is not None:
             if isinstance(received.message, Shutdown):
                 return
@@ -159,7 +159,7 @@ class Control:
                 tell(attempt, message)
 
     def _release(self, epoch: int) -> None:
-        """Reports when nothing is left of it, also for one that could not be prepared."""
+        """Reports when nothing is left of the attempt, even if it could not be prepared."""
         attempt = self._attempts.pop(epoch, None)
         if attempt is not None:
             attempt.release()

@@ -34,7 +34,7 @@ def failure_of(error: BaseException, deployment: TaskDeployment | None = None) -
             subtask=subtask,
             task_name=task_name,
         )
-    # What the user has to change says its message; where in the engine it was noticed would only bury it.
+    # The message says what the user has to change. The engine's own stack would only hide it.
     is_told_in_words = isinstance(error, UsageError) and not has_user_frame(error)
     return Failure(
         type(error).__name__,

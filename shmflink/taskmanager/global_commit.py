@@ -23,10 +23,10 @@ GLOBAL_COMMITTABLES_STATE: Final = "_global_committables"
 
 
 class GlobalCommitOperator(CommittingOperator):
-    """Commits a checkpoint as soon as all subtasks have committed their parts of it; a thread of its own does so.
+    """Commits a checkpoint as soon as all subtasks have committed their parts of it, in its own thread.
 
-    What a subtask tells is in that subtask's snapshots until it is told, and from then on in this operator's until it
-    is committed: after a failure it comes again, from the one or from the other.
+    A subtask keeps what it has to report in its snapshots until it has reported it. From then on, this operator's
+    snapshots keep it until it is committed. So a restore finds it on one of the two sides.
     """
 
     def __init__(self, sink: Sink) -> None:
@@ -45,7 +45,7 @@ class GlobalCommitOperator(CommittingOperator):
         self._mailbox = context.mailbox
         committer = self._sink.create_global_committer(context)
         if committer is None:
-            raise TypeError(f"{type(self._sink).__name__}.create_global_committer() gave None")
+            raise TypeError(f"{type(self._sink).__name__}.create_global_committer() returned None")
         self._committer = committer
         self._outbox = context.open_outbox(f"global commit {context.task_name}", context.mailbox, self._commit)
 

@@ -34,7 +34,7 @@ class GlobalProgress:
     def tell(self, told: Committed | AtEnd | Ended) -> None:
         """Messages of one subtask come in order."""
         if self._subtasks not in (0, told.subtasks):
-            raise InternalError(f"subtasks of one sink speak of {self._subtasks} and of {told.subtasks} subtasks")
+            raise InternalError(f"subtasks of one sink report parallelisms {self._subtasks} and {told.subtasks}")
         self._subtasks = told.subtasks
         match told:
             case Committed(subtask, _, checkpoint_id, committables):

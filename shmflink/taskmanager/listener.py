@@ -21,7 +21,9 @@ class TaskListener(Protocol):
         ...
 
     def snapshot_taken(self, snapshot: TaskSnapshot) -> None:
-        """Writes it and tells the JobManager. With FINAL_CHECKPOINT_ID: has it finished, then tells `task_ending`."""
+        """Writes the snapshot and acknowledges it to the JobManager. With FINAL_CHECKPOINT_ID: marks its parts as
+        saved, then reports `task_ending`.
+        """
         ...
 
     def snapshot_given_up(self, subtask: SubtaskId, checkpoint_id: int, reason: str) -> None:

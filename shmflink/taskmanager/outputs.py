@@ -50,7 +50,7 @@ class Pulled(Enum):
 
 
 class TaskOutputs:
-    """All output ends of one task, of which at most one is blocked."""
+    """All output ends of one task. At most one of them is blocked."""
 
     def __init__(self, ends: Sequence[OutputEnd], counters: TaskCounters) -> None:
         self.ends = tuple(ends)

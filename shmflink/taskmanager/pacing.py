@@ -38,9 +38,9 @@ class TaskPace:
         self._before_ns = (0, 0)
 
         self.limit = ALL_ROWS
-        """The most rows of a piece, whatever they cost; for tests."""
+        """The largest number of rows of a piece, independent of their cost; for tests."""
         self.is_taken_for_slow = False
-        """A fixed pace, whatever was measured; for tests."""
+        """A fixed pace, independent of what was measured; for tests."""
 
     @property
     def rows_max(self) -> int:

@@ -21,7 +21,7 @@ class StagedCommit:
         self._committables: tuple[Any, ...] = ()
         self._error: BaseException | None = None
         self.is_done = False
-        """Committed, except for those who have yet to be told."""
+        """Committed, but not yet reported to the global committer."""
         self._lock = threading.Lock()
 
     def committables(self) -> tuple[Any, ...]:
@@ -53,8 +53,8 @@ class PendingCommits:
     """Grows at barriers, shrinks when their checkpoints are complete and committed. Any thread."""
 
     def __init__(self, restored: Sequence[Committed] = (), *, tells: bool = False) -> None:
-        """`tells`: somebody is told of commits, after the barrier: what was not yet told at the barrier is in
-        its checkpoint.
+        """`tells`: commits are reported after the barrier. A commit that has not been reported at the barrier is in its
+        checkpoint.
         """
         self._tells = tells
         by_checkpoint: dict[int, list[Any]] = {}
@@ -85,7 +85,7 @@ class PendingCommits:
             return [one for one in self._staged if one.checkpoint_id <= checkpoint_id and not one.is_done]
 
     def committed(self, done: Sequence[StagedCommit]) -> None:
-        """These are visible now, and everybody who must know has been told."""
+        """These are visible now, and have been reported to all who must know."""
         with self._lock:
             self._staged = [staged for staged in self._staged if staged not in done]
 

@@ -27,9 +27,7 @@ _OOM_SCORE_ADJ: Final = 500  # when memory runs out, the kernel shall take a wor
 
 
 def run_taskmanager(request: ForkTaskManager, end: socket.socket) -> None:
-    """Serves the JobManager at `end` until it says Shutdown or is gone. Call it in the main thread of a new
-    fork.
-    """
+    """Serves the JobManager at `end` until it sends Shutdown or is gone. Call it in the main thread of a new fork."""
     connection = BlockingConnection(end)
     with told(connection):
         _settle(request)

@@ -1,4 +1,4 @@
-"""Edges that leave a slot: which memory, rings and doorbells of which TaskManager their channels use."""
+"""Edges that leave a slot: for each channel, the TaskManager whose memory, ring and doorbell it uses."""
 
 from __future__ import annotations
 

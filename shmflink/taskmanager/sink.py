@@ -29,9 +29,10 @@ WRITER_STATE: Final = "_writer"
 
 @dataclass(frozen=True, slots=True)
 class _Owned:
-    """An element of both states, which are union states: whoever removes leftovers has to know of all that is kept.
+    """An element of both states. They are union states, because a subtask that removes leftovers must know everything
+    that is kept.
 
-    With the same parallelism everything stays with its subtask: it may be the only one that is restarted.
+    With unchanged parallelism every subtask commits its own elements, because it may be the only one that is restarted.
     """
 
     element: Any
@@ -42,11 +43,11 @@ class _Owned:
 class SinkOperator(CommittingOperator):
     """Writes every batch.
 
-    A sink with a committer is written in two phases. At a barrier the writer stages what was written since the one
-    before; what is staged is part of the checkpoint until it is committed. When the checkpoint is complete, a thread of
-    the operator's own commits, in order. A restored operator first commits what its checkpoint holds.
+    A sink with a committer writes in two phases. At a barrier the writer stages what was written since the previous
+    barrier; the checkpoint holds what is staged until it is committed. When the checkpoint is complete, the operator's
+    own thread commits, in order. A restored operator first commits what its checkpoint holds.
 
-    What was committed is told to the sink's global committer, where there is one. Until then it stays in snapshots.
+    If the sink has a global committer, commits are reported to it; until then they stay in snapshots.
     """
 
     def __init__(self, sink: Sink) -> None:
@@ -97,7 +98,7 @@ class SinkOperator(CommittingOperator):
         return iter((message(AtEnd(*self._place)),) if self.ends_outputs else ())
 
     def process_control(self, element: ControlElement) -> Iterator[Element | SideOutput]:
-        """What was committed is told before a barrier, so that either side has it in its snapshot."""
+        """Commits are reported before a barrier, so that exactly one of the two sides has them in its snapshot."""
         if self.ends_outputs and isinstance(element, Barrier):
             yield from self.outputs()
         yield element
@@ -164,7 +165,9 @@ class SinkOperator(CommittingOperator):
 
     @property
     def is_finished(self) -> bool:
-        """True when nothing is under way any more after `finish`; at an end without it, a savepoint has everything."""
+        """True when nothing is in progress after `finish`. If the task ends without `finish`, a savepoint has
+        everything.
+        """
         self.raise_failure()
         if self._commits is not None and self._commits.is_busy:
             return False
@@ -195,7 +198,7 @@ class SinkOperator(CommittingOperator):
         return OperatorStatePart(Redistribution.UNION, owned, "sink")
 
     def _fail(self, error: BaseException) -> None:
-        """In any thread. The slot hears of it at once."""
+        """Called in any thread; wakes the slot."""
         if self._failure is None:
             self._failure = error
         self._mailbox.wake()
@@ -207,7 +210,7 @@ class _Commits:
     def __init__(
         self, context: OperatorContext, committer: Committer, restored: Sequence[tuple[int, Any]], *, tells: bool
     ) -> None:
-        """`tells`: what was committed stays pending until somebody takes it by `take_untold`."""
+        """`tells`: a commit stays pending until it is taken by `take_untold`."""
         self.pending = PendingCommits(restored, tells=tells)
         self._tells = tells
         self._untold: deque[tuple[int, list[StagedCommit]]] = deque()
@@ -226,7 +229,9 @@ class _Commits:
             return self._asked > 0
 
     def run(self, action: Callable[[], object]) -> None:
-        """In the committer's thread, after what was asked for before. Checkpoints are few: there is no limit."""
+        """Runs in the committer's thread, after all earlier requests. Checkpoints are few, so the queue has no
+        limit.
+        """
         with self._lock:
             self._asked += 1
         self._outbox.put(lambda: self._run(action))
@@ -274,7 +279,7 @@ class _Commits:
             yield checkpoint_id, [(part.checkpoint_id, one) for part in staged for one in part.committables()]
 
     def find_out(self) -> None:
-        """Lets the writer say what it staged, even where no checkpoint came to ask."""
+        """Takes from the writer what it has staged, even if no checkpoint has asked for it."""
         unknown = self.pending.unknown
         if unknown:
             self.run(lambda: [part.committables() for part in unknown])
@@ -283,7 +288,7 @@ class _Commits:
         self._outbox.raise_error()
 
     def close(self) -> None:
-        """What the end of a job without checkpoints staged, and was not to be committed, goes: nobody knows of it."""
+        """Abandons what the end of a job without checkpoints staged and did not commit: no checkpoint refers to it."""
         if not self._outbox.close():
             return
         if not self._is_final:
@@ -304,7 +309,7 @@ class _Passing(Committer):
     """Of a sink whose global committer does everything."""
 
     def commit(self, committables: Sequence[Any]) -> None:
-        """Nothing: it is told to the global committer."""
+        """Does nothing: the commit is reported to the global committer."""
 
 
 def _known(committables: Callable[[], Sequence[Any]]) -> Sequence[Any]:

@@ -14,7 +14,7 @@ from shmflink.taskmanager.task import Task
 
 __all__ = ["SLEEP_NS_MAX", "Slot"]
 
-SLEEP_NS_MAX: Final = 500_000_000  # so that idle time appears in the counters of a job that stands still
+SLEEP_NS_MAX: Final = 500_000_000  # so that idle time appears in the counters of an idle job
 
 
 class Slot:
@@ -127,7 +127,7 @@ class Slot:
         """Waits until the doorbell rings or a timeout is due; returns at once when something is runnable."""
         self.flush()
         token = self._doorbell.prepare()
-        # Check again after `prepare`: what became runnable before it has rung for nobody.
+        # Check again after `prepare`: a task that became runnable before `prepare` rang when nobody was waiting.
         if self._mail or self.is_done or any(task.is_runnable() for task in self._tasks):
             return
         for task in self._tasks:

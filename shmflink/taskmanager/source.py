@@ -25,14 +25,14 @@ from shmflink.taskmanager.source_splits import ReaderSplits, SplitProgress
 __all__ = ["SPLITS_STATE", "SourceOperator"]
 
 SPLITS_STATE: Final = "_splits"
-"""Name of the operator state: splits with their positions, dealt out anew where the parallelism changes."""
+"""Name of the operator state: splits with their positions, redistributed when the parallelism changes."""
 
 _SPLITS_TYPE: Final = "splits"
 _ALL_ROWS: Final = 2**63
 
 
 class SourceOperator(Operator):
-    """Opens the reader, polls it, and keeps at most one split request under way."""
+    """Opens the reader, polls it, and has at most one split request in flight."""
 
     def __init__(self, source: Source, watermark_strategy: WatermarkStrategy | None = None) -> None:
         self._source = source
@@ -94,13 +94,15 @@ class SourceOperator(Operator):
             self.wake()  # splits may be read again
 
     def hold(self, is_held: bool) -> None:
-        """Nothing more is read until it is said again: a savepoint stops the job (`TriggerCheckpoint.stops`)."""
+        """`is_held`: nothing is read until `hold(False)`, because a savepoint stops the job
+        (`TriggerCheckpoint.stops`).
+        """
         self._is_held = is_held
 
     def end(self, *, drained: bool) -> None:
-        """The input ends here, although there may be more: `poll` gives END. Splits that come later are not read.
+        """The input ends here, although there may be more: `poll` returns END. Splits that arrive later are not read.
 
-        `drained`: the job ends for good, as if this were all the input there is; else it goes on from a savepoint.
+        `drained`: the job ends for good, as if its input had ended. Otherwise it resumes from a savepoint.
         """
         assert self._reader is not None, "end() before open()"
         self._left = self._splits.progress()
@@ -115,7 +117,9 @@ class SourceOperator(Operator):
             self._emitter.restore(watermark_ms)
 
     def snapshot_state(self, barrier: Barrier) -> OperatorSnapshot:
-        """Where the reader is in its splits. A request under way is none of it: after a restore it is made anew."""
+        """The splits, with the reader's positions. A split request in flight is not part of it: after a restore the
+        reader requests again.
+        """
         assert self._reader is not None, "snapshot_state() before open()"
         splits = self._left if self._has_ended else self._splits.progress()
         part = OperatorStatePart(Redistribution.SPLIT_DISTRIBUTE, splits, _SPLITS_TYPE)
@@ -134,13 +138,13 @@ class SourceOperator(Operator):
         """The answer to a request: a split, none for now (the enumerator will send one), or none ever again."""
         assert self._reader is not None, "a split came before open()"
         if split is None and not exhausted:
-            return  # the request stays under way
+            return  # the request stays in flight
         self._is_request_pending = False
         self._is_waiting = False
         if split is not None and self._has_ended:
             self._left.append(
                 SplitProgress(split)
-            )  # asked for before; a job that goes on from the savepoint has it to read
+            )  # requested before the end; a job that resumes from the savepoint has to read it
         elif split is not None:
             self._add(SplitProgress(split))
         if exhausted:
@@ -151,7 +155,7 @@ class SourceOperator(Operator):
         return self._assignment.is_per_record or self._strategy.generator is not None
 
     def poll(self, rows_max: int = _ALL_ROWS) -> Batch | SideOutput | Poll:
-        """The next batch of at most so many rows or side output, WAIT or AGAIN when nothing is there now, or END."""
+        """The next batch (of at most `rows_max` rows) or side output; WAIT or AGAIN if there is none now; or END."""
         assert self._reader is not None, "poll() before open()"
         if self._has_ended:
             return Poll.END
@@ -178,8 +182,8 @@ class SourceOperator(Operator):
             return Poll.AGAIN
         if isinstance(answer, (Batch, SplitBatch)):
             raise UsageError(
-                f"the source '{self._name}': {type(reader).__name__}.poll() gave a {type(answer).__name__}; a reader "
-                "gives SplitBatch where it says reads_concurrently = True, and Batch where it does not"
+                f"the source '{self._name}': {type(reader).__name__}.poll() returned a {type(answer).__name__}; it "
+                "must return SplitBatch if it has reads_concurrently = True, otherwise Batch"
             )
         return self._without_batch(answer)
 
@@ -205,13 +209,13 @@ class SourceOperator(Operator):
         yield from self._emitter.drain()
 
     def _add(self, progress: SplitProgress) -> None:
-        """Checkpoints of older releases do not say what kind of source wrote them: its splits do."""
+        """Checkpoints of older releases do not record the kind of source that wrote them; the splits reveal it."""
         split, kinds, source = progress.split, self._source.split_payloads, self._source
         if split is not None and kinds and not isinstance(split.payload, kinds):
             raise StateMismatchError(
                 f"the source '{self._name}', a {source.state_kind}, cannot read the split {split.split_id!r} of the "
-                f"checkpoint: it is a {type(split.payload).__name__}, which another kind of source wrote. Bring that "
-                "one back, or give this source another uid and leave the state out (--allow-non-restored-state)"
+                f"checkpoint: a source of another kind wrote it, a {type(split.payload).__name__}. Restore that "
+                "source, or give this one another uid and drop the state (--allow-non-restored-state)"
             )
         self._splits.add(progress)
 

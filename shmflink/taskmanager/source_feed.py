@@ -1,4 +1,4 @@
-"""The feed of a source task: polls the source and holds splits back that belong behind a snapshot."""
+"""The feed of a source task: polls the source, and holds back splits that must be added after a snapshot."""
 
 from __future__ import annotations
 
@@ -89,7 +89,9 @@ class SourceFeed(RunningFeed):
         self._source.wake()
 
     def assign(self, split: Split | None, *, exhausted: bool) -> None:
-        """A split that was handed out after a checkpoint's trigger belongs behind that checkpoint's snapshot."""
+        """A split that the enumerator assigned after the trigger of a checkpoint is added after that checkpoint's
+        snapshot.
+        """
         behind = self._parts.checkpoints.last_begin_id
         if behind is not None:
             self._held.append((behind, split, exhausted))

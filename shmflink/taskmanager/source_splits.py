@@ -1,4 +1,4 @@
-"""The splits that a source's reader has: what was read of each and is not handed on yet, and its event time."""
+"""The splits of a source's reader: the rows of each that were read and not yet emitted, and its event time."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ __all__ = ["ReaderSplits", "SplitProgress", "loaded_rest"]
 
 @dataclass(frozen=True, slots=True)
 class SplitProgress:
-    """A split in a snapshot: from where on it is to be read, and how far event time was in what was read of it.
+    """A split in a snapshot: the position from which it is read, and the event time of the rows read before it.
 
-    `rest`: rows that were read of it and not handed on, which come before; as `dumps_elements` writes them. None as the
-    split: the reader had none in hand any more.
+    `rest`: rows that were read and not emitted, in the form of `dumps_elements`; they come before the position. `split`
+    is None if the reader no longer had the split.
     """
 
     split: Split | None
@@ -34,7 +34,7 @@ class SplitProgress:
     def __post_init__(self) -> None:
         """Bytes of a checkpoint that must not be unpickled come as a part of this."""
         if self.rest and not is_plain(self.rest):
-            raise ValueError("rows of a split that are not in plain form")
+            raise ValueError("the rows of a split are not in plain form")
 
 
 @dataclass(slots=True)
@@ -46,10 +46,10 @@ class _Waiting:
 
 
 class ReaderSplits:
-    """Keeps account of a reader's splits, which it reads in the order in which they were added.
+    """Tracks the splits of a reader that reads them in the order in which they were added.
 
-    A batch can be handed on in pieces: the rest of it is part of a snapshot, because the reader is beyond it. A reader
-    that does not tell which split it reads (`SourceReader.splits_begun`) has one event time for all.
+    A batch may be emitted in pieces: the snapshot includes its rest, because the reader's position is behind it. A
+    reader that does not report which split it reads (`SourceReader.splits_begun`) has one event time for all of them.
     """
 
     def __init__(self, reader: SourceReader, emitter: WatermarkEmitter, row_type: TypeInformation | None) -> None:
@@ -76,7 +76,7 @@ class ReaderSplits:
             self._orphans.append(progress.rest)
 
     def follow(self) -> None:
-        """The reader was polled and may have gone on to another split; those in between had nothing."""
+        """The reader was polled and may have moved to another split; the splits in between had no rows."""
         begun = self._reader.splits_begun
         if begun == self._begun:
             return
@@ -96,7 +96,7 @@ class ReaderSplits:
         self._rest, self._at = batch, 0
 
     def take(self, rows: int) -> Batch:
-        """The next rows of what was read, at most so many. There is a rest."""
+        """The next rows that were read, at most `rows_max`. Called only if there are any."""
         if self._rest is None:
             self._next_rest()
         rest, at = self._rest, self._at
@@ -112,7 +112,7 @@ class ReaderSplits:
         return rest if rest is None or not self._at else rest.slice(self._at, rest.num_rows - self._at)
 
     def taken(self) -> None:
-        """The rows of the last `take` were told to the emitter."""
+        """The emitter has seen the rows of the last `take`."""
         if self._rest_of is not None and self._rest is None:
             self._rest_of.watermark_ms = self._emitter.split_watermark_ms
             self._rest_of = None
@@ -136,7 +136,7 @@ class ReaderSplits:
         return _Waiting(self._emitter.split_watermark_ms, self._open_rest()) if is_open else waiting
 
     def _hold(self) -> None:
-        """Those that wait hold event time back; one whose rest is handed on is read."""
+        """Splits that wait hold event time back; a split whose rest is being emitted counts as read."""
         times = [one.watermark_ms for one in self._waiting if one is not self._rest_of]
         self._emitter.hold(min(times, default=None))
 
@@ -156,7 +156,7 @@ class ReaderSplits:
         self.taken()
 
     def on_periodic(self, *, is_paused: bool = False) -> None:
-        """The watermark interval is over."""
+        """The watermark interval has passed."""
         self._emitter.on_periodic(is_paused=is_paused)
 
     def align(self, limit_ms: int) -> bool:
@@ -165,7 +165,7 @@ class ReaderSplits:
 
     def ended(self, split_id: str) -> None:
         """Not told by readers of one split after the other."""
-        raise InternalError(f"the end of the split {split_id!r} was told by a reader that is in one split at a time")
+        raise InternalError(f"a reader that reads one split at a time reported the end of the split {split_id!r}")
 
 
 def loaded_rest(rest: bytes, wanted: TypeInformation | None) -> Batch:

@@ -52,7 +52,7 @@ class _Action(Enum):
     WAIT = auto()  # nothing can be done now
     RESUME = auto()  # the output whose partition had no credit
     PULL = auto()  # what is suspended
-    CHECKPOINT = auto()  # one that this task begins by itself
+    CHECKPOINT = auto()  # a checkpoint that this task begins by itself
     OUTPUTS = auto()  # what operators emit by themselves: results of calls and of commits
     END = auto()  # the next step at the end of the task
     TIMER = auto()
@@ -121,7 +121,7 @@ class Task:
         self._change(TaskState.INITIALIZING)
         try:
             if isinstance(self._feed, RunningFeed):
-                # Downstream first, as in Flink: whoever emits finds its followers open.
+                # Downstream first, as in Flink: an operator that emits finds its readers open.
                 for node in reversed(self._nodes):
                     node.operator.open(node.context)
                 watermark_ms = restored_watermark(self._head.context.restored)
@@ -171,13 +171,15 @@ class Task:
             self._try(lambda: source.align(limit_ms))
 
     def trigger_checkpoint(self, barrier: Barrier, *, stops: bool) -> None:
-        """The JobManager begins a checkpoint; after one that `stops` a source reads nothing more until it is over."""
+        """The JobManager begins a checkpoint. If it `stops` the job, a source reads nothing until it has completed or
+        failed.
+        """
         if self.state is TaskState.RUNNING and not self._restore.is_finished:
             self._checkpoints.trigger(barrier, stops=stops, is_slow=self._may_overtake and self.pace.is_slow)
 
     def checkpoint_completed(self, checkpoint_id: int, *, stops: bool) -> None:
-        """It is durable everywhere. With `stops` the job ends here, without draining: what a task writes after it comes
-        again from there.
+        """The checkpoint is durable everywhere. With `stops`, the job ends here without draining: what a task writes
+        after it is written again when the job resumes from it.
         """
         if self._restore.is_finished:
             return
@@ -198,9 +200,9 @@ class Task:
                 node.operator.checkpoint_aborted(checkpoint_id)
 
     def drain(self) -> None:
-        """A source ends as if its input had ended; every task waits at its end for one more checkpoint, but for those
-        that have said that they are there: the next one is theirs, or they had theirs already. One that was restored
-        as finished has neither input nor anything to commit.
+        """A source ends as if its input had ended. Every task waits at its end for one more checkpoint, except tasks
+        that have already announced their end: the next checkpoint is theirs, or they have had it. A task that was
+        restored as finished has no input and nothing to commit.
         """
         if self.state is TaskState.RUNNING and self._end.drain() and self._source is not None:
             self._source.end(drained=True)
@@ -343,7 +345,7 @@ class Task:
     # --- states ---
 
     def _try(self, action: Callable[[], None]) -> None:
-        """Does what a running task is told. A failure makes the task FAILED; it is not raised."""
+        """Performs a request, if the task runs. A failure makes the task FAILED; it is not raised."""
         if self.state is TaskState.RUNNING:
             try:
                 action()

@@ -1,4 +1,4 @@
-"""How a task ends: a pure state machine that says what the task does once its inputs have ended.
+"""How a task ends: a pure state machine that decides what the task does once its inputs have ended.
 
     READING --inputs_ended--> ENDING --announced--> ANNOUNCED          (phase)
 
@@ -30,7 +30,7 @@ class Duty(Enum):
     SAVED = auto()  # a savepoint stopped the job: what was written after it comes again from there
     COMMIT_AT_END = auto()  # a job without checkpoints: what is staged is committed when all tasks have ended
     CHECKPOINT_IF_STAGED = auto()  # one more checkpoint, if anything is staged
-    CHECKPOINT = auto()  # one more checkpoint, whatever is staged: the job is drained
+    CHECKPOINT = auto()  # one more checkpoint, even if nothing is staged: the job is drained
 
 
 class EndStep(Enum):
@@ -38,7 +38,7 @@ class EndStep(Enum):
 
     WAIT = auto()
     PREPARE = auto()  # has the sinks make ready what they commit when all tasks have ended
-    ANNOUNCE = auto()  # says that it needs one more checkpoint
+    ANNOUNCE = auto()  # reports that it needs one more checkpoint
     FINISH = auto()
 
 
@@ -56,7 +56,7 @@ class TaskEnd:
     # --- events ---
 
     def input_ended(self, *, drained: bool) -> None:
-        """One input has ended. Not `drained`: the job stops with a savepoint, from which it goes on."""
+        """One input has ended. Not `drained`: the job stops with a savepoint, from which it will resume."""
         if not drained:
             self.stop()
 
@@ -93,11 +93,11 @@ class TaskEnd:
 
     @property
     def is_drained(self) -> bool:
-        """Whether the end is that of the input, not that of a job which goes on from a savepoint."""
+        """Whether the input has really ended; False if the job resumes from a savepoint."""
         return self.duty is not Duty.SAVED
 
     def next_step(self, *, has_staged: bool, has_written: bool) -> EndStep:
-        """`has_staged`: a sink has something to commit. `has_written`: no sink has anything under way."""
+        """`has_staged`: a sink has something to commit. `has_written`: no sink has a write in progress."""
         assert self.is_ending, "asked for the end of a task that reads"
         if self._waits(has_staged):
             if self.phase is EndPhase.ANNOUNCED:

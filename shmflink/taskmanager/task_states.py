@@ -1,4 +1,4 @@
-"""What a task hands over at a barrier, and what it goes on from, as plain data."""
+"""The snapshot that a task takes at a barrier, and the state from which it resumes, as plain data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ __all__ = ["NOT_RESTORED", "TaskRestore", "TaskSnapshot"]
 
 @dataclass(frozen=True, slots=True)
 class TaskSnapshot:
-    """What a task froze for one barrier: by operator id, and what was under way: (edge, producer, elements)."""
+    """The snapshot of a task for one barrier: state by operator id, and in-flight elements as (edge, producer,
+    elements).
+    """
 
     subtask: SubtaskId
     barrier: Barrier
@@ -29,8 +31,8 @@ class TaskSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class TaskRestore:
-    """What a task goes on from: states by operator id, and what was under way. `is_finished`: it had ended, as had all
-    subtasks of its vertex.
+    """The state from which a task resumes: state by operator id, and in-flight elements. `is_finished`: all subtasks of
+    its vertex had ended.
     """
 
     states: Mapping[str, RestoredState] = field(default_factory=dict)

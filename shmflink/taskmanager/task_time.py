@@ -12,7 +12,7 @@ from shmflink.taskmanager.outputs import TaskOutputs
 
 __all__ = ["PUBLISH_INTERVAL_NS", "TaskTime"]
 
-PUBLISH_INTERVAL_NS: Final = 50_000_000  # counters are stored to the status page at least so often
+PUBLISH_INTERVAL_NS: Final = 50_000_000  # counters are stored to the status page at least this often
 
 
 class TaskTime:

@@ -97,7 +97,7 @@ class InputWatermarks:
     """The minimum over the inputs of one operator that are not idle (connect).
 
     Unlike a channel, an input that becomes active again holds the others back at once, and nothing is flushed when all
-    are idle: the operator is then idle, too.
+    are idle: the operator is then idle as well.
     """
 
     def __init__(self, num_inputs: int) -> None:

@@ -25,7 +25,7 @@ __all__ = ["FileInfo", "FileSystem"]
 
 @dataclass(frozen=True, slots=True)
 class FileInfo:
-    """A file as a listing shows it. `modified_ns` and `inode` are 0 where the file system does not say."""
+    """A file as a listing shows it. `modified_ns` and `inode` are 0 if the file system does not provide them."""
 
     path: str
     size: int
@@ -104,7 +104,7 @@ class FileSystem:
             raise ResourceError(f"{path}: cannot be read: {_reason(error)}") from error
 
     def stat(self, path: str) -> FileInfo | None:
-        """The file at a path; None where there is none, or a directory."""
+        """The file at a path; None if there is none, or if it is a directory."""
         if self.is_local(path):
             try:
                 found = os.stat(path)
@@ -252,12 +252,12 @@ class FileSystem:
         return system, prefix + path[len(key) :]
 
     def _connect(self, scheme: str, path: str) -> tuple[Any, str]:
-        """The file system, and what stands in it for `scheme://authority`."""
+        """The file system, and the prefix of its paths that replaces `scheme://authority`."""
         if scheme in _ARROW_SCHEMES:
             try:
                 return _connect_arrow(scheme, path, self._options)
             except (ImportError, OSError, TypeError, ValueError) as error:
-                raise ConfigurationError(f"{path}: the file system `{scheme}:` cannot be used: {error}") from error
+                raise ConfigurationError(f"{path}: cannot use the file system `{scheme}:`: {error}") from error
         return _connect_fsspec(scheme, path, self._options)
 
 

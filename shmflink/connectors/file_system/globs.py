@@ -1,12 +1,12 @@
-"""Patterns of paths, and which names they leave out.
+"""Patterns of paths, and the names that they skip.
 
 `*` and `?` stand for characters of one name, `[a-z]` and `[!a]` for one of some, `**` for folders, and `{a,b/*}` for
-either text, which may hold slashes, patterns and braces. Braces without a comma are meant as they
-are, and so is `{` between brackets.
+either text, which may hold slashes, patterns and braces. Braces without a comma are literal, and so is `{` between
+brackets.
 
-One rule for hidden names, that of Hadoop's and Flink's listings: a name that begins with `_` or `.` is passed over at
-every level below the fixed part of a path, folders of a partition (`_x=1`) included. A pattern reaches such a name only
-where its own part for that level begins with the same character: `table/_delta_log/*`, `table/.*`.
+One rule for hidden names, that of Hadoop's and Flink's listings: a name that begins with `_` or `.` is skipped at every
+level below the fixed part of a path, partition folders (`_x=1`) included. A pattern matches such a name only if its own
+part for that level begins with the same character: `table/_delta_log/*`, `table/.*`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _VISIBLE: Final = r"(?![._])"
 
 
 def wildcard_at(path: str, start: int = 0) -> int:
-    """Where the first character that makes a pattern of the path stands, from `start` on; -1 where there is none."""
+    """The position, from `start` on, of the first character that makes the path a pattern; -1 if there is none."""
     found = _MAGIC.search(path, start)
     braces = _braces(path, start)
     places = [] if found is None else [found.start()]
@@ -33,7 +33,7 @@ def wildcard_at(path: str, start: int = 0) -> int:
 
 
 def alternatives(pattern: str, base: int) -> list[str]:
-    """The patterns without braces that one stands for; its first `base` characters are meant as they are."""
+    """The patterns without braces that a pattern expands to; its first `base` characters are literal."""
     found = _braces(pattern, base)
     if found is None:
         return [pattern]
@@ -54,9 +54,9 @@ def has_hidden_name(below: str) -> bool:
 
 
 def matcher(pattern: str, base: int) -> re.Pattern[str]:
-    """An expression for the paths that match, whose group `below` is what follows a folder that matches.
+    """An expression for the paths that match. Its group `below` is what follows a folder that matches.
 
-    The first `base` characters are meant as they are. `**` as a whole name stands for any folders, also none.
+    The first `base` characters are literal. `**` as a whole name matches any number of folders, including none.
     """
     choices = "|".join(_below(one[base:]) for one in alternatives(pattern, base))
     return re.compile(f"{re.escape(pattern[:base])}(?:{choices})(?P<below>/.*)?", re.DOTALL)
@@ -92,7 +92,7 @@ def _below(pattern: str) -> str:
 
 
 def _name(part: str) -> str:
-    """One name of a pattern. Wildcards at its start stand for no hidden name."""
+    """One name of a pattern. Wildcards at its start match no hidden name."""
     made, position = [_VISIBLE] if _MAGIC.match(part) else [], 0
     for token in _TOKEN.finditer(part):
         made.append(re.escape(part[position : token.start()]))

@@ -126,10 +126,10 @@ class CsvRowDeserializationSchema(DeserializationSchema[Row]):
         self._style: _Style = style
 
     def deserialize(self, message: bytes) -> Row | None:
-        """None for a comment, and for a line that cannot be read, where those are ignored.
+        """None for a comment, and for an unreadable line if those are ignored.
 
         Raises:
-            DataFormatError: another number of fields, or one that does not fit its type.
+            DataFormatError: the number of fields differs, or a field does not fit its type.
         """
         style = self._style
         text = message.decode()

@@ -1,7 +1,7 @@
 """Rows to JSON objects and back (PyFlink: JsonRowSerializationSchema, JsonRowDeserializationSchema).
 
-Times end in `Z`, as Flink's do: `12:00:00Z`, `2020-01-02T03:04:05Z`; a fraction of a second is written where there is
-one, which Flink leaves out. Bytes are base64. Text stands where a number is declared, and the other way round.
+Times end in `Z`, as Flink's do: `12:00:00Z`, `2020-01-02T03:04:05Z`; a fraction of a second is written if there is one;
+Flink omits it. Bytes are base64. Text is accepted where a number is declared, and vice versa.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def type_of_json_schema(text: str) -> TypeInformation:
     """The type of the values that a JSON schema describes: integers and numbers of any size.
 
     Raises:
-        ConfigurationError: the schema is not an object, or has something for which there is no type.
+        ConfigurationError: the schema is not an object, or a part of it has no corresponding type.
     """
     try:
         return _of_schema(json.loads(text))
@@ -211,7 +211,7 @@ _WRITERS: Final[dict[str, Callable[[Any], Any]]] = {
 
 
 def _value(shape: Any, loaded: Any, is_strict: bool) -> Any:
-    """The value of this shape that the JSON stands for; ValueError or a similar error if there is none."""
+    """The value of this shape for the loaded JSON; ValueError or a similar error if there is none."""
     if loaded is None:
         return None
     if not isinstance(shape, tuple):

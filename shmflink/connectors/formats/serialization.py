@@ -36,7 +36,7 @@ class DeserializationSchema(TakesTypeParameters, ABC, Generic[OUT]):
 
     @abstractmethod
     def deserialize(self, message: bytes) -> OUT | None:
-        """The record; None for a message that stands for none. *shmflink only*: in PyFlink the JVM does this."""
+        """The record; None for a message without a record. *shmflink only*: in PyFlink the JVM does this."""
 
 
 class SimpleStringSchema(SerializationSchema, DeserializationSchema[str]):

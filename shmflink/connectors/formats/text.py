@@ -75,7 +75,7 @@ def _lines(batch: Batch, text: Callable[[Shape, Any], str]) -> list[str]:
 
 
 def _shapes(batch: Batch) -> tuple[Shape | None, Shape | None]:
-    """The shape that is declared (or a file's columns have), and the one that undeclared rows travel in."""
+    """The declared shape (or that of a file's columns), and the shape in which undeclared rows travel."""
     if batch.row_type is not None:
         return batch.row_type.shape, None
     if not batch.is_columnar:

@@ -1,5 +1,5 @@
 """PostgreSQL: a sink that commits in two phases.
 
 Imports what `connectors` may, and psycopg (`pip install 'shmflink[postgres]'`) where a connection is made. Knows
-nothing of tasks and checkpoints but what `connectors.base` says.
+nothing of tasks and checkpoints beyond `connectors.base`.
 """

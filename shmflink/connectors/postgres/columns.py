@@ -28,12 +28,12 @@ class StagedColumn:
 
 
 def quoted(name: str) -> str:
-    """A quoted identifier, whatever characters it has."""
+    """A quoted identifier; any characters are allowed."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def create_table(table: str, schema: pa.Schema) -> str:
-    """The statement that makes a table which takes such rows. `table` as it stands in SQL."""
+    """The statement that creates a table for such rows. `table` as written in SQL."""
     columns = ", ".join(f"{quoted(field.name)} {_type_of(field.type)}" for field in schema)
     return f"CREATE TABLE {table} ({columns})"
 
@@ -70,7 +70,7 @@ def plain_columns(rows: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def names(columns: Sequence[StagedColumn]) -> str:
-    """As they stand in SQL."""
+    """As written in SQL."""
     return ", ".join(quoted(column.name) for column in columns)
 
 

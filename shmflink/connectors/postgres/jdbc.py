@@ -68,7 +68,7 @@ class _ConnectionBuilder:
         return self
 
     def with_driver_name(self, driver_name: str) -> _ConnectionBuilder:
-        """Accepted for compatibility with Flink; has no effect: the URL says which database it is."""
+        """Accepted for compatibility with Flink; has no effect: the URL determines the database."""
         self._options = replace(self._options, driver=driver_name)
         return self
 

@@ -1,4 +1,4 @@
-"""One connection of a sink: what its writers and committers say to PostgreSQL.
+"""One connection of a sink: the statements that its writers and committers send to PostgreSQL.
 
 Beside the target table the sink keeps two tables and, between the phases of a commit, one staging table for each
 subtask and checkpoint that has rows::
@@ -9,8 +9,8 @@ subtask and checkpoint that has rows::
 
 `sink` is the job's id, the identity of the HA directory that keeps the job, and the operator's id, so that any number
 of jobs may use one database; `<sink>` is a digest of it. A commit is one transaction: rows from the staging table into
-the target, the row of `shmflink_commits`, the staging table dropped. Whatever dies, either all of it happened or
-nothing.
+the target, the row of `shmflink_commits`, the staging table dropped. If any process dies, either all of it has happened
+or nothing.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ __all__ = ["Session", "SinkId", "Stage", "StagedTable", "Target", "refused"]
 
 _LOCK_TIMEOUT: Final = "60s"
 _PATIENCE: Final = {"connect_timeout": "10", "tcp_user_timeout": "60000"}
-"""Where the URL says nothing: a server that does not answer is an error at last."""
+"""The default if the URL sets none: a server that does not answer finally becomes an error."""
 _STAGE: Final = re.compile(r"_shmflink_(?P<sink>[0-9a-f]{16})_(?P<epoch>\d+)_(?P<subtask>\d+)_\d+")
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A table by name, as its user writes it, where it is, and what stands in for a password in messages."""
+    """A table: its name as the user writes it, its location, and what replaces a password in messages."""
 
     url: str
     table: str
@@ -73,7 +73,7 @@ class SinkId:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A staging table that was found. `name` as it stands in SQL, `about` its comment."""
+    """A staging table that was found. `name` as written in SQL; `about` is its comment."""
 
     name: str
     sink_digest: str
@@ -120,7 +120,7 @@ class Session:
             raise
 
     def execute(self, statement: str, values: Sequence[Any] | None = None) -> Cursor[Any]:
-        """In the open transaction, or one that it begins. The cursor."""
+        """Executes a statement in the open transaction, or begins one; returns the cursor."""
         try:
             cursor: Cursor[Any] = self.connection.execute(statement, values)
         except Exception as error:
@@ -255,7 +255,7 @@ class Session:
 
 
 def refused(target: Target, error: Exception) -> ShmflinkError:
-    """What the server or the connection said, in one line."""
+    """The error message of the server or the connection, in one line."""
     if isinstance(error, ShmflinkError):
         return error
     text = " ".join(line.strip() for line in str(error).splitlines() if line.strip())

@@ -19,19 +19,19 @@ __all__ = ["PostgresSink", "PostgresSinkBuilder", "StagedRows", "staged_rows"]
 class PostgresSink(Sink):
     """*shmflink only.* Appends rows to a table, or updates it by key. Needs `shmflink[postgres]`.
 
-    Columns are matched by name. Text, numbers, times and so on go in as PostgreSQL reads their text; bytes into
-    `bytea`, durations into `interval` (or a number of microseconds), lists into arrays, or with structs and maps into
+    Columns are matched by name. PostgreSQL parses the text of strings, numbers, times and similar types; bytes go into
+    `bytea`, durations into `interval` (or a number of microseconds), lists into arrays, or, with structs and maps, into
     `json` and `jsonb`.
 
-    Exactly once, the default: at each checkpoint the rows since the one before are in a staging table, committed; when
-    the checkpoint is complete, one transaction moves them into the table and notes that it did. Readers see whole
-    checkpoints of a subtask. The staging tables survive crashes of the job and of the server, on whichever host the job
-    resumes; the price is that rows are written twice. A job without checkpoints moves all rows at its end.
+    Exactly once, the default: at each checkpoint, the rows since the previous one are committed to a staging table;
+    when the checkpoint is complete, one transaction moves them into the table and records that it did. Readers see
+    whole checkpoints of a subtask. The staging tables survive crashes of the job and of the server, on whichever host
+    the job resumes; the price is that rows are written twice. A job without checkpoints moves all rows when it ends.
 
     At least once: rows are visible soon, and some twice after a restart.
 
-    Rows are upserted where there are `key_columns`, which need a unique index: of rows with the same key the last one
-    stands. Rows of one key must come through one subtask (`key_by`) for that to be the newest.
+    Rows are upserted if there are `key_columns`, which need a unique index: of several rows with the same key, the last
+    one remains. All rows of a key must pass through one subtask (`key_by`), so that the last one is the newest.
     """
 
     def __init__(self, settings: WriteSettings) -> None:
@@ -108,7 +108,7 @@ class PostgresSinkBuilder:
         return self._with_target(password=password)
 
     def with_table(self, table: str) -> PostgresSinkBuilder:
-        """As it stands in SQL: `orders`, `sales.orders`, `"Orders"`."""
+        """As written in SQL: `orders`, `sales.orders`, `"Orders"`."""
         return self._with_target(table=table)
 
     def with_stage_schema(self, schema: str) -> PostgresSinkBuilder:

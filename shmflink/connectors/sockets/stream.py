@@ -25,7 +25,7 @@ _RECEIVE_BYTES: Final = 256 << 10
 _JOIN_TIMEOUT_S: Final = 0.25  # only a name server can keep the thread longer; it is a daemon
 
 Taken = tuple[bytes, bool, bool]
-"""Bytes; whether the connection ended behind them; whether the stream did, too."""
+"""Bytes; whether the connection ended after them; whether the stream ended as well."""
 
 
 class SocketStream:
@@ -35,9 +35,9 @@ class SocketStream:
     """
 
     def __init__(self, host: str, port: int, max_retries: int, wake: Callable[[], None]) -> None:
-        """Begins to connect. `max_retries`: attempts after one that failed or ended, negative = without end.
+        """Begins to connect. `max_retries`: attempts after a connection that failed or ended; negative = unlimited.
 
-        A connection that delivered something resets the count.
+        A connection that delivered bytes resets the count.
         """
         self._host = host
         self._port = port
@@ -54,10 +54,10 @@ class SocketStream:
         self._thread.start()
 
     def take(self) -> Taken:
-        """What has come since, up to the end of its connection; never waits.
+        """What has arrived since the last call, up to the end of its connection; never waits.
 
         Raises:
-            ResourceError: no connection was possible, and there are no retries left.
+            ResourceError: no connection was possible, and no retries are left.
         """
         taken = []
         has_broken = False

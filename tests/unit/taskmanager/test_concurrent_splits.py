@@ -201,7 +201,7 @@ def test_a_batch_without_its_partition_is_refused() -> None:
         def poll(self) -> Any:
             return Batch.of_rows([1])
 
-    with pytest.raises(UsageError, match=r"Forgetful.poll\(\) gave a Batch.*reads_concurrently"):
+    with pytest.raises(UsageError, match=r"Forgetful.poll\(\) returned a Batch.*reads_concurrently"):
         Subtask({"a": []}, Forgetful).operator.poll()
 
 

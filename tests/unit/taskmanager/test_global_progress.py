@@ -65,7 +65,7 @@ def test_what_is_held_is_whole_when_all_had_ended_before_the_restore() -> None:
 def test_subtasks_agree_on_how_many_they_are() -> None:
     progress = GlobalProgress()
     progress.tell(AtEnd(0, 2))
-    with pytest.raises(InternalError, match="2 and of 3 subtasks"):
+    with pytest.raises(InternalError, match="parallelisms 2 and 3"):
         progress.tell(AtEnd(1, 3))
 
 

@@ -1,6 +1,6 @@
-"""Files in: which files, cut into which splits, read by whom; what all input formats have in common.
+"""Reading files: finding them, cutting them into splits, assigning the splits; the common part of all input formats.
 
-`source` is the end that users hold, `scan` what it reads and how the work is shared out, `scan_building` how that is
-settled where the program runs. `listing` finds files, `discovery` goes on finding them, `splits` cuts them.
-`input_format` is the contract of the kinds of files, `files_cursor` does what they have in common, with `columns/`.
+`source` is what users see; `scan` describes what is read and how the work is distributed; `scan_building` makes the
+scan in the user's process. `listing` finds files, `discovery` keeps finding new ones, `splits` cuts them.
+`input_format` is the contract of the kinds of files; `files_cursor` and `columns/` do what they have in common.
 """

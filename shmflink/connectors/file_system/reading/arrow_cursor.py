@@ -48,7 +48,7 @@ def pieces_of_range(file: PieceFile, part: FileRange) -> range:
 
 
 class PiecesCursor(SplitCursor):
-    """The pieces of a byte range, as batches of the wanted schema. `position` counts rows handed out."""
+    """The pieces of a byte range, as batches of the wanted schema. `position` counts the rows returned."""
 
     def __init__(
         self, split: Split, file: PieceFile, pieces: range, schema: pa.Schema | None, row_numbers: str | None

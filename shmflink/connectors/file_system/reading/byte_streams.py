@@ -83,9 +83,9 @@ class ByteStream(ABC):
 
 
 def open_text(files: FileSystem, path: str, charset: str, start: int = 0) -> ByteStream:
-    """The text of a file as UTF-8 from byte `start` of that text on.
+    """The text of a file as UTF-8, from byte `start` of that text on.
 
-    For plain UTF-8 files `start` is a place in the file; else everything before it is read, too.
+    In plain UTF-8 files `start` is a position in the file; in other files everything before it is read as well.
     """
     compression = compression_of(path)
     if compression is None and charset in _UTF8:
@@ -129,7 +129,7 @@ class _Decompressed(ByteStream):
             data = self._file.read(min(len(view), _PIECE_BYTES))
         except DECOMPRESSION_ERRORS as error:
             raise DataFormatError(
-                f"{self._path}: cannot be decompressed after byte {self._bytes_read} of its text, "
+                f"{self._path}: cannot be decompressed after byte {self._bytes_read} of its text: "
                 f"the file is truncated or corrupt: {error}"
             ) from error
         self._bytes_read += len(data)

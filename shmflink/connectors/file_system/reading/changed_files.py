@@ -1,7 +1,7 @@
 """Files that changed between the moment when they were listed and the moment when they are read.
 
-A split says which bytes of which file are to be read, and how far they were. After a restore that may be days later,
-and the file another one: reading on would give rows twice, or halves of rows, without anybody noticing.
+A split names the bytes of a file to read, and the position reached. A restore may happen days later, when the file is a
+different one: reading on would silently return rows twice, or parts of rows.
 """
 
 from __future__ import annotations
@@ -32,15 +32,14 @@ def on_change_of(text: str) -> OnChange:
 
 
 def range_as_it_is(files: FileSystem, part: FileRange, *, may_grow: bool) -> FileRange:
-    """The range, about to be read: the file is what it was when it was listed.
+    """The range to read, after a check that the file is unchanged since it was listed.
 
-    A file that is read as one range and was not begun may have become another one: then that is read. One of which a
-    part was read may have grown (`may_grow`, for formats without a footer): what was appended is not read. An equal
-    size and time count as unchanged in spite of another inode, as after a copy to another disk.
+    A file that is read as one range and has not been begun may have been replaced: the new file is read. A file of
+    which a part has been read may have grown (`may_grow`, for formats without a footer): the appended part is not read.
+    A file with an equal size and time counts as unchanged even if its inode differs, as after a copy to another disk.
 
     Raises:
-        DataFormatError: it was cut short, replaced or written to; names what changed.
-        ResourceError: it is gone.
+        DataFormatError: it was truncated, replaced or modified; names what changed. ResourceError: it is gone.
     """
     listed = part.listed
     is_begun = part.position > 0

@@ -33,7 +33,7 @@ _Place: TypeAlias = tuple[FileRange | None, int, int]  # the rest of the range i
 class FilesCursor(SplitCursor):
     """Reads the ranges of a `FileRanges` one after the other through the format.
 
-    Adds the columns that folders and files tell, filters what the format could not, and joins small batches.
+    Adds partition and metadata columns, filters rows that the format could not filter, and joins small batches.
     """
 
     def __init__(self, split: Split, files: FileSystem, plan: ReadPlan) -> None:
@@ -93,7 +93,7 @@ class FilesCursor(SplitCursor):
         return (None if self._cursor is None else self._cursor.remaining().payload, self._taken, self._row)
 
     def _next(self) -> Batch | SideOutput | Poll | None:
-        """What the format says next; AGAIN between two ranges, None after the last."""
+        """The format's next result; AGAIN between two ranges, None after the last."""
         if self._cursor is None:
             if self._taken == len(self._ranges):
                 return None
@@ -130,7 +130,7 @@ class FilesCursor(SplitCursor):
             cursor.close()
 
     def _finish(self, batch: Batch) -> pa.RecordBatch | None:
-        """The wanted columns of the rows that pass; None where rows are to be handed out as the format made them."""
+        """The requested columns of the rows that pass; None if rows are returned as the format made them."""
         plan = self._plan
         if plan.schema is None:
             return batch.to_wire() if batch.is_columnar and batch.timestamps is None else None

@@ -1,9 +1,9 @@
 """The contract of input formats: how the bytes of a file become batches (PyFlink: StreamFormat, BulkFormat).
 
 One folder per kind in `formats/`: `parquet`, `arrow`, `orc`, `csv`, `json`, `text`. A `FileSource` finds and cuts the
-files, asks a format for their schema, tells it which columns and rows are wanted, and gives it one range of one file
-at a time. What formats have in common is the source's business: partition columns, file names, merging of schemas,
-small files, and filtering where a format cannot do it itself.
+files, asks a format for their schema, requests columns and rows from it, and passes it one range of one file at a time.
+The source does what formats have in common: partition columns, file names, merging schemas, small files, and filtering
+if a format cannot filter.
 """
 
 from __future__ import annotations
@@ -60,10 +60,10 @@ class FileFormat(ABC):
     was listed is still whole."""
 
     schema_merge: MergeRule = "widen"
-    """How schemas of several files become one where the program does not say: inferred types may differ a little."""
+    """How schemas of several files are merged by default: inferred types may differ a little."""
 
     batch_rows_max: int | None = None
-    """The largest number of rows of a batch where the program has said it; else the source joins small ones."""
+    """The largest number of rows of a batch, if the program has set it; otherwise the source joins small batches."""
 
     known: KnownColumns | None = None
     """The columns with which files not read before are compared when opened; None: columns were declared or chosen."""
@@ -114,10 +114,10 @@ class FileFormat(ABC):
         return None
 
     def with_row_numbers(self, name: str) -> Self | None:
-        """The same format with one more, last column: int64, the index of the row in its file, from 0.
+        """The same format with an additional last column: int64, the index of the row in its file, from 0.
 
-        It counts the file's rows, independently of filters and of where the file is split. None if that cannot be
-        known: the source then does not cut files, and counts the rows that the format hands out.
+        It counts the file's rows, independently of filters and splits. None if the format cannot know that: the source
+        then does not cut files, and counts the rows that the format returns.
         """
         return None
 
@@ -141,7 +141,7 @@ class FileFormat(ABC):
         """Frees what `for_reader` created. Called once, in any case."""
 
     def side_output_type(self, tag: str) -> TypeInformation | None:
-        """The TypeInformation of what cursors hand out as the side output `tag`; None where it is not known."""
+        """The TypeInformation of the cursors' side output `tag`; None if it is not known."""
         return None
 
     def may_cut(self, path: str) -> bool:
@@ -150,7 +150,7 @@ class FileFormat(ABC):
 
     @property
     def produced_type(self) -> TypeInformation | None:
-        """The TypeInformation of the rows where the format itself says it; else None: columns of the files."""
+        """The TypeInformation of the rows, if the format defines it; None: the columns of the files."""
         return None
 
 

@@ -22,8 +22,8 @@ def find_files(files: FileSystem, paths: Sequence[str]) -> list[FileInfo]:
     """All visible files under the paths, each once, in the order of the paths, then by name in natural order.
 
     Directories are walked recursively. Names that begin with `.` or `_` are skipped in them and by wildcards (`globs`),
-    but not where a path names such a file itself. Characters of patterns are meant as they are in a path, or in the
-    first folders of one, that exists under this name. `part-9` comes before `part-10`.
+    but not where a path names such a file itself. A path, or the first folders of one, that exists under this very name
+    is literal, even if it has pattern characters. `part-9` comes before `part-10`.
 
     Raises:
         ResourceError: a directory cannot be listed.
@@ -59,7 +59,7 @@ def natural_key(path: str) -> list[list[str | int]]:
 
 
 def is_in_progress(path: str) -> bool:
-    """Whether the name says that somebody is still writing the file."""
+    """Whether the name shows that the file is still being written."""
     name = os.path.basename(path)
     return name.endswith(_IN_PROGRESS) or ".inprogress" in name
 
@@ -87,7 +87,7 @@ def _find(files: FileSystem, path: str) -> list[FileInfo]:
 
 
 def _fixed_part(files: FileSystem, path: str) -> int:
-    """How many characters of the path are meant as they are: all before the first name that is a pattern."""
+    """The number of literal characters of the path: all before the first name that is a pattern."""
     at = wildcard_at(path)
     while at >= 0:
         end = path.find("/", at)

@@ -1,6 +1,6 @@
-"""What happens to rows that cannot be read: the job fails, or they are skipped, or handed on with their reason.
+"""Rows that cannot be read: the job fails, or they are skipped, or they are emitted with the reason.
 
-Every row that is not handed out as it should be is counted (`malformed_rows` of the source's operator).
+Every malformed row is counted (`malformed_rows` of the source's operator).
 """
 
 from __future__ import annotations
@@ -110,10 +110,10 @@ class MalformedRows:
             self._context.counters.malformed_rows += count
 
     def take(self, rows: Sequence[MalformedRow]) -> SideOutput | None:
-        """Deals with at least one row as the policy says.
+        """Treats the rows (at least one) according to the policy.
 
         Raises:
-            DataFormatError: the policy is to fail; names the first row.
+            DataFormatError: if the policy is to fail; names the first row.
         """
         if self.policy.on_error == "fail":
             raise DataFormatError(rows[0].message(_ADVICE if self.policy.is_chosen else ""))

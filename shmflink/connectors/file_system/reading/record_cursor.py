@@ -28,7 +28,7 @@ BATCH_ROWS: Final = 1 << 16
 """Rows of a batch at most."""
 
 RECORD_BYTES_MAX: Final = 64 << 20
-"""A longer record is malformed, where the format does not say otherwise."""
+"""A longer record is malformed, unless the format sets another limit."""
 
 _TAIL_BYTES: Final = 64 << 10  # read beyond the end of a range at first, for its last record
 
@@ -46,7 +46,7 @@ class RecordParser(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RecordRange(FileRange):
-    """A range whose malformed rows before byte `reported` of the text were handed out already."""
+    """A range whose malformed rows before byte `reported` of the text have already been emitted."""
 
     reported: int = 0
 
@@ -97,7 +97,7 @@ class RecordCursor(SplitCursor):
         self._wanted = len(self._buffer)
         self._reported = getattr(split.payload, "reported", 0)
         self._held: deque[tuple[Batch | None, int]] = deque()
-        self._position = part.start  # behind what was handed out
+        self._position = part.start  # behind what was returned
 
     def next_batch(self) -> Batch | SideOutput | Poll | None:
         if self._held:

@@ -17,7 +17,7 @@ _LF: Final = re.compile(rb"\n")
 
 
 def line_start(file: BinaryIO, position: int, *, only_lf: bool = False) -> int:
-    """Where the first line that begins at or after `position` begins; the file's size where there is none.
+    """The start of the first line that begins at or after `position`; the file's size if there is none.
 
     Lines end with LF, CR LF or CR, as in Java's `BufferedReader`, or `only_lf`.
     """
@@ -39,17 +39,17 @@ def line_start(file: BinaryIO, position: int, *, only_lf: bool = False) -> int:
 def csv_record_start(file: BinaryIO, position: int, dialect: CsvDialect) -> int:
     """As `line_start`, for records whose quoted fields may go over several lines.
 
-    Looks at the quotes behind `position`: a quote with a delimiter before and text behind it opens, one with text
-    before and a delimiter behind it closes, two together are text; each tells whether `position` is inside quotes.
-    Where nothing in 1 MiB tells, the quotes before `position` do, in a file that begins with quotes; 64 MiB without any
-    are outside, as they are in other files. A text that is badly quoted can mislead this, which is why
-    readers compare: the place found here is where the record before must have ended.
+    Examines the quotes behind `position`: a quote between a delimiter and text opens, a quote between text and a
+    delimiter closes, and two adjacent quotes are text. Each shows whether `position` is inside quotes. If no quote
+    within 1 MiB decides, the quotes before `position` do, in a file that begins with quotes; 64 MiB without quotes
+    count as outside, as in other files. Badly quoted text can mislead this. Therefore readers check that the previous
+    record ended at the position found here.
     """
     if position == 0 or dialect.is_line_based:
         return line_start(file, position)
     assert dialect.quote is not None, dialect
     quote = dialect.quote.encode()
-    start = max(0, position - 2)  # what is before the byte before `position` says what a quote there means
+    start = max(0, position - 2)  # the context of a quote directly before `position`
     file.seek(start)
     window = b""
     size = _PIECE_BYTES
@@ -96,7 +96,7 @@ def _read(file: BinaryIO, count: int) -> bytes:
 
 
 def _is_inside(window: bytes, quote: bytes, delimiter: bytes, *, is_first: bool, is_whole: bool) -> bool | None:
-    """Whether the start of `window` is inside quotes, by the majority of the quotes that tell; None where none does."""
+    """Whether the start of `window` is inside quotes, by the majority of the quotes that decide; None if none does."""
     borders = frozenset((*delimiter, 10, 13))
     before_text = 0 if is_first else 1  # nothing is known about what is before the first byte
     votes = {True: 0, False: 0}

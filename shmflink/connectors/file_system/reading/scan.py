@@ -28,10 +28,10 @@ __all__ = ["FileScan", "ReadPlan"]
 
 @dataclass(frozen=True, slots=True)
 class ReadPlan:
-    """How readers go about a scan. `schema` is None where the format's batches are handed out as they are.
+    """How readers execute a scan. `schema` is None if the format's batches are emitted unchanged.
 
-    `constants` are the partition and metadata columns to add, as (kind of metadata or None, field); `row_numbers` the
-    column that the source itself has to count; `predicate`, over `working`, what is left to filter. `is_watchful`: a
+    `constants` are the partition and metadata columns to add, as (kind of metadata or None, field); `row_numbers` is
+    the column that the source itself counts; `predicate`, over `working`, is the remaining filter. `is_watchful`: a
     file that has changed since it was listed is an error.
     """
 
@@ -73,7 +73,7 @@ class FileScan:
 
     @property
     def produced_schema(self) -> pa.Schema | None:
-        """The columns handed out."""
+        """The columns emitted."""
         schema = self.schema
         if schema is None or self.columns is None:
             return schema

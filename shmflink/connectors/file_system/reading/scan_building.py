@@ -1,4 +1,6 @@
-"""From what the program says about its files to a `FileScan`: lists them, looks at the first, settles the schema."""
+"""Builds a `FileScan` from the options of the program: lists the files, examines the first ones, determines the
+schema.
+"""
 
 from __future__ import annotations
 
@@ -33,20 +35,20 @@ _SCHEMA_FILES_MAX: Final = 32
 
 
 class FileOptions(TypedDict, total=False):
-    """What the constructors of all formats take.
+    """The options of all formats.
 
-    - `columns`: names of the columns to hand out, in this order.
-    - `schema`: the columns and types of the files, instead of looking at them.
-    - `schema_merge`: how schemas of several files become one: `strict` (the default where files tell their types),
-      `widen` (the default where types are inferred), `widen_to_string`, `first`. The first 32 files are looked at; what
-      later ones lack is null (an error under `strict`); a column that only they have, or a value that does not
-      fit, is an error.
-    - `partitions`: columns that folders named `key=value` tell: `"auto"` (the default), their types, or None.
+    - `columns`: names of the columns to read, in this order.
+    - `schema`: the columns and types of the files; they are then not inferred.
+    - `schema_merge`: how schemas of several files are merged: `strict` (the default if files declare their types),
+      `widen` (the default if types are inferred), `widen_to_string`, `first`. The first 32 files are examined. A column
+      that a later file lacks is null (an error under `strict`). A column that only later files have is an error, and so
+      is a value that does not fit.
+    - `partitions`: columns from folders named `key=value`: `"auto"` (the default), their types, or None.
     - `metadata`: columns about the file (`file_path`, `file_name`, `file_size`, `file_modified`, `row_number`), or a
       mapping from these to the columns' names.
-    - `monitor_interval`: keep looking for new files, so often (a Duration, or seconds).
-    - `on_change`: what happens where a file has changed since it was listed, and a part of it may have been read, after
-      a restore above all: `fail` (the default), or `ignore`, for files that are written to in place.
+    - `monitor_interval`: keep looking for new files at this interval (a Duration, or seconds).
+    - `on_change`: what happens if a file has changed since it was listed and a part of it may have been read, in
+      particular after a restore: `fail` (the default), or `ignore`, for files that are modified in place.
     - `splits_files`: whether a file may be read by several readers (the default).
     - `storage_options`: for the file system behind a URI; `file_system`: one of pyarrow or fsspec.
     """
@@ -130,7 +132,7 @@ def _file_schema(
     schema_merge: MergeRule,
     partitions: pa.Schema,
 ) -> tuple[pa.Schema | None, pa.Schema]:
-    """The columns, None where no file tells them, and the annotated schema."""
+    """The columns (None if no file defines any), and the annotated schema."""
     told = set(partitions.names)
     if schema is not None:
         untold = [field for field in schema if field.name not in told]
@@ -143,7 +145,7 @@ def _file_schema(
         if one is None:
             return None, NO_METADATA
         if not len(one):
-            continue  # a file of blank lines tells no columns, and has no rows
+            continue  # a file of blank lines defines no columns and has no rows
         if one.equals(last, check_metadata=True):
             continue  # it adds nothing; files of hundreds of columns are many fields to merge
         last = one
@@ -170,7 +172,7 @@ def _choose(scan: FileScan, columns: Sequence[str]) -> FileScan:
     held = set() if schema is None else set(schema.names)
     unknown = [name for name in columns if schema is not None and name not in held]
     if unknown and schema is not None:
-        raise JobGraphError(f"columns: there is no column {unknown[0]!r}; there are {', '.join(schema.names)}")
+        raise JobGraphError(f"columns: there is no column {unknown[0]!r}; the files have {', '.join(schema.names)}")
     chosen = scan.with_columns(columns)
     if chosen is None:
         raise JobGraphError(f"columns: {type(scan.format).__name__} has no columns to choose from")

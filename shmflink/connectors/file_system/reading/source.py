@@ -118,12 +118,12 @@ class FileSource(Source):
         """*shmflink only.* Parquet files as columns; `options` are `FileOptions`.
 
         Encodings and views are plain columns, UUIDs text (bytes where `schema=` says binary), INT96 microseconds.
-        Key-value metadata of files, such as the `geo` of GeoParquet, and of columns, such as field ids, go with the
-        rows and columns through filters, projections, renaming, unions and exchanges, up to file sinks and
-        `to_arrow()`; `FileSink.parquet(metadata=...)` wins. What is no longer true is dropped: entries of `geo` whose
-        column is gone, bounding boxes of fewer rows, `pandas` where its columns changed. Of several files, and of
-        unions, what all of them say holds, of `geo` what does not contradict. With `schema=` it is the metadata of
-        that schema that goes on.
+        Key-value metadata of files, such as the `geo` of GeoParquet, and of columns, such as field ids, follow the rows
+        and columns through filters, projections, renaming, unions and exchanges, up to file sinks and `to_arrow()`;
+        `FileSink.parquet(metadata=...)` takes precedence. Metadata that is no longer true is dropped: entries of `geo`
+        whose column is gone, bounding boxes after a filter, `pandas` if its columns changed. Several files, and the
+        streams of a union, keep the metadata that all of them have, and the parts of `geo` that do not contradict. With
+        `schema=`, the metadata of that schema is used instead.
 
         Raises:
             JobGraphError: a path does not exist, cannot be read or holds nothing.
@@ -184,8 +184,8 @@ class FileSource(Source):
     def orc(paths: Paths, **options: Unpack[FileOptions]) -> FileSource:
         """*shmflink only.* ORC files as columns; `options` are `FileOptions`.
 
-        Timestamps lie between 1677 and 2262, because Arrow's reader makes nanoseconds of them; another one is an error
-        that names its column, which `columns=` can leave out. Dates are of any year.
+        Timestamps must be between 1677 and 2262, because Arrow's reader converts them to nanoseconds. Any other is an
+        error that names its column; `columns=` can exclude that column. Dates are of any year.
         """
         from shmflink.connectors.file_system.formats.orc.format import OrcFormat
 
@@ -257,7 +257,7 @@ class FileSource(Source):
         return self._with(self._scan.with_columns(columns))
 
     def with_filter(self, predicate: Expression) -> tuple[FileSource, bool] | None:
-        """Always exact: folders, row groups and rows are skipped at the first place that can tell."""
+        """Always exact: folders, row groups and rows are skipped as early as possible."""
         filtered = self._with(self._scan.with_filter(predicate))
         return None if filtered is None else (filtered, True)
 

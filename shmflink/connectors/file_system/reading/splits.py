@@ -25,7 +25,7 @@ COMPRESSIONS: Final = {
     ".lz4": "lz4",
     ".zip": "zip",
 }
-"""How a file's name tells its compression, in upper or lower case. Such a file is one split."""
+"""Endings of compressed files' names, in upper or lower case. Such a file is one split."""
 
 _SPLIT_BYTES_MIN: Final = 1 << 20
 _SPLIT_BYTES_MAX: Final = 32 << 20
@@ -61,7 +61,7 @@ class FileRanges:
 
 
 def compression_of(path: str) -> str | None:
-    """The compression that a file's name tells."""
+    """The compression that a file's name indicates."""
     return COMPRESSIONS.get(os.path.splitext(path)[1].lower())
 
 
@@ -84,11 +84,11 @@ def local_path(path: str) -> str:
 def cut_files(
     files: Sequence[FileInfo], parallelism: int, may_cut: Callable[[str], bool], first_number: int = 0
 ) -> Iterator[Split]:
-    """Splits of the files, in the files' order, small enough that all readers have work, and large enough that small
-    files do not cost a request each. Their payload is a `FileRanges`, their size counts bytes.
+    """Splits of the files, in the files' order: small enough that all readers have work, large enough that small files
+    share a request. Their payload is a `FileRanges`, their size counts bytes.
 
-    Range borders say nothing about records: a format reads what begins inside its range. A file that `may_cut` denies
-    stays whole. Empty files are left out.
+    Ranges do not end at record boundaries: a format reads the records that begin inside its range. A file that
+    `may_cut` denies stays whole. Empty files are left out.
     """
     total = sum(info.size + _OPEN_COST_BYTES for info in files)
     wanted = total // max(1, parallelism * _SPLITS_PER_READER)

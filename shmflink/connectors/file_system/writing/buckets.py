@@ -34,7 +34,7 @@ class BucketAssigner:
         `format_str` is a pattern of Java's DateTimeFormatter.
 
         Raises:
-            ConfigurationError: a pattern letter or time zone that is not known.
+            ConfigurationError: an unknown pattern letter or time zone.
         """
         return _DateTimeBuckets(format_str, timezone_id)
 
@@ -56,7 +56,7 @@ class BucketAssigner:
         """*shmflink only.* One folder per hour (by default) of a column of timestamps or dates.
 
         With a `name`, Hive style: ``name=2024-02-29--12``. Null is ``__HIVE_DEFAULT_PARTITION__``. Timestamps without a
-        zone are taken as they stand.
+        zone are used unchanged.
 
         Raises:
             ConfigurationError: a pattern letter or time zone that is not known.
@@ -65,7 +65,7 @@ class BucketAssigner:
 
     @property
     def is_by_value(self) -> bool:
-        """True where rows of one batch may go into several buckets; then `split` tells, else `bucket_of`."""
+        """True if rows of one batch may go into several buckets; then `split` is called, otherwise `bucket_of`."""
         return False
 
     def bucket_of(self, now_ms: int) -> str:
@@ -77,7 +77,7 @@ class BucketAssigner:
         yield "", rows
 
     def strip(self, rows: pa.RecordBatch) -> pa.RecordBatch:
-        """Without the columns that stand in the folders' names."""
+        """Without the columns that are in the folders' names."""
         return rows
 
 

@@ -47,7 +47,7 @@ class FileCompactStrategyBuilder:
         return self
 
     def build(self) -> FileCompactStrategy:
-        """Raises ConfigurationError where nothing says when to compact."""
+        """Raises ConfigurationError if no condition for compaction is set."""
         if self._strategy.checkpoints is None and self._strategy.size_threshold is None:
             raise ConfigurationError("FileCompactStrategy: give a number of checkpoints, a size, or both")
         return self._strategy

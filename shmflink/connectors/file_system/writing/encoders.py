@@ -42,7 +42,7 @@ class BulkWriter(Protocol):
 
     @property
     def expected_bytes(self) -> int:
-        """What those will add to the file, as far as one can tell."""
+        """An estimate of what those will add to the file."""
         ...
 
     def write(self, encoded: Any) -> None: ...
@@ -67,7 +67,7 @@ class OutputFormat(ABC):
     """What the names of such files usually end with."""
 
     is_resumable: bool = False
-    """True where a file that is cut after a whole `write` is as good as one that was ended there."""
+    """True if a file truncated after a whole `write` is as valid as one that was finished there."""
 
     is_bulk: bool = False
     """True where `encode` makes a record batch, which may be sliced before it is written."""

@@ -15,7 +15,7 @@ __all__ = ["EXTENSIONS", "ByteSink", "TextCompression", "check_compression", "co
 TextCompression: TypeAlias = Literal["none", "gzip", "zstd", "bz2"]
 
 EXTENSIONS: Final = {"none": "", "gzip": ".gz", "zstd": ".zst", "bz2": ".bz2"}
-"""What stands at the end of a file's name; the source finds the codec by it."""
+"""The ending of a file's name, by which the source finds the codec."""
 
 _LEVELS: Final = {"gzip": (1, 9), "zstd": (1, 22), "bz2": (1, 9)}
 _GZIP_LEVEL: Final = 6

@@ -12,7 +12,7 @@ __all__ = ["OutputFileConfig", "OutputFileConfigBuilder"]
 
 @dataclass(frozen=True, slots=True)
 class OutputFileConfig:
-    """What stands before and after the unique part of a file's name."""
+    """The prefix and suffix of a file's name, around its unique part."""
 
     part_prefix: str = "part"
     part_suffix: str = ""

@@ -10,9 +10,9 @@ __all__ = ["owned"]
 
 
 def owned(columns: pa.RecordBatch) -> pa.RecordBatch:
-    """The same rows; a column that lies in a segment of a channel, which its sender wants back, is copied.
+    """The same rows; a column in a segment of a channel is copied, because its sender needs the segment back.
 
-    All other memory stays where it is: its references keep it.
+    All other memory is kept alive by references.
     """
     arrays = columns.columns
     if not _core.is_any_shared([address for array in arrays for address in _foreign(array)]):

@@ -113,7 +113,7 @@ class Partitions:
 
 
 def column_of(rows: pa.RecordBatch, name: str) -> pa.Array:
-    """The column of that name; ConfigurationError naming the nearest where there is none."""
+    """The column of that name. ConfigurationError with the nearest name if there is none."""
     if rows.schema.names.count(name) == 1:
         return rows.column(name)
     near = difflib.get_close_matches(name, rows.schema.names, 1)

@@ -1,4 +1,4 @@
-"""What a file sink does with files that were there before it, and when it has no rows.
+"""What a file sink does with files that existed before it, and if it has no rows.
 
 ::
 
@@ -6,9 +6,9 @@
     error       the job does not start
     overwrite   they stay until rows take their place: the first commit removes them
 
-Which files these are is decided once, when the job begins without a checkpoint, by subtask 0. It is part of the
-checkpoint, so that a commit that is repeated removes the same files and no others: none that came since, none that
-somebody has written anew, none with a hidden name, and nothing outside the base path.
+Subtask 0 determines these files once, when the job begins without a checkpoint. The list is part of the checkpoint, so
+that a repeated commit removes the same files and no others: no file that appeared or was rewritten since, none with a
+hidden name, and nothing outside the base path.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class ReplacedFiles:
 def check_mode(mode: object, publish: str) -> None:
     """
     Raises:
-        ConfigurationError: no mode, or one that needs to know which files are the job's own.
+        ConfigurationError: unknown mode, or a mode that needs to know which files are the job's own.
     """
     if mode not in get_args(SinkMode):
         raise ConfigurationError(f"mode={mode!r}: one of {', '.join(get_args(SinkMode))}")
@@ -109,7 +109,7 @@ def _walk(base_path: str) -> Iterator[FileInfo]:
 
 
 def _look(files: FileSystem, path: str) -> FileInfo | None:
-    """The file itself, a link as a link; None where there is none."""
+    """The file itself (a link as a link), or None."""
     if not files.is_local(path):
         return files.stat(path)
     try:

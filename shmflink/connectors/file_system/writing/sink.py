@@ -51,21 +51,21 @@ _CHECK_INTERVAL_MS: Final = 60_000
 
 
 class Layout(TypedDict, total=False):
-    """*shmflink only.* Where the files of a sink go and when they end. All are optional.
+    """*shmflink only.* Where the files of a sink go and when they end. All options are optional.
 
     `partition_by`: columns, or assigners like `BucketAssigner.timestamp_bucket_assigner`, for nested folders.
-    `keep_partition_columns`: the files have those columns, too. `rolling`: when a file is full; never by default.
-    `publish`: files appear `at_end`, when all rows are written, or `when_rolled`, which a job without an end and
-    without checkpoints needs; with checkpoints they appear as those are complete. `part_prefix`: what file names begin
-    with. `schema`: the columns and their types; else those
-    of the rows. `open_parts_max`: the most files a subtask writes at a time; to open another one it closes the one
-    that was not written for longest. `buffered_bytes_max`: what they all together hold in memory.
-    `check_interval_ms`: how often files are looked at that may be full by their age. `storage_options`, `file_system`:
-    for paths that are not this host's, as `FileSource` takes them; files wait in the temporary directory until they are
-    uploaded. `mode`: what becomes of visible files that are there when the job begins: with `append` they stay, with
-    `error` it does not start, with `overwrite` the first commit removes them, and nothing that has come since. A job
-    that resumes from a checkpoint or savepoint does not begin again. `empty_file`: in BATCH mode no rows make one file,
-    with the columns, unless there are files already; not with `partition_by`, whose folders come of rows.
+    `keep_partition_columns`: the files contain those columns as well. `rolling`: when a file is full; never by default.
+    `publish`: files appear `at_end`, when all rows are written, or `when_rolled`, which an unbounded job without
+    checkpoints needs; with checkpoints, files appear when a checkpoint completes. `part_prefix`: the beginning of file
+    names. `schema`: the columns and their types; default: those of the rows. `open_parts_max`: the largest number of
+    files that a subtask writes at a time; to open another one, it closes the least recently written.
+    `buffered_bytes_max`: the memory of all of them together. `check_interval_ms`: how often files are checked for their
+    age. `storage_options`, `file_system`: for remote paths, as in `FileSource`; files wait in the temporary directory
+    until they are uploaded. `mode`: what happens to visible files that exist when the job begins. With `append` they
+    stay; with `error` the job does not start; with `overwrite` the first commit removes them, but no file that appeared
+    since. A job that resumes from a checkpoint or savepoint does not begin again. `empty_file`: in BATCH mode, a sink
+    without rows writes one file with the columns, unless there are files already; not with `partition_by`, because rows
+    determine the folders.
     """
 
     partition_by: str | BucketAssigner | Sequence[str | BucketAssigner]
@@ -86,21 +86,21 @@ class Layout(TypedDict, total=False):
 class FileSink(Sink):
     """Writes part files into bucket folders under a base path.
 
-    Made by `parquet`, `csv`, `json_lines`, `ipc`, `orc` (*shmflink only*), or built as in Flink by `for_row_format` or
-    `for_bulk_format`; those have the hour as the default bucket, as in Flink.
+    Created by `parquet`, `csv`, `json_lines`, `ipc`, `orc` (*shmflink only*), or built as in Flink by `for_row_format`
+    or `for_bulk_format`, whose default bucket is the hour, as in Flink.
 
-    A file is named ``<prefix>-<id of the subtask>-<number><suffix>``, and appears whole or not at all. In a job without
-    checkpoints that is when all subtasks have written all their rows; one that fails or is cancelled before leaves
-    nothing. In a job with checkpoints it is when the checkpoint is complete that holds its rows, and each row is in one
-    file exactly once, however often the job is restarted.
+    A file is named ``<prefix>-<id of the subtask>-<number><suffix>``, and appears completely or not at all. In a job
+    without checkpoints, files appear when all subtasks have written all their rows; a job that fails or is canceled
+    earlier leaves no file. In a job with checkpoints, a file appears when the checkpoint that holds its rows is
+    complete, and each row is in one file exactly once, regardless of restarts.
 
-    A checkpoint ends all files, except those of uncompressed text with a rolling policy by size or time: after a
-    restart they are cut to what the restored checkpoint holds. A savepoint ends those, too. Where the path is not one
-    of this host's, files are uploaded under hidden names and then moved; an object store copies them for that.
+    A checkpoint ends all files, except uncompressed text files with a rolling policy by size or time: after a restart,
+    these are truncated to what the restored checkpoint holds. A savepoint ends these as well. If the path is remote,
+    files are uploaded under hidden names and then moved; an object store copies them to do so.
 
     Between the two phases files have hidden names in `path` (`.*.inprogress.*`). The next attempt of the job removes
-    what was left; `leftovers` of `shmflink.connectors.file_system.writing.parts.staging` lists it for jobs that never
-    come back.
+    leftovers; `leftovers` of `shmflink.connectors.file_system.writing.parts.staging` lists those of jobs that never run
+    again.
     """
 
     BaseBuilder: ClassVar[Any]
@@ -137,7 +137,7 @@ class FileSink(Sink):
         metadata: Mapping[str, str] | None = None,
         **layout: Unpack[Layout],
     ) -> FileSink:
-        """*shmflink only.* Parquet files below `path`; `ParquetOptions` says what the options do, `Layout` the rest."""
+        """*shmflink only.* Parquet files below `path`; `ParquetOptions` and `Layout` document the options."""
         options = ParquetOptions(
             compression=compression,
             compression_level=compression_level,
@@ -166,7 +166,7 @@ class FileSink(Sink):
         compression_level: int | None = None,
         **layout: Unpack[Layout],
     ) -> FileSink:
-        """*shmflink only.* CSV files below `path`; `CsvStyle` says what the options do, `Layout` the rest."""
+        """*shmflink only.* CSV files below `path`; `CsvStyle` and `Layout` document the options."""
         dialect = CsvStyle(delimiter, header, quoting, quote, null_text, line_end, timestamps)
         factory = CsvWriterFactory(dialect, layout.get("schema"), compression, compression_level)
         return _laid_out("csv", path, factory, layout)
@@ -181,9 +181,9 @@ class FileSink(Sink):
         compression_level: int | None = None,
         **layout: Unpack[Layout],
     ) -> FileSink:
-        """*shmflink only.* Files of JSON objects, one in each line, below `path`; `Layout` says the rest.
+        """*shmflink only.* Files of JSON objects, one per line, below `path`; `Layout` documents the options.
 
-        NaN and infinities, which JSON has not, are null; bytes are base64.
+        NaN and infinities, which JSON lacks, are null; bytes are base64.
         """
         factory = JsonLinesWriterFactory(layout.get("schema"), compression, compression_level, omit_nulls, timestamps)
         return _laid_out("json_lines", path, factory, layout)
@@ -196,7 +196,7 @@ class FileSink(Sink):
         compression_level: int | None = None,
         **layout: Unpack[Layout],
     ) -> FileSink:
-        """*shmflink only.* Arrow IPC files below `path`; `Layout` says the rest."""
+        """*shmflink only.* Arrow IPC files below `path`; `Layout` documents the options."""
         return _laid_out("ipc", path, IpcWriterFactory(layout.get("schema"), compression, compression_level), layout)
 
     @staticmethod
@@ -207,15 +207,17 @@ class FileSink(Sink):
         stripe_bytes: int = 64 << 20,
         **layout: Unpack[Layout],
     ) -> FileSink:
-        """*shmflink only.* ORC files below `path`, in stripes of about `stripe_bytes`; `Layout` says the rest."""
+        """*shmflink only.* ORC files below `path`, in stripes of about `stripe_bytes`; `Layout` documents the
+        options.
+        """
         return _laid_out("orc", path, OrcWriterFactory(layout.get("schema"), compression, stripe_bytes), layout)
 
     @staticmethod
     def avro(path: str, *_arguments: Any, **_options: Any) -> NoReturn:
-        """Not there: Avro files are written with a schema of their own, as in Flink.
+        """Not available: as in Flink, Avro files are written with an Avro schema.
 
         Raises:
-            UsageError: always; it says how.
+            UsageError: always; the message shows how.
         """
         raise UsageError(
             f"FileSink.avro(): Avro files need an Avro schema: FileSink.for_bulk_format({path!r}, "
@@ -336,11 +338,11 @@ class _Builder:
         """Not in this version.
 
         Raises:
-            JobGraphError: always; says how files become larger from the start.
+            JobGraphError: always; the message shows how to write larger files from the start.
         """
         raise JobGraphError(
-            "enable_compact(): files are not compacted after they were written, in this version. For fewer and larger "
-            "ones use with_rolling_policy(RollingPolicy.default_rolling_policy(part_size=...)), a longer "
+            "enable_compact(): this version does not compact files after they were written. For fewer and larger "
+            "files use with_rolling_policy(RollingPolicy.default_rolling_policy(part_size=...)), a longer "
             "execution.checkpointing.interval where files roll on checkpoints, or a smaller parallelism of the sink"
         )
 

@@ -49,7 +49,7 @@ class Publishing:
     check_interval_ms: int
     mode: SinkMode = "append"
     no_rows: pa.Schema | None = None
-    """The columns of the file that is written if there are no rows; None: no such file."""
+    """The columns of the file that is written if there are no rows; None: no file is written then."""
 
 
 class FileSinkWriter(SinkWriter):
@@ -169,7 +169,9 @@ class FileSinkWriter(SinkWriter):
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """What one barrier finds: whole parts to be staged, restored ones that are, and those that stay in progress."""
+    """The parts at one barrier: complete parts to be staged, restored ones that already are, and those still in
+    progress.
+    """
 
     parts: Sequence[FinishedPart] = ()
     staged: Sequence[StagedFile] = ()
@@ -199,7 +201,7 @@ class _Staging:
         return staged
 
     def abandon(self) -> None:
-        """Discards what was not staged. The outbox is closed: nobody waits here."""
+        """Discards what was not staged. The outbox is closed, so this does not wait."""
         with self._lock:
             self._is_abandoned = True
             if self.is_done:

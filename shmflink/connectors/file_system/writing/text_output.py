@@ -89,7 +89,7 @@ class _TextWriterFactory(BulkWriterFactory):
 
     @abstractmethod
     def lines(self, columns: pa.RecordBatch) -> bytes:
-        """The rows as they stand in the file."""
+        """The rows as they are written to the file."""
 
 
 class _TextWriter:

@@ -16,7 +16,7 @@ class TimePattern:
     """Writes instants in a zone (the machine's where none is given). Picklable."""
 
     def __init__(self, pattern: str, timezone_id: str | None) -> None:
-        """Raises ConfigurationError for a pattern letter or time zone that is not known."""
+        """Raises ConfigurationError for an unknown pattern letter or time zone."""
         self._strftime, self.finest_seconds = _parsed(pattern)
         self._zone = None if timezone_id is None else time_zone(timezone_id)
 

@@ -1,7 +1,7 @@
-"""Avro's container files out (Apache Avro 1.12, "Object Container Files"), for generic records.
+"""Writes Avro container files (Apache Avro 1.12, "Object Container Files") of generic records.
 
-Records are dicts, or rows with names; enums are their symbols. Of a union the first branch that takes the value is
-written. Per record on purpose: these are Python objects, whose schema says what each of their parts is.
+Records are dicts, or rows with names; enums are their symbols. A union's value is written as the first branch that
+accepts it. Per record on purpose: the records are Python objects, and the schema describes each of their parts.
 """
 
 from __future__ import annotations
@@ -321,6 +321,6 @@ class _Compiler:
                     return
                 except (TypeMismatchError, TypeError, KeyError, AttributeError, ValueError):
                     del out[size:]
-            raise TypeMismatchError(f"no branch of the union takes {value!r}")
+            raise TypeMismatchError(f"no branch of the union accepts {value!r}")
 
         return write

@@ -19,10 +19,10 @@ class CsvBulkWriters:
     @staticmethod
     def for_schema(schema: CsvSchema) -> BulkWriterFactory:
         """CSV files with the columns of the schema, as Flink writes them; elements of arrays are joined by their
-        separator. `FileSink.csv` (*shmflink only*) is faster and quotes no more than is needed.
+        separator. `FileSink.csv` (*shmflink only*) is faster and quotes only what needs quotes.
 
         Raises:
-            ConfigurationError: characters that cannot be told apart.
+            ConfigurationError: two of the characters are equal.
         """
         return _SchemaCsvFactory(schema)
 

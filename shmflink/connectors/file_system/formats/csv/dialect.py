@@ -1,4 +1,4 @@
-"""How a CSV file is written, as the user says it, and as the core wants to hear it."""
+"""The syntax of a CSV file: as the user declares it, and as the native core takes it."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class CsvDialect:
 
     @property
     def pairs_quotes(self) -> bool:
-        """True where a quote's neighbors tell whether it opens or closes, wherever one looks."""
+        """True if the neighbors of any quote show whether it opens or closes."""
         return self.quote is not None and self.double_quotes and self.escape is None and self.comment is None
 
     def parser(self, schema: pa.Schema, sources: Sequence[int], fields: int, rules: ValueRules) -> CsvParser:

@@ -1,8 +1,9 @@
-"""CSV in: files, or ranges of them, as columns. Parsing is the core's; this says what of which file it reads.
+"""Reads CSV files, or ranges of them, as columns. The native core parses; this module selects files, ranges and
+columns.
 
-Records are cut at line ends outside quotes, quoted fields may go over several lines (`quoted_newlines`), blank lines
-are passed over (a file of one column has none: they are nulls), and fields are compared with `null_values` where a
-number, a time or a truth value is wanted, or where text is not in quotes.
+Records end at line ends outside quotes, and quoted fields may span several lines (`quoted_newlines`). Blank lines are
+skipped, except in a file of one column, where they are nulls. Fields are compared with `null_values` if the column is a
+number, a time or a boolean, or if the text is not quoted.
 """
 
 from __future__ import annotations
@@ -145,7 +146,7 @@ class CsvFormat(ParsedRecordsFormat):
         return schema
 
     def check(self, path: str) -> None:
-        """Raises DataFormatError where the first file has no header, or one that cannot be read."""
+        """Raises DataFormatError if the first file has no header, or an unreadable one."""
         self.names_of(path)
 
     def require_columns(self, paths: Sequence[str]) -> None:
@@ -187,8 +188,8 @@ class CsvFormat(ParsedRecordsFormat):
         return self._dialect.parser(self._parsed(schema), sources, len(names) or 1, self._rules)
 
     def _is_whole(self, part: FileRange) -> bool:
-        """Whether ranges of this file always cover the whole file, whatever they say: sizes of compressed files
-        mislead.
+        """Whether a range of this file always covers the whole file: its size in bytes is not that of its text in
+        UTF-8.
         """
         return compression_of(part.path) is not None or self._charset not in ("utf-8", "ascii")
 

@@ -1,4 +1,4 @@
-"""What stands before the data of a CSV file: lines to pass over, and the header."""
+"""What precedes the data of a CSV file: lines to skip, and the header."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _RECORD_BYTES_MAX: Final = 64 << 20  # as readers have it
 
 @dataclass(frozen=True, slots=True)
 class CsvHead:
-    """What the user said of the files' starts: whether there is a header, the names, lines to pass over.
+    """The user's options for the start of files: whether there is a header, the names, the number of lines to skip.
 
-    `by_position` are the names of as many columns under a header that does not have all of them.
+    `by_position` are names that are assigned by position if the header lacks some of them.
     """
 
     has_header: bool = True

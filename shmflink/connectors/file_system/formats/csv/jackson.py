@@ -1,9 +1,9 @@
 """CSV lines as Flink writes them, which are Jackson's (CsvEncoder with its loose check for quotes).
 
-Text is in quotes where it is longer than 24 characters, has the escape character or any character up to the greatest of
-delimiter, quote and line end: with a comma text with a blank is quoted, with `|` every word is. Numbers, truth values
-and nulls never are. Floating-point numbers are Java's text. Unlike Flink, text that looks like null is quoted, and text
-that needs quotes where there are none is an error.
+Text is quoted if it is longer than 24 characters, or if it contains the escape character or any character up to the
+greatest of delimiter, quote and line end: with a comma, text with a blank is quoted; with `|`, every word is. Numbers,
+booleans and nulls are never quoted. Floating-point numbers are Java's text. Unlike in Flink, text that looks like null
+is quoted, and text that needs quotes is an error if quoting is disabled.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class JacksonStyle:
         return self._joined([self._cells(column) for column in columns.columns])
 
     def text(self, value: str) -> str:
-        """One text as it stands in a line."""
+        """One text as it is written in a line."""
         quoted: str = self._quoted(pa.array([value]))[0].as_py()
         return quoted
 

@@ -20,7 +20,7 @@ _ELEMENT_SEPARATOR: Final = ";"
 
 @dataclass(frozen=True, slots=True)
 class CsvColumn:
-    """A column; `element_separator` stands between the elements of an array, and is None for other types."""
+    """A column; `element_separator` separates the elements of an array; None for other types."""
 
     name: str
     type_info: TypeInformation | DataType
@@ -130,17 +130,17 @@ class CsvSchemaBuilder:
         )
 
     def disable_array_element_separator(self) -> CsvSchemaBuilder:
-        """Nothing stands between the elements of arrays."""
+        """The elements of arrays have no separator."""
         return self.set_array_element_separator("")
 
     def remove_array_element_separator(self, index: int) -> CsvSchemaBuilder:
-        """Nothing stands between the elements of that column."""
+        """The elements of that column have no separator."""
         columns = list(self._schema.columns)
         columns[index] = replace(columns[index], element_separator="")
         return self._set(columns=tuple(columns))
 
     def set_array_element_separator(self, separator: str) -> CsvSchemaBuilder:
-        """What stands between the elements of all arrays so far."""
+        """Sets the separator of the elements of all arrays declared so far."""
         columns = [
             column if column.element_separator is None else replace(column, element_separator=separator)
             for column in self._schema.columns
@@ -156,7 +156,7 @@ class CsvSchemaBuilder:
         return self._set(escape_char=None)
 
     def set_escape_char(self, char: str) -> CsvSchemaBuilder:
-        """One character; what follows it stands for itself when reading."""
+        """One character; when reading, the character after it is literal."""
         return self._set(escape_char=_one_char("Escape char", char))
 
     def set_line_separator(self, separator: str) -> CsvSchemaBuilder:
@@ -188,7 +188,7 @@ class CsvSchemaBuilder:
         return self._set(use_header=use)
 
     def size(self) -> int:
-        """How many columns there are so far."""
+        """The number of columns declared so far."""
         return len(self._schema.columns)
 
     def __len__(self) -> int:

@@ -1,8 +1,9 @@
-"""JSON lines in: an object in each line, as columns. Parsing is the core's; this says what of which file it reads.
+"""Reads JSON lines (one object per line) as columns. The native core parses; this module selects files, ranges and
+columns.
 
-Objects become structs, arrays lists. A key that a line lacks is null, keys that the schema lacks are passed over,
-unless the program says otherwise. Text that is declared a number is read as one; a string column takes values of any
-kind, as their JSON. Blank lines are passed over, and values of columns that are not wanted are not looked at.
+Objects become structs, arrays lists. By default, a key that a line lacks is null, and keys that the schema lacks are
+skipped. Text in a column declared as a number is read as a number; a string column accepts values of any kind, as their
+JSON. Blank lines are skipped, and values of columns that are not read are not examined.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ _TIMESTAMP: Final = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d([.,]\d{1,9})
 _INT64: Final = 1 << 63
 _UINT64: Final = 1 << 64
 _DECIMAL: Final = 10**38
-_COUNT: Final = pa.uint32()  # stands for whole numbers of int64 that are not negative, until all are known
+_COUNT: Final = pa.uint32()  # placeholder for non-negative int64 values until all values are known
 _RECORD_BYTES_MAX: Final = 64 << 20  # as readers have it
 _DIGITS_OF_MICROSECONDS: Final = 6
 
@@ -29,9 +29,10 @@ _DIGITS_OF_MICROSECONDS: Final = 6
 def infer_json_schema(
     files: FileSystem, path: str, charset: str, rows_max: int, known: Mapping[str, pa.DataType]
 ) -> tuple[pa.Schema, int]:
-    """The keys of the first lines and the types of their values, `known` ones as they are; how many lines there were.
+    """The keys of the first lines with the types of their values (`known` ones unchanged), and the number of lines.
 
-    What is null in all lines has the type of nulls, inside of objects and arrays, too. No line: only what is known.
+    A value that is null in all lines has the null type, also inside objects and arrays. Without lines, only the known
+    keys.
 
     Raises:
         DataFormatError: no line of the sample is a JSON object.

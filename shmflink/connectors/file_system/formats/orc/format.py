@@ -74,7 +74,7 @@ class _Stripes(PieceFile):
         self.size = self._source.size()
 
     def rows_before(self, piece: int) -> int:
-        # pyarrow does not tell the rows of a stripe; one column of it does, where there is one.
+        # pyarrow does not expose the rows of a stripe; one of its columns does, if there is one.
         first = self.schema.names[:1]
         return sum(self._file.read_stripe(before, columns=first).num_rows for before in range(piece))
 

@@ -34,8 +34,8 @@ class OrcBulkWriters:
         writer_properties: Mapping[str, str] | None = None,
         hadoop_config: Any = None,
     ) -> BulkWriterFactory:
-        """ORC files with the columns of `row_type`: `DataTypes.ROW(...)`; *shmflink only:* a row type of `Types`, or
-        an Arrow schema. Of ORC's writer properties `orc.compress` and `orc.stripe.size` are taken.
+        """ORC files with the columns of `row_type`: `DataTypes.ROW(...)`; *shmflink only:* a row type of `Types`, or an
+        Arrow schema. The only writer properties accepted are `orc.compress` and `orc.stripe.size`.
 
         Raises:
             ConfigurationError: another property, or a `hadoop_config`; there is no Hadoop here.

@@ -58,7 +58,7 @@ class _Run:
 class ParquetCursor(SplitCursor):
     """The row groups that begin inside a byte range of a file.
 
-    `position` counts the rows of those row groups that are done with: handed out, filtered or skipped.
+    `position` counts the rows of those row groups that are finished: returned, filtered or skipped.
     """
 
     def __init__(self, split: Split, files: FileSystem, reading: ParquetReading) -> None:
@@ -119,7 +119,7 @@ class ParquetCursor(SplitCursor):
         self._position = max(self._position, self._rows_in_range)
 
     def _other_reader(self, run: _Run, error: Exception) -> OpenParquet:
-        """For row groups that may be sound all the same. Raises DataFormatError where there is none."""
+        """For row groups that may still be intact. Raises DataFormatError if there is none."""
         path = self._range.path
         if isinstance(self._open, PolarsFile):
             raise self._corrupt(run, error) from error
@@ -234,7 +234,7 @@ class _Columns:
                 self._batches = self._file.read(self._run.groups, self._names, self._batch_rows)
             held = next(self._batches, None)
             if held is None:
-                raise pa.ArrowInvalid("the column ends before the rows that the footer promises")
+                raise pa.ArrowInvalid("the column has fewer rows than the footer states")
         if held.num_rows <= rows_max:
             self._held = None
             return held

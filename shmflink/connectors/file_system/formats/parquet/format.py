@@ -90,10 +90,10 @@ class ParquetFormat(BulkFormat):
 
 
 class ParquetColumnarRowInputFormat(ParquetFormat):
-    """Parquet files as rows of a declared type; columns are found by name and brought into the field's type.
+    """Parquet files as rows of a declared type; columns are matched by name and cast to the field's type.
 
-    `row_type` is a row type of `Types`. There is no Hadoop here, timestamps are read as they are, names are compared
-    with their case, and batches are as long as they are elsewhere, whatever `batch_size` says.
+    `row_type` is a row type of `Types`. There is no Hadoop here, timestamps are read unchanged, and names are
+    case-sensitive. `batch_size` has no effect: batches have the usual size.
     """
 
     def __init__(

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["BATCH_ROWS", "CoreFile", "Group", "OpenParquet", "ParquetPlan", "ParquetReading", "Wanted"]
 
 BATCH_ROWS: Final = 1 << 16
-"""Rows of a batch where the program does not say."""
+"""The default number of rows of a batch."""
 
 BATCH_BYTES: Final = 8 << 20
 """The approximate maximum of a batch's bytes; wide rows make shorter batches."""
@@ -49,7 +49,7 @@ _FOOTERS_KEPT: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class ParquetPlan:
-    """What to hand out. `schema` None: the file's own columns. `predicate` may use others than those."""
+    """What to read. `schema` None: the file's own columns. `predicate` may use other columns."""
 
     schema: pa.Schema | None = None
     predicate: Expression | None = None
@@ -60,7 +60,7 @@ class ParquetPlan:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A plan for files of certain columns. `schema` is handed out; `mask`, over `tested`, says which rows pass."""
+    """A plan for files with certain columns. `schema` is returned; `mask`, over `tested`, selects the rows."""
 
     schema: pa.Schema
     tested: pa.Schema
@@ -176,7 +176,7 @@ class ParquetReading:
 
     @cached_property
     def _reader(self) -> _core.ParquetReader | None:
-        """None where the core cannot serve this plan: no column at all, or one that is wanted in two types."""
+        """None if the core cannot execute this plan: no column at all, or one column in two types."""
         wanted = self._wanted
         if wanted is None or not len(self._expected):
             return None
@@ -266,7 +266,7 @@ def _groups_in(metadata: pq.FileMetaData, part: FileRange) -> list[Group]:
 
 
 def _group_start(group: pq.RowGroupMetaData) -> int:
-    """Where the first page of a row group lies in the file."""
+    """The offset of a row group's first page in the file."""
     column = group.column(0) if group.num_columns else None
     if column is None:
         return 4  # right after the magic bytes
@@ -274,7 +274,7 @@ def _group_start(group: pq.RowGroupMetaData) -> int:
     if not starts and not group.num_rows:
         return 4  # it has no pages
     if not starts or min(starts) < 0:
-        raise pa.ArrowInvalid("the footer does not say where a row group begins")
+        raise pa.ArrowInvalid("the footer does not state where a row group begins")
     return int(min(starts))
 
 

@@ -34,13 +34,13 @@ _COMPRESSIONS: Final = ("none", "snappy", "gzip", "brotli", "zstd", "lz4")
 class ParquetOptions:
     """How Parquet files are written.
 
-    A row group is written when it has `row_group_rows`, or when its columns take `row_group_bytes` of memory; so
-    much is buffered for each open file. `dictionary`: the columns with a dictionary, all, none, or `auto` for those
-    whose first rows repeat. `encodings`: with `plain`, the encodings of Parquet 1, which every reader knows (Flink's,
-    too); with `compact`, integers and times without a dictionary as differences (DELTA_BINARY_PACKED), smaller and
-    faster to write, known to DuckDB, Polars, pyarrow, Spark 3.3, Trino and later ones. `statistics`: of all columns,
-    none, or of those named; readers skip row groups by them. `metadata`: texts by key in the footer of each file; they
-    take the place of those that the rows bring along from their source, such as the `geo` of GeoParquet.
+    A row group is written when it has `row_group_rows`, or when its columns take `row_group_bytes` of memory, which is
+    the buffer of each open file. `dictionary`: the columns with a dictionary, all, none, or `auto` for those whose
+    first rows repeat values. `encodings`: with `plain`, the encodings of Parquet 1, which every reader supports (also
+    Flink's); with `compact`, integers and times without a dictionary as differences (DELTA_BINARY_PACKED): smaller,
+    faster to write, and supported by DuckDB, Polars, pyarrow, Trino and Spark since 3.3. `statistics`: of all columns,
+    none, or of those named; readers use them to skip row groups. `metadata`: texts by key in the footer of each file;
+    they replace those that the rows bring from their source, such as the `geo` of GeoParquet.
     """
 
     compression: str = "snappy"
@@ -81,7 +81,7 @@ class ParquetOptions:
             if not isinstance(key, str) or not isinstance(text, str):
                 raise ConfigurationError(f"Parquet metadata {{{key!r}: {text!r:.80}}}: keys and values are texts")
             if key == _SCHEMA_KEY:
-                raise ConfigurationError(f"Parquet metadata: the writer has the key {_SCHEMA_KEY!r} for itself")
+                raise ConfigurationError(f"Parquet metadata: the key {_SCHEMA_KEY!r} is reserved for the writer")
 
     def check_columns(self, schema: pa.Schema) -> None:
         """Raises ConfigurationError where `dictionary` or `statistics` name a column that is not there."""
@@ -106,7 +106,7 @@ class ParquetBulkWriters:
         """Parquet files with the columns of `row_type`: `DataTypes.ROW(...)`; *shmflink only:* a row type of
         `Types`, or an Arrow schema.
 
-        Timestamps are written unchanged, with their zone if they have one, whatever `utc_timestamp` says.
+        Timestamps are written unchanged, with their zone if they have one; `utc_timestamp` has no effect.
 
         Raises:
             ConfigurationError: a `hadoop_config` was given; there is no Hadoop here.
@@ -125,7 +125,7 @@ class ParquetWriterFactory(BulkWriterFactory):
     def __init__(
         self, schema: pa.Schema | None = None, compression: str = "snappy", *, options: ParquetOptions | None = None
     ) -> None:
-        """`compression` is that of the options where there are none."""
+        """`compression` applies if no options are given."""
         super().__init__(schema)
         self._options = options or ParquetOptions(compression=compression)
         self._choice: tuple[pa.Schema, EncodingChoice] | None = None
@@ -156,9 +156,9 @@ class ParquetWriterFactory(BulkWriterFactory):
 
 
 class _ParquetWriter:
-    """Keeps batches until they make a row group, and writes that in one go.
+    """Keeps batches until they fill a row group, then writes it at once.
 
-    The file is begun with the first row group, whose rows say which encodings pay.
+    The file is created with the first row group, whose rows decide the encodings.
     """
 
     def __init__(

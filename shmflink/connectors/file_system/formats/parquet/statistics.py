@@ -162,14 +162,14 @@ def _ordered(low: Any, high: Any) -> tuple[Any, Any]:
 
 
 def _physical_unit_ns(statistics: pq.Statistics, kind: pa.DataType) -> int:
-    """The file's own unit: an Arrow schema in the footer may say another one."""
+    """The file's own unit: an Arrow schema in the footer may state another unit."""
     unit = {"milliseconds": "ms", "microseconds": "us", "nanoseconds": "ns"}
     text = str(statistics.logical_type).lower()
     return next((_UNIT_NS[short] for name, short in unit.items() if name in text), _UNIT_NS[kind.unit])
 
 
 def _literal(value: Any, kind: pa.DataType) -> Any:
-    """A constant as it compares with values of a column, or None where that cannot be told safely."""
+    """A constant in the form that compares with values of a column, or None if there is no safe form."""
     types = pa.types
     if types.is_timestamp(kind):
         return _nanoseconds(value) if isinstance(value, dt.datetime) else None
@@ -194,7 +194,7 @@ def _is_binary(kind: pa.DataType) -> bool:
 
 
 def _is_exact_float(value: Any, kind: pa.DataType) -> bool:
-    """Comparing may round the constant to the column's type: only one that stays itself is safe."""
+    """Comparing may round the constant to the column's type: only a constant that stays unchanged is safe."""
     if not isinstance(value, int | float) or abs(value) >= _EXACT_FLOAT_MAX:
         return False  # also infinities; NaN compares false here
     if value != value:

@@ -52,10 +52,10 @@ def elsewhere(path: str, column: str, error: Exception) -> DataFormatError:
 
 
 class PolarsFile:
-    """A local file of which `opened` cannot decode some columns; Polars reads those."""
+    """A local file with columns that `opened` cannot decode; Polars reads them."""
 
     def __init__(self, opened: OpenParquet, path: str, columns: Mapping[str, pa.DataType]) -> None:
-        """Raises DataFormatError, which says what is not supported, where Polars is missing or cannot open the file."""
+        """Raises DataFormatError, which names what is not supported, if Polars is missing or cannot open the file."""
         try:
             import polars as pl  # an extra of the package
         except ImportError as error:
@@ -138,7 +138,7 @@ def _typed(array: pa.Array, kind: pa.DataType) -> pa.Array:
 
 
 def _decoded(kind: pa.DataType, *, keeps_extensions: bool) -> pa.DataType:
-    """The type without dictionaries, and without extension types where they are not kept; inner types, too."""
+    """The type without dictionaries and without extension types that are not kept, also in inner types."""
 
     def inner(field: pa.Field) -> pa.Field:
         return field.with_type(_decoded(field.type, keeps_extensions=keeps_extensions))

@@ -106,7 +106,7 @@ class TextLinesFormat(StreamFormat):
         return RecordCursor(split, text, LineParser(_SCHEMA), MalformedRows(OnErrorPolicy()), _explain, _LINE_TYPE)
 
     def infer_schema(self, path: str) -> pa.Schema:
-        """One string column, whatever the file holds."""
+        """One string column, independent of the content."""
         return pa.schema([(VALUE_COLUMN, pa.string())])
 
     @property
@@ -157,7 +157,7 @@ class RangeCursor(SplitCursor):
 class StreamCursor(SplitCursor):
     """The lines of a whole file that can only be read from its start: compressed, or in a wide charset.
 
-    `position` counts lines; going on means reading again and skipping them, as Flink does.
+    `position` counts lines; resuming means reading them again and skipping them, as in Flink.
     """
 
     def __init__(self, split: Split, charset: str, files: FileSystem) -> None:

@@ -1,4 +1,4 @@
-"""Columns that the program declares, and what to say of those that were inferred."""
+"""Columns that the program declares, and hints in messages about inferred columns."""
 
 from __future__ import annotations
 

@@ -13,14 +13,14 @@ __all__ = ["KnownColumns"]
 
 @dataclass(frozen=True, slots=True)
 class KnownColumns:
-    """The columns of the files in `paths`, which were looked at; `rule` says what others may have."""
+    """The columns of the files in `paths`, which were examined; `rule` limits the columns of other files."""
 
     names: frozenset[str]
     rule: MergeRule
     paths: frozenset[str]
 
     def check(self, path: str, names: Sequence[str]) -> None:
-        """Looks at the columns of a file that is opened to be read.
+        """Checks the columns of a file that is opened for reading.
 
         Raises:
             DataFormatError: a column that the schema lacks, which would be dropped; under `strict`, also one that the

@@ -1,4 +1,4 @@
-"""Columns that tell where a row comes from."""
+"""Columns with the origin of a row."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def metadata_columns(wanted: Sequence[str] | Mapping[str, str]) -> tuple[tuple[s
     """(kind, column's name) for names of `METADATA_TYPES`, or a mapping from them to the columns' names.
 
     Raises:
-        ConfigurationError: there is no such metadata; names the nearest.
+        ConfigurationError: there is no such metadata column; the message suggests the nearest name.
     """
     named = dict(wanted) if isinstance(wanted, Mapping) else {kind: kind for kind in wanted}
     for kind in named:

@@ -1,4 +1,4 @@
-"""Columns that folders tell: `year=2024/month=01/part-0.parquet` (Hive partitioning)."""
+"""Columns from folder names: `year=2024/month=01/part-0.parquet` (Hive partitioning)."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def infer_partitions(paths: Iterable[str]) -> pa.Schema:
-    """The columns that the folders of these files tell, in the order of the folders.
+    """The columns of these files' folders, in the order of the folders.
 
-    A column whose every value is an integer is int64, a date date32, anything else a string.
+    A column of integers is int64, a column of dates is date32, any other is a string.
     """
     values: dict[str, set[str]] = {}
     for folder in dict.fromkeys(path.rpartition("/")[0] for path in paths):
@@ -37,7 +37,7 @@ def infer_partitions(paths: Iterable[str]) -> pa.Schema:
 
 
 def partition_values(path: str, partitions: pa.Schema) -> list[pa.Scalar]:
-    """The values that the folders of a file tell; null where none says.
+    """The values of a file's folders; null for a column that no folder names.
 
     Raises:
         DataFormatError: a value is not of its column's type.

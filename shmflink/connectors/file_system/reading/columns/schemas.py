@@ -48,14 +48,14 @@ def described_schema(schema: pa.Schema, path: str) -> pa.Schema:
 def merge_schemas(schemas: Iterable[tuple[str, pa.Schema]], rule: MergeRule, *, of_text: bool = False) -> pa.Schema:
     """One schema for files with these (path, schema), columns in the order in which they appear first.
 
-    - `strict`: all files have the same columns and types, in any order; nulls only fit any type, and strings are
-      strings whatever the width of their offsets.
-    - `widen`: columns that a file lacks are null; two types become one that holds both (`wider_type`), of text that has
-      zones and text that has none, too.
-    - `widen_to_string`: as `widen`, and types that have nothing in common become strings.
-    - `first`: what the first file says; other files' other columns are not read.
+    - `strict`: all files have the same columns and types, in any order; a column of nulls fits any type, and strings
+      are equal independent of the width of their offsets.
+    - `widen`: columns that a file lacks are null; two types become one that holds both (`wider_type`), also for texts
+      with and without zones.
+    - `widen_to_string`: as `widen`, but types that have nothing in common become strings.
+    - `first`: the schema of the first file; additional columns of other files are not read.
 
-    What is null everywhere becomes a string.
+    A column that is null everywhere becomes a string.
 
     Raises:
         DataFormatError: names both files, the column and both types.

@@ -21,12 +21,13 @@ _Join = Callable[[pa.DataType, pa.DataType], pa.DataType | None]
 def wider_type(
     left: pa.DataType, right: pa.DataType, *, of_text: bool = False, otherwise: pa.DataType | None = None
 ) -> pa.DataType | None:
-    """The type that holds the values of both; `otherwise` where there is none, inside lists and structs, too.
+    """The type that holds the values of both, or `otherwise`, also inside lists and structs.
 
-    Null and T: T. Two integers: the wider, signed if one is, and a decimal beside 64 bits without a sign. A decimal and
-    an integer: a decimal of enough digits. A number and a floating one: double. Dates and timestamps: the finer
-    timestamp (of one zone). Plain and large strings: large. Decimals: enough digits on both sides. Structs: the fields
-    of both. Lists and maps: of the wider inner type. `of_text`: a timestamp with a zone takes texts without one, too.
+    Null and T: T. Two integers: the wider, signed if one of them is; unsigned 64 bits and a signed one: a decimal. A
+    decimal and an integer: a decimal of enough digits. A number and a floating-point number: double. Dates and
+    timestamps: the finer timestamp (of one zone). Plain and large strings: large. Decimals: enough digits on both
+    sides. Structs: the fields of both. Lists and maps: of the wider inner type. `of_text`: a timestamp with a zone also
+    accepts texts without one.
     """
 
     def join(a: pa.DataType, b: pa.DataType) -> pa.DataType | None:

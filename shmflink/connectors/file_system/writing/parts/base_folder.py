@@ -39,7 +39,7 @@ class BaseFolder:
         raise ResourceError(f"{path}: cannot be created: another process keeps removing it")
 
     def release(self, *, removes: bool) -> None:
-        """`removes`: if nobody else has it, nothing is in it, and it was made here."""
+        """`removes`: removes the folder if no other holder remains, it is empty, and it was created here."""
         fd, self._fd = self._fd, -1
         if fd < 0:
             return

@@ -47,7 +47,7 @@ class PartFile:
 
     @property
     def size_bytes(self) -> int:
-        """Bytes written so far; only while it is open."""
+        """Bytes written so far; valid only while the file is open."""
         return self.file.tell()
 
     def park(self) -> None:
@@ -60,9 +60,10 @@ class PartFile:
         self._is_parked = True
 
     def keep(self) -> tuple[str, int]:
-        """What is written so far is to survive the process: its hidden name and its length. It is not synced yet.
+        """Makes what was written so far outlive the process; returns its hidden name and its length. It is not synced
+        yet.
 
-        From now on `discard` leaves the file alone: a checkpoint knows of it.
+        From now on `discard` leaves the file alone, because a checkpoint refers to it.
         """
         self.file.flush()
         self._give_name()

@@ -36,7 +36,7 @@ _SPLIT_BYTES: Final = 12 << 20
 
 @dataclass(frozen=True, slots=True)
 class PartNames:
-    """What stands before and after the unique part of a file's name."""
+    """The prefix and suffix of a file's name, around its unique part."""
 
     prefix: str
     suffix: str
@@ -68,7 +68,7 @@ class _OpenPart:
 
 
 class PartWriters:
-    """Writes part files and says which are whole. Publishing them is somebody else's decision.
+    """Writes part files and reports which are complete; the caller decides when to publish them.
 
     Used by one thread at a time.
     """
@@ -118,7 +118,7 @@ class PartWriters:
         self._nameless.close()
 
     def keep_open(self, now_ms: int) -> list[StagedFile]:
-        """At a barrier, for a format that can be cut after any write: the open parts with what is in them so far.
+        """At a barrier, for a format that can be truncated after any write: the open parts with their content so far.
 
         They are durable once `staging.sync_kept` has been called for them; writing continues.
         """

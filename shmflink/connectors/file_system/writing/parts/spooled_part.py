@@ -15,9 +15,9 @@ __all__ = ["SpooledPart"]
 
 
 class SpooledPart:
-    """Stands where a `PartFile` stands. Until it is linked it is a file without a name in the temporary directory.
+    """Used in place of a `PartFile`. Until it is linked, it is a file without a name in the temporary directory.
 
-    It keeps its descriptor while it waits: a file with a name would outlive a killed process.
+    It keeps its descriptor while it waits, because a file with a name would outlive a killed process.
     """
 
     def __init__(self, files: FileSystem, name: str, directory: str = "", tag: str = "") -> None:
@@ -29,7 +29,7 @@ class SpooledPart:
 
     @property
     def size_bytes(self) -> int:
-        """Bytes written so far; only while it is open."""
+        """Bytes written so far; valid only while the file is open."""
         return self._local.size_bytes
 
     def park(self) -> None:

@@ -92,7 +92,7 @@ class Leftover:
 
 
 def _attempt(hidden: str) -> tuple[str | None, ...] | None:
-    """Job, HA directory, operator and epoch that a hidden name tells; None where it tells none."""
+    """Job, HA directory, operator and epoch in a hidden name; None if it has none."""
     found = _HIDDEN.fullmatch(hidden)
     return None if found is None else found.group("job", "ha", "operator", "epoch")
 
@@ -117,7 +117,9 @@ def tag_of(context: OperatorContext) -> str:
 
 
 class FileCommitter(Committer):
-    """Makes staged files visible. One that is visible already is left alone; one that is nowhere is an error."""
+    """Makes staged files visible. A file that is already visible is left alone; a file that does not exist is an
+    error.
+    """
 
     def __init__(self, files: FileSystem) -> None:
         self._files = files
@@ -169,10 +171,10 @@ def restored_part(state: StagedFile) -> StagedFile:
 
 
 def sync_kept(kept: Sequence[StagedFile]) -> None:
-    """Makes files that are in progress durable; one that was made visible since is so already.
+    """Makes files in progress durable; a file that has become visible since is durable already.
 
     Raises:
-        ResourceError: the disk refuses.
+        ResourceError: the disk reports an error.
     """
     for state in kept:
         try:
@@ -238,7 +240,7 @@ class _Staged:
         if not is_done and not self._is_visible() and self._has_rows:
             raise StagedDataLostError(
                 f"{staged.path}: the {staged.length} bytes staged for it in {staged.hidden} are missing, and "
-                "only the checkpoint says anything about them: their rows are lost. Put the file back "
+                "only the checkpoint refers to them: their rows are lost. Put the file back "
                 "under one of these names, or restore an older checkpoint or savepoint. If it was committed and "
                 "removed since, give the sink another uid and drop its state (--allow-non-restored-state)"
             )

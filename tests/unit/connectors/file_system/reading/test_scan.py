@@ -179,7 +179,7 @@ def test_schemas_of_files_are_merged(driver: Any, tmp_path: Path) -> None:
     assert read(driver, FileSource.parquet(tmp_path, schema_merge="widen")) == {"a": [1.0, 2.5], "b": [None, True]}
     declared = FileSource.parquet(tmp_path, schema=pa.schema([("a", pa.string()), ("c", pa.int8())]))
     assert read(driver, declared) == {"a": ["1", "2.5"], "c": [None, None]}
-    with pytest.raises(JobGraphError, match="there is no column 'x'; there are a, b"):
+    with pytest.raises(JobGraphError, match="there is no column 'x'; the files have a, b"):
         FileSource.parquet(tmp_path, schema_merge="widen", columns=["x"])
 
 

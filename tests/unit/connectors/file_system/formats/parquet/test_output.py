@@ -46,7 +46,7 @@ def test_metadata_is_in_the_footer() -> None:
     [
         ({"geo": {"version": 1}}, r"metadata {'geo': {'version': 1}}: keys and values are texts"),
         ({1: "x"}, "metadata {1: 'x'}: keys and values are texts"),
-        ({"ARROW:schema": "x"}, "the writer has the key 'ARROW:schema' for itself"),
+        ({"ARROW:schema": "x"}, "the key 'ARROW:schema' is reserved for the writer"),
     ],
 )
 def test_metadata_that_is_refused(metadata: Any, reason: str) -> None:
