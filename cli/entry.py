@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import gc
 import sys
+from collections.abc import Callable
 
 from shmflink.client.jobmanager_launch import abandon_jobmanager, begin_jobmanager
 
@@ -13,9 +16,40 @@ def main() -> None:
     """Entry point of the `shmflink` script."""
     if sys.argv[1:2] == ["run"] and "--help" not in sys.argv:
         begin_jobmanager()
-    try:
-        from .main import main as command_line
+    gc.disable()  # imports create no garbage; `Invocation.execute` enables it again
+    from .leaving import leave
+    from .streams import begin_with_streams, end_streams
 
-        command_line()
-    finally:
-        abandon_jobmanager()
+    begin_with_streams()
+    try:
+        try:
+            _command()
+        finally:
+            abandon_jobmanager()
+            end_streams(sys.exception())
+    except SystemExit as end:
+        leave(end)
+
+
+def _command() -> None:
+    if sys.argv[1:2] == ["run"]:
+        from .plain_run import plain_run
+
+        run = plain_run(sys.argv[1:])
+        if run is not None:
+            sys.exit(_code_of(run))
+    from .main import main as command_line
+
+    command_line()
+
+
+def _code_of(run: Callable[[], int]) -> int:
+    """Outside the job's own file: Ctrl-C, and a reader of our output that is gone."""
+    try:
+        return run()
+    except KeyboardInterrupt:
+        return 130
+    except OSError as error:
+        if error.errno != errno.EPIPE:
+            raise
+        return 1

@@ -12,11 +12,16 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-import typer
-
 from shmflink.core.lazy_dataclass import dataclass
 
-__all__ = ["Invocation", "python_settings", "recovery_settings"]
+__all__ = ["Invocation", "python_settings", "recovery_settings", "refused"]
+
+
+def refused(text: str) -> Exception:
+    """The error that ends the command with a message about its words and exit code 2."""
+    import typer  # takes longer than what a plain command line needs
+
+    return typer.BadParameter(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,7 @@ class Invocation:
         except ImportError:
             spec = None
         if spec is None or spec.origin is None or not os.path.isfile(spec.origin):
-            raise typer.BadParameter(f"-pym {module}: there is no such module; use -pyfs to add places to search")
+            raise refused(f"-pym {module}: there is no such module; use -pyfs to add places to search")
         return spec.origin
 
     @staticmethod
@@ -62,10 +67,10 @@ class Invocation:
                 arguments.insert(0, file)
             file = python
         if file is None:
-            raise typer.BadParameter("which job? For example: shmflink run job.py")
+            raise refused("which job? For example: shmflink run job.py")
         if not os.path.isfile(file):
             hint = " (put the job's own options after the file)" if file.startswith("-") else ""
-            raise typer.BadParameter(f"there is no file '{file}'{hint}")
+            raise refused(f"there is no file '{file}'{hint}")
         configuration = _configuration(config, settings or ())
         if slots is not None:
             configuration["cluster.slots"] = str(slots)
@@ -110,10 +115,10 @@ def recovery_settings(
         settings["execution.state-recovery.trust-pickled-state"] = "true"
     if claim_mode is not None:
         if claim_mode.upper() not in ("CLAIM", "NO_CLAIM"):
-            raise typer.BadParameter(f"--claim-mode {claim_mode}: expected claim or no_claim")
+            raise refused(f"--claim-mode {claim_mode}: expected claim or no_claim")
         settings["execution.state-recovery.claim-mode"] = claim_mode.upper()
     if settings and path is None:
-        raise typer.BadParameter(
+        raise refused(
             "-n, --trust-pickled-state and --claim-mode apply to a job that starts from a savepoint: add -s PATH"
         )
     return settings
@@ -137,12 +142,12 @@ def _import_paths(settings: Mapping[str, str]) -> list[str]:
     try:
         return PythonDependencies.configured(settings["python.files"], None, None).import_paths()
     except ConfigurationError as error:
-        raise typer.BadParameter(str(error)) from error
+        raise refused(str(error)) from error
 
 
 def _collect_garbage_from_here() -> None:
     """Imports what every job imports, with garbage collection off: it took a tenth of the client's CPU time."""
-    importlib.import_module("shmflink.datastream")
+    importlib.import_module("shmflink.datastream.stream_execution_environment")
     gc.freeze()
     gc.enable()
 
@@ -156,7 +161,7 @@ def _configured_file() -> str | None:
 def _key_and_value(setting: str) -> tuple[str, str]:
     key, equals, value = setting.partition("=")
     if not equals or not key.strip():
-        raise typer.BadParameter(f"-D {setting}: expected KEY=VALUE")
+        raise refused(f"-D {setting}: expected KEY=VALUE")
     return key.strip(), value.strip()
 
 
@@ -171,5 +176,5 @@ def _configuration(config: Path | None, settings: Sequence[str]) -> dict[str, st
         values.update(map(_key_and_value, settings))
         validate(values, "command line" if file is None else f"{file} and command line")
     except ConfigurationError as error:
-        raise typer.BadParameter(str(error)) from error
+        raise refused(str(error)) from error
     return values

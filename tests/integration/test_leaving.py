@@ -1,0 +1,67 @@
+"""The end of `shmflink run`: what a program relies on at exit happens, in Python's order."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+SHMFLINK = [sys.executable, "-c", "from shmflink.cli.entry import main; main()", "run"]
+
+
+def run(folder: Path, program: str) -> subprocess.CompletedProcess[str]:
+    file = folder / "job.py"
+    file.write_text(textwrap.dedent(program))
+    return subprocess.run([*SHMFLINK, str(file)], cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_threads_exit_functions_finalizers_and_open_files(tmp_path: Path) -> None:
+    (tmp_path / "other.py").write_text("kept = open('kept', 'w')\nkept.write('kept open')\n")
+    done = run(
+        tmp_path,
+        """
+        import atexit, sys, threading, weakref
+        import other
+
+        class Last:
+            def __del__(self):
+                print("finalized")
+
+        class Tracked:
+            pass
+
+        left = Last()
+        tracked = Tracked()
+        weakref.finalize(tracked, print, "weakly finalized")
+        atexit.register(print, "at exit")
+        text = open("text", "w")
+        text.write("some text")
+        raw = open("raw", "wb")
+        raw.write(b"some bytes")
+        gate = threading.Event()
+
+        def late():
+            gate.wait()
+            print("the thread is done")
+
+        threading.Thread(target=late).start()
+        gate.set()
+        """,
+    )
+    assert done.returncode == 0, done.stderr
+    first, *rest, last = done.stdout.splitlines()
+    assert (first, sorted(rest), last) == ("the thread is done", ["at exit", "weakly finalized"], "finalized")
+    assert (tmp_path / "text").read_text() == "some text"
+    assert (tmp_path / "raw").read_bytes() == b"some bytes"
+    assert (tmp_path / "kept").read_text() == "kept open"
+
+
+def test_exit_codes_and_texts(tmp_path: Path) -> None:
+    assert run(tmp_path, "raise SystemExit(3)").returncode == 3
+    assert run(tmp_path, "raise SystemExit(256 + 4)").returncode == 4
+    told = run(tmp_path, "raise SystemExit('it is so')")
+    assert (told.returncode, told.stderr.strip()) == (1, "it is so")
+    failed = run(tmp_path, "1 / 0")
+    assert failed.returncode == 1
+    assert "ZeroDivisionError" in failed.stderr
