@@ -7,7 +7,7 @@ nothing behind the end, watermarks that do not go back, credits that are neither
 from __future__ import annotations
 
 import random
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Sequence
 
 import pyarrow as pa
@@ -21,7 +21,16 @@ from shmflink.network.local import ChannelSelector, LocalChannel, LocalInputGate
 from shmflink.taskmanager.assembly import local_selector
 from shmflink.testing.simulation.world import World
 
-__all__ = ["SimulatedChannel", "SimulatedEdges"]
+__all__ = ["Bell", "SimulatedChannel", "SimulatedEdges"]
+
+
+class Bell:
+    """Tells the slot of one task that something has changed for it: `signs` are the slot's, once it has one."""
+
+    __slots__ = ("signs",)
+
+    def __init__(self) -> None:
+        self.signs: list[object] = []
 
 
 class SimulatedChannel(LocalChannel):
@@ -31,6 +40,8 @@ class SimulatedChannel(LocalChannel):
         "_busy",
         "_has_ended",
         "_is_busy",
+        "_to_consumer",
+        "_to_producer",
         "_watermark_ms",
         "controls_max",
         "credits_max",
@@ -42,10 +53,19 @@ class SimulatedChannel(LocalChannel):
     )
 
     def __init__(
-        self, name: str, credits_max: int, controls_max: int, world: World, busy: list[SimulatedChannel]
+        self,
+        name: str,
+        credits_max: int,
+        controls_max: int,
+        world: World,
+        busy: list[SimulatedChannel],
+        to_producer: Bell,
+        to_consumer: Bell,
     ) -> None:
         """Puts itself into `busy` as long as something is under way. `speed`: 1, or less for a slow one."""
         super().__init__(credits_max)
+        self._to_producer = to_producer
+        self._to_consumer = to_consumer
         self.name = name
         self.credits_max = credits_max
         self.controls_max = controls_max
@@ -114,11 +134,13 @@ class SimulatedChannel(LocalChannel):
         """The next element reaches the consumer, or a credit the producer."""
         if self.wire and (not self.returning or rng.random() < 0.5):
             self.queue.append(self.wire.popleft())
+            self._to_consumer.signs.append(self)
             what = "element"
         else:
             self.returning -= 1
             self.credits += 1
             what = "credit"
+        self._to_producer.signs.append(self)
         self._is_busy = bool(self.wire or self.returning)
         return f"{what} of {self.name}"
 
@@ -210,7 +232,9 @@ class SimulatedEdges:
 
     def __init__(self, world: World, credits_max: int, controls_max: int, rows_max: int) -> None:
         self.channels: dict[tuple[int, SubtaskId, SubtaskId], SimulatedChannel] = {}
-        self._busy: list[SimulatedChannel] = []  # where something is under way
+        self.busy: list[SimulatedChannel] = []
+        """Where something is under way."""
+        self.bells: defaultdict[SubtaskId, Bell] = defaultdict(Bell)
         self._world = world
         self._credits_max = credits_max
         self._controls_max = controls_max
@@ -228,7 +252,7 @@ class SimulatedEdges:
 
     def step(self, rng: random.Random) -> str | None:
         """Something arrives on some channel; slow ones seldom come first."""
-        busy = self._busy
+        busy = self.busy
         if not busy:
             return None
         index = 0
@@ -251,8 +275,15 @@ class SimulatedEdges:
     def _channel(self, edge: int, producer: SubtaskId, consumer: SubtaskId) -> SimulatedChannel:
         key = (edge, producer, consumer)
         if key not in self.channels:
-            name = f"edge {edge}, {producer} to {consumer}"
-            self.channels[key] = SimulatedChannel(name, self._credits_max, self._controls_max, self._world, self._busy)
+            self.channels[key] = SimulatedChannel(
+                f"edge {edge}, {producer} to {consumer}",
+                self._credits_max,
+                self._controls_max,
+                self._world,
+                self.busy,
+                self.bells[producer],
+                self.bells[consumer],
+            )
         return self.channels[key]
 
 

@@ -69,10 +69,12 @@ class SimulatedLoop:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._soon: deque[Callable[[], object]] = deque()
+        self.soon: deque[Callable[[], object]] = deque()
+        """What was called soon."""
         self._timers: list[_Handle] = []
-        self._work: list[_Work] = []
-        self._done: list[_Work] = []
+        self.to_work: list[_Work] = []
+        self.to_hear: list[_Work] = []
+        """What threads have done and the loop has not heard of."""
 
     # --- what jobs call ---
 
@@ -81,7 +83,7 @@ class SimulatedLoop:
 
     def call_soon(self, call: Callable[..., object], *arguments: Any) -> _Handle:
         handle = _Handle(0, partial(call, *arguments))
-        self._soon.append(lambda: None if handle.is_cancelled else handle.call())
+        self.soon.append(lambda: None if handle.is_cancelled else handle.call())
         return handle
 
     def call_later(self, delay_s: float, call: Callable[..., object], *arguments: Any) -> _Handle:
@@ -91,16 +93,16 @@ class SimulatedLoop:
 
     def run_in_executor(self, _executor: None, work: Callable[[], Any]) -> _Work:
         found = _Work(work)
-        self._work.append(found)
+        self.to_work.append(found)
         return found
 
     # --- what the schedule calls ---
 
     def run_soon(self) -> bool:
         """What was called soon, first come, first served."""
-        if not self._soon:
+        if not self.soon:
             return False
-        self._soon.popleft()()
+        self.soon.popleft()()
         return True
 
     def next_due_ns(self) -> int | None:
@@ -120,23 +122,23 @@ class SimulatedLoop:
 
     def work(self, rng: random.Random) -> bool:
         """Some thread does what it has to; nobody knows of it yet."""
-        if not self._work:
+        if not self.to_work:
             return False
-        work = self._work.pop(int(rng.random() * len(self._work)))
+        work = self.to_work.pop(int(rng.random() * len(self.to_work)))
         work.run()
-        self._done.append(work)
+        self.to_hear.append(work)
         return True
 
     def hear(self, rng: random.Random) -> bool:
         """The loop hears of some work that is done."""
-        if not self._done:
+        if not self.to_hear:
             return False
-        self._done.pop(int(rng.random() * len(self._done))).tell()
+        self.to_hear.pop(int(rng.random() * len(self.to_hear))).tell()
         return True
 
     def die(self, rng: random.Random) -> None:
         """With its process. What threads were doing is done, or not."""
-        for work in self._work:
+        for work in self.to_work:
             if rng.random() < 0.5:
                 work.run()
-        self._work.clear()
+        self.to_work.clear()

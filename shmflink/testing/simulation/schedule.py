@@ -6,10 +6,10 @@ import random
 import zlib
 from bisect import bisect
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sized
 from dataclasses import field
 from functools import partial
-from itertools import accumulate
+from itertools import accumulate, chain, islice
 from typing import Any, Final, NamedTuple
 
 from shmflink.checkpoint.settings import CheckpointSettings
@@ -63,6 +63,15 @@ _STRATEGIES: Final[Mapping[str, Mapping[str, str]]] = {
 }
 
 Actor = Callable[[], object]
+_ALWAYS: Final = (True,)  # of an actor that has to be asked
+
+
+class _Entry(NamedTuple):
+    """`ready` is empty while the actor has nothing to do: it need not be asked then."""
+
+    name: str
+    actor: Actor
+    ready: Sized = _ALWAYS
 
 
 class Fault(NamedTuple):
@@ -163,7 +172,8 @@ class Schedule:
         self._steps_to_fault = -1  # -1: it waits for checkpoints
         self._completed_at_fault = 0
         self._refusals: Counter[str] = Counter()  # how often the disk refuses, and what
-        self._actors: list[tuple[str, Actor]] = []
+        self._actors: list[_Entry] = []
+        self._resting: list[SimulatedSlot] = []  # slots among the actors
         self._weights: list[float] = []
         self._are_actors_known = False
         self._lives = 0
@@ -224,21 +234,29 @@ class Schedule:
         if not self._are_actors_known:
             self._make_actors()
         if self.outcome.steps % 4 == 0 and self.outcome.steps < _STEPS_OF_TIME:
-            self._clock.advance_ns(self._rng.randrange(1_000_000))
+            self._advance(self._rng.randrange(1_000_000))
+        actors, weights, draw = self._actors, self._weights, self._rng.random
         for _ in range(4):
-            index = bisect(self._weights, self._rng.random() * self._weights[-1])
-            if self._act(index):
+            entry = actors[bisect(weights, draw() * weights[-1])]
+            if entry.ready and self._act(entry):
                 return
-        start, count = int(self._rng.random() * len(self._actors)), len(self._actors)
-        if not any(self._act((start + offset) % count) for offset in range(count)):
-            self._wait()
+        start = int(draw() * len(actors))
+        for entry in chain(islice(actors, start, None), islice(actors, start)):
+            if entry.ready and self._act(entry):
+                return
+        self._wait()
 
-    def _act(self, index: int) -> bool:
-        name, actor = self._actors[index]
-        done = actor()
+    def _act(self, entry: _Entry) -> bool:
+        done = entry.actor()
         if done:
-            self._note(name if done is True else f"{name}: {done}")
+            self._note(entry.name if done is True else f"{entry.name}: {done}")
         return bool(done)
+
+    def _advance(self, duration_ns: int) -> None:
+        self._clock.advance_ns(duration_ns)
+        now_ns = self._clock.monotonic_ns()
+        for slot in self._resting:
+            slot.time_has_passed(now_ns)
 
     def _wait(self) -> None:
         """Nobody has anything to do: time passes until somebody has."""
@@ -249,7 +267,7 @@ class Schedule:
             dues.append(due_ns)
         if not dues or min(dues) > self._clock.monotonic_ns() + _IDLE_MS_MAX * 1_000_000:
             self._stuck("stands still: nobody can do anything, and no time is waited for")
-        self._clock.advance_ns(max(min(dues) - self._clock.monotonic_ns(), 0))
+        self._advance(max(min(dues) - self._clock.monotonic_ns(), 0))
         for slot in self._slots():
             for task in slot.running():
                 task.flush_due()
@@ -323,35 +341,44 @@ class Schedule:
         """With weights of their own: in some schedules a task, a channel or a disk is a hundred times slower."""
         self._are_actors_known = True
         rng, jobmanager = self._rng, self._jobmanager
-        actors: list[tuple[str, Actor]] = []
+        actors: list[_Entry] = []
+        self._resting = []
         spread = rng.choice((1, 1, 10, 100))
         epochs: set[int] = set()
-        for index, tm in jobmanager.taskmanagers.items():
-            actors.append((f"from TaskManager {index}", partial(self._deliver_up, tm)))
+        for number, tm in jobmanager.taskmanagers.items():
+            is_told = tm.outbox if tm.is_alive else _ALWAYS  # behind the last message of a dead one, that it is gone
+            actors.append(_Entry(f"from TaskManager {number}", partial(self._deliver_up, tm), is_told))
             if not tm.is_alive:
                 continue
-            actors.append((f"to TaskManager {index}", partial(self._deliver_down, tm)))
+            actors.append(_Entry(f"to TaskManager {number}", partial(self._deliver_down, tm), tm.inbox))
             for epoch, attempt in tm.attempts.items():
                 epochs.add(epoch)
                 for slot_number, slot in attempt.slots.items():
-                    actors.append((f"slot {slot_number}", partial(slot.step, rng)))
-                    actors.append((f"committer {slot_number}", partial(_commit, slot)))
-                actors.append((f"writer {index}", attempt.writer.step))
+                    self._resting.append(slot)
+                    actors.append(_Entry(f"slot {slot_number}", partial(slot.step, rng), slot.signs))
+                    actors.append(_Entry(f"committer {slot_number}", partial(_commit, slot), slot.outboxes))
+                actors.append(_Entry(f"writer {number}", attempt.write, attempt.writer.waiting))
         for epoch in sorted(epochs):
-            for channel in self._edges[epoch][0].channels.values():
+            edges = self._edges[epoch][0]
+            for channel in edges.channels.values():
                 channel.speed = 1 / rng.choice((1, 1, 1, spread))
-            actors.append(("network", partial(self._edges[epoch][0].step, rng)))
-        actors += [
-            ("timer", jobmanager.loop.fire),
-            ("thread", partial(jobmanager.loop.work, rng)),
-            ("loop", partial(jobmanager.loop.hear, rng)),
-            ("soon", jobmanager.loop.run_soon),
-            ("slots", jobmanager.grant),
-            ("HA directory", jobmanager.step_ha),
-        ]
+            actors.append(_Entry("network", partial(edges.step, rng), edges.busy))
+        actors += self._jobmanager_actors()
         self._actors = actors
-        weights = [_WEIGHTS.get(name.split()[0], 1.0) for name, _ in actors]
+        weights = [_WEIGHTS.get(entry.name.split()[0], 1.0) for entry in actors]
         self._weights = list(accumulate(weight / rng.choice((1, 1, 1, spread)) for weight in weights))
+
+    def _jobmanager_actors(self) -> list[_Entry]:
+        rng, jobmanager = self._rng, self._jobmanager
+        loop = jobmanager.loop
+        return [
+            _Entry("timer", loop.fire),
+            _Entry("thread", partial(loop.work, rng), loop.to_work),
+            _Entry("loop", partial(loop.hear, rng), loop.to_hear),
+            _Entry("soon", loop.run_soon, loop.soon),
+            _Entry("slots", jobmanager.grant),
+            _Entry("HA directory", jobmanager.step_ha),
+        ]
 
     def _deliver_down(self, taskmanager: SimulatedTaskManager) -> object:
         if not taskmanager.is_alive or not taskmanager.inbox:

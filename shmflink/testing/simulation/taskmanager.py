@@ -6,7 +6,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from shmflink.core.clock import Clock
 from shmflink.core.ids import LOCAL_HOST, SubtaskId, TaskManagerId
@@ -41,6 +41,10 @@ __all__ = [
     "SimulatedWriter",
     "Surroundings",
 ]
+
+
+_EARLY_NS: Final = 1_000_000
+"""Deadlines of timers are whole milliseconds from now, so that a timer may be due a part of one earlier."""
 
 
 class SimulatedOutbox:
@@ -82,16 +86,20 @@ class SimulatedSlot:
     """The mailbox of its tasks, and the tasks themselves."""
 
     def __init__(self) -> None:
+        self.signs: list[object] = []
+        """That something may have changed since `step` found nothing to do. Empty: it would find nothing again."""
+        self._due_ns = -1  # when time alone gives it something to do
         self.tasks: list[Task] = []
         self.mail: deque[Callable[[], Any]] = deque()
         self.outboxes: list[SimulatedOutbox] = []
 
     def put(self, action: Callable[[], Any]) -> None:
         self.mail.append(action)
+        self.signs.append(action)
 
     def wake(self) -> None:
         if not self.mail or self.mail[-1] != self._wake_tasks:
-            self.mail.append(self._wake_tasks)
+            self.put(self._wake_tasks)
 
     def _wake_tasks(self) -> None:
         for task in self.running():
@@ -120,7 +128,20 @@ class SimulatedSlot:
             pending = any(output.partition.has_pending for output in task.outputs.ends)
             task.outputs.flush()
             has_flushed |= pending and not any(output.partition.has_pending for output in task.outputs.ends)
-        return "flush" if has_flushed else None
+        if has_flushed:
+            return "flush"
+        self._rest()
+        return None
+
+    def _rest(self) -> None:
+        self.signs.clear()
+        dues = [due for task in self.running() if (due := task.next_deadline_ns()) >= 0]
+        self._due_ns = min(dues) - _EARLY_NS if dues else -1
+
+    def time_has_passed(self, now_ns: int) -> None:
+        """A timer may be due."""
+        if self._due_ns != -1 and self._due_ns <= now_ns:
+            self.signs.append(now_ns)
 
 
 class SimulatedWriter(CheckpointWriter):
@@ -129,15 +150,16 @@ class SimulatedWriter(CheckpointWriter):
     def __init__(self, *arguments: Any, may_fail: Callable[[str], bool]) -> None:
         super().__init__(*arguments)
         self._may_fail = may_fail
-        self._waiting: deque[TaskSnapshot] = deque()
+        self.waiting: deque[TaskSnapshot] = deque()
+        """What it has yet to write."""
 
     def _enqueue(self, snapshot: TaskSnapshot) -> None:
-        self._waiting.append(snapshot)
+        self.waiting.append(snapshot)
 
     def step(self) -> bool:
-        if not self._waiting:
+        if not self.waiting:
             return False
-        self._run_one(self._waiting.popleft())
+        self._run_one(self.waiting.popleft())
         return True
 
     def _write(self, snapshot: TaskSnapshot) -> None:
@@ -163,6 +185,7 @@ class SimulatedAttempt:
         epoch = world.resources.epoch
         for deployment in deployments:
             slot = self.slots.setdefault(deployment.slot, SimulatedSlot())
+            world.edges.bells[deployment.subtask].signs = slot.signs
             task = build_task(deployment, world.resources, slot)
             if epoch % 2:
                 task.pace.limit = 1  # batches in pieces, with barriers, timers and faults between them
@@ -170,6 +193,13 @@ class SimulatedAttempt:
             slot.tasks.append(task)
             self._slot_of[deployment.subtask] = slot
             listener.task_state_changed(deployment.subtask, TaskState.INITIALIZING, None)
+
+    def write(self) -> bool:
+        """The writer's thread writes one snapshot; tasks at their end may have waited for that."""
+        has_written = self.writer.step()
+        for slot in self.slots.values():
+            slot.signs.append(self.writer)
+        return has_written
 
     def start(self) -> None:
         for slot in self.slots.values():
