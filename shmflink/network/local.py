@@ -142,6 +142,9 @@ class LocalResultPartition:
         if isinstance(chosen, int):
             return [(chosen, batch)]
         assert len(chosen) == batch.num_rows, (len(chosen), batch.num_rows)
+        first = int(chosen[0])
+        if (chosen == first).all():
+            return [(first, batch)]
         order = np.argsort(chosen, kind="stable")
         channels, starts = np.unique(chosen[order], return_index=True)
         parts = np.split(order, starts[1:])

@@ -19,18 +19,29 @@ from shmflink.graph.execution_graph import InputDeployment, OutputDeployment, Ta
 from shmflink.network.channel import InputGate, ResultPartition
 from shmflink.network.local import ChannelSelector, LocalChannel, LocalInputGate, LocalResultPartition
 from shmflink.taskmanager.assembly import local_selector
+from shmflink.taskmanager.task import Task
 from shmflink.testing.simulation.world import World
 
 __all__ = ["Bell", "SimulatedChannel", "SimulatedEdges"]
 
 
 class Bell:
-    """Tells the slot of one task that something has changed for it: `signs` are the slot's, once it has one."""
+    """Tells the slot of one task that something has changed for it."""
 
-    __slots__ = ("signs",)
+    __slots__ = ("_signs", "_task")
 
     def __init__(self) -> None:
-        self.signs: list[object] = []
+        """Nobody hears it yet."""
+        self._signs: list[Task | None] = []
+        self._task: Task | None = None
+
+    def connect(self, signs: list[Task | None], task: Task) -> None:
+        """The task is in this slot."""
+        self._signs, self._task = signs, task
+
+    def ring(self) -> None:
+        """Something has changed for the task."""
+        self._signs.append(self._task)
 
 
 class SimulatedChannel(LocalChannel):
@@ -134,13 +145,13 @@ class SimulatedChannel(LocalChannel):
         """The next element reaches the consumer, or a credit the producer."""
         if self.wire and (not self.returning or rng.random() < 0.5):
             self.queue.append(self.wire.popleft())
-            self._to_consumer.signs.append(self)
+            self._to_consumer.ring()
             what = "element"
         else:
             self.returning -= 1
             self.credits += 1
             what = "credit"
-        self._to_producer.signs.append(self)
+        self._to_producer.ring()
         self._is_busy = bool(self.wire or self.returning)
         return f"{what} of {self.name}"
 

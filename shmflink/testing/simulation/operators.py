@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Any, Final, TypeAlias
 
 import pyarrow as pa
@@ -176,6 +177,11 @@ class _Frozen(KeyedSnapshot):
         self._saved(is_saved)
 
 
+@cache
+def _group_of(key: int, max_parallelism: int) -> int:
+    return int(key_groups(pa.array([key], pa.int64()), max_parallelism)[0])
+
+
 class _Counts(Operator):
     """Counters by key and name, with incremental snapshots: changes since what is known to be saved."""
 
@@ -226,7 +232,7 @@ class _Counts(Operator):
 
     def _groups(self, batch: Batch) -> list[int]:
         assert batch.keys is not None, "a keyed operator without keys"
-        groups: list[int] = key_groups(batch.keys, self._context.max_parallelism).tolist()
+        groups = [_group_of(key, self._context.max_parallelism) for key in batch.keys.to_pylist()]
         for group in groups:
             if group not in self._context.key_groups:
                 current_world().violated(f"key group {group} in subtask {self._context.subtask_index}")

@@ -86,8 +86,11 @@ class SimulatedSlot:
     """The mailbox of its tasks, and the tasks themselves."""
 
     def __init__(self) -> None:
-        self.signs: list[object] = []
-        """That something may have changed since `step` found nothing to do. Empty: it would find nothing again."""
+        self.signs: list[Task | None] = []
+        """Tasks for which something may have changed since `step` found nothing to do for them; None: for all. Empty:
+        it would find nothing again.
+        """
+        self._awake: set[Task] = set()
         self._due_ns = -1  # when time alone gives it something to do
         self.tasks: list[Task] = []
         self.mail: deque[Callable[[], Any]] = deque()
@@ -95,7 +98,7 @@ class SimulatedSlot:
 
     def put(self, action: Callable[[], Any]) -> None:
         self.mail.append(action)
-        self.signs.append(action)
+        self.signs.append(None)
 
     def wake(self) -> None:
         if not self.mail or self.mail[-1] != self._wake_tasks:
@@ -118,30 +121,39 @@ class SimulatedSlot:
         if self.mail:
             self.mail.popleft()()
             return "mail"
-        runnable = [task for task in self.tasks if task.is_runnable()]
+        self._wake_signed()
+        runnable = [task for task in self.tasks if task in self._awake and task.is_runnable()]
+        self._awake = set(runnable)
         if runnable:
             task = runnable[0] if len(runnable) == 1 else rng.choice(runnable)
+            self.signs.append(None)  # edges within a slot have nothing under way: others may have input now
             task.run_quantum()
             return f"quantum of {task.deployment.subtask}"
+        has_flushed = self._flush()
+        dues = [due for task in self.running() if (due := task.next_deadline_ns()) >= 0]
+        self._due_ns = min(dues) - _EARLY_NS if dues else -1
+        return "flush" if has_flushed else None
+
+    def _wake_signed(self) -> None:
+        for task in self.signs:
+            if task is None:
+                self._awake.update(self.tasks)
+            else:
+                self._awake.add(task)
+        self.signs.clear()
+
+    def _flush(self) -> bool:
         has_flushed = False
         for task in self.running():
             pending = any(output.partition.has_pending for output in task.outputs.ends)
             task.outputs.flush()
             has_flushed |= pending and not any(output.partition.has_pending for output in task.outputs.ends)
-        if has_flushed:
-            return "flush"
-        self._rest()
-        return None
-
-    def _rest(self) -> None:
-        self.signs.clear()
-        dues = [due for task in self.running() if (due := task.next_deadline_ns()) >= 0]
-        self._due_ns = min(dues) - _EARLY_NS if dues else -1
+        return has_flushed
 
     def time_has_passed(self, now_ns: int) -> None:
         """A timer may be due."""
         if self._due_ns != -1 and self._due_ns <= now_ns:
-            self.signs.append(now_ns)
+            self.signs.append(None)
 
 
 class SimulatedWriter(CheckpointWriter):
@@ -185,8 +197,8 @@ class SimulatedAttempt:
         epoch = world.resources.epoch
         for deployment in deployments:
             slot = self.slots.setdefault(deployment.slot, SimulatedSlot())
-            world.edges.bells[deployment.subtask].signs = slot.signs
             task = build_task(deployment, world.resources, slot)
+            world.edges.bells[deployment.subtask].connect(slot.signs, task)
             if epoch % 2:
                 task.pace.limit = 1  # batches in pieces, with barriers, timers and faults between them
             task.pace.is_taken_for_slow = epoch % 3 == 1  # and what waits in front of it in the checkpoint
@@ -198,7 +210,7 @@ class SimulatedAttempt:
         """The writer's thread writes one snapshot; tasks at their end may have waited for that."""
         has_written = self.writer.step()
         for slot in self.slots.values():
-            slot.signs.append(self.writer)
+            slot.signs.append(None)
         return has_written
 
     def start(self) -> None:
