@@ -27,7 +27,7 @@ def leave(end: SystemExit) -> NoReturn:
     code = end.code or 0
     end.__traceback__ = end.__context__ = None  # frames of the program
     threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001 - as Py_FinalizeEx does
-    atexit._run_exitfuncs()  # noqa: SLF001
+    atexit._run_exitfuncs()  # noqa: SLF001  there is no public name for it
     main = sys.modules.get("__main__")
     if main is not None and main.__dict__.get("__spec__") is None:
         main.__dict__.clear()

@@ -37,7 +37,14 @@ from shmflink.checkpoint.retention import Deletions, is_shared
 from shmflink.core.lazy_dataclass import dataclass
 from shmflink.errors import CheckpointError, ConfigurationError
 
-__all__ = ["CheckpointStorage", "StoredCheckpoint", "check_writable", "durability_warning", "job_folder"]
+__all__ = [
+    "CheckpointStorage",
+    "StoredCheckpoint",
+    "check_writable",
+    "durability_warning",
+    "job_folder",
+    "remove_ended_job",
+]
 
 _CHECKPOINT: Final = re.compile(r"chk-(\d+)")
 _OWNER: Final = ".owner"
@@ -316,6 +323,17 @@ def job_folder(directory: str, job_id: str, owner: str = "") -> str:
             is_new = True
         return path if is_new else f"{path}-{owner[:8]}"
     return path if found == owner.encode() else f"{path}-{owner[:8]}"
+
+
+def remove_ended_job(path: str, owner: str) -> None:
+    """Removes the folder of a job that has ended, if it is there and `owner`'s: an earlier JobManager was about to.
+
+    Raises:
+        CheckpointError: another process has it.
+    """
+    if not os.path.isdir(path) or job_folder(os.path.dirname(path), os.path.basename(path), owner) != path:
+        return
+    CheckpointStorage(os.path.dirname(path), os.path.basename(path)).dispose()
 
 
 def write_manifest(directory: str, manifest: Manifest, file_ops: FileOps = FILE_OPS) -> str:

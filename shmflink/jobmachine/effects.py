@@ -87,11 +87,12 @@ class Over:
 @dataclass(frozen=True, slots=True)
 class KeepEnd:
     """The job is over for ever: no other JobManager runs it again. Answered by EndKept when that is durable; its
-    checkpoints go after that, never before.
+    checkpoints go after that, never before, unless `keeps`: they stay.
     """
 
     state: JobState
     failure: Failure | None
+    keeps: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -396,12 +396,16 @@ class JobMachine:
         self._outlet.ask(ask.StopTimer(Timer(TimerKind.SUSPEND)), ask.CloseEnumerators())
         state, failure = self._outcome
         if state.is_globally_terminal and not self._is_refused:
-            self._outlet.ask(ask.KeepEnd(state, failure))
+            self._outlet.ask(ask.KeepEnd(state, failure, self._keeps_checkpoints))
         else:
             self._close_storage()
 
     def _close_storage(self) -> None:
-        self._outlet.ask(ask.CloseStorage(self._keeps and bool(self.restore_points)))
+        self._outlet.ask(ask.CloseStorage(self._keeps_checkpoints))
+
+    @property
+    def _keeps_checkpoints(self) -> bool:
+        return self._keeps and bool(self.restore_points)
 
     def _outcome_now(self) -> tuple[JobState, Failure | None] | None:
         if self._fatal is not None:

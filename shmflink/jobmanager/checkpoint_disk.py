@@ -52,6 +52,11 @@ class CheckpointDisk:
         self._storage: CheckpointStorage | None = None
         self._opening = threading.Lock()
 
+    @property
+    def folder(self) -> str:
+        """Of the job's checkpoints; empty as long as none was needed."""
+        return "" if self._storage is None else self._storage.directory
+
     # --- before attempts ---
 
     def open(self) -> StorageOpened:

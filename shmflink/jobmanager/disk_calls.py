@@ -33,6 +33,9 @@ DiskEffect = (
 class JobDisk(Protocol):
     """What checkpoints need of a disk; `checkpoint_disk.CheckpointDisk` says what each does. All of it blocks."""
 
+    @property
+    def folder(self) -> str: ...
+
     def open(self) -> events.StorageOpened: ...
 
     def restore(self, directories: Iterable[str], *, is_whole: bool) -> events.RestorePrepared: ...
@@ -56,21 +59,30 @@ class DiskCalls:
         clock: Clock,
         feed: Callable[[events.Event], None],
         epochs: Callable[[int, Callable[[tuple[int, ...]], None]], None],
+        opened: Callable[[], None] | None = None,
     ) -> None:
-        """`epochs` grants so many, for attempts that begin."""
+        """`epochs` grants so many, for attempts that begin. `opened` is called when the storage was not refused."""
         self._disk = disk
         self._loop = loop
         self._clock = clock
         self._feed = feed
         self._epochs = epochs
+        self._opened = opened
         self._under_way = 0
         self._close: ask.CloseStorage | None = None  # waits for all that is under way
+
+    @property
+    def folder(self) -> str:
+        """Of the job's checkpoints; empty where there is none."""
+        return self._disk.folder
 
     def perform(self, effect: DiskEffect) -> None:
         """Returns at once."""
         match effect:
             case ask.OpenStorage():
-                self._call(self._disk.open, self._feed, lambda error: events.StorageRefused(failure_of(error)))
+                self._call(
+                    self._disk.open, self._storage_opened, lambda error: events.StorageRefused(failure_of(error))
+                )
             case ask.PrepareRestore(directories, is_whole, attempts):
                 self._call(
                     partial(self._disk.restore, directories, is_whole=is_whole),
@@ -95,6 +107,11 @@ class DiskCalls:
                 self._close_if_idle()
             case _:
                 self._call(partial(self._disk.remove, effect), _ignore, lambda error: events.Crashed(failure_of(error)))
+
+    def _storage_opened(self, found: events.StorageOpened) -> None:
+        if self._opened is not None:
+            self._opened()
+        self._feed(found)
 
     def _with_epochs(self, found: events.RestorePrepared, attempts: int) -> None:
         def granted(epochs: tuple[int, ...]) -> None:
@@ -130,6 +147,10 @@ class DiskCalls:
             lambda _: self._feed(events.StorageClosed()),
             lambda error: events.Crashed(failure_of(error)),
         )
+
+
+def _storage_refused(error: BaseException) -> events.Event:
+    return events.StorageRefused(failure_of(error))
 
 
 def _ignore(_found: object) -> None:

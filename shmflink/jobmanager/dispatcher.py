@@ -228,7 +228,7 @@ class Dispatcher:
     def admitted(self, submitted: JobId, admission: Admission, resumption: str) -> list[Effect]:
         """Answers `Admit`. `resumption` says from where a job resumes that was kept; empty for a new one."""
         before = self._admitting.pop(submitted)
-        client, job_id, name = before.client, admission.job_id, admission.submission.graph.name
+        client, job_id = before.client, admission.job_id
         effects: list[Effect] = [Tell(client, JobAdmitted(submitted, job_id))] if self._keeps_jobs else []
         if job_id in self._jobs:  # the client had not heard of its id when the JobManager before us died
             return effects + self.attach(client, job_id, progress=before.submission.progress)
@@ -243,9 +243,7 @@ class Dispatcher:
         self._jobs[job_id] = job
         if is_connected:
             job.clients[client] = before.submission.progress
-        if resumption:
-            effects += self.notice(job_id, f"job '{name}': {resumption}")
-        effects.append(Run(admission))
+        effects.append(Run(admission, resumption))
         if before.submission.progress and is_connected:
             effects.append(ReportProgress(job_id))
         if before.is_canceled:

@@ -46,9 +46,12 @@ class Withdraw:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Begin the job. Answered by `ended`, at once if it cannot even begin."""
+    """Begin the job. Answered by `ended`, at once if it cannot even begin. `resumption`: what clients are told as soon
+    as it is certain that the job can start from there; empty for a new job.
+    """
 
     admission: Admission
+    resumption: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ Ids of jobs are random. Releases before had no places: there a job's id was made
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Sequence
@@ -55,13 +56,16 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class JobResult:
-    """How a job ended. `failure_kind` and `failure_message` are empty unless it FAILED."""
+    """How a job ended. `failure_kind` and `failure_message` are empty unless it FAILED. `folder_going`: of its
+    checkpoints, which is removed after the end; empty if they stay.
+    """
 
     job_id: JobId
     state: JobState
     runtime_ms: int
     failure_kind: str = ""
     failure_message: str = ""
+    folder_going: str = ""
 
 
 def job_names(storage_dir: str, cluster_id: str) -> list[str]:
@@ -201,6 +205,8 @@ class HaStore:
             "failure_kind": result.failure_kind,
             "failure_message": result.failure_message,
         }
+        if result.folder_going:
+            content["folder_going"] = result.folder_going
         self._folder.write(_RESULTS, result.job_id.hex, orjson.dumps(content))
         self.remove_job(result.job_id)
 
@@ -214,11 +220,21 @@ class HaStore:
             if state not in JobState.__members__.values():
                 raise JsonFieldsError(f"state is {state!r}, which no job enters")
             runtime_ms = found.integer("runtime_ms")
-            result = JobResult(
-                job_id, JobState(state), runtime_ms, found.text("failure_kind"), found.text("failure_message")
-            )
+            failure = found.text("failure_kind"), found.text("failure_message")
+            result = JobResult(job_id, JobState(state), runtime_ms, *failure, found.text("folder_going", ""))
             found.end()
         return result
+
+    def folders_going(self) -> list[str]:
+        """Folders of checkpoints that were to be removed after the end of their jobs. Results that cannot be read are
+        told where they are needed.
+        """
+        folders = []
+        for name in os.listdir(os.path.join(self.folder, _RESULTS)):
+            with contextlib.suppress(ResourceError):
+                result = self.result(JobId(name))
+                folders.append("" if result is None else result.folder_going)
+        return [folder for folder in folders if folder]
 
     def remove_result(self, job_id: JobId) -> None:
         """Forgets how a job ended."""

@@ -92,8 +92,10 @@ class JobRun:
         owner: JobOwner,
         disk: JobDisk,
         ha_identity: str = "",
+        resumption: str = "",
     ) -> None:
         """`settings` and `disk`: of its checkpoints. `ha_identity`: of the HA directory, where one keeps the job.
+        `resumption`: told once its checkpoints have been looked at and can be used.
 
         Raises:
             ConfigurationError: options contradict each other.
@@ -113,7 +115,9 @@ class JobRun:
         self._attempts = JobAttempts(
             graph, configuration, self._machine, self._enumerators, self._loop, self._feed, ha_identity
         )
-        self._disk = DiskCalls(disk, self._loop, clock, self._feed, owner.epochs)
+        self.folder_going = ""  # of its checkpoints, which are removed once the job's end is kept
+        opened = partial(owner.job_notice, self, resumption) if resumption else None
+        self._disk = DiskCalls(disk, self._loop, clock, self._feed, owner.epochs, opened)
         self._began_ms = self._now_ms()
         self._requests = JobRequests()
 
@@ -240,7 +244,8 @@ class JobRun:
                 self._owner.job_state_entered(self, state, failure)
             case ask.WantSlots():
                 self._owner.taskmanagers_wanted(self)
-            case ask.KeepEnd(state, failure):
+            case ask.KeepEnd(state, failure, keeps):
+                self.folder_going = "" if keeps else self._disk.folder
                 ended = JobEnded(self.graph.job_id, state, self.duration_ms, failure, ())
                 self._owner.job_ending(self, ended, partial(self._loop.guarded, self._feed, events.EndKept()))
             case ask.Over():

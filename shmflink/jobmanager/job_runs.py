@@ -73,14 +73,15 @@ class JobRuns:
 
     # --- what the dispatcher asks for ---
 
-    def begin(self, admission: Admission) -> None:
-        """Runs the job; one that cannot even begin ends at once."""
+    def begin(self, admission: Admission, resumption: str = "") -> None:
+        """Runs the job; one that cannot even begin ends at once. `resumption`: see `JobRun`."""
         submission, graph = admission.submission, admission.submission.graph
         identity = self._store.identity
         try:
             settings = CheckpointSettings.of(submission.configuration)
             disk = CheckpointDisk(graph, settings, admission.pointers, identity)
-            run = JobRun(graph, submission.configuration, settings, self._loop, self._clock, self, disk, identity)
+            around = self._loop, self._clock, self, disk, identity
+            run = JobRun(graph, submission.configuration, settings, *around, resumption)
         except Exception as error:  # what a job is made of comes from outside
             self._store.withdraw(graph.job_id)
             self._listener.job_ended(JobEnded(graph.job_id, JobState.FAILED, 0, failure_of(error), ()), None, ())
@@ -189,7 +190,7 @@ class JobRuns:
 
     def job_ending(self, run: JobRun, ended: JobEnded, kept: Callable[[], None]) -> None:
         """Before the client hears of it, too: a job that it knows to be over must not run again."""
-        self._store.keep_end(ended, kept)
+        self._store.keep_end(ended, run.folder_going, kept)
 
     def job_refused(self, run: JobRun, ended: JobEnded) -> None:
         self._store.withdraw(ended.job_id)

@@ -184,10 +184,12 @@ class JobStore:
         recovery = self._known
         self._call(lambda: recovery.checkpoints_changed(job_id, directories), lambda _: kept(), blocks=recovery.is_on)
 
-    def keep_end(self, ended: JobEnded, kept: Callable[[], None]) -> None:
-        """A job is over for ever; `kept` is called when no JobManager would run it again."""
+    def keep_end(self, ended: JobEnded, folder_going: str, kept: Callable[[], None]) -> None:
+        """A job is over for ever; `kept` is called when no JobManager would run it again. `folder_going`: of its
+        checkpoints, if it is removed then.
+        """
         recovery = self._known
-        self._call(lambda: recovery.ended(ended), lambda _: kept(), blocks=recovery.is_on)
+        self._call(lambda: recovery.ended(ended, folder_going), lambda _: kept(), blocks=recovery.is_on)
 
     # --- the end ---
 

@@ -196,8 +196,8 @@ class JobManager:
                 self._admit(submission)
             case ask.Withdraw(job_id):
                 self._store.withdraw(job_id)
-            case ask.Run(admission):
-                self._started_runs.begin(admission)
+            case ask.Run(admission, resumption):
+                self._started_runs.begin(admission, resumption)
             case ask.Cancel(job_id, force):
                 self._started_runs.cancel(job_id, force=force)
             case ask.Suspend(job_id):

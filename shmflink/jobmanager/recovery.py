@@ -10,6 +10,7 @@ from typing import Final
 
 from shmflink.checkpoint.reading import load_manifest
 from shmflink.checkpoint.settings import local_directory
+from shmflink.checkpoint.storage import remove_ended_job
 from shmflink.config.checkpoint_options import HA_CLUSTER_ID, HA_STORAGE_DIRECTORY, HA_TYPE
 from shmflink.core.ids import JobId
 from shmflink.errors import CheckpointError, ResourceError, UsageError
@@ -55,7 +56,16 @@ class Recovery:
         store = HaStore.open(_storage_directory(configuration, environment), cluster_id, owner)
         recovery = Recovery(store, cluster_id)
         recovery._take_note(waited_for)
+        recovery._finish_removals(store)
         return recovery
+
+    def _finish_removals(self, store: HaStore) -> None:
+        """Of folders whose JobManager was killed between the end of a job and the removal of its checkpoints."""
+        for folder in store.folders_going():
+            try:
+                remove_ended_job(folder, store.identity)
+            except CheckpointError as error:
+                _LOG.warning("the checkpoints of a job that has ended cannot be removed: %s", error)
 
     @staticmethod
     def jobs_of_other(configuration: Mapping[str, str], environment: Mapping[str, str]) -> list[str]:
@@ -228,12 +238,14 @@ class Recovery:
         if self._store is not None:
             self._store.set_checkpoints(job_id, folders)
 
-    def ended(self, ended: JobEnded) -> None:
-        """A job that is over for ever is not run again."""
+    def ended(self, ended: JobEnded, folder_going: str = "") -> None:
+        """A job that is over for ever is not run again. `folder_going`: of its checkpoints, which is removed next; if
+        this JobManager is killed before, another one does it.
+        """
         if self._store is None or not ended.state.is_globally_terminal:
             return
         failure = ended.failure or Failure("", "")
-        result = JobResult(ended.job_id, ended.state, ended.runtime_ms, failure.kind, failure.message)
+        result = JobResult(ended.job_id, ended.state, ended.runtime_ms, failure.kind, failure.message, folder_going)
         self._store.put_result(result)
         if (submission := self._admitted.get(ended.job_id)) is not None:
             self._ended.append(EndedJob.of(submission, ended))

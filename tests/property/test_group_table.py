@@ -178,6 +178,18 @@ def _top(columns: tuple[str, ...], count: int) -> Call:
     return Call("top_n", columns, (count,), model=model)
 
 
+def _model_of_quantile(rows: Any) -> Any:
+    return _quantile(_valid(rows), 0.3) if _valid(rows) else None
+
+
+def _model_of_quantiles(rows: Any) -> Any:
+    return [_quantile(_valid(rows), f) for f in (0.0, 0.9)] if _valid(rows) else None
+
+
+def _model_of_pairs(rows: Any) -> int:
+    return len({tuple(map(_identity, row)) for row in rows if None not in row})
+
+
 def _calls() -> list[Call]:
     calls = [Call("count", ())]
     for function, (columns, _) in _PLAIN.items():
@@ -186,10 +198,8 @@ def _calls() -> list[Call]:
             calls.append(_of_one(function, column, True))
     for column in _NUMBERS:
         calls += [_variance(name, column) for name in ("var_pop", "var_samp", "stddev_pop", "stddev_samp")]
-        model = lambda rows: _quantile(_valid(rows), 0.3) if _valid(rows) else None  # noqa: E731
-        calls.append(Call("quantile", (column,), (0.3,), model=model))
-        many = lambda rows: [_quantile(_valid(rows), f) for f in (0.0, 0.9)] if _valid(rows) else None  # noqa: E731
-        calls.append(Call("quantile", (column,), ((0.0, 0.9),), model=many))
+        calls.append(Call("quantile", (column,), (0.3,), model=_model_of_quantile))
+        calls.append(Call("quantile", (column,), ((0.0, 0.9),), model=_model_of_quantiles))
     for rank in _ORDERED:
         calls += [
             _arg(function, value, rank) for function in ("arg_min", "arg_max") for value in ("i64", "text", "list")
@@ -200,8 +210,7 @@ def _calls() -> list[Call]:
     calls.append(
         Call("list_agg", ("text",), ("; ",), model=lambda rows: "; ".join(_valid(rows)) if _valid(rows) else None)
     )
-    two = lambda rows: len({tuple(map(_identity, row)) for row in rows if None not in row})  # noqa: E731
-    calls.append(Call("count", ("i8", "text"), (), True, two))
+    calls.append(Call("count", ("i8", "text"), (), True, _model_of_pairs))
     return calls
 
 

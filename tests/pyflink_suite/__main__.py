@@ -49,13 +49,13 @@ class Outcomes(unittest.TestResult):
         self.failed: list[tuple[str, str]] = []
         self.excluded: list[tuple[str, str]] = []
 
-    def addSuccess(self, test: unittest.TestCase) -> None:  # noqa: N802
+    def addSuccess(self, test: unittest.TestCase) -> None:  # noqa: N802  unittest's name
         self.passed.append(_name(test))
 
-    def addSkip(self, test: unittest.TestCase, reason: str) -> None:  # noqa: N802
+    def addSkip(self, test: unittest.TestCase, reason: str) -> None:  # noqa: N802  unittest's name
         self.excluded.append((_name(test), reason))
 
-    def addError(self, test: unittest.TestCase, err: object) -> None:  # noqa: N802
+    def addError(self, test: unittest.TestCase, err: object) -> None:  # noqa: N802  unittest's name
         _, error, trace = err  # type: ignore[misc]
         reason = _excluded(error)
         if reason is not None:
@@ -64,7 +64,7 @@ class Outcomes(unittest.TestResult):
             text = "".join(traceback.format_exception(type(error), error, trace))
             self.failed.append((_name(test), text))
 
-    addFailure = addError  # type: ignore[assignment]  # noqa: N815
+    addFailure = addError  # type: ignore[assignment]  # noqa: N815  unittest's name
 
 
 def _name(test: unittest.TestCase) -> str:

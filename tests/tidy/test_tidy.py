@@ -215,6 +215,19 @@ def test_no_graveyards() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_every_suppressed_rule_says_why() -> None:
+    bare = re.compile(r"# noqa(: [A-Z]+[0-9]+(, ?[A-Z]+[0-9]+)*)?\s*$")
+    folders = ("shmflink", "cli", "tests", "perf", "examples", "findings")
+    files = [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+    wrong = [
+        f"{path.relative_to(ROOT)}:{number}: say why behind the rule: {line.strip()}"
+        for path in files
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if bare.search(line)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
 def public_modules() -> list[str]:
     names = []
     for path in sorted(PACKAGE.rglob("*.py")):

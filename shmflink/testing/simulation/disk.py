@@ -86,6 +86,10 @@ class SimulatedDisk:
         self._fails = fails
         self._is_drained = is_drained
 
+    @property
+    def folder(self) -> str:
+        return ""
+
     def open(self) -> StorageOpened:
         store = self._store
         if self._start and not store.pointers:

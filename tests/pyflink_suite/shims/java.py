@@ -39,10 +39,10 @@ class JavaConfiguration:
     def setString(self, key: str, value: str) -> None:  # noqa: N802  Java's name
         self.configuration.set_string(key, value)
 
-    def getString(self, key: str, default: str = "") -> str:  # noqa: N802
+    def getString(self, key: str, default: str = "") -> str:  # noqa: N802  Java's name
         return self.configuration.get_string(key, default)
 
-    def removeKey(self, key: str) -> None:  # noqa: N802
+    def removeKey(self, key: str) -> None:  # noqa: N802  Java's name
         self.configuration.remove_config(key)
 
     def __getattr__(self, name: str) -> Any:
@@ -109,7 +109,7 @@ class _Schema:
     def hashCode(self) -> int:  # noqa: N802  Java's name
         return hash(self._schema)
 
-    def getFieldIndex(self) -> int:  # noqa: N802
+    def getFieldIndex(self) -> int:  # noqa: N802  Java's name
         return int(self._schema.field_index)
 
 

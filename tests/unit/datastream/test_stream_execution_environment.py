@@ -164,7 +164,7 @@ def test_what_is_not_there_yet_says_so(env: Any, name: str, reason: str) -> None
     with pytest.raises(AttributeError, match=f"StreamExecutionEnvironment.{name}.*{reason}"):
         getattr(env, name)
     with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
-        env.nonsense  # noqa: B018
+        env.nonsense  # noqa: B018  the access raises
 
 
 def test_from_source_checks_its_arguments(env: Any) -> None:

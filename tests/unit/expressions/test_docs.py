@@ -91,9 +91,9 @@ def test_what_is_left_out_says_why(name: str) -> None:
 
 def test_a_mistyped_function_names_the_nearest() -> None:
     with pytest.raises(AttributeError, match=r"no function upper_cse; did you mean .upper_case?"):
-        col("a").upper_cse  # noqa: B018
+        col("a").upper_cse  # noqa: B018  the access raises
     with pytest.raises(AttributeError, match=r"a row's field is .get\('zzz'\)"):
-        col("a").zzz  # noqa: B018
+        col("a").zzz  # noqa: B018  the access raises
 
 
 def test_importing_all_names_does_not_hide_the_json_module() -> None:

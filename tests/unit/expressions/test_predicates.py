@@ -24,7 +24,7 @@ def test_parts_that_all_must_be_true() -> None:
     [
         (A == 5, [("a", "=", 5)]),
         (lit(5) > A, [("a", "<", 5)]),
-        (A >= lit(2) * 3, [("a", ">=", 6)]),  # noqa: SIM300
+        (A >= lit(2) * 3, [("a", ">=", 6)]),  # noqa: SIM300  which side is the column is what is tested
         (A.in_(1, None, 2), [("a", "in", (1, 2))]),
         (A.is_null, [("a", "is_null", None)]),
         (A.is_not_null & F, [("a", "is_not_null", None), ("f", "=", True)]),
@@ -37,7 +37,7 @@ def test_parts_that_all_must_be_true() -> None:
         (A != 1, []),
         (~F, []),
         (A + 1 > 2, []),
-        (A == None, []),  # noqa: E711
+        (A == None, []),  # noqa: E711  an expression, not a comparison
         (A > A, []),
     ],
 )  # fmt: skip

@@ -368,3 +368,13 @@ def test_the_end_is_durable_before_its_checkpoints_go(stage):
     assert not job.all(ask.CloseStorage)
     job.release()
     assert job.over.state is JobState.FINISHED
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_whether_checkpoints_stay_is_said_with_the_end(stage, keeps):
+    job = stage(retain_on_cancellation=keeps).start()
+    job.pass_time(10)
+    job.acknowledge(1, 0)
+    job.feed(events.CancelRequested())
+    assert job.all(ask.KeepEnd) == [ask.KeepEnd(JobState.CANCELED, None, keeps)]
+    assert job.all(ask.CloseStorage) == [ask.CloseStorage(keeps)]

@@ -116,8 +116,7 @@ def test_what_clients_want_before_the_directory_is_open_waits_for_it():
     assert dispatcher.admitted(B, Admission(job(B), is_kept=True), "resumes from checkpoint 7") == [
         Tell(ANN, JobAdmitted(B, B)),
         Tell(ANN, JobStatusChanged(B, JobState.CREATED)),
-        Tell(ANN, JobNotice(B, "job 'job b': resumes from checkpoint 7")),
-        Run(Admission(job(B), is_kept=True)),
+        Run(Admission(job(B), is_kept=True), "resumes from checkpoint 7"),
     ]
     assert dispatcher.admitted(A, Admission(job(A)), "")[-1] == Cancel(A, force=False), "it was canceled meanwhile"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -121,3 +122,13 @@ def test_a_job_that_cannot_write_its_checkpoints_is_refused(tmp_path: Any) -> No
 def test_a_job_that_is_cancelled_before_it_has_slots_is_over(tmp_path: Any) -> None:
     how, end = ended({}, lambda job: job.cancel(force=False))
     assert (how, end.state, end.failure) == ("ended", JobState.CANCELED, None)
+
+
+def test_whoever_keeps_the_end_of_a_job_learns_which_folder_goes_next(tmp_path: Any, monkeypatch: Any) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(Owner, "job_ending", lambda _, run, ended, kept: (told.append(run.folder_going), kept()))
+    checkpointed = {"execution.checkpointing.interval": "1 s", "execution.checkpointing.dir": str(tmp_path)}
+    ended(checkpointed, lambda job: job.cancel(force=False))
+    ended({}, lambda job: job.cancel(force=False))
+    assert told == [str(tmp_path / GRAPH.job_id.hex), ""]
+    assert os.listdir(tmp_path) == []

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from shmflink.checkpoint.directory_lock import DirectoryLock
+from shmflink.checkpoint.storage import CheckpointStorage
 from shmflink.core.ids import JobId
 from shmflink.errors import ConfigurationError, DirectoryInUseError, JobExecutionError, UsageError
 from shmflink.graph.job_graph import JobGraph
@@ -234,3 +236,38 @@ def test_who_did_not_wait_for_it_runs_anew(configuration, is_finished):
     late = Recovery.open(configuration, {}, OWNER, (11, "before"))
     assert late.admit(SUBMISSION).ended is None
     late.close(is_finished=False)
+
+
+def checkpoints_of(tmp_path, owner: str) -> CheckpointStorage:
+    storage = CheckpointStorage(str(tmp_path / "checkpoints"), JOB.hex, owner=owner)
+    storage.prepare(1)
+    storage.close()
+    return storage
+
+
+def test_checkpoints_that_a_killed_jobmanager_was_about_to_remove_go_with_the_next_one(configuration, tmp_path):
+    recovery = opened(configuration)
+    recovery.admit(SUBMISSION)
+    storage = checkpoints_of(tmp_path, recovery.identity)
+    recovery.ended(ENDED, storage.directory)
+    recovery.close(is_finished=False)  # killed: neither the removal nor the end of the program came
+    recovery = opened(configuration)
+    assert os.listdir(tmp_path / "checkpoints") == []
+    assert recovery.admit(SUBMISSION).ended == ENDED
+    recovery.close(is_finished=True)
+
+
+@pytest.mark.parametrize("whose", ["kept", "another's", "in use"])
+def test_other_checkpoints_stay(configuration, tmp_path, caplog, whose):
+    recovery = opened(configuration)
+    recovery.admit(SUBMISSION)
+    owner = "of another HA directory" if whose == "another's" else recovery.identity
+    storage = checkpoints_of(tmp_path, owner)
+    recovery.ended(ENDED, "" if whose == "kept" else storage.directory)
+    recovery.close(is_finished=False)
+    lock = DirectoryLock(storage.directory) if whose == "in use" else None
+    opened(configuration).close(is_finished=True)
+    assert storage.checkpoint_ids() == [1]
+    assert ("cannot be removed: another JobManager" in caplog.text) is (whose == "in use")
+    if lock is not None:
+        lock.release()

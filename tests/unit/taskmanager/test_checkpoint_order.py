@@ -41,7 +41,9 @@ def told() -> list[Any]:
 
 @pytest.fixture
 def writer(told: list[Any]) -> SimulatedWriter:
-    failed = lambda subtask, number, error: told.append(("failed", number))  # noqa: E731
+    def failed(subtask: Any, number: int, error: Any) -> None:
+        told.append(("failed", number))
+
     return SimulatedWriter(1, ManualClock(), told.append, failed, told.append, may_fail=lambda _: False)
 
 

@@ -55,7 +55,7 @@ def test_types_that_do_not_compare_are_refused_with_what_to_write() -> None:
 
 
 def test_null_is_equal_to_nothing() -> None:
-    assert values(A == None, a=[1, None]) == [None, None]  # noqa: E711
+    assert values(A == None, a=[1, None]) == [None, None]  # noqa: E711  an expression, not a comparison
     assert values(A != B, a=[1, None], b=[None, None]) == [None, None]
     assert values(A.is_null, a=[1.0, None, float("nan")]) == [False, True, False]
 
