@@ -9,27 +9,22 @@ from __future__ import annotations
 
 import logging
 import os
-import select
-import socket
-import subprocess
 import sys
 import threading
 import weakref
 from collections.abc import Mapping
-from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
 from shmflink.client.abandoned import ABANDONED
-from shmflink.client.completable_future import CompletableFuture
-from shmflink.client.control_client import request
+from shmflink.client.followed_jobs import FollowedJobs
 from shmflink.client.job_client import JobClient
-from shmflink.client.job_status import JobStatus
-from shmflink.client.jobmanager_launch import launch_jobmanager
+from shmflink.client.jobmanager_process import JobManagerProcess
 from shmflink.client.observer import JobObserver, SilentObserver
-from shmflink.client.outcome import cluster_error, first_line, outcome_of
+from shmflink.client.outcome import cluster_error
 from shmflink.client.respawn import RespawnPolicy
-from shmflink.client.standard_streams import STDOUT, is_unread
+from shmflink.client.savepoint_requests import request_savepoint
 from shmflink.config.checkpoint_options import HA_TYPE
 from shmflink.config.options import DEFAULT_PARALLELISM, HEARTBEAT_TIMEOUT, SLOTS, validate
 from shmflink.core.clock import SYSTEM_CLOCK
@@ -38,31 +33,21 @@ from shmflink.errors import JobManagerLostError, RpcError, ShmflinkError, UsageE
 from shmflink.graph.execution_graph import slots_required
 from shmflink.graph.job_graph import JobGraph
 from shmflink.metrics.log_server import LogServer
-from shmflink.rpc.connection import BlockingConnection
-from shmflink.rpc.control_messages import SavepointCompleted, StopJob, TriggerSavepoint
 from shmflink.rpc.messages import (
     CancelJob,
     ClusterFailed,
     ClusterStarted,
     GrowCluster,
-    JobAdmitted,
-    JobEnded,
-    JobNotice,
-    JobProgress,
     JobsRecovered,
-    JobStatusChanged,
     Shutdown,
     StartCluster,
-    SubmitJob,
 )
-from shmflink.rpc.runtime_folder import remove_dead, runtime_folders
 
 __all__ = ["EmbeddedCluster"]
 
 _LOG: Final = logging.getLogger(__name__)
 _SILENCE_MIN_MS: Final = 15_000  # a JobManager may wait ten seconds for the HA directory of its predecessor
 _SLOTS_MAX: Final = 64  # limit to which a cluster grows so that jobs need not wait for each other
-_CLOSE_S: Final = 20.0  # for a clean end; the JobManager itself gives up on its workers after ten seconds
 
 
 _OF_THIS_PROCESS: Final[weakref.WeakSet[EmbeddedCluster]] = weakref.WeakSet()
@@ -94,18 +79,13 @@ class EmbeddedCluster:
         self._observer: JobObserver = observer if observer is not None else SilentObserver()
         self.is_recovering = HA_TYPE.read(configuration) != "NONE"
         self._wants_progress = self._observer.wants_progress or self.is_recovering
-        self._jobs: dict[JobId, tuple[SubmitJob, JobClient]] = {}
-        self._unadmitted: dict[JobId, threading.Event] = {}  # the JobManager has not told their ids yet
-        self._submitted = 0
-        self._cancelled: set[JobId] = set()
         self._respawns = RespawnPolicy()
         self._silence_max_ms: int = max(HEARTBEAT_TIMEOUT.read(configuration), _SILENCE_MIN_MS)
-        self._restarts: dict[JobId, int] = {}  # by this and earlier JobManagers
         self._control_socket = ""
         self._closing = threading.Event()
         self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._connection: BlockingConnection | None = None
+        self._jobs = FollowedJobs(self._observer, self._lock, self._respawns, lambda: self._logs)
+        self._process: JobManagerProcess | None = None
         self._receiver: threading.Thread | None = None
         self._logs: LogServer | None = None
         self._ready = threading.Event()
@@ -138,27 +118,26 @@ class EmbeddedCluster:
         with self._lock:
             if self._lost is not None:
                 raise self._lost
-            client = JobClient(graph.job_id, self._request_cancel, self._request_savepoint)
-            submission = SubmitJob(graph, merged, self._wants_progress, self._submitted, tuple(sys.argv[1:]))
-            self._submitted += 1
-            self._jobs[graph.job_id] = (submission, client)
-            admitted = threading.Event()
-            if self.is_recovering:
-                self._unadmitted[graph.job_id] = admitted
+            job = self._jobs.add_locked(
+                graph,
+                merged,
+                JobClient(graph.job_id, self._request_cancel, partial(request_savepoint, self._wait_control_socket)),
+                tuple(sys.argv[1:]),
+                progress=self._wants_progress,
+                admits=self.is_recovering,
+            )
         try:
-            if not self.is_recovering:
+            if job.admitted is None:
                 self._observer.job_submitted(graph)
-            self._send_or_wait(submission)
-            if self.is_recovering:
-                admitted.wait()
-            if client.get_job_id() in self._cancelled:  # a signal canceled it before the JobManager knew of it
-                self._request_cancel(client.get_job_id())
+            self._send(job.submission, is_kept=True)
+            if job.admitted is not None:
+                job.admitted.wait()
+            if job.client.get_job_id() in self._jobs.canceled:  # by a signal, before the JobManager knew of it
+                self._request_cancel(job.client.get_job_id())
         except BaseException:
-            with self._lock:
-                self._unadmitted.pop(graph.job_id, None)
-                self._jobs.pop(client.get_job_id(), None)
+            self._jobs.remove(job)
             raise
-        return client
+        return job.client
 
     # --- life ---
 
@@ -171,14 +150,10 @@ class EmbeddedCluster:
                 return
             self._started_ns = SYSTEM_CLOCK.monotonic_ns()
             self._logs = LogServer()
-            self._process, end = launch_jobmanager(self._logs.address, self._streams)
-            self._connect(end)
+            self._process = JobManagerProcess(self._logs.address, self._streams)
+            self._receiver = threading.Thread(target=self._receive, name="shmflink-client", daemon=True)
+            self._receiver.start()
         self._send(StartCluster(self.slots, self.configuration))
-
-    def _connect(self, end: socket.socket) -> None:
-        self._connection = BlockingConnection(end)
-        self._receiver = threading.Thread(target=self._receive, name="shmflink-client", daemon=True)
-        self._receiver.start()
 
     def wait_started(self, timeout_s: float) -> bool:
         """Waits until every TaskManager is up; False after a timeout or if the cluster was lost."""
@@ -201,8 +176,7 @@ class EmbeddedCluster:
 
     def cancel(self, force: bool = False) -> bool:
         """Requests the end of all jobs; False if none runs. `force` instead kills every process of the cluster."""
-        with self._lock:
-            jobs = list(self._jobs)
+        jobs = self._jobs.ids()
         if force:
             self.kill()
         else:
@@ -212,8 +186,7 @@ class EmbeddedCluster:
 
     def suspend(self) -> bool:
         """With an HA directory: ends all processes and keeps the jobs there for recovery; False if no job runs."""
-        with self._lock:
-            jobs = list(self._jobs)
+        jobs = self._jobs.ids()
         self._closing.set()
         self._is_closing = True
         try:
@@ -233,18 +206,11 @@ class EmbeddedCluster:
         self._closing.set()
         with self._lock:
             self._is_closing = True
-            process, connection, receiver = self._process, self._connection, self._receiver
-        if process is None or connection is None or receiver is None:
+            process, receiver = self._process, self._receiver
+        if process is None or receiver is None:
             return
-        try:
-            connection.send(Shutdown())
-        except RpcError:
-            _LOG.info("the JobManager was gone before the request to end")
-        try:
-            process.wait(_CLOSE_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        process.shut_down(Shutdown())
+        process.wait()
         if receiver is not threading.current_thread():
             receiver.join()
         if self._logs is not None:
@@ -269,12 +235,12 @@ class EmbeddedCluster:
             f"this process (pid {os.getpid()}) was forked from the one that the cluster belongs to (pid {self._pid}) "
             "and cannot use it: run jobs in that process, or have multiprocessing 'spawn' its processes"
         )
-        if self._connection is not None:
-            self._connection.close()
+        if self._process is not None:
+            self._process.leave_to_parent()
         if self._logs is not None:
             self._logs.leave_to_parent()
-        self._process = self._connection = self._receiver = self._logs = None
-        self._jobs = {}
+        self._process = self._receiver = self._logs = None
+        self._jobs.forget(self._lock)
 
     # --- messages ---
 
@@ -284,93 +250,50 @@ class EmbeddedCluster:
         """
         ABANDONED.work_off()
         with self._lock:
-            graphs = [one.graph for job_id, (one, _) in self._jobs.items() if job_id not in self._cancelled]
+            graphs = self._jobs.graphs_locked()
             needed = slots_required(graph)
             slots = max(needed, min(needed + sum(map(slots_required, graphs)), _SLOTS_MAX))
             if slots <= self.slots:
                 return
             self.slots = slots
-        self._send_or_wait(GrowCluster(slots))
+        self._send(GrowCluster(slots), is_kept=True)
 
-    def _send(self, message: object) -> None:
-        if self._connection is None:
+    def _send(self, message: object, *, is_kept: bool = False) -> None:
+        """`is_kept`: if the JobManager has just died, its successor is told when it is ready."""
+        if self._process is None:
             assert self._lost is not None, "send before start"
             raise self._lost  # a fork of the process that owns the cluster
-        self._connection.send(message)
-
-    def _send_or_wait(self, message: object) -> None:
-        """For a JobManager that has just died: its successor is told when it is ready."""
         try:
-            self._send(message)
+            self._process.send(message)
         except RpcError:
-            if not self.is_recovering:
+            if not (is_kept and self.is_recovering):
                 raise
             _LOG.info("the JobManager is gone; its successor gets the job")
 
     def _request_cancel(self, job_id: JobId) -> None:
-        self._cancelled.add(job_id)
+        self._jobs.canceled.add(job_id)
         try:
             self._send(CancelJob(job_id))
         except RpcError:
             _LOG.info("the JobManager is gone; the job ends with it, or its successor is asked")
 
-    def _request_savepoint(self, job_id: JobId, target: str, stops: bool, drains: bool) -> CompletableFuture[str]:
-        """Over the control socket, like any client; a separate thread delivers the path or the RequestFailedError."""
-        future: CompletableFuture[str] = CompletableFuture()
-        message = StopJob(job_id, target, drains) if stops else TriggerSavepoint(job_id, target)
-
-        def ask() -> None:
-            try:
-                self._ready.wait()
-                done = request(self._control_socket, message, SavepointCompleted, SYSTEM_CLOCK)
-                future.complete(done.path)
-            except ShmflinkError as error:
-                future.complete_exceptionally(error)
-
-        threading.Thread(target=ask, name="shmflink-savepoint", daemon=True).start()
-        return future
+    def _wait_control_socket(self) -> str:
+        self._ready.wait()
+        return self._control_socket
 
     def _receive(self) -> None:
         """The receiving thread: runs until the JobManager closes the connection, or dies and is not replaced."""
         while True:
-            assert self._connection is not None
+            process = self._process
+            assert process is not None, "nobody to receive from"
             try:
-                self._receive_from(self._connection)
+                process.receive(self._handle, self._silent if self.is_recovering else None, self._jobs.output_closed)
             except RpcError as error:
                 _LOG.error("%s", error)
-            how = self._reaped()
+            how = process.reaped()
             if not self._is_replaced(how):
                 self._end(how)
                 return
-
-    def _receive_from(self, connection: BlockingConnection) -> None:
-        """Until it ends. A JobManager that long reports nothing about its jobs hangs: it is replaced if possible.
-
-        Counts fruitless waits instead of time, so that time in which this process was stopped does not count.
-        """
-        poll = select.poll()
-        poll.register(connection.fileno(), select.POLLIN)
-        poll.register(STDOUT, 0)  # reports POLLERR without being asked
-        silent_s = 0
-        while True:
-            ready = dict(poll.poll(1000 if self.is_recovering else None))
-            if ready.pop(STDOUT, 0):
-                poll.unregister(STDOUT)
-                self._output_closed()
-                if not ready:
-                    continue
-            if not ready:
-                silent_s += 1
-                if silent_s * 1000 > self._silence_max_ms and self._jobs and self._process is not None:
-                    self._observer.cluster_says(f"The JobManager (pid {self.pid}) is silent for {silent_s} s: killed")
-                    self._process.kill()
-                continue
-            silent_s = 0
-            received = connection.read_once()
-            if received is None:
-                return
-            for one in received:
-                self._handle(one.message)
 
     def _handle(self, message: object) -> None:
         match message:
@@ -379,79 +302,20 @@ class EmbeddedCluster:
                 self.start_ms = self.start_ms or (SYSTEM_CLOCK.monotonic_ns() - self._started_ns) / 1e6
                 self.pids, self.fork_server_pid = pids, fork_server_pid
                 self._ready.set()
-            case JobAdmitted(submitted, job_id):
-                self._admitted(submitted, job_id)
-            case JobStatusChanged(job_id, state, failure):
-                if failure is not None:
-                    self._observer.cluster_says(f"{self._named(job_id)} restarts: {first_line(failure)}")
-                if job_id in self._jobs:
-                    self._jobs[job_id][1].status_changed(JobStatus[state.value])
-            case JobNotice(_, text):
-                self._observer.cluster_says(text)
-            case JobProgress(job_id):
-                if message.checkpoints is not None:
-                    self._respawns.progressed((job_id, message.checkpoints.last_id))
-                before = self._restarts.get(job_id, 0)
-                self._observer.job_progressed(replace(message, restarts=before + message.restarts))
-            case JobEnded():
-                self._ended(message)
             case JobsRecovered(job_ids):
-                self._submit_again(job_ids)
+                self._jobs.submit_again(job_ids, self._send)
             case ClusterFailed(failure):
                 self._lost = cluster_error(failure)
-
-    def _output_closed(self) -> None:
-        if self._jobs and is_unread(STDOUT):
-            self._observer.cluster_says("Standard output was closed by its reader: what jobs print is discarded")
-
-    def _named(self, job_id: JobId) -> str:
-        known = self._jobs.get(job_id)
-        return f"Job {job_id}" if known is None else f"Job '{known[0].graph.name}' ({job_id})"
-
-    def _admitted(self, submitted: JobId, job_id: JobId) -> None:
-        with self._lock:
-            if submitted not in self._jobs:
-                return
-            submission, client = self._jobs.pop(submitted)
-            graph = replace(submission.graph, job_id=job_id)
-            self._jobs[job_id] = (replace(submission, graph=graph), client)
-            client.admitted(job_id)
-            self._restarts[job_id] = self._restarts.pop(submitted, 0)
-            if submitted in self._cancelled:
-                self._cancelled.add(job_id)
-            event = self._unadmitted.pop(submitted, None)
-        if event is not None:
-            self._observer.job_submitted(graph)
-            event.set()
-
-    def _ended(self, ended: JobEnded) -> None:
-        with self._lock:
-            submission, client = self._jobs.pop(ended.job_id)
-            refused = self._unadmitted.pop(ended.job_id, None)
-        if refused is not None:
-            self._observer.job_submitted(submission.graph)
-            refused.set()
-        self._respawns.progressed(ended.job_id)
-        ended = replace(ended, restarts=self._restarts.get(ended.job_id, 0) + ended.restarts)
-        if self._logs is not None:
-            self._logs.drain()  # logged records come before the news of the end
-        self._observer.job_ended(ended)
-        client.ended(JobStatus[ended.state.value], outcome_of(ended, submission.graph.name))
+            case _:
+                self._jobs.handle(message)
 
     # --- when the JobManager dies ---
 
-    def _reaped(self) -> str:
-        """Waits for the end of the JobManager's process; says how it ended."""
-        assert self._process is not None
-        assert self._connection is not None
-        try:
-            code = self._process.wait(_CLOSE_S)
-        except subprocess.TimeoutExpired:
+    def _silent(self, silent_s: int) -> None:
+        """A JobManager that long reports nothing about its jobs hangs: it is replaced."""
+        if silent_s * 1000 > self._silence_max_ms and self._jobs and self._process is not None:
+            self._observer.cluster_says(f"The JobManager (pid {self.pid}) is silent for {silent_s} s: killed")
             self._process.kill()
-            code = self._process.wait()
-        self._connection.close()
-        remove_dead(runtime_folders(os.environ, os.getuid()), self._process.pid)
-        return f"was killed by signal {-code}" if code < 0 else f"exited with code {code}"
 
     def _is_replaced(self, how: str) -> bool:
         """Starts another JobManager on the HA directory, unless the cluster is closing or makes no progress."""
@@ -468,10 +332,8 @@ class EmbeddedCluster:
             if self._closing.is_set() or self._was_killed():
                 return False
             assert self._logs is not None, "a JobManager before the first"
-            self._process, end = launch_jobmanager(self._logs.address, self._streams)
-            self._connection = BlockingConnection(end)
-            for job_id in self._jobs:
-                self._restarts[job_id] = self._restarts.get(job_id, 0) + 1
+            self._process = JobManagerProcess(self._logs.address, self._streams)
+            self._jobs.restarted_locked()
         self._observer.cluster_says(
             f"The JobManager (pid {pid}) {how}. A new one (pid {self.pid}) resumes the jobs in the HA directory"
         )
@@ -485,17 +347,6 @@ class EmbeddedCluster:
         """May change at any moment, even while we wait."""
         return self._is_killed
 
-    def _submit_again(self, recovered: tuple[JobId, ...]) -> None:
-        """Handles jobs that the dead JobManager had not stored, or had ended without telling us."""
-        with self._lock:
-            missing = [submission for job_id, (submission, _) in self._jobs.items() if job_id not in recovered]
-            cancelled = [job_id for job_id in self._jobs if job_id in self._cancelled]
-        for message in (*missing, *map(CancelJob, cancelled)):
-            try:
-                self._send(message)
-            except RpcError:
-                return  # it died as well
-
     def _end(self, how: str) -> None:
         """There is no JobManager left: expected after `close`, otherwise it died."""
         with self._lock:
@@ -503,13 +354,9 @@ class EmbeddedCluster:
                 kept = "; the HA directory keeps its jobs" if self.is_recovering else ""
                 how = "was closed" if self._is_closing else f"{how}; its TaskManagers died with it{kept}"
                 self._lost = JobManagerLostError(f"the JobManager (pid {self.pid}) {how}")
-            jobs, self._jobs = self._jobs, {}
-            waiting, self._unadmitted = self._unadmitted, {}
+            lost = self._lost
         self._ready.set()
-        for event in waiting.values():
-            event.set()
-        for _, client in jobs.values():
-            client.ended(JobStatus.FAILED, self._lost)
+        self._jobs.end_all(lost)
 
 
 def _leave_to_parent() -> None:

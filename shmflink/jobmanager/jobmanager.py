@@ -142,6 +142,10 @@ class JobManager:
     ) -> None:
         try:
             cpus, bound = done.result()
+            if isinstance(bound, BoundSocket):
+                self._feed.socket = ControlSocket(self._loop, self._feed.control, bound)
+            if self._dispatcher.is_ending:
+                return
             self._host.start(request.slots, request.configuration, cpus)
         except (ShmflinkError, OSError) as error:
             self._fail(failure_of(error))
@@ -149,9 +153,7 @@ class JobManager:
         if cpus.are_shared:
             _warn_of_sharing(request.slots)
         self._grow(self._slots_wanted)
-        if isinstance(bound, BoundSocket):
-            self._feed.socket = ControlSocket(self._loop, self._feed.control, bound)
-        else:  # the jobs run without, only nobody else can reach them
+        if not isinstance(bound, BoundSocket):  # the jobs run without, only nobody else can reach them
             _LOG.warning("%s", bound)
         self._store.open(request, partial(self._opened, request), lambda error: self._fail(failure_of(error)))
 

@@ -78,18 +78,18 @@ def test_a_job_that_waits_for_slots_says_so(tmp_path):
         tmp_path,
         """
         import os, threading, time
-        from shmflink.client import embedded_cluster
+        from shmflink.client.followed_jobs import FollowedJobs
 
         said = threading.Event()
         env = environment()
         endless(env).filter(lambda n: False).print()
         client = env.execute_async("endless")
-        show = embedded_cluster.EmbeddedCluster._handle
+        show = FollowedJobs.handle
         def heard(self, message):
             show(self, message)
             if type(message).__name__ == "JobNotice":
                 said.set()
-        embedded_cluster.EmbeddedCluster._handle = heard
+        FollowedJobs.handle = heard
         env = environment()
         env.from_collection([5]).print()
         waiting = env.execute_async("second")

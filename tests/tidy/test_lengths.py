@@ -9,7 +9,6 @@ METHODS_MAX = 25
 LARGE_CLASSES = frozenset(  # may only shrink
     {
         "shmflink/checkpoint/coordinator.py:CheckpointCoordinator",
-        "shmflink/client/embedded_cluster.py:EmbeddedCluster",
     }
 )
 LARGE_YET = ("shmflink/jobmachine/", "shmflink/testing/")  # the job machine and its performers
