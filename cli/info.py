@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import signal
 import sys
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ import typer
 
 from shmflink.client.executor import default_slots, use_executor
 from shmflink.errors import InternalError
+from shmflink.flinktarget.portable import is_portable, portability
 from shmflink.graph.job_graph import JobGraph
 from shmflink.graph.plan import plan_as_tree
 from shmflink.graph.stream_graph import StreamGraph
@@ -20,7 +22,16 @@ from shmflink.planner.explain import explain
 from .invocation import Invocation
 from .program_errors import FAILED, code_of, say_error
 
-__all__ = ["show_plan"]
+__all__ = ["PlanView", "show_plan"]
+
+
+class PlanView(enum.StrEnum):
+    """What is shown of a job; but for the first, by the option that asks for it."""
+
+    TREE = "the tree"
+    JSON = "--json"
+    LOGICAL = "--logical"
+    PORTABLE = "--portable"
 
 
 class _Planned(BaseException):
@@ -50,17 +61,14 @@ class _PlanningExecutor:
         raise InternalError(f"job '{graph.name}' was to run, but its plan alone is wanted")
 
 
-def show_plan(invocation: Invocation, *, as_json: bool, is_logical: bool) -> int:
+def show_plan(invocation: Invocation, view: PlanView) -> int:
     """Prints the plan of the first job that the file executes; returns the exit code."""
     try:
         with use_executor(_PlanningExecutor(invocation.configuration)):
             invocation.execute()
     except _Planned as planned:
-        if is_logical:
-            typer.echo(explain(planned.plan, planned.graph), nl=False)
-        else:
-            typer.echo(planned.job.json_plan if as_json else plan_as_tree(planned.job), nl=as_json)
-        return 0
+        typer.echo(_text_of(planned, view), nl=view is PlanView.JSON)
+        return 1 if view is PlanView.PORTABLE and not is_portable(planned.plan) else 0
     except SystemExit as leave:
         return code_of(leave)
     except KeyboardInterrupt:
@@ -70,3 +78,15 @@ def show_plan(invocation: Invocation, *, as_json: bool, is_logical: bool) -> int
         return FAILED
     sys.stderr.write(f"{invocation.file} executes no job: call env.execute() in it\n")
     return 1
+
+
+def _text_of(planned: _Planned, view: PlanView) -> str:
+    match view:
+        case PlanView.LOGICAL:
+            return explain(planned.plan, planned.graph)
+        case PlanView.PORTABLE:
+            return portability(planned.plan)
+        case PlanView.JSON:
+            return planned.job.json_plan
+        case PlanView.TREE:
+            return plan_as_tree(planned.job)

@@ -258,19 +258,27 @@ def info(
         bool,
         typer.Option("--logical", help="Each call of the program, its columns, the operators it becomes, and why."),
     ] = False,
+    is_portable: Annotated[
+        bool,
+        typer.Option(
+            "--portable", help="Each call of the program and its counterpart in PyFlink; exit code 1 if one has none."
+        ),
+    ] = False,
 ) -> None:
     """Shows the plan of a job without running it: tasks, chains, partitioning, required slots."""
-    from .info import show_plan
+    from .info import PlanView, show_plan
     from .invocation import python_settings
 
-    if as_json and is_logical:
-        raise typer.BadParameter("--json and --logical are two plans: give one of them")
+    views = {PlanView.JSON: as_json, PlanView.LOGICAL: is_logical, PlanView.PORTABLE: is_portable}
+    wanted = [view for view, is_wanted in views.items() if is_wanted]
+    if len(wanted) > 1:
+        raise typer.BadParameter(f"{' and '.join(wanted)} are {len(wanted)} plans: give one of them")
 
     given = python_settings(
         python_files, python_requirements, python_archives, python_executable or python_client_executable
     )
     invocation = _invocation(context, file, python, module, slots, parallelism, settings, config, given)
-    raise typer.Exit(show_plan(invocation, as_json=as_json, is_logical=is_logical))
+    raise typer.Exit(show_plan(invocation, wanted[0] if wanted else PlanView.TREE))
 
 
 @app.command(name="list")

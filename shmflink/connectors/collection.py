@@ -43,6 +43,12 @@ class CollectionSource(Source):
         while rows := list(islice(elements, SLICE_ROWS)):
             self._slices.append(dumps_value(rows) if type_info is None else _to_ipc(_columns_of(rows, type_info)))
 
+    def items(self) -> list[Any]:
+        """The elements, in the form of their type."""
+        cursor = _SliceCursor(Split("0", 0), self._slices, self._type)
+        batches = iter(cursor.next_batch, None)
+        return [row for batch in batches if isinstance(batch, Batch) for row in batch.rows()]
+
     def create_enumerator(self, parallelism: int, state: Any = None) -> SplitEnumerator:
         return SplitQueue(state if state is not None else (Split("0", 0),))
 

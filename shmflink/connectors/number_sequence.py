@@ -38,6 +38,11 @@ class NumberSequenceSource(Source):
         self._start = start
         self._end = end
 
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """The first and the last number."""
+        return self._start, self._end
+
     def create_enumerator(self, parallelism: int, state: Any = None) -> SplitEnumerator:
         if state is not None:
             return SplitQueue(state)

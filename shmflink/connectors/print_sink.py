@@ -35,6 +35,11 @@ class PrintSink(Sink):
     def __init__(self, identifier: str | None = None) -> None:
         self._identifier = identifier or ""
 
+    @property
+    def identifier(self) -> str:
+        """What stands in front of each line; empty: nothing."""
+        return self._identifier
+
     def create_writer(self, context: OperatorContext) -> SinkWriter:
         return _PrintWriter(line_prefix(self._identifier, context.subtask_index, context.parallelism), context)
 

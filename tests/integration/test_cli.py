@@ -187,7 +187,21 @@ def test_info_logical_says_what_becomes_of_each_call_and_why(tmp_path):
     assert "becomes  ─ REBALANCE ▶ Map (2)" in done.stdout
     both = _run("info", "--logical", "--json", job)
     assert both.returncode == 2
-    assert "--json and --logical are two plans" in both.stderr
+    assert "--json and --logical are 2 plans" in both.stderr
+
+
+def test_info_portable_says_what_pyflink_has_for_each_call(tmp_path):
+    job = _write(tmp_path / "job.py", JOB)
+    done = _run("info", "--portable", job)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "portable to PyFlink 2.3: 3 calls, each with a counterpart" in done.stdout
+    assert "yes      DataStream.map()" in done.stdout
+    columns = _write(
+        tmp_path / "columns.py", JOB.replace("env.execute(", "env.from_collection([1]).map_batches(len); env.execute(")
+    )
+    refused = _run("info", "--portable", columns)
+    assert refused.returncode == 1
+    assert "no       map_batches() is shmflink only" in refused.stdout
 
 
 def test_help_teaches():

@@ -26,7 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("jobmanager", "taskmanager"),
     ("jobmachine",),
     ("rpc",),
-    ("planner",),
+    ("planner", "flinktarget"),
     ("graph",),
     ("plan",),
     ("checkpoint", "connectors"),

@@ -215,6 +215,21 @@ class FileSource(Source):
         )
 
     @property
+    def file_format(self) -> FileFormat:
+        """*shmflink only.* How the bytes of its files become rows."""
+        return self._scan.format
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """*shmflink only.* Files, folders and globs, absolute."""
+        return self._paths
+
+    @property
+    def monitor_interval_ms(self) -> int | None:
+        """*shmflink only.* How often it looks for new files; None: it ends with those that it finds at first."""
+        return self._interval_ms
+
+    @property
     def schema(self) -> pa.Schema | None:
         """*shmflink only.* The columns that are emitted; None if the records are not columns."""
         return self._scan.produced_schema

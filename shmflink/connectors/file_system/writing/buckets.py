@@ -16,7 +16,7 @@ from shmflink.connectors.file_system.writing.partition_columns import (
 from shmflink.connectors.file_system.writing.time_pattern import TimePattern
 from shmflink.errors import ConfigurationError
 
-__all__ = ["BucketAssigner", "partition_assigner"]
+__all__ = ["BucketAssigner", "DateTimeBuckets", "partition_assigner"]
 
 
 class BucketAssigner:
@@ -36,7 +36,7 @@ class BucketAssigner:
         Raises:
             ConfigurationError: an unknown pattern letter or time zone.
         """
-        return _DateTimeBuckets(format_str, timezone_id)
+        return DateTimeBuckets(format_str, timezone_id)
 
     @staticmethod
     def column_bucket_assigner(*columns: str, keep_columns: bool = False) -> BucketAssigner:
@@ -81,8 +81,12 @@ class BucketAssigner:
         return rows
 
 
-class _DateTimeBuckets(BucketAssigner):
+class DateTimeBuckets(BucketAssigner):
+    """Made by `BucketAssigner.date_time_bucket_assigner`."""
+
     def __init__(self, pattern: str, timezone_id: str | None) -> None:
+        self.format_str = pattern
+        self.timezone_id = timezone_id
         self._pattern = TimePattern(pattern, timezone_id)
         self._last: tuple[int, str] = (-1, "")
 

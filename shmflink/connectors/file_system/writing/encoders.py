@@ -25,6 +25,7 @@ __all__ = [
     "BulkWriterFactory",
     "Encoder",
     "OutputFormat",
+    "SimpleStringEncoder",
     "check_each",
     "columns_of",
     "conform",
@@ -103,18 +104,20 @@ class Encoder(OutputFormat):
     @staticmethod
     def simple_string_encoder(charset_name: str = "UTF-8") -> Encoder:
         """The record's string form (Java's `toString` of its declared type) and a line end."""
-        return _StringEncoder(canonical_charset(charset_name))
+        return SimpleStringEncoder(canonical_charset(charset_name))
 
 
-class _StringEncoder(Encoder):
+class SimpleStringEncoder(Encoder):
+    """Made by `Encoder.simple_string_encoder`."""
+
     extension = ".txt"
     is_resumable = True
 
     def __init__(self, charset: str) -> None:
-        self._charset = charset
+        self.charset = charset
 
     def encode(self, batch: Batch) -> bytes:
-        return join_lines(java_lines(batch), "", self._charset)
+        return join_lines(java_lines(batch), "", self.charset)
 
     def create(self, file: BinaryIO, first: Any) -> BulkWriter:
         return _ByteWriter(file)

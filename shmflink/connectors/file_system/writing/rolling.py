@@ -109,6 +109,7 @@ class DefaultRollingPolicy(LimitsRollingPolicy):
             "inactivity_interval": inactivity_interval,
         }
         _check_positive(limits)
+        self.limits_of_flink = limits
         super().__init__(part_size, None, rollover_interval, inactivity_interval)
 
 

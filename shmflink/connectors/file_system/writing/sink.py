@@ -112,6 +112,11 @@ class FileSink(Sink):
         self._makes_empty_file = makes_empty_file
         self._publishing: Publishing = publishing or Publishing(False, _CHECK_INTERVAL_MS)
 
+    @property
+    def settings(self) -> WriterSettings:
+        """*shmflink only.* Where and how its subtasks write."""
+        return self._settings
+
     @staticmethod
     def for_row_format(base_path: str, encoder: Encoder) -> _RowFormatBuilder:
         """Records one after another, for example lines of text."""

@@ -78,6 +78,11 @@ class TextLinesFormat(StreamFormat):
         self._charset = canonical_charset(charset)
         self.is_splittable = is_byte_lined(self._charset)
 
+    @property
+    def charset(self) -> str:
+        """Its canonical name."""
+        return self._charset
+
     def open_split(self, split: Split) -> SplitCursor:
         part: FileRange = split.payload
         if self._charset in ("utf-8", "ascii"):
