@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from random import Random
 
 import pytest
@@ -37,6 +38,19 @@ def test_seeds_reach_all_modes_and_faults():
     faults = {fault.kind for plan in plans for fault in plan.faults}
     assert faults == {
         *("task", "taskmanager", "jobmanager", "disk", "metadata", "folder", "memory"),
-        *("suspend", "savepoint", "stop", "drain"),
+        *("suspend", "savepoint", "savepoint at restart", "stop", "drain"),
     }
     assert len({plan.strategy["restart-strategy.type"] for plan in plans}) == 4
+
+
+def test_seeds_reach_takeovers_rescales_regions_and_every_restart_strategy():
+    """What the faults lead to, over whole schedules."""
+    counts: Counter[str] = Counter()
+    for seed in range(300, 600):
+        counts += run_schedule(seed, jobs=("regions", "islands", "native-sliding", "process")).counts
+    missing = {
+        *("takeovers", "rescales", "regions that restarted alone", "savepoints asked of a restarting job"),
+        *("restarts, fixed-delay", "restarts, failure-rate", "restarts, exponential-delay"),
+        *("resumed after FAILED", "resumed after SUSPENDED", "resumed after FINISHED"),
+    } - set(counts)
+    assert not missing, counts

@@ -193,6 +193,8 @@ class _Partition(LocalResultPartition):
         return not waiting
 
     def _place(self, index: int, part: Batch) -> bool:
+        if self._open[index] and not _fit_together(self._open[index][0], part):
+            self._ship(index)
         opened = self._open[index]
         if not opened and not self._simulated[index].try_push(part):
             return False
@@ -298,8 +300,17 @@ class SimulatedEdges:
         return self.channels[key]
 
 
+def _fit_together(one: Batch, other: Batch) -> bool:
+    """Whether one segment holds both."""
+    if not (one.is_columnar or other.is_columnar):
+        return True
+    return one.is_columnar and other.is_columnar and one.to_wire().schema == other.to_wire().schema
+
+
 def _joined(batches: Sequence[Batch]) -> Batch:
     """One segment's rows."""
+    if batches[0].is_columnar:
+        return Batch.from_wire(pa.concat_batches([batch.to_wire() for batch in batches]), batches[0].row_type)
     rows = [row for batch in batches for row in batch.rows()]
     times = [batch.timestamps for batch in batches if batch.timestamps is not None]
     keys = [batch.keys for batch in batches if batch.keys is not None]

@@ -126,6 +126,8 @@ class SimulatedJobManager:
     def job_state_entered(self, run: JobRun, state: JobState, failure: Failure | None) -> None:
         if failure is not None:
             self._check(failure, "the job")
+        if state is JobState.RESTARTING:
+            self._world.counts["restarts"] += 1
 
     def job_ending(self, run: JobRun, ended: JobEnded, kept: Callable[[], None]) -> None:
         self._ha(lambda: self._keep_end(ended.state), kept)
@@ -149,6 +151,8 @@ class SimulatedJobManager:
 
     def epochs(self, count: int, granted: Callable[[tuple[int, ...]], None]) -> None:
         first, self._store.last_epoch = self._store.last_epoch + 1, self._store.last_epoch + count
+        if any(epoch < first for taskmanager in self.taskmanagers.values() for epoch in taskmanager.attempts):
+            self._world.counts["regions that restarted alone"] += count
         granted(tuple(range(first, first + count)))
 
     def restore_points_changed(self, run: JobRun, directories: Sequence[str], kept: Callable[[], None]) -> None:

@@ -121,7 +121,7 @@ class Plan:
         kinds: tuple[str, ...] = ("savepoint", "stop", "drain")
         if mode != "no checkpoints":  # without, what was committed before a failure comes again
             kinds = ("task", "task", "taskmanager", "taskmanager", "jobmanager", "disk", *kinds)
-            kinds += ("metadata", "folder", "suspend", "memory")
+            kinds += ("metadata", "folder", "suspend", "memory", "savepoint at restart")
         count = rng.choice((0, 1, 1, 2, 3, 5))
         faults = [
             Fault(rng.choice((0, 1, 1, 2)), int(rng.expovariate(1 / 60)), rng.choice(kinds)) for _ in range(count)
@@ -152,6 +152,8 @@ class Outcome:
     attempts: int = 0
     checkpoints: int = 0
     digest: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    """How often what happened: faults, restarts by strategy, takeovers, rescales."""
     trace: list[str] = field(default_factory=list)
 
 
@@ -168,6 +170,7 @@ class Schedule:
         self._world.is_checked = self.plan.settings.is_exactly_once
         self._store = SimulatedStore(self._world)
         self._faults = list(self.plan.faults)
+        self._asks_at_restart = False  # for a savepoint, once the job restarts
         self._fails_in = -1  # calls of user code until one raises
         self._steps_to_fault = -1  # -1: it waits for checkpoints
         self._completed_at_fault = 0
@@ -199,7 +202,17 @@ class Schedule:
         if not self.outcome.violation and self._world.violations:
             self.outcome.violation = self._world.violations[0]  # a task took it for user code's error
         self.outcome.checkpoints = self._store.completed
+        self._count()
         return self.outcome
+
+    def _count(self) -> None:
+        counts = self.outcome.counts
+        counts.update(self._world.counts)
+        strategy = self.plan.strategy["restart-strategy.type"]
+        counts[f"restarts, {strategy}"] = counts.pop("restarts", 0)
+        counts["checkpoints"] = self.outcome.checkpoints
+        counts[f"schedules, {self.plan.mode}"] = 1
+        counts[f"schedules of {self.plan.job}"] = 1
 
     def _is_finished(self) -> bool:
         """The job's end; where it was only stopped, suspended or has failed, another JobManager resumes it."""
@@ -220,6 +233,7 @@ class Schedule:
     def _resume(self, state: JobState | None) -> None:
         """In a new JobManager, after this end; None where there was none."""
         self._store.result = None
+        self._world.counts["takeovers" if state is None else f"resumed after {state.value}"] += 1
         if state is JobState.FINISHED:
             self._start = self._jobmanager.savepoint
         self._jobmanager = self._new_jobmanager()
@@ -230,6 +244,10 @@ class Schedule:
             self._stuck("makes no progress")
         if self._faults and self._is_due(self._faults[0]):
             self._inject(self._faults.pop(0).kind)
+            return
+        if self._asks_at_restart and self._jobmanager.run.state is JobState.RESTARTING:
+            self._asks_at_restart = False
+            self._inject("savepoint")
             return
         if not self._are_actors_known:
             self._make_actors()
@@ -285,6 +303,8 @@ class Schedule:
         plan = self.plan
         parallelism = plan.parallelisms[self._lives % len(plan.parallelisms)]
         graph = job_graph(plan.job, parallelism, plan.watermark_interval_ms)
+        if self._lives and parallelism != plan.parallelisms[(self._lives - 1) % len(plan.parallelisms)]:
+            self._world.counts["rescales"] += 1
         self._lives += 1
         self._are_actors_known = False
         return SimulatedJobManager(
@@ -409,10 +429,12 @@ class Schedule:
 
     def _inject(self, kind: str) -> None:
         self._note(f"fault: {kind}")
+        self._world.counts[f"fault: {kind}"] += 1
         rng, jobmanager = self._rng, self._jobmanager
         match kind:
-            case "task":
+            case "task" | "savepoint at restart":
                 self._fails_in = rng.randrange(12)
+                self._asks_at_restart |= kind != "task"
             case "taskmanager":
                 alive = [tm for tm in jobmanager.taskmanagers.values() if tm.is_alive]
                 if alive:
@@ -427,6 +449,8 @@ class Schedule:
                 jobmanager.run.suspend()
             case "savepoint" | "stop" | "drain":
                 stops, drains = kind != "savepoint", kind == "drain"
+                if jobmanager.run.state is JobState.RESTARTING:
+                    self._world.counts["savepoints asked of a restarting job"] += 1
                 jobmanager.run.savepoint("savepoints", stops=stops, drains=drains, answer=self._answered)
 
     def _answered(self, answer: object) -> None:
@@ -487,22 +511,29 @@ class Schedule:
             raise ViolationError(f"checkpoints that are left behind: {sorted(left)}")
 
     def _check_output(self) -> None:
-        job = JOBS[self.plan.job]
         visible = self._world.visible_rows()
-        lost, more = job.expected - visible, visible - job.expected
-        if self._jobmanager.is_drained and job.is_counted:
-            lost, more = _gaps(visible), Counter(row for row in visible.elements() if visible[row] > 1)
-        elif self._jobmanager.is_drained or (self._store.has_drained and not job.is_counted):
-            lost, more = Counter(), Counter()  # windows have fired early, and the job may have gone on
+        lost, more = self._differences(visible)
         if not self.plan.settings.is_exactly_once:
             more = Counter()
-            if job.has_windows:
+            if JOBS[self.plan.job].has_windows:
                 fullest = _highest(visible)
                 lost = Counter({row: n for row, n in lost.items() if fullest.get(row[:2], 0) < row[2]})
         if lost or more:
             raise ViolationError(f"lost {dict(lost)}, too many {dict(more)}")
         if self._world.staged:
             raise ViolationError(f"staged and left: {list(self._world.staged)}")
+
+    def _differences(self, visible: Counter[Any]) -> tuple[Counter[Any], Counter[Any]]:
+        """Rows that are missing, and rows that are too many."""
+        job, is_drained = JOBS[self.plan.job], self._jobmanager.is_drained
+        if is_drained and job.is_counted:
+            return _gaps(visible), _repeated(visible)
+        if is_drained or (self._store.has_drained and not job.is_counted and not job.updates):
+            return Counter(), Counter()  # windows have fired early, and the job may have gone on
+        if job.updates:
+            unknown = Counter({row: n for row, n in visible.items() if row not in job.updates})
+            return job.expected - visible, unknown + _repeated(visible)
+        return job.expected - visible, visible - job.expected
 
     def _note(self, text: str) -> None:
         self.outcome.digest = zlib.crc32(text.encode(), self.outcome.digest)
@@ -514,6 +545,10 @@ def _gaps(visible: Counter[Any]) -> Counter[Any]:
     """Counts that are missing although later ones are there: input that ended early is a beginning of all of it."""
     every = Counter((*place, n + 1) for place, count in _highest(visible).items() for n in range(count))
     return every - visible
+
+
+def _repeated(visible: Counter[Any]) -> Counter[Any]:
+    return Counter({row: n - 1 for row, n in visible.items() if n > 1})
 
 
 def _highest(visible: Counter[Any]) -> dict[Any, int]:

@@ -33,6 +33,8 @@ class World:
         self.staged: dict[CommittableId, list[Any]] = {}
         self.committed: dict[CommittableId, list[Any]] = {}
         self.violations: list[str] = []
+        self.counts: Counter[str] = Counter()
+        """How often what happened to the job."""
         self.is_checked = True  # False in at-least-once mode: operators do not insist on seeing each row once
         self.is_in_time = True  # False behind the savepoint of a drained job: event time had come to its end there
         self._may_fail = may_fail
