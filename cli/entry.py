@@ -14,8 +14,6 @@ __all__ = ["main"]
 
 def main() -> None:
     """Entry point of the `shmflink` script."""
-    if sys.argv[1:2] == ["run"] and "--help" not in sys.argv:
-        begin_jobmanager()
     gc.disable()  # imports create no garbage; `Invocation.execute` enables it again
     from .leaving import leave
     from .streams import begin_with_streams, end_streams
@@ -33,14 +31,24 @@ def main() -> None:
 
 def _command() -> None:
     if sys.argv[1:2] == ["run"]:
-        from .plain_run import plain_run
-
-        run = plain_run(sys.argv[1:])
-        if run is not None:
-            sys.exit(_code_of(run))
+        sys.exit(_code_of(_run))
     from .main import main as command_line
 
     command_line()
+
+
+def _run() -> int:
+    if "--help" not in sys.argv:
+        begin_jobmanager()
+    from .plain_run import plain_run
+
+    run = plain_run(sys.argv[1:])
+    if run is not None:
+        return run()
+    from .main import main as command_line
+
+    command_line()
+    return 0
 
 
 def _code_of(run: Callable[[], int]) -> int:

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import site
 import socket
-import subprocess
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, TypeAlias
+from collections.abc import Callable, Mapping
+from types import ModuleType
+from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias
 
 import shmflink
+from shmflink.client.child_process import ChildProcess
+from shmflink.client.process_settings import ARROW_POOL, ENVIRONMENT, imported_for_fork, settle_fork
 from shmflink.client.standard_streams import STDERR, STDOUT, fill_standard_descriptors, inherited
 
 if TYPE_CHECKING:
@@ -23,32 +26,27 @@ if TYPE_CHECKING:
 
 __all__ = ["abandon_jobmanager", "begin_jobmanager", "launch_jobmanager"]
 
-# A thread in the JobManager before it forks its fork server could hold a lock that nobody would ever unlock.
-_ENVIRONMENT: Final = {
-    "OPENBLAS_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "JE_ARROW_MALLOC_CONF": "background_thread:false",
-    # Batches are freed and allocated all the time. Their pages must not go back to the kernel in between, which would
-    # clear them again for every batch (a tenth of the CPU of a columnar job).
-    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
-    "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
-}
-# For Arrow's own buffers. From Parquet to Parquet, a TaskManager took 80 MiB more with mimalloc (Arrow's default),
-# and a twentieth more CPU, for pages that were cleared again and again.
-_ARROW_POOL: Final = "jemalloc"
-
-
-_Process: TypeAlias = "tuple[subprocess.Popen[bytes], socket.socket]"
+_Process: TypeAlias = "tuple[ChildProcess, socket.socket]"
 _BEGUN: Final[list[_Process]] = []
+_TITLE: Final = "shmflink-jobmanager"
 
 
 def begin_jobmanager() -> None:
     """Starts the process that the next `launch_jobmanager` takes, while this one imports what it needs itself.
 
-    It ends when this process ends without taking it; at once with `abandon_jobmanager`.
+    For a process that has done nothing yet: it imports what both need and forks, unless something has begun a thread.
+    The JobManager ends when this process ends without taking it; at once with `abandon_jobmanager`.
     """
-    _BEGUN.append(_start())
+    fill_standard_descriptors()
+    environment = _environment()
+    with imported_for_fork(ARROW_POOL if _has_arrow_pool() else None) as give_blas_threads:
+        from shmflink.jobmanager.fork_server import count_threads
+        from shmflink.jobmanager.main import import_shared
+
+        import_shared()
+        begun = _fork(environment) if count_threads() == 1 else None
+    _BEGUN.append(begun or _start())
+    give_blas_threads()
 
 
 def abandon_jobmanager() -> None:
@@ -83,6 +81,8 @@ def launch_jobmanager(log_address: str, streams: tuple[int | None, int | None] =
 def _start() -> _Process:
     fill_standard_descriptors()  # or one of the sockets would be standard output
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    import subprocess  # takes longer than a fork needs
+
     command = [sys.executable, "-P", "-m", __name__, str(theirs.fileno())]
     with theirs:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
@@ -94,14 +94,43 @@ def _start() -> _Process:
             env=_environment(),
             start_new_session=True,
         )
-    return process, ours
+    process.returncode = 0  # `ChildProcess` waits for it
+    return ChildProcess(process.pid), ours
+
+
+def _fork(environment: Mapping[str, str]) -> _Process:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid == 0:
+        _run_fork(environment, theirs)
+    theirs.close()
+    return ChildProcess(pid), ours
+
+
+def _run_fork(environment: Mapping[str, str], end: socket.socket) -> NoReturn:
+    from shmflink.rpc.last_words import EXIT_FAILED
+
+    code = EXIT_FAILED
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for our parent, before `setsid` as well
+        settle_fork(_TITLE, environment, end.fileno())
+        sys.modules["__main__"] = ModuleType("__main__")
+        code = _run(end.detach())
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        os._exit(code)
 
 
 def _environment() -> dict[str, str]:
     """Our environment, with threads off, plus the folder of shmflink if only `sys.path` leads to it."""
-    environment = {**os.environ, **_ENVIRONMENT}
+    environment = {**os.environ, **ENVIRONMENT}
     if _has_arrow_pool():
-        environment.setdefault("ARROW_DEFAULT_MEMORY_POOL", _ARROW_POOL)
+        environment.setdefault("ARROW_DEFAULT_MEMORY_POOL", ARROW_POOL)
     root = os.path.dirname(os.path.dirname(os.path.abspath(shmflink.__file__)))
     on_path = any(os.path.abspath(path) == root for path in sys.path)
     if on_path and root not in site.getsitepackages():
@@ -117,13 +146,13 @@ def _has_arrow_pool() -> bool:
             return (os.confstr("CS_GNU_LIBC_VERSION") or "").startswith("glibc")
         except (OSError, ValueError):
             return False  # musl knows no such name, or no value of it
-    return _ARROW_POOL in pyarrow.supported_memory_backends()
+    return ARROW_POOL in pyarrow.supported_memory_backends()
 
 
-def _main() -> int:
+def _run(client_fd: int) -> int:
     from shmflink.jobmanager.main import run_jobmanager
 
-    return run_jobmanager(int(sys.argv[1]), _load_taskmanager)
+    return run_jobmanager(client_fd, _load_taskmanager)
 
 
 def _load_taskmanager() -> Callable[[ForkTaskManager, socket.socket], None]:
@@ -133,7 +162,7 @@ def _load_taskmanager() -> Callable[[ForkTaskManager, socket.socket], None]:
 
 
 if __name__ == "__main__":
-    code = _main()
+    code = _run(int(sys.argv[1]))
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # everything is closed; taking the interpreter apart would only take time

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import select
-import subprocess
 from collections.abc import Callable
 from typing import Final
 
@@ -87,7 +86,7 @@ class JobManagerProcess:
         """The exit code; kills the process if it does not end by itself."""
         try:
             return self._process.wait(_END_S)
-        except subprocess.TimeoutExpired:
+        except TimeoutError:
             self._process.kill()
             return self._process.wait()
 

@@ -6,7 +6,6 @@ import errno
 import os
 import select
 import stat
-import subprocess
 import sys
 from typing import Final
 
@@ -14,6 +13,7 @@ __all__ = ["STDERR", "STDOUT", "fill_standard_descriptors", "inherited", "is_unr
 
 STDOUT: Final = 1
 STDERR: Final = 2
+_DEVNULL: Final = -3  # subprocess.DEVNULL, without an import that takes longer than this process needs
 
 
 def fill_standard_descriptors() -> None:
@@ -36,7 +36,7 @@ def inherited(fd: int) -> int | None:
     If this process started without the stream, its number may belong to a file of the program by now.
     """
     began = sys.__stdout__ if fd == STDOUT else sys.__stderr__
-    return subprocess.DEVNULL if began is None else None
+    return None if began is not None else _DEVNULL
 
 
 def is_unread(fd: int) -> bool:

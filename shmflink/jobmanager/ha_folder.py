@@ -11,7 +11,6 @@ import contextlib
 import fcntl
 import os
 import re
-import secrets
 import stat
 import zlib
 from collections.abc import Iterator, Sequence
@@ -111,7 +110,7 @@ class HaFolder:
                 found.end()
             if before == inode:
                 return identity
-        identity = secrets.token_hex(_IDENTITY_BYTES)
+        identity = os.urandom(_IDENTITY_BYTES).hex()
         self.write("", "identity", orjson.dumps({"id": identity, "inode": inode}))
         return identity
 

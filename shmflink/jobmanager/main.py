@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from shmflink.jobmanager.jobmanager import JobManager
 
-__all__ = ["run_jobmanager"]
+__all__ = ["import_shared", "run_jobmanager"]
 
 _LOG_PATIENCE_S: Final = 1.0  # a client that is stopped must not stop the JobManager
 
@@ -72,8 +72,7 @@ def run_jobmanager(client_fd: int, load_taskmanager: Callable[[], TaskManagerMai
     set_process_name("shmflink-jm")
     _raise_descriptor_limit()
     gc.disable()  # nothing of what imports make is garbage; who serves enables it again
-    _import(_SHARED)
-    keep_pandas_out()
+    import_shared()
     gc.freeze()  # the collector would touch, and so copy, every shared page in every child
     pid, fork_server = start_fork_server(
         lambda connection: _begin_fork_server(connection, load_taskmanager), (client_fd,), _preload_later
@@ -158,6 +157,12 @@ def _end_loudly(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> 
     with contextlib.suppress(OSError):  # nobody reads it
         sys.stderr.flush()
     os._exit(EXIT_FAILED)
+
+
+def import_shared() -> None:
+    """What every process of the cluster imports: once, where they are forked from one that has. Starts no thread."""
+    _import(_SHARED)
+    keep_pandas_out()
 
 
 def _import(modules: Iterable[str]) -> None:

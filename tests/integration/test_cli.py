@@ -237,7 +237,7 @@ def test_one_signal_cancels_cleanly(tmp_path, run, number, code):
 
 STARTING = """
     import sys
-    from shmflink.client import embedded_cluster
+    from shmflink.client import jobmanager_process
     from shmflink.datastream import StreamExecutionEnvironment
 
     def launch(*arguments):
@@ -245,7 +245,7 @@ STARTING = """
             file.write("x")
         return before(*arguments)
 
-    before, embedded_cluster.launch_jobmanager = embedded_cluster.launch_jobmanager, launch
+    before, jobmanager_process.launch_jobmanager = jobmanager_process.launch_jobmanager, launch
     env = StreamExecutionEnvironment.get_execution_environment()
     env.from_collection([1]).map(lambda v: open(sys.argv[1]).read()).print()
     {end}
