@@ -630,15 +630,22 @@ class ParquetRange:
         None: it says so in an order that is not the values'. KeyError for a column that is not in the schema.
         """
 
-    def read(self, names: Sequence[str], groups: Sequence[int], batch_rows: int) -> ParquetColumns:
-        """Columns of row groups, by number, in this order. KeyError as above, ValueError for a corrupt file."""
+    def read(
+        self, names: Sequence[str], groups: Sequence[int], batch_rows: int, *, keeps_dictionaries: bool = False
+    ) -> ParquetColumns:
+        """Columns of row groups, by number, in this order. KeyError as above, ValueError for a corrupt file.
+
+        `batch_rows`: about what `take` will be asked for. `keeps_dictionaries`: texts come as dictionaries (of 32-bit
+        indices) where those are small in the file and all rows of a batch are of one.
+        """
 
 @final
 class ParquetColumns:
-    """Record batches of `batch_rows` rows, the last one shorter. ValueError where the file is corrupt."""
+    """Some columns of row groups, read from front to back."""
 
-    def __iter__(self) -> ParquetColumns: ...
-    def __next__(self) -> pa.RecordBatch: ...
+    def skip(self, rows: int) -> None: ...
+    def take(self, rows: int, mask: pa.BooleanArray | None = None) -> pa.RecordBatch:
+        """The next `rows` rows, those alone whose mask is true (null is not). ValueError where the file is corrupt."""
 
 # parse
 #

@@ -3,7 +3,7 @@
 `node` is the tree. `numbers/`, `text/`, `time/`, `nested/`, `sql_json/`, `logic/`, `types/` and `aggregates/` hold the
 families: methods, and what computes them, by name in the `registry`. `expression` is what users write, with the methods
 of all families; `functions/` is what they write as functions. `binding` checks a tree against a schema, `steps` runs it
-batch by batch.
+batch by batch, `encoded` what arrives as a dictionary value by value.
 
 Imports `core` and `errors`. Trees are plain picklable data; what a function does is looked up by name in the registry,
 so that a tree travels to workers. Must not know of operators, streams or processes.

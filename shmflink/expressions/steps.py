@@ -13,6 +13,7 @@ from shmflink.core.lazy_dataclass import dataclass
 from shmflink.core.lazy_imports import pc
 from shmflink.core.plain_columns import taken
 from shmflink.errors import DataFormatError, InternalError
+from shmflink.expressions.encoded import Encoded, decoded, encoded, same_codes
 from shmflink.expressions.node import Node
 from shmflink.expressions.registry import ScalarFunction, Values
 from shmflink.expressions.vectors import repeated
@@ -80,7 +81,8 @@ class BoundExpressions:
         return [self._steps[output].constant for output in self._outputs]
 
     def evaluate(self, batch: pa.RecordBatch) -> list[pa.Array]:
-        """One array of `batch.num_rows` for each expression. The batch has the schema that was bound.
+        """One array of `batch.num_rows` for each expression. The batch has the schema that was bound; its columns may
+        be dictionaries of the types there.
 
         Raises:
             DataFormatError: a value that a function cannot take; names expression, place, row and value.
@@ -92,6 +94,7 @@ class BoundExpressions:
         return [self._output(values[output], rows, index) for index, output in enumerate(self._outputs)]
 
     def _output(self, value: Values, rows: int, index: int) -> pa.Array:
+        value = decoded(value)
         if isinstance(value, pa.Array):
             return value
         if isinstance(value, _Failure):
@@ -103,7 +106,7 @@ class BoundExpressions:
     def _run(self, columns: _Columns, rows: int, wanted: frozenset[int] | None) -> list[Values]:
         """The values of every step, or of those wanted."""
         values: list[Values] = []
-        is_failed = False
+        is_failed = is_encoded = False
         for index, step in enumerate(self._steps):
             if step.constant is not None:
                 value: Values = step.constant
@@ -111,9 +114,18 @@ class BoundExpressions:
                 value = None
             elif step.column is not None:
                 value = columns[step.column]
+                if isinstance(value, pa.DictionaryArray) and not pa.types.is_dictionary(step.kind):
+                    value = encoded(value)
+                    is_encoded = is_encoded or isinstance(value, Encoded)
             else:
                 assert step.function is not None
                 inputs = [values[i] for i in step.inputs]
+                if is_encoded:
+                    value = _on_values(step, step.function, inputs)
+                    if value is not None:
+                        values.append(value)
+                        continue
+                    inputs = [decoded(given) for given in inputs]
                 if is_failed and any(isinstance(given, _Failure) for given in inputs):
                     inputs, failure = self._recovered(step, inputs, columns, rows)
                     if failure is not None:
@@ -156,7 +168,7 @@ class BoundExpressions:
         used = {self._steps[index].column for index in needed}
         places = pa.array(positions)
         part = {index: taken(columns[index], places) for index in used if index is not None}
-        value = self._run(part, len(positions), needed)[wanted]
+        value = decoded(self._run(part, len(positions), needed)[wanted])
         if isinstance(value, _Failure):
             return value.within(positions)
         if isinstance(value, pa.Scalar):
@@ -172,6 +184,21 @@ class BoundExpressions:
                 found.add(index)
                 waiting.extend(self._steps[index].inputs)
         return frozenset(found)
+
+
+def _on_values(step: BoundNode, function: ScalarFunction, inputs: list[Values]) -> Values:
+    """The step computed once for each value of a dictionary; None where that is not possible.
+
+    A dictionary may have values that no row has: if the function cannot take one of those, rows decide.
+    """
+    like = same_codes(function, inputs)
+    if like is None:
+        return None
+    values = [given.values if isinstance(given, Encoded) else given for given in inputs]
+    try:
+        return like.with_values(function(values, step.node.parameters, len(like.values)))
+    except EXPECTED_ERRORS:
+        return None
 
 
 def _message(failure: _Failure, expression: Node) -> str:

@@ -7,11 +7,13 @@ import decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from shmflink import _core
+from shmflink.core.plain_columns import plain_batch
 
 ROWS = 3000
 NUMBERS = pa.table({"n": range(ROWS), "s": [f"text {n % 7}" for n in range(ROWS)], "x": [n / 4 for n in range(ROWS)]})
@@ -43,7 +45,10 @@ def opened(path: Path, schema: pa.Schema, **options: Any) -> _core.ParquetRange 
 
 def read(found: _core.ParquetRange | None, names: list[str], batch_rows: int = 1000) -> pa.Table:
     assert found is not None
-    return pa.Table.from_batches(found.read(names, [group[0] for group in found.groups], batch_rows))
+    columns = found.read(names, [group[0] for group in found.groups], batch_rows)
+    left = sum(group[3] for group in found.groups)
+    batches = [columns.take(min(batch_rows, left - at)) for at in range(0, left, batch_rows)]
+    return pa.Table.from_batches(batches)
 
 
 @pytest.mark.parametrize(("kind", "low", "high"), TYPES, ids=lambda value: str(value)[:20])
@@ -75,7 +80,10 @@ def test_columns_by_name_in_the_order_that_is_asked_for(tmp_path: Path) -> None:
     assert found is not None
     assert [group[0] for group in found.groups] == [0, 1, 2]
     assert [group[2:] for group in found.groups] == [(0, 1300), (1300, 1300), (2600, 400)]
-    assert [batch.num_rows for batch in found.read(["n"], [0, 2], 700)] == [700, 700, 300]
+    columns = found.read(["n"], [0, 2], 700)
+    assert [columns.take(rows).num_rows for rows in (700, 900, 100)] == [700, 900, 100]
+    with pytest.raises(ValueError, match="the column ends before the rows that the footer promises"):
+        columns.take(1)
 
 
 def test_row_groups_belong_to_the_range_in_which_they_begin(tmp_path: Path) -> None:
@@ -178,3 +186,97 @@ def test_rows_by_a_mask() -> None:
         _core.keep_rows(rows, pa.array([True]))
     with pytest.raises(TypeError, match="booleans"):
         _core.keep_rows(rows, pa.array([1, 2, 3]))
+
+
+SHAPES: dict[str, dict[str, Any]] = {
+    "dictionaries": {},
+    "small pages": {"data_page_size": 700, "write_batch_size": 64},
+    "plain": {"use_dictionary": False},
+    "not compressed": {"compression": "none", "data_page_size": 700, "write_batch_size": 64},
+    "version 2": {"data_page_version": "2.0", "data_page_size": 700, "write_batch_size": 64},
+    "version 2, not compressed": {"data_page_version": "2.0", "compression": "none"},
+    "dictionaries given up": {"dictionary_pagesize_limit": 300, "data_page_size": 700, "write_batch_size": 64},
+    "encodings of others": {"use_dictionary": False, "column_encoding": {"i": "DELTA_BINARY_PACKED"}},
+}
+
+
+def columns_of_every_kind(rows: int, nulls: float, seed: int) -> pa.Table:
+    rng = np.random.default_rng(seed)
+    few = rng.integers(0, 9, rows)
+    kinds: dict[str, tuple[Any, pa.DataType]] = {
+        "i": (rng.integers(-(2**62), 2**62, rows), pa.int64()),
+        "j": (few, pa.int32()),
+        "x": (rng.random(rows), pa.float64()),
+        "y": (few / 2, pa.float32()),
+        "many": ([f"{n} ärger" * (n % 4) for n in rng.integers(0, 10**6, rows)], pa.string()),
+        "few": ([f"straße {n}" for n in few], pa.string()),
+        "raw": ([bytes([n]) * n for n in few], pa.binary()),
+        "flag": (few > 4, pa.bool_()),
+    }
+    missing = rng.random(rows) < nulls
+    # Nulls that follow each other make runs of levels.
+    missing[rows // 3 : rows // 2] = nulls > 0
+    return pa.table({name: pa.array(values, kind, mask=missing) for name, (values, kind) in kinds.items()})
+
+
+@pytest.mark.parametrize("nulls", [0.0, 0.05, 0.95, 1.0])
+@pytest.mark.parametrize("options", SHAPES.values(), ids=SHAPES)
+def test_rows_of_a_mask_are_those_that_a_filter_leaves(tmp_path: Path, options: dict[str, Any], nulls: float) -> None:
+    path = tmp_path / "f.parquet"
+    table = columns_of_every_kind(5000, nulls, seed=5)
+    pq.write_table(table, path, row_group_size=1900, **options)
+    found = opened(path, table.schema)
+    assert found is not None
+    for keeps in (False, True):
+        rng = np.random.default_rng(7)
+        columns = found.read(table.schema.names, [0, 1, 2], 1000, keeps_dictionaries=keeps)
+        at = 0
+        while at < table.num_rows:
+            rows = min(int(rng.integers(1, 900)), table.num_rows - at)
+            expected = table.slice(at, rows)
+            at += rows
+            share = rng.choice([0.0, 0.01, 0.5, 0.99, 1.0])
+            mask = pa.array(rng.random(rows) < share, mask=rng.random(rows) < 0.1)
+            choice = rng.integers(0, 4)
+            if choice == 0:
+                columns.skip(rows)
+                continue
+            batch = columns.take(rows) if choice == 1 else columns.take(rows, mask)
+            expected = expected if choice == 1 else expected.filter(mask)
+            batch.validate(full=True)
+            assert pa.table(plain_batch(batch)).equals(expected.combine_chunks())
+
+
+def test_small_dictionaries_stay_dictionaries_within_a_row_group(tmp_path: Path) -> None:
+    path = tmp_path / "f.parquet"
+    table = pa.table({"s": ["a", "b", None, "b"] * 500})
+    pq.write_table(table, path, row_group_size=1000)
+    found = opened(path, table.schema)
+    assert found is not None
+    columns = found.read(["s"], [0, 1], 600, keeps_dictionaries=True)
+    first, across, last = (columns.take(rows).column(0) for rows in (600, 600, 800))
+    assert first.type == last.type == pa.dictionary(pa.int32(), pa.string())
+    assert first.dictionary.to_pylist() == ["a", "b"]
+    assert across.type == pa.string()
+    assert [*first.to_pylist(), *across.to_pylist(), *last.to_pylist()] == table.column("s").to_pylist()
+    plain = found.read(["s"], [0, 1], 600)
+    assert plain.take(600).column(0).type == pa.string()
+
+
+def test_a_text_that_is_not_utf_8_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "f.parquet"
+    pq.write_table(pa.table({"s": ["aß", "b"]}), path, use_dictionary=False, compression="none", write_statistics=False)
+    whole = path.read_bytes()
+    for spoilt in (b"a\xff\xff", b"a\xc3b"):  # no character; a character beyond the end of its text
+        path.write_bytes(whole.replace("aß".encode(), spoilt))
+        with pytest.raises(ValueError, match="a text is not UTF-8"):
+            read(opened(path, pa.schema([("s", pa.string())])), ["s"])
+
+
+def test_a_mask_has_a_mark_for_each_row(tmp_path: Path) -> None:
+    path = tmp_path / "f.parquet"
+    pq.write_table(NUMBERS, path)
+    found = opened(path, NUMBERS.schema)
+    assert found is not None
+    with pytest.raises(ValueError, match="a mask of 1 for 2 rows"):
+        found.read(["n"], [0], 10).take(2, pa.array([True]))

@@ -40,6 +40,33 @@ impl LocalFile {
         })
     }
 
+    /// The bytes from `start` on, in a buffer that grows where it must.
+    pub fn read_into<'a>(
+        &self,
+        buffer: &'a mut Vec<u8>,
+        start: u64,
+        length: usize,
+    ) -> std::result::Result<&'a [u8], String> {
+        if buffer.len() < length {
+            buffer.resize(length, 0);
+        }
+        self.read_exactly(&mut buffer[..length], start)?;
+        Ok(&buffer[..length])
+    }
+
+    /// Fills `into` with the bytes from `start` on.
+    pub fn read_exactly(&self, into: &mut [u8], start: u64) -> std::result::Result<(), String> {
+        let held = self.in_tail(start).and_then(|at| self.tail.get(at..at + into.len()));
+        match held {
+            Some(bytes) => into.copy_from_slice(bytes),
+            None => self
+                .file
+                .read_exact_at(into, start)
+                .map_err(|error| error.to_string())?,
+        }
+        Ok(())
+    }
+
     fn in_tail(&self, start: u64) -> Option<usize> {
         let tail_start = self.len - self.tail.len() as u64;
         (tail_start <= start && start <= self.len).then(|| (start - tail_start) as usize)

@@ -4,13 +4,15 @@ use std::collections::VecDeque;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::{Arc, Mutex};
 
-use arrow_array::ArrayRef;
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef};
+use arrow_buffer::BooleanBuffer;
 use arrow_schema::SchemaRef;
-use pyo3::exceptions::{PyKeyError, PyValueError};
+use pyo3::exceptions::{PyKeyError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3_arrow::{PyArray, PyRecordBatch, PySchema};
 
-use super::columns::Columns;
+use super::columns::{Columns, Spare};
 use super::footer::{Footer, Keep};
 use super::local_file::LocalFile;
 use super::range::Range;
@@ -31,6 +33,7 @@ pub struct ParquetReader {
     schema: SchemaRef,
     has_bounds: bool,
     kept: Mutex<VecDeque<Kept>>,
+    spare: Arc<Spare>,
 }
 
 impl ParquetReader {
@@ -74,6 +77,7 @@ impl ParquetReader {
             schema: schema.into_inner(),
             has_bounds,
             kept: Mutex::default(),
+            spare: Arc::default(),
         }
     }
 
@@ -82,6 +86,7 @@ impl ParquetReader {
         Some(ParquetRange {
             range,
             schema: Arc::clone(&self.schema),
+            spare: Arc::clone(&self.spare),
         })
     }
 }
@@ -91,6 +96,7 @@ impl ParquetReader {
 pub struct ParquetRange {
     range: Range,
     schema: SchemaRef,
+    spare: Arc<Spare>,
 }
 
 impl ParquetRange {
@@ -137,13 +143,23 @@ impl ParquetRange {
         Ok(Some((arrow(found.lows)?, arrow(found.highs)?, arrow(null_counts)?)))
     }
 
-    fn read(&self, names: Vec<String>, groups: Vec<usize>, batch_rows: usize) -> PyResult<ParquetColumns> {
+    /// `keeps_dictionaries`: texts come as dictionaries where those are small and all rows of a batch are of one.
+    #[pyo3(signature = (names, groups, batch_rows, *, keeps_dictionaries=false))]
+    fn read(
+        &self,
+        names: Vec<String>,
+        groups: Vec<usize>,
+        batch_rows: usize,
+        keeps_dictionaries: bool,
+    ) -> PyResult<ParquetColumns> {
         let indexes = names.iter().map(|name| self.index_of(name));
         let indexes = indexes.collect::<PyResult<Vec<_>>>()?;
         let leaves: Vec<_> = indexes.iter().map(|&index| self.range.footer.leaves[index]).collect();
         let schema = self.schema.project(&indexes).expect("they are indexes of it");
+        let schema = Arc::new(schema);
         let Range { file, footer, .. } = &self.range;
-        let columns = Columns::new(file, footer, groups, &leaves, Arc::new(schema), batch_rows);
+        let keeps = keeps_dictionaries;
+        let columns = Columns::new(file, footer, groups, &leaves, schema, batch_rows, keeps, &self.spare);
         let columns = columns.map_err(|error| PyValueError::new_err(error.to_string()))?;
         Ok(ParquetColumns {
             columns: Mutex::new(columns),
@@ -151,7 +167,7 @@ impl ParquetRange {
     }
 }
 
-/// Record batches of some columns.
+/// Some columns of row groups, read from front to back.
 #[pyclass(frozen, module = "shmflink._core")]
 pub struct ParquetColumns {
     columns: Mutex<Columns>,
@@ -159,17 +175,35 @@ pub struct ParquetColumns {
 
 #[pymethods]
 impl ParquetColumns {
-    fn __iter__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {
-        this
+    fn skip(&self, rows: usize) {
+        self.columns.lock().expect("take() catches panics").skip(rows);
     }
 
-    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let next = py.detach(|| self.columns.lock().expect("next() catches panics").next());
-        let batch = next.map_err(PyValueError::new_err)?;
-        batch
-            .map(|batch| PyRecordBatch::new(batch).into_pyarrow(py))
-            .transpose()
+    #[pyo3(signature = (rows, mask=None))]
+    fn take<'py>(&self, py: Python<'py>, rows: usize, mask: Option<PyArray>) -> PyResult<Bound<'py, PyAny>> {
+        let mask = mask.map(|mask| bits_of(&mask, rows)).transpose()?;
+        let taken = py.detach(|| {
+            let mut columns = self.columns.lock().expect("take() catches panics");
+            columns.take(rows, mask.as_ref())
+        });
+        PyRecordBatch::new(taken.map_err(PyValueError::new_err)?).into_pyarrow(py)
     }
+}
+
+/// The rows whose mask is true (null is not).
+fn bits_of(mask: &PyArray, rows: usize) -> PyResult<BooleanBuffer> {
+    let mask = mask.array();
+    let mask = mask
+        .as_boolean_opt()
+        .ok_or_else(|| PyTypeError::new_err("a mask is a column of booleans"))?;
+    if mask.len() != rows {
+        let marks = mask.len();
+        return Err(PyValueError::new_err(format!("a mask of {marks} for {rows} rows")));
+    }
+    Ok(match mask.nulls() {
+        Some(nulls) => mask.values() & nulls.inner(),
+        None => mask.values().clone(),
+    })
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -6,7 +6,8 @@ Measured with pyarrow 26 on files of 6 columns, 2 of them strings (`process_time
 - a buffered stream per column (`buffer_size`) costs nothing and holds pages instead of whole column chunks: 18 MiB
   against 93 for a file of one row group of 5 M rows; a memory map is no faster and its pages count as ours;
 - reading dictionary-encoded strings as dictionaries and looking the values up afterwards takes half the time of letting
-  the reader build strings (14 against 30 ns a row for two columns), and rows that a filter drops are never looked up.
+  pyarrow build strings (14 against 30 ns a row for two columns), rows that a filter drops are never looked up, and a
+  filter looks at each value once instead of at each row.
 """
 
 from __future__ import annotations
@@ -21,7 +22,12 @@ import pyarrow as pa
 from shmflink import _core
 from shmflink.connectors.base import Poll, Split
 from shmflink.connectors.file_system.file_systems import FileSystem
-from shmflink.connectors.file_system.formats.parquet.opening import Group, OpenParquet, ParquetReading
+from shmflink.connectors.file_system.formats.parquet.opening import (
+    Group,
+    OpenParquet,
+    ParquetReading,
+    RunColumns,
+)
 from shmflink.connectors.file_system.formats.parquet.statistics import prune_groups
 from shmflink.connectors.file_system.formats.parquet.wide_deltas import PolarsFile, delta_columns, elsewhere
 from shmflink.connectors.file_system.reading.columns.schemas import conform, rows_without_columns
@@ -140,21 +146,23 @@ class ParquetCursor(SplitCursor):
 
     def _read_run(self, run: _Run, done: int) -> Iterator[pa.RecordBatch | Poll]:
         """The rows of a run from `done` on. The filter's columns go first, the others follow where a row passes."""
-        first = _Columns(self._open, run, self._tested if self._mask is not None else self._rest, self._batch_rows)
-        rest = _Columns(self._open, run, self._rest, self._batch_rows)
+        is_tested = self._mask is not None
+        tested_names = self._tested if is_tested else self._rest
+        first = self._columns(run, tested_names, keeps_dictionaries=is_tested)
+        rest = self._columns(run, self._rest if is_tested else [])
         first.skip(done)
         rest.skip(done)
         fruitless = 0
         while done < run.rows:
-            tested = first.take(min(self._batch_rows, run.rows - done))
-            rows, at = tested.num_rows, done
+            rows = min(self._batch_rows, run.rows - done)
+            tested, at = first.take(rows), done
             self._begun = at
             done += rows
             self._position = run.position + done
             if self._mask is None:
-                yield self._finish([tested], run.first_row + at, None)
+                yield self._finish([tested], run.first_row + at, rows)
                 continue
-            plain = conform(tested, self._tested_schema, self._range.path)
+            plain = conform(tested, self._tested_schema, self._range.path, keeps_dictionaries=True)
             mask = self._mask.evaluate(plain)[0]
             passing = mask.true_count
             if passing == 0:
@@ -163,30 +171,38 @@ class ParquetCursor(SplitCursor):
                 if fruitless % _FRUITLESS_BATCHES_MAX == 0:
                     yield Poll.AGAIN
                 continue
-            parts = [plain, rest.take(rows)] if self._rest else [plain]
-            yield self._finish(parts, run.first_row + at, None if passing == rows else mask)
+            chosen = None if passing == rows else mask
+            kept = self._wanted_of(tested)
+            if chosen is not None and kept.num_columns:
+                kept = _core.keep_rows(kept, chosen)
+            yield self._finish([kept, rest.take(rows, chosen)], run.first_row + at, rows, chosen)
 
-    def _finish(self, parts: list[pa.RecordBatch], first_row: int, mask: pa.BooleanArray | None) -> pa.RecordBatch:
-        """One batch of the wanted columns and rows. Dictionaries are looked up last, for the rows that are left."""
-        rows = parts[0].num_rows
+    def _columns(self, run: _Run, names: Sequence[str], *, keeps_dictionaries: bool = False) -> RunColumns:
+        if not names:
+            return _NoColumns()
+        return self._open.columns(run.groups, names, self._batch_rows, keeps_dictionaries=keeps_dictionaries)
+
+    def _wanted_of(self, tested: pa.RecordBatch) -> pa.RecordBatch:
+        """Without the columns that only the filter needs."""
+        wanted = set(self._schema.names)
+        return tested.select([name for name in tested.schema.names if name in wanted])
+
+    def _finish(
+        self, parts: list[pa.RecordBatch], first_row: int, rows: int, mask: pa.BooleanArray | None = None
+    ) -> pa.RecordBatch:
+        """One batch of the wanted columns, of the rows that `mask` leaves of `rows`. Dictionaries are looked up."""
         numbers, schema = self._row_numbers, self._schema
-        if numbers is None and mask is None and len(parts) == 1:
+        if numbers is None and len(parts) == 1:
             return conform(parts[0], schema, self._range.path)
-        wanted = set(schema.names)
-        columns = {
-            name: array
-            for part in parts
-            for name, array in zip(part.schema.names, part.columns, strict=True)
-            if name in wanted
-        }
+        columns = {name: array for part in parts for name, array in zip(part.schema.names, part.columns, strict=True)}
         if numbers is not None:
-            columns[numbers] = pa.array(np.arange(first_row, first_row + rows, dtype=np.int64))
+            told = pa.array(np.arange(first_row, first_row + rows, dtype=np.int64))
+            columns[numbers] = told if mask is None else told.filter(mask)
             schema = schema.append(pa.field(numbers, pa.int64()))
         if not columns:
-            kept_rows = rows if mask is None else mask.true_count
-            return rows_without_columns(kept_rows)
+            return rows_without_columns(rows if mask is None else mask.true_count)
         batch = pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
-        return conform(batch if mask is None else _core.keep_rows(batch, mask), schema, self._range.path)
+        return conform(batch, schema, self._range.path)
 
     def _place(self, run: _Run) -> str:
         groups = f"row group {run.groups[0]}"
@@ -195,51 +211,14 @@ class ParquetCursor(SplitCursor):
         return f"{groups}, which begins at byte {run.start}, after row {self._position - run.position} of it"
 
 
-class _Columns:
-    """Some columns of a run, batch by batch; opened when a row of them is wanted first, skipped rows being decoded
-    then, because readers cannot skip inside a row group.
-    """
-
-    def __init__(self, file: OpenParquet, run: _Run, names: Sequence[str], batch_rows: int) -> None:
-        self._file = file
-        self._run = run
-        self._names = list(names)
-        self._batch_rows = batch_rows
-        self._batches: Iterator[pa.RecordBatch] | None = None
-        self._behind = 0
-        self._held: pa.RecordBatch | None = None
+class _NoColumns:
+    """Where a filter needs all columns, or none."""
 
     def skip(self, rows: int) -> None:
-        self._behind += rows
+        """There is nothing to skip."""
 
-    def take(self, rows: int) -> pa.RecordBatch:
-        """Exactly the next `rows` rows."""
-        if not self._names:
-            return rows_without_columns(rows)
-        while self._behind:
-            self._behind -= self._next(self._behind).num_rows
-        taken = [self._next(rows)]
-        missing = rows - taken[0].num_rows
-        while missing:
-            taken.append(self._next(missing))
-            missing -= taken[-1].num_rows
-        if len(taken) == 1:
-            return taken[0]
-        return pa.Table.from_batches(taken).combine_chunks().to_batches()[0]
-
-    def _next(self, rows_max: int) -> pa.RecordBatch:
-        held = self._held
-        if held is None:
-            if self._batches is None:
-                self._batches = self._file.read(self._run.groups, self._names, self._batch_rows)
-            held = next(self._batches, None)
-            if held is None:
-                raise pa.ArrowInvalid("the column has fewer rows than the footer states")
-        if held.num_rows <= rows_max:
-            self._held = None
-            return held
-        self._held = held.slice(rows_max)
-        return held.slice(0, rows_max)
+    def take(self, rows: int, mask: pa.BooleanArray | None = None) -> pa.RecordBatch:
+        return rows_without_columns(rows if mask is None else mask.true_count)
 
 
 def _runs_of(groups: Sequence[Group], kept: frozenset[int] | None) -> list[_Run]:

@@ -1,13 +1,14 @@
 """Opening Parquet files: by the core where it can, else by pyarrow.
 
 The core reads the usual files of this host, flat columns of the expected types, not compressed or by snappy, at half of
-pyarrow's cost for small files and for footers of many columns. What it declines, pyarrow reads: other codecs and types,
-nested columns, files whose columns are to be cast or are missing, other file systems.
+pyarrow's cost for small files and for footers of many columns; it decodes only the rows that pass a filter. What it
+declines, pyarrow reads: other codecs and types, nested columns, files whose columns are to be cast or are missing,
+other file systems.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
@@ -16,6 +17,7 @@ import pyarrow as pa
 from shmflink import _core
 from shmflink import expressions as ex
 from shmflink.connectors.file_system.file_systems import FileSystem
+from shmflink.connectors.file_system.formats.parquet.batched_columns import BatchedColumns
 from shmflink.connectors.file_system.formats.parquet.statistics import (
     GroupStatistics,
     arrow_statistics,
@@ -30,7 +32,7 @@ from shmflink.errors import DataFormatError
 if TYPE_CHECKING:
     from shmflink.expressions import BoundExpressions, Expression
 
-__all__ = ["BATCH_ROWS", "CoreFile", "Group", "OpenParquet", "ParquetPlan", "ParquetReading", "Wanted"]
+__all__ = ["BATCH_ROWS", "CoreFile", "Group", "OpenParquet", "ParquetPlan", "ParquetReading", "RunColumns", "Wanted"]
 
 BATCH_ROWS: Final = 1 << 16
 """The default number of rows of a batch."""
@@ -88,6 +90,18 @@ class Group(NamedTuple):
     rows: int
 
 
+class RunColumns(Protocol):
+    """Some columns of row groups that follow each other, from front to back.
+
+    Reading raises pa.ArrowException, OSError or ValueError where the file is corrupt.
+    """
+
+    def skip(self, rows: int) -> None: ...
+
+    def take(self, rows: int, mask: pa.BooleanArray | None = None) -> pa.RecordBatch:
+        """The next `rows` rows; those alone whose mask is true (null is not)."""
+
+
 class OpenParquet(Protocol):
     """The row groups of an open file that begin inside a range."""
 
@@ -108,8 +122,10 @@ class OpenParquet(Protocol):
     def prepare(self, names: Sequence[str], groups: Sequence[int]) -> int:
         """Rows of a batch, none larger than about `BATCH_BYTES`. Called once, before `read`."""
 
-    def read(self, groups: Sequence[int], names: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
-        """Batches of these columns; pa.ArrowException, OSError or ValueError where the file is corrupt."""
+    def columns(
+        self, groups: Sequence[int], names: Sequence[str], batch_rows: int, *, keeps_dictionaries: bool = False
+    ) -> RunColumns:
+        """These columns of row groups that follow each other. `keeps_dictionaries`: texts may come as dictionaries."""
 
     def close(self) -> None: ...
 
@@ -208,8 +224,10 @@ class CoreFile:
     def prepare(self, names: Sequence[str], groups: Sequence[int]) -> int:
         return _rows_of(self._opened.row_bytes)
 
-    def read(self, groups: Sequence[int], names: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
-        return self._opened.read(names, groups, batch_rows)
+    def columns(
+        self, groups: Sequence[int], names: Sequence[str], batch_rows: int, *, keeps_dictionaries: bool = False
+    ) -> RunColumns:
+        return self._opened.read(names, groups, batch_rows, keeps_dictionaries=keeps_dictionaries)
 
     def close(self) -> None:
         """The descriptor goes with the object and its readers."""
@@ -245,9 +263,17 @@ class _ArrowFile:
             self._file = self._reopen(read_dictionary=dictionaries)
         return batch_rows
 
-    def read(self, groups: Sequence[int], names: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
-        found = self._file.iter_batches(batch_rows, row_groups=groups, columns=names, use_threads=False)
-        return iter(found)
+    def columns(
+        self,
+        groups: Sequence[int],
+        names: Sequence[str],
+        batch_rows: int,
+        *,
+        keeps_dictionaries: bool = False,
+    ) -> RunColumns:
+        return BatchedColumns(
+            lambda: self._file.iter_batches(batch_rows, row_groups=groups, columns=names, use_threads=False)
+        )
 
     def close(self) -> None:
         self._file.close(force=True)

@@ -13,7 +13,8 @@ from typing import Any
 import pyarrow as pa
 
 from shmflink.connectors.file_system.file_systems import FileSystem
-from shmflink.connectors.file_system.formats.parquet.opening import Group, OpenParquet
+from shmflink.connectors.file_system.formats.parquet.batched_columns import BatchedColumns
+from shmflink.connectors.file_system.formats.parquet.opening import Group, OpenParquet, RunColumns
 from shmflink.connectors.file_system.formats.parquet.statistics import GroupStatistics
 from shmflink.core.lazy_imports import pq
 from shmflink.core.plain_columns import cast_array
@@ -93,21 +94,24 @@ class PolarsFile:
     def prepare(self, names: Sequence[str], groups: Sequence[int]) -> int:
         return self._opened.prepare(names, groups)
 
-    def read(self, groups: Sequence[int], names: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
-        """The columns of these row groups, which follow each other."""
+    def columns(
+        self, groups: Sequence[int], names: Sequence[str], batch_rows: int, *, keeps_dictionaries: bool = False
+    ) -> RunColumns:
         wide = [name for name in names if name in self._columns]
-        rest = [name for name in names if name not in self._columns]
         if not wide:
-            yield from self._opened.read(groups, rest, batch_rows)
-            return
+            return self._opened.columns(groups, names, batch_rows, keeps_dictionaries=keeps_dictionaries)
+        rest = [name for name in names if name not in self._columns]
+        return BatchedColumns(lambda: self._read(groups, wide, rest, batch_rows))
+
+    def _read(
+        self, groups: Sequence[int], wide: Sequence[str], rest: Sequence[str], batch_rows: int
+    ) -> Iterator[pa.RecordBatch]:
         run = [group for group in self.groups if group.number in groups]
         at, end = run[0].first_row, run[-1].first_row + run[-1].rows
-        others = self._opened.read(groups, rest, batch_rows) if rest else iter(())
+        others = self._opened.columns(groups, rest, batch_rows) if rest else None
         while at < end:
-            beside = next(others, None)
-            if rest and beside is None:
-                raise ValueError("a column ends before the rows that the footer promises")
-            rows = min(batch_rows, end - at) if beside is None else beside.num_rows
+            rows = min(batch_rows, end - at)
+            beside = None if others is None else others.take(rows)
             columns = [] if beside is None else list(zip(beside.schema.names, beside.columns, strict=True))
             columns += zip(wide, self._decode(wide, at, rows), strict=True)
             yield pa.RecordBatch.from_arrays([array for _, array in columns], names=[name for name, _ in columns])
@@ -121,7 +125,7 @@ class PolarsFile:
             raise ValueError(str(error)) from error
         arrays = [pa.concat_arrays(column.chunks) if column.num_chunks else None for column in table.columns]
         if any(array is None or len(array) != rows for array in arrays):
-            raise ValueError("the column ends before the rows that the footer promises")
+            raise ValueError("the column has fewer rows than the footer states")
         return [_typed(array, self._columns[name]) for name, array in zip(names, arrays, strict=True)]
 
     def close(self) -> None:

@@ -75,8 +75,12 @@ def merge_schemas(schemas: Iterable[tuple[str, pa.Schema]], rule: MergeRule, *, 
     return pa.schema([(name, settled_type(kind)) for name, (_, kind) in merged.items()])
 
 
-def conform(columns: pa.RecordBatch, schema: pa.Schema, path: str) -> pa.RecordBatch:
+def conform(
+    columns: pa.RecordBatch, schema: pa.Schema, path: str, *, keeps_dictionaries: bool = False
+) -> pa.RecordBatch:
     """`columns` in this schema: chosen and ordered by name, missing ones null, others cast without loss.
+
+    `keeps_dictionaries`: dictionaries of a column's type stay what they are.
 
     Raises:
         TypeMismatchError: a column cannot be brought into its type; names the file.
@@ -91,9 +95,15 @@ def conform(columns: pa.RecordBatch, schema: pa.Schema, path: str) -> pa.RecordB
             arrays.append(pa.nulls(columns.num_rows, field.type))
             continue
         array = columns.column(at)
-        arrays.append(array if array.type.equals(field.type) else _cast(array, field, path))
+        kind = array.type
+        fits = kind.equals(field.type) or (
+            keeps_dictionaries and pa.types.is_dictionary(kind) and kind.value_type.equals(field.type)
+        )
+        arrays.append(array if fits else _cast(array, field, path))
     if not arrays:
         return rows_without_columns(columns.num_rows)
+    if keeps_dictionaries:
+        return pa.RecordBatch.from_arrays(arrays, names=schema.names)
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
