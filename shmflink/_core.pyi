@@ -410,6 +410,42 @@ class ValueCell:
     def clear(self) -> None:
         """Removes the value."""
 
+# joins
+#
+# Raises TypeMismatchError for types that cannot be keys.
+
+@final
+class JoinTable:
+    """The build side of a join: rows by key, known by their number. `insert` all, `seal`, then `probe`.
+
+    Keys with a null equal nothing. `marks`: `unmatched` is wanted. Batches hold key columns alone.
+    """
+
+    def __new__(cls, keys: pa.Schema, *, marks: bool = False) -> Self: ...
+    def __len__(self) -> int: ...
+    @property
+    def bytes(self) -> int:
+        """Memory of keys and numbers."""
+
+    def insert(self, keys: pa.RecordBatch) -> None:
+        """Appends build rows."""
+
+    def seal(self) -> None:
+        """No build rows follow."""
+
+    def probe(
+        self, keys: pa.RecordBatch, *, pairs_max: int, keeps_probe: bool = False
+    ) -> tuple[pa.UInt32Array, pa.UInt32Array, int]:
+        """(probe rows, build rows) that match, and of how many probe rows these are all pairs: those of a row stay
+        together, and none follows when there are `pairs_max`. `keeps_probe`: with null where nothing matches.
+        """
+
+    def probe_rows(self, keys: pa.RecordBatch, *, is_anti: bool = False) -> pa.UInt32Array:
+        """Probe rows that have a match, or none."""
+
+    def unmatched(self) -> pa.UInt32Array:
+        """Build rows that no probe row has matched."""
+
 # aggregate
 #
 # Raises TypeMismatchError for functions, types and parameters that do not fit.

@@ -16,7 +16,7 @@ from shmflink.core.lazy_imports import pc
 
 __all__ = ["cast_array", "kept", "plain_array", "plain_batch", "plain_type", "taken"]
 
-_Rows = TypeVar("_Rows", pa.Array, pa.RecordBatch)
+_Rows = TypeVar("_Rows", pa.Array, pa.RecordBatch, pa.ChunkedArray)
 
 _DECIMAL_BITS: Final = 128
 _UUID_BYTES: Final = 16

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from shmflink.core.coroutines import refuse_coroutines
@@ -22,6 +22,7 @@ __all__ = [
     "check_partitioner",
     "check_process_function",
     "checked_type",
+    "join_keys",
     "what_instead",
 ]
 
@@ -139,3 +140,28 @@ def check_frame(frame: Any, package: str, method: str) -> None:
     kind = type(frame)
     how = f": write {method}(frame.collect())" if kind.__name__ == "LazyFrame" else ""
     raise TypeError(f"{method}() takes a {package}.DataFrame, got {kind.__module__}.{kind.__qualname__}{how}")
+
+
+def join_keys(
+    on: str | Sequence[str] | None, left_on: str | Sequence[str] | None, right_on: str | Sequence[str] | None
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The key columns of both sides.
+
+    Raises:
+        TypeError: neither form is whole, or both are given; something is no name.
+        ValueError: there is no column, or the sides have different numbers of columns.
+    """
+    if (on is None) == (left_on is None or right_on is None) or (on is not None and (left_on or right_on)):
+        raise TypeError('join(): give on="name" or on=["a", "b"], or both left_on= and right_on=')
+    sides = [_names(each) for each in ((on, on) if on is not None else (left_on, right_on))]
+    if not sides[0] or len(sides[0]) != len(sides[1]):
+        raise ValueError(f"join(): {len(sides[0])} key columns on the left, {len(sides[1])} on the right")
+    return sides[0], sides[1]
+
+
+def _names(columns: str | Sequence[str] | None) -> tuple[str, ...]:
+    names = (columns,) if isinstance(columns, str) else tuple(columns or ())
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"join(): keys are names of columns, got {name!r}; with_columns() computes one first")
+    return names

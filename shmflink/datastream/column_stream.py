@@ -68,7 +68,7 @@ class ColumnStream(RecordedStream[S]):
             TypeMismatchError: there is no such column, or none is left.
         """
         schema = self._schema_for("drop")
-        self._check_columns(names)
+        self.check_columns(names)
         dropped = set(names)
         kept = [name for name in schema.names if name not in dropped]
         if not kept:
@@ -79,7 +79,7 @@ class ColumnStream(RecordedStream[S]):
         """*shmflink only.* The same columns under other names: `{old: new}`, or `old="new"`."""
         renamed = {**(names or {}), **new_names}
         schema = self._schema_for("rename")
-        self._check_columns(tuple(renamed))
+        self.check_columns(tuple(renamed))
         pairs = tuple((renamed.get(name, name), column) for name, column in columns_as_they_are(schema.names).items())
         text = ", ".join(f"{old} AS {new}" for old, new in renamed.items())
         return self.record(Select(pairs, "Rename", text))
@@ -145,12 +145,19 @@ class ColumnStream(RecordedStream[S]):
         """
         return self.record(EveryUpdate())
 
+    def in_columns(self, method: str) -> S:
+        """*shmflink only.* The stream as columns: itself if its elements are."""
+        schema = self._schema_for(method)
+        if isinstance(self.declared_type, ColumnsTypeInfo):
+            return self.environment.stream_of(self.recorded)
+        return self._select("Select", columns_as_they_are(schema.names), ", ".join(schema.names))
+
     def _select(self, title: str, columns: Mapping[str, Expression], text: str) -> S:
         return self.record(Select(tuple(columns.items()), title, text))
 
     def _schema_for(self, method: str) -> Any:
         return schema_of(columns_type(self.declared_type, method))
 
-    def _check_columns(self, names: tuple[str, ...]) -> None:
+    def check_columns(self, names: tuple[str, ...]) -> None:
         """Raises TypeMismatchError where there is no such column."""
         ex.bind([ex.col(name) for name in names], self.schema)

@@ -7,14 +7,20 @@ in this module, other methods in their base classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, overload
 
 from shmflink.absent import names_absent
 from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.core.types.typeinfo import TypeInformation, Types
 from shmflink.datastream import synonyms
-from shmflink.datastream.argument_checks import check_function, check_key_selector, check_process_function, checked_type
+from shmflink.datastream.argument_checks import (
+    check_function,
+    check_key_selector,
+    check_process_function,
+    checked_type,
+    join_keys,
+)
 from shmflink.datastream.collect import CloseableIterator
 from shmflink.datastream.connected_streams import BroadcastConnected, Connected
 from shmflink.datastream.data_stream_sink import DataStreamSink
@@ -34,6 +40,7 @@ from shmflink.datastream.window_functions import (
 from shmflink.datastream.windowed_stream import WindowsOf
 from shmflink.errors import JobGraphError, TypeMismatchError, UsageError
 from shmflink.expressions.node import Node
+from shmflink.operators.joins.spec import HOW, JoinHow
 from shmflink.operators.windows.assigners import (
     CountSlidingWindowAssigner,
     CountTumblingWindowAssigner,
@@ -41,6 +48,7 @@ from shmflink.operators.windows.assigners import (
 )
 from shmflink.plan.calls import (
     Aggregate,
+    Join,
     KeyBy,
     KeysAndElements,
     NamedExpressions,
@@ -150,6 +158,41 @@ class DataStream(RecordStream["DataStream"]):
         with self.environment.recorder.all_or_nothing():
             first, *others = [stream.without_keys() for stream in (self, *streams)]
             return first.record(Union(), *(stream.recorded for stream in others))
+
+    def join(
+        self,
+        other: DataStream,
+        on: str | Sequence[str] | None = None,
+        *,
+        left_on: str | Sequence[str] | None = None,
+        right_on: str | Sequence[str] | None = None,
+        how: JoinHow = "inner",
+        suffix: str = "_right",
+    ) -> DataStream:
+        """*shmflink only.* Pairs of rows of both streams whose keys are equal, as one row of columns. BATCH mode only.
+
+        `on`: columns that have the same name in both; each is one column of the result. `left_on` and `right_on`:
+        columns of different names, all of which stay. `how`: inner, left, right, full, semi (rows of this stream that
+        have a partner), anti (those that have none). A null equals nothing. Other columns of `other` that have a name
+        of this stream get the suffix. `other` is kept in memory: make it the smaller one.
+
+        >>> orders.join(customers, on="customer", how="left")
+
+        Raises:
+            TypeMismatchError: the keys are of different types, the columns of a stream are not known.
+        """
+        if not isinstance(other, DataStream):
+            raise TypeError(f"join() takes a DataStream, got {type(other).__name__}")
+        if other.environment is not self.environment:
+            raise JobGraphError("join(): the streams belong to different environments")
+        left, right = join_keys(on, left_on, right_on)
+        if how not in HOW:
+            raise ValueError(f"join(): how is one of {', '.join(HOW)}; got {how!r}")
+        with self.environment.recorder.all_or_nothing():
+            first, second = (stream.without_keys().in_columns("join") for stream in (self, other))
+            first.check_columns(left)
+            second.check_columns(right)
+            return first.record(Join(left, right, how, on is not None, suffix), second.recorded)
 
     @overload
     def broadcast(self) -> DataStream: ...

@@ -14,7 +14,7 @@ _KEYED: Final = "it belongs to keyed streams: call key_by() first; window_all() 
 _GROUPS: Final = "key_by() makes the groups"
 _RESULTS: Final = "execute_and_collect() runs the job and gives the results"
 _AGGREGATE: Final = "aggregate(n=count()) does, behind key_by() or over all rows"
-_JOINS: Final = "joins are not in this version: connect() two keyed streams"
+_JOINS: Final = "join(other, on=...) joins columns in BATCH mode; otherwise connect() two keyed streams"
 _SETS: Final = "there is no set operation but union(): connect() two keyed streams and keep state"
 _ORDER: Final = "a stream has no order: to_arrow() gives a table to sort, top_n() rows"
 _FILES: Final = "sink_to(FileSink.parquet(path)) writes files, and so do csv and json_lines"
@@ -37,7 +37,7 @@ STREAM: Final[Mapping[str, str]] = {
     **dict.fromkeys(("collect", "take", "head", "first", "to_list", "to_dicts", "fetch"), _RESULTS),
     **dict.fromkeys(("agg", "count", "describe", "value_counts"), _AGGREGATE),
     **dict.fromkeys(("mean", "avg", "std", "median", "var", "quantile"), _RESULT_NAMES),
-    **dict.fromkeys(("join", "left_join", "join_asof", "lateral_join", "merge", "co_group", "interval_join"), _JOINS),
+    **dict.fromkeys(("left_join", "join_asof", "lateral_join", "merge", "co_group", "interval_join"), _JOINS),
     **dict.fromkeys(("intersect", "intersect_all", "minus", "minus_all", "except_", "subtract"), _SETS),
     **dict.fromkeys(("union_all", "concat", "vstack", "append"), "union(other, ...) puts streams of one type together"),
     **dict.fromkeys(("sort", "sort_by", "order_by", "limit", "tail", "last", "offset"), _ORDER),
@@ -98,7 +98,8 @@ ENVIRONMENT: Final[Mapping[str, str]] = {
 
 CONNECTED: Final[Mapping[str, str]] = {
     **dict.fromkeys(
-        ("join", "where", "co_group", "interval_join"), "joins are not in this version: process() has both"
+        ("join", "where", "co_group", "interval_join"),
+        "join(other, on=...) of a stream joins columns; process() has both",
     ),
     **dict.fromkeys(("co_map", "apply"), "map(CoMapFunction) does, flat_map(CoFlatMapFunction), process()"),
     **dict.fromkeys(("union", "window", "filter", "select"), "call it on the streams before connect()"),
@@ -109,7 +110,7 @@ WINDOWED: Final[Mapping[str, str]] = {
     **dict.fromkeys(("sum", "min", "max", "mean", "avg", "min_by", "max_by"), _RESULT_NAMES),
     **dict.fromkeys(("group_by", "key_by"), "call key_by() on the stream before window()"),
     **dict.fromkeys(("every", "early", "late"), "trigger(...) says when a window fires, allowed_lateness(ms) how long"),
-    **dict.fromkeys(("join", "co_group"), "joins are not in this version"),
+    **dict.fromkeys(("join", "co_group"), "window joins are not in this version: connect() two keyed streams"),
     "fold": "reduce() or aggregate(AggregateFunction) does",
     "map": "apply(WindowFunction) or process(ProcessWindowFunction) has the window's rows",
 }

@@ -111,6 +111,10 @@ class Operator:
         """
         yield element
 
+    def end_input(self, input_index: int) -> Iterator[Batch | SideOutput]:
+        """End of one of several inputs; `finish` follows the last (Flink: BoundedMultiInput). Yields what it causes."""
+        return iter(())
+
     def finish(self) -> Iterator[Batch | SideOutput]:
         """End of all inputs: yields what is still buffered."""
         return iter(())
@@ -135,6 +139,11 @@ class Operator:
     @property
     def insert_only_method(self) -> str | None:
         """What the user's program calls an operator whose input must be final rows; None: it accepts updates."""
+        return None
+
+    @property
+    def batch_method(self) -> str | None:
+        """What the user's program calls an operator that works in BATCH mode alone; None: it works in both modes."""
         return None
 
     @property

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from shmflink.expressions import Expression
     from shmflink.operators.asynchronous.retry import RetryStrategy
     from shmflink.operators.base import Operator
+    from shmflink.operators.joins.spec import JoinHow
     from shmflink.operators.windows.assigners import WindowAssigner
     from shmflink.operators.windows.evictors import Evictor
     from shmflink.operators.windows.triggers import Trigger
@@ -43,6 +44,7 @@ __all__ = [
     "FilterColumns",
     "Final",
     "FlatMap",
+    "Join",
     "KeyBy",
     "KeysAndElements",
     "Map",
@@ -288,6 +290,17 @@ class EveryUpdate(Call):
 
     __slots__ = ()
     is_operator: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Join(Call):
+    """Pairs of rows whose keys are equal. `merges_keys`: each pair of keys is one column of the result."""
+
+    left_on: tuple[str, ...]
+    right_on: tuple[str, ...]
+    how: JoinHow
+    merges_keys: bool
+    suffix: str
 
 
 class CoMap(CallOfFunction):

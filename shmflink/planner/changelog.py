@@ -195,6 +195,12 @@ class _Plan:
                 raise JobGraphError(self._no_end(t, made) if made.has_final else self._no_final(t, made))
             return
         if isinstance(t, OperatorTransformation):
+            if t.operator.batch_method is not None and not self.is_batch:
+                raise JobGraphError(
+                    f"{at(t.place)}{t.operator.batch_method} needs BATCH mode: "
+                    "env.set_runtime_mode(RuntimeExecutionMode.BATCH). In STREAMING mode, connect() two keyed streams "
+                    "and keep rows in the state of a KeyedCoProcessFunction"
+                )
             logs = [log for i in t.inputs if (log := self._logs[i.id]) is not None]
             method = _needs_inserts(t.operator, logs[0]) if logs else None
             if method is not None:

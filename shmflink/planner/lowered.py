@@ -53,7 +53,8 @@ class Routing:
 class Lowered:
     """::
 
-        input ─▶ local ─▶ routing ─▶ operators
+        input         ─▶ local ─▶ routing ─▶ operators
+        other inputs  ─▶    other_routings ─▶
 
     `local` operators run where the rows are made, in each branch of a union by itself. The program's settings (name,
     uid, parallelism, ...) are those of the last of `operators`. `why` says in words how the call runs, for
@@ -67,6 +68,7 @@ class Lowered:
     routing: Routing | None = None
     operators: tuple[Piece, ...] = ()
     sink: Sink | None = None
+    other_routings: tuple[Routing, ...] = ()
 
     @property
     def pieces(self) -> tuple[Piece, ...]:
@@ -79,7 +81,8 @@ class Lowered:
         What is neither operators nor routing (a source, a sink, a union, ...) is one thing of its own.
         """
         local = len(self.local) * branches + (unions if self.local else 0)
-        return max(local + (self.routing is not None) + len(self.operators), 1)
+        routings = (self.routing is not None) + len(self.other_routings)
+        return max(local + routings + len(self.operators), 1)
 
 
 def one_operator(

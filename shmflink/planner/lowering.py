@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from shmflink.errors import InternalError
 from shmflink.plan.calls import EveryUpdate, Final, Read, SideOutput, Union, Write
 from shmflink.planner.carrying import carried_metadata, with_metadata
-from shmflink.planner.lowered import Lowered, Piece, Subtasks
+from shmflink.planner.lowered import Lowered, Piece, Routing, Subtasks
 from shmflink.planner.rules import lowered
 from shmflink.planner.transformations import (
     EveryUpdateTransformation,
@@ -62,24 +62,26 @@ class _Placing:
         if made.local:
             self._inputs = (self._in_each_branch(self._inputs[0], made.local),)
         if made.routing is not None:
-            before, routing = self._inputs[0], made.routing
-            routed = PartitionTransformation(
-                next(self._ids),
-                routing.name,
-                (before,),
-                before.output_type,
-                place=self._node.place,
-                origin=self._node.id,
-                strategy=routing.strategy,
-                partitioner=routing.partitioner,
-                key_columns=routing.key_columns,
-            )
-            self._inputs = (routed,)
+            routings = (made.routing, *made.other_routings)
+            self._inputs = tuple(map(self._routed, self._inputs, routings))
         for piece in made.operators[:-1]:
             self._inputs = (self._operator(piece, self._inputs),)
         if not made.operators:
             return self._inputs[0]
         return OperatorTransformation(**self._settings(), operator=made.operators[-1].operator)
+
+    def _routed(self, before: Transformation, routing: Routing) -> Transformation:
+        return PartitionTransformation(
+            next(self._ids),
+            routing.name,
+            (before,),
+            before.output_type,
+            place=self._node.place,
+            origin=self._node.id,
+            strategy=routing.strategy,
+            partitioner=routing.partitioner,
+            key_columns=routing.key_columns,
+        )
 
     def _in_each_branch(self, t: Transformation, pieces: Sequence[Piece]) -> Transformation:
         """Where the rows are made: each branch of a union by itself."""

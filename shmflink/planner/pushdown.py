@@ -23,6 +23,7 @@ from shmflink.expressions.node import ALIAS, COLUMN, LITERAL
 from shmflink.expressions.registry import find_function
 from shmflink.operators.columns.expressions import ColumnarOperator, ColumnsOperator, narrowest
 from shmflink.operators.columns.steps import Filter, Project
+from shmflink.operators.joins.hash_join import HashJoinOperator
 from shmflink.planner.transformations import (
     OperatorTransformation,
     PartitionTransformation,
@@ -186,14 +187,20 @@ def _columns_needed(order: Sequence[Transformation], changed: _Rewriting) -> dic
     needed: dict[int, Columns] = {}
     exact = _exact(order, changed)
     for t in reversed(order):
-        wishes = [_wish(consumer, changed, needed, exact) for consumer in changed.consumers.get(t.id, ())]
+        wishes = [_wish(consumer, t, changed, needed, exact) for consumer in changed.consumers.get(t.id, ())]
         is_all = not wishes or any(wish is None for wish in wishes)
         needed[t.id] = None if is_all else frozenset().union(*(wish for wish in wishes if wish is not None))
     return needed
 
 
-def _wish(t: Transformation, changed: _Rewriting, needed: Mapping[int, Columns], exact: Mapping[int, bool]) -> Columns:
-    """What a consumer needs of its input."""
+def _wish(
+    t: Transformation,
+    before: Transformation,
+    changed: _Rewriting,
+    needed: Mapping[int, Columns],
+    exact: Mapping[int, bool],
+) -> Columns:
+    """What the consumer `t` needs of its input `before`."""
     behind = needed[t.id]
     match t:
         case SideOutputTransformation():
@@ -205,6 +212,8 @@ def _wish(t: Transformation, changed: _Rewriting, needed: Mapping[int, Columns],
             return behind if all(exact[i.id] for i in t.inputs) else None
         case OperatorTransformation():
             operator = changed.operator(t)
+            if isinstance(operator, HashJoinOperator):
+                return operator.columns_needed_of([i.id for i in t.inputs].index(before.id), behind)
             return operator.columns_needed(behind) if isinstance(operator, ColumnarOperator) else None
     return None
 
@@ -221,7 +230,7 @@ def _exact(order: Sequence[Transformation], changed: _Rewriting) -> dict[int, bo
                     is_free and schema is not None and changed.source(t).with_columns(schema.names) is not None
                 )
             case OperatorTransformation():
-                exact[t.id] = isinstance(changed.operator(t), ColumnarOperator)
+                exact[t.id] = isinstance(changed.operator(t), ColumnarOperator | HashJoinOperator)
             case PartitionTransformation() | UnionTransformation():
                 exact[t.id] = all(exact[i.id] for i in t.inputs)
             case _:
@@ -241,6 +250,9 @@ def _rebuilt(
             return _rebuilt_source(t, changed, needed)
         case OperatorTransformation():
             operator = changed.operator(t)
+            if isinstance(operator, HashJoinOperator):
+                operator = operator.narrowed_to([i.output_type for i in inputs], needed)
+                return dataclasses.replace(t, inputs=inputs, operator=operator, output_type=operator.output_type)
             if isinstance(operator, ColumnarOperator):
                 operator = operator.narrowed(inputs[0].output_type, needed)
                 declared = t.output_type if operator is t.operator else operator.output_type

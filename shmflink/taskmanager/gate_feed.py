@@ -8,7 +8,8 @@ from itertools import chain
 from shmflink.core.batch import Batch
 from shmflink.core.elements import Barrier, ControlElement, Element, EndOfData, Watermark, WatermarkStatus
 from shmflink.metrics.counters import TaskCounters
-from shmflink.taskmanager.chain import drive
+from shmflink.operators.base import Operator
+from shmflink.taskmanager.chain import drive, emit_all
 from shmflink.taskmanager.feed import Outputs, RunningFeed, TaskParts
 from shmflink.taskmanager.inputs import TaskInputs
 
@@ -21,6 +22,7 @@ class GateFeed(RunningFeed):
     def __init__(self, parts: TaskParts, inputs: TaskInputs) -> None:
         super().__init__(parts)
         self._inputs = inputs
+        self._told_of_ends = type(parts.head.operator).end_input is not Operator.end_input
         self._rest: tuple[int, int, Batch, int] | None = None  # (input index, channel, batch, rows of it processed)
 
     @property
@@ -68,8 +70,13 @@ class GateFeed(RunningFeed):
         parts = self._parts
         parts.end.input_ended(drained=element.drained)
         aligned = parts.checkpoints.effects(self._inputs.end_of_data(channel))
-        snapshot: Outputs = iter(()) if aligned is None else self.freeze(aligned)
-        return chain(snapshot, self.finish(is_drained=parts.end.is_drained)) if self._inputs.has_ended else snapshot
+        steps: list[Outputs] = [] if aligned is None else [self.freeze(aligned)]
+        if self._told_of_ends and self._inputs.has_input_ended(channel):
+            head = parts.head
+            steps.append(emit_all(head, head.operator.end_input(self._inputs.input_of(channel))))
+        if self._inputs.has_ended:
+            steps.append(self.finish(is_drained=parts.end.is_drained))
+        return chain.from_iterable(steps)
 
     def _forward(self, elements: Sequence[Element]) -> Outputs | None:
         """Watermarks and statuses that the valve passes on."""

@@ -46,6 +46,15 @@ class TaskInputs:
         """True when every channel has delivered its EndOfData."""
         return not self._open
 
+    def input_of(self, channel: int) -> int:
+        """The input index of a channel."""
+        return self._input_of_channel[channel]
+
+    def has_input_ended(self, channel: int) -> bool:
+        """True when every channel of this channel's input has delivered its EndOfData."""
+        index = self.input_of(channel)
+        return all(self.input_of(other) != index for other in self._open)
+
     def poll(self) -> tuple[int, int, Element] | None:
         """(input index, channel, element): first the elements in flight at a checkpoint, then those of the gates."""
         self.was_ahead = bool(self._ahead)

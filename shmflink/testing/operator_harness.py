@@ -190,6 +190,10 @@ class OperatorHarness:
             self._collect(self.operator.outputs())
         return self.rows()
 
+    def end_input(self, input_index: int) -> None:
+        """The normal end of one of several inputs."""
+        self._collect(self.operator.end_input(input_index))
+
     def finish(self) -> None:
         """The normal end of the input."""
         self._collect(self.operator.finish())

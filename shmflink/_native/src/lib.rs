@@ -7,6 +7,7 @@
 //! rows/       rows (Python objects) <-> columns, keys
 //! keyed/      tables by key: key words, index, rows, what changed since a checkpoint
 //! aggregate/  grouped aggregation: states, partial and final results
+//! joins/      rows of two sides by equal keys
 //! windows/    aggregates by key and window: panes, sliding windows, sessions
 //! parquet_files/ the usual Parquet files -> columns
 //! text/       columns -> lines of CSV and JSON
@@ -14,13 +15,14 @@
 //! functions/  kernels of expressions: strings, dates as text, digests, URLs, JSON
 //! ```
 //! `transport` knows nothing of the others; `exchange` stands on it; `keyed` takes the hash of keys from `exchange`;
-//! `aggregate` stands on `keyed`, `windows` on both; their errors are `error.rs`; `functions` shares the JSON values of
+//! `aggregate` and `joins` stand on `keyed`, `windows` on both of the former; their errors are `error.rs`; `functions` shares the JSON values of
 //! `text`; `parquet_files`, `parse`, `rows`, `state` and `text` stand alone.
 
 pub mod aggregate;
 pub mod error;
 pub mod exchange;
 pub mod functions;
+pub mod joins;
 pub(crate) mod keyed;
 pub mod parquet_files;
 pub mod parse;
@@ -42,6 +44,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     state::register(module)?;
     aggregate::register(module)?;
     windows::register(module)?;
+    joins::register(module)?;
     text::register(module)?;
     functions::register(module)?;
     Ok(())

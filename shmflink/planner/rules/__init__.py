@@ -53,6 +53,7 @@ RULES: Final[Mapping[type[calls.Call], str]] = {
     calls.CoFlatMap: "two_inputs.co_flat_map",
     calls.CoProcess: "two_inputs.co_process",
     calls.BroadcastProcess: "two_inputs.broadcast_process",
+    calls.Join: "joins.join",
     calls.Aggregate: "aggregates.aggregate",
     calls.WindowApply: "windows.window_apply",
     calls.WindowAggregate: "window_aggregates.window_aggregate",

@@ -19,6 +19,8 @@ pub const RUN_ROWS: usize = 512;
 /// From this size of index and rows on, their cache lines are prefetched.
 const PREFETCH_BYTES: usize = 512 << 10;
 const GROUPS_MAX: usize = u32::MAX as usize - 1;
+/// Stands for a key without a group.
+pub const NO_GROUP: u32 = u32::MAX;
 
 /// Groups, each with a row of words that begins with the words of its key.
 pub struct KeyedRows {
@@ -159,6 +161,62 @@ impl KeyedRows {
             found.extend((0..run.len).filter_map(|row| self.lookup_row(&batch, &run, row)));
         }
         Ok(found)
+    }
+
+    /// The group of each key, NO_GROUP for a key without one.
+    pub fn existing(&self, keys: &[ArrayRef], rows: usize) -> Result<Vec<u32>, TableError> {
+        if self.groups == 0 {
+            return Ok(vec![NO_GROUP; rows]);
+        }
+        let batch = self.key_batch(keys)?;
+        let is_large = self.index.bytes() + self.groups * self.stride() > PREFETCH_BYTES;
+        let (mut found, mut run) = (Vec::with_capacity(rows), Run::default());
+        for start in (0..rows).step_by(RUN_ROWS) {
+            self.keys
+                .encode_only(&batch, start, RUN_ROWS.min(rows - start), &mut run);
+            match (self.keys.words, is_large) {
+                (1, false) => self.existing_run::<1, false>(&batch, &run, &mut found),
+                (1, true) => self.existing_run::<1, true>(&batch, &run, &mut found),
+                (2, false) => self.existing_run::<2, false>(&batch, &run, &mut found),
+                (2, true) => self.existing_run::<2, true>(&batch, &run, &mut found),
+                (_, false) => self.existing_run::<0, false>(&batch, &run, &mut found),
+                (_, true) => self.existing_run::<0, true>(&batch, &run, &mut found),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Like `find_run`, without new groups.
+    fn existing_run<const WORDS: usize, const IS_LARGE: bool>(
+        &self,
+        batch: &KeyBatch,
+        run: &Run,
+        found: &mut Vec<u32>,
+    ) {
+        let entries = self.index.entries();
+        let is_plain = self.keys.is_plain() && !run.has_nulls && !run.has_long;
+        let first = found.len();
+        let mut hashes = [0; RUN_ROWS];
+        for (row, hash) in hashes[..run.len].iter_mut().enumerate() {
+            *hash = run.hash::<WORDS>(row);
+            if IS_LARGE {
+                entries.prefetch(*hash);
+            }
+        }
+        for hash in &hashes[..run.len] {
+            let mut place = entries.place(*hash);
+            let id = entries.next(&mut place, *hash).unwrap_or(NO_GROUP);
+            if IS_LARGE && id != NO_GROUP {
+                prefetch(self.address(id));
+            }
+            found.push(id);
+        }
+        for row in 0..run.len {
+            let id = found[first + row];
+            if id != NO_GROUP && !self.is_key_of::<WORDS>(batch, run, row, id, self.address(id), is_plain) {
+                found[first + row] = self.lookup_row(batch, run, row).unwrap_or(NO_GROUP);
+            }
+        }
     }
 
     fn lookup_row(&self, batch: &KeyBatch, run: &Run, row: usize) -> Option<u32> {
