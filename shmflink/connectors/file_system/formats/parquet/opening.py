@@ -38,7 +38,11 @@ BATCH_ROWS: Final = 1 << 16
 """The default number of rows of a batch."""
 
 BATCH_BYTES: Final = 8 << 20
-"""The approximate maximum of a batch's bytes; wide rows make shorter batches."""
+"""The approximate maximum of a batch's bytes; long rows make shorter batches. Many columns make it larger."""
+
+_COLUMN_BYTES: Final = 64 << 10
+"""For each column of a batch: what costs time by batch and column is then little against the rows. Measured on 500
+columns of numbers, filter to Parquet: 8 MiB 4.6 s, 16 MiB 3.5 s, 32 MiB (this) 2.5 s, 64 MiB 2.3 s."""
 
 _BATCH_ROWS_MIN: Final = 1024
 _PAGE_BUFFER_BYTES: Final = 64 << 10
@@ -222,7 +226,7 @@ class CoreFile:
         return [one for group, one in zip(self.groups, known, strict=True) if group.number in groups]
 
     def prepare(self, names: Sequence[str], groups: Sequence[int]) -> int:
-        return _rows_of(self._opened.row_bytes)
+        return _rows_of(self._opened.row_bytes, len(names))
 
     def columns(
         self, groups: Sequence[int], names: Sequence[str], batch_rows: int, *, keeps_dictionaries: bool = False
@@ -322,11 +326,12 @@ def _batch_shape(
         row_bytes += max(encoded, _TEXT_BYTES if path in text else 8)
         if path in text and all(_has_small_dictionary(metadata.row_group(group).column(index)) for group in groups):
             dictionaries.append(path)
-    return _rows_of(row_bytes), dictionaries
+    return _rows_of(row_bytes, len(names)), dictionaries
 
 
-def _rows_of(row_bytes: float) -> int:
-    return min(BATCH_ROWS, max(_BATCH_ROWS_MIN, int(BATCH_BYTES / max(1.0, row_bytes))))
+def _rows_of(row_bytes: float, columns: int) -> int:
+    batch_bytes = max(BATCH_BYTES, columns * _COLUMN_BYTES)
+    return min(BATCH_ROWS, max(_BATCH_ROWS_MIN, int(batch_bytes / max(1.0, row_bytes))))
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import re
 import struct
@@ -229,3 +230,20 @@ def test_files_that_say_different_things(tmp_path: Path) -> None:
         schema = pa.schema([("n", pa.int64())], {"owner": owner, "license": "CC0"})
         pq.write_table(schema.empty_table(), tmp_path / f"{name}.parquet")
     assert FileSource.parquet(str(tmp_path)).produced_metadata.metadata == {b"license": b"CC0"}
+
+
+@pytest.mark.parametrize("compression", ["snappy", "zstd"])  # read by the core; by pyarrow
+def test_batches_have_more_bytes_where_there_are_many_columns(tmp_path: Path, compression: str) -> None:
+    def batch_rows(table: pa.Table) -> int:
+        path = tmp_path / f"{table.num_columns}.parquet"
+        pq.write_table(table, path, compression=compression)
+        reading = ParquetReading(ParquetPlan(schema=table.schema))
+        opened, _ = reading.open(FileSystem(), FileRange(str(path), 0, path.stat().st_size))
+        with contextlib.closing(opened):
+            return opened.prepare(table.schema.names, [0])
+
+    wide = pa.table({f"c{number}": pa.array([0] * 100, pa.int64()) for number in range(500)})
+    assert batch_rows(wide) == 8192
+    assert batch_rows(wide.select(wide.schema.names[:200])) == 8192
+    assert batch_rows(wide.select(wide.schema.names[:100])) == 8 * 1024 * 1024 // 800
+    assert batch_rows(pa.table({"text": ["x" * (64 << 10)]})) == 1024
