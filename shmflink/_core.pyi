@@ -46,7 +46,6 @@ __all__ = [
     "hex_digest",
     "inet_aton",
     "inet_ntoa",
-    "is_any_shared",
     "is_json",
     "join_text",
     "json_array",
@@ -78,6 +77,7 @@ __all__ = [
     "regex_test",
     "replace_text",
     "set_parent_death_signal",
+    "shared_columns",
     "split_part",
     "split_text",
     "substring",
@@ -213,8 +213,8 @@ class Heartbeat:
     def stop(self) -> None:
         """Ends the thread and waits for it. Idempotent."""
 
-def is_any_shared(addresses: Sequence[int]) -> bool:
-    """Whether one of the addresses lies in shared memory: a segment, which goes back to its sender."""
+def shared_columns(batch: pa.RecordBatch) -> list[int]:
+    """The places of the columns of which a part lies in shared memory: in a segment, which goes back to its sender."""
 
 def set_parent_death_signal(signal: int, expected_parent_pid: int) -> bool:
     """Has the kernel send `signal` to this process when the thread that forked it ends (PR_SET_PDEATHSIG).

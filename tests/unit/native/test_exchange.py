@@ -269,6 +269,73 @@ def test_watermarks_wait_in_one_place_and_others_in_line() -> None:
     assert [pair.gate.poll() for _ in range(3)] == [(0, WATERMARK, 99, 0, 0), (0, BARRIER, 7, 0, 0), None]
 
 
+WIDE = [f"c{number}" for number in range(64)]  # a segment of 4 KiB has room for four rows of so many
+
+
+def wide(count: int, first: int = 0) -> pa.RecordBatch:
+    columns = [pa.array(range(first + place, first + place + count), pa.int64()) for place in range(len(WIDE))]
+    return pa.record_batch(columns, names=WIDE)
+
+
+def received(pair: Pair) -> tuple[list[pa.RecordBatch], list[Any]]:
+    """All batches and control elements that are under way, credit going back and forth."""
+    batches, controls = [], []
+    for _ in range(10_000):
+        while (polled := pair.gate.poll()) is not None:
+            if len(polled) == 2:
+                batches.append(polled[1])
+            else:
+                controls.append((sum(batch.num_rows for batch in batches), *polled[1:3]))
+        if not pair.partition.has_pending:
+            return batches, controls
+        pair.partition.resume()
+        pair.partition.flush()
+    pytest.fail("what is pending never comes")
+
+
+def test_rows_of_very_many_columns_come_in_batches_that_pay() -> None:
+    pair = Pair()
+    batch = wide(3000)
+    pair.partition.write(batch)
+    batches, _ = received(pair)
+    assert pa.Table.from_batches(batches).combine_chunks().equals(pa.Table.from_batches([batch]))
+    assert [one.num_rows for one in batches[:-1]] == [batches[0].num_rows] * (len(batches) - 1)
+    assert batches[0].num_rows > 900, "8 KiB a column"
+
+
+def test_few_rows_of_very_many_columns_wait_for_more_until_they_are_flushed() -> None:
+    pair = Pair()
+    for first in range(0, 300, 100):
+        assert pair.partition.write(wide(100, first))
+    assert pair.gate.poll() is None
+    batches, _ = received(pair)
+    assert [one.num_rows for one in batches] == [300]
+    assert batches[0].column(63).to_pylist() == list(range(63, 363))
+
+
+def test_an_image_that_lacks_credit_stays_pending_and_control_elements_stay_behind_it() -> None:
+    pair = Pair()
+    assert pair.partition.write(wide(500))
+    pair.partition.flush()
+    assert pair.partition.has_pending, "the image takes more segments than there is credit for"
+    assert not pair.partition.emit_control(BARRIER, 7)
+    assert pair.partition.is_blocked
+    batches, controls = received(pair)
+    assert [one.num_rows for one in batches] == [500]
+    assert controls == [(500, BARRIER, 7)]
+
+
+def test_wide_and_narrow_batches_keep_their_order() -> None:
+    pair = Pair()
+    sent = [wide(20), numbers(5), wide(3, 20), numbers(2, 5)]
+    batches = []
+    for batch in sent:
+        while not pair.partition.write(batch):
+            batches += received(pair)[0]
+        batches += received(pair)[0]
+    assert all(one.equals(other) for one, other in zip(batches, sent, strict=True))
+
+
 def test_targets_are_checked() -> None:
     pair = Pair(strategy="CUSTOM")
     with pytest.raises(TypeMismatchError, match="row 1 to channel 1 of 1"):

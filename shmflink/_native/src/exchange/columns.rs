@@ -202,7 +202,23 @@ pub struct Shape {
     pub buffers: usize,
 }
 
+/// An image of many columns has so many bytes for each: a consumer's work by batch and column has to pay.
+const WIDE_COLUMN_BYTES: usize = 8 << 10;
+const WIDE_IMAGE_BYTES_MAX: usize = 4 << 20;
+const WIDE_NODES_MIN: usize = 64;
+
+/// A segment in which a column has less room is too small for a batch.
+const COLUMN_BYTES_MIN: usize = 1 << 10;
+
 impl Shape {
+    /// The bytes of a full image: a segment, or several where a segment of so many columns has room for few rows.
+    pub fn image_bytes(self, segment_bytes: usize) -> usize {
+        if self.nodes < WIDE_NODES_MIN || segment_bytes / self.nodes >= COLUMN_BYTES_MIN {
+            return segment_bytes;
+        }
+        segment_bytes.max((self.nodes * WIDE_COLUMN_BYTES).min(WIDE_IMAGE_BYTES_MAX))
+    }
+
     pub fn of_fields<'a>(fields: impl IntoIterator<Item = &'a Field>) -> Result<Self, ExchangeError> {
         let mut shape = Self::default();
         for field in fields {

@@ -132,20 +132,20 @@ impl Lane {
         }
     }
 
-    /// Begins sending the image of one row that takes several segments.
-    fn begin_image(&mut self, schema: &PlannedSchema, columns: &[Column], row: usize) {
+    /// Begins sending the image of rows that takes several segments.
+    fn begin_image(&mut self, schema: &PlannedSchema, columns: &[Column], row: usize, rows: usize) {
         debug_assert!(
             self.message.is_none() && self.open.is_none(),
             "one message at a time, behind the open rows"
         );
-        let mut bytes = vec![0; image::image_bytes(columns, schema.shape, row, 1)];
-        let length = image::write(&mut bytes, schema.number(), columns, schema.shape, row, 1);
+        let mut bytes = vec![0; image::image_bytes(columns, schema.shape, row, rows)];
+        let length = image::write(&mut bytes, schema.number(), columns, schema.shape, row, rows);
         bytes.truncate(length);
         self.message = Some(Message {
             kind: data::IMAGE_PIECE,
             bytes: bytes.into(),
             at: 0,
-            rows: 1,
+            rows,
         });
     }
 
@@ -221,7 +221,7 @@ impl Lane {
             return Room::None;
         }
         if !fits_alone(plan, &incoming.columns, row, self.channel.segment_bytes()) {
-            self.begin_image(schema, &incoming.columns, row);
+            self.begin_image(schema, &incoming.columns, row, 1);
             return Room::Large;
         }
         let Some(segment) = self.channel.try_open() else {
@@ -232,7 +232,7 @@ impl Lane {
         Room::Open
     }
 
-    /// Ships full segments and, with `all`, the rest; false if credit is missing, even for what is held back.
+    /// Ships full images and, with `all`, the rest; false if credit is missing, even for what is held back.
     fn ship_pieces(&mut self, all: bool) -> Result<bool, ExchangeError> {
         loop {
             if !self.send_message() {
@@ -247,7 +247,7 @@ impl Lane {
             if !self.pieces.hold(|| self.channel.try_open()) {
                 return Ok(false);
             }
-            if !all && self.pieces.bytes() < self.channel.segment_bytes() {
+            if !all && self.pieces.bytes() < schema.shape.image_bytes(self.channel.segment_bytes()) {
                 self.pieces.own()?;
                 return Ok(true);
             }
@@ -257,9 +257,10 @@ impl Lane {
         }
     }
 
-    /// Ships one segment from the held rows; false if, once joined, they turn out to fill less than one.
+    /// Ships one image of the held rows; false if, once joined, they turn out to fill less than one.
     fn ship_piece(&mut self, schema: &PlannedSchema, all: bool) -> Result<bool, ExchangeError> {
-        let limit = self.channel.segment_bytes();
+        let segment_bytes = self.channel.segment_bytes();
+        let limit = schema.shape.image_bytes(segment_bytes);
         let (arrays, rows) = self.pieces.join();
         let columns = Column::of_all(&arrays)?;
         let taken = image::rows_that_fit(&columns, schema.shape, 0, rows, limit);
@@ -272,9 +273,9 @@ impl Lane {
         let Some(mut segment) = self.pieces.take_held() else {
             return Ok(false);
         };
-        if taken == 0 {
+        if taken == 0 || image::image_bytes(&columns, schema.shape, 0, taken) > segment_bytes {
             self.channel.abandon(segment);
-            self.begin_image(schema, &columns, 0);
+            self.begin_image(schema, &columns, 0, taken.max(1));
         } else {
             let bytes = image::write(&mut segment, schema.number(), &columns, schema.shape, 0, taken);
             self.publish(segment, bytes, taken, data::IMAGE, 0);
@@ -369,7 +370,7 @@ impl Lane {
 
     /// True when `flush` would ship something.
     pub fn has_pending(&self) -> bool {
-        self.open.is_some() || self.pieces.rows() > 0 || !self.controls.is_empty()
+        self.open.is_some() || self.message.is_some() || self.pieces.rows() > 0 || !self.controls.is_empty()
     }
 
     /// True when the lane waits and `advance` could now make progress.

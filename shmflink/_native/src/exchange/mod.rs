@@ -5,10 +5,10 @@
 //! partition.rs    producing end of an edge            gate.rs      consuming end of an input
 //! lane.rs         one channel of a partition          import.rs    Arrow arrays over an image, fully checked
 //! targets.rs      the channel of each row             wire.rs      kinds known to both ends
-//! open_rows.rs      open segment of flat columns        pieces.rs    rows of nested columns until a segment is full
+//! open_rows.rs      open segment of flat columns        pieces.rs    rows of nested or many columns until an image is full
 //! hash.rs         the key hash                        image.rs     layout and writer of a batch image
 //! columns.rs      a column as memory buffers          export.rs    columns from what pyarrow exports
-//! bits.rs         bits at any position
+//! bits.rs         bits at any position                shared.rs    which columns lie in segments
 //! ```
 
 mod ascending;
@@ -26,6 +26,7 @@ pub mod open_rows;
 pub mod partition;
 pub mod pieces;
 pub mod python;
+pub mod shared;
 pub mod targets;
 pub mod wire;
 

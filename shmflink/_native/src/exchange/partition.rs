@@ -1,5 +1,6 @@
 //! The producing end of one edge: places the rows of a batch in the open segments of all channels; resumable anywhere.
 
+use super::columns::Shape;
 use super::error::ExchangeError;
 use super::incoming::Incoming;
 use super::lane::{Lane, Waiting};
@@ -15,7 +16,7 @@ pub struct Partition {
     lists: Option<Lists>,
     /// The batch whose remaining rows wait, and the plan of its schema.
     incoming: Option<Incoming>,
-    /// By schema number; None if a schema is nested.
+    /// By schema number; None if a schema is nested or wide.
     plans: Vec<Option<FlatPlan>>,
     schemas: usize,
     /// A control element waits on some channel.
@@ -48,8 +49,14 @@ impl Partition {
         self.lanes.len()
     }
 
+    /// Whether batches of this shape travel in images of several segments.
+    pub fn is_wide(&self, shape: Shape) -> bool {
+        let segment_bytes = self.lanes.first().map(|lane| lane.channel.segment_bytes());
+        segment_bytes.is_some_and(|bytes| shape.image_bytes(bytes) > bytes)
+    }
+
     /// Id for the next new schema, which takes the number of the oldest one; its plan is `None` if the schema is
-    /// nested.
+    /// nested or wide.
     pub fn add_plan(&mut self, plan: Option<FlatPlan>) -> Result<usize, ExchangeError> {
         self.check_idle()?;
         let id = self.schemas;

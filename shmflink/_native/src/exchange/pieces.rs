@@ -1,4 +1,4 @@
-//! Rows of nested, view and dictionary columns: collected per channel until they fill a segment.
+//! Rows of nested, view and dictionary columns, and of very many columns: collected per channel until they fill an image.
 //!
 //! Exact and slower than `open_rows`. The rows that are less than a segment wait under an open one, so that `flush` never
 //! waits; they are copies, so that no input memory is held after the write.

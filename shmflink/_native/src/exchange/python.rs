@@ -23,6 +23,7 @@ use super::incoming::{Incoming, PlannedSchema};
 
 use super::open_rows::FlatPlan;
 use super::partition::Partition;
+use super::shared::shared_columns;
 use super::targets::Strategy;
 use super::wire::SCHEMAS_MAX;
 use crate::transport::channel::{CreditPool, InputChannel, OutputChannel};
@@ -246,7 +247,8 @@ impl PyResultPartition {
         let schema: Arc<Schema> = python.extract::<PySchema>()?.into_inner();
         let fields = || schema.fields().iter().map(|field| field.as_ref());
         let shape = Shape::of_fields(fields())?;
-        let plan = FlatPlan::of(fields(), shape);
+        let is_wide = locked(&self.state).partition.is_wide(shape);
+        let plan = FlatPlan::of(fields(), shape).filter(|_| !is_wide);
         let is_flat = plan.is_some();
         let message = python
             .call_method0(intern!(py, "serialize"))?
@@ -549,6 +551,7 @@ fn to_pyarrow(py: Python<'_>, array: ArrayRef) -> PyResult<Py<PyAny>> {
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyResultPartition>()?;
     module.add_class::<PyInputGate>()?;
+    module.add_function(wrap_pyfunction!(shared_columns, module)?)?;
     module.add_function(wrap_pyfunction!(key_hash, module)?)?;
     module.add_function(wrap_pyfunction!(key_groups, module)?)
 }

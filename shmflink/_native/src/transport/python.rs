@@ -9,7 +9,6 @@ use pyo3::prelude::*;
 use super::arena::Arena;
 use super::doorbell::Wake;
 use super::error::TransportError;
-use super::memory;
 use super::process;
 use super::ring_memory::{Doorbell, RingMemory, RingMemoryShape};
 use super::ring_words::RingShape;
@@ -274,18 +273,11 @@ fn set_parent_death_signal(signal: i32, expected_parent_pid: i32) -> PyResult<bo
     Ok(process::set_parent_death_signal(signal, expected_parent_pid)?)
 }
 
-/// Whether one of the addresses is in a segment.
-#[pyfunction]
-fn is_any_shared(addresses: Vec<usize>) -> bool {
-    memory::is_any_shared(&addresses)
-}
-
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyRingMemory>()?;
     module.add_class::<PyArena>()?;
     module.add_class::<PyDoorbell>()?;
     module.add_class::<PyStatusPage>()?;
     module.add_class::<PyHeartbeat>()?;
-    module.add_function(wrap_pyfunction!(is_any_shared, module)?)?;
     module.add_function(wrap_pyfunction!(set_parent_death_signal, module)?)
 }

@@ -14,19 +14,13 @@ def owned(columns: pa.RecordBatch) -> pa.RecordBatch:
 
     All other memory is kept alive by references.
     """
-    arrays = columns.columns
-    if not _core.is_any_shared([address for array in arrays for address in _foreign(array)]):
+    shared = _core.shared_columns(columns)
+    if not shared:
         return columns
-    copies = [_copy(array) if _core.is_any_shared(_foreign(array)) else array for array in arrays]
-    return pa.RecordBatch.from_arrays(copies, schema=columns.schema)
-
-
-def _foreign(array: pa.Array) -> list[int]:
-    """Addresses of buffers that Arrow did not allocate: it allocates mutable ones and imports immutable ones."""
-    buffers = array.buffers()
-    if pa.types.is_dictionary(array.type):
-        buffers += array.dictionary.buffers()
-    return [buffer.address for buffer in buffers if buffer is not None and not buffer.is_mutable]
+    arrays = columns.columns
+    for place in shared:
+        arrays[place] = _copy(arrays[place])
+    return pa.RecordBatch.from_arrays(arrays, schema=columns.schema)
 
 
 def _copy(array: pa.Array) -> pa.Array:

@@ -29,6 +29,18 @@ def test_views_of_a_segment_are_copied() -> None:
     assert not _lies_in_a_segment(copied)
 
 
+def test_only_columns_of_a_segment_are_copied() -> None:
+    foreign = _through_a_channel(pa.record_batch({"a": [1, None], "b": pa.nulls(2), "c": [["x"], []]}))
+    mine = pa.record_batch({"d": ["p", "q"], "e": pa.array(["p", "q"], pa.dictionary(pa.int8(), pa.string()))})
+    values = pa.DictionaryArray.from_arrays(pa.array([0, 0]), foreign.column(0))
+    arrays = [*foreign.columns, *mine.columns, values]
+    mixed = pa.RecordBatch.from_arrays(arrays, names=list("abcdef"))
+    assert _core.shared_columns(mixed) == [0, 2, 5]
+    copied = owned(mixed)
+    assert copied.equals(mixed)
+    assert copied.column(3).buffers()[2].address == mixed.column(3).buffers()[2].address
+
+
 def test_memory_of_others_that_references_keep_stays() -> None:
     rows = _through_a_stream(pa.record_batch({"a": [1, None]}))
     assert not rows.column(0).buffers()[1].is_mutable
@@ -41,9 +53,7 @@ def test_an_empty_batch() -> None:
 
 
 def _lies_in_a_segment(rows: pa.RecordBatch) -> bool:
-    arrays = [*rows.columns, *(column.dictionary for column in rows.columns if pa.types.is_dictionary(column.type))]
-    buffers = [buffer for array in arrays for buffer in array.buffers() if buffer is not None]
-    return _core.is_any_shared([buffer.address for buffer in buffers])
+    return bool(_core.shared_columns(rows))
 
 
 def _through_a_channel(rows: pa.RecordBatch) -> pa.RecordBatch:
