@@ -45,7 +45,7 @@ OPTIONS: Final[Mapping[str, Mapping[str, bool | None]]] = {
         "-rm": True,
         "--restoreMode": True,
     },
-    "info": {**_COMMON, "--json": False, "--logical": False, "--portable": False},
+    "info": {**_COMMON, "--json": False, "--logical": False, "--portable": False, "--emit": True},
 }
 # Letters that jobs are likely to use themselves: after the file they belong to the job.
 _BEFORE_FILE: Final = frozenset({"-s", "-n", "-cm", "-rm"})

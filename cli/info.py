@@ -5,13 +5,15 @@ from __future__ import annotations
 import enum
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import NoReturn
 
 import typer
 
 from shmflink.client.executor import default_slots, use_executor
-from shmflink.errors import InternalError
+from shmflink.errors import InternalError, JobGraphError
+from shmflink.flinktarget.emit import program_of
 from shmflink.flinktarget.portable import is_portable, portability
 from shmflink.graph.job_graph import JobGraph
 from shmflink.graph.plan import plan_as_tree
@@ -22,7 +24,7 @@ from shmflink.planner.explain import explain
 from .invocation import Invocation
 from .program_errors import FAILED, code_of, say_error
 
-__all__ = ["PlanView", "show_plan"]
+__all__ = ["PlanView", "emit_program", "show_plan"]
 
 
 class PlanView(enum.StrEnum):
@@ -63,12 +65,38 @@ class _PlanningExecutor:
 
 def show_plan(invocation: Invocation, view: PlanView) -> int:
     """Prints the plan of the first job that the file executes; returns the exit code."""
+
+    def show(planned: _Planned) -> int:
+        typer.echo(_text_of(planned, view), nl=view is PlanView.JSON)
+        return 1 if view is PlanView.PORTABLE and not is_portable(planned.plan) else 0
+
+    return _with_plan(invocation, show)
+
+
+def emit_program(invocation: Invocation, path: str) -> int:
+    """Writes the first job that the file executes as a PyFlink program; returns the exit code."""
+
+    def emit(planned: _Planned) -> int:
+        try:
+            text = program_of(planned.plan)
+        except JobGraphError as error:
+            sys.stderr.write(f"{error}\n")
+            return 1
+        if path == "-":
+            typer.echo(text, nl=False)
+        else:
+            Path(path).write_text(text)
+        return 0
+
+    return _with_plan(invocation, emit)
+
+
+def _with_plan(invocation: Invocation, action: Callable[[_Planned], int]) -> int:
     try:
         with use_executor(_PlanningExecutor(invocation.configuration)):
             invocation.execute()
     except _Planned as planned:
-        typer.echo(_text_of(planned, view), nl=view is PlanView.JSON)
-        return 1 if view is PlanView.PORTABLE and not is_portable(planned.plan) else 0
+        return action(planned)
     except SystemExit as leave:
         return code_of(leave)
     except KeyboardInterrupt:

@@ -264,13 +264,16 @@ def info(
             "--portable", help="Each call of the program and its counterpart in PyFlink; exit code 1 if one has none."
         ),
     ] = False,
+    emit: Annotated[
+        str | None, typer.Option("--emit", metavar="FILE", help="Writes the job as a PyFlink program; `-`: prints it.")
+    ] = None,
 ) -> None:
     """Shows the plan of a job without running it: tasks, chains, partitioning, required slots."""
-    from .info import PlanView, show_plan
+    from .info import PlanView, emit_program, show_plan
     from .invocation import python_settings
 
     views = {PlanView.JSON: as_json, PlanView.LOGICAL: is_logical, PlanView.PORTABLE: is_portable}
-    wanted = [view for view, is_wanted in views.items() if is_wanted]
+    wanted = [str(view) for view, is_wanted in views.items() if is_wanted] + ["--emit"] * (emit is not None)
     if len(wanted) > 1:
         raise typer.BadParameter(f"{' and '.join(wanted)} are {len(wanted)} plans: give one of them")
 
@@ -278,7 +281,9 @@ def info(
         python_files, python_requirements, python_archives, python_executable or python_client_executable
     )
     invocation = _invocation(context, file, python, module, slots, parallelism, settings, config, given)
-    raise typer.Exit(show_plan(invocation, wanted[0] if wanted else PlanView.TREE))
+    if emit is not None:
+        raise typer.Exit(emit_program(invocation, emit))
+    raise typer.Exit(show_plan(invocation, PlanView(wanted[0]) if wanted else PlanView.TREE))
 
 
 @app.command(name="list")

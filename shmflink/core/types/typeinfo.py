@@ -135,6 +135,11 @@ class BasicTypeInfo(TypeInformation):
         super().__init__(_BASIC_SHAPES[basic_type], basic_type.value)
         self._basic_type = basic_type
 
+    @property
+    def basic_type(self) -> BasicType:
+        """Which one it is. *shmflink only.*"""
+        return self._basic_type
+
     @staticmethod
     def STRING_TYPE_INFO() -> BasicTypeInfo:  # noqa: N802  PyFlink's name
         return BasicTypeInfo(BasicType.STRING)
@@ -250,6 +255,11 @@ class _ArrayTypeInfo(TypeInformation):
         super().__init__(self._shape_of(element_type), f"{self._text_name}<{element_type}>")
         self._element_type = element_type
 
+    @property
+    def element_type(self) -> TypeInformation:
+        """The items' type. *shmflink only.*"""
+        return self._element_type
+
     @staticmethod
     def _shape_of(element_type: TypeInformation) -> Shape:
         return ("list", element_type.shape)
@@ -306,6 +316,16 @@ class MapTypeInfo(TypeInformation):
         super().__init__(shape, f"MapTypeInfo<{key_type_info}, {value_type_info}>")
         self._key_type_info = key_type_info
         self._value_type_info = value_type_info
+
+    @property
+    def key_type(self) -> TypeInformation:
+        """The keys' type. *shmflink only.*"""
+        return self._key_type_info
+
+    @property
+    def value_type(self) -> TypeInformation:
+        """The values' type. *shmflink only.*"""
+        return self._value_type_info
 
 
 class PickledBytesTypeInfo(TypeInformation):

@@ -302,6 +302,11 @@ class CountTrigger(_QuietTrigger):
         self._window_size = window_size
         self._count = ReducingStateDescriptor("count", int.__add__, Types.LONG())
 
+    @property
+    def window_size(self) -> int:
+        """How many elements fire it. *shmflink only.*"""
+        return self._window_size
+
     @staticmethod
     def of(window_size: int) -> CountTrigger:
         return CountTrigger(window_size)
