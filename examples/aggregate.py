@@ -3,7 +3,7 @@
     shmflink run examples/aggregate.py --slots 4
     python examples/aggregate.py --input events/
 
-Each reader pre-aggregates its rows before it sends them to the subtask of their key, as long as that pays.
+Each reader pre-aggregates its rows before it sends them to the subtask of their key, if that reduces their number.
 """
 
 import argparse

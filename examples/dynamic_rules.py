@@ -1,4 +1,4 @@
-"""Rules that change while the job runs: every subtask receives every rule, judges its own events by the rules so far.
+"""Rules that change while the job runs: every subtask receives every rule, and applies the rules so far to its events.
 
     shmflink run examples/dynamic_rules.py --slots 2
     python examples/dynamic_rules.py

@@ -1,11 +1,11 @@
-"""Asks a slow service about every event, a hundred questions in flight; answers that fail are asked for again.
+"""Looks up every event in a slow service, with up to a hundred requests in flight; failed requests are retried.
 
     shmflink run examples/enrich.py --slots 2
     python examples/enrich.py
 
-`lookup` stands for an HTTP or database client with `async` methods; open such a client in `open()`. With
-`unordered_wait` a slow answer holds up no other; `ordered_wait` keeps the order of the events. Inputs whose answers are
-under way are part of each checkpoint.
+`lookup` represents an HTTP or database client with `async` methods; open such a client in `open()`. With
+`unordered_wait`, a slow answer does not delay the others; `ordered_wait` keeps the order of the events. Events whose
+requests are in flight are part of each checkpoint.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ EVENTS = [("anna", 5), ("ben", 7), ("chloe", 1), ("dora", 4), ("ben", 2)]
 
 
 async def lookup(user):
-    """A service that refuses the first question about each user."""
+    """A service that refuses the first request about each user."""
     await asyncio.sleep(0.01)
     if user not in ASKED:
         ASKED.add(user)
@@ -35,7 +35,7 @@ class Country(AsyncFunction):
 
     def timeout(self, value):
         user, amount = value
-        return [f"{user} spent {amount}"]  # late answers are done without
+        return [f"{user} spent {amount}"]  # no answer in time: emit the event without a country
 
 
 def main():

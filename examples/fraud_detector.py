@@ -1,9 +1,9 @@
-"""Warns of a small payment if a large one of the same account follows within a minute.
+"""Warns if a large payment follows a small one of the same account within a minute.
 
     shmflink run examples/fraud_detector.py --slots 2
     python examples/fraud_detector.py
 
-State remembers the small payment; a timer clears it after a minute.
+The state of an account holds its last small payment; a timer clears the state after a minute.
 """
 
 from shmflink.common import Types, WatermarkStrategy

@@ -3,13 +3,14 @@
     shmflink run examples/manifest_sink.py --slots 2
     python examples/manifest_sink.py
 
-Numbers go to Parquet files on two subtasks; what the manifests list is counted at the end.
+Two subtasks write numbers to Parquet files; at the end the program counts the rows that the manifests list.
 
-Two committers. Each subtask has one of `create_committer`, which renames the files that its writer has staged. The
-whole sink has one of `create_global_committer`: when all subtasks have committed a checkpoint, it gets what they
-committed and writes the list of these files as one manifest. A reader of manifests sees all rows of a checkpoint or
-none. Both committers are called again after a failure, with the same committables, so both find out what is done: a
-file that has its name already, and a manifest that is named after the files it lists.
+There are two kinds of committers. Each subtask has one (`create_committer`), which renames the files that its writer
+has staged. The whole sink has one global committer (`create_global_committer`): when all subtasks have committed a
+checkpoint, it receives their committables and writes the list of these files as one manifest. A reader of manifests
+sees all rows of a checkpoint or none. After a failure, both are called again with the same committables, so both must
+detect what they have already done: a file that already has its final name, and a manifest that is named after the files
+it lists.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ class FileWriter(SinkWriter):
         self._batches.append(batch.columns())
 
     def prepare_commit(self, checkpoint_id: int) -> Callable[[], Sequence[DataFile]]:
-        """Short: the slot waits. What is returned is called by another thread, and may take its time."""
+        """Must be short, because the slot waits. Another thread calls the returned function, which may take long."""
         batches, self._batches = self._batches, []
         return lambda: [self._staged(batches)] if batches else []
 
@@ -98,7 +99,7 @@ class FileCommitter(Committer):
     def commit(self, committables: Sequence[DataFile]) -> None:
         for file in committables:
             hidden = self._folder / f".{file.name}"
-            if hidden.exists():  # else it was renamed before the job died
+            if hidden.exists():  # otherwise it was renamed before the job failed
                 hidden.rename(self._folder / file.name)
 
 
@@ -113,7 +114,7 @@ class ManifestCommitter(Committer):
         name = hashlib.sha256("".join(files).encode()).hexdigest()[:16]
         partial = self._folder / f".manifest-{name}.json"
         partial.write_text(json.dumps(files))
-        os.replace(partial, self._folder / f"manifest-{name}.json")  # all or nothing, once or again
+        os.replace(partial, self._folder / f"manifest-{name}.json")  # atomic, and the same result when repeated
 
 
 def listed(folder: Path) -> list[Path]:

@@ -66,7 +66,7 @@ class SqliteSource(Source):
         return ColumnsTypeInfo(self._schema)
 
     def create_enumerator(self, parallelism: int, state: Any = None) -> SplitQueue:
-        """`state`: what the enumerator of the restored checkpoint still had to hand out."""
+        """`state`: the splits that were not yet assigned at the restored checkpoint."""
         if state is not None:
             return SplitQueue(state)
         with sqlite3.connect(self._path) as connection:
@@ -84,7 +84,7 @@ class SqliteSource(Source):
 
 
 class SqliteCursor(SplitCursor):
-    """A place in one range of row ids."""
+    """A position in one range of row ids."""
 
     def __init__(self, path: str, table: str, schema: pa.Schema, split: Split) -> None:
         self._split, self._schema = split, schema

@@ -81,7 +81,9 @@ if __name__ == "__main__":
     parser.add_argument("--input", help="the folder to watch")
     parser.add_argument("--output", help="the folder to write into")
     arguments = parser.parse_args()
-    if arguments.input and arguments.output:
+    if bool(arguments.input) != bool(arguments.output):
+        parser.error("give both --input and --output, or neither for the demonstration")
+    if arguments.input:
         start(arguments.input, arguments.output).get_job_execution_result().result()
     else:
         with tempfile.TemporaryDirectory(prefix="watch-csv-") as scratch:

@@ -34,6 +34,7 @@ import pyarrow as pa
 
 from shmflink.config.checkpoint_options import CHECKPOINT_INTERVAL
 from shmflink.connectors.base import Committer, DeliveryGuarantee, Sink, SinkWriter
+from shmflink.connectors.outbox_writer import OutboxWriter
 from shmflink.core.batch import Batch
 from shmflink.core.changelog import Changelog
 from shmflink.core.outbox import Outbox
@@ -249,7 +250,7 @@ class CollectSink(Sink):
         return DeliveryGuarantee.EXACTLY_ONCE if has_checkpoints else DeliveryGuarantee.AT_LEAST_ONCE
 
 
-class _CollectWriter(SinkWriter):
+class _CollectWriter(OutboxWriter):
     """`waits`: for checkpoints."""
 
     def __init__(self, address: str, context: OperatorContext, *, waits: bool) -> None:
@@ -257,7 +258,7 @@ class _CollectWriter(SinkWriter):
         self._id = os.urandom(16)
         self._has_uncommitted = False
         self._connection = _Connection(address)
-        self._outbox = Outbox(f"collect {context.task_name}", context.mailbox, self._connection.send, self._send_end)
+        super().__init__(Outbox(f"collect {context.task_name}", context.mailbox, self._connection.send, self._send_end))
         self._outbox.put((_OPEN, self._id) if waits else (_HELLO, _PARALLELISM.pack(context.parallelism)))
 
     def write(self, batch: Batch) -> None:
@@ -284,17 +285,6 @@ class _CollectWriter(SinkWriter):
     @property
     def has_uncommitted(self) -> bool:
         return self._has_uncommitted
-
-    @property
-    def is_available(self) -> bool:
-        return self._outbox.is_available
-
-    def finish(self) -> None:
-        self._outbox.finish()
-
-    @property
-    def is_finished(self) -> bool:
-        return self._outbox.is_finished
 
     def close(self) -> None:
         self._connection.shut_down()

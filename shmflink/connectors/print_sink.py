@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from shmflink.connectors.base import Sink, SinkWriter
 from shmflink.connectors.formats.text import join_lines, print_lines
+from shmflink.connectors.outbox_writer import OutboxWriter
 from shmflink.core.batch import Batch
 from shmflink.core.outbox import Outbox
 from shmflink.errors import ResourceError
@@ -51,14 +52,14 @@ def line_prefix(identifier: str, subtask_index: int, parallelism: int) -> str:
     return f"{prefix}> " if prefix else ""
 
 
-class _PrintWriter(SinkWriter):
+class _PrintWriter(OutboxWriter):
     """Writes in a thread: a reader that does not read must hold up this job, not the slot's other tasks."""
 
     def __init__(self, prefix: str, context: OperatorContext) -> None:
         self._prefix = prefix
         # The slot's thread may abandon a blocked write through this pipe.
         self._stop_read, self._stop_write = os.pipe()
-        self._outbox = Outbox(f"print {context.task_name}", context.mailbox, self._print)
+        super().__init__(Outbox(f"print {context.task_name}", context.mailbox, self._print))
 
     def write(self, batch: Batch) -> None:
         text = join_lines(print_lines(batch), self._prefix, "utf-8")
@@ -68,17 +69,6 @@ class _PrintWriter(SinkWriter):
     def prepare_commit(self, checkpoint_id: int) -> Callable[[], Sequence[Any]]:
         """Nothing to commit; but what the checkpoint holds must be printed by then: at least once."""
         return self._outbox.call(tuple)
-
-    @property
-    def is_available(self) -> bool:
-        return self._outbox.is_available
-
-    def finish(self) -> None:
-        self._outbox.finish()
-
-    @property
-    def is_finished(self) -> bool:
-        return self._outbox.is_finished
 
     def close(self) -> None:
         os.write(self._stop_write, b"x")

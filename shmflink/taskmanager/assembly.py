@@ -82,7 +82,7 @@ def _not_restored(_deployment: TaskDeployment) -> TaskRestore:
 
 @dataclass(slots=True)
 class TaskResources:
-    """What a TaskManager gives to the tasks of one attempt. `remote` None: every edge is local (one process)."""
+    """What the tasks of one attempt in a TaskManager share. `remote` None: every edge is local (one process)."""
 
     listener: TaskListener
     local: LocalChannels = field(default_factory=LocalChannels)
@@ -124,7 +124,7 @@ def build_task(deployment: TaskDeployment, resources: TaskResources, slot: Mailb
 
 
 def local_selector(deployment: TaskDeployment, edge: OutputDeployment) -> ChannelSelector:
-    """Which row goes to which channel of an edge."""
+    """The channel of each row of an edge."""
     match edge.strategy:
         case ShipStrategy.BROADCAST:
             return BroadcastSelector()

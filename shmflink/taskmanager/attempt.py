@@ -35,7 +35,9 @@ class _Interrupted(BaseException):
 
 
 def _interrupt(thread: threading.Thread) -> None:
-    """Has `_Interrupted` raised at the thread's next bytecode; no effect on a thread that has ended or sleeps in C."""
+    """Raises `_Interrupted` in the thread at its next bytecode; has no effect on a thread that has ended or sleeps in
+    C.
+    """
     if thread.is_alive() and thread.ident is not None:
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(_Interrupted))
 
@@ -122,7 +124,9 @@ class Attempt:
         )
 
     def _note_commit(self, restore: Restore, operator_id: str, subtask: int, checkpoint_id: int) -> None:
-        """Writes a note into the checkpoint's folder, be it of this attempt or the one from which it began."""
+        """Writes a note into the checkpoint's folder: a checkpoint of this attempt, or the one that it was restored
+        from.
+        """
         assert self._writer is not None, "a commit before the deployment"
         directory = self._writer.directory_of(checkpoint_id) or restore.directory_of(checkpoint_id)
         if directory:
@@ -194,7 +198,7 @@ class Attempt:
             slot.tell(action)
 
     def align(self, subtask: SubtaskId, limit_ms: int) -> None:
-        """How far a source may run ahead."""
+        """Limits how far a source may run ahead."""
         self._slot_of[subtask].align(subtask, limit_ms)
 
     def assign_split(self, subtask: SubtaskId, split: Split | None, *, exhausted: bool) -> None:

@@ -1,4 +1,4 @@
-"""Detects calls that do not return and says where they are: operator, file, line, function and stack."""
+"""Detects calls that do not return, and locates them: operator, file, line, function and stack."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class CheckpointWriter:
         self._thread: threading.Thread | None = None
 
     def begins(self, checkpoint_id: int, location: CheckpointLocation) -> None:
-        """Announces where a checkpoint is written; its barrier may have come first."""
+        """Announces where a checkpoint is written; its barrier may have arrived before."""
         with self._lock:
             self._locations[checkpoint_id] = location
             while len(self._locations) > _LOCATIONS_MAX:
@@ -88,7 +88,7 @@ class CheckpointWriter:
         self._enqueue(snapshot)
 
     def aborted(self, checkpoint_id: int) -> None:
-        """What is not written yet need not be: its changes go into the next checkpoint."""
+        """Skips what has not been written yet: its changes go into the next checkpoint."""
         with self._lock:
             self._aborted.add(checkpoint_id)
             while len(self._aborted) > _LOCATIONS_MAX:

@@ -131,7 +131,7 @@ class TaskCheckpoints:
         self._announced.pop(checkpoint_id, None)
         self._to_begin = deque(b for b in self._to_begin if b.checkpoint_id != checkpoint_id)
         if checkpoint_id > self._last_id:
-            self._aborted.add(checkpoint_id)  # and only that: an older one may have yet to begin here
+            self._aborted.add(checkpoint_id)  # and no other: an older checkpoint may still have to begin here
         if self._inputs is not None:
             self._inputs.abort_checkpoint(checkpoint_id)
         if self._waiting is not None and self._waiting.barrier.checkpoint_id == checkpoint_id:
@@ -231,7 +231,7 @@ class TaskCheckpoints:
         if isinstance(element, EndOfData):
             self.effects(inputs.ended_ahead(channel))
         elif isinstance(element, Barrier):
-            pass  # of another checkpoint: it has its turn
+            pass  # of another checkpoint: it waits for its turn
         elif inputs.is_recorded(channel):
             element = self.record(channel, element)
         else:

@@ -41,7 +41,7 @@ class Ended:
 
 
 def message(told: Committed | AtEnd | Ended) -> Batch:
-    """As it travels."""
+    """The message as a batch, the form in which it is sent."""
     return Batch.of_rows([told], Types.PICKLED_BYTE_ARRAY())
 
 

@@ -46,8 +46,8 @@ def failure_of(error: BaseException, deployment: TaskDeployment | None = None) -
 
 
 def _kind(error: UserFunctionError) -> str:
-    """State of another type, or files of it that are damaged, are found where user code asks for its state: that error
-    decides whether the job can ever run.
+    """State of another type and damaged state files are detected when user code requests its state; that error decides
+    whether the job can ever run.
     """
     cause = error.__cause__
     return type(cause if isinstance(cause, (StateMismatchError, CheckpointError)) else error).__name__

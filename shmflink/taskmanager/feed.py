@@ -99,7 +99,7 @@ class Feed(ABC):
         yield from self._end_of_data()
 
     def own_outputs(self) -> Outputs:
-        """What operators have to emit that no input has caused."""
+        """Outputs of operators that no input has caused."""
         for node in self._emitting:
             yield from emit_all(node, node.operator.outputs())
 
@@ -114,7 +114,7 @@ class Feed(ABC):
     # --- checkpoints ---
 
     def next_checkpoint(self) -> Outputs | None:
-        """A checkpoint that the task begins by itself; None where it has taken part already."""
+        """A checkpoint that the task begins by itself; None if it has already taken part."""
         barrier = self._parts.checkpoints.next_begin()
         if barrier is not None:
             return self.freeze(barrier)
@@ -122,7 +122,7 @@ class Feed(ABC):
         return None
 
     def freeze(self, barrier: Barrier) -> Outputs:
-        """Freezes the operators and passes the barrier on; where the outputs have ended, they need none."""
+        """Freezes the operators and passes the barrier on, unless the outputs have ended."""
         self.freezes(barrier.checkpoint_id)
         parts, rest = self._parts, self.rest()
         passes = not self.have_outputs_ended
@@ -144,7 +144,7 @@ class Feed(ABC):
 
     @property
     def can_take_ahead(self) -> bool:
-        """Whether a checkpoint waits for elements that are here and have not had their turn."""
+        """Whether a checkpoint waits for elements that have arrived and have not had their turn."""
         return False
 
     def take_ahead(self) -> None:  # noqa: B027  for gates

@@ -1,4 +1,4 @@
-"""The feed of a task with inputs: takes elements out of its gates, batches of them in pieces."""
+"""The feed of a task with inputs: takes elements from its gates, and batches in pieces."""
 
 from __future__ import annotations
 

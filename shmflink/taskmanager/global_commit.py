@@ -19,7 +19,9 @@ from shmflink.taskmanager.global_progress import GlobalProgress
 __all__ = ["GLOBAL_COMMITTABLES_STATE", "GlobalCommitOperator"]
 
 GLOBAL_COMMITTABLES_STATE: Final = "_global_committables"
-"""(checkpoint id, committable) of what subtasks had told before the barrier and was not committed globally by then."""
+"""(checkpoint id, committable) that subtasks had reported before the barrier and that was not yet committed
+globally.
+"""
 
 
 class GlobalCommitOperator(CommittingOperator):

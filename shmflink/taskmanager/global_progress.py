@@ -24,7 +24,7 @@ class GlobalProgress:
     """Holds committables until they are committed globally."""
 
     def __init__(self, restored: Iterable[tuple[int, Any]] = ()) -> None:
-        """`restored`: (checkpoint id, committable), as `held` gave them."""
+        """`restored`: (checkpoint id, committable), as `held` returned them."""
         self._held: dict[int, list[Any]] = {}
         self._committed_to: dict[int, int] = {}
         self._at_end: set[int] = set()
@@ -57,7 +57,9 @@ class GlobalProgress:
         return 0 < self._subtasks == len(self._at_end)
 
     def whole(self) -> list[tuple[int, list[Any]]]:
-        """(checkpoint id, committables) of what all subtasks have committed, the oldest first. It is held on."""
+        """(checkpoint id, committables) of the checkpoints that all subtasks have committed, oldest first. They stay
+        held.
+        """
         if len(self._committed_to) < max(1, self._subtasks):
             return []
         limit = min(self._committed_to.values())
@@ -68,11 +70,11 @@ class GlobalProgress:
         ]
 
     def committed(self, checkpoint_id: int) -> None:
-        """The global committer is done with it."""
+        """The global committer has committed it."""
         self._held.pop(checkpoint_id, None)
 
     def held(self) -> Sequence[tuple[int, Any]]:
-        """(checkpoint id, committable) of what is not committed globally: what a snapshot has to hold."""
+        """(checkpoint id, committable) that are not committed globally, and which a snapshot must therefore hold."""
         return [
             (checkpoint_id, committable) for checkpoint_id, some in sorted(self._held.items()) for committable in some
         ]

@@ -44,7 +44,7 @@ class Pulled(Enum):
     """Why `TaskOutputs.pull` has stopped."""
 
     DONE = auto()  # nothing is left
-    PAUSED = auto()  # the chain lets others have a turn
+    PAUSED = auto()  # the chain pauses, so that other tasks can run
     AT_REST = auto()  # like PAUSED; if the rest is that of a watermark, a barrier may pass before it
     BLOCKED = auto()  # a partition has no credit for all of the last output
 

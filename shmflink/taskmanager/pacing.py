@@ -16,8 +16,8 @@ from shmflink.taskmanager.source import SourceOperator
 __all__ = ["ALL_ROWS", "TaskPace"]
 
 ALL_ROWS: Final = 2**63
-_ASSIGNERS: Final = (SourceOperator, TimestampsAndWatermarksOperator)  # of timestamps: batches stay what they are
-_MIXED_ROWS_MAX: Final = 8192  # if columnar work comes first, which small pieces would slow down
+_ASSIGNERS: Final = (SourceOperator, TimestampsAndWatermarksOperator)  # of timestamps: batches keep their size
+_MIXED_ROWS_MAX: Final = 8192  # if columnar work comes first, because small pieces would slow it down
 
 
 class TaskPace:
@@ -44,7 +44,7 @@ class TaskPace:
 
     @property
     def rows_max(self) -> int:
-        """The most rows of the next piece."""
+        """The largest number of rows of the next piece."""
         if self._pace is None:
             return self.limit
         rows = min(self.limit, self._pace.rows)

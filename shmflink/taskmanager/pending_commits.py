@@ -69,8 +69,8 @@ class PendingCommits:
     def stage(self, checkpoint_id: int, collect: Callable[[], Sequence[Any]]) -> Callable[[], list[Committed]]:
         """At a barrier. The returned function waits for everything that must be in this checkpoint.
 
-        That includes committables of earlier checkpoints, complete or aborted, that are not committed by then, and
-        what was staged at the end of a job without checkpoints: all of it is due when this checkpoint completes.
+        That includes uncommitted committables of earlier checkpoints, complete or aborted, and what was staged at the
+        end of a job without checkpoints: all of it is due when this checkpoint completes.
         """
         with self._lock:
             for staged in self._staged:
@@ -91,7 +91,7 @@ class PendingCommits:
 
     @property
     def unknown(self) -> list[StagedCommit]:
-        """Those whose committables the writer has not been asked for."""
+        """Those whose committables have not been requested from the writer."""
         with self._lock:
             return [staged for staged in self._staged if not staged.is_known]
 
@@ -103,7 +103,9 @@ class PendingCommits:
 
     def _elements(self, covered: Sequence[StagedCommit]) -> list[Committed]:
         with self._lock:
-            waiting = set(covered if self._tells else self._staged)  # else what was committed meanwhile is left out
+            waiting = set(
+                covered if self._tells else self._staged
+            )  # otherwise what was committed in the meantime is left out
         return [
             (staged.checkpoint_id, committable)
             for staged in covered

@@ -23,7 +23,7 @@ from shmflink.taskmanager.output import take_standard_streams
 __all__ = ["run_taskmanager"]
 
 _LOG: Final = logging.getLogger(__name__)
-_OOM_SCORE_ADJ: Final = 500  # when memory runs out, the kernel shall take a worker and not the JobManager
+_OOM_SCORE_ADJ: Final = 500  # when memory runs out, the kernel should kill a worker, not the JobManager
 
 
 def run_taskmanager(request: ForkTaskManager, end: socket.socket) -> None:

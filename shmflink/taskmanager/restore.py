@@ -95,7 +95,9 @@ class Restore:
                 raise self._edges_changed(deployment)
 
     def _edges_changed(self, deployment: TaskDeployment) -> StateMismatchError:
-        """In-flight rows have no edge any longer, for example because another parallelism makes other chains."""
+        """The edge of in-flight rows no longer exists, for example because another parallelism leads to other
+        chains.
+        """
         return StateMismatchError(
             f"the checkpoint {self._directory} holds in-flight rows for '{deployment.vertex_name}', on edges "
             "that the job no longer has: start from a savepoint, or with the former parallelism"
@@ -112,7 +114,9 @@ class Restore:
         return InputRoute(routing, edge.key_columns, self._has_other_producers(edge, deployment))
 
     def _has_other_producers(self, edge: InputDeployment, deployment: TaskDeployment) -> bool:
-        """A watermark from one of fewer producers is not valid for one of more: its rows come from several of them."""
+        """With more producers than before, an old producer's watermark is not valid for a new one, whose rows come from
+        several.
+        """
         vertex = edge.channels[0].producer.vertex
         former = next((op.parallelism for op in self._manifest.operators if op.vertex == vertex), 0)
         pairs = channel_pairs(edge.strategy, former, deployment.parallelism)

@@ -23,7 +23,7 @@ from shmflink.taskmanager.pending_commits import PendingCommits, StagedCommit
 __all__ = ["COMMITTABLES_STATE", "WRITER_STATE", "SinkOperator"]
 
 COMMITTABLES_STATE: Final = "_committables"
-"""(checkpoint id, committable) of all that was not committed at the barrier, as `_Owned`."""
+"""(checkpoint id, committable), as `_Owned`, that were not committed at the barrier."""
 WRITER_STATE: Final = "_writer"
 
 
@@ -62,7 +62,7 @@ class SinkOperator(CommittingOperator):
 
     @property
     def is_users(self) -> bool:
-        """Whether the sink is code of the user's."""
+        """Whether the sink is the user's code."""
         return not type(self._sink).__module__.startswith("shmflink.connectors.")
 
     def open(self, context: OperatorContext) -> None:
@@ -132,7 +132,7 @@ class SinkOperator(CommittingOperator):
             try:
                 found = {COMMITTABLES_STATE: list(staged()), WRITER_STATE: list(states())}
             except BaseException as error:
-                # What cannot be made durable now is in no checkpoint to come either.
+                # What cannot be made durable now will not be in a later checkpoint either.
                 self._fail(error)
                 raise
             return {name: self._part(elements) for name, elements in found.items() if elements}
@@ -145,7 +145,9 @@ class SinkOperator(CommittingOperator):
             self._commits.commit(checkpoint_id)
 
     def checkpoint_aborted(self, checkpoint_id: int) -> None:
-        """What was staged for it waits for the next one; a task at its end has to know whether that is anything."""
+        """What was staged for this checkpoint waits for the next one; a task at its end must know whether there is
+        anything.
+        """
         if self._commits is not None:
             self._commits.find_out()
 
@@ -181,7 +183,7 @@ class SinkOperator(CommittingOperator):
         return self._writer.has_uncommitted or not self._commits.pending.is_empty
 
     def raise_failure(self) -> None:
-        """What went wrong in a thread of this operator: the task fails, and its successor commits again."""
+        """Raises the error of a thread of this operator: the task fails, and its successor commits again."""
         if self._failure is not None:
             raise self._failure
         if self._commits is not None:
@@ -205,7 +207,9 @@ class SinkOperator(CommittingOperator):
 
 
 class _Commits:
-    """The committer in a thread of its own. What is staged outlives a failed commit: it is in the checkpoint."""
+    """Runs the committer in its own thread. What is staged outlives a failed commit, because it is in the
+    checkpoint.
+    """
 
     def __init__(
         self, context: OperatorContext, committer: Committer, restored: Sequence[tuple[int, Any]], *, tells: bool
@@ -224,7 +228,7 @@ class _Commits:
 
     @property
     def is_busy(self) -> bool:
-        """True while something asked for is not done."""
+        """True while a request is not done."""
         with self._lock:
             return self._asked > 0
 
@@ -237,9 +241,9 @@ class _Commits:
         self._outbox.put(lambda: self._run(action))
 
     def commit(self, checkpoint_id: int, *, is_noted: bool = True) -> None:
-        """Makes visible what this checkpoint and those before it staged.
+        """Makes visible what was staged for this checkpoint and earlier ones.
 
-        `is_noted`: False where subtasks of another number staged it, who have parts of it each.
+        `is_noted`: False if a different number of subtasks staged it, each of which has parts of it.
         """
         staged = self.pending.due(checkpoint_id)
         self._is_final |= checkpoint_id == FINAL_CHECKPOINT_ID
@@ -248,11 +252,11 @@ class _Commits:
             return
 
         def commit() -> None:
-            staged = self.pending.due(checkpoint_id)  # without what the commit before this one has done
+            staged = self.pending.due(checkpoint_id)  # without what the previous commit has done
             committables = [committable for part in staged for committable in part.committables()]
             if committables:
                 self._committer.commit(committables)
-                if is_noted and not self._tells:  # else it has to come again until it is committed globally
+                if is_noted and not self._tells:  # otherwise it must be restored until it is committed globally
                     self._note_commit(checkpoint_id)
             self._committed(checkpoint_id, staged)
 
@@ -313,10 +317,10 @@ class _Passing(Committer):
 
 
 def _known(committables: Callable[[], Sequence[Any]]) -> Sequence[Any]:
-    """Nothing where they could not be staged."""
+    """Empty if they could not be staged."""
     try:
         return committables()
-    except Exception:  # reported where it was waited for
+    except Exception:  # reported to the thread that waits for it
         return ()
 
 

@@ -38,7 +38,7 @@ class Slot:
         self.turn = 0
         """Counts the actions given to the slot's thread."""
         self.at_work: Task | None = None
-        """Whose code may be running now; read from other threads."""
+        """The task whose code may be running now; read from other threads."""
         self._had_tasks = False
         self._is_shut_down = False
 

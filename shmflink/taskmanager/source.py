@@ -74,12 +74,12 @@ class SourceOperator(Operator):
         self._emitter.restore(self._restored_ms)
 
     def connect(self, request_split: Callable[[], None]) -> None:
-        """Says how a split is asked for; the answer comes by `assign`."""
+        """Sets the function that requests a split; `assign` delivers the answer."""
         self._request_split = request_split
 
     @property
     def has_input(self) -> bool:
-        """False while only a split or the mailbox's `wake` can bring something, and while it is held."""
+        """False while only a split or the mailbox's `wake` can bring input, and while the source is held."""
         if self._is_held or self._has_ended:
             return not self._is_held
         return not self._is_waiting and self._emitter.watermark_ms <= self._limit_ms
@@ -111,7 +111,9 @@ class SourceOperator(Operator):
         self._reader.stop(drained=drained)
 
     def restore_watermark(self, watermark_ms: int) -> None:
-        """The watermark at the checkpoint: the task's next one is not below. Called before the first `poll`."""
+        """Restores the watermark of the checkpoint: later watermarks are not below it. Called before the first
+        `poll`.
+        """
         self._restored_ms = watermark_ms
         if self._reader is not None:
             self._emitter.restore(watermark_ms)
@@ -130,7 +132,7 @@ class SourceOperator(Operator):
             self._reader.checkpoint_completed(checkpoint_id)
 
     def wake(self) -> None:
-        """Something may have come: look again."""
+        """New input may have arrived: polls again."""
         has_others = self._reader is not None and self._reader.reads_concurrently
         self._is_waiting = self._is_request_pending and not has_others
 
@@ -201,7 +203,7 @@ class SourceOperator(Operator):
         return answer
 
     def elements(self, batch: Batch) -> Iterator[Batch | Watermark | WatermarkStatus]:
-        """The batch that `poll` gave, and the watermarks that come within it and right after it."""
+        """The batch that `poll` returned, with the watermarks within it and directly after it."""
         yield from self._splits.elements(batch)
         if self._interval_ms == 0:
             self._splits.on_periodic()
@@ -236,7 +238,7 @@ class SourceOperator(Operator):
 
 
 def _splits_of(restored: RestoredState) -> Sequence[SplitProgress]:
-    """Checkpoints of earlier versions hold splits alone: how far event time was in them is not known."""
+    """Checkpoints of earlier versions hold only splits: their event time is not known."""
     part = restored.operator_state.get(SPLITS_STATE)
     elements = [] if part is None else part.elements
     return [one if isinstance(one, SplitProgress) else SplitProgress(one) for one in elements]

@@ -17,14 +17,16 @@ __all__ = ["SourceFeed"]
 
 
 class SourceFeed(RunningFeed):
-    """Takes batches out of a `SourceOperator`, in pieces."""
+    """Takes batches from a `SourceOperator`, in pieces."""
 
     def __init__(self, parts: TaskParts, source: SourceOperator, *, is_whole_job: bool) -> None:
         """`is_whole_job`: the task has no outputs, so its output counters show what it reads."""
         super().__init__(parts)
         self._source = source
         self._is_whole_job = is_whole_job
-        self._held: deque[tuple[int, Split | None, bool]] = deque()  # first: behind which snapshot each belongs
+        self._held: deque[tuple[int, Split | None, bool]] = (
+            deque()
+        )  # (checkpoint after whose snapshot it is assigned, split, exhausted)
 
     @property
     def has_input(self) -> bool:

@@ -32,14 +32,14 @@ class SplitProgress:
     rest: bytes = b""
 
     def __post_init__(self) -> None:
-        """Bytes of a checkpoint that must not be unpickled come as a part of this."""
+        """Contains the bytes of a checkpoint that must not be unpickled."""
         if self.rest and not is_plain(self.rest):
             raise ValueError("the rows of a split are not in plain form")
 
 
 @dataclass(slots=True)
 class _Waiting:
-    """A split that the reader has and has not begun to read; with what was read of it before a restore."""
+    """A split that the reader has and has not begun, with the rows that were read from it before a restore."""
 
     watermark_ms: int
     rest: Batch | None
@@ -62,7 +62,7 @@ class ReaderSplits:
         self._orphans: deque[bytes] = deque()  # rests without a split to wait for
         self._rest: Batch | None = None  # from `_at` on: cutting its end off for every piece would copy it each time
         self._at = 0
-        self._rest_of: _Waiting | None = None  # whose it is; None: of the split in hand
+        self._rest_of: _Waiting | None = None  # the split that it belongs to; None: the current split
 
     def add(self, progress: SplitProgress) -> None:
         """From now on the split counts for event time, read or not."""
@@ -91,7 +91,7 @@ class ReaderSplits:
         return self._rest is not None or bool(self._orphans) or any(one.rest is not None for one in self._waiting)
 
     def keep(self, batch: Batch) -> None:
-        """A batch of the split in hand, to be taken in pieces. There is no rest."""
+        """A batch of the current split, to be taken in pieces. There must be no rest."""
         assert not self.has_rest, "a batch was read before the one before was handed on"
         self._rest, self._at = batch, 0
 
@@ -119,7 +119,7 @@ class ReaderSplits:
             self._hold()
 
     def progress(self) -> list[SplitProgress]:
-        """What is left: of the split that is read, if any, and of those that wait."""
+        """What is left of the split that is being read, if any, and of those that wait."""
         splits: list[Split | None] = list(self._reader.snapshot())
         in_hand = _Waiting(self._emitter.split_watermark_ms, self._open_rest() if self._rest_of is None else None)
         if in_hand.rest is not None and len(splits) == len(self._waiting):
@@ -141,7 +141,7 @@ class ReaderSplits:
         self._emitter.hold(min(times, default=None))
 
     def _next_rest(self) -> None:
-        """What was read before a restore comes before anything else of its split."""
+        """Rows that were read before a restore come before all others of their split."""
         if self._orphans:
             self._rest, self._at = loaded_rest(self._orphans.popleft(), self._row_type), 0
             return
@@ -151,7 +151,7 @@ class ReaderSplits:
         self._hold()
 
     def elements(self, batch: Batch) -> Iterator[Batch | Watermark | WatermarkStatus]:
-        """The batch that `take` gave, with its timestamps, and the watermarks within it."""
+        """The batch that `take` returned, with its timestamps and the watermarks within it."""
         yield from self._emitter.through(batch)
         self.taken()
 
@@ -160,11 +160,11 @@ class ReaderSplits:
         self._emitter.on_periodic(is_paused=is_paused)
 
     def align(self, limit_ms: int) -> bool:
-        """Splits that are read one after the other wait with their reader: there is nothing to change."""
+        """Does nothing: splits that are read one after the other wait with their reader."""
         return False
 
     def ended(self, split_id: str) -> None:
-        """Not told by readers of one split after the other."""
+        """Not reported by readers of one split after the other."""
         raise InternalError(f"a reader that reads one split at a time reported the end of the split {split_id!r}")
 
 

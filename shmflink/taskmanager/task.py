@@ -192,7 +192,7 @@ class Task:
                 self._try(lambda: source.end(drained=False))
 
     def checkpoint_aborted(self, checkpoint_id: int) -> None:
-        """It will never complete."""
+        """The checkpoint will never complete."""
         if self.state is TaskState.RUNNING:
             self._checkpoints.abort(checkpoint_id)
             self._try(lambda: self._feed.aborted(checkpoint_id))
@@ -221,9 +221,7 @@ class Task:
 
     @property
     def is_backpressured(self) -> bool:
-        """True while the task is held up by an output without credit or by a busy operator, as a sink's
-        writer.
-        """
+        """True while an output without credit, or a busy operator such as a sink's writer, blocks the task."""
         if self.outputs.blocked is not None:
             return self.outputs.blocked.is_blocked
         return any(not operator.is_available for operator in self._busy_nodes)

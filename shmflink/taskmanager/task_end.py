@@ -27,7 +27,7 @@ class Duty(Enum):
     """What has to happen before a task may be FINISHED."""
 
     NONE = auto()  # it was restored as finished: there is nothing to commit
-    SAVED = auto()  # a savepoint stopped the job: what was written after it comes again from there
+    SAVED = auto()  # a savepoint stopped the job: what was written after it is written again when the job resumes
     COMMIT_AT_END = auto()  # a job without checkpoints: what is staged is committed when all tasks have ended
     CHECKPOINT_IF_STAGED = auto()  # one more checkpoint, if anything is staged
     CHECKPOINT = auto()  # one more checkpoint, even if nothing is staged: the job is drained
@@ -37,7 +37,7 @@ class EndStep(Enum):
     """What a task at its end does now."""
 
     WAIT = auto()
-    PREPARE = auto()  # has the sinks make ready what they commit when all tasks have ended
+    PREPARE = auto()  # makes the sinks prepare what they commit when all tasks have ended
     ANNOUNCE = auto()  # reports that it needs one more checkpoint
     FINISH = auto()
 
@@ -66,7 +66,7 @@ class TaskEnd:
             self.phase = EndPhase.ENDING
 
     def drain(self) -> bool:
-        """The job ends as if this were all its input; False where that changes nothing.
+        """The job ends as if this were all its input; False if that changes nothing.
 
         A task that has announced its end gets the next checkpoint anyway, or has had it.
         """

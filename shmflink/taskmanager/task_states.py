@@ -40,7 +40,7 @@ class TaskRestore:
     is_finished: bool = False
 
     def elements(self, places: Sequence[tuple[int, int]]) -> Iterator[tuple[int, Element]]:
-        """(channel, element); those of a producer that is no more come on another channel of the edge.
+        """(channel, element); the elements of a producer that no longer exists arrive on another channel of the edge.
 
         `places`: (edge, producing subtask) of each channel.
         """

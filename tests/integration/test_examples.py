@@ -143,6 +143,14 @@ def test_watch_csv_of_its_own_readings() -> None:
     assert run(BY_PYTHON, "watch_csv.py") == [f"2024-05-0{day}: 90 readings" for day in (1, 2, 3)]
 
 
+@pytest.mark.parametrize("given", ["--input", "--output"])
+def test_watch_csv_takes_both_folders_or_none(given: str, tmp_path: Path) -> None:
+    command = [*BY_PYTHON, str(EXAMPLES / "watch_csv.py"), given, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=WATCHDOG_SECONDS)
+    assert done.returncode == 2
+    assert "give both --input and --output, or neither" in done.stderr
+
+
 @WAYS
 def test_top_speed_windowing(way: list[str]) -> None:
     lines = run(way, "top_speed_windowing.py")

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import pickle
-from typing import Any
 
 import pyarrow as pa
 import pytest
+from oracle.driver import Driver
 
 from shmflink.connectors.arrow_tables import TABLE_BATCH_ROWS, ArrowSource, table_of_polars
 from shmflink.core.row import Row
@@ -17,7 +17,7 @@ TABLE = pa.table(
 
 
 @pytest.mark.parametrize("parallelism", [1, 3])
-def test_every_row_once_in_bounded_batches(driver: Any, parallelism: int) -> None:
+def test_every_row_once_in_bounded_batches(driver: Driver, parallelism: int) -> None:
     batches = driver.batches(pickle.loads(pickle.dumps(ArrowSource(TABLE))), parallelism)
     assert all(batch.num_rows <= TABLE_BATCH_ROWS for batch in batches)
     assert sorted(n for batch in batches for n in batch.columns().column("n").to_pylist()) == list(range(len(TABLE)))
@@ -34,14 +34,14 @@ def test_a_slice_travels_without_the_rest() -> None:
     assert len(pickle.dumps(ArrowSource(TABLE.slice(5, 10)))) < 10_000
 
 
-def test_required_columns_and_metadata_are_plain_inside(driver: Any) -> None:
+def test_required_columns_and_metadata_are_plain_inside(driver: Driver) -> None:
     schema = pa.schema([pa.field("n", pa.int8(), nullable=False)], {"made": "elsewhere"})
     source = ArrowSource(pa.table([pa.array([1], pa.int8())], schema=schema))
     assert driver.rows(source) == [Row(n=1)]
     assert driver.batches(source)[0].columns().schema.equals(pa.schema([("n", pa.int8())]), check_metadata=True)
 
 
-def test_an_empty_table(driver: Any) -> None:
+def test_an_empty_table(driver: Driver) -> None:
     assert driver.rows(ArrowSource(TABLE.slice(0, 0))) == []
 
 
@@ -50,7 +50,7 @@ def test_a_name_that_is_there_twice_is_refused() -> None:
         ArrowSource(pa.table([pa.array([1]), pa.array([2])], names=["a", "a"]))
 
 
-def test_encoded_columns_become_plain_ones(driver: Any) -> None:
+def test_encoded_columns_become_plain_ones(driver: Driver) -> None:
     table = pa.table(
         {
             "s": pa.array(["a", "b"], pa.string_view()),

@@ -5,6 +5,7 @@ import threading
 from typing import Any
 
 import pytest
+from oracle.driver import Driver
 from oracle.two_phases import Attempt
 
 from shmflink.connectors.collect import CollectServer, CollectSink, _HeldBatches
@@ -20,7 +21,7 @@ def server() -> Any:
     made.close()
 
 
-def test_rows_come_as_they_were_and_in_each_writers_order(driver: Any, server: CollectServer) -> None:
+def test_rows_come_as_they_were_and_in_each_writers_order(driver: Driver, server: CollectServer) -> None:
     sink = CollectSink(server.address)
     writers = [driver.writer(sink, subtask, 2) for subtask in range(2)]
     for number in range(3):
@@ -34,7 +35,7 @@ def test_rows_come_as_they_were_and_in_each_writers_order(driver: Any, server: C
     assert rows.count(Row(a=None)) == 6
 
 
-def test_a_reader_that_waits_holds_the_writer_up(driver: Any, server: CollectServer) -> None:
+def test_a_reader_that_waits_holds_the_writer_up(driver: Driver, server: CollectServer) -> None:
     writer = driver.writer(CollectSink(server.address))
     batch = Batch.of_rows(["x" * 100_000])
     written = 0
@@ -50,7 +51,7 @@ def test_a_reader_that_waits_holds_the_writer_up(driver: Any, server: CollectSer
     finisher.join()
 
 
-def test_closing_early_lets_the_writers_end(driver: Any, server: CollectServer) -> None:
+def test_closing_early_lets_the_writers_end(driver: Driver, server: CollectServer) -> None:
     writer = driver.writer(CollectSink(server.address))
     driver.write(writer, Batch.of_rows([1]), Batch.of_rows([2]))
     batches = server.batches()
@@ -61,7 +62,7 @@ def test_closing_early_lets_the_writers_end(driver: Any, server: CollectServer) 
     driver.finish(writer)
 
 
-def test_a_writer_that_comes_after_the_reader_went(driver: Any) -> None:
+def test_a_writer_that_comes_after_the_reader_went(driver: Driver) -> None:
     server = CollectServer()
     server.close()
     writer = driver.writer(CollectSink(server.address))
@@ -69,14 +70,14 @@ def test_a_writer_that_comes_after_the_reader_went(driver: Any) -> None:
     driver.finish(writer)
 
 
-def test_a_writer_can_be_closed_while_it_is_blocked(driver: Any, server: CollectServer) -> None:
+def test_a_writer_can_be_closed_while_it_is_blocked(driver: Driver, server: CollectServer) -> None:
     writer = driver.writer(CollectSink(server.address))
     while writer.is_available:
         writer.write(Batch.of_rows(["x" * 100_000]))
     driver.close(writer)
 
 
-def test_a_job_that_failed_ends_the_iterator(driver: Any, server: CollectServer) -> None:
+def test_a_job_that_failed_ends_the_iterator(driver: Driver, server: CollectServer) -> None:
     writer = driver.writer(CollectSink(server.address))
     driver.write(writer, Batch.of_rows([1]))
     batches = server.batches()
@@ -142,7 +143,7 @@ def test_rows_come_once_though_the_job_was_restarted(server: CollectServer, was_
     assert second.operators[2].needs_commit
     second.checkpoint(3)
     second.complete(3)
-    assert all(operator.is_finished and not operator.needs_commit for operator in second.operators)
+    second.wait(lambda: all(operator.is_finished and not operator.needs_commit for operator in second.operators))
     second.close()
     assert sorted(rows_of(server)) == [1, 2, 3]
 

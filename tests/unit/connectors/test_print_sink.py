@@ -3,9 +3,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
+from oracle.driver import Driver
 
 from shmflink.connectors.base import DeliveryGuarantee
 from shmflink.connectors.print_sink import PrintSink, line_prefix
@@ -22,7 +22,7 @@ def test_what_stands_in_front(identifier: str, parallelism: int, prefix: str) ->
     assert line_prefix(identifier, 2, parallelism) == prefix
 
 
-def test_rows_are_lines_on_standard_output(driver: Any, capfd: pytest.CaptureFixture[str]) -> None:
+def test_rows_are_lines_on_standard_output(driver: Driver, capfd: pytest.CaptureFixture[str]) -> None:
     writer = driver.writer(PrintSink("out"), 1, 2)
     driver.write(writer, Batch.of_rows([("a", 1), ("b", 2)], Types.TUPLE([Types.STRING(), Types.INT()])))
     driver.write(writer, Batch.of_rows([], None))
@@ -45,7 +45,7 @@ def unread_stdout() -> Iterator[int]:
         os.close(read)
 
 
-def test_a_full_disk_is_said(driver: Any) -> None:
+def test_a_full_disk_is_said(driver: Driver) -> None:
     saved = os.dup(1)
     full = os.open("/dev/full", os.O_WRONLY)
     try:
@@ -60,7 +60,7 @@ def test_a_full_disk_is_said(driver: Any) -> None:
         os.close(full)
 
 
-def test_a_blocked_reader_blocks_the_writer_but_loses_nothing(driver: Any) -> None:
+def test_a_blocked_reader_blocks_the_writer_but_loses_nothing(driver: Driver) -> None:
     """[P21]"""
     lines = [f"{number:0200d}" for number in range(2000)]
     written = 0
@@ -77,7 +77,7 @@ def test_a_blocked_reader_blocks_the_writer_but_loses_nothing(driver: Any) -> No
     assert 0 < written < len(lines)
 
 
-def test_close_gives_up_on_a_blocked_reader(driver: Any) -> None:
+def test_close_gives_up_on_a_blocked_reader(driver: Driver) -> None:
     with unread_stdout():
         writer = driver.writer(PrintSink())
         for _ in range(100):
@@ -87,7 +87,7 @@ def test_close_gives_up_on_a_blocked_reader(driver: Any) -> None:
         driver.close(writer)
 
 
-def test_long_lines_stay_whole(driver: Any, capfd: pytest.CaptureFixture[str]) -> None:
+def test_long_lines_stay_whole(driver: Driver, capfd: pytest.CaptureFixture[str]) -> None:
     lines = ["a" * 10_000, "b", "c" * 4095, "d"]
     writer = driver.writer(PrintSink())
     driver.write(writer, Batch.of_rows(lines))
@@ -95,7 +95,7 @@ def test_long_lines_stay_whole(driver: Any, capfd: pytest.CaptureFixture[str]) -
     assert capfd.readouterr().out.split() == lines
 
 
-def test_a_checkpoint_waits_until_its_lines_are_printed(driver: Any, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_checkpoint_waits_until_its_lines_are_printed(driver: Driver, capfd: pytest.CaptureFixture[str]) -> None:
     """[E10] At least once: what the checkpoint holds is not printed again."""
     writer = driver.writer(PrintSink())
     driver.write(writer, *[Batch.of_rows([str(number)]) for number in range(5)])

@@ -7,10 +7,11 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from oracle.recorder import Recorder
 
 from shmflink.common import Types
 from shmflink.core.types.typeinfo import ColumnsTypeInfo
-from shmflink.datastream import KeyedStream, OutputTag
+from shmflink.datastream import KeyedStream, OutputTag, StreamExecutionEnvironment
 from shmflink.datastream.column_stream import ColumnStream
 from shmflink.errors import JobGraphError, TypeMismatchError
 from shmflink.expressions import col, count, lit
@@ -21,7 +22,7 @@ TABLE = pa.table({"user": ["a", "b"], "price": [1.5, 2.5], "tags": pa.array([["x
 
 
 @pytest.fixture
-def table(env: Any) -> Any:
+def table(env: StreamExecutionEnvironment) -> Any:
     return env.from_arrow(TABLE)
 
 
@@ -61,7 +62,7 @@ def test_a_condition_in_words_or_an_expression_for_a_function_tells_the_remedy(t
         table.map(col("price") * 2)
 
 
-def test_streams_of_declared_rows_have_columns_too(env: Any) -> None:
+def test_streams_of_declared_rows_have_columns_too(env: StreamExecutionEnvironment) -> None:
     rows = env.from_collection([(1, "a")], Types.ROW_NAMED(["n", "s"], [Types.INT(), Types.STRING()]))
     assert types(rows) == {"n": "int32", "s": "string"}
     assert types(env.from_collection([1], Types.LONG())) == {"value": "int64"}
@@ -118,7 +119,7 @@ def test_a_function_in_between_needs_a_declared_type(table: Any) -> None:
     assert types(table.map(lambda row: row, output_type=table.get_type())) == types(table)
 
 
-def test_the_plan_shows_what_was_written(table: Any, env: Any, executor: Any) -> None:
+def test_the_plan_shows_what_was_written(table: Any, env: StreamExecutionEnvironment, executor: Recorder) -> None:
     table.filter(col("price") > 1).select("user", twice=col("price") * 2).key_by("user").aggregate(n=count()).print()
     env.execute()
     graph, _ = executor.submitted[0]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from oracle.recorder import Recorder
 
 from shmflink.connectors.file_system.writing.encoders import Encoder
 from shmflink.connectors.file_system.writing.sink import FileSink
@@ -25,6 +26,7 @@ from shmflink.datastream import (
     Partitioner,
     ReduceFunction,
     SlotSharingGroup,
+    StreamExecutionEnvironment,
 )
 from shmflink.datastream.connectors.number_seq import NumberSequenceSource
 from shmflink.errors import ConfigurationError, JobGraphError, TypeMismatchError, UsageError
@@ -32,13 +34,13 @@ from shmflink.errors import ConfigurationError, JobGraphError, TypeMismatchError
 PAIR = Types.TUPLE([Types.STRING(), Types.INT()])
 
 
-def tasks(env: Any, executor: Any) -> list[tuple[str, int]]:
+def tasks(env: StreamExecutionEnvironment, executor: Recorder) -> list[tuple[str, int]]:
     env.execute("test")
     graph, _ = executor.submitted[-1]
     return [(vertex.name, vertex.parallelism) for vertex in graph.vertices]
 
 
-def numbers(env: Any) -> DataStream:
+def numbers(env: StreamExecutionEnvironment) -> DataStream:
     return env.from_source(NumberSequenceSource(1, 10), WatermarkStrategy.no_watermarks(), "numbers")
 
 
@@ -72,17 +74,17 @@ class Modulo(Partitioner):
         return key % num_partitions
 
 
-def test_a_chain_of_functions_is_one_task(env: Any, executor: Any) -> None:
+def test_a_chain_of_functions_is_one_task(env: StreamExecutionEnvironment, executor: Recorder) -> None:
     numbers(env).map(Doubled()).flat_map(Both()).filter(Even()).print()
     assert tasks(env, executor) == [("Source: numbers -> Map -> FlatMap -> Filter -> Sink: Print to Std. Out", 4)]
 
 
-def test_callables_do_as_well_as_functions(env: Any, executor: Any) -> None:
+def test_callables_do_as_well_as_functions(env: StreamExecutionEnvironment, executor: Recorder) -> None:
     numbers(env).map(lambda v: v).flat_map(lambda v: [v]).filter(bool).map_batches(lambda b: b).print()
     assert len(tasks(env, executor)) == 1
 
 
-def test_key_by_hashes_between_two_tasks(env: Any, executor: Any) -> None:
+def test_key_by_hashes_between_two_tasks(env: StreamExecutionEnvironment, executor: Recorder) -> None:
     numbers(env).key_by(Parity()).reduce(Added()).print()
     assert [name for name, _ in tasks(env, executor)] == [
         "Source: numbers -> KeyBy",
@@ -92,7 +94,7 @@ def test_key_by_hashes_between_two_tasks(env: Any, executor: Any) -> None:
     assert (edge.strategy, edge.source_operator) == (ShipStrategy.HASH, 1)
 
 
-def test_key_by_follows_the_parallelism_of_its_input(env: Any, executor: Any) -> None:
+def test_key_by_follows_the_parallelism_of_its_input(env: StreamExecutionEnvironment, executor: Recorder) -> None:
     stream = numbers(env).map(Doubled())
     keyed = stream.key_by(Parity())
     stream.set_parallelism(2)
@@ -100,7 +102,7 @@ def test_key_by_follows_the_parallelism_of_its_input(env: Any, executor: Any) ->
     assert tasks(env, executor)[1:] == [("Map -> KeyBy", 2), ("Sum", 3)]
 
 
-def test_key_by_of_a_union_extracts_keys_in_each_branch(env: Any, executor: Any) -> None:
+def test_key_by_of_a_union_extracts_keys_in_each_branch(env: StreamExecutionEnvironment, executor: Recorder) -> None:
     numbers(env).union(numbers(env)).key_by(Parity()).max().print()
     assert [name for name, _ in tasks(env, executor)] == [
         "Source: numbers -> KeyBy",
@@ -113,7 +115,7 @@ def test_key_by_of_a_union_extracts_keys_in_each_branch(env: Any, executor: Any)
     ("method", "name"),
     [("sum", "Sum"), ("min", "Min"), ("max", "Max"), ("min_by", "MinBy"), ("max_by", "MaxBy")],
 )
-def test_aggregates(env: Any, method: str, name: str) -> None:
+def test_aggregates(env: StreamExecutionEnvironment, method: str, name: str) -> None:
     stream = env.from_collection([("a", 1)], PAIR).key_by(lambda v: v[0])
     result = getattr(stream, method)(1)
     assert (result.get_name(), result.get_type()) == (name, PAIR)
@@ -123,14 +125,14 @@ def test_aggregates(env: Any, method: str, name: str) -> None:
     "strategy",
     ["shuffle", "rebalance", "rescale", "forward", "broadcast"],
 )
-def test_partitioning(env: Any, executor: Any, strategy: str) -> None:
+def test_partitioning(env: StreamExecutionEnvironment, executor: Recorder, strategy: str) -> None:
     getattr(numbers(env), strategy)().map(Doubled()).start_new_chain()
     env.execute()
     (edge,) = executor.submitted[-1][0].edges
     assert edge.strategy == strategy.upper()
 
 
-def test_partition_custom_ships_the_partitioner(env: Any, executor: Any) -> None:
+def test_partition_custom_ships_the_partitioner(env: StreamExecutionEnvironment, executor: Recorder) -> None:
     numbers(env).partition_custom(Modulo(), Parity()).map(Doubled())
     assert [name for name, _ in tasks(env, executor)] == ["Source: numbers -> PartitionCustom", "Map"]
     (edge,) = executor.submitted[-1][0].edges
@@ -138,7 +140,7 @@ def test_partition_custom_ships_the_partitioner(env: Any, executor: Any) -> None
     assert edge.partitioner
 
 
-def test_a_partitioner_that_needs_opening_is_refused(env: Any) -> None:
+def test_a_partitioner_that_needs_opening_is_refused(env: StreamExecutionEnvironment) -> None:
     class Opened(Modulo):
         def open(self, runtime_context: Any) -> None: ...
 
@@ -146,7 +148,7 @@ def test_a_partitioner_that_needs_opening_is_refused(env: Any) -> None:
         numbers(env).partition_custom(Opened(), Parity())
 
 
-def test_types_follow_the_stream(env: Any) -> None:
+def test_types_follow_the_stream(env: StreamExecutionEnvironment) -> None:
     stream = env.from_collection([("a", 1)], PAIR)
     assert stream.get_type() == PAIR
     assert stream.filter(bool).get_type() == PAIR
@@ -159,14 +161,14 @@ def test_types_follow_the_stream(env: Any) -> None:
     assert stream.key_by(lambda v: v[0], Types.STRING()).get_type() == Types.ROW([Types.STRING(), PAIR])
 
 
-def test_project_needs_tuples(env: Any) -> None:
+def test_project_needs_tuples(env: StreamExecutionEnvironment) -> None:
     with pytest.raises(TypeMismatchError, match=r"Only Tuple DataStreams can be projected\."):
         numbers(env).map(Doubled()).project(0)
     with pytest.raises(TypeMismatchError, match=r"project\(2,\): indexes must be from 0 to 1"):
         env.from_collection([("a", 1)], PAIR).project(2)
 
 
-def test_union_needs_one_type_and_one_environment(env: Any) -> None:
+def test_union_needs_one_type_and_one_environment(env: StreamExecutionEnvironment) -> None:
     stream = env.from_collection([1], Types.INT())
     with pytest.raises(TypeMismatchError, match="Cannot union streams of different types"):
         stream.union(env.from_collection(["a"], Types.STRING()))
@@ -178,12 +180,12 @@ def test_union_needs_one_type_and_one_environment(env: Any) -> None:
 
 
 @pytest.mark.parametrize("method", ["map", "flat_map", "filter", "key_by", "map_batches"])
-def test_what_is_no_function_is_a_type_error(env: Any, method: str) -> None:
+def test_what_is_no_function_is_a_type_error(env: StreamExecutionEnvironment, method: str) -> None:
     with pytest.raises(TypeError, match=r"callable function"):
         getattr(numbers(env), method)(7)
 
 
-def test_other_wrong_arguments_are_type_errors(env: Any) -> None:
+def test_other_wrong_arguments_are_type_errors(env: StreamExecutionEnvironment) -> None:
     stream = numbers(env)
     with pytest.raises(TypeError, match="partitioner"):
         stream.partition_custom("text", Parity())
@@ -233,12 +235,16 @@ KEYED_BANS: list[tuple[str, Callable[[KeyedStream], Any]]] = [
 
 
 @pytest.mark.parametrize(("message", "call"), KEYED_BANS)
-def test_what_a_keyed_stream_forbids(env: Any, message: str, call: Callable[[KeyedStream], Any]) -> None:
+def test_what_a_keyed_stream_forbids(
+    env: StreamExecutionEnvironment, message: str, call: Callable[[KeyedStream], Any]
+) -> None:
     with pytest.raises(JobGraphError, match=message):
         call(numbers(env).key_by(Parity()))
 
 
-def test_a_keyed_stream_can_be_keyed_anew_projected_united_and_printed(env: Any, executor: Any) -> None:
+def test_a_keyed_stream_can_be_keyed_anew_projected_united_and_printed(
+    env: StreamExecutionEnvironment, executor: Recorder
+) -> None:
     keyed = env.from_collection([("a", 1)], PAIR).key_by(lambda v: v[0])
     keyed.key_by(lambda v: v[1]).sum(1)
     keyed.project(0)
@@ -251,7 +257,7 @@ def test_a_keyed_stream_can_be_keyed_anew_projected_united_and_printed(env: Any,
     assert sorted(names[1:]) == ["Map", "Projection", "Sum", values, values, printed]
 
 
-def test_settings_reach_the_job_graph(env: Any, executor: Any) -> None:
+def test_settings_reach_the_job_graph(env: StreamExecutionEnvironment, executor: Recorder) -> None:
     stream = numbers(env).map(Doubled()).name("Double").uid("double").set_description("twice as much")
     stream.set_parallelism(2).set_max_parallelism(8).set_buffer_timeout(5).slot_sharing_group("cpu")
     stream.rebalance().print("out").name("Shown").uid("shown").set_parallelism(1).disable_chaining()
@@ -265,7 +271,7 @@ def test_settings_reach_the_job_graph(env: Any, executor: Any) -> None:
     assert graph.edges[1].buffer_timeout_ms == 5
 
 
-def test_minus_one_means_the_default(env: Any, executor: Any) -> None:
+def test_minus_one_means_the_default(env: StreamExecutionEnvironment, executor: Recorder) -> None:
     numbers(env).map(Doubled()).set_parallelism(2).set_parallelism(-1).set_buffer_timeout(3).set_buffer_timeout(-1)
     assert tasks(env, executor) == [("Source: numbers -> Map", 4)]
 
@@ -284,12 +290,14 @@ def test_minus_one_means_the_default(env: Any, executor: Any) -> None:
         (lambda s: s.force_non_parallel().set_parallelism(2), "non parallel operator is 1, got 2"),
     ],
 )
-def test_settings_are_checked_at_once(env: Any, call: Callable[[DataStream], Any], message: str) -> None:
+def test_settings_are_checked_at_once(
+    env: StreamExecutionEnvironment, call: Callable[[DataStream], Any], message: str
+) -> None:
     with pytest.raises(JobGraphError, match=message):
         call(numbers(env).map(Doubled()))
 
 
-def test_a_collection_is_read_by_one_subtask(env: Any, executor: Any) -> None:
+def test_a_collection_is_read_by_one_subtask(env: StreamExecutionEnvironment, executor: Recorder) -> None:
     stream = env.from_collection([1, 2])
     with pytest.raises(JobGraphError, match="non parallel operator is 1, got 2"):
         stream.set_parallelism(2)
@@ -297,12 +305,12 @@ def test_a_collection_is_read_by_one_subtask(env: Any, executor: Any) -> None:
     assert tasks(env, executor) == [("Source: Collection Source", 1), ("Map", 4)]
 
 
-def test_settings_must_follow_an_operator(env: Any) -> None:
+def test_settings_must_follow_an_operator(env: StreamExecutionEnvironment) -> None:
     with pytest.raises(UsageError, match=r"name\(\) must follow an operator.*rebalance\(\)"):
         numbers(env).rebalance().name("a")
 
 
-def test_slot_sharing_groups_with_resources_are_refused(env: Any) -> None:
+def test_slot_sharing_groups_with_resources_are_refused(env: StreamExecutionEnvironment) -> None:
     stream = numbers(env).map(Doubled())
     stream.slot_sharing_group(SlotSharingGroup.builder("io").build())
     heavy = SlotSharingGroup.builder("gpu").set_cpu_cores(2).set_task_heap_memory_mb(64).build()
@@ -312,13 +320,13 @@ def test_slot_sharing_groups_with_resources_are_refused(env: Any) -> None:
         env.register_slot_sharing_group(heavy)
 
 
-def test_uids_used_twice_are_found_at_execution(env: Any) -> None:
+def test_uids_used_twice_are_found_at_execution(env: StreamExecutionEnvironment) -> None:
     numbers(env).map(Doubled()).uid("same").map(Doubled()).uid("same")
     with pytest.raises(JobGraphError, match="uid 'same' is used twice"):
         env.execute()
 
 
-def test_the_plan_is_flinks(env: Any) -> None:
+def test_the_plan_is_flinks(env: StreamExecutionEnvironment) -> None:
     env.from_collection([1]).map(Doubled()).set_parallelism(2).print()
     nodes = json.loads(env.get_execution_plan())["nodes"]
     assert [(n["id"], n["type"], n["pact"], n["parallelism"]) for n in nodes] == [
@@ -329,7 +337,7 @@ def test_the_plan_is_flinks(env: Any) -> None:
     assert nodes[1]["predecessors"] == [{"id": 1, "ship_strategy": "REBALANCE", "side": "second"}]
 
 
-def test_map_batches_says_its_columns_by_an_arrow_schema(env: Any) -> None:
+def test_map_batches_says_its_columns_by_an_arrow_schema(env: StreamExecutionEnvironment) -> None:
     schema = pa.schema({"k": pa.string(), "n": pa.int64()})
     columns = numbers(env).map_batches(lambda batch: batch, output_type=schema)
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 import pytest
 
 from shmflink.common import Configuration
+from shmflink.datastream import StreamExecutionEnvironment
 
 EVERY_SECOND = {"execution.checkpointing.interval": "1s"}
 
 
-def test_the_environment_warns_when_it_submits(env: Any):
+def test_the_environment_warns_when_it_submits(env: StreamExecutionEnvironment):
     env.socket_text_stream("localhost", 4711).print()
     with warnings.catch_warnings():
         warnings.simplefilter("error")

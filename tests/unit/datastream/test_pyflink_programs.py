@@ -56,7 +56,7 @@ class CountingReduce(ReduceFunction):
         (RuntimeExecutionMode.BATCH, [(0, "ace", 2), (1, "bd", 1)]),
     ],
 )
-def test_a_reduce_function_has_keyed_state(env: Any, mode: Any, expected: list[Any]) -> None:
+def test_a_reduce_function_has_keyed_state(env: StreamExecutionEnvironment, mode: Any, expected: list[Any]) -> None:
     rows = [(0, "a", 0), (1, "b", 0), (0, "c", 0), (1, "d", 0), (0, "e", 0)]
     env.set_runtime_mode(mode)
     kind = Types.TUPLE([Types.INT(), Types.STRING(), Types.INT()])
@@ -64,14 +64,14 @@ def test_a_reduce_function_has_keyed_state(env: Any, mode: Any, expected: list[A
     assert sorted(reduced.execute_and_collect()) == expected
 
 
-def test_a_keyed_stream_hands_out_named_pairs_in_the_order_of_its_source(env: Any) -> None:
+def test_a_keyed_stream_hands_out_named_pairs_in_the_order_of_its_source(env: StreamExecutionEnvironment) -> None:
     keyed = env.from_collection(PAIRS, PAIR).key_by(lambda pair: pair[0], Types.STRING())
     with keyed.execute_and_collect() as pairs:
         assert list(pairs) == [Row(f0=pair[0], f1=pair) for pair in PAIRS]
     assert env.from_collection(PAIRS, PAIR).key_by("f1").execute_and_collect(limit=1) == [Row(f0=1, f1=("a", 1))]
 
 
-def test_a_keyed_stream_without_its_keys_shows_as_an_operator_of_its_own(env: Any) -> None:
+def test_a_keyed_stream_without_its_keys_shows_as_an_operator_of_its_own(env: StreamExecutionEnvironment) -> None:
     left, right = (env.from_collection([1, 2]).key_by(lambda number: number) for _ in range(2))
     left.union(right).print()
     nodes = json.loads(env.get_execution_plan())["nodes"]
@@ -104,20 +104,20 @@ class Failing(SinkFunction):
         raise ValueError(f"no place for {value}")
 
 
-def test_a_sink_function_is_called_for_each_record(env: Any, tmp_path: Path) -> None:
+def test_a_sink_function_is_called_for_each_record(env: StreamExecutionEnvironment, tmp_path: Path) -> None:
     env.from_collection([1, 2, 3], Types.INT()).add_sink(Lines(tmp_path)).set_parallelism(1).name("lines")
     assert json.loads(env.get_execution_plan())["nodes"][-1]["type"] == "Sink: lines"
     env.execute()
     assert (tmp_path / "0.txt").read_text() == "1 at None\n2 at None\n3 at None\n"
 
 
-def test_a_failing_sink_function_is_named_with_its_record(env: Any) -> None:
+def test_a_failing_sink_function_is_named_with_its_record(env: StreamExecutionEnvironment) -> None:
     env.from_collection([7], Types.INT()).add_sink(Failing())
     with pytest.raises(JobExecutionError, match=r"Failing failed with ValueError: no place for 7\nrecord: 7"):
         env.execute()
 
 
-def test_sinks_and_sources_of_javas_are_refused_with_what_there_is_instead(env: Any) -> None:
+def test_sinks_and_sources_of_javas_are_refused_with_what_there_is_instead(env: StreamExecutionEnvironment) -> None:
     with pytest.raises(UsageError, match=r"SinkFunction\('org.apache.X'\): there is no JVM.*define invoke"):
         SinkFunction("org.apache.X")
     with pytest.raises(UsageError, match=r"SourceFunction\('org.apache.X'\): there is no JVM.*from_source"):
@@ -128,7 +128,7 @@ def test_sinks_and_sources_of_javas_are_refused_with_what_there_is_instead(env: 
         env.add_source("x")
 
 
-def test_add_source_takes_a_source(env: Any) -> None:
+def test_add_source_takes_a_source(env: StreamExecutionEnvironment) -> None:
     assert sorted(env.add_source(NumberSequenceSource(1, 3), "numbers").execute_and_collect()) == [1, 2, 3]
 
 
@@ -142,7 +142,7 @@ class KeyOf(KeyedProcessFunction):
         yield ctx.get_current_key(), value
 
 
-def test_a_key_is_what_pyflink_takes_as_one(env: Any) -> None:
+def test_a_key_is_what_pyflink_takes_as_one(env: StreamExecutionEnvironment) -> None:
     keyed = env.from_collection([0, 1, 2]).key_by(lambda number: Color.RED if number % 2 else Color.BLUE)
     found = sorted(keyed.process(KeyOf()).execute_and_collect(), key=str)
     assert found == [(Color.BLUE, 0), (Color.BLUE, 2), (Color.RED, 1)]
@@ -150,7 +150,7 @@ def test_a_key_is_what_pyflink_takes_as_one(env: Any) -> None:
     assert sorted(lists.execute_and_collect()) == [([0], 0), ([0], 2), ([1], 1)]
 
 
-def test_a_bad_key_is_named_with_its_record(env: Any) -> None:
+def test_a_bad_key_is_named_with_its_record(env: StreamExecutionEnvironment) -> None:
     env.from_collection([1, 2, {"a": 3}]).key_by(lambda value: value).print()
     with pytest.raises(
         JobExecutionError, match=r"'KeyBy': a key of type dict has no stable byte form[^\n]*\nrecord: {'a'"
@@ -158,7 +158,7 @@ def test_a_bad_key_is_named_with_its_record(env: Any) -> None:
         env.execute()
 
 
-def test_every_operator_has_a_uid_where_none_is_made(env: Any) -> None:
+def test_every_operator_has_a_uid_where_none_is_made(env: StreamExecutionEnvironment) -> None:
     env.get_config().disable_auto_generated_uids()
     env.from_collection([1]).uid("numbers").key_by(lambda one: one).map(lambda one: one, Types.INT()).print().uid("out")
     with pytest.raises(UsageError, match=r"is false, but no uid is set for 'Map' \(.*\.py:\d+\): call"):

@@ -51,7 +51,7 @@ def plus_data(number: int) -> int:
     return number + int(Path("data/number.txt").read_text())
 
 
-def test_requirements_are_installed_once_for_each_content(env: Any, tmp_path: Path) -> None:
+def test_requirements_are_installed_once_for_each_content(env: StreamExecutionEnvironment, tmp_path: Path) -> None:
     wheel(tmp_path / "wheels", 5)
     requirements = tmp_path / "requirements.txt"
     requirements.write_text("brought_along==5.0\n")
@@ -63,7 +63,7 @@ def test_requirements_are_installed_once_for_each_content(env: Any, tmp_path: Pa
     del sys.modules["brought_along"]
 
 
-def test_a_failing_pip_says_why(env: Any, tmp_path: Path) -> None:
+def test_a_failing_pip_says_why(env: StreamExecutionEnvironment, tmp_path: Path) -> None:
     requirements = tmp_path / "requirements.txt"
     requirements.write_text("brought_along==6.0\n")
     (tmp_path / "empty").mkdir()
@@ -88,7 +88,7 @@ def archives(folder: Path) -> tuple[str, str]:
     return zipped, str(folder / "tarred.tgz")
 
 
-def test_archives_are_in_the_working_directory_of_functions(env: Any, tmp_path: Path) -> None:
+def test_archives_are_in_the_working_directory_of_functions(env: StreamExecutionEnvironment, tmp_path: Path) -> None:
     zipped, tarred = archives(tmp_path)
     env.add_python_archive(zipped, "data")
     env.add_python_archive(tarred)
@@ -103,7 +103,7 @@ def test_archives_are_in_the_working_directory_of_functions(env: Any, tmp_path: 
     assert sorted(os.listdir(both)) == ["data", "tarred.tgz"]
 
 
-def test_the_options_are_the_same(env: Any, tmp_path: Path) -> None:
+def test_the_options_are_the_same(env: StreamExecutionEnvironment, tmp_path: Path) -> None:
     (tmp_path / "added.py").write_text("value = 100\n")
     wheel(tmp_path / "wheels", 7)
     (tmp_path / "requirements.txt").write_text("brought_along\n")
@@ -136,19 +136,19 @@ def test_the_options_are_the_same(env: Any, tmp_path: Path) -> None:
         (lambda env: env.set_python_executable("/usr/bin/true"), "functions run in the Python that runs the program"),
     ],
 )
-def test_what_is_refused(env: Any, call: Any, reason: str) -> None:
+def test_what_is_refused(env: StreamExecutionEnvironment, call: Any, reason: str) -> None:
     with pytest.raises(ConfigurationError, match=reason):
         call(env)
 
 
-def test_a_file_that_is_no_archive_is_an_error(env: Any) -> None:
+def test_a_file_that_is_no_archive_is_an_error(env: StreamExecutionEnvironment) -> None:
     env.add_python_archive(__file__, "data")
     env.from_collection([1]).print()
     with pytest.raises(ConfigurationError, match="neither a zip nor a tar archive"):
         env.execute()
 
 
-def test_what_changes_nothing_is_taken(env: Any) -> None:
+def test_what_changes_nothing_is_taken(env: StreamExecutionEnvironment) -> None:
     env.register_cached_file(__file__, "this")
     env.set_python_executable(sys.executable)
     env.set_default_local_parallelism(8)

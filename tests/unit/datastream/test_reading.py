@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.feather
 import pyarrow.orc
 import pyarrow.parquet
 import pytest
+from oracle.recorder import Recorder
 
+from shmflink.datastream import StreamExecutionEnvironment
 from shmflink.errors import ConfigurationError, JobGraphError, TypeMismatchError
 
 TABLE = pa.table({"n": pa.array([1, 2], pa.int64()), "s": ["a", "b"]})
 
 
-def test_files_of_every_kind_have_columns(env: Any, tmp_path: Path) -> None:
+def test_files_of_every_kind_have_columns(env: StreamExecutionEnvironment, tmp_path: Path) -> None:
     pa.parquet.write_table(TABLE, tmp_path / "t.parquet")
     pa.feather.write_feather(TABLE, tmp_path / "t.arrow")
     pa.orc.write_table(TABLE, tmp_path / "t.orc")
@@ -31,7 +32,7 @@ def test_files_of_every_kind_have_columns(env: Any, tmp_path: Path) -> None:
     assert env.read_text(tmp_path / "t.txt").schema == pa.schema([("value", pa.utf8())])
 
 
-def test_streams_are_named_after_what_they_read(env: Any, tmp_path: Path) -> None:
+def test_streams_are_named_after_what_they_read(env: StreamExecutionEnvironment, tmp_path: Path) -> None:
     for name in ("a", "b"):
         pa.parquet.write_table(TABLE, tmp_path / f"{name}.parquet")
     assert env.read_parquet(tmp_path / "a.parquet").get_name() == "Parquet a.parquet"
@@ -41,7 +42,7 @@ def test_streams_are_named_after_what_they_read(env: Any, tmp_path: Path) -> Non
     assert env.from_arrow(TABLE).get_name() == "Arrow table"
 
 
-def test_an_empty_path_is_refused(env: Any) -> None:
+def test_an_empty_path_is_refused(env: StreamExecutionEnvironment) -> None:
     for read in (env.read_parquet, env.read_csv, env.read_json_lines, env.read_text, env.read_ipc, env.read_orc):
         with pytest.raises(ConfigurationError, match="the path '' is empty"):
             read("")
@@ -49,7 +50,7 @@ def test_an_empty_path_is_refused(env: Any) -> None:
             read([])
 
 
-def test_options_go_to_the_format(env: Any, tmp_path: Path) -> None:
+def test_options_go_to_the_format(env: StreamExecutionEnvironment, tmp_path: Path) -> None:
     pa.parquet.write_table(TABLE, tmp_path / "a.parquet")
     read = env.read_parquet(tmp_path / "a.parquet", columns=["s", "file_name"], metadata=["file_name"])
     assert read.schema.names == ["s", "file_name"]
@@ -59,7 +60,7 @@ def test_options_go_to_the_format(env: Any, tmp_path: Path) -> None:
         env.read_parquet(tmp_path / "b.parquet")
 
 
-def test_tables_of_any_form(env: Any) -> None:
+def test_tables_of_any_form(env: StreamExecutionEnvironment) -> None:
     for data in (TABLE, TABLE.to_batches()[0], TABLE.to_batches()):
         assert env.from_arrow(data).schema == TABLE.schema
     with pytest.raises(TypeMismatchError, match="at least one RecordBatch"):
@@ -68,7 +69,7 @@ def test_tables_of_any_form(env: Any) -> None:
         env.from_arrow([1])
 
 
-def test_generated_columns(env: Any) -> None:
+def test_generated_columns(env: StreamExecutionEnvironment) -> None:
     made = env.generate(
         lambda start, stop: pa.record_batch({"n": list(range(start, stop))}).cast(TABLE.select(["n"]).schema)
     )
@@ -80,7 +81,9 @@ def test_generated_columns(env: Any) -> None:
 
 
 @pytest.mark.parametrize("method", ["from_collection", "from_arrow", "from_pandas", "from_polars"])
-def test_a_stream_is_no_data_and_starts_no_job(env: Any, executor: Any, method: str) -> None:
+def test_a_stream_is_no_data_and_starts_no_job(
+    env: StreamExecutionEnvironment, executor: Recorder, method: str
+) -> None:
     stream = env.from_arrow(TABLE)
     with pytest.raises(TypeError, match=rf"{method}\(\) takes .*DataStream"):
         getattr(env, method)(stream)
@@ -89,7 +92,7 @@ def test_a_stream_is_no_data_and_starts_no_job(env: Any, executor: Any, method: 
     assert not executor.submitted
 
 
-def test_tables_are_not_taken_for_collections_of_their_columns(env: Any) -> None:
+def test_tables_are_not_taken_for_collections_of_their_columns(env: StreamExecutionEnvironment) -> None:
     with pytest.raises(TypeError, match=r"write from_arrow\(\)"):
         env.from_collection(TABLE)
     polars = pytest.importorskip("polars")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from oracle.recorder import Recorder
 
 from shmflink.config.configuration import Configuration
 from shmflink.connectors.base import Boundedness
@@ -20,13 +21,13 @@ class Never(TimestampAssigner):
         raise AssertionError("never called")
 
 
-def submitted(env: Any, executor: Any) -> Any:
+def submitted(env: StreamExecutionEnvironment, executor: Recorder) -> Any:
     env.from_collection([1, 2, 3]).map(str)
     env.execute()
     return executor.submitted[-1][0]
 
 
-def test_configuration_is_stacked(executor: Any) -> None:
+def test_configuration_is_stacked(executor: Recorder) -> None:
     given = Configuration()
     given.set_string("pipeline.max-parallelism", "64")
     env = StreamExecutionEnvironment.get_execution_environment(given)
@@ -40,7 +41,7 @@ def test_configuration_is_stacked(executor: Any) -> None:
     assert executor.submitted[-1][1]["pipeline.max-parallelism"] == "64"
 
 
-def test_parallelism_is_taken_when_an_operator_is_recorded(env: Any, executor: Any) -> None:
+def test_parallelism_is_taken_when_an_operator_is_recorded(env: StreamExecutionEnvironment, executor: Recorder) -> None:
     stream = env.from_collection([1]).map(str)
     env.set_parallelism(2)
     stream.map(str)
@@ -48,7 +49,7 @@ def test_parallelism_is_taken_when_an_operator_is_recorded(env: Any, executor: A
     assert [v.parallelism for v in executor.submitted[-1][0].vertices] == [1, 4, 2]
 
 
-def test_settings_can_be_read_back(env: Any) -> None:
+def test_settings_can_be_read_back(env: StreamExecutionEnvironment) -> None:
     assert (env.get_parallelism(), env.get_max_parallelism(), env.get_buffer_timeout()) == (4, -1, 100)
     assert env.is_chaining_enabled()
     assert env.is_chaining_of_operators_with_different_max_parallelism_enabled()
@@ -71,7 +72,7 @@ def test_settings_can_be_read_back(env: Any) -> None:
         lambda env: env.set_buffer_timeout(-2),
     ],
 )
-def test_settings_are_checked(env: Any, call: Any) -> None:
+def test_settings_are_checked(env: StreamExecutionEnvironment, call: Any) -> None:
     with pytest.raises((JobGraphError, ConfigurationError)):
         call(env)
 
@@ -84,12 +85,14 @@ def test_settings_are_checked(env: Any, call: Any) -> None:
         (RuntimeExecutionMode.AUTOMATIC, True),
     ],
 )
-def test_runtime_mode(env: Any, executor: Any, mode: RuntimeExecutionMode, is_batch: bool) -> None:
+def test_runtime_mode(
+    env: StreamExecutionEnvironment, executor: Recorder, mode: RuntimeExecutionMode, is_batch: bool
+) -> None:
     env.set_runtime_mode(mode)
     assert submitted(env, executor).is_batch is is_batch
 
 
-def test_automatic_is_streaming_with_an_unbounded_source(env: Any, executor: Any) -> None:
+def test_automatic_is_streaming_with_an_unbounded_source(env: StreamExecutionEnvironment, executor: Recorder) -> None:
     source = NumberSequenceSource(1, 2)
     source.boundedness = Boundedness.CONTINUOUS_UNBOUNDED
     env.set_runtime_mode(RuntimeExecutionMode.AUTOMATIC)
@@ -97,12 +100,12 @@ def test_automatic_is_streaming_with_an_unbounded_source(env: Any, executor: Any
     assert submitted(env, executor).is_batch is False
 
 
-def test_the_runtime_mode_is_an_enum(env: Any) -> None:
+def test_the_runtime_mode_is_an_enum(env: StreamExecutionEnvironment) -> None:
     with pytest.raises(TypeError, match="takes a RuntimeExecutionMode, got 'BATCH'"):
         env.set_runtime_mode("BATCH")
 
 
-def test_nothing_recorded_is_flinks_error(env: Any) -> None:
+def test_nothing_recorded_is_flinks_error(env: StreamExecutionEnvironment) -> None:
     env.from_collection([1])
     message = r"No operators defined in streaming topology\. Cannot execute\."
     with pytest.raises(JobGraphError, match=message):
@@ -111,7 +114,7 @@ def test_nothing_recorded_is_flinks_error(env: Any) -> None:
         env.get_execution_plan()
 
 
-def test_execute_forgets_what_it_ran_and_the_plan_does_not(env: Any, executor: Any) -> None:
+def test_execute_forgets_what_it_ran_and_the_plan_does_not(env: StreamExecutionEnvironment, executor: Recorder) -> None:
     env.from_collection([1]).map(str)
     env.get_execution_plan()
     assert env.execute("first") == "the result"
@@ -123,7 +126,7 @@ def test_execute_forgets_what_it_ran_and_the_plan_does_not(env: Any, executor: A
     assert executor.submitted[-1][0].name == "Flink Streaming Job"
 
 
-def test_everything_recorded_runs_even_without_a_sink(env: Any, executor: Any) -> None:
+def test_everything_recorded_runs_even_without_a_sink(env: StreamExecutionEnvironment, executor: Recorder) -> None:
     stream = env.from_collection([1]).map(str).name("used")
     stream.map(str).name("dangling").set_parallelism(1)
     stream.print()
@@ -132,7 +135,9 @@ def test_everything_recorded_runs_even_without_a_sink(env: Any, executor: Any) -
     assert names == ["Source: Collection Source", "used -> Sink: Print to Std. Out", "dangling"]
 
 
-def test_the_job_knows_where_its_modules_are(env: Any, executor: Any, tmp_path: Path) -> None:
+def test_the_job_knows_where_its_modules_are(
+    env: StreamExecutionEnvironment, executor: Recorder, tmp_path: Path
+) -> None:
     module = tmp_path / "beside.py"
     module.write_text("x = 1\n")
     env.add_python_file(str(module))
@@ -143,7 +148,9 @@ def test_the_job_knows_where_its_modules_are(env: Any, executor: Any, tmp_path: 
         env.add_python_file("missing")
 
 
-def test_jars_are_kept_in_the_configuration_and_noted_when_a_job_is_submitted(env: Any, executor: Any) -> None:
+def test_jars_are_kept_in_the_configuration_and_noted_when_a_job_is_submitted(
+    env: StreamExecutionEnvironment, executor: Recorder
+) -> None:
     env.add_jars("file:///a.jar")
     env.add_jars("file:///b.jar", "file:///c.jar")
     env.add_classpaths("file:///d.jar")
@@ -160,14 +167,14 @@ def test_jars_are_kept_in_the_configuration_and_noted_when_a_job_is_submitted(en
         ("create_input", r"use from_source\(\)"),
     ],
 )
-def test_what_is_not_there_yet_says_so(env: Any, name: str, reason: str) -> None:
+def test_what_is_not_there_yet_says_so(env: StreamExecutionEnvironment, name: str, reason: str) -> None:
     with pytest.raises(AttributeError, match=f"StreamExecutionEnvironment.{name}.*{reason}"):
         getattr(env, name)
     with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
         env.nonsense  # noqa: B018  the access raises
 
 
-def test_from_source_checks_its_arguments(env: Any) -> None:
+def test_from_source_checks_its_arguments(env: StreamExecutionEnvironment) -> None:
     with pytest.raises(TypeError, match=r"takes a Source, got \[1\]"):
         env.from_source([1], WatermarkStrategy.no_watermarks(), "a")
     with pytest.raises(TypeError, match="takes a WatermarkStrategy, got str"):
@@ -177,7 +184,7 @@ def test_from_source_checks_its_arguments(env: Any) -> None:
     assert env.from_source(NumberSequenceSource(1, 2), timed, "a").node.call.watermark_strategy is timed
 
 
-def test_close_forgets(env: Any) -> None:
+def test_close_forgets(env: StreamExecutionEnvironment) -> None:
     env.from_collection([1]).map(str)
     env.close()
     with pytest.raises(JobGraphError, match="No operators defined"):

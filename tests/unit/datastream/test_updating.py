@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from oracle.recorder import Recorder
 
 from shmflink.common import Time, Types, WatermarkStrategy
 from shmflink.connectors.base import Sink
@@ -216,7 +217,7 @@ def test_late_rows_beside_a_stream_are_no_updates() -> None:
         program.graph()
 
 
-def test_the_plan_shows_what_is_not_insert_only(executor: Any) -> None:
+def test_the_plan_shows_what_is_not_insert_only(executor: Recorder) -> None:
     env = StreamExecutionEnvironment.get_execution_environment()
     counts = env.from_arrow(TABLE).key_by("user").aggregate(n=count())
     counts.rebalance().map(lambda row: row).print()

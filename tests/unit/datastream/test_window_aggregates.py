@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from shmflink.common import Time, Types, WatermarkStrategy
-from shmflink.datastream import AggregateFunction, OutputTag
+from shmflink.datastream import AggregateFunction, OutputTag, StreamExecutionEnvironment
 from shmflink.datastream.window import (
     CountTrigger,
     CountTumblingWindowAssigner,
@@ -34,7 +34,7 @@ TUMBLING = TumblingEventTimeWindows.of(Time.seconds(10))
 
 
 @pytest.fixture
-def table(env: Any) -> Any:
+def table(env: StreamExecutionEnvironment) -> Any:
     strategy = WatermarkStrategy.for_monotonous_timestamps().with_timestamp_column("ts")
     return env.from_arrow(TABLE).assign_timestamps_and_watermarks(strategy)
 
@@ -145,7 +145,7 @@ def test_keys_that_are_no_columns_are_refused(table: Any) -> None:
         table.key_by(lambda row: row.user).window(TUMBLING).aggregate(n=count())
 
 
-def test_elements_that_are_no_columns_are_refused(env: Any) -> None:
+def test_elements_that_are_no_columns_are_refused(env: StreamExecutionEnvironment) -> None:
     assigner = TumblingProcessingTimeWindows.of(Time.seconds(1))
     windows = env.from_collection([1, 2]).map(lambda value: value).window_all(assigner)
     with pytest.raises(TypeMismatchError, match="columns of this stream are not known"):

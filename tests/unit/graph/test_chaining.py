@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from oracle.recorded_program import Program
 
 from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.graph.chaining import is_chainable, why_not_chainable
@@ -13,12 +14,12 @@ from shmflink.plan.settings import ChainingStrategy
 ALWAYS, HEAD, NEVER = ChainingStrategy
 
 
-def only_edge(program: Any, **options: Any) -> tuple[Any, Any]:
+def only_edge(program: Program, **options: Any) -> tuple[Any, Any]:
     graph = program.stream_graph(**options)
     return graph, graph.edges[0]
 
 
-def names(program: Any, **options: Any) -> list[str]:
+def names(program: Program, **options: Any) -> list[str]:
     return [vertex.name for vertex in program.job_graph(**options).vertices]
 
 
@@ -29,7 +30,7 @@ def names(program: Any, **options: Any) -> list[str]:
 @pytest.mark.parametrize("same_parallelism", [True, False])
 @pytest.mark.parametrize("strategy", [None, *ShipStrategy])
 def test_the_matrix_of_conditions(
-    program: Any,
+    program: Program,
     up: ChainingStrategy,
     down: ChainingStrategy,
     chaining: bool,
@@ -59,7 +60,7 @@ def test_the_matrix_of_conditions(
     assert is_chainable(graph, edge) is expected
 
 
-def test_more_than_one_input_edge_is_not_chained(program: Any) -> None:
+def test_more_than_one_input_edge_is_not_chained(program: Program) -> None:
     source = program.source()
     program.operator(program.union(source, source), name="Both")
     graph, edge = only_edge(program)
@@ -67,14 +68,14 @@ def test_more_than_one_input_edge_is_not_chained(program: Any) -> None:
 
 
 @pytest.mark.parametrize(("allowed", "expected"), [(True, 1), (False, 2)])
-def test_different_max_parallelism(program: Any, allowed: bool, expected: int) -> None:
+def test_different_max_parallelism(program: Program, allowed: bool, expected: int) -> None:
     program.operator(program.source(max_parallelism=64), max_parallelism=32)
     graph = program.job_graph(chain_different_max_parallelism=allowed)
     assert len(graph.vertices) == expected
     assert graph.vertices[0].max_parallelism == 64  # the head's
 
 
-def test_a_task_is_named_after_its_chain(program: Any) -> None:
+def test_a_task_is_named_after_its_chain(program: Program) -> None:
     source = program.source("in")
     parsed = program.operator(source, name="Parse")
     program.sink(program.operator(parsed, name="Filter"), "a")
@@ -82,13 +83,13 @@ def test_a_task_is_named_after_its_chain(program: Any) -> None:
     assert names(program) == ["Source: in -> Parse -> (Filter -> Sink: a, Sink: b)"]
 
 
-def test_start_new_chain_and_disable_chaining(program: Any) -> None:
+def test_start_new_chain_and_disable_chaining(program: Program) -> None:
     first = program.operator(program.source(), name="A", chaining_strategy=HEAD)
     second = program.operator(program.operator(first, name="B"), name="C", chaining_strategy=NEVER)
     program.operator(second, name="D")
     assert names(program) == ["Source: in", "A -> B", "C", "D"]
 
 
-def test_chaining_disabled_for_the_job(program: Any) -> None:
+def test_chaining_disabled_for_the_job(program: Program) -> None:
     program.sink(program.operator(program.source()))
     assert names(program, is_chaining_enabled=False) == ["Source: in", "Map", "Sink: out"]

@@ -6,6 +6,7 @@ from collections import defaultdict
 from typing import Any
 
 import pytest
+from oracle.recorded_program import Program
 
 from shmflink.core.ids import SubtaskId
 from shmflink.core.ship_strategy import ShipStrategy
@@ -66,12 +67,14 @@ def test_the_others_connect_all_to_all(strategy: ShipStrategy) -> None:
     assert sorted(channel_pairs(strategy, 2, 3)) == [(p, c) for p in range(2) for c in range(3)]
 
 
-def shuffled(program: Any, up: int = 2, down: int = 2, strategy: Any = ShipStrategy.REBALANCE, **fields: Any) -> Any:
+def shuffled(
+    program: Program, up: int = 2, down: int = 2, strategy: Any = ShipStrategy.REBALANCE, **fields: Any
+) -> Any:
     program.operator(program.partition(program.source(parallelism=up), strategy), parallelism=down, **fields)
     return program.job_graph("Sums")
 
 
-def test_slots_are_the_largest_parallelism_summed_over_groups(program: Any) -> None:
+def test_slots_are_the_largest_parallelism_summed_over_groups(program: Program) -> None:
     first = program.operator(program.source(parallelism=2), parallelism=4)
     program.sink(program.operator(first, parallelism=2, slot_sharing_group="io"), parallelism=1)
     graph = program.job_graph()
@@ -80,7 +83,7 @@ def test_slots_are_the_largest_parallelism_summed_over_groups(program: Any) -> N
     check_slots(graph, 6)
 
 
-def test_too_few_slots_is_a_clear_error(program: Any) -> None:
+def test_too_few_slots_is_a_clear_error(program: Program) -> None:
     graph = shuffled(program, 4, 2, slot_sharing_group="io")
     with pytest.raises(InsufficientSlotsError) as error:
         check_slots(graph, 3)
@@ -90,7 +93,7 @@ def test_too_few_slots_is_a_clear_error(program: Any) -> None:
     )
 
 
-def test_subtask_i_of_every_vertex_of_a_group_is_in_slot_i(program: Any) -> None:
+def test_subtask_i_of_every_vertex_of_a_group_is_in_slot_i(program: Program) -> None:
     first = program.operator(program.source(parallelism=2), parallelism=3, name="A")
     program.operator(first, parallelism=2, slot_sharing_group="io", name="B")
     graph = ExecutionGraph.build(program.job_graph(), 0, 1, 2)
@@ -106,7 +109,7 @@ def test_subtask_i_of_every_vertex_of_a_group_is_in_slot_i(program: Any) -> None
     assert (graph.slots, graph.num_taskmanagers) == (5, 3)
 
 
-def test_an_edge_within_a_slot_has_rings_where_none_may_be_local(program: Any) -> None:
+def test_an_edge_within_a_slot_has_rings_where_none_may_be_local(program: Program) -> None:
     job = shuffled(program, 1, 1)
     local, remote = (ExecutionGraph.build(job, 0, 1, 1, allows_local=allowed) for allowed in (True, False))
     assert [[edge.is_local for edge in task.inputs] for task in local.tasks] == [[], [True]]
@@ -115,7 +118,7 @@ def test_an_edge_within_a_slot_has_rings_where_none_may_be_local(program: Any) -
     assert (local.rings_of(0), remote.rings_of(0)) == (0, 1)
 
 
-def test_the_declared_type_of_rows_is_that_of_the_edge(program: Any) -> None:
+def test_the_declared_type_of_rows_is_that_of_the_edge(program: Program) -> None:
     typed = program.operator(program.source(parallelism=1, output_type=Types.INT()), parallelism=2, name="A")
     program.operator(typed, parallelism=1, name="B")
     job = program.job_graph()
@@ -126,14 +129,14 @@ def test_the_declared_type_of_rows_is_that_of_the_edge(program: Any) -> None:
     assert [edge.row_type for task in graph.tasks for edge in task.inputs] == [of_ints.row_type] * 2 + [b""]
 
 
-def test_blocks_are_dense_per_taskmanager(program: Any) -> None:
+def test_blocks_are_dense_per_taskmanager(program: Program) -> None:
     graph = ExecutionGraph.build(shuffled(program, 4, 4), 0, 1, 2)
     for taskmanager in range(2):
         blocks = [(t.block, len(t.operators)) for t in graph.tasks_of(taskmanager)]
         assert [block for block, _ in blocks] == [sum(1 + n for _, n in blocks[:i]) for i in range(4)]
 
 
-def test_rings_are_dense_per_consuming_taskmanager(program: Any) -> None:
+def test_rings_are_dense_per_consuming_taskmanager(program: Program) -> None:
     graph = ExecutionGraph.build(shuffled(program, 3, 4), 0, 1, 2)
     assert (graph.rings_of(0), graph.rings_of(1)) == (6, 6)
     assert (graph.output_channels_of(0), graph.output_channels_of(1)) == (8, 4)
@@ -142,7 +145,7 @@ def test_rings_are_dense_per_consuming_taskmanager(program: Any) -> None:
         assert sorted(rings) == list(range(6))
 
 
-def test_both_ends_see_the_same_channels(program: Any) -> None:
+def test_both_ends_see_the_same_channels(program: Program) -> None:
     graph = ExecutionGraph.build(shuffled(program, 3, 2, ShipStrategy.RESCALE), 0, 1, 1)
     written = {c for t in graph.tasks for o in t.outputs for c in o.channels}
     read = {c for t in graph.tasks for i in t.inputs for c in i.channels}
@@ -153,7 +156,7 @@ def test_both_ends_see_the_same_channels(program: Any) -> None:
             assert (channel.consumer, channel.consumer_slot) == (task.subtask, task.slot)
 
 
-def test_channels_are_in_order_of_the_other_end(program: Any) -> None:
+def test_channels_are_in_order_of_the_other_end(program: Program) -> None:
     graph = ExecutionGraph.build(shuffled(program, 3, 3), 0, 1, 1)
     first_producer, first_consumer = graph.tasks[0], graph.tasks[3]
     assert [c.consumer.subtask for c in first_producer.outputs[0].channels] == [0, 1, 2]
@@ -173,7 +176,7 @@ def test_channels_are_in_order_of_the_other_end(program: Any) -> None:
     ],
 )
 def test_an_edge_is_local_when_every_channel_stays_in_its_slot(
-    program: Any, up: int, down: int, strategy: ShipStrategy, group: str | None, is_local: bool
+    program: Program, up: int, down: int, strategy: ShipStrategy, group: str | None, is_local: bool
 ) -> None:
     job_graph = shuffled(program, up, down, strategy, slot_sharing_group=group, chaining_strategy=ChainingStrategy.HEAD)
     graph = ExecutionGraph.build(job_graph, 0, 1, 1)
@@ -183,7 +186,7 @@ def test_an_edge_is_local_when_every_channel_stays_in_its_slot(
     assert (set(rings) == {-1}) is is_local
 
 
-def test_deployments_carry_the_attempt_and_the_edge(program: Any) -> None:
+def test_deployments_carry_the_attempt_and_the_edge(program: Program) -> None:
     graph = ExecutionGraph.build(shuffled(program, 1, 2, ShipStrategy.HASH, max_parallelism=16), 3, 44, 1)
     source, first, second = graph.tasks
     assert {(t.attempt, t.epoch) for t in graph.tasks} == {(3, 44)}

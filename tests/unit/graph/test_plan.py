@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+
+from oracle.recorded_program import Program
 
 from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.graph.plan import plan_as_json, plan_as_tree
 
 
-def word_count(program: Any) -> None:
+def word_count(program: Program) -> None:
     words = program.operator(program.source("lines"), name="FlatMap", description="splits into words")
     key_by = program.operator(words, name="KeyBy", parallelism=None)
     counts = program.operator(program.partition(key_by, ShipStrategy.HASH), name="Reduce", parallelism=4)
     program.sink(counts, "Print to Std. Out", parallelism=1)
 
 
-def test_json_is_flinks(program: Any) -> None:
+def test_json_is_flinks(program: Program) -> None:
     word_count(program)
     assert json.loads(plan_as_json(program.stream_graph())) == {
         "nodes": [
@@ -63,7 +64,7 @@ def test_json_is_flinks(program: Any) -> None:
     }
 
 
-def test_tree_of_word_count(program: Any) -> None:
+def test_tree_of_word_count(program: Program) -> None:
     word_count(program)
     assert plan_as_tree(program.job_graph("Word count")) == (
         "Word count\n"
@@ -76,7 +77,7 @@ def test_tree_of_word_count(program: Any) -> None:
     )
 
 
-def test_tree_of_two_sources_and_two_groups(program: Any) -> None:
+def test_tree_of_two_sources_and_two_groups(program: Program) -> None:
     left, right = program.source("left", 1), program.source("right", 1)
     parsed = program.operator(program.union(left, right), name="Parse", parallelism=2)
     program.sink(parsed, "good", parallelism=2)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pyarrow as pa
 import pytest
+from oracle.plan_writer import PlanWriter
 
 from shmflink.connectors.arrow_tables import ArrowSource
 from shmflink.connectors.hybrid_source import HybridSource
@@ -27,7 +26,7 @@ ALL = {"user": "who", "prices": "cents"}
 SAME = (("user", col("user")), ("prices", col("prices")))
 
 
-def carried(writer: Any, node: Node) -> tuple[bool, dict[str, str]]:
+def carried(writer: PlanWriter, node: Node) -> tuple[bool, dict[str, str]]:
     """Whether the table's metadata are there, and the comments of columns."""
     made = carried_metadata(writer.plan)[node.id]
     comments = {field.name: field.metadata[b"comment"].decode() for field in made if field.metadata}
@@ -44,7 +43,7 @@ def carried(writer: Any, node: Node) -> tuple[bool, dict[str, str]]:
     ],
     ids=lambda call: type(call).__name__,
 )
-def test_calls_that_keep_rows_keep_all(writer: Any, call: calls.Call) -> None:
+def test_calls_that_keep_rows_keep_all(writer: PlanWriter, call: calls.Call) -> None:
     assert carried(writer, writer.call(call, writer.table(TABLE))) == (True, ALL)
 
 
@@ -56,22 +55,22 @@ def test_calls_that_keep_rows_keep_all(writer: Any, call: calls.Call) -> None:
     ],
     ids=lambda call: type(call).__name__,
 )
-def test_calls_that_make_other_rows_keep_none(writer: Any, call: calls.Call) -> None:
+def test_calls_that_make_other_rows_keep_none(writer: PlanWriter, call: calls.Call) -> None:
     assert carried(writer, writer.call(call, writer.table(TABLE))) == (False, {})
 
 
-def test_a_projection_renames_copies_and_drops(writer: Any) -> None:
+def test_a_projection_renames_copies_and_drops(writer: PlanWriter) -> None:
     named = (("who", col("user").alias("x")), ("again", col("user")), ("upper", col("user").upper_case))
     selected = writer.call(calls.Select(named, "Select", ""), writer.table(TABLE))
     assert carried(writer, selected) == (True, {"who": "who", "again": "who"})
 
 
-def test_exploded_elements_are_not_the_list(writer: Any) -> None:
+def test_exploded_elements_are_not_the_list(writer: PlanWriter) -> None:
     exploded = writer.call(calls.Explode("prices", col("prices")), writer.table(TABLE))
     assert carried(writer, exploded) == (True, {"user": "who"})
 
 
-def test_a_union_of_inputs_that_say_the_same_and_of_others(writer: Any) -> None:
+def test_a_union_of_inputs_that_say_the_same_and_of_others(writer: PlanWriter) -> None:
     one, same = writer.table(TABLE), writer.table(TABLE)
     other = writer.table(TABLE.replace_schema_metadata({"owner": "you"}))
     none = writer.table(TABLE.cast(pa.schema([USER.remove_metadata(), PRICES.remove_metadata()])))
@@ -80,7 +79,7 @@ def test_a_union_of_inputs_that_say_the_same_and_of_others(writer: Any) -> None:
     assert carried(writer, writer.call(calls.Union(), one, none)) == (False, {})
 
 
-def test_keys_of_aggregates_stay_what_they_are(writer: Any) -> None:
+def test_keys_of_aggregates_stay_what_they_are(writer: PlanWriter) -> None:
     keys = (("who", col("user")),)
     total = writer.call(calls.Aggregate(keys, (("n", count()),)), writer.table(TABLE))
     assert carried(writer, total) == (False, {"who": "who"})
@@ -88,7 +87,7 @@ def test_keys_of_aggregates_stay_what_they_are(writer: Any) -> None:
     assert carried(writer, distinct) == (True, {"who": "who"})
 
 
-def test_what_the_program_declares_with_columns(writer: Any) -> None:
+def test_what_the_program_declares_with_columns(writer: PlanWriter) -> None:
     declared = ColumnsTypeInfo(pa.schema([PRICES.with_metadata({"comment": "mine"})], {"owner": "me"}))
     table = writer.table(TABLE)
     assert carried(writer, writer.call(calls.MapBatches(list, declared), table)) == (True, {"prices": "mine"})
@@ -104,7 +103,7 @@ def test_one_source_after_another_is_like_a_union() -> None:
     assert (both.metadata, both.field("user").metadata) == (None, {b"comment": b"who"})
 
 
-def test_types_and_their_equality_know_nothing_of_it(writer: Any) -> None:
+def test_types_and_their_equality_know_nothing_of_it(writer: PlanWriter) -> None:
     bare = TABLE.cast(pa.schema([USER.remove_metadata(), PRICES.remove_metadata()]))
     told, silent = writer.table(TABLE), writer.table(bare)
     assert told.output_type == silent.output_type

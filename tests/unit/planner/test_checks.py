@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from oracle.plan_writer import PlanWriter
 
 from shmflink.connectors.discard import DiscardSink
 from shmflink.connectors.number_sequence import NumberSequenceSource
@@ -22,7 +23,7 @@ class Refusing(DiscardSink):
         raise JobGraphError("there is something already")
 
 
-def test_a_socket_is_at_most_once_and_says_so_once(writer: Any) -> None:
+def test_a_socket_is_at_most_once_and_says_so_once(writer: PlanWriter) -> None:
     """[S11] Named where checkpoints let one expect more."""
     numbers = writer.call(Read(NumberSequenceSource(0, 1), "numbers"))
     assert delivery_warnings(writer.plan, EVERY_SECOND) == []
@@ -36,13 +37,13 @@ def test_a_socket_is_at_most_once_and_says_so_once(writer: Any) -> None:
     assert delivery_warnings(writer.plan, {}) == []
 
 
-def test_a_sink_may_refuse_the_job(writer: Any) -> None:
+def test_a_sink_may_refuse_the_job(writer: PlanWriter) -> None:
     writer.call(Write(Refusing(), "files"), writer.table())
     with pytest.raises(JobGraphError, match="there is something already"):
         check_targets(writer.plan, {})
 
 
-def test_uids_are_wanted_of_what_the_program_wrote_and_of_nothing_else(writer: Any) -> None:
+def test_uids_are_wanted_of_what_the_program_wrote_and_of_nothing_else(writer: PlanWriter) -> None:
     keyed = writer.call(KeyBy(len), writer.table())
     writer.call(Values(), keyed)
     writer.call(Map(str), keyed)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from oracle.plan_writer import PlanWriter
 
 from shmflink.common import Time, Types, WatermarkStrategy
 from shmflink.connectors.discard import DiscardSink
@@ -42,7 +43,7 @@ class Mine(EventTimeTrigger):
     """A trigger of the user's own."""
 
 
-def test_each_call_says_what_it_reads_where_it_stands_and_what_becomes_of_it(writer: Any) -> None:
+def test_each_call_says_what_it_reads_where_it_stands_and_what_becomes_of_it(writer: PlanWriter) -> None:
     table = writer.table()
     aggregated = writer.call(Aggregate(USER, (("n", count()), ("top", col("price").max + 1))), table)
     writer.nodes[-1] = replace(aggregated, name="totals", settings=replace(aggregated.settings, uid="totals"))
@@ -59,7 +60,7 @@ def test_each_call_says_what_it_reads_where_it_stands_and_what_becomes_of_it(wri
     ]
 
 
-def test_a_call_that_is_no_operator_says_so(writer: Any) -> None:
+def test_a_call_that_is_no_operator_says_so(writer: PlanWriter) -> None:
     table = writer.table()
     both = writer.call(Union(), table, writer.table())
     spread = writer.call(Partition(ShipStrategy.REBALANCE), both)
@@ -71,7 +72,7 @@ def test_a_call_that_is_no_operator_says_so(writer: Any) -> None:
     assert writer.block(mapped)[3] == "becomes ─ REBALANCE ▶ Map (4)"
 
 
-def test_what_moved_into_the_source_is_told_and_what_runs_as_one(writer: Any) -> None:
+def test_what_moved_into_the_source_is_told_and_what_runs_as_one(writer: PlanWriter) -> None:
     table = writer.table(pa.table({"user": ["a"], "price": [1], "more": [2]}))
     kept = writer.call(FilterColumns(col("price") > 1), table)
     chosen = writer.call(Select((("user", col("user")),), "Select", "user"), kept)
@@ -89,7 +90,7 @@ def test_what_moved_into_the_source_is_told_and_what_runs_as_one(writer: Any) ->
         (Windows(SECONDS), "double"),
     ],
 )
-def test_windows_say_what_keeps_them_from_being_native(writer: Any, windows: Windows, why: str) -> None:
+def test_windows_say_what_keeps_them_from_being_native(writer: PlanWriter, windows: Windows, why: str) -> None:
     strategy = WatermarkStrategy.for_monotonous_timestamps()
     keyed = writer.call(KeyBy(USER), writer.call(AssignTimestamps(strategy), writer.table()))
     trigger = windows.trigger or EventTimeTrigger()
@@ -97,7 +98,7 @@ def test_windows_say_what_keeps_them_from_being_native(writer: Any, windows: Win
     assert why in writer.block(made)[2]
 
 
-def test_windows_over_expressions_are_native(writer: Any) -> None:
+def test_windows_over_expressions_are_native(writer: PlanWriter) -> None:
     timed = writer.call(AssignTimestamps(WatermarkStrategy.for_monotonous_timestamps()), writer.table())
     made = writer.call(WindowAggregate(Windows(SECONDS), USER, (("n", count()),), "start", None), timed)
     lines = writer.block(made)
@@ -108,7 +109,7 @@ def test_windows_over_expressions_are_native(writer: Any) -> None:
     ]
 
 
-def test_an_operator_that_exists_twice_is_told_twice(writer: Any) -> None:
+def test_an_operator_that_exists_twice_is_told_twice(writer: PlanWriter) -> None:
     counts = writer.call(Aggregate(USER, (("n", count()),)), writer.table())
     writer.call(Map(double), counts)
     writer.call(Map(double), writer.call(Final(), counts))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+
+from oracle.plan_writer import PlanWriter
 
 from shmflink.connectors.discard import DiscardSink
 from shmflink.core.output_tag import OutputTag
@@ -23,7 +24,7 @@ def test_every_kind_of_call_has_a_rule() -> None:
     assert all(callable(rule_at(where)) for where in RULES.values())
 
 
-def test_numbers_follow_the_order_of_calls_whatever_becomes_of_them(writer: Any) -> None:
+def test_numbers_follow_the_order_of_calls_whatever_becomes_of_them(writer: PlanWriter) -> None:
     """A plan shows what it always did, and operators without uid keep their ids."""
     table, other = writer.table(), writer.table()
     unused = writer.call(KeyBy(len), table)  # takes its numbers, though nobody reads it
@@ -37,7 +38,7 @@ def test_numbers_follow_the_order_of_calls_whatever_becomes_of_them(writer: Any)
     assert {number: made[number].origin for number in (10, 11, 13, 14)} == {10: 10, 11: 10, 13: 10, 14: 10}
 
 
-def test_settings_are_those_of_the_operator_that_the_program_sees(writer: Any) -> None:
+def test_settings_are_those_of_the_operator_that_the_program_sees(writer: PlanWriter) -> None:
     counts = writer.call(Aggregate(USER, (("mean", col("price").sum / count()),)), writer.table())
     settings = replace(counts.settings, parallelism=3, uid="mine")
     writer.nodes[-1] = replace(counts, name="means", settings=settings)
@@ -49,7 +50,7 @@ def test_settings_are_those_of_the_operator_that_the_program_sees(writer: Any) -
     assert {t.place for t in (local, total, finish)} == {"job.py:2"}
 
 
-def test_a_side_output_of_a_source_has_the_type_that_the_source_says(writer: Any) -> None:
+def test_a_side_output_of_a_source_has_the_type_that_the_source_says(writer: PlanWriter) -> None:
     table = writer.table()
     side = writer.call(SideOutput(OutputTag("late")), table)
     assert side.output_type == table.call.source.side_output_type("late")
@@ -57,7 +58,7 @@ def test_a_side_output_of_a_source_has_the_type_that_the_source_says(writer: Any
     assert isinstance(writer.transformations()[1], SourceTransformation)
 
 
-def test_elements_of_a_keyed_stream_come_from_where_their_keys_brought_them(writer: Any) -> None:
+def test_elements_of_a_keyed_stream_come_from_where_their_keys_brought_them(writer: PlanWriter) -> None:
     values = writer.call(Values(), writer.call(KeyBy(USER), writer.table()))
     made = writer.transformations()
     assert [made[number].name for number in sorted(made)] == ["table", "KeyBy", "hash()", values.name]

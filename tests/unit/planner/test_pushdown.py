@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from oracle.recorded_program import Program
 
 from shmflink.connectors.base import Source
 from shmflink.core.ship_strategy import ShipStrategy
@@ -48,7 +49,7 @@ class Table(Source):
         return Table(**{**vars(self), "predicate": predicate}), self.filters == "exact"
 
 
-def table(program: Any, watermark_strategy: WatermarkStrategy | None = None, **options: Any) -> Transformation:
+def table(program: Program, watermark_strategy: WatermarkStrategy | None = None, **options: Any) -> Transformation:
     source = Table(**options)
     made: Transformation = program.source(
         "t", source=source, output_type=source.produced_type, watermark_strategy=watermark_strategy
@@ -56,7 +57,7 @@ def table(program: Any, watermark_strategy: WatermarkStrategy | None = None, **o
     return made
 
 
-def columnar(program: Any, before: Transformation, *steps: ColumnStep) -> Transformation:
+def columnar(program: Program, before: Transformation, *steps: ColumnStep) -> Transformation:
     operator = ColumnsOperator(before.output_type, steps)
     made: Transformation = program.operator(before, operator=operator, output_type=operator.output_type)
     return made
@@ -72,7 +73,7 @@ def names(t: Transformation) -> list[str]:
     return list(schema.names)
 
 
-def pushed(program: Any, is_batch: bool = False) -> tuple[Table, dict[int, Transformation]]:
+def pushed(program: Program, is_batch: bool = False) -> tuple[Table, dict[int, Transformation]]:
     """The source after the pass, and every transformation by id."""
     found: dict[int, Transformation] = {}
     waiting = push_down(program.recorded, is_batch=is_batch)
@@ -85,13 +86,13 @@ def pushed(program: Any, is_batch: bool = False) -> tuple[Table, dict[int, Trans
     return source.source, found
 
 
-def test_only_the_columns_that_are_used_are_read(program: Any) -> None:
+def test_only_the_columns_that_are_used_are_read(program: Program) -> None:
     program.sink(columnar(program, table(program), select("d", x=col("b") + col("a"))))
     source, _ = pushed(program)
     assert source.names == ["a", "b", "d"]
 
 
-def test_a_filter_moves_into_the_source_and_its_columns_with_it(program: Any) -> None:
+def test_a_filter_moves_into_the_source_and_its_columns_with_it(program: Program) -> None:
     filtered = columnar(program, table(program), Filter(col("e") > 5))
     last = columnar(program, filtered, select("a"))
     program.sink(last)
@@ -103,7 +104,7 @@ def test_a_filter_moves_into_the_source_and_its_columns_with_it(program: Any) ->
     assert source_node.description == f"t, columns=[a], filter={col('e') > 5}"
 
 
-def test_a_source_that_only_skips_leaves_the_filter_where_it_is(program: Any) -> None:
+def test_a_source_that_only_skips_leaves_the_filter_where_it_is(program: Program) -> None:
     filtered = columnar(program, table(program, filters="skips"), Filter(col("e") > 5))
     program.sink(columnar(program, filtered, select("a")))
     source, found = pushed(program)
@@ -114,7 +115,7 @@ def test_a_source_that_only_skips_leaves_the_filter_where_it_is(program: Any) ->
     assert operator.schema.names == ["a"]
 
 
-def test_filters_pass_through_projections_by_substitution(program: Any) -> None:
+def test_filters_pass_through_projections_by_substitution(program: Program) -> None:
     renamed = columnar(program, table(program), select(x=col("a"), y=col("b") + 1))
     program.sink(columnar(program, columnar(program, renamed, Filter(col("y") > 5)), Filter(col("x") == 1)))
     source, _ = pushed(program)
@@ -122,7 +123,7 @@ def test_filters_pass_through_projections_by_substitution(program: Any) -> None:
     assert source.predicate.same_as((col("b") + 1 > 5) & (col("a") == 1))
 
 
-def test_a_later_filter_that_could_fail_on_rows_that_an_earlier_one_drops_stays(program: Any) -> None:
+def test_a_later_filter_that_could_fail_on_rows_that_an_earlier_one_drops_stays(program: Program) -> None:
     safe = columnar(program, table(program), Filter(col("a") != 0))
     program.sink(columnar(program, safe, Filter(lit(1) / col("a") > 2)))
     source, found = pushed(program)
@@ -131,13 +132,13 @@ def test_a_later_filter_that_could_fail_on_rows_that_an_earlier_one_drops_stays(
     assert len(found[3].operator.steps) == 1  # type: ignore[attr-defined]
 
 
-def test_filters_behind_an_explosion_or_a_branch_stay(program: Any) -> None:
+def test_filters_behind_an_explosion_or_a_branch_stay(program: Program) -> None:
     exploded = columnar(program, table(program), Explode("words", col("words")))
     program.sink(columnar(program, exploded, Filter(col("words") == "x")))
     assert pushed(program)[0].predicate is None
 
 
-def test_two_readers_of_a_source_share_the_columns_and_push_no_filter(program: Any) -> None:
+def test_two_readers_of_a_source_share_the_columns_and_push_no_filter(program: Program) -> None:
     source = table(program)
     program.sink(columnar(program, columnar(program, source, Filter(col("a") > 1)), select("b")))
     program.sink(columnar(program, source, select("c")))
@@ -145,14 +146,14 @@ def test_two_readers_of_a_source_share_the_columns_and_push_no_filter(program: A
     assert (after.names, after.predicate) == (["a", "b", "c"], None)
 
 
-def test_one_step_that_works_on_records_needs_every_column(program: Any) -> None:
+def test_one_step_that_works_on_records_needs_every_column(program: Program) -> None:
     source = table(program)
     program.sink(columnar(program, source, select("a")))
     program.sink(program.operator(source))
     assert pushed(program)[0].names == SCHEMA.names
 
 
-def test_a_source_that_reads_everything_is_narrowed_by_the_first_operator(program: Any) -> None:
+def test_a_source_that_reads_everything_is_narrowed_by_the_first_operator(program: Program) -> None:
     wide = columnar(program, table(program, prunes=False, filters="none"), Filter(col("e") > 5))
     program.sink(columnar(program, wide, select("b")))
     source, found = pushed(program)
@@ -160,7 +161,7 @@ def test_a_source_that_reads_everything_is_narrowed_by_the_first_operator(progra
     assert names(found[wide.id]) == ["b"]
 
 
-def test_branches_of_a_union_come_to_the_same_columns(program: Any) -> None:
+def test_branches_of_a_union_come_to_the_same_columns(program: Program) -> None:
     def job(prunes: bool) -> list[list[str]]:
         program.recorded.clear()
         first, second = table(program), table(program, prunes=prunes)
@@ -173,7 +174,7 @@ def test_branches_of_a_union_come_to_the_same_columns(program: Any) -> None:
     assert job(prunes=False) == [SCHEMA.names, SCHEMA.names]
 
 
-def test_key_columns_are_needed_on_the_way(program: Any) -> None:
+def test_key_columns_are_needed_on_the_way(program: Program) -> None:
     source = table(program)
     by_hash = program.partition(source, ShipStrategy.HASH)
     partitioned = replace(by_hash, key_columns=("e",), output_type=source.output_type)
@@ -181,26 +182,26 @@ def test_key_columns_are_needed_on_the_way(program: Any) -> None:
     assert pushed(program)[0].names == ["a", "e"]
 
 
-def test_counting_rows_reads_the_narrowest_column(program: Any) -> None:
+def test_counting_rows_reads_the_narrowest_column(program: Program) -> None:
     program.sink(columnar(program, table(program), select(one=lit(1))))
     assert pushed(program)[0].names == ["a"]
 
 
-def test_a_source_that_makes_watermarks_sees_every_row_of_a_streaming_job(program: Any) -> None:
+def test_a_source_that_makes_watermarks_sees_every_row_of_a_streaming_job(program: Program) -> None:
     source = table(program, watermark_strategy=WatermarkStrategy.for_monotonous_timestamps())
     program.sink(columnar(program, columnar(program, source, Filter(col("e") > 5)), select("a")))
     assert pushed(program)[0].predicate is None
     assert pushed(program, is_batch=True)[0].predicate is not None
 
 
-def test_it_can_be_switched_off(program: Any) -> None:
+def test_it_can_be_switched_off(program: Program) -> None:
     program.sink(columnar(program, table(program), select("a")))
     graph = program.stream_graph(is_pushdown_enabled=False)
     assert graph.nodes[1].payload.names == SCHEMA.names
     assert program.stream_graph().nodes[1].payload.names == ["a"]
 
 
-def test_nothing_recorded_is_changed(program: Any) -> None:
+def test_nothing_recorded_is_changed(program: Program) -> None:
     last = columnar(program, columnar(program, table(program), Filter(col("e") > 5)), select("a"))
     program.sink(last)
     before = [(t, t.output_type, t.description) for t in (last, last.inputs[0], last.inputs[0].inputs[0])]
@@ -211,7 +212,7 @@ def test_nothing_recorded_is_changed(program: Any) -> None:
 
 
 @pytest.mark.parametrize("filters", ["exact", "skips", "none"])
-def test_the_plan_shows_what_was_pushed(program: Any, filters: str) -> None:
+def test_the_plan_shows_what_was_pushed(program: Program, filters: str) -> None:
     program.sink(
         columnar(program, columnar(program, table(program, filters=filters), Filter(col("e") > 5)), select("a"))
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from oracle.recorded_program import Program
 
 from shmflink.connectors.base import Boundedness
 from shmflink.core.ship_strategy import ShipStrategy
@@ -18,26 +19,26 @@ def edges(graph: Any) -> list[tuple[str, str, str]]:
     return [(graph.nodes[e.source].name, str(e.strategy), graph.nodes[e.target].name) for e in graph.edges]
 
 
-def test_nodes_are_named_and_ordered_inputs_first(program: Any) -> None:
+def test_nodes_are_named_and_ordered_inputs_first(program: Program) -> None:
     program.sink(program.operator(program.source("lines")), "out")
     nodes = list(program.stream_graph().nodes.values())
     assert [n.name for n in nodes] == ["Source: lines", "Map", "Sink: out"]
     assert [n.kind for n in nodes] == [NodeKind.SOURCE, NodeKind.OPERATOR, NodeKind.SINK]
 
 
-def test_equal_parallelism_is_forward_and_different_is_rebalance(program: Any) -> None:
+def test_equal_parallelism_is_forward_and_different_is_rebalance(program: Program) -> None:
     program.sink(program.operator(program.source(parallelism=1), parallelism=4), parallelism=4)
     assert [s for _, s, _ in edges(program.stream_graph())] == ["REBALANCE", "FORWARD"]
 
 
-def test_explicit_forward_between_different_parallelism_is_an_error(program: Any) -> None:
+def test_explicit_forward_between_different_parallelism_is_an_error(program: Program) -> None:
     forward = program.partition(program.source(parallelism=1), ShipStrategy.FORWARD)
     program.operator(forward, name="Parse", parallelism=3)
     with pytest.raises(JobGraphError, match=r"'Source: in' has 1 and 'Parse' has 3.*rebalance"):
         program.stream_graph()
 
 
-def test_the_partitioning_nearest_to_the_consumer_wins(program: Any) -> None:
+def test_the_partitioning_nearest_to_the_consumer_wins(program: Program) -> None:
     twice = program.partition(
         program.partition(program.source(), ShipStrategy.REBALANCE), ShipStrategy.CUSTOM, "chooses"
     )
@@ -45,7 +46,7 @@ def test_the_partitioning_nearest_to_the_consumer_wins(program: Any) -> None:
     assert program.stream_graph().edges == (StreamEdge(1, target.id, 0, ShipStrategy.CUSTOM, "chooses", None),)
 
 
-def test_a_union_becomes_several_edges_into_one_input(program: Any) -> None:
+def test_a_union_becomes_several_edges_into_one_input(program: Program) -> None:
     left, right = program.source("a"), program.partition(program.source("b"), ShipStrategy.SHUFFLE)
     program.operator(program.union(left, right), name="Both")
     assert edges(program.stream_graph()) == [
@@ -55,24 +56,24 @@ def test_a_union_becomes_several_edges_into_one_input(program: Any) -> None:
     assert {e.input_index for e in program.stream_graph().edges} == {0}
 
 
-def test_two_inputs_are_told_apart(program: Any) -> None:
+def test_two_inputs_are_told_apart(program: Program) -> None:
     program.operator(program.source("a"), program.source("b"), name="CoMap")
     assert [e.input_index for e in program.stream_graph().edges] == [0, 1]
 
 
-def test_a_side_output_tags_its_edge_through_partitioning(program: Any) -> None:
+def test_a_side_output_tags_its_edge_through_partitioning(program: Program) -> None:
     side = program.side_output(program.operator(program.source()), "late")
     program.operator(program.partition(side, ShipStrategy.REBALANCE))
     assert [(e.output_tag, str(e.strategy)) for e in program.stream_graph().edges][1] == ("late", "REBALANCE")
 
 
-def test_diamonds_are_visited_once(program: Any) -> None:
+def test_diamonds_are_visited_once(program: Program) -> None:
     source = program.source()
     program.operator(program.union(program.operator(source, name="A"), program.operator(source, name="B")), name="C")
     assert [n.name for n in program.stream_graph().nodes.values()] == ["Source: in", "A", "B", "C"]
 
 
-def test_an_operator_without_parallelism_is_like_its_input(program: Any) -> None:
+def test_an_operator_without_parallelism_is_like_its_input(program: Program) -> None:
     source = program.source(parallelism=3, max_parallelism=77, buffer_timeout_ms=5)
     key_by = program.operator(source, name="KeyBy", parallelism=None)
     node = program.stream_graph(parallelism=9, max_parallelism=99).nodes[key_by.id]
@@ -91,7 +92,7 @@ def test_an_operator_without_parallelism_is_like_its_input(program: Any) -> None
     ],
 )
 def test_slot_sharing_groups_are_inherited_when_inputs_agree(
-    program: Any, left: str | None, right: str | None, own: str | None, expected: str
+    program: Program, left: str | None, right: str | None, own: str | None, expected: str
 ) -> None:
     union = program.union(program.source("a", slot_sharing_group=left), program.source("b", slot_sharing_group=right))
     target = program.operator(union, slot_sharing_group=own)
@@ -106,18 +107,18 @@ def test_default_max_parallelism(parallelism: int, expected: int) -> None:
     assert default_max_parallelism(parallelism) == expected
 
 
-def test_parallelism_above_max_parallelism_is_an_error(program: Any) -> None:
+def test_parallelism_above_max_parallelism_is_an_error(program: Program) -> None:
     program.operator(program.source(), name="Parse", parallelism=5, max_parallelism=4)
     with pytest.raises(JobGraphError, match="'Parse' has parallelism 5, above its max parallelism 4"):
         program.stream_graph()
 
 
-def test_the_jobs_max_parallelism_holds_for_all_that_set_none(program: Any) -> None:
+def test_the_jobs_max_parallelism_holds_for_all_that_set_none(program: Program) -> None:
     program.sink(program.source(max_parallelism=8))
     assert [n.max_parallelism for n in program.stream_graph(max_parallelism=64).nodes.values()] == [8, 64]
 
 
-def test_a_fixed_parallelism_cannot_be_overridden(program: Any) -> None:
+def test_a_fixed_parallelism_cannot_be_overridden(program: Program) -> None:
     source = program.source("one").source.__class__(fixed=1)
     program.sink(program.source("one", parallelism=2, source=source))
     with pytest.raises(JobGraphError, match="'Source: one' can only run with parallelism 1, but 2 is set"):
@@ -133,7 +134,7 @@ def test_a_fixed_parallelism_cannot_be_overridden(program: Any) -> None:
         (RuntimeMode.AUTOMATIC, False, False),
     ],
 )
-def test_runtime_mode(program: Any, mode: RuntimeMode, bounded: bool, is_batch: bool) -> None:
+def test_runtime_mode(program: Program, mode: RuntimeMode, bounded: bool, is_batch: bool) -> None:
     kind = program.source().source.__class__
     boundedness = Boundedness.BOUNDED if bounded else Boundedness.CONTINUOUS_UNBOUNDED
     program.sink(program.union(program.source("a"), program.source("b", source=kind(boundedness))))
@@ -142,14 +143,14 @@ def test_runtime_mode(program: Any, mode: RuntimeMode, bounded: bool, is_batch: 
     assert {n.buffer_timeout_ms for n in graph.nodes.values()} == ({-1} if is_batch else {100})
 
 
-def test_batch_mode_refuses_an_unbounded_source(program: Any) -> None:
+def test_batch_mode_refuses_an_unbounded_source(program: Program) -> None:
     kind = program.source().source.__class__
     program.sink(program.source("ever", source=kind(Boundedness.CONTINUOUS_UNBOUNDED)))
     with pytest.raises(JobGraphError, match=r"source 'ever' is unbounded.*STREAMING or AUTOMATIC"):
         program.stream_graph(runtime_mode=RuntimeMode.BATCH)
 
 
-def test_a_long_chain_needs_no_recursion(program: Any) -> None:
+def test_a_long_chain_needs_no_recursion(program: Program) -> None:
     stream = program.source()
     for _ in range(3000):
         stream = program.operator(stream)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from oracle.workbench import Workbench, run_to_end
 
 from shmflink.core.batch import Batch
 from shmflink.core.elements import EndOfData
@@ -61,7 +62,7 @@ def _deployments(
     return list(ExecutionGraph.build(graph, 0, 1, 1).tasks)
 
 
-def test_a_chain_is_a_tree_whose_branches_and_side_outputs_feed_their_edges(bench: Any, drain: Any) -> None:
+def test_a_chain_is_a_tree_whose_branches_and_side_outputs_feed_their_edges(bench: Workbench) -> None:
     chain = (
         _chained(Parity(), 1, 2),
         _chained(MapOperator(lambda x: ("even", x))),
@@ -79,7 +80,7 @@ def test_a_chain_is_a_tree_whose_branches_and_side_outputs_feed_their_edges(benc
     channel = local.channel(0, tasks[1].inputs[0].channels[0])
     channel.try_push(Batch.of_rows([1, 2, 3]))
     channel.push_control(EndOfData())
-    drain(task)
+    run_to_end(task)
     seen = []
     for output in tasks[1].outputs:
         queue = local.channel(output.edge, output.channels[0]).queue
@@ -109,7 +110,7 @@ def test_every_strategy_has_its_selector(strategy: ShipStrategy, width: int, sel
     assert isinstance(local_selector(task, task.outputs[0]), selector)
 
 
-def test_user_code_that_cannot_be_loaded_is_an_error_of_its_own(bench: Any) -> None:
+def test_user_code_that_cannot_be_loaded_is_an_error_of_its_own(bench: Workbench) -> None:
     task = _deployments((_chained(b"no pickle"),), ())[1]
     with pytest.raises(SerializationError):
         build_task(task, TaskResources(bench.listener), bench)

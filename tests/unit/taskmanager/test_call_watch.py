@@ -6,6 +6,7 @@ import threading
 from typing import Any
 
 import pytest
+from oracle.workbench import Workbench
 
 from shmflink.core.batch import Batch
 from shmflink.network.local import LocalDoorbell
@@ -42,7 +43,7 @@ OPERATORS = {
 
 
 @pytest.mark.parametrize("name", sorted(OPERATORS))
-def test_a_call_that_hangs_is_named_with_its_time_and_stack(bench, name):
+def test_a_call_that_hangs_is_named_with_its_time_and_stack(bench: Workbench, name):
     hangs = Hangs()
     (channel,), gate = bench.gate()
     hanging = bench.node(OPERATORS[name](hangs))

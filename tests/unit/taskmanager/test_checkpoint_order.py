@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import pytest
+from oracle.workbench import ListSource, RecordingPartition, Workbench, run_to_end
 
 from shmflink.checkpoint.handles import ChannelState, CheckpointLocation, OperatorSubtaskState
 from shmflink.checkpoint.manifest import CHECKPOINT, Manifest, OperatorState
@@ -73,18 +74,16 @@ def test_so_it_does_where_the_barrier_was_faster_than_the_trigger(writer: Simula
     assert told[1:] == ["finished"]
 
 
-def _splits_source(bench: Any, make_source: Any, make_partition: Any) -> tuple[Any, Any]:
-    source = make_source([Poll.NEED_SPLIT, Poll.WAIT, Poll.WAIT])
-    task = bench.task(bench.node(SourceOperator(source), partitions=[0]), outputs=[OutputEnd(make_partition())])
+def _splits_source(bench: Workbench) -> tuple[Any, Any]:
+    source = ListSource([Poll.NEED_SPLIT, Poll.WAIT, Poll.WAIT])
+    task = bench.task(bench.node(SourceOperator(source), partitions=[0]), outputs=[OutputEnd(RecordingPartition())])
     task.open()
     task.run_quantum()
     return task, source.splits
 
 
-def test_a_split_between_two_triggers_belongs_between_their_snapshots(
-    bench: Any, make_source: Any, make_partition: Any
-) -> None:
-    task, splits = _splits_source(bench, make_source, make_partition)
+def test_a_split_between_two_triggers_belongs_between_their_snapshots(bench: Workbench) -> None:
+    task, splits = _splits_source(bench)
     task.trigger_checkpoint(Barrier(1, 0), stops=False)
     task.assign_split(Split("s", None), exhausted=False)
     task.trigger_checkpoint(Barrier(2, 0), stops=False)
@@ -96,11 +95,9 @@ def test_a_split_between_two_triggers_belongs_between_their_snapshots(
     assert [snapshot.barrier.checkpoint_id for snapshot in bench.listener.snapshots] == [1, 2]
 
 
-def test_a_split_is_handed_over_where_a_trigger_is_said_twice(
-    bench: Any, make_source: Any, make_partition: Any
-) -> None:
+def test_a_split_is_handed_over_where_a_trigger_is_said_twice(bench: Workbench) -> None:
     """Aligned first, then unaligned: the second one changes nothing for a source."""
-    task, splits = _splits_source(bench, make_source, make_partition)
+    task, splits = _splits_source(bench)
     task.trigger_checkpoint(Barrier(1, 0), stops=False)
     task.trigger_checkpoint(Barrier(1, 0, BARRIER_UNALIGNED), stops=False)
     task.assign_split(Split("s", None), exhausted=False)
@@ -110,10 +107,8 @@ def test_a_split_is_handed_over_where_a_trigger_is_said_twice(
     assert splits == [Split("s", None)]
 
 
-def test_a_checkpoint_begins_although_a_newer_one_was_aborted_before(
-    bench: Any, make_source: Any, make_partition: Any
-) -> None:
-    task, _ = _splits_source(bench, make_source, make_partition)
+def test_a_checkpoint_begins_although_a_newer_one_was_aborted_before(bench: Workbench) -> None:
+    task, _ = _splits_source(bench)
     task.trigger_checkpoint(Barrier(1, 0), stops=False)
     task.trigger_checkpoint(Barrier(2, 0), stops=False)
     task.checkpoint_aborted(2)
@@ -122,20 +117,18 @@ def test_a_checkpoint_begins_although_a_newer_one_was_aborted_before(
     assert [snapshot.barrier.checkpoint_id for snapshot in bench.listener.snapshots] == [1]
 
 
-def test_a_drain_ends_no_source_that_was_restored_as_finished(
-    bench: Any, make_source: Any, make_partition: Any, drain: Any
-) -> None:
-    out = make_partition()
-    head = bench.node(SourceOperator(make_source([])), partitions=[0])
+def test_a_drain_ends_no_source_that_was_restored_as_finished(bench: Workbench) -> None:
+    out = RecordingPartition()
+    head = bench.node(SourceOperator(ListSource([])), partitions=[0])
     task = bench.task(head, outputs=[OutputEnd(out)], restore=TaskRestore(is_finished=True))
     task.open()
     task.drain()
-    drain(task)
+    run_to_end(task)
     assert out.elements == [MAX_WATERMARK, EndOfData()]
     assert bench.listener.states[-1] == (TASK, TaskState.FINISHED)
 
 
-def test_what_comes_behind_the_savepoint_that_stopped_the_job_waits_for_no_checkpoint(bench: Any, drain: Any) -> None:
+def test_what_comes_behind_the_savepoint_that_stopped_the_job_waits_for_no_checkpoint(bench: Workbench) -> None:
     """The source had ended by itself: its end was on its way already. What it made fire comes again from there."""
     world = World(may_fail=lambda place: False)
     enter_world(world)
@@ -145,14 +138,14 @@ def test_what_comes_behind_the_savepoint_that_stopped_the_job_waits_for_no_check
     )
     task.open()
     channel.push_control(Barrier(1, 0, BARRIER_SAVEPOINT))
-    drain(task)
+    run_to_end(task)
     channel.try_push(Batch.of_rows([(0, 0, 1)]))
-    drain(task)
+    run_to_end(task)
     task.checkpoint_completed(1, stops=True)
     channel.push_control(EndOfData())
     deadline = time.monotonic() + 20
     while not task.is_terminal:  # its committer is a thread
-        drain(task)
+        run_to_end(task)
         assert time.monotonic() < deadline, bench.listener.endings
     assert bench.listener.endings == []
     assert bench.listener.states[-1] == (TASK, TaskState.FINISHED)

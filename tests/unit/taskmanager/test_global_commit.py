@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from oracle.mailboxes import WaitableMailbox
+from oracle.workbench import RecordingPartition, Workbench
 
 from shmflink.checkpoint.settings import CheckpointSettings
 from shmflink.connectors.base import Committer, Sink, SinkWriter
@@ -67,7 +68,7 @@ class Lists(Committer):
 class Operator:
     """An opened global committer, and what it has committed."""
 
-    def __init__(self, bench: Any, held: Sequence[Any] = (), fails: int = 0) -> None:
+    def __init__(self, bench: Workbench, held: Sequence[Any] = (), fails: int = 0) -> None:
         self.committed: list[Any] = []
         self.endings = 0
         self.mailbox = WaitableMailbox()
@@ -94,7 +95,7 @@ class Operator:
         return list(parts[GLOBAL_COMMITTABLES_STATE].elements) if parts else []
 
 
-def test_a_checkpoint_is_committed_globally_when_all_subtasks_have_committed_it(bench: Any) -> None:
+def test_a_checkpoint_is_committed_globally_when_all_subtasks_have_committed_it(bench: Workbench) -> None:
     one = Operator(bench)
     assert one.tell(Committed(0, 2, 1, ((1, "a"),))) == []
     assert one.held() == [(1, "a")]
@@ -103,21 +104,21 @@ def test_a_checkpoint_is_committed_globally_when_all_subtasks_have_committed_it(
     one.operator.close()
 
 
-def test_what_was_told_before_a_restore_is_committed_with_the_rest(bench: Any) -> None:
+def test_what_was_told_before_a_restore_is_committed_with_the_rest(bench: Workbench) -> None:
     one = Operator(bench, held=[(1, "a")])
     assert one.tell(Committed(0, 2, 2, ())) == []
     assert one.tell(Committed(1, 2, 2, ((1, "b"), (2, "c")))) == [["a", "b"], ["c"]]
     one.operator.close()
 
 
-def test_the_end_of_all_subtasks_makes_everything_whole(bench: Any) -> None:
+def test_the_end_of_all_subtasks_makes_everything_whole(bench: Workbench) -> None:
     one = Operator(bench, held=[(1, "a")])
     list(one.operator.finish())
     assert one.tell() == [["a"]]
     one.operator.close()
 
 
-def test_a_committer_that_waits_for_commits_alone_says_so_once(bench: Any) -> None:
+def test_a_committer_that_waits_for_commits_alone_says_so_once(bench: Workbench) -> None:
     one = Operator(bench)
     one.tell(AtEnd(0, 2))
     assert one.endings == 0
@@ -126,7 +127,7 @@ def test_a_committer_that_waits_for_commits_alone_says_so_once(bench: Any) -> No
     one.operator.close()
 
 
-def test_what_could_not_be_committed_globally_fails_the_task_and_is_not_lost(bench: Any) -> None:
+def test_what_could_not_be_committed_globally_fails_the_task_and_is_not_lost(bench: Workbench) -> None:
     one = Operator(bench, held=[(1, "a")], fails=1)
     list(one.operator.finish())
     with pytest.raises(OSError, match="the catalogue is away"):
@@ -135,12 +136,10 @@ def test_what_could_not_be_committed_globally_fails_the_task_and_is_not_lost(ben
 
 
 @pytest.mark.parametrize("has_own", [True, False])
-def test_a_subtask_tells_what_it_has_committed_and_ends_its_output_after_that(
-    bench: Any, make_partition: Any, has_own: bool
-) -> None:
+def test_a_subtask_tells_what_it_has_committed_and_ends_its_output_after_that(bench: Workbench, has_own: bool) -> None:
     """Rows in, a checkpoint, its completion, the end, the last checkpoint: and what the global committer is told."""
     own: list[Any] = []
-    mailbox, told = WaitableMailbox(), make_partition()
+    mailbox, told = WaitableMailbox(), RecordingPartition()
     (channel,), gate = bench.gate()
     node = bench.node(SinkOperator(Numbers(own if has_own else None, [])), partitions=[0])
     node.context.mailbox = mailbox
@@ -189,7 +188,7 @@ def test_a_subtask_tells_what_it_has_committed_and_ends_its_output_after_that(
     assert bench.listener.states[-1][1] is TaskState.FINISHED
 
 
-def test_what_is_not_told_yet_is_in_the_snapshot_of_the_next_barrier(bench: Any) -> None:
+def test_what_is_not_told_yet_is_in_the_snapshot_of_the_next_barrier(bench: Workbench) -> None:
     mailbox = WaitableMailbox()
     node = bench.node(SinkOperator(Numbers([], [])))
     node.context.mailbox = mailbox

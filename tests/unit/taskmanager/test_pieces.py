@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from oracle.workbench import ListSink, RecordingPartition, Workbench, run_to_end
 
 from shmflink.checkpoint.settings import CheckpointSettings
 from shmflink.connectors.base import SinkWriter
@@ -38,7 +39,7 @@ class Itself(TimestampAssigner):
         return int(value)
 
 
-def slow(bench: Any) -> Callable[..., Any]:
+def slow(bench: Workbench) -> Callable[..., Any]:
     """25 ms for each call."""
 
     def call(value: Any, *_: Any) -> Any:
@@ -66,9 +67,9 @@ PER_RECORD: dict[str, Callable[[Callable[..., Any]], Operator]] = {
 
 
 @pytest.mark.parametrize("name", sorted(PER_RECORD))
-def test_no_quantum_of_a_slow_function_takes_longer_than_a_piece(bench, make_partition, name):
+def test_no_quantum_of_a_slow_function_takes_longer_than_a_piece(bench: Workbench, name):
     (channel,), gate = bench.gate()
-    out = make_partition()
+    out = RecordingPartition()
     task = bench.task(bench.node(PER_RECORD[name](slow(bench)), partitions=[0]), [gate], [OutputEnd(out)])
     task.open()
     channel.try_push(Batch.of_rows(list(range(ROWS))))
@@ -79,10 +80,10 @@ def test_no_quantum_of_a_slow_function_takes_longer_than_a_piece(bench, make_par
     assert out.rows() == list(range(ROWS))
 
 
-def test_a_slow_function_at_the_end_of_a_chain_counts(bench, make_partition):
+def test_a_slow_function_at_the_end_of_a_chain_counts(bench: Workbench):
     (channel,), gate = bench.gate()
     head = bench.node(FlatMapOperator(lambda value: [value] * 3), bench.node(MapOperator(slow(bench)), partitions=[0]))
-    out = make_partition()
+    out = RecordingPartition()
     task = bench.task(head, [gate], [OutputEnd(out)])
     task.open()
     channel.try_push(Batch.of_rows(list(range(ROWS))))
@@ -93,50 +94,50 @@ def test_a_slow_function_at_the_end_of_a_chain_counts(bench, make_partition):
     assert len(out.rows()) == 3 * ROWS
 
 
-def test_fast_functions_get_whole_slices(bench, make_partition, drain):
+def test_fast_functions_get_whole_slices(bench: Workbench):
     (channel,), gate = bench.gate()
-    out = make_partition()
+    out = RecordingPartition()
     task = bench.task(bench.node(MapOperator(lambda x: x), partitions=[0]), [gate], [OutputEnd(out)])
     task.open()
     channel.try_push(Batch.of_rows(list(range(4000))))
-    drain(task)
+    run_to_end(task)
     assert [batch.num_rows for batch in out.elements] == [1, 8, 64, 512, 1024, 1024, 1024, 343]
 
 
-def test_batches_of_a_function_of_batches_are_not_cut(bench, make_partition, drain):
+def test_batches_of_a_function_of_batches_are_not_cut(bench: Workbench):
     """They are the user's unit."""
     (channel,), gate = bench.gate()
-    out = make_partition()
+    out = RecordingPartition()
     head = bench.node(MapBatchesOperator(slow(bench)), bench.node(MapOperator(lambda row: row), partitions=[0]))
     task = bench.task(head, [gate], [OutputEnd(out)])
     task.open()
     channel.try_push(Batch.of_rows(list(range(ROWS))))
-    drain(task)
+    run_to_end(task)
     assert bench.clock.monotonic_ns() == RECORD_MS * 1_000_000
 
 
-def test_timestamps_of_a_function_leave_the_batches_whole(bench, make_partition, drain):
+def test_timestamps_of_a_function_leave_the_batches_whole(bench: Workbench):
     (channel,), gate = bench.gate()
     strategy = WatermarkStrategy.no_watermarks().with_timestamp_assigner(Itself())
     batches = bench.node(MapBatchesOperator(slow(bench)), partitions=[0])
     task = bench.task(
-        bench.node(TimestampsAndWatermarksOperator(strategy), batches), [gate], [OutputEnd(make_partition())]
+        bench.node(TimestampsAndWatermarksOperator(strategy), batches), [gate], [OutputEnd(RecordingPartition())]
     )
     task.open()
     channel.try_push(Batch.of_rows(list(range(ROWS))))
-    drain(task)
+    run_to_end(task)
     assert bench.clock.monotonic_ns() == RECORD_MS * 1_000_000
 
 
-def test_timers_come_between_two_pieces(bench, make_partition, drain):
+def test_timers_come_between_two_pieces(bench: Workbench):
     (channel,), gate = bench.gate()
-    out = make_partition()
+    out = RecordingPartition()
     node = bench.node(MapOperator(slow(bench)), partitions=[0])
     task = bench.task(node, [gate], [OutputEnd(out)])
     task.open()
     node.context.processing_time.schedule(100, lambda at_ms: iter([Watermark(at_ms)]))
     channel.try_push(Batch.of_rows(list(range(ROWS))))
-    drain(task)
+    run_to_end(task)
     assert 4 <= out.elements.index(Watermark(100)) <= 6
 
 
@@ -145,10 +146,10 @@ def pieces_of(task: Any, count: int) -> None:
         task.run_quantum()
 
 
-def test_an_unaligned_barrier_passes_between_two_pieces_and_the_rest_is_in_flight(bench, make_partition, drain):
+def test_an_unaligned_barrier_passes_between_two_pieces_and_the_rest_is_in_flight(bench: Workbench):
     """[C21] What waits in the gate, too: the barrier behind it is reached at once."""
     (channel,), gate = bench.gate()
-    out = make_partition()
+    out = RecordingPartition()
     task = bench.task(
         bench.node(MapOperator(slow(bench)), partitions=[0]), [gate], [OutputEnd(out)], settings=EXACTLY_ONCE
     )
@@ -172,14 +173,14 @@ def test_an_unaligned_barrier_passes_between_two_pieces_and_the_rest_is_in_fligh
         Watermark(9),
     ]
     channel.push_control(EndOfData())
-    drain(task)
+    run_to_end(task)
     assert out.rows() == list(range(8))
     assert out.elements.index(Watermark(9)) == len([e for e in out.elements if isinstance(e, Batch)])
 
 
-def test_the_next_checkpoint_has_what_was_taken_ahead_for_the_one_before(bench, make_partition, drain):
+def test_the_next_checkpoint_has_what_was_taken_ahead_for_the_one_before(bench: Workbench):
     (channel,), gate = bench.gate()
-    out = make_partition()
+    out = RecordingPartition()
     task = bench.task(
         bench.node(MapOperator(slow(bench)), partitions=[0]), [gate], [OutputEnd(out)], settings=EXACTLY_ONCE
     )
@@ -191,7 +192,7 @@ def test_the_next_checkpoint_has_what_was_taken_ahead_for_the_one_before(bench, 
     later = Barrier(2, 0, BARRIER_UNALIGNED)
     channel.push_control(later)
     task.trigger_checkpoint(later, stops=False)
-    drain(task)
+    run_to_end(task)
     held = [
         [row for _, _, elements in s.channels for e in elements for row in e.rows()] for s in bench.listener.snapshots
     ]
@@ -199,14 +200,14 @@ def test_the_next_checkpoint_has_what_was_taken_ahead_for_the_one_before(bench, 
     assert out.rows() == list(range(6))
 
 
-def test_a_task_goes_on_with_what_was_in_flight(bench, make_partition, drain):
+def test_a_task_goes_on_with_what_was_in_flight(bench: Workbench):
     (channel,), gate = bench.gate()
-    out = make_partition()
+    out = RecordingPartition()
     restore = TaskRestore(channels=((0, 0, [Batch.of_rows([2, 3]), Watermark(9)]),))
     task = bench.task(bench.node(MapOperator(slow(bench)), partitions=[0]), [gate], [OutputEnd(out)], restore=restore)
     task.open()
     channel.try_push(Batch.of_rows([7]))
-    drain(task)
+    run_to_end(task)
     assert out.rows() == [2, 3, 7]
     assert out.elements[2] == Watermark(9)
 
@@ -221,7 +222,7 @@ class Sends(SinkWriter):
         self.send(batch.rows())
 
 
-def sizes_of(bench: Any, make_sink: Any, drain: Any, cost_ms: Callable[[int], int]) -> list[int]:
+def sizes_of(bench: Workbench, cost_ms: Callable[[int], int]) -> list[int]:
     """Rows that a sink of the user's is given at once, where that is what it costs."""
     sizes: list[int] = []
 
@@ -229,32 +230,32 @@ def sizes_of(bench: Any, make_sink: Any, drain: Any, cost_ms: Callable[[int], in
         sizes.append(len(rows))
         bench.clock.advance_ms(cost_ms(len(rows)))
 
-    sink = make_sink()
+    sink = ListSink()
     sink.create_writer = lambda context: Sends(send)
     (channel,), gate = bench.gate()
     task = bench.task(bench.node(SinkOperator(sink)), [gate])
     task.open()
     for _ in range(20):
         channel.try_push(Batch.of_rows([0] * 100))
-        drain(task, 10_000)
+        run_to_end(task, 10_000)
     assert sum(sizes) == 2000
     return sizes
 
 
-def test_a_sink_of_the_users_that_takes_its_time_for_each_row_gets_few(bench, make_sink, drain):
-    sizes = sizes_of(bench, make_sink, drain, lambda rows: 25 * rows)
+def test_a_sink_of_the_users_that_takes_its_time_for_each_row_gets_few(bench: Workbench):
+    sizes = sizes_of(bench, lambda rows: 25 * rows)
     assert max(sizes) <= 4
     assert sum(size > 2 for size in sizes) < len(sizes) / 16
 
 
-def test_a_sink_of_the_users_that_takes_the_same_time_for_many_gets_many(bench, make_sink, drain):
-    sizes = sizes_of(bench, make_sink, drain, lambda rows: 200)
+def test_a_sink_of_the_users_that_takes_the_same_time_for_many_gets_many(bench: Workbench):
+    sizes = sizes_of(bench, lambda rows: 200)
     assert sizes[-10:] == [100] * 10
 
 
-def test_reduce_is_cut_too(bench, make_partition, drain):
+def test_reduce_is_cut_too(bench: Workbench):
     (channel,), gate = bench.gate()
-    out = make_partition()
+    out = RecordingPartition()
     call = slow(bench)
     reduce = bench.node(ReduceOperator(lambda a, b: call(a + b)), partitions=[0])
     task = bench.task(bench.node(KeyExtractor(lambda value: 0), reduce), [gate], [OutputEnd(out)])
@@ -281,11 +282,11 @@ class SlowTimers:
 
 
 @pytest.mark.parametrize("kind", [BARRIER_ALIGNED, BARRIER_UNALIGNED])
-def test_a_barrier_passes_between_slow_timers_and_the_others_fire_after_a_restore(bench, make_partition, drain, kind):
+def test_a_barrier_passes_between_slow_timers_and_the_others_fire_after_a_restore(bench: Workbench, kind):
     """[T11][C21] The watermark is not forwarded yet: it comes again, and fires what is left."""
     barrier = Barrier(1, 0, kind)
     (channel,), gate = bench.gate()
-    out = make_partition()
+    out = RecordingPartition()
     node = bench.node(KeyedProcessOperator(SlowTimers(slow(bench))), partitions=[0])
     node.context.key_groups = range(128)
     task = bench.task(node, [gate], [OutputEnd(out)], settings=EXACTLY_ONCE)
@@ -301,7 +302,7 @@ def test_a_barrier_passes_between_slow_timers_and_the_others_fire_after_a_restor
     assert 0 < len(out.rows()) <= 7
     before = out.elements[: out.elements.index(barrier)]
     fired = [row for batch in before for row in batch.rows()]
-    drain(task)
+    run_to_end(task)
     assert sorted(out.rows()) == list(range(12))
     assert out.elements[-1] == Watermark(5)
     (snapshot,) = bench.listener.snapshots

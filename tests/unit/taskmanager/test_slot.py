@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+
+from oracle.workbench import ListSink, ListSource, RecordingPartition, Workbench
 
 from shmflink.connectors.base import Poll, Split
 from shmflink.core.batch import Batch
@@ -20,23 +21,23 @@ from shmflink.taskmanager.source import SourceOperator
 _WATCHDOG_SECONDS = 30
 
 
-def _ended(bench: Any) -> dict[SubtaskId, TaskState]:
+def _ended(bench: Workbench) -> dict[SubtaskId, TaskState]:
     return dict(bench.listener.states)
 
 
-def test_a_pipeline_of_tasks_runs_to_its_end(bench: Any, make_source: Any, make_sink: Any) -> None:
-    sink = make_sink()
+def test_a_pipeline_of_tasks_runs_to_its_end(bench: Workbench) -> None:
+    sink = ListSink()
     channel = LocalChannel(1)
     out = OutputEnd(LocalResultPartition([channel], SingleSelector()))
     slot = Slot(0, LocalDoorbell())
-    slot.add_task(bench.task(bench.node(SourceOperator(make_source([[1], [2], [3]])), partitions=[0]), [], [out]))
+    slot.add_task(bench.task(bench.node(SourceOperator(ListSource([[1], [2], [3]])), partitions=[0]), [], [out]))
     slot.add_task(bench.task(bench.node(SinkOperator(sink)), [LocalInputGate([channel])], vertex=1))
     slot.run()
     assert sink.rows == [1, 2, 3]
     assert set(_ended(bench).values()) == {TaskState.FINISHED}
 
 
-def test_runnable_tasks_take_turns(bench: Any) -> None:
+def test_runnable_tasks_take_turns(bench: Workbench) -> None:
     order: list[int] = []
     slot = Slot(0, LocalDoorbell())
     for number in range(3):
@@ -49,7 +50,7 @@ def test_runnable_tasks_take_turns(bench: Any) -> None:
     assert order == [0, 1, 2, 0, 1, 2]
 
 
-def test_downstream_goes_first(bench: Any) -> None:
+def test_downstream_goes_first(bench: Workbench) -> None:
     order: list[int] = []
     slot = Slot(0, LocalDoorbell())
     for vertex in (0, 2, 1):
@@ -60,11 +61,11 @@ def test_downstream_goes_first(bench: Any) -> None:
     assert order == [2, 1, 0]
 
 
-def test_a_blocked_task_does_not_hold_up_the_others(bench: Any, make_partition: Any) -> None:
+def test_a_blocked_task_does_not_hold_up_the_others(bench: Workbench) -> None:
     slot = Slot(0, LocalDoorbell())
     (stuck,), stuck_gate = bench.gate()
     (free,), free_gate = bench.gate()
-    blocked, done = make_partition(credits=0), make_partition()
+    blocked, done = RecordingPartition(credits=0), RecordingPartition()
     node = bench.node(MapOperator(lambda x: x), partitions=[0])
     slot.add_task(bench.task(node, [stuck_gate], [OutputEnd(blocked)], vertex=1))
     slot.add_task(bench.task(bench.node(MapOperator(lambda x: x), partitions=[0]), [free_gate], [OutputEnd(done)]))
@@ -77,8 +78,8 @@ def test_a_blocked_task_does_not_hold_up_the_others(bench: Any, make_partition: 
     assert blocked.elements == []
 
 
-def test_a_sleeping_slot_is_woken_by_an_assigned_split(bench: Any, make_source: Any) -> None:
-    source = make_source([Poll.NEED_SPLIT, [1]])
+def test_a_sleeping_slot_is_woken_by_an_assigned_split(bench: Workbench) -> None:
+    source = ListSource([Poll.NEED_SPLIT, [1]])
     slot = Slot(0, LocalDoorbell())
     task = bench.task(bench.node(SourceOperator(source)))
     requested = threading.Event()
@@ -94,8 +95,8 @@ def test_a_sleeping_slot_is_woken_by_an_assigned_split(bench: Any, make_source: 
     assert _ended(bench) == {SubtaskId(0, 0): TaskState.FINISHED}
 
 
-def test_cancel_from_another_thread_ends_a_slot_that_sleeps(bench: Any, make_sink: Any) -> None:
-    sink = make_sink()
+def test_cancel_from_another_thread_ends_a_slot_that_sleeps(bench: Workbench) -> None:
+    sink = ListSink()
     _, gate = bench.gate()
     slot = Slot(0, LocalDoorbell())
     slot.add_task(bench.task(bench.node(SinkOperator(sink)), [gate]))
@@ -108,7 +109,7 @@ def test_cancel_from_another_thread_ends_a_slot_that_sleeps(bench: Any, make_sin
     assert _ended(bench) == {SubtaskId(0, 0): TaskState.CANCELED}
 
 
-def test_a_failing_task_leaves_its_siblings_to_the_listener(bench: Any) -> None:
+def test_a_failing_task_leaves_its_siblings_to_the_listener(bench: Workbench) -> None:
     slot = Slot(0, LocalDoorbell())
     (bad,), bad_gate = bench.gate()
     _, good_gate = bench.gate()
@@ -133,9 +134,9 @@ def test_shutdown_ends_a_slot_without_tasks() -> None:
     assert not thread.is_alive()
 
 
-def test_what_waits_in_open_segments_is_shipped_before_sleeping(bench: Any, make_partition: Any) -> None:
+def test_what_waits_in_open_segments_is_shipped_before_sleeping(bench: Workbench) -> None:
     (channel,), gate = bench.gate()
-    out = make_partition(holds_back=True)
+    out = RecordingPartition(holds_back=True)
     slot = Slot(0, LocalDoorbell())
     node = bench.node(MapOperator(lambda x: x), partitions=[0])
     slot.add_task(bench.task(node, [gate], [OutputEnd(out, 10**15)]))

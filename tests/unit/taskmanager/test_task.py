@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from oracle.workbench import ListSink, ListSource, RecordingPartition, Workbench, run_to_end
 
 from shmflink.connectors.base import Poll, Split
 from shmflink.core.batch import Batch
@@ -30,22 +31,20 @@ from shmflink.taskmanager.sink import SinkOperator
 from shmflink.taskmanager.source import SourceOperator
 
 
-def _states(bench: Any) -> list[TaskState]:
+def _states(bench: Workbench) -> list[TaskState]:
     return [state for _, state in bench.listener.states]
 
 
-def test_a_batch_goes_through_the_chain_to_the_partition_and_the_end_follows(
-    bench: Any, make_partition: Any, drain: Any
-) -> None:
+def test_a_batch_goes_through_the_chain_to_the_partition_and_the_end_follows(bench: Workbench) -> None:
     (channel,), gate = bench.gate()
-    out = make_partition()
+    out = RecordingPartition()
     add = bench.node(MapOperator(lambda x: x + 1), partitions=[0])
     task = bench.task(bench.node(MapOperator(lambda x: x * 10), add), [gate], [OutputEnd(out)])
     task.open()
     assert not task.is_runnable()
     channel.try_push(Batch.of_rows([1, 2]))
     channel.push_control(EndOfData())
-    drain(task)
+    run_to_end(task)
     assert out.rows() == [11, 21]
     assert out.elements[2:] == [MAX_WATERMARK, EndOfData()]  # two pieces: what a record costs is not known yet
     assert _states(bench) == [TaskState.INITIALIZING, TaskState.RUNNING, TaskState.FINISHED]
@@ -53,29 +52,27 @@ def test_a_batch_goes_through_the_chain_to_the_partition_and_the_end_follows(
     assert (task.counters.records_in, task.counters.records_out, task.counters.bytes_out) == (2, 2, 400)
 
 
-def test_an_exploding_flat_map_is_suspended_exactly_where_credit_ends(
-    bench: Any, make_partition: Any, drain: Any
-) -> None:
+def test_an_exploding_flat_map_is_suspended_exactly_where_credit_ends(bench: Workbench) -> None:
     produced = itertools.count()
     (channel,), gate = bench.gate()
-    out = make_partition(credits=2)
+    out = RecordingPartition(credits=2)
     node = bench.node(FlatMapOperator(lambda _: produced), partitions=[0])
     task = bench.task(node, [gate], [OutputEnd(out)])
     task.open()
     channel.try_push(Batch.of_rows([0]))
-    drain(task)
+    run_to_end(task)
     assert len(out.elements) == 2
     assert next(produced) == 3 * OUTPUT_ROWS_MAX  # two are out, one stands in front of the partition
     assert task.is_backpressured
     out.credits = 1
     assert task.is_runnable()
-    drain(task)
+    run_to_end(task)
     assert len(out.elements) == 3
     task.cancel()
     assert task.state is TaskState.CANCELED
 
 
-def test_an_explosion_that_a_filter_swallows_still_ends_its_quanta(bench: Any) -> None:
+def test_an_explosion_that_a_filter_swallows_still_ends_its_quanta(bench: Workbench) -> None:
     (channel,), gate = bench.gate()
     swallow = bench.node(FlatMapOperator(lambda _: None))
     task = bench.task(bench.node(FlatMapOperator(lambda _: itertools.count()), swallow), [gate])
@@ -88,38 +85,36 @@ def test_an_explosion_that_a_filter_swallows_still_ends_its_quanta(bench: Any) -
     assert _states(bench)[-1] is TaskState.CANCELED
 
 
-def test_no_control_element_overtakes_a_suspended_batch(bench: Any, make_partition: Any, drain: Any) -> None:
+def test_no_control_element_overtakes_a_suspended_batch(bench: Workbench) -> None:
     (channel,), gate = bench.gate()
-    out = make_partition(credits=0)
+    out = RecordingPartition(credits=0)
     task = bench.task(bench.node(MapOperator(lambda x: x), partitions=[0]), [gate], [OutputEnd(out)])
     task.open()
     channel.try_push(Batch.of_rows([1]))
     channel.push_control(Watermark(5))
-    drain(task)
+    run_to_end(task)
     assert out.elements == []
     out.credits = 1
-    drain(task)
+    run_to_end(task)
     assert [type(element) for element in out.elements] == [Batch, Watermark]
 
 
-def test_one_output_without_credit_does_not_repeat_rows_on_the_other(
-    bench: Any, make_partition: Any, drain: Any
-) -> None:
+def test_one_output_without_credit_does_not_repeat_rows_on_the_other(bench: Workbench) -> None:
     (channel,), gate = bench.gate()
-    first, second = make_partition(), make_partition(credits=0)
+    first, second = RecordingPartition(), RecordingPartition(credits=0)
     node = bench.node(MapOperator(lambda x: x), partitions=[0, 1])
     task = bench.task(node, [gate], [OutputEnd(first), OutputEnd(second)])
     task.open()
     channel.try_push(Batch.of_rows([1]))
-    drain(task)
+    run_to_end(task)
     second.credits = 5
-    drain(task)
+    run_to_end(task)
     assert first.rows() == second.rows() == [1]
 
 
-def test_a_busy_sink_holds_up_the_chain_and_nothing_is_written_to_it(bench: Any, make_sink: Any, drain: Any) -> None:
+def test_a_busy_sink_holds_up_the_chain_and_nothing_is_written_to_it(bench: Workbench) -> None:
     (channel,), gate = bench.gate()
-    sink = make_sink()
+    sink = ListSink()
     head = bench.node(FlatMapOperator(lambda n: range(n)), bench.node(SinkOperator(sink)))
     task = bench.task(head, [gate])
     task.open()
@@ -128,22 +123,22 @@ def test_a_busy_sink_holds_up_the_chain_and_nothing_is_written_to_it(bench: Any,
     assert not task.is_runnable()
     assert task.is_backpressured
     sink.is_available = True
-    drain(task)
+    run_to_end(task)
     assert sink.rows == [0, 1, 2]
 
 
-def test_the_task_finishes_only_when_the_sink_has_finished(bench: Any, make_sink: Any, drain: Any) -> None:
+def test_the_task_finishes_only_when_the_sink_has_finished(bench: Workbench) -> None:
     (channel,), gate = bench.gate()
-    sink = make_sink()
+    sink = ListSink()
     sink.is_finished = False
     task = bench.task(bench.node(SinkOperator(sink)), [gate])
     task.open()
     channel.push_control(EndOfData())
-    drain(task)
+    run_to_end(task)
     assert task.state is TaskState.RUNNING
     assert sink.events == ["finish"]
     sink.is_finished = True
-    drain(task)
+    run_to_end(task)
     assert task.state is TaskState.FINISHED
     assert sink.events == ["finish", "close"]
 
@@ -157,47 +152,45 @@ class _NeedsCommit(SinkOperator):
 
 
 @pytest.mark.parametrize("is_before", [True, False])
-def test_a_drain_keeps_those_that_have_not_said_that_they_are_at_their_end(
-    bench: Any, make_sink: Any, drain: Any, is_before: bool
-) -> None:
+def test_a_drain_keeps_those_that_have_not_said_that_they_are_at_their_end(bench: Workbench, is_before: bool) -> None:
     """Who has, may have had its last checkpoint: there would never be another, and the job would stand still."""
     (channel,), gate = bench.gate()
-    sink = _NeedsCommit(make_sink())
+    sink = _NeedsCommit(ListSink())
     task = bench.task(bench.node(sink), [gate])
     task.open()
     if is_before:
         task.drain()
     channel.push_control(EndOfData())
-    drain(task)
+    run_to_end(task)
     assert task.state is TaskState.RUNNING
     task.drain()
     sink.has_staged = False
-    drain(task)
+    run_to_end(task)
     assert task.state is (TaskState.RUNNING if is_before else TaskState.FINISHED)
 
 
-def test_end_of_data_of_every_channel_is_needed(bench: Any, make_partition: Any, drain: Any) -> None:
+def test_end_of_data_of_every_channel_is_needed(bench: Workbench) -> None:
     channels, gate = bench.gate(2)
-    out = make_partition()
+    out = RecordingPartition()
     task = bench.task(bench.node(MapOperator(lambda x: x), partitions=[0]), [gate], [OutputEnd(out)])
     task.open()
     channels[0].push_control(MAX_WATERMARK)
     channels[0].push_control(EndOfData())
-    drain(task)
+    run_to_end(task)
     assert out.elements == []
     channels[1].push_control(MAX_WATERMARK)
     channels[1].push_control(EndOfData())
-    drain(task)
+    run_to_end(task)
     assert out.elements == [MAX_WATERMARK, EndOfData()]  # the last watermark once
 
 
-def test_an_end_that_is_not_drained_fires_nothing(bench: Any, make_partition: Any, drain: Any) -> None:
+def test_an_end_that_is_not_drained_fires_nothing(bench: Workbench) -> None:
     (channel,), gate = bench.gate()
-    out = make_partition()
+    out = RecordingPartition()
     task = bench.task(bench.node(_HoldsBack(), partitions=[0]), [gate], [OutputEnd(out)])
     task.open()
     channel.push_control(EndOfData(drained=False))
-    drain(task)
+    run_to_end(task)
     assert out.elements == [EndOfData(drained=False)]
 
 
@@ -216,21 +209,21 @@ class _HoldsBack(Operator):
         yield Batch.of_rows(["finished"])
 
 
-def test_rule_11_what_a_watermark_causes_goes_out_before_it(bench: Any, make_partition: Any, drain: Any) -> None:
+def test_rule_11_what_a_watermark_causes_goes_out_before_it(bench: Workbench) -> None:
     (channel,), gate = bench.gate()
-    out = make_partition()
+    out = RecordingPartition()
     node = bench.node(_HoldsBack(), bench.node(MapOperator(str.upper), partitions=[0]))
     task = bench.task(node, [gate], [OutputEnd(out)])
     task.open()
     channel.push_control(Watermark(7))
-    drain(task)
+    run_to_end(task)
     assert [e.rows() if isinstance(e, Batch) else e for e in out.elements] == [["FIRED AT 7"], Watermark(7)]
     assert task.counters.watermark_ms == 7
 
 
-def test_statuses_markers_and_aligned_barriers_are_passed_on(bench: Any, make_partition: Any, drain: Any) -> None:
+def test_statuses_markers_and_aligned_barriers_are_passed_on(bench: Workbench) -> None:
     channels, gate = bench.gate(2)
-    out = make_partition()
+    out = RecordingPartition()
     task = bench.task(bench.node(MapOperator(lambda x: x), partitions=[0]), [gate], [OutputEnd(out)])
     task.open()
     channels[0].push_control(Barrier(1, 0))
@@ -238,16 +231,16 @@ def test_statuses_markers_and_aligned_barriers_are_passed_on(bench: Any, make_pa
     channels[1].push_control(LatencyMarker(1, 2))
     channels[1].push_control(WatermarkStatus(idle=True))
     channels[0].push_control(WatermarkStatus(idle=True))
-    drain(task)
+    run_to_end(task)
     assert out.elements == [LatencyMarker(1, 2)]  # channel 0 is blocked behind its barrier
     channels[1].push_control(Barrier(1, 0))
-    drain(task)
+    run_to_end(task)
     assert out.elements[1] == Barrier(1, 0)
     assert out.rows() == ["behind"]
     assert out.elements[-1] == WatermarkStatus(idle=True)
 
 
-def test_side_outputs_go_to_their_readers_and_are_dropped_without(bench: Any, make_partition: Any, drain: Any) -> None:
+def test_side_outputs_go_to_their_readers_and_are_dropped_without(bench: Workbench) -> None:
     class Split(Operator):
         def process(self, batch: Batch, input_index: int = 0) -> Iterator[Batch | SideOutput]:
             yield SideOutput("late", Batch.of_rows(["late"]))
@@ -255,64 +248,60 @@ def test_side_outputs_go_to_their_readers_and_are_dropped_without(bench: Any, ma
             yield batch
 
     (channel,), gate = bench.gate()
-    main, side = make_partition(), make_partition()
+    main, side = RecordingPartition(), RecordingPartition()
     node = bench.node(Split(), partitions=[0])
     node.side_partitions["late"] = [1]
     task = bench.task(node, [gate], [OutputEnd(main), OutputEnd(side)])
     task.open()
     channel.try_push(Batch.of_rows(["main"]))
     channel.push_control(Watermark(1))
-    drain(task)
+    run_to_end(task)
     assert (main.rows(), side.rows()) == (["main"], ["late"])
     assert side.elements[-1] == main.elements[-1] == Watermark(1)
 
 
-def test_a_source_asks_once_for_a_split_and_goes_on_when_it_comes(
-    bench: Any, make_source: Any, make_partition: Any, drain: Any
-) -> None:
-    source = make_source([Poll.NEED_SPLIT, [1, 2], Poll.WAIT, [3]])
-    out = make_partition()
+def test_a_source_asks_once_for_a_split_and_goes_on_when_it_comes(bench: Workbench) -> None:
+    source = ListSource([Poll.NEED_SPLIT, [1, 2], Poll.WAIT, [3]])
+    out = RecordingPartition()
     task = bench.task(bench.node(SourceOperator(source), partitions=[0]), outputs=[OutputEnd(out)])
     task.open()
-    drain(task)
+    run_to_end(task)
     task.wake()
-    drain(task)
+    run_to_end(task)
     assert len(bench.listener.requests) == 1
     task.assign_split(Split("s", None), exhausted=False)
-    drain(task)
+    run_to_end(task)
     assert out.rows() == [1, 2]
     assert not task.is_runnable()  # WAIT
     task.wake()
-    drain(task)
+    run_to_end(task)
     assert out.rows() == [1, 2, 3]
     assert out.elements[-2:] == [MAX_WATERMARK, EndOfData()]
     assert source.splits == [Split("s", None)]
     assert source.is_closed
 
 
-def test_the_answer_that_splits_are_exhausted_reaches_the_reader(bench: Any, make_source: Any, drain: Any) -> None:
-    source = make_source([Poll.NEED_SPLIT])
+def test_the_answer_that_splits_are_exhausted_reaches_the_reader(bench: Workbench) -> None:
+    source = ListSource([Poll.NEED_SPLIT])
     task = bench.task(bench.node(SourceOperator(source)))
     task.open()
-    drain(task)
+    run_to_end(task)
     task.assign_split(None, exhausted=False)  # none now: still waiting
     assert not task.is_runnable()
     task.assign_split(None, exhausted=True)
-    drain(task)
+    run_to_end(task)
     assert source.splits == ["no more"]
     assert task.state is TaskState.FINISHED
 
 
-def test_a_failure_is_reported_once_with_its_cause_and_closes_everything(
-    bench: Any, make_partition: Any, make_sink: Any, drain: Any
-) -> None:
+def test_a_failure_is_reported_once_with_its_cause_and_closes_everything(bench: Workbench) -> None:
     (channel,), gate = bench.gate()
-    sink = make_sink()
+    sink = ListSink()
     task = bench.task(bench.node(MapOperator(lambda x: 1 / x), bench.node(SinkOperator(sink))), [gate])
     task.open()
     channel.try_push(Batch.of_rows([0]))
     channel.try_push(Batch.of_rows([0]))
-    drain(task)
+    run_to_end(task)
     assert _states(bench) == [TaskState.INITIALIZING, TaskState.RUNNING, TaskState.FAILED]
     assert len(bench.listener.errors) == 1
     assert isinstance(bench.listener.errors[0], UserFunctionError)
@@ -322,17 +311,15 @@ def test_a_failure_is_reported_once_with_its_cause_and_closes_everything(
 
 
 @pytest.mark.parametrize("error", [OSError("disk"), SystemExit(3)])
-def test_whatever_a_source_raises_fails_its_task(
-    bench: Any, make_source: Any, drain: Any, error: BaseException
-) -> None:
-    task = bench.task(bench.node(SourceOperator(make_source([error]))))
+def test_whatever_a_source_raises_fails_its_task(bench: Workbench, error: BaseException) -> None:
+    task = bench.task(bench.node(SourceOperator(ListSource([error]))))
     task.open()
-    drain(task)
+    run_to_end(task)
     assert task.state is TaskState.FAILED
     assert bench.listener.errors == [error]
 
 
-def test_a_failing_open_fails_the_task_and_closes_what_was_opened(bench: Any, make_sink: Any) -> None:
+def test_a_failing_open_fails_the_task_and_closes_what_was_opened(bench: Workbench) -> None:
     class Broken:
         def open(self, _: object) -> None:
             raise OSError("no")
@@ -341,14 +328,14 @@ def test_a_failing_open_fails_the_task_and_closes_what_was_opened(bench: Any, ma
             return value
 
     _, gate = bench.gate()
-    sink = make_sink()
+    sink = ListSink()
     task = bench.task(bench.node(MapOperator(Broken()), bench.node(SinkOperator(sink))), [gate])
     task.open()
     assert _states(bench) == [TaskState.INITIALIZING, TaskState.FAILED]
     assert sink.events == ["close"]
 
 
-def test_a_close_that_fails_at_the_normal_end_fails_the_task(bench: Any, drain: Any) -> None:
+def test_a_close_that_fails_at_the_normal_end_fails_the_task(bench: Workbench) -> None:
     class Broken:
         def map(self, value: Any) -> Any:
             return value
@@ -360,15 +347,15 @@ def test_a_close_that_fails_at_the_normal_end_fails_the_task(bench: Any, drain: 
     task = bench.task(bench.node(MapOperator(Broken())), [gate])
     task.open()
     channel.push_control(EndOfData())
-    drain(task)
+    run_to_end(task)
     assert task.state is TaskState.FAILED
     assert "flush failed" in str(bench.listener.errors[0])
 
 
 @pytest.mark.parametrize(("timeout_ns", "flushes"), [(0, [1, 1, 1]), (1000, [0, 0, 1]), (-1, [0, 0, 0])])
-def test_buffer_timeouts(bench: Any, make_partition: Any, timeout_ns: int, flushes: list[int]) -> None:
+def test_buffer_timeouts(bench: Workbench, timeout_ns: int, flushes: list[int]) -> None:
     (channel,), gate = bench.gate()
-    out = make_partition(holds_back=True)
+    out = RecordingPartition(holds_back=True)
     node = bench.node(MapOperator(lambda x: x), partitions=[0])
     task = bench.task(node, [gate], [OutputEnd(out, timeout_ns)])
     task.open()
@@ -383,9 +370,9 @@ def test_buffer_timeouts(bench: Any, make_partition: Any, timeout_ns: int, flush
     assert task.next_deadline_ns() == -1
 
 
-def test_rows_wait_for_nobody_when_input_has_run_out(bench: Any, make_partition: Any) -> None:
+def test_rows_wait_for_nobody_when_input_has_run_out(bench: Workbench) -> None:
     (channel,), gate = bench.gate()
-    out = make_partition(holds_back=True)
+    out = RecordingPartition(holds_back=True)
     node = bench.node(MapOperator(lambda x: x), partitions=[0])
     task = bench.task(node, [gate], [OutputEnd(out, 100_000)])
     task.open()
@@ -396,28 +383,26 @@ def test_rows_wait_for_nobody_when_input_has_run_out(bench: Any, make_partition:
     assert out.flushes == 1
 
 
-def test_a_task_held_up_by_one_output_does_not_ship_the_half_full_segments_of_another(
-    bench: Any, make_partition: Any, drain: Any
-) -> None:
+def test_a_task_held_up_by_one_output_does_not_ship_the_half_full_segments_of_another(bench: Workbench) -> None:
     (channel,), gate = bench.gate()
-    first, second = make_partition(holds_back=True), make_partition(credits=0)
+    first, second = RecordingPartition(holds_back=True), RecordingPartition(credits=0)
     node = bench.node(MapOperator(lambda x: x), partitions=[0, 1])
     task = bench.task(node, [gate], [OutputEnd(first, 10**12), OutputEnd(second, 10**12)])
     task.open()
     channel.try_push(Batch.of_rows([1]))
-    drain(task)
+    run_to_end(task)
     flushes = first.flushes
     task.outputs.flush()
     assert first.flushes == flushes
     second.credits = 5
-    drain(task)
+    run_to_end(task)
     task.outputs.flush()
     assert first.flushes == flushes + 1
 
 
-def test_waiting_is_counted_as_backpressure_or_as_idle(bench: Any, make_partition: Any) -> None:
+def test_waiting_is_counted_as_backpressure_or_as_idle(bench: Workbench) -> None:
     (channel,), gate = bench.gate()
-    out = make_partition(credits=0)
+    out = RecordingPartition(credits=0)
     task = bench.task(bench.node(MapOperator(lambda x: x), partitions=[0]), [gate], [OutputEnd(out)])
     task.open()
     bench.clock.advance_ns(10)

@@ -25,6 +25,7 @@ BATCH_ROWS: Final = 1 << 16
 class PieceFile(ABC):
     """An open file of `num_pieces` pieces."""
 
+    schema: pa.Schema
     num_pieces: int
     size: int
 

@@ -13,6 +13,7 @@ from typing import Any, cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from oracle.driver import Driver
 
 from shmflink.connectors.base import Poll, SourceReader, Split
 from shmflink.connectors.sockets import stream as socket_stream
@@ -38,7 +39,7 @@ def server() -> Iterator[socket.socket]:
 
 
 @pytest.fixture
-def reader_of(driver: Any) -> Iterator[Callable[..., SourceReader]]:
+def reader_of(driver: Driver) -> Iterator[Callable[..., SourceReader]]:
     made: list[SourceReader] = []
 
     def make(server: socket.socket, **options: Any) -> SourceReader:
@@ -58,7 +59,7 @@ def reader_of(driver: Any) -> Iterator[Callable[..., SourceReader]]:
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("socket ")]
 
 
-def take(reader: SourceReader, driver: Any, rows: int | None = None) -> list[str]:
+def take(reader: SourceReader, driver: Driver, rows: int | None = None) -> list[str]:
     """Polls as a slot does until so many rows came, or the end."""
     found: list[str] = []
     answers: list[Any] = []
@@ -78,7 +79,7 @@ def take(reader: SourceReader, driver: Any, rows: int | None = None) -> list[str
     return found
 
 
-def test_records_come_as_they_are_sent_and_the_rest_is_one(server: Any, reader_of: Any, driver: Any) -> None:
+def test_records_come_as_they_are_sent_and_the_rest_is_one(server: Any, reader_of: Any, driver: Driver) -> None:
     reader = reader_of(server)
     assert reader.poll() is Poll.WAIT
     connection, _ = server.accept()
@@ -93,7 +94,7 @@ def test_records_come_as_they_are_sent_and_the_rest_is_one(server: Any, reader_o
 
 
 @pytest.mark.parametrize("delimiter", ["||", ";", "ab"])
-def test_delimiters_that_come_in_pieces(server: Any, reader_of: Any, driver: Any, delimiter: str) -> None:
+def test_delimiters_that_come_in_pieces(server: Any, reader_of: Any, driver: Driver, delimiter: str) -> None:
     reader = reader_of(server, delimiter=delimiter)
     reader.poll()
     rows: list[str] = []
@@ -129,7 +130,7 @@ def test_however_bytes_come_records_are_those_of_a_split(delimiter: str, text: s
     assert found == (expected if expected[-1] else expected[:-1])
 
 
-def test_it_connects_again_and_a_broken_record_stays_alone(server: Any, reader_of: Any, driver: Any) -> None:
+def test_it_connects_again_and_a_broken_record_stays_alone(server: Any, reader_of: Any, driver: Driver) -> None:
     """[S7] A server that is away for a while costs what it did not send, and no more."""
     reader = reader_of(server, max_retries=-1)
     reader.poll()
@@ -140,7 +141,7 @@ def test_it_connects_again_and_a_broken_record_stays_alone(server: Any, reader_o
     assert take(reader, driver, 4) == ["one", "hal", "two", "three"]
 
 
-def test_a_server_that_never_comes_is_an_error(server: Any, reader_of: Any, driver: Any) -> None:
+def test_a_server_that_never_comes_is_an_error(server: Any, reader_of: Any, driver: Driver) -> None:
     reader = reader_of(server, max_retries=2)
     server.close()
     with pytest.raises(ResourceError, match=r"127\.0\.0\.1:\d+: no connection after 3 attempts"):
@@ -148,7 +149,7 @@ def test_a_server_that_never_comes_is_an_error(server: Any, reader_of: Any, driv
 
 
 def test_a_full_buffer_stops_receiving(
-    server: Any, reader_of: Any, driver: Any, monkeypatch: pytest.MonkeyPatch
+    server: Any, reader_of: Any, driver: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """[S13] A server that sends without end is slowed down; memory stays bounded."""
     monkeypatch.setattr(socket_stream, "BUFFER_BYTES_MAX", 10_000)
@@ -178,7 +179,7 @@ def test_a_full_buffer_stops_receiving(
 
 
 def test_a_record_without_end_is_refused(
-    server: Any, reader_of: Any, driver: Any, monkeypatch: pytest.MonkeyPatch
+    server: Any, reader_of: Any, driver: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """[S13] The wrong delimiter does not fill the memory."""
     monkeypatch.setattr(socket_text, "RECORD_BYTES_MAX", 5000)
@@ -202,7 +203,7 @@ def test_a_hanging_server_holds_nothing_up(server: Any, reader_of: Any) -> None:
         assert split.split_id == "0"
 
 
-def test_what_was_received_is_not_read_again(server: Any, reader_of: Any, driver: Any) -> None:
+def test_what_was_received_is_not_read_again(server: Any, reader_of: Any, driver: Driver) -> None:
     """[S11] At most once, and it says so: a restored reader connects anew."""
     reader = reader_of(server)
     reader.poll()
@@ -223,7 +224,7 @@ def test_what_was_received_is_not_read_again(server: Any, reader_of: Any, driver
             assert take(again, driver, 1) == ["new"]
 
 
-def test_bytes_that_are_no_text_are_replaced(server: Any, reader_of: Any, driver: Any) -> None:
+def test_bytes_that_are_no_text_are_replaced(server: Any, reader_of: Any, driver: Driver) -> None:
     reader = reader_of(server)
     reader.poll()
     connection, _ = server.accept()

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from oracle.plan_writer import PlanWriter
 
 from shmflink.common import Types
 from shmflink.connectors.discard import DiscardSink
@@ -23,7 +24,7 @@ LISTS = pa.table({"user": ["a"], "prices": pa.array([[1, 2]], pa.list_(pa.int64(
 NUMBERS = AsColumns(ColumnsTypeInfo(pa.schema([("n", pa.int32())])))
 
 
-def test_each_call_is_one_operator_that_stays_where_the_rows_are(writer: Any) -> None:
+def test_each_call_is_one_operator_that_stays_where_the_rows_are(writer: PlanWriter) -> None:
     doubled = writer.call(DOUBLED, writer.table())
     kept = writer.call(FilterColumns(col("twice") > 2), doubled)
     writer.call(Write(DiscardSink(), "Nowhere"), kept)
@@ -49,7 +50,7 @@ def test_each_call_is_one_operator_that_stays_where_the_rows_are(writer: Any) ->
     ]
 
 
-def test_a_filter_that_the_source_applies_says_so(writer: Any, tmp_path: Any) -> None:
+def test_a_filter_that_the_source_applies_says_so(writer: PlanWriter, tmp_path: Any) -> None:
     pq.write_table(pa.table({"user": ["a"], "price": [1]}), tmp_path / "rows.parquet")
     source = FileSource.parquet(str(tmp_path / "rows.parquet"))
     rows = writer.call(Read(source, "files", source.produced_type))
@@ -78,7 +79,7 @@ def test_a_filter_that_the_source_applies_says_so(writer: Any, tmp_path: Any) ->
         ),
     ],
 )
-def test_an_array_becomes_rows(writer: Any, call: Any, shown: str, columns: str) -> None:
+def test_an_array_becomes_rows(writer: PlanWriter, call: Any, shown: str, columns: str) -> None:
     exploded = writer.call(call, writer.table(LISTS))
     assert writer.block(exploded) == [
         f"Explode {shown} ◀ [1] job.py:2",
@@ -88,7 +89,7 @@ def test_an_array_becomes_rows(writer: Any, call: Any, shown: str, columns: str)
     ]
 
 
-def test_records_of_no_declared_type_become_columns(writer: Any) -> None:
+def test_records_of_no_declared_type_become_columns(writer: PlanWriter) -> None:
     records = writer.call(Map(len), writer.table())
     columns = writer.call(NUMBERS, records)
     writer.call(FilterColumns(col("n") > 1), columns)
@@ -114,7 +115,7 @@ def test_records_of_no_declared_type_become_columns(writer: Any) -> None:
         (Select((("n", col("user") + lit(1)),), "Select", "n"), r"test_columns\.py:\d+: "),
     ],
 )
-def test_what_does_not_fit_is_named_with_its_line(writer: Any, call: Any, message: str) -> None:
+def test_what_does_not_fit_is_named_with_its_line(writer: PlanWriter, call: Any, message: str) -> None:
     with pytest.raises(TypeMismatchError, match=message):
         lowered(call, [writer.table()])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from oracle.plan_writer import PlanWriter
 
 from shmflink.common import Types, WatermarkStrategy
 from shmflink.connectors.collection import CollectionSource
@@ -28,7 +29,7 @@ class Typed(DiscardSink):
         return made
 
 
-def test_a_source_is_one_node_with_its_own_type(writer: Any) -> None:
+def test_a_source_is_one_node_with_its_own_type(writer: PlanWriter) -> None:
     table = writer.table()
     made = lowered(table.call, [])
     assert (made.name, made.output_type, made.pieces, made.routing) == ("table", table.output_type, (), None)
@@ -43,7 +44,7 @@ def test_a_source_is_one_node_with_its_own_type(writer: Any) -> None:
     ]
 
 
-def test_a_source_that_one_subtask_reads_feeds_all_subtasks_behind_it(writer: Any) -> None:
+def test_a_source_that_one_subtask_reads_feeds_all_subtasks_behind_it(writer: PlanWriter) -> None:
     items = writer.call(Read(CollectionSource([1, 2], Types.INT()), "items", Types.INT()))
     writer.call(Write(DiscardSink(), "Nowhere"), items)
     assert items.settings.is_parallelism_fixed
@@ -51,7 +52,7 @@ def test_a_source_that_one_subtask_reads_feeds_all_subtasks_behind_it(writer: An
     assert writer.block(items)[1:] == ["columns value: int32", "why source", "becomes Source: items (1)"]
 
 
-def test_the_watermarks_of_a_source_are_made_in_it(writer: Any) -> None:
+def test_the_watermarks_of_a_source_are_made_in_it(writer: PlanWriter) -> None:
     strategy = WatermarkStrategy.for_monotonous_timestamps().with_timestamp_column("price")
     source = writer.table().call.source
     timed = writer.call(Read(source, "timed", source.produced_type, strategy))
@@ -60,7 +61,7 @@ def test_the_watermarks_of_a_source_are_made_in_it(writer: Any) -> None:
     assert writer.graph().nodes[timed.id].watermark_strategy is strategy
 
 
-def test_a_sink_learns_the_type_of_its_rows_and_the_plan_keeps_the_one_that_was_given(writer: Any) -> None:
+def test_a_sink_learns_the_type_of_its_rows_and_the_plan_keeps_the_one_that_was_given(writer: PlanWriter) -> None:
     sink, table = Typed(), writer.table()
     written = writer.call(Write(sink, "Typed"), table)
     payload = writer.graph().nodes[written.id].payload

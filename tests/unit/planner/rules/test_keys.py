@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
+from oracle.plan_writer import PlanWriter
 
 from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.errors import TypeMismatchError
@@ -18,7 +17,7 @@ from shmflink.planner.rules import lowered
 BY_USER = KeyBy((("user", col("user")),))
 
 
-def test_columns_and_functions_have_extractors_of_their_own(writer: Any) -> None:
+def test_columns_and_functions_have_extractors_of_their_own(writer: PlanWriter) -> None:
     table = writer.table()
     for call, kind in ((BY_USER, ColumnKeyExtractor), (KeyBy(len), KeyExtractor)):
         made = lowered(call, [table])
@@ -31,7 +30,7 @@ def test_columns_and_functions_have_extractors_of_their_own(writer: Any) -> None
     assert "per record" in lowered(KeyBy(len), [table]).why
 
 
-def test_keys_that_are_columns_need_columns_that_are_known(writer: Any) -> None:
+def test_keys_that_are_columns_need_columns_that_are_known(writer: PlanWriter) -> None:
     untyped = writer.call(Map(len), writer.table())
     with pytest.raises(TypeMismatchError, match="key_by: the columns of this stream are not known"):
         lowered(BY_USER, [untyped])
@@ -39,7 +38,7 @@ def test_keys_that_are_columns_need_columns_that_are_known(writer: Any) -> None:
         lowered(KeyBy((("nobody", col("nobody")),)), [writer.table()])
 
 
-def test_each_branch_of_a_union_extracts_its_keys(writer: Any) -> None:
+def test_each_branch_of_a_union_extracts_its_keys(writer: PlanWriter) -> None:
     both = writer.call(Union(), writer.table(), writer.table())
     keyed = writer.call(BY_USER, both)
     writer.call(Map(len), keyed)
@@ -48,14 +47,14 @@ def test_each_branch_of_a_union_extracts_its_keys(writer: Any) -> None:
     assert names == ["KeyBy", "KeyBy", "Union", "hash()", "Map"]
 
 
-def test_a_custom_partitioner_gets_extracted_keys(writer: Any) -> None:
+def test_a_custom_partitioner_gets_extracted_keys(writer: PlanWriter) -> None:
     made = lowered(PartitionCustom(min, len), [writer.table()])
     assert made.routing is not None
     assert (made.routing.strategy, made.routing.partitioner) == (ShipStrategy.CUSTOM, min)
     assert made.local[0].name == "PartitionCustom"
 
 
-def test_results_of_a_keyed_stream_are_taken_before_rows_are_distributed(writer: Any) -> None:
+def test_results_of_a_keyed_stream_are_taken_before_rows_are_distributed(writer: PlanWriter) -> None:
     made = lowered(KeysAndElements(BY_USER), [writer.table()])
     assert made.routing is None
     assert [piece.name for piece in made.pieces] == ["KeyBy", "Map"]

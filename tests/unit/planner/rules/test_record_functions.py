@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from oracle.plan_writer import PlanWriter
 
 from shmflink.common import Types, WatermarkStrategy
 from shmflink.datastream import FilterFunction, FlatMapFunction, MapFunction
@@ -36,7 +37,9 @@ CALLS: list[tuple[Any, type, type]] = [
 
 
 @pytest.mark.parametrize(("call", "plain", "keyed"), CALLS)
-def test_a_rich_function_behind_a_key_gets_the_way_to_state(writer: Any, call: Any, plain: type, keyed: type) -> None:
+def test_a_rich_function_behind_a_key_gets_the_way_to_state(
+    writer: PlanWriter, call: Any, plain: type, keyed: type
+) -> None:
     table = writer.table()
     by_user = writer.call(KeyBy(lambda row: row[0]), table)
 
@@ -49,7 +52,7 @@ def test_a_rich_function_behind_a_key_gets_the_way_to_state(writer: Any, call: A
     assert "with keyed state" in lowered(call(Rich()), [by_user]).why
 
 
-def test_fields_of_tuples_are_checked(writer: Any) -> None:
+def test_fields_of_tuples_are_checked(writer: PlanWriter) -> None:
     table = writer.table()
     with pytest.raises(TypeMismatchError, match="Only Tuple DataStreams"):
         lowered(Project((0,)), [table])
@@ -60,12 +63,12 @@ def test_fields_of_tuples_are_checked(writer: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["sum", "min", "max", "min_by", "max_by"])
-def test_rolling_aggregates_are_called_as_in_flink(writer: Any, kind: str) -> None:
+def test_rolling_aggregates_are_called_as_in_flink(writer: PlanWriter, kind: str) -> None:
     made = lowered(RollingAggregate(kind, 0), [writer.table()])
     assert made.name == {"min_by": "MinBy", "max_by": "MaxBy"}.get(kind, kind.title())
 
 
-def test_alignment_belongs_to_sources(writer: Any) -> None:
+def test_alignment_belongs_to_sources(writer: PlanWriter) -> None:
     from shmflink.common import Duration
 
     aligned = WatermarkStrategy.for_monotonous_timestamps().with_watermark_alignment("g", Duration.of_seconds(1))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
+from oracle.plan_writer import PlanWriter
 
 from shmflink.common import Types
 from shmflink.connectors.collection import CollectionSource
@@ -28,7 +27,7 @@ class Telling(CollectionSource):
 
 
 @pytest.mark.parametrize("strategy", [s for s in ShipStrategy if s not in (ShipStrategy.HASH, ShipStrategy.CUSTOM)])
-def test_a_partitioning_is_the_edge_of_its_consumer(writer: Any, strategy: ShipStrategy) -> None:
+def test_a_partitioning_is_the_edge_of_its_consumer(writer: PlanWriter, strategy: ShipStrategy) -> None:
     spread = writer.call(Partition(strategy), writer.table())
     doubled = writer.call(Map(len), spread)
     assert writer.drawn() == ["1 Source: table", f"1 {strategy} > 3 Map"]
@@ -38,14 +37,14 @@ def test_a_partitioning_is_the_edge_of_its_consumer(writer: Any, strategy: ShipS
     assert writer.block(doubled)[-1] == f"becomes {way}Map (4)"
 
 
-def test_of_several_partitionings_the_last_one_counts(writer: Any) -> None:
+def test_of_several_partitionings_the_last_one_counts(writer: PlanWriter) -> None:
     table = writer.table()
     twice = writer.call(Partition(ShipStrategy.SHUFFLE), writer.call(Partition(ShipStrategy.REBALANCE), table))
     writer.call(Map(len), twice)
     assert writer.drawn() == ["1 Source: table", "1 SHUFFLE > 4 Map"]
 
 
-def test_consumers_of_a_union_read_all_of_it(writer: Any) -> None:
+def test_consumers_of_a_union_read_all_of_it(writer: PlanWriter) -> None:
     first, second = writer.table(), writer.table()
     both = writer.call(Union(), first, writer.call(Partition(ShipStrategy.REBALANCE), second))
     mapped = writer.call(Map(len), both)
@@ -61,7 +60,7 @@ def test_consumers_of_a_union_read_all_of_it(writer: Any) -> None:
         lowered(Union(), [first, mapped])
 
 
-def test_a_side_output_is_an_edge_with_the_tags_type(writer: Any) -> None:
+def test_a_side_output_is_an_edge_with_the_tags_type(writer: PlanWriter) -> None:
     table = writer.table()
     late = writer.call(SideOutput(OutputTag("late", Types.STRING())), table)
     writer.call(Map(len), late)
@@ -75,14 +74,14 @@ def test_a_side_output_is_an_edge_with_the_tags_type(writer: Any) -> None:
     ]
 
 
-def test_a_source_knows_the_types_of_its_side_outputs(writer: Any) -> None:
+def test_a_source_knows_the_types_of_its_side_outputs(writer: PlanWriter) -> None:
     rows = writer.call(Read(Telling([1], Types.INT()), "rows", Types.INT()))
     assert lowered(SideOutput(OutputTag("malformed")), [rows]).output_type == Types.LONG()
     assert lowered(SideOutput(OutputTag("other")), [rows]).output_type is None
     assert lowered(SideOutput(OutputTag("malformed", Types.STRING())), [rows]).output_type == Types.STRING()
 
 
-def test_final_rows_are_made_by_the_aggregate_in_front(writer: Any) -> None:
+def test_final_rows_are_made_by_the_aggregate_in_front(writer: PlanWriter) -> None:
     counts = writer.call(COUNTS, writer.table())
     last = writer.call(Final(), counts)
     read = writer.call(Map(len), last)
@@ -100,7 +99,7 @@ def test_final_rows_are_made_by_the_aggregate_in_front(writer: Any) -> None:
     assert writer.block(counts)[-1].endswith("▶ Aggregate (4): final rows")
 
 
-def test_every_update_is_a_row_of_its_own(writer: Any) -> None:
+def test_every_update_is_a_row_of_its_own(writer: PlanWriter) -> None:
     counts = writer.call(COUNTS, writer.table())
     log = writer.call(EveryUpdate(), counts)
     again = writer.call(Aggregate((), (("updates", count()),)), log)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from oracle.plan_writer import PlanWriter
 
 from shmflink.common import Types
 from shmflink.datastream import CoFlatMapFunction, CoMapFunction
@@ -26,7 +27,7 @@ class Both(CoMapFunction, CoFlatMapFunction):
 
 
 @pytest.mark.parametrize("kind", [CoMap, CoFlatMap])
-def test_keys_of_both_give_state_and_keys_of_one_are_refused(writer: Any, kind: Any) -> None:
+def test_keys_of_both_give_state_and_keys_of_one_are_refused(writer: PlanWriter, kind: Any) -> None:
     table = writer.table()
     keyed = writer.call(KeyBy(len), table)
     call = kind(Both())
@@ -38,7 +39,7 @@ def test_keys_of_both_give_state_and_keys_of_one_are_refused(writer: Any, kind: 
         lowered(call, [keyed, table])
 
 
-def test_streams_of_two_types_are_not_united(writer: Any) -> None:
+def test_streams_of_two_types_are_not_united(writer: PlanWriter) -> None:
     table = writer.table()
     with pytest.raises(TypeMismatchError, match="Cannot union streams of different types"):
         lowered(Union(), [table, writer.call(Map(len, Types.INT()), table)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from oracle.plan_writer import PlanWriter
 
 from shmflink.common import Time, WatermarkStrategy
 from shmflink.expressions import col, count
@@ -23,7 +24,7 @@ USER = (("user", col("user")),)
 COUNT = (("n", count()),)
 
 
-def timed(writer: Any) -> Node:
+def timed(writer: PlanWriter) -> Node:
     strategy = WatermarkStrategy.for_monotonous_timestamps().with_timestamp_column("price")
     node: Node = writer.call(AssignTimestamps(strategy), writer.table())
     return node
@@ -33,7 +34,7 @@ def timed(writer: Any) -> Node:
     "assigner",
     [SECONDS, SlidingEventTimeWindows.of(Time.seconds(4), Time.seconds(1)), EventTimeSessionWindows(1000)],
 )
-def test_windows_of_fixed_times_are_two_native_operators(writer: Any, assigner: Any) -> None:
+def test_windows_of_fixed_times_are_two_native_operators(writer: PlanWriter, assigner: Any) -> None:
     windows = writer.call(WindowAggregate(Windows(assigner), USER, COUNT, "start", "end"), timed(writer))
     assert writer.drawn()[2:] == ["2 FORWARD > 3 LocalWindowAggregate", "3 HASH > 5 WindowAggregate"]
     assert writer.block(windows) == [
@@ -44,7 +45,7 @@ def test_windows_of_fixed_times_are_two_native_operators(writer: Any, assigner: 
     ]
 
 
-def test_windows_of_all_rows_end_in_one_subtask(writer: Any) -> None:
+def test_windows_of_all_rows_end_in_one_subtask(writer: PlanWriter) -> None:
     windows = writer.call(WindowAggregate(Windows(SECONDS, is_all=True), (), COUNT, None, None), timed(writer))
     made = lowered(windows.call, [timed(writer)])
     assert made.operators[-1].subtasks is Subtasks.ONE
@@ -52,7 +53,7 @@ def test_windows_of_all_rows_end_in_one_subtask(writer: Any) -> None:
     assert writer.block(windows)[-1] == "becomes LocalWindowAggregate (4) ─ GLOBAL ▶ WindowAggregate (1)"
 
 
-def test_expressions_over_several_aggregates_are_part_of_the_global_half(writer: Any) -> None:
+def test_expressions_over_several_aggregates_are_part_of_the_global_half(writer: PlanWriter) -> None:
     mean = (("mean", col("price").sum / col("price").count),)
     windows = writer.call(WindowAggregate(Windows(SECONDS), USER, mean, None, "end"), timed(writer))
     assert [piece.name for piece in lowered(windows.call, [timed(writer)]).pieces] == [

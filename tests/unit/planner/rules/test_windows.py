@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from oracle.plan_writer import PlanWriter
 
 from shmflink.common import Time, WatermarkStrategy
 from shmflink.datastream import AggregateFunction
@@ -42,13 +43,13 @@ class WithoutMerge(AggregateFunction):
         return accumulator
 
 
-def timed(writer: Any) -> Node:
+def timed(writer: PlanWriter) -> Node:
     strategy = WatermarkStrategy.for_monotonous_timestamps().with_timestamp_column("price")
     node: Node = writer.call(AssignTimestamps(strategy), writer.table())
     return node
 
 
-def test_windows_of_all_elements_run_in_one_subtask_for_good(writer: Any) -> None:
+def test_windows_of_all_elements_run_in_one_subtask_for_good(writer: PlanWriter) -> None:
     call = WindowApply(Windows(SECONDS, is_all=True), EventTimeTrigger(), "reduce", min)
     windows = writer.call(call, timed(writer))
     made = lowered(call, [timed(writer)])
@@ -72,17 +73,17 @@ def test_windows_of_all_elements_run_in_one_subtask_for_good(writer: Any) -> Non
         (WindowAggregate(Windows(CountTumblingWindowAssigner(2)), USER, COUNT, "s", "e"), "works with tumbling"),
     ],
 )
-def test_windows_that_cannot_be_are_refused(writer: Any, call: Any, message: str) -> None:
+def test_windows_that_cannot_be_are_refused(writer: PlanWriter, call: Any, message: str) -> None:
     with pytest.raises(JobGraphError, match=message):
         lowered(call, [timed(writer)])
 
 
-def test_columns_of_the_window_have_names_of_their_own(writer: Any) -> None:
+def test_columns_of_the_window_have_names_of_their_own(writer: PlanWriter) -> None:
     with pytest.raises(TypeMismatchError, match="`n` is the window's column"):
         lowered(WindowAggregate(Windows(SECONDS), USER, COUNT, "n", None), [timed(writer)])
 
 
-def test_event_time_windows_need_rows_that_may_have_times(writer: Any) -> None:
+def test_event_time_windows_need_rows_that_may_have_times(writer: PlanWriter) -> None:
     table = writer.table()
     with pytest.raises(JobGraphError, match="the stream of 'a' and 'b' has none"):
         check_timestamps(table, SECONDS, lambda: ["a", "b", "a"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -11,8 +11,8 @@ import pyarrow as pa
 from shmflink.connectors.base import Split
 from shmflink.connectors.file_system.file_systems import FileSystem
 from shmflink.connectors.file_system.reading.arrow_cursor import PieceFile, PiecesCursor, pieces_of_range
-from shmflink.connectors.file_system.reading.columns.schemas import described_schema, plain_schema
-from shmflink.connectors.file_system.reading.input_format import BulkFormat
+from shmflink.connectors.file_system.reading.columns.schemas import plain_schema
+from shmflink.connectors.file_system.reading.piece_format import PieceFormat
 from shmflink.connectors.split_reader import SplitCursor
 from shmflink.errors import DataFormatError
 
@@ -22,7 +22,7 @@ _MAGIC: Final = b"ARROW1"
 _OFFSETS: Final = {pa.string(): "<i4", pa.binary(): "<i4", pa.large_string(): "<i8", pa.large_binary(): "<i8"}
 
 
-class ArrowIpcFormat(BulkFormat):
+class ArrowIpcFormat(PieceFormat):
     """*shmflink only.* Arrow IPC files and streams (also called Feather V2), told apart by their first bytes.
 
     Local files are mapped into memory, so that uncompressed columns are not copied before they are used. Files are cut
@@ -43,23 +43,8 @@ class ArrowIpcFormat(BulkFormat):
         schema = plain_schema(file.schema, path) if self.wanted.schema is None else self.wanted.schema
         return PiecesCursor(split, file, pieces, schema, self.wanted.row_numbers)
 
-    def check(self, path: str) -> None:
-        """Raises DataFormatError if the first file is not an Arrow IPC file."""
-        self.infer_schema(path)
-
-    def infer_schema(self, path: str) -> pa.Schema:
-        """The columns that the file or stream begins or ends with."""
-        file = _open(self.files, path, None)
-        try:
-            return described_schema(file.schema, path)
-        finally:
-            file.close()
-
-    def with_schema(self, schema: pa.Schema) -> Self:
-        return self.wanting(schema=schema)
-
-    def with_row_numbers(self, name: str) -> Self:
-        return self.wanting(row_numbers=name)
+    def open_file(self, path: str) -> PieceFile:
+        return _open(self.files, path, None)
 
 
 class _FilePieces(PieceFile):

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Self
 
 import pyarrow as pa
 
 from shmflink.connectors.base import Split
 from shmflink.connectors.file_system.file_systems import FileSystem
 from shmflink.connectors.file_system.reading.arrow_cursor import PieceFile, PiecesCursor, pieces_of_range
-from shmflink.connectors.file_system.reading.columns.schemas import described_schema, plain_schema
-from shmflink.connectors.file_system.reading.input_format import BulkFormat
+from shmflink.connectors.file_system.reading.columns.schemas import plain_schema
+from shmflink.connectors.file_system.reading.piece_format import PieceFormat
 from shmflink.connectors.split_reader import SplitCursor
 from shmflink.errors import ConfigurationError, DataFormatError
 
 __all__ = ["OrcFormat"]
 
 
-class OrcFormat(BulkFormat):
+class OrcFormat(PieceFormat):
     """*shmflink only.* ORC files as rows of the files' own types; a stripe is decoded at a time."""
 
     def open_split(self, split: Split) -> SplitCursor:
         path = split.payload.path
-        file = _Stripes(self.files, path)
+        file = self.open_file(path)
         try:
             if self.known is not None:
                 self.known.check(path, file.schema.names)
@@ -36,23 +35,8 @@ class OrcFormat(BulkFormat):
             file.close()
             raise
 
-    def check(self, path: str) -> None:
-        """Raises DataFormatError if the first file is not an ORC file."""
-        self.infer_schema(path)
-
-    def infer_schema(self, path: str) -> pa.Schema:
-        """The columns in the file's footer."""
-        file = _Stripes(self.files, path)
-        try:
-            return described_schema(file.schema, path)
-        finally:
-            file.close()
-
-    def with_schema(self, schema: pa.Schema) -> Self:
-        return self.wanting(schema=schema)
-
-    def with_row_numbers(self, name: str) -> Self:
-        return self.wanting(row_numbers=name)
+    def open_file(self, path: str) -> _Stripes:
+        return _Stripes(self.files, path)
 
 
 class _Stripes(PieceFile):

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from oracle.driver import Driver
 
 from shmflink.connectors.base import Poll, Split
 from shmflink.connectors.file_system.reading import files_cursor, record_cursor, splits
@@ -37,7 +38,7 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def reading(driver: Any) -> Callable[..., tuple[list[Any], Split]]:
+def reading(driver: Driver) -> Callable[..., tuple[list[Any], Split]]:
     """Reads some batches of a source; then the split as a checkpoint has it."""
 
     def read(source: FileSource, batches: int) -> tuple[list[Any], Split]:
@@ -64,12 +65,12 @@ def later(path: Path) -> None:
     os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns + 60_000_000_000))
 
 
-def rest_of(driver: Any, source: FileSource, split: Split) -> list[Any]:
+def rest_of(driver: Driver, source: FileSource, split: Split) -> list[Any]:
     rows: list[Any] = driver.read_split(source, split)
     return rows
 
 
-def test_an_unchanged_file_is_read_on_and_a_copy_of_it_too(driver: Any, reading: Any, path: Path) -> None:
+def test_an_unchanged_file_is_read_on_and_a_copy_of_it_too(driver: Driver, reading: Any, path: Path) -> None:
     source = FileSource.text(path)
     rows, split = reading(source, 3)
     assert 0 < len(rows) < len(LINES)
@@ -79,7 +80,7 @@ def test_an_unchanged_file_is_read_on_and_a_copy_of_it_too(driver: Any, reading:
     assert rows + rest_of(driver, source, split) == LINES
 
 
-def test_a_file_that_was_cut_short(driver: Any, reading: Any, path: Path) -> None:
+def test_a_file_that_was_cut_short(driver: Driver, reading: Any, path: Path) -> None:
     """[S1] Truncated between the checkpoint and the restore."""
     source = FileSource.text(path)
     _, split = reading(source, 3)
@@ -88,7 +89,7 @@ def test_a_file_that_was_cut_short(driver: Any, reading: Any, path: Path) -> Non
         rest_of(driver, source, split)
 
 
-def test_a_file_that_is_cut_short_while_it_is_read(driver: Any, path: Path) -> None:
+def test_a_file_that_is_cut_short_while_it_is_read(driver: Driver, path: Path) -> None:
     """[S1] Its end is not taken for the end of the data."""
     source = FileSource.text(path)
     with closing(source.create_reader(driver.context())) as reader:
@@ -102,7 +103,7 @@ def test_a_file_that_is_cut_short_while_it_is_read(driver: Any, path: Path) -> N
             list(iter(reader.poll, Poll.END))
 
 
-def test_a_log_that_was_rotated_by_copying(driver: Any, reading: Any, path: Path) -> None:
+def test_a_log_that_was_rotated_by_copying(driver: Driver, reading: Any, path: Path) -> None:
     """[S2] copytruncate: the same inode begins anew and has grown beyond the place reached."""
     source = FileSource.text(path)
     _, split = reading(source, 3)
@@ -115,7 +116,7 @@ def test_a_log_that_was_rotated_by_copying(driver: Any, reading: Any, path: Path
 
 
 @pytest.mark.parametrize("length", [10, 2000, 5000])
-def test_a_file_that_another_took_the_place_of(driver: Any, reading: Any, path: Path, length: int) -> None:
+def test_a_file_that_another_took_the_place_of(driver: Driver, reading: Any, path: Path, length: int) -> None:
     """[S2, S3] Rotated by renaming, or replaced by a file of the same name: shorter, as long, longer."""
     source = FileSource.text(path)
     _, split = reading(source, 3)
@@ -127,7 +128,7 @@ def test_a_file_that_another_took_the_place_of(driver: Any, reading: Any, path: 
         rest_of(driver, source, split)
 
 
-def test_a_file_that_was_written_to_in_place(driver: Any, reading: Any, path: Path) -> None:
+def test_a_file_that_was_written_to_in_place(driver: Driver, reading: Any, path: Path) -> None:
     source = FileSource.text(path)
     _, split = reading(source, 3)
     with path.open("r+") as out:
@@ -137,7 +138,7 @@ def test_a_file_that_was_written_to_in_place(driver: Any, reading: Any, path: Pa
         rest_of(driver, source, split)
 
 
-def test_what_was_appended_to_a_text_is_not_read_and_no_error(driver: Any, reading: Any, path: Path) -> None:
+def test_what_was_appended_to_a_text_is_not_read_and_no_error(driver: Driver, reading: Any, path: Path) -> None:
     source = FileSource.text(path)
     rows, split = reading(source, 3)
     with path.open("a") as out:
@@ -146,7 +147,7 @@ def test_what_was_appended_to_a_text_is_not_read_and_no_error(driver: Any, readi
     assert rows + rest_of(driver, source, split) == LINES
 
 
-def test_a_file_with_a_footer_cannot_grow(driver: Any, reading: Any, tmp_path: Path) -> None:
+def test_a_file_with_a_footer_cannot_grow(driver: Driver, reading: Any, tmp_path: Path) -> None:
     path = tmp_path / "in.parquet"
     pq.write_table(pa.table({"n": range(1000)}), path, row_group_size=100)
     source = FileSource.parquet(path, batch_rows=50)
@@ -158,7 +159,7 @@ def test_a_file_with_a_footer_cannot_grow(driver: Any, reading: Any, tmp_path: P
     assert len(rows) == 150
 
 
-def test_a_file_that_was_not_begun_is_read_as_it_is_now(driver: Any, path: Path) -> None:
+def test_a_file_that_was_not_begun_is_read_as_it_is_now(driver: Driver, path: Path) -> None:
     source = FileSource.text(path)
     split = source.create_enumerator(1).next_split(0)
     assert split is not None
@@ -170,7 +171,7 @@ def test_a_file_that_was_not_begun_is_read_as_it_is_now(driver: Any, path: Path)
 
 
 def test_a_part_of_a_file_belongs_to_the_file_that_was_cut(
-    driver: Any, path: Path, monkeypatch: pytest.MonkeyPatch
+    driver: Driver, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """[S3] The other parts may have been read before it changed."""
     monkeypatch.setattr(splits, "_SPLIT_BYTES_MIN", 5000)
@@ -182,7 +183,7 @@ def test_a_part_of_a_file_belongs_to_the_file_that_was_cut(
         rest_of(driver, source, second)
 
 
-def test_a_file_that_is_gone(driver: Any, reading: Any, path: Path) -> None:
+def test_a_file_that_is_gone(driver: Driver, reading: Any, path: Path) -> None:
     source = FileSource.text(path)
     _, split = reading(source, 3)
     path.unlink()
@@ -190,7 +191,7 @@ def test_a_file_that_is_gone(driver: Any, reading: Any, path: Path) -> None:
         rest_of(driver, source, split)
 
 
-def test_changes_that_the_program_wants_ignored(driver: Any, reading: Any, path: Path) -> None:
+def test_changes_that_the_program_wants_ignored(driver: Driver, reading: Any, path: Path) -> None:
     source = FileSource.text(path, on_change="ignore")
     rows, split = reading(source, 3)
     path.write_text("\n".join(LINES).upper() + "\n")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from oracle.driver import Driver
 
 from shmflink.connectors.base import Poll, Source
 from shmflink.connectors.file_system.reading import record_cursor
@@ -65,7 +66,7 @@ def block_bytes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.usefixtures("block_bytes")
-def test_the_job_fails_with_the_place_and_the_reason(driver: Any, path: Path) -> None:
+def test_the_job_fails_with_the_place_and_the_reason(driver: Driver, path: Path) -> None:
     is_csv = ".csv" in path.name
     text = CSV if is_csv else LINES
     place = text.index("x,1.5") if is_csv else text.index('{"id": "x"')
@@ -83,7 +84,7 @@ def test_the_job_fails_with_the_place_and_the_reason(driver: Any, path: Path) ->
 
 
 @pytest.mark.usefixtures("block_bytes")
-def test_skipped_rows_are_counted(driver: Any, path: Path) -> None:
+def test_skipped_rows_are_counted(driver: Driver, path: Path) -> None:
     """[S5] Exactly as many as there are."""
     context = driver.context()
     rows, bad = read(source_of(path, on_error="skip"), context)
@@ -93,7 +94,7 @@ def test_skipped_rows_are_counted(driver: Any, path: Path) -> None:
 
 
 @pytest.mark.usefixtures("block_bytes")
-def test_a_side_output_has_the_rows_and_the_reasons(driver: Any, path: Path) -> None:
+def test_a_side_output_has_the_rows_and_the_reasons(driver: Driver, path: Path) -> None:
     """[S5] File, line, byte, text and reason of each."""
     context = driver.context()
     rows, bad = read(source_of(path, on_error="side_output"), context)
@@ -113,7 +114,7 @@ def test_a_side_output_has_the_rows_and_the_reasons(driver: Any, path: Path) -> 
         assert "`[1]` where an object was expected" in reasons[2]
 
 
-def test_a_folder_gets_the_rows_as_a_whole_file(driver: Any, path: Path, tmp_path: Path) -> None:
+def test_a_folder_gets_the_rows_as_a_whole_file(driver: Driver, path: Path, tmp_path: Path) -> None:
     folder = tmp_path / "bad"
     context = driver.context()
     source = source_of(path, on_error="folder", malformed_folder=str(folder))
@@ -126,7 +127,7 @@ def test_a_folder_gets_the_rows_as_a_whole_file(driver: Any, path: Path, tmp_pat
     assert found == expected
 
 
-def test_a_reader_that_is_stopped_leaves_no_file(driver: Any, path: Path, tmp_path: Path) -> None:
+def test_a_reader_that_is_stopped_leaves_no_file(driver: Driver, path: Path, tmp_path: Path) -> None:
     folder = tmp_path / "bad"
     source = source_of(path, on_error="folder", malformed_folder=str(folder))
     reader = source.create_reader(driver.context())
@@ -138,7 +139,7 @@ def test_a_reader_that_is_stopped_leaves_no_file(driver: Any, path: Path, tmp_pa
     assert list(folder.iterdir()) == []
 
 
-def test_a_checkpoint_keeps_the_rows_that_were_malformed_before_it(driver: Any, path: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_keeps_the_rows_that_were_malformed_before_it(driver: Driver, path: Path, tmp_path: Path) -> None:
     """[S5] They are not read again after a restore: they must not be lost with the reader."""
     folder = tmp_path / "bad"
     source = source_of(path, on_error="folder", malformed_folder=str(folder))
@@ -160,7 +161,7 @@ def test_a_checkpoint_keeps_the_rows_that_were_malformed_before_it(driver: Any, 
 
 
 @pytest.mark.usefixtures("block_bytes")
-def test_nothing_is_twice_wherever_a_reader_goes_on(driver: Any, path: Path) -> None:
+def test_nothing_is_twice_wherever_a_reader_goes_on(driver: Driver, path: Path) -> None:
     source = source_of(path, on_error="side_output")
     expected = read(source, driver.context())
     splits = [source.create_enumerator(1).next_split(0)]
@@ -181,7 +182,7 @@ def test_nothing_is_twice_wherever_a_reader_goes_on(driver: Any, path: Path) -> 
     assert (rows, bad) == expected
 
 
-def test_lines_are_counted_from_the_start_of_the_file(driver: Any, tmp_path: Path) -> None:
+def test_lines_are_counted_from_the_start_of_the_file(driver: Driver, tmp_path: Path) -> None:
     path = tmp_path / "in.csv"
     path.write_text("a,b\n" + "1,2\n" * 1_000_000 + "x,3\n" + "1,2\n" * 10)
     with pytest.raises(DataFormatError, match=r"line 1000002 \(byte 4000004\): column 'a': `x` is no int64"):
@@ -189,7 +190,7 @@ def test_lines_are_counted_from_the_start_of_the_file(driver: Any, tmp_path: Pat
 
 
 @pytest.mark.parametrize("quoted_newlines", [True, False])
-def test_a_quote_that_nothing_closes_costs_one_line(driver: Any, tmp_path: Path, quoted_newlines: bool) -> None:
+def test_a_quote_that_nothing_closes_costs_one_line(driver: Driver, tmp_path: Path, quoted_newlines: bool) -> None:
     path = tmp_path / "in.csv"
     path.write_text('a,b\n1,x\n2,"y\n3,z\n4,w\n')
     rows, bad = read(source_of(path, on_error="side_output", quoted_newlines=quoted_newlines), driver.context())
@@ -197,7 +198,7 @@ def test_a_quote_that_nothing_closes_costs_one_line(driver: Any, tmp_path: Path,
     assert [(row["line"], row["text"], row["reason"]) for row in bad] == [(3, '2,"y', "a quote is not closed")]
 
 
-def test_long_rows_are_shortened_in_messages(driver: Any, tmp_path: Path) -> None:
+def test_long_rows_are_shortened_in_messages(driver: Driver, tmp_path: Path) -> None:
     path = tmp_path / "in.csv"
     path.write_text("a,b\n1,x\n1," + "y" * 1000 + ",z\n")
     with pytest.raises(DataFormatError) as caught:
@@ -206,7 +207,7 @@ def test_long_rows_are_shortened_in_messages(driver: Any, tmp_path: Path) -> Non
     assert "y" * 200 not in str(caught.value)
 
 
-def test_invalid_utf8_is_one_row(driver: Any, tmp_path: Path) -> None:
+def test_invalid_utf8_is_one_row(driver: Driver, tmp_path: Path) -> None:
     path = tmp_path / "in.csv"
     path.write_bytes(b"a,b\n1,x\n2,\xff\n3,z\n")
     rows, bad = read(source_of(path, on_error="side_output"), driver.context())

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from oracle.driver import Driver
 from pyarrow import orc
 
 from shmflink.connectors.base import Poll
@@ -38,7 +39,7 @@ def write(path: Path, columns: Any, **options: Any) -> Path:
     return path
 
 
-def read(driver: Any, source: FileSource, parallelism: int = 1) -> dict[str, list[Any]]:
+def read(driver: Driver, source: FileSource, parallelism: int = 1) -> dict[str, list[Any]]:
     """All columns, of a source that has been where sources go."""
     source = pickle.loads(pickle.dumps(source))
     batches = [batch.columns() for batch in driver.batches(source, parallelism)]
@@ -55,7 +56,7 @@ def hive(tmp_path: Path) -> Path:
     return tmp_path / "t"
 
 
-def test_folders_tell_typed_columns_and_win_over_the_files(driver: Any, hive: Path) -> None:
+def test_folders_tell_typed_columns_and_win_over_the_files(driver: Driver, hive: Path) -> None:
     source = FileSource.parquet(hive)
     assert source.produced_type == ColumnsTypeInfo(
         pa.schema([("n", pa.int64()), ("s", pa.string()), ("year", pa.int64()), ("month", pa.int64())])
@@ -66,7 +67,7 @@ def test_folders_tell_typed_columns_and_win_over_the_files(driver: Any, hive: Pa
     assert rows["n"] == [2023, 1, 2023, 2, 2024, 1, 2024, 2]
 
 
-def test_folders_with_declared_types_or_none(driver: Any, hive: Path) -> None:
+def test_folders_with_declared_types_or_none(driver: Driver, hive: Path) -> None:
     rows = read(driver, FileSource.parquet(hive, partitions={"month": pa.string()}))
     assert rows["month"][:3] == ["01", "01", "02"]
     assert rows["year"] == [0] * 8
@@ -75,7 +76,7 @@ def test_folders_with_declared_types_or_none(driver: Any, hive: Path) -> None:
         FileSource.parquet(hive, partitions="hive")  # type: ignore[typeddict-item] - what a user may write
 
 
-def test_a_filter_on_folders_leaves_files_unread(driver: Any, hive: Path) -> None:
+def test_a_filter_on_folders_leaves_files_unread(driver: Driver, hive: Path) -> None:
     predicate = (col("year") == lit(2024)) & (col("month") > lit(1)) & (col("n") > lit(10))
     filtered = FileSource.parquet(hive).with_filter(predicate)
     assert filtered is not None
@@ -89,7 +90,7 @@ def test_a_filter_on_folders_leaves_files_unread(driver: Any, hive: Path) -> Non
     assert read(driver, source.with_columns(["month"])) == {"month": [2]}  # type: ignore[arg-type]
 
 
-def test_columns_and_filters_of_every_kind(driver: Any, hive: Path) -> None:
+def test_columns_and_filters_of_every_kind(driver: Driver, hive: Path) -> None:
     source = FileSource.parquet(hive, metadata={"file_name": "name", "row_number": "row"})
     predicate = (col("row") == lit(1)) & (col("n") + col("month") == lit(4)) & (col("name") == lit("f.parquet"))
     filtered = source.with_filter(predicate)
@@ -109,7 +110,7 @@ def test_columns_and_filters_of_every_kind(driver: Any, hive: Path) -> None:
         source.with_filter(col("gone") == lit(1))
 
 
-def test_where_rows_come_from(driver: Any, tmp_path: Path) -> None:
+def test_where_rows_come_from(driver: Driver, tmp_path: Path) -> None:
     path = write(tmp_path / "f.parquet", {"n": [7, 8]})
     os.utime(path, ns=(0, 1_700_000_000_123_000_000))
     wanted = ["file_path", "file_name", "file_size", "file_modified", "row_number"]
@@ -125,7 +126,7 @@ def test_where_rows_come_from(driver: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "arrow", "arrows", "orc"])
-def test_row_numbers_however_a_file_is_cut(driver: Any, tmp_path: Path, suffix: str) -> None:
+def test_row_numbers_however_a_file_is_cut(driver: Driver, tmp_path: Path, suffix: str) -> None:
     rows = 1000
     path = write(tmp_path / f"f.{suffix}", {"n": list(range(rows)), "pad": ["x" * 3000 + str(n) for n in range(rows)]})
     make = {"parquet": FileSource.parquet, "orc": FileSource.orc}.get(suffix, FileSource.ipc)
@@ -139,7 +140,7 @@ def test_row_numbers_however_a_file_is_cut(driver: Any, tmp_path: Path, suffix: 
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "arrow", "arrows", "orc"])
-def test_a_reader_goes_on_from_its_snapshot(driver: Any, tmp_path: Path, suffix: str) -> None:
+def test_a_reader_goes_on_from_its_snapshot(driver: Driver, tmp_path: Path, suffix: str) -> None:
     for name in ("a", "b"):
         write(tmp_path / f"{name}.{suffix}", {"n": [1] * 15_000 + [2] * 15_000, "s": [name] * 30_000})
     make = {"parquet": FileSource.parquet, "orc": FileSource.orc}.get(suffix, FileSource.ipc)
@@ -161,7 +162,7 @@ def test_a_reader_goes_on_from_its_snapshot(driver: Any, tmp_path: Path, suffix:
     reader.close()
 
 
-def test_many_small_files_become_few_splits_and_long_batches(driver: Any, tmp_path: Path) -> None:
+def test_many_small_files_become_few_splits_and_long_batches(driver: Driver, tmp_path: Path) -> None:
     for number in range(150):
         write(tmp_path / f"{number}.parquet", {"n": [number] * 10})
     source = FileSource.parquet(tmp_path)
@@ -171,7 +172,7 @@ def test_many_small_files_become_few_splits_and_long_batches(driver: Any, tmp_pa
     assert [row.n for batch in batches for row in batch.rows()] == [n for n in range(150) for _ in range(10)]
 
 
-def test_schemas_of_files_are_merged(driver: Any, tmp_path: Path) -> None:
+def test_schemas_of_files_are_merged(driver: Driver, tmp_path: Path) -> None:
     write(tmp_path / "1.parquet", {"a": pa.array([1], pa.int32())})
     write(tmp_path / "2.parquet", {"b": [True], "a": [2.5]})
     with pytest.raises(DataFormatError, match=r"column 'b' \(bool\) of .*2.parquet is not in .*1.parquet"):
@@ -191,7 +192,7 @@ def test_options_that_are_not_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "arrow", "orc"])
-def test_a_file_cut_short_names_itself(driver: Any, tmp_path: Path, suffix: str) -> None:
+def test_a_file_cut_short_names_itself(driver: Driver, tmp_path: Path, suffix: str) -> None:
     good = write(tmp_path / f"a.{suffix}", {"n": list(range(1000))})
     bad = write(tmp_path / f"b.{suffix}", {"n": list(range(1000))})
     make = {"parquet": FileSource.parquet, "orc": FileSource.orc}.get(suffix, FileSource.ipc)
@@ -204,7 +205,7 @@ def test_a_file_cut_short_names_itself(driver: Any, tmp_path: Path, suffix: str)
         make(tmp_path)
 
 
-def test_a_corrupt_page_names_row_group_and_byte(driver: Any, tmp_path: Path) -> None:
+def test_a_corrupt_page_names_row_group_and_byte(driver: Driver, tmp_path: Path) -> None:
     path = write(tmp_path / "f.parquet", {"n": list(range(400_000))}, row_group_size=200_000, use_dictionary=False)
     source = FileSource.parquet(path)
     start = pq.read_metadata(path).row_group(1).column(0).data_page_offset
@@ -217,7 +218,7 @@ def test_a_corrupt_page_names_row_group_and_byte(driver: Any, tmp_path: Path) ->
         read(driver, source)
 
 
-def test_lines_with_their_file(driver: Any, tmp_path: Path) -> None:
+def test_lines_with_their_file(driver: Driver, tmp_path: Path) -> None:
     (tmp_path / "k=v").mkdir()
     (tmp_path / "k=v" / "a.txt").write_text("x\ny\n")
     lines = FileSource.text(tmp_path, metadata=["file_name", "row_number"])
@@ -253,7 +254,7 @@ def memory(tmp_path: Path) -> Iterator[str]:
     system.rm("/t", recursive=True)
 
 
-def test_other_file_systems(driver: Any, memory: str) -> None:
+def test_other_file_systems(driver: Driver, memory: str) -> None:
     def rows(path: str) -> list[str]:
         source = FileSource.parquet(path, metadata=["file_path"])
         enumerator = source.create_enumerator(1)
@@ -283,7 +284,7 @@ def test_other_file_systems(driver: Any, memory: str) -> None:
         FileSource.parquet("s3://bucket/key?region=x")
 
 
-def test_lines_of_many_small_files_come_in_long_batches(driver: Any, tmp_path: Path) -> None:
+def test_lines_of_many_small_files_come_in_long_batches(driver: Driver, tmp_path: Path) -> None:
     for number in range(50):
         (tmp_path / f"{number}.txt").write_text(f"{number}\n" * 3)
     batches = driver.batches(FileSource.text(tmp_path))
@@ -291,7 +292,7 @@ def test_lines_of_many_small_files_come_in_long_batches(driver: Any, tmp_path: P
     assert batches[0].rows() == [str(number) for number in range(50) for _ in range(3)]
 
 
-def test_filters_that_say_all_or_nothing(driver: Any, tmp_path: Path) -> None:
+def test_filters_that_say_all_or_nothing(driver: Driver, tmp_path: Path) -> None:
     path = write(tmp_path / "f.parquet", {"n": [1, None, 3]})
     for value, expected in ((True, [1, None, 3]), (False, [])):
         filtered = FileSource.parquet(path).with_filter(lit(value))

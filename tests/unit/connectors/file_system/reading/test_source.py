@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from oracle.driver import Driver
 
 from shmflink.connectors.file_system.formats.text.format import StreamFormat
 from shmflink.connectors.file_system.reading.source import (
@@ -19,7 +20,7 @@ from shmflink.errors import ConfigurationError, JobGraphError
 LINES = StreamFormat.text_line_format()
 
 
-def test_all_files_of_all_paths(driver: Any, tmp_path: Path) -> None:
+def test_all_files_of_all_paths(driver: Driver, tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
         (tmp_path / name).write_text(f"{name}1\n{name}2")
     builder = FileSource.for_record_stream_format(LINES, str(tmp_path / "[bc]"), str(tmp_path / "a"))
@@ -28,7 +29,7 @@ def test_all_files_of_all_paths(driver: Any, tmp_path: Path) -> None:
     assert files.produced_type == Types.STRING()
 
 
-def test_files_that_are_not_to_be_cut(driver: Any, tmp_path: Path) -> None:
+def test_files_that_are_not_to_be_cut(driver: Driver, tmp_path: Path) -> None:
     (tmp_path / "a").write_text("x" * 99 + "\n" * 3_000_000)
     builder = FileSource.for_record_stream_format(LINES, str(tmp_path))
     builder.set_split_assigner(FileSplitAssignerProvider.locality_aware_split_assigner())
@@ -80,13 +81,13 @@ def test_what_is_no_path(path: Any) -> None:
         FileSource.parquet(path)
 
 
-def test_paths_of_any_kind(driver: Any, tmp_path: Path) -> None:
+def test_paths_of_any_kind(driver: Driver, tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
         (tmp_path / name).write_text(name)
     assert driver.rows(FileSource.for_record_stream_format(LINES, tmp_path / "a").build()) == ["a"]
     assert driver.rows(FileSource.text([tmp_path / "{c,b}", str(tmp_path / "a")])) == ["b", "c", "a"]
 
 
-def test_an_empty_file_has_no_rows(driver: Any, tmp_path: Path) -> None:
+def test_an_empty_file_has_no_rows(driver: Driver, tmp_path: Path) -> None:
     (tmp_path / "a").touch()
     assert driver.rows(FileSource.for_record_stream_format(LINES, str(tmp_path)).build(), 2) == []

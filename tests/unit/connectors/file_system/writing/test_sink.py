@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from oracle.driver import Driver
 
 from shmflink.connectors.file_system.formats.orc.output import OrcWriterFactory
 from shmflink.connectors.file_system.formats.parquet.output import ParquetBulkWriters, ParquetWriterFactory
@@ -36,7 +37,7 @@ def parquet(path: Path, factory: Any) -> FileSink:
     return builder.with_bucket_assigner(BucketAssigner.base_path_bucket_assigner()).build()
 
 
-def test_lines_of_text_under_flinks_file_names(driver: Any, tmp_path: Path) -> None:
+def test_lines_of_text_under_flinks_file_names(driver: Driver, tmp_path: Path) -> None:
     names = OutputFileConfig.builder().with_part_prefix("prefix").with_part_suffix(".ext").build()
     assert (names.get_part_prefix(), names.get_part_suffix()) == ("prefix", ".ext")
     writer = driver.writer(pickle.loads(pickle.dumps(lines(tmp_path / "out").with_output_file_config(names).build())))
@@ -53,7 +54,7 @@ def bulk(path: str, factory: BulkWriterFactory) -> FileSink:
     return FileSink.for_bulk_format(path, factory).build()
 
 
-def test_the_default_bucket_is_the_hour(driver: Any, tmp_path: Path) -> None:
+def test_the_default_bucket_is_the_hour(driver: Driver, tmp_path: Path) -> None:
     sink = FileSink.for_row_format(str(tmp_path), Encoder.simple_string_encoder()).build()
     writer = driver.writer(sink)
     driver.write(writer, Batch.of_rows(["a"]))
@@ -65,7 +66,7 @@ def test_the_default_bucket_is_the_hour(driver: Any, tmp_path: Path) -> None:
     assert all(re.fullmatch(r"2023-11-1\d--\d\d", folder) for folder in folders)
 
 
-def test_parts_roll_by_size(driver: Any, tmp_path: Path) -> None:
+def test_parts_roll_by_size(driver: Driver, tmp_path: Path) -> None:
     sink = lines(tmp_path).with_rolling_policy(RollingPolicy.default_rolling_policy(part_size=10)).build()
     writer = driver.writer(sink)
     driver.write(writer, *[Batch.of_rows(["12345"]) for _ in range(5)])
@@ -75,7 +76,7 @@ def test_parts_roll_by_size(driver: Any, tmp_path: Path) -> None:
 
 
 def test_many_full_parts_do_not_need_many_descriptors(
-    driver: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    driver: Driver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parts_module, "_WAITING_DESCRIPTORS_MAX", 1)
     sink = lines(tmp_path).with_rolling_policy(RollingPolicy.default_rolling_policy(part_size=1)).build()
@@ -87,7 +88,7 @@ def test_many_full_parts_do_not_need_many_descriptors(
 
 @pytest.mark.parametrize("parked", [0, 64])
 def test_a_job_that_fails_leaves_nothing(
-    driver: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parked: int
+    driver: Driver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parked: int
 ) -> None:
     monkeypatch.setattr(parts_module, "_WAITING_DESCRIPTORS_MAX", parked)
     sink = lines(tmp_path / "out").with_rolling_policy(RollingPolicy.default_rolling_policy(part_size=1)).build()
@@ -97,14 +98,14 @@ def test_a_job_that_fails_leaves_nothing(
     assert os.listdir(tmp_path) == []
 
 
-def test_no_rows_no_file(driver: Any, tmp_path: Path) -> None:
+def test_no_rows_no_file(driver: Driver, tmp_path: Path) -> None:
     writer = driver.writer(lines(tmp_path).build())
     driver.write(writer, Batch.of_rows([]))
     driver.finish(writer)
     assert os.listdir(tmp_path) == []
 
 
-def test_a_folder_in_the_way(driver: Any, tmp_path: Path) -> None:
+def test_a_folder_in_the_way(driver: Driver, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(JobGraphError, match="this is a file"):
         lines(tmp_path / "file")
@@ -137,7 +138,7 @@ def test_what_is_refused(tmp_path: Path) -> None:
         ParquetWriterFactory(compression="zip")
 
 
-def test_columns_become_parquet(driver: Any, tmp_path: Path) -> None:
+def test_columns_become_parquet(driver: Driver, tmp_path: Path) -> None:
     writer = driver.writer(parquet(tmp_path, ParquetWriterFactory(compression="zstd")))
     columns = pa.record_batch({"a": ["x", None], "b": [1, 2]})
     driver.write(writer, Batch.of_columns(columns), Batch.of_columns(columns.slice(1)))
@@ -148,7 +149,7 @@ def test_columns_become_parquet(driver: Any, tmp_path: Path) -> None:
     assert table.schema.equals(columns.schema, check_metadata=True)
 
 
-def test_declared_rows_become_parquet(driver: Any, tmp_path: Path) -> None:
+def test_declared_rows_become_parquet(driver: Driver, tmp_path: Path) -> None:
     row_type = Types.ROW_NAMED(["name", "count"], [Types.STRING(), Types.INT()])
     writer = driver.writer(parquet(tmp_path, ParquetBulkWriters.for_row_type(row_type)))
     driver.write(writer, Batch.of_rows([Row(name="x", count=1)], row_type), Batch.of_rows([Row(count=2, name="y")]))
@@ -159,7 +160,7 @@ def test_declared_rows_become_parquet(driver: Any, tmp_path: Path) -> None:
     assert table.schema.field("count").type == pa.int32()
 
 
-def test_what_parquet_cannot_hold(driver: Any, tmp_path: Path) -> None:
+def test_what_parquet_cannot_hold(driver: Driver, tmp_path: Path) -> None:
     writer = driver.writer(parquet(tmp_path, ParquetWriterFactory()))
     with pytest.raises(TypeMismatchError, match="declare the output type"):
         writer.write(Batch.of_rows([{"a": 1}, object]))
@@ -184,7 +185,7 @@ SINKS: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("make", "extension"), SINKS)
-def test_names_tell_the_format(driver: Any, tmp_path: Path, make: Any, extension: str) -> None:
+def test_names_tell_the_format(driver: Driver, tmp_path: Path, make: Any, extension: str) -> None:
     writer = driver.writer(pickle.loads(pickle.dumps(make(str(tmp_path)))))
     driver.write(writer, Batch.of_columns(pa.record_batch({"a": [1]})))
     driver.finish(writer)
@@ -192,7 +193,7 @@ def test_names_tell_the_format(driver: Any, tmp_path: Path, make: Any, extension
     assert re.fullmatch(f"part-{UUID}-0{re.escape(extension)}", name)
 
 
-def test_layout_of_folders_names_and_columns(driver: Any, tmp_path: Path) -> None:
+def test_layout_of_folders_names_and_columns(driver: Driver, tmp_path: Path) -> None:
     sink = FileSink.parquet(
         str(tmp_path),
         partition_by=["country", BucketAssigner.timestamp_bucket_assigner("at", "yyyy", name="year")],
@@ -211,14 +212,14 @@ def test_layout_of_folders_names_and_columns(driver: Any, tmp_path: Path) -> Non
     assert all(path.name.startswith("orders-") for path in folder.iterdir())
 
 
-def test_partition_columns_may_stay(driver: Any, tmp_path: Path) -> None:
+def test_partition_columns_may_stay(driver: Driver, tmp_path: Path) -> None:
     writer = driver.writer(FileSink.csv(str(tmp_path), partition_by="k", keep_partition_columns=True))
     driver.write(writer, Batch.of_columns(pa.record_batch({"k": ["x"]})))
     driver.finish(writer)
     assert next(tmp_path.rglob("*.csv")).read_text() == "k\nx\n"
 
 
-def test_folders_by_processing_time(driver: Any, tmp_path: Path) -> None:
+def test_folders_by_processing_time(driver: Driver, tmp_path: Path) -> None:
     hours = BucketAssigner.date_time_bucket_assigner("HH", "UTC")
     writer = driver.writer(FileSink.csv(str(tmp_path), partition_by=hours))
     driver.write(writer, Batch.of_columns(pa.record_batch({"k": ["x"]})))

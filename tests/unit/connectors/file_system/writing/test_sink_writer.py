@@ -3,10 +3,10 @@ from __future__ import annotations
 import os
 import pickle
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pytest
+from oracle.driver import Driver
 
 from shmflink.connectors.file_system.writing.buckets import BucketAssigner
 from shmflink.connectors.file_system.writing.encoders import Encoder
@@ -26,7 +26,7 @@ def texts(folder: Path) -> list[str]:
     return sorted(path.read_text() for path in folder.rglob("*.csv"))
 
 
-def test_parts_appear_when_they_are_full_where_asked(driver: Any, tmp_path: Path) -> None:
+def test_parts_appear_when_they_are_full_where_asked(driver: Driver, tmp_path: Path) -> None:
     rolling = RollingPolicy.limits(part_rows=2)
     sink = FileSink.csv(str(tmp_path), header=False, rolling=rolling, publish="when_rolled")
     writer = driver.writer(pickle.loads(pickle.dumps(sink)))
@@ -38,7 +38,7 @@ def test_parts_appear_when_they_are_full_where_asked(driver: Any, tmp_path: Path
     assert seen == ["1\n2\n", "3\n4\n", "5\n6\n", "7\n8\n"][: len(seen)]
 
 
-def test_an_idle_sink_looks_at_the_age_of_its_parts(driver: Any, tmp_path: Path) -> None:
+def test_an_idle_sink_looks_at_the_age_of_its_parts(driver: Driver, tmp_path: Path) -> None:
     sink = FileSink.csv(
         str(tmp_path),
         header=False,
@@ -57,7 +57,7 @@ def test_an_idle_sink_looks_at_the_age_of_its_parts(driver: Any, tmp_path: Path)
     assert texts(tmp_path) == ["1\n", "2\n"]
 
 
-def test_a_busy_sink_looks_at_parts_that_are_not_written_to(driver: Any, tmp_path: Path) -> None:
+def test_a_busy_sink_looks_at_parts_that_are_not_written_to(driver: Driver, tmp_path: Path) -> None:
     buckets = BucketAssigner.column_bucket_assigner("n", keep_columns=True)
     sink = FileSink.csv(
         str(tmp_path),
@@ -81,7 +81,7 @@ def test_a_busy_sink_looks_at_parts_that_are_not_written_to(driver: Any, tmp_pat
     assert numbers == {"n=1": "0", "n=2": "1"}
 
 
-def test_text_of_records_goes_to_folders_by_column(driver: Any, tmp_path: Path) -> None:
+def test_text_of_records_goes_to_folders_by_column(driver: Driver, tmp_path: Path) -> None:
     row_type = Types.ROW_NAMED(["country", "n"], [Types.STRING(), Types.INT()])
     builder = FileSink.for_row_format(str(tmp_path), Encoder.simple_string_encoder())
     sink = builder.with_bucket_assigner(BucketAssigner.column_bucket_assigner("country")).build()
@@ -94,13 +94,13 @@ def test_text_of_records_goes_to_folders_by_column(driver: Any, tmp_path: Path) 
     }
 
 
-def test_rows_must_have_columns(driver: Any, tmp_path: Path) -> None:
+def test_rows_must_have_columns(driver: Driver, tmp_path: Path) -> None:
     writer = driver.writer(FileSink.json_lines(str(tmp_path)))
     with pytest.raises(TypeMismatchError, match="JsonLinesWriterFactory needs columns"):
         driver.write(writer, Batch.of_rows([object()]))
 
 
-def test_an_unknown_partition_column_fails_the_job(driver: Any, tmp_path: Path) -> None:
+def test_an_unknown_partition_column_fails_the_job(driver: Driver, tmp_path: Path) -> None:
     writer = driver.writer(FileSink.parquet(str(tmp_path / "out"), partition_by="m"))
     driver.write(writer, rows(1))
     with pytest.raises(ConfigurationError, match="partitions by 'm', but the rows have n"):

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pytest
+from oracle.driver import Driver
 
 from shmflink.connectors.file_system.reading.source import FileSource
 from shmflink.expressions import col
@@ -13,7 +13,7 @@ pl = pytest.importorskip("polars")
 
 
 @pytest.mark.parametrize("level", ["newest", "oldest"])
-def test_categories_enumerations_and_views_of_polars_are_strings(driver: Any, tmp_path: Path, level: str) -> None:
+def test_categories_enumerations_and_views_of_polars_are_strings(driver: Driver, tmp_path: Path, level: str) -> None:
     frame = pl.DataFrame(
         {
             "c": pl.Series(["a", "b", "a", None], dtype=pl.Categorical),

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv as pc
 import pytest
+from oracle.driver import Driver
 
 from shmflink.connectors.file_system.reading import record_cursor
 from shmflink.connectors.file_system.reading.source import FileSource
@@ -23,12 +24,12 @@ def written(path: Path, text: str | bytes) -> Path:
     return path
 
 
-def table(driver: Any, source: FileSource, parallelism: int = 1) -> pa.Table:
+def table(driver: Driver, source: FileSource, parallelism: int = 1) -> pa.Table:
     batches = [batch.columns() for batch in driver.batches(source, parallelism)]
     return pa.Table.from_batches(batches, source.schema)
 
 
-def test_types_are_inferred_and_values_read(driver: Any, tmp_path: Path) -> None:
+def test_types_are_inferred_and_values_read(driver: Driver, tmp_path: Path) -> None:
     path = written(
         tmp_path / "in.csv",
         "id,price,name,ok,day,at,zoned,nothing\n"
@@ -59,7 +60,7 @@ def test_types_are_inferred_and_values_read(driver: Any, tmp_path: Path) -> None
     assert table(driver, source).equals(expected)
 
 
-def test_declared_types(driver: Any, tmp_path: Path) -> None:
+def test_declared_types(driver: Driver, tmp_path: Path) -> None:
     schema = pa.schema(
         {
             "i8": pa.int8(),
@@ -118,13 +119,13 @@ def test_declared_types(driver: Any, tmp_path: Path) -> None:
     ],
 )
 def test_dialects(
-    driver: Any, tmp_path: Path, text: str, options: dict[str, Any], expected: list[dict[str, Any]]
+    driver: Driver, tmp_path: Path, text: str, options: dict[str, Any], expected: list[dict[str, Any]]
 ) -> None:
     path = written(tmp_path / "in.csv", text)
     assert table(driver, FileSource.csv(str(path), **options)).to_pylist() == expected
 
 
-def test_other_charsets_and_compressions(driver: Any, tmp_path: Path) -> None:
+def test_other_charsets_and_compressions(driver: Driver, tmp_path: Path) -> None:
     text = "name,n\n" + "".join(f"Größe {number},{number}\n" for number in range(20_000))
     expected = [{"name": f"Größe {number}", "n": number} for number in range(20_000)]
     for charset in ("utf-16", "cp1252"):
@@ -140,7 +141,7 @@ def test_other_charsets_and_compressions(driver: Any, tmp_path: Path) -> None:
         assert table(driver, FileSource.csv(str(path)), 2).to_pylist() == expected
 
 
-def test_the_case_of_a_suffix_says_nothing(driver: Any, tmp_path: Path) -> None:
+def test_the_case_of_a_suffix_says_nothing(driver: Driver, tmp_path: Path) -> None:
     path = written(tmp_path / "IN.CSV.GZ", gzip.compress(b"a\n" + b"1\n" * 2_000_000, 1))
     source = FileSource.csv(str(path))
     assert len(source.create_enumerator(4).snapshot()) == 1
@@ -154,7 +155,7 @@ def zipped(path: Path, **members: str) -> str:
     return str(path)
 
 
-def test_a_zip_archive_of_one_file(driver: Any, tmp_path: Path) -> None:
+def test_a_zip_archive_of_one_file(driver: Driver, tmp_path: Path) -> None:
     members = {"folder/": "", "folder/in.csv": "a\n1\n2\n", "__MACOSX/folder/._in.csv": "x"}
     path = zipped(tmp_path / "in.zip", **members)
     assert table(driver, FileSource.csv(path), 2).to_pylist() == [{"a": 1}, {"a": 2}]
@@ -171,7 +172,7 @@ def test_a_zip_archive_of_several_files_or_none_says_what_to_do(tmp_path: Path) 
         FileSource.csv(str(written(tmp_path / "no.zip", b"a,b\n")))
 
 
-def test_a_large_file_is_read_in_ranges_with_the_columns_wanted(driver: Any, tmp_path: Path) -> None:
+def test_a_large_file_is_read_in_ranges_with_the_columns_wanted(driver: Driver, tmp_path: Path) -> None:
     rows = 200_000
     expected = pa.table(
         {
@@ -192,7 +193,7 @@ def test_a_large_file_is_read_in_ranges_with_the_columns_wanted(driver: Any, tmp
     assert sum(batch.num_rows for batch in driver.batches(none, 2)) == rows
 
 
-def test_files_with_other_columns(driver: Any, tmp_path: Path) -> None:
+def test_files_with_other_columns(driver: Driver, tmp_path: Path) -> None:
     written(tmp_path / "1.csv", "a,b\n1,x\n")
     written(tmp_path / "2.csv", "c,a\n2.5,2.5\n")
     assert table(driver, FileSource.csv(str(tmp_path))).to_pylist() == [
@@ -201,21 +202,21 @@ def test_files_with_other_columns(driver: Any, tmp_path: Path) -> None:
     ]
 
 
-def test_a_record_longer_than_a_block(driver: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_record_longer_than_a_block(driver: Driver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(record_cursor, "BLOCK_BYTES", 1000)
     long = "x" * 300_000 + "\n" + "y" * 300_000
     path = written(tmp_path / "in.csv", f'a,b\n1,"{long}"\n2,z\n')
     assert table(driver, FileSource.csv(str(path))).to_pylist() == [{"a": 1, "b": long}, {"a": 2, "b": "z"}]
 
 
-def test_a_broken_compressed_file_names_itself_and_the_place(driver: Any, tmp_path: Path) -> None:
+def test_a_broken_compressed_file_names_itself_and_the_place(driver: Driver, tmp_path: Path) -> None:
     text = "a,b\n" + "".join(f"{n},{n * n}\n" for n in range(300_000))
     path = written(tmp_path / "in.csv.gz", gzip.compress(text.encode())[:-1000])
     with pytest.raises(DataFormatError, match=r"in\.csv\.gz: cannot be decompressed after byte \d+ of its text"):
         driver.batches(FileSource.csv(str(path)))
 
 
-def test_quotes_that_hide_where_records_start_are_refused(driver: Any, tmp_path: Path) -> None:
+def test_quotes_that_hide_where_records_start_are_refused(driver: Driver, tmp_path: Path) -> None:
     # Quoted text that is CSV itself, longer than what is looked at, in a file that begins without quotes.
     path = written(tmp_path / "in.csv", "a,b\n" + "1,y\n" * 400_000 + '1,"' + "2,x\n" * 800_000 + '"\n')
     with pytest.raises(DataFormatError, match="splits_files=False"):
@@ -225,13 +226,13 @@ def test_quotes_that_hide_where_records_start_are_refused(driver: Any, tmp_path:
 
 
 @pytest.mark.parametrize("quoted", ["x,\n", "2,x\n", "x\n", "\n", '""\n,\n'])
-def test_a_quoted_text_of_megabytes_is_one_field(driver: Any, tmp_path: Path, quoted: str) -> None:
+def test_a_quoted_text_of_megabytes_is_one_field(driver: Driver, tmp_path: Path, quoted: str) -> None:
     path = written(tmp_path / "in.csv", 'a,b\n"' + quoted * 1_000_000 + '",1\ny,2\n')
     read = table(driver, FileSource.csv(str(path)), 3).to_pylist()
     assert read == [{"a": quoted.replace('""', '"') * 1_000_000, "b": 1}, {"a": "y", "b": 2}]
 
 
-def test_a_first_record_and_a_header_of_megabytes(driver: Any, tmp_path: Path) -> None:
+def test_a_first_record_and_a_header_of_megabytes(driver: Driver, tmp_path: Path) -> None:
     long = "x" * 3_000_000
     path = written(tmp_path / "in.csv", f"a,b\n{long},1\ny,2\n")
     assert table(driver, FileSource.csv(str(path)), 2).to_pylist() == [{"a": long, "b": 1}, {"a": "y", "b": 2}]
@@ -239,7 +240,7 @@ def test_a_first_record_and_a_header_of_megabytes(driver: Any, tmp_path: Path) -
     assert len(FileSource.csv(str(wide)).schema) == 80_000
 
 
-def test_whole_numbers_have_a_type_that_holds_them(driver: Any, tmp_path: Path) -> None:
+def test_whole_numbers_have_a_type_that_holds_them(driver: Driver, tmp_path: Path) -> None:
     text = "u,d,s,f\n12345678901234567890,-12345678901234567890,1" + "0" * 40 + ",12345678901234567890\n"
     path = written(tmp_path / "in.csv", text + "9007199254740993,9007199254740993,9007199254740993,0.5\n")
     read = table(driver, FileSource.csv(str(path)))
@@ -249,14 +250,14 @@ def test_whole_numbers_have_a_type_that_holds_them(driver: Any, tmp_path: Path) 
     assert read.column("s").to_pylist() == ["1" + "0" * 40, "9007199254740993"]
 
 
-def test_ids_that_grow_from_file_to_file_stay_exact(driver: Any, tmp_path: Path) -> None:
+def test_ids_that_grow_from_file_to_file_stay_exact(driver: Driver, tmp_path: Path) -> None:
     written(tmp_path / "1.csv", "id\n-1\n")
     written(tmp_path / "2.csv", "id\n18446744073709551615\n")
     read = table(driver, FileSource.csv(str(tmp_path)))
     assert read.column("id").to_pylist() == [Decimal(-1), Decimal(18446744073709551615)]
 
 
-def test_a_whole_number_may_be_written_as_a_double_has_it(driver: Any, tmp_path: Path) -> None:
+def test_a_whole_number_may_be_written_as_a_double_has_it(driver: Driver, tmp_path: Path) -> None:
     path = written(tmp_path / "in.csv", "id,u,small\n1.0,2e3,3.\n-5.00,18446744073709551615.0,1.27e2\n")
     schema = pa.schema({"id": pa.int64(), "u": pa.uint64(), "small": pa.int8()})
     read = table(driver, FileSource.csv(str(path), schema=schema)).to_pylist()
@@ -272,7 +273,9 @@ def test_a_whole_number_may_be_written_as_a_double_has_it(driver: Any, tmp_path:
     ("late", "remedy"),
     [("2.5", "pa.float64()"), ("12345678901234567890", "pa.decimal128(38, 0)"), ("x", "pa.string()")],
 )
-def test_a_late_value_of_another_type_says_what_to_declare(driver: Any, tmp_path: Path, late: str, remedy: str) -> None:
+def test_a_late_value_of_another_type_says_what_to_declare(
+    driver: Driver, tmp_path: Path, late: str, remedy: str
+) -> None:
     path = written(tmp_path / "in.csv", "a\n" + "1\n" * 50 + late + "\n")
     with pytest.raises(DataFormatError) as caught:
         table(driver, FileSource.csv(str(path), infer_rows=50))
@@ -281,7 +284,7 @@ def test_a_late_value_of_another_type_says_what_to_declare(driver: Any, tmp_path
     )
 
 
-def test_text_without_a_zone_is_local_time_of_the_columns_zone(driver: Any, tmp_path: Path) -> None:
+def test_text_without_a_zone_is_local_time_of_the_columns_zone(driver: Driver, tmp_path: Path) -> None:
     path = written(
         tmp_path / "in.csv",
         "t\n2024-07-01 12:00:00\n2024-07-01 12:00:00Z\n2024-07-01T12:00:00+05:00\n2024-10-27 02:30:00\n"
@@ -295,7 +298,7 @@ def test_text_without_a_zone_is_local_time_of_the_columns_zone(driver: Any, tmp_
         FileSource.csv(str(path), schema={"t": pa.timestamp("us", "Europe/Nowhere")})
 
 
-def test_bytes_are_base64(driver: Any, tmp_path: Path) -> None:
+def test_bytes_are_base64(driver: Driver, tmp_path: Path) -> None:
     path = written(tmp_path / "in.csv", 'b\n/wA=\n_wA\n""\n\n"/w=="\n')
     read = table(driver, FileSource.csv(str(path), schema={"b": pa.binary()})).column("b").to_pylist()
     assert read == [b"\xff\x00", b"\xff\x00", b"", None, b"\xff"]
@@ -304,7 +307,7 @@ def test_bytes_are_base64(driver: Any, tmp_path: Path) -> None:
         table(driver, FileSource.csv(str(path), schema={"b": pa.large_binary()}))
 
 
-def test_blank_lines_tell_no_columns_and_hold_no_rows(driver: Any, tmp_path: Path) -> None:
+def test_blank_lines_tell_no_columns_and_hold_no_rows(driver: Driver, tmp_path: Path) -> None:
     written(tmp_path / "0.csv", "\n\n  \n")
     with pytest.raises(
         JobGraphError, match=r"0\.csv: the file is blank, or has no columns: nothing tells what to read; give schema="

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
+from oracle.driver import Driver
 
 from shmflink.common import Row, Types
 from shmflink.connectors.file_system.reading.source import FileSource
@@ -13,14 +13,14 @@ from shmflink.errors import ConfigurationError, DataFormatError
 from shmflink.table import DataTypes
 
 
-def rows(driver: Any, path: Path, schema: CsvSchema) -> list[Row]:
+def rows(driver: Driver, path: Path, schema: CsvSchema) -> list[Row]:
     source = FileSource.for_record_stream_format(CsvReaderFormat.for_schema(schema), str(path)).build()
     assert source.produced_type == schema.row_type
     found: list[Row] = driver.rows(source)
     return found
 
 
-def test_rows_of_the_declared_types(driver: Any, tmp_path: Path) -> None:
+def test_rows_of_the_declared_types(driver: Driver, tmp_path: Path) -> None:
     path = tmp_path / "in.csv"
     path.write_text("#comment\nlist|id|name|ok\n1,2|5|a\\|b|true\n||'x|y'|\n")
     schema = (
@@ -41,14 +41,14 @@ def test_rows_of_the_declared_types(driver: Any, tmp_path: Path) -> None:
     assert second == Row(id=None, name="x|y", list=None, ok=None)
 
 
-def test_columns_by_position_without_the_first_row(driver: Any, tmp_path: Path) -> None:
+def test_columns_by_position_without_the_first_row(driver: Driver, tmp_path: Path) -> None:
     path = tmp_path / "in.csv"
     path.write_text("x,y\n1,a\n2,b\n")
     schema = CsvSchema.builder().add_number_column("n").add_string_column("s").set_skip_first_data_row().build()
     assert rows(driver, path, schema) == [Row(n=1, s="a"), Row(n=2, s="b")]
 
 
-def test_strict_headers(driver: Any, tmp_path: Path) -> None:
+def test_strict_headers(driver: Driver, tmp_path: Path) -> None:
     path = tmp_path / "in.csv"
     path.write_text("s,n\na,1\n")
     builder = CsvSchema.builder().add_number_column("n").add_string_column("s").set_use_header()
@@ -57,7 +57,7 @@ def test_strict_headers(driver: Any, tmp_path: Path) -> None:
         rows(driver, path, builder.set_strict_headers().build())
 
 
-def test_elements_that_do_not_fit(driver: Any, tmp_path: Path) -> None:
+def test_elements_that_do_not_fit(driver: Driver, tmp_path: Path) -> None:
     path = tmp_path / "in.csv"
     path.write_text("1;x\n")
     schema = CsvSchema.builder().add_array_column("list", ";", Types.LONG()).build()
@@ -65,14 +65,14 @@ def test_elements_that_do_not_fit(driver: Any, tmp_path: Path) -> None:
         rows(driver, path, schema)
 
 
-def test_a_header_with_other_names_goes_by_position(driver: Any, tmp_path: Path) -> None:
+def test_a_header_with_other_names_goes_by_position(driver: Driver, tmp_path: Path) -> None:
     path = tmp_path / "in.csv"
     path.write_text("h1,h2\na,1\n")
     builder = CsvSchema.builder().add_string_column("s").add_number_column("n").set_use_header()
     assert rows(driver, path, builder.build()) == [Row(s="a", n=1)]
 
 
-def test_decimals_are_rounded_to_their_scale(driver: Any, tmp_path: Path) -> None:
+def test_decimals_are_rounded_to_their_scale(driver: Driver, tmp_path: Path) -> None:
     path = tmp_path / "in.csv"
     path.write_text("1.5,0.125\n-2.5,1e1\n,\n")
     builder = CsvSchema.builder().add_number_column("a", DataTypes.DECIMAL(2, 0))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from oracle.driver import Driver
 
 from shmflink.connectors.file_system.reading.source import FileSource
 from shmflink.errors import ConfigurationError, DataFormatError
@@ -18,12 +19,12 @@ def written(path: Path, text: str) -> Path:
     return path
 
 
-def table(driver: Any, source: FileSource, parallelism: int = 1) -> pa.Table:
+def table(driver: Driver, source: FileSource, parallelism: int = 1) -> pa.Table:
     batches = [batch.columns() for batch in driver.batches(source, parallelism)]
     return pa.Table.from_batches(batches, source.schema)
 
 
-def test_types_are_inferred_nested_ones_too(driver: Any, tmp_path: Path) -> None:
+def test_types_are_inferred_nested_ones_too(driver: Driver, tmp_path: Path) -> None:
     path = written(
         tmp_path / "in.jsonl",
         '{"id": 1, "x": 1, "s": "a", "ok": true, "day": "2024-02-29", "at": "2024-02-29T12:00:00Z", "n": null}\n'
@@ -58,7 +59,7 @@ def test_types_are_inferred_nested_ones_too(driver: Any, tmp_path: Path) -> None
     assert last["mixed"] == '{"z": [true]}'
 
 
-def test_declared_types(driver: Any, tmp_path: Path) -> None:
+def test_declared_types(driver: Driver, tmp_path: Path) -> None:
     schema = pa.schema(
         {
             "i8": pa.int8(),
@@ -87,14 +88,14 @@ def test_declared_types(driver: Any, tmp_path: Path) -> None:
     assert row["big"] == "x"
 
 
-def test_keys_in_any_order_and_twice(driver: Any, tmp_path: Path) -> None:
+def test_keys_in_any_order_and_twice(driver: Driver, tmp_path: Path) -> None:
     path = written(tmp_path / "in.jsonl", '{"a":1,"b":2}\n{"b":3,"a":4}\n{"b":5}\n{"x":0,"a":6,"a":7}\n{"a":8,"b":9}\n')
     source = FileSource.json_lines(str(path), schema=pa.schema({"a": pa.int64(), "b": pa.int64()}))
     found = [(row["a"], row["b"]) for row in table(driver, source).to_pylist()]
     assert found == [(1, 2), (4, 3), (None, 5), (7, None), (8, 9)]
 
 
-def test_missing_and_extra_keys(driver: Any, tmp_path: Path) -> None:
+def test_missing_and_extra_keys(driver: Driver, tmp_path: Path) -> None:
     path = written(tmp_path / "in.jsonl", '{"a":1,"b":2}\n{"a":1}\n{"a":1,"b":2,"c":{"d":[3]}}\n')
     schema = pa.schema({"a": pa.int64(), "b": pa.int64()})
     with pytest.raises(DataFormatError, match=r"line 2 .*the key `b` is missing"):
@@ -123,7 +124,7 @@ def test_missing_and_extra_keys(driver: Any, tmp_path: Path) -> None:
         ('{"o": [1]}', "column 'o': `[1]` is no object"),
     ],
 )
-def test_malformed_lines(driver: Any, tmp_path: Path, line: str, reason: str) -> None:
+def test_malformed_lines(driver: Driver, tmp_path: Path, line: str, reason: str) -> None:
     path = written(tmp_path / "in.jsonl", '{"a": 1, "s": "x", "o": {"b": [0.5]}}\n' * 3 + line + "\n")
     schema = pa.schema({"a": pa.int64(), "s": pa.string(), "o": pa.struct({"b": pa.list_(pa.float64())})})
     with pytest.raises(DataFormatError) as caught:
@@ -134,7 +135,7 @@ def test_malformed_lines(driver: Any, tmp_path: Path, line: str, reason: str) ->
     assert rows == [{"a": 1, "s": "x", "o": {"b": [0.5]}}] * 3
 
 
-def test_a_large_file_in_ranges_and_compressed(driver: Any, tmp_path: Path) -> None:
+def test_a_large_file_in_ranges_and_compressed(driver: Driver, tmp_path: Path) -> None:
     lines = "".join(
         f'{{"id": {n}, "text": "{"x" * (n % 50)}", "in": {{"n": [{n}, {n + 1}]}}}}\n' for n in range(60_000)
     )
@@ -177,14 +178,14 @@ def folder_of(path: Path, *texts: str) -> str:
     ],
 )
 def test_objects_and_arrays_may_differ_from_file_to_file(
-    driver: Any, tmp_path: Path, files: list[str], values: list[Any] | None
+    driver: Driver, tmp_path: Path, files: list[str], values: list[Any] | None
 ) -> None:
     read = table(driver, FileSource.json_lines(folder_of(tmp_path / "d", *files))).column("o").to_pylist()
     together = table(driver, FileSource.json_lines(str(written(tmp_path / "one.jsonl", "".join(files)))))
     assert read == (together.column("o").to_pylist() if values is None else values)
 
 
-def test_whole_numbers_of_any_size_stay_exact(driver: Any, tmp_path: Path) -> None:
+def test_whole_numbers_of_any_size_stay_exact(driver: Driver, tmp_path: Path) -> None:
     path = written(
         tmp_path / "in.jsonl",
         '{"u":12345678901234567890,"d":-1,"s":1' + "0" * 40 + ',"l":[1,9223372036854775808]}\n'
@@ -198,7 +199,7 @@ def test_whole_numbers_of_any_size_stay_exact(driver: Any, tmp_path: Path) -> No
     ]
 
 
-def test_a_key_that_appears_late_is_an_error_where_keys_were_inferred(driver: Any, tmp_path: Path) -> None:
+def test_a_key_that_appears_late_is_an_error_where_keys_were_inferred(driver: Driver, tmp_path: Path) -> None:
     path = str(written(tmp_path / "in.jsonl", '{"a":1,"o":{"x":1}}\n' * 20 + '{"a":2,"late":3}\n'))
     with pytest.raises(DataFormatError) as caught:
         table(driver, FileSource.json_lines(path, infer_rows=20))
@@ -220,27 +221,27 @@ def test_a_key_that_appears_late_is_an_error_where_keys_were_inferred(driver: An
         table(driver, pruned)
 
 
-def test_an_inner_key_that_appears_late_is_an_error_too(driver: Any, tmp_path: Path) -> None:
+def test_an_inner_key_that_appears_late_is_an_error_too(driver: Driver, tmp_path: Path) -> None:
     path = str(written(tmp_path / "in.jsonl", '{"o":{"x":1}}\n' * 20 + '{"o":{"x":1,"z":2}}\n'))
     with pytest.raises(DataFormatError, match=r"line 21 .*column 'o': the key `z` is not in the schema; declare"):
         table(driver, FileSource.json_lines(path, infer_rows=20))
 
 
-def test_a_first_line_of_megabytes(driver: Any, tmp_path: Path) -> None:
+def test_a_first_line_of_megabytes(driver: Driver, tmp_path: Path) -> None:
     long = "x" * 3_000_000
     path = written(tmp_path / "in.jsonl", f'{{"a":"{long}","b":1}}\n{{"a":"y","b":2}}\n')
     expected = [{"a": long, "b": 1}, {"a": "y", "b": 2}]
     assert table(driver, FileSource.json_lines(str(path)), 2).to_pylist() == expected
 
 
-def test_text_without_a_zone_is_local_time_of_the_columns_zone(driver: Any, tmp_path: Path) -> None:
+def test_text_without_a_zone_is_local_time_of_the_columns_zone(driver: Driver, tmp_path: Path) -> None:
     path = written(tmp_path / "in.jsonl", '{"t":"2024-07-01T12:00:00"}\n{"t":"2024-07-01T12:00:00Z"}\n')
     read = table(driver, FileSource.json_lines(str(path), schema={"t": pa.timestamp("us", "Europe/Berlin")}))
     moments = read.column("t").cast(pa.timestamp("us", "UTC")).to_pylist()
     assert [moment.hour for moment in moments] == [10, 12]
 
 
-def test_a_whole_number_may_be_written_as_a_double_has_it(driver: Any, tmp_path: Path) -> None:
+def test_a_whole_number_may_be_written_as_a_double_has_it(driver: Driver, tmp_path: Path) -> None:
     path = written(tmp_path / "in.jsonl", '{"id":1.0}\n{"id":null}\n{"id":2e3}\n')
     assert table(driver, FileSource.json_lines(str(path), schema={"id": pa.int64()})).column("id").to_pylist() == [
         1,
@@ -249,6 +250,6 @@ def test_a_whole_number_may_be_written_as_a_double_has_it(driver: Any, tmp_path:
     ]
 
 
-def test_blank_lines_alone_hold_no_rows(driver: Any, tmp_path: Path) -> None:
+def test_blank_lines_alone_hold_no_rows(driver: Driver, tmp_path: Path) -> None:
     path = folder_of(tmp_path / "d", "\n\n", '{"a":1}\n')
     assert table(driver, FileSource.json_lines(path)).to_pylist() == [{"a": 1}]

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from oracle.driver import Driver
 
 from shmflink.connectors.base import Split
 from shmflink.connectors.file_system.file_systems import FileSystem
@@ -38,19 +39,19 @@ def source(path: Path, **options: Any) -> FileSource:
     return FileSource.for_bulk_file_format(ParquetFormat(**options), str(path)).build()
 
 
-def test_rows_have_the_files_columns(driver: Any, numbers: Path) -> None:
+def test_rows_have_the_files_columns(driver: Driver, numbers: Path) -> None:
     rows = driver.rows(source(numbers))
     assert rows[:2] == [Row(n=0, s="0"), Row(n=1, s="1")]
     assert len(rows) == 1000
 
 
-def test_batches_are_bounded_columns(driver: Any, numbers: Path) -> None:
+def test_batches_are_bounded_columns(driver: Driver, numbers: Path) -> None:
     batches = driver.batches(source(numbers, batch_size=64))
     assert all(batch.is_columnar and batch.num_rows <= 64 for batch in batches)
     assert sum(batch.num_rows for batch in batches) == 1000
 
 
-def test_chosen_columns_in_their_order(driver: Any, numbers: Path) -> None:
+def test_chosen_columns_in_their_order(driver: Driver, numbers: Path) -> None:
     batch = driver.batches(source(numbers, columns=["s", "n"]))[0]
     assert batch.columns().schema.names == ["s", "n"]
     with pytest.raises(DataFormatError, match="there is no column 'x'; the file has n, s"):
@@ -70,7 +71,7 @@ def test_every_row_group_is_in_one_split_wherever_the_file_is_cut(numbers: Path)
     assert sorted(rows) == list(range(1000))
 
 
-def test_a_reader_goes_on_from_its_snapshot(driver: Any, numbers: Path) -> None:
+def test_a_reader_goes_on_from_its_snapshot(driver: Driver, numbers: Path) -> None:
     files = source(numbers, batch_size=70)
     reader = files.create_reader(driver.context())
     split = files.create_enumerator(1).next_split(0)
@@ -91,7 +92,7 @@ def test_a_file_that_is_not_parquet_is_found_where_the_program_runs(tmp_path: Pa
         source(path)
 
 
-def test_a_truncated_file_names_itself(driver: Any, numbers: Path) -> None:
+def test_a_truncated_file_names_itself(driver: Driver, numbers: Path) -> None:
     """[S4] A footer that is gone."""
     files = source(numbers)
     numbers.write_bytes(numbers.read_bytes()[:-100])
@@ -99,7 +100,7 @@ def test_a_truncated_file_names_itself(driver: Any, numbers: Path) -> None:
         driver.rows(files)
 
 
-def test_a_corrupt_page_names_its_file(driver: Any, numbers: Path) -> None:
+def test_a_corrupt_page_names_its_file(driver: Driver, numbers: Path) -> None:
     """[S4] Bytes within a page."""
     files = source(numbers)
     data = bytearray(numbers.read_bytes())
@@ -114,7 +115,7 @@ def test_an_impossible_batch_size() -> None:
         ParquetFormat(batch_size=0)
 
 
-def test_rows_of_a_declared_type(driver: Any, numbers: Path) -> None:
+def test_rows_of_a_declared_type(driver: Driver, numbers: Path) -> None:
     row_type = Types.ROW_NAMED(["s", "n"], [Types.STRING(), Types.INT()])
     files = FileSource.for_bulk_file_format(ParquetColumnarRowInputFormat(row_type), str(numbers)).build()
     assert files.produced_type == row_type
@@ -129,7 +130,7 @@ def test_rows_of_a_declared_type(driver: Any, numbers: Path) -> None:
         ParquetColumnarRowInputFormat(row_type, is_case_sensitive=False)
 
 
-def test_row_groups_of_no_rows(driver: Any, tmp_path: Path) -> None:
+def test_row_groups_of_no_rows(driver: Driver, tmp_path: Path) -> None:
     empty = pa.table({"b": pa.array([], pa.bool_()), "a": pa.array([], pa.int64())})
     for number, compression in enumerate(("snappy", "zstd", "none")):
         pq.write_table(empty, tmp_path / f"{number}.parquet", compression=compression, use_dictionary=False)
@@ -138,7 +139,7 @@ def test_row_groups_of_no_rows(driver: Any, tmp_path: Path) -> None:
     assert [batch.columns().to_pylist() for batch in batches] == [[{"b": True, "a": 1}]]
 
 
-def test_int96_are_moments_of_any_year(driver: Any, tmp_path: Path) -> None:
+def test_int96_are_moments_of_any_year(driver: Driver, tmp_path: Path) -> None:
     moments = [
         dt.datetime(9999, 12, 31, 23, 59, 59),
         dt.datetime(1, 1, 1),
@@ -171,7 +172,7 @@ def int96(moment: dt.datetime) -> bytes:
     return struct.pack("<qi", seconds * 1_000_000_000 + moment.microsecond * 1000, moment.toordinal() + 1_721_425)
 
 
-def test_encodings_of_strings_and_uuids_are_plain_columns(driver: Any, tmp_path: Path) -> None:
+def test_encodings_of_strings_and_uuids_are_plain_columns(driver: Driver, tmp_path: Path) -> None:
     one = uuid.UUID("00112233-4455-6677-8899-aabbccddeeff")
     strings = [pa.string(), pa.large_string(), pa.string_view()]
     for number, kind in enumerate(strings):

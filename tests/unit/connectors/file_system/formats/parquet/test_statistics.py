@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from oracle.driver import Driver
 
 from shmflink import _core
 from shmflink.connectors.file_system.file_systems import FileSystem
@@ -108,7 +109,7 @@ def test_files_without_statistics(tmp_path: Path) -> None:
     assert kept(path, ("i", "=", 50)) == [0]
 
 
-def test_a_column_with_a_dot_is_not_the_field_of_a_struct(driver: Any, tmp_path: Path) -> None:
+def test_a_column_with_a_dot_is_not_the_field_of_a_struct(driver: Driver, tmp_path: Path) -> None:
     path = tmp_path / "in.parquet"
     pq.write_table(pa.table({"a": [{"b": 100}], "a.b": [1]}), path)
     metadata = pq.read_metadata(path)

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from oracle.driver import Driver
 from pyarrow import fs
 
 from shmflink.connectors.base import Split
@@ -63,13 +64,13 @@ def write(path: Path, columns: str, *, rows: int = 3, version: str = "V2") -> st
     return str(path)
 
 
-def rows_of(driver: Any, source: FileSource) -> list[dict[str, Any]]:
+def rows_of(driver: Driver, source: FileSource) -> list[dict[str, Any]]:
     return [row for batch in driver.batches(source) for row in batch.columns().to_pylist()]
 
 
 @pytest.mark.parametrize("value", TYPES.values(), ids=TYPES)
 def test_values_of_a_struct_with_wide_differences_have_the_types_of_other_files(
-    driver: Any, tmp_path: Path, value: str
+    driver: Driver, tmp_path: Path, value: str
 ) -> None:
     pytest.importorskip("polars")
     inner = ", ".join(f"'{name.replace(' ', '_')}': {form.format(value)}" for name, form in INNER.items())
@@ -82,7 +83,7 @@ def test_values_of_a_struct_with_wide_differences_have_the_types_of_other_files(
     assert rows_of(driver, wide) == rows_of(driver, usual)
 
 
-def test_values_beside_wide_differences_are_those_that_were_written(driver: Any, tmp_path: Path) -> None:
+def test_values_beside_wide_differences_are_those_that_were_written(driver: Driver, tmp_path: Path) -> None:
     pytest.importorskip("polars")
     given = (
         "'00112233-4455-6677-8899-aabbccddeeff'::uuid u, time '01:02:03' t, 1.5::decimal(9, 2) d, date '2024-02-29' c"
@@ -101,7 +102,7 @@ def test_values_beside_wide_differences_are_those_that_were_written(driver: Any,
     assert rows_of(driver, as_bytes)[0] == {"u": raw, "s": {"w": 2**32 - 1, "u": raw}}
 
 
-def test_wide_differences_in_a_later_row_group(driver: Any, tmp_path: Path) -> None:
+def test_wide_differences_in_a_later_row_group(driver: Driver, tmp_path: Path) -> None:
     pytest.importorskip("polars")
     columns = f"case when i < 4096 then 0::uinteger else {WIDE} end w, i, [case when i < 2048 then 1 else {WIDE} end] l"
     path = write(tmp_path / "v2.parquet", columns, rows=6000)
@@ -138,7 +139,9 @@ def test_files_elsewhere_are_not_simply_called_corrupt(tmp_path: Path) -> None:
         (f"{WIDE} w, i::variant f", "cannot open this file: parquet: .*"),
     ],
 )
-def test_what_polars_cannot_open_is_not_called_corrupt(driver: Any, tmp_path: Path, columns: str, reason: str) -> None:
+def test_what_polars_cannot_open_is_not_called_corrupt(
+    driver: Driver, tmp_path: Path, columns: str, reason: str
+) -> None:
     pytest.importorskip("polars")
     path = write(tmp_path / "v2.parquet", columns)
     with pytest.raises(
@@ -147,7 +150,7 @@ def test_what_polars_cannot_open_is_not_called_corrupt(driver: Any, tmp_path: Pa
         driver.batches(FileSource.parquet(path))
 
 
-def test_nulls_in_arrays_of_duckdb_are_known(driver: Any, tmp_path: Path) -> None:
+def test_nulls_in_arrays_of_duckdb_are_known(driver: Driver, tmp_path: Path) -> None:
     path = write(tmp_path / "arrays.parquet", "case when i = 1 then null else [i, i]::int[2] end a, i", version="V1")
     with pytest.raises(
         DataFormatError, match=r"corrupt Parquet data in row group 0.*DuckDB.*NULLs in ARRAY columns; cast"
@@ -165,7 +168,7 @@ def wide_deltas(path: Path) -> str:
     return str(path)
 
 
-def test_differences_of_33_bits_are_read_by_polars(driver: Any, tmp_path: Path) -> None:
+def test_differences_of_33_bits_are_read_by_polars(driver: Driver, tmp_path: Path) -> None:
     pytest.importorskip("polars")
     path = wide_deltas(tmp_path / "v2.parquet")
     read = [row for batch in driver.batches(FileSource.parquet(path)) for row in batch.columns().to_pylist()]
@@ -177,7 +180,7 @@ def test_differences_of_33_bits_are_read_by_polars(driver: Any, tmp_path: Path) 
 
 
 def test_differences_of_33_bits_are_not_called_corrupt(
-    driver: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    driver: Driver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = wide_deltas(tmp_path / "v2.parquet")
     monkeypatch.setitem(sys.modules, "polars", None)

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracle.driver import Driver
 
 from shmflink.connectors.base import Poll, Split
 from shmflink.connectors.file_system.file_systems import FileSystem
@@ -63,7 +64,7 @@ def read_ranges(path: Path, cuts: list[int]) -> list[str]:
         b"\n\n\na",
     ],
 )
-def test_lines_end_as_in_java(driver: Any, tmp_path: Path, data: bytes) -> None:
+def test_lines_end_as_in_java(driver: Driver, tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "in.txt"
     path.write_bytes(data)
     assert driver.rows(source(path)) == lines_of(data)
@@ -85,7 +86,7 @@ def test_every_line_is_in_one_split_wherever_the_file_is_cut(
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 3, 7])
-def test_chunks_change_nothing(driver: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
+def test_chunks_change_nothing(driver: Driver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
     monkeypatch.setattr(record_cursor, "BLOCK_BYTES", chunk)
     data = "one\r\ntwo\r\rthree long line\n\nä€😀\nlast".encode()
     path = tmp_path / "in.txt"
@@ -96,7 +97,7 @@ def test_chunks_change_nothing(driver: Any, tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("parallelism", [1, 3])
-def test_a_large_file_in_parallel(driver: Any, tmp_path: Path, parallelism: int) -> None:
+def test_a_large_file_in_parallel(driver: Driver, tmp_path: Path, parallelism: int) -> None:
     expected = [f"line {number} " + "x" * (number % 97) for number in range(60_000)]
     path = tmp_path / "in.txt"
     path.write_text("\n".join(expected) + "\n")
@@ -109,14 +110,14 @@ def test_a_large_file_in_parallel(driver: Any, tmp_path: Path, parallelism: int)
 @pytest.mark.parametrize(
     ("suffix", "compress"), [(".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress)]
 )
-def test_compressed_files(driver: Any, tmp_path: Path, suffix: str, compress: Any) -> None:
+def test_compressed_files(driver: Driver, tmp_path: Path, suffix: str, compress: Any) -> None:
     expected = [f"line {number}" for number in range(50_000)]
     path = tmp_path / f"in.txt{suffix}"
     path.write_bytes(compress("\n".join(expected).encode()))
     assert driver.rows(source(path), 4) == expected
 
 
-def test_zstd_and_concatenated_gzip(driver: Any, tmp_path: Path) -> None:
+def test_zstd_and_concatenated_gzip(driver: Driver, tmp_path: Path) -> None:
     path = tmp_path / "in.txt.zst"
     with pa.OSFile(str(path), "wb") as file, pa.CompressedOutputStream(file, "zstd") as stream:
         stream.write(b"a\nb\n")
@@ -127,7 +128,7 @@ def test_zstd_and_concatenated_gzip(driver: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz"])
-def test_a_broken_compressed_file_names_itself(driver: Any, tmp_path: Path, suffix: str) -> None:
+def test_a_broken_compressed_file_names_itself(driver: Driver, tmp_path: Path, suffix: str) -> None:
     """[S1] Cut short within its compressed data."""
     compress = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}[suffix]
     path = tmp_path / f"in.txt{suffix}"
@@ -137,7 +138,7 @@ def test_a_broken_compressed_file_names_itself(driver: Any, tmp_path: Path, suff
 
 
 @pytest.mark.parametrize("charset", ["ISO-8859-1", "UTF-16", "UTF-16LE", "UTF-32", "cp1252"])
-def test_other_charsets(driver: Any, tmp_path: Path, charset: str) -> None:
+def test_other_charsets(driver: Driver, tmp_path: Path, charset: str) -> None:
     expected = ["Ünïcödé", "", "Größe", "plain"] * 500
     path = tmp_path / "in.txt"
     path.write_bytes("\n".join(expected).encode(charset))
@@ -151,7 +152,7 @@ def test_an_unknown_charset() -> None:
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
 def test_malformed_text_names_file_and_byte(
-    driver: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+    driver: Driver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
 ) -> None:
     monkeypatch.setattr(record_cursor, "BLOCK_BYTES", 16)
     data = "äöü\r\n".encode() * 10 + b"ab\xffcd\n"
@@ -163,7 +164,7 @@ def test_malformed_text_names_file_and_byte(
         driver.rows(source(path))
 
 
-def test_text_that_ends_inside_a_character(driver: Any, tmp_path: Path) -> None:
+def test_text_that_ends_inside_a_character(driver: Driver, tmp_path: Path) -> None:
     path = tmp_path / "in.txt"
     path.write_bytes(b"ab\n\xc3")
     with pytest.raises(
@@ -172,7 +173,7 @@ def test_text_that_ends_inside_a_character(driver: Any, tmp_path: Path) -> None:
         driver.rows(source(path))
 
 
-def test_a_line_without_end_is_refused(driver: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_without_end_is_refused(driver: Driver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """[S13] Before memory is taken for more of it."""
     monkeypatch.setattr(text, "LINE_BYTES_MAX", 1000)
     monkeypatch.setattr(text, "CHUNK_BYTES", 100)
@@ -186,7 +187,7 @@ def test_a_line_without_end_is_refused(driver: Any, tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.parametrize("charset", ["UTF-8", "latin-1"])
-def test_a_compressed_bomb_is_read_in_pieces(driver: Any, tmp_path: Path, charset: str) -> None:
+def test_a_compressed_bomb_is_read_in_pieces(driver: Driver, tmp_path: Path, charset: str) -> None:
     """[S13] 64 MiB of one short line in 64 KiB: at no time is more than a block of it in memory."""
     path = tmp_path / "in.txt.gz"
     path.write_bytes(gzip.compress(b"0\n" * (8 << 20)) * 4)
@@ -212,7 +213,7 @@ def test_a_compressed_bomb_is_read_in_pieces(driver: Any, tmp_path: Path, charse
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
 def test_a_reader_goes_on_from_its_snapshot(
-    driver: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+    driver: Driver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
 ) -> None:
     monkeypatch.setattr(record_cursor, "BLOCK_BYTES", 64)
     monkeypatch.setattr(files_cursor, "_BYTES_WANTED", 64)
@@ -236,7 +237,7 @@ def test_a_reader_goes_on_from_its_snapshot(
     assert rows + driver.read_split(files, rest) == expected
 
 
-def test_rows_stay_strings_on_the_wire(driver: Any, tmp_path: Path) -> None:
+def test_rows_stay_strings_on_the_wire(driver: Driver, tmp_path: Path) -> None:
     path = tmp_path / "in.txt"
     path.write_text("a\nb\n")
     (batch,) = driver.batches(source(path))

@@ -8,6 +8,7 @@ import pyarrow.feather
 import pyarrow.orc
 import pyarrow.parquet as pq
 import pytest
+from oracle.driver import Driver
 
 from shmflink.connectors.file_system.reading.source import FileSource
 from shmflink.errors import DataFormatError
@@ -38,13 +39,13 @@ def folder(kind: str, path: Path, last: dict[str, list[Any]]) -> str:
     return str(path)
 
 
-def rows(driver: Any, source: FileSource) -> int:
+def rows(driver: Driver, source: FileSource) -> int:
     return sum(batch.num_rows for batch in driver.batches(source))
 
 
 @pytest.mark.parametrize("kind", ["parquet", "orc", "ipc", "csv"])
 @pytest.mark.parametrize("rule", ["strict", "widen", "widen_to_string"])
-def test_a_column_that_only_a_late_file_has_is_an_error(driver: Any, tmp_path: Path, kind: str, rule: Any) -> None:
+def test_a_column_that_only_a_late_file_has_is_an_error(driver: Driver, tmp_path: Path, kind: str, rule: Any) -> None:
     path = folder(kind, tmp_path, {"a": [1], "b": [2], "late": [3]})
     make = getattr(FileSource, kind)
     with pytest.raises(DataFormatError, match=r"99\.x: column 'late' is not among those of the 32 files"):
@@ -60,7 +61,7 @@ def test_a_column_that_only_a_late_file_has_is_an_error(driver: Any, tmp_path: P
 
 
 @pytest.mark.parametrize("kind", ["parquet", "orc", "ipc", "csv"])
-def test_strict_means_every_file(driver: Any, tmp_path: Path, kind: str) -> None:
+def test_strict_means_every_file(driver: Driver, tmp_path: Path, kind: str) -> None:
     path = folder(kind, tmp_path, {"a": [1]})
     make = getattr(FileSource, kind)
     with pytest.raises(
@@ -71,7 +72,7 @@ def test_strict_means_every_file(driver: Any, tmp_path: Path, kind: str) -> None
     assert rows(driver, make(path, schema_merge="widen")) == FILES_LOOKED_AT + 1
 
 
-def test_a_renamed_column_is_an_error_under_a_filter_too(driver: Any, tmp_path: Path) -> None:
+def test_a_renamed_column_is_an_error_under_a_filter_too(driver: Driver, tmp_path: Path) -> None:
     path = folder("parquet", tmp_path, {"a": [1], "B": [2]})
     filtered = FileSource.parquet(path).with_filter(col("a") > 0)
     assert filtered is not None
@@ -79,14 +80,14 @@ def test_a_renamed_column_is_an_error_under_a_filter_too(driver: Any, tmp_path: 
         rows(driver, filtered[0])
 
 
-def test_columns_of_folders_are_known(driver: Any, tmp_path: Path) -> None:
+def test_columns_of_folders_are_known(driver: Driver, tmp_path: Path) -> None:
     for number in range(FILES_LOOKED_AT + 1):
         (tmp_path / f"day={number}").mkdir()
         write("parquet", tmp_path / f"day={number}" / "0.x", {"a": [1], "day": [number]})
     assert rows(driver, FileSource.parquet(str(tmp_path))) == FILES_LOOKED_AT + 1
 
 
-def test_thousands_of_columns(driver: Any, tmp_path: Path) -> None:
+def test_thousands_of_columns(driver: Driver, tmp_path: Path) -> None:
     wide = pa.table({f"c{number}": [number] for number in range(5000)})
     pq.write_table(wide, tmp_path / "in.parquet")
     source = FileSource.parquet(str(tmp_path)).with_columns(["c4999", "c0"])

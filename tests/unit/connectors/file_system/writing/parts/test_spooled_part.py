@@ -4,10 +4,10 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pytest
+from oracle.driver import Driver
 from pyarrow import fs as arrow_fs
 
 from shmflink.connectors.file_system.file_systems import FileSystem
@@ -55,7 +55,7 @@ def test_a_file_appears_whole_where_it_is_uploaded(tmp_path: Path, remote: arrow
         publish([FinishedPart(again, "out/k=1/part-0", 1)])
 
 
-def test_a_sink_that_writes_elsewhere(driver: Any, tmp_path: Path, remote: arrow_fs.FileSystem) -> None:
+def test_a_sink_that_writes_elsewhere(driver: Driver, tmp_path: Path, remote: arrow_fs.FileSystem) -> None:
     sink = FileSink.csv("out", partition_by="k", file_system=remote, rolling=RollingPolicy.limits(part_rows=1))
     writer = driver.writer(sink)
     driver.write(writer, Batch.of_columns(pa.record_batch({"k": ["a", "b", "a"], "n": [1, 2, 3]})))
@@ -66,7 +66,7 @@ def test_a_sink_that_writes_elsewhere(driver: Any, tmp_path: Path, remote: arrow
     assert not (tmp_path / "out").exists()
 
 
-def test_a_job_that_fails_uploads_nothing(driver: Any, tmp_path: Path, remote: arrow_fs.FileSystem) -> None:
+def test_a_job_that_fails_uploads_nothing(driver: Driver, tmp_path: Path, remote: arrow_fs.FileSystem) -> None:
     writer = driver.writer(FileSink.parquet("out", file_system=remote))
     driver.write(writer, Batch.of_columns(pa.record_batch({"n": [1]})))
     driver.close(writer)
