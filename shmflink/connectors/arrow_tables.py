@@ -41,7 +41,7 @@ class ArrowSource(Source):
         self._table = table.cast(schema) if table.schema != schema else table.replace_schema_metadata(None)
 
     def __getstate__(self) -> bytes:
-        # As IPC, because a pickled slice of an array takes all of its buffers along.
+        # As IPC, because a pickled slice of an array includes all of its buffers.
         out = pa.BufferOutputStream()
         with pa.ipc.new_stream(out, self._table.schema) as stream:
             stream.write_table(self._table, TABLE_BATCH_ROWS)

@@ -131,9 +131,9 @@ class SourceReader(ABC):
     """Reads splits; used by the slot's thread alone."""
 
     reads_concurrently: bool = False
-    """True where splits are read at the same time, as the partitions of a topic. `poll` then gives each batch as a
-    `SplitBatch`, and a `SplitEnd` where a split ends; every split has a watermark, an idle timeout and an alignment of
-    its own (Flink: `ReaderOutput.createOutputForSplit`). False: splits are read in the order in which they were added.
+    """True if splits are read at the same time, as the partitions of a topic. `poll` then returns each batch as a
+    `SplitBatch`, and a `SplitEnd` when a split ends; every split has its own watermark, idle timeout and alignment
+    (Flink: `ReaderOutput.createOutputForSplit`). False: splits are read in the order in which they were added.
     """
 
     @abstractmethod
@@ -187,7 +187,7 @@ class Source(ABC):
     gives_timestamps: bool = True
     """False where batches never have timestamps, so that event time needs a timestamp assigner or column."""
     is_replayable: bool = True
-    """False where records cannot be read again: after a failure they are lost, so that each comes at most once."""
+    """False if records cannot be read again: after a failure they are lost, so each record is read at most once."""
 
     split_payloads: tuple[type, ...] = ()
     """The classes of its splits' payloads; empty if not declared. Any other class comes from a checkpoint of another
@@ -222,7 +222,7 @@ class Source(ABC):
         return None
 
     def with_columns(self, columns: Sequence[str]) -> Source | None:
-        """The same source with these of its columns alone, in this order; None where it cannot leave any out.
+        """The same source with only these of its columns, in this order; None if it cannot leave any out.
 
         Called while the graph is built; `columns` are names of `produced_type`, at least one.
         """
@@ -380,10 +380,10 @@ class Sink(ABC):
         """
 
     def takes_updates(self, changelog: Changelog) -> bool:
-        """Whether updates may come in, rows that replace earlier ones, in jobs that are not BATCH.
+        """Whether the sink accepts updates (rows that replace earlier ones) in STREAMING jobs.
 
-        Where not, the sink gets final rows alone, at the end of a bounded input; with an unbounded one the job is
-        refused. A sink that takes updates by `changelog.key` gets those of one key through one subtask.
+        Otherwise it receives only final rows, at the end of a bounded input; with an unbounded input the job is
+        refused. A sink that accepts updates by `changelog.key` receives all updates of a key in one subtask.
         """
         return True
 

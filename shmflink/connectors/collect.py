@@ -59,7 +59,7 @@ class CollectServer:
 
     def __init__(self) -> None:
         name = f"shmflink-collect-{os.urandom(16).hex()}"
-        # The abstract namespace: no file that could be left behind.
+        # The abstract namespace leaves no file behind.
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         self._listener.bind(f"\0{name}")
         self._listener.listen(_PENDING_CONNECTIONS_MAX)
@@ -77,11 +77,11 @@ class CollectServer:
         _OF_THIS_PROCESS.add(self)
 
     def batches(self) -> Iterator[Batch]:
-        """Batches as they come, those of one subtask in its order.
+        """Batches as they arrive; those of one subtask keep their order.
 
         Ends when all writers have ended or `end` was called.
 
-        A writer that breaks off without an end (its job failed) only ends its connection.
+        A writer that disconnects without an end (because its job failed) only ends its connection.
         """
         while not self._was_closed() and self._writers_left != 0:
             ready = [key.fileobj for key, _ in self._selector.select(0 if self._is_ending else None)]
@@ -182,10 +182,10 @@ os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 class _HeldBatches:
-    """Payloads of batches by writer and checkpoint, until the checkpoint is complete.
+    """The payloads of batches by writer and checkpoint, until the checkpoint is complete.
 
-    Those of a writer that is gone stay: its successor may commit them. Without limit, as the results between two
-    checkpoints are.
+    Those of a writer that is gone are kept, because its successor may commit them. Unbounded, as the results between
+    two checkpoints are.
     """
 
     def __init__(self) -> None:
@@ -231,7 +231,7 @@ class CollectSink(Sink):
     """Sends every batch to the CollectServer at `address`."""
 
     def __init__(self, address: str, *, is_table: bool = False) -> None:
-        """`is_table`: the rows are one, as `to_arrow()` gives it, instead of records as they come."""
+        """`is_table`: the rows form one table, as `to_arrow()` returns it, instead of single records."""
         self._address = address
         self._is_table = is_table
 

@@ -106,7 +106,7 @@ class GeneratorSource(Source):
 
 
 def _type_of_nothing(function: Generate) -> TypeInformation | None:
-    """The columns that the function makes; None where it makes rows, or cannot be asked for none."""
+    """The columns that the function returns; None if it returns rows, or fails for an empty range."""
     try:
         made = function(0, 0)
     except Exception:

@@ -1,4 +1,4 @@
-"""Identities: small frozen types where two could be taken for one another. Positions in a list stay integers."""
+"""Identities as small frozen types. Epochs, checkpoint ids and positions in a list are integers, under these names."""
 
 from __future__ import annotations
 

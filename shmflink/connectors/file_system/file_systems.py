@@ -1,7 +1,7 @@
-"""The one door to files: opening, listing and looking at them, wherever they are.
+"""The only access to files: opens, lists and examines local and remote ones.
 
-Local paths take a way of their own. `s3://`, `gs://`, `abfs://` and `hdfs://` go through pyarrow's file systems, every
-other scheme (`memory://`, `https://`, `sftp://`, ...) through fsspec, where that is installed.
+Local paths use the operating system directly. `s3://`, `gs://`, `abfs://` and `hdfs://` go through pyarrow's file
+systems, every other scheme (`memory://`, `https://`, `sftp://`, ...) through fsspec, if it is installed.
 """
 
 from __future__ import annotations
@@ -150,10 +150,10 @@ class FileSystem:
             raise ResourceError(f"{path}: cannot be listed: {_reason(error)}") from error
 
     def upload(self, local_path: str, path: str) -> None:
-        """Copies a file of this host to a path elsewhere, where it appears whole; makes the folders on the way.
+        """Copies a local file to a remote path, where it appears completely; creates missing folders.
 
         Raises:
-            ResourceError: the path exists already, or the file system refuses.
+            ResourceError: the path already exists, or the file system reports an error.
         """
         system, inner = self._locate(path)
         # An object appears when its upload is complete; other systems would show it while it grows.

@@ -71,7 +71,7 @@ class JsonRowDeserializationSchema(DeserializationSchema[Row]):
         return JsonRowDeserializationSchema.Builder()
 
     def deserialize(self, message: bytes) -> Row | None:
-        """None for a message that cannot be read, where those are ignored.
+        """None for an unreadable message if those are ignored.
 
         Raises:
             DataFormatError: the message is not a JSON object with the declared fields.

@@ -1,8 +1,8 @@
-"""Which column of Arrow goes into which column of PostgreSQL, and how. Pure.
+"""The mapping from Arrow columns to PostgreSQL columns. Pure.
 
-Rows travel as text (COPY, format csv), so every type of the table that reads its own text form takes it as it is.
-Some of Arrow's have no such text: bytes (base64), lists, structs and maps (JSON), durations (a number). They are staged
-in another type and converted on the way into the table.
+Rows are sent as text (COPY, format csv), so PostgreSQL parses the text of most types directly. Some Arrow types have no
+such text: bytes (base64), lists, structs and maps (JSON), durations (a number). They are staged in another type and
+converted when they are moved into the table.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["StagedColumn", "create_table", "names", "plain_columns", "quoted", "
 
 @dataclass(frozen=True, slots=True)
 class StagedColumn:
-    """`expression` makes of the staged column, of `stage_type`, what the table's column takes."""
+    """`expression` converts the staged column, of `stage_type`, to the type of the table's column."""
 
     name: str
     stage_type: str

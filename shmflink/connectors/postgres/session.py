@@ -146,7 +146,7 @@ class Session:
 
     def begin_attempt(self, sink: SinkId) -> None:
         """Makes the sink's own tables, and this attempt of the subtask the newest."""
-        # `IF NOT EXISTS` alone fails where two make the same table at the same time.
+        # `IF NOT EXISTS` alone fails if two sessions create the same table at the same time.
         self.execute("SELECT pg_advisory_xact_lock(hashtext('shmflink'))")
         self.execute(
             f"CREATE TABLE IF NOT EXISTS {self.schema}.shmflink_sinks (sink text, subtask int, epoch bigint, "
@@ -182,10 +182,10 @@ class Session:
             )
 
     def make_visible(self, staged: Sequence[StagedTable]) -> None:
-        """In the open transaction. What is visible already is left alone.
+        """Runs in the open transaction. Rows that are already visible are left alone.
 
         Raises:
-            StagedDataLostError: a staging table is gone, and its rows never came into the target.
+            StagedDataLostError: a staging table is gone, and its rows are not in the target.
         """
         for part in staged:
             schema = part.stage.rpartition(".")[0]

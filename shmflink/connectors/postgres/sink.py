@@ -171,8 +171,8 @@ class StagedRows:
 
 
 def staged_rows(url: str, table: str) -> Iterator[StagedRows]:
-    """Staging tables beside a table, those of running jobs too. Of a job that never comes back they can be looked at,
-    inserted by hand, or dropped.
+    """The staging tables of a table, including those of running jobs. Those of a job that never runs again can be
+    examined, inserted by hand, or dropped.
     """
     session = Session(Target(url, table))
     try:

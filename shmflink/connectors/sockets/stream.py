@@ -1,6 +1,6 @@
-"""One TCP connection that a thread of its own reads, so that a silent or hanging peer never holds up a slot.
+"""One TCP connection that is read by its own thread, so that a silent or hanging peer never blocks a slot.
 
-Nothing here knows of sources: bytes in, bounded; the owner takes them when it likes.
+Independent of sources: a bounded buffer of bytes, which the owner takes at any time.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ Taken = tuple[bytes, bool, bool]
 
 
 class SocketStream:
-    """The bytes of a connection, and of those that follow it when it breaks.
+    """The bytes of a connection, and of its successors after it breaks.
 
-    `wake` is called from the thread whenever there is something to `take`. One thread takes.
+    The thread calls `wake` whenever there is something to `take`. Only one thread may call `take`.
     """
 
     def __init__(self, host: str, port: int, max_retries: int, wake: Callable[[], None]) -> None:
@@ -107,7 +107,9 @@ class SocketStream:
             self._is_closed.wait(RETRY_DELAY_S)
 
     def _receive_all(self) -> bool:
-        """One connection, from its beginning to its end; whether anything came. Raises OSError where none is made."""
+        """One connection, from its beginning to its end; returns whether any bytes arrived. Raises OSError if it cannot
+        connect.
+        """
         made = socket.create_connection((self._host, self._port), CONNECT_TIMEOUT_S)
         with made:
             made.settimeout(None)

@@ -126,7 +126,8 @@ class _RecordsCursor(SplitCursor):
 
 
 def _last_end(text: bytearray, delimiter: bytes, start: int) -> int:
-    """Where the last delimiter ends that a scan from the left finds, 0 without any; none begins before `start`.
+    """The end of the last delimiter that a scan from the left finds; 0 if there is none. No delimiter begins before
+    `start`.
 
     "||" may be found in "|||" twice, from the left once: what overlaps is followed back to the first, which counts.
     """

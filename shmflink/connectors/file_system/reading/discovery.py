@@ -1,4 +1,4 @@
-"""The enumerator of files that come, or that take long to list."""
+"""The enumerator of files that appear during the job, or that take long to list."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DIGEST_BYTES: Final = 16
 
 
 class SeenFiles:
-    """Paths that were taken once, 16 bytes each. A path seen stays seen, even where the file has changed or gone."""
+    """Paths that were seen, 16 bytes each. A path counts as seen for good, even if the file has changed or is gone."""
 
     def __init__(self, packed: bytes = b"") -> None:
         step = _DIGEST_BYTES
@@ -68,10 +68,10 @@ class DiscoveryState:
 
 
 class FileDiscovery(SplitEnumerator):
-    """Hands out files as they appear, forever; or, without an interval, those that are there at the start.
+    """Assigns files as they appear, without end; or, without an interval, those that exist at the start.
 
-    A thread of its own lists the folders, so that a slow file system does not hold up the JobManager; what it finds is
-    cut and queued when the JobManager asks. A listing that fails ends the job with its own error.
+    Its own thread lists the folders, so that a slow file system does not delay the JobManager. The files found are cut
+    into splits and queued when the JobManager asks. A listing that fails ends the job with its own error.
     """
 
     def __init__(

@@ -34,7 +34,7 @@ __all__ = ["BulkFormat", "FileFormat", "Wanted"]
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the source asks of a format.
+    """What the source requests from a format.
 
     `schema`: exactly the columns of its batches; None: those of each file. `all_columns`: the first such schema, before
     columns were left out. `row_numbers`: the name of the column with the index of each row in its file.

@@ -69,9 +69,10 @@ class TextPart:
 
 
 class RecordCursor(SplitCursor):
-    """Reads blocks of text, has them parsed, and deals with what is malformed.
+    """Reads blocks of text, parses them, and treats malformed records.
 
-    `explain` makes the reason of (column, reason); columns are those of the batches, -1 where none is to blame.
+    `explain` turns (column, reason) into the message; columns are those of the batches, -1 if the error belongs to
+    none.
     """
 
     def __init__(
@@ -132,7 +133,7 @@ class RecordCursor(SplitCursor):
         return self._is_at_end and self._begin == self._filled
 
     def _fill(self) -> None:
-        """Reads on where less than half a block is left; a record that does not fit makes the buffer larger."""
+        """Reads more if less than half a block is left; a record that does not fit enlarges the buffer."""
         left = self._filled - self._begin
         if self._is_at_end or left > self._wanted // 2:
             return

@@ -87,8 +87,8 @@ def cut_files(
     """Splits of the files, in the files' order: small enough that all readers have work, large enough that small files
     share a request. Their payload is a `FileRanges`, their size counts bytes.
 
-    Ranges do not end at record boundaries: a format reads the records that begin inside its range. A file that
-    `may_cut` denies stays whole. Empty files are left out.
+    Ranges do not end at record boundaries: a format reads the records that begin inside its range. A file for which
+    `may_cut` is False stays whole. Empty files are left out.
     """
     total = sum(info.size + _OPEN_COST_BYTES for info in files)
     wanted = total // max(1, parallelism * _SPLITS_PER_READER)

@@ -71,7 +71,7 @@ class OutputFormat(ABC):
     """True if a file truncated after a whole `write` is as valid as one that was finished there."""
 
     is_bulk: bool = False
-    """True where `encode` makes a record batch, which may be sliced before it is written."""
+    """True if `encode` returns a record batch, which may be sliced before it is written."""
 
     piece_rows: int | None = None
     """The number of rows that a bulk format writes in one piece, for example a row group; None if it has no
@@ -144,10 +144,10 @@ class _ByteWriter:
 
 
 class BulkWriterFactory(OutputFormat):
-    """Writes records in batches into files that have a structure of their own.
+    """Writes records in batches into structured files.
 
-    The columns are those of `schema`, by name where the names are the same, else by position; without a schema
-    those of the batches.
+    The columns are those of `schema`, matched by name if the names are the same, otherwise by position; without a
+    schema, those of the batches.
     """
 
     is_bulk = True

@@ -1,8 +1,8 @@
 """Rows to folders by their values, whole batches at a time.
 
-Each partition column becomes codes (one per distinct value) and the names of its folders; rows are put in the order of
-their combined codes once, and each folder's rows are taken out together. Values never pass through Python one by one,
-only distinct ones do.
+Each partition column becomes codes (one per distinct value) and the names of its folders; rows are sorted by their
+combined codes once, and each folder's rows are sliced out together. Only distinct values pass through Python one by
+one.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def column_of(rows: pa.RecordBatch, name: str) -> pa.Array:
 
 
 def without_columns(rows: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
-    """The other columns; ConfigurationError where none is left."""
+    """The other columns. ConfigurationError if none is left."""
     if not names:
         return rows
     rest = rows.drop_columns(list(names))

@@ -32,10 +32,10 @@ class RollingPolicy:
         age_ms: int | None = None,
         inactivity_ms: int | None = None,
     ) -> RollingPolicy:
-        """*shmflink only.* Rolls by any of these, each without a limit where it is not given.
+        """*shmflink only.* Rolls when any of these limits is reached; a limit that is not given does not apply.
 
-        A part never has more than `part_rows` rows. `part_bytes` is reached, and passed by no more than what the format
-        writes in one piece: a row group of Parquet, which is written early where its rows take that much of memory.
+        A part never has more than `part_rows` rows. A part exceeds `part_bytes` by at most what the format writes at
+        once: a row group of Parquet, which is written early if its rows take that much memory.
         """
         return LimitsRollingPolicy(part_bytes, part_rows, age_ms, inactivity_ms)
 

@@ -53,10 +53,10 @@ class Publishing:
 
 
 class FileSinkWriter(SinkWriter):
-    """Makes batches independent of the slot's memory; a thread of its own splits, encodes and waits for the disk.
+    """Makes batches independent of the slot's memory; its own thread splits, encodes and waits for the disk.
 
-    At a barrier that thread ends the parts, or, where the format can be cut and the rolling policy does not ask for it,
-    notes how long they are; the thread that waits for the committables makes them durable.
+    At a barrier that thread ends the parts. If the format can be truncated and the rolling policy does not roll at
+    checkpoints, it records their lengths instead. The thread that waits for the committables makes them durable.
     """
 
     def __init__(
@@ -285,7 +285,7 @@ def _replaced(settings: WriterSettings, publishing: Publishing, context: Operato
 
 
 def _no_rows(settings: WriterSettings, publishing: Publishing, context: OperatorContext) -> pa.RecordBatch | None:
-    """What is written where no row comes, in the form of the output; None where that is nothing."""
+    """What is written if there are no rows, in the form of the output; None: nothing."""
     is_mine = context.is_batch and context.subtask_index == 0
     if publishing.no_rows is None or not is_mine or settings.buckets.is_by_value:
         return None
@@ -297,7 +297,7 @@ def _no_rows(settings: WriterSettings, publishing: Publishing, context: Operator
 def _committables(
     stage: Callable[[], Sequence[StagedFile]], replaced: ReplacedFiles | None, *, is_empty: bool
 ) -> list[StagedFile | EmptyFile | ReplacedFiles]:
-    """Files that were there before go behind those that take their place."""
+    """Files that existed before are removed after their replacements are visible."""
     gone = frozenset(info.path for info in replaced.files) if replaced is not None else frozenset()
     staged = [EmptyFile(each, gone) if is_empty else each for each in stage()]
     return [*staged, *(() if replaced is None else (replaced,))]

@@ -105,8 +105,8 @@ def _open(files: FileSystem, path: str, columns: list[str] | None) -> _FilePiece
 
 
 def _sound(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The batch, none of whose offsets leads out of its buffers: the reader takes the file's word for them, and reading
-    behind them kills the process. `validate(full=True)` looks at the text as well and takes 5 times as long.
+    """The batch, after a check that all offsets are inside its buffers: the reader trusts the file, and an access
+    beyond a buffer kills the process. `validate(full=True)` also checks the text and takes 5 times as long.
 
     Raises pa.ArrowInvalid.
     """

@@ -14,7 +14,7 @@ __all__ = ["IpcWriterFactory"]
 _COMPRESSIONS: Final = ("none", "lz4", "zstd")
 
 _BATCH_BYTES: Final = 4 << 20
-"""Small batches are put together up to here: each has a header of its own in the file."""
+"""Small batches are combined up to this size, because each has its own header in the file."""
 
 
 class IpcWriterFactory(BulkWriterFactory):

@@ -26,8 +26,9 @@ _TYPES: Final = {
     "timestamp[ns, UTC]": pa.timestamp("ns", "UTC"),
     "string": pa.string(),
 }
-"""In the order in which they are tried. Whole numbers beyond int64 are uint64, a decimal of 38 digits, or strings.
-Timestamps are in nanoseconds where microseconds would lose digits, in UTC where a value has an offset."""
+"""In the order in which they are tried. Integers beyond int64 become uint64, a decimal of 38 digits, or strings.
+Timestamps are in nanoseconds if microseconds would lose digits, and in UTC if a value has an offset.
+"""
 
 
 def infer_csv_types(

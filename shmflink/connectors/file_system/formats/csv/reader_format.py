@@ -21,9 +21,10 @@ __all__ = ["CsvReaderFormat"]
 
 
 class CsvReaderFormat(CsvFormat):
-    """CSV files as rows of a declared schema: by the names in the header where it has them all, else by position.
+    """CSV files as rows of a declared schema: columns are matched by name if the header has all of them, otherwise by
+    position.
 
-    Flink takes the columns by position in any case; strict headers make sure that both mean the same.
+    Flink always matches by position; strict headers ensure that both give the same result.
     """
 
     def __init__(self, schema: CsvSchema) -> None:
@@ -57,7 +58,7 @@ class CsvReaderFormat(CsvFormat):
         return CsvReaderFormat(schema)
 
     def check(self, path: str) -> None:
-        """Raises DataFormatError where the header lacks a column or, where that is wanted, has other names."""
+        """Raises DataFormatError if the header lacks a column or, with strict headers, has other names."""
         super().check(path)
         names = self.names_of(path)
         if self._strict_names is not None and names and names != self._strict_names:

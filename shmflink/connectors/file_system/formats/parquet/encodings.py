@@ -58,7 +58,7 @@ def _sample(rows: pa.Table) -> pa.Table:
 def _repeats(column: pa.ChunkedArray) -> bool:
     kind = column.type
     if pa.types.is_nested(kind) or pa.types.is_dictionary(kind):
-        return True  # inside lists and structs values mostly repeat; the writer gives up by itself where not
+        return True  # inside lists and structs values mostly repeat; otherwise the writer falls back by itself
     if pa.types.is_boolean(kind) or pa.types.is_null(kind):
         return False
     try:

@@ -54,7 +54,9 @@ def same_type(left: pa.DataType, right: pa.DataType) -> pa.DataType | None:
 
 
 def settled_type(kind: pa.DataType) -> pa.DataType:
-    """Without nulls, and without objects of no fields: strings, which take what comes."""
+    """The type without null types and without objects that have no fields: both become strings, which accept any
+    value.
+    """
     return changed_type(kind, _settled)
 
 

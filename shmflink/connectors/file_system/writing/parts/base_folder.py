@@ -15,10 +15,11 @@ _TRIES_MAX: Final = 100
 
 
 class BaseFolder:
-    """Made where it is missing, and held by a shared lock until `release`.
+    """Created if it is missing, and held by a shared lock until `release`.
 
-    Files without a name do not keep a folder from being removed. So who made it, and failed, removes it only with the
-    lock to itself; who comes meanwhile waits for the lock, finds the folder gone, and makes it again.
+    Files without a name do not prevent the removal of a folder. Therefore a holder that created it, and failed, removes
+    it only with an exclusive lock. A holder that arrives in the meantime waits for the lock, finds the folder gone, and
+    creates it again.
     """
 
     def __init__(self, path: str) -> None:

@@ -93,10 +93,10 @@ class PartFile:
         self.file.close()
 
     def publish(self, path: str) -> None:
-        """All at once for one file: makes the folders on the way, makes the file durable and visible as `path`.
+        """All steps for one file: creates the folders, and makes the file durable and visible as `path`.
 
         Raises:
-            ResourceError: the path exists already, or the disk refuses; the file is then discarded.
+            ResourceError: the path already exists, or the disk reports an error; the file is then discarded.
         """
         publish([FinishedPart(self, path, 0)])
 

@@ -28,7 +28,7 @@ class Publishable(Protocol):
 
     @property
     def folder(self) -> str | None:
-        """The folder to be made for it; None where folders make themselves."""
+        """The folder to create for it; None on file systems that create folders implicitly."""
         ...
 
     def sync(self) -> None:

@@ -200,8 +200,8 @@ def leftovers(base_path: str, files: FileSystem | None = None) -> Iterator[Lefto
 
 
 def remove_leftovers(base_path: str, files: FileSystem, context: OperatorContext, kept: Collection[str]) -> None:
-    """Files that earlier attempts of this subtask left, except the paths in `kept`. Never files of other jobs and
-    sinks.
+    """Removes files that earlier attempts of this subtask left, except the paths in `kept`; never files of other jobs
+    and sinks.
 
     Subtask 0 also removes files left by subtasks that no longer exist.
     """
