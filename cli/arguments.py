@@ -44,11 +44,13 @@ OPTIONS: Final[Mapping[str, Mapping[str, bool | None]]] = {
         "--claim-mode": True,
         "-rm": True,
         "--restoreMode": True,
+        **dict.fromkeys(("-m", "--jobmanager", "-t", "--target"), True),
+        **dict.fromkeys(("-d", "--detached"), False),
     },
     "info": {**_COMMON, "--json": False, "--logical": False, "--portable": False, "--emit": True},
 }
 # Letters that jobs are likely to use themselves: after the file they belong to the job.
-_BEFORE_FILE: Final = frozenset({"-s", "-n", "-cm", "-rm"})
+_BEFORE_FILE: Final = frozenset({"-s", "-n", "-cm", "-rm", "-m", "-t", "-d"})
 _NAMES_THE_JOB: Final = frozenset({"-py", "--python", "-pym", "--pyModule"})
 # Options with an optional value, of the commands for running jobs; how such an option is written without a value.
 _MAY_BE_ALONE: Final[Mapping[str, frozenset[str]]] = {

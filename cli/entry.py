@@ -11,6 +11,8 @@ from shmflink.client.jobmanager_launch import abandon_jobmanager, begin_jobmanag
 
 __all__ = ["main"]
 
+_ELSEWHERE = frozenset({"-m", "--jobmanager", "-t", "--target", "-d", "--detached"})
+
 
 def main() -> None:
     """Entry point of the `shmflink` script."""
@@ -29,6 +31,12 @@ def main() -> None:
         leave(end)
 
 
+def _needs_no_jobmanager(words: list[str]) -> bool:
+    """The command explains itself, or the words before the job's file name a session cluster."""
+    files = (index for index, word in enumerate(words) if word.endswith(".py"))
+    return "--help" in words or not _ELSEWHERE.isdisjoint(words[: next(files, len(words))])
+
+
 def _command() -> None:
     if sys.argv[1:2] == ["run"]:
         sys.exit(_code_of(_run))
@@ -38,7 +46,7 @@ def _command() -> None:
 
 
 def _run() -> int:
-    if "--help" not in sys.argv:
+    if not _needs_no_jobmanager(sys.argv[2:]):
         begin_jobmanager()
     from .plain_run import plain_run
 

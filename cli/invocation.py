@@ -100,6 +100,32 @@ class Invocation:
             return compile(source.read(), self.file, "exec")
 
 
+def target_settings(cluster: str | None, target: str | None) -> dict[str, str]:
+    """The options that `run -m NAME -t TARGET` set. An invalid one ends the command (exit code 2)."""
+    settings: dict[str, str] = {}
+    if target is not None:
+        if target.upper() not in ("LOCAL", "REMOTE"):
+            raise refused(f"-t {target}: shmflink has the targets local and remote")
+        settings["execution.target"] = target.upper()
+    if cluster is not None:
+        if settings.get("execution.target") == "LOCAL":
+            raise refused("-m names a session cluster, -t local starts another one: give one of them")
+        settings |= {"execution.target": "REMOTE", "cluster.name": cluster}
+    return settings
+
+
+def cluster_configuration(
+    config: Path | None, settings: Sequence[str] | None, name: str | None, slots: int | None = None
+) -> dict[str, str]:
+    """The configuration of a session cluster. An invalid part ends the command (exit code 2)."""
+    configuration = _configuration(config, settings or ())
+    if name is not None:
+        configuration["cluster.name"] = name
+    if slots is not None:
+        configuration["cluster.slots"] = str(slots)
+    return configuration
+
+
 def recovery_settings(
     path: str | None, ignores_unclaimed: bool, trusts_pickled: bool, claim_mode: str | None
 ) -> dict[str, str]:

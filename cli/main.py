@@ -36,6 +36,13 @@ _HELP = """Flink's model for one large Linux host: run stream and batch jobs wri
   shmflink cancel JOB                  cancel the job
   shmflink state list PATH             show the content of a checkpoint or savepoint
 
+[bold]A session cluster[/bold] runs the jobs of many programs, and outlives them
+
+  shmflink start-cluster --slots 8     start one in the background
+  shmflink run -t remote -d job.py     submit a job to it and return
+  shmflink taskmanager --slots 4       add slots to it
+  shmflink stop-cluster                cancel its jobs and end it
+
 [bold]Reference[/bold]
 
   shmflink examples DIR                copy the example programs, a sample of all options and a systemd unit
@@ -157,6 +164,17 @@ ClaimMode = Annotated[
         help="Who owns the restored savepoint; with no_claim the job leaves it untouched.  [default: no_claim]",
     ),
 ]
+JobManagerName = Annotated[
+    str | None,
+    typer.Option("-m", "--jobmanager", metavar="NAME", help="Session cluster that runs the job; implies -t REMOTE."),
+]
+Target = Annotated[
+    str | None,
+    typer.Option("-t", "--target", metavar="local|remote", help="Own cluster, or session cluster.  [default: local]"),
+]
+Detached = Annotated[
+    bool, typer.Option("-d", "--detached", help="Returns when the job is submitted; it runs on the session cluster.")
+]
 Job = Annotated[
     str | None,
     typer.Argument(metavar="JOB", help="Id of the job, its first 4 or more digits, or its name.", show_default=False),
@@ -189,12 +207,15 @@ def run(
     python_archives: PythonArchives = None,
     python_executable: PythonExecutable = None,
     python_client_executable: PythonClientExecutable = None,
+    jobmanager: JobManagerName = None,
+    target: Target = None,
+    detached: Detached = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Shows logs on standard error.")] = False,
 ) -> None:
     """Runs a job and waits for its end.
 
-    Long options are recognized before and after JOB.PY; -s, -n and -cm only before it. Unknown options, and everything
-    after --, go to the job's sys.argv.
+    Long options are recognized before and after JOB.PY; -s, -n, -cm, -m, -t and -d only before it. Unknown options,
+    and everything after --, go to the job's sys.argv.
 
     Ctrl-C cancels cleanly; a second one kills. Exit code: 0 finished, 1 failed, 130 canceled by Ctrl-C, 143 by
     SIGTERM (with an HA directory: suspended), 75 cluster lost (the HA directory keeps the jobs).
@@ -207,15 +228,17 @@ def run(
 
       shmflink run -s /backups/savepoint-1a2b3c-4d5e6f job.py -D execution.checkpointing.interval=10s
     """
-    from .invocation import python_settings, recovery_settings
+    from .invocation import python_settings, recovery_settings, target_settings
     from .run import run_job
 
-    given = recovery_settings(from_savepoint, allow_non_restored_state, trust_pickled_state, claim_mode)
+    given = target_settings(jobmanager, target) | recovery_settings(
+        from_savepoint, allow_non_restored_state, trust_pickled_state, claim_mode
+    )
     given |= python_settings(
         python_files, python_requirements, python_archives, python_executable or python_client_executable
     )
     invocation = _invocation(context, file, python, module, slots, parallelism, settings, config, given)
-    raise typer.Exit(run_job(invocation, summary, verbose=verbose))
+    raise typer.Exit(run_job(invocation, summary, verbose=verbose, detached=detached))
 
 
 def _invocation(
@@ -395,6 +418,59 @@ def checkpoint(
     from .verbs import take_checkpoint
 
     raise typer.Exit(take_checkpoint(job))
+
+
+Name = Annotated[
+    str | None, typer.Option("-m", "--name", metavar="NAME", help="Name of the session cluster.  [default: default]")
+]
+
+
+@app.command(name="start-cluster")
+def start_cluster(name: Name = None, slots: Slots = None, settings: Settings = None, config: ConfigFile = None) -> None:
+    """Starts a session cluster in the background: a JobManager and TaskManagers, which run the jobs of many programs.
+
+    Examples:
+
+      shmflink start-cluster --slots 8
+
+      shmflink run -t remote job.py
+    """
+    from .invocation import cluster_configuration
+    from .session import start_cluster as start
+
+    raise typer.Exit(start(cluster_configuration(config, settings, name, slots)))
+
+
+@app.command(name="stop-cluster")
+def stop_cluster(name: Name = None, settings: Settings = None, config: ConfigFile = None) -> None:
+    """Cancels the jobs of a session cluster and ends it."""
+    from .invocation import cluster_configuration
+    from .session import stop_cluster as stop
+
+    raise typer.Exit(stop(cluster_configuration(config, settings, name)))
+
+
+@app.command()
+def jobmanager(name: Name = None, slots: Slots = None, settings: Settings = None, config: ConfigFile = None) -> None:
+    """Runs the JobManager of a session cluster in the foreground, for a service manager. Ctrl-C or SIGTERM ends it."""
+    from .invocation import cluster_configuration
+    from .session import run_jobmanager
+
+    raise typer.Exit(run_jobmanager(cluster_configuration(config, settings, name, slots)))
+
+
+@app.command()
+def taskmanager(
+    name: Name = None,
+    slots: Annotated[int, typer.Option("--slots", min=1, help="How many more slots.")] = 1,
+    settings: Settings = None,
+    config: ConfigFile = None,
+) -> None:
+    """Adds TaskManagers to a running session cluster. The supervisor of its host starts and watches them."""
+    from .invocation import cluster_configuration
+    from .session import add_taskmanagers
+
+    raise typer.Exit(add_taskmanagers(cluster_configuration(config, settings, name), slots))
 
 
 @app.command()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from .arguments import arranged
-from .invocation import Invocation, python_settings, recovery_settings
+from .invocation import Invocation, python_settings, recovery_settings, target_settings
 
 __all__ = ["PARAMETERS", "plain_run"]
 
@@ -30,11 +30,14 @@ PARAMETERS: Final = {
     **dict.fromkeys(("-pyarch", "--pyArchives"), "python_archives"),
     **dict.fromkeys(("-pyexec", "--pyExecutable"), "python_executable"),
     **dict.fromkeys(("-pyclientexec", "--pyClientExecutable"), "python_client_executable"),
+    **dict.fromkeys(("-m", "--jobmanager"), "jobmanager"),
+    **dict.fromkeys(("-t", "--target"), "target"),
+    **dict.fromkeys(("-d", "--detached"), "detached"),
     **dict.fromkeys(("-v", "--verbose"), "verbose"),
 }
 """Parameters of `main.run` by option; `-pym` and `--help` are left to it."""
 
-_FLAGS: Final = frozenset({"allow_non_restored_state", "trust_pickled_state", "verbose"})
+_FLAGS: Final = frozenset({"allow_non_restored_state", "trust_pickled_state", "detached", "verbose"})
 _COUNTS: Final = frozenset({"slots", "parallelism"})
 
 
@@ -53,7 +56,12 @@ def plain_run(words: Sequence[str]) -> Callable[[], int] | None:
     def run() -> int:
         from .run import run_job
 
-        return run_job(invocation, given.get("summary"), verbose=given.get("verbose", False))
+        return run_job(
+            invocation,
+            given.get("summary"),
+            verbose=given.get("verbose", False),
+            detached=given.get("detached", False),
+        )
 
     return run
 
@@ -86,7 +94,8 @@ def _is_count(value: str) -> bool:
 
 
 def _invocation(given: dict[str, Any]) -> Invocation:
-    settings = recovery_settings(
+    settings = target_settings(given.get("jobmanager"), given.get("target"))
+    settings |= recovery_settings(
         given.get("from_savepoint"),
         given.get("allow_non_restored_state", False),
         given.get("trust_pickled_state", False),

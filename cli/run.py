@@ -8,16 +8,19 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
 
 from shmflink.client.cluster_signals import ClusterSignals, handling
 from shmflink.client.embedded_cluster import EmbeddedCluster
 from shmflink.client.executor import use_executor
+from shmflink.config.options import CLUSTER_NAME, EXECUTION_TARGET
 from shmflink.core.clock import SYSTEM_CLOCK
 from shmflink.errors import (
     DirectoryInUseError,
     JobCancelledError,
     JobExecutionError,
     JobManagerLostError,
+    RpcError,
     ShmflinkError,
     UsageError,
 )
@@ -28,20 +31,33 @@ from .program_errors import FAILED, code_of, say, say_error
 from .reporting import reporter_for
 from .summary import RunRecord
 
+if TYPE_CHECKING:
+    from shmflink.client.session_cluster import SessionCluster
+
+    from .reporting import PlainReporter, TerminalReporter
+
+    JobReporter: TypeAlias = ServiceNotifier | PlainReporter | TerminalReporter
+
 __all__ = ["run_job"]
 
 LOST = 75  # EX_TEMPFAIL: the HA directory keeps the jobs; starting the program again resumes them
 
 
-def run_job(invocation: Invocation, summary: str | None, *, verbose: bool) -> int:
-    """Runs the job's file; returns the exit code. `summary` is a file's path, or '-' for standard error."""
+def run_job(invocation: Invocation, summary: str | None, *, verbose: bool, detached: bool = False) -> int:
+    """Runs the job's file; returns the exit code. `summary` is a file's path, or '-' for standard error.
+    `detached`: its jobs run on without this process.
+    """
     started_ns = SYSTEM_CLOCK.monotonic_ns()
     if verbose:
         _log_everything()
     record = RunRecord(invocation.file)
     reporter = ServiceNotifier.where_asked(reporter_for(record), os.environ)
-    cluster = EmbeddedCluster(invocation.configuration, reporter, reporter.streams)
-    cluster.start()  # starts up while the job's file is imported
+    try:
+        cluster = _cluster(invocation, reporter, detached=detached)
+    except (UsageError, RpcError) as error:
+        reporter.close()
+        say(str(error))
+        return FAILED
     try:
         with handling(ClusterSignals(cluster, reporter.cluster_says)) as signals, use_executor(cluster):
             code = _exit_code(invocation, lambda: signals.exit_code, is_recovering=cluster.is_recovering)
@@ -52,6 +68,24 @@ def run_job(invocation: Invocation, summary: str | None, *, verbose: bool) -> in
     if summary is not None:
         _write_summary(record, summary, code, (SYSTEM_CLOCK.monotonic_ns() - started_ns) / 1e6)
     return code
+
+
+def _cluster(invocation: Invocation, reporter: JobReporter, *, detached: bool) -> EmbeddedCluster | SessionCluster:
+    """The session cluster that the configuration names, or one that belongs to this process."""
+    configuration = invocation.configuration
+    if EXECUTION_TARGET.read(configuration) == "REMOTE":
+        from shmflink.client.session_cluster import SessionCluster, find_session
+
+        found = find_session(CLUSTER_NAME.read(configuration), os.environ)
+        return SessionCluster(configuration, found, reporter, detached=detached)
+    if detached:
+        raise UsageError(
+            "-d: a detached job needs a cluster that outlives this command: start one (shmflink start-cluster) and "
+            "name it (-t remote, or -m NAME)"
+        )
+    cluster = EmbeddedCluster(configuration, reporter, reporter.streams)
+    cluster.start()  # starts up while the job's file is imported
+    return cluster
 
 
 def _log_everything() -> None:

@@ -12,10 +12,29 @@ from shmflink.core.ids import JobId
 from shmflink.core.lazy_dataclass import dataclass
 from shmflink.errors import RequestFailedError, RpcError, UsageError
 from shmflink.rpc.connection import BlockingConnection
-from shmflink.rpc.control_messages import ExplainWait, JobList, JobOverview, ListJobs, RequestFailed, WaitExplained
+from shmflink.rpc.control_messages import (
+    ClusterDescription,
+    DescribeCluster,
+    ExplainWait,
+    JobList,
+    JobOverview,
+    ListJobs,
+    RequestFailed,
+    WaitExplained,
+)
 from shmflink.rpc.runtime_folder import connect, control_sockets
 
-__all__ = ["Answer", "RunningJob", "Survey", "find_job", "request", "running_text", "survey", "wait_reasons"]
+__all__ = [
+    "Answer",
+    "RunningJob",
+    "Survey",
+    "describe",
+    "find_job",
+    "request",
+    "running_text",
+    "survey",
+    "wait_reasons",
+]
 
 _LIST_TIMEOUT_S: Final = 5.0  # without an answer for this long, the JobManager is stopped or the machine swaps
 _WAIT_S: Final = 0.2  # interval at which the caller is told that we still wait
@@ -73,6 +92,15 @@ def request(
     if not isinstance(answer, kind):
         raise RpcError(f"the JobManager answered a {type(message).__name__} with a {type(answer).__name__}")
     return answer
+
+
+def describe(path: str, clock: Clock) -> ClusterDescription | None:
+    """What a JobManager says of its cluster; None if it does not answer, or is of an older release."""
+    try:
+        answer = _ask(path, DescribeCluster(), clock, _LIST_TIMEOUT_S)
+    except RpcError:
+        return None
+    return answer if isinstance(answer, ClusterDescription) else None
 
 
 def wait_reasons(path: str, job_id: JobId, clock: Clock) -> tuple[str, ...]:

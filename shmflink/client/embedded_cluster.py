@@ -26,7 +26,7 @@ from shmflink.client.outcome import cluster_error
 from shmflink.client.respawn import RespawnPolicy
 from shmflink.client.savepoint_requests import request_savepoint
 from shmflink.config.checkpoint_options import HA_TYPE
-from shmflink.config.options import DEFAULT_PARALLELISM, HEARTBEAT_TIMEOUT, SLOTS, validate
+from shmflink.config.options import DEFAULT_PARALLELISM, EXECUTION_TARGET, HEARTBEAT_TIMEOUT, SLOTS, validate
 from shmflink.core.clock import SYSTEM_CLOCK
 from shmflink.core.ids import JobId
 from shmflink.errors import JobManagerLostError, RpcError, ShmflinkError, UsageError
@@ -112,6 +112,11 @@ class EmbeddedCluster:
         merged = {**self.configuration, **configuration}
         if HA_TYPE.read(merged) != HA_TYPE.read(self.configuration):
             _LOG.warning("%s is set for the job only: set it where the cluster starts (-D)", HA_TYPE.key)
+        if EXECUTION_TARGET.read(merged) != "LOCAL":
+            raise UsageError(
+                f"{EXECUTION_TARGET.key} is REMOTE, but the program has a cluster of its own: name the session cluster "
+                "where the program starts (shmflink run -t remote, or -m NAME)"
+            )
         self.start()
         if SLOTS.read(self.configuration) is None:
             self._make_room_for(graph)

@@ -91,9 +91,14 @@ class FollowedJobs:
         return job
 
     def remove(self, job: FollowedJob) -> None:
-        """It could not be submitted, or is left to the cluster."""
+        """It could not be submitted."""
         with self._lock:
             self._jobs.pop(job.client.get_job_id(), None)
+
+    def leave(self, job: FollowedJob) -> bool:
+        """Leaves the job to the cluster; False if it has ended."""
+        with self._lock:
+            return self._jobs.pop(job.client.get_job_id(), None) is not None
 
     def restarted_locked(self) -> None:
         """Another JobManager resumes the jobs."""

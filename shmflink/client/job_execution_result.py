@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from shmflink.core.ids import JobId
+from shmflink.errors import UsageError
 from shmflink.rpc.messages import TaskSummary
 
-__all__ = ["JobExecutionResult"]
+__all__ = ["DetachedJobExecutionResult", "JobExecutionResult"]
 
 
 class JobExecutionResult:
@@ -39,3 +40,32 @@ class JobExecutionResult:
             f"Job with JobID {self._job_id} has finished.\n"
             f"Job Runtime: {self._net_runtime_ms} ms"
         )
+
+
+class DetachedJobExecutionResult(JobExecutionResult):
+    """Of a job that was submitted in detached mode: only its id is known."""
+
+    def __init__(self, job_id: JobId) -> None:
+        super().__init__(job_id, -1)
+
+    def get_net_runtime(self) -> int:
+        """Raises UsageError."""
+        raise _detached()
+
+    def get_accumulator_result(self, accumulator_name: str) -> object:
+        """Raises UsageError."""
+        raise _detached()
+
+    def get_all_accumulator_results(self) -> dict[str, object]:
+        """Raises UsageError."""
+        raise _detached()
+
+    def __str__(self) -> str:
+        return f"Job has been submitted with JobID {self._job_id}"
+
+
+def _detached() -> UsageError:
+    return UsageError(
+        "the job was submitted in detached mode: its results (runtime, accumulators) are not available. Run it without "
+        "-d to wait for them"
+    )

@@ -24,7 +24,7 @@ from shmflink.client.standard_streams import STDERR, STDOUT, fill_standard_descr
 if TYPE_CHECKING:
     from shmflink.rpc.messages import ForkTaskManager
 
-__all__ = ["abandon_jobmanager", "begin_jobmanager", "launch_jobmanager"]
+__all__ = ["abandon_jobmanager", "become_jobmanager", "begin_jobmanager", "launch_jobmanager"]
 
 _Process: TypeAlias = "tuple[ChildProcess, socket.socket]"
 _BEGUN: Final[list[_Process]] = []
@@ -83,10 +83,9 @@ def _start() -> _Process:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     import subprocess  # takes longer than a fork needs
 
-    command = [sys.executable, "-P", "-m", __name__, str(theirs.fileno())]
     with theirs:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            command,
+            _command(theirs),
             pass_fds=(theirs.fileno(),),
             stdin=subprocess.DEVNULL,
             stdout=inherited(STDOUT),
@@ -124,6 +123,18 @@ def _run_fork(environment: Mapping[str, str], end: socket.socket) -> NoReturn:
         sys.excepthook(*sys.exc_info())
     finally:
         os._exit(code)
+
+
+def become_jobmanager(connection: socket.socket) -> NoReturn:
+    """Replaces this process by a JobManager that serves the client at the other end of `connection`."""
+    connection.set_inheritable(True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execve(sys.executable, _command(connection), _environment())  # noqa: S606 - our own interpreter and module
+
+
+def _command(connection: socket.socket) -> list[str]:
+    return [sys.executable, "-P", "-m", __name__, str(connection.fileno())]
 
 
 def _environment() -> dict[str, str]:

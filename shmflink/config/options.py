@@ -27,8 +27,10 @@ __all__ = [
     "CANCELLATION_TIMEOUT",
     "CHAINING_ENABLED",
     "CHAIN_DIFFERENT_MAX_PARALLELISM",
+    "CLUSTER_NAME",
     "CPU_PINNING",
     "DEFAULT_PARALLELISM",
+    "EXECUTION_TARGET",
     "FLOATING_BUFFERS_PER_GATE",
     "GLOBAL_JOB_PARAMETERS",
     "HEARTBEAT_INTERVAL",
@@ -138,9 +140,24 @@ SLOTS: Final = Option(
     "cluster.slots",
     kinds.INT,
     None,
-    "*shmflink only.* Slots of an embedded cluster (`--slots`). Default: usable CPUs; more if the jobs need more.",
+    "*shmflink only.* Slots of a cluster (`--slots`). Default: usable CPUs; more if the jobs of an embedded cluster "
+    "need more.",
     minimum=1,
     maximum=4096,
+)
+CLUSTER_NAME: Final = Option(
+    "cluster.name",
+    kinds.STRING,
+    "default",
+    "*shmflink only.* Name of the session cluster that start-cluster starts and to which execution.target: REMOTE "
+    "submits jobs.",
+)
+EXECUTION_TARGET: Final = Option(
+    "execution.target",
+    kinds.STRING,
+    "LOCAL",
+    "LOCAL: a program starts a cluster of its own. REMOTE: its jobs run on the session cluster cluster.name.",
+    choices=("LOCAL", "REMOTE"),
 )
 SLOTS_PER_TASKMANAGER: Final = Option(
     "taskmanager.numberOfTaskSlots",
@@ -213,6 +230,8 @@ OPTIONS: Final[Mapping[str, Option[object]]] = {
     option.key: option
     for option in (
         SLOTS,
+        CLUSTER_NAME,
+        EXECUTION_TARGET,
         DEFAULT_PARALLELISM,
         PIPELINE_NAME,
         MAX_PARALLELISM,

@@ -20,10 +20,14 @@ from typing import Final, Protocol
 from shmflink.core.ids import JobId
 from shmflink.core.lazy_dataclass import dataclass
 from shmflink.errors import RpcError
+from shmflink.jobmanager.dispatcher_effects import ClientId
 from shmflink.rpc.async_connection import AsyncConnection
 from shmflink.rpc.control_messages import (
+    AddSlots,
     CancelRunningJob,
     CheckpointTaken,
+    ClusterDescription,
+    DescribeCluster,
     ExplainWait,
     JobCancelled,
     JobList,
@@ -31,18 +35,19 @@ from shmflink.rpc.control_messages import (
     ListJobs,
     RequestFailed,
     SavepointCompleted,
+    StopCluster,
     StopJob,
     TakeCheckpoint,
     TriggerSavepoint,
     WaitExplained,
 )
 from shmflink.rpc.limits import system_error_text
-from shmflink.rpc.messages import Failure
+from shmflink.rpc.messages import CancelJob, Failure, SubmitJob
 from shmflink.rpc.runtime_folder import listen, remove_dead
 from shmflink.rpc.states import JobState
 from shmflink.rpc.wire import Received
 
-__all__ = ["BoundSocket", "ControlSocket", "JobControl", "bind_control_socket"]
+__all__ = ["BoundSocket", "ClusterControl", "ControlSocket", "JobControl", "bind_control_socket"]
 
 _LOG: Final = logging.getLogger(__name__)
 _CLIENTS_MAX: Final = 64
@@ -80,13 +85,42 @@ class JobControl(Protocol):
         ...
 
 
+class ClusterControl(Protocol):
+    """What can be done with a cluster itself, and how programs submit jobs to it. Calls return at once."""
+
+    def describe(self) -> ClusterDescription: ...
+
+    def add_slots(self, slots: int) -> str:
+        """Why it cannot have more; empty if it will."""
+        ...
+
+    def stop(self) -> str:
+        """Why it cannot be told to end; empty if it ends."""
+        ...
+
+    def opened(self, connection: AsyncConnection) -> ClientId | None:
+        """The connection is that of a program that submits jobs; None if jobs cannot be submitted here."""
+        ...
+
+    def said(self, client: ClientId, received: Received) -> None:
+        """What the program says."""
+        ...
+
+    def gone(self, client: ClientId, reason: str) -> None:
+        """The program's connection has ended."""
+        ...
+
+
 @dataclass(slots=True, eq=False)
 class _Client:
-    """One connection. `waits_for`: requests without an answer so far; `idle`: shows it out when it runs off."""
+    """One connection. `waits_for`: requests without an answer so far; `idle`: shows it out when it runs off;
+    `program`: it submits jobs, and is never shown out.
+    """
 
     connection: AsyncConnection
     waits_for: int = 0
     idle: asyncio.TimerHandle | None = None
+    program: ClientId | None = None
 
     def answer(self, message: object) -> None:
         """The one answer to one request."""
@@ -127,10 +161,13 @@ def bind_control_socket(folders: Sequence[str], pid: int) -> BoundSocket:
 class ControlSocket:
     """Serves any number of clients of this user, up to a limit, from the JobManager's event loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, control: JobControl, bound: BoundSocket) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, control: JobControl, cluster: ClusterControl, bound: BoundSocket
+    ) -> None:
         """Serves from now on those who connect."""
         self._loop = loop
         self._control = control
+        self._cluster = cluster
         self.path = bound.path
         self._bound = bound
         self._listener = bound.listener
@@ -174,7 +211,7 @@ class ControlSocket:
                 end,
                 self._loop,
                 lambda received: self._asked(clients[0], received),
-                lambda _reason: self._forget(clients[0]),
+                lambda reason: self._gone(clients[0], reason),
             )
         except RpcError as error:
             _LOG.warning("control socket: %s", error)
@@ -195,8 +232,16 @@ class ControlSocket:
         else:
             self._drop(client)
 
+    def _gone(self, client: _Client, reason: str) -> None:
+        self._forget(client)
+        if client.program is not None:
+            self._cluster.gone(client.program, reason)
+
     def _asked(self, client: _Client, received: Received) -> None:
         self._heard_of(client)
+        if isinstance(received.message, SubmitJob | CancelJob):
+            self._said(client, received)
+            return
         client.waits_for += 1
         for fd in received.fds:
             os.close(fd)
@@ -206,6 +251,9 @@ class ControlSocket:
             return
         if isinstance(message, ExplainWait):
             client.answer(WaitExplained(message.job_id, tuple(self._control.waits_for(message.job_id))))
+            return
+        if isinstance(message, DescribeCluster | AddSlots | StopCluster):
+            client.answer(self._of_cluster(message))
             return
         if not isinstance(message, TriggerSavepoint | StopJob | TakeCheckpoint | CancelRunningJob):
             _LOG.warning("control socket: a client said %s", type(message).__name__)
@@ -222,6 +270,27 @@ class ControlSocket:
             _LOG.exception("control socket: %s", type(message).__name__)
             self._endings = [ending for ending in self._endings if ending.client is not client]
             client.answer(RequestFailed(message.job_id, "InternalError", system_error_text(error)))
+
+    def _said(self, client: _Client, received: Received) -> None:
+        """A program submits a job, or cancels its own."""
+        if client.program is None:
+            client.program = self._cluster.opened(client.connection)
+            client.waits_for += 1  # as long as it is connected
+        if client.program is not None:
+            self._cluster.said(client.program, received)
+            return
+        message = received.message
+        job_id = message.graph.job_id if isinstance(message, SubmitJob) else message.job_id
+        client.answer(RequestFailed(job_id, "UsageError", "the cluster belongs to another program: it takes no jobs"))
+
+    def _of_cluster(self, message: DescribeCluster | AddSlots | StopCluster) -> ClusterDescription | RequestFailed:
+        refusal = ""
+        match message:
+            case AddSlots(slots):
+                refusal = self._cluster.add_slots(slots)
+            case StopCluster():
+                refusal = self._cluster.stop()
+        return RequestFailed(JobId(""), "UsageError", refusal) if refusal else self._cluster.describe()
 
     def _perform(
         self, client: _Client, message: TriggerSavepoint | StopJob | TakeCheckpoint | CancelRunningJob

@@ -229,7 +229,8 @@ class Dispatcher:
         """Answers `Admit`. `resumption` says from where a job resumes that was kept; empty for a new one."""
         before = self._admitting.pop(submitted)
         client, job_id = before.client, admission.job_id
-        effects: list[Effect] = [Tell(client, JobAdmitted(submitted, job_id))] if self._keeps_jobs else []
+        tells = self._keeps_jobs or self._lifetime is Lifetime.SERVICE
+        effects: list[Effect] = [Tell(client, JobAdmitted(submitted, job_id))] if tells else []
         if job_id in self._jobs:  # the client had not heard of its id when the JobManager before us died
             return effects + self.attach(client, job_id, progress=before.submission.progress)
         effects.append(Tell(client, JobStatusChanged(job_id, JobState.CREATED)))

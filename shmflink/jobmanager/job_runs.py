@@ -64,6 +64,10 @@ class JobRuns:
         """Jobs that have not ended, in the order of their submission."""
         self.slots_total = slots_total
         """Slots of the cluster, whether or not their TaskManagers are up."""
+        self.renews_taskmanagers = False
+        """Whether a TaskManager serves one job and is then replaced: no job sees the modules, the memory or the
+        processes that another one has left.
+        """
         self._loop = loop
         self._clock = clock
         self._store = store
@@ -202,6 +206,9 @@ class JobRuns:
     def _forget(self, ended: JobEnded, run: JobRun | None) -> None:
         del self.runs[ended.job_id]
         released = self._slots.release(ended.job_id)
+        for taskmanager in released if self.renews_taskmanagers else ():
+            self._slots.lose(taskmanager)
+            self._taskmanagers[taskmanager].kill("has served its job")
         self._listener.job_ended(ended, run, released)
         self._grant()
 

@@ -17,6 +17,7 @@ import os
 import signal
 import socket
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final, NoReturn
 
@@ -36,6 +37,7 @@ from shmflink.jobmanager.job_control import RunControl
 from shmflink.jobmanager.job_feed import JobFeed
 from shmflink.jobmanager.job_runs import JobRuns
 from shmflink.jobmanager.job_store import JobStore
+from shmflink.jobmanager.session_door import SessionDoor
 from shmflink.jobmanager.slot_pool import SlotPool
 from shmflink.jobmanager.splits import failure_of
 from shmflink.jobmanager.taskmanager_gateway import TaskManagerGateway
@@ -87,35 +89,41 @@ class JobManager:
         self._feed = JobFeed(self._dispatcher, self._perform)
         self._was_started = False
         self._slots_wanted = 0
-        self._connect(client)
-        loop.add_signal_handler(signal.SIGTERM, self._shut_down)
+        self._defaults: Mapping[str, str] = {}  # for the jobs of a session cluster
+        self._door: SessionDoor | None = None
+        first = self.adopt(
+            AsyncConnection(client, loop, lambda said: self.said(first, said), lambda why: self.gone(first, why))
+        )
+        loop.add_signal_handler(signal.SIGTERM, self.shut_down)
 
     # --- clients ---
 
-    def _connect(self, end: socket.socket) -> None:
+    def adopt(self, connection: AsyncConnection) -> ClientId:
+        """Another client, whose words come to `said`, and whose end to `gone`."""
         client = ClientId(next(self._client_ids))
-        self._clients[client] = AsyncConnection(
-            end, self._loop, lambda received: self._says(client, received), lambda reason: self._gone(client, reason)
-        )
+        self._clients[client] = connection
         self._dispatcher.connected(client)
+        return client
 
-    def _says(self, client: ClientId, received: Received) -> None:
+    def said(self, client: ClientId, received: Received) -> None:
+        """What a client says."""
         match received.message:
             case StartCluster() as request:
-                self._dispatcher.started(client, Lifetime.CLIENT)
+                self._dispatcher.started(client, Lifetime.SERVICE if request.session else Lifetime.CLIENT)
                 self._start(request)
             case GrowCluster(slots):
-                self._grow(slots)
+                self.grow(slots)
             case SubmitJob() as submission:
                 self._perform(self._dispatcher.submit(client, submission))
             case CancelJob(job_id, force):
                 self._perform(self._dispatcher.cancel(client, job_id, force=force))
             case Shutdown(suspends):
-                self._shut_down(suspends=suspends)
+                self.shut_down(suspends=suspends)
             case other:
                 raise RpcError(f"a client cannot say {type(other).__name__}")
 
-    def _gone(self, client: ClientId, reason: str) -> None:
+    def gone(self, client: ClientId, reason: str) -> None:
+        """The connection of a client has ended."""
         _LOG.info("a client is gone: %s", reason)
         del self._clients[client]
         self._perform(self._dispatcher.disconnected(client))
@@ -125,7 +133,12 @@ class JobManager:
     def _start(self, request: StartCluster) -> None:
         slots: SlotPool[TaskManagerId] = SlotPool(SLOTS_PER_TASKMANAGER.read(request.configuration))
         self._runs = JobRuns(self._loop, SYSTEM_CLOCK, self._store, request.slots, slots, self._feed)
+        self._runs.renews_taskmanagers = bool(request.session)
         self._feed.control = RunControl(self._runs.runs)
+        if request.session:
+            self._defaults = request.configuration
+            self._loop.add_signal_handler(signal.SIGINT, self.shut_down)
+        self._door = SessionDoor(request.session, self, slots, self._runs, lambda: self._host.are_ready)
         prepared = self._loop.run_in_executor(None, self._prepare, request)
         prepared.add_done_callback(partial(self._prepared, request))
 
@@ -142,8 +155,9 @@ class JobManager:
     ) -> None:
         try:
             cpus, bound = done.result()
+            assert self._door is not None, "the cluster has begun to start"
             if isinstance(bound, BoundSocket):
-                self._feed.socket = ControlSocket(self._loop, self._feed.control, bound)
+                self._feed.socket = ControlSocket(self._loop, self._feed.control, self._door, bound)
             if self._dispatcher.is_ending:
                 return
             self._host.start(request.slots, request.configuration, cpus)
@@ -152,7 +166,7 @@ class JobManager:
             return
         if cpus.are_shared:
             _warn_of_sharing(request.slots)
-        self._grow(self._slots_wanted)
+        self.grow(self._slots_wanted)
         if not isinstance(bound, BoundSocket):  # the jobs run without, only nobody else can reach them
             _LOG.warning("%s", bound)
         self._store.open(request, partial(self._opened, request), lambda error: self._fail(failure_of(error)))
@@ -161,7 +175,8 @@ class JobManager:
         jobs = recovered if request.recovers else None
         self._perform(self._dispatcher.opened(keeps_jobs=self._store.is_on, recovered=jobs))
 
-    def _grow(self, slots: int) -> None:
+    def grow(self, slots: int) -> None:
+        """Has so many slots from now on, or soon; never fewer than before."""
         runs = self._started_runs
         if slots <= runs.slots_total or self._dispatcher.is_ending:
             return
@@ -223,7 +238,9 @@ class JobManager:
         except ShmflinkError as error:
             refused(error)
             return
-        self._store.admit(submission, admitted, refused)
+        self._store.admit(
+            replace(submission, configuration={**self._defaults, **submission.configuration}), admitted, refused
+        )
 
     # --- what the host tells ---
 
@@ -276,7 +293,8 @@ class JobManager:
         self._perform(self._dispatcher.failed(failure, ends))
         self._end(1)
 
-    def _shut_down(self, *, suspends: bool = True) -> None:
+    def shut_down(self, *, suspends: bool = True) -> None:
+        """Ends the cluster."""
         if self._runs is not None:
             self._runs.stop_granting()
         self._perform(self._dispatcher.shut_down(suspends=suspends))

@@ -19,8 +19,11 @@ from shmflink.rpc.messages import CheckpointSummary
 from shmflink.rpc.states import JobState
 
 __all__ = [
+    "AddSlots",
     "CancelRunningJob",
     "CheckpointTaken",
+    "ClusterDescription",
+    "DescribeCluster",
     "ExplainWait",
     "JobCancelled",
     "JobList",
@@ -28,6 +31,7 @@ __all__ = [
     "ListJobs",
     "RequestFailed",
     "SavepointCompleted",
+    "StopCluster",
     "StopJob",
     "TakeCheckpoint",
     "TriggerSavepoint",
@@ -103,6 +107,23 @@ class ExplainWait:
     job_id: JobId
 
 
+@dataclass(frozen=True, slots=True)
+class DescribeCluster:
+    """Asks what kind of cluster this is, and how large."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddSlots:
+    """A session cluster should have so many more slots: its host starts TaskManagers for them."""
+
+    slots: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopCluster:
+    """Cancels the jobs of a session cluster and ends it. The process is gone some time after the answer."""
+
+
 # --- JobManager -> command line ---
 
 
@@ -149,6 +170,19 @@ class WaitExplained:
 
 
 @dataclass(frozen=True, slots=True)
+class ClusterDescription:
+    """`name` is that of a session cluster, empty for a cluster that belongs to a program. `is_ready`: all TaskManagers
+    are up. `free`: slots that no job holds.
+    """
+
+    pid: int
+    name: str
+    slots: int
+    free: int
+    is_ready: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RequestFailed:
     """The request had no effect, or no lasting one. `kind`: a class of `shmflink.errors`."""
 
@@ -158,4 +192,5 @@ class RequestFailed:
 
 
 register(JobOverview, ListJobs, TriggerSavepoint, StopJob, TakeCheckpoint, CancelRunningJob, ExplainWait)
+register(DescribeCluster, AddSlots, StopCluster, ClusterDescription)
 register(JobList, SavepointCompleted, CheckpointTaken, JobCancelled, WaitExplained, RequestFailed)

@@ -167,11 +167,13 @@ class StartCluster:
     """The first message: how large the cluster is. `configuration` is validated.
 
     `recovers`: jobs in the HA directory start at once; otherwise when they are submitted under their ids.
+    `session`: name of a session cluster, which outlives its clients; empty for a cluster that ends with this client.
     """
 
     slots: int
     configuration: Mapping[str, str]
     recovers: bool = False
+    session: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +202,9 @@ class SubmitJob:
 
 @dataclass(frozen=True, slots=True)
 class JobAdmitted:
-    """The job that was submitted as `submitted` has the id `job_id`. Sent only with an HA directory."""
+    """The job that was submitted as `submitted` has the id `job_id`. Sent by session clusters, and by those with an HA
+    directory.
+    """
 
     submitted: JobId
     job_id: JobId

@@ -29,8 +29,8 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What would have been run: by either way."""
     calls: list[Any] = []
 
-    def record(invocation: Any, summary: str | None, *, verbose: bool) -> int:
-        calls.append((invocation, summary, verbose))
+    def record(invocation: Any, summary: str | None, *, verbose: bool, detached: bool) -> int:
+        calls.append((invocation, summary, verbose, detached))
         return 7
 
     monkeypatch.setattr(run_command, "run_job", record)
@@ -59,6 +59,8 @@ def by_typer(words: list[str]) -> int:
         ["--fromSavepoint", "file:///s", "--restoreMode=NO_CLAIM", "JOB"],
         ["-pyfs", "a.zip", "-pyreq", "r.txt", "-pyarch", "a.zip", "-pyexec", sys.executable, "JOB"],
         ["-pyclientexec", sys.executable, "JOB"],
+        ["-t", "remote", "-d", "JOB", "-d"],
+        ["-m", "team", "JOB", "-m", "theirs"],
     ],
 )
 def test_the_same_as_by_typer(words: list[str], job: str, ran: list[Any]) -> None:
@@ -85,6 +87,8 @@ def test_the_same_as_by_typer(words: list[str], job: str, ran: list[Any]) -> Non
         ["-D", "no.such.option=1", "JOB"],
         ["--config", "absent.yaml", "JOB"],
         ["-n", "JOB"],
+        ["-t", "cloud", "JOB"],
+        ["-t", "local", "-m", "team", "JOB"],
         ["-s", "p", "-cm", "maybe", "JOB"],
         ["-pym", "absent_module"],
         ["JOB", "-D"],

@@ -18,20 +18,25 @@ from shmflink.core.clock import SYSTEM_CLOCK
 from shmflink.core.ids import JobId
 from shmflink.errors import RequestFailedError, RpcError, UsageError
 from shmflink.jobmanager.control_socket import ControlSocket, bind_control_socket
+from shmflink.jobmanager.dispatcher_effects import ClientId
 from shmflink.rpc.control_messages import (
+    AddSlots,
     CancelRunningJob,
     CheckpointTaken,
+    ClusterDescription,
+    DescribeCluster,
     JobCancelled,
     JobList,
     JobOverview,
     ListJobs,
     RequestFailed,
     SavepointCompleted,
+    StopCluster,
     StopJob,
     TakeCheckpoint,
     TriggerSavepoint,
 )
-from shmflink.rpc.messages import CheckpointSummary, Failure, Shutdown
+from shmflink.rpc.messages import CancelJob, CheckpointSummary, Failure, Shutdown
 from shmflink.rpc.runtime_folder import connect
 from shmflink.rpc.states import JobState
 
@@ -41,6 +46,37 @@ NO_DISK = Failure("ResourceError", "No space left on device: /full")
 
 def overview(job_id: JobId, name: str, state: JobState = JobState.RUNNING) -> JobOverview:
     return JobOverview(job_id, name, state, 1000, 5, 2, 2, 0, CheckpointSummary(completed=3, last_id=3))
+
+
+class FakeCluster:
+    """A session cluster that notes what programs say, and can have eight slots."""
+
+    def __init__(self) -> None:
+        self.slots = 4
+        self.is_open = True
+        self.said_by: list[tuple[ClientId, object]] = []
+        self.gone_for: list[ClientId] = []
+
+    def describe(self) -> ClusterDescription:
+        return ClusterDescription(77, "team", self.slots, 1, True)
+
+    def add_slots(self, slots: int) -> str:
+        if self.slots + slots > 8:
+            return "8 is the most"
+        self.slots += slots
+        return ""
+
+    def stop(self) -> str:
+        return ""
+
+    def opened(self, connection: Any) -> ClientId | None:
+        return ClientId(1) if self.is_open else None
+
+    def said(self, client: ClientId, received: Any) -> None:
+        self.said_by.append((client, received.message))
+
+    def gone(self, client: ClientId, reason: str) -> None:
+        self.gone_for.append(client)
 
 
 class FakeControl:
@@ -91,7 +127,8 @@ class Served:
         self.folders = [str(folder)]
         self.loop = asyncio.new_event_loop()
         self.control = FakeControl()
-        self.socket = ControlSocket(self.loop, self.control, bind_control_socket(self.folders, 77))
+        self.cluster = FakeCluster()
+        self.socket = ControlSocket(self.loop, self.control, self.cluster, bind_control_socket(self.folders, 77))
         self.control.socket = self.socket
 
     def do(self, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -360,3 +397,31 @@ def test_fewer_than_four_digits_are_no_beginning_of_an_id(text):
     with pytest.raises(UsageError, match=rf"'{text}' is too short: .* needs at least 4 digits:\n  {A}"):
         find_job(text, found(overview(A, "alpha")))
     assert find_job(text, found(overview(A, "alpha"), overview(B, text))).overview.job_id == B, "but may be a name"
+
+
+def test_a_session_cluster_is_described_grows_and_stops(served):
+    description = ClusterDescription(77, "team", 4, 1, True)
+    assert served.ask(DescribeCluster()) == description
+    assert served.ask(AddSlots(4)) == replace(description, slots=8)
+    with pytest.raises(RequestFailedError, match="8 is the most"):
+        served.ask(AddSlots(1))
+    assert served.ask(StopCluster()) == replace(description, slots=8)
+
+
+def test_what_programs_say_reaches_the_cluster_and_so_does_their_end(served):
+    program = connect(served.socket.path)
+    program.send(CancelJob(A))
+    program.send(CancelJob(B, force=True))
+    served.survey()
+    assert served.cluster.said_by == [(ClientId(1), CancelJob(A)), (ClientId(1), CancelJob(B, force=True))]
+    assert served.cluster.gone_for == []
+    program.close()
+    served.survey()
+    assert served.cluster.gone_for == [ClientId(1)]
+
+
+def test_the_cluster_of_a_program_takes_no_jobs_of_others(served):
+    served.cluster.is_open = False
+    with pytest.raises(RequestFailedError, match="the cluster belongs to another program: it takes no jobs"):
+        served.ask(CancelJob(A))
+    assert served.cluster.said_by == []

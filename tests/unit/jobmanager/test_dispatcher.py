@@ -167,7 +167,7 @@ def test_an_embedded_cluster_that_its_client_left_ends_with_the_last_detached_jo
 
 def test_a_session_cluster_and_its_jobs_outlive_all_clients():
     dispatcher = cluster(Lifetime.SERVICE)
-    run(dispatcher, ANN, job(A))
+    assert run(dispatcher, ANN, job(A))[0] == Tell(ANN, JobAdmitted(A, A)), "so that a program may leave"
     assert dispatcher.disconnected(ANN) == []
     assert dispatcher.entered(A, JobState.RUNNING, None) == [], "nobody listens"
     dispatcher.connected(BOB)

@@ -123,7 +123,7 @@ def test_every_message_is_registered_and_frozen():
         (b'{"$":"StartCluster","f":[4,null,true]}', r"StartCluster.configuration is a NoneType"),
         (b'{"$":"TriggerSavepoint","f":["a",""]}', r"TriggerSavepoint.job_id is a str, not JobId"),
         (b'{"$":"SubtaskId","f":[1,[2]]}', r"SubtaskId.subtask is a tuple, not int"),
-        (b'{"$":"StartCluster","f":[4]}', r"StartCluster has 3 fields, got 1"),
+        (b'{"$":"StartCluster","f":[4]}', r"StartCluster has 4 fields, got 1"),
         (b"[" * 900 + b"]" * 900, r"cannot be decoded: RecursionError"),
         (b"[" * 100_000, r"cannot be decoded"),
     ],

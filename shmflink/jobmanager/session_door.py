@@ -1,0 +1,80 @@
+"""How programs and the command line reach a session cluster over its control socket."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from shmflink.core.ids import TaskManagerId
+from shmflink.jobmanager.dispatcher_effects import ClientId
+from shmflink.jobmanager.job_runs import JobRuns
+from shmflink.jobmanager.slot_pool import SlotPool
+from shmflink.rpc.async_connection import AsyncConnection
+from shmflink.rpc.control_messages import ClusterDescription
+from shmflink.rpc.wire import Received
+
+__all__ = ["SessionDoor", "SessionHost"]
+
+_NOT_OURS: Final = "the cluster belongs to the program that started it"
+
+
+class SessionHost(Protocol):
+    """The JobManager behind the door; `jobmanager.JobManager` says what each does."""
+
+    def adopt(self, connection: AsyncConnection) -> ClientId: ...
+
+    def said(self, client: ClientId, received: Received) -> None: ...
+
+    def gone(self, client: ClientId, reason: str) -> None: ...
+
+    def grow(self, slots: int) -> None: ...
+
+    def shut_down(self, *, suspends: bool = True) -> None: ...
+
+
+class SessionDoor:
+    """A `control_socket.ClusterControl`. A cluster without a name belongs to a program: its door is closed."""
+
+    def __init__(
+        self,
+        name: str,
+        host: SessionHost,
+        slots: SlotPool[TaskManagerId],
+        runs: JobRuns,
+        are_ready: Callable[[], bool],
+    ) -> None:
+        """`are_ready`: whether all TaskManagers are up."""
+        self._name = name
+        self._host = host
+        self._slots = slots
+        self._runs = runs
+        self._are_ready = are_ready
+
+    def describe(self) -> ClusterDescription:
+        total, free = self._runs.slots_total, self._slots.free
+        return ClusterDescription(os.getpid(), self._name, total, free, self._are_ready())
+
+    def add_slots(self, slots: int) -> str:
+        if not self._name:
+            return _NOT_OURS
+        before = self._runs.slots_total
+        self._host.grow(before + slots)
+        if self._runs.slots_total == before:
+            return f"the cluster stays at {before} slots: its log says why"
+        return ""
+
+    def stop(self) -> str:
+        if not self._name:
+            return _NOT_OURS
+        self._host.shut_down(suspends=False)
+        return ""
+
+    def opened(self, connection: AsyncConnection) -> ClientId | None:
+        return self._host.adopt(connection) if self._name else None
+
+    def said(self, client: ClientId, received: Received) -> None:
+        self._host.said(client, received)
+
+    def gone(self, client: ClientId, reason: str) -> None:
+        self._host.gone(client, reason)
