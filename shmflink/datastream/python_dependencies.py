@@ -6,12 +6,8 @@ archives unpacked, once for each content, into the user's cache folder, where ev
 
 from __future__ import annotations
 
-import hashlib
 import os
-import shutil
-import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
@@ -81,6 +77,8 @@ class PythonDependencies:
         Raises:
             ConfigurationError: a file is neither a zip nor a tar archive.
         """
+        import hashlib
+
         if not self.archives:
             return None
         digest = hashlib.sha256()
@@ -96,6 +94,8 @@ class PythonDependencies:
 
 def check_executable(path: str) -> None:
     """Raises ConfigurationError where `path` is another Python than the one that runs the program."""
+    import shutil
+
     found = shutil.which(path)
     if found is None or os.path.realpath(found) != os.path.realpath(sys.executable):
         raise ConfigurationError(
@@ -123,6 +123,9 @@ def _there(path: str, what: str) -> str:
 
 def _installed(file: str, folder: str) -> str:
     """The folder that the requirements are installed in."""
+    import hashlib
+    import subprocess
+
     listing = "\n".join(sorted(os.listdir(folder))) if folder else ""
     key = hashlib.sha256(_digest(file) + f"{folder}\0{listing}\0{sys.version}".encode()).hexdigest()
 
@@ -158,6 +161,9 @@ def _unpack(archive: str, target: str) -> None:
 
 def _cached(kind: str, key: str, fill: Callable[[str], None]) -> str:
     """A folder for this content, filled once: it appears whole, whoever else is filling one."""
+    import shutil
+    import tempfile
+
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     folder = os.path.join(cache, "shmflink", kind, key[:32])
     if os.path.isdir(folder):
@@ -176,5 +182,7 @@ def _cached(kind: str, key: str, fill: Callable[[str], None]) -> str:
 
 
 def _digest(path: str) -> bytes:
+    import hashlib
+
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").digest()

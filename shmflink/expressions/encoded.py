@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from shmflink.core.lazy_imports import pc
 from shmflink.expressions.registry import ScalarFunction, Values
 
 __all__ = ["Encoded", "decoded", "encoded", "same_codes"]
