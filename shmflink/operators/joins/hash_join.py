@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from shmflink import _core
 from shmflink.core.batch import Batch
+from shmflink.core.lazy_imports import pc
 from shmflink.core.plain_columns import taken
 from shmflink.core.types.typeinfo import ColumnsTypeInfo, TypeInformation, schema_of
 from shmflink.operators.base import Operator, OperatorContext
