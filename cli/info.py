@@ -13,8 +13,6 @@ import typer
 
 from shmflink.client.executor import default_slots, use_executor
 from shmflink.errors import InternalError, JobGraphError
-from shmflink.flinktarget.emit import program_of
-from shmflink.flinktarget.portable import is_portable, portability
 from shmflink.graph.job_graph import JobGraph
 from shmflink.graph.plan import plan_as_tree
 from shmflink.graph.stream_graph import StreamGraph
@@ -67,14 +65,17 @@ def show_plan(invocation: Invocation, view: PlanView) -> int:
     """Prints the plan of the first job that the file executes; returns the exit code."""
 
     def show(planned: _Planned) -> int:
+        if view is PlanView.PORTABLE:
+            return _show_portability(planned.plan)
         typer.echo(_text_of(planned, view), nl=view is PlanView.JSON)
-        return 1 if view is PlanView.PORTABLE and not is_portable(planned.plan) else 0
+        return 0
 
     return _with_plan(invocation, show)
 
 
 def emit_program(invocation: Invocation, path: str) -> int:
     """Writes the first job that the file executes as a PyFlink program; returns the exit code."""
+    from shmflink.flinktarget.emit import program_of  # views do without it
 
     def emit(planned: _Planned) -> int:
         try:
@@ -112,9 +113,13 @@ def _text_of(planned: _Planned, view: PlanView) -> str:
     match view:
         case PlanView.LOGICAL:
             return explain(planned.plan, planned.graph)
-        case PlanView.PORTABLE:
-            return portability(planned.plan)
         case PlanView.JSON:
             return planned.job.json_plan
-        case PlanView.TREE:
-            return plan_as_tree(planned.job)
+    return plan_as_tree(planned.job)
+
+
+def _show_portability(plan: LogicalPlan) -> int:
+    from shmflink.flinktarget.portable import is_portable, portability  # other views do without it
+
+    typer.echo(portability(plan), nl=False)
+    return 0 if is_portable(plan) else 1
