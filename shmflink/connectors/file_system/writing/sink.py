@@ -138,6 +138,8 @@ class FileSink(Sink):
         dictionary: bool | Sequence[str] | Literal["auto"] = "auto",
         encodings: Literal["plain", "compact"] = "plain",
         statistics: bool | Sequence[str] = True,
+        page_index: bool = False,
+        bloom_filters: Sequence[str] = (),
         data_page_version: Literal["1.0", "2.0"] = "1.0",
         metadata: Mapping[str, str] | None = None,
         **layout: Unpack[Layout],
@@ -151,6 +153,8 @@ class FileSink(Sink):
             dictionary=dictionary,
             encodings=encodings,
             statistics=statistics,
+            page_index=page_index,
+            bloom_filters=bloom_filters,
             data_page_version=data_page_version,
             metadata=dict(metadata or {}),
         )

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from shmflink.connectors.file_system.formats.parquet import output
 from shmflink.connectors.file_system.formats.parquet.output import (
     ParquetBulkWriters,
     ParquetOptions,
@@ -144,6 +147,35 @@ def test_codec_statistics_and_pages_as_asked() -> None:
     assert file.read()["id"].to_pylist() == list(range(50))
 
 
+def test_bloom_filters_and_the_page_index_say_what_is_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "out.parquet"
+    options = ParquetOptions(bloom_filters=["id", "kind"], page_index=True, row_group_rows=1000)
+    with path.open("wb") as file:
+        writer = ParquetWriterFactory(options=options).create(file, numbers(1))
+        writer.write(numbers(2000))
+        writer.close()
+    with duckdb.connect() as engine:
+        excluded = "SELECT DISTINCT bloom_filter_excludes FROM parquet_bloom_probe($1, $2, $3)"
+        assert engine.execute(excluded, [str(path), "kind", "absent"]).fetchall() == [(True,)]
+        assert engine.execute(excluded, [str(path), "kind", "k1"]).fetchall() == [(False,)]
+    assert chunk(pq.ParquetFile(path), 0).has_column_index
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"), [(pa.bool_(), "has type bool, which cannot"), (pa.list_(pa.int64()), "has type list<")]
+)
+def test_columns_that_cannot_have_a_bloom_filter(kind: pa.DataType, reason: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"Parquet bloom_filters: column 'c' {reason}"):
+        ParquetOptions(bloom_filters=["c"]).check_columns(pa.schema([("c", kind)]))
+
+
+def test_a_pyarrow_without_bloom_filters_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output, "_writer_settings", lambda: frozenset[str]())
+    with pytest.raises(ConfigurationError, match=r"pyarrow .* cannot write them; upgrade pyarrow"):
+        ParquetOptions(bloom_filters=["id"]).check_columns(numbers(1).schema)
+    assert written(ParquetOptions(), numbers(5)).read().num_rows == 5
+
+
 def test_the_size_to_come_follows_the_row_groups_before() -> None:
     file = io.BytesIO()
     writer = ParquetWriterFactory(options=ParquetOptions(row_group_rows=1000)).create(file, numbers(1))
@@ -187,7 +219,7 @@ def test_what_is_refused(options: dict[str, Any], message: str) -> None:
         ParquetOptions(**options)
 
 
-@pytest.mark.parametrize("option", ["dictionary", "statistics"])
+@pytest.mark.parametrize("option", ["dictionary", "statistics", "bloom_filters"])
 def test_columns_that_are_not_there(option: str) -> None:
     with pytest.raises(ConfigurationError, match=f"Parquet {option}: there is no column 'kin'; the file has id, kind"):
         written(ParquetOptions(**{option: ["kin"]}), numbers(1))
