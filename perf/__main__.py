@@ -98,7 +98,11 @@ def _parser(cases: dict[str, Case]) -> argparse.ArgumentParser:
         action="store_true",
         help="write what is measured into perf/README.md, if nothing else uses the CPUs",
     )
-    add("--shapes", action="store_true", help="six queries over files of many shapes instead, beside DuckDB and Polars")
+    add(
+        "--shapes",
+        action="store_true",
+        help="seven queries over files of many shapes, beside DuckDB and Polars",
+    )
     add(
         "--quick",
         action="store_true",

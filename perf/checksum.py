@@ -108,6 +108,12 @@ def _column_hashes(column: pa.Array) -> np.ndarray[Any, np.dtype[np.uint64]]:
         hashes = _string_hashes(column)
     elif pa.types.is_decimal(column.type):
         hashes = _string_hashes(column.cast(pa.string()))
+    elif pa.types.is_struct(column.type):
+        hashes = np.zeros(len(column), np.uint64)
+        for child in column.flatten():
+            hashes = _mixed(hashes * _ODD + _column_hashes(child))
+    elif pa.types.is_floating(column.type):  # in a struct or list: not computed, so equal to the bit
+        hashes = np.asarray(pc.fill_null(column.cast(pa.float64()), 0.0)).view(np.uint64)
     elif pa.types.is_list(column.type):
         hashes = _list_hashes(column)
     else:

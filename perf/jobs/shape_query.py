@@ -23,6 +23,10 @@ def etl(rows: DataStream, shape: str) -> DataStream:
     return rows.filter(value > MIN_VALUE).select(*passed(shape), **more, doubled=value + value)
 
 
+def copy(rows: DataStream, _shape: str) -> DataStream:
+    return rows.filter(col("value") > MIN_VALUE)
+
+
 def aggregate(rows: DataStream, _shape: str) -> DataStream:
     return rows.key_by("key").aggregate(n=count(), total=col("value").sum, top=col("value").max)
 
@@ -45,7 +49,7 @@ def window(rows: DataStream, _shape: str) -> DataStream:
 
 
 QUERIES: dict[str, Callable[[DataStream, str], DataStream]] = {
-    one.__name__: one for one in (etl, aggregate, distinct, top_n, like, window)
+    one.__name__: one for one in (etl, copy, aggregate, distinct, top_n, like, window)
 }
 
 

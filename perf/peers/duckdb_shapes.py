@@ -15,6 +15,10 @@ def etl(shape: str) -> str:
     return f"SELECT {columns}, value + value AS doubled FROM rows WHERE value > {MIN_VALUE}"
 
 
+def copy(_shape: str) -> str:
+    return f"SELECT * FROM rows WHERE value > {MIN_VALUE}"
+
+
 def aggregate(_shape: str) -> str:
     return "SELECT key, count(*) AS n, sum(value) AS total, max(value) AS top FROM rows GROUP BY key"
 
@@ -43,5 +47,5 @@ def run(query: str, shape: str, inputs: str, output: str) -> None:
 
 
 _QUERIES: dict[str, Callable[[str], str]] = {
-    one.__name__: one for one in (etl, aggregate, distinct, top_n, like, window)
+    one.__name__: one for one in (etl, copy, aggregate, distinct, top_n, like, window)
 }

@@ -16,6 +16,10 @@ def etl(rows: pl.LazyFrame, shape: str) -> pl.LazyFrame:
     return rows.filter(value > MIN_VALUE).select(*passed(shape), *more, (value + value).alias("doubled"))
 
 
+def copy(rows: pl.LazyFrame, _shape: str) -> pl.LazyFrame:
+    return rows.filter(pl.col("value") > MIN_VALUE)
+
+
 def aggregate(rows: pl.LazyFrame, _shape: str) -> pl.LazyFrame:
     value = pl.col("value")
     return rows.group_by("key").agg(n=pl.len().cast(pl.Int64), total=value.sum(), top=value.max())
@@ -45,5 +49,5 @@ def run(query: str, shape: str, inputs: str, output: str) -> None:
 
 
 _QUERIES: dict[str, Callable[[pl.LazyFrame, str], pl.LazyFrame]] = {
-    one.__name__: one for one in (etl, aggregate, distinct, top_n, like, window)
+    one.__name__: one for one in (etl, copy, aggregate, distinct, top_n, like, window)
 }

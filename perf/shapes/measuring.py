@@ -90,6 +90,7 @@ def result_schema(shape: Shape, query: str) -> pa.Schema:
     number, bucket = pa.field("n", pa.int64()), pa.field("bucket", pa.timestamp("ms"))
     fields = {
         "etl": [*(columns.field(name) for name in passed(shape.name)), total.with_name("doubled")],
+        "copy": list(columns),
         "aggregate": [key, number, total.with_name("total"), value.with_name("top")],
         "distinct": [text],
         "top_n": [key, value.with_name("top")],

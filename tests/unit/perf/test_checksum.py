@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
@@ -84,6 +85,21 @@ def test_a_missing_row_is_told(tmp_path: Path) -> None:
 def test_sums_in_another_order_are_equal(tmp_path: Path) -> None:
     nearly = ROWS.set_column(3, "total", pa.array([0.1 + 1e-12, 0.2, 0.3, 1e6]))
     assert what_differs(tmp_path, nearly) is None
+
+
+def test_structs_are_hashed_field_by_field(tmp_path: Path) -> None:
+    kind = pa.struct([("city", pa.string()), ("at", pa.struct([("x", pa.float64())]))])
+    schema = pa.schema([("place", kind)])
+
+    def of(name: str, *places: dict[str, Any] | None) -> Checksum:
+        (tmp_path / name).mkdir()
+        pq.write_table(pa.table({"place": pa.array(places, kind)}), tmp_path / name / "rows.parquet")
+        return checksum_of(tmp_path / name, schema)
+
+    expected = of("one", {"city": "a", "at": {"x": 0.5}}, None)
+    assert difference(expected, of("order", None, {"city": "a", "at": {"x": 0.5}})) is None
+    for name, place in (("city", {"city": "b", "at": {"x": 0.5}}), ("x", {"city": "a", "at": {"x": 0.25}})):
+        assert difference(expected, of(name, place, None)) is not None
 
 
 def test_decimals_and_lists_are_hashed(tmp_path: Path) -> None:

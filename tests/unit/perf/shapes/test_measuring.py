@@ -87,10 +87,10 @@ def test_only_picks_shapes_queries_and_pairs() -> None:
     def names(*only: str) -> list[str]:
         return [f"{shape.name}/{query}" for shape, query in chosen(only)]
 
-    assert names("slim") == ["slim/etl", "slim/aggregate", "slim/distinct", "slim/top_n", "slim/like"]
+    assert names("slim") == ["slim/etl", "slim/copy", "slim/aggregate", "slim/distinct", "slim/top_n", "slim/like"]
     assert names("plain/like", "skew/etl") == ["plain/like", "skew/etl"]
     assert len(names("window")) == len(SHAPES) - 1  # three columns have no time
-    assert len(names()) == 6 * len(SHAPES) - 1
+    assert len(names()) == 7 * len(SHAPES) - 1
     with pytest.raises(ValueError, match="no shape or query 'plian'; shapes: plain, slim"):
         chosen(["etl", "plian"])
 
