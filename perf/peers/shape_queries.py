@@ -9,9 +9,9 @@ from __future__ import annotations
 __all__ = ["EXTRA", "NESTED", "PATTERN", "QUERIES", "SLIM", "TOP", "WINDOW_SECONDS", "passed"]
 
 QUERIES = ("etl", "copy", "aggregate", "distinct", "top_n", "like", "window")
-"""etl: filter, project, add → Parquet; copy: filter, all columns → Parquet; aggregate: count, sum, max by key; distinct:
-distinct texts; top_n: the greatest values of each key; like: texts that match, counted; window: count and sum by key
-and window."""
+"""etl: filter, project, add → Parquet; copy: filter, all columns → Parquet; aggregate: count, sum, max by key;
+distinct: distinct texts; top_n: the greatest values of each key; like: texts that match, counted; window: count and sum
+by key and window."""
 
 SLIM = "slim"
 NESTED = "nested"
