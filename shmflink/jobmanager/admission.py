@@ -13,7 +13,7 @@ __all__ = ["Admission"]
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """A job that may run: under the id that it had, or under the one that it was submitted with.
+    """A job that may run, under its former id or the one with which it was submitted.
 
     `pointers`: the checkpoints, newest first, that its former self left. `ended`: it is over already; `ended_under`:
     the process id of the JobManager that this program waited for, if it was over under that one.

@@ -180,7 +180,7 @@ class AttemptRun:
                 raise RpcError(f"a TaskManager cannot say {type(message).__name__}")
 
     def _answer_split(self, taskmanager: TaskManagerGateway, subtask: SubtaskId) -> None:
-        """Asks the enumerator; again and again where it has nothing now (new files may come)."""
+        """Asks the enumerator, and asks again later if it has no split now: new files may arrive."""
         if self._attempt.tasks[subtask].is_terminal or taskmanager.is_lost:
             return
         try:
@@ -238,7 +238,7 @@ class AttemptRun:
     # --- sources that wait for each other ---
 
     def _align_sources(self) -> None:
-        """Tells sources of a group how far they may run ahead of each other, as long as the attempt runs."""
+        """While the attempt runs, tells the sources of a group how far they may run ahead of each other."""
         interval_ms = self._alignment.interval_ms
         if interval_ms is None or self._attempt.state is not JobState.RUNNING:
             return

@@ -152,7 +152,7 @@ class CheckpointDisk:
         return CheckpointStored(store.checkpoint_id, manifest, tuple(storage.shared_files()))
 
     def remove(self, effect: DeleteFiles | DiscardFolder | DiscardClaimed) -> None:
-        """What cannot be removed is told, and left."""
+        """Logs what it cannot remove, and leaves it."""
         try:
             match effect:
                 case DeleteFiles(deletions):

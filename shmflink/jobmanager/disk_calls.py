@@ -50,7 +50,7 @@ class JobDisk(Protocol):
 
 
 class DiskCalls:
-    """Of one job. Used by the event loop alone; `feed` is called in it, once for every effect that has an answer."""
+    """Of one job. Only the event loop uses it. It calls `feed` once for every effect that has an answer."""
 
     def __init__(
         self,

@@ -126,7 +126,7 @@ class HaFolder:
     def _reserve(self) -> None:
         if self._reserved() != self._last_epoch:
             raise ResourceError(
-                f"another JobManager has taken over the HA directory {self.path}: this one must not go on"
+                f"another JobManager has taken over the HA directory {self.path}: this one must not continue"
             )
         last = self._last_epoch + _EPOCHS_AT_ONCE
         if last > _EPOCH_MAX:

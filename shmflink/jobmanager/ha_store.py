@@ -198,7 +198,7 @@ class HaStore:
     # --- results ---
 
     def put_result(self, result: JobResult) -> None:
-        """The job is over for ever: it is not run again. Then forgets the job itself."""
+        """The job has ended: no JobManager runs it again. Then removes the job itself."""
         content = {
             "state": result.state.value,
             "runtime_ms": result.runtime_ms,
@@ -211,7 +211,7 @@ class HaStore:
         self.remove_job(result.job_id)
 
     def result(self, job_id: JobId) -> JobResult | None:
-        """How a job of this cluster ended; None where it has not, or the results were forgotten."""
+        """How a job of this cluster ended; None if it has not, or its result was removed."""
         found = self._folder.fields(_RESULTS, job_id.hex)
         if found is None:
             return None

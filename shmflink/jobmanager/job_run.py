@@ -40,14 +40,14 @@ _LOG: Final = logging.getLogger(__name__)
 
 
 class JobOwner(Protocol):
-    """Who is told of the job's life, and grants TaskManagers."""
+    """Hears of the job's state, and grants it TaskManagers."""
 
     def job_state_entered(self, run: JobRun, state: JobState, failure: Failure | None) -> None:
         """Not of its end. `failure`: why it restarts."""
         ...
 
     def job_ending(self, run: JobRun, ended: JobEnded, kept: Callable[[], None]) -> None:
-        """No JobManager must run it again; `kept` is called when that is durable. Its checkpoints are there yet."""
+        """No JobManager may run the job again; calls `kept` when that is durable. Its checkpoints still exist."""
         ...
 
     def job_ended(self, run: JobRun, ended: JobEnded) -> None:
@@ -59,7 +59,7 @@ class JobOwner(Protocol):
         ...
 
     def job_notice(self, run: JobRun, text: str) -> None:
-        """Something that a person should know of a job that goes on."""
+        """A message for people about a job that continues."""
         ...
 
     def job_log(self, run: JobRun, text: str, level: str) -> None:
@@ -71,7 +71,7 @@ class JobOwner(Protocol):
         ...
 
     def epochs(self, count: int, granted: Callable[[tuple[int, ...]], None]) -> None:
-        """`granted` gets so many for attempts, each larger than any before."""
+        """`granted` gets `count` epochs for attempts, each higher than all before."""
         ...
 
     def restore_points_changed(self, run: JobRun, directories: Sequence[str], kept: Callable[[], None]) -> None:

@@ -64,18 +64,18 @@ class MachineEvents:
                 self.crashed(error)
 
     def crashed(self, error: Exception) -> None:
-        """Our code raised while it served this job: the job cannot be trusted any more, the others can."""
+        """Our own code raised while it served this job. This job can no longer be trusted; the others can."""
         _LOG.error("job '%s': internal error", self._name, exc_info=error)
         self.feed(events.Crashed(_internal(error, self._machine.story.lines())))
 
 
 def _internal(error: Exception, story: Sequence[str]) -> Failure:
-    """An error of ours; where it says nothing to a user, with what the job came by."""
+    """An internal error as a failure. If it means nothing to a user, the job's latest transitions are added."""
     if isinstance(error, OSError):
         return replace(failure_of(error), kind="ResourceError", message=system_error_text(error))
     if isinstance(error, ShmflinkError) and not isinstance(error, InternalError):
         return failure_of(error)
-    text = f"the JobManager cannot go on with the job: {type(error).__name__}: {error}"
+    text = f"the JobManager cannot continue the job: {type(error).__name__}: {error}"
     told = failure_of(error)
     lines = "\n".join(["The latest transitions of the job, oldest first:", *story])
     return replace(told, kind="InternalError", message=text, traceback_text=f"{told.traceback_text}\n{lines}")

@@ -152,7 +152,7 @@ async def _serve(
 
 
 def _end_loudly(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
-    """A callback raised: a bug of ours. Going on might hang the client; dying tells it."""
+    """A callback raised, which is a bug. To continue might hang the client; the client notices if we die."""
     loop.default_exception_handler(context)
     with contextlib.suppress(OSError):  # nobody reads it
         sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""What of the jobs outlives the JobManager: with an HA directory all that is needed to go on, without one nothing."""
+"""What outlives the JobManager: with an HA directory, everything that jobs need to resume; without one, nothing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["Recovery"]
 
 _LOG: Final = logging.getLogger(__name__)
 _FIRST_EPOCH_MASK: Final = (1 << 30) - 1
-"""Leaves as many for attempts: one that comes later must never have a lower one."""
+"""Leaves as many epochs for attempts: a later attempt must never have a lower epoch."""
 
 
 class Recovery:
@@ -88,14 +88,14 @@ class Recovery:
         return "" if self._store is None else self._store.identity
 
     def next_epoch(self) -> int:
-        """For the next attempt: above all before, those of dead JobManagers included; without HA, only ours."""
+        """The epoch of the next attempt: higher than all before. With HA, this includes those of dead JobManagers."""
         if self._store is not None:
             return self._store.next_epoch()
         self._epoch += 1
         return self._epoch
 
     def jobs(self) -> list[SubmitJob]:
-        """Jobs that a former JobManager did not bring to an end. What cannot be read is told, and left where it is."""
+        """Jobs that had not ended under a former JobManager. Logs those that it cannot read, and leaves them."""
         if self._store is None:
             return []
         found, wrong = self._store.jobs()
@@ -143,7 +143,7 @@ class Recovery:
         return None if before is None else before.arguments
 
     def _place_of(self, submission: SubmitJob) -> Place | None:
-        """Where the program's job of this number has run before; None where it is new."""
+        """The place in which the program's job of this number has run before; None if the job is new."""
         assert self._store is not None
         self._adopt_older(submission)
         graph, places = submission.graph, self._store.places()
@@ -214,7 +214,7 @@ class Recovery:
         return Place(number, job_id, before.graph.name, before.graph.main_file)
 
     def _result(self, job_id: JobId) -> JobEnded | None:
-        """How the job ended before; None where it is to run."""
+        """How the job ended before; None if it has to run."""
         result = None if self._store is None else self._store.result(job_id)
         if result is None:
             return None

@@ -1,4 +1,4 @@
-"""What a person is told when a job that the HA directory kept runs again: from where, how old, and what has changed."""
+"""The notice when a job from the HA directory resumes: from which checkpoint, how old it is, what has changed."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _from_where(admission: Admission, now_ms: int) -> str:
 
 
 def _age(now_ms: int, then_ms: int) -> str:
-    """One unit, the largest of which there are two or more; a clock that was set back makes it 0."""
+    """In the largest unit that counts at least two. 0 if the clock was set back."""
     seconds = max(now_ms - then_ms, 0) // 1000
     for unit, length in (("days", 86_400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * length:

@@ -52,7 +52,7 @@ class SplitServer:
 
     @staticmethod
     def of(graph: JobGraph, restored: Mapping[int, bytes] | Mapping[str, bytes] | None = None) -> SplitServer:
-        """Builds the enumerators; whatever the sources raise comes out. Their modules are found on `python_path`.
+        """Builds the enumerators; exceptions of the sources propagate. Their modules are found on `python_path`.
 
         `restored` is what `snapshot` gave, by vertex or by the id of the source's operator; sources that are not in it
         start from their beginning.
@@ -121,7 +121,7 @@ class SplitServer:
         self._assignments.is_on = True
 
     def add_splits_back(self, vertex: int, splits: Sequence[Split]) -> None:
-        """Splits that nobody reads any more are handed out again."""
+        """Returns splits that nobody reads any longer, to be assigned again."""
         with refused_exits():
             self._enumerators[vertex].add_splits_back(splits)
 

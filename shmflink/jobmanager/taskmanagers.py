@@ -49,7 +49,7 @@ _EXIT_REPORT_S: Final = 1.0  # from the pidfd's event to the fork server's repor
 
 
 class TaskManagerEvents(Protocol):
-    """Who is told; all calls come from the event loop."""
+    """Hears of TaskManagers. The event loop makes all calls."""
 
     def taskmanager_ready(self, taskmanager: TaskManager) -> None: ...
 
@@ -158,7 +158,7 @@ class TaskManagers:
         loop.call_later(self.interval_ms / 1000, self._look)
 
     def grow(self, slots: int) -> None:
-        """Starts what is missing. These run on whatever CPU is free at the moment: who is pinned stays where it is."""
+        """Starts the missing TaskManagers, unpinned. Those that are pinned stay where they are."""
         count = taskmanager_count(slots, self._configuration)
         check_descriptors(count, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         self.is_sharing_cpus |= slots > len(usable_cpus())

@@ -89,7 +89,7 @@ def test_an_error_of_the_machine_is_the_jobs_end_and_tells_the_latest_transition
     assert end.failure is not None
     assert (end.failure.kind, end.failure.message) == (
         "InternalError",
-        "the JobManager cannot go on with the job: KeyError: 7",
+        "the JobManager cannot continue the job: KeyError: 7",
     )
     told = end.failure.traceback_text
     assert "The latest transitions of the job, oldest first:" in told
