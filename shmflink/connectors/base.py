@@ -133,7 +133,8 @@ class SourceReader(ABC):
     reads_concurrently: bool = False
     """True if splits are read at the same time, as the partitions of a topic. `poll` then returns each batch as a
     `SplitBatch`, and a `SplitEnd` when a split ends; every split has its own watermark, idle timeout and alignment
-    (Flink: `ReaderOutput.createOutputForSplit`). False: splits are read in the order in which they were added.
+    (Flink: `ReaderOutput.createOutputForSplit`): `examples/partitioned_log.py`. False: splits are read in the order in
+    which they were added.
     """
 
     @abstractmethod

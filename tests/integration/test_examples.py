@@ -223,3 +223,13 @@ def test_a_source_and_a_sink_of_ones_own(way: list[str]) -> None:
 @WAYS
 def test_a_sink_with_a_global_committer(way: list[str]) -> None:
     assert run(way, "manifest_sink.py")[-1] == "1 manifest, 100000 rows, 100000 numbers"
+
+
+@WAYS
+def test_a_log_whose_partitions_are_read_at_the_same_time(way: list[str]) -> None:
+    """Had all of them one watermark, that of the quietest would make readings of the others late."""
+    assert run(way, "partitioned_log.py") == [
+        f"{station}: {readings} readings in the hour from {hour}"
+        for station, readings in (("airport", 360), ("harbor", 3600), ("summit", 60))
+        for hour in ("00:00", "01:00")
+    ]

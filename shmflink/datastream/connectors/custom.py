@@ -3,7 +3,8 @@
 A source: `Source` makes an enumerator, which hands out `Split`s (`SplitQueue` where all are known at the start), and in
 each subtask a reader, which reads them (`SplitReader`, with a `SplitCursor` for each split). A sink: `Sink` makes a
 `SinkWriter` in each subtask and, for exactly once, a `Committer`; one more for the whole sink where all becomes visible
-at once. `examples/sqlite_connector.py` has one of each, `examples/manifest_sink.py` both committers.
+at once. `examples/sqlite_connector.py` has one of each, `examples/manifest_sink.py` both committers,
+`examples/partitioned_log.py` a reader that reads its splits at the same time.
 """
 
 from __future__ import annotations
