@@ -182,11 +182,11 @@ class JobCheckpoints:
     @property
     def is_on(self) -> bool:
         """Whether there is anything to tell of checkpoints."""
-        return self._settings.interval_ms is not None or bool(self._coordinator.counts.triggered)
+        return self._settings.interval_ms is not None or bool(self._coordinator.reports.counts.triggered)
 
     def summary(self, now_ms: int) -> CheckpointSummary | None:
         """For people; None where checkpointing is off and nothing was written."""
-        counts, last = self._coordinator.counts, self._coordinator.last_completed
+        counts, last = self._coordinator.reports.counts, self._coordinator.reports.last_completed
         if not self.is_on:
             return None
         if last is None:

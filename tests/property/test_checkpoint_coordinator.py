@@ -225,7 +225,7 @@ class Coordinator(RuleBasedStateMachine):
             unanswered = mine - self.storing
             assert not self.are_overtaking(unanswered), f"{sorted(unanswered)} overtake each other"
         assert self.coordinator.is_storing == bool(self.storing)
-        counts = self.coordinator.counts
+        counts = self.coordinator.reports.counts
         assert counts.triggered == len(self.ids) == counts.completed + counts.failed + counts.in_progress
         for number in mine - self.storing:
             assert self.now_ms < self.triggered_ms[number] + self.settings.timeout_ms

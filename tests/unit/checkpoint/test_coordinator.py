@@ -81,8 +81,8 @@ def test_from_trigger_to_completion():
     assert (record.state, record.path, record.duration_ms) == (CheckpointState.COMPLETED, "/c/chk-1", 300)
     assert (record.bytes_written, record.bytes_all, record.acknowledged, record.subtasks) == (100, 300, 2, 2)
     assert (record.sync_ns_max, record.async_ns_max, record.alignment_ns_max) == (5, 7, 9)
-    assert story.coordinator.last_completed is record
-    assert story.coordinator.counts == CheckpointCounts(triggered=1, completed=1)
+    assert story.coordinator.reports.last_completed is record
+    assert story.coordinator.reports.counts == CheckpointCounts(triggered=1, completed=1)
     assert story.coordinator.next_deadline_ms() == 2000
 
 
@@ -122,7 +122,7 @@ def test_an_older_one_that_is_stored_later_is_thrown_away():
     assert story.complete(2) == [NotifyCompleted(2)]
     reason = "a newer checkpoint completed first"
     assert story.tell(Stored(1, "chk-1")) == [NotifyAborted(1, reason), Discard(1)]
-    assert story.coordinator.last_completed.checkpoint_id == 2
+    assert story.coordinator.reports.last_completed.checkpoint_id == 2
 
 
 def test_the_pause_counts_from_the_completion():
@@ -143,7 +143,7 @@ def test_a_checkpoint_that_takes_too_long_is_aborted_and_counts():
     assert story.tell(Tick(), 6000) == [NotifyAborted(1, reason), Discard(1), StartCheckpoint(2, BARRIER_ALIGNED)]
     assert story.tell(Acknowledged(A, 1)) == []
     story.complete(2)
-    assert story.coordinator.last_failed.reason == reason
+    assert story.coordinator.reports.last_failed.reason == reason
     story.tell(Tick(), 7000)
     assert not any(isinstance(effect, FailJob) for effect in story.tell(Tick(), 12_000)), "one in between completed"
 
@@ -194,9 +194,9 @@ def test_a_restart_waits_for_what_is_being_stored():
     with pytest.raises(InternalError, match="being stored"):
         story.tell(AttemptStarted())
     assert story.tell(Stored(1, "chk-1")) == []
-    assert story.coordinator.last_completed.checkpoint_id == 1
+    assert story.coordinator.reports.last_completed.checkpoint_id == 1
     story.tell(AttemptStarted(restored_id=1))
-    assert story.coordinator.counts.restored == 1
+    assert story.coordinator.reports.counts.restored == 1
 
 
 def test_unaligned_from_the_beginning_or_after_a_while():
@@ -294,8 +294,8 @@ def test_savepoints_are_beside_the_checkpoints():
     assert story.tell(SavepointRequested(8)) == [StartCheckpoint(3, BARRIER_SAVEPOINT)]
     assert story.acknowledge(2) == Store(2, True, "/s", {A: (), B: ()}, frozenset())
     assert story.tell(Stored(2, "/s/x")) == [RequestDone(7, path="/s/x")]
-    assert story.coordinator.last_completed is None
-    assert story.coordinator.last_savepoint.path == "/s/x"
+    assert story.coordinator.reports.last_completed is None
+    assert story.coordinator.reports.last_savepoint.path == "/s/x"
     failed = story.tell(Declined(A, 3, "no space"))
     assert failed == [NotifyAborted(3, "A: no space"), Discard(3), RequestDone(8, reason="A: no space")]
     assert story.complete(1) == [NotifyCompleted(1)]
@@ -307,7 +307,9 @@ def test_a_savepoint_waits_for_the_one_checkpoint_that_it_might_overtake():
     story.tell(Tick(), 1000)
     assert story.tell(CheckpointRequested(6)) == []
     assert story.tell(SavepointRequested(7, "/s")) == []
-    assert "a savepoint was asked for; it begins when the checkpoint under way is over" in story.coordinator.waits_for()
+    assert (
+        "a savepoint was requested; it begins when the checkpoint in progress is over" in story.coordinator.waits_for()
+    )
     assert story.tell(Acknowledged(A, 1)) == []
     store, *others = story.tell(Acknowledged(B, 1))
     assert isinstance(store, Store)
@@ -386,7 +388,7 @@ def test_stop_with_a_savepoint():
     (refused,) = story.tell(SavepointRequested(2))
     assert refused.reason == "the job is being stopped"
     assert story.complete(1, 2000) == [NotifyCompleted(1, stops=True), RequestDone(1, path="chk-1")]
-    assert story.coordinator.last_completed.is_savepoint
+    assert story.coordinator.reports.last_completed.is_savepoint
     assert story.tell(Tick(), 9000) == []
 
 
@@ -407,6 +409,17 @@ def test_stop_with_drain_waits_for_the_ends_of_all_tasks():
     assert story.complete(1) == [NotifyCompleted(1, stops=True), RequestDone(1, path="chk-1")]
     assert story.tell(TaskFinished(A)) == []
     assert story.tell(TaskFinished(B)) == []
+
+
+def test_the_savepoint_of_a_drain_waits_for_a_checkpoint_that_it_might_overtake():
+    story = Story(replace(EVERY_SECOND, interval_ms=None))
+    story.tell(CheckpointRequested(1))
+    story.tell(SavepointRequested(2, "/s", drains=True))
+    assert story.tell(TaskFinished(A)) == []
+    assert story.tell(TaskReachedEnd(B)) == []
+    (store, *rest) = story.tell(Acknowledged(B, 1))
+    assert isinstance(store, Store)
+    assert rest == [StartCheckpoint(2, BARRIER_SAVEPOINT, "/s", True)]
 
 
 def test_tasks_that_finish_behind_the_savepoint_of_a_drain_do_not_answer_it_a_second_time():
@@ -465,7 +478,7 @@ def test_the_history_is_bounded():
         story.complete(number)
     story.tell(Tick(), 8000)
     assert [record.checkpoint_id for record in story.coordinator.history] == [8, 7, 6, 5]
-    assert story.coordinator.counts == CheckpointCounts(triggered=8, in_progress=1, completed=7)
+    assert story.coordinator.reports.counts == CheckpointCounts(triggered=8, in_progress=1, completed=7)
 
 
 def test_who_waits_is_told_which_tasks_have_not_acknowledged():
