@@ -103,7 +103,7 @@ class Plan:
     def of(seed: int, rng: random.Random, jobs: tuple[str, ...]) -> Plan:
         """Every knob that the configuration has, and some that only the world turns."""
         mode = rng.choice(("aligned", "aligned", "unaligned", "switching", "at least once", "no checkpoints"))
-        interval_ms = rng.choice((10, 10, 15, 30))
+        interval_ms = rng.choice((4, 6, 10, 15, 30))
         aligned_timeout_ms = {"unaligned": 0, "switching": rng.choice((1, 5))}.get(mode)
         timeout_ms = rng.choice((12, 60, LONG_TIMEOUT_MS, LONG_TIMEOUT_MS))
         settings = CheckpointSettings(
@@ -115,17 +115,19 @@ class Plan:
             tolerable_failures=rng.choice((0, 3, 1000)) if timeout_ms > 12 else 1000,
             aligned_timeout_ms=aligned_timeout_ms,
             history=0,
-            num_retained=rng.choice((1, 1, 3)),
+            num_retained=rng.choice((1, 2, 3)),
             retain_on_failure=True,
         )
         kinds: tuple[str, ...] = ("savepoint", "stop", "drain")
         if mode != "no checkpoints":  # without, what was committed before a failure comes again
-            kinds = ("task", "task", "taskmanager", "taskmanager", "jobmanager", "disk", *kinds)
+            kinds = ("task", "task", "taskmanager", "taskmanager", "jobmanager", "disk", "disk", *kinds)
             kinds += ("metadata", "folder", "suspend", "memory", "savepoint at restart")
         count = rng.choice((0, 1, 1, 2, 3, 5))
-        faults = [
-            Fault(rng.choice((0, 1, 1, 2)), int(rng.expovariate(1 / 60)), rng.choice(kinds)) for _ in range(count)
-        ]
+        faults: list[Fault] = []
+        for _ in range(count):
+            faults.append(Fault(rng.choice((0, 1, 1, 2)), int(rng.expovariate(1 / 60)), rng.choice(kinds)))
+            if faults[-1].kind in ("disk", "metadata"):  # what comes after a refusal is restored
+                faults.append(Fault(1, int(rng.expovariate(1 / 30)), rng.choice(("task", "taskmanager", "jobmanager"))))
         return Plan(
             seed=seed,
             job=rng.choice(jobs),
