@@ -134,7 +134,10 @@ class CheckpointCoordinator:
                 text = reason if subtask is None else f"{self._name_of(subtask)}: {reason}"
                 return self._failed(checkpoint_id, text, CheckpointPhase.IN_PROGRESS, counts=counts)
             case TaskFinished(subtask):
-                return self._task_finished(subtask)
+                self._ends.finish(subtask, self._in_progress.covered)
+                for pending in self._in_progress.all:
+                    pending.finish(subtask)
+                return [effect for pending in self._in_progress.all for effect in self._store_if_whole(pending)]
             case TaskReachedEnd(subtask):
                 self._ends.reach_end(subtask, self._in_progress.covered)
                 return []
@@ -171,14 +174,6 @@ class CheckpointCoordinator:
             effects += self._abort(pending, reason)
         return effects + self._requests.refuse_all(reason, is_stop_triggered=self._in_progress.has_stop)
 
-    def _task_finished(self, subtask: SubtaskId) -> list[Effect]:
-        self._ends.finish(subtask, self._in_progress.covered)
-        effects: list[Effect] = []
-        for pending in self._in_progress.all:
-            pending.finish(subtask)
-            effects += self._store_if_whole(pending)
-        return effects
-
     # --- triggers ---
 
     def _obstacle(self, *, is_accepted: bool = False) -> str | None:
@@ -192,10 +187,6 @@ class CheckpointCoordinator:
         if self._ends.finished and not self._settings.after_tasks_finish:
             return "some tasks have finished, and execution.checkpointing.checkpoints-after-tasks-finish is false"
         return None
-
-    def _trigger_savepoint(self, request: SavepointRequested) -> list[Effect]:
-        stops = request.stops or request.drains
-        return self._trigger(BARRIER_SAVEPOINT, (request.request_id,), request.target, stops)
 
     def _trigger_checkpoint(self, requests: tuple[int, ...] = ()) -> list[Effect]:
         begins_unaligned = self._settings.aligned_timeout_ms == 0
@@ -246,7 +237,7 @@ class CheckpointCoordinator:
             self._requests.stop = None
             return [RequestDone(request.request_id, reason="the job has finished")]
         may_begin = self._ends.is_over and self._in_progress.has_room_for_savepoint
-        return self._trigger_savepoint(request) if may_begin else []
+        return self._trigger(BARRIER_SAVEPOINT, (request.request_id,), request.target, stops=True) if may_begin else []
 
     def _serve_requests(self) -> list[Effect]:
         """Savepoints first."""
@@ -255,7 +246,8 @@ class CheckpointCoordinator:
         if obstacle is not None:
             effects += requests.refuse_savepoints(obstacle)
         elif requests.savepoints and self._in_progress.has_room_for_savepoint:
-            effects += [effect for request in requests.take_savepoints() for effect in self._trigger_savepoint(request)]
+            for request in requests.take_savepoints():
+                effects += self._trigger(BARRIER_SAVEPOINT, (request.request_id,), request.target, request.stops)
         obstacle = self._obstacle()
         if obstacle is not None:
             effects += [RequestDone(request, reason=obstacle) for request in requests.take_checkpoints()]
