@@ -11,7 +11,7 @@ pub enum TableError {
     Unfit(String),
     /// A value that the type of a result cannot hold. → `DataFormatError`
     Value(String),
-    /// The system refused memory; says how much was needed. → `ResourceError`
+    /// The system refused memory; the text states how much was needed. → `ResourceError`
     Resource(String),
     /// Our own code used a table wrongly. → `InternalError`
     Internal(String),

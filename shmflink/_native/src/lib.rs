@@ -14,9 +14,9 @@
 //! state.rs    keyed state, one value for each key
 //! functions/  kernels of expressions: strings, dates as text, digests, URLs, JSON
 //! ```
-//! `transport` knows nothing of the others; `exchange` stands on it; `keyed` takes the hash of keys from `exchange`;
-//! `aggregate` and `joins` stand on `keyed`, `windows` on both of the former; their errors are `error.rs`; `functions` shares the JSON values of
-//! `text`; `parquet_files`, `parse`, `rows`, `state` and `text` stand alone.
+//! `transport` uses no other module; `exchange` uses `transport`; `keyed` uses the key hash of `exchange`; `aggregate` and
+//! `joins` use `keyed`; `windows` uses `keyed` and `aggregate`; their errors are in `error.rs`; `functions` uses the JSON
+//! values of `text`; `parquet_files`, `parse`, `rows`, `state` and `text` use no other module.
 
 pub mod aggregate;
 pub mod error;

@@ -5,7 +5,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFrozenSet, PyTuple, PyType};
 
-/// The value of the current key in a `StateTable`, out and in by value (`core/isolation.py`).
+/// The value of the current key in a `StateTable`, read and written by value (`core/isolation.py`).
 ///
 /// It holds the GIL and calls Python only where a key's hash does, where a value can be changed in place, and for layers
 /// below the live one.
@@ -15,7 +15,7 @@ pub struct ValueCell {
     current: Py<PyAny>,
     absent: Py<PyAny>,
     isolated: Py<PyAny>,
-    /// Exact types of values that nobody can change in place.
+    /// Exact types of immutable values.
     immutable: Vec<Py<PyType>>,
 }
 
@@ -40,7 +40,7 @@ impl ValueCell {
         })
     }
 
-    /// The current value; None where there is none.
+    /// The current value, or None.
     fn value<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let entry = self.entry(py)?;
         let found = match self.live(py)?.get_item(&entry)? {
@@ -93,7 +93,7 @@ impl ValueCell {
         Ok(self.table.bind(py).getattr(intern!(py, "live"))?.cast_into()?)
     }
 
-    /// The value itself where nobody can change it in place, else a copy.
+    /// The value itself if it is immutable, otherwise a copy.
     fn by_value<'py>(&self, value: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let is_fixed = match value.cast_exact::<PyTuple>() {
             Ok(tuple) => tuple.iter_borrowed().all(|item| self.is_immutable(&item)),

@@ -203,13 +203,13 @@ impl Table {
         })
     }
 
-    /// A table with the same groups, of which only the keys are read.
+    /// A table with the same groups; only its keys may be read.
     pub fn keys_alone(&self) -> Self {
         debug_assert!(self.aggregates.is_empty());
         self.with(self.keyed.keys_alone())
     }
 
-    /// From now on, remembers which groups change; returns what it has remembered so far.
+    /// From now on, records which groups change; returns what was recorded so far.
     pub fn track_changes_anew(&mut self) -> Marks {
         self.keyed.history.marks.replace(Marks::default()).unwrap_or_default()
     }
@@ -219,7 +219,7 @@ impl Table {
         self.keyed.history.marks.as_ref()
     }
 
-    /// Marks these groups as changed, too.
+    /// Also marks these groups as changed.
     pub fn mark(&mut self, marks: &Marks) {
         if let Some(kept) = &mut self.keyed.history.marks {
             kept.join(marks);

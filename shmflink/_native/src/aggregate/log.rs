@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use crate::error::TableError;
 
-/// The number that stands for no value.
+/// The number that means "no value".
 pub const NONE: u32 = u32::MAX;
 
 /// Chunks are immutable, so a clone is cheap. A chunk is merged with the next one once it is no larger: so there are

@@ -75,7 +75,7 @@ pub struct Snapshot {
     key_groups: KeyGroups,
     outcome: Outcome,
     is_delta: bool,
-    /// What comes next: a key group, a part, and how many of its positions have been emitted.
+    /// The next position: a key group, a part, and how many of the part's positions have been emitted.
     next: (usize, usize, usize),
 }
 

@@ -41,7 +41,7 @@ pub struct Table {
     input: SchemaRef,
     partial: SchemaRef,
     result: SchemaRef,
-    /// Groups that changed since they were last requested, if that is wanted.
+    /// Groups that changed since they were last requested, if changes are tracked.
     changed: Option<Changed>,
     /// How far a drain has got.
     drained: usize,
@@ -121,7 +121,7 @@ impl Table {
         })
     }
 
-    /// One with the same groups, which is not changed any more.
+    /// A table with the same groups that no longer changes.
     pub(super) fn with(&self, keyed: KeyedRows) -> Self {
         Self {
             keyed,
@@ -313,7 +313,7 @@ impl Table {
         Ok(Some(batch?))
     }
 
-    /// Results of at most `rows_max` groups that changed since this last returned them; None if there are none.
+    /// Results of at most `rows_max` groups that changed since the last call returned them; None if there are none.
     pub fn take_changed(&mut self, rows_max: usize) -> Result<Option<RecordBatch>, TableError> {
         let Some(changed) = &mut self.changed else {
             return Err(TableError::Internal("a table that does not track changes".into()));

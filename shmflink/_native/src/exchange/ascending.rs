@@ -44,7 +44,7 @@ impl<'a> Ascending<'a> {
 pub struct AscendingList(Vec<u32>);
 
 impl AscendingList {
-    /// Panics where the rows do not lie behind those that are here.
+    /// Panics unless every new row is greater than the last row already here.
     pub fn extend(&mut self, more: Ascending<'_>) {
         if let (Some(last), Some(first)) = (self.0.last(), more.0.first()) {
             assert!(last < first, "row {first} behind row {last}");
@@ -93,9 +93,9 @@ impl ChannelRows {
         Ascending(&self.rows[channel * self.block..][..self.counts[channel] as usize])
     }
 
-    /// Lists the rows from `start` on by their channels, of which there are at most a block; forgets those before.
+    /// Groups the rows from `start` on, at most a block, by channel; discards the previous ones.
     ///
-    /// Panics where a channel is none, or a row is beyond u32.
+    /// Panics if a channel does not exist, or if a row index exceeds u32.
     #[inline(always)]
     pub fn fill(&mut self, start: usize, channels: impl ExactSizeIterator<Item = usize>) {
         assert!(channels.len() <= self.block, "at most a block of rows at a time");

@@ -40,7 +40,7 @@ impl Offsets {
     }
 }
 
-/// All buffers start at row 0 of the column, whatever the offset of the array was.
+/// All buffers start at row 0 of the column, independent of the array's offset.
 pub enum Values {
     Null,
     Fixed {

@@ -19,7 +19,7 @@ pub fn flat_columns(batch: FFI_ArrowArray, fields: &Fields) -> Result<Vec<Column
         return Err(batch);
     }
     let owner = Arc::new(batch);
-    // SAFETY: by the C Data Interface there are `n_children` pointers to structs, alive as long as the parent.
+    // SAFETY: the C Data Interface guarantees `n_children` pointers to structs that live until the parent is released.
     let child = |i: usize| unsafe { &**owner.children.add(i) };
     let columns: Option<Vec<_>> = fields
         .iter()

@@ -357,7 +357,7 @@ impl Lane {
         Ok(is_settled)
     }
 
-    /// Sends control elements as long as there are slots; true when at most a watermark is left.
+    /// Sends control elements while there are free slots; true if at most a watermark is left.
     fn send_controls(&mut self) -> bool {
         while let Some(Control { kind, a, b, c }) = self.controls.front().copied() {
             if !self.channel.try_control(kind, a, b, c) {

@@ -154,7 +154,7 @@ fn join_columns(pieces: &[(Vec<ArrayRef>, usize)]) -> Option<Vec<ArrayRef>> {
     (0..columns).map(column).collect()
 }
 
-/// Drops unused dictionary values, if most would be sent in vain.
+/// Drops unused dictionary values if most of the values are unused.
 fn compact(array: ArrayRef) -> ArrayRef {
     use arrow_array::cast::AsArray;
     if !matches!(array.data_type(), DataType::Dictionary(_, _)) {

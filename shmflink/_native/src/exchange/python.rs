@@ -491,7 +491,7 @@ impl PyInputGate {
     }
 }
 
-/// Hash of each row over one or more columns; `canonical[i]` says whether column i holds canonical key bytes.
+/// Hash of each row over one or more columns; `canonical[i]`: whether column i holds canonical key bytes.
 #[pyfunction]
 #[pyo3(signature = (columns, canonical = None))]
 fn key_hash(py: Python<'_>, columns: Vec<PyArray>, canonical: Option<Vec<bool>>) -> PyResult<Py<PyAny>> {

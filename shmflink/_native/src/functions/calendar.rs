@@ -10,7 +10,7 @@ pub struct Civil {
     pub day: u32,
 }
 
-/// The date so many days after 1970-01-01.
+/// The date that is this many days after 1970-01-01.
 pub fn civil_of_days(days: i64) -> Civil {
     let shifted = days + DAYS_TO_1970;
     let era = shifted.div_euclid(DAYS_PER_ERA);
@@ -39,7 +39,7 @@ pub fn days_of_civil(year: i64, month: u32, day: u32) -> i64 {
     era * DAYS_PER_ERA + day_of_era - DAYS_TO_1970
 }
 
-/// The same day of a month so many months later, or the last day of one that is too short.
+/// The same day of the month, this many months later; the last day if that month is too short.
 pub fn months_later(days: i64, months: i64) -> i64 {
     let civil = civil_of_days(days);
     let index = civil.year * 12 + i64::from(civil.month) - 1 + months;

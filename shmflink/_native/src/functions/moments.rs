@@ -92,7 +92,7 @@ fn parse_moments(
     to_pyarrow(py, Arc::new(moments))
 }
 
-/// Days since 1970 (int64), so many months (int64) later: the same day of the month, or its last.
+/// Days since 1970 (int64), moved by a number of months (int64): the same day of the month, or its last.
 #[pyfunction]
 fn months_later(py: Python<'_>, days: PyArray, months: PyArray) -> PyResult<Py<PyAny>> {
     let integers = |column: &PyArray| column.array().as_primitive_opt::<Int64Type>().cloned();
@@ -105,7 +105,7 @@ fn months_later(py: Python<'_>, days: PyArray, months: PyArray) -> PyResult<Py<P
     let pairs = || days.values().iter().zip(months.values());
     let is_far = |value: &i64| value.unsigned_abs() > DAYS_MAX;
     let later: Int64Array = py.detach(|| {
-        // What stands at nulls may be anything.
+        // The values at nulls are undefined.
         let later = |(days, months)| {
             if is_far(days) || is_far(months) {
                 0

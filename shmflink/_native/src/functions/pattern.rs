@@ -1,10 +1,10 @@
 //! Java's patterns of `DateTimeFormatter`, compiled once: timestamps as text and back.
 //!
-//! Letters: `y u` year, `M L` month, `d` day, `D` day of the year, `E` weekday, `Q q` quarter, `a` AM/PM, `H` hour 0-23,
-//! `k` 1-24, `K` 0-11, `h` 1-12, `m` minute, `s` second, `S` fraction, `A` millisecond of the day, when formatting `G` era,
-//! `Y` `w` year and week and `e` `c` day of the week (of the United States: weeks begin on Sunday, the first one holds
-//! January 1), and when parsing `X x Z` an offset from UTC. `'text'` is itself, `''` a quote; what stands in `[]` may be
-//! left out when parsing. Months and weekdays have their English names. Other letters are refused.
+//! Letters: `y u` year, `M L` month, `d` day, `D` day of the year, `E` weekday, `Q q` quarter, `a` AM/PM, `H` hour
+//! 0-23, `k` 1-24, `K` 0-11, `h` 1-12, `m` minute, `s` second, `S` fraction, `A` millisecond of the day, when
+//! formatting `G` era, `Y` `w` year and week and `e` `c` day of the week (of the United States: weeks begin on Sunday,
+//! the first one holds January 1), and when parsing `X x Z` an offset from UTC. `'text'` is itself, `''` a quote; text
+//! in `[]` is optional when parsing. Months and weekdays have their English names. Other letters are refused.
 
 use super::calendar::{civil_of_days, days_in_month, days_of_civil, Civil};
 
@@ -50,7 +50,7 @@ pub struct Pattern {
     parts: Vec<Part>,
 }
 
-/// What a text said; absent fields keep their defaults.
+/// The fields that were parsed; absent fields keep their defaults.
 #[derive(Clone, Copy)]
 pub(super) struct Fields {
     pub(super) year: i64,

@@ -87,7 +87,7 @@ impl Writer {
     }
 }
 
-/// One string for each string; nulls stay. `write` says whether the row has a value.
+/// One string for each string; nulls stay. `write` returns whether the row has a value.
 pub fn map_strings(
     py: Python<'_>,
     column: &PyArray,

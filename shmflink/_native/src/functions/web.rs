@@ -110,7 +110,7 @@ impl<'a> Url<'a> {
         Some(host.split(':').next().unwrap_or(host))
     }
 
-    /// The value of the first such key, as it stands.
+    /// The value of the first such key, unchanged.
     fn query_value(&self, key: &str) -> Option<&'a str> {
         let pairs = self.query?.split('&');
         pairs
@@ -148,7 +148,7 @@ fn parse_url(py: Python<'_>, texts: PyArray, part: &str, key: Option<&str>) -> P
     })
 }
 
-/// IPv4 addresses as numbers, MySQL's short forms too; null where a text is none.
+/// IPv4 addresses as numbers, including MySQL's short forms; null for invalid text.
 #[pyfunction]
 fn inet_aton(py: Python<'_>, texts: PyArray) -> PyResult<Py<PyAny>> {
     let texts = strings(&texts)?;

@@ -22,7 +22,7 @@ unsafe impl Send for Pages {}
 impl Pages {
     pub const fn new() -> Self {
         Self {
-            // Aligned and not null, because empty slices are made of it, too.
+            // Aligned and not null, because it also becomes the pointer of empty slices.
             address: ptr::dangling_mut::<u64>().cast(),
             bytes: 0,
         }

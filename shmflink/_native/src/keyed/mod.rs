@@ -1,4 +1,4 @@
-//! Tables by key: what aggregates and windows, and whoever else keeps rows of state for keys, have in common.
+//! Tables by key: the common part of aggregates, windows and every other owner of rows of state by key.
 //!
 //! ```text
 //! rows.rs       groups with a row of words each: from rows of a batch to groups
@@ -8,7 +8,7 @@
 //! shadow.rs     rows as they were, while the table goes on    marks.rs    groups that changed since a checkpoint
 //! ledger.rs     which changes were saved                      changed.rs  groups that changed since they were asked for
 //! ```
-//! Knows nothing of aggregates: the words behind those of a key are its user's.
+//! Knows nothing of aggregates: the words after those of a key belong to the table's user.
 
 pub mod changed;
 pub mod chunks;

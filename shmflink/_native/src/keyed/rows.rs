@@ -102,7 +102,7 @@ impl KeyedRows {
         Ok(())
     }
 
-    /// The same groups, of which only the keys are read.
+    /// The same groups; only their keys may be read.
     pub fn keys_alone(&self) -> Self {
         let mut rows = Pages::new();
         let bytes = self.groups * self.stride();

@@ -36,7 +36,7 @@ struct Copying {
     next: usize,
 }
 
-// SAFETY: `live` is read only under the lock, and points to the table's rows as long as chunks are left to be copied.
+// SAFETY: `live` is read only under the lock, and points to the table's rows until the last chunk has been copied.
 unsafe impl Send for Copying {}
 
 impl Shadow {
@@ -71,7 +71,7 @@ impl Shadow {
         }
         let start = (chunk << self.shift) * self.stride;
         let end = ((chunk + 1) << self.shift).min(self.groups) * self.stride;
-        // SAFETY: `live` has all rows of these groups, the copy has room for them, and nobody writes to a chunk that
+        // SAFETY: `live` has all rows of these groups, the copy has room for them, and no thread writes to a chunk that
         // has not been copied.
         unsafe {
             std::ptr::copy_nonoverlapping(copying.live.add(start), copying.rows.address().add(start), end - start);
@@ -115,7 +115,7 @@ impl Shadow {
 #[derive(Default)]
 pub struct History {
     shadows: Vec<Arc<Shadow>>,
-    /// Groups that changed since a checkpoint; None if nobody needs them.
+    /// Groups that changed since a checkpoint; None if they are not tracked.
     pub marks: Option<Marks>,
 }
 

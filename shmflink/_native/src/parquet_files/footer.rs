@@ -17,7 +17,7 @@ use super::local_file::LocalFile;
 
 const TAIL_BYTES: usize = 8; // length of the footer and magic
 
-/// A value of a text may have so many bytes, for want of knowing.
+/// The assumed size of a text value, because the footer does not state it.
 const TEXT_BYTES: f64 = 16.0;
 const VALUE_BYTES: f64 = 8.0;
 
@@ -110,7 +110,8 @@ fn leaves_of(held: &SchemaDescriptor, expected: &Schema) -> Option<Vec<usize>> {
     is_same.then_some(leaves)
 }
 
-/// Types that have one form in Arrow: the others' come from the Arrow schema in the footer, which is not looked at.
+/// Types with a single form in Arrow. The form of other types depends on the Arrow schema in the footer, which is not
+/// read.
 fn is_flat(kind: &DataType) -> bool {
     kind.is_integer()
         || kind.is_floating()
@@ -124,7 +125,7 @@ fn is_flat(kind: &DataType) -> bool {
 fn is_usual(chunk: &ColumnChunkMetaData) -> bool {
     matches!(chunk.compression(), Compression::UNCOMPRESSED | Compression::SNAPPY)
         && chunk.file_path().is_none()
-        // Some writers put 0 or nonsense where there is no dictionary.
+        // Some writers store 0 or an invalid offset if there is no dictionary.
         && chunk.dictionary_page_offset().is_none_or(|at| 0 < at && at < chunk.data_page_offset())
 }
 

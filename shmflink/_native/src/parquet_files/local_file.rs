@@ -135,7 +135,7 @@ impl Read for Piece {
     }
 }
 
-/// A place in a file of its own: readers of several columns share the descriptor.
+/// A file position of its own: readers of several columns share the descriptor.
 pub struct FileAt {
     file: Arc<File>,
     at: u64,

@@ -106,7 +106,8 @@ impl ParquetRange {
     }
 }
 
-/// The smallest and largest values of each row group, and their nulls; elements are null where the file does not say.
+/// The smallest and largest values of each row group, and their nulls; elements are null if the file does not state
+/// them.
 type Bounds = (Py<PyAny>, Py<PyAny>, Py<PyAny>);
 
 #[pymethods]

@@ -27,7 +27,7 @@ pub struct Range {
     pub groups: Vec<Group>,
 }
 
-/// Of one column, an element for each row group; nulls where the file does not say.
+/// Of one column, an element for each row group; null if the file does not state it.
 pub struct Bounds {
     pub lows: ArrayRef,
     pub highs: ArrayRef,
@@ -76,7 +76,7 @@ impl Range {
     }
 }
 
-/// Where the first page of a row group lies in the file.
+/// The offset of a row group's first page in the file.
 fn start_of(group: &RowGroupMetaData) -> u64 {
     match group.columns().first() {
         Some(chunk) => chunk.byte_range().0,

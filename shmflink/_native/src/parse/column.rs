@@ -108,7 +108,7 @@ impl<O: Copy + Default + TryFrom<usize>> Text<O> {
 }
 
 impl Column {
-    /// An empty column with room for `rows`; an error says which type cannot be read from text.
+    /// An empty column with room for `rows`; an error names a type that cannot be read from text.
     pub fn new(data_type: &DataType, rows: usize) -> Result<Self, String> {
         let data = match data_type {
             DataType::Null => Data::Null,

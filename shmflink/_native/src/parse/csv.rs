@@ -1,8 +1,8 @@
 //! CSV text to record batches: windows of text are cut into fields, then each column reads its fields of the window.
 //!
 //! A window (64 KiB, so that its text and its index stay in the second-level cache) starts at the start of a record.
-//! The fast path finds its fields by the index alone, as long as every record has as many as the schema; everything
-//! irregular goes through `records.rs`, in runs of regular records.
+//! The fast path finds fields by the index alone, while every record has as many fields as the schema. `records.rs`
+//! parses irregular records and returns runs of regular ones.
 
 use std::borrow::Cow;
 use std::sync::Arc;

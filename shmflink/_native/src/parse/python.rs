@@ -264,7 +264,7 @@ fn require_flat(csv: &Csv) -> PyResult<()> {
     Ok(())
 }
 
-/// Raises ValueError for a zone that is not known.
+/// Raises ValueError for an unknown zone.
 fn zones_of(schema: &Schema) -> PyResult<Zones> {
     Zones::of(schema).map_err(PyValueError::new_err)
 }

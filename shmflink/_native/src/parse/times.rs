@@ -1,6 +1,6 @@
 //! Dates and times from text: ISO 8601 without a format, or `strptime` formats.
 
-/// A place in time as text says it: seconds since 1970 and nanoseconds; UTC where the text has an offset.
+/// An instant as parsed from text: seconds since 1970 and nanoseconds; in UTC if the text has an offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Instant {
     pub seconds: i64,
@@ -171,7 +171,7 @@ enum Field {
 #[derive(Clone, Debug)]
 pub struct Format {
     pieces: Vec<Piece>,
-    /// It says more than a date.
+    /// It has more fields than a date.
     pub has_time: bool,
 }
 
@@ -200,7 +200,8 @@ const DAYS: [&[u8]; 7] = [
 ];
 
 impl Format {
-    /// Understands `%Y %y %m %d %j %H %I %M %S %f %p %b %B %a %A %z %s %T %D %F %R %n %t %%`; else says what it does not.
+    /// Understands `%Y %y %m %d %j %H %I %M %S %f %p %b %B %a %A %z %s %T %D %F %R %n %t %%`; else returns what it does
+    /// not understand.
     pub fn compile(format: &str) -> Result<Self, String> {
         let mut pieces = Vec::new();
         let mut bytes = format.bytes();

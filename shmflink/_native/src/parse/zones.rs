@@ -1,4 +1,4 @@
-//! Local times of the zones that a schema's columns are in.
+//! Local times in the zones of a schema's columns.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use arrow_array::timezone::Tz;
 use arrow_schema::{DataType, Schema};
 use chrono::{DateTime, Duration, MappedLocalTime, Offset, TimeZone};
 
-/// Longer than any gap of a zone so far.
+/// Longer than any gap of a zone in history.
 const BEFORE_A_GAP_HOURS: i64 = 25;
 
 /// The zones of all columns, except UTC.

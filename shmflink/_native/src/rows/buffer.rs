@@ -70,8 +70,8 @@ impl RecordBuffer {
         Ok(None)
     }
 
-    /// The rows and their timestamps since the last call: a list, and an int64 column or None where no row has one
-    /// (`none` stands for it).
+    /// The rows and their timestamps since the last call: a list, and an int64 column, or None if no row has a
+    /// timestamp (`none` represents it).
     fn take<'py>(&mut self, py: Python<'py>, none: i64) -> PyResult<(Py<PyList>, Option<Bound<'py, PyAny>>)> {
         let rows = std::mem::replace(&mut self.rows, PyList::empty(py).unbind());
         let stamps = std::mem::take(&mut self.stamps);

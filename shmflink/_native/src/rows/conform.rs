@@ -1,6 +1,6 @@
 //! Converts rows to their declared form. Values that fit cost one check per field. The usual kinds are converted here,
-//! the others by `core/conform.py`, which also words the errors: a number beyond its type is an error, unless it is
-//! narrowed by Java's casts.
+//! the others by `core/types/conform.py`, which also words the errors: a number beyond its type is an error, unless it
+//! is narrowed by Java's casts.
 
 use super::encode::{exact_f32, is_one_char};
 use super::object::{self, Raw, RowClass};

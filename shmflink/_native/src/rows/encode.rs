@@ -139,7 +139,7 @@ fn flatten_rows(
     Some(table)
 }
 
-/// Which values are not None; nothing is built as long as all are.
+/// Which values are not None. Nothing is built until the first None.
 pub struct Validity {
     bits: Option<BooleanBufferBuilder>,
     len: usize,

@@ -1,7 +1,7 @@
-//! Value semantics: detects values that somebody else can modify in place, and copies them.
+//! Value semantics: detects values that can be modified in place by others, and copies them.
 //!
 //! A value that was just passed on is *owned* if every container in it has a single reference: only its receiver can
-//! reach it, so nobody else can modify it, and no copy is needed. A value with more references, or of a class whose
+//! reach it, so no other code can modify it, and no copy is needed. A value with more references, or of a class whose
 //! content cannot be inspected, is copied.
 
 use super::object::{self, Raw, RowClass};
@@ -19,7 +19,7 @@ const DEPTH_MAX: usize = 24;
 /// Classes that are remembered; more than any job has.
 const KINDS_MAX: usize = 1 << 16;
 
-/// What the instances of a class are. Python's `kind_of` says it, once per class.
+/// What the instances of a class are. Python's `kind_of` determines it, once per class.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mutability {
     /// Cannot be modified in place.
@@ -101,7 +101,7 @@ impl Isolation {
         })
     }
 
-    /// The value itself if it is immutable or nobody else can reach it, otherwise a copy.
+    /// The value itself if it is immutable or not reachable by others, otherwise a copy.
     fn isolated<'py>(&self, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         self.copy(value, 0)
     }
@@ -248,7 +248,7 @@ impl Isolation {
         self.copy(&value, 0)
     }
 
-    /// Whether nobody else can modify the value. `is_shared`: others can reach it in a way that its references do not
+    /// Whether no other code can modify the value. `is_shared`: others can reach it in a way that its references do not
     /// show.
     pub fn is_owned(&self, py: Python<'_>, value: Raw, is_shared: bool, holders: u32) -> PyResult<bool> {
         loop {
@@ -313,7 +313,7 @@ impl Isolation {
         Verdict::Owned
     }
 
-    /// For a list, dict or row that nobody else can reach.
+    /// For a list, dict or row that is not reachable by others.
     fn contents(&self, value: Raw, depth: usize) -> Verdict {
         if is_dict(value) {
             return self.all(DictValues::of(value), false, depth);
@@ -367,8 +367,8 @@ impl Isolation {
         Ok(kind)
     }
 
-    /// The value itself if it is immutable or nobody else can reach it, otherwise a copy. May run Python code:
-    /// everything is owned.
+    /// The value itself if it is immutable or not reachable by others, otherwise a copy. May run Python code, so it
+    /// holds owned references only.
     pub fn copy<'py>(&self, value: &Bound<'py, PyAny>, depth: usize) -> PyResult<Bound<'py, PyAny>> {
         if self.is_atom(value.as_ptr()) {
             return Ok(value.clone());

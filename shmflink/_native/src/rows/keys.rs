@@ -1,4 +1,4 @@
-//! Canonical bytes of keys; the format is drawn in `core/keys.py`.
+//! Canonical bytes of keys; `core/keys/columns.py` draws the format.
 
 use super::object::{self, Raw};
 use arrow_array::{Array, LargeBinaryArray, RecordBatch};

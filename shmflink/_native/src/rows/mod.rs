@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! object.rs   the few C-API calls per value, each behind a small function with its safety argument
-//! shape.rs    how rows lie in columns, compiled from `core/shapes.py`'s tuples
-//! encode.rs   rows -> columns, strict: what would not come back exactly is refused
+//! shape.rs    the shape of rows in columns, compiled from the tuples of `core/types/shapes.py`
+//! encode.rs   rows -> columns, strict: refuses values that would not be restored exactly
 //! decode.rs   columns -> rows
 //! conform.rs  brings rows into their declared form: rounds floats, makes tuples rows
 //! keys.rs     canonical bytes of keys
-//! isolate.rs  value semantics: what others can change in place is copied
+//! isolate.rs  value semantics: copies values that others can modify in place
 //! buffer.rs   the rows that a user's function emits, with their timestamps
 //! codec.rs    the Python class `RowCodec` over all of it
 //! ```

@@ -103,8 +103,8 @@ pub fn as_utf8<'a>(value: Raw) -> Option<&'a [u8]> {
         return None;
     }
     let mut size: ffi::Py_ssize_t = 0;
-    // SAFETY: `value` is an exact str; the bytes live as long as it does, which is longer than the caller's borrow
-    // (module contract); a surrogate raises, which is cleared.
+    // SAFETY: `value` is an exact str; the bytes live as long as `value`, which outlives the caller's borrow (module
+    // contract). A surrogate raises an exception, which is cleared.
     unsafe {
         let data = ffi::PyUnicode_AsUTF8AndSize(value, &mut size);
         if data.is_null() {

@@ -1,4 +1,4 @@
-//! Shapes compiled from the tuples of `core/shapes.py`.
+//! Shapes compiled from the tuples of `core/types/shapes.py`.
 
 use super::object::{self, Raw};
 use pyo3::exceptions::PyValueError;

@@ -1,4 +1,4 @@
-//! The columns of a batch, their types looked at once, so that writing a cell is one match.
+//! The columns of a batch. Their types are resolved once, so that writing a cell is one match.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::*;

@@ -11,7 +11,7 @@ pub struct Style {
     pub has_java_floats: bool,
 }
 
-/// 0: the byte stands for itself; else what follows the backslash, `u` for those with a number.
+/// 0: the byte is written unchanged; otherwise the character after the backslash, `u` for numeric escapes.
 static ESCAPES: [u8; 256] = {
     let mut table = [0; 256];
     let mut byte = 0;
@@ -159,7 +159,7 @@ fn push_list(items: &Column, start: usize, end: usize, style: Style, out: &mut V
     out.push(b']');
 }
 
-/// Names in an object are strings, whatever the map's keys are.
+/// Names in an object are strings, for every type of the map's keys.
 fn push_key(keys: &Column, row: usize, style: Style, out: &mut Vec<u8>) {
     match keys.kind {
         CellKind::Text => push_string(keys.text(row), out),

@@ -1,7 +1,7 @@
 //! Columns -> lines of text: CSV and JSON, a cell at a time into one buffer.
 //!
 //! ```text
-//! cells.rs    the columns of a batch, their types looked at once
+//! cells.rs    the columns of a batch, their types resolved once
 //! times.rs    dates, times and timestamps as text
 //! json.rs     JSON values
 //! csv.rs      cells between delimiters, quoted as asked

@@ -195,7 +195,7 @@ fn size_of_arena(segment_bytes: usize, segments: usize) -> Result<usize, String>
 }
 
 impl Account {
-    /// Takes a free segment if the account may; None if there is none now.
+    /// Takes a free segment if the account permits; None if there is none now.
     pub fn try_lease(self: &Arc<Self>) -> Option<Lease> {
         let mut books = self.arena.books();
         let out = self.out.load(PlainOrdering::Relaxed);

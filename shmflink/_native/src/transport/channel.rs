@@ -252,7 +252,7 @@ impl Drop for SegmentRef {
     }
 }
 
-/// Outlives the input channel as long as one of its segments is referenced.
+/// Outlives the input channel while any of its segments is referenced.
 struct InputShared {
     arena: Arc<Arena>,
     peer: Doorbell,

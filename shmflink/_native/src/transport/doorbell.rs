@@ -44,7 +44,7 @@ impl DoorbellSlot {
 
     /// Wakes the sleeper; if none sleeps, the next `wait` with an older token returns at once. Any thread, any process.
     pub fn ring(&self) {
-        // Release: publishes everything written before to the woken thread. One locked add if nobody sleeps.
+        // Release: publishes everything written before to the woken thread. One locked add if no thread sleeps.
         let before = self.futex.word.fetch_add(RING, Ordering::AcqRel);
         if before & SLEEPERS != 0 {
             self.futex.unpark_all();

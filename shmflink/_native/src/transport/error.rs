@@ -4,7 +4,7 @@ use std::fmt;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TransportError {
-    /// The system refused memory, descriptors or a call; says how much was needed. → `ResourceError`
+    /// The system refused memory, descriptors or a call; the text states how much was needed. → `ResourceError`
     Resource(String),
     /// Shared memory breaks the protocol; it was refused and not followed. → `CorruptChannelError`
     Corrupt(String),

@@ -24,7 +24,7 @@ fn check(preemptions: usize, body: impl Fn() + Send + Sync + 'static) {
     builder.check(body);
 }
 
-/// What the bytes of the segments stand for: loom sees every access and reports two that are not ordered.
+/// Represents the bytes of the segments: loom sees every access and reports two that are not ordered.
 struct Payload(Vec<UnsafeCell<u64>>);
 
 // SAFETY: that accesses are ordered is what loom checks here.

@@ -169,7 +169,7 @@ fn allocate(fd: &OwnedFd, start: usize, bytes: usize) -> std::io::Result<()> {
     }
 }
 
-/// To the kernel, shared memory is a file, so `ulimit -f` applies to it, too.
+/// To the kernel, shared memory is a file, so `ulimit -f` also applies to it.
 fn above_file_size_limit(name: &str, bytes: usize) -> TransportError {
     let mut limit = libc::rlimit {
         rlim_cur: 0,

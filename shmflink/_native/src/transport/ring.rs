@@ -314,7 +314,7 @@ impl ReturnHalf {
         self.memory.control().producer.0.announcement.load(Ordering::Acquire)
     }
 
-    /// Returns a segment. There is room as long as the producer empties the returns before it uses a new credit.
+    /// Returns a segment. The return ring has room, because the producer empties it before it uses a new credit.
     pub fn push_return(&mut self, segment: u32) -> Result<(), TransportError> {
         let control = self.memory.control();
         let returns = self.memory.returns();

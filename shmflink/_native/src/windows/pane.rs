@@ -1,4 +1,4 @@
-//! A stretch of time, of which each window is one or more.
+//! A stretch of time; a window is one or more of them.
 
 use crate::aggregate::Table;
 

@@ -37,7 +37,7 @@ pub struct PaneWindows {
     watermark: i64,
     /// Windows with max_timestamp up to this have fired.
     fired: i64,
-    /// While windows are due: the first one that may be.
+    /// While windows are due: the first window that may be due.
     next: Option<i64>,
     firing: Option<Firing>,
     /// Windows that late rows changed, with the keys of these rows.
@@ -344,7 +344,7 @@ impl Windows for PaneWindows {
             changes.marks.push((*start, pane.table.track_changes_anew()));
             pane.is_saved = true;
         }
-        // Removed entries come first: of equal entries the last one counts.
+        // Removed entries come first, because of equal entries the last one counts.
         let mut parts: Vec<Part> = changes.gone.iter().filter(|_| is_delta).map(Gone::part).collect();
         parts.extend(self.parts(is_delta.then_some(&changes.marks))?);
         let outcome = if is_delta {

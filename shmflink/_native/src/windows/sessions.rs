@@ -69,7 +69,7 @@ impl SessionWindows {
         (end - 1).saturating_add(self.lateness)
     }
 
-    /// Processes rows, each of which covers `[start, end)`.
+    /// Processes rows; each covers `[start, end)`.
     fn take_rows(
         &mut self,
         columns: &[ArrayRef],
@@ -305,7 +305,7 @@ impl Windows for SessionWindows {
             let sessions = self.chains.sessions.iter_mut();
             sessions.for_each(|session| session.is_saved = session.is_open);
         }
-        // Removed entries come first: of equal entries the last one counts.
+        // Removed entries come first, because of equal entries the last one counts.
         let mut parts: Vec<Part> = gone.iter().filter(|_| is_delta).map(Gone::part).collect();
         parts.push(self.part(is_delta.then_some(&marks))?);
         Ok(Freeze {

@@ -18,7 +18,7 @@ use crate::aggregate::argument::{Argument, Physical, Wide};
 use crate::aggregate::state::{FromRows, Groups, Seen, Slots, State};
 use crate::error::TableError;
 
-/// 128 bits hold the sum of 10^10 decimals of so many digits.
+/// 128 bits hold the sum of 10^10 decimals with this many digits.
 const DIGITS_MAX_OF_128_BITS: u8 = 28;
 
 /// How a value is combined with the stored one.

@@ -112,7 +112,7 @@ impl Limit {
     }
 }
 
-/// No value of these rows is greater than this, or less than its negative; values at nulls count, too.
+/// No value of these rows is greater than this, or less than its negative; values at nulls count as well.
 fn greatest_of(argument: &Argument, start: usize, len: usize) -> u128 {
     // The highest set bit of v ^ (v << 1) is where the sign begins.
     match Physical::of(argument.array.data_type()) {

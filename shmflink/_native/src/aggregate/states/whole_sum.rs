@@ -1,11 +1,11 @@
-//! `sum` and `sum0` of 64-bit integers: exact, whatever the order of the rows.
+//! `sum` and `sum0` of 64-bit integers: exact, in any order of the rows.
 //!
 //! ```text
 //! row of the group   | low 64 bits of the sum |       as the type of the sum reads them
 //! carries            group -> times 2^64              only of groups whose sum left 64 bits
 //! sum                low + carry * 2^64
 //! ```
-//! An error comes with a result that does not fit, not with a sum on its way there. A partial column has 128 bits.
+//! Only a result that does not fit is an error; an intermediate sum may exceed 64 bits. A partial column has 128 bits.
 
 use std::collections::HashMap;
 use std::marker::PhantomData;

@@ -26,7 +26,7 @@ pub trait Kept: Wide + Send {
     fn each(argument: &Argument, start: usize, len: usize, fold: impl FnMut(usize, Self));
 }
 
-/// Values of one type to those who fold them, without a look at nulls where there are none.
+/// Passes values of one type to a fold; skips the check for nulls if there are none.
 #[inline(always)]
 fn values_of<T: Narrow<W>, W>(argument: &Argument, start: usize, len: usize, mut fold: impl FnMut(usize, W)) {
     let values = argument.values::<T>(start, len);
@@ -132,7 +132,7 @@ impl Kept for f64 {
         fixed_array(data_type, len, buffer, nulls)
     }
 
-    /// Integers and decimals come as floats, too; decimals without their scale.
+    /// Integers and decimals are also read as floats; decimals without their scale.
     #[inline(always)]
     fn each(argument: &Argument, start: usize, len: usize, fold: impl FnMut(usize, Self)) {
         match Physical::of(argument.array.data_type()).expect("a number") {

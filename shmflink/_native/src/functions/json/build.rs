@@ -16,7 +16,7 @@ const STYLE: Style = Style {
     has_java_floats: true,
 };
 
-/// Strings as JSON strings; `/` is escaped, too, as Flink does it.
+/// Strings as JSON strings; `/` is escaped as well, as in Flink.
 #[pyfunction]
 fn json_quote(py: Python<'_>, texts: PyArray) -> PyResult<Py<PyAny>> {
     map_strings(py, &texts, |text, out| {
@@ -35,7 +35,8 @@ fn json_quote(py: Python<'_>, texts: PyArray) -> PyResult<Py<PyAny>> {
     })
 }
 
-/// JSON strings as what they say; text that is not in quotes stays. ValueError for quotes around what is no JSON string.
+/// JSON strings as the text that they represent; text without quotes stays unchanged. ValueError for quotes around text
+/// that is not a valid JSON string.
 #[pyfunction]
 fn json_unquote(py: Python<'_>, texts: PyArray) -> PyResult<Py<PyAny>> {
     map_strings(py, &texts, |text, out| {

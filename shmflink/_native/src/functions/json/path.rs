@@ -166,7 +166,7 @@ fn below<'a>(
 }
 
 fn is_key(key: &[u8], wanted: &[u8], scratch: &mut Vec<u8>) -> bool {
-    // With escapes, a key is longer than what it says.
+    // An escaped key is longer than the key that it represents.
     if key.len() <= wanted.len() || !key.contains(&b'\\') {
         return key == wanted;
     }

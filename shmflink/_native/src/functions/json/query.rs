@@ -1,8 +1,8 @@
 //! IS JSON, JSON_EXISTS, JSON_VALUE, JSON_QUERY over a column.
 //!
-//! Results come with a status per row, so that the caller can do what ON EMPTY and ON ERROR say. What is empty and what is
-//! an error follows Calcite's `JsonFunctions`, which Flink runs: JSON's null is empty, and so is in lax mode a value that
-//! is not there or of the wrong kind (scalar or not); in strict mode that is an error, as malformed text is in both.
+//! Each result has a status per row, so that the caller can apply ON EMPTY and ON ERROR. The rules are those of
+//! Calcite's `JsonFunctions`, which Flink runs. JSON's null is empty. A value that is missing or of the wrong kind
+//! (scalar or not) is empty in lax mode and an error in strict mode. Malformed text is an error in both modes.
 
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ fn answer(py: Python<'_>, values: ArrayRef, statuses: Vec<u8>) -> PyResult<Answe
     Ok((to_pyarrow(py, values)?, to_pyarrow(py, statuses)?))
 }
 
-/// Raises TypeError for a path that is none.
+/// Raises TypeError for an invalid path.
 #[pyfunction]
 fn json_path_check(path: &str) -> PyResult<()> {
     compiled(path).map(drop)

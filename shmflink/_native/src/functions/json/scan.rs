@@ -1,4 +1,4 @@
-//! A validating scanner of JSON (RFC 8259): it walks over values and says where they end, without building anything.
+//! A validating scanner of JSON (RFC 8259): it walks over values and finds their ends, without building anything.
 //!
 //! Members and items are found by their text, so that extracting a value reads the document once, allocates nothing for
 //! what is skipped, and still refuses a document that is malformed anywhere.
@@ -45,7 +45,7 @@ impl<'a> Scanner<'a> {
         Self { text, at: 0 }
     }
 
-    /// What kind of value is next; only its first byte has been looked at.
+    /// The type of the next value, by its first byte alone.
     pub fn next_kind(&mut self) -> Scanned<JsonType> {
         self.skip_space();
         Ok(match self.peek()? {
@@ -96,7 +96,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// The next value, whatever it is.
+    /// The next value, of any type.
     pub fn value(&mut self, depth: usize) -> Scanned<Value<'a>> {
         let kind = self.next_kind()?;
         let start = self.at;
@@ -262,7 +262,7 @@ fn plain(text: &[u8]) -> usize {
     at
 }
 
-/// Appends what a string says; `quoted` is a valid string between its quotes. A lone surrogate becomes U+FFFD.
+/// Appends the text of a JSON string; `quoted` is a valid string between its quotes. A lone surrogate becomes U+FFFD.
 pub fn unescape(quoted: &[u8], out: &mut Vec<u8>) {
     let mut rest = quoted;
     while let Some(at) = rest.iter().position(|byte| *byte == b'\\') {

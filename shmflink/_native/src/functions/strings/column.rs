@@ -1,4 +1,4 @@
-//! Columns in and out. A column of one row stands for all rows: a constant.
+//! Columns in and out. A column of one row is a constant: it applies to all rows.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ impl Texts {
         self.array.is_valid(row).then(|| self.array.value(row))
     }
 
-    /// The value of all rows where there is one and it is not null.
+    /// The constant, if the column is one and it is not null.
     pub fn constant(&self) -> Option<&str> {
         if self.is_constant {
             self.get(0)
@@ -84,7 +84,7 @@ fn is_constant(length: usize, rows: usize) -> PyResult<bool> {
     Ok(length != rows)
 }
 
-/// A string for each row. `write` appends it and says whether there is one.
+/// A string for each row. `write` appends it and returns whether there is one.
 pub fn write_strings(
     py: Python<'_>,
     rows: usize,

@@ -60,7 +60,7 @@ fn hex_encoded(bytes: &[u8], out: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
-/// A digit without a partner, of an odd number, is left out and a zero byte stands in its place (as Flink has it).
+/// With an odd number of digits, the digit without a partner is dropped and a zero byte takes its place, as in Flink.
 fn hex_decoded(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
     if text.len() % 2 == 1 {
@@ -170,7 +170,7 @@ fn encode_bytes(py: Python<'_>, values: PyArray, form: &str) -> PyResult<Py<PyAn
     to_pyarrow(py, Arc::new(writer.finish()))
 }
 
-/// The bytes of `base64` or `hex`, as binary; null where the text is none.
+/// The bytes of `base64` or `hex`, as binary; null for invalid text.
 #[pyfunction]
 fn decode_bytes(py: Python<'_>, values: PyArray, form: &str) -> PyResult<Py<PyAny>> {
     let writer = match form {

@@ -14,7 +14,7 @@ use pyo3_arrow::PyArray;
 
 use super::column::{strings, to_pyarrow, Writer};
 
-/// A whole number: digits with a sign; a fraction is cut. None: it is none, or does not fit.
+/// An integer: digits with a sign; a fraction is truncated. None if the text is not a number, or does not fit.
 fn whole_number(text: &[u8]) -> Option<i64> {
     let (is_negative, digits) = match text {
         [b'-', rest @ ..] => (true, rest),
@@ -53,7 +53,7 @@ fn float_number(text: &str) -> Option<f64> {
     text.parse().ok()
 }
 
-/// int64 of each string, without the spaces around it; null where it is none.
+/// int64 of each string, without the spaces around it; null if it is not an integer.
 #[pyfunction]
 fn parse_integers(py: Python<'_>, texts: PyArray) -> PyResult<Py<PyAny>> {
     let texts = strings(&texts)?;
@@ -67,7 +67,7 @@ fn parse_integers(py: Python<'_>, texts: PyArray) -> PyResult<Py<PyAny>> {
     to_pyarrow(py, Arc::new(numbers))
 }
 
-/// float64 of each string, without the spaces around it; null where it is none.
+/// float64 of each string, without the spaces around it; null if it is not a number.
 #[pyfunction]
 fn parse_floats(py: Python<'_>, texts: PyArray) -> PyResult<Py<PyAny>> {
     let texts = strings(&texts)?;
@@ -153,7 +153,7 @@ fn written<T: Copy + Into<f64> + std::fmt::LowerExp>(
     Ok(writer.finish())
 }
 
-/// int64 in digits of so many bits, two's complement, in upper case.
+/// int64 as digits of `bits` bits each, two's complement, in upper case.
 #[pyfunction]
 fn format_integers(py: Python<'_>, numbers: PyArray, digit_bits: u32) -> PyResult<Py<PyAny>> {
     let array = numbers.array().clone();

@@ -1,6 +1,6 @@
-//! Regular expressions: Java's syntax as far as an automaton can have it. Look-around, back references and possessive
-//! quantifiers are refused. `\d \w \s` are ASCII, as in Java. A pattern that is none in Java either makes null, as in
-//! Flink. Matches follow each other as Java's do: an empty one may begin where another one ends.
+//! Regular expressions: the part of Java's syntax that an automaton can match. Look-around, back references and
+//! possessive quantifiers are refused. `\d \w \s` are ASCII, as in Java. A pattern that is invalid in Java as well
+//! yields null, as in Flink. Matches follow each other as in Java: an empty match may begin where another match ends.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -49,7 +49,7 @@ fn translated(pattern: &str) -> String {
     out
 }
 
-/// What makes a pattern none in Java, too.
+/// Constructs that are invalid in Java as well.
 const NO_PATTERN: [&str; 7] = [
     "unclosed group",
     "unopened group",
@@ -60,7 +60,7 @@ const NO_PATTERN: [&str; 7] = [
     "invalid repetition count range",
 ];
 
-/// None: the pattern is none. Err: it may be one in Java.
+/// None: the pattern is invalid. Err: it may be valid in Java.
 fn compiled(pattern: &str) -> Result<Option<Regex>, String> {
     Regex::new(&translated(pattern)).map(Some).or_else(|error| {
         let reason = error.to_string();
@@ -130,7 +130,7 @@ impl Patterns {
         })
     }
 
-    /// None: null, a pattern that is none, or one that is refused, which `checked` reports.
+    /// None: null, an invalid pattern, or a refused one, which `checked` reports.
     fn get(&mut self, row: usize) -> Option<&Regex> {
         if self.fixed.is_some() {
             return self.fixed.as_ref();
@@ -183,7 +183,7 @@ fn regex_count(py: Python<'_>, texts: PyArray, pattern: PyArray, rows: usize) ->
     patterns.checked(result)
 }
 
-/// Position in code points, from 1, of the first part that matches; 0: there is none.
+/// Position in code points, from 1, of the first match; 0 if there is none.
 #[pyfunction]
 fn regex_position(py: Python<'_>, texts: PyArray, pattern: PyArray, rows: usize) -> PyResult<Py<PyAny>> {
     let (texts, mut patterns) = (Texts::new(&texts, rows)?, Patterns::new(&pattern, rows)?);
@@ -195,7 +195,7 @@ fn regex_position(py: Python<'_>, texts: PyArray, pattern: PyArray, rows: usize)
     patterns.checked(result)
 }
 
-/// Group `group` (0: all) of the first part that matches; null where there is none, or no such group.
+/// Group `group` (0: all) of the first match; null if there is no match, or no such group.
 #[pyfunction]
 fn regex_extract(py: Python<'_>, texts: PyArray, pattern: PyArray, group: PyArray, rows: usize) -> PyResult<Py<PyAny>> {
     let (texts, mut patterns) = (Texts::new(&texts, rows)?, Patterns::new(&pattern, rows)?);

@@ -20,7 +20,7 @@ fn text_matches(py: Python<'_>, texts: PyArray, others: PyArray, place: &str, ro
     }
 }
 
-/// Position of the first occurrence of `needle` from code point `from` on, counted from 1; 0: there is none.
+/// Position of the first occurrence of `needle` from code point `from` on, counted from 1; 0 if there is none.
 #[pyfunction]
 fn text_position(py: Python<'_>, texts: PyArray, needles: PyArray, from_: PyArray, rows: usize) -> PyResult<Py<PyAny>> {
     let (texts, needles) = (Texts::new(&texts, rows)?, Texts::new(&needles, rows)?);
@@ -65,7 +65,7 @@ fn replace_text(
     })
 }
 
-/// Which letter takes the place of which; None: it goes. The first of several rules for a letter counts.
+/// The replacement of each letter; None: the letter is removed. The first of several rules for a letter counts.
 fn translation(from: &str, to: &str) -> HashMap<char, Option<char>> {
     let mut rules = HashMap::new();
     let mut targets = to.chars();

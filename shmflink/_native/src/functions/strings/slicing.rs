@@ -109,8 +109,8 @@ fn pad_text(
     })
 }
 
-/// `length` code points from `start` replaced; as many as the replacement has where no length is given. The text itself
-/// where `start` lies outside of it.
+/// Replaces `length` code points from `start` on; without a length, as many as the replacement has. Returns the text
+/// unchanged if `start` is outside of it.
 #[pyfunction]
 #[pyo3(signature = (texts, replacement, start, length, rows))]
 fn overlay_text(

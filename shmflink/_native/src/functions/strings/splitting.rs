@@ -1,4 +1,4 @@
-//! Lines into words. The words of all rows lie behind each other in one buffer, without the separators.
+//! Lines into words. The words of all rows are consecutive in one buffer, without the separators.
 
 use std::sync::Arc;
 
@@ -58,8 +58,8 @@ impl Words {
     }
 }
 
-/// A list of the parts between separators for each string: one part where there is none. An empty separator parts the
-/// characters; None: runs of ASCII white space, without empty parts.
+/// A list of the parts between separators for each string; one part if there is no separator. An empty separator splits
+/// into characters; None: runs of ASCII white space, without empty parts.
 #[pyfunction]
 #[pyo3(signature = (texts, separator = None))]
 fn split_text(py: Python<'_>, texts: PyArray, separator: Option<&str>) -> PyResult<Py<PyAny>> {
@@ -141,8 +141,8 @@ fn push_short(all: &[u8], start: usize, end: usize, words: &mut Words) {
     }
     let filled = words.bytes.len();
     words.bytes.reserve(BLOCK);
-    // SAFETY: `start + BLOCK <= all.len()`; the vector has room for BLOCK bytes behind `filled`, all of which are written
-    // here and the first `length` kept.
+    // SAFETY: `start + BLOCK <= all.len()`, and the vector has room for BLOCK bytes after `filled`. All of them are
+    // written here; only the first `length` are kept.
     unsafe {
         std::ptr::copy_nonoverlapping(all.as_ptr().add(start), words.bytes.as_mut_ptr().add(filled), BLOCK);
         words.bytes.set_len(filled + length);
@@ -150,7 +150,7 @@ fn push_short(all: &[u8], start: usize, end: usize, words: &mut Words) {
     words.ends.push((filled + length) as i32);
 }
 
-/// A bit for each of the 64 bytes from `at` on that is wanted and lies before `to`.
+/// A bit for each of the 64 bytes from `at` on that matches and is before `to`.
 #[inline]
 fn mask(all: &[u8], at: usize, to: usize, is_wanted: impl Fn(u8) -> bool) -> u64 {
     let mut padded = [0; LANES];
@@ -182,7 +182,7 @@ fn is_space(byte: u8) -> bool {
     byte == b' ' || byte.wrapping_sub(b'\t') < 5
 }
 
-/// Part `index`, from 0, of each string between separators; null where there is none.
+/// Part `index`, from 0, of each string between separators; null if there is none.
 #[pyfunction]
 fn split_part(py: Python<'_>, texts: PyArray, separator: PyArray, index: PyArray, rows: usize) -> PyResult<Py<PyAny>> {
     let (texts, separators) = (Texts::new(&texts, rows)?, Texts::new(&separator, rows)?);
