@@ -18,7 +18,7 @@ import select
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Final, NoReturn
 
@@ -67,17 +67,21 @@ def die_with(parent_pid: int) -> None:
         os._exit(_EXIT_ORPHAN)
 
 
+def _nothing() -> Iterator[None]:
+    return iter(())
+
+
 def start_fork_server(
     begin: Callable[[socket.socket], TaskManagerMain | None],
     close_in_child: tuple[int, ...],
-    warm_up: Callable[[], None] = lambda: None,
+    warm_up: Callable[[], Iterator[None]] = _nothing,
 ) -> tuple[int, socket.socket]:
     """Forks the fork server; returns its pid and the JobManager's end of the connection.
 
     `begin` is called there, with its end of the connection: it imports what TaskManagers need, while the JobManager
     imports what it needs itself, and returns what they run; None where there is nothing to serve.
-    `warm_up` is called once, when there is nothing to do for a while after the first forks: what it imports, the
-    TaskManagers that replace lost ones need not. It must not start threads.
+    `warm_up` goes on, a short step at a time, while there is nothing to do: before the first fork at once, later when
+    there was nothing for a while. What it imports, TaskManagers need not. It must not start threads.
 
     Call from the main thread of a process without other threads: a lock that another thread holds at the fork would
     stay locked for ever in the child. `close_in_child` are descriptors that only the JobManager may hold.
@@ -99,7 +103,7 @@ def _run_fork_server(
     ours: socket.socket,
     theirs: socket.socket,
     close_in_child: tuple[int, ...],
-    warm_up: Callable[[], None],
+    warm_up: Callable[[], Iterator[None]],
 ) -> NoReturn:
     code = EXIT_FAILED  # until it has served to the end
     try:
@@ -134,11 +138,13 @@ class ForkServer:
         self,
         connection: BlockingConnection,
         run_taskmanager: TaskManagerMain,
-        warm_up: Callable[[], None] = lambda: None,
+        warm_up: Callable[[], Iterator[None]] = _nothing,
     ) -> None:
         self._connection = connection
         self._run_taskmanager = run_taskmanager
-        self._warm_up: Callable[[], None] | None = warm_up
+        self._warm_up = warm_up()
+        self._is_warm = False
+        self._patience_ms = 0  # before the next step of the warm-up
         self._children: dict[int, _Child] = {}  # by pidfd
         self._poll = select.poll()
         self._poll.register(connection.fileno(), select.POLLIN)
@@ -157,14 +163,14 @@ class ForkServer:
             self._kill_all()
 
     def _ready(self) -> list[tuple[int, int]]:
-        """Descriptors that can be read; waits for the first. Warms up when none comes for long enough."""
-        if self._warm_up is None or not self._children:
-            return self._poll.poll()
-        ready = self._poll.poll(_IDLE_MS)
-        if not ready:
-            warm_up, self._warm_up = self._warm_up, None
-            warm_up()
-        return ready
+        """Descriptors that can be read; waits for the first, and warms up meanwhile."""
+        while not self._is_warm:
+            ready = self._poll.poll(self._patience_ms)
+            if ready:
+                return ready
+            self._patience_ms = 0
+            self._is_warm = next(self._warm_up, self) is self
+        return self._poll.poll()
 
     def _serve(self, fd: int) -> bool:
         """One readable descriptor; False when the JobManager is gone."""
@@ -192,6 +198,7 @@ class ForkServer:
         message = request.message
         if not isinstance(message, ForkTaskManager) or len(request.fds) != 1:
             raise InternalError(f"the fork server cannot serve {type(message).__name__}")
+        self._patience_ms = _IDLE_MS
         end = socket.socket(fileno=request.fds[0])
         parent = os.getpid()
         pid = os.fork()

@@ -12,7 +12,7 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from shmflink.core.pandas_import import keep_pandas_out
@@ -170,21 +170,20 @@ def _import(modules: Iterable[str]) -> None:
         importlib.import_module(module)
 
 
-def _preload_later() -> None:
-    """In the fork server, while nobody waits for it."""
-    _import(_LATER)
-    for package in _LATER_PACKAGES:
-        _import_all(package)
+def _preload_later() -> Iterator[None]:
+    """In the fork server, while nobody waits for it: a module at a time."""
+    for module in (*_LATER, *(name for package in _LATER_PACKAGES for name in _modules_of(package))):
+        importlib.import_module(module)
+        yield
     gc.freeze()
 
 
-def _import_all(package: str) -> None:
-    path = importlib.import_module(package).__path__
-    for found in pkgutil.iter_modules(path, f"{package}."):
+def _modules_of(package: str) -> Iterator[str]:
+    for found in pkgutil.iter_modules(importlib.import_module(package).__path__, f"{package}."):
         if not found.ispkg:
-            importlib.import_module(found.name)
+            yield found.name
         elif found.name not in _NOT_PRELOADED:
-            _import_all(found.name)
+            yield from _modules_of(found.name)
 
 
 def _raise_descriptor_limit() -> None:
