@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Final, TypeAlias
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "of_columns",
     "of_fewer_rows",
     "of_more_rows",
+    "of_pair",
     "of_several",
 ]
 
@@ -57,6 +59,14 @@ def of_several(key: bytes, values: Sequence[bytes]) -> bytes | None:
     if key == _GEO:
         return _changed(values[0], lambda first: _of_several_geo([first, *map(_loaded, values[1:])]))
     return values[0] if all(value == values[0] for value in values) else None
+
+
+def of_pair(key: bytes, values: Sequence[bytes | None], common: Sequence[str]) -> bytes | None:
+    """The value for pairs of rows, each of the columns of one of two tables or, if `common`, of both."""
+    given = [value for value in values if value is not None]
+    if key != _GEO or not given:
+        return None
+    return _changed(given[0], lambda first: _of_geo_pair([first, *map(_loaded, given[1:])], len(values), set(common)))
 
 
 def _changed(value: bytes, change: Callable[[Described], Described | None]) -> bytes | None:
@@ -120,8 +130,23 @@ def _of_several_geo(several: Sequence[Described]) -> Described | None:
         column = _of_several_columns([geo["columns"].get(name) for geo in several])
         if column is not None:
             columns[name] = column
-    version = max((geo["version"] for geo in several), key=lambda text: [int(part) for part in text.split(".")])
-    return _with_primary({**several[0], "version": version, "columns": columns}, [several[0]["primary_column"]])
+    return _with_primary(
+        {**several[0], "version": _newest(several), "columns": columns}, [several[0]["primary_column"]]
+    )
+
+
+def _of_geo_pair(given: Sequence[Described], sides: int, common: AbstractSet[str]) -> Described | None:
+    columns: dict[str, Described] = {}
+    for name in dict.fromkeys(name for geo in given for name in geo["columns"]):
+        said = [geo["columns"][name] for geo in given if name in geo["columns"]]
+        column = _of_several_columns(said) if len(said) == (sides if name in common else 1) else None
+        if column is not None:
+            columns[name] = column
+    return _with_primary({**given[0], "version": _newest(given), "columns": columns}, [given[0]["primary_column"]])
+
+
+def _newest(several: Sequence[Described]) -> str:
+    return str(max((geo["version"] for geo in several), key=lambda text: [int(part) for part in text.split(".")]))
 
 
 def _of_several_columns(several: Sequence[Described | None]) -> Described | None:

@@ -31,12 +31,12 @@ def plain_type(kind: pa.DataType, *, keeps_dictionaries: bool = False) -> pa.Dat
     of 36 characters; other extension types become their storage; 32- and 64-bit decimals become 128-bit ones. Inner
     types, too.
     """
+    if isinstance(kind, pa.BaseExtensionType):  # types of Python's extensions cannot be keys of a dict
+        return _EXTENSIONS.get(kind.extension_name) or plain_type(kind.storage_type)
     made = _PLAIN.get(kind)
     if made is not None:
         return made
     types = pa.types
-    if isinstance(kind, pa.BaseExtensionType):
-        return _EXTENSIONS.get(kind.extension_name) or plain_type(kind.storage_type)
     if types.is_dictionary(kind):
         value = plain_type(kind.value_type)
         return pa.dictionary(kind.index_type, value, kind.ordered) if keeps_dictionaries else value

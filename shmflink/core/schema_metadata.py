@@ -30,10 +30,12 @@ __all__ = [
     "NO_METADATA",
     "annotated",
     "described",
+    "described_rows",
     "is_empty",
     "merged_metadata",
     "metadata_of_columns",
     "metadata_of_fewer_rows",
+    "metadata_of_join",
     "metadata_of_keys",
     "metadata_of_more_rows",
 ]
@@ -51,6 +53,8 @@ _OWNED_BY_WRITERS: Final = (
 """Beginnings of keys."""
 
 _OF_TYPES: Final = (b"ARROW:extension:", b"_PL_")
+_PARAMETERS: Final = {"arrow.json": b""}
+"""Of Arrow's own extension types, which do not tell theirs: the one that is its storage here, and has none."""
 _FIELD_ID: Final = b"PARQUET:field_id"
 
 
@@ -62,7 +66,7 @@ def is_empty(schema: pa.Schema) -> bool:
 def annotated(schema: pa.Schema) -> pa.Schema:
     """What of the metadata of a table with this schema may travel."""
     table = {key: value for key, value in (schema.metadata or {}).items() if not key.startswith(_OWNED_BY_WRITERS)}
-    fields = list(schema)
+    fields = list(map(_with_extension, schema))
     if not table and not any(_has_metadata(field) for field in fields):
         return NO_METADATA
     if any(pa.types.is_dictionary(kind) for kind in schema.types):
@@ -90,6 +94,33 @@ def metadata_of_keys(schema: pa.Schema, origins: Origins) -> pa.Schema:
     made = metadata_of_columns(schema, origins)
     table = {key: value for key, value in (made.metadata or {}).items() if key in OF_EACH_COLUMN}
     return _settled(list(made), table, {name: name for name in made.names})
+
+
+def metadata_of_join(
+    left: pa.Schema, right: pa.Schema, columns: Sequence[tuple[str, str | None, str | None]]
+) -> pa.Schema:
+    """The annotated schema of pairs of rows. `columns`: a name, and the columns of both sides that its values are from.
+
+    Columns stay what they are; a column of both inputs, and what is said of the table, is what both say, as in a union.
+    """
+    sides = [
+        metadata_of_keys(left, {name: of_left for name, of_left, _ in columns}),
+        metadata_of_keys(right, {name: of_right for name, _, of_right in columns}),
+    ]
+    held = [dict(zip(side.names, side, strict=True)) for side in sides]
+    fields = []
+    for name, of_left, of_right in columns:
+        of_inputs = [one.get(name) for one, origin in zip(held, (of_left, of_right), strict=True) if origin is not None]
+        if all(field is not None for field in of_inputs):
+            fields.append(_common_field(of_inputs))
+    tables = [side.metadata or {} for side in sides]
+    both = [name for name, *origins in columns if None not in origins]
+    table = {
+        key: value
+        for key in OF_EACH_COLUMN
+        if (value := described_columns.of_pair(key, [table.get(key) for table in tables], both)) is not None
+    }
+    return metadata_of_fewer_rows(_settled(_unique_ids(fields), table, {field.name: field.name for field in fields}))
 
 
 def metadata_of_fewer_rows(schema: pa.Schema) -> pa.Schema:
@@ -132,7 +163,8 @@ def described(schema: pa.Schema, by: pa.Schema) -> pa.Schema:
     """`schema` with the metadata that an annotated schema has for its columns; its own metadata win."""
     if is_empty(by):
         return schema
-    held = dict(zip(by.names, by, strict=True))
+    # Pickle makes a type of what names one that Arrow knows.
+    held = dict(zip(by.names, map(_with_extension, by), strict=True))
     fields = [
         field if field.name not in held else _described_field(field, _of_type(held[field.name], field.type))
         for field in schema
@@ -140,6 +172,14 @@ def described(schema: pa.Schema, by: pa.Schema) -> pa.Schema:
     same = {f.name: f.name if f.name in held and _is_same(held[f.name].type, f.type) else None for f in schema}
     table = {**_table_of_columns(by.metadata or {}, same), **(schema.metadata or {})}
     return pa.schema(_unique_ids(fields), table or None)
+
+
+def described_rows(rows: pa.Schema, by: pa.Schema) -> pa.Schema:
+    """The schema of batches, described by an annotated schema alone.
+
+    Inner fields of batches have metadata where they come from a file that has some: of the one file.
+    """
+    return described(pa.schema([_without_inner(field) for field in rows], rows.metadata), by)
 
 
 def _settled(fields: Sequence[pa.Field], table: Mapping[bytes, bytes], origins: Origins) -> pa.Schema:
@@ -213,8 +253,26 @@ def _rebuilt(kind: pa.DataType, inner: Sequence[pa.Field]) -> pa.DataType:
     return pa.list_(inner[0]) if types.is_list(kind) else kind
 
 
+def _without_inner(field: pa.Field) -> pa.Field:
+    """The field without metadata of its inner fields."""
+    return _changed(field, lambda _: {}).with_metadata(field.metadata) if field.type.num_fields else field
+
+
 def _not_ours(held: Metadata) -> Metadata:
     return {key: value for key, value in held.items() if not key.startswith(_OURS)}
+
+
+def _with_extension(field: pa.Field) -> pa.Field:
+    """A column of a type that Arrow knows by name: as its storage, with that name, as readers have it that do not."""
+    kind = field.type
+    if not isinstance(kind, pa.BaseExtensionType) or not plain_type(kind).equals(plain_type(kind.storage_type)):
+        return field
+    name = kind.extension_name
+    parameters = kind.__arrow_ext_serialize__() if isinstance(kind, pa.ExtensionType) else _PARAMETERS.get(name)
+    if parameters is None:
+        return field
+    said = {b"ARROW:extension:name": name.encode(), b"ARROW:extension:metadata": bytes(parameters)}
+    return pa.field(field.name, kind.storage_type, metadata={**said, **(field.metadata or {})})
 
 
 def _of_type(field: pa.Field, kind: pa.DataType) -> pa.Field:
@@ -269,13 +327,31 @@ def _common_field(fields: Sequence[pa.Field]) -> pa.Field:
 
 
 def _common(one: pa.Field, other: pa.Field) -> pa.Field:
-    theirs = other.metadata or {}
+    theirs, is_struct = other.metadata or {}, pa.types.is_struct(one.type) and pa.types.is_struct(other.type)
     held = {key: value for key, value in (one.metadata or {}).items() if theirs.get(key) == value}
-    if not one.type.equals(other.type):
+    if not one.type.equals(other.type) or _of_type_in(one) != _of_type_in(other):
         held = {key: value for key, value in held.items() if not key.startswith(_OF_TYPES)}
-        return pa.field(one.name, one.type, metadata=held or None) if not one.type.num_fields else one.remove_metadata()
-    inner = [_common(*both) for both in zip(_inner(one.type), _inner(other.type), strict=True)]
-    return one.with_type(_rebuilt(one.type, inner)).with_metadata(held or None)
+    if is_struct:
+        kind = pa.struct(_common_inner(one.type, other.type))
+    elif one.type.equals(other.type):
+        inner = [_common(*both) for both in zip(_inner(one.type), _inner(other.type), strict=True)]
+        kind = _rebuilt(one.type, inner)
+    else:
+        kind = _without_inner(one).type
+    return one.with_type(kind).with_metadata(held or None)
+
+
+def _of_type_in(field: pa.Field) -> Metadata:
+    """What tells the type of a column: it holds together, or not at all."""
+    return {key: value for key, value in (field.metadata or {}).items() if key.startswith(_OF_TYPES)}
+
+
+def _common_inner(one: pa.DataType, other: pa.DataType) -> list[pa.Field]:
+    """The fields of two structs by name; what only one has is as it says."""
+    fields = {field.name: field for field in _inner(one)}
+    for field in _inner(other):
+        fields[field.name] = _common(fields[field.name], field) if field.name in fields else field
+    return list(fields.values())
 
 
 # --- ids ---

@@ -11,7 +11,7 @@ import pyarrow as pa
 from shmflink.connectors.base import Sink
 from shmflink.connectors.function_sink import FunctionSink
 from shmflink.connectors.print_sink import PrintSink
-from shmflink.core.schema_metadata import NO_METADATA, described
+from shmflink.core.schema_metadata import NO_METADATA, described_rows
 from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.core.types.typeinfo import ColumnsTypeInfo, TypeInformation, schema_of
 from shmflink.core.watermark_strategy import WatermarkStrategy
@@ -271,7 +271,7 @@ class RecordStream(ColumnStream[S]):
             found = list(batches)
         if schema is None:  # rows of types that nobody declared
             return pa.Table.from_batches(found) if found else pa.table({})
-        return pa.Table.from_batches(found, described(schema, annotations))
+        return pa.Table.from_batches(found, described_rows(schema, annotations))
 
     def _collect(self, job_name: str | None) -> CloseableIterator[Any]:
         return self.environment.collect(self._collect_into, job_name)

@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pyarrow as pa
 
-from shmflink.core.schema_metadata import NO_METADATA, described
+from shmflink.core.schema_metadata import NO_METADATA, described_rows
 from shmflink.core.types.typeinfo import TypeInformation, schema_of
 from shmflink.errors import ConfigurationError
 
@@ -20,7 +20,7 @@ def plain_batches(
 ) -> Iterator[pa.RecordBatch]:
     """The batches; where their types are declared, with exactly these and the metadata of the annotated schema."""
     schema = schema_of(declared)
-    schema = None if schema is None else described(schema, annotations)
+    schema = None if schema is None else described_rows(schema, annotations)
     for batch in batches:
         if schema is None:
             yield batch.replace_schema_metadata(None)

@@ -20,10 +20,12 @@ from shmflink.core.schema_metadata import (
     merged_metadata,
     metadata_of_columns,
     metadata_of_fewer_rows,
+    metadata_of_join,
     metadata_of_keys,
 )
 from shmflink.core.types.typeinfo import ColumnsTypeInfo, schema_of
 from shmflink.expressions.node import COLUMN
+from shmflink.operators.joins.spec import JoinSpec
 from shmflink.plan import calls
 from shmflink.plan.logical_plan import LogicalPlan
 from shmflink.plan.node import Node
@@ -65,6 +67,10 @@ def _behind(node: Node, inputs: Sequence[Node], before: Sequence[pa.Schema]) -> 
             return metadata_of_fewer_rows(metadata_of_columns(before[0], _origins(keys)))
         case calls.Aggregate(keys=keys) | calls.WindowAggregate(keys=keys):
             return metadata_of_fewer_rows(metadata_of_keys(before[0], _origins(keys)))
+        case calls.Join(how="semi" | "anti"):
+            return metadata_of_fewer_rows(before[0])
+        case calls.Join() as join:
+            return metadata_of_join(before[0], before[1], _pairs(join, inputs))
         case calls.Select(columns=columns):
             return metadata_of_columns(before[0], _origins(columns))
         case calls.Explode(name=name):
@@ -85,6 +91,20 @@ def _origins(named: calls.NamedExpressions) -> dict[str, Any]:
     """Of a projection: which columns are another column as it was."""
     plain = {name: without_alias(expression) for name, expression in named}
     return {name: made.parameters[0] if made.function == COLUMN else None for name, made in plain.items()}
+
+
+def _pairs(call: calls.Join, inputs: Sequence[Node]) -> list[tuple[str, str | None, str | None]]:
+    """The columns of a join; those of both sides by the side whose rows are all there: keys are equal in both."""
+    left, right = (schema_of(node.output_type) for node in inputs)
+    spec = JoinSpec(
+        left, right, call.left_on, call.right_on, call.how, merges_keys=call.merges_keys, suffix=call.suffix
+    )
+    made = []
+    for column in spec.columns:
+        is_both = column.left is not None and column.right is not None
+        is_left, is_right = is_both and call.how in ("inner", "left"), is_both and call.how == "right"
+        made.append((column.name, None if is_right else column.left, None if is_left else column.right))
+    return made
 
 
 def _names(node: Node) -> Sequence[str]:

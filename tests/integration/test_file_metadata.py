@@ -172,6 +172,68 @@ def test_arrow_files_orc_files_and_tables(env: StreamExecutionEnvironment, folde
     assert geo_of(rows.to_arrow().schema) == GEO
 
 
+def test_a_join_keeps_what_both_sides_say_of_their_columns(
+    env: StreamExecutionEnvironment, folder: str, tmp_path: Path
+) -> None:
+    env.set_runtime_mode(RuntimeExecutionMode.BATCH)
+    rows = env.read_parquet(folder)
+    other = rows.select("id", place=col("geometry"), comment=col("id") + 1)
+    rows.select("id", "bbox").join(other, on="id", how="left").sink_to(FileSink.parquet(str(tmp_path / "out")))
+    env.execute()
+    joined = footers(tmp_path / "out")[0]
+    assert (joined.names, list(joined.metadata)) == (["id", "bbox", "place", "comment"], [b"geo"])
+    assert (geo_of(joined)["primary_column"], joined.field("id").metadata) == ("place", SCHEMA.field("id").metadata)
+    assert joined.field("place").metadata == {b"PARQUET:field_id": b"2"}
+
+
+def test_files_of_different_units_in_inner_fields(env: StreamExecutionEnvironment, tmp_path: Path) -> None:
+    env.set_runtime_mode(RuntimeExecutionMode.BATCH)
+    (tmp_path / "in").mkdir()
+    for unit in ("cm", "inch"):
+        size = pa.struct([pa.field("height", pa.int32(), metadata={"unit": unit})])
+        pq.write_table(pa.table({"size": pa.array([{"height": 1}], size)}), tmp_path / "in" / f"{unit}.parquet")
+    rows = env.read_parquet(str(tmp_path / "in"))
+    rows.sink_to(FileSink.parquet(str(tmp_path / "out")))
+    env.execute()
+    for schema in (footers(tmp_path / "out")[0], rows.to_arrow().schema):
+        assert not schema.field("size").type.field(0).metadata
+
+
+class Wkb(pa.ExtensionType):
+    """As the types that geoarrow-pyarrow registers."""
+
+    def __init__(self) -> None:
+        super().__init__(pa.binary(), "tests.wkb")
+
+    def __arrow_ext_serialize__(self) -> bytes:
+        return b"EPSG:4326"
+
+    @classmethod
+    def __arrow_ext_deserialize__(cls, storage: pa.DataType, serialized: bytes) -> Wkb:
+        return cls()
+
+
+@pytest.fixture
+def registered() -> Iterator[pa.ExtensionType]:
+    pa.register_extension_type(Wkb())
+    yield Wkb()
+    pa.unregister_extension_type("tests.wkb")
+
+
+@pytest.mark.parametrize("kind", [Wkb(), pa.json_()], ids=str)
+def test_columns_of_types_that_the_program_registered(
+    env: StreamExecutionEnvironment, tmp_path: Path, kind: pa.DataType, registered: pa.ExtensionType
+) -> None:
+    env.set_runtime_mode(RuntimeExecutionMode.BATCH)
+    values = pa.array(["1", "2", None]).cast(kind.storage_type)  # type: ignore[attr-defined]
+    (tmp_path / "in").mkdir()
+    pq.write_table(pa.table({"a": pa.ExtensionArray.from_storage(kind, values)}), tmp_path / "in" / "0.parquet")
+    env.read_parquet(str(tmp_path / "in")).filter(col("a").is_not_null).sink_to(FileSink.parquet(str(tmp_path / "out")))
+    env.execute()
+    back = pq.read_table(tmp_path / "out")
+    assert (str(back.schema.field("a").type), back.num_rows) == (str(kind), 2)
+
+
 def test_a_cached_stream(env: StreamExecutionEnvironment, folder: str) -> None:
     kept = env.read_parquet(folder).filter(col("id") < 150).cache()
     first, second = kept.to_arrow(), kept.to_arrow()

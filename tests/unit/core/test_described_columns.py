@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from shmflink.core.described_columns import of_columns, of_fewer_rows, of_more_rows, of_several
+from shmflink.core.described_columns import of_columns, of_fewer_rows, of_more_rows, of_pair, of_several
 
 COVERING = {"bbox": {side: ["box", side] for side in ("xmin", "ymin", "xmax", "ymax")}}
 POINTS = {"encoding": "WKB", "geometry_types": ["Point"], "crs": None, "bbox": [0, 1, 5, 6], "covering": COVERING}
@@ -126,3 +126,16 @@ def test_features_hold_as_long_as_all_columns_are_there() -> None:
     value = json.dumps({"info": {"features": {"a": {"dtype": "string"}}}}).encode()
     assert of_columns(b"huggingface", value, {"a": "a"}) == value
     assert of_columns(b"huggingface", value, {"b": "a"}) is None
+
+
+def test_geo_of_pairs_of_rows() -> None:
+    made = changed(of_pair(b"geo", [geo(at=POINTS), geo("way", way=LINES)], ()))
+    assert (made["primary_column"], list(made["columns"])) == ("at", ["at", "way"])
+    assert changed(of_pair(b"geo", [None, geo("way", way=LINES)], ()))["primary_column"] == "way"
+    assert list(changed(of_pair(b"geo", [geo(at=POINTS, way=LINES), geo(at=POINTS)], ["at"]))["columns"]) == [
+        "at",
+        "way",
+    ]
+    assert of_pair(b"geo", [geo(at=POINTS), None], ["at"]) is None
+    assert of_pair(b"geo", [geo(at=POINTS), geo(at={**POINTS, "crs": "other"})], ["at"]) is None
+    assert of_pair(b"pandas", [b"{}", b"{}"], ()) is None

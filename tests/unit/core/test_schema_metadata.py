@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from typing import Any
 
 import pyarrow as pa
@@ -10,9 +11,11 @@ from shmflink.core.schema_metadata import (
     NO_METADATA,
     annotated,
     described,
+    described_rows,
     is_empty,
     merged_metadata,
     metadata_of_columns,
+    metadata_of_join,
     metadata_of_keys,
 )
 
@@ -175,3 +178,59 @@ def test_aggregates_keep_what_holds_for_their_keys_alone() -> None:
     table, columns = told(metadata_of_keys(annotated(SCHEMA), {"at": "at", "b": "a"}))
     assert (list(table), columns) == (["geo"], {"at": {ID: "2"}, "b": {ID: "1", "comment": "first"}})
     assert is_empty(metadata_of_keys(NO_METADATA, {"at": "at"}))
+
+
+def test_files_whose_inner_fields_say_other_things() -> None:
+    def of_unit(unit: str, *more: str) -> pa.Schema:
+        inner = pa.struct([field("x", pa.int32(), unit=unit), *((name, pa.int32()) for name in ("y", *more))])
+        return pa.schema([field("s", inner, comment="c"), field("l", pa.list_(field("element", pa.int8(), unit=unit)))])
+
+    merged = merged_metadata([annotated(of_unit("cm")), annotated(of_unit("inch"))])
+    assert told(described_rows(of_unit("inch").remove_metadata(), merged)) == ({}, {"s": {"comment": "c"}})
+    assert told(described_rows(of_unit("cm"), NO_METADATA))[1] == {"s": {"comment": "c"}}
+    wider = merged_metadata([annotated(of_unit("cm")), annotated(of_unit("cm", "z"))])
+    assert told(wider)[1] == {"s": {"comment": "c"}, "s.x": {"unit": "cm"}, "l.0": {"unit": "cm"}}
+
+
+def test_the_name_of_a_type_goes_with_its_parameters_or_not_at_all() -> None:
+    """A tensor without its shape is a file that nobody opens."""
+
+    def of_shape(shape: str) -> pa.Schema:
+        extension = {"ARROW:extension:name": "some.tensor", "ARROW:extension:metadata": shape}
+        return annotated(pa.schema([field("a", pa.list_(pa.int8(), 4), comment="c", **extension)]))
+
+    assert told(merged_metadata([of_shape("2x2"), of_shape("4")])) == ({}, {"a": {"comment": "c"}})
+
+
+class Wkb(pa.ExtensionType):
+    def __init__(self) -> None:
+        super().__init__(pa.binary(), "tests.wkb")
+
+    def __arrow_ext_serialize__(self) -> bytes:
+        return b"EPSG:4326"
+
+
+@pytest.mark.parametrize(
+    ("kind", "plain", "parameters"), [(Wkb(), pa.binary(), "EPSG:4326"), (pa.json_(), pa.string(), "")]
+)
+def test_types_that_this_process_knows_are_told_as_in_one_that_does_not(
+    kind: pa.DataType, plain: pa.DataType, parameters: str
+) -> None:
+    by = pickle.loads(pickle.dumps(annotated(pa.schema([field("a", kind, comment="c")]))))
+    extension = {"ARROW:extension:name": kind.extension_name, "ARROW:extension:metadata": parameters}
+    assert told(described(pa.schema([("a", plain)]), by)) == ({}, {"a": {"comment": "c", **extension}})
+    assert told(described(pa.schema([("a", pa.int8())]), by)) == ({}, {"a": {"comment": "c"}})
+
+
+def test_columns_of_a_join() -> None:
+    right = annotated(
+        pa.schema([numbered("k", pa.int64(), 1), numbered("b", pa.int8(), 2), field("c", pa.int8(), u="m")])
+    )
+    left = annotated(SCHEMA)
+    columns = [("a", "a", "k"), ("at", "at", None), ("s", "s", None), ("b", None, "b"), ("c", None, "c")]
+    table, found = told(metadata_of_join(left, right, columns))
+    assert list(table) == ["geo"]
+    assert found == {**told(SCHEMA)[1], "a": {ID: "1"}, "c": {"u": "m"}}
+    table, _ = told(metadata_of_join(right, left, [("at_right", None, "at")]))
+    assert json.loads(table["geo"]) == json.loads(GEO.replace('"at"', '"at_right"'))
+    assert is_empty(metadata_of_join(left, NO_METADATA, [("a", "a", "k")]))

@@ -13,6 +13,7 @@ from shmflink.core.ship_strategy import ShipStrategy
 from shmflink.core.types.typeinfo import ColumnsTypeInfo, Types
 from shmflink.core.watermark_strategy import WatermarkStrategy
 from shmflink.expressions import col, count
+from shmflink.operators.joins.spec import JoinHow
 from shmflink.plan import calls
 from shmflink.plan.node import Node
 from shmflink.planner.carrying import carried_metadata
@@ -85,6 +86,28 @@ def test_keys_of_aggregates_stay_what_they_are(writer: PlanWriter) -> None:
     assert carried(writer, total) == (False, {"who": "who"})
     distinct = writer.call(calls.Aggregate(keys, ()), writer.table(TABLE))
     assert carried(writer, distinct) == (True, {"who": "who"})
+
+
+@pytest.mark.parametrize(
+    ("how", "key", "right"),
+    [
+        ("inner", "who", True),
+        ("left", "who", True),
+        ("right", "whom", True),
+        ("full", None, True),
+        ("semi", "who", False),
+    ],
+)
+def test_columns_of_joins_stay_what_they_are(writer: PlanWriter, how: JoinHow, key: str | None, right: bool) -> None:
+    users = [USER.with_metadata({"comment": "whom"}), PRICES]
+    other = pa.table(TABLE.columns, schema=pa.schema(users, {"owner": "me"}))
+    joined = writer.call(
+        calls.Join(("user",), ("user",), how, merges_keys=True, suffix="_right"),
+        *(writer.table(TABLE), writer.table(other)),
+    )
+    keys = {} if key is None else {"user": key}
+    pairs = {"prices": "cents", "prices_right": "cents"} if right else {"prices": "cents"}
+    assert carried(writer, joined) == (not right, {**keys, **pairs})
 
 
 def test_what_the_program_declares_with_columns(writer: PlanWriter) -> None:

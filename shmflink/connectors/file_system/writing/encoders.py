@@ -14,7 +14,7 @@ from shmflink.connectors.file_system.writing.owned_columns import owned
 from shmflink.connectors.formats.text import java_lines, join_lines
 from shmflink.core.batch import Batch
 from shmflink.core.rows import shape_of_columns
-from shmflink.core.schema_metadata import NO_METADATA, annotated, described
+from shmflink.core.schema_metadata import NO_METADATA, annotated, described, described_rows
 from shmflink.core.types.data_types import RowType, fitted, has_length
 from shmflink.core.types.shapes import PICKLE
 from shmflink.core.types.typeinfo import TypeInformation, schema_of
@@ -165,7 +165,7 @@ class BulkWriterFactory(OutputFormat):
     def described(self, columns: pa.Schema) -> pa.Schema:
         """The columns of a file with their metadata; those of the declared schema win."""
         declared = NO_METADATA if self.declared is None else annotated(self.declared)
-        return described(described(columns, declared), self._annotations)
+        return described(described_rows(columns, declared), self._annotations)
 
     def without_columns(self) -> TypeMismatchError:
         """The error for records that are no columns."""
