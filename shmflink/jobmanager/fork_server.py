@@ -47,6 +47,7 @@ _PR_SET_CHILD_SUBREAPER: Final = 36  # linux/prctl.h
 _IDLE_MS: Final = 3_000  # after which the first TaskManagers are up, and a short job, which wants all CPUs, over
 _GARBAGE_MAX: Final = 50_000  # new objects between two collections; a batch of rows has thousands that live on
 _END_S: Final = 2.0  # for the kernel to take everybody away; only a process in an uninterruptible sleep needs longer
+_NOTHING: Final[Iterator[None]] = iter(())
 _MARK: Final = "SHMFLINK_TASKMANAGER"  # in the environment of what user code starts: the TaskManager's pid
 
 
@@ -67,14 +68,10 @@ def die_with(parent_pid: int) -> None:
         os._exit(_EXIT_ORPHAN)
 
 
-def _nothing() -> Iterator[None]:
-    return iter(())
-
-
 def start_fork_server(
     begin: Callable[[socket.socket], TaskManagerMain | None],
     close_in_child: tuple[int, ...],
-    warm_up: Callable[[], Iterator[None]] = _nothing,
+    warm_up: Iterator[None] = _NOTHING,
 ) -> tuple[int, socket.socket]:
     """Forks the fork server; returns its pid and the JobManager's end of the connection.
 
@@ -103,7 +100,7 @@ def _run_fork_server(
     ours: socket.socket,
     theirs: socket.socket,
     close_in_child: tuple[int, ...],
-    warm_up: Callable[[], Iterator[None]],
+    warm_up: Iterator[None],
 ) -> NoReturn:
     code = EXIT_FAILED  # until it has served to the end
     try:
@@ -138,11 +135,11 @@ class ForkServer:
         self,
         connection: BlockingConnection,
         run_taskmanager: TaskManagerMain,
-        warm_up: Callable[[], Iterator[None]] = _nothing,
+        warm_up: Iterator[None] = _NOTHING,
     ) -> None:
         self._connection = connection
         self._run_taskmanager = run_taskmanager
-        self._warm_up = warm_up()
+        self._warm_up = warm_up
         self._is_warm = False
         self._patience_ms = 0  # before the next step of the warm-up
         self._children: dict[int, _Child] = {}  # by pidfd

@@ -9,6 +9,7 @@ import importlib
 import os
 import pkgutil
 import resource
+import select
 import signal
 import socket
 import sys
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["import_shared", "run_jobmanager"]
 
+_END: Final = object()
 _LOG_PATIENCE_S: Final = 1.0  # a client that is stopped must not stop the JobManager
 
 # What the JobManager and every task need: imported once here, shared by all processes as copy-on-write pages.
@@ -41,9 +43,16 @@ _SHARED: Final = (
     "shmflink.network.shared_memory",
 )
 _OWN: Final = ("asyncio", "uvloop", "shmflink.jobmanager.jobmanager")
-# What almost every job's code imports: too long for a start, too long for a recovery as well. TaskManagers that replace
-# lost ones, and those by which a cluster grows, have it.
-_LATER: Final = ("pyarrow.compute", "pyarrow.parquet")
+# What almost every job's code imports: too long for a start to wait for it. TaskManagers have what of it was imported
+# before they were forked, the most wanted first.
+_LATER: Final = (
+    "pyarrow.compute",
+    "shmflink.operators.columns.expressions",
+    "shmflink.operators.aggregates.group",
+    "shmflink.connectors.file_system.reading.source",
+    "pyarrow.parquet",
+    "shmflink.connectors.file_system.formats.parquet.format",
+)
 _LATER_PACKAGES: Final = (
     "shmflink.operators",
     "shmflink.connectors",
@@ -74,8 +83,9 @@ def run_jobmanager(client_fd: int, load_taskmanager: Callable[[], TaskManagerMai
     gc.disable()  # nothing of what imports make is garbage; who serves enables it again
     import_shared()
     gc.freeze()  # the collector would touch, and so copy, every shared page in every child
+    preloading = _preload()
     pid, fork_server = start_fork_server(
-        lambda connection: _begin_fork_server(connection, load_taskmanager), (client_fd,), _preload_later
+        lambda connection: _begin_fork_server(connection, load_taskmanager, preloading), (client_fd,), preloading
     )
     _import(_OWN)  # after the fork: the children need no event loop
     client = socket.socket(fileno=client_fd)
@@ -92,10 +102,12 @@ def run_jobmanager(client_fd: int, load_taskmanager: Callable[[], TaskManagerMai
 
 
 def _begin_fork_server(
-    connection: socket.socket, load_taskmanager: Callable[[], TaskManagerMain]
+    connection: socket.socket, load_taskmanager: Callable[[], TaskManagerMain], preloading: Iterator[None]
 ) -> TaskManagerMain | None:
-    """In the fork server, while the JobManager imports what it needs itself."""
+    """In the fork server, while the JobManager imports what it needs itself, and the client its program."""
     run_taskmanager = load_taskmanager()
+    while not select.select([connection], [], [], 0)[0] and next(preloading, _END) is not _END:
+        continue
     settings = receive_launch(connection)
     if settings is None:
         return None
@@ -170,7 +182,7 @@ def _import(modules: Iterable[str]) -> None:
         importlib.import_module(module)
 
 
-def _preload_later() -> Iterator[None]:
+def _preload() -> Iterator[None]:
     """In the fork server, while nobody waits for it: a module at a time."""
     for module in (*_LATER, *(name for package in _LATER_PACKAGES for name in _modules_of(package))):
         importlib.import_module(module)
