@@ -21,7 +21,7 @@ from shmflink.connectors.file_system.reading.columns.schemas import MergeRule, m
 from shmflink.connectors.file_system.reading.input_format import FileFormat
 from shmflink.connectors.file_system.reading.listing import find_files, require_files
 from shmflink.connectors.file_system.reading.scan import FileScan
-from shmflink.core.schema_metadata import NO_METADATA, annotated, merged_metadata, metadata_of_more_rows
+from shmflink.core.schema_metadata import NO_METADATA, annotated, is_empty, merged_metadata, metadata_of_more_rows
 from shmflink.core.time_units import Duration
 from shmflink.errors import ConfigurationError, JobGraphError
 
@@ -82,7 +82,10 @@ def build_scan(file_format: FileFormat, paths: Sequence[str], files: FileSystem,
     told = _partition_schema(options.get("partitions", "auto"), found, schema)
     rule = options.get("schema_merge", file_format.schema_merge)
     of_files, annotations = _file_schema(file_format, sample, schema, rule, told)
-    if is_watched or len(sample) < sum(1 for info in found if info.size) or (rule == "first" and len(sample) > 1):
+    if schema is None:
+        others = [info for info in found if info.size][1 if rule == "first" else len(sample) :]
+        annotations = _annotations_of_all(file_format, others, annotations, told)
+    if is_watched:
         annotations = metadata_of_more_rows(annotations)
     if of_files is None and file_format.produced_type is None:
         raise JobGraphError(_why_no_columns(paths, found, sample))
@@ -156,6 +159,23 @@ def _file_schema(
         return None, NO_METADATA
     merged = merge_schemas(schemas, schema_merge, of_text=file_format.is_text)
     return merged, merged_metadata([annotated(one) for _, one in schemas])
+
+
+def _annotations_of_all(
+    file_format: FileFormat, others: list[FileInfo], annotations: pa.Schema, partitions: pa.Schema
+) -> pa.Schema:
+    """The annotated schema of files whose columns nobody compared, too: the sample does not speak for them."""
+    told, last = set(partitions.names), pa.schema([])
+    for info in others:
+        if is_empty(annotations):
+            break
+        one = file_format.infer_schema(info.path)
+        if one is None or not len(one) or one.equals(last, check_metadata=True):
+            continue
+        last = one
+        untold = pa.schema([field for field in one if field.name not in told], one.metadata)
+        annotations = merged_metadata([annotations, annotated(untold)])
+    return annotations
 
 
 def _why_no_columns(paths: Sequence[str], found: Sequence[FileInfo], sample: Sequence[FileInfo]) -> str:

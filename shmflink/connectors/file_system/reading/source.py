@@ -119,7 +119,7 @@ class FileSource(Source):
 
         Encodings and views are plain columns, UUIDs text (bytes where `schema=` says binary), INT96 microseconds.
         Key-value metadata of files, such as the `geo` of GeoParquet, and of columns, such as field ids, follow the rows
-        and columns through filters, projections, renaming, unions and exchanges, up to file sinks and `to_arrow()`;
+        and columns through filters, projections, unions, joins and exchanges, up to file sinks and `to_arrow()`;
         `FileSink.parquet(metadata=...)` takes precedence. Metadata that is no longer true is dropped: entries of `geo`
         whose column is gone, bounding boxes after a filter, `pandas` if its columns changed. Several files, and the
         streams of a union, keep the metadata that all of them have, and the parts of `geo` that do not contradict. With

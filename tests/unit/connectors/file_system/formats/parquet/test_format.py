@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import json
 import re
 import struct
 import uuid
@@ -231,6 +232,19 @@ def test_files_that_say_different_things(tmp_path: Path) -> None:
         schema = pa.schema([("n", pa.int64())], {"owner": owner, "license": "CC0"})
         pq.write_table(schema.empty_table(), tmp_path / f"{name}.parquet")
     assert FileSource.parquet(str(tmp_path)).produced_metadata.metadata == {b"license": b"CC0"}
+    assert FileSource.parquet(str(tmp_path), schema_merge="first").produced_metadata.metadata == {b"license": b"CC0"}
+
+
+def test_no_file_is_spoken_for_by_others_however_many_there_are(tmp_path: Path) -> None:
+    for number in range(40):
+        geometry = {"encoding": "WKB", "geometry_types": ["Point"], "bbox": [number, 0, number + 1, 1]}
+        geo = {"version": "1.1.0", "primary_column": "at", "columns": {"at": geometry}}
+        owner = {"owner": "you" if number == 39 else "me", "license": "CC0", "geo": json.dumps(geo)}
+        field = pa.field("at", pa.binary(), metadata={"unit": "inch" if number == 38 else "cm", "comment": "c"})
+        pq.write_table(pa.schema([field], owner).empty_table(), tmp_path / f"{number:02}.parquet")
+    told = FileSource.parquet(str(tmp_path)).produced_metadata
+    assert (sorted(told.metadata), told.field("at").metadata) == ([b"geo", b"license"], {b"comment": b"c"})
+    assert json.loads(told.metadata[b"geo"])["columns"]["at"]["bbox"] == [0, 0, 40, 1]
 
 
 @pytest.mark.parametrize("compression", ["snappy", "zstd"])  # read by the core; by pyarrow
