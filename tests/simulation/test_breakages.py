@@ -105,6 +105,8 @@ IN_THE_JOB_MACHINE: Mapping[str, Break] = {
     ),
     "checkpoints go before the end is durable": method(SimulatedJobManager, "_keep_end", lambda *_: None),
 }
+JOBS_OF_REGIONS = ("regions", "islands")
+"""Where readers begin again while others go on."""
 IN_NATIVE_TABLES: Mapping[str, Break] = {
     "a table is restored empty": method(TableState, "restored", lambda _: iter(())),
     "what could not be saved counts as saved": around(
@@ -129,7 +131,8 @@ IN_NATIVE_TABLES: Mapping[str, Break] = {
 @pytest.mark.parametrize("name", [*IN_TASKS, *IN_THE_JOB_MACHINE])
 def test_what_is_broken_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     {**IN_TASKS, **IN_THE_JOB_MACHINE}[name](monkeypatch)
-    assert first_violation(tuple(JOBS)) is not None, f"{name}: no promise was broken in {SEEDS} schedules"
+    jobs = JOBS_OF_REGIONS if name.startswith("readers") else tuple(JOBS)
+    assert first_violation(jobs) is not None, f"{name}: no promise was broken in {SEEDS} schedules"
 
 
 @pytest.mark.long
