@@ -43,9 +43,9 @@ _SHARED: Final = (
     "shmflink.network.shared_memory",
 )
 _OWN: Final = ("asyncio", "uvloop", "shmflink.jobmanager.jobmanager")
-# What almost every job's code imports: too long for a start to wait for it. TaskManagers have what of it was imported
-# before they were forked, the most wanted first.
-_LATER: Final = (
+# What jobs over columns and files import: once in the fork server, while the client imports its program, and not in
+# each TaskManager while a job waits for it.
+_WANTED: Final = (
     "pyarrow.compute",
     "shmflink.operators.columns.expressions",
     "shmflink.operators.aggregates.group",
@@ -53,6 +53,8 @@ _LATER: Final = (
     "pyarrow.parquet",
     "shmflink.connectors.file_system.formats.parquet.format",
 )
+# What other jobs import: too long for a start to wait for it. TaskManagers have what of it was imported before they
+# were forked.
 _LATER_PACKAGES: Final = (
     "shmflink.operators",
     "shmflink.connectors",
@@ -106,6 +108,7 @@ def _begin_fork_server(
 ) -> TaskManagerMain | None:
     """In the fork server, while the JobManager imports what it needs itself, and the client its program."""
     run_taskmanager = load_taskmanager()
+    _import(_WANTED)
     while not select.select([connection], [], [], 0)[0] and next(preloading, _END) is not _END:
         continue
     settings = receive_launch(connection)
@@ -184,7 +187,7 @@ def _import(modules: Iterable[str]) -> None:
 
 def _preload() -> Iterator[None]:
     """In the fork server, while nobody waits for it: a module at a time."""
-    for module in (*_LATER, *(name for package in _LATER_PACKAGES for name in _modules_of(package))):
+    for module in (name for package in _LATER_PACKAGES for name in _modules_of(package)):
         importlib.import_module(module)
         yield
     gc.freeze()
