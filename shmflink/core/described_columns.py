@@ -18,7 +18,6 @@ __all__ = [
     "Origins",
     "of_columns",
     "of_fewer_rows",
-    "of_more_rows",
     "of_pair",
     "of_several",
 ]
@@ -43,15 +42,6 @@ def of_columns(key: bytes, value: bytes, origins: Origins) -> bytes | None:
 def of_fewer_rows(key: bytes, value: bytes) -> bytes | None:
     """The value for a part of the rows: a bounding box of all rows is not theirs."""
     return value if key != _GEO else _changed(value, lambda geo: _each_column(geo, _without_bounds))
-
-
-def of_more_rows(key: bytes, value: bytes) -> bytes | None:
-    """The value for a table to which rows may be added: their bounds and kinds of geometry are not known."""
-
-    def unknown(column: Described) -> Described:
-        return {**_without_bounds(column), "geometry_types": []}
-
-    return value if key != _GEO else _changed(value, lambda geo: _each_column(geo, unknown))
 
 
 def of_several(key: bytes, values: Sequence[bytes]) -> bytes | None:

@@ -37,7 +37,6 @@ __all__ = [
     "metadata_of_fewer_rows",
     "metadata_of_join",
     "metadata_of_keys",
-    "metadata_of_more_rows",
 ]
 
 NO_METADATA: Final = pa.schema([])
@@ -126,11 +125,6 @@ def metadata_of_join(
 def metadata_of_fewer_rows(schema: pa.Schema) -> pa.Schema:
     """The annotated schema behind what drops rows."""
     return _of_rows(schema, described_columns.of_fewer_rows)
-
-
-def metadata_of_more_rows(schema: pa.Schema) -> pa.Schema:
-    """The annotated schema of a source, some of whose files nobody has looked at."""
-    return _of_rows(schema, described_columns.of_more_rows)
 
 
 def merged_metadata(schemas: Sequence[pa.Schema]) -> pa.Schema:

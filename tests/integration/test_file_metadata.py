@@ -137,20 +137,26 @@ def test_a_partition_column_takes_its_entry_out_of_the_files(
     assert back.schema.field("geometry").metadata == {b"PARQUET:field_id": b"2"}
 
 
-def test_a_watched_folder(env: StreamExecutionEnvironment, folder: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("declared", [None, SCHEMA])
+def test_a_watched_folder_has_the_metadata_of_its_declared_schema_alone(
+    env: StreamExecutionEnvironment, folder: str, declared: pa.Schema | None, tmp_path: Path
+) -> None:
+    """A file that comes later may have other coordinates."""
     env.enable_checkpointing(50)
-    rows = env.read_parquet(folder, monitor_interval=0.05).filter(col("id") >= 50).rebalance()
+    options = {} if declared is None else {"schema": declared}
+    rows = env.read_parquet(folder, monitor_interval=0.05, **options).filter(col("id") >= 50).rebalance()
     rows.sink_to(FileSink.parquet(str(tmp_path / "out")))
     client = env.execute_async()
-    pq.write_table(places(300, 400), tmp_path / "late.parquet")
+    late = places(300, 400).replace_schema_metadata({"geo": json.dumps(GEO).replace("4326", "3857")})
+    pq.write_table(late, tmp_path / "late.parquet")
     (tmp_path / "late.parquet").rename(tmp_path / "in" / "late.parquet")
     written = 0
     while written < 350:
         visible = list((tmp_path / "out").glob("*.parquet"))
         written = sum(pq.read_metadata(path).num_rows for path in visible)
     client.cancel().result()
-    geometry = geo_of(pq.read_schema(visible[0]))["columns"]["geometry"]
-    assert (geometry["geometry_types"], "bbox" in geometry, geometry["edges"]) == ([], False, "planar")
+    metadata = pq.read_schema(visible[0]).metadata or {}
+    assert (b"geo" in metadata, metadata.get(b"license")) == ((False, None) if declared is None else (True, b"CC0"))
 
 
 def test_arrow_files_orc_files_and_tables(env: StreamExecutionEnvironment, folder: str, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from shmflink.connectors.file_system.reading.columns.schemas import MergeRule, m
 from shmflink.connectors.file_system.reading.input_format import FileFormat
 from shmflink.connectors.file_system.reading.listing import find_files, require_files
 from shmflink.connectors.file_system.reading.scan import FileScan
-from shmflink.core.schema_metadata import NO_METADATA, annotated, is_empty, merged_metadata, metadata_of_more_rows
+from shmflink.core.schema_metadata import NO_METADATA, annotated, is_empty, merged_metadata
 from shmflink.core.time_units import Duration
 from shmflink.errors import ConfigurationError, JobGraphError
 
@@ -82,11 +82,11 @@ def build_scan(file_format: FileFormat, paths: Sequence[str], files: FileSystem,
     told = _partition_schema(options.get("partitions", "auto"), found, schema)
     rule = options.get("schema_merge", file_format.schema_merge)
     of_files, annotations = _file_schema(file_format, sample, schema, rule, told)
-    if schema is None:
+    if schema is None and is_watched:
+        annotations = NO_METADATA  # files that come later may say something else
+    elif schema is None:
         others = [info for info in found if info.size][1 if rule == "first" else len(sample) :]
         annotations = _annotations_of_all(file_format, others, annotations, told)
-    if is_watched:
-        annotations = metadata_of_more_rows(annotations)
     if of_files is None and file_format.produced_type is None:
         raise JobGraphError(_why_no_columns(paths, found, sample))
     if schema is None and columns is None and of_files is not None and rule != "first":

@@ -123,7 +123,8 @@ class FileSource(Source):
         `FileSink.parquet(metadata=...)` takes precedence. Metadata that is no longer true is dropped: entries of `geo`
         whose column is gone, bounding boxes after a filter, `pandas` if its columns changed. Several files, and the
         streams of a union, keep the metadata that all of them have, and the parts of `geo` that do not contradict. With
-        `schema=`, the metadata of that schema is used instead.
+        `schema=`, the metadata of that schema is used instead. A watched folder (`monitor_interval`) has only that of
+        `schema=`, because files that come later may say something else.
 
         Raises:
             JobGraphError: a path does not exist, cannot be read or holds nothing.
