@@ -141,6 +141,7 @@ COUNTERPARTS: Final[Mapping[type[calls.Call], Callable[[Node, LogicalPlan], Coun
     calls.Filter: _function("DataStream.filter()"),
     calls.MapBatches: _never("map_batches()", "map() or flat_map()"),
     calls.AsyncWait: _async_wait,
+    calls.Join: _never("join() of columns", _TABLE_API),
     calls.Project: _always("DataStream.project()"),
     calls.Process: _function("DataStream.process()"),
     calls.Reduce: _function("KeyedStream.reduce()"),

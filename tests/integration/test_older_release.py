@@ -59,7 +59,7 @@ def test_another_kind_of_source_under_the_same_uid_is_refused(savepoint: Path, t
     assert done.returncode == 1
     assert "AttributeError" not in done.stderr
     assert "a CollectionSource, cannot" in done.stderr
-    assert "give this source another uid and leave the state out (--allow-non-restored-state)" in done.stderr
+    assert "give this one another uid and drop the state (--allow-non-restored-state)" in done.stderr
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="gives a folder to another user")

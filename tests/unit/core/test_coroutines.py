@@ -25,7 +25,7 @@ from shmflink.datastream.state import MapStateDescriptor, ReducingStateDescripto
 from shmflink.datastream.window import CountTrigger, EventTimeSessionWindows, TumblingProcessingTimeWindows
 from shmflink.errors import UsageError
 
-REMEDY = r"defined with `async def`.*Define it with `def`.*map_batches\(\)"
+REMEDY = r"defined with `async def`.*Define it with `def`, or give an AsyncFunction"
 
 
 async def look_up(*_: Any) -> int:

@@ -92,6 +92,7 @@ REFUSED: list[tuple[Any, str]] = [
     (calls.WindowApply(EVICTING, EventTimeTrigger(), "apply", function=len), "PyFlink has no evictors"),
     (calls.WindowApply(SECONDS, DeltaTrigger.of(1, min), "reduce", max), "DeltaTrigger is shmflink only"),
     (calls.Final(), "final() is shmflink only"),
+    (calls.Join(("user",), ("user",), "inner", True, "_right"), "join() of columns is shmflink only"),
     (waits(is_ordered=False, is_of_batches=True), "an AsyncBatchFunction is shmflink only"),
 ]
 

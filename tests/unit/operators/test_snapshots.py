@@ -40,6 +40,7 @@ STATELESS = {
     "ColumnarLocalWindowAggregate": "in STREAMING it is empty after each batch",
     "ColumnarOperator": "abstract",
     "ColumnsOperator": "each batch for itself",
+    "HashJoinOperator": "in BATCH mode alone",
     "KeyAndRowOperator": "each batch for itself",
     "KeyExtractor": "each batch for itself",
     "KeyedValuesOperator": "each batch for itself",

@@ -8,13 +8,14 @@ import pytest
 
 from shmflink.core.batch import Batch
 from shmflink.core.elements import EndOfData, Watermark
-from shmflink.testing.simulation.channels import SimulatedChannel
+from shmflink.testing.simulation.channels import Bell, SimulatedChannel
 from shmflink.testing.simulation.world import ViolationError, World
 
 
 @pytest.fixture
 def channel():
-    return SimulatedChannel("a channel", 2, 8, World(lambda _: False), [])
+    bell = Bell()
+    return SimulatedChannel("a channel", 2, 8, World(lambda _: False), [], bell, bell)
 
 
 def test_elements_come_in_their_order_whenever_they_come(channel):
