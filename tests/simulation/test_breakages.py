@@ -89,7 +89,6 @@ IN_THE_JOB_MACHINE: Mapping[str, Break] = {
     "enumerators begin anew": around(
         Enumerators, "_open", lambda before, self, _, remembers: before(self, {}, remembers=remembers)
     ),
-    "savepoints do not wait for checkpoints": method(CheckpointsInProgress, "has_room_for_savepoint", True),
     "checkpoints do not wait for savepoints": method(CheckpointsInProgress, "has_room", True),
     "checkpoints are numbered from 1 again": around(
         JobCheckpoints, "opened", lambda before, self, event: before(self, replace(event, next_id=1))
