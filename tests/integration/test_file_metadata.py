@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.feather as feather
 import pyarrow.orc as orc
@@ -98,6 +97,7 @@ def test_geo_survives_a_filter_and_an_exchange(env: StreamExecutionEnvironment, 
     assert geo_of(files[0]) == {**GEO, "columns": {"geometry": geometry}}
     assert files[0].metadata[b"license"] == b"CC0"
     assert files[0].field("id").metadata == {b"PARQUET:field_id": b"1", b"comment": b"of the place"}
+    duckdb = pytest.importorskip("duckdb")
     back = duckdb.sql(
         f"select typeof(geometry) kind, count(*) n, max(id) last from '{tmp_path}/out/*.parquet' group by 1"
     )
@@ -249,8 +249,7 @@ def test_a_cached_stream(env: StreamExecutionEnvironment, folder: str) -> None:
 
 def test_frames_are_as_before(env: StreamExecutionEnvironment, tmp_path: Path) -> None:
     """An index of pandas is a column of the stream; a file that has the same columns says so again."""
-    import pandas as pd
-
+    pd = pytest.importorskip("pandas")
     pd.DataFrame({"a": [1, 2, 3]}, index=["x", "y", "z"]).to_parquet(tmp_path / "frame.parquet")
     env.set_runtime_mode(RuntimeExecutionMode.BATCH)
     rows = env.read_parquet(str(tmp_path / "frame.parquet"))

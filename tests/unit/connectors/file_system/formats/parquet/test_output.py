@@ -4,7 +4,6 @@ import io
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -154,6 +153,7 @@ def test_bloom_filters_and_the_page_index_say_what_is_not_there(tmp_path: Path) 
         writer = ParquetWriterFactory(options=options).create(file, numbers(1))
         writer.write(numbers(2000))
         writer.close()
+    duckdb = pytest.importorskip("duckdb")
     with duckdb.connect() as engine:
         excluded = "SELECT DISTINCT bloom_filter_excludes FROM parquet_bloom_probe($1, $2, $3)"
         assert engine.execute(excluded, [str(path), "kind", "absent"]).fetchall() == [(True,)]
