@@ -20,6 +20,7 @@ __all__ = [
     "Heartbeat",
     "InputGate",
     "Isolation",
+    "JoinTable",
     "JsonParser",
     "LineParser",
     "ParquetColumns",
