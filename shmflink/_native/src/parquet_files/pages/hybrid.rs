@@ -58,7 +58,7 @@ impl Hybrid {
         if head & 1 == 1 {
             let whole = count * width; // bytes of `count` groups of eight
             let held = whole.min(self.end - self.at); // some writers cut the last group
-            let left = if width == 0 { count * 8 } else { held * 8 / width };
+            let left = (held * 8).checked_div(width).unwrap_or(count * 8);
             self.run = Run::Packed { bit: self.at * 8, left };
             self.at += held;
         } else {
