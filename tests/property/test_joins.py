@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shmflink.datastream import RuntimeExecutionMode, StreamExecutionEnvironment
+from shmflink.expressions import count
 from shmflink.operators.joins.spec import HOW, JoinHow
 from shmflink.testing import MiniCluster
 
@@ -50,6 +51,8 @@ def test_a_join_gives_the_pairs_of_a_nested_loop(left: Rows, right: Rows, how: J
         env.set_parallelism(2)
         streams = [env.from_arrow(pa.Table.from_pylist(rows, schema)) for rows in numbered]
         made = streams[0].join(streams[1], on, how=how).to_arrow()
+        counted = streams[0].join(streams[1], on, how=how).aggregate(n=count()).to_arrow()
+    assert counted.to_pydict() == {"n": [made.num_rows]}
     assert Counter(zip(*(column.to_pylist() for column in made.columns), strict=True)) == Counter(
         naive(*numbered, how, on)
     )

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from shmflink import _core
 from shmflink.core.batch import Batch
+from shmflink.core.elements import MAX_WATERMARK, ControlElement, Element
 from shmflink.core.lazy_imports import pc
 from shmflink.core.plain_columns import taken
 from shmflink.core.types.typeinfo import ColumnsTypeInfo, TypeInformation, schema_of
@@ -92,7 +93,19 @@ class HashJoinOperator(Operator):
             yield from self._probe(batch)
 
     def end_input(self, input_index: int) -> Iterator[Batch]:
-        if input_index != RIGHT:
+        if input_index == RIGHT:
+            yield from self._complete_right()
+
+    def process_control(self, element: ControlElement) -> Iterator[Element]:
+        """At the end of event time both sides are whole: nothing may come behind that watermark."""
+        if element == MAX_WATERMARK:
+            yield from self._complete_right()
+            yield from self._unmatched()
+        yield element
+
+    def _complete_right(self) -> Iterator[Batch]:
+        """No right rows follow: the left rows that have waited."""
+        if self._kept is not None:
             return
         self._table.seal()
         names = self._names(right=True)
@@ -102,7 +115,8 @@ class HashJoinOperator(Operator):
         for batch in self._left.take():
             yield from self._probe(batch)
 
-    def finish(self) -> Iterator[Batch]:
+    def _unmatched(self) -> Iterator[Batch]:
+        """The right rows without a partner, where the kind of join keeps them."""
         if self._spec.how not in ("right", "full"):
             return
         rows = self._table.unmatched()

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from shmflink.core.elements import MAX_WATERMARK, Watermark
 from shmflink.errors import TypeMismatchError
 from shmflink.operators.joins.hash_join import LEFT, RIGHT, HashJoinOperator
 from shmflink.operators.joins.spec import HOW, JoinHow, JoinSpec
@@ -26,6 +27,7 @@ def joined(how: JoinHow, left: pa.RecordBatch, right: pa.RecordBatch, *, left_fi
         for side, batch in [(LEFT, left), (RIGHT, right)] if left_first else [(RIGHT, right), (LEFT, left)]:
             harness.process_batch(batch, side)
             harness.end_input(side)
+        harness.process_control(MAX_WATERMARK)
         harness.finish()
         return [tuple(row.values()) for batch in harness.batches() for row in batch.columns().to_pylist()]
 
@@ -73,6 +75,22 @@ RIGHT_ROWS = rows(USERS, ("ann", "AT"), ("bob", "BE"), ("bob", "NL"), (None, "??
 )
 def test_each_kind_of_join(how: JoinHow, expected: list[Any], *, left_first: bool) -> None:
     assert joined(how, LEFT_ROWS, RIGHT_ROWS, left_first=left_first) == expected
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_no_row_comes_behind_the_end_of_event_time(how: JoinHow) -> None:
+    """Aggregates behind a join give their results there. The ends of the inputs come later."""
+    spec = JoinSpec(ORDERS, USERS, ("user",), ("user",), how, merges_keys=True)
+    with OperatorHarness(HashJoinOperator(spec), is_batch=True) as harness:
+        harness.process_batch(LEFT_ROWS, LEFT)
+        harness.process_batch(RIGHT_ROWS, RIGHT)
+        harness.process_control(MAX_WATERMARK)
+        before = len(harness.elements)
+        harness.end_input(LEFT)
+        harness.end_input(RIGHT)
+        harness.finish()
+        assert isinstance(harness.elements[-1], Watermark)
+        assert len(harness.elements) == before > 1
 
 
 @pytest.mark.parametrize("how", HOW)
