@@ -119,7 +119,6 @@ def _begin_fork_server(
         return None
     _take_streams(settings.streams)
     os.environ[LOG_ADDRESS] = settings.log_address
-    _import(settings.modules)
     gc.freeze()
     return run_taskmanager
 

@@ -90,10 +90,6 @@ class Operator:
 
     is_per_record: bool = False
     """Whether user code is called for each record: the task then limits batches to what takes a moment."""
-    is_slow: bool = False
-    """Whether a barrier would have to wait long: its last timers took more than a moment, or all of its calls are in
-    flight.
-    """
     keeps_batches: bool = False
     """Whether user code receives the batches themselves: they are then not split."""
 
@@ -168,6 +164,13 @@ class Operator:
     def is_available(self) -> bool:
         """False while the operator cannot take a batch (a blocking client behind a mailbox is busy)."""
         return True
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether a barrier would have to wait long: its last timers took more than a moment, or all of its calls are
+        in flight.
+        """
+        return False
 
     @property
     def room(self) -> int | None:

@@ -9,6 +9,7 @@ recorded and become part of the checkpoint.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Final
 
@@ -38,7 +39,7 @@ class AlignmentEffects:
 _NOTHING = AlignmentEffects()
 
 
-class InputBarriers:
+class InputBarriers(ABC):
     """The barriers of one task's channels. Ids grow on each channel; a barrier of an aborted checkpoint is ignored."""
 
     def __init__(self, channels: Iterable[int]) -> None:
@@ -55,23 +56,23 @@ class InputBarriers:
         """The checkpoint for which elements are recorded."""
         return self._recording_id
 
+    @abstractmethod
     def barrier(self, channel: int, barrier: Barrier) -> AlignmentEffects:
         """A barrier arrived on a channel, which therefore is neither blocked nor at its end."""
-        raise NotImplementedError
 
+    @abstractmethod
     def start(self, barrier: Barrier) -> AlignmentEffects:
         """The task must take part now: unaligned, or because none of its channels will deliver the barrier."""
-        raise NotImplementedError
 
+    @abstractmethod
     def end_of_data(self, channel: int) -> AlignmentEffects:
         """A channel has ended: it counts as aligned from now on."""
-        raise NotImplementedError
 
+    @abstractmethod
     def abort(self, checkpoint_id: int) -> AlignmentEffects:
         """The checkpoint will not complete: its barriers are ignored from now on. An older checkpoint may still be in
         progress.
         """
-        raise NotImplementedError
 
     def _is_ignored(self, checkpoint_id: int) -> bool:
         return checkpoint_id <= self._last_id or checkpoint_id in self._aborted
@@ -161,12 +162,12 @@ class BarrierAlignment(InputBarriers):
             return self._start_unaligned(barrier, channel)
         if current is not None and barrier.checkpoint_id == current.checkpoint_id:
             self._arrived.add(channel)
-            return self._completed() or AlignmentEffects(block=self._to_block(channel))
+            return self._completed() or AlignmentEffects(block=(channel,))
         aborted, unblock = self._give_up()
         self._arrived = {channel}
         self._barrier = barrier
         self._begin(barrier.checkpoint_id)
-        return self._completed(aborted) or AlignmentEffects(self._to_block(channel), unblock, aborted_id=aborted)
+        return self._completed(aborted) or AlignmentEffects((channel,), unblock, aborted_id=aborted)
 
     def start(self, barrier: Barrier) -> AlignmentEffects:
         if self._is_ignored(barrier.checkpoint_id) and barrier.checkpoint_id != self.aligning_id:
@@ -221,9 +222,6 @@ class BarrierAlignment(InputBarriers):
         self._recording_id = None
         self.recording.clear()
         return aborted, unblock
-
-    def _to_block(self, channel: int) -> tuple[int, ...]:
-        return (channel,)
 
     def _completed(self, aborted: int | None = None) -> AlignmentEffects | None:
         if not self._arrived >= self._open:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import subprocess
 import sys
 import textwrap
+import zipfile
 from pathlib import Path
 
 SHMFLINK = [sys.executable, "-c", "from shmflink.cli.entry import main; main()", "run"]
@@ -55,6 +57,19 @@ def test_threads_exit_functions_finalizers_and_open_files(tmp_path: Path) -> Non
     assert (tmp_path / "text").read_text() == "some text"
     assert (tmp_path / "raw").read_bytes() == b"some bytes"
     assert (tmp_path / "kept").read_text() == "kept open"
+
+
+def test_modules_of_the_program_are_finalized_as_its_file_is(tmp_path: Path) -> None:
+    """These two write their ends when they are finalized."""
+    (tmp_path / "other.py").write_text(
+        "import gzip, zipfile\ntext = gzip.open('text.gz', 'wt')\nfiles = zipfile.ZipFile('files.zip', 'w')\n"
+    )
+    done = run(tmp_path, "import other\nother.text.write('some text')\nother.files.writestr('a', 'some bytes')\n")
+    assert (done.returncode, done.stderr) == (0, "")
+    with gzip.open(tmp_path / "text.gz", "rt") as text:
+        assert text.read() == "some text"
+    with zipfile.ZipFile(tmp_path / "files.zip") as files:
+        assert files.read("a") == b"some bytes"
 
 
 def test_exit_codes_and_texts(tmp_path: Path) -> None:

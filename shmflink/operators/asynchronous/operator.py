@@ -153,7 +153,7 @@ class _AsyncOperator(FunctionOperator):
         return has_room or self.has_outputs
 
     @property
-    def is_slow(self) -> bool:  # type: ignore[override]
+    def is_slow(self) -> bool:
         return not self._has_room
 
     @property

@@ -124,7 +124,7 @@ class KeyedOperator(RecordOperator):
         return self._backend
 
     @property
-    def is_slow(self) -> bool:  # type: ignore[override]
+    def is_slow(self) -> bool:
         return self._timers.pace.is_slow
 
     @property

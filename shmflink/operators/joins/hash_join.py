@@ -60,19 +60,23 @@ class HashJoinOperator(Operator):
     def columns_needed_of(self, side: int, needed: frozenset[str] | None) -> frozenset[str]:
         """The columns of one input that the result's columns `needed` (None = all) require."""
         keys = self._spec.left_on if side == LEFT else self._spec.right_on
-        wanted = [column for column in self._columns if needed is None or column.name in needed]
-        names = [column.left if side == LEFT else column.right for column in wanted]
+        names = [column.left if side == LEFT else column.right for column in self._wanted(needed)]
         return frozenset(keys) | {name for name in names if name is not None}
 
     def narrowed_to(self, inputs: Sequence[TypeInformation], needed: frozenset[str] | None) -> HashJoinOperator:
         """The same join of inputs with fewer columns, emitting only `needed`; at least one column."""
-        columns = tuple(c for c in self._columns if needed is None or c.name in needed) or self._columns[:1]
+        columns = self._wanted(needed)
         left, right = (schema_of(declared) for declared in inputs)
         spec = self._spec
         narrow = JoinSpec(
             left, right, spec.left_on, spec.right_on, spec.how, merges_keys=spec.merges_keys, suffix=spec.suffix
         )
         return HashJoinOperator(narrow, columns)
+
+    def _wanted(self, needed: frozenset[str] | None) -> tuple[OutputColumn, ...]:
+        """At least one column, so that rows can be counted."""
+        wanted = tuple(column for column in self._columns if needed is None or column.name in needed)
+        return wanted or self._columns[:1]
 
     # --- rows ---
 

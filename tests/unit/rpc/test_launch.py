@@ -15,15 +15,12 @@ def test_the_address_and_the_streams_arrive_and_what_follows_stays_in_the_connec
     ours, theirs = socket.socketpair()
     out, out_end = os.pipe()
     with ours, theirs, open(out, "rb", buffering=0) as read:
-        send_launch(
-            ours, LaunchSettings("shmflink-log-1", (out_end, out_end), ("shmflink.expressions", "pyarrow.parquet"))
-        )
+        send_launch(ours, LaunchSettings("shmflink-log-1", (out_end, out_end)))
         os.close(out_end)
         ours.sendall(b"next")
         settings = receive_launch(theirs)
         assert settings is not None
         assert settings.log_address == "shmflink-log-1"
-        assert settings.modules == ("shmflink.expressions", "pyarrow.parquet")
         os.write(settings.streams[0], b"1")
         os.write(settings.streams[1], b"2")
         assert theirs.recv(10) == b"next"
@@ -32,7 +29,7 @@ def test_the_address_and_the_streams_arrive_and_what_follows_stays_in_the_connec
         assert read.read() == b"12"
 
 
-@pytest.mark.parametrize("begun", [b"", b"\x05", b"\x05\x00\x00ab"])
+@pytest.mark.parametrize("begun", [b"", b"\x05ab"])
 def test_a_client_that_ended_needs_no_jobmanager(begun: bytes) -> None:
     ours, theirs = socket.socketpair()
     with theirs:
@@ -44,18 +41,6 @@ def test_a_client_that_ended_needs_no_jobmanager(begun: bytes) -> None:
 def test_streams_that_are_missing_are_an_error() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        ours.sendall(b"\x01\x00\x00a")
+        ours.sendall(b"\x01a")
         with pytest.raises(RpcError, match="2 descriptors"):
             receive_launch(theirs)
-
-
-def test_names_that_are_too_long_are_left_out() -> None:
-    """They only save time."""
-    ours, theirs = socket.socketpair()
-    with ours, theirs, open(os.devnull, "wb") as null:
-        send_launch(ours, LaunchSettings("a", (null.fileno(), null.fileno()), ("m" * 70_000,)))
-        settings = receive_launch(theirs)
-        assert settings is not None
-        assert settings.modules == ()
-        for fd in settings.streams:
-            os.close(fd)

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from shmflink.core.elements import MAX_WATERMARK, Watermark
+from shmflink.core.types.typeinfo import ColumnsTypeInfo
 from shmflink.errors import TypeMismatchError
 from shmflink.operators.joins.hash_join import LEFT, RIGHT, HashJoinOperator
 from shmflink.operators.joins.spec import HOW, JoinHow, JoinSpec
@@ -143,3 +144,15 @@ def test_only_columns_that_somebody_reads_are_kept() -> None:
     assert operator.columns_needed_of(LEFT, frozenset({"country"})) == {"user"}
     assert operator.columns_needed_of(RIGHT, frozenset({"amount"})) == {"user"}
     assert operator.columns_needed_of(RIGHT, None) == {"user", "country"}
+
+
+def test_a_join_of_which_nobody_reads_a_column_still_has_rows() -> None:
+    swapped = pa.schema([("amount", pa.int64()), ("user", pa.string())])
+    operator = HashJoinOperator(JoinSpec(swapped, USERS, ("user",), ("user",), "inner", merges_keys=True))
+    needed: frozenset[str] = frozenset()
+    sides = [(LEFT, swapped), (RIGHT, USERS)]
+    read = [
+        ColumnsTypeInfo(pa.schema([schema.field(n) for n in sorted(operator.columns_needed_of(side, needed))]))
+        for side, schema in sides
+    ]
+    assert operator.narrowed_to(read, needed).output_type == ColumnsTypeInfo(pa.schema([("amount", pa.int64())]))
