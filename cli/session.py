@@ -44,6 +44,7 @@ def start_cluster(configuration: Mapping[str, str]) -> int:
             try:
                 found = start_session(configuration, os.environ, output.fileno())
             except ShmflinkError as error:
+                _check_free(name)  # another one may have been faster
                 raise type(error)(f"{error}; its log is {log}") from None
         _say(f"Session cluster '{name}' is up: JobManager pid {found.pid}, {_slots(found)}. Log: {log}")
 

@@ -37,7 +37,7 @@ from shmflink.jobmanager.job_control import RunControl
 from shmflink.jobmanager.job_feed import JobFeed
 from shmflink.jobmanager.job_runs import JobRuns
 from shmflink.jobmanager.job_store import JobStore
-from shmflink.jobmanager.session_door import SessionDoor
+from shmflink.jobmanager.session_door import SessionDoor, claim_name
 from shmflink.jobmanager.slot_pool import SlotPool
 from shmflink.jobmanager.splits import failure_of
 from shmflink.jobmanager.taskmanager_gateway import TaskManagerGateway
@@ -91,6 +91,7 @@ class JobManager:
         self._slots_wanted = 0
         self._defaults: Mapping[str, str] = {}  # for the jobs of a session cluster
         self._door: SessionDoor | None = None
+        self._name: socket.socket | None = None  # holds the name of a session cluster as long as this process lives
         first = self.adopt(
             AsyncConnection(client, loop, lambda said: self.said(first, said), lambda why: self.gone(first, why))
         )
@@ -144,10 +145,15 @@ class JobManager:
 
     def _prepare(self, request: StartCluster) -> tuple[HostCpus, BoundSocket | ResourceError]:
         """In a thread: claims of CPUs and the control socket are files."""
+        folders = runtime_folders(self._environment, os.getuid())
+        if request.session:
+            self._name = claim_name(request.session, folders)
         cpus = claim_cpus(request.slots, request.configuration, self._environment)
         try:
-            return cpus, bind_control_socket(runtime_folders(self._environment, os.getuid()), os.getpid())
+            return cpus, bind_control_socket(folders, os.getpid())
         except ResourceError as error:
+            if request.session:
+                raise  # nobody could reach it
             return cpus, error
 
     def _prepared(
@@ -289,6 +295,8 @@ class JobManager:
 
     def _fail(self, failure: Failure) -> None:
         """The cluster cannot continue: every job fails with this cause."""
+        if self._door is not None and self._door.is_open:  # those who could be told may be gone
+            _LOG.error("the cluster ends: %s", failure.message)
         ends = [] if self._runs is None else self._runs.failed(failure)
         self._perform(self._dispatcher.failed(failure, ends))
         self._end(1)

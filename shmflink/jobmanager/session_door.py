@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import os
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from shmflink.core.ids import TaskManagerId
+from shmflink.errors import UsageError
 from shmflink.jobmanager.dispatcher_effects import ClientId
 from shmflink.jobmanager.job_runs import JobRuns
 from shmflink.jobmanager.slot_pool import SlotPool
@@ -14,9 +18,32 @@ from shmflink.rpc.async_connection import AsyncConnection
 from shmflink.rpc.control_messages import ClusterDescription
 from shmflink.rpc.wire import Received
 
-__all__ = ["SessionDoor", "SessionHost"]
+__all__ = ["SessionDoor", "SessionHost", "claim_name"]
 
 _NOT_OURS: Final = "the cluster belongs to the program that started it"
+
+
+def claim_name(name: str, folders: Sequence[str]) -> socket.socket:
+    """Holds the name among the clusters whose control sockets are in `folders`, until the socket closes or the process
+    ends.
+
+    The socket's name is abstract: the kernel keeps it, and frees it with its owner. UsageError if another cluster has
+    it.
+    """
+    claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    scope = os.pathsep.join((*folders, name))
+    digest = hashlib.sha256(scope.encode(errors="surrogateescape")).hexdigest()  # as long as a socket's name may be
+    try:
+        claim.bind(f"\0shmflink-session-{os.getuid()}-{digest[:32]}")
+    except OSError as error:
+        claim.close()
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise UsageError(
+            f"session cluster '{name}' runs already: stop it (shmflink stop-cluster), or give the new one another name "
+            "(-D cluster.name=NAME)"
+        ) from None
+    return claim
 
 
 class SessionHost(Protocol):
@@ -50,6 +77,11 @@ class SessionDoor:
         self._slots = slots
         self._runs = runs
         self._are_ready = are_ready
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is that of a session cluster."""
+        return bool(self._name)
 
     def describe(self) -> ClusterDescription:
         total, free = self._runs.slots_total, self._slots.free

@@ -196,6 +196,19 @@ def test_stopping_the_cluster_ends_its_jobs_and_processes(shell: Shell) -> None:
     assert "there is no session cluster 'default' of this user on this host (none runs)" in refused.stderr
 
 
+def test_of_two_clusters_that_start_at_once_under_one_name_one_is_refused(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    try:
+        begun = [shell.begin("start-cluster", "-D", "cluster.slots=1") for _ in range(2)]
+        told = [process.communicate(timeout=WAIT_S) for process in begun]
+        assert sorted(process.returncode for process in begun) == [0, 1], told
+        assert "session cluster 'default' runs already" in "".join(stderr for _, stderr in told)
+        assert len(running_clusters(shell.environment)) == 1
+    finally:
+        shell.command("stop-cluster")
+        shell.close()
+
+
 def test_what_a_session_cluster_cannot_do_is_refused(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
     ha = shell.command("jobmanager", "-D", "high-availability.type=filesystem")
