@@ -9,7 +9,7 @@ import io
 import os
 import sys
 import threading
-from types import ModuleType
+import weakref
 from typing import NoReturn
 
 from .streams import end_streams
@@ -31,12 +31,9 @@ def leave(end: SystemExit) -> NoReturn:
     end.__traceback__ = end.__context__ = None  # frames of the program
     threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001 - as Py_FinalizeEx does
     atexit._run_exitfuncs()  # noqa: SLF001 - there is no public name for it
-    for module in _modules_of_program():
-        module.__dict__.clear()
-    gc.collect()  # not what was imported before the program: it is frozen
-    for file in _left_open():
-        with contextlib.suppress(OSError, ValueError):  # closed, or its reader is gone
-            file.flush()
+    _flush_files()  # before the collector ends a file ahead of the buffer that writes to it
+    _finalize_modules_of_program()
+    _flush_files()
     try:
         end_streams(end)
     except SystemExit as refused:
@@ -44,8 +41,26 @@ def leave(end: SystemExit) -> NoReturn:
     os._exit(code & 0xFF)
 
 
-def _modules_of_program() -> list[ModuleType]:
-    """The program's file, and modules that it imported from elsewhere than libraries."""
+def _finalize_modules_of_program() -> None:
+    """As Python does: names of a module are cleared only where something other than `sys.modules` holds the module.
+
+    Functions that outlive their module (an audit hook, say) keep its names.
+    """
+    references = []
+    for name in _modules_of_program():
+        references.append(weakref.ref(sys.modules[name]))
+        sys.modules[name] = None  # type: ignore[assignment]  # a later import fails, as at Python's exit
+    gc.collect()  # not what was imported before the program: it is frozen
+    for reference in reversed(references):
+        module = reference()
+        if module is not None:
+            names = vars(module)
+            names.update(dict.fromkeys(set(names) - {"__builtins__"}))
+    gc.collect()
+
+
+def _modules_of_program() -> list[str]:
+    """The names of the program's file, and of modules that it imported from elsewhere than libraries."""
     library = os.path.dirname(os.__file__)
     packages = [path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages")]
     libraries = tuple(os.path.join(path, "") for path in (library, *packages))
@@ -58,9 +73,12 @@ def _modules_of_program() -> list[ModuleType]:
             is_elsewhere = isinstance(file, str) and not file.startswith(libraries)
             is_of_program = is_elsewhere and name.partition(".")[0] != "shmflink"
         if is_of_program:
-            found.append(module)
+            found.append(name)
     return found
 
 
-def _left_open() -> list[io.IOBase]:
-    return [each for each in gc.get_objects() if type(each) in _WRITERS]
+def _flush_files() -> None:
+    for each in gc.get_objects():
+        if type(each) in _WRITERS:
+            with contextlib.suppress(OSError, ValueError):  # closed, or its reader is gone
+                each.flush()

@@ -72,6 +72,16 @@ def test_modules_of_the_program_are_finalized_as_its_file_is(tmp_path: Path) -> 
         assert files.read("a") == b"some bytes"
 
 
+def test_functions_that_outlive_their_module_keep_its_names(tmp_path: Path) -> None:
+    (tmp_path / "other.py").write_text(
+        "import sys\n\nNAMES = {'once'}\n\ndef hook(event, arguments):\n"
+        "    if event == 'open' and 'none' in NAMES:\n        raise AssertionError\n\nsys.addaudithook(hook)\n"
+    )
+    done = run(tmp_path, "import other\nleft = open('left', 'w')\nleft.write('some text')\n")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "left").read_text() == "some text"
+
+
 def test_exit_codes_and_texts(tmp_path: Path) -> None:
     assert run(tmp_path, "raise SystemExit(3)").returncode == 3
     assert run(tmp_path, "raise SystemExit(256 + 4)").returncode == 4

@@ -118,6 +118,15 @@ def test_no_rows_make_one_file_with_the_columns(env: Any, tmp_path: Path) -> Non
     assert (tmp_path / "json" / name).read_bytes() == b""
 
 
+@pytest.mark.parametrize("kind", ["ipc", "orc"])
+def test_no_rows_make_a_file_that_can_be_read(env: Any, tmp_path: Path, kind: str) -> None:
+    env.from_arrow(TABLE).filter(lit(False)).sink_to(getattr(FileSink, kind)(os.fspath(tmp_path)))
+    env.execute()
+    assert len(seen(tmp_path)) == 1
+    read = getattr(env, f"read_{kind}")(os.fspath(tmp_path)).to_arrow()
+    assert (read.num_rows, read.column_names) == (0, TABLE.column_names)
+
+
 def test_rows_make_no_file_without_rows(env: Any, tmp_path: Path) -> None:
     write(env, tmp_path, TABLE)
     assert all(pq.read_metadata(tmp_path / name).num_rows for name in seen(tmp_path))
@@ -137,15 +146,17 @@ def test_no_file_where_the_program_says_so_in_streaming_mode_and_for_folders(env
     assert seen(tmp_path) == []
 
 
-def test_a_file_of_another_subtask_that_waits_makes_the_empty_one_needless(tmp_path: Path) -> None:
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_a_file_of_another_subtask_that_waits_makes_the_empty_one_needless(tmp_path: Path, epoch: int) -> None:
+    """Subtasks of one sink are in pipelined regions of their own where nothing is exchanged: their epochs differ."""
     job = "0" * 32
-    for name in (f".a.inprogress.{job}.op.1.0", f".b.inprogress.{job}.op.1.1"):
+    for name in (f".a.inprogress.{job}.op.1.0", f".b.inprogress.{job}.op.{epoch}.1"):
         (tmp_path / name).write_bytes(b"")
     staged = StagedFile(os.fspath(tmp_path / f".a.inprogress.{job}.op.1.0"), os.fspath(tmp_path / "a"), 0)
     mine = EmptyFile(staged, frozenset())
     FileCommitter(FileSystem()).commit([mine])
-    assert seen(tmp_path) == [f".b.inprogress.{job}.op.1.1"]
-    (tmp_path / f".b.inprogress.{job}.op.1.1").rename(tmp_path / f".a.inprogress.{job}.op.1.0")
+    assert seen(tmp_path) == [f".b.inprogress.{job}.op.{epoch}.1"]
+    (tmp_path / f".b.inprogress.{job}.op.{epoch}.1").rename(tmp_path / f".a.inprogress.{job}.op.1.0")
     for _ in range(2):
         FileCommitter(FileSystem()).commit([mine])
         assert seen(tmp_path) == ["a"]

@@ -91,14 +91,18 @@ class _OrcWriter:
     def __init__(self, writer: Any, schema: pa.Schema) -> None:
         self._writer = writer
         self._schema = schema
+        self._has_columns = False
 
     def write(self, columns: pa.RecordBatch) -> None:
+        self._has_columns = True
         self._writer.write(pa.Table.from_batches([conform(columns, self._schema)], self._schema))
 
     def flush(self) -> None:
         """The writer ends a stripe by itself."""
 
     def close(self) -> None:
+        if not self._has_columns:  # pyarrow 26.0.1 leaves a file of no bytes, which no reader takes
+            self._writer.write(self._schema.empty_table())
         self._writer.close()
 
     def abandon(self) -> None:

@@ -68,10 +68,10 @@ class EmptyFile:
     def is_needed(self, files: FileSystem) -> bool:
         """Asked when it is committed: by then all subtasks have staged what they have."""
         base_path, _, name = self.staged.hidden.rpartition("/")
-        attempt = _attempt(name)
+        sink = _sink_of(name)
         for other in leftovers(base_path, files):
-            is_of_attempt = attempt is not None and _attempt(other.path.rpartition("/")[2]) == attempt
-            if is_of_attempt and other.path != self.staged.hidden:
+            is_of_sink = sink is not None and _sink_of(other.path.rpartition("/")[2]) == sink
+            if is_of_sink and other.path != self.staged.hidden:
                 return False
         ignored = self.gone | {self.staged.path}
         return all(info.path in ignored for info in files_before(files, base_path))
@@ -91,10 +91,13 @@ class Leftover:
     size: int
 
 
-def _attempt(hidden: str) -> tuple[str | None, ...] | None:
-    """Job, HA directory, operator and epoch in a hidden name; None if it has none."""
+def _sink_of(hidden: str) -> tuple[str | None, ...] | None:
+    """Job, HA directory and operator in a hidden name; None if it has none.
+
+    The epoch is not compared: each pipelined region counts its own attempts.
+    """
     found = _HIDDEN.fullmatch(hidden)
-    return None if found is None else found.group("job", "ha", "operator", "epoch")
+    return None if found is None else found.group("job", "ha", "operator")
 
 
 def hidden_names(committables: Iterable[Any]) -> set[str]:
