@@ -24,6 +24,7 @@ _COMMON: Final[Mapping[str, bool | None]] = {
     **dict.fromkeys(("-pyfs", "--pyFiles", "-pym", "--pyModule", "-pyreq", "--pyRequirements"), True),
     **dict.fromkeys(("-pyarch", "--pyArchives", "-pyexec", "--pyExecutable"), True),
     **dict.fromkeys(("-pyclientexec", "--pyClientExecutable"), True),
+    "--pyflink": False,
     "--help": False,
 }
 OPTIONS: Final[Mapping[str, Mapping[str, bool | None]]] = {

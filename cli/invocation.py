@@ -12,6 +12,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
+from shmflink import pyflink_names
 from shmflink.core.lazy_dataclass import dataclass
 
 __all__ = ["Invocation", "python_settings", "recovery_settings", "refused"]
@@ -151,9 +152,11 @@ def recovery_settings(
 
 
 def python_settings(
-    files: str | None, requirements: str | None, archives: str | None, executable: str | None
+    files: str | None, requirements: str | None, archives: str | None, executable: str | None, *, is_pyflink: bool
 ) -> dict[str, str]:
-    """The options that `-pyfs -pyreq -pyarch -pyexec` set."""
+    """The options that `-pyfs -pyreq -pyarch -pyexec --pyflink` set."""
+    if is_pyflink:
+        files = ",".join(filter(None, (pyflink_names.folder(), files)))
     keys = ("python.files", "python.requirements", "python.archives", "python.executable")
     return {key: value for key, value in zip(keys, (files, requirements, archives, executable), strict=True) if value}
 

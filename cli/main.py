@@ -97,6 +97,9 @@ PythonExecutable = Annotated[
 PythonClientExecutable = Annotated[
     str | None, typer.Option("-pyclientexec", "--pyClientExecutable", metavar="PATH", help="The same.")
 ]
+PyFlinkProgram = Annotated[
+    bool, typer.Option("--pyflink", help="In the program and its modules, `pyflink` means shmflink.")
+]
 Slots = Annotated[
     int | None,
     typer.Option(
@@ -207,6 +210,7 @@ def run(
     python_archives: PythonArchives = None,
     python_executable: PythonExecutable = None,
     python_client_executable: PythonClientExecutable = None,
+    is_pyflink: PyFlinkProgram = False,
     jobmanager: JobManagerName = None,
     target: Target = None,
     detached: Detached = False,
@@ -235,7 +239,11 @@ def run(
         from_savepoint, allow_non_restored_state, trust_pickled_state, claim_mode
     )
     given |= python_settings(
-        python_files, python_requirements, python_archives, python_executable or python_client_executable
+        python_files,
+        python_requirements,
+        python_archives,
+        python_executable or python_client_executable,
+        is_pyflink=is_pyflink,
     )
     invocation = _invocation(context, file, python, module, slots, parallelism, settings, config, given)
     raise typer.Exit(run_job(invocation, summary, verbose=verbose, detached=detached))
@@ -276,6 +284,7 @@ def info(
     python_archives: PythonArchives = None,
     python_executable: PythonExecutable = None,
     python_client_executable: PythonClientExecutable = None,
+    is_pyflink: PyFlinkProgram = False,
     as_json: Annotated[bool, typer.Option("--json", help="Flink's execution plan as JSON instead of a tree.")] = False,
     is_logical: Annotated[
         bool,
@@ -301,7 +310,11 @@ def info(
         raise typer.BadParameter(f"{' and '.join(wanted)} are {len(wanted)} plans: give one of them")
 
     given = python_settings(
-        python_files, python_requirements, python_archives, python_executable or python_client_executable
+        python_files,
+        python_requirements,
+        python_archives,
+        python_executable or python_client_executable,
+        is_pyflink=is_pyflink,
     )
     invocation = _invocation(context, file, python, module, slots, parallelism, settings, config, given)
     if emit is not None:

@@ -30,6 +30,7 @@ PARAMETERS: Final = {
     **dict.fromkeys(("-pyarch", "--pyArchives"), "python_archives"),
     **dict.fromkeys(("-pyexec", "--pyExecutable"), "python_executable"),
     **dict.fromkeys(("-pyclientexec", "--pyClientExecutable"), "python_client_executable"),
+    "--pyflink": "is_pyflink",
     **dict.fromkeys(("-m", "--jobmanager"), "jobmanager"),
     **dict.fromkeys(("-t", "--target"), "target"),
     **dict.fromkeys(("-d", "--detached"), "detached"),
@@ -37,7 +38,7 @@ PARAMETERS: Final = {
 }
 """Parameters of `main.run` by option; `-pym` and `--help` are left to it."""
 
-_FLAGS: Final = frozenset({"allow_non_restored_state", "trust_pickled_state", "detached", "verbose"})
+_FLAGS: Final = frozenset({"allow_non_restored_state", "trust_pickled_state", "is_pyflink", "detached", "verbose"})
 _COUNTS: Final = frozenset({"slots", "parallelism"})
 
 
@@ -106,6 +107,7 @@ def _invocation(given: dict[str, Any]) -> Invocation:
         given.get("python_requirements"),
         given.get("python_archives"),
         given.get("python_executable") or given.get("python_client_executable"),
+        is_pyflink=given.get("is_pyflink", False),
     )
     rest = list(given["rest"])
     file = rest.pop(0) if rest else None

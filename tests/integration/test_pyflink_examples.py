@@ -1,4 +1,4 @@
-"""PyFlink's own examples, with nothing but the word `pyflink` replaced, print what they print on Flink.
+"""PyFlink's own examples, unchanged, print with `shmflink run --pyflink` what they print on Flink.
 
 Their text is not in this repository. They are taken from an installed `apache-flink`, or from the folder that
 SHMFLINK_PYFLINK_EXAMPLES names; expected/pyflink_examples has the lines that Flink 2.3 printed, sorted, without the
@@ -32,6 +32,7 @@ EXAMPLES = (
 )
 SAID_BEFORE = ("Executing word_count", "Use --input", "Printing result to stdout")
 TIMEOUT_SECONDS = 120
+SHMFLINK = (sys.executable, "-c", "from shmflink.cli.entry import main; main()")
 
 
 def folder() -> Path | None:
@@ -51,10 +52,9 @@ def test_an_example_of_pyflink_prints_what_it_prints_on_flink(example: str, tmp_
             "no examples of PyFlink: install apache-flink, or `pip download --no-deps apache-flink`, unpack it "
             f"and name its folder pyflink/examples/datastream in {FOLDER_VARIABLE}"
         )
-    program = tmp_path / Path(example).name
-    program.write_text(re.sub(r"\bpyflink\b", "shmflink", (examples / example).read_text()))
+    program = examples / example
     done = subprocess.run(
-        [sys.executable, str(program)],
+        [*SHMFLINK, "run", "--pyflink", str(program)],
         cwd=tmp_path,
         capture_output=True,
         text=True,

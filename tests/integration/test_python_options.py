@@ -74,3 +74,43 @@ def test_a_module_that_is_not_there_is_named(tmp_path: Path) -> None:
     done = run(tmp_path, "-pyfs", "missing", "-pym", "x")
     assert done.returncode == 2
     assert "python file: there is no" in " ".join(done.stderr.split())
+
+
+PYFLINK_JOB = """
+import pyflink.datastream.functions as functions
+from pyflink import datastream
+from pyflink.common import Types
+from pyflink.datastream import StreamExecutionEnvironment
+
+import beside
+
+
+class Named(functions.MapFunction):
+    def map(self, value):
+        from pyflink.datastream.window import TimeWindow
+
+        return f"{value} {TimeWindow(0, 1).end} {datastream.__name__} {beside.of(value)}"
+
+
+env = StreamExecutionEnvironment.get_execution_environment()
+env.set_parallelism(1)
+env.from_collection([1], Types.INT()).map(Named(), Types.STRING()).print()
+env.execute()
+for name in ("table", "nowhere"):
+    try:
+        __import__(f"pyflink.{name}", fromlist=["TableEnvironment"]).TableEnvironment
+    except ImportError as error:
+        print(error)
+"""
+
+
+def test_a_program_of_pyflink(tmp_path: Path) -> None:
+    """Its modules too, in the TaskManagers; a module that is absent says so by the name that was asked for."""
+    (tmp_path / "job.py").write_text(PYFLINK_JOB)
+    (tmp_path / "beside.py").write_text("from pyflink.common import Row\n\ndef of(value):\n    return Row(value)\n")
+    done = run(tmp_path, "--pyflink", "job.py")
+    first, table, nowhere = done.stdout.splitlines()
+    assert first == "1 1 shmflink.datastream <Row(1)>"
+    assert "Table API and SQL: not in this version" in table
+    assert nowhere == "No module named 'pyflink.nowhere'"
+    assert "there is no file '--pyflinc'" in run(tmp_path, "--pyflinc", "job.py").stderr

@@ -35,7 +35,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("config", "metrics"),
     ("expressions",),
     ("core",),
-    ("errors", "_core", "absent"),
+    ("errors", "_core", "absent", "pyflink_names"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
