@@ -6,13 +6,13 @@
                                ▲                  │                                                         │
                                └─ another failure ┘                                     idle regions begin ◀┘
 
-Each failover region has attempts of its own: what is not connected to the tasks that failed goes on.
+Each failover region has its own attempts: tasks that are not connected to the failed ones continue.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from shmflink.config.options import CANCELLATION_INTERVAL, CANCELLATION_TIMEOUT
 from shmflink.graph.execution_graph import ExecutionGraph, slots_required
@@ -24,7 +24,10 @@ from shmflink.jobmachine.attempt import Attempt, AttemptTimes
 from shmflink.jobmachine.events import RestorePoint, RestorePrepared, SlotsGranted, Timer, TimerKind
 from shmflink.jobmachine.outlet import Outlet
 from shmflink.jobmachine.pipelined_region import PipelinedRegion
+from shmflink.jobmachine.pointers import Pointers
+from shmflink.jobmachine.regions import Regions
 from shmflink.jobmachine.slots import Slots
+from shmflink.rpc.messages import Failure
 
 __all__ = ["Scheduler", "SchedulerState"]
 
@@ -47,20 +50,24 @@ class Scheduler:
         self,
         graph: JobGraph,
         configuration: Mapping[str, str],
+        regions: Regions,
+        pointers: Pointers,
         outlet: Outlet,
         *,
         remembers_splits: bool,
         allows_local: bool,
     ) -> None:
-        """`remembers_splits`: where regions fail over alone, what readers are handed out is kept from the start.
+        """`remembers_splits`: if regions fail over alone, the splits that readers receive are recorded from the start.
         `allows_local`: edges within a slot need no rings.
         """
-        self.state = SchedulerState.NOTHING
+        self._state = SchedulerState.NOTHING
         self.slots = Slots(slots_required(graph))
-        self.regions: tuple[PipelinedRegion, ...] = ()
         self.restored: RestorePoint | None = None
+        """What the last attempts resumed from."""
         self.is_storage_open = False
         self._graph = graph
+        self._regions = regions
+        self._pointers = pointers
         self._times = AttemptTimes(CANCELLATION_TIMEOUT.read(configuration), CANCELLATION_INTERVAL.read(configuration))
         self._allows_local = allows_local
         self._remembers_splits = remembers_splits
@@ -74,112 +81,118 @@ class Scheduler:
     # --- what others may know ---
 
     @property
-    def attempts(self) -> list[Attempt]:
-        """Those that there are, whatever their state."""
-        return [region.attempt for region in self.regions if region.attempt is not None]
+    def is_idle(self) -> bool:
+        """No attempt is to begin."""
+        return self._state is SchedulerState.NOTHING
+
+    @property
+    def is_preparing(self) -> bool:
+        """The disk or the enumerators have not answered yet."""
+        return self._state is SchedulerState.PREPARING
+
+    @property
+    def is_restarting(self) -> bool:
+        """The next attempts wait for their delay, or for slots."""
+        return self._state in (SchedulerState.DELAYED, SchedulerState.WANTED)
 
     @property
     def restored_id(self) -> int | None:
-        """Of the checkpoint that the last attempts resumed from."""
+        """Id of the checkpoint that the last attempts resumed from."""
         return None if self.restored is None else self.restored.manifest.checkpoint_id
-
-    @property
-    def are_all_running(self) -> bool:
-        return all(region.is_running for region in self.regions)
-
-    @property
-    def are_all_finished(self) -> bool:
-        return bool(self.regions) and all(region.is_finished for region in self.regions)
-
-    def region_of(self, epoch: int) -> PipelinedRegion | None:
-        """The one whose attempt has this epoch; None where that is over."""
-        for region in self.regions:
-            if region.attempt is not None and region.attempt.epoch == epoch:
-                return region
-        return None
 
     # --- towards an attempt ---
 
     def want(self) -> None:
-        """The regions that are idle begin as soon as there are slots."""
-        self.state = SchedulerState.WANTED
+        """Idle regions begin as soon as there are slots."""
+        self._state = SchedulerState.WANTED
         if not self.slots.are_complete and not self._is_asked:
             self._is_asked = True
             self._outlet.ask(ask.WantSlots())
 
     def restart_in(self, delay_ms: int) -> None:
-        """In place of a delay that has begun."""
-        self.state = SchedulerState.DELAYED
+        """Replaces a delay that has begun."""
+        self._state = SchedulerState.DELAYED
         self._outlet.ask(ask.SetTimer(_RESTART, delay_ms))
-
-    def revive(self) -> None:
-        """Regions that have finished begin again with the others."""
-        for region in self.regions:
-            if region.is_finished:
-                region.end(is_finished=False)
 
     def stop(self) -> None:
         """Nothing begins any longer."""
-        if self.state is SchedulerState.DELAYED:
+        if self._state is SchedulerState.DELAYED:
             self._outlet.ask(ask.StopTimer(_RESTART))
-        self.state = SchedulerState.NOTHING
+        self._state = SchedulerState.NOTHING
 
     def delay_is_over(self) -> None:
         """The timer of `restart_in` has fired."""
-        if self.state is SchedulerState.DELAYED:
+        if self._state is SchedulerState.DELAYED:
             self.want()
 
     def granted(self, event: SlotsGranted) -> None:
-        """They are the job's until it is over, or they are lost."""
+        """The slots are the job's until it is over or they are lost."""
         self._is_asked = False
         self.slots.grant(event.taskmanagers, event.per)
-        if not self.regions:
-            self.regions = self._make_regions()
+        if not self._regions.all:
+            self._regions.all = self._make_regions()
 
     def _execution(self, attempt: int, epoch: int) -> ExecutionGraph:
         return ExecutionGraph.build(self._graph, attempt, epoch, self.slots.per, allows_local=self._allows_local)
 
     def _make_regions(self) -> tuple[PipelinedRegion, ...]:
         execution = self._execution(0, 0)
-        if AlignmentGroups(self._graph).interval_ms is not None:  # its sources wait for each other, so they are one
+        if AlignmentGroups(self._graph).interval_ms is not None:  # its sources wait for each other: one region
             return (PipelinedRegion(frozenset(task.subtask for task in execution.tasks)),)
         return tuple(PipelinedRegion(tasks) for tasks in regions_of(execution))
 
-    def prepare_if_ready(self, directories: Sequence[str]) -> None:
-        """`directories`: of checkpoints to restart from, newest first."""
-        if self.state is not SchedulerState.WANTED or not self.is_storage_open:
+    def prepare_if_ready(self) -> None:
+        """Idle regions begin from the newest restore point."""
+        if self._state is not SchedulerState.WANTED or not self.is_storage_open:
             return
         if not self.slots.are_complete:
             self.want()
             return
-        self.state = SchedulerState.PREPARING
-        self._beginning = tuple(region for region in self.regions if region.is_idle)
-        self._outlet.ask(ask.PrepareRestore(tuple(directories), self._is_whole, len(self._beginning)))
+        self._state = SchedulerState.PREPARING
+        self._beginning = self._regions.idle
+        self._outlet.ask(ask.PrepareRestore(self._pointers.directories, self._is_whole, len(self._beginning)))
 
     @property
     def _is_whole(self) -> bool:
-        """No region goes on, or there are no enumerators that could."""
-        return len(self._beginning) == len(self.regions) or not self._are_enumerators_open
+        """No region continues, or there are no enumerators that could."""
+        return len(self._beginning) == len(self._regions.all) or not self._are_enumerators_open
 
-    def prepared(self, event: RestorePrepared) -> None:
-        """Enumerators begin anew where nothing runs; else the readers that begin again get their splits back."""
+    def prepared(self, event: RestorePrepared) -> Failure | None:
+        """Returns why the job cannot continue if no restore point can be read."""
+        for directory, why in event.damaged:
+            self._pointers.leave_out(directory, why)
+        damage = self._pointers.damage
+        if event.restore is None and damage:
+            return Failure("CheckpointCorruptedError", f"no checkpoint is left to resume from: {damage}")
+        if self.is_preparing:  # else the job was canceled meanwhile
+            if event.leftovers is not None:
+                self._pointers.begin_attempt(event.leftovers)
+            self._open_enumerators(event)
+        return None
+
+    def _open_enumerators(self, event: RestorePrepared) -> None:
+        """New ones if nothing runs. Otherwise the readers that begin again get their splits back."""
         self.restored, self._epochs = event.restore, event.epochs
         if self._is_whole:
             self._are_enumerators_open = True
-            remembers = self._remembers_splits and len(self.regions) > 1
+            remembers = self._remembers_splits and len(self._regions.all) > 1
             self._outlet.ask(ask.OpenEnumerators(event.enumerators or {}, remembers))
             return
         tasks = sorted(task for region in self._beginning for task in region.tasks)
         readers = tuple(task for task in tasks if self._graph.vertices[task.vertex].is_source)
         self._outlet.ask(ask.ResetReaders(readers, self.restored_id))
-        self.begin()
+        self._begin()
 
-    def begin(self) -> None:
-        """The enumerators are there."""
+    def enumerators_opened(self) -> None:
+        """The attempts begin, unless the job was canceled meanwhile."""
+        if self.is_preparing:
+            self._begin()
+
+    def _begin(self) -> None:
         if not self.slots.are_complete:  # one was lost meanwhile
             self.want()
             return
-        self.state = SchedulerState.NOTHING
+        self._state = SchedulerState.NOTHING
         self._attempts += 1
         parallelism = {vertex.index: vertex.parallelism for vertex in self._graph.vertices}
         path = "" if self.restored is None else self.restored.directory

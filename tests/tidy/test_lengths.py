@@ -8,8 +8,6 @@ FUNCTION_P95_MAX = 25
 METHODS_MAX = 25
 LARGE_CLASSES = frozenset(  # may only shrink
     {
-        "shmflink/jobmachine/checkpoints.py:JobCheckpoints",
-        "shmflink/jobmachine/job.py:JobMachine",
         "shmflink/testing/inline_job.py:InlineJob",
         "shmflink/testing/simulation/schedule.py:Schedule",
     }

@@ -174,7 +174,7 @@ def test_checkpoints_that_cannot_be_read_are_passed_over_until_none_is_left(stag
     job.report(0, FAILED, BOOM)
     job.pass_time(100)
     job.feed(events.RestorePrepared(None, (2,), damaged=(("/chk-1", "no such file"),)))
-    assert job.over.failure.message == "no checkpoint is left to go on from: no such file"
+    assert job.over.failure.message == "no checkpoint is left to resume from: no such file"
 
 
 def test_a_job_that_is_cancelled_before_its_storage_is_open_closes_it_then(stage):
